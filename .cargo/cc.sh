@@ -1,0 +1,4 @@
+#!/bin/sh
+# The C compiler, behind ccache when it is installed.
+if command -v ccache >/dev/null 2>&1; then exec ccache gcc "$@"; fi
+exec gcc "$@"

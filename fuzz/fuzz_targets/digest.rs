@@ -1,0 +1,8 @@
+//! A digest that parses displays as what was parsed.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|text: &str| {
+    if let Ok(digest) = text.parse::<wharf_oci::Digest>() {
+        assert_eq!(digest.to_string(), text);
+    }
+});

@@ -1,0 +1,164 @@
+//! Manifests by digest and by tag: from here when known, else fetched, proven and kept.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use wharf_oci::{Digest, Digester, Manifest, MediaType, Reference, RepoName, Tag};
+use wharf_store::{StoreError, StoredManifest, TagRecord};
+
+use super::{Cache, Outcome, Store};
+use crate::Error;
+use crate::bridge::Bridge;
+use crate::upstream::Fetched;
+use crate::upstreams::{Remote, Site};
+
+/// A manifest that can be sent.
+#[derive(Debug, Clone)]
+pub(crate) struct ServedManifest {
+    /// Its digest.
+    pub digest: Digest,
+    /// For `Content-Type`.
+    pub media_type: MediaType,
+    /// Exactly what was pushed.
+    pub bytes: Bytes,
+}
+
+pub(super) type Stored = ServedManifest;
+
+impl From<StoredManifest> for ServedManifest {
+    fn from(stored: StoredManifest) -> Self {
+        Self { digest: stored.digest, media_type: stored.media_type, bytes: stored.bytes }
+    }
+}
+
+/// Keeps a manifest and tags off the async threads.
+#[derive(Clone)]
+pub(super) struct Keeper {
+    pub(super) bridge: Bridge,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) repo: RepoName,
+}
+
+impl Keeper {
+    pub(super) async fn keep(
+        &self,
+        manifest: Manifest,
+        digest: Digest,
+        tags: Vec<(Tag, TagRecord)>,
+    ) -> Result<(), Error> {
+        let (store, repo) = (Arc::clone(&self.store), self.repo.clone());
+        let kept = self.bridge.run(move || store.put_manifest(&repo, &manifest, &digest, &tags));
+        Ok(kept.await?)
+    }
+
+    pub(super) async fn stored(&self, digest: Digest) -> Result<Option<ServedManifest>, Error> {
+        let (store, repo) = (Arc::clone(&self.store), self.repo.clone());
+        let found = self.bridge.run(move || store.manifest(&repo, &digest)).await?;
+        Ok(found.map(Into::into))
+    }
+}
+
+impl Cache {
+    /// A manifest, by tag or digest.
+    pub(crate) async fn manifest(
+        &self,
+        repo: &RepoName,
+        reference: &Reference,
+    ) -> Result<(ServedManifest, Outcome), Error> {
+        let unknown =
+            || Error::ManifestUnknown { repo: repo.clone(), reference: reference.to_string() };
+        match (self.upstreams.site(repo)?, reference) {
+            (Site::Local, Reference::Digest(digest)) => {
+                let found = self.keeper(repo).stored(*digest).await?;
+                found.map(|manifest| (manifest, Outcome::Hit)).ok_or_else(unknown)
+            }
+            (Site::Local, Reference::Tag(tag)) => {
+                let found = self.tagged(repo, tag).await?;
+                found.map(|(manifest, _)| (manifest, Outcome::Hit)).ok_or_else(unknown)
+            }
+            (Site::Remote(remote), Reference::Digest(digest)) => {
+                self.manifest_by_digest(repo, *digest, &remote).await
+            }
+            (Site::Remote(remote), Reference::Tag(tag)) => {
+                self.manifest_by_tag(repo, tag, &remote).await
+            }
+        }
+    }
+
+    pub(super) fn keeper(&self, repo: &RepoName) -> Keeper {
+        let (bridge, store) = (self.bridge.clone(), Arc::clone(&self.store));
+        Keeper { bridge, store, repo: repo.clone() }
+    }
+
+    /// What a tag points at here, with what is known of the tag.
+    pub(super) async fn tagged(
+        &self,
+        repo: &RepoName,
+        tag: &Tag,
+    ) -> Result<Option<(ServedManifest, TagRecord)>, Error> {
+        let (store, repo, tag) = (Arc::clone(&self.store), repo.clone(), tag.clone());
+        let found = self.bridge.run(move || {
+            let Some(record) = store.tag(&repo, &tag)? else {
+                return Ok(None);
+            };
+            let stored = store.manifest(&repo, &record.digest)?;
+            Ok::<_, StoreError>(stored.map(|stored| (stored.into(), record)))
+        });
+        Ok(found.await?)
+    }
+
+    async fn manifest_by_digest(
+        &self,
+        repo: &RepoName,
+        digest: Digest,
+        remote: &Remote,
+    ) -> Result<(ServedManifest, Outcome), Error> {
+        let keeper = self.keeper(repo);
+        if let Some(manifest) = keeper.stored(digest).await? {
+            return Ok((manifest, Outcome::Hit));
+        }
+        let remote = remote.clone();
+        let key = (repo.clone(), digest);
+        let asked = self.manifests.ask(key, |promise| async move {
+            promise.keep(fetch(&keeper, &remote, &Reference::Digest(digest), None).await);
+        });
+        let (manifest, joined) = asked.await?;
+        Ok((manifest, if joined { Outcome::Join } else { Outcome::Fill }))
+    }
+}
+
+/// Fetches a manifest, proves it when it was asked for by digest, and keeps it; with a tag, the tag
+/// too. What the upstream says the digest is does not count: it is computed.
+pub(super) async fn fetch(
+    keeper: &Keeper,
+    remote: &Remote,
+    reference: &Reference,
+    tag: Option<Tag>,
+) -> Result<ServedManifest, Error> {
+    let fetched = remote.upstream.manifest(&remote.repo, reference).await?;
+    let Fetched { bytes, media_type } = fetched.ok_or_else(|| Error::ManifestUnknown {
+        repo: keeper.repo.clone(),
+        reference: reference.to_string(),
+    })?;
+    let digest = match reference.digest() {
+        None => Digester::digest(wharf_oci::Algorithm::Sha256, &bytes),
+        Some(expected) => {
+            let mut digester = Digester::new(expected.algorithm());
+            digester.update(&bytes);
+            digester.finish().expect(expected).map_err(Error::UpstreamLied)?;
+            *expected
+        }
+    };
+    let manifest = Manifest::parse(bytes, media_type.as_ref()).map_err(|error| {
+        Error::UpstreamFailed { operation: "fetching a manifest", reason: error.to_string() }
+    })?;
+    let served = ServedManifest {
+        digest,
+        media_type: manifest.media_type().clone(),
+        bytes: manifest.bytes().clone(),
+    };
+    let record = TagRecord { digest, checked_ms: super::tags::now_ms() };
+    let tags = tag.map(|tag| (tag, record)).into_iter().collect();
+    keeper.keep(manifest, digest, tags).await?;
+    Ok(served)
+}

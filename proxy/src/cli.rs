@@ -1,0 +1,96 @@
+//! The command line of `wharfd`, and the only lines that it prints itself. Logs go to stderr.
+
+use std::io::IsTerminal;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use wharf_proxy::{ConfigError, Overrides, UpstreamConfig};
+
+/// A container registry, and a registry proxy in front of Azure Container Registry.
+///
+/// Pulls are served from a verified store, pushes go through to the upstream. Exit codes: 0 stopped
+/// as asked, 2 usage or configuration, 5 the port or the store cannot be used.
+#[derive(Parser)]
+#[command(name = "wharfd", version, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Serve the registry API
+    Serve(Serve),
+}
+
+#[derive(Args)]
+pub(crate) struct Serve {
+    /// Configuration file (TOML); options given here win over it
+    #[arg(long, value_name = "FILE", env = "WHARFD_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// Address for clients [default: 127.0.0.1:5000]
+    #[arg(long, value_name = "ADDR", env = "WHARFD_LISTEN")]
+    listen: Option<SocketAddr>,
+    /// Address for /healthz, /readyz and /metrics; none when not given
+    #[arg(long, value_name = "ADDR", env = "WHARFD_ADMIN")]
+    admin: Option<SocketAddr>,
+    /// Folder of the store; made when it does not exist
+    #[arg(long, value_name = "DIR", env = "WHARFD_STORE")]
+    store: Option<PathBuf>,
+    /// Registry to proxy, for all names or for those under PREFIX/; may be repeated. Without one,
+    /// this is a registry of its own. Credentials: `WHARFD_UPSTREAM_USERNAME` and
+    /// `WHARFD_UPSTREAM_PASSWORD`, or the configuration file
+    #[arg(long = "upstream", value_name = "[PREFIX=]URL")]
+    upstreams: Vec<String>,
+    /// Let everyone who can reach an address that is not loopback pull and push
+    #[arg(long)]
+    insecure_open: bool,
+    /// Check the configuration and exit
+    #[arg(long)]
+    pub(crate) check_config: bool,
+    /// Form of the log on stderr
+    #[arg(long, value_enum, default_value = "text", env = "WHARFD_LOG_FORMAT")]
+    log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+impl Serve {
+    pub(crate) fn into_overrides(self) -> Result<Overrides, ConfigError> {
+        let upstreams = self.upstreams.iter().map(|text| text.parse::<UpstreamConfig>());
+        Ok(Overrides {
+            listen: self.listen,
+            admin: self.admin,
+            store: self.store,
+            upstreams: upstreams.collect::<Result<_, _>>()?,
+            insecure_open: self.insecure_open,
+        })
+    }
+}
+
+/// Logs to stderr; `WHARFD_LOG` filters, for instance `WHARFD_LOG=warn`.
+pub(crate) fn start_log(serve: &Serve) {
+    use tracing_subscriber::EnvFilter;
+    let filter = EnvFilter::try_from_env("WHARFD_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .with_ansi(colour);
+    match serve.log_format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().init(),
+    }
+}
+
+/// Says one thing to the person at the terminal.
+#[expect(clippy::print_stderr, reason = "this is where wharfd prints")]
+pub(crate) fn say(text: &str) {
+    eprintln!("{text}");
+}

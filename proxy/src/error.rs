@@ -1,0 +1,361 @@
+//! What can go wrong in a request, and the one table that says what the client sees of it.
+//!
+//! Invariant: an answer of 500 and above never carries the cause, which may hold paths or addresses;
+//! the cause is logged once, with the request id.
+
+use std::fmt;
+
+use http::StatusCode;
+use wharf_oci::{Digest, ErrorCode, Mismatch, ParseError, RepoName};
+use wharf_store::StoreError;
+
+/// Why a request failed.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A word of the request is malformed.
+    #[error(transparent)]
+    Parse(#[from] ParseError),
+    /// The resource exists, but not with this method.
+    #[error("this method is not supported here")]
+    MethodNotAllowed,
+    /// A required parameter is missing or doubled.
+    #[error("{0}")]
+    Parameter(&'static str),
+    /// No upstream serves this name.
+    #[error("no upstream is configured for {0}")]
+    NameUnserved(RepoName),
+    /// The repository is not known.
+    #[error("repository {0} is not known")]
+    NameUnknown(RepoName),
+    /// The blob is not in this repository.
+    #[error("blob {digest} is not in {repo}")]
+    BlobUnknown {
+        /// Where it was looked for.
+        repo: RepoName,
+        /// Which.
+        digest: Digest,
+    },
+    /// The manifest is not in this repository.
+    #[error("manifest {reference} is not in {repo}")]
+    ManifestUnknown {
+        /// Where it was looked for.
+        repo: RepoName,
+        /// Tag or digest.
+        reference: String,
+    },
+    /// A manifest names content that is not in the repository.
+    #[error("the manifest names content that is not in {repo}: {}", list(missing))]
+    ManifestBlobUnknown {
+        /// Where it was looked for.
+        repo: RepoName,
+        /// What is missing.
+        missing: Vec<Digest>,
+    },
+    /// The upload session does not exist, or no longer.
+    #[error("this upload session is not known; start again with POST")]
+    UploadUnknown,
+    /// Another request is writing to the session.
+    #[error("another request is writing to this upload session")]
+    UploadBusy,
+    /// A chunk that does not start where the upload ends.
+    #[error("the upload has {offset} bytes, so the next chunk must start there")]
+    ChunkOutOfOrder {
+        /// How many bytes the upload has.
+        offset: u64,
+        /// Where to go on.
+        location: String,
+    },
+    /// A chunk had more or fewer bytes than its header said.
+    #[error("the chunk has {actual} bytes, its header says {declared}")]
+    ChunkSize {
+        /// What `Content-Range` says.
+        declared: u64,
+        /// What came.
+        actual: u64,
+    },
+    /// The body ended before its end, or is malformed.
+    #[error("the body of the request broke off")]
+    BodyBroken,
+    /// A blob larger than any registry takes.
+    #[error("the blob is larger than {limit_bytes} bytes")]
+    BlobTooLarge {
+        /// The limit.
+        limit_bytes: u64,
+    },
+    /// No byte of the range exists.
+    #[error("the blob has {size_bytes} bytes; the range is outside")]
+    RangeUnsatisfiable {
+        /// How many it has.
+        size_bytes: u64,
+    },
+    /// What the client sent is not what it said.
+    #[error("the content does not match its digest: {0}")]
+    DigestMismatch(Mismatch),
+    /// What the upstream sent is not what was asked for.
+    #[error("the upstream sent wrong content: {0}")]
+    UpstreamLied(Mismatch),
+    /// The upstream refused, in its own words.
+    #[error("the upstream answered {status}: {message}")]
+    UpstreamRefused {
+        /// Its status.
+        status: StatusCode,
+        /// Its code, when it is one of the specification.
+        code: ErrorCode,
+        /// Its message.
+        message: String,
+    },
+    /// The upstream wants credentials that we do not have, or does not accept ours.
+    #[error("the upstream refused the credentials of this proxy ({status})")]
+    UpstreamDenied {
+        /// 401 or 403.
+        status: StatusCode,
+    },
+    /// The upstream asks for patience.
+    #[error("the upstream has too many requests; try again in {retry_after_seconds} s")]
+    UpstreamBusy {
+        /// What it asked for.
+        retry_after_seconds: u64,
+    },
+    /// The upstream cannot be reached, or breaks off, or makes no sense.
+    #[error("the upstream failed while {operation}: {reason}")]
+    UpstreamFailed {
+        /// What was tried.
+        operation: &'static str,
+        /// What happened.
+        reason: String,
+    },
+    /// A bound of `limits.rs` is reached.
+    #[error("too many {0} at once")]
+    TooMany(&'static str),
+    /// The store failed.
+    #[error("the store failed: {0}")]
+    Store(StoreFault),
+}
+
+/// A store error as every waiter of one download gets it: its kind and its words.
+#[derive(Debug, Clone)]
+pub struct StoreFault {
+    /// Whether the disk is full.
+    pub full: bool,
+    text: String,
+}
+
+impl fmt::Display for StoreFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        let full = matches!(error, StoreError::Full { .. });
+        let mut text = error.to_string();
+        let mut source = std::error::Error::source(&error);
+        while let Some(cause) = source {
+            text = format!("{text}: {cause}");
+            source = cause.source();
+        }
+        Self::Store(StoreFault { full, text })
+    }
+}
+
+/// Whose fault an error is: decides how it is logged and counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The request was wrong, or asked for what is not there.
+    Client,
+    /// The upstream.
+    Upstream,
+    /// The store.
+    Store,
+    /// A bound was reached.
+    Load,
+}
+
+/// What the client sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shown {
+    /// The status.
+    pub status: StatusCode,
+    /// The code in the body.
+    pub code: ErrorCode,
+}
+
+impl Error {
+    /// The table: every error with its status and code. No wildcard, so that no case is forgotten.
+    #[must_use]
+    pub const fn shown(&self) -> Shown {
+        let (status, code) = match self {
+            Self::Parse(error) => shown_parse(error),
+            Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, ErrorCode::Unsupported),
+            Self::Parameter(_) => (StatusCode::BAD_REQUEST, ErrorCode::Unsupported),
+            Self::NameUnserved(_) | Self::NameUnknown(_) => {
+                (StatusCode::NOT_FOUND, ErrorCode::NameUnknown)
+            }
+            Self::BlobUnknown { .. } => (StatusCode::NOT_FOUND, ErrorCode::BlobUnknown),
+            Self::ManifestUnknown { .. } => (StatusCode::NOT_FOUND, ErrorCode::ManifestUnknown),
+            Self::ManifestBlobUnknown { .. } => {
+                (StatusCode::NOT_FOUND, ErrorCode::ManifestBlobUnknown)
+            }
+            Self::UploadUnknown => (StatusCode::NOT_FOUND, ErrorCode::BlobUploadUnknown),
+            Self::UploadBusy => (StatusCode::CONFLICT, ErrorCode::BlobUploadInvalid),
+            // distribution-spec, "Pushing a blob in chunks": out of order is 416.
+            Self::ChunkOutOfOrder { .. } => {
+                (StatusCode::RANGE_NOT_SATISFIABLE, ErrorCode::BlobUploadInvalid)
+            }
+            Self::ChunkSize { .. } => (StatusCode::BAD_REQUEST, ErrorCode::SizeInvalid),
+            Self::BodyBroken => (StatusCode::BAD_REQUEST, ErrorCode::BlobUploadInvalid),
+            Self::BlobTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::SizeInvalid),
+            Self::RangeUnsatisfiable { .. } => {
+                (StatusCode::RANGE_NOT_SATISFIABLE, ErrorCode::Unsupported)
+            }
+            Self::DigestMismatch(_) => (StatusCode::BAD_REQUEST, ErrorCode::DigestInvalid),
+            Self::UpstreamRefused { status, code, .. } => (*status, *code),
+            // Never 401: the client has no credentials that would help.
+            Self::UpstreamDenied { .. } => (StatusCode::FORBIDDEN, ErrorCode::Denied),
+            Self::UpstreamBusy { .. } | Self::TooMany(_) => {
+                (StatusCode::TOO_MANY_REQUESTS, ErrorCode::TooManyRequests)
+            }
+            Self::UpstreamLied(_) | Self::UpstreamFailed { .. } => {
+                (StatusCode::BAD_GATEWAY, ErrorCode::Unknown)
+            }
+            Self::Store(fault) if fault.full => {
+                (StatusCode::INSUFFICIENT_STORAGE, ErrorCode::Unknown)
+            }
+            Self::Store(_) => (StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Unknown),
+        };
+        Shown { status, code }
+    }
+
+    /// The sentence in the body. Of our own failures only that they are ours.
+    #[must_use]
+    pub fn message(&self) -> String {
+        match self {
+            Self::Store(fault) if fault.full => "the registry has no space left".to_owned(),
+            Self::Store(_) => "the registry failed; its log has the cause".to_owned(),
+            Self::UpstreamFailed { operation, .. } => {
+                format!("the upstream failed while {operation}; the log of the proxy has the cause")
+            }
+            _ => self.to_string(),
+        }
+    }
+
+    /// Whose fault it is.
+    #[must_use]
+    pub const fn fault(&self) -> Fault {
+        match self {
+            Self::UpstreamLied(_)
+            | Self::UpstreamRefused { .. }
+            | Self::UpstreamDenied { .. }
+            | Self::UpstreamBusy { .. }
+            | Self::UpstreamFailed { .. } => Fault::Upstream,
+            Self::TooMany(_) => Fault::Load,
+            Self::Store(_) => Fault::Store,
+            Self::Parse(_)
+            | Self::MethodNotAllowed
+            | Self::Parameter(_)
+            | Self::NameUnserved(_)
+            | Self::NameUnknown(_)
+            | Self::BlobUnknown { .. }
+            | Self::ManifestUnknown { .. }
+            | Self::ManifestBlobUnknown { .. }
+            | Self::UploadUnknown
+            | Self::UploadBusy
+            | Self::ChunkOutOfOrder { .. }
+            | Self::ChunkSize { .. }
+            | Self::BodyBroken
+            | Self::BlobTooLarge { .. }
+            | Self::RangeUnsatisfiable { .. }
+            | Self::DigestMismatch(_) => Fault::Client,
+        }
+    }
+
+    /// Whether content that is already here may be served instead: the upstream could not answer.
+    /// What it did answer (401, 403, 404) is believed.
+    #[must_use]
+    pub const fn is_outage(&self) -> bool {
+        match self {
+            Self::UpstreamBusy { .. } | Self::UpstreamFailed { .. } => true,
+            Self::UpstreamRefused { status, .. } => status.as_u16() >= 500,
+            _ => false,
+        }
+    }
+}
+
+const fn shown_parse(error: &ParseError) -> (StatusCode, ErrorCode) {
+    match error {
+        ParseError::Digest { .. } => (StatusCode::BAD_REQUEST, ErrorCode::DigestInvalid),
+        ParseError::RepoName { .. } => (StatusCode::BAD_REQUEST, ErrorCode::NameInvalid),
+        ParseError::Tag { .. } | ParseError::MediaType { .. } | ParseError::Manifest { .. } => {
+            (StatusCode::BAD_REQUEST, ErrorCode::ManifestInvalid)
+        }
+        ParseError::ManifestTooLarge { .. } => {
+            (StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::ManifestInvalid)
+        }
+        ParseError::Range { .. } => (StatusCode::BAD_REQUEST, ErrorCode::BlobUploadInvalid),
+        ParseError::UploadId { .. } => (StatusCode::NOT_FOUND, ErrorCode::BlobUploadUnknown),
+        // The enum is open to new words of the lower crate; what has no line here is a bad request.
+        ParseError::Path { .. } => (StatusCode::NOT_FOUND, ErrorCode::Unsupported),
+        _ => (StatusCode::BAD_REQUEST, ErrorCode::Unsupported),
+    }
+}
+
+fn list(digests: &[Digest]) -> String {
+    digests.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wharf_oci::{Algorithm, Digester};
+
+    fn mismatch() -> Mismatch {
+        let digest = Digester::digest(Algorithm::Sha256, b"a");
+        Mismatch { expected: digest, actual: digest, size_bytes: 1 }
+    }
+
+    #[test]
+    fn the_table_says_what_the_specification_says() {
+        let repo: RepoName = "a/b".parse().unwrap();
+        let digest = Digester::digest(Algorithm::Sha256, b"a");
+        let rows = [
+            (Error::Parse("x".parse::<Digest>().unwrap_err()), 400, "DIGEST_INVALID"),
+            (Error::Parse("X".parse::<RepoName>().unwrap_err()), 400, "NAME_INVALID"),
+            (Error::BlobUnknown { repo: repo.clone(), digest }, 404, "BLOB_UNKNOWN"),
+            (
+                Error::ManifestBlobUnknown { repo: repo.clone(), missing: vec![digest] },
+                404,
+                "MANIFEST_BLOB_UNKNOWN",
+            ),
+            (Error::UploadUnknown, 404, "BLOB_UPLOAD_UNKNOWN"),
+            (
+                Error::ChunkOutOfOrder { offset: 5, location: String::new() },
+                416,
+                "BLOB_UPLOAD_INVALID",
+            ),
+            (Error::DigestMismatch(mismatch()), 400, "DIGEST_INVALID"),
+            (Error::UpstreamLied(mismatch()), 502, "UNKNOWN"),
+            (Error::UpstreamBusy { retry_after_seconds: 3 }, 429, "TOOMANYREQUESTS"),
+            (Error::MethodNotAllowed, 405, "UNSUPPORTED"),
+            (Error::NameUnknown(repo), 404, "NAME_UNKNOWN"),
+        ];
+        for (error, status, code) in rows {
+            let shown = error.shown();
+            assert_eq!((shown.status.as_u16(), shown.code.as_str()), (status, code), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_store_failure_shows_no_path() {
+        let cause = std::io::Error::other("secret-cause");
+        let error: Error =
+            StoreError::Io { operation: "reading", path: "/var/secret-path".into(), source: cause }
+                .into();
+        assert_eq!(error.shown().status, 500);
+        assert!(!error.message().contains("secret"));
+        assert!(
+            error.to_string().contains("secret-path") && error.to_string().contains("secret-cause")
+        );
+    }
+}

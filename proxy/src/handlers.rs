@@ -1,0 +1,94 @@
+//! From a route to an answer: one match, no logic. The work is in the files below.
+
+mod admin;
+mod blobs;
+mod listings;
+mod manifests;
+mod uploads;
+
+use std::sync::Arc;
+
+use http::{HeaderMap, StatusCode, header};
+use hyper::body::Incoming;
+
+use crate::Error;
+use crate::body::Body;
+use crate::cache::Cache;
+use crate::metrics::Metrics;
+use crate::response::{Answer, answer};
+use crate::route::Route;
+use crate::uploads::Uploads;
+
+pub(crate) use admin::admin;
+
+/// Everything that handlers share.
+pub(crate) struct App {
+    /// Reads.
+    pub cache: Cache,
+    /// Writes of blobs.
+    pub uploads: Uploads,
+    /// Counters.
+    pub metrics: Metrics,
+}
+
+/// A request whose URL was parsed.
+pub(crate) struct Call {
+    /// What is wanted.
+    pub route: Route,
+    /// Headers as they came.
+    pub headers: HeaderMap,
+}
+
+/// Answers a call. What is left of the body afterwards is the caller's to deal with.
+pub(crate) async fn dispatch(
+    app: &Arc<App>,
+    call: Call,
+    body: &mut Incoming,
+) -> Result<Answer, Error> {
+    let Call { route, headers } = call;
+    match route {
+        Route::Base => Ok(base()),
+        Route::Catalog(cursor) => listings::catalog(app, cursor).await,
+        Route::Blob { repo, digest, head: false } => {
+            blobs::get(app, &repo, &digest, &headers).await
+        }
+        Route::Blob { repo, digest, head: true } => blobs::head(app, &repo, &digest).await,
+        Route::DeleteBlob { repo, digest } => blobs::delete(app, &repo, &digest).await,
+        Route::Manifest { repo, reference, head } => {
+            manifests::get(app, &repo, &reference, head).await
+        }
+        Route::PutManifest { repo, reference, tags } => {
+            let put = manifests::Put { repo, reference, tags };
+            manifests::put(app, put, &headers, body).await
+        }
+        Route::DeleteManifest { repo, reference } => {
+            manifests::delete(app, &repo, &reference).await
+        }
+        Route::StartUpload { repo, start } => {
+            uploads::start(app, &repo, start, &headers, body).await
+        }
+        Route::UploadStatus { repo, id } => uploads::status(app, &repo, id),
+        Route::PatchUpload { repo, id } => uploads::patch(app, &repo, id, &headers, body).await,
+        Route::FinishUpload { repo, id, digest } => {
+            let end = uploads::End { repo, id, digest };
+            uploads::finish(app, end, &headers, body).await
+        }
+        Route::CancelUpload { repo, id } => uploads::cancel(app, &repo, id),
+        Route::Tags { repo, cursor } => listings::tags(app, &repo, cursor).await,
+        Route::Referrers { repo, digest, artifact_type } => {
+            listings::referrers(app, &repo, &digest, artifact_type.as_deref()).await
+        }
+    }
+}
+
+/// `GET /v2/`: this is a registry.
+fn base() -> Answer {
+    let headers = [
+        (header::CONTENT_TYPE, "application/json".to_owned()),
+        (
+            header::HeaderName::from_static("docker-distribution-api-version"),
+            "registry/2.0".to_owned(),
+        ),
+    ];
+    answer(StatusCode::OK, &headers, Body::full("{}"))
+}

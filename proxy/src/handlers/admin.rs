@@ -1,0 +1,26 @@
+//! The admin address: health, readiness, metrics. Never on the address that clients use.
+
+use http::{Method, StatusCode};
+
+use super::App;
+use super::listings::plain;
+use crate::metrics::Gauges;
+use crate::response::Answer;
+
+/// Answers a request on the admin address.
+#[must_use]
+pub(crate) fn admin(app: &App, method: &Method, path: &str, draining: bool) -> Answer {
+    if !matches!(*method, Method::GET | Method::HEAD) {
+        return plain(StatusCode::METHOD_NOT_ALLOWED, "only GET\n".to_owned());
+    }
+    match path {
+        "/healthz" => plain(StatusCode::OK, "ok\n".to_owned()),
+        "/readyz" if draining => plain(StatusCode::SERVICE_UNAVAILABLE, "draining\n".to_owned()),
+        "/readyz" => plain(StatusCode::OK, "ready\n".to_owned()),
+        "/metrics" => {
+            let gauges = Gauges { fills: app.cache.fills(), uploads: app.uploads.count() };
+            plain(StatusCode::OK, app.metrics.render(&gauges))
+        }
+        _ => plain(StatusCode::NOT_FOUND, "try /healthz, /readyz or /metrics\n".to_owned()),
+    }
+}

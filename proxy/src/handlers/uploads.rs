@@ -1,0 +1,203 @@
+//! Upload sessions over HTTP (distribution-spec end-4, end-5, end-6, end-11, end-13, end-14).
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use http::{HeaderMap, StatusCode, header};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use wharf_oci::{ChunkRange, Digest, Endpoint, RepoName, UploadId};
+
+use super::App;
+use crate::Error;
+use crate::body::Body;
+use crate::limits::STALL_TIMEOUT;
+use crate::response::{self, Answer};
+use crate::route::{UploadStart, upload_path};
+use crate::uploads::Session;
+use crate::upstream::{Push, Started};
+use crate::upstreams::{Remote, Site};
+
+/// Which upload ends as what.
+pub(super) struct End {
+    pub(super) repo: RepoName,
+    pub(super) id: UploadId,
+    pub(super) digest: Digest,
+}
+
+pub(super) async fn start(
+    app: &App,
+    repo: &RepoName,
+    start: UploadStart,
+    headers: &HeaderMap,
+    body: &mut Incoming,
+) -> Result<Answer, Error> {
+    match start {
+        UploadStart::Session(algorithm) => {
+            let upstream = open_upstream(app, repo).await?;
+            let id = app.uploads.open(repo, algorithm, upstream).await?;
+            Ok(response::upload(StatusCode::ACCEPTED, repo, id, 0))
+        }
+        UploadStart::Whole(digest) => {
+            let upstream = open_upstream(app, repo).await?;
+            let mut session = app.uploads.anonymous(Some(digest.algorithm()), upstream).await?;
+            receive(app, &mut session, headers, body).await?;
+            app.uploads.finish(repo, session, digest).await?;
+            Ok(created(repo, &digest))
+        }
+        UploadStart::Mount { digest, from } => mount(app, repo, digest, from).await,
+    }
+}
+
+/// A session at the upstream before we have one: when it refuses, nothing is sent in vain.
+async fn open_upstream(app: &App, repo: &RepoName) -> Result<Option<(Remote, Push)>, Error> {
+    let Site::Remote(remote) = app.cache.upstreams.site(repo)? else {
+        return Ok(None);
+    };
+    match remote.upstream.start_upload(&remote.repo, None).await? {
+        Started::Session(push) => Ok(Some((remote, push))),
+        Started::Mounted => Err(Error::UpstreamFailed {
+            operation: "opening an upload",
+            reason: "it answered 201 to an upload without content".to_owned(),
+        }),
+    }
+}
+
+/// Takes a blob from another repository; when that cannot be, opens a session instead.
+async fn mount(
+    app: &App,
+    repo: &RepoName,
+    digest: Digest,
+    from: Option<RepoName>,
+) -> Result<Answer, Error> {
+    let upstream = match app.cache.upstreams.site(repo)? {
+        Site::Local => {
+            if is_here(app, &digest, from.as_ref()).await? {
+                app.cache.link(repo, &digest).await?;
+                return Ok(created(repo, &digest));
+            }
+            None
+        }
+        Site::Remote(remote) => {
+            let from = from.and_then(|from| app.cache.upstreams.beside(&remote, &from));
+            let wanted = from.as_ref().map(|from| (&digest, Some(from)));
+            match remote.upstream.start_upload(&remote.repo, wanted).await? {
+                Started::Mounted => {
+                    app.cache.link(repo, &digest).await?;
+                    return Ok(created(repo, &digest));
+                }
+                Started::Session(push) => Some((remote, push)),
+            }
+        }
+    };
+    let id = app.uploads.open(repo, Some(digest.algorithm()), upstream).await?;
+    Ok(response::upload(StatusCode::ACCEPTED, repo, id, 0))
+}
+
+/// Whether `from` has the blob, or any repository when none is named.
+async fn is_here(app: &App, digest: &Digest, from: Option<&RepoName>) -> Result<bool, Error> {
+    let (store, digest, from) = (Arc::clone(&app.cache.store), *digest, from.cloned());
+    let here = app.cache.bridge.run(move || {
+        let linked = from.map_or(Ok(true), |from| store.has_blob(&from, &digest))?;
+        Ok::<_, wharf_store::StoreError>(linked && store.stat(&digest)?.is_some())
+    });
+    Ok(here.await?)
+}
+
+pub(super) fn status(app: &App, repo: &RepoName, id: UploadId) -> Result<Answer, Error> {
+    let offset = app.uploads.offset(repo, id)?;
+    Ok(response::upload(StatusCode::NO_CONTENT, repo, id, offset))
+}
+
+pub(super) async fn patch(
+    app: &App,
+    repo: &RepoName,
+    id: UploadId,
+    headers: &HeaderMap,
+    body: &mut Incoming,
+) -> Result<Answer, Error> {
+    let mut checkout = app.uploads.check_out(repo, id)?;
+    let session = checkout.session();
+    let chunk = check_chunk(session, headers, &upload_path(repo, id))?;
+    let before = session.offset();
+    receive(app, session, headers, body).await?;
+    let offset = session.offset();
+    if let Some(chunk) = chunk.filter(|chunk| chunk.size_bytes() != offset - before) {
+        let (declared, actual) = (chunk.size_bytes(), offset - before);
+        return Err(Error::ChunkSize { declared, actual });
+    }
+    Ok(response::upload(StatusCode::ACCEPTED, repo, id, offset))
+}
+
+pub(super) async fn finish(
+    app: &App,
+    end: End,
+    headers: &HeaderMap,
+    body: &mut Incoming,
+) -> Result<Answer, Error> {
+    let End { repo, id, digest } = end;
+    let mut checkout = app.uploads.check_out(&repo, id)?;
+    let session = checkout.session();
+    check_chunk(session, headers, &upload_path(&repo, id))?;
+    receive(app, session, headers, body).await?;
+    app.uploads.finish(&repo, checkout.take(), digest).await?;
+    Ok(created(&repo, &digest))
+}
+
+pub(super) fn cancel(app: &App, repo: &RepoName, id: UploadId) -> Result<Answer, Error> {
+    app.uploads.cancel(repo, id)?;
+    Ok(response::answer(StatusCode::NO_CONTENT, &[], Body::empty()))
+}
+
+/// A chunk that says where it belongs must belong at the end of what is here; nothing of another
+/// one is taken.
+fn check_chunk(
+    session: &Session,
+    headers: &HeaderMap,
+    location: &str,
+) -> Result<Option<ChunkRange>, Error> {
+    let Some(value) = headers.get(header::CONTENT_RANGE) else {
+        return Ok(None);
+    };
+    let chunk: ChunkRange = value.to_str().unwrap_or_default().parse()?;
+    let offset = session.offset();
+    if chunk.first != offset {
+        return Err(Error::ChunkOutOfOrder { offset, location: location.to_owned() });
+    }
+    let announced: Option<u64> =
+        headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    if let Some(actual) = announced.filter(|length| *length != chunk.size_bytes()) {
+        return Err(Error::ChunkSize { declared: chunk.size_bytes(), actual });
+    }
+    Ok(Some(chunk))
+}
+
+/// The body into the session. What arrived before a break stays, and the session says how much.
+async fn receive(
+    app: &App,
+    session: &mut Session,
+    headers: &HeaderMap,
+    body: &mut Incoming,
+) -> Result<(), Error> {
+    let announced: Option<u64> =
+        headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    if announced.is_some_and(|length| length > crate::limits::BLOB_BYTES_MAX) {
+        return Err(Error::BlobTooLarge { limit_bytes: crate::limits::BLOB_BYTES_MAX });
+    }
+    loop {
+        let frame = tokio::time::timeout(STALL_TIMEOUT, body.frame()).await;
+        let frame = match frame.map_err(|_| Error::BodyBroken)? {
+            None => return Ok(()),
+            Some(frame) => frame.map_err(|_| Error::BodyBroken)?,
+        };
+        if let Ok(bytes) = frame.into_data() {
+            app.metrics.received_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+            session.append(bytes).await?;
+        }
+    }
+}
+
+fn created(repo: &RepoName, digest: &Digest) -> Answer {
+    let location = Endpoint::Blob { repo: repo.clone(), digest: *digest };
+    response::created(location.to_string(), digest)
+}

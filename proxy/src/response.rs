@@ -1,0 +1,124 @@
+//! Answers, spelled once: headers and bodies of successes, and the body of every error.
+
+use http::header::{
+    ACCEPT_RANGES, ALLOW, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderName, HeaderValue,
+    LINK, LOCATION, RANGE, RETRY_AFTER,
+};
+use http::{Response, StatusCode};
+use serde::Serialize;
+use wharf_oci::{ContentRange, Digest, ErrorBody, RepoName, UploadId};
+
+use crate::Error;
+use crate::body::Body;
+use crate::cache::Outcome;
+use crate::limits::RETRY_AFTER_SECONDS;
+use crate::route::upload_path;
+
+/// What a handler returns.
+pub(crate) type Answer = Response<Body>;
+
+/// The digest of what is served; a MUST in the specification's current text.
+pub(crate) const DOCKER_CONTENT_DIGEST: HeaderName =
+    HeaderName::from_static("docker-content-digest");
+/// How an answer came about: `hit`, `join`, `fill`, `bypass`, `stale`.
+pub(crate) const WHARF_CACHE: HeaderName = HeaderName::from_static("wharf-cache");
+/// The subject of a manifest whose referrers are kept here.
+pub(crate) const OCI_SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
+/// A tag that a manifest was put under.
+pub(crate) const OCI_TAG: HeaderName = HeaderName::from_static("oci-tag");
+/// Which filters were applied to referrers.
+pub(crate) const OCI_FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
+
+/// An answer with headers whose values were parsed or counted here.
+#[must_use]
+pub(crate) fn answer(status: StatusCode, headers: &[(HeaderName, String)], body: Body) -> Answer {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    for (name, value) in headers {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            response.headers_mut().append(name, value);
+        }
+    }
+    response
+}
+
+/// JSON; `next` is the query of the next page.
+#[must_use]
+pub(crate) fn json(value: &impl Serialize, next: Option<String>) -> Answer {
+    let body = serde_json::to_vec(value).expect("lists of words always serialise");
+    let mut headers = vec![(CONTENT_TYPE, "application/json".to_owned())];
+    headers.extend(next.map(|path| (LINK, format!("<{path}>; rel=\"next\""))));
+    answer(StatusCode::OK, &headers, Body::full(body))
+}
+
+/// A blob, or the part of it that `range` names.
+#[must_use]
+pub(crate) fn blob(
+    digest: &Digest,
+    range: Option<ContentRange>,
+    outcome: Outcome,
+    body: Body,
+) -> Answer {
+    let mut headers = vec![
+        (CONTENT_TYPE, "application/octet-stream".to_owned()),
+        (ACCEPT_RANGES, "bytes".to_owned()),
+        (DOCKER_CONTENT_DIGEST, digest.to_string()),
+        (WHARF_CACHE, outcome.as_str().to_owned()),
+    ];
+    headers.extend(range.map(|range| (CONTENT_RANGE, range.to_string())));
+    let status = if range.is_some() { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
+    answer(status, &headers, body)
+}
+
+/// The same headers without the content.
+#[must_use]
+pub(crate) fn head(mut full: Answer, size_bytes: u64) -> Answer {
+    full.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(size_bytes));
+    *full.body_mut() = Body::empty();
+    full
+}
+
+/// Something came to be: 201 with where it is.
+#[must_use]
+pub(crate) fn created(location: String, digest: &Digest) -> Answer {
+    let headers = [(LOCATION, location), (DOCKER_CONTENT_DIGEST, digest.to_string())];
+    answer(StatusCode::CREATED, &headers, Body::empty())
+}
+
+/// Where an upload is: 202 after writing, 204 for its status. `Range` of nothing is `0-0`, as
+/// every registry writes it.
+#[must_use]
+pub(crate) fn upload(status: StatusCode, repo: &RepoName, id: UploadId, offset: u64) -> Answer {
+    let headers = [
+        (LOCATION, upload_path(repo, id)),
+        (RANGE, format!("0-{}", offset.saturating_sub(1))),
+        (HeaderName::from_static("docker-upload-uuid"), id.to_string()),
+    ];
+    answer(status, &headers, Body::empty())
+}
+
+/// An error as the client sees it.
+#[must_use]
+pub(crate) fn error(error: &Error) -> Answer {
+    let shown = error.shown();
+    let body = ErrorBody::one(shown.code, error.message(), serde_json::Value::Null);
+    let mut headers = vec![(CONTENT_TYPE, "application/json".to_owned())];
+    match error {
+        Error::ChunkOutOfOrder { offset, location } => {
+            headers.push((RANGE, format!("0-{}", offset.saturating_sub(1))));
+            headers.push((LOCATION, location.clone()));
+        }
+        Error::RangeUnsatisfiable { size_bytes } => {
+            headers.push((CONTENT_RANGE, format!("bytes */{size_bytes}")));
+        }
+        Error::UpstreamBusy { retry_after_seconds } => {
+            headers.push((RETRY_AFTER, retry_after_seconds.to_string()));
+        }
+        Error::TooMany(_) => headers.push((RETRY_AFTER, RETRY_AFTER_SECONDS.to_string())),
+        Error::MethodNotAllowed => {
+            headers.push((ALLOW, "GET, HEAD, POST, PUT, PATCH, DELETE".to_owned()));
+        }
+        _ => {}
+    }
+    answer(shown.status, &headers, Body::full(body.to_json()))
+}

@@ -1,0 +1,353 @@
+//! From method and URL to an operation of the registry, and back. Pure: no headers, no state.
+//!
+//! Invariant: `parse(render(route)) == route`, and whatever does not parse is refused, never
+//! guessed: a cursor that is malformed does not list everything.
+
+use http::Method;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use wharf_oci::{Algorithm, Digest, Endpoint, Reference, RepoName, Tag, UploadId};
+
+use crate::Error;
+use crate::limits::{PAGE_ENTRIES_MAX, QUERY_PARAMETERS_MAX, TAGS_PER_PUT_MAX};
+
+/// Everything that a client can ask for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Route {
+    /// `GET /v2/`: is this a registry?
+    Base,
+    /// Which repositories there are.
+    Catalog(Cursor),
+    /// A blob, or its headers.
+    Blob {
+        /// Whose.
+        repo: RepoName,
+        /// Which.
+        digest: Digest,
+        /// Headers only.
+        head: bool,
+    },
+    /// Forget a blob.
+    DeleteBlob {
+        /// Whose.
+        repo: RepoName,
+        /// Which.
+        digest: Digest,
+    },
+    /// A manifest, or its headers.
+    Manifest {
+        /// Whose.
+        repo: RepoName,
+        /// Which.
+        reference: Reference,
+        /// Headers only.
+        head: bool,
+    },
+    /// Keep a manifest.
+    PutManifest {
+        /// Whose.
+        repo: RepoName,
+        /// Under which name.
+        reference: Reference,
+        /// Further tags for it (`?tag=`).
+        tags: Vec<Tag>,
+    },
+    /// Forget a manifest or a tag.
+    DeleteManifest {
+        /// Whose.
+        repo: RepoName,
+        /// Which.
+        reference: Reference,
+    },
+    /// Open an upload.
+    StartUpload {
+        /// For whom.
+        repo: RepoName,
+        /// How.
+        start: UploadStart,
+    },
+    /// How much of an upload is here.
+    UploadStatus {
+        /// Whose.
+        repo: RepoName,
+        /// Which.
+        id: UploadId,
+    },
+    /// The next chunk.
+    PatchUpload {
+        /// Whose.
+        repo: RepoName,
+        /// Which.
+        id: UploadId,
+    },
+    /// The last chunk, perhaps empty, and the digest of everything.
+    FinishUpload {
+        /// Whose.
+        repo: RepoName,
+        /// Which.
+        id: UploadId,
+        /// Of the whole.
+        digest: Digest,
+    },
+    /// Give an upload up.
+    CancelUpload {
+        /// Whose.
+        repo: RepoName,
+        /// Which.
+        id: UploadId,
+    },
+    /// The tags of a repository.
+    Tags {
+        /// Whose.
+        repo: RepoName,
+        /// Which part of them.
+        cursor: Cursor,
+    },
+    /// What refers to a manifest.
+    Referrers {
+        /// Whose.
+        repo: RepoName,
+        /// To which manifest.
+        digest: Digest,
+        /// Only of this type.
+        artifact_type: Option<String>,
+    },
+}
+
+/// How an upload begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UploadStart {
+    /// A session; perhaps with the algorithm that the digest will have (`?digest-algorithm=`).
+    Session(Option<Algorithm>),
+    /// All content in this request (`?digest=`).
+    Whole(Digest),
+    /// No content: take it from a repository that has it (`?mount=&from=`).
+    Mount {
+        /// Which blob.
+        digest: Digest,
+        /// From where; any repository when not said.
+        from: Option<RepoName>,
+    },
+}
+
+/// Part of a listing (`?n=&last=`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cursor {
+    /// At most so many entries.
+    pub limit: usize,
+    /// Those after this one.
+    pub last: Option<String>,
+}
+
+/// What may stand in a query without escaping, besides letters and digits.
+const QUERY_ESCAPED: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'/').remove(b':');
+
+/// Reads method, path and query.
+pub fn parse(method: &Method, path: &str, query: Option<&str>) -> Result<Route, Error> {
+    let endpoint = Endpoint::parse(path)?;
+    let query = Query::parse(query.unwrap_or_default())?;
+    match (method.as_str(), endpoint) {
+        ("GET" | "HEAD", Endpoint::Base) => Ok(Route::Base),
+        ("GET", Endpoint::Catalog) => Ok(Route::Catalog(query.cursor()?)),
+        ("GET" | "HEAD", Endpoint::Blob { repo, digest }) => {
+            Ok(Route::Blob { repo, digest, head: method == Method::HEAD })
+        }
+        ("DELETE", Endpoint::Blob { repo, digest }) => Ok(Route::DeleteBlob { repo, digest }),
+        ("GET" | "HEAD", Endpoint::Manifest { repo, reference }) => {
+            Ok(Route::Manifest { repo, reference, head: method == Method::HEAD })
+        }
+        ("PUT", Endpoint::Manifest { repo, reference }) => {
+            Ok(Route::PutManifest { repo, reference, tags: query.tags()? })
+        }
+        ("DELETE", Endpoint::Manifest { repo, reference }) => {
+            Ok(Route::DeleteManifest { repo, reference })
+        }
+        ("POST", Endpoint::Uploads { repo }) => {
+            Ok(Route::StartUpload { repo, start: query.upload_start()? })
+        }
+        ("GET" | "HEAD", Endpoint::Upload { repo, id }) => Ok(Route::UploadStatus { repo, id }),
+        ("PATCH", Endpoint::Upload { repo, id }) => Ok(Route::PatchUpload { repo, id }),
+        ("PUT", Endpoint::Upload { repo, id }) => {
+            let digest = query.one("digest")?.ok_or(Error::Parameter("`digest` is missing"))?;
+            Ok(Route::FinishUpload { repo, id, digest: digest.parse()? })
+        }
+        ("DELETE", Endpoint::Upload { repo, id }) => Ok(Route::CancelUpload { repo, id }),
+        ("GET", Endpoint::Tags { repo }) => Ok(Route::Tags { repo, cursor: query.cursor()? }),
+        ("GET", Endpoint::Referrers { repo, digest }) => {
+            let artifact_type = query.one("artifactType")?.map(str::to_owned);
+            Ok(Route::Referrers { repo, digest, artifact_type })
+        }
+        _ => Err(Error::MethodNotAllowed),
+    }
+}
+
+/// The request for an operation: method, and path with query.
+#[must_use]
+pub fn render(route: &Route) -> (Method, String) {
+    (method(route), format!("{}{}", endpoint(route), query(route)))
+}
+
+const fn method(route: &Route) -> Method {
+    match route {
+        Route::Blob { head: true, .. } | Route::Manifest { head: true, .. } => Method::HEAD,
+        Route::Base
+        | Route::Catalog(_)
+        | Route::Blob { .. }
+        | Route::Manifest { .. }
+        | Route::UploadStatus { .. }
+        | Route::Tags { .. }
+        | Route::Referrers { .. } => Method::GET,
+        Route::PutManifest { .. } | Route::FinishUpload { .. } => Method::PUT,
+        Route::StartUpload { .. } => Method::POST,
+        Route::PatchUpload { .. } => Method::PATCH,
+        Route::DeleteBlob { .. } | Route::DeleteManifest { .. } | Route::CancelUpload { .. } => {
+            Method::DELETE
+        }
+    }
+}
+
+fn endpoint(route: &Route) -> Endpoint {
+    match route.clone() {
+        Route::Base => Endpoint::Base,
+        Route::Catalog(_) => Endpoint::Catalog,
+        Route::Blob { repo, digest, .. } | Route::DeleteBlob { repo, digest } => {
+            Endpoint::Blob { repo, digest }
+        }
+        Route::Manifest { repo, reference, .. }
+        | Route::PutManifest { repo, reference, .. }
+        | Route::DeleteManifest { repo, reference } => Endpoint::Manifest { repo, reference },
+        Route::StartUpload { repo, .. } => Endpoint::Uploads { repo },
+        Route::UploadStatus { repo, id }
+        | Route::PatchUpload { repo, id }
+        | Route::FinishUpload { repo, id, .. }
+        | Route::CancelUpload { repo, id } => Endpoint::Upload { repo, id },
+        Route::Tags { repo, .. } => Endpoint::Tags { repo },
+        Route::Referrers { repo, digest, .. } => Endpoint::Referrers { repo, digest },
+    }
+}
+
+fn query(route: &Route) -> String {
+    match route {
+        Route::Catalog(cursor) | Route::Tags { cursor, .. } => cursor.render(),
+        Route::PutManifest { tags, .. } if !tags.is_empty() => {
+            let tags: Vec<String> = tags.iter().map(|tag| format!("tag={tag}")).collect();
+            format!("?{}", tags.join("&"))
+        }
+        Route::StartUpload { start, .. } => start.render(),
+        Route::FinishUpload { digest, .. } => format!("?digest={digest}"),
+        Route::Referrers { artifact_type: Some(artifact_type), .. } => {
+            format!("?artifactType={}", escape(artifact_type))
+        }
+        _ => String::new(),
+    }
+}
+
+/// Where an upload goes on: relative, so that it holds behind any other proxy.
+pub(crate) fn upload_path(repo: &RepoName, id: UploadId) -> String {
+    Endpoint::Upload { repo: repo.clone(), id }.to_string()
+}
+
+fn escape(text: &str) -> String {
+    utf8_percent_encode(text, QUERY_ESCAPED).to_string()
+}
+
+impl Cursor {
+    /// The query that asks for this part; empty when it is the whole default.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let last = self.last.as_ref().map(|last| format!("&last={}", escape(last)));
+        format!("?n={}{}", self.limit, last.unwrap_or_default())
+    }
+}
+
+impl UploadStart {
+    fn render(&self) -> String {
+        match self {
+            Self::Session(None) => String::new(),
+            Self::Session(Some(algorithm)) => format!("?digest-algorithm={algorithm}"),
+            Self::Whole(digest) => format!("?digest={digest}"),
+            Self::Mount { digest, from: None } => format!("?mount={digest}"),
+            Self::Mount { digest, from: Some(from) } => format!("?mount={digest}&from={from}"),
+        }
+    }
+}
+
+/// The parameters of a request, decoded. Unknown ones are kept and ignored: clients send `ns` and
+/// registries add state of their own.
+struct Query(Vec<(String, String)>);
+
+impl Query {
+    fn parse(text: &str) -> Result<Self, Error> {
+        let mut pairs = Vec::new();
+        for pair in text.split('&').filter(|pair| !pair.is_empty()) {
+            if pairs.len() == QUERY_PARAMETERS_MAX {
+                return Err(Error::Parameter("too many query parameters"));
+            }
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            pairs.push((decode(name)?, decode(value)?));
+        }
+        Ok(Self(pairs))
+    }
+
+    fn one<'a>(&'a self, name: &'a str) -> Result<Option<&'a str>, Error> {
+        let mut found = self.all(name);
+        match (found.next(), found.next()) {
+            (value, None) => Ok(value),
+            (_, Some(_)) => Err(Error::Parameter("a query parameter is given twice")),
+        }
+    }
+
+    fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    fn cursor(&self) -> Result<Cursor, Error> {
+        let limit = match self.one("n")? {
+            None => PAGE_ENTRIES_MAX,
+            Some(n) => {
+                let n: usize = n.parse().map_err(|_| Error::Parameter("`n` is not a number"))?;
+                n.min(PAGE_ENTRIES_MAX)
+            }
+        };
+        Ok(Cursor {
+            limit,
+            last: self.one("last")?.filter(|last| !last.is_empty()).map(str::to_owned),
+        })
+    }
+
+    fn tags(&self) -> Result<Vec<Tag>, Error> {
+        let tags = self.all("tag").map(|tag| tag.parse().map_err(Error::Parse));
+        let tags: Vec<Tag> = tags.collect::<Result<_, Error>>()?;
+        if tags.len() > TAGS_PER_PUT_MAX {
+            return Err(Error::Parameter("too many `tag` parameters"));
+        }
+        Ok(tags)
+    }
+
+    fn upload_start(&self) -> Result<UploadStart, Error> {
+        if let Some(digest) = self.one("mount")? {
+            // A malformed source is refused as any malformed word is: taken for none, it would make
+            // every repository a source.
+            let from = match self.one("from")? {
+                None | Some("") => None,
+                Some(from) => Some(from.parse()?),
+            };
+            return Ok(UploadStart::Mount { digest: digest.parse()?, from });
+        }
+        if let Some(digest) = self.one("digest")? {
+            return Ok(UploadStart::Whole(digest.parse()?));
+        }
+        let algorithm = self.one("digest-algorithm")?.map(str::parse::<Algorithm>).transpose()?;
+        Ok(UploadStart::Session(algorithm))
+    }
+}
+
+fn decode(text: &str) -> Result<String, Error> {
+    percent_decode_str(text)
+        .decode_utf8()
+        .map(std::borrow::Cow::into_owned)
+        .map_err(|_| Error::Parameter("the query is not UTF-8"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,179 @@
+//! Connections: accept, bound, time out, drain. One log line and one metric per request.
+//!
+//! Invariant: at most `CONNECTIONS_MAX` connections are served; when told to stop, none is accepted
+//! and those that are open may finish until the deadline.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use http::{HeaderValue, Request, header::HeaderName};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
+
+use crate::error::Fault;
+use crate::handlers::{self, App, Call};
+use crate::limits::{
+    CONNECTIONS_MAX, HEADERS_TIMEOUT, REFUSED_BODY_BYTES_MAX, REFUSED_BODY_TIMEOUT,
+};
+use crate::response::{self, Answer, WHARF_CACHE};
+use crate::route;
+
+/// What a listener serves.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// The registry.
+    Registry,
+    /// Health and metrics.
+    Admin,
+}
+
+/// Which request a log line is about.
+static REQUESTS: AtomicU64 = AtomicU64::new(1);
+
+/// Serves until `stop` says so, then until every connection is done or the deadline has passed.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    purpose: Purpose,
+    app: Arc<App>,
+    mut stop: watch::Receiver<bool>,
+    deadline: Duration,
+) {
+    let graceful = GracefulShutdown::new();
+    let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let stopping = stop.clone();
+    loop {
+        let permit = Arc::clone(&permits).acquire_owned();
+        let permit = tokio::select! {
+            permit = permit => permit.expect("the semaphore is never closed"),
+            _ = stop.wait_for(|stop| *stop) => break,
+        };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stop.wait_for(|stop| *stop) => break,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of file handles, most often: the permit's drop and this pause let some go.
+                tracing::error!(%error, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        let connection =
+            Connection { purpose, app: Arc::clone(&app), stop: stopping.clone(), peer };
+        let served = connection.serve(stream, &graceful);
+        tokio::spawn(async move {
+            served.await;
+            drop(permit);
+        });
+    }
+    drop(listener);
+    if tokio::time::timeout(deadline, graceful.shutdown()).await.is_err() {
+        tracing::warn!(?deadline, "transfers were cut off at the deadline");
+    }
+}
+
+#[derive(Clone)]
+struct Connection {
+    purpose: Purpose,
+    app: Arc<App>,
+    stop: watch::Receiver<bool>,
+    peer: SocketAddr,
+}
+
+impl Connection {
+    fn serve(
+        self,
+        stream: TcpStream,
+        graceful: &GracefulShutdown,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        let _ = stream.set_nodelay(true);
+        let service = service_fn(move |request| {
+            let connection = self.clone();
+            async move { Ok::<_, Infallible>(connection.answer(request).await) }
+        });
+        let mut builder = auto::Builder::new(TokioExecutor::new());
+        builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS_TIMEOUT);
+        builder.http2().timer(TokioTimer::new());
+        let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+        let watched = graceful.watch(connection);
+        async move {
+            if let Err(error) = watched.await {
+                tracing::debug!(error, "a connection ended early");
+            }
+        }
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Answer {
+        let started = Instant::now();
+        let id = REQUESTS.fetch_add(1, Ordering::Relaxed);
+        let (parts, mut body) = request.into_parts();
+        if self.purpose == Purpose::Admin {
+            return handlers::admin(
+                &self.app,
+                &parts.method,
+                parts.uri.path(),
+                *self.stop.borrow(),
+            );
+        }
+        let routed = route::parse(&parts.method, parts.uri.path(), parts.uri.query());
+        let answered = match routed {
+            Ok(route) => {
+                let call = Call { route, headers: parts.headers.clone() };
+                handlers::dispatch(&self.app, call, &mut body).await
+            }
+            Err(error) => Err(error),
+        };
+        // Whoever waits for "100 Continue" has sent nothing yet; reading would ask for the body.
+        if answered.is_err() && !parts.headers.contains_key(http::header::EXPECT) {
+            let _ = tokio::time::timeout(REFUSED_BODY_TIMEOUT, discard(&mut body)).await;
+        }
+        let mut answer = answered.unwrap_or_else(|error| {
+            self.app.metrics.fault(error.fault());
+            if error.fault() == Fault::Client {
+                tracing::debug!(id, %error, "refused");
+            } else {
+                tracing::error!(id, %error, "failed");
+            }
+            response::error(&error)
+        });
+        if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
+            answer.headers_mut().insert(HeaderName::from_static("x-request-id"), value);
+        }
+        self.app.metrics.answer(answer.status());
+        let outcome = answer.headers().get(WHARF_CACHE).and_then(|value| value.to_str().ok());
+        tracing::info!(
+            id,
+            peer = %self.peer,
+            method = %parts.method,
+            path = parts.uri.path(),
+            status = answer.status().as_u16(),
+            outcome = outcome.unwrap_or("-"),
+            ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            "request"
+        );
+        answer
+    }
+}
+
+/// Reads what is left of a body, up to the bound.
+async fn discard(body: &mut Incoming) {
+    let mut bytes = 0;
+    while let Some(Ok(frame)) = body.frame().await {
+        bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+        if bytes > REFUSED_BODY_BYTES_MAX {
+            return;
+        }
+    }
+}

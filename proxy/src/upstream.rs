@@ -1,0 +1,305 @@
+//! One upstream registry, as the proxy needs it: typed questions, verified nothing. What comes back
+//! is what the upstream said; the callers prove it.
+//!
+//! Invariant: nothing that a client sent goes upstream but parsed words and bodies, and nothing the
+//! upstream says is a header of ours before it was parsed.
+
+mod auth;
+pub(crate) mod challenge;
+mod push;
+mod retry;
+mod wire;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode, header};
+use http_body_util::BodyExt;
+use hyper::Response;
+use hyper::body::Incoming;
+use wharf_oci::{Digest, Endpoint, MediaType, Reference, RepoName, Tag};
+
+use crate::Error;
+use crate::config::UpstreamConfig;
+use crate::limits::{ANSWER_BYTES_MAX, BLOB_BYTES_MAX, STALL_TIMEOUT};
+
+pub(crate) use auth::Credentials;
+pub(crate) use auth::{Access, Scope};
+pub(crate) use push::{Push, Started};
+use wire::{Ask, Wire};
+
+/// A client of one registry.
+pub(crate) struct Upstream {
+    wire: Wire,
+}
+
+/// A blob that is about to arrive.
+pub(crate) struct Download {
+    /// Its size, when the upstream says so.
+    pub size_bytes: Option<u64>,
+    body: Incoming,
+}
+
+/// A manifest as it came.
+pub(crate) struct Fetched {
+    /// The bytes.
+    pub bytes: Bytes,
+    /// `Content-Type`.
+    pub media_type: Option<MediaType>,
+}
+
+/// What an upstream said to a manifest that it took.
+pub(crate) struct Accepted {
+    /// Whether it keeps referrers itself (`OCI-Subject`).
+    pub keeps_referrers: bool,
+}
+
+/// A page of JSON with the query of the next one.
+pub(crate) struct Listing {
+    /// The bytes.
+    pub bytes: Bytes,
+    /// The query in its `Link` header.
+    pub next: Option<String>,
+}
+
+impl Upstream {
+    /// A client after its configuration; does not connect.
+    pub(crate) fn new(config: &UpstreamConfig) -> Result<Self, crate::config::ConfigError> {
+        Ok(Self { wire: Wire::new(config)? })
+    }
+
+    /// Its address, for logs.
+    #[must_use]
+    pub(crate) fn address(&self) -> &str {
+        self.wire.address()
+    }
+
+    /// The size of a blob; `None` when the upstream does not have it.
+    pub(crate) async fn blob_size(
+        &self,
+        repo: &RepoName,
+        digest: &Digest,
+    ) -> Result<Option<u64>, Error> {
+        let ask = self.blob_ask(Method::HEAD, repo, digest);
+        match self.wire.follow(ask, "asking for a blob").await {
+            Ok(response) => Ok(length(response.headers())),
+            Err(error) => absent(error),
+        }
+    }
+
+    /// A blob from its first byte; `None` when the upstream does not have it.
+    pub(crate) async fn blob(
+        &self,
+        repo: &RepoName,
+        digest: &Digest,
+    ) -> Result<Option<Download>, Error> {
+        let ask = self.blob_ask(Method::GET, repo, digest);
+        match self.wire.follow(ask, "fetching a blob").await {
+            Ok(response) => {
+                let size_bytes = length(response.headers());
+                if size_bytes.is_some_and(|size| size > BLOB_BYTES_MAX) {
+                    return Err(Error::BlobTooLarge { limit_bytes: BLOB_BYTES_MAX });
+                }
+                Ok(Some(Download { size_bytes, body: response.into_body() }))
+            }
+            Err(error) => absent(error),
+        }
+    }
+
+    /// The digest that a tag or digest has there at this moment; `None` when the upstream does not
+    /// have it, or does not say.
+    pub(crate) async fn manifest_digest(
+        &self,
+        repo: &RepoName,
+        reference: &Reference,
+    ) -> Result<Option<Digest>, Error> {
+        let ask = self.manifest_ask(Method::HEAD, repo, reference);
+        match self.wire.follow(ask, "asking for a manifest").await {
+            Ok(response) => Ok(content_digest(response.headers())),
+            Err(error) => absent(error),
+        }
+    }
+
+    /// A manifest; `None` when the upstream does not have it.
+    pub(crate) async fn manifest(
+        &self,
+        repo: &RepoName,
+        reference: &Reference,
+    ) -> Result<Option<Fetched>, Error> {
+        let ask = self.manifest_ask(Method::GET, repo, reference);
+        match self.wire.follow(ask, "fetching a manifest").await {
+            Ok(response) => {
+                let media_type = text(response.headers(), header::CONTENT_TYPE);
+                let media_type = media_type.and_then(|text| text.parse().ok());
+                let bytes = collect(response, "fetching a manifest").await?;
+                Ok(Some(Fetched { bytes, media_type }))
+            }
+            Err(error) => absent(error),
+        }
+    }
+
+    /// Gives the upstream exactly these bytes.
+    pub(crate) async fn put_manifest(
+        &self,
+        repo: &RepoName,
+        reference: &Reference,
+        media_type: &MediaType,
+        bytes: Bytes,
+    ) -> Result<Accepted, Error> {
+        let mut ask = self.manifest_ask(Method::PUT, repo, reference);
+        ask.scope = Scope::repo(repo, Access::Push);
+        ask.headers.insert(header::CONTENT_TYPE, wire::value(media_type.as_str()));
+        ask.body = vec![bytes];
+        let response = self.wire.send(ask, "pushing a manifest").await?;
+        let accepted = Accepted { keeps_referrers: response.headers().contains_key("oci-subject") };
+        collect(response, "pushing a manifest").await?;
+        Ok(accepted)
+    }
+
+    /// Deletes a manifest, a tag or a blob; `false` when it was not there.
+    pub(crate) async fn delete(&self, endpoint: &Endpoint) -> Result<bool, Error> {
+        let Some(repo) = endpoint.repo() else {
+            return Ok(false);
+        };
+        let scope = Scope::repo(repo, Access::Delete);
+        let ask = Ask::new(Method::DELETE, self.wire.url(&endpoint.to_string()), scope);
+        match self.wire.send(ask, "deleting").await {
+            Ok(response) => collect(response, "deleting").await.map(|_| true),
+            Err(error) => {
+                let absent: Option<()> = absent(error)?;
+                Ok(absent.is_some())
+            }
+        }
+    }
+
+    /// A page of tags or referrers; `None` when there is none, or no such API.
+    pub(crate) async fn list(
+        &self,
+        endpoint: &Endpoint,
+        query: &str,
+    ) -> Result<Option<Listing>, Error> {
+        let Some(repo) = endpoint.repo() else {
+            return Ok(None);
+        };
+        let scope = Scope::repo(repo, Access::Pull);
+        let mut ask = Ask::new(Method::GET, self.wire.url(&format!("{endpoint}{query}")), scope);
+        ask.headers.insert(header::ACCEPT, wire::value("application/json, */*;q=0.1"));
+        match self.wire.follow(ask, "listing").await {
+            Ok(response) => {
+                let next = text(response.headers(), header::LINK).and_then(next_query);
+                let bytes = collect(response, "listing").await?;
+                Ok(Some(Listing { bytes, next }))
+            }
+            Err(error) => absent(error),
+        }
+    }
+
+    fn blob_ask(&self, method: Method, repo: &RepoName, digest: &Digest) -> Ask {
+        let endpoint = Endpoint::Blob { repo: repo.clone(), digest: *digest };
+        Ask::new(method, self.wire.url(&endpoint.to_string()), Scope::repo(repo, Access::Pull))
+    }
+
+    /// Always with the whole `Accept` list: without it registries convert or refuse.
+    fn manifest_ask(&self, method: Method, repo: &RepoName, reference: &Reference) -> Ask {
+        let endpoint = Endpoint::Manifest { repo: repo.clone(), reference: reference.clone() };
+        let url = self.wire.url(&endpoint.to_string());
+        let mut ask = Ask::new(method, url, Scope::repo(repo, Access::Pull));
+        for media_type in &MediaType::MANIFESTS {
+            ask.headers.append(header::ACCEPT, wire::value(media_type.as_str()));
+        }
+        ask
+    }
+}
+
+impl Download {
+    /// The next bytes; `None` at the end. Standing still for too long is an error.
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Error> {
+        next_bytes(&mut self.body, "fetching a blob").await
+    }
+}
+
+/// "Not there" is an answer, not an error.
+fn absent<T>(error: Error) -> Result<Option<T>, Error> {
+    match &error {
+        Error::UpstreamRefused { status: StatusCode::NOT_FOUND, .. } => Ok(None),
+        _ => Err(error),
+    }
+}
+
+async fn next_bytes(body: &mut Incoming, operation: &'static str) -> Result<Option<Bytes>, Error> {
+    loop {
+        let frame = tokio::time::timeout(STALL_TIMEOUT, body.frame()).await;
+        let frame = frame.map_err(|_| failed(operation, "its body stands still"))?;
+        match frame {
+            None => return Ok(None),
+            Some(Err(error)) => return Err(failed(operation, error)),
+            Some(Ok(frame)) => {
+                if let Ok(bytes) = frame.into_data() {
+                    return Ok(Some(bytes));
+                }
+            }
+        }
+    }
+}
+
+/// A whole body, bounded.
+async fn collect(response: Response<Incoming>, operation: &'static str) -> Result<Bytes, Error> {
+    let mut body = response.into_body();
+    let mut collected = bytes::BytesMut::new();
+    while let Some(bytes) = next_bytes(&mut body, operation).await? {
+        if collected.len() + bytes.len() > ANSWER_BYTES_MAX {
+            return Err(failed(operation, format!("its answer exceeds {ANSWER_BYTES_MAX} bytes")));
+        }
+        collected.extend_from_slice(&bytes);
+    }
+    Ok(collected.freeze())
+}
+
+fn failed(operation: &'static str, reason: impl std::fmt::Display) -> Error {
+    Error::UpstreamFailed { operation, reason: reason.to_string() }
+}
+
+fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
+    headers.get(name)?.to_str().ok()
+}
+
+fn length(headers: &HeaderMap) -> Option<u64> {
+    text(headers, header::CONTENT_LENGTH)?.parse().ok()
+}
+
+fn content_digest(headers: &HeaderMap) -> Option<Digest> {
+    headers.get("docker-content-digest")?.to_str().ok()?.parse().ok()
+}
+
+/// The query of `Link: <...?query>; rel="next"` (RFC 8288), with its question mark.
+fn next_query(link: &str) -> Option<String> {
+    let (target, parameters) = link.strip_prefix('<')?.split_once('>')?;
+    let next = parameters.split(';').any(|parameter| {
+        let parameter = parameter.trim();
+        parameter == "rel=\"next\"" || parameter == "rel=next"
+    });
+    let (_, query) = target.split_once('?')?;
+    next.then(|| format!("?{query}"))
+}
+
+/// The tag under which a registry without a referrers API keeps the referrers of a subject
+/// (distribution-spec, "Referrers Tag Schema").
+#[must_use]
+pub(crate) fn referrers_tag(subject: &Digest) -> Option<Tag> {
+    let text: String =
+        format!("{}-{}", subject.algorithm(), subject.hex()).chars().take(128).collect();
+    text.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_page_is_read_from_any_form_of_link() {
+        let relative = "</v2/a/tags/list?last=b&n=2&orderby=>; rel=\"next\"";
+        assert_eq!(next_query(relative).as_deref(), Some("?last=b&n=2&orderby="));
+        let absolute = "<https://host/v2/a/tags/list?last=b>; rel=next";
+        assert_eq!(next_query(absolute).as_deref(), Some("?last=b"));
+        assert_eq!(next_query("</v2/a/tags/list?last=b>; rel=\"prev\""), None);
+        assert_eq!(next_query("nonsense"), None);
+    }
+}

@@ -1,0 +1,37 @@
+//! The words of the OCI registry protocol, as types: one file per word.
+//!
+//! Text is parsed here once, at the edge; past that point a digest, a repository name or a range
+//! that exists is well formed. Nothing here does IO, is async, or knows HTTP, so both ends of the
+//! protocol (the proxy, its upstream client, the command line) share one grammar.
+//!
+//! | word | type |
+//! | --- | --- |
+//! | content address | [`Digest`], [`Algorithm`], proven by [`Digester`] |
+//! | repository, tag, tag-or-digest | [`RepoName`], [`Tag`], [`Reference`] |
+//! | what a descriptor points at | [`MediaType`], [`Descriptor`], [`Platform`] |
+//! | manifest of an image, an index, an artifact | [`Manifest`] |
+//! | part of a blob, part of an upload | [`ByteRange`], [`ContentRange`], [`ChunkRange`] |
+//! | URL of each endpoint | [`Endpoint`], [`UploadId`] |
+//! | error body | [`ErrorCode`], [`ErrorBody`] |
+
+mod digest;
+mod error;
+mod error_code;
+mod manifest;
+mod media_type;
+mod name;
+mod path;
+mod platform;
+mod range;
+mod verify;
+
+pub use digest::{Algorithm, Digest};
+pub use error::ParseError;
+pub use error_code::{ErrorBody, ErrorCode, ErrorEntry};
+pub use manifest::{Descriptor, MANIFEST_SIZE_BYTES_MAX, Manifest, ManifestKind};
+pub use media_type::MediaType;
+pub use name::{Reference, RepoName, Tag};
+pub use path::{Endpoint, UploadId};
+pub use platform::Platform;
+pub use range::{ByteRange, ChunkRange, ContentRange, Span};
+pub use verify::{Digester, HashState, Hashed, Mismatch};

@@ -1,0 +1,314 @@
+//! The contract: what every store does, as functions that take a store. A bug in a store gets its
+//! test here, so that all of them have it.
+
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use wharf_oci::{Algorithm, Digest, Digester, Manifest, MediaType, RepoName, Span, Tag};
+
+use crate::blob::{BlobReader, BlobStore, BlobWriter};
+use crate::in_flight::{InFlight, Tail};
+use crate::limits::{SEGMENT_BYTES, SMALL_BLOB_BYTES_MAX};
+use crate::manifests::{ManifestStore, TagRecord};
+
+/// Sizes at which something changes: segments, small blobs and runs begin or end there.
+#[must_use]
+pub fn telling_sizes() -> Vec<usize> {
+    let small = usize::try_from(SMALL_BLOB_BYTES_MAX).unwrap_or(usize::MAX);
+    vec![
+        0,
+        1,
+        SEGMENT_BYTES - 1,
+        SEGMENT_BYTES,
+        SEGMENT_BYTES + 1,
+        small,
+        small + 1,
+        5 * SEGMENT_BYTES,
+        20 * SEGMENT_BYTES + 17,
+    ]
+}
+
+/// Bytes without a pattern, the same for the same seed (xorshift).
+#[must_use]
+pub fn noise(size: usize, seed: u64) -> Bytes {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut bytes = Vec::with_capacity(size + 8);
+    while bytes.len() < size {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        bytes.extend_from_slice(&state.to_le_bytes());
+    }
+    bytes.truncate(size);
+    Bytes::from(bytes)
+}
+
+/// Appends in pieces of `piece` bytes, verifies and publishes.
+pub fn put(store: &dyn BlobStore, content: &Bytes, piece: usize) -> Digest {
+    let digest = Digester::digest(Algorithm::Sha256, content);
+    let mut writer = store.begin().expect("begin");
+    append_all(&mut writer, content, piece);
+    let ready = writer.verify(&digest).expect("verify").expect("the digest is right");
+    ready.publish().expect("publish");
+    digest
+}
+
+fn append_all(writer: &mut BlobWriter, content: &Bytes, piece: usize) {
+    let mut rest = content.clone();
+    while !rest.is_empty() {
+        writer.append(rest.split_to(piece.min(rest.len()))).expect("append");
+    }
+}
+
+/// Everything that a reader gives.
+pub fn read_all(mut reader: BlobReader) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while let Some(segment) = reader.next_segment().expect("read") {
+        bytes.extend_from_slice(&segment);
+    }
+    bytes
+}
+
+fn read(store: &dyn BlobStore, digest: &Digest) -> Option<Vec<u8>> {
+    store.open(digest).expect("open").map(read_all)
+}
+
+/// The whole blob contract.
+pub fn blobs(store: &dyn BlobStore) {
+    what_was_published_is_read_back(store);
+    a_part_is_exactly_that_part(store);
+    a_wrong_digest_keeps_nothing(store);
+    a_dropped_writer_keeps_nothing(store);
+    a_blob_by_sha512_is_kept_by_it(store);
+    publishing_twice_is_publishing_once(store);
+    a_removed_blob_is_gone_but_not_under_a_reader(store);
+    a_reader_in_flight_sees_all_but_the_last_segment(store);
+    a_reader_in_flight_never_takes_a_dropped_writer_for_an_end(store);
+}
+
+fn what_was_published_is_read_back(store: &dyn BlobStore) {
+    for (seed, size) in (100..).zip(telling_sizes()) {
+        let content = noise(size, seed);
+        let digest = put(store, &content, 100_000);
+        let info = store.stat(&digest).expect("stat").expect("it is there");
+        assert_eq!(info.size_bytes, size as u64);
+        assert_eq!(read(store, &digest).expect("it is there"), content, "{size} bytes");
+    }
+    let absent = Digester::digest(Algorithm::Sha256, b"never stored");
+    assert_eq!(store.stat(&absent).expect("stat"), None);
+    assert!(store.open(&absent).expect("open").is_none());
+}
+
+fn a_part_is_exactly_that_part(store: &dyn BlobStore) {
+    let content = noise(3 * SEGMENT_BYTES + 5, 200);
+    let digest = put(store, &content, content.len());
+    let size = content.len();
+    let edges = [(0, 1), (SEGMENT_BYTES - 1, SEGMENT_BYTES + 1), (size - 1, size), (7, size - 7)];
+    for (start, end) in edges {
+        let span = Span::new(start as u64, end as u64).expect("not empty");
+        let reader = store.open(&digest).expect("open").expect("there").narrow(span);
+        assert_eq!(reader.left_bytes(), span.size_bytes());
+        assert_eq!(Some(read_all(reader).as_slice()), content.get(start..end));
+    }
+    let past = Span::new(size as u64 - 1, size as u64 + 9).expect("not empty");
+    let reader = store.open(&digest).expect("open").expect("there").narrow(past);
+    assert_eq!(read_all(reader).len(), 1);
+}
+
+fn a_wrong_digest_keeps_nothing(store: &dyn BlobStore) {
+    let content = noise(4 * SEGMENT_BYTES, 300);
+    let other = Digester::digest(Algorithm::Sha256, b"other");
+    let actual = Digester::digest(Algorithm::Sha256, &content);
+    let mut writer = store.begin().expect("begin");
+    append_all(&mut writer, &content, 70_000);
+    let mismatch = writer.verify(&other).expect("verify").err().expect("it differs");
+    assert_eq!((mismatch.expected, mismatch.actual), (other, actual));
+    assert_eq!(store.stat(&other).expect("stat"), None);
+    assert_eq!(store.stat(&actual).expect("stat"), None);
+}
+
+fn a_dropped_writer_keeps_nothing(store: &dyn BlobStore) {
+    let content = noise(4 * SEGMENT_BYTES, 400);
+    let digest = Digester::digest(Algorithm::Sha256, &content);
+    let mut writer = store.begin().expect("begin");
+    append_all(&mut writer, &content, 70_000);
+    drop(writer);
+    let mut writer = store.begin().expect("begin");
+    append_all(&mut writer, &content, 70_000);
+    drop(writer.verify(&digest).expect("verify").expect("right"));
+    assert_eq!(store.stat(&digest).expect("stat"), None);
+}
+
+fn a_blob_by_sha512_is_kept_by_it(store: &dyn BlobStore) {
+    let content = noise(4 * SEGMENT_BYTES + 1, 500);
+    let digest = Digester::digest(Algorithm::Sha512, &content);
+    for asked_first in [true, false] {
+        let writer = store.begin().expect("begin");
+        let mut writer = if asked_first { writer.hashing(Algorithm::Sha512) } else { writer };
+        append_all(&mut writer, &content, 70_000);
+        let ready = writer.verify(&digest).expect("verify").expect("right");
+        ready.publish().expect("publish");
+        assert_eq!(read(store, &digest).expect("there"), content);
+        assert!(store.remove(&digest).expect("remove"));
+    }
+}
+
+fn publishing_twice_is_publishing_once(store: &dyn BlobStore) {
+    let content = noise(5 * SEGMENT_BYTES, 600);
+    let digest = put(store, &content, 1_000_000);
+    assert_eq!(put(store, &content, 10_000), digest);
+    assert_eq!(read(store, &digest).expect("there"), content);
+    assert!(store.remove(&digest).expect("remove"));
+    assert_eq!(store.stat(&digest).expect("stat"), None);
+}
+
+fn a_removed_blob_is_gone_but_not_under_a_reader(store: &dyn BlobStore) {
+    for (size, seed) in [(4 * SEGMENT_BYTES, 700), (1000, 701)] {
+        let content = noise(size, seed);
+        let digest = put(store, &content, 50_000);
+        let reader = store.open(&digest).expect("open").expect("there");
+        assert!(store.remove(&digest).expect("remove"));
+        assert!(!store.remove(&digest).expect("remove"));
+        assert_eq!(store.stat(&digest).expect("stat"), None);
+        assert_eq!(read_all(reader), content);
+        assert_eq!(put(store, &content, 50_000), digest);
+        assert_eq!(read(store, &digest).expect("there again"), content);
+    }
+}
+
+fn poll(in_flight: &InFlight, offset: u64) -> Poll<Tail> {
+    in_flight.poll_read(offset, &mut Context::from_waker(Waker::noop()))
+}
+
+/// Reads what is visible from `offset`.
+fn drain(in_flight: &InFlight, mut offset: u64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    loop {
+        let part = match poll(in_flight, offset) {
+            Poll::Ready(Tail::Bytes(part)) => part,
+            Poll::Ready(Tail::Stored) => in_flight.read_stored(offset).expect("read"),
+            Poll::Ready(Tail::End | Tail::Abandoned(_)) | Poll::Pending => return bytes,
+        };
+        offset += part.len() as u64;
+        bytes.extend_from_slice(&part);
+    }
+}
+
+fn a_reader_in_flight_sees_all_but_the_last_segment(store: &dyn BlobStore) {
+    let content = noise(6 * SEGMENT_BYTES, 800);
+    let digest = Digester::digest(Algorithm::Sha256, &content);
+    let mut writer = store.begin().expect("begin");
+    let in_flight = writer.in_flight();
+    assert!(poll(&in_flight, 0).is_pending());
+    append_all(&mut writer, &content, 33_333);
+    assert_eq!(in_flight.visible_bytes(), 5 * SEGMENT_BYTES as u64);
+    assert_eq!(drain(&in_flight, 0), content.slice(..5 * SEGMENT_BYTES));
+    assert_eq!(drain(&in_flight, 99), content.slice(99..5 * SEGMENT_BYTES));
+    assert!(poll(&in_flight, 5 * SEGMENT_BYTES as u64).is_pending());
+    assert_eq!(in_flight.size_bytes(), None);
+    let ready = writer.verify(&digest).expect("verify").expect("right");
+    assert_eq!(drain(&in_flight, 0), content);
+    assert_eq!(in_flight.size_bytes(), Some(content.len() as u64));
+    ready.publish().expect("publish");
+    assert_eq!(drain(&in_flight, 0), content);
+    assert!(matches!(poll(&in_flight, content.len() as u64), Poll::Ready(Tail::End)));
+}
+
+fn a_reader_in_flight_never_takes_a_dropped_writer_for_an_end(store: &dyn BlobStore) {
+    let content = noise(4 * SEGMENT_BYTES, 900);
+    let mut writer = store.begin().expect("begin");
+    let in_flight = writer.in_flight();
+    append_all(&mut writer, &content, 50_000);
+    drop(writer);
+    let visible = in_flight.visible_bytes();
+    assert!(visible < content.len() as u64);
+    assert!(matches!(poll(&in_flight, visible), Poll::Ready(Tail::Abandoned(_))));
+}
+
+fn manifest(subject: Option<&Digest>, note: &str) -> Manifest {
+    let digest = Digester::digest(Algorithm::Sha256, b"{}");
+    let descriptor = |digest: &Digest| serde_json::json!({"mediaType": "text/plain", "digest": digest.to_string(), "size": 2});
+    let mut value = serde_json::json!({
+        "schemaVersion": 2,
+        "mediaType": MediaType::OCI_MANIFEST.as_str(),
+        "artifactType": "application/note",
+        "config": descriptor(&digest),
+        "layers": [],
+        "annotations": {"note": note},
+    });
+    if let (Some(subject), Some(fields)) = (subject, value.as_object_mut()) {
+        fields.insert("subject".to_owned(), descriptor(subject));
+    }
+    Manifest::parse(Bytes::from(value.to_string()), None).expect("a manifest")
+}
+
+fn tag(text: &str) -> Tag {
+    text.parse().expect("a tag")
+}
+
+/// The whole contract of repositories.
+pub fn manifests(store: &dyn ManifestStore) {
+    let repo: RepoName = "acme/base".parse().expect("a name");
+    let other: RepoName = "acme/base-2".parse().expect("a name");
+    assert!(store.tags(&repo, None, 10).expect("tags").is_none());
+    let image = manifest(None, "image");
+    let digest = image.digest();
+    let record = TagRecord { digest, checked_ms: 5 };
+    let tags = [(tag("b"), record), (tag("a"), record)];
+    store.put_manifest(&repo, &image, &digest, &tags).expect("put");
+    let stored = store.manifest(&repo, &digest).expect("get").expect("there");
+    assert_eq!((&stored.bytes, &stored.media_type), (image.bytes(), image.media_type()));
+    assert!(store.manifest(&other, &digest).expect("get").is_none());
+    assert_eq!(store.tag(&repo, &tag("a")).expect("tag"), Some(record));
+    assert_eq!(store.tag(&other, &tag("a")).expect("tag"), None);
+    tags_are_listed_in_order_and_in_pages(store, &repo, record);
+    referrers_are_found_by_subject(store, &repo, &digest);
+    links_are_per_repository(store, &repo, &other);
+    let repos = store.repos(None, 10).expect("repos").entries;
+    assert_eq!(repos, [repo.clone(), other.clone()]);
+    assert_eq!(store.repos(Some(repo.as_str()), 1).expect("repos").entries, [other]);
+    assert!(store.remove_tag(&repo, &tag("a")).expect("remove"));
+    assert!(!store.remove_tag(&repo, &tag("a")).expect("remove"));
+    assert!(store.remove_manifest(&repo, &digest).expect("remove"));
+    assert!(!store.remove_manifest(&repo, &digest).expect("remove"));
+    assert_eq!(store.tag(&repo, &tag("b")).expect("tag"), None);
+    assert_eq!(store.tags(&repo, None, 10).expect("tags").expect("known").entries, []);
+}
+
+fn tags_are_listed_in_order_and_in_pages(
+    store: &dyn ManifestStore,
+    repo: &RepoName,
+    record: TagRecord,
+) {
+    store.set_tag(repo, &tag("c"), record).expect("set");
+    let first = store.tags(repo, None, 2).expect("tags").expect("known");
+    assert_eq!((first.entries, first.more), (vec![tag("a"), tag("b")], true));
+    let rest = store.tags(repo, Some("b"), 2).expect("tags").expect("known");
+    assert_eq!((rest.entries, rest.more), (vec![tag("c")], false));
+    let between = store.tags(repo, Some("aa"), 1).expect("tags").expect("known");
+    assert_eq!((between.entries, between.more), (vec![tag("b")], true));
+}
+
+fn referrers_are_found_by_subject(store: &dyn ManifestStore, repo: &RepoName, subject: &Digest) {
+    assert!(store.referrers(repo, subject).expect("referrers").is_empty());
+    let note = manifest(Some(subject), "note");
+    store.put_manifest(repo, &note, &note.digest(), &[]).expect("put");
+    let found = store.referrers(repo, subject).expect("referrers");
+    let first = found.first().expect("one");
+    assert_eq!((found.len(), first.digest), (1, note.digest()));
+    assert_eq!(first.artifact_type.as_deref(), Some("application/note"));
+    assert_eq!(first.annotations.get("note").map(String::as_str), Some("note"));
+    assert!(store.remove_manifest(repo, &note.digest()).expect("remove"));
+    assert!(store.referrers(repo, subject).expect("referrers").is_empty());
+}
+
+fn links_are_per_repository(store: &dyn ManifestStore, repo: &RepoName, other: &RepoName) {
+    let digest = Digester::digest(Algorithm::Sha256, b"linked");
+    assert!(!store.has_blob(other, &digest).expect("has"));
+    store.link_blob(other, &digest).expect("link");
+    store.link_blob(other, &digest).expect("link");
+    assert!(store.has_blob(other, &digest).expect("has"));
+    assert!(!store.has_blob(repo, &digest).expect("has"));
+    assert!(store.unlink_blob(other, &digest).expect("unlink"));
+    assert!(!store.unlink_blob(other, &digest).expect("unlink"));
+}

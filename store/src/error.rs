@@ -1,0 +1,126 @@
+//! What can go wrong in a store, named by what happened. Absence is `None`, not an error.
+
+use std::path::PathBuf;
+
+use wharf_oci::Digest;
+
+/// Why an operation of a store failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The disk has no room left.
+    #[error("no space left while {operation} {key}")]
+    Full {
+        /// What was tried.
+        operation: &'static str,
+        /// On what.
+        key: String,
+    },
+    /// Stored bytes are not what was stored. Reading again will not help.
+    #[error("corrupt data while {operation} {key}: {reason}")]
+    Corrupt {
+        /// What was tried.
+        operation: &'static str,
+        /// On what.
+        key: String,
+        /// How it shows.
+        reason: String,
+    },
+    /// The database failed in another way.
+    #[error("database error while {operation} {key}")]
+    Database {
+        /// What was tried.
+        operation: &'static str,
+        /// On what.
+        key: String,
+        /// Its words.
+        source: rocksdb::Error,
+    },
+    /// The file system failed.
+    #[error("{operation} {} failed", path.display())]
+    Io {
+        /// What was tried.
+        operation: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// Its words.
+        source: std::io::Error,
+    },
+    /// The folder holds something that is not a store.
+    #[error("{} is not empty and not a wharf store; choose another folder", path.display())]
+    NotAStore {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The store was written by a later version of this program.
+    #[error(
+        "{} has store format {found}, this program reads up to {known}; use a newer wharfd",
+        path.display()
+    )]
+    NewerFormat {
+        /// The folder.
+        path: PathBuf,
+        /// The format that it says it has.
+        found: u32,
+        /// The newest that we know.
+        known: u32,
+    },
+    /// Another process has the store open.
+    #[error("{} is in use by another process", path.display())]
+    Locked {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The blob left the store while it was read.
+    #[error("{digest} was removed while it was read")]
+    Removed {
+        /// Which.
+        digest: Digest,
+    },
+    /// The writer of a blob in flight ended without a proven digest.
+    #[error("the blob in flight was given up: {reason}")]
+    Abandoned {
+        /// Why.
+        reason: String,
+    },
+    /// A fault that a test asked for.
+    #[cfg(any(test, feature = "test-util"))]
+    #[error("injected fault while {operation}")]
+    Injected {
+        /// What was tried.
+        operation: &'static str,
+    },
+}
+
+impl StoreError {
+    /// Names a database error after what it is: corruption, a full disk, or itself.
+    pub(crate) fn database(
+        operation: &'static str,
+        key: impl Into<String>,
+        source: rocksdb::Error,
+    ) -> Self {
+        let key = key.into();
+        match source.kind() {
+            rocksdb::ErrorKind::Corruption => {
+                Self::Corrupt { operation, key, reason: source.to_string() }
+            }
+            rocksdb::ErrorKind::IOError if source.as_ref().contains("No space left") => {
+                Self::Full { operation, key }
+            }
+            _ => Self::Database { operation, key, source },
+        }
+    }
+
+    /// Names a file system error, with a full disk told apart.
+    pub(crate) fn io(
+        operation: &'static str,
+        path: impl Into<PathBuf>,
+        source: std::io::Error,
+    ) -> Self {
+        let path = path.into();
+        if source.kind() == std::io::ErrorKind::StorageFull {
+            return Self::Full { operation, key: path.display().to_string() };
+        }
+        Self::Io { operation, path, source }
+    }
+}

@@ -1,0 +1,125 @@
+//! `FaultStore`: any blob store, failing when a test says so. Counts operations, decides nothing.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use wharf_oci::{Digest, Hashed};
+
+use crate::blob::{BlobInfo, BlobReader, BlobStore, BlobWriter, Sink, Source};
+use crate::in_flight::MemoryBudget;
+use crate::limits::IN_FLIGHT_BYTES_MAX;
+use crate::{Result, StoreError};
+
+/// What can be made to fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Operation {
+    /// [`BlobStore::stat`].
+    Stat,
+    /// [`BlobStore::open`].
+    Open,
+    /// [`BlobStore::begin`].
+    Begin,
+    /// [`BlobStore::remove`].
+    Remove,
+    /// Taking a segment.
+    Put,
+    /// Publishing.
+    Publish,
+}
+
+/// Passes everything on, but fails the n-th call of an operation.
+#[derive(Clone)]
+pub struct FaultStore<S> {
+    inner: S,
+    /// Calls that pass before the one that fails; no entry, no fault.
+    plan: Arc<Plan>,
+}
+
+#[derive(Default)]
+struct Plan(Mutex<BTreeMap<Operation, u64>>);
+
+impl Plan {
+    fn pass(&self, operation: Operation, words: &'static str) -> Result<()> {
+        let mut plan = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match plan.get_mut(&operation) {
+            Some(0) => {
+                plan.remove(&operation);
+                Err(StoreError::Injected { operation: words })
+            }
+            Some(left) => {
+                *left -= 1;
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+impl<S: BlobStore> FaultStore<S> {
+    /// A store that fails nothing yet.
+    #[must_use]
+    pub fn new(inner: S) -> Self {
+        Self { inner, plan: Arc::default() }
+    }
+
+    /// Lets `passing` calls of `operation` pass and fails the one after them, once.
+    pub fn fail_after(&self, operation: Operation, passing: u64) {
+        let mut plan = self.plan.0.lock().unwrap_or_else(PoisonError::into_inner);
+        plan.insert(operation, passing);
+    }
+
+    /// The store behind.
+    pub const fn inner(&self) -> &S {
+        &self.inner
+    }
+}
+
+impl<S: BlobStore> BlobStore for FaultStore<S> {
+    fn stat(&self, digest: &Digest) -> Result<Option<BlobInfo>> {
+        self.plan.pass(Operation::Stat, "stat")?;
+        self.inner.stat(digest)
+    }
+
+    fn open(&self, digest: &Digest) -> Result<Option<BlobReader>> {
+        self.plan.pass(Operation::Open, "open")?;
+        self.inner.open(digest)
+    }
+
+    fn begin(&self) -> Result<BlobWriter> {
+        self.plan.pass(Operation::Begin, "begin")?;
+        let plan = Arc::clone(&self.plan);
+        let sink = FaultSink { inner: self.inner.begin()?.into_sink(), plan };
+        Ok(BlobWriter::new(Box::new(sink), Arc::new(MemoryBudget::new(IN_FLIGHT_BYTES_MAX))))
+    }
+
+    fn remove(&self, digest: &Digest) -> Result<bool> {
+        self.plan.pass(Operation::Remove, "remove")?;
+        self.inner.remove(digest)
+    }
+}
+
+struct FaultSink {
+    inner: Box<dyn Sink>,
+    plan: Arc<Plan>,
+}
+
+impl Sink for FaultSink {
+    fn put(&mut self, segment: Bytes, hurry: bool) -> Result<()> {
+        self.plan.pass(Operation::Put, "put")?;
+        self.inner.put(segment, hurry)
+    }
+
+    fn stored_segments(&self) -> u64 {
+        self.inner.stored_segments()
+    }
+
+    fn source(&self) -> Arc<dyn Source> {
+        self.inner.source()
+    }
+
+    fn publish(self: Box<Self>, hashed: Hashed) -> Result<BlobInfo> {
+        self.plan.pass(Operation::Publish, "publish")?;
+        self.inner.publish(hashed)
+    }
+}

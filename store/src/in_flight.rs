@@ -1,0 +1,240 @@
+//! A blob in flight: an append-only run of segments with one writer and any number of readers.
+//!
+//! Readers join at any offset, at any time, and never slow the writer. Segments are kept in memory
+//! until they can be read from disk and memory is short. Invariants: the last segment is visible
+//! only once the digest of the whole is proven; a writer that goes away without that is an error at
+//! every reader, never an end.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+
+use crate::Result;
+use crate::blob::Source;
+use crate::limits::SEGMENT_BYTES;
+
+/// The bytes that all blobs in flight of one store keep in memory, against their common limit.
+#[derive(Debug)]
+pub(crate) struct MemoryBudget {
+    limit_bytes: u64,
+    used_bytes: AtomicU64,
+}
+
+impl MemoryBudget {
+    pub(crate) const fn new(limit_bytes: u64) -> Self {
+        Self { limit_bytes, used_bytes: AtomicU64::new(0) }
+    }
+
+    fn take(&self, bytes: usize) {
+        self.used_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    fn give_back(&self, bytes: usize) {
+        self.used_bytes.fetch_sub(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Whether more is kept than the limit allows.
+    pub(crate) fn is_over(&self) -> bool {
+        self.used_bytes() > self.limit_bytes
+    }
+
+    /// How many bytes are kept.
+    pub(crate) fn used_bytes(&self) -> u64 {
+        self.used_bytes.load(Ordering::Relaxed)
+    }
+}
+
+/// A reader's view of a blob in flight; cheap to clone, every clone sees the same bytes.
+#[derive(Clone)]
+pub struct InFlight(Arc<Shared>);
+
+struct Shared {
+    /// Written by the writer alone, read by every reader, held for a few instructions only.
+    state: Mutex<State>,
+    /// Where segments are found that have left memory.
+    source: Arc<dyn Source>,
+    budget: Arc<MemoryBudget>,
+}
+
+struct State {
+    /// Segments in memory; the first one has index `first_segment`.
+    segments: VecDeque<Bytes>,
+    first_segment: u64,
+    /// Segments below this index can be read from the source.
+    stored_segments: u64,
+    /// Bytes that readers may have.
+    visible_bytes: u64,
+    outcome: Outcome,
+    wakers: Vec<Waker>,
+}
+
+enum Outcome {
+    Open,
+    Proven,
+    Abandoned(String),
+}
+
+/// What a reader finds at its offset.
+#[derive(Debug)]
+pub enum Tail {
+    /// The bytes from the offset to the end of a segment.
+    Bytes(Bytes),
+    /// They are on disk: call [`InFlight::read_stored`], which blocks.
+    Stored,
+    /// The blob is whole and proven, and the offset is its end.
+    End,
+    /// The writer went away; no more bytes will come.
+    Abandoned(String),
+}
+
+impl InFlight {
+    pub(crate) fn new(source: Arc<dyn Source>, budget: Arc<MemoryBudget>) -> Self {
+        let state = State {
+            segments: VecDeque::new(),
+            first_segment: 0,
+            stored_segments: 0,
+            visible_bytes: 0,
+            outcome: Outcome::Open,
+            wakers: Vec::new(),
+        };
+        Self(Arc::new(Shared { state: Mutex::new(state), source, budget }))
+    }
+
+    /// What is at `offset`; pending until the writer gets there.
+    pub fn poll_read(&self, offset: u64, context: &mut Context<'_>) -> Poll<Tail> {
+        let mut state = self.lock();
+        let tail = state.at(offset);
+        if tail.is_none() {
+            state.register(context.waker());
+        }
+        tail.map_or(Poll::Pending, Poll::Ready)
+    }
+
+    /// What is at `offset`, or `None` when the writer has not got there.
+    #[must_use]
+    pub fn try_read(&self, offset: u64) -> Option<Tail> {
+        self.lock().at(offset)
+    }
+
+    /// The bytes from `offset` to the end of its segment, from disk. Blocks.
+    pub fn read_stored(&self, offset: u64) -> Result<Bytes> {
+        self.0.source.read(offset)
+    }
+
+    /// How many bytes readers may have at this moment.
+    #[must_use]
+    pub fn visible_bytes(&self) -> u64 {
+        self.lock().visible_bytes
+    }
+
+    /// The whole size, once the digest is proven.
+    #[must_use]
+    pub fn size_bytes(&self) -> Option<u64> {
+        let state = self.lock();
+        matches!(state.outcome, Outcome::Proven).then_some(state.visible_bytes)
+    }
+
+    /// Reads bytes that the writer appended, whether visible to readers or not.
+    pub(crate) fn read_back(&self, offset: u64) -> Result<Bytes> {
+        if let Some(bytes) = self.lock().in_memory(offset) {
+            return Ok(bytes);
+        }
+        self.read_stored(offset)
+    }
+
+    /// Adds a segment. The one before it becomes visible, because it is no longer the last.
+    pub(crate) fn push(&self, segment: Bytes) {
+        self.0.budget.take(segment.len());
+        let wakers = {
+            let mut state = self.lock();
+            state.segments.push_back(segment);
+            let segments = state.first_segment + state.segments.len() as u64;
+            state.visible_bytes = segments.saturating_sub(1) * SEGMENT_BYTES as u64;
+            std::mem::take(&mut state.wakers)
+        };
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Says how many segments the source has, and lets go of them when memory is short.
+    pub(crate) fn stored(&self, segments: u64) {
+        let mut state = self.lock();
+        state.stored_segments = segments;
+        while self.0.budget.is_over() && state.first_segment < state.stored_segments {
+            let Some(segment) = state.segments.pop_front() else {
+                break;
+            };
+            state.first_segment += 1;
+            self.0.budget.give_back(segment.len());
+        }
+    }
+
+    /// Whether all blobs in flight together keep too much.
+    pub(crate) fn memory_is_short(&self) -> bool {
+        self.0.budget.is_over()
+    }
+
+    /// The digest is proven: everything becomes visible.
+    pub(crate) fn prove(&self, size_bytes: u64) {
+        self.end(Outcome::Proven, Some(size_bytes));
+    }
+
+    /// The writer goes away.
+    pub(crate) fn abandon(&self, reason: impl Into<String>) {
+        self.end(Outcome::Abandoned(reason.into()), None);
+    }
+
+    fn end(&self, outcome: Outcome, size_bytes: Option<u64>) {
+        let wakers = {
+            let mut state = self.lock();
+            if !matches!(state.outcome, Outcome::Open) {
+                return;
+            }
+            state.outcome = outcome;
+            state.visible_bytes = size_bytes.unwrap_or(state.visible_bytes);
+            std::mem::take(&mut state.wakers)
+        };
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// A panic elsewhere cannot leave the state half changed: each change is one assignment.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn at(&self, offset: u64) -> Option<Tail> {
+        if offset < self.visible_bytes {
+            return Some(self.in_memory(offset).map_or(Tail::Stored, Tail::Bytes));
+        }
+        match &self.outcome {
+            Outcome::Open => None,
+            Outcome::Proven => Some(Tail::End),
+            Outcome::Abandoned(reason) => Some(Tail::Abandoned(reason.clone())),
+        }
+    }
+
+    fn in_memory(&self, offset: u64) -> Option<Bytes> {
+        let index = (offset / SEGMENT_BYTES as u64).checked_sub(self.first_segment)?;
+        let within = usize::try_from(offset % SEGMENT_BYTES as u64).ok()?;
+        let segment = self.segments.get(usize::try_from(index).ok()?)?;
+        (within < segment.len()).then(|| segment.slice(within..))
+    }
+
+    /// Keeps one waker per reader: a task that polls twice is woken once.
+    fn register(&mut self, waker: &Waker) {
+        if !self.wakers.iter().any(|kept| kept.will_wake(waker)) {
+            self.wakers.push(waker.clone());
+        }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        self.budget.give_back(state.segments.iter().map(Bytes::len).sum());
+    }
+}

@@ -1,0 +1,44 @@
+//! Verified blobs, manifests and tags, kept in RocksDB. Synchronous: no async runtime in here.
+//!
+//! The seam is two traits. [`BlobStore`] keeps content by digest and has four methods;
+//! [`ManifestStore`] keeps what repositories say about content. Three stores implement the first:
+//! [`RocksStore`], and for tests `MemoryStore` and `FaultStore` (feature `test-util`), all held to
+//! one contract suite.
+//!
+//! What is kept is what was hashed: bytes go through [`BlobWriter::append`], which hashes each of
+//! them; only [`BlobWriter::verify`] makes a [`ReadyBlob`], and only that can be published. While
+//! they arrive, anyone may read them through [`InFlight`], all but the last segment.
+//!
+//! | to change | look in |
+//! | --- | --- |
+//! | what a blob store must do | `blob.rs`, and its proof `contract.rs` |
+//! | readers of a blob that is still arriving | `in_flight.rs` |
+//! | what repositories know | `manifests.rs` |
+//! | bytes on disk | `rocks/schema.rs` |
+//! | bounds | `limits.rs` |
+
+mod blob;
+#[cfg(any(test, feature = "test-util"))]
+pub mod contract;
+mod error;
+#[cfg(any(test, feature = "test-util"))]
+mod fault;
+mod in_flight;
+pub mod limits;
+mod manifests;
+#[cfg(any(test, feature = "test-util"))]
+mod memory;
+mod rocks;
+
+pub use blob::{BlobInfo, BlobReader, BlobStore, BlobWriter, ReadyBlob};
+pub use error::StoreError;
+#[cfg(any(test, feature = "test-util"))]
+pub use fault::{FaultStore, Operation};
+pub use in_flight::{InFlight, Tail};
+pub use manifests::{ManifestStore, Page, StoredManifest, TagRecord};
+#[cfg(any(test, feature = "test-util"))]
+pub use memory::MemoryStore;
+pub use rocks::RocksStore;
+
+/// What every operation of a store returns.
+pub type Result<T> = std::result::Result<T, StoreError>;

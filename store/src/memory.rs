@@ -1,0 +1,209 @@
+//! `MemoryStore`: the store without a disk, for tests. Honest: the contract suite runs on it too.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use wharf_oci::{Descriptor, Digest, Hashed, Manifest, RepoName, Tag};
+
+use crate::blob::{BlobInfo, BlobReader, BlobStore, BlobWriter, Sink, Source};
+use crate::in_flight::MemoryBudget;
+use crate::limits::{IN_FLIGHT_BYTES_MAX, SEGMENT_BYTES};
+use crate::manifests::{ManifestStore, Page, StoredManifest, TagRecord};
+use crate::rocks::referrer;
+use crate::{Result, StoreError};
+
+/// Everything in maps; gone when dropped.
+#[derive(Clone, Default)]
+pub struct MemoryStore {
+    blobs: Arc<Mutex<BTreeMap<Digest, Segments>>>,
+    names: Arc<Mutex<Names>>,
+}
+
+type Segments = Arc<Mutex<Vec<Bytes>>>;
+
+#[derive(Default)]
+struct Names {
+    repos: BTreeSet<RepoName>,
+    manifests: BTreeMap<(RepoName, Digest), StoredManifest>,
+    tags: BTreeMap<(RepoName, String), TagRecord>,
+    links: BTreeSet<(RepoName, Digest)>,
+    referrers: BTreeMap<(RepoName, Digest, Digest), Descriptor>,
+}
+
+struct MemorySource(Segments);
+
+struct MemorySink {
+    segments: Segments,
+    blobs: Arc<Mutex<BTreeMap<Digest, Segments>>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Source for MemorySource {
+    fn read(&self, offset: u64) -> Result<Bytes> {
+        let missing = || StoreError::Corrupt {
+            operation: "reading",
+            key: format!("byte {offset}"),
+            reason: "it is missing".to_owned(),
+        };
+        let index = usize::try_from(offset / SEGMENT_BYTES as u64).map_err(|_| missing())?;
+        let within = usize::try_from(offset % SEGMENT_BYTES as u64).map_err(|_| missing())?;
+        let segment = lock(&self.0).get(index).cloned().ok_or_else(missing)?;
+        if within > segment.len() {
+            return Err(missing());
+        }
+        Ok(segment.slice(within..))
+    }
+}
+
+impl Sink for MemorySink {
+    fn put(&mut self, segment: Bytes, _hurry: bool) -> Result<()> {
+        lock(&self.segments).push(segment);
+        Ok(())
+    }
+
+    fn stored_segments(&self) -> u64 {
+        lock(&self.segments).len() as u64
+    }
+
+    fn source(&self) -> Arc<dyn Source> {
+        Arc::new(MemorySource(Arc::clone(&self.segments)))
+    }
+
+    fn publish(self: Box<Self>, hashed: Hashed) -> Result<BlobInfo> {
+        lock(&self.blobs).entry(hashed.digest).or_insert(self.segments);
+        Ok(BlobInfo { digest: hashed.digest, size_bytes: hashed.size_bytes })
+    }
+}
+
+fn size_of(segments: &Segments) -> u64 {
+    lock(segments).iter().map(|segment| segment.len() as u64).sum()
+}
+
+impl BlobStore for MemoryStore {
+    fn stat(&self, digest: &Digest) -> Result<Option<BlobInfo>> {
+        let size = lock(&self.blobs).get(digest).map(size_of);
+        Ok(size.map(|size_bytes| BlobInfo { digest: *digest, size_bytes }))
+    }
+
+    fn open(&self, digest: &Digest) -> Result<Option<BlobReader>> {
+        let Some(segments) = lock(&self.blobs).get(digest).cloned() else {
+            return Ok(None);
+        };
+        let info = BlobInfo { digest: *digest, size_bytes: size_of(&segments) };
+        Ok(Some(BlobReader::new(info, Arc::new(MemorySource(segments)))))
+    }
+
+    fn begin(&self) -> Result<BlobWriter> {
+        let sink = MemorySink { segments: Segments::default(), blobs: Arc::clone(&self.blobs) };
+        Ok(BlobWriter::new(Box::new(sink), Arc::new(MemoryBudget::new(IN_FLIGHT_BYTES_MAX))))
+    }
+
+    fn remove(&self, digest: &Digest) -> Result<bool> {
+        Ok(lock(&self.blobs).remove(digest).is_some())
+    }
+}
+
+impl ManifestStore for MemoryStore {
+    fn manifest(&self, repo: &RepoName, digest: &Digest) -> Result<Option<StoredManifest>> {
+        Ok(lock(&self.names).manifests.get(&(repo.clone(), *digest)).cloned())
+    }
+
+    fn put_manifest(
+        &self,
+        repo: &RepoName,
+        manifest: &Manifest,
+        digest: &Digest,
+        tags: &[(Tag, TagRecord)],
+    ) -> Result<()> {
+        let mut names = lock(&self.names);
+        names.repos.insert(repo.clone());
+        let stored = StoredManifest {
+            digest: *digest,
+            media_type: manifest.media_type().clone(),
+            bytes: manifest.bytes().clone(),
+        };
+        names.manifests.insert((repo.clone(), *digest), stored);
+        if let Some(subject) = manifest.subject() {
+            let key = (repo.clone(), subject.digest, *digest);
+            names.referrers.insert(key, referrer(manifest, digest));
+        }
+        for (tag, record) in tags {
+            names.tags.insert((repo.clone(), tag.as_str().to_owned()), *record);
+        }
+        Ok(())
+    }
+
+    fn remove_manifest(&self, repo: &RepoName, digest: &Digest) -> Result<bool> {
+        let mut names = lock(&self.names);
+        names.tags.retain(|(of, _), record| of != repo || record.digest != *digest);
+        names.referrers.retain(|(of, _, referrer), _| of != repo || referrer != digest);
+        Ok(names.manifests.remove(&(repo.clone(), *digest)).is_some())
+    }
+
+    fn tag(&self, repo: &RepoName, tag: &Tag) -> Result<Option<TagRecord>> {
+        Ok(lock(&self.names).tags.get(&(repo.clone(), tag.as_str().to_owned())).copied())
+    }
+
+    fn set_tag(&self, repo: &RepoName, tag: &Tag, record: TagRecord) -> Result<()> {
+        let mut names = lock(&self.names);
+        names.repos.insert(repo.clone());
+        names.tags.insert((repo.clone(), tag.as_str().to_owned()), record);
+        Ok(())
+    }
+
+    fn remove_tag(&self, repo: &RepoName, tag: &Tag) -> Result<bool> {
+        Ok(lock(&self.names).tags.remove(&(repo.clone(), tag.as_str().to_owned())).is_some())
+    }
+
+    fn tags(&self, repo: &RepoName, last: Option<&str>, limit: usize) -> Result<Option<Page<Tag>>> {
+        let names = lock(&self.names);
+        if !names.repos.contains(repo) {
+            return Ok(None);
+        }
+        let from = (repo.clone(), last.unwrap_or_default().to_owned());
+        let range = names.tags.range((Bound::Excluded(from), Bound::Unbounded));
+        let mut entries: Vec<Tag> = range
+            .take_while(|((of, _), _)| of == repo)
+            .take(limit.saturating_add(1))
+            .filter_map(|((_, tag), _)| tag.parse().ok())
+            .collect();
+        let more = entries.len() > limit;
+        entries.truncate(limit);
+        Ok(Some(Page { entries, more }))
+    }
+
+    fn repos(&self, last: Option<&str>, limit: usize) -> Result<Page<RepoName>> {
+        let names = lock(&self.names);
+        let after = names.repos.iter().filter(|repo| last.is_none_or(|last| repo.as_str() > last));
+        let mut entries: Vec<RepoName> = after.take(limit.saturating_add(1)).cloned().collect();
+        let more = entries.len() > limit;
+        entries.truncate(limit);
+        Ok(Page { entries, more })
+    }
+
+    fn referrers(&self, repo: &RepoName, subject: &Digest) -> Result<Vec<Descriptor>> {
+        let names = lock(&self.names);
+        let found = names.referrers.iter().filter(|((of, to, _), _)| of == repo && to == subject);
+        Ok(found.map(|(_, descriptor)| descriptor.clone()).collect())
+    }
+
+    fn link_blob(&self, repo: &RepoName, digest: &Digest) -> Result<()> {
+        let mut names = lock(&self.names);
+        names.repos.insert(repo.clone());
+        names.links.insert((repo.clone(), *digest));
+        Ok(())
+    }
+
+    fn unlink_blob(&self, repo: &RepoName, digest: &Digest) -> Result<bool> {
+        Ok(lock(&self.names).links.remove(&(repo.clone(), *digest)))
+    }
+
+    fn has_blob(&self, repo: &RepoName, digest: &Digest) -> Result<bool> {
+        Ok(lock(&self.names).links.contains(&(repo.clone(), *digest)))
+    }
+}

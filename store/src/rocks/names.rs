@@ -1,0 +1,237 @@
+//! What repositories say, in RocksDB: manifests, tags, links, referrers. Each write is one synced
+//! batch.
+
+use rocksdb::{Direction, IteratorMode, WriteBatch};
+use wharf_oci::{Descriptor, Digest, Manifest, RepoName, Tag};
+
+use super::schema::{self, LINKS, MANIFESTS, REFERRERS, REPOS, TAGS};
+use super::{RocksStore, undecodable};
+use crate::limits::PAGE_ENTRIES_MAX;
+use crate::manifests::{ManifestStore, Page, StoredManifest, TagRecord};
+use crate::{Result, StoreError};
+
+type Entry = (Box<[u8]>, Box<[u8]>);
+
+impl RocksStore {
+    /// Entries of a family whose keys start with `prefix`, after `after`, one more than `limit` at
+    /// most, so that the caller sees whether there are more.
+    fn scan(
+        &self,
+        family: &'static str,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Entry>> {
+        let handle = self.engine.family(family)?;
+        let from = after.unwrap_or(prefix);
+        let mode = IteratorMode::From(from, Direction::Forward);
+        let mut entries = Vec::new();
+        for entry in self.engine.db().iterator_cf(&handle, mode) {
+            let (key, value) =
+                entry.map_err(|error| StoreError::database("listing", family, error))?;
+            if !key.starts_with(prefix) || entries.len() > limit {
+                break;
+            }
+            if after != Some(&key) {
+                entries.push((key, value));
+            }
+        }
+        Ok(entries)
+    }
+
+    /// Everything under a prefix, page by page, so that no scan holds more than one page.
+    fn for_each(
+        &self,
+        family: &'static str,
+        prefix: &[u8],
+        mut visit: impl FnMut(&[u8], &[u8]) -> Result<()>,
+    ) -> Result<()> {
+        let mut after: Option<Box<[u8]>> = None;
+        loop {
+            let entries = self.scan(family, prefix, after.as_deref(), PAGE_ENTRIES_MAX)?;
+            let more = entries.len() > PAGE_ENTRIES_MAX;
+            for (key, value) in &entries {
+                visit(key, value)?;
+            }
+            after = entries.into_iter().next_back().map(|(key, _)| key);
+            if !more {
+                return Ok(());
+            }
+        }
+    }
+
+    fn remember_repo(&self, batch: &mut WriteBatch, repo: &RepoName) -> Result<()> {
+        let repos = self.engine.family(REPOS)?;
+        if self.engine.get(REPOS, repo.as_str().as_bytes())?.is_none() {
+            batch.put_cf(&repos, repo.as_str(), []);
+        }
+        Ok(())
+    }
+
+    /// Deletes one key, durably; whether it was there.
+    fn remove_key(
+        &self,
+        family: &'static str,
+        key: &[u8],
+        name: impl Fn() -> String,
+    ) -> Result<bool> {
+        if self.engine.get(family, key)?.is_none() {
+            return Ok(false);
+        }
+        let mut batch = WriteBatch::default();
+        batch.delete_cf(&self.engine.family(family)?, key);
+        self.engine.write(batch, "removing", name)?;
+        Ok(true)
+    }
+}
+
+impl ManifestStore for RocksStore {
+    fn manifest(&self, repo: &RepoName, digest: &Digest) -> Result<Option<StoredManifest>> {
+        let Some(value) = self.engine.get(MANIFESTS, &schema::repo_digest_key(repo, digest))?
+        else {
+            return Ok(None);
+        };
+        let manifest = schema::decode_manifest(*digest, &value);
+        manifest.map(Some).ok_or_else(|| undecodable("reading", format!("{repo}@{digest}")))
+    }
+
+    fn put_manifest(
+        &self,
+        repo: &RepoName,
+        manifest: &Manifest,
+        digest: &Digest,
+        tags: &[(Tag, TagRecord)],
+    ) -> Result<()> {
+        let mut batch = WriteBatch::default();
+        self.remember_repo(&mut batch, repo)?;
+        let value = schema::encode_manifest(manifest.media_type(), manifest.bytes());
+        batch.put_cf(&self.engine.family(MANIFESTS)?, schema::repo_digest_key(repo, digest), value);
+        if let Some(subject) = manifest.subject() {
+            let mut key = schema::referrer_prefix(repo, &subject.digest);
+            key.extend(schema::digest_key(digest));
+            let value = serde_json::to_vec(&referrer(manifest, digest))
+                .expect("a descriptor always serialises");
+            batch.put_cf(&self.engine.family(REFERRERS)?, key, value);
+        }
+        let family = self.engine.family(TAGS)?;
+        for (tag, record) in tags {
+            let key = schema::tag_key(repo, tag.as_str());
+            batch.put_cf(&family, key, schema::encode_tag(record));
+        }
+        self.engine.write(batch, "keeping", || format!("{repo}@{digest}"))
+    }
+
+    fn remove_manifest(&self, repo: &RepoName, digest: &Digest) -> Result<bool> {
+        let Some(stored) = self.manifest(repo, digest)? else {
+            return Ok(false);
+        };
+        let mut batch = WriteBatch::default();
+        batch.delete_cf(&self.engine.family(MANIFESTS)?, schema::repo_digest_key(repo, digest));
+        let parsed = Manifest::parse(stored.bytes, Some(&stored.media_type)).ok();
+        if let Some(subject) = parsed.as_ref().and_then(Manifest::subject) {
+            let mut key = schema::referrer_prefix(repo, &subject.digest);
+            key.extend(schema::digest_key(digest));
+            batch.delete_cf(&self.engine.family(REFERRERS)?, key);
+        }
+        let family = self.engine.family(TAGS)?;
+        self.for_each(TAGS, &schema::repo_prefix(repo), |key, value| {
+            if schema::decode_tag(value).is_some_and(|record| record.digest == *digest) {
+                batch.delete_cf(&family, key);
+            }
+            Ok(())
+        })?;
+        self.engine.write(batch, "removing", || format!("{repo}@{digest}"))?;
+        Ok(true)
+    }
+
+    fn tag(&self, repo: &RepoName, tag: &Tag) -> Result<Option<TagRecord>> {
+        match self.engine.get(TAGS, &schema::tag_key(repo, tag.as_str()))? {
+            None => Ok(None),
+            Some(value) => schema::decode_tag(&value)
+                .map(Some)
+                .ok_or_else(|| undecodable("reading", format!("{repo}:{tag}"))),
+        }
+    }
+
+    fn set_tag(&self, repo: &RepoName, tag: &Tag, record: TagRecord) -> Result<()> {
+        let mut batch = WriteBatch::default();
+        self.remember_repo(&mut batch, repo)?;
+        let key = schema::tag_key(repo, tag.as_str());
+        batch.put_cf(&self.engine.family(TAGS)?, key, schema::encode_tag(&record));
+        self.engine.write(batch, "tagging", || format!("{repo}:{tag}"))
+    }
+
+    fn remove_tag(&self, repo: &RepoName, tag: &Tag) -> Result<bool> {
+        self.remove_key(TAGS, &schema::tag_key(repo, tag.as_str()), || format!("{repo}:{tag}"))
+    }
+
+    fn tags(&self, repo: &RepoName, last: Option<&str>, limit: usize) -> Result<Option<Page<Tag>>> {
+        if self.engine.get(REPOS, repo.as_str().as_bytes())?.is_none() {
+            return Ok(None);
+        }
+        let limit = limit.min(PAGE_ENTRIES_MAX);
+        let prefix = schema::repo_prefix(repo);
+        let after = last.map(|last| schema::tag_key(repo, last));
+        let entries = self.scan(TAGS, &prefix, after.as_deref(), limit)?;
+        let more = entries.len() > limit;
+        let tags = entries.iter().take(limit).map(|(key, _)| {
+            key.get(prefix.len()..)
+                .and_then(|tag| std::str::from_utf8(tag).ok()?.parse().ok())
+                .ok_or_else(|| undecodable("listing", format!("tags of {repo}")))
+        });
+        Ok(Some(Page { entries: tags.collect::<Result<_>>()?, more }))
+    }
+
+    fn repos(&self, last: Option<&str>, limit: usize) -> Result<Page<RepoName>> {
+        let limit = limit.min(PAGE_ENTRIES_MAX);
+        let entries = self.scan(REPOS, b"", last.map(str::as_bytes), limit)?;
+        let more = entries.len() > limit;
+        let repos = entries.iter().take(limit).map(|(key, _)| {
+            std::str::from_utf8(key)
+                .ok()
+                .and_then(|name| name.parse().ok())
+                .ok_or_else(|| undecodable("listing", "repositories"))
+        });
+        Ok(Page { entries: repos.collect::<Result<_>>()?, more })
+    }
+
+    fn referrers(&self, repo: &RepoName, subject: &Digest) -> Result<Vec<Descriptor>> {
+        let prefix = schema::referrer_prefix(repo, subject);
+        let mut found = Vec::new();
+        // One page is the most that a referrers answer of 4 MiB could hold anyway.
+        for (_, value) in self.scan(REFERRERS, &prefix, None, PAGE_ENTRIES_MAX)? {
+            let descriptor = serde_json::from_slice(&value)
+                .map_err(|_| undecodable("listing", format!("referrers of {repo}@{subject}")))?;
+            found.push(descriptor);
+        }
+        Ok(found)
+    }
+
+    fn link_blob(&self, repo: &RepoName, digest: &Digest) -> Result<()> {
+        if self.has_blob(repo, digest)? {
+            return Ok(());
+        }
+        let mut batch = WriteBatch::default();
+        self.remember_repo(&mut batch, repo)?;
+        batch.put_cf(&self.engine.family(LINKS)?, schema::repo_digest_key(repo, digest), []);
+        self.engine.write(batch, "linking", || format!("{repo}@{digest}"))
+    }
+
+    fn unlink_blob(&self, repo: &RepoName, digest: &Digest) -> Result<bool> {
+        let key = schema::repo_digest_key(repo, digest);
+        self.remove_key(LINKS, &key, || format!("{repo}@{digest}"))
+    }
+
+    fn has_blob(&self, repo: &RepoName, digest: &Digest) -> Result<bool> {
+        Ok(self.engine.get(LINKS, &schema::repo_digest_key(repo, digest))?.is_some())
+    }
+}
+
+/// How a referrer is listed (distribution-spec, "Listing Referrers").
+pub(crate) fn referrer(manifest: &Manifest, digest: &Digest) -> Descriptor {
+    let mut descriptor = manifest.descriptor();
+    descriptor.digest = *digest;
+    descriptor.artifact_type = manifest.artifact_type().map(str::to_owned);
+    descriptor.annotations.clone_from(manifest.annotations());
+    descriptor
+}

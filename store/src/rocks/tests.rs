@@ -1,0 +1,194 @@
+//! The contract on every store, and what only the store on disk has to prove.
+
+use std::process::Command;
+
+use bytes::Bytes;
+use proptest::prelude::*;
+use wharf_oci::{Algorithm, Digester, Span};
+
+use super::RocksStore;
+use crate::blob::BlobStore;
+use crate::contract::{self, noise, put, read_all};
+use crate::fault::{FaultStore, Operation};
+use crate::limits::{RUN_SEGMENTS_MAX, SEGMENT_BYTES};
+use crate::memory::MemoryStore;
+use crate::{ManifestStore, StoreError};
+
+fn store() -> (tempfile::TempDir, RocksStore) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = RocksStore::open(folder.path()).unwrap();
+    (folder, store)
+}
+
+/// Bytes in run files, ingested or not.
+fn run_bytes(store: &RocksStore) -> u64 {
+    let files = store.engine.db().live_files().unwrap();
+    files
+        .iter()
+        .filter(|file| file.column_family_name.starts_with("epoch"))
+        .map(|file| file.size as u64)
+        .sum()
+}
+
+#[test]
+fn every_store_keeps_the_contract() {
+    let (_folder, rocks) = store();
+    contract::blobs(&rocks);
+    contract::manifests(&rocks);
+    let memory = MemoryStore::default();
+    contract::blobs(&memory);
+    contract::manifests(&memory);
+    contract::blobs(&FaultStore::new(memory));
+    let (_folder, rocks) = store();
+    contract::blobs(&FaultStore::new(rocks));
+}
+
+#[test]
+fn a_failed_operation_publishes_nothing_and_the_next_try_succeeds() {
+    let (_folder, rocks) = store();
+    let store = FaultStore::new(rocks);
+    let content = noise(8 * SEGMENT_BYTES, 1);
+    let digest = Digester::digest(Algorithm::Sha256, &content);
+    store.fail_after(Operation::Put, 4);
+    let mut writer = store.begin().unwrap();
+    assert!(matches!(writer.append(content.clone()), Err(StoreError::Injected { .. })));
+    drop(writer);
+    store.fail_after(Operation::Publish, 0);
+    let mut writer = store.begin().unwrap();
+    writer.append(content.clone()).unwrap();
+    assert!(writer.verify(&digest).unwrap().unwrap().publish().is_err());
+    assert_eq!(store.stat(&digest).unwrap(), None);
+    put(&store, &content, 4096);
+    assert_eq!(read_all(store.open(&digest).unwrap().unwrap()), content);
+}
+
+#[test]
+fn published_content_survives_reopening_and_abandoned_content_is_freed() {
+    let folder = tempfile::tempdir().unwrap();
+    let large = noise((RUN_SEGMENTS_MAX + 3) * SEGMENT_BYTES, 2);
+    let small = noise(1000, 3);
+    let (large_digest, small_digest, before);
+    {
+        let store = RocksStore::open(folder.path()).unwrap();
+        large_digest = put(&store, &large, 1 << 20);
+        small_digest = put(&store, &small, 100);
+        before = run_bytes(&store);
+        assert!(before >= large.len() as u64);
+        // Two runs are ingested, nothing is published: as after a crash, because the reaper is gone.
+        let mut writer = store.begin().unwrap();
+        writer.append(noise((2 * RUN_SEGMENTS_MAX + 1) * SEGMENT_BYTES, 4)).unwrap();
+        std::mem::forget(writer);
+        assert!(run_bytes(&store) > before);
+        // The forgotten writer keeps the database open, so this store cannot be reopened here.
+        let copy = tempfile::tempdir().unwrap();
+        copy_store(folder.path(), copy.path());
+        let store = RocksStore::open(copy.path()).unwrap();
+        assert_eq!(run_bytes(&store), before);
+        assert_eq!(read_all(store.open(&large_digest).unwrap().unwrap()), large);
+        assert_eq!(read_all(store.open(&small_digest).unwrap().unwrap()), small);
+        assert_eq!(std::fs::read_dir(copy.path().join("incoming")).unwrap().count(), 0);
+    }
+}
+
+/// What a disk holds after the machine stopped: a copy of the files as they are.
+fn copy_store(from: &std::path::Path, to: &std::path::Path) {
+    let status = Command::new("cp").arg("-a").arg(from.join(".")).arg(to).status().unwrap();
+    assert!(status.success());
+    let _ = std::fs::remove_file(to.join("db/LOCK"));
+}
+
+#[test]
+fn removing_frees_the_disk_and_a_store_reopens_after_a_clean_close() {
+    let folder = tempfile::tempdir().unwrap();
+    let content = noise(3 * 64 * SEGMENT_BYTES, 5);
+    let digest;
+    {
+        let store = RocksStore::open(folder.path()).unwrap();
+        digest = put(&store, &content, 1 << 20);
+        assert!(run_bytes(&store) >= content.len() as u64);
+        assert!(store.remove(&digest).unwrap());
+    }
+    let store = RocksStore::open(folder.path()).unwrap();
+    assert_eq!(run_bytes(&store), 0);
+    assert_eq!(store.stat(&digest).unwrap(), None);
+    let other = put(&store, &noise(64 * SEGMENT_BYTES, 6), 1 << 20);
+    assert!(store.stat(&other).unwrap().is_some());
+}
+
+#[test]
+fn memory_of_a_large_blob_in_flight_stays_under_the_budget() {
+    let (_folder, store) = store();
+    let mut writer = store.begin().unwrap();
+    let in_flight = writer.in_flight();
+    let piece = noise(SEGMENT_BYTES, 7);
+    let mut most = 0;
+    for _ in 0..1024 {
+        writer.append(piece.clone()).unwrap();
+        most = most.max(store.in_flight_bytes());
+    }
+    let slack = (crate::limits::RUN_SEGMENTS_MIN * SEGMENT_BYTES) as u64;
+    assert!(most <= crate::limits::IN_FLIGHT_BYTES_MAX + slack, "{most}");
+    assert_eq!(in_flight.read_stored(0).unwrap(), piece);
+    drop((writer, in_flight));
+    assert_eq!(store.in_flight_bytes(), 0);
+}
+
+#[test]
+fn a_store_in_use_a_foreign_folder_and_a_newer_format_are_refused() {
+    let (folder, store) = store();
+    let again = RocksStore::open(folder.path());
+    assert!(matches!(again, Err(StoreError::Locked { .. })), "{again:?}");
+    drop(store);
+    std::fs::write(folder.path().join("WHARF-STORE"), "wharf store format 99\n").unwrap();
+    let newer = RocksStore::open(folder.path()).unwrap_err();
+    assert!(matches!(newer, StoreError::NewerFormat { found: 99, .. }));
+    let foreign = tempfile::tempdir().unwrap();
+    std::fs::write(foreign.path().join("file"), "x").unwrap();
+    let error = RocksStore::open(foreign.path()).unwrap_err();
+    assert!(matches!(error, StoreError::NotAStore { .. }));
+}
+
+#[test]
+fn two_writers_of_one_digest_both_succeed() {
+    let (_folder, store) = store();
+    let content = noise(6 * SEGMENT_BYTES, 8);
+    let digest = Digester::digest(Algorithm::Sha256, &content);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| put(&store, &content, 12_345));
+        }
+    });
+    assert_eq!(read_all(store.open(&digest).unwrap().unwrap()), content);
+    let tags = store.tags(&"a".parse().unwrap(), None, 1).unwrap();
+    assert!(tags.is_none());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn any_split_and_any_span_give_the_same_bytes(
+        size in 0..(5 * SEGMENT_BYTES),
+        pieces in proptest::collection::vec(1..(2 * SEGMENT_BYTES), 1..8),
+        from in any::<prop::sample::Index>(),
+        to in any::<prop::sample::Index>(),
+    ) {
+        let memory = MemoryStore::default();
+        let content = noise(size, size as u64);
+        let digest = Digester::digest(Algorithm::Sha256, &content);
+        let mut writer = memory.begin().unwrap();
+        let mut rest = content.clone();
+        for piece in pieces.iter().cycle() {
+            if rest.is_empty() {
+                break;
+            }
+            let part: Bytes = rest.split_to((*piece).min(rest.len()));
+            writer.append(part).unwrap();
+        }
+        writer.verify(&digest).unwrap().unwrap().publish().unwrap();
+        let (a, b) = (from.index(size + 1), to.index(size + 1));
+        if let Some(span) = Span::new(a.min(b) as u64, a.max(b) as u64) {
+            let reader = memory.open(&digest).unwrap().unwrap().narrow(span);
+            prop_assert_eq!(read_all(reader), content.slice(a.min(b)..a.max(b)));
+        }
+    }
+}

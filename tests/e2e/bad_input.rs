@@ -1,0 +1,27 @@
+//! Input that is wrong: each gets a clear answer with the specification's code, or a message with
+//! the offending line, and nothing half-written is visible afterwards.
+
+mod processes;
+mod requests;
+mod uploads;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::fixture::Api;
+
+const REPO: &str = "acme/web";
+
+/// Sends exactly these bytes on a connection of their own.
+async fn send_raw(api: &Api, bytes: &[u8]) -> TcpStream {
+    let mut stream = TcpStream::connect(api.host()).await.unwrap();
+    stream.write_all(bytes).await.unwrap();
+    stream
+}
+
+/// Everything that comes back until the other side closes, as text.
+async fn read_raw(mut stream: TcpStream) -> String {
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    String::from_utf8_lossy(&answer).into_owned()
+}

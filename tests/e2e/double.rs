@@ -1,0 +1,119 @@
+//! The ACR double itself, in front of Debian's `docker-registry`: each habit, each fault, and real
+//! clients. No part of the product takes part here.
+
+mod clients;
+mod credentials;
+mod faults;
+mod program;
+mod reads;
+mod uploads;
+
+use bytes::Bytes;
+use wharf_testkit::double::{Account, AcrDouble, DoubleConfig};
+use wharf_testkit::http::{Answer, Client};
+use wharf_testkit::images::sha256;
+use wharf_testkit::registry::Registry;
+
+const USER: &str = "publisher";
+const PASSWORD: &str = "a secret";
+const REPOSITORY: &str = "acme/web";
+
+/// An empty registry with a double before it.
+struct Stage {
+    registry: Registry,
+    double: AcrDouble,
+    client: Client,
+}
+
+impl Stage {
+    /// `None` when `docker-registry` is missing, which `Registry::start` has said.
+    async fn start() -> Option<Self> {
+        Self::start_with(|config| config).await
+    }
+
+    async fn start_with(change: impl FnOnce(DoubleConfig) -> DoubleConfig) -> Option<Self> {
+        let registry = Registry::start().await.unwrap()?;
+        let config = DoubleConfig::new(registry.url()).account(Account::admin(USER, PASSWORD));
+        let double = AcrDouble::start(change(config)).await.unwrap();
+        Some(Self { registry, double, client: Client::new() })
+    }
+
+    fn url(&self, target: &str) -> String {
+        format!("{}{target}", self.double.url())
+    }
+
+    fn host(&self) -> String {
+        self.double.addr().to_string()
+    }
+
+    /// An access token for these scopes, by Basic credentials.
+    async fn token(&self, scopes: &[&str]) -> String {
+        let answer = self.token_answer(USER, PASSWORD, scopes).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        field(&answer, "access_token")
+    }
+
+    async fn token_answer(&self, user: &str, password: &str, scopes: &[&str]) -> Answer {
+        let target = self.token_target(scopes);
+        self.client.get(self.url(&target)).basic(user, password).send().await.unwrap()
+    }
+
+    fn token_target(&self, scopes: &[&str]) -> String {
+        let mut target = format!("/oauth2/token?service={}", self.host());
+        for scope in scopes {
+            target.push_str("&scope=");
+            target.push_str(scope);
+        }
+        target
+    }
+
+    async fn pull_token(&self) -> String {
+        self.token(&[&format!("repository:{REPOSITORY}:pull")]).await
+    }
+
+    async fn push_token(&self) -> String {
+        self.token(&[&format!("repository:{REPOSITORY}:pull,push")]).await
+    }
+
+    /// Puts a blob into the backing registry, past the double.
+    async fn plant(&self, content: &'static [u8]) -> String {
+        let digest = sha256(content);
+        let start = format!("{}/v2/{REPOSITORY}/blobs/uploads/", self.registry.url());
+        let started = self.client.post(start).send().await.unwrap();
+        assert_eq!(started.status, 202, "{}", started.text());
+        let end = format!("{}&digest={digest}", started.header("location"));
+        let ended = self.client.put(end).bytes(content).send().await.unwrap();
+        assert_eq!(ended.status, 201, "{}", ended.text());
+        digest
+    }
+
+    /// The storage's address of a blob, as the facade gives it out.
+    async fn link(&self, token: &str, digest: &str) -> String {
+        let url = self.url(&format!("/v2/{REPOSITORY}/blobs/{digest}"));
+        let answer = self.client.get(url).bearer(token).send().await.unwrap();
+        assert_eq!(answer.status, 307, "{}", answer.text());
+        answer.header("location").to_owned()
+    }
+
+    /// A blob, read as a client reads it.
+    async fn fetch(&self, token: &str, digest: &str) -> anyhow::Result<Answer> {
+        let link = self.link(token, digest).await;
+        self.client.get(link).send().await
+    }
+
+    /// A blob, past the double.
+    async fn planted(&self, digest: &str) -> Option<Bytes> {
+        let url = format!("{}/v2/{REPOSITORY}/blobs/{digest}", self.registry.url());
+        let answer = self.client.get(url).send().await.unwrap();
+        (answer.status == 200).then_some(answer.body)
+    }
+}
+
+fn field(answer: &Answer, name: &str) -> String {
+    answer.json().unwrap()[name].as_str().unwrap_or_default().to_owned()
+}
+
+/// The code of the first error in a registry's answer.
+fn code(answer: &Answer) -> String {
+    answer.json().unwrap()["errors"][0]["code"].as_str().unwrap_or_default().to_owned()
+}

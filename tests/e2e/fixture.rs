@@ -1,0 +1,244 @@
+//! What the tests of `wharfd` share: a real process on a store of its own, alone or before the
+//! double, and the registry API as a test speaks it.
+//!
+//! Every process listens on port 0 and is ended by its guard.
+
+mod api;
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::time::{Instant, sleep};
+use wharf_testkit::double::{Account, AcrDouble, DoubleConfig};
+use wharf_testkit::http::Client;
+use wharf_testkit::images;
+use wharf_testkit::processes::{Process, product};
+use wharf_testkit::registry::Registry;
+use wharf_testkit::relay::Relay;
+
+pub(crate) use api::{Api, code, message};
+
+/// How long `wharfd` may take to listen; opening a store is most of it.
+pub(crate) const START: Duration = Duration::from_secs(30);
+/// How long anything else may take that a test waits for.
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
+/// How often a condition is looked at.
+const POLL: Duration = Duration::from_millis(5);
+/// The environment variable with the password for the double.
+const PASSWORD_VARIABLE: &str = "E2E_UPSTREAM_PASSWORD";
+
+const USER: &str = "publisher";
+const PASSWORD: &str = "a secret";
+const READER: &str = "reader";
+
+/// The bytes of `images::noise`, whole.
+pub(crate) fn noise(seed: u64, bytes: usize) -> Vec<u8> {
+    let mut content = Vec::new();
+    std::io::copy(&mut images::noise(seed, bytes as u64), &mut content).unwrap();
+    content
+}
+
+/// Waits until `look` finds something; `what` is what was waited for in vain.
+pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        sleep(POLL).await;
+    }
+}
+
+/// `wharfd` with these arguments, and nothing of its configuration in the environment.
+pub(crate) fn command<A: AsRef<std::ffi::OsStr>>(
+    arguments: impl IntoIterator<Item = A>,
+) -> Command {
+    let mut command = Command::new(product("wharfd").unwrap());
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("WHARFD_") {
+            command.env_remove(name);
+        }
+    }
+    command.args(arguments).env(PASSWORD_VARIABLE, PASSWORD);
+    command
+}
+
+/// A running `wharfd` and its store. The store outlives a kill, and goes with this.
+pub(crate) struct Wharfd {
+    pub(crate) api: Api,
+    process: Process,
+    admin: SocketAddr,
+    folder: TempDir,
+    starts: u32,
+}
+
+impl Wharfd {
+    /// A registry of its own.
+    pub(crate) async fn alone() -> Self {
+        Self::with_config("").await
+    }
+
+    /// With these lines in its configuration besides listeners and store.
+    pub(crate) async fn with_config(lines: &str) -> Self {
+        let folder = TempDir::with_prefix("wharfd-").unwrap();
+        let config = format!(
+            "listen = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\nstore = \"{}\"\n{lines}",
+            folder.path().join("store").display()
+        );
+        std::fs::write(folder.path().join("wharfd.toml"), config).unwrap();
+        let (process, addr, admin) = spawn(folder.path(), 0).await;
+        let api = Api::new(format!("http://{addr}"), Client::new());
+        Self { api, process, admin, folder, starts: 1 }
+    }
+
+    /// Ends it without a warning, as `kill -9` does.
+    pub(crate) fn kill(&mut self) {
+        self.process.kill().unwrap();
+    }
+
+    /// Starts it again on the same store, after it ended; its port is another one.
+    pub(crate) async fn start_again(&mut self) {
+        let (process, addr, admin) = spawn(self.folder.path(), self.starts).await;
+        self.starts += 1;
+        self.process = process;
+        self.admin = admin;
+        self.api = Api::new(format!("http://{addr}"), Client::new());
+    }
+
+    /// Sends SIGTERM and waits for its end.
+    pub(crate) async fn stop(&mut self) -> ExitStatus {
+        self.process.terminate(PATIENCE).await.unwrap()
+    }
+
+    /// `HOST:PORT`, as clients name it.
+    pub(crate) fn host(&self) -> String {
+        self.api.base().trim_start_matches("http://").to_owned()
+    }
+
+    /// What it logged.
+    pub(crate) fn log(&self) -> String {
+        self.process.stderr()
+    }
+
+    /// The folder of the store.
+    pub(crate) fn store(&self) -> PathBuf {
+        self.folder.path().join("store")
+    }
+
+    /// A metric, with its labels as they are printed.
+    pub(crate) async fn metric(&self, name: &str) -> u64 {
+        let answer = Client::new().get(format!("http://{}/metrics", self.admin)).send().await;
+        let text = answer.unwrap().text();
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.unwrap_or_else(|| panic!("no metric {name} in:\n{text}")).parse().unwrap()
+    }
+
+    /// Waits until a metric has reached a value.
+    pub(crate) async fn metric_reaches(&self, name: &str, value: u64) {
+        let what = format!("{name} to reach {value}");
+        eventually(&what, async || (self.metric(name).await >= value).then_some(())).await;
+    }
+
+    /// Waits until no download is going on.
+    pub(crate) async fn fills_are_over(&self) {
+        let over = async || (self.metric("wharfd_fills").await == 0).then_some(());
+        eventually("the end of all downloads", over).await;
+    }
+}
+
+/// Starts `wharfd serve` with the configuration in `folder`; where it listens, for whom.
+async fn spawn(folder: &Path, number: u32) -> (Process, SocketAddr, SocketAddr) {
+    let config = folder.join("wharfd.toml");
+    let mut command = command(["serve", "--config"]);
+    command.arg(&config);
+    let name = format!("wharfd-{number}");
+    let mut process = Process::spawn(&name, &mut command, folder).unwrap();
+    let addr = process.wait_for_line(START, |line| address_after(line, "listening on ")).await;
+    let admin = process.wait_for_line(START, |line| address_after(line, "admin on ")).await;
+    (process, addr.unwrap(), admin.unwrap())
+}
+
+/// The address that a log line ends in.
+pub(crate) fn address_after(line: &str, words: &str) -> Option<SocketAddr> {
+    line.split_once(words)?.1.trim().parse().ok()
+}
+
+/// How a [`Stage`] differs from the usual.
+pub(crate) struct Setup {
+    /// The double, before it starts.
+    pub(crate) double: DoubleConfig,
+    /// Lines in the upstream's part of wharfd's configuration.
+    pub(crate) upstream: String,
+    user: &'static str,
+}
+
+impl Setup {
+    /// Tags are served for so long without asking.
+    pub(crate) fn tag_ttl(mut self, seconds: u64) -> Self {
+        let _ = writeln!(self.upstream, "tag_ttl_seconds = {seconds}");
+        self
+    }
+
+    /// `wharfd` may only read at the upstream.
+    pub(crate) fn read_only(self) -> Self {
+        Self { user: READER, ..self }
+    }
+}
+
+/// `wharfd` before the double before an empty `docker-registry`.
+pub(crate) struct Stage {
+    pub(crate) wharfd: Wharfd,
+    pub(crate) double: AcrDouble,
+    /// Between `wharfd` and the registry port of the double.
+    pub(crate) front: Relay,
+    /// Between `wharfd` and the storage port of the double, where the bytes of blobs come from.
+    pub(crate) storage: Relay,
+    /// The registry behind, past the double.
+    pub(crate) origin: Api,
+    /// Kept for its end.
+    pub(crate) registry: Registry,
+}
+
+impl Stage {
+    /// `None` when `docker-registry` is missing, which `Registry::start` has said.
+    pub(crate) async fn start() -> Option<Self> {
+        Self::start_with(|setup| setup).await
+    }
+
+    pub(crate) async fn start_with(change: impl FnOnce(Setup) -> Setup) -> Option<Self> {
+        let registry = Registry::start().await.unwrap()?;
+        let (front, storage) = (Relay::start().await.unwrap(), Relay::start().await.unwrap());
+        let mut double = double_config(&registry);
+        double.storage_public = Some(storage.addr().to_string());
+        let setup = change(Setup { double, upstream: String::new(), user: USER });
+        let double = AcrDouble::start(setup.double).await.unwrap();
+        front.point_to(double.addr());
+        storage.point_to(double.storage_addr());
+        let config = format!(
+            "[[upstream]]\nurl = \"{}\"\nusername = \"{}\"\npassword_env = \"{PASSWORD_VARIABLE}\"\n{}",
+            front.url(),
+            setup.user,
+            setup.upstream
+        );
+        let wharfd = Wharfd::with_config(&config).await;
+        let origin = Api::new(registry.url(), Client::new());
+        Some(Self { wharfd, double, front, storage, origin, registry })
+    }
+
+    /// The way through `wharfd`.
+    pub(crate) fn api(&self) -> &Api {
+        &self.wharfd.api
+    }
+}
+
+/// A double before this registry with the usual callers, one of whom may only read.
+pub(crate) fn double_config(registry: &Registry) -> DoubleConfig {
+    DoubleConfig::new(registry.url())
+        .account(Account::admin(USER, PASSWORD))
+        .account(Account::reader(READER, PASSWORD))
+}

@@ -1,0 +1,147 @@
+//! The layers, held by machine: which package may use which, and which file may use what.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use cargo_metadata::{DependencyKind, MetadataCommand};
+
+/// What each package may import of ours, outside its tests.
+const ALLOWED: [(&str, &[&str]); 6] = [
+    ("wharf-oci", &[]),
+    ("wharf-store", &["wharf-oci"]),
+    ("wharf-proxy", &["wharf-oci", "wharf-store"]),
+    ("wharf-tools", &["wharf-oci"]),
+    ("wharf-testkit", &["wharf-oci", "wharf-store", "wharf-proxy", "wharf-tools"]),
+    ("wharf-benches", &["wharf-oci", "wharf-store", "wharf-proxy", "wharf-tools", "wharf-testkit"]),
+];
+
+/// Which of our packages may use a dependency that must not spread.
+const HELD: [(&str, &str); 2] = [("rocksdb", "wharf-store"), ("oci-client", "wharf-tools")];
+
+/// A text that may stand only in files whose path starts so.
+const ONLY_IN: [(&str, &str, &[&str]); 3] = [
+    ("proxy/src", "spawn_blocking(", &["proxy/src/bridge.rs"]),
+    ("store/src", "use rocksdb", &["store/src/rocks"]),
+    ("tools/src", "oci_client", &["tools/src/registry"]),
+];
+
+/// Layers inside the proxy: a file of the first must not import any of the second.
+const INSIDE_PROXY: [(&str, &[&str]); 8] = [
+    ("route", &["handlers", "server", "cache", "uploads", "upstream", "bridge", "response"]),
+    ("error", &["handlers", "server", "cache", "uploads", "upstream", "bridge", "response"]),
+    ("limits", &["handlers", "server", "cache", "uploads", "upstream", "bridge", "response"]),
+    ("bridge", &["handlers", "server", "cache", "uploads", "upstream", "response", "route"]),
+    ("body", &["handlers", "server", "cache", "uploads", "upstream", "response", "route"]),
+    ("upstream", &["handlers", "server", "cache", "uploads", "response", "route"]),
+    ("cache", &["handlers", "server", "uploads", "response", "route"]),
+    ("uploads", &["handlers", "server", "response", "route"]),
+];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// Every Rust file under a folder, with its path from the root.
+fn sources(folder: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut open = vec![root().join(folder)];
+    while let Some(folder) = open.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let name = path.strip_prefix(root()).unwrap().display().to_string();
+                found.push((name, std::fs::read_to_string(&path).unwrap()));
+            }
+        }
+    }
+    assert!(!found.is_empty(), "{folder} has no sources");
+    found
+}
+
+#[test]
+fn imports_between_packages_point_down() {
+    let metadata =
+        MetadataCommand::new().manifest_path(root().join("Cargo.toml")).no_deps().exec().unwrap();
+    let allowed: BTreeMap<&str, &[&str]> = ALLOWED.into_iter().collect();
+    let ours: BTreeSet<&str> = metadata.packages.iter().map(|p| p.name.as_str()).collect();
+    assert_eq!(ours, allowed.keys().copied().collect(), "a package is missing from the list");
+    for package in &metadata.packages {
+        for dependency in &package.dependencies {
+            let name = dependency.name.as_str();
+            let own =
+                dependency.kind == DependencyKind::Development && name == package.name.as_str();
+            let upward = ours.contains(name) && !own;
+            assert!(
+                !upward || allowed[package.name.as_str()].contains(&name),
+                "{} must not import {name}",
+                package.name
+            );
+            for (held, holder) in HELD {
+                let elsewhere = name == held && package.name.as_str() != holder;
+                assert!(!elsewhere, "{held} does not belong into {}", package.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_belongs_into_one_place_is_there_only() {
+    for (folder, text, places) in ONLY_IN {
+        let mut seen = false;
+        for (name, source) in sources(folder) {
+            if source.contains(text) {
+                seen = true;
+                let here = places.iter().any(|place| name.starts_with(place));
+                assert!(here, "{text} does not belong into {name}");
+            }
+        }
+        assert!(seen, "{text} is nowhere in {folder}: this rule guards nothing");
+    }
+}
+
+/// The modules of the crate that a source names, in imports or in the middle of its code.
+fn named_modules(source: &str) -> BTreeSet<&str> {
+    let code = source.lines().filter(|line| !line.trim_start().starts_with("//"));
+    let mut named = BTreeSet::new();
+    for after in code.flat_map(|line| line.split("crate::").skip(1)) {
+        let group = after.strip_prefix('{').map(|rest| rest.split('}').next().unwrap_or(rest));
+        for path in group.unwrap_or(after).split(',') {
+            let end = path.trim().find(|letter: char| !letter.is_alphanumeric() && letter != '_');
+            let word = path.trim().get(..end.unwrap_or(path.trim().len()));
+            named.extend(word.filter(|word| !word.is_empty()));
+            if group.is_none() {
+                break;
+            }
+        }
+    }
+    named
+}
+
+#[test]
+fn every_way_to_name_a_module_is_seen() {
+    let source = "use crate::cache::{Cache, Store};\nuse crate::{Error, route};\n// crate::no\n\
+                  let x = crate::server::run(a, crate::limits::MAX);";
+    let named: Vec<_> = named_modules(source).into_iter().collect();
+    assert_eq!(named, ["Error", "cache", "limits", "route", "server"]);
+}
+
+#[test]
+fn imports_inside_the_proxy_point_down() {
+    let mut seen = BTreeSet::new();
+    for (name, source) in sources("proxy/src") {
+        let layer = name.trim_start_matches("proxy/src/");
+        let layer = layer.split(['/', '.']).next().unwrap();
+        let Some((known, above)) = INSIDE_PROXY.iter().find(|(known, _)| *known == layer) else {
+            continue;
+        };
+        seen.insert(*known);
+        // Tests beside the code may look at more; what they see cannot reach production.
+        let code = source.split("#[cfg(test)]").next().unwrap();
+        for upper in named_modules(code) {
+            assert!(!above.contains(&upper), "{name} must not import {upper}");
+        }
+    }
+    assert_eq!(seen.len(), INSIDE_PROXY.len(), "a layer has no file: its rule guards nothing");
+}

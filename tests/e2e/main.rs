@@ -1,0 +1,15 @@
+//! The end-to-end tests: one test binary, one module per subject.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+mod bad_input;
+mod clients;
+mod coalesce;
+mod crash;
+mod double;
+mod fixture;
+mod fuzz_corpus;
+mod layering;
+mod malicious;
+mod pull;
+mod push;
+mod standalone;

@@ -1,0 +1,85 @@
+#!/usr/bin/env bash
+# Installs from Debian what a step needs and this machine lacks. When nothing is missing it takes
+# no time and touches nothing. Services that come with a package are not started: the tests start
+# their own registries and daemons on free ports.
+#
+#   tests/setup.sh build    what compiles the workspace
+#   tests/setup.sh demo     build, and what `make demo` runs
+#   tests/setup.sh test     demo, and every real client of the end-to-end tests
+set -euo pipefail
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+die() { say "$*"; exit 1; }
+have() { command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ]; }
+have_libclang() { compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' >/dev/null; }
+
+# Each asks for the thing, not for the package: a machine that has it from elsewhere is left alone.
+missing=()
+need() { "$1" || missing+=("$2"); }
+need_command() { have "$1" || missing+=("${2:-$1}"); }
+
+for_build() {
+    need_command gcc
+    need_command g++
+    need_command make
+    need_command ccache
+    need have_libclang libclang-dev # bindgen reads RocksDB's C header with it
+}
+for_demo() {
+    for_build
+    need_command curl
+    need_command jq
+    need_command skopeo
+    need_command docker-registry
+}
+for_test() {
+    for_demo
+    need_command clang
+    need_command podman
+    need_command buildah
+    need_command umoci
+    need_command dockerd docker.io
+    need_command docker docker.io
+    need_command busybox busybox-static
+    need_command pigz
+}
+
+case "${1:-}" in
+build) for_build ;;
+demo) for_demo ;;
+test) for_test ;;
+*) die "usage: tests/setup.sh build|demo|test" ;;
+esac
+
+have cargo ||
+    die "Rust is missing: install rustup (https://rustup.rs); rust-toolchain.toml names the version"
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+mapfile -t missing < <(printf '%s\n' "${missing[@]}" | sort -u)
+install="apt-get install --no-install-recommends ${missing[*]}"
+have apt-get || die "missing: ${missing[*]}. This machine has no apt-get: install them its own way."
+root=()
+if [ "$(id -u)" -ne 0 ]; then
+    have sudo || die "missing: ${missing[*]}. Run as root: $install"
+    root=(sudo)
+fi
+
+# While this file says 101, no package starts its service.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ]; then
+    trap '"${root[@]}" rm -f $policy' EXIT
+    printf '#!/bin/sh\nexit 101\n' | "${root[@]}" tee $policy >/dev/null
+    "${root[@]}" chmod 755 $policy
+fi
+say "installing ${missing[*]}"
+"${root[@]}" apt-get update -qq || die "apt-get update failed: are the sources reachable?"
+"${root[@]}" env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null ||
+    die "installing failed. Try by hand: $install"
+
+# They would start with the machine; whoever wants that enables them.
+if [ -d /run/systemd/system ]; then
+    case " ${missing[*]} " in
+    *" docker-registry "*) "${root[@]}" systemctl disable --quiet docker-registry.service ;;
+    esac
+fi

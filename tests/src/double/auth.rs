@@ -1,0 +1,166 @@
+//! Who may do what on `/v2/`: accounts, the `Authorization` header, and the 401 challenge.
+//!
+//! The token endpoints live in `oauth.rs`. Neither passwords nor tokens appear in Debug output.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::HeaderMap;
+use http::header::{AUTHORIZATION, HOST};
+use http::uri::Authority;
+use serde_json::{Value, json};
+
+use super::counts::Credentials;
+use super::refusal::Refusal;
+use super::scope::{Action, Actions, Scope};
+use super::token::{TokenKind, Tokens};
+
+/// The user name that stands for "the password is a token", as `az acr login` uses it.
+pub(crate) const TOKEN_USERNAME: &str = "00000000-0000-0000-0000-000000000000";
+
+/// A user name with its password, and the most it may do.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Account {
+    username: String,
+    password: String,
+    actions: Actions,
+}
+
+impl Account {
+    /// An account that may do everything, as ACR's admin user.
+    pub fn admin(username: impl Into<String>, password: impl Into<String>) -> Self {
+        let actions = Actions::from([Action::All]);
+        Self { username: username.into(), password: password.into(), actions }
+    }
+
+    /// An account that may only pull.
+    pub fn reader(username: impl Into<String>, password: impl Into<String>) -> Self {
+        let actions = Actions::from([Action::Pull]);
+        Self { username: username.into(), password: password.into(), actions }
+    }
+
+    pub(crate) fn username(&self) -> &str {
+        &self.username
+    }
+
+    pub(crate) fn actions(&self) -> &Actions {
+        &self.actions
+    }
+
+    pub(crate) fn is(&self, username: &str, password: &str) -> bool {
+        self.username == username && self.password == password
+    }
+}
+
+impl fmt::Debug for Account {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Account")
+            .field("username", &self.username)
+            .field("actions", &self.actions)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What an `Authorization` header says.
+pub(crate) enum Authorization {
+    None,
+    Basic { username: String, password: String },
+    Bearer(String),
+    Unknown,
+}
+
+impl Authorization {
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        let Some(value) = headers.get(AUTHORIZATION) else {
+            return Self::None;
+        };
+        let Some((scheme, rest)) = value.to_str().ok().and_then(|text| text.split_once(' ')) else {
+            return Self::Unknown;
+        };
+        if scheme.eq_ignore_ascii_case("bearer") {
+            return Self::Bearer(rest.trim().to_owned());
+        }
+        if !scheme.eq_ignore_ascii_case("basic") {
+            return Self::Unknown;
+        }
+        let pair = STANDARD.decode(rest.trim()).ok().and_then(|raw| String::from_utf8(raw).ok());
+        match pair.as_deref().and_then(|pair| pair.split_once(':')) {
+            Some((username, password)) => {
+                Self::Basic { username: username.to_owned(), password: password.to_owned() }
+            }
+            None => Self::Unknown,
+        }
+    }
+
+    pub(crate) fn credentials(&self) -> Credentials {
+        match self {
+            Self::None => Credentials::None,
+            Self::Basic { .. } => Credentials::Basic,
+            Self::Bearer(_) => Credentials::Bearer,
+            Self::Unknown => Credentials::Unknown,
+        }
+    }
+}
+
+/// The name by which the client reached this port; all addresses handed out are built from it.
+pub(crate) fn host(headers: &HeaderMap) -> Result<String, Refusal> {
+    headers
+        .get(HOST)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|text| text.parse::<Authority>().ok())
+        .map(|authority| authority.as_str().to_owned())
+        .ok_or(Refusal::HostMissing)
+}
+
+/// Lets a request pass, or says where and for what to get a token.
+pub(crate) fn admit(
+    accounts: &[Account],
+    tokens: &Tokens,
+    headers: &HeaderMap,
+    needed: &[Scope],
+) -> Result<(), Refusal> {
+    let host = host(headers)?;
+    let challenge = |error: Option<&str>| Err(challenge(&host, needed, error));
+    match Authorization::of(headers) {
+        Authorization::Bearer(token) => {
+            let Some(claims) = tokens.check(&token, TokenKind::AccessToken, &host) else {
+                return challenge(Some("invalid_token"));
+            };
+            if needed.iter().all(|scope| scope.is_granted_by(&claims.access)) {
+                return Ok(());
+            }
+            challenge(Some("insufficient_scope"))
+        }
+        Authorization::Basic { username, password } => {
+            let Some(account) = accounts.iter().find(|known| known.is(&username, &password)) else {
+                return challenge(None);
+            };
+            if needed.iter().all(|scope| scope.within(account.actions()) == *scope) {
+                return Ok(());
+            }
+            challenge(Some("insufficient_scope"))
+        }
+        Authorization::None | Authorization::Unknown => challenge(None),
+    }
+}
+
+fn challenge(host: &str, needed: &[Scope], error: Option<&str>) -> Refusal {
+    let scopes: Vec<String> = needed.iter().map(ToString::to_string).collect();
+    let scope = match scopes.as_slice() {
+        [] => String::new(),
+        scopes => format!(r#",scope="{}""#, scopes.join(" ")),
+    };
+    let error = error.map(|error| format!(r#",error="{error}""#)).unwrap_or_default();
+    let realm = format!("http://{host}/oauth2/token");
+    let text = format!(r#"Bearer realm="{realm}",service="{host}"{scope}{error}"#);
+    let entries = needed.iter().flat_map(|scope| {
+        scope.actions.iter().map(
+            |action| json!({ "Type": scope.kind, "Name": scope.name, "Action": action.as_str() }),
+        )
+    });
+    let entries: Vec<Value> = entries.collect();
+    let detail = if entries.is_empty() { Value::Null } else { Value::Array(entries) };
+    Refusal::Challenge { challenge: text, detail }
+}

@@ -1,0 +1,43 @@
+//! What both ports of one double share.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::backing::Backing;
+use super::config::Habits;
+use super::counts::Recorder;
+use super::faults::Faults;
+use super::oauth::Authority;
+use super::storage::Links;
+use super::uploads::Uploads;
+
+/// The state of a running double.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) habits: Habits,
+    pub(crate) backing: Backing,
+    pub(crate) authority: Authority,
+    pub(crate) links: Links,
+    pub(crate) uploads: Uploads,
+    pub(crate) faults: Faults,
+    /// Shared with the bodies that count what passes through them.
+    pub(crate) recorder: Arc<Recorder>,
+    pub(crate) storage_addr: SocketAddr,
+    /// `HOST:PORT` of the storage in links, when it is not this machine's own port.
+    pub(crate) storage_public: Option<String>,
+}
+
+impl Shared {
+    /// The storage as a client that reached the facade under `host` can reach it: the same name
+    /// with the storage's port.
+    pub(crate) fn storage_base(&self, host: &str) -> String {
+        if let Some(public) = &self.storage_public {
+            return public.clone();
+        }
+        let port = self.storage_addr.port();
+        match host.parse::<http::uri::Authority>() {
+            Ok(authority) => format!("{}:{port}", authority.host()),
+            Err(_) => self.storage_addr.to_string(),
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! The testkit: an ACR double, real registries and clients, images, processes, and a small client.
+//!
+//! - [`double`]: a facade that gives any registry ACR's habits, counts and breaks on order
+//! - [`registry`]: Debian's `docker-registry` on a port of the system's choice
+//! - [`clients`]: real clients (`skopeo`, `podman`, …), and what to do when one is missing
+//! - [`images`]: small deterministic images as OCI layouts
+//! - [`processes`]: child processes with captured output and a certain end
+//! - [`http`]: a client that shows exactly what a server said
+//! - [`relay`]: a TCP relay that a test can hold in the middle of a transfer
+
+pub mod clients;
+pub mod double;
+pub mod http;
+pub mod images;
+pub mod processes;
+pub mod registry;
+pub mod relay;

@@ -1,0 +1,358 @@
+//! The command line as types: what `wharf --help` says is the doc comments here. No logic.
+//!
+//! Invariant: a command stands here only when it does its work; command lines that scripts use are
+//! never changed, only added to.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::offer::words::{LoginServer, PlanId, RegistryName};
+use crate::rules::{Profile, Severity};
+
+/// From a publisher's build to a submitted marketplace offer.
+#[derive(Debug, Parser)]
+#[command(name = "wharf", version, propagate_version = true, arg_required_else_help = true)]
+pub struct Cli {
+    /// Options of every command.
+    #[command(flatten)]
+    pub global: GlobalArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Options of every command")]
+pub struct GlobalArgs {
+    /// How results are written to stdout
+    #[arg(long, global = true, env = "WHARF_OUTPUT_FORMAT", value_name = "FORMAT")]
+    #[arg(default_value = "text")]
+    pub output_format: OutputFormat,
+    /// Say nothing on stderr but errors
+    #[arg(short, long, global = true, env = "WHARF_QUIET", conflicts_with = "verbose")]
+    #[arg(value_parser = clap::builder::FalseyValueParser::new())]
+    pub quiet: bool,
+    /// Say more on stderr
+    #[arg(short, long, global = true, env = "WHARF_VERBOSE")]
+    #[arg(value_parser = clap::builder::FalseyValueParser::new())]
+    pub verbose: bool,
+    /// When to use colours; `NO_COLOR` is honoured
+    #[arg(long, global = true, env = "WHARF_COLOR", value_name = "WHEN", default_value = "auto")]
+    pub color: ColorChoice,
+    /// Talk to every registry over plain HTTP
+    #[arg(long, global = true, env = "WHARF_PLAIN_HTTP")]
+    #[arg(value_parser = clap::builder::FalseyValueParser::new())]
+    pub plain_http: bool,
+    /// Trust the certificate authorities in this PEM file too
+    #[arg(long, global = true, env = "WHARF_CA_FILE", value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
+    /// Look for registry credentials in this file before Docker's config.json
+    #[arg(long, global = true, env = "WHARF_AUTHFILE", value_name = "FILE")]
+    pub authfile: Option<PathBuf>,
+}
+
+/// How results are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OutputFormat {
+    /// For people
+    Text,
+    /// One JSON document: schemaVersion, command, result
+    Json,
+}
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ColorChoice {
+    /// On a terminal
+    Auto,
+    /// Also into files
+    Always,
+    /// Nowhere
+    Never,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make an OCI image layout of each plan from its build folders
+    Package(PackageArgs),
+    /// Check images, and an offer, before Microsoft does
+    Verify(VerifyArgs),
+    /// Push the images of an offer, or one layout, to a registry
+    Push(PushArgs),
+    /// Copy the images of an offer from one registry to another
+    Promote {
+        /// What to do about it.
+        #[command(subcommand)]
+        command: PromoteCommand,
+    },
+    /// Check an offer file, or render it for the marketplace
+    Offer {
+        /// What to do with it.
+        #[command(subcommand)]
+        command: OfferCommand,
+    },
+    /// List the rules, or explain one
+    Rules(RulesArgs),
+}
+
+/// `wharf package`.
+#[derive(Debug, Args)]
+pub struct PackageArgs {
+    /// The offer file
+    pub offer: PathBuf,
+    /// Only this plan (repeat for more)
+    #[arg(long = "plan", value_name = "ID")]
+    pub plans: Vec<PlanId>,
+    /// Where the layouts go, one folder per plan [default: `out` beside the offer]
+    #[arg(long, env = "WHARF_OUTPUT", value_name = "DIR")]
+    pub output: Option<PathBuf>,
+    /// How many threads compress [default: one per core]
+    #[arg(long, env = "WHARF_JOBS", value_name = "N")]
+    pub jobs: Option<std::num::NonZeroUsize>,
+    /// Change nothing; fail when the layouts are not what would be made
+    #[arg(long, conflicts_with = "dry_run")]
+    pub check: bool,
+    /// Change nothing; say what would be made
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// `wharf verify`.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// Layout folders or archives; with --offer, none means the layouts of all its plans
+    #[arg(required_unless_present = "offer", value_name = "TARGET")]
+    pub targets: Vec<PathBuf>,
+    /// The offer that the images belong to; it is checked too
+    #[arg(long, value_name = "OFFER")]
+    pub offer: Option<PathBuf>,
+    /// Where the layouts of the offer are [default: `out` beside the offer]
+    #[arg(long, env = "WHARF_LAYOUTS", value_name = "DIR", requires = "offer")]
+    pub layouts: Option<PathBuf>,
+    /// What counts and how it is reported.
+    #[command(flatten)]
+    pub judge: JudgeArgs,
+}
+
+/// What counts as a failure, and where reports go.
+#[derive(Debug, Clone, Args)]
+pub struct JudgeArgs {
+    /// Also write a report; FORMAT is text, json, junit or sarif (repeat for more)
+    #[arg(long = "report", value_name = "FORMAT=FILE")]
+    pub reports: Vec<ReportTarget>,
+    /// Where sources conflict: `strict` warns by the narrower one, `lenient` keeps to the wider
+    #[arg(long, env = "WHARF_PROFILE", value_name = "PROFILE", default_value = "strict")]
+    pub profile: Profile,
+    /// The least severity that makes the exit code 1
+    #[arg(long, env = "WHARF_FAIL_ON", value_name = "LEVEL", default_value = "error")]
+    pub fail_on: Severity,
+}
+
+/// A report file and its format.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReportTarget {
+    /// The format.
+    pub format: ReportFormat,
+    /// Where it goes.
+    pub file: PathBuf,
+}
+
+/// The formats of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormat {
+    /// What the terminal shows
+    Text,
+    /// The JSON envelope
+    Json,
+    /// `JUnit` XML, for test result pages
+    Junit,
+    /// SARIF 2.1.0, for code scanning pages
+    Sarif,
+}
+
+impl FromStr for ReportTarget {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (format, file) =
+            text.split_once('=').ok_or("write FORMAT=FILE, as json=report.json")?;
+        if file.is_empty() {
+            return Err("the file is missing after `=`".to_owned());
+        }
+        let format = ReportFormat::from_str(format, false)
+            .map_err(|_| format!("`{format}` is none of text, json, junit, sarif"))?;
+        Ok(Self { format, file: PathBuf::from(file) })
+    }
+}
+
+/// `wharf push`.
+#[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("target").required(true).args(["reference", "to"])))]
+pub struct PushArgs {
+    /// The offer file (with --to), or a layout folder (with a reference)
+    #[arg(value_name = "OFFER|LAYOUT")]
+    pub source: PathBuf,
+    /// Where one layout goes: REGISTRY/REPOSITORY:TAG
+    pub reference: Option<String>,
+    /// The registry of the offer that all its plans go to
+    #[arg(long, value_name = "NAME")]
+    pub to: Option<RegistryName>,
+    /// Only this plan (repeat for more)
+    #[arg(long = "plan", value_name = "ID", requires = "to")]
+    pub plans: Vec<PlanId>,
+    /// Where the layouts of the offer are [default: `out` beside the offer]
+    #[arg(long, env = "WHARF_LAYOUTS", value_name = "DIR", requires = "to")]
+    pub layouts: Option<PathBuf>,
+    /// Send everything to this proxy instead of the registry's login server
+    #[arg(long, value_name = "HOST:PORT", requires = "to")]
+    pub through: Option<LoginServer>,
+}
+
+/// `wharf promote`.
+#[derive(Debug, Subcommand)]
+pub enum PromoteCommand {
+    /// Find out what has to be copied, and write it down; changes nothing
+    Plan(PromotePlanArgs),
+    /// Copy what a plan says
+    Apply(PromoteApplyArgs),
+    /// Say how far an apply came
+    Status(LedgerArgs),
+    /// Put the tags back to where they pointed before an apply
+    Undo(LedgerArgs),
+}
+
+/// `wharf promote plan`.
+#[derive(Debug, Args)]
+pub struct PromotePlanArgs {
+    /// The offer file
+    pub offer: PathBuf,
+    /// The registry to copy from
+    #[arg(long, value_name = "NAME")]
+    pub from: RegistryName,
+    /// The registry to copy to
+    #[arg(long, value_name = "NAME")]
+    pub to: RegistryName,
+    /// Only this plan (repeat for more)
+    #[arg(long = "plan", value_name = "ID")]
+    pub plans: Vec<PlanId>,
+    /// Where the plan goes [default: stdout]
+    #[arg(long, value_name = "PLAN")]
+    pub output: Option<PathBuf>,
+    /// Move tags that point elsewhere; without this only `latest` moves
+    #[arg(long)]
+    pub allow_tag_move: bool,
+}
+
+/// `wharf promote apply`.
+#[derive(Debug, Args)]
+pub struct PromoteApplyArgs {
+    /// The plan
+    pub plan: PathBuf,
+    /// Where progress is kept [default: PLAN with `.ledger` added]
+    #[arg(long, value_name = "FILE")]
+    pub ledger: Option<PathBuf>,
+    /// Go on where the ledger stops
+    #[arg(long)]
+    pub resume: bool,
+}
+
+/// Commands about a ledger.
+#[derive(Debug, Args)]
+pub struct LedgerArgs {
+    /// The ledger
+    pub ledger: PathBuf,
+}
+
+/// `wharf offer`.
+#[derive(Debug, Subcommand)]
+pub enum OfferCommand {
+    /// Check an offer file with every rule that needs no image and no network
+    Lint(LintArgs),
+    /// Write the payload that the Product Ingestion API takes
+    Render(RenderArgs),
+}
+
+/// `wharf offer lint`.
+#[derive(Debug, Args)]
+pub struct LintArgs {
+    /// The offer file
+    pub offer: PathBuf,
+    /// What counts and how it is reported.
+    #[command(flatten)]
+    pub judge: JudgeArgs,
+}
+
+/// `wharf offer render`.
+#[derive(Debug, Args)]
+pub struct RenderArgs {
+    /// The offer file
+    pub offer: PathBuf,
+    /// Where the payload goes [default: stdout]
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Put the secrets themselves into the payload instead of placeholders
+    #[arg(long)]
+    pub with_secrets: bool,
+}
+
+/// `wharf rules`.
+#[derive(Debug, Args)]
+pub struct RulesArgs {
+    /// Explain this rule
+    pub id: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_promised_command_lines_parse() {
+        for line in [
+            "wharf package o.yaml --plan a --plan b --output d --jobs 2 --check",
+            "wharf package o.yaml --dry-run",
+            "wharf verify out/a --report json=r.json --report sarif=s --profile lenient",
+            "wharf verify --offer o.yaml --layouts out --fail-on warning",
+            "wharf push o.yaml --to staging --layouts out",
+            "wharf push out/a 127.0.0.1:5000/a:1 --plain-http",
+            "wharf promote plan o.yaml --from staging --to production --output p.json",
+            "wharf promote apply p.json --ledger l --resume",
+            "wharf promote status l",
+            "wharf promote undo l",
+            "wharf offer lint o.yaml --output-format json -q",
+            "wharf offer render o.yaml --output f --color never -v",
+            "wharf rules OFR-001",
+            "wharf rules --ca-file c --authfile a",
+        ] {
+            Cli::try_parse_from(line.split(' ')).unwrap_or_else(|e| panic!("{line}: {e}"));
+        }
+    }
+
+    #[test]
+    fn command_lines_that_say_too_little_or_too_much_are_refused() {
+        for line in [
+            "wharf verify",
+            "wharf push o.yaml",
+            "wharf push out/a host/a:1 --to staging",
+            "wharf package o.yaml --jobs 0",
+            "wharf package o.yaml --plan ../x",
+            "wharf package o.yaml --check --dry-run",
+            "wharf verify a --report html=x",
+            "wharf verify a --report json=",
+            "wharf rules -q -v",
+        ] {
+            assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! `wharf offer lint` and `wharf offer render`.
+
+use super::{Context, publish, variable, write_file, write_secret_file};
+use crate::cli::{LintArgs, OfferCommand, RenderArgs};
+use crate::exit::Exit;
+use crate::marketplace::render::{Secrets, render};
+use crate::offer::OfferFile;
+use crate::offer::content::Content;
+use crate::rules::report::Report;
+use crate::rules::{self, Check, Rule};
+
+/// Runs the command.
+pub fn run(command: &OfferCommand, context: &Context) -> anyhow::Result<Exit> {
+    match command {
+        OfferCommand::Lint(args) => lint(args, context),
+        OfferCommand::Render(args) => write_payload(args, context),
+    }
+}
+
+fn lint(args: &LintArgs, context: &Context) -> anyhow::Result<Exit> {
+    let file = OfferFile::open(&args.offer)?;
+    let texts = Content::load(&file)?;
+    let findings = rules::judge_offer(&file, &texts, args.judge.profile);
+    let looked_at: Vec<&'static Rule> =
+        rules::all().filter(|rule| matches!(rule.check, Check::Offer(_))).collect();
+    let report = Report::new(Vec::new(), findings, looked_at.len(), args.judge.fail_on);
+    publish(&report, "offer lint", &looked_at, &args.judge, context)?;
+    Ok(report.exit())
+}
+
+/// The payload is for another program: it is written as it is, without the envelope of results.
+fn write_payload(args: &RenderArgs, context: &Context) -> anyhow::Result<Exit> {
+    let file = OfferFile::open(&args.offer)?;
+    let texts = Content::load(&file)?;
+    let secrets =
+        if args.with_secrets { Secrets::Resolve(&variable) } else { Secrets::Placeholders };
+    let rendered = render(&file, &texts, &secrets)?;
+    for note in &rendered.notes {
+        context.output.warning(note);
+    }
+    let mut text = serde_json::to_string_pretty(&rendered.payload)?;
+    text.push('\n');
+    match &args.output {
+        None => context.output.raw(&text)?,
+        Some(path) => {
+            let write = if args.with_secrets { write_secret_file } else { write_file };
+            write(path, &text)?;
+            context.output.note(&format!("wrote {}", path.display()));
+        }
+    }
+    Ok(Exit::Ok)
+}

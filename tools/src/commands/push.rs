@@ -1,0 +1,234 @@
+//! `wharf push`: the layouts of an offer, or one layout, onto a registry.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use serde::Serialize;
+use wharf_oci::{Descriptor, Digest, RepoName, Tag};
+
+use super::remote::{Endpoint, exit_of, jobs, one_line, open};
+use super::{Context, variable};
+use crate::cli::PushArgs;
+use crate::exit::Exit;
+use crate::image::layout::Layout;
+use crate::offer::OfferFile;
+use crate::offer::model::Plan;
+use crate::offer::registries::target;
+use crate::output::{Paint, Style, Table};
+use crate::push::{Push, PushError, Pushed, image_for, open_proven};
+use crate::registry::{ImageRef, Registry};
+use crate::rules::image::size;
+use crate::transfer::{KnownBlobs, Step};
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report {
+    registry: String,
+    items: Vec<Item>,
+    requests: u64,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Item {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plan: Option<String>,
+    repository: RepoName,
+    state: State,
+    #[serde(flatten)]
+    pushed: Option<Pushed>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    #[serde(skip)]
+    failure: Option<PushError>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+enum State {
+    Pushed,
+    Unchanged,
+    Failed,
+}
+
+/// Runs the command.
+pub async fn run(args: &PushArgs, context: &Context) -> anyhow::Result<Exit> {
+    match (&args.reference, &args.to) {
+        (Some(reference), _) => one_layout(&args.source, reference, context).await,
+        (None, Some(_)) => whole_offer(args, context).await,
+        (None, None) => anyhow::bail!("say where to push: --to NAME, or a reference"),
+    }
+}
+
+async fn one_layout(source: &Path, reference: &str, context: &Context) -> anyhow::Result<Exit> {
+    let image: ImageRef = reference.parse()?;
+    let tag = image.tag.clone().filter(|_| image.digest.is_none());
+    let tag = tag.with_context(|| format!("`{reference}` has no tag to push to; append :TAG"))?;
+    let layout =
+        open_proven(source, jobs()).with_context(|| format!("cannot push {}", source.display()))?;
+    let target = image_for(&layout, Some(&tag))?;
+    let endpoint = Endpoint {
+        name: image.registry.as_str(),
+        host: &image.registry,
+        plain_http: false,
+        credentials: None,
+        folder: Path::new("."),
+    };
+    let registry = open(&endpoint, context).await?;
+    let run = Run { registry: &registry, known: KnownBlobs::default(), context };
+    let tags = vec![(tag, target)];
+    let item = push(&run, None, &layout, &image.repository, tags).await;
+    finish(vec![item], &registry, context)
+}
+
+async fn whole_offer(args: &PushArgs, context: &Context) -> anyhow::Result<Exit> {
+    let file = OfferFile::open(&args.source)?;
+    let plans: Vec<&Plan> = file.select(&args.plans)?.into_iter().map(|(_, plan)| plan).collect();
+    let name = args.to.as_ref().context("--to is missing")?;
+    let mut to = target(&file, name, &variable)?;
+    if let Some(through) = &args.through {
+        to.login_server = through.clone();
+    }
+    let layouts = args.layouts.clone().unwrap_or_else(|| file.folder().join("out"));
+    let endpoint = Endpoint {
+        name: to.name.as_str(),
+        host: &to.login_server,
+        plain_http: to.plain_http,
+        credentials: to.credentials.as_ref(),
+        folder: file.folder(),
+    };
+    let registry = open(&endpoint, context).await?;
+    let run = Run { registry: &registry, known: KnownBlobs::default(), context };
+    let mut items = Vec::new();
+    for plan in plans {
+        let repo = to.repository(&plan.image.repository);
+        let path = layouts.join(plan.id.as_str());
+        let opened = open_proven(&path, jobs()).and_then(|layout| {
+            let tags = plan_tags(plan, &layout)?;
+            Ok((layout, tags))
+        });
+        items.push(match opened {
+            Ok((layout, tags)) => push(&run, Some(plan), &layout, &repo, tags).await,
+            Err(error) => failed(Some(plan), &repo, error, context),
+        });
+    }
+    finish(items, &registry, context)
+}
+
+/// The tags that the offer gives the plan, with what the layout has for each.
+fn plan_tags(plan: &Plan, layout: &Layout) -> Result<Vec<(Tag, Descriptor)>, PushError> {
+    let found = |tag: &Tag| {
+        let named = layout.tags().find(|(name, _)| name == tag).map(|(_, target)| target.clone());
+        named.map(|target| (tag.clone(), target)).ok_or_else(|| PushError::Absent {
+            path: layout.path().to_owned(),
+            missing: format!("tag {tag}"),
+        })
+    };
+    plan.image.expanded_tags.iter().map(|expanded| found(&expanded.tag)).collect()
+}
+
+/// What stays the same for all items of one run.
+struct Run<'a> {
+    registry: &'a Registry,
+    known: KnownBlobs,
+    context: &'a Context,
+}
+
+async fn push(
+    run: &Run<'_>,
+    plan: Option<&Plan>,
+    layout: &Layout,
+    repo: &RepoName,
+    tags: Vec<(Tag, Descriptor)>,
+) -> Item {
+    let Run { registry, known, context } = run;
+    context.output.note(&format!(
+        "pushing {} to {}/{repo}",
+        layout.path().display(),
+        registry.host()
+    ));
+    let tell = |step: Step<'_>| {
+        if let Step::Blob(blob, how) = step {
+            let short = blob.digest.short();
+            context.output.detail(&format!("{repo} {short} {} {how:?}", size(blob.size)));
+        }
+    };
+    match (Push { layout, registry, repo, tags, known }).run(&tell).await {
+        Ok(pushed) => {
+            for tag in pushed.tags.iter().filter(|tag| tag.tag.as_str() != "latest") {
+                if let Some(from) = &tag.moved_from {
+                    let message = format!("{repo}:{} pointed at {from} before", tag.tag);
+                    context.output.warning(&message);
+                }
+            }
+            Item {
+                plan: plan.map(|plan| plan.id.to_string()),
+                repository: repo.clone(),
+                state: if pushed.unchanged { State::Unchanged } else { State::Pushed },
+                pushed: Some(pushed),
+                error: None,
+                failure: None,
+            }
+        }
+        Err(error) => failed(plan, repo, error, context),
+    }
+}
+
+fn failed(plan: Option<&Plan>, repo: &RepoName, error: PushError, context: &Context) -> Item {
+    let message = one_line(&error);
+    let plan = plan.map(|plan| plan.id.to_string());
+    let what = plan.clone().unwrap_or_else(|| repo.to_string());
+    context.output.failure(&format!("{what}: {message}"), None);
+    Item {
+        plan,
+        repository: repo.clone(),
+        state: State::Failed,
+        pushed: None,
+        error: Some(message),
+        failure: Some(error),
+    }
+}
+
+fn finish(items: Vec<Item>, registry: &Registry, context: &Context) -> anyhow::Result<Exit> {
+    let failures = items.iter().filter_map(|item| item.failure.as_ref());
+    let exit = exit_of(items.len(), failures.map(|error| error as _));
+    let report =
+        Report { registry: registry.host().to_string(), items, requests: registry.requests() };
+    context.output.result("push", &report, |paint| text(&report, paint))?;
+    Ok(exit)
+}
+
+fn text(report: &Report, paint: Paint) -> String {
+    let mut table =
+        Table::new(&["PLAN", "REPOSITORY", "DIGEST", "SENT", "MOUNTED", "SKIPPED", "STATE"]);
+    for item in &report.items {
+        let bytes = |count: fn(&Pushed) -> u64| {
+            item.pushed.as_ref().map_or_else(|| "-".to_owned(), |pushed| size(count(pushed)))
+        };
+        let digest: Option<Digest> = item.pushed.as_ref().map(|pushed| pushed.digest);
+        let state = match item.state {
+            State::Pushed => (Style::Good, "pushed"),
+            State::Unchanged => (Style::Plain, "unchanged"),
+            State::Failed => (Style::Error, "failed"),
+        };
+        let cells = [
+            item.plan.clone().unwrap_or_else(|| "-".to_owned()),
+            item.repository.to_string(),
+            digest.map_or_else(|| "-".to_owned(), |digest| digest.short()),
+            bytes(|pushed| pushed.moved.sent_bytes),
+            bytes(|pushed| pushed.moved.mounted_bytes),
+            bytes(|pushed| pushed.moved.skipped_bytes),
+        ];
+        let plain = cells.into_iter().map(|cell| (Style::Plain, cell));
+        table.styled_row(plain.chain([(state.0, state.1.to_owned())]));
+    }
+    let mut text = table.render(paint);
+    for item in &report.items {
+        for tag in item.pushed.iter().flat_map(|pushed| &pushed.tags) {
+            let line =
+                format!("{}/{}:{}@{}\n", report.registry, item.repository, tag.tag, tag.digest);
+            text.push_str(&line);
+        }
+    }
+    text
+}

@@ -1,0 +1,76 @@
+//! What `push` and `promote` share: registries opened as the offer, the options and the environment
+//! say, and one exit code for many items.
+
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::{Context, variable};
+use crate::credentials::{Found, Keyring};
+use crate::exit::Exit;
+use crate::offer::model::Credentials;
+use crate::offer::words::LoginServer;
+use crate::registry::{Options, Registry};
+
+/// Where a registry is, and how to log in.
+pub(super) struct Endpoint<'a> {
+    /// Its name in the offer, for messages.
+    pub(super) name: &'a str,
+    pub(super) host: &'a LoginServer,
+    pub(super) plain_http: bool,
+    /// What the offer says about its credentials, and where files of it are.
+    pub(super) credentials: Option<&'a Credentials>,
+    pub(super) folder: &'a Path,
+}
+
+/// Opens a registry.
+pub(super) async fn open(
+    endpoint: &Endpoint<'_>,
+    context: &Context,
+) -> anyhow::Result<Arc<Registry>> {
+    let authfile = context.global.authfile.as_deref();
+    let keyring = Keyring { authfile, variable: &variable };
+    let host = endpoint.host.as_str();
+    let Found { login, unset } =
+        keyring.of_offer(endpoint.name, endpoint.credentials, endpoint.folder, host).await?;
+    if !unset.is_empty() {
+        let unset = unset.join(" and ");
+        let without = if login.is_some() { "another login is used" } else { "no login is used" };
+        context.output.warning(&format!("{unset} not set: {without} for {host}"));
+    }
+    let plain_http = endpoint.plain_http || context.global.plain_http;
+    let options = Options { ca_file: context.global.ca_file.clone(), ..Options::default() };
+    Ok(Arc::new(Registry::new(endpoint.host.clone(), plain_http, login, options)?))
+}
+
+/// The exit code of a run of which some items failed: one cause for all of them is that cause's.
+pub(super) fn exit_of<'a>(
+    all: usize,
+    errors: impl IntoIterator<Item = &'a (dyn std::error::Error + 'static)>,
+) -> Exit {
+    let exits: Vec<Exit> = errors.into_iter().map(Exit::of).collect();
+    match exits.first() {
+        None => Exit::Ok,
+        Some(first) if exits.len() == all && exits.iter().all(|exit| exit == first) => *first,
+        Some(_) => Exit::Partial,
+    }
+}
+
+/// How many threads check layouts.
+pub(super) fn jobs() -> NonZeroUsize {
+    std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+}
+
+/// An error with its causes, on one line.
+pub(super) fn one_line(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let text = inner.to_string();
+        if !line.contains(&text) {
+            line = format!("{line}: {text}");
+        }
+        cause = inner.source();
+    }
+    line
+}

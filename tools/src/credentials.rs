@@ -1,0 +1,317 @@
+//! Where the login of a registry comes from: the offer, then the files and helpers that `docker
+//! login` and `podman login` write to.
+//!
+//! Invariant: a login is looked up by the exact host, and never shows in `Debug` or in an error.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+use std::{fmt, io};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+use tokio::io::AsyncWriteExt;
+
+use crate::offer::model::Credentials;
+use crate::offer::secrets::{SecretError, SecretValue};
+
+/// Largest credentials file.
+const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// How long a credential helper may take; some ask the user.
+const HELPER_PATIENCE: Duration = Duration::from_mins(2);
+
+/// The user name by which Docker marks a password as an identity token.
+const TOKEN_USER: &str = "<token>";
+
+/// How to log in to a registry.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Login {
+    /// User and password.
+    Basic {
+        /// The user.
+        username: String,
+        /// The password.
+        password: SecretValue,
+    },
+    /// A token that is exchanged for access tokens.
+    IdentityToken(SecretValue),
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Basic { username, .. } => write!(f, "Basic({username:?}, …)"),
+            Self::IdentityToken(_) => f.write_str("IdentityToken(…)"),
+        }
+    }
+}
+
+/// Why no login could be looked up.
+#[derive(Debug, thiserror::Error)]
+pub enum CredentialsError {
+    /// A file is there but cannot be used.
+    #[error("cannot use the credentials file {path}: {reason}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why not; never a part of its content.
+        reason: String,
+    },
+    /// A helper failed.
+    #[error("the credential helper docker-credential-{helper} failed: {reason}")]
+    Helper {
+        /// Which.
+        helper: String,
+        /// Why.
+        reason: String,
+    },
+    /// The secrets of the offer cannot be read.
+    #[error("cannot read the credentials of registry {registry}")]
+    Offer {
+        /// Its name in the offer.
+        registry: String,
+        /// Why.
+        source: SecretError,
+    },
+}
+
+/// Where to look.
+pub struct Keyring<'a> {
+    /// The file named on the command line; it has to exist.
+    pub authfile: Option<&'a Path>,
+    /// Looks up the environment.
+    pub variable: &'a dyn Fn(&str) -> Option<String>,
+}
+
+/// A login, and what to tell the user when it does not work.
+#[derive(Debug, Clone, Default)]
+pub struct Found {
+    /// The login; `None` means anonymous.
+    pub login: Option<Login>,
+    /// Which variables of the offer were not set.
+    pub unset: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ConfigFile {
+    #[serde(default)]
+    auths: BTreeMap<String, AuthEntry>,
+    #[serde(default)]
+    cred_helpers: BTreeMap<String, String>,
+    #[serde(default)]
+    creds_store: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct AuthEntry {
+    #[serde(default)]
+    auth: Option<String>,
+    #[serde(default)]
+    username: Option<String>,
+    #[serde(default)]
+    password: Option<String>,
+    #[serde(default)]
+    identitytoken: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct HelperAnswer {
+    #[serde(default)]
+    username: String,
+    #[serde(default)]
+    secret: String,
+}
+
+impl Keyring<'_> {
+    /// The login of an offer's registry: its own credentials when both are there, else the files.
+    pub async fn of_offer(
+        &self,
+        registry: &str,
+        given: Option<&Credentials>,
+        offer_folder: &Path,
+        host: &str,
+    ) -> Result<Found, CredentialsError> {
+        let mut unset = Vec::new();
+        if let Some(given) = given {
+            let mut resolve = |secret: &crate::offer::secrets::Secret| match secret
+                .resolve(offer_folder, self.variable)
+            {
+                Ok(value) => Ok(Some(value)),
+                Err(SecretError::Unset(name)) => {
+                    unset.push(name);
+                    Ok(None)
+                }
+                Err(source) => {
+                    Err(CredentialsError::Offer { registry: registry.to_owned(), source })
+                }
+            };
+            let (username, password) = (resolve(&given.username)?, resolve(&given.password)?);
+            if let (Some(username), Some(password)) = (username, password) {
+                let username = username.expose().to_owned();
+                return Ok(Found { login: Some(Login::Basic { username, password }), unset });
+            }
+        }
+        Ok(Found { login: self.of_host(host).await?, unset })
+    }
+
+    /// The login of a host from the first file that has one.
+    pub async fn of_host(&self, host: &str) -> Result<Option<Login>, CredentialsError> {
+        if let Some(path) = self.authfile {
+            let file = read_config(path)?.ok_or_else(|| CredentialsError::File {
+                path: path.to_owned(),
+                reason: "it does not exist".to_owned(),
+            })?;
+            if let Some(login) = file.login(path, host).await? {
+                return Ok(Some(login));
+            }
+        }
+        for path in self.files() {
+            if let Some(file) = read_config(&path)?
+                && let Some(login) = file.login(&path, host).await?
+            {
+                return Ok(Some(login));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The usual files, in the order in which other tools read them.
+    fn files(&self) -> Vec<PathBuf> {
+        let folder =
+            |name: &str| (self.variable)(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let home = folder("HOME");
+        let docker =
+            folder("DOCKER_CONFIG").or_else(|| home.as_ref().map(|home| home.join(".docker")));
+        let config =
+            folder("XDG_CONFIG_HOME").or_else(|| home.as_ref().map(|home| home.join(".config")));
+        [
+            folder("REGISTRY_AUTH_FILE"),
+            docker.map(|folder| folder.join("config.json")),
+            folder("XDG_RUNTIME_DIR").map(|folder| folder.join("containers/auth.json")),
+            config.map(|folder| folder.join("containers/auth.json")),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+}
+
+fn read_config(path: &Path) -> Result<Option<ConfigFile>, CredentialsError> {
+    let refuse = |reason: String| CredentialsError::File { path: path.to_owned(), reason };
+    let size_bytes = match std::fs::metadata(path) {
+        Ok(metadata) => metadata.len(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(refuse(error.to_string())),
+    };
+    if size_bytes > FILE_BYTES_MAX {
+        return Err(refuse(format!("it is larger than {FILE_BYTES_MAX} bytes")));
+    }
+    let bytes = std::fs::read(path).map_err(|error| refuse(error.to_string()))?;
+    if bytes.trim_ascii().is_empty() {
+        return Ok(None);
+    }
+    // The message of the parser would quote the value, so only the place is told.
+    let file = serde_json::from_slice(&bytes).map_err(|error| {
+        refuse(format!("line {} column {} is not as expected", error.line(), error.column()))
+    })?;
+    Ok(Some(file))
+}
+
+impl ConfigFile {
+    async fn login(&self, path: &Path, host: &str) -> Result<Option<Login>, CredentialsError> {
+        let helper = self.cred_helpers.iter().find(|(key, _)| host_of(key) == host);
+        if let Some((_, helper)) = helper {
+            return ask_helper(helper, host).await;
+        }
+        let entry = self.auths.iter().find(|(key, _)| host_of(key) == host);
+        if let Some((_, entry)) = entry
+            && let Some(login) = entry.login().map_err(|reason| CredentialsError::File {
+                path: path.to_owned(),
+                reason: format!("the entry of {host} {reason}"),
+            })?
+        {
+            return Ok(Some(login));
+        }
+        match &self.creds_store {
+            Some(helper) => ask_helper(helper, host).await,
+            None => Ok(None),
+        }
+    }
+}
+
+/// The host of a key: files hold `host`, `https://host` and `https://host/v1/` alike.
+fn host_of(key: &str) -> &str {
+    let rest = key.split_once("://").map_or(key, |(_, rest)| rest);
+    rest.split('/').next().unwrap_or(rest)
+}
+
+impl AuthEntry {
+    fn login(&self) -> Result<Option<Login>, &'static str> {
+        let filled = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+        if let Some(token) = filled(&self.identitytoken) {
+            return Ok(Some(Login::IdentityToken(SecretValue::new(token))));
+        }
+        if let Some(auth) = filled(&self.auth) {
+            let pair =
+                STANDARD.decode(auth.trim()).map_err(|_| "has an `auth` that is not base64")?;
+            let pair = String::from_utf8(pair).map_err(|_| "has an `auth` that is not text")?;
+            let (username, password) =
+                pair.split_once(':').ok_or("has an `auth` without a colon")?;
+            // Some versions of Docker pad the pair with NULs.
+            let password = SecretValue::new(password.trim_end_matches('\0').to_owned());
+            return Ok(Some(Login::Basic { username: username.to_owned(), password }));
+        }
+        match (filled(&self.username), filled(&self.password)) {
+            (Some(username), Some(password)) => {
+                Ok(Some(Login::Basic { username, password: SecretValue::new(password) }))
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
+/// Runs `docker-credential-HELPER get`. A helper that does not know the host says so with an exit
+/// code; that is not an error.
+async fn ask_helper(helper: &str, host: &str) -> Result<Option<Login>, CredentialsError> {
+    let failed = |reason: String| CredentialsError::Helper { helper: helper.to_owned(), reason };
+    if helper.is_empty() || helper.contains(['/', '\\']) {
+        return Err(failed("its name is not the name of a program".to_owned()));
+    }
+    let mut child = tokio::process::Command::new(format!("docker-credential-{helper}"))
+        .arg("get")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|error| failed(error.to_string()))?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // A helper that does not read its input says so with its exit code.
+        let _ = stdin.write_all(host.as_bytes()).await;
+    }
+    let output = tokio::time::timeout(HELPER_PATIENCE, child.wait_with_output())
+        .await
+        .map_err(|_| failed("it did not end".to_owned()))?
+        .map_err(|error| failed(error.to_string()))?;
+    if !output.status.success() {
+        return Ok(None);
+    }
+    let answer: HelperAnswer = serde_json::from_slice(&output.stdout)
+        .map_err(|_| failed("its answer is not as expected".to_owned()))?;
+    if answer.secret.is_empty() {
+        return Ok(None);
+    }
+    let secret = SecretValue::new(answer.secret);
+    Ok(Some(match answer.username.as_str() {
+        TOKEN_USER => Login::IdentityToken(secret),
+        _ => Login::Basic { username: answer.username, password: secret },
+    }))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,13 @@
+//! Images on disk: layers made from folders, configurations, manifests and the OCI layout that
+//! holds them. Nothing here knows a registry or the marketplace; what the rules judge about an
+//! image is in `facts`.
+
+pub mod build;
+pub mod config;
+pub mod facts;
+pub mod gzip;
+pub mod layer;
+pub mod layout;
+pub mod layout_write;
+pub mod tar_walk;
+pub mod tar_write;

@@ -1,0 +1,148 @@
+//! What is known of an image once its bytes were read: the seam between the engine that reads and
+//! proves them (`verify`) and the rules that judge them (`rules::image`). Only types.
+//!
+//! Invariant: facts hold what stands in the image, not what should: a manifest whose bytes lie is
+//! among the faults, and only what could be read is among the manifests.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use wharf_oci::{Descriptor, Digest, Platform, Tag};
+
+use super::config::ImageConfig;
+
+/// Everything known of the image of one plan, or of one layout.
+#[derive(Debug, Clone, Default)]
+pub struct ImageFacts {
+    /// Where it was read, as people call it: the folder, the archive, the reference.
+    pub location: String,
+    /// What each tag points at.
+    pub tags: BTreeMap<Tag, Digest>,
+    /// What is listed at the top, in order, with duplicates removed.
+    pub roots: Vec<Descriptor>,
+    /// The indexes that could be read.
+    pub indexes: Vec<IndexFacts>,
+    /// The manifests of images that could be read; attestations are not among them.
+    pub images: Vec<PlatformImage>,
+    /// Everything that is not as its descriptor says.
+    pub faults: Vec<Fault>,
+}
+
+/// An index.
+#[derive(Debug, Clone)]
+pub struct IndexFacts {
+    /// How it is pointed at.
+    pub descriptor: Descriptor,
+    /// Its children, in their order.
+    pub children: Vec<Descriptor>,
+}
+
+/// The image of one platform.
+#[derive(Debug, Clone)]
+pub struct PlatformImage {
+    /// How it is pointed at, with the platform that the index states, if it is in one.
+    pub descriptor: Descriptor,
+    /// The configuration; `None` when it could not be read (there is a fault then).
+    pub config: Option<ImageConfig>,
+    /// How the configuration is pointed at.
+    pub config_descriptor: Option<Descriptor>,
+    /// Its layers, bottom first.
+    pub layers: Vec<LayerFacts>,
+}
+
+/// A layer.
+#[derive(Debug, Clone)]
+pub struct LayerFacts {
+    /// How it is pointed at.
+    pub descriptor: Descriptor,
+    /// Size of the tar inside, when it was read.
+    pub uncompressed_bytes: Option<u64>,
+}
+
+/// Something that is not as its descriptor or configuration says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Fault {
+    /// The blob or manifest it is about.
+    pub digest: Digest,
+    /// What is wrong with it.
+    pub kind: FaultKind,
+    /// The same in words.
+    pub message: String,
+}
+
+/// The kinds of faults.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum FaultKind {
+    /// There is no such blob (IMG-003).
+    Missing,
+    /// It has another size (IMG-003).
+    Size,
+    /// Its bytes have another digest (IMG-003).
+    Digest,
+    /// It is no manifest, or of a type that registries refuse (IMG-001).
+    Manifest,
+    /// The configuration is not readable (IMG-010).
+    Config,
+    /// A layer's tar has another digest than the configuration says, or their numbers differ
+    /// (IMG-036).
+    DiffId,
+    /// A layer is not compressed as its media type says (IMG-033).
+    Compression,
+    /// A layer's tar is damaged or unsafe to unpack (IMG-032).
+    Tar,
+}
+
+impl ImageFacts {
+    /// The image with this digest.
+    #[must_use]
+    pub fn image(&self, digest: &Digest) -> Option<&PlatformImage> {
+        self.images.iter().find(|image| image.descriptor.digest == *digest)
+    }
+
+    /// The index with this digest.
+    #[must_use]
+    pub fn index(&self, digest: &Digest) -> Option<&IndexFacts> {
+        self.indexes.iter().find(|index| index.descriptor.digest == *digest)
+    }
+}
+
+impl PlatformImage {
+    /// The platform that its configuration states.
+    #[must_use]
+    pub fn platform(&self) -> Option<Platform> {
+        let config = self.config.as_ref()?;
+        Some(Platform {
+            os: config.os.clone(),
+            architecture: config.architecture.clone(),
+            variant: config.variant.clone(),
+            os_version: config.os_version.clone(),
+            os_features: Vec::new(),
+        })
+    }
+
+    /// What it is called in messages: its platform, or its digest when that is not known.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self.platform().filter(|platform| !platform.os.is_empty()) {
+            Some(platform) => platform.to_string(),
+            None => self.descriptor.digest.to_string(),
+        }
+    }
+
+    /// Bytes that a registry stores for it: configuration and layers, compressed.
+    #[must_use]
+    pub fn stored_bytes(&self) -> u64 {
+        let layers = self.layers.iter().map(|layer| layer.descriptor.size);
+        let config = self.config_descriptor.iter().map(|descriptor| descriptor.size);
+        layers.chain(config).fold(0, u64::saturating_add)
+    }
+
+    /// Bytes of its layers unpacked, when all were read.
+    #[must_use]
+    pub fn uncompressed_bytes(&self) -> Option<u64> {
+        let sizes = self.layers.iter().map(|layer| layer.uncompressed_bytes);
+        sizes.sum()
+    }
+}

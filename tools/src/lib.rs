@@ -1,0 +1,18 @@
+//! `wharf` as a library: from an offer file and build folders to checked, pushed and promoted
+//! images, and to the payload that the marketplace takes.
+
+pub mod cli;
+pub mod commands;
+pub mod credentials;
+pub mod exit;
+pub mod image;
+pub mod marketplace;
+pub mod offer;
+pub mod output;
+pub mod pictures;
+pub mod promote;
+pub mod push;
+pub mod registry;
+pub mod rules;
+pub mod transfer;
+pub mod verify;

@@ -1,0 +1,5 @@
+//! The marketplace's side: the resources that its Product Ingestion API takes, and how an offer
+//! becomes them. No HTTP here.
+
+pub mod model;
+pub mod render;

@@ -1,0 +1,148 @@
+//! The offer file: from bytes to types, with the place of every value kept for messages. What the
+//! marketplace thinks of an offer is in `rules`; what it becomes is in `marketplace` and `image`.
+//!
+//! Invariant: an [`OfferFile`] keeps every format rule of the offer reference, and its `offer` is
+//! what stands in its text.
+
+mod check;
+pub mod content;
+pub mod error;
+#[cfg(test)]
+pub(crate) mod fixture;
+pub mod globs;
+pub mod layers;
+pub mod model;
+mod parse;
+mod quoted;
+pub mod registries;
+pub mod secrets;
+pub mod spots;
+pub mod tags;
+pub mod texts;
+pub mod timestamp;
+pub mod words;
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+pub use error::{Diagnostic, OfferError};
+pub use model::Offer;
+
+use error::OFFER_SIZE_BYTES_MAX;
+use model::Plan;
+use spots::{Spot, Spots};
+use words::{PlanId, RelativePath};
+
+/// An offer with the file it came from.
+#[derive(Debug, Clone)]
+pub struct OfferFile {
+    /// What it says.
+    pub offer: Offer,
+    path: PathBuf,
+    folder: PathBuf,
+    text: String,
+    spots: Spots,
+}
+
+impl OfferFile {
+    /// Reads and checks an offer file.
+    pub fn open(path: &Path) -> Result<Self, OfferError> {
+        let failed = |source| OfferError::Read { path: path.to_owned(), source };
+        let mut bytes = Vec::new();
+        let file = File::open(path).map_err(failed)?;
+        file.take(OFFER_SIZE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;
+        Self::parse(path, bytes)
+    }
+
+    /// Checks the content of an offer file; `path` is where relative paths start, and for messages.
+    pub fn parse(path: &Path, bytes: Vec<u8>) -> Result<Self, OfferError> {
+        if bytes.len() as u64 > OFFER_SIZE_BYTES_MAX {
+            return Err(OfferError::TooLarge(path.to_owned()));
+        }
+        let mut text = String::from_utf8(bytes).map_err(|error| {
+            let good = error.utf8_error().valid_up_to();
+            let lines = error.as_bytes().iter().take(good).filter(|byte| **byte == b'\n').count();
+            OfferError::NotUtf8 { path: path.to_owned(), line: lines + 1 }
+        })?;
+        if text.starts_with('\u{feff}') {
+            text.remove(0);
+        }
+        let spots = Spots::read(&text);
+        let offer = parse::parse(path, &text, &spots)
+            .map_err(|diagnostic| OfferError::Invalid(vec![diagnostic]))?;
+        let folder = match path.parent() {
+            Some(parent) if parent.as_os_str().is_empty() => PathBuf::from("."),
+            Some(parent) => parent.to_owned(),
+            None => PathBuf::from("."),
+        };
+        let mut file = Self { offer, path: path.to_owned(), folder, text, spots };
+        check::check(&mut file).map_err(OfferError::Invalid)?;
+        Ok(file)
+    }
+
+    /// Where the file is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where its relative paths start.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The file that a path of the offer means.
+    #[must_use]
+    pub fn resolve(&self, path: &RelativePath) -> PathBuf {
+        self.folder.join(path.as_str())
+    }
+
+    /// Where a value stands; `path` is like `plans[0].image.version`.
+    #[must_use]
+    pub fn spot(&self, path: &str) -> Spot {
+        self.spots.find(path)
+    }
+
+    /// Whether a key stands in the file.
+    #[must_use]
+    pub fn has(&self, path: &str) -> bool {
+        self.spots.contains(path)
+    }
+
+    /// A fault at the place of a value.
+    #[must_use]
+    pub fn diagnostic(&self, path: &str, message: impl Into<String>) -> Diagnostic {
+        Diagnostic::new(&self.path, &self.text, self.spot(path), message)
+    }
+
+    /// A fault at the place of a value, as an error with advice.
+    #[must_use]
+    pub fn error_at(
+        &self,
+        path: &str,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) -> OfferError {
+        OfferError::Invalid(vec![self.diagnostic(path, message).help(help)])
+    }
+
+    /// The plans with these IDs in the order of the file, each with its place in `plans`; all of
+    /// them when none is named.
+    pub fn select(&self, ids: &[PlanId]) -> Result<Vec<(usize, &Plan)>, OfferError> {
+        if let Some(unknown) = ids.iter().find(|id| self.offer.plan(id).is_none()) {
+            let known: Vec<&str> = self.offer.plans.iter().map(|plan| plan.id.as_str()).collect();
+            return Err(OfferError::NoSuchPlan {
+                path: self.path.clone(),
+                id: unknown.to_string(),
+                known: known.join(", "),
+            });
+        }
+        let all = self.offer.plans.iter().enumerate();
+        Ok(all.filter(|(_, plan)| ids.is_empty() || ids.contains(&plan.id)).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests;

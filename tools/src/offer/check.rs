@@ -1,0 +1,151 @@
+//! Format rules that look at more than one key: names that must exist, things that must differ,
+//! how many there may be. All faults are collected, so that one run shows them all.
+
+use std::collections::BTreeSet;
+
+use super::OfferFile;
+use super::error::Diagnostic;
+use super::model::{Image, Offer, Plan};
+use super::tags::TagError;
+use super::words::RegistryName;
+
+const PLANS_MAX: usize = 100;
+const PLATFORMS_MAX: usize = 16;
+const LAYERS_MAX: usize = 127;
+
+/// Checks the offer of this file, and fills in the expanded tags.
+pub(super) fn check(file: &mut OfferFile) -> Result<(), Vec<Diagnostic>> {
+    let mut faults = Faults { file, found: Vec::new() };
+    whole(&mut faults);
+    for (place, plan) in faults.file.offer.plans.iter().enumerate() {
+        check_plan(&mut faults, &format!("plans[{place}]"), plan);
+    }
+    let mut found = faults.found;
+    let mut expanded = Vec::new();
+    // A doubled platform doubles its tags too; one fault is said once.
+    if found.is_empty() {
+        for (place, plan) in file.offer.plans.iter().enumerate() {
+            match expand(&plan.image) {
+                Ok(tags) => expanded.push(tags),
+                Err(error) => found.push(tag_fault(file, place, &plan.image, &error)),
+            }
+        }
+    }
+    if !found.is_empty() {
+        found.sort_by_key(|fault| fault.spot);
+        return Err(found);
+    }
+    for (plan, tags) in file.offer.plans.iter_mut().zip(expanded) {
+        plan.image.expanded_tags = tags;
+    }
+    Ok(())
+}
+
+struct Faults<'a> {
+    file: &'a OfferFile,
+    found: Vec<Diagnostic>,
+}
+
+impl Faults<'_> {
+    fn add(&mut self, path: &str, message: impl Into<String>, help: impl Into<String>) {
+        self.found.push(self.file.diagnostic(path, message).help(help));
+    }
+}
+
+fn whole(faults: &mut Faults<'_>) {
+    let Offer { version, publisher, offer, registries, plans, .. } = &faults.file.offer;
+    if *version != 1 {
+        let message = format!("offer format {version} is not known, this wharf reads 1");
+        faults.add("version", message, "write `version: 1`");
+    }
+    if publisher.trim().is_empty() {
+        faults.add("publisher", "the publisher is empty", "write your publisher ID");
+    }
+    if registries.is_empty() {
+        faults.add("registries", "there is no registry", "describe at least one");
+    }
+    if !registries.contains_key(&offer.registry) {
+        let known: Vec<&str> = registries.keys().map(RegistryName::as_str).collect();
+        let message = format!("there is no registry `{}`", offer.registry);
+        faults.add("offer.registry", message, format!("known are: {}", known.join(", ")));
+    }
+    if plans.is_empty() || plans.len() > PLANS_MAX {
+        let message = format!("there are {} plans", plans.len());
+        faults.add("plans", message, format!("an offer has 1 to {PLANS_MAX}"));
+    }
+    let mut ids = BTreeSet::new();
+    for (place, plan) in plans.iter().enumerate() {
+        if !ids.insert(&plan.id) {
+            let message = format!("the plan ID `{}` stands twice (PLN-002)", plan.id);
+            faults.add(&format!("plans[{place}].id"), message, "give every plan its own ID");
+        }
+    }
+}
+
+fn check_plan(faults: &mut Faults<'_>, path: &str, plan: &Plan) {
+    if let Some(resources) = &plan.resources {
+        for (key, value) in [("cpu", resources.cpu), ("memoryGb", resources.memory_gb)] {
+            if !(value.is_finite() && value > 0.0) {
+                let message = format!("`{key}` is {value}");
+                faults.add(&format!("{path}.resources.{key}"), message, "write more than 0");
+            }
+        }
+    }
+    let image = &plan.image;
+    for (name, registry) in &faults.file.offer.registries {
+        if let Some(prefix) = &registry.prefix
+            && let Err(error) = image.repository.under(prefix)
+        {
+            let message = format!("with the prefix of `{name}`, {error}");
+            faults.add(&format!("{path}.image.repository"), message, "shorten one of the two");
+        }
+    }
+    for (name, value) in &image.config.env {
+        if value.contains('\0') {
+            let at = format!("{path}.image.config.env.{name}");
+            faults.add(&at, "the value holds a NUL", "no program could read it; remove it");
+        }
+    }
+    let count = image.platforms.len();
+    if count == 0 || count > PLATFORMS_MAX {
+        let message = format!("there are {count} platforms");
+        let help = format!("an image has 1 to {PLATFORMS_MAX}");
+        faults.add(&format!("{path}.image.platforms"), message, help);
+    }
+    let mut seen = BTreeSet::new();
+    for (place, build) in image.platforms.iter().enumerate() {
+        let at = format!("{path}.image.platforms[{place}]");
+        if !seen.insert(build.full_platform()) {
+            let message = format!("the platform `{}` stands twice", build.platform);
+            faults.add(&format!("{at}.platform"), message, "put its layers into one entry");
+        }
+        let count = build.layers.len();
+        if count == 0 || count > LAYERS_MAX {
+            let message = format!("there are {count} layers");
+            let help = format!("a platform has 1 to {LAYERS_MAX}");
+            faults.add(&format!("{at}.layers"), message, help);
+        }
+    }
+}
+
+fn expand(image: &Image) -> Result<Vec<super::tags::ExpandedTag>, TagError> {
+    let platforms: Vec<_> = image.platforms.iter().map(|build| build.platform.clone()).collect();
+    image.tags.expand(&image.version, &platforms)
+}
+
+fn tag_fault(file: &OfferFile, plan: usize, image: &Image, error: &TagError) -> Diagnostic {
+    let path = format!("plans[{plan}].image.tags");
+    let template = match error {
+        TagError::Invalid { template, .. } | TagError::Twice { template, .. } => Some(template),
+        TagError::Placeholder(_) | TagError::Empty => None,
+    };
+    let place = template.and_then(|template| {
+        image.tags.as_slice().iter().rposition(|candidate| candidate.as_str() == template)
+    });
+    let path = place.map_or(path.clone(), |place| format!("{path}[{place}]"));
+    let message = match std::error::Error::source(error) {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    };
+    file.diagnostic(&path, message).help("every tag of an image must be valid and come out once")
+}

@@ -1,0 +1,127 @@
+//! The files that an offer names: texts and pictures, read once for the rules and for rendering.
+//! Layer folders are not among them: they exist only after the build, and `package` names them.
+
+use std::collections::BTreeMap;
+
+use super::OfferFile;
+use super::error::{Diagnostic, OfferError};
+use super::texts::{Terms, Text, TextError};
+use super::words::RelativePath;
+use crate::pictures::{self, PictureError};
+
+/// Texts and pictures of an offer.
+#[derive(Debug, Clone, Default)]
+pub struct Content {
+    /// The description of the offer.
+    pub description: String,
+    /// The publisher's own terms, when they are a text.
+    pub terms: Option<String>,
+    /// What the certification team has to know.
+    pub certification_notes: Option<String>,
+    /// The descriptions of the plans, in their order.
+    pub plan_descriptions: Vec<String>,
+    /// The pictures, by the path of the key that names them (`listing.logos.large`).
+    pub pictures: BTreeMap<String, pictures::Content>,
+}
+
+impl Content {
+    /// Reads everything; all files that are missing or unreadable are named together, each with the
+    /// line of the offer that names it.
+    pub fn load(file: &OfferFile) -> Result<Self, OfferError> {
+        let mut loader = Loader { file, faults: Vec::new() };
+        let offer = &file.offer;
+        let mut content = Self {
+            description: loader.text("listing.description", &offer.listing.description),
+            ..Self::default()
+        };
+        if let Some(Terms::Text(terms)) = &offer.legal.terms {
+            content.terms = Some(loader.text("legal.terms", terms));
+        }
+        if let Some(notes) = &offer.certification_notes {
+            content.certification_notes = Some(loader.text("certificationNotes", notes));
+        }
+        for (place, plan) in offer.plans.iter().enumerate() {
+            let text = loader.text(&format!("plans[{place}].description"), &plan.description);
+            content.plan_descriptions.push(text);
+        }
+        for (key, path) in picture_paths(file) {
+            if let Some(picture) = loader.picture(&key, path) {
+                content.pictures.insert(key, picture);
+            }
+        }
+        if loader.faults.is_empty() {
+            return Ok(content);
+        }
+        loader.faults.sort_by_key(|fault| fault.spot);
+        Err(OfferError::Invalid(loader.faults))
+    }
+}
+
+/// Every picture that the offer names, with the path of its key, in the order of the file.
+#[must_use]
+pub fn picture_paths(file: &OfferFile) -> Vec<(String, &RelativePath)> {
+    let listing = &file.offer.listing;
+    let logos = &listing.logos;
+    let mut paths = vec![("listing.logos.large".to_owned(), &logos.large)];
+    for (name, path) in [("medium", &logos.medium), ("small", &logos.small), ("wide", &logos.wide)]
+    {
+        paths.extend(path.iter().map(|path| (format!("listing.logos.{name}"), path)));
+    }
+    for (place, screenshot) in listing.screenshots.iter().enumerate() {
+        paths.push((format!("listing.screenshots[{place}].file"), &screenshot.file));
+    }
+    for (place, video) in listing.videos.iter().enumerate() {
+        paths.push((format!("listing.videos[{place}].thumbnail"), &video.thumbnail));
+    }
+    paths
+}
+
+struct Loader<'a> {
+    file: &'a OfferFile,
+    faults: Vec<Diagnostic>,
+}
+
+impl Loader<'_> {
+    fn text(&mut self, key: &str, text: &Text) -> String {
+        match text.read(self.file.folder()) {
+            Ok(text) => text,
+            Err(error) => {
+                let key = if self.file.has(&format!("{key}.file")) {
+                    format!("{key}.file")
+                } else {
+                    key.to_owned()
+                };
+                let help = match &error {
+                    TextError::Missing(_) => "write that file, or correct its path",
+                    TextError::Read { .. } => "make it a file that you may read",
+                    TextError::TooLarge(_) => "no text of the marketplace is that long; shorten it",
+                    TextError::NotUtf8 { .. } => "save it as UTF-8",
+                };
+                self.fault(&key, &error, help);
+                String::new()
+            }
+        }
+    }
+
+    fn picture(&mut self, key: &str, path: &RelativePath) -> Option<pictures::Content> {
+        match pictures::read(&self.file.resolve(path)) {
+            Ok(picture) => Some(picture),
+            Err(error) => {
+                let help = match &error {
+                    PictureError::Missing(_) => "make that picture, or correct its path",
+                    PictureError::Read { .. } => "make it a file that you may read",
+                };
+                self.fault(key, &error, help);
+                None
+            }
+        }
+    }
+
+    fn fault(&mut self, key: &str, error: &dyn std::error::Error, help: &str) {
+        let message = match error.source() {
+            Some(source) => format!("{error}: {source}"),
+            None => error.to_string(),
+        };
+        self.faults.push(self.file.diagnostic(key, message).help(help));
+    }
+}

@@ -1,0 +1,194 @@
+//! Why an offer file cannot be used, shown as people expect it: file, line and column, the line
+//! itself with a mark under the fault, and what to do about it.
+//!
+//! Invariant: an excerpt of a file holds no control characters and is short, so that no file can
+//! write to the terminal of who reads the message.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use super::spots::Spot;
+
+/// Longest excerpt of a line, in characters.
+const EXCERPT_CHARS_MAX: usize = 100;
+
+/// Largest offer file, in bytes.
+pub const OFFER_SIZE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Why an offer file cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OfferError {
+    /// It cannot be read.
+    #[error("cannot read the offer {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It is larger than an offer may be.
+    #[error("the offer {} has more than {OFFER_SIZE_BYTES_MAX} bytes", .0.display())]
+    TooLarge(PathBuf),
+    /// It is not UTF-8.
+    #[error("{}:{line}: the offer is not UTF-8", path.display())]
+    NotUtf8 {
+        /// The file.
+        path: PathBuf,
+        /// The line of the first wrong byte.
+        line: usize,
+    },
+    /// Something in it is wrong; all that was found, in the order of the file.
+    #[error("{}", Joined(.0))]
+    Invalid(Vec<Diagnostic>),
+    /// A registry was asked for that the offer does not name.
+    #[error("the offer {} has no registry `{name}`; it has: {known}", path.display())]
+    NoSuchRegistry {
+        /// The offer file.
+        path: PathBuf,
+        /// What was asked for.
+        name: String,
+        /// Those that it has.
+        known: String,
+    },
+    /// A plan was asked for that the offer does not have.
+    #[error("the offer {} has no plan `{id}`; it has: {known}", path.display())]
+    NoSuchPlan {
+        /// The offer file.
+        path: PathBuf,
+        /// What was asked for.
+        id: String,
+        /// Those that it has.
+        known: String,
+    },
+    /// The variable that replaces a login server does not hold one.
+    #[error("the environment variable {variable} cannot replace the login server of `{name}`")]
+    Variable {
+        /// The variable.
+        variable: String,
+        /// The registry.
+        name: String,
+        /// Why.
+        source: super::words::WordError,
+    },
+}
+
+/// One fault of a file, with its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// The file.
+    pub file: PathBuf,
+    /// Where in it.
+    pub spot: Spot,
+    /// The line as it stands there.
+    pub line: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub help: Option<String>,
+}
+
+impl Diagnostic {
+    /// A fault at this place of this text.
+    #[must_use]
+    pub fn new(file: &Path, text: &str, spot: Spot, message: impl Into<String>) -> Self {
+        let line = text.lines().nth(spot.line.saturating_sub(1)).unwrap_or_default();
+        Self {
+            file: file.to_owned(),
+            spot,
+            line: line.to_owned(),
+            message: message.into(),
+            help: None,
+        }
+    }
+
+    /// The same without what stands in the line from the place on: it is a secret.
+    #[must_use]
+    pub fn hide(mut self) -> Self {
+        let kept = self.spot.column.saturating_sub(1);
+        self.line = self.line.chars().take(kept).collect();
+        self.line.push('…');
+        self
+    }
+
+    /// The same with advice.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Spot { line, column, width } = self.spot;
+        writeln!(f, "{}:{line}:{column}: {}", self.file.display(), self.message)?;
+        let number = line.to_string();
+        let gutter = " ".repeat(number.len());
+        let (excerpt, before) = excerpt(&self.line, column);
+        let marks = width.min(excerpt.chars().count().saturating_sub(before)).max(1);
+        writeln!(f, "{gutter} |")?;
+        writeln!(f, "{number} | {excerpt}")?;
+        write!(f, "{gutter} | {}{}", " ".repeat(before), "^".repeat(marks))?;
+        if let Some(help) = &self.help {
+            write!(f, "\n{gutter} = help: {help}")?;
+        }
+        Ok(())
+    }
+}
+
+/// The part of the line around the column that fits, and how many characters stand before it.
+fn excerpt(line: &str, column: usize) -> (String, usize) {
+    let before = column.saturating_sub(1);
+    let cut = before.saturating_sub(EXCERPT_CHARS_MAX / 2);
+    let cut = if line.chars().count() <= EXCERPT_CHARS_MAX { 0 } else { cut };
+    let shown = line
+        .chars()
+        .skip(cut)
+        .take(EXCERPT_CHARS_MAX)
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect();
+    (shown, before - cut)
+}
+
+struct Joined<'a>(&'a [Diagnostic]);
+
+impl fmt::Display for Joined<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, diagnostic) in self.0.iter().enumerate() {
+            if place > 0 {
+                f.write_str("\n\n")?;
+            }
+            write!(f, "{diagnostic}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_diagnostic_underlines_its_place() {
+        let spot = Spot { line: 2, column: 4, width: 3 };
+        let shown = Diagnostic::new(Path::new("o.yaml"), "a: 1\nb: xyz\n", spot, "no")
+            .help("write a number")
+            .to_string();
+        let expected = "o.yaml:2:4: no\n  |\n2 | b: xyz\n  |    ^^^\n  = help: write a number";
+        assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn long_lines_are_cut_and_control_characters_replaced() {
+        let line = format!("{}\u{1b}[31mX{}", "a".repeat(300), "b".repeat(300));
+        let spot = Spot { line: 1, column: 306, width: 1 };
+        let shown = Diagnostic::new(Path::new("o"), &line, spot, "no").to_string();
+        assert!(!shown.contains('\u{1b}'));
+        assert!(shown.lines().all(|line| line.chars().count() < 120), "{shown}");
+        let lines: Vec<&str> = shown.lines().collect();
+        let mark = lines.last().and_then(|line| line.find('^'));
+        let cross = lines.iter().find_map(|line| line.chars().position(|c| c == 'X'));
+        assert_eq!(mark, cross);
+    }
+}

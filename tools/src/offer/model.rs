@@ -1,0 +1,416 @@
+//! What an offer file says, as types: one struct per mapping, one field per key, in the order of
+//! the offer reference. How text becomes these is in `parse`; what the marketplace thinks of them is
+//! in `rules`.
+//!
+//! Invariant: an `Offer` keeps every format rule of the reference. Texts that the marketplace judges
+//! (titles, addresses, identifiers) are plain strings on purpose: their faults are findings.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use wharf_oci::{Platform, RepoName, Tag};
+
+pub use super::layers::{DirLayer, Layer, LayerSource};
+use super::secrets::Secret;
+use super::tags::{ExpandedTag, TagTemplates};
+use super::texts::{Terms, Text};
+use super::timestamp::Timestamp;
+use super::words::{
+    EnvName, ExposedPort, ImagePath, ImageVersion, LoginServer, PlanId, RegistryName, RelativePath,
+};
+
+macro_rules! mapping {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $kind:ty,)* })*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Deserialize)]
+        #[serde(rename_all = "camelCase", deny_unknown_fields)]
+        pub struct $name { $($(#[$field_doc])* pub $field: $kind,)* }
+    )*};
+}
+
+mapping! {
+    /// The whole file.
+    Offer {
+        /// Which format the file has; 1.
+        version: u64,
+        /// The publisher ID of the Partner Center account.
+        publisher: String,
+        /// Who the offer is.
+        offer: Identity,
+        /// The registries, by the name that `--to` and `--from` take.
+        registries: BTreeMap<RegistryName, Registry>,
+        /// What customers read and see.
+        listing: Listing,
+        /// The terms.
+        legal: Legal,
+        /// Where the offer stands in the marketplace.
+        properties: Properties,
+        /// Who sees the preview.
+        preview: Preview,
+        /// What the certification team has to know.
+        #[serde(default)]
+        certification_notes: Option<Text>,
+        /// The plans; at least one, with different IDs.
+        plans: Vec<Plan>,
+    }
+
+    /// Who the offer is.
+    Identity {
+        /// `externalId`; it can never change.
+        id: String,
+        /// Its name within Partner Center.
+        alias: String,
+        /// The registry that Microsoft copies from; a key of `registries`.
+        registry: RegistryName,
+        /// Whether Microsoft sells it.
+        #[serde(default)]
+        sell_through_microsoft: bool,
+    }
+
+    /// A registry of the publisher.
+    Registry {
+        /// Where it listens.
+        login_server: LoginServer,
+        /// What stands before every repository.
+        #[serde(default)]
+        prefix: Option<RepoName>,
+        /// Whether it speaks plain HTTP.
+        #[serde(default)]
+        plain_http: bool,
+        /// How Azure knows it.
+        #[serde(default)]
+        azure: Option<AzureRegistry>,
+        /// Where its credentials are.
+        #[serde(default)]
+        credentials: Option<Credentials>,
+    }
+
+    /// How Azure knows a registry.
+    AzureRegistry {
+        /// The subscription's GUID.
+        subscription_id: String,
+        /// The resource group.
+        resource_group: String,
+        /// The name, without `.azurecr.io`.
+        registry_name: String,
+    }
+
+    /// Where the credentials of a registry are.
+    Credentials {
+        /// The user.
+        username: Secret,
+        /// The password.
+        password: Secret,
+    }
+
+    /// What customers read and see.
+    Listing {
+        /// The language of all texts.
+        #[serde(default = "default_language")]
+        language: String,
+        /// The title.
+        title: String,
+        /// One sentence for search results.
+        search_summary: String,
+        /// A plain paragraph.
+        short_description: String,
+        /// The long text, simple HTML.
+        description: Text,
+        /// Words to be found by.
+        #[serde(default)]
+        keywords: Vec<String>,
+        /// Where the privacy policy is.
+        privacy_policy: String,
+        /// Where support is.
+        support_url: String,
+        /// The same for government customers.
+        #[serde(default)]
+        government_support_url: Option<String>,
+        /// Useful links.
+        #[serde(default)]
+        links: Vec<Link>,
+        /// People.
+        contacts: Contacts,
+        /// Where the pictures are published.
+        #[serde(default)]
+        asset_base_url: Option<String>,
+        /// The logos.
+        logos: Logos,
+        /// The screenshots.
+        #[serde(default)]
+        screenshots: Vec<Screenshot>,
+        /// The videos.
+        #[serde(default)]
+        videos: Vec<Video>,
+    }
+
+    /// A useful link.
+    Link {
+        /// Its text.
+        title: String,
+        /// Where it leads.
+        url: String,
+    }
+
+    /// The people of an offer.
+    Contacts {
+        /// Whom customers ask.
+        support: Contact,
+        /// Whom Microsoft asks.
+        engineering: Contact,
+        /// Whom partners ask.
+        #[serde(default)]
+        csp: Option<PartnerContact>,
+    }
+
+    /// Someone to ask.
+    Contact {
+        /// Name.
+        name: String,
+        /// Mail address.
+        email: String,
+        /// Telephone number.
+        phone: String,
+    }
+
+    /// Whom partners ask.
+    PartnerContact {
+        /// Name.
+        name: String,
+        /// Mail address.
+        email: String,
+        /// Telephone number.
+        phone: String,
+        /// Marketing material.
+        #[serde(default)]
+        url: Option<String>,
+    }
+
+    /// The logos.
+    Logos {
+        /// 216 to 350 pixels, square.
+        large: RelativePath,
+        /// 90 × 90.
+        #[serde(default)]
+        medium: Option<RelativePath>,
+        /// 48 × 48.
+        #[serde(default)]
+        small: Option<RelativePath>,
+        /// 255 × 115.
+        #[serde(default)]
+        wide: Option<RelativePath>,
+    }
+
+    /// A screenshot.
+    Screenshot {
+        /// The picture.
+        file: RelativePath,
+        /// What it shows.
+        caption: String,
+    }
+
+    /// A video.
+    Video {
+        /// Its title.
+        title: String,
+        /// Where it plays.
+        url: String,
+        /// The picture that stands for it.
+        thumbnail: RelativePath,
+    }
+
+    /// The terms: one of the two, which the rules check.
+    Legal {
+        /// Microsoft's standard contract.
+        #[serde(default)]
+        standard_contract: bool,
+        /// Terms of the publisher.
+        #[serde(default)]
+        terms: Option<Terms>,
+    }
+
+    /// Where the offer stands in the marketplace.
+    Properties {
+        /// Categories with their subcategories.
+        categories: BTreeMap<String, Vec<String>>,
+    }
+
+    /// Who sees the preview.
+    Preview {
+        /// Azure subscriptions.
+        subscriptions: Vec<PreviewSubscription>,
+    }
+
+    /// A subscription that sees the preview.
+    PreviewSubscription {
+        /// Its GUID.
+        id: String,
+        /// A note about it.
+        #[serde(default)]
+        label: Option<String>,
+    }
+
+    /// A plan: one variant of the offer, with exactly one image.
+    Plan {
+        /// `externalId`, and the name of the plan's folder.
+        id: PlanId,
+        /// The name that customers read.
+        name: String,
+        /// One sentence.
+        summary: String,
+        /// The long text.
+        description: Text,
+        /// What it costs.
+        licence: Licence,
+        /// Whether it can be found.
+        #[serde(default)]
+        visibility: Visibility,
+        /// In which clouds it is offered.
+        #[serde(default = "default_regions")]
+        regions: Vec<Region>,
+        /// Certifications for government customers.
+        #[serde(default)]
+        government_certifications: Vec<Certification>,
+        /// The image.
+        image: Image,
+        /// What one container needs.
+        #[serde(default)]
+        resources: Option<Resources>,
+    }
+
+    /// A certification for government customers.
+    Certification {
+        /// Its name.
+        name: String,
+        /// Where it is described.
+        url: String,
+    }
+
+    /// The image of a plan.
+    Image {
+        /// The repository, without the registry and its prefix.
+        repository: RepoName,
+        /// Its version.
+        version: ImageVersion,
+        /// The time of every file and of the image.
+        #[serde(default)]
+        created: Option<Timestamp>,
+        /// The tags as written; `expanded_tags` says what they come to.
+        #[serde(default)]
+        tags: TagTemplates,
+        /// The tags in the order of writing. Set when the file is parsed; never empty after that.
+        #[serde(skip)]
+        expanded_tags: Vec<ExpandedTag>,
+        /// Tags of earlier versions that stay published; never written by us.
+        #[serde(default)]
+        published_tags: Vec<Tag>,
+        /// One build per platform; at least one, all different.
+        platforms: Vec<PlatformBuild>,
+        /// How a container starts.
+        #[serde(default)]
+        config: ContainerConfig,
+        /// Annotations of every manifest and of the index.
+        #[serde(default)]
+        annotations: BTreeMap<String, String>,
+    }
+
+    /// What a platform's image is made of.
+    PlatformBuild {
+        /// The platform, without `os.version`; see [`PlatformBuild::full_platform`].
+        #[serde(deserialize_with = "super::words::from_text")]
+        platform: Platform,
+        /// The exact version of Windows.
+        #[serde(default)]
+        os_version: Option<String>,
+        /// Its layers, bottom first; at least one.
+        layers: Vec<Layer>,
+    }
+
+    /// What one container needs.
+    Resources {
+        /// Cores; more than 0.
+        cpu: f64,
+        /// Memory in gigabytes; more than 0.
+        memory_gb: f64,
+    }
+}
+
+/// What a plan costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Licence {
+    /// Nothing.
+    Free,
+    /// The customer brings a licence.
+    Byol,
+}
+
+/// Whether a plan can be found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Visibility {
+    /// By everyone.
+    #[default]
+    Visible,
+    /// By no one who does not know it.
+    Hidden,
+}
+
+/// A cloud.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Region {
+    /// The public cloud.
+    AzureGlobal,
+    /// The cloud of the United States' government.
+    AzureGovernment,
+}
+
+/// How a container of the image starts; the same for every platform.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct ContainerConfig {
+    /// The program, with its first arguments.
+    pub entrypoint: Vec<String>,
+    /// More arguments, or the program.
+    pub cmd: Vec<String>,
+    /// Environment variables.
+    #[serde(deserialize_with = "super::quoted::map")]
+    pub env: BTreeMap<EnvName, String>,
+    /// Where it starts.
+    pub working_dir: Option<ImagePath>,
+    /// As whom it runs.
+    pub user: Option<String>,
+    /// Where it listens.
+    pub exposed_ports: Vec<ExposedPort>,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Folders that outlive a container.
+    pub volumes: Vec<ImagePath>,
+    /// The signal that ends it.
+    pub stop_signal: Option<String>,
+}
+
+impl PlatformBuild {
+    /// The platform with its `os.version`.
+    #[must_use]
+    pub fn full_platform(&self) -> Platform {
+        Platform { os_version: self.os_version.clone(), ..self.platform.clone() }
+    }
+}
+
+impl Offer {
+    /// The plan with this ID.
+    #[must_use]
+    pub fn plan(&self, id: &PlanId) -> Option<&Plan> {
+        self.plans.iter().find(|plan| plan.id == *id)
+    }
+}
+
+fn default_language() -> String {
+    "en-us".to_owned()
+}
+
+fn default_regions() -> Vec<Region> {
+    vec![Region::AzureGlobal]
+}

@@ -1,0 +1,134 @@
+//! From the text of an offer file to its types. Every refusal becomes a `Diagnostic` in words of the
+//! file, never in words of the parser or of Rust.
+
+use std::path::Path;
+
+use serde_saphyr::{DuplicateKeyPolicy, Error, MergeKeyPolicy, MessageFormatter, Options};
+
+use super::error::Diagnostic;
+use super::model::Offer;
+use super::secrets::LITERAL;
+use super::spots::{Spot, Spots};
+
+/// Deepest nesting; the reference needs 8.
+const DEPTH_MAX: usize = 24;
+/// Most keys, values and lists together; the largest allowed offer has about 60,000.
+const NODES_MAX: usize = 100_000;
+
+/// Reads the types from the text; format rules between keys are checked elsewhere.
+pub(super) fn parse(file: &Path, text: &str, spots: &Spots) -> Result<Offer, Diagnostic> {
+    let fault = |spot, message: &str| Diagnostic::new(file, text, spot, message);
+    if text.trim().is_empty() {
+        return Err(fault(Spot::START, "the offer is empty").help("start it with `version: 1`"));
+    }
+    if let Some(spot) = spots.anchor() {
+        return Err(fault(spot, "anchors and aliases are not read in an offer")
+            .help("write the value in both places"));
+    }
+    serde_saphyr::from_str_with_options(text, options())
+        .map_err(|error| explain(file, text, &error))
+}
+
+fn options() -> Options {
+    let mut options = Options::default();
+    options.with_snippet = false;
+    options.duplicate_keys = DuplicateKeyPolicy::Error;
+    options.merge_keys = MergeKeyPolicy::Error;
+    options.strict_booleans = true;
+    options.reject_unsupported_tags = true;
+    if let Some(budget) = &mut options.budget {
+        budget.max_depth = DEPTH_MAX;
+        budget.max_nodes = NODES_MAX;
+        budget.max_events = 2 * NODES_MAX;
+    }
+    options
+}
+
+fn explain(file: &Path, text: &str, error: &Error) -> Diagnostic {
+    let error = error.without_snippet();
+    let spot = error.location().map_or(Spot::START, |location| {
+        let from = |number: u64| usize::try_from(number).unwrap_or(usize::MAX).max(1);
+        let width = from(location.span().len());
+        Spot { line: from(location.line()), column: from(location.column()), width }
+    });
+    let (message, help) = words(error);
+    let mut diagnostic = Diagnostic::new(file, text, spot, message);
+    diagnostic.help = help;
+    if diagnostic.message == LITERAL { diagnostic.hide() } else { diagnostic }
+}
+
+/// What is wrong and what to do, in words of the file.
+fn words(error: &Error) -> (String, Option<String>) {
+    match error {
+        Error::SerdeUnknownField { field, expected, .. } => {
+            (format!("the key `{field}` is not known here"), Some(suggest(field, expected)))
+        }
+        Error::SerdeMissingField { field, .. } => {
+            (format!("the key `{field}` is missing here"), Some(format!("add `{field}: …`")))
+        }
+        Error::DuplicateMappingKey { key, .. } => {
+            let key = key.as_deref().unwrap_or("?");
+            (format!("the key `{key}` stands twice"), Some("remove one of the two".to_owned()))
+        }
+        Error::SerdeUnknownVariant { variant, expected, .. } => {
+            (format!("`{variant}` is not known here"), Some(suggest(variant, expected)))
+        }
+        Error::SerdeInvalidType { unexpected, expected, .. }
+        | Error::SerdeInvalidValue { unexpected, expected, .. } => {
+            (format!("this is {unexpected}, but {expected} is expected"), None)
+        }
+        Error::SerdeInvalidLength { expected, .. } => (format!("expected {expected}"), None),
+        Error::Message { msg, .. } => (msg.clone(), None),
+        Error::MultipleDocuments { .. } => {
+            ("an offer is one YAML document".to_owned(), Some("remove the `---`".to_owned()))
+        }
+        other => (serde_saphyr::UserMessageFormatter.format_message(other).into_owned(), None),
+    }
+}
+
+/// The known word that is nearest, or all of them.
+fn suggest(word: &str, known: &[&str]) -> String {
+    let nearest = known.iter().map(|known| (distance(word, known), known)).min();
+    match nearest {
+        Some((distance, known)) if distance <= 2.max(word.chars().count() / 3) => {
+            format!("did you mean `{known}`?")
+        }
+        _ => format!("known here: {}", known.join(", ")),
+    }
+}
+
+/// How many letters must change, come or go to make one word the other (Levenshtein); case is free.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().take(64).flat_map(char::to_lowercase).collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().take(64).flat_map(char::to_lowercase).enumerate() {
+        let mut next = vec![i + 1];
+        for ((y, kept), above) in b.iter().zip(&row).zip(row.iter().skip(1)) {
+            let left = next.last().copied().unwrap_or_default();
+            let changed = kept + usize::from(x != *y);
+            next.push(changed.min(above + 1).min(left + 1));
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_key_is_proposed_and_else_all_are() {
+        let known = ["loginServer", "prefix", "plainHttp"];
+        assert_eq!(suggest("loginserver", &known), "did you mean `loginServer`?");
+        assert_eq!(suggest("plainHtpp", &known), "did you mean `plainHttp`?");
+        assert_eq!(suggest("x", &["alpha", "beta"]), "known here: alpha, beta");
+    }
+
+    #[test]
+    fn distances_are_counted_in_letters() {
+        assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!(distance("", "abc"), 3);
+        assert_eq!(distance("Tags", "tags"), 0);
+    }
+}

@@ -1,0 +1,72 @@
+//! A registry of the offer as the command line uses it: the entry of the file, with its login server
+//! replaced when the environment says so. Rendering never uses this: what goes to the marketplace
+//! describes what stands in the file.
+
+use wharf_oci::RepoName;
+
+use super::OfferFile;
+use super::error::OfferError;
+use super::model::Credentials;
+use super::words::{LoginServer, RegistryName};
+
+/// Where `--to NAME` or `--from NAME` leads.
+///
+/// - `login_server` is the one of `WHARF_REGISTRY_<NAME>` when that is set; nothing else changes.
+#[derive(Debug, Clone)]
+pub struct RegistryTarget {
+    /// The name in the offer.
+    pub name: RegistryName,
+    /// Where it listens.
+    pub login_server: LoginServer,
+    /// What stands before every repository.
+    pub prefix: Option<RepoName>,
+    /// Whether it speaks plain HTTP by the offer.
+    pub plain_http: bool,
+    /// Where its credentials are.
+    pub credentials: Option<Credentials>,
+}
+
+/// The registry of this name; `variable` looks up the environment.
+pub fn target(
+    file: &OfferFile,
+    name: &RegistryName,
+    variable: &dyn Fn(&str) -> Option<String>,
+) -> Result<RegistryTarget, OfferError> {
+    let registries = &file.offer.registries;
+    let Some(entry) = registries.get(name) else {
+        let known: Vec<&str> = registries.keys().map(RegistryName::as_str).collect();
+        return Err(OfferError::NoSuchRegistry {
+            path: file.path().to_owned(),
+            name: name.to_string(),
+            known: known.join(", "),
+        });
+    };
+    let login_server = match variable(&name.variable()) {
+        None => entry.login_server.clone(),
+        Some(text) => text.parse().map_err(|source| OfferError::Variable {
+            variable: name.variable(),
+            name: name.to_string(),
+            source,
+        })?,
+    };
+    Ok(RegistryTarget {
+        name: name.clone(),
+        login_server,
+        prefix: entry.prefix.clone(),
+        plain_http: entry.plain_http,
+        credentials: entry.credentials.clone(),
+    })
+}
+
+impl RegistryTarget {
+    /// The repository of an image on this registry.
+    #[must_use]
+    pub fn repository(&self, image: &RepoName) -> RepoName {
+        match &self.prefix {
+            Some(prefix) => image
+                .under(prefix)
+                .expect("prefix and repository were joined when the offer was checked"),
+            None => image.clone(),
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! Where every value of an offer file stands: path (`plans[0].image.version`) to line and columns.
+//! Read from the same text as the offer itself, by the same YAML parser.
+//!
+//! Invariant: a path that has no place of its own (a key that is not there) is found at its
+//! nearest parent, so that every message can point somewhere.
+
+use std::collections::HashMap;
+
+use serde_saphyr::granit_parser::{Event, Parser, Span};
+
+/// A stretch of one line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Spot {
+    /// Line, from 1.
+    pub line: usize,
+    /// First column, from 1, in characters.
+    pub column: usize,
+    /// How many characters; at least 1.
+    pub width: usize,
+}
+
+impl Spot {
+    /// The start of the file.
+    pub const START: Self = Self { line: 1, column: 1, width: 1 };
+}
+
+/// The places of all keys and values.
+#[derive(Debug, Clone, Default)]
+pub struct Spots {
+    places: HashMap<String, Spot>,
+    anchor: Option<Spot>,
+}
+
+/// An open mapping or list while the events pass.
+struct Open {
+    path: String,
+    next: Next,
+}
+
+enum Next {
+    Item(usize),
+    Key,
+    Value { path: String, key: Spot },
+}
+
+impl Spots {
+    /// Reads the places; stops quietly where the text is no YAML, because the parser of the offer
+    /// has a better message for that.
+    #[must_use]
+    pub fn read(text: &str) -> Self {
+        let mut spots = HashMap::new();
+        let mut anchor = None;
+        let mut open: Vec<Open> = Vec::new();
+        for event in Parser::new_from_str(text) {
+            let Ok((event, span)) = event else { break };
+            if is_anchor(&event) {
+                anchor = anchor.or(Some(spot_of(&span)));
+            }
+            match event {
+                Event::Scalar(value, ..) => scalar(&mut spots, &mut open, &value, spot_of(&span)),
+                Event::Alias(_) => scalar(&mut spots, &mut open, "", spot_of(&span)),
+                Event::SequenceStart(..) => {
+                    start(&mut spots, &mut open, spot_of(&span), Next::Item(0));
+                }
+                Event::MappingStart(..) => start(&mut spots, &mut open, spot_of(&span), Next::Key),
+                Event::SequenceEnd | Event::MappingEnd => {
+                    open.pop();
+                }
+                _ => {}
+            }
+        }
+        Self { places: spots, anchor }
+    }
+
+    /// The place of this path, or of its nearest parent.
+    #[must_use]
+    pub fn find(&self, path: &str) -> Spot {
+        let mut path = path;
+        loop {
+            if let Some(spot) = self.places.get(path) {
+                return *spot;
+            }
+            match path.rfind(['.', '[']) {
+                Some(cut) => path = path.get(..cut).unwrap_or_default(),
+                None => return Spot::START,
+            }
+        }
+    }
+
+    /// The first anchor or alias, which an offer has none of.
+    #[must_use]
+    pub fn anchor(&self) -> Option<Spot> {
+        self.anchor
+    }
+
+    /// Whether this path stands in the file.
+    #[must_use]
+    pub fn contains(&self, path: &str) -> bool {
+        self.places.contains_key(path)
+    }
+}
+
+fn is_anchor(event: &Event<'_>) -> bool {
+    match event {
+        Event::Alias(_) => true,
+        Event::Scalar(_, _, anchor, _)
+        | Event::SequenceStart(_, anchor, _)
+        | Event::MappingStart(_, anchor, _) => *anchor != 0,
+        _ => false,
+    }
+}
+
+/// A scalar is a key, or the value of one, or an item of a list.
+fn scalar(spots: &mut HashMap<String, Spot>, open: &mut [Open], value: &str, spot: Spot) {
+    let Some(parent) = open.last_mut() else { return };
+    if matches!(parent.next, Next::Key) {
+        let path = match parent.path.as_str() {
+            "" => value.to_owned(),
+            above => format!("{above}.{value}"),
+        };
+        parent.next = Next::Value { path, key: spot };
+        return;
+    }
+    let (path, key) = take_path(parent);
+    // A block of text begins below its key; the key is what people look for.
+    let spot = key.filter(|key| key.line != spot.line).unwrap_or(spot);
+    spots.insert(path, spot);
+}
+
+/// A mapping or list that is a value is shown at its key: its own place is often the line below.
+fn start(spots: &mut HashMap<String, Spot>, open: &mut Vec<Open>, spot: Spot, next: Next) {
+    let (path, key) = open.last_mut().map_or((String::new(), None), take_path);
+    spots.insert(path.clone(), key.unwrap_or(spot));
+    open.push(Open { path, next });
+}
+
+/// The path of the value that begins, and the place of its key; moves on to what follows it.
+fn take_path(parent: &mut Open) -> (String, Option<Spot>) {
+    match std::mem::replace(&mut parent.next, Next::Key) {
+        Next::Item(index) => {
+            parent.next = Next::Item(index + 1);
+            (format!("{}[{index}]", parent.path), None)
+        }
+        Next::Value { path, key } => (path, Some(key)),
+        // A key that is a mapping or a list itself: the offer has none, and refuses it by name.
+        Next::Key => (parent.path.clone(), None),
+    }
+}
+
+fn spot_of(span: &Span) -> Spot {
+    let (line, column) = (span.start.line(), span.start.col() + 1);
+    let same_line = span.end.line() == line;
+    let width = if same_line { (span.end.col() + 1).saturating_sub(column).max(1) } else { 1 };
+    Spot { line, column, width }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "\
+a: 1
+list:
+  - x: y
+    deep: [p, \"q r\"]
+  - plain
+fold: >-
+  one
+  two
+";
+
+    #[test]
+    fn values_are_found_at_their_own_place() {
+        let spots = Spots::read(TEXT);
+        assert_eq!(spots.find("a"), Spot { line: 1, column: 4, width: 1 });
+        assert_eq!(spots.find("list[0].x"), Spot { line: 3, column: 8, width: 1 });
+        assert_eq!(spots.find("list[0].deep[1]"), Spot { line: 4, column: 15, width: 5 });
+        assert_eq!(spots.find("list[1]").line, 5);
+        assert_eq!(spots.find("fold"), Spot { line: 6, column: 1, width: 4 });
+    }
+
+    #[test]
+    fn containers_are_found_at_their_key_and_missing_keys_at_their_parent() {
+        let spots = Spots::read(TEXT);
+        assert_eq!(spots.find("list"), Spot { line: 2, column: 1, width: 4 });
+        assert_eq!(spots.find("list[0].none.deeper").line, 3);
+        assert_eq!(spots.find("nothing").line, 1);
+        assert!(spots.contains("list[0].deep[0]") && !spots.contains("list[2]"));
+    }
+
+    #[test]
+    fn text_that_is_no_yaml_gives_the_places_before_the_fault() {
+        let spots = Spots::read("a: 1\nb: [\n");
+        assert_eq!(spots.find("a").line, 1);
+        assert_eq!(Spots::read("\u{0}").find("a"), Spot::START);
+    }
+}

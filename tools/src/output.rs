@@ -1,0 +1,258 @@
+//! The only file that prints. Results go to stdout, as text for people or as one JSON document;
+//! everything about the way there goes to stderr.
+//!
+//! Invariant: what a command prints on stdout is complete or absent: it is made first and written
+//! in one go. A reader that closes the pipe early is no error.
+
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal as _, Write as _};
+
+use serde::Serialize;
+
+use crate::cli::{ColorChoice, GlobalArgs, OutputFormat};
+
+/// The version of the JSON envelope and of everything in it.
+const SCHEMA_VERSION: u32 = 1;
+
+/// Where and how a command writes.
+#[derive(Debug, Clone)]
+pub struct Output {
+    format: OutputFormat,
+    talk: Talk,
+    stdout: Paint,
+    stderr: Paint,
+}
+
+/// How much is said on stderr.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Talk {
+    Errors,
+    Notes,
+    Details,
+}
+
+/// The looks of a piece of text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Style {
+    /// As it is.
+    Plain,
+    /// Something that counts.
+    Strong,
+    /// Wrong.
+    Error,
+    /// Doubtful.
+    Warning,
+    /// Right.
+    Good,
+    /// Beside the point.
+    Dim,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Envelope<'a, T> {
+    schema_version: u32,
+    command: &'a str,
+    result: &'a T,
+}
+
+impl Output {
+    /// What the options ask for.
+    #[must_use]
+    pub fn new(global: &GlobalArgs) -> Self {
+        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let wanted = |terminal: bool| match global.color {
+            ColorChoice::Always => true,
+            ColorChoice::Never => false,
+            ColorChoice::Auto => terminal && !plain,
+        };
+        Self {
+            format: global.output_format,
+            talk: match (global.quiet, global.verbose) {
+                (true, _) => Talk::Errors,
+                (false, false) => Talk::Notes,
+                (false, true) => Talk::Details,
+            },
+            stdout: Paint(wanted(io::stdout().is_terminal())),
+            stderr: Paint(wanted(io::stderr().is_terminal())),
+        }
+    }
+
+    /// How results are written.
+    #[must_use]
+    pub const fn format(&self) -> OutputFormat {
+        self.format
+    }
+
+    /// Writes the result of a command: the envelope, or what `text` makes of it.
+    pub fn result<T: Serialize>(
+        &self,
+        command: &str,
+        result: &T,
+        text: impl FnOnce(Paint) -> String,
+    ) -> io::Result<()> {
+        match self.format {
+            OutputFormat::Json => self.raw(&json(command, result)?),
+            OutputFormat::Text => self.raw(&text(self.stdout)),
+        }
+    }
+
+    /// Writes to stdout exactly what is given.
+    pub fn raw(&self, text: &str) -> io::Result<()> {
+        let mut stdout = io::stdout().lock();
+        match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+            // Who reads only the first lines (`head`) has what was wanted.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            written => written,
+        }
+    }
+
+    /// Says something about the way there; `-q` silences it.
+    pub fn note(&self, message: &str) {
+        if self.talk >= Talk::Notes {
+            complain(message);
+        }
+    }
+
+    /// Says something that only `-v` asks for.
+    pub fn detail(&self, message: &str) {
+        if self.talk == Talk::Details {
+            complain(message);
+        }
+    }
+
+    /// Says something that may be wrong; `-q` silences it.
+    pub fn warning(&self, message: &str) {
+        let paint = self.stderr;
+        self.note(&format!("{} {message}", paint.text(Style::Warning, "warning:")));
+    }
+
+    /// Says why the command failed, and what to do; nothing silences it.
+    pub fn failure(&self, message: &str, hint: Option<&str>) {
+        let paint = self.stderr;
+        complain(&format!("{} {message}", paint.text(Style::Error, "error:")));
+        if let Some(hint) = hint {
+            complain(&format!("{} {hint}", paint.text(Style::Strong, "hint:")));
+        }
+    }
+}
+
+/// The JSON document of a result, with a newline at its end.
+pub fn json<T: Serialize>(command: &str, result: &T) -> io::Result<String> {
+    let envelope = Envelope { schema_version: SCHEMA_VERSION, command, result };
+    let mut text = serde_json::to_string_pretty(&envelope)?;
+    text.push('\n');
+    Ok(text)
+}
+
+/// A stderr that is gone is no reason to stop.
+fn complain(message: &str) {
+    let _ = writeln!(io::stderr().lock(), "{message}");
+}
+
+/// Whether text is coloured.
+#[derive(Debug, Clone, Copy)]
+pub struct Paint(bool);
+
+impl Paint {
+    /// Text without any colour.
+    pub const PLAIN: Self = Self(false);
+
+    /// The text in this style.
+    #[must_use]
+    pub fn text(self, style: Style, text: &str) -> String {
+        let code = match style {
+            Style::Plain => return text.to_owned(),
+            Style::Strong => "1",
+            Style::Error => "1;31",
+            Style::Warning => "1;33",
+            Style::Good => "32",
+            Style::Dim => "2",
+        };
+        if self.0 { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+    }
+}
+
+/// Rows of cells in columns as wide as they need; the last column is not padded.
+#[derive(Debug, Clone)]
+pub struct Table {
+    rows: Vec<Vec<(Style, String)>>,
+}
+
+impl Table {
+    /// A table with these headings.
+    #[must_use]
+    pub fn new(headings: &[&str]) -> Self {
+        let heading = |text: &&str| (Style::Strong, (*text).to_owned());
+        Self { rows: vec![headings.iter().map(heading).collect()] }
+    }
+
+    /// Adds a row of plain cells.
+    pub fn row(&mut self, cells: impl IntoIterator<Item = impl Into<String>>) {
+        self.styled_row(cells.into_iter().map(|cell| (Style::Plain, cell.into())));
+    }
+
+    /// Adds a row of cells with their styles.
+    pub fn styled_row(&mut self, cells: impl IntoIterator<Item = (Style, String)>) {
+        self.rows.push(cells.into_iter().collect());
+    }
+
+    /// The table as text. Control characters in cells are replaced.
+    #[must_use]
+    pub fn render(&self, paint: Paint) -> String {
+        let columns = self.rows.iter().map(Vec::len).max().unwrap_or_default();
+        let mut widths = vec![0; columns];
+        for row in &self.rows {
+            for (width, (_, cell)) in widths.iter_mut().zip(row) {
+                *width = cell.chars().count().max(*width);
+            }
+        }
+        let mut text = String::new();
+        for row in &self.rows {
+            for (place, (style, cell)) in row.iter().enumerate() {
+                let width = widths.get(place).copied().unwrap_or_default();
+                let gap = if place + 1 == row.len() { 0 } else { width + 2 - cell.chars().count() };
+                let _ = write!(text, "{}{}", paint.text(*style, &visible(cell)), " ".repeat(gap));
+            }
+            text.push('\n');
+        }
+        text
+    }
+}
+
+/// The text without characters that a terminal would obey.
+#[must_use]
+pub fn visible(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_cell() {
+        let mut table = Table::new(&["PLAN", "SIZE"]);
+        table.row(["cache-server", "1"]);
+        table.row(["é\n", "22"]);
+        let expected = "PLAN          SIZE\ncache-server  1\né\u{fffd}            22\n";
+        assert_eq!(table.render(Paint::PLAIN), expected);
+    }
+
+    #[test]
+    fn the_envelope_names_version_and_command() {
+        let text = json("rules", &[1]).unwrap();
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(
+            value,
+            serde_json::json!({"schemaVersion": 1, "command": "rules", "result": [1]})
+        );
+    }
+
+    #[test]
+    fn colours_are_used_only_when_asked_for() {
+        assert_eq!(Paint::PLAIN.text(Style::Error, "x"), "x");
+        assert_eq!(Paint(true).text(Style::Good, "x"), "\u{1b}[32mx\u{1b}[0m");
+    }
+}

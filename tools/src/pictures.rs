@@ -1,0 +1,225 @@
+//! Pictures of an offer: whether the bytes are really a PNG, how large it is, and what colour its
+//! border has. The marketplace takes no other format.
+//!
+//! Invariant: a picture is read whole, so a wrong checksum in any chunk is found, and never more
+//! than a bounded number of bytes and pixels is held.
+
+use std::fs::File;
+use std::io::{BufReader, Cursor, Read as _};
+use std::path::{Path, PathBuf};
+
+/// Largest picture file, in bytes.
+pub const PICTURE_SIZE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// Most memory that decoding may take: 4096 × 4096 pixels of four bytes.
+const DECODED_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// The first bytes of every PNG.
+const SIGNATURE: [u8; 8] = *b"\x89PNG\r\n\x1a\n";
+
+/// A picture that is a PNG.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Picture {
+    /// Width in pixels.
+    pub width: u32,
+    /// Height in pixels.
+    pub height: u32,
+    /// The one colour of the whole border, if it has one.
+    pub border: Option<Border>,
+}
+
+/// What the outermost pixels of a picture are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Border {
+    /// All opaque and white.
+    White,
+    /// All opaque and black.
+    Black,
+    /// Anything else.
+    Other,
+}
+
+/// Why a file is no picture for the marketplace.
+#[derive(Debug, thiserror::Error)]
+pub enum PictureError {
+    /// It is not there.
+    #[error("{} does not exist", .0.display())]
+    Missing(PathBuf),
+    /// It cannot be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// What a file that was read turned out to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Content {
+    /// A PNG without faults.
+    Png(Picture),
+    /// Something else, or a damaged PNG; in words.
+    NotPng(String),
+}
+
+/// Reads a picture. A file that is there but is no PNG is not an error: a rule reports it.
+pub fn read(path: &Path) -> Result<Content, PictureError> {
+    let failed = |source: std::io::Error| match source.kind() {
+        std::io::ErrorKind::NotFound => PictureError::Missing(path.to_owned()),
+        _ => PictureError::Read { path: path.to_owned(), source },
+    };
+    let mut bytes = Vec::new();
+    let file = BufReader::new(File::open(path).map_err(failed)?);
+    file.take(PICTURE_SIZE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > PICTURE_SIZE_BYTES_MAX {
+        return Ok(Content::NotPng("it is larger than 16 MiB".to_owned()));
+    }
+    Ok(inspect(&bytes))
+}
+
+/// What these bytes are.
+#[must_use]
+pub fn inspect(bytes: &[u8]) -> Content {
+    if !bytes.starts_with(&SIGNATURE) {
+        return Content::NotPng(format!("it is {}, not PNG", kind(bytes)));
+    }
+    match decode(bytes) {
+        Ok(picture) => Content::Png(picture),
+        Err(error) => Content::NotPng(format!("it starts as a PNG but is damaged: {error}")),
+    }
+}
+
+/// What bytes without the PNG signature look like.
+fn kind(bytes: &[u8]) -> &'static str {
+    const KINDS: [(&[u8], &str); 5] = [
+        (b"\xff\xd8\xff", "JPEG"),
+        (b"GIF8", "GIF"),
+        (b"RIFF", "WebP"),
+        (b"BM", "BMP"),
+        (b"<", "SVG or HTML"),
+    ];
+    if bytes.is_empty() {
+        return "empty";
+    }
+    KINDS.iter().find(|(start, _)| bytes.starts_with(start)).map_or("something else", |kind| kind.1)
+}
+
+fn decode(bytes: &[u8]) -> Result<Picture, png::DecodingError> {
+    let limits = png::Limits { bytes: DECODED_BYTES_MAX };
+    let mut decoder = png::Decoder::new_with_limits(Cursor::new(bytes), limits);
+    decoder.ignore_checksums(false);
+    decoder.set_transformations(png::Transformations::normalize_to_color8());
+    let mut reader = decoder.read_info()?;
+    let (width, height) = (reader.info().width, reader.info().height);
+    let size = reader.output_buffer_size().filter(|size| *size <= DECODED_BYTES_MAX);
+    let mut pixels = vec![0; size.ok_or(png::DecodingError::LimitsExceeded)?];
+    let frame = reader.next_frame(&mut pixels)?;
+    reader.finish()?;
+    let samples = frame.color_type.samples();
+    let border = border(&pixels, width as usize, samples);
+    Ok(Picture { width, height, border })
+}
+
+fn border(pixels: &[u8], width: usize, samples: usize) -> Option<Border> {
+    let rows: Vec<&[u8]> = pixels.chunks_exact(width.checked_mul(samples)?).collect();
+    let (first, last) = (rows.first()?, rows.last()?);
+    let sides = rows.iter().flat_map(|row| {
+        row.chunks_exact(samples).take(1).chain(row.rchunks_exact(samples).take(1))
+    });
+    let mut outermost = first.chunks_exact(samples).chain(last.chunks_exact(samples)).chain(sides);
+    let kind = colour(outermost.next()?);
+    Some(if outermost.all(|pixel| colour(pixel) == kind) { kind } else { Border::Other })
+}
+
+/// Grey, grey with alpha, RGB or RGB with alpha, eight bits each.
+fn colour(pixel: &[u8]) -> Border {
+    let (colours, alpha) = match pixel {
+        [colours @ .., alpha] if pixel.len().is_multiple_of(2) => (colours, *alpha),
+        colours => (colours, u8::MAX),
+    };
+    if alpha < 250 {
+        return Border::Other;
+    }
+    if colours.iter().all(|value| *value >= 250) {
+        Border::White
+    } else if colours.iter().all(|value| *value <= 5) {
+        Border::Black
+    } else {
+        Border::Other
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+    use super::*;
+
+    /// A PNG of one colour.
+    pub(crate) fn png(width: u32, height: u32, rgb: [u8; 3]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut encoder = png::Encoder::new(&mut bytes, width, height);
+        encoder.set_color(png::ColorType::Rgb);
+        let mut writer = encoder.write_header().unwrap();
+        let pixels = rgb.repeat((width * height) as usize);
+        writer.write_image_data(&pixels).unwrap();
+        writer.finish().unwrap();
+        bytes
+    }
+
+    #[test]
+    fn a_png_tells_its_size_and_border() {
+        for (rgb, border) in [
+            ([255, 255, 255], Border::White),
+            ([0, 0, 0], Border::Black),
+            ([20, 90, 160], Border::Other),
+        ] {
+            let Content::Png(picture) = inspect(&png(48, 30, rgb)) else { panic!("not a PNG") };
+            assert_eq!((picture.width, picture.height), (48, 30));
+            assert_eq!(picture.border, Some(border));
+        }
+    }
+
+    #[test]
+    fn other_formats_are_named() {
+        for (bytes, name) in [
+            (&b"\xff\xd8\xff\xe0"[..], "JPEG"),
+            (b"GIF89a", "GIF"),
+            (b"<svg/>", "SVG"),
+            (b"", "empty"),
+            (b"hello", "something else"),
+        ] {
+            let Content::NotPng(why) = inspect(bytes) else { panic!("{name}") };
+            assert!(why.contains(name), "{why}");
+        }
+    }
+
+    #[test]
+    fn every_flipped_byte_after_the_signature_and_every_cut_is_found() {
+        let good = png(6, 5, [9, 9, 9]);
+        for place in 8..good.len() {
+            let mut bad = good.clone();
+            bad[place] ^= 0x20;
+            assert!(matches!(inspect(&bad), Content::NotPng(_)), "byte {place}");
+        }
+        for len in 0..good.len() - 12 {
+            assert!(matches!(inspect(&good[..len]), Content::NotPng(_)), "cut at {len}");
+        }
+    }
+
+    #[test]
+    fn a_picture_that_claims_a_huge_size_is_refused_without_memory() {
+        let mut bytes = png(6, 5, [9, 9, 9]);
+        bytes[16..24].copy_from_slice(&[0x7f, 0xff, 0xff, 0xff, 0x7f, 0xff, 0xff, 0xff]);
+        let crc = crc32(&bytes[12..29]);
+        bytes[29..33].copy_from_slice(&crc.to_be_bytes());
+        assert!(matches!(inspect(&bytes), Content::NotPng(_)));
+    }
+
+    fn crc32(bytes: &[u8]) -> u32 {
+        let mut crc = flate2::Crc::new();
+        crc.update(bytes);
+        crc.sum()
+    }
+}

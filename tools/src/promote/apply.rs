@@ -1,0 +1,277 @@
+//! Does what a plan says, image by image, and writes each step down before the next.
+//!
+//! Order within an image: blobs, manifests from the inside out, tags. `latest` of every image comes
+//! after everything else of all of them. One image that fails leaves the others alone; a ledger
+//! that cannot be written ends the run.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use wharf_oci::{Digest, Reference};
+
+use super::State;
+use super::ledger::{Event, History, Ledger, LedgerError};
+use super::plan::{Action, Content, FLOATING_TAG, Fetched, Item, TagStep, fetch_tree};
+use crate::registry::{BlobSource, Registry, RegistryError};
+use crate::transfer::{Destination, KnownBlobs, Moved, Step, Tree};
+
+/// A run of a plan.
+pub struct Apply<'a> {
+    /// What is to be done.
+    pub content: &'a Content,
+    /// Where the images are.
+    pub from: Arc<Registry>,
+    /// Where they go.
+    pub to: Arc<Registry>,
+    /// Where progress is kept.
+    pub ledger: &'a Ledger,
+    /// What an earlier run did.
+    pub history: Option<History>,
+}
+
+/// How an image ended.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Outcome {
+    /// The plan of the offer.
+    pub plan: String,
+    /// Where it goes.
+    pub destination: String,
+    /// How.
+    pub state: State,
+    /// Why, unless it is done.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// What the last tag points at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
+    /// Bytes of blobs, of this run.
+    #[serde(flatten)]
+    pub moved: Moved,
+    /// What failed.
+    #[serde(skip)]
+    pub failure: Option<RegistryError>,
+}
+
+/// Why an image did not get to its end.
+enum Stop {
+    State(State, String),
+    Registry(RegistryError),
+    Ledger(LedgerError),
+}
+
+impl From<RegistryError> for Stop {
+    fn from(error: RegistryError) -> Self {
+        Self::Registry(error)
+    }
+}
+
+impl From<LedgerError> for Stop {
+    fn from(error: LedgerError) -> Self {
+        Self::Ledger(error)
+    }
+}
+
+/// An image whose content is there; `latest` is still to be written.
+struct Copied {
+    tree: Tree,
+    moved: Moved,
+}
+
+impl Apply<'_> {
+    /// Runs the plan. An error means that the ledger cannot be written.
+    pub async fn run(&self, note: &dyn Fn(&str)) -> Result<Vec<Outcome>, LedgerError> {
+        let known = KnownBlobs::default();
+        if self.from.host() == self.to.host() {
+            for item in &self.content.items {
+                for blob in &item.blobs {
+                    known.add(blob.digest, &item.source);
+                }
+            }
+        }
+        let mut outcomes = Vec::new();
+        let mut waiting = Vec::new();
+        for (place, item) in self.content.items.iter().enumerate() {
+            if self.is_done(item) {
+                outcomes.push(outcome(item, State::Already, "promoted before".to_owned()));
+                continue;
+            }
+            note(&format!("promoting {} to {}/{}", item.plan, self.to.host(), item.destination));
+            match self.copy(item, &known).await {
+                Ok(copied) => {
+                    outcomes.push(outcome(item, State::Promoted, String::new()));
+                    waiting.push((place, copied));
+                }
+                Err(stop) => outcomes.push(self.stopped(item, stop)?),
+            }
+        }
+        for (place, copied) in waiting {
+            let Some((item, slot)) = self.content.items.get(place).zip(outcomes.get_mut(place))
+            else {
+                continue;
+            };
+            let floating = |step: &&TagStep| step.tag.as_str() == FLOATING_TAG;
+            let steps = item.tags.iter().filter(floating);
+            *slot = match self.write_tags(item, steps, &copied.tree, &known).await {
+                Ok(()) => {
+                    self.end(item, State::Promoted, "")?;
+                    Outcome { moved: copied.moved, ..outcome(item, State::Promoted, String::new()) }
+                }
+                Err(stop) => self.stopped(item, stop)?,
+            };
+        }
+        self.ledger.append(Event::End)?;
+        Ok(outcomes)
+    }
+
+    fn is_done(&self, item: &Item) -> bool {
+        let before = self.history.as_ref().and_then(|history| history.item(&item.plan));
+        before.is_some_and(|before| before.state.as_ref().is_some_and(|(state, _)| state.is_done()))
+    }
+
+    fn stopped(&self, item: &Item, stop: Stop) -> Result<Outcome, LedgerError> {
+        let (state, reason, failure) = match stop {
+            Stop::State(state, reason) => (state, reason, None),
+            Stop::Registry(error) => (State::Failed, error.to_string(), Some(error)),
+            Stop::Ledger(error) => return Err(error),
+        };
+        self.end(item, state, &reason)?;
+        Ok(Outcome { failure, ..outcome(item, state, reason) })
+    }
+
+    fn end(&self, item: &Item, state: State, reason: &str) -> Result<(), LedgerError> {
+        let (plan, reason) = (item.plan.clone(), reason.to_owned());
+        self.ledger.append(Event::Item { plan, state, reason })
+    }
+
+    /// Copies the content and writes every tag but `latest`.
+    async fn copy(&self, item: &Item, known: &KnownBlobs) -> Result<Copied, Stop> {
+        match item.action {
+            Action::Refused => return Err(Stop::State(State::Refused, item.reason.clone())),
+            Action::Lost => return Err(Stop::State(State::Lost, item.reason.clone())),
+            Action::Copy | Action::Already => {}
+        }
+        self.check_source(item).await?;
+        if self.check_destination(item).await? {
+            return Err(Stop::State(State::Already, String::new()));
+        }
+        let tree = self.fetch(item).await?;
+        let destination = Destination { registry: &self.to, repo: &item.destination, known };
+        let open = |blob: &wharf_oci::Descriptor| {
+            Ok(BlobSource::remote(Arc::clone(&self.from), item.source.clone(), blob.clone()))
+        };
+        let before = self.history.as_ref().and_then(|history| history.item(&item.plan));
+        let skip = |digest: &Digest| before.is_some_and(|before| before.blobs.contains(digest));
+        let tell = |step: Step<'_>| {
+            let plan = item.plan.clone();
+            let event = match step {
+                Step::Blob(blob, how) => {
+                    Event::Blob { plan, digest: blob.digest, size_bytes: blob.size, how }
+                }
+                Step::Manifest(digest) => Event::Manifest { plan, digest: *digest },
+            };
+            self.ledger.append(event).map_err(Stop::Ledger)
+        };
+        let moved = destination.put::<Stop>(&tree, &open, &skip, &tell).await?;
+        let pinned = item.tags.iter().filter(|step| step.tag.as_str() != FLOATING_TAG);
+        self.write_tags(item, pinned, &tree, known).await?;
+        Ok(Copied { tree, moved })
+    }
+
+    /// The source has to be what the plan saw.
+    async fn check_source(&self, item: &Item) -> Result<(), Stop> {
+        for step in &item.tags {
+            let reference = Reference::Tag(step.tag.clone());
+            let url = || self.from.manifest_url(&item.source, &reference);
+            match self.from.head_manifest(&item.source, &reference).await? {
+                Some(found) if found.digest == step.digest => {}
+                Some(found) => {
+                    let (url, found, planned) = (url(), found.digest, step.digest);
+                    let reason = format!("{url} points at {found}, the plan says {planned}");
+                    return Err(Stop::State(State::Refused, reason));
+                }
+                None => {
+                    return Err(Stop::State(State::Lost, format!("{} is not there", url())));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The destination has to be what the plan saw, or what an earlier run made of it. Whether
+    /// every tag is where it should be.
+    async fn check_destination(&self, item: &Item) -> Result<bool, Stop> {
+        let mut all = true;
+        for step in &item.tags {
+            let reference = Reference::Tag(step.tag.clone());
+            let found = self.to.head_manifest(&item.destination, &reference).await?;
+            let found = found.map(|found| found.digest);
+            if found == Some(step.digest) {
+                continue;
+            }
+            all = false;
+            if found != step.before {
+                let url = self.to.manifest_url(&item.destination, &reference);
+                let now = found.map_or_else(|| "nothing".to_owned(), |digest| digest.to_string());
+                let reason = format!("{url} points at {now}, which is not what the plan saw");
+                return Err(Stop::State(State::Refused, reason));
+            }
+        }
+        Ok(all)
+    }
+
+    /// Fetches the manifests of the plan, by digest.
+    async fn fetch(&self, item: &Item) -> Result<Tree, Stop> {
+        let mut roots: Vec<Digest> = Vec::new();
+        for step in &item.tags {
+            if !roots.contains(&step.digest) {
+                roots.push(step.digest);
+            }
+        }
+        match fetch_tree(&self.from, &item.source, &roots).await? {
+            Fetched::Tree(tree) => Ok(tree),
+            Fetched::Lost(url) => Err(Stop::State(State::Lost, format!("{url} is not there"))),
+        }
+    }
+
+    async fn write_tags<'s>(
+        &self,
+        item: &Item,
+        steps: impl Iterator<Item = &'s TagStep>,
+        tree: &Tree,
+        known: &KnownBlobs,
+    ) -> Result<(), Stop> {
+        let destination = Destination { registry: &self.to, repo: &item.destination, known };
+        for step in steps {
+            let Some(manifest) = tree.manifest(&step.digest) else { continue };
+            let reference = Reference::Tag(step.tag.clone());
+            let found = self.to.head_manifest(&item.destination, &reference).await?;
+            let before = found.map(|found| found.digest);
+            if before == Some(step.digest) {
+                continue;
+            }
+            let (plan, tag) = (item.plan.clone(), step.tag.clone());
+            self.ledger.append(Event::Tagging {
+                plan: plan.clone(),
+                tag: tag.clone(),
+                before,
+                after: step.digest,
+            })?;
+            destination.tag(&step.tag, manifest).await?;
+            self.ledger.append(Event::Tagged { plan, tag })?;
+        }
+        Ok(())
+    }
+}
+
+fn outcome(item: &Item, state: State, reason: String) -> Outcome {
+    Outcome {
+        plan: item.plan.clone(),
+        destination: item.destination.to_string(),
+        state,
+        reason,
+        digest: item.tags.last().map(|step| step.digest),
+        moved: Moved::default(),
+        failure: None,
+    }
+}

@@ -1,0 +1,365 @@
+//! The ledger of an apply: one JSON line per event, appended and synced before the next step.
+//!
+//! Invariant: what the ledger says has happened has happened; before a tag is written, the ledger
+//! knows what it pointed at. A last line that a crash cut off is dropped, nothing else ever is.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+use wharf_oci::{Digest, RepoName, Tag};
+
+use super::State;
+use super::plan::Side;
+use crate::offer::timestamp::Timestamp;
+use crate::registry::Uploaded;
+
+/// Largest ledger that is read.
+const LEDGER_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+
+/// Why there is no ledger to work with.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// It cannot be read or written.
+    #[error("cannot use the ledger {path}")]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It is there, and nobody said to go on.
+    #[error("the ledger {path} exists; go on with --resume, or name another with --ledger")]
+    Exists {
+        /// Which.
+        path: PathBuf,
+    },
+    /// Another program writes to it.
+    #[error("another wharf is using the ledger {path}")]
+    Busy {
+        /// Which.
+        path: PathBuf,
+    },
+    /// A line is no event.
+    #[error("{path}:{line} is not a line of a ledger: {reason}")]
+    Malformed {
+        /// Which ledger.
+        path: PathBuf,
+        /// Which line, from 1.
+        line: usize,
+        /// Why not.
+        reason: String,
+    },
+    /// It belongs to another plan.
+    #[error("the ledger {path} belongs to the plan {found}, this is {expected}")]
+    OtherPlan {
+        /// Which ledger.
+        path: PathBuf,
+        /// The plan that it belongs to.
+        found: Digest,
+        /// The plan at hand.
+        expected: Digest,
+    },
+}
+
+/// One line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Event {
+    /// An apply starts.
+    Begin {
+        /// The plan.
+        plan_digest: Digest,
+        /// The offer.
+        offer: String,
+        /// Where the images go.
+        to: Side,
+        /// The images.
+        items: Vec<BeginItem>,
+    },
+    /// An apply goes on.
+    Resume,
+    /// A blob is there.
+    Blob {
+        /// The plan of the offer.
+        plan: String,
+        /// Which.
+        digest: Digest,
+        /// Its size.
+        size_bytes: u64,
+        /// How it came there.
+        how: Uploaded,
+    },
+    /// A manifest is there, by its digest.
+    Manifest {
+        /// The plan of the offer.
+        plan: String,
+        /// Which.
+        digest: Digest,
+    },
+    /// A tag is about to be written.
+    Tagging {
+        /// The plan of the offer.
+        plan: String,
+        /// Which.
+        tag: Tag,
+        /// What it points at.
+        before: Option<Digest>,
+        /// What it will point at.
+        after: Digest,
+    },
+    /// A tag was written and looked at.
+    Tagged {
+        /// The plan of the offer.
+        plan: String,
+        /// Which.
+        tag: Tag,
+    },
+    /// An image ended.
+    Item {
+        /// The plan of the offer.
+        plan: String,
+        /// How.
+        state: State,
+        /// Why, unless it is done.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        reason: String,
+    },
+    /// An undo put a tag back.
+    Untagged {
+        /// The plan of the offer.
+        plan: String,
+        /// Which.
+        tag: Tag,
+        /// What it points at again.
+        restored: Digest,
+    },
+    /// The apply or the undo ended.
+    End,
+}
+
+/// An image as the start of a ledger names it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BeginItem {
+    /// The plan of the offer.
+    pub plan: String,
+    /// Where it goes.
+    pub destination: RepoName,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Line {
+    time: Timestamp,
+    #[serde(flatten)]
+    event: Event,
+}
+
+/// A ledger that is written to, by this program alone.
+#[derive(Debug)]
+pub struct Ledger {
+    path: PathBuf,
+    file: Mutex<File>,
+}
+
+/// What a ledger says, put together.
+#[derive(Debug, Clone)]
+pub struct History {
+    /// The plan.
+    pub plan_digest: Digest,
+    /// The offer.
+    pub offer: String,
+    /// Where the images go.
+    pub to: Side,
+    /// The images, in the order of the plan.
+    pub items: Vec<ItemHistory>,
+    /// Whether the last run came to its end.
+    pub is_ended: bool,
+}
+
+/// What a ledger says about one image.
+#[derive(Debug, Clone)]
+pub struct ItemHistory {
+    /// The plan of the offer.
+    pub plan: String,
+    /// Where it goes.
+    pub destination: RepoName,
+    /// How it ended, and why; nothing when it did not end.
+    pub state: Option<(State, String)>,
+    /// Blobs that are there.
+    pub blobs: BTreeSet<Digest>,
+    /// Tags that were written, or were about to be, in order.
+    pub tags: Vec<TagHistory>,
+}
+
+/// What a ledger says about one tag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TagHistory {
+    /// Which.
+    pub tag: Tag,
+    /// What it pointed at before the first run.
+    pub before: Option<Digest>,
+    /// What it was to point at.
+    pub after: Digest,
+}
+
+impl Ledger {
+    /// Starts a ledger; a file that is there is never written over.
+    pub fn create(path: &Path) -> Result<Self, LedgerError> {
+        match OpenOptions::new().read(true).append(true).create_new(true).open(path) {
+            Ok(file) => Self::lock(path, file),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                Err(LedgerError::Exists { path: path.to_owned() })
+            }
+            Err(source) => Err(LedgerError::Io { path: path.to_owned(), source }),
+        }
+    }
+
+    /// Opens a ledger to go on, and says what it holds. A line that a crash cut off is removed.
+    pub fn reopen(path: &Path) -> Result<(Self, History), LedgerError> {
+        let failed = |source| LedgerError::Io { path: path.to_owned(), source };
+        let file = OpenOptions::new().read(true).append(true).open(path).map_err(failed)?;
+        let ledger = Self::lock(path, file)?;
+        let mut file = ledger.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut text = Vec::new();
+        (&mut *file).take(LEDGER_BYTES_MAX).read_to_end(&mut text).map_err(failed)?;
+        let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
+        text.truncate(whole);
+        file.set_len(whole as u64).map_err(failed)?;
+        file.seek(SeekFrom::End(0)).map_err(failed)?;
+        drop(file);
+        let history = read(path, &text)?;
+        Ok((ledger, history))
+    }
+
+    fn lock(path: &Path, file: File) -> Result<Self, LedgerError> {
+        match file.try_lock() {
+            Ok(()) => Ok(Self { path: path.to_owned(), file: Mutex::new(file) }),
+            Err(TryLockError::WouldBlock) => Err(LedgerError::Busy { path: path.to_owned() }),
+            Err(TryLockError::Error(source)) => {
+                Err(LedgerError::Io { path: path.to_owned(), source })
+            }
+        }
+    }
+
+    /// Appends an event and waits until it is on the disk.
+    pub fn append(&self, event: Event) -> Result<(), LedgerError> {
+        let failed = |source| LedgerError::Io { path: self.path.clone(), source };
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let time = Timestamp::from_unix_seconds(now).unwrap_or_default();
+        let mut line =
+            serde_json::to_vec(&Line { time, event }).map_err(io::Error::other).map_err(failed)?;
+        line.push(b'\n');
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        file.write_all(&line).and_then(|()| file.sync_data()).map_err(failed)
+    }
+}
+
+/// Reads a ledger without writing to it.
+pub fn open(path: &Path) -> Result<History, LedgerError> {
+    let failed = |source| LedgerError::Io { path: path.to_owned(), source };
+    let mut text = Vec::new();
+    File::open(path)
+        .map_err(failed)?
+        .take(LEDGER_BYTES_MAX)
+        .read_to_end(&mut text)
+        .map_err(failed)?;
+    read(path, &text)
+}
+
+fn read(path: &Path, text: &[u8]) -> Result<History, LedgerError> {
+    let malformed = |line: usize, reason: String| LedgerError::Malformed {
+        path: path.to_owned(),
+        line: line + 1,
+        reason,
+    };
+    let mut history: Option<History> = None;
+    let mut lines = text.split_inclusive(|byte| *byte == b'\n').enumerate().peekable();
+    while let Some((number, line)) = lines.next() {
+        let is_cut = lines.peek().is_none() && !line.ends_with(b"\n");
+        if is_cut {
+            break;
+        }
+        let line: Line =
+            serde_json::from_slice(line).map_err(|error| malformed(number, error.to_string()))?;
+        match (&mut history, line.event) {
+            (None, Event::Begin { plan_digest, offer, to, items }) => {
+                let items = items.into_iter().map(ItemHistory::new).collect();
+                history = Some(History { plan_digest, offer, to, items, is_ended: false });
+            }
+            (Some(history), event) => history.take(event),
+            (None, _) => return Err(malformed(number, "it does not begin".to_owned())),
+        }
+    }
+    history.ok_or_else(|| malformed(0, "it is empty".to_owned()))
+}
+
+impl ItemHistory {
+    fn new(item: BeginItem) -> Self {
+        Self {
+            plan: item.plan,
+            destination: item.destination,
+            state: None,
+            blobs: BTreeSet::new(),
+            tags: Vec::new(),
+        }
+    }
+}
+
+impl History {
+    fn take(&mut self, event: Event) {
+        self.is_ended = matches!(event, Event::End);
+        let name = match &event {
+            Event::Blob { plan, .. }
+            | Event::Manifest { plan, .. }
+            | Event::Tagging { plan, .. }
+            | Event::Tagged { plan, .. }
+            | Event::Item { plan, .. }
+            | Event::Untagged { plan, .. } => plan.clone(),
+            Event::Begin { .. } | Event::Resume | Event::End => return,
+        };
+        let Some(item) = self.items.iter_mut().find(|item| item.plan == name) else { return };
+        match event {
+            Event::Blob { digest, .. } => {
+                item.blobs.insert(digest);
+            }
+            Event::Tagging { tag, before, after, .. } => {
+                // A second run meets the tag where the first one put it; the first one counts.
+                if !item.tags.iter().any(|seen| seen.tag == tag) {
+                    item.tags.push(TagHistory { tag, before, after });
+                }
+            }
+            Event::Item { state, reason, .. } => item.state = Some((state, reason)),
+            Event::Untagged { tag, .. } => item.tags.retain(|seen| seen.tag != tag),
+            Event::Manifest { .. }
+            | Event::Tagged { .. }
+            | Event::Begin { .. }
+            | Event::Resume
+            | Event::End => {}
+        }
+    }
+
+    /// The image of a plan of the offer.
+    #[must_use]
+    pub fn item(&self, plan: &str) -> Option<&ItemHistory> {
+        self.items.iter().find(|item| item.plan == plan)
+    }
+
+    /// How many images are in each state; `None` are those that did not end.
+    #[must_use]
+    pub fn counts(&self) -> BTreeMap<&'static str, usize> {
+        let mut counts = BTreeMap::new();
+        for item in &self.items {
+            let state = item.state.as_ref().map_or("unfinished", |(state, _)| state.as_str());
+            *counts.entry(state).or_default() += 1;
+        }
+        counts
+    }
+}
+
+#[cfg(test)]
+mod tests;

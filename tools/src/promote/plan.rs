@@ -1,0 +1,361 @@
+//! What a promotion will do, found out by reading both sides once and bound to its own digest.
+//!
+//! Invariant: a plan that is read is the one that was made, byte for byte in meaning; each tag is
+//! resolved once, and everything after that goes by digest.
+
+use serde::{Deserialize, Serialize};
+use wharf_oci::{Algorithm, Descriptor, Digest, Digester, ManifestKind, Reference, RepoName, Tag};
+
+use crate::offer::model::Credentials;
+use crate::offer::secrets::Secret;
+use crate::offer::words::LoginServer;
+use crate::registry::{Registry, RegistryError};
+use crate::transfer::Tree;
+
+/// The version of the plan's format.
+const SCHEMA_VERSION: u32 = 1;
+
+/// Largest plan file.
+pub const PLAN_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// The tag that every release moves, so its move is never a surprise.
+pub const FLOATING_TAG: &str = "latest";
+
+/// A plan as it stands in its file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Plan {
+    schema_version: u32,
+    #[serde(rename = "planDigest")]
+    digest: Digest,
+    content: Content,
+}
+
+/// What a plan says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Content {
+    /// The ID of the offer.
+    pub offer: String,
+    /// Where the images are.
+    pub from: Side,
+    /// Where they go.
+    pub to: Side,
+    /// Whether tags other than `latest` may be moved.
+    pub allow_tag_move: bool,
+    /// The images, one per plan of the offer.
+    pub items: Vec<Item>,
+}
+
+/// A registry of a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Side {
+    /// Its name in the offer.
+    pub name: String,
+    /// Where it listens.
+    pub login_server: LoginServer,
+    /// Whether it speaks plain HTTP.
+    pub plain_http: bool,
+    /// Where its credentials are; never what they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<CredentialNames>,
+    /// Where files of the offer are.
+    pub offer_folder: std::path::PathBuf,
+}
+
+/// Where user and password stand.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CredentialNames {
+    username: SecretName,
+    password: SecretName,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+enum SecretName {
+    Env(String),
+    File(crate::offer::words::RelativePath),
+}
+
+/// The image of one plan of the offer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Item {
+    /// The plan of the offer.
+    pub plan: String,
+    /// The repository that it is in.
+    pub source: RepoName,
+    /// The repository that it goes to.
+    pub destination: RepoName,
+    /// What is to be done.
+    pub action: Action,
+    /// Why, when nothing is to be done; names the exact address of what is lost.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// The tags in the order of writing.
+    pub tags: Vec<TagStep>,
+    /// The manifests, each after those that it lists.
+    pub manifests: Vec<Descriptor>,
+    /// Configurations and layers, each once.
+    pub blobs: Vec<Descriptor>,
+    /// Signatures and the like that refer to these manifests; they are not copied.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_behind: Vec<Digest>,
+}
+
+/// What is to be done about an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Action {
+    /// Copy it and write its tags.
+    Copy,
+    /// Nothing: it is there, and every tag points at it.
+    Already,
+    /// Nothing: a tag points elsewhere.
+    Refused,
+    /// Nothing: the source does not have it.
+    Lost,
+}
+
+/// A tag to be written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TagStep {
+    /// The tag.
+    pub tag: Tag,
+    /// What it has to point at.
+    pub digest: Digest,
+    /// What it pointed at when the plan was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Digest>,
+}
+
+/// Why a file is no plan.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// Not of the format.
+    #[error("this is not a promotion plan: {0}")]
+    Malformed(String),
+    /// Of another version.
+    #[error("the plan has format {found}, this wharf reads {SCHEMA_VERSION}")]
+    Version {
+        /// Which.
+        found: u32,
+    },
+    /// Changed after it was made.
+    #[error("the plan says {said} but its content is {actual}: it was changed, make it again")]
+    Changed {
+        /// What it says.
+        said: Digest,
+        /// What its content is.
+        actual: Digest,
+    },
+}
+
+impl Plan {
+    /// A plan of this content.
+    #[must_use]
+    pub fn new(content: Content) -> Self {
+        Self { schema_version: SCHEMA_VERSION, digest: digest_of(&content), content }
+    }
+
+    /// Reads a plan and checks that it is the one that was made.
+    pub fn parse(bytes: &[u8]) -> Result<Self, PlanError> {
+        let plan: Self = serde_json::from_slice(bytes)
+            .map_err(|error| PlanError::Malformed(error.to_string()))?;
+        if plan.schema_version != SCHEMA_VERSION {
+            return Err(PlanError::Version { found: plan.schema_version });
+        }
+        let actual = digest_of(&plan.content);
+        if actual != plan.digest {
+            return Err(PlanError::Changed { said: plan.digest, actual });
+        }
+        Ok(plan)
+    }
+
+    /// The plan as it stands in a file.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let text = serde_json::to_string_pretty(self);
+        let mut text = text.expect("plans have only text keys");
+        text.push('\n');
+        text
+    }
+
+    /// The digest of what it says.
+    #[must_use]
+    pub const fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// What it says.
+    #[must_use]
+    pub const fn content(&self) -> &Content {
+        &self.content
+    }
+}
+
+fn digest_of(content: &Content) -> Digest {
+    let bytes = serde_json::to_vec(content).expect("plans have only text keys");
+    Digester::digest(Algorithm::Sha256, &bytes)
+}
+
+impl CredentialNames {
+    /// The places that an offer names.
+    #[must_use]
+    pub fn of(credentials: &Credentials) -> Self {
+        let name = |secret: &Secret| match secret {
+            Secret::Env(name) => SecretName::Env(name.clone()),
+            Secret::File(path) => SecretName::File(path.clone()),
+        };
+        Self { username: name(&credentials.username), password: name(&credentials.password) }
+    }
+
+    /// The same as the offer writes them.
+    #[must_use]
+    pub fn to_credentials(&self) -> Credentials {
+        let secret = |name: &SecretName| match name {
+            SecretName::Env(name) => Secret::Env(name.clone()),
+            SecretName::File(path) => Secret::File(path.clone()),
+        };
+        Credentials { username: secret(&self.username), password: secret(&self.password) }
+    }
+}
+
+/// What has to be found out about one image.
+pub struct Question<'a> {
+    /// The plan of the offer.
+    pub plan: &'a str,
+    /// The registry that it is on.
+    pub from: &'a Registry,
+    /// The repository there.
+    pub source: RepoName,
+    /// The registry that it goes to.
+    pub to: &'a Registry,
+    /// The repository there.
+    pub destination: RepoName,
+    /// The tags in the order of writing.
+    pub tags: Vec<Tag>,
+    /// Whether tags other than `latest` may be moved.
+    pub allow_tag_move: bool,
+}
+
+impl Question<'_> {
+    /// Reads both sides.
+    pub async fn answer(self) -> Result<Item, RegistryError> {
+        let mut item = Item {
+            plan: self.plan.to_owned(),
+            source: self.source.clone(),
+            destination: self.destination.clone(),
+            action: Action::Already,
+            reason: String::new(),
+            tags: Vec::new(),
+            manifests: Vec::new(),
+            blobs: Vec::new(),
+            left_behind: Vec::new(),
+        };
+        let mut roots = Vec::new();
+        for tag in &self.tags {
+            let reference = Reference::Tag(tag.clone());
+            let Some(found) = self.from.head_manifest(&self.source, &reference).await? else {
+                let url = self.from.manifest_url(&self.source, &reference);
+                return Ok(Item {
+                    action: Action::Lost,
+                    reason: format!("{url} is not there"),
+                    ..item
+                });
+            };
+            let before = self.to.head_manifest(&self.destination, &reference).await?;
+            let before = before.map(|found| found.digest);
+            item.tags.push(TagStep { tag: tag.clone(), digest: found.digest, before });
+            if !roots.contains(&found.digest) {
+                roots.push(found.digest);
+            }
+        }
+        match fetch_tree(self.from, &self.source, &roots).await? {
+            Fetched::Tree(tree) => {
+                item.manifests =
+                    tree.manifests.iter().map(wharf_oci::Manifest::descriptor).collect();
+                item.blobs = tree.blobs;
+            }
+            Fetched::Lost(url) => {
+                return Ok(Item {
+                    action: Action::Lost,
+                    reason: format!("{url} is not there"),
+                    ..item
+                });
+            }
+        }
+        for manifest in &item.manifests {
+            let found = self.from.referrers(&self.source, &manifest.digest).await?;
+            item.left_behind.extend(found);
+        }
+        (item.action, item.reason) = decide(&item.tags, self.allow_tag_move);
+        Ok(item)
+    }
+}
+
+/// What the tags on the other side mean. `latest` moves with every release; another tag that
+/// points elsewhere may be what customers pinned.
+#[must_use]
+pub fn decide(tags: &[TagStep], allow_tag_move: bool) -> (Action, String) {
+    let moved = tags.iter().find(|step| {
+        step.tag.as_str() != FLOATING_TAG && step.before.is_some_and(|before| before != step.digest)
+    });
+    match moved {
+        Some(step) if !allow_tag_move => {
+            let before = step.before.map(|digest| digest.to_string()).unwrap_or_default();
+            let reason = format!(
+                "the tag {} points at {before}; publish another version, or allow it with \
+                 --allow-tag-move",
+                step.tag
+            );
+            (Action::Refused, reason)
+        }
+        _ if tags.iter().all(|step| step.before == Some(step.digest)) => {
+            (Action::Already, String::new())
+        }
+        _ => (Action::Copy, String::new()),
+    }
+}
+
+/// A tree, or the address of what is missing of it.
+pub(super) enum Fetched {
+    Tree(Tree),
+    Lost(String),
+}
+
+/// Fetches the manifests below some digests, by digest, each once.
+pub(super) async fn fetch_tree(
+    registry: &Registry,
+    repo: &RepoName,
+    roots: &[Digest],
+) -> Result<Fetched, RegistryError> {
+    let mut tree = Tree::default();
+    // Depth first, children before parents: a manifest is met twice, added the second time.
+    let mut waiting: Vec<(Digest, Option<wharf_oci::Manifest>)> =
+        roots.iter().rev().map(|root| (*root, None)).collect();
+    let mut met = std::collections::BTreeSet::new();
+    while let Some((digest, fetched)) = waiting.pop() {
+        if let Some(manifest) = fetched {
+            tree.add(manifest);
+            continue;
+        }
+        if !met.insert(digest) {
+            continue;
+        }
+        let reference = Reference::Digest(digest);
+        let Some(manifest) = registry.manifest(repo, &reference).await? else {
+            return Ok(Fetched::Lost(registry.manifest_url(repo, &reference)));
+        };
+        let children: Vec<Digest> = match manifest.kind() {
+            ManifestKind::Index { manifests } => manifests.iter().map(|c| c.digest).collect(),
+            ManifestKind::Image { .. } => Vec::new(),
+        };
+        waiting.push((digest, Some(manifest)));
+        waiting.extend(children.into_iter().rev().map(|child| (child, None)));
+    }
+    Ok(Fetched::Tree(tree))
+}

@@ -1,0 +1,322 @@
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Method;
+use serde_json::json;
+use wharf_oci::{Algorithm, Digest, Digester, MediaType, Reference};
+
+use super::apply::{Apply, Outcome};
+use super::ledger::{BeginItem, Event, History, Ledger};
+use super::plan::{Action, Content, Plan, PlanError, Question, Side, TagStep, decide};
+use super::undo::{UndoState, undo};
+use super::*;
+use crate::registry::fake::{Fake, Fault, Shared, start};
+use crate::registry::{Options, Policy, Registry};
+
+/// A registry with images in `stage/NAME`, and everything that a promotion to `prod/NAME` needs.
+struct Journey {
+    shared: Shared,
+    address: String,
+    registry: Arc<Registry>,
+    folder: tempfile::TempDir,
+}
+
+fn digest(bytes: &[u8]) -> Digest {
+    Digester::digest(Algorithm::Sha256, bytes)
+}
+
+impl Journey {
+    async fn new(names: &[&str]) -> Self {
+        let (shared, address) = start(Fake { mounts: true, ..Fake::default() }).await;
+        let pause = Duration::from_millis(1);
+        let policy =
+            Policy { attempts: 2, first_pause: pause, pause_max: pause, asked_pause_max: pause };
+        let options = Options { policy, ..Options::default() };
+        let registry = Registry::new(address.parse().unwrap(), true, None, options).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let journey = Self { shared, address, registry: Arc::new(registry), folder };
+        for name in names {
+            journey.stage(name, "one");
+        }
+        journey
+    }
+
+    /// Puts an image of one platform into staging: tags `1.0-amd64`, `1.0` and `latest`.
+    fn stage(&self, name: &str, content: &str) {
+        let repo = format!("stage/{name}");
+        let mut fake = self.shared.lock().unwrap();
+        let mut blob = |media_type: MediaType, text: String| {
+            let digest = digest(text.as_bytes());
+            let size = text.len();
+            fake.blobs.insert((repo.clone(), digest.to_string()), Bytes::from(text));
+            json!({"mediaType": media_type, "digest": digest, "size": size})
+        };
+        let config = blob(MediaType::OCI_CONFIG, format!("{{\"name\":\"{name}{content}\"}}"));
+        let layer = blob(MediaType::OCI_LAYER_GZIP, format!("layer {content}"));
+        let image = json!({"schemaVersion": 2, "config": config, "layers": [layer]}).to_string();
+        let child = json!({
+            "mediaType": MediaType::OCI_MANIFEST, "digest": digest(image.as_bytes()),
+            "size": image.len(), "platform": {"os": "linux", "architecture": "amd64"},
+        });
+        let index = json!({"schemaVersion": 2, "manifests": [child]}).to_string();
+        let mut put = |reference: String, media_type: &MediaType, text: &str| {
+            let value = (media_type.to_string(), Bytes::from(text.to_owned()));
+            fake.manifests.insert((repo.clone(), reference), value);
+        };
+        for reference in [digest(image.as_bytes()).to_string(), "1.0-amd64".to_owned()] {
+            put(reference, &MediaType::OCI_MANIFEST, &image);
+        }
+        for reference in [digest(index.as_bytes()).to_string(), "1.0".into(), "latest".into()] {
+            put(reference, &MediaType::OCI_INDEX, &index);
+        }
+    }
+
+    fn tag(&self, repo: &str, tag: &str) -> Option<Digest> {
+        let fake = self.shared.lock().unwrap();
+        fake.manifests.get(&(repo.to_owned(), tag.to_owned())).map(|(_, bytes)| digest(bytes))
+    }
+
+    /// Points a tag at something else.
+    fn point(&self, repo: &str, tag: &str) {
+        let mut fake = self.shared.lock().unwrap();
+        let other = Bytes::from_static(br#"{"schemaVersion":2,"manifests":[]}"#);
+        let value = (MediaType::OCI_INDEX.to_string(), other.clone());
+        fake.manifests.insert((repo.to_owned(), tag.to_owned()), value.clone());
+        fake.manifests.insert((repo.to_owned(), digest(&other).to_string()), value);
+    }
+
+    async fn plan(&self, names: &[&str], allow_tag_move: bool) -> Plan {
+        let mut items = Vec::new();
+        for name in names {
+            let question = Question {
+                plan: name,
+                from: &self.registry,
+                source: format!("stage/{name}").parse().unwrap(),
+                to: &self.registry,
+                destination: format!("prod/{name}").parse().unwrap(),
+                tags: ["1.0-amd64", "1.0", "latest"].map(|tag| tag.parse().unwrap()).into(),
+                allow_tag_move,
+            };
+            items.push(question.answer().await.unwrap());
+        }
+        let side = |name: &str| Side {
+            name: name.to_owned(),
+            login_server: self.address.parse().unwrap(),
+            plain_http: true,
+            credentials: None,
+            offer_folder: ".".into(),
+        };
+        let (from, to) = (side("staging"), side("production"));
+        Plan::new(Content { offer: "o".to_owned(), from, to, allow_tag_move, items })
+    }
+
+    fn ledger(&self, plan: &Plan) -> Ledger {
+        let ledger = Ledger::create(&self.ledger_path()).unwrap();
+        let content = plan.content();
+        let items = content.items.iter().map(|item| BeginItem {
+            plan: item.plan.clone(),
+            destination: item.destination.clone(),
+        });
+        let (plan_digest, offer) = (plan.digest(), content.offer.clone());
+        let (to, items) = (content.to.clone(), items.collect());
+        ledger.append(Event::Begin { plan_digest, offer, to, items }).unwrap();
+        ledger
+    }
+
+    fn ledger_path(&self) -> std::path::PathBuf {
+        self.folder.path().join("ledger")
+    }
+
+    async fn apply(&self, plan: &Plan) -> Vec<Outcome> {
+        self.run(plan, &self.ledger(plan), None).await
+    }
+
+    async fn run(&self, plan: &Plan, ledger: &Ledger, history: Option<History>) -> Vec<Outcome> {
+        let (from, to) = (Arc::clone(&self.registry), Arc::clone(&self.registry));
+        let apply = Apply { content: plan.content(), from, to, ledger, history };
+        apply.run(&|_| {}).await.unwrap()
+    }
+
+    fn faults(&self, faults: Vec<Fault>) {
+        self.shared.lock().unwrap().faults = faults.into();
+    }
+}
+
+fn states(outcomes: &[Outcome]) -> Vec<State> {
+    outcomes.iter().map(|outcome| outcome.state).collect()
+}
+
+fn history(path: &Path) -> History {
+    super::ledger::open(path).unwrap()
+}
+
+#[tokio::test]
+async fn everything_is_mounted_and_latest_comes_after_all_other_tags() {
+    let journey = Journey::new(&["a", "b"]).await;
+    let plan = journey.plan(&["a", "b"], false).await;
+    let outcomes = journey.apply(&plan).await;
+    assert_eq!(states(&outcomes), [State::Promoted, State::Promoted]);
+    assert!(outcomes.iter().all(|outcome| outcome.moved.sent_bytes == 0));
+    for tag in ["1.0-amd64", "1.0", "latest"] {
+        assert_eq!(journey.tag("prod/a", tag), journey.tag("stage/a", tag));
+        assert_eq!(journey.tag("prod/b", tag), journey.tag("stage/b", tag));
+    }
+    let fake = journey.shared.lock().unwrap();
+    let puts = fake.seen.iter().filter(|seen| seen.method == Method::PUT);
+    let tags: Vec<&str> = puts
+        .filter_map(|seen| seen.path.rsplit_once("/manifests/"))
+        .map(|(_, reference)| reference)
+        .filter(|reference| !reference.contains(':'))
+        .collect();
+    assert_eq!(tags, ["1.0-amd64", "1.0", "1.0-amd64", "1.0", "latest", "latest"]);
+}
+
+#[tokio::test]
+async fn what_is_promoted_already_is_not_touched() {
+    let journey = Journey::new(&["a"]).await;
+    journey.apply(&journey.plan(&["a"], false).await).await;
+    std::fs::remove_file(journey.ledger_path()).unwrap();
+    let again = journey.plan(&["a"], false).await;
+    assert_eq!(again.content().items[0].action, Action::Already);
+    journey.shared.lock().unwrap().seen.clear();
+    assert_eq!(states(&journey.apply(&again).await), [State::Already]);
+    let fake = journey.shared.lock().unwrap();
+    assert!(fake.seen.iter().all(|seen| seen.method == Method::HEAD));
+}
+
+#[tokio::test]
+async fn lost_refused_and_changed_images_are_named_and_the_others_go_on() {
+    let journey = Journey::new(&["good", "moved", "changed"]).await;
+    journey.point("prod/moved", "1.0");
+    let plan = journey.plan(&["lost", "moved", "changed", "good"], false).await;
+    assert_eq!(plan.content().items[0].action, Action::Lost);
+    journey.stage("changed", "two");
+    let outcomes = journey.apply(&plan).await;
+    let expected = [State::Lost, State::Refused, State::Refused, State::Promoted];
+    assert_eq!(states(&outcomes), expected);
+    let url = format!("http://{}/v2/stage/lost/manifests/1.0-amd64", journey.address);
+    assert!(outcomes[0].reason.contains(&url), "{}", outcomes[0].reason);
+    assert!(outcomes[1].reason.contains("--allow-tag-move"));
+    assert!(outcomes[2].reason.contains("the plan says"));
+    assert_eq!(journey.tag("prod/changed", "1.0"), None);
+    assert_eq!(
+        history(&journey.ledger_path()).counts(),
+        [("lost", 1), ("promoted", 1), ("refused", 2)].into()
+    );
+}
+
+#[tokio::test]
+async fn a_tag_that_moved_after_the_plan_is_not_overwritten() {
+    let journey = Journey::new(&["a"]).await;
+    let plan = journey.plan(&["a"], true).await;
+    journey.point("prod/a", "latest");
+    let before = journey.tag("prod/a", "latest");
+    assert_eq!(states(&journey.apply(&plan).await), [State::Refused]);
+    assert_eq!(journey.tag("prod/a", "latest"), before);
+}
+
+#[tokio::test]
+async fn a_failed_run_goes_on_from_its_ledger() {
+    let journey = Journey::new(&["a", "b"]).await;
+    let plan = journey.plan(&["a", "b"], false).await;
+    journey.faults((0..2).map(|_| Fault::Answer(Method::PUT, 500, Vec::new())).collect());
+    assert_eq!(states(&journey.apply(&plan).await), [State::Failed, State::Promoted]);
+    assert_eq!(journey.tag("prod/a", "latest"), None);
+    journey.shared.lock().unwrap().seen.clear();
+    let (ledger, history) = Ledger::reopen(&journey.ledger_path()).unwrap();
+    let outcomes = journey.run(&plan, &ledger, Some(history)).await;
+    assert_eq!(states(&outcomes), [State::Promoted, State::Already]);
+    assert!(journey.tag("prod/a", "latest").is_some());
+    let fake = journey.shared.lock().unwrap();
+    let posts = fake.seen.iter().filter(|seen| seen.method == Method::POST);
+    assert_eq!(posts.count(), 0, "blobs that are there are not asked for again");
+}
+
+#[tokio::test]
+async fn undo_puts_tags_back_and_leaves_what_it_must_not_touch() {
+    let journey = Journey::new(&["a", "b"]).await;
+    journey.point("prod/a", "latest");
+    journey.point("prod/b", "latest");
+    let before = journey.tag("prod/a", "latest");
+    let plan = journey.plan(&["a", "b"], false).await;
+    assert_eq!(states(&journey.apply(&plan).await), [State::Promoted, State::Promoted]);
+    journey.stage("b", "three");
+    let moved =
+        journey.shared.lock().unwrap().manifests[&("stage/b".into(), "latest".into())].clone();
+    journey.shared.lock().unwrap().manifests.insert(("prod/b".into(), "latest".into()), moved);
+    let (ledger, history) = Ledger::reopen(&journey.ledger_path()).unwrap();
+    let undone = undo(&history, &journey.registry, &ledger).await.unwrap();
+    let of = |name: &str| undone.iter().find(|tag| tag.name.ends_with(name)).unwrap().state;
+    assert_eq!(of("prod/a:latest"), UndoState::Restored);
+    assert_eq!(of("prod/a:1.0"), UndoState::WasNew);
+    assert_eq!(of("prod/b:latest"), UndoState::MovedSince);
+    assert_eq!(journey.tag("prod/a", "latest"), before);
+    drop(ledger);
+    let (_, history) = Ledger::reopen(&journey.ledger_path()).unwrap();
+    assert!(history.item("a").unwrap().tags.iter().all(|tag| tag.tag.as_str() != "latest"));
+}
+
+#[tokio::test]
+async fn a_registry_that_misses_a_part_after_all_gets_everything_once_more() {
+    let journey = Journey::new(&["a"]).await;
+    let plan = journey.plan(&["a"], false).await;
+    // The body of the fake's refusals says UNKNOWN, as MANIFEST_BLOB_UNKNOWN does.
+    journey.faults(vec![Fault::Answer(Method::PUT, 404, Vec::new())]);
+    assert_eq!(states(&journey.apply(&plan).await), [State::Promoted]);
+}
+
+#[test]
+fn a_plan_that_was_changed_is_refused() {
+    let side = Side {
+        name: "s".to_owned(),
+        login_server: "r.example".parse().unwrap(),
+        plain_http: false,
+        credentials: None,
+        offer_folder: ".".into(),
+    };
+    let content = Content {
+        offer: "o".to_owned(),
+        from: side.clone(),
+        to: side,
+        allow_tag_move: false,
+        items: Vec::new(),
+    };
+    let text = Plan::new(content).to_json();
+    assert!(Plan::parse(text.as_bytes()).is_ok());
+    let changed = text.replace("\"allowTagMove\": false", "\"allowTagMove\": true");
+    assert!(matches!(Plan::parse(changed.as_bytes()), Err(PlanError::Changed { .. })));
+    let newer = text.replace("\"schemaVersion\": 1", "\"schemaVersion\": 2");
+    assert!(matches!(Plan::parse(newer.as_bytes()), Err(PlanError::Version { found: 2 })));
+    assert!(matches!(Plan::parse(b"{}"), Err(PlanError::Malformed(_))));
+}
+
+#[test]
+fn only_latest_moves_without_permission() {
+    let step = |tag: &str, before: Option<&[u8]>| TagStep {
+        tag: tag.parse().unwrap(),
+        digest: digest(b"new"),
+        before: before.map(digest),
+    };
+    let action = |steps: &[TagStep], allow| decide(steps, allow).0;
+    assert_eq!(action(&[step("1.0", None)], false), Action::Copy);
+    assert_eq!(action(&[step("1.0", Some(b"new"))], false), Action::Already);
+    assert_eq!(action(&[step("1.0", Some(b"old"))], false), Action::Refused);
+    assert_eq!(action(&[step("1.0", Some(b"old"))], true), Action::Copy);
+    assert_eq!(action(&[step("latest", Some(b"old"))], false), Action::Copy);
+    let mixed = [step("1.0", Some(b"new")), step("latest", Some(b"old"))];
+    assert_eq!(action(&mixed, false), Action::Copy);
+}
+
+#[test]
+fn a_reference_in_a_message_is_the_exact_address() {
+    let registry = Registry::new("h:5".parse().unwrap(), true, None, Options::default()).unwrap();
+    let tag = Reference::Tag("1.0".parse().unwrap());
+    assert_eq!(
+        registry.manifest_url(&"a/b".parse().unwrap(), &tag),
+        "http://h:5/v2/a/b/manifests/1.0"
+    );
+}

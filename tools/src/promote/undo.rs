@@ -1,0 +1,104 @@
+//! Puts the tags of an apply back to where they pointed before. Content stays: other tags and other
+//! images may use it.
+//!
+//! Invariant: a tag that somebody moved since is left alone, and a tag that was not there before is
+//! reported, because registries cannot be asked to forget a tag without risking its manifest.
+
+use serde::Serialize;
+use wharf_oci::{Digest, Reference};
+
+use super::ledger::{Event, History, ItemHistory, Ledger, LedgerError, TagHistory};
+use crate::registry::{Registry, RegistryError};
+use crate::transfer::{Destination, KnownBlobs};
+
+/// What became of a tag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum UndoState {
+    /// It points where it pointed before.
+    Restored,
+    /// It did, already.
+    Already,
+    /// It was not there before the apply; it is left.
+    WasNew,
+    /// It points at something that the apply did not write; it is left.
+    MovedSince,
+    /// What it pointed at is gone.
+    Gone,
+    /// Something went wrong.
+    Failed,
+}
+
+/// A tag after an undo.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Undone {
+    /// The plan of the offer.
+    pub plan: String,
+    /// The whole name of the tag.
+    pub name: String,
+    /// What became of it.
+    pub state: UndoState,
+    /// What it points at, as far as it was looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
+    /// Why, when it failed.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// What failed.
+    #[serde(skip)]
+    pub failure: Option<RegistryError>,
+}
+
+/// Undoes everything that the ledger says, last tag first. An error means that the ledger cannot be
+/// written.
+pub async fn undo(
+    history: &History,
+    registry: &Registry,
+    ledger: &Ledger,
+) -> Result<Vec<Undone>, LedgerError> {
+    let mut all = Vec::new();
+    for item in history.items.iter().rev() {
+        for tag in item.tags.iter().rev() {
+            let name = format!("{}/{}:{}", registry.host(), item.destination, tag.tag);
+            let (state, digest, failure) = match restore(item, tag, registry).await {
+                Ok((state, digest)) => (state, digest, None),
+                Err(error) => (UndoState::Failed, None, Some(error)),
+            };
+            if let (UndoState::Restored | UndoState::Already, Some(restored)) = (state, tag.before)
+            {
+                let (plan, tag) = (item.plan.clone(), tag.tag.clone());
+                ledger.append(Event::Untagged { plan, tag, restored })?;
+            }
+            let reason = failure.as_ref().map(ToString::to_string).unwrap_or_default();
+            all.push(Undone { plan: item.plan.clone(), name, state, digest, reason, failure });
+        }
+    }
+    ledger.append(Event::End)?;
+    Ok(all)
+}
+
+async fn restore(
+    item: &ItemHistory,
+    tag: &TagHistory,
+    registry: &Registry,
+) -> Result<(UndoState, Option<Digest>), RegistryError> {
+    let repo = &item.destination;
+    let reference = Reference::Tag(tag.tag.clone());
+    let found = registry.head_manifest(repo, &reference).await?.map(|found| found.digest);
+    let Some(before) = tag.before else {
+        return Ok((UndoState::WasNew, found));
+    };
+    if found == Some(before) {
+        return Ok((UndoState::Already, found));
+    }
+    if found != Some(tag.after) {
+        return Ok((UndoState::MovedSince, found));
+    }
+    let Some(manifest) = registry.manifest(repo, &Reference::Digest(before)).await? else {
+        return Ok((UndoState::Gone, found));
+    };
+    let known = KnownBlobs::default();
+    Destination { registry, repo, known: &known }.tag(&tag.tag, &manifest).await?;
+    Ok((UndoState::Restored, Some(before)))
+}

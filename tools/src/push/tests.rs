@@ -1,0 +1,152 @@
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use std::path::Path;
+use std::time::Duration;
+
+use http::Method;
+use wharf_oci::{Algorithm, Digester, MediaType};
+
+use super::*;
+use crate::image::layout::REF_NAME;
+use crate::image::layout_write::{LayoutFolder, LayoutWriter};
+use crate::registry::fake::{Fake, Fault, start};
+use crate::registry::{Options, Policy};
+
+/// A layout of one image under these tags; more content makes another image.
+fn layout(folder: &Path, content: &str, tags: &[&str]) -> std::path::PathBuf {
+    let out = LayoutFolder::open(folder).unwrap();
+    let mut writer = LayoutWriter::begin(&out, content).unwrap();
+    let root = image(&mut writer, content);
+    let roots: Vec<Descriptor> = tags.iter().map(|tag| named(&root, tag)).collect();
+    writer.finish(&roots).unwrap();
+    out.place(content)
+}
+
+fn image(writer: &mut LayoutWriter<'_>, content: &str) -> Descriptor {
+    let mut builder = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_size(content.len() as u64);
+    header.set_cksum();
+    builder.append_data(&mut header, "file", content.as_bytes()).unwrap();
+    let tar = builder.into_inner().unwrap();
+    let layer = writer.add(MediaType::OCI_LAYER, &tar).unwrap();
+    let diff_id = Digester::digest(Algorithm::Sha256, &tar);
+    let config = serde_json::json!({
+        "os": "linux", "architecture": "amd64", "rootfs": {"type": "layers", "diff_ids": [diff_id]},
+    });
+    let config = writer.add(MediaType::OCI_CONFIG, config.to_string().as_bytes()).unwrap();
+    let manifest = serde_json::json!({"schemaVersion": 2, "config": config, "layers": [layer]});
+    writer.add(MediaType::OCI_MANIFEST, manifest.to_string().as_bytes()).unwrap()
+}
+
+fn named(root: &Descriptor, tag: &str) -> Descriptor {
+    let mut root = root.clone();
+    root.annotations.insert(REF_NAME.to_owned(), tag.to_owned());
+    root
+}
+
+fn registry(address: &str) -> Registry {
+    let pause = Duration::from_millis(1);
+    let policy =
+        Policy { attempts: 2, first_pause: pause, pause_max: pause, asked_pause_max: pause };
+    let options = Options { policy, ..Options::default() };
+    Registry::new(address.parse().unwrap(), true, None, options).unwrap()
+}
+
+async fn push(
+    layout: &Layout,
+    registry: &Registry,
+    repo: &str,
+    known: &KnownBlobs,
+) -> Result<Pushed, PushError> {
+    let repo: RepoName = repo.parse().unwrap();
+    let tags = layout.tags().map(|(tag, root)| (tag, root.clone())).collect();
+    Push { layout, registry, repo: &repo, tags, known }.run(&|_| {}).await
+}
+
+#[tokio::test]
+async fn tags_come_last_in_their_order_and_a_second_push_sends_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = layout(folder.path(), "a", &["1.0", "latest"]);
+    let layout = open_proven(&path, NonZeroUsize::MIN).unwrap();
+    let (shared, address) = start(Fake::default()).await;
+    let (registry, known) = (registry(&address), KnownBlobs::default());
+    let pushed = push(&layout, &registry, "x/a", &known).await.unwrap();
+    assert!(!pushed.unchanged && pushed.moved.sent_bytes > 0);
+    let puts: Vec<String> = {
+        let fake = shared.lock().unwrap();
+        let puts = fake.seen.iter().filter(|seen| seen.method == Method::PUT);
+        puts.map(|seen| seen.path.rsplit('/').next().unwrap().to_owned()).collect()
+    };
+    assert_eq!(puts.len(), 5);
+    assert!(puts[2].starts_with("sha256:"));
+    assert_eq!(puts[3..], ["1.0", "latest"]);
+    shared.lock().unwrap().seen.clear();
+    let again = push(&layout, &registry, "x/a", &known).await.unwrap();
+    assert!(again.unchanged && again.moved.sent_bytes == 0 && again.moved.skipped_bytes > 0);
+    assert!(shared.lock().unwrap().seen.iter().all(|seen| seen.method == Method::HEAD));
+}
+
+#[tokio::test]
+async fn what_one_repository_got_the_next_one_mounts() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = layout(folder.path(), "a", &["1.0"]);
+    let layout = open_proven(&path, NonZeroUsize::MIN).unwrap();
+    let (_shared, address) = start(Fake { mounts: true, ..Fake::default() }).await;
+    let (registry, known) = (registry(&address), KnownBlobs::default());
+    let first = push(&layout, &registry, "x/a", &known).await.unwrap();
+    let second = push(&layout, &registry, "x/b", &known).await.unwrap();
+    assert_eq!(second.moved.mounted_bytes, first.moved.sent_bytes);
+    assert_eq!(second.moved.sent_bytes, 0);
+}
+
+#[tokio::test]
+async fn no_tag_is_written_when_content_fails_and_a_moved_tag_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = layout(folder.path(), "a", &["1.0"]);
+    let old = open_proven(&path, NonZeroUsize::MIN).unwrap();
+    let (shared, address) = start(Fake::default()).await;
+    let (registry, known) = (registry(&address), KnownBlobs::default());
+    let before = push(&old, &registry, "x/a", &known).await.unwrap().digest;
+    let path = layout(folder.path(), "b", &["1.0"]);
+    let new = open_proven(&path, NonZeroUsize::MIN).unwrap();
+    let faults = (0..8).map(|_| Fault::Answer(Method::POST, 500, Vec::new()));
+    shared.lock().unwrap().faults = faults.collect();
+    assert!(matches!(push(&new, &registry, "x/a", &known).await, Err(PushError::Registry(_))));
+    shared.lock().unwrap().faults.clear();
+    let key = ("x/a".to_owned(), "1.0".to_owned());
+    let tagged = shared.lock().unwrap().manifests[&key].1.clone();
+    assert_eq!(Digester::digest(Algorithm::Sha256, &tagged), before);
+    let pushed = push(&new, &registry, "x/a", &known).await.unwrap();
+    assert_eq!(pushed.tags[0].moved_from, Some(before));
+}
+
+#[test]
+fn a_broken_layout_is_refused_before_anything_is_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = layout(folder.path(), "a", &["1.0"]);
+    let blob = std::fs::read_dir(path.join("blobs/sha256")).unwrap().next().unwrap().unwrap();
+    std::fs::write(blob.path(), "other").unwrap();
+    let error = open_proven(&path, NonZeroUsize::MIN).unwrap_err();
+    assert!(error.to_string().contains("nothing of it was sent"), "{error}");
+    let missing = open_proven(&folder.path().join("gone"), NonZeroUsize::MIN).unwrap_err();
+    assert!(matches!(missing, PushError::Layout(_)));
+}
+
+#[test]
+fn the_image_of_a_reference_is_the_tagged_one_or_the_only_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = LayoutFolder::open(folder.path()).unwrap();
+    let mut writer = LayoutWriter::begin(&out, "two").unwrap();
+    let (one, two) = (image(&mut writer, "one"), image(&mut writer, "two"));
+    writer.finish(&[named(&one, "1.0"), named(&two, "2.0")]).unwrap();
+    let both = Layout::open(&out.place("two")).unwrap();
+    let tag = |text: &str| text.parse::<Tag>().unwrap();
+    assert_eq!(image_for(&both, Some(&tag("2.0"))).unwrap().digest, two.digest);
+    let error = image_for(&both, Some(&tag("3.0"))).unwrap_err();
+    assert!(error.to_string().contains("1.0, 2.0"), "{error}");
+    drop(out);
+    let single = layout(folder.path(), "single", &["1.0", "latest"]);
+    let single = Layout::open(&single).unwrap();
+    assert!(image_for(&single, Some(&tag("9.9"))).is_ok());
+}

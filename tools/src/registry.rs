@@ -1,0 +1,365 @@
+//! A registry as the tools use it: manifests, blobs, uploads, referrers, with patience.
+//!
+//! The only file that imports `oci_client`: it lists referrers, with their tag fallback. Everything
+//! else goes through our own client, because pushing needs what it lacks: `Retry-After` on every
+//! verb, sessions that resume, mounts that go on as uploads, and answers byte for byte.
+
+mod auth;
+mod challenge;
+mod content;
+mod error;
+#[cfg(test)]
+pub(crate) mod fake;
+mod image_ref;
+mod retry;
+mod source;
+mod transport;
+mod upload;
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, LOCATION};
+use http::{HeaderMap, Method, Response, StatusCode, Uri};
+use hyper::body::Incoming;
+use wharf_oci::{Digest, Endpoint, ErrorBody, Reference, RepoName};
+
+use self::auth::{Authenticator, Scope};
+pub use self::error::RegistryError;
+pub use self::image_ref::{ImageRef, ImageRefError};
+use self::retry::Budget;
+pub use self::retry::Policy;
+pub use self::source::BlobSource;
+pub use self::transport::Patience;
+use self::transport::{Transport, shown};
+pub use self::upload::Uploaded;
+use crate::credentials::Login;
+use crate::offer::words::LoginServer;
+
+/// How many redirects one request follows.
+const HOPS_MAX: usize = 5;
+
+/// How much of an error's body is read, and how much of it is shown.
+const ERROR_BYTES_MAX: usize = 64 * 1024;
+const ERROR_CHARS_MAX: usize = 300;
+
+/// How to reach registries; the same for all of one run.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Certificates to trust besides the system's.
+    pub ca_file: Option<PathBuf>,
+    /// How often and how long to try.
+    pub policy: Policy,
+    /// How long to bear silence.
+    pub patience: Patience,
+    /// How many bytes one request of an upload carries.
+    pub chunk_bytes: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            ca_file: None,
+            policy: Policy::default(),
+            patience: Patience::default(),
+            // Each chunk counts as a write against the registry's quota; above 16 MiB some refuse.
+            chunk_bytes: 8 * 1024 * 1024,
+        }
+    }
+}
+
+/// One registry, logged in once for all requests.
+pub struct Registry {
+    host: LoginServer,
+    scheme: &'static str,
+    options: Options,
+    transport: Transport,
+    auth: Authenticator,
+    login: Option<Login>,
+    requests: AtomicU64,
+}
+
+/// A request, before authentication and redirects.
+struct Call<'a> {
+    method: Method,
+    uri: Uri,
+    scope: &'a Scope,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl Registry {
+    /// The registry at this address.
+    pub fn new(
+        host: LoginServer,
+        plain_http: bool,
+        login: Option<Login>,
+        options: Options,
+    ) -> Result<Self, RegistryError> {
+        let transport = Transport::new(options.ca_file.as_deref(), options.patience)?;
+        let auth = Authenticator::new(host.to_string(), plain_http, login.clone(), options.policy);
+        let scheme = if plain_http { "http" } else { "https" };
+        Ok(Self { host, scheme, options, transport, auth, login, requests: AtomicU64::new(0) })
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub const fn host(&self) -> &LoginServer {
+        &self.host
+    }
+
+    /// How many requests were sent to it.
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// The address of a manifest, as messages show it.
+    #[must_use]
+    pub fn manifest_url(&self, repo: &RepoName, reference: &Reference) -> String {
+        let endpoint = Endpoint::Manifest { repo: repo.clone(), reference: reference.clone() };
+        format!("{}://{}{endpoint}", self.scheme, self.host)
+    }
+
+    /// What refers to a manifest: signatures, attestations, bills of material.
+    pub async fn referrers(
+        &self,
+        repo: &RepoName,
+        subject: &Digest,
+    ) -> Result<Vec<Digest>, RegistryError> {
+        use oci_client::client::ClientProtocol;
+        use oci_client::client::{Certificate, CertificateEncoding, Client, ClientConfig};
+        use oci_client::secrets::RegistryAuth;
+
+        let failed = |reason: String| RegistryError::Protocol {
+            url: format!("{}://{}/v2/{repo}/referrers/{subject}", self.scheme, self.host),
+            reason,
+        };
+        // Its HTTP client takes the process-wide provider; whoever was first has the same one.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut config = ClientConfig::default();
+        if self.scheme == "http" {
+            config.protocol = ClientProtocol::Http;
+        }
+        if let Some(path) = &self.options.ca_file {
+            let data = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
+            let encoding = CertificateEncoding::Pem;
+            config.extra_root_certificates = vec![Certificate { encoding, data }];
+        }
+        let client = Client::new(config);
+        let image = oci_client::Reference::with_digest(
+            self.host.to_string(),
+            repo.to_string(),
+            subject.to_string(),
+        );
+        let auth = match &self.login {
+            Some(Login::Basic { username, password }) => {
+                RegistryAuth::Basic(username.clone(), password.expose().to_owned())
+            }
+            _ => RegistryAuth::Anonymous,
+        };
+        client.store_auth_if_needed(&self.host.to_string(), &auth).await;
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        let index =
+            client.pull_referrers(&image, None).await.map_err(|error| failed(error.to_string()))?;
+        let digests = index.manifests.iter().map(|entry| {
+            entry.digest.parse().map_err(|error| failed(format!("a referrer: {error}")))
+        });
+        digests.collect()
+    }
+
+    fn new_call<'a>(
+        &self,
+        method: Method,
+        endpoint: &Endpoint,
+        scope: &'a Scope,
+    ) -> Result<Call<'a>, RegistryError> {
+        let uri = format!("{}://{}{endpoint}", self.scheme, self.host);
+        let uri = uri.parse().map_err(|_| RegistryError::Protocol {
+            url: uri.clone(),
+            reason: "this is not an address".to_owned(),
+        })?;
+        Ok(Call { method, uri, scope, headers: HeaderMap::new(), body: Bytes::new() })
+    }
+
+    /// Sends a request until the answer is not one that may change, or patience ends.
+    async fn call(&self, call: &Call<'_>) -> Result<Response<Incoming>, RegistryError> {
+        let mut budget = Budget::new(self.options.policy);
+        loop {
+            match self.call_once(call).await {
+                Ok(response) if retry::is_transient(response.status()) => {
+                    let asked = retry::retry_after(response.headers(), SystemTime::now());
+                    let error = self.refusal(call, response).await;
+                    self.pause(&mut budget, call, error, asked).await?;
+                }
+                Err(error) if error.is_transient() => {
+                    self.pause(&mut budget, call, error, None).await?;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// Waits before the next try, or ends with what went wrong.
+    async fn pause(
+        &self,
+        budget: &mut Budget,
+        call: &Call<'_>,
+        error: RegistryError,
+        asked: Option<std::time::Duration>,
+    ) -> Result<(), RegistryError> {
+        if !error.is_transient() {
+            return Err(error);
+        }
+        let Some(pause) = budget.failed(asked) else {
+            return Err(RegistryError::Exhausted {
+                method: call.method.clone(),
+                url: shown(&call.uri),
+                attempts: budget.tried(),
+                last: error.to_string(),
+            });
+        };
+        tokio::time::sleep(pause).await;
+        Ok(())
+    }
+
+    /// Sends a request once: authenticated, a second time when the token was refused, and along
+    /// redirects, which get the token only while they stay on this registry.
+    async fn call_once(&self, call: &Call<'_>) -> Result<Response<Incoming>, RegistryError> {
+        let mut uri = call.uri.clone();
+        let mut renewed = false;
+        let mut hops = 0;
+        loop {
+            let ours = self.is_ours(&uri);
+            let mut headers = call.headers.clone();
+            let mut token = None;
+            if ours {
+                token = self.auth.header(&self.transport, call.scope).await?;
+                headers.extend(token.clone().map(|token| (AUTHORIZATION, token)));
+            }
+            self.requests.fetch_add(1, Ordering::Relaxed);
+            let mut response =
+                self.transport.send(&call.method, &uri, headers, call.body.clone()).await?;
+            match response.status() {
+                StatusCode::UNAUTHORIZED if ours && !renewed => {
+                    self.auth.refused(response.headers(), call.scope, token.as_ref()).await?;
+                    renewed = true;
+                }
+                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if ours => {
+                    let message = error_message(&self.transport, &uri, response.body_mut()).await;
+                    return Err(self.auth.unauthorized(call.scope, &message));
+                }
+                status if is_redirect(&call.method, status, response.headers()) => {
+                    hops += 1;
+                    if hops > HOPS_MAX {
+                        let reason = format!("more than {HOPS_MAX} redirects");
+                        return Err(RegistryError::Protocol { url: shown(&call.uri), reason });
+                    }
+                    uri = self.location(&uri, response.headers())?;
+                }
+                _ => return Ok(response),
+            }
+        }
+    }
+
+    /// Whether a request to this address may carry our credentials.
+    fn is_ours(&self, uri: &Uri) -> bool {
+        uri.scheme_str() == Some(self.scheme)
+            && uri.authority().is_some_and(|authority| {
+                authority.as_str().eq_ignore_ascii_case(self.host.as_str())
+            })
+    }
+
+    /// Where an answer sends us, relative to where it came from. From TLS it never leads to plain
+    /// HTTP.
+    fn location(&self, base: &Uri, headers: &HeaderMap) -> Result<Uri, RegistryError> {
+        let wrong =
+            |reason: &str| RegistryError::Protocol { url: shown(base), reason: reason.to_owned() };
+        let text = headers
+            .get(LOCATION)
+            .ok_or_else(|| wrong("there is no Location"))?
+            .to_str()
+            .map_err(|_| wrong("its Location is not text"))?;
+        let uri = resolve(base, text).ok_or_else(|| wrong("its Location is malformed"))?;
+        match uri.scheme_str() {
+            Some("https") => Ok(uri),
+            Some("http") if self.scheme == "http" => Ok(uri),
+            _ => Err(wrong("its Location is not over https")),
+        }
+    }
+
+    /// The answer when its status is one of these, else what it says is wrong.
+    async fn expect(
+        &self,
+        call: &Call<'_>,
+        response: Response<Incoming>,
+        accepted: &[StatusCode],
+    ) -> Result<Response<Incoming>, RegistryError> {
+        if accepted.contains(&response.status()) {
+            return Ok(response);
+        }
+        Err(self.refusal(call, response).await)
+    }
+
+    async fn refusal(&self, call: &Call<'_>, mut response: Response<Incoming>) -> RegistryError {
+        let message = error_message(&self.transport, &call.uri, response.body_mut()).await;
+        RegistryError::Refused {
+            method: call.method.clone(),
+            url: shown(&call.uri),
+            status: response.status(),
+            message,
+        }
+    }
+}
+
+/// Whether to ask elsewhere. A request with a body goes on only where the answer keeps its method.
+fn is_redirect(method: &Method, status: StatusCode, headers: &HeaderMap) -> bool {
+    let reads = matches!(*method, Method::GET | Method::HEAD);
+    let keeps = matches!(status.as_u16(), 307 | 308);
+    let changes = matches!(status.as_u16(), 301..=303);
+    (keeps || (reads && changes)) && headers.contains_key(LOCATION)
+}
+
+/// An address that may be relative to another; its query is kept as it is, it is opaque.
+fn resolve(base: &Uri, text: &str) -> Option<Uri> {
+    if text.starts_with("http://") || text.starts_with("https://") {
+        return text.parse().ok();
+    }
+    let (scheme, authority) = (base.scheme_str()?, base.authority()?);
+    let path = if text.starts_with("//") {
+        return format!("{scheme}:{text}").parse().ok();
+    } else if text.starts_with('/') {
+        text.to_owned()
+    } else if text.starts_with('?') {
+        format!("{}{text}", base.path())
+    } else {
+        let folder = base.path().rsplit_once('/').map_or("", |(folder, _)| folder);
+        format!("{folder}/{text}")
+    };
+    format!("{scheme}://{authority}{path}").parse().ok()
+}
+
+fn network_error(method: &Method, uri: &Uri, reason: &str) -> RegistryError {
+    RegistryError::Network { method: method.clone(), url: shown(uri), reason: reason.to_owned() }
+}
+
+/// What the body of an error says, in one short line.
+async fn error_message(transport: &Transport, uri: &Uri, body: &mut Incoming) -> String {
+    let Ok(Some(bytes)) = transport.whole(uri, body, ERROR_BYTES_MAX).await else {
+        return String::new();
+    };
+    let text = match ErrorBody::parse(&bytes) {
+        Some(body) => {
+            let entries =
+                body.errors.iter().map(|entry| format!("{} {}", entry.code, entry.message));
+            entries.collect::<Vec<_>>().join("; ")
+        }
+        None => String::from_utf8_lossy(&bytes).into_owned(),
+    };
+    let printable = text.trim().chars().map(|c| if c.is_control() { ' ' } else { c });
+    printable.take(ERROR_CHARS_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,351 @@
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use wharf_oci::{Algorithm, Descriptor, Digester, Manifest, MediaType, Tag};
+
+use super::fake::{Fake, Fault, Shared, start};
+use super::*;
+use crate::image::layout::Layout;
+use crate::offer::secrets::SecretValue;
+
+const CHUNK_BYTES: u64 = 1000;
+
+fn quick() -> Options {
+    Options {
+        policy: Policy {
+            attempts: 4,
+            first_pause: Duration::from_millis(1),
+            pause_max: Duration::from_millis(2),
+            asked_pause_max: Duration::from_millis(5),
+        },
+        patience: Patience {
+            connect: Duration::from_secs(5),
+            idle: Duration::from_secs(5),
+            answer: Duration::from_secs(5),
+        },
+        chunk_bytes: CHUNK_BYTES,
+        ca_file: None,
+    }
+}
+
+fn registry(address: &str) -> Registry {
+    let password = SecretValue::new("hunter2".to_owned());
+    let login = Login::Basic { username: "user".to_owned(), password };
+    Registry::new(address.parse().unwrap(), true, Some(login), quick()).unwrap()
+}
+
+fn repo() -> RepoName {
+    "prod/app".parse().unwrap()
+}
+
+fn content(size: usize) -> Vec<u8> {
+    (0..size).map(|at| u8::try_from(at % 251).unwrap()).collect()
+}
+
+fn descriptor(bytes: &[u8]) -> Descriptor {
+    let digest = Digester::digest(Algorithm::Sha256, bytes);
+    Descriptor::new(MediaType::OCI_LAYER_GZIP, digest, bytes.len() as u64)
+}
+
+/// A blob of a layout on disk, which is what pushes have.
+fn source(bytes: &[u8]) -> (tempfile::TempDir, BlobSource) {
+    let folder = tempfile::tempdir().unwrap();
+    let blob = descriptor(bytes);
+    std::fs::create_dir_all(folder.path().join("blobs/sha256")).unwrap();
+    let path = folder.path().join("blobs/sha256").join(blob.digest.hex());
+    std::fs::File::create(path).unwrap().write_all(bytes).unwrap();
+    std::fs::write(folder.path().join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
+    std::fs::write(folder.path().join("index.json"), r#"{"schemaVersion":2,"manifests":[]}"#)
+        .unwrap();
+    let layout = Layout::open(folder.path()).unwrap();
+    let file = layout.open_blob(&blob).unwrap();
+    (folder, BlobSource::file(file, blob))
+}
+
+/// Uploads with these faults, and says how it ended.
+async fn upload(
+    size: usize,
+    faults: Vec<Fault>,
+    fake: Fake,
+) -> (Shared, Result<Uploaded, RegistryError>) {
+    let bytes = content(size);
+    let (shared, address) = start(Fake { faults: faults.into(), ..fake }).await;
+    let (_folder, mut source) = source(&bytes);
+    let result = registry(&address).upload(&repo(), &mut source, &[]).await;
+    if result.is_ok() {
+        let fake = shared.lock().unwrap();
+        let key = ("prod/app".to_owned(), descriptor(&bytes).digest.to_string());
+        assert!(fake.blobs[&key] == bytes, "the registry has the bytes");
+        assert!(fake.faults.is_empty(), "every fault happened");
+    }
+    (shared, result)
+}
+
+fn patches(shared: &Shared) -> Vec<String> {
+    let fake = shared.lock().unwrap();
+    let patches = fake.seen.iter().filter(|seen| seen.method == Method::PATCH);
+    patches.map(|seen| seen.headers["content-range"].to_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn a_blob_goes_up_in_chunks_and_is_not_sent_twice() {
+    for size in [0, 1, 999, 1000, 2500] {
+        let (shared, result) = upload(size, Vec::new(), Fake::default()).await;
+        assert_eq!(result.unwrap(), Uploaded::Sent, "{size} bytes");
+        assert_eq!(patches(&shared).len(), size.div_ceil(1000));
+    }
+    let bytes = content(2500);
+    let key = ("prod/app".to_owned(), descriptor(&bytes).digest.to_string());
+    let fake = Fake { blobs: [(key, Bytes::from(bytes))].into(), ..Fake::default() };
+    let (shared, result) = upload(2500, Vec::new(), fake).await;
+    assert_eq!(result.unwrap(), Uploaded::Existed);
+    assert_eq!(shared.lock().unwrap().seen.len(), 1);
+}
+
+#[tokio::test]
+async fn throttling_is_waited_out_on_every_verb() {
+    let retry = || vec![("retry-after", "0".to_owned())];
+    let faults = [Method::HEAD, Method::POST, Method::PATCH, Method::PUT]
+        .into_iter()
+        .flat_map(|method| [429, 503].map(|status| Fault::Answer(method.clone(), status, retry())))
+        .collect();
+    let (_, result) = upload(2500, faults, Fake::default()).await;
+    assert_eq!(result.unwrap(), Uploaded::Sent);
+}
+
+#[tokio::test]
+async fn patience_ends_and_the_session_is_cancelled() {
+    let faults = (0..9).map(|_| Fault::Answer(Method::PATCH, 500, Vec::new())).collect();
+    let (shared, result) = upload(2500, faults, Fake::default()).await;
+    let error = result.unwrap_err();
+    assert!(matches!(error, RegistryError::Exhausted { attempts: 4, .. }), "{error}");
+    assert!(error.to_string().contains("500"), "{error}");
+    assert_eq!(shared.lock().unwrap().open_sessions(), 0);
+}
+
+#[tokio::test]
+async fn a_broken_connection_goes_on_where_the_registry_is() {
+    let faults = vec![Fault::BreakAfter(Method::PATCH), Fault::BreakBefore(Method::PATCH)];
+    let (shared, result) = upload(3500, faults, Fake::default()).await;
+    assert_eq!(result.unwrap(), Uploaded::Sent);
+    // The first chunk had arrived although its answer was lost; the second had not.
+    assert_eq!(patches(&shared), ["0-999", "1000-1999", "1000-1999", "2000-2999", "3000-3499"]);
+}
+
+#[tokio::test]
+async fn a_chunk_that_was_taken_in_part_goes_on_from_there() {
+    let (shared, result) = upload(2500, vec![Fault::TakeOnly(300)], Fake::default()).await;
+    assert_eq!(result.unwrap(), Uploaded::Sent);
+    assert_eq!(patches(&shared), ["0-999", "300-1299", "1300-2299", "2300-2499"]);
+}
+
+#[tokio::test]
+async fn a_range_that_is_refused_is_realigned() {
+    let faults = vec![Fault::Answer(Method::PATCH, 416, Vec::new())];
+    let (shared, result) = upload(1500, faults, Fake::default()).await;
+    assert_eq!(result.unwrap(), Uploaded::Sent);
+    let seen = shared.lock().unwrap().seen.clone();
+    assert!(seen.iter().any(|seen| seen.method == Method::GET && seen.path.contains("uploads")));
+}
+
+#[tokio::test]
+async fn a_lost_session_starts_the_blob_again() {
+    for method in [Method::PATCH, Method::PUT] {
+        let faults = vec![Fault::ForgetSessions(method)];
+        let (_, result) = upload(2500, faults, Fake::default()).await;
+        assert_eq!(result.unwrap(), Uploaded::Sent);
+    }
+    let faults = (0..99).map(|_| Fault::ForgetSessions(Method::PATCH)).collect();
+    let (_, result) = upload(2500, faults, Fake::default()).await;
+    assert_eq!(result.unwrap_err().status(), Some(StatusCode::NOT_FOUND));
+}
+
+#[tokio::test]
+async fn a_put_whose_answer_is_lost_is_looked_up() {
+    let (shared, result) = upload(500, vec![Fault::BreakAfter(Method::PUT)], Fake::default()).await;
+    assert_eq!(result.unwrap(), Uploaded::Sent);
+    let seen = shared.lock().unwrap().seen.clone();
+    assert_eq!(seen.iter().filter(|seen| seen.method == Method::PUT).count(), 1);
+}
+
+#[tokio::test]
+async fn a_byte_changed_on_the_way_is_sent_again() {
+    let (_, result) = upload(2500, vec![Fault::Corrupt], Fake::default()).await;
+    assert_eq!(result.unwrap(), Uploaded::Sent);
+}
+
+#[tokio::test]
+async fn a_chunk_that_is_too_large_becomes_smaller() {
+    let bytes = content(700_000);
+    let faults = vec![Fault::Answer(Method::PATCH, 413, Vec::new())];
+    let (shared, address) = start(Fake { faults: faults.into(), ..Fake::default() }).await;
+    let (_folder, mut source) = source(&bytes);
+    let options = Options { chunk_bytes: 600_000, ..quick() };
+    let registry = Registry::new(address.parse().unwrap(), true, None, options).unwrap();
+    registry.upload(&repo(), &mut source, &[]).await.unwrap();
+    assert_eq!(patches(&shared), ["0-599999", "0-299999", "300000-599999", "600000-699999"]);
+}
+
+#[tokio::test]
+async fn a_token_is_fetched_once_and_again_when_it_expires() {
+    let faults = vec![Fault::ExpireTokens(Method::PATCH)];
+    let fake = Fake { tokens: Some(0), ..Fake::default() };
+    let (shared, result) = upload(2500, faults, fake).await;
+    assert_eq!(result.unwrap(), Uploaded::Sent);
+    let fake = shared.lock().unwrap();
+    assert_eq!(fake.tokens, Some(2));
+    let asked: Vec<_> = fake.seen.iter().filter(|seen| seen.path == "/token").collect();
+    assert!(asked[0].query.contains("scope=repository%3Aprod%2Fapp%3Apull%2Cpush"));
+    assert!(asked[0].headers["authorization"].to_str().unwrap().starts_with("Basic "));
+    let others = fake.seen.iter().filter(|seen| seen.path != "/token");
+    for seen in others {
+        let header = seen.headers.get("authorization").map(|value| value.to_str().unwrap());
+        assert!(header.is_none_or(|header| header.starts_with("Bearer ")));
+    }
+}
+
+#[tokio::test]
+async fn wrong_credentials_are_said_without_showing_them() {
+    let refusal = || {
+        let basic = vec![("www-authenticate", "Basic realm=\"x\"".to_owned())];
+        Fault::Answer(Method::HEAD, 401, basic)
+    };
+    let (_, result) = upload(10, vec![refusal(), refusal()], Fake::default()).await;
+    let error = result.unwrap_err();
+    assert!(error.is_unauthorized());
+    assert!(!format!("{error} {error:?}").contains("hunter2"));
+}
+
+#[tokio::test]
+async fn a_mount_is_used_and_a_refused_mount_goes_on_as_upload() {
+    let bytes = content(2500);
+    let from: RepoName = "stage/app".parse().unwrap();
+    for (mounts, expected) in [(true, Uploaded::Mounted), (false, Uploaded::Sent)] {
+        let key = (from.to_string(), descriptor(&bytes).digest.to_string());
+        let blobs = [(key, Bytes::from(bytes.clone()))].into();
+        let (shared, address) =
+            start(Fake { mounts, blobs, tokens: Some(0), ..Fake::default() }).await;
+        let (_folder, mut source) = source(&bytes);
+        let registry = registry(&address);
+        let uploaded = registry.upload(&repo(), &mut source, std::slice::from_ref(&from)).await;
+        assert_eq!(uploaded.unwrap(), expected);
+        let fake = shared.lock().unwrap();
+        let posts: Vec<_> = fake.seen.iter().filter(|seen| seen.method == Method::POST).collect();
+        assert!(posts.iter().all(|seen| seen.query.contains("&from=stage/app")));
+        let token = fake.seen.iter().find(|seen| seen.path == "/token").unwrap();
+        assert!(token.query.contains("scope=repository%3Astage%2Fapp%3Apull"), "both scopes");
+        assert_eq!(fake.open_sessions(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_to_another_host_gets_no_token_and_the_bytes_are_proven() {
+    let bytes = content(2500);
+    let (other, other_address) = start(Fake::default()).await;
+    let key = ("stage/app".to_owned(), descriptor(&bytes).digest.to_string());
+    other.lock().unwrap().blobs.insert(key.clone(), Bytes::from(bytes.clone()));
+    let (_from, from_address) = start(Fake {
+        blobs: [(key, Bytes::from(bytes.clone()))].into(),
+        tokens: Some(0),
+        redirect: Some(format!("http://{other_address}/elsewhere/blob?sig=secret")),
+        ..Fake::default()
+    })
+    .await;
+    let (to, to_address) = start(Fake::default()).await;
+    let from = Arc::new(registry(&from_address));
+    let copy = |descriptor: Descriptor| {
+        BlobSource::remote(Arc::clone(&from), "stage/app".parse().unwrap(), descriptor)
+    };
+    let to_registry = registry(&to_address);
+    to_registry.upload(&repo(), &mut copy(descriptor(&bytes)), &[]).await.unwrap();
+    assert_eq!(to.lock().unwrap().blobs.len(), 1);
+    for seen in &other.lock().unwrap().seen {
+        assert!(!seen.headers.contains_key("authorization"));
+    }
+    // The storage behind the registry has rotted.
+    let mut rotten = bytes.clone();
+    rotten[7] ^= 1;
+    *other.lock().unwrap().blobs.values_mut().next().unwrap() = Bytes::from(rotten);
+    to.lock().unwrap().blobs.clear();
+    let error = to_registry.upload(&repo(), &mut copy(descriptor(&bytes)), &[]).await.unwrap_err();
+    assert!(matches!(error, RegistryError::Content { .. }), "{error}");
+    let fake = to.lock().unwrap();
+    assert_eq!((fake.blobs.len(), fake.open_sessions()), (0, 0));
+}
+
+#[tokio::test]
+async fn manifests_keep_their_bytes_and_are_retried_too() {
+    let text = r#"{ "schemaVersion":2, "manifests":[ ] }"#;
+    let manifest = Manifest::parse(Bytes::from(text), Some(&MediaType::OCI_INDEX)).unwrap();
+    let retry = vec![("retry-after", "0".to_owned())];
+    let faults = vec![
+        Fault::Answer(Method::PUT, 429, retry),
+        Fault::BreakAfter(Method::PUT),
+        Fault::Answer(Method::GET, 502, Vec::new()),
+    ];
+    let (_shared, address) = start(Fake { faults: faults.into(), ..Fake::default() }).await;
+    let registry = registry(&address);
+    let tag = Reference::Tag("1.0".parse::<Tag>().unwrap());
+    assert_eq!(registry.head_manifest(&repo(), &tag).await.unwrap(), None);
+    registry.put_manifest(&repo(), &tag, &manifest).await.unwrap();
+    let head = registry.head_manifest(&repo(), &tag).await.unwrap().unwrap();
+    assert_eq!(head, manifest.descriptor());
+    let fetched = registry.manifest(&repo(), &Reference::Digest(manifest.digest())).await;
+    assert_eq!(fetched.unwrap().unwrap().bytes(), manifest.bytes());
+}
+
+#[tokio::test]
+async fn a_manifest_with_other_bytes_than_its_digest_is_refused() {
+    let (shared, address) = start(Fake::default()).await;
+    let asked = Digester::digest(Algorithm::Sha256, b"asked");
+    let lie = Bytes::from_static(br#"{"schemaVersion":2,"manifests":[]}"#);
+    let key = ("prod/app".to_owned(), asked.to_string());
+    shared.lock().unwrap().manifests.insert(key, (MediaType::OCI_INDEX.to_string(), lie));
+    let error = registry(&address).manifest(&repo(), &Reference::Digest(asked)).await.unwrap_err();
+    assert!(matches!(error, RegistryError::Content { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn nothing_listening_is_a_network_error_after_all_tries() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    drop(listener);
+    let digest = Digester::digest(Algorithm::Sha256, b"x");
+    let error = registry(&address).head_blob(&repo(), &digest).await.unwrap_err();
+    assert!(matches!(error, RegistryError::Exhausted { attempts: 4, .. }), "{error}");
+}
+
+#[tokio::test]
+async fn silence_is_not_borne_for_ever() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let accept = tokio::spawn(async move {
+        let mut silent = Vec::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            silent.push(stream);
+        }
+    });
+    let short = Duration::from_millis(30);
+    let patience = Patience { idle: short, answer: short, ..Patience::default() };
+    let options = Options { patience, ..quick() };
+    let registry = Registry::new(address.parse().unwrap(), true, None, options).unwrap();
+    let digest = Digester::digest(Algorithm::Sha256, b"x");
+    let error = registry.head_blob(&repo(), &digest).await.unwrap_err();
+    assert!(error.to_string().contains("made no progress"), "{error}");
+    accept.abort();
+}
+
+#[test]
+fn locations_are_resolved_and_their_queries_kept() {
+    let base: Uri = "http://h:5/v2/a/blobs/uploads/?x=1".parse().unwrap();
+    let resolved = |text| resolve(&base, text).map(|uri| uri.to_string());
+    assert_eq!(resolved("/v2/u?_state=a%2Fb").unwrap(), "http://h:5/v2/u?_state=a%2Fb");
+    assert_eq!(resolved("https://o/v2/u").unwrap(), "https://o/v2/u");
+    assert_eq!(resolved("//o/u").unwrap(), "http://o/u");
+    assert_eq!(resolved("uuid?q=1").unwrap(), "http://h:5/v2/a/blobs/uploads/uuid?q=1");
+    assert_eq!(resolved("?q=1").unwrap(), "http://h:5/v2/a/blobs/uploads/?q=1");
+    assert_eq!(resolved("http://bad host/"), None);
+}

@@ -1,0 +1,243 @@
+//! One HTTP request and its answer: connections, TLS, and time limits on silence instead of on the
+//! whole. No retry, no authentication and no redirect is decided here.
+//!
+//! Invariant: a body is sent with its exact length, never chunked, because registries refuse an
+//! upload without one; and no address that leaves here shows its query, which may be a secret.
+
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, header};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
+
+use super::error::RegistryError;
+
+/// How we introduce ourselves.
+const USER_AGENT: &str = concat!("wharf/", env!("CARGO_PKG_VERSION"));
+
+/// How much of a body is handed over at once; progress is seen in these steps.
+const PIECE_BYTES: usize = 128 * 1024;
+
+/// Limits on silence.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// To connect.
+    pub connect: Duration,
+    /// Without a byte in either direction.
+    pub idle: Duration,
+    /// From the last byte sent to the first byte of the answer; registries move whole layers then.
+    pub answer: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(20),
+            idle: Duration::from_mins(1),
+            answer: Duration::from_mins(5),
+        }
+    }
+}
+
+/// The client of one registry.
+pub(super) struct Transport {
+    client: Client<HttpsConnector<HttpConnector>, Pieces>,
+    patience: Patience,
+}
+
+impl Transport {
+    /// A client that trusts the system's certificates and those in `ca_file`.
+    pub(super) fn new(ca_file: Option<&Path>, patience: Patience) -> Result<Self, RegistryError> {
+        let mut http = HttpConnector::new();
+        http.enforce_http(false);
+        http.set_nodelay(true);
+        http.set_connect_timeout(Some(patience.connect));
+        let https = HttpsConnectorBuilder::new()
+            .with_tls_config(tls_config(ca_file)?)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(http);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(Duration::from_secs(30))
+            .build(https);
+        Ok(Self { client, patience })
+    }
+
+    /// Sends one request; any status is an answer.
+    pub(super) async fn send(
+        &self,
+        method: &Method,
+        uri: &Uri,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Response<Incoming>, RegistryError> {
+        let failed = |reason: String| RegistryError::Network {
+            method: method.clone(),
+            url: shown(uri),
+            reason,
+        };
+        let sent = Arc::new(AtomicU64::new(0));
+        let size_bytes = body.len() as u64;
+        let mut request = Request::new(Pieces { left: body, sent: Arc::clone(&sent) });
+        *request.method_mut() = method.clone();
+        *request.uri_mut() = uri.clone();
+        *request.headers_mut() = headers;
+        request.headers_mut().insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+        if matches!(*method, Method::POST | Method::PUT | Method::PATCH) {
+            request.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(size_bytes));
+        }
+        let mut answer = std::pin::pin!(self.client.request(request));
+        let mut seen = 0;
+        loop {
+            let limit = if seen == size_bytes { self.patience.answer } else { self.patience.idle };
+            match tokio::time::timeout(limit, &mut answer).await {
+                Ok(Ok(response)) => return Ok(response),
+                Ok(Err(error)) => return Err(failed(causes(&error))),
+                Err(_) => {
+                    let moved = sent.load(Ordering::Relaxed);
+                    if moved == seen {
+                        let (method, url) = (method.clone(), shown(uri));
+                        return Err(RegistryError::Stalled { method, url, idle: limit });
+                    }
+                    seen = moved;
+                }
+            }
+        }
+    }
+
+    /// Reads the next piece of an answer; `None` at its end.
+    pub(super) async fn piece(
+        &self,
+        uri: &Uri,
+        body: &mut Incoming,
+    ) -> Result<Option<Bytes>, RegistryError> {
+        loop {
+            let idle = self.patience.idle;
+            let frame = tokio::time::timeout(idle, body.frame()).await.map_err(|_| {
+                RegistryError::Stalled { method: Method::GET, url: shown(uri), idle }
+            })?;
+            match frame {
+                None => return Ok(None),
+                Some(Ok(frame)) => {
+                    if let Ok(data) = frame.into_data() {
+                        return Ok(Some(data));
+                    }
+                }
+                Some(Err(error)) => {
+                    let (url, reason) = (shown(uri), causes(&error));
+                    return Err(RegistryError::Network { method: Method::GET, url, reason });
+                }
+            }
+        }
+    }
+
+    /// Reads a whole answer; `None` when it has more than `limit_bytes`.
+    pub(super) async fn whole(
+        &self,
+        uri: &Uri,
+        body: &mut Incoming,
+        limit_bytes: usize,
+    ) -> Result<Option<Bytes>, RegistryError> {
+        let mut whole = BytesMut::new();
+        while let Some(piece) = self.piece(uri, body).await? {
+            if whole.len() + piece.len() > limit_bytes {
+                return Ok(None);
+            }
+            whole.extend_from_slice(&piece);
+        }
+        Ok(Some(whole.freeze()))
+    }
+}
+
+/// A body at hand, given out in pieces so that progress can be seen.
+pub(super) struct Pieces {
+    left: Bytes,
+    sent: Arc<AtomicU64>,
+}
+
+impl Body for Pieces {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        if self.left.is_empty() {
+            return Poll::Ready(None);
+        }
+        let length = self.left.len().min(PIECE_BYTES);
+        let piece = self.left.split_to(length);
+        self.sent.fetch_add(length as u64, Ordering::Relaxed);
+        Poll::Ready(Some(Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left.len() as u64)
+    }
+}
+
+/// An address as messages show it: without its query and without a user.
+pub(super) fn shown(uri: &Uri) -> String {
+    let authority = uri.authority().map(http::uri::Authority::as_str).unwrap_or_default();
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    format!("{}://{host}{}", uri.scheme_str().unwrap_or("https"), uri.path())
+}
+
+/// An error with everything behind it: the outermost one only says that a request failed.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let inner_text = inner.to_string();
+        if !text.ends_with(&inner_text) {
+            text = format!("{text}: {inner_text}");
+        }
+        cause = inner.source();
+    }
+    text
+}
+
+fn tls_config(ca_file: Option<&Path>) -> Result<ClientConfig, RegistryError> {
+    let refuse = |reason: String| RegistryError::Tls { reason };
+    let mut roots = RootCertStore::empty();
+    // A machine without certificates can still speak plain HTTP, or trust the file alone.
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if let Some(path) = ca_file {
+        let unreadable = |error| refuse(format!("cannot read {}: {error}", path.display()));
+        let before = roots.len();
+        for certificate in CertificateDer::pem_file_iter(path).map_err(unreadable)? {
+            let certificate = certificate.map_err(unreadable)?;
+            roots.add(certificate).map_err(|error| {
+                refuse(format!("{} has a certificate that is not valid: {error}", path.display()))
+            })?;
+        }
+        if roots.len() == before {
+            return Err(refuse(format!("{} has no certificate", path.display())));
+        }
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| refuse(error.to_string()))?;
+    Ok(config.with_root_certificates(roots).with_no_client_auth())
+}

@@ -1,0 +1,345 @@
+//! One blob onto a registry: look, mount, or upload in chunks that survive throttling, broken
+//! connections, expired tokens and lost sessions.
+//!
+//! The form is POST, PATCH with `Content-Length` and `Content-Range: start-end`, and an empty PUT:
+//! the one that no registry is known to refuse. Invariant: the registry's word decides where an
+//! upload stands; no chunk is sent a second time without asking where the first one ended.
+
+use bytes::Bytes;
+use http::header::{CONTENT_RANGE, CONTENT_TYPE, RANGE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri};
+use hyper::body::Incoming;
+use serde::{Deserialize, Serialize};
+use wharf_oci::{ChunkRange, Descriptor, Digest, Endpoint, RepoName};
+
+use super::auth::Scope;
+use super::error::RegistryError;
+use super::retry::Budget;
+use super::source::BlobSource;
+use super::transport::shown;
+use super::{Call, Registry};
+
+/// How often one blob starts over after its session was lost.
+const STARTS_MAX: u32 = 4;
+
+/// A chunk is never made smaller than this when a registry finds it too large.
+const CHUNK_BYTES_MIN: u64 = 256 * 1024;
+
+/// The largest chunk that a registry may ask for with `OCI-Chunk-Min-Length`.
+const CHUNK_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+const CHUNK_MIN_LENGTH: HeaderName = HeaderName::from_static("oci-chunk-min-length");
+
+/// How a blob came to be on the registry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Uploaded {
+    /// It was there.
+    Existed,
+    /// It was taken from another repository of the registry.
+    Mounted,
+    /// Its bytes were sent.
+    Sent,
+}
+
+/// An open session: where it goes on, and how far it is.
+struct Session {
+    location: Uri,
+    offset: u64,
+    chunk_bytes: u64,
+}
+
+/// What one try of a session came to.
+enum Ended {
+    Done,
+    /// The registry does not know the session any more; with what it said.
+    Lost(RegistryError),
+}
+
+impl Registry {
+    /// Puts a blob into a repository. `mount_from` are repositories of this registry that may have
+    /// it.
+    pub async fn upload(
+        &self,
+        repo: &RepoName,
+        source: &mut BlobSource,
+        mount_from: &[RepoName],
+    ) -> Result<Uploaded, RegistryError> {
+        let scope = Scope::push(repo, mount_from);
+        let descriptor = source.descriptor().clone();
+        match self.blob_size(repo, &descriptor.digest, &scope).await? {
+            Some(size) if size == descriptor.size => return Ok(Uploaded::Existed),
+            _ => {}
+        }
+        let mut starts = 0;
+        loop {
+            let session = self.begin(repo, &descriptor.digest, mount_from, &scope).await?;
+            let Some(mut session) = session else { return Ok(Uploaded::Mounted) };
+            let ended = self.run(&mut session, repo, source, &scope).await;
+            match ended {
+                Ok(Ended::Done) => return Ok(Uploaded::Sent),
+                Ok(Ended::Lost(_)) if starts < STARTS_MAX => starts += 1,
+                Ok(Ended::Lost(error)) => return Err(error),
+                Err(error) => {
+                    // The session would stay open for days; an error of the cancel says nothing.
+                    let cancel = session_call(Method::DELETE, &session.location, &scope);
+                    let _ = self.call_once(&cancel).await;
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// Opens a session; `None` when the registry mounted the blob instead.
+    async fn begin(
+        &self,
+        repo: &RepoName,
+        digest: &Digest,
+        mount_from: &[RepoName],
+        scope: &Scope,
+    ) -> Result<Option<Session>, RegistryError> {
+        let endpoint = Endpoint::Uploads { repo: repo.clone() };
+        let mut sources = mount_from.iter().map(Some).collect::<Vec<_>>();
+        if sources.is_empty() {
+            sources.push(None);
+        }
+        let last = sources.len() - 1;
+        for (place, from) in sources.into_iter().enumerate() {
+            let mut call = self.new_call(Method::POST, &endpoint, scope)?;
+            if let Some(from) = from {
+                let asked = format!("{}?mount={digest}&from={from}", call.uri);
+                call.uri = asked.parse().map_err(|_| protocol(&call.uri, "has no mount"))?;
+            }
+            let response = self.call(&call).await?;
+            if response.status() == StatusCode::CREATED {
+                return Ok(None);
+            }
+            let response = self.expect(&call, response, &[StatusCode::ACCEPTED]).await?;
+            let session = self.session(&call.uri, &response)?;
+            if place == last {
+                return Ok(Some(session));
+            }
+            // The mount became an upload; the next repository may still have the blob.
+            let cancel = session_call(Method::DELETE, &session.location, scope);
+            let _ = self.call_once(&cancel).await;
+        }
+        Err(protocol(&self.new_call(Method::POST, &endpoint, scope)?.uri, "opened no session"))
+    }
+
+    fn session(
+        &self,
+        asked: &Uri,
+        response: &Response<Incoming>,
+    ) -> Result<Session, RegistryError> {
+        let headers = response.headers();
+        let least = headers.get(CHUNK_MIN_LENGTH).and_then(|text| text.to_str().ok()?.parse().ok());
+        let least: u64 = least.unwrap_or_default();
+        Ok(Session {
+            location: self.location(asked, headers)?,
+            offset: 0,
+            chunk_bytes: self.options.chunk_bytes.max(least).min(CHUNK_BYTES_MAX),
+        })
+    }
+
+    /// Sends everything that is missing and ends the upload.
+    async fn run(
+        &self,
+        session: &mut Session,
+        repo: &RepoName,
+        source: &mut BlobSource,
+        scope: &Scope,
+    ) -> Result<Ended, RegistryError> {
+        let descriptor = source.descriptor().clone();
+        let mut budget = Budget::new(self.options.policy);
+        while session.offset < descriptor.size {
+            let chunk = source.chunk(session.offset, session.chunk_bytes).await?;
+            let before = session.offset;
+            let call = patch(session, scope, chunk);
+            let size_bytes = call.body.len() as u64;
+            let (error, asked) = match self.call_once(&call).await {
+                Ok(response) if response.status() == StatusCode::ACCEPTED => {
+                    self.advance(session, &call.uri, &response, before + size_bytes)?;
+                    if session.offset > before {
+                        budget.progressed();
+                        continue;
+                    }
+                    (protocol_as_network(&call, "the upload did not move"), None)
+                }
+                Ok(response) => match self.judge(session, &call, response).await? {
+                    Judged::Lost(error) => return Ok(Ended::Lost(error)),
+                    Judged::Again(error, asked) => (error, asked),
+                },
+                Err(error) => (error, None),
+            };
+            self.pause(&mut budget, &call, error, asked).await?;
+            if let Some(error) = self.realign(session, &descriptor, scope).await? {
+                return Ok(Ended::Lost(error));
+            }
+        }
+        self.commit(session, repo, &descriptor, scope).await
+    }
+
+    /// Takes the new place of the session from the answer to a chunk.
+    fn advance(
+        &self,
+        session: &mut Session,
+        asked: &Uri,
+        response: &Response<Incoming>,
+        sent_to: u64,
+    ) -> Result<(), RegistryError> {
+        let headers = response.headers();
+        self.follow(session, asked, headers)?;
+        session.offset = match offset_of(headers) {
+            // Of one byte, `0-0` says that it arrived.
+            Some(0) if sent_to == 1 => 1,
+            Some(offset) if offset > sent_to => {
+                return Err(protocol(asked, "it has more bytes than were sent"));
+            }
+            Some(offset) => offset,
+            None => sent_to,
+        };
+        Ok(())
+    }
+
+    fn follow(
+        &self,
+        session: &mut Session,
+        asked: &Uri,
+        headers: &HeaderMap,
+    ) -> Result<(), RegistryError> {
+        if headers.contains_key(http::header::LOCATION) {
+            session.location = self.location(asked, headers)?;
+        }
+        Ok(())
+    }
+
+    /// What an answer to a chunk means that is not 202.
+    async fn judge(
+        &self,
+        session: &mut Session,
+        call: &Call<'_>,
+        response: Response<Incoming>,
+    ) -> Result<Judged, RegistryError> {
+        let status = response.status();
+        let asked = super::retry::retry_after(response.headers(), std::time::SystemTime::now());
+        let error = self.refusal(call, response).await;
+        match status {
+            StatusCode::NOT_FOUND | StatusCode::GONE => Ok(Judged::Lost(error)),
+            StatusCode::RANGE_NOT_SATISFIABLE => {
+                Ok(Judged::Again(protocol_as_network(call, &error.to_string()), asked))
+            }
+            StatusCode::PAYLOAD_TOO_LARGE if session.chunk_bytes > CHUNK_BYTES_MIN => {
+                session.chunk_bytes = (session.chunk_bytes / 2).max(CHUNK_BYTES_MIN);
+                Ok(Judged::Again(protocol_as_network(call, &error.to_string()), asked))
+            }
+            _ if error.is_transient() => Ok(Judged::Again(error, asked)),
+            _ => Err(error),
+        }
+    }
+
+    /// Asks the registry how far the session is; an error when it does not know it any more.
+    async fn realign(
+        &self,
+        session: &mut Session,
+        descriptor: &Descriptor,
+        scope: &Scope,
+    ) -> Result<Option<RegistryError>, RegistryError> {
+        let call = session_call(Method::GET, &session.location, scope);
+        let response = self.call(&call).await?;
+        let accepted = [StatusCode::NO_CONTENT, StatusCode::OK, StatusCode::ACCEPTED];
+        if !accepted.contains(&response.status()) {
+            // Whatever it says, the session cannot be gone on with.
+            return Ok(Some(self.refusal(&call, response).await));
+        }
+        self.follow(session, &call.uri, response.headers())?;
+        // No `Range` means that nothing has arrived.
+        session.offset = offset_of(response.headers()).unwrap_or_default();
+        if session.offset > descriptor.size || descriptor.size == 1 {
+            return Ok(Some(protocol(&call.uri, "it cannot be told how far the upload is")));
+        }
+        Ok(None)
+    }
+
+    /// Ends the upload. An answer that got lost is looked up instead of sent again.
+    async fn commit(
+        &self,
+        session: &Session,
+        repo: &RepoName,
+        descriptor: &Descriptor,
+        scope: &Scope,
+    ) -> Result<Ended, RegistryError> {
+        let separator = if session.location.query().is_some() { '&' } else { '?' };
+        let ended = format!("{}{separator}digest={}", session.location, descriptor.digest);
+        let mut call = session_call(Method::PUT, &session.location, scope);
+        call.uri = ended.parse().map_err(|_| protocol(&session.location, "has a bad Location"))?;
+        let mut budget = Budget::new(self.options.policy);
+        loop {
+            let (error, asked) = match self.call_once(&call).await {
+                Ok(response) if response.status().is_success() => return Ok(Ended::Done),
+                Ok(response) => {
+                    let asked =
+                        super::retry::retry_after(response.headers(), std::time::SystemTime::now());
+                    (self.refusal(&call, response).await, asked)
+                }
+                Err(error) => (error, None),
+            };
+            // 400 is a digest that does not match: something on the way changed a byte.
+            let starts_over = matches!(
+                error.status(),
+                Some(
+                    StatusCode::NOT_FOUND
+                        | StatusCode::GONE
+                        | StatusCode::RANGE_NOT_SATISFIABLE
+                        | StatusCode::BAD_REQUEST
+                )
+            );
+            if self.blob_size(repo, &descriptor.digest, scope).await? == Some(descriptor.size) {
+                return Ok(Ended::Done);
+            }
+            if starts_over {
+                return Ok(Ended::Lost(error));
+            }
+            self.pause(&mut budget, &call, error, asked).await?;
+        }
+    }
+}
+
+fn session_call<'a>(method: Method, location: &Uri, scope: &'a Scope) -> Call<'a> {
+    Call { method, uri: location.clone(), scope, headers: HeaderMap::new(), body: Bytes::new() }
+}
+
+/// What to do after a chunk was not accepted.
+enum Judged {
+    Again(RegistryError, Option<std::time::Duration>),
+    Lost(RegistryError),
+}
+
+fn patch<'a>(session: &Session, scope: &'a Scope, chunk: Bytes) -> Call<'a> {
+    let last = session.offset + (chunk.len() as u64).saturating_sub(1);
+    let range = ChunkRange { first: session.offset, last }.to_string();
+    let mut headers = HeaderMap::new();
+    let range = HeaderValue::from_str(&range).expect("digits and a dash are a header value");
+    headers.insert(CONTENT_RANGE, range);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    Call { method: Method::PATCH, uri: session.location.clone(), scope, headers, body: chunk }
+}
+
+/// How many bytes the registry has: `Range: 0-LAST`. `0-0` is what registries say for none; no
+/// chunk of ours has one byte but the last of all.
+fn offset_of(headers: &HeaderMap) -> Option<u64> {
+    let range: ChunkRange = headers.get(RANGE)?.to_str().ok()?.parse().ok()?;
+    match range {
+        ChunkRange { first: 0, last: 0 } => Some(0),
+        ChunkRange { first: 0, last } => last.checked_add(1),
+        ChunkRange { .. } => None,
+    }
+}
+
+fn protocol(uri: &Uri, reason: &str) -> RegistryError {
+    RegistryError::Protocol { url: shown(uri), reason: reason.to_owned() }
+}
+
+/// A fault that a fresh look at the session may heal, so it counts like a broken connection.
+fn protocol_as_network(call: &Call<'_>, reason: &str) -> RegistryError {
+    super::network_error(&call.method, &call.uri, reason)
+}

@@ -1,0 +1,65 @@
+//! What image rules share: the key of a platform in the offer, and the words for sizes and
+//! descriptors. The rules themselves are in `image_content` and `image_config`.
+
+use super::{ImageView, Judge};
+use crate::image::facts::{FaultKind, PlatformImage};
+
+/// The key of the platform's entry in the offer, relative to the plan's image.
+pub(super) fn platform_key(view: &ImageView<'_>, image: &PlatformImage) -> String {
+    let builds = view.plan.map(|plan| plan.image.platforms.as_slice()).unwrap_or_default();
+    let platform = image.platform();
+    let same = |build: &crate::offer::model::PlatformBuild| {
+        platform.as_ref().is_some_and(|platform| {
+            platform.os == build.platform.os
+                && platform.architecture == build.platform.architecture
+                && platform.variant == build.platform.variant
+        })
+    };
+    match builds.iter().position(same) {
+        Some(place) => format!("platforms[{place}].platform"),
+        None => "platforms".to_owned(),
+    }
+}
+
+/// Reports every fault of these kinds that the engine found.
+pub(super) fn faults(view: &ImageView<'_>, judge: &mut Judge<'_>, kinds: &[FaultKind]) {
+    for fault in view.facts.faults.iter().filter(|fault| kinds.contains(&fault.kind)) {
+        judge.error("", format!("{}: {}", fault.digest, fault.message));
+    }
+}
+
+/// A size as people say it.
+#[must_use]
+pub fn size(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    let mut unit = "bytes";
+    let mut whole = bytes;
+    let mut tenths = 0;
+    for next in UNITS {
+        if whole < 1024 {
+            break;
+        }
+        tenths = whole % 1024 * 10 / 1024;
+        whole /= 1024;
+        unit = next;
+    }
+    if unit == "bytes" { format!("{whole} {unit}") } else { format!("{whole}.{tenths} {unit}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::size;
+
+    #[test]
+    fn sizes_are_said_in_the_largest_fitting_unit() {
+        for (bytes, text) in [
+            (0, "0 bytes"),
+            (1023, "1023 bytes"),
+            (1536, "1.5 KiB"),
+            (5 * 1024 * 1024, "5.0 MiB"),
+            (u64::MAX, "16777215.9 TiB"),
+        ] {
+            assert_eq!(size(bytes), text);
+        }
+    }
+}

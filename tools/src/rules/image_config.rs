@@ -1,0 +1,220 @@
+//! Rules about the configuration of an image: how it starts, where it listens, what it gives away.
+
+use super::image::{faults, platform_key};
+use super::secret_patterns::looks_secret;
+use super::{Check, ImageView, Judge, Rule, Severity};
+use crate::image::config::ImageConfig;
+use crate::image::facts::FaultKind;
+use crate::offer::words::ExposedPort;
+
+/// Most ports of one container group.
+const PORTS_MAX: usize = 5;
+/// Ports that Azure Container Instances keeps for itself.
+const PORTS_RESERVED: [(u16, u16); 10] = [
+    (22, 22),
+    (1025, 1027),
+    (3389, 3399),
+    (9999, 9999),
+    (19000, 19000),
+    (19080, 19080),
+    (19100, 19100),
+    (19390, 19390),
+    (20000, 30000),
+    (49152, 65534),
+];
+const SHELLS: [&str; 10] =
+    ["sh", "bash", "ash", "dash", "zsh", "cmd", "cmd.exe", "powershell", "powershell.exe", "pwsh"];
+
+pub(super) const RULES: &[Rule] = &[
+    Rule {
+        id: "IMG-010",
+        title: "the configuration states operating system and architecture",
+        severity: Severity::Error,
+        source: "OCI image specification; INFERENCE",
+        why: "Without them no runtime knows whether it can start the image.",
+        fix: "build the image again with its platform stated",
+        check: Check::Image(|view, judge| {
+            faults(view, judge, &[FaultKind::Config]);
+            each(view, judge, |judge, key, name, config| {
+                for (field, value) in [("os", &config.os), ("architecture", &config.architecture)] {
+                    if value.is_empty() {
+                        judge.error(key, format!("{name}: `{field}` is empty"));
+                    }
+                }
+            });
+        }),
+    },
+    Rule {
+        id: "IMG-011",
+        title: "the image has a command",
+        severity: Severity::Error,
+        source: "ACI/container-instances-troubleshooting",
+        why: "Customers start it without one.",
+        fix: "write `entrypoint` or `cmd`",
+        check: Check::Image(|view, judge| {
+            each(view, judge, |judge, _, name, config| {
+                if config.config.entrypoint.is_empty() && config.config.cmd.is_empty() {
+                    judge.error("config", format!("{name} has neither entrypoint nor cmd"));
+                }
+            });
+        }),
+    },
+    Rule {
+        id: "IMG-012",
+        title: "the command is not a bare shell",
+        severity: Severity::Warning,
+        source: "ACI/container-instances-troubleshooting",
+        why: "A shell without a terminal ends at once, and the container restarts for ever.",
+        fix: "start the program itself",
+        check: Check::Image(|view, judge| {
+            each(view, judge, |judge, _, name, config| {
+                let start = config.config.entrypoint.iter().chain(&config.config.cmd);
+                let words: Vec<&String> = start.collect();
+                if let [only] = words.as_slice()
+                    && let Some(program) = only.rsplit(['/', '\\']).next()
+                    && SHELLS.contains(&program.to_ascii_lowercase().as_str())
+                {
+                    judge.warning("config", format!("{name} starts only `{only}`"));
+                }
+            });
+        }),
+    },
+    Rule {
+        id: "IMG-013",
+        title: "exposed ports are 1 to 65535, tcp or udp",
+        severity: Severity::Error,
+        source: "ACI/container-instances-troubleshooting",
+        why: "Others cannot be opened.",
+        fix: "write PORT/tcp or PORT/udp",
+        check: Check::Image(|view, judge| {
+            each(view, judge, |judge, _, name, config| {
+                for port in config.config.exposed_ports.keys() {
+                    if port.parse::<ExposedPort>().is_err() {
+                        judge.error("config.exposedPorts", format!("{name}: `{port}` is no port"));
+                    }
+                }
+            });
+        }),
+    },
+    Rule {
+        id: "IMG-014",
+        title: "no exposed port is reserved by Azure Container Instances",
+        severity: Severity::Error,
+        source: "ACI/container-instances-faq",
+        why: "The container group is refused.",
+        fix: "let the program listen on another port",
+        check: Check::Image(|view, judge| {
+            each(view, judge, |judge, _, name, config| {
+                for port in ports(config) {
+                    let reserved = |(from, to): &(u16, u16)| (*from..=*to).contains(&port.number);
+                    if PORTS_RESERVED.iter().any(reserved) {
+                        judge.error("config.exposedPorts", format!("{name}: {port} is reserved"));
+                    }
+                }
+            });
+        }),
+    },
+    Rule {
+        id: "IMG-015",
+        title: "at most 5 ports are exposed",
+        severity: Severity::Error,
+        source: "ACI/container-instances-resource-and-quota-limits",
+        why: "One address of a container group opens no more.",
+        fix: "expose only what customers connect to",
+        check: Check::Image(|view, judge| {
+            each(view, judge, |judge, _, name, config| {
+                let count = config.config.exposed_ports.len();
+                if count > PORTS_MAX {
+                    let message = format!("{name} exposes {count} ports; {PORTS_MAX} is the most");
+                    judge.error("config.exposedPorts", message);
+                }
+            });
+        }),
+    },
+    Rule {
+        id: "IMG-016",
+        title: "the image does not run as root",
+        severity: Severity::Warning,
+        source: "IOT (least privilege)",
+        why: "A program that is broken into has then the rights of root in the container.",
+        fix: "write `user: \"UID:GID\"` with numbers other than 0",
+        check: Check::Image(|view, judge| {
+            each(view, judge, |judge, _, name, config| {
+                let user = config.config.user.split(':').next().unwrap_or_default();
+                if config.os != "windows" && matches!(user, "" | "0" | "root") {
+                    judge.warning("config.user", format!("{name} runs as root"));
+                }
+            });
+        }),
+    },
+    Rule {
+        id: "IMG-017",
+        title: "environment, labels and history hold no secrets",
+        severity: Severity::Error,
+        source: "MTM; INFERENCE",
+        why: "Everyone who pulls the image can read them.",
+        fix: "give secrets when the container starts, and change the one that was found",
+        check: Check::Image(|view, judge| {
+            each(view, judge, |judge, _, name, config| secrets(judge, name, config));
+        }),
+    },
+    Rule {
+        id: "IMG-027",
+        title: "environment variables have names that Azure Container Instances accepts",
+        severity: Severity::Warning,
+        source: "ACI naming",
+        why: "Customers cannot set variables with other names.",
+        fix: "use 1 to 63 letters, digits and `_`, not `_` at either end",
+        check: Check::Image(|view, judge| {
+            each(view, judge, |judge, _, name, config| {
+                for entry in &config.config.env {
+                    let variable = entry.split('=').next().unwrap_or_default();
+                    let word = variable.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_');
+                    let ends = variable.starts_with('_') || variable.ends_with('_');
+                    if !(1..=63).contains(&variable.len()) || !word || ends {
+                        judge.warning("config.env", format!("{name}: the variable `{variable}`"));
+                    }
+                }
+            });
+        }),
+    },
+];
+
+/// Looks at every configuration that could be read, with the key of its platform and its name.
+fn each(
+    view: &ImageView<'_>,
+    judge: &mut Judge<'_>,
+    mut look: impl FnMut(&mut Judge<'_>, &str, &str, &ImageConfig),
+) {
+    for image in &view.facts.images {
+        if let Some(config) = &image.config {
+            look(judge, &platform_key(view, image), &image.name(), config);
+        }
+    }
+}
+
+fn ports(config: &ImageConfig) -> impl Iterator<Item = ExposedPort> {
+    config.config.exposed_ports.keys().filter_map(|port| port.parse().ok())
+}
+
+/// Messages name where a secret is, never the secret.
+fn secrets(judge: &mut Judge<'_>, name: &str, config: &ImageConfig) {
+    for entry in &config.config.env {
+        let (variable, value) = entry.split_once('=').unwrap_or((entry, ""));
+        if let Some(why) = looks_secret(Some(variable), value) {
+            judge.error("config.env", format!("{name}: the variable `{variable}` {why}"));
+        }
+    }
+    for (label, value) in &config.config.labels {
+        if let Some(why) = looks_secret(None, value) {
+            judge.error("config.labels", format!("{name}: the label `{label}` {why}"));
+        }
+    }
+    for (place, step) in config.history.iter().enumerate() {
+        let texts = [step.created_by.as_deref(), step.comment.as_deref()];
+        let found = texts.into_iter().flatten().find_map(|text| looks_secret(None, text));
+        if let Some(why) = found {
+            judge.error("", format!("{name}: step {} of the history {why}", place + 1));
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! Rules LST-009 to LST-014 and LST-025: words to be found by, addresses and people.
+
+use super::{Check, Judge, OfferView, Rule, Severity, html, urls};
+use crate::offer::model::Region;
+use crate::offer::texts::Terms;
+
+const KEYWORDS_MAX: usize = 3;
+const LINKS_MAX: usize = 25;
+
+pub(super) const RULES: &[Rule] = &[
+    Rule {
+        id: "LST-009",
+        title: "there are at most three keywords, each also in the summary or the description",
+        severity: Severity::Warning,
+        source: "GTM",
+        why: "A keyword that the texts never use does not help the search.",
+        fix: "use each keyword in the search summary or the description, or choose another",
+        check: Check::Offer(keywords),
+    },
+    Rule {
+        id: "LST-010",
+        title: "the privacy policy has an address that customers can open",
+        severity: Severity::Error,
+        source: "AC-offer-listing",
+        why: "The policy must be public.",
+        fix: "write the http(s) address of your own privacy policy",
+        check: Check::Offer(|view, judge| {
+            let (key, url) = ("listing.privacyPolicy", &view.offer.listing.privacy_policy);
+            match urls::fault(url) {
+                Some(fault) => judge.error(key, fault),
+                None if urls::is_placeholder(url) => {
+                    judge.error(key, format!("`{url}` is an address from a template"));
+                }
+                None => {}
+            }
+        }),
+    },
+    Rule {
+        id: "LST-011",
+        title: "there are at most 25 links, each with a title and its own address",
+        severity: Severity::Error,
+        source: "AC-offer-listing",
+        why: "Links without a title or with a second use are refused by the form.",
+        fix: "give each link a title and an http(s) address of its own",
+        check: Check::Offer(links),
+    },
+    Rule {
+        id: "LST-012",
+        title: "support and engineering contacts have a name, a mail address and a telephone number",
+        severity: Severity::Error,
+        source: "CPP-support-tab; AC-offer-listing",
+        why: "Customers ask the one, Microsoft asks the other when certification fails.",
+        fix: "write a name, name@host.domain, and a number such as \"+1 206 555 0142\"",
+        check: Check::Offer(contacts),
+    },
+    Rule {
+        id: "LST-013",
+        title: "the support page has an address that customers can open",
+        severity: Severity::Error,
+        source: "PLAN; AC-offer-listing",
+        why: "The listing links to it.",
+        fix: "write the http(s) address of your support page",
+        check: Check::Offer(|view, judge| {
+            if let Some(fault) = urls::fault(&view.offer.listing.support_url) {
+                judge.error("listing.supportUrl", fault);
+            }
+        }),
+    },
+    Rule {
+        id: "LST-014",
+        title: "an offer for government customers has a support page for them",
+        severity: Severity::Error,
+        source: "AC-offer-listing",
+        why: "A plan in Azure Government needs its own support address.",
+        fix: "write `governmentSupportUrl`, or remove azureGovernment from the regions",
+        check: Check::Offer(|view, judge| {
+            let government =
+                view.offer.plans.iter().any(|plan| plan.regions.contains(&Region::AzureGovernment));
+            match &view.offer.listing.government_support_url {
+                Some(url) => {
+                    if let Some(fault) = urls::fault(url) {
+                        judge.error("listing.governmentSupportUrl", fault);
+                    }
+                }
+                None if government => judge.error(
+                    "listing.governmentSupportUrl",
+                    "a plan is offered in Azure Government, and there is no support page for it",
+                ),
+                None => {}
+            }
+        }),
+    },
+    Rule {
+        id: "LST-025",
+        title: "addresses hold no credentials and no private hosts",
+        severity: Severity::Error,
+        source: "INFERENCE",
+        why: "The listing is public, and Microsoft fetches the pictures from the address given.",
+        fix: "write a public address without user name and password",
+        check: Check::Offer(|view, judge| {
+            for (key, url) in addresses(view) {
+                if let Some(fault) = urls::unsafe_fault(&url) {
+                    judge.error(&key, fault);
+                }
+            }
+            if let Some(base) = &view.offer.listing.asset_base_url
+                && let Some(fault) = urls::fault(base)
+            {
+                judge.error("listing.assetBaseUrl", fault);
+            }
+        }),
+    },
+];
+
+fn keywords(view: &OfferView<'_>, judge: &mut Judge<'_>) {
+    let listing = &view.offer.listing;
+    let count = listing.keywords.len();
+    if count > KEYWORDS_MAX {
+        let message = format!("there are {count} keywords; only {KEYWORDS_MAX} are used");
+        judge.warning("listing.keywords", message);
+    }
+    let texts = format!(
+        "{} {} {} {}",
+        listing.title,
+        listing.search_summary,
+        listing.short_description,
+        html::plain_text(&view.content.description),
+    )
+    .to_lowercase();
+    for (place, keyword) in listing.keywords.iter().enumerate() {
+        let wanted = keyword.trim().to_lowercase();
+        if wanted.is_empty() || !texts.contains(&wanted) {
+            let message = format!("the keyword `{keyword}` stands in no text of the listing");
+            judge.warning(&format!("listing.keywords[{place}]"), message);
+        }
+    }
+}
+
+fn links(view: &OfferView<'_>, judge: &mut Judge<'_>) {
+    let links = &view.offer.listing.links;
+    if links.len() > LINKS_MAX {
+        let message = format!("there are {} links; {LINKS_MAX} is the most", links.len());
+        judge.error("listing.links", message);
+    }
+    for (place, link) in links.iter().enumerate() {
+        let key = format!("listing.links[{place}]");
+        if link.title.trim().is_empty() {
+            judge.error(&format!("{key}.title"), "the title of a link is empty");
+        }
+        if let Some(fault) = urls::fault(&link.url) {
+            judge.error(&format!("{key}.url"), fault);
+        }
+        let same = |other: &&crate::offer::model::Link| other.url == link.url;
+        if links.iter().take(place).any(|other| same(&other)) {
+            judge.error(&format!("{key}.url"), format!("`{}` stands twice", link.url));
+        }
+    }
+}
+
+fn contacts(view: &OfferView<'_>, judge: &mut Judge<'_>) {
+    let contacts = &view.offer.listing.contacts;
+    let mut all = vec![("support", &contacts.support), ("engineering", &contacts.engineering)];
+    let partner = contacts.csp.as_ref().map(|csp| crate::offer::model::Contact {
+        name: csp.name.clone(),
+        email: csp.email.clone(),
+        phone: csp.phone.clone(),
+    });
+    all.extend(partner.iter().map(|contact| ("csp", contact)));
+    for (name, contact) in all {
+        let key = format!("listing.contacts.{name}");
+        if contact.name.trim().is_empty() {
+            judge.error(&format!("{key}.name"), "the name is empty");
+        }
+        if !is_mail_address(&contact.email) {
+            let message = format!("`{}` is not a mail address", contact.email);
+            judge.error(&format!("{key}.email"), message);
+        }
+        if !is_phone_number(&contact.phone) {
+            let message = format!("`{}` is not a telephone number", contact.phone);
+            judge.error(&format!("{key}.phone"), message);
+        }
+    }
+}
+
+fn is_mail_address(text: &str) -> bool {
+    let Some((name, host)) = text.rsplit_once('@') else { return false };
+    let word = |c: char| !c.is_whitespace() && !c.is_control() && !matches!(c, '@' | '<' | '>');
+    !name.is_empty()
+        && name.chars().all(word)
+        && host.contains('.')
+        && host.split('.').all(|label| !label.is_empty())
+        && host.chars().all(|c| c.is_alphanumeric() || matches!(c, '.' | '-'))
+}
+
+/// E.123: an optional `+`, digits, and spaces, dashes, dots, slashes or brackets between them.
+fn is_phone_number(text: &str) -> bool {
+    let digits = text.chars().filter(char::is_ascii_digit).count();
+    (6..=15).contains(&digits)
+        && text.char_indices().all(|(at, c)| {
+            c.is_ascii_digit()
+                || matches!(c, ' ' | '-' | '.' | '/' | '(' | ')')
+                || (c == '+' && at == 0)
+        })
+}
+
+/// Every address of the offer with its key.
+fn addresses(view: &OfferView<'_>) -> Vec<(String, String)> {
+    let listing = &view.offer.listing;
+    let mut all = vec![
+        ("listing.privacyPolicy".to_owned(), listing.privacy_policy.clone()),
+        ("listing.supportUrl".to_owned(), listing.support_url.clone()),
+    ];
+    let mut add = |key: String, url: &String| all.push((key, url.clone()));
+    if let Some(url) = &listing.government_support_url {
+        add("listing.governmentSupportUrl".to_owned(), url);
+    }
+    if let Some(url) = &listing.asset_base_url {
+        add("listing.assetBaseUrl".to_owned(), url);
+    }
+    for (place, link) in listing.links.iter().enumerate() {
+        add(format!("listing.links[{place}].url"), &link.url);
+    }
+    for (place, video) in listing.videos.iter().enumerate() {
+        add(format!("listing.videos[{place}].url"), &video.url);
+    }
+    if let Some(url) = listing.contacts.csp.as_ref().and_then(|csp| csp.url.as_ref()) {
+        add("listing.contacts.csp.url".to_owned(), url);
+    }
+    if let Some(Terms::Url(url)) = &view.offer.legal.terms {
+        add("legal.terms.url".to_owned(), url);
+    }
+    for (place, plan) in view.offer.plans.iter().enumerate() {
+        for (number, certification) in plan.government_certifications.iter().enumerate() {
+            let key = format!("plans[{place}].governmentCertifications[{number}].url");
+            add(key, &certification.url);
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mail_addresses_and_telephone_numbers_have_their_shapes() {
+        assert!(is_mail_address("a.b+c@x-y.dev"));
+        for bad in ["", "a", "a@b", "@b.c", "a b@c.d", "a@b..c", "A <a@b.c>"] {
+            assert!(!is_mail_address(bad), "{bad}");
+        }
+        for good in ["+1 206 555 0142", "(030) 123-456", "0301234567"] {
+            assert!(is_phone_number(good), "{good}");
+        }
+        for bad in ["", "12345", "call us", "1+2345678", "+1 206 555 0142 x9", "1234567890123456"] {
+            assert!(!is_phone_number(bad), "{bad}");
+        }
+    }
+}

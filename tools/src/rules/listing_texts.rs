@@ -1,0 +1,229 @@
+//! Rules LST-001 to LST-008: the texts of the listing.
+
+use super::html::{self, Token};
+use super::{Check, Judge, OfferView, Rule, Severity};
+
+/// Tags that Microsoft's pages and samples use in descriptions.
+const TAGS_ALLOWED: [&str; 19] = [
+    "p", "br", "b", "i", "u", "em", "strong", "ul", "ol", "li", "h1", "h2", "h3", "h4", "h5", "h6",
+    "div", "span", "a",
+];
+/// Those of them that only samples use, or that nothing names.
+const TAGS_DOUBTFUL: [&str; 5] = ["u", "em", "strong", "span", "a"];
+/// Tags that load or run something.
+const TAGS_ACTIVE: [&str; 12] = [
+    "script", "style", "iframe", "object", "embed", "link", "meta", "form", "input", "base", "svg",
+    "frame",
+];
+
+pub(super) const RULES: &[Rule] = &[
+    Rule {
+        id: "LST-001",
+        title: "the title has 1 to 200 characters, better at most 50",
+        severity: Severity::Error,
+        source: "PLAN (200) against AC-offer-listing, PCP, LIST (50)",
+        why: "Pages contradict each other; 50 passes by all of them.",
+        fix: "shorten the title to 50 characters",
+        check: Check::Offer(|view, judge| {
+            let what = "the title";
+            length(judge, "listing.title", what, &view.offer.listing.title, (200, Some(50)));
+        }),
+    },
+    Rule {
+        id: "LST-002",
+        title: "the title has no emoji",
+        severity: Severity::Error,
+        source: "AC-offer-listing; PLAN",
+        why: "Only the marks ™, ® and © are allowed besides ordinary characters.",
+        fix: "remove the emoji",
+        check: Check::Offer(|view, judge| {
+            if let Some(found) = view.offer.listing.title.chars().find(|c| is_emoji(*c)) {
+                judge.error("listing.title", format!("the title holds {found:?}"));
+            }
+        }),
+    },
+    Rule {
+        id: "LST-003",
+        title: "the search summary is one plain line of 1 to 100 characters",
+        severity: Severity::Error,
+        source: "PLAN; policy 100.1.2",
+        why: "It stands under the title in search results.",
+        fix: "write one sentence of at most 100 characters, without HTML",
+        check: Check::Offer(|view, judge| {
+            let (key, text) = ("listing.searchSummary", &view.offer.listing.search_summary);
+            length(judge, key, "the search summary", text, (100, None));
+            plain(judge, key, "the search summary", text);
+        }),
+    },
+    Rule {
+        id: "LST-004",
+        title: "the short description is one plain line of 1 to 256 characters",
+        severity: Severity::Error,
+        source: "AC-offer-listing; PLAN",
+        why: "Line breaks and HTML are shown as they stand.",
+        fix: "write at most 256 characters, without line breaks and HTML",
+        check: Check::Offer(|view, judge| {
+            let (key, text) = ("listing.shortDescription", &view.offer.listing.short_description);
+            length(judge, key, "the short description", text, (256, None));
+            plain(judge, key, "the short description", text);
+        }),
+    },
+    Rule {
+        id: "LST-005",
+        title: "the description has 1 to 5,000 characters, better at most 3,000, tags included",
+        severity: Severity::Error,
+        source: "INC-long-description-1, PLAN (5,000) against CPP-marketplace-tab, LIST (3,000)",
+        why: "Pages contradict each other; 3,000 passes by all of them.",
+        fix: "shorten the description to 3,000 characters",
+        check: Check::Offer(|view, judge| {
+            let text = &view.content.description;
+            let limits = (5_000, Some(3_000));
+            length(judge, "listing.description", "the description", text, limits);
+        }),
+    },
+    Rule {
+        id: "LST-006",
+        title: "descriptions use only allowed tags, each closed in order",
+        severity: Severity::Warning,
+        source: "INC-long-description-3; PIAC",
+        why: "Other tags are removed, and unclosed ones spoil the page.",
+        fix: "keep to p, br, b, i, ul, ol, li, h1 to h6 and div, and close each",
+        check: Check::Offer(|view, judge| {
+            for (key, html) in descriptions(view) {
+                tags(judge, &key, html);
+            }
+        }),
+    },
+    Rule {
+        id: "LST-007",
+        title: "descriptions run nothing and load nothing",
+        severity: Severity::Error,
+        source: "INFERENCE from INC-long-description-3",
+        why: "Scripts, styles, frames, event handlers and outside pictures are attacks to a filter.",
+        fix: "remove the tag or the attribute; pictures go into `screenshots`",
+        check: Check::Offer(|view, judge| {
+            for (key, html) in descriptions(view) {
+                active(judge, &key, html);
+            }
+        }),
+    },
+    Rule {
+        id: "LST-008",
+        title: "a description that is not English says so first",
+        severity: Severity::Warning,
+        source: "AC-offer-listing",
+        why: "Listings in other languages must start with a fixed English sentence.",
+        fix: "start with: This application is available only in [non-English language].",
+        check: Check::Offer(|view, judge| {
+            let language = &view.offer.listing.language;
+            let english = language.eq_ignore_ascii_case("en")
+                || language.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("en-"));
+            let text = html::plain_text(&view.content.description);
+            if !english && !text.trim_start().starts_with("This application is available only in ")
+            {
+                let message =
+                    format!("the language is {language}, and the first sentence is missing");
+                judge.warning("listing.description", message);
+            }
+        }),
+    },
+];
+
+/// Every description with its key.
+fn descriptions<'a>(view: &'a OfferView<'_>) -> Vec<(String, &'a str)> {
+    let mut all = vec![("listing.description".to_owned(), view.content.description.as_str())];
+    for (place, text) in view.content.plan_descriptions.iter().enumerate() {
+        all.push((format!("plans[{place}].description"), text));
+    }
+    all
+}
+
+/// Judges how many characters a text has: the most by any page, and the narrower page's most.
+pub(super) fn length(
+    judge: &mut Judge<'_>,
+    key: &str,
+    what: &str,
+    text: &str,
+    (most, narrower): (usize, Option<usize>),
+) {
+    let count = text.chars().count();
+    if text.trim().is_empty() {
+        judge.error(key, format!("{what} is empty"));
+    } else if count > most {
+        judge.error(key, format!("{what} has {count} characters; {most} is the most"));
+    } else if let Some(narrower) = narrower.filter(|narrower| count > *narrower) {
+        let message = format!("{what} has {count} characters; some pages allow only {narrower}");
+        judge.narrow(key, message);
+    }
+}
+
+/// Judges whether a text is one line without HTML.
+pub(super) fn plain(judge: &mut Judge<'_>, key: &str, what: &str, text: &str) {
+    if text.contains(['\n', '\r']) {
+        judge.error(key, format!("{what} has a line break"));
+    }
+    let tag = |token: &Token<'_>| matches!(token, Token::Open(_) | Token::Close(_));
+    if html::tokens(text).iter().any(tag) {
+        judge.error(key, format!("{what} holds HTML"));
+    }
+}
+
+/// Blocks that hold pictures only. ™, ®, © and arrows are elsewhere.
+fn is_emoji(c: char) -> bool {
+    matches!(u32::from(c),
+        0x1F000..=0x1FAFF | 0x2600..=0x27BF | 0x2B1B..=0x2B1C | 0x2B50 | 0x2B55 | 0xFE0F
+        | 0x20E3 | 0x200D | 0x231A..=0x231B | 0x23E9..=0x23F3 | 0xE0020..=0xE007F)
+}
+
+fn tags(judge: &mut Judge<'_>, key: &str, text: &str) {
+    let mut open: Vec<String> = Vec::new();
+    for token in html::tokens(text) {
+        match token {
+            Token::Open(tag) => {
+                if !TAGS_ALLOWED.contains(&tag.name.as_str()) {
+                    judge.warning(key, format!("the tag <{}> is not allowed", tag.name));
+                } else if TAGS_DOUBTFUL.contains(&tag.name.as_str()) {
+                    let message =
+                        format!("the tag <{}> stands on no list of allowed tags", tag.name);
+                    judge.narrow(key, message);
+                }
+                if !tag.closes_itself && !html::VOID.contains(&tag.name.as_str()) {
+                    open.push(tag.name);
+                }
+            }
+            Token::Close(name) => match open.pop() {
+                Some(expected) if expected == name => {}
+                Some(expected) => {
+                    let message = format!("</{name}> stands where <{expected}> is open");
+                    return judge.warning(key, message);
+                }
+                None => return judge.warning(key, format!("</{name}> closes nothing")),
+            },
+            Token::Unfinished => return judge.warning(key, "a tag has no end"),
+            Token::Text(_) | Token::Other => {}
+        }
+    }
+    if let Some(name) = open.pop() {
+        judge.warning(key, format!("<{name}> is never closed"));
+    }
+}
+
+fn active(judge: &mut Judge<'_>, key: &str, text: &str) {
+    for token in html::tokens(text) {
+        let Token::Open(tag) = token else { continue };
+        if TAGS_ACTIVE.contains(&tag.name.as_str()) {
+            judge.error(key, format!("the tag <{}> is refused", tag.name));
+        }
+        if tag.name == "img" {
+            judge.error(key, "a picture is loaded from elsewhere");
+        }
+        for (name, value) in &tag.attributes {
+            let runs = value.trim().to_ascii_lowercase().starts_with("javascript:");
+            if name.starts_with("on") || runs {
+                judge.error(key, format!("the attribute {name} of <{}> runs a script", tag.name));
+            } else if name == "style" {
+                judge.error(key, format!("<{}> has a style", tag.name));
+            }
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! A report: what was looked at, what was found, and what that means. How it is shown is in
+//! `report_formats`, but for the text that people read, which is here.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use super::{Finding, Severity};
+use crate::exit::Exit;
+use crate::image::facts::ImageFacts;
+use crate::image::facts::PlatformImage;
+use crate::output::{Paint, Style, Table, visible};
+
+use super::image::size;
+
+/// What a command found.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// The images that were looked at.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<ImageSummary>,
+    /// Everything found: by file and line, then in the order of the catalogue.
+    pub findings: Vec<Finding>,
+    /// How many.
+    pub summary: Summary,
+}
+
+/// Numbers of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Summary {
+    /// How many rules were looked at.
+    pub rules: usize,
+    /// Findings that will be refused.
+    pub errors: usize,
+    /// Findings that may be refused.
+    pub warnings: usize,
+    /// Whether nothing found reaches the asked severity.
+    pub passed: bool,
+}
+
+/// An image that was looked at.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ImageSummary {
+    /// The plan, when an offer is at hand.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan: Option<String>,
+    /// Where it was read.
+    pub location: String,
+    /// The platform, or the digest when it is not known.
+    pub platform: String,
+    /// Its manifest.
+    pub digest: String,
+    /// How many layers it has.
+    pub layers: usize,
+    /// Bytes that a registry stores.
+    pub stored_bytes: u64,
+    /// Whether every byte is as its digest says.
+    pub intact: bool,
+}
+
+impl Report {
+    /// A report over these findings; `rules` says how many rules were looked at.
+    #[must_use]
+    pub fn new(
+        images: Vec<ImageSummary>,
+        mut findings: Vec<Finding>,
+        rules: usize,
+        fail_on: Severity,
+    ) -> Self {
+        // Stable: findings of one line stay in the order of the catalogue.
+        findings.sort_by(|a, b| {
+            let key = |at: &Finding| (at.place.file.clone(), at.place.line, at.place.column);
+            key(a).cmp(&key(b))
+        });
+        let count = |severity| findings.iter().filter(|at| at.severity == severity).count();
+        let summary = Summary {
+            rules,
+            errors: count(Severity::Error),
+            warnings: count(Severity::Warning),
+            passed: findings.iter().all(|finding| finding.severity < fail_on),
+        };
+        Self { images, findings, summary }
+    }
+
+    /// What the shell is told.
+    #[must_use]
+    pub const fn exit(&self) -> Exit {
+        if self.summary.passed { Exit::Ok } else { Exit::Findings }
+    }
+
+    /// The report for people.
+    #[must_use]
+    pub fn text(&self, paint: Paint) -> String {
+        let mut text = String::new();
+        if !self.images.is_empty() {
+            text.push_str(&self.image_table(paint));
+            text.push('\n');
+        }
+        for finding in &self.findings {
+            text.push_str(&finding_text(finding, paint));
+        }
+        let Summary { rules, errors, warnings, passed } = self.summary;
+        let style = if passed { Style::Good } else { Style::Error };
+        let verdict = paint.text(style, if passed { "passed" } else { "failed" });
+        let _ = writeln!(
+            text,
+            "{verdict}: {}, {} ({rules} rules)",
+            counted(errors, "error"),
+            counted(warnings, "warning")
+        );
+        text
+    }
+
+    fn image_table(&self, paint: Paint) -> String {
+        let mut table = Table::new(&["IMAGE", "PLATFORM", "DIGEST", "LAYERS", "SIZE", "INTACT"]);
+        for image in &self.images {
+            let intact = if image.intact { (Style::Good, "yes") } else { (Style::Error, "NO") };
+            table.styled_row([
+                (Style::Plain, image.plan.clone().unwrap_or_else(|| image.location.clone())),
+                (Style::Plain, image.platform.clone()),
+                (Style::Plain, image.digest.clone()),
+                (Style::Plain, image.layers.to_string()),
+                (Style::Plain, size(image.stored_bytes)),
+                (intact.0, intact.1.to_owned()),
+            ]);
+        }
+        table.render(paint)
+    }
+}
+
+/// The platforms of an image as lines of a report.
+#[must_use]
+pub fn summarise(facts: &ImageFacts, plan: Option<&str>) -> Vec<ImageSummary> {
+    let faulty: BTreeSet<_> = facts.faults.iter().map(|fault| fault.digest).collect();
+    let intact = |image: &PlatformImage| {
+        let config = image.config_descriptor.iter().map(|at| at.digest);
+        let layers = image.layers.iter().map(|layer| layer.descriptor.digest);
+        let mut digests = config.chain(layers).chain([image.descriptor.digest]);
+        !digests.any(|digest| faulty.contains(&digest))
+    };
+    let line = |image: &PlatformImage| ImageSummary {
+        plan: plan.map(ToOwned::to_owned),
+        location: facts.location.clone(),
+        platform: image.name(),
+        digest: image.descriptor.digest.to_string(),
+        layers: image.layers.len(),
+        stored_bytes: image.stored_bytes(),
+        intact: intact(image),
+    };
+    facts.images.iter().map(line).collect()
+}
+
+/// `file:line:column: severity[ID]: what`, the key, the fix.
+fn finding_text(finding: &Finding, paint: Paint) -> String {
+    let place = &finding.place;
+    let mut at = place.file.display().to_string();
+    for number in [place.line, place.column].into_iter().flatten() {
+        let _ = write!(at, ":{number}");
+    }
+    let style = match finding.severity {
+        Severity::Error => Style::Error,
+        Severity::Warning => Style::Warning,
+    };
+    let label = format!("{}[{}]", finding.severity.as_str(), finding.rule);
+    let label = paint.text(style, &label);
+    let mut text = format!("{}: {label}: {}\n", visible(&at), visible(&finding.message));
+    if let Some(key) = &place.key {
+        let _ = writeln!(text, "    {} {}", paint.text(Style::Dim, "at: "), visible(key));
+    }
+    if let Some(image) = place.image.as_ref().filter(|_| place.key.is_some()) {
+        let _ = writeln!(text, "    {} {}", paint.text(Style::Dim, "in: "), visible(image));
+    }
+    let _ = writeln!(text, "    {} {}", paint.text(Style::Dim, "fix:"), finding.fix);
+    text
+}
+
+fn counted(number: usize, word: &str) -> String {
+    if number == 1 { format!("1 {word}") } else { format!("{number} {word}s") }
+}

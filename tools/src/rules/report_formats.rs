@@ -1,0 +1,239 @@
+//! Reports for other programs: `JUnit` XML for pages of test results, SARIF 2.1.0 for code scanning.
+//! JSON is the envelope of every command.
+//!
+//! Invariant: whatever an offer or an image holds, the output is well formed: texts are escaped here
+//! and characters that XML forbids are replaced.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use super::report::Report;
+use super::{Finding, Rule, Severity};
+use crate::cli::ReportFormat;
+use crate::output::{self, Paint};
+
+/// The report in a format, complete with its last newline.
+pub fn write(
+    report: &Report,
+    command: &str,
+    rules: &[&'static Rule],
+    format: ReportFormat,
+) -> std::io::Result<String> {
+    match format {
+        ReportFormat::Text => Ok(report.text(Paint::PLAIN)),
+        ReportFormat::Json => output::json(command, report),
+        ReportFormat::Junit => Ok(junit(report, command, rules)),
+        ReportFormat::Sarif => {
+            let mut text = serde_json::to_string_pretty(&sarif(report, rules))?;
+            text.push('\n');
+            Ok(text)
+        }
+    }
+}
+
+/// One test case per rule; a rule with findings of severity error fails, warnings are its output.
+fn junit(report: &Report, command: &str, rules: &[&'static Rule]) -> String {
+    let mut by_rule: BTreeMap<&str, Vec<&Finding>> = BTreeMap::new();
+    for finding in &report.findings {
+        by_rule.entry(finding.rule).or_default().push(finding);
+    }
+    let mut cases = String::new();
+    let mut failures = 0;
+    for rule in rules {
+        let findings = by_rule.get(rule.id).map(Vec::as_slice).unwrap_or_default();
+        let name = xml(&format!("{} {}", rule.id, rule.title));
+        let _ = write!(cases, "    <testcase classname=\"wharf.{}\" name=\"{name}\"", xml(command));
+        let (errors, warnings): (Vec<&Finding>, Vec<&Finding>) =
+            findings.iter().partition(|finding| finding.severity == Severity::Error);
+        if findings.is_empty() {
+            cases.push_str("/>\n");
+            continue;
+        }
+        cases.push_str(">\n");
+        if let Some(first) = errors.first() {
+            failures += 1;
+            let _ = write!(cases, "      <failure message=\"{}\">", xml(&first.message));
+            let _ = writeln!(cases, "{}</failure>", xml(&lines(&errors, rule)));
+        }
+        if !warnings.is_empty() {
+            let _ =
+                writeln!(cases, "      <system-out>{}</system-out>", xml(&lines(&warnings, rule)));
+        }
+        cases.push_str("    </testcase>\n");
+    }
+    let count = rules.len();
+    let command = xml(command);
+    format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
+         <testsuites tests=\"{count}\" failures=\"{failures}\">\n  \
+         <testsuite name=\"wharf {command}\" tests=\"{count}\" failures=\"{failures}\" errors=\"0\">\n\
+         {cases}  </testsuite>\n</testsuites>\n"
+    )
+}
+
+fn lines(findings: &[&Finding], rule: &Rule) -> String {
+    let mut text = String::new();
+    for finding in findings {
+        let place = &finding.place;
+        let line = place.line.map(|line| format!(":{line}")).unwrap_or_default();
+        let _ = writeln!(text, "{}{line}: {}", place.file.display(), finding.message);
+    }
+    let _ = write!(text, "fix: {}", rule.fix);
+    text
+}
+
+fn xml(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\n' | '\t' => escaped.push(c),
+            // XML 1.0 §2.2 has no place for these, not even escaped.
+            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => escaped.push('\u{fffd}'),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+fn sarif(report: &Report, rules: &[&'static Rule]) -> Value {
+    let rules: Vec<Value> = rules.iter().map(|rule| sarif_rule(rule)).collect();
+    let results: Vec<Value> = report.findings.iter().map(sarif_result).collect();
+    json!({
+        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+        "version": "2.1.0",
+        "runs": [{
+            "tool": { "driver": {
+                "name": "wharf",
+                "version": env!("CARGO_PKG_VERSION"),
+                "rules": rules,
+            }},
+            "columnKind": "unicodeCodePoints",
+            "results": results,
+        }],
+    })
+}
+
+fn sarif_rule(rule: &Rule) -> Value {
+    json!({
+        "id": rule.id,
+        "shortDescription": { "text": rule.title },
+        "fullDescription": { "text": rule.why },
+        "help": { "text": format!("{}\nSource: {}", rule.fix, rule.source) },
+        "defaultConfiguration": { "level": rule.severity.as_str() },
+    })
+}
+
+/// A result without a line is about a layout, which is no file of a repository: its first line is
+/// given, because code scanning shows only results with a place.
+fn sarif_result(finding: &Finding) -> Value {
+    let place = &finding.place;
+    let message = format!("{}. Fix: {}", finding.message, finding.fix);
+    json!({
+        "ruleId": finding.rule,
+        "level": finding.severity.as_str(),
+        "message": { "text": message },
+        "locations": [{
+            "physicalLocation": {
+                "artifactLocation": { "uri": uri(&place.file.display().to_string()) },
+                "region": {
+                    "startLine": place.line.unwrap_or(1),
+                    "startColumn": place.column.unwrap_or(1),
+                },
+            },
+        }],
+        "partialFingerprints": {
+            "wharfPlace/v1": format!(
+                "{}:{}:{}",
+                finding.rule,
+                place.key.as_deref().unwrap_or_default(),
+                finding.message,
+            ),
+        },
+    })
+}
+
+/// A path as a relative URI reference (RFC 3986 §4.2).
+fn uri(path: &str) -> String {
+    let mut text = String::new();
+    for byte in path.bytes() {
+        let plain = byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte);
+        if plain {
+            text.push(char::from(byte));
+        } else {
+            let _ = write!(text, "%{byte:02X}");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+    use super::super::Place;
+    use super::*;
+
+    fn report() -> (Report, Vec<&'static Rule>) {
+        let place = Place {
+            file: "a b/offer.yaml".into(),
+            line: Some(7),
+            column: Some(3),
+            key: Some("offer.id".to_owned()),
+            image: None,
+        };
+        let finding = |rule, severity, message: &str| Finding {
+            rule,
+            severity,
+            message: message.to_owned(),
+            fix: "write it",
+            place: place.clone(),
+        };
+        let findings = vec![
+            finding("OFR-001", Severity::Error, "the ID `<&\"\u{1b}` is wrong"),
+            finding("OFR-002", Severity::Warning, "it ends with -"),
+        ];
+        let rules: Vec<&Rule> = super::super::all().take(4).collect();
+        (Report::new(Vec::new(), findings, rules.len(), Severity::Error), rules)
+    }
+
+    #[test]
+    fn junit_counts_rules_and_escapes_texts() {
+        let (report, rules) = report();
+        let text = write(&report, "offer lint", &rules, ReportFormat::Junit).unwrap();
+        assert!(text.contains("tests=\"4\" failures=\"1\""), "{text}");
+        assert!(text.contains("the ID `&lt;&amp;&quot;\u{fffd}` is wrong"), "{text}");
+        assert_eq!(text.matches("<testcase").count(), 4);
+        assert_eq!(text.matches("<system-out>").count(), 1);
+        assert!(!text.contains('\u{1b}'));
+    }
+
+    #[test]
+    fn sarif_points_at_the_line_of_the_offer() {
+        let (report, rules) = report();
+        let text = write(&report, "offer lint", &rules, ReportFormat::Sarif).unwrap();
+        let value: Value = serde_json::from_str(&text).unwrap();
+        let result = &value["runs"][0]["results"][0];
+        assert_eq!(result["ruleId"], "OFR-001");
+        let place = &result["locations"][0]["physicalLocation"];
+        assert_eq!(place["artifactLocation"]["uri"], "a%20b/offer.yaml");
+        assert_eq!(place["region"]["startLine"], 7);
+        assert_eq!(value["runs"][0]["tool"]["driver"]["rules"].as_array().unwrap().len(), 4);
+    }
+
+    #[test]
+    fn json_is_the_envelope_and_text_has_no_colour() {
+        let (report, rules) = report();
+        let text = write(&report, "offer lint", &rules, ReportFormat::Json).unwrap();
+        let value: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(value["result"]["summary"]["errors"], 1);
+        assert_eq!(value["result"]["findings"][0]["line"], 7);
+        let text = write(&report, "offer lint", &rules, ReportFormat::Text).unwrap();
+        assert!(text.contains("a b/offer.yaml:7:3: error[OFR-001]: "), "{text}");
+        assert!(text.ends_with("failed: 1 error, 1 warning (4 rules)\n"), "{text}");
+    }
+}

@@ -1,0 +1,111 @@
+//! Texts that are probably secrets: by the shape that well-known services give to theirs, and by the
+//! name of the variable that holds them. Few and certain patterns, because a false alarm is an error
+//! that stops a release.
+
+/// Starts of tokens, and how many characters of a token follow at least.
+const STARTS: [(&str, usize, &str); 11] = [
+    ("AKIA", 16, "looks like an AWS access key"),
+    ("ghp_", 36, "looks like a GitHub token"),
+    ("gho_", 36, "looks like a GitHub token"),
+    ("ghs_", 36, "looks like a GitHub token"),
+    ("github_pat_", 22, "looks like a GitHub token"),
+    ("glpat-", 20, "looks like a GitLab token"),
+    ("xoxb-", 20, "looks like a Slack token"),
+    ("xoxp-", 20, "looks like a Slack token"),
+    ("sk_live_", 20, "looks like a Stripe key"),
+    ("AIza", 35, "looks like a Google key"),
+    ("npm_", 36, "looks like an npm token"),
+];
+
+/// Marks that stand in nothing but secrets.
+const MARKS: [(&str, &str); 4] = [
+    ("PRIVATE KEY-----", "holds a private key"),
+    ("AccountKey=", "holds the key of a storage account"),
+    ("SharedAccessKey=", "holds a shared access key"),
+    ("SharedAccessSignature=", "holds a shared access signature"),
+];
+
+/// Words in names of variables that hold secrets.
+const NAMES: [&str; 8] =
+    ["PASSWORD", "PASSWD", "SECRET", "TOKEN", "API_KEY", "APIKEY", "PRIVATE_KEY", "ACCESS_KEY"];
+
+/// Endings of names that say where a secret is, or something about it, and not the secret.
+const HARMLESS_ENDINGS: [&str; 9] =
+    ["_FILE", "_PATH", "_DIR", "_URL", "_NAME", "_LENGTH", "_TTL", "_ID", "_ENABLED"];
+
+/// Why a text is probably a secret; `name` is the variable that holds it.
+#[must_use]
+pub(super) fn looks_secret(name: Option<&str>, value: &str) -> Option<&'static str> {
+    if let Some((_, why)) = MARKS.iter().find(|(mark, _)| value.contains(mark)) {
+        return Some(why);
+    }
+    for word in value.split(|c: char| !is_token(c)) {
+        for (start, least, why) in STARTS {
+            if word.strip_prefix(start).is_some_and(|rest| rest.len() >= least) {
+                return Some(why);
+            }
+        }
+        if is_signed_token(word) {
+            return Some("looks like a signed token");
+        }
+    }
+    let name = name.unwrap_or_default().to_ascii_uppercase();
+    let says = NAMES.iter().any(|word| name.contains(word))
+        && !HARMLESS_ENDINGS.iter().any(|ending| name.ends_with(ending));
+    let is_value = !value.is_empty()
+        && !value.contains("${")
+        && !matches!(
+            value.to_ascii_lowercase().as_str(),
+            "true" | "false" | "yes" | "no" | "0" | "1"
+        );
+    (says && is_value).then_some("has the name of a secret and a value")
+}
+
+fn is_token(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.')
+}
+
+/// Three parts of base64, the first of which starts as JSON does (RFC 7519).
+fn is_signed_token(word: &str) -> bool {
+    let parts: Vec<&str> = word.split('.').collect();
+    matches!(parts.as_slice(), [head, body, signature]
+        if head.starts_with("eyJ") && body.starts_with("eyJ") && signature.len() >= 20)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::looks_secret;
+
+    #[test]
+    fn secrets_are_known_by_shape_and_by_name() {
+        let github = format!("x=ghp_{}", "a".repeat(36));
+        let signed = format!("Bearer eyJhbGciOi.eyJzdWIi.{}", "s".repeat(30));
+        for (name, value) in [
+            (None, "AKIAABCDEFGHIJKLMNOP"),
+            (None, github.as_str()),
+            (None, signed.as_str()),
+            (None, "-----BEGIN RSA PRIVATE KEY-----"),
+            (None, "DefaultEndpointsProtocol=https;AccountKey=abc"),
+            (Some("REDIS_PASSWORD"), "hunter2"),
+            (Some("api_token"), "x"),
+        ] {
+            assert!(looks_secret(name, value).is_some(), "{name:?} {value}");
+        }
+    }
+
+    #[test]
+    fn ordinary_settings_are_no_secrets() {
+        for (name, value) in [
+            (None, "AKIA"),
+            (None, "/usr/bin/redis-server /etc/tidepool.conf"),
+            (None, "a.b.c"),
+            (Some("REDIS_PASSWORD_FILE"), "/run/secrets/redis"),
+            (Some("REDIS_PASSWORD"), ""),
+            (Some("TOKEN_ENABLED"), "x"),
+            (Some("SECRET"), "${SECRET}"),
+            (Some("PATH"), "/usr/bin"),
+        ] {
+            assert!(looks_secret(name, value).is_none(), "{name:?} {value}");
+        }
+    }
+}

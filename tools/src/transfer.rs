@@ -1,0 +1,210 @@
+//! Images onto a registry: blobs first, then manifests from the inside out, tags never before what
+//! they point at. Where the bytes come from (a layout, another registry) is the caller's.
+//!
+//! Invariant: when a manifest is put, everything it names was put or found there before; a registry
+//! that disagrees is given everything once more.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+use http::StatusCode;
+use serde::Serialize;
+use wharf_oci::{Descriptor, Digest, Manifest, Reference, RepoName, Tag};
+
+use crate::registry::{BlobSource, Registry, RegistryError, Uploaded};
+
+/// How many blobs of one image are on their way at once.
+const BLOBS_AT_ONCE: usize = 4;
+
+/// Everything that hangs from some manifests.
+#[derive(Debug, Default)]
+pub struct Tree {
+    /// The manifests, each after those that it lists.
+    pub manifests: Vec<Manifest>,
+    /// Configurations and layers, each once.
+    pub blobs: Vec<Descriptor>,
+}
+
+impl Tree {
+    /// Adds a manifest whose children were added before.
+    pub fn add(&mut self, manifest: Manifest) {
+        for blob in manifest.blobs() {
+            let seen = self.blobs.iter().any(|seen| seen.digest == blob.digest);
+            // Layers that registries must not hold stay where their `urls` say.
+            let elsewhere = blob.media_type.is_nondistributable() && !blob.urls.is_empty();
+            if !seen && !elsewhere {
+                self.blobs.push(blob.clone());
+            }
+        }
+        self.manifests.push(manifest);
+    }
+
+    /// Whether a manifest is in it.
+    #[must_use]
+    pub fn manifest(&self, digest: &Digest) -> Option<&Manifest> {
+        self.manifests.iter().find(|manifest| manifest.digest() == *digest)
+    }
+
+    /// Bytes of all blobs.
+    #[must_use]
+    pub fn size_bytes(&self) -> u64 {
+        self.blobs.iter().fold(0, |sum, blob| sum.saturating_add(blob.size))
+    }
+}
+
+/// Which repositories of a registry are known to have a blob, so that others can mount it.
+#[derive(Debug, Default)]
+pub struct KnownBlobs(Mutex<BTreeMap<Digest, RepoName>>);
+
+impl KnownBlobs {
+    /// Takes note that a repository has a blob.
+    pub fn add(&self, digest: Digest, repo: &RepoName) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.entry(digest).or_insert_with(|| repo.clone());
+    }
+
+    /// A repository to mount from, other than the one that is written to.
+    #[must_use]
+    pub fn of(&self, digest: &Digest, but: &RepoName) -> Option<RepoName> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(digest).filter(|repo| *repo != but).cloned()
+    }
+}
+
+/// How many bytes of blobs went which way.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Moved {
+    /// Sent.
+    pub sent_bytes: u64,
+    /// Mounted from another repository.
+    pub mounted_bytes: u64,
+    /// There before.
+    pub skipped_bytes: u64,
+}
+
+impl Moved {
+    fn count(&mut self, how: Uploaded, size_bytes: u64) {
+        let counter = match how {
+            Uploaded::Sent => &mut self.sent_bytes,
+            Uploaded::Mounted => &mut self.mounted_bytes,
+            Uploaded::Existed => &mut self.skipped_bytes,
+        };
+        *counter = counter.saturating_add(size_bytes);
+    }
+}
+
+/// Where an image goes.
+pub struct Destination<'a> {
+    /// The registry.
+    pub registry: &'a Registry,
+    /// The repository.
+    pub repo: &'a RepoName,
+    /// What the registry is known to have.
+    pub known: &'a KnownBlobs,
+}
+
+/// What a transfer tells on its way.
+#[derive(Debug, Clone, Copy)]
+pub enum Step<'a> {
+    /// A blob is there.
+    Blob(&'a Descriptor, Uploaded),
+    /// A manifest is there, by its digest.
+    Manifest(&'a Digest),
+}
+
+/// Opens the source of a blob.
+pub type Open<'a> = dyn Fn(&Descriptor) -> Result<BlobSource, RegistryError> + Sync + 'a;
+
+/// Told each step; an error of it ends the transfer.
+pub type Tell<'a, E> = dyn Fn(Step<'_>) -> Result<(), E> + Sync + 'a;
+
+impl Destination<'_> {
+    /// Puts a whole tree, without tags. `skip` says which blobs need not be looked at.
+    pub async fn put<E: From<RegistryError>>(
+        &self,
+        tree: &Tree,
+        open: &Open<'_>,
+        skip: &(dyn Fn(&Digest) -> bool + Sync),
+        tell: &Tell<'_, E>,
+    ) -> Result<Moved, E> {
+        let mut moved = self.put_blobs(tree, open, skip, tell).await?;
+        let mut healed = false;
+        let mut place = 0;
+        while let Some(manifest) = tree.manifests.get(place) {
+            let reference = Reference::Digest(manifest.digest());
+            match self.registry.put_manifest(self.repo, &reference, manifest).await {
+                Ok(()) => {
+                    tell(Step::Manifest(&manifest.digest()))?;
+                    place += 1;
+                }
+                Err(error) if !healed && is_incomplete(&error) => {
+                    // It said that a part is there and does not find it: everything once more.
+                    healed = true;
+                    place = 0;
+                    let again = self.put_blobs(tree, open, &|_| false, tell).await?;
+                    moved.sent_bytes += again.sent_bytes;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(moved)
+    }
+
+    async fn put_blobs<E: From<RegistryError>>(
+        &self,
+        tree: &Tree,
+        open: &Open<'_>,
+        skip: &(dyn Fn(&Digest) -> bool + Sync),
+        tell: &Tell<'_, E>,
+    ) -> Result<Moved, E> {
+        let wanted: Vec<&Descriptor> =
+            tree.blobs.iter().filter(|blob| !skip(&blob.digest)).collect();
+        let uploads = stream::iter(wanted).map(|blob| async move {
+            let mut source = open(blob)?;
+            let from = self.known.of(&blob.digest, self.repo);
+            let how = self.registry.upload(self.repo, &mut source, from.as_slice()).await?;
+            self.known.add(blob.digest, self.repo);
+            tell(Step::Blob(blob, how))?;
+            Ok::<_, E>((how, blob.size))
+        });
+        let counted = uploads.buffer_unordered(BLOBS_AT_ONCE).try_fold(
+            Moved::default(),
+            |mut moved, (how, size_bytes)| async move {
+                moved.count(how, size_bytes);
+                Ok(moved)
+            },
+        );
+        counted.await
+    }
+
+    /// Points a tag at a manifest that is there, and looks that it does.
+    pub async fn tag(&self, tag: &Tag, manifest: &Manifest) -> Result<(), RegistryError> {
+        let reference = Reference::Tag(tag.clone());
+        self.registry.put_manifest(self.repo, &reference, manifest).await?;
+        let found = self.registry.head_manifest(self.repo, &reference).await?;
+        match found {
+            Some(found) if found.digest == manifest.digest() => Ok(()),
+            found => Err(RegistryError::Content {
+                url: self.registry.manifest_url(self.repo, &reference),
+                expected: manifest.digest(),
+                reason: found.map_or_else(
+                    || "the tag is not there after it was written".to_owned(),
+                    |found| format!("the tag points at {} after it was written", found.digest),
+                ),
+            }),
+        }
+    }
+}
+
+/// Whether a registry refused a manifest because it misses a part of it.
+fn is_incomplete(error: &RegistryError) -> bool {
+    match error {
+        RegistryError::Refused { status, message, .. } => {
+            matches!(*status, StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST)
+                && message.contains("UNKNOWN")
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,275 @@
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use wharf_oci::{Algorithm, Digester, MediaType};
+
+use super::*;
+use crate::image::gzip::compress;
+
+/// A layout in a temporary folder, made blob by blob, so that each test can lie in its own way.
+struct Sample {
+    folder: tempfile::TempDir,
+    layer: Value,
+    config: Value,
+}
+
+fn tar_of(name: &str) -> Vec<u8> {
+    let mut builder = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
+    header.set_size(4);
+    header.set_mode(0o644);
+    header.set_cksum();
+    builder.append(&header, b"body".as_slice()).unwrap();
+    builder.into_inner().unwrap()
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    compress::<std::io::Error>(NonZeroUsize::MIN, &mut out, |w| w.write_all(bytes)).unwrap();
+    out
+}
+
+impl Sample {
+    fn new() -> Self {
+        Self::with_layer(&gzip(&tar_of("file")), &tar_of("file"))
+    }
+
+    /// A layout whose one layer has these bytes and the diffID of this tar.
+    fn with_layer(layer: &[u8], tar: &[u8]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("blobs/sha256")).unwrap();
+        fs::write(folder.path().join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
+        let mut sample = Self { folder, layer: json!(null), config: json!(null) };
+        sample.layer = sample.blob(&MediaType::OCI_LAYER_GZIP, layer);
+        sample.config = json!({
+            "os": "linux", "architecture": "amd64",
+            "rootfs": {
+                "type": "layers",
+                "diff_ids": [Digester::digest(Algorithm::Sha256, tar).to_string()],
+            },
+        });
+        sample
+    }
+
+    fn blob(&self, media_type: &MediaType, bytes: &[u8]) -> Value {
+        let digest = Digester::digest(Algorithm::Sha256, bytes);
+        fs::write(self.path(&digest.to_string()), bytes).unwrap();
+        json!({"mediaType": media_type.as_str(), "digest": digest.to_string(), "size": bytes.len()})
+    }
+
+    fn json(&self, media_type: &MediaType, value: &Value) -> Value {
+        self.blob(media_type, value.to_string().as_bytes())
+    }
+
+    fn path(&self, digest: &str) -> PathBuf {
+        self.folder.path().join("blobs").join(digest.replace(':', "/"))
+    }
+
+    fn layer_path(&self) -> PathBuf {
+        self.path(self.layer["digest"].as_str().unwrap())
+    }
+
+    /// Writes configuration, manifest, index and `index.json`.
+    fn finish(&self) -> Layout {
+        let config = self.json(&MediaType::OCI_CONFIG, &self.config);
+        let manifest = json!({"schemaVersion": 2, "config": config, "layers": [self.layer]});
+        let mut child = self.json(&MediaType::OCI_MANIFEST, &manifest);
+        child["platform"] = json!({"os": "linux", "architecture": "amd64"});
+        let index = json!({"schemaVersion": 2, "manifests": [child]});
+        let mut root = self.json(&MediaType::OCI_INDEX, &index);
+        root["annotations"] = json!({"org.opencontainers.image.ref.name": "1.0"});
+        self.roots(&[root])
+    }
+
+    fn roots(&self, roots: &[Value]) -> Layout {
+        let index = json!({"schemaVersion": 2, "manifests": roots});
+        fs::write(self.folder.path().join("index.json"), index.to_string()).unwrap();
+        Layout::open(self.folder.path()).unwrap()
+    }
+}
+
+fn check_it(layout: &Layout) -> ImageFacts {
+    check(layout, NonZeroUsize::new(2).unwrap(), &Limits::default())
+}
+
+fn kinds(layout: &Layout) -> Vec<FaultKind> {
+    check_it(layout).faults.iter().map(|fault| fault.kind).collect()
+}
+
+#[test]
+fn a_sound_layout_has_no_faults_and_all_facts() {
+    let facts = check_it(&Sample::new().finish());
+    assert_eq!(facts.faults, []);
+    assert_eq!((facts.roots.len(), facts.indexes.len(), facts.images.len()), (1, 1, 1));
+    assert_eq!(facts.tags.keys().map(ToString::to_string).collect::<Vec<_>>(), ["1.0"]);
+    let image = &facts.images[0];
+    assert_eq!(image.name(), "linux/amd64");
+    assert!(image.descriptor.platform.is_some());
+    assert_eq!(image.uncompressed_bytes(), Some(tar_of("file").len() as u64));
+}
+
+#[test]
+fn the_same_layout_in_an_archive_gives_the_same_facts() {
+    let sample = Sample::new();
+    let folder = check_it(&sample.finish());
+    let archive = sample.folder.path().with_extension("tar");
+    let mut builder = tar::Builder::new(fs::File::create(&archive).unwrap());
+    builder.append_dir_all(".", sample.folder.path()).unwrap();
+    builder.finish().unwrap();
+    let facts = check_it(&Layout::open(&archive).unwrap());
+    fs::remove_file(&archive).unwrap();
+    assert_eq!(facts.faults, []);
+    assert_eq!(facts.roots, folder.roots);
+    assert_eq!(facts.images[0].descriptor, folder.images[0].descriptor);
+}
+
+#[test]
+fn a_missing_a_short_and_a_changed_blob_are_found() {
+    let sample = Sample::new();
+    let layout = sample.finish();
+    let bytes = fs::read(sample.layer_path()).unwrap();
+    let mut changed = bytes.clone();
+    let middle = changed.len() / 2;
+    changed[middle] ^= 1;
+    fs::write(sample.layer_path(), &changed).unwrap();
+    assert_eq!(kinds(&layout), [FaultKind::Digest]);
+    fs::write(sample.layer_path(), &bytes[1..]).unwrap();
+    assert_eq!(kinds(&layout), [FaultKind::Size]);
+    fs::remove_file(sample.layer_path()).unwrap();
+    assert_eq!(kinds(&layout), [FaultKind::Missing]);
+}
+
+#[test]
+fn a_blob_that_is_a_link_is_not_followed() {
+    let sample = Sample::new();
+    let layout = sample.finish();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let target = elsewhere.path().join("layer");
+    fs::rename(sample.layer_path(), &target).unwrap();
+    symlink(&target, sample.layer_path()).unwrap();
+    let facts = check_it(&layout);
+    assert_eq!(facts.faults[0].kind, FaultKind::Missing);
+    assert!(facts.faults[0].message.ends_with("is not a regular file"));
+    let blobs = sample.folder.path().join("blobs");
+    fs::rename(&blobs, elsewhere.path().join("blobs")).unwrap();
+    symlink(elsewhere.path().join("blobs"), &blobs).unwrap();
+    assert_eq!(kinds(&layout), [FaultKind::Missing]);
+}
+
+#[test]
+fn a_wrong_diff_id_and_a_wrong_number_of_them_are_found() {
+    let layer = gzip(&tar_of("file"));
+    assert_eq!(kinds(&Sample::with_layer(&layer, b"else").finish()), [FaultKind::DiffId]);
+    let mut sample = Sample::new();
+    sample.config["rootfs"]["diff_ids"] = json!([]);
+    assert_eq!(kinds(&sample.finish()), [FaultKind::DiffId]);
+}
+
+#[test]
+fn compression_other_than_the_type_says_and_broken_gzip_are_found() {
+    let tar = tar_of("file");
+    assert_eq!(kinds(&Sample::with_layer(&tar, &tar).finish()), [FaultKind::Compression]);
+    let packed = gzip(&tar);
+    let cut = &packed[..packed.len() - 9];
+    assert_eq!(kinds(&Sample::with_layer(cut, &tar).finish()), [FaultKind::Compression]);
+    let trailing = [packed.as_slice(), b"trailing"].concat();
+    assert_eq!(kinds(&Sample::with_layer(&trailing, &tar).finish()), [FaultKind::Compression]);
+    let twice = [gzip(&tar[..600]), gzip(&tar[600..])].concat();
+    assert_eq!(kinds(&Sample::with_layer(&twice, &tar).finish()), []);
+}
+
+#[test]
+fn unsafe_and_broken_tars_are_found() {
+    for bytes in
+        [tar_of("../x"), tar_of("/etc/x"), b"not a tar".repeat(100), tar_of("x")[..700].to_vec()]
+    {
+        let sample = Sample::with_layer(&gzip(&bytes), &bytes);
+        assert_eq!(kinds(&sample.finish()), [FaultKind::Tar]);
+    }
+}
+
+#[test]
+fn a_bomb_stops_at_the_limit() {
+    let sample = Sample::with_layer(&gzip(&vec![0; 1 << 20]), b"");
+    let facts = check(&sample.finish(), NonZeroUsize::MIN, &Limits { inflated_bytes_max: 300_000 });
+    assert!(facts.faults[0].message.contains("more than 300000 bytes"));
+}
+
+#[test]
+fn manifests_that_lie_about_their_size_or_type_are_found() {
+    let sample = Sample::new();
+    let huge = json!({
+        "mediaType": MediaType::OCI_MANIFEST.as_str(), "size": 5_000_000_000_u64,
+        "digest": sample.layer["digest"],
+    });
+    assert_eq!(kinds(&sample.roots(&[huge])), [FaultKind::Manifest]);
+    let strange = sample.blob(&MediaType::OCTET_STREAM, b"x");
+    assert_eq!(kinds(&sample.roots(&[strange])), [FaultKind::Manifest]);
+    let text = sample.blob(&MediaType::OCI_MANIFEST, b"text");
+    assert_eq!(kinds(&sample.roots(&[text])), [FaultKind::Manifest]);
+    let mut config = Sample::new();
+    config.config = json!([1]);
+    assert_eq!(kinds(&config.finish()), [FaultKind::Config]);
+}
+
+#[test]
+fn indexes_nested_without_end_are_cut_off() {
+    let sample = Sample::new();
+    let mut child =
+        sample.json(&MediaType::OCI_INDEX, &json!({"schemaVersion": 2, "manifests": []}));
+    for _ in 0..20 {
+        let index = json!({"schemaVersion": 2, "manifests": [child]});
+        child = sample.json(&MediaType::OCI_INDEX, &index);
+    }
+    assert_eq!(kinds(&sample.roots(&[child])), [FaultKind::Manifest]);
+}
+
+#[test]
+fn two_uses_of_a_blob_have_to_agree() {
+    let sample = Sample::new();
+    let config = sample.json(&MediaType::OCI_CONFIG, &sample.config);
+    let mut other = sample.layer.clone();
+    other["size"] = json!(7);
+    let image = |layer: &Value| {
+        let manifest = json!({"schemaVersion": 2, "config": config, "layers": [layer]});
+        sample.json(&MediaType::OCI_MANIFEST, &manifest)
+    };
+    let found = kinds(&sample.roots(&[image(&sample.layer), image(&other)]));
+    assert!(found.contains(&FaultKind::Size), "{found:?}");
+}
+
+#[test]
+fn random_damage_anywhere_never_panics() {
+    let sample = Sample::new();
+    sample.finish();
+    let files: Vec<PathBuf> = walk_files(sample.folder.path());
+    for file in files {
+        let bytes = fs::read(&file).unwrap();
+        for at in (0..bytes.len()).step_by(7) {
+            let mut damaged = bytes.clone();
+            damaged[at] = damaged[at].wrapping_add(13);
+            fs::write(&file, &damaged).unwrap();
+            if let Ok(layout) = Layout::open(sample.folder.path()) {
+                let facts = check_it(&layout);
+                let index_json = file.ends_with("index.json");
+                assert!(index_json || !facts.faults.is_empty() || file.ends_with("oci-layout"));
+            }
+        }
+        fs::write(&file, &bytes).unwrap();
+    }
+}
+
+fn walk_files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { files.extend(walk_files(&path)) } else { files.push(path) }
+    }
+    files
+}
