@@ -8,7 +8,7 @@ MAKEFLAGS += --no-print-directory
 SCRIPTS := .ci/run .cargo/cc.sh .cargo/cxx.sh tests/setup.sh \
 	$(wildcard tools/examples/*.sh tools/examples/*/*.sh)
 
-.PHONY: help test demo setup fmt lint programs unit fuzz-check bench deny
+.PHONY: help test demo setup fmt lint programs unit fuzz-check bench bench-store deny
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -42,6 +42,9 @@ fuzz-check: ## compile the fuzz targets
 
 bench: ## run the benches
 	cargo bench -p wharf-benches --locked
+
+bench-store: ## what the store does, as a table of figures against targets (takes minutes, and 8 GiB of disk)
+	cargo run --release --locked -p wharf-benches --bin bench-store
 
 deny: ## licences, bans and advisories of the dependencies
 	@cargo deny --version >/dev/null 2>&1 || \

@@ -4,7 +4,7 @@
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use wharf_benches::{machine, noise};
 use wharf_oci::{Algorithm, Digest, Digester, Span};
-use wharf_store::{BlobStore, RocksStore};
+use wharf_store::{BlobStore, Retention, RocksStore};
 
 const MIB: usize = 1024 * 1024;
 /// What the proxy hands over at once.
@@ -17,7 +17,7 @@ fn put(store: &dyn BlobStore, content: &bytes::Bytes, digest: &Digest) {
         writer.append(rest.split_to(PIECE.min(rest.len()))).expect("append");
     }
     let ready = writer.verify(digest).expect("verify").expect("the digest is right");
-    ready.publish().expect("publish");
+    ready.publish(Retention::Kept).expect("publish");
 }
 
 /// Hash, store and publish against hashing alone: the target is 0.8 of it.

@@ -66,12 +66,12 @@ impl Body {
         Self::Ready { parts: parts.into(), left_bytes }
     }
 
-    /// What the reader has left.
+    /// Bytes that were read already, then what the reader has left.
     #[must_use]
-    pub(crate) const fn stored(bridge: Bridge, reader: BlobReader) -> Self {
-        let left_bytes = reader.left_bytes();
-        let ready = VecDeque::new();
-        Self::Stored(StoredBody { bridge, ready, left_bytes, work: Work::Idle(reader) })
+    pub(crate) fn stored(bridge: Bridge, first: VecDeque<Bytes>, rest: BlobReader) -> Self {
+        let first_bytes: u64 = first.iter().map(|bytes| bytes.len() as u64).sum();
+        let left_bytes = first_bytes + rest.left_bytes();
+        Self::Stored(StoredBody { bridge, ready: first, left_bytes, work: Work::Idle(rest) })
     }
 
     /// What arrives, from the first byte; `size_bytes` when the sender announced it.
@@ -104,7 +104,10 @@ enum Work {
     Over,
 }
 
-fn read_batch(mut reader: BlobReader) -> (BlobReader, Result<VecDeque<Bytes>, StoreError>) {
+/// The next segments, as many as are handed over at once. Blocks.
+pub(crate) fn read_batch(
+    mut reader: BlobReader,
+) -> (BlobReader, Result<VecDeque<Bytes>, StoreError>) {
     let mut segments = VecDeque::new();
     let mut bytes = 0;
     while bytes < BATCH_BYTES {

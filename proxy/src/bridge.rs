@@ -89,11 +89,12 @@ impl Pump {
     /// A pump into this writer.
     #[must_use]
     pub(crate) const fn new(bridge: Bridge, writer: BlobWriter) -> Self {
+        let taken_bytes = writer.size_bytes();
         let stage = Stage::Idle(writer);
-        Self { bridge, stage, batch: Vec::new(), batch_bytes: 0, taken_bytes: 0 }
+        Self { bridge, stage, batch: Vec::new(), batch_bytes: 0, taken_bytes }
     }
 
-    /// How many bytes were taken.
+    /// How many bytes the writer has or will have: those that it began with, and all that were taken.
     #[must_use]
     pub(crate) const fn taken_bytes(&self) -> u64 {
         self.taken_bytes
@@ -116,20 +117,30 @@ impl Pump {
     }
 
     /// Proves that everything taken is `digest`; the writer is used up.
-    pub(crate) async fn verify(
+    pub(crate) async fn verify(self, digest: Digest) -> Result<Result<ReadyBlob, Mismatch>, Error> {
+        self.end(move |writer| writer.verify(&digest)).await
+    }
+
+    /// Lets the upload rest with everything that was taken.
+    pub(crate) async fn suspend(self) -> Result<(), Error> {
+        self.end(BlobWriter::suspend).await
+    }
+
+    /// Appends what was taken, then does the last thing that is done with the writer.
+    async fn end<T: Send + 'static>(
         mut self,
-        digest: Digest,
-    ) -> Result<Result<ReadyBlob, Mismatch>, Error> {
+        last: impl FnOnce(BlobWriter) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Error> {
         self.settle().await?;
         let Stage::Idle(mut writer) = self.stage else {
             return Err(Error::UploadUnknown);
         };
         let batch = self.batch;
-        let verified = self.bridge.run(move || {
+        let ended = self.bridge.run(move || {
             append_all(&mut writer, batch)?;
-            writer.verify(&digest)
+            last(writer)
         });
-        Ok(verified.await?)
+        Ok(ended.await?)
     }
 
     /// Starts on the batch; waits for the one before.

@@ -6,12 +6,13 @@
 
 mod fill;
 mod manifests;
+mod stored;
 mod tags;
 
 use std::sync::Arc;
 
-use wharf_oci::{Digest, RepoName};
-use wharf_store::{BlobInfo, BlobReader, BlobStore, InFlight, ManifestStore};
+use wharf_oci::{ByteRange, Digest, RepoName};
+use wharf_store::{BlobInfo, InFlight, ManifestStore, UploadStore};
 
 use crate::Error;
 use crate::bridge::Bridge;
@@ -19,11 +20,14 @@ use crate::flights::Flights;
 use crate::limits::{FILLS_MAX, QUESTIONS_MAX};
 use crate::upstreams::{Remote, Site, Upstreams};
 
+pub(crate) use stored::StoredBlob;
 pub(crate) use tags::now_ms;
 
-/// Both halves of a store.
-pub(crate) trait Store: BlobStore + ManifestStore {}
-impl<S: BlobStore + ManifestStore> Store for S {}
+use stored::Found;
+
+/// All parts of a store.
+pub(crate) trait Store: UploadStore + ManifestStore {}
+impl<S: UploadStore + ManifestStore> Store for S {}
 
 /// How an answer came about; the same words in headers, logs and metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -67,7 +71,7 @@ pub(crate) struct Cache {
 /// A blob that can be sent.
 pub(crate) enum ServedBlob {
     /// From the store.
-    Stored(BlobReader),
+    Stored(StoredBlob),
     /// While it arrives; with its size when the upstream announced one.
     Arriving(InFlight, Option<u64>),
 }
@@ -111,28 +115,35 @@ impl Cache {
         Ok((BlobInfo { digest: *digest, size_bytes }, Outcome::Bypass))
     }
 
-    /// A blob's content.
+    /// A blob's content; of one that is in the store, the part that `range` names.
     pub(crate) async fn blob(
         &self,
         repo: &RepoName,
         digest: &Digest,
+        range: Option<ByteRange>,
     ) -> Result<(ServedBlob, Outcome), Error> {
         let site = self.upstreams.site(repo)?;
-        let (linked, _) = self.look_up(repo, digest).await?;
-        if linked && let Some(reader) = self.open(digest).await? {
-            return Ok((ServedBlob::Stored(reader), Outcome::Hit));
-        }
+        let mut found = self.find(Some(repo), digest, range).await?;
         let Site::Remote(remote) = site else {
-            return Err(unknown(repo, digest));
+            return match found {
+                Found::Stored(stored) => Ok((ServedBlob::Stored(stored), Outcome::Hit)),
+                Found::Outside { size_bytes } => Err(Error::RangeUnsatisfiable { size_bytes }),
+                // Corrupt content is as good as absent: whoever has it can push it again.
+                Found::Foreign | Found::Absent | Found::Corrupt => Err(unknown(repo, digest)),
+            };
         };
-        if !linked && self.is_stored(digest).await? {
+        if matches!(found, Found::Foreign) && self.is_stored(digest).await? {
             self.ask_whether_theirs(repo, digest, &remote).await?;
             self.link(repo, digest).await?;
-            if let Some(reader) = self.open(digest).await? {
-                return Ok((ServedBlob::Stored(reader), Outcome::Hit));
+            found = self.find(None, digest, range).await?;
+        }
+        match found {
+            Found::Stored(stored) => Ok((ServedBlob::Stored(stored), Outcome::Hit)),
+            Found::Outside { size_bytes } => Err(Error::RangeUnsatisfiable { size_bytes }),
+            Found::Foreign | Found::Absent | Found::Corrupt => {
+                self.fill(repo, digest, &remote).await
             }
         }
-        self.fill(repo, digest, &remote).await
     }
 
     /// Content that another repository brought here, or is bringing, is served only after the
@@ -156,11 +167,6 @@ impl Cache {
     pub(crate) async fn link(&self, repo: &RepoName, digest: &Digest) -> Result<(), Error> {
         let (store, repo, digest) = (Arc::clone(&self.store), repo.clone(), *digest);
         Ok(self.bridge.run(move || store.link_blob(&repo, &digest)).await?)
-    }
-
-    async fn open(&self, digest: &Digest) -> Result<Option<BlobReader>, Error> {
-        let (store, digest) = (Arc::clone(&self.store), *digest);
-        Ok(self.bridge.run(move || store.open(&digest)).await?)
     }
 
     /// Whether the repository has the blob, and what the store knows of it.

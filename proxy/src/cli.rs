@@ -5,12 +5,15 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use wharf_proxy::{ConfigError, Overrides, UpstreamConfig};
+use wharf_proxy::{ConfigError, Overrides, Size, UpstreamConfig};
+
+use crate::store_commands::StoreArgs;
 
 /// A container registry, and a registry proxy in front of Azure Container Registry.
 ///
-/// Pulls are served from a verified store, pushes go through to the upstream. Exit codes: 0 stopped
-/// as asked, 2 usage or configuration, 5 the port or the store cannot be used.
+/// Pulls are served from a verified store, pushes go through to the upstream. Exit codes: 0 done, or
+/// stopped as asked, 1 damage was found in a store, 2 usage or configuration, 3 a command on a store
+/// failed, 5 the port or the store cannot be used, 130 interrupted.
 #[derive(Parser)]
 #[command(name = "wharfd", version, max_term_width = 100)]
 pub(crate) struct Cli {
@@ -22,6 +25,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Serve the registry API
     Serve(Serve),
+    /// Look into a store, scrub it, evict from it, back it up; also while wharfd serves from it
+    Store(StoreArgs),
 }
 
 #[derive(Args)]
@@ -38,6 +43,14 @@ pub(crate) struct Serve {
     /// Folder of the store; made when it does not exist
     #[arg(long, value_name = "DIR", env = "WHARFD_STORE")]
     store: Option<PathBuf>,
+    /// Most that the store may take on disk, such as 50GiB; cached blobs are evicted to stay under
+    /// it, least recently used first [default: no limit]
+    #[arg(long, value_name = "SIZE", env = "WHARFD_STORE_LIMIT")]
+    store_limit: Option<Size>,
+    /// Read stored blobs in the background at this many bytes a second, such as 10MiB, and put what
+    /// is damaged into quarantine; 0 is off [default: 0]
+    #[arg(long, value_name = "SIZE", env = "WHARFD_SCRUB_RATE")]
+    scrub_rate: Option<Size>,
     /// Registry to proxy, for all names or for those under PREFIX/; may be repeated. Without one,
     /// this is a registry of its own. Credentials: `WHARFD_UPSTREAM_USERNAME` and
     /// `WHARFD_UPSTREAM_PASSWORD`, or the configuration file
@@ -67,23 +80,30 @@ impl Serve {
             listen: self.listen,
             admin: self.admin,
             store: self.store,
+            store_limit: self.store_limit,
+            scrub_rate: self.scrub_rate,
             upstreams: upstreams.collect::<Result<_, _>>()?,
             insecure_open: self.insecure_open,
         })
     }
 }
 
-/// Logs to stderr; `WHARFD_LOG` filters, for instance `WHARFD_LOG=warn`.
-pub(crate) fn start_log(serve: &Serve) {
+/// Logs to stderr; `WHARFD_LOG` filters, for instance `WHARFD_LOG=warn`. A command on a store says
+/// in its result what it has to say.
+pub(crate) fn start_log(command: &Command) {
     use tracing_subscriber::EnvFilter;
-    let filter = EnvFilter::try_from_env("WHARFD_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let (format, default) = match command {
+        Command::Serve(serve) => (serve.log_format, "info"),
+        Command::Store(_) => (LogFormat::Text, "warn"),
+    };
+    let filter = EnvFilter::try_from_env("WHARFD_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_target(false)
         .with_ansi(colour);
-    match serve.log_format {
+    match format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().init(),
     }

@@ -1,22 +1,24 @@
-//! The configuration as types: the TOML file, and the command line laid over it.
+//! The configuration as types: the TOML file, and the command line laid over it. One registry behind
+//! the proxy is in `config/upstream.rs`.
 //!
 //! Invariant: a `Config` that exists can be run; every unknown key, bad address and missing secret
 //! was refused before a port was bound. Secrets are read from the environment or from files, never
 //! from the file itself.
 
+mod upstream;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustls::RootCertStore;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use serde::Deserialize;
-use url::Url;
 use wharf_oci::RepoName;
+use wharf_store::limits::LIMIT_BYTES_MIN;
 
-use crate::limits::{SHUTDOWN_DEADLINE, TAG_TTL};
-use crate::upstream::Credentials;
+use crate::limits::{SCRUB_RATE_MIN, SHUTDOWN_DEADLINE};
+use crate::quantity::Size;
+
+pub use upstream::UpstreamConfig;
 
 /// Where `wharfd` listens when nobody says.
 const LISTEN_DEFAULT: &str = "127.0.0.1:5000";
@@ -63,6 +65,22 @@ pub enum ConfigError {
         /// What is missing.
         reason: String,
     },
+    /// A limit that no store can keep.
+    #[error("store_limit {given} is too small; give it at least {least}")]
+    StoreLimit {
+        /// As given.
+        given: Size,
+        /// The least that works.
+        least: Size,
+    },
+    /// A scrub that could not be stopped in time.
+    #[error("scrub_rate {given} is too slow; give it at least {least}, or 0 for no scrub")]
+    ScrubRate {
+        /// As given.
+        given: Size,
+        /// The least that works.
+        least: Size,
+    },
     /// Listening to the network without saying so.
     #[error(
         "{0} can be reached by others, and everyone may push: add --insecure-open to allow that, \
@@ -80,36 +98,15 @@ pub struct Config {
     pub admin: Option<SocketAddr>,
     /// The folder of the store.
     pub store: PathBuf,
+    /// The most that the store may take on disk, in bytes.
+    pub store_limit: Option<u64>,
+    /// How fast stored blobs are read in the background to find damage, in bytes per second; not at
+    /// all when not given.
+    pub scrub_rate: Option<u64>,
     /// How long transfers may go on after SIGTERM.
     pub shutdown_deadline: Duration,
     /// The registries behind; none makes this a registry of its own.
     pub upstreams: Vec<UpstreamConfig>,
-}
-
-/// One registry behind the proxy.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct UpstreamConfig {
-    /// Names that start with it go there, without it; all names when not given.
-    #[serde(default)]
-    pub prefix: Option<RepoName>,
-    /// `https://host[:port]`, or `http://` for one on this machine.
-    pub url: Url,
-    /// User name for Basic or for the token server.
-    #[serde(default)]
-    pub username: Option<String>,
-    /// Environment variable that holds the password.
-    #[serde(default)]
-    pub password_env: Option<String>,
-    /// File whose first line is the password.
-    #[serde(default)]
-    pub password_file: Option<PathBuf>,
-    /// Further certificate authorities, PEM.
-    #[serde(default)]
-    pub ca_file: Option<PathBuf>,
-    /// How long a tag is served without asking.
-    #[serde(default)]
-    tag_ttl_seconds: Option<u64>,
 }
 
 /// The TOML file. Each key is also an option of `wharfd serve`, except `upstream`'s details.
@@ -119,6 +116,8 @@ struct FileConfig {
     listen: Option<SocketAddr>,
     admin: Option<SocketAddr>,
     store: Option<PathBuf>,
+    store_limit: Option<Size>,
+    scrub_rate: Option<Size>,
     insecure_open: Option<bool>,
     shutdown_deadline_seconds: Option<u64>,
     #[serde(default, rename = "upstream")]
@@ -134,6 +133,10 @@ pub struct Overrides {
     pub admin: Option<SocketAddr>,
     /// `--store`
     pub store: Option<PathBuf>,
+    /// `--store-limit`
+    pub store_limit: Option<Size>,
+    /// `--scrub-rate`
+    pub scrub_rate: Option<Size>,
     /// `--upstream`, added to those of the file.
     pub upstreams: Vec<UpstreamConfig>,
     /// `--insecure-open`
@@ -154,10 +157,14 @@ impl Config {
         let mut upstreams = file.upstreams;
         upstreams.extend(overrides.upstreams);
         check_upstreams(&upstreams)?;
+        let store_limit = store_limit(overrides.store_limit.or(file.store_limit))?;
+        let scrub_rate = scrub_rate(overrides.scrub_rate.or(file.scrub_rate))?;
         Ok(Self {
             listen,
             admin: overrides.admin.or(file.admin),
             store: overrides.store.or(file.store).ok_or(ConfigError::NoStore)?,
+            store_limit,
+            scrub_rate,
             shutdown_deadline: deadline.unwrap_or(SHUTDOWN_DEADLINE),
             upstreams,
         })
@@ -175,6 +182,23 @@ impl FileConfig {
     }
 }
 
+fn store_limit(given: Option<Size>) -> Result<Option<u64>, ConfigError> {
+    let least = Size(LIMIT_BYTES_MIN);
+    match given {
+        Some(given) if given < least => Err(ConfigError::StoreLimit { given, least }),
+        given => Ok(given.map(|limit| limit.0)),
+    }
+}
+
+/// Nothing, like zero, is no scrub.
+fn scrub_rate(given: Option<Size>) -> Result<Option<u64>, ConfigError> {
+    let least = Size(SCRUB_RATE_MIN);
+    match given.filter(|rate| rate.0 > 0) {
+        Some(given) if given < least => Err(ConfigError::ScrubRate { given, least }),
+        given => Ok(given.map(|rate| rate.0)),
+    }
+}
+
 fn check_upstreams(upstreams: &[UpstreamConfig]) -> Result<(), ConfigError> {
     let mut prefixes: Vec<Option<&RepoName>> = Vec::new();
     for upstream in upstreams {
@@ -186,120 +210,6 @@ fn check_upstreams(upstreams: &[UpstreamConfig]) -> Result<(), ConfigError> {
         prefixes.push(upstream.prefix.as_ref());
     }
     Ok(())
-}
-
-impl std::str::FromStr for UpstreamConfig {
-    type Err = ConfigError;
-
-    /// `[PREFIX=]URL`, as on the command line. Credentials for it come from the environment:
-    /// `WHARFD_UPSTREAM_USERNAME` and `WHARFD_UPSTREAM_PASSWORD`, when both are set.
-    fn from_str(text: &str) -> Result<Self, ConfigError> {
-        let refuse = |reason: String| ConfigError::Upstream { text: text.to_owned(), reason };
-        let (prefix, url) = match text.split_once('=') {
-            Some((prefix, url)) if !prefix.contains(':') => (Some(prefix), url),
-            _ => (None, text),
-        };
-        let prefix = prefix.map(str::parse).transpose();
-        let prefix = prefix.map_err(|error: wharf_oci::ParseError| refuse(error.to_string()))?;
-        let url = Url::parse(url)
-            .map_err(|error| refuse(format!("{error}; write https://NAME.azurecr.io")))?;
-        let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let username = set(USERNAME_VARIABLE).filter(|_| set(PASSWORD_VARIABLE).is_some());
-        let upstream = Self {
-            prefix,
-            url,
-            password_env: username.is_some().then(|| PASSWORD_VARIABLE.to_owned()),
-            username,
-            password_file: None,
-            ca_file: None,
-            tag_ttl_seconds: None,
-        };
-        upstream.check()?;
-        Ok(upstream)
-    }
-}
-
-/// Credentials of upstreams that are given on the command line.
-const USERNAME_VARIABLE: &str = "WHARFD_UPSTREAM_USERNAME";
-const PASSWORD_VARIABLE: &str = "WHARFD_UPSTREAM_PASSWORD";
-
-impl UpstreamConfig {
-    /// How long a tag is served without asking.
-    #[must_use]
-    pub fn tag_ttl(&self) -> Duration {
-        self.tag_ttl_seconds.map_or(TAG_TTL, Duration::from_secs)
-    }
-
-    fn check(&self) -> Result<(), ConfigError> {
-        let refuse = |reason: &str| ConfigError::Upstream {
-            text: self.url.to_string(),
-            reason: reason.to_owned(),
-        };
-        if !matches!(self.url.scheme(), "http" | "https") || self.url.host_str().is_none() {
-            return Err(refuse("write https://HOST or http://HOST:PORT"));
-        }
-        if self.url.path() != "/" || self.url.query().is_some() || self.url.fragment().is_some() {
-            return Err(refuse("only scheme, host and port; a path is not supported"));
-        }
-        if !self.url.username().is_empty() || self.url.password().is_some() {
-            return Err(refuse("credentials do not belong into an address; use password_env"));
-        }
-        self.credentials()?;
-        self.tls().map(|_| ())
-    }
-
-    /// User name and password, with the secret fetched from where it is.
-    pub(crate) fn credentials(&self) -> Result<Option<Credentials>, ConfigError> {
-        let refuse = |reason: String| ConfigError::Secret { url: self.url.to_string(), reason };
-        let password = match (&self.password_env, &self.password_file) {
-            (Some(_), Some(_)) => {
-                return Err(refuse("give password_env or password_file, not both".to_owned()));
-            }
-            (Some(name), None) => Some(
-                std::env::var(name).map_err(|_| refuse(format!("environment has no {name}")))?,
-            ),
-            (None, Some(path)) => {
-                let text = std::fs::read_to_string(path)
-                    .map_err(|error| refuse(format!("cannot read {}: {error}", path.display())))?;
-                Some(text.lines().next().unwrap_or_default().to_owned())
-            }
-            (None, None) => None,
-        };
-        match (&self.username, password) {
-            (Some(username), Some(password)) => {
-                Ok(Some(Credentials { username: username.clone(), password }))
-            }
-            (None, None) => Ok(None),
-            (Some(_), None) => Err(refuse("a username needs password_env or password_file".into())),
-            (None, Some(_)) => Err(refuse("a password needs a username".into())),
-        }
-    }
-
-    /// The system's authorities and those of `ca_file`.
-    pub(crate) fn tls(&self) -> Result<rustls::ClientConfig, ConfigError> {
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        if let Some(path) = &self.ca_file {
-            let unreadable = |error: &dyn std::fmt::Display| ConfigError::Upstream {
-                text: self.url.to_string(),
-                reason: format!("ca_file {}: {error}", path.display()),
-            };
-            let certificates =
-                CertificateDer::pem_file_iter(path).map_err(|error| unreadable(&error))?;
-            for certificate in certificates {
-                let certificate = certificate.map_err(|error| unreadable(&error))?;
-                roots.add(certificate).map_err(|error| unreadable(&error))?;
-            }
-        }
-        let provider = rustls::crypto::ring::default_provider();
-        rustls::ClientConfig::builder_with_provider(provider.into())
-            .with_safe_default_protocol_versions()
-            .map(|builder| builder.with_root_certificates(roots).with_no_client_auth())
-            .map_err(|error| ConfigError::Upstream {
-                text: self.url.to_string(),
-                reason: error.to_string(),
-            })
-    }
 }
 
 #[cfg(test)]
@@ -352,12 +262,19 @@ mod tests {
     }
 
     #[test]
-    fn an_upstream_of_the_command_line_may_have_a_prefix() {
-        let plain: UpstreamConfig = "https://acme.azurecr.io".parse().unwrap();
-        assert_eq!(plain.prefix, None);
-        let prefixed: UpstreamConfig = "team/a=https://acme.azurecr.io".parse().unwrap();
-        assert_eq!(prefixed.prefix.unwrap().as_str(), "team/a");
-        assert!("acme.azurecr.io".parse::<UpstreamConfig>().is_err());
-        assert!("A=https://acme.azurecr.io".parse::<UpstreamConfig>().is_err());
+    fn sizes_are_numbers_or_texts_and_the_command_line_wins() {
+        let config =
+            load("store = \"s\"\nstore_limit = \"50GiB\"\nscrub_rate = 1000000\n").unwrap();
+        assert_eq!((config.store_limit, config.scrub_rate), (Some(50 << 30), Some(1_000_000)));
+        let config = load("store = \"s\"\nscrub_rate = 0\n").unwrap();
+        assert_eq!((config.store_limit, config.scrub_rate), (None, None));
+        let refused = |text: &str| load(text).unwrap_err().to_string();
+        assert!(refused("store = \"s\"\nstore_limit = \"1MiB\"\n").contains("256.0 MiB"));
+        assert!(refused("store = \"s\"\nscrub_rate = 9\n").contains("256.0 KiB"));
+        assert!(refused("store = \"s\"\nstore_limit = \"50G\"\n").contains("GiB"));
+        assert!(refused("store = \"s\"\nstore_limit = -1\n").contains("line 2"));
+        let store_limit = Some(Size(1 << 30));
+        let overrides = Overrides { store_limit, store: Some("s".into()), ..Overrides::default() };
+        assert_eq!(Config::load(None, overrides).unwrap().store_limit, Some(1 << 30));
     }
 }

@@ -150,14 +150,19 @@ impl fmt::Display for StoreFault {
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         let full = matches!(error, StoreError::Full { .. });
-        let mut text = error.to_string();
-        let mut source = std::error::Error::source(&error);
-        while let Some(cause) = source {
-            text = format!("{text}: {cause}");
-            source = cause.source();
-        }
-        Self::Store(StoreFault { full, text })
+        Self::Store(StoreFault { full, text: chain(&error) })
     }
+}
+
+/// An error with all of its causes, in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
 }
 
 /// Whose fault an error is: decides how it is logged and counted.

@@ -17,6 +17,7 @@ use crate::cache::Cache;
 use crate::metrics::Metrics;
 use crate::response::{Answer, answer};
 use crate::route::Route;
+use crate::upkeep::Keeper;
 use crate::uploads::Uploads;
 
 pub(crate) use admin::admin;
@@ -29,6 +30,8 @@ pub(crate) struct App {
     pub uploads: Uploads,
     /// Counters.
     pub metrics: Metrics,
+    /// The store as an operator sees it.
+    pub keeper: Keeper,
 }
 
 /// A request whose URL was parsed.
@@ -73,7 +76,7 @@ pub(crate) async fn dispatch(
             let end = uploads::End { repo, id, digest };
             uploads::finish(app, end, &headers, body).await
         }
-        Route::CancelUpload { repo, id } => uploads::cancel(app, &repo, id),
+        Route::CancelUpload { repo, id } => uploads::cancel(app, &repo, id).await,
         Route::Tags { repo, cursor } => listings::tags(app, &repo, cursor).await,
         Route::Referrers { repo, digest, artifact_type } => {
             listings::referrers(app, &repo, &digest, artifact_type.as_deref()).await

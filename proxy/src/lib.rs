@@ -7,6 +7,9 @@
 //! A push crosses: `server`, `route`, `handlers/uploads`, `uploads` (the session), `bridge` (hash
 //! and store) and, at the same time, `uploads/through` and `upstream/push`.
 //!
+//! An operator's command crosses: `store_commands` (of the program), `upkeep/ask` (is a server
+//! there?), and in that server `upkeep/control`; then `upkeep` does it.
+//!
 //! Imports point down that list. `error` and `limits` are leaves; `body`, `flights` and
 //! `metrics` import little else.
 
@@ -19,9 +22,11 @@ mod flights;
 mod handlers;
 pub mod limits;
 mod metrics;
+mod quantity;
 mod response;
 mod route;
 mod server;
+pub mod upkeep;
 mod uploads;
 mod upstream;
 mod upstreams;
@@ -33,18 +38,23 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use wharf_store::{RocksStore, StoreError};
+use tokio::task::JoinSet;
+use wharf_store::{RocksStore, StoreError, StoreOptions};
 
 use bridge::Bridge;
-use cache::{Cache, Store};
+use cache::{Cache, Store, now_ms};
 use handlers::App;
 use metrics::Metrics;
 use server::Purpose;
+use upkeep::Keeper;
+use upkeep::control::Control;
+use upkeep::scrubbing;
 use uploads::Uploads;
 use upstreams::Upstreams;
 
 pub use config::{Config, ConfigError, Overrides, UpstreamConfig};
 pub use error::{Error, Fault, Shown};
+pub use quantity::{QuantityError, Size, Span};
 pub use route::{Cursor, Route, UploadStart, parse as parse_route, render as render_route};
 pub use upstream::challenge::{Challenge, parse as parse_challenge};
 
@@ -69,6 +79,9 @@ pub enum ServeError {
         /// Why.
         source: StoreError,
     },
+    /// The signals that end the program.
+    #[error("signals cannot be caught: {0}")]
+    Signals(std::io::Error),
     /// The address.
     #[error("cannot listen on {address}: {source}; choose another with {option}")]
     Listen {
@@ -86,6 +99,9 @@ pub struct Server {
     app: Arc<App>,
     registry: TcpListener,
     admin: Option<TcpListener>,
+    /// Where `wharfd store` asks; none when the folder takes no sockets.
+    control: Option<Control>,
+    scrub_rate: Option<u64>,
     deadline: Duration,
 }
 
@@ -99,17 +115,22 @@ impl Server {
         };
         let upstreams = Arc::new(Upstreams::new(&config.upstreams)?);
         let bridge = Bridge::default();
-        let path = config.store.clone();
-        let opened = bridge.run(move || RocksStore::open(&path)).await;
-        let store: Arc<dyn Store> = Arc::new(
-            opened.map_err(|source| ServeError::Store { path: config.store.clone(), source })?,
-        );
-        let app = App {
-            cache: Cache::new(bridge.clone(), Arc::clone(&store), upstreams),
-            uploads: Uploads::new(bridge, store),
-            metrics: Metrics::default(),
+        let rocks = Arc::new(open_store(config, &bridge).await?);
+        let control = bind_control(config);
+        let store: Arc<dyn Store> = Arc::clone(&rocks) as _;
+        let loaded = {
+            let (bridge, store) = (bridge.clone(), Arc::clone(&store));
+            let upstreams = Arc::clone(&upstreams);
+            bridge.clone().run(move || Uploads::load(bridge, store, upstreams)).await
         };
-        Ok(Self { app: Arc::new(app), registry, admin, deadline: config.shutdown_deadline })
+        let app = App {
+            uploads: loaded.map_err(|source| store_error(config, source))?,
+            cache: Cache::new(bridge.clone(), store, upstreams),
+            metrics: Metrics::default(),
+            keeper: Keeper::new(bridge, rocks),
+        };
+        let (scrub_rate, deadline) = (config.scrub_rate, config.shutdown_deadline);
+        Ok(Self { app: Arc::new(app), registry, admin, control, scrub_rate, deadline })
     }
 
     /// Where clients connect: with port 0 in the configuration, the port that was found.
@@ -122,17 +143,27 @@ impl Server {
         self.admin.as_ref().and_then(|admin| admin.local_addr().ok())
     }
 
-    /// Serves until `stop` becomes true, then drains. The admin address answers to the last.
+    /// Serves until `stop` becomes true, then drains, then lets uploads rest in the store. The admin
+    /// address answers to the last.
     pub async fn run(self, stop: watch::Receiver<bool>) {
-        let Self { app, registry, admin, deadline } = self;
+        let Self { app, registry, admin, control, scrub_rate, deadline } = self;
         let (over, is_over) = watch::channel(false);
         let admin = admin.map(|admin| {
             let served = server::serve(admin, Purpose::Admin, Arc::clone(&app), is_over, deadline);
             tokio::spawn(served)
         });
-        let expiry = tokio::spawn(expire(Arc::clone(&app)));
-        server::serve(registry, Purpose::Registry, app, stop, deadline).await;
+        let mut behind = JoinSet::new();
+        if let Some(control) = control {
+            behind.spawn(control.serve(app.keeper.clone(), stop.clone()));
+        }
+        if let Some(rate) = scrub_rate {
+            behind.spawn(scrubbing::scrub(app.keeper.clone(), rate, stop.clone()));
+        }
+        let expiry = tokio::spawn(expire(app.uploads.clone()));
+        server::serve(registry, Purpose::Registry, Arc::clone(&app), stop, deadline).await;
         expiry.abort();
+        app.uploads.suspend().await;
+        behind.join_all().await;
         over.send_replace(true);
         if let Some(admin) = admin {
             let _ = admin.await;
@@ -140,14 +171,32 @@ impl Server {
     }
 }
 
+fn store_error(config: &Config, source: StoreError) -> ServeError {
+    ServeError::Store { path: config.store.clone(), source }
+}
+
+async fn open_store(config: &Config, bridge: &Bridge) -> Result<RocksStore, ServeError> {
+    let options = StoreOptions { limit_bytes: config.store_limit, ..StoreOptions::default() };
+    let path = config.store.clone();
+    let opened = bridge.run(move || RocksStore::open_with(&path, &options)).await;
+    opened.map_err(|source| store_error(config, source))
+}
+
+/// A store that cannot have its socket is served all the same.
+fn bind_control(config: &Config) -> Option<Control> {
+    let bound = Control::bind(&config.store);
+    let unasked = |error| tracing::warn!(%error, "`wharfd store` cannot reach this server");
+    bound.map_err(unasked).ok()
+}
+
 async fn listen(address: SocketAddr, option: &'static str) -> Result<TcpListener, ServeError> {
     let bound = TcpListener::bind(address).await;
     bound.map_err(|source| ServeError::Listen { address, option, source })
 }
 
-async fn expire(app: Arc<App>) {
+async fn expire(uploads: Uploads) {
     loop {
         tokio::time::sleep(EXPIRY_PERIOD).await;
-        app.uploads.expire(tokio::time::Instant::now());
+        uploads.expire(tokio::time::Instant::now(), now_ms()).await;
     }
 }

@@ -20,10 +20,37 @@ pub const REFUSED_BODY_TIMEOUT: Duration = Duration::from_secs(5);
 pub const FILLS_MAX: usize = 256;
 /// Manifests and tokens that are asked for at once.
 pub const QUESTIONS_MAX: usize = 1_024;
-/// Upload sessions open at once; the next one is answered 429.
+/// Upload sessions open or at rest at once; the next one is answered 429.
 pub const UPLOADS_MAX: usize = 1_024;
-/// A session that nobody touched for so long is given up.
+/// A session that nobody touched for so long is given up, also when it rests in the store.
 pub const UPLOAD_IDLE_MAX: Duration = Duration::from_hours(1);
+/// How long a stopping server waits for requests to let go of their sessions, so that these can
+/// rest in the store.
+pub const SUSPEND_DEADLINE: Duration = Duration::from_secs(10);
+/// How long a session that goes to rest waits for the upstream to take note.
+pub const CANCEL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Connections of `wharfd store` to a running server at once; the next one is turned away.
+pub const CONTROL_CONNECTIONS_MAX: usize = 8;
+/// How many wait to be accepted or turned away; past it, connecting fails.
+pub const CONTROL_BACKLOG: u32 = 128;
+/// Longest line that such a connection may send, in bytes: a command with a path.
+pub const CONTROL_REQUEST_BYTES_MAX: u64 = 16 * 1024;
+/// Longest line that it gets back, in bytes: a result with every damage that is reported.
+pub const CONTROL_REPLY_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// How long either side waits for the first line of the other.
+pub const CONTROL_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often the progress of a command is told.
+pub const PROGRESS_PERIOD: Duration = Duration::from_millis(100);
+
+/// The slowest scrub, in bytes per second: one segment. Slower, and a stop would wait for it.
+pub const SCRUB_RATE_MIN: u64 = 256 * 1024;
+/// The scrub in the background reports what it found at least so often.
+pub const SCRUB_SLICE: Duration = Duration::from_mins(1);
+/// Its pause between the end of one pass and the begin of the next.
+pub const SCRUB_PAUSE: Duration = Duration::from_hours(1);
+/// Damages that it remembers, so that each is logged once.
+pub const SCRUB_REMEMBERED_MAX: usize = 10_000;
 
 /// Largest blob, in bytes: ACR's limit of 200 GiB.
 pub const BLOB_BYTES_MAX: u64 = 200 * 1024 * 1024 * 1024;

@@ -1,12 +1,12 @@
 //! `wharfd`: arguments, configuration, log, runtime, serve, exit code. The story, nothing else.
 
 mod cli;
+mod signals;
+mod store_commands;
 
 use std::process::ExitCode;
 
 use clap::Parser;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
 use wharf_proxy::{Config, ServeError, Server};
 
 use cli::{Cli, Command, Serve};
@@ -15,10 +15,19 @@ use cli::{Cli, Command, Serve};
 const EXIT_CONFIG: u8 = 2;
 /// It could be run, but not here and now: port, store.
 const EXIT_FAILED: u8 = 5;
+/// Told to end before it was done.
+const EXIT_INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
-    let Cli { command: Command::Serve(serve) } = Cli::parse();
-    cli::start_log(&serve);
+    let Cli { command } = Cli::parse();
+    cli::start_log(&command);
+    match command {
+        Command::Serve(serve) => serve_until_told(serve),
+        Command::Store(command) => store_commands::run(command),
+    }
+}
+
+fn serve_until_told(serve: Serve) -> ExitCode {
     let check_only = serve.check_config;
     let config = match load(serve) {
         Ok(config) => config,
@@ -29,15 +38,18 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     tracing::debug!(?config, "effective configuration");
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return fail(EXIT_FAILED, &error),
-    };
-    match runtime.block_on(run(&config)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(ServeError::Config(error)) => fail(EXIT_CONFIG, &error),
+    match in_runtime(run(&config)) {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(ServeError::Config(error))) => fail(EXIT_CONFIG, &error),
+        Ok(Err(error)) => fail(EXIT_FAILED, &error),
         Err(error) => fail(EXIT_FAILED, &error),
     }
+}
+
+/// Runs async work to its end.
+fn in_runtime<T>(work: impl Future<Output = T>) -> std::io::Result<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    Ok(runtime.block_on(work))
 }
 
 fn load(serve: Serve) -> Result<Config, wharf_proxy::ConfigError> {
@@ -46,9 +58,8 @@ fn load(serve: Serve) -> Result<Config, wharf_proxy::ConfigError> {
 }
 
 async fn run(config: &Config) -> Result<(), ServeError> {
+    let stopped = signals::stop_on_signal().map_err(ServeError::Signals)?;
     let server = Server::bind(config).await?;
-    let (stop, stopped) = watch::channel(false);
-    tokio::spawn(stop_on_signal(stop));
     for upstream in &config.upstreams {
         let prefix = upstream.prefix.as_ref().map_or_else(String::new, ToString::to_string);
         tracing::info!(upstream = %upstream.url, prefix, "upstream");
@@ -62,27 +73,6 @@ async fn run(config: &Config) -> Result<(), ServeError> {
     server.run(stopped).await;
     tracing::info!("stopped");
     Ok(())
-}
-
-/// Tells the server to drain at the first SIGTERM or SIGINT. At the second the process ends at once.
-async fn stop_on_signal(stop: watch::Sender<bool>) {
-    let (Ok(mut terminate), Ok(mut interrupt)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        tracing::error!("signals cannot be caught; stop with SIGKILL");
-        return;
-    };
-    for last in [false, true] {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        if last {
-            std::process::exit(130);
-        }
-        tracing::info!("draining");
-        stop.send_replace(true);
-    }
 }
 
 fn fail(code: u8, error: &dyn std::error::Error) -> ExitCode {

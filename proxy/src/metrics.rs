@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use wharf_store::Usage;
+
 use crate::cache::Outcome;
 use crate::error::Fault;
 
@@ -25,6 +27,10 @@ pub(crate) struct Gauges {
     pub fills: usize,
     /// Upload sessions that are open.
     pub uploads: usize,
+    /// Upload sessions that rest in the store.
+    pub uploads_resting: usize,
+    /// The store, when it could be asked.
+    pub usage: Option<Usage>,
 }
 
 impl Metrics {
@@ -92,13 +98,85 @@ impl Metrics {
         family("wharfd_fills", "gauge", "Downloads that are going on.", &fills);
         let uploads = [(String::new(), gauges.uploads as u64)];
         family("wharfd_uploads", "gauge", "Upload sessions that are open.", &uploads);
+        let resting = [(String::new(), gauges.uploads_resting as u64)];
+        family(
+            "wharfd_uploads_resting",
+            "gauge",
+            "Upload sessions that rest in the store.",
+            &resting,
+        );
+        for (name, kind, help, value) in gauges.usage.iter().flat_map(of_store) {
+            family(name, kind, help, &[(String::new(), value)]);
+        }
         text
     }
+}
+
+type Family = (&'static str, &'static str, &'static str, u64);
+
+/// What there is to say of the store.
+fn of_store(usage: &Usage) -> impl Iterator<Item = Family> {
+    let limit = usage.limit_bytes.map(|limit| {
+        ("wharfd_store_limit_bytes", "gauge", "Most that the store may take on disk.", limit)
+    });
+    let families = [
+        ("wharfd_store_disk_bytes", "gauge", "What the store takes on disk.", usage.disk_bytes),
+        ("wharfd_store_blobs", "gauge", "Blobs in the store.", usage.blobs),
+        ("wharfd_store_blob_bytes", "gauge", "Sum of their sizes.", usage.blob_bytes),
+        (
+            "wharfd_store_cached_bytes",
+            "gauge",
+            "Of these, what may be evicted.",
+            usage.cached_bytes,
+        ),
+        (
+            "wharfd_store_quarantined_blobs",
+            "gauge",
+            "Blobs whose bytes were found to be wrong.",
+            usage.quarantined_blobs,
+        ),
+        ("wharfd_store_evicted_blobs_total", "counter", "Blobs evicted.", usage.evicted_blobs),
+        (
+            "wharfd_store_evicted_bytes_total",
+            "counter",
+            "Sum of the sizes of evicted blobs.",
+            usage.evicted_bytes,
+        ),
+        ("wharfd_store_hot_bytes", "gauge", "Segments in memory for readers.", usage.hot_bytes),
+        (
+            "wharfd_store_in_flight_bytes",
+            "gauge",
+            "Segments of blobs in flight in memory.",
+            usage.in_flight_bytes,
+        ),
+    ];
+    limit.into_iter().chain(families)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn usage() -> Usage {
+        Usage {
+            format: 0,
+            disk_bytes: 1,
+            limit_bytes: Some(2),
+            run_bytes: 0,
+            record_bytes: 0,
+            blobs: 3,
+            blob_bytes: 4,
+            cached_blobs: 0,
+            cached_bytes: 5,
+            quarantined_blobs: 6,
+            quarantined_bytes: 0,
+            uploads: 0,
+            in_flight_bytes: 10,
+            hot_bytes: 9,
+            evicted_blobs: 7,
+            evicted_bytes: 8,
+        }
+    }
 
     #[test]
     fn every_counter_is_rendered_under_its_name() {
@@ -106,13 +184,26 @@ mod tests {
         metrics.outcome(Outcome::Join);
         metrics.answer(http::StatusCode::NOT_FOUND);
         metrics.fault(Fault::Store);
-        let text = metrics.render(&Gauges { fills: 2, uploads: 3 });
+        let usage = usage();
+        let gauges = Gauges { fills: 2, uploads: 3, uploads_resting: 4, usage: Some(usage) };
+        let text = metrics.render(&gauges);
         for line in [
             "wharfd_reads_total{outcome=\"join\"} 1",
             "wharfd_requests_total{status=\"4xx\"} 1",
             "wharfd_failures_total{fault=\"store\"} 1",
             "wharfd_fills 2",
             "wharfd_uploads 3",
+            "wharfd_uploads_resting 4",
+            "wharfd_store_disk_bytes 1",
+            "wharfd_store_limit_bytes 2",
+            "wharfd_store_blobs 3",
+            "wharfd_store_blob_bytes 4",
+            "wharfd_store_cached_bytes 5",
+            "wharfd_store_quarantined_blobs 6",
+            "wharfd_store_evicted_blobs_total 7",
+            "wharfd_store_evicted_bytes_total 8",
+            "wharfd_store_hot_bytes 9",
+            "wharfd_store_in_flight_bytes 10",
         ] {
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");
         }

@@ -120,12 +120,8 @@ impl Connection {
         let id = REQUESTS.fetch_add(1, Ordering::Relaxed);
         let (parts, mut body) = request.into_parts();
         if self.purpose == Purpose::Admin {
-            return handlers::admin(
-                &self.app,
-                &parts.method,
-                parts.uri.path(),
-                *self.stop.borrow(),
-            );
+            let draining = *self.stop.borrow();
+            return handlers::admin(&self.app, &parts.method, parts.uri.path(), draining).await;
         }
         let routed = route::parse(&parts.method, parts.uri.path(), parts.uri.query());
         let answered = match routed {

@@ -1,34 +1,55 @@
-//! Open upload sessions: who may write next, and what happens at the end. Knows no HTTP.
+//! Open upload sessions: who may write next, and what happens at the end. Knows no HTTP. Sessions
+//! that survived a restart are in `uploads/resting.rs`, the way to the upstream in `through.rs`.
 //!
 //! Invariant: a session is written by one request at a time, and after a request that broke off it
 //! holds exactly the bytes that it says it holds.
 
+mod resting;
 mod through;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use wharf_oci::{Algorithm, Digest, RepoName, UploadId};
+use wharf_store::{BlobWriter, Retention, StoreError};
 
 use crate::Error;
 use crate::bridge::{Bridge, Pump};
 use crate::cache::Store;
-use crate::limits::{BLOB_BYTES_MAX, UPLOAD_IDLE_MAX, UPLOADS_MAX};
-use crate::upstream::Push;
-use crate::upstreams::Remote;
+use crate::limits::{BLOB_BYTES_MAX, UPLOADS_MAX};
+use crate::upstream::{Push, Started};
+use crate::upstreams::{Remote, Site, Upstreams};
 
+use resting::Resting;
 use through::Through;
 
-/// All open sessions.
+/// All sessions, open and at rest.
+#[derive(Clone)]
 pub(crate) struct Uploads {
     bridge: Bridge,
     store: Arc<dyn Store>,
-    sessions: Sessions,
+    upstreams: Arc<Upstreams>,
+    sessions: Arc<Sessions>,
 }
 
-type Sessions = Arc<Mutex<HashMap<UploadId, Slot>>>;
+#[derive(Default)]
+struct Sessions {
+    /// One lock for both, so that a session is never in none of them.
+    table: Mutex<Table>,
+    /// A session came back from a request.
+    returned: Notify,
+    /// True once sessions go to rest.
+    closing: watch::Sender<bool>,
+}
+
+#[derive(Default)]
+struct Table {
+    open: HashMap<UploadId, Slot>,
+    resting: HashMap<UploadId, Resting>,
+}
 
 struct Slot {
     repo: RepoName,
@@ -48,15 +69,39 @@ pub(crate) struct Session {
 /// A session in the hands of one request; goes back when dropped.
 pub(crate) struct Checkout {
     id: UploadId,
-    sessions: Sessions,
+    sessions: Arc<Sessions>,
     session: Option<Session>,
 }
 
 impl Uploads {
-    /// No sessions yet.
-    #[must_use]
-    pub(crate) fn new(bridge: Bridge, store: Arc<dyn Store>) -> Self {
-        Self { bridge, store, sessions: Sessions::default() }
+    /// With the sessions that the store kept. Blocks.
+    pub(crate) fn load(
+        bridge: Bridge,
+        store: Arc<dyn Store>,
+        upstreams: Arc<Upstreams>,
+    ) -> Result<Self, StoreError> {
+        let resting = resting::load(&*store)?;
+        let table = Mutex::new(Table { open: HashMap::new(), resting });
+        let sessions = Arc::new(Sessions { table, ..Sessions::default() });
+        Ok(Self { bridge, store, upstreams, sessions })
+    }
+
+    /// A session at the upstream, before there is one here: when it refuses, nothing is sent in
+    /// vain. `None` when the repository lives here.
+    pub(crate) async fn open_upstream(
+        &self,
+        repo: &RepoName,
+    ) -> Result<Option<(Remote, Push)>, Error> {
+        let Site::Remote(remote) = self.upstreams.site(repo)? else {
+            return Ok(None);
+        };
+        match remote.upstream.start_upload(&remote.repo, None).await? {
+            Started::Session(push) => Ok(Some((remote, push))),
+            Started::Mounted => Err(Error::UpstreamFailed {
+                operation: "opening an upload",
+                reason: "it answered 201 to an upload without content".to_owned(),
+            }),
+        }
     }
 
     /// A session that nobody can name; for content that comes in one request.
@@ -67,43 +112,62 @@ impl Uploads {
     ) -> Result<Session, Error> {
         let store = Arc::clone(&self.store);
         let writer = self.bridge.run(move || store.begin()).await?;
-        let writer = writer.hashing(algorithm.unwrap_or(Algorithm::Sha256));
-        let blob = writer.in_flight();
-        let through =
-            upstream.map(|(remote, push)| Through::start(self.bridge.clone(), remote, push, blob));
-        Ok(Session { pump: Pump::new(self.bridge.clone(), writer), through })
+        Ok(self.session(writer.hashing(algorithm.unwrap_or(Algorithm::Sha256)), upstream))
     }
 
-    /// Opens a session.
+    /// Opens a session; the store keeps it from now on.
     pub(crate) async fn open(
         &self,
         repo: &RepoName,
         algorithm: Option<Algorithm>,
         upstream: Option<(Remote, Push)>,
     ) -> Result<UploadId, Error> {
-        let session = self.anonymous(algorithm, upstream).await?;
-        let mut sessions = lock(&self.sessions);
-        if sessions.len() >= UPLOADS_MAX {
+        if self.sessions.lock().len() >= UPLOADS_MAX {
             return Err(Error::TooMany("uploads"));
         }
         let id = new_id()?;
-        let slot =
-            Slot { repo: repo.clone(), touched: Instant::now(), offset: 0, session: Some(session) };
-        sessions.insert(id, slot);
+        let (store, of) = (Arc::clone(&self.store), repo.clone());
+        let writer = self.bridge.run(move || store.begin_upload(id, &of)).await?;
+        let writer = writer.hashing(algorithm.unwrap_or(Algorithm::Sha256));
+        let mut table = self.sessions.lock();
+        // Others may have been opened meanwhile, or the server stops; a writer that is dropped leaves
+        // nothing.
+        if table.len() >= UPLOADS_MAX || *self.sessions.closing.borrow() {
+            return Err(Error::TooMany("uploads"));
+        }
+        let session = Some(self.session(writer, upstream));
+        let slot = Slot { repo: repo.clone(), touched: Instant::now(), offset: 0, session };
+        table.open.insert(id, slot);
         Ok(id)
     }
 
-    /// How many bytes a session has.
-    pub(crate) fn offset(&self, repo: &RepoName, id: UploadId) -> Result<u64, Error> {
-        let sessions = lock(&self.sessions);
-        let slot = sessions.get(&id).filter(|slot| slot.repo == *repo);
-        slot.map(|slot| slot.offset).ok_or(Error::UploadUnknown)
+    fn session(&self, writer: BlobWriter, upstream: Option<(Remote, Push)>) -> Session {
+        let blob = writer.in_flight();
+        let through =
+            upstream.map(|(remote, push)| Through::start(self.bridge.clone(), remote, push, blob));
+        Session { pump: Pump::new(self.bridge.clone(), writer), through }
     }
 
-    /// Takes a session for one request.
-    pub(crate) fn check_out(&self, repo: &RepoName, id: UploadId) -> Result<Checkout, Error> {
-        let mut sessions = lock(&self.sessions);
-        let slot = sessions.get_mut(&id).filter(|slot| slot.repo == *repo);
+    /// How many bytes a session has; of one at rest, how many are durable.
+    pub(crate) fn offset(&self, repo: &RepoName, id: UploadId) -> Result<u64, Error> {
+        let table = self.sessions.lock();
+        let open = table.open.get(&id).map(|slot| (&slot.repo, slot.offset));
+        let found = open.or_else(|| table.resting.get(&id).map(|rest| (&rest.repo, rest.offset)));
+        let found = found.filter(|(of, _)| *of == repo);
+        found.map(|(_, offset)| offset).ok_or(Error::UploadUnknown)
+    }
+
+    /// Takes a session for one request; one at rest goes on.
+    pub(crate) async fn check_out(&self, repo: &RepoName, id: UploadId) -> Result<Checkout, Error> {
+        match self.rouse(repo, id) {
+            Some(resting) => self.resume(id, resting).await,
+            None => self.take_open(repo, id),
+        }
+    }
+
+    fn take_open(&self, repo: &RepoName, id: UploadId) -> Result<Checkout, Error> {
+        let mut table = self.sessions.lock();
+        let slot = table.open.get_mut(&id).filter(|slot| slot.repo == *repo);
         let slot = slot.ok_or(Error::UploadUnknown)?;
         let session = slot.session.take().ok_or(Error::UploadBusy)?;
         slot.touched = Instant::now();
@@ -111,22 +175,21 @@ impl Uploads {
     }
 
     /// Gives a session up; its bytes here and its session at the upstream go.
-    pub(crate) fn cancel(&self, repo: &RepoName, id: UploadId) -> Result<(), Error> {
-        self.check_out(repo, id)?.take();
+    pub(crate) async fn cancel(&self, repo: &RepoName, id: UploadId) -> Result<(), Error> {
+        if self.forget_resting(repo, id).await? {
+            return Ok(());
+        }
+        let session = self.take_open(repo, id)?.take();
+        // Dropping the writer forgets the session in the store.
+        self.bridge.run(move || drop(session)).await;
         Ok(())
     }
 
-    /// Gives up sessions that at `now` nobody touched for long.
-    pub(crate) fn expire(&self, now: Instant) {
-        lock(&self.sessions).retain(|_, slot| {
-            slot.session.is_none() || now.duration_since(slot.touched) < UPLOAD_IDLE_MAX
-        });
-    }
-
-    /// How many sessions are open.
+    /// How many sessions are open, and how many are at rest.
     #[must_use]
-    pub(crate) fn count(&self) -> usize {
-        lock(&self.sessions).len()
+    pub(crate) fn count(&self) -> (usize, usize) {
+        let table = self.sessions.lock();
+        (table.open.len(), table.resting.len())
     }
 
     /// Ends an upload: proven, at the upstream, and kept here, in this order. Goes on to its end
@@ -140,11 +203,16 @@ impl Uploads {
         let (bridge, store, repo) = (self.bridge.clone(), Arc::clone(&self.store), repo.clone());
         let work = tokio::spawn(async move {
             let ready = session.pump.verify(digest).await?.map_err(Error::DigestMismatch)?;
-            if let Some(through) = session.through {
-                through.finish(digest).await?;
-            }
+            // What an upstream has can be fetched again; what is only here is never evicted.
+            let retention = match session.through {
+                Some(through) => {
+                    through.finish(digest).await?;
+                    Retention::Cached
+                }
+                None => Retention::Kept,
+            };
             let kept = bridge.run(move || {
-                ready.publish()?;
+                ready.publish(retention)?;
                 store.link_blob(&repo, &digest)
             });
             Ok(kept.await?)
@@ -153,6 +221,18 @@ impl Uploads {
             Ok(result) => result,
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         }
+    }
+}
+
+impl Sessions {
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Table {
+    fn len(&self) -> usize {
+        self.open.len() + self.resting.len()
     }
 }
 
@@ -187,19 +267,20 @@ impl Checkout {
 
 impl Drop for Checkout {
     fn drop(&mut self) {
-        let mut sessions = lock(&self.sessions);
+        let mut table = self.sessions.lock();
         match self.session.take() {
             None => {
-                sessions.remove(&self.id);
+                table.open.remove(&self.id);
             }
             Some(session) => {
-                if let Some(slot) = sessions.get_mut(&self.id) {
+                if let Some(slot) = table.open.get_mut(&self.id) {
                     slot.offset = session.offset();
                     slot.touched = Instant::now();
                     slot.session = Some(session);
                 }
             }
         }
+        self.sessions.returned.notify_one();
     }
 }
 
@@ -210,66 +291,5 @@ fn new_id() -> Result<UploadId, Error> {
     Ok(UploadId::from_u128(u128::from_ne_bytes(bytes)))
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use wharf_oci::Digester;
-    use wharf_store::{BlobStore, MemoryStore, contract::noise};
-
-    fn uploads() -> (MemoryStore, Uploads, RepoName) {
-        let store = MemoryStore::default();
-        let uploads = Uploads::new(Bridge::default(), Arc::new(store.clone()));
-        (store, uploads, "a/b".parse().unwrap())
-    }
-
-    #[tokio::test]
-    async fn a_session_is_written_by_one_request_at_a_time_and_keeps_its_offset() {
-        let (_, uploads, repo) = uploads();
-        let id = uploads.open(&repo, None, None).await.unwrap();
-        let mut first = uploads.check_out(&repo, id).unwrap();
-        assert!(matches!(uploads.check_out(&repo, id), Err(Error::UploadBusy)));
-        first.session().append(Bytes::from_static(b"12345")).await.unwrap();
-        drop(first);
-        assert_eq!(uploads.offset(&repo, id).unwrap(), 5);
-        let other: RepoName = "c".parse().unwrap();
-        assert!(matches!(uploads.offset(&other, id), Err(Error::UploadUnknown)));
-        uploads.cancel(&repo, id).unwrap();
-        assert_eq!(uploads.count(), 0);
-    }
-
-    #[tokio::test]
-    async fn a_finished_upload_is_kept_and_a_wrong_one_is_not() {
-        let (store, uploads, repo) = uploads();
-        let content = noise(3_000_000, 1);
-        let digest = Digester::digest(Algorithm::Sha256, &content);
-        for expected in [digest, Digester::digest(Algorithm::Sha256, b"other")] {
-            let mut session = uploads.anonymous(None, None).await.unwrap();
-            for start in (0..content.len()).step_by(70_000) {
-                let part = content.slice(start..(start + 70_000).min(content.len()));
-                session.append(part).await.unwrap();
-            }
-            let ended = uploads.finish(&repo, session, expected).await;
-            assert_eq!(ended.is_ok(), expected == digest);
-        }
-        assert!(store.stat(&digest).unwrap().is_some());
-    }
-
-    #[tokio::test]
-    async fn an_idle_session_expires_and_one_in_use_does_not() {
-        let (_, uploads, repo) = uploads();
-        let id = uploads.open(&repo, None, None).await.unwrap();
-        let opened = Instant::now();
-        uploads.expire(opened + UPLOAD_IDLE_MAX / 2);
-        assert_eq!(uploads.count(), 1);
-        let in_use = uploads.check_out(&repo, id).unwrap();
-        uploads.expire(opened + UPLOAD_IDLE_MAX * 2);
-        assert_eq!(uploads.count(), 1);
-        drop(in_use);
-        uploads.expire(Instant::now() + UPLOAD_IDLE_MAX);
-        assert_eq!(uploads.count(), 0);
-    }
-}
+mod tests;

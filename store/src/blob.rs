@@ -5,11 +5,14 @@
 
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
-use wharf_oci::{Algorithm, Digest, Digester, Hashed, Mismatch, Span};
+use bytes::Bytes;
+use wharf_oci::{Algorithm, Digest, Digester, HashState, Hashed, Mismatch, Span};
 
-use crate::in_flight::{InFlight, MemoryBudget};
-use crate::limits::{SEGMENT_BYTES, SMALL_BLOB_BYTES_MAX};
+use crate::buffers::SegmentBuffer;
+use crate::hashing::{Digesters, Hashing};
+use crate::hot::{HotSegments, Pressure};
+use crate::in_flight::InFlight;
+use crate::limits::SEGMENT_BYTES;
 use crate::{Result, StoreError};
 
 /// Content by digest. Four methods; everything else is built on them.
@@ -37,17 +40,37 @@ pub struct BlobInfo {
     pub size_bytes: u64,
 }
 
+/// What may happen to a blob when space is short.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Retention {
+    /// It can be fetched again: it may be evicted.
+    Cached,
+    /// It is nowhere else: only an explicit removal takes it. Wins when a blob is published as both.
+    Kept,
+}
+
+/// What publishing came to.
+pub(crate) struct Published {
+    pub(crate) info: BlobInfo,
+    /// Whether the bytes of this writer are the ones that are kept; `false` when another writer
+    /// published the same content first.
+    pub(crate) own: bool,
+}
+
 /// Where a backend keeps segments, as readers see it.
 pub(crate) trait Source: Send + Sync {
     /// The bytes from `offset` to the end of the segment that holds it; never empty for an offset
     /// within the content.
     fn read(&self, offset: u64) -> Result<Bytes>;
+
+    /// Offers a segment that is in memory, to be served from there.
+    fn keep(&self, _index: u64, _segment: Bytes) {}
 }
 
 /// Where a backend takes segments; all but the last have exactly [`SEGMENT_BYTES`].
 pub(crate) trait Sink: Send {
-    /// Takes the next segment. `hurry` asks to make what it has readable soon: memory is short.
-    fn put(&mut self, segment: Bytes, hurry: bool) -> Result<()>;
+    /// Takes the next segment; under pressure it makes what it has readable soon.
+    fn put(&mut self, segment: Bytes, pressure: Pressure) -> Result<()>;
 
     /// How many segments the source of [`Sink::source`] can give.
     fn stored_segments(&self) -> u64;
@@ -55,8 +78,20 @@ pub(crate) trait Sink: Send {
     /// How readers get at stored segments.
     fn source(&self) -> Arc<dyn Source>;
 
-    /// Makes everything durable and visible under `digest`, at once or not at all.
-    fn publish(self: Box<Self>, hashed: Hashed) -> Result<BlobInfo>;
+    /// Makes everything durable and visible under its digest, at once or not at all.
+    fn publish(self: Box<Self>, hashed: Hashed, retention: Retention) -> Result<Published>;
+
+    /// For a sink of an upload that outlives the process: makes durable that everything stored and
+    /// `tail` hash to `hash`.
+    fn save(&mut self, _hash: HashState, _tail: &[u8]) -> Result<()> {
+        Ok(())
+    }
+
+    /// As [`Sink::save`], with everything that it took stored first. It is dropped next, and what
+    /// it saved stays.
+    fn suspend(&mut self, _hash: HashState, _tail: &[u8]) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// Published content, or a part of it, from the first byte to the last.
@@ -117,33 +152,59 @@ impl BlobReader {
 
 /// Content that arrives. Dropping it forgets everything and tells every reader so.
 pub struct BlobWriter {
-    digester: Digester,
+    /// Of whole segments; what is in `filling` is hashed when it is full, or at the end.
+    hashing: Hashing,
+    size_bytes: u64,
     sink: Box<dyn Sink>,
     in_flight: InFlight,
     /// The segment that is being filled.
-    filling: BytesMut,
+    filling: SegmentBuffer,
     /// Set once the writer was used up by `verify`, so that the drop does not abandon.
     done: bool,
 }
 
 impl BlobWriter {
-    pub(crate) fn new(sink: Box<dyn Sink>, budget: Arc<MemoryBudget>) -> Self {
-        let in_flight = InFlight::new(sink.source(), budget);
-        Self {
-            digester: Digester::new(Algorithm::Sha256),
-            sink,
-            in_flight,
-            filling: BytesMut::new(),
-            done: false,
-        }
+    pub(crate) fn new(sink: Box<dyn Sink>, hot: Arc<HotSegments>) -> Self {
+        let in_flight = InFlight::new(sink.source(), hot);
+        let first = Digester::new(Algorithm::Sha256);
+        let hashing = Hashing::new(Digesters { first, second: None });
+        let filling = SegmentBuffer::new();
+        Self { hashing, size_bytes: 0, sink, in_flight, filling, done: false }
+    }
+
+    /// Goes on where a saved writer stopped: all segments of the sink hash to `first`, and `tail`
+    /// follows them.
+    pub(crate) fn resumed(
+        sink: Box<dyn Sink>,
+        hot: Arc<HotSegments>,
+        first: Digester,
+        tail: &[u8],
+    ) -> Self {
+        let in_flight = InFlight::resumed(sink.source(), hot, sink.stored_segments());
+        let mut filling = SegmentBuffer::new();
+        filling.extend_from_slice(tail);
+        let size_bytes = first.size_bytes() + tail.len() as u64;
+        let hashing = Hashing::new(Digesters { first, second: None });
+        Self { hashing, size_bytes, sink, in_flight, filling, done: false }
     }
 
     /// Hashes by another algorithm than SHA-256. Only before the first byte; later it is ignored
     /// and `verify` reads everything again.
     #[must_use]
     pub fn hashing(mut self, algorithm: Algorithm) -> Self {
-        if self.size_bytes() == 0 {
-            self.digester = Digester::new(algorithm);
+        if self.size_bytes == 0 {
+            self.hashing.settled().first = Digester::new(algorithm);
+        }
+        self
+    }
+
+    /// Hashes by this algorithm too, so that `verify` takes either without reading again. Only
+    /// before the first byte; costs a second hash of everything.
+    #[must_use]
+    pub fn also_hashing(mut self, algorithm: Algorithm) -> Self {
+        let digesters = self.hashing.settled();
+        if self.size_bytes == 0 && digesters.of(algorithm).is_none() {
+            digesters.second = Some(Digester::new(algorithm));
         }
         self
     }
@@ -151,7 +212,7 @@ impl BlobWriter {
     /// How many bytes were appended.
     #[must_use]
     pub const fn size_bytes(&self) -> u64 {
-        self.digester.size_bytes()
+        self.size_bytes
     }
 
     /// For readers, from any thread, at any time.
@@ -162,20 +223,17 @@ impl BlobWriter {
 
     /// Takes the next bytes. Blocks on the disk.
     pub fn append(&mut self, mut bytes: Bytes) -> Result<()> {
-        self.digester.update(&bytes);
         while !bytes.is_empty() {
-            if self.filling.is_empty() && bytes.len() >= SEGMENT_BYTES {
-                let segment = bytes.split_to(SEGMENT_BYTES);
-                self.push(segment)?;
+            let room = SEGMENT_BYTES - self.filling.len();
+            let part = bytes.split_to(bytes.len().min(room));
+            self.size_bytes += part.len() as u64;
+            if part.len() == SEGMENT_BYTES {
+                self.push(part)?;
                 continue;
             }
-            if self.filling.capacity() == 0 {
-                self.filling.reserve(SEGMENT_BYTES);
-            }
-            let part = bytes.split_to(bytes.len().min(SEGMENT_BYTES - self.filling.len()));
             self.filling.extend_from_slice(&part);
             if self.filling.len() == SEGMENT_BYTES {
-                let segment = std::mem::take(&mut self.filling).freeze();
+                let segment = self.take_filled();
                 self.push(segment)?;
             }
         }
@@ -185,29 +243,46 @@ impl BlobWriter {
     /// Proves that everything appended is `digest`. On success readers get the last segment; on a
     /// mismatch all is forgotten.
     pub fn verify(mut self, digest: &Digest) -> Result<std::result::Result<ReadyBlob, Mismatch>> {
-        if !self.filling.is_empty() {
-            let segment = std::mem::take(&mut self.filling).freeze();
-            self.push(segment)?;
-        }
         let hashed = self.hash_by(digest.algorithm())?;
         if let Err(mismatch) = hashed.expect(digest) {
             self.in_flight.abandon(mismatch.to_string());
             return Ok(Err(mismatch));
         }
+        if self.filling.len() > 0 {
+            let segment = self.take_filled();
+            self.store(segment)?;
+        }
         self.in_flight.prove(hashed.size_bytes);
         Ok(Ok(ReadyBlob { writer: self, hashed }))
     }
 
+    /// Lets an upload of [`UploadStore`](crate::UploadStore) rest: everything appended is durable,
+    /// and the upload can be resumed, by another process too. Any other writer is just dropped.
+    pub fn suspend(mut self) -> Result<()> {
+        self.in_flight.abandon("the upload rests until it is resumed");
+        let hash = self.hashing.settled().first.save();
+        self.sink.suspend(hash, self.filling.as_ref())
+    }
+
     /// The digest of everything by `algorithm`; read again only when another one ran.
-    fn hash_by(&self, algorithm: Algorithm) -> Result<Hashed> {
-        if self.digester.algorithm() == algorithm {
-            return Ok(self.digester.clone().finish());
-        }
+    fn hash_by(&mut self, algorithm: Algorithm) -> Result<Hashed> {
+        let running = self.hashing.settled().of(algorithm).cloned();
+        let mut digester = match running {
+            Some(digester) => digester,
+            None => self.read_again(algorithm)?,
+        };
+        digester.update(self.filling.as_ref());
+        Ok(digester.finish())
+    }
+
+    /// Of whole segments.
+    fn read_again(&self, algorithm: Algorithm) -> Result<Digester> {
         let mut digester = Digester::new(algorithm);
-        while digester.size_bytes() < self.size_bytes() {
+        let whole_segments = self.size_bytes - self.filling.len() as u64;
+        while digester.size_bytes() < whole_segments {
             digester.update(&self.in_flight.read_back(digester.size_bytes())?);
         }
-        Ok(digester.finish())
+        Ok(digester)
     }
 
     /// The bare sink, for a store that wraps another.
@@ -217,9 +292,26 @@ impl BlobWriter {
         std::mem::replace(&mut self.sink, Box::new(Spent))
     }
 
+    /// Takes a whole segment: it is hashed while it is stored. When that made segments durable, so
+    /// does their hash become.
     fn push(&mut self, segment: Bytes) -> Result<()> {
+        self.hashing.push(segment.clone());
+        let before = self.sink.stored_segments();
+        self.store(segment)?;
+        if self.sink.stored_segments() > before {
+            let hash = self.hashing.settled().first.save();
+            self.sink.save(hash, &[])?;
+        }
+        Ok(())
+    }
+
+    fn take_filled(&mut self) -> Bytes {
+        std::mem::replace(&mut self.filling, SegmentBuffer::new()).freeze()
+    }
+
+    fn store(&mut self, segment: Bytes) -> Result<()> {
         self.in_flight.push(segment.clone());
-        self.sink.put(segment, self.in_flight.memory_is_short())?;
+        self.sink.put(segment, self.in_flight.pressure())?;
         self.in_flight.stored(self.sink.stored_segments());
         Ok(())
     }
@@ -248,16 +340,17 @@ impl ReadyBlob {
     }
 
     /// Keeps it: durable when this returns. Blocks.
-    pub fn publish(mut self) -> Result<BlobInfo> {
+    pub fn publish(mut self, retention: Retention) -> Result<BlobInfo> {
         self.writer.done = true;
         let sink = std::mem::replace(&mut self.writer.sink, Box::new(Spent));
-        let info = sink.publish(self.hashed)?;
-        // A small blob that another writer published first has no bytes of its own on disk, so its
-        // readers keep those in memory.
-        if self.hashed.size_bytes > SMALL_BLOB_BYTES_MAX {
-            self.writer.in_flight.stored(self.hashed.size_bytes.div_ceil(SEGMENT_BYTES as u64));
+        let published = sink.publish(self.hashed, retention)?;
+        // When another writer was first these bytes go, so their readers keep them in memory.
+        if published.own {
+            let segments = self.hashed.size_bytes.div_ceil(SEGMENT_BYTES as u64);
+            self.writer.in_flight.stored(segments);
+            self.writer.in_flight.keep();
         }
-        Ok(info)
+        Ok(published.info)
     }
 }
 
@@ -265,7 +358,7 @@ impl ReadyBlob {
 struct Spent;
 
 impl Sink for Spent {
-    fn put(&mut self, _: Bytes, _: bool) -> Result<()> {
+    fn put(&mut self, _: Bytes, _: Pressure) -> Result<()> {
         Err(StoreError::Abandoned { reason: "the blob was published".to_owned() })
     }
 
@@ -277,7 +370,7 @@ impl Sink for Spent {
         Arc::new(Self)
     }
 
-    fn publish(self: Box<Self>, _: Hashed) -> Result<BlobInfo> {
+    fn publish(self: Box<Self>, _: Hashed, _: Retention) -> Result<Published> {
         Err(StoreError::Abandoned { reason: "the blob was published".to_owned() })
     }
 }

@@ -4,17 +4,18 @@
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use wharf_oci::{Algorithm, Digest, Digester, Manifest, MediaType, RepoName, Span, Tag};
+use wharf_oci::{Algorithm, Digest, Digester, Manifest, MediaType, RepoName, Span, Tag, UploadId};
 
-use crate::blob::{BlobReader, BlobStore, BlobWriter};
+use crate::blob::{BlobReader, BlobStore, BlobWriter, Retention};
 use crate::in_flight::{InFlight, Tail};
-use crate::limits::{SEGMENT_BYTES, SMALL_BLOB_BYTES_MAX};
+use crate::limits::{SEGMENT_BYTES, SMALL_BLOB_SEGMENTS_MAX};
 use crate::manifests::{ManifestStore, TagRecord};
+use crate::sessions::UploadStore;
 
 /// Sizes at which something changes: segments, small blobs and runs begin or end there.
 #[must_use]
 pub fn telling_sizes() -> Vec<usize> {
-    let small = usize::try_from(SMALL_BLOB_BYTES_MAX).unwrap_or(usize::MAX);
+    let small = SMALL_BLOB_SEGMENTS_MAX * SEGMENT_BYTES;
     vec![
         0,
         1,
@@ -49,7 +50,7 @@ pub fn put(store: &dyn BlobStore, content: &Bytes, piece: usize) -> Digest {
     let mut writer = store.begin().expect("begin");
     append_all(&mut writer, content, piece);
     let ready = writer.verify(&digest).expect("verify").expect("the digest is right");
-    ready.publish().expect("publish");
+    ready.publish(Retention::Kept).expect("publish");
     digest
 }
 
@@ -142,12 +143,16 @@ fn a_dropped_writer_keeps_nothing(store: &dyn BlobStore) {
 fn a_blob_by_sha512_is_kept_by_it(store: &dyn BlobStore) {
     let content = noise(4 * SEGMENT_BYTES + 1, 500);
     let digest = Digester::digest(Algorithm::Sha512, &content);
-    for asked_first in [true, false] {
+    for asked in 0..3 {
         let writer = store.begin().expect("begin");
-        let mut writer = if asked_first { writer.hashing(Algorithm::Sha512) } else { writer };
+        let mut writer = match asked {
+            0 => writer.hashing(Algorithm::Sha512),
+            1 => writer.also_hashing(Algorithm::Sha512),
+            _ => writer,
+        };
         append_all(&mut writer, &content, 70_000);
         let ready = writer.verify(&digest).expect("verify").expect("right");
-        ready.publish().expect("publish");
+        ready.publish(Retention::Kept).expect("publish");
         assert_eq!(read(store, &digest).expect("there"), content);
         assert!(store.remove(&digest).expect("remove"));
     }
@@ -209,7 +214,7 @@ fn a_reader_in_flight_sees_all_but_the_last_segment(store: &dyn BlobStore) {
     let ready = writer.verify(&digest).expect("verify").expect("right");
     assert_eq!(drain(&in_flight, 0), content);
     assert_eq!(in_flight.size_bytes(), Some(content.len() as u64));
-    ready.publish().expect("publish");
+    ready.publish(Retention::Kept).expect("publish");
     assert_eq!(drain(&in_flight, 0), content);
     assert!(matches!(poll(&in_flight, content.len() as u64), Poll::Ready(Tail::End)));
 }
@@ -223,6 +228,54 @@ fn a_reader_in_flight_never_takes_a_dropped_writer_for_an_end(store: &dyn BlobSt
     let visible = in_flight.visible_bytes();
     assert!(visible < content.len() as u64);
     assert!(matches!(poll(&in_flight, visible), Poll::Ready(Tail::Abandoned(_))));
+}
+
+/// The whole contract of uploads that outlive the process.
+pub fn uploads(store: &dyn UploadStore) {
+    an_upload_that_rests_goes_on_where_it_was(store);
+    a_dropped_or_published_upload_is_not_resumed(store);
+}
+
+fn an_upload_that_rests_goes_on_where_it_was(store: &dyn UploadStore) {
+    let repo: RepoName = "acme/base".parse().expect("a name");
+    for (seed, size) in (1_000..).zip(telling_sizes()) {
+        let content = noise(size, seed);
+        let digest = Digester::digest(Algorithm::Sha256, &content);
+        let id = UploadId::from_u128(u128::from(seed));
+        let mut writer = store.begin_upload(id, &repo).expect("begin");
+        // Rests after a third and after two thirds, once with nothing in between.
+        for end in [size / 3, size / 3, size / 3 * 2] {
+            let start = usize::try_from(writer.size_bytes()).expect("it fits");
+            append_all(&mut writer, &content.slice(start..end), 70_000);
+            writer.suspend().expect("suspend");
+            let saved = store.saved_uploads().expect("list");
+            let saved = saved.iter().find(|saved| saved.id == id).expect("it rests");
+            assert_eq!((saved.offset, &saved.repo), (end as u64, &repo));
+            writer = store.resume_upload(id).expect("resume").expect("it rests");
+            assert_eq!(writer.size_bytes(), end as u64);
+        }
+        let start = usize::try_from(writer.size_bytes()).expect("it fits");
+        append_all(&mut writer, &content.slice(start..), 70_000);
+        let in_flight = writer.in_flight();
+        let ready = writer.verify(&digest).expect("verify").expect("right");
+        assert_eq!(drain(&in_flight, 0), content, "{size} bytes");
+        ready.publish(Retention::Kept).expect("publish");
+        assert_eq!(read(store, &digest).expect("there"), content);
+        assert!(store.resume_upload(id).expect("resume").is_none());
+    }
+    assert_eq!(store.saved_uploads().expect("list"), []);
+}
+
+fn a_dropped_or_published_upload_is_not_resumed(store: &dyn UploadStore) {
+    let repo: RepoName = "acme/base".parse().expect("a name");
+    let id = UploadId::from_u128(77);
+    assert!(store.resume_upload(id).expect("resume").is_none());
+    let mut writer = store.begin_upload(id, &repo).expect("begin");
+    append_all(&mut writer, &noise(3 * SEGMENT_BYTES, 77), 70_000);
+    writer.suspend().expect("suspend");
+    assert!(store.forget_upload(id).expect("forget"));
+    assert!(!store.forget_upload(id).expect("forget"));
+    assert!(store.resume_upload(id).expect("resume").is_none());
 }
 
 fn manifest(subject: Option<&Digest>, note: &str) -> Manifest {

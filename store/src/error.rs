@@ -77,6 +77,28 @@ pub enum StoreError {
         /// Which.
         digest: Digest,
     },
+    /// A limit on disk that no store can keep.
+    #[error(
+        "a limit of {limit_bytes} bytes is too small for a store; give it at least {least_bytes}"
+    )]
+    LimitTooSmall {
+        /// As given.
+        limit_bytes: u64,
+        /// The least that works.
+        least_bytes: u64,
+    },
+    /// A backup or a restored store would be written over something.
+    #[error("{} exists already; choose a folder that does not", path.display())]
+    Exists {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// There is no store where one was expected.
+    #[error("there is no wharf store in {}", path.display())]
+    NoStore {
+        /// The folder.
+        path: PathBuf,
+    },
     /// The writer of a blob in flight ended without a proven digest.
     #[error("the blob in flight was given up: {reason}")]
     Abandoned {

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use wharf_oci::{Digest, Hashed};
+use wharf_oci::{Digest, HashState, Hashed};
 
-use crate::blob::{BlobInfo, BlobReader, BlobStore, BlobWriter, Sink, Source};
-use crate::in_flight::MemoryBudget;
-use crate::limits::IN_FLIGHT_BYTES_MAX;
+use crate::blob::{
+    BlobInfo, BlobReader, BlobStore, BlobWriter, Published, Retention, Sink, Source,
+};
+use crate::hot::{HotSegments, Pressure};
+use crate::limits::HOT_BYTES_MAX;
 use crate::{Result, StoreError};
 
 /// What can be made to fail.
@@ -90,7 +92,7 @@ impl<S: BlobStore> BlobStore for FaultStore<S> {
         self.plan.pass(Operation::Begin, "begin")?;
         let plan = Arc::clone(&self.plan);
         let sink = FaultSink { inner: self.inner.begin()?.into_sink(), plan };
-        Ok(BlobWriter::new(Box::new(sink), Arc::new(MemoryBudget::new(IN_FLIGHT_BYTES_MAX))))
+        Ok(BlobWriter::new(Box::new(sink), Arc::new(HotSegments::new(HOT_BYTES_MAX))))
     }
 
     fn remove(&self, digest: &Digest) -> Result<bool> {
@@ -105,9 +107,9 @@ struct FaultSink {
 }
 
 impl Sink for FaultSink {
-    fn put(&mut self, segment: Bytes, hurry: bool) -> Result<()> {
+    fn put(&mut self, segment: Bytes, pressure: Pressure) -> Result<()> {
         self.plan.pass(Operation::Put, "put")?;
-        self.inner.put(segment, hurry)
+        self.inner.put(segment, pressure)
     }
 
     fn stored_segments(&self) -> u64 {
@@ -118,8 +120,16 @@ impl Sink for FaultSink {
         self.inner.source()
     }
 
-    fn publish(self: Box<Self>, hashed: Hashed) -> Result<BlobInfo> {
+    fn publish(self: Box<Self>, hashed: Hashed, retention: Retention) -> Result<Published> {
         self.plan.pass(Operation::Publish, "publish")?;
-        self.inner.publish(hashed)
+        self.inner.publish(hashed, retention)
+    }
+
+    fn save(&mut self, hash: HashState, tail: &[u8]) -> Result<()> {
+        self.inner.save(hash, tail)
+    }
+
+    fn suspend(&mut self, hash: HashState, tail: &[u8]) -> Result<()> {
+        self.inner.suspend(hash, tail)
     }
 }

@@ -6,7 +6,6 @@
 //! every reader, never an end.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -14,38 +13,8 @@ use bytes::Bytes;
 
 use crate::Result;
 use crate::blob::Source;
+use crate::hot::{HotSegments, Pressure};
 use crate::limits::SEGMENT_BYTES;
-
-/// The bytes that all blobs in flight of one store keep in memory, against their common limit.
-#[derive(Debug)]
-pub(crate) struct MemoryBudget {
-    limit_bytes: u64,
-    used_bytes: AtomicU64,
-}
-
-impl MemoryBudget {
-    pub(crate) const fn new(limit_bytes: u64) -> Self {
-        Self { limit_bytes, used_bytes: AtomicU64::new(0) }
-    }
-
-    fn take(&self, bytes: usize) {
-        self.used_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
-    }
-
-    fn give_back(&self, bytes: usize) {
-        self.used_bytes.fetch_sub(bytes as u64, Ordering::Relaxed);
-    }
-
-    /// Whether more is kept than the limit allows.
-    pub(crate) fn is_over(&self) -> bool {
-        self.used_bytes() > self.limit_bytes
-    }
-
-    /// How many bytes are kept.
-    pub(crate) fn used_bytes(&self) -> u64 {
-        self.used_bytes.load(Ordering::Relaxed)
-    }
-}
 
 /// A reader's view of a blob in flight; cheap to clone, every clone sees the same bytes.
 #[derive(Clone)]
@@ -56,7 +25,7 @@ struct Shared {
     state: Mutex<State>,
     /// Where segments are found that have left memory.
     source: Arc<dyn Source>,
-    budget: Arc<MemoryBudget>,
+    hot: Arc<HotSegments>,
 }
 
 struct State {
@@ -91,16 +60,21 @@ pub enum Tail {
 }
 
 impl InFlight {
-    pub(crate) fn new(source: Arc<dyn Source>, budget: Arc<MemoryBudget>) -> Self {
+    pub(crate) fn new(source: Arc<dyn Source>, hot: Arc<HotSegments>) -> Self {
+        Self::resumed(source, hot, 0)
+    }
+
+    /// A blob whose first segments are stored already; the last of them is held back.
+    pub(crate) fn resumed(source: Arc<dyn Source>, hot: Arc<HotSegments>, stored: u64) -> Self {
         let state = State {
             segments: VecDeque::new(),
-            first_segment: 0,
-            stored_segments: 0,
-            visible_bytes: 0,
+            first_segment: stored,
+            stored_segments: stored,
+            visible_bytes: stored.saturating_sub(1) * SEGMENT_BYTES as u64,
             outcome: Outcome::Open,
             wakers: Vec::new(),
         };
-        Self(Arc::new(Shared { state: Mutex::new(state), source, budget }))
+        Self(Arc::new(Shared { state: Mutex::new(state), source, hot }))
     }
 
     /// What is at `offset`; pending until the writer gets there.
@@ -147,7 +121,7 @@ impl InFlight {
 
     /// Adds a segment. The one before it becomes visible, because it is no longer the last.
     pub(crate) fn push(&self, segment: Bytes) {
-        self.0.budget.take(segment.len());
+        self.0.hot.take(segment.len());
         let wakers = {
             let mut state = self.lock();
             state.segments.push_back(segment);
@@ -162,18 +136,30 @@ impl InFlight {
     pub(crate) fn stored(&self, segments: u64) {
         let mut state = self.lock();
         state.stored_segments = segments;
-        while self.0.budget.is_over() && state.first_segment < state.stored_segments {
+        while self.0.hot.pressure() > Pressure::None && state.first_segment < state.stored_segments
+        {
             let Some(segment) = state.segments.pop_front() else {
                 break;
             };
             state.first_segment += 1;
-            self.0.budget.give_back(segment.len());
+            self.0.hot.give_back(segment.len());
         }
     }
 
     /// Whether all blobs in flight together keep too much.
-    pub(crate) fn memory_is_short(&self) -> bool {
-        self.0.budget.is_over()
+    pub(crate) fn pressure(&self) -> Pressure {
+        self.0.hot.pressure()
+    }
+
+    /// The content is published: its source may keep what is in memory for the next readers.
+    pub(crate) fn keep(&self) {
+        let (first, segments) = {
+            let state = self.lock();
+            (state.first_segment, state.segments.clone())
+        };
+        for (index, segment) in (first..).zip(segments) {
+            self.0.source.keep(index, segment);
+        }
     }
 
     /// The digest is proven: everything becomes visible.
@@ -235,6 +221,6 @@ impl State {
 impl Drop for Shared {
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        self.budget.give_back(state.segments.iter().map(Bytes::len).sum());
+        self.hot.give_back(state.segments.iter().map(Bytes::len).sum());
     }
 }

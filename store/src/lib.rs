@@ -14,23 +14,31 @@
 //! | what a blob store must do | `blob.rs`, and its proof `contract.rs` |
 //! | readers of a blob that is still arriving | `in_flight.rs` |
 //! | what repositories know | `manifests.rs` |
-//! | bytes on disk | `rocks/schema.rs` |
+//! | uploads that outlive the process | `sessions.rs` |
+//! | what an operator asks for | `upkeep.rs` |
+//! | keys and families on disk, their values | `rocks/schema.rs`, `rocks/records.rs` |
+//! | who is evicted, and when | `rocks/evict.rs`, `rocks/space.rs` |
 //! | bounds | `limits.rs` |
 
 mod blob;
+mod buffers;
 #[cfg(any(test, feature = "test-util"))]
 pub mod contract;
 mod error;
 #[cfg(any(test, feature = "test-util"))]
 mod fault;
+mod hashing;
+mod hot;
 mod in_flight;
 pub mod limits;
 mod manifests;
 #[cfg(any(test, feature = "test-util"))]
 mod memory;
 mod rocks;
+mod sessions;
+mod upkeep;
 
-pub use blob::{BlobInfo, BlobReader, BlobStore, BlobWriter, ReadyBlob};
+pub use blob::{BlobInfo, BlobReader, BlobStore, BlobWriter, ReadyBlob, Retention};
 pub use error::StoreError;
 #[cfg(any(test, feature = "test-util"))]
 pub use fault::{FaultStore, Operation};
@@ -39,6 +47,17 @@ pub use manifests::{ManifestStore, Page, StoredManifest, TagRecord};
 #[cfg(any(test, feature = "test-util"))]
 pub use memory::MemoryStore;
 pub use rocks::RocksStore;
+pub use sessions::{SavedUpload, UploadStore};
+pub use upkeep::{
+    Copied, Damage, Evicted, Eviction, Progress, ScrubPlan, Scrubbed, StoreOptions, Usage, Watch,
+};
+
+/// Decodes bytes as every record of the store in turn; what decodes must encode to the same bytes.
+/// For fuzz targets and their corpus.
+#[cfg(any(test, feature = "test-util"))]
+pub fn decode_anything(key: &[u8], value: &[u8]) {
+    rocks::decode_anything(key, value);
+}
 
 /// What every operation of a store returns.
 pub type Result<T> = std::result::Result<T, StoreError>;

@@ -4,26 +4,84 @@
 /// at 5.4 GB/s, 1 MiB at 3.1, because it leaves the second-level cache.
 pub const SEGMENT_BYTES: usize = 256 * 1024;
 
-/// A blob up to this size is kept by ordinary puts in the batch that publishes it; a larger one is
-/// written as runs. A run costs two fsyncs, about as long as this many bytes take to write twice.
-pub const SMALL_BLOB_BYTES_MAX: u64 = (SMALL_BLOB_SEGMENTS_MAX * SEGMENT_BYTES) as u64;
-
-/// The same, in segments.
+/// A blob of at most this many segments is kept by ordinary puts in the batch that publishes it; a
+/// larger one is written as runs.
 pub const SMALL_BLOB_SEGMENTS_MAX: usize = 2;
+
+/// Buffers of a segment that are kept to be used again (16 MiB).
+pub const SEGMENT_BUFFERS_MAX: usize = 64;
+
+/// Segments of one blob that may wait to be hashed while others are; then the writer waits.
+pub const HASHING_SEGMENTS_MAX: usize = 8;
+
+/// Threads of the process that hash beside writers, at most one for each core.
+pub const HASHING_THREADS_MAX: usize = 16;
 
 /// A run is ingested when it has this many segments (64 MiB).
 pub const RUN_SEGMENTS_MAX: usize = 256;
 
 /// Under memory pressure a run is ingested early, but not before it has this many segments (4 MiB).
-pub const RUN_SEGMENTS_MIN: usize = 16;
+pub const RUN_SEGMENTS_SHORT: usize = 16;
+
+/// The same under severe pressure (1 MiB).
+pub const RUN_SEGMENTS_SEVERE: usize = 4;
 
 /// How many runs an epoch takes before the next one opens; ingest costs 0.5 ms more per thousand
 /// runs of its column family (design §3).
 pub const EPOCH_RUNS_MAX: u64 = 2_000;
 
-/// How many bytes all blobs in flight together keep in memory before they let go of segments that
-/// can be read from disk, and ingest runs early.
-pub const IN_FLIGHT_BYTES_MAX: u64 = 96 * 1024 * 1024;
+/// How many bytes of segments are in memory, of blobs in flight and of those kept for readers. Past
+/// it, kept ones go first, then segments in flight that can be read from disk, and runs are ingested
+/// early.
+pub const HOT_BYTES_MAX: u64 = 96 * 1024 * 1024;
+
+/// The smallest limit on disk that a store accepts, in bytes: below it, logs take more than blobs.
+pub const LIMIT_BYTES_MIN: u64 = 256 * 1024 * 1024;
+
+/// The log that lets records survive a crash is folded in when it has this many bytes.
+pub const LOG_BYTES_MAX: u64 = 32 * 1024 * 1024;
+
+/// Records in memory that are not folded in yet, in bytes.
+pub const RECORD_BUFFER_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// What a store leaves free on the disk, in bytes, so that records can still be written when no blob
+/// can: a log and what it is folded into.
+pub const DISK_RESERVE_BYTES: u64 = 2 * LOG_BYTES_MAX;
+
+/// What RocksDB writes anew at most before it deletes the old, in bytes; so far, but no more than an
+/// eighth of it, a store stays under its limit.
+pub const REWRITE_BYTES_MAX: u64 = 48 * 1024 * 1024;
+
+/// Small blobs are gathered in memory to tables of this size before they are written, in bytes.
+pub const SMALL_TABLE_BYTES: usize = 8 * 1024 * 1024;
+
+/// How much more than needed is evicted at once, in bytes, so that not every segment evicts.
+pub const EVICTION_EXTRA_BYTES: u64 = 32 * 1024 * 1024;
+
+/// How many blobs an eviction looks at in one go.
+pub const EVICTION_PAGE_LEN: usize = 256;
+
+/// How often an eviction tries again to make the room that is needed.
+pub const EVICTION_ROUNDS_MAX: usize = 8;
+
+/// How many reads are remembered in memory before the order of use is written.
+pub const TOUCHED_LEN_MAX: usize = 16_384;
+
+/// How often the order of use is written and the disk is looked at, in milliseconds.
+pub const UPKEEP_PERIOD_MS: u64 = 2_000;
+
+/// Evicted small blobs are given back to the disk in heaps of this many bytes: that takes a rewrite
+/// of what lies around them.
+pub const SMALL_HEAP_BYTES: u64 = 16 * 1024 * 1024;
+
+/// How many damages a scrub reports one by one.
+pub const DAMAGE_LEN_MAX: usize = 1_000;
+
+/// After this many bytes a scrub remembers where it is.
+pub const SCRUB_CURSOR_BYTES: u64 = 64 * 1024 * 1024;
+
+/// How many uploads at rest are listed at most; more than a server keeps open.
+pub const UPLOADS_MAX: usize = 65_536;
 
 /// How many forgotten blobs may wait to be freed; past that they stay on disk until the next start.
 pub const FREEING_QUEUE_LEN_MAX: usize = 4_096;

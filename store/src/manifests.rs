@@ -77,7 +77,8 @@ pub trait ManifestStore: Send + Sync {
     /// Says that a blob belongs to a repository.
     fn link_blob(&self, repo: &RepoName, digest: &Digest) -> Result<()>;
 
-    /// Takes a blob from a repository; `false` when it was not linked.
+    /// Takes a blob from a repository, and its content with the last repository that had it;
+    /// `false` when it was not linked.
     fn unlink_blob(&self, repo: &RepoName, digest: &Digest) -> Result<bool>;
 
     /// Whether a blob belongs to a repository.

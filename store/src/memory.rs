@@ -5,13 +5,18 @@ use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use wharf_oci::{Descriptor, Digest, Hashed, Manifest, RepoName, Tag};
+use wharf_oci::{
+    Descriptor, Digest, Digester, HashState, Hashed, Manifest, RepoName, Tag, UploadId,
+};
 
-use crate::blob::{BlobInfo, BlobReader, BlobStore, BlobWriter, Sink, Source};
-use crate::in_flight::MemoryBudget;
-use crate::limits::{IN_FLIGHT_BYTES_MAX, SEGMENT_BYTES};
+use crate::blob::{
+    BlobInfo, BlobReader, BlobStore, BlobWriter, Published, Retention, Sink, Source,
+};
+use crate::hot::{HotSegments, Pressure};
+use crate::limits::{HOT_BYTES_MAX, SEGMENT_BYTES};
 use crate::manifests::{ManifestStore, Page, StoredManifest, TagRecord};
 use crate::rocks::referrer;
+use crate::sessions::{SavedUpload, UploadStore};
 use crate::{Result, StoreError};
 
 /// Everything in maps; gone when dropped.
@@ -19,6 +24,7 @@ use crate::{Result, StoreError};
 pub struct MemoryStore {
     blobs: Arc<Mutex<BTreeMap<Digest, Segments>>>,
     names: Arc<Mutex<Names>>,
+    uploads: Uploads,
 }
 
 type Segments = Arc<Mutex<Vec<Bytes>>>;
@@ -34,9 +40,36 @@ struct Names {
 
 struct MemorySource(Segments);
 
+/// An upload at rest.
+struct Saved {
+    repo: RepoName,
+    segments: Vec<Bytes>,
+    hash: HashState,
+    tail: Vec<u8>,
+}
+
+type Uploads = Arc<Mutex<BTreeMap<UploadId, Saved>>>;
+
 struct MemorySink {
     segments: Segments,
     blobs: Arc<Mutex<BTreeMap<Digest, Segments>>>,
+    uploads: Uploads,
+    upload: Option<(UploadId, RepoName)>,
+}
+
+impl MemorySink {
+    /// Nothing is left to resume.
+    fn done(&self) {
+        if let Some((id, _)) = &self.upload {
+            lock(&self.uploads).remove(id);
+        }
+    }
+}
+
+impl Drop for MemorySink {
+    fn drop(&mut self) {
+        self.done();
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -61,7 +94,7 @@ impl Source for MemorySource {
 }
 
 impl Sink for MemorySink {
-    fn put(&mut self, segment: Bytes, _hurry: bool) -> Result<()> {
+    fn put(&mut self, segment: Bytes, _: Pressure) -> Result<()> {
         lock(&self.segments).push(segment);
         Ok(())
     }
@@ -74,9 +107,28 @@ impl Sink for MemorySink {
         Arc::new(MemorySource(Arc::clone(&self.segments)))
     }
 
-    fn publish(self: Box<Self>, hashed: Hashed) -> Result<BlobInfo> {
-        lock(&self.blobs).entry(hashed.digest).or_insert(self.segments);
-        Ok(BlobInfo { digest: hashed.digest, size_bytes: hashed.size_bytes })
+    fn publish(self: Box<Self>, hashed: Hashed, _: Retention) -> Result<Published> {
+        lock(&self.blobs).entry(hashed.digest).or_insert(Arc::clone(&self.segments));
+        self.done();
+        let info = BlobInfo { digest: hashed.digest, size_bytes: hashed.size_bytes };
+        Ok(Published { info, own: true })
+    }
+
+    fn save(&mut self, hash: HashState, tail: &[u8]) -> Result<()> {
+        if let Some((id, repo)) = &self.upload {
+            let whole = hash.size_bytes / SEGMENT_BYTES as u64;
+            let whole = usize::try_from(whole).unwrap_or(usize::MAX);
+            let segments: Vec<Bytes> = lock(&self.segments).iter().take(whole).cloned().collect();
+            let saved = Saved { repo: repo.clone(), segments, hash, tail: tail.to_vec() };
+            lock(&self.uploads).insert(*id, saved);
+        }
+        Ok(())
+    }
+
+    fn suspend(&mut self, hash: HashState, tail: &[u8]) -> Result<()> {
+        self.save(hash, tail)?;
+        self.upload = None;
+        Ok(())
     }
 }
 
@@ -99,12 +151,58 @@ impl BlobStore for MemoryStore {
     }
 
     fn begin(&self) -> Result<BlobWriter> {
-        let sink = MemorySink { segments: Segments::default(), blobs: Arc::clone(&self.blobs) };
-        Ok(BlobWriter::new(Box::new(sink), Arc::new(MemoryBudget::new(IN_FLIGHT_BYTES_MAX))))
+        Ok(BlobWriter::new(Box::new(self.sink(None, Vec::new())), hot()))
     }
 
     fn remove(&self, digest: &Digest) -> Result<bool> {
         Ok(lock(&self.blobs).remove(digest).is_some())
+    }
+}
+
+fn hot() -> Arc<HotSegments> {
+    Arc::new(HotSegments::new(HOT_BYTES_MAX))
+}
+
+impl MemoryStore {
+    fn sink(&self, upload: Option<(UploadId, RepoName)>, segments: Vec<Bytes>) -> MemorySink {
+        let segments = Arc::new(Mutex::new(segments));
+        let (blobs, uploads) = (Arc::clone(&self.blobs), Arc::clone(&self.uploads));
+        MemorySink { segments, blobs, uploads, upload }
+    }
+}
+
+/// Every segment is a border: an upload that is open can be seen at rest here, which no caller
+/// that keeps to the rules notices.
+impl UploadStore for MemoryStore {
+    fn begin_upload(&self, id: UploadId, repo: &RepoName) -> Result<BlobWriter> {
+        let sink = self.sink(Some((id, repo.clone())), Vec::new());
+        Ok(BlobWriter::new(Box::new(sink), hot()))
+    }
+
+    fn resume_upload(&self, id: UploadId) -> Result<Option<BlobWriter>> {
+        let Some(saved) = lock(&self.uploads).remove(&id) else {
+            return Ok(None);
+        };
+        let Some(digester) = Digester::restore(&saved.hash) else {
+            return Ok(None);
+        };
+        let sink = self.sink(Some((id, saved.repo)), saved.segments);
+        Ok(Some(BlobWriter::resumed(Box::new(sink), hot(), digester, &saved.tail)))
+    }
+
+    fn saved_uploads(&self) -> Result<Vec<SavedUpload>> {
+        let uploads = lock(&self.uploads);
+        let saved = uploads.iter().map(|(id, saved)| SavedUpload {
+            id: *id,
+            repo: saved.repo.clone(),
+            offset: saved.hash.size_bytes + saved.tail.len() as u64,
+            saved_ms: 0,
+        });
+        Ok(saved.collect())
+    }
+
+    fn forget_upload(&self, id: UploadId) -> Result<bool> {
+        Ok(lock(&self.uploads).remove(&id).is_some())
     }
 }
 
@@ -200,7 +298,12 @@ impl ManifestStore for MemoryStore {
     }
 
     fn unlink_blob(&self, repo: &RepoName, digest: &Digest) -> Result<bool> {
-        Ok(lock(&self.names).links.remove(&(repo.clone(), *digest)))
+        let mut names = lock(&self.names);
+        let known = names.links.remove(&(repo.clone(), *digest));
+        if known && !names.links.iter().any(|(_, linked)| linked == digest) {
+            lock(&self.blobs).remove(digest);
+        }
+        Ok(known)
     }
 
     fn has_blob(&self, repo: &RepoName, digest: &Digest) -> Result<bool> {

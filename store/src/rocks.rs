@@ -5,23 +5,34 @@
 //! publishes it. Invariant: a digest is visible only after one synced batch named its number, and
 //! by then all of its segments are durable.
 
+mod backup;
+mod consistency;
 mod engine;
+mod evict;
+mod forget;
 mod lease;
 mod names;
+mod options;
+mod order;
 mod read;
+mod records;
 mod recover;
 mod schema;
+mod scrub;
+mod space;
+mod upgrade;
+mod uploads;
 mod write;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use rocksdb::WriteBatch;
+use rocksdb::IteratorMode;
 use wharf_oci::Digest;
 
 use crate::blob::{BlobInfo, BlobReader, BlobStore, BlobWriter};
-use crate::in_flight::MemoryBudget;
-use crate::limits::IN_FLIGHT_BYTES_MAX;
+use crate::upkeep::{Evicted, Eviction, StoreOptions, Usage, Watch};
 use crate::{Result, StoreError};
 
 use engine::Engine;
@@ -29,7 +40,10 @@ use lease::Reaper;
 #[cfg(any(test, feature = "test-util"))]
 pub(crate) use names::referrer;
 use read::SegmentSource;
-use schema::{BLOBS, DOOMED, Located, NUMBERS};
+#[cfg(any(test, feature = "test-util"))]
+pub(crate) use records::decode_anything;
+use records::{Located, Quarantined};
+use schema::{QUARANTINE, SESSIONS};
 use write::RocksSink;
 
 /// A store in a folder, open for one process. Dropping it closes the database once no reader is
@@ -37,30 +51,105 @@ use write::RocksSink;
 pub struct RocksStore {
     engine: Arc<Engine>,
     reaper: Arc<Reaper>,
-    budget: Arc<MemoryBudget>,
 }
 
 impl RocksStore {
     /// Opens the store in `folder`, or makes one when the folder is empty or missing.
     ///
-    /// Bytes without a published digest, left by a process that was killed, are freed here.
-    /// Errors: [`StoreError::NotAStore`], [`StoreError::NewerFormat`], [`StoreError::Locked`].
+    /// Bytes that no record leads to, left by a process that was killed, are freed here; a store of
+    /// an older format is upgraded. Errors: [`StoreError::NotAStore`],
+    /// [`StoreError::NewerFormat`], [`StoreError::Locked`].
     pub fn open(folder: &Path) -> Result<Self> {
-        let engine = Arc::new(Engine::open(folder)?);
+        Self::open_with(folder, &StoreOptions::default())
+    }
+
+    /// As [`RocksStore::open`], with a limit on disk, in memory, or both.
+    pub fn open_with(folder: &Path, how: &StoreOptions) -> Result<Self> {
+        let engine = Arc::new(Engine::open(folder, how)?);
         recover::recover(&engine)?;
         let reaper = Arc::new(Reaper::start(Arc::clone(&engine))?);
-        let budget = Arc::new(MemoryBudget::new(IN_FLIGHT_BYTES_MAX));
-        Ok(Self { engine, reaper, budget })
+        Ok(Self { engine, reaper })
+    }
+
+    /// Whether there is a store in `folder`, of a format that we know.
+    pub fn exists(folder: &Path) -> Result<bool> {
+        Ok(schema::found_format(folder)?.is_some())
+    }
+
+    /// What the store holds and takes, measured now.
+    pub fn usage(&self) -> Result<Usage> {
+        let engine = &self.engine;
+        engine.measure_records()?;
+        let totals = engine.totals()?;
+        let count = |sum: i64| sum.max(0).cast_unsigned();
+        let (quarantined_blobs, quarantined_bytes) = self.quarantined()?;
+        let (disk_bytes, run_bytes) = (engine.space.used_bytes(), engine.space.run_bytes());
+        Ok(Usage {
+            format: schema::FORMAT,
+            disk_bytes,
+            limit_bytes: engine.space.limit_bytes(),
+            run_bytes,
+            record_bytes: disk_bytes.saturating_sub(run_bytes),
+            blobs: count(totals.blobs),
+            blob_bytes: count(totals.bytes),
+            cached_blobs: count(totals.cached_blobs),
+            cached_bytes: count(totals.cached_bytes),
+            quarantined_blobs,
+            quarantined_bytes,
+            uploads: self.count_uploads()?,
+            in_flight_bytes: engine.hot.in_flight_bytes(),
+            hot_bytes: engine.hot.kept_bytes(),
+            evicted_blobs: engine.evicted.blobs.load(Ordering::Relaxed),
+            evicted_bytes: engine.evicted.bytes.load(Ordering::Relaxed),
+        })
+    }
+
+    /// Evicts now, whatever the limit says. Blocks until the space is given back.
+    pub fn evict(&self, what: &Eviction, watch: Watch<'_>) -> Result<Evicted> {
+        evict::evict(&self.engine, self.reaper.leases(), what, watch)
     }
 
     /// How many bytes blobs in flight keep in memory.
     #[must_use]
     pub fn in_flight_bytes(&self) -> u64 {
-        self.budget.used_bytes()
+        self.engine.hot.in_flight_bytes()
+    }
+
+    fn quarantined(&self) -> Result<(u64, u64)> {
+        let family = self.engine.family(QUARANTINE)?;
+        let (mut blobs, mut bytes) = (0, 0);
+        for entry in self.engine.db().iterator_cf(&family, IteratorMode::Start) {
+            let (_, value) =
+                entry.map_err(|error| StoreError::database("listing", QUARANTINE, error))?;
+            let record =
+                Quarantined::decode(&value).ok_or_else(|| undecodable("listing", QUARANTINE))?;
+            blobs += 1;
+            bytes += record.located.size_bytes;
+        }
+        Ok((blobs, bytes))
+    }
+
+    fn count_uploads(&self) -> Result<u64> {
+        let family = self.engine.family(SESSIONS)?;
+        let mut uploads = 0;
+        for entry in self.engine.db().iterator_cf(&family, IteratorMode::Start) {
+            entry.map_err(|error| StoreError::database("listing", SESSIONS, error))?;
+            uploads += 1;
+        }
+        Ok(uploads)
     }
 
     fn locate(&self, digest: &Digest) -> Result<Option<Located>> {
         self.engine.located(digest)
+    }
+
+    /// Notes a read for the order of use.
+    fn touch(&self, number: u64) {
+        if self.engine.order.touch(number)
+            && let Err(error) = order::write_touched(&self.engine)
+        {
+            tracing::error!(%error, "the order of use could not be written");
+        }
     }
 }
 
@@ -76,31 +165,27 @@ impl BlobStore for RocksStore {
             return Ok(None);
         };
         let lease = self.reaper.lease(located.number);
-        if self.locate(digest)? != Some(located) {
+        if self.locate(digest)?.is_none_or(|now| now.number != located.number) {
+            drop(lease);
             return self.open(digest);
         }
+        self.touch(located.number);
         let info = BlobInfo { digest: *digest, size_bytes: located.size_bytes };
         let source = SegmentSource::published(Arc::clone(&self.engine), located, lease);
         Ok(Some(BlobReader::new(info, Arc::new(source))))
     }
 
     fn begin(&self) -> Result<BlobWriter> {
-        let sink = RocksSink::begin(Arc::clone(&self.engine), &self.reaper)?;
-        Ok(BlobWriter::new(Box::new(sink), Arc::clone(&self.budget)))
+        let sink = RocksSink::begin(Arc::clone(&self.engine), &self.reaper, None)?;
+        Ok(BlobWriter::new(Box::new(sink), Arc::clone(&self.engine.hot)))
     }
 
     fn remove(&self, digest: &Digest) -> Result<bool> {
-        let _publishing = self.engine.publishing();
-        let Some(located) = self.locate(digest)? else {
+        let _changing = self.engine.changing(digest);
+        let Some(remains) = forget::remove(&self.engine, digest)? else {
             return Ok(false);
         };
-        let number = located.number.to_be_bytes();
-        let mut batch = WriteBatch::default();
-        batch.delete_cf(&self.engine.family(BLOBS)?, schema::digest_key(digest));
-        batch.delete_cf(&self.engine.family(NUMBERS)?, number);
-        batch.put_cf(&self.engine.family(DOOMED)?, number, located.place.encode());
-        self.engine.write(batch, "removing", || digest.to_string())?;
-        self.reaper.doom(located.number, located.place);
+        self.reaper.doom(remains);
         Ok(true)
     }
 }
@@ -118,3 +203,5 @@ fn undecodable(operation: &'static str, key: impl Into<String>) -> StoreError {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod upkeep_tests;

@@ -1,5 +1,6 @@
 //! `kill -9` of `wharfd` in the middle of pushes and pulls: the store opens again, what was answered
-//! 201 is there, half blobs are not, and everything that is listed hashes to its name.
+//! 201 is there, half blobs are not, and everything that is listed hashes to its name. How a half
+//! push goes on is in `resume.rs`.
 
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -14,6 +15,8 @@ use wharf_testkit::images::sha256;
 use crate::fixture::{Api, Stage, Wharfd, code, eventually, noise};
 
 const REPO: &str = "acme/web";
+/// How much of a large blob becomes durable at once.
+const RUN_BYTES: usize = 64 * 1024 * 1024;
 const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
 
 /// A list of all pages.
@@ -86,7 +89,7 @@ async fn half_a_push(wharfd: &Wharfd, location: &str, content: &[u8], sent: usiz
 }
 
 #[tokio::test]
-async fn a_push_that_is_killed_half_way_leaves_nothing_and_can_be_made_again() {
+async fn a_push_that_is_killed_half_way_leaves_no_blob_and_can_be_made_again() {
     let mut wharfd = Wharfd::alone().await;
     push_image(&wharfd.api, "before", noise(1, 3_000_000)).await.unwrap();
     let content = noise(2, 80_000_000);
@@ -103,6 +106,13 @@ async fn a_push_that_is_killed_half_way_leaves_nothing_and_can_be_made_again() {
         assert_eq!((half.status.as_u16(), code(&half).as_str()), (404, "BLOB_UNKNOWN"));
         let mount = format!("/v2/team/other/blobs/uploads/?mount={digest}");
         assert_eq!(wharfd.api.post(&mount).send().await.unwrap().status, 202);
+        // What is durable are whole runs; the last one may still have been on its way.
+        let offset = wharfd.api.upload_offset(&location).await.expect("the session survives");
+        assert!(offset == 0 || (offset == RUN_BYTES && sent > RUN_BYTES), "{offset} of {sent}");
+        if sent == 79_999_999 {
+            assert_eq!(offset, RUN_BYTES);
+        }
+        assert_eq!(wharfd.api.delete(&location).await.status, 204);
         let session = wharfd.api.get(&location).await;
         assert_eq!(
             (session.status.as_u16(), code(&session).as_str()),
@@ -116,7 +126,7 @@ async fn a_push_that_is_killed_half_way_leaves_nothing_and_can_be_made_again() {
 }
 
 #[tokio::test]
-async fn the_space_of_half_pushes_is_given_back() {
+async fn the_space_of_half_pushes_is_given_back_when_they_are_cancelled() {
     let mut wharfd = Wharfd::alone().await;
     let content = noise(3, 70_000_000);
     for _ in 0..3 {
@@ -125,6 +135,7 @@ async fn the_space_of_half_pushes_is_given_back() {
         wharfd.kill();
         drop(client);
         wharfd.start_again().await;
+        assert_eq!(wharfd.api.delete(&location).await.status, 204);
     }
     // RocksDB deletes the files of freed runs in its own time.
     let store = wharfd.store();

@@ -96,6 +96,13 @@ impl Wharfd {
         Self { api, process, admin, folder, starts: 1 }
     }
 
+    /// Adds lines to its configuration, for the next start.
+    pub(crate) fn reconfigure(&self, lines: &str) {
+        let path = self.folder.path().join("wharfd.toml");
+        let before = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(path, before + lines).unwrap();
+    }
+
     /// Ends it without a warning, as `kill -9` does.
     pub(crate) fn kill(&mut self) {
         self.process.kill().unwrap();
@@ -130,6 +137,14 @@ impl Wharfd {
         self.folder.path().join("store")
     }
 
+    /// Runs `wharfd store NAME --store …` with more arguments.
+    pub(crate) async fn store_command(&self, name: &str, more: &[&str]) -> Said {
+        let store = self.store();
+        let mut arguments = vec![name.as_ref(), "--store".as_ref(), store.as_os_str()];
+        arguments.extend(more.iter().map(std::ffi::OsStr::new));
+        store_command(arguments).await
+    }
+
     /// A metric, with its labels as they are printed.
     pub(crate) async fn metric(&self, name: &str) -> u64 {
         let answer = Client::new().get(format!("http://{}/metrics", self.admin)).send().await;
@@ -149,6 +164,54 @@ impl Wharfd {
         let over = async || (self.metric("wharfd_fills").await == 0).then_some(());
         eventually("the end of all downloads", over).await;
     }
+}
+
+/// How `wharfd store` ended, and what it printed.
+pub(crate) struct Said {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Said {
+    /// The result of a command that was asked for JSON: one object and nothing else.
+    pub(crate) fn json(&self) -> serde_json::Value {
+        let parsed = serde_json::from_str(&self.stdout);
+        parsed.unwrap_or_else(|error| panic!("{error}: {:?} {:?}", self.stdout, self.stderr))
+    }
+}
+
+/// Runs `wharfd store` with these arguments to its end.
+pub(crate) async fn store_command<A: AsRef<std::ffi::OsStr>>(
+    arguments: impl IntoIterator<Item = A>,
+) -> Said {
+    let folder = TempDir::new().unwrap();
+    let mut command = command(["store"]);
+    command.args(arguments);
+    let mut process = Process::spawn("store", &mut command, folder.path()).unwrap();
+    let status = process.wait(PATIENCE).await.unwrap();
+    let code = status.code().expect("no signal ended it");
+    Said { code, stdout: process.stdout(), stderr: process.stderr() }
+}
+
+/// What a folder takes on disk, as `du` counts: blocks, and each file once however often it is
+/// linked.
+pub(crate) fn disk_bytes(folder: &Path) -> u64 {
+    use std::os::unix::fs::MetadataExt as _;
+    let mut files = std::collections::HashMap::new();
+    let mut open = vec![folder.to_owned()];
+    while let Some(folder) = open.pop() {
+        // What was deleted meanwhile takes nothing.
+        let Ok(entries) = std::fs::read_dir(&folder) else { continue };
+        for entry in entries.flatten() {
+            let Ok(about) = entry.metadata() else { continue };
+            files.insert(about.ino(), about.blocks() * 512);
+            if about.is_dir() {
+                open.push(entry.path());
+            }
+        }
+    }
+    files.values().sum()
 }
 
 /// Starts `wharfd serve` with the configuration in `folder`; where it listens, for whom.
@@ -174,6 +237,8 @@ pub(crate) struct Setup {
     pub(crate) double: DoubleConfig,
     /// Lines in the upstream's part of wharfd's configuration.
     pub(crate) upstream: String,
+    /// Lines in the part before.
+    pub(crate) lines: &'static str,
     user: &'static str,
 }
 
@@ -182,6 +247,11 @@ impl Setup {
     pub(crate) fn tag_ttl(mut self, seconds: u64) -> Self {
         let _ = writeln!(self.upstream, "tag_ttl_seconds = {seconds}");
         self
+    }
+
+    /// These lines stand in wharfd's configuration.
+    pub(crate) fn lines(self, lines: &'static str) -> Self {
+        Self { lines, ..self }
     }
 
     /// `wharfd` may only read at the upstream.
@@ -215,12 +285,13 @@ impl Stage {
         let (front, storage) = (Relay::start().await.unwrap(), Relay::start().await.unwrap());
         let mut double = double_config(&registry);
         double.storage_public = Some(storage.addr().to_string());
-        let setup = change(Setup { double, upstream: String::new(), user: USER });
+        let setup = change(Setup { double, upstream: String::new(), lines: "", user: USER });
         let double = AcrDouble::start(setup.double).await.unwrap();
         front.point_to(double.addr());
         storage.point_to(double.storage_addr());
         let config = format!(
-            "[[upstream]]\nurl = \"{}\"\nusername = \"{}\"\npassword_env = \"{PASSWORD_VARIABLE}\"\n{}",
+            "{}[[upstream]]\nurl = \"{}\"\nusername = \"{}\"\npassword_env = \"{PASSWORD_VARIABLE}\"\n{}",
+            setup.lines,
             front.url(),
             setup.user,
             setup.upstream

@@ -26,7 +26,7 @@ const ONLY_IN: [(&str, &str, &[&str]); 3] = [
 ];
 
 /// Layers inside the proxy: a file of the first must not import any of the second.
-const INSIDE_PROXY: [(&str, &[&str]); 8] = [
+const INSIDE_PROXY: [(&str, &[&str]); 9] = [
     ("route", &["handlers", "server", "cache", "uploads", "upstream", "bridge", "response"]),
     ("error", &["handlers", "server", "cache", "uploads", "upstream", "bridge", "response"]),
     ("limits", &["handlers", "server", "cache", "uploads", "upstream", "bridge", "response"]),
@@ -35,6 +35,7 @@ const INSIDE_PROXY: [(&str, &[&str]); 8] = [
     ("upstream", &["handlers", "server", "cache", "uploads", "response", "route"]),
     ("cache", &["handlers", "server", "uploads", "response", "route"]),
     ("uploads", &["handlers", "server", "response", "route"]),
+    ("upkeep", &["handlers", "server", "cache", "uploads", "upstream", "response", "route"]),
 ];
 
 fn root() -> PathBuf {

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use wharf_oci::{Digest, RepoName};
-use wharf_store::InFlight;
+use wharf_store::{InFlight, Retention};
 
 use super::{Cache, Outcome, ServedBlob, Store, unknown};
 use crate::Error;
@@ -118,7 +118,7 @@ impl Fill {
         let ready = pump.verify(self.digest).await?.map_err(Error::UpstreamLied)?;
         let (store, repo, digest) = (Arc::clone(&self.store), self.repo.clone(), self.digest);
         let kept = self.bridge.run(move || {
-            ready.publish()?;
+            ready.publish(Retention::Cached)?;
             store.link_blob(&repo, &digest)
         });
         Ok(kept.await?)

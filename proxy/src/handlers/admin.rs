@@ -8,8 +8,7 @@ use crate::metrics::Gauges;
 use crate::response::Answer;
 
 /// Answers a request on the admin address.
-#[must_use]
-pub(crate) fn admin(app: &App, method: &Method, path: &str, draining: bool) -> Answer {
+pub(crate) async fn admin(app: &App, method: &Method, path: &str, draining: bool) -> Answer {
     if !matches!(*method, Method::GET | Method::HEAD) {
         return plain(StatusCode::METHOD_NOT_ALLOWED, "only GET\n".to_owned());
     }
@@ -18,7 +17,9 @@ pub(crate) fn admin(app: &App, method: &Method, path: &str, draining: bool) -> A
         "/readyz" if draining => plain(StatusCode::SERVICE_UNAVAILABLE, "draining\n".to_owned()),
         "/readyz" => plain(StatusCode::OK, "ready\n".to_owned()),
         "/metrics" => {
-            let gauges = Gauges { fills: app.cache.fills(), uploads: app.uploads.count() };
+            let (uploads, uploads_resting) = app.uploads.count();
+            let (fills, usage) = (app.cache.fills(), app.keeper.usage().await);
+            let gauges = Gauges { fills, uploads, uploads_resting, usage };
             plain(StatusCode::OK, app.metrics.render(&gauges))
         }
         _ => plain(StatusCode::NOT_FOUND, "try /healthz, /readyz or /metrics\n".to_owned()),

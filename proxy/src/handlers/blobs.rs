@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use http::{HeaderMap, StatusCode, header};
 use wharf_oci::{ByteRange, ContentRange, Digest, Endpoint, RepoName, Span};
-use wharf_store::{InFlight, StoreError, Tail};
+use wharf_store::{InFlight, Tail};
 
 use super::App;
 use crate::Error;
 use crate::body::Body;
-use crate::cache::{ServedBlob, Store};
+use crate::cache::{ServedBlob, StoredBlob};
 use crate::response::{self, Answer};
 use crate::upstreams::Site;
 
@@ -28,17 +28,12 @@ pub(super) async fn get(
     headers: &HeaderMap,
 ) -> Result<Answer, Error> {
     let range = byte_range(headers);
-    let (served, outcome) = app.cache.blob(repo, digest).await?;
+    let (served, outcome) = app.cache.blob(repo, digest, range).await?;
     app.metrics.outcome(outcome);
     let bridge = app.cache.bridge.clone();
     match served {
-        ServedBlob::Stored(reader) => {
-            let part = resolve(range, reader.info().size_bytes)?;
-            let reader = match part {
-                Some(part) => reader.narrow(part.span),
-                None => reader,
-            };
-            Ok(response::blob(digest, part, outcome, Body::stored(bridge, reader)))
+        ServedBlob::Stored(StoredBlob { part, first, rest }) => {
+            Ok(response::blob(digest, part, outcome, Body::stored(bridge, first, rest)))
         }
         ServedBlob::Arriving(blob, size_bytes) => {
             // Without a size there is no Content-Range; a server may then ignore the header.
@@ -84,32 +79,11 @@ pub(super) async fn delete(app: &App, repo: &RepoName, digest: &Digest) -> Resul
         known = remote.upstream.delete(&endpoint).await?;
     }
     let (store, of, wanted) = (Arc::clone(&app.cache.store), repo.clone(), *digest);
-    known |= app.cache.bridge.run(move || forget(&*store, &of, &wanted)).await?;
+    known |= app.cache.bridge.run(move || store.unlink_blob(&of, &wanted)).await?;
     if !known {
         return Err(Error::BlobUnknown { repo: repo.clone(), digest: *digest });
     }
     Ok(response::answer(StatusCode::ACCEPTED, &[], Body::empty()))
-}
-
-fn forget(store: &dyn Store, repo: &RepoName, digest: &Digest) -> Result<bool, StoreError> {
-    let linked = store.unlink_blob(repo, digest)?;
-    let mut last: Option<String> = None;
-    loop {
-        let page = store.repos(last.as_deref(), wharf_store::limits::PAGE_ENTRIES_MAX)?;
-        for other in &page.entries {
-            if store.has_blob(other, digest)? {
-                return Ok(linked);
-            }
-        }
-        last = page.entries.last().map(ToString::to_string);
-        if !page.more {
-            break;
-        }
-    }
-    if linked {
-        store.remove(digest)?;
-    }
-    Ok(linked)
 }
 
 #[cfg(test)]

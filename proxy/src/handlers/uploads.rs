@@ -1,5 +1,6 @@
 //! Upload sessions over HTTP (distribution-spec end-4, end-5, end-6, end-11, end-13, end-14).
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -15,8 +16,8 @@ use crate::limits::STALL_TIMEOUT;
 use crate::response::{self, Answer};
 use crate::route::{UploadStart, upload_path};
 use crate::uploads::Session;
-use crate::upstream::{Push, Started};
-use crate::upstreams::{Remote, Site};
+use crate::upstream::Started;
+use crate::upstreams::Site;
 
 /// Which upload ends as what.
 pub(super) struct End {
@@ -34,32 +35,18 @@ pub(super) async fn start(
 ) -> Result<Answer, Error> {
     match start {
         UploadStart::Session(algorithm) => {
-            let upstream = open_upstream(app, repo).await?;
+            let upstream = app.uploads.open_upstream(repo).await?;
             let id = app.uploads.open(repo, algorithm, upstream).await?;
             Ok(response::upload(StatusCode::ACCEPTED, repo, id, 0))
         }
         UploadStart::Whole(digest) => {
-            let upstream = open_upstream(app, repo).await?;
+            let upstream = app.uploads.open_upstream(repo).await?;
             let mut session = app.uploads.anonymous(Some(digest.algorithm()), upstream).await?;
             receive(app, &mut session, headers, body).await?;
             app.uploads.finish(repo, session, digest).await?;
             Ok(created(repo, &digest))
         }
         UploadStart::Mount { digest, from } => mount(app, repo, digest, from).await,
-    }
-}
-
-/// A session at the upstream before we have one: when it refuses, nothing is sent in vain.
-async fn open_upstream(app: &App, repo: &RepoName) -> Result<Option<(Remote, Push)>, Error> {
-    let Site::Remote(remote) = app.cache.upstreams.site(repo)? else {
-        return Ok(None);
-    };
-    match remote.upstream.start_upload(&remote.repo, None).await? {
-        Started::Session(push) => Ok(Some((remote, push))),
-        Started::Mounted => Err(Error::UpstreamFailed {
-            operation: "opening an upload",
-            reason: "it answered 201 to an upload without content".to_owned(),
-        }),
     }
 }
 
@@ -116,7 +103,7 @@ pub(super) async fn patch(
     headers: &HeaderMap,
     body: &mut Incoming,
 ) -> Result<Answer, Error> {
-    let mut checkout = app.uploads.check_out(repo, id)?;
+    let mut checkout = app.uploads.check_out(repo, id).await?;
     let session = checkout.session();
     let chunk = check_chunk(session, headers, &upload_path(repo, id))?;
     let before = session.offset();
@@ -136,7 +123,7 @@ pub(super) async fn finish(
     body: &mut Incoming,
 ) -> Result<Answer, Error> {
     let End { repo, id, digest } = end;
-    let mut checkout = app.uploads.check_out(&repo, id)?;
+    let mut checkout = app.uploads.check_out(&repo, id).await?;
     let session = checkout.session();
     check_chunk(session, headers, &upload_path(&repo, id))?;
     receive(app, session, headers, body).await?;
@@ -144,8 +131,8 @@ pub(super) async fn finish(
     Ok(created(&repo, &digest))
 }
 
-pub(super) fn cancel(app: &App, repo: &RepoName, id: UploadId) -> Result<Answer, Error> {
-    app.uploads.cancel(repo, id)?;
+pub(super) async fn cancel(app: &App, repo: &RepoName, id: UploadId) -> Result<Answer, Error> {
+    app.uploads.cancel(repo, id).await?;
     Ok(response::answer(StatusCode::NO_CONTENT, &[], Body::empty()))
 }
 
@@ -184,8 +171,13 @@ async fn receive(
     if announced.is_some_and(|length| length > crate::limits::BLOB_BYTES_MAX) {
         return Err(Error::BlobTooLarge { limit_bytes: crate::limits::BLOB_BYTES_MAX });
     }
+    let mut closing = pin!(app.uploads.closing());
     loop {
-        let frame = tokio::time::timeout(STALL_TIMEOUT, body.frame()).await;
+        let frame = tokio::select! {
+            frame = tokio::time::timeout(STALL_TIMEOUT, body.frame()) => frame,
+            // The session goes to rest with what it has.
+            () = &mut closing => return Err(Error::BodyBroken),
+        };
         let frame = match frame.map_err(|_| Error::BodyBroken)? {
             None => return Ok(()),
             Some(frame) => frame.map_err(|_| Error::BodyBroken)?,

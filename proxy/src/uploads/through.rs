@@ -14,7 +14,9 @@ use wharf_store::{InFlight, Tail};
 
 use crate::Error;
 use crate::bridge::Bridge;
-use crate::limits::{CHUNK_BYTES, CHUNK_BYTES_MIN, RETRY_AFTER_MAX, RETRY_PAUSE, TRIES_MAX};
+use crate::limits::{
+    CANCEL_TIMEOUT, CHUNK_BYTES, CHUNK_BYTES_MIN, RETRY_AFTER_MAX, RETRY_PAUSE, TRIES_MAX,
+};
 use crate::upstream::{Push, Started};
 use crate::upstreams::Remote;
 
@@ -72,6 +74,14 @@ impl Through {
         match self.work.await {
             Ok(result) => result,
             Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
+    }
+
+    /// Waits until the upstream's session is given up, after the blob in flight was; not for long.
+    pub(super) async fn cancelled(self) {
+        drop(self.digest);
+        if tokio::time::timeout(CANCEL_TIMEOUT, self.work).await.is_err() {
+            tracing::debug!("an upload was left to expire at the upstream");
         }
     }
 }

@@ -1,41 +1,61 @@
-//! The open database: options, column families, numbers, epochs. Knows records, not blobs.
+//! The open database: families, numbers, locks, writes. Knows records, not blobs.
 //!
 //! Invariant: a number is given out once in the life of a store, also across crashes, so bytes of a
 //! forgotten blob can never be taken for those of another.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rocksdb::{
-    BlockBasedOptions, BoundColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType,
-    IngestExternalFileOptions, Options, ReadOptions, WriteBatch, WriteOptions,
-};
+use rocksdb::{BoundColumnFamily, ColumnFamilyDescriptor, DB, Options, WriteBatch, WriteOptions};
 use wharf_oci::Digest;
 
-use super::schema::{self, BLOBS, FAMILIES, Located, META, NEXT_NUMBER};
-use super::undecodable;
-use crate::limits::{EPOCH_RUNS_MAX, NUMBERS_RESERVED, OPEN_FILES_MAX};
+use super::options::{self, RUN_OPTIONS};
+use super::order::Order;
+use super::records::{Located, Numbered, Totals};
+use super::schema::{self, BLOBS, FAMILIES, META, NEXT_NUMBER, NUMBERS, SMALL, TOTALS};
+use super::space::Space;
+use super::{recover, undecodable, upgrade};
+use crate::hot::HotSegments;
+use crate::limits::{LIMIT_BYTES_MIN, NUMBERS_RESERVED};
+use crate::upkeep::StoreOptions;
 use crate::{Result, StoreError};
 
-/// Options of runs and of the families that hold them. A writer of a run borrows them for as long
-/// as it lives, hence static.
-pub(super) static RUN_OPTIONS: LazyLock<Options> = LazyLock::new(run_options);
-
-/// Write buffer of a run file: the default of 1 MiB would copy every segment once more.
-const RUN_WRITE_BUFFER_BYTES: u64 = 64 * 1024;
-/// Memory for the blocks of small records: digests, tags, manifests.
-const RECORD_CACHE_BYTES: usize = 16 * 1024 * 1024;
-/// The log that lets small records survive a crash may grow to this before it is folded in.
-const LOG_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Digests share locks; this many can be made visible or forgotten at once.
+const DIGEST_LOCKS: usize = 64;
 
 pub(super) struct Engine {
     db: DB,
     folder: PathBuf,
     numbers: Mutex<Numbers>,
-    epoch: Mutex<Epoch>,
-    /// Held while a digest is made visible or forgotten, so that two writers of one digest agree.
-    publishing: Mutex<()>,
+    pub(super) space: Space,
+    pub(super) order: Order,
+    pub(super) hot: Arc<HotSegments>,
+    pub(super) small_blob_segments: usize,
+    /// Each held while one of its digests is made visible or forgotten, so that two writers of one
+    /// digest agree.
+    digests: [Mutex<()>; DIGEST_LOCKS],
+    /// Held by whoever evicts.
+    evicting: Mutex<()>,
+    pub(super) evicted: Counter,
+    /// Bytes of forgotten small blobs that the disk has not back yet.
+    small_heap_bytes: AtomicU64,
+}
+
+/// Blobs and their bytes, since the start.
+#[derive(Debug, Default)]
+pub(super) struct Counter {
+    pub(super) blobs: AtomicU64,
+    pub(super) bytes: AtomicU64,
+}
+
+impl Counter {
+    pub(super) fn add(&self, bytes: u64) {
+        self.blobs.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
 }
 
 struct Numbers {
@@ -43,38 +63,29 @@ struct Numbers {
     reserved: u64,
 }
 
-/// The epoch that takes runs at this moment.
-pub(super) struct Epoch {
-    pub(super) id: u32,
-    pub(super) runs: u64,
-}
-
 impl Engine {
-    pub(super) fn open(folder: &Path) -> Result<Self> {
-        schema::claim(folder)?;
-        let path = folder.join("db");
-        let mut families: Vec<String> = FAMILIES.iter().map(ToString::to_string).collect();
-        if path.join("CURRENT").exists() {
-            let known = DB::list_cf(&Options::default(), &path).map_err(|error| {
-                StoreError::database("listing", path.display().to_string(), error)
-            })?;
-            families.extend(known.into_iter().filter(|name| schema::parse_epoch(name).is_some()));
+    pub(super) fn open(folder: &Path, how: &StoreOptions) -> Result<Self> {
+        if let Some(limit_bytes) = how.limit_bytes.filter(|limit| *limit < LIMIT_BYTES_MIN) {
+            return Err(StoreError::LimitTooSmall { limit_bytes, least_bytes: LIMIT_BYTES_MIN });
         }
-        let record_options = record_options();
-        let descriptors = families.into_iter().map(|name| {
-            let is_epoch = schema::parse_epoch(&name).is_some();
-            let options = if is_epoch { RUN_OPTIONS.clone() } else { record_options.clone() };
-            ColumnFamilyDescriptor::new(name, options)
-        });
-        let db = DB::open_cf_descriptors(&database_options(), &path, descriptors)
-            .map_err(|error| open_error(folder, error))?;
+        let format = schema::claim(folder)?;
         let engine = Self {
-            db,
+            db: open_database(folder)?,
             folder: folder.to_owned(),
             numbers: Mutex::new(Numbers { next: 0, reserved: 0 }),
-            epoch: Mutex::new(Epoch { id: 0, runs: 0 }),
-            publishing: Mutex::new(()),
+            space: Space::new(how.limit_bytes),
+            order: Order::default(),
+            hot: Arc::new(HotSegments::new(how.hot_bytes)),
+            small_blob_segments: how.small_blob_segments,
+            digests: std::array::from_fn(|_| Mutex::default()),
+            evicting: Mutex::default(),
+            evicted: Counter::default(),
+            small_heap_bytes: AtomicU64::new(0),
         };
+        if format < schema::FORMAT {
+            upgrade::upgrade(&engine, format)?;
+            schema::mark(folder)?;
+        }
         let next = engine.stored_next_number()?;
         *lock(&engine.numbers) = Numbers { next, reserved: next };
         engine.clear_incoming()?;
@@ -89,8 +100,25 @@ impl Engine {
         &self.folder
     }
 
-    pub(super) fn publishing(&self) -> MutexGuard<'_, ()> {
-        lock(&self.publishing)
+    /// The lock of a digest.
+    pub(super) fn changing(&self, digest: &Digest) -> MutexGuard<'_, ()> {
+        let last = usize::from(digest.raw().last().copied().unwrap_or(0));
+        let [first, ..] = &self.digests;
+        lock(self.digests.get(last % DIGEST_LOCKS).unwrap_or(first))
+    }
+
+    pub(super) fn evicting(&self) -> MutexGuard<'_, ()> {
+        lock(&self.evicting)
+    }
+
+    /// Adds to the forgotten small blobs that wait to be given back; how many bytes they are.
+    pub(super) fn small_heap(&self, bytes: u64) -> u64 {
+        self.small_heap_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes
+    }
+
+    /// So many of them were given back.
+    pub(super) fn small_heap_gone(&self, bytes: u64) {
+        self.small_heap_bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     pub(super) fn family(&self, name: &str) -> Result<Arc<BoundColumnFamily<'_>>> {
@@ -115,11 +143,39 @@ impl Engine {
         operation: &'static str,
         key: impl FnOnce() -> String,
     ) -> Result<()> {
+        self.write_batch(batch, true, operation, key)
+    }
+
+    /// Writes a batch so that it survives the end of this process; power loss may take it until
+    /// [`Engine::sync`].
+    pub(super) fn write_soon(
+        &self,
+        batch: WriteBatch,
+        operation: &'static str,
+        key: impl FnOnce() -> String,
+    ) -> Result<()> {
+        self.write_batch(batch, false, operation, key)
+    }
+
+    fn write_batch(
+        &self,
+        batch: WriteBatch,
+        sync: bool,
+        operation: &'static str,
+        key: impl FnOnce() -> String,
+    ) -> Result<()> {
         let mut options = WriteOptions::default();
-        options.set_sync(true);
+        options.set_sync(sync);
+        self.space.wrote_records(batch.size_in_bytes() as u64);
         self.db
             .write_opt(batch, &options)
             .map_err(|error| StoreError::database(operation, key(), error))
+    }
+
+    /// Everything written before survives power loss from here on.
+    pub(super) fn sync(&self) -> Result<()> {
+        let key = || self.folder.display().to_string();
+        self.db.flush_wal(true).map_err(|error| StoreError::database("syncing", key(), error))
     }
 
     pub(super) fn located(&self, digest: &Digest) -> Result<Option<Located>> {
@@ -129,6 +185,26 @@ impl Engine {
                 Some(located) => Ok(Some(located)),
                 None => Err(undecodable("reading", digest.to_string())),
             },
+        }
+    }
+
+    /// Whose a number is.
+    pub(super) fn numbered(&self, number: u64) -> Result<Option<Numbered>> {
+        match self.get(NUMBERS, &number.to_be_bytes())? {
+            None => Ok(None),
+            Some(value) => match Numbered::decode(&value) {
+                Some(numbered) => Ok(Some(numbered)),
+                None => Err(undecodable("reading", format!("blob number {number}"))),
+            },
+        }
+    }
+
+    pub(super) fn totals(&self) -> Result<Totals> {
+        match self.get(META, TOTALS)? {
+            None => Ok(Totals::default()),
+            Some(value) => {
+                Totals::decode(&value).ok_or_else(|| undecodable("reading", "the totals"))
+            }
         }
     }
 
@@ -146,54 +222,64 @@ impl Engine {
         Ok(numbers.next - 1)
     }
 
-    /// The epoch for the next blob; opens one when there is none or it is full.
-    pub(super) fn take_epoch(&self) -> Result<u32> {
-        let mut epoch = lock(&self.epoch);
-        if epoch.id == 0 || epoch.runs >= EPOCH_RUNS_MAX {
-            let id = epoch.id + 1;
-            let family = schema::epoch_family(id);
-            self.db
-                .create_cf(&family, &RUN_OPTIONS)
-                .map_err(|error| StoreError::database("opening", family, error))?;
-            *epoch = Epoch { id, runs: 0 };
-        }
-        Ok(epoch.id)
-    }
-
-    pub(super) fn set_epoch(&self, epoch: Epoch) {
-        *lock(&self.epoch) = epoch;
-    }
-
     /// Where a run is written before it is ingested.
     pub(super) fn incoming(&self, number: u64, run: u64) -> PathBuf {
         self.folder.join("incoming").join(format!("{number}-{run}.sst"))
     }
 
     /// Makes a finished file part of an epoch: visible to readers and durable, without a copy.
-    pub(super) fn ingest(&self, epoch: u32, file: &Path) -> Result<()> {
+    pub(super) fn ingest(&self, epoch: Option<u32>, file: &Path, run_bytes: u64) -> Result<u32> {
+        let epoch = self.space.place_run(epoch, run_bytes, |epoch| self.open_epoch(epoch))?;
         let family = schema::epoch_family(epoch);
-        let mut options = IngestExternalFileOptions::default();
-        options.set_move_files(true);
-        options.set_snapshot_consistency(false);
         self.db
-            .ingest_external_file_cf_opts(&self.family(&family)?, &options, vec![file])
+            .ingest_external_file_cf_opts(
+                &self.family(&family)?,
+                &options::ingest_options(),
+                vec![file],
+            )
             .map_err(|error| {
+                // It is counted nowhere; an epoch that stays empty for it is dropped at a start.
+                let _ = self.space.freed(epoch, run_bytes, || Ok(()));
                 StoreError::database("ingesting", file.display().to_string(), error)
             })?;
-        let mut current = lock(&self.epoch);
-        if current.id == epoch {
-            current.runs += 1;
+        Ok(epoch)
+    }
+
+    fn open_epoch(&self, epoch: u32) -> Result<()> {
+        let family = schema::epoch_family(epoch);
+        self.db
+            .create_cf(&family, &RUN_OPTIONS)
+            .map_err(|error| StoreError::database("opening", family, error))
+    }
+
+    /// Takes stock of what is not a run: tables of records, logs, RocksDB's own files.
+    pub(super) fn measure_records(&self) -> Result<()> {
+        let mut bytes = 0;
+        for family in FAMILIES {
+            let tables = self
+                .db
+                .property_int_value_cf(&self.family(family)?, "rocksdb.total-sst-files-size")
+                .map_err(|error| StoreError::database("measuring", family, error))?;
+            bytes += tables.unwrap_or(0);
         }
+        for folder in [self.folder.clone(), self.folder.join("db")] {
+            bytes += other_files(&folder)
+                .map_err(|error| StoreError::io("measuring", &folder, error))?;
+        }
+        self.space.measured_records(bytes);
         Ok(())
     }
 
     fn stored_next_number(&self) -> Result<u64> {
-        match self.get(META, NEXT_NUMBER)? {
-            None => Ok(1),
-            Some(value) => match value.try_into() {
-                Ok(number) => Ok(u64::from_be_bytes(number)),
-                Err(_) => Err(undecodable("reading", "the next blob number")),
-            },
+        let stored = match self.get(META, NEXT_NUMBER) {
+            Ok(None) => return Ok(1),
+            Ok(Some(value)) => value.try_into().ok(),
+            Err(StoreError::Corrupt { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        match stored {
+            Some(number) => Ok(u64::from_be_bytes(number)),
+            None => recover::next_number(self),
         }
     }
 
@@ -209,51 +295,53 @@ impl Engine {
     }
 }
 
-/// Reads of segments leave the block cache alone: a segment is as large as what it would evict.
-pub(super) fn segment_read_options() -> ReadOptions {
-    let mut options = ReadOptions::default();
-    options.fill_cache(false);
-    options.set_verify_checksums(true);
-    options
+/// Opens the database. One that is damaged is opened all the same, so that what is whole can be
+/// read: each damaged table shows when it is read, and says so then.
+fn open_database(folder: &Path) -> Result<DB> {
+    match try_open(folder, true) {
+        Err(StoreError::Corrupt { reason, .. }) => {
+            tracing::error!(reason, "the store is damaged; what is whole is served");
+            try_open(folder, false)
+        }
+        opened => opened,
+    }
 }
 
-fn database_options() -> Options {
-    let mut options = Options::default();
-    options.create_if_missing(true);
-    options.create_missing_column_families(true);
-    options.set_writable_file_max_buffer_size(RUN_WRITE_BUFFER_BYTES);
-    options.set_max_total_wal_size(LOG_BYTES_MAX);
-    options.set_keep_log_file_num(2);
-    options.set_max_open_files(i32::try_from(open_files()).unwrap_or(i32::MAX));
-    options
+fn try_open(folder: &Path, strict: bool) -> Result<DB> {
+    let path = folder.join("db");
+    let mut families: Vec<String> = FAMILIES.iter().map(ToString::to_string).collect();
+    if path.join("CURRENT").exists() {
+        let known = DB::list_cf(&Options::default(), &path)
+            .map_err(|error| StoreError::database("listing", path.display().to_string(), error))?;
+        families.extend(known.into_iter().filter(|name| schema::parse_epoch(name).is_some()));
+    }
+    let (record_options, small_options) = (options::record_options(), options::small_options());
+    let descriptors = families.into_iter().map(|name| {
+        let options = match name.as_str() {
+            SMALL => small_options.clone(),
+            epoch if schema::parse_epoch(epoch).is_some() => RUN_OPTIONS.clone(),
+            _ => record_options.clone(),
+        };
+        ColumnFamilyDescriptor::new(name, options)
+    });
+    DB::open_cf_descriptors(&options::database_options(strict)?, &path, descriptors)
+        .map_err(|error| open_error(folder, error))
 }
 
-/// Half of what the process may open, so that connections keep the other half.
-fn open_files() -> u32 {
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-    let half = limit.map_or(OPEN_FILES_MAX, |limit| u32::try_from(limit / 2).unwrap_or(u32::MAX));
-    half.min(OPEN_FILES_MAX)
-}
-
-fn record_options() -> Options {
-    let mut table = BlockBasedOptions::default();
-    table.set_block_cache(&rocksdb::Cache::new_lru_cache(RECORD_CACHE_BYTES));
-    table.set_bloom_filter(10.0, false);
-    let mut options = Options::default();
-    options.set_compression_type(DBCompressionType::None);
-    options.set_block_based_table_factory(&table);
-    options
-}
-
-fn run_options() -> Options {
-    let mut table = BlockBasedOptions::default();
-    table.disable_cache();
-    let mut options = Options::default();
-    options.set_compression_type(DBCompressionType::None);
-    options.set_writable_file_max_buffer_size(RUN_WRITE_BUFFER_BYTES);
-    options.set_disable_auto_compactions(true);
-    options.set_block_based_table_factory(&table);
-    options
+/// What the files of a folder take, without tables and without folders in it.
+fn other_files(folder: &Path) -> std::io::Result<u64> {
+    let mut bytes = 0;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.path().extension().is_some_and(|extension| extension == "sst") {
+            continue;
+        }
+        // RocksDB may delete an old log between the two looks.
+        if let Ok(about) = entry.metadata() {
+            bytes += about.blocks() * 512;
+        }
+    }
+    Ok(bytes)
 }
 
 fn open_error(folder: &Path, error: rocksdb::Error) -> StoreError {

@@ -4,60 +4,106 @@
 //! never free anything themselves, because they may be on a thread that must not block.
 
 use std::collections::HashMap;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use rocksdb::WriteBatch;
 
 use super::engine::{Engine, lock};
-use super::schema::{self, DOOMED, Place};
-use crate::limits::FREEING_QUEUE_LEN_MAX;
+use super::evict;
+use super::records::Doomed;
+use super::schema::{self, DOOMED, Place, SMALL};
+use crate::limits::{FREEING_QUEUE_LEN_MAX, SMALL_BLOB_SEGMENTS_MAX, UPKEEP_PERIOD_MS};
 use crate::{Result, StoreError};
 
+/// Bytes to free.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Remains {
+    pub(super) number: u64,
+    pub(super) doomed: Doomed,
+}
+
 pub(super) struct Reaper {
-    leases: Arc<Mutex<Leases>>,
-    queue: Option<SyncSender<(u64, Place)>>,
+    leases: Arc<Leases>,
+    queue: Option<SyncSender<Remains>>,
     thread: Option<JoinHandle<()>>,
 }
 
-#[derive(Default)]
-struct Leases {
+/// Who holds which number.
+#[derive(Debug, Default)]
+pub(super) struct Leases(Mutex<Held>);
+
+#[derive(Debug, Default)]
+struct Held {
     held: HashMap<u64, u32>,
     /// Doomed while held; freed with the last lease.
-    doomed: HashMap<u64, Place>,
+    doomed: HashMap<u64, Remains>,
 }
 
 /// Keeps the bytes of one number.
 pub(super) struct Lease {
     number: u64,
-    leases: Arc<Mutex<Leases>>,
-    queue: SyncSender<(u64, Place)>,
+    leases: Arc<Leases>,
+    queue: SyncSender<Remains>,
+}
+
+impl Leases {
+    pub(super) fn is_held(&self, number: u64) -> bool {
+        lock(&self.0).held.contains_key(&number)
+    }
+
+    /// Whether the caller is to free the bytes now; else the last lease does.
+    pub(super) fn doom(&self, remains: Remains) -> bool {
+        let mut state = lock(&self.0);
+        let held = state.held.contains_key(&remains.number);
+        if held {
+            state.doomed.insert(remains.number, remains);
+        }
+        !held
+    }
 }
 
 impl Reaper {
     pub(super) fn start(engine: Arc<Engine>) -> Result<Self> {
         let (queue, doomed) = sync_channel(FREEING_QUEUE_LEN_MAX);
+        let leases = Arc::new(Leases::default());
+        let known = Arc::clone(&leases);
         let thread = std::thread::Builder::new()
             .name("reaper".to_owned())
-            .spawn(move || free_all(&engine, &doomed))
+            .spawn(move || reap(&engine, &known, &doomed))
             .map_err(|error| StoreError::io("starting the reaper of", "the store", error))?;
-        Ok(Self { leases: Arc::default(), queue: Some(queue), thread: Some(thread) })
+        Ok(Self { leases, queue: Some(queue), thread: Some(thread) })
+    }
+
+    pub(super) const fn leases(&self) -> &Arc<Leases> {
+        &self.leases
     }
 
     pub(super) fn lease(&self, number: u64) -> Lease {
-        *lock(&self.leases).held.entry(number).or_default() += 1;
+        *lock(&self.leases.0).held.entry(number).or_default() += 1;
         let queue = self.queue.clone().expect("the queue exists until the reaper is dropped");
         Lease { number, leases: Arc::clone(&self.leases), queue }
     }
 
-    /// Frees the bytes of a number as soon as no lease is left.
-    pub(super) fn doom(&self, number: u64, place: Place) {
-        let mut leases = lock(&self.leases);
-        if leases.held.contains_key(&number) {
-            leases.doomed.insert(number, place);
-        } else if let Some(queue) = &self.queue {
-            enqueue(queue, number, place);
+    /// A lease on a number that nobody holds.
+    pub(super) fn try_lease(&self, number: u64) -> Option<Lease> {
+        let mut state = lock(&self.leases.0);
+        let held = state.held.entry(number).or_default();
+        if *held > 0 {
+            return None;
+        }
+        *held = 1;
+        drop(state);
+        let queue = self.queue.clone().expect("the queue exists until the reaper is dropped");
+        Some(Lease { number, leases: Arc::clone(&self.leases), queue })
+    }
+
+    /// Frees bytes as soon as no lease is left.
+    pub(super) fn doom(&self, remains: Remains) {
+        if let (true, Some(queue)) = (self.leases.doom(remains), &self.queue) {
+            enqueue(queue, remains);
         }
     }
 }
@@ -68,24 +114,25 @@ impl Lease {
     }
 
     /// Frees the bytes when this and every other lease are gone.
-    pub(super) fn doom(&self, place: Place) {
-        lock(&self.leases).doomed.insert(self.number, place);
+    pub(super) fn doom(&self, doomed: Doomed) {
+        let number = self.number;
+        lock(&self.leases.0).doomed.insert(number, Remains { number, doomed });
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let mut leases = lock(&self.leases);
-        let Some(count) = leases.held.get_mut(&self.number) else {
+        let mut state = lock(&self.leases.0);
+        let Some(count) = state.held.get_mut(&self.number) else {
             return;
         };
         *count -= 1;
         if *count > 0 {
             return;
         }
-        leases.held.remove(&self.number);
-        if let Some(place) = leases.doomed.remove(&self.number) {
-            enqueue(&self.queue, self.number, place);
+        state.held.remove(&self.number);
+        if let Some(remains) = state.doomed.remove(&self.number) {
+            enqueue(&self.queue, remains);
         }
     }
 }
@@ -95,40 +142,80 @@ impl Drop for Reaper {
     /// it here makes sure that a store which nobody reads is closed when this returns.
     fn drop(&mut self) {
         self.queue = None;
-        let idle = lock(&self.leases).held.is_empty();
+        let idle = lock(&self.leases.0).held.is_empty();
         if let (true, Some(thread)) = (idle, self.thread.take()) {
             let _ = thread.join();
         }
     }
 }
 
-fn enqueue(queue: &SyncSender<(u64, Place)>, number: u64, place: Place) {
-    if queue.try_send((number, place)).is_err() {
+fn enqueue(queue: &SyncSender<Remains>, remains: Remains) {
+    if queue.try_send(remains).is_err() {
+        let number = remains.number;
         tracing::warn!(number, "too many blobs to free at once; this one waits for the next start");
     }
 }
 
-fn free_all(engine: &Engine, doomed: &Receiver<(u64, Place)>) {
-    while let Ok((number, place)) = doomed.recv() {
-        if let Err(error) = free(engine, number, place) {
-            tracing::error!(number, %error, "bytes of a forgotten blob could not be freed");
+/// Frees what is doomed, and between that looks after the store.
+fn reap(engine: &Engine, leases: &Leases, doomed: &Receiver<Remains>) {
+    let period = Duration::from_millis(UPKEEP_PERIOD_MS);
+    let mut next = Instant::now() + period;
+    loop {
+        match doomed.recv_timeout(next.saturating_duration_since(Instant::now())) {
+            Ok(remains) => {
+                // What led to the bytes must be gone for good before they are.
+                if let Err(error) = engine.sync().and_then(|()| free(engine, &remains)) {
+                    let number = remains.number;
+                    tracing::error!(number, %error, "bytes of a forgotten blob were not freed");
+                }
+            }
+            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) => {}
         }
+        if Instant::now() >= next {
+            if let Err(error) = evict::look_after(engine, leases) {
+                tracing::error!(%error, "the upkeep of the store failed");
+            }
+            next = Instant::now() + period;
+        }
+    }
+    if let Err(error) = super::order::write_touched(engine) {
+        tracing::error!(%error, "the order of use could not be written");
     }
 }
 
 /// Gives the bytes of a number back to the disk.
-pub(super) fn free(engine: &Engine, number: u64, place: Place) -> Result<()> {
-    let family = place.family();
-    let handle = engine.family(&family)?;
-    let (first, last) = (schema::segment_key(number, 0), schema::segment_key(number, u64::MAX));
+pub(super) fn free(engine: &Engine, remains: &Remains) -> Result<()> {
+    let Remains { number, doomed } = *remains;
+    engine.hot.forget(number);
     let mut batch = WriteBatch::default();
-    match place {
-        Place::Epoch(_) => engine
-            .db()
-            .delete_file_in_range_cf(&handle, first, last)
-            .map_err(|error| StoreError::database("freeing", family.clone(), error))?,
-        Place::Small => batch.delete_range_cf(&handle, first, last),
+    match doomed.place {
+        Place::Epoch(epoch) => free_runs(engine, number, epoch, doomed.bytes)?,
+        Place::Small => {
+            engine.small_heap(doomed.bytes);
+            let family = engine.family(SMALL)?;
+            for index in 0..engine.small_blob_segments.max(SMALL_BLOB_SEGMENTS_MAX) as u64 {
+                batch.delete_cf(&family, schema::segment_key(number, index));
+            }
+        }
     }
     batch.delete_cf(&engine.family(DOOMED)?, number.to_be_bytes());
-    engine.write(batch, "freeing", || family.clone())
+    engine.write_soon(batch, "freeing", || format!("blob number {number}"))
+}
+
+/// Deletes the files of a number, and its epoch when nothing is left of that.
+fn free_runs(engine: &Engine, number: u64, epoch: u32, run_bytes: u64) -> Result<()> {
+    let family = schema::epoch_family(epoch);
+    // An epoch that is gone took the files along.
+    if let Some(handle) = engine.db().cf_handle(&family) {
+        let (first, last) = (schema::segment_key(number, 0), schema::segment_key(number, u64::MAX));
+        engine
+            .db()
+            .delete_file_in_range_cf(&handle, first, last)
+            .map_err(|error| StoreError::database("freeing", family.clone(), error))?;
+    }
+    engine.space.freed(epoch, run_bytes, || {
+        let dropped = engine.db().drop_cf(&family);
+        dropped.map_err(|error| StoreError::database("dropping", family.clone(), error))
+    })
 }

@@ -4,8 +4,8 @@
 use rocksdb::{Direction, IteratorMode, WriteBatch};
 use wharf_oci::{Descriptor, Digest, Manifest, RepoName, Tag};
 
-use super::schema::{self, LINKS, MANIFESTS, REFERRERS, REPOS, TAGS};
-use super::{RocksStore, undecodable};
+use super::schema::{self, HOLDERS, LINKS, MANIFESTS, REFERRERS, REPOS, TAGS};
+use super::{RocksStore, forget, undecodable};
 use crate::limits::PAGE_ENTRIES_MAX;
 use crate::manifests::{ManifestStore, Page, StoredManifest, TagRecord};
 use crate::{Result, StoreError};
@@ -211,15 +211,34 @@ impl ManifestStore for RocksStore {
         if self.has_blob(repo, digest)? {
             return Ok(());
         }
+        let _changing = self.engine.changing(digest);
         let mut batch = WriteBatch::default();
         self.remember_repo(&mut batch, repo)?;
         batch.put_cf(&self.engine.family(LINKS)?, schema::repo_digest_key(repo, digest), []);
+        batch.put_cf(&self.engine.family(HOLDERS)?, schema::holder_key(digest, repo), []);
         self.engine.write(batch, "linking", || format!("{repo}@{digest}"))
     }
 
     fn unlink_blob(&self, repo: &RepoName, digest: &Digest) -> Result<bool> {
-        let key = schema::repo_digest_key(repo, digest);
-        self.remove_key(LINKS, &key, || format!("{repo}@{digest}"))
+        let _changing = self.engine.changing(digest);
+        if !self.has_blob(repo, digest)? {
+            return Ok(false);
+        }
+        let mut batch = WriteBatch::default();
+        batch.delete_cf(&self.engine.family(LINKS)?, schema::repo_digest_key(repo, digest));
+        batch.delete_cf(&self.engine.family(HOLDERS)?, schema::holder_key(digest, repo));
+        let mut remains = None;
+        if forget::holders_of(&self.engine, digest)?.iter().all(|holder| holder == repo)
+            && let Some(located) = self.engine.located(digest)?
+        {
+            forget::unpublish(&self.engine, &mut batch, digest, &located)?;
+            remains = Some(forget::doom(&self.engine, &mut batch, &located)?);
+        }
+        self.engine.write(batch, "unlinking", || format!("{repo}@{digest}"))?;
+        if let Some(remains) = remains {
+            self.reaper.doom(remains);
+        }
+        Ok(true)
     }
 
     fn has_blob(&self, repo: &RepoName, digest: &Digest) -> Result<bool> {

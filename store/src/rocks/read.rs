@@ -1,13 +1,20 @@
 //! Segments back from disk, one at a time, for published blobs and for those still in flight.
+//!
+//! Invariant: bytes whose checksum is wrong are never given out; the blob that they are of is put
+//! into quarantine.
 
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
-use super::engine::{Engine, segment_read_options};
+use super::engine::Engine;
+use super::forget;
 use super::lease::Lease;
-use super::schema::{self, Located, Place};
+use super::options::segment_read_options;
+use super::records::Located;
+use super::schema::{self, Place};
 use crate::blob::Source;
+use crate::buffers::SegmentBuffer;
 use crate::limits::SEGMENT_BYTES;
 use crate::{Result, StoreError};
 
@@ -17,20 +24,44 @@ pub(super) struct SegmentSource {
     lease: Lease,
     /// Set when the first run is ingested, or at once for a published blob.
     place: OnceLock<Place>,
+    /// Set when the blob is published.
+    size_bytes: OnceLock<u64>,
+    access: Access,
+}
+
+/// Who reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Access {
+    /// A client: from memory when it is there, and what lies goes into quarantine.
+    Client,
+    /// A check of what is on disk: only from there, and the caller decides.
+    Check,
 }
 
 impl SegmentSource {
-    pub(super) const fn in_flight(engine: Arc<Engine>, lease: Lease) -> Self {
-        Self { engine, lease, place: OnceLock::new() }
+    pub(super) fn in_flight(engine: Arc<Engine>, lease: Lease) -> Self {
+        let (place, size_bytes) = (OnceLock::new(), OnceLock::new());
+        Self { engine, lease, place, size_bytes, access: Access::Client }
     }
 
     pub(super) fn published(engine: Arc<Engine>, located: Located, lease: Lease) -> Self {
-        Self { engine, lease, place: OnceLock::from(located.place) }
+        let (place, size) = (OnceLock::from(located.place), OnceLock::from(located.size_bytes));
+        Self { engine, lease, place, size_bytes: size, access: Access::Client }
+    }
+
+    pub(super) fn checked(engine: Arc<Engine>, located: Located, lease: Lease) -> Self {
+        Self { access: Access::Check, ..Self::published(engine, located, lease) }
     }
 
     /// Says where the segments are; the first answer stands.
     pub(super) fn settle(&self, place: Place) {
         let _ = self.place.set(place);
+    }
+
+    /// The blob is published.
+    pub(super) fn publish(&self, place: Place, size_bytes: u64) {
+        self.settle(place);
+        let _ = self.size_bytes.set(size_bytes);
     }
 
     pub(super) const fn lease(&self) -> &Lease {
@@ -40,12 +71,9 @@ impl SegmentSource {
     fn key(&self, index: u64) -> String {
         format!("segment {index} of blob number {}", self.lease.number())
     }
-}
 
-impl Source for SegmentSource {
-    fn read(&self, offset: u64) -> Result<Bytes> {
-        let index = offset / SEGMENT_BYTES as u64;
-        let within = usize::try_from(offset % SEGMENT_BYTES as u64).unwrap_or(usize::MAX);
+    /// A whole segment, from disk.
+    fn fetch(&self, index: u64) -> Result<Bytes> {
         let missing = |reason: &str| StoreError::Corrupt {
             operation: "reading",
             key: self.key(index),
@@ -60,7 +88,57 @@ impl Source for SegmentSource {
             .get_pinned_cf_opt(&family, key, &segment_read_options())
             .map_err(|error| StoreError::database("reading", self.key(index), error))?
             .ok_or_else(|| missing("it is missing"))?;
-        let bytes = value.get(within..).ok_or_else(|| missing("it is too short"))?;
-        Ok(Bytes::copy_from_slice(bytes))
+        // While it is in flight, only whole segments are read from disk.
+        let size = self.size_bytes.get().copied().unwrap_or(u64::MAX);
+        let whole = size.saturating_sub(index * SEGMENT_BYTES as u64).min(SEGMENT_BYTES as u64);
+        if value.len() as u64 != whole {
+            return Err(missing("it has the wrong size"));
+        }
+        let mut segment = SegmentBuffer::new();
+        segment.extend_from_slice(&value);
+        Ok(segment.freeze())
+    }
+
+    fn segment(&self, index: u64) -> Result<Bytes> {
+        if self.access == Access::Check {
+            return self.fetch(index);
+        }
+        let number = self.lease.number();
+        if let Some(segment) = self.engine.hot.get(number, index) {
+            return Ok(segment);
+        }
+        let fetched = self.fetch(index);
+        match (&fetched, self.size_bytes.get()) {
+            (Ok(segment), Some(size)) if self.engine.hot.is_worth_keeping(*size) => {
+                self.engine.hot.keep(number, index, segment.clone());
+            }
+            (Err(StoreError::Corrupt { reason, .. }), Some(_)) => {
+                if let Err(error) = forget::quarantine(&self.engine, number, reason) {
+                    tracing::error!(number, %error, "a damaged blob is not in quarantine");
+                }
+            }
+            _ => {}
+        }
+        fetched
+    }
+}
+
+impl Source for SegmentSource {
+    fn read(&self, offset: u64) -> Result<Bytes> {
+        let index = offset / SEGMENT_BYTES as u64;
+        let within = usize::try_from(offset % SEGMENT_BYTES as u64).unwrap_or(usize::MAX);
+        let segment = self.segment(index)?;
+        if within >= segment.len() {
+            return Err(StoreError::Corrupt {
+                operation: "reading",
+                key: self.key(index),
+                reason: "it is too short".to_owned(),
+            });
+        }
+        Ok(segment.slice(within..))
+    }
+
+    fn keep(&self, index: u64, segment: Bytes) {
+        self.engine.hot.keep(self.lease.number(), index, segment);
     }
 }

@@ -1,29 +1,81 @@
-//! What a start does before anyone reads: bytes without a published digest are freed, epochs that
-//! hold nothing are dropped, and the epoch that takes runs is found.
+//! What a start does before anyone reads: bytes that no record leads to are freed, uploads at rest
+//! are cut to what they saved, empty epochs are dropped, and what is left is counted.
 //!
-//! Invariant: after it, every run belongs to a number that is published.
+//! Invariant: after it, every run belongs to a blob, an upload at rest or the quarantine.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use rocksdb::IteratorMode;
+use rocksdb::{IteratorMode, LiveFile, WriteBatch};
 
-use super::engine::{Engine, Epoch};
-use super::lease;
-use super::schema::{self, DOOMED, NUMBERS, Place};
+use super::engine::Engine;
+use super::lease::{self, Remains};
+use super::records::{Doomed, Located, Session, Totals};
+use super::schema::{
+    self, BLOBS, DOOMED, META, NUMBERS, Place, QUARANTINE, SESSIONS, SMALL, TOTALS,
+};
+use super::space::on_disk;
 use super::undecodable;
+use crate::limits::NUMBERS_RESERVED;
 use crate::{Result, StoreError};
 
 pub(super) fn recover(engine: &Engine) -> Result<()> {
+    count_runs(engine)?;
+    count_blobs(engine)?;
     free_doomed(engine)?;
-    let mut runs: BTreeMap<u32, u64> = BTreeMap::new();
-    for (epoch, number) in runs_on_disk(engine)? {
-        if engine.get(NUMBERS, &number.to_be_bytes())?.is_some() {
-            *runs.entry(epoch).or_default() += 1;
-        } else {
-            lease::free(engine, number, Place::Epoch(epoch))?;
+    let saved: HashMap<u64, u64> =
+        sessions(engine)?.iter().map(|session| (session.number, session.segments)).collect();
+    let quarantined = quarantined_numbers(engine)?;
+    for run in runs_on_disk(engine)? {
+        if let Some(segments) = saved.get(&run.number) {
+            if run.first_segment >= *segments {
+                cut(engine, &run, *segments)?;
+            }
+        } else if !quarantined.contains(&run.number) && is_unowned(engine, run.number)? {
+            let doomed = Doomed { place: Place::Epoch(run.epoch), bytes: run.bytes };
+            lease::free(engine, &Remains { number: run.number, doomed })?;
         }
     }
-    choose_epoch(engine, &runs)
+    drop_empty_epochs(engine)?;
+    count_runs(engine)?;
+    engine.measure_records()
+}
+
+/// Whether no record says whose a number is. Bytes whose record cannot be read are somebody's.
+fn is_unowned(engine: &Engine, number: u64) -> Result<bool> {
+    match engine.get(NUMBERS, &number.to_be_bytes()) {
+        Ok(record) => Ok(record.is_none()),
+        Err(StoreError::Corrupt { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Every upload at rest. One that does not decode is damage, and in nobody's way: it is skipped, and
+/// its bytes are freed.
+pub(super) fn sessions(engine: &Engine) -> Result<Vec<Session>> {
+    let family = engine.family(SESSIONS)?;
+    let mut sessions = Vec::new();
+    for entry in engine.db().iterator_cf(&family, IteratorMode::Start) {
+        let (key, value) =
+            entry.map_err(|error| StoreError::database("listing", SESSIONS, error))?;
+        if let Some(session) = Session::decode(&key, &value) {
+            sessions.push(session);
+        } else {
+            tracing::error!("the record of an upload is damaged; the upload is forgotten");
+        }
+        if sessions.len() >= crate::limits::UPLOADS_MAX {
+            break;
+        }
+    }
+    Ok(sessions)
+}
+
+fn quarantined_numbers(engine: &Engine) -> Result<HashSet<u64>> {
+    let family = engine.family(QUARANTINE)?;
+    let entries = engine.db().iterator_cf(&family, IteratorMode::Start).map(|entry| {
+        let (key, _) = entry.map_err(|error| StoreError::database("listing", QUARANTINE, error))?;
+        schema::decode_number(&key).ok_or_else(|| undecodable("listing", QUARANTINE))
+    });
+    entries.collect()
 }
 
 /// Blobs that were forgotten by a process that ended before it freed them.
@@ -31,39 +83,107 @@ fn free_doomed(engine: &Engine) -> Result<()> {
     let mut doomed = Vec::new();
     for entry in engine.db().iterator_cf(&engine.family(DOOMED)?, IteratorMode::Start) {
         let (key, value) = entry.map_err(|error| StoreError::database("listing", DOOMED, error))?;
-        let number = schema::decode_number(&key);
-        match (number, Place::decode(&value)) {
-            (Some(number), Some(place)) => doomed.push((number, place)),
+        match (schema::decode_number(&key), Doomed::decode(&value)) {
+            (Some(number), Some(found)) => doomed.push((number, found)),
             _ => return Err(undecodable("reading", "a forgotten blob")),
         }
     }
-    // An epoch that is gone took the bytes along; the record alone is left.
-    for (number, place) in doomed {
-        let place = if engine.family(&place.family()).is_ok() { place } else { Place::Small };
-        lease::free(engine, number, place)?;
+    for (number, doomed) in doomed {
+        lease::free(engine, &Remains { number, doomed })?;
     }
     Ok(())
 }
 
-/// Epoch and number of every run. A run holds segments of one number.
-fn runs_on_disk(engine: &Engine) -> Result<Vec<(u32, u64)>> {
-    let files =
-        engine.db().live_files().map_err(|error| StoreError::database("listing", "runs", error))?;
+/// A run holds segments of one number.
+struct RunOnDisk {
+    epoch: u32,
+    number: u64,
+    first_segment: u64,
+    bytes: u64,
+}
+
+fn live_files(engine: &Engine) -> Result<Vec<LiveFile>> {
+    engine.db().live_files().map_err(|error| StoreError::database("listing", "runs", error))
+}
+
+fn runs_on_disk(engine: &Engine) -> Result<Vec<RunOnDisk>> {
+    let files = live_files(engine)?;
     let runs = files.iter().filter_map(|file| {
         let epoch = schema::parse_epoch(&file.column_family_name)?;
-        Some((epoch, schema::decode_number(file.start_key.as_ref()?)?))
+        let (number, first_segment) = schema::decode_segment(file.start_key.as_ref()?)?;
+        let bytes = on_disk(file.size as u64);
+        Some(RunOnDisk { epoch, number, first_segment, bytes })
     });
     Ok(runs.collect())
 }
 
-fn choose_epoch(engine: &Engine, runs: &BTreeMap<u32, u64>) -> Result<()> {
+/// Runs of an upload that were ingested after it was last saved are sent again, so they go.
+fn cut(engine: &Engine, run: &RunOnDisk, segments: u64) -> Result<()> {
+    let family = schema::epoch_family(run.epoch);
+    let (first, last) =
+        (schema::segment_key(run.number, segments), schema::segment_key(run.number, u64::MAX));
+    engine
+        .db()
+        .delete_file_in_range_cf(&engine.family(&family)?, first, last)
+        .map_err(|error| StoreError::database("cutting", family.clone(), error))
+}
+
+fn epochs(engine: &Engine) -> Result<Vec<u32>> {
     let path = engine.db().path();
     let families = rocksdb::DB::list_cf(&rocksdb::Options::default(), path)
         .map_err(|error| StoreError::database("listing", path.display().to_string(), error))?;
-    let epochs: Vec<u32> = families.iter().filter_map(|name| schema::parse_epoch(name)).collect();
-    let latest = epochs.iter().copied().max().unwrap_or(0);
+    Ok(families.iter().filter_map(|name| schema::parse_epoch(name)).collect())
+}
+
+/// Sums that cannot be read are added up anew, of the blobs that can be.
+fn count_blobs(engine: &Engine) -> Result<()> {
+    match engine.totals() {
+        Err(StoreError::Corrupt { reason, .. }) => {
+            tracing::error!(reason, "the totals of the store are damaged; they are counted anew");
+        }
+        other => return other.map(|_| ()),
+    }
+    let mut totals = Totals::default();
+    for entry in engine.db().iterator_cf(&engine.family(BLOBS)?, IteratorMode::Start) {
+        let Ok((_, value)) = entry else { break };
+        if let Some(located) = Located::decode(&value) {
+            totals = totals.plus(Totals::of(&located));
+        }
+    }
+    let mut batch = WriteBatch::default();
+    batch.put_cf(&engine.family(META)?, TOTALS, totals.encode());
+    engine.write(batch, "counting", || "blobs".to_owned())
+}
+
+/// The number after every one that bytes on disk have, for a store that cannot say which it gave out.
+pub(super) fn next_number(engine: &Engine) -> Result<u64> {
+    let runs = runs_on_disk(engine)?.into_iter().map(|run| run.number);
+    let small = engine.db().iterator_cf(&engine.family(SMALL)?, IteratorMode::End).next();
+    let small = small.and_then(|entry| schema::decode_number(&entry.ok()?.0));
+    let highest = runs.chain(small).max().unwrap_or(0);
+    // Numbers that were given out and left nothing on disk are skipped.
+    Ok(highest + 2 * NUMBERS_RESERVED)
+}
+
+/// Counts runs by epoch. The latest epoch takes the next ones.
+fn count_runs(engine: &Engine) -> Result<()> {
+    let latest = epochs(engine)?.into_iter().max().unwrap_or(0);
+    let (mut bytes, mut runs) = (BTreeMap::<u32, u64>::new(), 0);
+    for run in runs_on_disk(engine)? {
+        *bytes.entry(run.epoch).or_default() += run.bytes;
+        runs += u64::from(run.epoch == latest);
+    }
+    engine.space.found(latest, runs, bytes);
+    Ok(())
+}
+
+/// Epochs that were opened and got no run that stayed.
+fn drop_empty_epochs(engine: &Engine) -> Result<()> {
+    let held: HashSet<u32> = runs_on_disk(engine)?.iter().map(|run| run.epoch).collect();
+    let epochs = epochs(engine)?;
+    let latest = epochs.iter().copied().max();
     for epoch in epochs {
-        if epoch != latest && !runs.contains_key(&epoch) {
+        if Some(epoch) != latest && !held.contains(&epoch) {
             let family = schema::epoch_family(epoch);
             engine
                 .db()
@@ -71,6 +191,5 @@ fn choose_epoch(engine: &Engine, runs: &BTreeMap<u32, u64>) -> Result<()> {
                 .map_err(|error| StoreError::database("dropping", family, error))?;
         }
     }
-    engine.set_epoch(Epoch { id: latest, runs: runs.get(&latest).copied().unwrap_or(0) });
     Ok(())
 }

@@ -14,18 +14,20 @@ use crate::manifests::{StoredManifest, TagRecord};
 use crate::{Result, StoreError};
 
 /// The format that this program writes; it reads this one and none later.
-pub(super) const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 2;
 /// The file that makes a folder a store.
-const MARKER: &str = "WHARF-STORE";
+pub(super) const MARKER: &str = "WHARF-STORE";
 const MARKER_WORDS: &str = "wharf store format ";
 
-/// `next-number` -> u64: numbers below it may have been given out.
+/// [`NEXT_NUMBER`], [`TOTALS`], [`SCRUB_CURSOR`].
 pub(super) const META: &str = "meta";
-/// digest -> [`Located`].
+/// digest -> `Located`.
 pub(super) const BLOBS: &str = "blobs";
-/// number -> digest, written with the one above.
+/// number -> `Numbered`, written with the one above.
 pub(super) const NUMBERS: &str = "numbers";
-/// number -> [`Place`]: forgotten, but its bytes are not freed yet.
+/// place in the order of use, number -> digest: blobs that may be evicted, the first to go first.
+pub(super) const RECENCY: &str = "recency";
+/// number -> `Doomed`: forgotten, but its bytes are not freed yet.
 pub(super) const DOOMED: &str = "doomed";
 /// number, segment -> bytes of small blobs.
 pub(super) const SMALL: &str = "small";
@@ -37,13 +39,25 @@ pub(super) const MANIFESTS: &str = "manifests";
 pub(super) const TAGS: &str = "tags";
 /// repository, digest -> nothing.
 pub(super) const LINKS: &str = "links";
+/// digest, repository -> nothing: the links the other way round.
+pub(super) const HOLDERS: &str = "holders";
+/// upload -> `Session`.
+pub(super) const SESSIONS: &str = "sessions";
+/// number, digest -> `Quarantined`.
+pub(super) const QUARANTINE: &str = "quarantine";
 /// repository, subject, digest -> descriptor as JSON.
 pub(super) const REFERRERS: &str = "referrers";
 /// Every family but the epochs.
-pub(super) const FAMILIES: [&str; 10] =
-    [META, BLOBS, NUMBERS, DOOMED, SMALL, REPOS, MANIFESTS, TAGS, LINKS, REFERRERS];
-/// Key in [`META`].
+pub(super) const FAMILIES: [&str; 14] = [
+    META, BLOBS, NUMBERS, RECENCY, DOOMED, SMALL, REPOS, MANIFESTS, TAGS, LINKS, HOLDERS, SESSIONS,
+    QUARANTINE, REFERRERS,
+];
+/// Key in [`META`] -> u64: numbers below it may have been given out.
 pub(super) const NEXT_NUMBER: &[u8] = b"next-number";
+/// Key in [`META`] -> `Totals`, merged.
+pub(super) const TOTALS: &[u8] = b"totals";
+/// Key in [`META`] -> u64: the number that the scrub looks at next.
+pub(super) const SCRUB_CURSOR: &[u8] = b"scrub-cursor";
 /// Names of the families that hold runs: `epoch-00000001` and on.
 const EPOCH_PREFIX: &str = "epoch-";
 
@@ -80,32 +94,6 @@ impl Place {
     }
 }
 
-/// Where a published blob is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Located {
-    pub(super) number: u64,
-    pub(super) size_bytes: u64,
-    pub(super) place: Place,
-}
-
-impl Located {
-    pub(super) fn encode(self) -> Vec<u8> {
-        let number = self.number.to_be_bytes();
-        let size = self.size_bytes.to_be_bytes();
-        [number.as_slice(), &size, &self.place.encode()].concat()
-    }
-
-    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
-        let (number, rest) = bytes.split_first_chunk::<8>()?;
-        let (size, place) = rest.split_first_chunk::<8>()?;
-        Some(Self {
-            number: u64::from_be_bytes(*number),
-            size_bytes: u64::from_be_bytes(*size),
-            place: Place::decode(place)?,
-        })
-    }
-}
-
 pub(super) fn epoch_family(epoch: u32) -> String {
     format!("{EPOCH_PREFIX}{epoch:08}")
 }
@@ -123,24 +111,75 @@ pub(super) fn segment_key(number: u64, index: u64) -> [u8; 16] {
     key
 }
 
+pub(super) fn decode_segment(key: &[u8]) -> Option<(u64, u64)> {
+    let (number, index) = key.split_first_chunk::<8>()?;
+    Some((u64::from_be_bytes(*number), u64::from_be_bytes(index.try_into().ok()?)))
+}
+
 pub(super) fn decode_number(key: &[u8]) -> Option<u64> {
     key.first_chunk::<8>().map(|number| u64::from_be_bytes(*number))
 }
 
+pub(super) const fn algorithm_byte(algorithm: Algorithm) -> u8 {
+    match algorithm {
+        Algorithm::Sha256 => 1,
+        Algorithm::Sha512 => 2,
+    }
+}
+
+pub(super) const fn decode_algorithm(byte: u8) -> Option<Algorithm> {
+    match byte {
+        1 => Some(Algorithm::Sha256),
+        2 => Some(Algorithm::Sha512),
+        _ => None,
+    }
+}
+
 pub(super) fn digest_key(digest: &Digest) -> Vec<u8> {
-    let algorithm = match digest.algorithm() {
-        Algorithm::Sha256 => 1_u8,
-        Algorithm::Sha512 => 2_u8,
-    };
-    [&[algorithm], digest.raw()].concat()
+    [&[algorithm_byte(digest.algorithm())], digest.raw()].concat()
 }
 
 pub(super) fn decode_digest(key: &[u8]) -> Option<Digest> {
-    match key.split_first()? {
-        (1, raw) => Digest::from_raw(Algorithm::Sha256, raw),
-        (2, raw) => Digest::from_raw(Algorithm::Sha512, raw),
-        _ => None,
-    }
+    let (algorithm, raw) = key.split_first()?;
+    Digest::from_raw(decode_algorithm(*algorithm)?, raw)
+}
+
+/// In the order of use; the number makes it unique.
+pub(super) fn recency_key(used: u64, number: u64) -> [u8; 16] {
+    segment_key(used, number)
+}
+
+pub(super) fn decode_recency(key: &[u8]) -> Option<(u64, u64)> {
+    decode_segment(key)
+}
+
+pub(super) fn quarantine_key(number: u64, digest: &Digest) -> Vec<u8> {
+    [&number.to_be_bytes(), digest_key(digest).as_slice()].concat()
+}
+
+pub(super) fn decode_quarantine_key(key: &[u8]) -> Option<(u64, Digest)> {
+    let (number, digest) = key.split_first_chunk::<8>()?;
+    Some((u64::from_be_bytes(*number), decode_digest(digest)?))
+}
+
+pub(super) fn holder_key(digest: &Digest, repo: &RepoName) -> Vec<u8> {
+    [digest_key(digest).as_slice(), repo.as_str().as_bytes()].concat()
+}
+
+/// Whose a blob is, from a key of [`HOLDERS`].
+pub(super) fn decode_holder(key: &[u8]) -> Option<RepoName> {
+    let length = match decode_algorithm(*key.first()?)? {
+        Algorithm::Sha256 => 33,
+        Algorithm::Sha512 => 65,
+    };
+    std::str::from_utf8(key.get(length..)?).ok()?.parse().ok()
+}
+
+/// Repository and digest, from a key of [`LINKS`].
+pub(super) fn decode_link(key: &[u8]) -> Option<(RepoName, Digest)> {
+    let end = key.iter().position(|byte| *byte == 0)?;
+    let repo = std::str::from_utf8(key.get(..end)?).ok()?.parse().ok()?;
+    Some((repo, decode_digest(key.get(end + 1..)?)?))
 }
 
 /// Everything of a repository starts so: a name holds no zero byte, so no name hides another.
@@ -184,13 +223,10 @@ pub(super) fn decode_manifest(digest: Digest, value: &[u8]) -> Option<StoredMani
 }
 
 /// Makes sure that `folder` is a store of a format that we know, or makes it one when it is empty.
-/// Nothing is written into a folder that is not ours.
-pub(super) fn claim(folder: &Path) -> Result<()> {
-    let marker = folder.join(MARKER);
-    match fs::read_to_string(&marker) {
-        Ok(text) => return check_marker(folder, &text),
-        Err(error) if error.kind() == ErrorKind::NotFound => {}
-        Err(error) => return Err(StoreError::io("reading", marker, error)),
+/// Nothing is written into a folder that is not ours. The format that it has.
+pub(super) fn claim(folder: &Path) -> Result<u32> {
+    if let Some(found) = found_format(folder)? {
+        return Ok(found);
     }
     fs::create_dir_all(folder).map_err(|error| StoreError::io("creating", folder, error))?;
     let mut entries =
@@ -200,25 +236,43 @@ pub(super) fn claim(folder: &Path) -> Result<()> {
     if entries.any(|entry| entry.is_ok_and(|entry| entry.file_name() != unfinished.as_str())) {
         return Err(StoreError::NotAStore { path: folder.to_owned() });
     }
-    let partial = folder.join(unfinished);
+    mark(folder)?;
+    Ok(FORMAT)
+}
+
+/// The format of the store in `folder`; `None` when it has no marker.
+pub(super) fn found_format(folder: &Path) -> Result<Option<u32>> {
+    let marker = folder.join(MARKER);
+    let text = match fs::read_to_string(&marker) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(StoreError::io("reading", marker, error)),
+    };
+    let format = text.trim_end().strip_prefix(MARKER_WORDS).and_then(|found| found.parse().ok());
+    match format {
+        Some(found) if found > FORMAT => {
+            Err(StoreError::NewerFormat { path: folder.to_owned(), found, known: FORMAT })
+        }
+        Some(found) if found > 0 => Ok(Some(found)),
+        _ => Err(StoreError::NotAStore { path: folder.to_owned() }),
+    }
+}
+
+/// Says that the folder holds a store of this format, durably and at once.
+pub(super) fn mark(folder: &Path) -> Result<()> {
+    let partial = folder.join(format!("{MARKER}.new"));
     write_synced(&partial, format!("{MARKER_WORDS}{FORMAT}\n").as_bytes())
         .map_err(|error| StoreError::io("writing", &partial, error))?;
-    fs::rename(&partial, &marker).map_err(|error| StoreError::io("renaming", &partial, error))?;
+    fs::rename(&partial, folder.join(MARKER))
+        .map_err(|error| StoreError::io("renaming", &partial, error))?;
+    sync_folder(folder)
+}
+
+/// Makes names in a folder durable.
+pub(super) fn sync_folder(folder: &Path) -> Result<()> {
     fs::File::open(folder)
         .and_then(|handle| handle.sync_all())
         .map_err(|error| StoreError::io("syncing", folder, error))
-}
-
-fn check_marker(folder: &Path, text: &str) -> Result<()> {
-    let found: u32 = text
-        .trim_end()
-        .strip_prefix(MARKER_WORDS)
-        .and_then(|format| format.parse().ok())
-        .ok_or_else(|| StoreError::NotAStore { path: folder.to_owned() })?;
-    if found > FORMAT {
-        return Err(StoreError::NewerFormat { path: folder.to_owned(), found, known: FORMAT });
-    }
-    Ok(())
 }
 
 fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
@@ -234,27 +288,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn records_survive_their_encoding(number in any::<u64>(), size in any::<u64>(), epoch in any::<u32>()) {
-            let place = if epoch == 0 { Place::Small } else { Place::Epoch(epoch) };
-            let located = Located { number, size_bytes: size, place };
-            prop_assert_eq!(Located::decode(&located.encode()), Some(located));
-            let digest = Digest::from_raw(Algorithm::Sha256, &[7; 32]).unwrap();
-            let tag = TagRecord { digest, checked_ms: size };
-            prop_assert_eq!(decode_tag(&encode_tag(&tag)), Some(tag));
-        }
-
-        #[test]
         fn key_order_is_number_then_index_order(a in any::<(u64, u64)>(), b in any::<(u64, u64)>()) {
             prop_assert_eq!(segment_key(a.0, a.1).cmp(&segment_key(b.0, b.1)), a.cmp(&b));
-        }
-
-        #[test]
-        fn a_lying_disk_is_refused_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
-            let _ = Located::decode(&bytes);
-            let _ = decode_tag(&bytes);
-            let _ = decode_digest(&bytes);
-            let digest = Digest::from_raw(Algorithm::Sha256, &[7; 32]).unwrap();
-            let _ = decode_manifest(digest, &bytes);
         }
     }
 
@@ -271,8 +306,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         claim(folder.path()).unwrap();
         claim(folder.path()).unwrap();
-        fs::write(folder.path().join(MARKER), "wharf store format 2\n").unwrap();
-        assert!(matches!(claim(folder.path()), Err(StoreError::NewerFormat { found: 2, .. })));
+        fs::write(folder.path().join(MARKER), "wharf store format 3\n").unwrap();
+        assert!(matches!(claim(folder.path()), Err(StoreError::NewerFormat { found: 3, .. })));
         fs::write(folder.path().join(MARKER), "something else\n").unwrap();
         assert!(matches!(claim(folder.path()), Err(StoreError::NotAStore { .. })));
     }

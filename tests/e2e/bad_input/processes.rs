@@ -158,7 +158,7 @@ async fn a_store_of_a_newer_format_is_refused_and_left_as_it_is() {
     let marker = marker.filter(|path| path.is_file()).collect::<Vec<_>>();
     let [marker] = marker.as_slice() else { panic!("one marker, not {marker:?}") };
     let ours = fs::read_to_string(marker).unwrap();
-    fs::write(marker, ours.replace('1', "7")).unwrap();
+    fs::write(marker, ours.replace(char::is_numeric, "7")).unwrap();
     let (code, said) = serve_on(&store).await;
     assert_eq!(code, 5, "{said}");
     assert!(said.contains("format 7") && said.contains("newer wharfd"), "{said}");

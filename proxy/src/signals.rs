@@ -1,0 +1,31 @@
+//! SIGTERM and SIGINT of the program: the first one asks for an end, the second one is the end.
+
+use std::io;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::EXIT_INTERRUPTED;
+
+/// Catches both signals from now on; the flag goes up at the first. Before this returns, a signal
+/// ends the process, so it comes before anything that says that the program is ready.
+pub(crate) fn stop_on_signal() -> io::Result<watch::Receiver<bool>> {
+    let (stop, stopped) = watch::channel(false);
+    let signals = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::spawn(raise(stop, signals));
+    Ok(stopped)
+}
+
+async fn raise(stop: watch::Sender<bool>, (mut terminate, mut interrupt): (Signal, Signal)) {
+    for last in [false, true] {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        if last {
+            std::process::exit(EXIT_INTERRUPTED.into());
+        }
+        tracing::info!("draining");
+        stop.send_replace(true);
+    }
+}

@@ -1,0 +1,291 @@
+//! What an operator asks of a store, wherever it is open: the command, its run, its report. How it
+//! gets to a running server and back is in `upkeep/control.rs` and `upkeep/ask.rs`, the scrub that
+//! nobody asked for in `upkeep/scrubbing.rs`. What each command does is the store's.
+//!
+//! Invariant: one command works on a store at a time; a scrub in the background makes way for it.
+
+mod ask;
+pub(crate) mod control;
+pub(crate) mod scrubbing;
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::sync::{Mutex, OwnedMutexGuard, watch};
+use wharf_oci::RepoName;
+use wharf_store::{Eviction, Progress, RocksStore, ScrubPlan, Scrubbed, StoreError, Usage, Watch};
+
+use crate::bridge::Bridge;
+use crate::limits::SCRUB_RATE_MIN;
+use crate::quantity::Size;
+
+/// What is asked of a store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum StoreCommand {
+    /// What it holds and takes.
+    Stats,
+    /// Read blobs and compare them with their digests.
+    Scrub {
+        /// At most so many bytes in a second.
+        bytes_per_second: Option<u64>,
+        /// Begin with the first blob instead of where the last scrub stopped.
+        from_start: bool,
+        /// Put nothing into quarantine.
+        report_only: bool,
+    },
+    /// Give cached blobs up.
+    Evict(#[serde(with = "EvictionWords")] Eviction),
+    /// Write a copy that can be restored.
+    Backup {
+        /// A folder that does not exist.
+        to: PathBuf,
+    },
+    /// Read everything, also the records, and change nothing.
+    Verify,
+}
+
+/// How an [`Eviction`] is spelled between processes.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Eviction", rename_all = "snake_case", deny_unknown_fields)]
+enum EvictionWords {
+    DownTo { disk_bytes: u64 },
+    UnusedSince { ms: u64 },
+    Repository(RepoName),
+    Quarantined,
+}
+
+/// What came of a command.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// The store's own answer.
+    pub result: Value,
+    /// Stored bytes were found to be wrong.
+    pub damaged: bool,
+    /// It was told to stop, and did.
+    pub stopped: bool,
+}
+
+/// Why there is no report.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UpkeepError {
+    /// The command asks for what cannot be.
+    #[error("{0}")]
+    Refused(String),
+    /// The store cannot be used, or not now.
+    #[error("{0}")]
+    Unusable(String),
+    /// It was begun and failed.
+    #[error("{0}")]
+    Failed(String),
+    /// It was told to stop where it cannot go on later.
+    #[error("{0}")]
+    Stopped(String),
+}
+
+impl From<StoreError> for UpkeepError {
+    fn from(error: StoreError) -> Self {
+        let text = crate::error::chain(&error);
+        match error {
+            StoreError::Exists { .. } => Self::Refused(text),
+            StoreError::NotAStore { .. }
+            | StoreError::NewerFormat { .. }
+            | StoreError::Locked { .. }
+            | StoreError::NoStore { .. } => Self::Unusable(text),
+            _ => Self::Failed(text),
+        }
+    }
+}
+
+/// Follows a command while it works, and stops it.
+#[derive(Debug)]
+pub struct Monitor {
+    /// Told how far it is.
+    pub progress: watch::Sender<Progress>,
+    /// Becomes true when it shall stop.
+    pub stop: watch::Receiver<bool>,
+}
+
+impl Monitor {
+    fn look(&self, progress: &Progress) -> ControlFlow<()> {
+        self.progress.send_replace(*progress);
+        if *self.stop.borrow() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+}
+
+impl StoreCommand {
+    /// Refuses what would work but could not be stopped.
+    fn check(&self) -> Result<(), UpkeepError> {
+        match self {
+            Self::Scrub { bytes_per_second: Some(rate), .. } if *rate < SCRUB_RATE_MIN => {
+                let (rate, least) = (Size(*rate), Size(SCRUB_RATE_MIN));
+                let text = format!("a scrub at {rate} a second is too slow; give at least {least}");
+                Err(UpkeepError::Refused(text))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Does the command on the store in `folder`: inside the server that has it open, or else here.
+pub async fn perform(
+    folder: &Path,
+    command: StoreCommand,
+    monitor: Monitor,
+) -> Result<Report, UpkeepError> {
+    command.check()?;
+    if let Some(answer) = ask::ask(folder, &command, &monitor).await {
+        return answer;
+    }
+    let folder = folder.to_owned();
+    let here = move || {
+        let store = open_here(&folder)?;
+        Ok(run(&store, &command, &mut |progress| monitor.look(progress))?)
+    };
+    Bridge::default().run(here).await
+}
+
+/// Makes a store in `to` from a backup. Needs no server, because `to` must not exist.
+pub async fn restore(from: PathBuf, to: PathBuf, monitor: Monitor) -> Result<Report, UpkeepError> {
+    let work = move || {
+        let mut stopped = false;
+        let copied = RocksStore::restore(&from, &to, &mut |progress| {
+            let flow = monitor.look(progress);
+            stopped |= flow.is_break();
+            flow
+        });
+        match copied {
+            Ok(copied) => Ok(Report { result: json(&copied), damaged: false, stopped: false }),
+            Err(_) if stopped => Err(UpkeepError::Stopped(format!(
+                "stopped before the end; what was copied lies in {}.partial",
+                to.display()
+            ))),
+            Err(error) => Err(error.into()),
+        }
+    };
+    Bridge::default().run(work).await
+}
+
+/// Opens a store that exists; a typing mistake makes none.
+fn open_here(folder: &Path) -> Result<RocksStore, UpkeepError> {
+    if !RocksStore::exists(folder)? {
+        return Err(StoreError::NoStore { path: folder.to_owned() }.into());
+    }
+    RocksStore::open(folder).map_err(|error| {
+        let mut text = crate::error::chain(&error);
+        if matches!(error, StoreError::Locked { .. }) {
+            text.push_str(", which does not answer; stop it, or wait until it has started");
+        }
+        UpkeepError::Unusable(text)
+    })
+}
+
+/// Does the command on an open store. Blocks.
+fn run(store: &RocksStore, command: &StoreCommand, watch: Watch<'_>) -> Result<Report, StoreError> {
+    let mut stopped = false;
+    let watch: Watch<'_> = &mut |progress: &Progress| {
+        let flow = watch(progress);
+        stopped |= flow.is_break();
+        flow
+    };
+    let (result, damaged) = match command {
+        StoreCommand::Stats => (json(&store.usage()?), false),
+        StoreCommand::Scrub { bytes_per_second, from_start, report_only } => {
+            let plan = ScrubPlan {
+                bytes_per_second: *bytes_per_second,
+                from_start: *from_start,
+                quarantine: !report_only,
+            };
+            found(&store.scrub(&plan, watch)?)
+        }
+        StoreCommand::Verify => found(&store.verify(watch)?),
+        StoreCommand::Evict(what) => (json(&store.evict(what, watch)?), false),
+        StoreCommand::Backup { to } => (json(&store.backup(to)?), false),
+    };
+    Ok(Report { result, damaged, stopped })
+}
+
+fn found(scrubbed: &Scrubbed) -> (Value, bool) {
+    (json(scrubbed), !scrubbed.damage.is_empty() || scrubbed.more_damage > 0)
+}
+
+fn json(result: &impl Serialize) -> Value {
+    serde_json::to_value(result).expect("numbers, texts and paths of this process serialise")
+}
+
+/// An open store with its turns, for everyone in this process who works on it.
+#[derive(Clone)]
+pub(crate) struct Keeper {
+    bridge: Bridge,
+    store: Arc<RocksStore>,
+    /// Held by who works on the store.
+    work: Arc<Mutex<()>>,
+    /// A command works or waits for its turn.
+    asked: Arc<AtomicBool>,
+}
+
+/// The turn of a command; over when dropped.
+struct Turn {
+    _asked: Asked,
+    _work: OwnedMutexGuard<()>,
+}
+
+/// Says that a command works or waits, for as long as it exists.
+struct Asked(Arc<AtomicBool>);
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
+impl Keeper {
+    pub(crate) fn new(bridge: Bridge, store: Arc<RocksStore>) -> Self {
+        Self { bridge, store, work: Arc::default(), asked: Arc::default() }
+    }
+
+    /// What the store holds and takes, for metrics; `None`, after a word in the log, when it does not
+    /// say.
+    pub(crate) async fn usage(&self) -> Option<Usage> {
+        let store = Arc::clone(&self.store);
+        let usage = self.bridge.run(move || store.usage()).await;
+        usage.inspect_err(|error| tracing::error!(%error, "the store was not measured")).ok()
+    }
+
+    /// Does a command, unless another one is being done. It goes on when the caller goes away, until
+    /// its monitor says otherwise.
+    async fn perform(self, command: StoreCommand, monitor: Monitor) -> Result<Report, UpkeepError> {
+        command.check()?;
+        // Counting is cheap, and harms nobody.
+        let turn = match command {
+            StoreCommand::Stats => None,
+            _ => Some(self.turn().await?),
+        };
+        let store = Arc::clone(&self.store);
+        let work = move || {
+            let report = run(&store, &command, &mut |progress| monitor.look(progress));
+            drop(turn);
+            report
+        };
+        Ok(self.bridge.run(work).await?)
+    }
+
+    async fn turn(&self) -> Result<Turn, UpkeepError> {
+        if self.asked.swap(true, Ordering::AcqRel) {
+            let busy = "another command is working on this store; wait until it is done";
+            return Err(UpkeepError::Unusable(busy.to_owned()));
+        }
+        let asked = Asked(Arc::clone(&self.asked));
+        Ok(Turn { _asked: asked, _work: Arc::clone(&self.work).lock_owned().await })
+    }
+
+    /// Whether a command waits for what works in the background.
+    fn is_asked(&self) -> bool {
+        self.asked.load(Ordering::Acquire)
+    }
+}

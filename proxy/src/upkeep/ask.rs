@@ -1,0 +1,100 @@
+//! The other side of `control.sock`: asks the server that has a store open, if there is one.
+//!
+//! Invariant: "nobody is there" is said only when nothing answered the connection; a server that is
+//! there and fails is an error, never a reason to open its store.
+
+use std::io;
+use std::path::Path;
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::time::timeout;
+
+use super::control::{Place, Reply};
+use super::{Monitor, Report, StoreCommand, UpkeepError};
+use crate::limits::{CONTROL_REPLY_BYTES_MAX, CONTROL_REQUEST_BYTES_MAX, CONTROL_TIMEOUT};
+
+/// The answer of the server that has the store open; `None` when there is none.
+pub(super) async fn ask(
+    folder: &Path,
+    command: &StoreCommand,
+    monitor: &Monitor,
+) -> Option<Result<Report, UpkeepError>> {
+    // No folder, no server; opening the store says it better.
+    let place = Place::open(folder).ok()?;
+    let stream = match UnixStream::connect(place.socket()).await {
+        Ok(stream) => stream,
+        Err(error) if is_nobody(&error) => return None,
+        Err(error) => {
+            let text = format!("cannot reach the server that has {}: {error}", folder.display());
+            return Some(Err(UpkeepError::Unusable(text)));
+        }
+    };
+    let (read, mut write) = stream.into_split();
+    if let Err(error) = request(&mut write, command).await {
+        return Some(Err(error));
+    }
+    let mut stop = monitor.stop.clone();
+    let stopping = async {
+        // Closing this side is how the server learns; its last word is still waited for.
+        if stop.wait_for(|stop| *stop).await.is_ok() {
+            let _ = write.shutdown().await;
+        }
+        std::future::pending().await
+    };
+    tokio::select! {
+        answer = listen(BufReader::new(read), monitor) => Some(answer),
+        answer = stopping => Some(answer),
+    }
+}
+
+/// What a connection says when no process is behind the socket, or no socket is there.
+fn is_nobody(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
+}
+
+async fn request(write: &mut OwnedWriteHalf, command: &StoreCommand) -> Result<(), UpkeepError> {
+    let refused = |reason: String| UpkeepError::Refused(format!("this cannot be asked: {reason}"));
+    let mut line = serde_json::to_vec(command).map_err(|error| refused(error.to_string()))?;
+    line.push(b'\n');
+    if line.len() as u64 > CONTROL_REQUEST_BYTES_MAX {
+        return Err(refused(format!("it is longer than {CONTROL_REQUEST_BYTES_MAX} bytes")));
+    }
+    // A server that has no room for more closes at once; `listen` says so.
+    let _ = write.write_all(&line).await;
+    Ok(())
+}
+
+/// Reads lines until the last one.
+async fn listen(
+    mut read: BufReader<OwnedReadHalf>,
+    monitor: &Monitor,
+) -> Result<Report, UpkeepError> {
+    let silent = || {
+        let text = "the server that has this store does not answer; it may be busy or stopping";
+        UpkeepError::Unusable(text.to_owned())
+    };
+    let mut next = timeout(CONTROL_TIMEOUT, line(&mut read)).await.map_err(|_| silent())?;
+    if next.is_none() {
+        return Err(silent());
+    }
+    while let Some(reply) = next {
+        match reply {
+            Reply::Done(done) => return done,
+            Reply::Progress(progress) => {
+                monitor.progress.send_replace(progress);
+            }
+            Reply::Accepted => {}
+        }
+        next = line(&mut read).await;
+    }
+    Err(UpkeepError::Failed("the server went away before it was done".to_owned()))
+}
+
+/// The next line; `None` when there is none, or it is not of this protocol.
+async fn line(read: &mut BufReader<OwnedReadHalf>) -> Option<Reply> {
+    let mut line = Vec::new();
+    read.take(CONTROL_REPLY_BYTES_MAX).read_until(b'\n', &mut line).await.ok()?;
+    serde_json::from_slice(&line).ok()
+}

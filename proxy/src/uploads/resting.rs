@@ -1,0 +1,195 @@
+//! Uploads that rest in the store: found again after a restart, resumed at first need, suspended
+//! when the server stops, forgotten when nobody comes back for them.
+//!
+//! Invariant: a session is open, at rest, or gone, never two of these; one that rests goes on only
+//! in its own repository, and at exactly the offset that is durable.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
+use wharf_oci::{RepoName, UploadId};
+use wharf_store::StoreError;
+
+use super::{Checkout, Session, Slot, Uploads};
+use crate::Error;
+use crate::cache::Store;
+use crate::limits::{SUSPEND_DEADLINE, UPLOAD_IDLE_MAX};
+
+/// What is known of a session at rest. The list is in memory, because only this process has the
+/// store: nobody else can add to it.
+#[derive(Clone)]
+pub(super) struct Resting {
+    pub(super) repo: RepoName,
+    /// How many bytes are durable.
+    pub(super) offset: u64,
+    /// Since when, in milliseconds since 1970.
+    saved_ms: u64,
+}
+
+/// Every session at rest in the store. Blocks.
+pub(super) fn load(store: &dyn Store) -> Result<HashMap<UploadId, Resting>, StoreError> {
+    let saved = store.saved_uploads()?.into_iter();
+    let resting = saved.map(|saved| {
+        let rest = Resting { repo: saved.repo, offset: saved.offset, saved_ms: saved.saved_ms };
+        (saved.id, rest)
+    });
+    Ok(resting.collect())
+}
+
+impl Uploads {
+    /// Moves a session at rest to the open ones, where it belongs to this caller until it is resumed.
+    pub(super) fn rouse(&self, repo: &RepoName, id: UploadId) -> Option<Resting> {
+        let mut table = self.sessions.lock();
+        // A server that stops resumes nothing: the session rests already.
+        if *self.sessions.closing.borrow() {
+            return None;
+        }
+        if table.resting.get(&id)?.repo != *repo {
+            return None;
+        }
+        let resting = table.resting.remove(&id)?;
+        let (repo, offset) = (resting.repo.clone(), resting.offset);
+        table.open.insert(id, Slot { repo, touched: Instant::now(), offset, session: None });
+        Some(resting)
+    }
+
+    /// Goes on with a session, with a new one at the upstream, which is sent everything again from
+    /// here. Runs to its end when the caller goes away: a writer that nobody takes would be
+    /// dropped, and forgotten.
+    pub(super) async fn resume(&self, id: UploadId, resting: Resting) -> Result<Checkout, Error> {
+        let uploads = self.clone();
+        let work = tokio::spawn(async move {
+            let resumed = uploads.try_resume(id, &resting.repo).await;
+            if !matches!(resumed, Ok(_) | Err(Error::UploadUnknown)) {
+                uploads.rest_again(id, resting);
+            }
+            resumed
+        });
+        match work.await {
+            Ok(result) => result,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
+    }
+
+    async fn try_resume(&self, id: UploadId, repo: &RepoName) -> Result<Checkout, Error> {
+        let upstream = self.open_upstream(repo).await?;
+        let store = Arc::clone(&self.store);
+        let Some(writer) = self.bridge.run(move || store.resume_upload(id)).await? else {
+            self.sessions.lock().open.remove(&id);
+            self.sessions.returned.notify_one();
+            return Err(Error::UploadUnknown);
+        };
+        let offset = writer.size_bytes();
+        tracing::info!(%repo, %id, offset, "an upload goes on after a restart");
+        let session = self.session(writer, upstream);
+        Ok(Checkout { id, sessions: Arc::clone(&self.sessions), session: Some(session) })
+    }
+
+    fn rest_again(&self, id: UploadId, resting: Resting) {
+        let mut table = self.sessions.lock();
+        table.open.remove(&id);
+        table.resting.insert(id, resting);
+        self.sessions.returned.notify_one();
+    }
+
+    /// Forgets a session at rest; `false` when there is none in this repository.
+    pub(super) async fn forget_resting(
+        &self,
+        repo: &RepoName,
+        id: UploadId,
+    ) -> Result<bool, Error> {
+        {
+            let mut table = self.sessions.lock();
+            if table.resting.get(&id).is_none_or(|rest| rest.repo != *repo) {
+                return Ok(false);
+            }
+            table.resting.remove(&id);
+        }
+        let store = Arc::clone(&self.store);
+        self.bridge.run(move || store.forget_upload(id)).await?;
+        Ok(true)
+    }
+
+    /// Gives up sessions that nobody touched for long: open ones by `now`, those at rest by `now_ms`.
+    pub(crate) async fn expire(&self, now: Instant, now_ms: u64) {
+        let (idle, old) = self.take_expired(now, now_ms);
+        if idle.is_empty() && old.is_empty() {
+            return;
+        }
+        let store = Arc::clone(&self.store);
+        let forget = move || {
+            drop(idle);
+            for id in old {
+                if let Err(error) = store.forget_upload(id) {
+                    tracing::warn!(%id, %error, "an upload at rest was not forgotten");
+                }
+            }
+        };
+        self.bridge.run(forget).await;
+    }
+
+    fn take_expired(&self, now: Instant, now_ms: u64) -> (Vec<Slot>, Vec<UploadId>) {
+        let mut table = self.sessions.lock();
+        let idle = table.open.extract_if(|_, slot| {
+            slot.session.is_some() && now.duration_since(slot.touched) >= UPLOAD_IDLE_MAX
+        });
+        let idle = idle.map(|(_, slot)| slot).collect();
+        let old = table.resting.extract_if(|_, rest| {
+            u128::from(now_ms.saturating_sub(rest.saved_ms)) >= UPLOAD_IDLE_MAX.as_millis()
+        });
+        (idle, old.map(|(id, _)| id).collect())
+    }
+
+    /// Resolves when sessions go to rest: a request that writes to one has to let go of it.
+    pub(crate) async fn closing(&self) {
+        let mut closing = self.sessions.closing.subscribe();
+        // The sender lives as long as `self`.
+        let _ = closing.wait_for(|closing| *closing).await;
+    }
+
+    /// Lets every session rest, with all that it took. The last thing that is done with uploads.
+    pub(crate) async fn suspend(&self) {
+        self.sessions.closing.send_replace(true);
+        let deadline = Instant::now() + SUSPEND_DEADLINE;
+        let mut suspended = JoinSet::new();
+        loop {
+            let (idle, busy) = self.take_idle();
+            for (id, session) in idle {
+                suspended.spawn(async move { session.suspend(id).await });
+            }
+            if busy == 0 {
+                break;
+            }
+            if timeout_at(deadline, self.sessions.returned.notified()).await.is_err() {
+                tracing::warn!(busy, "uploads were cut off by the stop");
+                break;
+            }
+        }
+        let count = suspended.len();
+        suspended.join_all().await;
+        if count > 0 {
+            tracing::info!(count, "uploads rest in the store");
+        }
+    }
+
+    /// Every session that no request has, and how many are left.
+    fn take_idle(&self) -> (Vec<(UploadId, Session)>, usize) {
+        let mut table = self.sessions.lock();
+        let idle = table.open.extract_if(|_, slot| slot.session.is_some());
+        let idle = idle.filter_map(|(id, slot)| Some((id, slot.session?))).collect();
+        (idle, table.open.len())
+    }
+}
+
+impl Session {
+    async fn suspend(self, id: UploadId) {
+        if let Err(error) = self.pump.suspend().await {
+            tracing::error!(%id, %error, "an upload was lost");
+        }
+        if let Some(through) = self.through {
+            through.cancelled().await;
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Memory for segments, used again and again: fresh memory costs a page fault for every 4 KiB, which
+//! is more than copying into it.
+//!
+//! Invariant: a buffer is in one place: being filled, shared as `Bytes`, or here. What is kept here
+//! is bounded.
+
+use std::sync::{Mutex, PoisonError};
+
+use bytes::Bytes;
+
+use crate::limits::{SEGMENT_BUFFERS_MAX, SEGMENT_BYTES};
+
+static FREE: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
+
+/// Room for one segment; goes back when it is dropped, also as `Bytes`.
+#[derive(Debug)]
+pub(crate) struct SegmentBuffer(Vec<u8>);
+
+impl SegmentBuffer {
+    /// An empty one, without memory until it is used.
+    pub(crate) const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    pub(crate) const fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The caller adds no more than there is room for.
+    pub(crate) fn extend_from_slice(&mut self, bytes: &[u8]) {
+        if self.0.capacity() == 0 {
+            let free = FREE.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            self.0 = free.unwrap_or_else(|| Vec::with_capacity(SEGMENT_BYTES));
+        }
+        self.0.extend_from_slice(bytes);
+    }
+
+    /// What it holds. Few bytes get memory of their own, so that they do not keep a whole buffer.
+    pub(crate) fn freeze(self) -> Bytes {
+        if self.0.len() < SEGMENT_BYTES / 2 {
+            return Bytes::copy_from_slice(&self.0);
+        }
+        Bytes::from_owner(self)
+    }
+}
+
+impl AsRef<[u8]> for SegmentBuffer {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for SegmentBuffer {
+    fn drop(&mut self) {
+        let mut buffer = std::mem::take(&mut self.0);
+        if buffer.capacity() < SEGMENT_BYTES {
+            return;
+        }
+        buffer.clear();
+        let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
+        if free.len() < SEGMENT_BUFFERS_MAX {
+            free.push(buffer);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffer_is_not_used_again_while_someone_has_its_bytes() {
+        let mut first = SegmentBuffer::new();
+        first.extend_from_slice(&vec![1; SEGMENT_BYTES]);
+        let bytes = first.freeze();
+        let part = bytes.slice(7..9);
+        drop(bytes);
+        let mut second = SegmentBuffer::new();
+        assert_eq!(second.len(), 0);
+        second.extend_from_slice(&vec![2; SEGMENT_BYTES]);
+        assert_eq!(part, [1, 1].as_slice());
+        let mut few = SegmentBuffer::new();
+        few.extend_from_slice(b"few");
+        assert_eq!(few.freeze(), b"few".as_slice());
+    }
+}

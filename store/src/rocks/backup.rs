@@ -1,0 +1,125 @@
+//! Backup of an open store and restore into a new folder.
+//!
+//! Invariant: a folder that has the marker is whole; it is written last.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rocksdb::checkpoint::Checkpoint;
+
+use super::RocksStore;
+use super::schema;
+use crate::upkeep::{Copied, Progress, Watch};
+use crate::{Result, StoreError};
+
+impl RocksStore {
+    /// Copies the store as it is at this moment into `to`, which must not exist, while it goes on
+    /// being used. On the same file system runs are linked, not copied, so it takes no time and no
+    /// space until the store lets go of them.
+    pub fn backup(&self, to: &Path) -> Result<Copied> {
+        refuse_existing(to)?;
+        // Built beside and renamed: a backup that broke off is never taken for one.
+        let partial = partial_of(to);
+        if partial.exists() {
+            fs::remove_dir_all(&partial)
+                .map_err(|error| StoreError::io("clearing", &partial, error))?;
+        }
+        fs::create_dir_all(&partial)
+            .map_err(|error| StoreError::io("creating", &partial, error))?;
+        let key = || to.display().to_string();
+        Checkpoint::new(self.engine.db())
+            .and_then(|checkpoint| checkpoint.create_checkpoint(partial.join("db")))
+            .map_err(|error| StoreError::database("backing up to", key(), error))?;
+        schema::mark(&partial)?;
+        fs::rename(&partial, to).map_err(|error| StoreError::io("renaming", &partial, error))?;
+        if let Some(parent) = to.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            schema::sync_folder(parent)?;
+        }
+        let files = files_under(to)?;
+        let bytes = files.iter().map(|(_, bytes)| bytes).sum();
+        Ok(Copied { folder: to.to_owned(), files: files.len() as u64, bytes })
+    }
+
+    /// Makes a new store in `to`, which must not exist, from a backup. Everything is copied, so the
+    /// backup stays what it is, and the new store is opened once to see that it can be.
+    pub fn restore(from: &Path, to: &Path, watch: Watch<'_>) -> Result<Copied> {
+        if schema::found_format(from)?.is_none() {
+            return Err(StoreError::NoStore { path: from.to_owned() });
+        }
+        refuse_existing(to)?;
+        let partial = partial_of(to);
+        if partial.exists() {
+            fs::remove_dir_all(&partial)
+                .map_err(|error| StoreError::io("clearing", &partial, error))?;
+        }
+        let copied = copy(from, &partial, watch)?;
+        drop(Self::open(&partial)?);
+        fs::rename(&partial, to).map_err(|error| StoreError::io("renaming", &partial, error))?;
+        Ok(Copied { folder: to.to_owned(), ..copied })
+    }
+}
+
+fn refuse_existing(to: &Path) -> Result<()> {
+    if to.exists() { Err(StoreError::Exists { path: to.to_owned() }) } else { Ok(()) }
+}
+
+fn partial_of(to: &Path) -> PathBuf {
+    let mut name = to.file_name().unwrap_or_default().to_owned();
+    name.push(".partial");
+    to.with_file_name(name)
+}
+
+/// Copies the database, then the marker.
+fn copy(from: &Path, to: &Path, watch: Watch<'_>) -> Result<Copied> {
+    let database = from.join("db");
+    let files = files_under(&database)?;
+    let mut progress = Progress {
+        total: files.len() as u64,
+        total_bytes: files.iter().map(|(_, bytes)| bytes).sum(),
+        ..Progress::default()
+    };
+    let target = to.join("db");
+    fs::create_dir_all(&target).map_err(|error| StoreError::io("creating", &target, error))?;
+    for (path, _) in files {
+        let name = path.file_name().unwrap_or_default();
+        if name != "LOCK" {
+            let copied = target.join(name);
+            let bytes = copy_file(&path, &copied)
+                .map_err(|error| StoreError::io("copying", &path, error))?;
+            progress.done_bytes += bytes;
+        }
+        progress.done += 1;
+        if watch(&progress).is_break() {
+            let reason = "it was stopped; what was copied lies beside the target".to_owned();
+            return Err(StoreError::Abandoned { reason });
+        }
+    }
+    schema::sync_folder(&target)?;
+    copy_file(&from.join(schema::MARKER), &to.join(schema::MARKER))
+        .map_err(|error| StoreError::io("copying", from, error))?;
+    schema::sync_folder(to)?;
+    Ok(Copied { folder: to.to_owned(), files: progress.done, bytes: progress.done_bytes })
+}
+
+fn copy_file(from: &Path, to: &Path) -> io::Result<u64> {
+    let bytes = fs::copy(from, to)?;
+    fs::File::open(to)?.sync_all()?;
+    Ok(bytes)
+}
+
+/// Every file below a folder, with its size. A store has one level of folders.
+fn files_under(folder: &Path) -> Result<Vec<(PathBuf, u64)>> {
+    let failed = |error| StoreError::io("listing", folder, error);
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let about = entry.metadata().map_err(failed)?;
+        if about.is_dir() {
+            files.extend(files_under(&entry.path())?);
+        } else {
+            files.push((entry.path(), about.len()));
+        }
+    }
+    Ok(files)
+}

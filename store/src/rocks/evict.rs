@@ -1,0 +1,311 @@
+//! Making room: which cached blobs go, and when. Least recently used first, by bytes.
+//!
+//! Invariants: a kept, leased or pending blob is never evicted; bytes are freed only after the
+//! records that led to them are durably gone.
+
+use std::ops::ControlFlow;
+
+use rocksdb::{Direction, IteratorMode, WriteBatch};
+use wharf_oci::{Digest, RepoName};
+
+use super::engine::Engine;
+use super::lease::{self, Leases, Remains};
+use super::records::Quarantined;
+use super::schema::{self, LINKS, QUARANTINE, RECENCY, SMALL};
+use super::space::ShortBy;
+use super::{forget, order, undecodable};
+use crate::blob::Retention;
+use crate::limits::{
+    EVICTION_EXTRA_BYTES, EVICTION_PAGE_LEN, EVICTION_ROUNDS_MAX, SMALL_HEAP_BYTES,
+};
+use crate::upkeep::{Evicted, Eviction, Progress, Watch};
+use crate::{Result, StoreError};
+
+/// Takes room for bytes of a run, and makes it when there is none.
+/// [`StoreError::Full`] when nothing is left that may go.
+pub(super) fn reserve(engine: &Engine, leases: &Leases, bytes: u64, key: &str) -> Result<()> {
+    if engine.space.reserve(engine.folder(), bytes)?.is_ok() {
+        return Ok(());
+    }
+    let _evicting = engine.evicting();
+    engine.measure_records()?;
+    // Records weigh less or more than the blobs that they are of, so one round may not do.
+    for _ in 0..EVICTION_ROUNDS_MAX {
+        // Also on the first round: whoever held the lock before may have made the room.
+        let Err(ShortBy(short)) = engine.space.reserve(engine.folder(), bytes)? else {
+            return Ok(());
+        };
+        let extra = engine.space.limit_bytes().map_or(EVICTION_EXTRA_BYTES, |limit| limit / 32);
+        let goal = Goal::Free(short + extra.min(EVICTION_EXTRA_BYTES));
+        let mut gone = evict_quarantined(engine, leases)?.blobs;
+        gone += evict_cached(engine, leases, goal, &mut |_| ControlFlow::Continue(()))?.blobs;
+        if gone == 0 && engine.small_heap(0) == 0 {
+            break;
+        }
+        if engine.space.reserve(engine.folder(), bytes)?.is_ok() {
+            return Ok(());
+        }
+        give_back_small(engine, 1)?;
+    }
+    match engine.space.reserve(engine.folder(), bytes)? {
+        Ok(()) => Ok(()),
+        Err(_) => Err(StoreError::Full { operation: "storing", key: key.to_owned() }),
+    }
+}
+
+/// What is done from time to time: the order of use is written, the disk looked at, and a store
+/// that grew over its limit, or a disk that others fill, gets room.
+pub(super) fn look_after(engine: &Engine, leases: &Leases) -> Result<()> {
+    order::write_touched(engine)?;
+    give_back_small(engine, SMALL_HEAP_BYTES)?;
+    engine.measure_records()?;
+    if engine.space.reserve(engine.folder(), 0)?.is_err() {
+        match reserve(engine, leases, 0, "upkeep") {
+            // Nothing may go; whoever writes is told.
+            Err(StoreError::Full { .. }) => {}
+            other => return other,
+        }
+    }
+    Ok(())
+}
+
+/// Evicts on request.
+pub(super) fn evict(
+    engine: &Engine,
+    leases: &Leases,
+    what: &Eviction,
+    watch: Watch<'_>,
+) -> Result<Evicted> {
+    let _evicting = engine.evicting();
+    engine.measure_records()?;
+    match what {
+        Eviction::DownTo { disk_bytes } => {
+            let goal = Goal::Free(engine.space.used_bytes().saturating_sub(*disk_bytes));
+            let mut evicted = Evicted::default();
+            if goal != Goal::Free(0) {
+                evicted = evict_quarantined(engine, leases)?;
+                let cached = evict_cached(engine, leases, goal, watch)?;
+                evicted.blobs += cached.blobs;
+                evicted.bytes += cached.bytes;
+                evicted.links += cached.links;
+            }
+            Ok(evicted)
+        }
+        Eviction::UnusedSince { ms } => {
+            evict_cached(engine, leases, Goal::Before(order::of_ms(*ms)), watch)
+        }
+        Eviction::Repository(repo) => evict_repository(engine, leases, repo, watch),
+        Eviction::Quarantined => evict_quarantined(engine, leases),
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Goal {
+    /// So many bytes.
+    Free(u64),
+    /// Everything that was last used before.
+    Before(u64),
+}
+
+/// Evicts in the order of use until the goal is reached or nothing is left.
+fn evict_cached(engine: &Engine, leases: &Leases, goal: Goal, watch: Watch<'_>) -> Result<Evicted> {
+    order::write_touched(engine)?;
+    let mut evicted = Evicted::default();
+    let mut from = [0_u8; 16];
+    let total_bytes = if let Goal::Free(bytes) = goal { bytes } else { 0 };
+    loop {
+        let page = page(engine, from)?;
+        let Some((last, _)) = page.last() else { break };
+        from = next_key(*last);
+        let mut freed = Vec::new();
+        for (key, digest) in &page {
+            let reached = match (goal, schema::decode_recency(key)) {
+                (Goal::Free(bytes), _) => evicted.bytes >= bytes,
+                (Goal::Before(moment), Some((used, _))) => used >= moment,
+                (Goal::Before(_), None) => true,
+            };
+            if reached {
+                break;
+            }
+            if let Some(gone) = forget_cached(engine, leases, digest)? {
+                evicted.blobs += 1;
+                evicted.bytes += gone.size_bytes;
+                evicted.links += gone.links;
+                freed.push(gone.remains);
+            }
+        }
+        let over = freed.len() < page.len() && is_reached(goal, &evicted, from);
+        free_all(engine, leases, freed)?;
+        let (done, done_bytes) = (evicted.blobs, evicted.bytes);
+        let progress = Progress { done, total: 0, done_bytes, total_bytes };
+        if watch(&progress).is_break() || over {
+            break;
+        }
+    }
+    give_back_small(engine, SMALL_HEAP_BYTES)?;
+    Ok(evicted)
+}
+
+fn is_reached(goal: Goal, evicted: &Evicted, next: [u8; 16]) -> bool {
+    match goal {
+        Goal::Free(bytes) => evicted.bytes >= bytes,
+        Goal::Before(moment) => {
+            schema::decode_recency(&next).is_none_or(|(used, _)| used >= moment)
+        }
+    }
+}
+
+/// The next entries in the order of use.
+fn page(engine: &Engine, from: [u8; 16]) -> Result<Vec<([u8; 16], Digest)>> {
+    let family = engine.family(RECENCY)?;
+    let mode = IteratorMode::From(&from, Direction::Forward);
+    let entries = engine.db().iterator_cf(&family, mode).take(EVICTION_PAGE_LEN);
+    let entries = entries.map(|entry| {
+        let (key, value) =
+            entry.map_err(|error| StoreError::database("listing", RECENCY, error))?;
+        let key = <[u8; 16]>::try_from(&*key).ok();
+        key.zip(schema::decode_digest(&value)).ok_or_else(|| undecodable("listing", RECENCY))
+    });
+    entries.collect()
+}
+
+fn next_key(key: [u8; 16]) -> [u8; 16] {
+    u128::from_be_bytes(key).saturating_add(1).to_be_bytes()
+}
+
+/// A blob that nobody can find any more.
+struct Gone {
+    remains: Remains,
+    size_bytes: u64,
+    links: u64,
+}
+
+/// Forgets a blob unless it must stay. Not synced: [`free_all`] does that before bytes go.
+fn forget_cached(engine: &Engine, leases: &Leases, digest: &Digest) -> Result<Option<Gone>> {
+    let _changing = engine.changing(digest);
+    let Some(located) = engine.located(digest)? else {
+        return Ok(None);
+    };
+    if located.retention == Retention::Kept || leases.is_held(located.number) {
+        return Ok(None);
+    }
+    let mut batch = WriteBatch::default();
+    forget::unpublish(engine, &mut batch, digest, &located)?;
+    let links = forget::unlink_all(engine, &mut batch, digest)?;
+    let remains = forget::doom(engine, &mut batch, &located)?;
+    engine.write_soon(batch, "evicting", || digest.to_string())?;
+    engine.evicted.add(located.size_bytes);
+    Ok(Some(Gone { remains, size_bytes: located.size_bytes, links }))
+}
+
+/// Frees bytes whose records are gone; those that someone began to read meanwhile go later.
+fn free_all(engine: &Engine, leases: &Leases, remains: Vec<Remains>) -> Result<()> {
+    if remains.is_empty() {
+        return Ok(());
+    }
+    engine.sync()?;
+    for remains in remains {
+        if leases.doom(remains) {
+            lease::free(engine, &remains)?;
+        }
+    }
+    Ok(())
+}
+
+/// Small blobs lie between others: their space comes back when the table is rewritten.
+/// Not worth it for a heap of less than `least_bytes`.
+fn give_back_small(engine: &Engine, least_bytes: u64) -> Result<()> {
+    let heap = engine.small_heap(0);
+    if heap >= least_bytes {
+        engine.db().compact_range_cf(&engine.family(SMALL)?, None::<&[u8]>, None::<&[u8]>);
+        engine.small_heap_gone(heap);
+        engine.measure_records()?;
+    }
+    Ok(())
+}
+
+/// Takes the links of a repository, and what no other repository has.
+fn evict_repository(
+    engine: &Engine,
+    leases: &Leases,
+    repo: &RepoName,
+    watch: Watch<'_>,
+) -> Result<Evicted> {
+    let mut evicted = Evicted::default();
+    let prefix = schema::repo_prefix(repo);
+    let mut from = prefix.clone();
+    loop {
+        let page = links(engine, &prefix, &from)?;
+        let Some((last, _)) = page.last() else { break };
+        from = [last.as_slice(), &[0]].concat();
+        let mut freed = Vec::new();
+        for (key, digest) in &page {
+            let others = forget::holders_of(engine, digest)?.iter().any(|other| other != repo);
+            let gone = if others { None } else { forget_cached(engine, leases, digest)? };
+            if let Some(gone) = gone {
+                evicted.blobs += 1;
+                evicted.bytes += gone.size_bytes;
+                evicted.links += gone.links;
+                freed.push(gone.remains);
+            } else if others {
+                unlink(engine, repo, digest, key)?;
+                evicted.links += 1;
+            }
+        }
+        free_all(engine, leases, freed)?;
+        let (done, done_bytes) = (evicted.blobs, evicted.bytes);
+        let progress = Progress { done, total: 0, done_bytes, total_bytes: 0 };
+        if watch(&progress).is_break() {
+            break;
+        }
+    }
+    Ok(evicted)
+}
+
+type Linked = (Vec<u8>, Digest);
+
+fn links(engine: &Engine, prefix: &[u8], from: &[u8]) -> Result<Vec<Linked>> {
+    let family = engine.family(LINKS)?;
+    let mode = IteratorMode::From(from, Direction::Forward);
+    let mut links = Vec::new();
+    for entry in engine.db().iterator_cf(&family, mode).take(EVICTION_PAGE_LEN) {
+        let (key, _) = entry.map_err(|error| StoreError::database("listing", LINKS, error))?;
+        if !key.starts_with(prefix) {
+            break;
+        }
+        let (_, digest) = schema::decode_link(&key).ok_or_else(|| undecodable("listing", LINKS))?;
+        links.push((key.into_vec(), digest));
+    }
+    Ok(links)
+}
+
+fn unlink(engine: &Engine, repo: &RepoName, digest: &Digest, key: &[u8]) -> Result<()> {
+    let _changing = engine.changing(digest);
+    let mut batch = WriteBatch::default();
+    batch.delete_cf(&engine.family(LINKS)?, key);
+    let holder = schema::holder_key(digest, repo);
+    batch.delete_cf(&engine.family(schema::HOLDERS)?, holder);
+    engine.write_soon(batch, "unlinking", || format!("{repo}@{digest}"))
+}
+
+/// Takes what is in quarantine.
+fn evict_quarantined(engine: &Engine, leases: &Leases) -> Result<Evicted> {
+    let mut evicted = Evicted::default();
+    let family = engine.family(QUARANTINE)?;
+    let mut freed = Vec::new();
+    for entry in engine.db().iterator_cf(&family, IteratorMode::Start) {
+        let (key, value) =
+            entry.map_err(|error| StoreError::database("listing", QUARANTINE, error))?;
+        let record =
+            Quarantined::decode(&value).ok_or_else(|| undecodable("listing", QUARANTINE))?;
+        let mut batch = WriteBatch::default();
+        let remains = forget::doom(engine, &mut batch, &record.located)?;
+        batch.delete_cf(&family, &key);
+        engine.write_soon(batch, "evicting", || "a blob in quarantine".to_owned())?;
+        evicted.blobs += 1;
+        evicted.bytes += record.located.size_bytes;
+        freed.push(remains);
+    }
+    free_all(engine, leases, freed)?;
+    Ok(evicted)
+}

@@ -1,0 +1,369 @@
+//! The values of records: what is kept of a blob, a number, a session, a quarantined blob. Keys and
+//! families are in `schema.rs`. No database calls here.
+//!
+//! Invariant: every decoder is total. Bytes that the encoder beside it did not write give `None`,
+//! never a panic, because a disk may lie.
+
+use wharf_oci::{Digest, HashState, RepoName, UploadId};
+
+use super::schema::{self, Place};
+use crate::blob::Retention;
+
+/// Where a published blob is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Located {
+    pub(super) number: u64,
+    pub(super) size_bytes: u64,
+    pub(super) place: Place,
+    /// Size of its run files; none for a small blob.
+    pub(super) run_bytes: u64,
+    pub(super) retention: Retention,
+}
+
+impl Located {
+    pub(super) fn encode(self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(29);
+        bytes.extend(self.number.to_be_bytes());
+        bytes.extend(self.size_bytes.to_be_bytes());
+        bytes.extend(self.place.encode());
+        bytes.extend(self.run_bytes.to_be_bytes());
+        bytes.push(match self.retention {
+            Retention::Kept => 0,
+            Retention::Cached => 1,
+        });
+        bytes
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut fields = Fields(bytes);
+        let located = Self {
+            number: fields.u64()?,
+            size_bytes: fields.u64()?,
+            place: Place::decode(fields.take(4)?)?,
+            run_bytes: fields.u64()?,
+            retention: match fields.u8()? {
+                0 => Retention::Kept,
+                1 => Retention::Cached,
+                _ => return None,
+            },
+        };
+        fields.end(located)
+    }
+
+    /// Format 1 had neither the size of runs nor the retention.
+    pub(super) fn decode_format_1(bytes: &[u8]) -> Option<(u64, u64, Place)> {
+        let mut fields = Fields(bytes);
+        let located = (fields.u64()?, fields.u64()?, Place::decode(fields.take(4)?)?);
+        fields.end(located)
+    }
+}
+
+/// Who has a number, and when it was last read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Numbered {
+    /// Its place in the order of use; zero for a blob that is never evicted.
+    pub(super) used: u64,
+    pub(super) digest: Digest,
+}
+
+impl Numbered {
+    pub(super) fn encode(&self) -> Vec<u8> {
+        [&self.used.to_be_bytes(), schema::digest_key(&self.digest).as_slice()].concat()
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut fields = Fields(bytes);
+        Some(Self { used: fields.u64()?, digest: schema::decode_digest(fields.0)? })
+    }
+}
+
+/// Bytes of a number that nobody may find any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Doomed {
+    pub(super) place: Place,
+    /// What they take: run files, or the segments of a small blob.
+    pub(super) bytes: u64,
+}
+
+impl Doomed {
+    pub(super) const fn of(located: &Located) -> Self {
+        let bytes = match located.place {
+            Place::Small => located.size_bytes,
+            Place::Epoch(_) => located.run_bytes,
+        };
+        Self { place: located.place, bytes }
+    }
+
+    pub(super) fn encode(self) -> Vec<u8> {
+        [self.place.encode().as_slice(), &self.bytes.to_be_bytes()].concat()
+    }
+
+    /// Format 1 had the place alone.
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut fields = Fields(bytes);
+        let place = Place::decode(fields.take(4)?)?;
+        let bytes = if fields.0.is_empty() { 0 } else { fields.u64()? };
+        fields.end(Self { place, bytes })
+    }
+}
+
+/// A blob whose bytes were found to be wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Quarantined {
+    pub(super) located: Located,
+    /// When that was found, in milliseconds since 1970.
+    pub(super) found_ms: u64,
+    pub(super) reason: String,
+}
+
+impl Quarantined {
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut bytes = self.located.encode();
+        bytes.extend(self.found_ms.to_be_bytes());
+        bytes.extend(self.reason.as_bytes());
+        bytes
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut fields = Fields(bytes);
+        Some(Self {
+            located: Located::decode(fields.take(29)?)?,
+            found_ms: fields.u64()?,
+            reason: String::from_utf8(fields.0.to_vec()).ok()?,
+        })
+    }
+}
+
+/// An upload as far as it is durable: the segments of its number below `segments`, which hash to
+/// `hash`, then `tail`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Session {
+    pub(super) id: UploadId,
+    pub(super) repo: RepoName,
+    pub(super) number: u64,
+    /// Absent while no run was ingested.
+    pub(super) place: Option<Place>,
+    pub(super) run_bytes: u64,
+    pub(super) segments: u64,
+    pub(super) saved_ms: u64,
+    pub(super) hash: HashState,
+    /// Bytes after the last whole segment.
+    pub(super) tail: Vec<u8>,
+}
+
+impl Session {
+    /// The identifier is the key.
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(256 + self.tail.len());
+        bytes.extend(self.number.to_be_bytes());
+        bytes.extend(self.place.unwrap_or(Place::Small).encode());
+        bytes.extend(self.run_bytes.to_be_bytes());
+        bytes.extend(self.segments.to_be_bytes());
+        bytes.extend(self.saved_ms.to_be_bytes());
+        bytes.push(schema::algorithm_byte(self.hash.algorithm));
+        bytes.extend(self.hash.size_bytes.to_be_bytes());
+        for part in [self.hash.bytes.as_slice(), self.repo.as_str().as_bytes()] {
+            // Both are shorter than 300 bytes by their own rules.
+            bytes.extend(u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes());
+            bytes.extend(part);
+        }
+        bytes.extend(&self.tail);
+        bytes
+    }
+
+    pub(super) fn decode(key: &[u8], value: &[u8]) -> Option<Self> {
+        let id = UploadId::from_u128(u128::from_be_bytes(key.try_into().ok()?));
+        let mut fields = Fields(value);
+        let number = fields.u64()?;
+        let place = Place::decode(fields.take(4)?)?;
+        let (run_bytes, segments, saved_ms) = (fields.u64()?, fields.u64()?, fields.u64()?);
+        let algorithm = schema::decode_algorithm(fields.u8()?)?;
+        let size_bytes = fields.u64()?;
+        let bytes = fields.counted()?.to_vec();
+        let repo = std::str::from_utf8(fields.counted()?).ok()?.parse().ok()?;
+        Some(Self {
+            id,
+            repo,
+            number,
+            place: (place != Place::Small).then_some(place),
+            run_bytes,
+            segments,
+            saved_ms,
+            hash: HashState { algorithm, size_bytes, bytes },
+            tail: fields.0.to_vec(),
+        })
+    }
+}
+
+/// What published blobs add up to. Kept as a sum of changes, so that writers need not agree.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Totals {
+    pub(super) blobs: i64,
+    pub(super) bytes: i64,
+    pub(super) cached_blobs: i64,
+    pub(super) cached_bytes: i64,
+}
+
+impl Totals {
+    /// What one blob adds.
+    pub(super) fn of(located: &Located) -> Self {
+        let bytes = i64::try_from(located.size_bytes).unwrap_or(i64::MAX);
+        let cached = i64::from(located.retention == Retention::Cached);
+        Self { blobs: 1, bytes, cached_blobs: cached, cached_bytes: cached.saturating_mul(bytes) }
+    }
+
+    pub(super) const fn negative(self) -> Self {
+        Self {
+            blobs: self.blobs.saturating_neg(),
+            bytes: self.bytes.saturating_neg(),
+            cached_blobs: self.cached_blobs.saturating_neg(),
+            cached_bytes: self.cached_bytes.saturating_neg(),
+        }
+    }
+
+    pub(super) const fn plus(self, other: Self) -> Self {
+        Self {
+            blobs: self.blobs.saturating_add(other.blobs),
+            bytes: self.bytes.saturating_add(other.bytes),
+            cached_blobs: self.cached_blobs.saturating_add(other.cached_blobs),
+            cached_bytes: self.cached_bytes.saturating_add(other.cached_bytes),
+        }
+    }
+
+    pub(super) fn encode(self) -> Vec<u8> {
+        let fields = [self.blobs, self.bytes, self.cached_blobs, self.cached_bytes];
+        fields.iter().flat_map(|field| field.to_be_bytes()).collect()
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut fields = Fields(bytes);
+        let mut next = || fields.u64().map(u64::cast_signed);
+        let totals =
+            Self { blobs: next()?, bytes: next()?, cached_blobs: next()?, cached_bytes: next()? };
+        fields.end(totals)
+    }
+}
+
+/// Cuts a value into fields.
+struct Fields<'a>(&'a [u8]);
+
+impl<'a> Fields<'a> {
+    fn take(&mut self, count: usize) -> Option<&'a [u8]> {
+        let (field, rest) = self.0.split_at_checked(count)?;
+        self.0 = rest;
+        Some(field)
+    }
+
+    fn u8(&mut self) -> Option<u8> {
+        self.take(1)?.first().copied()
+    }
+
+    fn u64(&mut self) -> Option<u64> {
+        Some(u64::from_be_bytes(self.take(8)?.try_into().ok()?))
+    }
+
+    fn counted(&mut self) -> Option<&'a [u8]> {
+        let count = u32::from_be_bytes(self.take(4)?.try_into().ok()?);
+        self.take(usize::try_from(count).ok()?)
+    }
+
+    /// The value, when nothing is left over.
+    fn end<T>(&self, value: T) -> Option<T> {
+        self.0.is_empty().then_some(value)
+    }
+}
+
+/// Decodes bytes as every kind of record in turn, for the fuzz targets: what decodes must encode to
+/// the same bytes.
+#[cfg(any(test, feature = "test-util"))]
+pub(crate) fn decode_anything(key: &[u8], value: &[u8]) {
+    if let Some(located) = Located::decode(value) {
+        assert_eq!(located.encode(), value);
+    }
+    if let Some(numbered) = Numbered::decode(value) {
+        assert_eq!(numbered.encode(), value);
+    }
+    if let Some(quarantined) = Quarantined::decode(value) {
+        assert_eq!(quarantined.encode(), value);
+    }
+    if let Some(session) = Session::decode(key, value) {
+        assert_eq!(session.encode(), value);
+    }
+    if let Some(totals) = Totals::decode(value) {
+        assert_eq!(totals.encode(), value);
+    }
+    if let Some(digest) = schema::decode_digest(key) {
+        assert_eq!(schema::digest_key(&digest), key);
+        if let Some(stored) = schema::decode_manifest(digest, value) {
+            assert_eq!(schema::encode_manifest(&stored.media_type, &stored.bytes), value);
+        }
+    }
+    if let Some(record) = schema::decode_tag(value) {
+        assert_eq!(schema::encode_tag(&record), value);
+    }
+    let _ = (Doomed::decode(value), Located::decode_format_1(value));
+    let _ = (schema::decode_number(key), schema::decode_recency(key), schema::decode_link(key));
+    let _ = (schema::decode_holder(key), schema::decode_quarantine_key(key));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use wharf_oci::Algorithm;
+
+    fn place(epoch: u32) -> Place {
+        if epoch == 0 { Place::Small } else { Place::Epoch(epoch) }
+    }
+
+    proptest! {
+        #[test]
+        fn records_survive_their_encoding(
+            number in any::<u64>(),
+            size_bytes in any::<u64>(),
+            epoch in any::<u32>(),
+            run_bytes in any::<u64>(),
+            cached in any::<bool>(),
+            reason in ".{0,40}",
+            tail in proptest::collection::vec(any::<u8>(), 0..100),
+        ) {
+            let retention = if cached { Retention::Cached } else { Retention::Kept };
+            let place = place(epoch);
+            let located = Located { number, size_bytes, place, run_bytes, retention };
+            prop_assert_eq!(Located::decode(&located.encode()), Some(located));
+            let doomed = Doomed { place, bytes: run_bytes };
+            prop_assert_eq!(Doomed::decode(&doomed.encode()), Some(doomed));
+            let quarantined = Quarantined { located, found_ms: size_bytes, reason };
+            prop_assert_eq!(Quarantined::decode(&quarantined.encode()), Some(quarantined));
+            let digest = Digest::from_raw(Algorithm::Sha512, &[7; 64]).unwrap();
+            let numbered = Numbered { used: size_bytes, digest };
+            prop_assert_eq!(Numbered::decode(&numbered.encode()), Some(numbered));
+            let hash = HashState { algorithm: Algorithm::Sha256, size_bytes, bytes: tail.clone() };
+            let id = UploadId::from_u128(u128::from(number) << 7);
+            let session = Session {
+                id,
+                repo: "acme/base".parse().unwrap(),
+                number,
+                place: (epoch != 0).then_some(place),
+                run_bytes,
+                segments: size_bytes,
+                saved_ms: number,
+                hash,
+                tail,
+            };
+            let key = id.as_u128().to_be_bytes();
+            prop_assert_eq!(Session::decode(&key, &session.encode()), Some(session));
+            let totals = Totals::of(&located);
+            prop_assert_eq!(Totals::decode(&totals.encode()), Some(totals));
+            prop_assert_eq!(totals.plus(totals.negative()), Totals::default());
+        }
+
+        #[test]
+        fn a_lying_disk_is_refused_without_panic(
+            key in proptest::collection::vec(any::<u8>(), 0..80),
+            value in proptest::collection::vec(any::<u8>(), 0..200),
+        ) {
+            decode_anything(&key, &value);
+        }
+    }
+}

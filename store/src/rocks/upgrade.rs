@@ -1,0 +1,77 @@
+//! From older formats to this one, when a store is opened.
+//!
+//! Invariant: every step can be run again from its beginning, so a process that ends in the middle
+//! leaves a store that the next start upgrades; the marker is changed after the last step.
+
+use std::collections::HashMap;
+
+use rocksdb::{IteratorMode, WriteBatch};
+
+use super::engine::Engine;
+use super::records::{Located, Numbered, Totals};
+use super::schema::{self, BLOBS, HOLDERS, LINKS, META, NUMBERS, TOTALS};
+use super::space::on_disk;
+use super::undecodable;
+use crate::blob::Retention;
+use crate::{Result, StoreError};
+
+pub(super) fn upgrade(engine: &Engine, from: u32) -> Result<()> {
+    tracing::info!(from, to = schema::FORMAT, "upgrading the format of the store");
+    if from < 2 {
+        to_2(engine)?;
+    }
+    engine.sync()
+}
+
+/// Format 2 knows sizes of runs, retention, totals, and links the other way round. Format 1 did not
+/// say what may be evicted, so nothing that it held may.
+fn to_2(engine: &Engine) -> Result<()> {
+    let run_bytes = run_bytes_by_number(engine)?;
+    let mut totals = Totals::default();
+    let (blobs, numbers) = (engine.family(BLOBS)?, engine.family(NUMBERS)?);
+    for entry in engine.db().iterator_cf(&blobs, IteratorMode::Start) {
+        let (key, value) = entry.map_err(|error| StoreError::database("listing", BLOBS, error))?;
+        let located = located_2(&value, &run_bytes).ok_or_else(|| undecodable("reading", BLOBS))?;
+        let digest = schema::decode_digest(&key).ok_or_else(|| undecodable("reading", BLOBS))?;
+        totals = totals.plus(Totals::of(&located));
+        let numbered = Numbered { used: 0, digest };
+        let mut batch = WriteBatch::default();
+        batch.put_cf(&blobs, &key, located.encode());
+        batch.put_cf(&numbers, located.number.to_be_bytes(), numbered.encode());
+        engine.write_soon(batch, "upgrading", || digest.to_string())?;
+    }
+    let holders = engine.family(HOLDERS)?;
+    for entry in engine.db().iterator_cf(&engine.family(LINKS)?, IteratorMode::Start) {
+        let (key, _) = entry.map_err(|error| StoreError::database("listing", LINKS, error))?;
+        let (repo, digest) =
+            schema::decode_link(&key).ok_or_else(|| undecodable("reading", LINKS))?;
+        let mut batch = WriteBatch::default();
+        batch.put_cf(&holders, schema::holder_key(&digest, &repo), []);
+        engine.write_soon(batch, "upgrading", || format!("{repo}@{digest}"))?;
+    }
+    let mut batch = WriteBatch::default();
+    batch.put_cf(&engine.family(META)?, TOTALS, totals.encode());
+    engine.write(batch, "upgrading", || "the totals".to_owned())
+}
+
+fn located_2(value: &[u8], run_bytes: &HashMap<u64, u64>) -> Option<Located> {
+    if let Some(located) = Located::decode(value) {
+        return Some(located);
+    }
+    let (number, size_bytes, place) = Located::decode_format_1(value)?;
+    let run_bytes = run_bytes.get(&number).copied().unwrap_or(0);
+    Some(Located { number, size_bytes, place, run_bytes, retention: Retention::Kept })
+}
+
+fn run_bytes_by_number(engine: &Engine) -> Result<HashMap<u64, u64>> {
+    let files =
+        engine.db().live_files().map_err(|error| StoreError::database("listing", "runs", error))?;
+    let mut bytes = HashMap::new();
+    for file in files {
+        let number = file.start_key.as_deref().and_then(schema::decode_number);
+        if let (Some(number), Some(_)) = (number, schema::parse_epoch(&file.column_family_name)) {
+            *bytes.entry(number).or_default() += on_disk(file.size as u64);
+        }
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,332 @@
+//! Accounting, eviction, quarantine, scrub, backup, upgrade: what operators rely on.
+
+use std::ops::ControlFlow;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use rocksdb::WriteBatch;
+use wharf_oci::{Algorithm, Digest, Digester, RepoName};
+
+use super::RocksStore;
+use super::schema::{self, BLOBS, HOLDERS, META, NUMBERS, TOTALS};
+use crate::blob::{BlobStore, Retention};
+use crate::contract::{noise, put, read_all};
+use crate::limits::{LIMIT_BYTES_MIN, SEGMENT_BYTES};
+use crate::upkeep::{Eviction, Progress, ScrubPlan, StoreOptions};
+use crate::{ManifestStore, StoreError};
+
+const MIB: usize = 1024 * 1024;
+
+fn store() -> (tempfile::TempDir, RocksStore) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = RocksStore::open(folder.path()).unwrap();
+    (folder, store)
+}
+
+fn limited(limit_bytes: u64) -> (tempfile::TempDir, RocksStore) {
+    let folder = tempfile::tempdir().unwrap();
+    let how = StoreOptions { limit_bytes: Some(limit_bytes), ..StoreOptions::default() };
+    let store = RocksStore::open_with(folder.path(), &how).unwrap();
+    (folder, store)
+}
+
+fn cache(store: &RocksStore, content: &Bytes) -> crate::Result<Digest> {
+    let digest = Digester::digest(Algorithm::Sha256, content);
+    let mut writer = store.begin()?;
+    let mut rest = content.clone();
+    while !rest.is_empty() {
+        writer.append(rest.split_to(MIB.min(rest.len())))?;
+    }
+    writer.verify(&digest)?.unwrap().publish(Retention::Cached)?;
+    Ok(digest)
+}
+
+fn go_on(_: &Progress) -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
+
+/// As `du` counts: blocks, each file once.
+fn du(folder: &Path) -> u64 {
+    let mut bytes = 0;
+    for entry in std::fs::read_dir(folder).unwrap().flatten() {
+        bytes += match entry.metadata() {
+            Ok(about) if about.is_dir() => du(&entry.path()),
+            Ok(about) => about.blocks() * 512,
+            // RocksDB deleted it between the two looks.
+            Err(_) => 0,
+        };
+    }
+    bytes
+}
+
+#[test]
+fn usage_is_what_du_says() {
+    let (folder, store) = store();
+    for seed in 0..6 {
+        put(&store, &noise(20 * MIB + 12_345, seed), MIB);
+        put(&store, &noise(300_000, 100 + seed), MIB);
+    }
+    let first = put(&store, &noise(30 * MIB, 50), MIB);
+    assert!(store.remove(&first).unwrap());
+    // The reaper frees in its own time.
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while store.usage().unwrap().run_bytes > 130 * MIB as u64 {
+        assert!(Instant::now() < deadline, "removed and not freed");
+        std::thread::yield_now();
+    }
+    let usage = store.usage().unwrap();
+    let du = du(folder.path());
+    assert!(usage.disk_bytes.abs_diff(du) * 50 < du, "{usage:?}, du says {du}");
+    assert_eq!((usage.blobs, usage.cached_blobs), (12, 0));
+    assert_eq!(usage.blob_bytes, 6 * (20 * MIB as u64 + 12_345 + 300_000));
+}
+
+#[test]
+fn the_limit_holds_under_churn_and_the_least_recently_used_go() {
+    let (folder, store) = limited(LIMIT_BYTES_MIN);
+    let favourite = cache(&store, &noise(10 * MIB, 999)).unwrap();
+    let mut first = None;
+    for seed in 0..40 {
+        let digest = cache(&store, &noise(20 * MIB, seed)).unwrap();
+        first.get_or_insert(digest);
+        assert!(store.open(&favourite).unwrap().is_some(), "it was read all the time");
+        let du = du(folder.path());
+        assert!(du <= LIMIT_BYTES_MIN, "{du} bytes after {seed}");
+    }
+    assert_eq!(store.stat(&first.unwrap()).unwrap(), None);
+    let usage = store.usage().unwrap();
+    assert!(usage.evicted_blobs >= 28 && usage.cached_bytes > LIMIT_BYTES_MIN / 2, "{usage:?}");
+    assert!(store.verify(&mut go_on).unwrap().damage.is_empty());
+}
+
+#[test]
+fn the_limit_holds_for_small_blobs() {
+    let (folder, store) = limited(LIMIT_BYTES_MIN);
+    for seed in 0..900 {
+        cache(&store, &noise(500_000, seed)).unwrap();
+        if seed % 50 == 0 {
+            let du = du(folder.path());
+            assert!(du <= LIMIT_BYTES_MIN, "{du} bytes after {seed}");
+        }
+    }
+    let usage = store.usage().unwrap();
+    assert!(usage.evicted_blobs > 0 && usage.cached_bytes > LIMIT_BYTES_MIN / 8, "{usage:?}");
+}
+
+#[test]
+fn what_is_kept_read_or_pending_is_never_evicted_and_the_store_says_full() {
+    let (_folder, store) = limited(LIMIT_BYTES_MIN);
+    let kept = put(&store, &noise(60 * MIB, 1), MIB);
+    let read = cache(&store, &noise(60 * MIB, 2)).unwrap();
+    let reader = store.open(&read).unwrap().unwrap();
+    let mut pending = store.begin().unwrap();
+    for _ in 0..40 {
+        pending.append(noise(MIB, 3)).unwrap();
+    }
+    let refused = cache(&store, &noise(200 * MIB, 4)).unwrap_err();
+    assert!(matches!(refused, StoreError::Full { .. }), "{refused}");
+    assert_eq!(read_all(reader), noise(60 * MIB, 2));
+    assert!(store.stat(&kept).unwrap().is_some() && store.stat(&read).unwrap().is_some());
+    drop(pending);
+    // Nobody reads it any more: now it goes.
+    cache(&store, &noise(150 * MIB, 5)).unwrap();
+    assert_eq!(store.stat(&read).unwrap(), None);
+}
+
+#[test]
+fn a_kept_blob_stays_kept_whoever_publishes_it_again() {
+    let (_folder, store) = store();
+    let content = noise(3 * MIB, 7);
+    cache(&store, &content).unwrap();
+    assert_eq!(store.usage().unwrap().cached_blobs, 1);
+    put(&store, &content, MIB);
+    cache(&store, &content).unwrap();
+    let usage = store.usage().unwrap();
+    assert_eq!((usage.blobs, usage.cached_blobs, usage.cached_bytes), (1, 0, 0));
+    assert!(store.verify(&mut go_on).unwrap().damage.is_empty());
+}
+
+#[test]
+fn evicting_for_one_repository_leaves_what_another_has() {
+    let (_folder, store) = store();
+    let (one, other): (RepoName, RepoName) = ("one".parse().unwrap(), "other".parse().unwrap());
+    let (shared, own) = (noise(2 * MIB, 1), noise(2 * MIB, 2));
+    let (shared, own) = (cache(&store, &shared).unwrap(), cache(&store, &own).unwrap());
+    for (repo, digest) in [(&one, &shared), (&other, &shared), (&one, &own)] {
+        store.link_blob(repo, digest).unwrap();
+    }
+    let evicted = store.evict(&Eviction::Repository(one.clone()), &mut go_on).unwrap();
+    assert_eq!((evicted.blobs, evicted.links), (1, 2));
+    assert_eq!(store.stat(&own).unwrap(), None);
+    assert!(store.stat(&shared).unwrap().is_some());
+    assert!(store.has_blob(&other, &shared).unwrap() && !store.has_blob(&one, &shared).unwrap());
+    assert!(store.unlink_blob(&other, &shared).unwrap());
+    assert_eq!(store.stat(&shared).unwrap(), None);
+}
+
+#[test]
+fn what_nobody_used_since_a_moment_goes_on_request() {
+    let (_folder, store) = store();
+    let old = cache(&store, &noise(2 * MIB, 1)).unwrap();
+    let used = cache(&store, &noise(2 * MIB, 2)).unwrap();
+    let before = super::order::now_ms() + 1;
+    while super::order::now_ms() <= before {
+        std::thread::yield_now();
+    }
+    drop(store.open(&used).unwrap());
+    let evicted = store.evict(&Eviction::UnusedSince { ms: before }, &mut go_on).unwrap();
+    assert_eq!(evicted.blobs, 1);
+    assert_eq!(store.stat(&old).unwrap(), None);
+    assert!(store.stat(&used).unwrap().is_some());
+    store.evict(&Eviction::DownTo { disk_bytes: 0 }, &mut go_on).unwrap();
+    assert_eq!(store.usage().unwrap().cached_blobs, 0);
+}
+
+#[test]
+fn a_scrub_that_is_stopped_goes_on_and_puts_what_lies_into_quarantine() {
+    let (_folder, store) = store();
+    let digests: Vec<Digest> = (0..5).map(|seed| put(&store, &noise(MIB, seed), MIB)).collect();
+    // A record that leads to the bytes of another blob: only hashing finds that.
+    let (a, b) = (store.locate(&digests[1]).unwrap().unwrap(), &digests[2]);
+    let b_located = store.locate(b).unwrap().unwrap();
+    let mut batch = WriteBatch::default();
+    let segment = |number| schema::segment_key(number, 1);
+    let family = store.engine.family(&b_located.place.family()).unwrap();
+    let bytes = store.engine.get(&a.place.family(), &segment(a.number)).unwrap().unwrap();
+    batch.put_cf(&family, segment(b_located.number), bytes);
+    store.engine.write(batch, "planting", String::new).unwrap();
+
+    let plan = ScrubPlan { quarantine: true, ..ScrubPlan::default() };
+    let mut blobs = 0;
+    let stopped = store.scrub(&plan, &mut |progress| {
+        blobs = progress.done;
+        if blobs == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    let stopped = stopped.unwrap();
+    assert_eq!((stopped.complete, stopped.blobs), (false, 2));
+    let rest = store.scrub(&plan, &mut go_on).unwrap();
+    assert!(rest.complete && rest.blobs == 3, "{rest:?}");
+    assert_eq!(rest.damage.len(), 1);
+    assert_eq!((rest.damage[0].digest, rest.damage[0].quarantined), (Some(*b), true));
+    assert_eq!(store.stat(b).unwrap(), None);
+    assert_eq!(store.usage().unwrap().quarantined_blobs, 1);
+    put(&store, &noise(MIB, 2), MIB);
+    assert_eq!(read_all(store.open(b).unwrap().unwrap()), noise(MIB, 2));
+    assert!(store.verify(&mut go_on).unwrap().damage.is_empty());
+    assert_eq!(store.evict(&Eviction::Quarantined, &mut go_on).unwrap().blobs, 1);
+    assert_eq!(store.usage().unwrap().quarantined_blobs, 0);
+}
+
+#[test]
+fn a_store_whose_sums_cannot_be_read_counts_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let (large, small) = (noise(3 * MIB, 1), noise(1000, 2));
+    let digest;
+    {
+        let store = RocksStore::open(folder.path()).unwrap();
+        digest = put(&store, &large, MIB);
+        put(&store, &small, MIB);
+        let mut batch = WriteBatch::default();
+        let meta = store.engine.family(META).unwrap();
+        batch.put_cf(&meta, TOTALS, b"lies");
+        batch.put_cf(&meta, schema::NEXT_NUMBER, b"lies");
+        store.engine.write(batch, "planting", String::new).unwrap();
+    }
+    let store = RocksStore::open(folder.path()).unwrap();
+    assert_eq!(store.usage().unwrap().blobs, 2);
+    assert_eq!(read_all(store.open(&digest).unwrap().unwrap()), large);
+    let third = put(&store, &noise(3 * MIB, 3), MIB);
+    assert_eq!(read_all(store.open(&third).unwrap().unwrap()), noise(3 * MIB, 3));
+    assert!(store.verify(&mut go_on).unwrap().damage.is_empty());
+}
+
+#[test]
+fn a_backup_of_a_store_in_use_is_restored_as_it_was() {
+    let (_folder, store) = store();
+    let content = noise(70 * MIB, 1);
+    let digest = put(&store, &content, MIB);
+    let mut pending = store.begin().unwrap();
+    pending.append(noise(80 * MIB, 2)).unwrap();
+    let place = tempfile::tempdir().unwrap();
+    let backup = place.path().join("backup");
+    let copied = store.backup(&backup).unwrap();
+    assert!(copied.bytes > 70 * MIB as u64);
+    assert!(matches!(store.backup(&backup), Err(StoreError::Exists { .. })));
+    assert!(store.remove(&digest).unwrap());
+    drop((pending, store));
+    let restored = place.path().join("restored");
+    RocksStore::restore(&backup, &restored, &mut go_on).unwrap();
+    let store = RocksStore::open(&restored).unwrap();
+    assert_eq!(read_all(store.open(&digest).unwrap().unwrap()), content);
+    assert!(store.verify(&mut go_on).unwrap().damage.is_empty());
+    let usage = store.usage().unwrap();
+    assert!(usage.run_bytes < 75 * MIB as u64, "the pending blob is gone: {usage:?}");
+    let nothing = RocksStore::restore(place.path(), &place.path().join("x"), &mut go_on);
+    assert!(matches!(nothing, Err(StoreError::NoStore { .. })));
+}
+
+#[test]
+fn a_store_of_format_1_is_upgraded() {
+    let folder = tempfile::tempdir().unwrap();
+    let (large, small) = (noise(3 * MIB, 1), noise(1000, 2));
+    let repo: RepoName = "acme/base".parse().unwrap();
+    let (large_digest, small_digest);
+    {
+        let store = RocksStore::open(folder.path()).unwrap();
+        large_digest = put(&store, &large, MIB);
+        small_digest = put(&store, &small, MIB);
+        store.link_blob(&repo, &large_digest).unwrap();
+        to_format_1(&store, &[large_digest, small_digest], &repo);
+    }
+    std::fs::write(folder.path().join(schema::MARKER), "wharf store format 1\n").unwrap();
+    for _ in 0..2 {
+        let store = RocksStore::open(folder.path()).unwrap();
+        assert_eq!(read_all(store.open(&large_digest).unwrap().unwrap()), large);
+        assert_eq!(read_all(store.open(&small_digest).unwrap().unwrap()), small);
+        let found = store.verify(&mut go_on).unwrap();
+        assert!(found.damage.is_empty(), "{found:?}");
+        let usage = store.usage().unwrap();
+        assert_eq!((usage.format, usage.blobs, usage.cached_blobs), (schema::FORMAT, 2, 0));
+        assert_eq!(
+            super::forget::holders_of(&store.engine, &large_digest).unwrap(),
+            std::slice::from_ref(&repo)
+        );
+    }
+}
+
+/// Writes the records as format 1 had them.
+fn to_format_1(store: &RocksStore, digests: &[Digest], repo: &RepoName) {
+    let engine = &store.engine;
+    let mut batch = WriteBatch::default();
+    for digest in digests {
+        let located = engine.located(digest).unwrap().unwrap();
+        let number = located.number.to_be_bytes();
+        let size = located.size_bytes.to_be_bytes();
+        let value = [number.as_slice(), &size, &located.place.encode()].concat();
+        batch.put_cf(&engine.family(BLOBS).unwrap(), schema::digest_key(digest), value);
+        batch.put_cf(&engine.family(NUMBERS).unwrap(), number, schema::digest_key(digest));
+        batch.delete_cf(&engine.family(HOLDERS).unwrap(), schema::holder_key(digest, repo));
+    }
+    batch.delete_cf(&engine.family(META).unwrap(), TOTALS);
+    engine.write(batch, "downgrading", String::new).unwrap();
+}
+
+#[test]
+fn a_limit_that_is_too_small_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let how = StoreOptions { limit_bytes: Some(1000), ..StoreOptions::default() };
+    let refused = RocksStore::open_with(folder.path(), &how).unwrap_err();
+    assert!(matches!(refused, StoreError::LimitTooSmall { .. }), "{refused}");
+}
+
+#[test]
+fn what_was_just_written_is_read_from_memory() {
+    let (_folder, store) = store();
+    let content = noise(8 * SEGMENT_BYTES, 3);
+    let digest = put(&store, &content, MIB);
+    assert!(store.usage().unwrap().hot_bytes >= content.len() as u64);
+    assert_eq!(read_all(store.open(&digest).unwrap().unwrap()), content);
+    assert!(store.remove(&digest).unwrap());
+}

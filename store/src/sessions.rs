@@ -1,0 +1,38 @@
+//! The seam for uploads that outlive the process. What a backend keeps of them is its own affair.
+//!
+//! Invariant: an upload that is resumed has exactly the bytes that its offset says, and their hash.
+
+use wharf_oci::{RepoName, UploadId};
+
+use crate::Result;
+use crate::blob::{BlobStore, BlobWriter};
+
+/// An upload at rest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SavedUpload {
+    /// Its name.
+    pub id: UploadId,
+    /// Into which repository.
+    pub repo: RepoName,
+    /// How many bytes of it are durable.
+    pub offset: u64,
+    /// When it was saved, in milliseconds since 1970.
+    pub saved_ms: u64,
+}
+
+/// A blob store that remembers uploads. What a writer appended is durable at the border of each run,
+/// and wholly after [`BlobWriter::suspend`].
+pub trait UploadStore: BlobStore {
+    /// A writer whose progress is kept under `id`. Dropping it forgets the upload; only a process
+    /// that ends without dropping it, or [`BlobWriter::suspend`], leaves it to be resumed.
+    fn begin_upload(&self, id: UploadId, repo: &RepoName) -> Result<BlobWriter>;
+
+    /// Goes on with an upload at rest; `None` when there is none of this name.
+    fn resume_upload(&self, id: UploadId) -> Result<Option<BlobWriter>>;
+
+    /// Every upload at rest.
+    fn saved_uploads(&self) -> Result<Vec<SavedUpload>>;
+
+    /// Forgets an upload at rest; `false` when there is none of this name.
+    fn forget_upload(&self, id: UploadId) -> Result<bool>;
+}
