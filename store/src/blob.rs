@@ -69,8 +69,19 @@ pub(crate) trait Source: Send + Sync {
 
 /// Where a backend takes segments; all but the last have exactly [`SEGMENT_BYTES`].
 pub(crate) trait Sink: Send {
-    /// Takes the next segment; under pressure it makes what it has readable soon.
-    fn put(&mut self, segment: Bytes, pressure: Pressure) -> Result<()>;
+    /// Takes the next segment.
+    fn put(&mut self, segment: Bytes) -> Result<()>;
+
+    /// Whether what it took should be made readable now; under pressure sooner.
+    fn is_full(&self, _pressure: Pressure) -> bool {
+        false
+    }
+
+    /// Begins to make readable what it took. `hash` is asked by the sink of an upload that outlives
+    /// the process: what everything taken hashes to is durable with it.
+    fn end_run(&mut self, _hash: &mut dyn FnMut() -> HashState) -> Result<()> {
+        Ok(())
+    }
 
     /// How many segments the source of [`Sink::source`] can give.
     fn stored_segments(&self) -> u64;
@@ -81,14 +92,8 @@ pub(crate) trait Sink: Send {
     /// Makes everything durable and visible under its digest, at once or not at all.
     fn publish(self: Box<Self>, hashed: Hashed, retention: Retention) -> Result<Published>;
 
-    /// For a sink of an upload that outlives the process: makes durable that everything stored and
-    /// `tail` hash to `hash`.
-    fn save(&mut self, _hash: HashState, _tail: &[u8]) -> Result<()> {
-        Ok(())
-    }
-
-    /// As [`Sink::save`], with everything that it took stored first. It is dropped next, and what
-    /// it saved stays.
+    /// Makes everything taken, and `tail` after it, durable for an upload that is to rest. The sink is
+    /// dropped next, and what it saved stays.
     fn suspend(&mut self, _hash: HashState, _tail: &[u8]) -> Result<()> {
         Ok(())
     }
@@ -292,15 +297,14 @@ impl BlobWriter {
         std::mem::replace(&mut self.sink, Box::new(Spent))
     }
 
-    /// Takes a whole segment: it is hashed while it is stored. When that made segments durable, so
-    /// does their hash become.
+    /// Takes a whole segment: it is hashed while it is stored.
     fn push(&mut self, segment: Bytes) -> Result<()> {
         self.hashing.push(segment.clone());
-        let before = self.sink.stored_segments();
         self.store(segment)?;
-        if self.sink.stored_segments() > before {
-            let hash = self.hashing.settled().first.save();
-            self.sink.save(hash, &[])?;
+        if self.sink.is_full(self.in_flight.pressure()) {
+            let hashing = &mut self.hashing;
+            self.sink.end_run(&mut || hashing.settled().first.save())?;
+            self.in_flight.stored(self.sink.stored_segments());
         }
         Ok(())
     }
@@ -311,7 +315,7 @@ impl BlobWriter {
 
     fn store(&mut self, segment: Bytes) -> Result<()> {
         self.in_flight.push(segment.clone());
-        self.sink.put(segment, self.in_flight.pressure())?;
+        self.sink.put(segment)?;
         self.in_flight.stored(self.sink.stored_segments());
         Ok(())
     }
@@ -358,7 +362,7 @@ impl ReadyBlob {
 struct Spent;
 
 impl Sink for Spent {
-    fn put(&mut self, _: Bytes, _: Pressure) -> Result<()> {
+    fn put(&mut self, _: Bytes) -> Result<()> {
         Err(StoreError::Abandoned { reason: "the blob was published".to_owned() })
     }
 

@@ -107,9 +107,9 @@ struct FaultSink {
 }
 
 impl Sink for FaultSink {
-    fn put(&mut self, segment: Bytes, pressure: Pressure) -> Result<()> {
+    fn put(&mut self, segment: Bytes) -> Result<()> {
         self.plan.pass(Operation::Put, "put")?;
-        self.inner.put(segment, pressure)
+        self.inner.put(segment)
     }
 
     fn stored_segments(&self) -> u64 {
@@ -125,8 +125,12 @@ impl Sink for FaultSink {
         self.inner.publish(hashed, retention)
     }
 
-    fn save(&mut self, hash: HashState, tail: &[u8]) -> Result<()> {
-        self.inner.save(hash, tail)
+    fn is_full(&self, pressure: Pressure) -> bool {
+        self.inner.is_full(pressure)
+    }
+
+    fn end_run(&mut self, hash: &mut dyn FnMut() -> HashState) -> Result<()> {
+        self.inner.end_run(hash)
     }
 
     fn suspend(&mut self, hash: HashState, tail: &[u8]) -> Result<()> {

@@ -17,8 +17,12 @@ pub const HASHING_SEGMENTS_MAX: usize = 8;
 /// Threads of the process that hash beside writers, at most one for each core.
 pub const HASHING_THREADS_MAX: usize = 16;
 
-/// A run is ingested when it has this many segments (64 MiB).
-pub const RUN_SEGMENTS_MAX: usize = 256;
+/// A run is ingested when it has this many segments (32 MiB), while the next is written: of 64 MiB,
+/// two would not leave room for anything else in memory.
+pub const RUN_SEGMENTS_MAX: usize = 128;
+
+/// So many of its last runs are read back into the page cache when a cached blob is published (1 GiB).
+pub const RUN_FILES_MAX: usize = 32;
 
 /// Under memory pressure a run is ingested early, but not before it has this many segments (4 MiB).
 pub const RUN_SEGMENTS_SHORT: usize = 16;

@@ -12,7 +12,7 @@ use wharf_oci::{
 use crate::blob::{
     BlobInfo, BlobReader, BlobStore, BlobWriter, Published, Retention, Sink, Source,
 };
-use crate::hot::{HotSegments, Pressure};
+use crate::hot::HotSegments;
 use crate::limits::{HOT_BYTES_MAX, SEGMENT_BYTES};
 use crate::manifests::{ManifestStore, Page, StoredManifest, TagRecord};
 use crate::rocks::referrer;
@@ -94,7 +94,7 @@ impl Source for MemorySource {
 }
 
 impl Sink for MemorySink {
-    fn put(&mut self, segment: Bytes, _: Pressure) -> Result<()> {
+    fn put(&mut self, segment: Bytes) -> Result<()> {
         lock(&self.segments).push(segment);
         Ok(())
     }
@@ -114,20 +114,11 @@ impl Sink for MemorySink {
         Ok(Published { info, own: true })
     }
 
-    fn save(&mut self, hash: HashState, tail: &[u8]) -> Result<()> {
-        if let Some((id, repo)) = &self.upload {
-            let whole = hash.size_bytes / SEGMENT_BYTES as u64;
-            let whole = usize::try_from(whole).unwrap_or(usize::MAX);
-            let segments: Vec<Bytes> = lock(&self.segments).iter().take(whole).cloned().collect();
-            let saved = Saved { repo: repo.clone(), segments, hash, tail: tail.to_vec() };
-            lock(&self.uploads).insert(*id, saved);
-        }
-        Ok(())
-    }
-
     fn suspend(&mut self, hash: HashState, tail: &[u8]) -> Result<()> {
-        self.save(hash, tail)?;
-        self.upload = None;
+        if let Some((id, repo)) = self.upload.take() {
+            let segments = lock(&self.segments).clone();
+            lock(&self.uploads).insert(id, Saved { repo, segments, hash, tail: tail.to_vec() });
+        }
         Ok(())
     }
 }
@@ -171,8 +162,7 @@ impl MemoryStore {
     }
 }
 
-/// Every segment is a border: an upload that is open can be seen at rest here, which no caller
-/// that keeps to the rules notices.
+/// Nothing here outlives the process, so only an upload that was suspended rests.
 impl UploadStore for MemoryStore {
     fn begin_upload(&self, id: UploadId, repo: &RepoName) -> Result<BlobWriter> {
         let sink = self.sink(Some((id, repo.clone())), Vec::new());

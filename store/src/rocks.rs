@@ -17,6 +17,7 @@ mod order;
 mod read;
 mod records;
 mod recover;
+mod runs;
 mod schema;
 mod scrub;
 mod space;

@@ -10,12 +10,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rocksdb::{BoundColumnFamily, ColumnFamilyDescriptor, DB, Options, WriteBatch, WriteOptions};
-use wharf_oci::Digest;
+use wharf_oci::{Digest, UploadId};
 
 use super::options::{self, RUN_OPTIONS};
 use super::order::Order;
-use super::records::{Located, Numbered, Totals};
-use super::schema::{self, BLOBS, FAMILIES, META, NEXT_NUMBER, NUMBERS, SMALL, TOTALS};
+use super::records::{Located, Numbered, Session, Totals};
+use super::schema::{self, BLOBS, FAMILIES, META, NEXT_NUMBER, NUMBERS, SESSIONS, SMALL, TOTALS};
 use super::space::Space;
 use super::{recover, undecodable, upgrade};
 use crate::hot::HotSegments;
@@ -227,21 +227,28 @@ impl Engine {
         self.folder.join("incoming").join(format!("{number}-{run}.sst"))
     }
 
-    /// Makes a finished file part of an epoch: visible to readers and durable, without a copy.
-    pub(super) fn ingest(&self, epoch: Option<u32>, file: &Path, run_bytes: u64) -> Result<u32> {
-        let epoch = self.space.place_run(epoch, run_bytes, |epoch| self.open_epoch(epoch))?;
+    /// Makes a finished file part of an epoch: visible to readers and durable, without a copy. It is
+    /// counted by its size from here on, and no longer by what was reserved.
+    pub(super) fn ingest(
+        &self,
+        epoch: Option<u32>,
+        file: &Path,
+        run_bytes: u64,
+        reserved_bytes: u64,
+    ) -> Result<u32> {
+        let open = |epoch| self.open_epoch(epoch);
+        let epoch = self.space.place_run(epoch, run_bytes, reserved_bytes, open)?;
         let family = schema::epoch_family(epoch);
-        self.db
-            .ingest_external_file_cf_opts(
-                &self.family(&family)?,
-                &options::ingest_options(),
-                vec![file],
-            )
-            .map_err(|error| {
-                // It is counted nowhere; an epoch that stays empty for it is dropped at a start.
-                let _ = self.space.freed(epoch, run_bytes, || Ok(()));
-                StoreError::database("ingesting", file.display().to_string(), error)
-            })?;
+        let ingested = self.db.ingest_external_file_cf_opts(
+            &self.family(&family)?,
+            &options::ingest_options(),
+            vec![file],
+        );
+        ingested.map_err(|error| {
+            // It is counted nowhere; an epoch that stays empty for it is dropped at a start.
+            let _ = self.space.freed(epoch, run_bytes, || Ok(()));
+            StoreError::database("ingesting", file.display().to_string(), error)
+        })?;
         Ok(epoch)
     }
 
@@ -250,6 +257,21 @@ impl Engine {
         self.db
             .create_cf(&family, &RUN_OPTIONS)
             .map_err(|error| StoreError::database("opening", family, error))
+    }
+
+    /// Keeps what is durable of an upload.
+    pub(super) fn save_session(&self, session: &Session, sync: bool) -> Result<()> {
+        let mut batch = WriteBatch::default();
+        let key = session.id.as_u128().to_be_bytes();
+        batch.put_cf(&self.family(SESSIONS)?, key, session.encode());
+        self.write_batch(batch, sync, "saving", || format!("upload {}", session.id))
+    }
+
+    /// Nothing is left to resume of an upload.
+    pub(super) fn forget_session(&self, id: UploadId) -> Result<()> {
+        let mut batch = WriteBatch::default();
+        batch.delete_cf(&self.family(SESSIONS)?, id.as_u128().to_be_bytes());
+        self.write_soon(batch, "forgetting", || format!("upload {id}"))
     }
 
     /// Takes stock of what is not a run: tables of records, logs, RocksDB's own files.

@@ -110,14 +110,17 @@ impl Space {
     }
 
     /// A place for a finished run in an epoch: in `epoch` when the blob has one, else in the one
-    /// that takes runs; `open` is called for a new one. The run counts there from now on.
+    /// that takes runs; `open` is called for a new one. The run counts there from now on, and no
+    /// longer as what was reserved for it.
     pub(super) fn place_run(
         &self,
         epoch: Option<u32>,
         run_bytes: u64,
+        reserved_bytes: u64,
         open: impl FnOnce(u32) -> Result<()>,
     ) -> Result<u32> {
         let mut state = self.lock();
+        state.open_bytes = state.open_bytes.saturating_sub(reserved_bytes);
         if epoch.is_none() && (state.epoch == 0 || state.epoch_runs >= EPOCH_RUNS_MAX) {
             open(state.epoch + 1)?;
             state.epoch += 1;
@@ -214,7 +217,7 @@ mod tests {
             Ok(())
         };
         for _ in 0..=EPOCH_RUNS_MAX {
-            space.place_run(None, 10, note).unwrap();
+            space.place_run(None, 10, 0, note).unwrap();
         }
         assert_eq!(opened.take(), [1, 2]);
         space.freed(2, 10, || note(2)).unwrap();

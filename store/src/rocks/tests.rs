@@ -103,6 +103,12 @@ fn an_upload_of_a_killed_process_goes_on_at_the_border_of_its_last_run() {
     for (sent, least) in [(1000, 0), (border + 1000, border), (2 * border + 1000, border + 1)] {
         let from = usize::try_from(writer.size_bytes()).unwrap();
         writer.append(content.slice(from..sent)).unwrap();
+        // A run is ended on a thread of its own.
+        let deadline = std::time::Instant::now() + std::time::Duration::from_mins(1);
+        while store.engine.saved_offset(id) < least as u64 {
+            assert!(std::time::Instant::now() < deadline, "{sent} bytes and no border");
+            std::thread::yield_now();
+        }
         let copy = tempfile::tempdir().unwrap();
         copy_store(folder.path(), copy.path());
         let killed = RocksStore::open(copy.path()).unwrap();
@@ -130,6 +136,11 @@ fn runs_that_were_not_saved_are_cut_off_and_sent_again() {
     let key = id.as_u128().to_be_bytes();
     let saved = store.engine.get(super::schema::SESSIONS, &key).unwrap().unwrap();
     writer.append(content.slice(..RUN_SEGMENTS_MAX * SEGMENT_BYTES)).unwrap();
+    let deadline = std::time::Instant::now() + std::time::Duration::from_mins(1);
+    while store.engine.saved_offset(id) == 0 {
+        assert!(std::time::Instant::now() < deadline, "no border");
+        std::thread::yield_now();
+    }
     // The record of before: as after a kill between the run and its record.
     let mut batch = rocksdb::WriteBatch::default();
     batch.put_cf(&store.engine.family(super::schema::SESSIONS).unwrap(), key, saved);
@@ -144,6 +155,14 @@ fn runs_that_were_not_saved_are_cut_off_and_sent_again() {
     resumed.verify(&digest).unwrap().unwrap().publish(Retention::Kept).unwrap();
     assert_eq!(read_all(killed.open(&digest).unwrap().unwrap()), content);
     assert!(run_bytes(&killed) < content.len() as u64 + (1 << 20));
+}
+
+impl super::engine::Engine {
+    fn saved_offset(&self, id: wharf_oci::UploadId) -> u64 {
+        let key = id.as_u128().to_be_bytes();
+        let value = self.get(super::schema::SESSIONS, &key).unwrap().unwrap();
+        super::records::Session::decode(&key, &value).unwrap().hash.size_bytes
+    }
 }
 
 /// What a disk holds after the machine stopped: a copy of the files as they are.

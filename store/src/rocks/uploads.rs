@@ -4,7 +4,6 @@
 
 use std::sync::Arc;
 
-use rocksdb::WriteBatch;
 use wharf_oci::{Algorithm, Digester, RepoName, UploadId};
 
 use super::RocksStore;
@@ -48,10 +47,8 @@ impl RocksStore {
     }
 
     fn forget_session(&self, session: &Session) -> Result<()> {
-        let mut batch = WriteBatch::default();
-        let key = session.id.as_u128().to_be_bytes();
-        batch.delete_cf(&self.engine.family(SESSIONS)?, key);
-        self.engine.write(batch, "forgetting", || format!("upload {}", session.id))?;
+        self.engine.forget_session(session.id)?;
+        self.engine.sync()?;
         let place = session.place.unwrap_or(Place::Small);
         let doomed = Doomed { place, bytes: session.run_bytes };
         self.reaper.doom(Remains { number: session.number, doomed });

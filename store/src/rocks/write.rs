@@ -3,21 +3,19 @@
 //!
 //! Invariant: a segment is durable before a record says so, of a blob as of an upload.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use rocksdb::{SstFileWriter, WriteBatch};
+use rocksdb::WriteBatch;
 use wharf_oci::{HashState, Hashed, RepoName, UploadId};
 
 use super::engine::Engine;
 use super::lease::{Lease, Leases, Reaper};
-use super::options::RUN_OPTIONS;
 use super::order::now_ms;
 use super::read::SegmentSource;
-use super::records::{Doomed, Located, Numbered, Session, Totals};
+use super::records::{Located, Numbered, Session, Totals};
+use super::runs::Runs;
 use super::schema::{self, BLOBS, META, NUMBERS, Place, RECENCY, SESSIONS, SMALL, TOTALS};
-use super::space::on_disk;
 use super::{evict, forget};
 use crate::blob::{BlobInfo, Published, Retention, Sink, Source};
 use crate::hot::Pressure;
@@ -33,26 +31,9 @@ pub(super) struct RocksSink {
     upload: Option<(UploadId, RepoName)>,
     /// The segments of a blob that may be small; empty once the first run was begun.
     waiting: Vec<Bytes>,
-    run: Option<Run>,
-    /// Set with the first run; all runs of a blob are in one epoch.
-    epoch: Option<u32>,
-    runs_begun: u64,
-    /// What the ingested runs take on disk.
-    run_bytes: u64,
-    /// Segments written into runs, and of those the ones that were ingested.
-    written: u64,
-    ingested: u64,
+    runs: Runs,
     /// Whether what is on disk stays when this is dropped.
     stays: bool,
-}
-
-/// A run that is being written; its file is removed when it is dropped without being ingested.
-struct Run {
-    engine: Arc<Engine>,
-    writer: SstFileWriter<'static>,
-    file: PathBuf,
-    segments: usize,
-    reserved_bytes: u64,
 }
 
 impl RocksSink {
@@ -62,22 +43,7 @@ impl RocksSink {
         upload: Option<(UploadId, RepoName)>,
     ) -> Result<Self> {
         let number = engine.take_number()?;
-        let source = SegmentSource::in_flight(Arc::clone(&engine), reaper.lease(number));
-        Ok(Self {
-            engine,
-            leases: Arc::clone(reaper.leases()),
-            number,
-            source: Arc::new(source),
-            upload,
-            waiting: Vec::new(),
-            run: None,
-            epoch: None,
-            runs_begun: 0,
-            run_bytes: 0,
-            written: 0,
-            ingested: 0,
-            stays: false,
-        })
+        Ok(Self::new(engine, reaper, reaper.lease(number), upload))
     }
 
     /// Goes on with a saved upload.
@@ -87,75 +53,33 @@ impl RocksSink {
         lease: Lease,
         saved: &Session,
     ) -> Self {
-        let source = SegmentSource::in_flight(Arc::clone(&engine), lease);
+        let upload = Some((saved.id, saved.repo.clone()));
+        let mut sink = Self::new(engine, reaper, lease, upload);
         let epoch = saved.place.and_then(|place| match place {
             Place::Small => None,
-            Place::Epoch(epoch) => {
-                source.settle(place);
-                Some(epoch)
-            }
+            Place::Epoch(epoch) => Some(epoch),
         });
-        Self {
-            engine,
-            leases: Arc::clone(reaper.leases()),
-            number: saved.number,
-            source: Arc::new(source),
-            upload: Some((saved.id, saved.repo.clone())),
-            waiting: Vec::new(),
-            run: None,
-            epoch,
-            // Only names files, and those of runs before are gone.
-            runs_begun: saved.segments,
-            run_bytes: saved.run_bytes,
-            written: saved.segments,
-            ingested: saved.segments,
-            stays: false,
-        }
+        sink.runs.go_on(epoch, saved.segments, saved.run_bytes);
+        sink
     }
 
-    fn write(&mut self, segment: &Bytes) -> Result<()> {
-        let mut run = match self.run.take() {
-            Some(run) => run,
-            None => self.begin_run()?,
-        };
-        let bytes = on_disk(segment.len() as u64);
-        evict::reserve(&self.engine, &self.leases, bytes, &self.name())?;
-        run.reserved_bytes += bytes;
-        run.writer.put(schema::segment_key(self.number, self.written), segment).map_err(
-            |error| StoreError::database("writing", run.file.display().to_string(), error),
-        )?;
-        run.segments += 1;
-        self.written += 1;
-        self.run = Some(run);
-        Ok(())
+    fn new(
+        engine: Arc<Engine>,
+        reaper: &Reaper,
+        lease: Lease,
+        upload: Option<(UploadId, RepoName)>,
+    ) -> Self {
+        let (leases, number) = (Arc::clone(reaper.leases()), lease.number());
+        let source = Arc::new(SegmentSource::in_flight(Arc::clone(&engine), lease));
+        let runs = Runs::new(Arc::clone(&engine), number, Arc::clone(&source));
+        let waiting = Vec::new();
+        Self { engine, leases, number, source, upload, waiting, runs, stays: false }
     }
 
-    fn begin_run(&mut self) -> Result<Run> {
-        let file = self.engine.incoming(self.number, self.runs_begun);
-        let writer = SstFileWriter::create(&RUN_OPTIONS);
-        writer
-            .open(&file)
-            .map_err(|error| StoreError::database("creating", file.display().to_string(), error))?;
-        self.runs_begun += 1;
-        let engine = Arc::clone(&self.engine);
-        Ok(Run { engine, writer, file, segments: 0, reserved_bytes: 0 })
-    }
-
-    /// Ends the run that is being written, if any, and makes it readable.
-    fn ingest(&mut self) -> Result<()> {
-        let Some(mut run) = self.run.take() else {
-            return Ok(());
-        };
-        run.writer.finish().map_err(|error| {
-            StoreError::database("finishing", run.file.display().to_string(), error)
-        })?;
-        let run_bytes = on_disk(run.writer.file_size());
-        let epoch = self.engine.ingest(self.epoch, &run.file, run_bytes)?;
-        self.epoch = Some(epoch);
-        self.run_bytes += run_bytes;
-        self.source.settle(Place::Epoch(epoch));
-        self.ingested = self.written;
-        Ok(())
+    /// Everything that was written is readable.
+    fn settle(&mut self) -> Result<()> {
+        self.runs.end(None)?;
+        self.runs.wait()
     }
 
     /// One batch, synced: from here on the digest is visible and survives.
@@ -175,12 +99,12 @@ impl RocksSink {
             self.keep_known(&digest, known, retention)?;
             return Ok(Published { info, own: false });
         }
-        let place = self.epoch.map_or(Place::Small, Place::Epoch);
+        let place = self.runs.epoch().map_or(Place::Small, Place::Epoch);
         let located = Located {
             number: self.number,
             size_bytes: hashed.size_bytes,
             place,
-            run_bytes: self.run_bytes,
+            run_bytes: self.runs.bytes(),
             retention,
         };
         let mut batch = WriteBatch::default();
@@ -238,71 +162,58 @@ impl RocksSink {
         self.engine.write(batch, "keeping", || digest.to_string())
     }
 
-    fn save_as(&self, hash: HashState, tail: &[u8], sync: bool) -> Result<()> {
-        let Some((id, repo)) = self.upload.clone() else {
-            return Ok(());
-        };
-        let session = Session {
+    /// The upload as it is, when this is one.
+    fn session(&self, hash: HashState, tail: &[u8]) -> Option<Session> {
+        let (id, repo) = self.upload.clone()?;
+        Some(Session {
             id,
             repo,
             number: self.number,
-            place: self.epoch.map(Place::Epoch),
-            run_bytes: self.run_bytes,
-            segments: self.ingested,
+            place: self.runs.epoch().map(Place::Epoch),
+            run_bytes: self.runs.bytes(),
+            segments: self.runs.ingested(),
             saved_ms: now_ms(),
             hash,
             tail: tail.to_vec(),
-        };
-        let mut batch = WriteBatch::default();
-        let key = id.as_u128().to_be_bytes();
-        batch.put_cf(&self.engine.family(SESSIONS)?, key, session.encode());
-        let name = || format!("upload {id}");
-        if sync {
-            self.engine.write(batch, "saving", name)
-        } else {
-            self.engine.write_soon(batch, "saving", name)
-        }
+        })
     }
 
     /// Remembers an upload that has no bytes yet. Power loss may take it: nobody sent anything.
     pub(super) fn save_empty(&self, hash: HashState) -> Result<()> {
-        self.save_as(hash, &[], false)
-    }
-
-    fn forget_upload(&self, id: UploadId) -> Result<()> {
-        let mut batch = WriteBatch::default();
-        batch.delete_cf(&self.engine.family(SESSIONS)?, id.as_u128().to_be_bytes());
-        self.engine.write_soon(batch, "forgetting", || format!("upload {id}"))
-    }
-
-    fn name(&self) -> String {
-        format!("blob number {}", self.number)
+        let session = self.session(hash, &[]);
+        session.map_or(Ok(()), |session| self.engine.save_session(&session, false))
     }
 }
 
 impl Sink for RocksSink {
-    fn put(&mut self, segment: Bytes, pressure: Pressure) -> Result<()> {
-        if self.written == 0 && self.waiting.len() < self.engine.small_blob_segments {
+    fn put(&mut self, segment: Bytes) -> Result<()> {
+        if self.runs.written() == 0 && self.waiting.len() < self.engine.small_blob_segments {
             self.waiting.push(segment);
             return Ok(());
         }
         for waiting in std::mem::take(&mut self.waiting) {
-            self.write(&waiting)?;
+            self.runs.put(&self.leases, &waiting)?;
         }
-        self.write(&segment)?;
+        self.runs.put(&self.leases, &segment)?;
+        self.runs.look()
+    }
+
+    fn is_full(&self, pressure: Pressure) -> bool {
         let enough = match pressure {
             Pressure::None => RUN_SEGMENTS_MAX,
             Pressure::Short => RUN_SEGMENTS_SHORT,
             Pressure::Severe => RUN_SEGMENTS_SEVERE,
         };
-        if self.run.as_ref().is_some_and(|run| run.segments >= enough) {
-            self.ingest()?;
-        }
-        Ok(())
+        self.runs.open_segments() >= enough
+    }
+
+    fn end_run(&mut self, hash: &mut dyn FnMut() -> HashState) -> Result<()> {
+        let upload = if self.upload.is_some() { self.session(hash(), &[]) } else { None };
+        self.runs.end(upload)
     }
 
     fn stored_segments(&self) -> u64 {
-        self.ingested
+        self.runs.ingested()
     }
 
     fn source(&self) -> Arc<dyn Source> {
@@ -310,17 +221,18 @@ impl Sink for RocksSink {
     }
 
     fn publish(mut self: Box<Self>, hashed: Hashed, retention: Retention) -> Result<Published> {
-        self.ingest()?;
+        self.settle()?;
         // Small blobs are records: room for them is made before, and counted when they are written.
         let waiting: u64 = self.waiting.iter().map(|segment| segment.len() as u64).sum();
         evict::reserve(&self.engine, &self.leases, 2 * waiting, &hashed.digest.to_string())?;
         let published = self.commit(hashed, retention);
         self.engine.space.release(2 * waiting);
+        // What was fetched for one is mostly fetched for many.
+        let own = published.as_ref().is_ok_and(|done| done.own);
+        if own && retention == Retention::Cached && self.runs.written() > 0 {
+            self.runs.expect_readers();
+        }
         published
-    }
-
-    fn save(&mut self, hash: HashState, tail: &[u8]) -> Result<()> {
-        self.save_as(hash, tail, true)
     }
 
     fn suspend(&mut self, hash: HashState, tail: &[u8]) -> Result<()> {
@@ -328,10 +240,12 @@ impl Sink for RocksSink {
             return Ok(());
         }
         for waiting in std::mem::take(&mut self.waiting) {
-            self.write(&waiting)?;
+            self.runs.put(&self.leases, &waiting)?;
         }
-        self.ingest()?;
-        self.save_as(hash, tail, true)?;
+        self.settle()?;
+        if let Some(session) = self.session(hash, tail) {
+            self.engine.save_session(&session, true)?;
+        }
         self.stays = true;
         Ok(())
     }
@@ -339,25 +253,8 @@ impl Sink for RocksSink {
 
 impl Drop for RocksSink {
     fn drop(&mut self) {
-        if self.stays {
-            return;
+        if !self.stays {
+            self.runs.give_up(self.upload.as_ref().map(|(id, _)| *id));
         }
-        // Before the lease goes: from then on the upload would count as at rest.
-        if let Some((id, _)) = &self.upload
-            && let Err(error) = self.forget_upload(*id)
-        {
-            tracing::error!(%id, %error, "an upload that ended is not forgotten");
-        }
-        if let Some(epoch) = self.epoch {
-            self.source.lease().doom(Doomed { place: Place::Epoch(epoch), bytes: self.run_bytes });
-        }
-    }
-}
-
-impl Drop for Run {
-    /// Ingesting moved the file away; what is still here belongs to a run that was given up.
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.file);
-        self.engine.space.release(self.reserved_bytes);
     }
 }
