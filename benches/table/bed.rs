@@ -1,6 +1,7 @@
 //! What every measurement needs: stores in folders of their own, content, clocks, rows. Measures
 //! nothing itself.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -176,12 +177,17 @@ pub(crate) fn written_bytes() -> u64 {
 
 /// Bytes of a folder in blocks, as `du` says; what goes away meanwhile is not counted.
 pub(crate) fn disk_bytes(folder: &Path) -> u64 {
+    count(folder, &mut HashSet::new())
+}
+
+/// A run that is being ingested has two names for a moment.
+fn count(folder: &Path, seen: &mut HashSet<u64>) -> u64 {
     let own = std::fs::symlink_metadata(folder).map_or(0, |metadata| metadata.blocks() * 512);
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let below = entries.map(|entry| match entry.metadata() {
-        Ok(metadata) if metadata.is_dir() => disk_bytes(&entry.path()),
-        Ok(metadata) => metadata.blocks() * 512,
-        Err(_) => 0,
+        Ok(metadata) if metadata.is_dir() => count(&entry.path(), seen),
+        Ok(metadata) if seen.insert(metadata.ino()) => metadata.blocks() * 512,
+        Ok(_) | Err(_) => 0,
     });
     own + below.sum::<u64>()
 }

@@ -1,6 +1,6 @@
 //! `RocksStore`: the store on disk. With the files below it, the only `use rocksdb`.
 //!
-//! A blob gets a number. A large one is written as runs (sorted files of up to 64 MiB, ingested
+//! A blob gets a number. A large one is written as runs (sorted files of up to 32 MiB, ingested
 //! whole into the epoch's column family, never compacted); a small one goes into the batch that
 //! publishes it. Invariant: a digest is visible only after one synced batch named its number, and
 //! by then all of its segments are durable.

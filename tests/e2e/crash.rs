@@ -16,7 +16,7 @@ use crate::fixture::{Api, Stage, Wharfd, code, eventually, noise};
 
 const REPO: &str = "acme/web";
 /// How much of a large blob becomes durable at once.
-const RUN_BYTES: usize = 64 * 1024 * 1024;
+const RUN_BYTES: usize = 32 * 1024 * 1024;
 const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
 
 /// A list of all pages.
@@ -106,11 +106,12 @@ async fn a_push_that_is_killed_half_way_leaves_no_blob_and_can_be_made_again() {
         assert_eq!((half.status.as_u16(), code(&half).as_str()), (404, "BLOB_UNKNOWN"));
         let mount = format!("/v2/team/other/blobs/uploads/?mount={digest}");
         assert_eq!(wharfd.api.post(&mount).send().await.unwrap().status, 202);
-        // What is durable are whole runs; the last one may still have been on its way.
+        // What is durable are whole runs; the last one may still have been on its way, the one before
+        // it was there when that one was full.
         let offset = wharfd.api.upload_offset(&location).await.expect("the session survives");
-        assert!(offset == 0 || (offset == RUN_BYTES && sent > RUN_BYTES), "{offset} of {sent}");
+        assert!(offset <= sent && offset.is_multiple_of(RUN_BYTES), "{offset} of {sent}");
         if sent == 79_999_999 {
-            assert_eq!(offset, RUN_BYTES);
+            assert!(offset >= RUN_BYTES, "{offset} of {sent}");
         }
         assert_eq!(wharfd.api.delete(&location).await.status, 204);
         let session = wharfd.api.get(&location).await;
