@@ -14,40 +14,42 @@ use std::process::ExitCode;
 
 use bed::{Row, Scale};
 
-fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    match words.as_slice() {
-        [] => all(Scale::Full),
-        ["--quick"] => all(Scale::Quick),
-        [growth::CHILD, folder, blobs] => print(&growth::child(folder, blobs)),
-        _ => {
-            print("usage: bench-store [--quick]");
-            return ExitCode::from(2);
-        }
-    }
-    ExitCode::SUCCESS
-}
-
 /// A group of measurements; it gives each row as soon as it has it.
 type Part = fn(Scale, &mut dyn FnMut(Row));
 
-fn all(scale: Scale) {
+/// Growth first: it measures the memory of processes that are forked from this one.
+const PARTS: [(&str, Part); 7] = [
+    ("growth", growth::growth),
+    ("ingest", ingest::verified),
+    ("first", reading::after_ingest),
+    ("read", reading::warm_and_hot),
+    ("many", ingest::many_at_once),
+    ("churn", churn::churn),
+    ("border", ingest::border),
+];
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let mut words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    if let [growth::CHILD, folder, blobs] = words.as_slice() {
+        print(&growth::child(folder, blobs));
+        return ExitCode::SUCCESS;
+    }
+    let scale = if words.contains(&"--quick") { Scale::Quick } else { Scale::Full };
+    words.retain(|word| *word != "--quick");
+    if let Some(unknown) = words.iter().find(|word| !PARTS.iter().any(|(name, _)| name == *word)) {
+        let names: Vec<&str> = PARTS.iter().map(|(name, _)| *name).collect();
+        print(&format!("no part {unknown}; usage: bench-store [--quick] [{}]...", names.join("|")));
+        return ExitCode::from(2);
+    }
     print(&format!("machine: {}", wharf_benches::machine()));
     print(&bed::header());
-    // Growth first: it measures the memory of processes that are forked from this one.
-    let parts: [Part; 7] = [
-        growth::growth,
-        ingest::verified,
-        reading::after_ingest,
-        reading::warm_and_hot,
-        ingest::many_at_once,
-        churn::churn,
-        ingest::border,
-    ];
-    for part in parts {
-        part(scale, &mut |row| print(&row.to_string()));
+    for (name, part) in PARTS {
+        if words.is_empty() || words.contains(&name) {
+            part(scale, &mut |row| print(&row.to_string()));
+        }
     }
+    ExitCode::SUCCESS
 }
 
 #[expect(clippy::print_stdout, reason = "the table is what this program is for")]

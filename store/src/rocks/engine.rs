@@ -7,7 +7,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use rocksdb::{BoundColumnFamily, ColumnFamilyDescriptor, DB, Options, WriteBatch, WriteOptions};
 use wharf_oci::{Digest, UploadId};
@@ -39,6 +39,9 @@ pub(super) struct Engine {
     digests: [Mutex<()>; DIGEST_LOCKS],
     /// Held by whoever evicts.
     evicting: Mutex<()>,
+    /// Runs come with others, and go alone: RocksDB keeps files that went while some came, until
+    /// files go again, and nobody would count them.
+    runs_change: RwLock<()>,
     pub(super) evicted: Counter,
     /// Bytes of forgotten small blobs that the disk has not back yet.
     small_heap_bytes: AtomicU64,
@@ -79,6 +82,7 @@ impl Engine {
             small_blob_segments: how.small_blob_segments,
             digests: std::array::from_fn(|_| Mutex::default()),
             evicting: Mutex::default(),
+            runs_change: RwLock::default(),
             evicted: Counter::default(),
             small_heap_bytes: AtomicU64::new(0),
         };
@@ -239,6 +243,7 @@ impl Engine {
         let open = |epoch| self.open_epoch(epoch);
         let epoch = self.space.place_run(epoch, run_bytes, reserved_bytes, open)?;
         let family = schema::epoch_family(epoch);
+        let _coming = self.runs_change.read().unwrap_or_else(PoisonError::into_inner);
         let ingested = self.db.ingest_external_file_cf_opts(
             &self.family(&family)?,
             &options::ingest_options(),
@@ -250,6 +255,20 @@ impl Engine {
             StoreError::database("ingesting", file.display().to_string(), error)
         })?;
         Ok(epoch)
+    }
+
+    /// Deletes the files of a number from `first_segment` on. They are off the disk when this returns.
+    pub(super) fn delete_runs(&self, epoch: u32, number: u64, first_segment: u64) -> Result<()> {
+        let family = schema::epoch_family(epoch);
+        // An epoch that is gone took the files along.
+        let Some(handle) = self.db.cf_handle(&family) else {
+            return Ok(());
+        };
+        let _going = self.runs_change.write().unwrap_or_else(PoisonError::into_inner);
+        let first = schema::segment_key(number, first_segment);
+        self.db
+            .delete_file_in_range_cf(&handle, first, schema::segment_key(number, u64::MAX))
+            .map_err(|error| StoreError::database("freeing", family.clone(), error))
     }
 
     fn open_epoch(&self, epoch: u32) -> Result<()> {
@@ -284,6 +303,11 @@ impl Engine {
                 .map_err(|error| StoreError::database("measuring", family, error))?;
             bytes += tables.unwrap_or(0);
         }
+        // Files of runs that went and are not deleted yet, whatever keeps them.
+        let obsolete = self.db.property_int_value("rocksdb.obsolete-sst-files-size");
+        bytes += obsolete
+            .map_err(|error| StoreError::database("measuring", "obsolete files", error))?
+            .unwrap_or(0);
         for folder in [self.folder.clone(), self.folder.join("db")] {
             bytes += other_files(&folder)
                 .map_err(|error| StoreError::io("measuring", &folder, error))?;

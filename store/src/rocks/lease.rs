@@ -205,15 +205,8 @@ pub(super) fn free(engine: &Engine, remains: &Remains) -> Result<()> {
 
 /// Deletes the files of a number, and its epoch when nothing is left of that.
 fn free_runs(engine: &Engine, number: u64, epoch: u32, run_bytes: u64) -> Result<()> {
+    engine.delete_runs(epoch, number, 0)?;
     let family = schema::epoch_family(epoch);
-    // An epoch that is gone took the files along.
-    if let Some(handle) = engine.db().cf_handle(&family) {
-        let (first, last) = (schema::segment_key(number, 0), schema::segment_key(number, u64::MAX));
-        engine
-            .db()
-            .delete_file_in_range_cf(&handle, first, last)
-            .map_err(|error| StoreError::database("freeing", family.clone(), error))?;
-    }
     engine.space.freed(epoch, run_bytes, || {
         let dropped = engine.db().drop_cf(&family);
         dropped.map_err(|error| StoreError::database("dropping", family.clone(), error))

@@ -28,7 +28,8 @@ pub(super) fn recover(engine: &Engine) -> Result<()> {
     for run in runs_on_disk(engine)? {
         if let Some(segments) = saved.get(&run.number) {
             if run.first_segment >= *segments {
-                cut(engine, &run, *segments)?;
+                // Ingested after the upload was last saved: they are sent again.
+                engine.delete_runs(run.epoch, run.number, *segments)?;
             }
         } else if !quarantined.contains(&run.number) && is_unowned(engine, run.number)? {
             let doomed = Doomed { place: Place::Epoch(run.epoch), bytes: run.bytes };
@@ -115,17 +116,6 @@ fn runs_on_disk(engine: &Engine) -> Result<Vec<RunOnDisk>> {
         Some(RunOnDisk { epoch, number, first_segment, bytes })
     });
     Ok(runs.collect())
-}
-
-/// Runs of an upload that were ingested after it was last saved are sent again, so they go.
-fn cut(engine: &Engine, run: &RunOnDisk, segments: u64) -> Result<()> {
-    let family = schema::epoch_family(run.epoch);
-    let (first, last) =
-        (schema::segment_key(run.number, segments), schema::segment_key(run.number, u64::MAX));
-    engine
-        .db()
-        .delete_file_in_range_cf(&engine.family(&family)?, first, last)
-        .map_err(|error| StoreError::database("cutting", family.clone(), error))
 }
 
 fn epochs(engine: &Engine) -> Result<Vec<u32>> {
