@@ -290,11 +290,12 @@ impl BlobWriter {
         Ok(digester)
     }
 
-    /// The bare sink, for a store that wraps another.
+    /// The same writer behind a sink around its sink, for a store around another.
     #[cfg(any(test, feature = "test-util"))]
-    pub(crate) fn into_sink(mut self) -> Box<dyn Sink> {
-        self.done = true;
-        std::mem::replace(&mut self.sink, Box::new(Spent))
+    pub(crate) fn wrap(mut self, around: impl FnOnce(Box<dyn Sink>) -> Box<dyn Sink>) -> Self {
+        let sink = std::mem::replace(&mut self.sink, Box::new(Spent));
+        self.sink = around(sink);
+        self
     }
 
     /// Takes a whole segment: it is hashed while it is stored.

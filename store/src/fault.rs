@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use wharf_oci::{Digest, HashState, Hashed};
+use wharf_oci::{Digest, HashState, Hashed, RepoName, UploadId};
 
 use crate::blob::{
     BlobInfo, BlobReader, BlobStore, BlobWriter, Published, Retention, Sink, Source,
 };
-use crate::hot::{HotSegments, Pressure};
-use crate::limits::HOT_BYTES_MAX;
+use crate::hot::Pressure;
+use crate::sessions::{SavedUpload, UploadStore};
 use crate::{Result, StoreError};
 
 /// What can be made to fail.
@@ -26,6 +26,10 @@ pub enum Operation {
     Remove,
     /// Taking a segment.
     Put,
+    /// Beginning to make segments readable.
+    EndRun,
+    /// Letting an upload rest.
+    Suspend,
     /// Publishing.
     Publish,
 }
@@ -71,6 +75,11 @@ impl<S: BlobStore> FaultStore<S> {
         plan.insert(operation, passing);
     }
 
+    fn around(&self, writer: BlobWriter) -> BlobWriter {
+        let plan = Arc::clone(&self.plan);
+        writer.wrap(|inner| Box::new(FaultSink { inner, plan }))
+    }
+
     /// The store behind.
     pub const fn inner(&self) -> &S {
         &self.inner
@@ -90,14 +99,33 @@ impl<S: BlobStore> BlobStore for FaultStore<S> {
 
     fn begin(&self) -> Result<BlobWriter> {
         self.plan.pass(Operation::Begin, "begin")?;
-        let plan = Arc::clone(&self.plan);
-        let sink = FaultSink { inner: self.inner.begin()?.into_sink(), plan };
-        Ok(BlobWriter::new(Box::new(sink), Arc::new(HotSegments::new(HOT_BYTES_MAX))))
+        Ok(self.around(self.inner.begin()?))
     }
 
     fn remove(&self, digest: &Digest) -> Result<bool> {
         self.plan.pass(Operation::Remove, "remove")?;
         self.inner.remove(digest)
+    }
+}
+
+impl<S: UploadStore> UploadStore for FaultStore<S> {
+    fn begin_upload(&self, id: UploadId, repo: &RepoName) -> Result<BlobWriter> {
+        self.plan.pass(Operation::Begin, "begin")?;
+        Ok(self.around(self.inner.begin_upload(id, repo)?))
+    }
+
+    fn resume_upload(&self, id: UploadId) -> Result<Option<BlobWriter>> {
+        self.plan.pass(Operation::Begin, "begin")?;
+        Ok(self.inner.resume_upload(id)?.map(|writer| self.around(writer)))
+    }
+
+    fn saved_uploads(&self) -> Result<Vec<SavedUpload>> {
+        self.inner.saved_uploads()
+    }
+
+    fn forget_upload(&self, id: UploadId) -> Result<bool> {
+        self.plan.pass(Operation::Remove, "remove")?;
+        self.inner.forget_upload(id)
     }
 }
 
@@ -130,10 +158,12 @@ impl Sink for FaultSink {
     }
 
     fn end_run(&mut self, hash: &mut dyn FnMut() -> HashState) -> Result<()> {
+        self.plan.pass(Operation::EndRun, "end_run")?;
         self.inner.end_run(hash)
     }
 
     fn suspend(&mut self, hash: HashState, tail: &[u8]) -> Result<()> {
+        self.plan.pass(Operation::Suspend, "suspend")?;
         self.inner.suspend(hash, tail)
     }
 }

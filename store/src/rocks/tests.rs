@@ -40,9 +40,12 @@ fn every_store_keeps_the_contract() {
     contract::blobs(&memory);
     contract::manifests(&memory);
     contract::uploads(&memory);
-    contract::blobs(&FaultStore::new(memory));
+    contract::blobs(&FaultStore::new(memory.clone()));
+    contract::uploads(&FaultStore::new(memory));
     let (_folder, rocks) = store();
-    contract::blobs(&FaultStore::new(rocks));
+    let rocks = FaultStore::new(rocks);
+    contract::blobs(&rocks);
+    contract::uploads(&rocks);
 }
 
 #[test]
@@ -62,6 +65,30 @@ fn a_failed_operation_publishes_nothing_and_the_next_try_succeeds() {
     assert_eq!(store.stat(&digest).unwrap(), None);
     put(&store, &content, 4096);
     assert_eq!(read_all(store.open(&digest).unwrap().unwrap()), content);
+}
+
+#[test]
+fn an_upload_whose_run_or_rest_fails_is_forgotten_and_made_again() {
+    let (_folder, rocks) = store();
+    let store = FaultStore::new(rocks);
+    let content = noise((RUN_SEGMENTS_MAX + 2) * SEGMENT_BYTES, 13);
+    let digest = Digester::digest(Algorithm::Sha256, &content);
+    let (id, repo) = (wharf_oci::UploadId::from_u128(9), "acme/base".parse().unwrap());
+    store.fail_after(Operation::EndRun, 0);
+    let mut writer = store.begin_upload(id, &repo).unwrap();
+    assert!(matches!(writer.append(content.clone()), Err(StoreError::Injected { .. })));
+    drop(writer);
+    assert!(store.resume_upload(id).unwrap().is_none());
+    store.fail_after(Operation::Suspend, 0);
+    let mut writer = store.begin_upload(id, &repo).unwrap();
+    writer.append(content.slice(..1000)).unwrap();
+    assert!(writer.suspend().is_err());
+    assert!(store.resume_upload(id).unwrap().is_none());
+    let mut writer = store.begin_upload(id, &repo).unwrap();
+    writer.append(content.clone()).unwrap();
+    writer.verify(&digest).unwrap().unwrap().publish(Retention::Kept).unwrap();
+    assert_eq!(read_all(store.open(&digest).unwrap().unwrap()), content);
+    assert_eq!(store.saved_uploads().unwrap(), []);
 }
 
 #[test]
