@@ -5,22 +5,20 @@
 
 use std::collections::HashMap;
 
-use rocksdb::IteratorMode;
-use wharf_oci::Digest;
+use rocksdb::{IteratorMode, Snapshot};
 
 use super::engine::Engine;
 use super::options::scan_options;
 use super::records::{Doomed, Located, Numbered, Quarantined, Session, Totals};
 use super::schema::{
-    self, BLOBS, DOOMED, FAMILIES, HOLDERS, LINKS, MANIFESTS, NUMBERS, QUARANTINE, RECENCY,
-    REFERRERS, REPOS, SESSIONS, SMALL, TAGS,
+    self, BLOBS, DOOMED, FAMILIES, HOLDERS, LINKS, MANIFESTS, META, NUMBERS, QUARANTINE, RECENCY,
+    REFERRERS, REPOS, SESSIONS, SMALL, TAGS, TOTALS,
 };
+use crate::Result;
 use crate::blob::Retention;
 use crate::upkeep::Scrubbed;
-use crate::{Result, StoreError};
 
-/// Checks every family, then that they agree. A store that is in use may change between two looks,
-/// so what disagrees is looked at again under the lock of its digest.
+/// Checks every family, then that they agree.
 pub(super) fn check(engine: &Engine, found: &mut Scrubbed) -> Result<()> {
     for family in FAMILIES {
         check_family(engine, family, found)?;
@@ -72,19 +70,21 @@ fn decodes(family: &str, key: &[u8], value: &[u8]) -> bool {
     }
 }
 
-/// Blobs, numbers and the order of use are three views of one set.
+/// Blobs, numbers, the order of use and the totals are four views of one set; each change of it is
+/// one batch, so at one moment they agree, also in a store that is in use.
 fn check_agreement(engine: &Engine, found: &mut Scrubbed) -> Result<()> {
-    let before = engine.totals()?;
-    let mut sum = Totals::default();
-    let mut doubted = Vec::new();
+    let moment = engine.db().snapshot();
     let mut ordered: HashMap<u64, u64> = HashMap::new();
-    for entry in entries(engine, RECENCY)? {
+    for entry in entries(engine, &moment, RECENCY)? {
+        // What cannot be read was reported with its family, and cannot be compared.
         let Ok((key, _)) = entry else { return Ok(()) };
         if let Some((used, number)) = schema::decode_recency(&key) {
             ordered.insert(number, used);
         }
     }
-    for entry in entries(engine, BLOBS)? {
+    let numbers = engine.family(NUMBERS)?;
+    let mut sum = Totals::default();
+    for entry in entries(engine, &moment, BLOBS)? {
         let Ok((key, value)) = entry else { return Ok(()) };
         let (Some(digest), Some(located)) = (schema::decode_digest(&key), Located::decode(&value))
         else {
@@ -92,59 +92,35 @@ fn check_agreement(engine: &Engine, found: &mut Scrubbed) -> Result<()> {
         };
         sum = sum.plus(Totals::of(&located));
         let used = ordered.remove(&located.number).unwrap_or(0);
+        let Ok(record) = moment.get_cf(&numbers, located.number.to_be_bytes()) else {
+            return Ok(());
+        };
         let agreed = Numbered { used, digest };
-        if engine.numbered(located.number).ok().flatten() != Some(agreed)
+        if record.as_deref().and_then(Numbered::decode) != Some(agreed)
             || (used > 0) != (located.retention == Retention::Cached)
         {
-            doubted.push(digest);
-        }
-    }
-    for digest in doubted {
-        match agrees(engine, &digest) {
-            // A table that cannot be read was reported with its family.
-            Ok(true) | Err(StoreError::Corrupt { .. }) => {}
-            Ok(false) => {
-                let reason = format!("the records of {digest} contradict each other");
-                found.add_records(NUMBERS, reason);
-            }
-            Err(error) => return Err(error),
+            found.add_records(NUMBERS, format!("the records of {digest} contradict each other"));
         }
     }
     for number in ordered.into_keys() {
-        if engine.numbered(number).ok().flatten().is_none_or(|numbered| numbered.used == 0) {
-            found.add_records(
-                RECENCY,
-                format!("an entry of blob number {number}, which is not here"),
-            );
-        }
+        let reason = format!("an entry of blob number {number}, which is not here");
+        found.add_records(RECENCY, reason);
     }
-    // Sums that changed meanwhile cannot be compared; a store at rest always can.
-    if engine.totals()? == before && before != sum {
-        found.add_records(schema::META, format!("the totals are {before:?}, the sum is {sum:?}"));
+    let Ok(totals) = moment.get_cf(&engine.family(META)?, TOTALS) else { return Ok(()) };
+    let totals = totals.map_or(Some(Totals::default()), |value| Totals::decode(&value));
+    if totals != Some(sum) {
+        found.add_records(META, format!("the totals are {totals:?}, the sum is {sum:?}"));
     }
     Ok(())
 }
 
 type Entry = std::result::Result<(Box<[u8]>, Box<[u8]>), rocksdb::Error>;
 
-fn entries<'a>(engine: &'a Engine, family: &str) -> Result<impl Iterator<Item = Entry> + 'a> {
+fn entries<'a>(
+    engine: &Engine,
+    moment: &'a Snapshot<'_>,
+    family: &str,
+) -> Result<impl Iterator<Item = Entry> + 'a> {
     let handle = engine.family(family)?;
-    Ok(engine.db().iterator_cf_opt(&handle, scan_options(), IteratorMode::Start))
-}
-
-/// Whether the records of one digest agree while nobody changes them.
-fn agrees(engine: &Engine, digest: &Digest) -> Result<bool> {
-    let _changing = engine.changing(digest);
-    let Some(located) = engine.located(digest)? else {
-        return Ok(true);
-    };
-    let Some(numbered) = engine.numbered(located.number)?.filter(|known| known.digest == *digest)
-    else {
-        return Ok(false);
-    };
-    if located.retention == Retention::Kept {
-        return Ok(numbered.used == 0);
-    }
-    let key = schema::recency_key(numbered.used, located.number);
-    Ok(engine.get(RECENCY, &key)?.is_some())
+    Ok(moment.iterator_cf_opt(&handle, scan_options(), IteratorMode::Start))
 }
