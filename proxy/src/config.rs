@@ -15,7 +15,7 @@ use serde::Deserialize;
 use wharf_oci::RepoName;
 use wharf_store::limits::LIMIT_BYTES_MIN;
 
-use crate::limits::{SCRUB_RATE_MIN, SHUTDOWN_DEADLINE};
+use crate::limits::SHUTDOWN_DEADLINE;
 use crate::quantity::Size;
 
 pub use upstream::UpstreamConfig;
@@ -68,14 +68,6 @@ pub enum ConfigError {
     /// A limit that no store can keep.
     #[error("store_limit {given} is too small; give it at least {least}")]
     StoreLimit {
-        /// As given.
-        given: Size,
-        /// The least that works.
-        least: Size,
-    },
-    /// A scrub that could not be stopped in time.
-    #[error("scrub_rate {given} is too slow; give it at least {least}, or 0 for no scrub")]
-    ScrubRate {
         /// As given.
         given: Size,
         /// The least that works.
@@ -158,13 +150,14 @@ impl Config {
         upstreams.extend(overrides.upstreams);
         check_upstreams(&upstreams)?;
         let store_limit = store_limit(overrides.store_limit.or(file.store_limit))?;
-        let scrub_rate = scrub_rate(overrides.scrub_rate.or(file.scrub_rate))?;
+        // Nothing, like zero, is no scrub.
+        let scrub_rate = overrides.scrub_rate.or(file.scrub_rate).filter(|rate| rate.0 > 0);
         Ok(Self {
             listen,
             admin: overrides.admin.or(file.admin),
             store: overrides.store.or(file.store).ok_or(ConfigError::NoStore)?,
             store_limit,
-            scrub_rate,
+            scrub_rate: scrub_rate.map(|rate| rate.0),
             shutdown_deadline: deadline.unwrap_or(SHUTDOWN_DEADLINE),
             upstreams,
         })
@@ -187,15 +180,6 @@ fn store_limit(given: Option<Size>) -> Result<Option<u64>, ConfigError> {
     match given {
         Some(given) if given < least => Err(ConfigError::StoreLimit { given, least }),
         given => Ok(given.map(|limit| limit.0)),
-    }
-}
-
-/// Nothing, like zero, is no scrub.
-fn scrub_rate(given: Option<Size>) -> Result<Option<u64>, ConfigError> {
-    let least = Size(SCRUB_RATE_MIN);
-    match given.filter(|rate| rate.0 > 0) {
-        Some(given) if given < least => Err(ConfigError::ScrubRate { given, least }),
-        given => Ok(given.map(|rate| rate.0)),
     }
 }
 
@@ -270,7 +254,6 @@ mod tests {
         assert_eq!((config.store_limit, config.scrub_rate), (None, None));
         let refused = |text: &str| load(text).unwrap_err().to_string();
         assert!(refused("store = \"s\"\nstore_limit = \"1MiB\"\n").contains("256.0 MiB"));
-        assert!(refused("store = \"s\"\nscrub_rate = 9\n").contains("256.0 KiB"));
         assert!(refused("store = \"s\"\nstore_limit = \"50G\"\n").contains("GiB"));
         assert!(refused("store = \"s\"\nstore_limit = -1\n").contains("line 2"));
         let store_limit = Some(Size(1 << 30));

@@ -43,8 +43,6 @@ pub const CONTROL_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often the progress of a command is told.
 pub const PROGRESS_PERIOD: Duration = Duration::from_millis(100);
 
-/// The slowest scrub, in bytes per second: one segment. Slower, and a stop would wait for it.
-pub const SCRUB_RATE_MIN: u64 = 256 * 1024;
 /// The scrub in the background reports what it found at least so often.
 pub const SCRUB_SLICE: Duration = Duration::from_mins(1);
 /// Its pause between the end of one pass and the begin of the next.

@@ -20,8 +20,6 @@ use wharf_oci::RepoName;
 use wharf_store::{Eviction, Progress, RocksStore, ScrubPlan, Scrubbed, StoreError, Usage, Watch};
 
 use crate::bridge::Bridge;
-use crate::limits::SCRUB_RATE_MIN;
-use crate::quantity::Size;
 
 /// What is asked of a store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,27 +116,12 @@ impl Monitor {
     }
 }
 
-impl StoreCommand {
-    /// Refuses what would work but could not be stopped.
-    fn check(&self) -> Result<(), UpkeepError> {
-        match self {
-            Self::Scrub { bytes_per_second: Some(rate), .. } if *rate < SCRUB_RATE_MIN => {
-                let (rate, least) = (Size(*rate), Size(SCRUB_RATE_MIN));
-                let text = format!("a scrub at {rate} a second is too slow; give at least {least}");
-                Err(UpkeepError::Refused(text))
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
 /// Does the command on the store in `folder`: inside the server that has it open, or else here.
 pub async fn perform(
     folder: &Path,
     command: StoreCommand,
     monitor: Monitor,
 ) -> Result<Report, UpkeepError> {
-    command.check()?;
     if let Some(answer) = ask::ask(folder, &command, &monitor).await {
         return answer;
     }
@@ -260,7 +243,6 @@ impl Keeper {
     /// Does a command, unless another one is being done. It goes on when the caller goes away, until
     /// its monitor says otherwise.
     async fn perform(self, command: StoreCommand, monitor: Monitor) -> Result<Report, UpkeepError> {
-        command.check()?;
         // Counting is cheap, and harms nobody.
         let turn = match command {
             StoreCommand::Stats => None,

@@ -41,16 +41,22 @@ async fn pull(api: &Api, digest: &str) -> Option<(String, Vec<u8>)> {
     Some((answer.header("wharf-cache").to_owned(), answer.body.to_vec()))
 }
 
-#[tokio::test]
-async fn a_cached_blob_that_rots_is_fetched_anew_before_anyone_notices() {
-    let Some(mut stage) = Stage::start().await else { return };
-    let content = noise(1, BLOB_BYTES);
+/// `wharfd` with a cached blob of which a bit was flipped while it was stopped.
+async fn rotten(seed: u64, at: u64) -> Option<(Stage, String, Vec<u8>)> {
+    let mut stage = Stage::start().await?;
+    let content = noise(seed, BLOB_BYTES);
     let digest = stage.origin.push_blob(REPO, content.clone()).await;
     assert!(stage.api().get_blob(REPO, &digest).await.body == content);
     stage.wharfd.fills_are_over().await;
     assert!(stage.wharfd.stop().await.success());
-    flip_a_bit(&stage.wharfd.store(), 100_000);
+    flip_a_bit(&stage.wharfd.store(), at);
     stage.wharfd.start_again().await;
+    Some((stage, digest, content))
+}
+
+#[tokio::test]
+async fn a_cached_blob_that_rots_is_fetched_anew_before_anyone_notices() {
+    let Some((stage, digest, content)) = rotten(1, 100_000).await else { return };
     let (outcome, body) = pull(stage.api(), &digest).await.expect("no client sees the damage");
     assert!(body == content, "wrong bytes were served");
     assert_eq!(outcome, "fill");
@@ -67,14 +73,7 @@ async fn a_cached_blob_that_rots_is_fetched_anew_before_anyone_notices() {
 
 #[tokio::test]
 async fn damage_in_the_middle_breaks_one_pull_at_most() {
-    let Some(mut stage) = Stage::start().await else { return };
-    let content = noise(2, BLOB_BYTES);
-    let digest = stage.origin.push_blob(REPO, content.clone()).await;
-    assert!(stage.api().get_blob(REPO, &digest).await.body == content);
-    stage.wharfd.fills_are_over().await;
-    assert!(stage.wharfd.stop().await.success());
-    flip_a_bit(&stage.wharfd.store(), 6_000_000);
-    stage.wharfd.start_again().await;
+    let Some((stage, digest, content)) = rotten(2, 6_000_000).await else { return };
     assert!(pull(stage.api(), &digest).await.is_none(), "a damaged blob came whole");
     let (outcome, body) = pull(stage.api(), &digest).await.expect("the second pull is whole");
     assert!(body == content, "wrong bytes were served");
@@ -85,14 +84,7 @@ async fn damage_in_the_middle_breaks_one_pull_at_most() {
 
 #[tokio::test]
 async fn a_range_of_damaged_bytes_is_fetched_anew() {
-    let Some(mut stage) = Stage::start().await else { return };
-    let content = noise(3, BLOB_BYTES);
-    let digest = stage.origin.push_blob(REPO, content.clone()).await;
-    assert!(stage.api().get_blob(REPO, &digest).await.body == content);
-    stage.wharfd.fills_are_over().await;
-    assert!(stage.wharfd.stop().await.success());
-    flip_a_bit(&stage.wharfd.store(), 6_000_000);
-    stage.wharfd.start_again().await;
+    let Some((stage, digest, content)) = rotten(3, 6_000_000).await else { return };
     let early = stage.api().get_range(REPO, &digest, "bytes=10-19").await;
     assert_eq!((early.status.as_u16(), early.header("wharf-cache")), (206, "hit"));
     let late = stage.api().get_range(REPO, &digest, "bytes=5900000-").await;

@@ -159,9 +159,10 @@ async fn a_folder_with_a_name_longer_than_a_socket_may_have_is_fine() {
     assert!(process.terminate(PATIENCE).await.unwrap().success());
 }
 
-/// Starts a scrub that takes minutes, in the server; it is working when this returns.
+/// Starts a scrub in the server that takes hours, minutes for each segment, longer than anything here
+/// waits for a stop; it is working when this returns.
 async fn slow_scrub(wharfd: &Wharfd, folder: &TempDir, number: usize) -> Process {
-    let mut slow = command(["store", "scrub", "--from-start", "--rate", "256KiB", "--store"]);
+    let mut slow = command(["store", "scrub", "--from-start", "--rate", "1KiB", "--store"]);
     slow.arg(wharfd.store()).args(JSON);
     let name = format!("scrub-{number}");
     let process = Process::spawn(&name, &mut slow, folder.path()).unwrap();
@@ -207,7 +208,7 @@ async fn an_interrupt_stops_a_scrub_that_works_alone_and_the_next_one_ends_it() 
     }
     assert!(wharfd.stop().await.success());
     let folder = TempDir::new().unwrap();
-    let mut slow = command(["store", "scrub", "--rate", "256KiB", "--store"]);
+    let mut slow = command(["store", "scrub", "--rate", "1KiB", "--store"]);
     slow.arg(wharfd.store()).args(JSON);
     let mut scrub = Process::spawn("scrub", &mut slow, folder.path()).unwrap();
     let lock = wharfd.store().join("db/LOCK");

@@ -48,12 +48,11 @@ async fn slice(
         ScrubPlan { bytes_per_second: Some(bytes_per_second), from_start: false, quarantine: true };
     let (worker, stop, end) = (keeper.clone(), stop.clone(), Instant::now() + SCRUB_SLICE);
     let work = move || {
-        let (mut done, mut begins) = (0, false);
+        let mut done = 0;
         let scrubbed = worker.store.scrub(&plan, &mut |progress| {
-            // At the end of a slice only where a blob begins: a blob that is left in the middle is
-            // read from its begin again, and one that takes longer than a slice would never be done.
-            let over = begins && Instant::now() >= end;
-            begins = progress.done > done;
+            // At the end of a slice only after a whole blob: one that is left in the middle is read
+            // from its begin again, and one that takes longer than a slice would never be done.
+            let over = progress.done > done && Instant::now() >= end;
             done = progress.done;
             if over || worker.is_asked() || *stop.borrow() {
                 return ControlFlow::Break(());

@@ -37,7 +37,7 @@ pub(super) fn reserve(engine: &Engine, leases: &Leases, bytes: u64, key: &str) -
         };
         let extra = engine.space.limit_bytes().map_or(EVICTION_EXTRA_BYTES, |limit| limit / 32);
         let goal = Goal::Free(short + extra.min(EVICTION_EXTRA_BYTES));
-        let mut gone = evict_quarantined(engine, leases)?.blobs;
+        let mut gone = unless_damaged(evict_quarantined(engine, leases))?.blobs;
         gone += evict_cached(engine, leases, goal, &mut |_| ControlFlow::Continue(()))?.blobs;
         if gone == 0 && engine.small_heap(0) == 0 {
             break;
@@ -114,7 +114,7 @@ fn evict_cached(engine: &Engine, leases: &Leases, goal: Goal, watch: Watch<'_>) 
     let mut from = [0_u8; 16];
     let total_bytes = if let Goal::Free(bytes) = goal { bytes } else { 0 };
     loop {
-        let page = page(engine, from)?;
+        let page = unless_damaged(page(engine, from))?;
         let Some((last, _)) = page.last() else { break };
         from = next_key(*last);
         let mut freed = Vec::new();
@@ -127,7 +127,7 @@ fn evict_cached(engine: &Engine, leases: &Leases, goal: Goal, watch: Watch<'_>) 
             if reached {
                 break;
             }
-            if let Some(gone) = forget_cached(engine, leases, digest)? {
+            if let Some(gone) = unless_damaged(forget_cached(engine, leases, digest))? {
                 evicted.blobs += 1;
                 evicted.bytes += gone.size_bytes;
                 evicted.links += gone.links;
@@ -144,6 +144,17 @@ fn evict_cached(engine: &Engine, leases: &Leases, goal: Goal, watch: Watch<'_>) 
     }
     give_back_small(engine, SMALL_HEAP_BYTES)?;
     Ok(evicted)
+}
+
+/// What a damaged record leads to stays where it is: it must not keep the rest from being evicted.
+fn unless_damaged<T: Default>(result: Result<T>) -> Result<T> {
+    match result {
+        Err(StoreError::Corrupt { key, reason, .. }) => {
+            tracing::error!(key, reason, "a record is damaged; what it leads to is not evicted");
+            Ok(T::default())
+        }
+        other => other,
+    }
 }
 
 fn is_reached(goal: Goal, evicted: &Evicted, next: [u8; 16]) -> bool {
@@ -241,7 +252,8 @@ fn evict_repository(
         let mut freed = Vec::new();
         for (key, digest) in &page {
             let others = forget::holders_of(engine, digest)?.iter().any(|other| other != repo);
-            let gone = if others { None } else { forget_cached(engine, leases, digest)? };
+            let forget = || unless_damaged(forget_cached(engine, leases, digest));
+            let gone = if others { None } else { forget()? };
             if let Some(gone) = gone {
                 evicted.blobs += 1;
                 evicted.bytes += gone.size_bytes;

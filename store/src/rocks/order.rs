@@ -13,8 +13,8 @@ use rocksdb::WriteBatch;
 use super::engine::{Engine, lock};
 use super::records::Numbered;
 use super::schema::{self, NUMBERS, RECENCY};
-use crate::Result;
 use crate::limits::TOUCHED_LEN_MAX;
+use crate::{Result, StoreError};
 
 #[derive(Debug, Default)]
 pub(super) struct Order {
@@ -57,19 +57,29 @@ pub(super) const fn of_ms(ms: u64) -> u64 {
 pub(super) fn write_touched(engine: &Engine) -> Result<()> {
     let touched = std::mem::take(&mut *lock(&engine.order.touched));
     for (number, used) in touched {
-        let Some(numbered) = engine.numbered(number)? else {
-            continue;
-        };
-        let _changing = engine.changing(&numbered.digest);
-        // Looked at again under the lock: it may have been forgotten or published as kept.
-        match engine.numbered(number)? {
-            Some(numbered) if numbered.used > 0 && numbered.used < used => {
-                move_to(engine, number, &numbered, used)?;
+        match write_one(engine, number, used) {
+            // It keeps its place; the others must not.
+            Err(StoreError::Corrupt { reason, .. }) => {
+                tracing::error!(number, reason, "the record of a blob that was read is damaged");
             }
-            _ => {}
+            written => written?,
         }
     }
     Ok(())
+}
+
+fn write_one(engine: &Engine, number: u64, used: u64) -> Result<()> {
+    let Some(numbered) = engine.numbered(number)? else {
+        return Ok(());
+    };
+    let _changing = engine.changing(&numbered.digest);
+    // Looked at again under the lock: it may have been forgotten or published as kept.
+    match engine.numbered(number)? {
+        Some(numbered) if numbered.used > 0 && numbered.used < used => {
+            move_to(engine, number, &numbered, used)
+        }
+        _ => Ok(()),
+    }
 }
 
 fn move_to(engine: &Engine, number: u64, before: &Numbered, used: u64) -> Result<()> {

@@ -106,6 +106,25 @@ fn the_limit_holds_under_churn_and_the_least_recently_used_go() {
 }
 
 #[test]
+fn a_damaged_record_does_not_keep_others_from_being_evicted() {
+    let (_folder, store) = limited(LIMIT_BYTES_MIN);
+    let damaged = [1, 2].map(|seed| cache(&store, &noise(20 * MIB, seed)).unwrap());
+    drop(store.open(&damaged[1]).unwrap());
+    let located = store.locate(&damaged[1]).unwrap().unwrap();
+    let mut batch = WriteBatch::default();
+    let blobs = store.engine.family(BLOBS).unwrap();
+    batch.put_cf(&blobs, schema::digest_key(&damaged[0]), b"lies");
+    let numbers = store.engine.family(NUMBERS).unwrap();
+    batch.put_cf(&numbers, located.number.to_be_bytes(), b"lies");
+    store.engine.write(batch, "planting", String::new).unwrap();
+    for seed in 10..22 {
+        cache(&store, &noise(30 * MIB, seed)).unwrap();
+    }
+    assert!(store.usage().unwrap().evicted_blobs > 0);
+    assert!(matches!(store.stat(&damaged[0]), Err(StoreError::Corrupt { .. })));
+}
+
+#[test]
 fn the_limit_holds_for_small_blobs() {
     let (folder, store) = limited(LIMIT_BYTES_MIN);
     for seed in 0..900 {
