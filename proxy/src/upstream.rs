@@ -8,6 +8,7 @@ mod auth;
 pub(crate) mod challenge;
 mod push;
 mod retry;
+mod tokens;
 mod wire;
 
 use bytes::Bytes;

@@ -31,11 +31,11 @@ type HttpClient = Client<HttpsConnector<HttpConnector>, Body>;
 /// A clone shares connections and tokens.
 #[derive(Clone)]
 pub(super) struct Wire {
-    base: Url,
+    pub(super) base: Url,
     address: String,
     http: HttpClient,
-    auth: Arc<Auth>,
-    token_flights: TokenFlights,
+    pub(super) auth: Arc<Auth>,
+    pub(super) token_flights: TokenFlights,
 }
 
 /// One request, as often as it takes: its body can be sent again.
@@ -203,41 +203,7 @@ impl Wire {
         self.once(ask, header, operation).await
     }
 
-    /// A token for this scope: one request for everyone who waits for the same.
-    async fn token(&self, challenge: Challenge, scope: &Scope) -> Result<HeaderValue, Error> {
-        let (wire, wanted) = (self.clone(), scope.clone());
-        let asked = self.token_flights.ask(scope.clone(), |promise| async move {
-            promise.keep(wire.fetch_token(&challenge, &wanted).await);
-        });
-        asked.await.map(|(header, _)| header)
-    }
-
-    async fn fetch_token(
-        &self,
-        challenge: &Challenge,
-        scope: &Scope,
-    ) -> Result<HeaderValue, Error> {
-        let operation = "asking for a token";
-        let token_ask = self.auth.token_ask(&self.base, challenge, scope)?;
-        let mut tries = 1;
-        loop {
-            let ask = Ask::new(Method::GET, token_ask.url.clone(), scope.clone());
-            let response = self.once(&ask, token_ask.authorization.clone(), operation).await?;
-            match retry::judge(response.status(), response.headers(), tries) {
-                Verdict::Again(wait) => tokio::time::sleep(wait).await,
-                Verdict::Busy { retry_after_seconds } => {
-                    return Err(Error::UpstreamBusy { retry_after_seconds });
-                }
-                Verdict::Stands if response.status().is_success() => {
-                    return self.auth.learn(scope, &collect(response, operation).await?);
-                }
-                Verdict::Stands => return Err(self.refusal(response, operation).await),
-            }
-            tries += 1;
-        }
-    }
-
-    async fn once(
+    pub(super) async fn once(
         &self,
         ask: &Ask,
         authorization: Option<HeaderValue>,
@@ -263,7 +229,11 @@ impl Wire {
     }
 
     /// What a refusal means: credentials, or the upstream's own words.
-    async fn refusal(&self, response: Response<Incoming>, operation: &'static str) -> Error {
+    pub(super) async fn refusal(
+        &self,
+        response: Response<Incoming>,
+        operation: &'static str,
+    ) -> Error {
         let status = response.status();
         tracing::debug!(upstream = self.address, operation, %status, "refused");
         if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
