@@ -48,6 +48,9 @@ pub struct DoubleConfig {
     pub listen: SocketAddr,
     /// Where the storage listens; port 0 lets the system choose.
     pub storage_listen: SocketAddr,
+    /// Where the other host listens that faults redirect to; port 0 lets the system choose. Another
+    /// address than the registry's, because some clients take a host for itself at any port.
+    pub elsewhere_listen: SocketAddr,
     /// `HOST:PORT` of the storage in links. When absent, the name under which the client reached
     /// the registry, with the storage's port.
     pub storage_public: Option<String>,
@@ -70,6 +73,7 @@ impl DoubleConfig {
         Self {
             listen: any,
             storage_listen: any,
+            elsewhere_listen: SocketAddr::from(([127, 0, 0, 2], 0)),
             storage_public: None,
             backing: backing.into(),
             accounts: Vec::new(),

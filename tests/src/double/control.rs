@@ -10,6 +10,7 @@
 //! | `POST reset` | forgets counts and journal |
 //! | `GET`, `POST`, `DELETE faults` | lists, adds (one rule as JSON), clears |
 //! | `POST expire-tokens`, `POST expire-links` | everything handed out so far is expired |
+//! | `GET held`, `POST release` | how many answers are held; lets them go |
 
 use http::{Method, Response, StatusCode};
 use hyper::body::Incoming;
@@ -33,6 +34,11 @@ pub(crate) async fn handle(
         ("GET", "counts") => encode(&shared.recorder.counts())?,
         ("GET", "journal") => encode(&shared.recorder.journal())?,
         ("GET", "faults") => encode(&shared.faults.waiting())?,
+        ("GET", "held") => json!({ "held": shared.holds.held() }),
+        ("POST", "release") => {
+            shared.holds.release();
+            json!({})
+        }
         ("POST", "reset") => {
             shared.recorder.reset();
             json!({})

@@ -5,7 +5,6 @@
 
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
-use hyper::body::Incoming;
 use serde_json::json;
 
 use super::auth::{Account, Authorization, TOKEN_USERNAME, host};
@@ -55,7 +54,7 @@ impl Authority {
     pub(crate) async fn exchange(
         &self,
         parts: &Parts,
-        body: Incoming,
+        body: Body,
     ) -> Result<Response<Body>, Refusal> {
         if parts.method != Method::POST {
             return Err(Refusal::RouteUnknown);
@@ -84,7 +83,7 @@ impl Authority {
         &self,
         parts: &Parts,
         query: &Query,
-        body: Incoming,
+        body: Body,
     ) -> Result<Response<Body>, Refusal> {
         let host = host(&parts.headers)?;
         match parts.method {
@@ -174,7 +173,7 @@ impl Authority {
     }
 }
 
-async fn read_form(body: Incoming) -> Result<Query, Refusal> {
+async fn read_form(body: Body) -> Result<Query, Refusal> {
     let form = read_to_limit(body, FORM_BYTES_MAX).await;
     let form = form.map_err(|_| Refusal::FormInvalid("the form is too large or broke off"))?;
     Ok(Query::parse(&form))

@@ -6,6 +6,8 @@ use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
 use serde_json::{Value, json};
 
+use super::counts::Kind;
+use super::fault::Rejection;
 use crate::http::{Body, full};
 
 /// Why a request was refused.
@@ -39,10 +41,10 @@ pub(crate) enum Refusal {
     RouteUnknown,
     /// The backing registry did not answer, or not with what it should.
     BackingFailed(String),
-    /// A fault on order: 429.
+    /// Too much was asked for.
     TooManyRequests { retry_after_s: u64 },
-    /// A fault on order: 503.
-    Unavailable,
+    /// A fault on order.
+    Ordered { rejection: Rejection, kind: Kind },
 }
 
 impl Refusal {
@@ -94,8 +96,33 @@ impl Refusal {
                 let answer = plain(Status::TOO_MANY_REQUESTS, "TOOMANYREQUESTS", message);
                 with_header(answer, RETRY_AFTER, &retry_after_s.to_string())
             }
-            Self::Unavailable => front_end(Status::SERVICE_UNAVAILABLE),
+            Self::Ordered { rejection, kind } => ordered(rejection, kind),
         }
+    }
+}
+
+/// What ACR says with a status that a test ordered.
+fn ordered(rejection: Rejection, kind: Kind) -> Response<Body> {
+    let status =
+        StatusCode::from_u16(rejection.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let code = match rejection.status {
+        413 | 502..=504 => None,
+        400 => Some("BAD_REQUEST"),
+        401 => Some("UNAUTHORIZED"),
+        403 => Some("DENIED"),
+        404 => Some(kind.unknown_code()),
+        405 => Some("UNSUPPORTED"),
+        416 => Some("RANGE_INVALID"),
+        429 => Some("TOOMANYREQUESTS"),
+        _ => Some("UNKNOWN"),
+    };
+    let answer = match code {
+        Some(code) => plain(status, code, "this is refused on order"),
+        None => front_end(status),
+    };
+    match rejection.retry_after_s {
+        Some(seconds) => with_header(answer, RETRY_AFTER, &seconds.to_string()),
+        None => answer,
     }
 }
 

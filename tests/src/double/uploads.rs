@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, LOCATION, RANGE, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, Method, Response, StatusCode};
-use hyper::body::Incoming;
 use tokio::sync::Mutex;
 
 use super::backing::{cleaned, local_target, passed_on};
@@ -19,7 +18,7 @@ use super::refusal::{Refusal, with_header};
 use super::route::Query;
 use super::shared::Shared;
 use super::signing::Signer;
-use crate::http::{Body, empty, streamed};
+use crate::http::{Body, empty};
 
 /// Uploads open at once.
 const UPLOADS_MAX: usize = 4096;
@@ -138,7 +137,7 @@ pub(crate) async fn start(
 pub(crate) async fn receive(
     shared: &Shared,
     request: &UploadRequest<'_>,
-    body: Incoming,
+    body: Body,
 ) -> Result<Response<Body>, Refusal> {
     let session = match shared.uploads.find(request.id) {
         Ok(session) => session,
@@ -155,7 +154,7 @@ pub(crate) async fn receive(
             return Err(refusal);
         }
     };
-    let body = Counted::wrap(streamed(body), Arc::clone(&shared.recorder), Flow::Upload);
+    let body = Counted::wrap(body, Arc::clone(&shared.recorder), Flow::Upload);
     if request.parts.method == Method::PATCH {
         append(shared, request, &mut session, length, body).await
     } else {
