@@ -111,6 +111,12 @@ pub enum Error {
         /// 401 or 403.
         status: StatusCode,
     },
+    /// There are no credentials to show: a credential helper or an identity gives none.
+    #[error("no login for the upstream: {reason}")]
+    LoginFailed {
+        /// Why; never a part of a secret.
+        reason: String,
+    },
     /// The upstream asks for patience.
     #[error("the upstream has too many requests; try again in {retry_after_seconds} s")]
     UpstreamBusy {
@@ -222,7 +228,7 @@ impl Error {
             Self::UpstreamBusy { .. } | Self::TooMany(_) => {
                 (StatusCode::TOO_MANY_REQUESTS, ErrorCode::TooManyRequests)
             }
-            Self::UpstreamLied(_) | Self::UpstreamFailed { .. } => {
+            Self::UpstreamLied(_) | Self::UpstreamFailed { .. } | Self::LoginFailed { .. } => {
                 (StatusCode::BAD_GATEWAY, ErrorCode::Unknown)
             }
             Self::Store(fault) if fault.full => {
@@ -242,6 +248,10 @@ impl Error {
             Self::UpstreamFailed { operation, .. } => {
                 format!("the upstream failed while {operation}; the log of the proxy has the cause")
             }
+            Self::LoginFailed { .. } => {
+                "the proxy has no login for the upstream; the log of the proxy has the cause"
+                    .to_owned()
+            }
             _ => self.to_string(),
         }
     }
@@ -254,7 +264,8 @@ impl Error {
             | Self::UpstreamRefused { .. }
             | Self::UpstreamDenied { .. }
             | Self::UpstreamBusy { .. }
-            | Self::UpstreamFailed { .. } => Fault::Upstream,
+            | Self::UpstreamFailed { .. }
+            | Self::LoginFailed { .. } => Fault::Upstream,
             Self::TooMany(_) => Fault::Load,
             Self::Store(_) => Fault::Store,
             Self::Parse(_)
@@ -281,7 +292,9 @@ impl Error {
     #[must_use]
     pub const fn is_outage(&self) -> bool {
         match self {
-            Self::UpstreamBusy { .. } | Self::UpstreamFailed { .. } => true,
+            Self::UpstreamBusy { .. } | Self::UpstreamFailed { .. } | Self::LoginFailed { .. } => {
+                true
+            }
             Self::UpstreamRefused { status, .. } => status.as_u16() >= 500,
             _ => false,
         }

@@ -6,6 +6,7 @@
 
 mod auth;
 pub(crate) mod challenge;
+mod credentials;
 mod push;
 mod retry;
 mod tokens;
@@ -22,7 +23,6 @@ use crate::Error;
 use crate::config::UpstreamConfig;
 use crate::limits::{ANSWER_BYTES_MAX, BLOB_BYTES_MAX, STALL_TIMEOUT};
 
-pub(crate) use auth::Credentials;
 pub(crate) use auth::{Access, Scope};
 pub(crate) use push::{Push, Started};
 use wire::{Ask, Wire};

@@ -1,4 +1,5 @@
-//! HTTP to one upstream: connections, tries, tokens, redirects. The only HTTP client of the proxy.
+//! HTTP to one upstream: connections, tries, tokens, redirects. The only HTTP client of the proxy but
+//! for Entra ID's (`credentials/entra.rs`).
 //!
 //! Invariant: `Authorization` is sent to the upstream's own address and to nobody else, whatever a
 //! redirect or a Location says.
@@ -18,6 +19,7 @@ use wharf_oci::{ErrorBody, ErrorCode};
 
 use super::auth::{Auth, Scope, TokenFlights};
 use super::challenge::{self, Challenge};
+use super::credentials::Credentials;
 use super::retry::{self, Verdict};
 use super::{collect, failed, text};
 use crate::Error;
@@ -79,7 +81,7 @@ impl Wire {
             base: config.url.clone(),
             address: config.url.as_str().trim_end_matches('/').to_owned(),
             http,
-            auth: Arc::new(Auth::new(config.credentials()?)),
+            auth: Arc::new(Auth::new(Credentials::new(config)?)),
             token_flights: Arc::new(Flights::new(QUESTIONS_MAX, "token requests")),
         })
     }
@@ -180,7 +182,7 @@ impl Wire {
         if !self.is_own(&ask.url) {
             return self.once(ask, None, operation).await;
         }
-        let shown = self.auth.header(&ask.scope);
+        let shown = self.shown(&ask.scope);
         let response = self.once(ask, shown.clone(), operation).await?;
         if response.status() != StatusCode::UNAUTHORIZED {
             return Ok(response);
@@ -193,14 +195,10 @@ impl Wire {
         else {
             return Ok(response);
         };
-        let header = match &challenge {
-            Challenge::Basic if shown.is_none() && self.auth.use_basic() => {
-                self.auth.header(&ask.scope)
-            }
-            Challenge::Basic => return Ok(response),
-            Challenge::Bearer { .. } => Some(self.token(challenge, &ask.scope).await?),
-        };
-        self.once(ask, header, operation).await
+        match self.after_challenge(challenge, &ask.scope, shown.as_ref()).await? {
+            Some(header) => self.once(ask, Some(header), operation).await,
+            None => Ok(response),
+        }
     }
 
     pub(super) async fn once(
