@@ -5,6 +5,7 @@
 //! was refused before a port was bound. Secrets are read from the environment or from files, never
 //! from the file itself.
 
+mod credentials;
 mod patterns;
 mod upstream;
 
@@ -19,6 +20,7 @@ use wharf_store::limits::LIMIT_BYTES_MIN;
 use crate::limits::SHUTDOWN_DEADLINE;
 use crate::quantity::Size;
 
+pub(crate) use credentials::{Application, Entra, Identity, Source};
 pub(crate) use patterns::HostPattern;
 pub(crate) use upstream::Patience;
 pub use upstream::UpstreamConfig;

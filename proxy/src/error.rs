@@ -114,6 +114,12 @@ pub enum Error {
         /// 401 or 403.
         status: StatusCode,
     },
+    /// There are no credentials to show: a credential helper or an identity gives none.
+    #[error("no login for the upstream: {reason}")]
+    LoginFailed {
+        /// Why; never a part of a secret.
+        reason: String,
+    },
     /// The upstream asks for patience.
     #[error("the upstream has too many requests; try again in {retry_after_seconds} s")]
     UpstreamBusy {
@@ -237,7 +243,7 @@ impl Error {
             Self::UpstreamBusy { .. } | Self::TooMany(_) => {
                 (StatusCode::TOO_MANY_REQUESTS, ErrorCode::TooManyRequests)
             }
-            Self::UpstreamLied(_) | Self::UpstreamFailed { .. } => {
+            Self::UpstreamLied(_) | Self::UpstreamFailed { .. } | Self::LoginFailed { .. } => {
                 (StatusCode::BAD_GATEWAY, ErrorCode::Unknown)
             }
             Self::Store(fault) if fault.full => {
@@ -257,6 +263,10 @@ impl Error {
             Self::UpstreamFailed { operation, .. } => {
                 format!("the upstream failed while {operation}; the log of the proxy has the cause")
             }
+            Self::LoginFailed { .. } => {
+                "the proxy has no login for the upstream; the log of the proxy has the cause"
+                    .to_owned()
+            }
             _ => self.to_string(),
         }
     }
@@ -270,7 +280,8 @@ impl Error {
             | Self::UpstreamDenied { .. }
             | Self::UpstreamBusy { .. }
             | Self::UpstreamDown { .. }
-            | Self::UpstreamFailed { .. } => Fault::Upstream,
+            | Self::UpstreamFailed { .. }
+            | Self::LoginFailed { .. } => Fault::Upstream,
             Self::TooMany(_) => Fault::Load,
             Self::Store(_) => Fault::Store,
             Self::Parse(_)
@@ -301,6 +312,7 @@ impl Error {
             Self::UpstreamBusy { .. }
             | Self::UpstreamDown { .. }
             | Self::UpstreamFailed { .. }
+            | Self::LoginFailed { .. }
             | Self::TooMany(_) => true,
             Self::UpstreamRefused { status, .. } => status.as_u16() >= 500,
             _ => false,

@@ -150,6 +150,25 @@ pub const TOKENS_MAX: usize = 1_024;
 pub const TOKEN_LIFETIME: Duration = Duration::from_mins(1);
 /// A token is not used in its last seconds.
 pub const TOKEN_MARGIN: Duration = Duration::from_secs(15);
+/// A token that is used in the last of so many parts of its life is renewed meanwhile.
+pub const TOKEN_PARTS: u32 = 5;
+/// Longest token that is kept and sent, in bytes. ACR's have a few thousand.
+pub const TOKEN_BYTES_MAX: usize = 64 * 1024;
+/// How long a refresh token counts as valid when it does not say; ACR's live three hours.
+pub const REFRESH_LIFETIME: Duration = Duration::from_hours(1);
+/// How long a login of Docker's configuration or of a credential helper is used before it is looked
+/// up again: helpers hand out tokens that do not live long, and do not say how long.
+pub const LOGIN_LIFETIME: Duration = Duration::from_mins(5);
+/// A login that was looked up because it had been refused is not looked up again so soon.
+pub const RENEW_PAUSE: Duration = Duration::from_secs(10);
+/// How long Entra ID may take to give out a token, all tries together.
+pub const ENTRA_TIMEOUT: Duration = Duration::from_mins(1);
+/// How long a credential helper or `az` may take.
+pub const PROGRAM_TIMEOUT: Duration = Duration::from_secs(30);
+/// What it may print, in bytes.
+pub const PROGRAM_OUTPUT_BYTES_MAX: u64 = 1024 * 1024;
+/// How much of a `config.json` of Docker is read, in bytes.
+pub const DOCKER_CONFIG_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// How long a tag is served without asking the upstream, unless the configuration says otherwise.
 pub const TAG_TTL: Duration = Duration::from_secs(10);

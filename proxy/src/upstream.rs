@@ -8,6 +8,7 @@ mod auth;
 mod breaker;
 pub(crate) mod challenge;
 mod connect;
+mod credentials;
 mod download;
 mod pace;
 mod push;
@@ -27,7 +28,6 @@ use crate::Error;
 use crate::config::UpstreamConfig;
 use crate::limits::{ANSWER_BYTES_MAX, BLOB_BYTES_MAX, STALL_TIMEOUT};
 
-pub(crate) use auth::Credentials;
 pub(crate) use auth::{Access, Scope};
 pub(crate) use breaker::BreakerState;
 pub(crate) use download::Download;

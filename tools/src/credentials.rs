@@ -3,16 +3,13 @@
 //!
 //! Invariant: a login is looked up by the exact host, and never shows in `Debug` or in an error.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 use std::{fmt, io};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use serde::Deserialize;
 use tokio::io::AsyncWriteExt;
+use wharf_oci::{DockerConfig, Kept};
 
 use crate::offer::model::Credentials;
 use crate::offer::secrets::{SecretError, SecretValue};
@@ -22,9 +19,6 @@ const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// How long a credential helper may take; some ask the user.
 const HELPER_PATIENCE: Duration = Duration::from_mins(2);
-
-/// The user name by which Docker marks a password as an identity token.
-const TOKEN_USER: &str = "<token>";
 
 /// How to log in to a registry.
 #[derive(Clone, PartialEq, Eq)]
@@ -38,6 +32,18 @@ pub enum Login {
     },
     /// A token that is exchanged for access tokens.
     IdentityToken(SecretValue),
+}
+
+impl From<wharf_oci::Login> for Login {
+    fn from(login: wharf_oci::Login) -> Self {
+        let hidden = |secret: wharf_oci::Secret| SecretValue::new(secret.expose().to_owned());
+        match login {
+            wharf_oci::Login::Basic { username, password } => {
+                Self::Basic { username, password: hidden(password) }
+            }
+            wharf_oci::Login::IdentityToken(token) => Self::IdentityToken(hidden(token)),
+        }
+    }
 }
 
 impl fmt::Debug for Login {
@@ -95,38 +101,6 @@ pub struct Found {
     pub unset: Vec<String>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ConfigFile {
-    #[serde(default)]
-    auths: BTreeMap<String, AuthEntry>,
-    #[serde(default)]
-    cred_helpers: BTreeMap<String, String>,
-    #[serde(default)]
-    creds_store: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct AuthEntry {
-    #[serde(default)]
-    auth: Option<String>,
-    #[serde(default)]
-    username: Option<String>,
-    #[serde(default)]
-    password: Option<String>,
-    #[serde(default)]
-    identitytoken: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct HelperAnswer {
-    #[serde(default)]
-    username: String,
-    #[serde(default)]
-    secret: String,
-}
-
 impl Keyring<'_> {
     /// The login of an offer's registry: its own credentials when both are there, else the files.
     pub async fn of_offer(
@@ -166,13 +140,13 @@ impl Keyring<'_> {
                 path: path.to_owned(),
                 reason: "it does not exist".to_owned(),
             })?;
-            if let Some(login) = file.login(path, host).await? {
+            if let Some(login) = login_of(&file, path, host).await? {
                 return Ok(Some(login));
             }
         }
         for path in self.files() {
             if let Some(file) = read_config(&path)?
-                && let Some(login) = file.login(&path, host).await?
+                && let Some(login) = login_of(&file, &path, host).await?
             {
                 return Ok(Some(login));
             }
@@ -201,7 +175,7 @@ impl Keyring<'_> {
     }
 }
 
-fn read_config(path: &Path) -> Result<Option<ConfigFile>, CredentialsError> {
+fn read_config(path: &Path) -> Result<Option<DockerConfig>, CredentialsError> {
     let refuse = |reason: String| CredentialsError::File { path: path.to_owned(), reason };
     let size_bytes = match std::fs::metadata(path) {
         Ok(metadata) => metadata.len(),
@@ -212,66 +186,23 @@ fn read_config(path: &Path) -> Result<Option<ConfigFile>, CredentialsError> {
         return Err(refuse(format!("it is larger than {FILE_BYTES_MAX} bytes")));
     }
     let bytes = std::fs::read(path).map_err(|error| refuse(error.to_string()))?;
-    if bytes.trim_ascii().is_empty() {
-        return Ok(None);
-    }
-    // The message of the parser would quote the value, so only the place is told.
-    let file = serde_json::from_slice(&bytes).map_err(|error| {
-        refuse(format!("line {} column {} is not as expected", error.line(), error.column()))
+    DockerConfig::parse(&bytes).map(Some).map_err(|error| refuse(error.to_string()))
+}
+
+/// The login that a file has of a host, itself or through a helper.
+async fn login_of(
+    config: &DockerConfig,
+    path: &Path,
+    host: &str,
+) -> Result<Option<Login>, CredentialsError> {
+    let kept = config.look_up(host).map_err(|error| CredentialsError::File {
+        path: path.to_owned(),
+        reason: error.to_string(),
     })?;
-    Ok(Some(file))
-}
-
-impl ConfigFile {
-    async fn login(&self, path: &Path, host: &str) -> Result<Option<Login>, CredentialsError> {
-        let helper = self.cred_helpers.iter().find(|(key, _)| host_of(key) == host);
-        if let Some((_, helper)) = helper {
-            return ask_helper(helper, host).await;
-        }
-        let entry = self.auths.iter().find(|(key, _)| host_of(key) == host);
-        if let Some((_, entry)) = entry
-            && let Some(login) = entry.login().map_err(|reason| CredentialsError::File {
-                path: path.to_owned(),
-                reason: format!("the entry of {host} {reason}"),
-            })?
-        {
-            return Ok(Some(login));
-        }
-        match &self.creds_store {
-            Some(helper) => ask_helper(helper, host).await,
-            None => Ok(None),
-        }
-    }
-}
-
-/// The host of a key: files hold `host`, `https://host` and `https://host/v1/` alike.
-fn host_of(key: &str) -> &str {
-    let rest = key.split_once("://").map_or(key, |(_, rest)| rest);
-    rest.split('/').next().unwrap_or(rest)
-}
-
-impl AuthEntry {
-    fn login(&self) -> Result<Option<Login>, &'static str> {
-        let filled = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-        if let Some(token) = filled(&self.identitytoken) {
-            return Ok(Some(Login::IdentityToken(SecretValue::new(token))));
-        }
-        if let Some(auth) = filled(&self.auth) {
-            let pair =
-                STANDARD.decode(auth.trim()).map_err(|_| "has an `auth` that is not base64")?;
-            let pair = String::from_utf8(pair).map_err(|_| "has an `auth` that is not text")?;
-            let (username, password) =
-                pair.split_once(':').ok_or("has an `auth` without a colon")?;
-            // Some versions of Docker pad the pair with NULs.
-            let password = SecretValue::new(password.trim_end_matches('\0').to_owned());
-            return Ok(Some(Login::Basic { username: username.to_owned(), password }));
-        }
-        match (filled(&self.username), filled(&self.password)) {
-            (Some(username), Some(password)) => {
-                Ok(Some(Login::Basic { username, password: SecretValue::new(password) }))
-            }
-            _ => Ok(None),
-        }
+    match kept {
+        Kept::Here(login) => Ok(Some(login.into())),
+        Kept::Helper(helper) => ask_helper(helper, host).await,
+        Kept::Nowhere => Ok(None),
     }
 }
 
@@ -301,16 +232,8 @@ async fn ask_helper(helper: &str, host: &str) -> Result<Option<Login>, Credentia
     if !output.status.success() {
         return Ok(None);
     }
-    let answer: HelperAnswer = serde_json::from_slice(&output.stdout)
-        .map_err(|_| failed("its answer is not as expected".to_owned()))?;
-    if answer.secret.is_empty() {
-        return Ok(None);
-    }
-    let secret = SecretValue::new(answer.secret);
-    Ok(Some(match answer.username.as_str() {
-        TOKEN_USER => Login::IdentityToken(secret),
-        _ => Login::Basic { username: answer.username, password: secret },
-    }))
+    let answer = wharf_oci::parse_helper_answer(&output.stdout);
+    Ok(answer.map_err(|error| failed(error.to_string()))?.map(Login::from))
 }
 
 #[cfg(test)]

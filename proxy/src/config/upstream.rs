@@ -9,16 +9,16 @@ use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use serde::Deserialize;
-use url::Url;
-use wharf_oci::{RepoName, Tag};
+use url::{Position, Url};
+use wharf_oci::{Login, RepoName, Tag};
 
 use super::ConfigError;
+use super::credentials::{DockerConfigKey, EntraTable, SecretPlace, Source, check_docker_config};
 use super::patterns::{HostPattern, TagPattern};
 use crate::limits::{
     ANSWER_TIMEOUT, BYTES_PER_SECOND_MIN, CONNECT_TIMEOUT, NEGATIVE_TTL, STALL_TIMEOUT, TAG_TTL,
     UPSTREAM_READS_MAX, UPSTREAM_WRITES_MAX,
 };
-use crate::upstream::Credentials;
 use crate::upstream::Floor;
 
 /// One registry behind the proxy.
@@ -39,7 +39,14 @@ pub struct UpstreamConfig {
     /// File whose first line is the password.
     #[serde(default)]
     pub password_file: Option<PathBuf>,
-    /// Further certificate authorities, PEM.
+    /// `true` for the login that `docker login` or a credential helper keeps for this host, or the
+    /// path of another `config.json`.
+    #[serde(default)]
+    docker_config: Option<DockerConfigKey>,
+    /// An Entra identity (`[upstream.entra]`); for Azure Container Registry only.
+    #[serde(default)]
+    entra: Option<EntraTable>,
+    /// Further certificate authorities, PEM; also for Entra ID.
     #[serde(default)]
     pub ca_file: Option<PathBuf>,
     /// How long a tag is served without asking.
@@ -126,6 +133,8 @@ impl std::str::FromStr for UpstreamConfig {
             password_env: username.is_some().then(|| PASSWORD_VARIABLE.to_owned()),
             username,
             password_file: None,
+            docker_config: None,
+            entra: None,
             ca_file: None,
             tag_ttl_seconds: None,
             tag_ttls: Vec::new(),
@@ -220,8 +229,10 @@ impl UpstreamConfig {
     }
 
     fn check_namespaces(&self) -> Result<(), &'static str> {
-        if self.is_template() && self.username.is_some() {
-            return Err("a password would be shown to every registry that https://* stands for");
+        if self.is_template() && (self.username.is_some() || self.entra.is_some()) {
+            return Err(
+                "such credentials would be shown to every registry that https://* stands for",
+            );
         }
         let patterns = self.namespaces.iter().filter(|host| host.is_pattern()).count();
         match (self.is_template(), patterns) {
@@ -234,30 +245,38 @@ impl UpstreamConfig {
         }
     }
 
-    /// User name and password, with the secret fetched from where it is.
-    pub(crate) fn credentials(&self) -> Result<Option<Credentials>, ConfigError> {
+    /// How to log in, with every secret that stays the same fetched from where it is.
+    pub(crate) fn credentials(&self) -> Result<Source, ConfigError> {
         let refuse = |reason: String| ConfigError::Secret { url: self.url.to_string(), reason };
-        let password = match (&self.password_env, &self.password_file) {
-            (Some(_), Some(_)) => {
-                return Err(refuse("give password_env or password_file, not both".to_owned()));
-            }
-            (Some(name), None) => Some(
-                std::env::var(name).map_err(|_| refuse(format!("environment has no {name}")))?,
-            ),
-            (None, Some(path)) => {
-                let text = std::fs::read_to_string(path)
-                    .map_err(|error| refuse(format!("cannot read {}: {error}", path.display())))?;
-                Some(text.lines().next().unwrap_or_default().to_owned())
+        let place = SecretPlace::from_keys(
+            "password",
+            self.password_env.clone(),
+            self.password_file.clone(),
+        );
+        let password = match (&self.username, place.map_err(refuse)?) {
+            (Some(username), Some(place)) => {
+                Some(Login::basic(username, place.read().map_err(refuse)?))
             }
             (None, None) => None,
-        };
-        match (&self.username, password) {
-            (Some(username), Some(password)) => {
-                Ok(Some(Credentials { username: username.clone(), password }))
+            (Some(_), None) => {
+                return Err(refuse("a username needs password_env or password_file".into()));
             }
-            (None, None) => Ok(None),
-            (Some(_), None) => Err(refuse("a username needs password_env or password_file".into())),
-            (None, Some(_)) => Err(refuse("a password needs a username".into())),
+            (None, Some(_)) => return Err(refuse("a password needs a username".into())),
+        };
+        let docker = self.docker_config.as_ref().map(DockerConfigKey::path);
+        let docker = docker.transpose().map_err(refuse)?.flatten();
+        match (password, docker, &self.entra) {
+            (None, None, None) => Ok(Source::Anonymous),
+            (Some(login), None, None) => Ok(Source::Password(login)),
+            (None, Some(path), None) => {
+                let host = self.url[Position::BeforeHost..Position::AfterPort].to_owned();
+                check_docker_config(&path, &host).map_err(refuse)?;
+                Ok(Source::Docker { path, host })
+            }
+            (None, None, Some(entra)) => entra.resolve().map(Source::Entra).map_err(refuse),
+            _ => Err(refuse(
+                "more than one login; give username, docker_config or [upstream.entra]".into(),
+            )),
         }
     }
 

@@ -1,26 +1,31 @@
-//! Credentials and tokens for one upstream: none, Basic, or the Docker token flow, whichever the
-//! upstream asks for. One token request for many waiters.
+//! What one upstream is shown with each request: nothing, Basic, or an access token per scope,
+//! whichever it asks for; and how an access token is asked for. Pure: fetching is in `tokens.rs`.
 //!
-//! Invariant: secrets leave this file only as header values marked sensitive; `Debug` never shows
-//! them.
+//! Invariant: secrets leave this file only as header values marked sensitive and as the form of a
+//! token request, and that only to an address that may see them.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::HeaderValue;
 use serde::Deserialize;
 use tokio::time::Instant;
-use url::Url;
-use wharf_oci::RepoName;
+use url::{Url, form_urlencoded};
+use wharf_oci::{RepoName, Secret};
 
 use super::challenge::Challenge;
+use super::credentials::{Credentials, Held, Proof, host};
 use crate::Error;
-use crate::limits::{TOKEN_LIFETIME, TOKEN_MARGIN, TOKENS_MAX};
+use crate::limits::{TOKEN_BYTES_MAX, TOKEN_LIFETIME, TOKEN_MARGIN, TOKEN_PARTS, TOKENS_MAX};
+
+/// What the token endpoint is asked, as errors name it.
+pub(super) const ASKING: &str = "asking for a token";
+/// What the exchange is asked.
+pub(super) const EXCHANGING: &str = "exchanging an Entra token";
 
 /// What is done with a repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -36,7 +41,8 @@ pub(crate) enum Access {
 /// What a token must allow.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Scope {
-    repo: RepoName,
+    /// None for a request that needs no token, as the one for a token.
+    repo: Option<RepoName>,
     access: Access,
     /// A second repository, read: the source of a mount.
     also_pull: Option<RepoName>,
@@ -46,13 +52,18 @@ impl Scope {
     /// One repository.
     #[must_use]
     pub(crate) fn repo(repo: &RepoName, access: Access) -> Self {
-        Self { repo: repo.clone(), access, also_pull: None }
+        Self { repo: Some(repo.clone()), access, also_pull: None }
     }
 
     /// Writing to one repository with blobs of another.
     #[must_use]
     pub(crate) fn mount(repo: &RepoName, from: &RepoName) -> Self {
-        Self { repo: repo.clone(), access: Access::Push, also_pull: Some(from.clone()) }
+        Self { repo: Some(repo.clone()), access: Access::Push, also_pull: Some(from.clone()) }
+    }
+
+    /// No repository.
+    pub(super) fn nothing() -> Self {
+        Self { repo: None, access: Access::Pull, also_pull: None }
     }
 
     /// The `scope` parameters of a token request.
@@ -62,69 +73,97 @@ impl Scope {
             Access::Push => "pull,push",
             Access::Delete => "delete",
         };
-        let mut scopes = vec![format!("repository:{}:{actions}", self.repo)];
-        scopes.extend(self.also_pull.as_ref().map(|repo| format!("repository:{repo}:pull")));
-        scopes
-    }
-}
-
-/// User name and password for an upstream.
-#[derive(Clone)]
-pub(crate) struct Credentials {
-    pub(crate) username: String,
-    pub(crate) password: String,
-}
-
-impl fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Credentials({}, …)", self.username)
-    }
-}
-
-impl Credentials {
-    fn header(&self) -> HeaderValue {
-        let text = format!("{}:{}", self.username, self.password);
-        sensitive(&format!("Basic {}", STANDARD.encode(text)))
+        let repo = self.repo.iter().map(|repo| format!("repository:{repo}:{actions}"));
+        let also = self.also_pull.iter().map(|repo| format!("repository:{repo}:pull"));
+        repo.chain(also).collect()
     }
 }
 
 /// What one upstream has to be shown.
 pub(super) struct Auth {
-    credentials: Option<Credentials>,
+    pub(super) credentials: Credentials,
     known: Mutex<Known>,
 }
 
 #[derive(Default)]
 struct Known {
     /// Set once the upstream asked for Basic.
-    basic: bool,
+    basic: Option<Held>,
+    /// What it said when it last asked for a token: where to get one.
+    challenge: Option<Challenge>,
     tokens: HashMap<Scope, Token>,
 }
 
 struct Token {
     header: HeaderValue,
     until: Instant,
+    /// From when it is renewed by whoever uses it; none once somebody does.
+    due: Option<Instant>,
 }
 
 /// A request for a token, ready to be sent.
+#[derive(Debug)]
 pub(super) struct TokenAsk {
     pub(super) url: Url,
     pub(super) authorization: Option<HeaderValue>,
+    /// The fields of a form, to be sent by POST; otherwise all is in the address.
+    pub(super) form: Option<Form>,
+}
+
+/// A form whose fields do not show.
+pub(super) struct Form(String);
+
+impl Form {
+    pub(super) fn new(grant_type: &str) -> Self {
+        Self(String::new()).field("grant_type", grant_type)
+    }
+
+    pub(super) fn field(self, name: &str, value: &str) -> Self {
+        Self(form_urlencoded::Serializer::new(self.0).append_pair(name, value).finish())
+    }
+
+    pub(super) fn finish(self) -> Bytes {
+        self.0.into()
+    }
+}
+
+impl std::fmt::Debug for Form {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Form(…)")
+    }
 }
 
 impl Auth {
-    pub(super) fn new(credentials: Option<Credentials>) -> Self {
+    pub(super) fn new(credentials: Credentials) -> Self {
         Self { credentials, known: Mutex::default() }
     }
 
     /// What to send without being asked: what was good before.
     pub(super) fn header(&self, scope: &Scope) -> Option<HeaderValue> {
-        let known = self.known();
-        if known.basic {
-            return self.credentials.as_ref().map(Credentials::header);
+        if let Some(Held { proof: Proof::Basic(header), .. }) = &self.known().basic {
+            return Some(header.clone());
         }
+        self.token(scope)
+    }
+
+    /// The access token of a scope, while it is good.
+    pub(super) fn token(&self, scope: &Scope) -> Option<HeaderValue> {
+        let known = self.known();
         let token = known.tokens.get(scope)?;
         (Instant::now() < token.until).then(|| token.header.clone())
+    }
+
+    /// Where to renew the token of a scope, when it is in the last part of its life. Says so once per
+    /// token.
+    pub(super) fn due(&self, scope: &Scope) -> Option<Challenge> {
+        let mut known = self.known();
+        let token = known.tokens.get_mut(scope)?;
+        let now = Instant::now();
+        let is_due = now < token.until && token.due.is_some_and(|due| due <= now);
+        if is_due {
+            token.due = None;
+        }
+        is_due.then(|| known.challenge.clone()).flatten()
     }
 
     /// Forgets a token that the upstream refused.
@@ -135,65 +174,91 @@ impl Auth {
         }
     }
 
-    /// Remembers that this upstream wants Basic; `false` when we have nothing to show.
-    pub(super) fn use_basic(&self) -> bool {
-        self.known().basic = self.credentials.is_some();
-        self.credentials.is_some()
+    /// The proof that this upstream gets as Basic.
+    pub(super) fn basic(&self) -> Option<Held> {
+        self.known().basic.clone()
+    }
+
+    /// Remembers that this upstream wants Basic.
+    pub(super) fn use_basic(&self, held: Held) {
+        self.known().basic = Some(held);
     }
 
     /// Where and how to ask for a token.
     ///
-    /// Credentials go to the realm that the upstream names, as the Docker token flow has it, but
-    /// never from an encrypted upstream to a realm that is not.
+    /// User and password go to the realm that the upstream names, as the Docker token flow has it:
+    /// to its own host as it is reached itself, elsewhere only encrypted. A refresh token goes to
+    /// the upstream's own address and nowhere else.
     pub(super) fn token_ask(
-        &self,
         base: &Url,
         challenge: &Challenge,
         scope: &Scope,
+        proof: &Proof,
     ) -> Result<TokenAsk, Error> {
-        let refused = |reason: &str| Error::UpstreamFailed {
-            operation: "asking for a token",
-            reason: reason.to_owned(),
-        };
+        let refused =
+            |reason: &str| Error::UpstreamFailed { operation: ASKING, reason: reason.to_owned() };
         let Challenge::Bearer { realm, service, .. } = challenge else {
             return Err(refused("the upstream does not hand out tokens"));
         };
         let mut url = base.join(realm).map_err(|_| refused("its realm is not an address"))?;
-        let secure = url.scheme() == "https" || (url.scheme() == "http" && base.scheme() == "http");
-        if !secure {
+        let plain_too = base.scheme() == "http" && matches!(url.scheme(), "http" | "https");
+        if url.scheme() != "https" && !plain_too {
             return Err(refused("its realm is not encrypted, but it is"));
+        }
+        if let Proof::Refresh(token) = proof {
+            if url.origin() != base.origin() {
+                return Err(refused("its realm is elsewhere, and a refresh token stays with it"));
+            }
+            let service = service.as_deref().unwrap_or_else(|| host(base));
+            let form = Form::new("refresh_token").field("service", service);
+            let form = scope.parameters().iter().fold(form, |form, one| form.field("scope", one));
+            let form = form.field("refresh_token", token.expose());
+            return Ok(TokenAsk { url, authorization: None, form: Some(form) });
+        }
+        let authorization = match proof {
+            Proof::Basic(header) => Some(header.clone()),
+            Proof::Nothing | Proof::Refresh(_) => None,
+        };
+        let elsewhere = url.host_str() != base.host_str();
+        if authorization.is_some() && elsewhere && url.scheme() != "https" {
+            return Err(refused("its realm is elsewhere and not encrypted"));
         }
         url.query_pairs_mut()
             .extend_pairs(service.iter().map(|service| ("service", service.as_str())))
             .extend_pairs(scope.parameters().iter().map(|scope| ("scope", scope.as_str())));
-        Ok(TokenAsk { url, authorization: self.credentials.as_ref().map(Credentials::header) })
+        Ok(TokenAsk { url, authorization, form: None })
     }
 
-    /// Keeps the token in an answer.
-    pub(super) fn learn(&self, scope: &Scope, answer: &Bytes) -> Result<HeaderValue, Error> {
+    /// Keeps the token in an answer, and where it came from.
+    pub(super) fn learn(
+        &self,
+        scope: &Scope,
+        challenge: &Challenge,
+        answer: &Bytes,
+    ) -> Result<HeaderValue, Error> {
         #[derive(Deserialize)]
         struct Answer {
-            token: Option<String>,
-            access_token: Option<String>,
+            token: Option<Secret>,
+            access_token: Option<Secret>,
             expires_in: Option<u64>,
         }
-        let malformed = || Error::UpstreamFailed {
-            operation: "asking for a token",
-            reason: "the answer holds no token".to_owned(),
-        };
-        let answer: Answer = serde_json::from_slice(answer).map_err(|_| malformed())?;
-        let token = answer.access_token.or(answer.token).ok_or_else(malformed)?;
-        let lifetime = answer.expires_in.map(Duration::from_secs);
-        let lifetime = lifetime.or_else(|| jwt_lifetime(&token)).unwrap_or(TOKEN_LIFETIME);
-        let header = sensitive(&format!("Bearer {token}"));
+        let answer: Answer = serde_json::from_slice(answer).map_err(|_| no_token(ASKING))?;
+        let token = answer.access_token.or(answer.token).ok_or_else(|| no_token(ASKING))?;
+        let header = Some(token.expose()).filter(|text| is_token(text));
+        let header = header.and_then(|text| sensitive(&format!("Bearer {text}")));
+        let header = header.ok_or_else(|| no_token(ASKING))?;
+        let life = answer.expires_in.map(Duration::from_secs);
+        let life = life.or_else(|| lifetime(token.expose())).unwrap_or(TOKEN_LIFETIME);
         let mut known = self.known();
+        known.challenge = Some(challenge.clone());
+        known.basic = None;
         if known.tokens.len() >= TOKENS_MAX {
             let now = Instant::now();
             known.tokens.retain(|_, token| now < token.until);
         }
-        if known.tokens.len() < TOKENS_MAX {
-            let until = Instant::now() + lifetime.saturating_sub(TOKEN_MARGIN);
-            known.tokens.insert(scope.clone(), Token { header: header.clone(), until });
+        if known.tokens.len() < TOKENS_MAX || known.tokens.contains_key(scope) {
+            let token = Token::new(header.clone(), Instant::now(), life);
+            known.tokens.insert(scope.clone(), token);
         }
         Ok(header)
     }
@@ -203,9 +268,42 @@ impl Auth {
     }
 }
 
+impl Token {
+    /// A token that lives for so long from now on. One of a moment is not renewed ahead of its end,
+    /// which would be a request per request.
+    fn new(header: HeaderValue, now: Instant, life: Duration) -> Self {
+        let used = life.saturating_sub(TOKEN_MARGIN);
+        // What no clock can hold lives for a day.
+        let end = |part: Duration| now.checked_add(part).unwrap_or(now + Duration::from_hours(24));
+        let due = used.saturating_sub(life / TOKEN_PARTS);
+        let due = Some(end(due)).filter(|_| !due.is_zero());
+        Self { header, until: end(used), due }
+    }
+}
+
+/// The refresh token in an answer of the exchange.
+pub(super) fn refresh_token(answer: &Bytes) -> Result<Secret, Error> {
+    #[derive(Deserialize)]
+    struct Answer {
+        refresh_token: Secret,
+    }
+    let answer: Answer = serde_json::from_slice(answer).map_err(|_| no_token(EXCHANGING))?;
+    let token = answer.refresh_token;
+    if is_token(token.expose()) { Ok(token) } else { Err(no_token(EXCHANGING)) }
+}
+
+fn no_token(operation: &'static str) -> Error {
+    Error::UpstreamFailed { operation, reason: "the answer holds no token".to_owned() }
+}
+
+/// Whether a text can be a token at all.
+fn is_token(text: &str) -> bool {
+    (1..=TOKEN_BYTES_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
 /// What is left of a token's life, from its `exp` claim: ACR says it nowhere else. The token is not
 /// verified; it is ours to use, not to trust.
-fn jwt_lifetime(token: &str) -> Option<Duration> {
+pub(super) fn lifetime(token: &str) -> Option<Duration> {
     #[derive(Deserialize)]
     struct Claims {
         exp: u64,
@@ -213,75 +311,18 @@ fn jwt_lifetime(token: &str) -> Option<Duration> {
     let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
     let claims: Claims = serde_json::from_slice(&payload).ok()?;
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).ok()?;
-    Duration::from_secs(claims.exp).checked_sub(now)
+    Some(Duration::from_secs(claims.exp).saturating_sub(now))
 }
 
-/// A header that `Debug` does not show. A token that cannot be a header is sent as an empty one,
-/// which the upstream refuses.
-fn sensitive(text: &str) -> HeaderValue {
-    let mut header = HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""));
+/// A header that `Debug` does not show; `None` when the text cannot be one.
+pub(super) fn sensitive(text: &str) -> Option<HeaderValue> {
+    let mut header = HeaderValue::from_str(text).ok()?;
     header.set_sensitive(true);
-    header
+    Some(header)
 }
 
 /// One key for everything that the same token serves.
 pub(super) type TokenFlights = Arc<crate::flights::Flights<Scope, HeaderValue>>;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn scope() -> Scope {
-        Scope::repo(&"a/b".parse().unwrap(), Access::Push)
-    }
-
-    fn bearer(realm: &str) -> Challenge {
-        Challenge::Bearer { realm: realm.to_owned(), service: Some("s".to_owned()), scope: None }
-    }
-
-    #[tokio::test]
-    async fn a_token_is_used_until_its_expiry_and_forgotten_when_refused() {
-        let auth = Auth::new(None);
-        assert!(auth.header(&scope()).is_none());
-        let answer = Bytes::from_static(b"{\"access_token\":\"t1\",\"expires_in\":60}");
-        let header = auth.learn(&scope(), &answer).unwrap();
-        assert_eq!(auth.header(&scope()), Some(header.clone()));
-        auth.forget(&scope(), Some(&header));
-        assert!(auth.header(&scope()).is_none());
-        let short = Bytes::from_static(b"{\"token\":\"t2\",\"expires_in\":1}");
-        auth.learn(&scope(), &short).unwrap();
-        assert!(auth.header(&scope()).is_none());
-        assert!(auth.learn(&scope(), &Bytes::from_static(b"{}")).is_err());
-    }
-
-    #[test]
-    fn credentials_never_leave_an_encrypted_upstream_unencrypted() {
-        let auth = Auth::new(Some(Credentials { username: "u".into(), password: "p".into() }));
-        let secure = Url::parse("https://r.example").unwrap();
-        assert!(auth.token_ask(&secure, &bearer("http://r.example/token"), &scope()).is_err());
-        let ask = auth.token_ask(&secure, &bearer("https://t.example/token"), &scope()).unwrap();
-        let query = ask.url.query().unwrap();
-        assert!(
-            query.contains("service=s") && query.contains("scope=repository%3Aa%2Fb%3Apull%2Cpush")
-        );
-        assert!(ask.authorization.unwrap().is_sensitive());
-    }
-
-    #[test]
-    fn debug_output_hides_secrets() {
-        let credentials = Credentials { username: "u".into(), password: "hunter2".into() };
-        assert!(!format!("{credentials:?}").contains("hunter2"));
-        assert!(!format!("{:?}", credentials.header()).contains("dTpo"));
-    }
-
-    #[test]
-    fn the_life_of_an_acr_token_is_in_its_claims() {
-        let exp =
-            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
-                + 1000;
-        let payload = URL_SAFE_NO_PAD.encode(format!("{{\"exp\":{exp}}}"));
-        let lifetime = jwt_lifetime(&format!("h.{payload}.s")).unwrap();
-        assert!((990..=1000).contains(&lifetime.as_secs()));
-        assert_eq!(jwt_lifetime("opaque"), None);
-    }
-}
+mod tests;

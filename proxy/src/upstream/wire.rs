@@ -1,4 +1,5 @@
-//! HTTP to one upstream: tries, tokens, redirects. How a connection is made is in `connect.rs`.
+//! HTTP to one upstream: tries, tokens, redirects. How a connection is made is in `connect.rs`; Entra
+//! ID has a client of its own (`credentials/entra.rs`).
 //!
 //! Invariant: `Authorization` is sent to the upstream's own address and to nobody else, whatever a
 //! redirect or a Location says.
@@ -17,6 +18,7 @@ use super::auth::{Auth, Scope, TokenFlights};
 use super::breaker::Breaker;
 use super::challenge::{self, Challenge};
 use super::connect::{self, HttpClient};
+use super::credentials::Credentials;
 use super::quota::{Class, Quota};
 use super::retry::{self, Verdict};
 use super::state::{Counts, UpstreamState};
@@ -103,7 +105,7 @@ impl Wire {
             base: config.url.clone(),
             address: config.url.as_str().trim_end_matches('/').into(),
             http: connect::client(config.tls()?, &patience),
-            auth: Arc::new(Auth::new(config.credentials()?)),
+            auth: Arc::new(Auth::new(Credentials::new(config)?)),
             token_flights: Arc::new(Flights::new(QUESTIONS_MAX, "token requests")),
             patience,
             health: Arc::new(health),
@@ -275,7 +277,7 @@ impl Wire {
         if !self.is_own(&ask.url) {
             return self.once(ask, None, operation).await;
         }
-        let shown = self.auth.header(&ask.scope);
+        let shown = self.shown(&ask.scope);
         let response = self.once(ask, shown.clone(), operation).await?;
         if response.status() != StatusCode::UNAUTHORIZED {
             return Ok(response);
@@ -288,14 +290,10 @@ impl Wire {
         else {
             return Ok(response);
         };
-        let header = match &challenge {
-            Challenge::Basic if shown.is_none() && self.auth.use_basic() => {
-                self.auth.header(&ask.scope)
-            }
-            Challenge::Basic => return Ok(response),
-            Challenge::Bearer { .. } => Some(self.token(challenge, &ask.scope).await?),
-        };
-        self.once(ask, header, operation).await
+        match self.after_challenge(challenge, &ask.scope, shown.as_ref()).await? {
+            Some(header) => self.once(ask, Some(header), operation).await,
+            None => Ok(response),
+        }
     }
 
     pub(super) async fn once(

@@ -52,6 +52,12 @@ pub enum ParseError {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// Not a file of logins, or not the answer of a credential helper. Never a part of its content.
+    #[error("{reason}")]
+    Login {
+        /// What is wrong, and where.
+        reason: String,
+    },
     /// Not an upload session identifier that this program gave out.
     #[error("`{text}` is not an upload session")]
     UploadId {

@@ -13,10 +13,12 @@
 //! | part of a blob, part of an upload | [`ByteRange`], [`ContentRange`], [`ChunkRange`] |
 //! | URL of each endpoint | [`Endpoint`], [`UploadId`] |
 //! | error body | [`ErrorCode`], [`ErrorBody`] |
+//! | login, as Docker keeps it | [`Login`], [`Secret`], [`DockerConfig`] |
 
 mod digest;
 mod error;
 mod error_code;
+mod login;
 mod manifest;
 mod media_type;
 mod name;
@@ -28,6 +30,7 @@ mod verify;
 pub use digest::{Algorithm, Digest};
 pub use error::ParseError;
 pub use error_code::{ErrorBody, ErrorCode, ErrorEntry};
+pub use login::{DockerConfig, Kept, Login, Secret, parse_helper_answer};
 pub use manifest::{Descriptor, MANIFEST_SIZE_BYTES_MAX, Manifest, ManifestKind};
 pub use media_type::MediaType;
 pub use name::{Reference, RepoName, Tag};

@@ -1,5 +1,8 @@
 #![allow(clippy::unwrap_used)]
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use super::*;
 
 fn basic(username: &str, password: &str) -> Login {

@@ -1,0 +1,392 @@
+//! How the proxy logs in to one upstream: the keys of the TOML table as types, so that what cannot
+//! be used is refused when it is read.
+//!
+//! Invariant: nothing here holds a secret but what `Source` was resolved to, and that shows none.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use url::Url;
+use wharf_oci::{DockerConfig, Kept, Login, Secret};
+
+/// The scope of Entra tokens for any registry of the public cloud.
+const SCOPE: &str = "https://containerregistry.azure.net/.default";
+
+/// Where the secret of a login comes from; nothing is read yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// No login.
+    Anonymous,
+    /// A user and a password that stay the same.
+    Password(Login),
+    /// `config.json` of Docker, with its credential helpers.
+    Docker {
+        /// The file.
+        path: PathBuf,
+        /// `HOST[:PORT]` of the upstream.
+        host: String,
+    },
+    /// An Entra identity.
+    Entra(Entra),
+}
+
+/// `docker_config`: `true` for the usual file, or the path of one.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged, expecting = "expected true, false or the path of a config.json")]
+pub(super) enum DockerConfigKey {
+    /// Whether the usual file is read.
+    Usual(bool),
+    /// The file itself.
+    At(PathBuf),
+}
+
+impl DockerConfigKey {
+    /// The file to read, if any.
+    pub(super) fn path(&self) -> Result<Option<PathBuf>, String> {
+        let folder = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+        match self {
+            Self::Usual(false) => Ok(None),
+            Self::At(path) => Ok(Some(path.clone())),
+            Self::Usual(true) => {
+                let docker = folder("DOCKER_CONFIG").map(PathBuf::from);
+                let home = || folder("HOME").map(|home| Path::new(&home).join(".docker"));
+                let docker = docker.or_else(home).ok_or(
+                    "docker_config = true needs DOCKER_CONFIG or HOME in the environment; or \
+                     write the path of the file",
+                )?;
+                Ok(Some(docker.join("config.json")))
+            }
+        }
+    }
+}
+
+/// Refuses a file that cannot be read, or that has nothing to say about this host.
+pub(super) fn check_docker_config(path: &Path, host: &str) -> Result<(), String> {
+    let refuse = |reason: String| format!("docker_config {}: {reason}", path.display());
+    let bytes = std::fs::read(path).map_err(|error| refuse(error.to_string()))?;
+    let config = DockerConfig::parse(&bytes).map_err(|error| refuse(error.to_string()))?;
+    match config.look_up(host).map_err(|error| refuse(error.to_string()))? {
+        Kept::Here(_) | Kept::Helper(_) => Ok(()),
+        Kept::Nowhere => {
+            Err(refuse(format!("it has no login for {host}; run docker login {host}")))
+        }
+    }
+}
+
+/// A secret's place: exactly one of `…_env` and `…_file`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum SecretPlace {
+    /// An environment variable.
+    Variable(String),
+    /// The first line of a file.
+    File(PathBuf),
+}
+
+impl SecretPlace {
+    /// From two keys of which at most one may be given; `key` is what they start with.
+    pub(super) fn from_keys(
+        key: &str,
+        variable: Option<String>,
+        file: Option<PathBuf>,
+    ) -> Result<Option<Self>, String> {
+        match (variable, file) {
+            (Some(_), Some(_)) => Err(format!("give {key}_env or {key}_file, not both")),
+            (Some(name), None) => Ok(Some(Self::Variable(name))),
+            (None, Some(path)) => Ok(Some(Self::File(path))),
+            (None, None) => Ok(None),
+        }
+    }
+
+    /// The secret, without the line break that files and scripts leave after it.
+    pub(super) fn read(&self) -> Result<Secret, String> {
+        let text = match self {
+            Self::Variable(name) => {
+                std::env::var(name).map_err(|_| format!("environment has no {name}"))?
+            }
+            Self::File(path) => std::fs::read_to_string(path)
+                .map_err(|error| format!("cannot read {}: {error}", path.display()))?,
+        };
+        let secret = Secret::new(text.lines().next().unwrap_or_default());
+        if secret.is_empty() {
+            let place = match self {
+                Self::Variable(name) => format!("environment variable {name}"),
+                Self::File(path) => format!("the first line of {}", path.display()),
+            };
+            return Err(format!("{place} is empty"));
+        }
+        Ok(secret)
+    }
+}
+
+/// An Entra identity, with every part that its kind needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Entra {
+    /// Who.
+    pub(crate) identity: Identity,
+    /// The tenant, told to the registry when it is known.
+    pub(crate) tenant: Option<String>,
+    /// What the Entra token is for.
+    pub(crate) scope: String,
+}
+
+/// An identity, and how it proves itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Identity {
+    /// An application with a secret.
+    ClientSecret {
+        /// The application, and where it logs in.
+        application: Application,
+        /// Its secret.
+        secret: Secret,
+    },
+    /// A Kubernetes service account.
+    Workload {
+        /// The application, and where it logs in.
+        application: Application,
+        /// The token of the service account; read again from time to time.
+        token_file: PathBuf,
+    },
+    /// The identity of the machine or of the app service.
+    Managed {
+        /// The user-assigned one with this client id; the system's own when not given.
+        client_id: Option<String>,
+    },
+    /// Whoever did `az login`.
+    AzureCli,
+}
+
+/// An application of Entra ID.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Application {
+    /// Its tenant.
+    pub(crate) tenant: String,
+    /// Its client id.
+    pub(crate) client_id: String,
+    /// Where tokens are given out; the public cloud, or `AZURE_AUTHORITY_HOST`, when not given.
+    pub(crate) authority: Option<Url>,
+}
+
+/// `[upstream.entra]`, checked when it is read; secrets are fetched by `resolve`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "EntraKeys")]
+pub(super) struct EntraTable(EntraKeys);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Kind {
+    ClientSecret,
+    WorkloadIdentity,
+    ManagedIdentity,
+    AzureCli,
+}
+
+/// The keys as they stand in the file.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EntraKeys {
+    /// `client-secret`, `workload-identity`, `managed-identity` or `azure-cli`.
+    kind: Kind,
+    /// Tenant, by id or domain.
+    tenant: Option<String>,
+    /// Client id of the application or of the user-assigned identity.
+    client_id: Option<String>,
+    /// Environment variable that holds the client secret.
+    client_secret_env: Option<String>,
+    /// File whose first line is the client secret.
+    client_secret_file: Option<PathBuf>,
+    /// File with the token of the service account.
+    token_file: Option<PathBuf>,
+    /// `https://` address of another cloud's Entra ID.
+    authority: Option<Url>,
+    /// What the Entra token is for, in another cloud.
+    scope: Option<String>,
+}
+
+impl TryFrom<EntraKeys> for EntraTable {
+    type Error = String;
+
+    fn try_from(keys: EntraKeys) -> Result<Self, String> {
+        keys.check_kind()?;
+        SecretPlace::from_keys(
+            "client_secret",
+            keys.client_secret_env.clone(),
+            keys.client_secret_file.clone(),
+        )?;
+        if keys.authority.as_ref().is_some_and(|url| url.scheme() != "https") {
+            return Err(
+                "authority must be https://, such as https://login.microsoftonline.us".into()
+            );
+        }
+        let word = |text: &str, more: &str| {
+            !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || more.contains(c))
+        };
+        if keys.tenant.as_deref().is_some_and(|tenant| !word(tenant, ".-")) {
+            return Err("tenant is the id of a tenant, or its domain".into());
+        }
+        if keys.client_id.as_deref().is_some_and(|id| !word(id, "-")) {
+            return Err("client_id is the id of an application, or of an identity".into());
+        }
+        if keys.scope.as_deref().is_some_and(|scope| !word(scope, ".-_:/")) {
+            return Err(format!("scope is an address such as {SCOPE}"));
+        }
+        Ok(Self(keys))
+    }
+}
+
+impl EntraKeys {
+    /// Refuses keys that mean nothing for this kind.
+    fn check_kind(&self) -> Result<(), String> {
+        let (name, allowed): (_, &[&str]) = match self.kind {
+            Kind::ClientSecret => (
+                "client-secret",
+                &["tenant", "client_id", "client_secret_env", "client_secret_file", "authority"],
+            ),
+            Kind::WorkloadIdentity => {
+                ("workload-identity", &["tenant", "client_id", "token_file", "authority"])
+            }
+            Kind::ManagedIdentity => ("managed-identity", &["tenant", "client_id"]),
+            Kind::AzureCli => ("azure-cli", &["tenant"]),
+        };
+        let given = [
+            ("tenant", self.tenant.is_some()),
+            ("client_id", self.client_id.is_some()),
+            ("client_secret_env", self.client_secret_env.is_some()),
+            ("client_secret_file", self.client_secret_file.is_some()),
+            ("token_file", self.token_file.is_some()),
+            ("authority", self.authority.is_some()),
+        ];
+        let stray = given.iter().find(|(key, given)| *given && !allowed.contains(key));
+        match stray {
+            Some((key, _)) => Err(format!(
+                "kind = \"{name}\" takes no {key}; it takes {} and scope",
+                allowed.join(", ")
+            )),
+            None => Ok(()),
+        }
+    }
+
+    /// A key, or what Kubernetes or a shell has put into the environment instead.
+    fn or_variable(given: Option<&String>, key: &str, variable: &str) -> Result<String, String> {
+        let found = given.cloned().or_else(|| std::env::var(variable).ok());
+        found
+            .filter(|text| !text.is_empty())
+            .ok_or_else(|| format!("write {key} into [upstream.entra], or set {variable}"))
+    }
+
+    fn application(&self) -> Result<Application, String> {
+        Ok(Application {
+            tenant: Self::or_variable(self.tenant.as_ref(), "tenant", "AZURE_TENANT_ID")?,
+            client_id: Self::or_variable(self.client_id.as_ref(), "client_id", "AZURE_CLIENT_ID")?,
+            authority: self.authority.clone(),
+        })
+    }
+}
+
+impl EntraTable {
+    /// The identity with everything that it needs: keys, what stands in for them in the environment,
+    /// and the secret.
+    pub(super) fn resolve(&self) -> Result<Entra, String> {
+        let keys = &self.0;
+        let identity = match keys.kind {
+            Kind::ClientSecret => {
+                let (variable, file) = (&keys.client_secret_env, &keys.client_secret_file);
+                let place =
+                    SecretPlace::from_keys("client_secret", variable.clone(), file.clone())?;
+                let place = place.ok_or(
+                    "kind = \"client-secret\" needs client_secret_env or client_secret_file",
+                )?;
+                Identity::ClientSecret { application: keys.application()?, secret: place.read()? }
+            }
+            Kind::WorkloadIdentity => {
+                let given = keys.token_file.as_ref().map(|path| path.display().to_string());
+                let variable = "AZURE_FEDERATED_TOKEN_FILE";
+                let token_file =
+                    PathBuf::from(EntraKeys::or_variable(given.as_ref(), "token_file", variable)?);
+                SecretPlace::File(token_file.clone()).read()?;
+                Identity::Workload { application: keys.application()?, token_file }
+            }
+            Kind::ManagedIdentity => Identity::Managed { client_id: keys.client_id.clone() },
+            Kind::AzureCli => Identity::AzureCli,
+        };
+        let of_application = match &identity {
+            Identity::ClientSecret { application, .. } | Identity::Workload { application, .. } => {
+                Some(application.tenant.clone())
+            }
+            Identity::Managed { .. } | Identity::AzureCli => None,
+        };
+        let tenant = of_application.or_else(|| keys.tenant.clone());
+        let scope = keys.scope.clone().unwrap_or_else(|| SCOPE.to_owned());
+        Ok(Entra { identity, tenant, scope })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<EntraTable, String> {
+        toml::from_str(text).map_err(|error: toml::de::Error| error.to_string())
+    }
+
+    #[test]
+    fn every_kind_is_read_with_its_own_keys() {
+        let folder = tempfile::tempdir().unwrap();
+        let secret = folder.path().join("secret");
+        std::fs::write(&secret, "hunter2\n").unwrap();
+        let text = format!(
+            "kind = \"client-secret\"\ntenant = \"t\"\nclient_id = \"c\"\n\
+             client_secret_file = \"{}\"\nauthority = \"https://login.example\"",
+            secret.display()
+        );
+        let entra = read(&text).unwrap().resolve().unwrap();
+        assert!(matches!(
+            &entra.identity,
+            Identity::ClientSecret { application, secret }
+                if application.client_id == "c" && secret.expose() == "hunter2"
+        ));
+        assert_eq!((entra.tenant.as_deref(), entra.scope.as_str()), (Some("t"), SCOPE));
+        assert!(!format!("{entra:?}").contains("hunter2"));
+        let text = format!(
+            "kind = \"workload-identity\"\ntenant = \"t\"\nclient_id = \"c\"\ntoken_file = \"{}\"",
+            secret.display()
+        );
+        assert!(read(&text).unwrap().resolve().is_ok());
+        let entra = read("kind = \"managed-identity\"\nscope = \"https://a.example/.default\"");
+        assert_eq!(entra.unwrap().resolve().unwrap().scope, "https://a.example/.default");
+        assert!(read("kind = \"azure-cli\"\ntenant = \"t\"").unwrap().resolve().is_ok());
+    }
+
+    #[test]
+    fn what_means_nothing_is_refused_and_the_message_says_what_to_write() {
+        let refused = |text: &str| read(text).and_then(|table| table.resolve()).unwrap_err();
+        assert!(refused("tenant = \"t\"").contains("kind"));
+        assert!(refused("kind = \"password\"").contains("workload-identity"));
+        let stray = refused("kind = \"azure-cli\"\nclient_secret_env = \"X\"");
+        assert!(stray.contains("takes no client_secret_env"), "{stray}");
+        let stray = refused("kind = \"managed-identity\"\nauthority = \"https://x\"");
+        assert!(stray.contains("it takes tenant, client_id and scope"), "{stray}");
+        let application = "kind = \"client-secret\"\ntenant = \"t\"\nclient_id = \"c\"\n";
+        assert!(refused(application).contains("client_secret_file"));
+        let plain = format!("{application}authority = \"http://login.example\"");
+        assert!(refused(&plain).contains("https://"));
+        let both = format!("{application}client_secret_env = \"A\"\nclient_secret_file = \"b\"");
+        assert!(refused(&both).contains("not both"));
+        let unset = format!("{application}client_secret_env = \"WHARF_TEST_UNSET\"");
+        assert!(refused(&unset).contains("WHARF_TEST_UNSET"));
+        assert!(refused("kind = \"azure-cli\"\ntenant = \"a b\"").contains("tenant"));
+        assert!(refused("kind = \"azure-cli\"\nscope = \"$(x)\"").contains("scope"));
+    }
+
+    #[test]
+    fn docker_config_is_a_switch_or_a_path() {
+        #[derive(Deserialize)]
+        struct Table {
+            docker_config: DockerConfigKey,
+        }
+        let read = |text: &str| toml::from_str::<Table>(text).map(|table| table.docker_config);
+        assert_eq!(read("docker_config = false").unwrap().path(), Ok(None));
+        let path = read("docker_config = \"/a/config.json\"").unwrap().path();
+        assert_eq!(path, Ok(Some("/a/config.json".into())));
+        assert!(read("docker_config = 1").unwrap_err().to_string().contains("config.json"));
+    }
+}

@@ -1,0 +1,115 @@
+//! Programs that hand out credentials: run with bounds on time and output.
+//!
+//! Invariant: what a program prints goes to who ran it and nowhere else, and nothing that it started
+//! outlives its time.
+
+use std::process::{ExitStatus, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::process::{Child, Command};
+
+use crate::limits::{PROGRAM_OUTPUT_BYTES_MAX, PROGRAM_TIMEOUT};
+
+/// How a program ended.
+pub(super) struct Ended {
+    pub(super) status: ExitStatus,
+    pub(super) stdout: Vec<u8>,
+}
+
+/// Runs a program to its end with this on its standard input. What it says on standard error is
+/// lost: it may hold the secret.
+pub(super) async fn run(command: &mut Command, input: &[u8]) -> Result<Ended, String> {
+    let child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn()
+        .map_err(|error| format!("cannot be started: {error}"))?;
+    let mut group = Group(child);
+    let ended = tokio::time::timeout(PROGRAM_TIMEOUT, converse(&mut group.0, input)).await;
+    ended.map_err(|_| format!("did not end within {} s", PROGRAM_TIMEOUT.as_secs()))?
+}
+
+async fn converse(child: &mut Child, input: &[u8]) -> Result<Ended, String> {
+    let unreadable = |error: std::io::Error| format!("cannot be read: {error}");
+    if let Some(mut stdin) = child.stdin.take() {
+        // A program that does not read its input says so with its exit code.
+        let _ = stdin.write_all(input).await;
+    }
+    let mut stdout = Vec::new();
+    if let Some(pipe) = child.stdout.take() {
+        let mut pipe = pipe.take(PROGRAM_OUTPUT_BYTES_MAX + 1);
+        pipe.read_to_end(&mut stdout).await.map_err(unreadable)?;
+    }
+    if stdout.len() as u64 > PROGRAM_OUTPUT_BYTES_MAX {
+        return Err(format!("printed more than {PROGRAM_OUTPUT_BYTES_MAX} bytes"));
+    }
+    let status = child.wait().await.map_err(unreadable)?;
+    Ok(Ended { status, stdout })
+}
+
+/// A program with all that it started: a shell does not take its children along when it is killed.
+struct Group(Child);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // There is an id until the program was waited for; until then nobody else can have it.
+        let pid = self.0.id().and_then(|id| Pid::from_raw(id.try_into().ok()?));
+        if let Some(pid) = pid {
+            // What is gone already need not be killed.
+            let _ = kill_process_group(pid, Signal::KILL);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    #[tokio::test]
+    async fn a_program_gets_its_input_and_its_output_is_returned() {
+        let ended = run(&mut shell("read host; echo \"for $host\"; exit 3"), b"h\n").await.unwrap();
+        assert_eq!((ended.stdout.as_slice(), ended.status.code()), (&b"for h\n"[..], Some(3)));
+        assert!(run(&mut Command::new("/nonexistent/program"), b"").await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_program_that_prints_without_end_is_ended() {
+        let error = run(&mut shell("while :; do echo secret-word; done"), b"").await.err().unwrap();
+        assert!(error.contains("bytes") && !error.contains("secret-word"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn who_gives_up_on_a_program_ends_all_that_it_started() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pid");
+        let script = format!("sleep 1000 & echo $! > {}.new; mv {0}.new {0}; wait", path.display());
+        let mut command = shell(&script);
+        let written = async {
+            while !path.exists() {
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+        };
+        tokio::select! {
+            _ = run(&mut command, b"") => panic!("it waits"),
+            () = written => {}
+        }
+        let pid: i32 = std::fs::read_to_string(&path).unwrap().trim().parse().unwrap();
+        // Dead, or dead and waiting for whoever inherits it.
+        let gone = || {
+            let status = std::fs::read_to_string(format!("/proc/{pid}/stat"));
+            status.is_err() || status.is_ok_and(|text| text.contains(") Z "))
+        };
+        while !gone() {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    }
+}
