@@ -1,4 +1,4 @@
-//! What every measurement is told: how much, how often, and where.
+//! What every measurement is told (how much, how often, where), and how it names what it does.
 
 use std::path::Path;
 
@@ -22,18 +22,24 @@ impl Bench {
     pub(crate) fn folder(&self) -> &Path {
         self.bed.path()
     }
+}
 
-    pub(crate) fn size(&self, bytes: usize) -> String {
-        match bytes {
-            0..MIB => format!("{} KiB", bytes / KIB),
-            MIB..GIB => format!("{} MiB", bytes / MIB),
-            _ => format!("{} GiB", bytes / GIB),
-        }
-    }
+/// So many clients on a blob of this size.
+pub(crate) fn case(bytes: usize, clients: usize) -> String {
+    let plural = if clients == 1 { "" } else { "s" };
+    format!("{}, {clients} client{plural}", size(bytes))
+}
 
-    /// A word on progress.
-    #[expect(clippy::print_stderr, reason = "tables take minutes to come")]
-    pub(crate) fn say(&self, what: &str) {
-        eprintln!("bench-peers: {what}");
+pub(crate) fn size(bytes: usize) -> String {
+    match bytes {
+        0..MIB => format!("{} KiB", bytes / KIB),
+        MIB..GIB => format!("{} MiB", bytes / MIB),
+        _ => format!("{} GiB", bytes / GIB),
     }
+}
+
+/// A word on progress.
+#[expect(clippy::print_stderr, reason = "tables take minutes to come")]
+pub(crate) fn say(what: &str) {
+    eprintln!("bench-peers: {what}");
 }

@@ -10,13 +10,29 @@ use anyhow::{Context as _, ensure};
 
 const BUFFER_BYTES: usize = 256 * 1024;
 /// How long one read may take.
-const STALL: Duration = Duration::from_secs(120);
+const STALL: Duration = Duration::from_mins(2);
 
 /// A connection that is used again.
 pub(crate) struct Client {
     addr: SocketAddr,
     stream: TcpStream,
     buffer: Vec<u8>,
+}
+
+/// A request.
+#[derive(Clone, Copy)]
+pub(crate) struct Ask<'a> {
+    pub(crate) method: &'a str,
+    pub(crate) path: &'a str,
+    /// Further header lines, each ended by CRLF.
+    pub(crate) headers: &'a str,
+    pub(crate) body: &'a [u8],
+}
+
+impl<'a> Ask<'a> {
+    pub(crate) const fn get(path: &'a str) -> Self {
+        Self { method: "GET", path, headers: "", body: &[] }
+    }
 }
 
 /// What came.
@@ -49,19 +65,16 @@ impl Client {
 
     /// Reads a body and throws it away.
     pub(crate) fn get(&mut self, path: &str) -> anyhow::Result<Answer> {
-        self.request("GET", path, "", &[], &mut |_| {})
+        self.send(Ask::get(path), &mut |_| {})
     }
 
-    /// A request with further header lines, each ended by CRLF; `take` is shown the body of the
-    /// answer.
-    pub(crate) fn request(
+    /// Sends a request; `take` is shown the body of the answer.
+    pub(crate) fn send(
         &mut self,
-        method: &str,
-        path: &str,
-        headers: &str,
-        body: &[u8],
+        ask: Ask<'_>,
         take: &mut dyn FnMut(&[u8]),
     ) -> anyhow::Result<Answer> {
+        let Ask { method, path, headers, body } = ask;
         let host = self.addr;
         let length = match method {
             "GET" | "HEAD" => String::new(),
@@ -142,8 +155,7 @@ mod tests {
         let addr = server(b"HTTP/1.1 200 OK\r\nContent-LENGTH: 5\r\nwharf-cache: hit\r\n\r\nhello");
         let mut body = Vec::new();
         let mut take = |bytes: &[u8]| body.extend_from_slice(bytes);
-        let answer =
-            Client::connect(addr).unwrap().request("GET", "/", "", &[], &mut take).unwrap();
+        let answer = Client::connect(addr).unwrap().send(Ask::get("/"), &mut take).unwrap();
         assert_eq!((answer.status, answer.bytes), (200, 5));
         assert_eq!(answer.header("wharf-cache"), Some("hit"));
         assert_eq!(body, b"hello");

@@ -7,7 +7,7 @@ use anyhow::{Context as _, ensure};
 use bytes::Bytes;
 use wharf_oci::{Algorithm, Digest, Digester};
 
-use crate::client::Client;
+use crate::client::{Ask, Client};
 
 pub(crate) const KIB: usize = 1024;
 pub(crate) const MIB: usize = 1024 * KIB;
@@ -58,9 +58,8 @@ impl Image {
             layers.map(|start| Blob::of(noise.slice(start..start + SMALL_BYTES))).collect();
         let descriptor = |kind: &str, blob: &Blob| {
             let (digest, size) = (&blob.digest, blob.content.len());
-            format!(
-                r#"{{"mediaType":"application/vnd.oci.image.{kind}","digest":"{digest}","size":{size}}}"#
-            )
+            let media = format!("application/vnd.oci.image.{kind}");
+            format!(r#"{{"mediaType":"{media}","digest":"{digest}","size":{size}}}"#)
         };
         let layers: Vec<String> =
             blobs.iter().map(|blob| descriptor("layer.v1.tar+gzip", blob)).collect();
@@ -88,7 +87,7 @@ impl Image {
 pub(crate) fn push_blob(addr: SocketAddr, blob: &Blob) -> anyhow::Result<()> {
     let mut client = Client::connect(addr)?;
     let path = format!("/v2/{REPOSITORY}/blobs/uploads/");
-    let answer = client.request("POST", &path, "", &[], &mut |_| {})?;
+    let answer = client.send(Ask { method: "POST", ..Ask::get(&path) }, &mut |_| {})?;
     ensure!(answer.status == 202, "an upload is refused:\n{}", answer.head);
     let location = answer.header("location").context("an upload has a location")?;
     // It may be a path, or an address of the same server.
@@ -96,8 +95,9 @@ pub(crate) fn push_blob(addr: SocketAddr, blob: &Blob) -> anyhow::Result<()> {
     let place = place.context("an upload's location is under /v2/")?;
     let mark = if place.contains('?') { '&' } else { '?' };
     let path = format!("{place}{mark}digest={}", blob.digest);
-    let kind = "Content-Type: application/octet-stream\r\n";
-    let answer = client.request("PUT", &path, kind, &blob.content, &mut |_| {})?;
+    let headers = "Content-Type: application/octet-stream\r\n";
+    let ask = Ask { method: "PUT", path: &path, headers, body: &blob.content };
+    let answer = client.send(ask, &mut |_| {})?;
     ensure!(answer.status == 201, "a blob is refused:\n{}", answer.head);
     Ok(())
 }
@@ -105,10 +105,10 @@ pub(crate) fn push_blob(addr: SocketAddr, blob: &Blob) -> anyhow::Result<()> {
 /// The blobs, then the manifest with its tag.
 pub(crate) fn push_image(addr: SocketAddr, image: &Image) -> anyhow::Result<()> {
     image.blobs.iter().try_for_each(|blob| push_blob(addr, blob))?;
-    let kind = format!("Content-Type: {MANIFEST_TYPE}\r\n");
-    let content = &image.manifest.content;
-    let answer =
-        Client::connect(addr)?.request("PUT", &Image::by_tag(), &kind, content, &mut |_| {})?;
+    let headers = format!("Content-Type: {MANIFEST_TYPE}\r\n");
+    let (path, body) = (Image::by_tag(), &image.manifest.content);
+    let ask = Ask { method: "PUT", path: &path, headers: &headers, body };
+    let answer = Client::connect(addr)?.send(ask, &mut |_| {})?;
     ensure!(answer.status == 201, "a manifest is refused:\n{}", answer.head);
     Ok(())
 }
@@ -116,9 +116,9 @@ pub(crate) fn push_image(addr: SocketAddr, image: &Image) -> anyhow::Result<()> 
 /// Reads with hashing: what a server says is right to the byte.
 pub(crate) fn prove(addr: SocketAddr, path: &str, blob: &Blob) -> anyhow::Result<()> {
     let mut digester = Digester::new(Algorithm::Sha256);
-    let accept = format!("Accept: {MANIFEST_TYPE}, */*\r\n");
-    let mut client = Client::connect(addr)?;
-    let answer = client.request("GET", path, &accept, &[], &mut |bytes| digester.update(bytes))?;
+    let headers = format!("Accept: {MANIFEST_TYPE}, */*\r\n");
+    let ask = Ask { headers: &headers, ..Ask::get(path) };
+    let answer = Client::connect(addr)?.send(ask, &mut |bytes| digester.update(bytes))?;
     ensure!(answer.status == 200, "{path} at {addr} says\n{}", answer.head);
     let came = digester.finish().digest;
     ensure!(came == blob.digest, "{path} at {addr} is {came}, not {}", blob.digest);

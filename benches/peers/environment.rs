@@ -11,11 +11,14 @@ pub(crate) fn describe(bed: &Path) -> anyhow::Result<String> {
     let kernel = first_line("uname", &["-sr"]);
     let files = first_line("findmnt", &["-n", "-o", "FSTYPE", "-T", &bed.display().to_string()]);
     let source = first_line("git", &["describe", "--always", "--dirty"]);
+    // Figures of a machine that has other work are no figures.
+    let load = std::fs::read_to_string("/proc/loadavg")?;
     let words: Vec<String> = std::env::args().skip(1).collect();
     let lines = [
         ("command", format!("bench-peers {}", words.join(" ")).trim().to_owned()),
         ("date", first_line("date", &["-u", "+%F"])),
         ("machine", wharf_benches::machine()),
+        ("load average at the start", load.trim().to_owned()),
         ("kernel", kernel),
         ("file system", format!("{files}, at {}", bed.parent().unwrap_or(bed).display())),
         ("wharfd", format!("{}, sources {source}", first_line(&wharfd, &["--version"]))),

@@ -108,6 +108,10 @@ impl Seen {
         float(self.bytes) / float(1 << 30)
     }
 
+    pub(crate) fn failed(&self) -> f64 {
+        float(self.failures.len() as u64)
+    }
+
     pub(crate) fn first_ms(&self) -> anyhow::Result<f64> {
         Ok(percentile(&self.firsts, 50).context("nobody got a byte")? * 1e3)
     }

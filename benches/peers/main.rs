@@ -6,8 +6,10 @@
 
 mod bench;
 mod client;
+mod cold;
 mod content;
 mod environment;
+mod herd;
 mod load;
 mod manifests;
 mod peer;
@@ -29,13 +31,13 @@ use report::Table;
 const RESULTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/RESULTS.md");
 
 const INTRODUCTION: &str = "\
-Made by `make bench-peers`; see `benches/peers/`. Server, clients and upstream share the cores. A client
-is a thread with one blocking socket that reads into a buffer of 256 KiB and throws the bytes away; it
-is the same for every server. Each figure is the median of its runs. \"ours / best peer\" is the ratio of
-wharfd to the better peer: above 1 is better for rates, below 1 for times and costs. The figure in
-brackets is the ratio to what the target names. CPU is user and system time of all processes of the
-server, from `/proc/PID/stat`; peak memory is `VmHWM`, reset before the work. All servers write their
-access logs to files.";
+Made by `make bench-peers`; see `benches/peers/`. Server, clients and upstream share the cores. A
+client is a thread with one blocking socket that reads into a buffer of 256 KiB and throws the
+bytes away; it is the same for every server. Each figure is the median of its runs. \"ours / best
+peer\" is the ratio of wharfd to the better peer: above 1 is better for rates, below 1 for times
+and costs. The figure in brackets is the ratio to what the target names. CPU is user and system
+time of all processes of the server, from `/proc/PID/stat`; peak memory is `VmHWM`, reset before
+the work. All servers write their access logs to files.";
 
 /// wharfd side by side with docker-registry and nginx.
 #[derive(Parser)]
@@ -61,6 +63,9 @@ enum Part {
     Hot,
     Warm,
     Manifests,
+    Cold,
+    Herd,
+    Rtt,
 }
 
 impl Part {
@@ -69,6 +74,9 @@ impl Part {
             Self::Hot => reading::hot(bench),
             Self::Warm => reading::warm(bench),
             Self::Manifests => manifests::manifests(bench),
+            Self::Cold => cold::cold(bench),
+            Self::Herd => herd::herd(bench),
+            Self::Rtt => cold::far(bench),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Requests per second: a manifest by tag and by digest, and a blob of 4 KiB.
 
-use crate::bench::Bench;
+use crate::bench::{self, Bench};
 use crate::content::{Image, SMALL_BYTES, prove};
 use crate::peer::{Kind, Peer};
 use crate::report::{Basis, Table, Unit};
@@ -10,8 +10,8 @@ const CONNECTIONS: [usize; 2] = [16, 64];
 const PEERS: [&str; 2] = [Kind::Registry.name(), Kind::Nginx.name()];
 
 const TEXT: &str = "\
-wrk asks over connections that stay open, as often as it can, on the same cores as the server. nginx
-sends a file of the same bytes. CPU is that of the server, per request.";
+wrk asks over connections that stay open, as often as it can, on the same cores as the server.
+nginx sends a file of the same bytes. CPU is that of the server, per request.";
 
 pub(crate) fn manifests(bench: &Bench) -> anyhow::Result<Vec<Table>> {
     let image = Image::small();
@@ -57,7 +57,7 @@ fn measure(
     let seconds = bench.pick(3, 1);
     for _ in 0..bench.runs {
         for peer in peers {
-            bench.say(&format!("{case}, {}", peer.name()));
+            bench::say(&format!("{case}, {}", peer.name()));
             let before = peer.process().cpu_seconds();
             let rate = wrk::run(peer.addr(), path, connections, seconds)?;
             let cpu = peer.process().cpu_seconds() - before;

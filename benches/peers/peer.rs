@@ -22,7 +22,7 @@ use crate::process::{Process, pause};
 /// How often it is looked whether a blob is kept.
 const LOOK: Duration = Duration::from_millis(2);
 /// How long that may take.
-const KEPT_MAX: Duration = Duration::from_secs(120);
+const KEPT_MAX: Duration = Duration::from_mins(2);
 
 pub(crate) use registry::upstream_gets;
 pub(crate) use wharfd::program as wharfd_program;

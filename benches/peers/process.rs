@@ -16,7 +16,7 @@ use crate::report::float;
 /// How often readiness and ends are looked for.
 const POLL: Duration = Duration::from_millis(2);
 /// How long a program may take to be ready, or to end when asked.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const TAIL_BYTES: usize = 2048;
 
 /// A running program. Dropping it ends it.

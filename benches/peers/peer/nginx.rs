@@ -69,9 +69,8 @@ fn configuration(folder: &Path, addr: SocketAddr, upstream: Option<SocketAddr>) 
         },
     );
     let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-        .iter()
         .map(|name| format!("{name}_temp_path {folder}/temporary/{name};\n"))
-        .collect();
+        .concat();
     format!(
         "{user}daemon off;\nworker_processes auto;\npid {folder}/nginx.pid;\n\
          events {{ worker_connections 4096; }}\nhttp {{\nsendfile on;\ntcp_nopush on;\n\

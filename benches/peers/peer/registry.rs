@@ -6,11 +6,14 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use anyhow::ensure;
 
 use super::{Peer, address_after, below};
 use crate::content::Blob;
 use crate::process::{Process, pause};
+use crate::report::float;
 
 pub(super) fn start(
     folder: &Path,
@@ -45,20 +48,23 @@ pub(super) fn file(folder: &Path, blob: &Blob) -> PathBuf {
 
 /// How often this blob was asked of an upstream, by its access log. A line is written when its answer
 /// has ended, so this waits until nothing more comes.
-pub(crate) fn upstream_gets(upstream: &Peer, blob: &Blob) -> u64 {
+pub(crate) fn upstream_gets(upstream: &Peer, blob: &Blob) -> anyhow::Result<f64> {
     const QUIET: Duration = Duration::from_millis(100);
+    const QUIET_MAX: Duration = Duration::from_mins(1);
     let asked = format!("\"GET {} ", blob.path());
     let count = || {
         let text = fs::read_to_string(&upstream.process().stdout).unwrap_or_default();
         text.lines().filter(|line| line.contains(&asked)).count() as u64
     };
+    let begin = Instant::now();
     let mut seen = count();
     loop {
         pause(QUIET);
-        let now = count();
-        if now == seen {
-            return now;
+        let again = count();
+        if again == seen {
+            return Ok(float(seen));
         }
-        seen = now;
+        ensure!(begin.elapsed() < QUIET_MAX, "the upstream is still asked");
+        seen = again;
     }
 }

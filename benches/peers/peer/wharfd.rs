@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context as _, ensure};
 
 use super::{address_after, below};
-use crate::client::Client;
+use crate::client::{Ask, Client};
 use crate::content::Blob;
 use crate::process::Process;
 
@@ -40,8 +40,9 @@ pub(super) fn start(
 
 /// Whether the next who asks is answered from the store.
 pub(super) fn has(client: &mut Client, blob: &Blob) -> anyhow::Result<bool> {
-    let range = "Range: bytes=0-0\r\n";
-    let answer = client.request("GET", &blob.path(), range, &[], &mut |_| {})?;
+    let path = blob.path();
+    let ask = Ask { headers: "Range: bytes=0-0\r\n", ..Ask::get(&path) };
+    let answer = client.send(ask, &mut |_| {})?;
     ensure!(answer.status == 206, "a range of a blob is answered\n{}", answer.head);
     Ok(answer.header("wharf-cache") == Some("hit"))
 }
