@@ -5,6 +5,7 @@ mod bad_input;
 mod clients;
 mod coalesce;
 mod crash;
+mod credentials;
 mod damage;
 mod double;
 mod fixture;

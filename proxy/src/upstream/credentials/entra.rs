@@ -42,9 +42,6 @@ use crate::config::{Application, Entra, Identity};
 use crate::error::chain;
 use crate::limits::{ANSWER_BYTES_MAX, CONNECT_TIMEOUT, ENTRA_TIMEOUT, TRIES_MAX};
 
-/// What errors call it.
-const OPERATION: &str = "asking Entra ID for a token";
-
 /// An Entra identity that can log in.
 pub(super) struct EntraLogin {
     credential: Arc<dyn TokenCredential>,
@@ -73,8 +70,8 @@ impl EntraLogin {
     pub(super) async fn token(&self) -> Result<Secret, Error> {
         let scopes = [self.scope.as_str()];
         let asked = tokio::time::timeout(ENTRA_TIMEOUT, self.credential.get_token(&scopes, None));
-        let failed = |reason: String| Error::UpstreamFailed { operation: OPERATION, reason };
-        let answer = asked.await.map_err(|_| failed("no answer in time".to_owned()))?;
+        let failed = |reason: &str| Error::LoginFailed { reason: format!("Entra ID: {reason}") };
+        let answer = asked.await.map_err(|_| failed("no answer in time"))?;
         answer.map(|token| Secret::new(token.token.secret())).map_err(|error| {
             match Trouble::in_chain(&error) {
                 Some(Trouble::Refused { status, codes }) => {
@@ -84,9 +81,8 @@ impl EntraLogin {
                 Some(Trouble::Busy { retry_after_seconds }) => {
                     Error::UpstreamBusy { retry_after_seconds: *retry_after_seconds }
                 }
-                Some(Trouble::Unreachable(reason)) => failed(reason.clone()),
-                Some(Trouble::Program(reason)) => Error::LoginFailed { reason: reason.clone() },
-                None => Error::LoginFailed { reason: unknown_trouble(&error) },
+                Some(Trouble::Unreachable(reason) | Trouble::Program(reason)) => failed(reason),
+                None => failed(&unknown_trouble(&error)),
             }
         })
     }

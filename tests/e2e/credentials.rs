@@ -1,0 +1,479 @@
+//! How `wharfd` logs in to its upstream: every kind of login for real, against the double, an Entra
+//! ID and programs of our own; and what becomes of logins that are refused. What must not show is in
+//! `credentials/secrets.rs`.
+
+mod gate;
+mod secrets;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use tempfile::TempDir;
+use tokio::task::JoinSet;
+use wharf_testkit::double::{Account, AcrDouble, DoubleConfig, Fault, FaultRule, Kind};
+use wharf_testkit::http::{Answer, Client};
+use wharf_testkit::images::sha256;
+use wharf_testkit::processes::Process;
+use wharf_testkit::registry::Registry;
+
+use crate::fixture::{Api, START, address_after, code, command, eventually, noise};
+use gate::{Authority, Gate, Trust};
+
+const REPO: &str = "acme/web";
+const USER: &str = "publisher";
+const PASSWORD: &str = "planted-password-5f1c";
+const ENTRA_TOKEN: &str = "planted-entra-token-77aa";
+const ENTRA_PROOF: &str = "planted-client-proof-91e0";
+const CONFIG_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
+const EXCHANGE: &str = "/oauth2/exchange";
+const TOKEN: &str = "/oauth2/token";
+
+/// A double with content behind the gate, and a folder for files and programs.
+struct Scene {
+    gate: Gate,
+    double: AcrDouble,
+    folder: TempDir,
+    _registry: Registry,
+}
+
+impl Scene {
+    async fn set() -> Option<Self> {
+        Self::set_with(|config| config).await
+    }
+
+    /// `None` when `docker-registry` is missing, which `Registry::start` has said.
+    async fn set_with(change: impl FnOnce(DoubleConfig) -> DoubleConfig) -> Option<Self> {
+        let registry = Registry::start().await.unwrap()?;
+        let origin = Api::new(registry.url(), Client::new());
+        let config = origin.push_blob(REPO, "{}").await;
+        let manifest = format!(
+            r#"{{"schemaVersion":2,"mediaType":"{CONFIG_TYPE}","config":{{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"{config}","size":2}},"layers":[]}}"#
+        );
+        let answer = origin.put_manifest(REPO, "v1", CONFIG_TYPE, manifest).await;
+        assert_eq!(answer.status, 201, "{}", answer.text());
+        let mut setup = DoubleConfig::new(registry.url()).account(Account::admin(USER, PASSWORD));
+        setup.aad_token = Some(ENTRA_TOKEN.to_owned());
+        let double = AcrDouble::start(change(setup)).await.unwrap();
+        let gate = Gate::before(double.addr()).await;
+        let folder = TempDir::with_prefix("logins-").unwrap();
+        Some(Self { gate, double, folder, _registry: registry })
+    }
+
+    /// A file in the folder.
+    fn file(&self, name: &str, content: &str) -> PathBuf {
+        let path = self.folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, content).unwrap();
+        path
+    }
+
+    /// A shell script that `wharfd` finds on its PATH.
+    fn program(&self, name: &str, script: &str) {
+        let path = self.file(&format!("bin/{name}"), &format!("#!/bin/sh\n{script}\n"));
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    /// `wharfd` before the gate with these lines about its login.
+    async fn wharfd(&self, login: &str, environment: &[(&str, &str)]) -> Daemon {
+        let folder = TempDir::with_prefix("wharfd-").unwrap();
+        let config = format!(
+            "listen = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\nstore = \"{}\"\n[[upstream]]\n\
+             url = \"{}\"\ntag_ttl_seconds = 0\n{login}\n",
+            folder.path().join("store").display(),
+            self.gate.url()
+        );
+        let path = folder.path().join("wharfd.toml");
+        std::fs::write(&path, config).unwrap();
+        let mut command = command(["serve", "--config"]);
+        let programs = self.folder.path().join("bin");
+        command
+            .arg(&path)
+            .env("WHARFD_LOG", "trace")
+            .env("PATH", format!("{}:{}", programs.display(), std::env::var("PATH").unwrap()));
+        command.envs(environment.iter().copied());
+        let mut process = Process::spawn("wharfd", &mut command, folder.path()).unwrap();
+        let listening = process.wait_for_line(START, |line| address_after(line, "listening on "));
+        let api = Api::new(format!("http://{}", listening.await.unwrap()), Client::new());
+        let admin = process.wait_for_line(START, |line| address_after(line, "admin on ")).await;
+        let admin = format!("http://{}/metrics", admin.unwrap());
+        Daemon { api, process, admin, _folder: folder }
+    }
+
+    /// Lines for an identity that the authority knows, by its kind.
+    fn entra(&self, authority: &Authority, kind: &str) -> String {
+        let ca_file = self.file("authority.pem", &authority.certificate);
+        let mut lines =
+            format!("ca_file = \"{}\"\n[upstream.entra]\nkind = \"{kind}\"\n", ca_file.display());
+        let place = self.file("proof", &format!("{ENTRA_PROOF}\n"));
+        let token = self.file("service-account", ENTRA_PROOF);
+        let application = format!(
+            "tenant = \"contoso\"\nclient_id = \"c-1\"\nauthority = \"{}\"",
+            authority.url()
+        );
+        let _ = match kind {
+            "client-secret" => {
+                write!(lines, "{application}\nclient_secret_file = \"{}\"", place.display())
+            }
+            "workload-identity" => {
+                write!(lines, "{application}\ntoken_file = \"{}\"", token.display())
+            }
+            _ => Ok(()),
+        };
+        lines
+    }
+
+    /// `docker_config` with this content.
+    fn docker(&self, content: &serde_json::Value) -> String {
+        let path = self.file("config.json", &content.to_string());
+        format!("docker_config = \"{}\"", path.display())
+    }
+
+    /// `docker_config` with a helper for this upstream that runs this script.
+    fn helper(&self, script: &str) -> String {
+        self.program("docker-credential-planted", script);
+        self.docker(&serde_json::json!({ "credHelpers": { self.gate.host(): "planted" } }))
+    }
+
+    fn exchanges(&self) -> usize {
+        self.gate.forms(EXCHANGE).len()
+    }
+}
+
+/// A running `wharfd`.
+struct Daemon {
+    api: Api,
+    process: Process,
+    admin: String,
+    _folder: TempDir,
+}
+
+impl Daemon {
+    async fn pull(&self) -> Answer {
+        self.api.get_manifest(REPO, "v1").await
+    }
+
+    async fn assert_pulls(&self) {
+        let answer = self.pull().await;
+        assert_eq!(answer.status, 200, "{}\n{}", answer.text(), self.process.stderr());
+        assert_eq!(answer.header("wharf-cache"), "fill");
+    }
+
+    async fn assert_pulls_again(&self) {
+        let answer = self.pull().await;
+        assert_eq!((answer.status.as_u16(), answer.header("wharf-cache")), (200, "hit"));
+    }
+
+    async fn assert_denied(&self) {
+        let answer = self.pull().await;
+        assert_eq!((answer.status.as_u16(), code(&answer).as_str()), (403, "DENIED"));
+    }
+}
+
+fn helper_answer(username: &str, secret: &str) -> String {
+    format!("read host\necho '{{\"Username\":\"{username}\",\"Secret\":\"{secret}\"}}'")
+}
+
+fn trust() -> Trust {
+    Trust { proof: ENTRA_PROOF.to_owned(), token: ENTRA_TOKEN.to_owned() }
+}
+
+/// A refresh token of the double, as `az acr login` leaves it with Docker.
+async fn identity_token(scene: &Scene) -> String {
+    let host = scene.gate.host();
+    let client = Client::new();
+    let form =
+        [("grant_type", "access_token"), ("service", host.as_str()), ("access_token", ENTRA_TOKEN)];
+    let call = client.post(format!("http://{}{EXCHANGE}", scene.double.addr()));
+    let answer = call.header("host", &host).form(&form).send().await.unwrap();
+    answer.json().unwrap()["refresh_token"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_user_name_loses_its_line_break() {
+    let Some(scene) = Scene::set().await else { return };
+    let password = scene.file("password", &format!("{PASSWORD}\n"));
+    let login = format!("username = \"{USER}\\n\"\npassword_file = \"{}\"", password.display());
+    scene.wharfd(&login, &[]).await.assert_pulls().await;
+}
+
+#[tokio::test]
+async fn dockers_configuration_logs_in_with_a_password_or_an_identity_token() {
+    let Some(scene) = Scene::set().await else { return };
+    let auth = STANDARD.encode(format!("{USER}:{PASSWORD}"));
+    let login =
+        scene.docker(&serde_json::json!({ "auths": { scene.gate.host(): { "auth": auth } } }));
+    scene.wharfd(&login, &[]).await.assert_pulls().await;
+    assert!(scene.gate.forms(TOKEN).is_empty());
+
+    let token = identity_token(&scene).await;
+    let entry = serde_json::json!({ "auth": auth, "identitytoken": token });
+    let content = serde_json::json!({ "auths": { scene.gate.host(): entry } }).to_string();
+    let path = scene.file("docker/config.json", &content);
+    let folder = path.parent().unwrap().to_str().unwrap();
+    let wharfd = scene.wharfd("docker_config = true", &[("DOCKER_CONFIG", folder)]).await;
+    wharfd.assert_pulls().await;
+    let form = &scene.gate.forms(TOKEN)[0];
+    assert_eq!((form["grant_type"].as_str(), &form["refresh_token"]), ("refresh_token", &token));
+    assert_eq!(form["scope"], format!("repository:{REPO}:pull"));
+    assert_eq!(form["service"], scene.gate.host());
+}
+
+#[tokio::test]
+async fn a_credential_helper_or_store_is_asked_for_exactly_this_host() {
+    let Some(scene) = Scene::set().await else { return };
+    let script = format!(
+        "[ \"$1\" = get ] && read host\n[ \"$host\" = {} ] || exit 1\n\
+         echo '{{\"Username\":\"{USER}\",\"Secret\":\"{PASSWORD}\"}}'",
+        scene.gate.host()
+    );
+    let login = scene.helper(&script);
+    scene.wharfd(&login, &[]).await.assert_pulls().await;
+    let login = scene.docker(&serde_json::json!({ "credsStore": "planted" }));
+    scene.wharfd(&login, &[]).await.assert_pulls().await;
+    let token = identity_token(&scene).await;
+    let login = scene.helper(&helper_answer("<token>", &token));
+    scene.wharfd(&login, &[]).await.assert_pulls().await;
+    assert_eq!(scene.gate.forms(TOKEN).last().unwrap()["refresh_token"], token);
+}
+
+#[tokio::test]
+async fn two_logins_at_the_same_address_share_no_token() {
+    let Some(scene) = Scene::set().await else { return };
+    let login = |variable| format!("username = \"{USER}\"\npassword_env = \"{variable}\"");
+    let (right, wrong) = (login("RIGHT"), login("WRONG"));
+    let both = format!(
+        "{right}\n[[upstream]]\nprefix = \"other\"\nurl = \"{}\"\n{wrong}",
+        scene.gate.url()
+    );
+    let wharfd = scene.wharfd(&both, &[("RIGHT", PASSWORD), ("WRONG", "else")]).await;
+    wharfd.assert_pulls().await;
+    let answer = wharfd.api.get_manifest(&format!("other/{REPO}"), "v1").await;
+    assert_eq!((answer.status.as_u16(), code(&answer).as_str()), (403, "DENIED"));
+    wharfd.assert_pulls_again().await;
+}
+
+/// A helper whose first answer is refused, and that counts how often it was asked.
+fn forgetful_helper(scene: &Scene, second: &str) -> (String, PathBuf) {
+    let count = scene.file("asked", "");
+    let script = format!(
+        "read host\necho >> {0}\nif [ $(wc -l < {0}) = 1 ]; then secret=old; else secret={second}; fi\n\
+         echo \"{{\\\"Username\\\":\\\"{USER}\\\",\\\"Secret\\\":\\\"$secret\\\"}}\"",
+        count.display()
+    );
+    (scene.helper(&script), count)
+}
+
+#[tokio::test]
+async fn a_login_that_was_refused_is_looked_up_again_once() {
+    let Some(scene) = Scene::set().await else { return };
+    let asked = |path: &PathBuf| std::fs::read_to_string(path).unwrap().len();
+    let (login, count) = forgetful_helper(&scene, PASSWORD);
+    scene.wharfd(&login, &[]).await.assert_pulls().await;
+    assert_eq!(asked(&count), 2);
+    // What is refused again right after is refused for good, for everyone.
+    let (login, count) = forgetful_helper(&scene, "older");
+    let wharfd = scene.wharfd(&login, &[]).await;
+    for _ in 0..3 {
+        wharfd.assert_denied().await;
+    }
+    assert_eq!(asked(&count), 2);
+    // The same for an upstream that hands out no tokens.
+    scene.gate.ask_for_basic();
+    let (login, count) = forgetful_helper(&scene, PASSWORD);
+    let wharfd = scene.wharfd(&login, &[]).await;
+    // The first request learns that Basic is wanted, the second that it is refused.
+    wharfd.pull().await;
+    wharfd.assert_pulls().await;
+    assert_eq!(asked(&count), 2);
+}
+
+#[tokio::test]
+async fn every_kind_of_entra_identity_logs_in() {
+    let Some(scene) = Scene::set().await else { return };
+    let authority = Authority::start(trust()).await;
+    let end = "$(($(date +%s) + 3600))";
+    scene.program(
+        "az",
+        &format!(
+            "[ \"$*\" = \"account get-access-token -o json --scope \
+             https://containerregistry.azure.net/.default --tenant contoso\" ] || exit 1\n\
+             echo \"{{\\\"accessToken\\\":\\\"{ENTRA_TOKEN}\\\",\\\"expires_on\\\":{end},\\\"tokenType\\\":\\\"Bearer\\\"}}\""
+        ),
+    );
+    let endpoint = authority.identity_endpoint();
+    let identity = [("IDENTITY_ENDPOINT", endpoint.as_str()), ("IDENTITY_HEADER", ENTRA_PROOF)];
+    let none: &[(&str, &str)] = &[];
+    let kinds = [
+        ("client-secret", "", none, Some("contoso")),
+        ("workload-identity", "", none, Some("contoso")),
+        ("managed-identity", "\nclient_id = \"c-1\"", &identity[..], None),
+        ("azure-cli", "\ntenant = \"contoso\"", none, Some("contoso")),
+    ];
+    for (number, (kind, more, environment, tenant)) in kinds.into_iter().enumerate() {
+        let wharfd = scene.wharfd(&(scene.entra(&authority, kind) + more), environment).await;
+        wharfd.assert_pulls().await;
+        let forms = scene.gate.forms(EXCHANGE);
+        assert_eq!(forms.len(), number + 1, "{kind}");
+        let form = &forms[number];
+        assert_eq!(form["grant_type"], "access_token", "{kind}");
+        assert_eq!(form["access_token"], ENTRA_TOKEN, "{kind}");
+        assert_eq!(form["service"], scene.gate.host(), "{kind}");
+        assert_eq!(form.get("tenant").map(String::as_str), tenant, "{kind}");
+    }
+    let asked = authority.asked();
+    assert_eq!(asked.len(), 3);
+    for form in &asked[..2] {
+        assert_eq!(form["path"], "/contoso/oauth2/v2.0/token");
+        assert_eq!(form["scope"], "https://containerregistry.azure.net/.default");
+        assert_eq!(form["client_id"], "c-1");
+    }
+    assert_eq!(asked[2]["resource"], "https://containerregistry.azure.net");
+    assert_eq!(asked[2]["client_id"], "c-1");
+}
+
+#[tokio::test]
+async fn fifty_scopes_after_a_start_cost_one_exchange() {
+    let Some(scene) = Scene::set().await else { return };
+    let authority = Authority::start(trust()).await;
+    let wharfd = scene.wharfd(&scene.entra(&authority, "client-secret"), &[]).await;
+    let mut requests = JoinSet::new();
+    for number in 0..50 {
+        let api = wharfd.api.clone();
+        requests.spawn(async move { api.get_manifest(&format!("acme/r{number}"), "v1").await });
+    }
+    for answer in requests.join_all().await {
+        assert_eq!(answer.status, 404, "{}", answer.text());
+    }
+    assert_eq!((authority.asked().len(), scene.exchanges()), (1, 1));
+    assert_eq!(scene.gate.forms(TOKEN).len(), 50);
+}
+
+#[tokio::test]
+async fn tokens_that_expire_too_soon_are_renewed_in_the_middle_of_a_push() {
+    let Some(scene) = Scene::set().await else { return };
+    let authority = Authority::start(trust()).await;
+    let wharfd = scene.wharfd(&scene.entra(&authority, "client-secret"), &[]).await;
+    let content = noise(7, 20 << 20);
+    let location = wharfd.api.open_upload(REPO).await;
+    let (first, last) = content.split_at(17 << 20);
+    let answer = wharfd.api.patch(&location).bytes(first.to_vec()).send().await.unwrap();
+    assert_eq!(answer.status, 202, "{}", answer.text());
+    // The access token and the refresh token.
+    scene.double.expire_tokens();
+    let digest = sha256(&content);
+    let location = answer.header("location").to_owned();
+    let answer = wharfd.api.end_upload(&location, &digest, last.to_vec()).await;
+    assert_eq!(answer.status, 201, "{}", answer.text());
+    assert_eq!(scene.exchanges(), 2);
+    assert_eq!(authority.asked().len(), 1, "the Entra token was still good");
+}
+
+#[tokio::test]
+async fn a_refresh_token_that_stays_refused_is_exchanged_anew_once() {
+    let Some(scene) = Scene::set().await else { return };
+    let authority = Authority::start(trust()).await;
+    let wharfd = scene.wharfd(&scene.entra(&authority, "client-secret"), &[]).await;
+    for _ in 0..4 {
+        scene.gate.answer_next(TOKEN, 401, "");
+    }
+    for _ in 0..3 {
+        wharfd.assert_denied().await;
+    }
+    assert_eq!(scene.exchanges(), 2);
+    wharfd.assert_pulls().await;
+    assert_eq!(scene.exchanges(), 2);
+}
+
+#[tokio::test]
+async fn a_refused_exchange_or_identity_is_denied_and_asked_again_with_the_next_request() {
+    let Some(scene) = Scene::set().await else { return };
+    let authority = Authority::start(trust()).await;
+    let wharfd = scene.wharfd(&scene.entra(&authority, "client-secret"), &[]).await;
+    scene.gate.answer_next(EXCHANGE, 401, "");
+    wharfd.assert_denied().await;
+    wharfd.assert_pulls().await;
+    let stranger = Authority::start(Trust { proof: "else".to_owned(), ..trust() }).await;
+    let wharfd = scene.wharfd(&scene.entra(&stranger, "client-secret"), &[]).await;
+    wharfd.assert_denied().await;
+    let log = wharfd.process.stderr();
+    assert!(log.contains("AADSTS7000215"), "the log says why");
+}
+
+#[tokio::test]
+async fn too_many_requests_at_the_token_endpoints_are_waited_for_or_handed_on() {
+    let Some(scene) = Scene::set().await else { return };
+    let authority = Authority::start(trust()).await;
+    let wharfd = scene.wharfd(&scene.entra(&authority, "client-secret"), &[]).await;
+    let patience = |retry_after_s| Fault::TooManyRequests { retry_after_s };
+    for kind in [Kind::Exchange, Kind::Token] {
+        scene.double.set_fault(FaultRule::next(kind, patience(300)));
+        let answer = wharfd.pull().await;
+        assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (429, "300"));
+        scene.double.set_fault(FaultRule::next(kind, patience(1)));
+        scene.double.set_fault(FaultRule::next(kind, Fault::Unavailable));
+        if kind == Kind::Token {
+            wharfd.assert_pulls().await;
+        } else {
+            scene.double.set_fault(FaultRule::next(Kind::Token, patience(300)));
+            assert_eq!(wharfd.pull().await.status, 429);
+        }
+    }
+    assert_eq!(scene.double.counts().answered(Kind::Exchange, 200), 1);
+}
+
+#[tokio::test]
+async fn a_token_near_its_end_is_renewed_before_anyone_needs_it() {
+    let change = |mut config: DoubleConfig| {
+        config.habits.access_token_life = Duration::from_secs(30);
+        config
+    };
+    let Some(scene) = Scene::set_with(change).await else { return };
+    let authority = Authority::start(trust()).await;
+    let wharfd = scene.wharfd(&scene.entra(&authority, "client-secret"), &[]).await;
+    wharfd.assert_pulls().await;
+    // Each asks the upstream whether the tag has moved, with the token that is there.
+    eventually("a second token", async || {
+        assert_eq!(wharfd.pull().await.status, 200);
+        (scene.gate.forms(TOKEN).len() == 2).then_some(())
+    })
+    .await;
+    let refused = scene.double.journal().iter().filter(|entry| entry.status == 401).count();
+    assert_eq!(refused, 1, "only the very first request had no token");
+    assert_eq!(scene.exchanges(), 1);
+}
+
+#[tokio::test]
+async fn a_configuration_without_a_usable_login_is_refused_with_what_to_write() {
+    let folder = TempDir::new().unwrap();
+    let empty = folder.path().join("config.json");
+    std::fs::write(&empty, "{\"auths\":{}}").unwrap();
+    let docker = format!("docker_config = \"{}\"", empty.display());
+    let refusals = BTreeMap::from([
+        (docker.clone(), "docker login 127.0.0.1:9"),
+        ("docker_config = \"/nonexistent/config.json\"".to_owned(), "/nonexistent/config.json"),
+        (format!("{docker}\n[upstream.entra]\nkind = \"azure-cli\""), "more than one login"),
+        ("[upstream.entra]\nkind = \"workload-identity\"".to_owned(), "AZURE_FEDERATED_TOKEN_FILE"),
+        ("[upstream.entra]\nkind = \"certificate\"".to_owned(), "managed-identity"),
+    ]);
+    for (lines, words) in refusals {
+        let config = folder.path().join("wharfd.toml");
+        let text = format!(
+            "store = \"{}\"\n[[upstream]]\nurl = \"http://127.0.0.1:9\"\n{lines}\n",
+            folder.path().join("store").display()
+        );
+        std::fs::write(&config, text).unwrap();
+        let mut command = command(["serve", "--check-config", "--config"]);
+        for name in ["AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_FEDERATED_TOKEN_FILE"] {
+            command.env_remove(name);
+        }
+        let mut process = Process::spawn("check", command.arg(&config), folder.path()).unwrap();
+        let status = process.wait(START).await.unwrap();
+        assert_eq!(status.code(), Some(2), "{lines}");
+        assert!(process.stderr().contains(words), "{lines}: {}", process.stderr());
+    }
+}
