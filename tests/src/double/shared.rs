@@ -8,7 +8,10 @@ use super::config::Habits;
 use super::counts::Recorder;
 use super::faults::Faults;
 use super::holds::Holds;
+use super::locks::Locks;
 use super::oauth::Authority;
+use super::quotas::Meters;
+use super::replicas::Replicas;
 use super::storage::Links;
 use super::uploads::Uploads;
 
@@ -22,6 +25,9 @@ pub(crate) struct Shared {
     pub(crate) uploads: Uploads,
     pub(crate) faults: Faults,
     pub(crate) holds: Holds,
+    pub(crate) locks: Locks,
+    pub(crate) meters: Meters,
+    pub(crate) replicas: Replicas,
     /// Shared with the bodies that count what passes through them.
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) storage_addr: SocketAddr,
