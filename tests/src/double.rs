@@ -27,6 +27,7 @@ mod metadata;
 mod oauth;
 mod paging;
 mod quotas;
+mod referrers;
 mod refusal;
 mod replicas;
 mod route;
@@ -60,6 +61,7 @@ use self::holds::Holds;
 use self::locks::Locks;
 use self::oauth::Authority;
 use self::quotas::Meters;
+use self::referrers::Referring;
 use self::replicas::Replicas;
 use self::shared::Shared;
 use self::signing::Signer;
@@ -102,6 +104,7 @@ impl AcrDouble {
             locks: Locks::default(),
             meters: Meters::new(habits.quotas),
             replicas: Replicas::new(habits.replica_lag),
+            referring: Referring::default(),
             recorder: Arc::new(Recorder::default()),
             storage_addr,
             elsewhere_addr,

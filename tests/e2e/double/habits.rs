@@ -1,6 +1,7 @@
 //! Habits of ACR that a test may switch: who may come in, how blobs are read, what uploads meet.
 
 use bytes::Bytes;
+use serde_json::json;
 use wharf_testkit::double::{Account, Kind, Redirects, Referrers};
 use wharf_testkit::images::sha256;
 
@@ -149,6 +150,45 @@ async fn a_registry_without_a_referrers_api_says_404() {
     let url = stage.url(&format!("/v2/{REPOSITORY}/referrers/{digest}"));
     let answer = stage.client.get(url).bearer(&stage.pull_token().await).send().await.unwrap();
     assert_eq!((answer.status.as_u16(), code(&answer).as_str()), (404, "NOT_FOUND"));
+}
+
+#[tokio::test]
+async fn the_double_keeps_referrers_for_a_registry_that_has_no_such_api() {
+    let Some(stage) = Stage::with_habits(|habits| habits.referrers = Referrers::Kept).await else {
+        return;
+    };
+    let token = stage.token(&["repository:acme/web:pull,push,delete"]).await;
+    let subject = stage.push_manifest(&token, "v1", "subject").await;
+    assert_eq!(subject.header("oci-subject"), "");
+    let subject = subject.header("docker-content-digest").to_owned();
+    let config = stage.plant(b"{}").await;
+    let signature = json!({
+        "schemaVersion": 2, "mediaType": MANIFEST_TYPE, "layers": [],
+        "config": { "mediaType": "application/vnd.acme.signature", "digest": config, "size": 2 },
+        "subject": { "mediaType": MANIFEST_TYPE, "digest": subject, "size": 2 },
+        "annotations": { "signed": "yes" },
+    });
+    let bytes = signature.to_string();
+    let digest = sha256(bytes.as_bytes());
+    let put = stage.client.put(stage.manifest_url(&digest)).bearer(&token);
+    let put = put.header("content-type", MANIFEST_TYPE).bytes(bytes.clone()).send().await.unwrap();
+    assert_eq!((put.status.as_u16(), put.header("oci-subject")), (201, &*subject));
+
+    let list = async |query: &str| {
+        let url = stage.url(&format!("/v2/{REPOSITORY}/referrers/{subject}{query}"));
+        let answer = stage.client.get(url).bearer(&token).send().await.unwrap();
+        (answer.json().unwrap()["manifests"].clone(), answer.header("oci-filters-applied").len())
+    };
+    let descriptor = json!({
+        "mediaType": MANIFEST_TYPE, "digest": digest, "size": bytes.len(),
+        "artifactType": "application/vnd.acme.signature", "annotations": { "signed": "yes" },
+    });
+    assert_eq!(list("").await, (json!([descriptor]), 0));
+    let filter = "?artifactType=application%2Fvnd.acme.sbom";
+    assert_eq!(list(filter).await, (json!([]), "artifactType".len()));
+    let delete = stage.client.call(http::Method::DELETE, stage.manifest_url(&digest));
+    assert_eq!(delete.bearer(&token).send().await.unwrap().status, 202);
+    assert_eq!(list("").await.0, json!([]));
 }
 
 #[tokio::test]

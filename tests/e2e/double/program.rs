@@ -47,6 +47,7 @@ async fn options_switch_habits() {
     command.args(["--backing", &registry.url(), "--limited-reader", "l:p:"]);
     command.args(["--tier", "basic", "--reads", "1:1", "--period-s", "3600"]);
     command.args(["--lag-requests", "1", "--redirects", "get-only", "--accept-newline-user"]);
+    command.args(["--referrers-api", "kept"]);
     let mut process = Process::spawn("acr-double", &mut command, folder.path()).unwrap();
     let line: serde_json::Value =
         process.wait_for_line(SOON, |line| serde_json::from_str(line).ok()).await.unwrap();

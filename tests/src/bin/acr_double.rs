@@ -134,9 +134,9 @@ struct ReadHabits {
     /// The storage names no versions.
     #[arg(long)]
     no_storage_etags: bool,
-    /// There is no referrers API, as on a registry with keys of its customer.
-    #[arg(long)]
-    no_referrers: bool,
+    /// Who answers the referrers API; nobody does on a registry with keys of its customer.
+    #[arg(long, value_enum, default_value_t = ReferrersApi::Backing)]
+    referrers_api: ReferrersApi,
     /// A pushed manifest is unknown to so many requests for each reference.
     #[arg(long, default_value_t = 0)]
     lag_requests: u64,
@@ -150,6 +150,16 @@ enum Redirected {
     GetAndHead,
     GetOnly,
     Never,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum ReferrersApi {
+    /// The backing registry.
+    Backing,
+    /// The double, from what was pushed through it.
+    Kept,
+    /// Nobody.
+    Absent,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -230,6 +240,14 @@ impl ReadHabits {
         }
     }
 
+    fn referrers(&self) -> Referrers {
+        match self.referrers_api {
+            ReferrersApi::Backing => Referrers::Backing,
+            ReferrersApi::Kept => Referrers::Kept,
+            ReferrersApi::Absent => Referrers::Absent,
+        }
+    }
+
     fn redirects(&self) -> Redirects {
         match self.redirects {
             Redirected::GetAndHead => Redirects::GetAndHead,
@@ -250,7 +268,6 @@ impl Arguments {
         let admin = admin.map(|(username, password)| Account::admin(username, password));
         let (uploads, reads) = (self.uploads, self.reads);
         let limit = |number: u64| Some(number).filter(|number| *number > 0);
-        let no_referrers = reads.no_referrers;
         let habits = Habits {
             strict_location: !uploads.lenient_location,
             refuse_chunked: !uploads.accept_chunked,
@@ -270,7 +287,7 @@ impl Arguments {
             digest_on_storage: reads.digest_on_storage,
             storage_ranges: !reads.no_storage_ranges,
             storage_etags: !reads.no_storage_etags,
-            referrers: if no_referrers { Referrers::Absent } else { Referrers::Backing },
+            referrers: reads.referrers(),
             replica_lag: reads.lag(),
             quotas: self.limits.into_quotas(),
             basic_credentials: !self.no_basic_credentials,

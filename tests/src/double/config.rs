@@ -48,6 +48,8 @@ pub enum Referrers {
     /// The backing registry answers.
     #[default]
     Backing,
+    /// The double answers from what was pushed through it.
+    Kept,
     /// There is none: 404, and clients use the tag schema.
     Absent,
 }

@@ -182,9 +182,11 @@ async fn dispatch(
         (Route::Manifest { name, reference }, "DELETE") => {
             manifests::delete(shared, call, (name, reference), fault).await
         }
-        (Route::Referrers { .. }, "GET") if shared.habits.referrers == Referrers::Backing => {
-            call.relay(shared, call.target(), fault, empty()).await
-        }
+        (Route::Referrers { name, digest }, "GET") => match shared.habits.referrers {
+            Referrers::Backing => call.relay(shared, call.target(), fault, empty()).await,
+            Referrers::Kept => Ok(shared.referring.list(name, digest, query)),
+            Referrers::Absent => Err(Refusal::RouteUnknown),
+        },
         (Route::Uploads { name }, "POST") => {
             // ACR's single POST is not promised anywhere: the content is not taken, and the answer
             // names a session as the protocol allows.

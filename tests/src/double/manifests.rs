@@ -5,10 +5,12 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 
 use super::bodies::drain;
 use super::call::Call;
+use super::config::Referrers;
 use super::fault::Fault;
 use super::heads::DIGEST;
 use super::locks::{Act, Target};
-use super::refusal::Refusal;
+use super::referrers::SUBJECT;
+use super::refusal::{Refusal, with_header};
 use super::replicas::View;
 use super::shared::Shared;
 use crate::http::{Body, empty, full, read_to_limit};
@@ -62,7 +64,7 @@ pub(crate) async fn put(
     };
     let older = if shared.replicas.lags() { head(shared, name, reference).await? } else { None };
     let older = older.as_ref().and_then(digest_of);
-    let answer = call.relay(shared, call.target(), None, full(manifest)).await?;
+    let answer = call.relay(shared, call.target(), None, full(manifest.clone())).await?;
     if answer.status() == StatusCode::CREATED {
         let digest = digest_of(answer.headers()).unwrap_or_default();
         shared.replicas.pushed(name, reference, older.filter(|older| *older != digest));
@@ -71,6 +73,11 @@ pub(crate) async fn put(
         }
         if shared.habits.quarantine {
             shared.locks.quarantine(name, reference, &digest)?;
+        }
+        if shared.habits.referrers == Referrers::Kept
+            && let Some(subject) = shared.referring.pushed(name, &digest, &manifest)
+        {
+            return Ok(with_header(answer, SUBJECT, &subject));
         }
     }
     Ok(answer)
@@ -84,7 +91,12 @@ pub(crate) async fn delete(
     fault: Option<Fault>,
 ) -> Result<Response<Body>, Refusal> {
     shared.locks.check(name, &Target::of(reference), Act::Delete)?;
-    call.relay(shared, &format!("/v2/{name}/manifests/{reference}"), fault, empty()).await
+    let target = format!("/v2/{name}/manifests/{reference}");
+    let answer = call.relay(shared, &target, fault, empty()).await?;
+    if answer.status().is_success() {
+        shared.referring.deleted(name, reference);
+    }
+    Ok(answer)
 }
 
 /// The headers of a manifest in the backing registry, when it is there.

@@ -11,6 +11,7 @@ use super::holds::Holds;
 use super::locks::Locks;
 use super::oauth::Authority;
 use super::quotas::Meters;
+use super::referrers::Referring;
 use super::replicas::Replicas;
 use super::storage::Links;
 use super::uploads::Uploads;
@@ -28,6 +29,7 @@ pub(crate) struct Shared {
     pub(crate) locks: Locks,
     pub(crate) meters: Meters,
     pub(crate) replicas: Replicas,
+    pub(crate) referring: Referring,
     /// Shared with the bodies that count what passes through them.
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) storage_addr: SocketAddr,
