@@ -6,17 +6,21 @@ mod broken;
 mod clients;
 mod credentials;
 mod faults;
+mod habits;
 mod heads;
+mod locks;
 mod outages;
 mod program;
+mod quotas;
 mod reads;
+mod replicas;
 mod uploads;
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::Instant;
-use wharf_testkit::double::{Account, AcrDouble, DoubleConfig, Fault, FaultRule, Kind};
+use wharf_testkit::double::{Account, AcrDouble, DoubleConfig, Fault, FaultRule, Habits, Kind};
 use wharf_testkit::http::{Answer, BrokenBody, Client};
 use wharf_testkit::images::sha256;
 use wharf_testkit::registry::Registry;
@@ -24,6 +28,7 @@ use wharf_testkit::registry::Registry;
 const USER: &str = "publisher";
 const PASSWORD: &str = "a secret";
 const REPOSITORY: &str = "acme/web";
+const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
 
 /// An empty registry with a double before it.
 struct Stage {
@@ -45,8 +50,48 @@ impl Stage {
         Some(Self { registry, double, client: Client::new() })
     }
 
+    async fn with_habits(change: impl FnOnce(&mut Habits)) -> Option<Self> {
+        Self::start_with(|mut config| {
+            change(&mut config.habits);
+            config
+        })
+        .await
+    }
+
     fn url(&self, target: &str) -> String {
         format!("{}{target}", self.double.url())
+    }
+
+    /// Pushes a manifest without layers, whose annotation is this word.
+    async fn push_manifest(&self, token: &str, reference: &str, word: &str) -> Answer {
+        let config = self.plant(b"{}").await;
+        let manifest = serde_json::json!({
+            "schemaVersion": 2, "mediaType": MANIFEST_TYPE, "layers": [],
+            "annotations": { "word": word },
+            "config": {
+                "mediaType": "application/vnd.oci.image.config.v1+json",
+                "digest": config,
+                "size": 2,
+            },
+        });
+        let put = self.client.put(self.manifest_url(reference)).bearer(token);
+        let put = put.header("content-type", MANIFEST_TYPE);
+        put.bytes(manifest.to_string()).send().await.unwrap()
+    }
+
+    fn manifest_url(&self, reference: &str) -> String {
+        self.url(&format!("/v2/{REPOSITORY}/manifests/{reference}"))
+    }
+
+    async fn manifest(&self, token: &str, reference: &str) -> Answer {
+        let call = self.client.get(self.manifest_url(reference)).bearer(token);
+        call.header("accept", MANIFEST_TYPE).send().await.unwrap()
+    }
+
+    /// Starts an upload; where its first chunk goes.
+    async fn start_upload(&self, token: &str) -> Answer {
+        let url = self.url(&format!("/v2/{REPOSITORY}/blobs/uploads/"));
+        self.client.post(url).bearer(token).send().await.unwrap()
     }
 
     fn host(&self) -> String {

@@ -10,6 +10,7 @@ mod auth;
 mod backing;
 mod bodies;
 mod broken;
+mod call;
 mod config;
 mod control;
 mod counts;
@@ -20,9 +21,15 @@ mod faults;
 mod heads;
 mod holds;
 mod listen;
+mod locks;
+mod manifests;
+mod metadata;
 mod oauth;
 mod paging;
+mod quotas;
+mod referrers;
 mod refusal;
+mod replicas;
 mod route;
 mod scope;
 mod shared;
@@ -40,16 +47,22 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 pub use self::auth::Account;
-pub use self::config::{DoubleConfig, Habits};
+pub use self::config::{DoubleConfig, Habits, Redirects, Referrers};
 pub use self::counts::{Counts, Credentials, Entry, Kind};
 pub use self::fault::Fault;
 pub use self::faults::FaultRule;
+pub use self::quotas::{Quota, Quotas};
+pub use self::replicas::Lag;
 
 use self::backing::Backing;
 use self::counts::Recorder;
 use self::faults::Faults;
 use self::holds::Holds;
+use self::locks::Locks;
 use self::oauth::Authority;
+use self::quotas::Meters;
+use self::referrers::Referring;
+use self::replicas::Replicas;
 use self::shared::Shared;
 use self::signing::Signer;
 use self::storage::Links;
@@ -88,6 +101,10 @@ impl AcrDouble {
             uploads: Uploads::new(Signer::new()?),
             faults: Faults::default(),
             holds: Holds::default(),
+            locks: Locks::default(),
+            meters: Meters::new(habits.quotas),
+            replicas: Replicas::new(habits.replica_lag),
+            referring: Referring::default(),
             recorder: Arc::new(Recorder::default()),
             storage_addr,
             elsewhere_addr,
@@ -178,6 +195,16 @@ impl AcrDouble {
     /// Every link to the storage handed out so far is expired.
     pub fn expire_links(&self) {
         self.shared.links.expire_all();
+    }
+
+    /// Every bucket of requests is full again.
+    pub fn refill(&self) {
+        self.shared.meters.refill();
+    }
+
+    /// The replica knows everything that was pushed.
+    pub fn catch_up(&self) {
+        self.shared.replicas.catch_up();
     }
 
     /// Closes the ports and every connection, and waits until that is done.

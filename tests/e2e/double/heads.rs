@@ -2,7 +2,7 @@
 
 use wharf_testkit::double::{Fault, FaultRule, Kind};
 
-use super::{REPOSITORY, Stage, Trap, broken};
+use super::{MANIFEST_TYPE, REPOSITORY, Stage, Trap, broken};
 
 const CONTENT: &[u8] = b"0123456789";
 
@@ -98,7 +98,7 @@ async fn digest_and_type_of_a_manifest_lie_on_get_and_head() {
         let ask = async |fault| {
             stage.double.set_fault(FaultRule::next(kind, fault));
             let call = stage.client.call(method.clone(), &url).bearer(&token);
-            let answer = call.header("accept", super::reads::MANIFEST_TYPE).send().await.unwrap();
+            let answer = call.header("accept", MANIFEST_TYPE).send().await.unwrap();
             assert_eq!(answer.status, 200, "{fault:?}");
             answer
         };

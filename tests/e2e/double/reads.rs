@@ -6,9 +6,7 @@ use serde_json::{Value, json};
 use wharf_testkit::double::{Credentials, Kind};
 use wharf_testkit::images::sha256;
 
-use super::{PASSWORD, REPOSITORY, Stage, USER, code};
-
-pub(super) const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
+use super::{MANIFEST_TYPE, PASSWORD, REPOSITORY, Stage, USER, code};
 
 #[tokio::test]
 async fn get_and_head_of_a_blob_redirect_to_the_second_port() {

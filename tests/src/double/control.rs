@@ -10,6 +10,8 @@
 //! | `POST reset` | forgets counts and journal |
 //! | `GET`, `POST`, `DELETE faults` | lists, adds (one rule as JSON), clears |
 //! | `POST expire-tokens`, `POST expire-links` | everything handed out so far is expired |
+//! | `POST refill` | every bucket of requests is full |
+//! | `POST catch-up` | the replica knows everything that was pushed |
 //! | `GET held`, `POST release` | how many answers are held; lets them go |
 
 use http::{Method, Response, StatusCode};
@@ -37,6 +39,14 @@ pub(crate) async fn handle(
         ("GET", "held") => json!({ "held": shared.holds.held() }),
         ("POST", "release") => {
             shared.holds.release();
+            json!({})
+        }
+        ("POST", "refill") => {
+            shared.meters.refill();
+            json!({})
+        }
+        ("POST", "catch-up") => {
+            shared.replicas.catch_up();
             json!({})
         }
         ("POST", "reset") => {

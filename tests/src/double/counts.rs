@@ -28,6 +28,8 @@ pub enum Kind {
     Exchange,
     /// `/v2/_catalog`
     Catalog,
+    /// Anything below `/acr/v1/`.
+    Metadata,
     /// Tag lists.
     Tags,
     /// Referrers lists.
@@ -113,6 +115,9 @@ pub struct Entry {
     /// Its Range header, if any.
     #[serde(default)]
     pub range: Option<String>,
+    /// What the client says of itself in `X-Meta-Source-Client`, if anything.
+    #[serde(default)]
+    pub source_client: Option<String>,
     /// The status of the answer; 0 when there was none.
     pub status: u16,
 }
@@ -120,14 +125,16 @@ pub struct Entry {
 impl Entry {
     /// A request that is not answered yet.
     pub(crate) fn of(method: &Method, uri: &Uri, headers: &HeaderMap) -> Self {
-        let range = headers.get(RANGE).map(|value| String::from_utf8_lossy(value.as_bytes()));
+        let text =
+            |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         Self {
             kind: Kind::Other,
             method: method.to_string(),
             path: uri.path().to_owned(),
             digest: None,
             credentials: Authorization::of(headers).credentials(),
-            range: range.map(std::borrow::Cow::into_owned),
+            range: headers.get(RANGE).map(text),
+            source_client: headers.get("x-meta-source-client").map(text),
             status: 0,
         }
     }
@@ -283,6 +290,7 @@ mod tests {
             digest: digest.map(str::to_owned),
             credentials: Credentials::None,
             range: None,
+            source_client: None,
             status,
         }
     }

@@ -4,56 +4,25 @@
 
 use std::sync::Arc;
 
-use http::header::RANGE;
-use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
 use super::bodies::{drain, read_some};
 use super::broken::{Surroundings, break_answer, delay_request};
-use super::counts::{Entry, Kind};
+use super::call::Call;
+use super::config::{Redirects, Referrers};
+use super::counts::Entry;
 use super::fault::Fault;
-use super::faults::Asked;
+use super::heads::DIGEST;
 use super::listen::{Connection, HangUp, Outcome};
+use super::locks::{Act, Target};
 use super::refusal::{Refusal, json_response, with_header};
-use super::route::{Query, Route};
+use super::route::Route;
 use super::shared::Shared;
-use super::{astray, auth, control, heads, paging, uploads};
-use crate::http::{Body, empty, full, read_to_limit, streamed};
-
-/// ACR's limit of a manifest.
-const MANIFEST_BYTES_MAX: usize = 4 * 1024 * 1024;
+use super::{astray, auth, control, heads, manifests, metadata, paging, uploads};
+use crate::http::{Body, empty, streamed};
 
 const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
-
-/// One request, read as far as its head goes.
-struct Call {
-    route: Route,
-    query: Query,
-    kind: Kind,
-    digest: Option<String>,
-    parts: Parts,
-}
-
-impl Call {
-    fn entry(&self) -> Entry {
-        let entry = Entry::of(&self.parts.method, &self.parts.uri, &self.parts.headers);
-        Entry { kind: self.kind, digest: self.digest.clone(), ..entry }
-    }
-
-    fn asked(&self) -> Asked<'_> {
-        let ranged = self.parts.headers.contains_key(RANGE);
-        Asked { kind: self.kind, digest: self.digest.as_deref(), ranged }
-    }
-
-    fn has_body(&self) -> bool {
-        !matches!(self.parts.method, Method::GET | Method::HEAD | Method::DELETE)
-    }
-
-    fn target(&self) -> &str {
-        self.parts.uri.path_and_query().map_or("/", |target| target.as_str())
-    }
-}
 
 /// Answers one request on the registry's port.
 pub(crate) async fn handle(
@@ -67,9 +36,7 @@ pub(crate) async fn handle(
         let answer = control::handle(&shared, &parts.method, action, body).await;
         return Ok(answer.unwrap_or_else(Refusal::into_response));
     }
-    let query = Query::parse(parts.uri.query().unwrap_or_default().as_bytes());
-    let (kind, digest) = (route.kind(&parts.method), route.digest(&query));
-    let call = Call { route, query, kind, digest, parts };
+    let call = Call::new(route, parts);
     let around = Surroundings { connection: connection.clone(), shared: Arc::clone(&shared) };
     let mut outcome = match answer(&around, &call, streamed(body)).await {
         Ok(answer) => Outcome::Answer(answer),
@@ -85,20 +52,18 @@ pub(crate) async fn handle(
 /// The answer that the request itself leads to, or the outcome that came in between.
 async fn answer(around: &Surroundings, call: &Call, body: Body) -> Result<Response<Body>, Outcome> {
     let shared = &*around.shared;
-    if !matches!(call.route, Route::Token | Route::Exchange) {
-        let needed = call.route.scopes(&call.parts.method, &call.query);
-        let (accounts, tokens) = (shared.authority.accounts(), shared.authority.tokens());
-        if let Err(refusal) = auth::admit(accounts, tokens, &call.parts.headers, &needed) {
-            return Err(refuse(refusal, body).await);
-        }
-    }
-    let host = match auth::host(&call.parts.headers) {
+    let host = match enter(shared, call) {
         Ok(host) => host,
         Err(refusal) => return Err(refuse(refusal, body).await),
     };
     if let Some(hop) = astray::next_hop(&call.query, &host, &call.parts.uri) {
         drain(body).await;
         return Err(Outcome::Answer(hop));
+    }
+    let closes = shared.habits.close_bytes_max.filter(|_| call.uploads());
+    if let Some(after) = closes.filter(|max| call.length().is_some_and(|length| length > *max)) {
+        read_some(body, after).await;
+        return Err(Outcome::HangUp { reset: false });
     }
     let Some(fault) = shared.faults.take(&call.asked()) else {
         return Ok(dispatch(shared, call, None, body).await.unwrap_or_else(Refusal::into_response));
@@ -110,6 +75,24 @@ async fn answer(around: &Surroundings, call: &Call, body: Body) -> Result<Respon
         return Ok(answer);
     }
     Ok(break_answer(answer, fault, around.clone()))
+}
+
+/// Who comes, and whether they may and are not too many; then, under which name they came.
+fn enter(shared: &Shared, call: &Call) -> Result<String, Refusal> {
+    let headers = &call.parts.headers;
+    if shared.habits.newline_user_fails && auth::has_newline_user(headers) {
+        return Err(Refusal::UserNameBroken);
+    }
+    let identity = match call.route {
+        Route::Token | Route::Exchange => String::new(),
+        _ => {
+            let needed = call.route.scopes(&call.parts.method, &call.query);
+            auth::admit(&shared.authority, shared.habits.basic_credentials, headers, &needed)?
+        }
+    };
+    let taken = shared.meters.take(call.kind, &call.parts.method, &identity);
+    taken.map_err(|retry_after_s| Refusal::TooManyRequests { retry_after_s })?;
+    auth::host(headers)
 }
 
 async fn refuse(refusal: Refusal, body: Body) -> Outcome {
@@ -168,27 +151,47 @@ async fn dispatch(
     fault: Option<Fault>,
     body: Body,
 ) -> Result<Response<Body>, Refusal> {
-    let (backing, query, method) = (&shared.backing, &call.query, &call.parts.method);
-    let page_size = shared.habits.page_size;
-    match (&call.route, method.as_str()) {
+    let (query, locks) = (&call.query, &shared.locks);
+    match (&call.route, call.parts.method.as_str()) {
         (Route::Token, _) => shared.authority.token(&call.parts, query, body).await,
         (Route::Exchange, _) => shared.authority.exchange(&call.parts, body).await,
         (Route::Version, "GET" | "HEAD") => {
             Ok(json_response(StatusCode::OK, &serde_json::json!({})))
         }
-        (Route::Catalog, "GET") => paging::catalog(backing, query, page_size).await,
-        (Route::Tags { name }, "GET") => paging::tags(backing, name, query, page_size).await,
-        (Route::Blob { name, digest }, "GET" | "HEAD") => {
-            redirect(shared, call, (name, digest), fault).await
+        (Route::Catalog | Route::MetadataCatalog, "GET") => {
+            paging::catalog(shared, call.parts.uri.path(), query).await
         }
-        (Route::Manifest { .. }, "PUT") => put_manifest(shared, call, body).await,
-        (Route::Manifest { .. }, "GET" | "HEAD" | "DELETE")
-        | (Route::Blob { .. }, "DELETE")
-        | (Route::Referrers { .. }, "GET") => relay(shared, call, fault, empty()).await,
+        (Route::Tags { name }, "GET") => paging::tags(shared, name, query).await,
+        (Route::Metadata { name, what }, _) => {
+            metadata::handle(shared, call, (name, what), body).await
+        }
+        (Route::Blob { name, digest }, "GET" | "HEAD") => {
+            locks.check(name, &Target::Repository, Act::Read)?;
+            blob(shared, call, (name, digest), fault).await
+        }
+        (Route::Blob { name, .. }, "DELETE") => {
+            locks.check(name, &Target::Repository, Act::Delete)?;
+            call.relay(shared, call.target(), fault, empty()).await
+        }
+        (Route::Manifest { name, reference }, "GET" | "HEAD") => {
+            manifests::read(shared, call, (name, reference), fault).await
+        }
+        (Route::Manifest { name, reference }, "PUT") => {
+            manifests::put(shared, call, (name, reference), body).await
+        }
+        (Route::Manifest { name, reference }, "DELETE") => {
+            manifests::delete(shared, call, (name, reference), fault).await
+        }
+        (Route::Referrers { name, digest }, "GET") => match shared.habits.referrers {
+            Referrers::Backing => call.relay(shared, call.target(), fault, empty()).await,
+            Referrers::Kept => Ok(shared.referring.list(name, digest, query)),
+            Referrers::Absent => Err(Refusal::RouteUnknown),
+        },
         (Route::Uploads { name }, "POST") => {
             // ACR's single POST is not promised anywhere: the content is not taken, and the answer
             // names a session as the protocol allows.
             drain(body).await;
+            locks.check(name, &Target::Repository, Act::Write)?;
             uploads::start(shared, name, query).await
         }
         (Route::Upload { name, id }, _) => {
@@ -210,7 +213,13 @@ async fn upload(
     match request.parts.method {
         Method::GET => uploads::status(shared, request).await,
         Method::DELETE => uploads::cancel(shared, request).await,
-        Method::PATCH | Method::PUT => uploads::receive(shared, request, body).await,
+        Method::PATCH | Method::PUT => {
+            if let Err(locked) = shared.locks.check(request.name, &Target::Repository, Act::Write) {
+                drain(body).await;
+                return Err(locked);
+            }
+            uploads::receive(shared, request, body).await
+        }
         _ => {
             drain(body).await;
             Err(Refusal::RouteUnknown)
@@ -218,58 +227,36 @@ async fn upload(
     }
 }
 
-/// A blob that is there is not sent: the answer says where the storage has it.
-async fn redirect(
+/// A blob that is there is not sent, as a rule: the answer says where the storage has it.
+async fn blob(
     shared: &Shared,
     call: &Call,
     (name, digest): (&str, &str),
     fault: Option<Fault>,
 ) -> Result<Response<Body>, Refusal> {
-    let host = auth::host(&call.parts.headers)?;
-    if fault == Some(Fault::NoRedirect) {
-        return relay(shared, call, fault, empty()).await;
+    let here = match shared.habits.redirects {
+        Redirects::GetAndHead => false,
+        Redirects::GetOnly => call.parts.method == Method::HEAD,
+        Redirects::Never => true,
+    };
+    if here || fault == Some(Fault::NoRedirect) {
+        return call.relay(shared, call.target(), fault, empty()).await;
     }
+    let host = auth::host(&call.parts.headers)?;
     let mut head = Request::new(empty());
     *head.method_mut() = Method::HEAD;
     let found = shared.backing.relay(head, call.parts.uri.path()).await?;
-    if found.status() == StatusCode::OK {
-        let expiry = match fault {
-            Some(Fault::ExpiredLink) => 0,
-            _ => shared.links.expiry(),
-        };
-        return Ok(shared.links.redirect(&shared.storage_base(&host), name, digest, expiry));
+    if found.status() != StatusCode::OK {
+        // The answer to a HEAD has no body; a GET of what is missing is answered with one.
+        return call.relay(shared, call.target(), fault, empty()).await;
     }
-    // The answer to a HEAD has no body; a GET of what is missing is answered with one.
-    relay(shared, call, fault, empty()).await
-}
-
-async fn put_manifest(
-    shared: &Shared,
-    call: &Call,
-    mut body: Body,
-) -> Result<Response<Body>, Refusal> {
-    let length = call.parts.headers.get(http::header::CONTENT_LENGTH);
-    let length = length.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    if length.is_some_and(|length| length > MANIFEST_BYTES_MAX) {
-        drain(body).await;
-        return Err(Refusal::ManifestTooLarge);
+    let expiry = match fault {
+        Some(Fault::ExpiredLink) => 0,
+        _ => shared.links.expiry(),
+    };
+    let answer = shared.links.redirect(&shared.storage_base(&host), name, digest, expiry);
+    if shared.habits.digest_on_redirect {
+        return Ok(with_header(answer, DIGEST, digest));
     }
-    if let Ok(manifest) = read_to_limit(&mut body, MANIFEST_BYTES_MAX).await {
-        return relay(shared, call, None, full(manifest)).await;
-    }
-    drain(body).await;
-    Err(Refusal::ManifestTooLarge)
-}
-
-async fn relay(
-    shared: &Shared,
-    call: &Call,
-    fault: Option<Fault>,
-    body: Body,
-) -> Result<Response<Body>, Refusal> {
-    let mut request = Request::new(body);
-    *request.method_mut() = call.parts.method.clone();
-    *request.headers_mut() = heads::asked_instead(&call.parts.headers, fault);
-    let answer = shared.backing.relay(request, call.target()).await?;
-    Ok(with_header(answer, HeaderName::from_static("x-content-type-options"), "nosniff"))
+    Ok(answer)
 }

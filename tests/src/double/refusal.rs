@@ -29,8 +29,16 @@ pub(crate) enum Refusal {
     ChunkOutOfOrder { location: String, range: String },
     /// A single PUT or PATCH beyond what the front end takes.
     BodyTooLarge,
-    /// A manifest beyond 4 MiB.
-    ManifestTooLarge,
+    /// A manifest beyond what is taken.
+    ManifestTooLarge { bytes_max: usize },
+    /// A manifest that is not there, or not yet.
+    ManifestUnknown,
+    /// A repository that is not there.
+    NameUnknown,
+    /// Locked, in quarantine, or the registry is full.
+    Disallowed,
+    /// A user name that ACR fails on.
+    UserNameBroken,
     /// An upload that is not open, or an outdated Location of one that is.
     UploadUnknown,
     /// More uploads open than the double keeps.
@@ -75,9 +83,22 @@ impl Refusal {
                 with_header(answer, http::header::RANGE, &range)
             }
             Self::BodyTooLarge => front_end(Status::PAYLOAD_TOO_LARGE),
-            Self::ManifestTooLarge => {
-                let message = "a manifest has at most 4194304 bytes";
-                plain(Status::PAYLOAD_TOO_LARGE, "MANIFEST_INVALID", message)
+            Self::ManifestTooLarge { bytes_max } => {
+                let message = format!("a manifest has at most {bytes_max} bytes");
+                plain(Status::PAYLOAD_TOO_LARGE, "MANIFEST_INVALID", &message)
+            }
+            Self::ManifestUnknown => {
+                plain(Status::NOT_FOUND, "MANIFEST_UNKNOWN", "no such manifest is known here")
+            }
+            Self::NameUnknown => {
+                plain(Status::NOT_FOUND, "NAME_UNKNOWN", "no such repository is known here")
+            }
+            Self::Disallowed => {
+                let message = "The operation is disallowed.";
+                plain(Status::METHOD_NOT_ALLOWED, "UNSUPPORTED", message)
+            }
+            Self::UserNameBroken => {
+                plain(Status::INTERNAL_SERVER_ERROR, "UNKNOWN", "the user name broke the server")
             }
             Self::UploadUnknown => {
                 plain(Status::NOT_FOUND, "BLOB_UPLOAD_UNKNOWN", "no such upload is open here")

@@ -8,7 +8,11 @@ use super::config::Habits;
 use super::counts::Recorder;
 use super::faults::Faults;
 use super::holds::Holds;
+use super::locks::Locks;
 use super::oauth::Authority;
+use super::quotas::Meters;
+use super::referrers::Referring;
+use super::replicas::Replicas;
 use super::storage::Links;
 use super::uploads::Uploads;
 
@@ -22,6 +26,10 @@ pub(crate) struct Shared {
     pub(crate) uploads: Uploads,
     pub(crate) faults: Faults,
     pub(crate) holds: Holds,
+    pub(crate) locks: Locks,
+    pub(crate) meters: Meters,
+    pub(crate) replicas: Replicas,
+    pub(crate) referring: Referring,
     /// Shared with the bodies that count what passes through them.
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) storage_addr: SocketAddr,

@@ -84,8 +84,7 @@ impl Links {
         let mut response = Response::new(empty());
         *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
         let location = format!("http://{base}{}", self.make(name, digest, expiry));
-        let response = with_header(response, LOCATION, &location);
-        with_header(response, DIGEST, digest)
+        with_header(response, LOCATION, &location)
     }
 }
 
@@ -255,7 +254,8 @@ async fn fetch(
     digest: &str,
 ) -> Result<Response<Body>, Denial> {
     let mut passed = HeaderMap::new();
-    if let Some(range) = headers.get(RANGE) {
+    let habits = &shared.habits;
+    if let Some(range) = headers.get(RANGE).filter(|_| habits.storage_ranges) {
         passed.insert(RANGE, range.clone());
     }
     let target = format!("/v2/{name}/blobs/{digest}");
@@ -275,7 +275,16 @@ async fn fetch(
     }
     parts.headers = kept;
     let response = Response::from_parts(parts, body);
-    let response = with_header(response, CONTENT_TYPE, "application/octet-stream");
+    let mut response = with_header(response, CONTENT_TYPE, "application/octet-stream");
+    if !habits.storage_ranges {
+        response.headers_mut().remove(ACCEPT_RANGES);
+    }
+    if !habits.storage_etags {
+        response.headers_mut().remove(ETAG);
+    }
+    if habits.digest_on_storage {
+        response = with_header(response, DIGEST, digest);
+    }
     let blob_type = http::HeaderName::from_static("x-ms-blob-type");
     Ok(with_header(response, blob_type, "BlockBlob"))
 }
