@@ -1,5 +1,5 @@
-//! HTTP to one upstream: connections, tries, tokens, redirects. The only HTTP client of the proxy but
-//! for Entra ID's (`credentials/entra.rs`).
+//! HTTP to one upstream: connections, tries, tokens, redirects. The only HTTP client of the proxy
+//! but for Entra ID's (`credentials/entra.rs`).
 //!
 //! Invariant: `Authorization` is sent to the upstream's own address and to nobody else, whatever a
 //! redirect or a Location says.
