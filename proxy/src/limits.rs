@@ -67,6 +67,8 @@ pub const TAGS_PER_PUT_MAX: usize = 16;
 
 /// Bytes that are handed to a blocking thread at once, in one direction of one transfer.
 pub const BATCH_BYTES: usize = 1024 * 1024;
+/// Batches that are read before their client asks for them, in all.
+pub const BATCHES_AHEAD_MAX: usize = 32;
 /// Blocking jobs that run or wait at once.
 pub const BLOCKING_JOBS_MAX: usize = 256;
 
