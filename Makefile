@@ -8,7 +8,7 @@ MAKEFLAGS += --no-print-directory
 SCRIPTS := .ci/run .cargo/cc.sh .cargo/cxx.sh tests/setup.sh \
 	$(wildcard tools/examples/*.sh tools/examples/*/*.sh)
 
-.PHONY: help test demo setup fmt lint programs unit fuzz-check bench bench-store deny
+.PHONY: help test demo setup fmt lint programs unit fuzz-check bench bench-store bench-peers deny
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -45,6 +45,11 @@ bench: ## run the benches
 
 bench-store: ## what the store does, as a table of figures against targets (takes minutes, and 8 GiB of disk)
 	cargo run --release --locked -p wharf-benches --bin bench-store
+
+bench-peers: ## wharfd beside docker-registry and nginx (half an hour, 8 GiB of disk; ARGS="--quick hot" for less)
+	@tests/setup.sh bench
+	cargo build --release --locked -p wharf-proxy --bins
+	cargo run --release --locked -p wharf-benches --bin bench-peers -- $(ARGS)
 
 deny: ## licences, bans and advisories of the dependencies
 	@cargo deny --version >/dev/null 2>&1 || \

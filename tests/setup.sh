@@ -6,6 +6,7 @@
 #   tests/setup.sh build    what compiles the workspace
 #   tests/setup.sh demo     build, and what `make demo` runs
 #   tests/setup.sh test     demo, and every real client of the end-to-end tests
+#   tests/setup.sh bench    build, and the programs that `make bench-peers` runs beside wharfd
 set -euo pipefail
 
 say() { printf 'setup: %s\n' "$*" >&2; }
@@ -43,12 +44,19 @@ for_test() {
     need_command busybox busybox-static
     need_command pigz
 }
+for_bench() {
+    for_build
+    need_command docker-registry
+    need_command nginx nginx-light
+    need_command wrk
+}
 
 case "${1:-}" in
 build) for_build ;;
 demo) for_demo ;;
 test) for_test ;;
-*) die "usage: tests/setup.sh build|demo|test" ;;
+bench) for_bench ;;
+*) die "usage: tests/setup.sh build|demo|test|bench" ;;
 esac
 
 have cargo ||
@@ -79,7 +87,9 @@ say "installing ${missing[*]}"
 
 # They would start with the machine; whoever wants that enables them.
 if [ -d /run/systemd/system ]; then
-    case " ${missing[*]} " in
-    *" docker-registry "*) "${root[@]}" systemctl disable --quiet docker-registry.service ;;
-    esac
+    for service in docker-registry:docker-registry nginx-light:nginx; do
+        case " ${missing[*]} " in
+        *" ${service%:*} "*) "${root[@]}" systemctl disable --quiet "${service#*:}.service" ;;
+        esac
+    done
 fi

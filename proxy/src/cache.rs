@@ -5,24 +5,30 @@
 //! a link here, or by asking its upstream. Being in the store is not enough.
 
 mod fill;
+mod lately;
 mod manifests;
+mod relay;
 mod stored;
 mod tags;
 
 use std::sync::Arc;
 
-use wharf_oci::{ByteRange, Digest, RepoName};
+use wharf_oci::{ByteRange, ContentRange, Digest, Reference, RepoName};
 use wharf_store::{BlobInfo, InFlight, ManifestStore, UploadStore};
 
 use crate::Error;
+use crate::body::Ending;
 use crate::bridge::Bridge;
 use crate::flights::Flights;
-use crate::limits::{FILLS_MAX, QUESTIONS_MAX};
+use crate::limits::{FILLS_MAX, NEGATIVES_MAX, QUESTIONS_MAX};
 use crate::upstreams::{Remote, Site, Upstreams};
 
+pub(crate) use manifests::ServedManifest;
+pub(crate) use relay::Relayed;
 pub(crate) use stored::StoredBlob;
 pub(crate) use tags::now_ms;
 
+use lately::{Epoch, Lately};
 use stored::Found;
 
 /// All parts of a store.
@@ -66,14 +72,41 @@ pub(crate) struct Cache {
     fills: Flights<Digest, fill::Filling>,
     manifests: Flights<(RepoName, Digest), manifests::Stored>,
     tags: Flights<(RepoName, wharf_oci::Tag), tags::Resolved>,
+    /// What an upstream said that it does not have.
+    absent: Lately<Absent>,
+    /// Tags whose upstream did not answer a moment ago: served old without asking again.
+    unanswered: Lately<(RepoName, wharf_oci::Tag)>,
+    /// Blobs that the store did not take.
+    unstorable: Arc<Lately<Digest>>,
+}
+
+/// Something that is not there.
+#[derive(PartialEq, Eq, Hash)]
+enum Absent {
+    Blob(RepoName, Digest),
+    Manifest(RepoName, Reference),
 }
 
 /// A blob that can be sent.
 pub(crate) enum ServedBlob {
     /// From the store.
     Stored(StoredBlob),
-    /// While it arrives; with its size when the upstream announced one.
-    Arriving(InFlight, Option<u64>),
+    /// While it arrives.
+    Arriving(Arriving),
+    /// Past the store; the part, when it is one.
+    Relayed(Relayed, Option<ContentRange>),
+}
+
+/// A blob that is being fetched, or a part of it.
+pub(crate) struct Arriving {
+    /// The download.
+    pub(crate) blob: InFlight,
+    /// Its size, when the upstream announced one.
+    pub(crate) size_bytes: Option<u64>,
+    /// Which part, when it is one.
+    pub(crate) part: Option<ContentRange>,
+    /// When that part is complete.
+    pub(crate) ending: Ending,
 }
 
 impl Cache {
@@ -87,6 +120,9 @@ impl Cache {
             fills: Flights::new(FILLS_MAX, "downloads"),
             manifests: Flights::new(QUESTIONS_MAX, "manifest requests"),
             tags: Flights::new(QUESTIONS_MAX, "tag requests"),
+            absent: Lately::new(NEGATIVES_MAX),
+            unanswered: Lately::new(NEGATIVES_MAX),
+            unstorable: Arc::new(Lately::new(NEGATIVES_MAX)),
         }
     }
 
@@ -110,8 +146,7 @@ impl Cache {
         let Site::Remote(remote) = site else {
             return Err(unknown(repo, digest));
         };
-        let size_bytes = remote.upstream.blob_size(&remote.repo, digest).await?;
-        let size_bytes = size_bytes.ok_or_else(|| unknown(repo, digest))?;
+        let size_bytes = self.ask_size(repo, digest, &remote).await?;
         Ok((BlobInfo { digest: *digest, size_bytes }, Outcome::Bypass))
     }
 
@@ -123,25 +158,29 @@ impl Cache {
         range: Option<ByteRange>,
     ) -> Result<(ServedBlob, Outcome), Error> {
         let site = self.upstreams.site(repo)?;
-        let mut found = self.find(Some(repo), digest, range).await?;
+        let found = self.find(Some(repo), digest, range).await;
         let Site::Remote(remote) = site else {
-            return match found {
+            return match found? {
                 Found::Stored(stored) => Ok((ServedBlob::Stored(stored), Outcome::Hit)),
                 Found::Outside { size_bytes } => Err(Error::RangeUnsatisfiable { size_bytes }),
                 // Corrupt content is as good as absent: whoever has it can push it again.
                 Found::Foreign | Found::Absent | Found::Corrupt => Err(unknown(repo, digest)),
             };
         };
+        let mut found = usable(found);
         if matches!(found, Found::Foreign) && self.is_stored(digest).await? {
             self.ask_whether_theirs(repo, digest, &remote).await?;
             self.link(repo, digest).await?;
-            found = self.find(None, digest, range).await?;
+            found = usable(self.find(None, digest, range).await);
         }
         match found {
             Found::Stored(stored) => Ok((ServedBlob::Stored(stored), Outcome::Hit)),
             Found::Outside { size_bytes } => Err(Error::RangeUnsatisfiable { size_bytes }),
             Found::Foreign | Found::Absent | Found::Corrupt => {
-                self.fill(repo, digest, &remote).await
+                let absent = || Absent::Blob(repo.clone(), *digest);
+                let epoch = self.not_absent(&absent(), || unknown(repo, digest))?;
+                let filled = self.fill(repo, digest, &remote, range).await;
+                self.learn(filled, absent, &remote, epoch)
             }
         }
     }
@@ -154,8 +193,44 @@ impl Cache {
         digest: &Digest,
         remote: &Remote,
     ) -> Result<(), Error> {
+        self.ask_size(repo, digest, remote).await.map(|_| ())
+    }
+
+    /// Asked each time: whether a repository has a blob is a question of access, too.
+    async fn ask_size(
+        &self,
+        repo: &RepoName,
+        digest: &Digest,
+        remote: &Remote,
+    ) -> Result<u64, Error> {
         let size = remote.upstream.blob_size(&remote.repo, digest).await?;
-        size.map(|_| ()).ok_or_else(|| unknown(repo, digest))
+        size.ok_or_else(|| unknown(repo, digest))
+    }
+
+    /// An error when the upstream said so a moment ago.
+    fn not_absent(&self, what: &Absent, error: impl FnOnce() -> Error) -> Result<Epoch, Error> {
+        if self.absent.holds(what) { Err(error()) } else { Ok(self.absent.epoch()) }
+    }
+
+    /// Remembers a "not there".
+    fn learn<T>(
+        &self,
+        answer: Result<T, Error>,
+        what: impl FnOnce() -> Absent,
+        remote: &Remote,
+        epoch: Epoch,
+    ) -> Result<T, Error> {
+        if let Err(Error::BlobUnknown { .. } | Error::ManifestUnknown { .. }) = &answer {
+            self.absent.note(what(), remote.upstream.config().negative_ttl(), epoch);
+        }
+        answer
+    }
+
+    /// Something was written to a repository: what was not there may be there.
+    pub(crate) fn written(&self, repo: &RepoName) {
+        self.absent.forget(|absent| match absent {
+            Absent::Blob(of, _) | Absent::Manifest(of, _) => of == repo,
+        });
     }
 
     async fn is_stored(&self, digest: &Digest) -> Result<bool, Error> {
@@ -183,6 +258,15 @@ impl Cache {
         });
         Ok(found.await?)
     }
+}
+
+/// What the store has, for a repository with an upstream: trouble of the store is no trouble of the
+/// request there.
+fn usable(found: Result<Found, Error>) -> Found {
+    found.unwrap_or_else(|error| {
+        tracing::error!(%error, "the store cannot be read; the upstream is asked");
+        Found::Absent
+    })
 }
 
 fn unknown(repo: &RepoName, digest: &Digest) -> Error {

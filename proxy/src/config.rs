@@ -6,6 +6,7 @@
 //! from the file itself.
 
 mod credentials;
+mod patterns;
 mod upstream;
 
 use std::net::SocketAddr;
@@ -20,6 +21,8 @@ use crate::limits::SHUTDOWN_DEADLINE;
 use crate::quantity::Size;
 
 pub(crate) use credentials::{Application, Entra, Identity, Source};
+pub(crate) use patterns::HostPattern;
+pub(crate) use upstream::Patience;
 pub use upstream::UpstreamConfig;
 
 /// Where `wharfd` listens when nobody says.
@@ -189,11 +192,14 @@ fn check_upstreams(upstreams: &[UpstreamConfig]) -> Result<(), ConfigError> {
     let mut prefixes: Vec<Option<&RepoName>> = Vec::new();
     for upstream in upstreams {
         upstream.check()?;
-        if prefixes.contains(&upstream.prefix.as_ref()) {
+        let named_otherwise = upstream.prefix.is_none() && !upstream.namespaces.is_empty();
+        if !named_otherwise && prefixes.contains(&upstream.prefix.as_ref()) {
             let prefix = upstream.prefix.as_ref().map_or_else(String::new, ToString::to_string);
             return Err(ConfigError::PrefixTwice(prefix));
         }
-        prefixes.push(upstream.prefix.as_ref());
+        if !named_otherwise {
+            prefixes.push(upstream.prefix.as_ref());
+        }
     }
     Ok(())
 }
@@ -219,7 +225,7 @@ mod tests {
         .unwrap();
         assert_eq!(config.listen.port(), 5001);
         assert_eq!(config.upstreams.len(), 2);
-        assert_eq!(config.upstreams[0].tag_ttl(), Duration::from_secs(7));
+        assert_eq!(config.upstreams[0].tag_ttl(&"v1".parse().unwrap()), Duration::from_secs(7));
         assert_eq!(config.shutdown_deadline, Duration::from_secs(5));
     }
 

@@ -25,6 +25,9 @@ pub enum Error {
     /// No upstream serves this name.
     #[error("no upstream is configured for {0}")]
     NameUnserved(RepoName),
+    /// No upstream serves this namespace (`?ns=`).
+    #[error("no upstream is configured for the namespace {0}")]
+    NamespaceUnserved(String),
     /// The repository is not known.
     #[error("repository {0} is not known")]
     NameUnknown(RepoName),
@@ -123,6 +126,12 @@ pub enum Error {
         /// What it asked for.
         retry_after_seconds: u64,
     },
+    /// The upstream was down a moment ago and is left alone for a while.
+    #[error("the upstream is down; it is asked again in {retry_after_seconds} s")]
+    UpstreamDown {
+        /// When.
+        retry_after_seconds: u64,
+    },
     /// The upstream cannot be reached, or breaks off, or makes no sense.
     #[error("the upstream failed while {operation}: {reason}")]
     UpstreamFailed {
@@ -201,7 +210,7 @@ impl Error {
             Self::Parse(error) => shown_parse(error),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, ErrorCode::Unsupported),
             Self::Parameter(_) => (StatusCode::BAD_REQUEST, ErrorCode::Unsupported),
-            Self::NameUnserved(_) | Self::NameUnknown(_) => {
+            Self::NameUnserved(_) | Self::NamespaceUnserved(_) | Self::NameUnknown(_) => {
                 (StatusCode::NOT_FOUND, ErrorCode::NameUnknown)
             }
             Self::BlobUnknown { .. } => (StatusCode::NOT_FOUND, ErrorCode::BlobUnknown),
@@ -222,7 +231,13 @@ impl Error {
                 (StatusCode::RANGE_NOT_SATISFIABLE, ErrorCode::Unsupported)
             }
             Self::DigestMismatch(_) => (StatusCode::BAD_REQUEST, ErrorCode::DigestInvalid),
-            Self::UpstreamRefused { status, code, .. } => (*status, *code),
+            // What is broken behind is not broken here: 500 and its like become 502.
+            Self::UpstreamRefused { status, code, .. } => match status.as_u16() {
+                503 => (StatusCode::SERVICE_UNAVAILABLE, *code),
+                500..=599 => (StatusCode::BAD_GATEWAY, *code),
+                _ => (*status, *code),
+            },
+            Self::UpstreamDown { .. } => (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unknown),
             // Never 401: the client has no credentials that would help.
             Self::UpstreamDenied { .. } => (StatusCode::FORBIDDEN, ErrorCode::Denied),
             Self::UpstreamBusy { .. } | Self::TooMany(_) => {
@@ -264,6 +279,7 @@ impl Error {
             | Self::UpstreamRefused { .. }
             | Self::UpstreamDenied { .. }
             | Self::UpstreamBusy { .. }
+            | Self::UpstreamDown { .. }
             | Self::UpstreamFailed { .. }
             | Self::LoginFailed { .. } => Fault::Upstream,
             Self::TooMany(_) => Fault::Load,
@@ -272,6 +288,7 @@ impl Error {
             | Self::MethodNotAllowed
             | Self::Parameter(_)
             | Self::NameUnserved(_)
+            | Self::NamespaceUnserved(_)
             | Self::NameUnknown(_)
             | Self::BlobUnknown { .. }
             | Self::ManifestUnknown { .. }
@@ -292,9 +309,11 @@ impl Error {
     #[must_use]
     pub const fn is_outage(&self) -> bool {
         match self {
-            Self::UpstreamBusy { .. } | Self::UpstreamFailed { .. } | Self::LoginFailed { .. } => {
-                true
-            }
+            Self::UpstreamBusy { .. }
+            | Self::UpstreamDown { .. }
+            | Self::UpstreamFailed { .. }
+            | Self::LoginFailed { .. }
+            | Self::TooMany(_) => true,
             Self::UpstreamRefused { status, .. } => status.as_u16() >= 500,
             _ => false,
         }
@@ -355,6 +374,7 @@ mod tests {
             (Error::DigestMismatch(mismatch()), 400, "DIGEST_INVALID"),
             (Error::UpstreamLied(mismatch()), 502, "UNKNOWN"),
             (Error::UpstreamBusy { retry_after_seconds: 3 }, 429, "TOOMANYREQUESTS"),
+            (Error::UpstreamDown { retry_after_seconds: 3 }, 503, "UNKNOWN"),
             (Error::MethodNotAllowed, 405, "UNSUPPORTED"),
             (Error::NameUnknown(repo), 404, "NAME_UNKNOWN"),
         ];

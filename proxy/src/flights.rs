@@ -62,6 +62,16 @@ where
         }
     }
 
+    /// Starts work that nobody waits for, unless it is going on.
+    pub(crate) fn begin<W>(&self, key: K, work: impl FnOnce(Promise<K, V>) -> W)
+    where
+        W: Future<Output = ()> + Send + 'static,
+    {
+        if let Err(error) = self.join_or_start(key, work) {
+            tracing::debug!(%error, "work in the background was not started");
+        }
+    }
+
     fn join_or_start<W>(
         &self,
         key: K,

@@ -4,6 +4,8 @@ mod admin;
 mod blobs;
 mod listings;
 mod manifests;
+mod namespace;
+mod referrers;
 mod uploads;
 
 use std::sync::Arc;
@@ -21,6 +23,7 @@ use crate::upkeep::Keeper;
 use crate::uploads::Uploads;
 
 pub(crate) use admin::admin;
+use namespace::Namespace;
 
 /// Everything that handlers share.
 pub(crate) struct App {
@@ -38,6 +41,8 @@ pub(crate) struct App {
 pub(crate) struct Call {
     /// What is wanted.
     pub route: Route,
+    /// The registry that is meant (`?ns=`).
+    pub namespace: Option<String>,
     /// Headers as they came.
     pub headers: HeaderMap,
 }
@@ -45,20 +50,39 @@ pub(crate) struct Call {
 /// Answers a call. What is left of the body afterwards is the caller's to deal with.
 pub(crate) async fn dispatch(
     app: &Arc<App>,
-    call: Call,
+    mut call: Call,
     body: &mut Incoming,
 ) -> Result<Answer, Error> {
-    let Call { route, headers } = call;
+    let namespace = Namespace::enter(&app.cache.upstreams, &mut call)?;
+    let written = call.route.repo().filter(|_| call.route.writes()).cloned();
+    let mut answer = handle(app, call, namespace.as_ref(), body).await?;
+    if let Some(repo) = written {
+        app.cache.written(&repo);
+    }
+    if let Some(namespace) = namespace {
+        namespace.leave(&mut answer);
+    }
+    Ok(answer)
+}
+
+async fn handle(
+    app: &Arc<App>,
+    Call { route, headers, .. }: Call,
+    namespace: Option<&Namespace>,
+    body: &mut Incoming,
+) -> Result<Answer, Error> {
     match route {
         Route::Base => Ok(base()),
         Route::Catalog(cursor) => listings::catalog(app, cursor).await,
         Route::Blob { repo, digest, head: false } => {
             blobs::get(app, &repo, &digest, &headers).await
         }
-        Route::Blob { repo, digest, head: true } => blobs::head(app, &repo, &digest).await,
+        Route::Blob { repo, digest, head: true } => {
+            blobs::head(app, &repo, &digest, &headers).await
+        }
         Route::DeleteBlob { repo, digest } => blobs::delete(app, &repo, &digest).await,
         Route::Manifest { repo, reference, head } => {
-            manifests::get(app, &repo, &reference, head).await
+            manifests::get(app, &repo, &reference, head, &headers).await
         }
         Route::PutManifest { repo, reference, tags } => {
             let put = manifests::Put { repo, reference, tags };
@@ -77,9 +101,12 @@ pub(crate) async fn dispatch(
             uploads::finish(app, end, &headers, body).await
         }
         Route::CancelUpload { repo, id } => uploads::cancel(app, &repo, id).await,
-        Route::Tags { repo, cursor } => listings::tags(app, &repo, cursor).await,
+        Route::Tags { repo, cursor } => {
+            let name = namespace.map_or(&repo, Namespace::asked);
+            listings::tags(app, &repo, name, cursor).await
+        }
         Route::Referrers { repo, digest, artifact_type } => {
-            listings::referrers(app, &repo, &digest, artifact_type.as_deref()).await
+            referrers::referrers(app, &repo, &digest, artifact_type.as_deref()).await
         }
     }
 }

@@ -56,6 +56,10 @@ pub const BLOB_BYTES_MAX: u64 = 200 * 1024 * 1024 * 1024;
 pub const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Entries of a listing when the client names no number, and the most it gets.
 pub const PAGE_ENTRIES_MAX: usize = 1_000;
+/// Pages of an upstream's list that are put together for one answer.
+pub const LIST_PAGES_MAX: usize = 32;
+/// Referrers that are here but not in the upstream's list, and about which it is asked one by one.
+pub const REFERRERS_ASKED_MAX: usize = 16;
 /// Query parameters of a request that are looked at.
 pub const QUERY_PARAMETERS_MAX: usize = 32;
 /// Tags that one manifest PUT may set (`?tag=`).
@@ -66,19 +70,74 @@ pub const BATCH_BYTES: usize = 1024 * 1024;
 /// Blocking jobs that run or wait at once.
 pub const BLOCKING_JOBS_MAX: usize = 256;
 
+/// A part of a blob that is being fetched is asked for by itself when it would have to wait for so
+/// many bytes of the download.
+pub const RELAY_AHEAD_BYTES: u64 = 32 * 1024 * 1024;
+/// The largest such part. Larger ones join: a layer that is fetched in a few parallel parts is
+/// downloaded once.
+pub const RELAY_PART_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// All such parts together may be one in so many bytes of the blob.
+pub const RELAY_SHARE: u64 = 4;
+/// Pieces of a relayed body that wait for the client.
+pub const RELAY_QUEUE: usize = 4;
+/// A part is held back until the whole blob is proven when no more than this is still to come.
+pub const PROOF_WAIT_BYTES: u64 = 32 * 1024 * 1024;
+/// Largest blob whose size the upstream does not say.
+pub const UNSIZED_BLOB_BYTES_MAX: u64 = 16 * 1024 * 1024 * 1024;
+/// For how long a blob that the store did not take is not offered to it again.
+pub const UNSTORABLE_TIME: Duration = Duration::from_mins(1);
+/// For how long an old answer is served without asking, after the upstream did not answer.
+pub const STALE_TIME: Duration = Duration::from_secs(2);
+
 /// Body of one PATCH to an upstream, in bytes. ACR may refuse more than about 20 MB in one request
 /// (facts: harbor#23015) and counts every PATCH as a write operation.
 pub const CHUNK_BYTES: u64 = 8 * 1024 * 1024;
 /// A chunk is never made smaller than this, whatever the upstream refuses.
 pub const CHUNK_BYTES_MIN: u64 = 1024 * 1024;
-/// How long an upstream may take to begin its answer.
-pub const ANSWER_TIMEOUT: Duration = Duration::from_mins(1);
-/// How long a connection to an upstream may take.
-pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a body from an upstream may stand still.
-pub const STALL_TIMEOUT: Duration = Duration::from_mins(1);
+/// How long an upstream may take to begin its answer, unless the configuration says otherwise.
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+/// The same for the answer to a write, which begins when all of a chunk is there.
+pub const WRITE_TIMEOUT: Duration = Duration::from_mins(2);
+/// The same for a question whose old answer can be served.
+pub const REVALIDATE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a connection to an upstream may take, unless the configuration says otherwise.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a body may stand still, or one from an upstream stay under its least pace.
+pub const STALL_TIMEOUT: Duration = Duration::from_secs(30);
+/// The least pace of a body from an upstream, unless the configuration says otherwise.
+pub const BYTES_PER_SECOND_MIN: u64 = 4 * 1024;
 /// Redirects that are followed for one blob.
 pub const REDIRECTS_MAX: usize = 5;
+/// How often a redirect link that turns out to be useless is fetched anew.
+pub const LINKS_MAX: usize = 3;
+/// Idle connections to one host of an upstream that are kept.
+pub const IDLE_CONNECTIONS_MAX: usize = 32;
+/// What one HTTP/2 body from an upstream may have under way, in bytes; it is also the most that
+/// one such body holds in memory.
+pub const HTTP2_STREAM_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
+/// The same for all bodies of one HTTP/2 connection.
+pub const HTTP2_CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
+/// How often one download is taken up again in all; see `TRIES_MAX` for how often in a row.
+pub const RESUMES_MAX: u32 = 64;
+/// So much has to arrive for a failure not to count as one in a row.
+pub const RESUME_PROGRESS_BYTES: u64 = 1024 * 1024;
+/// Requests that read at one upstream and wait for an answer, unless the configuration says
+/// otherwise; the window shrinks when the upstream says 429.
+pub const UPSTREAM_READS_MAX: u32 = 128;
+/// The same for requests that write.
+pub const UPSTREAM_WRITES_MAX: u32 = 64;
+/// Requests that wait for their turn at one upstream; the next one is answered 429.
+pub const UPSTREAM_WAITING_MAX: usize = 2_048;
+/// A window is cut at most so often: refusals that come together are one.
+pub const QUOTA_CUT_PERIOD: Duration = Duration::from_secs(1);
+/// The longest that `Retry-After` keeps all requests away.
+pub const QUOTA_WAIT_MAX: Duration = Duration::from_mins(2);
+/// Failures in a row after which an upstream is left alone.
+pub const BREAKER_FAILURES: u32 = 8;
+/// For how long at first; it doubles.
+pub const BREAKER_PAUSE: Duration = Duration::from_secs(1);
+/// The longest such time.
+pub const BREAKER_PAUSE_MAX: Duration = Duration::from_secs(30);
 /// How often one request to an upstream is tried in all.
 pub const TRIES_MAX: u32 = 4;
 /// The first pause between tries; it doubles.
@@ -113,5 +172,11 @@ pub const DOCKER_CONFIG_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// How long a tag is served without asking the upstream, unless the configuration says otherwise.
 pub const TAG_TTL: Duration = Duration::from_secs(10);
+/// How long "not there" is believed, unless the configuration says otherwise: enough for a herd.
+pub const NEGATIVE_TTL: Duration = Duration::from_secs(2);
+/// Names whose absence is remembered.
+pub const NEGATIVES_MAX: usize = 10_000;
+/// Registries that one pattern of hosts may come to stand for.
+pub const TEMPLATE_HOSTS_MAX: usize = 64;
 /// What a client that was turned away is told to wait, in seconds.
 pub const RETRY_AFTER_SECONDS: u64 = 1;

@@ -1,5 +1,7 @@
 //! Every metric: its name, its help, its labels. Labels come from closed sets, never from requests.
 
+mod upstreams;
+
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -7,6 +9,7 @@ use wharf_store::Usage;
 
 use crate::cache::Outcome;
 use crate::error::Fault;
+use crate::upstream::UpstreamState;
 
 const OUTCOMES: [Outcome; 5] =
     [Outcome::Hit, Outcome::Join, Outcome::Fill, Outcome::Bypass, Outcome::Stale];
@@ -31,6 +34,8 @@ pub(crate) struct Gauges {
     pub uploads_resting: usize,
     /// The store, when it could be asked.
     pub usage: Option<Usage>,
+    /// Each upstream under its address.
+    pub upstreams: Vec<(String, UpstreamState)>,
 }
 
 impl Metrics {
@@ -105,6 +110,9 @@ impl Metrics {
             "Upload sessions that rest in the store.",
             &resting,
         );
+        for (name, kind, help, rows) in upstreams::families(&gauges.upstreams) {
+            family(name, kind, help, &rows);
+        }
         for (name, kind, help, value) in gauges.usage.iter().flat_map(of_store) {
             family(name, kind, help, &[(String::new(), value)]);
         }
@@ -185,7 +193,13 @@ mod tests {
         metrics.answer(http::StatusCode::NOT_FOUND);
         metrics.fault(Fault::Store);
         let usage = usage();
-        let gauges = Gauges { fills: 2, uploads: 3, uploads_resting: 4, usage: Some(usage) };
+        let gauges = Gauges {
+            fills: 2,
+            uploads: 3,
+            uploads_resting: 4,
+            usage: Some(usage),
+            upstreams: Vec::new(),
+        };
         let text = metrics.render(&gauges);
         for line in [
             "wharfd_reads_total{outcome=\"join\"} 1",

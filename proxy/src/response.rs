@@ -1,16 +1,16 @@
 //! Answers, spelled once: headers and bodies of successes, and the body of every error.
 
 use http::header::{
-    ACCEPT_RANGES, ALLOW, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderName, HeaderValue,
-    LINK, LOCATION, RANGE, RETRY_AFTER,
+    ACCEPT_RANGES, ALLOW, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName,
+    HeaderValue, IF_NONE_MATCH, LINK, LOCATION, RANGE, RETRY_AFTER, WARNING,
 };
-use http::{Response, StatusCode};
+use http::{HeaderMap, Response, StatusCode};
 use serde::Serialize;
 use wharf_oci::{ContentRange, Digest, ErrorBody, RepoName, UploadId};
 
 use crate::Error;
 use crate::body::Body;
-use crate::cache::Outcome;
+use crate::cache::{Outcome, ServedManifest};
 use crate::limits::RETRY_AFTER_SECONDS;
 use crate::route::upload_path;
 
@@ -42,6 +42,13 @@ pub(crate) fn answer(status: StatusCode, headers: &[(HeaderName, String)], body:
     response
 }
 
+/// The same, with how it came about.
+#[must_use]
+pub(crate) fn with_outcome(mut answer: Answer, outcome: Outcome) -> Answer {
+    answer.headers_mut().insert(WHARF_CACHE, HeaderValue::from_static(outcome.as_str()));
+    answer
+}
+
 /// JSON; `next` is the query of the next page.
 #[must_use]
 pub(crate) fn json(value: &impl Serialize, next: Option<String>) -> Answer {
@@ -49,6 +56,47 @@ pub(crate) fn json(value: &impl Serialize, next: Option<String>) -> Answer {
     let mut headers = vec![(CONTENT_TYPE, "application/json".to_owned())];
     headers.extend(next.map(|path| (LINK, format!("<{path}>; rel=\"next\""))));
     answer(StatusCode::OK, &headers, Body::full(body))
+}
+
+/// The headers that every answer with known content has. The digest is its entity tag.
+fn content(digest: &Digest, outcome: Outcome) -> Vec<(HeaderName, String)> {
+    let mut headers = vec![
+        (DOCKER_CONTENT_DIGEST, digest.to_string()),
+        (ETAG, format!("\"{digest}\"")),
+        (WHARF_CACHE, outcome.as_str().to_owned()),
+    ];
+    if outcome == Outcome::Stale {
+        // distribution-spec, "Warnings": always 299, and a text for people.
+        let text = "299 - \"the upstream did not answer; this is what it said before\"";
+        headers.push((WARNING, text.to_owned()));
+    }
+    headers
+}
+
+/// A manifest.
+#[must_use]
+pub(crate) fn manifest(manifest: ServedManifest, outcome: Outcome) -> Answer {
+    let mut headers = content(&manifest.digest, outcome);
+    headers.push((CONTENT_TYPE, manifest.media_type.to_string()));
+    answer(StatusCode::OK, &headers, Body::full(manifest.bytes))
+}
+
+/// 304 when the client says that it has exactly this already (RFC 9110 §13.1.2).
+#[must_use]
+pub(crate) fn not_modified(
+    headers: &HeaderMap,
+    digest: &Digest,
+    outcome: Outcome,
+) -> Option<Answer> {
+    let asked = headers.get(IF_NONE_MATCH)?.to_str().ok()?;
+    let tag = digest.to_string();
+    let fits = |entry: &str| {
+        let entry = entry.trim();
+        entry == "*" || entry.strip_prefix("W/").unwrap_or(entry).trim_matches('"') == tag
+    };
+    let known = asked.split(',').any(fits);
+    let unchanged = || answer(StatusCode::NOT_MODIFIED, &content(digest, outcome), Body::empty());
+    known.then(unchanged)
 }
 
 /// A blob, or the part of it that `range` names.
@@ -59,12 +107,9 @@ pub(crate) fn blob(
     outcome: Outcome,
     body: Body,
 ) -> Answer {
-    let mut headers = vec![
-        (CONTENT_TYPE, "application/octet-stream".to_owned()),
-        (ACCEPT_RANGES, "bytes".to_owned()),
-        (DOCKER_CONTENT_DIGEST, digest.to_string()),
-        (WHARF_CACHE, outcome.as_str().to_owned()),
-    ];
+    let mut headers = content(digest, outcome);
+    headers.push((CONTENT_TYPE, "application/octet-stream".to_owned()));
+    headers.push((ACCEPT_RANGES, "bytes".to_owned()));
     headers.extend(range.map(|range| (CONTENT_RANGE, range.to_string())));
     let status = if range.is_some() { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
     answer(status, &headers, body)
@@ -111,10 +156,14 @@ pub(crate) fn error(error: &Error) -> Answer {
         Error::RangeUnsatisfiable { size_bytes } => {
             headers.push((CONTENT_RANGE, format!("bytes */{size_bytes}")));
         }
-        Error::UpstreamBusy { retry_after_seconds } => {
+        Error::UpstreamBusy { retry_after_seconds }
+        | Error::UpstreamDown { retry_after_seconds } => {
             headers.push((RETRY_AFTER, retry_after_seconds.to_string()));
         }
         Error::TooMany(_) => headers.push((RETRY_AFTER, RETRY_AFTER_SECONDS.to_string())),
+        _ if shown.status == StatusCode::SERVICE_UNAVAILABLE => {
+            headers.push((RETRY_AFTER, RETRY_AFTER_SECONDS.to_string()));
+        }
         Error::MethodNotAllowed => {
             headers.push((ALLOW, "GET, HEAD, POST, PUT, PATCH, DELETE".to_owned()));
         }

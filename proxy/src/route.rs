@@ -138,6 +138,9 @@ pub struct Cursor {
     pub last: Option<String>,
 }
 
+/// Longest name of a registry in `?ns=`: a host name with a port.
+const NAMESPACE_LEN_MAX: usize = 262;
+
 /// What may stand in a query without escaping, besides letters and digits.
 const QUERY_ESCAPED: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'/').remove(b':');
@@ -178,6 +181,75 @@ pub fn parse(method: &Method, path: &str, query: Option<&str>) -> Result<Route, 
             Ok(Route::Referrers { repo, digest, artifact_type })
         }
         _ => Err(Error::MethodNotAllowed),
+    }
+}
+
+/// The registry that a request means (`?ns=`), when it names one that can be a host.
+pub(crate) fn namespace(query: Option<&str>) -> Result<Option<String>, Error> {
+    let Some(query) = query.filter(|query| query.contains("ns=")) else { return Ok(None) };
+    let query = Query::parse(query)?;
+    let Some(host) = query.one("ns")?.filter(|host| !host.is_empty()) else { return Ok(None) };
+    let allowed = |c: char| c.is_ascii_alphanumeric() || ".-:_[]".contains(c);
+    if host.len() > NAMESPACE_LEN_MAX || !host.chars().all(allowed) {
+        return Err(Error::Parameter("`ns` is not a registry host"));
+    }
+    Ok(Some(host.to_ascii_lowercase()))
+}
+
+impl Route {
+    /// The repository that it is about.
+    #[must_use]
+    pub const fn repo(&self) -> Option<&RepoName> {
+        match self {
+            Self::Base | Self::Catalog(_) => None,
+            Self::Blob { repo, .. }
+            | Self::DeleteBlob { repo, .. }
+            | Self::Manifest { repo, .. }
+            | Self::PutManifest { repo, .. }
+            | Self::DeleteManifest { repo, .. }
+            | Self::StartUpload { repo, .. }
+            | Self::UploadStatus { repo, .. }
+            | Self::PatchUpload { repo, .. }
+            | Self::FinishUpload { repo, .. }
+            | Self::CancelUpload { repo, .. }
+            | Self::Tags { repo, .. }
+            | Self::Referrers { repo, .. } => Some(repo),
+        }
+    }
+
+    /// Whether it can bring content into its repository.
+    #[must_use]
+    pub const fn writes(&self) -> bool {
+        matches!(
+            self,
+            Self::PutManifest { .. } | Self::StartUpload { .. } | Self::FinishUpload { .. }
+        )
+    }
+
+    /// Gives every repository in it another name.
+    pub(crate) fn rename(
+        &mut self,
+        name: impl Fn(&RepoName) -> Result<RepoName, Error>,
+    ) -> Result<(), Error> {
+        if let Self::StartUpload { start: UploadStart::Mount { from: Some(from), .. }, .. } = self {
+            *from = name(from)?;
+        }
+        match self {
+            Self::Base | Self::Catalog(_) => {}
+            Self::Blob { repo, .. }
+            | Self::DeleteBlob { repo, .. }
+            | Self::Manifest { repo, .. }
+            | Self::PutManifest { repo, .. }
+            | Self::DeleteManifest { repo, .. }
+            | Self::StartUpload { repo, .. }
+            | Self::UploadStatus { repo, .. }
+            | Self::PatchUpload { repo, .. }
+            | Self::FinishUpload { repo, .. }
+            | Self::CancelUpload { repo, .. }
+            | Self::Tags { repo, .. }
+            | Self::Referrers { repo, .. } => *repo = name(repo)?,
+        }
+        Ok(())
     }
 }
 

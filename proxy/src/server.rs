@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use http::request::Parts;
 use http::{HeaderValue, Request, header::HeaderName};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -20,6 +21,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
+use crate::Error;
 use crate::error::Fault;
 use crate::handlers::{self, App, Call};
 use crate::limits::{
@@ -123,12 +125,8 @@ impl Connection {
             let draining = *self.stop.borrow();
             return handlers::admin(&self.app, &parts.method, parts.uri.path(), draining).await;
         }
-        let routed = route::parse(&parts.method, parts.uri.path(), parts.uri.query());
-        let answered = match routed {
-            Ok(route) => {
-                let call = Call { route, headers: parts.headers.clone() };
-                handlers::dispatch(&self.app, call, &mut body).await
-            }
+        let answered = match read_call(&parts) {
+            Ok(call) => handlers::dispatch(&self.app, call, &mut body).await,
             Err(error) => Err(error),
         };
         // Whoever waits for "100 Continue" has sent nothing yet; reading would ask for the body.
@@ -161,6 +159,12 @@ impl Connection {
         );
         answer
     }
+}
+
+fn read_call(parts: &Parts) -> Result<Call, Error> {
+    let route = route::parse(&parts.method, parts.uri.path(), parts.uri.query())?;
+    let namespace = route::namespace(parts.uri.query())?;
+    Ok(Call { route, namespace, headers: parts.headers.clone() })
 }
 
 /// Reads what is left of a body, up to the bound.

@@ -5,38 +5,42 @@
 //! upstream says is a header of ours before it was parsed.
 
 mod auth;
+mod breaker;
 pub(crate) mod challenge;
+mod connect;
 mod credentials;
+mod download;
+mod pace;
 mod push;
+mod quota;
 mod retry;
+mod state;
 mod tokens;
 mod wire;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
-use http_body_util::BodyExt;
 use hyper::Response;
 use hyper::body::Incoming;
-use wharf_oci::{Digest, Endpoint, MediaType, Reference, RepoName, Tag};
+use wharf_oci::{Digest, Endpoint, MediaType, Reference, RepoName, Span, Tag};
 
 use crate::Error;
 use crate::config::UpstreamConfig;
 use crate::limits::{ANSWER_BYTES_MAX, BLOB_BYTES_MAX, STALL_TIMEOUT};
 
 pub(crate) use auth::{Access, Scope};
+pub(crate) use breaker::BreakerState;
+pub(crate) use download::Download;
+pub(crate) use pace::Floor;
+use pace::Paced;
 pub(crate) use push::{Push, Started};
-use wire::{Ask, Wire};
+pub(crate) use state::UpstreamState;
+use wire::{Ask, Effort, Wire};
 
 /// A client of one registry.
 pub(crate) struct Upstream {
     wire: Wire,
-}
-
-/// A blob that is about to arrive.
-pub(crate) struct Download {
-    /// Its size, when the upstream says so.
-    pub size_bytes: Option<u64>,
-    body: Incoming,
+    config: UpstreamConfig,
 }
 
 /// A manifest as it came.
@@ -45,6 +49,24 @@ pub(crate) struct Fetched {
     pub bytes: Bytes,
     /// `Content-Type`.
     pub media_type: Option<MediaType>,
+}
+
+/// How long whoever asks can wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Haste {
+    /// For as long as it takes: there is nothing else to say.
+    Patient,
+    /// Not long: there is an old answer.
+    Brief,
+}
+
+impl From<Haste> for Effort {
+    fn from(haste: Haste) -> Self {
+        match haste {
+            Haste::Patient => Self::Patient,
+            Haste::Brief => Self::Brief,
+        }
+    }
 }
 
 /// What an upstream said to a manifest that it took.
@@ -64,7 +86,13 @@ pub(crate) struct Listing {
 impl Upstream {
     /// A client after its configuration; does not connect.
     pub(crate) fn new(config: &UpstreamConfig) -> Result<Self, crate::config::ConfigError> {
-        Ok(Self { wire: Wire::new(config)? })
+        Ok(Self { wire: Wire::new(config)?, config: config.clone() })
+    }
+
+    /// As it was configured: how long its tags are believed, and more.
+    #[must_use]
+    pub(crate) const fn config(&self) -> &UpstreamConfig {
+        &self.config
     }
 
     /// Its address, for logs.
@@ -92,27 +120,41 @@ impl Upstream {
         repo: &RepoName,
         digest: &Digest,
     ) -> Result<Option<Download>, Error> {
-        let ask = self.blob_ask(Method::GET, repo, digest);
-        match self.wire.follow(ask, "fetching a blob").await {
-            Ok(response) => {
-                let size_bytes = length(response.headers());
-                if size_bytes.is_some_and(|size| size > BLOB_BYTES_MAX) {
-                    return Err(Error::BlobTooLarge { limit_bytes: BLOB_BYTES_MAX });
-                }
-                Ok(Some(Download { size_bytes, body: response.into_body() }))
+        match Download::whole(&self.wire, self.blob_ask(Method::GET, repo, digest)).await {
+            Ok(download) if download.size_bytes().is_some_and(|size| size > BLOB_BYTES_MAX) => {
+                Err(Error::BlobTooLarge { limit_bytes: BLOB_BYTES_MAX })
             }
+            Ok(download) => Ok(Some(download)),
             Err(error) => absent(error),
         }
     }
 
+    /// A part of a blob; `None` when the upstream does not have it, or sends no parts.
+    pub(crate) async fn blob_part(
+        &self,
+        repo: &RepoName,
+        digest: &Digest,
+        part: Span,
+    ) -> Result<Option<Download>, Error> {
+        let ask = self.blob_ask(Method::GET, repo, digest);
+        Download::part(&self.wire, ask, part).await.or_else(absent)
+    }
+
+    /// What is known of its state.
+    #[must_use]
+    pub(crate) fn state(&self) -> UpstreamState {
+        self.wire.state()
+    }
+
     /// The digest that a tag or digest has there at this moment; `None` when the upstream does not
-    /// have it, or does not say.
+    /// have it, or does not say. Asked briefly: whoever asks has an old answer.
     pub(crate) async fn manifest_digest(
         &self,
         repo: &RepoName,
         reference: &Reference,
     ) -> Result<Option<Digest>, Error> {
-        let ask = self.manifest_ask(Method::HEAD, repo, reference);
+        let mut ask = self.manifest_ask(Method::HEAD, repo, reference);
+        ask.effort = Effort::Brief;
         match self.wire.follow(ask, "asking for a manifest").await {
             Ok(response) => Ok(content_digest(response.headers())),
             Err(error) => absent(error),
@@ -124,8 +166,10 @@ impl Upstream {
         &self,
         repo: &RepoName,
         reference: &Reference,
+        haste: Haste,
     ) -> Result<Option<Fetched>, Error> {
-        let ask = self.manifest_ask(Method::GET, repo, reference);
+        let mut ask = self.manifest_ask(Method::GET, repo, reference);
+        ask.effort = haste.into();
         match self.wire.follow(ask, "fetching a manifest").await {
             Ok(response) => {
                 let media_type = text(response.headers(), header::CONTENT_TYPE);
@@ -210,13 +254,6 @@ impl Upstream {
     }
 }
 
-impl Download {
-    /// The next bytes; `None` at the end. Standing still for too long is an error.
-    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Error> {
-        next_bytes(&mut self.body, "fetching a blob").await
-    }
-}
-
 /// "Not there" is an answer, not an error.
 fn absent<T>(error: Error) -> Result<Option<T>, Error> {
     match &error {
@@ -225,27 +262,12 @@ fn absent<T>(error: Error) -> Result<Option<T>, Error> {
     }
 }
 
-async fn next_bytes(body: &mut Incoming, operation: &'static str) -> Result<Option<Bytes>, Error> {
-    loop {
-        let frame = tokio::time::timeout(STALL_TIMEOUT, body.frame()).await;
-        let frame = frame.map_err(|_| failed(operation, "its body stands still"))?;
-        match frame {
-            None => return Ok(None),
-            Some(Err(error)) => return Err(failed(operation, error)),
-            Some(Ok(frame)) => {
-                if let Ok(bytes) = frame.into_data() {
-                    return Ok(Some(bytes));
-                }
-            }
-        }
-    }
-}
-
 /// A whole body, bounded.
 async fn collect(response: Response<Incoming>, operation: &'static str) -> Result<Bytes, Error> {
-    let mut body = response.into_body();
+    let floor = Floor { window: STALL_TIMEOUT, bytes_per_second: 0 };
+    let mut body = Paced::new(response.into_body(), floor);
     let mut collected = bytes::BytesMut::new();
-    while let Some(bytes) = next_bytes(&mut body, operation).await? {
+    while let Some(bytes) = body.next(operation).await? {
         if collected.len() + bytes.len() > ANSWER_BYTES_MAX {
             return Err(failed(operation, format!("its answer exceeds {ANSWER_BYTES_MAX} bytes")));
         }

@@ -1,27 +1,40 @@
-//! Which registry is behind a name. Pure after start: no IO, no state.
+//! Which registry is behind a name. No IO: a registry that a pattern stands for is added when it is
+//! first named.
 //!
 //! Invariant: the longest matching prefix wins, and with upstreams configured a name that none
-//! serves is refused, never kept here by accident.
+//! serves is refused, never kept here by accident. Two registries never share a name here: what a
+//! client calls `team/app` at two hosts are two repositories.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use wharf_oci::RepoName;
 
 use crate::Error;
-use crate::config::{ConfigError, UpstreamConfig};
+use crate::config::{ConfigError, HostPattern, UpstreamConfig};
+use crate::limits::TEMPLATE_HOSTS_MAX;
 use crate::upstream::Upstream;
 
 /// All registries behind this proxy.
 pub(crate) struct Upstreams {
     /// Longest prefix first.
     entries: Vec<Entry>,
+    templates: Vec<Template>,
 }
 
 struct Entry {
+    /// Under which name its repositories are known here.
     prefix: Option<RepoName>,
+    namespaces: Vec<HostPattern>,
+    /// `HOST` or `HOST:PORT`, as clients name registries.
+    authority: String,
     upstream: Arc<Upstream>,
-    tag_ttl: Duration,
+}
+
+/// Stands for any registry whose host fits.
+struct Template {
+    config: UpstreamConfig,
+    hosts: Mutex<HashMap<String, Arc<Upstream>>>,
 }
 
 /// Where a repository lives.
@@ -40,40 +53,85 @@ pub(crate) struct Remote {
     pub upstream: Arc<Upstream>,
     /// The repository's name there.
     pub repo: RepoName,
-    /// How long its tags are believed.
-    pub tag_ttl: Duration,
 }
 
 impl Upstreams {
     /// Clients of all configured upstreams.
     pub(crate) fn new(configs: &[UpstreamConfig]) -> Result<Self, ConfigError> {
-        let mut entries = Vec::new();
+        let (mut entries, mut templates) = (Vec::new(), Vec::new());
         for config in configs {
+            // Built once at least, so that what cannot be used is refused at the start.
+            let upstream = Arc::new(Upstream::new(config)?);
+            if config.is_template() {
+                templates.push(Template { config: config.clone(), hosts: Mutex::default() });
+                continue;
+            }
+            let named = config.namespaces.first().and_then(|host| as_component(host.as_str()));
             entries.push(Entry {
-                prefix: config.prefix.clone(),
-                upstream: Arc::new(Upstream::new(config)?),
-                tag_ttl: config.tag_ttl(),
+                prefix: config.prefix.clone().or(named),
+                namespaces: config.namespaces.clone(),
+                authority: config.authority(),
+                upstream,
             });
         }
         let length = |entry: &Entry| entry.prefix.as_ref().map_or(0, |p| p.as_str().len());
         entries.sort_by_key(|entry| std::cmp::Reverse(length(entry)));
-        Ok(Self { entries })
+        Ok(Self { entries, templates })
+    }
+
+    /// The name here of what a client calls `repo` in the namespace `host` (distribution-spec,
+    /// "Registry Proxying"). A host that is not listed means nothing when no upstream lists any.
+    pub(crate) fn in_namespace(&self, host: &str, repo: &RepoName) -> Result<RepoName, Error> {
+        if self.entries.is_empty() && self.templates.is_empty() {
+            return Ok(repo.clone());
+        }
+        let named = |entry: &&Entry| entry.namespaces.iter().any(|pattern| pattern.fits(host));
+        let entry = self.entries.iter().find(named);
+        let entry = entry.or_else(|| self.entries.iter().find(|entry| entry.authority == host));
+        if let Some(entry) = entry {
+            return entry
+                .prefix
+                .as_ref()
+                .map_or(Ok(repo.clone()), |prefix| Ok(repo.under(prefix)?));
+        }
+        if self.templates.iter().any(|template| template.fits(host)) {
+            let refused = || Error::NamespaceUnserved(host.to_owned());
+            return Ok(repo.under(&as_component(host).ok_or_else(refused)?)?);
+        }
+        let any = !self.templates.is_empty()
+            || self.entries.iter().any(|entry| !entry.namespaces.is_empty());
+        if any { Err(Error::NamespaceUnserved(host.to_owned())) } else { Ok(repo.clone()) }
     }
 
     /// Where this repository lives.
     pub(crate) fn site(&self, repo: &RepoName) -> Result<Site, Error> {
-        if self.entries.is_empty() {
+        if self.entries.is_empty() && self.templates.is_empty() {
             return Ok(Site::Local);
         }
-        let found = self.entries.iter().find_map(|entry| {
-            let there = match &entry.prefix {
-                Some(prefix) => repo.strip(prefix)?,
-                None => repo.clone(),
-            };
-            let upstream = Arc::clone(&entry.upstream);
-            Some(Site::Remote(Remote { upstream, repo: there, tag_ttl: entry.tag_ttl }))
+        let under_prefix = self.entries.iter().find_map(|entry| {
+            let there = repo.strip(entry.prefix.as_ref()?)?;
+            Some(Remote { upstream: Arc::clone(&entry.upstream), repo: there })
         });
-        found.ok_or_else(|| Error::NameUnserved(repo.clone()))
+        if let Some(remote) = under_prefix {
+            return Ok(Site::Remote(remote));
+        }
+        if let Some(remote) = self.by_template(repo)? {
+            return Ok(Site::Remote(remote));
+        }
+        let rest = self.entries.iter().find(|entry| entry.prefix.is_none());
+        let rest = rest.ok_or_else(|| Error::NameUnserved(repo.clone()))?;
+        Ok(Site::Remote(Remote { upstream: Arc::clone(&rest.upstream), repo: repo.clone() }))
+    }
+
+    fn by_template(&self, repo: &RepoName) -> Result<Option<Remote>, Error> {
+        let Some((first, _)) = repo.as_str().split_once('/') else { return Ok(None) };
+        let host = as_host(first);
+        let Some(template) = self.templates.iter().find(|template| template.fits(&host)) else {
+            return Ok(None);
+        };
+        let prefix: RepoName = first.parse()?;
+        let Some(there) = repo.strip(&prefix) else { return Ok(None) };
+        Ok(Some(Remote { upstream: template.upstream(&host)?, repo: there }))
     }
 
     /// The repository's name at the same upstream as `remote`; `None` when it lives elsewhere.
@@ -86,6 +144,48 @@ impl Upstreams {
             _ => None,
         }
     }
+
+    /// Every upstream that there is at this moment.
+    pub(crate) fn all(&self) -> Vec<Arc<Upstream>> {
+        let fixed = self.entries.iter().map(|entry| Arc::clone(&entry.upstream));
+        let named = self.templates.iter().flat_map(|template| {
+            let hosts = template.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+            hosts.values().cloned().collect::<Vec<_>>()
+        });
+        fixed.chain(named).collect()
+    }
+}
+
+impl Template {
+    fn fits(&self, host: &str) -> bool {
+        self.config.namespaces.iter().any(|pattern| pattern.fits(host))
+    }
+
+    fn upstream(&self, host: &str) -> Result<Arc<Upstream>, Error> {
+        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(upstream) = hosts.get(host) {
+            return Ok(Arc::clone(upstream));
+        }
+        if hosts.len() >= TEMPLATE_HOSTS_MAX {
+            return Err(Error::TooMany("registries"));
+        }
+        let refused = || Error::NamespaceUnserved(host.to_owned());
+        let config = self.config.for_host(host).ok_or_else(refused)?;
+        let upstream = Upstream::new(&config).map_err(|_| refused())?;
+        let upstream = Arc::new(upstream);
+        hosts.insert(host.to_owned(), Arc::clone(&upstream));
+        Ok(upstream)
+    }
+}
+
+/// A host as the first component of a repository's name; its port follows `__`, since a colon cannot
+/// stand there, and no host has two underscores.
+fn as_component(host: &str) -> Option<RepoName> {
+    host.replace(':', "__").parse().ok()
+}
+
+fn as_host(component: &str) -> String {
+    component.replace("__", ":")
 }
 
 #[cfg(test)]
@@ -97,6 +197,15 @@ mod tests {
         Upstreams::new(&configs).unwrap()
     }
 
+    fn from_toml(text: &str) -> Upstreams {
+        #[derive(serde::Deserialize)]
+        struct File {
+            upstream: Vec<UpstreamConfig>,
+        }
+        let file: File = toml::from_str(text).unwrap();
+        Upstreams::new(&file.upstream).unwrap()
+    }
+
     fn there(upstreams: &Upstreams, name: &str) -> Option<(String, String)> {
         match upstreams.site(&name.parse().unwrap()) {
             Ok(Site::Remote(remote)) => {
@@ -106,14 +215,23 @@ mod tests {
         }
     }
 
+    fn named(upstreams: &Upstreams, host: &str, name: &str) -> Option<(String, String)> {
+        let here = upstreams.in_namespace(host, &name.parse().unwrap()).ok()?;
+        there(upstreams, here.as_str())
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "it is compared with what may be none")]
+    fn at(url: &str, repo: &str) -> Option<(String, String)> {
+        Some((url.to_owned(), repo.to_owned()))
+    }
+
     #[test]
     fn the_longest_prefix_wins_and_is_taken_off() {
         let upstreams = upstreams(&["http://all", "a=http://a", "a/b=http://ab"]);
-        let at = |host: &str, repo: &str| Some((format!("http://{host}"), repo.to_owned()));
-        assert_eq!(there(&upstreams, "a/b/c"), at("ab", "c"));
-        assert_eq!(there(&upstreams, "a/x"), at("a", "x"));
-        assert_eq!(there(&upstreams, "ab/x"), at("all", "ab/x"));
-        assert_eq!(there(&upstreams, "a"), at("all", "a"));
+        assert_eq!(there(&upstreams, "a/b/c"), at("http://ab", "c"));
+        assert_eq!(there(&upstreams, "a/x"), at("http://a", "x"));
+        assert_eq!(there(&upstreams, "ab/x"), at("http://all", "ab/x"));
+        assert_eq!(there(&upstreams, "a"), at("http://all", "a"));
     }
 
     #[test]
@@ -121,5 +239,55 @@ mod tests {
         assert!(matches!(upstreams(&[]).site(&"a/b".parse().unwrap()), Ok(Site::Local)));
         let one = upstreams(&["a=http://a"]);
         assert!(matches!(one.site(&"b".parse().unwrap()), Err(Error::NameUnserved(_))));
+    }
+
+    #[test]
+    fn a_namespace_names_the_upstream_that_lists_it_or_has_its_address() {
+        let upstreams = from_toml(
+            "[[upstream]]\nurl = \"https://acme.azurecr.io\"\n\
+             [[upstream]]\nurl = \"https://hub.internal\"\nnamespaces = [\"docker.io\", \"hub\"]\n\
+             [[upstream]]\nurl = \"https://q.internal\"\nprefix = \"q\"\nnamespaces = [\"q.io\"]\n",
+        );
+        assert_eq!(
+            named(&upstreams, "docker.io", "library/x"),
+            at("https://hub.internal", "library/x")
+        );
+        assert_eq!(named(&upstreams, "hub", "library/x"), at("https://hub.internal", "library/x"));
+        assert_eq!(named(&upstreams, "acme.azurecr.io", "a"), at("https://acme.azurecr.io", "a"));
+        assert_eq!(named(&upstreams, "q.io", "a"), at("https://q.internal", "a"));
+        assert_eq!(
+            there(&upstreams, "docker.io/library/x"),
+            at("https://hub.internal", "library/x")
+        );
+        // Listed hosts are all hosts, once some are listed.
+        assert_eq!(named(&upstreams, "elsewhere.io", "library/x"), None);
+        // The same name at two hosts is two repositories.
+        let name = |host| upstreams.in_namespace(host, &"x".parse().unwrap()).unwrap();
+        assert_ne!(name("docker.io"), name("acme.azurecr.io"));
+        assert_eq!(name("docker.io"), name("hub"));
+    }
+
+    #[test]
+    fn a_namespace_means_nothing_where_none_is_listed() {
+        let one = upstreams(&["http://all"]);
+        assert_eq!(named(&one, "docker.io", "a/b"), at("http://all", "a/b"));
+    }
+
+    #[test]
+    fn a_template_stands_for_every_host_that_fits() {
+        let upstreams = from_toml(
+            "[[upstream]]\nurl = \"https://*\"\nnamespaces = [\"*.azurecr.io\", \"127.0.0.1:*\"]\n",
+        );
+        assert_eq!(named(&upstreams, "a.azurecr.io", "x/y"), at("https://a.azurecr.io", "x/y"));
+        assert_eq!(there(&upstreams, "b.azurecr.io/x"), at("https://b.azurecr.io", "x"));
+        assert_eq!(named(&upstreams, "127.0.0.1:5000", "x"), at("https://127.0.0.1:5000", "x"));
+        assert_eq!(named(&upstreams, "example.com", "x"), None);
+        assert_eq!(there(&upstreams, "x"), None);
+        for host in 0..TEMPLATE_HOSTS_MAX {
+            named(&upstreams, &format!("h{host}.azurecr.io"), "x");
+        }
+        assert_eq!(upstreams.all().len(), TEMPLATE_HOSTS_MAX);
+        let one_more = upstreams.site(&"one-more.azurecr.io/x".parse().unwrap());
+        assert!(matches!(one_more, Err(Error::TooMany(_))));
     }
 }

@@ -4,15 +4,21 @@
 //! kept that is not exactly the digest, and no follower ever sees a whole wrong blob.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use wharf_oci::{Digest, RepoName};
+use wharf_oci::{ByteRange, ContentRange, Digest, RepoName};
 use wharf_store::{InFlight, Retention};
 
-use super::{Cache, Outcome, ServedBlob, Store, unknown};
+use super::lately::Lately;
+use super::{Arriving, Cache, Outcome, ServedBlob, Store, unknown};
 use crate::Error;
+use crate::body::Ending;
 use crate::bridge::{Bridge, Pump};
 use crate::flights::Promise;
-use crate::limits::BLOB_BYTES_MAX;
+use crate::limits::{
+    BLOB_BYTES_MAX, PROOF_WAIT_BYTES, RELAY_AHEAD_BYTES, RELAY_PART_BYTES_MAX, RELAY_SHARE,
+    UNSIZED_BLOB_BYTES_MAX, UNSTORABLE_TIME,
+};
 use crate::upstream::Download;
 use crate::upstreams::Remote;
 
@@ -23,6 +29,8 @@ pub(super) struct Filling {
     size_bytes: Option<u64>,
     /// For which repository it was begun; that one is known to have it.
     repo: RepoName,
+    /// What was relayed beside it.
+    relayed_bytes: Arc<AtomicU64>,
 }
 
 /// Everything that the download needs once nobody waits for it.
@@ -32,29 +40,62 @@ struct Fill {
     remote: Remote,
     repo: RepoName,
     digest: Digest,
+    unstorable: Arc<Lately<Digest>>,
 }
 
 impl Cache {
+    /// From the download of this digest, which is begun when there is none.
     pub(super) async fn fill(
         &self,
         repo: &RepoName,
         digest: &Digest,
         remote: &Remote,
+        range: Option<ByteRange>,
     ) -> Result<(ServedBlob, Outcome), Error> {
+        if self.unstorable.holds(digest) {
+            return self.bypass(remote, digest).await;
+        }
         let fill = Fill {
             bridge: self.bridge.clone(),
             store: Arc::clone(&self.store),
             remote: remote.clone(),
             repo: repo.clone(),
             digest: *digest,
+            unstorable: Arc::clone(&self.unstorable),
         };
-        let (filling, joined) = self.fills.ask(*digest, |promise| fill.run(promise)).await?;
+        let asked = self.fills.ask(*digest, |promise| fill.run(promise)).await;
+        let (filling, joined) = match asked {
+            Ok(filling) => filling,
+            Err(error @ Error::Store(_)) => {
+                tracing::error!(%error, %digest, "a blob passes by the store");
+                return self.bypass(remote, digest).await;
+            }
+            Err(error) => return Err(error),
+        };
         if joined && filling.repo != *repo {
             self.ask_whether_theirs(repo, digest, remote).await?;
             self.link_after(repo, digest, &filling);
         }
+        let part = filling.part(range)?;
+        if let Some(part) = part.filter(|part| filling.is_far_ahead(part))
+            && let Some(relayed) = self.relay_part(remote, digest, part.span).await?
+        {
+            return Ok((ServedBlob::Relayed(relayed, Some(part)), Outcome::Bypass));
+        }
         let outcome = if joined { Outcome::Join } else { Outcome::Fill };
-        Ok((ServedBlob::Arriving(filling.blob, filling.size_bytes), outcome))
+        let ending = part.map_or(Ending::Arrived, |part| filling.ending(&part));
+        let Filling { blob, size_bytes, .. } = filling;
+        Ok((ServedBlob::Arriving(Arriving { blob, size_bytes, part, ending }), outcome))
+    }
+
+    /// A blob that the store does not take is a blob all the same.
+    async fn bypass(
+        &self,
+        remote: &Remote,
+        digest: &Digest,
+    ) -> Result<(ServedBlob, Outcome), Error> {
+        let relayed = self.relay_whole(remote, digest).await?;
+        Ok((ServedBlob::Relayed(relayed, None), Outcome::Bypass))
     }
 
     /// A repository that joined another's download is linked when that ends well.
@@ -74,6 +115,41 @@ impl Cache {
     }
 }
 
+impl Filling {
+    /// What a range means for this blob. Without a size there is no `Content-Range`; a server may
+    /// then ignore the header.
+    fn part(&self, range: Option<ByteRange>) -> Result<Option<ContentRange>, Error> {
+        let (Some(range), Some(size_bytes)) = (range, self.size_bytes) else { return Ok(None) };
+        let span = range.resolve(size_bytes).ok_or(Error::RangeUnsatisfiable { size_bytes })?;
+        Ok(Some(ContentRange { span, size_bytes }))
+    }
+
+    /// Whether a part would wait for so much of the download that it is better asked for by itself.
+    /// All parts together get a share of the blob, so that they do not become a second download.
+    fn is_far_ahead(&self, part: &ContentRange) -> bool {
+        let bytes = part.span.end() - part.span.start();
+        let ahead = part.span.end().saturating_sub(self.blob.visible_bytes());
+        if bytes > RELAY_PART_BYTES_MAX || ahead < RELAY_AHEAD_BYTES {
+            return false;
+        }
+        let before = self.relayed_bytes.fetch_add(bytes, Ordering::Relaxed);
+        before + bytes <= part.size_bytes / RELAY_SHARE
+    }
+
+    /// A part is held back until the whole is proven, when that is near, or when the part is so
+    /// large that it costs little: wrong bytes are never a complete answer then. A small part of a
+    /// large blob is given as any registry gives it.
+    fn ending(&self, part: &ContentRange) -> Ending {
+        let bytes = part.span.end() - part.span.start();
+        let to_come = part.size_bytes.saturating_sub(self.blob.visible_bytes());
+        if to_come <= PROOF_WAIT_BYTES || bytes > RELAY_PART_BYTES_MAX {
+            Ending::Proven
+        } else {
+            Ending::Arrived
+        }
+    }
+}
+
 impl Fill {
     async fn run(self, promise: Promise<Digest, Filling>) {
         let started = self.start().await;
@@ -83,6 +159,10 @@ impl Fill {
         };
         promise.keep(Ok(filling));
         if let Err(error) = self.pump(download, pump).await {
+            if matches!(error, Error::Store(_)) {
+                let epoch = self.unstorable.epoch();
+                self.unstorable.note(self.digest, UNSTORABLE_TIME, epoch);
+            }
             tracing::warn!(
                 upstream = self.remote.upstream.address(),
                 repo = %self.remote.repo,
@@ -102,17 +182,20 @@ impl Fill {
         let writer = self.bridge.run(move || store.begin()).await?.hashing(algorithm);
         let filling = Filling {
             blob: writer.in_flight(),
-            size_bytes: download.size_bytes,
+            size_bytes: download.size_bytes(),
             repo: self.repo.clone(),
+            relayed_bytes: Arc::default(),
         };
         Ok((download, Pump::new(self.bridge.clone(), writer), filling))
     }
 
     async fn pump(&self, mut download: Download, mut pump: Pump) -> Result<(), Error> {
+        let sized = download.size_bytes().is_some();
+        let limit_bytes = if sized { BLOB_BYTES_MAX } else { UNSIZED_BLOB_BYTES_MAX };
         while let Some(bytes) = download.next().await? {
             pump.append(bytes).await?;
-            if pump.taken_bytes() > BLOB_BYTES_MAX {
-                return Err(Error::BlobTooLarge { limit_bytes: BLOB_BYTES_MAX });
+            if pump.taken_bytes() > limit_bytes {
+                return Err(Error::BlobTooLarge { limit_bytes });
             }
         }
         let ready = pump.verify(self.digest).await?.map_err(Error::UpstreamLied)?;

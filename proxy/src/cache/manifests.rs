@@ -6,10 +6,10 @@ use bytes::Bytes;
 use wharf_oci::{Digest, Digester, Manifest, MediaType, Reference, RepoName, Tag};
 use wharf_store::{StoreError, StoredManifest, TagRecord};
 
-use super::{Cache, Outcome, Store};
+use super::{Absent, Cache, Outcome, Store};
 use crate::Error;
 use crate::bridge::Bridge;
-use crate::upstream::Fetched;
+use crate::upstream::{Fetched, Haste};
 use crate::upstreams::{Remote, Site};
 
 /// A manifest that can be sent.
@@ -114,17 +114,30 @@ impl Cache {
         remote: &Remote,
     ) -> Result<(ServedManifest, Outcome), Error> {
         let keeper = self.keeper(repo);
-        if let Some(manifest) = keeper.stored(digest).await? {
+        if let Some(manifest) = usable(keeper.stored(digest).await) {
             return Ok((manifest, Outcome::Hit));
         }
-        let remote = remote.clone();
-        let key = (repo.clone(), digest);
+        let absent = || Absent::Manifest(repo.clone(), Reference::Digest(digest));
+        let unknown =
+            || Error::ManifestUnknown { repo: repo.clone(), reference: digest.to_string() };
+        let epoch = self.not_absent(&absent(), unknown)?;
+        let (there, key) = (remote.clone(), (repo.clone(), digest));
         let asked = self.manifests.ask(key, |promise| async move {
-            promise.keep(fetch(&keeper, &remote, &Reference::Digest(digest), None).await);
+            let reference = Reference::Digest(digest);
+            promise.keep(fetch(&keeper, &there, &reference, None, Haste::Patient).await);
         });
-        let (manifest, joined) = asked.await?;
+        let (manifest, joined) = self.learn(asked.await, absent, remote, epoch)?;
         Ok((manifest, if joined { Outcome::Join } else { Outcome::Fill }))
     }
+}
+
+/// What the store has, where an upstream can be asked instead: trouble of the store is no trouble of
+/// the request there.
+pub(super) fn usable<T>(found: Result<Option<T>, Error>) -> Option<T> {
+    found.unwrap_or_else(|error| {
+        tracing::error!(%error, "the store cannot be read; the upstream is asked");
+        None
+    })
 }
 
 /// Fetches a manifest, proves it when it was asked for by digest, and keeps it; with a tag, the tag
@@ -134,8 +147,9 @@ pub(super) async fn fetch(
     remote: &Remote,
     reference: &Reference,
     tag: Option<Tag>,
+    haste: Haste,
 ) -> Result<ServedManifest, Error> {
-    let fetched = remote.upstream.manifest(&remote.repo, reference).await?;
+    let fetched = remote.upstream.manifest(&remote.repo, reference, haste).await?;
     let Fetched { bytes, media_type } = fetched.ok_or_else(|| Error::ManifestUnknown {
         repo: keeper.repo.clone(),
         reference: reference.to_string(),
@@ -159,6 +173,9 @@ pub(super) async fn fetch(
     };
     let record = TagRecord { digest, checked_ms: super::tags::now_ms() };
     let tags = tag.map(|tag| (tag, record)).into_iter().collect();
-    keeper.keep(manifest, digest, tags).await?;
+    // What cannot be kept can be served all the same.
+    if let Err(error) = keeper.keep(manifest, digest, tags).await {
+        tracing::error!(%error, %digest, "a manifest was not kept");
+    }
     Ok(served)
 }

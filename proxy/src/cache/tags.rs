@@ -1,15 +1,17 @@
-//! How fresh a tag must be: served for its TTL, then asked for again; served old when the upstream
-//! cannot answer, and gone when the upstream says so.
+//! How fresh a tag must be: served for its TTL, asked for again in the background near its end and
+//! before an answer past it; served old when the upstream cannot answer, and gone when it says so.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use wharf_oci::{Reference, RepoName, Tag};
 use wharf_store::TagRecord;
 
-use super::manifests::{Keeper, ServedManifest, fetch};
-use super::{Cache, Outcome};
+use super::manifests::{Keeper, ServedManifest, fetch, usable};
+use super::{Absent, Cache, Outcome};
 use crate::Error;
+use crate::limits::STALE_TIME;
+use crate::upstream::Haste;
 use crate::upstreams::Remote;
 
 /// A manifest with how it was found.
@@ -21,6 +23,14 @@ pub(crate) fn now_ms() -> u64 {
     u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// A tag of a repository, and where that lives.
+#[derive(Clone)]
+struct Asked {
+    keeper: Keeper,
+    remote: Remote,
+    tag: Tag,
+}
+
 impl Cache {
     pub(super) async fn manifest_by_tag(
         &self,
@@ -28,51 +38,75 @@ impl Cache {
         tag: &Tag,
         remote: &Remote,
     ) -> Result<(ServedManifest, Outcome), Error> {
-        let known = self.tagged(repo, tag).await?;
-        if let Some((manifest, record)) = &known {
-            let age_ms = now_ms().saturating_sub(record.checked_ms);
-            if u128::from(age_ms) < remote.tag_ttl.as_millis() {
-                return Ok((manifest.clone(), Outcome::Hit));
+        let Some((manifest, record)) = usable(self.tagged(repo, tag).await) else {
+            return self.first_of_tag(repo, tag, remote).await;
+        };
+        let age = Duration::from_millis(now_ms().saturating_sub(record.checked_ms));
+        let lifetime = remote.upstream.config().tag_ttl(tag);
+        let asked = Asked { keeper: self.keeper(repo), remote: remote.clone(), tag: tag.clone() };
+        let key = (repo.clone(), tag.clone());
+        if age < lifetime {
+            // A tag that is still asked for near its end is refreshed while the old answer is good.
+            if age >= lifetime / 4 * 3 && !self.unanswered.holds(&key) {
+                let old = manifest.clone();
+                self.tags.begin(key, |promise| async move {
+                    promise.keep(revalidate(&asked, old).await);
+                });
             }
+            return Ok((manifest, Outcome::Hit));
         }
-        let old = known.as_ref().map(|(manifest, _)| manifest.clone());
-        let (keeper, remote, wanted) = (self.keeper(repo), remote.clone(), tag.clone());
-        let asked = self.tags.ask((repo.clone(), tag.clone()), |promise| async move {
-            promise.keep(revalidate(&keeper, &remote, &wanted, old).await);
+        if self.unanswered.holds(&key) {
+            return Ok((manifest, Outcome::Stale));
+        }
+        let (old, epoch) = (manifest.clone(), self.unanswered.epoch());
+        let answer = self.tags.ask(key.clone(), |promise| async move {
+            promise.keep(revalidate(&asked, old).await);
         });
-        match asked.await {
+        match answer.await {
             Ok(((manifest, Outcome::Fill), true)) => Ok((manifest, Outcome::Join)),
             Ok((resolved, _)) => Ok(resolved),
-            Err(error) => match known {
-                Some((manifest, _)) if error.is_outage() => {
-                    tracing::warn!(%repo, %tag, %error, "serving what the tag was before");
-                    Ok((manifest, Outcome::Stale))
-                }
-                _ => Err(error),
-            },
+            Err(error) if error.is_outage() => {
+                tracing::warn!(%repo, %tag, %error, "serving what the tag was before");
+                self.unanswered.note(key, STALE_TIME, epoch);
+                Ok((manifest, Outcome::Stale))
+            }
+            Err(error) => Err(error),
         }
+    }
+
+    /// A tag of which nothing is known here.
+    async fn first_of_tag(
+        &self,
+        repo: &RepoName,
+        tag: &Tag,
+        remote: &Remote,
+    ) -> Result<(ServedManifest, Outcome), Error> {
+        let absent = || Absent::Manifest(repo.clone(), Reference::Tag(tag.clone()));
+        let unknown = || Error::ManifestUnknown { repo: repo.clone(), reference: tag.to_string() };
+        let epoch = self.not_absent(&absent(), unknown)?;
+        let (keeper, there, wanted) = (self.keeper(repo), remote.clone(), tag.clone());
+        let asked = self.tags.ask((repo.clone(), tag.clone()), |promise| async move {
+            let reference = Reference::Tag(wanted.clone());
+            let fetched = fetch(&keeper, &there, &reference, Some(wanted), Haste::Patient).await;
+            promise.keep(fetched.map(|manifest| (manifest, Outcome::Fill)));
+        });
+        let ((manifest, outcome), joined) = self.learn(asked.await, absent, remote, epoch)?;
+        let joined = joined && outcome == Outcome::Fill;
+        Ok((manifest, if joined { Outcome::Join } else { outcome }))
     }
 }
 
 /// Asks the upstream where the tag points; fetches only what is not here.
-async fn revalidate(
-    keeper: &Keeper,
-    remote: &Remote,
-    tag: &Tag,
-    old: Option<ServedManifest>,
-) -> Result<Resolved, Error> {
+async fn revalidate(asked: &Asked, old: ServedManifest) -> Result<Resolved, Error> {
+    let Asked { keeper, remote, tag } = asked;
     let reference = Reference::Tag(tag.clone());
-    let Some(old) = old else {
-        let manifest = fetch(keeper, remote, &reference, Some(tag.clone())).await?;
-        return Ok((manifest, Outcome::Fill));
-    };
-    let asked = remote.upstream.manifest_digest(&remote.repo, &reference).await?;
-    if asked == Some(old.digest) {
+    let digest = remote.upstream.manifest_digest(&remote.repo, &reference).await?;
+    if digest == Some(old.digest) {
         point(keeper, tag, TagRecord { digest: old.digest, checked_ms: now_ms() }).await?;
         return Ok((old, Outcome::Hit));
     }
     // Moved, deleted, or a registry that does not say the digest: the manifest itself tells.
-    match fetch(keeper, remote, &reference, Some(tag.clone())).await {
+    match fetch(keeper, remote, &reference, Some(tag.clone()), Haste::Brief).await {
         Ok(manifest) => Ok((manifest, Outcome::Fill)),
         Err(error @ Error::ManifestUnknown { .. }) => {
             let (store, repo, tag) = (Arc::clone(&keeper.store), keeper.repo.clone(), tag.clone());

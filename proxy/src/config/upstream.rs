@@ -10,11 +10,16 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use serde::Deserialize;
 use url::{Position, Url};
-use wharf_oci::{Login, RepoName};
+use wharf_oci::{Login, RepoName, Tag};
 
 use super::ConfigError;
 use super::credentials::{DockerConfigKey, EntraTable, SecretPlace, Source, check_docker_config};
-use crate::limits::TAG_TTL;
+use super::patterns::{HostPattern, TagPattern};
+use crate::limits::{
+    ANSWER_TIMEOUT, BYTES_PER_SECOND_MIN, CONNECT_TIMEOUT, NEGATIVE_TTL, STALL_TIMEOUT, TAG_TTL,
+    UPSTREAM_READS_MAX, UPSTREAM_WRITES_MAX,
+};
+use crate::upstream::Floor;
 
 /// One registry behind the proxy.
 #[derive(Debug, Clone, Deserialize)]
@@ -47,6 +52,62 @@ pub struct UpstreamConfig {
     /// How long a tag is served without asking.
     #[serde(default)]
     tag_ttl_seconds: Option<u64>,
+    /// The same for tags of a pattern; the first that fits counts.
+    #[serde(default, rename = "tag_ttl")]
+    tag_ttls: Vec<TagTtl>,
+    /// How long "not there" is believed without asking again.
+    #[serde(default)]
+    negative_ttl_seconds: Option<u64>,
+    /// Registry hosts whose content is here, as clients name them in `?ns=`; `*.example.com` is any
+    /// host below, when `url` is `https://*`.
+    #[serde(default)]
+    pub(crate) namespaces: Vec<HostPattern>,
+    /// How long a connection may take.
+    #[serde(default)]
+    connect_timeout_seconds: Option<u64>,
+    /// How long an answer may take to begin.
+    #[serde(default)]
+    answer_timeout_seconds: Option<u64>,
+    /// How long a body may stay under `min_bytes_per_second`.
+    #[serde(default)]
+    stall_timeout_seconds: Option<u64>,
+    /// The least pace of a body.
+    #[serde(default)]
+    min_bytes_per_second: Option<u64>,
+    /// Requests that read, at once.
+    #[serde(default)]
+    max_reads: Option<u32>,
+    /// Requests that write, at once.
+    #[serde(default)]
+    max_writes: Option<u32>,
+    /// Whether HTTP/2 is offered to an encrypted upstream.
+    #[serde(default)]
+    http2: Option<bool>,
+}
+
+/// How long tags of a pattern are served without asking.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TagTtl {
+    pattern: TagPattern,
+    seconds: u64,
+}
+
+/// How patient the proxy is with one upstream, and how much it asks at once.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience {
+    /// For a connection.
+    pub connect: Duration,
+    /// For the beginning of an answer.
+    pub answer: Duration,
+    /// For a body.
+    pub floor: Floor,
+    /// Requests that read, at once.
+    pub reads_max: u32,
+    /// Requests that write, at once.
+    pub writes_max: u32,
+    /// Whether HTTP/2 is offered.
+    pub http2: bool,
 }
 
 impl std::str::FromStr for UpstreamConfig {
@@ -76,6 +137,16 @@ impl std::str::FromStr for UpstreamConfig {
             entra: None,
             ca_file: None,
             tag_ttl_seconds: None,
+            tag_ttls: Vec::new(),
+            negative_ttl_seconds: None,
+            namespaces: Vec::new(),
+            connect_timeout_seconds: None,
+            answer_timeout_seconds: None,
+            stall_timeout_seconds: None,
+            min_bytes_per_second: None,
+            max_reads: None,
+            max_writes: None,
+            http2: None,
         };
         upstream.check()?;
         Ok(upstream)
@@ -87,10 +158,55 @@ const USERNAME_VARIABLE: &str = "WHARFD_UPSTREAM_USERNAME";
 const PASSWORD_VARIABLE: &str = "WHARFD_UPSTREAM_PASSWORD";
 
 impl UpstreamConfig {
-    /// How long a tag is served without asking.
+    /// How long this tag is served without asking.
     #[must_use]
-    pub fn tag_ttl(&self) -> Duration {
-        self.tag_ttl_seconds.map_or(TAG_TTL, Duration::from_secs)
+    pub fn tag_ttl(&self, tag: &Tag) -> Duration {
+        let of_pattern = self.tag_ttls.iter().find(|ttl| ttl.pattern.fits(tag));
+        let seconds = of_pattern.map(|ttl| ttl.seconds).or(self.tag_ttl_seconds);
+        seconds.map_or(TAG_TTL, Duration::from_secs)
+    }
+
+    /// How long "not there" is believed.
+    #[must_use]
+    pub fn negative_ttl(&self) -> Duration {
+        self.negative_ttl_seconds.map_or(NEGATIVE_TTL, Duration::from_secs)
+    }
+
+    pub(crate) fn patience(&self) -> Patience {
+        let seconds = |given: Option<u64>, default| {
+            given.map_or(default, |seconds| Duration::from_secs(seconds.max(1)))
+        };
+        Patience {
+            connect: seconds(self.connect_timeout_seconds, CONNECT_TIMEOUT),
+            answer: seconds(self.answer_timeout_seconds, ANSWER_TIMEOUT),
+            floor: Floor {
+                window: seconds(self.stall_timeout_seconds, STALL_TIMEOUT),
+                bytes_per_second: self.min_bytes_per_second.unwrap_or(BYTES_PER_SECOND_MIN),
+            },
+            reads_max: self.max_reads.unwrap_or(UPSTREAM_READS_MAX).max(1),
+            writes_max: self.max_writes.unwrap_or(UPSTREAM_WRITES_MAX).max(1),
+            http2: self.http2.unwrap_or(true),
+        }
+    }
+
+    /// `HOST` or `HOST:PORT`, as it stands in the names of images.
+    #[must_use]
+    pub(crate) fn authority(&self) -> String {
+        let host = self.url.host_str().unwrap_or_default();
+        self.url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+    }
+
+    /// Whether it stands for any host that fits, not for one.
+    #[must_use]
+    pub fn is_template(&self) -> bool {
+        self.url.host_str() == Some("*")
+    }
+
+    /// The upstream of one host that fits this template.
+    #[must_use]
+    pub(crate) fn for_host(&self, host: &str) -> Option<Self> {
+        let url = Url::parse(&format!("{}://{host}", self.url.scheme())).ok()?;
+        Some(Self { url, ..self.clone() })
     }
 
     pub(super) fn check(&self) -> Result<(), ConfigError> {
@@ -107,8 +223,26 @@ impl UpstreamConfig {
         if !self.url.username().is_empty() || self.url.password().is_some() {
             return Err(refuse("credentials do not belong into an address; use password_env"));
         }
+        self.check_namespaces().map_err(refuse)?;
         self.credentials()?;
         self.tls().map(|_| ())
+    }
+
+    fn check_namespaces(&self) -> Result<(), &'static str> {
+        if self.is_template() && (self.username.is_some() || self.entra.is_some()) {
+            return Err(
+                "such credentials would be shown to every registry that https://* stands for",
+            );
+        }
+        let patterns = self.namespaces.iter().filter(|host| host.is_pattern()).count();
+        match (self.is_template(), patterns) {
+            (true, 0) => Err("https://* needs `namespaces`, such as [\"*.azurecr.io\"]"),
+            (true, _) if self.prefix.is_some() => {
+                Err("https://* stands for many registries, so it takes no prefix")
+            }
+            (false, 1..) => Err("a namespace with * needs the address https://*"),
+            _ => Ok(()),
+        }
     }
 
     /// How to log in, with every secret that stays the same fetched from where it is.

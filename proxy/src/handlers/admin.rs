@@ -1,11 +1,14 @@
 //! The admin address: health, readiness, metrics. Never on the address that clients use.
 
+use std::sync::Arc;
+
 use http::{Method, StatusCode};
 
 use super::App;
 use super::listings::plain;
 use crate::metrics::Gauges;
 use crate::response::Answer;
+use crate::upstream::Upstream;
 
 /// Answers a request on the admin address.
 pub(crate) async fn admin(app: &App, method: &Method, path: &str, draining: bool) -> Answer {
@@ -19,7 +22,11 @@ pub(crate) async fn admin(app: &App, method: &Method, path: &str, draining: bool
         "/metrics" => {
             let (uploads, uploads_resting) = app.uploads.count();
             let (fills, usage) = (app.cache.fills(), app.keeper.usage().await);
-            let gauges = Gauges { fills, uploads, uploads_resting, usage };
+            let upstreams = app.cache.upstreams.all();
+            let state =
+                |upstream: &Arc<Upstream>| (upstream.address().to_owned(), upstream.state());
+            let upstreams = upstreams.iter().map(state).collect();
+            let gauges = Gauges { fills, uploads, uploads_resting, usage, upstreams };
             plain(StatusCode::OK, app.metrics.render(&gauges))
         }
         _ => plain(StatusCode::NOT_FOUND, "try /healthz, /readyz or /metrics\n".to_owned()),

@@ -4,19 +4,27 @@ use std::future::poll_fn;
 use std::sync::Arc;
 
 use http::{HeaderMap, StatusCode, header};
-use wharf_oci::{ByteRange, ContentRange, Digest, Endpoint, RepoName, Span};
+use wharf_oci::{ByteRange, Digest, Endpoint, RepoName, Span};
 use wharf_store::{InFlight, Tail};
 
 use super::App;
 use crate::Error;
 use crate::body::Body;
-use crate::cache::{ServedBlob, StoredBlob};
+use crate::cache::{Arriving, Relayed, ServedBlob, StoredBlob};
 use crate::response::{self, Answer};
 use crate::upstreams::Site;
 
-pub(super) async fn head(app: &App, repo: &RepoName, digest: &Digest) -> Result<Answer, Error> {
+pub(super) async fn head(
+    app: &App,
+    repo: &RepoName,
+    digest: &Digest,
+    headers: &HeaderMap,
+) -> Result<Answer, Error> {
     let (info, outcome) = app.cache.blob_info(repo, digest).await?;
     app.metrics.outcome(outcome);
+    if let Some(unchanged) = response::not_modified(headers, digest, outcome) {
+        return Ok(unchanged);
+    }
     let full = response::blob(digest, None, outcome, Body::empty());
     Ok(response::head(full, info.size_bytes))
 }
@@ -27,6 +35,13 @@ pub(super) async fn get(
     digest: &Digest,
     headers: &HeaderMap,
 ) -> Result<Answer, Error> {
+    if headers.contains_key(header::IF_NONE_MATCH) {
+        // Whoever has it needs no download, only to hear that the repository has it.
+        let (_, outcome) = app.cache.blob_info(repo, digest).await?;
+        if let Some(unchanged) = response::not_modified(headers, digest, outcome) {
+            return Ok(unchanged);
+        }
+    }
     let range = byte_range(headers);
     let (served, outcome) = app.cache.blob(repo, digest, range).await?;
     app.metrics.outcome(outcome);
@@ -35,15 +50,17 @@ pub(super) async fn get(
         ServedBlob::Stored(StoredBlob { part, first, rest }) => {
             Ok(response::blob(digest, part, outcome, Body::stored(bridge, first, rest)))
         }
-        ServedBlob::Arriving(blob, size_bytes) => {
-            // Without a size there is no Content-Range; a server may then ignore the header.
-            let part = size_bytes.map_or(Ok(None), |size| resolve(range, size))?;
+        ServedBlob::Arriving(Arriving { blob, size_bytes, part, ending }) => {
             arrived(&blob, part.map(|part| part.span)).await?;
             let body = match part {
-                Some(part) => Body::in_flight_part(bridge, blob, part.span),
+                Some(part) => Body::in_flight_part(bridge, blob, part.span, ending),
                 None => Body::in_flight(bridge, blob, size_bytes),
             };
             Ok(response::blob(digest, part, outcome, body))
+        }
+        ServedBlob::Relayed(Relayed { size_bytes, pieces }, part) => {
+            let bytes = part.map(|part| part.span.end() - part.span.start()).or(size_bytes);
+            Ok(response::blob(digest, part, outcome, Body::relayed(pieces, bytes)))
         }
     }
 }
@@ -63,12 +80,6 @@ async fn arrived(blob: &InFlight, span: Option<Span>) -> Result<(), Error> {
 /// A range that is malformed, or several, is ignored, which RFC 9110 §14.2 allows.
 fn byte_range(headers: &HeaderMap) -> Option<ByteRange> {
     headers.get(header::RANGE)?.to_str().ok()?.parse().ok()
-}
-
-fn resolve(range: Option<ByteRange>, size_bytes: u64) -> Result<Option<ContentRange>, Error> {
-    let Some(range) = range else { return Ok(None) };
-    let span = range.resolve(size_bytes).ok_or(Error::RangeUnsatisfiable { size_bytes })?;
-    Ok(Some(ContentRange { span, size_bytes }))
 }
 
 /// Takes a blob from a repository; its bytes go with the last repository that had it.
@@ -91,14 +102,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_range_is_resolved_or_refused_with_the_size() {
+    fn a_range_is_read_and_several_are_none() {
         let mut headers = HeaderMap::new();
         assert_eq!(byte_range(&headers), None);
         headers.insert(header::RANGE, "bytes=5-".parse().unwrap());
-        let part = resolve(byte_range(&headers), 10).unwrap().unwrap();
-        assert_eq!(part.to_string(), "bytes 5-9/10");
-        let outside = resolve(byte_range(&headers), 5);
-        assert!(matches!(outside, Err(Error::RangeUnsatisfiable { size_bytes: 5 })));
+        assert_eq!(byte_range(&headers), "bytes=5-".parse().ok());
         headers.insert(header::RANGE, "bytes=0-1,4-5".parse().unwrap());
         assert_eq!(byte_range(&headers), None);
     }

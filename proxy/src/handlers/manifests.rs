@@ -17,7 +17,7 @@ use crate::Error;
 use crate::body::Body;
 use crate::cache::{Store, now_ms};
 use crate::limits::STALL_TIMEOUT;
-use crate::response::{self, Answer, DOCKER_CONTENT_DIGEST, OCI_SUBJECT, OCI_TAG, WHARF_CACHE};
+use crate::response::{self, Answer, OCI_SUBJECT, OCI_TAG};
 use crate::upstreams::{Remote, Site};
 
 /// Which manifest is put where.
@@ -32,16 +32,15 @@ pub(super) async fn get(
     repo: &RepoName,
     reference: &Reference,
     head: bool,
+    headers: &HeaderMap,
 ) -> Result<Answer, Error> {
     let (manifest, outcome) = app.cache.manifest(repo, reference).await?;
     app.metrics.outcome(outcome);
-    let headers = [
-        (header::CONTENT_TYPE, manifest.media_type.to_string()),
-        (DOCKER_CONTENT_DIGEST, manifest.digest.to_string()),
-        (WHARF_CACHE, outcome.as_str().to_owned()),
-    ];
+    if let Some(unchanged) = response::not_modified(headers, &manifest.digest, outcome) {
+        return Ok(unchanged);
+    }
     let size_bytes = manifest.bytes.len() as u64;
-    let full = response::answer(StatusCode::OK, &headers, Body::full(manifest.bytes));
+    let full = response::manifest(manifest, outcome);
     Ok(if head { response::head(full, size_bytes) } else { full })
 }
 

@@ -9,7 +9,7 @@ use url::Url;
 use wharf_oci::{ChunkRange, Digest, Endpoint, RepoName};
 
 use super::auth::{Access, Scope};
-use super::wire::{self, Ask, Wire};
+use super::wire::{self, Ask, Effort, Wire};
 use super::{Upstream, collect, failed, text};
 use crate::Error;
 
@@ -83,7 +83,7 @@ impl Push {
         // `start-end` without a unit: ACR refuses the form of RFC 9110.
         ask.headers.insert(header::CONTENT_RANGE, wire::value(&range.to_string()));
         ask.body = parts;
-        ask.repeat = false;
+        ask.effort = Effort::Once;
         let url = ask.url.clone();
         let response = self.wire.send(ask, SENDING).await?;
         self.location = next_location(&url, &response)?;
@@ -122,7 +122,7 @@ impl Push {
     /// Gives the upload up. A failure is of no consequence: the upstream expires sessions.
     pub(crate) async fn cancel(&self) {
         let mut ask = Ask::new(Method::DELETE, self.location.clone(), self.scope.clone());
-        ask.repeat = false;
+        ask.effort = Effort::Once;
         if let Err(error) = self.wire.send(ask, "cancelling an upload").await {
             tracing::debug!(%error, "an upload was left to expire at the upstream");
         }

@@ -39,9 +39,7 @@ pub(super) fn judge(status: StatusCode, headers: &HeaderMap, tries: u32) -> Verd
     if !temporary {
         return Verdict::Stands;
     }
-    let asked =
-        headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-    let wait = asked.map_or_else(|| pause(tries), Duration::from_secs);
+    let wait = retry_after(headers).unwrap_or_else(|| pause(tries));
     if tries < TRIES_MAX && wait <= RETRY_AFTER_MAX {
         return Verdict::Again(wait);
     }
@@ -49,6 +47,22 @@ pub(super) fn judge(status: StatusCode, headers: &HeaderMap, tries: u32) -> Verd
         return Verdict::Busy { retry_after_seconds: wait.as_secs().max(1) };
     }
     Verdict::Stands
+}
+
+/// Judges a try that got no answer.
+pub(super) fn judge_failure(tries: u32) -> Verdict {
+    if tries < TRIES_MAX { Verdict::Again(pause(tries)) } else { Verdict::Stands }
+}
+
+/// What `Retry-After` asks for, in seconds as ACR writes it; a date is not understood.
+pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+    value.parse().ok().map(Duration::from_secs)
+}
+
+/// Whether an answer says no more than that the registry is broken.
+pub(super) fn is_down(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 500 | 502 | 503 | 504)
 }
 
 #[cfg(test)]

@@ -1,43 +1,54 @@
-//! HTTP to one upstream: connections, tries, tokens, redirects. The only HTTP client of the proxy
-//! but for Entra ID's (`credentials/entra.rs`).
+//! HTTP to one upstream: tries, tokens, redirects. How a connection is made is in `connect.rs`; Entra
+//! ID has a client of its own (`credentials/entra.rs`).
 //!
 //! Invariant: `Authorization` is sent to the upstream's own address and to nobody else, whatever a
 //! redirect or a Location says.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 use hyper::Response;
 use hyper::body::Incoming;
-use hyper_rustls::HttpsConnector;
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use url::Url;
 use wharf_oci::{ErrorBody, ErrorCode};
 
 use super::auth::{Auth, Scope, TokenFlights};
+use super::breaker::Breaker;
 use super::challenge::{self, Challenge};
+use super::connect::{self, HttpClient};
 use super::credentials::Credentials;
+use super::quota::{Class, Quota};
 use super::retry::{self, Verdict};
+use super::state::{Counts, UpstreamState};
 use super::{collect, failed, text};
 use crate::Error;
 use crate::body::Body;
-use crate::config::{ConfigError, UpstreamConfig};
+use crate::config::{ConfigError, Patience, UpstreamConfig};
+use crate::error::chain;
 use crate::flights::Flights;
-use crate::limits::{ANSWER_TIMEOUT, CONNECT_TIMEOUT, QUESTIONS_MAX, REDIRECTS_MAX, TRIES_MAX};
+use crate::limits::{
+    LINKS_MAX, QUESTIONS_MAX, REDIRECTS_MAX, RETRY_AFTER_MAX, REVALIDATE_TIMEOUT, WRITE_TIMEOUT,
+};
 
-type HttpClient = Client<HttpsConnector<HttpConnector>, Body>;
-
-/// A clone shares connections and tokens.
+/// A clone shares connections, tokens and what is known of the upstream's state.
 #[derive(Clone)]
 pub(super) struct Wire {
     pub(super) base: Url,
-    address: String,
+    address: Arc<str>,
     http: HttpClient,
     pub(super) auth: Arc<Auth>,
     pub(super) token_flights: TokenFlights,
+    patience: Patience,
+    health: Arc<Health>,
+}
+
+/// What is known of the upstream's state; one for all who ask it.
+struct Health {
+    quota: Quota,
+    breaker: Breaker,
+    counts: Counts,
 }
 
 /// One request, as often as it takes: its body can be sent again.
@@ -48,14 +59,32 @@ pub(super) struct Ask {
     pub(super) scope: Scope,
     pub(super) headers: HeaderMap,
     pub(super) body: Vec<Bytes>,
-    /// Whether a broken connection or a temporary refusal is answered by sending it again here. A
-    /// chunk is not: its sender must first learn how much arrived.
-    pub(super) repeat: bool,
+    pub(super) effort: Effort,
+}
+
+/// What is done when an answer does not come at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Effort {
+    /// Waiting, and asking again.
+    Patient,
+    /// Waiting, but not sending again: the sender of a chunk must first learn how much arrived.
+    Once,
+    /// Neither: an old answer is at hand.
+    Brief,
 }
 
 impl Ask {
     pub(super) fn new(method: Method, url: Url, scope: Scope) -> Self {
-        Self { method, url, scope, headers: HeaderMap::new(), body: Vec::new(), repeat: true }
+        let effort = Effort::Patient;
+        Self { method, url, scope, headers: HeaderMap::new(), body: Vec::new(), effort }
+    }
+
+    /// How long its turn and its `Retry-After` may take.
+    const fn patience(&self) -> Duration {
+        match self.effort {
+            Effort::Patient | Effort::Once => RETRY_AFTER_MAX,
+            Effort::Brief => Duration::ZERO,
+        }
     }
 }
 
@@ -66,24 +95,35 @@ pub(super) fn value(text: &str) -> HeaderValue {
 
 impl Wire {
     pub(super) fn new(config: &UpstreamConfig) -> Result<Self, ConfigError> {
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        let connector = hyper_rustls::HttpsConnectorBuilder::new()
-            .with_tls_config(config.tls()?)
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(tcp);
-        let http =
-            Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(connector);
+        let patience = config.patience();
+        let health = Health {
+            quota: Quota::new(patience.reads_max, patience.writes_max),
+            breaker: Breaker::default(),
+            counts: Counts::default(),
+        };
         Ok(Self {
             base: config.url.clone(),
-            address: config.url.as_str().trim_end_matches('/').to_owned(),
-            http,
+            address: config.url.as_str().trim_end_matches('/').into(),
+            http: connect::client(config.tls()?, &patience),
             auth: Arc::new(Auth::new(Credentials::new(config)?)),
             token_flights: Arc::new(Flights::new(QUESTIONS_MAX, "token requests")),
+            patience,
+            health: Arc::new(health),
         })
+    }
+
+    pub(super) const fn patience(&self) -> &Patience {
+        &self.patience
+    }
+
+    pub(super) fn counts(&self) -> &Counts {
+        &self.health.counts
+    }
+
+    pub(super) fn state(&self) -> UpstreamState {
+        let [reads, writes] = self.health.quota.states();
+        let (breaker, counts) = (self.health.breaker.known(), self.counts().read());
+        UpstreamState { reads, writes, breaker, counts }
     }
 
     pub(super) fn address(&self) -> &str {
@@ -108,22 +148,46 @@ impl Wire {
         Err(self.refusal(response, operation).await)
     }
 
-    /// The same for reads, with redirects followed. A redirect link expires, so it is never kept.
+    /// The same for reads, with redirects followed. A redirect link expires, so it is never kept, and
+    /// fetched anew when it is of no use.
     pub(super) async fn follow(
+        &self,
+        ask: Ask,
+        operation: &'static str,
+    ) -> Result<Response<Incoming>, Error> {
+        let mut links = 1;
+        loop {
+            let (response, elsewhere) = self.chase(ask.clone(), operation).await?;
+            if response.status().is_success() {
+                return Ok(response);
+            }
+            let useless = elsewhere && is_useless_link(response.status());
+            if !useless {
+                return Err(self.refusal(response, operation).await);
+            }
+            if links >= LINKS_MAX || ask.effort == Effort::Brief {
+                let reason = format!("its links to the storage are refused: {}", response.status());
+                return Err(failed(operation, reason));
+            }
+            tracing::debug!(upstream = &*self.address, status = %response.status(), "a new link");
+            links += 1;
+        }
+    }
+
+    /// The first answer that is no redirect, and whether it is from another address.
+    async fn chase(
         &self,
         mut ask: Ask,
         operation: &'static str,
-    ) -> Result<Response<Incoming>, Error> {
+    ) -> Result<(Response<Incoming>, bool), Error> {
         for _ in 0..=REDIRECTS_MAX {
             let response = self.answer(&ask, operation).await?;
             let status = response.status();
-            if status.is_success() {
-                return Ok(response);
-            }
             let target =
                 text(response.headers(), header::LOCATION).filter(|_| status.is_redirection());
             let Some(target) = target else {
-                return Err(self.refusal(response, operation).await);
+                let elsewhere = !self.is_own(&ask.url);
+                return Ok((response, elsewhere));
             };
             let url =
                 ask.url.join(target).map_err(|_| failed(operation, "a redirect to no address"))?;
@@ -144,33 +208,64 @@ impl Wire {
     ) -> Result<Response<Incoming>, Error> {
         let mut tries = 1;
         loop {
-            let (wait, outcome) = match self.authorized(ask, operation).await {
-                Err(error @ Error::UpstreamFailed { .. }) if ask.repeat && tries < TRIES_MAX => {
-                    (retry::pause(tries), Err(error))
-                }
-                Err(error) => return Err(error),
-                Ok(response) => match retry::judge(response.status(), response.headers(), tries) {
-                    Verdict::Again(wait) if ask.repeat => (wait, Ok(response)),
-                    // Who may not be repeated here still learns for how long to wait.
-                    Verdict::Again(wait) if response.status() == StatusCode::TOO_MANY_REQUESTS => {
-                        return Err(Error::UpstreamBusy {
-                            retry_after_seconds: wait.as_secs().max(1),
-                        });
-                    }
-                    Verdict::Busy { retry_after_seconds } => {
-                        return Err(Error::UpstreamBusy { retry_after_seconds });
-                    }
-                    Verdict::Stands | Verdict::Again(_) => return Ok(response),
-                },
+            let answered = self.attempt(ask, operation).await;
+            let verdict = match &answered {
+                Ok(response) => retry::judge(response.status(), response.headers(), tries),
+                Err(Error::UpstreamFailed { .. }) => retry::judge_failure(tries),
+                Err(_) => Verdict::Stands,
             };
-            let reason = match outcome {
+            let wait = match (verdict, ask.effort) {
+                (Verdict::Stands, _) => return answered,
+                (Verdict::Busy { retry_after_seconds }, _) => {
+                    return Err(Error::UpstreamBusy { retry_after_seconds });
+                }
+                (Verdict::Again(wait), Effort::Patient) => wait,
+                // Who may not be repeated here still learns for how long to wait.
+                (Verdict::Again(wait), Effort::Once | Effort::Brief) => {
+                    return answered.and_then(|response| match response.status() {
+                        StatusCode::TOO_MANY_REQUESTS => {
+                            Err(Error::UpstreamBusy { retry_after_seconds: wait.as_secs().max(1) })
+                        }
+                        _ => Ok(response),
+                    });
+                }
+            };
+            let reason = match answered {
                 Ok(response) => response.status().to_string(),
                 Err(error) => error.to_string(),
             };
-            tracing::warn!(upstream = self.address, operation, reason, tries, "trying again");
+            tracing::warn!(upstream = &*self.address, operation, reason, tries, "trying again");
             tokio::time::sleep(wait).await;
             tries += 1;
         }
+    }
+
+    /// One try, when it is its turn and the upstream is not known to be down. Other addresses, where
+    /// redirects lead, have neither quota nor breaker: they are not the upstream.
+    async fn attempt(
+        &self,
+        ask: &Ask,
+        operation: &'static str,
+    ) -> Result<Response<Incoming>, Error> {
+        if !self.is_own(&ask.url) {
+            return self.once(ask, None, operation).await;
+        }
+        let pass = self.health.quota.enter(Class::of(&ask.method), ask.patience()).await?;
+        let leave = self.health.breaker.admit()?;
+        let answered = self.authorized(ask, operation).await;
+        match &answered {
+            Err(Error::UpstreamFailed { .. }) => leave.failed(),
+            Ok(response) if retry::is_down(response.status()) => leave.failed(),
+            Ok(response) if response.status() == StatusCode::TOO_MANY_REQUESTS => {
+                pass.throttled(retry::retry_after(response.headers()));
+                leave.answered();
+            }
+            Ok(_) | Err(_) => {
+                pass.answered();
+                leave.answered();
+            }
+        }
+        answered
     }
 
     /// One try, with a token fetched and the request repeated once when the upstream asks for it.
@@ -221,7 +316,13 @@ impl Wire {
         let request = request
             .body(Body::parts(ask.body.clone()))
             .map_err(|error| failed(operation, error))?;
-        let answer = tokio::time::timeout(ANSWER_TIMEOUT, self.http.request(request)).await;
+        self.counts().asked();
+        let longest = match (ask.effort, Class::of(&ask.method)) {
+            (Effort::Brief, _) => self.patience.answer.min(REVALIDATE_TIMEOUT),
+            (_, Class::Read) => self.patience.answer,
+            (_, Class::Write) => self.patience.answer.max(WRITE_TIMEOUT),
+        };
+        let answer = tokio::time::timeout(longest, self.http.request(request)).await;
         let answer = answer.map_err(|_| failed(operation, "no answer in time"))?;
         answer.map_err(|error| failed(operation, chain(&error)))
     }
@@ -233,7 +334,7 @@ impl Wire {
         operation: &'static str,
     ) -> Error {
         let status = response.status();
-        tracing::debug!(upstream = self.address, operation, %status, "refused");
+        tracing::debug!(upstream = &*self.address, operation, %status, "refused");
         if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
             return Error::UpstreamDenied { status };
         }
@@ -255,13 +356,7 @@ impl Wire {
     }
 }
 
-/// An error with its causes, because the outer one says only "client error".
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut words = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        words = format!("{words}: {cause}");
-        source = cause.source();
-    }
-    words
+/// Refusals of a storage that a new link may mend: expired, not yet known, not for this place.
+fn is_useless_link(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 400 | 401 | 403 | 410)
 }

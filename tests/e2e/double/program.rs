@@ -38,6 +38,39 @@ async fn the_program_says_where_it_listens_and_ends_when_told() {
 }
 
 #[tokio::test]
+async fn options_switch_habits() {
+    let Some(registry) = Registry::start().await.unwrap() else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_acr-double"));
+    command.args(["--backing", &registry.url(), "--limited-reader", "l:p:"]);
+    command.args(["--tier", "basic", "--reads", "1:1", "--period-s", "3600"]);
+    command.args(["--lag-requests", "1", "--redirects", "get-only", "--accept-newline-user"]);
+    command.args(["--referrers-api", "kept"]);
+    let mut process = Process::spawn("acr-double", &mut command, folder.path()).unwrap();
+    let line: serde_json::Value =
+        process.wait_for_line(SOON, |line| serde_json::from_str(line).ok()).await.unwrap();
+    let url = line["url"].as_str().unwrap();
+    assert!(line["elsewhere_addr"].as_str().unwrap().starts_with("127.0.0.2:"));
+    let client = Client::new();
+    let version = |user: &str| client.get(format!("{url}/v2/")).basic(user, "p").send();
+    let manifest = client.get(format!("{url}/v2/acme/web/manifests/v1")).basic("l", "p").send();
+    assert_eq!(manifest.await.unwrap().status, 401, "it may pull from no repository");
+    let mut statuses = Vec::new();
+    for user in ["l\n", "l", "l"] {
+        statuses.push(version(user).await.unwrap().status.as_u16());
+    }
+    assert_eq!(statuses, [401, 200, 429]);
+    for wrong in [["--reads", "many"], ["--limited-reader", "l"], ["--tier", "gold"]] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_acr-double"));
+        command.args(["--backing", "http://127.0.0.1:1"]).args(wrong);
+        let mut process = Process::spawn("acr-double", &mut command, folder.path()).unwrap();
+        assert!(!process.wait(SOON).await.unwrap().success(), "{wrong:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_port_in_use_and_a_wrong_backing_are_said() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = taken.local_addr().unwrap().to_string();

@@ -6,9 +6,7 @@ use serde_json::{Value, json};
 use wharf_testkit::double::{Credentials, Kind};
 use wharf_testkit::images::sha256;
 
-use super::{PASSWORD, REPOSITORY, Stage, USER, code};
-
-const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
+use super::{MANIFEST_TYPE, PASSWORD, REPOSITORY, Stage, USER, code};
 
 #[tokio::test]
 async fn get_and_head_of_a_blob_redirect_to_the_second_port() {
@@ -135,7 +133,7 @@ async fn a_blob_that_is_not_there_is_answered_by_the_registry_itself() {
 }
 
 /// Pushes a manifest without layers past the double, under each of these tags.
-async fn plant_tags(stage: &Stage, tags: impl Iterator<Item = String>) -> Vec<u8> {
+pub(super) async fn plant_tags(stage: &Stage, tags: impl Iterator<Item = String>) -> Vec<u8> {
     let config = stage.plant(b"{}").await;
     let manifest = json!({
         "schemaVersion": 2, "mediaType": MANIFEST_TYPE, "layers": [],

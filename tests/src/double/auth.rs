@@ -12,9 +12,10 @@ use http::uri::Authority;
 use serde_json::{Value, json};
 
 use super::counts::Credentials;
+use super::oauth::Authority as Issuer;
 use super::refusal::Refusal;
-use super::scope::{Action, Actions, Scope};
-use super::token::{TokenKind, Tokens};
+use super::scope::{Action, Rights, Scope};
+use super::token::TokenKind;
 
 /// The user name that stands for "the password is a token", as `az acr login` uses it.
 pub(crate) const TOKEN_USERNAME: &str = "00000000-0000-0000-0000-000000000000";
@@ -24,28 +25,36 @@ pub(crate) const TOKEN_USERNAME: &str = "00000000-0000-0000-0000-000000000000";
 pub struct Account {
     username: String,
     password: String,
-    actions: Actions,
+    rights: Rights,
 }
 
 impl Account {
     /// An account that may do everything, as ACR's admin user.
     pub fn admin(username: impl Into<String>, password: impl Into<String>) -> Self {
-        let actions = Actions::from([Action::All]);
-        Self { username: username.into(), password: password.into(), actions }
+        let rights = Rights::everywhere(&[Action::All]);
+        Self { username: username.into(), password: password.into(), rights }
     }
 
     /// An account that may only pull.
     pub fn reader(username: impl Into<String>, password: impl Into<String>) -> Self {
-        let actions = Actions::from([Action::Pull]);
-        Self { username: username.into(), password: password.into(), actions }
+        let rights = Rights::everywhere(&[Action::Pull]);
+        Self { username: username.into(), password: password.into(), rights }
+    }
+
+    /// The same in these repositories only, as ABAC and scope maps have it; without any it can log
+    /// in and do nothing.
+    #[must_use]
+    pub fn only(self, repositories: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        let repositories = repositories.into_iter().map(Into::into).collect();
+        Self { rights: self.rights.only(repositories), ..self }
     }
 
     pub(crate) fn username(&self) -> &str {
         &self.username
     }
 
-    pub(crate) fn actions(&self) -> &Actions {
-        &self.actions
+    pub(crate) fn rights(&self) -> &Rights {
+        &self.rights
     }
 
     pub(crate) fn is(&self, username: &str, password: &str) -> bool {
@@ -58,7 +67,7 @@ impl fmt::Debug for Account {
         formatter
             .debug_struct("Account")
             .field("username", &self.username)
-            .field("actions", &self.actions)
+            .field("rights", &self.rights)
             .finish_non_exhaustive()
     }
 }
@@ -114,35 +123,43 @@ pub(crate) fn host(headers: &HeaderMap) -> Result<String, Refusal> {
         .ok_or(Refusal::HostMissing)
 }
 
-/// Lets a request pass, or says where and for what to get a token.
+/// Whether Basic credentials name a user that ends with a newline.
+pub(crate) fn has_newline_user(headers: &HeaderMap) -> bool {
+    matches!(Authorization::of(headers), Authorization::Basic { username, .. }
+        if username.ends_with('\n'))
+}
+
+/// Lets a request pass and says whose it is, or says where and for what to get a token.
 pub(crate) fn admit(
-    accounts: &[Account],
-    tokens: &Tokens,
+    issuer: &Issuer,
+    takes_basic: bool,
     headers: &HeaderMap,
     needed: &[Scope],
-) -> Result<(), Refusal> {
+) -> Result<String, Refusal> {
     let host = host(headers)?;
     let challenge = |error: Option<&str>| Err(challenge(&host, needed, error));
     match Authorization::of(headers) {
         Authorization::Bearer(token) => {
-            let Some(claims) = tokens.check(&token, TokenKind::AccessToken, &host) else {
+            let Some(claims) = issuer.tokens().check(&token, TokenKind::AccessToken, &host) else {
                 return challenge(Some("invalid_token"));
             };
             if needed.iter().all(|scope| scope.is_granted_by(&claims.access)) {
-                return Ok(());
+                return Ok(claims.sub);
             }
             challenge(Some("insufficient_scope"))
         }
-        Authorization::Basic { username, password } => {
-            let Some(account) = accounts.iter().find(|known| known.is(&username, &password)) else {
+        Authorization::Basic { username, password } if takes_basic => {
+            let Some(account) = issuer.account(&username, &password) else {
                 return challenge(None);
             };
-            if needed.iter().all(|scope| scope.within(account.actions()) == *scope) {
-                return Ok(());
+            if needed.iter().all(|scope| scope.within(account.rights()) == *scope) {
+                return Ok(username);
             }
             challenge(Some("insufficient_scope"))
         }
-        Authorization::None | Authorization::Unknown => challenge(None),
+        Authorization::None | Authorization::Basic { .. } | Authorization::Unknown => {
+            challenge(None)
+        }
     }
 }
 

@@ -1,21 +1,83 @@
 //! How one double is set up: addresses, callers, and the habits that can be switched.
+//!
+//! | habit of ACR | switch |
+//! | --- | --- |
+//! | a token holds 75 minutes, a login three hours, a link twenty minutes | `*_life` |
+//! | Basic credentials open `/v2/` too; a scope-map token's do not | `basic_credentials` |
+//! | a user name with a newline at its end is a 500 | `newline_user_fails` |
+//! | ABAC: the right to pull from the registry pulls nothing | [`Account::only`] |
+//! | a blob's GET and HEAD lead to the storage | `redirects` |
+//! | the digest stands on the redirect, not on the storage's answer | `digest_on_*` |
+//! | the storage serves ranges and names versions | `storage_ranges`, `storage_etags` |
+//! | a page of a list has 100 names | `page_size` |
+//! | a registry with keys of its customer has no referrers API | `referrers` |
+//! | each upload answer names another Location | `strict_location` |
+//! | chunks name their length, and their place as `start-end` | `refuse_chunked`, `strict_content_range` |
+//! | a large PUT is 413, or its connection closes; now and then it is 416 | `put_bytes_max`, `close_bytes_max`, `nth_put_fails` |
+//! | a manifest has 4 MiB at most, a layer 200 GiB | `manifest_bytes_max`, `blob_bytes_max` |
+//! | a full registry takes no uploads | `registry_bytes_max` |
+//! | so many requests in a minute | `quotas` |
+//! | a replica learns later of a push | `replica_lag` |
+//! | what is pushed waits for its scan | `quarantine` |
+//!
+//! Locks need no switch: everything is open until `/acr/v1/` locks it. What happens now and then, as
+//! a 413 of the token endpoint, is a fault (`fault.rs`).
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use super::auth::Account;
+use super::quotas::Quotas;
+use super::replicas::Lag;
+
+/// Which requests for a blob are redirected to the storage.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Redirects {
+    /// GET and HEAD.
+    #[default]
+    GetAndHead,
+    /// GET. The registry answers HEAD itself.
+    GetOnly,
+    /// None. The registry serves blobs itself.
+    Never,
+}
+
+/// What becomes of the referrers API.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Referrers {
+    /// The backing registry answers.
+    #[default]
+    Backing,
+    /// The double answers from what was pushed through it.
+    Kept,
+    /// There is none: 404, and clients use the tag schema.
+    Absent,
+}
 
 /// Habits of ACR that a test may switch or tighten.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct Habits {
     /// Only the Location of the last answer continues an upload.
     pub strict_location: bool,
     /// A chunk or blob without `Content-Length` is refused.
     pub refuse_chunked: bool,
+    /// A `Content-Range` that is not `start-end`, as `bytes 0-9/*`, is refused.
+    pub strict_content_range: bool,
     /// The largest body of the PUT that ends an upload.
     pub put_bytes_max: Option<u64>,
     /// The largest chunk.
     pub patch_bytes_max: Option<u64>,
+    /// The connection of a larger PUT or PATCH of an upload closes after this many bytes.
+    pub close_bytes_max: Option<u64>,
+    /// Each n-th PUT that ends an upload is answered 416, and the upload is gone.
+    pub nth_put_fails: Option<u64>,
+    /// The largest blob.
+    pub blob_bytes_max: u64,
+    /// The largest manifest.
+    pub manifest_bytes_max: usize,
+    /// When clients have uploaded this much, repeated content included, no more is taken.
+    pub registry_bytes_max: Option<u64>,
     /// Names in one page of a list; for tags also the most that can be asked for.
     pub page_size: usize,
     /// How long an access token opens `/v2/`.
@@ -24,6 +86,28 @@ pub struct Habits {
     pub refresh_token_life: Duration,
     /// How long a link to the storage opens its blob.
     pub link_life: Duration,
+    /// Basic credentials open `/v2/`, not only the token endpoints.
+    pub basic_credentials: bool,
+    /// Basic credentials whose user name ends with a newline are answered 500.
+    pub newline_user_fails: bool,
+    /// Which requests for a blob are redirected.
+    pub redirects: Redirects,
+    /// The redirect says the blob's digest.
+    pub digest_on_redirect: bool,
+    /// The storage says the blob's digest.
+    pub digest_on_storage: bool,
+    /// The storage serves parts of blobs; otherwise it ignores Range.
+    pub storage_ranges: bool,
+    /// The storage says an `ETag`.
+    pub storage_etags: bool,
+    /// The referrers API.
+    pub referrers: Referrers,
+    /// How many requests are taken.
+    pub quotas: Quotas,
+    /// How long a pushed manifest is unknown.
+    pub replica_lag: Lag,
+    /// What is pushed is in quarantine until a PATCH says `"quarantineState": "Passed"`.
+    pub quarantine: bool,
 }
 
 impl Default for Habits {
@@ -31,12 +115,29 @@ impl Default for Habits {
         Self {
             strict_location: true,
             refuse_chunked: true,
+            strict_content_range: true,
             put_bytes_max: Some(20 * 1024 * 1024),
             patch_bytes_max: None,
+            close_bytes_max: None,
+            nth_put_fails: None,
+            blob_bytes_max: 200 << 30,
+            manifest_bytes_max: 4 << 20,
+            registry_bytes_max: None,
             page_size: 100,
             access_token_life: Duration::from_mins(75),
             refresh_token_life: Duration::from_hours(3),
             link_life: Duration::from_mins(20),
+            basic_credentials: true,
+            newline_user_fails: true,
+            redirects: Redirects::default(),
+            digest_on_redirect: true,
+            digest_on_storage: false,
+            storage_ranges: true,
+            storage_etags: true,
+            referrers: Referrers::default(),
+            quotas: Quotas::default(),
+            replica_lag: Lag::default(),
+            quarantine: false,
         }
     }
 }
@@ -48,6 +149,9 @@ pub struct DoubleConfig {
     pub listen: SocketAddr,
     /// Where the storage listens; port 0 lets the system choose.
     pub storage_listen: SocketAddr,
+    /// Where the other host listens that faults redirect to; port 0 lets the system choose. Another
+    /// address than the registry's, because some clients take a host for itself at any port.
+    pub elsewhere_listen: SocketAddr,
     /// `HOST:PORT` of the storage in links. When absent, the name under which the client reached
     /// the registry, with the storage's port.
     pub storage_public: Option<String>,
@@ -70,6 +174,7 @@ impl DoubleConfig {
         Self {
             listen: any,
             storage_listen: any,
+            elsewhere_listen: SocketAddr::from(([127, 0, 0, 2], 0)),
             storage_public: None,
             backing: backing.into(),
             accounts: Vec::new(),

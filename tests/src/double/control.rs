@@ -10,6 +10,9 @@
 //! | `POST reset` | forgets counts and journal |
 //! | `GET`, `POST`, `DELETE faults` | lists, adds (one rule as JSON), clears |
 //! | `POST expire-tokens`, `POST expire-links` | everything handed out so far is expired |
+//! | `POST refill` | every bucket of requests is full |
+//! | `POST catch-up` | the replica knows everything that was pushed |
+//! | `GET held`, `POST release` | how many answers are held; lets them go |
 
 use http::{Method, Response, StatusCode};
 use hyper::body::Incoming;
@@ -33,6 +36,19 @@ pub(crate) async fn handle(
         ("GET", "counts") => encode(&shared.recorder.counts())?,
         ("GET", "journal") => encode(&shared.recorder.journal())?,
         ("GET", "faults") => encode(&shared.faults.waiting())?,
+        ("GET", "held") => json!({ "held": shared.holds.held() }),
+        ("POST", "release") => {
+            shared.holds.release();
+            json!({})
+        }
+        ("POST", "refill") => {
+            shared.meters.refill();
+            json!({})
+        }
+        ("POST", "catch-up") => {
+            shared.replicas.catch_up();
+            json!({})
+        }
         ("POST", "reset") => {
             shared.recorder.reset();
             json!({})

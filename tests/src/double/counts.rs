@@ -3,9 +3,13 @@
 //! A request is recorded before its answer leaves, so a client that has its answer finds it counted.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use http::header::RANGE;
+use http::{HeaderMap, Method, Uri};
 use serde::{Deserialize, Serialize};
+
+use super::auth::Authorization;
 
 /// Digests counted one by one; those beyond are counted by kind only.
 const DIGESTS_MAX: usize = 4096;
@@ -24,6 +28,8 @@ pub enum Kind {
     Exchange,
     /// `/v2/_catalog`
     Catalog,
+    /// Anything below `/acr/v1/`.
+    Metadata,
     /// Tag lists.
     Tags,
     /// Referrers lists.
@@ -56,8 +62,27 @@ pub enum Kind {
     StorageGet,
     /// HEAD of a blob at the storage port.
     StorageHead,
+    /// Anything at the other host that faults redirect to.
+    Elsewhere,
     /// Anything else.
     Other,
+}
+
+impl Kind {
+    /// The registry's code for "there is no such thing".
+    pub(crate) fn unknown_code(self) -> &'static str {
+        match self {
+            Self::ManifestGet | Self::ManifestHead | Self::ManifestPut | Self::ManifestDelete => {
+                "MANIFEST_UNKNOWN"
+            }
+            Self::BlobGet | Self::BlobHead | Self::BlobDelete => "BLOB_UNKNOWN",
+            Self::UploadPatch | Self::UploadPut | Self::UploadStatus | Self::UploadCancel => {
+                "BLOB_UPLOAD_UNKNOWN"
+            }
+            Self::Tags | Self::Referrers | Self::UploadPost => "NAME_UNKNOWN",
+            _ => "NOT_FOUND",
+        }
+    }
 }
 
 /// How a request named its caller. The credentials themselves are never kept.
@@ -87,8 +112,32 @@ pub struct Entry {
     pub digest: Option<String>,
     /// How it named its caller.
     pub credentials: Credentials,
-    /// The status of the answer; 0 when the connection was reset in place of one.
+    /// Its Range header, if any.
+    #[serde(default)]
+    pub range: Option<String>,
+    /// What the client says of itself in `X-Meta-Source-Client`, if anything.
+    #[serde(default)]
+    pub source_client: Option<String>,
+    /// The status of the answer; 0 when there was none.
     pub status: u16,
+}
+
+impl Entry {
+    /// A request that is not answered yet.
+    pub(crate) fn of(method: &Method, uri: &Uri, headers: &HeaderMap) -> Self {
+        let text =
+            |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        Self {
+            kind: Kind::Other,
+            method: method.to_string(),
+            path: uri.path().to_owned(),
+            digest: None,
+            credentials: Authorization::of(headers).credentials(),
+            range: headers.get(RANGE).map(text),
+            source_client: headers.get("x-meta-source-client").map(text),
+            status: 0,
+        }
+    }
 }
 
 /// A picture of the counts at one moment.
@@ -175,6 +224,11 @@ impl Recorder {
         });
     }
 
+    /// Records a request without an answer, unless it is told in time that there is one.
+    pub(crate) fn unless_answered(self: &Arc<Self>, entry: Entry) -> Abandoned {
+        Abandoned { recorder: Arc::clone(self), entry: Some(entry) }
+    }
+
     pub(crate) fn add_bytes(&self, flow: Flow, bytes: u64) {
         self.with(|books| match flow {
             Flow::Upload => books.counts.upload_bytes += bytes,
@@ -200,6 +254,28 @@ impl Recorder {
     }
 }
 
+/// A request whose client may go before it is answered; then it is recorded when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Abandoned {
+    recorder: Arc<Recorder>,
+    entry: Option<Entry>,
+}
+
+impl Abandoned {
+    /// The answer comes after all, and will be recorded with it.
+    pub(crate) fn answered(mut self) {
+        self.entry = None;
+    }
+}
+
+impl Drop for Abandoned {
+    fn drop(&mut self) {
+        if let Some(entry) = self.entry.take() {
+            self.recorder.record(entry);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
@@ -213,6 +289,8 @@ mod tests {
             path: "/".to_owned(),
             digest: digest.map(str::to_owned),
             credentials: Credentials::None,
+            range: None,
+            source_client: None,
             status,
         }
     }

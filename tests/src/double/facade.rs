@@ -4,40 +4,25 @@
 
 use std::sync::Arc;
 
-use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
-use super::auth::{self, Authorization};
-use super::bodies::{break_answer, drain, read_some};
-use super::counts::{Entry, Kind};
-use super::faults::Fault;
-use super::listen::{Connection, HangUp};
+use super::bodies::{drain, read_some};
+use super::broken::{Surroundings, break_answer, delay_request};
+use super::call::Call;
+use super::config::{Redirects, Referrers};
+use super::counts::Entry;
+use super::fault::Fault;
+use super::heads::DIGEST;
+use super::listen::{Connection, HangUp, Outcome};
+use super::locks::{Act, Target};
 use super::refusal::{Refusal, json_response, with_header};
-use super::route::{Query, Route};
+use super::route::Route;
 use super::shared::Shared;
-use super::{control, paging, uploads};
-use crate::http::{Body, empty, full, read_to_limit};
-
-/// ACR's limit of a manifest.
-const MANIFEST_BYTES_MAX: usize = 4 * 1024 * 1024;
+use super::{astray, auth, control, heads, manifests, metadata, paging, uploads};
+use crate::http::{Body, empty, streamed};
 
 const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
-
-/// One request, read as far as its head goes.
-struct Call {
-    route: Route,
-    query: Query,
-    kind: Kind,
-    digest: Option<String>,
-    parts: Parts,
-}
-
-/// What becomes of a request.
-enum Outcome {
-    Answer(Response<Body>),
-    HangUp,
-}
 
 /// Answers one request on the registry's port.
 pub(crate) async fn handle(
@@ -51,89 +36,162 @@ pub(crate) async fn handle(
         let answer = control::handle(&shared, &parts.method, action, body).await;
         return Ok(answer.unwrap_or_else(Refusal::into_response));
     }
-    let query = Query::parse(parts.uri.query().unwrap_or_default().as_bytes());
-    let (kind, digest) = (route.kind(&parts.method), route.digest(&query));
-    let call = Call { route, query, kind, digest, parts };
-    let outcome = answer(&shared, &call, body, &connection).await;
-    let status = match &outcome {
-        Outcome::Answer(answer) => answer.status().as_u16(),
-        Outcome::HangUp => 0,
+    let call = Call::new(route, parts);
+    let around = Surroundings { connection: connection.clone(), shared: Arc::clone(&shared) };
+    let mut outcome = match answer(&around, &call, streamed(body)).await {
+        Ok(answer) => Outcome::Answer(answer),
+        Err(outcome) => outcome,
     };
-    shared.recorder.record(Entry {
-        kind: call.kind,
-        method: call.parts.method.to_string(),
-        path: call.parts.uri.path().to_owned(),
-        digest: call.digest.clone(),
-        credentials: Authorization::of(&call.parts.headers).credentials(),
-        status,
-    });
-    match outcome {
-        Outcome::Answer(mut answer) => {
-            answer.headers_mut().insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
-            Ok(answer)
-        }
-        Outcome::HangUp => {
-            connection.reset_when_closed();
-            Err(HangUp)
-        }
+    shared.recorder.record(Entry { status: outcome.status(), ..call.entry() });
+    if let Outcome::Answer(answer) = &mut outcome {
+        answer.headers_mut().insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
     }
+    outcome.on(&connection)
 }
 
-async fn answer(shared: &Shared, call: &Call, body: Incoming, connection: &Connection) -> Outcome {
-    if !matches!(call.route, Route::Token | Route::Exchange) {
-        let needed = call.route.scopes(&call.parts.method, &call.query);
-        let (accounts, tokens) = (shared.authority.accounts(), shared.authority.tokens());
-        if let Err(refusal) = auth::admit(accounts, tokens, &call.parts.headers, &needed) {
-            drain(body).await;
-            return Outcome::Answer(refusal.into_response());
-        }
+/// The answer that the request itself leads to, or the outcome that came in between.
+async fn answer(around: &Surroundings, call: &Call, body: Body) -> Result<Response<Body>, Outcome> {
+    let shared = &*around.shared;
+    let host = match enter(shared, call) {
+        Ok(host) => host,
+        Err(refusal) => return Err(refuse(refusal, body).await),
+    };
+    if let Some(hop) = astray::next_hop(&call.query, &host, &call.parts.uri) {
+        drain(body).await;
+        return Err(Outcome::Answer(hop));
     }
-    let fault = shared.faults.take(call.kind, call.digest.as_deref());
-    let has_body = !matches!(call.parts.method, Method::GET | Method::HEAD | Method::DELETE);
+    let closes = shared.habits.close_bytes_max.filter(|_| call.uploads());
+    if let Some(after) = closes.filter(|max| call.length().is_some_and(|length| length > *max)) {
+        read_some(body, after).await;
+        return Err(Outcome::HangUp { reset: false });
+    }
+    let Some(fault) = shared.faults.take(&call.asked()) else {
+        return Ok(dispatch(shared, call, None, body).await.unwrap_or_else(Refusal::into_response));
+    };
+    let body = begin_fault(around, call, fault, body).await?;
+    let answer = dispatch(shared, call, Some(fault), body).await;
+    let answer = heads::lie(answer.unwrap_or_else(Refusal::into_response), fault);
+    if call.has_body() && matches!(fault, Fault::Slow { .. } | Fault::Stall { .. }) {
+        return Ok(answer);
+    }
+    Ok(break_answer(answer, fault, around.clone()))
+}
+
+/// Who comes, and whether they may and are not too many; then, under which name they came.
+fn enter(shared: &Shared, call: &Call) -> Result<String, Refusal> {
+    let headers = &call.parts.headers;
+    if shared.habits.newline_user_fails && auth::has_newline_user(headers) {
+        return Err(Refusal::UserNameBroken);
+    }
+    let identity = match call.route {
+        Route::Token | Route::Exchange => String::new(),
+        _ => {
+            let needed = call.route.scopes(&call.parts.method, &call.query);
+            auth::admit(&shared.authority, shared.habits.basic_credentials, headers, &needed)?
+        }
+    };
+    let taken = shared.meters.take(call.kind, &call.parts.method, &identity);
+    taken.map_err(|retry_after_s| Refusal::TooManyRequests { retry_after_s })?;
+    auth::host(headers)
+}
+
+async fn refuse(refusal: Refusal, body: Body) -> Outcome {
+    drain(body).await;
+    Outcome::Answer(refusal.into_response())
+}
+
+/// What a fault does before the request is looked at; the body of a request that goes on.
+async fn begin_fault(
+    around: &Surroundings,
+    call: &Call,
+    fault: Fault,
+    body: Body,
+) -> Result<Body, Outcome> {
+    let shared = &*around.shared;
+    if let Some(rejection) = fault.rejection() {
+        return Err(refuse(Refusal::Ordered { rejection, kind: call.kind }, body).await);
+    }
+    let host = auth::host(&call.parts.headers).unwrap_or_default();
+    if let Some(away) = astray::ordered(fault, &host, &call.parts.uri) {
+        drain(body).await;
+        return Err(Outcome::Answer(away));
+    }
     match fault {
-        Some(Fault::TooManyRequests { retry_after_s }) => {
+        Fault::RedirectElsewhere => {
             drain(body).await;
-            return Outcome::Answer(Refusal::TooManyRequests { retry_after_s }.into_response());
+            Err(Outcome::Answer(astray::elsewhere(shared.elsewhere_addr, call.target())))
         }
-        Some(Fault::Unavailable) => {
+        Fault::HangUp { reset } => {
             drain(body).await;
-            return Outcome::Answer(Refusal::Unavailable.into_response());
+            Err(Outcome::HangUp { reset })
         }
-        Some(Fault::Reset { after }) if has_body => {
+        Fault::Hang => {
+            let abandoned = shared.recorder.unless_answered(call.entry());
+            shared.holds.hold().await;
+            abandoned.answered();
+            Ok(body)
+        }
+        Fault::Reset { after } if call.has_body() => {
             read_some(body, after).await;
-            return Outcome::HangUp;
+            Err(Outcome::HangUp { reset: true })
         }
-        _ => {}
+        Fault::ExpireAndCut { after } if call.has_body() => {
+            read_some(body, after).await;
+            shared.expire_all();
+            Err(Outcome::HangUp { reset: false })
+        }
+        _ if call.has_body() => Ok(delay_request(body, fault, around.clone())),
+        _ => Ok(body),
     }
-    let answer = dispatch(shared, call, body).await.unwrap_or_else(Refusal::into_response);
-    Outcome::Answer(match fault {
-        Some(fault) => break_answer(answer, fault, connection),
-        None => answer,
-    })
 }
 
-async fn dispatch(shared: &Shared, call: &Call, body: Incoming) -> Result<Response<Body>, Refusal> {
-    let (backing, query, method) = (&shared.backing, &call.query, &call.parts.method);
-    let page_size = shared.habits.page_size;
-    match (&call.route, method.as_str()) {
+async fn dispatch(
+    shared: &Shared,
+    call: &Call,
+    fault: Option<Fault>,
+    body: Body,
+) -> Result<Response<Body>, Refusal> {
+    let (query, locks) = (&call.query, &shared.locks);
+    match (&call.route, call.parts.method.as_str()) {
         (Route::Token, _) => shared.authority.token(&call.parts, query, body).await,
         (Route::Exchange, _) => shared.authority.exchange(&call.parts, body).await,
         (Route::Version, "GET" | "HEAD") => {
             Ok(json_response(StatusCode::OK, &serde_json::json!({})))
         }
-        (Route::Catalog, "GET") => paging::catalog(backing, query, page_size).await,
-        (Route::Tags { name }, "GET") => paging::tags(backing, name, query, page_size).await,
-        (Route::Blob { name, digest }, "GET" | "HEAD") => {
-            redirect(shared, call, name, digest).await
+        (Route::Catalog | Route::MetadataCatalog, "GET") => {
+            paging::catalog(shared, call.parts.uri.path(), query).await
         }
-        (Route::Manifest { .. }, "PUT") => put_manifest(shared, call, body).await,
-        (Route::Manifest { .. }, "GET" | "HEAD" | "DELETE")
-        | (Route::Blob { .. }, "DELETE")
-        | (Route::Referrers { .. }, "GET") => relay(shared, call, empty()).await,
+        (Route::Tags { name }, "GET") => paging::tags(shared, name, query).await,
+        (Route::Metadata { name, what }, _) => {
+            metadata::handle(shared, call, (name, what), body).await
+        }
+        (Route::Blob { name, digest }, "GET" | "HEAD") => {
+            locks.check(name, &Target::Repository, Act::Read)?;
+            blob(shared, call, (name, digest), fault).await
+        }
+        (Route::Blob { name, .. }, "DELETE") => {
+            locks.check(name, &Target::Repository, Act::Delete)?;
+            call.relay(shared, call.target(), fault, empty()).await
+        }
+        (Route::Manifest { name, reference }, "GET" | "HEAD") => {
+            manifests::read(shared, call, (name, reference), fault).await
+        }
+        (Route::Manifest { name, reference }, "PUT") => {
+            manifests::put(shared, call, (name, reference), body).await
+        }
+        (Route::Manifest { name, reference }, "DELETE") => {
+            manifests::delete(shared, call, (name, reference), fault).await
+        }
+        (Route::Referrers { name, digest }, "GET") => match shared.habits.referrers {
+            Referrers::Backing => call.relay(shared, call.target(), fault, empty()).await,
+            Referrers::Kept => Ok(shared.referring.list(name, digest, query)),
+            Referrers::Absent => Err(Refusal::RouteUnknown),
+        },
         (Route::Uploads { name }, "POST") => {
             // ACR's single POST is not promised anywhere: the content is not taken, and the answer
             // names a session as the protocol allows.
             drain(body).await;
+            locks.check(name, &Target::Repository, Act::Write)?;
             uploads::start(shared, name, query).await
         }
         (Route::Upload { name, id }, _) => {
@@ -150,12 +208,18 @@ async fn dispatch(shared: &Shared, call: &Call, body: Incoming) -> Result<Respon
 async fn upload(
     shared: &Shared,
     request: &uploads::UploadRequest<'_>,
-    body: Incoming,
+    body: Body,
 ) -> Result<Response<Body>, Refusal> {
     match request.parts.method {
         Method::GET => uploads::status(shared, request).await,
         Method::DELETE => uploads::cancel(shared, request).await,
-        Method::PATCH | Method::PUT => uploads::receive(shared, request, body).await,
+        Method::PATCH | Method::PUT => {
+            if let Err(locked) = shared.locks.check(request.name, &Target::Repository, Act::Write) {
+                drain(body).await;
+                return Err(locked);
+            }
+            uploads::receive(shared, request, body).await
+        }
         _ => {
             drain(body).await;
             Err(Refusal::RouteUnknown)
@@ -163,47 +227,36 @@ async fn upload(
     }
 }
 
-/// A blob that is there is not sent: the answer says where the storage has it.
-async fn redirect(
+/// A blob that is there is not sent, as a rule: the answer says where the storage has it.
+async fn blob(
     shared: &Shared,
     call: &Call,
-    name: &str,
-    digest: &str,
+    (name, digest): (&str, &str),
+    fault: Option<Fault>,
 ) -> Result<Response<Body>, Refusal> {
+    let here = match shared.habits.redirects {
+        Redirects::GetAndHead => false,
+        Redirects::GetOnly => call.parts.method == Method::HEAD,
+        Redirects::Never => true,
+    };
+    if here || fault == Some(Fault::NoRedirect) {
+        return call.relay(shared, call.target(), fault, empty()).await;
+    }
     let host = auth::host(&call.parts.headers)?;
     let mut head = Request::new(empty());
     *head.method_mut() = Method::HEAD;
     let found = shared.backing.relay(head, call.parts.uri.path()).await?;
-    if found.status() == StatusCode::OK {
-        return Ok(shared.links.redirect(&shared.storage_base(&host), name, digest));
+    if found.status() != StatusCode::OK {
+        // The answer to a HEAD has no body; a GET of what is missing is answered with one.
+        return call.relay(shared, call.target(), fault, empty()).await;
     }
-    // The answer to a HEAD has no body; a GET of what is missing is answered with one.
-    relay(shared, call, empty()).await
-}
-
-async fn put_manifest(
-    shared: &Shared,
-    call: &Call,
-    mut body: Incoming,
-) -> Result<Response<Body>, Refusal> {
-    let length = call.parts.headers.get(http::header::CONTENT_LENGTH);
-    let length = length.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    if length.is_some_and(|length| length > MANIFEST_BYTES_MAX) {
-        drain(body).await;
-        return Err(Refusal::ManifestTooLarge);
+    let expiry = match fault {
+        Some(Fault::ExpiredLink) => 0,
+        _ => shared.links.expiry(),
+    };
+    let answer = shared.links.redirect(&shared.storage_base(&host), name, digest, expiry);
+    if shared.habits.digest_on_redirect {
+        return Ok(with_header(answer, DIGEST, digest));
     }
-    if let Ok(manifest) = read_to_limit(&mut body, MANIFEST_BYTES_MAX).await {
-        return relay(shared, call, full(manifest)).await;
-    }
-    drain(body).await;
-    Err(Refusal::ManifestTooLarge)
-}
-
-async fn relay(shared: &Shared, call: &Call, body: Body) -> Result<Response<Body>, Refusal> {
-    let mut request = Request::new(body);
-    *request.method_mut() = call.parts.method.clone();
-    *request.headers_mut() = call.parts.headers.clone();
-    let target = call.parts.uri.path_and_query().map_or("/", |target| target.as_str());
-    let answer = shared.backing.relay(request, target).await?;
-    Ok(with_header(answer, HeaderName::from_static("x-content-type-options"), "nosniff"))
+    Ok(answer)
 }

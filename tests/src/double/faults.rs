@@ -1,53 +1,21 @@
-//! Faults on order: which requests are answered wrongly, how, and how often.
+//! Faults on order: which requests are answered wrongly, and how often.
 //!
 //! A rule names a kind, a digest, both or neither; the first rule that fits a request is used up by
-//! it. Faults that stand in for an answer happen after the caller's credentials were accepted.
+//! it. Faults happen after the caller's credentials were accepted.
 
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use super::counts::Kind;
+use super::fault::Fault;
 
 /// Rules that may wait at once.
 const RULES_MAX: usize = 256;
-
-/// What goes wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Fault {
-    /// The body has the right size and one wrong byte, its first.
-    WrongBytes,
-    /// The body, and the `Content-Length` with it, is this many bytes shorter.
-    ShortBody {
-        /// How many bytes are missing.
-        bytes: u64,
-    },
-    /// The body, and the `Content-Length` with it, is this many bytes longer.
-    LongBody {
-        /// How many bytes are added.
-        bytes: u64,
-    },
-    /// The body ends after this many bytes, with the whole `Content-Length` promised, in an orderly
-    /// closed connection.
-    CutBody {
-        /// How many bytes are sent.
-        after: u64,
-    },
-    /// The connection is reset after this many bytes: of the request when it has a body, of the
-    /// answer otherwise. Nothing of such a request reaches the backing registry.
-    Reset {
-        /// How many bytes pass.
-        after: u64,
-    },
-    /// 429 with `Retry-After`.
-    TooManyRequests {
-        /// The value of `Retry-After`, in seconds.
-        retry_after_s: u64,
-    },
-    /// 503, without a word on when to come back.
-    Unavailable,
-}
+/// The longest time that a rule can ask for.
+const TIME_MAX: Duration = Duration::from_hours(24);
 
 /// Which requests a fault hits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,12 +27,18 @@ pub struct FaultRule {
     /// Only requests that name this digest; any when absent.
     #[serde(default)]
     pub digest: Option<String>,
+    /// Only requests with (`true`) or without (`false`) a Range header; both when absent.
+    #[serde(default)]
+    pub ranged: Option<bool>,
     /// How many fitting requests pass unharmed first.
     #[serde(default)]
     pub skip: u64,
     /// How many fitting requests are hit.
     #[serde(default = "once")]
     pub times: u64,
+    /// Hits every fitting request for this long from its order on, whatever `times` says.
+    #[serde(default)]
+    pub for_ms: Option<u64>,
     /// What goes wrong with them.
     pub fault: Fault,
 }
@@ -76,7 +50,8 @@ fn once() -> u64 {
 impl FaultRule {
     /// A fault that hits the next request of this kind.
     pub fn next(kind: Kind, fault: Fault) -> Self {
-        Self { kind: Some(kind), digest: None, skip: 0, times: 1, fault }
+        let (digest, ranged, for_ms) = (None, None, None);
+        Self { kind: Some(kind), digest, ranged, skip: 0, times: 1, for_ms, fault }
     }
 
     /// The same for requests that name this digest only.
@@ -97,25 +72,74 @@ impl FaultRule {
         Self { skip, ..self }
     }
 
-    fn fits(&self, kind: Kind, digest: Option<&str>) -> bool {
-        self.kind.is_none_or(|wanted| wanted == kind)
-            && self.digest.as_deref().is_none_or(|wanted| digest == Some(wanted))
+    /// The same for every fitting request from its order on, for this long.
+    #[must_use]
+    pub fn during(self, time: Duration) -> Self {
+        Self { for_ms: Some(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)), ..self }
+    }
+
+    /// The same for requests with a Range header only.
+    #[must_use]
+    pub fn ranged(self) -> Self {
+        Self { ranged: Some(true), ..self }
+    }
+
+    /// The same for requests without a Range header only.
+    #[must_use]
+    pub fn unranged(self) -> Self {
+        Self { ranged: Some(false), ..self }
+    }
+
+    fn fits(&self, asked: &Asked<'_>) -> bool {
+        self.kind.is_none_or(|wanted| wanted == asked.kind)
+            && self.digest.as_deref().is_none_or(|wanted| asked.digest == Some(wanted))
+            && self.ranged.is_none_or(|wanted| wanted == asked.ranged)
+            && (asked.ranged || !self.fault.needs_range())
+    }
+}
+
+/// What a request asks for, as rules see it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked<'a> {
+    pub(crate) kind: Kind,
+    pub(crate) digest: Option<&'a str>,
+    /// Whether it has a Range header.
+    pub(crate) ranged: bool,
+}
+
+/// A rule that waits.
+#[derive(Debug)]
+struct Waiting {
+    rule: FaultRule,
+    /// When a rule for a time is over.
+    until: Option<Instant>,
+}
+
+impl Waiting {
+    fn is_over(&self) -> bool {
+        match self.until {
+            Some(until) => Instant::now() >= until,
+            None => self.rule.times == 0,
+        }
     }
 }
 
 /// The rules that wait. Filled by tests, used up by requests.
 #[derive(Debug, Default)]
 pub(crate) struct Faults {
-    rules: Mutex<Vec<FaultRule>>,
+    rules: Mutex<Vec<Waiting>>,
 }
 
 impl Faults {
     /// Adds a rule; `false` when too many wait already or the rule would hit nothing.
     pub(crate) fn add(&self, rule: FaultRule) -> bool {
+        let time = |time| Duration::from_millis(time).min(TIME_MAX);
+        let until = rule.for_ms.map(|for_ms| Instant::now() + time(for_ms));
         self.with(|rules| {
-            let room = rules.len() < RULES_MAX && rule.times > 0;
+            let hits = rule.fault.is_sound() && (rule.times > 0 || until.is_some());
+            let room = rules.len() < RULES_MAX && hits;
             if room {
-                rules.push(rule);
+                rules.push(Waiting { rule, until });
             }
             room
         })
@@ -126,30 +150,32 @@ impl Faults {
     }
 
     pub(crate) fn waiting(&self) -> Vec<FaultRule> {
-        self.with(|rules| rules.clone())
+        self.with(|rules| rules.iter().map(|waiting| waiting.rule.clone()).collect())
     }
 
     /// The fault that this request gets, if any.
-    pub(crate) fn take(&self, kind: Kind, digest: Option<&str>) -> Option<Fault> {
+    pub(crate) fn take(&self, asked: &Asked<'_>) -> Option<Fault> {
         self.with(|rules| {
-            let mut fault = None;
-            for rule in rules.iter_mut().filter(|rule| rule.fits(kind, digest)) {
+            for waiting in rules.iter_mut().filter(|waiting| waiting.rule.fits(asked)) {
+                let rule = &mut waiting.rule;
                 if rule.skip > 0 {
                     rule.skip -= 1;
-                } else {
-                    rule.times -= 1;
-                    fault = Some(rule.fault);
-                    break;
+                    continue;
                 }
+                if waiting.until.is_none() {
+                    rule.times -= 1;
+                }
+                return Some(rule.fault);
             }
-            rules.retain(|rule| rule.times > 0);
-            fault
+            None
         })
     }
 
     /// No caller panics half-way through a rule, so a poisoned lock still guards whole rules.
-    fn with<T>(&self, act: impl FnOnce(&mut Vec<FaultRule>) -> T) -> T {
-        act(&mut self.rules.lock().unwrap_or_else(PoisonError::into_inner))
+    fn with<T>(&self, act: impl FnOnce(&mut Vec<Waiting>) -> T) -> T {
+        let mut rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
+        rules.retain(|waiting| !waiting.is_over());
+        act(&mut rules)
     }
 }
 
@@ -159,11 +185,16 @@ mod tests {
 
     use super::*;
 
+    fn asked(kind: Kind, digest: Option<&str>) -> Asked<'_> {
+        Asked { kind, digest, ranged: false }
+    }
+
     #[test]
     fn a_rule_skips_hits_and_is_gone() {
         let faults = Faults::default();
         assert!(faults.add(FaultRule::next(Kind::BlobGet, Fault::Unavailable).after(1).times(2)));
-        let hits: Vec<bool> = (0..5).map(|_| faults.take(Kind::BlobGet, None).is_some()).collect();
+        let hits: Vec<bool> =
+            (0..5).map(|_| faults.take(&asked(Kind::BlobGet, None)).is_some()).collect();
         assert_eq!(hits, [false, true, true, false, false]);
         assert!(faults.waiting().is_empty());
     }
@@ -172,10 +203,53 @@ mod tests {
     fn a_rule_for_a_digest_spares_other_digests_and_kinds() {
         let faults = Faults::default();
         faults.add(FaultRule::next(Kind::StorageGet, Fault::WrongBytes).of_digest("sha256:a"));
-        assert_eq!(faults.take(Kind::StorageGet, Some("sha256:b")), None);
-        assert_eq!(faults.take(Kind::BlobGet, Some("sha256:a")), None);
-        assert_eq!(faults.take(Kind::StorageGet, None), None);
-        assert_eq!(faults.take(Kind::StorageGet, Some("sha256:a")), Some(Fault::WrongBytes));
+        assert_eq!(faults.take(&asked(Kind::StorageGet, Some("sha256:b"))), None);
+        assert_eq!(faults.take(&asked(Kind::BlobGet, Some("sha256:a"))), None);
+        assert_eq!(faults.take(&asked(Kind::StorageGet, None)), None);
+        assert_eq!(
+            faults.take(&asked(Kind::StorageGet, Some("sha256:a"))),
+            Some(Fault::WrongBytes)
+        );
+    }
+
+    #[test]
+    fn a_rule_can_ask_for_a_range_or_for_none_and_faults_of_ranges_always_do() {
+        let faults = Faults::default();
+        let ranged = |ranged| Asked { ranged, ..asked(Kind::StorageGet, None) };
+        let rule = |fault| FaultRule::next(Kind::StorageGet, fault);
+        for (rule, wanted) in [
+            (rule(Fault::WrongBytes).ranged(), true),
+            (rule(Fault::WrongBytes).unranged(), false),
+            (rule(Fault::RangeIgnored), true),
+        ] {
+            assert!(faults.add(rule.clone()));
+            assert_eq!(faults.take(&ranged(!wanted)), None, "{rule:?}");
+            assert_eq!(faults.take(&ranged(wanted)), Some(rule.fault), "{rule:?}");
+        }
+    }
+
+    #[test]
+    fn a_rule_for_a_time_hits_all_until_it_is_over() {
+        let faults = Faults::default();
+        let rule = FaultRule::next(Kind::Token, Fault::Unavailable).after(1);
+        assert!(faults.add(rule.clone().during(Duration::from_hours(1))));
+        let hit = || faults.take(&asked(Kind::Token, None)).is_some();
+        assert_eq!([hit(), hit(), hit()], [false, true, true]);
+        faults.clear();
+        assert!(faults.add(rule.during(Duration::ZERO)));
+        assert_eq!([hit(), hit()], [false, false]);
+        assert!(faults.waiting().is_empty());
+    }
+
+    #[test]
+    fn a_fault_that_cannot_be_carried_out_is_refused() {
+        for fault in [
+            Fault::Status { code: 200, retry_after_s: None },
+            Fault::Status { code: 600, retry_after_s: None },
+            Fault::RedirectHops { hops: 0 },
+        ] {
+            assert!(!Faults::default().add(FaultRule::next(Kind::BlobGet, fault)), "{fault:?}");
+        }
     }
 
     #[test]

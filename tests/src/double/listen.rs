@@ -1,4 +1,5 @@
-//! One listening port: accepting, the HTTP/1.1 server, and connections that can be reset.
+//! One listening port: accepting, the HTTP/1.1 server, and connections that can be
+//! reset or flooded.
 //!
 //! Connections are bounded and belong to the port: when it goes, they go.
 
@@ -9,7 +10,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use http::{Request, Response};
@@ -29,16 +30,57 @@ const CONNECTIONS_MAX: usize = 1024;
 /// How long a connection may take to send the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// The handle by which a request can have its connection reset.
+/// What a flooded connection gets at once, and at most.
+const FLOOD: &[u8] = &[0; 64 * 1024];
+const FLOOD_BYTES_MAX: u64 = 1 << 40;
+
+/// The handle by which a request can have its connection reset or flooded.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Connection {
     reset: Arc<AtomicBool>,
+    flood: Arc<AtomicBool>,
 }
 
 impl Connection {
     /// When this connection closes, it closes with a reset in place of an orderly end.
     pub(crate) fn reset_when_closed(&self) {
         self.reset.store(true, Ordering::SeqCst);
+    }
+
+    /// As soon as the answer is written out, zeros follow it until the client goes.
+    pub(crate) fn flood(&self) {
+        self.flood.store(true, Ordering::SeqCst);
+    }
+}
+
+/// What becomes of a request.
+pub(crate) enum Outcome {
+    Answer(Response<Body>),
+    /// The connection closes without an answer.
+    HangUp {
+        reset: bool,
+    },
+}
+
+impl Outcome {
+    /// The status of the answer; 0 when there is none.
+    pub(crate) fn status(&self) -> u16 {
+        match self {
+            Self::Answer(answer) => answer.status().as_u16(),
+            Self::HangUp { .. } => 0,
+        }
+    }
+
+    pub(crate) fn on(self, connection: &Connection) -> Result<Response<Body>, HangUp> {
+        match self {
+            Self::Answer(answer) => Ok(answer),
+            Self::HangUp { reset } => {
+                if reset {
+                    connection.reset_when_closed();
+                }
+                Err(HangUp)
+            }
+        }
     }
 }
 
@@ -86,7 +128,8 @@ where
     let connection = Connection::default();
     // A port without TCP_NODELAY still works.
     let _ = stream.set_nodelay(true);
-    let io = TokioIo::new(Resettable { stream, connection: connection.clone() });
+    let io = Unruly { stream, connection: connection.clone(), flooded: 0 };
+    let io = TokioIo::new(io);
     let service = service_fn(|request| handler(request, connection.clone()));
     // A client that goes away and a connection closed on order both end here; neither is news.
     let _ = http1::Builder::new()
@@ -96,13 +139,16 @@ where
         .await;
 }
 
-/// A stream that is reset when it is dropped, if its connection was told so.
-struct Resettable {
+/// A stream that is reset when it is dropped, and flooded when it is flushed, if its connection was
+/// told so.
+struct Unruly {
     stream: TcpStream,
     connection: Connection,
+    /// How many bytes of rubbish were written.
+    flooded: u64,
 }
 
-impl Drop for Resettable {
+impl Drop for Unruly {
     fn drop(&mut self) {
         if self.connection.reset.load(Ordering::SeqCst) {
             // Without it the connection closes in order, and the test that wanted a reset fails.
@@ -111,7 +157,7 @@ impl Drop for Resettable {
     }
 }
 
-impl AsyncRead for Resettable {
+impl AsyncRead for Unruly {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -121,7 +167,7 @@ impl AsyncRead for Resettable {
     }
 }
 
-impl AsyncWrite for Resettable {
+impl AsyncWrite for Unruly {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -131,6 +177,14 @@ impl AsyncWrite for Resettable {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // The server flushes when it has written out all that it holds.
+        while self.connection.flood.load(Ordering::SeqCst) {
+            let written = ready!(Pin::new(&mut self.stream).poll_write(context, FLOOD))?;
+            self.flooded += written as u64;
+            if self.flooded > FLOOD_BYTES_MAX {
+                return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+            }
+        }
         Pin::new(&mut self.stream).poll_flush(context)
     }
 

@@ -5,13 +5,12 @@
 
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
-use hyper::body::Incoming;
 use serde_json::json;
 
 use super::auth::{Account, Authorization, TOKEN_USERNAME, host};
 use super::refusal::{Refusal, json_response};
 use super::route::Query;
-use super::scope::{Action, Actions, Scope};
+use super::scope::{Action, Rights, Scope};
 use super::token::{TokenKind, Tokens};
 use crate::http::{Body, read_to_limit};
 
@@ -30,7 +29,15 @@ pub(crate) struct Authority {
 /// A caller that proved itself.
 struct Caller {
     subject: String,
-    allowed: Actions,
+    rights: Rights,
+    /// The scopes of the access token that stood in for a password.
+    held: Option<Vec<Scope>>,
+}
+
+impl Caller {
+    fn new(subject: String, rights: Rights) -> Self {
+        Self { subject, rights, held: None }
+    }
 }
 
 impl Authority {
@@ -43,8 +50,8 @@ impl Authority {
         Self { accounts, aad_token, anonymous_pull, tokens }
     }
 
-    pub(crate) fn accounts(&self) -> &[Account] {
-        &self.accounts
+    pub(crate) fn account(&self, username: &str, password: &str) -> Option<&Account> {
+        self.accounts.iter().find(|known| known.is(username, password))
     }
 
     pub(crate) fn tokens(&self) -> &Tokens {
@@ -55,7 +62,7 @@ impl Authority {
     pub(crate) async fn exchange(
         &self,
         parts: &Parts,
-        body: Incoming,
+        body: Body,
     ) -> Result<Response<Body>, Refusal> {
         if parts.method != Method::POST {
             return Err(Refusal::RouteUnknown);
@@ -70,12 +77,12 @@ impl Authority {
                 if self.aad_token.as_deref() != Some(given.as_str()) {
                     return Err(Refusal::CallerUnknown);
                 }
-                Caller { subject: "entra".to_owned(), allowed: Actions::from([Action::All]) }
+                Caller::new("entra".to_owned(), Rights::everywhere(&[Action::All]))
             }
             Some("password") => self.with_password(&form, &host)?,
             _ => return Err(Refusal::FormInvalid("grant_type is not supported here")),
         };
-        let token = self.tokens.refresh(&host, &caller.subject, caller.allowed);
+        let token = self.tokens.refresh(&host, &caller.subject, caller.rights);
         Ok(json_response(StatusCode::OK, &json!({ "refresh_token": token })))
     }
 
@@ -84,7 +91,7 @@ impl Authority {
         &self,
         parts: &Parts,
         query: &Query,
-        body: Incoming,
+        body: Body,
     ) -> Result<Response<Body>, Refusal> {
         let host = host(&parts.headers)?;
         match parts.method {
@@ -112,7 +119,7 @@ impl Authority {
             }
             Some("password") => {
                 let caller = self.with_password(form, host)?;
-                let refresh = self.tokens.refresh(host, &caller.subject, caller.allowed.clone());
+                let refresh = self.tokens.refresh(host, &caller.subject, caller.rights.clone());
                 Ok(self.grant(host, &caller, form, Some(&refresh)))
             }
             _ => Err(Refusal::FormInvalid("grant_type is not supported here")),
@@ -128,7 +135,12 @@ impl Authority {
     ) -> Response<Body> {
         // One `scope` may hold several, and there may be several `scope` fields.
         let scopes = asked.all("scope").flat_map(|text| text.split(' ')).filter_map(Scope::parse);
-        let granted = scopes.map(|scope| scope.within(&caller.allowed)).collect();
+        let scopes = scopes.map(|scope| scope.within(&caller.rights));
+        let held = |scope: &Scope| match &caller.held {
+            Some(held) => scope.is_granted_by(held),
+            None => true,
+        };
+        let granted = scopes.filter(held).collect();
         let access = self.tokens.access(host, &caller.subject, granted);
         let value = match refresh {
             Some(refresh) => json!({ "access_token": access, "refresh_token": refresh }),
@@ -143,7 +155,7 @@ impl Authority {
                 self.with_pair(&username, &password, host)
             }
             Authorization::None if self.anonymous_pull => {
-                Ok(Caller { subject: String::new(), allowed: Actions::from([Action::Pull]) })
+                Ok(Caller::new(String::new(), Rights::everywhere(&[Action::Pull])))
             }
             // Wrong credentials are refused even where none are needed.
             Authorization::None | Authorization::Bearer(_) | Authorization::Unknown => {
@@ -159,22 +171,26 @@ impl Authority {
 
     fn with_pair(&self, username: &str, password: &str, host: &str) -> Result<Caller, Refusal> {
         if username == TOKEN_USERNAME {
-            return self.with_refresh_token(password, host);
+            return match self.tokens.check(password, TokenKind::AccessToken, host) {
+                Some(claims) => {
+                    let rights = Rights::everywhere(&[Action::All]);
+                    Ok(Caller { subject: claims.sub, rights, held: Some(claims.access) })
+                }
+                None => self.with_refresh_token(password, host),
+            };
         }
-        let account = self.accounts.iter().find(|known| known.is(username, password));
-        let account = account.ok_or(Refusal::CallerUnknown)?;
-        let subject = account.username().to_owned();
-        Ok(Caller { subject, allowed: account.actions().clone() })
+        let account = self.account(username, password).ok_or(Refusal::CallerUnknown)?;
+        Ok(Caller::new(account.username().to_owned(), account.rights().clone()))
     }
 
     fn with_refresh_token(&self, token: &str, host: &str) -> Result<Caller, Refusal> {
         let claims = self.tokens.check(token, TokenKind::RefreshToken, host);
         let claims = claims.ok_or(Refusal::CallerUnknown)?;
-        Ok(Caller { subject: claims.sub, allowed: claims.permissions })
+        Ok(Caller::new(claims.sub, claims.permissions))
     }
 }
 
-async fn read_form(body: Incoming) -> Result<Query, Refusal> {
+async fn read_form(body: Body) -> Result<Query, Refusal> {
     let form = read_to_limit(body, FORM_BYTES_MAX).await;
     let form = form.map_err(|_| Refusal::FormInvalid("the form is too large or broke off"))?;
     Ok(Query::parse(&form))

@@ -7,8 +7,10 @@ use http::{HeaderMap, Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::backing::{Backing, local_target};
+use super::locks::Target;
 use super::refusal::{Refusal, json_response, with_header};
 use super::route::Query;
+use super::shared::Shared;
 use crate::http::{Body, full};
 
 /// Names read of one list.
@@ -20,36 +22,40 @@ const CATALOG_PAGE_MAX: usize = 1000;
 
 /// The tags of a repository: `page_size` at most in one page.
 pub(crate) async fn tags(
-    backing: &Backing,
+    shared: &Shared,
     name: &str,
     query: &Query,
-    page_size: usize,
 ) -> Result<Response<Body>, Refusal> {
     let path = format!("/v2/{name}/tags/list");
-    let tags = match whole_list(backing, &path, "tags").await? {
+    let mut tags = match whole_list(&shared.backing, &path, "tags").await? {
         Ok(tags) => tags,
         Err(answer) => return Ok(answer),
     };
+    tags.retain(|tag| shared.locks.is_listed(name, &Target::Tag(tag.clone())));
+    let page_size = shared.habits.page_size;
     let page = Page::cut(tags, query, page_size, page_size)?;
     Ok(page.into_response(&path, |names| json!({ "name": name, "tags": names })))
 }
 
-/// The names of all repositories.
+/// The names of all repositories, below the path under which they were asked for.
 pub(crate) async fn catalog(
-    backing: &Backing,
+    shared: &Shared,
+    path: &str,
     query: &Query,
-    page_size: usize,
 ) -> Result<Response<Body>, Refusal> {
-    let repositories = match whole_list(backing, "/v2/_catalog", "repositories").await? {
+    let listed = whole_list(&shared.backing, "/v2/_catalog", "repositories").await?;
+    let mut repositories = match listed {
         Ok(repositories) => repositories,
         Err(answer) => return Ok(answer),
     };
+    repositories.retain(|name| shared.locks.is_listed(name, &Target::Repository));
+    let page_size = shared.habits.page_size;
     let page = Page::cut(repositories, query, page_size, CATALOG_PAGE_MAX.max(page_size))?;
-    Ok(page.into_response("/v2/_catalog", |names| json!({ "repositories": names })))
+    Ok(page.into_response(path, |names| json!({ "repositories": names })))
 }
 
 /// All names under `key`, sorted; or the backing registry's own answer when it is not 200.
-async fn whole_list(
+pub(crate) async fn whole_list(
     backing: &Backing,
     path: &str,
     key: &str,

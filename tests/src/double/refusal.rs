@@ -6,6 +6,8 @@ use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
 use serde_json::{Value, json};
 
+use super::counts::Kind;
+use super::fault::Rejection;
 use crate::http::{Body, full};
 
 /// Why a request was refused.
@@ -27,8 +29,16 @@ pub(crate) enum Refusal {
     ChunkOutOfOrder { location: String, range: String },
     /// A single PUT or PATCH beyond what the front end takes.
     BodyTooLarge,
-    /// A manifest beyond 4 MiB.
-    ManifestTooLarge,
+    /// A manifest beyond what is taken.
+    ManifestTooLarge { bytes_max: usize },
+    /// A manifest that is not there, or not yet.
+    ManifestUnknown,
+    /// A repository that is not there.
+    NameUnknown,
+    /// Locked, in quarantine, or the registry is full.
+    Disallowed,
+    /// A user name that ACR fails on.
+    UserNameBroken,
     /// An upload that is not open, or an outdated Location of one that is.
     UploadUnknown,
     /// More uploads open than the double keeps.
@@ -39,10 +49,10 @@ pub(crate) enum Refusal {
     RouteUnknown,
     /// The backing registry did not answer, or not with what it should.
     BackingFailed(String),
-    /// A fault on order: 429.
+    /// Too much was asked for.
     TooManyRequests { retry_after_s: u64 },
-    /// A fault on order: 503.
-    Unavailable,
+    /// A fault on order.
+    Ordered { rejection: Rejection, kind: Kind },
 }
 
 impl Refusal {
@@ -73,9 +83,22 @@ impl Refusal {
                 with_header(answer, http::header::RANGE, &range)
             }
             Self::BodyTooLarge => front_end(Status::PAYLOAD_TOO_LARGE),
-            Self::ManifestTooLarge => {
-                let message = "a manifest has at most 4194304 bytes";
-                plain(Status::PAYLOAD_TOO_LARGE, "MANIFEST_INVALID", message)
+            Self::ManifestTooLarge { bytes_max } => {
+                let message = format!("a manifest has at most {bytes_max} bytes");
+                plain(Status::PAYLOAD_TOO_LARGE, "MANIFEST_INVALID", &message)
+            }
+            Self::ManifestUnknown => {
+                plain(Status::NOT_FOUND, "MANIFEST_UNKNOWN", "no such manifest is known here")
+            }
+            Self::NameUnknown => {
+                plain(Status::NOT_FOUND, "NAME_UNKNOWN", "no such repository is known here")
+            }
+            Self::Disallowed => {
+                let message = "The operation is disallowed.";
+                plain(Status::METHOD_NOT_ALLOWED, "UNSUPPORTED", message)
+            }
+            Self::UserNameBroken => {
+                plain(Status::INTERNAL_SERVER_ERROR, "UNKNOWN", "the user name broke the server")
             }
             Self::UploadUnknown => {
                 plain(Status::NOT_FOUND, "BLOB_UPLOAD_UNKNOWN", "no such upload is open here")
@@ -94,8 +117,33 @@ impl Refusal {
                 let answer = plain(Status::TOO_MANY_REQUESTS, "TOOMANYREQUESTS", message);
                 with_header(answer, RETRY_AFTER, &retry_after_s.to_string())
             }
-            Self::Unavailable => front_end(Status::SERVICE_UNAVAILABLE),
+            Self::Ordered { rejection, kind } => ordered(rejection, kind),
         }
+    }
+}
+
+/// What ACR says with a status that a test ordered.
+fn ordered(rejection: Rejection, kind: Kind) -> Response<Body> {
+    let status =
+        StatusCode::from_u16(rejection.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let code = match rejection.status {
+        413 | 502..=504 => None,
+        400 => Some("BAD_REQUEST"),
+        401 => Some("UNAUTHORIZED"),
+        403 => Some("DENIED"),
+        404 => Some(kind.unknown_code()),
+        405 => Some("UNSUPPORTED"),
+        416 => Some("RANGE_INVALID"),
+        429 => Some("TOOMANYREQUESTS"),
+        _ => Some("UNKNOWN"),
+    };
+    let answer = match code {
+        Some(code) => plain(status, code, "this is refused on order"),
+        None => front_end(status),
+    };
+    match rejection.retry_after_s {
+        Some(seconds) => with_header(answer, RETRY_AFTER, &seconds.to_string()),
+        None => answer,
     }
 }
 

@@ -5,6 +5,7 @@
 use http::Method;
 
 use super::counts::Kind;
+use super::locks::Target;
 use super::scope::{Action, Scope};
 
 /// What a path names. Texts are taken as they stand; the backing registry judges them.
@@ -20,8 +21,18 @@ pub(crate) enum Route {
     Blob { name: String, digest: String },
     Uploads { name: String },
     Upload { name: String, id: String },
+    Metadata { name: String, what: Metadata },
+    MetadataCatalog,
     Control { action: String },
     Unknown,
+}
+
+/// What a path below `/acr/v1/<name>` names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Metadata {
+    One(Target),
+    Tags,
+    Manifests,
 }
 
 impl Route {
@@ -36,7 +47,33 @@ impl Route {
         if let Some(action) = path.strip_prefix("/_double/") {
             return Self::Control { action: action.to_owned() };
         }
+        if path == "/acr/v1/_catalog" {
+            return Self::MetadataCatalog;
+        }
+        if let Some(rest) = path.strip_prefix("/acr/v1/").filter(|rest| !rest.is_empty()) {
+            return Self::below_acr(rest);
+        }
         path.strip_prefix("/v2/").and_then(Self::below_v2).unwrap_or(Self::Unknown)
+    }
+
+    /// No part of a repository's name begins with an underscore.
+    fn below_acr(path: &str) -> Self {
+        let (name, what) = match path.split_once("/_") {
+            None => (path, Some(Metadata::One(Target::Repository))),
+            Some((name, rest)) => (
+                name,
+                match rest.split_once('/') {
+                    None if rest == "tags" => Some(Metadata::Tags),
+                    None if rest == "manifests" => Some(Metadata::Manifests),
+                    Some(("tags", tag)) => Some(Metadata::One(Target::Tag(tag.to_owned()))),
+                    Some(("manifests", digest)) => {
+                        Some(Metadata::One(Target::Manifest(digest.to_owned())))
+                    }
+                    _ => None,
+                },
+            ),
+        };
+        what.map_or(Self::Unknown, |what| Self::Metadata { name: name.to_owned(), what })
     }
 
     /// Reads from the right, because a repository's name holds slashes itself.
@@ -70,6 +107,7 @@ impl Route {
             (Self::Token, _) => Kind::Token,
             (Self::Exchange, _) => Kind::Exchange,
             (Self::Catalog, _) => Kind::Catalog,
+            (Self::Metadata { .. } | Self::MetadataCatalog, _) => Kind::Metadata,
             (Self::Tags { .. }, _) => Kind::Tags,
             (Self::Referrers { .. }, _) => Kind::Referrers,
             (Self::Manifest { .. }, "GET") => Kind::ManifestGet,
@@ -93,6 +131,9 @@ impl Route {
         match self {
             Self::Blob { digest, .. } | Self::Referrers { digest, .. } => Some(digest.clone()),
             Self::Manifest { reference, .. } if reference.contains(':') => Some(reference.clone()),
+            Self::Metadata { what: Metadata::One(Target::Manifest(digest)), .. } => {
+                Some(digest.clone())
+            }
             Self::Upload { .. } => query.first("digest"),
             Self::Uploads { .. } => query.first("mount").or_else(|| query.first("digest")),
             _ => None,
@@ -102,7 +143,15 @@ impl Route {
     /// What a caller must be allowed to do. Empty for `/v2/`, which any known caller may see.
     pub(crate) fn scopes(&self, method: &Method, query: &Query) -> Vec<Scope> {
         let name = match self {
-            Self::Catalog => return vec![Scope::catalog()],
+            Self::Catalog | Self::MetadataCatalog => return vec![Scope::catalog()],
+            Self::Metadata { name, .. } => {
+                let action = match method.as_str() {
+                    "DELETE" => Action::Delete,
+                    "GET" | "HEAD" => Action::MetadataRead,
+                    _ => Action::MetadataWrite,
+                };
+                return vec![Scope::repository(name, &[action])];
+            }
             Self::Uploads { name } | Self::Upload { name, .. } => {
                 let mut scopes = vec![Scope::repository(name, &[Action::Pull, Action::Push])];
                 let mounting = query.first("mount").is_some();
@@ -179,6 +228,18 @@ mod tests {
     }
 
     #[test]
+    fn metadata_is_read_from_the_left() {
+        let metadata = |what| Route::Metadata { name: "a/b".to_owned(), what };
+        let tag = Target::Tag("v1".to_owned());
+        assert_eq!(Route::parse("/acr/v1/a/b"), metadata(Metadata::One(Target::Repository)));
+        assert_eq!(Route::parse("/acr/v1/a/b/_tags"), metadata(Metadata::Tags));
+        assert_eq!(Route::parse("/acr/v1/a/b/_tags/v1"), metadata(Metadata::One(tag)));
+        assert_eq!(Route::parse("/acr/v1/a/b/_manifests"), metadata(Metadata::Manifests));
+        assert_eq!(Route::parse("/acr/v1/_catalog"), Route::MetadataCatalog);
+        assert_eq!(Route::parse("/acr/v1/a/_riddles"), Route::Unknown);
+    }
+
+    #[test]
     fn the_scope_follows_method_and_path() {
         let (get, post, delete) = (&Method::GET, &Method::POST, &Method::DELETE);
         assert_eq!(scopes(get, "/v2/", ""), "");
@@ -187,6 +248,8 @@ mod tests {
         assert_eq!(scopes(&Method::PUT, "/v2/a/b/manifests/1", ""), "repository:a/b:pull,push");
         assert_eq!(scopes(delete, "/v2/a/manifests/sha256:0", ""), "repository:a:delete");
         assert_eq!(scopes(get, "/v2/a/blobs/uploads/1", ""), "repository:a:pull,push");
+        assert_eq!(scopes(get, "/acr/v1/a/_tags", ""), "repository:a:metadata_read");
+        assert_eq!(scopes(&Method::PATCH, "/acr/v1/a", ""), "repository:a:metadata_write");
         assert_eq!(
             scopes(post, "/v2/a/blobs/uploads/", "mount=sha256:0&from=c/d"),
             "repository:a:pull,push repository:c/d:pull"

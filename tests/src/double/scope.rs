@@ -19,6 +19,12 @@ pub(crate) enum Action {
     /// Remove manifests and blobs.
     #[serde(rename = "delete")]
     Delete,
+    /// Read attributes.
+    #[serde(rename = "metadata_read")]
+    MetadataRead,
+    /// Change attributes.
+    #[serde(rename = "metadata_write")]
+    MetadataWrite,
     /// Everything, the catalog included.
     #[serde(rename = "*")]
     All,
@@ -30,6 +36,8 @@ impl Action {
             "pull" => Some(Self::Pull),
             "push" => Some(Self::Push),
             "delete" => Some(Self::Delete),
+            "metadata_read" => Some(Self::MetadataRead),
+            "metadata_write" => Some(Self::MetadataWrite),
             "*" => Some(Self::All),
             _ => None,
         }
@@ -40,6 +48,8 @@ impl Action {
             Self::Pull => "pull",
             Self::Push => "push",
             Self::Delete => "delete",
+            Self::MetadataRead => "metadata_read",
+            Self::MetadataWrite => "metadata_write",
             Self::All => "*",
         }
     }
@@ -47,6 +57,28 @@ impl Action {
 
 /// A set of actions; [`Action::All`] in it covers every other one.
 pub(crate) type Actions = BTreeSet<Action>;
+
+/// The most that a caller may do, and where.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Rights {
+    actions: Actions,
+    /// The only repositories; all when absent.
+    repositories: Option<BTreeSet<String>>,
+}
+
+impl Rights {
+    pub(crate) fn everywhere(actions: &[Action]) -> Self {
+        Self { actions: actions.iter().copied().collect(), repositories: None }
+    }
+
+    pub(crate) fn only(self, repositories: BTreeSet<String>) -> Self {
+        Self { repositories: Some(repositories), ..self }
+    }
+
+    fn reaches(&self, repository: &str) -> bool {
+        self.repositories.as_ref().is_none_or(|only| only.contains(repository))
+    }
+}
 
 fn covers(actions: &Actions, action: Action) -> bool {
     actions.contains(&Action::All) || actions.contains(&action)
@@ -83,11 +115,12 @@ impl Scope {
         Some(Self { kind: kind.to_owned(), name: name.to_owned(), actions })
     }
 
-    /// The part of this wish that an account with these actions may have.
-    pub(crate) fn within(&self, allowed: &Actions) -> Self {
-        let everything = allowed.contains(&Action::All);
+    /// The part of this wish that a caller with these rights may have.
+    pub(crate) fn within(&self, rights: &Rights) -> Self {
+        let allowed = &rights.actions;
+        let everything = allowed.contains(&Action::All) && rights.repositories.is_none();
         let actions = match self.kind.as_str() {
-            "repository" => {
+            "repository" if rights.reaches(&self.name) => {
                 self.actions.iter().copied().filter(|action| covers(allowed, *action)).collect()
             }
             _ if everything => self.actions.clone(),
@@ -138,10 +171,19 @@ mod tests {
     #[test]
     fn a_reader_gets_only_the_pull_of_what_it_asks_for() {
         let asked = Scope::parse("repository:acme/web:pull,push,delete").unwrap();
-        let granted = asked.within(&Actions::from([Action::Pull]));
+        let granted = asked.within(&Rights::everywhere(&[Action::Pull]));
         assert_eq!(granted.to_string(), "repository:acme/web:pull");
-        let catalog = Scope::catalog().within(&Actions::from([Action::Pull]));
+        let catalog = Scope::catalog().within(&Rights::everywhere(&[Action::Pull]));
         assert!(catalog.actions.is_empty());
+    }
+
+    #[test]
+    fn rights_to_some_repositories_reach_no_other_and_no_catalog() {
+        let rights = Rights::everywhere(&[Action::All]).only(BTreeSet::from(["a".to_owned()]));
+        let within = |text| Scope::parse(text).unwrap().within(&rights).to_string();
+        assert_eq!(within("repository:a:pull"), "repository:a:pull");
+        assert_eq!(within("repository:b:pull"), "repository:b:");
+        assert_eq!(within("registry:catalog:*"), "registry:catalog:");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What both ports of one double share.
+//! What the ports of one double share.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -7,7 +7,12 @@ use super::backing::Backing;
 use super::config::Habits;
 use super::counts::Recorder;
 use super::faults::Faults;
+use super::holds::Holds;
+use super::locks::Locks;
 use super::oauth::Authority;
+use super::quotas::Meters;
+use super::referrers::Referring;
+use super::replicas::Replicas;
 use super::storage::Links;
 use super::uploads::Uploads;
 
@@ -20,14 +25,27 @@ pub(crate) struct Shared {
     pub(crate) links: Links,
     pub(crate) uploads: Uploads,
     pub(crate) faults: Faults,
+    pub(crate) holds: Holds,
+    pub(crate) locks: Locks,
+    pub(crate) meters: Meters,
+    pub(crate) replicas: Replicas,
+    pub(crate) referring: Referring,
     /// Shared with the bodies that count what passes through them.
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) storage_addr: SocketAddr,
+    /// Where the other host is that faults redirect to.
+    pub(crate) elsewhere_addr: SocketAddr,
     /// `HOST:PORT` of the storage in links, when it is not this machine's own port.
     pub(crate) storage_public: Option<String>,
 }
 
 impl Shared {
+    /// Every token and every link handed out so far is expired.
+    pub(crate) fn expire_all(&self) {
+        self.authority.tokens().expire_all();
+        self.links.expire_all();
+    }
+
     /// The storage as a client that reached the facade under `host` can reach it: the same name
     /// with the storage's port.
     pub(crate) fn storage_base(&self, host: &str) -> String {

@@ -13,16 +13,20 @@ use http::header::{
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
-use super::auth::Authorization;
+use super::auth::host;
 use super::backing::cleaned;
-use super::bodies::{Counted, break_answer};
+use super::bodies::Counted;
+use super::broken::{Surroundings, break_answer};
 use super::counts::{Entry, Flow, Kind};
-use super::faults::Fault;
-use super::listen::{Connection, HangUp};
+use super::fault::{Fault, Rejection};
+use super::faults::Asked;
+use super::heads::DIGEST;
+use super::listen::{Connection, HangUp, Outcome};
 use super::refusal::with_header;
 use super::route::Query;
 use super::shared::Shared;
 use super::signing::{Signer, unix_now};
+use super::{astray, heads};
 use crate::http::{Body, empty, full};
 
 /// Makes and checks links to blobs.
@@ -37,9 +41,14 @@ impl Links {
         Self { signer, life }
     }
 
-    /// A path and query that open this blob for a while. Each one is different.
-    pub(crate) fn make(&self, name: &str, digest: &str) -> String {
-        let expiry = (unix_now() + self.life.as_secs()).to_string();
+    /// When a link made at this moment expires.
+    pub(crate) fn expiry(&self) -> u64 {
+        unix_now() + self.life.as_secs()
+    }
+
+    /// A path and query that open this blob until then. Each one is different.
+    fn make(&self, name: &str, digest: &str, expiry: u64) -> String {
+        let expiry = expiry.to_string();
         let serial = self.signer.next_serial().to_string();
         let signature = self.signer.sign(&signed_text(name, digest, &expiry, &serial));
         let query = form_urlencoded::Serializer::new(String::new())
@@ -65,13 +74,17 @@ impl Links {
     }
 
     /// The facade's answer to a GET or HEAD of a blob that exists.
-    pub(crate) fn redirect(&self, base: &str, name: &str, digest: &str) -> Response<Body> {
+    pub(crate) fn redirect(
+        &self,
+        base: &str,
+        name: &str,
+        digest: &str,
+        expiry: u64,
+    ) -> Response<Body> {
         let mut response = Response::new(empty());
         *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
-        let location = format!("http://{base}{}", self.make(name, digest));
-        let response = with_header(response, LOCATION, &location);
-        let digest_header = http::HeaderName::from_static("docker-content-digest");
-        with_header(response, digest_header, digest)
+        let location = format!("http://{base}{}", self.make(name, digest, expiry));
+        with_header(response, LOCATION, &location)
     }
 }
 
@@ -87,7 +100,7 @@ enum Denial {
     Method,
     Range,
     Blob,
-    Busy { retry_after_s: Option<u64> },
+    Ordered(Rejection),
     Backing,
 }
 
@@ -102,11 +115,10 @@ impl Denial {
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "UnsupportedHttpVerb", None),
             Self::Range => (StatusCode::RANGE_NOT_SATISFIABLE, "InvalidRange", None),
             Self::Blob => (StatusCode::NOT_FOUND, "BlobNotFound", None),
-            Self::Busy { retry_after_s: Some(wait) } => {
-                (StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", Some(wait))
-            }
-            Self::Busy { retry_after_s: None } => {
-                (StatusCode::SERVICE_UNAVAILABLE, "ServerBusy", None)
+            Self::Ordered(Rejection { status, retry_after_s }) => {
+                let status = StatusCode::from_u16(status);
+                let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+                (status, ordered_code(status), retry_after_s)
             }
             Self::Backing => (StatusCode::INTERNAL_SERVER_ERROR, "InternalError", None),
         };
@@ -124,6 +136,26 @@ impl Denial {
     }
 }
 
+/// What the storage calls a status that a test ordered.
+fn ordered_code(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        403 => "AuthenticationFailed",
+        404 => "BlobNotFound",
+        416 => "InvalidRange",
+        429 => "TooManyRequests",
+        500 => "InternalError",
+        503 => "ServerBusy",
+        504 => "OperationTimedOut",
+        _ => "UnknownError",
+    }
+}
+
+/// One request and what is known of it before its answer.
+struct Call {
+    request: Request<Incoming>,
+    entry: Entry,
+}
+
 /// Answers one request on the storage port.
 pub(crate) async fn handle(
     shared: Arc<Shared>,
@@ -136,16 +168,13 @@ pub(crate) async fn handle(
         "HEAD" => Kind::StorageHead,
         _ => Kind::Other,
     };
-    let answer = answer(&shared, &request, kind, digest.as_deref(), &connection).await;
-    let answer = answer.unwrap_or_else(Denial::into_response);
-    shared.recorder.record(Entry {
-        kind,
-        method: request.method().to_string(),
-        path: request.uri().path().to_owned(),
-        digest,
-        credentials: Authorization::of(request.headers()).credentials(),
-        status: answer.status().as_u16(),
-    });
+    let entry = Entry::of(request.method(), request.uri(), request.headers());
+    let call = Call { request, entry: Entry { kind, digest, ..entry } };
+    let around = Surroundings { connection: connection.clone(), shared: Arc::clone(&shared) };
+    let answer = answer(&around, &call).await;
+    let outcome = answer.unwrap_or_else(|denial| Outcome::Answer(denial.into_response()));
+    shared.recorder.record(Entry { status: outcome.status(), ..call.entry });
+    let answer = outcome.on(&connection)?;
     if !answer.status().is_success() {
         return Ok(answer);
     }
@@ -158,37 +187,63 @@ fn blob_of(path: &str) -> Option<&str> {
     path.strip_prefix("/blobs/")?.strip_suffix("/data").filter(|digest| !digest.contains('/'))
 }
 
-async fn answer(
-    shared: &Shared,
-    request: &Request<Incoming>,
-    kind: Kind,
-    digest: Option<&str>,
-    connection: &Connection,
-) -> Result<Response<Body>, Denial> {
-    if request.headers().contains_key(AUTHORIZATION) {
+async fn answer(around: &Surroundings, call: &Call) -> Result<Outcome, Denial> {
+    let (shared, headers) = (&*around.shared, call.request.headers());
+    if headers.contains_key(AUTHORIZATION) {
         return Err(Denial::AuthenticationInfo);
     }
-    if !matches!(kind, Kind::StorageGet | Kind::StorageHead) {
+    if !matches!(call.entry.kind, Kind::StorageGet | Kind::StorageHead) {
         return Err(Denial::Method);
     }
-    let digest = digest.ok_or(Denial::Path)?;
-    let query = Query::parse(request.uri().query().unwrap_or_default().as_bytes());
+    let digest = call.entry.digest.as_deref().ok_or(Denial::Path)?;
+    let uri = call.request.uri();
+    let query = Query::parse(uri.query().unwrap_or_default().as_bytes());
     let name = shared.links.check(digest, &query).ok_or(Denial::Signature)?;
-    let fault = shared.faults.take(kind, Some(digest));
-    match fault {
-        Some(Fault::TooManyRequests { retry_after_s }) => {
-            return Err(Denial::Busy { retry_after_s: Some(retry_after_s) });
-        }
-        Some(Fault::Unavailable) => {
-            return Err(Denial::Busy { retry_after_s: None });
-        }
-        _ => {}
+    let host = host(headers).map_err(|_| Denial::Path)?;
+    if let Some(hop) = astray::next_hop(&query, &host, uri) {
+        return Ok(Outcome::Answer(hop));
     }
-    let blob = fetch(shared, request.method(), request.headers(), &name, digest).await?;
-    Ok(match fault {
-        Some(fault) => break_answer(blob, fault, connection),
-        None => blob,
-    })
+    let ranged = headers.contains_key(RANGE);
+    let asked = Asked { kind: call.entry.kind, digest: Some(digest), ranged };
+    let Some(fault) = shared.faults.take(&asked) else {
+        let blob = fetch(shared, call.request.method(), headers, &name, digest).await?;
+        return Ok(Outcome::Answer(blob));
+    };
+    if let Some(away) = astray::ordered(fault, &host, uri) {
+        return Ok(Outcome::Answer(away));
+    }
+    if fault == Fault::RedirectElsewhere {
+        let target = format!("/v2/{name}/blobs/{digest}");
+        return Ok(Outcome::Answer(astray::elsewhere(shared.elsewhere_addr, &target)));
+    }
+    if let Some(outcome) = begin_fault(shared, call, fault).await? {
+        return Ok(outcome);
+    }
+    let asked = heads::asked_instead(headers, Some(fault));
+    let blob = fetch(shared, call.request.method(), &asked, &name, digest).await?;
+    Ok(Outcome::Answer(break_answer(heads::lie(blob, fault), fault, around.clone())))
+}
+
+/// What a fault does before the blob is fetched; `None` when it is fetched then.
+async fn begin_fault(
+    shared: &Shared,
+    call: &Call,
+    fault: Fault,
+) -> Result<Option<Outcome>, Denial> {
+    if let Some(rejection) = fault.rejection() {
+        return Err(Denial::Ordered(rejection));
+    }
+    match fault {
+        Fault::ExpiredLink => Err(Denial::Signature),
+        Fault::HangUp { reset } => Ok(Some(Outcome::HangUp { reset })),
+        Fault::Hang => {
+            let abandoned = shared.recorder.unless_answered(call.entry.clone());
+            shared.holds.hold().await;
+            abandoned.answered();
+            Ok(None)
+        }
+        _ => Ok(None),
+    }
 }
 
 async fn fetch(
@@ -199,7 +254,8 @@ async fn fetch(
     digest: &str,
 ) -> Result<Response<Body>, Denial> {
     let mut passed = HeaderMap::new();
-    if let Some(range) = headers.get(RANGE) {
+    let habits = &shared.habits;
+    if let Some(range) = headers.get(RANGE).filter(|_| habits.storage_ranges) {
         passed.insert(RANGE, range.clone());
     }
     let target = format!("/v2/{name}/blobs/{digest}");
@@ -219,7 +275,16 @@ async fn fetch(
     }
     parts.headers = kept;
     let response = Response::from_parts(parts, body);
-    let response = with_header(response, CONTENT_TYPE, "application/octet-stream");
+    let mut response = with_header(response, CONTENT_TYPE, "application/octet-stream");
+    if !habits.storage_ranges {
+        response.headers_mut().remove(ACCEPT_RANGES);
+    }
+    if !habits.storage_etags {
+        response.headers_mut().remove(ETAG);
+    }
+    if habits.digest_on_storage {
+        response = with_header(response, DIGEST, digest);
+    }
     let blob_type = http::HeaderName::from_static("x-ms-blob-type");
     Ok(with_header(response, blob_type, "BlockBlob"))
 }
@@ -238,7 +303,7 @@ mod tests {
     #[test]
     fn a_link_opens_its_blob_only_until_it_expires() {
         let links = Links::new(Signer::new().unwrap(), Duration::from_mins(1));
-        let link = links.make("acme/web", "sha256:ab");
+        let link = links.make("acme/web", "sha256:ab", links.expiry());
         assert_eq!(check(&links, &link, "sha256:ab").as_deref(), Some("acme/web"));
         assert_eq!(check(&links, &link, "sha256:cd"), None);
         assert_eq!(check(&links, &link.replace("acme%2Fweb", "other"), "sha256:ab"), None);
@@ -249,6 +314,6 @@ mod tests {
     #[test]
     fn a_link_without_life_left_opens_nothing() {
         let links = Links::new(Signer::new().unwrap(), Duration::ZERO);
-        assert_eq!(check(&links, &links.make("a", "sha256:ab"), "sha256:ab"), None);
+        assert_eq!(check(&links, &links.make("a", "sha256:ab", links.expiry()), "sha256:ab"), None);
     }
 }

@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
-use super::scope::{Actions, Scope};
+use super::scope::{Rights, Scope};
 use super::signing::{Signer, unix_now};
 
 /// What a token is good for.
@@ -36,7 +36,7 @@ pub(crate) struct Claims {
     /// What an access token opens.
     pub(crate) access: Vec<Scope>,
     /// The most that a refresh token may be turned into.
-    pub(crate) permissions: Actions,
+    pub(crate) permissions: Rights,
 }
 
 /// Issues and checks tokens.
@@ -57,7 +57,7 @@ impl Tokens {
         self.seal(&Claims { access, ..claims })
     }
 
-    pub(crate) fn refresh(&self, host: &str, subject: &str, permissions: Actions) -> String {
+    pub(crate) fn refresh(&self, host: &str, subject: &str, permissions: Rights) -> String {
         let claims = self.claims(host, subject, TokenKind::RefreshToken, self.refresh_life);
         self.seal(&Claims { permissions, ..claims })
     }
@@ -95,7 +95,7 @@ impl Tokens {
             exp: now + life.as_secs(),
             grant_type: kind,
             access: Vec::new(),
-            permissions: Actions::new(),
+            permissions: Rights::default(),
         }
     }
 

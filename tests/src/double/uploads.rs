@@ -4,22 +4,23 @@
 //! counted on the way. An upload knows its offset, so a chunk out of order never reaches it.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, LOCATION, RANGE, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, Method, Response, StatusCode};
-use hyper::body::Incoming;
 use tokio::sync::Mutex;
 
 use super::backing::{cleaned, local_target, passed_on};
 use super::bodies::{Counted, drain};
-use super::counts::Flow;
+use super::counts::{Flow, Kind};
+use super::fault::Rejection;
 use super::refusal::{Refusal, with_header};
 use super::route::Query;
 use super::shared::Shared;
 use super::signing::Signer;
-use crate::http::{Body, empty, streamed};
+use crate::http::{Body, empty};
 
 /// Uploads open at once.
 const UPLOADS_MAX: usize = 4096;
@@ -43,12 +44,14 @@ struct Session {
 #[derive(Debug)]
 pub(crate) struct Uploads {
     signer: Signer,
+    /// Counts the requests that end an upload.
+    ends: AtomicU64,
     open: StdMutex<HashMap<String, Arc<Mutex<Session>>>>,
 }
 
 impl Uploads {
     pub(crate) fn new(signer: Signer) -> Self {
-        Self { signer, open: StdMutex::default() }
+        Self { signer, ends: AtomicU64::new(0), open: StdMutex::default() }
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut HashMap<String, Arc<Mutex<Session>>>) -> T) -> T {
@@ -114,6 +117,10 @@ pub(crate) async fn start(
     name: &str,
     query: &Query,
 ) -> Result<Response<Body>, Refusal> {
+    let full = shared.habits.registry_bytes_max;
+    if full.is_some_and(|max| shared.recorder.counts().upload_bytes() >= max) {
+        return Err(Refusal::Disallowed);
+    }
     let mut target = format!("/v2/{name}/blobs/uploads/");
     if let (Some(mount), Some(from)) = (query.first("mount"), query.first("from")) {
         let pairs = [("mount", mount), ("from", from)];
@@ -138,7 +145,7 @@ pub(crate) async fn start(
 pub(crate) async fn receive(
     shared: &Shared,
     request: &UploadRequest<'_>,
-    body: Incoming,
+    body: Body,
 ) -> Result<Response<Body>, Refusal> {
     let session = match shared.uploads.find(request.id) {
         Ok(session) => session,
@@ -155,7 +162,7 @@ pub(crate) async fn receive(
             return Err(refusal);
         }
     };
-    let body = Counted::wrap(streamed(body), Arc::clone(&shared.recorder), Flow::Upload);
+    let body = Counted::wrap(body, Arc::clone(&shared.recorder), Flow::Upload);
     if request.parts.method == Method::PATCH {
         append(shared, request, &mut session, length, body).await
     } else {
@@ -192,6 +199,13 @@ async fn finish(
     session: &Session,
     body: Body,
 ) -> Result<Response<Body>, Refusal> {
+    let ends = shared.uploads.ends.fetch_add(1, Ordering::SeqCst) + 1;
+    if shared.habits.nth_put_fails.is_some_and(|nth| nth > 0 && ends.is_multiple_of(nth)) {
+        drain(body).await;
+        shared.uploads.with(|open| open.remove(request.id));
+        let rejection = Rejection { status: 416, retry_after_s: None };
+        return Err(Refusal::Ordered { rejection, kind: Kind::UploadPut });
+    }
     let digest = request.query.first("digest").unwrap_or_default();
     let digest: String = form_urlencoded::byte_serialize(digest.as_bytes()).collect();
     let joint = if session.target.contains('?') { '&' } else { '?' };
@@ -259,7 +273,7 @@ fn check(
             return Err(Refusal::LengthMissing);
         }
     }
-    if let Some(start) = chunk_start(headers, length)?
+    if let Some(start) = chunk_start(headers, length, shared.habits.strict_content_range)?
         && start != session.offset
     {
         session.generation += 1;
@@ -270,7 +284,9 @@ fn check(
         Method::PUT => shared.habits.put_bytes_max,
         _ => shared.habits.patch_bytes_max,
     };
-    if bytes_max.is_some_and(|max| length.unwrap_or(0) > max) {
+    let size = session.offset.saturating_add(length.unwrap_or(0));
+    if bytes_max.is_some_and(|max| length.unwrap_or(0) > max) || size > shared.habits.blob_bytes_max
+    {
         return Err(Refusal::BodyTooLarge);
     }
     Ok(length)
@@ -290,11 +306,21 @@ fn check_current(
 }
 
 /// Where the chunk says it starts; `None` when it does not say.
-fn chunk_start(headers: &HeaderMap, length: Option<u64>) -> Result<Option<u64>, Refusal> {
+fn chunk_start(
+    headers: &HeaderMap,
+    length: Option<u64>,
+    strict: bool,
+) -> Result<Option<u64>, Refusal> {
     let Some(value) = headers.get(CONTENT_RANGE) else {
         return Ok(None);
     };
-    let (start, end) = parse_range(value.to_str().unwrap_or_default())?;
+    let mut text = value.to_str().unwrap_or_default();
+    if !strict {
+        // `bytes 0-9/*`, as RFC 9110 has it.
+        text = text.strip_prefix("bytes ").unwrap_or(text);
+        text = text.split_once('/').map_or(text, |(range, _)| range);
+    }
+    let (start, end) = parse_range(text)?;
     let span = end.checked_sub(start).and_then(|span| span.checked_add(1));
     match span {
         Some(span) if length.is_none_or(|length| length == span) => Ok(Some(start)),
@@ -338,7 +364,7 @@ mod tests {
         let start = |text: &'static str, length| {
             let mut headers = HeaderMap::new();
             headers.insert(CONTENT_RANGE, HeaderValue::from_static(text));
-            chunk_start(&headers, length)
+            chunk_start(&headers, length, true)
         };
         assert_eq!(start("0-9", Some(10)), Ok(Some(0)));
         assert_eq!(start("10-19", None), Ok(Some(10)));
@@ -356,6 +382,6 @@ mod tests {
             assert_eq!(start(text, Some(10)), Err(Refusal::ContentRangeFormat), "{text:?}");
         }
         assert_eq!(start("0-9", Some(11)), Err(Refusal::ContentRangeFormat));
-        assert_eq!(chunk_start(&HeaderMap::new(), Some(1)), Ok(None));
+        assert_eq!(chunk_start(&HeaderMap::new(), Some(1), true), Ok(None));
     }
 }

@@ -1,0 +1,52 @@
+//! The body of what passes by without being kept.
+//!
+//! Invariant: an end is said; a relay that goes away without a word is an error.
+
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use super::BodyError;
+
+/// What a relay hands on.
+pub(crate) enum Piece {
+    /// The next bytes.
+    Bytes(Bytes),
+    /// That was all.
+    End,
+    /// No more will come, for this reason.
+    Broken(String),
+}
+
+/// Follows a relay.
+pub(crate) struct RelayedBody {
+    pieces: mpsc::Receiver<Piece>,
+    /// When it was announced.
+    pub(super) left_bytes: Option<u64>,
+}
+
+impl RelayedBody {
+    pub(super) const fn new(pieces: mpsc::Receiver<Piece>, left_bytes: Option<u64>) -> Self {
+        Self { pieces, left_bytes }
+    }
+
+    pub(super) fn poll_next(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, BodyError>>> {
+        Poll::Ready(match ready!(self.pieces.poll_recv(context)) {
+            Some(Piece::Bytes(bytes)) => {
+                let left = self.left_bytes.map(|left| left.saturating_sub(bytes.len() as u64));
+                self.left_bytes = left;
+                Some(Ok(bytes))
+            }
+            Some(Piece::Broken(reason)) => Some(Err(BodyError::Abandoned(reason))),
+            Some(Piece::End) => {
+                let short = self.left_bytes.filter(|left| *left > 0);
+                short.map(|left| Err(BodyError::Short(left)))
+            }
+            None => Some(Err(BodyError::Abandoned("its relay went away".to_owned()))),
+        })
+    }
+}

@@ -1,0 +1,86 @@
+//! The body of a blob that is in the store.
+
+use std::collections::VecDeque;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use wharf_store::{BlobReader, StoreError};
+
+use super::{BodyError, Job};
+use crate::bridge::Bridge;
+use crate::limits::BATCH_BYTES;
+
+/// Reads a batch of segments at a time, only when the client has taken the one before.
+pub(crate) struct StoredBody {
+    bridge: Bridge,
+    ready: VecDeque<Bytes>,
+    pub(super) left_bytes: u64,
+    work: Work,
+}
+
+enum Work {
+    Idle(BlobReader),
+    Reading(Job<(BlobReader, Result<VecDeque<Bytes>, StoreError>)>),
+    Over,
+}
+
+/// The next segments, as many as are handed over at once. Blocks.
+pub(crate) fn read_batch(
+    mut reader: BlobReader,
+) -> (BlobReader, Result<VecDeque<Bytes>, StoreError>) {
+    let mut segments = VecDeque::new();
+    let mut bytes = 0;
+    while bytes < BATCH_BYTES {
+        match reader.next_segment() {
+            Ok(Some(segment)) => {
+                bytes += segment.len();
+                segments.push_back(segment);
+            }
+            Ok(None) => break,
+            Err(error) => return (reader, Err(error)),
+        }
+    }
+    (reader, Ok(segments))
+}
+
+impl StoredBody {
+    /// Bytes that were read already, then what the reader has left.
+    pub(super) fn new(bridge: Bridge, first: VecDeque<Bytes>, rest: BlobReader) -> Self {
+        let first_bytes: u64 = first.iter().map(|bytes| bytes.len() as u64).sum();
+        let left_bytes = first_bytes + rest.left_bytes();
+        Self { bridge, ready: first, left_bytes, work: Work::Idle(rest) }
+    }
+
+    pub(super) fn poll_next(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, BodyError>>> {
+        loop {
+            if let Some(bytes) = self.ready.pop_front() {
+                self.left_bytes = self.left_bytes.saturating_sub(bytes.len() as u64);
+                return Poll::Ready(Some(Ok(bytes)));
+            }
+            match std::mem::replace(&mut self.work, Work::Over) {
+                Work::Idle(reader) if reader.left_bytes() > 0 => {
+                    let bridge = self.bridge.clone();
+                    let job = async move { bridge.run(move || read_batch(reader)).await };
+                    self.work = Work::Reading(Box::pin(job));
+                }
+                Work::Idle(_) | Work::Over => return Poll::Ready(None),
+                Work::Reading(mut job) => {
+                    let Poll::Ready((reader, segments)) = job.as_mut().poll(context) else {
+                        self.work = Work::Reading(job);
+                        return Poll::Pending;
+                    };
+                    match segments {
+                        Ok(segments) => {
+                            self.ready = segments;
+                            self.work = Work::Idle(reader);
+                        }
+                        Err(error) => return Poll::Ready(Some(Err(error.into()))),
+                    }
+                }
+            }
+        }
+    }
+}

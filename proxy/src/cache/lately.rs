@@ -1,0 +1,103 @@
+//! What was so a moment ago and is believed for a while: names that are not there, tags whose
+//! upstream did not answer, blobs that the store did not take.
+//!
+//! Invariant: bounded. What does not fit is not remembered, which costs a question, never a wrong
+//! answer.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Keys with the time until which they count.
+pub(super) struct Lately<K> {
+    limit: usize,
+    state: Mutex<State<K>>,
+}
+
+struct State<K> {
+    until: HashMap<K, Instant>,
+    /// Raised by every `forget`: what was found out before does not count after.
+    epoch: u64,
+    swept: Instant,
+}
+
+/// Taken before a question; its answer is noted only when nothing was forgotten meanwhile.
+#[derive(Clone, Copy)]
+pub(super) struct Epoch(u64);
+
+impl<K: Eq + Hash> Lately<K> {
+    pub(super) fn new(limit: usize) -> Self {
+        let state = State { until: HashMap::new(), epoch: 0, swept: Instant::now() };
+        Self { limit, state: Mutex::new(state) }
+    }
+
+    pub(super) fn holds(&self, key: &K) -> bool {
+        let state = self.state();
+        !state.until.is_empty() && state.until.get(key).is_some_and(|until| Instant::now() < *until)
+    }
+
+    pub(super) fn epoch(&self) -> Epoch {
+        Epoch(self.state().epoch)
+    }
+
+    /// Notes an answer to a question that was begun at `epoch`.
+    pub(super) fn note(&self, key: K, lifetime: Duration, epoch: Epoch) {
+        let (mut state, now) = (self.state(), Instant::now());
+        if state.epoch != epoch.0 || lifetime.is_zero() {
+            return;
+        }
+        if state.until.len() >= self.limit && now.duration_since(state.swept).as_secs() > 0 {
+            state.swept = now;
+            state.until.retain(|_, until| now < *until);
+        }
+        if state.until.len() < self.limit {
+            state.until.insert(key, now + lifetime);
+        }
+    }
+
+    /// Forgets what fits, and answers that are on their way.
+    pub(super) fn forget(&self, mut fits: impl FnMut(&K) -> bool) {
+        let mut state = self.state();
+        state.epoch += 1;
+        state.until.retain(|key, _| !fits(key));
+    }
+
+    fn state(&self) -> MutexGuard<'_, State<K>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WHILE: Duration = Duration::from_secs(5);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_note_holds_for_its_time_and_not_past_a_forget() {
+        let lately = Lately::new(2);
+        lately.note(1, WHILE, lately.epoch());
+        assert!(lately.holds(&1) && !lately.holds(&2));
+        tokio::time::advance(WHILE).await;
+        assert!(!lately.holds(&1));
+        let asked = lately.epoch();
+        lately.forget(|_| true);
+        lately.note(1, WHILE, asked);
+        assert!(!lately.holds(&1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_does_not_fit_is_not_remembered_until_there_is_room() {
+        let lately = Lately::new(2);
+        for key in 0..3 {
+            lately.note(key, WHILE, lately.epoch());
+        }
+        assert!(lately.holds(&1) && !lately.holds(&2));
+        tokio::time::advance(WHILE).await;
+        lately.note(3, WHILE, lately.epoch());
+        assert!(lately.holds(&3));
+    }
+}

@@ -1,0 +1,110 @@
+//! Patterns in the configuration: of tags and of registry hosts. `*` stands for any characters.
+//!
+//! Invariant: a pattern of hosts that begins with `*` never fits an address or a name without a dot:
+//! nobody reaches the insides of a network by naming them.
+
+use std::net::IpAddr;
+
+use serde::Deserialize;
+use wharf_oci::Tag;
+
+/// Tags by name.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct TagPattern(String);
+
+impl TagPattern {
+    pub(crate) fn fits(&self, tag: &Tag) -> bool {
+        fits(&self.0, tag.as_str())
+    }
+}
+
+/// A registry host, or all hosts of a pattern, as clients name them.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct HostPattern(String);
+
+impl TryFrom<String> for HostPattern {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || ".-:*".contains(c);
+        if text.is_empty() || !text.chars().all(allowed) {
+            return Err("a namespace is a host as in image names: registry.example.com:5000");
+        }
+        Ok(Self(text))
+    }
+}
+
+impl HostPattern {
+    /// Whether it stands for more than one host.
+    pub(crate) fn is_pattern(&self) -> bool {
+        self.0.contains('*')
+    }
+
+    /// As written.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether this host is meant.
+    pub(crate) fn fits(&self, host: &str) -> bool {
+        if !self.0.starts_with('*') {
+            return fits(&self.0, host);
+        }
+        let name = host.split(':').next().unwrap_or(host);
+        let open = name.contains('.') && name.parse::<IpAddr>().is_err() && name != "localhost";
+        // What looks like the last part of an address is one to some resolvers.
+        let last_is_number = name
+            .rsplit('.')
+            .next()
+            .is_some_and(|last| last.chars().all(|c| c.is_ascii_digit()) || last.starts_with("0x"));
+        open && !last_is_number && fits(&self.0, host)
+    }
+}
+
+/// Whether a text fits a pattern. Linear: after a `*`, the first place that fits is as good as any.
+fn fits(pattern: &str, text: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let Some(rest) = parts.next().and_then(|first| text.strip_prefix(first)) else {
+        return false;
+    };
+    let Some(last) = parts.next_back() else { return rest.is_empty() };
+    let Some(mut rest) = rest.strip_suffix(last) else { return false };
+    for part in parts {
+        let Some((_, after)) = rest.split_once(part) else { return false };
+        rest = after;
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_stands_for_any_characters() {
+        for (pattern, text) in
+            [("v*", "v1.2"), ("*", "x"), ("*-rc*", "v1-rc.2"), ("a*b*c", "aXbXc"), ("v1", "v1")]
+        {
+            assert!(fits(pattern, text), "{pattern} {text}");
+        }
+        for (pattern, text) in [("v*", "1v"), ("v1", "v11"), ("a*a", "a"), ("a*b*c", "acb")] {
+            assert!(!fits(pattern, text), "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_of_hosts_fits_no_address_and_no_local_name() {
+        let any = HostPattern::try_from("*".to_owned()).unwrap();
+        assert!(any.fits("acme.azurecr.io") && any.fits("registry.example.com:5000"));
+        for inside in
+            ["127.0.0.1", "169.254.169.254:80", "localhost", "db", "10.1", "0x7f.1", "[::1]"]
+        {
+            assert!(!any.fits(inside), "{inside}");
+        }
+        let acr = HostPattern::try_from("*.azurecr.io".to_owned()).unwrap();
+        assert!(acr.fits("acme.azurecr.io") && !acr.fits("azurecr.io.example.com"));
+        assert!(HostPattern::try_from("127.0.0.1:*".to_owned()).unwrap().fits("127.0.0.1:5000"));
+        assert!(HostPattern::try_from("a/b".to_owned()).is_err());
+    }
+}

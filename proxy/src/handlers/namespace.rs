@@ -1,0 +1,87 @@
+//! Requests that name the registry they mean (`?ns=HOST`, distribution-spec "Registry Proxying"):
+//! what they call a repository is renamed on the way in, and named as they do on the way out.
+//!
+//! Invariant: past this file a repository has one name, and nothing that leaves with a namespace
+//! shows it.
+
+use http::header::{HeaderName, HeaderValue, LINK, LOCATION};
+use wharf_oci::RepoName;
+
+use super::Call;
+use crate::Error;
+use crate::response::Answer;
+use crate::upstreams::Upstreams;
+
+/// The namespace that was used to answer.
+const OCI_NAMESPACE: HeaderName = HeaderName::from_static("oci-namespace");
+
+/// A namespace with the names on both sides.
+pub(super) struct Namespace {
+    host: String,
+    asked: RepoName,
+    here: RepoName,
+}
+
+impl Namespace {
+    /// Renames what a call asks for; `None` when it names no namespace, or no repository.
+    pub(super) fn enter(upstreams: &Upstreams, call: &mut Call) -> Result<Option<Self>, Error> {
+        let header = || call.headers.get(OCI_NAMESPACE)?.to_str().ok().map(str::to_owned);
+        let Some(host) = call.namespace.take().or_else(header) else { return Ok(None) };
+        let Some(asked) = call.route.repo().cloned() else { return Ok(None) };
+        let here = upstreams.in_namespace(&host, &asked)?;
+        call.route.rename(|repo| upstreams.in_namespace(&host, repo))?;
+        Ok(Some(Self { host, asked, here }))
+    }
+
+    /// What the caller calls the repository.
+    pub(super) const fn asked(&self) -> &RepoName {
+        &self.asked
+    }
+
+    /// Names things as the caller does.
+    pub(super) fn leave(&self, answer: &mut Answer) {
+        let headers = answer.headers_mut();
+        for name in [LINK, LOCATION] {
+            let outside = headers.get(&name).and_then(|value| self.outside(value.to_str().ok()?));
+            if let Some(value) = outside {
+                headers.insert(name, value);
+            }
+        }
+        if let Ok(host) = HeaderValue::from_str(&self.host) {
+            headers.insert(OCI_NAMESPACE, host);
+        }
+    }
+
+    /// A path, or a link that begins with one, under the name outside and with the namespace.
+    fn outside(&self, text: &str) -> Option<HeaderValue> {
+        let (open, rest) = text.strip_prefix('<').map_or(("", text), |rest| ("<", rest));
+        let rest = rest.strip_prefix(&format!("/v2/{}/", self.here))?;
+        let (target, parameters) = rest.split_at(rest.find('>').unwrap_or(rest.len()));
+        let join = if target.contains('?') { '&' } else { '?' };
+        let (asked, host) = (&self.asked, &self.host);
+        let text = format!("{open}/v2/{asked}/{target}{join}ns={host}{parameters}");
+        HeaderValue::from_str(&text).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_leave_under_the_name_that_was_asked_for() {
+        let namespace = Namespace {
+            host: "docker.io".to_owned(),
+            asked: "library/x".parse().unwrap(),
+            here: "hub/library/x".parse().unwrap(),
+        };
+        let link = namespace.outside("</v2/hub/library/x/tags/list?n=2&last=b>; rel=\"next\"");
+        assert_eq!(
+            link.unwrap(),
+            "</v2/library/x/tags/list?n=2&last=b&ns=docker.io>; rel=\"next\""
+        );
+        let upload = namespace.outside("/v2/hub/library/x/blobs/uploads/1").unwrap();
+        assert_eq!(upload, "/v2/library/x/blobs/uploads/1?ns=docker.io");
+        assert_eq!(namespace.outside("/v2/other/blobs/uploads/1"), None);
+    }
+}

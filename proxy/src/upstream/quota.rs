@@ -1,0 +1,264 @@
+//! How much is asked of one upstream at once: a window of requests for reads and one for writes,
+//! which grow while the upstream answers and halve when it says 429, and a pause that it asked for.
+//!
+//! Invariant: no request leaves before the time that `Retry-After` named, whoever was told it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use http::Method;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::Error;
+use crate::limits::{QUOTA_CUT_PERIOD, QUOTA_WAIT_MAX, UPSTREAM_WAITING_MAX};
+
+/// What ACR counts apart (facts/marketplace.md §4.5): GET, HEAD and OPTIONS are reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Class {
+    Read,
+    Write,
+}
+
+impl Class {
+    pub(super) fn of(method: &Method) -> Self {
+        if matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) {
+            Self::Read
+        } else {
+            Self::Write
+        }
+    }
+}
+
+/// Both windows of one upstream.
+pub(super) struct Quota {
+    reads: Arc<Lane>,
+    writes: Arc<Lane>,
+}
+
+/// What is known of a window; for metrics.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LaneState {
+    /// Requests that may run at once.
+    pub window: u32,
+    /// How often the upstream said 429.
+    pub throttled: u64,
+}
+
+struct Lane {
+    max: u32,
+    state: Mutex<State>,
+    freed: Notify,
+}
+
+struct State {
+    window: f64,
+    running: u32,
+    waiting: usize,
+    paused_until: Option<Instant>,
+    cut_at: Option<Instant>,
+    throttled: u64,
+}
+
+/// When a request may go.
+enum Turn {
+    Now,
+    /// Not before this time.
+    At(Instant),
+    /// When another request ends.
+    Later,
+}
+
+/// Leave for one request, until its answer begins.
+pub(super) struct Pass {
+    lane: Arc<Lane>,
+}
+
+impl Quota {
+    pub(super) fn new(reads_max: u32, writes_max: u32) -> Self {
+        Self { reads: Arc::new(Lane::new(reads_max)), writes: Arc::new(Lane::new(writes_max)) }
+    }
+
+    /// Waits for leave to send; for no longer than `patience`.
+    pub(super) async fn enter(&self, class: Class, patience: Duration) -> Result<Pass, Error> {
+        let lane = match class {
+            Class::Read => &self.reads,
+            Class::Write => &self.writes,
+        };
+        lane.enter(patience).await?;
+        Ok(Pass { lane: Arc::clone(lane) })
+    }
+
+    pub(super) fn states(&self) -> [LaneState; 2] {
+        [self.reads.known(), self.writes.known()]
+    }
+}
+
+impl Lane {
+    fn new(max: u32) -> Self {
+        let state = State {
+            window: f64::from(max),
+            running: 0,
+            waiting: 0,
+            paused_until: None,
+            cut_at: None,
+            throttled: 0,
+        };
+        Self { max: max.max(1), state: Mutex::new(state), freed: Notify::new() }
+    }
+
+    async fn enter(&self, patience: Duration) -> Result<(), Error> {
+        let deadline = Instant::now() + patience;
+        loop {
+            let freed = self.freed.notified();
+            tokio::pin!(freed);
+            freed.as_mut().enable();
+            let turn = self.try_enter(deadline)?;
+            if matches!(turn, Turn::Now) {
+                return Ok(());
+            }
+            let _waiting = Waiting(self);
+            match turn {
+                Turn::At(until) => tokio::time::sleep_until(until).await,
+                Turn::Now | Turn::Later => {
+                    let waited = tokio::time::timeout_at(deadline, freed).await;
+                    waited.map_err(|_| Error::UpstreamBusy { retry_after_seconds: 1 })?;
+                }
+            }
+        }
+    }
+
+    /// Who has to wait is counted, until `Waiting` goes.
+    fn try_enter(&self, deadline: Instant) -> Result<Turn, Error> {
+        let (mut state, now) = (self.state(), Instant::now());
+        let pause = state.paused_until.filter(|until| *until > now);
+        if let Some(until) = pause.filter(|until| *until > deadline) {
+            let seconds = (until - now).as_secs_f64().ceil();
+            return Err(Error::UpstreamBusy { retry_after_seconds: whole(seconds).max(1) });
+        }
+        if pause.is_none() && state.running < whole_u32(state.window) {
+            state.running += 1;
+            return Ok(Turn::Now);
+        }
+        if state.waiting >= UPSTREAM_WAITING_MAX {
+            return Err(Error::TooMany("requests to one upstream"));
+        }
+        state.waiting += 1;
+        Ok(pause.map_or(Turn::Later, Turn::At))
+    }
+
+    fn known(&self) -> LaneState {
+        let state = self.state();
+        LaneState { window: whole_u32(state.window), throttled: state.throttled }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct Waiting<'a>(&'a Lane);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.state().waiting -= 1;
+    }
+}
+
+impl Pass {
+    /// The upstream has answered: the window grows by one for each window of answers.
+    pub(super) fn answered(&self) {
+        let mut state = self.lane.state();
+        let window = state.window + 1.0 / state.window;
+        state.window = window.min(f64::from(self.lane.max));
+    }
+
+    /// The upstream said 429: everyone waits for as long as it asked, then fewer go at once. What was
+    /// under way together is cut once.
+    pub(super) fn throttled(&self, retry_after: Option<Duration>) {
+        let (mut state, now) = (self.lane.state(), Instant::now());
+        state.throttled += 1;
+        if state.cut_at.is_none_or(|at| now.duration_since(at) >= QUOTA_CUT_PERIOD) {
+            state.cut_at = Some(now);
+            state.window = (state.window.min(f64::from(state.running)) / 2.0).max(1.0);
+        }
+        if let Some(pause) = retry_after {
+            // An upstream that names years is not obeyed: after the longest wait it is asked again.
+            let until = now + pause.min(QUOTA_WAIT_MAX);
+            state.paused_until = Some(state.paused_until.map_or(until, |known| known.max(until)));
+        }
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        self.lane.state().running -= 1;
+        self.lane.freed.notify_one();
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is 1 or more")]
+fn whole_u32(window: f64) -> u32 {
+    window as u32
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "seconds, bounded")]
+fn whole(seconds: f64) -> u64 {
+    seconds as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(20);
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_asks_before_the_time_that_the_upstream_named() {
+        let quota = Quota::new(8, 8);
+        let pass = quota.enter(Class::Read, LONG).await.unwrap();
+        pass.throttled(Some(Duration::from_secs(7)));
+        drop(pass);
+        let began = Instant::now();
+        drop(quota.enter(Class::Read, LONG).await.unwrap());
+        assert!(began.elapsed() >= Duration::from_secs(7));
+        // Writes are another quota.
+        let pass = quota.enter(Class::Write, Duration::ZERO).await.unwrap();
+        pass.throttled(Some(Duration::from_secs(30)));
+        let busy = quota.enter(Class::Write, LONG).await;
+        assert!(matches!(busy, Err(Error::UpstreamBusy { retry_after_seconds: 30 })));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_window_halves_once_for_a_storm_and_grows_back_slowly() {
+        let quota = Quota::new(16, 1);
+        let mut passes = Vec::new();
+        for _ in 0..16 {
+            passes.push(quota.enter(Class::Read, LONG).await.unwrap());
+        }
+        for pass in &passes {
+            pass.throttled(None);
+        }
+        assert_eq!((quota.states()[0].window, quota.states()[0].throttled), (8, 16));
+        let none = quota.enter(Class::Read, Duration::from_millis(1)).await;
+        assert!(matches!(none, Err(Error::UpstreamBusy { .. })));
+        passes.truncate(7);
+        for _ in 0..9 {
+            quota.enter(Class::Read, LONG).await.unwrap().answered();
+        }
+        assert_eq!(quota.states()[0].window, 9);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_ends_lets_the_next_one_in() {
+        let quota = Arc::new(Quota::new(1, 1));
+        let first = quota.enter(Class::Read, LONG).await.unwrap();
+        let waiter = {
+            let quota = Arc::clone(&quota);
+            tokio::spawn(async move { quota.enter(Class::Read, LONG).await.is_ok() })
+        };
+        tokio::task::yield_now().await;
+        drop(first);
+        assert!(waiter.await.unwrap());
+    }
+}
