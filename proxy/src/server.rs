@@ -17,6 +17,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
+use rustix::net::sockopt::set_socket_send_buffer_size;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
@@ -25,7 +26,8 @@ use crate::Error;
 use crate::error::Fault;
 use crate::handlers::{self, App, Call};
 use crate::limits::{
-    CONNECTIONS_MAX, HEADERS_TIMEOUT, REFUSED_BODY_BYTES_MAX, REFUSED_BODY_TIMEOUT,
+    CONNECTIONS_MAX, HEADERS_TIMEOUT, LOOPBACK_SEND_BYTES, REFUSED_BODY_BYTES_MAX,
+    REFUSED_BODY_TIMEOUT,
 };
 use crate::response::{self, Answer, WHARF_CACHE};
 use crate::route;
@@ -101,6 +103,9 @@ impl Connection {
         graceful: &GracefulShutdown,
     ) -> impl Future<Output = ()> + Send + 'static {
         let _ = stream.set_nodelay(true);
+        if self.peer.ip().is_loopback() {
+            let _ = set_socket_send_buffer_size(&stream, LOOPBACK_SEND_BYTES);
+        }
         let service = service_fn(move |request| {
             let connection = self.clone();
             async move { Ok::<_, Infallible>(connection.answer(request).await) }
