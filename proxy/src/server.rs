@@ -130,7 +130,9 @@ impl Connection {
             let draining = *self.stop.borrow();
             return handlers::admin(&self.app, &parts.method, parts.uri.path(), draining).await;
         }
-        let answered = match read_call(&parts) {
+        let call = read_call(&parts);
+        let namespace = call.as_ref().ok().and_then(|call| call.namespace.clone());
+        let answered = match call {
             Ok(call) => handlers::dispatch(&self.app, call, &mut body).await,
             Err(error) => Err(error),
         };
@@ -140,7 +142,8 @@ impl Connection {
         }
         let mut answer = answered.unwrap_or_else(|error| {
             self.app.metrics.fault(error.fault());
-            if error.fault() == Fault::Client {
+            // What holds clients back is said once, by whoever found out.
+            if error.fault() == Fault::Client || error.is_held_back() {
                 tracing::debug!(id, %error, "refused");
             } else {
                 tracing::error!(id, %error, "failed");
@@ -157,6 +160,7 @@ impl Connection {
             peer = %self.peer,
             method = %parts.method,
             path = parts.uri.path(),
+            namespace = namespace.as_deref().unwrap_or("-"),
             status = answer.status().as_u16(),
             outcome = outcome.unwrap_or("-"),
             ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),

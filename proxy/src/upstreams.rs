@@ -88,10 +88,7 @@ impl Upstreams {
         if self.entries.is_empty() && self.templates.is_empty() {
             return Ok(repo.clone());
         }
-        let named = |entry: &&Entry| entry.namespaces.iter().any(|pattern| pattern.fits(host));
-        let entry = self.entries.iter().find(named);
-        let entry = entry.or_else(|| self.entries.iter().find(|entry| entry.authority == host));
-        if let Some(entry) = entry {
+        if let Some(entry) = self.named(host) {
             return entry
                 .prefix
                 .as_ref()
@@ -106,8 +103,21 @@ impl Upstreams {
         if any { Err(Error::NamespaceUnserved(host.to_owned())) } else { Ok(repo.clone()) }
     }
 
-    /// The name here of what a client calls `repo` without a namespace.
+    /// The upstream that lists a host, or has its address.
+    fn named(&self, host: &str) -> Option<&Entry> {
+        let lists = |entry: &&Entry| entry.namespaces.iter().any(|pattern| pattern.fits(host));
+        let listed = self.entries.iter().find(lists);
+        listed.or_else(|| self.entries.iter().find(|entry| entry.authority == host))
+    }
+
+    /// The name here of what a client calls `repo` without a namespace. `HOST/NAME` is the same as
+    /// `NAME` in the namespace `HOST`.
     pub(crate) fn without_namespace(&self, repo: &RepoName) -> Result<RepoName, Error> {
+        if let Some((first, rest)) = repo.as_str().split_once('/')
+            && self.named(&as_host(first)).is_some()
+        {
+            return self.in_namespace(&as_host(first), &rest.parse()?);
+        }
         let default = self.entries.iter().find(|entry| entry.default);
         let Some(prefix) = default.and_then(|entry| entry.prefix.as_ref()) else {
             return Ok(repo.clone());
@@ -296,6 +306,7 @@ mod tests {
         assert_eq!(named, bare("library/x"));
         assert_eq!(bare("acme/x").as_str(), "acme/x");
         assert_eq!(bare("docker.io/library/x").as_str(), "docker.io/library/x");
+        assert_eq!(bare("acme.azurecr.io/x").as_str(), "acme/x");
     }
 
     #[test]

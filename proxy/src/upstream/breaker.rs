@@ -86,20 +86,21 @@ impl Try<'_> {
         self.probe = None;
     }
 
-    /// It did not answer, or only that it is broken.
-    pub(super) fn failed(mut self) {
+    /// It did not answer, or only that it is broken. Whether that opened the breaker.
+    pub(super) fn failed(mut self) -> bool {
         let (mut state, now) = (self.breaker.state(), Instant::now());
         let pause = match (*state, self.probe.take()) {
             (_, Some(pause)) => (pause * 2).min(BREAKER_PAUSE_MAX),
             (State::Closed { failures }, None) if failures + 1 < BREAKER_FAILURES => {
                 *state = State::Closed { failures: failures + 1 };
-                return;
+                return false;
             }
             (State::Closed { .. }, None) => BREAKER_PAUSE,
             // Begun before the breaker opened: that is known already.
-            (State::Open { .. } | State::Probing, None) => return,
+            (State::Open { .. } | State::Probing, None) => return false,
         };
         *state = State::Open { until: now + pause, pause };
+        true
     }
 }
 

@@ -253,13 +253,27 @@ impl Wire {
         let pass = self.health.quota.enter(Class::of(&ask.method), ask.patience()).await?;
         let leave = self.health.breaker.admit()?;
         let answered = self.authorized(ask, operation).await;
+        let down = match &answered {
+            Err(Error::UpstreamFailed { .. }) => true,
+            Err(Error::UpstreamRefused { status, .. }) => retry::is_down(*status),
+            Ok(response) => retry::is_down(response.status()),
+            Err(_) => false,
+        };
         match &answered {
-            Err(Error::UpstreamFailed { .. }) => leave.failed(),
-            Ok(response) if retry::is_down(response.status()) => leave.failed(),
+            _ if down => {
+                if leave.failed() {
+                    tracing::warn!(upstream = &*self.address, "down; left alone for a while");
+                }
+            }
             Ok(response) if response.status() == StatusCode::TOO_MANY_REQUESTS => {
-                pass.throttled(retry::retry_after(response.headers()));
+                let pause = retry::retry_after(response.headers());
+                if pass.throttled(pause) {
+                    tracing::warn!(upstream = &*self.address, ?pause, "too many requests there");
+                }
                 leave.answered();
             }
+            // Trouble of a login says nothing of the registry.
+            Err(Error::LoginFailed { .. }) => {}
             Ok(_) | Err(_) => {
                 pass.answered();
                 leave.answered();
