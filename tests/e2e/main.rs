@@ -12,6 +12,7 @@ mod fixture;
 mod fuzz_corpus;
 mod layering;
 mod malicious;
+mod matrix;
 mod pull;
 mod push;
 mod resume;
