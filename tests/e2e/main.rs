@@ -10,6 +10,7 @@ mod damage;
 mod double;
 mod fixture;
 mod fuzz_corpus;
+mod herd;
 mod layering;
 mod malicious;
 mod matrix;

@@ -209,8 +209,8 @@ pub(super) fn tokens() -> Vec<Row> {
             (status(500), Once),
             (Fault::Hang, Once),
             (Fault::HangUp { reset: true }, Once),
-            (Fault::WrongBytes, Never),
-            (Fault::CutBody { after: 10 }, Never),
+            (Fault::WrongBytes, Once),
+            (Fault::CutBody { after: 10 }, Once),
             (Fault::NoLength, Always),
         ],
     )
