@@ -132,6 +132,14 @@ impl Wharfd {
         self.process.stderr()
     }
 
+    /// The most memory that it ever had resident, as the kernel counts.
+    pub(crate) fn peak_memory_bytes(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.pid()));
+        let status = status.unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        peak.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
+    }
+
     /// The folder of the store.
     pub(crate) fn store(&self) -> PathBuf {
         self.folder.path().join("store")
