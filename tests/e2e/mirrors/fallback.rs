@@ -3,6 +3,7 @@
 
 use wharf_testkit::clients;
 use wharf_testkit::double::{Fault, FaultRule, Kind};
+use wharf_testkit::processes::Process;
 
 use super::daemons::Containerd;
 use super::scene::Scene;
@@ -13,10 +14,11 @@ fn every_request(fault: Fault) -> FaultRule {
     FaultRule { kind: None, times: u64::MAX, ..FaultRule::next(Kind::Other, fault) }
 }
 
-/// Asserts that `wharfd` answered something with this status.
-fn assert_answered(scene: &Scene, status: u16) {
-    let (log, words) = (scene.wharfd.stderr(), format!("status={status}"));
-    assert!(log.contains(&words), "no {words} in:\n{log}");
+/// Asserts that `wharfd` was asked for something below this path, and answered so.
+fn assert_answered(wharfd: &Process, path: &str, status: u16) {
+    let (log, path, status) = (wharfd.stderr(), format!("/v2/{path}"), format!("status={status}"));
+    let answered = log.lines().any(|line| line.contains(&path) && line.contains(&status));
+    assert!(answered, "no {status} for {path} in:\n{log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -39,7 +41,7 @@ async fn containerd_goes_to_the_next_host_when_wharfd_has_no_answer() {
         }
         let pulled = node.pull_from(&hosts, &format!("docker.io/{repo}:1.0"), &[]).await;
         assert_eq!(pulled, layout.top.digest, "{status}");
-        assert_answered(&scene, status);
+        assert_answered(&scene.wharfd, &format!("{repo}/manifests/1.0"), status);
         scene.hub.double.clear_faults();
     }
     node.stop().await;
@@ -68,9 +70,13 @@ async fn clients_go_to_the_next_host_for_what_a_stopped_upstream_left_out() {
         let pulled = node.pull_from(&hosts, &format!("docker.io/{repo}:1.0"), &[]).await;
         assert_eq!(pulled, layout.top.digest);
     }
+    assert_answered(&scene.wharfd, &format!("{REPO}/manifests/1.0"), 200);
+    assert_answered(&scene.wharfd, &format!("{REPO}/blobs/"), 503);
+    assert_answered(&scene.wharfd, "team/other/manifests/1.0", 503);
     // skopeo and podman stay with the host that had the manifest, so only what is wholly elsewhere
     // is found there.
     let copied = copy(&skopeo, &registries, "docker.io/team/other:1.0").await;
     assert_eq!(copied, other.top.digest);
+    assert_answered(&scene.wharfd, "docker.io/team/other/manifests/1.0", 503);
     node.stop().await;
 }
