@@ -80,8 +80,8 @@ pub const BLOCKING_JOBS_MAX: usize = 256;
 /// many bytes of the download.
 pub const RELAY_AHEAD_BYTES: u64 = 32 * 1024 * 1024;
 /// The largest such part. Larger ones join: a layer that is fetched in a few parallel parts is
-/// downloaded once.
-pub const RELAY_PART_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// downloaded once. Lazy pullers ask for spans of up to 4 MiB.
+pub const RELAY_PART_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// All such parts together may be one in so many bytes of the blob.
 pub const RELAY_SHARE: u64 = 4;
 /// Pieces of a relayed body that wait for the client.
@@ -112,6 +112,8 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 pub const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// The least pace of a body from an upstream, unless the configuration says otherwise.
 pub const BYTES_PER_SECOND_MIN: u64 = 4 * 1024;
+/// How often one request is answered with a token that it was challenged for.
+pub const CHALLENGES_MAX: usize = 2;
 /// Redirects that are followed for one blob.
 pub const REDIRECTS_MAX: usize = 5;
 /// How often a redirect link that turns out to be useless is fetched anew.

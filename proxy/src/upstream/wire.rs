@@ -31,8 +31,8 @@ use crate::config::{ConfigError, Patience, UpstreamConfig};
 use crate::error::chain;
 use crate::flights::Flights;
 use crate::limits::{
-    ANSWER_BYTES_MAX, BREAKER_FAILURES, LINKS_MAX, QUESTIONS_MAX, REDIRECTS_MAX, RETRY_AFTER_MAX,
-    REVALIDATE_TIMEOUT, TRIES_MAX, WRITE_TIMEOUT,
+    ANSWER_BYTES_MAX, BREAKER_FAILURES, CHALLENGES_MAX, LINKS_MAX, QUESTIONS_MAX, REDIRECTS_MAX,
+    RETRY_AFTER_MAX, REVALIDATE_TIMEOUT, TRIES_MAX, WRITE_TIMEOUT,
 };
 
 /// A clone shares connections, tokens and what is known of the upstream's state.
@@ -347,23 +347,28 @@ impl Wire {
         if !self.is_own(&ask.url) {
             return self.once(ask, None, operation).await;
         }
-        let shown = self.shown(&ask.scope);
-        let response = self.once(ask, shown.clone(), operation).await?;
-        if response.status() != StatusCode::UNAUTHORIZED {
-            return Ok(response);
+        let mut shown = self.shown(&ask.scope);
+        let mut response = self.once(ask, shown.clone(), operation).await?;
+        for round in 0..CHALLENGES_MAX {
+            if response.status() != StatusCode::UNAUTHORIZED {
+                break;
+            }
+            let challenges = response.headers().get_all(header::WWW_AUTHENTICATE).iter();
+            let challenges: Vec<_> = challenges.filter_map(|value| value.to_str().ok()).collect();
+            // What we have just fetched is asked for again only when it ended meanwhile.
+            if round > 0 && !challenges.iter().any(|text| text.contains("invalid_token")) {
+                break;
+            }
+            self.auth.forget(&ask.scope, shown.as_ref());
+            let challenges = challenges.into_iter().filter_map(challenge::parse);
+            let wanted = challenges.max_by_key(|c| matches!(c, Challenge::Bearer { .. }));
+            let Some(wanted) = wanted else { break };
+            let header = self.after_challenge(wanted, &ask.scope, shown.as_ref()).await?;
+            let Some(header) = header else { break };
+            response = self.once(ask, Some(header.clone()), operation).await?;
+            shown = Some(header);
         }
-        self.auth.forget(&ask.scope, shown.as_ref());
-        let challenges = response.headers().get_all(header::WWW_AUTHENTICATE);
-        let challenges =
-            challenges.iter().filter_map(|value| challenge::parse(value.to_str().ok()?));
-        let Some(challenge) = challenges.max_by_key(|c| matches!(c, Challenge::Bearer { .. }))
-        else {
-            return Ok(response);
-        };
-        match self.after_challenge(challenge, &ask.scope, shown.as_ref()).await? {
-            Some(header) => self.once(ask, Some(header), operation).await,
-            None => Ok(response),
-        }
+        Ok(response)
     }
 
     pub(super) async fn once(
