@@ -101,7 +101,7 @@ pub const CHUNK_BYTES: u64 = 8 * 1024 * 1024;
 /// A chunk is never made smaller than this, whatever the upstream refuses.
 pub const CHUNK_BYTES_MIN: u64 = 1024 * 1024;
 /// How long an upstream may take to begin its answer, unless the configuration says otherwise.
-pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 /// The same for the answer to a write, which begins when all of a chunk is there.
 pub const WRITE_TIMEOUT: Duration = Duration::from_mins(2);
 /// The same for a question whose old answer can be served.

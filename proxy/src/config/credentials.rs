@@ -67,6 +67,8 @@ pub(super) fn check_docker_config(path: &Path, host: &str) -> Result<(), String>
     let config = DockerConfig::parse(&bytes).map_err(|error| refuse(error.to_string()))?;
     match config.look_up(host).map_err(|error| refuse(error.to_string()))? {
         Kept::Here(_) | Kept::Helper(_) => Ok(()),
+        // A pattern stands for hosts that are named later; one without a login is asked without.
+        Kept::Nowhere if host == "*" => Ok(()),
         Kept::Nowhere => {
             Err(refuse(format!("it has no login for {host}; run docker login {host}")))
         }

@@ -261,8 +261,8 @@ impl Wire {
             waited += began.elapsed();
             let verdict = match &answered {
                 Ok(response) => retry::judge(response.status(), response.headers(), tries),
-                // Whoever waited for as long as an answer may take in all is not made to wait again.
-                Err(Error::UpstreamFailed { .. }) if waited < self.patience.answer => {
+                // After one answer that did not come in time there is one more try.
+                Err(Error::UpstreamFailed { .. }) if waited < self.patience.answer * 2 => {
                     retry::judge_failure(tries)
                 }
                 Err(_) => Verdict::Stands,
@@ -315,9 +315,9 @@ impl Wire {
         };
         match &answered {
             _ if down => {
-                // A timeout costs clients so much that two of them are enough.
+                // A timeout costs clients so much that a few of them are enough.
                 let late = began.elapsed() >= self.patience.answer;
-                if leave.failed(if late { BREAKER_FAILURES / 2 } else { 1 }) {
+                if leave.failed(if late { BREAKER_FAILURES / 4 } else { 1 }) {
                     tracing::warn!(upstream = &*self.address, "down; left alone for a while");
                 }
             }
