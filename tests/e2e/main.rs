@@ -16,6 +16,7 @@ mod malicious;
 mod matrix;
 mod pull;
 mod push;
+mod reading;
 mod resume;
 mod standalone;
 mod upkeep;
