@@ -32,7 +32,8 @@ async fn a_faulty_upstream_gives_right_bytes_or_a_clean_error_and_nothing_wrong_
         ("registry", rows::registry(), 6),
         // Tokens expire for all.
         ("expiries", rows::expiries(), 1),
-        ("tokens", rows::tokens(), 1),
+        ("token refusals", rows::token_refusals(), 1),
+        ("token answers", rows::token_answers(), 1),
         // The longest pause that a client is not made to wait for holds for a whole upstream.
         ("long pauses", rows::long_pauses(), 6),
     ];
