@@ -41,6 +41,8 @@ for_test() {
     need_command umoci
     need_command dockerd docker.io
     need_command docker docker.io
+    need_command containerd
+    need_command ctr containerd
     need_command busybox busybox-static
     need_command pigz
 }

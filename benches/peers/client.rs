@@ -1,6 +1,6 @@
 //! The client of every measurement: one blocking socket, one buffer of 256 KiB, plain reads whose
-//! bytes are thrown away. It parses the head of an answer and nothing else, so that what it costs is
-//! the same for every server.
+//! bytes are thrown away. It parses the head of an answer and nothing else, so that it costs the
+//! same for every server.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};

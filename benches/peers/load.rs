@@ -1,5 +1,5 @@
-//! Many clients at once on one path, and what each of them saw. Each is a thread with a connection of
-//! its own, open before the clock starts.
+//! Many clients at once on one path, and what each of them saw. Each is a thread with a connection
+//! of its own, open before the clock starts.
 
 use std::net::SocketAddr;
 use std::sync::Barrier;

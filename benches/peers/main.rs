@@ -1,6 +1,6 @@
-//! `make bench-peers`: wharfd side by side with Debian's docker-registry and nginx, the same content,
-//! in one run on one machine. Figures go to standard output as Markdown, progress to standard error;
-//! a whole run also writes them to `benches/RESULTS.md`.
+//! `make bench-peers`: wharfd side by side with Debian's docker-registry and nginx, the same
+//! content, in one run on one machine. Figures go to standard output as Markdown, progress to
+//! standard error; a whole run also writes them to `benches/RESULTS.md`.
 //!
 //! Every peer's content is proven right before its speed is looked at.
 

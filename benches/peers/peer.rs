@@ -1,7 +1,8 @@
 //! The servers under measurement, each behind the same few verbs: start, bring content, tell when a
 //! blob is kept, say what it costs. How each is configured is below `peer/`.
 //!
-//! A peer has a folder of its own, which goes with it. The same paths lead to the same bytes on all.
+//! A peer has a folder of its own, which goes with it. The same paths lead to the same bytes on
+//! all.
 
 mod nginx;
 mod registry;
@@ -136,8 +137,8 @@ impl Peer {
         Ok(fs::write(file, &blob.content)?)
     }
 
-    /// Waits until a proxy has this blob for the next who asks: wharfd says that it is a hit, of the
-    /// others the finished file is there.
+    /// Waits until a proxy has this blob for the next who asks: wharfd says that it is a hit, of
+    /// the others the finished file is there.
     pub(crate) fn wait_until_kept(&self, blob: &Blob) -> anyhow::Result<()> {
         let mut client = Client::connect(self.addr())?;
         let begin = Instant::now();

@@ -1,5 +1,5 @@
-//! Tables: figures of several programs under one case, each the median of its runs, with the ratio to
-//! the best peer and the target. Measures nothing.
+//! Tables: figures of several programs under one case, each the median of its runs, with the ratio
+//! to the best peer and the target. Measures nothing.
 
 use std::fmt::Write as _;
 

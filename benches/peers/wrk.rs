@@ -1,4 +1,5 @@
-//! Debian's `wrk`: requests per second over connections that stay open, and what it says about them.
+//! Debian's `wrk`: requests per second over connections that stay open, and what it says about
+//! them.
 
 use std::net::SocketAddr;
 use std::process::Command;
@@ -68,7 +69,7 @@ mod tests {
     use super::*;
 
     const SAID: &str = "Running 3s test @ http://127.0.0.1:1/\n  2 threads and 16 connections\n  \
-        Thread Stats   Avg      Stdev     Max   +/- Stdev\n    Latency   136.66us   90us    2.33ms\n  \
+        Thread Stats   Avg      Stdev     Max   +/- Stdev\n    Latency   136.66us 90us  2.33ms\n  \
         Latency Distribution\n     50%  120.00us\n     99%    1.50ms\n  \
         328422 requests in 3.00s, 300.00MB read\nRequests/sec: 109430.10\nTransfer/sec: 100.00MB\n";
 

@@ -13,17 +13,27 @@ use wharf_store::limits::SEGMENT_BYTES;
 use wharf_store::{BlobWriter, ReadyBlob, StoreError};
 
 use crate::Error;
-use crate::limits::{BATCH_BYTES, BLOCKING_JOBS_MAX};
+use crate::limits::{BATCH_BYTES, BATCHES_AHEAD_MAX, BLOCKING_JOBS_MAX};
 
 /// Runs store calls off the async threads.
 #[derive(Clone)]
 pub(crate) struct Bridge {
     permits: Arc<Semaphore>,
+    ahead: Arc<Semaphore>,
+}
+
+/// Room for a job whose result nobody waits for yet, and for that result.
+pub(crate) struct RoomAhead {
+    job: OwnedSemaphorePermit,
+    result: OwnedSemaphorePermit,
 }
 
 impl Default for Bridge {
     fn default() -> Self {
-        Self { permits: Arc::new(Semaphore::new(BLOCKING_JOBS_MAX)) }
+        Self {
+            permits: Arc::new(Semaphore::new(BLOCKING_JOBS_MAX)),
+            ahead: Arc::new(Semaphore::new(BATCHES_AHEAD_MAX)),
+        }
     }
 }
 
@@ -42,6 +52,27 @@ impl Bridge {
         job: impl FnOnce() -> T + Send + 'static,
     ) -> JoinHandle<T> {
         spawn(self.room().await, job)
+    }
+
+    /// Room for a job ahead of its need; `None` when there is none at this moment.
+    pub(crate) fn room_ahead(&self) -> Option<RoomAhead> {
+        let result = Arc::clone(&self.ahead).try_acquire_owned().ok()?;
+        let job = Arc::clone(&self.permits).try_acquire_owned().ok()?;
+        Some(RoomAhead { job, result })
+    }
+
+    /// Starts a job; its room is free again when the result is taken, or nobody can take it.
+    pub(crate) fn begin<T: Send + 'static>(
+        room: RoomAhead,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> impl Future<Output = T> + Send {
+        let RoomAhead { job: permit, result } = room;
+        let running = spawn(permit, job);
+        async move {
+            let value = unwind(running.await);
+            drop(result);
+            value
+        }
     }
 
     /// Room for one job, kept until it is used.

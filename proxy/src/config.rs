@@ -192,7 +192,8 @@ fn check_upstreams(upstreams: &[UpstreamConfig]) -> Result<(), ConfigError> {
     let mut prefixes: Vec<Option<&RepoName>> = Vec::new();
     for upstream in upstreams {
         upstream.check()?;
-        let named_otherwise = upstream.prefix.is_none() && !upstream.namespaces.is_empty();
+        let named_otherwise =
+            upstream.prefix.is_none() && !upstream.namespaces.is_empty() && !upstream.default;
         if !named_otherwise && prefixes.contains(&upstream.prefix.as_ref()) {
             let prefix = upstream.prefix.as_ref().map_or_else(String::new, ToString::to_string);
             return Err(ConfigError::PrefixTwice(prefix));

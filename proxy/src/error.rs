@@ -304,6 +304,12 @@ impl Error {
         }
     }
 
+    /// Whether the request was turned away only because of what was known before it came.
+    #[must_use]
+    pub const fn is_held_back(&self) -> bool {
+        matches!(self, Self::UpstreamBusy { .. } | Self::UpstreamDown { .. } | Self::TooMany(_))
+    }
+
     /// Whether content that is already here may be served instead: the upstream could not answer.
     /// What it did answer (401, 403, 404) is believed.
     #[must_use]

@@ -5,6 +5,10 @@ use std::time::Duration;
 
 /// Connections open at once; the next one waits to be accepted.
 pub const CONNECTIONS_MAX: usize = 1_024;
+/// What the kernel keeps for one client on this machine, in bytes. Left to itself it takes megabytes,
+/// which fall out of the CPU's cache before the client reads them: up to twice the time per byte.
+/// Clients that are further away get what the kernel finds right for their distance.
+pub const LOOPBACK_SEND_BYTES: usize = 512 * 1024;
 /// How long the headers of a request may take to arrive.
 pub const HEADERS_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long transfers may go on after SIGTERM, unless the configuration says otherwise.
@@ -67,6 +71,8 @@ pub const TAGS_PER_PUT_MAX: usize = 16;
 
 /// Bytes that are handed to a blocking thread at once, in one direction of one transfer.
 pub const BATCH_BYTES: usize = 1024 * 1024;
+/// Batches that are read before their client asks for them, in all.
+pub const BATCHES_AHEAD_MAX: usize = 32;
 /// Blocking jobs that run or wait at once.
 pub const BLOCKING_JOBS_MAX: usize = 256;
 
@@ -74,8 +80,8 @@ pub const BLOCKING_JOBS_MAX: usize = 256;
 /// many bytes of the download.
 pub const RELAY_AHEAD_BYTES: u64 = 32 * 1024 * 1024;
 /// The largest such part. Larger ones join: a layer that is fetched in a few parallel parts is
-/// downloaded once.
-pub const RELAY_PART_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// downloaded once. Lazy pullers ask for spans of up to 4 MiB.
+pub const RELAY_PART_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// All such parts together may be one in so many bytes of the blob.
 pub const RELAY_SHARE: u64 = 4;
 /// Pieces of a relayed body that wait for the client.
@@ -106,6 +112,8 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 pub const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// The least pace of a body from an upstream, unless the configuration says otherwise.
 pub const BYTES_PER_SECOND_MIN: u64 = 4 * 1024;
+/// How often one request is answered with a token that it was challenged for.
+pub const CHALLENGES_MAX: usize = 2;
 /// Redirects that are followed for one blob.
 pub const REDIRECTS_MAX: usize = 5;
 /// How often a redirect link that turns out to be useless is fetched anew.

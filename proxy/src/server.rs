@@ -17,6 +17,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
+use rustix::net::sockopt::set_socket_send_buffer_size;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
@@ -25,7 +26,8 @@ use crate::Error;
 use crate::error::Fault;
 use crate::handlers::{self, App, Call};
 use crate::limits::{
-    CONNECTIONS_MAX, HEADERS_TIMEOUT, REFUSED_BODY_BYTES_MAX, REFUSED_BODY_TIMEOUT,
+    CONNECTIONS_MAX, HEADERS_TIMEOUT, LOOPBACK_SEND_BYTES, REFUSED_BODY_BYTES_MAX,
+    REFUSED_BODY_TIMEOUT,
 };
 use crate::response::{self, Answer, WHARF_CACHE};
 use crate::route;
@@ -101,6 +103,9 @@ impl Connection {
         graceful: &GracefulShutdown,
     ) -> impl Future<Output = ()> + Send + 'static {
         let _ = stream.set_nodelay(true);
+        if self.peer.ip().is_loopback() {
+            let _ = set_socket_send_buffer_size(&stream, LOOPBACK_SEND_BYTES);
+        }
         let service = service_fn(move |request| {
             let connection = self.clone();
             async move { Ok::<_, Infallible>(connection.answer(request).await) }
@@ -125,7 +130,9 @@ impl Connection {
             let draining = *self.stop.borrow();
             return handlers::admin(&self.app, &parts.method, parts.uri.path(), draining).await;
         }
-        let answered = match read_call(&parts) {
+        let call = read_call(&parts);
+        let namespace = call.as_ref().ok().and_then(|call| call.namespace.clone());
+        let answered = match call {
             Ok(call) => handlers::dispatch(&self.app, call, &mut body).await,
             Err(error) => Err(error),
         };
@@ -135,7 +142,8 @@ impl Connection {
         }
         let mut answer = answered.unwrap_or_else(|error| {
             self.app.metrics.fault(error.fault());
-            if error.fault() == Fault::Client {
+            // What holds clients back is said once, by whoever found out.
+            if error.fault() == Fault::Client || error.is_held_back() {
                 tracing::debug!(id, %error, "refused");
             } else {
                 tracing::error!(id, %error, "failed");
@@ -152,6 +160,7 @@ impl Connection {
             peer = %self.peer,
             method = %parts.method,
             path = parts.uri.path(),
+            namespace = namespace.as_deref().unwrap_or("-"),
             status = answer.status().as_u16(),
             outcome = outcome.unwrap_or("-"),
             ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),

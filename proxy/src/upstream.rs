@@ -20,19 +20,16 @@ mod wire;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
-use hyper::Response;
-use hyper::body::Incoming;
 use wharf_oci::{Digest, Endpoint, MediaType, Reference, RepoName, Span, Tag};
 
 use crate::Error;
 use crate::config::UpstreamConfig;
-use crate::limits::{ANSWER_BYTES_MAX, BLOB_BYTES_MAX, STALL_TIMEOUT};
+use crate::limits::BLOB_BYTES_MAX;
 
 pub(crate) use auth::{Access, Scope};
 pub(crate) use breaker::BreakerState;
 pub(crate) use download::Download;
 pub(crate) use pace::Floor;
-use pace::Paced;
 pub(crate) use push::{Push, Started};
 pub(crate) use state::UpstreamState;
 use wire::{Ask, Effort, Wire};
@@ -109,7 +106,10 @@ impl Upstream {
     ) -> Result<Option<u64>, Error> {
         let ask = self.blob_ask(Method::HEAD, repo, digest);
         match self.wire.follow(ask, "asking for a blob").await {
-            Ok(response) => Ok(length(response.headers())),
+            Ok(response) => match length(response.headers()) {
+                Some(size_bytes) => Ok(Some(size_bytes)),
+                None => Err(failed("asking for a blob", "the answer does not say its size")),
+            },
             Err(error) => absent(error),
         }
     }
@@ -170,11 +170,10 @@ impl Upstream {
     ) -> Result<Option<Fetched>, Error> {
         let mut ask = self.manifest_ask(Method::GET, repo, reference);
         ask.effort = haste.into();
-        match self.wire.follow(ask, "fetching a manifest").await {
-            Ok(response) => {
-                let media_type = text(response.headers(), header::CONTENT_TYPE);
+        match self.wire.fetch(ask, "fetching a manifest").await {
+            Ok((headers, bytes)) => {
+                let media_type = text(&headers, header::CONTENT_TYPE);
                 let media_type = media_type.and_then(|text| text.parse().ok());
-                let bytes = collect(response, "fetching a manifest").await?;
                 Ok(Some(Fetched { bytes, media_type }))
             }
             Err(error) => absent(error),
@@ -195,7 +194,7 @@ impl Upstream {
         ask.body = vec![bytes];
         let response = self.wire.send(ask, "pushing a manifest").await?;
         let accepted = Accepted { keeps_referrers: response.headers().contains_key("oci-subject") };
-        collect(response, "pushing a manifest").await?;
+        self.wire.collect(response, "pushing a manifest").await?;
         Ok(accepted)
     }
 
@@ -207,7 +206,7 @@ impl Upstream {
         let scope = Scope::repo(repo, Access::Delete);
         let ask = Ask::new(Method::DELETE, self.wire.url(&endpoint.to_string()), scope);
         match self.wire.send(ask, "deleting").await {
-            Ok(response) => collect(response, "deleting").await.map(|_| true),
+            Ok(response) => self.wire.collect(response, "deleting").await.map(|_| true),
             Err(error) => {
                 let absent: Option<()> = absent(error)?;
                 Ok(absent.is_some())
@@ -227,10 +226,9 @@ impl Upstream {
         let scope = Scope::repo(repo, Access::Pull);
         let mut ask = Ask::new(Method::GET, self.wire.url(&format!("{endpoint}{query}")), scope);
         ask.headers.insert(header::ACCEPT, wire::value("application/json, */*;q=0.1"));
-        match self.wire.follow(ask, "listing").await {
-            Ok(response) => {
-                let next = text(response.headers(), header::LINK).and_then(next_query);
-                let bytes = collect(response, "listing").await?;
+        match self.wire.fetch(ask, "listing").await {
+            Ok((headers, bytes)) => {
+                let next = text(&headers, header::LINK).and_then(next_query);
                 Ok(Some(Listing { bytes, next }))
             }
             Err(error) => absent(error),
@@ -260,20 +258,6 @@ fn absent<T>(error: Error) -> Result<Option<T>, Error> {
         Error::UpstreamRefused { status: StatusCode::NOT_FOUND, .. } => Ok(None),
         _ => Err(error),
     }
-}
-
-/// A whole body, bounded.
-async fn collect(response: Response<Incoming>, operation: &'static str) -> Result<Bytes, Error> {
-    let floor = Floor { window: STALL_TIMEOUT, bytes_per_second: 0 };
-    let mut body = Paced::new(response.into_body(), floor);
-    let mut collected = bytes::BytesMut::new();
-    while let Some(bytes) = body.next(operation).await? {
-        if collected.len() + bytes.len() > ANSWER_BYTES_MAX {
-            return Err(failed(operation, format!("its answer exceeds {ANSWER_BYTES_MAX} bytes")));
-        }
-        collected.extend_from_slice(&bytes);
-    }
-    Ok(collected.freeze())
 }
 
 fn failed(operation: &'static str, reason: impl std::fmt::Display) -> Error {

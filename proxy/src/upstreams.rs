@@ -26,6 +26,8 @@ struct Entry {
     /// Under which name its repositories are known here.
     prefix: Option<RepoName>,
     namespaces: Vec<HostPattern>,
+    /// Whether it also gets names that nobody else serves.
+    default: bool,
     /// `HOST` or `HOST:PORT`, as clients name registries.
     authority: String,
     upstream: Arc<Upstream>,
@@ -70,6 +72,7 @@ impl Upstreams {
             entries.push(Entry {
                 prefix: config.prefix.clone().or(named),
                 namespaces: config.namespaces.clone(),
+                default: config.default,
                 authority: config.authority(),
                 upstream,
             });
@@ -85,10 +88,7 @@ impl Upstreams {
         if self.entries.is_empty() && self.templates.is_empty() {
             return Ok(repo.clone());
         }
-        let named = |entry: &&Entry| entry.namespaces.iter().any(|pattern| pattern.fits(host));
-        let entry = self.entries.iter().find(named);
-        let entry = entry.or_else(|| self.entries.iter().find(|entry| entry.authority == host));
-        if let Some(entry) = entry {
+        if let Some(entry) = self.named(host) {
             return entry
                 .prefix
                 .as_ref()
@@ -101,6 +101,32 @@ impl Upstreams {
         let any = !self.templates.is_empty()
             || self.entries.iter().any(|entry| !entry.namespaces.is_empty());
         if any { Err(Error::NamespaceUnserved(host.to_owned())) } else { Ok(repo.clone()) }
+    }
+
+    /// The upstream that lists a host, or has its address.
+    fn named(&self, host: &str) -> Option<&Entry> {
+        let lists = |entry: &&Entry| entry.namespaces.iter().any(|pattern| pattern.fits(host));
+        let listed = self.entries.iter().find(lists);
+        listed.or_else(|| self.entries.iter().find(|entry| entry.authority == host))
+    }
+
+    /// The name here of what a client calls `repo` without a namespace. `HOST/NAME` is the same as
+    /// `NAME` in the namespace `HOST`.
+    pub(crate) fn without_namespace(&self, repo: &RepoName) -> Result<RepoName, Error> {
+        if let Some((first, rest)) = repo.as_str().split_once('/')
+            && self.named(&as_host(first)).is_some()
+        {
+            return self.in_namespace(&as_host(first), &rest.parse()?);
+        }
+        let default = self.entries.iter().find(|entry| entry.default);
+        let Some(prefix) = default.and_then(|entry| entry.prefix.as_ref()) else {
+            return Ok(repo.clone());
+        };
+        let served = |entry: &Entry| entry.prefix.as_ref().is_some_and(|p| repo.strip(p).is_some());
+        if self.entries.iter().any(served) || self.by_template(repo)?.is_some() {
+            return Ok(repo.clone());
+        }
+        Ok(repo.under(prefix)?)
     }
 
     /// Where this repository lives.
@@ -265,6 +291,22 @@ mod tests {
         let name = |host| upstreams.in_namespace(host, &"x".parse().unwrap()).unwrap();
         assert_ne!(name("docker.io"), name("acme.azurecr.io"));
         assert_eq!(name("docker.io"), name("hub"));
+    }
+
+    #[test]
+    fn the_default_gets_what_is_asked_without_a_namespace_and_keeps_one_name_for_it() {
+        let upstreams = from_toml(
+            "[[upstream]]\nurl = \"https://hub.internal\"\nnamespaces = [\"docker.io\"]\n\
+             default = true\n\
+             [[upstream]]\nurl = \"https://acme.azurecr.io\"\nprefix = \"acme\"\n",
+        );
+        let bare = |name: &str| upstreams.without_namespace(&name.parse().unwrap()).unwrap();
+        assert_eq!(bare("library/x").as_str(), "docker.io/library/x");
+        let named = upstreams.in_namespace("docker.io", &"library/x".parse().unwrap()).unwrap();
+        assert_eq!(named, bare("library/x"));
+        assert_eq!(bare("acme/x").as_str(), "acme/x");
+        assert_eq!(bare("docker.io/library/x").as_str(), "docker.io/library/x");
+        assert_eq!(bare("acme.azurecr.io/x").as_str(), "acme/x");
     }
 
     #[test]

@@ -63,6 +63,11 @@ pub(crate) trait Source: Send + Sync {
     /// within the content.
     fn read(&self, offset: u64) -> Result<Bytes>;
 
+    /// The same when they are in memory. Does not block.
+    fn hot(&self, _offset: u64) -> Option<Bytes> {
+        None
+    }
+
     /// Offers a segment that is in memory, to be served from there.
     fn keep(&self, _index: u64, _segment: Bytes) {}
 }
@@ -133,12 +138,22 @@ impl BlobReader {
         self.end - self.at
     }
 
+    /// The next bytes when they are in memory; `None` when they are not, and at the end. Does not
+    /// block.
+    pub fn next_hot(&mut self) -> Option<Bytes> {
+        if self.at >= self.end {
+            return None;
+        }
+        let bytes = self.source.hot(self.at).filter(|bytes| !bytes.is_empty())?;
+        Some(self.take(bytes))
+    }
+
     /// The next bytes, at most a segment; `None` at the end. Blocks.
     pub fn next_segment(&mut self) -> Result<Option<Bytes>> {
         if self.at >= self.end {
             return Ok(None);
         }
-        let mut bytes = self.source.read(self.at)?;
+        let bytes = self.source.read(self.at)?;
         if bytes.is_empty() {
             return Err(StoreError::Corrupt {
                 operation: "reading",
@@ -146,12 +161,17 @@ impl BlobReader {
                 reason: format!("a segment is empty at byte {}", self.at),
             });
         }
+        Ok(Some(self.take(bytes)))
+    }
+
+    /// Cuts what was read to the part, and goes on behind it.
+    fn take(&mut self, mut bytes: Bytes) -> Bytes {
         let left = self.left_bytes();
         if bytes.len() as u64 > left {
             bytes.truncate(usize::try_from(left).unwrap_or(usize::MAX));
         }
         self.at += bytes.len() as u64;
-        Ok(Some(bytes))
+        bytes
     }
 }
 

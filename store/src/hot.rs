@@ -28,13 +28,33 @@ pub(crate) struct HotSegments {
     kept: Mutex<Kept>,
 }
 
-/// Least recently used first.
 #[derive(Debug, Default)]
 struct Kept {
-    segments: HashMap<(u64, u64), (u64, Bytes)>,
-    by_use: BTreeMap<u64, (u64, u64)>,
+    segments: HashMap<Key, Entry>,
+    /// Of blobs that fit, least recently used first.
+    lasting: BTreeMap<u64, Key>,
+    /// Of large blobs, for those who read the same blob at nearly the same time.
+    passing: BTreeMap<u64, Key>,
     bytes: u64,
+    passing_bytes: u64,
     clock: u64,
+}
+
+/// The number of a blob, and the index of the segment in it.
+type Key = (u64, u64);
+
+#[derive(Debug)]
+struct Entry {
+    used: u64,
+    stay: Stay,
+    segment: Bytes,
+}
+
+/// What is let go of first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stay {
+    Lasting,
+    Passing,
 }
 
 impl HotSegments {
@@ -73,24 +93,31 @@ impl HotSegments {
         self.lock().bytes
     }
 
-    /// Whether a blob of this size may be kept when it is read: one that is large against the limit
-    /// would push out everything else and itself.
-    pub(crate) const fn is_worth_keeping(&self, size_bytes: u64) -> bool {
-        size_bytes <= self.limit_bytes / 4
-    }
-
     /// A kept segment of a blob.
     pub(crate) fn get(&self, number: u64, index: u64) -> Option<Bytes> {
         self.lock().get((number, index))
     }
 
-    /// Keeps a segment as long as there is room.
+    /// Keeps a segment that was just written, as long as there is room.
     pub(crate) fn keep(&self, number: u64, index: u64, segment: Bytes) {
+        self.insert((number, index), segment, Stay::Lasting);
+    }
+
+    /// Keeps a segment that was read. One of a blob that is large against the limit would push out
+    /// everything else and then itself: such stay for a moment only.
+    pub(crate) fn keep_read(&self, number: u64, index: u64, segment: Bytes, size_bytes: u64) {
+        let large = size_bytes > self.limit_bytes / 4;
+        let stay = if large { Stay::Passing } else { Stay::Lasting };
+        self.insert((number, index), segment, stay);
+    }
+
+    fn insert(&self, key: Key, segment: Bytes, stay: Stay) {
         let room = self.limit_bytes.saturating_sub(self.in_flight_bytes());
         let mut kept = self.lock();
         if segment.len() as u64 <= room {
-            kept.insert((number, index), segment);
+            kept.insert(key, segment, stay);
         }
+        kept.shrink_passing_to(self.limit_bytes / 3);
         kept.shrink_to(room);
     }
 
@@ -110,37 +137,66 @@ impl HotSegments {
 }
 
 impl Kept {
-    fn get(&mut self, key: (u64, u64)) -> Option<Bytes> {
+    fn get(&mut self, key: Key) -> Option<Bytes> {
         self.clock += 1;
         let clock = self.clock;
-        let (used, segment) = self.segments.get_mut(&key)?;
-        let before = std::mem::replace(used, clock);
-        let segment = segment.clone();
-        self.by_use.remove(&before);
-        self.by_use.insert(clock, key);
+        let entry = self.segments.get_mut(&key)?;
+        let before = std::mem::replace(&mut entry.used, clock);
+        let segment = entry.segment.clone();
+        // What passes leaves in the order in which it came, however many read it.
+        if entry.stay == Stay::Lasting {
+            self.lasting.remove(&before);
+            self.lasting.insert(clock, key);
+        } else {
+            entry.used = before;
+        }
         Some(segment)
     }
 
-    fn insert(&mut self, key: (u64, u64), segment: Bytes) {
+    fn insert(&mut self, key: Key, segment: Bytes, stay: Stay) {
         self.remove(key);
         self.clock += 1;
-        self.bytes += segment.len() as u64;
-        self.by_use.insert(self.clock, key);
-        self.segments.insert(key, (self.clock, segment));
+        let bytes = segment.len() as u64;
+        self.bytes += bytes;
+        if stay == Stay::Passing {
+            self.passing_bytes += bytes;
+        }
+        let used = self.clock;
+        self.order(stay).insert(used, key);
+        self.segments.insert(key, Entry { used, stay, segment });
     }
 
-    fn remove(&mut self, key: (u64, u64)) {
-        if let Some((used, segment)) = self.segments.remove(&key) {
-            self.by_use.remove(&used);
-            self.bytes -= segment.len() as u64;
+    fn remove(&mut self, key: Key) {
+        if let Some(Entry { used, stay, segment }) = self.segments.remove(&key) {
+            let bytes = segment.len() as u64;
+            self.order(stay).remove(&used);
+            self.bytes -= bytes;
+            if stay == Stay::Passing {
+                self.passing_bytes -= bytes;
+            }
+        }
+    }
+
+    const fn order(&mut self, stay: Stay) -> &mut BTreeMap<u64, Key> {
+        match stay {
+            Stay::Lasting => &mut self.lasting,
+            Stay::Passing => &mut self.passing,
+        }
+    }
+
+    fn shrink_passing_to(&mut self, bytes: u64) {
+        while self.passing_bytes > bytes {
+            let Some((_, key)) = self.passing.first_key_value() else { return };
+            let key = *key;
+            self.remove(key);
         }
     }
 
     fn shrink_to(&mut self, bytes: u64) {
         while self.bytes > bytes {
-            let Some((_, key)) = self.by_use.pop_first() else {
-                return;
-            };
+            let first = self.passing.first_key_value().or_else(|| self.lasting.first_key_value());
+            let Some((_, key)) = first else { return };
+            let key = *key;
             self.remove(key);
         }
     }
@@ -166,6 +222,22 @@ mod tests {
         assert!(hot.get(1, 0).is_some() && hot.get(1, 2).is_some() && hot.get(2, 0).is_some());
         assert_eq!(hot.kept_bytes(), 300);
         hot.forget(1);
+        assert_eq!(hot.kept_bytes(), 100);
+    }
+
+    #[test]
+    fn what_passes_takes_a_third_and_leaves_what_lasts_alone() {
+        let hot = HotSegments::new(900);
+        hot.keep_read(1, 0, segment(), 200);
+        for index in 0..50 {
+            hot.keep_read(2, index, segment(), 5_000);
+        }
+        assert!(hot.get(1, 0).is_some() && hot.get(2, 49).is_some() && hot.get(2, 46).is_none());
+        assert_eq!(hot.kept_bytes(), 400);
+        hot.take(600);
+        assert!(hot.get(1, 0).is_some());
+        assert_eq!(hot.kept_bytes(), 300);
+        hot.forget(2);
         assert_eq!(hot.kept_bytes(), 100);
     }
 

@@ -151,13 +151,23 @@ impl InFlight {
         self.0.hot.pressure()
     }
 
-    /// The content is published: its source may keep what is in memory for the next readers.
+    /// The same when they are in memory. Does not block.
+    #[must_use]
+    pub fn read_hot(&self, offset: u64) -> Option<Bytes> {
+        self.0.source.hot(offset)
+    }
+
+    /// The content is published: what is in memory goes over to its source, which may keep it for
+    /// the next readers. Counted once: it is no longer that of a blob in flight.
     pub(crate) fn keep(&self) {
         let (first, segments) = {
-            let state = self.lock();
-            (state.first_segment, state.segments.clone())
+            let mut state = self.lock();
+            let first = state.first_segment;
+            state.first_segment += state.segments.len() as u64;
+            (first, std::mem::take(&mut state.segments))
         };
         for (index, segment) in (first..).zip(segments) {
+            self.0.hot.give_back(segment.len());
             self.0.source.keep(index, segment);
         }
     }

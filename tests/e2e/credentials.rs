@@ -1,13 +1,12 @@
 //! How `wharfd` logs in to its upstream: every kind of login for real, against the double, an Entra
-//! ID and programs of our own; and what becomes of logins that are refused. What must not show is in
-//! `credentials/secrets.rs`.
+//! ID and programs of our own; and what becomes of logins that are refused. What must not show is
+//! in `credentials/secrets.rs`.
 
 mod gate;
+mod scene;
 mod secrets;
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -15,183 +14,18 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
-use wharf_testkit::double::{Account, AcrDouble, DoubleConfig, Fault, FaultRule, Kind};
-use wharf_testkit::http::{Answer, Client};
+use wharf_testkit::double::{DoubleConfig, Fault, FaultRule, Kind};
 use wharf_testkit::images::sha256;
 use wharf_testkit::processes::Process;
-use wharf_testkit::registry::Registry;
 
-use crate::fixture::{Api, START, address_after, code, command, eventually, noise};
-use gate::{Authority, Gate, Trust};
+use crate::fixture::{START, code, command, eventually, noise};
+use gate::{Authority, Trust};
+use scene::{
+    ENTRA_PROOF, ENTRA_TOKEN, PASSWORD, REPO, Scene, USER, helper_answer, identity_token, trust,
+};
 
-const REPO: &str = "acme/web";
-const USER: &str = "publisher";
-const PASSWORD: &str = "planted-password-5f1c";
-const ENTRA_TOKEN: &str = "planted-entra-token-77aa";
-const ENTRA_PROOF: &str = "planted-client-proof-91e0";
-const CONFIG_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
 const EXCHANGE: &str = "/oauth2/exchange";
 const TOKEN: &str = "/oauth2/token";
-
-/// A double with content behind the gate, and a folder for files and programs.
-struct Scene {
-    gate: Gate,
-    double: AcrDouble,
-    folder: TempDir,
-    _registry: Registry,
-}
-
-impl Scene {
-    async fn set() -> Option<Self> {
-        Self::set_with(|config| config).await
-    }
-
-    /// `None` when `docker-registry` is missing, which `Registry::start` has said.
-    async fn set_with(change: impl FnOnce(DoubleConfig) -> DoubleConfig) -> Option<Self> {
-        let registry = Registry::start().await.unwrap()?;
-        let origin = Api::new(registry.url(), Client::new());
-        let config = origin.push_blob(REPO, "{}").await;
-        let manifest = format!(
-            r#"{{"schemaVersion":2,"mediaType":"{CONFIG_TYPE}","config":{{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"{config}","size":2}},"layers":[]}}"#
-        );
-        let answer = origin.put_manifest(REPO, "v1", CONFIG_TYPE, manifest).await;
-        assert_eq!(answer.status, 201, "{}", answer.text());
-        let mut setup = DoubleConfig::new(registry.url()).account(Account::admin(USER, PASSWORD));
-        setup.aad_token = Some(ENTRA_TOKEN.to_owned());
-        let double = AcrDouble::start(change(setup)).await.unwrap();
-        let gate = Gate::before(double.addr()).await;
-        let folder = TempDir::with_prefix("logins-").unwrap();
-        Some(Self { gate, double, folder, _registry: registry })
-    }
-
-    /// A file in the folder.
-    fn file(&self, name: &str, content: &str) -> PathBuf {
-        let path = self.folder.path().join(name);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, content).unwrap();
-        path
-    }
-
-    /// A shell script that `wharfd` finds on its PATH.
-    fn program(&self, name: &str, script: &str) {
-        let path = self.file(&format!("bin/{name}"), &format!("#!/bin/sh\n{script}\n"));
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
-    }
-
-    /// `wharfd` before the gate with these lines about its login.
-    async fn wharfd(&self, login: &str, environment: &[(&str, &str)]) -> Daemon {
-        let folder = TempDir::with_prefix("wharfd-").unwrap();
-        let config = format!(
-            "listen = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\nstore = \"{}\"\n[[upstream]]\n\
-             url = \"{}\"\ntag_ttl_seconds = 0\n{login}\n",
-            folder.path().join("store").display(),
-            self.gate.url()
-        );
-        let path = folder.path().join("wharfd.toml");
-        std::fs::write(&path, config).unwrap();
-        let mut command = command(["serve", "--config"]);
-        let programs = self.folder.path().join("bin");
-        command
-            .arg(&path)
-            .env("WHARFD_LOG", "trace")
-            .env("PATH", format!("{}:{}", programs.display(), std::env::var("PATH").unwrap()));
-        command.envs(environment.iter().copied());
-        let mut process = Process::spawn("wharfd", &mut command, folder.path()).unwrap();
-        let listening = process.wait_for_line(START, |line| address_after(line, "listening on "));
-        let api = Api::new(format!("http://{}", listening.await.unwrap()), Client::new());
-        let admin = process.wait_for_line(START, |line| address_after(line, "admin on ")).await;
-        let admin = format!("http://{}/metrics", admin.unwrap());
-        Daemon { api, process, admin, _folder: folder }
-    }
-
-    /// Lines for an identity that the authority knows, by its kind.
-    fn entra(&self, authority: &Authority, kind: &str) -> String {
-        let ca_file = self.file("authority.pem", &authority.certificate);
-        let mut lines =
-            format!("ca_file = \"{}\"\n[upstream.entra]\nkind = \"{kind}\"\n", ca_file.display());
-        let place = self.file("proof", &format!("{ENTRA_PROOF}\n"));
-        let token = self.file("service-account", ENTRA_PROOF);
-        let application = format!(
-            "tenant = \"contoso\"\nclient_id = \"c-1\"\nauthority = \"{}\"",
-            authority.url()
-        );
-        let _ = match kind {
-            "client-secret" => {
-                write!(lines, "{application}\nclient_secret_file = \"{}\"", place.display())
-            }
-            "workload-identity" => {
-                write!(lines, "{application}\ntoken_file = \"{}\"", token.display())
-            }
-            _ => Ok(()),
-        };
-        lines
-    }
-
-    /// `docker_config` with this content.
-    fn docker(&self, content: &serde_json::Value) -> String {
-        let path = self.file("config.json", &content.to_string());
-        format!("docker_config = \"{}\"", path.display())
-    }
-
-    /// `docker_config` with a helper for this upstream that runs this script.
-    fn helper(&self, script: &str) -> String {
-        self.program("docker-credential-planted", script);
-        self.docker(&serde_json::json!({ "credHelpers": { self.gate.host(): "planted" } }))
-    }
-
-    fn exchanges(&self) -> usize {
-        self.gate.forms(EXCHANGE).len()
-    }
-}
-
-/// A running `wharfd`.
-struct Daemon {
-    api: Api,
-    process: Process,
-    admin: String,
-    _folder: TempDir,
-}
-
-impl Daemon {
-    async fn pull(&self) -> Answer {
-        self.api.get_manifest(REPO, "v1").await
-    }
-
-    async fn assert_pulls(&self) {
-        let answer = self.pull().await;
-        assert_eq!(answer.status, 200, "{}\n{}", answer.text(), self.process.stderr());
-        assert_eq!(answer.header("wharf-cache"), "fill");
-    }
-
-    async fn assert_pulls_again(&self) {
-        let answer = self.pull().await;
-        assert_eq!((answer.status.as_u16(), answer.header("wharf-cache")), (200, "hit"));
-    }
-
-    async fn assert_denied(&self) {
-        let answer = self.pull().await;
-        assert_eq!((answer.status.as_u16(), code(&answer).as_str()), (403, "DENIED"));
-    }
-}
-
-fn helper_answer(username: &str, secret: &str) -> String {
-    format!("read host\necho '{{\"Username\":\"{username}\",\"Secret\":\"{secret}\"}}'")
-}
-
-fn trust() -> Trust {
-    Trust { proof: ENTRA_PROOF.to_owned(), token: ENTRA_TOKEN.to_owned() }
-}
-
-/// A refresh token of the double, as `az acr login` leaves it with Docker.
-async fn identity_token(scene: &Scene) -> String {
-    let host = scene.gate.host();
-    let client = Client::new();
-    let form =
-        [("grant_type", "access_token"), ("service", host.as_str()), ("access_token", ENTRA_TOKEN)];
-    let call = client.post(format!("http://{}{EXCHANGE}", scene.double.addr()));
-    let answer = call.header("host", &host).form(&form).send().await.unwrap();
-    answer.json().unwrap()["refresh_token"].as_str().unwrap().to_owned()
-}
 
 #[tokio::test]
 async fn a_user_name_loses_its_line_break() {
@@ -261,7 +95,8 @@ async fn two_logins_at_the_same_address_share_no_token() {
 fn forgetful_helper(scene: &Scene, second: &str) -> (String, PathBuf) {
     let count = scene.file("asked", "");
     let script = format!(
-        "read host\necho >> {0}\nif [ $(wc -l < {0}) = 1 ]; then secret=old; else secret={second}; fi\n\
+        "read host\necho >> {0}\nsecret={second}\n\
+         if [ $(wc -l < {0}) = 1 ]; then secret=old; fi\n\
          echo \"{{\\\"Username\\\":\\\"{USER}\\\",\\\"Secret\\\":\\\"$secret\\\"}}\"",
         count.display()
     );
@@ -302,7 +137,8 @@ async fn every_kind_of_entra_identity_logs_in() {
         &format!(
             "[ \"$*\" = \"account get-access-token -o json --scope \
              https://containerregistry.azure.net/.default --tenant contoso\" ] || exit 1\n\
-             echo \"{{\\\"accessToken\\\":\\\"{ENTRA_TOKEN}\\\",\\\"expires_on\\\":{end},\\\"tokenType\\\":\\\"Bearer\\\"}}\""
+             echo \"{{\\\"accessToken\\\":\\\"{ENTRA_TOKEN}\\\",\\\"expires_on\\\":{end},\
+             \\\"tokenType\\\":\\\"Bearer\\\"}}\""
         ),
     );
     let endpoint = authority.identity_endpoint();

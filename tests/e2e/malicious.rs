@@ -147,8 +147,6 @@ async fn a_manifest_that_is_not_what_was_asked_for_is_refused_and_not_kept() {
         Fault::ShortBody { bytes: 1 },
         Fault::LongBody { bytes: 1 },
         Fault::LongBody { bytes: 5 * 1024 * 1024 },
-        Fault::CutBody { after: 10 },
-        Fault::Reset { after: 10 },
     ] {
         for reference in [layout.top.digest.as_str(), "v1"] {
             stage.double.set_fault(FaultRule::next(Kind::ManifestGet, fault));

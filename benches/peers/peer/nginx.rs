@@ -1,5 +1,6 @@
-//! Debian's nginx, one worker per core: files by `sendfile`, or `proxy_cache` with its lock in front
-//! of an upstream. Its access log goes to a file; everything it writes is in the peer's folder.
+//! Debian's nginx, one worker per core: files by `sendfile`, or `proxy_cache` with its lock in
+//! front of an upstream. Its access log goes to a file; everything it writes is in the peer's
+//! folder.
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
@@ -11,8 +12,8 @@ use crate::client::Client;
 use crate::content::MANIFEST_TYPE;
 use crate::process::Process;
 
-/// Times that another port is tried: nginx cannot be given port 0, and somebody else may take a port
-/// between the choice and the start.
+/// Times that another port is tried: nginx cannot be given port 0, and somebody else may take a
+/// port between the choice and the start.
 const TRIES: usize = 5;
 
 pub(super) fn start(

@@ -1,6 +1,6 @@
-//! Debian's `docker-registry` with files, configured as its package does (blob descriptors cached in
-//! memory), its two logs to files. It is a peer, with and without `proxy.remoteurl`, and the upstream
-//! of all proxies.
+//! Debian's `docker-registry` with files, configured as its package does (blob descriptors cached
+//! in memory), its two logs to files. It is a peer, with and without `proxy.remoteurl`, and the
+//! upstream of all proxies.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -46,8 +46,8 @@ pub(super) fn file(folder: &Path, blob: &Blob) -> PathBuf {
     folder.join("root/docker/registry/v2/blobs/sha256").join(two).join(&hex).join("data")
 }
 
-/// How often this blob was asked of an upstream, by its access log. A line is written when its answer
-/// has ended, so this waits until nothing more comes.
+/// How often this blob was asked of an upstream, by its access log. A line is written when its
+/// answer has ended, so this waits until nothing more comes.
 pub(crate) fn upstream_gets(upstream: &Peer, blob: &Blob) -> anyhow::Result<f64> {
     const QUIET: Duration = Duration::from_millis(100);
     const QUIET_MAX: Duration = Duration::from_mins(1);

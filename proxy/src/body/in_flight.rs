@@ -81,6 +81,9 @@ impl InFlightBody {
             }
             match ready!(self.blob.poll_read(self.at, context)) {
                 Tail::Bytes(bytes) => return Poll::Ready(Some(Ok(self.take(bytes)))),
+                Tail::Stored if let Some(bytes) = self.blob.read_hot(self.at) => {
+                    return Poll::Ready(Some(Ok(self.take(bytes))));
+                }
                 Tail::Stored => {
                     let (bridge, blob, at) = (self.bridge.clone(), self.blob.clone(), self.at);
                     let job = async move { bridge.run(move || blob.read_stored(at)).await };

@@ -10,7 +10,8 @@ use super::{BodyError, Job};
 use crate::bridge::Bridge;
 use crate::limits::BATCH_BYTES;
 
-/// Reads a batch of segments at a time, only when the client has taken the one before.
+/// Gives what is in memory at once, and reads the rest in batches: the next one while the client
+/// takes the one before, as long as there is room for that.
 pub(crate) struct StoredBody {
     bridge: Bridge,
     ready: VecDeque<Bytes>,
@@ -61,10 +62,13 @@ impl StoredBody {
                 return Poll::Ready(Some(Ok(bytes)));
             }
             match std::mem::replace(&mut self.work, Work::Over) {
-                Work::Idle(reader) if reader.left_bytes() > 0 => {
-                    let bridge = self.bridge.clone();
-                    let job = async move { bridge.run(move || read_batch(reader)).await };
-                    self.work = Work::Reading(Box::pin(job));
+                Work::Idle(mut reader) if reader.left_bytes() > 0 => {
+                    if let Some(bytes) = reader.next_hot() {
+                        self.ready.push_back(bytes);
+                        self.work = Work::Idle(reader);
+                    } else {
+                        self.work = Work::Reading(self.read(reader));
+                    }
                 }
                 Work::Idle(_) | Work::Over => return Poll::Ready(None),
                 Work::Reading(mut job) => {
@@ -75,12 +79,26 @@ impl StoredBody {
                     match segments {
                         Ok(segments) => {
                             self.ready = segments;
-                            self.work = Work::Idle(reader);
+                            self.work = self.ahead(reader);
                         }
                         Err(error) => return Poll::Ready(Some(Err(error.into()))),
                     }
                 }
             }
+        }
+    }
+
+    fn read(&self, reader: BlobReader) -> Job<(BlobReader, Result<VecDeque<Bytes>, StoreError>)> {
+        let bridge = self.bridge.clone();
+        Box::pin(async move { bridge.run(move || read_batch(reader)).await })
+    }
+
+    /// Begins on the next batch before it is asked for.
+    fn ahead(&self, reader: BlobReader) -> Work {
+        let room = (reader.left_bytes() > 0).then(|| self.bridge.room_ahead());
+        match room.flatten() {
+            Some(room) => Work::Reading(Box::pin(Bridge::begin(room, move || read_batch(reader)))),
+            None => Work::Idle(reader),
         }
     }
 }

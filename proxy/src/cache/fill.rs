@@ -77,10 +77,14 @@ impl Cache {
             self.link_after(repo, digest, &filling);
         }
         let part = filling.part(range)?;
-        if let Some(part) = part.filter(|part| filling.is_far_ahead(part))
-            && let Some(relayed) = self.relay_part(remote, digest, part.span).await?
-        {
-            return Ok((ServedBlob::Relayed(relayed, Some(part)), Outcome::Bypass));
+        if let Some(part) = part.filter(|part| filling.is_far_ahead(part)) {
+            match self.relay_part(remote, digest, part.span).await? {
+                Some(relayed) => {
+                    return Ok((ServedBlob::Relayed(relayed, Some(part)), Outcome::Bypass));
+                }
+                // It would send everything each time: one such answer is enough.
+                None => filling.relay_no_more(),
+            }
         }
         let outcome = if joined { Outcome::Join } else { Outcome::Fill };
         let ending = part.map_or(Ending::Arrived, |part| filling.ending(&part));
@@ -134,6 +138,11 @@ impl Filling {
         }
         let before = self.relayed_bytes.fetch_add(bytes, Ordering::Relaxed);
         before + bytes <= part.size_bytes / RELAY_SHARE
+    }
+
+    /// The upstream sends no parts.
+    fn relay_no_more(&self) {
+        self.relayed_bytes.store(u64::MAX / 2, Ordering::Relaxed);
     }
 
     /// A part is held back until the whole is proven, when that is near, or when the part is so

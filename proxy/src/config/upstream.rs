@@ -62,6 +62,11 @@ pub struct UpstreamConfig {
     /// host below, when `url` is `https://*`.
     #[serde(default)]
     pub(crate) namespaces: Vec<HostPattern>,
+    /// Whether names that nobody else serves go there, of an upstream with `namespaces`: dockerd
+    /// asks its mirrors without saying for which registry. One without `prefix` and `namespaces`
+    /// gets them anyway.
+    #[serde(default)]
+    pub(crate) default: bool,
     /// How long a connection may take.
     #[serde(default)]
     connect_timeout_seconds: Option<u64>,
@@ -140,6 +145,7 @@ impl std::str::FromStr for UpstreamConfig {
             tag_ttls: Vec::new(),
             negative_ttl_seconds: None,
             namespaces: Vec::new(),
+            default: false,
             connect_timeout_seconds: None,
             answer_timeout_seconds: None,
             stall_timeout_seconds: None,
@@ -233,6 +239,9 @@ impl UpstreamConfig {
             return Err(
                 "such credentials would be shown to every registry that https://* stands for",
             );
+        }
+        if self.default && (self.is_template() || self.prefix.is_some()) {
+            return Err("`default` is for an upstream without prefix and patterns");
         }
         let patterns = self.namespaces.iter().filter(|host| host.is_pattern()).count();
         match (self.is_template(), patterns) {

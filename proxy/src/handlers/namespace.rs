@@ -17,19 +17,27 @@ const OCI_NAMESPACE: HeaderName = HeaderName::from_static("oci-namespace");
 
 /// A namespace with the names on both sides.
 pub(super) struct Namespace {
-    host: String,
+    /// As the caller named it; a name can also be another one here without that.
+    host: Option<String>,
     asked: RepoName,
     here: RepoName,
 }
 
 impl Namespace {
-    /// Renames what a call asks for; `None` when it names no namespace, or no repository.
+    /// Renames what a call asks for; `None` when it is called the same here.
     pub(super) fn enter(upstreams: &Upstreams, call: &mut Call) -> Result<Option<Self>, Error> {
-        let header = || call.headers.get(OCI_NAMESPACE)?.to_str().ok().map(str::to_owned);
-        let Some(host) = call.namespace.take().or_else(header) else { return Ok(None) };
         let Some(asked) = call.route.repo().cloned() else { return Ok(None) };
-        let here = upstreams.in_namespace(&host, &asked)?;
-        call.route.rename(|repo| upstreams.in_namespace(&host, repo))?;
+        let header = || call.headers.get(OCI_NAMESPACE)?.to_str().ok().map(str::to_ascii_lowercase);
+        let host = call.namespace.take().or_else(header);
+        let name = |repo: &RepoName| match &host {
+            Some(host) => upstreams.in_namespace(host, repo),
+            None => upstreams.without_namespace(repo),
+        };
+        let here = name(&asked)?;
+        if host.is_none() && here == asked {
+            return Ok(None);
+        }
+        call.route.rename(name)?;
         Ok(Some(Self { host, asked, here }))
     }
 
@@ -47,7 +55,8 @@ impl Namespace {
                 headers.insert(name, value);
             }
         }
-        if let Ok(host) = HeaderValue::from_str(&self.host) {
+        let host = self.host.as_deref().and_then(|host| HeaderValue::from_str(host).ok());
+        if let Some(host) = host {
             headers.insert(OCI_NAMESPACE, host);
         }
     }
@@ -58,8 +67,10 @@ impl Namespace {
         let rest = rest.strip_prefix(&format!("/v2/{}/", self.here))?;
         let (target, parameters) = rest.split_at(rest.find('>').unwrap_or(rest.len()));
         let join = if target.contains('?') { '&' } else { '?' };
-        let (asked, host) = (&self.asked, &self.host);
-        let text = format!("{open}/v2/{asked}/{target}{join}ns={host}{parameters}");
+        let asked = &self.asked;
+        let namespace = self.host.as_ref().map(|host| format!("{join}ns={host}"));
+        let namespace = namespace.unwrap_or_default();
+        let text = format!("{open}/v2/{asked}/{target}{namespace}{parameters}");
         HeaderValue::from_str(&text).ok()
     }
 }
@@ -71,7 +82,7 @@ mod tests {
     #[test]
     fn paths_leave_under_the_name_that_was_asked_for() {
         let namespace = Namespace {
-            host: "docker.io".to_owned(),
+            host: Some("docker.io".to_owned()),
             asked: "library/x".parse().unwrap(),
             here: "hub/library/x".parse().unwrap(),
         };

@@ -153,8 +153,8 @@ impl Auth {
         (Instant::now() < token.until).then(|| token.header.clone())
     }
 
-    /// Where to renew the token of a scope, when it is in the last part of its life. Says so once per
-    /// token.
+    /// Where to renew the token of a scope, when it is in the last part of its life. Says so once
+    /// per token.
     pub(super) fn due(&self, scope: &Scope) -> Option<Challenge> {
         let mut known = self.known();
         let token = known.tokens.get_mut(scope)?;

@@ -86,20 +86,22 @@ impl Try<'_> {
         self.probe = None;
     }
 
-    /// It did not answer, or only that it is broken.
-    pub(super) fn failed(mut self) {
+    /// It did not answer, or only that it is broken; counts for so many. Whether that opened the
+    /// breaker.
+    pub(super) fn failed(mut self, weight: u32) -> bool {
         let (mut state, now) = (self.breaker.state(), Instant::now());
         let pause = match (*state, self.probe.take()) {
             (_, Some(pause)) => (pause * 2).min(BREAKER_PAUSE_MAX),
-            (State::Closed { failures }, None) if failures + 1 < BREAKER_FAILURES => {
-                *state = State::Closed { failures: failures + 1 };
-                return;
+            (State::Closed { failures }, None) if failures + weight < BREAKER_FAILURES => {
+                *state = State::Closed { failures: failures + weight };
+                return false;
             }
             (State::Closed { .. }, None) => BREAKER_PAUSE,
             // Begun before the breaker opened: that is known already.
-            (State::Open { .. } | State::Probing, None) => return,
+            (State::Open { .. } | State::Probing, None) => return false,
         };
         *state = State::Open { until: now + pause, pause };
+        true
     }
 }
 
@@ -117,7 +119,7 @@ mod tests {
 
     fn open(breaker: &Breaker) {
         for _ in 0..BREAKER_FAILURES {
-            breaker.admit().unwrap().failed();
+            breaker.admit().unwrap().failed(1);
         }
         assert_eq!(breaker.known(), BreakerState::Open);
     }
@@ -126,7 +128,7 @@ mod tests {
     async fn failures_in_a_row_open_it_and_one_answer_between_does_not() {
         let breaker = Breaker::default();
         for _ in 0..BREAKER_FAILURES * 2 {
-            breaker.admit().unwrap().failed();
+            breaker.admit().unwrap().failed(1);
             breaker.admit().unwrap().answered();
         }
         open(&breaker);
@@ -140,7 +142,7 @@ mod tests {
         tokio::time::advance(BREAKER_PAUSE).await;
         let probe = breaker.admit().unwrap();
         assert!(breaker.admit().is_err());
-        probe.failed();
+        probe.failed(1);
         tokio::time::advance(BREAKER_PAUSE).await;
         assert!(breaker.admit().is_err());
         tokio::time::advance(BREAKER_PAUSE).await;

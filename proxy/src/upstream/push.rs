@@ -10,7 +10,7 @@ use wharf_oci::{ChunkRange, Digest, Endpoint, RepoName};
 
 use super::auth::{Access, Scope};
 use super::wire::{self, Ask, Effort, Wire};
-use super::{Upstream, collect, failed, text};
+use super::{Upstream, failed, text};
 use crate::Error;
 
 /// What opening an upload led to.
@@ -50,11 +50,11 @@ impl Upstream {
         let url = ask.url.clone();
         let response = self.wire.send(ask, OPENING).await?;
         if mount.is_some() && response.status() == StatusCode::CREATED {
-            collect(response, OPENING).await?;
+            self.wire.collect(response, OPENING).await?;
             return Ok(Started::Mounted);
         }
         let location = next_location(&url, &response)?;
-        collect(response, OPENING).await?;
+        self.wire.collect(response, OPENING).await?;
         let scope = Scope::repo(repo, Access::Push);
         Ok(Started::Session(Push { wire: self.wire.clone(), scope, location, sent_bytes: 0 }))
     }
@@ -88,7 +88,7 @@ impl Push {
         let response = self.wire.send(ask, SENDING).await?;
         self.location = next_location(&url, &response)?;
         self.sent_bytes = offset(&response).unwrap_or(last + 1);
-        collect(response, SENDING).await?;
+        self.wire.collect(response, SENDING).await?;
         Ok(())
     }
 
@@ -102,7 +102,7 @@ impl Push {
         }
         // `0-0` is how registries say both "nothing" and "one byte"; starting over is right for both.
         self.sent_bytes = offset(&response).filter(|bytes| *bytes > 1).unwrap_or(0);
-        collect(response, "asking for an upload").await?;
+        self.wire.collect(response, "asking for an upload").await?;
         Ok(())
     }
 
@@ -115,7 +115,7 @@ impl Push {
         if response.status() != StatusCode::CREATED {
             return Err(failed(ENDING, format!("{} instead of 201", response.status())));
         }
-        collect(response, ENDING).await?;
+        self.wire.collect(response, ENDING).await?;
         Ok(())
     }
 

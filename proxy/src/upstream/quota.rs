@@ -174,11 +174,12 @@ impl Pass {
     }
 
     /// The upstream said 429: everyone waits for as long as it asked, then fewer go at once. What was
-    /// under way together is cut once.
-    pub(super) fn throttled(&self, retry_after: Option<Duration>) {
+    /// under way together is cut once; whether this was it.
+    pub(super) fn throttled(&self, retry_after: Option<Duration>) -> bool {
         let (mut state, now) = (self.lane.state(), Instant::now());
         state.throttled += 1;
-        if state.cut_at.is_none_or(|at| now.duration_since(at) >= QUOTA_CUT_PERIOD) {
+        let cut = state.cut_at.is_none_or(|at| now.duration_since(at) >= QUOTA_CUT_PERIOD);
+        if cut {
             state.cut_at = Some(now);
             state.window = (state.window.min(f64::from(state.running)) / 2.0).max(1.0);
         }
@@ -187,6 +188,7 @@ impl Pass {
             let until = now + pause.min(QUOTA_WAIT_MAX);
             state.paused_until = Some(state.paused_until.map_or(until, |known| known.max(until)));
         }
+        cut
     }
 }
 

@@ -10,9 +10,9 @@ use wharf_oci::{ErrorCode, Secret};
 use super::auth::{ASKING, Auth, EXCHANGING, Form, Scope, refresh_token};
 use super::challenge::Challenge;
 use super::credentials::{Proof, host};
+use super::failed;
 use super::retry::{self, Verdict};
 use super::wire::{Ask, Wire};
-use super::{collect, failed};
 use crate::Error;
 
 /// Where ACR gives a refresh token for an Entra token.
@@ -153,7 +153,7 @@ impl Wire {
                     return Err(Error::UpstreamBusy { retry_after_seconds });
                 }
                 Verdict::Stands if status.is_success() => {
-                    return collect(response, operation).await;
+                    return self.collect(response, operation).await;
                 }
                 Verdict::Stands => return Err(self.endpoint_refusal(status, operation)),
             }

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 use hyper::Response;
 use hyper::body::Incoming;
+use tokio::time::Instant;
 use url::Url;
 use wharf_oci::{ErrorBody, ErrorCode};
 
@@ -19,17 +20,19 @@ use super::breaker::Breaker;
 use super::challenge::{self, Challenge};
 use super::connect::{self, HttpClient};
 use super::credentials::Credentials;
+use super::pace::Paced;
 use super::quota::{Class, Quota};
 use super::retry::{self, Verdict};
 use super::state::{Counts, UpstreamState};
-use super::{collect, failed, text};
+use super::{failed, text};
 use crate::Error;
 use crate::body::Body;
 use crate::config::{ConfigError, Patience, UpstreamConfig};
 use crate::error::chain;
 use crate::flights::Flights;
 use crate::limits::{
-    LINKS_MAX, QUESTIONS_MAX, REDIRECTS_MAX, RETRY_AFTER_MAX, REVALIDATE_TIMEOUT, WRITE_TIMEOUT,
+    ANSWER_BYTES_MAX, BREAKER_FAILURES, CHALLENGES_MAX, LINKS_MAX, QUESTIONS_MAX, REDIRECTS_MAX,
+    RETRY_AFTER_MAX, REVALIDATE_TIMEOUT, TRIES_MAX, WRITE_TIMEOUT,
 };
 
 /// A clone shares connections, tokens and what is known of the upstream's state.
@@ -174,6 +177,51 @@ impl Wire {
         }
     }
 
+    /// A whole answer, bounded; asked for again when its body breaks off and there is time.
+    pub(super) async fn fetch(
+        &self,
+        ask: Ask,
+        operation: &'static str,
+    ) -> Result<(HeaderMap, Bytes), Error> {
+        let mut tries = 1;
+        loop {
+            let response = self.follow(ask.clone(), operation).await?;
+            let headers = response.headers().clone();
+            if super::length(&headers).is_some_and(|bytes| bytes > ANSWER_BYTES_MAX as u64) {
+                return Err(failed(operation, format!("it exceeds {ANSWER_BYTES_MAX} bytes")));
+            }
+            match self.collect(response, operation).await {
+                Ok(bytes) => return Ok((headers, bytes)),
+                Err(error) if ask.effort != Effort::Patient || tries >= TRIES_MAX => {
+                    return Err(error);
+                }
+                Err(error) => {
+                    tracing::warn!(upstream = &*self.address, %error, tries, "trying again");
+                    tokio::time::sleep(retry::pause(tries)).await;
+                    tries += 1;
+                }
+            }
+        }
+    }
+
+    /// A whole body, bounded.
+    pub(super) async fn collect(
+        &self,
+        response: Response<Incoming>,
+        operation: &'static str,
+    ) -> Result<Bytes, Error> {
+        let mut body = Paced::new(response.into_body(), self.patience.floor);
+        let mut collected = bytes::BytesMut::new();
+        while let Some(bytes) = body.next(operation).await? {
+            if collected.len() + bytes.len() > ANSWER_BYTES_MAX {
+                let reason = format!("its answer exceeds {ANSWER_BYTES_MAX} bytes");
+                return Err(failed(operation, reason));
+            }
+            collected.extend_from_slice(&bytes);
+        }
+        Ok(collected.freeze())
+    }
+
     /// The first answer that is no redirect, and whether it is from another address.
     async fn chase(
         &self,
@@ -206,12 +254,17 @@ impl Wire {
         ask: &Ask,
         operation: &'static str,
     ) -> Result<Response<Incoming>, Error> {
-        let mut tries = 1;
+        let (mut tries, mut waited) = (1, Duration::ZERO);
         loop {
+            let began = Instant::now();
             let answered = self.attempt(ask, operation).await;
+            waited += began.elapsed();
             let verdict = match &answered {
                 Ok(response) => retry::judge(response.status(), response.headers(), tries),
-                Err(Error::UpstreamFailed { .. }) => retry::judge_failure(tries),
+                // Whoever waited for as long as an answer may take in all is not made to wait again.
+                Err(Error::UpstreamFailed { .. }) if waited < self.patience.answer => {
+                    retry::judge_failure(tries)
+                }
                 Err(_) => Verdict::Stands,
             };
             let wait = match (verdict, ask.effort) {
@@ -252,14 +305,31 @@ impl Wire {
         }
         let pass = self.health.quota.enter(Class::of(&ask.method), ask.patience()).await?;
         let leave = self.health.breaker.admit()?;
+        let began = Instant::now();
         let answered = self.authorized(ask, operation).await;
+        let down = match &answered {
+            Err(Error::UpstreamFailed { .. }) => true,
+            Err(Error::UpstreamRefused { status, .. }) => retry::is_down(*status),
+            Ok(response) => retry::is_down(response.status()),
+            Err(_) => false,
+        };
         match &answered {
-            Err(Error::UpstreamFailed { .. }) => leave.failed(),
-            Ok(response) if retry::is_down(response.status()) => leave.failed(),
+            _ if down => {
+                // A timeout costs clients so much that two of them are enough.
+                let late = began.elapsed() >= self.patience.answer;
+                if leave.failed(if late { BREAKER_FAILURES / 2 } else { 1 }) {
+                    tracing::warn!(upstream = &*self.address, "down; left alone for a while");
+                }
+            }
             Ok(response) if response.status() == StatusCode::TOO_MANY_REQUESTS => {
-                pass.throttled(retry::retry_after(response.headers()));
+                let pause = retry::retry_after(response.headers());
+                if pass.throttled(pause) {
+                    tracing::warn!(upstream = &*self.address, ?pause, "too many requests there");
+                }
                 leave.answered();
             }
+            // Trouble of a login says nothing of the registry.
+            Err(Error::LoginFailed { .. }) => {}
             Ok(_) | Err(_) => {
                 pass.answered();
                 leave.answered();
@@ -277,23 +347,28 @@ impl Wire {
         if !self.is_own(&ask.url) {
             return self.once(ask, None, operation).await;
         }
-        let shown = self.shown(&ask.scope);
-        let response = self.once(ask, shown.clone(), operation).await?;
-        if response.status() != StatusCode::UNAUTHORIZED {
-            return Ok(response);
+        let mut shown = self.shown(&ask.scope);
+        let mut response = self.once(ask, shown.clone(), operation).await?;
+        for round in 0..CHALLENGES_MAX {
+            if response.status() != StatusCode::UNAUTHORIZED {
+                break;
+            }
+            let challenges = response.headers().get_all(header::WWW_AUTHENTICATE).iter();
+            let challenges: Vec<_> = challenges.filter_map(|value| value.to_str().ok()).collect();
+            // What we have just fetched is asked for again only when it ended meanwhile.
+            if round > 0 && !challenges.iter().any(|text| text.contains("invalid_token")) {
+                break;
+            }
+            self.auth.forget(&ask.scope, shown.as_ref());
+            let challenges = challenges.into_iter().filter_map(challenge::parse);
+            let wanted = challenges.max_by_key(|c| matches!(c, Challenge::Bearer { .. }));
+            let Some(wanted) = wanted else { break };
+            let header = self.after_challenge(wanted, &ask.scope, shown.as_ref()).await?;
+            let Some(header) = header else { break };
+            response = self.once(ask, Some(header.clone()), operation).await?;
+            shown = Some(header);
         }
-        self.auth.forget(&ask.scope, shown.as_ref());
-        let challenges = response.headers().get_all(header::WWW_AUTHENTICATE);
-        let challenges =
-            challenges.iter().filter_map(|value| challenge::parse(value.to_str().ok()?));
-        let Some(challenge) = challenges.max_by_key(|c| matches!(c, Challenge::Bearer { .. }))
-        else {
-            return Ok(response);
-        };
-        match self.after_challenge(challenge, &ask.scope, shown.as_ref()).await? {
-            Some(header) => self.once(ask, Some(header), operation).await,
-            None => Ok(response),
-        }
+        Ok(response)
     }
 
     pub(super) async fn once(
@@ -341,7 +416,7 @@ impl Wire {
         if !status.is_client_error() && !status.is_server_error() {
             return failed(operation, format!("an answer that makes no sense here: {status}"));
         }
-        let body = collect(response, operation).await.unwrap_or_default();
+        let body = self.collect(response, operation).await.unwrap_or_default();
         let entry = ErrorBody::parse(&body).and_then(|body| body.errors.into_iter().next());
         let (code, message) = entry.map_or_else(
             || (ErrorCode::Unknown, "no reason given".to_owned()),

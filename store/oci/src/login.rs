@@ -1,7 +1,8 @@
 //! How to log in to a registry, as `docker login` keeps it: the entries of its `config.json`, and
 //! what a credential helper answers. Reading the file and running the helper is for others.
 //!
-//! Invariant: a secret shows neither in `Debug` nor in an error; only `Secret::expose` gives it out.
+//! Invariant: a secret shows neither in `Debug` nor in an error; only `Secret::expose` gives it
+//! out.
 
 use std::collections::BTreeMap;
 use std::fmt;

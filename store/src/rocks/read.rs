@@ -109,8 +109,8 @@ impl SegmentSource {
         }
         let fetched = self.fetch(index);
         match (&fetched, self.size_bytes.get()) {
-            (Ok(segment), Some(size)) if self.engine.hot.is_worth_keeping(*size) => {
-                self.engine.hot.keep(number, index, segment.clone());
+            (Ok(segment), Some(size)) => {
+                self.engine.hot.keep_read(number, index, segment.clone(), *size);
             }
             (Err(StoreError::Corrupt { reason, .. }), Some(_)) => {
                 if let Err(error) = forget::quarantine(&self.engine, number, reason) {
@@ -136,6 +136,16 @@ impl Source for SegmentSource {
             });
         }
         Ok(segment.slice(within..))
+    }
+
+    fn hot(&self, offset: u64) -> Option<Bytes> {
+        if self.access == Access::Check {
+            return None;
+        }
+        let index = offset / SEGMENT_BYTES as u64;
+        let within = usize::try_from(offset % SEGMENT_BYTES as u64).ok()?;
+        let segment = self.engine.hot.get(self.lease.number(), index)?;
+        (within < segment.len()).then(|| segment.slice(within..))
     }
 
     fn keep(&self, index: u64, segment: Bytes) {

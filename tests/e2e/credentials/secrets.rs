@@ -7,10 +7,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use wharf_testkit::http::Client;
 
-use super::{
-    Authority, Daemon, ENTRA_PROOF, ENTRA_TOKEN, EXCHANGE, PASSWORD, Scene, TOKEN, Trust, USER,
-    helper_answer, identity_token, trust,
+use super::gate::{Authority, Trust};
+use super::scene::{
+    Daemon, ENTRA_PROOF, ENTRA_TOKEN, PASSWORD, Scene, USER, helper_answer, identity_token, trust,
 };
+use super::{EXCHANGE, TOKEN};
 
 /// What is shown to who refuses it.
 const WRONG: &str = "planted-wrong-secret-3d2b";
@@ -85,7 +86,8 @@ async fn logins_that_work_show_no_secret() {
     let endpoint = authority.identity_endpoint();
     let identity = [("IDENTITY_ENDPOINT", endpoint.as_str()), ("IDENTITY_HEADER", ENTRA_PROOF)];
     let az = format!(
-        "echo '{{\"accessToken\":\"{ENTRA_TOKEN}\",\"expires_on\":4000000000,\"tokenType\":\"Bearer\"}}'"
+        "echo '{{\"accessToken\":\"{ENTRA_TOKEN}\",\"expires_on\":4000000000,\
+         \"tokenType\":\"Bearer\"}}'"
     );
     scene.program("az", &az);
     let password = [("PLANTED", PASSWORD)];

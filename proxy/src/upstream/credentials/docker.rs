@@ -53,7 +53,7 @@ impl DockerLogins {
         let ended = ended.map_err(failed)?;
         if !ended.status.success() {
             return Err(failed(format!(
-                "has no login for {host} ({}); `echo {host} | docker-credential-{name} get` says why",
+                "has no login for {host} ({}); run `echo {host} | docker-credential-{name} get`",
                 ended.status,
                 host = self.host,
             )));

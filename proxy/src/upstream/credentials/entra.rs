@@ -1,8 +1,9 @@
 //! Entra tokens through `azure_identity`, over our own HTTP client. The only file that knows that
 //! crate.
 //!
-//! Invariant: no error text of `azure_identity` is repeated, because it may hold what Entra ID or `az`
-//! said; only what is made here leaves: a status, the numbers of Entra's error codes.
+//! Invariant: no error text of `azure_identity` is repeated once something was asked, because it may
+//! hold what Entra ID or `az` said; only what is made here leaves: a status, the numbers of Entra's
+//! error codes.
 
 use std::error::Error as StdError;
 use std::ffi::OsStr;
@@ -140,7 +141,8 @@ fn client_options(tls: rustls::ClientConfig, application: Option<&Application>) 
     }
 }
 
-/// What can go wrong on our side of `azure_identity`. Travels through it as the cause of its errors.
+/// What can go wrong on our side of `azure_identity`. Travels through it as the cause of its
+/// errors.
 #[derive(Debug, thiserror::Error)]
 enum Trouble {
     #[error("{0}")]

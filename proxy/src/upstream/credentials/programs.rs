@@ -1,7 +1,7 @@
 //! Programs that hand out credentials: run with bounds on time and output.
 //!
-//! Invariant: what a program prints goes to who ran it and nowhere else, and nothing that it started
-//! outlives its time.
+//! Invariant: what a program prints goes to who ran it and nowhere else, and nothing that it
+//! started outlives its time.
 
 use std::process::{ExitStatus, Stdio};
 

@@ -1,0 +1,82 @@
+//! Clients that know a second host go there when `wharfd` has no answer: whatever is wrong, it says so
+//! before they give up.
+
+use wharf_testkit::clients;
+use wharf_testkit::double::{Fault, FaultRule, Kind};
+use wharf_testkit::processes::Process;
+
+use super::daemons::Containerd;
+use super::scene::Scene;
+use super::{REPO, copy, image};
+
+/// One fault of every request to the upstream.
+fn every_request(fault: Fault) -> FaultRule {
+    FaultRule { kind: None, times: u64::MAX, ..FaultRule::next(Kind::Other, fault) }
+}
+
+/// Asserts that `wharfd` was asked for something below this path, and answered so.
+fn assert_answered(wharfd: &Process, path: &str, status: u16) {
+    let (log, path, status) = (wharfd.stderr(), format!("/v2/{path}"), format!("status={status}"));
+    let answered = log.lines().any(|line| line.contains(&path) && line.contains(&status));
+    assert!(answered, "no {status} for {path} in:\n{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn containerd_goes_to_the_next_host_when_wharfd_has_no_answer() {
+    let Some(scene) = Scene::set().await else { return };
+    let Some(node) = Containerd::start(&scene).await else { return };
+    // The second host is a registry without a login, which alone has the images.
+    let second = &scene.contoso.behind;
+    let hosts = scene.certs_d(Some(second.base()));
+    let unavailable = Fault::Status { code: 503, retry_after_s: None };
+    let patience = Fault::TooManyRequests { retry_after_s: 600 };
+    for (seed, fault, status) in
+        [(1, None, 404), (2, Some(patience), 429), (3, Some(unavailable), 503)]
+    {
+        let layout = image(&scene, seed);
+        let repo = format!("{REPO}-{status}");
+        second.push_layout(&repo, &layout).await;
+        if let Some(fault) = fault {
+            scene.hub.double.set_fault(every_request(fault));
+        }
+        let pulled = node.pull_from(&hosts, &format!("docker.io/{repo}:1.0"), &[]).await;
+        assert_eq!(pulled, layout.top.digest, "{status}");
+        assert_answered(&scene.wharfd, &format!("{repo}/manifests/1.0"), status);
+        scene.hub.double.clear_faults();
+    }
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_go_to_the_next_host_for_what_a_stopped_upstream_left_out() {
+    let Some(skopeo) = clients::require("skopeo") else { return };
+    let Some(scene) = Scene::set().await else { return };
+    let Some(node) = Containerd::start(&scene).await else { return };
+    let (half, other) = (image(&scene, 4), image(&scene, 5));
+    let second = scene.contoso.behind.clone();
+    let hosts = scene.certs_d(Some(second.base()));
+    let registries = scene.registries_conf(Some(second.host()));
+    scene.hub.behind.push_layout(REPO, &half).await;
+    second.push_layout(REPO, &half).await;
+    second.push_layout("team/other", &other).await;
+    // The manifests are here, what they name is not.
+    let manifests = half.images.iter().map(|image| image.manifest.digest.as_str());
+    for reference in manifests.chain(["1.0"]) {
+        let name = format!("docker.io/{REPO}");
+        assert_eq!(scene.api().get_manifest(&name, reference).await.status, 200);
+    }
+    scene.hub.double.stop().await;
+    for (repo, layout) in [(REPO, &half), ("team/other", &other)] {
+        let pulled = node.pull_from(&hosts, &format!("docker.io/{repo}:1.0"), &[]).await;
+        assert_eq!(pulled, layout.top.digest);
+    }
+    assert_answered(&scene.wharfd, &format!("{REPO}/manifests/1.0"), 200);
+    assert_answered(&scene.wharfd, &format!("{REPO}/blobs/"), 503);
+    assert_answered(&scene.wharfd, "team/other/manifests/1.0", 503);
+    // skopeo and podman stay with the host that had the manifest, so only what is wholly elsewhere
+    // is found there.
+    let copied = copy(&skopeo, &registries, "docker.io/team/other:1.0").await;
+    assert_eq!(copied, other.top.digest);
+    assert_answered(&scene.wharfd, "docker.io/team/other/manifests/1.0", 503);
+    node.stop().await;
+}
