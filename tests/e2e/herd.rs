@@ -59,6 +59,7 @@ async fn pull(base: String, digest: String, content: Bytes, thorough: bool) -> F
 }
 
 /// Lets so many clients loose on a new blob.
+#[expect(clippy::print_stdout, reason = "what it measured is its result")]
 async fn herd(clients: usize, mib: usize) {
     let Some(stage) = Stage::start().await else { return };
     let content = Bytes::from(noise(clients as u64, mib * MIB));

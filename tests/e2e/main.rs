@@ -18,6 +18,7 @@ mod matrix;
 mod mirrors;
 mod pull;
 mod push;
+mod reading;
 mod resume;
 mod standalone;
 mod upkeep;

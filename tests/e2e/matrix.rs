@@ -13,7 +13,6 @@ mod rows;
 use std::fmt::Write as _;
 
 use tokio::sync::Semaphore;
-use tokio::time::Instant;
 
 use crate::fixture::Stage;
 
@@ -33,7 +32,8 @@ async fn a_faulty_upstream_gives_right_bytes_or_a_clean_error_and_nothing_wrong_
         ("registry", rows::registry(), 6),
         // Tokens expire for all.
         ("expiries", rows::expiries(), 1),
-        ("tokens", rows::tokens(), 1),
+        ("token refusals", rows::token_refusals(), 1),
+        ("token answers", rows::token_answers(), 1),
         // The longest pause that a client is not made to wait for holds for a whole upstream.
         ("long pauses", rows::long_pauses(), 6),
     ];
@@ -65,7 +65,7 @@ async fn stage() -> Option<Stage> {
 /// All cells of these rows, some at a time, each with a blob of its own.
 async fn lane(name: &str, rows: Vec<Row>, at_once: usize) -> Option<Vec<Finding>> {
     let stage = stage().await?;
-    let (ground, turns, began) = (Ground::new(stage), Semaphore::new(at_once), Instant::now());
+    let (ground, turns) = (Ground::new(stage), Semaphore::new(at_once));
     let (ground, turns) = (&ground, &turns);
     let mut findings = Vec::new();
     // One after the other: what happens each time may shut the upstream off for a while.
@@ -84,7 +84,6 @@ async fn lane(name: &str, rows: Vec<Row>, at_once: usize) -> Option<Vec<Finding>
         });
         findings.extend(join_all(found).await);
     }
-    println!("{name}: {} s", began.elapsed().as_secs());
     keep_log(name, &ground.stage);
     Some(findings)
 }
@@ -114,8 +113,9 @@ async fn join_all<T>(futures: impl Iterator<Item = impl Future<Output = T>>) -> 
 }
 
 /// Prints the table; panics with the cells that are not as they should be.
+#[expect(clippy::print_stdout, reason = "the table is the result")]
 fn report(findings: &mut [Finding]) {
-    findings.sort_by_key(|finding| finding.key());
+    findings.sort_by_key(Finding::key);
     let mut table = String::from(
         "| fault | times | shape | client | asked of registry | asked of storage |\n\
          | --- | --- | --- | --- | --- | --- |\n",

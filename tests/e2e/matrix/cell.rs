@@ -168,7 +168,7 @@ impl Ground {
     pub(super) async fn try_out(&self, row: &Row, times: Times, shape: Shape) -> Finding {
         let (repo, digest, content) = self.plant().await;
         for rule in &row.rules {
-            self.stage.double.set_fault(self.aimed(rule, times, &digest));
+            self.stage.double.set_fault(Self::aimed(rule, times, &digest));
         }
         let (range, clients) = match shape {
             Shape::Range => (Some(RANGE), 1),
@@ -204,7 +204,7 @@ impl Ground {
         Finding { fault, times, shape, hidden, seen, after, asked }
     }
 
-    fn aimed(&self, rule: &FaultRule, times: Times, digest: &str) -> FaultRule {
+    fn aimed(rule: &FaultRule, times: Times, digest: &str) -> FaultRule {
         let rule = rule.clone();
         let rule = if rule.kind == Some(Kind::Token) { rule } else { rule.of_digest(digest) };
         if times == Times::Once { rule } else { rule.times(EACH_TIME) }
@@ -212,7 +212,7 @@ impl Ground {
 
     /// Takes back what was ordered for this cell alone.
     fn withdraw(&self, rules: &[FaultRule], times: Times, digest: &str) {
-        let ordered: Vec<_> = rules.iter().map(|rule| self.aimed(rule, times, digest)).collect();
+        let ordered: Vec<_> = rules.iter().map(|rule| Self::aimed(rule, times, digest)).collect();
         let of_all = ordered.iter().any(|rule| rule.digest.is_none());
         let waiting = self.stage.double.waiting_faults();
         self.stage.double.clear_faults();

@@ -2,7 +2,7 @@
 //! time, and by one that is known and asked for again.
 
 use bytes::Bytes;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use wharf_testkit::double::{Fault, FaultRule, Kind};
 
 use super::cell::{Finding, Seen, Shape, recovers};
@@ -61,7 +61,7 @@ pub(super) const SHAPES: [Shape; 3] = [Shape::Digest, Shape::FirstTag, Shape::Kn
 
 /// All faults one after the other: a tag names no digest to aim at.
 pub(super) async fn lane(shape: Shape) -> Option<Vec<Finding>> {
-    let (stage, began) = (super::stage().await?, Instant::now());
+    let stage = super::stage().await?;
     let mut findings = Vec::new();
     for (fault, hidden_once) in faults() {
         let each_time = (shape != Shape::FirstTag).then_some(Times::EachTime);
@@ -71,7 +71,6 @@ pub(super) async fn lane(shape: Shape) -> Option<Vec<Finding>> {
             findings.push(try_out(&stage, number, (fault, times, shape), hidden).await);
         }
     }
-    println!("manifests {shape:?}: {} s", began.elapsed().as_secs());
     super::keep_log(&format!("manifests {shape:?}"), &stage);
     Some(findings)
 }
@@ -117,11 +116,19 @@ async fn try_out(
     let answer = timeout(PATIENCE, asking).await;
     let seen = answer.map_or(Seen::Hung, |answer| Seen::of(answer, &right));
     let counts = stage.double.counts();
-    let asked = (counts.total(Kind::ManifestGet) + counts.total(Kind::ManifestHead)) as usize;
+    let asked = counts.total(Kind::ManifestGet) + counts.total(Kind::ManifestHead);
     stage.double.clear_faults();
     let after = is_right(stage, &repo, reference, &right).await;
     let seen = vec![seen];
-    Finding { fault, times, shape, hidden, seen, after, asked: (asked, 0) }
+    Finding {
+        fault,
+        times,
+        shape,
+        hidden,
+        seen,
+        after,
+        asked: (usize::try_from(asked).unwrap(), 0),
+    }
 }
 
 /// The truth comes. A pause that the upstream asked for is waited for.

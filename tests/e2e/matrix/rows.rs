@@ -197,16 +197,21 @@ pub(super) fn registry() -> Vec<Row> {
     )
 }
 
-/// What the token endpoint does; every cell has a repository of its own, so each needs a token.
-pub(super) fn tokens() -> Vec<Row> {
-    use Hidden::{Always, Never, Once};
+/// Refusals of the token endpoint; every cell has a repository of its own, so each needs a token.
+pub(super) fn token_refusals() -> Vec<Row> {
+    use Hidden::{Never, Once};
+    all(
+        Kind::Token,
+        [(LOOK_AGAIN, Once), (Fault::Unavailable, Once), (status(401), Never), (status(500), Once)],
+    )
+}
+
+/// Answers of the token endpoint that do not come, or are none.
+pub(super) fn token_answers() -> Vec<Row> {
+    use Hidden::{Always, Once};
     all(
         Kind::Token,
         [
-            (LOOK_AGAIN, Once),
-            (Fault::Unavailable, Once),
-            (status(401), Never),
-            (status(500), Once),
             (Fault::Hang, Once),
             (Fault::HangUp { reset: true }, Once),
             (Fault::WrongBytes, Once),

@@ -1,0 +1,213 @@
+//! Blobs: what is asked of the upstream and what is not, when it is gone and when the store is full.
+
+use bytes::Bytes;
+use http::Method;
+use tempfile::TempDir;
+use wharf_testkit::double::{AcrDouble, Fault, FaultRule, Kind};
+use wharf_testkit::http::{Answer, Client};
+use wharf_testkit::images::Recipe;
+
+use crate::fixture::{Api, Stage, Wharfd, double_config, eventually, noise};
+
+const REPO: &str = "acme/web";
+const MIB: usize = 1024 * 1024;
+
+async fn plant(stage: &Stage, seed: u64, bytes: usize) -> (Bytes, String) {
+    let content = Bytes::from(noise(seed, bytes));
+    let digest = stage.origin.push_blob(REPO, content.clone()).await;
+    (content, digest)
+}
+
+/// A range of a blob, asked for on a connection of its own.
+fn ask_range(stage: &Stage, digest: &str, range: String) -> tokio::task::JoinHandle<Answer> {
+    let api = Api::new(stage.api().base().to_owned(), Client::new());
+    let digest = digest.to_owned();
+    tokio::spawn(async move { api.get_range(REPO, &digest, &range).await })
+}
+
+#[tokio::test]
+async fn a_manifest_comes_before_its_layers_and_brings_only_what_is_asked_for() {
+    let Some(stage) = Stage::start().await else { return };
+    let folder = TempDir::new().unwrap();
+    let recipe = Recipe::new(1, &[3_000, 500_000]).architectures(&["amd64", "arm64", "s390x"]);
+    let layout = recipe.write(folder.path(), "v1").unwrap();
+    stage.origin.push_layout(REPO, &layout).await;
+    // No layer can come.
+    stage.storage.hold_after(0);
+    assert_eq!(stage.api().get_manifest(REPO, "v1").await.status, 200);
+    let image = &layout.images[1];
+    assert_eq!(stage.api().get_manifest(REPO, &image.manifest.digest).await.status, 200);
+    stage.storage.release();
+    let layer = &image.layers[0].blob.digest;
+    assert_eq!(stage.api().get_blob(REPO, layer).await.status, 200);
+    stage.wharfd.fills_are_over().await;
+    let counts = stage.double.counts();
+    assert_eq!(counts.answered(Kind::ManifestGet, 200), 2);
+    assert_eq!((counts.total(Kind::BlobGet), counts.served(Kind::BlobGet, layer)), (1, 1));
+}
+
+#[tokio::test]
+async fn parallel_ranges_of_a_cold_blob_are_one_download() {
+    let Some(stage) = Stage::start().await else { return };
+    let (content, digest) = plant(&stage, 2, 8 * MIB).await;
+    stage.storage.hold_after(0);
+    let mut parts: Vec<_> = (0..8)
+        .map(|part| {
+            let (start, end) = (part * MIB, (part + 1) * MIB);
+            let range = format!("bytes={start}-{}", end - 1);
+            (start..end, ask_range(&stage, &digest, range))
+        })
+        .collect();
+    // As containerd begins.
+    parts.push((0..content.len(), ask_range(&stage, &digest, "bytes=0-".to_owned())));
+    stage.wharfd.metric_reaches("wharfd_fills", 1).await;
+    stage.storage.release();
+    for (span, part) in parts {
+        let answer = part.await.unwrap();
+        assert_eq!(answer.status, 206);
+        let said = format!("bytes {}-{}/{}", span.start, span.end - 1, content.len());
+        assert_eq!(answer.header("content-range"), said);
+        assert!(answer.body == content[span], "other bytes in {said}");
+    }
+    let counts = stage.double.counts();
+    assert_eq!(counts.total(Kind::StorageGet), 1);
+    assert_eq!(counts.storage_bytes(), content.len() as u64);
+}
+
+#[tokio::test]
+async fn a_small_range_far_ahead_of_a_slow_download_does_not_wait_for_it() {
+    let Some(stage) = Stage::start().await else { return };
+    let (content, digest) = plant(&stage, 3, 48 * MIB).await;
+    // The whole stands still at its begin; what is asked for by itself comes.
+    let stall = FaultRule::next(Kind::StorageGet, Fault::Stall { after: MIB as u64 }).unranged();
+    stage.double.set_fault(stall);
+    let api = stage.api().clone();
+    let path = format!("/v2/{REPO}/blobs/{digest}");
+    let whole = tokio::spawn(async move { api.call(Method::GET, &path).send().await });
+    eventually("the begin of the download", async || (stage.double.held() == 1).then_some(()))
+        .await;
+    let last = content.len() - 1_000;
+    let ahead = stage.api().get_range(REPO, &digest, &format!("bytes={last}-")).await;
+    assert_eq!((ahead.status.as_u16(), ahead.header("wharf-cache")), (206, "bypass"));
+    assert!(ahead.body == content[last..]);
+    let ranged = |entry: &wharf_testkit::double::Entry| entry.range.is_some();
+    let storage = stage.double.journal().into_iter().filter(|e| e.kind == Kind::StorageGet);
+    assert_eq!(storage.map(|entry| ranged(&entry)).collect::<Vec<_>>(), [false, true]);
+    stage.double.release();
+    assert!(whole.await.unwrap().unwrap().body == content);
+}
+
+#[tokio::test]
+async fn what_is_gone_is_an_error_and_never_an_empty_success() {
+    let Some(stage) = Stage::start().await else { return };
+    let (content, digest) = plant(&stage, 4, 700_000).await;
+    assert!(stage.api().get_blob(REPO, &digest).await.body == content);
+    stage.wharfd.fills_are_over().await;
+    let evicted = stage.wharfd.store_command("evict", &["--down-to", "0"]).await;
+    assert_eq!(evicted.code, 0, "{}", evicted.stderr);
+    let Stage { wharfd, double, .. } = stage;
+    double.stop().await;
+    for answer in [
+        wharfd.api.get_blob(REPO, &digest).await,
+        wharfd.api.head_blob(REPO, &digest).await,
+        wharfd.api.get_range(REPO, &digest, "bytes=0-9").await,
+    ] {
+        // 503 as soon as the upstream is known to be down.
+        assert!(matches!(answer.status.as_u16(), 502 | 503), "{}", answer.status);
+    }
+}
+
+#[tokio::test]
+async fn an_empty_answer_is_never_cached_as_the_blob() {
+    let Some(stage) = Stage::start().await else { return };
+    let (content, digest) = plant(&stage, 5, 700_000).await;
+    let empty = Fault::ShortBody { bytes: content.len() as u64 };
+    stage.double.set_fault(FaultRule::next(Kind::StorageGet, empty));
+    assert_eq!(stage.api().get_blob(REPO, &digest).await.status, 502);
+    stage.wharfd.fills_are_over().await;
+    assert_eq!(stage.api().head_blob(REPO, &digest).await.header("wharf-cache"), "bypass");
+    assert!(stage.api().get_blob(REPO, &digest).await.body == content);
+}
+
+#[tokio::test]
+async fn a_dead_upstream_is_an_error_at_once_and_comes_back_by_itself() {
+    let Some(stage) = Stage::start().await else { return };
+    let (content, digest) = plant(&stage, 6, 100_000).await;
+    let nowhere = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    stage.front.point_to(nowhere);
+    let asked = format!("wharfd_upstream_requests_total{{upstream=\"{}\"}}", stage.front.url());
+    let open = format!("wharfd_upstream_breaker{{upstream=\"{}\"}}", stage.front.url());
+    eventually("the upstream to be left alone", async || {
+        let failed = stage.api().get_blob(REPO, &digest).await;
+        assert!(matches!(failed.status.as_u16(), 502 | 503), "{}", failed.status);
+        (stage.wharfd.metric(&open).await == 2).then_some(())
+    })
+    .await;
+    // Nobody is asked, so nobody is waited for; a client learns when to come back.
+    let refused = eventually("a refusal without a question", async || {
+        let before = stage.wharfd.metric(&asked).await;
+        let refused = stage.api().get_blob(REPO, &digest).await;
+        (stage.wharfd.metric(&asked).await == before).then_some(refused)
+    })
+    .await;
+    assert_eq!(refused.status, 503);
+    assert!(refused.header("retry-after").parse::<u64>().unwrap() >= 1);
+    stage.front.point_to(stage.double.addr());
+    let back = eventually("the upstream to be asked again", async || {
+        Some(stage.api().get_blob(REPO, &digest).await).filter(|answer| answer.status == 200)
+    });
+    assert!(back.await.body == content);
+    assert_eq!(stage.wharfd.metric(&open).await, 0);
+}
+
+#[tokio::test]
+async fn requests_are_counted_for_each_upstream() {
+    let Some(stage) = Stage::start().await else { return };
+    let (_, digest) = plant(&stage, 7, 3_000_000).await;
+    let cut = FaultRule::next(Kind::StorageGet, Fault::CutBody { after: 2_000_000 });
+    stage.double.set_fault(cut);
+    for _ in 0..3 {
+        assert_eq!(stage.api().get_blob(REPO, &digest).await.status, 200);
+        stage.wharfd.fills_are_over().await;
+    }
+    let label = format!("{{upstream=\"{}\"}}", stage.front.url());
+    let of_upstream = async |name| stage.wharfd.metric(&format!("{name}{label}")).await;
+    assert_eq!(of_upstream("wharfd_upstream_requests_total").await, stage.double.counts().sum());
+    assert_eq!(of_upstream("wharfd_upstream_resumes_total").await, 1);
+    assert_eq!(stage.wharfd.metric("wharfd_reads_total{outcome=\"fill\"}").await, 1);
+    assert_eq!(stage.wharfd.metric("wharfd_reads_total{outcome=\"hit\"}").await, 2);
+}
+
+#[tokio::test]
+async fn a_store_that_is_full_of_what_it_must_keep_still_serves_pulls() {
+    let Some(registry) = wharf_testkit::registry::Registry::start().await.unwrap() else { return };
+    let mut wharfd = Wharfd::with_config("store_limit = \"256MiB\"\n").await;
+    // Without an upstream all of this is kept.
+    for seed in 0.. {
+        let content = noise(seed, 30 * MIB);
+        let digest = wharf_testkit::images::sha256(&content);
+        let pushed = wharfd.api.try_push_blob("mine/a", &digest, content).await;
+        match pushed {
+            Ok(answer) if answer.status == 201 => assert!(seed < 9, "it is never full"),
+            _ => break,
+        }
+    }
+    assert!(wharfd.stop().await.success());
+    let mut config = double_config(&registry);
+    config.anonymous_pull = true;
+    let double = AcrDouble::start(config).await.unwrap();
+    wharfd.reconfigure(&format!("[[upstream]]\nurl = \"{}\"\n", double.url()));
+    wharfd.start_again().await;
+    let origin = Api::new(registry.url(), Client::new());
+    let content = noise(100, 40 * MIB);
+    let digest = origin.push_blob(REPO, content.clone()).await;
+    // The first client may learn of it in the middle of its body, and asks again as clients do.
+    let path = format!("/v2/{REPO}/blobs/{digest}");
+    if let Ok(first) = wharfd.api.call(Method::GET, &path).send().await {
+        assert!(first.status == 200 && first.body == content, "{}", first.status);
+    }
+    wharfd.fills_are_over().await;
+    let second = wharfd.api.get_blob(REPO, &digest).await;
+    assert_eq!((second.status.as_u16(), second.header("wharf-cache")), (200, "bypass"));
+    assert!(second.body == content);
+}

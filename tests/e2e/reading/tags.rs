@@ -1,0 +1,181 @@
+//! How fresh tags are: what is believed, for how long, and what is served when nobody answers.
+
+use std::time::Duration;
+
+use http::Method;
+use wharf_testkit::double::{Fault, FaultRule, Kind};
+use wharf_testkit::http::Answer;
+
+use crate::fixture::{Stage, code, eventually};
+
+const REPO: &str = "acme/web";
+const TYPE: &str = "application/vnd.oci.image.index.v1+json";
+const HELD: Duration = Duration::from_hours(1);
+
+/// An index of nothing, different for each word.
+fn manifest(word: &str) -> String {
+    format!(
+        "{{\"schemaVersion\":2,\"mediaType\":\"{TYPE}\",\"manifests\":[],\
+         \"annotations\":{{\"word\":\"{word}\"}}}}"
+    )
+}
+
+async fn plant(stage: &Stage, tag: &str, word: &str) -> String {
+    let put = stage.origin.put_manifest(REPO, tag, TYPE, manifest(word)).await;
+    assert_eq!(put.status, 201, "{}", put.text());
+    put.header("docker-content-digest").to_owned()
+}
+
+fn seen(answer: &Answer) -> (u16, &str) {
+    (answer.status.as_u16(), answer.header("wharf-cache"))
+}
+
+#[tokio::test]
+async fn a_tag_that_is_not_there_is_asked_for_once_until_it_is_pushed() {
+    let start = Stage::start_with(|mut setup| {
+        setup.upstream.push_str("negative_ttl_seconds = 3600\n");
+        setup
+    });
+    let Some(stage) = start.await else { return };
+    for _ in 0..3 {
+        let absent = stage.api().get_manifest(REPO, "v1").await;
+        assert_eq!((absent.status.as_u16(), code(&absent).as_str()), (404, "MANIFEST_UNKNOWN"));
+    }
+    assert_eq!(stage.double.counts().answered(Kind::ManifestGet, 404), 1);
+    // Another name is another question.
+    assert_eq!(stage.api().get_manifest(REPO, "v2").await.status, 404);
+    assert_eq!(stage.double.counts().answered(Kind::ManifestGet, 404), 2);
+    let put = stage.api().put_manifest(REPO, "v1", TYPE, manifest("v1")).await;
+    assert_eq!(put.status, 201, "{}", put.text());
+    let found = stage.api().get_manifest(REPO, "v1").await;
+    assert_eq!((found.status.as_u16(), found.body), (200, manifest("v1").into()));
+    // What is asked for again may be there by now.
+    plant(&stage, "v2", "v2").await;
+    assert_eq!(stage.api().get_manifest(REPO, "v2").await.status, 200);
+}
+
+#[tokio::test]
+async fn tags_of_a_pattern_are_believed_for_as_long_as_it_says() {
+    let start = Stage::start_with(|mut setup| {
+        setup.upstream.push_str(
+            "tag_ttl_seconds = 0\n[[upstream.tag_ttl]]\npattern = \"v*\"\nseconds = 3600\n",
+        );
+        setup
+    });
+    let Some(stage) = start.await else { return };
+    for (tag, asked) in [("v1", 0), ("latest", 3)] {
+        let old = plant(&stage, tag, "old").await;
+        let first = stage.api().get_manifest(REPO, tag).await;
+        assert_eq!(first.header("docker-content-digest"), old);
+        stage.double.reset_counts();
+        for _ in 0..3 {
+            assert_eq!(seen(&stage.api().get_manifest(REPO, tag).await), (200, "hit"));
+        }
+        assert_eq!(stage.double.counts().total(Kind::ManifestHead), asked, "{tag}");
+    }
+}
+
+#[tokio::test]
+async fn a_tag_that_is_still_asked_for_near_its_end_is_refreshed_behind_the_answer() {
+    let Some(stage) = Stage::start_with(|setup| setup.tag_ttl(12)).await else { return };
+    plant(&stage, "v1", "old").await;
+    assert_eq!(seen(&stage.api().get_manifest(REPO, "v1").await), (200, "fill"));
+    let new = plant(&stage, "v1", "new").await;
+    stage.double.set_fault(FaultRule::next(Kind::ManifestHead, Fault::Hang));
+    // While the question is held, everybody still gets the old answer, at once.
+    eventually("the question behind the answer", async || {
+        let answer = stage.api().get_manifest(REPO, "v1").await;
+        assert_eq!(seen(&answer), (200, "hit"));
+        assert_eq!(answer.body, manifest("old"));
+        (stage.double.held() == 1).then_some(())
+    })
+    .await;
+    assert_eq!(seen(&stage.api().get_manifest(REPO, "v1").await), (200, "hit"));
+    stage.double.release();
+    eventually("the new tag", async || {
+        let answer = stage.api().get_manifest(REPO, "v1").await;
+        assert_eq!(seen(&answer), (200, "hit"), "nobody has to wait for it");
+        (answer.header("docker-content-digest") == new).then_some(())
+    })
+    .await;
+    assert_eq!(stage.double.counts().total(Kind::ManifestHead), 1);
+}
+
+#[tokio::test]
+async fn a_known_tag_is_served_stale_with_a_warning_whatever_kind_of_outage_there_is() {
+    let start = Stage::start_with(|mut setup| {
+        setup.upstream.push_str("tag_ttl_seconds = 0\nanswer_timeout_seconds = 1\n");
+        setup
+    });
+    let Some(stage) = start.await else { return };
+    let outages = [
+        ("unavailable", Fault::Unavailable),
+        ("hang", Fault::Hang),
+        ("gateway", Fault::Status { code: 504, retry_after_s: None }),
+        ("reset", Fault::HangUp { reset: true }),
+        // Last: it keeps all questions away for a while.
+        ("busy", Fault::TooManyRequests { retry_after_s: 60 }),
+    ];
+    for (tag, _) in outages {
+        plant(&stage, tag, tag).await;
+        assert_eq!(stage.api().get_manifest(REPO, tag).await.status, 200);
+    }
+    for (tag, fault) in outages {
+        stage.double.set_fault(FaultRule::next(Kind::ManifestHead, fault).during(HELD));
+        let old = stage.api().get_manifest(REPO, tag).await;
+        assert_eq!(seen(&old), (200, "stale"), "{fault:?}");
+        assert!(old.header("warning").starts_with("299 - "), "{fault:?}");
+        assert_eq!(old.body, manifest(tag));
+        stage.double.clear_faults();
+    }
+    // What the upstream counts is not asked of it: a pull of what is here needs no quota.
+    let asked = stage.double.counts().sum();
+    assert_eq!(seen(&stage.api().get_manifest(REPO, "unavailable").await), (200, "stale"));
+    assert_eq!(stage.double.counts().sum(), asked);
+    // Nobody listens any more.
+    let Stage { wharfd, double, .. } = stage;
+    double.stop().await;
+    assert_eq!(seen(&wharfd.api.get_manifest(REPO, "hang").await), (200, "stale"));
+}
+
+#[tokio::test]
+async fn an_upstream_that_says_no_is_believed_at_once() {
+    let Some(stage) = Stage::start_with(|setup| setup.tag_ttl(0)).await else { return };
+    for (said, shown) in [(401, 403), (403, 403), (404, 404)] {
+        let tag = format!("t{said}");
+        plant(&stage, &tag, &tag).await;
+        assert_eq!(stage.api().get_manifest(REPO, &tag).await.status, 200);
+        let no = Fault::Status { code: said, retry_after_s: None };
+        for kind in [Kind::ManifestHead, Kind::ManifestGet] {
+            stage.double.set_fault(FaultRule::next(kind, no).during(HELD));
+        }
+        let refused = stage.api().get_manifest(REPO, &tag).await;
+        assert_eq!(seen(&refused), (shown, ""), "after {said}");
+        stage.double.clear_faults();
+    }
+}
+
+#[tokio::test]
+async fn whoever_has_it_already_is_told_so() {
+    let Some(stage) = Stage::start_with(|setup| setup.tag_ttl(3600)).await else { return };
+    let digest = plant(&stage, "v1", "v1").await;
+    let blob = stage.origin.push_blob(REPO, "content").await;
+    let same = format!("\"{digest}\"");
+    let of_blob = format!("W/\"{blob}\", \"other\"");
+    for (path, tag) in [
+        (format!("/v2/{REPO}/manifests/v1"), &same),
+        (format!("/v2/{REPO}/manifests/{digest}"), &same),
+        (format!("/v2/{REPO}/blobs/{blob}"), &of_blob),
+    ] {
+        for method in [Method::GET, Method::HEAD] {
+            let ask = |tag: &str| {
+                let call = stage.api().call(method.clone(), &path).header("if-none-match", tag);
+                call.header("accept", TYPE).send()
+            };
+            let known = ask(tag).await.unwrap();
+            assert_eq!((known.status.as_u16(), known.body.len()), (304, 0), "{method} {path}");
+            assert!(!known.header("etag").is_empty());
+            assert_eq!(ask("\"another\"").await.unwrap().status, 200, "{method} {path}");
+        }
+    }
+}
