@@ -13,7 +13,7 @@ use url::{Position, Url};
 use wharf_oci::{Login, RepoName, Tag};
 
 use super::ConfigError;
-use super::credentials::{DockerConfigKey, EntraTable, SecretPlace, Source, check_docker_config};
+use super::credentials::{DockerConfigKey, EntraTable, SecretPlace, Source, has_docker_login};
 use super::patterns::{HostPattern, TagPattern};
 use crate::limits::{
     ANSWER_TIMEOUT, BYTES_PER_SECOND_MIN, CONNECT_TIMEOUT, NEGATIVE_TTL, STALL_TIMEOUT, TAG_TTL,
@@ -279,8 +279,15 @@ impl UpstreamConfig {
             (Some(login), None, None) => Ok(Source::Password(login)),
             (None, Some(path), None) => {
                 let host = self.url[Position::BeforeHost..Position::AfterPort].to_owned();
-                check_docker_config(&path, &host).map_err(refuse)?;
-                Ok(Source::Docker { path, host })
+                if has_docker_login(&path, &host).map_err(refuse)? {
+                    return Ok(Source::Docker { path, host });
+                }
+                // Of the hosts that a pattern stands for, some have a login; the others have none.
+                if self.namespaces.iter().any(HostPattern::is_pattern) {
+                    return Ok(Source::Anonymous);
+                }
+                let reason = format!("it has no login for {host}; run docker login {host}");
+                Err(refuse(format!("docker_config {}: {reason}", path.display())))
             }
             (None, None, Some(entra)) => entra.resolve().map(Source::Entra).map_err(refuse),
             _ => Err(refuse(
