@@ -117,7 +117,8 @@ pub(super) fn storage_answers() -> Vec<Row> {
             (status(502), Once),
             (status(504), Once),
             (Fault::ExpiredLink, Once),
-            (Fault::Hang, Once),
+            // The wait for an answer is all the patience that one request has.
+            (Fault::Hang, Never),
             (Fault::HangUp { reset: false }, Once),
             (Fault::HangUp { reset: true }, Once),
             (Fault::WrongDigestHeader, Always),
@@ -180,7 +181,7 @@ pub(super) fn registry() -> Vec<Row> {
             (status(403), Never),
             (status(404), Never),
             (status(500), Once),
-            (Fault::Hang, Once),
+            (Fault::Hang, Never),
             (Fault::HangUp { reset: false }, Once),
             (Fault::HangUp { reset: true }, Once),
             (Fault::ExpiredLink, Once),
@@ -208,11 +209,11 @@ pub(super) fn token_refusals() -> Vec<Row> {
 
 /// Answers of the token endpoint that do not come, or are none.
 pub(super) fn token_answers() -> Vec<Row> {
-    use Hidden::{Always, Once};
+    use Hidden::{Always, Never, Once};
     all(
         Kind::Token,
         [
-            (Fault::Hang, Once),
+            (Fault::Hang, Never),
             (Fault::HangUp { reset: true }, Once),
             (Fault::WrongBytes, Once),
             (Fault::CutBody { after: 10 }, Once),
