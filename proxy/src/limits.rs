@@ -136,6 +136,12 @@ pub const UPSTREAM_READS_MAX: u32 = 128;
 pub const UPSTREAM_WRITES_MAX: u32 = 64;
 /// Requests that wait for their turn at one upstream; the next one is answered 429.
 pub const UPSTREAM_WAITING_MAX: usize = 2_048;
+/// How long a request waits for its turn: for others, and for pauses that each are short enough.
+pub const TURN_WAIT_MAX: Duration = Duration::from_mins(1);
+/// The same when an old answer is at hand.
+pub const TURN_WAIT_BRIEF: Duration = Duration::from_millis(500);
+/// A window is never smaller.
+pub const WINDOW_MIN: u32 = 4;
 /// A window is cut at most so often: refusals that come together are one.
 pub const QUOTA_CUT_PERIOD: Duration = Duration::from_secs(1);
 /// The longest that `Retry-After` keeps all requests away.

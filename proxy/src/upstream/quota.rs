@@ -11,7 +11,10 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::Error;
-use crate::limits::{QUOTA_CUT_PERIOD, QUOTA_WAIT_MAX, UPSTREAM_WAITING_MAX};
+use crate::limits::{
+    QUOTA_CUT_PERIOD, QUOTA_WAIT_MAX, TURN_WAIT_BRIEF, TURN_WAIT_MAX, UPSTREAM_WAITING_MAX,
+    WINDOW_MIN,
+};
 
 /// What ACR counts apart (facts/marketplace.md §4.5): GET, HEAD and OPTIONS are reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,7 +82,8 @@ impl Quota {
         Self { reads: Arc::new(Lane::new(reads_max)), writes: Arc::new(Lane::new(writes_max)) }
     }
 
-    /// Waits for leave to send; for no longer than `patience`.
+    /// Waits for leave to send. A pause that is longer than `patience` is not waited for; several
+    /// short ones, and the turns of others, are, within `TURN_WAIT_MAX`.
     pub(super) async fn enter(&self, class: Class, patience: Duration) -> Result<Pass, Error> {
         let lane = match class {
             Class::Read => &self.reads,
@@ -108,12 +112,13 @@ impl Lane {
     }
 
     async fn enter(&self, patience: Duration) -> Result<(), Error> {
-        let deadline = Instant::now() + patience;
+        let brief = patience.is_zero();
+        let deadline = Instant::now() + if brief { TURN_WAIT_BRIEF } else { TURN_WAIT_MAX };
         loop {
             let freed = self.freed.notified();
             tokio::pin!(freed);
             freed.as_mut().enable();
-            let turn = self.try_enter(deadline)?;
+            let turn = self.try_enter(patience, deadline)?;
             if matches!(turn, Turn::Now) {
                 return Ok(());
             }
@@ -129,10 +134,11 @@ impl Lane {
     }
 
     /// Who has to wait is counted, until `Waiting` goes.
-    fn try_enter(&self, deadline: Instant) -> Result<Turn, Error> {
+    fn try_enter(&self, patience: Duration, deadline: Instant) -> Result<Turn, Error> {
         let (mut state, now) = (self.state(), Instant::now());
         let pause = state.paused_until.filter(|until| *until > now);
-        if let Some(until) = pause.filter(|until| *until > deadline) {
+        let latest = deadline.min(now + patience);
+        if let Some(until) = pause.filter(|until| *until > latest) {
             let seconds = (until - now).as_secs_f64().ceil();
             return Err(Error::UpstreamBusy { retry_after_seconds: whole(seconds).max(1) });
         }
@@ -181,7 +187,8 @@ impl Pass {
         let cut = state.cut_at.is_none_or(|at| now.duration_since(at) >= QUOTA_CUT_PERIOD);
         if cut {
             state.cut_at = Some(now);
-            state.window = (state.window.min(f64::from(state.running)) / 2.0).max(1.0);
+            let least = f64::from(self.lane.max.min(WINDOW_MIN));
+            state.window = (state.window.min(f64::from(state.running)) / 2.0).max(least);
         }
         if let Some(pause) = retry_after {
             // An upstream that names years is not obeyed: after the longest wait it is asked again.
