@@ -7,6 +7,7 @@
 mod fill;
 mod lately;
 mod manifests;
+mod recent;
 mod relay;
 mod stored;
 mod tags;
@@ -14,7 +15,7 @@ mod tags;
 use std::sync::Arc;
 
 use wharf_oci::{ByteRange, ContentRange, Digest, Reference, RepoName};
-use wharf_store::{BlobInfo, InFlight, ManifestStore, UploadStore};
+use wharf_store::{BlobInfo, InFlight, ManifestStore, StoreError, UploadStore};
 
 use crate::Error;
 use crate::body::Ending;
@@ -72,6 +73,8 @@ pub(crate) struct Cache {
     fills: Flights<Digest, fill::Filling>,
     manifests: Flights<(RepoName, Digest), manifests::Stored>,
     tags: Flights<(RepoName, wharf_oci::Tag), tags::Resolved>,
+    /// What was served a moment ago.
+    recent: Arc<recent::Recent>,
     /// What an upstream said that it does not have.
     absent: Lately<Absent>,
     /// Tags whose upstream did not answer a moment ago: served old without asking again.
@@ -120,6 +123,7 @@ impl Cache {
             fills: Flights::new(FILLS_MAX, "downloads"),
             manifests: Flights::new(QUESTIONS_MAX, "manifest requests"),
             tags: Flights::new(QUESTIONS_MAX, "tag requests"),
+            recent: Arc::default(),
             absent: Lately::new(NEGATIVES_MAX),
             unanswered: Lately::new(NEGATIVES_MAX),
             unstorable: Arc::new(Lately::new(NEGATIVES_MAX)),
@@ -224,6 +228,15 @@ impl Cache {
             self.absent.note(what(), remote.upstream.config().negative_ttl(), epoch);
         }
         answer
+    }
+
+    /// Changes manifests or tags of a repository in the store.
+    pub(crate) async fn change<T: Send + 'static>(
+        &self,
+        repo: &RepoName,
+        change: impl FnOnce(&dyn Store, &RepoName) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.keeper(repo).change(change).await
     }
 
     /// Something was written to a repository: what was not there may be there.

@@ -186,6 +186,10 @@ pub const DOCKER_CONFIG_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// How long a tag is served without asking the upstream, unless the configuration says otherwise.
 pub const TAG_TTL: Duration = Duration::from_secs(10);
+/// Manifests and tags that are kept in memory, and the bytes of the manifests.
+pub const RECENT_MANIFESTS_MAX: usize = 4_096;
+/// See above.
+pub const RECENT_MANIFESTS_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// How long "not there" is believed, unless the configuration says otherwise: enough for a herd.
 pub const NEGATIVE_TTL: Duration = Duration::from_secs(2);
 /// Names whose absence is remembered.

@@ -10,6 +10,7 @@ pub(crate) mod challenge;
 mod connect;
 mod credentials;
 mod download;
+mod follow;
 mod pace;
 mod push;
 mod quota;

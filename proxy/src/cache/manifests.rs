@@ -6,6 +6,7 @@ use bytes::Bytes;
 use wharf_oci::{Digest, Digester, Manifest, MediaType, Reference, RepoName, Tag};
 use wharf_store::{StoreError, StoredManifest, TagRecord};
 
+use super::recent::Recent;
 use super::{Absent, Cache, Outcome, Store};
 use crate::Error;
 use crate::bridge::Bridge;
@@ -37,6 +38,7 @@ pub(super) struct Keeper {
     pub(super) bridge: Bridge,
     pub(super) store: Arc<dyn Store>,
     pub(super) repo: RepoName,
+    recent: Arc<Recent>,
 }
 
 impl Keeper {
@@ -46,15 +48,49 @@ impl Keeper {
         digest: Digest,
         tags: Vec<(Tag, TagRecord)>,
     ) -> Result<(), Error> {
+        self.change(move |store, repo| store.put_manifest(repo, &manifest, &digest, &tags)).await
+    }
+
+    /// The tag was checked.
+    pub(super) async fn point(&self, tag: &Tag, record: TagRecord) -> Result<(), Error> {
+        let tag = tag.clone();
+        self.change(move |store, repo| store.set_tag(repo, &tag, record)).await
+    }
+
+    /// The tag is gone.
+    pub(super) async fn unpoint(&self, tag: &Tag) -> Result<(), Error> {
+        let tag = tag.clone();
+        self.change(move |store, repo| store.remove_tag(repo, &tag)).await.map(|_| ())
+    }
+
+    /// Changes the repository in the store, and forgets what was known of it: in one job, which runs
+    /// to its end also when whoever asked for it goes away.
+    pub(super) async fn change<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&dyn Store, &RepoName) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Error> {
         let (store, repo) = (Arc::clone(&self.store), self.repo.clone());
-        let kept = self.bridge.run(move || store.put_manifest(&repo, &manifest, &digest, &tags));
-        Ok(kept.await?)
+        let recent = Arc::clone(&self.recent);
+        let changed = self.bridge.run(move || {
+            let changed = change(&*store, &repo);
+            recent.forget(&repo);
+            changed
+        });
+        Ok(changed.await?)
     }
 
     pub(super) async fn stored(&self, digest: Digest) -> Result<Option<ServedManifest>, Error> {
+        if let Some(manifest) = self.recent.manifest(&self.repo, &digest) {
+            return Ok(Some(manifest));
+        }
+        let before = self.recent.before();
         let (store, repo) = (Arc::clone(&self.store), self.repo.clone());
         let found = self.bridge.run(move || store.manifest(&repo, &digest)).await?;
-        Ok(found.map(Into::into))
+        let found: Option<ServedManifest> = found.map(Into::into);
+        if let Some(manifest) = &found {
+            self.recent.take(before, &self.repo, manifest, None);
+        }
+        Ok(found)
     }
 }
 
@@ -87,7 +123,7 @@ impl Cache {
 
     pub(super) fn keeper(&self, repo: &RepoName) -> Keeper {
         let (bridge, store) = (self.bridge.clone(), Arc::clone(&self.store));
-        Keeper { bridge, store, repo: repo.clone() }
+        Keeper { bridge, store, repo: repo.clone(), recent: Arc::clone(&self.recent) }
     }
 
     /// What a tag points at here, with what is known of the tag.
@@ -96,15 +132,23 @@ impl Cache {
         repo: &RepoName,
         tag: &Tag,
     ) -> Result<Option<(ServedManifest, TagRecord)>, Error> {
-        let (store, repo, tag) = (Arc::clone(&self.store), repo.clone(), tag.clone());
+        if let Some(found) = self.recent.tagged(repo, tag) {
+            return Ok(Some(found));
+        }
+        let before = self.recent.before();
+        let (store, of, wanted) = (Arc::clone(&self.store), repo.clone(), tag.clone());
         let found = self.bridge.run(move || {
-            let Some(record) = store.tag(&repo, &tag)? else {
+            let Some(record) = store.tag(&of, &wanted)? else {
                 return Ok(None);
             };
-            let stored = store.manifest(&repo, &record.digest)?;
-            Ok::<_, StoreError>(stored.map(|stored| (stored.into(), record)))
+            let stored = store.manifest(&of, &record.digest)?;
+            Ok::<_, StoreError>(stored.map(|stored| (ServedManifest::from(stored), record)))
         });
-        Ok(found.await?)
+        let found = found.await?;
+        if let Some((manifest, record)) = &found {
+            self.recent.take(before, repo, manifest, Some((tag, *record)));
+        }
+        Ok(found)
     }
 
     async fn manifest_by_digest(

@@ -1,7 +1,6 @@
 //! How fresh a tag must be: served for its TTL, asked for again in the background near its end and
 //! before an answer past it; served old when the upstream cannot answer, and gone when it says so.
 
-use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use wharf_oci::{Reference, RepoName, Tag};
@@ -102,22 +101,16 @@ async fn revalidate(asked: &Asked, old: ServedManifest) -> Result<Resolved, Erro
     let reference = Reference::Tag(tag.clone());
     let digest = remote.upstream.manifest_digest(&remote.repo, &reference).await?;
     if digest == Some(old.digest) {
-        point(keeper, tag, TagRecord { digest: old.digest, checked_ms: now_ms() }).await?;
+        keeper.point(tag, TagRecord { digest: old.digest, checked_ms: now_ms() }).await?;
         return Ok((old, Outcome::Hit));
     }
     // Moved, deleted, or a registry that does not say the digest: the manifest itself tells.
     match fetch(keeper, remote, &reference, Some(tag.clone()), Haste::Brief).await {
         Ok(manifest) => Ok((manifest, Outcome::Fill)),
         Err(error @ Error::ManifestUnknown { .. }) => {
-            let (store, repo, tag) = (Arc::clone(&keeper.store), keeper.repo.clone(), tag.clone());
-            keeper.bridge.run(move || store.remove_tag(&repo, &tag)).await?;
+            keeper.unpoint(tag).await?;
             Err(error)
         }
         Err(error) => Err(error),
     }
-}
-
-async fn point(keeper: &Keeper, tag: &Tag, record: TagRecord) -> Result<(), Error> {
-    let (store, repo, tag) = (Arc::clone(&keeper.store), keeper.repo.clone(), tag.clone());
-    Ok(keeper.bridge.run(move || store.set_tag(&repo, &tag, record)).await?)
 }

@@ -109,10 +109,11 @@ async fn keep(app: &App, put: &Put, manifest: &Manifest, digest: Digest) -> Resu
         Reference::Digest(_) => None,
     };
     let tags: Vec<_> = put.tags.iter().chain(named).map(|tag| (tag.clone(), record)).collect();
-    let (store, repo, manifest) =
-        (Arc::clone(&app.cache.store), put.repo.clone(), manifest.clone());
-    let kept = app.cache.bridge.run(move || store.put_manifest(&repo, &manifest, &digest, &tags));
-    Ok(kept.await?)
+    let manifest = manifest.clone();
+    let change = move |store: &dyn Store, repo: &RepoName| {
+        store.put_manifest(repo, &manifest, &digest, &tags)
+    };
+    app.cache.change(&put.repo, change).await
 }
 
 /// What a manifest names must be in the repository first; otherwise it could never be pulled.
@@ -157,15 +158,12 @@ pub(super) async fn delete(
         let (repo, reference) = (remote.repo.clone(), reference.clone());
         known = remote.upstream.delete(&Endpoint::Manifest { repo, reference }).await?;
     }
-    let (store, of, wanted) = (Arc::clone(&app.cache.store), repo.clone(), reference.clone());
-    known |= app
-        .cache
-        .bridge
-        .run(move || match &wanted {
-            Reference::Tag(tag) => store.remove_tag(&of, tag),
-            Reference::Digest(digest) => store.remove_manifest(&of, digest),
-        })
-        .await?;
+    let wanted = reference.clone();
+    let change = move |store: &dyn Store, repo: &RepoName| match &wanted {
+        Reference::Tag(tag) => store.remove_tag(repo, tag),
+        Reference::Digest(digest) => store.remove_manifest(repo, digest),
+    };
+    known |= app.cache.change(repo, change).await?;
     if !known {
         let reference = reference.to_string();
         return Err(Error::ManifestUnknown { repo: repo.clone(), reference });

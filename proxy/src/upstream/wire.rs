@@ -1,5 +1,5 @@
-//! HTTP to one upstream: tries, tokens, redirects. How a connection is made is in `connect.rs`; Entra
-//! ID has a client of its own (`credentials/entra.rs`).
+//! HTTP to one upstream: tries and tokens. Redirects are in `follow.rs`, how a connection is made in
+//! `connect.rs`; Entra ID has a client of its own (`credentials/entra.rs`).
 //!
 //! Invariant: `Authorization` is sent to the upstream's own address and to nobody else, whatever a
 //! redirect or a Location says.
@@ -20,30 +20,29 @@ use super::breaker::Breaker;
 use super::challenge::{self, Challenge};
 use super::connect::{self, HttpClient};
 use super::credentials::Credentials;
-use super::pace::Paced;
+use super::failed;
 use super::quota::{Class, Quota};
 use super::retry::{self, Verdict};
 use super::state::{Counts, UpstreamState};
-use super::{failed, text};
 use crate::Error;
 use crate::body::Body;
 use crate::config::{ConfigError, Patience, UpstreamConfig};
 use crate::error::chain;
 use crate::flights::Flights;
 use crate::limits::{
-    ANSWER_BYTES_MAX, BREAKER_FAILURES, CHALLENGES_MAX, LINKS_MAX, QUESTIONS_MAX, REDIRECTS_MAX,
-    RETRY_AFTER_MAX, REVALIDATE_TIMEOUT, TRIES_MAX, WRITE_TIMEOUT,
+    BREAKER_FAILURES, CHALLENGES_MAX, QUESTIONS_MAX, RETRY_AFTER_MAX, REVALIDATE_TIMEOUT,
+    WRITE_TIMEOUT,
 };
 
 /// A clone shares connections, tokens and what is known of the upstream's state.
 #[derive(Clone)]
 pub(super) struct Wire {
     pub(super) base: Url,
-    address: Arc<str>,
+    pub(super) address: Arc<str>,
     http: HttpClient,
     pub(super) auth: Arc<Auth>,
     pub(super) token_flights: TokenFlights,
-    patience: Patience,
+    pub(super) patience: Patience,
     health: Arc<Health>,
 }
 
@@ -149,103 +148,6 @@ impl Wire {
             return Ok(response);
         }
         Err(self.refusal(response, operation).await)
-    }
-
-    /// The same for reads, with redirects followed. A redirect link expires, so it is never kept, and
-    /// fetched anew when it is of no use.
-    pub(super) async fn follow(
-        &self,
-        ask: Ask,
-        operation: &'static str,
-    ) -> Result<Response<Incoming>, Error> {
-        let mut links = 1;
-        loop {
-            let (response, elsewhere) = self.chase(ask.clone(), operation).await?;
-            if response.status().is_success() {
-                return Ok(response);
-            }
-            let useless = elsewhere && is_useless_link(response.status());
-            if !useless {
-                return Err(self.refusal(response, operation).await);
-            }
-            if links >= LINKS_MAX || ask.effort == Effort::Brief {
-                let reason = format!("its links to the storage are refused: {}", response.status());
-                return Err(failed(operation, reason));
-            }
-            tracing::debug!(upstream = &*self.address, status = %response.status(), "a new link");
-            links += 1;
-        }
-    }
-
-    /// A whole answer, bounded; asked for again when its body breaks off and there is time.
-    pub(super) async fn fetch(
-        &self,
-        ask: Ask,
-        operation: &'static str,
-    ) -> Result<(HeaderMap, Bytes), Error> {
-        let mut tries = 1;
-        loop {
-            let response = self.follow(ask.clone(), operation).await?;
-            let headers = response.headers().clone();
-            if super::length(&headers).is_some_and(|bytes| bytes > ANSWER_BYTES_MAX as u64) {
-                return Err(failed(operation, format!("it exceeds {ANSWER_BYTES_MAX} bytes")));
-            }
-            match self.collect(response, operation).await {
-                Ok(bytes) => return Ok((headers, bytes)),
-                Err(error) if ask.effort != Effort::Patient || tries >= TRIES_MAX => {
-                    return Err(error);
-                }
-                Err(error) => {
-                    tracing::warn!(upstream = &*self.address, %error, tries, "trying again");
-                    tokio::time::sleep(retry::pause(tries)).await;
-                    tries += 1;
-                }
-            }
-        }
-    }
-
-    /// A whole body, bounded.
-    pub(super) async fn collect(
-        &self,
-        response: Response<Incoming>,
-        operation: &'static str,
-    ) -> Result<Bytes, Error> {
-        let mut body = Paced::new(response.into_body(), self.patience.floor);
-        let mut collected = bytes::BytesMut::new();
-        while let Some(bytes) = body.next(operation).await? {
-            if collected.len() + bytes.len() > ANSWER_BYTES_MAX {
-                let reason = format!("its answer exceeds {ANSWER_BYTES_MAX} bytes");
-                return Err(failed(operation, reason));
-            }
-            collected.extend_from_slice(&bytes);
-        }
-        Ok(collected.freeze())
-    }
-
-    /// The first answer that is no redirect, and whether it is from another address.
-    async fn chase(
-        &self,
-        mut ask: Ask,
-        operation: &'static str,
-    ) -> Result<(Response<Incoming>, bool), Error> {
-        for _ in 0..=REDIRECTS_MAX {
-            let response = self.answer(&ask, operation).await?;
-            let status = response.status();
-            let target =
-                text(response.headers(), header::LOCATION).filter(|_| status.is_redirection());
-            let Some(target) = target else {
-                let elsewhere = !self.is_own(&ask.url);
-                return Ok((response, elsewhere));
-            };
-            let url =
-                ask.url.join(target).map_err(|_| failed(operation, "a redirect to no address"))?;
-            let downgrade = self.base.scheme() == "https" && url.scheme() != "https";
-            if downgrade || !matches!(url.scheme(), "http" | "https") {
-                return Err(failed(operation, "a redirect to an address that is not encrypted"));
-            }
-            ask.url = url;
-        }
-        Err(failed(operation, "too many redirects"))
     }
 
     /// The answer, whatever it says, after tokens and repetitions.
@@ -429,9 +331,4 @@ impl Wire {
     pub(super) fn is_own(&self, url: &Url) -> bool {
         url.origin() == self.base.origin()
     }
-}
-
-/// Refusals of a storage that a new link may mend: expired, not yet known, not for this place.
-fn is_useless_link(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 400 | 401 | 403 | 410)
 }
