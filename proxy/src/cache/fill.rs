@@ -78,12 +78,17 @@ impl Cache {
         }
         let part = filling.part(range)?;
         if let Some(part) = part.filter(|part| filling.is_far_ahead(part)) {
-            match self.relay_part(remote, digest, part.span).await? {
-                Some(relayed) => {
+            match self.relay_part(remote, digest, part.span).await {
+                Ok(Some(relayed)) => {
                     return Ok((ServedBlob::Relayed(relayed, Some(part)), Outcome::Bypass));
                 }
                 // It would send everything each time: one such answer is enough.
-                None => filling.relay_no_more(),
+                Ok(None) => filling.relay_no_more(),
+                // The download goes on all the same, and brings this part too.
+                Err(error) if error.is_outage() => {
+                    tracing::debug!(%error, %digest, "a part waits for its download");
+                }
+                Err(error) => return Err(error),
             }
         }
         let outcome = if joined { Outcome::Join } else { Outcome::Fill };

@@ -201,8 +201,16 @@ impl Pass {
 
 impl Drop for Pass {
     fn drop(&mut self) {
-        self.lane.state().running -= 1;
-        self.lane.freed.notify_one();
+        // As many as there is room for: after the window grew that is more than this one's.
+        let turns = {
+            let mut state = self.lane.state();
+            state.running -= 1;
+            let room = whole_u32(state.window).saturating_sub(state.running);
+            state.waiting.min(usize::try_from(room).unwrap_or(usize::MAX))
+        };
+        for _ in 0..turns.max(1) {
+            self.lane.freed.notify_one();
+        }
     }
 }
 
@@ -256,6 +264,38 @@ mod tests {
             quota.enter(Class::Read, LONG).await.unwrap().answered();
         }
         assert_eq!(quota.states()[0].window, 9);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_who_wait_are_let_in_as_the_window_grows() {
+        let quota = Arc::new(Quota::new(16, 1));
+        let first = quota.enter(Class::Read, LONG).await.unwrap();
+        first.throttled(None);
+        assert_eq!(quota.states()[0].window, WINDOW_MIN);
+        let mut passes = vec![first];
+        for _ in 1..WINDOW_MIN {
+            passes.push(quota.enter(Class::Read, LONG).await.unwrap());
+        }
+        let waiters: Vec<_> = (0..8)
+            .map(|_| {
+                let quota = Arc::clone(&quota);
+                tokio::spawn(async move { quota.enter(Class::Read, LONG).await.unwrap() })
+            })
+            .collect();
+        tokio::task::yield_now().await;
+        // Nobody new comes: only the end of one request can let two in.
+        for _ in 0..2 * WINDOW_MIN {
+            passes[0].answered();
+        }
+        let grown = quota.states()[0].window;
+        assert!(grown > WINDOW_MIN);
+        passes.truncate(usize::try_from(WINDOW_MIN).unwrap() - 1);
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        let running = quota.reads.state().running;
+        assert_eq!(running, grown);
+        waiters.iter().for_each(tokio::task::JoinHandle::abort);
     }
 
     #[tokio::test(start_paused = true)]
