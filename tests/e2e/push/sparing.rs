@@ -85,10 +85,8 @@ async fn a_blob_that_the_upstream_has_costs_one_question_and_no_bytes() {
     stage.api().push_blob(REPO, content).await;
     let counts = stage.double.counts();
     assert_eq!((counts.upload_bytes(), asked(&counts)), (0, 1));
-    let known = format!(
-        "wharfd_upstream_pushed_total{{upstream=\"{}\",way=\"known\"}}",
-        stage.double.url().trim_end_matches('/')
-    );
+    let known =
+        format!("wharfd_upstream_pushed_total{{upstream=\"{}\",way=\"known\"}}", stage.front.url());
     assert_eq!(stage.wharfd.metric(&known).await, 2);
 }
 
