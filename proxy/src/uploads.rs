@@ -19,6 +19,7 @@ use wharf_store::{BlobWriter, Retention, StoreError};
 use crate::Error;
 use crate::bridge::{Bridge, Pump};
 use crate::cache::Store;
+use crate::delivery::Deliveries;
 use crate::limits::{BLOB_BYTES_MAX, UPLOADS_MAX};
 use crate::upstream::{Push, Started};
 use crate::upstreams::{Remote, Site, Upstreams};
@@ -32,6 +33,7 @@ pub(crate) struct Uploads {
     bridge: Bridge,
     store: Arc<dyn Store>,
     upstreams: Arc<Upstreams>,
+    deliveries: Deliveries,
     sessions: Arc<Sessions>,
 }
 
@@ -79,15 +81,16 @@ impl Uploads {
         bridge: Bridge,
         store: Arc<dyn Store>,
         upstreams: Arc<Upstreams>,
+        deliveries: Deliveries,
     ) -> Result<Self, StoreError> {
         let resting = resting::load(&*store)?;
         let table = Mutex::new(Table { open: HashMap::new(), resting });
         let sessions = Arc::new(Sessions { table, ..Sessions::default() });
-        Ok(Self { bridge, store, upstreams, sessions })
+        Ok(Self { bridge, store, upstreams, deliveries, sessions })
     }
 
     /// A session at the upstream, before there is one here: when it refuses, nothing is sent in
-    /// vain. `None` when the repository lives here.
+    /// vain. `None` when the repository lives here, or what is pushed is delivered later.
     pub(crate) async fn open_upstream(
         &self,
         repo: &RepoName,
@@ -95,6 +98,10 @@ impl Uploads {
         let Site::Remote(remote) = self.upstreams.site(repo)? else {
             return Ok(None);
         };
+        if remote.is_staged() {
+            self.deliveries.room()?;
+            return Ok(None);
+        }
         match remote.upstream.start_upload(&remote.repo, None).await? {
             Started::Session(push) => Ok(Some((remote, push))),
             Started::Mounted => Err(Error::UpstreamFailed {
@@ -201,6 +208,7 @@ impl Uploads {
         digest: Digest,
     ) -> Result<(), Error> {
         let (bridge, store, repo) = (self.bridge.clone(), Arc::clone(&self.store), repo.clone());
+        let (site, deliveries) = (self.upstreams.site(&repo)?, self.deliveries.clone());
         let work = tokio::spawn(async move {
             let ready = session.pump.verify(digest).await?.map_err(Error::DigestMismatch)?;
             // What an upstream has can be fetched again; what is only here is never evicted.
@@ -209,7 +217,10 @@ impl Uploads {
                     through.finish(digest).await?;
                     Retention::Cached
                 }
-                None => Retention::Kept,
+                None => match site {
+                    Site::Remote(remote) => return deliveries.publish(ready, &repo, &remote).await,
+                    Site::Local => Retention::Kept,
+                },
             };
             let kept = bridge.run(move || {
                 ready.publish(retention)?;

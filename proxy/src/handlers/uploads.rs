@@ -65,6 +65,13 @@ async fn mount(
             }
             None
         }
+        Site::Remote(remote) if remote.is_staged() => {
+            app.deliveries.room()?;
+            if app.deliveries.mount(repo, &remote, digest, from).await? {
+                return Ok(created(repo, &digest));
+            }
+            None
+        }
         Site::Remote(remote) => {
             let from = from.and_then(|from| app.cache.upstreams.beside(&remote, &from));
             let wanted = from.as_ref().map(|from| (&digest, Some(from)));

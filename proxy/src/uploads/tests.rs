@@ -8,7 +8,10 @@ use wharf_store::{BlobStore, MemoryStore, UploadStore, contract::noise};
 
 fn over(store: &MemoryStore) -> Uploads {
     let upstreams = Arc::new(Upstreams::new(&[]).unwrap());
-    Uploads::load(Bridge::default(), Arc::new(store.clone()), upstreams).unwrap()
+    let (bridge, store) = (Bridge::default(), Arc::new(store.clone()));
+    let (of, to) = (Arc::clone(&store), Arc::clone(&upstreams));
+    let deliveries = Deliveries::load(bridge.clone(), of, to, None).unwrap();
+    Uploads::load(bridge, store, upstreams, deliveries).unwrap()
 }
 
 fn uploads() -> (MemoryStore, Uploads, RepoName) {
