@@ -75,7 +75,7 @@ enum EvictionWords {
 pub struct Report {
     /// The store's own answer.
     pub result: Value,
-    /// Stored bytes were found to be wrong.
+    /// Stored bytes were found to be wrong, or what was pushed was refused.
     pub damaged: bool,
     /// It was told to stop, and did.
     pub stopped: bool,
@@ -209,7 +209,10 @@ fn run(store: &RocksStore, command: &StoreCommand, watch: Watch<'_>) -> Result<R
         StoreCommand::Verify => found(&store.verify(watch)?),
         StoreCommand::Evict(what) => (json(&store.evict(what, watch)?), false),
         StoreCommand::Backup { to } => (json(&store.backup(to)?), false),
-        StoreCommand::PushStatus => (json(&report::status_of(store)?), false),
+        StoreCommand::PushStatus => {
+            let status = report::status_of(store)?;
+            (json(&status), status.has_refusals())
+        }
         StoreCommand::PushDrop { repository, digest, waiting } => {
             (json(&report::give_up_in(store, unwanted(repository, digest, *waiting))?), false)
         }
@@ -278,7 +281,13 @@ impl Keeper {
     async fn perform(self, command: StoreCommand, monitor: Monitor) -> Result<Report, UpkeepError> {
         // Who delivers knows better than the store, and must hear of it.
         match &command {
-            StoreCommand::PushStatus => return Ok(Report::whole(json(&self.deliveries.status()))),
+            StoreCommand::PushStatus => {
+                let status = self.deliveries.status();
+                return Ok(Report {
+                    damaged: status.has_refusals(),
+                    ..Report::whole(json(&status))
+                });
+            }
             StoreCommand::PushDrop { repository, digest, waiting } => {
                 let unwanted = unwanted(repository, digest, *waiting);
                 let given_up = self.deliveries.give_up(unwanted).await;

@@ -115,6 +115,13 @@ pub(crate) fn give_up_in(
     Ok(given_up)
 }
 
+impl PushStatus {
+    /// Whether somebody should look.
+    pub(crate) const fn has_refusals(&self) -> bool {
+        self.refused > 0
+    }
+}
+
 impl Unwanted<'_> {
     fn fits(&self, delivery: &Delivery) -> bool {
         let refused = delivery.trouble.as_ref().is_some_and(|trouble| trouble.refused.is_some());
