@@ -14,7 +14,7 @@ mod tags;
 use std::sync::Arc;
 
 use wharf_oci::{ByteRange, ContentRange, Digest, Reference, RepoName};
-use wharf_store::{BlobInfo, InFlight, ManifestStore, StoreError, UploadStore};
+use wharf_store::{BlobInfo, DeliveryStore, InFlight, ManifestStore, StoreError, UploadStore};
 
 use crate::Error;
 use crate::body::Ending;
@@ -32,8 +32,8 @@ use crate::lately::{Epoch, Lately};
 use stored::Found;
 
 /// All parts of a store.
-pub(crate) trait Store: UploadStore + ManifestStore {}
-impl<S: UploadStore + ManifestStore> Store for S {}
+pub(crate) trait Store: UploadStore + ManifestStore + DeliveryStore {}
+impl<S: UploadStore + ManifestStore + DeliveryStore> Store for S {}
 
 /// How an answer came about; the same words in headers, logs and metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -23,7 +23,7 @@ use crate::quantity::Size;
 pub(crate) use credentials::{Application, Entra, Identity, Source};
 pub(crate) use patterns::HostPattern;
 pub(crate) use upstream::Patience;
-pub use upstream::UpstreamConfig;
+pub use upstream::{PushMode, UpstreamConfig};
 
 /// Where `wharfd` listens when nobody says.
 const LISTEN_DEFAULT: &str = "127.0.0.1:5000";

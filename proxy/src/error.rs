@@ -140,6 +140,25 @@ pub enum Error {
         /// What happened.
         reason: String,
     },
+    /// A manifest names blobs that are here, and not at the upstream yet.
+    #[error(
+        "{blobs} blobs of this manifest are not at the upstream yet: {reason}; they are still being \
+         delivered, so push the manifest again in {retry_after_seconds} s"
+    )]
+    Undelivered {
+        /// How many.
+        blobs: usize,
+        /// What keeps them, as far as clients may know.
+        reason: String,
+        /// When it is worth another try.
+        retry_after_seconds: u64,
+    },
+    /// Too much waits for upstreams.
+    #[error("blobs of {limit_bytes} bytes wait for their upstream; try again when it took some")]
+    PendingFull {
+        /// The limit.
+        limit_bytes: u64,
+    },
     /// A bound of `limits.rs` is reached.
     #[error("too many {0} at once")]
     TooMany(&'static str),
@@ -237,7 +256,10 @@ impl Error {
                 500..=599 => (StatusCode::BAD_GATEWAY, *code),
                 _ => (*status, *code),
             },
-            Self::UpstreamDown { .. } => (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unknown),
+            Self::UpstreamDown { .. } | Self::Undelivered { .. } => {
+                (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unknown)
+            }
+            Self::PendingFull { .. } => (StatusCode::INSUFFICIENT_STORAGE, ErrorCode::Unknown),
             // Never 401: the client has no credentials that would help.
             Self::UpstreamDenied { .. } => (StatusCode::FORBIDDEN, ErrorCode::Denied),
             Self::UpstreamBusy { .. } | Self::TooMany(_) => {
@@ -281,8 +303,9 @@ impl Error {
             | Self::UpstreamBusy { .. }
             | Self::UpstreamDown { .. }
             | Self::UpstreamFailed { .. }
+            | Self::Undelivered { .. }
             | Self::LoginFailed { .. } => Fault::Upstream,
-            Self::TooMany(_) => Fault::Load,
+            Self::TooMany(_) | Self::PendingFull { .. } => Fault::Load,
             Self::Store(_) => Fault::Store,
             Self::Parse(_)
             | Self::MethodNotAllowed
@@ -381,6 +404,12 @@ mod tests {
             (Error::UpstreamLied(mismatch()), 502, "UNKNOWN"),
             (Error::UpstreamBusy { retry_after_seconds: 3 }, 429, "TOOMANYREQUESTS"),
             (Error::UpstreamDown { retry_after_seconds: 3 }, 503, "UNKNOWN"),
+            (
+                Error::Undelivered { blobs: 1, reason: String::new(), retry_after_seconds: 3 },
+                503,
+                "UNKNOWN",
+            ),
+            (Error::PendingFull { limit_bytes: 3 }, 507, "UNKNOWN"),
             (Error::MethodNotAllowed, 405, "UNSUPPORTED"),
             (Error::NameUnknown(repo), 404, "NAME_UNKNOWN"),
         ];

@@ -16,6 +16,7 @@ use hyper::body::Incoming;
 use crate::Error;
 use crate::body::Body;
 use crate::cache::Cache;
+use crate::delivery::Deliveries;
 use crate::metrics::Metrics;
 use crate::response::{Answer, answer};
 use crate::route::Route;
@@ -31,6 +32,8 @@ pub(crate) struct App {
     pub cache: Cache,
     /// Writes of blobs.
     pub uploads: Uploads,
+    /// What is owed to upstreams.
+    pub deliveries: Deliveries,
     /// Counters.
     pub metrics: Metrics,
     /// The store as an operator sees it.

@@ -1,6 +1,7 @@
 //! `wharfd`: arguments, configuration, log, runtime, serve, exit code. The story, nothing else.
 
 mod cli;
+mod push_commands;
 mod signals;
 mod store_commands;
 
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
     match command {
         Command::Serve(serve) => serve_until_told(serve),
         Command::Store(command) => store_commands::run(command),
+        Command::Push(command) => push_commands::run(command),
     }
 }
 

@@ -157,7 +157,8 @@ pub(crate) fn error(error: &Error) -> Answer {
             headers.push((CONTENT_RANGE, format!("bytes */{size_bytes}")));
         }
         Error::UpstreamBusy { retry_after_seconds }
-        | Error::UpstreamDown { retry_after_seconds } => {
+        | Error::UpstreamDown { retry_after_seconds }
+        | Error::Undelivered { retry_after_seconds, .. } => {
             headers.push((RETRY_AFTER, retry_after_seconds.to_string()));
         }
         Error::TooMany(_) => headers.push((RETRY_AFTER, RETRY_AFTER_SECONDS.to_string())),

@@ -16,10 +16,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
-use wharf_oci::RepoName;
+use wharf_oci::{Digest, RepoName};
 use wharf_store::{Eviction, Progress, RocksStore, ScrubPlan, Scrubbed, StoreError, Usage, Watch};
 
 use crate::bridge::Bridge;
+use crate::delivery::Deliveries;
+use crate::delivery::report::{self, Unwanted};
 
 /// What is asked of a store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +47,17 @@ pub enum StoreCommand {
     },
     /// Read everything, also the records, and change nothing.
     Verify,
+    /// What is owed to upstreams.
+    PushStatus,
+    /// Give up blobs that are owed to upstreams.
+    PushDrop {
+        /// Only of this repository.
+        repository: Option<RepoName>,
+        /// Only this blob.
+        digest: Option<Digest>,
+        /// Also what was not refused.
+        waiting: bool,
+    },
 }
 
 /// How an [`Eviction`] is spelled between processes.
@@ -62,10 +75,17 @@ enum EvictionWords {
 pub struct Report {
     /// The store's own answer.
     pub result: Value,
-    /// Stored bytes were found to be wrong.
+    /// Stored bytes were found to be wrong, or what was pushed was refused.
     pub damaged: bool,
     /// It was told to stop, and did.
     pub stopped: bool,
+}
+
+impl Report {
+    /// Of a command that was done to its end and found no damage.
+    const fn whole(result: Value) -> Self {
+        Self { result, damaged: false, stopped: false }
+    }
 }
 
 /// Why there is no report.
@@ -189,8 +209,23 @@ fn run(store: &RocksStore, command: &StoreCommand, watch: Watch<'_>) -> Result<R
         StoreCommand::Verify => found(&store.verify(watch)?),
         StoreCommand::Evict(what) => (json(&store.evict(what, watch)?), false),
         StoreCommand::Backup { to } => (json(&store.backup(to)?), false),
+        StoreCommand::PushStatus => {
+            let status = report::status_of(store)?;
+            (json(&status), status.has_refusals())
+        }
+        StoreCommand::PushDrop { repository, digest, waiting } => {
+            (json(&report::give_up_in(store, unwanted(repository, digest, *waiting))?), false)
+        }
     };
     Ok(Report { result, damaged, stopped })
+}
+
+const fn unwanted<'a>(
+    repository: &'a Option<RepoName>,
+    digest: &'a Option<Digest>,
+    waiting: bool,
+) -> Unwanted<'a> {
+    Unwanted { repository: repository.as_ref(), digest: digest.as_ref(), waiting }
 }
 
 fn found(scrubbed: &Scrubbed) -> (Value, bool) {
@@ -206,6 +241,7 @@ fn json(result: &impl Serialize) -> Value {
 pub(crate) struct Keeper {
     bridge: Bridge,
     store: Arc<RocksStore>,
+    deliveries: Deliveries,
     /// Held by who works on the store.
     work: Arc<Mutex<()>>,
     /// A command works or waits for its turn.
@@ -228,8 +264,8 @@ impl Drop for Asked {
 }
 
 impl Keeper {
-    pub(crate) fn new(bridge: Bridge, store: Arc<RocksStore>) -> Self {
-        Self { bridge, store, work: Arc::default(), asked: Arc::default() }
+    pub(crate) fn new(bridge: Bridge, store: Arc<RocksStore>, deliveries: Deliveries) -> Self {
+        Self { bridge, store, deliveries, work: Arc::default(), asked: Arc::default() }
     }
 
     /// What the store holds and takes, for metrics; `None`, after a word in the log, when it does not
@@ -243,6 +279,24 @@ impl Keeper {
     /// Does a command, unless another one is being done. It goes on when the caller goes away, until
     /// its monitor says otherwise.
     async fn perform(self, command: StoreCommand, monitor: Monitor) -> Result<Report, UpkeepError> {
+        // Who delivers knows better than the store, and must hear of it.
+        match &command {
+            StoreCommand::PushStatus => {
+                let status = self.deliveries.status();
+                return Ok(Report {
+                    damaged: status.has_refusals(),
+                    ..Report::whole(json(&status))
+                });
+            }
+            StoreCommand::PushDrop { repository, digest, waiting } => {
+                let unwanted = unwanted(repository, digest, *waiting);
+                let given_up = self.deliveries.give_up(unwanted).await;
+                return given_up
+                    .map(|given_up| Report::whole(json(&given_up)))
+                    .map_err(|error| UpkeepError::Failed(error.to_string()));
+            }
+            _ => {}
+        }
         // Counting is cheap, and harms nobody.
         let turn = match command {
             StoreCommand::Stats => None,

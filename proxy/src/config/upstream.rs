@@ -67,6 +67,9 @@ pub struct UpstreamConfig {
     /// gets them anyway.
     #[serde(default)]
     pub(crate) default: bool,
+    /// How pushes get there: `"through"` or `"staged"`.
+    #[serde(default)]
+    pub push: PushMode,
     /// How long a connection may take.
     #[serde(default)]
     connect_timeout_seconds: Option<u64>,
@@ -88,6 +91,17 @@ pub struct UpstreamConfig {
     /// Whether HTTP/2 is offered to an encrypted upstream.
     #[serde(default)]
     http2: Option<bool>,
+}
+
+/// How pushes get to an upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PushMode {
+    /// While they arrive: a blob is answered when the upstream has it.
+    #[default]
+    Through,
+    /// Later: a blob is answered when it is durable here, a manifest when all that it names is there.
+    Staged,
 }
 
 /// How long tags of a pattern are served without asking.
@@ -146,6 +160,7 @@ impl std::str::FromStr for UpstreamConfig {
             negative_ttl_seconds: None,
             namespaces: Vec::new(),
             default: false,
+            push: PushMode::default(),
             connect_timeout_seconds: None,
             answer_timeout_seconds: None,
             stall_timeout_seconds: None,

@@ -84,10 +84,11 @@ fn byte_range(headers: &HeaderMap) -> Option<ByteRange> {
 
 /// Takes a blob from a repository; its bytes go with the last repository that had it.
 pub(super) async fn delete(app: &App, repo: &RepoName, digest: &Digest) -> Result<Answer, Error> {
-    let mut known = false;
+    // Before the upstream is asked: nobody may deliver it after that.
+    let mut known = app.deliveries.forget(repo, digest).await?;
     if let Site::Remote(remote) = app.cache.upstreams.site(repo)? {
         let endpoint = Endpoint::Blob { repo: remote.repo.clone(), digest: *digest };
-        known = remote.upstream.delete(&endpoint).await?;
+        known |= remote.upstream.delete(&endpoint).await?;
     }
     let (store, of, wanted) = (Arc::clone(&app.cache.store), repo.clone(), *digest);
     known |= app.cache.bridge.run(move || store.unlink_blob(&of, &wanted)).await?;

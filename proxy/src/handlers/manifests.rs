@@ -61,7 +61,10 @@ pub(super) async fn put(
             require_content(app, &put.repo, &manifest).await?;
             true
         }
-        Site::Remote(remote) => forward(remote, &put, &manifest).await?,
+        Site::Remote(remote) => {
+            app.deliveries.settle(&put.repo, &manifest).await?;
+            forward(remote, &put, &manifest).await?
+        }
     };
     keep(app, &put, &manifest, digest).await?;
     let location = Endpoint::Manifest { repo: put.repo, reference: Reference::Digest(digest) };

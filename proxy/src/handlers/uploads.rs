@@ -69,6 +69,13 @@ async fn mount(
             }
             None
         }
+        Site::Remote(remote) if remote.is_staged() => {
+            app.deliveries.room()?;
+            if app.deliveries.mount(repo, &remote, digest, from).await? {
+                return Ok(created(repo, &digest));
+            }
+            None
+        }
         Site::Remote(remote) => {
             let from = from.and_then(|from| app.cache.upstreams.beside(&remote, &from));
             match mount_beyond(&remote, &digest, from.as_ref()).await? {
