@@ -2,6 +2,7 @@
 
 mod admin;
 mod blobs;
+mod content;
 mod listings;
 mod manifests;
 mod namespace;

@@ -69,6 +69,11 @@ pub const QUERY_PARAMETERS_MAX: usize = 32;
 /// Tags that one manifest PUT may set (`?tag=`).
 pub const TAGS_PER_PUT_MAX: usize = 16;
 
+/// Pieces of one manifest about which an upstream is asked at once.
+pub const CONTENT_QUESTIONS_MAX: usize = 16;
+/// Missing pieces of a manifest that are named in one answer; past it none is looked for.
+pub const MISSING_NAMED_MAX: usize = 100;
+
 /// Bytes that are handed to a blocking thread at once, in one direction of one transfer.
 pub const BATCH_BYTES: usize = 1024 * 1024;
 /// Batches that are read before their client asks for them, in all.

@@ -6,7 +6,7 @@ use http::header::{
 };
 use http::{HeaderMap, Response, StatusCode};
 use serde::Serialize;
-use wharf_oci::{ContentRange, Digest, ErrorBody, RepoName, UploadId};
+use wharf_oci::{ContentRange, Digest, ErrorBody, ErrorCode, ErrorEntry, RepoName, UploadId};
 
 use crate::Error;
 use crate::body::Body;
@@ -142,11 +142,24 @@ pub(crate) fn upload(status: StatusCode, repo: &RepoName, id: UploadId, offset: 
     answer(status, &headers, Body::empty())
 }
 
+/// One entry, or one for each thing that is missing.
+fn error_body(error: &Error, code: ErrorCode) -> ErrorBody {
+    let Error::ManifestBlobUnknown { repo, missing } = error else {
+        return ErrorBody::one(code, error.message(), serde_json::Value::Null);
+    };
+    let entry = |digest: &Digest| ErrorEntry {
+        code: code.as_str().to_owned(),
+        message: format!("the manifest names {digest}, which is not in {repo}"),
+        detail: serde_json::json!({ "digest": digest }),
+    };
+    ErrorBody { errors: missing.iter().map(entry).collect() }
+}
+
 /// An error as the client sees it.
 #[must_use]
 pub(crate) fn error(error: &Error) -> Answer {
     let shown = error.shown();
-    let body = ErrorBody::one(shown.code, error.message(), serde_json::Value::Null);
+    let body = error_body(error, shown.code);
     let mut headers = vec![(CONTENT_TYPE, "application/json".to_owned())];
     match error {
         Error::ChunkOutOfOrder { offset, location } => {

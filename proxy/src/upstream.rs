@@ -16,6 +16,7 @@ mod push;
 mod quota;
 mod retry;
 mod state;
+mod there;
 mod tokens;
 mod wire;
 
@@ -33,6 +34,7 @@ pub(crate) use download::Download;
 pub(crate) use pace::Floor;
 pub(crate) use push::{Push, Started};
 pub(crate) use state::UpstreamState;
+pub(crate) use there::There;
 use wire::{Ask, Effort, Wire};
 
 /// A client of one registry.

@@ -14,6 +14,7 @@ mod fuzz_corpus;
 mod herd;
 mod layering;
 mod malicious;
+mod manifests;
 mod matrix;
 mod mirrors;
 mod pull;

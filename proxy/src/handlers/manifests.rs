@@ -1,7 +1,5 @@
 //! `GET`, `HEAD`, `PUT` and `DELETE` of manifests (distribution-spec end-3, end-7, end-9).
 
-use std::sync::Arc;
-
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode, header};
 use http_body_util::BodyExt;
@@ -10,9 +8,9 @@ use wharf_oci::{
     Digest, Digester, Endpoint, MANIFEST_SIZE_BYTES_MAX, Manifest, MediaType, ParseError,
     Reference, RepoName, Tag,
 };
-use wharf_store::{StoreError, TagRecord};
+use wharf_store::TagRecord;
 
-use super::App;
+use super::{App, content};
 use crate::Error;
 use crate::body::Body;
 use crate::cache::{Store, now_ms};
@@ -56,12 +54,16 @@ pub(super) async fn put(
     let bytes = collect(headers, body).await?;
     let manifest = Manifest::parse(bytes, declared.as_ref())?;
     let digest = prove(&manifest, &put.reference)?;
+    content::require(app, &put.repo, &site, &manifest).await?;
     let keeps_referrers = match &site {
-        Site::Local => {
-            require_content(app, &put.repo, &manifest).await?;
-            true
-        }
-        Site::Remote(remote) => forward(remote, &put, &manifest).await?,
+        Site::Local => true,
+        Site::Remote(remote) => match forward(remote, &put, &manifest).await {
+            Ok(keeps_referrers) => keeps_referrers,
+            Err(refusal) => {
+                let repo = &put.repo;
+                return Err(content::after_refusal(app, repo, remote, &manifest, refusal).await);
+            }
+        },
     };
     keep(app, &put, &manifest, digest).await?;
     let location = Endpoint::Manifest { repo: put.repo, reference: Reference::Digest(digest) };
@@ -88,7 +90,7 @@ fn prove(manifest: &Manifest, reference: &Reference) -> Result<Digest, Error> {
     Ok(*expected)
 }
 
-/// Gives the upstream the same bytes, under every name. It is the judge of what is missing.
+/// Gives the upstream the same bytes, under every name.
 async fn forward(remote: &Remote, put: &Put, manifest: &Manifest) -> Result<bool, Error> {
     let media_type = manifest.media_type();
     let send = |reference: Reference| async move {
@@ -114,38 +116,6 @@ async fn keep(app: &App, put: &Put, manifest: &Manifest, digest: Digest) -> Resu
         store.put_manifest(repo, &manifest, &digest, &tags)
     };
     app.cache.change(&put.repo, change).await
-}
-
-/// What a manifest names must be in the repository first; otherwise it could never be pulled.
-async fn require_content(app: &App, repo: &RepoName, manifest: &Manifest) -> Result<(), Error> {
-    let (store, of, wanted) = (Arc::clone(&app.cache.store), repo.clone(), manifest.clone());
-    let missing = app.cache.bridge.run(move || missing(&*store, &of, &wanted)).await?;
-    if missing.is_empty() {
-        return Ok(());
-    }
-    Err(Error::ManifestBlobUnknown { repo: repo.clone(), missing })
-}
-
-fn missing(
-    store: &dyn Store,
-    repo: &RepoName,
-    manifest: &Manifest,
-) -> Result<Vec<Digest>, StoreError> {
-    let mut missing = Vec::new();
-    for blob in manifest.blobs() {
-        let elsewhere = blob.media_type.is_nondistributable() || !blob.urls.is_empty();
-        let here = elsewhere
-            || (store.has_blob(repo, &blob.digest)? && store.stat(&blob.digest)?.is_some());
-        if !here {
-            missing.push(blob.digest);
-        }
-    }
-    for child in manifest.children() {
-        if store.manifest(repo, &child.digest)?.is_none() {
-            missing.push(child.digest);
-        }
-    }
-    Ok(missing)
 }
 
 pub(super) async fn delete(
