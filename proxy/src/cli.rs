@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use wharf_proxy::{ConfigError, Overrides, Size, UpstreamConfig};
 
 use crate::store_commands::StoreArgs;
+use crate::tag_commands::TagsArgs;
 
 /// A container registry, and a registry proxy in front of Azure Container Registry.
 ///
@@ -27,6 +28,8 @@ pub(crate) enum Command {
     Serve(Serve),
     /// Look into a store, scrub it, evict from it, back it up; also while wharfd serves from it
     Store(StoreArgs),
+    /// Allow a change of a write-once tag, while wharfd serves
+    Tags(TagsArgs),
 }
 
 #[derive(Args)]
@@ -94,7 +97,7 @@ pub(crate) fn start_log(command: &Command) {
     use tracing_subscriber::EnvFilter;
     let (format, default) = match command {
         Command::Serve(serve) => (serve.log_format, "info"),
-        Command::Store(_) => (LogFormat::Text, "warn"),
+        Command::Store(_) | Command::Tags(_) => (LogFormat::Text, "warn"),
     };
     let filter = EnvFilter::try_from_env("WHARFD_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();

@@ -19,6 +19,7 @@ mod cache;
 mod config;
 mod error;
 mod flights;
+mod forwarded;
 mod handlers;
 mod lately;
 pub mod limits;
@@ -28,10 +29,12 @@ mod response;
 mod route;
 mod sending;
 mod server;
+mod turns;
 pub mod upkeep;
 mod uploads;
 mod upstream;
 mod upstreams;
+mod write_once;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -49,11 +52,13 @@ use handlers::App;
 use metrics::Metrics;
 use sending::Senders;
 use server::Purpose;
+use turns::Turns;
 use upkeep::Keeper;
 use upkeep::control::Control;
 use upkeep::scrubbing;
 use uploads::Uploads;
 use upstreams::Upstreams;
+use write_once::WriteOnce;
 
 pub use config::{Config, ConfigError, Overrides, UpstreamConfig};
 pub use error::{Error, Fault, Shown};
@@ -128,11 +133,16 @@ impl Server {
             let upstreams = Arc::clone(&upstreams);
             bridge.clone().run(move || Uploads::load(bridge, store, upstreams, senders)).await
         };
+        let rules = config.write_once_tags.clone();
+        let write_once = Arc::new(WriteOnce::new(Arc::clone(&upstreams), rules));
         let app = App {
             uploads: loaded.map_err(|source| store_error(config, source))?,
             cache: Cache::new(bridge.clone(), store, upstreams),
             metrics: Metrics::default(),
-            keeper: Keeper::new(bridge, rocks),
+            keeper: Keeper::new(bridge, rocks, Arc::clone(&write_once)),
+            turns: Turns::default(),
+            write_once,
+            proxies: config.trusted_proxies.clone(),
         };
         let (scrub_rate, deadline) = (config.scrub_rate, config.shutdown_deadline);
         Ok(Self { app: Arc::new(app), registry, admin, control, scrub_rate, deadline })

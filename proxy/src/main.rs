@@ -3,6 +3,7 @@
 mod cli;
 mod signals;
 mod store_commands;
+mod tag_commands;
 
 use std::process::ExitCode;
 
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
     match command {
         Command::Serve(serve) => serve_until_told(serve),
         Command::Store(command) => store_commands::run(command),
+        Command::Tags(command) => tag_commands::run(command),
     }
 }
 

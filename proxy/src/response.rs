@@ -161,7 +161,11 @@ pub(crate) fn error(error: &Error) -> Answer {
     let shown = error.shown();
     let body = error_body(error, shown.code);
     let mut headers = vec![(CONTENT_TYPE, "application/json".to_owned())];
-    match error {
+    let cause = match error {
+        Error::PutInPart { source, .. } => source,
+        error => error,
+    };
+    match cause {
         Error::ChunkOutOfOrder { offset, location } => {
             headers.push((RANGE, format!("0-{}", offset.saturating_sub(1))));
             headers.push((LOCATION, location.clone()));
@@ -170,7 +174,8 @@ pub(crate) fn error(error: &Error) -> Answer {
             headers.push((CONTENT_RANGE, format!("bytes */{size_bytes}")));
         }
         Error::UpstreamBusy { retry_after_seconds }
-        | Error::UpstreamDown { retry_after_seconds } => {
+        | Error::UpstreamDown { retry_after_seconds }
+        | Error::TagUndecided { retry_after_seconds, .. } => {
             headers.push((RETRY_AFTER, retry_after_seconds.to_string()));
         }
         Error::TooMany(_) => headers.push((RETRY_AFTER, RETRY_AFTER_SECONDS.to_string())),

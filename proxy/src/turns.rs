@@ -30,10 +30,9 @@ impl Place {
     pub(crate) fn of(site: &Site, repo: &RepoName) -> Self {
         match site {
             Site::Local => Self { registry: String::new(), repo: repo.clone() },
-            Site::Remote(remote) => Self {
-                registry: remote.upstream.address().to_owned(),
-                repo: remote.repo.clone(),
-            },
+            Site::Remote(remote) => {
+                Self { registry: remote.upstream.address().to_owned(), repo: remote.repo.clone() }
+            }
         }
     }
 }

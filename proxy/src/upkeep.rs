@@ -12,14 +12,16 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
-use wharf_oci::RepoName;
+use wharf_oci::{RepoName, Tag};
 use wharf_store::{Eviction, Progress, RocksStore, ScrubPlan, Scrubbed, StoreError, Usage, Watch};
 
 use crate::bridge::Bridge;
+use crate::write_once::WriteOnce;
 
 /// What is asked of a store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +47,17 @@ pub enum StoreCommand {
     },
     /// Read everything, also the records, and change nothing.
     Verify,
+    /// Allow one change of a write-once tag. Of the server, not of the store.
+    AllowTag {
+        /// Of which repository, as clients name it.
+        repository: RepoName,
+        /// Which tag.
+        tag: Tag,
+        /// Why.
+        reason: String,
+        /// For how long.
+        seconds: u64,
+    },
 }
 
 /// How an [`Eviction`] is spelled between processes.
@@ -125,6 +138,10 @@ pub async fn perform(
     if let Some(answer) = ask::ask(folder, &command, &monitor).await {
         return answer;
     }
+    if matches!(command, StoreCommand::AllowTag { .. }) {
+        let text = format!("no server has {} open, so there is nothing to allow", folder.display());
+        return Err(UpkeepError::Unusable(text));
+    }
     let folder = folder.to_owned();
     let here = move || {
         let store = open_here(&folder)?;
@@ -189,6 +206,8 @@ fn run(store: &RocksStore, command: &StoreCommand, watch: Watch<'_>) -> Result<R
         StoreCommand::Verify => found(&store.verify(watch)?),
         StoreCommand::Evict(what) => (json(&store.evict(what, watch)?), false),
         StoreCommand::Backup { to } => (json(&store.backup(to)?), false),
+        // Whoever has a server answers before; without one it was refused.
+        StoreCommand::AllowTag { .. } => (Value::Null, false),
     };
     Ok(Report { result, damaged, stopped })
 }
@@ -206,6 +225,7 @@ fn json(result: &impl Serialize) -> Value {
 pub(crate) struct Keeper {
     bridge: Bridge,
     store: Arc<RocksStore>,
+    write_once: Arc<WriteOnce>,
     /// Held by who works on the store.
     work: Arc<Mutex<()>>,
     /// A command works or waits for its turn.
@@ -228,8 +248,8 @@ impl Drop for Asked {
 }
 
 impl Keeper {
-    pub(crate) fn new(bridge: Bridge, store: Arc<RocksStore>) -> Self {
-        Self { bridge, store, work: Arc::default(), asked: Arc::default() }
+    pub(crate) fn new(bridge: Bridge, store: Arc<RocksStore>, write_once: Arc<WriteOnce>) -> Self {
+        Self { bridge, store, write_once, work: Arc::default(), asked: Arc::default() }
     }
 
     /// What the store holds and takes, for metrics; `None`, after a word in the log, when it does not
@@ -243,6 +263,14 @@ impl Keeper {
     /// Does a command, unless another one is being done. It goes on when the caller goes away, until
     /// its monitor says otherwise.
     async fn perform(self, command: StoreCommand, monitor: Monitor) -> Result<Report, UpkeepError> {
+        if let StoreCommand::AllowTag { repository, tag, reason, seconds } = &command {
+            let time = Duration::from_secs(*seconds);
+            let allowed = self.write_once.allow(repository, tag, reason, time);
+            allowed.map_err(UpkeepError::Refused)?;
+            let allowed = format!("{repository}:{tag}");
+            let result = serde_json::json!({ "allowed": allowed, "seconds": seconds });
+            return Ok(Report { result, damaged: false, stopped: false });
+        }
         // Counting is cheap, and harms nobody.
         let turn = match command {
             StoreCommand::Stats => None,

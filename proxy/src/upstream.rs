@@ -12,6 +12,7 @@ mod connect;
 mod credentials;
 mod download;
 mod follow;
+mod locks;
 mod pace;
 mod push;
 mod quota;

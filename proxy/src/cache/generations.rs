@@ -94,12 +94,7 @@ impl Generations {
     }
 
     /// Makes a change. A change that fails counts too: nobody knows how far it got.
-    pub(super) fn change<T>(
-        &self,
-        repo: &RepoName,
-        change: Change,
-        make: impl FnOnce() -> T,
-    ) -> T {
+    pub(super) fn change<T>(&self, repo: &RepoName, change: Change, make: impl FnOnce() -> T) -> T {
         if change == Change::Addition {
             let _now = self.counter(repo).read().unwrap_or_else(PoisonError::into_inner);
             return make();
@@ -161,7 +156,8 @@ mod tests {
                 });
             });
             begins.recv().unwrap();
-            generations.change(repo, Change::Removal, || order.lock().unwrap().push(Still::Nothing));
+            generations
+                .change(repo, Change::Removal, || order.lock().unwrap().push(Still::Nothing));
         });
         assert_eq!(*order.lock().unwrap(), [Still::All, Still::Nothing]);
     }

@@ -15,7 +15,7 @@ use wharf_store::StoreError;
 
 use super::App;
 use crate::Error;
-use crate::cache::Store;
+use crate::cache::{Change, Store};
 use crate::limits::{CONTENT_QUESTIONS_MAX, MISSING_NAMED_MAX};
 use crate::upstream::There;
 use crate::upstreams::{Remote, Site};
@@ -79,7 +79,7 @@ pub(super) async fn after_refusal(
             Piece::Manifest(digest) => store.remove_manifest(repo, digest).map(|_| ()),
         })
     };
-    match app.cache.change(repo, forget).await {
+    match app.cache.change(repo, Change::Removal, forget).await {
         Ok(()) => unknown(repo, &missing),
         Err(error) => error,
     }
