@@ -69,6 +69,9 @@ pub const QUERY_PARAMETERS_MAX: usize = 32;
 /// Tags that one manifest PUT may set (`?tag=`).
 pub const TAGS_PER_PUT_MAX: usize = 16;
 
+/// How long clients are told to make their chunks, in bytes: each is a request here, and the end of
+/// each is a border up to which a broken upload is safe. Shorter ones are taken.
+pub const UPLOAD_CHUNK_BYTES: u64 = 1024 * 1024;
 /// Entries of `Forwarded` or `X-Forwarded-For` that are looked at, from the right.
 pub const FORWARDED_HOPS_MAX: usize = 16;
 /// Counters of changes that all repositories share.

@@ -11,7 +11,7 @@ use wharf_oci::{ContentRange, Digest, ErrorBody, ErrorCode, ErrorEntry, RepoName
 use crate::Error;
 use crate::body::Body;
 use crate::cache::{Outcome, ServedManifest};
-use crate::limits::RETRY_AFTER_SECONDS;
+use crate::limits::{RETRY_AFTER_SECONDS, UPLOAD_CHUNK_BYTES};
 use crate::route::upload_path;
 
 /// What a handler returns.
@@ -26,6 +26,8 @@ pub(crate) const WHARF_CACHE: HeaderName = HeaderName::from_static("wharf-cache"
 pub(crate) const OCI_SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 /// A tag that a manifest was put under.
 pub(crate) const OCI_TAG: HeaderName = HeaderName::from_static("oci-tag");
+/// How long the chunks of an upload should be at least.
+pub(crate) const OCI_CHUNK_MIN_LENGTH: HeaderName = HeaderName::from_static("oci-chunk-min-length");
 /// Which filters were applied to referrers.
 pub(crate) const OCI_FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
 
@@ -128,6 +130,14 @@ pub(crate) fn head(mut full: Answer, size_bytes: u64) -> Answer {
 pub(crate) fn created(location: String, digest: &Digest) -> Answer {
     let headers = [(LOCATION, location), (DOCKER_CONTENT_DIGEST, digest.to_string())];
     answer(StatusCode::CREATED, &headers, Body::empty())
+}
+
+/// A new upload: 202 with where it is, and how long chunks should be. Shorter ones are taken too.
+#[must_use]
+pub(crate) fn opened(repo: &RepoName, id: UploadId) -> Answer {
+    let mut opened = upload(StatusCode::ACCEPTED, repo, id, 0);
+    opened.headers_mut().insert(OCI_CHUNK_MIN_LENGTH, HeaderValue::from(UPLOAD_CHUNK_BYTES));
+    opened
 }
 
 /// Where an upload is: 202 after writing, 204 for its status. `Range` of nothing is `0-0`, as

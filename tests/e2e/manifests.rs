@@ -1,6 +1,8 @@
 //! Manifests through `wharfd`: what they name is there first, the bytes and the type arrive as they
 //! were sent, and what is said about a failure is enough to mend it.
 
+mod deletes;
+
 use serde_json::{Value, json};
 use wharf_testkit::double::{Fault, FaultRule, Kind, Referrers};
 use wharf_testkit::http::Answer;
