@@ -282,14 +282,15 @@ impl Error {
                 500..=599 => (StatusCode::BAD_GATEWAY, *code),
                 _ => (*status, *code),
             },
-            Self::UpstreamDown { .. } => (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unknown),
+            Self::UpstreamDown { .. } | Self::TagUndecided { .. } => {
+                (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unknown)
+            }
             // Never 401: the client has no credentials that would help.
             Self::UpstreamDenied { .. } => (StatusCode::FORBIDDEN, ErrorCode::Denied),
             Self::UpstreamBusy { .. } | Self::TooMany(_) => {
                 (StatusCode::TOO_MANY_REQUESTS, ErrorCode::TooManyRequests)
             }
             Self::TagWriteOnce { .. } => (StatusCode::CONFLICT, ErrorCode::Denied),
-            Self::TagUndecided { .. } => (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unknown),
             Self::PutInPart { source, .. } => return source.shown(),
             Self::UpstreamLied(_)
             | Self::UpstreamFailed { .. }

@@ -7,6 +7,7 @@ use std::process::Command;
 
 use http::Method;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use wharf_testkit::clients;
 use wharf_testkit::http::{Answer, Call, Client};
 use wharf_testkit::images::sha256;
 use wharf_testkit::processes::Process;
@@ -174,10 +175,7 @@ async fn an_upload_is_unknown_at_another_wharfd_and_the_retry_succeeds() {
 
 /// The example of nginx, with these addresses in place of those that a reader replaces.
 fn balancer(folder: &std::path::Path, port: u16, backends: [&str; 2]) -> Option<Process> {
-    if Command::new("nginx").arg("-v").output().is_err() {
-        eprintln!("skipped: nginx is missing; tests/setup.sh bench installs it");
-        return None;
-    }
+    clients::require("nginx")?;
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../proxy/examples/nginx/wharfd.conf");
     let mut example = std::fs::read_to_string(path).unwrap();
     let changes = [

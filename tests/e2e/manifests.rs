@@ -127,18 +127,18 @@ async fn a_link_that_became_stale_is_named_forgotten_and_mended_by_the_next_push
     for content in ["{}", "kept", "deleted there"] {
         stage.api().push_blob(REPO, content).await;
     }
-    let stale = sha256(b"deleted there");
-    let path = format!("/v2/{REPO}/blobs/{stale}");
+    let lost = sha256(b"deleted there");
+    let path = format!("/v2/{REPO}/blobs/{lost}");
     assert_eq!(stage.origin.delete(&path).await.status, 202);
     let manifest = image(&["kept", "deleted there"]).to_string();
     stage.double.reset_counts();
     let refused = stage.api().put_manifest(REPO, "v1", MANIFEST_TYPE, manifest.clone()).await;
-    assert_eq!((refused.status.as_u16(), named(&refused)), (404, vec![stale.clone()]));
+    assert_eq!((refused.status.as_u16(), named(&refused)), (404, vec![lost.clone()]));
     let counts = stage.double.counts();
     let asked = [404, 307].map(|status| counts.answered(Kind::BlobHead, status));
     assert_eq!((counts.total(Kind::ManifestPut), asked), (1, [1, 2]));
     // A client asks before it uploads: now it learns that it must.
-    assert_eq!(stage.api().head_blob(REPO, &stale).await.status, 404);
+    assert_eq!(stage.api().head_blob(REPO, &lost).await.status, 404);
     stage.api().push_blob(REPO, "deleted there").await;
     let put = stage.api().put_manifest(REPO, "v1", MANIFEST_TYPE, manifest).await;
     assert_eq!(put.status, 201, "{}", put.text());
@@ -221,7 +221,7 @@ async fn a_subject_is_confirmed_when_the_upstream_keeps_referrers_and_listed_eit
             let found = list["manifests"].as_array().unwrap().iter();
             found.map(|entry| entry["digest"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
         };
-        assert_eq!(listed().await, [digest.clone()]);
+        assert_eq!(listed().await, std::slice::from_ref(&digest));
         let path = format!("/v2/{REPO}/manifests/{digest}");
         assert_eq!(stage.api().delete(&path).await.status, 202);
         assert!(listed().await.is_empty());
