@@ -9,6 +9,7 @@ use wharf_proxy::{ConfigError, Overrides, Size, UpstreamConfig};
 
 use crate::push_commands::PushArgs;
 use crate::store_commands::StoreArgs;
+use crate::tag_commands::TagsArgs;
 
 /// A container registry, and a registry proxy in front of Azure Container Registry.
 ///
@@ -31,6 +32,8 @@ pub(crate) enum Command {
     Store(StoreArgs),
     /// Look at pushed blobs that wait for their upstream, give up what it refused
     Push(PushArgs),
+    /// Allow a change of a write-once tag, while wharfd serves
+    Tags(TagsArgs),
 }
 
 #[derive(Args)]
@@ -98,7 +101,7 @@ pub(crate) fn start_log(command: &Command) {
     use tracing_subscriber::EnvFilter;
     let (format, default) = match command {
         Command::Serve(serve) => (serve.log_format, "info"),
-        Command::Store(_) | Command::Push(_) => (LogFormat::Text, "warn"),
+        Command::Store(_) | Command::Push(_) | Command::Tags(_) => (LogFormat::Text, "warn"),
     };
     let filter = EnvFilter::try_from_env("WHARFD_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();

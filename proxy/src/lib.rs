@@ -23,6 +23,7 @@ mod config;
 mod delivery;
 mod error;
 mod flights;
+mod forwarded;
 mod handlers;
 mod lately;
 pub mod limits;
@@ -32,10 +33,12 @@ mod response;
 mod route;
 mod sending;
 mod server;
+mod turns;
 pub mod upkeep;
 mod uploads;
 mod upstream;
 mod upstreams;
+mod write_once;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -54,11 +57,13 @@ use handlers::App;
 use metrics::Metrics;
 use sending::Senders;
 use server::Purpose;
+use turns::Turns;
 use upkeep::Keeper;
 use upkeep::control::Control;
 use upkeep::scrubbing;
 use uploads::Uploads;
 use upstreams::Upstreams;
+use write_once::WriteOnce;
 
 pub use config::{Config, ConfigError, Overrides, PushMode, UpstreamConfig};
 pub use error::{Error, Fault, Shown};
@@ -140,12 +145,17 @@ impl Server {
             jobs.run(load).await
         };
         let (uploads, deliveries) = loaded.map_err(|source| store_error(config, source))?;
+        let rules = config.write_once_tags.clone();
+        let write_once = Arc::new(WriteOnce::new(Arc::clone(&upstreams), rules));
         let app = App {
             uploads,
             cache: Cache::new(bridge.clone(), store, upstreams),
             metrics: Metrics::default(),
-            keeper: Keeper::new(bridge, rocks, deliveries.clone()),
+            keeper: Keeper::new(bridge, rocks, deliveries.clone(), Arc::clone(&write_once)),
             deliveries,
+            turns: Turns::default(),
+            write_once,
+            proxies: config.trusted_proxies.clone(),
         };
         let (scrub_rate, deadline) = (config.scrub_rate, config.shutdown_deadline);
         Ok(Self { app: Arc::new(app), registry, admin, control, scrub_rate, deadline })

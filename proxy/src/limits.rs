@@ -92,6 +92,27 @@ pub const QUERY_PARAMETERS_MAX: usize = 32;
 /// Tags that one manifest PUT may set (`?tag=`).
 pub const TAGS_PER_PUT_MAX: usize = 16;
 
+/// How long clients are told to make their chunks, in bytes: each is a request here, and the end of
+/// each is a border up to which a broken upload is safe. Shorter ones are taken.
+pub const UPLOAD_CHUNK_BYTES: u64 = 1024 * 1024;
+/// Entries of `Forwarded` or `X-Forwarded-For` that are looked at, from the right.
+pub const FORWARDED_HOPS_MAX: usize = 16;
+/// Counters of changes that all repositories share.
+pub const GENERATIONS: usize = 256;
+/// Tags and manifests that are being changed, or wait for that, at once.
+pub const TURNS_MAX: usize = 4_096;
+/// Tags of a repository about which an upstream is asked before a manifest of it is deleted, where
+/// some tags are write-once; with more than that none is deleted.
+pub const TAGS_ASKED_MAX: usize = 1_000;
+/// Changes of write-once tags that are allowed and not made yet.
+pub const ALLOWANCES_MAX: usize = 1_000;
+/// How long such a change may be allowed for.
+pub const ALLOWANCE_TIME_MAX: Duration = Duration::from_hours(24);
+/// Pieces of one manifest about which an upstream is asked at once.
+pub const CONTENT_QUESTIONS_MAX: usize = 16;
+/// Missing pieces of a manifest that are named in one answer; past it none is looked for.
+pub const MISSING_NAMED_MAX: usize = 100;
+
 /// Bytes that are handed to a blocking thread at once, in one direction of one transfer.
 pub const BATCH_BYTES: usize = 1024 * 1024;
 /// Batches that are read before their client asks for them, in all.

@@ -4,6 +4,7 @@ mod cli;
 mod push_commands;
 mod signals;
 mod store_commands;
+mod tag_commands;
 
 use std::process::ExitCode;
 
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
         Command::Serve(serve) => serve_until_told(serve),
         Command::Store(command) => store_commands::run(command),
         Command::Push(command) => push_commands::run(command),
+        Command::Tags(command) => tag_commands::run(command),
     }
 }
 

@@ -147,15 +147,7 @@ fn run_task(task: Task) -> ExitCode {
     let (name, output_format) = (task.name, task.output_format);
     let report = match in_runtime(follow(task)) {
         Ok(Ok(report)) => report,
-        Ok(Err(error)) => {
-            let code = match &error {
-                UpkeepError::Refused(_) => EXIT_CONFIG,
-                UpkeepError::Unusable(_) => EXIT_FAILED,
-                UpkeepError::Failed(_) => EXIT_SOME_FAILED,
-                UpkeepError::Stopped(_) => EXIT_INTERRUPTED,
-            };
-            return fail(code, &error);
-        }
+        Ok(Err(error)) => return failed(&error),
         Err(error) => return fail(EXIT_FAILED, &error),
     };
     match output_format {
@@ -167,6 +159,17 @@ fn run_task(task: Task) -> ExitCode {
         Report { damaged: true, .. } => ExitCode::from(EXIT_FINDINGS),
         Report { .. } => ExitCode::SUCCESS,
     }
+}
+
+/// Says why there is no report.
+pub(crate) fn failed(error: &UpkeepError) -> ExitCode {
+    let code = match error {
+        UpkeepError::Refused(_) => EXIT_CONFIG,
+        UpkeepError::Unusable(_) => EXIT_FAILED,
+        UpkeepError::Failed(_) => EXIT_SOME_FAILED,
+        UpkeepError::Stopped(_) => EXIT_INTERRUPTED,
+    };
+    fail(code, error)
 }
 
 /// What was typed, with folders as any process knows them: the server's is another one.

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 mod bad_input;
+mod balancers;
 mod clients;
 mod coalesce;
 mod crash;
@@ -14,8 +15,10 @@ mod fuzz_corpus;
 mod herd;
 mod layering;
 mod malicious;
+mod manifests;
 mod matrix;
 mod mirrors;
+mod once;
 mod pull;
 mod push;
 mod reading;
