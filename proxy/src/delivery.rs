@@ -98,7 +98,8 @@ impl Deliveries {
         if state.blobs > 0 {
             tracing::info!(blobs = state.blobs, bytes = state.bytes, "blobs are owed to upstreams");
         }
-        for upstream in self.table().lanes() {
+        let lanes = self.table().lanes();
+        for upstream in lanes {
             self.wake(&upstream);
         }
     }

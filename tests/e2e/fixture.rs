@@ -147,10 +147,20 @@ impl Wharfd {
 
     /// Runs `wharfd store NAME --store …` with more arguments.
     pub(crate) async fn store_command(&self, name: &str, more: &[&str]) -> Said {
+        self.command_on_store("store", name, more).await
+    }
+
+    /// Runs `wharfd push NAME --store …` with more arguments.
+    pub(crate) async fn push_command(&self, name: &str, more: &[&str]) -> Said {
+        self.command_on_store("push", name, more).await
+    }
+
+    async fn command_on_store(&self, group: &str, name: &str, more: &[&str]) -> Said {
         let store = self.store();
-        let mut arguments = vec![name.as_ref(), "--store".as_ref(), store.as_os_str()];
+        let mut arguments = vec![group.as_ref(), name.as_ref(), "--store".as_ref()];
+        arguments.push(store.as_os_str());
         arguments.extend(more.iter().map(std::ffi::OsStr::new));
-        store_command(arguments).await
+        run_to_end(arguments).await
     }
 
     /// A metric, with its labels as they are printed.
@@ -193,9 +203,14 @@ impl Said {
 pub(crate) async fn store_command<A: AsRef<std::ffi::OsStr>>(
     arguments: impl IntoIterator<Item = A>,
 ) -> Said {
+    let arguments = arguments.into_iter().map(|argument| argument.as_ref().to_owned());
+    run_to_end(std::iter::once("store".into()).chain(arguments)).await
+}
+
+/// Runs `wharfd` with these arguments to its end.
+async fn run_to_end<A: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = A>) -> Said {
     let folder = TempDir::new().unwrap();
-    let mut command = command(["store"]);
-    command.args(arguments);
+    let mut command = command(arguments);
     let mut process = Process::spawn("store", &mut command, folder.path()).unwrap();
     let status = process.wait(PATIENCE).await.unwrap();
     let code = status.code().expect("no signal ended it");

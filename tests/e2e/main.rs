@@ -23,5 +23,6 @@ mod pull;
 mod push;
 mod reading;
 mod resume;
+mod staged;
 mod standalone;
 mod upkeep;
