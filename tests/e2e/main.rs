@@ -12,6 +12,7 @@ mod encrypted;
 mod fixture;
 mod fuzz_corpus;
 mod herd;
+mod kills;
 mod layering;
 mod malicious;
 mod matrix;
