@@ -189,9 +189,8 @@ async fn list_is_pushed_and_each_platform_pulled(client: &Client, name: &str, mo
     let Some(scene) = Scene::set(name, 1).await else { return };
     let (root, runroot, file) = (scene.path("root"), scene.path("run"), scene.path("digest"));
     let here = ["--storage-driver=vfs", "--root", &root, "--runroot", &runroot];
-    let command = async |arguments: &[&str]| {
-        run(client, &[&here[..], more, arguments].concat()).await
-    };
+    let command =
+        async |arguments: &[&str]| run(client, &[&here[..], more, arguments].concat()).await;
     let there = format!("docker://{}", scene.reference());
     let push = ["manifest", "push", "--all", "--tls-verify=false", "--digestfile", &file];
     command(&["manifest", "create", "both"]).await;
