@@ -22,4 +22,5 @@ mod push;
 mod reading;
 mod resume;
 mod standalone;
+mod states;
 mod upkeep;

@@ -1,5 +1,6 @@
 //! How much is asked of one upstream at once: a window of requests for reads and one for writes,
-//! which grow while the upstream answers and halve when it says 429, and a pause that it asked for.
+//! which grow while the upstream answers and halve when it turns most away, and a pause that it asked
+//! for.
 //!
 //! Invariant: no request leaves before the time that `Retry-After` named, whoever was told it.
 
@@ -61,6 +62,31 @@ struct State {
     paused_until: Option<Instant>,
     cut_at: Option<Instant>,
     throttled: u64,
+    recent: Recent,
+}
+
+/// How the upstream took what came lately. What is older than a period counts half, and half again
+/// for each period more.
+struct Recent {
+    since: Instant,
+    answered: u32,
+    refused: u32,
+}
+
+impl Recent {
+    fn age(&mut self, now: Instant) {
+        let periods = now.duration_since(self.since).as_secs() / QUOTA_CUT_PERIOD.as_secs().max(1);
+        if periods > 0 {
+            let halvings = u32::try_from(periods).unwrap_or(u32::MAX).min(31);
+            self.since = now;
+            (self.answered, self.refused) = (self.answered >> halvings, self.refused >> halvings);
+        }
+    }
+
+    /// Whether it took most of it.
+    const fn is_mostly_answered(&self) -> bool {
+        self.refused < self.answered
+    }
 }
 
 /// When a request may go.
@@ -107,6 +133,7 @@ impl Lane {
             paused_until: None,
             cut_at: None,
             throttled: 0,
+            recent: Recent { since: Instant::now(), answered: 0, refused: 0 },
         };
         Self { max: max.max(1), state: Mutex::new(state), freed: Notify::new() }
     }
@@ -175,16 +202,23 @@ impl Pass {
     /// The upstream has answered: the window grows by one for each window of answers.
     pub(super) fn answered(&self) {
         let mut state = self.lane.state();
+        state.recent.age(Instant::now());
+        state.recent.answered = state.recent.answered.saturating_add(1);
         let window = state.window + 1.0 / state.window;
         state.window = window.min(f64::from(self.lane.max));
     }
 
-    /// The upstream said 429: everyone waits for as long as it asked, then fewer go at once. What was
-    /// under way together is cut once; whether this was it.
+    /// The upstream said 429: everyone waits for as long as it asked, then fewer go at once, unless it
+    /// takes most of what comes and says when to come back: then the wait is all that it wants. What
+    /// was under way together is cut once; whether this was it.
     pub(super) fn throttled(&self, retry_after: Option<Duration>) -> bool {
         let (mut state, now) = (self.lane.state(), Instant::now());
         state.throttled += 1;
-        let cut = state.cut_at.is_none_or(|at| now.duration_since(at) >= QUOTA_CUT_PERIOD);
+        state.recent.age(now);
+        state.recent.refused = state.recent.refused.saturating_add(1);
+        let tolerable = retry_after.is_some() && state.recent.is_mostly_answered();
+        let cut =
+            !tolerable && state.cut_at.is_none_or(|at| now.duration_since(at) >= QUOTA_CUT_PERIOD);
         if cut {
             state.cut_at = Some(now);
             let least = f64::from(self.lane.max.min(WINDOW_MIN));
@@ -264,6 +298,34 @@ mod tests {
             quota.enter(Class::Read, LONG).await.unwrap().answered();
         }
         assert_eq!(quota.states()[0].window, 9);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_upstream_that_refuses_a_few_and_says_for_how_long_keeps_its_window() {
+        let quota = Quota::new(16, 1);
+        let window = || quota.states()[0].window;
+        let second = Some(Duration::from_secs(1));
+        for number in 0..100 {
+            let pass = quota.enter(Class::Read, LONG).await.unwrap();
+            if number % 5 == 4 {
+                pass.throttled(second);
+            } else {
+                pass.answered();
+            }
+        }
+        assert_eq!(window(), 16);
+        // One that refuses all does not, and neither does one that does not say for how long.
+        for _ in 0..20 {
+            quota.enter(Class::Read, LONG).await.unwrap().throttled(second);
+        }
+        let cut = window();
+        assert!(cut < 16, "{cut}");
+        let quota = Quota::new(16, 1);
+        for _ in 0..10 {
+            quota.enter(Class::Read, LONG).await.unwrap().answered();
+        }
+        quota.enter(Class::Read, LONG).await.unwrap().throttled(None);
+        assert!(quota.states()[0].window < 16);
     }
 
     #[tokio::test(start_paused = true)]

@@ -124,6 +124,13 @@ async fn fifty_pushes_arrive_through_a_storm_and_no_client_notices() {
     let tokens = async {
         loop {
             tokio::time::sleep(TOKEN_LIFE).await;
+            {
+                let c = stage.double.counts();
+                let log = stage.wharfd.log();
+                let n = |w: &str| log.lines().filter(|l| l.contains(w)).count();
+                eprintln!("DBG {:?} post {}/{} patch {}/{} put {}/{} cuts {} tries {} goeson {} lastcut", began.elapsed(), c.answered(Kind::UploadPost, 429), c.total(Kind::UploadPost), c.answered(Kind::UploadPatch, 429), c.total(Kind::UploadPatch), c.answered(Kind::UploadPut, 429), c.total(Kind::UploadPut), n("too many requests there"), n("trying again"), n("goes on"));
+                std::fs::write("/tmp/proof-storm.log", log).unwrap();
+            }
             stage.double.expire_tokens();
         }
     };
