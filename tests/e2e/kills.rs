@@ -28,7 +28,7 @@ use crate::fixture::{
 
 const PUSHERS: u64 = 4;
 /// After a start the next kill comes within this time.
-const CALM_MS: u64 = 250;
+const CALM_MS: u64 = 350;
 
 /// The double as a process that can be killed; it comes back at the same addresses. Its uploads are
 /// gone then, what was pushed is not: that lies behind it.

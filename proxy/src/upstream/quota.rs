@@ -13,8 +13,8 @@ use tokio::time::Instant;
 
 use crate::Error;
 use crate::limits::{
-    QUOTA_CUT_PERIOD, QUOTA_WAIT_MAX, TURN_WAIT_BRIEF, TURN_WAIT_MAX, UPSTREAM_WAITING_MAX,
-    WINDOW_MIN,
+    BUSY_PATIENCE, QUOTA_CUT_PERIOD, QUOTA_WAIT_MAX, TURN_WAIT_BRIEF, TURN_WAIT_MAX,
+    UPSTREAM_WAITING_MAX, WINDOW_MIN,
 };
 
 /// What ACR counts apart (facts/marketplace.md §4.5): GET, HEAD and OPTIONS are reads.
@@ -51,6 +51,8 @@ pub(crate) struct LaneState {
 
 struct Lane {
     max: u32,
+    /// How long a request waits for its turn.
+    turn_wait: Duration,
     state: Mutex<State>,
     freed: Notify,
 }
@@ -62,30 +64,19 @@ struct State {
     paused_until: Option<Instant>,
     cut_at: Option<Instant>,
     throttled: u64,
-    recent: Recent,
+    /// Which share of the last answers said 429.
+    refused_share: f64,
 }
 
-/// How the upstream took what came lately. What is older than a period counts half, and half again
-/// for each period more.
-struct Recent {
-    since: Instant,
-    answered: u32,
-    refused: u32,
-}
+/// One answer counts so much in the share of those that were refused.
+const ANSWER_WEIGHT: f64 = 1.0 / 16.0;
 
-impl Recent {
-    fn age(&mut self, now: Instant) {
-        let periods = now.duration_since(self.since).as_secs() / QUOTA_CUT_PERIOD.as_secs().max(1);
-        if periods > 0 {
-            let halvings = u32::try_from(periods).unwrap_or(u32::MAX).min(31);
-            self.since = now;
-            (self.answered, self.refused) = (self.answered >> halvings, self.refused >> halvings);
-        }
-    }
-
-    /// Whether it took most of it.
-    const fn is_mostly_answered(&self) -> bool {
-        self.refused < self.answered
+impl State {
+    /// Notes an answer; whether the upstream turns most away.
+    fn refuses_most(&mut self, refused: bool) -> bool {
+        let share = if refused { 1.0 } else { 0.0 };
+        self.refused_share += (share - self.refused_share) * ANSWER_WEIGHT;
+        self.refused_share > 0.5
     }
 }
 
@@ -105,11 +96,14 @@ pub(super) struct Pass {
 
 impl Quota {
     pub(super) fn new(reads_max: u32, writes_max: u32) -> Self {
-        Self { reads: Arc::new(Lane::new(reads_max)), writes: Arc::new(Lane::new(writes_max)) }
+        Self {
+            reads: Arc::new(Lane::new(reads_max, TURN_WAIT_MAX)),
+            writes: Arc::new(Lane::new(writes_max, BUSY_PATIENCE)),
+        }
     }
 
     /// Waits for leave to send. A pause that is longer than `patience` is not waited for; several
-    /// short ones, and the turns of others, are, within `TURN_WAIT_MAX`.
+    /// short ones, and the turns of others, are, within `TURN_WAIT_MAX`; by what writes, longer.
     pub(super) async fn enter(&self, class: Class, patience: Duration) -> Result<Pass, Error> {
         let lane = match class {
             Class::Read => &self.reads,
@@ -125,7 +119,7 @@ impl Quota {
 }
 
 impl Lane {
-    fn new(max: u32) -> Self {
+    fn new(max: u32, turn_wait: Duration) -> Self {
         let state = State {
             window: f64::from(max),
             running: 0,
@@ -133,14 +127,14 @@ impl Lane {
             paused_until: None,
             cut_at: None,
             throttled: 0,
-            recent: Recent { since: Instant::now(), answered: 0, refused: 0 },
+            refused_share: 0.5,
         };
-        Self { max: max.max(1), state: Mutex::new(state), freed: Notify::new() }
+        Self { max: max.max(1), turn_wait, state: Mutex::new(state), freed: Notify::new() }
     }
 
     async fn enter(&self, patience: Duration) -> Result<(), Error> {
         let brief = patience.is_zero();
-        let deadline = Instant::now() + if brief { TURN_WAIT_BRIEF } else { TURN_WAIT_MAX };
+        let deadline = Instant::now() + if brief { TURN_WAIT_BRIEF } else { self.turn_wait };
         loop {
             let freed = self.freed.notified();
             tokio::pin!(freed);
@@ -202,8 +196,7 @@ impl Pass {
     /// The upstream has answered: the window grows by one for each window of answers.
     pub(super) fn answered(&self) {
         let mut state = self.lane.state();
-        state.recent.age(Instant::now());
-        state.recent.answered = state.recent.answered.saturating_add(1);
+        state.refuses_most(false);
         let window = state.window + 1.0 / state.window;
         state.window = window.min(f64::from(self.lane.max));
     }
@@ -214,11 +207,9 @@ impl Pass {
     pub(super) fn throttled(&self, retry_after: Option<Duration>) -> bool {
         let (mut state, now) = (self.lane.state(), Instant::now());
         state.throttled += 1;
-        state.recent.age(now);
-        state.recent.refused = state.recent.refused.saturating_add(1);
-        let tolerable = retry_after.is_some() && state.recent.is_mostly_answered();
-        let cut =
-            !tolerable && state.cut_at.is_none_or(|at| now.duration_since(at) >= QUOTA_CUT_PERIOD);
+        let refuses_most = state.refuses_most(true);
+        let cut = (refuses_most || retry_after.is_none())
+            && state.cut_at.is_none_or(|at| now.duration_since(at) >= QUOTA_CUT_PERIOD);
         if cut {
             state.cut_at = Some(now);
             let least = f64::from(self.lane.max.min(WINDOW_MIN));

@@ -21,8 +21,11 @@ const LAYER_BYTES_MIN: u64 = 100 * 1024;
 const LAYER_BYTES_MAX: u64 = 40 * 1024 * 1024;
 const BODY_BYTES_MAX: u64 = 20 * 1024 * 1024;
 const HOUR: Duration = Duration::from_hours(1);
+/// Most layers have no more than this; every tenth is among the largest.
+const USUAL_LAYER_BYTES_MAX: u64 = 3 * 1024 * 1024;
+const LARGE_PERCENT: u8 = 10;
 /// How long a token lives in the storm.
-const TOKEN_LIFE: Duration = Duration::from_millis(700);
+const TOKEN_LIFE: Duration = Duration::from_secs(2);
 
 /// An image as one client pushes it.
 struct Image {
@@ -36,7 +39,11 @@ struct Image {
 fn image(number: u64, noise: &Bytes, dice: &mut Dice) -> Image {
     let mut blobs: Vec<Bytes> = (0..2 + dice.below(2))
         .map(|layer| {
-            let size = usize::try_from(dice.size(LAYER_BYTES_MIN, LAYER_BYTES_MAX)).unwrap();
+            let size = match dice.percent(LARGE_PERCENT) {
+                true => LAYER_BYTES_MAX / 2 + dice.below(LAYER_BYTES_MAX / 2),
+                false => dice.size(LAYER_BYTES_MIN, USUAL_LAYER_BYTES_MAX),
+            };
+            let size = usize::try_from(size).unwrap();
             let title = format!("layer {layer} of image {number}\n");
             [title.as_bytes(), &noise[title.len()..size]].concat().into()
         })
@@ -124,13 +131,6 @@ async fn fifty_pushes_arrive_through_a_storm_and_no_client_notices() {
     let tokens = async {
         loop {
             tokio::time::sleep(TOKEN_LIFE).await;
-            {
-                let c = stage.double.counts();
-                let log = stage.wharfd.log();
-                let n = |w: &str| log.lines().filter(|l| l.contains(w)).count();
-                eprintln!("DBG {:?} post {}/{} patch {}/{} put {}/{} cuts {} tries {} goeson {} lastcut", began.elapsed(), c.answered(Kind::UploadPost, 429), c.total(Kind::UploadPost), c.answered(Kind::UploadPatch, 429), c.total(Kind::UploadPatch), c.answered(Kind::UploadPut, 429), c.total(Kind::UploadPut), n("too many requests there"), n("trying again"), n("goes on"));
-                std::fs::write("/tmp/proof-storm.log", log).unwrap();
-            }
             stage.double.expire_tokens();
         }
     };
