@@ -2,6 +2,7 @@
 //! on the way is not the client's business; what it refuses is.
 
 mod faults;
+mod sparing;
 mod storm;
 
 use serde_json::json;

@@ -115,14 +115,22 @@ impl Patience {
             },
             _ => return Err(error),
         };
-        if self.failures > 1 && self.progress.elapsed() + wait > SENDING_PATIENCE
-            || self.failures == 0 && self.progress.elapsed() + wait > SENDING_PATIENCE * 2
-        {
+        if self.progress.elapsed() + wait > self.longest(&error) {
             return Err(error);
         }
         tracing::warn!(%error, ?wait, "an upload goes on");
         self.last = Some(error);
         Ok(Next { wait, anew })
+    }
+
+    /// How long it may go on without progress. A turn among many uploads may take as long as all of
+    /// that, and one answer that does not come longer: it is asked for twice.
+    fn longest(&self, error: &Error) -> Duration {
+        match error {
+            Error::UpstreamBusy { .. } | Error::TooMany(_) => SENDING_PATIENCE * 2,
+            Error::UpstreamFailed { .. } if self.failures == 1 => Duration::MAX,
+            _ => SENDING_PATIENCE,
+        }
     }
 
     fn pause(&self) -> Duration {
@@ -131,5 +139,73 @@ impl Patience {
 
     fn shrink(&mut self) {
         self.most_bytes = (self.most_bytes.min(CHUNK_BYTES) / 2).max(CHUNK_BYTES_MIN);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::StatusCode;
+    use wharf_oci::ErrorCode;
+
+    fn failed() -> Error {
+        Error::UpstreamFailed { operation: "sending a chunk", reason: "reset".to_owned() }
+    }
+
+    fn refused(status: u16) -> Error {
+        let status = StatusCode::from_u16(status).unwrap();
+        Error::UpstreamRefused { status, code: ErrorCode::Unknown, message: String::new() }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_outage_is_waited_for_and_not_for_ever() {
+        let mut patience = Patience::default();
+        assert!(patience.took(5));
+        let (began, mut tries) = (Instant::now(), 0);
+        while let Ok(next) = patience.after(failed()) {
+            tokio::time::advance(next.wait).await;
+            tries += 1;
+            let down = Error::UpstreamDown { retry_after_seconds: 2 };
+            let Ok(next) = patience.after(down) else { break };
+            tokio::time::advance(next.wait).await;
+        }
+        assert!(began.elapsed() > SENDING_PATIENCE - Duration::from_secs(5));
+        assert!(began.elapsed() <= SENDING_PATIENCE && tries < 40);
+        // What is taken starts the time anew.
+        assert!(patience.took(6) && patience.after(failed()).is_ok());
+        // An answer that takes longer than that is asked for once more.
+        assert!(patience.took(7));
+        tokio::time::advance(SENDING_PATIENCE * 3).await;
+        assert!(patience.after(failed()).is_ok());
+        assert!(patience.after(failed()).is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn refusals_make_chunks_smaller_or_sessions_new_and_come_to_an_end() {
+        let mut patience = Patience::default();
+        assert!(!patience.after(refused(413)).unwrap().anew);
+        assert_eq!(patience.most_bytes(), CHUNK_BYTES / 2);
+        assert!(patience.after(refused(416)).unwrap().anew);
+        assert_eq!(patience.most_bytes(), CHUNK_BYTES / 2);
+        for _ in 2..SENDING_REFUSALS_MAX {
+            assert!(patience.after(refused(400)).is_ok());
+        }
+        assert_eq!(patience.most_bytes(), CHUNK_BYTES_MIN);
+        assert!(patience.after(refused(416)).is_err());
+        let denied = Error::UpstreamDenied { status: StatusCode::FORBIDDEN };
+        assert!(Patience::default().after(denied).is_err());
+        assert!(Patience::default().after(refused(405)).is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_gets_lost_again_and_again_ends_with_its_last_words() {
+        let mut patience = Patience::default();
+        for _ in 0..SENDING_RESTARTS_MAX {
+            assert!(patience.took(9));
+            assert!(patience.after(refused(416)).is_ok());
+            assert!(patience.restarts().is_ok());
+        }
+        assert!(!patience.took(0));
+        assert!(matches!(patience.restarts(), Err(Error::UpstreamRefused { .. })));
     }
 }
