@@ -90,7 +90,7 @@ fn raise(double: &AcrDouble, seed: u64) {
     double.seed_faults(seed);
     let writes = [Kind::UploadPost, Kind::UploadPatch, Kind::UploadPut, Kind::ManifestPut];
     for kind in writes {
-        let turned_away = FaultRule::next(kind, Fault::CountingDown { period_s: 2 });
+        let turned_away = FaultRule::next(kind, Fault::CountingDown { period_s: 2, delay_ms: 50 });
         double.set_fault(turned_away.during(HOUR).percent(20));
     }
     for kind in [Kind::UploadPatch, Kind::UploadPut] {

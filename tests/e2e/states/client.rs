@@ -331,6 +331,10 @@ impl World {
         let right = format!("/v2/{}/blobs/{digest}", self.repo(repo));
         ensure!(location == right && said == digest, "{location:?} {said:?}");
         self.model.created(repo, blob);
+        if self.beyond && blob.1 == Algorithm::Sha512 {
+            // The registry behind takes it under both names.
+            self.model.created(repo, (blob.0, Algorithm::Sha256));
+        }
         Ok(())
     }
 
@@ -351,6 +355,10 @@ impl World {
 
     async fn mount(&mut self, repo: usize, blob: usize, from: Option<usize>) -> anyhow::Result<()> {
         let blob = self.model.blob(blob);
+        if self.beyond && blob.1 == Algorithm::Sha512 {
+            // The registry behind mounts it under its other name only.
+            return Ok(());
+        }
         let digest = self.contents.digest(blob.0, blob.1);
         let source = from.map(|from| format!("&from={}", self.repo(from))).unwrap_or_default();
         let path = format!("/v2/{}/blobs/uploads/?mount={digest}{source}", self.repo(repo));

@@ -82,6 +82,9 @@ pub enum Fault {
     CountingDown {
         /// How long a period is, in seconds; at least one.
         period_s: u64,
+        /// How long the answer takes, as from a registry that is further away.
+        #[serde(default)]
+        delay_ms: u64,
     },
     /// 503, without a word on when to come back.
     Unavailable,
@@ -161,7 +164,7 @@ impl Fault {
     pub(crate) fn rejection(self) -> Option<Rejection> {
         let (status, retry_after_s) = match self {
             Self::TooManyRequests { retry_after_s } => (429, Some(retry_after_s)),
-            Self::CountingDown { period_s } => (429, Some(left_of(period_s))),
+            Self::CountingDown { period_s, .. } => (429, Some(left_of(period_s))),
             Self::Unavailable => (503, None),
             Self::Status { code, retry_after_s } => (code, retry_after_s),
             _ => return None,
@@ -186,7 +189,7 @@ impl Fault {
         match self {
             Self::Status { code, .. } => (400..600).contains(&code),
             Self::RedirectHops { hops } => hops > 0,
-            Self::CountingDown { period_s } => period_s > 0,
+            Self::CountingDown { period_s, .. } => period_s > 0,
             _ => true,
         }
     }

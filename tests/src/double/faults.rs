@@ -275,7 +275,8 @@ mod tests {
     #[test]
     fn a_rule_by_chance_hits_its_share_and_the_same_ones_for_the_same_seed() {
         let faults = Faults::default();
-        let rule = FaultRule::next(Kind::UploadPut, Fault::CountingDown { period_s: 2 });
+        let rule =
+            FaultRule::next(Kind::UploadPut, Fault::CountingDown { period_s: 2, delay_ms: 0 });
         assert!(faults.add(rule.percent(20).during(Duration::from_hours(1))));
         let mut hits = || {
             faults.seed(7);
@@ -293,7 +294,7 @@ mod tests {
             Fault::Status { code: 200, retry_after_s: None },
             Fault::Status { code: 600, retry_after_s: None },
             Fault::RedirectHops { hops: 0 },
-            Fault::CountingDown { period_s: 0 },
+            Fault::CountingDown { period_s: 0, delay_ms: 0 },
         ] {
             assert!(!Faults::default().add(FaultRule::next(Kind::BlobGet, fault)), "{fault:?}");
         }
