@@ -42,6 +42,7 @@ for_demo() {
 for_test() {
     for_demo
     need_command clang
+    need_command nginx nginx-light
     need_command podman
     need_command buildah
     need_command umoci

@@ -5,6 +5,7 @@
 //! a link here, or by asking its upstream. Being in the store is not enough.
 
 mod fill;
+mod generations;
 mod manifests;
 mod recent;
 mod relay;
@@ -14,7 +15,7 @@ mod tags;
 use std::sync::Arc;
 
 use wharf_oci::{ByteRange, ContentRange, Digest, Reference, RepoName};
-use wharf_store::{BlobInfo, InFlight, ManifestStore, StoreError, UploadStore};
+use wharf_store::{BlobInfo, DeliveryStore, InFlight, ManifestStore, StoreError, UploadStore};
 
 use crate::Error;
 use crate::body::Ending;
@@ -23,17 +24,19 @@ use crate::flights::Flights;
 use crate::limits::{FILLS_MAX, NEGATIVES_MAX, QUESTIONS_MAX};
 use crate::upstreams::{Remote, Site, Upstreams};
 
+pub(crate) use generations::Change;
 pub(crate) use manifests::ServedManifest;
 pub(crate) use relay::Relayed;
 pub(crate) use stored::StoredBlob;
 pub(crate) use tags::now_ms;
 
 use crate::lately::{Epoch, Lately};
+use generations::{Generation, Generations, Still};
 use stored::Found;
 
 /// All parts of a store.
-pub(crate) trait Store: UploadStore + ManifestStore {}
-impl<S: UploadStore + ManifestStore> Store for S {}
+pub(crate) trait Store: UploadStore + ManifestStore + DeliveryStore {}
+impl<S: UploadStore + ManifestStore + DeliveryStore> Store for S {}
 
 /// How an answer came about; the same words in headers, logs and metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -70,8 +73,11 @@ pub(crate) struct Cache {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) upstreams: Arc<Upstreams>,
     fills: Flights<Digest, fill::Filling>,
-    manifests: Flights<(RepoName, Digest), manifests::Stored>,
-    tags: Flights<(RepoName, wharf_oci::Tag), tags::Resolved>,
+    /// Whoever asks after a change does not join those who asked before it.
+    manifests: Flights<(RepoName, Digest, Generation), manifests::Stored>,
+    tags: Flights<(RepoName, wharf_oci::Tag, Generation), tags::Resolved>,
+    /// Which answers are older than a change.
+    generations: Arc<Generations>,
     /// What was served a moment ago.
     recent: Arc<recent::Recent>,
     /// What an upstream said that it does not have.
@@ -122,6 +128,7 @@ impl Cache {
             fills: Flights::new(FILLS_MAX, "downloads"),
             manifests: Flights::new(QUESTIONS_MAX, "manifest requests"),
             tags: Flights::new(QUESTIONS_MAX, "tag requests"),
+            generations: Arc::default(),
             recent: Arc::default(),
             absent: Lately::new(NEGATIVES_MAX),
             unanswered: Lately::new(NEGATIVES_MAX),
@@ -161,6 +168,7 @@ impl Cache {
         range: Option<ByteRange>,
     ) -> Result<(ServedBlob, Outcome), Error> {
         let site = self.upstreams.site(repo)?;
+        let since = self.generations.now(repo);
         let found = self.find(Some(repo), digest, range).await;
         let Site::Remote(remote) = site else {
             return match found? {
@@ -173,7 +181,7 @@ impl Cache {
         let mut found = usable(found);
         if matches!(found, Found::Foreign) && self.is_stored(digest).await? {
             self.ask_whether_theirs(repo, digest, &remote).await?;
-            self.link(repo, digest).await?;
+            self.link_since(since, repo, digest).await?;
             found = usable(self.find(None, digest, range).await);
         }
         match found {
@@ -229,13 +237,14 @@ impl Cache {
         answer
     }
 
-    /// Changes manifests or tags of a repository in the store.
+    /// Changes what a repository has in the store, as a client asked for.
     pub(crate) async fn change<T: Send + 'static>(
         &self,
         repo: &RepoName,
+        kind: Change,
         change: impl FnOnce(&dyn Store, &RepoName) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, Error> {
-        self.keeper(repo).change(change).await
+        self.keeper(repo).change(kind, change).await
     }
 
     /// Something was written to a repository: what was not there may be there.
@@ -254,6 +263,21 @@ impl Cache {
     pub(crate) async fn link(&self, repo: &RepoName, digest: &Digest) -> Result<(), Error> {
         let (store, repo, digest) = (Arc::clone(&self.store), repo.clone(), *digest);
         Ok(self.bridge.run(move || store.link_blob(&repo, &digest)).await?)
+    }
+
+    /// The same, unless something was removed from the repository since it was asked for.
+    async fn link_since(
+        &self,
+        since: Generation,
+        repo: &RepoName,
+        digest: &Digest,
+    ) -> Result<(), Error> {
+        let (store, generations) = (Arc::clone(&self.store), Arc::clone(&self.generations));
+        let (repo, digest) = (repo.clone(), *digest);
+        Ok(self
+            .bridge
+            .run(move || link_unless_removed(&*store, &generations, since, &repo, &digest))
+            .await?)
     }
 
     /// Whether the repository has the blob, and what the store knows of it.
@@ -278,6 +302,20 @@ fn usable(found: Result<Found, Error>) -> Found {
     found.unwrap_or_else(|error| {
         tracing::error!(%error, "the store cannot be read; the upstream is asked");
         Found::Absent
+    })
+}
+
+/// Links what an upstream said that it has. Not past a removal: it may have been this blob's.
+fn link_unless_removed(
+    store: &dyn Store,
+    generations: &Generations,
+    since: Generation,
+    repo: &RepoName,
+    digest: &Digest,
+) -> Result<(), StoreError> {
+    generations.keep(repo, &since, false, |still| match still {
+        Still::Nothing => Ok(()),
+        Still::All | Still::Content => store.link_blob(repo, digest),
     })
 }
 

@@ -7,13 +7,16 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use wharf_proxy::{ConfigError, Overrides, Size, UpstreamConfig};
 
+use crate::push_commands::PushArgs;
 use crate::store_commands::StoreArgs;
+use crate::tag_commands::TagsArgs;
 
 /// A container registry, and a registry proxy in front of Azure Container Registry.
 ///
-/// Pulls are served from a verified store, pushes go through to the upstream. Exit codes: 0 done, or
-/// stopped as asked, 1 damage was found in a store, 2 usage or configuration, 3 a command on a store
-/// failed, 5 the port or the store cannot be used, 130 interrupted.
+/// Pulls are served from a verified store, pushes go to the upstream, at once or behind. Exit codes: 0
+/// done, or stopped as asked, 1 damage was found in a store, or an upstream refused what was pushed,
+/// 2 usage or configuration, 3 a command on a store failed, 5 the port or the store cannot be used, 130
+/// interrupted.
 #[derive(Parser)]
 #[command(name = "wharfd", version, max_term_width = 100)]
 pub(crate) struct Cli {
@@ -27,6 +30,10 @@ pub(crate) enum Command {
     Serve(Serve),
     /// Look into a store, scrub it, evict from it, back it up; also while wharfd serves from it
     Store(StoreArgs),
+    /// Look at pushed blobs that wait for their upstream, give up what it refused
+    Push(PushArgs),
+    /// Allow a change of a write-once tag, while wharfd serves
+    Tags(TagsArgs),
 }
 
 #[derive(Args)]
@@ -94,7 +101,7 @@ pub(crate) fn start_log(command: &Command) {
     use tracing_subscriber::EnvFilter;
     let (format, default) = match command {
         Command::Serve(serve) => (serve.log_format, "info"),
-        Command::Store(_) => (LogFormat::Text, "warn"),
+        Command::Store(_) | Command::Push(_) | Command::Tags(_) => (LogFormat::Text, "warn"),
     };
     let filter = EnvFilter::try_from_env("WHARFD_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();

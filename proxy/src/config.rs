@@ -17,13 +17,14 @@ use serde::Deserialize;
 use wharf_oci::RepoName;
 use wharf_store::limits::LIMIT_BYTES_MIN;
 
+use crate::forwarded::TrustedProxies;
 use crate::limits::SHUTDOWN_DEADLINE;
 use crate::quantity::Size;
 
 pub(crate) use credentials::{Application, Entra, Identity, Source};
-pub(crate) use patterns::HostPattern;
+pub(crate) use patterns::{HostPattern, TagRule};
 pub(crate) use upstream::Patience;
-pub use upstream::UpstreamConfig;
+pub use upstream::{PushMode, UpstreamConfig};
 
 /// Where `wharfd` listens when nobody says.
 const LISTEN_DEFAULT: &str = "127.0.0.1:5000";
@@ -70,6 +71,11 @@ pub enum ConfigError {
         /// What is missing.
         reason: String,
     },
+    /// Write-once tags of nobody.
+    #[error(
+        "write_once_tags is for a registry of its own; with upstreams, write it below [[upstream]]"
+    )]
+    WriteOnceElsewhere,
     /// A limit that no store can keep.
     #[error("store_limit {given} is too small; give it at least {least}")]
     StoreLimit {
@@ -102,6 +108,10 @@ pub struct Config {
     pub scrub_rate: Option<u64>,
     /// How long transfers may go on after SIGTERM.
     pub shutdown_deadline: Duration,
+    /// Tags that are put once, of a registry of its own; those of an upstream are in its part.
+    pub(crate) write_once_tags: Vec<TagRule>,
+    /// Who is believed about the addresses of clients.
+    pub(crate) trusted_proxies: TrustedProxies,
     /// The registries behind; none makes this a registry of its own.
     pub upstreams: Vec<UpstreamConfig>,
 }
@@ -117,6 +127,10 @@ struct FileConfig {
     scrub_rate: Option<Size>,
     insecure_open: Option<bool>,
     shutdown_deadline_seconds: Option<u64>,
+    #[serde(default)]
+    write_once_tags: Vec<TagRule>,
+    #[serde(default)]
+    trusted_proxies: TrustedProxies,
     #[serde(default, rename = "upstream")]
     upstreams: Vec<UpstreamConfig>,
 }
@@ -154,6 +168,9 @@ impl Config {
         let mut upstreams = file.upstreams;
         upstreams.extend(overrides.upstreams);
         check_upstreams(&upstreams)?;
+        if !upstreams.is_empty() && !file.write_once_tags.is_empty() {
+            return Err(ConfigError::WriteOnceElsewhere);
+        }
         let store_limit = store_limit(overrides.store_limit.or(file.store_limit))?;
         // Nothing, like zero, is no scrub.
         let scrub_rate = overrides.scrub_rate.or(file.scrub_rate).filter(|rate| rate.0 > 0);
@@ -164,6 +181,8 @@ impl Config {
             store_limit,
             scrub_rate: scrub_rate.map(|rate| rate.0),
             shutdown_deadline: deadline.unwrap_or(SHUTDOWN_DEADLINE),
+            write_once_tags: file.write_once_tags,
+            trusted_proxies: file.trusted_proxies,
             upstreams,
         })
     }
@@ -252,6 +271,25 @@ mod tests {
         assert!(refused(&upstream(missing)).contains("WHARF_TEST_UNSET"));
         let twice = "url = \"https://h\"\n[[upstream]]\nurl = \"https://g\"\n";
         assert!(refused(&upstream(twice)).contains("prefix"));
+    }
+
+    #[test]
+    fn write_once_tags_and_trusted_proxies_are_read_where_they_count() {
+        let alone = load("store = \"s\"\nwrite_once_tags = [\"v*\", \"a/*:1.*\"]\n").unwrap();
+        assert_eq!(alone.write_once_tags.len(), 2);
+        let upstream = "[[upstream]]\nurl = \"https://h\"\n";
+        let there =
+            format!("store = \"s\"\n{upstream}write_once_tags = [\"v*\"]\nlock_tags = true\n");
+        let there = load(&there).unwrap();
+        assert!(there.upstreams[0].locks_tags() && there.upstreams[0].write_once_tags().len() == 1);
+        let refused = |text: &str| load(text).unwrap_err().to_string();
+        let above = format!("store = \"s\"\nwrite_once_tags = [\"v*\"]\n{upstream}");
+        assert!(refused(&above).contains("[[upstream]]"));
+        let unlocked = format!("store = \"s\"\n{upstream}lock_tags = true\n");
+        assert!(refused(&unlocked).contains("write_once_tags"));
+        assert!(refused("store = \"s\"\nwrite_once_tags = [\"A:v1\"]\n").contains("line 2"));
+        assert!(load("store = \"s\"\ntrusted_proxies = [\"10.0.0.0/8\", \"::1\"]\n").is_ok());
+        assert!(refused("store = \"s\"\ntrusted_proxies = [\"10.0.0.1/8\"]\n").contains("line 2"));
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use std::fmt;
 
 use http::StatusCode;
-use wharf_oci::{Digest, ErrorCode, Mismatch, ParseError, RepoName};
+use wharf_oci::{Digest, ErrorCode, Mismatch, ParseError, RepoName, Tag};
 use wharf_store::StoreError;
 
 /// Why a request failed.
@@ -54,6 +54,51 @@ pub enum Error {
         repo: RepoName,
         /// What is missing.
         missing: Vec<Digest>,
+    },
+    /// A write-once tag shall become something else, or go, or lose its manifest.
+    #[error(
+        "the tag {repo}:{tag} is write-once and points to {there}; to change it once: \
+         wharfd tags allow {repo}:{tag} --reason TEXT"
+    )]
+    TagWriteOnce {
+        /// Of which repository.
+        repo: RepoName,
+        /// Which tag.
+        tag: Tag,
+        /// What it is.
+        there: Digest,
+    },
+    /// The upstream cannot say whether a change of a write-once tag is one.
+    #[error(
+        "the upstream cannot say what {reference} of {repo} is, so no write-once tag is changed"
+    )]
+    TagUndecided {
+        /// Of which repository.
+        repo: RepoName,
+        /// Which tag, or the manifest that shall be deleted.
+        reference: String,
+        /// When it may be worth another try.
+        retry_after_seconds: u64,
+    },
+    /// A push arrived, and could not be locked.
+    #[error("{reference} of {repo} was pushed, but not locked: {reason}; push again")]
+    NotLocked {
+        /// Of which repository.
+        repo: RepoName,
+        /// Tag or digest.
+        reference: String,
+        /// Why.
+        reason: String,
+    },
+    /// A manifest was put under some of its names.
+    #[error("pushed as {done}, but not as {failed}: {}", source.message())]
+    PutInPart {
+        /// The names that it has now.
+        done: String,
+        /// The first that it has not.
+        failed: String,
+        /// Why.
+        source: Box<Error>,
     },
     /// The upload session does not exist, or no longer.
     #[error("this upload session is not known; start again with POST")]
@@ -140,6 +185,25 @@ pub enum Error {
         /// What happened.
         reason: String,
     },
+    /// A manifest names blobs that are here, and not at the upstream yet.
+    #[error(
+        "{blobs} blobs of this manifest are not at the upstream yet: {reason}; they are still being \
+         delivered, so push the manifest again in {retry_after_seconds} s"
+    )]
+    Undelivered {
+        /// How many.
+        blobs: usize,
+        /// What keeps them, as far as clients may know.
+        reason: String,
+        /// When it is worth another try.
+        retry_after_seconds: u64,
+    },
+    /// Too much waits for upstreams.
+    #[error("blobs of {limit_bytes} bytes wait for their upstream; try again when it took some")]
+    PendingFull {
+        /// The limit.
+        limit_bytes: u64,
+    },
     /// A bound of `limits.rs` is reached.
     #[error("too many {0} at once")]
     TooMany(&'static str),
@@ -205,7 +269,7 @@ pub struct Shown {
 impl Error {
     /// The table: every error with its status and code. No wildcard, so that no case is forgotten.
     #[must_use]
-    pub const fn shown(&self) -> Shown {
+    pub fn shown(&self) -> Shown {
         let (status, code) = match self {
             Self::Parse(error) => shown_parse(error),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, ErrorCode::Unsupported),
@@ -237,15 +301,21 @@ impl Error {
                 500..=599 => (StatusCode::BAD_GATEWAY, *code),
                 _ => (*status, *code),
             },
-            Self::UpstreamDown { .. } => (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unknown),
+            Self::UpstreamDown { .. } | Self::Undelivered { .. } | Self::TagUndecided { .. } => {
+                (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unknown)
+            }
+            Self::PendingFull { .. } => (StatusCode::INSUFFICIENT_STORAGE, ErrorCode::Unknown),
             // Never 401: the client has no credentials that would help.
             Self::UpstreamDenied { .. } => (StatusCode::FORBIDDEN, ErrorCode::Denied),
             Self::UpstreamBusy { .. } | Self::TooMany(_) => {
                 (StatusCode::TOO_MANY_REQUESTS, ErrorCode::TooManyRequests)
             }
-            Self::UpstreamLied(_) | Self::UpstreamFailed { .. } | Self::LoginFailed { .. } => {
-                (StatusCode::BAD_GATEWAY, ErrorCode::Unknown)
-            }
+            Self::TagWriteOnce { .. } => (StatusCode::CONFLICT, ErrorCode::Denied),
+            Self::PutInPart { source, .. } => return source.shown(),
+            Self::UpstreamLied(_)
+            | Self::UpstreamFailed { .. }
+            | Self::LoginFailed { .. }
+            | Self::NotLocked { .. } => (StatusCode::BAD_GATEWAY, ErrorCode::Unknown),
             Self::Store(fault) if fault.full => {
                 (StatusCode::INSUFFICIENT_STORAGE, ErrorCode::Unknown)
             }
@@ -263,6 +333,9 @@ impl Error {
             Self::UpstreamFailed { operation, .. } => {
                 format!("the upstream failed while {operation}; the log of the proxy has the cause")
             }
+            Self::NotLocked { repo, reference, .. } => {
+                format!("{reference} of {repo} was pushed, but not locked; push it again")
+            }
             Self::LoginFailed { .. } => {
                 "the proxy has no login for the upstream; the log of the proxy has the cause"
                     .to_owned()
@@ -273,7 +346,7 @@ impl Error {
 
     /// Whose fault it is.
     #[must_use]
-    pub const fn fault(&self) -> Fault {
+    pub fn fault(&self) -> Fault {
         match self {
             Self::UpstreamLied(_)
             | Self::UpstreamRefused { .. }
@@ -281,8 +354,12 @@ impl Error {
             | Self::UpstreamBusy { .. }
             | Self::UpstreamDown { .. }
             | Self::UpstreamFailed { .. }
-            | Self::LoginFailed { .. } => Fault::Upstream,
-            Self::TooMany(_) => Fault::Load,
+            | Self::Undelivered { .. }
+            | Self::LoginFailed { .. }
+            | Self::TagUndecided { .. }
+            | Self::NotLocked { .. } => Fault::Upstream,
+            Self::PutInPart { source, .. } => source.fault(),
+            Self::TooMany(_) | Self::PendingFull { .. } => Fault::Load,
             Self::Store(_) => Fault::Store,
             Self::Parse(_)
             | Self::MethodNotAllowed
@@ -293,6 +370,7 @@ impl Error {
             | Self::BlobUnknown { .. }
             | Self::ManifestUnknown { .. }
             | Self::ManifestBlobUnknown { .. }
+            | Self::TagWriteOnce { .. }
             | Self::UploadUnknown
             | Self::UploadBusy
             | Self::ChunkOutOfOrder { .. }
@@ -308,6 +386,16 @@ impl Error {
     #[must_use]
     pub const fn is_held_back(&self) -> bool {
         matches!(self, Self::UpstreamBusy { .. } | Self::UpstreamDown { .. } | Self::TooMany(_))
+    }
+
+    /// Whether it is certain that a change was not made: the upstream refused it, or was not asked.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::UpstreamRefused { status, .. } => status.is_client_error(),
+            Self::UpstreamDenied { .. } => true,
+            _ => self.is_held_back(),
+        }
     }
 
     /// Whether content that is already here may be served instead: the upstream could not answer.
@@ -362,6 +450,23 @@ mod tests {
     fn the_table_says_what_the_specification_says() {
         let repo: RepoName = "a/b".parse().unwrap();
         let digest = Digester::digest(Algorithm::Sha256, b"a");
+        let tag = "v1".parse().unwrap();
+        let write_once = Error::TagWriteOnce { repo: repo.clone(), tag, there: digest };
+        let undecided = Error::TagUndecided {
+            repo: repo.clone(),
+            reference: "v1".to_owned(),
+            retry_after_seconds: 3,
+        };
+        let not_locked = Error::NotLocked {
+            repo: repo.clone(),
+            reference: "v1".to_owned(),
+            reason: String::new(),
+        };
+        let in_part = Error::PutInPart {
+            done: "v1".to_owned(),
+            failed: "v2".to_owned(),
+            source: Box::new(Error::UpstreamBusy { retry_after_seconds: 3 }),
+        };
         let rows = [
             (Error::Parse("x".parse::<Digest>().unwrap_err()), 400, "DIGEST_INVALID"),
             (Error::Parse("X".parse::<RepoName>().unwrap_err()), 400, "NAME_INVALID"),
@@ -381,7 +486,17 @@ mod tests {
             (Error::UpstreamLied(mismatch()), 502, "UNKNOWN"),
             (Error::UpstreamBusy { retry_after_seconds: 3 }, 429, "TOOMANYREQUESTS"),
             (Error::UpstreamDown { retry_after_seconds: 3 }, 503, "UNKNOWN"),
+            (
+                Error::Undelivered { blobs: 1, reason: String::new(), retry_after_seconds: 3 },
+                503,
+                "UNKNOWN",
+            ),
+            (Error::PendingFull { limit_bytes: 3 }, 507, "UNKNOWN"),
             (Error::MethodNotAllowed, 405, "UNSUPPORTED"),
+            (write_once, 409, "DENIED"),
+            (undecided, 503, "UNKNOWN"),
+            (not_locked, 502, "UNKNOWN"),
+            (in_part, 429, "TOOMANYREQUESTS"),
             (Error::NameUnknown(repo), 404, "NAME_UNKNOWN"),
         ];
         for (error, status, code) in rows {

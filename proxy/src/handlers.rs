@@ -2,12 +2,17 @@
 
 mod admin;
 mod blobs;
+mod content;
 mod listings;
 mod manifests;
 mod namespace;
+mod once;
+mod push;
 mod referrers;
+mod removals;
 mod uploads;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::{HeaderMap, StatusCode, header};
@@ -16,11 +21,15 @@ use hyper::body::Incoming;
 use crate::Error;
 use crate::body::Body;
 use crate::cache::Cache;
+use crate::delivery::Deliveries;
+use crate::forwarded::TrustedProxies;
 use crate::metrics::Metrics;
 use crate::response::{Answer, answer};
 use crate::route::Route;
+use crate::turns::Turns;
 use crate::upkeep::Keeper;
 use crate::uploads::Uploads;
+use crate::write_once::WriteOnce;
 
 pub(crate) use admin::admin;
 use namespace::Namespace;
@@ -31,6 +40,14 @@ pub(crate) struct App {
     pub cache: Cache,
     /// Writes of blobs.
     pub uploads: Uploads,
+    /// What is owed to upstreams.
+    pub deliveries: Deliveries,
+    /// Whose turn it is to change a tag.
+    pub turns: Turns,
+    /// Which tags are put once.
+    pub write_once: Arc<WriteOnce>,
+    /// Who is believed about the addresses of clients.
+    pub proxies: TrustedProxies,
     /// Counters.
     pub metrics: Metrics,
     /// The store as an operator sees it.
@@ -45,6 +62,8 @@ pub(crate) struct Call {
     pub namespace: Option<String>,
     /// Headers as they came.
     pub headers: HeaderMap,
+    /// Who asks, for the log.
+    pub client: IpAddr,
 }
 
 /// Answers a call. What is left of the body afterwards is the caller's to deal with.
@@ -67,7 +86,7 @@ pub(crate) async fn dispatch(
 
 async fn handle(
     app: &Arc<App>,
-    Call { route, headers, .. }: Call,
+    Call { route, headers, client, .. }: Call,
     namespace: Option<&Namespace>,
     body: &mut Incoming,
 ) -> Result<Answer, Error> {
@@ -80,16 +99,16 @@ async fn handle(
         Route::Blob { repo, digest, head: true } => {
             blobs::head(app, &repo, &digest, &headers).await
         }
-        Route::DeleteBlob { repo, digest } => blobs::delete(app, &repo, &digest).await,
+        Route::DeleteBlob { repo, digest } => removals::blob(app, &repo, &digest).await,
         Route::Manifest { repo, reference, head } => {
             manifests::get(app, &repo, &reference, head, &headers).await
         }
         Route::PutManifest { repo, reference, tags } => {
-            let put = manifests::Put { repo, reference, tags };
+            let put = manifests::Put { repo, reference, tags, client };
             manifests::put(app, put, &headers, body).await
         }
         Route::DeleteManifest { repo, reference } => {
-            manifests::delete(app, &repo, &reference).await
+            removals::manifest(app, repo, reference, client).await
         }
         Route::StartUpload { repo, start } => {
             uploads::start(app, &repo, start, &headers, body).await

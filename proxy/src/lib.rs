@@ -7,6 +7,9 @@
 //! A push crosses: `server`, `route`, `handlers/uploads`, `uploads` (the session), `bridge` (hash
 //! and store) and, at the same time, `sending` and `upstream/push`.
 //!
+//! A staged push ends in the store: `delivery` keeps what is owed, sends it behind, and lets the
+//! manifest wait.
+//!
 //! An operator's command crosses: `store_commands` (of the program), `upkeep/ask` (is a server
 //! there?), and in that server `upkeep/control`; then `upkeep` does it.
 //!
@@ -17,8 +20,10 @@ mod body;
 mod bridge;
 mod cache;
 mod config;
+mod delivery;
 mod error;
 mod flights;
+mod forwarded;
 mod handlers;
 mod lately;
 pub mod limits;
@@ -28,10 +33,12 @@ mod response;
 mod route;
 mod sending;
 mod server;
+mod turns;
 pub mod upkeep;
 mod uploads;
 mod upstream;
 mod upstreams;
+mod write_once;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -45,17 +52,20 @@ use wharf_store::{RocksStore, StoreError, StoreOptions};
 
 use bridge::Bridge;
 use cache::{Cache, Store, now_ms};
+use delivery::Deliveries;
 use handlers::App;
 use metrics::Metrics;
 use sending::Senders;
 use server::Purpose;
+use turns::Turns;
 use upkeep::Keeper;
 use upkeep::control::Control;
 use upkeep::scrubbing;
 use uploads::Uploads;
 use upstreams::Upstreams;
+use write_once::WriteOnce;
 
-pub use config::{Config, ConfigError, Overrides, UpstreamConfig};
+pub use config::{Config, ConfigError, Overrides, PushMode, UpstreamConfig};
 pub use error::{Error, Fault, Shown};
 pub use quantity::{QuantityError, Size, Span};
 pub use route::{
@@ -123,18 +133,31 @@ impl Server {
         let rocks = Arc::new(open_store(config, &bridge).await?);
         let control = bind_control(config);
         let store: Arc<dyn Store> = Arc::clone(&rocks) as _;
-        let senders = Senders::new(bridge.clone(), Arc::clone(&store), Arc::clone(&upstreams));
-        let senders = Arc::new(senders);
         let loaded = {
-            let (bridge, store) = (bridge.clone(), Arc::clone(&store));
-            let upstreams = Arc::clone(&upstreams);
-            bridge.clone().run(move || Uploads::load(bridge, store, upstreams, senders)).await
+            let (jobs, bridge, store) = (bridge.clone(), bridge.clone(), Arc::clone(&store));
+            let (upstreams, limit) = (Arc::clone(&upstreams), config.store_limit);
+            let load = move || {
+                let parts = (bridge.clone(), Arc::clone(&store), Arc::clone(&upstreams));
+                let senders = Arc::new(Senders::new(parts.0, parts.1, parts.2));
+                let owed = (Arc::clone(&store), Arc::clone(&upstreams));
+                let deliveries = Deliveries::load(owed.0, owed.1, Arc::clone(&senders), limit)?;
+                let uploads = Uploads::load(bridge, store, upstreams, senders, deliveries.clone())?;
+                Ok((uploads, deliveries))
+            };
+            jobs.run(load).await
         };
+        let (uploads, deliveries) = loaded.map_err(|source| store_error(config, source))?;
+        let rules = config.write_once_tags.clone();
+        let write_once = Arc::new(WriteOnce::new(Arc::clone(&upstreams), rules));
         let app = App {
-            uploads: loaded.map_err(|source| store_error(config, source))?,
+            uploads,
             cache: Cache::new(bridge.clone(), store, upstreams),
             metrics: Metrics::default(),
-            keeper: Keeper::new(bridge, rocks),
+            keeper: Keeper::new(bridge, rocks, deliveries.clone(), Arc::clone(&write_once)),
+            deliveries,
+            turns: Turns::default(),
+            write_once,
+            proxies: config.trusted_proxies.clone(),
         };
         let (scrub_rate, deadline) = (config.scrub_rate, config.shutdown_deadline);
         Ok(Self { app: Arc::new(app), registry, admin, control, scrub_rate, deadline })
@@ -166,10 +189,12 @@ impl Server {
         if let Some(rate) = scrub_rate {
             behind.spawn(scrubbing::scrub(app.keeper.clone(), rate, stop.clone()));
         }
+        app.deliveries.start();
         let expiry = tokio::spawn(expire(app.uploads.clone()));
         server::serve(registry, Purpose::Registry, Arc::clone(&app), stop, deadline).await;
         expiry.abort();
         app.uploads.suspend().await;
+        app.deliveries.stop().await;
         behind.join_all().await;
         over.send_replace(true);
         if let Some(admin) = admin {

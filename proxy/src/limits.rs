@@ -34,7 +34,30 @@ pub const SUSPEND_DEADLINE: Duration = Duration::from_secs(10);
 /// How long a session that goes to rest waits for the upstream to take note.
 pub const CANCEL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Connections of `wharfd store` to a running server at once; the next one is turned away.
+/// Blobs that wait for their upstreams may have so many bytes in all, or half of the store's limit
+/// when that is less; the next one is answered 507. How many they may be is `DELIVERIES_MAX` of the
+/// store; past that, 429.
+pub const PENDING_BYTES_MAX: u64 = 256 * 1024 * 1024 * 1024;
+/// Blobs that are delivered to one upstream at once.
+pub const DELIVERY_WORKERS_MAX: usize = 4;
+/// How long an upstream is left alone after a delivery failed; it doubles.
+pub const DELIVERY_PAUSE: Duration = Duration::from_secs(1);
+/// The longest such time, unless the upstream asks for more.
+pub const DELIVERY_PAUSE_MAX: Duration = Duration::from_mins(1);
+/// Refused blobs that `wharfd push status` lists one by one.
+pub const REFUSALS_SHOWN_MAX: usize = 1_000;
+/// How much of the reason is kept with a delivery that failed.
+pub const TROUBLE_CHARS_MAX: usize = 500;
+/// How long a manifest waits for its blobs while something gets ahead.
+pub const BARRIER_WAIT_MAX: Duration = Duration::from_mins(10);
+/// How long while nothing does; longer than one chunk may take.
+pub const BARRIER_STALL_MAX: Duration = Duration::from_mins(3);
+/// How long while the upstream fails.
+pub const BARRIER_OUTAGE_MAX: Duration = Duration::from_secs(15);
+/// What the client is told to wait then, unless the upstream asks for more, in seconds.
+pub const BARRIER_RETRY_SECONDS: u64 = 5;
+
+/// Connections of `wharfd store` and `wharfd push` to a running server at once; the next one is turned away.
 pub const CONTROL_CONNECTIONS_MAX: usize = 8;
 /// How many wait to be accepted or turned away; past it, connecting fails.
 pub const CONTROL_BACKLOG: u32 = 128;
@@ -68,6 +91,27 @@ pub const REFERRERS_ASKED_MAX: usize = 16;
 pub const QUERY_PARAMETERS_MAX: usize = 32;
 /// Tags that one manifest PUT may set (`?tag=`).
 pub const TAGS_PER_PUT_MAX: usize = 16;
+
+/// How long clients are told to make their chunks, in bytes: each is a request here, and the end of
+/// each is a border up to which a broken upload is safe. Shorter ones are taken.
+pub const UPLOAD_CHUNK_BYTES: u64 = 1024 * 1024;
+/// Entries of `Forwarded` or `X-Forwarded-For` that are looked at, from the right.
+pub const FORWARDED_HOPS_MAX: usize = 16;
+/// Counters of changes that all repositories share.
+pub const GENERATIONS: usize = 256;
+/// Tags and manifests that are being changed, or wait for that, at once.
+pub const TURNS_MAX: usize = 4_096;
+/// Tags of a repository about which an upstream is asked before a manifest of it is deleted, where
+/// some tags are write-once; with more than that none is deleted.
+pub const TAGS_ASKED_MAX: usize = 1_000;
+/// Changes of write-once tags that are allowed and not made yet.
+pub const ALLOWANCES_MAX: usize = 1_000;
+/// How long such a change may be allowed for.
+pub const ALLOWANCE_TIME_MAX: Duration = Duration::from_hours(24);
+/// Pieces of one manifest about which an upstream is asked at once.
+pub const CONTENT_QUESTIONS_MAX: usize = 16;
+/// Missing pieces of a manifest that are named in one answer; past it none is looked for.
+pub const MISSING_NAMED_MAX: usize = 100;
 
 /// Bytes that are handed to a blocking thread at once, in one direction of one transfer.
 pub const BATCH_BYTES: usize = 1024 * 1024;
@@ -108,6 +152,8 @@ pub const CHUNK_TIME_MAX: Duration = Duration::from_secs(10);
 pub const CHUNK_REFUSED_TIME: Duration = Duration::from_mins(10);
 /// For how long an upload goes on trying while the upstream takes nothing of it.
 pub const SENDING_PATIENCE: Duration = Duration::from_mins(1);
+/// The same for a staged blob, which is taken up again later.
+pub const DELIVERY_PATIENCE: Duration = Duration::from_secs(5);
 /// How often an upstream may refuse a request of one upload in a way that another try can mend,
 /// without having taken a byte meanwhile.
 pub const SENDING_REFUSALS_MAX: u32 = 6;

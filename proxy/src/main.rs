@@ -1,8 +1,10 @@
 //! `wharfd`: arguments, configuration, log, runtime, serve, exit code. The story, nothing else.
 
 mod cli;
+mod push_commands;
 mod signals;
 mod store_commands;
+mod tag_commands;
 
 use std::process::ExitCode;
 
@@ -24,6 +26,8 @@ fn main() -> ExitCode {
     match command {
         Command::Serve(serve) => serve_until_told(serve),
         Command::Store(command) => store_commands::run(command),
+        Command::Push(command) => push_commands::run(command),
+        Command::Tags(command) => tag_commands::run(command),
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use wharf_store::Usage;
 
 use crate::cache::Outcome;
+use crate::delivery::DeliveryState;
 use crate::error::Fault;
 use crate::upstream::UpstreamState;
 
@@ -32,6 +33,8 @@ pub(crate) struct Gauges {
     pub uploads: usize,
     /// Upload sessions that rest in the store.
     pub uploads_resting: usize,
+    /// What is owed to upstreams.
+    pub deliveries: DeliveryState,
     /// The store, when it could be asked.
     pub usage: Option<Usage>,
     /// Each upstream under its address.
@@ -110,6 +113,9 @@ impl Metrics {
             "Upload sessions that rest in the store.",
             &resting,
         );
+        for (name, kind, help, value) in of_deliveries(&gauges.deliveries) {
+            family(name, kind, help, &[(String::new(), value)]);
+        }
         for (name, kind, help, rows) in upstreams::families(&gauges.upstreams) {
             family(name, kind, help, &rows);
         }
@@ -123,6 +129,32 @@ impl Metrics {
 type Family = (&'static str, &'static str, &'static str, u64);
 
 /// What there is to say of the store.
+fn of_deliveries(state: &DeliveryState) -> [Family; 6] {
+    [
+        ("wharfd_pending_blobs", "gauge", "Blobs that wait for their upstream.", state.blobs),
+        ("wharfd_pending_bytes", "gauge", "Sum of their sizes.", state.bytes),
+        (
+            "wharfd_pending_oldest_seconds",
+            "gauge",
+            "For how long the oldest of them waits.",
+            state.oldest_seconds,
+        ),
+        (
+            "wharfd_pending_refused_blobs",
+            "gauge",
+            "Of these, what the upstream refused.",
+            state.refused,
+        ),
+        ("wharfd_delivered_blobs_total", "counter", "Blobs delivered.", state.delivered),
+        (
+            "wharfd_delivery_failures_total",
+            "counter",
+            "Tries to deliver a blob that failed.",
+            state.failures,
+        ),
+    ]
+}
+
 fn of_store(usage: &Usage) -> impl Iterator<Item = Family> {
     let limit = usage.limit_bytes.map(|limit| {
         ("wharfd_store_limit_bytes", "gauge", "Most that the store may take on disk.", limit)
@@ -197,6 +229,14 @@ mod tests {
             fills: 2,
             uploads: 3,
             uploads_resting: 4,
+            deliveries: DeliveryState {
+                blobs: 11,
+                bytes: 12,
+                oldest_seconds: 13,
+                refused: 14,
+                delivered: 15,
+                failures: 16,
+            },
             usage: Some(usage),
             upstreams: Vec::new(),
         };
@@ -208,6 +248,12 @@ mod tests {
             "wharfd_fills 2",
             "wharfd_uploads 3",
             "wharfd_uploads_resting 4",
+            "wharfd_pending_blobs 11",
+            "wharfd_pending_bytes 12",
+            "wharfd_pending_oldest_seconds 13",
+            "wharfd_pending_refused_blobs 14",
+            "wharfd_delivered_blobs_total 15",
+            "wharfd_delivery_failures_total 16",
             "wharfd_store_disk_bytes 1",
             "wharfd_store_limit_bytes 2",
             "wharfd_store_blobs 3",

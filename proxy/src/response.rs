@@ -6,12 +6,12 @@ use http::header::{
 };
 use http::{HeaderMap, Response, StatusCode};
 use serde::Serialize;
-use wharf_oci::{ContentRange, Digest, ErrorBody, RepoName, UploadId};
+use wharf_oci::{ContentRange, Digest, ErrorBody, ErrorCode, ErrorEntry, RepoName, UploadId};
 
 use crate::Error;
 use crate::body::Body;
 use crate::cache::{Outcome, ServedManifest};
-use crate::limits::RETRY_AFTER_SECONDS;
+use crate::limits::{RETRY_AFTER_SECONDS, UPLOAD_CHUNK_BYTES};
 use crate::route::upload_path;
 
 /// What a handler returns.
@@ -26,6 +26,8 @@ pub(crate) const WHARF_CACHE: HeaderName = HeaderName::from_static("wharf-cache"
 pub(crate) const OCI_SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 /// A tag that a manifest was put under.
 pub(crate) const OCI_TAG: HeaderName = HeaderName::from_static("oci-tag");
+/// How long the chunks of an upload should be at least.
+pub(crate) const OCI_CHUNK_MIN_LENGTH: HeaderName = HeaderName::from_static("oci-chunk-min-length");
 /// Which filters were applied to referrers.
 pub(crate) const OCI_FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
 
@@ -130,6 +132,14 @@ pub(crate) fn created(location: String, digest: &Digest) -> Answer {
     answer(StatusCode::CREATED, &headers, Body::empty())
 }
 
+/// A new upload: 202 with where it is, and how long chunks should be. Shorter ones are taken too.
+#[must_use]
+pub(crate) fn opened(repo: &RepoName, id: UploadId) -> Answer {
+    let mut opened = upload(StatusCode::ACCEPTED, repo, id, 0);
+    opened.headers_mut().insert(OCI_CHUNK_MIN_LENGTH, HeaderValue::from(UPLOAD_CHUNK_BYTES));
+    opened
+}
+
 /// Where an upload is: 202 after writing, 204 for its status. `Range` of nothing is `0-0`, as
 /// every registry writes it.
 #[must_use]
@@ -142,13 +152,30 @@ pub(crate) fn upload(status: StatusCode, repo: &RepoName, id: UploadId, offset: 
     answer(status, &headers, Body::empty())
 }
 
+/// One entry, or one for each thing that is missing.
+fn error_body(error: &Error, code: ErrorCode) -> ErrorBody {
+    let Error::ManifestBlobUnknown { repo, missing } = error else {
+        return ErrorBody::one(code, error.message(), serde_json::Value::Null);
+    };
+    let entry = |digest: &Digest| ErrorEntry {
+        code: code.as_str().to_owned(),
+        message: format!("the manifest names {digest}, which is not in {repo}"),
+        detail: serde_json::json!({ "digest": digest }),
+    };
+    ErrorBody { errors: missing.iter().map(entry).collect() }
+}
+
 /// An error as the client sees it.
 #[must_use]
 pub(crate) fn error(error: &Error) -> Answer {
     let shown = error.shown();
-    let body = ErrorBody::one(shown.code, error.message(), serde_json::Value::Null);
+    let body = error_body(error, shown.code);
     let mut headers = vec![(CONTENT_TYPE, "application/json".to_owned())];
-    match error {
+    let cause = match error {
+        Error::PutInPart { source, .. } => source,
+        error => error,
+    };
+    match cause {
         Error::ChunkOutOfOrder { offset, location } => {
             headers.push((RANGE, format!("0-{}", offset.saturating_sub(1))));
             headers.push((LOCATION, location.clone()));
@@ -157,7 +184,9 @@ pub(crate) fn error(error: &Error) -> Answer {
             headers.push((CONTENT_RANGE, format!("bytes */{size_bytes}")));
         }
         Error::UpstreamBusy { retry_after_seconds }
-        | Error::UpstreamDown { retry_after_seconds } => {
+        | Error::UpstreamDown { retry_after_seconds }
+        | Error::Undelivered { retry_after_seconds, .. }
+        | Error::TagUndecided { retry_after_seconds, .. } => {
             headers.push((RETRY_AFTER, retry_after_seconds.to_string()));
         }
         Error::TooMany(_) => headers.push((RETRY_AFTER, RETRY_AFTER_SECONDS.to_string())),

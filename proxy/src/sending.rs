@@ -18,7 +18,7 @@ use wharf_store::BlobReader;
 use crate::Error;
 use crate::bridge::Bridge;
 use crate::cache::Store;
-use crate::limits::{CANCEL_TIMEOUT, CHUNK_BYTES, MOUNTS_MAX};
+use crate::limits::{CANCEL_TIMEOUT, CHUNK_BYTES, DELIVERY_PATIENCE, MOUNTS_MAX, SENDING_PATIENCE};
 use crate::upstream::{Arrival, Push, Started};
 use crate::upstreams::{Remote, Upstreams};
 
@@ -40,6 +40,15 @@ pub(crate) struct Sending {
     work: JoinHandle<Result<(), Error>>,
 }
 
+/// A blob of the store that is to be at an upstream.
+pub(crate) struct Parcel {
+    pub(crate) blob: BlobReader,
+    /// A repository of the same upstream that is said to have it.
+    pub(crate) source: Option<RepoName>,
+    /// Told of every chunk that the upstream took.
+    pub(crate) moved: Box<dyn Fn() + Send + Sync>,
+}
+
 /// What is known of the digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Known {
@@ -59,6 +68,10 @@ struct Sender {
     patience: Patience,
     /// While others may wait for this one.
     lead: Option<Lead>,
+    /// A repository there that is said to have it.
+    source: Option<RepoName>,
+    /// Told of every chunk that the upstream took.
+    moved: Option<Box<dyn Fn() + Send + Sync>>,
 }
 
 /// The session at the upstream.
@@ -101,15 +114,24 @@ impl Senders {
         Sending { known, work: tokio::spawn(sender.run()) }
     }
 
-    /// Brings a blob of the store to an upstream.
-    #[expect(dead_code, reason = "for staged uploads, which follow")]
+    /// Brings a blob of the store to an upstream. Not for long in vain: the caller comes again. Dropped
+    /// in the middle, it gives the upstream's session up.
     pub(crate) async fn deliver(
         self: &Arc<Self>,
         remote: Remote,
-        blob: BlobReader,
+        parcel: Parcel,
     ) -> Result<(), Error> {
+        let Parcel { blob, source, moved } = parcel;
         let (_known, told) = watch::channel(Known::Proven(blob.info().digest));
-        self.sender(remote, Content::Stored(blob), told, None).run().await
+        let mut sender = self.sender(remote, Content::Stored(blob), told, None);
+        sender.patience = Patience::new(DELIVERY_PATIENCE);
+        (sender.source, sender.moved) = (source, Some(moved));
+        sender.run().await
+    }
+
+    /// Where its jobs run.
+    pub(crate) const fn bridge(&self) -> &Bridge {
+        &self.bridge
     }
 
     fn sender(
@@ -125,8 +147,10 @@ impl Senders {
             content,
             known,
             session: open.map_or(Session::None, Session::Open),
-            patience: Patience::default(),
+            patience: Patience::new(SENDING_PATIENCE),
             lead: None,
+            source: None,
+            moved: None,
         }
     }
 }
@@ -167,14 +191,8 @@ impl Sending {
 
 impl Sender {
     async fn run(mut self) -> Result<(), Error> {
-        let arrived = self.arrive().await;
-        let open = match std::mem::replace(&mut self.session, Session::None) {
-            Session::None => None,
-            Session::Open(push) | Session::Lost(push, _) => Some(push),
-        };
-        match arrived {
+        match self.arrive().await {
             Ok(way) => {
-                give_up(open);
                 let digest = self.proven().await.map_err(abandoned)?;
                 self.remote.upstream.arrived(&self.remote.repo, &digest, way);
                 if let Some(lead) = &self.lead {
@@ -182,12 +200,10 @@ impl Sender {
                 }
                 Ok(())
             }
-            Err(Stop::Failed(error)) => {
-                give_up(open);
-                Err(error)
-            }
+            Err(Stop::Failed(error)) => Err(error),
+            // Whoever stops the server waits for this.
             Err(stop @ Stop::Abandoned(_)) => {
-                if let Some(push) = open {
+                if let Some(push) = self.session.take() {
                     push.cancel().await;
                 }
                 Err(abandoned(stop))
@@ -283,7 +299,7 @@ impl Sender {
     /// Other repositories of the same upstream that have the blob, as far as is known here.
     async fn lenders(&self, digest: &Digest) -> Vec<RepoName> {
         let (store, digest) = (Arc::clone(&self.senders.store), *digest);
-        let holders = self.senders.bridge.run(move || store.holders(&digest)).await;
+        let holders = self.senders.bridge.run(move || store.settled_holders(&digest)).await;
         let holders = holders.unwrap_or_else(|error| {
             tracing::warn!(%error, "who has a blob cannot be read");
             Vec::new()
@@ -300,7 +316,8 @@ impl Sender {
     /// Mounts the blob from a repository that has it. Only what was proven here: whoever has the bytes
     /// may have them there, whoever names a digest may not.
     async fn borrow(&mut self, digest: &Digest) -> bool {
-        for lender in self.lenders(digest).await {
+        let named = self.source.take();
+        for lender in named.into_iter().chain(self.lenders(digest).await) {
             if self.mount(digest, &lender).await {
                 return true;
             }
@@ -372,6 +389,9 @@ impl Sender {
         if let Some(lead) = &self.lead {
             lead.sent(bytes);
         }
+        if let Some(moved) = &self.moved {
+            moved();
+        }
         Ok(())
     }
 
@@ -425,10 +445,7 @@ impl Sender {
         if self.known.has_changed().is_err() {
             return Err(went_away());
         }
-        if anew
-            && let Session::Open(push) | Session::Lost(push, _) =
-                std::mem::replace(&mut self.session, Session::None)
-        {
+        if anew && let Some(push) = self.session.take() {
             give_up(Some(push));
             self.patience.restarts()?;
         }
@@ -436,10 +453,27 @@ impl Sender {
     }
 }
 
+impl Session {
+    fn take(&mut self) -> Option<Push> {
+        match std::mem::replace(self, Self::None) {
+            Self::None => None,
+            Self::Open(push) | Self::Lost(push, _) => Some(push),
+        }
+    }
+}
+
+impl Drop for Sender {
+    /// A session that did not come to its end is of no use to anybody.
+    fn drop(&mut self) {
+        give_up(self.session.take());
+    }
+}
+
 /// Cancels what is left of a session, beside what comes next; it takes a try at most.
 fn give_up(push: Option<Push>) {
-    if let Some(push) = push {
-        tokio::spawn(async move { push.cancel().await });
+    let here = tokio::runtime::Handle::try_current();
+    if let (Some(push), Ok(runtime)) = (push, here) {
+        runtime.spawn(async move { push.cancel().await });
     }
 }
 

@@ -4,7 +4,7 @@
 //! and those that are open may finish until the deadline.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -130,7 +130,8 @@ impl Connection {
             let draining = *self.stop.borrow();
             return handlers::admin(&self.app, &parts.method, parts.uri.path(), draining).await;
         }
-        let call = read_call(&parts);
+        let client = self.app.proxies.client(self.peer.ip(), &parts.headers);
+        let call = read_call(&parts, client);
         let namespace = call.as_ref().ok().and_then(|call| call.namespace.clone());
         let answered = match call {
             Ok(call) => handlers::dispatch(&self.app, call, &mut body).await,
@@ -159,6 +160,7 @@ impl Connection {
         tracing::info!(
             id,
             peer = %self.peer,
+            %client,
             method = %parts.method,
             path = parts.uri.path(),
             namespace = namespace.as_deref().unwrap_or("-"),
@@ -171,10 +173,10 @@ impl Connection {
     }
 }
 
-fn read_call(parts: &Parts) -> Result<Call, Error> {
+fn read_call(parts: &Parts, client: IpAddr) -> Result<Call, Error> {
     let route = route::parse(&parts.method, parts.uri.path(), parts.uri.query())?;
     let namespace = route::namespace(parts.uri.query())?;
-    Ok(Call { route, namespace, headers: parts.headers.clone() })
+    Ok(Call { route, namespace, headers: parts.headers.clone(), client })
 }
 
 /// Reads what is left of a body, up to the bound.

@@ -1,4 +1,4 @@
-//! `wharfd store`: the commands as they are typed, and how each ends. What they do is in the
+//! `wharfd store`: the commands as they are typed, and how each ends, also those of `wharfd push`. What they do is in the
 //! library, `upkeep`; what is printed is in `store_commands/show.rs`.
 
 mod show;
@@ -15,7 +15,7 @@ use wharf_store::{Eviction, Progress};
 
 use crate::{EXIT_CONFIG, EXIT_FAILED, EXIT_INTERRUPTED, fail, in_runtime, signals};
 
-/// Stored bytes are not what was stored.
+/// Stored bytes are not what was stored, or an upstream refused what was pushed.
 const EXIT_FINDINGS: u8 = 1;
 /// It was begun and failed.
 const EXIT_SOME_FAILED: u8 = 3;
@@ -61,7 +61,7 @@ enum Typed {
 }
 
 #[derive(Args)]
-struct Common {
+pub(crate) struct Common {
     /// Folder of the store
     #[arg(long, value_name = "DIR", env = "WHARFD_STORE")]
     store: PathBuf,
@@ -131,22 +131,23 @@ enum Work {
 
 /// Runs the command, shows what came of it, and says how it ended.
 pub(crate) fn run(args: StoreArgs) -> ExitCode {
-    let task = match task(args.command) {
-        Ok(task) => task,
-        Err(error) => return fail(EXIT_CONFIG, &error),
-    };
+    match task(args.command) {
+        Ok(task) => run_task(task),
+        Err(error) => fail(EXIT_CONFIG, &error),
+    }
+}
+
+/// Asks this of the store; `name` is the command's.
+pub(crate) fn ask(name: &'static str, common: Common, command: StoreCommand) -> ExitCode {
+    let Common { store, output_format } = common;
+    run_task(Task { name, store, work: Work::Ask(command), output_format })
+}
+
+fn run_task(task: Task) -> ExitCode {
     let (name, output_format) = (task.name, task.output_format);
     let report = match in_runtime(follow(task)) {
         Ok(Ok(report)) => report,
-        Ok(Err(error)) => {
-            let code = match &error {
-                UpkeepError::Refused(_) => EXIT_CONFIG,
-                UpkeepError::Unusable(_) => EXIT_FAILED,
-                UpkeepError::Failed(_) => EXIT_SOME_FAILED,
-                UpkeepError::Stopped(_) => EXIT_INTERRUPTED,
-            };
-            return fail(code, &error);
-        }
+        Ok(Err(error)) => return failed(&error),
         Err(error) => return fail(EXIT_FAILED, &error),
     };
     match output_format {
@@ -158,6 +159,17 @@ pub(crate) fn run(args: StoreArgs) -> ExitCode {
         Report { damaged: true, .. } => ExitCode::from(EXIT_FINDINGS),
         Report { .. } => ExitCode::SUCCESS,
     }
+}
+
+/// Says why there is no report.
+pub(crate) fn failed(error: &UpkeepError) -> ExitCode {
+    let code = match error {
+        UpkeepError::Refused(_) => EXIT_CONFIG,
+        UpkeepError::Unusable(_) => EXIT_FAILED,
+        UpkeepError::Failed(_) => EXIT_SOME_FAILED,
+        UpkeepError::Stopped(_) => EXIT_INTERRUPTED,
+    };
+    fail(code, error)
 }
 
 /// What was typed, with folders as any process knows them: the server's is another one.

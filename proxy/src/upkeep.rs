@@ -12,14 +12,18 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
-use wharf_oci::RepoName;
+use wharf_oci::{Digest, RepoName, Tag};
 use wharf_store::{Eviction, Progress, RocksStore, ScrubPlan, Scrubbed, StoreError, Usage, Watch};
 
 use crate::bridge::Bridge;
+use crate::delivery::Deliveries;
+use crate::delivery::report::{self, Unwanted};
+use crate::write_once::WriteOnce;
 
 /// What is asked of a store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +49,28 @@ pub enum StoreCommand {
     },
     /// Read everything, also the records, and change nothing.
     Verify,
+    /// What is owed to upstreams.
+    PushStatus,
+    /// Give up blobs that are owed to upstreams.
+    PushDrop {
+        /// Only of this repository.
+        repository: Option<RepoName>,
+        /// Only this blob.
+        digest: Option<Digest>,
+        /// Also what was not refused.
+        waiting: bool,
+    },
+    /// Allow one change of a write-once tag. Of the server, not of the store.
+    AllowTag {
+        /// Of which repository, as clients name it.
+        repository: RepoName,
+        /// Which tag.
+        tag: Tag,
+        /// Why.
+        reason: String,
+        /// For how long.
+        seconds: u64,
+    },
 }
 
 /// How an [`Eviction`] is spelled between processes.
@@ -62,10 +88,17 @@ enum EvictionWords {
 pub struct Report {
     /// The store's own answer.
     pub result: Value,
-    /// Stored bytes were found to be wrong.
+    /// Stored bytes were found to be wrong, or what was pushed was refused.
     pub damaged: bool,
     /// It was told to stop, and did.
     pub stopped: bool,
+}
+
+impl Report {
+    /// Of a command that was done to its end and found no damage.
+    const fn whole(result: Value) -> Self {
+        Self { result, damaged: false, stopped: false }
+    }
 }
 
 /// Why there is no report.
@@ -124,6 +157,10 @@ pub async fn perform(
 ) -> Result<Report, UpkeepError> {
     if let Some(answer) = ask::ask(folder, &command, &monitor).await {
         return answer;
+    }
+    if matches!(command, StoreCommand::AllowTag { .. }) {
+        let text = format!("no server has {} open, so there is nothing to allow", folder.display());
+        return Err(UpkeepError::Unusable(text));
     }
     let folder = folder.to_owned();
     let here = move || {
@@ -189,8 +226,25 @@ fn run(store: &RocksStore, command: &StoreCommand, watch: Watch<'_>) -> Result<R
         StoreCommand::Verify => found(&store.verify(watch)?),
         StoreCommand::Evict(what) => (json(&store.evict(what, watch)?), false),
         StoreCommand::Backup { to } => (json(&store.backup(to)?), false),
+        StoreCommand::PushStatus => {
+            let status = report::status_of(store)?;
+            (json(&status), status.has_refusals())
+        }
+        StoreCommand::PushDrop { repository, digest, waiting } => {
+            (json(&report::give_up_in(store, unwanted(repository, digest, *waiting))?), false)
+        }
+        // Whoever has a server answers before; without one it was refused.
+        StoreCommand::AllowTag { .. } => (Value::Null, false),
     };
     Ok(Report { result, damaged, stopped })
+}
+
+const fn unwanted<'a>(
+    repository: &'a Option<RepoName>,
+    digest: &'a Option<Digest>,
+    waiting: bool,
+) -> Unwanted<'a> {
+    Unwanted { repository: repository.as_ref(), digest: digest.as_ref(), waiting }
 }
 
 fn found(scrubbed: &Scrubbed) -> (Value, bool) {
@@ -206,6 +260,8 @@ fn json(result: &impl Serialize) -> Value {
 pub(crate) struct Keeper {
     bridge: Bridge,
     store: Arc<RocksStore>,
+    deliveries: Deliveries,
+    write_once: Arc<WriteOnce>,
     /// Held by who works on the store.
     work: Arc<Mutex<()>>,
     /// A command works or waits for its turn.
@@ -228,8 +284,14 @@ impl Drop for Asked {
 }
 
 impl Keeper {
-    pub(crate) fn new(bridge: Bridge, store: Arc<RocksStore>) -> Self {
-        Self { bridge, store, work: Arc::default(), asked: Arc::default() }
+    pub(crate) fn new(
+        bridge: Bridge,
+        store: Arc<RocksStore>,
+        deliveries: Deliveries,
+        write_once: Arc<WriteOnce>,
+    ) -> Self {
+        let (work, asked) = (Arc::default(), Arc::default());
+        Self { bridge, store, deliveries, write_once, work, asked }
     }
 
     /// What the store holds and takes, for metrics; `None`, after a word in the log, when it does not
@@ -240,9 +302,42 @@ impl Keeper {
         usage.inspect_err(|error| tracing::error!(%error, "the store was not measured")).ok()
     }
 
+    /// What is asked of the server and not of its store.
+    async fn beside_the_store(
+        &self,
+        command: &StoreCommand,
+    ) -> Option<Result<Report, UpkeepError>> {
+        match command {
+            // Who delivers knows better than the store, and must hear of it.
+            StoreCommand::PushStatus => {
+                let status = self.deliveries.status();
+                let damaged = status.has_refusals();
+                Some(Ok(Report { damaged, ..Report::whole(json(&status)) }))
+            }
+            StoreCommand::PushDrop { repository, digest, waiting } => {
+                let unwanted = unwanted(repository, digest, *waiting);
+                let given_up = self.deliveries.give_up(unwanted).await;
+                let told = given_up.map(|given_up| Report::whole(json(&given_up)));
+                Some(told.map_err(|error| UpkeepError::Failed(error.to_string())))
+            }
+            StoreCommand::AllowTag { repository, tag, reason, seconds } => {
+                let time = Duration::from_secs(*seconds);
+                let allowed = self.write_once.allow(repository, tag, reason, time);
+                let result = serde_json::json!({
+                    "allowed": format!("{repository}:{tag}"), "seconds": seconds,
+                });
+                Some(allowed.map(|()| Report::whole(result)).map_err(UpkeepError::Refused))
+            }
+            _ => None,
+        }
+    }
+
     /// Does a command, unless another one is being done. It goes on when the caller goes away, until
     /// its monitor says otherwise.
     async fn perform(self, command: StoreCommand, monitor: Monitor) -> Result<Report, UpkeepError> {
+        if let Some(answered) = self.beside_the_store(&command).await {
+            return answered;
+        }
         // Counting is cheap, and harms nobody.
         let turn = match command {
             StoreCommand::Stats => None,

@@ -19,6 +19,7 @@ use wharf_store::{BlobWriter, Retention, StoreError};
 use crate::Error;
 use crate::bridge::{Bridge, Pump};
 use crate::cache::Store;
+use crate::delivery::Deliveries;
 use crate::limits::{BLOB_BYTES_MAX, UPLOADS_MAX};
 use crate::sending::Senders;
 use crate::upstream::{Push, Started};
@@ -34,6 +35,7 @@ pub(crate) struct Uploads {
     store: Arc<dyn Store>,
     upstreams: Arc<Upstreams>,
     senders: Arc<Senders>,
+    deliveries: Deliveries,
     sessions: Arc<Sessions>,
 }
 
@@ -91,19 +93,24 @@ impl Uploads {
         store: Arc<dyn Store>,
         upstreams: Arc<Upstreams>,
         senders: Arc<Senders>,
+        deliveries: Deliveries,
     ) -> Result<Self, StoreError> {
         let resting = resting::load(&*store)?;
         let table = Mutex::new(Table { open: HashMap::new(), resting });
         let sessions = Arc::new(Sessions { table, ..Sessions::default() });
-        Ok(Self { bridge, store, upstreams, senders, sessions })
+        Ok(Self { bridge, store, upstreams, senders, deliveries, sessions })
     }
 
     /// A session at the upstream, before there is one here: when it refuses, nothing is sent in
-    /// vain. `None` when the repository lives here.
+    /// vain. `None` when the repository lives here, or what is pushed is delivered later.
     pub(crate) async fn open_upstream(&self, repo: &RepoName) -> Result<Option<Beyond>, Error> {
         let Site::Remote(remote) = self.upstreams.site(repo)? else {
             return Ok(None);
         };
+        if remote.is_staged() {
+            self.deliveries.room()?;
+            return Ok(None);
+        }
         match remote.upstream.start_upload(&remote.repo, None).await? {
             Started::Session(push) => Ok(Some(Beyond { remote, open: Some(push), expected: None })),
             Started::Mounted => Err(Error::UpstreamFailed {
@@ -215,6 +222,7 @@ impl Uploads {
         digest: Digest,
     ) -> Result<(), Error> {
         let (bridge, store, repo) = (self.bridge.clone(), Arc::clone(&self.store), repo.clone());
+        let (site, deliveries) = (self.upstreams.site(&repo)?, self.deliveries.clone());
         let work = tokio::spawn(async move {
             let ready = session.pump.verify(digest).await?.map_err(Error::DigestMismatch)?;
             // What an upstream has can be fetched again; what is only here is never evicted.
@@ -223,7 +231,10 @@ impl Uploads {
                     leg.finish(digest).await?;
                     Retention::Cached
                 }
-                None => Retention::Kept,
+                None => match site {
+                    Site::Remote(remote) => return deliveries.publish(ready, &repo, &remote).await,
+                    Site::Local => Retention::Kept,
+                },
             };
             let kept = bridge.run(move || {
                 ready.publish(retention)?;

@@ -12,11 +12,13 @@ mod connect;
 mod credentials;
 mod download;
 mod follow;
+mod locks;
 mod pace;
 mod push;
 mod quota;
 mod retry;
 mod state;
+mod there;
 mod tokens;
 mod wire;
 
@@ -36,6 +38,7 @@ pub(crate) use download::Download;
 pub(crate) use pace::Floor;
 pub(crate) use push::{Push, Started};
 pub(crate) use state::{Arrival, UpstreamState};
+pub(crate) use there::There;
 use wire::{Ask, Effort, Wire};
 
 /// A client of one registry.

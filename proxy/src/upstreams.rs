@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use wharf_oci::RepoName;
 
 use crate::Error;
-use crate::config::{ConfigError, HostPattern, UpstreamConfig};
+use crate::config::{ConfigError, HostPattern, PushMode, UpstreamConfig};
 use crate::limits::TEMPLATE_HOSTS_MAX;
 use crate::upstream::Upstream;
 
@@ -55,6 +55,14 @@ pub(crate) struct Remote {
     pub upstream: Arc<Upstream>,
     /// The repository's name there.
     pub repo: RepoName,
+}
+
+impl Remote {
+    /// Whether blobs are answered when they are durable here, and delivered later.
+    #[must_use]
+    pub(crate) fn is_staged(&self) -> bool {
+        self.upstream.config().push == PushMode::Staged
+    }
 }
 
 impl Upstreams {

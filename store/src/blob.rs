@@ -12,6 +12,7 @@ use crate::buffers::SegmentBuffer;
 use crate::hashing::{Digesters, Hashing};
 use crate::hot::{HotSegments, Pressure};
 use crate::in_flight::InFlight;
+use crate::journal::{Delivery, Errand};
 use crate::limits::SEGMENT_BYTES;
 use crate::{Result, StoreError};
 
@@ -47,6 +48,15 @@ pub enum Retention {
     Cached,
     /// It is nowhere else: only an explicit removal takes it. Wins when a blob is published as both.
     Kept,
+}
+
+/// How a blob is published.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Fate<'a> {
+    /// As the retention says.
+    Retained(Retention),
+    /// Owed to an upstream: linked, and kept until it is delivered.
+    Pending(&'a Errand),
 }
 
 /// What publishing came to.
@@ -95,7 +105,7 @@ pub(crate) trait Sink: Send {
     fn source(&self) -> Arc<dyn Source>;
 
     /// Makes everything durable and visible under its digest, at once or not at all.
-    fn publish(self: Box<Self>, hashed: Hashed, retention: Retention) -> Result<Published>;
+    fn publish(self: Box<Self>, hashed: Hashed, fate: Fate<'_>) -> Result<Published>;
 
     /// Makes everything taken, and `tail` after it, durable for an upload that is to rest. The sink is
     /// dropped next, and what it saved stays.
@@ -366,10 +376,20 @@ impl ReadyBlob {
     }
 
     /// Keeps it: durable when this returns. Blocks.
-    pub fn publish(mut self, retention: Retention) -> Result<BlobInfo> {
+    pub fn publish(self, retention: Retention) -> Result<BlobInfo> {
+        self.publish_as(Fate::Retained(retention))
+    }
+
+    /// Keeps it until it is delivered: the blob, its link to the errand's repository and what is
+    /// owed are durable when this returns, or none of them. Blocks.
+    pub fn publish_pending(self, errand: &Errand) -> Result<Delivery> {
+        self.publish_as(Fate::Pending(errand)).map(|info| errand.of(info))
+    }
+
+    fn publish_as(mut self, fate: Fate<'_>) -> Result<BlobInfo> {
         self.writer.done = true;
         let sink = std::mem::replace(&mut self.writer.sink, Box::new(Spent));
-        let published = sink.publish(self.hashed, retention)?;
+        let published = sink.publish(self.hashed, fate)?;
         // When another writer was first these bytes go, so their readers keep them in memory.
         if published.own {
             let segments = self.hashed.size_bytes.div_ceil(SEGMENT_BYTES as u64);
@@ -396,7 +416,7 @@ impl Sink for Spent {
         Arc::new(Self)
     }
 
-    fn publish(self: Box<Self>, _: Hashed, _: Retention) -> Result<Published> {
+    fn publish(self: Box<Self>, _: Hashed, _: Fate<'_>) -> Result<Published> {
         Err(StoreError::Abandoned { reason: "the blob was published".to_owned() })
     }
 }

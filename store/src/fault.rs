@@ -6,9 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use wharf_oci::{Digest, HashState, Hashed, RepoName, UploadId};
 
-use crate::blob::{
-    BlobInfo, BlobReader, BlobStore, BlobWriter, Published, Retention, Sink, Source,
-};
+use crate::blob::{BlobInfo, BlobReader, BlobStore, BlobWriter, Fate, Published, Sink, Source};
 use crate::hot::Pressure;
 use crate::sessions::{SavedUpload, UploadStore};
 use crate::{Result, StoreError};
@@ -148,9 +146,9 @@ impl Sink for FaultSink {
         self.inner.source()
     }
 
-    fn publish(self: Box<Self>, hashed: Hashed, retention: Retention) -> Result<Published> {
+    fn publish(self: Box<Self>, hashed: Hashed, fate: Fate<'_>) -> Result<Published> {
         self.plan.pass(Operation::Publish, "publish")?;
-        self.inner.publish(hashed, retention)
+        self.inner.publish(hashed, fate)
     }
 
     fn is_full(&self, pressure: Pressure) -> bool {

@@ -15,6 +15,7 @@
 //! | readers of a blob that is still arriving | `in_flight.rs` |
 //! | what repositories know | `manifests.rs` |
 //! | uploads that outlive the process | `sessions.rs` |
+//! | what is owed to upstreams | `journal.rs` |
 //! | what an operator asks for | `upkeep.rs` |
 //! | keys and families on disk, their values | `rocks/schema.rs`, `rocks/records.rs` |
 //! | who is evicted, and when | `rocks/evict.rs`, `rocks/space.rs` |
@@ -30,6 +31,7 @@ mod fault;
 mod hashing;
 mod hot;
 mod in_flight;
+mod journal;
 pub mod limits;
 mod manifests;
 #[cfg(any(test, feature = "test-util"))]
@@ -43,6 +45,7 @@ pub use error::StoreError;
 #[cfg(any(test, feature = "test-util"))]
 pub use fault::{FaultStore, Operation};
 pub use in_flight::{InFlight, Tail};
+pub use journal::{Delivery, DeliveryStore, Destination, Errand, Refused, Trouble};
 pub use manifests::{ManifestStore, Page, StoredManifest, TagRecord};
 #[cfg(any(test, feature = "test-util"))]
 pub use memory::MemoryStore;

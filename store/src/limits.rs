@@ -90,6 +90,9 @@ pub const SCRUB_CURSOR_BYTES: u64 = 64 * 1024 * 1024;
 /// How many uploads at rest are listed at most; more than a server keeps open.
 pub const UPLOADS_MAX: usize = 65_536;
 
+/// How many blobs may be owed to upstreams at once; whoever adds to them keeps to it.
+pub const DELIVERIES_MAX: usize = 16_384;
+
 /// How many forgotten blobs may wait to be freed; past that they stay on disk until the next start.
 pub const FREEING_QUEUE_LEN_MAX: usize = 4_096;
 

@@ -9,11 +9,10 @@ use wharf_oci::{
     Descriptor, Digest, Digester, HashState, Hashed, Manifest, RepoName, Tag, UploadId,
 };
 
-use crate::blob::{
-    BlobInfo, BlobReader, BlobStore, BlobWriter, Published, Retention, Sink, Source,
-};
+use crate::blob::{BlobInfo, BlobReader, BlobStore, BlobWriter, Fate, Published, Sink, Source};
 use crate::hot::HotSegments;
-use crate::limits::{HOT_BYTES_MAX, PAGE_ENTRIES_MAX, SEGMENT_BYTES};
+use crate::journal::{Delivery, DeliveryStore, Errand, Trouble};
+use crate::limits::{HOT_BYTES_MAX, SEGMENT_BYTES};
 use crate::manifests::{ManifestStore, Page, StoredManifest, TagRecord};
 use crate::rocks::referrer;
 use crate::sessions::{SavedUpload, UploadStore};
@@ -36,6 +35,7 @@ struct Names {
     tags: BTreeMap<(RepoName, String), TagRecord>,
     links: BTreeSet<(RepoName, Digest)>,
     referrers: BTreeMap<(RepoName, Digest, Digest), Descriptor>,
+    deliveries: BTreeMap<(RepoName, Digest), Delivery>,
 }
 
 struct MemorySource(Segments);
@@ -53,6 +53,7 @@ type Uploads = Arc<Mutex<BTreeMap<UploadId, Saved>>>;
 struct MemorySink {
     segments: Segments,
     blobs: Arc<Mutex<BTreeMap<Digest, Segments>>>,
+    names: Arc<Mutex<Names>>,
     uploads: Uploads,
     upload: Option<(UploadId, RepoName)>,
 }
@@ -107,10 +108,13 @@ impl Sink for MemorySink {
         Arc::new(MemorySource(Arc::clone(&self.segments)))
     }
 
-    fn publish(self: Box<Self>, hashed: Hashed, _: Retention) -> Result<Published> {
+    fn publish(self: Box<Self>, hashed: Hashed, fate: Fate<'_>) -> Result<Published> {
         lock(&self.blobs).entry(hashed.digest).or_insert(Arc::clone(&self.segments));
         self.done();
         let info = BlobInfo { digest: hashed.digest, size_bytes: hashed.size_bytes };
+        if let Fate::Pending(errand) = fate {
+            lock(&self.names).owe(errand.of(info));
+        }
         Ok(Published { info, own: true })
     }
 
@@ -146,7 +150,56 @@ impl BlobStore for MemoryStore {
     }
 
     fn remove(&self, digest: &Digest) -> Result<bool> {
+        lock(&self.names).deliveries.retain(|(_, owed), _| owed != digest);
         Ok(lock(&self.blobs).remove(digest).is_some())
+    }
+}
+
+impl Names {
+    fn owe(&mut self, delivery: Delivery) {
+        let key = (delivery.errand.repo.clone(), delivery.digest);
+        self.repos.insert(key.0.clone());
+        self.links.insert(key.clone());
+        self.deliveries.insert(key, delivery);
+    }
+
+    fn owed(&mut self, delivery: &Delivery) -> Option<&mut Delivery> {
+        let owed = self.deliveries.get_mut(&(delivery.errand.repo.clone(), delivery.digest))?;
+        (owed.errand.id == delivery.errand.id).then_some(owed)
+    }
+}
+
+impl DeliveryStore for MemoryStore {
+    fn deliveries(&self) -> Result<Vec<Delivery>> {
+        Ok(lock(&self.names).deliveries.values().cloned().collect())
+    }
+
+    fn owe(&self, digest: &Digest, errand: &Errand) -> Result<Option<Delivery>> {
+        let delivery = self.stat(digest)?.map(|info| errand.of(info));
+        if let Some(delivery) = &delivery {
+            lock(&self.names).owe(delivery.clone());
+        }
+        Ok(delivery)
+    }
+
+    fn note_trouble(&self, delivery: &Delivery, trouble: &Trouble) -> Result<bool> {
+        let mut names = lock(&self.names);
+        let owed = names.owed(delivery);
+        Ok(owed.map(|owed| owed.trouble = Some(trouble.clone())).is_some())
+    }
+
+    fn delivered(&self, delivery: &Delivery) -> Result<bool> {
+        let mut names = lock(&self.names);
+        let key = (delivery.errand.repo.clone(), delivery.digest);
+        let owed = names.owed(delivery).is_some();
+        Ok(owed && names.deliveries.remove(&key).is_some())
+    }
+
+    fn settled_holders(&self, digest: &Digest) -> Result<Vec<RepoName>> {
+        let names = lock(&self.names);
+        let held = names.links.iter().filter(|link| link.1 == *digest);
+        let settled = held.filter(|link| !names.deliveries.contains_key(link));
+        Ok(settled.map(|(repo, _)| repo.clone()).collect())
     }
 }
 
@@ -158,7 +211,8 @@ impl MemoryStore {
     fn sink(&self, upload: Option<(UploadId, RepoName)>, segments: Vec<Bytes>) -> MemorySink {
         let segments = Arc::new(Mutex::new(segments));
         let (blobs, uploads) = (Arc::clone(&self.blobs), Arc::clone(&self.uploads));
-        MemorySink { segments, blobs, uploads, upload }
+        let names = Arc::clone(&self.names);
+        MemorySink { segments, blobs, names, uploads, upload }
     }
 }
 
@@ -290,6 +344,7 @@ impl ManifestStore for MemoryStore {
     fn unlink_blob(&self, repo: &RepoName, digest: &Digest) -> Result<bool> {
         let mut names = lock(&self.names);
         let known = names.links.remove(&(repo.clone(), *digest));
+        names.deliveries.remove(&(repo.clone(), *digest));
         if known && !names.links.iter().any(|(_, linked)| linked == digest) {
             lock(&self.blobs).remove(digest);
         }
@@ -298,11 +353,5 @@ impl ManifestStore for MemoryStore {
 
     fn has_blob(&self, repo: &RepoName, digest: &Digest) -> Result<bool> {
         Ok(lock(&self.names).links.contains(&(repo.clone(), *digest)))
-    }
-
-    fn holders(&self, digest: &Digest) -> Result<Vec<RepoName>> {
-        let names = lock(&self.names);
-        let links = names.links.iter().filter(|(_, of)| of == digest);
-        Ok(links.map(|(repo, _)| repo.clone()).take(PAGE_ENTRIES_MAX).collect())
     }
 }

@@ -10,6 +10,7 @@ mod consistency;
 mod engine;
 mod evict;
 mod forget;
+mod journal;
 mod lease;
 mod names;
 mod options;

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 mod bad_input;
+mod balancers;
 mod clients;
 mod coalesce;
 mod crash;
@@ -15,8 +16,10 @@ mod herd;
 mod kills;
 mod layering;
 mod malicious;
+mod manifests;
 mod matrix;
 mod mirrors;
+mod once;
 mod pull;
 mod push;
 mod reading;

@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use wharf_oci::{ByteRange, ContentRange, Digest, RepoName};
 use wharf_store::{InFlight, Retention};
 
-use super::{Arriving, Cache, Outcome, ServedBlob, Store, unknown};
+use super::generations::{Generation, Generations};
+use super::{Arriving, Cache, Outcome, ServedBlob, Store, link_unless_removed, unknown};
 use crate::Error;
 use crate::body::Ending;
 use crate::bridge::{Bridge, Pump};
@@ -29,6 +30,8 @@ pub(super) struct Filling {
     size_bytes: Option<u64>,
     /// For which repository it was begun; that one is known to have it.
     repo: RepoName,
+    /// And when.
+    since: Generation,
     /// What was relayed beside it.
     relayed_bytes: Arc<AtomicU64>,
 }
@@ -41,6 +44,8 @@ struct Fill {
     repo: RepoName,
     digest: Digest,
     unstorable: Arc<Lately<Digest>>,
+    generations: Arc<Generations>,
+    since: Generation,
 }
 
 impl Cache {
@@ -55,6 +60,7 @@ impl Cache {
         if self.unstorable.holds(digest) {
             return self.bypass(remote, digest).await;
         }
+        let since = self.generations.now(repo);
         let fill = Fill {
             bridge: self.bridge.clone(),
             store: Arc::clone(&self.store),
@@ -62,6 +68,8 @@ impl Cache {
             repo: repo.clone(),
             digest: *digest,
             unstorable: Arc::clone(&self.unstorable),
+            generations: Arc::clone(&self.generations),
+            since,
         };
         let asked = self.fills.ask(*digest, |promise| fill.run(promise)).await;
         let (filling, joined) = match asked {
@@ -72,9 +80,11 @@ impl Cache {
             }
             Err(error) => return Err(error),
         };
-        if joined && filling.repo != *repo {
+        // What was known of this repository before a removal does not count after it.
+        let is_old = since.is_past_a_removal_since(&filling.since);
+        if joined && (filling.repo != *repo || is_old) {
             self.ask_whether_theirs(repo, digest, remote).await?;
-            self.link_after(repo, digest, &filling);
+            self.link_after(since, repo, digest, &filling);
         }
         let part = filling.part(range)?;
         if let Some(part) = part.filter(|part| filling.is_far_ahead(part)) {
@@ -108,14 +118,17 @@ impl Cache {
     }
 
     /// A repository that joined another's download is linked when that ends well.
-    fn link_after(&self, repo: &RepoName, digest: &Digest, filling: &Filling) {
+    fn link_after(&self, since: Generation, repo: &RepoName, digest: &Digest, filling: &Filling) {
         let (bridge, store) = (self.bridge.clone(), Arc::clone(&self.store));
+        let generations = Arc::clone(&self.generations);
         let (repo, digest, blob) = (repo.clone(), *digest, filling.blob.clone());
         tokio::spawn(async move {
             let end = u64::MAX;
             let tail = std::future::poll_fn(|context| blob.poll_read(end, context)).await;
             if matches!(tail, wharf_store::Tail::End) {
-                let linked = bridge.run(move || store.link_blob(&repo, &digest)).await;
+                let link =
+                    move || link_unless_removed(&*store, &generations, since, &repo, &digest);
+                let linked = bridge.run(link).await;
                 if let Err(error) = linked {
                     tracing::warn!(%error, "a repository was not linked to its blob");
                 }
@@ -198,6 +211,7 @@ impl Fill {
             blob: writer.in_flight(),
             size_bytes: download.size_bytes(),
             repo: self.repo.clone(),
+            since: self.since,
             relayed_bytes: Arc::default(),
         };
         Ok((download, Pump::new(self.bridge.clone(), writer), filling))
@@ -214,9 +228,10 @@ impl Fill {
         }
         let ready = pump.verify(self.digest).await?.map_err(Error::UpstreamLied)?;
         let (store, repo, digest) = (Arc::clone(&self.store), self.repo.clone(), self.digest);
+        let (generations, since) = (Arc::clone(&self.generations), self.since);
         let kept = self.bridge.run(move || {
             ready.publish(Retention::Cached)?;
-            store.link_blob(&repo, &digest)
+            link_unless_removed(&*store, &generations, since, &repo, &digest)
         });
         Ok(kept.await?)
     }

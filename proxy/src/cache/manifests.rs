@@ -6,6 +6,7 @@ use bytes::Bytes;
 use wharf_oci::{Digest, Digester, Manifest, MediaType, Reference, RepoName, Tag};
 use wharf_store::{StoreError, StoredManifest, TagRecord};
 
+use super::generations::{Change, Generation, Generations, Still};
 use super::recent::Recent;
 use super::{Absent, Cache, Outcome, Store};
 use crate::Error;
@@ -32,13 +33,16 @@ impl From<StoredManifest> for ServedManifest {
     }
 }
 
-/// Keeps a manifest and tags off the async threads.
+/// Keeps manifests and tags off the async threads: answers of upstreams that were asked for when it
+/// was made, and changes of clients.
 #[derive(Clone)]
 pub(super) struct Keeper {
     pub(super) bridge: Bridge,
     pub(super) store: Arc<dyn Store>,
     pub(super) repo: RepoName,
     recent: Arc<Recent>,
+    generations: Arc<Generations>,
+    pub(super) since: Generation,
 }
 
 impl Keeper {
@@ -46,37 +50,77 @@ impl Keeper {
         &self,
         manifest: Manifest,
         digest: Digest,
-        tags: Vec<(Tag, TagRecord)>,
+        tag: Option<(Tag, TagRecord)>,
     ) -> Result<(), Error> {
-        self.change(move |store, repo| store.put_manifest(repo, &manifest, &digest, &tags)).await
+        let tagged = tag.is_some();
+        self.remember(tagged, move |store, repo, still| {
+            let tags: &[(Tag, TagRecord)] = match still {
+                Still::Nothing => return Ok(()),
+                Still::Content => &[],
+                Still::All => tag.as_slice(),
+            };
+            store.put_manifest(repo, &manifest, &digest, tags)
+        })
+        .await
     }
 
     /// The tag was checked.
     pub(super) async fn point(&self, tag: &Tag, record: TagRecord) -> Result<(), Error> {
         let tag = tag.clone();
-        self.change(move |store, repo| store.set_tag(repo, &tag, record)).await
+        self.remember(true, move |store, repo, still| match still {
+            Still::All => store.set_tag(repo, &tag, record),
+            Still::Content | Still::Nothing => Ok(()),
+        })
+        .await
     }
 
     /// The tag is gone.
     pub(super) async fn unpoint(&self, tag: &Tag) -> Result<(), Error> {
         let tag = tag.clone();
-        self.change(move |store, repo| store.remove_tag(repo, &tag)).await.map(|_| ())
+        self.remember(true, move |store, repo, still| match still {
+            Still::All => store.remove_tag(repo, &tag).map(|_| ()),
+            Still::Content | Still::Nothing => Ok(()),
+        })
+        .await
     }
 
-    /// Changes the repository in the store, and forgets what was known of it: in one job, which runs
-    /// to its end also when whoever asked for it goes away.
+    /// Keeps what the upstream said, as far as it still counts.
+    async fn remember(
+        &self,
+        tagged: bool,
+        keep: impl FnOnce(&dyn Store, &RepoName, Still) -> Result<(), StoreError> + Send + 'static,
+    ) -> Result<(), Error> {
+        let (generations, since) = (Arc::clone(&self.generations), self.since);
+        self.write(move |store, repo| {
+            generations.keep(repo, &since, tagged, |still| keep(store, repo, still))
+        })
+        .await
+    }
+
+    /// Changes the repository as a client asked for.
     pub(super) async fn change<T: Send + 'static>(
         &self,
+        kind: Change,
         change: impl FnOnce(&dyn Store, &RepoName) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Error> {
+        let generations = Arc::clone(&self.generations);
+        self.write(move |store, repo| generations.change(repo, kind, || change(store, repo))).await
+    }
+
+    /// Writes to the store, and forgets what was known of the repository: in one job, which runs
+    /// to its end also when whoever asked for it goes away.
+    async fn write<T: Send + 'static>(
+        &self,
+        write: impl FnOnce(&dyn Store, &RepoName) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, Error> {
         let (store, repo) = (Arc::clone(&self.store), self.repo.clone());
         let recent = Arc::clone(&self.recent);
-        let changed = self.bridge.run(move || {
-            let changed = change(&*store, &repo);
+        let written = self.bridge.run(move || {
+            let written = write(&*store, &repo);
             recent.forget(&repo);
-            changed
+            written
         });
-        Ok(changed.await?)
+        Ok(written.await?)
     }
 
     pub(super) async fn stored(&self, digest: Digest) -> Result<Option<ServedManifest>, Error> {
@@ -123,7 +167,14 @@ impl Cache {
 
     pub(super) fn keeper(&self, repo: &RepoName) -> Keeper {
         let (bridge, store) = (self.bridge.clone(), Arc::clone(&self.store));
-        Keeper { bridge, store, repo: repo.clone(), recent: Arc::clone(&self.recent) }
+        Keeper {
+            bridge,
+            store,
+            repo: repo.clone(),
+            recent: Arc::clone(&self.recent),
+            generations: Arc::clone(&self.generations),
+            since: self.generations.now(repo),
+        }
     }
 
     /// What a tag points at here, with what is known of the tag.
@@ -165,7 +216,7 @@ impl Cache {
         let unknown =
             || Error::ManifestUnknown { repo: repo.clone(), reference: digest.to_string() };
         let epoch = self.not_absent(&absent(), unknown)?;
-        let (there, key) = (remote.clone(), (repo.clone(), digest));
+        let (there, key) = (remote.clone(), (repo.clone(), digest, keeper.since));
         let asked = self.manifests.ask(key, |promise| async move {
             let reference = Reference::Digest(digest);
             promise.keep(fetch(&keeper, &there, &reference, None, Haste::Patient).await);
@@ -216,9 +267,8 @@ pub(super) async fn fetch(
         bytes: manifest.bytes().clone(),
     };
     let record = TagRecord { digest, checked_ms: super::tags::now_ms() };
-    let tags = tag.map(|tag| (tag, record)).into_iter().collect();
     // What cannot be kept can be served all the same.
-    if let Err(error) = keeper.keep(manifest, digest, tags).await {
+    if let Err(error) = keeper.keep(manifest, digest, tag.map(|tag| (tag, record))).await {
         tracing::error!(%error, %digest, "a manifest was not kept");
     }
     Ok(served)

@@ -37,18 +37,21 @@ impl Cache {
         tag: &Tag,
         remote: &Remote,
     ) -> Result<(ServedManifest, Outcome), Error> {
+        // Before the store is looked into: what changes after that is newer than any answer.
+        let keeper = self.keeper(repo);
         let Some((manifest, record)) = usable(self.tagged(repo, tag).await) else {
-            return self.first_of_tag(repo, tag, remote).await;
+            return self.first_of_tag(keeper, tag, remote).await;
         };
         let age = Duration::from_millis(now_ms().saturating_sub(record.checked_ms));
         let lifetime = remote.upstream.config().tag_ttl(tag);
-        let asked = Asked { keeper: self.keeper(repo), remote: remote.clone(), tag: tag.clone() };
+        let flight = (repo.clone(), tag.clone(), keeper.since);
+        let asked = Asked { keeper, remote: remote.clone(), tag: tag.clone() };
         let key = (repo.clone(), tag.clone());
         if age < lifetime {
             // A tag that is still asked for near its end is refreshed while the old answer is good.
             if age >= lifetime / 4 * 3 && !self.unanswered.holds(&key) {
                 let old = manifest.clone();
-                self.tags.begin(key, |promise| async move {
+                self.tags.begin(flight, |promise| async move {
                     promise.keep(revalidate(&asked, old).await);
                 });
             }
@@ -58,7 +61,7 @@ impl Cache {
             return Ok((manifest, Outcome::Stale));
         }
         let (old, epoch) = (manifest.clone(), self.unanswered.epoch());
-        let answer = self.tags.ask(key.clone(), |promise| async move {
+        let answer = self.tags.ask(flight, |promise| async move {
             promise.keep(revalidate(&asked, old).await);
         });
         match answer.await {
@@ -76,15 +79,17 @@ impl Cache {
     /// A tag of which nothing is known here.
     async fn first_of_tag(
         &self,
-        repo: &RepoName,
+        keeper: Keeper,
         tag: &Tag,
         remote: &Remote,
     ) -> Result<(ServedManifest, Outcome), Error> {
+        let repo = &keeper.repo.clone();
         let absent = || Absent::Manifest(repo.clone(), Reference::Tag(tag.clone()));
         let unknown = || Error::ManifestUnknown { repo: repo.clone(), reference: tag.to_string() };
         let epoch = self.not_absent(&absent(), unknown)?;
-        let (keeper, there, wanted) = (self.keeper(repo), remote.clone(), tag.clone());
-        let asked = self.tags.ask((repo.clone(), tag.clone()), |promise| async move {
+        let (there, wanted) = (remote.clone(), tag.clone());
+        let key = (repo.clone(), tag.clone(), keeper.since);
+        let asked = self.tags.ask(key, |promise| async move {
             let reference = Reference::Tag(wanted.clone());
             let fetched = fetch(&keeper, &there, &reference, Some(wanted), Haste::Patient).await;
             promise.keep(fetched.map(|manifest| (manifest, Outcome::Fill)));

@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 
 use serde::Deserialize;
-use wharf_oci::Tag;
+use wharf_oci::{RepoName, Tag};
 
 /// Tags by name.
 #[derive(Debug, Clone, Deserialize)]
@@ -15,6 +15,46 @@ pub(crate) struct TagPattern(String);
 impl TagPattern {
     pub(crate) fn fits(&self, tag: &Tag) -> bool {
         fits(&self.0, tag.as_str())
+    }
+}
+
+/// Tags of some repositories, or of all: `TAG` or `REPOSITORY:TAG`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct TagRule {
+    repo: Option<String>,
+    tag: String,
+}
+
+impl TryFrom<String> for TagRule {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let (repo, tag) = match text.split_once(':') {
+            Some((repo, tag)) => (Some(repo.to_owned()), tag.to_owned()),
+            None => (None, text),
+        };
+        let in_repo = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-/*".contains(c);
+        let in_tag = |c: char| c.is_ascii_alphanumeric() || "._-*".contains(c);
+        let fits = |text: &str, allowed: &dyn Fn(char) -> bool| {
+            !text.is_empty() && text.chars().all(allowed)
+        };
+        if !fits(&tag, &in_tag) || !repo.as_deref().is_none_or(|repo| fits(repo, &in_repo)) {
+            return Err("write a tag such as \"v*\", or \"team/*:v*\" for some repositories");
+        }
+        Ok(Self { repo, tag })
+    }
+}
+
+impl TagRule {
+    /// Whether it is about tags of this repository.
+    pub(crate) fn fits_repo(&self, repo: &RepoName) -> bool {
+        self.repo.as_ref().is_none_or(|pattern| fits(pattern, repo.as_str()))
+    }
+
+    /// Whether this tag is meant.
+    pub(crate) fn fits(&self, repo: &RepoName, tag: &Tag) -> bool {
+        self.fits_repo(repo) && fits(&self.tag, tag.as_str())
     }
 }
 
@@ -90,6 +130,20 @@ mod tests {
         }
         for (pattern, text) in [("v*", "1v"), ("v1", "v11"), ("a*a", "a"), ("a*b*c", "acb")] {
             assert!(!fits(pattern, text), "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn a_rule_is_about_tags_of_all_repositories_or_of_some() {
+        let rule = |text: &str| TagRule::try_from(text.to_owned());
+        let fits = |text: &str, repo: &str, tag: &str| {
+            rule(text).unwrap().fits(&repo.parse().unwrap(), &tag.parse().unwrap())
+        };
+        assert!(fits("v*", "a/b", "v1.2") && !fits("v*", "a/b", "latest"));
+        assert!(fits("team/*:v*", "team/app", "v1") && !fits("team/*:v*", "other/app", "v1"));
+        assert!(!fits("team/*:v*", "team/app", "latest"));
+        for wrong in ["", ":v1", "a:", "A:v1", "a b", "a:v1:2", "v$"] {
+            assert!(rule(wrong).is_err(), "{wrong:?}");
         }
     }
 

@@ -14,7 +14,7 @@ use wharf_oci::{Login, RepoName, Tag};
 
 use super::ConfigError;
 use super::credentials::{DockerConfigKey, EntraTable, SecretPlace, Source, has_docker_login};
-use super::patterns::{HostPattern, TagPattern};
+use super::patterns::{HostPattern, TagPattern, TagRule};
 use crate::limits::{
     ANSWER_TIMEOUT, BYTES_PER_SECOND_MIN, CONNECT_TIMEOUT, NEGATIVE_TTL, STALL_TIMEOUT, TAG_TTL,
     UPSTREAM_READS_MAX, UPSTREAM_WRITES_MAX,
@@ -67,6 +67,9 @@ pub struct UpstreamConfig {
     /// gets them anyway.
     #[serde(default)]
     pub(crate) default: bool,
+    /// How pushes get there: `"through"` or `"staged"`.
+    #[serde(default)]
+    pub push: PushMode,
     /// How long a connection may take.
     #[serde(default)]
     connect_timeout_seconds: Option<u64>,
@@ -88,6 +91,23 @@ pub struct UpstreamConfig {
     /// Whether HTTP/2 is offered to an encrypted upstream.
     #[serde(default)]
     http2: Option<bool>,
+    /// Tags that are put once and then stay what they are; repositories by their names there.
+    #[serde(default)]
+    write_once_tags: Vec<TagRule>,
+    /// Whether such tags and their manifests are locked at the upstream too, as ACR can.
+    #[serde(default)]
+    lock_tags: bool,
+}
+
+/// How pushes get to an upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PushMode {
+    /// While they arrive: a blob is answered when the upstream has it.
+    #[default]
+    Through,
+    /// Later: a blob is answered when it is durable here, a manifest when all that it names is there.
+    Staged,
 }
 
 /// How long tags of a pattern are served without asking.
@@ -146,6 +166,7 @@ impl std::str::FromStr for UpstreamConfig {
             negative_ttl_seconds: None,
             namespaces: Vec::new(),
             default: false,
+            push: PushMode::default(),
             connect_timeout_seconds: None,
             answer_timeout_seconds: None,
             stall_timeout_seconds: None,
@@ -153,6 +174,8 @@ impl std::str::FromStr for UpstreamConfig {
             max_reads: None,
             max_writes: None,
             http2: None,
+            write_once_tags: Vec::new(),
+            lock_tags: false,
         };
         upstream.check()?;
         Ok(upstream)
@@ -170,6 +193,16 @@ impl UpstreamConfig {
         let of_pattern = self.tag_ttls.iter().find(|ttl| ttl.pattern.fits(tag));
         let seconds = of_pattern.map(|ttl| ttl.seconds).or(self.tag_ttl_seconds);
         seconds.map_or(TAG_TTL, Duration::from_secs)
+    }
+
+    /// Tags that are put once.
+    pub(crate) fn write_once_tags(&self) -> &[TagRule] {
+        &self.write_once_tags
+    }
+
+    /// Whether they are locked at the upstream.
+    pub(crate) const fn locks_tags(&self) -> bool {
+        self.lock_tags
     }
 
     /// How long "not there" is believed.
@@ -228,6 +261,9 @@ impl UpstreamConfig {
         }
         if !self.url.username().is_empty() || self.url.password().is_some() {
             return Err(refuse("credentials do not belong into an address; use password_env"));
+        }
+        if self.lock_tags && self.write_once_tags.is_empty() {
+            return Err(refuse("lock_tags locks write-once tags; give write_once_tags"));
         }
         self.check_namespaces().map_err(refuse)?;
         self.credentials()?;

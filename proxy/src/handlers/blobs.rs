@@ -1,10 +1,9 @@
-//! `GET`, `HEAD` and `DELETE` of blobs (distribution-spec end-2, end-10).
+//! `GET` and `HEAD` of blobs (distribution-spec end-2).
 
 use std::future::poll_fn;
-use std::sync::Arc;
 
-use http::{HeaderMap, StatusCode, header};
-use wharf_oci::{ByteRange, Digest, Endpoint, RepoName, Span};
+use http::{HeaderMap, header};
+use wharf_oci::{ByteRange, Digest, RepoName, Span};
 use wharf_store::{InFlight, Tail};
 
 use super::App;
@@ -12,7 +11,6 @@ use crate::Error;
 use crate::body::Body;
 use crate::cache::{Arriving, Relayed, ServedBlob, StoredBlob};
 use crate::response::{self, Answer};
-use crate::upstreams::Site;
 
 pub(super) async fn head(
     app: &App,
@@ -80,21 +78,6 @@ async fn arrived(blob: &InFlight, span: Option<Span>) -> Result<(), Error> {
 /// A range that is malformed, or several, is ignored, which RFC 9110 §14.2 allows.
 fn byte_range(headers: &HeaderMap) -> Option<ByteRange> {
     headers.get(header::RANGE)?.to_str().ok()?.parse().ok()
-}
-
-/// Takes a blob from a repository; its bytes go with the last repository that had it.
-pub(super) async fn delete(app: &App, repo: &RepoName, digest: &Digest) -> Result<Answer, Error> {
-    let mut known = false;
-    if let Site::Remote(remote) = app.cache.upstreams.site(repo)? {
-        let endpoint = Endpoint::Blob { repo: remote.repo.clone(), digest: *digest };
-        known = remote.upstream.delete(&endpoint).await?;
-    }
-    let (store, of, wanted) = (Arc::clone(&app.cache.store), repo.clone(), *digest);
-    known |= app.cache.bridge.run(move || store.unlink_blob(&of, &wanted)).await?;
-    if !known {
-        return Err(Error::BlobUnknown { repo: repo.clone(), digest: *digest });
-    }
-    Ok(response::answer(StatusCode::ACCEPTED, &[], Body::empty()))
 }
 
 #[cfg(test)]

@@ -1,30 +1,44 @@
-//! `GET`, `HEAD`, `PUT` and `DELETE` of manifests (distribution-spec end-3, end-7, end-9).
+//! `GET`, `HEAD` and `PUT` of manifests (distribution-spec end-3, end-7): reading them, and what a
+//! body must be. What is done with it is in `push.rs`, deleting in `removals.rs`.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, header};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use wharf_oci::{
-    Digest, Digester, Endpoint, MANIFEST_SIZE_BYTES_MAX, Manifest, MediaType, ParseError,
-    Reference, RepoName, Tag,
+    Digest, Digester, MANIFEST_SIZE_BYTES_MAX, Manifest, MediaType, ParseError, Reference,
+    RepoName, Tag,
 };
-use wharf_store::{StoreError, TagRecord};
 
-use super::App;
+use super::push::Push;
+use super::{App, content};
 use crate::Error;
-use crate::body::Body;
-use crate::cache::{Store, now_ms};
 use crate::limits::STALL_TIMEOUT;
-use crate::response::{self, Answer, OCI_SUBJECT, OCI_TAG};
-use crate::upstreams::{Remote, Site};
+use crate::response::{self, Answer};
+use crate::turns::{Place, Wanted};
+use crate::upstreams::Site;
 
 /// Which manifest is put where.
 pub(super) struct Put {
     pub(super) repo: RepoName,
     pub(super) reference: Reference,
     pub(super) tags: Vec<Tag>,
+    /// Who asks.
+    pub(super) client: IpAddr,
+}
+
+impl Put {
+    /// Every tag that it sets.
+    pub(super) fn named_tags(&self) -> impl Iterator<Item = &Tag> {
+        let named = match &self.reference {
+            Reference::Tag(tag) => Some(tag),
+            Reference::Digest(_) => None,
+        };
+        named.into_iter().chain(&self.tags)
+    }
 }
 
 pub(super) async fn get(
@@ -44,8 +58,10 @@ pub(super) async fn get(
     Ok(if head { response::head(full, size_bytes) } else { full })
 }
 
+/// Puts a manifest. Once it is somebody's turn it goes on to its end when the caller goes away: the
+/// upstream may have done its part.
 pub(super) async fn put(
-    app: &App,
+    app: &Arc<App>,
     put: Put,
     headers: &HeaderMap,
     body: &mut Incoming,
@@ -56,25 +72,22 @@ pub(super) async fn put(
     let bytes = collect(headers, body).await?;
     let manifest = Manifest::parse(bytes, declared.as_ref())?;
     let digest = prove(&manifest, &put.reference)?;
-    let keeps_referrers = match &site {
-        Site::Local => {
-            require_content(app, &put.repo, &manifest).await?;
-            true
-        }
-        Site::Remote(remote) => forward(remote, &put, &manifest).await?,
-    };
-    keep(app, &put, &manifest, digest).await?;
-    let location = Endpoint::Manifest { repo: put.repo, reference: Reference::Digest(digest) };
-    let mut created = response::created(location.to_string(), &digest);
-    let subject = manifest.subject().filter(|_| keeps_referrers);
-    let subject = subject.map(|subject| (OCI_SUBJECT, subject.digest.to_string()));
-    let tags = put.tags.iter().map(|tag| (OCI_TAG, tag.to_string()));
-    for (name, value) in subject.into_iter().chain(tags) {
-        if let Ok(value) = value.parse() {
-            created.headers_mut().append(name, value);
-        }
+    content::require(app, &put.repo, &site, &manifest).await?;
+    if let Site::Remote(_) = &site {
+        app.deliveries.settle(&put.repo, &manifest).await?;
     }
-    Ok(created)
+    let place = Place::of(&site, &put.repo);
+    let turn = app.turns.take(Wanted::to_put(&place, digest, put.named_tags())).await?;
+    let push = Push { app: Arc::clone(app), site, place, put, manifest, digest };
+    let work = tokio::spawn(async move {
+        let done = push.run().await;
+        drop(turn);
+        done
+    });
+    match work.await {
+        Ok(done) => done,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
 }
 
 /// A manifest by digest must be that content, by the digest's own algorithm.
@@ -86,89 +99,6 @@ fn prove(manifest: &Manifest, reference: &Reference) -> Result<Digest, Error> {
     digester.update(manifest.bytes());
     digester.finish().expect(expected).map_err(Error::DigestMismatch)?;
     Ok(*expected)
-}
-
-/// Gives the upstream the same bytes, under every name. It is the judge of what is missing.
-async fn forward(remote: &Remote, put: &Put, manifest: &Manifest) -> Result<bool, Error> {
-    let media_type = manifest.media_type();
-    let send = |reference: Reference| async move {
-        let bytes = manifest.bytes().clone();
-        remote.upstream.put_manifest(&remote.repo, &reference, media_type, bytes).await
-    };
-    let accepted = send(put.reference.clone()).await?;
-    for tag in &put.tags {
-        send(Reference::Tag(tag.clone())).await?;
-    }
-    Ok(accepted.keeps_referrers)
-}
-
-async fn keep(app: &App, put: &Put, manifest: &Manifest, digest: Digest) -> Result<(), Error> {
-    let record = TagRecord { digest, checked_ms: now_ms() };
-    let named = match &put.reference {
-        Reference::Tag(tag) => Some(tag),
-        Reference::Digest(_) => None,
-    };
-    let tags: Vec<_> = put.tags.iter().chain(named).map(|tag| (tag.clone(), record)).collect();
-    let manifest = manifest.clone();
-    let change = move |store: &dyn Store, repo: &RepoName| {
-        store.put_manifest(repo, &manifest, &digest, &tags)
-    };
-    app.cache.change(&put.repo, change).await
-}
-
-/// What a manifest names must be in the repository first; otherwise it could never be pulled.
-async fn require_content(app: &App, repo: &RepoName, manifest: &Manifest) -> Result<(), Error> {
-    let (store, of, wanted) = (Arc::clone(&app.cache.store), repo.clone(), manifest.clone());
-    let missing = app.cache.bridge.run(move || missing(&*store, &of, &wanted)).await?;
-    if missing.is_empty() {
-        return Ok(());
-    }
-    Err(Error::ManifestBlobUnknown { repo: repo.clone(), missing })
-}
-
-fn missing(
-    store: &dyn Store,
-    repo: &RepoName,
-    manifest: &Manifest,
-) -> Result<Vec<Digest>, StoreError> {
-    let mut missing = Vec::new();
-    for blob in manifest.blobs() {
-        let elsewhere = blob.media_type.is_nondistributable() || !blob.urls.is_empty();
-        let here = elsewhere
-            || (store.has_blob(repo, &blob.digest)? && store.stat(&blob.digest)?.is_some());
-        if !here {
-            missing.push(blob.digest);
-        }
-    }
-    for child in manifest.children() {
-        if store.manifest(repo, &child.digest)?.is_none() {
-            missing.push(child.digest);
-        }
-    }
-    Ok(missing)
-}
-
-pub(super) async fn delete(
-    app: &App,
-    repo: &RepoName,
-    reference: &Reference,
-) -> Result<Answer, Error> {
-    let mut known = false;
-    if let Site::Remote(remote) = app.cache.upstreams.site(repo)? {
-        let (repo, reference) = (remote.repo.clone(), reference.clone());
-        known = remote.upstream.delete(&Endpoint::Manifest { repo, reference }).await?;
-    }
-    let wanted = reference.clone();
-    let change = move |store: &dyn Store, repo: &RepoName| match &wanted {
-        Reference::Tag(tag) => store.remove_tag(repo, tag),
-        Reference::Digest(digest) => store.remove_manifest(repo, digest),
-    };
-    known |= app.cache.change(repo, change).await?;
-    if !known {
-        let reference = reference.to_string();
-        return Err(Error::ManifestUnknown { repo: repo.clone(), reference });
-    }
-    Ok(response::answer(StatusCode::ACCEPTED, &[], Body::empty()))
 }
 
 /// The body, refused as soon as it is known to be too large.

@@ -37,7 +37,7 @@ pub(super) async fn start(
         UploadStart::Session(algorithm) => {
             let beyond = app.uploads.open_upstream(repo).await?;
             let id = app.uploads.open(repo, algorithm, beyond).await?;
-            Ok(response::upload(StatusCode::ACCEPTED, repo, id, 0))
+            Ok(response::opened(repo, id))
         }
         UploadStart::Whole(digest) => {
             // The upstream is asked for the digest first, so there is no session yet.
@@ -69,6 +69,13 @@ async fn mount(
             }
             None
         }
+        Site::Remote(remote) if remote.is_staged() => {
+            app.deliveries.room()?;
+            if app.deliveries.mount(repo, &remote, digest, from).await? {
+                return Ok(created(repo, &digest));
+            }
+            None
+        }
         Site::Remote(remote) => {
             let from = from.and_then(|from| app.cache.upstreams.beside(&remote, &from));
             match mount_beyond(&remote, &digest, from.as_ref()).await? {
@@ -81,7 +88,7 @@ async fn mount(
         }
     };
     let id = app.uploads.open(repo, Some(digest.algorithm()), beyond).await?;
-    Ok(response::upload(StatusCode::ACCEPTED, repo, id, 0))
+    Ok(response::opened(repo, id))
 }
 
 /// Has the upstream take the blob from another repository of its own; when it does not, a session.

@@ -10,11 +10,13 @@ use tokio::time::Instant;
 use crate::Error;
 use crate::limits::{
     CHUNK_BYTES, CHUNK_BYTES_MAX, CHUNK_BYTES_MIN, RETRY_AFTER_MAX, RETRY_PAUSE, RETRY_PAUSE_MAX,
-    SENDING_PATIENCE, SENDING_REFUSALS_MAX, SENDING_RESTARTS_MAX,
+    SENDING_REFUSALS_MAX, SENDING_RESTARTS_MAX,
 };
 
 /// How much is left of it, for one upload.
 pub(super) struct Patience {
+    /// How long there may be no progress.
+    longest: Duration,
     /// When the upstream last took something new.
     progress: Instant,
     /// The furthest that it came in this session.
@@ -36,9 +38,11 @@ pub(super) struct Next {
     pub(super) anew: bool,
 }
 
-impl Default for Patience {
-    fn default() -> Self {
+impl Patience {
+    /// So much of it, without progress.
+    pub(super) fn new(longest: Duration) -> Self {
         Self {
+            longest,
             progress: Instant::now(),
             furthest_bytes: 0,
             failures: 0,
@@ -48,9 +52,7 @@ impl Default for Patience {
             last: None,
         }
     }
-}
 
-impl Patience {
     /// No chunk of this upload shall be larger.
     pub(super) const fn most_bytes(&self) -> u64 {
         self.most_bytes
@@ -127,9 +129,9 @@ impl Patience {
     /// that, and one answer that does not come longer: it is asked for twice.
     fn longest(&self, error: &Error) -> Duration {
         match error {
-            Error::UpstreamBusy { .. } | Error::TooMany(_) => SENDING_PATIENCE * 2,
+            Error::UpstreamBusy { .. } | Error::TooMany(_) => self.longest * 2,
             Error::UpstreamFailed { .. } if self.failures == 1 => Duration::MAX,
-            _ => SENDING_PATIENCE,
+            _ => self.longest,
         }
     }
 
@@ -145,6 +147,7 @@ impl Patience {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::SENDING_PATIENCE;
     use http::StatusCode;
     use wharf_oci::ErrorCode;
 
@@ -159,7 +162,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_outage_is_waited_for_and_not_for_ever() {
-        let mut patience = Patience::default();
+        let mut patience = Patience::new(SENDING_PATIENCE);
         assert!(patience.took(5));
         let (began, mut tries) = (Instant::now(), 0);
         while let Ok(next) = patience.after(failed()) {
@@ -169,7 +172,7 @@ mod tests {
             let Ok(next) = patience.after(down) else { break };
             tokio::time::advance(next.wait).await;
         }
-        assert!(began.elapsed() > SENDING_PATIENCE - Duration::from_secs(5));
+        assert!(began.elapsed() > SENDING_PATIENCE * 9 / 10);
         assert!(began.elapsed() <= SENDING_PATIENCE && tries < 40);
         // What is taken starts the time anew.
         assert!(patience.took(6) && patience.after(failed()).is_ok());
@@ -182,7 +185,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn refusals_make_chunks_smaller_or_sessions_new_and_come_to_an_end() {
-        let mut patience = Patience::default();
+        let mut patience = Patience::new(SENDING_PATIENCE);
         assert!(!patience.after(refused(413)).unwrap().anew);
         assert_eq!(patience.most_bytes(), CHUNK_BYTES / 2);
         assert!(patience.after(refused(416)).unwrap().anew);
@@ -193,13 +196,13 @@ mod tests {
         assert_eq!(patience.most_bytes(), CHUNK_BYTES_MIN);
         assert!(patience.after(refused(416)).is_err());
         let denied = Error::UpstreamDenied { status: StatusCode::FORBIDDEN };
-        assert!(Patience::default().after(denied).is_err());
-        assert!(Patience::default().after(refused(405)).is_err());
+        assert!(Patience::new(SENDING_PATIENCE).after(denied).is_err());
+        assert!(Patience::new(SENDING_PATIENCE).after(refused(405)).is_err());
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_gets_lost_again_and_again_ends_with_its_last_words() {
-        let mut patience = Patience::default();
+        let mut patience = Patience::new(SENDING_PATIENCE);
         for _ in 0..SENDING_RESTARTS_MAX {
             assert!(patience.took(9));
             assert!(patience.after(refused(416)).is_ok());

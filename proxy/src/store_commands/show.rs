@@ -1,4 +1,4 @@
-//! What `wharfd store` prints: results on stdout, for people or programs, and one line of progress on
+//! What `wharfd store` and `wharfd push` print: results on stdout, for people or programs, and one line of progress on
 //! stderr for a person who watches.
 //!
 //! Invariant: stdout has the result and nothing else.
@@ -56,6 +56,15 @@ const EVICTED: &[Row] = &[
     ("their bytes", "bytes", Kind::Bytes),
     ("links removed", "links", Kind::Count),
 ];
+const OWED: &[Row] = &[
+    ("pending blobs", "blobs", Kind::Count),
+    ("  their bytes", "bytes", Kind::Bytes),
+    ("  being sent", "sending", Kind::Count),
+    ("  refused", "refused", Kind::Count),
+    ("oldest, in seconds", "oldest_seconds", Kind::Count),
+];
+const GIVEN_UP: &[Row] =
+    &[("blobs given up", "blobs", Kind::Count), ("their bytes", "bytes", Kind::Bytes)];
 const COPIED: &[Row] = &[
     ("folder", "folder", Kind::Path),
     ("files", "files", Kind::Count),
@@ -73,10 +82,13 @@ pub(super) fn text(name: &str, result: &Value) {
         "stats" => STATS,
         "scrub" | "verify" => READ,
         "evict" => EVICTED,
+        "push status" => OWED,
+        "push drop" => GIVEN_UP,
         _ => COPIED,
     };
     let mut text = listing(rows, result);
     text.push_str(&damage(result));
+    text.push_str(&owing(result));
     print(&text);
 }
 
@@ -121,6 +133,40 @@ fn damage(result: &Value) -> String {
     }
     if text.is_empty() {
         text.push_str("no damage found\n");
+    }
+    text
+}
+
+/// What each repository owes, and each refusal; nothing for other commands.
+fn owing(result: &Value) -> String {
+    let list = |field: &str| result.get(field).and_then(Value::as_array).cloned();
+    let word = |of: &Value, field: &str| {
+        of.get(field).and_then(Value::as_str).map(ToOwned::to_owned).unwrap_or_default()
+    };
+    let number = |of: &Value, field: &str| of.get(field).and_then(Value::as_u64).unwrap_or(0);
+    let mut text = String::new();
+    for of in list("repositories").unwrap_or_default() {
+        let _ = writeln!(
+            text,
+            "{} to {}/{}: {} blobs, {}, {} being sent, {} refused, oldest {} s",
+            word(&of, "repository"),
+            word(&of, "upstream").trim_end_matches('/'),
+            word(&of, "there"),
+            number(&of, "blobs"),
+            Size(number(&of, "bytes")),
+            number(&of, "sending"),
+            number(&of, "refused"),
+            number(&of, "oldest_seconds"),
+        );
+        if let Some(error) = of.get("last_error").and_then(Value::as_str) {
+            let _ = writeln!(text, "  last error: {error}");
+        }
+    }
+    for refusal in list("refusals").unwrap_or_default() {
+        let (digest, repository) = (word(&refusal, "digest"), word(&refusal, "repository"));
+        let (status, code) = (number(&refusal, "status"), word(&refusal, "code"));
+        let reason = word(&refusal, "reason");
+        let _ = writeln!(text, "refused: {digest} of {repository}: {status} {code}: {reason}");
     }
     text
 }
@@ -187,6 +233,28 @@ mod tests {
         );
         assert_eq!(damage(&json!({ "damage": [], "more_damage": 0 })), "no damage found\n");
         assert_eq!(damage(&json!({ "blobs": 3 })), "");
+    }
+
+    #[test]
+    fn what_is_owed_is_listed_by_repository_and_refusals_by_blob() {
+        let result = json!({
+            "repositories": [{
+                "repository": "team/web", "upstream": "https://acme.azurecr.io", "there": "web",
+                "blobs": 2, "bytes": 1_572_864, "sending": 1, "refused": 1, "oldest_seconds": 7,
+                "last_error": "too large",
+            }],
+            "refusals": [{
+                "repository": "team/web", "digest": "sha256:ab", "status": 413,
+                "code": "SIZE_INVALID", "reason": "too large",
+            }],
+        });
+        assert_eq!(
+            owing(&result),
+            "team/web to https://acme.azurecr.io/web: 2 blobs, 1.5 MiB, 1 being sent, 1 refused, \
+             oldest 7 s\n  last error: too large\n\
+             refused: sha256:ab of team/web: 413 SIZE_INVALID: too large\n"
+        );
+        assert_eq!(owing(&json!({ "blobs": 3 })), "");
     }
 
     #[test]

@@ -10,7 +10,9 @@ fn over(store: &MemoryStore) -> Uploads {
     let upstreams = Arc::new(Upstreams::new(&[]).unwrap());
     let (bridge, store) = (Bridge::default(), Arc::new(store.clone()));
     let senders = Senders::new(bridge.clone(), store.clone(), Arc::clone(&upstreams));
-    Uploads::load(bridge, store, upstreams, Arc::new(senders)).unwrap()
+    let (senders, of, to) = (Arc::new(senders), Arc::clone(&store), Arc::clone(&upstreams));
+    let deliveries = Deliveries::load(of, to, Arc::clone(&senders), None).unwrap();
+    Uploads::load(bridge, store, upstreams, senders, deliveries).unwrap()
 }
 
 fn uploads() -> (MemoryStore, Uploads, RepoName) {

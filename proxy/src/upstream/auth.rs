@@ -36,6 +36,8 @@ pub(crate) enum Access {
     Push,
     /// Deleting.
     Delete,
+    /// Changing locks; ACR's own word.
+    Metadata,
 }
 
 /// What a token must allow.
@@ -72,6 +74,7 @@ impl Scope {
             Access::Pull => "pull",
             Access::Push => "pull,push",
             Access::Delete => "delete",
+            Access::Metadata => "metadata_write",
         };
         let repo = self.repo.iter().map(|repo| format!("repository:{repo}:{actions}"));
         let also = self.also_pull.iter().map(|repo| format!("repository:{repo}:pull"));

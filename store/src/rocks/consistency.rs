@@ -3,19 +3,20 @@
 //!
 //! Invariant: a check reads each family once, changes nothing, and reports instead of failing.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use rocksdb::{IteratorMode, Snapshot};
+use wharf_oci::Digest;
 
 use super::engine::Engine;
 use super::options::scan_options;
-use super::records::{Doomed, Located, Numbered, Quarantined, Session, Totals};
+use super::records::{Doomed, Hold, Located, Numbered, Quarantined, Session, Totals};
 use super::schema::{
-    self, BLOBS, DOOMED, FAMILIES, HOLDERS, LINKS, MANIFESTS, META, NUMBERS, QUARANTINE, RECENCY,
-    REFERRERS, REPOS, SESSIONS, SMALL, TAGS, TOTALS,
+    self, BLOBS, DOOMED, FAMILIES, HOLDERS, JOURNAL, LINKS, MANIFESTS, META, NUMBERS, QUARANTINE,
+    RECENCY, REFERRERS, REPOS, SESSIONS, SMALL, TAGS, TOTALS,
 };
 use crate::Result;
-use crate::blob::Retention;
+use crate::journal::Delivery;
 use crate::upkeep::Scrubbed;
 
 /// Checks every family, then that they agree.
@@ -59,6 +60,7 @@ fn decodes(family: &str, key: &[u8], value: &[u8]) -> bool {
         QUARANTINE => {
             schema::decode_quarantine_key(key).is_some() && Quarantined::decode(value).is_some()
         }
+        JOURNAL => Delivery::decode(key, value).is_some(),
         TAGS => schema::decode_tag(value).is_some(),
         MANIFESTS => schema::decode_link(key)
             .is_some_and(|(_, digest)| schema::decode_manifest(digest, value).is_some()),
@@ -70,7 +72,7 @@ fn decodes(family: &str, key: &[u8], value: &[u8]) -> bool {
     }
 }
 
-/// Blobs, numbers, the order of use and the totals are four views of one set; each change of it is
+/// Blobs, numbers, the order of use, the journal and the totals are five views of one set; each change of it is
 /// one batch, so at one moment they agree, also in a store that is in use.
 fn check_agreement(engine: &Engine, found: &mut Scrubbed) -> Result<()> {
     let moment = engine.db().snapshot();
@@ -81,6 +83,11 @@ fn check_agreement(engine: &Engine, found: &mut Scrubbed) -> Result<()> {
         if let Some((used, number)) = schema::decode_recency(&key) {
             ordered.insert(number, used);
         }
+    }
+    let mut owed: HashSet<Digest> = HashSet::new();
+    for entry in entries(engine, &moment, JOURNAL)? {
+        let Ok((key, _)) = entry else { return Ok(()) };
+        owed.extend(schema::decode_held(&key));
     }
     let numbers = engine.family(NUMBERS)?;
     let mut sum = Totals::default();
@@ -97,7 +104,8 @@ fn check_agreement(engine: &Engine, found: &mut Scrubbed) -> Result<()> {
         };
         let agreed = Numbered { used, digest };
         if record.as_deref().and_then(Numbered::decode) != Some(agreed)
-            || (used > 0) != (located.retention == Retention::Cached)
+            || (used > 0) != (located.hold == Hold::Cached)
+            || !holds_what_is_owed(located.hold, owed.contains(&digest))
         {
             found.add_records(NUMBERS, format!("the records of {digest} contradict each other"));
         }
@@ -112,6 +120,15 @@ fn check_agreement(engine: &Engine, found: &mut Scrubbed) -> Result<()> {
         found.add_records(META, format!("the totals are {totals:?}, the sum is {sum:?}"));
     }
     Ok(())
+}
+
+/// What is owed is not evicted, and what is not owed is not held for that.
+fn holds_what_is_owed(hold: Hold, is_owed: bool) -> bool {
+    match hold {
+        Hold::Cached => !is_owed,
+        Hold::Pending => is_owed,
+        Hold::Kept => true,
+    }
 }
 
 type Entry = std::result::Result<(Box<[u8]>, Box<[u8]>), rocksdb::Error>;

@@ -10,11 +10,10 @@ use wharf_oci::{Digest, RepoName};
 
 use super::engine::Engine;
 use super::lease::{self, Leases, Remains};
-use super::records::Quarantined;
+use super::records::{Hold, Quarantined};
 use super::schema::{self, LINKS, QUARANTINE, RECENCY, SMALL};
 use super::space::ShortBy;
-use super::{forget, order, undecodable};
-use crate::blob::Retention;
+use super::{forget, journal, order, undecodable};
 use crate::limits::{
     EVICTION_EXTRA_BYTES, EVICTION_PAGE_LEN, EVICTION_ROUNDS_MAX, SMALL_HEAP_BYTES,
 };
@@ -197,7 +196,7 @@ fn forget_cached(engine: &Engine, leases: &Leases, digest: &Digest) -> Result<Op
     let Some(located) = engine.located(digest)? else {
         return Ok(None);
     };
-    if located.retention == Retention::Kept || leases.is_held(located.number) {
+    if located.hold != Hold::Cached || leases.is_held(located.number) {
         return Ok(None);
     }
     let mut batch = WriteBatch::default();
@@ -259,8 +258,7 @@ fn evict_repository(
                 evicted.bytes += gone.size_bytes;
                 evicted.links += gone.links;
                 freed.push(gone.remains);
-            } else if others {
-                unlink(engine, repo, digest, key)?;
+            } else if others && unlink(engine, repo, digest, key)? {
                 evicted.links += 1;
             }
         }
@@ -291,13 +289,17 @@ fn links(engine: &Engine, prefix: &[u8], from: &[u8]) -> Result<Vec<Linked>> {
     Ok(links)
 }
 
-fn unlink(engine: &Engine, repo: &RepoName, digest: &Digest, key: &[u8]) -> Result<()> {
+/// `false` when the link stays, because the blob is owed to the upstream of this repository.
+fn unlink(engine: &Engine, repo: &RepoName, digest: &Digest, key: &[u8]) -> Result<bool> {
     let _changing = engine.changing(digest);
+    if journal::is_owed(engine, repo, digest)? {
+        return Ok(false);
+    }
     let mut batch = WriteBatch::default();
     batch.delete_cf(&engine.family(LINKS)?, key);
     let holder = schema::holder_key(digest, repo);
     batch.delete_cf(&engine.family(schema::HOLDERS)?, holder);
-    engine.write_soon(batch, "unlinking", || format!("{repo}@{digest}"))
+    engine.write_soon(batch, "unlinking", || format!("{repo}@{digest}")).map(|()| true)
 }
 
 /// Takes what is in quarantine.

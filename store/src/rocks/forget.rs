@@ -7,6 +7,7 @@ use rocksdb::WriteBatch;
 use wharf_oci::{Digest, RepoName};
 
 use super::engine::Engine;
+use super::journal;
 use super::lease::Remains;
 use super::order::now_ms;
 use super::records::{Doomed, Located, Quarantined, Totals};
@@ -77,13 +78,14 @@ pub(super) fn remove(engine: &Engine, digest: &Digest) -> Result<Option<Remains>
     };
     let mut batch = WriteBatch::default();
     unpublish(engine, &mut batch, digest, &located)?;
+    journal::settle_all(engine, &mut batch, digest)?;
     let remains = doom(engine, &mut batch, &located)?;
     engine.write(batch, "removing", || digest.to_string())?;
     Ok(Some(remains))
 }
 
 /// Makes a blob unknown whose bytes are wrong, and keeps them for a look; `false` when another blob
-/// has the digest by now.
+/// has the digest by now. What is owed for it stays owed, so that whoever delivers it learns of this.
 pub(super) fn quarantine(engine: &Engine, number: u64, reason: &str) -> Result<bool> {
     let Some(numbered) = engine.numbered(number)? else {
         return Ok(false);

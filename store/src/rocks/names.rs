@@ -4,8 +4,9 @@
 use rocksdb::{Direction, IteratorMode, WriteBatch};
 use wharf_oci::{Descriptor, Digest, Manifest, RepoName, Tag};
 
+use super::engine::Engine;
 use super::schema::{self, HOLDERS, LINKS, MANIFESTS, REFERRERS, REPOS, TAGS};
-use super::{RocksStore, forget, undecodable};
+use super::{RocksStore, forget, journal, undecodable};
 use crate::limits::PAGE_ENTRIES_MAX;
 use crate::manifests::{ManifestStore, Page, StoredManifest, TagRecord};
 use crate::{Result, StoreError};
@@ -61,11 +62,7 @@ impl RocksStore {
     }
 
     fn remember_repo(&self, batch: &mut WriteBatch, repo: &RepoName) -> Result<()> {
-        let repos = self.engine.family(REPOS)?;
-        if self.engine.get(REPOS, repo.as_str().as_bytes())?.is_none() {
-            batch.put_cf(&repos, repo.as_str(), []);
-        }
-        Ok(())
+        remember_repo(&self.engine, batch, repo)
     }
 
     /// Deletes one key, durably; whether it was there.
@@ -213,9 +210,7 @@ impl ManifestStore for RocksStore {
         }
         let _changing = self.engine.changing(digest);
         let mut batch = WriteBatch::default();
-        self.remember_repo(&mut batch, repo)?;
-        batch.put_cf(&self.engine.family(LINKS)?, schema::repo_digest_key(repo, digest), []);
-        batch.put_cf(&self.engine.family(HOLDERS)?, schema::holder_key(digest, repo), []);
+        link(&self.engine, &mut batch, repo, digest)?;
         self.engine.write(batch, "linking", || format!("{repo}@{digest}"))
     }
 
@@ -233,6 +228,9 @@ impl ManifestStore for RocksStore {
         {
             forget::unpublish(&self.engine, &mut batch, digest, &located)?;
             remains = Some(forget::doom(&self.engine, &mut batch, &located)?);
+            journal::settle_all(&self.engine, &mut batch, digest)?;
+        } else {
+            journal::settle(&self.engine, &mut batch, repo, digest)?;
         }
         self.engine.write(batch, "unlinking", || format!("{repo}@{digest}"))?;
         if let Some(remains) = remains {
@@ -244,10 +242,26 @@ impl ManifestStore for RocksStore {
     fn has_blob(&self, repo: &RepoName, digest: &Digest) -> Result<bool> {
         Ok(self.engine.get(LINKS, &schema::repo_digest_key(repo, digest))?.is_some())
     }
+}
 
-    fn holders(&self, digest: &Digest) -> Result<Vec<RepoName>> {
-        forget::holders_of(&self.engine, digest)
+fn remember_repo(engine: &Engine, batch: &mut WriteBatch, repo: &RepoName) -> Result<()> {
+    if engine.get(REPOS, repo.as_str().as_bytes())?.is_none() {
+        batch.put_cf(&engine.family(REPOS)?, repo.as_str(), []);
     }
+    Ok(())
+}
+
+/// Adds to `batch` that a repository has a blob. The caller holds the lock of the digest.
+pub(super) fn link(
+    engine: &Engine,
+    batch: &mut WriteBatch,
+    repo: &RepoName,
+    digest: &Digest,
+) -> Result<()> {
+    remember_repo(engine, batch, repo)?;
+    batch.put_cf(&engine.family(LINKS)?, schema::repo_digest_key(repo, digest), []);
+    batch.put_cf(&engine.family(HOLDERS)?, schema::holder_key(digest, repo), []);
+    Ok(())
 }
 
 /// How a referrer is listed (distribution-spec, "Listing Referrers").

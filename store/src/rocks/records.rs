@@ -7,7 +7,29 @@
 use wharf_oci::{Digest, HashState, RepoName, UploadId};
 
 use super::schema::{self, Place};
-use crate::blob::Retention;
+use crate::blob::{Fate, Retention};
+use crate::journal::{Delivery, Destination, Errand, Refused, Trouble};
+
+/// What keeps a blob from being evicted; of two, the later one wins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Hold {
+    /// Nothing: it is cached.
+    Cached,
+    /// It is owed to an upstream, as a record of the journal says.
+    Pending,
+    /// It is nowhere else.
+    Kept,
+}
+
+impl From<Fate<'_>> for Hold {
+    fn from(fate: Fate<'_>) -> Self {
+        match fate {
+            Fate::Retained(Retention::Cached) => Self::Cached,
+            Fate::Retained(Retention::Kept) => Self::Kept,
+            Fate::Pending(_) => Self::Pending,
+        }
+    }
+}
 
 /// Where a published blob is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,7 +39,7 @@ pub(super) struct Located {
     pub(super) place: Place,
     /// Size of its run files; none for a small blob.
     pub(super) run_bytes: u64,
-    pub(super) retention: Retention,
+    pub(super) hold: Hold,
 }
 
 impl Located {
@@ -27,9 +49,10 @@ impl Located {
         bytes.extend(self.size_bytes.to_be_bytes());
         bytes.extend(self.place.encode());
         bytes.extend(self.run_bytes.to_be_bytes());
-        bytes.push(match self.retention {
-            Retention::Kept => 0,
-            Retention::Cached => 1,
+        bytes.push(match self.hold {
+            Hold::Kept => 0,
+            Hold::Cached => 1,
+            Hold::Pending => 2,
         });
         bytes
     }
@@ -41,16 +64,17 @@ impl Located {
             size_bytes: fields.u64()?,
             place: Place::decode(fields.take(4)?)?,
             run_bytes: fields.u64()?,
-            retention: match fields.u8()? {
-                0 => Retention::Kept,
-                1 => Retention::Cached,
+            hold: match fields.u8()? {
+                0 => Hold::Kept,
+                1 => Hold::Cached,
+                2 => Hold::Pending,
                 _ => return None,
             },
         };
         fields.end(located)
     }
 
-    /// Format 1 had neither the size of runs nor the retention.
+    /// Format 1 had neither the size of runs nor what holds the blob.
     pub(super) fn decode_format_1(bytes: &[u8]) -> Option<(u64, u64, Place)> {
         let mut fields = Fields(bytes);
         let located = (fields.u64()?, fields.u64()?, Place::decode(fields.take(4)?)?);
@@ -195,6 +219,63 @@ impl Session {
     }
 }
 
+impl Delivery {
+    /// The digest and the repository here are the key.
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let Errand { repo: _, id, since_ms, to } = &self.errand;
+        let mut bytes = Vec::with_capacity(128);
+        for number in [self.size_bytes, *id, *since_ms] {
+            bytes.extend(number.to_be_bytes());
+        }
+        let from = to.from.as_ref().map_or("", RepoName::as_str);
+        for part in [to.upstream.as_str(), to.repo.as_str(), from] {
+            put_counted(&mut bytes, part);
+        }
+        let Some(trouble) = &self.trouble else {
+            bytes.push(0);
+            return bytes;
+        };
+        bytes.push(1 + u8::from(trouble.refused.is_some()));
+        bytes.extend(trouble.at_ms.to_be_bytes());
+        bytes.extend(u64::from(trouble.tries).to_be_bytes());
+        put_counted(&mut bytes, &trouble.reason);
+        if let Some(Refused { status, code }) = &trouble.refused {
+            bytes.extend(u64::from(*status).to_be_bytes());
+            put_counted(&mut bytes, code);
+        }
+        bytes
+    }
+
+    pub(super) fn decode(key: &[u8], value: &[u8]) -> Option<Self> {
+        let (digest, repo) = (schema::decode_held(key)?, schema::decode_holder(key)?);
+        let mut fields = Fields(value);
+        let (size_bytes, id, since_ms) = (fields.u64()?, fields.u64()?, fields.u64()?);
+        let (upstream, there, from) = (fields.text()?, fields.text()?, fields.text()?);
+        let from = if from.is_empty() { None } else { Some(from.parse().ok()?) };
+        let to = Destination { upstream, repo: there.parse().ok()?, from };
+        let tried = fields.u8()?;
+        let trouble = match tried {
+            0 => None,
+            1 | 2 => Some(Trouble {
+                at_ms: fields.u64()?,
+                tries: fields.u64()?.try_into().ok()?,
+                reason: fields.text()?,
+                refused: if tried == 2 { Some(fields.refused()?) } else { None },
+            }),
+            _ => return None,
+        };
+        let errand = Errand { repo, id, since_ms, to };
+        fields.end(Self { errand, digest, size_bytes, trouble })
+    }
+}
+
+/// A text with its length before it.
+fn put_counted(bytes: &mut Vec<u8>, text: &str) {
+    // Names and addresses are shorter than 300 bytes, and reasons are cut before they come here.
+    bytes.extend(u32::try_from(text.len()).unwrap_or(u32::MAX).to_be_bytes());
+    bytes.extend(text.as_bytes());
+}
+
 /// What published blobs add up to. Kept as a sum of changes, so that writers need not agree.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Totals {
@@ -208,7 +289,7 @@ impl Totals {
     /// What one blob adds.
     pub(super) fn of(located: &Located) -> Self {
         let bytes = i64::try_from(located.size_bytes).unwrap_or(i64::MAX);
-        let cached = i64::from(located.retention == Retention::Cached);
+        let cached = i64::from(located.hold == Hold::Cached);
         Self { blobs: 1, bytes, cached_blobs: cached, cached_bytes: cached.saturating_mul(bytes) }
     }
 
@@ -267,6 +348,14 @@ impl<'a> Fields<'a> {
         self.take(usize::try_from(count).ok()?)
     }
 
+    fn text(&mut self) -> Option<String> {
+        String::from_utf8(self.counted()?.to_vec()).ok()
+    }
+
+    fn refused(&mut self) -> Option<Refused> {
+        Some(Refused { status: self.u64()?.try_into().ok()?, code: self.text()? })
+    }
+
     /// The value, when nothing is left over.
     fn end<T>(&self, value: T) -> Option<T> {
         self.0.is_empty().then_some(value)
@@ -288,6 +377,9 @@ pub(crate) fn decode_anything(key: &[u8], value: &[u8]) {
     }
     if let Some(session) = Session::decode(key, value) {
         assert_eq!(session.encode(), value);
+    }
+    if let Some(delivery) = Delivery::decode(key, value) {
+        assert_eq!(delivery.encode(), value);
     }
     if let Some(totals) = Totals::decode(value) {
         assert_eq!(totals.encode(), value);
@@ -323,17 +415,17 @@ mod tests {
             size_bytes in any::<u64>(),
             epoch in any::<u32>(),
             run_bytes in any::<u64>(),
-            cached in any::<bool>(),
+            hold in any::<u8>(),
             reason in ".{0,40}",
             tail in proptest::collection::vec(any::<u8>(), 0..100),
         ) {
-            let retention = if cached { Retention::Cached } else { Retention::Kept };
+            let hold = [Hold::Cached, Hold::Pending, Hold::Kept][usize::from(hold % 3)];
             let place = place(epoch);
-            let located = Located { number, size_bytes, place, run_bytes, retention };
+            let located = Located { number, size_bytes, place, run_bytes, hold };
             prop_assert_eq!(Located::decode(&located.encode()), Some(located));
             let doomed = Doomed { place, bytes: run_bytes };
             prop_assert_eq!(Doomed::decode(&doomed.encode()), Some(doomed));
-            let quarantined = Quarantined { located, found_ms: size_bytes, reason };
+            let quarantined = Quarantined { located, found_ms: size_bytes, reason: reason.clone() };
             prop_assert_eq!(Quarantined::decode(&quarantined.encode()), Some(quarantined));
             let digest = Digest::from_raw(Algorithm::Sha512, &[7; 64]).unwrap();
             let numbered = Numbered { used: size_bytes, digest };
@@ -353,6 +445,20 @@ mod tests {
             };
             let key = id.as_u128().to_be_bytes();
             prop_assert_eq!(Session::decode(&key, &session.encode()), Some(session));
+            let refused = Refused { status: 403, code: reason.clone() };
+            let trouble = Trouble { at_ms: number, tries: 7, reason, refused: Some(refused) };
+            for trouble in [None, Some(trouble.clone()), Some(Trouble { refused: None, ..trouble })] {
+                let to = Destination {
+                    upstream: "https://acme.azurecr.io".to_owned(),
+                    repo: "base".parse().unwrap(),
+                    from: trouble.as_ref().map(|_| "other".parse().unwrap()),
+                };
+                let repo: RepoName = "acme/base".parse().unwrap();
+                let key = schema::holder_key(&digest, &repo);
+                let errand = Errand { repo, id: size_bytes, since_ms: number, to };
+                let delivery = Delivery { errand, digest, size_bytes, trouble };
+                prop_assert_eq!(Delivery::decode(&key, &delivery.encode()), Some(delivery));
+            }
             let totals = Totals::of(&located);
             prop_assert_eq!(Totals::decode(&totals.encode()), Some(totals));
             prop_assert_eq!(totals.plus(totals.negative()), Totals::default());

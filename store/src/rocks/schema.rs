@@ -14,7 +14,7 @@ use crate::manifests::{StoredManifest, TagRecord};
 use crate::{Result, StoreError};
 
 /// The format that this program writes; it reads this one and none later.
-pub(super) const FORMAT: u32 = 2;
+pub(super) const FORMAT: u32 = 3;
 /// The file that makes a folder a store.
 pub(super) const MARKER: &str = "WHARF-STORE";
 const MARKER_WORDS: &str = "wharf store format ";
@@ -47,10 +47,12 @@ pub(super) const SESSIONS: &str = "sessions";
 pub(super) const QUARANTINE: &str = "quarantine";
 /// repository, subject, digest -> descriptor as JSON.
 pub(super) const REFERRERS: &str = "referrers";
+/// digest, repository -> `Delivery`: blobs that are owed to upstreams.
+pub(super) const JOURNAL: &str = "journal";
 /// Every family but the epochs.
-pub(super) const FAMILIES: [&str; 14] = [
+pub(super) const FAMILIES: [&str; 15] = [
     META, BLOBS, NUMBERS, RECENCY, DOOMED, SMALL, REPOS, MANIFESTS, TAGS, LINKS, HOLDERS, SESSIONS,
-    QUARANTINE, REFERRERS,
+    QUARANTINE, REFERRERS, JOURNAL,
 ];
 /// Key in [`META`] -> u64: numbers below it may have been given out.
 pub(super) const NEXT_NUMBER: &[u8] = b"next-number";
@@ -166,13 +168,21 @@ pub(super) fn holder_key(digest: &Digest, repo: &RepoName) -> Vec<u8> {
     [digest_key(digest).as_slice(), repo.as_str().as_bytes()].concat()
 }
 
-/// Whose a blob is, from a key of [`HOLDERS`].
+/// Which blob it is, from a key of [`HOLDERS`] or [`JOURNAL`].
+pub(super) fn decode_held(key: &[u8]) -> Option<Digest> {
+    decode_digest(key.get(..held_len(key)?)?)
+}
+
+/// Whose a blob is, from a key of [`HOLDERS`] or [`JOURNAL`].
 pub(super) fn decode_holder(key: &[u8]) -> Option<RepoName> {
-    let length = match decode_algorithm(*key.first()?)? {
+    std::str::from_utf8(key.get(held_len(key)?..)?).ok()?.parse().ok()
+}
+
+fn held_len(key: &[u8]) -> Option<usize> {
+    Some(match decode_algorithm(*key.first()?)? {
         Algorithm::Sha256 => 33,
         Algorithm::Sha512 => 65,
-    };
-    std::str::from_utf8(key.get(length..)?).ok()?.parse().ok()
+    })
 }
 
 /// Repository and digest, from a key of [`LINKS`].
@@ -306,8 +316,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         claim(folder.path()).unwrap();
         claim(folder.path()).unwrap();
-        fs::write(folder.path().join(MARKER), "wharf store format 3\n").unwrap();
-        assert!(matches!(claim(folder.path()), Err(StoreError::NewerFormat { found: 3, .. })));
+        fs::write(folder.path().join(MARKER), "wharf store format 4\n").unwrap();
+        assert!(matches!(claim(folder.path()), Err(StoreError::NewerFormat { found: 4, .. })));
         fs::write(folder.path().join(MARKER), "something else\n").unwrap();
         assert!(matches!(claim(folder.path()), Err(StoreError::NotAStore { .. })));
     }

@@ -52,10 +52,12 @@ fn every_store_keeps_the_contract() {
     let (_folder, rocks) = store();
     contract::blobs(&rocks);
     contract::manifests(&rocks);
+    contract::deliveries(&rocks);
     contract::uploads(&rocks);
     let memory = MemoryStore::default();
     contract::blobs(&memory);
     contract::manifests(&memory);
+    contract::deliveries(&memory);
     contract::uploads(&memory);
     contract::blobs(&FaultStore::new(memory.clone()));
     contract::uploads(&FaultStore::new(memory));

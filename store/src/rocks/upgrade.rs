@@ -8,11 +8,10 @@ use std::collections::HashMap;
 use rocksdb::{IteratorMode, WriteBatch};
 
 use super::engine::Engine;
-use super::records::{Located, Numbered, Totals};
+use super::records::{Hold, Located, Numbered, Totals};
 use super::schema::{self, BLOBS, HOLDERS, LINKS, META, NUMBERS, TOTALS};
 use super::space::on_disk;
 use super::undecodable;
-use crate::blob::Retention;
 use crate::{Result, StoreError};
 
 pub(super) fn upgrade(engine: &Engine, from: u32) -> Result<()> {
@@ -20,6 +19,8 @@ pub(super) fn upgrade(engine: &Engine, from: u32) -> Result<()> {
     if from < 2 {
         to_2(engine)?;
     }
+    // Format 3 added the journal, which opening made, and blobs that are owed, of which format 2 had
+    // none: what it wrote stays as it is.
     engine.sync()
 }
 
@@ -60,7 +61,7 @@ fn located_2(value: &[u8], run_bytes: &HashMap<u64, u64>) -> Option<Located> {
     }
     let (number, size_bytes, place) = Located::decode_format_1(value)?;
     let run_bytes = run_bytes.get(&number).copied().unwrap_or(0);
-    Some(Located { number, size_bytes, place, run_bytes, retention: Retention::Kept })
+    Some(Located { number, size_bytes, place, run_bytes, hold: Hold::Kept })
 }
 
 fn run_bytes_by_number(engine: &Engine) -> Result<HashMap<u64, u64>> {

@@ -10,12 +10,12 @@ use rocksdb::WriteBatch;
 use wharf_oci::{Algorithm, Digest, Digester, RepoName};
 
 use super::RocksStore;
-use super::schema::{self, BLOBS, HOLDERS, META, NUMBERS, TOTALS};
+use super::schema::{self, BLOBS, HOLDERS, JOURNAL, META, NUMBERS, TOTALS};
 use crate::blob::{BlobStore, Retention};
-use crate::contract::{noise, put, read_all};
+use crate::contract::{errand, noise, put, read_all};
 use crate::limits::{LIMIT_BYTES_MIN, SEGMENT_BYTES};
 use crate::upkeep::{Eviction, Progress, ScrubPlan, StoreOptions};
-use crate::{ManifestStore, StoreError};
+use crate::{Delivery, DeliveryStore, ManifestStore, StoreError};
 
 const MIB: usize = 1024 * 1024;
 
@@ -159,6 +159,112 @@ fn what_is_kept_read_or_pending_is_never_evicted_and_the_store_says_full() {
         panic!("{error}: {:?} {:?}", store.usage().unwrap(), store.engine.space);
     }
     assert_eq!(store.stat(&read).unwrap(), None);
+}
+
+fn owe(store: &RocksStore, content: &Bytes, repo: &RepoName, id: u64) -> Delivery {
+    let digest = Digester::digest(Algorithm::Sha256, content);
+    let mut writer = store.begin().unwrap();
+    writer.append(content.clone()).unwrap();
+    writer.verify(&digest).unwrap().unwrap().publish_pending(&errand(repo, id)).unwrap()
+}
+
+#[test]
+fn what_is_owed_is_not_evicted_until_it_is_delivered() {
+    let (_folder, store) = limited(LIMIT_BYTES_MIN);
+    let (one, other): (RepoName, RepoName) = ("one".parse().unwrap(), "other".parse().unwrap());
+    let content = noise(30 * MIB, 1);
+    // Cached before: from now on it is held.
+    let digest = cache(&store, &content).unwrap();
+    store.link_blob(&other, &digest).unwrap();
+    let delivery = owe(&store, &content, &one, 1);
+    let small = owe(&store, &noise(1000, 2), &one, 2);
+    for seed in 10..40 {
+        cache(&store, &noise(20 * MIB, seed)).unwrap();
+    }
+    assert!(store.usage().unwrap().evicted_blobs > 0);
+    store.evict(&Eviction::DownTo { disk_bytes: 0 }, &mut go_on).unwrap();
+    store.evict(&Eviction::UnusedSince { ms: u64::MAX / 1000 }, &mut go_on).unwrap();
+    store.evict(&Eviction::Repository(one.clone()), &mut go_on).unwrap();
+    assert_eq!(read_all(store.open(&digest).unwrap().unwrap()), content);
+    assert!(store.stat(&small.digest).unwrap().is_some());
+    assert!(store.has_blob(&one, &digest).unwrap() && store.has_blob(&one, &small.digest).unwrap());
+    assert_eq!(store.deliveries().unwrap().len(), 2);
+    let found = store.verify(&mut go_on).unwrap();
+    assert!(found.damage.is_empty(), "{found:?}");
+    assert_eq!(store.usage().unwrap().cached_blobs, 0);
+    assert!(store.delivered(&delivery).unwrap());
+    assert_eq!(store.usage().unwrap().cached_blobs, 1);
+    store.evict(&Eviction::DownTo { disk_bytes: 0 }, &mut go_on).unwrap();
+    assert_eq!(store.stat(&digest).unwrap(), None);
+    assert!(store.stat(&small.digest).unwrap().is_some());
+    let found = store.verify(&mut go_on).unwrap();
+    assert!(found.damage.is_empty(), "{found:?}");
+}
+
+#[test]
+fn a_kept_blob_that_was_owed_stays_kept() {
+    let (_folder, store) = store();
+    let repo: RepoName = "one".parse().unwrap();
+    let content = noise(3 * MIB, 7);
+    put(&store, &content, MIB);
+    let delivery = owe(&store, &content, &repo, 1);
+    assert!(store.delivered(&delivery).unwrap());
+    assert_eq!(store.usage().unwrap().cached_blobs, 0);
+    // And one that is owed first, and kept then.
+    let content = noise(3 * MIB, 8);
+    let delivery = owe(&store, &content, &repo, 2);
+    put(&store, &content, MIB);
+    cache(&store, &content).unwrap();
+    assert_eq!(store.deliveries().unwrap(), std::slice::from_ref(&delivery));
+    assert!(store.delivered(&delivery).unwrap());
+    assert_eq!(store.usage().unwrap().cached_blobs, 0);
+    assert!(store.verify(&mut go_on).unwrap().damage.is_empty());
+}
+
+#[test]
+fn what_is_owed_and_lies_goes_into_quarantine_and_stays_owed() {
+    let (_folder, store) = store();
+    let repo: RepoName = "one".parse().unwrap();
+    let (content, other) = (noise(MIB, 1), noise(MIB, 2));
+    let delivery = owe(&store, &content, &repo, 1);
+    let source = store.locate(&put(&store, &other, MIB)).unwrap().unwrap();
+    let located = store.locate(&delivery.digest).unwrap().unwrap();
+    let segment = |number| schema::segment_key(number, 1);
+    let bytes = store.engine.get(&source.place.family(), &segment(source.number)).unwrap().unwrap();
+    let mut batch = WriteBatch::default();
+    let family = store.engine.family(&located.place.family()).unwrap();
+    batch.put_cf(&family, segment(located.number), bytes);
+    store.engine.write(batch, "planting", String::new).unwrap();
+    let plan = ScrubPlan { quarantine: true, from_start: true, ..ScrubPlan::default() };
+    let found = store.scrub(&plan, &mut go_on).unwrap();
+    assert_eq!(found.damage.len(), 1, "{found:?}");
+    assert_eq!(store.stat(&delivery.digest).unwrap(), None);
+    assert_eq!(store.deliveries().unwrap(), std::slice::from_ref(&delivery));
+    let again = owe(&store, &content, &repo, 2);
+    assert!(store.delivered(&again).unwrap());
+    assert!(store.verify(&mut go_on).unwrap().damage.is_empty());
+}
+
+#[test]
+fn what_is_owed_survives_reopening_and_its_damage_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let repo: RepoName = "one".parse().unwrap();
+    let (first, second);
+    {
+        let store = RocksStore::open(folder.path()).unwrap();
+        first = owe(&store, &noise(3 * MIB, 1), &repo, 1);
+        second = owe(&store, &noise(300, 2), &repo, 2);
+    }
+    let store = RocksStore::open(folder.path()).unwrap();
+    let mut owed = store.deliveries().unwrap();
+    owed.sort_by_key(|delivery| delivery.errand.id);
+    assert_eq!(owed, [first.clone(), second]);
+    // Held as owed, and nothing is owed: that would never be given up.
+    let mut batch = WriteBatch::default();
+    let key = schema::holder_key(&first.digest, &repo);
+    batch.delete_cf(&store.engine.family(JOURNAL).unwrap(), key);
+    store.engine.write(batch, "planting", String::new).unwrap();
+    assert_eq!(store.verify(&mut go_on).unwrap().damage.len(), 1);
 }
 
 #[test]
@@ -320,6 +426,31 @@ fn a_store_of_format_1_is_upgraded() {
             std::slice::from_ref(&repo)
         );
     }
+}
+
+#[test]
+fn a_store_of_format_2_is_upgraded() {
+    let folder = tempfile::tempdir().unwrap();
+    let (kept, cached) = (noise(3 * MIB, 1), noise(1000, 2));
+    let (kept_digest, cached_digest);
+    {
+        let store = RocksStore::open(folder.path()).unwrap();
+        kept_digest = put(&store, &kept, MIB);
+        cached_digest = cache(&store, &cached).unwrap();
+        // Its records are as they are now; it had no journal.
+        store.engine.db().drop_cf(JOURNAL).unwrap();
+    }
+    let marker = folder.path().join(schema::MARKER);
+    std::fs::write(&marker, "wharf store format 2\n").unwrap();
+    let store = RocksStore::open(folder.path()).unwrap();
+    assert_eq!(std::fs::read_to_string(&marker).unwrap(), "wharf store format 3\n");
+    assert_eq!(read_all(store.open(&kept_digest).unwrap().unwrap()), kept);
+    assert_eq!(read_all(store.open(&cached_digest).unwrap().unwrap()), cached);
+    let usage = store.usage().unwrap();
+    assert_eq!((usage.format, usage.blobs, usage.cached_blobs), (3, 2, 1));
+    assert_eq!(store.deliveries().unwrap(), []);
+    owe(&store, &kept, &"one".parse().unwrap(), 1);
+    assert!(store.verify(&mut go_on).unwrap().damage.is_empty());
 }
 
 /// Writes the records as format 1 had them.

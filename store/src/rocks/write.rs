@@ -7,17 +7,17 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use rocksdb::WriteBatch;
-use wharf_oci::{HashState, Hashed, RepoName, UploadId};
+use wharf_oci::{Digest, HashState, Hashed, RepoName, UploadId};
 
 use super::engine::Engine;
 use super::lease::{Lease, Leases, Reaper};
 use super::order::now_ms;
 use super::read::SegmentSource;
-use super::records::{Located, Numbered, Session, Totals};
+use super::records::{Hold, Located, Numbered, Session, Totals};
 use super::runs::Runs;
 use super::schema::{self, BLOBS, META, NUMBERS, Place, RECENCY, SESSIONS, SMALL, TOTALS};
-use super::{evict, forget};
-use crate::blob::{BlobInfo, Published, Retention, Sink, Source};
+use super::{evict, forget, journal};
+use crate::blob::{BlobInfo, Fate, Published, Sink, Source};
 use crate::hot::Pressure;
 use crate::limits::{RUN_SEGMENTS_MAX, RUN_SEGMENTS_SEVERE, RUN_SEGMENTS_SHORT};
 use crate::{Result, StoreError};
@@ -83,7 +83,7 @@ impl RocksSink {
     }
 
     /// One batch, synced: from here on the digest is visible and survives.
-    fn commit(&mut self, hashed: Hashed, retention: Retention) -> Result<Published> {
+    fn commit(&mut self, hashed: Hashed, fate: Fate<'_>) -> Result<Published> {
         let digest = hashed.digest;
         let info = BlobInfo { digest, size_bytes: hashed.size_bytes };
         let _changing = self.engine.changing(&digest);
@@ -96,7 +96,7 @@ impl RocksSink {
             known => known?,
         };
         if let Some(known) = known {
-            self.keep_known(&digest, known, retention)?;
+            self.keep_known(info, known, fate)?;
             return Ok(Published { info, own: false });
         }
         let place = self.runs.epoch().map_or(Place::Small, Place::Epoch);
@@ -105,14 +105,17 @@ impl RocksSink {
             size_bytes: hashed.size_bytes,
             place,
             run_bytes: self.runs.bytes(),
-            retention,
+            hold: fate.into(),
         };
         let mut batch = WriteBatch::default();
         let small = self.engine.family(SMALL)?;
         for (index, segment) in (0_u64..).zip(&self.waiting) {
             batch.put_cf(&small, schema::segment_key(self.number, index), segment);
         }
-        self.add_records(&mut batch, &digest, &located)?;
+        add_records(&self.engine, &mut batch, &digest, &located)?;
+        if let Fate::Pending(errand) = fate {
+            journal::owe(&self.engine, &mut batch, &errand.of(info))?;
+        }
         if let Some((upload, _)) = &self.upload {
             batch.delete_cf(&self.engine.family(SESSIONS)?, upload.as_u128().to_be_bytes());
         }
@@ -122,44 +125,21 @@ impl RocksSink {
         Ok(Published { info, own: true })
     }
 
-    fn add_records(
-        &self,
-        batch: &mut WriteBatch,
-        digest: &wharf_oci::Digest,
-        located: &Located,
-    ) -> Result<()> {
-        let key = schema::digest_key(digest);
-        let used = match located.retention {
-            Retention::Cached => self.engine.order.now(),
-            Retention::Kept => 0,
-        };
-        if used > 0 {
-            let order = schema::recency_key(used, located.number);
-            batch.put_cf(&self.engine.family(RECENCY)?, order, &key);
-        }
-        let numbered = Numbered { used, digest: *digest };
-        let number = located.number.to_be_bytes();
-        batch.put_cf(&self.engine.family(NUMBERS)?, number, numbered.encode());
-        batch.put_cf(&self.engine.family(BLOBS)?, &key, located.encode());
-        batch.merge_cf(&self.engine.family(META)?, TOTALS, Totals::of(located).encode());
-        Ok(())
-    }
-
-    /// Another writer was first. A blob that is published as kept is kept from now on.
-    fn keep_known(
-        &self,
-        digest: &wharf_oci::Digest,
-        known: Located,
-        retention: Retention,
-    ) -> Result<()> {
-        if retention == Retention::Cached || known.retention == Retention::Kept {
+    /// Another writer was first. A blob that is published to be held more is so from now on.
+    fn keep_known(&self, info: BlobInfo, known: Located, fate: Fate<'_>) -> Result<()> {
+        let mut batch = WriteBatch::default();
+        if known.hold < fate.into() {
+            hold(&self.engine, &mut batch, &info.digest, &known, fate.into())?;
+        } else {
             self.engine.order.touch(known.number);
+        }
+        if let Fate::Pending(errand) = fate {
+            journal::owe(&self.engine, &mut batch, &errand.of(info))?;
+        }
+        if batch.is_empty() {
             return Ok(());
         }
-        let mut batch = WriteBatch::default();
-        forget::unpublish(&self.engine, &mut batch, digest, &known)?;
-        self.add_records(&mut batch, digest, &Located { retention, ..known })?;
-        self.engine.write(batch, "keeping", || digest.to_string())
+        self.engine.write(batch, "keeping", || info.digest.to_string())
     }
 
     /// The upload as it is, when this is one.
@@ -183,6 +163,42 @@ impl RocksSink {
         let session = self.session(hash, &[]);
         session.map_or(Ok(()), |session| self.engine.save_session(&session, false))
     }
+}
+
+/// Adds to `batch` what leads to a blob. The caller holds the lock of its digest.
+fn add_records(
+    engine: &Engine,
+    batch: &mut WriteBatch,
+    digest: &Digest,
+    located: &Located,
+) -> Result<()> {
+    let key = schema::digest_key(digest);
+    let used = match located.hold {
+        Hold::Cached => engine.order.now(),
+        Hold::Pending | Hold::Kept => 0,
+    };
+    if used > 0 {
+        let order = schema::recency_key(used, located.number);
+        batch.put_cf(&engine.family(RECENCY)?, order, &key);
+    }
+    let numbered = Numbered { used, digest: *digest };
+    let number = located.number.to_be_bytes();
+    batch.put_cf(&engine.family(NUMBERS)?, number, numbered.encode());
+    batch.put_cf(&engine.family(BLOBS)?, &key, located.encode());
+    batch.merge_cf(&engine.family(META)?, TOTALS, Totals::of(located).encode());
+    Ok(())
+}
+
+/// Adds to `batch` that a known blob is held otherwise. The caller holds the lock of its digest.
+pub(super) fn hold(
+    engine: &Engine,
+    batch: &mut WriteBatch,
+    digest: &Digest,
+    known: &Located,
+    hold: Hold,
+) -> Result<()> {
+    forget::unpublish(engine, batch, digest, known)?;
+    add_records(engine, batch, digest, &Located { hold, ..*known })
 }
 
 impl Sink for RocksSink {
@@ -220,16 +236,16 @@ impl Sink for RocksSink {
         Arc::clone(&self.source) as Arc<dyn Source>
     }
 
-    fn publish(mut self: Box<Self>, hashed: Hashed, retention: Retention) -> Result<Published> {
+    fn publish(mut self: Box<Self>, hashed: Hashed, fate: Fate<'_>) -> Result<Published> {
         self.settle()?;
         // Small blobs are records: room for them is made before, and counted when they are written.
         let waiting: u64 = self.waiting.iter().map(|segment| segment.len() as u64).sum();
         evict::reserve(&self.engine, &self.leases, 2 * waiting, &hashed.digest.to_string())?;
-        let published = self.commit(hashed, retention);
+        let published = self.commit(hashed, fate);
         self.engine.space.release(2 * waiting);
         // What was fetched for one is mostly fetched for many.
         let own = published.as_ref().is_ok_and(|done| done.own);
-        if own && retention == Retention::Cached && self.runs.written() > 0 {
+        if own && Hold::from(fate) == Hold::Cached && self.runs.written() > 0 {
             self.runs.expect_readers();
         }
         published

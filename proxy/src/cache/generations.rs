@@ -1,0 +1,164 @@
+//! Which answers of upstreams are older than what was changed here since they were asked for.
+//!
+//! Invariant: what a fetch found out before a removal or a push of its repository is not kept after
+//! it: nothing that was deleted comes back, and no tag goes back to what it was. Whoever changes what
+//! a repository has in the store does it inside [`Generations::keep`] or [`Generations::change`].
+//! Bounded: repositories share counters, which costs a fetch that is not kept, never a wrong one.
+
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher as _;
+use std::sync::{PoisonError, RwLock};
+
+use wharf_oci::RepoName;
+
+use crate::limits::GENERATIONS;
+
+/// How often what repositories have was changed.
+pub(super) struct Generations {
+    counters: Box<[RwLock<Generation>]>,
+    hasher: RandomState,
+}
+
+/// A moment in the life of a repository. Taken before a question is asked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Generation {
+    /// Raised by every removal.
+    removed: u64,
+    /// Raised by every push of a tag.
+    tagged: u64,
+}
+
+impl Generation {
+    /// Whether something was removed between the two.
+    pub(super) const fn is_past_a_removal_since(&self, before: &Self) -> bool {
+        self.removed != before.removed
+    }
+}
+
+/// What a client changes in a repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// It gets something that no fetch contradicts: a manifest by digest.
+    Addition,
+    /// Tags are put.
+    Tagging,
+    /// Something is taken from it.
+    Removal,
+}
+
+/// What may still be kept of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Still {
+    /// All of it.
+    All,
+    /// Content by digest, but not where a tag points.
+    Content,
+    /// Nothing.
+    Nothing,
+}
+
+impl Default for Generations {
+    fn default() -> Self {
+        let counters = (0..GENERATIONS).map(|_| RwLock::default()).collect();
+        Self { counters, hasher: RandomState::new() }
+    }
+}
+
+impl Generations {
+    /// The moment that it is now.
+    pub(super) fn now(&self, repo: &RepoName) -> Generation {
+        *self.counter(repo).read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps an answer to a question that was asked in generation `since`. Whoever keeps where a
+    /// tag points is alone with that.
+    pub(super) fn keep<T>(
+        &self,
+        repo: &RepoName,
+        since: &Generation,
+        with_tag: bool,
+        keep: impl FnOnce(Still) -> T,
+    ) -> T {
+        let still = |now: &Generation| match now {
+            now if now.removed != since.removed => Still::Nothing,
+            now if now.tagged != since.tagged => Still::Content,
+            _ => Still::All,
+        };
+        if with_tag {
+            let now = self.counter(repo).write().unwrap_or_else(PoisonError::into_inner);
+            keep(still(&now))
+        } else {
+            let now = self.counter(repo).read().unwrap_or_else(PoisonError::into_inner);
+            keep(still(&now))
+        }
+    }
+
+    /// Makes a change. A change that fails counts too: nobody knows how far it got.
+    pub(super) fn change<T>(&self, repo: &RepoName, change: Change, make: impl FnOnce() -> T) -> T {
+        if change == Change::Addition {
+            let _now = self.counter(repo).read().unwrap_or_else(PoisonError::into_inner);
+            return make();
+        }
+        let mut now = self.counter(repo).write().unwrap_or_else(PoisonError::into_inner);
+        match change {
+            Change::Removal => now.removed += 1,
+            Change::Tagging | Change::Addition => now.tagged += 1,
+        }
+        make()
+    }
+
+    fn counter(&self, repo: &RepoName) -> &RwLock<Generation> {
+        let place = self.hasher.hash_one(repo) % self.counters.len() as u64;
+        let counter = usize::try_from(place).ok().and_then(|place| self.counters.get(place));
+        counter.expect("the remainder of a division by the number of counters")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_kept_unless_something_was_changed_since_its_question() {
+        let (generations, repo) = (Generations::default(), "a/b".parse().unwrap());
+        let asked = generations.now(&repo);
+        let still = || generations.keep(&repo, &asked, true, |still| still);
+        assert_eq!(still(), Still::All);
+        generations.change(&repo, Change::Addition, || ());
+        assert_eq!(still(), Still::All);
+        generations.change(&repo, Change::Tagging, || ());
+        assert_eq!(still(), Still::Content);
+        assert!(!generations.now(&repo).is_past_a_removal_since(&asked));
+        generations.change(&repo, Change::Removal, || ());
+        assert_eq!(still(), Still::Nothing);
+        assert_eq!(generations.keep(&repo, &asked, false, |still| still), Still::Nothing);
+        assert!(generations.now(&repo).is_past_a_removal_since(&asked));
+        let asked = generations.now(&repo);
+        assert_eq!(generations.keep(&repo, &asked, true, |still| still), Still::All);
+    }
+
+    #[test]
+    fn a_removal_waits_until_what_is_being_kept_is_kept() {
+        let (generations, repo) = (Generations::default(), "a/b".parse().unwrap());
+        let asked = generations.now(&repo);
+        let order = std::sync::Mutex::new(Vec::new());
+        std::thread::scope(|scope| {
+            let (begun, begins) = std::sync::mpsc::channel();
+            let (generations, repo, order) = (&generations, &repo, &order);
+            scope.spawn(move || {
+                generations.keep(repo, &asked, false, |still| {
+                    begun.send(()).unwrap();
+                    // The removal may try to come between; it cannot.
+                    for _ in 0..1_000 {
+                        std::thread::yield_now();
+                    }
+                    order.lock().unwrap().push(still);
+                });
+            });
+            begins.recv().unwrap();
+            generations
+                .change(repo, Change::Removal, || order.lock().unwrap().push(Still::Nothing));
+        });
+        assert_eq!(*order.lock().unwrap(), [Still::All, Still::Nothing]);
+    }
+}

@@ -1,0 +1,259 @@
+//! Staged pushes: blobs that were answered 201 because they are durable here, and are owed to their
+//! upstream. What is owed is in `delivery/table.rs`, who sends it in `delivery/work.rs`, how one blob
+//! is sent in `sending.rs`; manifests wait in `delivery/barrier.rs`, operators look through
+//! `delivery/report.rs`.
+//!
+//! Invariant: what is owed is in the store's journal before anybody hears of it, and leaves it only
+//! when the upstream said that it has the blob, or somebody deleted or gave up the blob.
+
+mod barrier;
+pub(crate) mod report;
+mod table;
+mod work;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use wharf_oci::{Digest, RepoName};
+use wharf_store::{Destination, Errand, ReadyBlob, StoreError};
+
+use crate::Error;
+use crate::bridge::Bridge;
+use crate::cache::{Store, now_ms};
+use crate::limits::PENDING_BYTES_MAX;
+use crate::sending::Senders;
+use crate::upstreams::{Remote, Upstreams};
+
+use table::{Key, Table};
+
+/// Everything that is owed to upstreams, and those who deliver it.
+#[derive(Clone)]
+pub(crate) struct Deliveries {
+    bridge: Bridge,
+    store: Arc<dyn Store>,
+    upstreams: Arc<Upstreams>,
+    senders: Arc<Senders>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    table: Mutex<Table>,
+    /// Raised by every change of the table, and by bytes that were sent.
+    changed: watch::Sender<u64>,
+    /// True once the server stops.
+    stopping: watch::Sender<bool>,
+    tasks: Mutex<JoinSet<()>>,
+    delivered: AtomicU64,
+    failures: AtomicU64,
+}
+
+/// For metrics.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct DeliveryState {
+    /// Blobs that are owed, once for each repository.
+    pub blobs: u64,
+    /// The sum of their sizes.
+    pub bytes: u64,
+    /// For how long the oldest is owed.
+    pub oldest_seconds: u64,
+    /// Of these, how many their upstreams refused.
+    pub refused: u64,
+    /// Delivered since the start.
+    pub delivered: u64,
+    /// Tries that failed since the start.
+    pub failures: u64,
+}
+
+impl Deliveries {
+    /// With what the store says is owed; nothing is sent before [`Deliveries::start`]. Blocks.
+    pub(crate) fn load(
+        store: Arc<dyn Store>,
+        upstreams: Arc<Upstreams>,
+        senders: Arc<Senders>,
+        store_limit: Option<u64>,
+    ) -> Result<Self, StoreError> {
+        // Half of a limited store stays free for what is cached.
+        let bytes_max = store_limit.map_or(PENDING_BYTES_MAX, |l| PENDING_BYTES_MAX.min(l / 2));
+        let mut table = Table::new(bytes_max);
+        for delivery in store.deliveries()? {
+            table.restore(delivery);
+        }
+        let shared = Shared {
+            table: Mutex::new(table),
+            changed: watch::Sender::default(),
+            stopping: watch::Sender::default(),
+            tasks: Mutex::default(),
+            delivered: AtomicU64::new(0),
+            failures: AtomicU64::new(0),
+        };
+        let bridge = senders.bridge().clone();
+        Ok(Self { bridge, store, upstreams, senders, shared: Arc::new(shared) })
+    }
+
+    /// Goes on with what is owed.
+    pub(crate) fn start(&self) {
+        let state = self.state();
+        if state.blobs > 0 {
+            tracing::info!(blobs = state.blobs, bytes = state.bytes, "blobs are owed to upstreams");
+        }
+        for upstream in self.table().lanes() {
+            self.wake(&upstream);
+        }
+    }
+
+    /// An error when no more can be owed; asked before a client sends its bytes.
+    pub(crate) fn room(&self) -> Result<(), Error> {
+        self.table().room(0)
+    }
+
+    /// Publishes a blob as owed. When it returns, the blob is durable, its repository's, and on its way.
+    /// To be run to its end.
+    pub(crate) async fn publish(
+        &self,
+        ready: ReadyBlob,
+        repo: &RepoName,
+        remote: &Remote,
+    ) -> Result<(), Error> {
+        let reserved = self.reserve(ready.info().size_bytes)?;
+        let errand = errand(repo, remote, None)?;
+        let delivery = self.bridge.run(move || ready.publish_pending(&errand)).await?;
+        drop(reserved);
+        self.table().add(delivery);
+        self.changed(remote.upstream.address());
+        Ok(())
+    }
+
+    /// Takes a blob that is here from another repository of the same upstream, or finds that this one
+    /// has it already; `false` when the client has to send it.
+    pub(crate) async fn mount(
+        &self,
+        repo: &RepoName,
+        remote: &Remote,
+        digest: Digest,
+        from: Option<RepoName>,
+    ) -> Result<bool, Error> {
+        let (deliveries, repo, remote) = (self.clone(), repo.clone(), remote.clone());
+        let work =
+            tokio::spawn(async move { deliveries.try_mount(&repo, &remote, digest, from).await });
+        match work.await {
+            Ok(result) => result,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
+    }
+
+    async fn try_mount(
+        &self,
+        repo: &RepoName,
+        remote: &Remote,
+        digest: Digest,
+        from: Option<RepoName>,
+    ) -> Result<bool, Error> {
+        // A repository of another upstream is no answer to whether this one may have the blob.
+        let beside = from.and_then(|from| Some((self.upstreams.beside(remote, &from)?, from)));
+        let (store, here) = (Arc::clone(&self.store), repo.clone());
+        let found = self.bridge.run(move || {
+            let linked = match &beside {
+                Some((_, from)) => store.has_blob(from, &digest)?,
+                None => false,
+            };
+            if !linked && !store.has_blob(&here, &digest)? {
+                return Ok::<_, StoreError>(None);
+            }
+            let there = beside.filter(|_| linked).map(|(there, _)| there);
+            Ok(store.stat(&digest)?.map(|info| (info, there)))
+        });
+        let Some((info, there)) = found.await? else {
+            return Ok(false);
+        };
+        let reserved = self.reserve(info.size_bytes)?;
+        let (store, errand) = (Arc::clone(&self.store), errand(repo, remote, there)?);
+        let owed = self.bridge.run(move || store.owe(&digest, &errand)).await?;
+        drop(reserved);
+        let Some(delivery) = owed else {
+            return Ok(false);
+        };
+        self.table().add(delivery);
+        self.changed(remote.upstream.address());
+        Ok(true)
+    }
+
+    /// Takes a blob that is owed from its repository, with what is owed; `false` when nothing was. When
+    /// it returns, nobody sends it any more.
+    pub(crate) async fn forget(&self, repo: &RepoName, digest: &Digest) -> Result<bool, Error> {
+        let key: Key = (repo.clone(), *digest);
+        if !self.table().forget(&key) {
+            return Ok(false);
+        }
+        let mut changed = self.shared.changed.subscribe();
+        self.shared.changed.send_modify(|count| *count += 1);
+        // The sender is ours, so this ends when nobody sends.
+        let _ = changed.wait_for(|_| !self.table().is_sending(&key)).await;
+        let (store, (repo, digest)) = (Arc::clone(&self.store), key);
+        self.bridge.run(move || store.unlink_blob(&repo, &digest)).await?;
+        Ok(true)
+    }
+
+    /// What there is to say in numbers.
+    pub(crate) fn state(&self) -> DeliveryState {
+        let state = self.table().state(now_ms());
+        DeliveryState {
+            delivered: self.shared.delivered.load(Ordering::Relaxed),
+            failures: self.shared.failures.load(Ordering::Relaxed),
+            ..state
+        }
+    }
+
+    /// Ends all sending; what is owed stays in the journal.
+    pub(crate) async fn stop(&self) {
+        self.shared.stopping.send_replace(true);
+        let tasks = std::mem::take(&mut *self.tasks());
+        tasks.join_all().await;
+    }
+
+    fn reserve(&self, bytes: u64) -> Result<Reserved<'_>, Error> {
+        self.table().reserve(bytes)?;
+        Ok(Reserved { deliveries: self, bytes })
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.shared.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tasks(&self) -> MutexGuard<'_, JoinSet<()>> {
+        self.shared.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells everyone who waits, and those who could deliver.
+    fn changed(&self, upstream: &str) {
+        self.shared.changed.send_modify(|count| *count += 1);
+        self.wake(upstream);
+    }
+}
+
+/// Room for a blob that is about to be owed; given back when dropped.
+struct Reserved<'a> {
+    deliveries: &'a Deliveries,
+    bytes: u64,
+}
+
+impl Drop for Reserved<'_> {
+    fn drop(&mut self) {
+        self.deliveries.table().release(self.bytes);
+    }
+}
+
+fn errand(repo: &RepoName, remote: &Remote, from: Option<RepoName>) -> Result<Errand, Error> {
+    let mut id = [0_u8; 8];
+    getrandom::fill(&mut id).map_err(|_| Error::TooMany("random numbers"))?;
+    let to = Destination {
+        upstream: remote.upstream.address().to_owned(),
+        repo: remote.repo.clone(),
+        from: from.filter(|from| *from != remote.repo),
+    };
+    Ok(Errand { repo: repo.clone(), id: u64::from_ne_bytes(id), since_ms: now_ms(), to })
+}
+
+#[cfg(test)]
+mod tests;

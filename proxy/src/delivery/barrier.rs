@@ -1,0 +1,68 @@
+//! Where a manifest waits until everything that it names is at the upstream.
+//!
+//! Invariant: nobody waits without end: for as long as something gets ahead, and never longer than
+//! the bounds say. What was not delivered by then is still delivered behind.
+
+use tokio::time::{Instant, sleep_until};
+use wharf_oci::{Digest, Manifest, RepoName};
+
+use super::Deliveries;
+use super::table::Standing;
+use crate::Error;
+use crate::limits::{
+    BARRIER_OUTAGE_MAX, BARRIER_RETRY_SECONDS, BARRIER_STALL_MAX, BARRIER_WAIT_MAX,
+};
+
+impl Deliveries {
+    /// Waits until the upstream has every blob of the manifest that this repository owes. The refusal
+    /// of one is the answer; a client that comes again gets another try.
+    pub(crate) async fn settle(&self, repo: &RepoName, manifest: &Manifest) -> Result<(), Error> {
+        let digests: Vec<Digest> = manifest.blobs().map(|blob| blob.digest).collect();
+        let mut changed = self.shared.changed.subscribe();
+        let urged = self.table().urge(repo, &digests);
+        for upstream in urged {
+            self.wake(&upstream);
+        }
+        let begun = Instant::now();
+        let (mut moved, mut seen) = (begun, None);
+        loop {
+            changed.borrow_and_update();
+            let standing = self.table().standing(repo, &digests);
+            let (count, progress, failing) = match standing {
+                Standing::Settled => return Ok(()),
+                Standing::Refused(digest, error) => {
+                    tracing::warn!(%repo, %digest, "a manifest names a blob that was refused");
+                    return Err(error);
+                }
+                Standing::Owed { count, progress, failing } => (count, progress, failing),
+            };
+            let now = Instant::now();
+            if seen.replace(progress) != Some(progress) {
+                moved = now;
+            }
+            let outage = failing.as_ref().map(|(since, _)| *since.max(&begun) + BARRIER_OUTAGE_MAX);
+            let bound = (begun + BARRIER_WAIT_MAX).min(moved + BARRIER_STALL_MAX);
+            let bound = outage.map_or(bound, |outage| bound.min(outage));
+            if now >= bound {
+                return Err(undelivered(count, failing.map(|(_, error)| error)));
+            }
+            tokio::select! {
+                // The sender lives as long as `self`.
+                _ = changed.changed() => {}
+                () = sleep_until(bound) => {}
+            }
+        }
+    }
+}
+
+fn undelivered(blobs: usize, error: Option<Error>) -> Error {
+    let reason = error.as_ref().map_or_else(|| "they are on their way".to_owned(), Error::message);
+    let retry_after_seconds = match error {
+        Some(
+            Error::UpstreamBusy { retry_after_seconds }
+            | Error::UpstreamDown { retry_after_seconds },
+        ) => retry_after_seconds.max(BARRIER_RETRY_SECONDS),
+        _ => BARRIER_RETRY_SECONDS,
+    };
+    Error::Undelivered { blobs, reason, retry_after_seconds }
+}

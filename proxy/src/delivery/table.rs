@@ -1,0 +1,356 @@
+//! What is owed, and whose turn it is. Pure state: no IO, no waiting. A lane is what goes to one
+//! upstream.
+//!
+//! Invariant: a key is sent by at most one worker at a time; a key that waits is in the queue of its
+//! lane, and a lane that has both work and leave to work has a worker or a timer.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::time::Duration;
+
+use http::StatusCode;
+use tokio::time::Instant;
+use wharf_oci::{Digest, ErrorCode, RepoName};
+use wharf_store::limits::DELIVERIES_MAX;
+use wharf_store::{Delivery, Refused};
+
+use super::DeliveryState;
+use crate::Error;
+use crate::limits::{DELIVERY_PAUSE, DELIVERY_PAUSE_MAX, DELIVERY_WORKERS_MAX};
+
+/// A blob of a repository here.
+pub(super) type Key = (RepoName, Digest);
+
+pub(super) struct Table {
+    owed: HashMap<Key, Owed>,
+    sending: HashSet<Key>,
+    lanes: HashMap<String, Lane>,
+    /// Of what is owed, and of what is about to be.
+    bytes: u64,
+    bytes_max: u64,
+    /// How many are about to be owed.
+    reserved: usize,
+}
+
+struct Owed {
+    delivery: Delivery,
+    /// Set when the upstream does not want it.
+    refused: Option<Error>,
+    /// Whether a client heard of the refusal: the next one that asks gets another try.
+    told: bool,
+}
+
+#[derive(Default)]
+struct Lane {
+    queue: VecDeque<Key>,
+    working: usize,
+    /// Rounds in a row that failed.
+    failures: u32,
+    /// Nobody sends before.
+    until: Option<Instant>,
+    /// For when a timer is set.
+    timer: Option<Instant>,
+    /// Since when nothing succeeds, and why.
+    failing: Option<(Instant, Error)>,
+    /// Raised by everything that gets ahead.
+    progress: u64,
+}
+
+/// What a worker, or nobody, is to do next for a lane.
+pub(super) enum Next {
+    /// Start this many workers.
+    Work(usize),
+    /// Set a timer that wakes the lane at this moment.
+    Later(Instant),
+    Nothing,
+}
+
+/// How the blobs of a manifest stand.
+pub(super) enum Standing {
+    /// All are at the upstream.
+    Settled,
+    /// The upstream does not want this one.
+    Refused(Digest, Error),
+    /// Some are not there yet.
+    Owed {
+        count: usize,
+        /// Changes when anything gets ahead at their upstream.
+        progress: u64,
+        /// Since when nothing does, and why.
+        failing: Option<(Instant, Error)>,
+    },
+}
+
+impl Table {
+    pub(super) fn new(bytes_max: u64) -> Self {
+        Self {
+            owed: HashMap::new(),
+            sending: HashSet::new(),
+            lanes: HashMap::new(),
+            bytes: 0,
+            bytes_max,
+            reserved: 0,
+        }
+    }
+
+    /// What an earlier process left. A refusal gets another try once somebody asks.
+    pub(super) fn restore(&mut self, delivery: Delivery) {
+        let refused = delivery.trouble.as_ref().and_then(|trouble| {
+            let refused = trouble.refused.as_ref()?;
+            Some(relayed(&delivery, refused, &trouble.reason))
+        });
+        let key = (delivery.errand.repo.clone(), delivery.digest);
+        let was_refused = refused.is_some();
+        self.add(delivery);
+        if let Some(owed) = self.owed.get_mut(&key).filter(|_| was_refused) {
+            (owed.refused, owed.told) = (refused, true);
+        }
+    }
+
+    /// An error when no more can be owed.
+    pub(super) fn room(&self, bytes: u64) -> Result<(), Error> {
+        if self.owed.len() + self.reserved >= DELIVERIES_MAX {
+            return Err(Error::TooMany("blobs that wait for the upstream"));
+        }
+        if self.bytes.saturating_add(bytes) > self.bytes_max {
+            return Err(Error::PendingFull { limit_bytes: self.bytes_max });
+        }
+        Ok(())
+    }
+
+    pub(super) fn reserve(&mut self, bytes: u64) -> Result<(), Error> {
+        self.room(bytes)?;
+        self.reserved += 1;
+        self.bytes += bytes;
+        Ok(())
+    }
+
+    pub(super) fn release(&mut self, bytes: u64) {
+        self.reserved = self.reserved.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(bytes);
+    }
+
+    pub(super) fn add(&mut self, delivery: Delivery) {
+        let key = (delivery.errand.repo.clone(), delivery.digest);
+        let lane = self.lanes.entry(delivery.errand.to.upstream.clone()).or_default();
+        self.bytes += delivery.size_bytes;
+        let owed = Owed { delivery, refused: None, told: false };
+        let before = self.owed.insert(key.clone(), owed);
+        if before.is_none() || !lane.queue.contains(&key) {
+            lane.queue.push_back(key);
+        }
+        if let Some(before) = before {
+            self.bytes = self.bytes.saturating_sub(before.delivery.size_bytes);
+        }
+    }
+
+    /// Takes what is owed away, whatever became of it; whether there was any.
+    pub(super) fn forget(&mut self, key: &Key) -> bool {
+        let Some(owed) = self.owed.remove(key) else {
+            return false;
+        };
+        self.bytes = self.bytes.saturating_sub(owed.delivery.size_bytes);
+        if let Some(lane) = self.lanes.get_mut(&owed.delivery.errand.to.upstream) {
+            lane.queue.retain(|queued| queued != key);
+        }
+        true
+    }
+
+    pub(super) fn is_sending(&self, key: &Key) -> bool {
+        self.sending.contains(key)
+    }
+
+    /// Whether it is this errand that is owed, not one that came after it.
+    pub(super) fn is_owed(&self, delivery: &Delivery) -> bool {
+        let key = (delivery.errand.repo.clone(), delivery.digest);
+        self.owed.get(&key).is_some_and(|owed| owed.delivery.errand.id == delivery.errand.id)
+    }
+
+    pub(super) fn lanes(&self) -> Vec<String> {
+        self.lanes.keys().cloned().collect()
+    }
+
+    /// Everything that is owed, and whether it is being sent.
+    pub(super) fn all(&self) -> Vec<(Delivery, bool)> {
+        let each = self.owed.iter();
+        each.map(|(key, owed)| (owed.delivery.clone(), self.sending.contains(key))).collect()
+    }
+
+    pub(super) fn state(&self, now_ms: u64) -> DeliveryState {
+        let since = self.owed.values().map(|owed| owed.delivery.errand.since_ms).min();
+        DeliveryState {
+            blobs: self.owed.len() as u64,
+            bytes: self.owed.values().map(|owed| owed.delivery.size_bytes).sum(),
+            oldest_seconds: since.map_or(0, |since| now_ms.saturating_sub(since) / 1000),
+            refused: self.owed.values().filter(|owed| owed.refused.is_some()).count() as u64,
+            ..DeliveryState::default()
+        }
+    }
+
+    /// What there is to be done for a lane; the workers that are to start count already.
+    pub(super) fn next(&mut self, upstream: &str, now: Instant) -> Next {
+        let Some(lane) = self.lanes.get_mut(upstream) else {
+            return Next::Nothing;
+        };
+        if let Some(until) = lane.until.filter(|until| now < *until) {
+            let is_set = lane.queue.is_empty() || lane.timer.replace(until) == Some(until);
+            return if is_set { Next::Nothing } else { Next::Later(until) };
+        }
+        // What is being sent and was pushed again waits for its sender, not for another worker.
+        let room = DELIVERY_WORKERS_MAX.saturating_sub(lane.working);
+        let ready = lane.queue.iter().filter(|key| !self.sending.contains(*key));
+        let more = ready.take(room).count();
+        lane.working += more;
+        if more > 0 { Next::Work(more) } else { Next::Nothing }
+    }
+
+    /// The next delivery for a worker; with `None` the worker ends.
+    pub(super) fn take(&mut self, upstream: &str, now: Instant) -> Option<Delivery> {
+        let lane = self.lanes.get_mut(upstream)?;
+        if lane.until.is_none_or(|until| until <= now) {
+            for _ in 0..lane.queue.len() {
+                let key = lane.queue.pop_front()?;
+                let wanted = self.owed.get(&key).filter(|owed| owed.refused.is_none());
+                let Some(owed) = wanted else { continue };
+                if self.sending.contains(&key) {
+                    // Pushed again while it is sent: its turn comes after.
+                    lane.queue.push_back(key);
+                    continue;
+                }
+                self.sending.insert(key);
+                return Some(owed.delivery.clone());
+            }
+        }
+        lane.working = lane.working.saturating_sub(1);
+        None
+    }
+
+    /// Bytes were sent.
+    pub(super) fn moved(&mut self, upstream: &str) {
+        if let Some(lane) = self.lanes.get_mut(upstream) {
+            lane.progress += 1;
+            (lane.failures, lane.failing) = (0, None);
+        }
+    }
+
+    /// Nobody sends it any more; it waits for another worker.
+    pub(super) fn put_back(&mut self, delivery: &Delivery) {
+        let key = (delivery.errand.repo.clone(), delivery.digest);
+        self.sending.remove(&key);
+        if self.owed.get(&key).is_some_and(|owed| owed.refused.is_none())
+            && let Some(lane) = self.lanes.get_mut(&delivery.errand.to.upstream)
+            && !lane.queue.contains(&key)
+        {
+            lane.queue.push_back(key);
+        }
+    }
+
+    /// It is at the upstream.
+    pub(super) fn settle(&mut self, delivery: &Delivery) {
+        let key = (delivery.errand.repo.clone(), delivery.digest);
+        self.moved(&delivery.errand.to.upstream);
+        if self.is_owed(delivery) {
+            self.forget(&key);
+        }
+        self.put_back(delivery);
+    }
+
+    /// It failed as `trouble` says; the lane pauses, unless the upstream refused this one blob.
+    pub(super) fn failed(&mut self, delivery: &Delivery, error: &Error, now: Instant) {
+        let upstream = &delivery.errand.to.upstream;
+        let refused = delivery.trouble.as_ref().and_then(|trouble| trouble.refused.as_ref());
+        if self.is_owed(delivery)
+            && let Some(owed) = self.owed.get_mut(&(delivery.errand.repo.clone(), delivery.digest))
+        {
+            owed.delivery = delivery.clone();
+            owed.refused = refused.map(|refused| {
+                let reason = delivery.trouble.as_ref().map_or("", |trouble| &trouble.reason);
+                relayed(delivery, refused, reason)
+            });
+            owed.told = false;
+        }
+        if refused.is_some() {
+            self.moved(upstream);
+        } else if let Some(lane) = self.lanes.get_mut(upstream) {
+            lane.fail(error, now);
+        }
+        self.put_back(delivery);
+    }
+
+    /// A client waits for these: what was refused and told gets another try, and nobody pauses for a
+    /// reason of ours. What the upstream asked for holds all the same; the way there keeps to it.
+    pub(super) fn urge(&mut self, repo: &RepoName, digests: &[Digest]) -> Vec<String> {
+        let mut urged = Vec::new();
+        for digest in digests {
+            let key = (repo.clone(), *digest);
+            let Some(owed) = self.owed.get_mut(&key) else { continue };
+            let upstream = owed.delivery.errand.to.upstream.clone();
+            if owed.told && owed.refused.take().is_some() {
+                owed.told = false;
+            }
+            let waits = owed.refused.is_none() && !self.sending.contains(&key);
+            let Some(lane) = self.lanes.get_mut(&upstream) else { continue };
+            lane.until = None;
+            if waits && !lane.queue.contains(&key) {
+                lane.queue.push_back(key);
+            }
+            if !urged.contains(&upstream) {
+                urged.push(upstream);
+            }
+        }
+        urged
+    }
+
+    pub(super) fn standing(&mut self, repo: &RepoName, digests: &[Digest]) -> Standing {
+        let (mut count, mut lane) = (0, None);
+        for digest in digests {
+            let Some(owed) = self.owed.get_mut(&(repo.clone(), *digest)) else { continue };
+            if let Some(error) = owed.refused.clone() {
+                owed.told = true;
+                return Standing::Refused(*digest, error);
+            }
+            count += 1;
+            lane = self.lanes.get(&owed.delivery.errand.to.upstream);
+        }
+        match lane {
+            Some(lane) => {
+                Standing::Owed { count, progress: lane.progress, failing: lane.failing.clone() }
+            }
+            None => Standing::Settled,
+        }
+    }
+}
+
+impl Lane {
+    /// Workers that fail together are one failure.
+    fn fail(&mut self, error: &Error, now: Instant) {
+        let since = self.failing.as_ref().map_or(now, |(since, _)| *since);
+        self.failing = Some((since, error.clone()));
+        if self.until.is_some_and(|until| now < until) {
+            return;
+        }
+        self.failures += 1;
+        let asked = match error {
+            Error::UpstreamBusy { retry_after_seconds }
+            | Error::UpstreamDown { retry_after_seconds } => {
+                Duration::from_secs(*retry_after_seconds)
+            }
+            _ => Duration::ZERO,
+        };
+        let doubled = DELIVERY_PAUSE.saturating_mul(1 << (self.failures - 1).min(10));
+        self.until = Some(now + doubled.min(DELIVERY_PAUSE_MAX).max(asked));
+    }
+}
+
+/// A refusal as the client that pushes the manifest hears it.
+fn relayed(delivery: &Delivery, refused: &Refused, reason: &str) -> Error {
+    let digest = delivery.digest;
+    let code = refused.code.parse().unwrap_or(ErrorCode::Unknown);
+    if code == ErrorCode::ManifestBlobUnknown {
+        return Error::ManifestBlobUnknown {
+            repo: delivery.errand.repo.clone(),
+            missing: vec![digest],
+        };
+    }
+    let status = StatusCode::from_u16(refused.status).unwrap_or(StatusCode::BAD_GATEWAY);
+    Error::UpstreamRefused { status, code, message: format!("{reason} (blob {digest})") }
+}

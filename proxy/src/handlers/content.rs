@@ -1,0 +1,229 @@
+//! Whether what a manifest names is there, before the manifest is: blobs, and for an index its
+//! children. What is linked to the repository here costs no request; the upstream is asked for the
+//! rest.
+//!
+//! Invariant: "unknown" is said only of what the store of a registry of its own does not have, or
+//! the upstream said that it does not have. An upstream that cannot answer is an error of its own.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use http::StatusCode;
+use tokio::task::JoinSet;
+use wharf_oci::{Digest, ErrorCode, Manifest, Reference, RepoName};
+use wharf_store::StoreError;
+
+use super::App;
+use crate::Error;
+use crate::cache::{Change, Store};
+use crate::limits::{CONTENT_QUESTIONS_MAX, MISSING_NAMED_MAX};
+use crate::upstream::There;
+use crate::upstreams::{Remote, Site};
+
+/// Something that a manifest names and that must exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Piece {
+    Blob(Digest),
+    Manifest(Digest),
+}
+
+/// Everything that a manifest names must be in the repository first; otherwise it could never be
+/// pulled.
+pub(super) async fn require(
+    app: &App,
+    repo: &RepoName,
+    site: &Site,
+    manifest: &Manifest,
+) -> Result<(), Error> {
+    let is_kept_here = matches!(site, Site::Local);
+    let (store, of, wanted) = (Arc::clone(&app.cache.store), repo.clone(), pieces(manifest));
+    let look = move || {
+        let mut missing = Vec::new();
+        for piece in wanted {
+            if !piece.is_here(&*store, &of, is_kept_here)? {
+                missing.push(piece);
+            }
+        }
+        Ok::<_, StoreError>(missing)
+    };
+    let missing = app.cache.bridge.run(look).await?;
+    let missing = match site {
+        Site::Local => missing,
+        Site::Remote(remote) => not_there(remote, missing).await?,
+    };
+    if missing.is_empty() { Ok(()) } else { Err(unknown(repo, &missing)) }
+}
+
+/// What to say of a manifest that the upstream refused. When it misses content, it is asked for
+/// each piece, also for those that are linked here: what it does not have is forgotten here too,
+/// so that the next push brings it.
+pub(super) async fn after_refusal(
+    app: &App,
+    repo: &RepoName,
+    remote: &Remote,
+    manifest: &Manifest,
+    refusal: Error,
+) -> Error {
+    if !is_about_content(&refusal) {
+        return refusal;
+    }
+    let missing = match not_there(remote, pieces(manifest)).await {
+        Ok(missing) if missing.is_empty() => return refusal,
+        Ok(missing) => missing,
+        Err(error) => return error,
+    };
+    let stale = missing.clone();
+    let forget = move |store: &dyn Store, repo: &RepoName| {
+        stale.iter().try_for_each(|piece| match piece {
+            Piece::Blob(digest) => store.unlink_blob(repo, digest).map(|_| ()),
+            Piece::Manifest(digest) => store.remove_manifest(repo, digest).map(|_| ()),
+        })
+    };
+    match app.cache.change(repo, Change::Removal, forget).await {
+        Ok(()) => unknown(repo, &missing),
+        Err(error) => error,
+    }
+}
+
+fn unknown(repo: &RepoName, missing: &[Piece]) -> Error {
+    let missing = missing.iter().take(MISSING_NAMED_MAX).map(Piece::digest).collect();
+    Error::ManifestBlobUnknown { repo: repo.clone(), missing }
+}
+
+/// Whether a refusal of a manifest can mean that the upstream misses something. Registries differ
+/// in what they call it.
+fn is_about_content(refusal: &Error) -> bool {
+    let Error::UpstreamRefused { status, code, .. } = refusal else { return false };
+    match code {
+        ErrorCode::ManifestBlobUnknown | ErrorCode::BlobUnknown | ErrorCode::ManifestUnknown => {
+            true
+        }
+        ErrorCode::ManifestInvalid | ErrorCode::Unknown => {
+            matches!(*status, StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND)
+        }
+        _ => false,
+    }
+}
+
+/// What must exist, each once, in the order of the manifest. Layers that registries need not hold
+/// are no part of it.
+fn pieces(manifest: &Manifest) -> Vec<Piece> {
+    let distributable = manifest
+        .blobs()
+        .filter(|blob| !blob.media_type.is_nondistributable() && blob.urls.is_empty());
+    let blobs = distributable.map(|blob| Piece::Blob(blob.digest));
+    let children = manifest.children().iter().map(|child| Piece::Manifest(child.digest));
+    let mut seen = HashSet::new();
+    blobs.chain(children).filter(|piece| seen.insert(*piece)).collect()
+}
+
+/// Those that the upstream does not have, in their order; no more than are named in an answer.
+async fn not_there(remote: &Remote, wanted: Vec<Piece>) -> Result<Vec<Piece>, Error> {
+    let (mut wanted, mut asked) = (wanted.into_iter().enumerate(), JoinSet::new());
+    let mut missing = Vec::new();
+    loop {
+        while asked.len() < CONTENT_QUESTIONS_MAX && missing.len() < MISSING_NAMED_MAX {
+            let Some((place, piece)) = wanted.next() else { break };
+            let remote = remote.clone();
+            asked.spawn(async move { (place, piece, piece.is_there(&remote).await) });
+        }
+        match asked.join_next().await {
+            None => break,
+            Some(Ok((_, _, Ok(true)))) => {}
+            Some(Ok((place, piece, Ok(false)))) => missing.push((place, piece)),
+            Some(Ok((_, _, Err(error)))) => return Err(error),
+            Some(Err(error)) => std::panic::resume_unwind(error.into_panic()),
+        }
+    }
+    missing.sort_by_key(|(place, _)| *place);
+    Ok(missing.into_iter().map(|(_, piece)| piece).collect())
+}
+
+impl Piece {
+    const fn digest(&self) -> Digest {
+        match self {
+            Self::Blob(digest) | Self::Manifest(digest) => *digest,
+        }
+    }
+
+    /// Whether the repository has it as far as is known here. A blob that was evicted is at the
+    /// upstream all the same; where there is none, its bytes must be here.
+    fn is_here(
+        self,
+        store: &dyn Store,
+        repo: &RepoName,
+        with_bytes: bool,
+    ) -> Result<bool, StoreError> {
+        match self {
+            Self::Blob(digest) => {
+                Ok(store.has_blob(repo, &digest)?
+                    && (!with_bytes || store.stat(&digest)?.is_some()))
+            }
+            Self::Manifest(digest) => Ok(store.manifest(repo, &digest)?.is_some()),
+        }
+    }
+
+    async fn is_there(self, remote: &Remote) -> Result<bool, Error> {
+        match self {
+            Self::Blob(digest) => {
+                Ok(remote.upstream.blob_size(&remote.repo, &digest).await?.is_some())
+            }
+            Self::Manifest(digest) => {
+                let reference = Reference::Digest(digest);
+                let there = remote.upstream.manifest_there(&remote.repo, &reference).await?;
+                Ok(there != There::Absent)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+    use wharf_oci::{Algorithm, Digester};
+
+    fn digest(content: &[u8]) -> Digest {
+        Digester::digest(Algorithm::Sha256, content)
+    }
+
+    fn descriptor(media_type: &str, content: &[u8]) -> Value {
+        json!({ "mediaType": media_type, "digest": digest(content), "size": content.len() })
+    }
+
+    #[test]
+    fn each_piece_counts_once_and_foreign_layers_do_not() {
+        let mut elsewhere = descriptor("application/x", b"elsewhere");
+        elsewhere["urls"] = json!(["https://example.com/layer"]);
+        let foreign = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip";
+        let layers = [
+            descriptor("application/x", b"layer"),
+            descriptor("application/x", b"layer"),
+            descriptor(foreign, b"foreign"),
+            elsewhere,
+        ];
+        let image = json!({
+            "schemaVersion": 2, "config": descriptor("application/x", b"config"), "layers": layers,
+        });
+        let image = Manifest::parse(image.to_string().into(), None).unwrap();
+        assert_eq!(pieces(&image), [Piece::Blob(digest(b"config")), Piece::Blob(digest(b"layer"))]);
+        let child = descriptor("application/vnd.oci.image.manifest.v1+json", b"child");
+        let index = json!({ "schemaVersion": 2, "manifests": [child] });
+        let index = Manifest::parse(index.to_string().into(), None).unwrap();
+        assert_eq!(pieces(&index), [Piece::Manifest(digest(b"child"))]);
+    }
+
+    #[test]
+    fn only_refusals_that_can_be_about_content_are_looked_into() {
+        let refused = |status: u16, code| Error::UpstreamRefused {
+            status: StatusCode::from_u16(status).unwrap(),
+            code,
+            message: String::new(),
+        };
+        assert!(is_about_content(&refused(404, ErrorCode::ManifestBlobUnknown)));
+        assert!(is_about_content(&refused(400, ErrorCode::ManifestInvalid)));
+        assert!(!is_about_content(&refused(405, ErrorCode::Unsupported)));
+        assert!(!is_about_content(&refused(500, ErrorCode::Unknown)));
+        assert!(!is_about_content(&Error::UpstreamDenied { status: StatusCode::FORBIDDEN }));
+    }
+}

@@ -1,0 +1,300 @@
+//! Whether a change of a write-once tag may be made: what the tag is at this moment, asked of the
+//! upstream, or of the store of a registry of its own; never of what is remembered here.
+//!
+//! Invariant: asked inside the turn of the change (`turns.rs`), so that the answer still holds when
+//! the change is made. Who cannot be asked is not guessed for: the change is refused.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+use wharf_oci::{Algorithm, Digest, Digester, Endpoint, Manifest, Reference, RepoName, Tag};
+use wharf_store::StoreError;
+
+use super::App;
+use crate::Error;
+use crate::limits::{
+    CONTENT_QUESTIONS_MAX, LIST_PAGES_MAX, PAGE_ENTRIES_MAX, RETRY_AFTER_SECONDS, TAGS_ASKED_MAX,
+};
+use crate::turns::Place;
+use crate::upstream::{Haste, There};
+use crate::upstreams::{Remote, Site};
+use crate::write_once::{Allowance, audit_refused, audit_used};
+
+/// A repository, and who asks for a change of it.
+pub(super) struct Scene<'a> {
+    pub(super) app: &'a App,
+    pub(super) site: &'a Site,
+    pub(super) place: &'a Place,
+    /// As it is called here.
+    pub(super) repo: &'a RepoName,
+    pub(super) client: IpAddr,
+}
+
+/// What was found out about the write-once tags of one change that may be made.
+#[derive(Default)]
+pub(super) struct Decided {
+    /// All of them.
+    pub(super) tags: Vec<Tag>,
+    /// Those that are what they shall be.
+    pub(super) settled: Vec<Tag>,
+    /// Changes that were allowed.
+    spent: Vec<(Tag, Allowance)>,
+}
+
+impl Scene<'_> {
+    /// Whether a manifest may be put under these tags; all of them, or none is touched.
+    pub(super) async fn decide_put(
+        &self,
+        tags: impl Iterator<Item = &Tag>,
+        manifest: &Manifest,
+    ) -> Result<Decided, Error> {
+        let (mut decided, mut moved) = (Decided::default(), Vec::new());
+        for tag in tags.filter(|tag| self.app.write_once.covers(self.site, self.place, tag)) {
+            decided.tags.push(tag.clone());
+            match self.current(tag).await? {
+                None => {}
+                Some(there) if manifest.digest_by(there.algorithm()) == there => {
+                    decided.settled.push(tag.clone());
+                }
+                Some(there) => moved.push((tag, there)),
+            }
+        }
+        self.spend(decided, moved, Some(manifest.digest())).await
+    }
+
+    /// Whether a tag may be deleted.
+    pub(super) async fn decide_untag(&self, tag: &Tag) -> Result<Decided, Error> {
+        let decided = Decided::default();
+        if !self.app.write_once.covers(self.site, self.place, tag) {
+            return Ok(decided);
+        }
+        let there = self.current(tag).await?;
+        self.spend(decided, there.map(|there| (tag, there)).into_iter().collect(), None).await
+    }
+
+    /// Whether a manifest may be deleted: not while a write-once tag points to it.
+    pub(super) async fn decide_removal(&self, digest: &Digest) -> Result<(), Error> {
+        if !self.app.write_once.concerns(self.site, self.place) {
+            return Ok(());
+        }
+        let pointing = match self.site {
+            Site::Local => self.tag_of_here(digest).await?,
+            Site::Remote(remote) => {
+                let found = self.tag_of_there(remote, digest).await;
+                found.map_err(|error| self.undecided(digest.to_string(), error))?
+            }
+        };
+        let Some(tag) = pointing else { return Ok(()) };
+        audit_refused(self.repo, &tag, (*digest, None), self.client);
+        Err(Error::TagWriteOnce { repo: self.repo.clone(), tag, there: *digest })
+    }
+
+    /// Takes what was allowed for these tags, all or none, and unlocks them where they are locked.
+    async fn spend(
+        &self,
+        mut decided: Decided,
+        moved: Vec<(&Tag, Digest)>,
+        to: Option<Digest>,
+    ) -> Result<Decided, Error> {
+        for (tag, there) in &moved {
+            let Some(allowance) = self.app.write_once.spend(self.place, tag) else {
+                self.give_back(decided);
+                audit_refused(self.repo, tag, (*there, to), self.client);
+                let (repo, tag) = (self.repo.clone(), (*tag).clone());
+                return Err(Error::TagWriteOnce { repo, tag, there: *there });
+            };
+            decided.spent.push(((*tag).clone(), allowance));
+        }
+        for ((tag, there), (_, allowance)) in moved.iter().zip(&decided.spent) {
+            audit_used(self.repo, tag, (*there, to), &allowance.reason, self.client);
+        }
+        if let Err(error) = self.lock_spent(&decided, false).await {
+            self.give_back(decided);
+            return Err(error);
+        }
+        Ok(decided)
+    }
+
+    /// The change was certainly not made: all is as before.
+    pub(super) async fn undo(&self, decided: Decided) {
+        if let Err(error) = self.lock_spent(&decided, true).await {
+            tracing::error!(repo = %self.repo, %error, "a write-once tag was left unlocked");
+        }
+        self.give_back(decided);
+    }
+
+    fn give_back(&self, decided: Decided) {
+        for (tag, allowance) in decided.spent {
+            self.app.write_once.give_back(self.place, &tag, allowance);
+        }
+    }
+
+    async fn lock_spent(&self, decided: &Decided, locked: bool) -> Result<(), Error> {
+        let Some(remote) = self.locking() else { return Ok(()) };
+        for (tag, _) in &decided.spent {
+            let reference = Reference::Tag(tag.clone());
+            remote.upstream.set_lock(&remote.repo, &reference, locked).await?;
+        }
+        Ok(())
+    }
+
+    /// Locks the tags of a push at the upstream, and the manifest that they point to.
+    pub(super) async fn lock(&self, tags: &[Tag], digest: &Digest) -> Result<(), Error> {
+        let Some(remote) = self.locking().filter(|_| !tags.is_empty()) else { return Ok(()) };
+        let tags = tags.iter().map(|tag| Reference::Tag(tag.clone()));
+        for reference in tags.chain([Reference::Digest(*digest)]) {
+            let locked = remote.upstream.set_lock(&remote.repo, &reference, true).await;
+            locked.map_err(|error| {
+                let (repo, reference) = (self.repo.clone(), reference.to_string());
+                Error::NotLocked { repo, reference, reason: error.to_string() }
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The upstream, where write-once tags are locked too.
+    fn locking(&self) -> Option<&Remote> {
+        match self.site {
+            Site::Remote(remote) if remote.upstream.config().locks_tags() => Some(remote),
+            _ => None,
+        }
+    }
+
+    /// Where a tag points at this moment.
+    async fn current(&self, tag: &Tag) -> Result<Option<Digest>, Error> {
+        match self.site {
+            Site::Local => {
+                let (store, of) = (Arc::clone(&self.app.cache.store), self.repo.clone());
+                let wanted = tag.clone();
+                let record = self.app.cache.bridge.run(move || store.tag(&of, &wanted)).await?;
+                Ok(record.map(|record| record.digest))
+            }
+            Site::Remote(remote) => {
+                let there = digest_there(remote, &Reference::Tag(tag.clone())).await;
+                there.map_err(|error| self.undecided(tag.to_string(), error))
+            }
+        }
+    }
+
+    /// An upstream that cannot answer is 503; one that refuses has answered.
+    fn undecided(&self, reference: String, error: Error) -> Error {
+        if !error.is_outage() {
+            return error;
+        }
+        let retry_after_seconds = match &error {
+            Error::UpstreamBusy { retry_after_seconds }
+            | Error::UpstreamDown { retry_after_seconds } => *retry_after_seconds,
+            _ => RETRY_AFTER_SECONDS,
+        };
+        tracing::warn!(repo = %self.repo, reference, %error, "a write-once tag cannot be asked for");
+        Error::TagUndecided { repo: self.repo.clone(), reference, retry_after_seconds }
+    }
+
+    /// A write-once tag of a registry of its own that points to a manifest.
+    async fn tag_of_here(&self, digest: &Digest) -> Result<Option<Tag>, Error> {
+        let mut last = None;
+        loop {
+            let (store, of) = (Arc::clone(&self.app.cache.store), self.repo.clone());
+            let (after, digest) = (last.take(), *digest);
+            let look = move || {
+                let page = store.tags(&of, after.as_deref(), PAGE_ENTRIES_MAX)?;
+                let Some(page) = page else { return Ok((Vec::new(), None)) };
+                let next = page.entries.last().filter(|_| page.more).map(ToString::to_string);
+                let mut pointing = Vec::new();
+                for tag in page.entries {
+                    if store.tag(&of, &tag)?.is_some_and(|record| record.digest == digest) {
+                        pointing.push(tag);
+                    }
+                }
+                Ok::<_, StoreError>((pointing, next))
+            };
+            let (pointing, next) = self.app.cache.bridge.run(look).await?;
+            let covered = |tag: &Tag| self.app.write_once.covers(self.site, self.place, tag);
+            if let Some(tag) = pointing.into_iter().find(covered) {
+                return Ok(Some(tag));
+            }
+            match next {
+                Some(next) => last = Some(next),
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// A write-once tag of the upstream that points to a manifest: every one is asked for, because
+    /// no API of registries says it.
+    async fn tag_of_there(&self, remote: &Remote, digest: &Digest) -> Result<Option<Tag>, Error> {
+        let same = same_content(remote, digest).await?;
+        let tags = self.covered_there(remote).await?;
+        let (mut tags, mut asked) = (tags.into_iter(), JoinSet::new());
+        loop {
+            while asked.len() < CONTENT_QUESTIONS_MAX {
+                let Some(tag) = tags.next() else { break };
+                let remote = remote.clone();
+                asked.spawn(async move {
+                    let there = digest_there(&remote, &Reference::Tag(tag.clone())).await;
+                    (tag, there)
+                });
+            }
+            match asked.join_next().await {
+                None => return Ok(None),
+                Some(Ok((tag, there))) => {
+                    if there?.is_some_and(|there| same.contains(&there)) {
+                        return Ok(Some(tag));
+                    }
+                }
+                Some(Err(error)) => std::panic::resume_unwind(error.into_panic()),
+            }
+        }
+    }
+
+    /// The write-once tags that the upstream lists.
+    async fn covered_there(&self, remote: &Remote) -> Result<Vec<Tag>, Error> {
+        #[derive(serde::Deserialize)]
+        struct List {
+            tags: Option<Vec<String>>,
+        }
+        let endpoint = Endpoint::Tags { repo: remote.repo.clone() };
+        let (mut covered, mut query) = (Vec::new(), String::new());
+        for _ in 0..LIST_PAGES_MAX {
+            let Some(listing) = remote.upstream.list(&endpoint, &query).await? else {
+                return Ok(covered);
+            };
+            let list: List = serde_json::from_slice(&listing.bytes).map_err(|error| {
+                Error::UpstreamFailed { operation: "listing tags", reason: error.to_string() }
+            })?;
+            let tags = list.tags.unwrap_or_default().into_iter().filter_map(|tag| tag.parse().ok());
+            covered
+                .extend(tags.filter(|tag| self.app.write_once.covers(self.site, self.place, tag)));
+            match listing.next {
+                _ if covered.len() > TAGS_ASKED_MAX => break,
+                Some(next) if next != query => query = next,
+                _ => return Ok(covered),
+            }
+        }
+        Err(Error::TooMany("write-once tags to ask for before a deletion"))
+    }
+}
+
+/// The digest of a name at the upstream. One that does not say it sends the manifest.
+async fn digest_there(remote: &Remote, reference: &Reference) -> Result<Option<Digest>, Error> {
+    match remote.upstream.manifest_there(&remote.repo, reference).await? {
+        There::Absent => Ok(None),
+        There::Is(digest) => Ok(Some(digest)),
+        There::Unsaid => sha256_there(remote, reference).await,
+    }
+}
+
+async fn sha256_there(remote: &Remote, reference: &Reference) -> Result<Option<Digest>, Error> {
+    let fetched = remote.upstream.manifest(&remote.repo, reference, Haste::Patient).await?;
+    Ok(fetched.map(|fetched| Digester::digest(Algorithm::Sha256, &fetched.bytes)))
+}
+
+/// Every digest that a manifest may be known by as what tags point to.
+async fn same_content(remote: &Remote, digest: &Digest) -> Result<Vec<Digest>, Error> {
+    if digest.algorithm() == Algorithm::Sha256 {
+        return Ok(vec![*digest]);
+    }
+    let other = sha256_there(remote, &Reference::Digest(*digest)).await?;
+    Ok(other.into_iter().chain([*digest]).collect())
+}

@@ -1,0 +1,167 @@
+//! A manifest that was proven and whose turn it is: decided, given to the upstream under every name,
+//! kept here, locked.
+//!
+//! Invariant: what the upstream took is kept here and what it did not is not, name by name; the
+//! bytes are those that came.
+
+use std::sync::Arc;
+
+use wharf_oci::{Digest, Endpoint, Manifest, Reference, RepoName, Tag};
+use wharf_store::TagRecord;
+
+use super::manifests::Put;
+use super::once::{Decided, Scene};
+use super::{App, content};
+use crate::Error;
+use crate::cache::{Change, Store, now_ms};
+use crate::response::{self, Answer, OCI_SUBJECT, OCI_TAG};
+use crate::turns::Place;
+use crate::upstream::There;
+use crate::upstreams::{Remote, Site};
+
+/// A push of a manifest.
+pub(super) struct Push {
+    pub(super) app: Arc<App>,
+    pub(super) site: Site,
+    pub(super) place: Place,
+    pub(super) put: Put,
+    pub(super) manifest: Manifest,
+    pub(super) digest: Digest,
+}
+
+/// What an upstream did with a manifest.
+#[derive(Default)]
+struct Sent {
+    keeps_referrers: bool,
+    /// The names that it has there now.
+    done: Vec<Reference>,
+    /// The first name that was not taken, and why.
+    failed: Option<(Reference, Error)>,
+}
+
+impl Push {
+    pub(super) async fn run(self) -> Result<Answer, Error> {
+        let scene = Scene {
+            app: &self.app,
+            site: &self.site,
+            place: &self.place,
+            repo: &self.put.repo,
+            client: self.put.client,
+        };
+        let decided = scene.decide_put(self.put.named_tags(), &self.manifest).await?;
+        let mut sent = match &self.site {
+            Site::Local => {
+                Sent { keeps_referrers: true, done: self.names().collect(), failed: None }
+            }
+            Site::Remote(remote) => self.forward(remote, &decided).await,
+        };
+        let failed = sent.failed.take();
+        if sent.done.is_empty()
+            && let Some((_, error)) = failed
+        {
+            if error.is_refusal() {
+                scene.undo(decided).await;
+            }
+            let Site::Remote(remote) = &self.site else { return Err(error) };
+            let repo = &self.put.repo;
+            let manifest = &self.manifest;
+            return Err(content::after_refusal(&self.app, repo, remote, manifest, error).await);
+        }
+        self.keep(&sent.done).await?;
+        let is_done = |tag: &&Tag| sent.done.contains(&Reference::Tag((*tag).clone()));
+        let locked: Vec<_> = decided.tags.iter().filter(is_done).cloned().collect();
+        scene.lock(&locked, &self.digest).await?;
+        match failed {
+            None => Ok(self.created(sent.keeps_referrers)),
+            Some((failed, source)) => {
+                let done: Vec<_> = sent.done.iter().map(ToString::to_string).collect();
+                let (done, failed) = (done.join(", "), failed.to_string());
+                Err(Error::PutInPart { done, failed, source: Box::new(source) })
+            }
+        }
+    }
+
+    fn names(&self) -> impl Iterator<Item = Reference> {
+        let tags = self.put.tags.iter().map(|tag| Reference::Tag(tag.clone()));
+        std::iter::once(self.put.reference.clone()).chain(tags)
+    }
+
+    /// Gives the upstream the same bytes under every name, until one is refused. A write-once tag
+    /// that is this manifest already is not put again: locked, it would be refused.
+    async fn forward(&self, remote: &Remote, decided: &Decided) -> Sent {
+        let mut sent = Sent::default();
+        let mut told = false;
+        for name in self.names() {
+            let settled = match &name {
+                Reference::Tag(tag) => decided.settled.contains(tag),
+                Reference::Digest(_) => !decided.settled.is_empty(),
+            };
+            if !settled {
+                let bytes = self.manifest.bytes().clone();
+                let media_type = self.manifest.media_type();
+                let (upstream, repo) = (&remote.upstream, &remote.repo);
+                match upstream.put_manifest(repo, &name, media_type, bytes).await {
+                    Ok(accepted) => (sent.keeps_referrers, told) = (accepted.keeps_referrers, true),
+                    Err(error) if is_locked_there(remote, &name, &error).await => {}
+                    Err(error) => {
+                        sent.failed = Some((name, error));
+                        break;
+                    }
+                }
+            }
+            sent.done.push(name);
+        }
+        if let (false, Some(subject)) = (told, self.manifest.subject()) {
+            sent.keeps_referrers = keeps_referrers(remote, &subject.digest).await;
+        }
+        sent
+    }
+
+    /// What was taken is fresh here.
+    async fn keep(&self, done: &[Reference]) -> Result<(), Error> {
+        let (manifest, digest) = (self.manifest.clone(), self.digest);
+        let record = TagRecord { digest, checked_ms: now_ms() };
+        let tags = done.iter().filter_map(|name| match name {
+            Reference::Tag(tag) => Some((tag.clone(), record)),
+            Reference::Digest(_) => None,
+        });
+        let tags: Vec<_> = tags.collect();
+        let kind = if tags.is_empty() { Change::Addition } else { Change::Tagging };
+        let change = move |store: &dyn Store, repo: &RepoName| {
+            store.put_manifest(repo, &manifest, &digest, &tags)
+        };
+        self.app.cache.change(&self.put.repo, kind, change).await
+    }
+
+    fn created(&self, keeps_referrers: bool) -> Answer {
+        let (repo, reference) = (self.put.repo.clone(), Reference::Digest(self.digest));
+        let location = Endpoint::Manifest { repo, reference };
+        let mut created = response::created(location.to_string(), &self.digest);
+        let subject = self.manifest.subject().filter(|_| keeps_referrers);
+        let subject = subject.map(|subject| (OCI_SUBJECT, subject.digest.to_string()));
+        let tags = self.put.tags.iter().map(|tag| (OCI_TAG, tag.to_string()));
+        for (name, value) in subject.into_iter().chain(tags) {
+            if let Ok(value) = value.parse() {
+                created.headers_mut().append(name, value);
+            }
+        }
+        created
+    }
+}
+
+/// Whether a manifest was refused by digest because it is there and locked, as ACR does.
+async fn is_locked_there(remote: &Remote, name: &Reference, error: &Error) -> bool {
+    let refused = matches!(error, Error::UpstreamRefused { status, .. } if status.as_u16() == 405);
+    let Reference::Digest(_) = name else { return false };
+    if !refused || !remote.upstream.config().locks_tags() {
+        return false;
+    }
+    let there = remote.upstream.manifest_there(&remote.repo, name).await;
+    matches!(there, Ok(There::Is(_) | There::Unsaid))
+}
+
+/// Whether the upstream lists referrers, when it was not told of this one just now.
+async fn keeps_referrers(remote: &Remote, subject: &Digest) -> bool {
+    let endpoint = Endpoint::Referrers { repo: remote.repo.clone(), digest: *subject };
+    matches!(remote.upstream.list(&endpoint, "").await, Ok(Some(_)))
+}

@@ -1,0 +1,225 @@
+//! Turns: who changes a tag does so alone, and a manifest is not deleted while it is pushed. So what
+//! is decided before a change still holds when the change is made, and what is kept here is what
+//! the upstream was told last.
+//!
+//! Invariants: turns are taken in one order, so nobody waits for each other; a tag is the same one
+//! under whichever name its repository is called here. Bounded in number and in waiting.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
+use tokio::time::timeout;
+use wharf_oci::{Digest, RepoName, Tag};
+
+use crate::Error;
+use crate::limits::{TURN_WAIT_MAX, TURNS_MAX};
+use crate::upstreams::Site;
+
+/// A repository where it lives: at which registry, and its name there.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Place {
+    /// The address of the upstream; empty for a registry of its own.
+    registry: String,
+    /// The name there.
+    pub(crate) repo: RepoName,
+}
+
+impl Place {
+    /// Where what is called `repo` here lives.
+    pub(crate) fn of(site: &Site, repo: &RepoName) -> Self {
+        match site {
+            Site::Local => Self { registry: String::new(), repo: repo.clone() },
+            Site::Remote(remote) => {
+                Self { registry: remote.upstream.address().to_owned(), repo: remote.repo.clone() }
+            }
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum What {
+    Tag(Tag),
+    Manifest(Digest),
+}
+
+type Key = (Place, What);
+type Open = Arc<Mutex<HashMap<Key, Arc<RwLock<()>>>>>;
+
+/// All turns that are held or waited for.
+#[derive(Default)]
+pub(crate) struct Turns {
+    open: Open,
+}
+
+/// What a change needs for itself.
+pub(crate) struct Wanted {
+    place: Place,
+    /// Whether alone.
+    keys: BTreeMap<What, bool>,
+}
+
+impl Wanted {
+    /// To put this manifest under these tags. Many may put the same manifest at once.
+    pub(crate) fn to_put<'a>(
+        place: &Place,
+        digest: Digest,
+        tags: impl Iterator<Item = &'a Tag>,
+    ) -> Self {
+        let tags = tags.map(|tag| (What::Tag(tag.clone()), true));
+        let keys = tags.chain([(What::Manifest(digest), false)]).collect();
+        Self { place: place.clone(), keys }
+    }
+
+    /// To delete a tag.
+    pub(crate) fn to_untag(place: &Place, tag: &Tag) -> Self {
+        Self { place: place.clone(), keys: [(What::Tag(tag.clone()), true)].into() }
+    }
+
+    /// To delete a manifest.
+    pub(crate) fn to_remove(place: &Place, digest: Digest) -> Self {
+        Self { place: place.clone(), keys: [(What::Manifest(digest), true)].into() }
+    }
+}
+
+/// The turn of a change; over when dropped.
+pub(crate) struct Turn {
+    _held: Vec<Held>,
+}
+
+/// Fields are dropped in this order: the lock first, then the right to it.
+struct Held {
+    _lock: Lock,
+    _claim: Claim,
+}
+
+enum Lock {
+    Shared { _guard: OwnedRwLockReadGuard<()> },
+    Alone { _guard: OwnedRwLockWriteGuard<()> },
+}
+
+/// Keeps a lock in the list for as long as someone holds it or waits for it.
+struct Claim {
+    open: Open,
+    key: Key,
+    lock: Option<Arc<RwLock<()>>>,
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        let mut open = lock(&self.open);
+        // Locks are cloned under this mutex only, so nobody takes it up between these lines.
+        self.lock = None;
+        if open.get(&self.key).is_some_and(|lock| Arc::strong_count(lock) == 1) {
+            open.remove(&self.key);
+        }
+    }
+}
+
+impl Turns {
+    /// Waits for the turn of this change.
+    pub(crate) async fn take(&self, wanted: Wanted) -> Result<Turn, Error> {
+        let waiting = async {
+            let mut held = Vec::new();
+            for (what, alone) in wanted.keys {
+                let (claim, lock) = self.claim((wanted.place.clone(), what))?;
+                let lock = if alone {
+                    Lock::Alone { _guard: lock.write_owned().await }
+                } else {
+                    Lock::Shared { _guard: lock.read_owned().await }
+                };
+                held.push(Held { _lock: lock, _claim: claim });
+            }
+            Ok(Turn { _held: held })
+        };
+        timeout(TURN_WAIT_MAX, waiting).await.unwrap_or(Err(Error::TooMany("changes of one tag")))
+    }
+
+    fn claim(&self, key: Key) -> Result<(Claim, Arc<RwLock<()>>), Error> {
+        let mut open = lock(&self.open);
+        if open.len() >= TURNS_MAX && !open.contains_key(&key) {
+            return Err(Error::TooMany("changes of tags"));
+        }
+        let lock = Arc::clone(open.entry(key.clone()).or_default());
+        let claim = Claim { open: Arc::clone(&self.open), key, lock: Some(Arc::clone(&lock)) };
+        Ok((claim, lock))
+    }
+}
+
+/// A panic elsewhere leaves the list as it was before or after one whole change.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use wharf_oci::{Algorithm, Digester};
+
+    fn place() -> Place {
+        Place { registry: String::new(), repo: "a/b".parse().unwrap() }
+    }
+
+    fn digest(content: &[u8]) -> Digest {
+        Digester::digest(Algorithm::Sha256, content)
+    }
+
+    fn put(content: &[u8], tags: &[&str]) -> Wanted {
+        let tags: Vec<Tag> = tags.iter().map(|tag| tag.parse().unwrap()).collect();
+        Wanted::to_put(&place(), digest(content), tags.iter())
+    }
+
+    #[tokio::test]
+    async fn one_changes_a_tag_at_a_time_and_nothing_is_left_over() {
+        let turns = Arc::new(Turns::default());
+        let inside = Arc::new(AtomicUsize::new(0));
+        let changes: Vec<_> = (0..40_u8)
+            .map(|number| {
+                let (turns, inside) = (Arc::clone(&turns), Arc::clone(&inside));
+                // Each wants both tags, in either order.
+                let tags = if number % 2 == 0 { ["a", "b"] } else { ["b", "a"] };
+                tokio::spawn(async move {
+                    let _turn = turns.take(put(&[number], &tags)).await.unwrap();
+                    assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0);
+                    tokio::task::yield_now().await;
+                    inside.fetch_sub(1, Ordering::SeqCst);
+                })
+            })
+            .collect();
+        for change in changes {
+            change.await.unwrap();
+        }
+        assert!(lock(&turns.open).is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_manifest_is_put_by_many_and_deleted_by_one_and_waiting_has_an_end() {
+        let turns = Turns::default();
+        let first = turns.take(put(b"m", &["a"])).await.unwrap();
+        let second = turns.take(put(b"m", &["b"])).await.unwrap();
+        let removal = Wanted::to_remove(&place(), digest(b"m"));
+        assert!(matches!(turns.take(removal).await, Err(Error::TooMany(_))));
+        drop((first, second));
+        let removal = turns.take(Wanted::to_remove(&place(), digest(b"m"))).await.unwrap();
+        assert!(matches!(turns.take(put(b"m", &[])).await, Err(Error::TooMany(_))));
+        // Another manifest, and a tag, are other turns.
+        turns.take(put(b"n", &["a"])).await.unwrap();
+        turns.take(Wanted::to_untag(&place(), &"a".parse().unwrap())).await.unwrap();
+        drop(removal);
+        assert!(lock(&turns.open).is_empty());
+    }
+
+    #[tokio::test]
+    async fn past_the_bound_a_change_is_turned_away() {
+        let turns = Turns::default();
+        let mut held = Vec::new();
+        for number in 0..TURNS_MAX / 2 {
+            let tag = format!("t{number}");
+            held.push(turns.take(put(tag.as_bytes(), &[&tag])).await.unwrap());
+        }
+        assert!(matches!(turns.take(put(b"one more", &["x"])).await, Err(Error::TooMany(_))));
+        held.pop();
+        assert!(turns.take(put(b"one more", &["x"])).await.is_ok());
+    }
+}
