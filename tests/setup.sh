@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Installs from Debian what a step needs and this machine lacks. When nothing is missing it takes
-# no time and touches nothing. Services that come with a package are not started: the tests start
-# their own registries and daemons on free ports.
+# Installs what a step needs and this machine lacks: from Debian, and with Go the clients that Debian
+# has not. When nothing is missing it takes no time and touches nothing. Services that come with a
+# package are not started: the tests start their own registries and daemons on free ports.
 #
 #   tests/setup.sh build    what compiles the workspace
 #   tests/setup.sh demo     build, and what `make demo` runs
@@ -18,6 +18,12 @@ have_libclang() { compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' >/dev/null; }
 missing=()
 need() { "$1" || missing+=("$2"); }
 need_command() { have "$1" || missing+=("${2:-$1}"); }
+
+# Clients that are Go modules, by name; where `go install` puts them, the tests look too.
+modules=()
+go_bin() { local bin; bin=$(go env GOBIN); printf '%s' "${bin:-$(go env GOPATH)/bin}"; }
+have_module() { have "$1" || { have go && [ -x "$(go_bin)/$1" ]; }; }
+need_module() { have_module "$1" || modules+=("$2"); }
 
 for_build() {
     need_command gcc
@@ -46,6 +52,9 @@ for_test() {
     need_command ctr containerd
     need_command busybox busybox-static
     need_command pigz
+    need_module crane github.com/google/go-containerregistry/cmd/crane@v0.22.1
+    need_module regctl github.com/regclient/regclient/cmd/regctl@v0.11.7
+    need_module oras oras.land/oras/cmd/oras@v1.3.6
 }
 for_bench() {
     for_build
@@ -64,6 +73,19 @@ esac
 
 have cargo ||
     die "Rust is missing: install rustup (https://rustup.rs); rust-toolchain.toml names the version"
+
+# Minutes when Go's cache is empty, seconds when it is not; each module by itself, so that what is
+# there already stays when one fails.
+if [ ${#modules[@]} -gt 0 ]; then
+    have go || die "Go is missing, for ${modules[*]}: install it (https://go.dev/doc/install), 1.26 or newer"
+    for module in "${modules[@]}"; do
+        say "installing $module"
+        said=$(CGO_ENABLED=0 go install "$module" 2>&1) || {
+            printf '%s\n' "$said" >&2
+            die "installing $module failed; is the Go module proxy reachable?"
+        }
+    done
+fi
 [ ${#missing[@]} -gt 0 ] || exit 0
 
 mapfile -t missing < <(printf '%s\n' "${missing[@]}" | sort -u)

@@ -68,7 +68,9 @@ use write_once::WriteOnce;
 pub use config::{Config, ConfigError, Overrides, PushMode, UpstreamConfig};
 pub use error::{Error, Fault, Shown};
 pub use quantity::{QuantityError, Size, Span};
-pub use route::{Cursor, Route, UploadStart, parse as parse_route, render as render_route};
+pub use route::{
+    Cursor, Route, UploadStart, parse as parse_route, read_upload_words, render as render_route,
+};
 pub use upstream::challenge::{Challenge, parse as parse_challenge};
 
 /// What this program calls itself towards upstreams.

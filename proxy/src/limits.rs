@@ -228,8 +228,8 @@ pub const RETRY_PAUSE_MAX: Duration = Duration::from_secs(2);
 /// A request that writes is tried beyond `TRIES_MAX` for so long while the upstream is out: a client
 /// that is turned away would send everything again.
 pub const OUTAGE_PATIENCE: Duration = Duration::from_secs(15);
-/// The same while the upstream says 429.
-pub const BUSY_PATIENCE: Duration = Duration::from_mins(1);
+/// The same while the upstream says 429, and how long such a request waits for its turn.
+pub const BUSY_PATIENCE: Duration = Duration::from_mins(3);
 /// How often at most, in either case.
 pub const PATIENT_TRIES_MAX: u32 = 32;
 /// The longest pause that an upstream's `Retry-After` gets while a client waits.

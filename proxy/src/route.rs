@@ -5,7 +5,7 @@
 
 use http::Method;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
-use wharf_oci::{Algorithm, Digest, Endpoint, Reference, RepoName, Tag, UploadId};
+use wharf_oci::{Algorithm, ChunkRange, Digest, Endpoint, Reference, RepoName, Tag, UploadId};
 
 use crate::Error;
 use crate::limits::{PAGE_ENTRIES_MAX, QUERY_PARAMETERS_MAX, TAGS_PER_PUT_MAX};
@@ -181,6 +181,33 @@ pub fn parse(method: &Method, path: &str, query: Option<&str>) -> Result<Route, 
             Ok(Route::Referrers { repo, digest, artifact_type })
         }
         _ => Err(Error::MethodNotAllowed),
+    }
+}
+
+/// What a client says of an upload: its query, and on the next line `Content-Range`. For the fuzz
+/// target and its corpus.
+///
+/// # Panics
+/// When something is read as what it does not say.
+#[doc(hidden)]
+pub fn read_upload_words(input: &str) {
+    let (query, range) = input.split_once('\n').unwrap_or((input, ""));
+    let session = "/v2/team/app/blobs/uploads/0123456789abcdef0123456789abcdef";
+    let requests = [
+        (Method::POST, "/v2/team/app/blobs/uploads/"),
+        (Method::PATCH, session),
+        (Method::PUT, session),
+    ];
+    for (method, path) in requests {
+        let Ok(route) = parse(&method, path, Some(query)) else { continue };
+        let (again, url) = render(&route);
+        let (path, query) = url.split_once('?').map_or((url.as_str(), None), |(p, q)| (p, Some(q)));
+        assert_eq!(again, method);
+        assert_eq!(parse(&method, path, query).ok().as_ref(), Some(&route), "{url}");
+    }
+    if let Ok(chunk) = range.parse::<ChunkRange>() {
+        assert!(chunk.first <= chunk.last && chunk.size_bytes() > 0);
+        assert_eq!(chunk.to_string(), range.strip_prefix("bytes=").unwrap_or(range));
     }
 }
 

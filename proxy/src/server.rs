@@ -12,7 +12,7 @@ use std::time::Duration;
 use http::request::Parts;
 use http::{HeaderValue, Request, header::HeaderName};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -137,8 +137,9 @@ impl Connection {
             Ok(call) => handlers::dispatch(&self.app, call, &mut body).await,
             Err(error) => Err(error),
         };
-        // Whoever waits for "100 Continue" has sent nothing yet; reading would ask for the body.
-        if answered.is_err() && !parts.headers.contains_key(http::header::EXPECT) {
+        // What nobody read is read away, also after a success: the connection would be closed under the
+        // next request. Whoever waits for "100 Continue" has sent nothing yet; reading would ask for it.
+        if !body.is_end_stream() && !parts.headers.contains_key(http::header::EXPECT) {
             let _ = tokio::time::timeout(REFUSED_BODY_TIMEOUT, discard(&mut body)).await;
         }
         let mut answer = answered.unwrap_or_else(|error| {

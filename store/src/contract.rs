@@ -1,6 +1,8 @@
 //! The contract: what every store does, as functions that take a store. A bug in a store gets its
 //! test here, so that all of them have it.
 
+pub mod acts;
+
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;

@@ -1,5 +1,8 @@
-//! Real clients through `wharfd` to the double before `docker-registry`: the same image goes in and
-//! comes out, and its digest is the same on all sides.
+//! Real clients through `wharfd` to the double before `docker-registry`: what an engine builds goes in
+//! and comes out, and its digest is the same on all sides. An image of two platforms by every client
+//! is in `clients/platforms.rs`.
+
+mod platforms;
 
 use std::path::Path;
 use std::process::Command;
@@ -26,27 +29,6 @@ async fn assert_everywhere(stage: &Stage, repo: &str, digest: &str) {
 /// Runs a client; what it says is in the panic when it fails.
 async fn run(client: &Client, arguments: &[&str]) -> String {
     client.run_ok(arguments).await.unwrap().stdout
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn skopeo_pushes_and_pulls_every_platform() {
-    let Some(skopeo) = clients::require("skopeo") else { return };
-    let Some(stage) = Stage::start().await else { return };
-    let folder = tempfile::tempdir().unwrap();
-    let layout = image(1, &folder.path().join("in"));
-    let there = format!("docker://{}/clients/skopeo:1.0", stage.wharfd.host());
-    let source = layout.reference();
-    run(&skopeo, &["copy", "--all", "--dest-tls-verify=false", &source, &there]).await;
-    assert_everywhere(&stage, "clients/skopeo", &layout.top.digest).await;
-    stage.origin.assert_serves("clients/skopeo", &layout).await;
-
-    let back = format!("oci:{}:1.0", folder.path().join("out").display());
-    run(&skopeo, &["copy", "--all", "--src-tls-verify=false", &there, &back]).await;
-    for blob in layout.content() {
-        let name = blob.digest.replace(':', "/");
-        let pulled = std::fs::read(folder.path().join("out/blobs").join(name)).unwrap();
-        assert!(pulled == layout.read(blob).unwrap(), "{} differs", blob.digest);
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

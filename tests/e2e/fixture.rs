@@ -4,6 +4,7 @@
 //! Every process listens on port 0 and is ended by its guard.
 
 mod api;
+mod behind;
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -21,6 +22,7 @@ use wharf_testkit::registry::Registry;
 use wharf_testkit::relay::Relay;
 
 pub(crate) use api::{Api, code, message};
+pub(crate) use behind::assert_all_stored_is_right;
 
 /// How long `wharfd` may take to listen; opening a store is most of it.
 pub(crate) const START: Duration = Duration::from_secs(30);
@@ -31,8 +33,8 @@ const POLL: Duration = Duration::from_millis(5);
 /// The environment variable with the password for the double.
 const PASSWORD_VARIABLE: &str = "E2E_UPSTREAM_PASSWORD";
 
-const USER: &str = "publisher";
-const PASSWORD: &str = "a secret";
+pub(crate) const USER: &str = "publisher";
+pub(crate) const PASSWORD: &str = "a secret";
 const READER: &str = "reader";
 
 /// The bytes of `images::noise`, whole.
@@ -312,13 +314,8 @@ impl Stage {
         let double = AcrDouble::start(setup.double).await.unwrap();
         front.point_to(double.addr());
         storage.point_to(double.storage_addr());
-        let config = format!(
-            "{}[[upstream]]\nurl = \"{}\"\nusername = \"{}\"\npassword_env = \"{PASSWORD_VARIABLE}\"\n{}",
-            setup.lines,
-            front.url(),
-            setup.user,
-            setup.upstream
-        );
+        let upstream = upstream_lines(&front.url(), setup.user);
+        let config = format!("{}{upstream}{}", setup.lines, setup.upstream);
         let wharfd = Wharfd::with_config(&config).await;
         let origin = Api::new(registry.url(), Client::new());
         Some(Self { wharfd, double, front, storage, origin, registry })
@@ -328,6 +325,12 @@ impl Stage {
     pub(crate) fn api(&self) -> &Api {
         &self.wharfd.api
     }
+}
+
+/// The part of wharfd's configuration about one upstream, with a login.
+pub(crate) fn upstream_lines(url: &str, user: &str) -> String {
+    let url = format!("[[upstream]]\nurl = \"{url}\"\n");
+    format!("{url}username = \"{user}\"\npassword_env = \"{PASSWORD_VARIABLE}\"\n")
 }
 
 /// A double before this registry with the usual callers, one of whom may only read.

@@ -3,6 +3,7 @@
 
 mod faults;
 mod sparing;
+mod storm;
 
 use serde_json::json;
 use tempfile::TempDir;

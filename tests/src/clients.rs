@@ -35,8 +35,9 @@ pub struct Output {
     pub stderr: String,
 }
 
-/// Finds a program in `PATH` or among the system's own. When it is missing this panics if `CI` is
-/// set, and says so and returns `None` elsewhere; the test that asked then ends.
+/// Finds a program in `PATH`, among those that Go installed, or among the system's own. When it is
+/// missing this panics if `CI` is set, and says so and returns `None` elsewhere; the test that asked
+/// then ends.
 pub fn require(name: &str) -> Option<Client> {
     let found = find(name);
     if found.is_none() {
@@ -59,9 +60,21 @@ pub fn skipped(what: &str) {
 fn find(name: &str) -> Option<Client> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let system = ["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/local/bin", "/usr/bin"];
-    let folders = std::env::split_paths(&path).chain(system.iter().map(PathBuf::from));
+    let folders = std::env::split_paths(&path).chain(go_folders());
+    let folders = folders.chain(system.iter().map(PathBuf::from));
     let path = folders.map(|folder| folder.join(name)).find(|path| path.is_file())?;
     Some(Client { name: name.to_owned(), path })
+}
+
+/// Where `go install` puts programs: `GOBIN`, else `bin` of the first folder of `GOPATH`, else of
+/// `~/go`.
+fn go_folders() -> impl Iterator<Item = PathBuf> {
+    let named = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    let first = |path| std::env::split_paths(&path).next();
+    let path = named("GOPATH").and_then(first);
+    let home = || named("HOME").map(|home| PathBuf::from(home).join("go"));
+    let bin = path.or_else(home).map(|path| path.join("bin"));
+    named("GOBIN").map(PathBuf::from).into_iter().chain(bin)
 }
 
 impl Client {

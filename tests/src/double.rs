@@ -167,6 +167,11 @@ impl AcrDouble {
         assert!(self.shared.faults.add(rule), "too many faults wait, or this one hits nothing");
     }
 
+    /// Faults by chance hit from here on what this seed says.
+    pub fn seed_faults(&self, seed: u64) {
+        self.shared.faults.seed(seed);
+    }
+
     /// Cancels the faults that still wait.
     pub fn clear_faults(&self) {
         self.shared.faults.clear();
@@ -185,6 +190,11 @@ impl AcrDouble {
     /// Lets go all that is held.
     pub fn release(&self) {
         self.shared.holds.release();
+    }
+
+    /// How many uploads are open.
+    pub fn open_uploads(&self) -> usize {
+        self.shared.uploads.count()
     }
 
     /// Every token handed out so far is expired.

@@ -6,9 +6,11 @@
 //! - [`images`]: small deterministic images as OCI layouts
 //! - [`processes`]: child processes with captured output and a certain end
 //! - [`http`]: a client that shows exactly what a server said
+//! - [`dice`]: chance that can be repeated
 //! - [`relay`]: a TCP relay that a test can hold in the middle of a transfer
 
 pub mod clients;
+pub mod dice;
 pub mod double;
 pub mod http;
 pub mod images;

@@ -127,3 +127,16 @@ fn the_fuzz_corpus_parses_to_routes_that_render_to_themselves() {
     }
     assert!(routes > 0);
 }
+
+/// The same for the target `upload_headers`.
+#[test]
+fn the_fuzz_corpus_of_upload_headers_is_read_as_it_says() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/corpus/upload_headers");
+    let files: Vec<_> = std::fs::read_dir(folder).unwrap().collect();
+    assert!(!files.is_empty());
+    for file in files {
+        read_upload_words(&std::fs::read_to_string(file.unwrap().path()).unwrap());
+    }
+    // Words of a client without a format.
+    read_upload_words("mount=sha256%3A&from=..%2F..\n--");
+}

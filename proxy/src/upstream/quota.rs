@@ -1,5 +1,6 @@
 //! How much is asked of one upstream at once: a window of requests for reads and one for writes,
-//! which grow while the upstream answers and halve when it says 429, and a pause that it asked for.
+//! which grow while the upstream answers and halve when it turns most away, and a pause that it asked
+//! for.
 //!
 //! Invariant: no request leaves before the time that `Retry-After` named, whoever was told it.
 
@@ -12,8 +13,8 @@ use tokio::time::Instant;
 
 use crate::Error;
 use crate::limits::{
-    QUOTA_CUT_PERIOD, QUOTA_WAIT_MAX, TURN_WAIT_BRIEF, TURN_WAIT_MAX, UPSTREAM_WAITING_MAX,
-    WINDOW_MIN,
+    BUSY_PATIENCE, QUOTA_CUT_PERIOD, QUOTA_WAIT_MAX, TURN_WAIT_BRIEF, TURN_WAIT_MAX,
+    UPSTREAM_WAITING_MAX, WINDOW_MIN,
 };
 
 /// What ACR counts apart (facts/marketplace.md §4.5): GET, HEAD and OPTIONS are reads.
@@ -50,6 +51,8 @@ pub(crate) struct LaneState {
 
 struct Lane {
     max: u32,
+    /// How long a request waits for its turn.
+    turn_wait: Duration,
     state: Mutex<State>,
     freed: Notify,
 }
@@ -61,6 +64,20 @@ struct State {
     paused_until: Option<Instant>,
     cut_at: Option<Instant>,
     throttled: u64,
+    /// Which share of the last answers said 429.
+    refused_share: f64,
+}
+
+/// One answer counts so much in the share of those that were refused.
+const ANSWER_WEIGHT: f64 = 1.0 / 16.0;
+
+impl State {
+    /// Notes an answer; whether the upstream turns most away.
+    fn refuses_most(&mut self, refused: bool) -> bool {
+        let share = if refused { 1.0 } else { 0.0 };
+        self.refused_share += (share - self.refused_share) * ANSWER_WEIGHT;
+        self.refused_share > 0.5
+    }
 }
 
 /// When a request may go.
@@ -79,11 +96,14 @@ pub(super) struct Pass {
 
 impl Quota {
     pub(super) fn new(reads_max: u32, writes_max: u32) -> Self {
-        Self { reads: Arc::new(Lane::new(reads_max)), writes: Arc::new(Lane::new(writes_max)) }
+        Self {
+            reads: Arc::new(Lane::new(reads_max, TURN_WAIT_MAX)),
+            writes: Arc::new(Lane::new(writes_max, BUSY_PATIENCE)),
+        }
     }
 
     /// Waits for leave to send. A pause that is longer than `patience` is not waited for; several
-    /// short ones, and the turns of others, are, within `TURN_WAIT_MAX`.
+    /// short ones, and the turns of others, are, within `TURN_WAIT_MAX`; by what writes, longer.
     pub(super) async fn enter(&self, class: Class, patience: Duration) -> Result<Pass, Error> {
         let lane = match class {
             Class::Read => &self.reads,
@@ -99,7 +119,7 @@ impl Quota {
 }
 
 impl Lane {
-    fn new(max: u32) -> Self {
+    fn new(max: u32, turn_wait: Duration) -> Self {
         let state = State {
             window: f64::from(max),
             running: 0,
@@ -107,13 +127,14 @@ impl Lane {
             paused_until: None,
             cut_at: None,
             throttled: 0,
+            refused_share: 0.5,
         };
-        Self { max: max.max(1), state: Mutex::new(state), freed: Notify::new() }
+        Self { max: max.max(1), turn_wait, state: Mutex::new(state), freed: Notify::new() }
     }
 
     async fn enter(&self, patience: Duration) -> Result<(), Error> {
         let brief = patience.is_zero();
-        let deadline = Instant::now() + if brief { TURN_WAIT_BRIEF } else { TURN_WAIT_MAX };
+        let deadline = Instant::now() + if brief { TURN_WAIT_BRIEF } else { self.turn_wait };
         loop {
             let freed = self.freed.notified();
             tokio::pin!(freed);
@@ -175,16 +196,20 @@ impl Pass {
     /// The upstream has answered: the window grows by one for each window of answers.
     pub(super) fn answered(&self) {
         let mut state = self.lane.state();
+        state.refuses_most(false);
         let window = state.window + 1.0 / state.window;
         state.window = window.min(f64::from(self.lane.max));
     }
 
-    /// The upstream said 429: everyone waits for as long as it asked, then fewer go at once. What was
-    /// under way together is cut once; whether this was it.
+    /// The upstream said 429: everyone waits for as long as it asked, then fewer go at once, unless it
+    /// takes most of what comes and says when to come back: then the wait is all that it wants. What
+    /// was under way together is cut once; whether this was it.
     pub(super) fn throttled(&self, retry_after: Option<Duration>) -> bool {
         let (mut state, now) = (self.lane.state(), Instant::now());
         state.throttled += 1;
-        let cut = state.cut_at.is_none_or(|at| now.duration_since(at) >= QUOTA_CUT_PERIOD);
+        let refuses_most = state.refuses_most(true);
+        let cut = (refuses_most || retry_after.is_none())
+            && state.cut_at.is_none_or(|at| now.duration_since(at) >= QUOTA_CUT_PERIOD);
         if cut {
             state.cut_at = Some(now);
             let least = f64::from(self.lane.max.min(WINDOW_MIN));
@@ -264,6 +289,34 @@ mod tests {
             quota.enter(Class::Read, LONG).await.unwrap().answered();
         }
         assert_eq!(quota.states()[0].window, 9);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_upstream_that_refuses_a_few_and_says_for_how_long_keeps_its_window() {
+        let quota = Quota::new(16, 1);
+        let window = || quota.states()[0].window;
+        let second = Some(Duration::from_secs(1));
+        for number in 0..100 {
+            let pass = quota.enter(Class::Read, LONG).await.unwrap();
+            if number % 5 == 4 {
+                pass.throttled(second);
+            } else {
+                pass.answered();
+            }
+        }
+        assert_eq!(window(), 16);
+        // One that refuses all does not, and neither does one that does not say for how long.
+        for _ in 0..20 {
+            quota.enter(Class::Read, LONG).await.unwrap().throttled(second);
+        }
+        let cut = window();
+        assert!(cut < 16, "{cut}");
+        let quota = Quota::new(16, 1);
+        for _ in 0..10 {
+            quota.enter(Class::Read, LONG).await.unwrap().answered();
+        }
+        quota.enter(Class::Read, LONG).await.unwrap().throttled(None);
+        assert!(quota.states()[0].window < 16);
     }
 
     #[tokio::test(start_paused = true)]

@@ -30,6 +30,23 @@ fn run_bytes(store: &RocksStore) -> u64 {
         .sum()
 }
 
+/// What the fuzz target `uploads` starts from, and some chance, on both stores.
+#[test]
+fn any_acts_leave_uploads_as_the_model_says() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/corpus/uploads");
+    let files = std::fs::read_dir(folder).unwrap();
+    let mut inputs: Vec<_> =
+        files.map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect();
+    assert!(!inputs.is_empty());
+    inputs.extend((0..8).map(|seed| noise(120, seed).to_vec()));
+    let folder = tempfile::tempdir().unwrap();
+    let rocks = RocksStore::open(folder.path()).unwrap();
+    for input in &inputs {
+        contract::acts::uploads(&rocks, input);
+        contract::acts::uploads(&MemoryStore::default(), input);
+    }
+}
+
 #[test]
 fn every_store_keeps_the_contract() {
     let (_folder, rocks) = store();

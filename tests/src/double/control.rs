@@ -12,6 +12,7 @@
 //! | `POST expire-tokens`, `POST expire-links` | everything handed out so far is expired |
 //! | `POST refill` | every bucket of requests is full |
 //! | `POST catch-up` | the replica knows everything that was pushed |
+//! | `GET uploads` | how many uploads are open |
 //! | `GET held`, `POST release` | how many answers are held; lets them go |
 
 use http::{Method, Response, StatusCode};
@@ -37,6 +38,7 @@ pub(crate) async fn handle(
         ("GET", "journal") => encode(&shared.recorder.journal())?,
         ("GET", "faults") => encode(&shared.faults.waiting())?,
         ("GET", "held") => json!({ "held": shared.holds.held() }),
+        ("GET", "uploads") => json!({ "open": shared.uploads.count() }),
         ("POST", "release") => {
             shared.holds.release();
             json!({})

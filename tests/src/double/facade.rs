@@ -3,6 +3,7 @@
 //! Every request but those to `/_double/` is recorded with the status it got.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -108,6 +109,9 @@ async fn begin_fault(
     body: Body,
 ) -> Result<Body, Outcome> {
     let shared = &*around.shared;
+    if let Fault::CountingDown { delay_ms, .. } = fault {
+        tokio::time::sleep(Duration::from_millis(delay_ms)).await;
+    }
     if let Some(rejection) = fault.rejection() {
         return Err(refuse(Refusal::Ordered { rejection, kind: call.kind }, body).await);
     }

@@ -4,6 +4,8 @@
 //! `facade.rs` and `storage.rs` (refusals), `astray.rs` (redirects), `heads.rs` (headers) and
 //! `broken.rs` (bodies).
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use serde::{Deserialize, Serialize};
 
 /// What goes wrong. Offsets and sizes count the bytes of the answer's own body, so with a Range they
@@ -75,6 +77,14 @@ pub enum Fault {
     TooManyRequests {
         /// The value of `Retry-After`, in seconds.
         retry_after_s: u64,
+    },
+    /// 429 with a `Retry-After` that counts down to the next whole period of this clock, as ACR's does.
+    CountingDown {
+        /// How long a period is, in seconds; at least one.
+        period_s: u64,
+        /// How long the answer takes, as from a registry that is further away.
+        #[serde(default)]
+        delay_ms: u64,
     },
     /// 503, without a word on when to come back.
     Unavailable,
@@ -154,6 +164,7 @@ impl Fault {
     pub(crate) fn rejection(self) -> Option<Rejection> {
         let (status, retry_after_s) = match self {
             Self::TooManyRequests { retry_after_s } => (429, Some(retry_after_s)),
+            Self::CountingDown { period_s, .. } => (429, Some(left_of(period_s))),
             Self::Unavailable => (503, None),
             Self::Status { code, retry_after_s } => (code, retry_after_s),
             _ => return None,
@@ -178,7 +189,15 @@ impl Fault {
         match self {
             Self::Status { code, .. } => (400..600).contains(&code),
             Self::RedirectHops { hops } => hops > 0,
+            Self::CountingDown { period_s, .. } => period_s > 0,
             _ => true,
         }
     }
+}
+
+/// Seconds until the next whole period since 1970: from all of it down to one.
+fn left_of(period_s: u64) -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let period_s = period_s.max(1);
+    period_s - now.as_secs() % period_s
 }

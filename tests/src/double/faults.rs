@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::counts::Kind;
 use super::fault::Fault;
+use crate::dice::Dice;
 
 /// Rules that may wait at once.
 const RULES_MAX: usize = 256;
@@ -39,6 +40,9 @@ pub struct FaultRule {
     /// Hits every fitting request for this long from its order on, whatever `times` says.
     #[serde(default)]
     pub for_ms: Option<u64>,
+    /// Hits only so many of a hundred fitting requests, by chance; all when absent.
+    #[serde(default)]
+    pub percent: Option<u8>,
     /// What goes wrong with them.
     pub fault: Fault,
 }
@@ -50,8 +54,8 @@ fn once() -> u64 {
 impl FaultRule {
     /// A fault that hits the next request of this kind.
     pub fn next(kind: Kind, fault: Fault) -> Self {
-        let (digest, ranged, for_ms) = (None, None, None);
-        Self { kind: Some(kind), digest, ranged, skip: 0, times: 1, for_ms, fault }
+        let (digest, ranged, for_ms, percent) = (None, None, None, None);
+        Self { kind: Some(kind), digest, ranged, skip: 0, times: 1, for_ms, percent, fault }
     }
 
     /// The same for requests that name this digest only.
@@ -76,6 +80,12 @@ impl FaultRule {
     #[must_use]
     pub fn during(self, time: Duration) -> Self {
         Self { for_ms: Some(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)), ..self }
+    }
+
+    /// The same for only so many of a hundred fitting requests, by chance.
+    #[must_use]
+    pub fn percent(self, percent: u8) -> Self {
+        Self { percent: Some(percent), ..self }
     }
 
     /// The same for requests with a Range header only.
@@ -125,9 +135,17 @@ impl Waiting {
 }
 
 /// The rules that wait. Filled by tests, used up by requests.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Faults {
     rules: Mutex<Vec<Waiting>>,
+    /// Decides for rules that hit by chance.
+    dice: Mutex<Dice>,
+}
+
+impl Default for Faults {
+    fn default() -> Self {
+        Self { rules: Mutex::default(), dice: Mutex::new(Dice::new(0)) }
+    }
 }
 
 impl Faults {
@@ -145,6 +163,16 @@ impl Faults {
         })
     }
 
+    /// Chance begins anew from this seed.
+    pub(crate) fn seed(&self, seed: u64) {
+        *self.dice.lock().unwrap_or_else(PoisonError::into_inner) = Dice::new(seed);
+    }
+
+    fn hits(&self, rule: &FaultRule) -> bool {
+        let mut dice = self.dice.lock().unwrap_or_else(PoisonError::into_inner);
+        rule.percent.is_none_or(|percent| dice.percent(percent))
+    }
+
     pub(crate) fn clear(&self) {
         self.with(Vec::clear);
     }
@@ -160,6 +188,9 @@ impl Faults {
                 let rule = &mut waiting.rule;
                 if rule.skip > 0 {
                     rule.skip -= 1;
+                    continue;
+                }
+                if !self.hits(rule) {
                     continue;
                 }
                 if waiting.until.is_none() {
@@ -242,11 +273,28 @@ mod tests {
     }
 
     #[test]
+    fn a_rule_by_chance_hits_its_share_and_the_same_ones_for_the_same_seed() {
+        let faults = Faults::default();
+        let rule =
+            FaultRule::next(Kind::UploadPut, Fault::CountingDown { period_s: 2, delay_ms: 0 });
+        assert!(faults.add(rule.percent(20).during(Duration::from_hours(1))));
+        let mut hits = || {
+            faults.seed(7);
+            let hit = |_: &u64| faults.take(&asked(Kind::UploadPut, None)).is_some();
+            (0..1_000).filter(hit).collect::<Vec<_>>()
+        };
+        let first = hits();
+        assert!((150..250).contains(&first.len()), "{}", first.len());
+        assert_eq!(first, hits());
+    }
+
+    #[test]
     fn a_fault_that_cannot_be_carried_out_is_refused() {
         for fault in [
             Fault::Status { code: 200, retry_after_s: None },
             Fault::Status { code: 600, retry_after_s: None },
             Fault::RedirectHops { hops: 0 },
+            Fault::CountingDown { period_s: 0, delay_ms: 0 },
         ] {
             assert!(!Faults::default().add(FaultRule::next(Kind::BlobGet, fault)), "{fault:?}");
         }

@@ -58,6 +58,11 @@ impl Uploads {
         act(&mut self.open.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// How many are open.
+    pub(crate) fn count(&self) -> usize {
+        self.with(|open| open.len())
+    }
+
     fn open(&self, name: &str, target: String) -> Result<Session, Refusal> {
         let serial = self.signer.next_serial();
         let mut id = self.signer.sign(&format!("upload {serial}"));
