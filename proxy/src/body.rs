@@ -5,6 +5,7 @@
 //! error, which breaks the connection; it never ends early as if it were whole.
 
 mod in_flight;
+mod payload;
 mod relayed;
 mod stored;
 
@@ -23,6 +24,7 @@ use crate::bridge::Bridge;
 
 pub(crate) use in_flight::Ending;
 use in_flight::InFlightBody;
+pub(crate) use payload::{Outgoing, Payload, Sent};
 pub(crate) use relayed::Piece;
 use relayed::RelayedBody;
 use stored::StoredBody;

@@ -5,7 +5,6 @@
 //! a link here, or by asking its upstream. Being in the store is not enough.
 
 mod fill;
-mod lately;
 mod manifests;
 mod recent;
 mod relay;
@@ -29,7 +28,7 @@ pub(crate) use relay::Relayed;
 pub(crate) use stored::StoredBlob;
 pub(crate) use tags::now_ms;
 
-use lately::{Epoch, Lately};
+use crate::lately::{Epoch, Lately};
 use stored::Found;
 
 /// All parts of a store.

@@ -5,12 +5,12 @@
 //! `cache/fill`, `upstream`, `upstream/wire` and `upstream/auth`.
 //!
 //! A push crosses: `server`, `route`, `handlers/uploads`, `uploads` (the session), `bridge` (hash
-//! and store) and, at the same time, `uploads/through` and `upstream/push`.
+//! and store) and, at the same time, `sending` and `upstream/push`.
 //!
 //! An operator's command crosses: `store_commands` (of the program), `upkeep/ask` (is a server
 //! there?), and in that server `upkeep/control`; then `upkeep` does it.
 //!
-//! Imports point down that list. `error` and `limits` are leaves; `body`, `flights` and
+//! Imports point down that list. `error`, `lately` and `limits` are leaves; `body`, `flights` and
 //! `metrics` import little else.
 
 mod body;
@@ -20,11 +20,13 @@ mod config;
 mod error;
 mod flights;
 mod handlers;
+mod lately;
 pub mod limits;
 mod metrics;
 mod quantity;
 mod response;
 mod route;
+mod sending;
 mod server;
 pub mod upkeep;
 mod uploads;
@@ -45,6 +47,7 @@ use bridge::Bridge;
 use cache::{Cache, Store, now_ms};
 use handlers::App;
 use metrics::Metrics;
+use sending::Senders;
 use server::Purpose;
 use upkeep::Keeper;
 use upkeep::control::Control;
@@ -118,10 +121,12 @@ impl Server {
         let rocks = Arc::new(open_store(config, &bridge).await?);
         let control = bind_control(config);
         let store: Arc<dyn Store> = Arc::clone(&rocks) as _;
+        let senders = Senders::new(bridge.clone(), Arc::clone(&store), Arc::clone(&upstreams));
+        let senders = Arc::new(senders);
         let loaded = {
             let (bridge, store) = (bridge.clone(), Arc::clone(&store));
             let upstreams = Arc::clone(&upstreams);
-            bridge.clone().run(move || Uploads::load(bridge, store, upstreams)).await
+            bridge.clone().run(move || Uploads::load(bridge, store, upstreams, senders)).await
         };
         let app = App {
             uploads: loaded.map_err(|source| store_error(config, source))?,

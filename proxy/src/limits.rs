@@ -95,11 +95,32 @@ pub const UNSTORABLE_TIME: Duration = Duration::from_mins(1);
 /// For how long an old answer is served without asking, after the upstream did not answer.
 pub const STALE_TIME: Duration = Duration::from_secs(2);
 
-/// Body of one PATCH to an upstream, in bytes. ACR may refuse more than about 20 MB in one request
-/// (facts: harbor#23015) and counts every PATCH as a write operation.
+/// Body of one PATCH to an upstream at first, in bytes. ACR may refuse more than about 20 MB in one
+/// request (facts: harbor#23015) and counts every PATCH as a write operation.
 pub const CHUNK_BYTES: u64 = 8 * 1024 * 1024;
 /// A chunk is never made smaller than this, whatever the upstream refuses.
 pub const CHUNK_BYTES_MIN: u64 = 1024 * 1024;
+/// Nor larger than this, whatever it takes: so much is sent again when its end gets lost.
+pub const CHUNK_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// A chunk that took longer is not made larger.
+pub const CHUNK_TIME_MAX: Duration = Duration::from_secs(10);
+/// For how long a size that an upstream refused is not tried again.
+pub const CHUNK_REFUSED_TIME: Duration = Duration::from_mins(10);
+/// For how long an upload goes on trying while the upstream takes nothing of it.
+pub const SENDING_PATIENCE: Duration = Duration::from_mins(1);
+/// How often an upstream may refuse a request of one upload in a way that another try can mend,
+/// without having taken a byte meanwhile.
+pub const SENDING_REFUSALS_MAX: u32 = 6;
+/// How often one upload is sent anew from its first byte.
+pub const SENDING_RESTARTS_MAX: u32 = 6;
+/// How long an upload waits for another one of the same bytes that makes no progress.
+pub const JOINT_WAIT: Duration = Duration::from_secs(10);
+/// Nor does it wait for one that is so many bytes behind, or more than an eighth of the blob.
+pub const JOINT_BEHIND_BYTES: u64 = 32 * 1024 * 1024;
+/// Repositories that are asked to lend a blob (`mount`) before its bytes are sent.
+pub const MOUNTS_MAX: usize = 2;
+/// For how long a client's question whether a blob is there spares us the same question.
+pub const MISSED_TIME: Duration = Duration::from_mins(1);
 /// How long an upstream may take to begin its answer, unless the configuration says otherwise.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 /// The same for the answer to a write, which begins when all of a chunk is there.
@@ -156,6 +177,15 @@ pub const BREAKER_PAUSE_MAX: Duration = Duration::from_secs(30);
 pub const TRIES_MAX: u32 = 4;
 /// The first pause between tries; it doubles.
 pub const RETRY_PAUSE: Duration = Duration::from_millis(250);
+/// The longest such pause.
+pub const RETRY_PAUSE_MAX: Duration = Duration::from_secs(2);
+/// A request that writes is tried beyond `TRIES_MAX` for so long while the upstream is out: a client
+/// that is turned away would send everything again.
+pub const OUTAGE_PATIENCE: Duration = Duration::from_secs(15);
+/// The same while the upstream says 429.
+pub const BUSY_PATIENCE: Duration = Duration::from_mins(1);
+/// How often at most, in either case.
+pub const PATIENT_TRIES_MAX: u32 = 32;
 /// The longest pause that an upstream's `Retry-After` gets while a client waits.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(20);
 /// Tokens that are remembered.

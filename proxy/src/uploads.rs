@@ -1,11 +1,11 @@
 //! Open upload sessions: who may write next, and what happens at the end. Knows no HTTP. Sessions
-//! that survived a restart are in `uploads/resting.rs`, the way to the upstream in `through.rs`.
+//! that survived a restart are in `uploads/resting.rs`, their side at the upstream in `uploads/leg.rs`.
 //!
 //! Invariant: a session is written by one request at a time, and after a request that broke off it
 //! holds exactly the bytes that it says it holds.
 
+mod leg;
 mod resting;
-mod through;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,11 +20,12 @@ use crate::Error;
 use crate::bridge::{Bridge, Pump};
 use crate::cache::Store;
 use crate::limits::{BLOB_BYTES_MAX, UPLOADS_MAX};
+use crate::sending::Senders;
 use crate::upstream::{Push, Started};
 use crate::upstreams::{Remote, Site, Upstreams};
 
+use leg::Leg;
 use resting::Resting;
-use through::Through;
 
 /// All sessions, open and at rest.
 #[derive(Clone)]
@@ -32,6 +33,7 @@ pub(crate) struct Uploads {
     bridge: Bridge,
     store: Arc<dyn Store>,
     upstreams: Arc<Upstreams>,
+    senders: Arc<Senders>,
     sessions: Arc<Sessions>,
 }
 
@@ -60,10 +62,19 @@ struct Slot {
     session: Option<Session>,
 }
 
+/// Where an upload goes on to.
+pub(crate) struct Beyond {
+    pub(crate) remote: Remote,
+    /// A session there, when it is opened already.
+    pub(crate) open: Option<Push>,
+    /// What the client says it will be.
+    pub(crate) expected: Option<Digest>,
+}
+
 /// Content on its way in.
 pub(crate) struct Session {
     pump: Pump,
-    through: Option<Through>,
+    leg: Option<Leg>,
 }
 
 /// A session in the hands of one request; goes back when dropped.
@@ -79,24 +90,22 @@ impl Uploads {
         bridge: Bridge,
         store: Arc<dyn Store>,
         upstreams: Arc<Upstreams>,
+        senders: Arc<Senders>,
     ) -> Result<Self, StoreError> {
         let resting = resting::load(&*store)?;
         let table = Mutex::new(Table { open: HashMap::new(), resting });
         let sessions = Arc::new(Sessions { table, ..Sessions::default() });
-        Ok(Self { bridge, store, upstreams, sessions })
+        Ok(Self { bridge, store, upstreams, senders, sessions })
     }
 
     /// A session at the upstream, before there is one here: when it refuses, nothing is sent in
     /// vain. `None` when the repository lives here.
-    pub(crate) async fn open_upstream(
-        &self,
-        repo: &RepoName,
-    ) -> Result<Option<(Remote, Push)>, Error> {
+    pub(crate) async fn open_upstream(&self, repo: &RepoName) -> Result<Option<Beyond>, Error> {
         let Site::Remote(remote) = self.upstreams.site(repo)? else {
             return Ok(None);
         };
         match remote.upstream.start_upload(&remote.repo, None).await? {
-            Started::Session(push) => Ok(Some((remote, push))),
+            Started::Session(push) => Ok(Some(Beyond { remote, open: Some(push), expected: None })),
             Started::Mounted => Err(Error::UpstreamFailed {
                 operation: "opening an upload",
                 reason: "it answered 201 to an upload without content".to_owned(),
@@ -107,12 +116,12 @@ impl Uploads {
     /// A session that nobody can name; for content that comes in one request.
     pub(crate) async fn anonymous(
         &self,
-        algorithm: Option<Algorithm>,
-        upstream: Option<(Remote, Push)>,
+        algorithm: Algorithm,
+        beyond: Option<Beyond>,
     ) -> Result<Session, Error> {
         let store = Arc::clone(&self.store);
         let writer = self.bridge.run(move || store.begin()).await?;
-        Ok(self.session(writer.hashing(algorithm.unwrap_or(Algorithm::Sha256)), upstream))
+        Ok(self.session(writer.hashing(algorithm), beyond))
     }
 
     /// Opens a session; the store keeps it from now on.
@@ -120,7 +129,7 @@ impl Uploads {
         &self,
         repo: &RepoName,
         algorithm: Option<Algorithm>,
-        upstream: Option<(Remote, Push)>,
+        beyond: Option<Beyond>,
     ) -> Result<UploadId, Error> {
         if self.sessions.lock().len() >= UPLOADS_MAX {
             return Err(Error::TooMany("uploads"));
@@ -135,17 +144,22 @@ impl Uploads {
         if table.len() >= UPLOADS_MAX || *self.sessions.closing.borrow() {
             return Err(Error::TooMany("uploads"));
         }
-        let session = Some(self.session(writer, upstream));
+        let session = Some(self.session(writer, beyond));
         let slot = Slot { repo: repo.clone(), touched: Instant::now(), offset: 0, session };
         table.open.insert(id, slot);
         Ok(id)
     }
 
-    fn session(&self, writer: BlobWriter, upstream: Option<(Remote, Push)>) -> Session {
+    fn session(&self, writer: BlobWriter, beyond: Option<Beyond>) -> Session {
         let blob = writer.in_flight();
-        let through =
-            upstream.map(|(remote, push)| Through::start(self.bridge.clone(), remote, push, blob));
-        Session { pump: Pump::new(self.bridge.clone(), writer), through }
+        let leg = beyond.map(|Beyond { remote, open, expected }| {
+            let mut leg = Leg::start(&self.senders, remote, blob, open);
+            if let Some(digest) = expected {
+                leg.expect(digest);
+            }
+            leg
+        });
+        Session { pump: Pump::new(self.bridge.clone(), writer), leg }
     }
 
     /// How many bytes a session has; of one at rest, how many are durable.
@@ -204,9 +218,9 @@ impl Uploads {
         let work = tokio::spawn(async move {
             let ready = session.pump.verify(digest).await?.map_err(Error::DigestMismatch)?;
             // What an upstream has can be fetched again; what is only here is never evicted.
-            let retention = match session.through {
-                Some(through) => {
-                    through.finish(digest).await?;
+            let retention = match session.leg {
+                Some(leg) => {
+                    leg.finish(digest).await?;
                     Retention::Cached
                 }
                 None => Retention::Kept,
@@ -237,9 +251,19 @@ impl Table {
 }
 
 impl Session {
-    /// Takes bytes.
+    /// Says what it will be, which may spare sending it. Only of use before the first byte.
+    pub(crate) fn expect(&mut self, digest: Digest) {
+        if let (0, Some(leg)) = (self.offset(), &mut self.leg) {
+            leg.expect(digest);
+        }
+    }
+
+    /// Takes bytes; fails as soon as the upstream has refused them.
     pub(crate) async fn append(&mut self, bytes: Bytes) -> Result<(), Error> {
         self.pump.append(bytes).await?;
+        if let Some(leg) = &mut self.leg {
+            leg.check().await?;
+        }
         if self.offset() > BLOB_BYTES_MAX {
             return Err(Error::BlobTooLarge { limit_bytes: BLOB_BYTES_MAX });
         }

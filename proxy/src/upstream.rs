@@ -7,6 +7,7 @@
 mod auth;
 mod breaker;
 pub(crate) mod challenge;
+mod chunks;
 mod connect;
 mod credentials;
 mod download;
@@ -24,21 +25,25 @@ use http::{HeaderMap, Method, StatusCode, header};
 use wharf_oci::{Digest, Endpoint, MediaType, Reference, RepoName, Span, Tag};
 
 use crate::Error;
+use crate::body::Payload;
 use crate::config::UpstreamConfig;
-use crate::limits::BLOB_BYTES_MAX;
+use crate::lately::Lately;
+use crate::limits::{BLOB_BYTES_MAX, MISSED_TIME, NEGATIVES_MAX};
 
 pub(crate) use auth::{Access, Scope};
 pub(crate) use breaker::BreakerState;
 pub(crate) use download::Download;
 pub(crate) use pace::Floor;
 pub(crate) use push::{Push, Started};
-pub(crate) use state::UpstreamState;
+pub(crate) use state::{Arrival, UpstreamState};
 use wire::{Ask, Effort, Wire};
 
 /// A client of one registry.
 pub(crate) struct Upstream {
     wire: Wire,
     config: UpstreamConfig,
+    /// Blobs that it did not have a moment ago.
+    missed: Lately<(RepoName, Digest)>,
 }
 
 /// A manifest as it came.
@@ -84,7 +89,8 @@ pub(crate) struct Listing {
 impl Upstream {
     /// A client after its configuration; does not connect.
     pub(crate) fn new(config: &UpstreamConfig) -> Result<Self, crate::config::ConfigError> {
-        Ok(Self { wire: Wire::new(config)?, config: config.clone() })
+        let missed = Lately::new(NEGATIVES_MAX);
+        Ok(Self { wire: Wire::new(config)?, config: config.clone(), missed })
     }
 
     /// As it was configured: how long its tags are believed, and more.
@@ -106,13 +112,34 @@ impl Upstream {
         digest: &Digest,
     ) -> Result<Option<u64>, Error> {
         let ask = self.blob_ask(Method::HEAD, repo, digest);
+        let asked = self.missed.epoch();
         match self.wire.follow(ask, "asking for a blob").await {
             Ok(response) => match length(response.headers()) {
                 Some(size_bytes) => Ok(Some(size_bytes)),
                 None => Err(failed("asking for a blob", "the answer does not say its size")),
             },
-            Err(error) => absent(error),
+            Err(error) => {
+                let absent = absent(error)?;
+                self.missed.note((repo.clone(), *digest), MISSED_TIME, asked);
+                Ok(absent)
+            }
         }
+    }
+
+    /// Whether the upstream said a moment ago that it does not have a blob.
+    pub(crate) fn lately_missed(&self, repo: &RepoName, digest: &Digest) -> bool {
+        self.missed.holds(&(repo.clone(), *digest))
+    }
+
+    /// A pushed blob is there now.
+    pub(crate) fn arrived(&self, repo: &RepoName, digest: &Digest, way: Arrival) {
+        self.missed.forget(|(of, missed)| of == repo && missed == digest);
+        self.wire.counts().arrived(way);
+    }
+
+    /// An upload to it goes on after a failure.
+    pub(crate) fn mended(&self) {
+        self.wire.counts().mended();
     }
 
     /// A blob from its first byte; `None` when the upstream does not have it.
@@ -192,7 +219,7 @@ impl Upstream {
         let mut ask = self.manifest_ask(Method::PUT, repo, reference);
         ask.scope = Scope::repo(repo, Access::Push);
         ask.headers.insert(header::CONTENT_TYPE, wire::value(media_type.as_str()));
-        ask.body = vec![bytes];
+        ask.body = Payload::Bytes(bytes);
         let response = self.wire.send(ask, "pushing a manifest").await?;
         let accepted = Accepted { keeps_referrers: response.headers().contains_key("oci-subject") };
         self.wire.collect(response, "pushing a manifest").await?;

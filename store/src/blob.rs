@@ -104,7 +104,8 @@ pub(crate) trait Sink: Send {
     }
 }
 
-/// Published content, or a part of it, from the first byte to the last.
+/// Published content, or a part of it, from the first byte to the last. A clone reads for itself.
+#[derive(Clone)]
 pub struct BlobReader {
     info: BlobInfo,
     source: Arc<dyn Source>,

@@ -362,6 +362,8 @@ fn links_are_per_repository(store: &dyn ManifestStore, repo: &RepoName, other: &
     store.link_blob(other, &digest).expect("link");
     assert!(store.has_blob(other, &digest).expect("has"));
     assert!(!store.has_blob(repo, &digest).expect("has"));
+    assert_eq!(store.holders(&digest).expect("holders"), std::slice::from_ref(other));
     assert!(store.unlink_blob(other, &digest).expect("unlink"));
+    assert_eq!(store.holders(&digest).expect("holders"), []);
     assert!(!store.unlink_blob(other, &digest).expect("unlink"));
 }

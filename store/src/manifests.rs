@@ -83,4 +83,7 @@ pub trait ManifestStore: Send + Sync {
 
     /// Whether a blob belongs to a repository.
     fn has_blob(&self, repo: &RepoName, digest: &Digest) -> Result<bool>;
+
+    /// The repositories that a blob belongs to, at most a page of them.
+    fn holders(&self, digest: &Digest) -> Result<Vec<RepoName>>;
 }

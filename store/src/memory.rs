@@ -13,7 +13,7 @@ use crate::blob::{
     BlobInfo, BlobReader, BlobStore, BlobWriter, Published, Retention, Sink, Source,
 };
 use crate::hot::HotSegments;
-use crate::limits::{HOT_BYTES_MAX, SEGMENT_BYTES};
+use crate::limits::{HOT_BYTES_MAX, PAGE_ENTRIES_MAX, SEGMENT_BYTES};
 use crate::manifests::{ManifestStore, Page, StoredManifest, TagRecord};
 use crate::rocks::referrer;
 use crate::sessions::{SavedUpload, UploadStore};
@@ -298,5 +298,11 @@ impl ManifestStore for MemoryStore {
 
     fn has_blob(&self, repo: &RepoName, digest: &Digest) -> Result<bool> {
         Ok(lock(&self.names).links.contains(&(repo.clone(), *digest)))
+    }
+
+    fn holders(&self, digest: &Digest) -> Result<Vec<RepoName>> {
+        let names = lock(&self.names);
+        let links = names.links.iter().filter(|(_, of)| of == digest);
+        Ok(links.map(|(repo, _)| repo.clone()).take(PAGE_ENTRIES_MAX).collect())
     }
 }

@@ -9,12 +9,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use wharf_oci::{ByteRange, ContentRange, Digest, RepoName};
 use wharf_store::{InFlight, Retention};
 
-use super::lately::Lately;
 use super::{Arriving, Cache, Outcome, ServedBlob, Store, unknown};
 use crate::Error;
 use crate::body::Ending;
 use crate::bridge::{Bridge, Pump};
 use crate::flights::Promise;
+use crate::lately::Lately;
 use crate::limits::{
     BLOB_BYTES_MAX, PROOF_WAIT_BYTES, RELAY_AHEAD_BYTES, RELAY_PART_BYTES_MAX, RELAY_SHARE,
     UNSIZED_BLOB_BYTES_MAX, UNSTORABLE_TIME,

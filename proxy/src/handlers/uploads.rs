@@ -15,9 +15,9 @@ use crate::body::Body;
 use crate::limits::STALL_TIMEOUT;
 use crate::response::{self, Answer};
 use crate::route::{UploadStart, upload_path};
-use crate::uploads::Session;
-use crate::upstream::Started;
-use crate::upstreams::Site;
+use crate::uploads::{Beyond, Session};
+use crate::upstream::{Push, Started};
+use crate::upstreams::{Remote, Site};
 
 /// Which upload ends as what.
 pub(super) struct End {
@@ -35,13 +35,17 @@ pub(super) async fn start(
 ) -> Result<Answer, Error> {
     match start {
         UploadStart::Session(algorithm) => {
-            let upstream = app.uploads.open_upstream(repo).await?;
-            let id = app.uploads.open(repo, algorithm, upstream).await?;
+            let beyond = app.uploads.open_upstream(repo).await?;
+            let id = app.uploads.open(repo, algorithm, beyond).await?;
             Ok(response::upload(StatusCode::ACCEPTED, repo, id, 0))
         }
         UploadStart::Whole(digest) => {
-            let upstream = app.uploads.open_upstream(repo).await?;
-            let mut session = app.uploads.anonymous(Some(digest.algorithm()), upstream).await?;
+            // The upstream is asked for the digest first, so there is no session yet.
+            let beyond = match app.cache.upstreams.site(repo)? {
+                Site::Local => None,
+                Site::Remote(remote) => Some(Beyond { remote, open: None, expected: Some(digest) }),
+            };
+            let mut session = app.uploads.anonymous(digest.algorithm(), beyond).await?;
             receive(app, &mut session, headers, body).await?;
             app.uploads.finish(repo, session, digest).await?;
             Ok(created(repo, &digest))
@@ -57,7 +61,7 @@ async fn mount(
     digest: Digest,
     from: Option<RepoName>,
 ) -> Result<Answer, Error> {
-    let upstream = match app.cache.upstreams.site(repo)? {
+    let beyond = match app.cache.upstreams.site(repo)? {
         Site::Local => {
             if is_here(app, &digest, from.as_ref()).await? {
                 app.cache.link(repo, &digest).await?;
@@ -67,18 +71,39 @@ async fn mount(
         }
         Site::Remote(remote) => {
             let from = from.and_then(|from| app.cache.upstreams.beside(&remote, &from));
-            let wanted = from.as_ref().map(|from| (&digest, Some(from)));
-            match remote.upstream.start_upload(&remote.repo, wanted).await? {
-                Started::Mounted => {
+            match mount_beyond(&remote, &digest, from.as_ref()).await? {
+                None => {
                     app.cache.link(repo, &digest).await?;
                     return Ok(created(repo, &digest));
                 }
-                Started::Session(push) => Some((remote, push)),
+                Some(push) => Some(Beyond { remote, open: Some(push), expected: Some(digest) }),
             }
         }
     };
-    let id = app.uploads.open(repo, Some(digest.algorithm()), upstream).await?;
+    let id = app.uploads.open(repo, Some(digest.algorithm()), beyond).await?;
     Ok(response::upload(StatusCode::ACCEPTED, repo, id, 0))
+}
+
+/// Has the upstream take the blob from another repository of its own; when it does not, a session.
+/// Without a source it is asked only whether the repository has the blob: that somebody names a
+/// digest does not mean that they may have it.
+async fn mount_beyond(
+    remote: &Remote,
+    digest: &Digest,
+    from: Option<&RepoName>,
+) -> Result<Option<Push>, Error> {
+    let Remote { upstream, repo } = remote;
+    if from.is_none()
+        && !upstream.lately_missed(repo, digest)
+        && upstream.blob_size(repo, digest).await?.is_some()
+    {
+        return Ok(None);
+    }
+    let wanted = from.map(|from| (digest, Some(from)));
+    Ok(match upstream.start_upload(repo, wanted).await? {
+        Started::Mounted => None,
+        Started::Session(push) => Some(push),
+    })
 }
 
 /// Whether `from` has the blob, or any repository when none is named.
@@ -126,6 +151,7 @@ pub(super) async fn finish(
     let mut checkout = app.uploads.check_out(&repo, id).await?;
     let session = checkout.session();
     check_chunk(session, headers, &upload_path(&repo, id))?;
+    session.expect(digest);
     receive(app, session, headers, body).await?;
     app.uploads.finish(&repo, checkout.take(), digest).await?;
     Ok(created(&repo, &digest))

@@ -1,18 +1,13 @@
 //! What there is to say of each upstream. Its address is a label: it is one of the configuration, or
 //! of the bounded number that a pattern came to stand for.
 
-use crate::upstream::{BreakerState, UpstreamState};
+use crate::upstream::{Arrival, BreakerState, UpstreamState};
 
 /// Name, kind, help, rows.
 type Family = (&'static str, &'static str, &'static str, Vec<(String, u64)>);
 
 pub(super) fn families(upstreams: &[(String, UpstreamState)]) -> Vec<Family> {
-    let each = |value: fn(&UpstreamState) -> u64| {
-        let row = |(address, state): &(String, UpstreamState)| {
-            (format!("{{upstream=\"{address}\"}}"), value(state))
-        };
-        upstreams.iter().map(row).collect::<Vec<_>>()
-    };
+    let each = |value| each(upstreams, value);
     let by_class = |value: fn(&UpstreamState) -> [u64; 2]| {
         let rows = |(address, state): &(String, UpstreamState)| {
             let label = |class| format!("{{upstream=\"{address}\",class=\"{class}\"}}");
@@ -23,7 +18,8 @@ pub(super) fn families(upstreams: &[(String, UpstreamState)]) -> Vec<Family> {
     if upstreams.is_empty() {
         return Vec::new();
     }
-    vec![
+    let mut families = pushes(upstreams);
+    families.extend([
         (
             "wharfd_upstream_requests_total",
             "counter",
@@ -57,6 +53,52 @@ pub(super) fn families(upstreams: &[(String, UpstreamState)]) -> Vec<Family> {
                 BreakerState::HalfOpen => 1,
                 BreakerState::Open => 2,
             }),
+        ),
+    ]);
+    families
+}
+
+/// A row for each upstream.
+fn each(
+    upstreams: &[(String, UpstreamState)],
+    value: fn(&UpstreamState) -> u64,
+) -> Vec<(String, u64)> {
+    let row = |(address, state): &(String, UpstreamState)| {
+        (format!("{{upstream=\"{address}\"}}"), value(state))
+    };
+    upstreams.iter().map(row).collect()
+}
+
+/// What there is to say of uploads to them.
+fn pushes(upstreams: &[(String, UpstreamState)]) -> Vec<Family> {
+    let by_arrival = upstreams.iter().flat_map(|(address, state)| {
+        let label = |way: Arrival| format!("{{upstream=\"{address}\",way=\"{}\"}}", way.as_str());
+        Arrival::ALL.map(label).into_iter().zip(state.counts.arrived)
+    });
+    vec![
+        (
+            "wharfd_upstream_pushed_total",
+            "counter",
+            "Pushed blobs by how the upstream got them.",
+            by_arrival.collect(),
+        ),
+        (
+            "wharfd_upstream_sent_bytes_total",
+            "counter",
+            "Bytes of blobs sent to an upstream, also those that were sent again.",
+            each(upstreams, |state| state.counts.sent_bytes),
+        ),
+        (
+            "wharfd_upstream_mended_total",
+            "counter",
+            "Failures of uploads after which they went on.",
+            each(upstreams, |state| state.counts.mended),
+        ),
+        (
+            "wharfd_upstream_chunk_bytes",
+            "gauge",
+            "Size of the chunks that an upstream is sent.",
+            each(upstreams, |state| state.counts.chunk_bytes),
         ),
     ]
 }

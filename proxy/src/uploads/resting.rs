@@ -188,8 +188,8 @@ impl Session {
         if let Err(error) = self.pump.suspend().await {
             tracing::error!(%id, %error, "an upload was lost");
         }
-        if let Some(through) = self.through {
-            through.cancelled().await;
+        if let Some(leg) = self.leg {
+            leg.cancelled().await;
         }
     }
 }

@@ -8,7 +8,9 @@ use wharf_store::{BlobStore, MemoryStore, UploadStore, contract::noise};
 
 fn over(store: &MemoryStore) -> Uploads {
     let upstreams = Arc::new(Upstreams::new(&[]).unwrap());
-    Uploads::load(Bridge::default(), Arc::new(store.clone()), upstreams).unwrap()
+    let (bridge, store) = (Bridge::default(), Arc::new(store.clone()));
+    let senders = Senders::new(bridge.clone(), store.clone(), Arc::clone(&upstreams));
+    Uploads::load(bridge, store, upstreams, Arc::new(senders)).unwrap()
 }
 
 fn uploads() -> (MemoryStore, Uploads, RepoName) {
@@ -39,7 +41,7 @@ async fn a_finished_upload_is_kept_and_a_wrong_one_is_not() {
     let content = noise(3_000_000, 1);
     let digest = Digester::digest(Algorithm::Sha256, &content);
     for expected in [digest, Digester::digest(Algorithm::Sha256, b"other")] {
-        let mut session = uploads.anonymous(None, None).await.unwrap();
+        let mut session = uploads.anonymous(Algorithm::Sha256, None).await.unwrap();
         for start in (0..content.len()).step_by(70_000) {
             let part = content.slice(start..(start + 70_000).min(content.len()));
             session.append(part).await.unwrap();

@@ -6,13 +6,13 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
-use crate::body::Body;
+use crate::body::Outgoing;
 use crate::config::Patience;
 use crate::limits::{
     HTTP2_CONNECTION_WINDOW_BYTES, HTTP2_STREAM_WINDOW_BYTES, IDLE_CONNECTIONS_MAX,
 };
 
-pub(super) type HttpClient = Client<HttpsConnector<HttpConnector>, Body>;
+pub(super) type HttpClient = Client<HttpsConnector<HttpConnector>, Outgoing>;
 
 /// A client; does not connect. Which version is spoken is agreed on with the server (ALPN); without
 /// encryption it is HTTP/1.1.

@@ -1,17 +1,23 @@
 //! One upload to the upstream: a session, chunks with explicit lengths, the end. Follows the
-//! upstream's Locations and offsets, never its own idea of them.
+//! upstream's Locations and offsets, never its own idea of them. When what is sent again is decided
+//! in `sending.rs`, how large a chunk is in `chunks.rs`.
+//!
+//! Invariant: an offset that the upstream names is believed only within what it was sent.
 
-use bytes::Bytes;
+use std::sync::Arc;
+
 use http::{Method, StatusCode, header};
 use hyper::Response;
 use hyper::body::Incoming;
+use tokio::time::Instant;
 use url::Url;
-use wharf_oci::{ChunkRange, Digest, Endpoint, RepoName};
+use wharf_oci::{ChunkRange, Digest, Endpoint, RepoName, Span};
 
 use super::auth::{Access, Scope};
 use super::wire::{self, Ask, Effort, Wire};
 use super::{Upstream, failed, text};
 use crate::Error;
+use crate::body::{Body, Payload};
 
 /// What opening an upload led to.
 #[expect(clippy::large_enum_variant, reason = "it lives for one match")]
@@ -28,6 +34,8 @@ pub(crate) struct Push {
     scope: Scope,
     location: Url,
     sent_bytes: u64,
+    /// The most that it can have.
+    offered_bytes: u64,
 }
 
 impl Upstream {
@@ -56,7 +64,8 @@ impl Upstream {
         let location = next_location(&url, &response)?;
         self.wire.collect(response, OPENING).await?;
         let scope = Scope::repo(repo, Access::Push);
-        Ok(Started::Session(Push { wire: self.wire.clone(), scope, location, sent_bytes: 0 }))
+        let wire = self.wire.clone();
+        Ok(Started::Session(Push { wire, scope, location, sent_bytes: 0, offered_bytes: 0 }))
     }
 }
 
@@ -71,39 +80,76 @@ impl Push {
         self.sent_bytes
     }
 
-    /// Sends the next bytes, which start at [`Push::sent_bytes`]. The upstream may take fewer.
-    pub(crate) async fn send(&mut self, parts: Vec<Bytes>) -> Result<(), Error> {
-        let length: u64 = parts.iter().map(|part| part.len() as u64).sum();
-        let Some(last) = (self.sent_bytes + length).checked_sub(1).filter(|_| length > 0) else {
-            return Ok(());
-        };
-        let range = ChunkRange { first: self.sent_bytes, last };
+    /// Sends some of the next `there_bytes` bytes, at most `most` of them; they start at
+    /// [`Push::sent_bytes`], and `body` makes them as often as they are needed. The upstream may take
+    /// fewer.
+    pub(crate) async fn send(
+        &mut self,
+        there_bytes: u64,
+        most: u64,
+        body: impl Fn(Span) -> Body + Send + Sync + 'static,
+    ) -> Result<(), Error> {
+        let wire = self.wire.clone();
+        let chunk = wire.chunks().next(there_bytes, most);
+        let (first, end) = (self.sent_bytes, self.sent_bytes + chunk.bytes);
+        let Some(span) = Span::new(first, end) else { return Ok(()) };
         let mut ask = Ask::new(Method::PATCH, self.location.clone(), self.scope.clone());
         ask.headers.insert(header::CONTENT_TYPE, wire::value("application/octet-stream"));
         // `start-end` without a unit: ACR refuses the form of RFC 9110.
+        let range = ChunkRange { first, last: end - 1 };
         ask.headers.insert(header::CONTENT_RANGE, wire::value(&range.to_string()));
-        ask.body = parts;
+        ask.body = Payload::Made { size_bytes: chunk.bytes, make: Arc::new(move || body(span)) };
         ask.effort = Effort::Once;
-        let url = ask.url.clone();
-        let response = self.wire.send(ask, SENDING).await?;
-        self.location = next_location(&url, &response)?;
-        self.sent_bytes = offset(&response).unwrap_or(last + 1);
-        self.wire.collect(response, SENDING).await?;
-        Ok(())
+        self.offered_bytes = self.offered_bytes.max(end);
+        let (url, began) = (ask.url.clone(), Instant::now());
+        match self.wire.send(ask, SENDING).await {
+            Ok(response) => {
+                chunk.taken(began.elapsed());
+                self.location = next_location(&url, &response)?;
+                let taken = offset(&response).unwrap_or(end);
+                self.wire.collect(response, SENDING).await?;
+                self.sent_bytes = self.believed(taken)?;
+                Ok(())
+            }
+            Err(error) => {
+                match &error {
+                    Error::UpstreamRefused { status, .. }
+                        if *status == StatusCode::PAYLOAD_TOO_LARGE =>
+                    {
+                        chunk.too_large();
+                    }
+                    Error::UpstreamFailed { .. } => chunk.lost(),
+                    _ => {}
+                }
+                Err(error)
+            }
+        }
     }
 
-    /// Asks how much the upstream has, after a chunk whose fate is unknown.
-    pub(crate) async fn resync(&mut self) -> Result<(), Error> {
+    /// An offset of the upstream's, when it can be true.
+    fn believed(&self, offset: u64) -> Result<u64, Error> {
+        if offset <= self.offered_bytes {
+            return Ok(offset);
+        }
+        let offered = self.offered_bytes;
+        Err(failed(SENDING, format!("it says it has {offset} bytes of {offered} that it was sent")))
+    }
+
+    /// Asks how much the upstream has, after a chunk whose fate is unknown; `false` when it says what
+    /// cannot be.
+    pub(crate) async fn resync(&mut self) -> Result<bool, Error> {
         let ask = Ask::new(Method::GET, self.location.clone(), self.scope.clone());
         let url = ask.url.clone();
         let response = self.wire.send(ask, "asking for an upload").await?;
         if let Ok(location) = next_location(&url, &response) {
             self.location = location;
         }
-        // `0-0` is how registries say both "nothing" and "one byte"; starting over is right for both.
-        self.sent_bytes = offset(&response).filter(|bytes| *bytes > 1).unwrap_or(0);
+        // `0-0` is how registries say both "nothing" and "one byte": a chunk at 0 is refused by one that
+        // has a byte, and then the upload starts over.
+        let there = offset(&response).filter(|bytes| *bytes > 1).unwrap_or(0);
         self.wire.collect(response, "asking for an upload").await?;
-        Ok(())
+        self.sent_bytes = there;
+        Ok(there <= self.offered_bytes)
     }
 
     /// Ends the upload; when it returns, the upstream has the blob.

@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, Response, StatusCode, header};
 
-use crate::limits::{RETRY_AFTER_MAX, RETRY_PAUSE, TRIES_MAX};
+use crate::limits::{
+    BUSY_PATIENCE, OUTAGE_PATIENCE, PATIENT_TRIES_MAX, RETRY_AFTER_MAX, RETRY_PAUSE,
+    RETRY_PAUSE_MAX, TRIES_MAX,
+};
 
 /// What to do after an answer or a failure.
 #[derive(Debug, PartialEq, Eq)]
@@ -20,13 +23,55 @@ pub(super) enum Verdict {
     },
 }
 
-/// The pause before the next try when nobody said one: doubling from the first.
-pub(super) fn pause(tries: u32) -> Duration {
-    RETRY_PAUSE.saturating_mul(1_u32 << tries.saturating_sub(1).min(10))
+/// How much is tried for one request: a few times in any case, and beyond that for a while.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Budget {
+    /// While the upstream does not answer, or only that it is broken.
+    outage: Duration,
+    /// While it says that there are too many requests.
+    busy: Duration,
 }
 
-/// Judges an answer; `tries` counts this one.
+impl Budget {
+    /// For what a client can ask again itself.
+    pub(super) const FEW: Self = Self { outage: Duration::ZERO, busy: Duration::ZERO };
+    /// For writes: a client that is told to begin again sends everything again.
+    pub(super) const LONG: Self = Self { outage: OUTAGE_PATIENCE, busy: BUSY_PATIENCE };
+
+    /// Whether there is a next try after `wait`; `so_far` is the number of those before, and the time
+    /// that they took.
+    fn allows(self, so_far: (u32, Duration), wait: Duration, busy: bool) -> bool {
+        let (tries, elapsed) = so_far;
+        let time = if busy { self.busy } else { self.outage };
+        tries < TRIES_MAX || (tries < PATIENT_TRIES_MAX && elapsed + wait <= time)
+    }
+}
+
+/// The pause before the next try when nobody said one: doubling from the first.
+pub(super) fn pause(tries: u32) -> Duration {
+    RETRY_PAUSE.saturating_mul(1_u32 << tries.saturating_sub(1).min(10)).min(RETRY_PAUSE_MAX)
+}
+
+/// Judges an answer to what is tried a few times; `tries` counts this one.
 pub(super) fn judge(status: StatusCode, headers: &HeaderMap, tries: u32) -> Verdict {
+    judge_answer(Budget::FEW, (tries, Duration::ZERO), status, headers)
+}
+
+/// Judges an answer to what is tried within a budget.
+pub(super) fn judge_within<T>(
+    budget: Budget,
+    so_far: (u32, Duration),
+    response: &Response<T>,
+) -> Verdict {
+    judge_answer(budget, so_far, response.status(), response.headers())
+}
+
+fn judge_answer(
+    budget: Budget,
+    so_far: (u32, Duration),
+    status: StatusCode,
+    headers: &HeaderMap,
+) -> Verdict {
     let temporary = matches!(
         status,
         StatusCode::REQUEST_TIMEOUT
@@ -39,19 +84,28 @@ pub(super) fn judge(status: StatusCode, headers: &HeaderMap, tries: u32) -> Verd
     if !temporary {
         return Verdict::Stands;
     }
-    let wait = retry_after(headers).unwrap_or_else(|| pause(tries));
-    if tries < TRIES_MAX && wait <= RETRY_AFTER_MAX {
+    let wait = retry_after(headers).unwrap_or_else(|| pause(so_far.0));
+    let busy = status == StatusCode::TOO_MANY_REQUESTS;
+    if wait <= RETRY_AFTER_MAX && budget.allows(so_far, wait, busy) {
         return Verdict::Again(wait);
     }
-    if status == StatusCode::TOO_MANY_REQUESTS {
+    if busy {
         return Verdict::Busy { retry_after_seconds: wait.as_secs().max(1) };
     }
     Verdict::Stands
 }
 
 /// Judges a try that got no answer.
-pub(super) fn judge_failure(tries: u32) -> Verdict {
-    if tries < TRIES_MAX { Verdict::Again(pause(tries)) } else { Verdict::Stands }
+pub(super) fn judge_failure(so_far: (u32, Duration), budget: Budget) -> Verdict {
+    let wait = pause(so_far.0);
+    if budget.allows(so_far, wait, false) { Verdict::Again(wait) } else { Verdict::Stands }
+}
+
+/// Judges a try that was not made, because the upstream was down a moment ago.
+pub(super) fn judge_down(so_far: (u32, Duration), budget: Budget, wait: Duration) -> Verdict {
+    let (tries, elapsed) = so_far;
+    let soon = tries < PATIENT_TRIES_MAX && elapsed + wait <= budget.outage;
+    if soon { Verdict::Again(wait) } else { Verdict::Stands }
 }
 
 /// What `Retry-After` asks for, in seconds as ACR writes it; a date is not understood.
@@ -78,20 +132,43 @@ mod tests {
     #[test]
     fn what_is_temporary_is_tried_again_a_bounded_number_of_times() {
         let none = HeaderMap::new();
-        assert_eq!(judge(StatusCode::OK, &none, 1), Verdict::Stands);
-        assert_eq!(judge(StatusCode::NOT_FOUND, &none, 1), Verdict::Stands);
-        assert_eq!(judge(StatusCode::BAD_GATEWAY, &none, 1), Verdict::Again(RETRY_PAUSE));
-        assert_eq!(judge(StatusCode::BAD_GATEWAY, &none, 2), Verdict::Again(RETRY_PAUSE * 2));
-        assert_eq!(judge(StatusCode::BAD_GATEWAY, &none, TRIES_MAX), Verdict::Stands);
+        let few = |status, tries| judge(status, &none, tries);
+        assert_eq!(few(StatusCode::OK, 1), Verdict::Stands);
+        assert_eq!(few(StatusCode::NOT_FOUND, 1), Verdict::Stands);
+        assert_eq!(few(StatusCode::BAD_GATEWAY, 1), Verdict::Again(RETRY_PAUSE));
+        assert_eq!(few(StatusCode::BAD_GATEWAY, 2), Verdict::Again(RETRY_PAUSE * 2));
+        assert_eq!(few(StatusCode::BAD_GATEWAY, TRIES_MAX), Verdict::Stands);
+    }
+
+    #[test]
+    fn writes_are_tried_for_as_long_as_their_time_lasts() {
+        let headers = with_retry_after("3");
+        let busy =
+            |so_far| judge_answer(Budget::LONG, so_far, StatusCode::TOO_MANY_REQUESTS, &headers);
+        let wait = Verdict::Again(Duration::from_secs(3));
+        assert_eq!(busy((TRIES_MAX, Duration::from_secs(20))), wait);
+        assert_eq!(busy((TRIES_MAX, BUSY_PATIENCE)), Verdict::Busy { retry_after_seconds: 3 });
+        assert_ne!(busy((PATIENT_TRIES_MAX, Duration::ZERO)), wait);
+        let failed = |so_far| judge_failure(so_far, Budget::LONG);
+        assert_eq!(failed((TRIES_MAX, Duration::from_secs(5))), Verdict::Again(RETRY_PAUSE_MAX));
+        assert_eq!(failed((TRIES_MAX, OUTAGE_PATIENCE)), Verdict::Stands);
+        let down = |elapsed| judge_down((1, elapsed), Budget::LONG, Duration::from_secs(2));
+        assert_eq!(down(Duration::ZERO), Verdict::Again(Duration::from_secs(2)));
+        assert_eq!(down(OUTAGE_PATIENCE), Verdict::Stands);
+        let few = judge_down((1, Duration::ZERO), Budget::FEW, Duration::from_secs(2));
+        assert_eq!(few, Verdict::Stands);
     }
 
     #[test]
     fn what_the_upstream_asks_for_is_honoured_or_handed_on() {
-        let asked = judge(StatusCode::TOO_MANY_REQUESTS, &with_retry_after("3"), 1);
+        let judge = |seconds, tries| {
+            judge(StatusCode::TOO_MANY_REQUESTS, &with_retry_after(seconds), tries)
+        };
+        let asked = judge("3", 1);
         assert_eq!(asked, Verdict::Again(Duration::from_secs(3)));
-        let long = judge(StatusCode::TOO_MANY_REQUESTS, &with_retry_after("300"), 1);
+        let long = judge("300", 1);
         assert_eq!(long, Verdict::Busy { retry_after_seconds: 300 });
-        let last = judge(StatusCode::TOO_MANY_REQUESTS, &with_retry_after("2"), TRIES_MAX);
+        let last = judge("2", TRIES_MAX);
         assert_eq!(last, Verdict::Busy { retry_after_seconds: 2 });
     }
 }

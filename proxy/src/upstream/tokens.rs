@@ -14,6 +14,7 @@ use super::failed;
 use super::retry::{self, Verdict};
 use super::wire::{Ask, Wire};
 use crate::Error;
+use crate::body::Payload;
 
 /// Where ACR gives a refresh token for an Entra token.
 const EXCHANGE: &str = "/oauth2/exchange";
@@ -191,7 +192,7 @@ impl Ask {
         let mut ask = Self::new(Method::POST, url, scope);
         let form_type = HeaderValue::from_static("application/x-www-form-urlencoded");
         ask.headers.insert(header::CONTENT_TYPE, form_type);
-        ask.body = vec![form.finish()];
+        ask.body = Payload::Bytes(form.finish());
         ask
     }
 }

@@ -7,7 +7,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 use hyper::Response;
 use hyper::body::Incoming;
@@ -18,14 +17,15 @@ use wharf_oci::{ErrorBody, ErrorCode};
 use super::auth::{Auth, Scope, TokenFlights};
 use super::breaker::Breaker;
 use super::challenge::{self, Challenge};
+use super::chunks::Chunks;
 use super::connect::{self, HttpClient};
 use super::credentials::Credentials;
 use super::failed;
 use super::quota::{Class, Quota};
-use super::retry::{self, Verdict};
+use super::retry::{self, Budget, Verdict};
 use super::state::{Counts, UpstreamState};
 use crate::Error;
-use crate::body::Body;
+use crate::body::{Payload, Sent};
 use crate::config::{ConfigError, Patience, UpstreamConfig};
 use crate::error::chain;
 use crate::flights::Flights;
@@ -51,6 +51,7 @@ struct Health {
     quota: Quota,
     breaker: Breaker,
     counts: Counts,
+    chunks: Chunks,
 }
 
 /// One request, as often as it takes: its body can be sent again.
@@ -60,7 +61,7 @@ pub(super) struct Ask {
     pub(super) url: Url,
     pub(super) scope: Scope,
     pub(super) headers: HeaderMap,
-    pub(super) body: Vec<Bytes>,
+    pub(super) body: Payload,
     pub(super) effort: Effort,
 }
 
@@ -78,7 +79,15 @@ pub(super) enum Effort {
 impl Ask {
     pub(super) fn new(method: Method, url: Url, scope: Scope) -> Self {
         let effort = Effort::Patient;
-        Self { method, url, scope, headers: HeaderMap::new(), body: Vec::new(), effort }
+        Self { method, url, scope, headers: HeaderMap::new(), body: Payload::empty(), effort }
+    }
+
+    /// How much is tried.
+    fn budget(&self) -> Budget {
+        match (self.effort, Class::of(&self.method)) {
+            (Effort::Patient, Class::Write) => Budget::LONG,
+            _ => Budget::FEW,
+        }
     }
 
     /// How long its turn and its `Retry-After` may take.
@@ -102,6 +111,7 @@ impl Wire {
             quota: Quota::new(patience.reads_max, patience.writes_max),
             breaker: Breaker::default(),
             counts: Counts::default(),
+            chunks: Chunks::default(),
         };
         Ok(Self {
             base: config.url.clone(),
@@ -122,9 +132,14 @@ impl Wire {
         &self.health.counts
     }
 
+    pub(super) fn chunks(&self) -> &Chunks {
+        &self.health.chunks
+    }
+
     pub(super) fn state(&self) -> UpstreamState {
         let [reads, writes] = self.health.quota.states();
-        let (breaker, counts) = (self.health.breaker.known(), self.counts().read());
+        let chunk_bytes = self.health.chunks.size_bytes();
+        let (breaker, counts) = (self.health.breaker.known(), self.counts().read(chunk_bytes));
         UpstreamState { reads, writes, breaker, counts }
     }
 
@@ -156,16 +171,21 @@ impl Wire {
         ask: &Ask,
         operation: &'static str,
     ) -> Result<Response<Incoming>, Error> {
+        let (began, budget) = (Instant::now(), ask.budget());
         let (mut tries, mut waited) = (1, Duration::ZERO);
         loop {
-            let began = Instant::now();
+            let attempted = Instant::now();
             let answered = self.attempt(ask, operation).await;
-            waited += began.elapsed();
+            waited += attempted.elapsed();
+            let so_far = (tries, began.elapsed());
             let verdict = match &answered {
-                Ok(response) => retry::judge(response.status(), response.headers(), tries),
+                Ok(response) => retry::judge_within(budget, so_far, response),
                 // After one answer that did not come in time there is one more try.
                 Err(Error::UpstreamFailed { .. }) if waited < self.patience.answer * 2 => {
-                    retry::judge_failure(tries)
+                    retry::judge_failure(so_far, budget)
+                }
+                Err(Error::UpstreamDown { retry_after_seconds }) => {
+                    retry::judge_down(so_far, budget, Duration::from_secs(*retry_after_seconds))
                 }
                 Err(_) => Verdict::Stands,
             };
@@ -286,21 +306,22 @@ impl Wire {
             headers.extend(authorization.map(|value| (header::AUTHORIZATION, value)));
             // A length always, even of nothing: ACR refuses bodies without one.
             if !matches!(ask.method, Method::GET | Method::HEAD) {
-                let length: usize = ask.body.iter().map(Bytes::len).sum();
-                headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+                headers.insert(header::CONTENT_LENGTH, HeaderValue::from(ask.body.size_bytes()));
             }
         }
-        let request = request
-            .body(Body::parts(ask.body.clone()))
-            .map_err(|error| failed(operation, error))?;
+        let (body, sent) = ask.body.outgoing();
+        let request = request.body(body).map_err(|error| failed(operation, error))?;
         self.counts().asked();
         let longest = match (ask.effort, Class::of(&ask.method)) {
             (Effort::Brief, _) => self.patience.answer.min(REVALIDATE_TIMEOUT),
             (_, Class::Read) => self.patience.answer,
             (_, Class::Write) => self.patience.answer.max(WRITE_TIMEOUT),
         };
-        let answer = tokio::time::timeout(longest, self.http.request(request)).await;
-        let answer = answer.map_err(|_| failed(operation, "no answer in time"))?;
+        let answer = in_time(self.http.request(request), longest, &sent).await;
+        if matches!(ask.body, Payload::Made { .. }) {
+            self.counts().sent(sent.bytes());
+        }
+        let answer = answer.ok_or_else(|| failed(operation, "no answer in time"))?;
         answer.map_err(|error| failed(operation, chain(&error)))
     }
 
@@ -330,5 +351,21 @@ impl Wire {
     /// Whether an address is the upstream's own: scheme, host and port.
     pub(super) fn is_own(&self, url: &Url) -> bool {
         url.origin() == self.base.origin()
+    }
+}
+
+/// The answer, unless so much time passes in which none comes and nothing is sent.
+async fn in_time<T>(answer: impl Future<Output = T>, longest: Duration, sent: &Sent) -> Option<T> {
+    let mut answer = std::pin::pin!(answer);
+    let mut before = 0;
+    loop {
+        if let Ok(answer) = tokio::time::timeout(longest, &mut answer).await {
+            return Some(answer);
+        }
+        let now = sent.bytes();
+        if now == before {
+            return None;
+        }
+        before = now;
     }
 }

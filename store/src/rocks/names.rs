@@ -244,6 +244,10 @@ impl ManifestStore for RocksStore {
     fn has_blob(&self, repo: &RepoName, digest: &Digest) -> Result<bool> {
         Ok(self.engine.get(LINKS, &schema::repo_digest_key(repo, digest))?.is_some())
     }
+
+    fn holders(&self, digest: &Digest) -> Result<Vec<RepoName>> {
+        forget::holders_of(&self.engine, digest)
+    }
 }
 
 /// How a referrer is listed (distribution-spec, "Listing Referrers").

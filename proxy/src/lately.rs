@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Keys with the time until which they count.
-pub(super) struct Lately<K> {
+pub(crate) struct Lately<K> {
     limit: usize,
     state: Mutex<State<K>>,
 }
@@ -26,25 +26,25 @@ struct State<K> {
 
 /// Taken before a question; its answer is noted only when nothing was forgotten meanwhile.
 #[derive(Clone, Copy)]
-pub(super) struct Epoch(u64);
+pub(crate) struct Epoch(u64);
 
 impl<K: Eq + Hash> Lately<K> {
-    pub(super) fn new(limit: usize) -> Self {
+    pub(crate) fn new(limit: usize) -> Self {
         let state = State { until: HashMap::new(), epoch: 0, swept: Instant::now() };
         Self { limit, state: Mutex::new(state) }
     }
 
-    pub(super) fn holds(&self, key: &K) -> bool {
+    pub(crate) fn holds(&self, key: &K) -> bool {
         let state = self.state();
         !state.until.is_empty() && state.until.get(key).is_some_and(|until| Instant::now() < *until)
     }
 
-    pub(super) fn epoch(&self) -> Epoch {
+    pub(crate) fn epoch(&self) -> Epoch {
         Epoch(self.state().epoch)
     }
 
     /// Notes an answer to a question that was begun at `epoch`.
-    pub(super) fn note(&self, key: K, lifetime: Duration, epoch: Epoch) {
+    pub(crate) fn note(&self, key: K, lifetime: Duration, epoch: Epoch) {
         let (mut state, now) = (self.state(), Instant::now());
         if state.epoch != epoch.0 || lifetime.is_zero() {
             return;
@@ -59,7 +59,7 @@ impl<K: Eq + Hash> Lately<K> {
     }
 
     /// Forgets what fits, and answers that are on their way.
-    pub(super) fn forget(&self, mut fits: impl FnMut(&K) -> bool) {
+    pub(crate) fn forget(&self, mut fits: impl FnMut(&K) -> bool) {
         let mut state = self.state();
         state.epoch += 1;
         state.until.retain(|key, _| !fits(key));

@@ -1,0 +1,102 @@
+//! The body of a request to an upstream: one that can be made again, because the request may have to
+//! be sent again, and that says how far it is.
+//!
+//! Invariant: every body that is made has exactly the announced number of bytes, or breaks off.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+
+use super::{Body, BodyError};
+
+/// What a request says, as often as it takes.
+#[derive(Clone)]
+pub(crate) enum Payload {
+    /// Bytes that are at hand.
+    Bytes(Bytes),
+    /// Bytes that are read while they are sent, so that no request holds a chunk in memory.
+    Made {
+        /// How many.
+        size_bytes: u64,
+        /// Makes the body from its first byte.
+        make: Arc<dyn Fn() -> Body + Send + Sync>,
+    },
+}
+
+/// A body on its way.
+pub(crate) struct Outgoing {
+    body: Body,
+    sent: Sent,
+}
+
+/// How far a body is.
+#[derive(Clone, Default)]
+pub(crate) struct Sent(Arc<AtomicU64>);
+
+impl Sent {
+    /// Bytes that were handed to the connection.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Payload {
+    /// No bytes.
+    pub(crate) const fn empty() -> Self {
+        Self::Bytes(Bytes::new())
+    }
+
+    /// How many bytes it has.
+    pub(crate) const fn size_bytes(&self) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::Made { size_bytes, .. } => *size_bytes,
+        }
+    }
+
+    /// A body, and the means to see how far it is.
+    pub(crate) fn outgoing(&self) -> (Outgoing, Sent) {
+        let body = match self {
+            Self::Bytes(bytes) if bytes.is_empty() => Body::empty(),
+            Self::Bytes(bytes) => Body::full(bytes.clone()),
+            Self::Made { make, .. } => make(),
+        };
+        let sent = Sent::default();
+        (Outgoing { body, sent: sent.clone() }, sent)
+    }
+}
+
+impl fmt::Debug for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.size_bytes())
+    }
+}
+
+impl HttpBody for Outgoing {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        if let Some(bytes) = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref()) {
+            self.sent.0.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

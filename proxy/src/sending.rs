@@ -1,0 +1,457 @@
+//! The way of a blob to an upstream: less is sent where the upstream has it already (here) or where
+//! another client sends it (`sending/joint.rs`); what is sent goes in chunks while it arrives, and
+//! again where it got lost. Knows neither the client's session nor the store's.
+//!
+//! Invariant: it succeeds only after the upstream answered 201 for this digest, or says that it has it.
+
+mod content;
+mod joint;
+mod patience;
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use wharf_oci::{Digest, RepoName};
+use wharf_store::BlobReader;
+
+use crate::Error;
+use crate::bridge::Bridge;
+use crate::cache::Store;
+use crate::limits::{CANCEL_TIMEOUT, CHUNK_BYTES, MOUNTS_MAX};
+use crate::upstream::{Arrival, Push, Started};
+use crate::upstreams::{Remote, Upstreams};
+
+pub(crate) use content::Content;
+use joint::{Joint, Lead};
+use patience::{Next, Patience};
+
+/// What all uploads to upstreams share.
+pub(crate) struct Senders {
+    bridge: Bridge,
+    store: Arc<dyn Store>,
+    upstreams: Arc<Upstreams>,
+    joint: Arc<Joint>,
+}
+
+/// An upload that is going through.
+pub(crate) struct Sending {
+    known: watch::Sender<Known>,
+    work: JoinHandle<Result<(), Error>>,
+}
+
+/// What is known of the digest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Known {
+    Nothing,
+    /// The client names it.
+    Expected(Digest),
+    /// The bytes are all here, and that is their digest.
+    Proven(Digest),
+}
+
+struct Sender {
+    senders: Arc<Senders>,
+    remote: Remote,
+    content: Content,
+    known: watch::Receiver<Known>,
+    session: Session,
+    patience: Patience,
+    /// While others may wait for this one.
+    lead: Option<Lead>,
+}
+
+/// The session at the upstream.
+enum Session {
+    /// There is none.
+    None,
+    /// It goes on at a known offset.
+    Open(Push),
+    /// What the upstream has of it must be asked; whether its end was sent.
+    Lost(Push, bool),
+}
+
+/// Why sending stopped.
+enum Stop {
+    /// The client's upload was given up: so is this one.
+    Abandoned(String),
+    Failed(Error),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl Senders {
+    pub(crate) fn new(bridge: Bridge, store: Arc<dyn Store>, upstreams: Arc<Upstreams>) -> Self {
+        Self { bridge, store, upstreams, joint: Arc::default() }
+    }
+
+    /// Starts to send what arrives, into the session that is open if there is one.
+    pub(crate) fn start(
+        self: &Arc<Self>,
+        remote: Remote,
+        content: Content,
+        open: Option<Push>,
+    ) -> Sending {
+        let (known, told) = watch::channel(Known::Nothing);
+        let sender = self.sender(remote, content, told, open);
+        Sending { known, work: tokio::spawn(sender.run()) }
+    }
+
+    /// Brings a blob of the store to an upstream.
+    #[expect(dead_code, reason = "for staged uploads, which follow")]
+    pub(crate) async fn deliver(
+        self: &Arc<Self>,
+        remote: Remote,
+        blob: BlobReader,
+    ) -> Result<(), Error> {
+        let (_known, told) = watch::channel(Known::Proven(blob.info().digest));
+        self.sender(remote, Content::Stored(blob), told, None).run().await
+    }
+
+    fn sender(
+        self: &Arc<Self>,
+        remote: Remote,
+        content: Content,
+        known: watch::Receiver<Known>,
+        open: Option<Push>,
+    ) -> Sender {
+        Sender {
+            senders: Arc::clone(self),
+            remote,
+            content,
+            known,
+            session: open.map_or(Session::None, Session::Open),
+            patience: Patience::default(),
+            lead: None,
+        }
+    }
+}
+
+impl Sending {
+    /// The client says which digest it will be.
+    pub(crate) fn expect(&self, digest: Digest) {
+        self.known.send_replace(Known::Expected(digest));
+    }
+
+    /// Whether it failed before its end.
+    pub(crate) fn is_over(&self) -> bool {
+        self.work.is_finished()
+    }
+
+    /// What it failed with.
+    pub(crate) async fn result(self) -> Result<(), Error> {
+        match self.work.await {
+            Ok(result) => result,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
+    }
+
+    /// Ends the upload, whose bytes are all here and proven, and waits for the upstream's answer.
+    pub(crate) async fn finish(self, digest: Digest) -> Result<(), Error> {
+        self.known.send_replace(Known::Proven(digest));
+        self.result().await
+    }
+
+    /// Waits until the upstream's session is given up, after the content was; not for long.
+    pub(crate) async fn cancelled(self) {
+        drop(self.known);
+        if tokio::time::timeout(CANCEL_TIMEOUT, self.work).await.is_err() {
+            tracing::debug!("an upload was left to expire at the upstream");
+        }
+    }
+}
+
+impl Sender {
+    async fn run(mut self) -> Result<(), Error> {
+        let arrived = self.arrive().await;
+        let open = match std::mem::replace(&mut self.session, Session::None) {
+            Session::None => None,
+            Session::Open(push) | Session::Lost(push, _) => Some(push),
+        };
+        match arrived {
+            Ok(way) => {
+                give_up(open);
+                let digest = self.proven().await.map_err(abandoned)?;
+                self.remote.upstream.arrived(&self.remote.repo, &digest, way);
+                if let Some(lead) = &self.lead {
+                    lead.there(digest);
+                }
+                Ok(())
+            }
+            Err(Stop::Failed(error)) => {
+                give_up(open);
+                Err(error)
+            }
+            Err(stop @ Stop::Abandoned(_)) => {
+                if let Some(push) = open {
+                    push.cancel().await;
+                }
+                Err(abandoned(stop))
+            }
+        }
+    }
+
+    async fn arrive(&mut self) -> Result<Arrival, Stop> {
+        if let Some(way) = self.spare().await? {
+            return Ok(way);
+        }
+        loop {
+            match self.step().await {
+                Ok(Some(way)) => return Ok(way),
+                Ok(None) => {}
+                Err(Stop::Failed(error)) => self.recover(error).await?,
+                Err(stop @ Stop::Abandoned(_)) => return Err(stop),
+            }
+        }
+    }
+
+    /// A way to have it there without sending it. Trouble on such a way only means to send.
+    async fn spare(&mut self) -> Result<Option<Arrival>, Stop> {
+        match self.begun().await? {
+            Known::Nothing => {}
+            Known::Expected(digest) => {
+                let known = self.known_bytes(&digest).await;
+                if known.is_some() || !self.lenders(&digest).await.is_empty() {
+                    // That it is what the client said is known at its end only.
+                    let proven = self.proven().await?;
+                    if proven == digest && known == self.content.size_bytes() {
+                        return Ok(Some(Arrival::Known));
+                    }
+                    if self.borrow(&proven).await {
+                        return Ok(Some(Arrival::Mounted));
+                    }
+                }
+            }
+            Known::Proven(digest) => {
+                if self.known_bytes(&digest).await == self.content.size_bytes() {
+                    return Ok(Some(Arrival::Known));
+                }
+                if self.borrow(&digest).await {
+                    return Ok(Some(Arrival::Mounted));
+                }
+            }
+        }
+        self.join().await
+    }
+
+    /// Waits for the first bytes, or for their digest.
+    async fn begun(&mut self) -> Result<Known, Stop> {
+        let mut known = *self.known.borrow_and_update();
+        if known == Known::Nothing {
+            tokio::select! {
+                arrived = self.content.arrived(1) => { arrived?; }
+                changed = self.known.changed() => changed.map_err(|_| went_away())?,
+            }
+            known = *self.known.borrow_and_update();
+        }
+        // Of a small blob nothing is seen before all of it is proven.
+        if known == Known::Nothing && self.content.size_bytes().is_some() {
+            known = Known::Proven(self.proven().await?);
+        }
+        Ok(known)
+    }
+
+    /// Waits until all bytes are here and proven.
+    async fn proven(&mut self) -> Result<Digest, Stop> {
+        let known = self.known.wait_for(|known| matches!(known, Known::Proven(_))).await;
+        match known.map(|known| *known) {
+            Ok(Known::Proven(digest)) => Ok(digest),
+            _ => Err(went_away()),
+        }
+    }
+
+    /// The size of the blob at the upstream, when it has it already. A client that has just been told
+    /// that it does not has asked for us.
+    async fn known_bytes(&self, digest: &Digest) -> Option<u64> {
+        let Remote { upstream, repo } = &self.remote;
+        if upstream.lately_missed(repo, digest) {
+            return None;
+        }
+        upstream.blob_size(repo, digest).await.ok().flatten()
+    }
+
+    /// Whether the upstream has exactly what is here.
+    async fn is_there(&self, digest: &Digest) -> bool {
+        let there = self.remote.upstream.blob_size(&self.remote.repo, digest).await;
+        matches!(there, Ok(Some(there)) if Some(there) == self.content.size_bytes())
+    }
+
+    /// Other repositories of the same upstream that have the blob, as far as is known here.
+    async fn lenders(&self, digest: &Digest) -> Vec<RepoName> {
+        let (store, digest) = (Arc::clone(&self.senders.store), *digest);
+        let holders = self.senders.bridge.run(move || store.holders(&digest)).await;
+        let holders = holders.unwrap_or_else(|error| {
+            tracing::warn!(%error, "who has a blob cannot be read");
+            Vec::new()
+        });
+        let there = holders.iter().filter_map(|repo| {
+            self.senders
+                .upstreams
+                .beside(&self.remote, repo)
+                .filter(|repo| *repo != self.remote.repo)
+        });
+        there.take(MOUNTS_MAX).collect()
+    }
+
+    /// Mounts the blob from a repository that has it. Only what was proven here: whoever has the bytes
+    /// may have them there, whoever names a digest may not.
+    async fn borrow(&mut self, digest: &Digest) -> bool {
+        for lender in self.lenders(digest).await {
+            if self.mount(digest, &lender).await {
+                return true;
+            }
+        }
+        false
+    }
+
+    async fn mount(&mut self, digest: &Digest, from: &RepoName) -> bool {
+        let Remote { upstream, repo } = &self.remote;
+        match upstream.start_upload(repo, Some((digest, Some(from)))).await {
+            Ok(Started::Mounted) => true,
+            Ok(Started::Session(push)) => {
+                match &self.session {
+                    Session::None => self.session = Session::Open(push),
+                    Session::Open(_) | Session::Lost(..) => give_up(Some(push)),
+                }
+                false
+            }
+            Err(error) => {
+                tracing::debug!(upstream = upstream.address(), %error, "not mounted");
+                false
+            }
+        }
+    }
+
+    /// Sends a chunk, or ends the upload; how it arrived, once it has.
+    async fn step(&mut self) -> Result<Option<Arrival>, Stop> {
+        let Some(sent_bytes) = self.ready().await? else { return Ok(Some(Arrival::Sent)) };
+        let wanted = sent_bytes + CHUNK_BYTES.min(self.patience.most_bytes());
+        let there_bytes = self.content.arrived(wanted).await?.saturating_sub(sent_bytes);
+        if there_bytes == 0 {
+            self.proven().await?;
+        }
+        let Session::Open(mut push) = std::mem::replace(&mut self.session, Session::None) else {
+            return Ok(None);
+        };
+        let done = if there_bytes > 0 {
+            let (content, bridge) = (self.content.clone(), self.senders.bridge.clone());
+            let body = move |span| content.body(bridge.clone(), span);
+            push.send(there_bytes, self.patience.most_bytes(), body).await
+        } else {
+            let digest = self.proven().await?;
+            push.finish(&digest).await
+        };
+        match done {
+            Ok(()) if there_bytes == 0 => return Ok(Some(Arrival::Sent)),
+            Ok(()) => {
+                self.took(push.sent_bytes())?;
+                self.session = Session::Open(push);
+            }
+            // It was not looked at.
+            Err(error @ (Error::UpstreamBusy { .. } | Error::TooMany(_))) => {
+                self.session = Session::Open(push);
+                return Err(error.into());
+            }
+            Err(error) => {
+                self.session = Session::Lost(push, there_bytes == 0);
+                return Err(error.into());
+            }
+        }
+        Ok(None)
+    }
+
+    fn took(&mut self, bytes: u64) -> Result<(), Stop> {
+        if !self.patience.took(bytes) {
+            let reason = "it took a chunk and nothing of it".to_owned();
+            return Err(Error::UpstreamFailed { operation: "sending a chunk", reason }.into());
+        }
+        if let Some(lead) = &self.lead {
+            lead.sent(bytes);
+        }
+        Ok(())
+    }
+
+    /// Sees to a session with a known offset, and says it; `None` when the blob is there after all.
+    async fn ready(&mut self) -> Result<Option<u64>, Stop> {
+        match std::mem::replace(&mut self.session, Session::None) {
+            Session::Open(push) => return Ok(Some(self.open_at(push))),
+            Session::None => {}
+            Session::Lost(mut push, ended) => {
+                // An end whose answer got lost may have been an end all the same.
+                let known = *self.known.borrow();
+                if let (true, Known::Proven(digest)) = (ended, known)
+                    && self.is_there(&digest).await
+                {
+                    return Ok(None);
+                }
+                match push.resync().await {
+                    Ok(true) => return Ok(Some(self.open_at(push))),
+                    Ok(false) => give_up(Some(push)),
+                    // The session is not known any more, or of no use.
+                    Err(Error::UpstreamRefused { status, .. }) if status.is_client_error() => {}
+                    Err(error) => {
+                        self.session = Session::Lost(push, ended);
+                        return Err(error.into());
+                    }
+                }
+                self.patience.restarts()?;
+            }
+        }
+        match self.remote.upstream.start_upload(&self.remote.repo, None).await? {
+            Started::Session(push) => Ok(Some(self.open_at(push))),
+            Started::Mounted => {
+                let reason = "it answered 201 to an upload without content".to_owned();
+                Err(Error::UpstreamFailed { operation: "opening an upload", reason }.into())
+            }
+        }
+    }
+
+    fn open_at(&mut self, push: Push) -> u64 {
+        let sent_bytes = push.sent_bytes();
+        self.session = Session::Open(push);
+        sent_bytes
+    }
+
+    /// Waits before the next try, or gives up with the error.
+    async fn recover(&mut self, error: Error) -> Result<(), Stop> {
+        let Next { wait, anew } = self.patience.after(error)?;
+        self.remote.upstream.mended();
+        tokio::time::sleep(wait).await;
+        // Nobody waits for what was given up meanwhile.
+        if self.known.has_changed().is_err() {
+            return Err(went_away());
+        }
+        if anew
+            && let Session::Open(push) | Session::Lost(push, _) =
+                std::mem::replace(&mut self.session, Session::None)
+        {
+            give_up(Some(push));
+            self.patience.restarts()?;
+        }
+        Ok(())
+    }
+}
+
+/// Cancels what is left of a session, beside what comes next; it takes a try at most.
+fn give_up(push: Option<Push>) {
+    if let Some(push) = push {
+        tokio::spawn(async move { push.cancel().await });
+    }
+}
+
+fn went_away() -> Stop {
+    Stop::Abandoned("the client went away".to_owned())
+}
+
+fn abandoned(stop: Stop) -> Error {
+    match stop {
+        Stop::Failed(error) => error,
+        Stop::Abandoned(reason) => {
+            Error::UpstreamFailed { operation: "receiving the upload", reason }
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! How much one upstream takes in one request: learned from what it took and what it refused, and
+//! used by every upload to it.
+//!
+//! Invariant: a size between `CHUNK_BYTES_MIN` and `CHUNK_BYTES_MAX`; one that was refused is not
+//! tried again for a while, and only one upload at a time tries a larger one.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::limits::{
+    CHUNK_BYTES, CHUNK_BYTES_MAX, CHUNK_BYTES_MIN, CHUNK_REFUSED_TIME, CHUNK_TIME_MAX,
+};
+
+/// The sizes of one upstream.
+pub(super) struct Chunks {
+    state: Mutex<State>,
+}
+
+struct State {
+    size_bytes: u64,
+    /// What was refused, and until when that counts.
+    refused: Option<(u64, Instant)>,
+    probing: bool,
+}
+
+/// How much of an upload to send now.
+pub(super) struct Chunk<'a> {
+    chunks: &'a Chunks,
+    /// Its size.
+    pub(super) bytes: u64,
+    probe: bool,
+}
+
+impl Default for Chunks {
+    fn default() -> Self {
+        let state = State { size_bytes: CHUNK_BYTES, refused: None, probing: false };
+        Self { state: Mutex::new(state) }
+    }
+}
+
+impl Chunks {
+    /// Most of what is sent at once when nothing new is tried.
+    pub(super) fn size_bytes(&self) -> u64 {
+        self.state().size_bytes
+    }
+
+    /// Some of the bytes that are there to be sent, no more than `most`. A larger size than before
+    /// is tried only when so much is there: an upstream that is faster than the client gains nothing.
+    pub(super) fn next(&self, there_bytes: u64, most: u64) -> Chunk<'_> {
+        let mut state = self.state();
+        let larger = state.size_bytes * 2;
+        let allowed = match state.refused {
+            Some((bytes, until)) if Instant::now() < until => larger < bytes,
+            _ => true,
+        };
+        let probe = allowed
+            && !state.probing
+            && larger <= CHUNK_BYTES_MAX
+            && larger <= most.min(there_bytes);
+        state.probing |= probe;
+        let bytes = if probe { larger } else { state.size_bytes.min(there_bytes).min(most) };
+        Chunk { chunks: self, bytes, probe }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Chunk<'_> {
+    /// The upstream took it, in this time.
+    pub(super) fn taken(self, time: Duration) {
+        if self.probe && time <= CHUNK_TIME_MAX {
+            self.chunks.state().size_bytes = self.bytes;
+        }
+    }
+
+    /// The upstream said that it is too large.
+    pub(super) fn too_large(self) {
+        let mut state = self.chunks.state();
+        state.refused = Some((self.bytes, Instant::now() + CHUNK_REFUSED_TIME));
+        if state.size_bytes >= self.bytes {
+            state.size_bytes = (self.bytes / 2).max(CHUNK_BYTES_MIN);
+        }
+    }
+
+    /// It did not arrive. What is larger than usual may be why: some registries just hang up.
+    pub(super) fn lost(self) {
+        if self.probe {
+            self.chunks.state().refused = Some((self.bytes, Instant::now() + CHUNK_REFUSED_TIME));
+        }
+    }
+}
+
+impl Drop for Chunk<'_> {
+    fn drop(&mut self) {
+        if self.probe {
+            self.chunks.state().probing = false;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const QUICK: Duration = Duration::from_secs(1);
+    const ALL: u64 = u64::MAX;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_taken_quickly_becomes_the_size_and_what_is_refused_the_bound() {
+        let chunks = Chunks::default();
+        assert_eq!(chunks.next(CHUNK_BYTES, ALL).bytes, CHUNK_BYTES);
+        assert_eq!(chunks.next(5, ALL).bytes, 5);
+        let probe = chunks.next(ALL, ALL);
+        assert_eq!(probe.bytes, CHUNK_BYTES * 2);
+        // One at a time.
+        assert_eq!(chunks.next(ALL, ALL).bytes, CHUNK_BYTES);
+        probe.taken(QUICK);
+        let refused = chunks.next(ALL, ALL);
+        assert_eq!(refused.bytes, CHUNK_BYTES * 4);
+        refused.too_large();
+        assert_eq!(chunks.size_bytes(), CHUNK_BYTES * 2);
+        assert_eq!(chunks.next(ALL, ALL).bytes, CHUNK_BYTES * 2);
+        tokio::time::advance(CHUNK_REFUSED_TIME).await;
+        assert_eq!(chunks.next(ALL, ALL).bytes, CHUNK_BYTES * 4);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_size_shrinks_to_what_is_taken_and_never_below_the_least() {
+        let chunks = Chunks::default();
+        for _ in 0..20 {
+            chunks.next(CHUNK_BYTES, ALL).too_large();
+        }
+        assert_eq!(chunks.size_bytes(), CHUNK_BYTES_MIN);
+        // The double of the least was refused: it is not tried.
+        assert!(chunks.next(ALL, ALL).bytes == CHUNK_BYTES_MIN);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn slow_and_lost_ones_do_not_make_it_larger() {
+        let chunks = Chunks::default();
+        chunks.next(ALL, ALL).taken(CHUNK_TIME_MAX * 2);
+        assert_eq!(chunks.size_bytes(), CHUNK_BYTES);
+        chunks.next(ALL, ALL).lost();
+        assert_eq!(chunks.next(ALL, ALL).bytes, CHUNK_BYTES);
+        // What this upload wants to be smaller is smaller.
+        assert_eq!(chunks.next(ALL, 7).bytes, 7);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn sizes_stay_between_their_bounds() {
+        let chunks = Chunks::default();
+        for _ in 0..20 {
+            chunks.next(ALL, ALL).taken(QUICK);
+        }
+        assert_eq!(chunks.size_bytes(), CHUNK_BYTES_MAX);
+    }
+}
