@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use wharf_store::Usage;
 
+use crate::bridge::PlacesState;
 use crate::cache::Outcome;
 use crate::error::Fault;
 use crate::upstream::UpstreamState;
@@ -32,6 +33,8 @@ pub(crate) struct Gauges {
     pub uploads: usize,
     /// Upload sessions that rest in the store.
     pub uploads_resting: usize,
+    /// Who writes content, and who waits for that.
+    pub places: PlacesState,
     /// The store, when it could be asked.
     pub usage: Option<Usage>,
     /// Each upstream under its address.
@@ -110,6 +113,9 @@ impl Metrics {
             "Upload sessions that rest in the store.",
             &resting,
         );
+        for (name, kind, help, value) in of_places(gauges.places) {
+            family(name, kind, help, &[(String::new(), value)]);
+        }
         for (name, kind, help, rows) in upstreams::families(&gauges.upstreams) {
             family(name, kind, help, &rows);
         }
@@ -121,6 +127,16 @@ impl Metrics {
 }
 
 type Family = (&'static str, &'static str, &'static str, u64);
+
+/// What there is to say of content that arrives.
+fn of_places(places: PlacesState) -> [Family; 3] {
+    let PlacesState { taken, waiting, handed_on } = places;
+    [
+        ("wharfd_writers", "gauge", "Blobs that arrive and may take memory.", taken as u64),
+        ("wharfd_writers_waiting", "gauge", "Blobs that wait for that.", waiting as u64),
+        ("wharfd_writers_turns_total", "counter", "Turns that ended for another blob.", handed_on),
+    ]
+}
 
 /// What there is to say of the store.
 fn of_store(usage: &Usage) -> impl Iterator<Item = Family> {
@@ -197,6 +213,7 @@ mod tests {
             fills: 2,
             uploads: 3,
             uploads_resting: 4,
+            places: PlacesState { taken: 11, waiting: 12, handed_on: 13 },
             usage: Some(usage),
             upstreams: Vec::new(),
         };
@@ -208,6 +225,9 @@ mod tests {
             "wharfd_fills 2",
             "wharfd_uploads 3",
             "wharfd_uploads_resting 4",
+            "wharfd_writers 11",
+            "wharfd_writers_waiting 12",
+            "wharfd_writers_turns_total 13",
             "wharfd_store_disk_bytes 1",
             "wharfd_store_limit_bytes 2",
             "wharfd_store_blobs 3",

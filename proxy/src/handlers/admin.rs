@@ -26,7 +26,8 @@ pub(crate) async fn admin(app: &App, method: &Method, path: &str, draining: bool
             let state =
                 |upstream: &Arc<Upstream>| (upstream.address().to_owned(), upstream.state());
             let upstreams = upstreams.iter().map(state).collect();
-            let gauges = Gauges { fills, uploads, uploads_resting, usage, upstreams };
+            let places = app.cache.bridge.places();
+            let gauges = Gauges { fills, uploads, uploads_resting, places, usage, upstreams };
             plain(StatusCode::OK, app.metrics.render(&gauges))
         }
         _ => plain(StatusCode::NOT_FOUND, "try /healthz, /readyz or /metrics\n".to_owned()),
