@@ -46,7 +46,7 @@ bench: ## run the benches
 bench-store: ## what the store does, as a table of figures against targets (takes minutes, and 8 GiB of disk)
 	cargo run --release --locked -p wharf-benches --bin bench-store
 
-bench-peers: ## wharfd beside docker-registry and nginx (half an hour, 8 GiB of disk; ARGS="--quick hot" for less)
+bench-peers: ## wharfd beside docker-registry and nginx (an hour, 28 GiB of disk; ARGS="--quick hot" for less)
 	@tests/setup.sh bench
 	cargo build --release --locked -p wharf-proxy --bins
 	cargo run --release --locked -p wharf-benches --bin bench-peers -- $(ARGS)

@@ -26,7 +26,8 @@ pub(crate) struct Ask<'a> {
     pub(crate) path: &'a str,
     /// Further header lines, each ended by CRLF.
     pub(crate) headers: &'a str,
-    pub(crate) body: &'a [u8],
+    /// One after the other.
+    pub(crate) body: &'a [&'a [u8]],
 }
 
 impl<'a> Ask<'a> {
@@ -68,6 +69,11 @@ impl Client {
         self.send(Ask::get(path), &mut |_| {})
     }
 
+    /// Asks for headers only.
+    pub(crate) fn head(&mut self, path: &str) -> anyhow::Result<Answer> {
+        self.send(Ask { method: "HEAD", ..Ask::get(path) }, &mut |_| {})
+    }
+
     /// Sends a request; `take` is shown the body of the answer.
     pub(crate) fn send(
         &mut self,
@@ -78,16 +84,25 @@ impl Client {
         let host = self.addr;
         let length = match method {
             "GET" | "HEAD" => String::new(),
-            _ => format!("Content-Length: {}\r\n", body.len()),
+            _ => {
+                let length: usize = body.iter().map(|part| part.len()).sum();
+                format!("Content-Length: {length}\r\n")
+            }
         };
         let head = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\n{length}{headers}\r\n");
         let begin = Instant::now();
         self.stream.write_all(head.as_bytes())?;
-        self.stream.write_all(body)?;
-        self.answer(begin, take).with_context(|| format!("{method} {path} at {host}"))
+        body.iter().try_for_each(|part| self.stream.write_all(part))?;
+        self.answer(begin, method == "HEAD", take)
+            .with_context(|| format!("{method} {path} at {host}"))
     }
 
-    fn answer(&mut self, begin: Instant, take: &mut dyn FnMut(&[u8])) -> anyhow::Result<Answer> {
+    fn answer(
+        &mut self,
+        begin: Instant,
+        head_only: bool,
+        take: &mut dyn FnMut(&[u8]),
+    ) -> anyhow::Result<Answer> {
         let mut filled = 0;
         let end = loop {
             let room = self.buffer.get_mut(filled..).unwrap_or_default();
@@ -104,6 +119,7 @@ impl Client {
         let status = head.split_whitespace().nth(1).and_then(|word| word.parse().ok());
         let status = status.context("no status")?;
         let size: u64 = match header(&head, "content-length") {
+            _ if head_only => 0,
             Some(text) => text.parse()?,
             None if status == 204 || status == 304 => 0,
             None => anyhow::bail!("no Content-Length in\n{head}"),

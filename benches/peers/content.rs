@@ -7,13 +7,13 @@ use anyhow::{Context as _, ensure};
 use bytes::Bytes;
 use wharf_oci::{Algorithm, Digest, Digester};
 
-use crate::client::{Ask, Client};
+use crate::client::{Answer, Ask, Client};
 
 pub(crate) const KIB: usize = 1024;
 pub(crate) const MIB: usize = 1024 * KIB;
 pub(crate) const GIB: usize = 1024 * MIB;
 
-const REPOSITORY: &str = "bench/app";
+pub(crate) const REPOSITORY: &str = "bench/app";
 pub(crate) const TAG: &str = "v1";
 pub(crate) const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
 /// A layer that a request per second is counted with.
@@ -89,25 +89,33 @@ pub(crate) fn push_blob(addr: SocketAddr, blob: &Blob) -> anyhow::Result<()> {
     let path = format!("/v2/{REPOSITORY}/blobs/uploads/");
     let answer = client.send(Ask { method: "POST", ..Ask::get(&path) }, &mut |_| {})?;
     ensure!(answer.status == 202, "an upload is refused:\n{}", answer.head);
-    let location = answer.header("location").context("an upload has a location")?;
-    // It may be a path, or an address of the same server.
-    let place = location.find("/v2/").and_then(|start| location.get(start..));
-    let place = place.context("an upload's location is under /v2/")?;
-    let mark = if place.contains('?') { '&' } else { '?' };
-    let path = format!("{place}{mark}digest={}", blob.digest);
+    let path = ended_as(&place(&answer)?, &blob.digest);
     let headers = "Content-Type: application/octet-stream\r\n";
-    let ask = Ask { method: "PUT", path: &path, headers, body: &blob.content };
+    let ask = Ask { method: "PUT", path: &path, headers, body: &[&blob.content] };
     let answer = client.send(ask, &mut |_| {})?;
     ensure!(answer.status == 201, "a blob is refused:\n{}", answer.head);
     Ok(())
+}
+
+/// Where an upload goes on: the answer says a path, or an address of the same server.
+pub(crate) fn place(answer: &Answer) -> anyhow::Result<String> {
+    let location = answer.header("location").context("an upload has a location")?;
+    let place = location.find("/v2/").and_then(|start| location.get(start..));
+    Ok(place.context("an upload's location is under /v2/")?.to_owned())
+}
+
+/// The address that ends an upload.
+pub(crate) fn ended_as(place: &str, digest: &Digest) -> String {
+    let mark = if place.contains('?') { '&' } else { '?' };
+    format!("{place}{mark}digest={digest}")
 }
 
 /// The blobs, then the manifest with its tag.
 pub(crate) fn push_image(addr: SocketAddr, image: &Image) -> anyhow::Result<()> {
     image.blobs.iter().try_for_each(|blob| push_blob(addr, blob))?;
     let headers = format!("Content-Type: {MANIFEST_TYPE}\r\n");
-    let (path, body) = (Image::by_tag(), &image.manifest.content);
-    let ask = Ask { method: "PUT", path: &path, headers: &headers, body };
+    let (path, body) = (Image::by_tag(), image.manifest.content.as_ref());
+    let ask = Ask { method: "PUT", path: &path, headers: &headers, body: &[body] };
     let answer = Client::connect(addr)?.send(ask, &mut |_| {})?;
     ensure!(answer.status == 201, "a manifest is refused:\n{}", answer.head);
     Ok(())

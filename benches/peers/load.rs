@@ -42,19 +42,30 @@ impl Load {
 
     /// Every client reads a body of `size` bytes; one that does not get it has failed.
     pub(crate) fn run(self, addr: SocketAddr, path: &str, size: u64) -> anyhow::Result<Seen> {
+        self.each(addr, size, &|client, _, _| read(client, path, size))
+    }
+
+    /// Every client does its work so many times; it is told which client it is, and which time. What
+    /// it gives back is until the first and the last byte.
+    pub(crate) fn each(
+        self,
+        addr: SocketAddr,
+        size: u64,
+        work: &(dyn Fn(&mut Client, usize, usize) -> anyhow::Result<[f64; 2]> + Sync),
+    ) -> anyhow::Result<Seen> {
         let clients: Vec<Client> =
             (0..self.clients).map(|_| Client::connect(addr)).collect::<Result<_, _>>()?;
         let gate = Barrier::new(self.clients + 1);
         let (begin, results) = std::thread::scope(|scope| {
-            let start = |mut client: Client| {
+            let start = |(index, mut client): (usize, Client)| {
                 let gate = &gate;
                 let work = move || {
                     gate.wait();
-                    (0..self.times).map(|_| read(&mut client, path, size)).collect::<Vec<_>>()
+                    (0..self.times).map(|time| work(&mut client, index, time)).collect::<Vec<_>>()
                 };
                 std::thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, work)
             };
-            let threads: Vec<_> = clients.into_iter().map(start).collect();
+            let threads: Vec<_> = clients.into_iter().enumerate().map(start).collect();
             let begin = Instant::now();
             gate.wait();
             let join = |thread: std::io::Result<std::thread::ScopedJoinHandle<'_, _>>| {

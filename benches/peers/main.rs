@@ -14,9 +14,11 @@ mod load;
 mod manifests;
 mod peer;
 mod process;
+mod pushing;
 mod reading;
 mod relay;
 mod report;
+mod sink;
 mod wrk;
 
 use std::fmt::Write as _;
@@ -48,7 +50,7 @@ struct Options {
     /// How often each is measured; the median is shown [default: 3, or 1 with --quick]
     #[arg(long)]
     runs: Option<usize>,
-    /// Where servers have their folders; takes 8 GiB [default: the folder for temporary files]
+    /// Where servers have their folders; takes 28 GiB [default: the folder for temporary files]
     #[arg(long)]
     folder: Option<PathBuf>,
     /// Write the tables here too [default: benches/RESULTS.md when everything was measured in full]
@@ -66,6 +68,9 @@ enum Part {
     Cold,
     Herd,
     Rtt,
+    Push,
+    Through,
+    Crowd,
 }
 
 impl Part {
@@ -77,6 +82,9 @@ impl Part {
             Self::Cold => cold::cold(bench),
             Self::Herd => herd::herd(bench),
             Self::Rtt => cold::far(bench),
+            Self::Push => pushing::alone(bench),
+            Self::Through => pushing::through(bench),
+            Self::Crowd => pushing::crowd(bench),
         }
     }
 }

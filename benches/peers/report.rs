@@ -8,6 +8,9 @@ pub(crate) const OURS: &str = "wharfd";
 /// The column of what no proxy can beat; it is no peer.
 pub(crate) const DIRECT: &str = "direct";
 
+/// The same for pushes: the other leg of a push that goes through, by itself.
+pub(crate) const STAND_ALONE: &str = "stand-alone";
+
 /// What a figure counts, and which way is good.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Unit {
@@ -29,6 +32,8 @@ impl Unit {
     pub(crate) const CPU_MICROS: Self = Self::cost("CPU-us/request", 1);
     pub(crate) const CPU: Self = Self::cost("CPU-s", 2);
     pub(crate) const GETS: Self = Self::cost("upstream GETs", 0);
+    pub(crate) const REQUESTS: Self = Self::cost("upstream requests", 0);
+    pub(crate) const SENT_MIB: Self = Self::cost("MiB sent to the upstream", 1);
     pub(crate) const FAILED: Self = Self::cost("clients failed", 0);
     pub(crate) const PEAK: Self = Self::cost("MiB peak memory", 0);
     pub(crate) const REST: Self = Self::cost("MiB at rest", 0);
@@ -47,6 +52,8 @@ impl Unit {
 pub(crate) enum Basis {
     BestPeer,
     Column(&'static str),
+    /// The larger of [`DIRECT`] and [`STAND_ALONE`].
+    SlowerLeg,
     /// Ours in another case, in the same unit.
     Case(String),
     One,
@@ -125,7 +132,8 @@ impl Table {
     }
 
     fn best_peer(&self, line: &Line) -> Option<f64> {
-        let peers = self.columns.iter().filter(|name| **name != OURS && **name != DIRECT);
+        let others = [OURS, DIRECT, STAND_ALONE];
+        let peers = self.columns.iter().filter(|name| !others.contains(name));
         let figures = peers.filter_map(|name| self.column(line, name));
         if line.unit.more_is_better { figures.reduce(f64::max) } else { figures.reduce(f64::min) }
     }
@@ -138,6 +146,10 @@ impl Table {
         let (name, value) = match basis {
             Basis::BestPeer => ("best peer", self.best_peer(line)),
             Basis::Column(name) => (*name, self.column(line, name)),
+            Basis::SlowerLeg => {
+                let legs = [DIRECT, STAND_ALONE].map(|name| self.column(line, name));
+                ("slower leg", legs.into_iter().flatten().reduce(f64::max))
+            }
             Basis::Case(case) => (case.as_str(), self.ours(case, line.unit)),
             Basis::One => ("", Some(1.0)),
         };

@@ -1,25 +1,29 @@
-//! The only file that moves work to blocking threads. Bounded: past the bound, jobs wait.
+//! The only file that moves work to blocking threads. Bounded: past the bound, jobs wait. Content
+//! goes to the store through `bridge/pump.rs`, in the turns of `bridge/places.rs`.
 //!
-//! Invariant: bytes handed to a [`Pump`] are appended in their order, and a caller that goes away in
-//! the middle of a call loses none of them: what was taken stays in the pump.
+//! Invariant: a job waits for the disk and for locks of the store, never for a client, an upstream or
+//! another job; so every job ends, and the next one starts.
+
+mod places;
+mod pump;
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinHandle};
-use wharf_oci::{Digest, Mismatch};
-use wharf_store::limits::SEGMENT_BYTES;
-use wharf_store::{BlobWriter, ReadyBlob, StoreError};
 
-use crate::Error;
-use crate::limits::{BATCH_BYTES, BATCHES_AHEAD_MAX, BLOCKING_JOBS_MAX};
+use crate::limits::{BATCHES_AHEAD_MAX, BLOCKING_JOBS_MAX, WRITERS_MAX};
+
+use places::Places;
+pub(crate) use places::PlacesState;
+pub(crate) use pump::Pump;
 
 /// Runs store calls off the async threads.
 #[derive(Clone)]
 pub(crate) struct Bridge {
     permits: Arc<Semaphore>,
     ahead: Arc<Semaphore>,
+    places: Arc<Places>,
 }
 
 /// Room for a job whose result nobody waits for yet, and for that result.
@@ -33,6 +37,7 @@ impl Default for Bridge {
         Self {
             permits: Arc::new(Semaphore::new(BLOCKING_JOBS_MAX)),
             ahead: Arc::new(Semaphore::new(BATCHES_AHEAD_MAX)),
+            places: Arc::new(Places::new(WRITERS_MAX)),
         }
     }
 }
@@ -75,6 +80,11 @@ impl Bridge {
         }
     }
 
+    /// Who writes content, and who waits for that.
+    pub(crate) fn places(&self) -> PlacesState {
+        self.places.state()
+    }
+
     /// Room for one job, kept until it is used.
     async fn room(&self) -> OwnedSemaphorePermit {
         let permit = Arc::clone(&self.permits).acquire_owned().await;
@@ -101,111 +111,5 @@ fn unwind<T>(result: Result<T, JoinError>) -> T {
     }
 }
 
-/// Feeds a writer from async code: collects a batch while the one before is hashed and stored.
-pub(crate) struct Pump {
-    bridge: Bridge,
-    stage: Stage,
-    batch: Vec<Bytes>,
-    batch_bytes: usize,
-    taken_bytes: u64,
-}
-
-enum Stage {
-    Idle(BlobWriter),
-    Working(JoinHandle<Result<BlobWriter, StoreError>>),
-    Failed(Error),
-}
-
-impl Pump {
-    /// A pump into this writer.
-    #[must_use]
-    pub(crate) const fn new(bridge: Bridge, writer: BlobWriter) -> Self {
-        let taken_bytes = writer.size_bytes();
-        let stage = Stage::Idle(writer);
-        Self { bridge, stage, batch: Vec::new(), batch_bytes: 0, taken_bytes }
-    }
-
-    /// How many bytes the writer has or will have: those that it began with, and all that were taken.
-    #[must_use]
-    pub(crate) const fn taken_bytes(&self) -> u64 {
-        self.taken_bytes
-    }
-
-    /// Takes bytes. Waits only when a whole batch is behind.
-    pub(crate) async fn append(&mut self, bytes: Bytes) -> Result<(), Error> {
-        self.taken_bytes += bytes.len() as u64;
-        self.batch_bytes += bytes.len();
-        self.batch.push(bytes);
-        let finished = match &self.stage {
-            Stage::Idle(_) => true,
-            Stage::Working(job) => job.is_finished(),
-            Stage::Failed(error) => return Err(error.clone()),
-        };
-        if self.batch_bytes >= BATCH_BYTES || (finished && self.batch_bytes >= SEGMENT_BYTES) {
-            self.flush().await?;
-        }
-        Ok(())
-    }
-
-    /// Proves that everything taken is `digest`; the writer is used up.
-    pub(crate) async fn verify(self, digest: Digest) -> Result<Result<ReadyBlob, Mismatch>, Error> {
-        self.end(move |writer| writer.verify(&digest)).await
-    }
-
-    /// Lets the upload rest with everything that was taken.
-    pub(crate) async fn suspend(self) -> Result<(), Error> {
-        self.end(BlobWriter::suspend).await
-    }
-
-    /// Appends what was taken, then does the last thing that is done with the writer.
-    async fn end<T: Send + 'static>(
-        mut self,
-        last: impl FnOnce(BlobWriter) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, Error> {
-        self.settle().await?;
-        let Stage::Idle(mut writer) = self.stage else {
-            return Err(Error::UploadUnknown);
-        };
-        let batch = self.batch;
-        let ended = self.bridge.run(move || {
-            append_all(&mut writer, batch)?;
-            last(writer)
-        });
-        Ok(ended.await?)
-    }
-
-    /// Starts on the batch; waits for the one before.
-    async fn flush(&mut self) -> Result<(), Error> {
-        self.settle().await?;
-        // Nothing is awaited past this line: a caller that goes away leaves the pump whole.
-        let room = self.bridge.room().await;
-        match std::mem::replace(&mut self.stage, Stage::Failed(Error::UploadUnknown)) {
-            Stage::Idle(mut writer) => {
-                let batch = std::mem::take(&mut self.batch);
-                self.batch_bytes = 0;
-                let job = spawn(room, move || append_all(&mut writer, batch).map(|()| writer));
-                self.stage = Stage::Working(job);
-            }
-            other => self.stage = other,
-        }
-        Ok(())
-    }
-
-    /// Waits until the writer is idle. Safe to give up in the middle.
-    async fn settle(&mut self) -> Result<(), Error> {
-        if let Stage::Working(job) = &mut self.stage {
-            self.stage = match unwind(job.await) {
-                Ok(writer) => Stage::Idle(writer),
-                Err(error) => Stage::Failed(error.into()),
-            };
-        }
-        match &self.stage {
-            Stage::Failed(error) => Err(error.clone()),
-            Stage::Idle(_) | Stage::Working(_) => Ok(()),
-        }
-    }
-}
-
-fn append_all(writer: &mut BlobWriter, batch: Vec<Bytes>) -> Result<(), StoreError> {
-    batch.into_iter().try_for_each(|bytes| writer.append(bytes))
-}
+#[cfg(test)]
+mod tests;

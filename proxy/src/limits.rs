@@ -9,6 +9,9 @@ pub const CONNECTIONS_MAX: usize = 1_024;
 /// which fall out of the CPU's cache before the client reads them: up to twice the time per byte.
 /// Clients that are further away get what the kernel finds right for their distance.
 pub const LOOPBACK_SEND_BYTES: usize = 512 * 1024;
+/// What is read from one client at a time, in bytes; also the longest head of a request. Left to itself
+/// a buffer grows to 400 KiB, and pieces of a body each keep one of that size.
+pub const CLIENT_READ_BYTES: usize = 64 * 1024;
 /// How long the headers of a request may take to arrive.
 pub const HEADERS_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long transfers may go on after SIGTERM, unless the configuration says otherwise.
@@ -115,6 +118,16 @@ pub const MISSING_NAMED_MAX: usize = 100;
 
 /// Bytes that are handed to a blocking thread at once, in one direction of one transfer.
 pub const BATCH_BYTES: usize = 1024 * 1024;
+/// Blobs that arrive at once with content in memory that is not on disk yet; the next ones wait for
+/// their turn. With `TURN_BYTES` of each, that fits into the store's memory for segments.
+pub const WRITERS_MAX: usize = 16;
+/// How much one of them takes before it lets the next one have its place, if one waits, in bytes. It is
+/// then a run of its own on disk: smaller ones cost more each, larger ones make the others wait.
+pub const TURN_BYTES: u64 = 4 * 1024 * 1024;
+/// How long one of them may stand still while others wait.
+pub const PLACE_IDLE_MAX: Duration = Duration::from_millis(100);
+/// What each other blob may have in memory, in bytes: a small one never waits.
+pub const UNPLACED_BYTES_MAX: usize = 64 * 1024;
 /// Batches that are read before their client asks for them, in all.
 pub const BATCHES_AHEAD_MAX: usize = 32;
 /// Blocking jobs that run or wait at once.

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use wharf_store::Usage;
 
+use crate::bridge::PlacesState;
 use crate::cache::Outcome;
 use crate::delivery::DeliveryState;
 use crate::error::Fault;
@@ -35,6 +36,8 @@ pub(crate) struct Gauges {
     pub uploads_resting: usize,
     /// What is owed to upstreams.
     pub deliveries: DeliveryState,
+    /// Who writes content, and who waits for that.
+    pub places: PlacesState,
     /// The store, when it could be asked.
     pub usage: Option<Usage>,
     /// Each upstream under its address.
@@ -113,7 +116,8 @@ impl Metrics {
             "Upload sessions that rest in the store.",
             &resting,
         );
-        for (name, kind, help, value) in of_deliveries(&gauges.deliveries) {
+        let arriving = of_places(gauges.places).into_iter();
+        for (name, kind, help, value) in arriving.chain(of_deliveries(&gauges.deliveries)) {
             family(name, kind, help, &[(String::new(), value)]);
         }
         for (name, kind, help, rows) in upstreams::families(&gauges.upstreams) {
@@ -128,7 +132,17 @@ impl Metrics {
 
 type Family = (&'static str, &'static str, &'static str, u64);
 
-/// What there is to say of the store.
+/// What there is to say of content that arrives.
+fn of_places(places: PlacesState) -> [Family; 3] {
+    let PlacesState { taken, waiting, handed_on } = places;
+    [
+        ("wharfd_writers", "gauge", "Blobs that arrive and may take memory.", taken as u64),
+        ("wharfd_writers_waiting", "gauge", "Blobs that wait for that.", waiting as u64),
+        ("wharfd_writers_turns_total", "counter", "Turns that ended for another blob.", handed_on),
+    ]
+}
+
+/// What there is to say of staged blobs.
 fn of_deliveries(state: &DeliveryState) -> [Family; 6] {
     [
         ("wharfd_pending_blobs", "gauge", "Blobs that wait for their upstream.", state.blobs),
@@ -155,6 +169,7 @@ fn of_deliveries(state: &DeliveryState) -> [Family; 6] {
     ]
 }
 
+/// What there is to say of the store.
 fn of_store(usage: &Usage) -> impl Iterator<Item = Family> {
     let limit = usage.limit_bytes.map(|limit| {
         ("wharfd_store_limit_bytes", "gauge", "Most that the store may take on disk.", limit)
@@ -237,6 +252,7 @@ mod tests {
                 delivered: 15,
                 failures: 16,
             },
+            places: PlacesState { taken: 17, waiting: 18, handed_on: 19 },
             usage: Some(usage),
             upstreams: Vec::new(),
         };
@@ -254,6 +270,9 @@ mod tests {
             "wharfd_pending_refused_blobs 14",
             "wharfd_delivered_blobs_total 15",
             "wharfd_delivery_failures_total 16",
+            "wharfd_writers 17",
+            "wharfd_writers_waiting 18",
+            "wharfd_writers_turns_total 19",
             "wharfd_store_disk_bytes 1",
             "wharfd_store_limit_bytes 2",
             "wharfd_store_blobs 3",

@@ -26,8 +26,8 @@ use crate::Error;
 use crate::error::Fault;
 use crate::handlers::{self, App, Call};
 use crate::limits::{
-    CONNECTIONS_MAX, HEADERS_TIMEOUT, LOOPBACK_SEND_BYTES, REFUSED_BODY_BYTES_MAX,
-    REFUSED_BODY_TIMEOUT,
+    CLIENT_READ_BYTES, CONNECTIONS_MAX, HEADERS_TIMEOUT, LOOPBACK_SEND_BYTES,
+    REFUSED_BODY_BYTES_MAX, REFUSED_BODY_TIMEOUT,
 };
 use crate::response::{self, Answer, WHARF_CACHE};
 use crate::route;
@@ -112,6 +112,7 @@ impl Connection {
         });
         let mut builder = auto::Builder::new(TokioExecutor::new());
         builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS_TIMEOUT);
+        builder.http1().max_buf_size(CLIENT_READ_BYTES);
         builder.http2().timer(TokioTimer::new());
         let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
         let watched = graceful.watch(connection);

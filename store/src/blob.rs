@@ -98,6 +98,16 @@ pub(crate) trait Sink: Send {
         Ok(())
     }
 
+    /// Makes readable all that it took and keeps no memory for it. `size_bytes` is that of the whole
+    /// content, once everything is here.
+    fn settle(
+        &mut self,
+        _hash: &mut dyn FnMut() -> HashState,
+        _size_bytes: Option<u64>,
+    ) -> Result<()> {
+        Ok(())
+    }
+
     /// How many segments the source of [`Sink::source`] can give.
     fn stored_segments(&self) -> u64;
 
@@ -276,6 +286,22 @@ impl BlobWriter {
         Ok(())
     }
 
+    /// Makes all whole segments readable from disk, and lets go of their memory. Blocks on the disk.
+    pub fn settle(&mut self) -> Result<()> {
+        let hashing = &mut self.hashing;
+        self.sink.settle(&mut || hashing.settled().first.save(), None)?;
+        // Segments that wait to be hashed are memory too, and so is room for what may never come.
+        let _ = self.hashing.settled();
+        self.filling.compact();
+        self.let_go();
+        Ok(())
+    }
+
+    fn let_go(&self) {
+        self.in_flight.stored(self.sink.stored_segments());
+        self.in_flight.hand_over();
+    }
+
     /// Proves that everything appended is `digest`. On success readers get the last segment; on a
     /// mismatch all is forgotten.
     pub fn verify(mut self, digest: &Digest) -> Result<std::result::Result<ReadyBlob, Mismatch>> {
@@ -289,7 +315,12 @@ impl BlobWriter {
             self.store(segment)?;
         }
         self.in_flight.prove(hashed.size_bytes);
-        Ok(Ok(ReadyBlob { writer: self, hashed }))
+        let short = self.in_flight.pressure() > Pressure::None;
+        let mut ready = ReadyBlob { writer: self, hashed };
+        if short {
+            ready.settle()?;
+        }
+        Ok(Ok(ready))
     }
 
     /// Lets an upload of [`UploadStore`](crate::UploadStore) rest: everything appended is durable,
@@ -375,6 +406,16 @@ impl ReadyBlob {
         BlobInfo { digest: self.hashed.digest, size_bytes: self.hashed.size_bytes }
     }
 
+    /// Makes all of it readable from disk before it is published, so that it can wait without taking
+    /// memory. Blocks.
+    pub fn settle(&mut self) -> Result<()> {
+        let (writer, size_bytes) = (&mut self.writer, self.hashed.size_bytes);
+        let hashing = &mut writer.hashing;
+        writer.sink.settle(&mut || hashing.settled().first.save(), Some(size_bytes))?;
+        writer.let_go();
+        Ok(())
+    }
+
     /// Keeps it: durable when this returns. Blocks.
     pub fn publish(self, retention: Retention) -> Result<BlobInfo> {
         self.publish_as(Fate::Retained(retention))
@@ -394,7 +435,7 @@ impl ReadyBlob {
         if published.own {
             let segments = self.hashed.size_bytes.div_ceil(SEGMENT_BYTES as u64);
             self.writer.in_flight.stored(segments);
-            self.writer.in_flight.keep();
+            self.writer.in_flight.hand_over();
         }
         Ok(published.info)
     }

@@ -31,8 +31,17 @@ impl SegmentBuffer {
         if self.0.capacity() == 0 {
             let free = FREE.lock().unwrap_or_else(PoisonError::into_inner).pop();
             self.0 = free.unwrap_or_else(|| Vec::with_capacity(SEGMENT_BYTES));
+        } else if self.0.capacity() - self.0.len() < bytes.len() {
+            self.0.reserve_exact(SEGMENT_BYTES.saturating_sub(self.0.len()));
         }
         self.0.extend_from_slice(bytes);
+    }
+
+    /// Takes no more memory than what it holds, until more comes.
+    pub(crate) fn compact(&mut self) {
+        if self.0.len() < SEGMENT_BYTES / 2 {
+            *self = Self(self.0.as_slice().to_vec());
+        }
     }
 
     /// What it holds. Few bytes get memory of their own, so that they do not keep a whole buffer.
@@ -79,8 +88,14 @@ mod tests {
         assert_eq!(second.len(), 0);
         second.extend_from_slice(&vec![2; SEGMENT_BYTES]);
         assert_eq!(part, [1, 1].as_slice());
+        second.compact();
+        assert_eq!(second.len(), SEGMENT_BYTES);
         let mut few = SegmentBuffer::new();
-        few.extend_from_slice(b"few");
+        few.extend_from_slice(b"f");
+        few.compact();
+        assert_eq!(few.0.capacity(), 1);
+        few.extend_from_slice(b"ew");
+        assert_eq!(few.0.capacity(), SEGMENT_BYTES);
         assert_eq!(few.freeze(), b"few".as_slice());
     }
 }

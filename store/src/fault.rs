@@ -160,6 +160,15 @@ impl Sink for FaultSink {
         self.inner.end_run(hash)
     }
 
+    fn settle(
+        &mut self,
+        hash: &mut dyn FnMut() -> HashState,
+        size_bytes: Option<u64>,
+    ) -> Result<()> {
+        self.plan.pass(Operation::EndRun, "settle")?;
+        self.inner.settle(hash, size_bytes)
+    }
+
     fn suspend(&mut self, hash: HashState, tail: &[u8]) -> Result<()> {
         self.plan.pass(Operation::Suspend, "suspend")?;
         self.inner.suspend(hash, tail)

@@ -157,14 +157,16 @@ impl InFlight {
         self.0.source.hot(offset)
     }
 
-    /// The content is published: what is in memory goes over to its source, which may keep it for
-    /// the next readers. Counted once: it is no longer that of a blob in flight.
-    pub(crate) fn keep(&self) {
+    /// Segments that are stored go over from memory to their source, which may keep them for the next
+    /// readers. Counted once: they are no longer those of a blob in flight.
+    pub(crate) fn hand_over(&self) {
         let (first, segments) = {
             let mut state = self.lock();
             let first = state.first_segment;
-            state.first_segment += state.segments.len() as u64;
-            (first, std::mem::take(&mut state.segments))
+            let stored = state.stored_segments.saturating_sub(first);
+            let count = state.segments.len().min(usize::try_from(stored).unwrap_or(usize::MAX));
+            state.first_segment += count as u64;
+            (first, state.segments.drain(..count).collect::<Vec<_>>())
         };
         for (index, segment) in (first..).zip(segments) {
             self.0.hot.give_back(segment.len());

@@ -62,6 +62,8 @@ struct Scene {
     pieces: Vec<usize>,
     /// Where each reader begins, and after how many appends it joins.
     readers: Vec<(usize, usize)>,
+    /// After which appends the writer lets go of its memory.
+    settles: Vec<bool>,
     end: End,
 }
 
@@ -79,12 +81,14 @@ fn scenes() -> impl Strategy<Value = Scene> {
         1 => Just(End::Mismatch),
         2 => Just(End::Dropped),
     ];
-    (size, pieces, readers, end).prop_map(|((segments, more), pieces, readers, end)| {
+    let settles = proptest::collection::vec(prop::bool::weighted(0.2), 1..6);
+    let all = (size, pieces, readers, settles, end);
+    all.prop_map(|((segments, more), pieces, readers, settles, end)| {
         let size = segments * SEGMENT_BYTES + more;
         // Small pieces of a large blob would take minutes: each is at least a thousandth of it.
         let pieces = pieces.into_iter().map(|piece| piece.max(size / 1000)).collect();
         let readers = readers.into_iter().map(|(at, join)| (at.index(size + 1), join)).collect();
-        Scene { size, pieces, readers, end }
+        Scene { size, pieces, readers, settles, end }
     })
 }
 
@@ -155,9 +159,12 @@ fn play(store: &dyn BlobStore, scene: &Scene, seed: u64) {
                 break;
             }
             writer.append(rest.split_to((*piece).min(rest.len()))).expect("append");
+            if scene.settles[appends % scene.settles.len()] {
+                writer.settle().expect("settle");
+            }
         }
         // Kept until all have read, because dropping it forgets what is on disk.
-        let _ready = end(writer, scene.end, &content, &proving);
+        let _ready = end(writer, scene, &content, &proving);
         for reader in readers {
             let (from, (told, at)) = reader.join().expect("a reader");
             if matches!(scene.end, End::Published | End::Proven) {
@@ -174,13 +181,21 @@ fn play(store: &dyn BlobStore, scene: &Scene, seed: u64) {
     store.remove(&digest).expect("remove");
 }
 
-fn end(writer: BlobWriter, how: End, content: &Bytes, proving: &AtomicBool) -> Option<ReadyBlob> {
+fn end(
+    writer: BlobWriter,
+    scene: &Scene,
+    content: &Bytes,
+    proving: &AtomicBool,
+) -> Option<ReadyBlob> {
     let digest = digest_of(content);
-    match how {
+    match scene.end {
         End::Published | End::Proven => {
             proving.store(true, Ordering::SeqCst);
-            let ready = writer.verify(&digest).expect("verify").expect("the digest is right");
-            if how == End::Proven {
+            let mut ready = writer.verify(&digest).expect("verify").expect("the digest is right");
+            if scene.settles[0] {
+                ready.settle().expect("settle");
+            }
+            if scene.end == End::Proven {
                 return Some(ready);
             }
             ready.publish(Retention::Kept).expect("publish");

@@ -27,7 +27,9 @@ pub(crate) async fn admin(app: &App, method: &Method, path: &str, draining: bool
                 |upstream: &Arc<Upstream>| (upstream.address().to_owned(), upstream.state());
             let upstreams = upstreams.iter().map(state).collect();
             let deliveries = app.deliveries.state();
-            let gauges = Gauges { fills, uploads, uploads_resting, deliveries, usage, upstreams };
+            let places = app.cache.bridge.places();
+            let gauges =
+                Gauges { fills, uploads, uploads_resting, deliveries, places, usage, upstreams };
             plain(StatusCode::OK, app.metrics.render(&gauges))
         }
         _ => plain(StatusCode::NOT_FOUND, "try /healthz, /readyz or /metrics\n".to_owned()),

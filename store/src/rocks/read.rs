@@ -24,7 +24,7 @@ pub(super) struct SegmentSource {
     lease: Lease,
     /// Set when the first run is ingested, or at once for a published blob.
     place: OnceLock<Place>,
-    /// Set when the blob is published.
+    /// Set once all of it was written.
     size_bytes: OnceLock<u64>,
     access: Access,
 }
@@ -58,10 +58,15 @@ impl SegmentSource {
         let _ = self.place.set(place);
     }
 
+    /// All of it was written: its last segment may be a short one.
+    pub(super) fn sized(&self, size_bytes: u64) {
+        let _ = self.size_bytes.set(size_bytes);
+    }
+
     /// The blob is published.
     pub(super) fn publish(&self, place: Place, size_bytes: u64) {
         self.settle(place);
-        let _ = self.size_bytes.set(size_bytes);
+        self.sized(size_bytes);
     }
 
     pub(super) const fn lease(&self) -> &Lease {

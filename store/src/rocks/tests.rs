@@ -173,6 +173,44 @@ fn an_upload_of_a_killed_process_goes_on_at_the_border_of_its_last_run() {
 }
 
 #[test]
+fn a_writer_that_settled_holds_no_memory_and_its_upload_survives_a_kill() {
+    let folder = tempfile::tempdir().unwrap();
+    let content = noise(5 * SEGMENT_BYTES + 77, 21);
+    let digest = Digester::digest(Algorithm::Sha256, &content);
+    let id = wharf_oci::UploadId::from_u128(6);
+    let store = RocksStore::open(folder.path()).unwrap();
+    let mut writer = store.begin_upload(id, &"acme/base".parse().unwrap()).unwrap();
+    // What may have been small is in a run, too.
+    for end in [SEGMENT_BYTES, 3 * SEGMENT_BYTES + 100] {
+        let start = usize::try_from(writer.size_bytes()).unwrap();
+        writer.append(content.slice(start..end)).unwrap();
+        assert!(store.in_flight_bytes() > 0);
+        writer.settle().unwrap();
+        assert_eq!(store.in_flight_bytes(), 0);
+        assert!(run_bytes(&store) >= (end / SEGMENT_BYTES * SEGMENT_BYTES) as u64);
+    }
+    assert_eq!(writer.in_flight().read_stored(0).unwrap(), content.slice(..SEGMENT_BYTES));
+    let copy = tempfile::tempdir().unwrap();
+    copy_store(folder.path(), copy.path());
+    let killed = RocksStore::open(copy.path()).unwrap();
+    let mut resumed = killed.resume_upload(id).unwrap().unwrap();
+    assert_eq!(resumed.size_bytes(), 3 * SEGMENT_BYTES as u64);
+    resumed.append(content.slice(3 * SEGMENT_BYTES..)).unwrap();
+    writer.append(content.slice(3 * SEGMENT_BYTES + 100..)).unwrap();
+    for (store, writer) in [(&store, writer), (&killed, resumed)] {
+        let in_flight = writer.in_flight();
+        let mut ready = writer.verify(&digest).unwrap().unwrap();
+        ready.settle().unwrap();
+        assert_eq!(store.in_flight_bytes(), 0);
+        let last = 5 * SEGMENT_BYTES as u64;
+        assert_eq!(in_flight.read_stored(last).unwrap(), content.slice(5 * SEGMENT_BYTES..));
+        ready.publish(Retention::Kept).unwrap();
+        assert_eq!(read_all(store.open(&digest).unwrap().unwrap()), content);
+        assert_eq!(store.saved_uploads().unwrap(), []);
+    }
+}
+
+#[test]
 fn runs_that_were_not_saved_are_cut_off_and_sent_again() {
     let folder = tempfile::tempdir().unwrap();
     let content = noise((RUN_SEGMENTS_MAX + 9) * SEGMENT_BYTES, 12);

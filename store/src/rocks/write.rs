@@ -77,9 +77,17 @@ impl RocksSink {
     }
 
     /// Everything that was written is readable.
-    fn settle(&mut self) -> Result<()> {
+    fn end_all(&mut self) -> Result<()> {
         self.runs.end(None)?;
         self.runs.wait()
+    }
+
+    /// What may have been small goes into a run.
+    fn put_waiting(&mut self) -> Result<()> {
+        for waiting in std::mem::take(&mut self.waiting) {
+            self.runs.put(&self.leases, &waiting)?;
+        }
+        Ok(())
     }
 
     /// One batch, synced: from here on the digest is visible and survives.
@@ -207,9 +215,7 @@ impl Sink for RocksSink {
             self.waiting.push(segment);
             return Ok(());
         }
-        for waiting in std::mem::take(&mut self.waiting) {
-            self.runs.put(&self.leases, &waiting)?;
-        }
+        self.put_waiting()?;
         self.runs.put(&self.leases, &segment)?;
         self.runs.look()
     }
@@ -228,6 +234,25 @@ impl Sink for RocksSink {
         self.runs.end(upload)
     }
 
+    fn settle(
+        &mut self,
+        hash: &mut dyn FnMut() -> HashState,
+        size_bytes: Option<u64>,
+    ) -> Result<()> {
+        self.put_waiting()?;
+        if self.runs.open_segments() > 0 {
+            match size_bytes {
+                None => self.end_run(hash)?,
+                // It is hashed to its end: no state that an upload could go on from.
+                Some(size_bytes) => {
+                    self.source.sized(size_bytes);
+                    self.runs.end(None)?;
+                }
+            }
+        }
+        self.runs.wait()
+    }
+
     fn stored_segments(&self) -> u64 {
         self.runs.ingested()
     }
@@ -237,7 +262,7 @@ impl Sink for RocksSink {
     }
 
     fn publish(mut self: Box<Self>, hashed: Hashed, fate: Fate<'_>) -> Result<Published> {
-        self.settle()?;
+        self.end_all()?;
         // Small blobs are records: room for them is made before, and counted when they are written.
         let waiting: u64 = self.waiting.iter().map(|segment| segment.len() as u64).sum();
         evict::reserve(&self.engine, &self.leases, 2 * waiting, &hashed.digest.to_string())?;
@@ -255,10 +280,8 @@ impl Sink for RocksSink {
         if self.upload.is_none() {
             return Ok(());
         }
-        for waiting in std::mem::take(&mut self.waiting) {
-            self.runs.put(&self.leases, &waiting)?;
-        }
-        self.settle()?;
+        self.put_waiting()?;
+        self.end_all()?;
         if let Some(session) = self.session(hash, tail) {
             self.engine.save_session(&session, true)?;
         }

@@ -1,0 +1,247 @@
+//! Content from async code into a writer of the store: collected in batches, stored on blocking
+//! threads, one batch behind the other.
+//!
+//! Invariant: bytes that a [`Pump`] counts as taken are appended in their order, and a caller that
+//! goes away in the middle of a call loses none of them. Without a place it holds less than
+//! [`UNPLACED_BYTES_MAX`] and one frame, and its writer no run.
+
+use std::sync::{Arc, Weak};
+
+use bytes::Bytes;
+use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use wharf_oci::{Digest, Mismatch};
+use wharf_store::limits::SEGMENT_BYTES;
+use wharf_store::{BlobWriter, ReadyBlob, StoreError};
+
+use super::places::{Place, Places};
+use super::{Bridge, spawn, unwind};
+use crate::Error;
+use crate::limits::{BATCH_BYTES, PLACE_IDLE_MAX, TURN_BYTES, UNPLACED_BYTES_MAX};
+
+/// Feeds a writer: collects a batch while the one before is hashed and stored.
+pub(crate) struct Pump {
+    work: Arc<Mutex<Work>>,
+    taken_bytes: u64,
+}
+
+/// What the owner of the pump and the watch over its place work on, one at a time.
+struct Work {
+    bridge: Bridge,
+    stage: Stage,
+    batch: Vec<Bytes>,
+    batch_bytes: usize,
+    place: Option<Place>,
+    /// When bytes came last.
+    touched: Instant,
+}
+
+enum Stage {
+    Idle(BlobWriter),
+    Working(JoinHandle<Result<BlobWriter, StoreError>>),
+    Failed(Error),
+}
+
+impl Pump {
+    /// A pump into this writer.
+    #[must_use]
+    pub(crate) fn new(bridge: Bridge, writer: BlobWriter) -> Self {
+        let taken_bytes = writer.size_bytes();
+        let work = Work {
+            bridge,
+            stage: Stage::Idle(writer),
+            batch: Vec::new(),
+            batch_bytes: 0,
+            place: None,
+            touched: Instant::now(),
+        };
+        Self { work: Arc::new(Mutex::new(work)), taken_bytes }
+    }
+
+    /// How many bytes the writer has or will have: those that it began with, and all that were taken.
+    #[must_use]
+    pub(crate) const fn taken_bytes(&self) -> u64 {
+        self.taken_bytes
+    }
+
+    /// Takes bytes. Waits when a whole batch is behind, and for a place when others have them all.
+    pub(crate) async fn append(&mut self, mut bytes: Bytes) -> Result<(), Error> {
+        let mut work = self.work.lock().await;
+        // A turn ends at the border of a segment: what is past it needs no memory of the store.
+        let past = usize::try_from((self.taken_bytes + bytes.len() as u64) % SEGMENT_BYTES as u64);
+        let past = past.unwrap_or(0);
+        if work.is_turn_over() && past <= bytes.len() {
+            let before = bytes.split_to(bytes.len() - past);
+            self.taken_bytes += before.len() as u64;
+            work.take(before);
+            work.hand_on().await?;
+        }
+        self.taken_bytes += bytes.len() as u64;
+        work.take(bytes);
+        if work.place.is_none() && work.batch_bytes >= UNPLACED_BYTES_MAX {
+            let mut place = work.bridge.places.take().await;
+            let watched = watch(Arc::clone(&work.bridge.places), Arc::downgrade(&self.work));
+            place.watch = Some(tokio::spawn(watched).abort_handle());
+            work.place = Some(place);
+        }
+        work.flush_when_due().await
+    }
+
+    /// Proves that everything taken is `digest`; the writer is used up. While others wait for a place,
+    /// what is proven waits on disk.
+    pub(crate) async fn verify(self, digest: Digest) -> Result<Result<ReadyBlob, Mismatch>, Error> {
+        let places = {
+            let mut work = self.work.lock().await;
+            if work.place.is_none() && self.taken_bytes >= UNPLACED_BYTES_MAX as u64 {
+                work.place = Some(work.bridge.places.take().await);
+            }
+            Arc::clone(&work.bridge.places)
+        };
+        self.end(move |writer| {
+            let mut ready = writer.verify(&digest)?;
+            if let Ok(ready) = &mut ready
+                && places.are_wanted()
+            {
+                ready.settle()?;
+            }
+            Ok(ready)
+        })
+        .await
+    }
+
+    /// Lets the upload rest with everything that was taken.
+    pub(crate) async fn suspend(self) -> Result<(), Error> {
+        self.end(BlobWriter::suspend).await
+    }
+
+    /// Appends what was taken, then does the last thing that is done with the writer.
+    async fn end<T: Send + 'static>(
+        self,
+        last: impl FnOnce(BlobWriter) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Error> {
+        let mut work = self.work.lock().await;
+        let mut writer = work.writer().await?;
+        let batch = std::mem::take(&mut work.batch);
+        let place = work.place.take();
+        let bridge = work.bridge.clone();
+        drop(work);
+        let ended = bridge.run(move || {
+            append_all(&mut writer, batch)?;
+            let ended = last(writer);
+            drop(place);
+            ended
+        });
+        Ok(ended.await?)
+    }
+}
+
+impl Work {
+    fn take(&mut self, bytes: Bytes) {
+        self.batch_bytes += bytes.len();
+        if let Some(place) = &mut self.place {
+            place.bytes += bytes.len() as u64;
+        }
+        self.touched = Instant::now();
+        if !bytes.is_empty() {
+            self.batch.push(bytes);
+        }
+    }
+
+    /// Whether others wait and this one has had its turn.
+    fn is_turn_over(&self) -> bool {
+        let had = self.place.as_ref().is_some_and(|place| place.bytes >= TURN_BYTES);
+        had && self.bridge.places.are_wanted()
+    }
+
+    async fn flush_when_due(&mut self) -> Result<(), Error> {
+        let finished = match &self.stage {
+            Stage::Idle(_) => true,
+            Stage::Working(job) => job.is_finished(),
+            Stage::Failed(error) => return Err(error.clone()),
+        };
+        if self.batch_bytes >= BATCH_BYTES || (finished && self.batch_bytes >= SEGMENT_BYTES) {
+            self.start(|_| Ok(())).await?;
+        }
+        Ok(())
+    }
+
+    /// Everything to disk, then the place to the next one.
+    async fn hand_on(&mut self) -> Result<(), Error> {
+        self.start(BlobWriter::settle).await?;
+        self.settled().await?;
+        if let Some(place) = self.place.take() {
+            self.bridge.places.hand_on(place);
+        }
+        Ok(())
+    }
+
+    /// Starts on the batch and what is to be done after it; waits for the one before.
+    async fn start(
+        &mut self,
+        then: impl FnOnce(&mut BlobWriter) -> Result<(), StoreError> + Send + 'static,
+    ) -> Result<(), Error> {
+        self.settled().await?;
+        // Nothing is awaited past this line: a caller that goes away leaves the pump whole.
+        let room = self.bridge.room().await;
+        match std::mem::replace(&mut self.stage, Stage::Failed(Error::UploadUnknown)) {
+            Stage::Idle(mut writer) => {
+                let batch = std::mem::take(&mut self.batch);
+                self.batch_bytes = 0;
+                let job = spawn(room, move || {
+                    append_all(&mut writer, batch)?;
+                    then(&mut writer)?;
+                    Ok(writer)
+                });
+                self.stage = Stage::Working(job);
+            }
+            other => self.stage = other,
+        }
+        Ok(())
+    }
+
+    /// Waits until the writer is idle. Safe to give up in the middle.
+    async fn settled(&mut self) -> Result<(), Error> {
+        if let Stage::Working(job) = &mut self.stage {
+            self.stage = match unwind(job.await) {
+                Ok(writer) => Stage::Idle(writer),
+                Err(error) => Stage::Failed(error.into()),
+            };
+        }
+        match &self.stage {
+            Stage::Failed(error) => Err(error.clone()),
+            Stage::Idle(_) | Stage::Working(_) => Ok(()),
+        }
+    }
+
+    /// The writer, for good.
+    async fn writer(&mut self) -> Result<BlobWriter, Error> {
+        self.settled().await?;
+        match std::mem::replace(&mut self.stage, Stage::Failed(Error::UploadUnknown)) {
+            Stage::Idle(writer) => Ok(writer),
+            Stage::Working(_) | Stage::Failed(_) => Err(Error::UploadUnknown),
+        }
+    }
+}
+
+/// Takes the place from a pump that stands still while others wait. Ends with the place.
+async fn watch(places: Arc<Places>, work: Weak<Mutex<Work>>) {
+    loop {
+        places.wanted().await;
+        tokio::time::sleep(PLACE_IDLE_MAX).await;
+        let Some(work) = work.upgrade() else { return };
+        let mut work = work.lock().await;
+        if work.touched.elapsed() < PLACE_IDLE_MAX || !places.are_wanted() {
+            continue;
+        }
+        if let Err(error) = work.hand_on().await {
+            // The owner is told when it comes back; nothing is in memory for it any more.
+            tracing::debug!(%error, "a writer that stood still has failed");
+            work.place = None;
+        }
+    }
+}
+
+fn append_all(writer: &mut BlobWriter, batch: Vec<Bytes>) -> Result<(), StoreError> {
+    batch.into_iter().try_for_each(|bytes| writer.append(bytes))
+}

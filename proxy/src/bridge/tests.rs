@@ -1,0 +1,129 @@
+//! More writers than places: who waits, who goes on, and what is left in memory.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use wharf_oci::{Algorithm, Digester};
+use wharf_store::contract::noise;
+use wharf_store::limits::SEGMENT_BYTES;
+use wharf_store::{BlobStore, Retention, RocksStore};
+
+use super::places::Places;
+use super::*;
+use crate::limits::{TURN_BYTES, UNPLACED_BYTES_MAX};
+
+/// Longer than any of this takes when nobody waits for somebody who waits.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+struct Harbour {
+    bridge: Bridge,
+    store: RocksStore,
+    _folder: tempfile::TempDir,
+}
+
+fn harbour(places: usize) -> Harbour {
+    let folder = tempfile::tempdir().unwrap();
+    let store = RocksStore::open(folder.path()).unwrap();
+    let bridge = Bridge { places: Arc::new(Places::new(places)), ..Bridge::default() };
+    Harbour { bridge, store, _folder: folder }
+}
+
+impl Harbour {
+    fn pump(&self) -> Pump {
+        Pump::new(self.bridge.clone(), self.store.begin().unwrap())
+    }
+}
+
+async fn feed(pump: &mut Pump, mut content: Bytes) {
+    while !content.is_empty() {
+        let frame = content.split_to(content.len().min(50_000));
+        pump.append(frame).await.unwrap();
+    }
+}
+
+async fn finish(pump: Pump, content: &Bytes) {
+    let digest = Digester::digest(Algorithm::Sha256, content);
+    let ready = pump.verify(digest).await.unwrap().unwrap();
+    ready.publish(Retention::Kept).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn writers_that_stand_still_keep_nobody_out_and_go_on_later() {
+    let harbour = harbour(2);
+    let contents: Vec<Bytes> = (0..9).map(|seed| noise(5 * SEGMENT_BYTES + 77, seed)).collect();
+    let half = contents[0].len() / 2;
+    let play = async {
+        let mut pumps = Vec::new();
+        for content in &contents {
+            let mut pump = harbour.pump();
+            feed(&mut pump, content.slice(..half)).await;
+            pumps.push(pump);
+        }
+        // All nine stopped in the middle, and only those with a place have segments in memory.
+        assert!(harbour.bridge.places().taken <= 2);
+        assert!(harbour.bridge.places().handed_on >= 7);
+        assert!(harbour.store.in_flight_bytes() <= 2 * half as u64);
+        let whole = noise(3 * SEGMENT_BYTES, 99);
+        let mut other = harbour.pump();
+        feed(&mut other, whole.clone()).await;
+        finish(other, &whole).await;
+        for (mut pump, content) in pumps.into_iter().zip(&contents) {
+            feed(&mut pump, content.slice(half..)).await;
+            finish(pump, content).await;
+        }
+        assert_eq!(harbour.bridge.places().taken, 0);
+        assert_eq!(harbour.store.in_flight_bytes(), 0);
+    };
+    tokio::time::timeout(PATIENCE, play).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_writer_hands_its_place_on_after_its_turn_and_small_ones_never_wait() {
+    let harbour = harbour(1);
+    let turn = usize::try_from(TURN_BYTES).unwrap();
+    let large = noise(2 * turn + 5_000, 1);
+    let play = async {
+        let mut first = harbour.pump();
+        feed(&mut first, large.slice(..turn)).await;
+        let mut second = harbour.pump();
+        let content = noise(UNPLACED_BYTES_MAX, 2);
+        feed(&mut second, content.slice(..UNPLACED_BYTES_MAX - 1)).await;
+        let small = noise(1_000, 3);
+        let mut third = harbour.pump();
+        feed(&mut third, small.clone()).await;
+        finish(third, &small).await;
+        let last = content.slice(UNPLACED_BYTES_MAX - 1..);
+        let waits = tokio::spawn(async move {
+            feed(&mut second, last).await;
+            finish(second, &content).await;
+        });
+        while harbour.bridge.places().waiting == 0 {
+            tokio::task::yield_now().await;
+        }
+        // At the next border of a segment.
+        feed(&mut first, large.slice(turn..)).await;
+        waits.await.unwrap();
+        assert!(harbour.bridge.places().handed_on >= 1);
+        finish(first, &large).await;
+        assert_eq!(harbour.bridge.places().taken, 0);
+    };
+    tokio::time::timeout(PATIENCE, play).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_place_is_free_when_its_writer_goes_away_or_a_wait_is_given_up() {
+    let harbour = harbour(1);
+    let content = noise(SEGMENT_BYTES, 1);
+    let mut first = harbour.pump();
+    feed(&mut first, content.clone()).await;
+    let mut second = harbour.pump();
+    let brief = Duration::from_millis(20);
+    assert!(tokio::time::timeout(brief, feed(&mut second, content.clone())).await.is_err());
+    assert_eq!(harbour.bridge.places(), PlacesState { taken: 1, waiting: 0, handed_on: 0 });
+    drop(first);
+    assert_eq!(harbour.bridge.places().taken, 0);
+    // What the second one counted before it gave up is what it has.
+    let taken = usize::try_from(second.taken_bytes()).unwrap();
+    feed(&mut second, content.slice(taken..)).await;
+    finish(second, &content).await;
+}
