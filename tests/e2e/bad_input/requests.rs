@@ -188,7 +188,7 @@ async fn a_manifest_whose_content_is_missing_is_refused_by_the_names_of_it() {
         let refused = api.put_manifest(REPO, "v1", media_type, manifest.to_string()).await;
         let seen = (refused.status.as_u16(), code(&refused));
         assert_eq!(seen, (404, "MANIFEST_BLOB_UNKNOWN".to_owned()));
-        let text = message(&refused);
+        let text = refused.text();
         assert!(missing.iter().all(|digest| text.contains(digest.as_str())), "{text}");
         assert!(!text.contains(&config), "what is there is not named: {text}");
         assert_eq!(api.get_manifest(REPO, "v1").await.status, 404);
