@@ -417,10 +417,7 @@ impl World {
     /// Where an upload is, or would be in another repository.
     fn location(&self, upload: usize, foreign: bool) -> String {
         let location = &self.model.uploads[upload].location;
-        match foreign {
-            true => location.replacen(&self.name, "states/foreign", 1),
-            false => location.clone(),
-        }
+        if foreign { location.replacen(&self.name, "states/foreign", 1) } else { location.clone() }
     }
 }
 
