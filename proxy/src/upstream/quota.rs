@@ -127,7 +127,7 @@ impl Lane {
             paused_until: None,
             cut_at: None,
             throttled: 0,
-            refused_share: 0.5,
+            refused_share: 0.0,
         };
         Self { max: max.max(1), turn_wait, state: Mutex::new(state), freed: Notify::new() }
     }

@@ -35,7 +35,7 @@ struct Upload {
 ///
 /// # Panics
 /// When the store is not as the model says.
-pub fn uploads(store: &(impl BlobStore + UploadStore), input: &[u8]) {
+pub fn uploads(store: &impl UploadStore, input: &[u8]) {
     let repo: RepoName = "acts/of-uploads".parse().expect("a name");
     let mut all: [Option<Upload>; UPLOADS] = [const { None }; UPLOADS];
     for (number, act) in (0_u128..).zip(input.chunks_exact(2).take(ACTS_MAX)) {
@@ -43,7 +43,7 @@ pub fn uploads(store: &(impl BlobStore + UploadStore), input: &[u8]) {
         let slot = usize::from(what >> 4) % UPLOADS;
         let Some(upload) = all.get_mut(slot) else { continue };
         *upload = match upload.take() {
-            None => begun(store, &repo, UploadId::from_u128(number + 1)),
+            None => Some(begun(store, &repo, UploadId::from_u128(number + 1))),
             Some(upload) => next(store, upload, what & 15, much),
         };
         check(store, &all);
@@ -57,18 +57,13 @@ pub fn uploads(store: &(impl BlobStore + UploadStore), input: &[u8]) {
     assert!(store.saved_uploads().expect("saved").is_empty());
 }
 
-fn begun(store: &impl UploadStore, repo: &RepoName, id: UploadId) -> Option<Upload> {
+fn begun(store: &impl UploadStore, repo: &RepoName, id: UploadId) -> Upload {
     let writer = store.begin_upload(id, repo).expect("begin");
-    Some(Upload { id, content: Vec::new(), state: State::Open(writer) })
+    Upload { id, content: Vec::new(), state: State::Open(writer) }
 }
 
 /// One act; what is left of the upload.
-fn next(
-    store: &(impl BlobStore + UploadStore),
-    upload: Upload,
-    what: u8,
-    much: u8,
-) -> Option<Upload> {
+fn next(store: &impl UploadStore, upload: Upload, what: u8, much: u8) -> Option<Upload> {
     let Upload { id, mut content, state } = upload;
     let state = match (state, what) {
         (State::Open(mut writer), 0..=5) => {

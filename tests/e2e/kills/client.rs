@@ -100,10 +100,11 @@ impl Pusher {
         let (repo, tag) =
             (format!("kills/{}", self.number % 3), format!("p{}-{count}", self.number));
         let mut blobs: Vec<Bytes> = Vec::new();
-        for layer in 0..1 + self.dice.below(2) {
-            let size = match self.dice.percent(LARGE_PERCENT) {
-                true => LARGE_LAYER_BYTES,
-                false => self.dice.size(LAYER_BYTES_MIN, LAYER_BYTES_MAX),
+        for layer in 0..=self.dice.below(2) {
+            let size = if self.dice.percent(LARGE_PERCENT) {
+                LARGE_LAYER_BYTES
+            } else {
+                self.dice.size(LAYER_BYTES_MIN, LAYER_BYTES_MAX)
             };
             let head = format!("{tag} layer {layer}\n").into_bytes();
             let rest = noise(self.number, usize::try_from(size).unwrap());

@@ -39,9 +39,10 @@ struct Image {
 fn image(number: u64, noise: &Bytes, dice: &mut Dice) -> Image {
     let mut blobs: Vec<Bytes> = (0..2 + dice.below(2))
         .map(|layer| {
-            let size = match dice.percent(LARGE_PERCENT) {
-                true => LAYER_BYTES_MAX / 2 + dice.below(LAYER_BYTES_MAX / 2),
-                false => dice.size(LAYER_BYTES_MIN, USUAL_LAYER_BYTES_MAX),
+            let size = if dice.percent(LARGE_PERCENT) {
+                LAYER_BYTES_MAX / 2 + dice.below(LAYER_BYTES_MAX / 2)
+            } else {
+                dice.size(LAYER_BYTES_MIN, USUAL_LAYER_BYTES_MAX)
             };
             let size = usize::try_from(size).unwrap();
             let title = format!("layer {layer} of image {number}\n");
@@ -103,7 +104,6 @@ fn raise(double: &AcrDouble, seed: u64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[expect(clippy::print_stderr, reason = "how the storm went, for whoever runs it")]
 async fn fifty_pushes_arrive_through_a_storm_and_no_client_notices() {
     let start = Stage::start_with(|mut setup| {
         setup.double.habits.put_bytes_max = Some(BODY_BYTES_MAX);

@@ -260,9 +260,10 @@ impl Model {
 
     /// What a request is answered that only asks or gives up.
     pub(super) fn about(&self, upload: usize, foreign: bool) -> Right {
-        match self.uploads[upload].open && !foreign {
-            true => Right { status: 204, code: "" },
-            false => UNKNOWN,
+        if self.uploads[upload].open && !foreign {
+            Right { status: 204, code: "" }
+        } else {
+            UNKNOWN
         }
     }
 

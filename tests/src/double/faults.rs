@@ -278,7 +278,7 @@ mod tests {
         let rule =
             FaultRule::next(Kind::UploadPut, Fault::CountingDown { period_s: 2, delay_ms: 0 });
         assert!(faults.add(rule.percent(20).during(Duration::from_hours(1))));
-        let mut hits = || {
+        let hits = || {
             faults.seed(7);
             let hit = |_: &u64| faults.take(&asked(Kind::UploadPut, None)).is_some();
             (0..1_000).filter(hit).collect::<Vec<_>>()
