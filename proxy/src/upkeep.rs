@@ -213,19 +213,23 @@ fn run(store: &RocksStore, command: &StoreCommand, watch: Watch<'_>) -> Result<R
             let status = report::status_of(store)?;
             (json(&status), status.has_refusals())
         }
-        StoreCommand::PushDrop { repository, digest, waiting } => {
-            (json(&report::give_up_in(store, unwanted(repository, digest, *waiting))?), false)
-        }
+        StoreCommand::PushDrop { repository, digest, waiting } => (
+            json(&report::give_up_in(
+                store,
+                unwanted(repository.as_ref(), digest.as_ref(), *waiting),
+            )?),
+            false,
+        ),
     };
     Ok(Report { result, damaged, stopped })
 }
 
 const fn unwanted<'a>(
-    repository: &'a Option<RepoName>,
-    digest: &'a Option<Digest>,
+    repository: Option<&'a RepoName>,
+    digest: Option<&'a Digest>,
     waiting: bool,
 ) -> Unwanted<'a> {
-    Unwanted { repository: repository.as_ref(), digest: digest.as_ref(), waiting }
+    Unwanted { repository, digest, waiting }
 }
 
 fn found(scrubbed: &Scrubbed) -> (Value, bool) {
@@ -289,7 +293,7 @@ impl Keeper {
                 });
             }
             StoreCommand::PushDrop { repository, digest, waiting } => {
-                let unwanted = unwanted(repository, digest, *waiting);
+                let unwanted = unwanted(repository.as_ref(), digest.as_ref(), *waiting);
                 let given_up = self.deliveries.give_up(unwanted).await;
                 return given_up
                     .map(|given_up| Report::whole(json(&given_up)))
