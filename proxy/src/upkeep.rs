@@ -231,7 +231,8 @@ fn run(store: &RocksStore, command: &StoreCommand, watch: Watch<'_>) -> Result<R
             (json(&status), status.has_refusals())
         }
         StoreCommand::PushDrop { repository, digest, waiting } => {
-            (json(&report::give_up_in(store, unwanted(repository, digest, *waiting))?), false)
+            let unwanted = unwanted(repository.as_ref(), digest.as_ref(), *waiting);
+            (json(&report::give_up_in(store, unwanted)?), false)
         }
         // Whoever has a server answers before; without one it was refused.
         StoreCommand::AllowTag { .. } => (Value::Null, false),
@@ -240,11 +241,11 @@ fn run(store: &RocksStore, command: &StoreCommand, watch: Watch<'_>) -> Result<R
 }
 
 const fn unwanted<'a>(
-    repository: &'a Option<RepoName>,
-    digest: &'a Option<Digest>,
+    repository: Option<&'a RepoName>,
+    digest: Option<&'a Digest>,
     waiting: bool,
 ) -> Unwanted<'a> {
-    Unwanted { repository: repository.as_ref(), digest: digest.as_ref(), waiting }
+    Unwanted { repository, digest, waiting }
 }
 
 fn found(scrubbed: &Scrubbed) -> (Value, bool) {
@@ -315,7 +316,7 @@ impl Keeper {
                 Some(Ok(Report { damaged, ..Report::whole(json(&status)) }))
             }
             StoreCommand::PushDrop { repository, digest, waiting } => {
-                let unwanted = unwanted(repository, digest, *waiting);
+                let unwanted = unwanted(repository.as_ref(), digest.as_ref(), *waiting);
                 let given_up = self.deliveries.give_up(unwanted).await;
                 let told = given_up.map(|given_up| Report::whole(json(&given_up)));
                 Some(told.map_err(|error| UpkeepError::Failed(error.to_string())))

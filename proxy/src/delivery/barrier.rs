@@ -44,7 +44,7 @@ impl Deliveries {
             let bound = (begun + BARRIER_WAIT_MAX).min(moved + BARRIER_STALL_MAX);
             let bound = outage.map_or(bound, |outage| bound.min(outage));
             if now >= bound {
-                return Err(undelivered(count, failing.map(|(_, error)| error)));
+                return Err(undelivered(count, failing.as_ref().map(|(_, error)| error)));
             }
             tokio::select! {
                 // The sender lives as long as `self`.
@@ -55,13 +55,13 @@ impl Deliveries {
     }
 }
 
-fn undelivered(blobs: usize, error: Option<Error>) -> Error {
-    let reason = error.as_ref().map_or_else(|| "they are on their way".to_owned(), Error::message);
+fn undelivered(blobs: usize, error: Option<&Error>) -> Error {
+    let reason = error.map_or_else(|| "they are on their way".to_owned(), Error::message);
     let retry_after_seconds = match error {
         Some(
             Error::UpstreamBusy { retry_after_seconds }
             | Error::UpstreamDown { retry_after_seconds },
-        ) => retry_after_seconds.max(BARRIER_RETRY_SECONDS),
+        ) => (*retry_after_seconds).max(BARRIER_RETRY_SECONDS),
         _ => BARRIER_RETRY_SECONDS,
     };
     Error::Undelivered { blobs, reason, retry_after_seconds }

@@ -61,13 +61,17 @@ fn a_lane_has_a_few_workers_and_each_key_one_of_them() {
 fn failures_pause_a_lane_for_longer_and_longer_and_anything_that_arrives_ends_that() {
     let (mut table, mut now) = (Table::new(1000), Instant::now());
     let owed = [delivery(1, 1), delivery(2, 1)];
-    owed.iter().for_each(|delivery| table.add(delivery.clone()));
+    for delivery in &owed {
+        table.add(delivery.clone());
+    }
     assert_eq!(workers(&mut table, now), 2);
     let mut pause = DELIVERY_PAUSE;
     for _ in 0..10 {
         let taken = [table.take(UPSTREAM, now).unwrap(), table.take(UPSTREAM, now).unwrap()];
         // Workers that fail together are one failure.
-        taken.iter().for_each(|taken| table.failed(&troubled(taken, None), &down(), now));
+        for taken in &taken {
+            table.failed(&troubled(taken, None), &down(), now);
+        }
         assert!(table.take(UPSTREAM, now).is_none() && table.take(UPSTREAM, now).is_none());
         match table.next(UPSTREAM, now) {
             Next::Later(until) => assert_eq!(until, now + pause),
