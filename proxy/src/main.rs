@@ -1,5 +1,6 @@
 //! `wharfd`: arguments, configuration, log, runtime, serve, exit code. The story, nothing else.
 
+mod arenas;
 mod cli;
 mod signals;
 mod store_commands;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
 }
 
 fn serve_until_told(serve: Serve) -> ExitCode {
+    arenas::bound();
     let check_only = serve.check_config;
     let config = match load(serve) {
         Ok(config) => config,
