@@ -1,5 +1,6 @@
 //! `wharfd`: arguments, configuration, log, runtime, serve, exit code. The story, nothing else.
 
+mod arenas;
 mod cli;
 mod push_commands;
 mod signals;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
 }
 
 fn serve_until_told(serve: Serve) -> ExitCode {
+    arenas::bound();
     let check_only = serve.check_config;
     let config = match load(serve) {
         Ok(config) => config,

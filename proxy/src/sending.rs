@@ -19,7 +19,7 @@ use crate::Error;
 use crate::bridge::Bridge;
 use crate::cache::Store;
 use crate::limits::{CANCEL_TIMEOUT, CHUNK_BYTES, DELIVERY_PATIENCE, MOUNTS_MAX, SENDING_PATIENCE};
-use crate::upstream::{Arrival, Push, Started};
+use crate::upstream::{Arrival, Haste, Push, Started};
 use crate::upstreams::{Remote, Upstreams};
 
 pub(crate) use content::Content;
@@ -230,7 +230,7 @@ impl Sender {
         match self.begun().await? {
             Known::Nothing => {}
             Known::Expected(digest) => {
-                let known = self.known_bytes(&digest).await;
+                let known = self.known_bytes(&digest).await?;
                 if known.is_some() || !self.lenders(&digest).await.is_empty() {
                     // That it is what the client said is known at its end only.
                     let proven = self.proven().await?;
@@ -243,7 +243,7 @@ impl Sender {
                 }
             }
             Known::Proven(digest) => {
-                if self.known_bytes(&digest).await == self.content.size_bytes() {
+                if self.known_bytes(&digest).await? == self.content.size_bytes() {
                     return Ok(Some(Arrival::Known));
                 }
                 if self.borrow(&digest).await {
@@ -282,12 +282,21 @@ impl Sender {
 
     /// The size of the blob at the upstream, when it has it already. A client that has just been told
     /// that it does not has asked for us.
-    async fn known_bytes(&self, digest: &Digest) -> Option<u64> {
+    async fn known_bytes(&self, digest: &Digest) -> Result<Option<u64>, Stop> {
         let Remote { upstream, repo } = &self.remote;
         if upstream.lately_missed(repo, digest) {
-            return None;
+            return Ok(None);
         }
-        upstream.blob_size(repo, digest).await.ok().flatten()
+        match upstream.blob_size(repo, digest).await {
+            // Nobody waits at the door: it is asked again later.
+            Err(error) if self.haste() == Haste::Patient => Err(error.into()),
+            size => Ok(size.ok().flatten()),
+        }
+    }
+
+    /// A client that waits would have to send everything again; what is delivered behind comes again.
+    const fn haste(&self) -> Haste {
+        if self.moved.is_some() { Haste::Patient } else { Haste::Long }
     }
 
     /// Whether the upstream has exactly what is here.
@@ -327,7 +336,7 @@ impl Sender {
 
     async fn mount(&mut self, digest: &Digest, from: &RepoName) -> bool {
         let Remote { upstream, repo } = &self.remote;
-        match upstream.start_upload(repo, Some((digest, Some(from)))).await {
+        match upstream.start_upload(repo, Some((digest, Some(from))), self.haste()).await {
             Ok(Started::Mounted) => true,
             Ok(Started::Session(push)) => {
                 match &self.session {
@@ -421,7 +430,7 @@ impl Sender {
                 self.patience.restarts()?;
             }
         }
-        match self.remote.upstream.start_upload(&self.remote.repo, None).await? {
+        match self.remote.upstream.start_upload(&self.remote.repo, None, self.haste()).await? {
             Started::Session(push) => Ok(Some(self.open_at(push))),
             Started::Mounted => {
                 let reason = "it answered 201 to an upload without content".to_owned();

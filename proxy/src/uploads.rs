@@ -22,7 +22,7 @@ use crate::cache::Store;
 use crate::delivery::Deliveries;
 use crate::limits::{BLOB_BYTES_MAX, UPLOADS_MAX};
 use crate::sending::Senders;
-use crate::upstream::{Push, Started};
+use crate::upstream::{Haste, Push, Started};
 use crate::upstreams::{Remote, Site, Upstreams};
 
 use leg::Leg;
@@ -111,7 +111,7 @@ impl Uploads {
             self.deliveries.room()?;
             return Ok(None);
         }
-        match remote.upstream.start_upload(&remote.repo, None).await? {
+        match remote.upstream.start_upload(&remote.repo, None, Haste::Long).await? {
             Started::Session(push) => Ok(Some(Beyond { remote, open: Some(push), expected: None })),
             Started::Mounted => Err(Error::UpstreamFailed {
                 operation: "opening an upload",

@@ -60,6 +60,8 @@ pub(crate) struct Fetched {
 /// How long whoever asks can wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Haste {
+    /// For longer still: what was sent so far would have to be sent again.
+    Long,
     /// For as long as it takes: there is nothing else to say.
     Patient,
     /// Not long: there is an old answer.
@@ -69,6 +71,7 @@ pub(crate) enum Haste {
 impl From<Haste> for Effort {
     fn from(haste: Haste) -> Self {
         match haste {
+            Haste::Long => Self::Long,
             Haste::Patient => Self::Patient,
             Haste::Brief => Self::Brief,
         }
@@ -223,6 +226,7 @@ impl Upstream {
         ask.scope = Scope::repo(repo, Access::Push);
         ask.headers.insert(header::CONTENT_TYPE, wire::value(media_type.as_str()));
         ask.body = Payload::Bytes(bytes);
+        ask.effort = Effort::Long;
         let response = self.wire.send(ask, "pushing a manifest").await?;
         let accepted = Accepted { keeps_referrers: response.headers().contains_key("oci-subject") };
         self.wire.collect(response, "pushing a manifest").await?;
@@ -235,7 +239,8 @@ impl Upstream {
             return Ok(false);
         };
         let scope = Scope::repo(repo, Access::Delete);
-        let ask = Ask::new(Method::DELETE, self.wire.url(&endpoint.to_string()), scope);
+        let mut ask = Ask::new(Method::DELETE, self.wire.url(&endpoint.to_string()), scope);
+        ask.effort = Effort::Long;
         match self.wire.send(ask, "deleting").await {
             Ok(response) => self.wire.collect(response, "deleting").await.map(|_| true),
             Err(error) => {

@@ -7,6 +7,7 @@ mod clients;
 mod coalesce;
 mod crash;
 mod credentials;
+mod crowd;
 mod damage;
 mod double;
 mod encrypted;

@@ -160,7 +160,9 @@ impl Work {
             Stage::Working(job) => job.is_finished(),
             Stage::Failed(error) => return Err(error.clone()),
         };
-        if self.batch_bytes >= BATCH_BYTES || (finished && self.batch_bytes >= SEGMENT_BYTES) {
+        let short = self.bridge.places.are_wanted();
+        let batch_bytes = if short { SEGMENT_BYTES } else { BATCH_BYTES };
+        if self.batch_bytes >= batch_bytes || (finished && self.batch_bytes >= SEGMENT_BYTES) {
             self.start(|_| Ok(())).await?;
         }
         Ok(())

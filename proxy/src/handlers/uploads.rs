@@ -16,7 +16,7 @@ use crate::limits::STALL_TIMEOUT;
 use crate::response::{self, Answer};
 use crate::route::{UploadStart, upload_path};
 use crate::uploads::{Beyond, Session};
-use crate::upstream::{Push, Started};
+use crate::upstream::{Haste, Push, Started};
 use crate::upstreams::{Remote, Site};
 
 /// Which upload ends as what.
@@ -107,7 +107,7 @@ async fn mount_beyond(
         return Ok(None);
     }
     let wanted = from.map(|from| (digest, Some(from)));
-    Ok(match upstream.start_upload(repo, wanted).await? {
+    Ok(match upstream.start_upload(repo, wanted, Haste::Long).await? {
         Started::Mounted => None,
         Started::Session(push) => Some(push),
     })

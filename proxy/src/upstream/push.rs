@@ -15,7 +15,7 @@ use wharf_oci::{ChunkRange, Digest, Endpoint, RepoName, Span};
 
 use super::auth::{Access, Scope};
 use super::wire::{self, Ask, Effort, Wire};
-use super::{Upstream, failed, text};
+use super::{Haste, Upstream, failed, text};
 use crate::Error;
 use crate::body::{Body, Payload};
 
@@ -33,6 +33,7 @@ pub(crate) struct Push {
     wire: Wire,
     scope: Scope,
     location: Url,
+    haste: Haste,
     sent_bytes: u64,
     /// The most that it can have.
     offered_bytes: u64,
@@ -44,6 +45,7 @@ impl Upstream {
         &self,
         repo: &RepoName,
         mount: Option<(&Digest, Option<&RepoName>)>,
+        haste: Haste,
     ) -> Result<Started, Error> {
         let endpoint = Endpoint::Uploads { repo: repo.clone() };
         let (query, scope) = match mount {
@@ -53,8 +55,8 @@ impl Upstream {
                 (format!("?mount={digest}&from={from}"), Scope::mount(repo, from))
             }
         };
-        let ask =
-            Ask::new(Method::POST, self.wire.url(&format!("{endpoint}{query}")), scope.clone());
+        let mut ask = Ask::new(Method::POST, self.wire.url(&format!("{endpoint}{query}")), scope);
+        ask.effort = haste.into();
         let url = ask.url.clone();
         let response = self.wire.send(ask, OPENING).await?;
         if mount.is_some() && response.status() == StatusCode::CREATED {
@@ -65,7 +67,7 @@ impl Upstream {
         self.wire.collect(response, OPENING).await?;
         let scope = Scope::repo(repo, Access::Push);
         let wire = self.wire.clone();
-        Ok(Started::Session(Push { wire, scope, location, sent_bytes: 0, offered_bytes: 0 }))
+        Ok(Started::Session(Push { wire, scope, location, haste, sent_bytes: 0, offered_bytes: 0 }))
     }
 }
 
@@ -156,7 +158,8 @@ impl Push {
     pub(crate) async fn finish(&self, digest: &Digest) -> Result<(), Error> {
         let mut url = self.location.clone();
         url.query_pairs_mut().append_pair("digest", &digest.to_string());
-        let ask = Ask::new(Method::PUT, url, self.scope.clone());
+        let mut ask = Ask::new(Method::PUT, url, self.scope.clone());
+        ask.effort = self.haste.into();
         let response = self.wire.send(ask, ENDING).await?;
         if response.status() != StatusCode::CREATED {
             return Err(failed(ENDING, format!("{} instead of 201", response.status())));

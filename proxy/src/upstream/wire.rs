@@ -70,6 +70,8 @@ pub(super) struct Ask {
 pub(super) enum Effort {
     /// Waiting, and asking again.
     Patient,
+    /// The same for long: whoever waits would have to send everything again.
+    Long,
     /// Waiting, but not sending again: the sender of a chunk must first learn how much arrived.
     Once,
     /// Neither: an old answer is at hand.
@@ -83,17 +85,17 @@ impl Ask {
     }
 
     /// How much is tried.
-    fn budget(&self) -> Budget {
-        match (self.effort, Class::of(&self.method)) {
-            (Effort::Patient, Class::Write) => Budget::LONG,
-            _ => Budget::FEW,
+    const fn budget(&self) -> Budget {
+        match self.effort {
+            Effort::Long => Budget::LONG,
+            Effort::Patient | Effort::Once | Effort::Brief => Budget::FEW,
         }
     }
 
     /// How long its turn and its `Retry-After` may take.
     const fn patience(&self) -> Duration {
         match self.effort {
-            Effort::Patient | Effort::Once => RETRY_AFTER_MAX,
+            Effort::Patient | Effort::Long | Effort::Once => RETRY_AFTER_MAX,
             Effort::Brief => Duration::ZERO,
         }
     }
@@ -194,7 +196,7 @@ impl Wire {
                 (Verdict::Busy { retry_after_seconds }, _) => {
                     return Err(Error::UpstreamBusy { retry_after_seconds });
                 }
-                (Verdict::Again(wait), Effort::Patient) => wait,
+                (Verdict::Again(wait), Effort::Patient | Effort::Long) => wait,
                 // Who may not be repeated here still learns for how long to wait.
                 (Verdict::Again(wait), Effort::Once | Effort::Brief) => {
                     return answered.and_then(|response| match response.status() {

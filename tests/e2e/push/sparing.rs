@@ -222,7 +222,7 @@ async fn a_quick_client_does_not_wait_for_a_slow_one() {
     let slow = Slow::start(&stage, REPO, &content, MIB).await;
     let digest = sha256(&content);
     let push = stage.api().try_push_blob(REPO, &digest, content.clone());
-    let pushed = tokio::time::timeout(Duration::from_secs(60), push).await;
+    let pushed = tokio::time::timeout(Duration::from_mins(1), push).await;
     assert_eq!(pushed.unwrap().unwrap().status, 201);
     assert_eq!(slow.finish(stage.api().clone()).await, 201);
 }
