@@ -13,6 +13,9 @@ use crate::report::{Unit, float, gbps, percentile};
 /// A client needs little more than its buffer, which is on the heap.
 const STACK_BYTES: usize = 128 * 1024;
 
+/// What one client does, told which it is and which time it is: until the first and the last byte.
+type Work<'a> = dyn Fn(&mut Client, usize, usize) -> anyhow::Result<[f64; 2]> + Sync + 'a;
+
 /// So many clients, each asking so many times.
 #[derive(Clone, Copy)]
 pub(crate) struct Load {
@@ -47,12 +50,7 @@ impl Load {
 
     /// Every client does its work so many times; it is told which client it is, and which time. What
     /// it gives back is until the first and the last byte.
-    pub(crate) fn each(
-        self,
-        addr: SocketAddr,
-        size: u64,
-        work: &(dyn Fn(&mut Client, usize, usize) -> anyhow::Result<[f64; 2]> + Sync),
-    ) -> anyhow::Result<Seen> {
+    pub(crate) fn each(self, addr: SocketAddr, size: u64, work: &Work<'_>) -> anyhow::Result<Seen> {
         let clients: Vec<Client> =
             (0..self.clients).map(|_| Client::connect(addr)).collect::<Result<_, _>>()?;
         let gate = Barrier::new(self.clients + 1);

@@ -18,7 +18,7 @@ use wharf_store::BlobReader;
 use crate::Error;
 use crate::bridge::Bridge;
 use crate::cache::Store;
-use crate::limits::{CANCEL_TIMEOUT, CHUNK_BYTES, DELIVERY_PATIENCE, MOUNTS_MAX, SENDING_PATIENCE};
+use crate::limits::{CANCEL_TIMEOUT, CHUNK_BYTES, MOUNTS_MAX, SENDING_PATIENCE};
 use crate::upstream::{Arrival, Haste, Push, Started};
 use crate::upstreams::{Remote, Upstreams};
 
@@ -124,7 +124,7 @@ impl Senders {
         let Parcel { blob, source, moved } = parcel;
         let (_known, told) = watch::channel(Known::Proven(blob.info().digest));
         let mut sender = self.sender(remote, Content::Stored(blob), told, None);
-        sender.patience = Patience::new(DELIVERY_PATIENCE);
+        sender.patience = Patience::of_delivery();
         (sender.source, sender.moved) = (source, Some(moved));
         sender.run().await
     }

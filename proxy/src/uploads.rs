@@ -120,6 +120,19 @@ impl Uploads {
         }
     }
 
+    /// The way of content whose digest the client says before it: the upstream is asked for that
+    /// first, so there is no session yet. `None` as with [`Uploads::open_upstream`].
+    pub(crate) fn beyond(&self, repo: &RepoName, digest: Digest) -> Result<Option<Beyond>, Error> {
+        let Site::Remote(remote) = self.upstreams.site(repo)? else {
+            return Ok(None);
+        };
+        if remote.is_staged() {
+            self.deliveries.room()?;
+            return Ok(None);
+        }
+        Ok(Some(Beyond { remote, open: None, expected: Some(digest) }))
+    }
+
     /// A session that nobody can name; for content that comes in one request.
     pub(crate) async fn anonymous(
         &self,

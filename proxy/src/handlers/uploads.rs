@@ -40,11 +40,7 @@ pub(super) async fn start(
             Ok(response::opened(repo, id))
         }
         UploadStart::Whole(digest) => {
-            // The upstream is asked for the digest first, so there is no session yet.
-            let beyond = match app.cache.upstreams.site(repo)? {
-                Site::Local => None,
-                Site::Remote(remote) => Some(Beyond { remote, open: None, expected: Some(digest) }),
-            };
+            let beyond = app.uploads.beyond(repo, digest)?;
             let mut session = app.uploads.anonymous(digest.algorithm(), beyond).await?;
             receive(app, &mut session, headers, body).await?;
             app.uploads.finish(repo, session, digest).await?;

@@ -9,13 +9,15 @@ use tokio::time::Instant;
 
 use crate::Error;
 use crate::limits::{
-    CHUNK_BYTES, CHUNK_BYTES_MAX, CHUNK_BYTES_MIN, RETRY_AFTER_MAX, RETRY_PAUSE, RETRY_PAUSE_MAX,
-    SENDING_REFUSALS_MAX, SENDING_RESTARTS_MAX,
+    CHUNK_BYTES, CHUNK_BYTES_MAX, CHUNK_BYTES_MIN, DELIVERY_PATIENCE, RETRY_AFTER_MAX, RETRY_PAUSE,
+    RETRY_PAUSE_MAX, SENDING_REFUSALS_MAX, SENDING_RESTARTS_MAX,
 };
 
 /// How much is left of it, for one upload.
 pub(super) struct Patience {
-    /// How long there may be no progress.
+    /// How long there may be no progress at the begin.
+    at_first: Duration,
+    /// The same once something was taken.
     longest: Duration,
     /// When the upstream last took something new.
     progress: Instant,
@@ -41,7 +43,17 @@ pub(super) struct Next {
 impl Patience {
     /// So much of it, without progress.
     pub(super) fn new(longest: Duration) -> Self {
+        Self::with(longest, longest)
+    }
+
+    /// For what comes again later: no more than a few tries to begin with, and some to go on.
+    pub(super) fn of_delivery() -> Self {
+        Self::with(Duration::ZERO, DELIVERY_PATIENCE)
+    }
+
+    fn with(at_first: Duration, longest: Duration) -> Self {
         Self {
+            at_first,
             longest,
             progress: Instant::now(),
             furthest_bytes: 0,
@@ -128,10 +140,13 @@ impl Patience {
     /// How long it may go on without progress. A turn among many uploads may take as long as all of
     /// that, and one answer that does not come longer: it is asked for twice.
     fn longest(&self, error: &Error) -> Duration {
+        let longest = if self.furthest_bytes > 0 { self.longest } else { self.at_first };
         match error {
-            Error::UpstreamBusy { .. } | Error::TooMany(_) => self.longest * 2,
-            Error::UpstreamFailed { .. } if self.failures == 1 => Duration::MAX,
-            _ => self.longest,
+            Error::UpstreamBusy { .. } | Error::TooMany(_) => longest * 2,
+            Error::UpstreamFailed { .. } if self.failures == 1 && !longest.is_zero() => {
+                Duration::MAX
+            }
+            _ => longest,
         }
     }
 
