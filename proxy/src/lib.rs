@@ -195,6 +195,7 @@ impl Server {
         expiry.abort();
         app.uploads.suspend().await;
         app.deliveries.stop().await;
+        app.cache.upstreams.farewells_over().await;
         behind.join_all().await;
         over.send_replace(true);
         if let Some(admin) = admin {

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use wharf_oci::{Digest, RepoName};
 use wharf_store::BlobReader;
 
@@ -215,6 +216,7 @@ impl Sender {
         if let Some(way) = self.spare().await? {
             return Ok(way);
         }
+        self.patience.begins();
         loop {
             match self.step().await {
                 Ok(Some(way)) => return Ok(way),
@@ -339,9 +341,8 @@ impl Sender {
         match upstream.start_upload(repo, Some((digest, Some(from))), self.haste()).await {
             Ok(Started::Mounted) => true,
             Ok(Started::Session(push)) => {
-                match &self.session {
-                    Session::None => self.session = Session::Open(push),
-                    Session::Open(_) | Session::Lost(..) => give_up(Some(push)),
+                if matches!(self.session, Session::None) {
+                    self.session = Session::Open(push);
                 }
                 false
             }
@@ -356,10 +357,12 @@ impl Sender {
     async fn step(&mut self) -> Result<Option<Arrival>, Stop> {
         let Some(sent_bytes) = self.ready().await? else { return Ok(Some(Arrival::Sent)) };
         let wanted = sent_bytes + CHUNK_BYTES.min(self.patience.most_bytes());
+        let since = Instant::now();
         let there_bytes = self.content.arrived(wanted).await?.saturating_sub(sent_bytes);
         if there_bytes == 0 {
             self.proven().await?;
         }
+        self.patience.waited(since.elapsed());
         let Session::Open(mut push) = std::mem::replace(&mut self.session, Session::None) else {
             return Ok(None);
         };
@@ -373,9 +376,15 @@ impl Sender {
         };
         match done {
             Ok(()) if there_bytes == 0 => return Ok(Some(Arrival::Sent)),
-            Ok(()) => {
-                self.took(push.sent_bytes())?;
+            Ok(()) if push.sent_bytes() > sent_bytes => {
+                self.took(push.sent_bytes());
                 self.session = Session::Open(push);
+            }
+            // Or it lost some of what it had.
+            Ok(()) => {
+                self.session = Session::Lost(push, false);
+                let reason = "it took a chunk and nothing of it".to_owned();
+                return Err(Error::UpstreamFailed { operation: "sending a chunk", reason }.into());
             }
             // It was not looked at.
             Err(error @ (Error::UpstreamBusy { .. } | Error::TooMany(_))) => {
@@ -390,18 +399,14 @@ impl Sender {
         Ok(None)
     }
 
-    fn took(&mut self, bytes: u64) -> Result<(), Stop> {
-        if !self.patience.took(bytes) {
-            let reason = "it took a chunk and nothing of it".to_owned();
-            return Err(Error::UpstreamFailed { operation: "sending a chunk", reason }.into());
-        }
+    fn took(&mut self, bytes: u64) {
+        self.patience.took(bytes);
         if let Some(lead) = &self.lead {
             lead.sent(bytes);
         }
         if let Some(moved) = &self.moved {
             moved();
         }
-        Ok(())
     }
 
     /// Sees to a session with a known offset, and says it; `None` when the blob is there after all.
@@ -415,13 +420,16 @@ impl Sender {
                 if let (true, Known::Proven(digest)) = (ended, known)
                     && self.is_there(&digest).await
                 {
+                    push.forget();
                     return Ok(None);
                 }
                 match push.resync().await {
                     Ok(true) => return Ok(Some(self.open_at(push))),
-                    Ok(false) => give_up(Some(push)),
+                    Ok(false) => drop(push),
                     // The session is not known any more, or of no use.
-                    Err(Error::UpstreamRefused { status, .. }) if status.is_client_error() => {}
+                    Err(Error::UpstreamRefused { status, .. }) if status.is_client_error() => {
+                        push.forget();
+                    }
                     Err(error) => {
                         self.session = Session::Lost(push, ended);
                         return Err(error.into());
@@ -455,7 +463,7 @@ impl Sender {
             return Err(went_away());
         }
         if anew && let Some(push) = self.session.take() {
-            give_up(Some(push));
+            drop(push);
             self.patience.restarts()?;
         }
         Ok(())
@@ -468,21 +476,6 @@ impl Session {
             Self::None => None,
             Self::Open(push) | Self::Lost(push, _) => Some(push),
         }
-    }
-}
-
-impl Drop for Sender {
-    /// A session that did not come to its end is of no use to anybody.
-    fn drop(&mut self) {
-        give_up(self.session.take());
-    }
-}
-
-/// Cancels what is left of a session, beside what comes next; it takes a try at most.
-fn give_up(push: Option<Push>) {
-    let here = tokio::runtime::Handle::try_current();
-    if let (Some(push), Ok(runtime)) = (push, here) {
-        runtime.spawn(async move { push.cancel().await });
     }
 }
 

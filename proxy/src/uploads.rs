@@ -53,7 +53,12 @@ struct Sessions {
 struct Table {
     open: HashMap<UploadId, Slot>,
     resting: HashMap<UploadId, Resting>,
+    /// Those that are about to be opened.
+    reserved: usize,
 }
+
+/// Room for a session that is about to be opened; given back when dropped.
+pub(crate) struct Room(Arc<Sessions>);
 
 struct Slot {
     repo: RepoName,
@@ -96,7 +101,7 @@ impl Uploads {
         deliveries: Deliveries,
     ) -> Result<Self, StoreError> {
         let resting = resting::load(&*store)?;
-        let table = Mutex::new(Table { open: HashMap::new(), resting });
+        let table = Mutex::new(Table { resting, ..Table::default() });
         let sessions = Arc::new(Sessions { table, ..Sessions::default() });
         Ok(Self { bridge, store, upstreams, senders, deliveries, sessions })
     }
@@ -144,29 +149,39 @@ impl Uploads {
         Ok(self.session(writer.hashing(algorithm), beyond))
     }
 
+    /// Room for one more session; asked for before an upstream is asked for anything.
+    pub(crate) fn room(&self) -> Result<Room, Error> {
+        let mut table = self.sessions.lock();
+        if table.len() >= UPLOADS_MAX || *self.sessions.closing.borrow() {
+            return Err(Error::TooMany("uploads"));
+        }
+        table.reserved += 1;
+        Ok(Room(Arc::clone(&self.sessions)))
+    }
+
     /// Opens a session; the store keeps it from now on.
     pub(crate) async fn open(
         &self,
+        room: Room,
         repo: &RepoName,
         algorithm: Option<Algorithm>,
         beyond: Option<Beyond>,
     ) -> Result<UploadId, Error> {
-        if self.sessions.lock().len() >= UPLOADS_MAX {
-            return Err(Error::TooMany("uploads"));
-        }
         let id = new_id()?;
         let (store, of) = (Arc::clone(&self.store), repo.clone());
         let writer = self.bridge.run(move || store.begin_upload(id, &of)).await?;
         let writer = writer.hashing(algorithm.unwrap_or(Algorithm::Sha256));
-        let mut table = self.sessions.lock();
-        // Others may have been opened meanwhile, or the server stops; a writer that is dropped leaves
-        // nothing.
-        if table.len() >= UPLOADS_MAX || *self.sessions.closing.borrow() {
-            return Err(Error::TooMany("uploads"));
+        {
+            let mut table = self.sessions.lock();
+            // The server may stop meanwhile; a writer that is dropped leaves nothing.
+            if *self.sessions.closing.borrow() {
+                return Err(Error::TooMany("uploads"));
+            }
+            let session = Some(self.session(writer, beyond));
+            let slot = Slot { repo: repo.clone(), touched: Instant::now(), offset: 0, session };
+            table.open.insert(id, slot);
         }
-        let session = Some(self.session(writer, beyond));
-        let slot = Slot { repo: repo.clone(), touched: Instant::now(), offset: 0, session };
-        table.open.insert(id, slot);
+        drop(room);
         Ok(id)
     }
 
@@ -270,7 +285,7 @@ impl Sessions {
 
 impl Table {
     fn len(&self) -> usize {
-        self.open.len() + self.resting.len()
+        self.open.len() + self.resting.len() + self.reserved
     }
 }
 
@@ -298,6 +313,12 @@ impl Session {
     #[must_use]
     pub(crate) const fn offset(&self) -> u64 {
         self.pump.taken_bytes()
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.0.lock().reserved -= 1;
     }
 }
 

@@ -11,6 +11,7 @@ mod chunks;
 mod connect;
 mod credentials;
 mod download;
+mod farewells;
 mod follow;
 mod locks;
 mod pace;
@@ -141,6 +142,11 @@ impl Upstream {
     pub(crate) fn arrived(&self, repo: &RepoName, digest: &Digest, way: Arrival) {
         self.missed.forget(|(of, missed)| of == repo && missed == digest);
         self.wire.counts().arrived(way);
+    }
+
+    /// Waits until every upload that was given up is known to be.
+    pub(crate) async fn farewells_over(&self) {
+        self.wire.farewells().over().await;
     }
 
     /// An upload to it goes on after a failure.

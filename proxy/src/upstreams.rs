@@ -12,7 +12,7 @@ use wharf_oci::RepoName;
 
 use crate::Error;
 use crate::config::{ConfigError, HostPattern, PushMode, UpstreamConfig};
-use crate::limits::TEMPLATE_HOSTS_MAX;
+use crate::limits::{CANCEL_TIMEOUT, TEMPLATE_HOSTS_MAX};
 use crate::upstream::Upstream;
 
 /// All registries behind this proxy.
@@ -176,6 +176,19 @@ impl Upstreams {
                 Some(other.repo)
             }
             _ => None,
+        }
+    }
+
+    /// Waits until upstreams know of the uploads that were given up; not for long.
+    pub(crate) async fn farewells_over(&self) {
+        let upstreams = self.all();
+        let all = async {
+            for upstream in &upstreams {
+                upstream.farewells_over().await;
+            }
+        };
+        if tokio::time::timeout(CANCEL_TIMEOUT, all).await.is_err() {
+            tracing::debug!("uploads were left to expire at their upstreams");
         }
     }
 

@@ -295,4 +295,26 @@ async fn a_blob_that_is_deleted_while_it_waits_is_not_delivered() {
     all_is_delivered(&stage).await;
     assert_eq!(stage.origin.head_blob(REPO, &digest).await.status, 404);
     assert_eq!(stage.double.counts().total(Kind::UploadPut), 1);
+    let over = async || (stage.double.open_uploads() == 0).then_some(());
+    eventually("the upload that was stopped to be given up there", over).await;
+}
+
+#[tokio::test]
+async fn what_another_try_mends_is_no_refusal() {
+    let start = Stage::start_with(|mut setup| {
+        setup.double.habits.patch_bytes_max = Some(3 * 1024 * 1024);
+        staged(setup)
+    });
+    let Some(stage) = start.await else { return };
+    let lost = Fault::Status { code: 404, retry_after_s: None };
+    stage.double.set_fault(FaultRule::next(Kind::UploadPatch, lost));
+    let (config, layer) = (noise(15, 1_000), noise(16, 12 * MIB));
+    stage.api().push_blob(REPO, config.clone()).await;
+    stage.api().push_blob(REPO, layer.clone()).await;
+    let put = put_image(stage.api(), "v1", &config, &layer).await;
+    assert_eq!(put.status, 201, "{}", put.text());
+    assert!(stage.double.counts().answered(Kind::UploadPatch, 413) > 0);
+    assert!(stage.double.waiting_faults().is_empty());
+    assert_upstream_has(&stage, REPO, &layer).await;
+    assert_eq!(stage.double.open_uploads(), 0);
 }

@@ -15,7 +15,7 @@ use wharf_store::{Delivery, Refused};
 
 use super::DeliveryState;
 use crate::Error;
-use crate::limits::{DELIVERY_PAUSE, DELIVERY_PAUSE_MAX, DELIVERY_WORKERS_MAX};
+use crate::limits::{DELIVERY_PAUSE, DELIVERY_PAUSE_MAX, DELIVERY_WORKERS_MAX, QUOTA_WAIT_MAX};
 
 /// A blob of a repository here.
 pub(super) type Key = (RepoName, Digest);
@@ -332,7 +332,7 @@ impl Lane {
         let asked = match error {
             Error::UpstreamBusy { retry_after_seconds }
             | Error::UpstreamDown { retry_after_seconds } => {
-                Duration::from_secs(*retry_after_seconds)
+                Duration::from_secs(*retry_after_seconds).min(QUOTA_WAIT_MAX)
             }
             _ => Duration::ZERO,
         };

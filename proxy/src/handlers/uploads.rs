@@ -35,8 +35,9 @@ pub(super) async fn start(
 ) -> Result<Answer, Error> {
     match start {
         UploadStart::Session(algorithm) => {
+            let room = app.uploads.room()?;
             let beyond = app.uploads.open_upstream(repo).await?;
-            let id = app.uploads.open(repo, algorithm, beyond).await?;
+            let id = app.uploads.open(room, repo, algorithm, beyond).await?;
             Ok(response::opened(repo, id))
         }
         UploadStart::Whole(digest) => {
@@ -57,6 +58,7 @@ async fn mount(
     digest: Digest,
     from: Option<RepoName>,
 ) -> Result<Answer, Error> {
+    let room = app.uploads.room()?;
     let beyond = match app.cache.upstreams.site(repo)? {
         Site::Local => {
             if is_here(app, &digest, from.as_ref()).await? {
@@ -83,7 +85,7 @@ async fn mount(
             }
         }
     };
-    let id = app.uploads.open(repo, Some(digest.algorithm()), beyond).await?;
+    let id = app.uploads.open(room, repo, Some(digest.algorithm()), beyond).await?;
     Ok(response::opened(repo, id))
 }
 

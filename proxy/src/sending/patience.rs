@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use http::StatusCode;
 use tokio::time::Instant;
 
 use crate::Error;
@@ -15,7 +16,7 @@ use crate::limits::{
 
 /// How much is left of it, for one upload.
 pub(super) struct Patience {
-    /// How long there may be no progress at the begin.
+    /// How long the upstream may be out before it took anything.
     at_first: Duration,
     /// The same once something was taken.
     longest: Duration,
@@ -70,14 +71,22 @@ impl Patience {
         self.most_bytes
     }
 
-    /// The upstream has so many bytes; `false` when it had as many before.
-    pub(super) fn took(&mut self, bytes: u64) -> bool {
-        let more = bytes > self.furthest_bytes;
-        if more {
+    /// There is something to send from now on.
+    pub(super) fn begins(&mut self) {
+        self.progress = Instant::now();
+    }
+
+    /// Nothing was asked of the upstream meanwhile, because the client took its time.
+    pub(super) fn waited(&mut self, time: Duration) {
+        self.progress += time;
+    }
+
+    /// The upstream has so many bytes. Only more than it ever had is progress.
+    pub(super) fn took(&mut self, bytes: u64) {
+        if bytes > self.furthest_bytes {
             self.furthest_bytes = bytes;
             (self.progress, self.failures, self.refusals) = (Instant::now(), 0, 0);
         }
-        more
     }
 
     /// Everything is sent anew.
@@ -113,7 +122,7 @@ impl Patience {
                     self.failures += 1;
                     self.pause()
                 }
-                400 | 404 | 409 | 413 | 416 => {
+                _ if is_mendable(*status) => {
                     self.refusals += 1;
                     if *status == 400 || *status == 413 {
                         self.shrink();
@@ -142,6 +151,8 @@ impl Patience {
     fn longest(&self, error: &Error) -> Duration {
         let longest = if self.furthest_bytes > 0 { self.longest } else { self.at_first };
         match error {
+            // It is not out: another try may mend this, and how many there are is counted.
+            Error::UpstreamRefused { status, .. } if is_mendable(*status) => self.longest,
             Error::UpstreamBusy { .. } | Error::TooMany(_) => longest * 2,
             Error::UpstreamFailed { .. } if self.failures == 1 && !longest.is_zero() => {
                 Duration::MAX
@@ -159,11 +170,15 @@ impl Patience {
     }
 }
 
+/// Whether an upstream that refuses so may take the same in other chunks, or in another session.
+fn is_mendable(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 400 | 404 | 409 | 413 | 416)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::limits::SENDING_PATIENCE;
-    use http::StatusCode;
     use wharf_oci::ErrorCode;
 
     fn failed() -> Error {
@@ -178,7 +193,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_outage_is_waited_for_and_not_for_ever() {
         let mut patience = Patience::new(SENDING_PATIENCE);
-        assert!(patience.took(5));
+        patience.took(5);
         let (began, mut tries) = (Instant::now(), 0);
         while let Ok(next) = patience.after(failed()) {
             tokio::time::advance(next.wait).await;
@@ -190,9 +205,10 @@ mod tests {
         assert!(began.elapsed() > SENDING_PATIENCE * 9 / 10);
         assert!(began.elapsed() <= SENDING_PATIENCE && tries < 40);
         // What is taken starts the time anew.
-        assert!(patience.took(6) && patience.after(failed()).is_ok());
+        patience.took(6);
+        assert!(patience.after(failed()).is_ok());
         // An answer that takes longer than that is asked for once more.
-        assert!(patience.took(7));
+        patience.took(7);
         tokio::time::advance(SENDING_PATIENCE * 3).await;
         assert!(patience.after(failed()).is_ok());
         assert!(patience.after(failed()).is_err());
@@ -216,14 +232,37 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn the_time_that_a_client_takes_is_not_the_upstreams() {
+        let mut patience = Patience::new(SENDING_PATIENCE);
+        for _ in 0..3 {
+            tokio::time::advance(SENDING_PATIENCE * 2).await;
+            patience.waited(SENDING_PATIENCE * 2);
+            assert!(patience.after(refused(503)).is_ok());
+        }
+        tokio::time::advance(SENDING_PATIENCE * 2).await;
+        assert!(patience.after(refused(503)).is_err());
+        patience.begins();
+        assert!(patience.after(refused(503)).is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_delivery_waits_for_no_outage_at_its_begin_and_mends_refusals_all_the_same() {
+        let mut patience = Patience::of_delivery();
+        assert!(patience.after(refused(413)).is_ok());
+        assert!(patience.after(refused(404)).is_ok());
+        assert!(patience.after(failed()).is_err());
+        patience.took(1);
+        assert!(patience.after(failed()).is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn what_gets_lost_again_and_again_ends_with_its_last_words() {
         let mut patience = Patience::new(SENDING_PATIENCE);
         for _ in 0..SENDING_RESTARTS_MAX {
-            assert!(patience.took(9));
+            patience.took(9);
             assert!(patience.after(refused(416)).is_ok());
             assert!(patience.restarts().is_ok());
         }
-        assert!(!patience.took(0));
         assert!(matches!(patience.restarts(), Err(Error::UpstreamRefused { .. })));
     }
 }

@@ -28,7 +28,7 @@ pub(crate) enum Started {
     Session(Push),
 }
 
-/// An open upload session at the upstream.
+/// An open upload session at the upstream. Dropped before its end it is given up there, behind.
 pub(crate) struct Push {
     wire: Wire,
     scope: Scope,
@@ -37,6 +37,8 @@ pub(crate) struct Push {
     sent_bytes: u64,
     /// The most that it can have.
     offered_bytes: u64,
+    /// Nothing is open there any more.
+    over: bool,
 }
 
 impl Upstream {
@@ -67,13 +69,16 @@ impl Upstream {
         self.wire.collect(response, OPENING).await?;
         let scope = Scope::repo(repo, Access::Push);
         let wire = self.wire.clone();
-        Ok(Started::Session(Push { wire, scope, location, haste, sent_bytes: 0, offered_bytes: 0 }))
+        let (sent_bytes, offered_bytes, over) = (0, 0, false);
+        let push = Push { wire, scope, location, haste, sent_bytes, offered_bytes, over };
+        Ok(Started::Session(push))
     }
 }
 
 const OPENING: &str = "opening an upload";
 const SENDING: &str = "sending a chunk";
 const ENDING: &str = "ending an upload";
+const CANCELLING: &str = "cancelling an upload";
 
 impl Push {
     /// How many bytes the upstream has.
@@ -155,7 +160,7 @@ impl Push {
     }
 
     /// Ends the upload; when it returns, the upstream has the blob.
-    pub(crate) async fn finish(&self, digest: &Digest) -> Result<(), Error> {
+    pub(crate) async fn finish(&mut self, digest: &Digest) -> Result<(), Error> {
         let mut url = self.location.clone();
         url.query_pairs_mut().append_pair("digest", &digest.to_string());
         let mut ask = Ask::new(Method::PUT, url, self.scope.clone());
@@ -164,18 +169,56 @@ impl Push {
         if response.status() != StatusCode::CREATED {
             return Err(failed(ENDING, format!("{} instead of 201", response.status())));
         }
+        self.over = true;
         self.wire.collect(response, ENDING).await?;
         Ok(())
     }
 
+    /// The upstream does not know it any more, or has made a blob of it.
+    pub(crate) fn forget(mut self) {
+        self.over = true;
+    }
+
     /// Gives the upload up. A failure is of no consequence: the upstream expires sessions.
-    pub(crate) async fn cancel(&self) {
-        let mut ask = Ask::new(Method::DELETE, self.location.clone(), self.scope.clone());
-        ask.effort = Effort::Once;
-        if let Err(error) = self.wire.send(ask, "cancelling an upload").await {
-            tracing::debug!(%error, "an upload was left to expire at the upstream");
+    pub(crate) async fn cancel(mut self) {
+        self.over = true;
+        self.farewell().await;
+    }
+
+    fn farewell(&self) -> impl Future<Output = ()> + Send + use<> {
+        let (wire, scope, location) =
+            (self.wire.clone(), self.scope.clone(), self.location.clone());
+        async move {
+            if let Err(error) = give_up(&wire, &scope, location).await {
+                tracing::debug!(%error, "an upload was left to expire at the upstream");
+            }
         }
     }
+}
+
+impl Drop for Push {
+    fn drop(&mut self) {
+        if !self.over {
+            self.wire.farewells().say(self.farewell());
+        }
+    }
+}
+
+/// Cancels an upload. One whose last chunk broke off may not be known at this Location any more: then
+/// it is asked where it is.
+async fn give_up(wire: &Wire, scope: &Scope, location: Url) -> Result<(), Error> {
+    let ask = |method: Method, url: &Url| {
+        let ask = Ask::new(method, url.clone(), scope.clone());
+        Ask { effort: Effort::Once, ..ask }
+    };
+    match wire.send(ask(Method::DELETE, &location), CANCELLING).await {
+        Err(Error::UpstreamRefused { status, .. }) if status.is_client_error() => {}
+        answered => return answered.map(|_| ()),
+    }
+    let response = wire.send(ask(Method::GET, &location), CANCELLING).await?;
+    let location = next_location(&location, &response)?;
+    wire.collect(response, CANCELLING).await?;
+    wire.send(ask(Method::DELETE, &location), CANCELLING).await.map(|_| ())
 }
 
 /// Where to go on: opaque, with all of its query, relative or absolute.

@@ -21,6 +21,7 @@ use super::chunks::Chunks;
 use super::connect::{self, HttpClient};
 use super::credentials::Credentials;
 use super::failed;
+use super::farewells::Farewells;
 use super::quota::{Class, Quota};
 use super::retry::{self, Budget, Verdict};
 use super::state::{Counts, UpstreamState};
@@ -52,6 +53,7 @@ struct Health {
     breaker: Breaker,
     counts: Counts,
     chunks: Chunks,
+    farewells: Farewells,
 }
 
 /// One request, as often as it takes: its body can be sent again.
@@ -114,6 +116,7 @@ impl Wire {
             breaker: Breaker::default(),
             counts: Counts::default(),
             chunks: Chunks::default(),
+            farewells: Farewells::default(),
         };
         Ok(Self {
             base: config.url.clone(),
@@ -132,6 +135,10 @@ impl Wire {
 
     pub(super) fn counts(&self) -> &Counts {
         &self.health.counts
+    }
+
+    pub(super) fn farewells(&self) -> &Farewells {
+        &self.health.farewells
     }
 
     pub(super) fn chunks(&self) -> &Chunks {

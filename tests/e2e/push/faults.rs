@@ -4,7 +4,7 @@ use wharf_testkit::double::{Fault, FaultRule, Kind};
 use wharf_testkit::images::sha256;
 
 use super::{MANIFEST_TYPE, REPO, assert_upstream_has};
-use crate::fixture::{Stage, code, noise};
+use crate::fixture::{Stage, code, eventually, noise};
 
 const LITTLE: Fault = Fault::TooManyRequests { retry_after_s: 1 };
 
@@ -20,6 +20,7 @@ async fn each_fault_on_the_way_of_a_blob_is_made_good() {
         (6, Kind::UploadPatch, Fault::Reset { after: 0 }, 1),
         (7, Kind::UploadPatch, Fault::Reset { after: 100_000 }, 1),
         (8, Kind::UploadPatch, Fault::Reset { after: 3_000_000 }, 2),
+        (12, Kind::UploadPatch, Fault::LoseChunk, 2),
         (9, Kind::UploadPut, LITTLE, 1),
         (10, Kind::UploadPut, Fault::Unavailable, 2),
         (11, Kind::UploadPut, Fault::Reset { after: 0 }, 1),
@@ -33,6 +34,25 @@ async fn each_fault_on_the_way_of_a_blob_is_made_good() {
         assert_upstream_has(&stage, &digest, &content).await;
         assert!(stage.api().get_blob(REPO, &digest).await.body == content);
     }
+    let over = async || (stage.double.open_uploads() == 0).then_some(());
+    eventually("every upload at the upstream to be over", over).await;
+}
+
+/// Sixteen MiB are taken, then an upstream that went back to an older state of the upload says so.
+#[tokio::test]
+async fn an_upstream_that_steps_back_gets_what_it_lost_again() {
+    let Some(stage) = Stage::start().await else { return };
+    let content = noise(23, 40_000_000);
+    let digest = sha256(&content);
+    stage.double.set_fault(FaultRule::next(Kind::UploadPatch, Fault::LoseChunk).after(1));
+    let reset = Fault::Reset { after: 3_000_000 };
+    stage.double.set_fault(FaultRule::next(Kind::UploadPatch, reset).after(2));
+    let pushed = stage.api().try_push_blob(REPO, &digest, content.clone()).await.unwrap();
+    assert_eq!(pushed.status, 201, "{}", pushed.text());
+    assert!(stage.double.waiting_faults().is_empty());
+    assert_upstream_has(&stage, &digest, &content).await;
+    let posts = stage.double.counts().answered(Kind::UploadPost, 202);
+    assert_eq!(posts, 1, "one session is enough");
 }
 
 #[tokio::test]

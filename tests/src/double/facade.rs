@@ -200,6 +200,12 @@ async fn dispatch(
         }
         (Route::Upload { name, id }, _) => {
             let request = uploads::UploadRequest { name, id, query, parts: &call.parts };
+            if fault == Some(Fault::LoseChunk) && call.parts.method == Method::PATCH {
+                drain(body).await;
+                let mut answer = uploads::status(shared, &request).await?;
+                *answer.status_mut() = StatusCode::ACCEPTED;
+                return Ok(answer);
+            }
             upload(shared, &request, body).await
         }
         _ => {

@@ -65,6 +65,8 @@ pub enum Fault {
         /// How many bytes pass first.
         after: u64,
     },
+    /// A chunk is read and forgotten: the answer is 202 with what the upload had before.
+    LoseChunk,
     /// The head of the answer does not come until the test releases it or the client goes. Then the
     /// request is answered as if nothing were.
     Hang,

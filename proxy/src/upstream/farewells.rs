@@ -1,0 +1,59 @@
+//! Sessions at an upstream that are being given up: behind those who lost interest, but counted, so
+//! that whoever stops the server can wait for them.
+//!
+//! Invariant: at most one for each session that was open.
+
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+
+/// How many there are; cheap to clone.
+#[derive(Clone, Default)]
+pub(super) struct Farewells(Arc<watch::Sender<usize>>);
+
+/// One of them, until it is dropped.
+struct Going(Farewells);
+
+impl Farewells {
+    /// Does this behind; nothing where no runtime is left to do it.
+    pub(super) fn say(&self, farewell: impl Future<Output = ()> + Send + 'static) {
+        let Ok(runtime) = Handle::try_current() else { return };
+        self.0.send_modify(|going| *going += 1);
+        let going = Going(self.clone());
+        runtime.spawn(async move {
+            farewell.await;
+            drop(going);
+        });
+    }
+
+    /// Waits until all that were begun are over.
+    pub(super) async fn over(&self) {
+        // The sender lives as long as `self`.
+        let _ = self.0.subscribe().wait_for(|going| *going == 0).await;
+    }
+}
+
+impl Drop for Going {
+    fn drop(&mut self) {
+        self.0.0.send_modify(|going| *going -= 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn it_is_over_when_every_farewell_is() {
+        let (farewells, (end, ended)) = (Farewells::default(), tokio::sync::oneshot::channel());
+        farewells.over().await;
+        farewells.say(async move {
+            let _ = ended.await;
+        });
+        let moment = std::time::Duration::from_millis(20);
+        assert!(tokio::time::timeout(moment, farewells.over()).await.is_err());
+        end.send(()).unwrap();
+        farewells.over().await;
+    }
+}
