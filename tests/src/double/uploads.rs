@@ -245,7 +245,8 @@ pub(crate) async fn status(
     Ok(shared.uploads.progress(&mut session, StatusCode::NO_CONTENT))
 }
 
-/// `DELETE`: the end without a blob.
+/// `DELETE`: the end without a blob. A chunk that broke off leaves docker-registry with bytes that its
+/// own state does not know, and it answers 404 from then on: the session is over for ACR all the same.
 pub(crate) async fn cancel(
     shared: &Shared,
     request: &UploadRequest<'_>,
@@ -255,10 +256,13 @@ pub(crate) async fn cancel(
     check_current(shared, request, &session)?;
     let target = session.target.clone();
     let answer = shared.backing.send(Method::DELETE, &target, HeaderMap::new(), empty()).await?;
-    if answer.status().is_success() {
+    let mut answer = cleaned(answer);
+    if answer.status().is_success() || answer.status() == StatusCode::NOT_FOUND {
         shared.uploads.with(|open| open.remove(request.id));
+        answer = Response::new(empty());
+        *answer.status_mut() = StatusCode::NO_CONTENT;
     }
-    Ok(cleaned(answer))
+    Ok(answer)
 }
 
 /// What is asked of every request with content; the result is its length, when it says one.
