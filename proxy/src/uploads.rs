@@ -234,7 +234,7 @@ impl Uploads {
         session: Session,
         digest: Digest,
     ) -> Result<(), Error> {
-        let (bridge, store, repo) = (self.bridge.clone(), Arc::clone(&self.store), repo.clone());
+        let (bridge, repo) = (self.bridge.clone(), repo.clone());
         let (site, deliveries) = (self.upstreams.site(&repo)?, self.deliveries.clone());
         let work = tokio::spawn(async move {
             let ready = session.pump.verify(digest).await?.map_err(Error::DigestMismatch)?;
@@ -249,11 +249,8 @@ impl Uploads {
                     Site::Local => Retention::Kept,
                 },
             };
-            let kept = bridge.run(move || {
-                ready.publish(retention)?;
-                store.link_blob(&repo, &digest)
-            });
-            Ok(kept.await?)
+            bridge.run(move || ready.publish_into(retention, &repo)).await?;
+            Ok(())
         });
         match work.await {
             Ok(result) => result,

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use wharf_oci::{Algorithm, Digest, Digester, HashState, Hashed, Mismatch, Span};
+use wharf_oci::{Algorithm, Digest, Digester, HashState, Hashed, Mismatch, RepoName, Span};
 
 use crate::buffers::SegmentBuffer;
 use crate::hashing::{Digesters, Hashing};
@@ -53,8 +53,8 @@ pub enum Retention {
 /// How a blob is published.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Fate<'a> {
-    /// As the retention says.
-    Retained(Retention),
+    /// As the retention says; linked to the repository, when there is one.
+    Retained(Retention, Option<&'a RepoName>),
     /// Owed to an upstream: linked, and kept until it is delivered.
     Pending(&'a Errand),
 }
@@ -418,7 +418,13 @@ impl ReadyBlob {
 
     /// Keeps it: durable when this returns. Blocks.
     pub fn publish(self, retention: Retention) -> Result<BlobInfo> {
-        self.publish_as(Fate::Retained(retention))
+        self.publish_as(Fate::Retained(retention, None))
+    }
+
+    /// Keeps it for a repository: the blob and its link are durable when this returns, or neither of
+    /// them, so that nobody finds a blob that nobody has. Blocks.
+    pub fn publish_into(self, retention: Retention, repo: &RepoName) -> Result<BlobInfo> {
+        self.publish_as(Fate::Retained(retention, Some(repo)))
     }
 
     /// Keeps it until it is delivered: the blob, its link to the errand's repository and what is

@@ -2,6 +2,7 @@
 //! test here, so that all of them have it.
 
 pub mod acts;
+mod links;
 
 use std::task::{Context, Poll, Waker};
 
@@ -14,6 +15,8 @@ use crate::journal::{DeliveryStore, Destination, Errand, Refused, Trouble};
 use crate::limits::{SEGMENT_BYTES, SMALL_BLOB_SEGMENTS_MAX};
 use crate::manifests::{ManifestStore, TagRecord};
 use crate::sessions::UploadStore;
+
+pub use links::links;
 
 /// Sizes at which something changes: segments, small blobs and runs begin or end there.
 #[must_use]

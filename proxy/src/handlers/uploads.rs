@@ -59,8 +59,7 @@ async fn mount(
 ) -> Result<Answer, Error> {
     let beyond = match app.cache.upstreams.site(repo)? {
         Site::Local => {
-            if is_here(app, &digest, from.as_ref()).await? {
-                app.cache.link(repo, &digest).await?;
+            if lend(app, repo, &digest, from.as_ref()).await? {
                 return Ok(created(repo, &digest));
             }
             None
@@ -109,14 +108,22 @@ async fn mount_beyond(
     })
 }
 
-/// Whether `from` has the blob, or any repository when none is named.
-async fn is_here(app: &App, digest: &Digest, from: Option<&RepoName>) -> Result<bool, Error> {
-    let (store, digest, from) = (Arc::clone(&app.cache.store), *digest, from.cloned());
-    let here = app.cache.bridge.run(move || {
+/// Gives a repository a blob that `from` has, or any repository when none is named; `false` when it
+/// is not here.
+async fn lend(
+    app: &App,
+    repo: &RepoName,
+    digest: &Digest,
+    from: Option<&RepoName>,
+) -> Result<bool, Error> {
+    let (store, repo) = (Arc::clone(&app.cache.store), repo.clone());
+    let (digest, from) = (*digest, from.cloned());
+    let lent = app.cache.bridge.run(move || {
         let linked = from.map_or(Ok(true), |from| store.has_blob(&from, &digest))?;
-        Ok::<_, wharf_store::StoreError>(linked && store.stat(&digest)?.is_some())
+        // Asked and linked at once: its last repository may be letting it go.
+        Ok::<_, wharf_store::StoreError>(linked && store.link_if_here(&repo, &digest)?)
     });
-    Ok(here.await?)
+    Ok(lent.await?)
 }
 
 pub(super) fn status(app: &App, repo: &RepoName, id: UploadId) -> Result<Answer, Error> {
