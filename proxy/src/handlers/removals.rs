@@ -83,11 +83,16 @@ async fn remove(scene: &Scene<'_>, reference: &Reference) -> Result<Answer, Erro
 
 /// Takes a blob from a repository; its bytes go with the last repository that had it.
 pub(super) async fn blob(app: &App, repo: &RepoName, digest: &Digest) -> Result<Answer, Error> {
-    // Before the upstream is asked: nobody may deliver it after that.
-    let mut known = app.deliveries.forget(repo, digest).await?;
+    // Before the upstream is asked: nobody may deliver it after that. When it refuses, the blob is owed
+    // as before.
+    let held = app.deliveries.hold(repo, digest).await;
+    let mut known = held.is_some();
     if let Site::Remote(remote) = app.cache.upstreams.site(repo)? {
         let endpoint = Endpoint::Blob { repo: remote.repo.clone(), digest: *digest };
         known |= remote.upstream.delete(&endpoint).await?;
+    }
+    if let Some(held) = held {
+        held.forget().await?;
     }
     let wanted = *digest;
     let unlink = move |store: &dyn Store, repo: &RepoName| store.unlink_blob(repo, &wanted);

@@ -14,6 +14,7 @@
 //! | each upload answer names another Location | `strict_location` |
 //! | chunks name their length, and their place as `start-end` | `refuse_chunked`, `strict_content_range` |
 //! | a large PUT is 413, or its connection closes; now and then it is 416 | `put_bytes_max`, `close_bytes_max`, `nth_put_fails` |
+//! | (other registries) a least size of chunks, an algorithm for each upload | `chunk_bytes_min`, `strict_algorithm` |
 //! | a manifest has 4 MiB at most, a layer 200 GiB | `manifest_bytes_max`, `blob_bytes_max` |
 //! | a full registry takes no uploads | `registry_bytes_max` |
 //! | so many requests in a minute | `quotas` |
