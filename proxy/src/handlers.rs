@@ -22,6 +22,7 @@ use crate::Error;
 use crate::body::Body;
 use crate::cache::Cache;
 use crate::delivery::Deliveries;
+use crate::finishing::Finishing;
 use crate::forwarded::TrustedProxies;
 use crate::metrics::Metrics;
 use crate::response::{Answer, answer};
@@ -44,6 +45,8 @@ pub(crate) struct App {
     pub deliveries: Deliveries,
     /// Whose turn it is to change a tag.
     pub turns: Turns,
+    /// What goes on although its client went away.
+    pub finishing: Finishing,
     /// Which tags are put once.
     pub write_once: Arc<WriteOnce>,
     /// Who is believed about the addresses of clients.
@@ -99,7 +102,7 @@ async fn handle(
         Route::Blob { repo, digest, head: true } => {
             blobs::head(app, &repo, &digest, &headers).await
         }
-        Route::DeleteBlob { repo, digest } => removals::blob(app, &repo, &digest).await,
+        Route::DeleteBlob { repo, digest } => removals::blob(app, repo, digest).await,
         Route::Manifest { repo, reference, head } => {
             manifests::get(app, &repo, &reference, head, &headers).await
         }

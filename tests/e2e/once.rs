@@ -340,6 +340,24 @@ async fn a_push_that_could_not_be_locked_says_so_and_the_next_one_locks() {
 }
 
 #[tokio::test]
+async fn a_stop_waits_until_what_was_pushed_is_locked() {
+    let Some(mut stage) = Stage::start_with(locking).await else { return };
+    stage.double.set_fault(FaultRule::next(Kind::Metadata, Fault::Hang));
+    let api = stage.api().clone();
+    let push = tokio::spawn(async move {
+        api.put_manifest(REPO, "v1", TYPE, manifest("first")).await;
+    });
+    eventually("the lock at the upstream", async || (stage.double.held() == 1).then_some(())).await;
+    push.abort();
+    assert!(push.await.unwrap_err().is_cancelled());
+    let Stage { wharfd, double, .. } = &mut stage;
+    crate::stops::stop_and(wharfd, || double.release()).await;
+    for what in ["_tags/v1", &format!("_manifests/{}", digest("first"))] {
+        assert!(is_locked(&attributes(&stage, what).await), "{what}");
+    }
+}
+
+#[tokio::test]
 async fn of_several_tags_it_is_said_which_were_put() {
     let Some(stage) = Stage::start().await else { return };
     let no = Fault::Status { code: 400, retry_after_s: None };

@@ -43,7 +43,7 @@ pub(super) async fn start(
             let beyond = app.uploads.beyond(repo, digest)?;
             let mut session = app.uploads.anonymous(digest.algorithm(), beyond).await?;
             receive(app, &mut session, headers, body).await?;
-            app.uploads.finish(repo, session, digest).await?;
+            app.uploads.finish(repo, session.into(), digest).await?;
             Ok(created(repo, &digest))
         }
         UploadStart::Mount { digest, from } => mount(app, repo, digest, from).await,
@@ -163,7 +163,7 @@ pub(super) async fn finish(
     check_chunk(session, headers, &upload_path(&repo, id))?;
     session.expect(digest);
     receive(app, session, headers, body).await?;
-    app.uploads.finish(&repo, checkout.take(), digest).await?;
+    app.uploads.finish(&repo, checkout.end(), digest).await?;
     Ok(created(&repo, &digest))
 }
 
@@ -212,7 +212,7 @@ async fn receive(
         let frame = tokio::select! {
             frame = tokio::time::timeout(STALL_TIMEOUT, body.frame()) => frame,
             // The session goes to rest with what it has.
-            () = &mut closing => return Err(Error::BodyBroken),
+            () = &mut closing => return Err(Error::Stopping),
         };
         let frame = match frame.map_err(|_| Error::BodyBroken)? {
             None => return Ok(()),

@@ -299,6 +299,11 @@ impl Sink for RocksSink {
         self.stays = true;
         Ok(())
     }
+
+    fn leave(&mut self) {
+        // As after a kill: what is past the last border is freed by the next start.
+        self.stays = self.upload.is_some();
+    }
 }
 
 impl Drop for RocksSink {
