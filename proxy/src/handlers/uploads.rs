@@ -88,24 +88,45 @@ async fn mount(
 
 /// Has the upstream take the blob from another repository of its own; when it does not, a session.
 /// Without a source it is asked only whether the repository has the blob: that somebody names a
-/// digest does not mean that they may have it.
+/// digest does not mean that they may have it. A login that may not read there can still push.
 async fn mount_beyond(
     remote: &Remote,
     digest: &Digest,
     from: Option<&RepoName>,
 ) -> Result<Option<Push>, Error> {
     let Remote { upstream, repo } = remote;
-    if from.is_none()
-        && !upstream.lately_missed(repo, digest)
-        && upstream.blob_size(repo, digest).await?.is_some()
-    {
-        return Ok(None);
+    if from.is_none() && !upstream.lately_missed(repo, digest) {
+        match upstream.blob_size(repo, digest).await {
+            Ok(Some(_)) => return Ok(None),
+            Ok(None) => {}
+            Err(error) => not_so(upstream.address(), error)?,
+        }
     }
-    let wanted = from.map(|from| (digest, Some(from)));
-    Ok(match upstream.start_upload(repo, wanted, Haste::Long).await? {
-        Started::Mounted => None,
-        Started::Session(push) => Some(push),
-    })
+    if let Some(from) = from {
+        match upstream.start_upload(repo, Some((digest, Some(from))), Haste::Long).await {
+            Ok(Started::Mounted) => return Ok(None),
+            Ok(Started::Session(push)) => return Ok(Some(push)),
+            Err(error) => not_so(upstream.address(), error)?,
+        }
+    }
+    match upstream.start_upload(repo, None, Haste::Long).await? {
+        Started::Session(push) => Ok(Some(push)),
+        Started::Mounted => Err(Error::UpstreamFailed {
+            operation: "opening an upload",
+            reason: "it answered 201 to an upload without content".to_owned(),
+        }),
+    }
+}
+
+/// A refusal to spare the bytes only means that they are sent; trouble stays trouble.
+fn not_so(upstream: &str, error: Error) -> Result<(), Error> {
+    match error {
+        Error::UpstreamDenied { .. } => {}
+        Error::UpstreamRefused { status, .. } if status.is_client_error() => {}
+        error => return Err(error),
+    }
+    tracing::debug!(upstream, %error, "not mounted");
+    Ok(())
 }
 
 /// Gives a repository a blob that `from` has, or any repository when none is named; `false` when it
