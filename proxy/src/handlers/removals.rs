@@ -58,9 +58,8 @@ async fn remove(scene: &Scene<'_>, reference: &Reference) -> Result<Answer, Erro
         match remote.upstream.delete(&endpoint).await {
             Ok(deleted) => known = deleted,
             Err(error) => {
-                if error.is_refusal() {
-                    scene.undo(decided).await;
-                }
+                let unsure = (!error.is_refusal()).then_some(reference);
+                scene.undo(decided, &[], unsure).await;
                 return Err(error);
             }
         }
