@@ -23,7 +23,7 @@ use crate::delivery::Deliveries;
 use crate::finishing::Finishing;
 use crate::limits::{BLOB_BYTES_MAX, UPLOADS_MAX};
 use crate::sending::Senders;
-use crate::upstream::{Haste, Push, Started};
+use crate::upstream::{Haste, Push};
 use crate::upstreams::{Remote, Site, Upstreams};
 
 use leg::Leg;
@@ -117,7 +117,11 @@ impl Uploads {
 
     /// A session at the upstream, before there is one here: when it refuses, nothing is sent in
     /// vain. `None` when the repository lives here, or what is pushed is delivered later.
-    pub(crate) async fn open_upstream(&self, repo: &RepoName) -> Result<Option<Beyond>, Error> {
+    pub(crate) async fn open_upstream(
+        &self,
+        repo: &RepoName,
+        algorithm: Option<Algorithm>,
+    ) -> Result<Option<Beyond>, Error> {
         let Site::Remote(remote) = self.upstreams.site(repo)? else {
             return Ok(None);
         };
@@ -125,13 +129,8 @@ impl Uploads {
             self.deliveries.room()?;
             return Ok(None);
         }
-        match remote.upstream.start_upload(&remote.repo, None, Haste::Long).await? {
-            Started::Session(push) => Ok(Some(Beyond { remote, open: Some(push), expected: None })),
-            Started::Mounted => Err(Error::UpstreamFailed {
-                operation: "opening an upload",
-                reason: "it answered 201 to an upload without content".to_owned(),
-            }),
-        }
+        let push = remote.upstream.open_upload(&remote.repo, algorithm, Haste::Long).await?;
+        Ok(Some(Beyond { remote, open: Some(push), expected: None }))
     }
 
     /// The way of content whose digest the client says before it: the upstream is asked for that

@@ -35,7 +35,7 @@ pub(super) async fn start(
 ) -> Result<Answer, Error> {
     match start {
         UploadStart::Session(algorithm) => {
-            let beyond = app.uploads.open_upstream(repo).await?;
+            let beyond = app.uploads.open_upstream(repo, algorithm).await?;
             let id = app.uploads.open(repo, algorithm, beyond).await?;
             Ok(response::opened(repo, id))
         }
@@ -103,19 +103,13 @@ async fn mount_beyond(
         }
     }
     if let Some(from) = from {
-        match upstream.start_upload(repo, Some((digest, Some(from))), Haste::Long).await {
+        match upstream.mount(repo, digest, from, Haste::Long).await {
             Ok(Started::Mounted) => return Ok(None),
             Ok(Started::Session(push)) => return Ok(Some(push)),
             Err(error) => not_so(upstream.address(), error)?,
         }
     }
-    match upstream.start_upload(repo, None, Haste::Long).await? {
-        Started::Session(push) => Ok(Some(push)),
-        Started::Mounted => Err(Error::UpstreamFailed {
-            operation: "opening an upload",
-            reason: "it answered 201 to an upload without content".to_owned(),
-        }),
-    }
+    upstream.open_upload(repo, Some(digest.algorithm()), Haste::Long).await.map(Some)
 }
 
 /// A refusal to spare the bytes only means that they are sent; trouble stays trouble.

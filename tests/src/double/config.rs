@@ -71,6 +71,11 @@ pub struct Habits {
     pub patch_bytes_max: Option<u64>,
     /// The connection of a larger PUT or PATCH of an upload closes after this many bytes.
     pub close_bytes_max: Option<u64>,
+    /// The shortest chunk before the last one: said when an upload opens, and no chunk is taken after
+    /// a shorter one.
+    pub chunk_bytes_min: Option<u64>,
+    /// An upload ends by the algorithm that it was opened for.
+    pub strict_algorithm: bool,
     /// Each n-th PUT that ends an upload is answered 416, and the upload is gone.
     pub nth_put_fails: Option<u64>,
     /// The largest blob.
@@ -120,6 +125,8 @@ impl Default for Habits {
             put_bytes_max: Some(20 * 1024 * 1024),
             patch_bytes_max: None,
             close_bytes_max: None,
+            chunk_bytes_min: None,
+            strict_algorithm: false,
             nth_put_fails: None,
             blob_bytes_max: 200 << 30,
             manifest_bytes_max: 4 << 20,
