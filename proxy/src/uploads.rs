@@ -266,31 +266,34 @@ impl Uploads {
         digest: Digest,
     ) -> Result<(), Error> {
         let ready = session.pump.verify(digest).await?.map_err(Error::DigestMismatch)?;
-        // What an upstream has can be fetched again; what is only here is never evicted.
-        let retention = match session.leg {
-            Some(leg) => {
-                let arrived = tokio::select! {
-                    // An answer that is here counts.
-                    biased;
-                    arrived = leg.finish(digest) => Some(arrived),
-                    () = self.closing() => None,
-                };
-                let Some(arrived) = arrived else {
-                    self.bridge.run(move || ready.suspend()).await?;
-                    return Err(Error::Stopping);
-                };
-                arrived?;
-                Retention::Cached
-            }
-            None => match site {
-                Site::Remote(remote) => {
-                    return self.deliveries.publish(ready, repo, &remote).await;
-                }
-                Site::Local => Retention::Kept,
-            },
-        };
         let of = repo.clone();
-        self.bridge.run(move || ready.publish_into(retention, &of)).await?;
+        let Some(leg) = session.leg else {
+            return match site {
+                Site::Remote(remote) => self.deliveries.publish(ready, repo, &remote).await,
+                // What is only here is never evicted.
+                Site::Local => {
+                    self.bridge.run(move || ready.publish_into(Retention::Kept, &of)).await?;
+                    Ok(())
+                }
+            };
+        };
+        let arrived = tokio::select! {
+            // An answer that is here counts.
+            biased;
+            arrived = leg.finish(digest) => Some(arrived),
+            () = self.closing() => None,
+        };
+        let Some(arrived) = arrived else {
+            self.bridge.run(move || ready.suspend()).await?;
+            return Err(Error::Stopping);
+        };
+        arrived?;
+        // What an upstream has can be fetched again, so trouble of the store is not the client's.
+        let kept = self.bridge.run(move || ready.publish_into(Retention::Cached, &of)).await;
+        if let Err(error) = kept {
+            let error = crate::error::chain(&error);
+            tracing::error!(%repo, %digest, error, "a blob was pushed and is not kept here");
+        }
         Ok(())
     }
 
