@@ -77,7 +77,15 @@ pub(crate) async fn dispatch(
 ) -> Result<Answer, Error> {
     let namespace = Namespace::enter(&app.cache.upstreams, &mut call)?;
     let written = call.route.repo().filter(|_| call.route.writes()).cloned();
-    let mut answer = handle(app, call, namespace.as_ref(), body).await?;
+    let mut answer = match handle(app, call, namespace.as_ref(), body).await {
+        Ok(answer) => answer,
+        Err(mut error) => {
+            if let Some(namespace) = &namespace {
+                namespace.leave_refused(&mut error);
+            }
+            return Err(error);
+        }
+    };
     if let Some(repo) = written {
         app.cache.written(&repo);
     }
