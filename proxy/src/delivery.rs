@@ -7,6 +7,7 @@
 //! when the upstream said that it has the blob, or somebody deleted or gave up the blob.
 
 mod barrier;
+mod holds;
 pub(crate) mod report;
 mod table;
 mod work;
@@ -26,7 +27,7 @@ use crate::limits::PENDING_BYTES_MAX;
 use crate::sending::Senders;
 use crate::upstreams::{Remote, Upstreams};
 
-use table::{Key, Table};
+use table::Table;
 
 /// Everything that is owed to upstreams, and those who deliver it.
 #[derive(Clone)]
@@ -177,22 +178,6 @@ impl Deliveries {
         };
         self.table().add(delivery);
         self.changed(remote.upstream.address());
-        Ok(true)
-    }
-
-    /// Takes a blob that is owed from its repository, with what is owed; `false` when nothing was. When
-    /// it returns, nobody sends it any more.
-    pub(crate) async fn forget(&self, repo: &RepoName, digest: &Digest) -> Result<bool, Error> {
-        let key: Key = (repo.clone(), *digest);
-        if !self.table().forget(&key) {
-            return Ok(false);
-        }
-        let mut changed = self.shared.changed.subscribe();
-        self.shared.changed.send_modify(|count| *count += 1);
-        // The sender is ours, so this ends when nobody sends.
-        let _ = changed.wait_for(|_| !self.table().is_sending(&key)).await;
-        let (store, (repo, digest)) = (Arc::clone(&self.store), key);
-        self.bridge.run(move || store.unlink_blob(&repo, &digest)).await?;
         Ok(true)
     }
 

@@ -125,6 +125,9 @@ pub enum Error {
     /// The body ended before its end, or is malformed.
     #[error("the body of the request broke off")]
     BodyBroken,
+    /// The server stops before the request is over; an upload rests until it is back.
+    #[error("the registry is stopping; try again when it is back, an upload goes on where it was")]
+    Stopping,
     /// A blob larger than any registry takes.
     #[error("the blob is larger than {limit_bytes} bytes")]
     BlobTooLarge {
@@ -301,9 +304,10 @@ impl Error {
                 500..=599 => (StatusCode::BAD_GATEWAY, *code),
                 _ => (*status, *code),
             },
-            Self::UpstreamDown { .. } | Self::Undelivered { .. } | Self::TagUndecided { .. } => {
-                (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unknown)
-            }
+            Self::UpstreamDown { .. }
+            | Self::Undelivered { .. }
+            | Self::TagUndecided { .. }
+            | Self::Stopping => (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unknown),
             Self::PendingFull { .. } => (StatusCode::INSUFFICIENT_STORAGE, ErrorCode::Unknown),
             // Never 401: the client has no credentials that would help.
             Self::UpstreamDenied { .. } => (StatusCode::FORBIDDEN, ErrorCode::Denied),
@@ -359,7 +363,7 @@ impl Error {
             | Self::TagUndecided { .. }
             | Self::NotLocked { .. } => Fault::Upstream,
             Self::PutInPart { source, .. } => source.fault(),
-            Self::TooMany(_) | Self::PendingFull { .. } => Fault::Load,
+            Self::TooMany(_) | Self::PendingFull { .. } | Self::Stopping => Fault::Load,
             Self::Store(_) => Fault::Store,
             Self::Parse(_)
             | Self::MethodNotAllowed
@@ -382,10 +386,17 @@ impl Error {
         }
     }
 
-    /// Whether the request was turned away only because of what was known before it came.
+    /// Whether the request was turned away only because of what was known before it came, or by the
+    /// end of this server.
     #[must_use]
     pub const fn is_held_back(&self) -> bool {
-        matches!(self, Self::UpstreamBusy { .. } | Self::UpstreamDown { .. } | Self::TooMany(_))
+        matches!(
+            self,
+            Self::UpstreamBusy { .. }
+                | Self::UpstreamDown { .. }
+                | Self::TooMany(_)
+                | Self::Stopping
+        )
     }
 
     /// Whether it is certain that a change was not made: the upstream refused it, or was not asked.
@@ -492,6 +503,7 @@ mod tests {
                 "UNKNOWN",
             ),
             (Error::PendingFull { limit_bytes: 3 }, 507, "UNKNOWN"),
+            (Error::Stopping, 503, "UNKNOWN"),
             (Error::MethodNotAllowed, 405, "UNSUPPORTED"),
             (write_once, 409, "DENIED"),
             (undecided, 503, "UNKNOWN"),

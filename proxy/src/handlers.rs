@@ -22,6 +22,7 @@ use crate::Error;
 use crate::body::Body;
 use crate::cache::Cache;
 use crate::delivery::Deliveries;
+use crate::finishing::Finishing;
 use crate::forwarded::TrustedProxies;
 use crate::metrics::Metrics;
 use crate::response::{Answer, answer};
@@ -44,6 +45,8 @@ pub(crate) struct App {
     pub deliveries: Deliveries,
     /// Whose turn it is to change a tag.
     pub turns: Turns,
+    /// What goes on although its client went away.
+    pub finishing: Finishing,
     /// Which tags are put once.
     pub write_once: Arc<WriteOnce>,
     /// Who is believed about the addresses of clients.
@@ -74,7 +77,15 @@ pub(crate) async fn dispatch(
 ) -> Result<Answer, Error> {
     let namespace = Namespace::enter(&app.cache.upstreams, &mut call)?;
     let written = call.route.repo().filter(|_| call.route.writes()).cloned();
-    let mut answer = handle(app, call, namespace.as_ref(), body).await?;
+    let mut answer = match handle(app, call, namespace.as_ref(), body).await {
+        Ok(answer) => answer,
+        Err(mut error) => {
+            if let Some(namespace) = &namespace {
+                namespace.leave_refused(&mut error);
+            }
+            return Err(error);
+        }
+    };
     if let Some(repo) = written {
         app.cache.written(&repo);
     }
@@ -99,7 +110,7 @@ async fn handle(
         Route::Blob { repo, digest, head: true } => {
             blobs::head(app, &repo, &digest, &headers).await
         }
-        Route::DeleteBlob { repo, digest } => removals::blob(app, &repo, &digest).await,
+        Route::DeleteBlob { repo, digest } => removals::blob(app, repo, digest).await,
         Route::Manifest { repo, reference, head } => {
             manifests::get(app, &repo, &reference, head, &headers).await
         }

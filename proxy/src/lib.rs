@@ -13,7 +13,7 @@
 //! An operator's command crosses: `store_commands` (of the program), `upkeep/ask` (is a server
 //! there?), and in that server `upkeep/control`; then `upkeep` does it.
 //!
-//! Imports point down that list. `error`, `lately` and `limits` are leaves; `body`, `flights` and
+//! Imports point down that list. `error`, `finishing`, `lately` and `limits` are leaves; `body`, `flights` and
 //! `metrics` import little else.
 
 mod body;
@@ -22,6 +22,7 @@ mod cache;
 mod config;
 mod delivery;
 mod error;
+mod finishing;
 mod flights;
 mod forwarded;
 mod handlers;
@@ -53,7 +54,9 @@ use wharf_store::{RocksStore, StoreError, StoreOptions};
 use bridge::Bridge;
 use cache::{Cache, Store, now_ms};
 use delivery::Deliveries;
+use finishing::Finishing;
 use handlers::App;
+use limits::{FINISHING_DEADLINE, LAST_ANSWERS_TIMEOUT};
 use metrics::Metrics;
 use sending::Senders;
 use server::Purpose;
@@ -133,15 +136,18 @@ impl Server {
         let rocks = Arc::new(open_store(config, &bridge).await?);
         let control = bind_control(config);
         let store: Arc<dyn Store> = Arc::clone(&rocks) as _;
+        let finishing = Finishing::default();
         let loaded = {
             let (jobs, bridge, store) = (bridge.clone(), bridge.clone(), Arc::clone(&store));
             let (upstreams, limit) = (Arc::clone(&upstreams), config.store_limit);
+            let finishing = finishing.clone();
             let load = move || {
-                let parts = (bridge.clone(), Arc::clone(&store), Arc::clone(&upstreams));
+                let parts = (bridge, Arc::clone(&store), Arc::clone(&upstreams));
                 let senders = Arc::new(Senders::new(parts.0, parts.1, parts.2));
                 let owed = (Arc::clone(&store), Arc::clone(&upstreams));
                 let deliveries = Deliveries::load(owed.0, owed.1, Arc::clone(&senders), limit)?;
-                let uploads = Uploads::load(bridge, store, upstreams, senders, deliveries.clone())?;
+                let owing = deliveries.clone();
+                let uploads = Uploads::load(store, upstreams, senders, owing, finishing)?;
                 Ok((uploads, deliveries))
             };
             jobs.run(load).await
@@ -156,6 +162,7 @@ impl Server {
             keeper: Keeper::new(bridge, rocks, deliveries.clone(), Arc::clone(&write_once)),
             deliveries,
             turns: Turns::default(),
+            finishing,
             write_once,
             proxies: config.trusted_proxies.clone(),
         };
@@ -173,8 +180,8 @@ impl Server {
         self.admin.as_ref().and_then(|admin| admin.local_addr().ok())
     }
 
-    /// Serves until `stop` becomes true, then drains, then lets uploads rest in the store. The admin
-    /// address answers to the last.
+    /// Serves until `stop` becomes true, then drains, then finishes what others have a part in, then
+    /// lets uploads rest in the store. The admin address answers to the last.
     pub async fn run(self, stop: watch::Receiver<bool>) {
         let Self { app, registry, admin, control, scrub_rate, deadline } = self;
         let (over, is_over) = watch::channel(false);
@@ -191,9 +198,15 @@ impl Server {
         }
         app.deliveries.start();
         let expiry = tokio::spawn(expire(app.uploads.clone()));
-        server::serve(registry, Purpose::Registry, Arc::clone(&app), stop, deadline).await;
+        let registry = server::serve(registry, Purpose::Registry, Arc::clone(&app), stop, deadline);
+        let connections = registry.await;
         expiry.abort();
+        let unfinished = app.finishing.settled(FINISHING_DEADLINE).await;
+        if unfinished > 0 {
+            tracing::warn!(unfinished, "uploads, manifests or deletions are not finished in time");
+        }
         app.uploads.suspend().await;
+        connections.over(LAST_ANSWERS_TIMEOUT).await;
         app.deliveries.stop().await;
         app.cache.upstreams.farewells_over().await;
         behind.join_all().await;

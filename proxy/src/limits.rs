@@ -31,6 +31,13 @@ pub const QUESTIONS_MAX: usize = 1_024;
 pub const UPLOADS_MAX: usize = 1_024;
 /// A session that nobody touched for so long is given up, also when it rests in the store.
 pub const UPLOAD_IDLE_MAX: Duration = Duration::from_hours(1);
+/// How long a stopping server waits, after its transfers, for work that others have a part in: the
+/// end of an upload, a manifest and its lock, a deletion.
+pub const FINISHING_DEADLINE: Duration = Duration::from_secs(10);
+/// How long it waits at its end for its last answers to leave.
+pub const LAST_ANSWERS_TIMEOUT: Duration = Duration::from_secs(1);
+/// How much of that goes into reading what the client is still sending; see `REFUSED_BODY_TIMEOUT`.
+pub const LAST_BODIES_TIMEOUT: Duration = Duration::from_millis(300);
 /// How long a stopping server waits for requests to let go of their sessions, so that these can
 /// rest in the store.
 pub const SUSPEND_DEADLINE: Duration = Duration::from_secs(10);

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
-use wharf_oci::{Digest, RepoName};
+use wharf_oci::{Algorithm, Digest, RepoName};
 use wharf_store::BlobReader;
 
 use crate::Error;
@@ -58,6 +58,15 @@ enum Known {
     Expected(Digest),
     /// The bytes are all here, and that is their digest.
     Proven(Digest),
+}
+
+impl Known {
+    fn algorithm(self) -> Option<Algorithm> {
+        match self {
+            Self::Nothing => None,
+            Self::Expected(digest) | Self::Proven(digest) => Some(digest.algorithm()),
+        }
+    }
 }
 
 struct Sender {
@@ -338,7 +347,7 @@ impl Sender {
 
     async fn mount(&mut self, digest: &Digest, from: &RepoName) -> bool {
         let Remote { upstream, repo } = &self.remote;
-        match upstream.start_upload(repo, Some((digest, Some(from))), self.haste()).await {
+        match upstream.mount(repo, digest, from, self.haste()).await {
             Ok(Started::Mounted) => true,
             Ok(Started::Session(push)) => {
                 if matches!(self.session, Session::None) {
@@ -356,7 +365,8 @@ impl Sender {
     /// Sends a chunk, or ends the upload; how it arrived, once it has.
     async fn step(&mut self) -> Result<Option<Arrival>, Stop> {
         let Some(sent_bytes) = self.ready().await? else { return Ok(Some(Arrival::Sent)) };
-        let wanted = sent_bytes + CHUNK_BYTES.min(self.patience.most_bytes());
+        let floor = self.remote.upstream.chunk_floor();
+        let wanted = sent_bytes + CHUNK_BYTES.min(self.patience.most_bytes()).max(floor);
         let since = Instant::now();
         let there_bytes = self.content.arrived(wanted).await?.saturating_sub(sent_bytes);
         if there_bytes == 0 {
@@ -438,13 +448,10 @@ impl Sender {
                 self.patience.restarts()?;
             }
         }
-        match self.remote.upstream.start_upload(&self.remote.repo, None, self.haste()).await? {
-            Started::Session(push) => Ok(Some(self.open_at(push))),
-            Started::Mounted => {
-                let reason = "it answered 201 to an upload without content".to_owned();
-                Err(Error::UpstreamFailed { operation: "opening an upload", reason }.into())
-            }
-        }
+        let (Remote { upstream, repo }, algorithm) =
+            (&self.remote, self.known.borrow().algorithm());
+        let push = upstream.open_upload(repo, algorithm, self.haste()).await?;
+        Ok(Some(self.open_at(push)))
     }
 
     fn open_at(&mut self, push: Push) -> u64 {

@@ -26,7 +26,7 @@ use crate::Error;
 use crate::error::Fault;
 use crate::handlers::{self, App, Call};
 use crate::limits::{
-    CLIENT_READ_BYTES, CONNECTIONS_MAX, HEADERS_TIMEOUT, LOOPBACK_SEND_BYTES,
+    CLIENT_READ_BYTES, CONNECTIONS_MAX, HEADERS_TIMEOUT, LAST_BODIES_TIMEOUT, LOOPBACK_SEND_BYTES,
     REFUSED_BODY_BYTES_MAX, REFUSED_BODY_TIMEOUT,
 };
 use crate::response::{self, Answer, WHARF_CACHE};
@@ -44,14 +44,26 @@ pub(crate) enum Purpose {
 /// Which request a log line is about.
 static REQUESTS: AtomicU64 = AtomicU64::new(1);
 
-/// Serves until `stop` says so, then until every connection is done or the deadline has passed.
+/// The connections of a listener.
+pub(crate) struct Connections(Arc<Semaphore>);
+
+impl Connections {
+    /// Waits until all are over, not longer than this.
+    pub(crate) async fn over(self, at_most: Duration) {
+        let all = u32::try_from(CONNECTIONS_MAX).unwrap_or(u32::MAX);
+        let _ = tokio::time::timeout(at_most, self.0.acquire_many(all)).await;
+    }
+}
+
+/// Serves until `stop` says so, then until every connection is done or the deadline has passed. Those
+/// that are left end after their request.
 pub(crate) async fn serve(
     listener: TcpListener,
     purpose: Purpose,
     app: Arc<App>,
     mut stop: watch::Receiver<bool>,
     deadline: Duration,
-) {
+) -> Connections {
     let graceful = GracefulShutdown::new();
     let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let stopping = stop.clone();
@@ -86,6 +98,7 @@ pub(crate) async fn serve(
     if tokio::time::timeout(deadline, graceful.shutdown()).await.is_err() {
         tracing::warn!(?deadline, "transfers were cut off at the deadline");
     }
+    Connections(permits)
 }
 
 #[derive(Clone)]
@@ -141,7 +154,9 @@ impl Connection {
         // What nobody read is read away, also after a success: the connection would be closed under the
         // next request. Whoever waits for "100 Continue" has sent nothing yet; reading would ask for it.
         if !body.is_end_stream() && !parts.headers.contains_key(http::header::EXPECT) {
-            let _ = tokio::time::timeout(REFUSED_BODY_TIMEOUT, discard(&mut body)).await;
+            let stops = matches!(answered, Err(Error::Stopping));
+            let time = if stops { LAST_BODIES_TIMEOUT } else { REFUSED_BODY_TIMEOUT };
+            let _ = tokio::time::timeout(time, discard(&mut body)).await;
         }
         let mut answer = answered.unwrap_or_else(|error| {
             self.app.metrics.fault(error.fault());

@@ -20,9 +20,10 @@ use crate::Error;
 use crate::bridge::{Bridge, Pump};
 use crate::cache::Store;
 use crate::delivery::Deliveries;
+use crate::finishing::Finishing;
 use crate::limits::{BLOB_BYTES_MAX, UPLOADS_MAX};
 use crate::sending::Senders;
-use crate::upstream::{Haste, Push, Started};
+use crate::upstream::{Haste, Push};
 use crate::upstreams::{Remote, Site, Upstreams};
 
 use leg::Leg;
@@ -36,6 +37,7 @@ pub(crate) struct Uploads {
     upstreams: Arc<Upstreams>,
     senders: Arc<Senders>,
     deliveries: Deliveries,
+    finishing: Finishing,
     sessions: Arc<Sessions>,
 }
 
@@ -91,24 +93,40 @@ pub(crate) struct Checkout {
     session: Option<Session>,
 }
 
+/// Content that is all here. Its name, when it has one, belongs to it until this is dropped.
+pub(crate) struct Ending {
+    session: Session,
+    name: Option<Checkout>,
+}
+
+impl From<Session> for Ending {
+    fn from(session: Session) -> Self {
+        Self { session, name: None }
+    }
+}
+
 impl Uploads {
     /// With the sessions that the store kept. Blocks.
     pub(crate) fn load(
-        bridge: Bridge,
         store: Arc<dyn Store>,
         upstreams: Arc<Upstreams>,
         senders: Arc<Senders>,
         deliveries: Deliveries,
+        finishing: Finishing,
     ) -> Result<Self, StoreError> {
-        let resting = resting::load(&*store)?;
+        let (resting, bridge) = (resting::load(&*store)?, senders.bridge().clone());
         let table = Mutex::new(Table { resting, ..Table::default() });
         let sessions = Arc::new(Sessions { table, ..Sessions::default() });
-        Ok(Self { bridge, store, upstreams, senders, deliveries, sessions })
+        Ok(Self { bridge, store, upstreams, senders, deliveries, finishing, sessions })
     }
 
     /// A session at the upstream, before there is one here: when it refuses, nothing is sent in
     /// vain. `None` when the repository lives here, or what is pushed is delivered later.
-    pub(crate) async fn open_upstream(&self, repo: &RepoName) -> Result<Option<Beyond>, Error> {
+    pub(crate) async fn open_upstream(
+        &self,
+        repo: &RepoName,
+        algorithm: Option<Algorithm>,
+    ) -> Result<Option<Beyond>, Error> {
         let Site::Remote(remote) = self.upstreams.site(repo)? else {
             return Ok(None);
         };
@@ -116,13 +134,8 @@ impl Uploads {
             self.deliveries.room()?;
             return Ok(None);
         }
-        match remote.upstream.start_upload(&remote.repo, None, Haste::Long).await? {
-            Started::Session(push) => Ok(Some(Beyond { remote, open: Some(push), expected: None })),
-            Started::Mounted => Err(Error::UpstreamFailed {
-                operation: "opening an upload",
-                reason: "it answered 201 to an upload without content".to_owned(),
-            }),
-        }
+        let push = remote.upstream.open_upload(&remote.repo, algorithm, Haste::Long).await?;
+        Ok(Some(Beyond { remote, open: Some(push), expected: None }))
     }
 
     /// The way of content whose digest the client says before it: the upstream is asked for that
@@ -203,7 +216,7 @@ impl Uploads {
         let open = table.open.get(&id).map(|slot| (&slot.repo, slot.offset));
         let found = open.or_else(|| table.resting.get(&id).map(|rest| (&rest.repo, rest.offset)));
         let found = found.filter(|(of, _)| *of == repo);
-        found.map(|(_, offset)| offset).ok_or(Error::UploadUnknown)
+        found.map(|(_, offset)| offset).ok_or_else(|| self.unknown())
     }
 
     /// Takes a session for one request; one at rest goes on.
@@ -217,7 +230,7 @@ impl Uploads {
     fn take_open(&self, repo: &RepoName, id: UploadId) -> Result<Checkout, Error> {
         let mut table = self.sessions.lock();
         let slot = table.open.get_mut(&id).filter(|slot| slot.repo == *repo);
-        let slot = slot.ok_or(Error::UploadUnknown)?;
+        let slot = slot.ok_or_else(|| self.unknown())?;
         let session = slot.session.take().ok_or(Error::UploadBusy)?;
         slot.touched = Instant::now();
         Ok(Checkout { id, sessions: Arc::clone(&self.sessions), session: Some(session) })
@@ -242,38 +255,66 @@ impl Uploads {
     }
 
     /// Ends an upload: proven, at the upstream, and kept here, in this order. Goes on to its end
-    /// when the caller goes away.
+    /// when the caller goes away; one that a stop finds at the upstream goes to rest.
     pub(crate) async fn finish(
         &self,
         repo: &RepoName,
+        ending: Ending,
+        digest: Digest,
+    ) -> Result<(), Error> {
+        let site = self.upstreams.site(repo)?;
+        let (uploads, repo) = (self.clone(), repo.clone());
+        let work = async move {
+            let Ending { session, name } = ending;
+            let done = uploads.end(&repo, site, session, digest).await;
+            drop(name);
+            done
+        };
+        self.finishing.run(work).await
+    }
+
+    async fn end(
+        &self,
+        repo: &RepoName,
+        site: Site,
         session: Session,
         digest: Digest,
     ) -> Result<(), Error> {
-        let (bridge, store, repo) = (self.bridge.clone(), Arc::clone(&self.store), repo.clone());
-        let (site, deliveries) = (self.upstreams.site(&repo)?, self.deliveries.clone());
-        let work = tokio::spawn(async move {
-            let ready = session.pump.verify(digest).await?.map_err(Error::DigestMismatch)?;
-            // What an upstream has can be fetched again; what is only here is never evicted.
-            let retention = match session.leg {
-                Some(leg) => {
-                    leg.finish(digest).await?;
-                    Retention::Cached
+        let ready = session.pump.verify(digest).await?.map_err(Error::DigestMismatch)?;
+        let of = repo.clone();
+        let Some(leg) = session.leg else {
+            return match site {
+                Site::Remote(remote) => self.deliveries.publish(ready, repo, &remote).await,
+                // What is only here is never evicted.
+                Site::Local => {
+                    self.bridge.run(move || ready.publish_into(Retention::Kept, &of)).await?;
+                    Ok(())
                 }
-                None => match site {
-                    Site::Remote(remote) => return deliveries.publish(ready, &repo, &remote).await,
-                    Site::Local => Retention::Kept,
-                },
             };
-            let kept = bridge.run(move || {
-                ready.publish(retention)?;
-                store.link_blob(&repo, &digest)
-            });
-            Ok(kept.await?)
-        });
-        match work.await {
-            Ok(result) => result,
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        };
+        let arrived = tokio::select! {
+            // An answer that is here counts.
+            biased;
+            arrived = leg.finish(digest) => Some(arrived),
+            () = self.closing() => None,
+        };
+        let Some(arrived) = arrived else {
+            self.bridge.run(move || ready.suspend()).await?;
+            return Err(Error::Stopping);
+        };
+        arrived?;
+        // What an upstream has can be fetched again, so trouble of the store is not the client's.
+        let kept = self.bridge.run(move || ready.publish_into(Retention::Cached, &of)).await;
+        if let Err(error) = kept {
+            let error = crate::error::chain(&error);
+            tracing::error!(%repo, %digest, error, "a blob was pushed and is not kept here");
         }
+        Ok(())
+    }
+
+    /// That a session is not here, or only that it rests from now on.
+    fn unknown(&self) -> Error {
+        if *self.sessions.closing.borrow() { Error::Stopping } else { Error::UploadUnknown }
     }
 }
 
@@ -326,6 +367,17 @@ impl Checkout {
     /// The session.
     pub(crate) fn session(&mut self) -> &mut Session {
         self.session.as_mut().expect("only `take`, which consumes this, leaves it empty")
+    }
+
+    /// Takes it to end it; until that is over nobody else has its name.
+    pub(crate) fn end(mut self) -> Ending {
+        let session = self.session.take();
+        let session =
+            session.expect("only this call and `take`, which consume this, leave it empty");
+        if let Some(slot) = self.sessions.lock().open.get_mut(&self.id) {
+            slot.offset = session.offset();
+        }
+        Ending { session, name: Some(self) }
     }
 
     /// Takes it for good: the name is free of it.

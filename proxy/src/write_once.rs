@@ -121,6 +121,40 @@ pub(crate) fn audit_used(
         "a write-once tag is changed as it was allowed");
 }
 
+/// What became of a change that was allowed and not carried out as it should.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Undone {
+    /// The tag is what it was.
+    NotMade,
+    /// It was made all the same.
+    Made,
+    /// Nobody can say.
+    Unknown,
+}
+
+impl Undone {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotMade => "not made",
+            Self::Made => "made",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// Says what became of a change for which an allowance was used; it is back when it was not made.
+pub(crate) fn audit_undone(
+    repo: &RepoName,
+    tag: &Tag,
+    from: Digest,
+    undone: Undone,
+    client: IpAddr,
+) {
+    let outcome = undone.as_str();
+    tracing::warn!(target: "audit", audit = "undone", %repo, %tag, %from, outcome, %client,
+        "the change of a write-once tag failed");
+}
+
 /// Says that a change was refused.
 pub(crate) fn audit_refused(
     repo: &RepoName,

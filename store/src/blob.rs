@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use wharf_oci::{Algorithm, Digest, Digester, HashState, Hashed, Mismatch, Span};
+use wharf_oci::{Algorithm, Digest, Digester, HashState, Hashed, Mismatch, RepoName, Span};
 
 use crate::buffers::SegmentBuffer;
 use crate::hashing::{Digesters, Hashing};
@@ -53,8 +53,8 @@ pub enum Retention {
 /// How a blob is published.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Fate<'a> {
-    /// As the retention says.
-    Retained(Retention),
+    /// As the retention says; linked to the repository, when there is one.
+    Retained(Retention, Option<&'a RepoName>),
     /// Owed to an upstream: linked, and kept until it is delivered.
     Pending(&'a Errand),
 }
@@ -122,6 +122,9 @@ pub(crate) trait Sink: Send {
     fn suspend(&mut self, _hash: HashState, _tail: &[u8]) -> Result<()> {
         Ok(())
     }
+
+    /// The sink is dropped next, and what is durable of an upload that is to rest stays as it is.
+    fn leave(&mut self) {}
 }
 
 /// Published content, or a part of it, from the first byte to the last. A clone reads for itself.
@@ -310,13 +313,14 @@ impl BlobWriter {
             self.in_flight.abandon(mismatch.to_string());
             return Ok(Err(mismatch));
         }
-        if self.filling.len() > 0 {
-            let segment = self.take_filled();
-            self.store(segment)?;
+        // Readers get the last segment now; the sink takes it when it is known that it stays.
+        let last = (self.filling.len() > 0).then(|| self.take_filled());
+        if let Some(last) = &last {
+            self.in_flight.push(last.clone());
         }
         self.in_flight.prove(hashed.size_bytes);
         let short = self.in_flight.pressure() > Pressure::None;
-        let mut ready = ReadyBlob { writer: self, hashed };
+        let mut ready = ReadyBlob { writer: self, hashed, last, settled: false };
         if short {
             ready.settle()?;
         }
@@ -397,6 +401,9 @@ impl Drop for BlobWriter {
 pub struct ReadyBlob {
     writer: BlobWriter,
     hashed: Hashed,
+    /// The last segment, when it is shorter than others and the sink does not have it.
+    last: Option<Bytes>,
+    settled: bool,
 }
 
 impl ReadyBlob {
@@ -409,6 +416,8 @@ impl ReadyBlob {
     /// Makes all of it readable from disk before it is published, so that it can wait without taking
     /// memory. Blocks.
     pub fn settle(&mut self) -> Result<()> {
+        self.settled = true;
+        self.put_last()?;
         let (writer, size_bytes) = (&mut self.writer, self.hashed.size_bytes);
         let hashing = &mut writer.hashing;
         writer.sink.settle(&mut || hashing.settled().first.save(), Some(size_bytes))?;
@@ -418,7 +427,13 @@ impl ReadyBlob {
 
     /// Keeps it: durable when this returns. Blocks.
     pub fn publish(self, retention: Retention) -> Result<BlobInfo> {
-        self.publish_as(Fate::Retained(retention))
+        self.publish_as(Fate::Retained(retention, None))
+    }
+
+    /// Keeps it for a repository: the blob and its link are durable when this returns, or neither of
+    /// them, so that nobody finds a blob that nobody has. Blocks.
+    pub fn publish_into(self, retention: Retention, repo: &RepoName) -> Result<BlobInfo> {
+        self.publish_as(Fate::Retained(retention, Some(repo)))
     }
 
     /// Keeps it until it is delivered: the blob, its link to the errand's repository and what is
@@ -427,7 +442,29 @@ impl ReadyBlob {
         self.publish_as(Fate::Pending(errand)).map(|info| errand.of(info))
     }
 
+    /// Lets the upload of [`UploadStore`](crate::UploadStore) rest after all: it can be resumed and
+    /// proven again. One that was settled rests where its last border is. Any other blob is dropped.
+    /// Blocks.
+    pub fn suspend(mut self) -> Result<()> {
+        if self.settled {
+            self.writer.sink.leave();
+            return Ok(());
+        }
+        let hash = self.writer.hashing.settled().first.save();
+        let last = self.last.take().unwrap_or_default();
+        self.writer.sink.suspend(hash, &last)
+    }
+
+    fn put_last(&mut self) -> Result<()> {
+        if let Some(last) = self.last.take() {
+            self.writer.sink.put(last)?;
+            self.writer.in_flight.stored(self.writer.sink.stored_segments());
+        }
+        Ok(())
+    }
+
     fn publish_as(mut self, fate: Fate<'_>) -> Result<BlobInfo> {
+        self.put_last()?;
         self.writer.done = true;
         let sink = std::mem::replace(&mut self.writer.sink, Box::new(Spent));
         let published = sink.publish(self.hashed, fate)?;

@@ -2,18 +2,22 @@
 //! test here, so that all of them have it.
 
 pub mod acts;
+mod links;
+mod rests;
 
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use wharf_oci::{Algorithm, Digest, Digester, Manifest, MediaType, RepoName, Span, Tag, UploadId};
+use wharf_oci::{Algorithm, Digest, Digester, Manifest, MediaType, RepoName, Span, Tag};
 
 use crate::blob::{BlobReader, BlobStore, BlobWriter, Retention};
 use crate::in_flight::{InFlight, Tail};
 use crate::journal::{DeliveryStore, Destination, Errand, Refused, Trouble};
 use crate::limits::{SEGMENT_BYTES, SMALL_BLOB_SEGMENTS_MAX};
 use crate::manifests::{ManifestStore, TagRecord};
-use crate::sessions::UploadStore;
+
+pub use links::links;
+pub use rests::uploads;
 
 /// Sizes at which something changes: segments, small blobs and runs begin or end there.
 #[must_use]
@@ -242,54 +246,6 @@ fn a_reader_in_flight_never_takes_a_dropped_writer_for_an_end(store: &dyn BlobSt
     let visible = in_flight.visible_bytes();
     assert!(visible < content.len() as u64);
     assert!(matches!(poll(&in_flight, visible), Poll::Ready(Tail::Abandoned(_))));
-}
-
-/// The whole contract of uploads that outlive the process.
-pub fn uploads(store: &dyn UploadStore) {
-    an_upload_that_rests_goes_on_where_it_was(store);
-    a_dropped_or_published_upload_is_not_resumed(store);
-}
-
-fn an_upload_that_rests_goes_on_where_it_was(store: &dyn UploadStore) {
-    let repo: RepoName = "acme/base".parse().expect("a name");
-    for (seed, size) in (1_000..).zip(telling_sizes()) {
-        let content = noise(size, seed);
-        let digest = Digester::digest(Algorithm::Sha256, &content);
-        let id = UploadId::from_u128(u128::from(seed));
-        let mut writer = store.begin_upload(id, &repo).expect("begin");
-        // Rests after a third and after two thirds, once with nothing in between.
-        for end in [size / 3, size / 3, size / 3 * 2] {
-            let start = usize::try_from(writer.size_bytes()).expect("it fits");
-            append_all(&mut writer, &content.slice(start..end), 70_000);
-            writer.suspend().expect("suspend");
-            let saved = store.saved_uploads().expect("list");
-            let saved = saved.iter().find(|saved| saved.id == id).expect("it rests");
-            assert_eq!((saved.offset, &saved.repo), (end as u64, &repo));
-            writer = store.resume_upload(id).expect("resume").expect("it rests");
-            assert_eq!(writer.size_bytes(), end as u64);
-        }
-        let start = usize::try_from(writer.size_bytes()).expect("it fits");
-        append_all(&mut writer, &content.slice(start..), 70_000);
-        let in_flight = writer.in_flight();
-        let ready = writer.verify(&digest).expect("verify").expect("right");
-        assert_eq!(drain(&in_flight, 0), content, "{size} bytes");
-        ready.publish(Retention::Kept).expect("publish");
-        assert_eq!(read(store, &digest).expect("there"), content);
-        assert!(store.resume_upload(id).expect("resume").is_none());
-    }
-    assert_eq!(store.saved_uploads().expect("list"), []);
-}
-
-fn a_dropped_or_published_upload_is_not_resumed(store: &dyn UploadStore) {
-    let repo: RepoName = "acme/base".parse().expect("a name");
-    let id = UploadId::from_u128(77);
-    assert!(store.resume_upload(id).expect("resume").is_none());
-    let mut writer = store.begin_upload(id, &repo).expect("begin");
-    append_all(&mut writer, &noise(3 * SEGMENT_BYTES, 77), 70_000);
-    writer.suspend().expect("suspend");
-    assert!(store.forget_upload(id).expect("forget"));
-    assert!(!store.forget_upload(id).expect("forget"));
-    assert!(store.resume_upload(id).expect("resume").is_none());
 }
 
 /// The whole contract of what is owed to upstreams.

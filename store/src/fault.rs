@@ -173,4 +173,8 @@ impl Sink for FaultSink {
         self.plan.pass(Operation::Suspend, "suspend")?;
         self.inner.suspend(hash, tail)
     }
+
+    fn leave(&mut self) {
+        self.inner.leave();
+    }
 }

@@ -74,8 +74,12 @@ pub trait ManifestStore: Send + Sync {
     /// Descriptors of the manifests whose subject is `subject`.
     fn referrers(&self, repo: &RepoName, subject: &Digest) -> Result<Vec<Descriptor>>;
 
-    /// Says that a blob belongs to a repository.
+    /// Says that a blob belongs to a repository, whether it is here or not.
     fn link_blob(&self, repo: &RepoName, digest: &Digest) -> Result<()>;
+
+    /// Says that a blob belongs to a repository; `false` when it is not here, and then nothing
+    /// changes. A removal comes before or after it, never in between.
+    fn link_if_here(&self, repo: &RepoName, digest: &Digest) -> Result<bool>;
 
     /// Takes a blob from a repository, and its content with the last repository that had it;
     /// `false` when it was not linked.

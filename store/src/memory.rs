@@ -109,11 +109,15 @@ impl Sink for MemorySink {
     }
 
     fn publish(self: Box<Self>, hashed: Hashed, fate: Fate<'_>) -> Result<Published> {
-        lock(&self.blobs).entry(hashed.digest).or_insert(Arc::clone(&self.segments));
         self.done();
         let info = BlobInfo { digest: hashed.digest, size_bytes: hashed.size_bytes };
-        if let Fate::Pending(errand) = fate {
-            lock(&self.names).owe(errand.of(info));
+        // Blob and names at once; whoever needs both takes the names first.
+        let mut names = lock(&self.names);
+        lock(&self.blobs).entry(hashed.digest).or_insert(Arc::clone(&self.segments));
+        match fate {
+            Fate::Retained(_, None) => {}
+            Fate::Retained(_, Some(repo)) => names.link(repo, hashed.digest),
+            Fate::Pending(errand) => names.owe(errand.of(info)),
         }
         Ok(Published { info, own: true })
     }
@@ -158,9 +162,13 @@ impl BlobStore for MemoryStore {
 impl Names {
     fn owe(&mut self, delivery: Delivery) {
         let key = (delivery.errand.repo.clone(), delivery.digest);
-        self.repos.insert(key.0.clone());
-        self.links.insert(key.clone());
+        self.link(&key.0, key.1);
         self.deliveries.insert(key, delivery);
+    }
+
+    fn link(&mut self, repo: &RepoName, digest: Digest) {
+        self.repos.insert(repo.clone());
+        self.links.insert((repo.clone(), digest));
     }
 
     fn owed(&mut self, delivery: &Delivery) -> Option<&mut Delivery> {
@@ -335,10 +343,17 @@ impl ManifestStore for MemoryStore {
     }
 
     fn link_blob(&self, repo: &RepoName, digest: &Digest) -> Result<()> {
-        let mut names = lock(&self.names);
-        names.repos.insert(repo.clone());
-        names.links.insert((repo.clone(), *digest));
+        lock(&self.names).link(repo, *digest);
         Ok(())
+    }
+
+    fn link_if_here(&self, repo: &RepoName, digest: &Digest) -> Result<bool> {
+        let mut names = lock(&self.names);
+        if !lock(&self.blobs).contains_key(digest) {
+            return Ok(false);
+        }
+        names.link(repo, *digest);
+        Ok(true)
     }
 
     fn unlink_blob(&self, repo: &RepoName, digest: &Digest) -> Result<bool> {

@@ -261,6 +261,53 @@ async fn a_change_is_allowed_once_for_one_push_and_written_down() {
 }
 
 #[tokio::test]
+async fn a_change_whose_end_nobody_knows_is_locked_again_and_given_back_when_it_was_not_made() {
+    let Some(stage) = Stage::start_with(locking).await else { return };
+    let wharfd = &stage.wharfd;
+    assert_put(&put(wharfd, "v1", "first").await);
+    assert_eq!(allow(wharfd, &[&format!("{REPO}:v1"), "--reason", "because"]).await.code, 0);
+    let broken = Fault::Status { code: 502, retry_after_s: None };
+    stage.double.set_fault(FaultRule::next(Kind::ManifestPut, broken).during(HELD));
+    let failed = put(wharfd, "v1", "second").await;
+    assert_eq!(failed.status, 502, "{}", failed.text());
+    assert!(is_locked(&attributes(&stage, "_tags/v1").await));
+    let log = wharfd.log();
+    let line = log.lines().find(|line| line.contains("audit=\"undone\"")).expect("audited");
+    assert!(line.contains("not made") && line.contains(REPO), "{line}");
+    stage.double.clear_faults();
+    assert_put(&put(wharfd, "v1", "second").await);
+    assert!(is_locked(&attributes(&stage, "_tags/v1").await));
+    assert_refused(&put(wharfd, "v1", "third").await, "v1", &digest("second"));
+}
+
+#[tokio::test]
+async fn of_two_tags_that_may_change_none_stays_unlocked_when_one_fails() {
+    let Some(stage) = Stage::start_with(locking).await else { return };
+    let wharfd = &stage.wharfd;
+    assert_put(&put(wharfd, "v1?tag=v2", "first").await);
+    for tag in ["v1", "v2"] {
+        let tag = format!("{REPO}:{tag}");
+        assert_eq!(allow(wharfd, &[&tag, "--reason", "because"]).await.code, 0);
+    }
+    let no = Fault::Status { code: 400, retry_after_s: None };
+    // The second is not unlocked; then the second is not put.
+    for kind in [Kind::Metadata, Kind::ManifestPut] {
+        stage.double.set_fault(FaultRule::next(kind, no).after(1));
+        let failed = put(wharfd, "v1?tag=v2", "second").await;
+        assert_eq!(failed.status, 400, "{kind:?}: {}", failed.text());
+        stage.double.clear_faults();
+        for what in ["_tags/v1", "_tags/v2"] {
+            assert!(is_locked(&attributes(&stage, what).await), "{kind:?}: {what}");
+        }
+    }
+    // What was put is used up, what was not is allowed as before.
+    assert_put(&put(wharfd, "v1?tag=v2", "second").await);
+    for tag in ["v1", "v2"] {
+        assert_refused(&put(wharfd, tag, "third").await, tag, &digest("second"));
+    }
+}
+
+#[tokio::test]
 async fn a_deletion_is_allowed_once_too() {
     let wharfd = Wharfd::with_config("write_once_tags = [\"v*\"]\n").await;
     assert_put(&put(&wharfd, "v1", "first").await);
@@ -337,6 +384,24 @@ async fn a_push_that_could_not_be_locked_says_so_and_the_next_one_locks() {
     assert_refused(&put(&stage.wharfd, "v1", "second").await, "v1", &digest("first"));
     assert_put(&put(&stage.wharfd, "v1", "first").await);
     assert!(is_locked(&attributes(&stage, "_tags/v1").await));
+}
+
+#[tokio::test]
+async fn a_stop_waits_until_what_was_pushed_is_locked() {
+    let Some(mut stage) = Stage::start_with(locking).await else { return };
+    stage.double.set_fault(FaultRule::next(Kind::Metadata, Fault::Hang));
+    let api = stage.api().clone();
+    let push = tokio::spawn(async move {
+        api.put_manifest(REPO, "v1", TYPE, manifest("first")).await;
+    });
+    eventually("the lock at the upstream", async || (stage.double.held() == 1).then_some(())).await;
+    push.abort();
+    assert!(push.await.unwrap_err().is_cancelled());
+    let Stage { wharfd, double, .. } = &mut stage;
+    crate::stops::stop_and(wharfd, || double.release()).await;
+    for what in ["_tags/v1", &format!("_manifests/{}", digest("first"))] {
+        assert!(is_locked(&attributes(&stage, what).await), "{what}");
+    }
 }
 
 #[tokio::test]

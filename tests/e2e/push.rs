@@ -8,7 +8,7 @@ mod storm;
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
-use wharf_testkit::double::Kind;
+use wharf_testkit::double::{Fault, FaultRule, Kind};
 use wharf_testkit::images::{Layout, Recipe, sha256};
 
 use crate::fixture::{Setup, Stage, code, eventually, message, noise};
@@ -133,6 +133,38 @@ async fn an_empty_blob_and_sha512_go_through() {
     let digest = wharf_oci::Digester::digest(wharf_oci::Algorithm::Sha512, &content).to_string();
     let pushed = stage.api().try_push_blob(REPO, &digest, content.clone()).await.unwrap();
     assert_eq!(pushed.status, 201, "{}", pushed.text());
+    assert_upstream_has(&stage, &digest, &content).await;
+}
+
+#[tokio::test]
+async fn an_upload_is_announced_and_cut_as_the_upstream_wants_it() {
+    let start = Stage::start_with(|mut setup| {
+        setup.double.habits.strict_algorithm = true;
+        // More than the first size of a chunk.
+        setup.double.habits.chunk_bytes_min = Some(12 * 1024 * 1024);
+        setup
+    });
+    let Some(stage) = start.await else { return };
+    let uploads = format!("/v2/{REPO}/blobs/uploads/");
+    let sha512 = |content: &[u8]| {
+        wharf_oci::Digester::digest(wharf_oci::Algorithm::Sha512, content).to_string()
+    };
+    let content = noise(20, 600_000);
+    let opened = stage.api().post(&format!("{uploads}?digest-algorithm=sha512")).send().await;
+    let location = opened.unwrap().header("location").to_owned();
+    let ended = stage.api().end_upload(&location, &sha512(&content), content.clone()).await;
+    assert_eq!(ended.status, 201, "{}", ended.text());
+    assert_upstream_has(&stage, &sha512(&content), &content).await;
+    let content = noise(21, 600_000);
+    let whole = stage.api().post(&format!("{uploads}?digest={}", sha512(&content)));
+    assert_eq!(whole.bytes(content.clone()).send().await.unwrap().status, 201);
+    assert_upstream_has(&stage, &sha512(&content), &content).await;
+    // A chunk that is too large for once does not make the next one too short.
+    let too_large = Fault::Status { code: 413, retry_after_s: None };
+    stage.double.set_fault(FaultRule::next(Kind::UploadPatch, too_large).after(1));
+    let content = noise(22, 40 * 1024 * 1024);
+    let digest = stage.api().push_blob(REPO, content.clone()).await;
+    assert!(stage.double.waiting_faults().is_empty());
     assert_upstream_has(&stage, &digest, &content).await;
 }
 

@@ -1,7 +1,8 @@
 //! Staged pushes: a blob is answered when it is durable here, a manifest when all that it names is at
 //! the upstream; what is between outlives kills and outages. What operators see of it is in
-//! `staged/operators.rs`.
+//! `staged/operators.rs`, deletions that the upstream refuses in `staged/deletes.rs`.
 
+mod deletes;
 mod operators;
 
 use std::time::Duration;

@@ -23,6 +23,8 @@ pub(super) type Key = (RepoName, Digest);
 pub(super) struct Table {
     owed: HashMap<Key, Owed>,
     sending: HashSet<Key>,
+    /// What nobody may send, and how many want that.
+    held: HashMap<Key, usize>,
     lanes: HashMap<String, Lane>,
     /// Of what is owed, and of what is about to be.
     bytes: u64,
@@ -85,6 +87,7 @@ impl Table {
         Self {
             owed: HashMap::new(),
             sending: HashSet::new(),
+            held: HashMap::new(),
             lanes: HashMap::new(),
             bytes: 0,
             bytes_max,
@@ -155,14 +158,42 @@ impl Table {
         true
     }
 
+    /// Nobody takes it from now on, until as many have let go of it; the upstream that it is owed to,
+    /// if it is.
+    pub(super) fn hold(&mut self, key: &Key) -> Option<String> {
+        let upstream = self.owed.get(key)?.delivery.errand.to.upstream.clone();
+        *self.held.entry(key.clone()).or_default() += 1;
+        Some(upstream)
+    }
+
+    pub(super) fn let_go(&mut self, key: &Key) {
+        if let Some(count) = self.held.get_mut(key) {
+            *count -= 1;
+            if *count == 0 {
+                self.held.remove(key);
+            }
+        }
+    }
+
     pub(super) fn is_sending(&self, key: &Key) -> bool {
         self.sending.contains(key)
+    }
+
+    /// Whether anything is owed for it.
+    pub(super) fn owes(&self, key: &Key) -> bool {
+        self.owed.contains_key(key)
     }
 
     /// Whether it is this errand that is owed, not one that came after it.
     pub(super) fn is_owed(&self, delivery: &Delivery) -> bool {
         let key = (delivery.errand.repo.clone(), delivery.digest);
         self.owed.get(&key).is_some_and(|owed| owed.delivery.errand.id == delivery.errand.id)
+    }
+
+    /// Whether whoever sends it shall go on.
+    pub(super) fn is_wanted(&self, delivery: &Delivery) -> bool {
+        let key = (delivery.errand.repo.clone(), delivery.digest);
+        self.is_owed(delivery) && !self.held.contains_key(&key)
     }
 
     pub(super) fn lanes(&self) -> Vec<String> {
@@ -197,7 +228,8 @@ impl Table {
         }
         // What is being sent and was pushed again waits for its sender, not for another worker.
         let room = DELIVERY_WORKERS_MAX.saturating_sub(lane.working);
-        let ready = lane.queue.iter().filter(|key| !self.sending.contains(*key));
+        let is_free = |key: &&Key| !self.sending.contains(*key) && !self.held.contains_key(*key);
+        let ready = lane.queue.iter().filter(is_free);
         let more = ready.take(room).count();
         lane.working += more;
         if more > 0 { Next::Work(more) } else { Next::Nothing }
@@ -211,8 +243,8 @@ impl Table {
                 let key = lane.queue.pop_front()?;
                 let wanted = self.owed.get(&key).filter(|owed| owed.refused.is_none());
                 let Some(owed) = wanted else { continue };
-                if self.sending.contains(&key) {
-                    // Pushed again while it is sent: its turn comes after.
+                if self.sending.contains(&key) || self.held.contains_key(&key) {
+                    // Pushed again while it is sent, or held: its turn comes after.
                     lane.queue.push_back(key);
                     continue;
                 }

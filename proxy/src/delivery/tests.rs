@@ -129,6 +129,28 @@ fn a_refusal_is_told_once_and_tried_again_for_the_next_who_asks() {
 }
 
 #[test]
+fn what_is_held_is_nobodys_turn_until_everybody_let_go_of_it() {
+    let (mut table, now) = (Table::new(1000), Instant::now());
+    let owed = delivery(1, 1);
+    let key = (repo(), owed.digest);
+    assert_eq!(table.hold(&key), None);
+    table.add(owed.clone());
+    assert_eq!(workers(&mut table, now), 1);
+    let taken = table.take(UPSTREAM, now).unwrap();
+    for _ in 0..2 {
+        assert_eq!(table.hold(&key).as_deref(), Some(UPSTREAM));
+    }
+    assert!(table.is_sending(&key) && !table.is_wanted(&taken) && table.is_owed(&taken));
+    table.put_back(&taken);
+    assert!(table.take(UPSTREAM, now).is_none());
+    table.let_go(&key);
+    assert_eq!(workers(&mut table, now), 0);
+    table.let_go(&key);
+    assert_eq!(workers(&mut table, now), 1);
+    assert_eq!(table.take(UPSTREAM, now), Some(owed));
+}
+
+#[test]
 fn bytes_and_numbers_have_a_bound_and_what_goes_makes_room() {
     let mut table = Table::new(100);
     table.reserve(60).unwrap();

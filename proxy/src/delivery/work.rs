@@ -60,8 +60,8 @@ impl Deliveries {
             let mut changed = self.shared.changed.subscribe();
             let outcome = tokio::select! {
                 outcome = self.deliver(&delivery) => Some(outcome),
-                // Deleted, given up, or pushed again.
-                _ = changed.wait_for(|_| !self.table().is_owed(&delivery)) => None,
+                // Deleted or about to be, given up, or pushed again.
+                _ = changed.wait_for(|_| !self.table().is_wanted(&delivery)) => None,
                 _ = stopping.wait_for(|stopping| *stopping) => None,
             };
             match outcome {

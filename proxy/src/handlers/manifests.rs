@@ -79,15 +79,12 @@ pub(super) async fn put(
     let place = Place::of(&site, &put.repo);
     let turn = app.turns.take(Wanted::to_put(&place, digest, put.named_tags())).await?;
     let push = Push { app: Arc::clone(app), site, place, put, manifest, digest };
-    let work = tokio::spawn(async move {
+    let work = async move {
         let done = push.run().await;
         drop(turn);
         done
-    });
-    match work.await {
-        Ok(done) => done,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
-    }
+    };
+    app.finishing.run(work).await
 }
 
 /// A manifest by digest must be that content, by the digest's own algorithm.

@@ -61,6 +61,16 @@ impl Namespace {
         }
     }
 
+    /// The same for the Location of a refusal.
+    pub(super) fn leave_refused(&self, error: &mut Error) {
+        if let Error::ChunkOutOfOrder { location, .. } = error
+            && let Some(outside) = self.outside(location)
+            && let Ok(outside) = outside.to_str()
+        {
+            outside.clone_into(location);
+        }
+    }
+
     /// A path, or a link that begins with one, under the name outside and with the namespace.
     fn outside(&self, text: &str) -> Option<HeaderValue> {
         let (open, rest) = text.strip_prefix('<').map_or(("", text), |rest| ("<", rest));

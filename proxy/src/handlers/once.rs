@@ -7,6 +7,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use http::StatusCode;
 use tokio::task::JoinSet;
 use wharf_oci::{Algorithm, Digest, Digester, Endpoint, Manifest, Reference, RepoName, Tag};
 use wharf_store::StoreError;
@@ -19,7 +20,7 @@ use crate::limits::{
 use crate::turns::Place;
 use crate::upstream::{Haste, There};
 use crate::upstreams::{Remote, Site};
-use crate::write_once::{Allowance, audit_refused, audit_used};
+use crate::write_once::{Allowance, Undone, audit_refused, audit_undone, audit_used};
 
 /// A repository, and who asks for a change of it.
 pub(super) struct Scene<'a> {
@@ -39,7 +40,15 @@ pub(super) struct Decided {
     /// Those that are what they shall be.
     pub(super) settled: Vec<Tag>,
     /// Changes that were allowed.
-    spent: Vec<(Tag, Allowance)>,
+    spent: Vec<Spent>,
+}
+
+/// A change that was allowed, of a tag that may have been unlocked for it.
+struct Spent {
+    tag: Tag,
+    /// What it was before.
+    there: Digest,
+    allowance: Allowance,
 }
 
 impl Scene<'_> {
@@ -99,44 +108,78 @@ impl Scene<'_> {
     ) -> Result<Decided, Error> {
         for (tag, there) in &moved {
             let Some(allowance) = self.app.write_once.spend(self.place, tag) else {
-                self.give_back(decided);
+                decided.spent.into_iter().for_each(|spent| self.give_back(spent));
                 audit_refused(self.repo, tag, (*there, to), self.client);
                 let (repo, tag) = (self.repo.clone(), (*tag).clone());
                 return Err(Error::TagWriteOnce { repo, tag, there: *there });
             };
-            decided.spent.push(((*tag).clone(), allowance));
+            decided.spent.push(Spent { tag: (*tag).clone(), there: *there, allowance });
         }
-        for ((tag, there), (_, allowance)) in moved.iter().zip(&decided.spent) {
+        for Spent { tag, there, allowance } in &decided.spent {
             audit_used(self.repo, tag, (*there, to), &allowance.reason, self.client);
         }
-        if let Err(error) = self.lock_spent(&decided, false).await {
-            self.give_back(decided);
+        if let Err(error) = self.unlock(&decided).await {
+            self.undo(decided, &[], None).await;
             return Err(error);
         }
         Ok(decided)
     }
 
-    /// The change was certainly not made: all is as before.
-    pub(super) async fn undo(&self, decided: Decided) {
-        if let Err(error) = self.lock_spent(&decided, true).await {
-            tracing::error!(repo = %self.repo, %error, "a write-once tag was left unlocked");
-        }
-        self.give_back(decided);
-    }
-
-    fn give_back(&self, decided: Decided) {
-        for (tag, allowance) in decided.spent {
-            self.app.write_once.give_back(self.place, &tag, allowance);
-        }
-    }
-
-    async fn lock_spent(&self, decided: &Decided, locked: bool) -> Result<(), Error> {
+    async fn unlock(&self, decided: &Decided) -> Result<(), Error> {
         let Some(remote) = self.locking() else { return Ok(()) };
-        for (tag, _) in &decided.spent {
-            let reference = Reference::Tag(tag.clone());
-            remote.upstream.set_lock(&remote.repo, &reference, locked).await?;
+        for spent in &decided.spent {
+            let reference = Reference::Tag(spent.tag.clone());
+            remote.upstream.set_lock(&remote.repo, &reference, false).await?;
         }
         Ok(())
+    }
+
+    /// The change was made of those that are `done` only. The other tags are locked again as they are,
+    /// and what was allowed for them is given back; what became of the one that is `unsure` nobody
+    /// knows, so the upstream is asked.
+    pub(super) async fn undo(
+        &self,
+        decided: Decided,
+        done: &[Reference],
+        unsure: Option<&Reference>,
+    ) {
+        for spent in decided.spent {
+            let reference = Reference::Tag(spent.tag.clone());
+            if done.contains(&reference) {
+                continue;
+            }
+            // Before it is asked for: from then on it stays what it is.
+            self.lock_again(&reference).await;
+            let undone = if unsure == Some(&reference) {
+                match self.current(&spent.tag).await {
+                    Ok(Some(there)) if there == spent.there => Undone::NotMade,
+                    Ok(_) => Undone::Made,
+                    Err(_) => Undone::Unknown,
+                }
+            } else {
+                Undone::NotMade
+            };
+            audit_undone(self.repo, &spent.tag, spent.there, undone, self.client);
+            if undone == Undone::NotMade {
+                self.give_back(spent);
+            }
+        }
+    }
+
+    fn give_back(&self, Spent { tag, allowance, .. }: Spent) {
+        self.app.write_once.give_back(self.place, &tag, allowance);
+    }
+
+    async fn lock_again(&self, reference: &Reference) {
+        let Some(remote) = self.locking() else { return };
+        match remote.upstream.set_lock(&remote.repo, reference, true).await {
+            // One that was deleted has nothing to lock.
+            Ok(()) | Err(Error::UpstreamRefused { status: StatusCode::NOT_FOUND, .. }) => {}
+            Err(error) => {
+                tracing::error!(repo = %self.repo, %reference, %error,
+                    "a write-once tag was left unlocked");
+            }
+        }
     }
 
     /// Locks the tags of a push at the upstream, and the manifest that they point to.

@@ -57,11 +57,9 @@ impl Push {
         };
         let failed = sent.failed.take();
         if sent.done.is_empty()
-            && let Some((_, error)) = failed
+            && let Some((name, error)) = failed
         {
-            if error.is_refusal() {
-                scene.undo(decided).await;
-            }
+            scene.undo(decided, &[], (!error.is_refusal()).then_some(&name)).await;
             let Site::Remote(remote) = &self.site else { return Err(error) };
             let repo = &self.put.repo;
             let manifest = &self.manifest;
@@ -70,7 +68,10 @@ impl Push {
         self.keep(&sent.done).await?;
         let is_done = |tag: &&Tag| sent.done.contains(&Reference::Tag((*tag).clone()));
         let locked: Vec<_> = decided.tags.iter().filter(is_done).cloned().collect();
-        scene.lock(&locked, &self.digest).await?;
+        let locked = scene.lock(&locked, &self.digest).await;
+        let unsure = failed.as_ref().filter(|(_, error)| !error.is_refusal());
+        scene.undo(decided, &sent.done, unsure.map(|(name, _)| name)).await;
+        locked?;
         match failed {
             None => Ok(self.created(sent.keeps_referrers)),
             Some((failed, source)) => {

@@ -33,17 +33,14 @@ pub(super) async fn manifest(
         Reference::Tag(tag) => Wanted::to_untag(&place, tag),
         Reference::Digest(digest) => Wanted::to_remove(&place, *digest),
     });
-    let (turn, app) = (turn.await?, Arc::clone(app));
-    let work = tokio::spawn(async move {
+    let (turn, finishing, app) = (turn.await?, app.finishing.clone(), Arc::clone(app));
+    let work = async move {
         let scene = Scene { app: &app, site: &site, place: &place, repo: &repo, client };
         let removed = remove(&scene, &reference).await;
         drop(turn);
         removed
-    });
-    match work.await {
-        Ok(removed) => removed,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
-    }
+    };
+    finishing.run(work).await
 }
 
 async fn remove(scene: &Scene<'_>, reference: &Reference) -> Result<Answer, Error> {
@@ -61,9 +58,8 @@ async fn remove(scene: &Scene<'_>, reference: &Reference) -> Result<Answer, Erro
         match remote.upstream.delete(&endpoint).await {
             Ok(deleted) => known = deleted,
             Err(error) => {
-                if error.is_refusal() {
-                    scene.undo(decided).await;
-                }
+                let unsure = (!error.is_refusal()).then_some(reference);
+                scene.undo(decided, &[], unsure).await;
                 return Err(error);
             }
         }
@@ -81,13 +77,24 @@ async fn remove(scene: &Scene<'_>, reference: &Reference) -> Result<Answer, Erro
     Ok(response::answer(StatusCode::ACCEPTED, &[], Body::empty()))
 }
 
-/// Takes a blob from a repository; its bytes go with the last repository that had it.
-pub(super) async fn blob(app: &App, repo: &RepoName, digest: &Digest) -> Result<Answer, Error> {
-    // Before the upstream is asked: nobody may deliver it after that.
-    let mut known = app.deliveries.forget(repo, digest).await?;
+/// Takes a blob from a repository; its bytes go with the last repository that had it. Goes on to its
+/// end like the deletion of a manifest.
+pub(super) async fn blob(app: &Arc<App>, repo: RepoName, digest: Digest) -> Result<Answer, Error> {
+    let (finishing, app) = (app.finishing.clone(), Arc::clone(app));
+    finishing.run(async move { remove_blob(&app, &repo, &digest).await }).await
+}
+
+async fn remove_blob(app: &App, repo: &RepoName, digest: &Digest) -> Result<Answer, Error> {
+    // Before the upstream is asked: nobody may deliver it after that. When it refuses, the blob is owed
+    // as before.
+    let held = app.deliveries.hold(repo, digest).await;
+    let mut known = held.is_some();
     if let Site::Remote(remote) = app.cache.upstreams.site(repo)? {
         let endpoint = Endpoint::Blob { repo: remote.repo.clone(), digest: *digest };
         known |= remote.upstream.delete(&endpoint).await?;
+    }
+    if let Some(held) = held {
+        held.forget().await?;
     }
     let wanted = *digest;
     let unlink = move |store: &dyn Store, repo: &RepoName| store.unlink_blob(repo, &wanted);

@@ -36,7 +36,7 @@ pub(super) async fn start(
     match start {
         UploadStart::Session(algorithm) => {
             let room = app.uploads.room()?;
-            let beyond = app.uploads.open_upstream(repo).await?;
+            let beyond = app.uploads.open_upstream(repo, algorithm).await?;
             let id = app.uploads.open(room, repo, algorithm, beyond).await?;
             Ok(response::opened(repo, id))
         }
@@ -44,7 +44,7 @@ pub(super) async fn start(
             let beyond = app.uploads.beyond(repo, digest)?;
             let mut session = app.uploads.anonymous(digest.algorithm(), beyond).await?;
             receive(app, &mut session, headers, body).await?;
-            app.uploads.finish(repo, session, digest).await?;
+            app.uploads.finish(repo, session.into(), digest).await?;
             Ok(created(repo, &digest))
         }
         UploadStart::Mount { digest, from } => mount(app, repo, digest, from).await,
@@ -61,8 +61,7 @@ async fn mount(
     let room = app.uploads.room()?;
     let beyond = match app.cache.upstreams.site(repo)? {
         Site::Local => {
-            if is_here(app, &digest, from.as_ref()).await? {
-                app.cache.link(repo, &digest).await?;
+            if lend(app, repo, &digest, from.as_ref()).await? {
                 return Ok(created(repo, &digest));
             }
             None
@@ -91,34 +90,57 @@ async fn mount(
 
 /// Has the upstream take the blob from another repository of its own; when it does not, a session.
 /// Without a source it is asked only whether the repository has the blob: that somebody names a
-/// digest does not mean that they may have it.
+/// digest does not mean that they may have it. A login that may not read there can still push.
 async fn mount_beyond(
     remote: &Remote,
     digest: &Digest,
     from: Option<&RepoName>,
 ) -> Result<Option<Push>, Error> {
     let Remote { upstream, repo } = remote;
-    if from.is_none()
-        && !upstream.lately_missed(repo, digest)
-        && upstream.blob_size(repo, digest).await?.is_some()
-    {
-        return Ok(None);
+    if from.is_none() && !upstream.lately_missed(repo, digest) {
+        match upstream.blob_size(repo, digest).await {
+            Ok(Some(_)) => return Ok(None),
+            Ok(None) => {}
+            Err(error) => not_so(upstream.address(), error)?,
+        }
     }
-    let wanted = from.map(|from| (digest, Some(from)));
-    Ok(match upstream.start_upload(repo, wanted, Haste::Long).await? {
-        Started::Mounted => None,
-        Started::Session(push) => Some(push),
-    })
+    if let Some(from) = from {
+        match upstream.mount(repo, digest, from, Haste::Long).await {
+            Ok(Started::Mounted) => return Ok(None),
+            Ok(Started::Session(push)) => return Ok(Some(push)),
+            Err(error) => not_so(upstream.address(), error)?,
+        }
+    }
+    upstream.open_upload(repo, Some(digest.algorithm()), Haste::Long).await.map(Some)
 }
 
-/// Whether `from` has the blob, or any repository when none is named.
-async fn is_here(app: &App, digest: &Digest, from: Option<&RepoName>) -> Result<bool, Error> {
-    let (store, digest, from) = (Arc::clone(&app.cache.store), *digest, from.cloned());
-    let here = app.cache.bridge.run(move || {
+/// A refusal to spare the bytes only means that they are sent; trouble stays trouble.
+fn not_so(upstream: &str, error: Error) -> Result<(), Error> {
+    match error {
+        Error::UpstreamDenied { .. } => {}
+        Error::UpstreamRefused { status, .. } if status.is_client_error() => {}
+        error => return Err(error),
+    }
+    tracing::debug!(upstream, %error, "not mounted");
+    Ok(())
+}
+
+/// Gives a repository a blob that `from` has, or any repository when none is named; `false` when it
+/// is not here.
+async fn lend(
+    app: &App,
+    repo: &RepoName,
+    digest: &Digest,
+    from: Option<&RepoName>,
+) -> Result<bool, Error> {
+    let (store, repo) = (Arc::clone(&app.cache.store), repo.clone());
+    let (digest, from) = (*digest, from.cloned());
+    let lent = app.cache.bridge.run(move || {
         let linked = from.map_or(Ok(true), |from| store.has_blob(&from, &digest))?;
-        Ok::<_, wharf_store::StoreError>(linked && store.stat(&digest)?.is_some())
+        // Asked and linked at once: its last repository may be letting it go.
+        Ok::<_, wharf_store::StoreError>(linked && store.link_if_here(&repo, &digest)?)
     });
-    Ok(here.await?)
+    Ok(lent.await?)
 }
 
 pub(super) fn status(app: &App, repo: &RepoName, id: UploadId) -> Result<Answer, Error> {
@@ -158,7 +180,7 @@ pub(super) async fn finish(
     check_chunk(session, headers, &upload_path(&repo, id))?;
     session.expect(digest);
     receive(app, session, headers, body).await?;
-    app.uploads.finish(&repo, checkout.take(), digest).await?;
+    app.uploads.finish(&repo, checkout.end(), digest).await?;
     Ok(created(&repo, &digest))
 }
 
@@ -207,7 +229,7 @@ async fn receive(
         let frame = tokio::select! {
             frame = tokio::time::timeout(STALL_TIMEOUT, body.frame()) => frame,
             // The session goes to rest with what it has.
-            () = &mut closing => return Err(Error::BodyBroken),
+            () = &mut closing => return Err(Error::Stopping),
         };
         let frame = match frame.map_err(|_| Error::BodyBroken)? {
             None => return Ok(()),

@@ -74,7 +74,7 @@ impl Uploads {
     }
 
     async fn try_resume(&self, id: UploadId, repo: &RepoName) -> Result<Checkout, Error> {
-        let upstream = self.open_upstream(repo).await?;
+        let upstream = self.open_upstream(repo, None).await?;
         let store = Arc::clone(&self.store);
         let Some(writer) = self.bridge.run(move || store.resume_upload(id)).await? else {
             self.sessions.lock().open.remove(&id);

@@ -9,10 +9,10 @@ use wharf_store::{BlobStore, MemoryStore, UploadStore, contract::noise};
 fn over(store: &MemoryStore) -> Uploads {
     let upstreams = Arc::new(Upstreams::new(&[]).unwrap());
     let (bridge, store) = (Bridge::default(), Arc::new(store.clone()));
-    let senders = Senders::new(bridge.clone(), store.clone(), Arc::clone(&upstreams));
+    let senders = Senders::new(bridge, store.clone(), Arc::clone(&upstreams));
     let (senders, of, to) = (Arc::new(senders), Arc::clone(&store), Arc::clone(&upstreams));
     let deliveries = Deliveries::load(of, to, Arc::clone(&senders), None).unwrap();
-    Uploads::load(bridge, store, upstreams, senders, deliveries).unwrap()
+    Uploads::load(store, upstreams, senders, deliveries, Finishing::default()).unwrap()
 }
 
 fn uploads() -> (MemoryStore, Uploads, RepoName) {
@@ -48,7 +48,7 @@ async fn a_finished_upload_is_kept_and_a_wrong_one_is_not() {
             let part = content.slice(start..(start + 70_000).min(content.len()));
             session.append(part).await.unwrap();
         }
-        let ended = uploads.finish(&repo, session, expected).await;
+        let ended = uploads.finish(&repo, session.into(), expected).await;
         assert_eq!(ended.is_ok(), expected == digest);
     }
     assert!(store.stat(&digest).unwrap().is_some());
@@ -80,7 +80,7 @@ async fn a_suspended_session_goes_on_where_it_was_in_its_own_repository() {
     assert_eq!(checkout.session().offset(), 1_000_001);
     checkout.session().append(content.slice(1_000_001..)).await.unwrap();
     let digest = Digester::digest(Algorithm::Sha256, &content);
-    uploads.finish(&repo, checkout.take(), digest).await.unwrap();
+    uploads.finish(&repo, checkout.end(), digest).await.unwrap();
     assert_eq!(store.stat(&digest).unwrap().unwrap().size_bytes, 1_700_000);
     assert_eq!((uploads.count(), store.saved_uploads().unwrap().len()), ((0, 0), 0));
 }

@@ -1,8 +1,9 @@
 //! How much one upstream takes in one request: learned from what it took and what it refused, and
 //! used by every upload to it.
 //!
-//! Invariant: a size between `CHUNK_BYTES_MIN` and `CHUNK_BYTES_MAX`; one that was refused is not
-//! tried again for a while, and only one upload at a time tries a larger one.
+//! Invariant: a size between `CHUNK_BYTES_MIN`, or what the upstream says is its least, and
+//! `CHUNK_BYTES_MAX`; one that was refused is not tried again for a while, and only one upload at a
+//! time tries a larger one.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -20,6 +21,8 @@ pub(super) struct Chunks {
 
 struct State {
     size_bytes: u64,
+    /// What the upstream says is its least; only the last chunk may be shorter.
+    floor_bytes: u64,
     /// What was refused, and until when that counts.
     refused: Option<(u64, Instant)>,
     probing: bool,
@@ -35,7 +38,8 @@ pub(super) struct Chunk<'a> {
 
 impl Default for Chunks {
     fn default() -> Self {
-        let state = State { size_bytes: CHUNK_BYTES, refused: None, probing: false };
+        let state =
+            State { size_bytes: CHUNK_BYTES, floor_bytes: 0, refused: None, probing: false };
         Self { state: Mutex::new(state) }
     }
 }
@@ -46,10 +50,22 @@ impl Chunks {
         self.state().size_bytes
     }
 
+    /// What the upstream says is its least.
+    pub(super) fn announced(&self, floor_bytes: u64) {
+        let mut state = self.state();
+        state.floor_bytes = floor_bytes.min(CHUNK_BYTES_MAX);
+        state.size_bytes = state.size_bytes.max(state.floor_bytes);
+    }
+
+    pub(super) fn floor_bytes(&self) -> u64 {
+        self.state().floor_bytes
+    }
+
     /// Some of the bytes that are there to be sent, no more than `most`. A larger size than before
     /// is tried only when so much is there: an upstream that is faster than the client gains nothing.
     pub(super) fn next(&self, there_bytes: u64, most: u64) -> Chunk<'_> {
         let mut state = self.state();
+        let most = most.max(state.floor_bytes);
         let larger = state.size_bytes * 2;
         let allowed = match state.refused {
             Some((bytes, until)) if Instant::now() < until => larger < bytes,
@@ -82,7 +98,7 @@ impl Chunk<'_> {
         let mut state = self.chunks.state();
         state.refused = Some((self.bytes, Instant::now() + CHUNK_REFUSED_TIME));
         if state.size_bytes >= self.bytes {
-            state.size_bytes = (self.bytes / 2).max(CHUNK_BYTES_MIN);
+            state.size_bytes = (self.bytes / 2).max(CHUNK_BYTES_MIN).max(state.floor_bytes);
         }
     }
 
@@ -148,6 +164,25 @@ mod tests {
         assert_eq!(chunks.next(ALL, ALL).bytes, CHUNK_BYTES);
         // What this upload wants to be smaller is smaller.
         assert_eq!(chunks.next(ALL, 7).bytes, 7);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_chunk_is_shorter_than_the_upstream_wants() {
+        let (chunks, floor) = (Chunks::default(), CHUNK_BYTES + 5);
+        chunks.announced(floor);
+        assert_eq!(chunks.floor_bytes(), floor);
+        for _ in 0..20 {
+            // Whatever this upload wants, and whatever is refused.
+            let chunk = chunks.next(floor + 1, 7);
+            assert_eq!(chunk.bytes, floor);
+            chunk.too_large();
+        }
+        // The last one is as long as it is.
+        assert_eq!(chunks.next(3, ALL).bytes, 3);
+        chunks.announced(u64::MAX);
+        assert_eq!(chunks.size_bytes(), CHUNK_BYTES_MAX);
+        chunks.announced(0);
+        assert_eq!(chunks.floor_bytes(), 0);
     }
 
     #[tokio::test(start_paused = true)]

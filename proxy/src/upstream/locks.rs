@@ -7,7 +7,7 @@ use wharf_oci::{Reference, RepoName};
 
 use super::Upstream;
 use super::auth::{Access, Scope};
-use super::wire::{self, Ask};
+use super::wire::{self, Ask, Effort};
 use crate::Error;
 use crate::body::Payload;
 
@@ -30,6 +30,8 @@ impl Upstream {
         let body = format!("{{\"writeEnabled\":{open},\"deleteEnabled\":{open}}}", open = !locked);
         ask.headers.insert(header::CONTENT_TYPE, wire::value("application/json"));
         ask.body = Payload::Bytes(Bytes::from(body));
+        // Mostly it comes after a change, and while it is not made everybody may change the tag.
+        ask.effort = Effort::Long;
         let response = self.wire.send(ask, LOCKING).await?;
         self.wire.collect(response, LOCKING).await.map(|_| ())
     }

@@ -11,7 +11,7 @@ use hyper::Response;
 use hyper::body::Incoming;
 use tokio::time::Instant;
 use url::Url;
-use wharf_oci::{ChunkRange, Digest, Endpoint, RepoName, Span};
+use wharf_oci::{Algorithm, ChunkRange, Digest, Endpoint, RepoName, Span};
 
 use super::auth::{Access, Scope};
 use super::wire::{self, Ask, Effort, Wire};
@@ -42,21 +42,56 @@ pub(crate) struct Push {
 }
 
 impl Upstream {
-    /// Opens an upload, or mounts when a digest and a source are given and the upstream agrees.
-    pub(crate) async fn start_upload(
+    /// Opens an upload of what is to be hashed by this algorithm, if it is known.
+    pub(crate) async fn open_upload(
         &self,
         repo: &RepoName,
-        mount: Option<(&Digest, Option<&RepoName>)>,
+        algorithm: Option<Algorithm>,
+        haste: Haste,
+    ) -> Result<Push, Error> {
+        match self.start(repo, None, algorithm, haste).await? {
+            Started::Session(push) => Ok(push),
+            Started::Mounted => {
+                Err(failed(OPENING, "it answered 201 to an upload without content"))
+            }
+        }
+    }
+
+    /// Mounts a blob when the upstream agrees, else opens an upload of it.
+    pub(crate) async fn mount(
+        &self,
+        repo: &RepoName,
+        digest: &Digest,
+        from: &RepoName,
+        haste: Haste,
+    ) -> Result<Started, Error> {
+        self.start(repo, Some((digest, from)), Some(digest.algorithm()), haste).await
+    }
+
+    /// The shortest chunk that it wants before the last one.
+    pub(crate) fn chunk_floor(&self) -> u64 {
+        self.wire.chunks().floor_bytes()
+    }
+
+    async fn start(
+        &self,
+        repo: &RepoName,
+        mount: Option<(&Digest, &RepoName)>,
+        algorithm: Option<Algorithm>,
         haste: Haste,
     ) -> Result<Started, Error> {
         let endpoint = Endpoint::Uploads { repo: repo.clone() };
-        let (query, scope) = match mount {
+        let (mut query, scope) = match mount {
             None => (String::new(), Scope::repo(repo, Access::Push)),
-            Some((digest, None)) => (format!("?mount={digest}"), Scope::repo(repo, Access::Push)),
-            Some((digest, Some(from))) => {
+            Some((digest, from)) => {
                 (format!("?mount={digest}&from={from}"), Scope::mount(repo, from))
             }
         };
+        // Registries that know one algorithm only are not bothered with its name.
+        if let Some(algorithm) = algorithm.filter(|algorithm| *algorithm != Algorithm::Sha256) {
+            let joint = if query.is_empty() { '?' } else { '&' };
+            query = format!("{query}{joint}digest-algorithm={algorithm}");
+        }
         let mut ask = Ask::new(Method::POST, self.wire.url(&format!("{endpoint}{query}")), scope);
         ask.effort = haste.into();
         let url = ask.url.clone();
@@ -66,6 +101,7 @@ impl Upstream {
             return Ok(Started::Mounted);
         }
         let location = next_location(&url, &response)?;
+        self.wire.chunks().announced(chunk_floor(&response));
         self.wire.collect(response, OPENING).await?;
         let scope = Scope::repo(repo, Access::Push);
         let wire = self.wire.clone();
@@ -226,6 +262,12 @@ fn next_location(asked: &Url, response: &Response<Incoming>) -> Result<Url, Erro
     let location = text(response.headers(), header::LOCATION);
     let location = location.ok_or_else(|| failed(OPENING, "the answer has no Location"))?;
     asked.join(location).map_err(|_| failed(OPENING, "the Location is not an address"))
+}
+
+/// What it says of the shortest chunk that it wants (`OCI-Chunk-Min-Length`); 0 when nothing.
+fn chunk_floor(response: &Response<Incoming>) -> u64 {
+    let said = response.headers().get("oci-chunk-min-length");
+    said.and_then(|value| value.to_str().ok()?.trim().parse().ok()).unwrap_or(0)
 }
 
 /// The number of bytes that `Range: 0-last` speaks of.

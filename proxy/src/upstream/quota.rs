@@ -2,7 +2,8 @@
 //! which grow while the upstream answers and halve when it turns most away, and a pause that it asked
 //! for.
 //!
-//! Invariant: no request leaves before the time that `Retry-After` named, whoever was told it.
+//! Invariant: no request leaves before the time that `Retry-After` named, whoever was told it; of a
+//! longer time than `QUOTA_WAIT_MAX` only that much counts.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -65,6 +65,16 @@ impl RocksStore {
         remember_repo(&self.engine, batch, repo)
     }
 
+    /// Links a blob that is not linked yet. The caller holds the lock of the digest.
+    fn write_link(&self, repo: &RepoName, digest: &Digest) -> Result<()> {
+        let mut batch = WriteBatch::default();
+        link_anew(&self.engine, &mut batch, repo, digest)?;
+        if batch.is_empty() {
+            return Ok(());
+        }
+        self.engine.write(batch, "linking", || format!("{repo}@{digest}"))
+    }
+
     /// Deletes one key, durably; whether it was there.
     fn remove_key(
         &self,
@@ -209,9 +219,16 @@ impl ManifestStore for RocksStore {
             return Ok(());
         }
         let _changing = self.engine.changing(digest);
-        let mut batch = WriteBatch::default();
-        link(&self.engine, &mut batch, repo, digest)?;
-        self.engine.write(batch, "linking", || format!("{repo}@{digest}"))
+        self.write_link(repo, digest)
+    }
+
+    fn link_if_here(&self, repo: &RepoName, digest: &Digest) -> Result<bool> {
+        let _changing = self.engine.changing(digest);
+        if self.engine.located(digest)?.is_none() {
+            return Ok(false);
+        }
+        self.write_link(repo, digest)?;
+        Ok(true)
     }
 
     fn unlink_blob(&self, repo: &RepoName, digest: &Digest) -> Result<bool> {
@@ -262,6 +279,19 @@ pub(super) fn link(
     batch.put_cf(&engine.family(LINKS)?, schema::repo_digest_key(repo, digest), []);
     batch.put_cf(&engine.family(HOLDERS)?, schema::holder_key(digest, repo), []);
     Ok(())
+}
+
+/// The same, and nothing when the repository has it already. The caller holds the lock of the digest.
+pub(super) fn link_anew(
+    engine: &Engine,
+    batch: &mut WriteBatch,
+    repo: &RepoName,
+    digest: &Digest,
+) -> Result<()> {
+    match engine.get(LINKS, &schema::repo_digest_key(repo, digest))? {
+        Some(_) => Ok(()),
+        None => link(engine, batch, repo, digest),
+    }
 }
 
 /// How a referrer is listed (distribution-spec, "Listing Referrers").

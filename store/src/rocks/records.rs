@@ -24,8 +24,8 @@ pub(super) enum Hold {
 impl From<Fate<'_>> for Hold {
     fn from(fate: Fate<'_>) -> Self {
         match fate {
-            Fate::Retained(Retention::Cached) => Self::Cached,
-            Fate::Retained(Retention::Kept) => Self::Kept,
+            Fate::Retained(Retention::Cached, _) => Self::Cached,
+            Fate::Retained(Retention::Kept, _) => Self::Kept,
             Fate::Pending(_) => Self::Pending,
         }
     }

@@ -52,11 +52,13 @@ fn every_store_keeps_the_contract() {
     let (_folder, rocks) = store();
     contract::blobs(&rocks);
     contract::manifests(&rocks);
+    contract::links(&rocks);
     contract::deliveries(&rocks);
     contract::uploads(&rocks);
     let memory = MemoryStore::default();
     contract::blobs(&memory);
     contract::manifests(&memory);
+    contract::links(&memory);
     contract::deliveries(&memory);
     contract::uploads(&memory);
     contract::blobs(&FaultStore::new(memory.clone()));

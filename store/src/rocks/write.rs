@@ -16,7 +16,7 @@ use super::read::SegmentSource;
 use super::records::{Hold, Located, Numbered, Session, Totals};
 use super::runs::Runs;
 use super::schema::{self, BLOBS, META, NUMBERS, Place, RECENCY, SESSIONS, SMALL, TOTALS};
-use super::{evict, forget, journal};
+use super::{evict, forget, journal, names};
 use crate::blob::{BlobInfo, Fate, Published, Sink, Source};
 use crate::hot::Pressure;
 use crate::limits::{RUN_SEGMENTS_MAX, RUN_SEGMENTS_SEVERE, RUN_SEGMENTS_SHORT};
@@ -121,9 +121,7 @@ impl RocksSink {
             batch.put_cf(&small, schema::segment_key(self.number, index), segment);
         }
         add_records(&self.engine, &mut batch, &digest, &located)?;
-        if let Fate::Pending(errand) = fate {
-            journal::owe(&self.engine, &mut batch, &errand.of(info))?;
-        }
+        add_names(&self.engine, &mut batch, info, fate)?;
         if let Some((upload, _)) = &self.upload {
             batch.delete_cf(&self.engine.family(SESSIONS)?, upload.as_u128().to_be_bytes());
         }
@@ -141,9 +139,7 @@ impl RocksSink {
         } else {
             self.engine.order.touch(known.number);
         }
-        if let Fate::Pending(errand) = fate {
-            journal::owe(&self.engine, &mut batch, &errand.of(info))?;
-        }
+        add_names(&self.engine, &mut batch, info, fate)?;
         if batch.is_empty() {
             return Ok(());
         }
@@ -170,6 +166,21 @@ impl RocksSink {
     pub(super) fn save_empty(&self, hash: HashState) -> Result<()> {
         let session = self.session(hash, &[]);
         session.map_or(Ok(()), |session| self.engine.save_session(&session, false))
+    }
+}
+
+/// Adds to `batch` whose a blob is from now on, and who is owed it. The caller holds the lock of its
+/// digest.
+fn add_names(
+    engine: &Engine,
+    batch: &mut WriteBatch,
+    info: BlobInfo,
+    fate: Fate<'_>,
+) -> Result<()> {
+    match fate {
+        Fate::Retained(_, None) => Ok(()),
+        Fate::Retained(_, Some(repo)) => names::link_anew(engine, batch, repo, &info.digest),
+        Fate::Pending(errand) => journal::owe(engine, batch, &errand.of(info)),
     }
 }
 
@@ -287,6 +298,11 @@ impl Sink for RocksSink {
         }
         self.stays = true;
         Ok(())
+    }
+
+    fn leave(&mut self) {
+        // As after a kill: what is past the last border is freed by the next start.
+        self.stays = self.upload.is_some();
     }
 }
 

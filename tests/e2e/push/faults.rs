@@ -155,3 +155,37 @@ async fn fifty_pushes_at_once_arrive_though_a_fifth_of_the_requests_is_turned_aw
         assert_upstream_has(&stage, &push.await.unwrap(), &noise(seed, 200_000)).await;
     }
 }
+
+/// Opens an upload and gives it this; the status of that.
+async fn open_with(stage: &Stage, content: &[u8]) -> u16 {
+    let location = stage.api().open_upload(REPO).await;
+    let sent = stage.api().patch(&location).bytes(content.to_vec()).send().await.unwrap();
+    sent.status.as_u16()
+}
+
+#[tokio::test]
+async fn what_the_upstream_took_is_201_also_when_there_is_no_room_for_it_here() {
+    let start = Stage::start_with(|setup| setup.lines("store_limit = \"256MiB\"\n"));
+    let Some(stage) = start.await else { return };
+    // Uploads that nobody ends fill the store: in large steps until one fails, then in small ones of
+    // which each finds room or gives it back.
+    let large = noise(50, 12 << 20);
+    let mut taken = 0;
+    while open_with(&stage, &large).await == 202 {
+        taken += 1;
+        assert!(taken < 40, "the store is never full");
+    }
+    for (seed, bytes) in [(51, 1 << 20), (52, 768 << 10)] {
+        let small = noise(seed, bytes);
+        for _ in 0..15 {
+            open_with(&stage, &small).await;
+        }
+    }
+    let content = noise(53, 500_000);
+    let digest = sha256(&content);
+    let pushed = stage.api().try_push_blob(REPO, &digest, content.clone()).await.unwrap();
+    assert_eq!(pushed.status, 201, "{}", pushed.text());
+    assert_upstream_has(&stage, &digest, &content).await;
+    assert!(stage.wharfd.log().contains("is not kept here"));
+    assert!(stage.api().get_blob(REPO, &digest).await.body == content);
+}

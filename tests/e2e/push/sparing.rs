@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
-use wharf_testkit::double::{Counts, Fault, FaultRule, Kind};
+use wharf_testkit::double::{Account, Counts, Fault, FaultRule, Kind};
 use wharf_testkit::images::sha256;
 
 use super::{REPO, assert_upstream_has};
-use crate::fixture::{Api, Stage, eventually, noise};
+use crate::fixture::{Api, PASSWORD, Stage, USER, eventually, noise};
 
 const MIB: usize = 1024 * 1024;
 
@@ -239,4 +239,39 @@ async fn larger_chunks_are_used_where_they_are_taken() {
     let counts = stage.double.counts();
     assert_eq!(counts.upload_bytes(), content.len() as u64);
     assert!(counts.total(Kind::UploadPatch) < 8, "{}", counts.total(Kind::UploadPatch));
+}
+
+#[tokio::test]
+async fn a_mount_that_the_upstream_refuses_is_an_ordinary_upload() {
+    let start = Stage::start_with(|mut setup| {
+        // There is a repository that it may not read.
+        let login = Account::admin(USER, PASSWORD).only([REPO, "team/open"]);
+        setup.double.accounts = vec![login];
+        setup
+    });
+    let Some(stage) = start.await else { return };
+    let content = noise(40, 300_000);
+    stage.origin.push_blob("team/secret", content.clone()).await;
+    let digest = stage.origin.push_blob("team/open", content.clone()).await;
+    let mount = format!("/v2/{REPO}/blobs/uploads/?mount={digest}");
+    let (secret, open) = (format!("{mount}&from=team/secret"), format!("{mount}&from=team/open"));
+    let no = |code| Fault::Status { code, retry_after_s: None };
+    for (path, fault) in [
+        (&secret, None),
+        (&open, Some((Kind::UploadPost, no(405)))),
+        (&mount, Some((Kind::BlobHead, no(403)))),
+    ] {
+        if let Some((kind, fault)) = fault {
+            stage.double.set_fault(FaultRule::next(kind, fault));
+        }
+        let session = stage.api().post(path).send().await.unwrap();
+        assert_eq!(session.status, 202, "{path}: {}", session.text());
+        let location = session.header("location").to_owned();
+        assert_eq!(stage.origin.head_blob(REPO, &digest).await.status, 404);
+        let ended = stage.api().end_upload(&location, &digest, content.clone()).await;
+        assert_eq!(ended.status, 201, "{}", ended.text());
+        assert!(stage.origin.get_blob(REPO, &digest).await.body == content);
+        let gone = stage.api().delete(&format!("/v2/{REPO}/blobs/{digest}")).await;
+        assert_eq!(gone.status, 202, "{}", gone.text());
+    }
 }

@@ -3,9 +3,10 @@
 
 use wharf_testkit::double::{AcrDouble, Kind};
 use wharf_testkit::http::{Answer, Client};
+use wharf_testkit::images::sha256;
 use wharf_testkit::registry::Registry;
 
-use crate::fixture::{Api, Wharfd, code, double_config};
+use crate::fixture::{Api, USER, Wharfd, code, double_config, upstream_lines};
 
 const REPO: &str = "library/app";
 const TYPE: &str = "application/vnd.oci.image.index.v1+json";
@@ -115,6 +116,24 @@ async fn links_of_pages_stay_in_their_namespace() {
     }
     assert_eq!(listed, tags);
     assert_eq!(pages, 3);
+}
+
+#[tokio::test]
+async fn an_upload_stays_in_its_namespace_also_when_a_chunk_is_refused() {
+    let Some(there) = There::start().await else { return };
+    let config = upstream_lines(&there.double.url(), USER) + "namespaces = [\"one.example\"]\n";
+    let wharfd = Wharfd::with_config(&config).await;
+    let opened = wharfd.api.post(&format!("/v2/{REPO}/blobs/uploads/?ns=one.example"));
+    let opened = opened.send().await.unwrap();
+    assert_eq!(opened.status, 202, "{}", opened.text());
+    let location = opened.header("location").to_owned();
+    let call = wharfd.api.patch(&location).header("content-range", "5-9");
+    let refused = call.bytes("12345").send().await.unwrap();
+    assert_eq!(refused.status, 416, "{}", refused.text());
+    assert_eq!(refused.header("location"), location);
+    let ended = wharfd.api.end_upload(&location, &sha256(b"12345"), "12345").await;
+    assert_eq!(ended.status, 201, "{}", ended.text());
+    assert_eq!(there.origin.get_blob(REPO, &sha256(b"12345")).await.body, "12345");
 }
 
 #[tokio::test]

@@ -92,6 +92,12 @@ struct UploadHabits {
     /// The connection of a larger PUT or PATCH closes after so many bytes; 0 for no limit.
     #[arg(long, default_value_t = 0)]
     close_bytes_max: u64,
+    /// Bytes of the shortest chunk before the last one; 0 for any.
+    #[arg(long, default_value_t = 0)]
+    chunk_bytes_min: u64,
+    /// Ends an upload only by the algorithm that it was opened for.
+    #[arg(long)]
+    strict_algorithm: bool,
     /// Each n-th PUT that ends an upload is 416; 0 for none.
     #[arg(long, default_value_t = 0)]
     nth_put_fails: u64,
@@ -275,6 +281,8 @@ impl Arguments {
             put_bytes_max: limit(uploads.put_bytes_max),
             patch_bytes_max: limit(uploads.patch_bytes_max),
             close_bytes_max: limit(uploads.close_bytes_max),
+            chunk_bytes_min: limit(uploads.chunk_bytes_min),
+            strict_algorithm: uploads.strict_algorithm,
             nth_put_fails: limit(uploads.nth_put_fails),
             blob_bytes_max: uploads.blob_bytes_max,
             manifest_bytes_max: uploads.manifest_bytes_max,

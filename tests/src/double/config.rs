@@ -14,6 +14,7 @@
 //! | each upload answer names another Location | `strict_location` |
 //! | chunks name their length, and their place as `start-end` | `refuse_chunked`, `strict_content_range` |
 //! | a large PUT is 413, or its connection closes; now and then it is 416 | `put_bytes_max`, `close_bytes_max`, `nth_put_fails` |
+//! | (other registries) a least size of chunks, an algorithm for each upload | `chunk_bytes_min`, `strict_algorithm` |
 //! | a manifest has 4 MiB at most, a layer 200 GiB | `manifest_bytes_max`, `blob_bytes_max` |
 //! | a full registry takes no uploads | `registry_bytes_max` |
 //! | so many requests in a minute | `quotas` |
@@ -70,6 +71,11 @@ pub struct Habits {
     pub patch_bytes_max: Option<u64>,
     /// The connection of a larger PUT or PATCH of an upload closes after this many bytes.
     pub close_bytes_max: Option<u64>,
+    /// The shortest chunk before the last one: said when an upload opens, and no chunk is taken after
+    /// a shorter one.
+    pub chunk_bytes_min: Option<u64>,
+    /// An upload ends by the algorithm that it was opened for.
+    pub strict_algorithm: bool,
     /// Each n-th PUT that ends an upload is answered 416, and the upload is gone.
     pub nth_put_fails: Option<u64>,
     /// The largest blob.
@@ -119,6 +125,8 @@ impl Default for Habits {
             put_bytes_max: Some(20 * 1024 * 1024),
             patch_bytes_max: None,
             close_bytes_max: None,
+            chunk_bytes_min: None,
+            strict_algorithm: false,
             nth_put_fails: None,
             blob_bytes_max: 200 << 30,
             manifest_bytes_max: 4 << 20,

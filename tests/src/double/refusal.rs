@@ -27,6 +27,10 @@ pub(crate) enum Refusal {
     ContentRangeFormat,
     /// A chunk that does not start where the upload ends.
     ChunkOutOfOrder { location: String, range: String },
+    /// A chunk after one that was shorter than chunks must be.
+    ChunkTooShort,
+    /// The digest is not of the algorithm that the upload was opened for.
+    AlgorithmChanged,
     /// A single PUT or PATCH beyond what the front end takes.
     BodyTooLarge,
     /// A manifest beyond what is taken.
@@ -81,6 +85,14 @@ impl Refusal {
                     plain(status, "RANGE_INVALID", "the chunk does not continue the upload");
                 let answer = with_header(answer, http::header::LOCATION, &location);
                 with_header(answer, http::header::RANGE, &range)
+            }
+            Self::ChunkTooShort => {
+                let message = "the chunk before was too short to be followed by another one";
+                plain(Status::BAD_REQUEST, "SIZE_INVALID", message)
+            }
+            Self::AlgorithmChanged => {
+                let message = "the upload was opened for another algorithm";
+                plain(Status::BAD_REQUEST, "DIGEST_INVALID", message)
             }
             Self::BodyTooLarge => front_end(Status::PAYLOAD_TOO_LARGE),
             Self::ManifestTooLarge { bytes_max } => {

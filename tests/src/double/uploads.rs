@@ -27,6 +27,8 @@ const UPLOADS_MAX: usize = 4096;
 
 const UUID: HeaderName = HeaderName::from_static("docker-upload-uuid");
 
+const CHUNK_MIN: HeaderName = HeaderName::from_static("oci-chunk-min-length");
+
 /// One upload. Written by the request that holds its lock, one at a time.
 #[derive(Debug)]
 struct Session {
@@ -36,6 +38,10 @@ struct Session {
     target: String,
     /// The bytes that the backing registry has accepted.
     offset: u64,
+    /// What its digest will be made by.
+    algorithm: String,
+    /// Whether the last chunk was shorter than only the last one may be.
+    short: bool,
     /// Counts the Locations handed out; only the last one is current.
     generation: u64,
 }
@@ -63,7 +69,7 @@ impl Uploads {
         self.with(|open| open.len())
     }
 
-    fn open(&self, name: &str, target: String) -> Result<Session, Refusal> {
+    fn open(&self, name: &str, target: String, algorithm: String) -> Result<Session, Refusal> {
         let serial = self.signer.next_serial();
         let mut id = self.signer.sign(&format!("upload {serial}"));
         id.truncate(24);
@@ -72,7 +78,7 @@ impl Uploads {
         if full {
             Err(Refusal::UploadsFull)
         } else {
-            Ok(Session { id, name, target, offset, generation })
+            Ok(Session { id, name, target, offset, algorithm, short: false, generation })
         }
     }
 
@@ -139,8 +145,12 @@ pub(crate) async fn start(
     if answer.status() != StatusCode::ACCEPTED {
         return Ok(cleaned(answer));
     }
-    let mut session = shared.uploads.open(name, next_target(answer.headers())?)?;
-    let response = shared.uploads.progress(&mut session, StatusCode::ACCEPTED);
+    let algorithm = query.first("digest-algorithm").unwrap_or_else(|| "sha256".to_owned());
+    let mut session = shared.uploads.open(name, next_target(answer.headers())?, algorithm)?;
+    let mut response = shared.uploads.progress(&mut session, StatusCode::ACCEPTED);
+    if let Some(bytes) = shared.habits.chunk_bytes_min {
+        response = with_header(response, CHUNK_MIN, &bytes.to_string());
+    }
     let id = session.id.clone();
     shared.uploads.with(|open| open.insert(id, Arc::new(Mutex::new(session))));
     Ok(response)
@@ -194,6 +204,8 @@ async fn append(
         Some(length) => session.offset + length,
         None => accepted_bytes(answer.headers())?,
     };
+    let least = shared.habits.chunk_bytes_min;
+    session.short = least.is_some_and(|least| length.is_some_and(|length| length < least));
     Ok(shared.uploads.progress(session, StatusCode::ACCEPTED))
 }
 
@@ -212,6 +224,11 @@ async fn finish(
         return Err(Refusal::Ordered { rejection, kind: Kind::UploadPut });
     }
     let digest = request.query.first("digest").unwrap_or_default();
+    let fits = digest.split_once(':').is_some_and(|(algorithm, _)| algorithm == session.algorithm);
+    if shared.habits.strict_algorithm && !fits {
+        drain(body).await;
+        return Err(Refusal::AlgorithmChanged);
+    }
     let digest: String = form_urlencoded::byte_serialize(digest.as_bytes()).collect();
     let joint = if session.target.contains('?') { '&' } else { '?' };
     let target = format!("{}{joint}digest={digest}", session.target);
@@ -272,6 +289,9 @@ fn check(
     session: &mut Session,
 ) -> Result<Option<u64>, Refusal> {
     check_current(shared, request, session)?;
+    if session.short && request.parts.method == Method::PATCH {
+        return Err(Refusal::ChunkTooShort);
+    }
     let headers = &request.parts.headers;
     let length = headers.get(CONTENT_LENGTH);
     let length = length.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());

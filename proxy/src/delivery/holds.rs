@@ -1,0 +1,65 @@
+//! A delivery that is held still while somebody decides about its blob: nobody sends it, and it is owed
+//! all the same.
+//!
+//! Invariant: what is held is not being sent; what is still owed when the last one lets go of it goes
+//! on being delivered.
+
+use std::sync::Arc;
+
+use wharf_oci::{Digest, RepoName};
+
+use super::Deliveries;
+use super::table::Key;
+use crate::Error;
+
+/// A blob that is owed and that nobody sends; let go when dropped.
+pub(crate) struct Held {
+    deliveries: Deliveries,
+    key: Key,
+    upstream: String,
+}
+
+impl Deliveries {
+    /// Keeps everybody from sending a blob that is owed, and waits until nobody does; `None` when it is
+    /// not owed.
+    pub(crate) async fn hold(&self, repo: &RepoName, digest: &Digest) -> Option<Held> {
+        let key: Key = (repo.clone(), *digest);
+        let upstream = self.table().hold(&key)?;
+        let held = Held { deliveries: self.clone(), key, upstream };
+        let mut changed = self.shared.changed.subscribe();
+        self.shared.changed.send_modify(|count| *count += 1);
+        // The sender is ours, so this ends when nobody sends.
+        let _ = changed.wait_for(|_| !self.table().is_sending(&held.key)).await;
+        Some(held)
+    }
+
+    /// Takes a blob that is owed from its repository, with what is owed; `false` when nothing was. When
+    /// it returns, nobody sends it any more.
+    pub(crate) async fn forget(&self, repo: &RepoName, digest: &Digest) -> Result<bool, Error> {
+        match self.hold(repo, digest).await {
+            Some(held) => held.forget().await,
+            None => Ok(false),
+        }
+    }
+}
+
+impl Held {
+    /// Takes the blob from its repository, with what is owed; `false` when it has arrived meanwhile.
+    pub(crate) async fn forget(self) -> Result<bool, Error> {
+        let deliveries = &self.deliveries;
+        if !deliveries.table().owes(&self.key) {
+            return Ok(false);
+        }
+        let (store, (repo, digest)) = (Arc::clone(&deliveries.store), self.key.clone());
+        deliveries.bridge.run(move || store.unlink_blob(&repo, &digest)).await?;
+        deliveries.table().forget(&self.key);
+        Ok(true)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.deliveries.table().let_go(&self.key);
+        self.deliveries.changed(&self.upstream);
+    }
+}
