@@ -219,16 +219,13 @@ impl Pusher {
             other => anyhow::bail!("HEAD: {other}"),
         }
         let step = self.shared.step();
-        match self.go_on(&api, &digest, content).await? {
+        if let Some(there) = self.go_on(&api, &digest, content).await? {
             // Its first chunk makes an upload that rests an open one.
-            Some((location, offset)) => {
-                self.send(&api, location, content, offset, Some(step)).await?
-            }
-            None => {
-                let location = self.open(&api, repo, &digest).await?;
-                drop(step);
-                self.send(&api, location, content, 0, None).await?;
-            }
+            self.send(&api, there, content, Some(step)).await?;
+        } else {
+            let location = self.open(&api, repo, &digest).await?;
+            drop(step);
+            self.send(&api, (location, 0), content, None).await?;
         }
         let (_, location) = self.session.take().context("an upload that was just sent")?;
         let _step = self.shared.step();
@@ -283,9 +280,8 @@ impl Pusher {
     async fn send(
         &mut self,
         api: &Api,
-        mut location: String,
+        (mut location, offset): (String, usize),
         content: &Bytes,
-        offset: usize,
         mut step: Option<Step>,
     ) -> anyhow::Result<()> {
         let rest = content.len() - offset;
