@@ -102,7 +102,7 @@ pub const UPLOAD_CHUNK_BYTES: u64 = 1024 * 1024;
 pub const FORWARDED_HOPS_MAX: usize = 16;
 /// Counters of changes that all repositories share.
 pub const GENERATIONS: usize = 256;
-/// Tags and manifests that are being changed, or wait for that, at once.
+/// Tags, manifests and blobs that are being changed, or wait for that, at once.
 pub const TURNS_MAX: usize = 4_096;
 /// Tags of a repository about which an upstream is asked before a manifest of it is deleted, where
 /// some tags are write-once; with more than that none is deleted.

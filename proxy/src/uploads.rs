@@ -22,6 +22,7 @@ use crate::cache::Store;
 use crate::delivery::Deliveries;
 use crate::limits::{BLOB_BYTES_MAX, UPLOADS_MAX};
 use crate::sending::Senders;
+use crate::turns::Turn;
 use crate::upstream::{Haste, Push, Started};
 use crate::upstreams::{Remote, Site, Upstreams};
 
@@ -242,16 +243,18 @@ impl Uploads {
     }
 
     /// Ends an upload: proven, at the upstream, and kept here, in this order. Goes on to its end
-    /// when the caller goes away.
+    /// when the caller goes away, and has its turn for so long.
     pub(crate) async fn finish(
         &self,
         repo: &RepoName,
         session: Session,
         digest: Digest,
+        turn: Turn,
     ) -> Result<(), Error> {
         let (bridge, store, repo) = (self.bridge.clone(), Arc::clone(&self.store), repo.clone());
         let (site, deliveries) = (self.upstreams.site(&repo)?, self.deliveries.clone());
         let work = tokio::spawn(async move {
+            let _turn = turn;
             let ready = session.pump.verify(digest).await?.map_err(Error::DigestMismatch)?;
             // What an upstream has can be fetched again; what is only here is never evicted.
             let retention = match session.leg {

@@ -81,11 +81,14 @@ async fn remove(scene: &Scene<'_>, reference: &Reference) -> Result<Answer, Erro
     Ok(response::answer(StatusCode::ACCEPTED, &[], Body::empty()))
 }
 
-/// Takes a blob from a repository; its bytes go with the last repository that had it.
+/// Takes a blob from a repository; its bytes go with the last repository that had it. In a turn of its
+/// own, because a push that ends in the middle would be half undone.
 pub(super) async fn blob(app: &App, repo: &RepoName, digest: &Digest) -> Result<Answer, Error> {
+    let site = app.cache.upstreams.site(repo)?;
+    let _turn = app.turns.take(Wanted::to_unlink(&site, repo, *digest)).await?;
     // Before the upstream is asked: nobody may deliver it after that.
     let mut known = app.deliveries.forget(repo, digest).await?;
-    if let Site::Remote(remote) = app.cache.upstreams.site(repo)? {
+    if let Site::Remote(remote) = site {
         let endpoint = Endpoint::Blob { repo: remote.repo.clone(), digest: *digest };
         known |= remote.upstream.delete(&endpoint).await?;
     }
