@@ -213,8 +213,13 @@ impl Sender {
     }
 
     async fn arrive(&mut self) -> Result<Arrival, Stop> {
+        let removals = self.remote.upstream.removals();
         if let Some(way) = self.spare().await? {
-            return Ok(way);
+            let digest = self.proven().await?;
+            // What was there may have been deleted while the client went on sending.
+            if removals == self.remote.upstream.removals() || self.is_there(&digest).await {
+                return Ok(way);
+            }
         }
         self.patience.begins();
         loop {
