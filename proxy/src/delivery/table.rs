@@ -160,6 +160,10 @@ impl Table {
     }
 
     /// Whether it is this errand that is owed, not one that came after it.
+    pub(super) fn owes(&self, key: &Key) -> bool {
+        self.owed.contains_key(key)
+    }
+
     pub(super) fn is_owed(&self, delivery: &Delivery) -> bool {
         let key = (delivery.errand.repo.clone(), delivery.digest);
         self.owed.get(&key).is_some_and(|owed| owed.delivery.errand.id == delivery.errand.id)
