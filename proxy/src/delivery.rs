@@ -181,6 +181,11 @@ impl Deliveries {
         Ok(true)
     }
 
+    /// Whether a repository owes a blob to its upstream.
+    pub(crate) fn owes(&self, repo: &RepoName, digest: &Digest) -> bool {
+        self.table().owes(&(repo.clone(), *digest))
+    }
+
     /// What there is to say in numbers.
     pub(crate) fn state(&self) -> DeliveryState {
         let state = self.table().state(now_ms());

@@ -109,7 +109,7 @@ pub const UPLOAD_CHUNK_BYTES: u64 = 1024 * 1024;
 pub const FORWARDED_HOPS_MAX: usize = 16;
 /// Counters of changes that all repositories share.
 pub const GENERATIONS: usize = 256;
-/// Tags and manifests that are being changed, or wait for that, at once.
+/// Tags, manifests and blobs that are being changed, or wait for that, at once.
 pub const TURNS_MAX: usize = 4_096;
 /// Tags of a repository about which an upstream is asked before a manifest of it is deleted, where
 /// some tags are write-once; with more than that none is deleted.
@@ -204,7 +204,7 @@ pub const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// The least pace of a body from an upstream, unless the configuration says otherwise.
 pub const BYTES_PER_SECOND_MIN: u64 = 4 * 1024;
 /// How often one request is answered with a token that it was challenged for.
-pub const CHALLENGES_MAX: usize = 2;
+pub const CHALLENGES_MAX: usize = 3;
 /// Redirects that are followed for one blob.
 pub const REDIRECTS_MAX: usize = 5;
 /// How often a redirect link that turns out to be useless is fetched anew.

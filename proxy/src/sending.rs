@@ -1,13 +1,14 @@
-//! The way of a blob to an upstream: less is sent where the upstream has it already (here) or where
-//! another client sends it (`sending/joint.rs`); what is sent goes in chunks while it arrives, and
-//! again where it got lost. Knows neither the client's session nor the store's.
+//! The way of a blob to an upstream: less is sent where that can be (`sending/sparing.rs`), what is sent
+//! goes in chunks while it arrives, and again where it got lost. Knows neither the client's session nor the store's.
 //!
 //! Invariant: it succeeds only after the upstream answered 201 for this digest, or says that it has it.
 
 mod content;
 mod joint;
 mod patience;
+mod sparing;
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -19,8 +20,8 @@ use wharf_store::BlobReader;
 use crate::Error;
 use crate::bridge::Bridge;
 use crate::cache::Store;
-use crate::limits::{CANCEL_TIMEOUT, CHUNK_BYTES, MOUNTS_MAX, SENDING_PATIENCE};
-use crate::upstream::{Arrival, Haste, Push, Started};
+use crate::limits::{CANCEL_TIMEOUT, CHUNK_BYTES, SENDING_PATIENCE};
+use crate::upstream::{Arrival, Push};
 use crate::upstreams::{Remote, Upstreams};
 
 pub(crate) use content::Content;
@@ -82,6 +83,8 @@ struct Sender {
     source: Option<RepoName>,
     /// Told of every chunk that the upstream took.
     moved: Option<Box<dyn Fn() + Send + Sync>>,
+    /// Whether a request is under way that makes a blob there.
+    landing: watch::Sender<bool>,
 }
 
 /// The session at the upstream.
@@ -124,19 +127,33 @@ impl Senders {
         Sending { known, work: tokio::spawn(sender.run()) }
     }
 
-    /// Brings a blob of the store to an upstream. Not for long in vain: the caller comes again. Dropped
-    /// in the middle, it gives the upstream's session up.
+    /// Brings a blob of the store to an upstream. Not for long in vain: the caller comes again. Given up,
+    /// with the upstream's session, when it is `unwanted`: then `None`, unless a request that makes a
+    /// blob there is under way. That is waited for, so that nothing lands after a deletion.
     pub(crate) async fn deliver(
         self: &Arc<Self>,
         remote: Remote,
         parcel: Parcel,
-    ) -> Result<(), Error> {
+        unwanted: impl Future<Output = ()>,
+    ) -> Option<Result<(), Error>> {
         let Parcel { blob, source, moved } = parcel;
         let (_known, told) = watch::channel(Known::Proven(blob.info().digest));
         let mut sender = self.sender(remote, Content::Stored(blob), told, None);
         sender.patience = Patience::of_delivery();
         (sender.source, sender.moved) = (source, Some(moved));
-        sender.run().await
+        let mut landing = sender.landing.subscribe();
+        let mut run = pin!(sender.run());
+        tokio::select! {
+            result = &mut run => return Some(result),
+            () = unwanted => {}
+        }
+        if !*landing.borrow_and_update() {
+            return None;
+        }
+        tokio::select! {
+            result = &mut run => Some(result),
+            _ = landing.wait_for(|landing| !landing) => None,
+        }
     }
 
     /// Where its jobs run.
@@ -161,6 +178,7 @@ impl Senders {
             lead: None,
             source: None,
             moved: None,
+            landing: watch::Sender::new(false),
         }
     }
 }
@@ -222,8 +240,13 @@ impl Sender {
     }
 
     async fn arrive(&mut self) -> Result<Arrival, Stop> {
+        let removals = self.remote.upstream.removals();
         if let Some(way) = self.spare().await? {
-            return Ok(way);
+            let digest = self.proven().await?;
+            // What was there may have been deleted while the client went on sending.
+            if removals == self.remote.upstream.removals() || self.is_there(&digest).await {
+                return Ok(way);
+            }
         }
         self.patience.begins();
         loop {
@@ -234,35 +257,6 @@ impl Sender {
                 Err(stop @ Stop::Abandoned(_)) => return Err(stop),
             }
         }
-    }
-
-    /// A way to have it there without sending it. Trouble on such a way only means to send.
-    async fn spare(&mut self) -> Result<Option<Arrival>, Stop> {
-        match self.begun().await? {
-            Known::Nothing => {}
-            Known::Expected(digest) => {
-                let known = self.known_bytes(&digest).await?;
-                if known.is_some() || !self.lenders(&digest).await.is_empty() {
-                    // That it is what the client said is known at its end only.
-                    let proven = self.proven().await?;
-                    if proven == digest && known == self.content.size_bytes() {
-                        return Ok(Some(Arrival::Known));
-                    }
-                    if self.borrow(&proven).await {
-                        return Ok(Some(Arrival::Mounted));
-                    }
-                }
-            }
-            Known::Proven(digest) => {
-                if self.known_bytes(&digest).await? == self.content.size_bytes() {
-                    return Ok(Some(Arrival::Known));
-                }
-                if self.borrow(&digest).await {
-                    return Ok(Some(Arrival::Mounted));
-                }
-            }
-        }
-        self.join().await
     }
 
     /// Waits for the first bytes, or for their digest.
@@ -291,77 +285,6 @@ impl Sender {
         }
     }
 
-    /// The size of the blob at the upstream, when it has it already. A client that has just been told
-    /// that it does not has asked for us.
-    async fn known_bytes(&self, digest: &Digest) -> Result<Option<u64>, Stop> {
-        let Remote { upstream, repo } = &self.remote;
-        if upstream.lately_missed(repo, digest) {
-            return Ok(None);
-        }
-        match upstream.blob_size(repo, digest).await {
-            // Nobody waits at the door: it is asked again later.
-            Err(error) if self.haste() == Haste::Patient => Err(error.into()),
-            size => Ok(size.ok().flatten()),
-        }
-    }
-
-    /// A client that waits would have to send everything again; what is delivered behind comes again.
-    const fn haste(&self) -> Haste {
-        if self.moved.is_some() { Haste::Patient } else { Haste::Long }
-    }
-
-    /// Whether the upstream has exactly what is here.
-    async fn is_there(&self, digest: &Digest) -> bool {
-        let there = self.remote.upstream.blob_size(&self.remote.repo, digest).await;
-        matches!(there, Ok(Some(there)) if Some(there) == self.content.size_bytes())
-    }
-
-    /// Other repositories of the same upstream that have the blob, as far as is known here.
-    async fn lenders(&self, digest: &Digest) -> Vec<RepoName> {
-        let (store, digest) = (Arc::clone(&self.senders.store), *digest);
-        let holders = self.senders.bridge.run(move || store.settled_holders(&digest)).await;
-        let holders = holders.unwrap_or_else(|error| {
-            tracing::warn!(%error, "who has a blob cannot be read");
-            Vec::new()
-        });
-        let there = holders.iter().filter_map(|repo| {
-            self.senders
-                .upstreams
-                .beside(&self.remote, repo)
-                .filter(|repo| *repo != self.remote.repo)
-        });
-        there.take(MOUNTS_MAX).collect()
-    }
-
-    /// Mounts the blob from a repository that has it. Only what was proven here: whoever has the bytes
-    /// may have them there, whoever names a digest may not.
-    async fn borrow(&mut self, digest: &Digest) -> bool {
-        let named = self.source.take();
-        for lender in named.into_iter().chain(self.lenders(digest).await) {
-            if self.mount(digest, &lender).await {
-                return true;
-            }
-        }
-        false
-    }
-
-    async fn mount(&mut self, digest: &Digest, from: &RepoName) -> bool {
-        let Remote { upstream, repo } = &self.remote;
-        match upstream.mount(repo, digest, from, self.haste()).await {
-            Ok(Started::Mounted) => true,
-            Ok(Started::Session(push)) => {
-                if matches!(self.session, Session::None) {
-                    self.session = Session::Open(push);
-                }
-                false
-            }
-            Err(error) => {
-                tracing::debug!(upstream = upstream.address(), %error, "not mounted");
-                false
-            }
-        }
-    }
-
     /// Sends a chunk, or ends the upload; how it arrived, once it has.
     async fn step(&mut self) -> Result<Option<Arrival>, Stop> {
         let Some(sent_bytes) = self.ready().await? else { return Ok(Some(Arrival::Sent)) };
@@ -382,7 +305,10 @@ impl Sender {
             push.send(there_bytes, self.patience.most_bytes(), body).await
         } else {
             let digest = self.proven().await?;
-            push.finish(&digest).await
+            self.landing.send_replace(true);
+            let ended = push.finish(&digest).await;
+            self.landing.send_replace(false);
+            ended
         };
         match done {
             Ok(()) if there_bytes == 0 => return Ok(Some(Arrival::Sent)),

@@ -1,5 +1,5 @@
-//! Turns: who changes a tag does so alone, and a manifest is not deleted while it is pushed. So what
-//! is decided before a change still holds when the change is made, and what is kept here is what
+//! Turns: who changes a tag does so alone, and a manifest or a blob is not deleted while it is pushed. So
+//! what is decided before a change still holds when the change is made, and what is kept here is what
 //! the upstream was told last.
 //!
 //! Invariants: turns are taken in one order, so nobody waits for each other; a tag is the same one
@@ -41,9 +41,11 @@ impl Place {
 enum What {
     Tag(Tag),
     Manifest(Digest),
+    Blob(Digest),
 }
 
-type Key = (Place, What);
+/// Without a place for what all repositories share.
+type Key = (Option<Place>, What);
 type Open = Arc<Mutex<HashMap<Key, Arc<RwLock<()>>>>>;
 
 /// All turns that are held or waited for.
@@ -54,7 +56,7 @@ pub(crate) struct Turns {
 
 /// What a change needs for itself.
 pub(crate) struct Wanted {
-    place: Place,
+    place: Option<Place>,
     /// Whether alone.
     keys: BTreeMap<What, bool>,
 }
@@ -68,21 +70,42 @@ impl Wanted {
     ) -> Self {
         let tags = tags.map(|tag| (What::Tag(tag.clone()), true));
         let keys = tags.chain([(What::Manifest(digest), false)]).collect();
-        Self { place: place.clone(), keys }
+        Self { place: Some(place.clone()), keys }
     }
 
     /// To delete a tag.
     pub(crate) fn to_untag(place: &Place, tag: &Tag) -> Self {
-        Self { place: place.clone(), keys: [(What::Tag(tag.clone()), true)].into() }
+        Self { place: Some(place.clone()), keys: [(What::Tag(tag.clone()), true)].into() }
+    }
+
+    /// To make a blob this repository's. Many may at once.
+    pub(crate) fn to_link(site: &Site, repo: &RepoName, digest: Digest) -> Self {
+        Self::about_blob(site, repo, digest, false)
+    }
+
+    /// To take a blob from a repository.
+    pub(crate) fn to_unlink(site: &Site, repo: &RepoName, digest: Digest) -> Self {
+        Self::about_blob(site, repo, digest, true)
+    }
+
+    /// Without an upstream the bytes go with the last repository that has them, so that it matters to
+    /// every other one.
+    fn about_blob(site: &Site, repo: &RepoName, digest: Digest, alone: bool) -> Self {
+        let place = match site {
+            Site::Local => None,
+            Site::Remote(_) => Some(Place::of(site, repo)),
+        };
+        Self { place, keys: [(What::Blob(digest), alone)].into() }
     }
 
     /// To delete a manifest.
     pub(crate) fn to_remove(place: &Place, digest: Digest) -> Self {
-        Self { place: place.clone(), keys: [(What::Manifest(digest), true)].into() }
+        Self { place: Some(place.clone()), keys: [(What::Manifest(digest), true)].into() }
     }
 }
 
 /// The turn of a change; over when dropped.
+#[cfg_attr(test, derive(Default))]
 pub(crate) struct Turn {
     _held: Vec<Held>,
 }
@@ -132,13 +155,15 @@ impl Turns {
             }
             Ok(Turn { _held: held })
         };
-        timeout(TURN_WAIT_MAX, waiting).await.unwrap_or(Err(Error::TooMany("changes of one tag")))
+        timeout(TURN_WAIT_MAX, waiting)
+            .await
+            .unwrap_or(Err(Error::TooMany("changes of one tag or blob")))
     }
 
     fn claim(&self, key: Key) -> Result<(Claim, Arc<RwLock<()>>), Error> {
         let mut open = lock(&self.open);
         if open.len() >= TURNS_MAX && !open.contains_key(&key) {
-            return Err(Error::TooMany("changes of tags"));
+            return Err(Error::TooMany("changes of tags and blobs"));
         }
         let lock = Arc::clone(open.entry(key.clone()).or_default());
         let claim = Claim { open: Arc::clone(&self.open), key, lock: Some(Arc::clone(&lock)) };
@@ -206,6 +231,21 @@ mod tests {
         // Another manifest, and a tag, are other turns.
         turns.take(put(b"n", &["a"])).await.unwrap();
         turns.take(Wanted::to_untag(&place(), &"a".parse().unwrap())).await.unwrap();
+        drop(removal);
+        assert!(lock(&turns.open).is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_blob_is_linked_by_many_and_unlinked_by_one() {
+        let turns = Turns::default();
+        // Alone it matters to every repository.
+        let link = || Wanted::to_link(&Site::Local, &"a/b".parse().unwrap(), digest(b"b"));
+        let unlink = || Wanted::to_unlink(&Site::Local, &"c/d".parse().unwrap(), digest(b"b"));
+        let pushes = (turns.take(link()).await.unwrap(), turns.take(link()).await.unwrap());
+        assert!(matches!(turns.take(unlink()).await, Err(Error::TooMany(_))));
+        drop(pushes);
+        let removal = turns.take(unlink()).await.unwrap();
+        assert!(matches!(turns.take(link()).await, Err(Error::TooMany(_))));
         drop(removal);
         assert!(lock(&turns.open).is_empty());
     }

@@ -23,6 +23,7 @@ use crate::delivery::Deliveries;
 use crate::finishing::Finishing;
 use crate::limits::{BLOB_BYTES_MAX, UPLOADS_MAX};
 use crate::sending::Senders;
+use crate::turns::Turn;
 use crate::upstream::{Haste, Push};
 use crate::upstreams::{Remote, Site, Upstreams};
 
@@ -255,19 +256,21 @@ impl Uploads {
     }
 
     /// Ends an upload: proven, at the upstream, and kept here, in this order. Goes on to its end
-    /// when the caller goes away; one that a stop finds at the upstream goes to rest.
+    /// when the caller goes away, and has its turn for so long; one that a stop finds at the upstream goes
+    /// to rest.
     pub(crate) async fn finish(
         &self,
         repo: &RepoName,
         ending: Ending,
         digest: Digest,
+        turn: Turn,
     ) -> Result<(), Error> {
         let site = self.upstreams.site(repo)?;
         let (uploads, repo) = (self.clone(), repo.clone());
         let work = async move {
             let Ending { session, name } = ending;
             let done = uploads.end(&repo, site, session, digest).await;
-            drop(name);
+            drop((name, turn));
             done
         };
         self.finishing.run(work).await

@@ -23,6 +23,8 @@ mod there;
 mod tokens;
 mod wire;
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
 use wharf_oci::{Digest, Endpoint, MediaType, Reference, RepoName, Span, Tag};
@@ -48,6 +50,8 @@ pub(crate) struct Upstream {
     config: UpstreamConfig,
     /// Blobs that it did not have a moment ago.
     missed: Lately<(RepoName, Digest)>,
+    /// How often something was deleted there.
+    removals: AtomicU64,
 }
 
 /// A manifest as it came.
@@ -97,7 +101,12 @@ impl Upstream {
     /// A client after its configuration; does not connect.
     pub(crate) fn new(config: &UpstreamConfig) -> Result<Self, crate::config::ConfigError> {
         let missed = Lately::new(NEGATIVES_MAX);
-        Ok(Self { wire: Wire::new(config)?, config: config.clone(), missed })
+        Ok(Self {
+            wire: Wire::new(config)?,
+            config: config.clone(),
+            missed,
+            removals: AtomicU64::new(0),
+        })
     }
 
     /// As it was configured: how long its tags are believed, and more.
@@ -142,6 +151,11 @@ impl Upstream {
     pub(crate) fn arrived(&self, repo: &RepoName, digest: &Digest, way: Arrival) {
         self.missed.forget(|(of, missed)| of == repo && missed == digest);
         self.wire.counts().arrived(way);
+    }
+
+    /// Changes with each deletion: what was known to be there before may be gone.
+    pub(crate) fn removals(&self) -> u64 {
+        self.removals.load(Ordering::SeqCst)
     }
 
     /// Waits until every upload that was given up is known to be.
@@ -247,7 +261,11 @@ impl Upstream {
         let scope = Scope::repo(repo, Access::Delete);
         let mut ask = Ask::new(Method::DELETE, self.wire.url(&endpoint.to_string()), scope);
         ask.effort = Effort::Long;
-        match self.wire.send(ask, "deleting").await {
+        // Before and after: it counts also when no answer comes, and for who asked in between.
+        self.removals.fetch_add(1, Ordering::SeqCst);
+        let sent = self.wire.send(ask, "deleting").await;
+        self.removals.fetch_add(1, Ordering::SeqCst);
+        match sent {
             Ok(response) => self.wire.collect(response, "deleting").await.map(|_| true),
             Err(error) => {
                 let absent: Option<()> = absent(error)?;

@@ -22,7 +22,7 @@ use wharf_testkit::registry::Registry;
 use wharf_testkit::relay::Relay;
 
 pub(crate) use api::{Api, code, message};
-pub(crate) use behind::assert_all_stored_is_right;
+pub(crate) use behind::{assert_all_stored_is_right, assert_blobs_are_right};
 
 /// How long `wharfd` may take to listen; opening a store is most of it.
 pub(crate) const START: Duration = Duration::from_secs(30);

@@ -2,11 +2,14 @@
 //! the one that the model (`states/model.rs`) says; in the end every blob is what was sent. The same
 //! alone and before an upstream.
 //!
+//! Here each client has repositories and contents of its own; in `states/shared.rs` they meet.
+//!
 //! `WHARF_STATES_SEED` repeats a run. A run that fails is made shorter while it still fails, and
 //! printed.
 
 mod client;
 mod model;
+mod shared;
 
 use wharf_testkit::dice::Dice;
 use wharf_testkit::images::noise as noise_of;

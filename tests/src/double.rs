@@ -177,6 +177,11 @@ impl AcrDouble {
         self.shared.faults.clear();
     }
 
+    /// How many requests of this kind this very fault has hit, whatever came of it.
+    pub fn struck(&self, kind: Kind, fault: Fault) -> u64 {
+        self.shared.faults.struck(kind, fault)
+    }
+
     /// The faults that still wait.
     pub fn waiting_faults(&self) -> Vec<FaultRule> {
         self.shared.faults.waiting()

@@ -58,10 +58,12 @@ impl Deliveries {
             let taken = self.table().take(upstream, Instant::now());
             let Some(delivery) = taken else { break };
             let mut changed = self.shared.changed.subscribe();
+            // Deleted or about to be, given up, or pushed again.
+            let unwanted = async {
+                let _ = changed.wait_for(|_| !self.table().is_wanted(&delivery)).await;
+            };
             let outcome = tokio::select! {
-                outcome = self.deliver(&delivery) => Some(outcome),
-                // Deleted or about to be, given up, or pushed again.
-                _ = changed.wait_for(|_| !self.table().is_wanted(&delivery)) => None,
+                outcome = self.deliver(&delivery, unwanted) => outcome,
                 _ = stopping.wait_for(|stopping| *stopping) => None,
             };
             match outcome {
@@ -78,7 +80,26 @@ impl Deliveries {
         self.wake(upstream);
     }
 
-    async fn deliver(&self, delivery: &Delivery) -> Result<(), Error> {
+    /// `None` when it was given up because nobody wants it any more.
+    async fn deliver(
+        &self,
+        delivery: &Delivery,
+        unwanted: impl Future<Output = ()>,
+    ) -> Option<Result<(), Error>> {
+        let (remote, parcel) = match self.parcel(delivery).await {
+            Ok(packed) => packed,
+            Err(error) => return Some(Err(error)),
+        };
+        let sent = self.senders.deliver(remote, parcel, unwanted).await?;
+        if sent.is_err()
+            && let Err(lost) = self.whole(delivery).await
+        {
+            return Some(Err(lost));
+        }
+        Some(sent)
+    }
+
+    async fn parcel(&self, delivery: &Delivery) -> Result<(Remote, Parcel), Error> {
         let remote = self.remote(delivery)?;
         let (store, digest) = (Arc::clone(&self.store), delivery.digest);
         let Some(blob) = self.bridge.run(move || store.open(&digest)).await? else {
@@ -93,11 +114,7 @@ impl Deliveries {
                 deliveries.shared.changed.send_modify(|count| *count += 1);
             }),
         };
-        let sent = self.senders.deliver(remote, parcel).await;
-        if sent.is_err() {
-            self.whole(delivery).await?;
-        }
-        sent
+        Ok((remote, parcel))
     }
 
     /// An error when the blob that is owed is damaged: then it has to be pushed again.

@@ -17,6 +17,7 @@ use super::App;
 use crate::Error;
 use crate::cache::{Change, Store};
 use crate::limits::{CONTENT_QUESTIONS_MAX, MISSING_NAMED_MAX};
+use crate::turns::Wanted;
 use crate::upstream::There;
 use crate::upstreams::{Remote, Site};
 
@@ -72,17 +73,12 @@ pub(super) async fn after_refusal(
         Ok(missing) => missing,
         Err(error) => return error,
     };
-    let stale = missing.clone();
-    let forget = move |store: &dyn Store, repo: &RepoName| {
-        stale.iter().try_for_each(|piece| match piece {
-            Piece::Blob(digest) => store.unlink_blob(repo, digest).map(|_| ()),
-            Piece::Manifest(digest) => store.remove_manifest(repo, digest).map(|_| ()),
-        })
-    };
-    match app.cache.change(repo, Change::Removal, forget).await {
-        Ok(()) => unknown(repo, &missing),
-        Err(error) => error,
+    for piece in &missing {
+        if let Err(error) = piece.forget(app, repo, remote).await {
+            return error;
+        }
     }
+    unknown(repo, &missing)
 }
 
 fn unknown(repo: &RepoName, missing: &[Piece]) -> Error {
@@ -161,6 +157,26 @@ impl Piece {
             }
             Self::Manifest(digest) => Ok(store.manifest(repo, &digest)?.is_some()),
         }
+    }
+
+    /// Takes it from the repository here, unless somebody has pushed it meanwhile: then it is owed, or
+    /// there after all.
+    async fn forget(self, app: &App, repo: &RepoName, remote: &Remote) -> Result<(), Error> {
+        let _turn = match self {
+            Self::Blob(digest) => {
+                let site = Site::Remote(remote.clone());
+                Some(app.turns.take(Wanted::to_unlink(&site, repo, digest)).await?)
+            }
+            Self::Manifest(_) => None,
+        };
+        if app.deliveries.owes(repo, &self.digest()) || self.is_there(remote).await? {
+            return Ok(());
+        }
+        let forget = move |store: &dyn Store, repo: &RepoName| match self {
+            Self::Blob(digest) => store.unlink_blob(repo, &digest),
+            Self::Manifest(digest) => store.remove_manifest(repo, &digest),
+        };
+        app.cache.change(repo, Change::Removal, forget).await.map(|_| ())
     }
 
     async fn is_there(self, remote: &Remote) -> Result<bool, Error> {

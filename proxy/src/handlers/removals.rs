@@ -77,19 +77,22 @@ async fn remove(scene: &Scene<'_>, reference: &Reference) -> Result<Answer, Erro
     Ok(response::answer(StatusCode::ACCEPTED, &[], Body::empty()))
 }
 
-/// Takes a blob from a repository; its bytes go with the last repository that had it. Goes on to its
-/// end like the deletion of a manifest.
+/// Takes a blob from a repository; its bytes go with the last repository that had it. In a turn of its
+/// own, because a push that ends in the middle would be half undone; to its end like the deletion of a
+/// manifest.
 pub(super) async fn blob(app: &Arc<App>, repo: RepoName, digest: Digest) -> Result<Answer, Error> {
     let (finishing, app) = (app.finishing.clone(), Arc::clone(app));
     finishing.run(async move { remove_blob(&app, &repo, &digest).await }).await
 }
 
 async fn remove_blob(app: &App, repo: &RepoName, digest: &Digest) -> Result<Answer, Error> {
+    let site = app.cache.upstreams.site(repo)?;
+    let _turn = app.turns.take(Wanted::to_unlink(&site, repo, *digest)).await?;
     // Before the upstream is asked: nobody may deliver it after that. When it refuses, the blob is owed
     // as before.
     let held = app.deliveries.hold(repo, digest).await;
     let mut known = held.is_some();
-    if let Site::Remote(remote) = app.cache.upstreams.site(repo)? {
+    if let Site::Remote(remote) = site {
         let endpoint = Endpoint::Blob { repo: remote.repo.clone(), digest: *digest };
         known |= remote.upstream.delete(&endpoint).await?;
     }

@@ -15,6 +15,7 @@ use crate::body::Body;
 use crate::limits::STALL_TIMEOUT;
 use crate::response::{self, Answer};
 use crate::route::{UploadStart, upload_path};
+use crate::turns::{Turn, Wanted};
 use crate::uploads::{Beyond, Session};
 use crate::upstream::{Haste, Push, Started};
 use crate::upstreams::{Remote, Site};
@@ -44,11 +45,18 @@ pub(super) async fn start(
             let beyond = app.uploads.beyond(repo, digest)?;
             let mut session = app.uploads.anonymous(digest.algorithm(), beyond).await?;
             receive(app, &mut session, headers, body).await?;
-            app.uploads.finish(repo, session.into(), digest).await?;
+            let turn = linking(app, repo, digest).await?;
+            app.uploads.finish(repo, session.into(), digest, turn).await?;
             Ok(created(repo, &digest))
         }
         UploadStart::Mount { digest, from } => mount(app, repo, digest, from).await,
     }
+}
+
+/// The turn to make a blob this repository's: nobody deletes it there meanwhile.
+async fn linking(app: &App, repo: &RepoName, digest: Digest) -> Result<Turn, Error> {
+    let site = app.cache.upstreams.site(repo)?;
+    app.turns.take(Wanted::to_link(&site, repo, digest)).await
 }
 
 /// Takes a blob from another repository; when that cannot be, opens a session instead.
@@ -59,6 +67,7 @@ async fn mount(
     from: Option<RepoName>,
 ) -> Result<Answer, Error> {
     let room = app.uploads.room()?;
+    let _turn = linking(app, repo, digest).await?;
     let beyond = match app.cache.upstreams.site(repo)? {
         Site::Local => {
             if lend(app, repo, &digest, from.as_ref()).await? {
@@ -180,7 +189,8 @@ pub(super) async fn finish(
     check_chunk(session, headers, &upload_path(&repo, id))?;
     session.expect(digest);
     receive(app, session, headers, body).await?;
-    app.uploads.finish(&repo, checkout.end(), digest).await?;
+    let turn = linking(app, &repo, digest).await?;
+    app.uploads.finish(&repo, checkout.end(), digest, turn).await?;
     Ok(created(&repo, &digest))
 }
 

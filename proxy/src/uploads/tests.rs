@@ -48,7 +48,7 @@ async fn a_finished_upload_is_kept_and_a_wrong_one_is_not() {
             let part = content.slice(start..(start + 70_000).min(content.len()));
             session.append(part).await.unwrap();
         }
-        let ended = uploads.finish(&repo, session.into(), expected).await;
+        let ended = uploads.finish(&repo, session.into(), expected, Turn::default()).await;
         assert_eq!(ended.is_ok(), expected == digest);
     }
     assert!(store.stat(&digest).unwrap().is_some());
@@ -80,7 +80,7 @@ async fn a_suspended_session_goes_on_where_it_was_in_its_own_repository() {
     assert_eq!(checkout.session().offset(), 1_000_001);
     checkout.session().append(content.slice(1_000_001..)).await.unwrap();
     let digest = Digester::digest(Algorithm::Sha256, &content);
-    uploads.finish(&repo, checkout.end(), digest).await.unwrap();
+    uploads.finish(&repo, checkout.end(), digest, Turn::default()).await.unwrap();
     assert_eq!(store.stat(&digest).unwrap().unwrap().size_bytes, 1_700_000);
     assert_eq!((uploads.count(), store.saved_uploads().unwrap().len()), ((0, 0), 0));
 }

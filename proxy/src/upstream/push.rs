@@ -94,21 +94,35 @@ impl Upstream {
         }
         let mut ask = Ask::new(Method::POST, self.wire.url(&format!("{endpoint}{query}")), scope);
         ask.effort = haste.into();
-        let url = ask.url.clone();
-        let response = self.wire.send(ask, OPENING).await?;
-        if mount.is_some() && response.status() == StatusCode::CREATED {
-            self.wire.collect(response, OPENING).await?;
-            return Ok(Started::Mounted);
+        let (wire, scope) = (self.wire.clone(), Scope::repo(repo, Access::Push));
+        // Goes on to its end when the caller goes away: a session that is opened then gives itself up.
+        let work = tokio::spawn(open(wire, ask, scope, mount.is_some(), haste));
+        match work.await {
+            Ok(started) => started,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
         }
-        let location = next_location(&url, &response)?;
-        self.wire.chunks().announced(chunk_floor(&response));
-        self.wire.collect(response, OPENING).await?;
-        let scope = Scope::repo(repo, Access::Push);
-        let wire = self.wire.clone();
-        let (sent_bytes, offered_bytes, over) = (0, 0, false);
-        let push = Push { wire, scope, location, haste, sent_bytes, offered_bytes, over };
-        Ok(Started::Session(push))
     }
+}
+
+async fn open(
+    wire: Wire,
+    ask: Ask,
+    scope: Scope,
+    mounts: bool,
+    haste: Haste,
+) -> Result<Started, Error> {
+    let url = ask.url.clone();
+    let response = wire.send(ask, OPENING).await?;
+    if mounts && response.status() == StatusCode::CREATED {
+        wire.collect(response, OPENING).await?;
+        return Ok(Started::Mounted);
+    }
+    let location = next_location(&url, &response)?;
+    wire.chunks().announced(chunk_floor(&response));
+    wire.collect(response, OPENING).await?;
+    let (sent_bytes, offered_bytes, over) = (0, 0, false);
+    let push = Push { wire, scope, location, haste, sent_bytes, offered_bytes, over };
+    Ok(Started::Session(push))
 }
 
 const OPENING: &str = "opening an upload";

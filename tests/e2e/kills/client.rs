@@ -1,7 +1,8 @@
 //! A client that pushes images one after the other and tries again when something breaks, as real
 //! ones do: from the start with HEAD, POST, PATCH and PUT, or now and then at the offset that the
-//! status says.
+//! status says. What was answered 201 it holds `wharfd` to, at once and after every kill.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -29,6 +30,10 @@ const LARGE_PERCENT: u8 = 2;
 pub(super) struct Shared {
     /// Where `wharfd` listens now.
     api: Mutex<Api>,
+    /// The registry behind everything.
+    behind: Api,
+    /// Blobs are answered before they are there.
+    staged: bool,
     stop: AtomicBool,
     /// How often an image was begun, also again.
     pub(super) tries: AtomicU64,
@@ -36,17 +41,45 @@ pub(super) struct Shared {
     pub(super) unanswered_posts: AtomicU64,
     /// Uploads that went on where they were.
     pub(super) resumed: AtomicU64,
+    /// Steps in which an upload comes or goes at `wharfd` while its list may not show it.
+    steps_begun: AtomicU64,
+    steps_ended: AtomicU64,
+}
+
+/// Such a step, until it is dropped.
+struct Step(Arc<Shared>);
+
+impl Drop for Step {
+    fn drop(&mut self) {
+        self.0.steps_ended.fetch_add(1, Ordering::SeqCst);
+    }
 }
 
 impl Shared {
-    pub(super) fn new(api: Api) -> Self {
+    pub(super) fn new(api: Api, behind: Api, staged: bool) -> Self {
         Self {
             api: Mutex::new(api),
+            behind,
+            staged,
             stop: AtomicBool::new(false),
             tries: AtomicU64::new(0),
             unanswered_posts: AtomicU64::new(0),
             resumed: AtomicU64::new(0),
+            steps_begun: AtomicU64::new(0),
+            steps_ended: AtomicU64::new(0),
         }
+    }
+
+    /// How many steps were begun, and how many ended.
+    pub(super) fn steps(&self) -> (u64, u64) {
+        // In this order, so that no step has ended before it began.
+        let ended = self.steps_ended.load(Ordering::SeqCst);
+        (self.steps_begun.load(Ordering::SeqCst), ended)
+    }
+
+    fn step(self: &Arc<Self>) -> Step {
+        self.steps_begun.fetch_add(1, Ordering::SeqCst);
+        Step(Arc::clone(self))
     }
 
     pub(super) fn moved(&self, api: Api) {
@@ -68,8 +101,14 @@ pub(super) struct Pushed {
     pub(super) repo: String,
     pub(super) tag: String,
     pub(super) manifest: String,
-    /// Of its blobs, each once.
-    pub(super) size_bytes: u64,
+    /// Its blobs, each with its digest.
+    pub(super) blobs: Vec<(String, Bytes)>,
+}
+
+impl Pushed {
+    pub(super) fn size_bytes(&self) -> u64 {
+        self.blobs.iter().map(|(_, blob)| blob.len() as u64).sum()
+    }
 }
 
 pub(super) struct Pusher {
@@ -79,11 +118,20 @@ pub(super) struct Pusher {
     /// The blob that was begun last, and where it can go on.
     session: Option<(String, String)>,
     abandoned: Vec<String>,
+    /// Blobs of this image that were answered 201.
+    answered: BTreeSet<String>,
 }
 
 impl Pusher {
     pub(super) fn new(number: u64, dice: Dice, shared: Arc<Shared>) -> Self {
-        Self { number, dice, shared, session: None, abandoned: Vec::new() }
+        Self {
+            number,
+            dice,
+            shared,
+            session: None,
+            abandoned: Vec::new(),
+            answered: BTreeSet::new(),
+        }
     }
 
     /// Pushes until it is told to stop; what arrived, and the uploads that were given up.
@@ -120,14 +168,26 @@ impl Pusher {
         blobs.push(config);
         let manifest = manifest.to_string();
         let deadline = Instant::now() + IMAGE_TIME;
+        self.answered.clear();
         loop {
             self.shared.tries.fetch_add(1, Ordering::SeqCst);
             let Err(error) = self.attempt(&repo, &tag, &blobs, &manifest).await else { break };
             assert!(Instant::now() < deadline, "{tag} does not get through: {error:#}");
             sleep(RETRY_PAUSE).await;
         }
-        let size_bytes = blobs.iter().map(|blob| blob.len() as u64).sum();
-        Pushed { repo, tag, manifest, size_bytes }
+        let blobs: Vec<_> = blobs.into_iter().map(|blob| (sha256(&blob), blob)).collect();
+        self.assert_there(&repo, &tag, &blobs).await;
+        Pushed { repo, tag, manifest, blobs }
+    }
+
+    /// A manifest was answered: behind everything are it and all that it names.
+    async fn assert_there(&self, repo: &str, tag: &str, blobs: &[(String, Bytes)]) {
+        let behind = &self.shared.behind;
+        assert_eq!(behind.head_manifest(repo, tag).await.status, 200, "{tag} is not behind");
+        for (digest, _) in blobs {
+            let head = behind.head_blob(repo, digest).await;
+            assert_eq!(head.status, 200, "{digest} of {tag} is not behind");
+        }
     }
 
     async fn attempt(
@@ -153,21 +213,33 @@ impl Pusher {
         let head = api.call(http::Method::HEAD, &format!("/v2/{repo}/blobs/{digest}"));
         match head.send().await?.status.as_u16() {
             200 => return Ok(()),
-            404 => {}
+            404 => {
+                assert!(!self.answered.contains(&digest), "{digest} of {repo} was lost after 201");
+            }
             other => anyhow::bail!("HEAD: {other}"),
         }
-        let (location, offset) = match self.go_on(&api, &digest, content).await? {
-            Some(there) => there,
-            None => (self.open(&api, repo, &digest).await?, 0),
-        };
-        self.send(&api, location, content, offset).await?;
+        let step = self.shared.step();
+        if let Some(there) = self.go_on(&api, &digest, content).await? {
+            // Its first chunk makes an upload that rests an open one.
+            self.send(&api, there, content, Some(step)).await?;
+        } else {
+            let location = self.open(&api, repo, &digest).await?;
+            drop(step);
+            self.send(&api, (location, 0), content, None).await?;
+        }
         let (_, location) = self.session.take().context("an upload that was just sent")?;
+        let _step = self.shared.step();
         let put = api.put(&format!("{location}?digest={digest}")).send().await;
         let answer = put.inspect_err(|_| self.abandoned.push(location.clone()))?;
         if answer.status != 201 {
             self.abandoned.push(location);
         }
         ensure!(answer.status == 201, "PUT: {} {}", answer.status, answer.text());
+        if !self.shared.staged {
+            let head = self.shared.behind.head_blob(repo, &digest).await;
+            assert_eq!(head.status, 200, "{digest} was answered and is not behind");
+        }
+        self.answered.insert(digest);
         Ok(())
     }
 
@@ -208,17 +280,18 @@ impl Pusher {
     async fn send(
         &mut self,
         api: &Api,
-        mut location: String,
+        (mut location, offset): (String, usize),
         content: &Bytes,
-        offset: usize,
+        mut step: Option<Step>,
     ) -> anyhow::Result<()> {
         let rest = content.len() - offset;
-        let step = if self.dice.percent(50) { rest } else { rest.div_ceil(3) };
+        let size = if self.dice.percent(50) { rest } else { rest.div_ceil(3) };
         let mut at = offset;
         while at < content.len() {
-            let end = (at + step).min(content.len());
+            let end = (at + size).min(content.len());
             let call = api.patch(&location).header("content-range", format!("{at}-{}", end - 1));
             let answer = call.bytes(content.slice(at..end)).send().await?;
+            drop(step.take());
             ensure!(answer.status == 202, "PATCH: {} {}", answer.status, answer.text());
             answer.header("location").clone_into(&mut location);
             if let Some((_, there)) = &mut self.session {

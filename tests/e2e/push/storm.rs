@@ -2,12 +2,16 @@
 //! and forgets whom it let in, while fifty clients push. Each pushes once, tries nothing again, and
 //! is told 201 for everything.
 //!
+//! Invariant: every kind of trouble happens. What chance may leave out is ordered once besides, at a
+//! moment when it cannot miss, and the double is asked in the end whether it struck.
+//!
 //! `WHARF_STORM_SEED` repeats what chance chose; in which order requests come is the machine's.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 use wharf_testkit::dice::Dice;
 use wharf_testkit::double::{AcrDouble, Fault, FaultRule, Kind};
@@ -24,8 +28,19 @@ const HOUR: Duration = Duration::from_hours(1);
 /// Most layers have no more than this; every tenth is among the largest.
 const USUAL_LAYER_BYTES_MAX: u64 = 3 * 1024 * 1024;
 const LARGE_PERCENT: u8 = 10;
+/// The layer of the first push. So much waits while its first chunk is held that larger ones are
+/// tried until one is too large.
+const FIRST_LAYER_BYTES: u64 = 80 * 1024 * 1024;
 /// How long a token lives in the storm.
 const TOKEN_LIFE: Duration = Duration::from_secs(2);
+/// Of all writes, a fifth is turned away; less than this would not be chance.
+const TURNED_AWAY_PERCENT_MIN: u64 = 12;
+
+const WRITES: [Kind; 4] = [Kind::UploadPost, Kind::UploadPatch, Kind::UploadPut, Kind::ManifestPut];
+const TURNED_AWAY: Fault = Fault::CountingDown { period_s: 2, delay_ms: 50 };
+const LOST: Fault = Fault::Status { code: 416, retry_after_s: None };
+/// After so much of a chunk every token is expired, and the connection is gone with it.
+const EXPIRED: Fault = Fault::ExpireAndCut { after: 1024 * 1024 };
 
 /// An image as one client pushes it.
 struct Image {
@@ -35,15 +50,26 @@ struct Image {
     manifest: String,
 }
 
+/// How large the layers of an image are.
+fn sizes(number: u64, dice: &mut Dice) -> Vec<u64> {
+    if number == 0 {
+        return vec![FIRST_LAYER_BYTES];
+    }
+    let size = |_| {
+        if dice.percent(LARGE_PERCENT) {
+            LAYER_BYTES_MAX / 2 + dice.below(LAYER_BYTES_MAX / 2)
+        } else {
+            dice.size(LAYER_BYTES_MIN, USUAL_LAYER_BYTES_MAX)
+        }
+    };
+    (0..2 + number % 2).map(size).collect()
+}
+
 /// Layers are parts of the same noise, each behind a line of its own.
 fn image(number: u64, noise: &Bytes, dice: &mut Dice) -> Image {
-    let mut blobs: Vec<Bytes> = (0..2 + dice.below(2))
-        .map(|layer| {
-            let size = if dice.percent(LARGE_PERCENT) {
-                LAYER_BYTES_MAX / 2 + dice.below(LAYER_BYTES_MAX / 2)
-            } else {
-                dice.size(LAYER_BYTES_MIN, USUAL_LAYER_BYTES_MAX)
-            };
+    let mut blobs: Vec<Bytes> = (0..)
+        .zip(sizes(number, dice))
+        .map(|(layer, size): (u64, u64)| {
             let size = usize::try_from(size).unwrap();
             let title = format!("layer {layer} of image {number}\n");
             [title.as_bytes(), &noise[title.len()..size]].concat().into()
@@ -63,44 +89,129 @@ fn image(number: u64, noise: &Bytes, dice: &mut Dice) -> Image {
     Image { repo: format!("storm/{}", number % 20), blobs, manifest: manifest.to_string() }
 }
 
-/// One push as docker does it: for each blob HEAD, POST, PATCH, PUT, all blobs together; then the
-/// manifest. Nothing is tried again, and no answer may be an error.
+/// A blob as docker pushes it: HEAD, POST, PATCH, PUT. Nothing is tried again, and no answer may be an
+/// error.
+async fn push_blob(api: Api, repo: String, content: Bytes) {
+    let digest = sha256(&content);
+    let head = api.head_blob(&repo, &digest).await;
+    assert_eq!(head.status, 404, "HEAD {digest}");
+    let location = api.open_upload(&repo).await;
+    let patched = api.patch(&location).bytes(content).send().await.unwrap();
+    assert_eq!(patched.status, 202, "PATCH {digest}: {}", patched.text());
+    let ended = api.end_upload(patched.header("location"), &digest, "").await;
+    assert_eq!(ended.status, 201, "PUT {digest}: {}", ended.text());
+}
+
+/// One push: all blobs together, then the manifest.
 async fn push(api: Api, image: Image, tag: String) {
-    let mut blobs = tokio::task::JoinSet::new();
-    for content in image.blobs {
-        let (api, repo) = (api.clone(), image.repo.clone());
-        blobs.spawn(async move {
-            let digest = sha256(&content);
-            let head = api.head_blob(&repo, &digest).await;
-            assert_eq!(head.status, 404, "HEAD {digest}");
-            let location = api.open_upload(&repo).await;
-            let patched = api.patch(&location).bytes(content).send().await.unwrap();
-            assert_eq!(patched.status, 202, "PATCH {digest}: {}", patched.text());
-            let ended = api.end_upload(patched.header("location"), &digest, "").await;
-            assert_eq!(ended.status, 201, "PUT {digest}: {}", ended.text());
-        });
-    }
-    while let Some(blob) = blobs.join_next().await {
-        blob.unwrap();
-    }
+    let blobs = image.blobs.into_iter();
+    let blobs: JoinSet<()> =
+        blobs.map(|content| push_blob(api.clone(), image.repo.clone(), content)).collect();
+    blobs.join_all().await;
     let put = api.put_manifest(&image.repo, &tag, MANIFEST_TYPE, image.manifest).await;
     assert_eq!(put.status, 201, "manifest {tag}: {}", put.text());
 }
 
-fn raise(double: &AcrDouble, seed: u64) {
-    double.seed_faults(seed);
-    let writes = [Kind::UploadPost, Kind::UploadPatch, Kind::UploadPut, Kind::ManifestPut];
-    for kind in writes {
-        let turned_away = FaultRule::next(kind, Fault::CountingDown { period_s: 2, delay_ms: 50 });
-        double.set_fault(turned_away.during(HOUR).percent(20));
+/// The first push has the upstream to itself until each trouble of chunks has struck it: it sends one
+/// that is too large, one breaks off with every token, one has its place lost.
+async fn first_push(stage: &Stage, mut image: Image, pushes: &mut JoinSet<()>) {
+    let double = &stage.double;
+    double.set_fault(FaultRule::next(Kind::UploadPatch, Fault::Stall { after: 1 }));
+    raise(double, TURNED_AWAY, &WRITES, 20);
+    let (api, layer) = (stage.api().clone(), image.blobs.remove(0));
+    pushes.spawn(async move {
+        push_blob(api.clone(), image.repo.clone(), layer).await;
+        push(api, image, "v0".to_owned()).await;
+    });
+    stage.wharfd.metric_reaches("wharfd_received_bytes_total", FIRST_LAYER_BYTES).await;
+    let held = async || (double.held() > 0).then_some(());
+    eventually("the first chunk to be held", held).await;
+    double.release();
+    let refused = async || (double.counts().answered(Kind::UploadPatch, 413) > 0).then_some(());
+    eventually("a chunk that is too large", refused).await;
+    for (fault, status) in [(EXPIRED, 0), (LOST, 416)] {
+        // Before the rules by chance.
+        double.clear_faults();
+        double.set_fault(FaultRule::next(Kind::UploadPatch, fault));
+        let struck =
+            async || (double.counts().answered(Kind::UploadPatch, status) > 0).then_some(());
+        eventually("a chunk of the first push in trouble", struck).await;
     }
-    for kind in [Kind::UploadPatch, Kind::UploadPut] {
-        let lost = Fault::Status { code: 416, retry_after_s: None };
-        double.set_fault(FaultRule::next(kind, lost).during(HOUR).percent(4));
+    double.expire_tokens();
+    let expired = async || (double.counts().answered(Kind::UploadPatch, 401) > 0).then_some(());
+    eventually("a chunk with an expired token", expired).await;
+}
+
+/// For so many of a hundred of these requests, from now on.
+fn raise(double: &AcrDouble, fault: Fault, kinds: &[Kind], percent: u8) {
+    for kind in kinds {
+        double.set_fault(FaultRule::next(*kind, fault).during(HOUR).percent(percent));
     }
-    // After half a chunk every token is expired, and the connection is gone with it.
-    let expired = Fault::ExpireAndCut { after: 1024 * 1024 };
-    double.set_fault(FaultRule::next(Kind::UploadPatch, expired).during(HOUR).percent(2));
+}
+
+/// All of it, for the others too.
+fn raise_all(double: &AcrDouble) {
+    // What chance may spare strikes once all the same, when some have passed; the rest has struck.
+    let spared = |(kind, fault): &(Kind, Fault)| double.struck(*kind, *fault) == 0;
+    for (kind, fault) in TROUBLES.into_iter().filter(spared) {
+        double.set_fault(FaultRule::next(kind, fault).after(7));
+    }
+    raise(double, TURNED_AWAY, &WRITES, 20);
+    raise(double, LOST, &[Kind::UploadPatch, Kind::UploadPut], 4);
+    raise(double, EXPIRED, &[Kind::UploadPatch], 2);
+}
+
+/// What must have happened.
+const TROUBLES: [(Kind, Fault); 7] = [
+    (Kind::UploadPost, TURNED_AWAY),
+    (Kind::UploadPatch, TURNED_AWAY),
+    (Kind::UploadPut, TURNED_AWAY),
+    (Kind::ManifestPut, TURNED_AWAY),
+    (Kind::UploadPatch, LOST),
+    (Kind::UploadPut, LOST),
+    (Kind::UploadPatch, EXPIRED),
+];
+
+/// It was a storm: every trouble struck, and showed in an answer.
+fn assert_a_storm(double: &AcrDouble) {
+    let counts = double.counts();
+    for (kind, fault) in TROUBLES {
+        assert!(double.struck(kind, fault) > 0, "{kind:?} was never hit by {fault:?}");
+    }
+    for (kind, status) in [
+        (Kind::UploadPatch, 413),
+        (Kind::UploadPatch, 401),
+        // Cut off, with every token expired.
+        (Kind::UploadPatch, 0),
+    ] {
+        assert!(counts.answered(kind, status) > 0, "{kind:?} was never answered {status}");
+    }
+    // Faults hit those that were let in.
+    let let_in = |kind| counts.total(kind) - counts.answered(kind, 401);
+    let writes: u64 = WRITES.into_iter().map(let_in).sum();
+    let turned_away: u64 = WRITES.into_iter().map(|kind| counts.answered(kind, 429)).sum();
+    let enough = turned_away * 100 >= writes * TURNED_AWAY_PERCENT_MIN;
+    assert!(enough, "{turned_away} of {writes} writes were turned away");
+}
+
+#[expect(clippy::print_stderr, reason = "how much of it there was")]
+fn print(double: &AcrDouble, bytes: u64, time: Duration) {
+    let counts = double.counts();
+    let of = |kind| format!("{} of {}", counts.answered(kind, 429), counts.total(kind));
+    eprintln!(
+        "storm: {} MiB in {time:.1?}, {} MiB sent; 429 for {} POST, {} PATCH, {} PUT, {} manifests; \
+         416 {}, 413 {}, cut {}, tokens {}",
+        bytes >> 20,
+        counts.upload_bytes() >> 20,
+        of(Kind::UploadPost),
+        of(Kind::UploadPatch),
+        of(Kind::UploadPut),
+        of(Kind::ManifestPut),
+        counts.answered(Kind::UploadPatch, 416) + counts.answered(Kind::UploadPut, 416),
+        counts.answered(Kind::UploadPatch, 413),
+        counts.answered(Kind::UploadPatch, 0),
+        counts.answered(Kind::Token, 200),
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -112,22 +223,20 @@ async fn fifty_pushes_arrive_through_a_storm_and_no_client_notices() {
     });
     let Some(stage) = start.await else { return };
     let mut dice = Dice::from_env("WHARF_STORM_SEED");
-    let noise = Bytes::from(noise(1, usize::try_from(LAYER_BYTES_MAX).unwrap()));
-    raise(&stage.double, dice.below(u64::MAX));
+    let noise = Bytes::from(noise(1, usize::try_from(FIRST_LAYER_BYTES).unwrap()));
+    stage.double.seed_faults(dice.below(u64::MAX));
     let images: Vec<_> = (0..PUSHES).map(|number| image(number, &noise, &mut dice)).collect();
     let sizes = images.iter().flat_map(|image| &image.blobs).map(|blob| blob.len() as u64);
     let (began, bytes) = (Instant::now(), sizes.sum::<u64>());
     let manifests: Vec<_> =
         images.iter().map(|image| (image.repo.clone(), image.manifest.clone())).collect();
-    let mut pushes = tokio::task::JoinSet::new();
-    for (number, image) in images.into_iter().enumerate() {
+    let (mut images, mut pushes) = ((0..).zip(images), JoinSet::<()>::new());
+    let (_, first): (u64, _) = images.next().unwrap();
+    first_push(&stage, first, &mut pushes).await;
+    raise_all(&stage.double);
+    for (number, image) in images {
         pushes.spawn(push(stage.api().clone(), image, format!("v{number}")));
     }
-    let all = async {
-        while let Some(push) = pushes.join_next().await {
-            push.unwrap();
-        }
-    };
     let tokens = async {
         loop {
             tokio::time::sleep(TOKEN_LIFE).await;
@@ -135,37 +244,11 @@ async fn fifty_pushes_arrive_through_a_storm_and_no_client_notices() {
         }
     };
     tokio::select! {
-        () = all => {}
+        _ = pushes.join_all() => {}
         () = tokens => {}
     }
-    let counts = stage.double.counts();
-    let turned_away = |kind| counts.answered(kind, 429);
-    eprintln!(
-        "storm: {} MiB in {:.1?}, {} MiB sent; 429 for {} of {} POST, {} of {} PATCH, {} of {} PUT; \
-         416 {}, 413 {}, tokens {}",
-        bytes >> 20,
-        began.elapsed(),
-        counts.upload_bytes() >> 20,
-        turned_away(Kind::UploadPost),
-        counts.total(Kind::UploadPost),
-        turned_away(Kind::UploadPatch),
-        counts.total(Kind::UploadPatch),
-        turned_away(Kind::UploadPut),
-        counts.total(Kind::UploadPut),
-        counts.answered(Kind::UploadPatch, 416) + counts.answered(Kind::UploadPut, 416),
-        counts.answered(Kind::UploadPatch, 413),
-        counts.answered(Kind::Token, 200),
-    );
-    // It was a storm.
-    for (kind, status) in [
-        (Kind::UploadPost, 429),
-        (Kind::UploadPatch, 429),
-        (Kind::UploadPut, 429),
-        (Kind::UploadPatch, 416),
-        (Kind::UploadPatch, 401),
-    ] {
-        assert!(counts.answered(kind, status) > 0, "{kind:?} was never answered {status}");
-    }
+    print(&stage.double, bytes, began.elapsed());
+    assert_a_storm(&stage.double);
     for (number, (repo, manifest)) in manifests.iter().enumerate() {
         let there = stage.origin.get_manifest(repo, &format!("v{number}")).await;
         assert_eq!(there.body, *manifest, "v{number}");

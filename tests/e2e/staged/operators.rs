@@ -4,7 +4,7 @@ use serde_json::Value;
 use wharf_testkit::double::Kind;
 use wharf_testkit::images::sha256;
 
-use super::{REPO, all_is_delivered, hold_back, pending, put_image, staged};
+use super::{REPO, all_is_delivered, hold_back, no_upload_is_left, pending, put_image, staged};
 use crate::fixture::{Setup, Stage, Wharfd, code, eventually, message, noise};
 
 const JSON: [&str; 2] = ["--output-format", "json"];
@@ -62,6 +62,7 @@ async fn status_is_the_same_beside_a_server_and_alone() {
     assert_eq!(stage.wharfd.metric("wharfd_delivered_blobs_total").await, 2);
     assert_eq!(stage.origin.head_blob("team/other", &waiting).await.status, 404);
     assert_eq!(stage.origin.head_blob(REPO, &waiting).await.status, 200);
+    no_upload_is_left(&stage).await;
 }
 
 #[tokio::test]
@@ -85,6 +86,7 @@ async fn a_refused_blob_is_told_at_the_manifest_shown_and_given_up() {
     assert_eq!(pending(&stage).await, 1);
     for restart in [false, true] {
         if restart {
+            no_upload_is_left(&stage).await;
             stage.wharfd.kill();
             stage.wharfd.start_again().await;
         }
@@ -112,6 +114,7 @@ async fn a_refused_blob_is_told_at_the_manifest_shown_and_given_up() {
     assert_eq!(stage.api().get_blob(REPO, &digest).await.status, 404);
     let unknown = put_image(stage.api(), "v1", &config, &layer).await;
     assert_eq!(code(&unknown), "MANIFEST_BLOB_UNKNOWN", "{}", unknown.text());
+    no_upload_is_left(&stage).await;
 }
 
 #[tokio::test]
@@ -125,4 +128,5 @@ async fn an_upstream_that_only_lets_us_read_refuses_at_the_manifest() {
     let refused = put_image(stage.api(), "v1", &config, &layer).await;
     assert_eq!((refused.status.as_u16(), code(&refused).as_str()), (403, "DENIED"));
     assert!(message(&refused).contains("sha256:"), "{}", refused.text());
+    no_upload_is_left(&stage).await;
 }

@@ -1,7 +1,7 @@
 //! Faults on order: which requests are answered wrongly, and how often.
 //!
 //! A rule names a kind, a digest, both or neither; the first rule that fits a request is used up by
-//! it. Faults happen after the caller's credentials were accepted.
+//! it. Faults happen after the caller's credentials were accepted, and each that did is counted.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -15,6 +15,8 @@ use crate::dice::Dice;
 
 /// Rules that may wait at once.
 const RULES_MAX: usize = 256;
+/// Pairs of a kind and a fault that are counted; others are not.
+const STRUCK_MAX: usize = 1024;
 /// The longest time that a rule can ask for.
 const TIME_MAX: Duration = Duration::from_hours(24);
 
@@ -140,11 +142,13 @@ pub(crate) struct Faults {
     rules: Mutex<Vec<Waiting>>,
     /// Decides for rules that hit by chance.
     dice: Mutex<Dice>,
+    /// How many requests of a kind a fault has hit.
+    struck: Mutex<Vec<(Kind, Fault, u64)>>,
 }
 
 impl Default for Faults {
     fn default() -> Self {
-        Self { rules: Mutex::default(), dice: Mutex::new(Dice::new(0)) }
+        Self { rules: Mutex::default(), dice: Mutex::new(Dice::new(0)), struck: Mutex::default() }
     }
 }
 
@@ -181,8 +185,30 @@ impl Faults {
         self.with(|rules| rules.iter().map(|waiting| waiting.rule.clone()).collect())
     }
 
+    /// How many requests of this kind this fault has hit.
+    pub(crate) fn struck(&self, kind: Kind, fault: Fault) -> u64 {
+        let struck = self.struck.lock().unwrap_or_else(PoisonError::into_inner);
+        let of = struck.iter().find(|(of, which, _)| (*of, *which) == (kind, fault));
+        of.map_or(0, |(.., times)| *times)
+    }
+
+    fn count(&self, kind: Kind, fault: Fault) {
+        let mut struck = self.struck.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = |(of, which, _): &&mut (Kind, Fault, u64)| (*of, *which) == (kind, fault);
+        if let Some((.., times)) = struck.iter_mut().find(known) {
+            *times += 1;
+        } else if struck.len() < STRUCK_MAX {
+            struck.push((kind, fault, 1));
+        }
+    }
+
     /// The fault that this request gets, if any.
     pub(crate) fn take(&self, asked: &Asked<'_>) -> Option<Fault> {
+        let taken = self.next(asked);
+        taken.inspect(|fault| self.count(asked.kind, *fault))
+    }
+
+    fn next(&self, asked: &Asked<'_>) -> Option<Fault> {
         self.with(|rules| {
             for waiting in rules.iter_mut().filter(|waiting| waiting.rule.fits(asked)) {
                 let rule = &mut waiting.rule;
@@ -228,6 +254,8 @@ mod tests {
             (0..5).map(|_| faults.take(&asked(Kind::BlobGet, None)).is_some()).collect();
         assert_eq!(hits, [false, true, true, false, false]);
         assert!(faults.waiting().is_empty());
+        assert_eq!(faults.struck(Kind::BlobGet, Fault::Unavailable), 2);
+        assert_eq!(faults.struck(Kind::BlobHead, Fault::Unavailable), 0);
     }
 
     #[test]

@@ -1,0 +1,192 @@
+//! What clients share at a registry, each as an object of its own (`history.rs`): an upload, a blob in
+//! a repository, the manifests and tags of a repository. No HTTP.
+//!
+//! Invariant: an answer that is no right one in any state is no act at all; who sends the request says
+//! so at once.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::history::{Event, Object};
+
+/// An upload: how much it has, `None` when it is over.
+pub(super) struct Upload;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum UploadAct {
+    /// A chunk that said where it begins, or did not.
+    Patch {
+        first: Option<usize>,
+        size: usize,
+        said: Said,
+    },
+    /// An end that would make so much in all.
+    Finish {
+        first: Option<usize>,
+        size: usize,
+        whole: usize,
+        said: Said,
+    },
+    Status(Said),
+    Cancel(Said),
+}
+
+/// What an upload's request was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Said {
+    /// It goes on with so much.
+    At(usize),
+    /// 201, or 204 to a cancellation.
+    Ended,
+    /// The digest is not that of what is there; that ends it too.
+    WrongDigest,
+    /// Not there where it has so much.
+    OutOfOrder(usize),
+    /// Another request writes.
+    Busy,
+    Unknown,
+}
+
+impl UploadAct {
+    pub(super) const fn said(&self) -> Said {
+        match self {
+            Self::Patch { said, .. }
+            | Self::Finish { said, .. }
+            | Self::Status(said)
+            | Self::Cancel(said) => *said,
+        }
+    }
+
+    /// Whether it holds the upload while it lasts.
+    pub(super) const fn holds(&self) -> bool {
+        !matches!(self, Self::Status(_))
+    }
+}
+
+impl Object for Upload {
+    type State = Option<usize>;
+    type Act = UploadAct;
+
+    fn after(state: &Self::State, act: &UploadAct) -> Option<Self::State> {
+        // Whether there was another one is looked at elsewhere: it is not a matter of order.
+        if act.said() == Said::Busy {
+            return Some(*state);
+        }
+        let Some(has) = *state else { return (act.said() == Said::Unknown).then_some(None) };
+        let fits = |first: Option<usize>| first.is_none_or(|first| first == has);
+        match *act {
+            UploadAct::Patch { first, said: Said::OutOfOrder(at), .. }
+            | UploadAct::Finish { first, said: Said::OutOfOrder(at), .. } => {
+                (!fits(first) && at == has).then_some(Some(has))
+            }
+            UploadAct::Patch { first, size, said: Said::At(at) } => {
+                (fits(first) && has + size == at).then_some(Some(at))
+            }
+            UploadAct::Finish { first, size, whole, said } => {
+                let right = has + size == whole;
+                let said_right = said == if right { Said::Ended } else { Said::WrongDigest };
+                (fits(first) && said_right).then_some(None)
+            }
+            UploadAct::Status(Said::At(at)) => (at == has).then_some(Some(has)),
+            UploadAct::Cancel(Said::Ended) => Some(None),
+            _ => None,
+        }
+    }
+}
+
+/// A blob in a repository: whether it is there.
+pub(super) struct Blob;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum BlobAct {
+    /// It was seen to be there, or not to be, by such a request.
+    Seen(bool, &'static str),
+    /// It was put there, or mounted.
+    Created,
+    Deleted,
+    /// It was deleted at the same time as by somebody else, who may have been first.
+    DeletedToo,
+}
+
+impl Object for Blob {
+    type State = bool;
+    type Act = BlobAct;
+
+    fn after(there: &bool, act: &BlobAct) -> Option<bool> {
+        match act {
+            BlobAct::Seen(seen, _) => (seen == there).then_some(*there),
+            BlobAct::Created => Some(true),
+            BlobAct::Deleted => there.then_some(false),
+            BlobAct::DeletedToo => Some(false),
+        }
+    }
+}
+
+/// Where two deletions of a blob overlap, both may be told that they were the one.
+pub(super) fn soften(events: &mut [Event<BlobAct>]) {
+    let deleted: Vec<_> =
+        events.iter().filter(|event| event.act == BlobAct::Deleted).cloned().collect();
+    for event in events.iter_mut().filter(|event| event.act == BlobAct::Deleted) {
+        let mut others = deleted.iter().filter(|other| other.begun != event.begun);
+        if others.any(|other| other.overlaps(event)) {
+            event.act = BlobAct::DeletedToo;
+        }
+    }
+}
+
+/// All manifests of a repository and its tags.
+pub(super) struct Manifests;
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Named {
+    there: BTreeSet<usize>,
+    tags: BTreeMap<usize, usize>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ManifestAct {
+    Put {
+        tag: Option<usize>,
+        manifest: usize,
+    },
+    /// What a tag named.
+    Tag {
+        tag: usize,
+        manifest: Option<usize>,
+    },
+    Digest {
+        manifest: usize,
+        there: bool,
+    },
+    Untagged {
+        tag: usize,
+        was: bool,
+    },
+    Removed {
+        manifest: usize,
+        was: bool,
+    },
+}
+
+impl Object for Manifests {
+    type State = Named;
+    type Act = ManifestAct;
+
+    fn after(state: &Named, act: &ManifestAct) -> Option<Named> {
+        let mut next = state.clone();
+        let right = match act {
+            ManifestAct::Put { tag, manifest } => {
+                next.there.insert(*manifest);
+                next.tags.extend(tag.map(|tag| (tag, *manifest)));
+                true
+            }
+            ManifestAct::Tag { tag, manifest } => state.tags.get(tag) == manifest.as_ref(),
+            ManifestAct::Digest { manifest, there } => state.there.contains(manifest) == *there,
+            ManifestAct::Untagged { tag, was } => next.tags.remove(tag).is_some() == *was,
+            ManifestAct::Removed { manifest, was } => {
+                next.tags.retain(|_, named| named != manifest);
+                next.there.remove(manifest) == *was
+            }
+        };
+        right.then_some(next)
+    }
+}
