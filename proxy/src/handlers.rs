@@ -19,10 +19,11 @@ use http::{HeaderMap, StatusCode, header};
 use hyper::body::Incoming;
 
 use crate::Error;
+use crate::access::{Caller, Need};
 use crate::body::Body;
 use crate::cache::Cache;
 use crate::delivery::Deliveries;
-use crate::forwarded::TrustedProxies;
+use crate::live::{Live, Rules};
 use crate::metrics::Metrics;
 use crate::response::{Answer, answer};
 use crate::route::Route;
@@ -46,8 +47,8 @@ pub(crate) struct App {
     pub turns: Turns,
     /// Which tags are put once.
     pub write_once: Arc<WriteOnce>,
-    /// Who is believed about the addresses of clients.
-    pub proxies: TrustedProxies,
+    /// What a reload changes.
+    pub live: Live,
     /// Counters.
     pub metrics: Metrics,
     /// The store as an operator sees it.
@@ -62,8 +63,12 @@ pub(crate) struct Call {
     pub namespace: Option<String>,
     /// Headers as they came.
     pub headers: HeaderMap,
-    /// Who asks, for the log.
+    /// From where it comes, for the log.
     pub client: IpAddr,
+    /// Who asks.
+    pub caller: Caller,
+    /// The rules when it came.
+    pub rules: Arc<Rules>,
 }
 
 /// Answers a call. What is left of the body afterwards is the caller's to deal with.
@@ -73,6 +78,9 @@ pub(crate) async fn dispatch(
     body: &mut Incoming,
 ) -> Result<Answer, Error> {
     let namespace = Namespace::enter(&app.cache.upstreams, &mut call)?;
+    if let Some(need) = Need::of(&call.route) {
+        call.rules.access.authorize(&call.caller, &need).await?;
+    }
     let written = call.route.repo().filter(|_| call.route.writes()).cloned();
     let mut answer = handle(app, call, namespace.as_ref(), body).await?;
     if let Some(repo) = written {

@@ -16,6 +16,7 @@
 //! Imports point down that list. `error`, `lately` and `limits` are leaves; `body`, `flights` and
 //! `metrics` import little else.
 
+mod access;
 mod body;
 mod bridge;
 mod cache;
@@ -27,6 +28,7 @@ mod forwarded;
 mod handlers;
 mod lately;
 pub mod limits;
+mod live;
 mod metrics;
 mod quantity;
 mod response;
@@ -54,6 +56,7 @@ use bridge::Bridge;
 use cache::{Cache, Store, now_ms};
 use delivery::Deliveries;
 use handlers::App;
+use live::{Live, Rules};
 use metrics::Metrics;
 use sending::Senders;
 use server::Purpose;
@@ -157,7 +160,7 @@ impl Server {
             deliveries,
             turns: Turns::default(),
             write_once,
-            proxies: config.trusted_proxies.clone(),
+            live: Live::new(Rules::new(config)),
         };
         let (scrub_rate, deadline) = (config.scrub_rate, config.shutdown_deadline);
         Ok(Self { app: Arc::new(app), registry, admin, control, scrub_rate, deadline })

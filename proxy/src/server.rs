@@ -23,12 +23,14 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
 use crate::Error;
+use crate::access::Caller;
 use crate::error::Fault;
 use crate::handlers::{self, App, Call};
 use crate::limits::{
     CLIENT_READ_BYTES, CONNECTIONS_MAX, HEADERS_TIMEOUT, LOOPBACK_SEND_BYTES,
     REFUSED_BODY_BYTES_MAX, REFUSED_BODY_TIMEOUT,
 };
+use crate::live::Rules;
 use crate::response::{self, Answer, WHARF_CACHE};
 use crate::route;
 
@@ -131,8 +133,10 @@ impl Connection {
             let draining = *self.stop.borrow();
             return handlers::admin(&self.app, &parts.method, parts.uri.path(), draining).await;
         }
-        let client = self.app.proxies.client(self.peer.ip(), &parts.headers);
-        let call = read_call(&parts, client);
+        let rules = self.app.live.rules();
+        let client = rules.proxies.client(self.peer.ip(), &parts.headers);
+        let caller = rules.access.authenticate(&parts.headers).await;
+        let call = caller.and_then(|caller| read_call(&parts, client, caller, rules));
         let namespace = call.as_ref().ok().and_then(|call| call.namespace.clone());
         let answered = match call {
             Ok(call) => handlers::dispatch(&self.app, call, &mut body).await,
@@ -174,10 +178,15 @@ impl Connection {
     }
 }
 
-fn read_call(parts: &Parts, client: IpAddr) -> Result<Call, Error> {
+fn read_call(
+    parts: &Parts,
+    client: IpAddr,
+    caller: Caller,
+    rules: Arc<Rules>,
+) -> Result<Call, Error> {
     let route = route::parse(&parts.method, parts.uri.path(), parts.uri.query())?;
     let namespace = route::namespace(parts.uri.query())?;
-    Ok(Call { route, namespace, headers: parts.headers.clone(), client })
+    Ok(Call { route, namespace, headers: parts.headers.clone(), client, caller, rules })
 }
 
 /// Reads what is left of a body, up to the bound.
