@@ -6,13 +6,21 @@
 
 mod caller;
 mod needs;
+mod passthrough;
+mod permits;
+
+use std::sync::Arc;
 
 use http::HeaderMap;
 
 use crate::Error;
+use crate::config::AccessConfig;
+use crate::route::Route;
+use crate::upstreams::Upstreams;
 
 pub(crate) use caller::Caller;
 pub(crate) use needs::{Action, Need};
+use passthrough::Passthrough;
 
 /// The rules that are in force.
 pub(crate) struct Access {
@@ -22,26 +30,47 @@ pub(crate) struct Access {
 enum Kind {
     /// Everyone who reaches the port may do everything.
     Open,
+    /// Whoever the upstream lets in.
+    Passthrough(Passthrough),
 }
 
 impl Access {
-    /// For everyone.
+    /// As it is configured.
     #[must_use]
-    pub(crate) const fn open() -> Self {
-        Self { kind: Kind::Open }
+    pub(crate) fn new(config: &AccessConfig, upstreams: &Arc<Upstreams>) -> Self {
+        let kind = match config {
+            AccessConfig::Open => Kind::Open,
+            AccessConfig::Passthrough => {
+                Kind::Passthrough(Passthrough::new(Arc::clone(upstreams)))
+            }
+        };
+        Self { kind }
     }
 
     /// Who asks, by what the request shows.
-    pub(crate) async fn authenticate(&self, _headers: &HeaderMap) -> Result<Caller, Error> {
+    pub(crate) async fn authenticate(&self, headers: &HeaderMap) -> Result<Caller, Error> {
         match &self.kind {
             Kind::Open => Ok(Caller::anonymous()),
+            Kind::Passthrough(passthrough) => passthrough.authenticate(headers),
         }
     }
 
     /// Whether they may do this; asked for each need of a request before the request is looked at.
-    pub(crate) async fn authorize(&self, _caller: &Caller, _need: &Need) -> Result<(), Error> {
+    pub(crate) async fn authorize(&self, caller: &Caller, need: &Need) -> Result<(), Error> {
         match &self.kind {
             Kind::Open => Ok(()),
+            Kind::Passthrough(passthrough) => passthrough.authorize(caller, need).await,
+        }
+    }
+
+    /// The same for what concerns no single repository: the base, and the list of repositories.
+    pub(crate) async fn admit(&self, caller: &Caller, route: &Route) -> Result<(), Error> {
+        match (&self.kind, route) {
+            (Kind::Passthrough(passthrough), Route::Catalog(_)) => {
+                passthrough.check_catalog(caller).await
+            }
+            (Kind::Passthrough(passthrough), _) => passthrough.check_login(caller).await,
+            (Kind::Open, _) => Ok(()),
         }
     }
 }

@@ -5,6 +5,7 @@
 //! was refused before a port was bound. Secrets are read from the environment or from files, never
 //! from the file itself.
 
+mod access;
 mod credentials;
 mod patterns;
 mod upstream;
@@ -21,6 +22,9 @@ use crate::forwarded::TrustedProxies;
 use crate::limits::SHUTDOWN_DEADLINE;
 use crate::quantity::Size;
 
+use access::AccessTable;
+
+pub(crate) use access::AccessConfig;
 pub(crate) use credentials::{Application, Entra, Identity, Source};
 pub(crate) use patterns::{HostPattern, TagRule};
 pub(crate) use upstream::Patience;
@@ -76,6 +80,9 @@ pub enum ConfigError {
         "write_once_tags is for a registry of its own; with upstreams, write it below [[upstream]]"
     )]
     WriteOnceElsewhere,
+    /// Access by the upstream's decision, where that cannot be had.
+    #[error("[access] kind = \"passthrough\": {0}")]
+    Passthrough(String),
     /// A limit that no store can keep.
     #[error("store_limit {given} is too small; give it at least {least}")]
     StoreLimit {
@@ -112,6 +119,8 @@ pub struct Config {
     pub(crate) write_once_tags: Vec<TagRule>,
     /// Who is believed about the addresses of clients.
     pub(crate) trusted_proxies: TrustedProxies,
+    /// Who may do what.
+    pub(crate) access: AccessConfig,
     /// The registries behind; none makes this a registry of its own.
     pub upstreams: Vec<UpstreamConfig>,
 }
@@ -131,6 +140,8 @@ struct FileConfig {
     write_once_tags: Vec<TagRule>,
     #[serde(default)]
     trusted_proxies: TrustedProxies,
+    #[serde(default)]
+    access: AccessTable,
     #[serde(default, rename = "upstream")]
     upstreams: Vec<UpstreamConfig>,
 }
@@ -161,13 +172,14 @@ impl Config {
         let default = LISTEN_DEFAULT.parse().ok();
         let listen = overrides.listen.or(file.listen).or(default).ok_or(ConfigError::NoStore)?;
         let insecure_open = overrides.insecure_open || file.insecure_open.unwrap_or(false);
-        if !listen.ip().is_loopback() && !insecure_open {
-            return Err(ConfigError::OpenToOthers(listen));
-        }
         let deadline = file.shutdown_deadline_seconds.map(Duration::from_secs);
         let mut upstreams = file.upstreams;
         upstreams.extend(overrides.upstreams);
         check_upstreams(&upstreams)?;
+        let access = file.access.check(&upstreams)?;
+        if access.is_open() && !listen.ip().is_loopback() && !insecure_open {
+            return Err(ConfigError::OpenToOthers(listen));
+        }
         if !upstreams.is_empty() && !file.write_once_tags.is_empty() {
             return Err(ConfigError::WriteOnceElsewhere);
         }
@@ -183,6 +195,7 @@ impl Config {
             shutdown_deadline: deadline.unwrap_or(SHUTDOWN_DEADLINE),
             write_once_tags: file.write_once_tags,
             trusted_proxies: file.trusted_proxies,
+            access,
             upstreams,
         })
     }

@@ -154,10 +154,35 @@ pub enum Error {
         message: String,
     },
     /// The upstream wants credentials that we do not have, or does not accept ours.
-    #[error("the upstream refused the credentials of this proxy ({status})")]
+    #[error("the upstream refused the credentials that it was shown ({status})")]
     UpstreamDenied {
         /// 401 or 403.
         status: StatusCode,
+    },
+    /// No login was shown, or none that is known.
+    #[error("log in first: no login was shown, or not the right one")]
+    LoginWanted {
+        /// `WWW-Authenticate`: what can be shown.
+        challenge: String,
+    },
+    /// Whoever asks is known, and may not do this.
+    #[error("this login may not do that")]
+    NotAllowed,
+    /// The upstream decides who may do what, and cannot be asked.
+    #[error(
+        "the upstream cannot say who may do this; try again in {retry_after_seconds} s"
+    )]
+    AccessUndecided {
+        /// When.
+        retry_after_seconds: u64,
+    },
+    /// A redirect or a Location of the upstream's leads where it may not.
+    #[error("the upstream leads astray while {operation}: {reason}")]
+    UpstreamAstray {
+        /// What was tried.
+        operation: &'static str,
+        /// Where to, and why not.
+        reason: String,
     },
     /// There are no credentials to show: a credential helper or an identity gives none.
     #[error("no login for the upstream: {reason}")]
@@ -301,12 +326,16 @@ impl Error {
                 500..=599 => (StatusCode::BAD_GATEWAY, *code),
                 _ => (*status, *code),
             },
-            Self::UpstreamDown { .. } | Self::Undelivered { .. } | Self::TagUndecided { .. } => {
-                (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unknown)
-            }
+            Self::UpstreamDown { .. }
+            | Self::Undelivered { .. }
+            | Self::TagUndecided { .. }
+            | Self::AccessUndecided { .. } => (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unknown),
+            Self::LoginWanted { .. } => (StatusCode::UNAUTHORIZED, ErrorCode::Unauthorized),
             Self::PendingFull { .. } => (StatusCode::INSUFFICIENT_STORAGE, ErrorCode::Unknown),
             // Never 401: the client has no credentials that would help.
-            Self::UpstreamDenied { .. } => (StatusCode::FORBIDDEN, ErrorCode::Denied),
+            Self::UpstreamDenied { .. } | Self::NotAllowed => {
+                (StatusCode::FORBIDDEN, ErrorCode::Denied)
+            }
             Self::UpstreamBusy { .. } | Self::TooMany(_) => {
                 (StatusCode::TOO_MANY_REQUESTS, ErrorCode::TooManyRequests)
             }
@@ -314,6 +343,7 @@ impl Error {
             Self::PutInPart { source, .. } => return source.shown(),
             Self::UpstreamLied(_)
             | Self::UpstreamFailed { .. }
+            | Self::UpstreamAstray { .. }
             | Self::LoginFailed { .. }
             | Self::NotLocked { .. } => (StatusCode::BAD_GATEWAY, ErrorCode::Unknown),
             Self::Store(fault) if fault.full => {
@@ -330,7 +360,7 @@ impl Error {
         match self {
             Self::Store(fault) if fault.full => "the registry has no space left".to_owned(),
             Self::Store(_) => "the registry failed; its log has the cause".to_owned(),
-            Self::UpstreamFailed { operation, .. } => {
+            Self::UpstreamFailed { operation, .. } | Self::UpstreamAstray { operation, .. } => {
                 format!("the upstream failed while {operation}; the log of the proxy has the cause")
             }
             Self::NotLocked { repo, reference, .. } => {
@@ -354,6 +384,8 @@ impl Error {
             | Self::UpstreamBusy { .. }
             | Self::UpstreamDown { .. }
             | Self::UpstreamFailed { .. }
+            | Self::UpstreamAstray { .. }
+            | Self::AccessUndecided { .. }
             | Self::Undelivered { .. }
             | Self::LoginFailed { .. }
             | Self::TagUndecided { .. }
@@ -362,6 +394,8 @@ impl Error {
             Self::TooMany(_) | Self::PendingFull { .. } => Fault::Load,
             Self::Store(_) => Fault::Store,
             Self::Parse(_)
+            | Self::LoginWanted { .. }
+            | Self::NotAllowed
             | Self::MethodNotAllowed
             | Self::Parameter(_)
             | Self::NameUnserved(_)
@@ -396,6 +430,12 @@ impl Error {
             Self::UpstreamDenied { .. } => true,
             _ => self.is_held_back(),
         }
+    }
+
+    /// Whether it is due to the login that the upstream was shown: somebody else may fare better.
+    #[must_use]
+    pub(crate) const fn is_about_login(&self) -> bool {
+        matches!(self, Self::UpstreamDenied { .. } | Self::LoginFailed { .. })
     }
 
     /// Whether content that is already here may be served instead: the upstream could not answer.
@@ -493,6 +533,10 @@ mod tests {
             ),
             (Error::PendingFull { limit_bytes: 3 }, 507, "UNKNOWN"),
             (Error::MethodNotAllowed, 405, "UNSUPPORTED"),
+            (Error::LoginWanted { challenge: String::new() }, 401, "UNAUTHORIZED"),
+            (Error::NotAllowed, 403, "DENIED"),
+            (Error::AccessUndecided { retry_after_seconds: 3 }, 503, "UNKNOWN"),
+            (Error::UpstreamAstray { operation: "o", reason: String::new() }, 502, "UNKNOWN"),
             (write_once, 409, "DENIED"),
             (undecided, 503, "UNKNOWN"),
             (not_locked, 502, "UNKNOWN"),

@@ -78,8 +78,9 @@ pub(crate) async fn dispatch(
     body: &mut Incoming,
 ) -> Result<Answer, Error> {
     let namespace = Namespace::enter(&app.cache.upstreams, &mut call)?;
-    if let Some(need) = Need::of(&call.route) {
-        call.rules.access.authorize(&call.caller, &need).await?;
+    match Need::of(&call.route) {
+        Some(need) => call.rules.access.authorize(&call.caller, &need).await?,
+        None => call.rules.access.admit(&call.caller, &call.route).await?,
     }
     let written = call.route.repo().filter(|_| call.route.writes()).cloned();
     let mut answer = handle(app, call, namespace.as_ref(), body).await?;

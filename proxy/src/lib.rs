@@ -154,13 +154,13 @@ impl Server {
         let write_once = Arc::new(WriteOnce::new(Arc::clone(&upstreams), rules));
         let app = App {
             uploads,
+            live: Live::new(Rules::new(config, &upstreams)),
             cache: Cache::new(bridge.clone(), store, upstreams),
             metrics: Metrics::default(),
             keeper: Keeper::new(bridge, rocks, deliveries.clone(), Arc::clone(&write_once)),
             deliveries,
             turns: Turns::default(),
             write_once,
-            live: Live::new(Rules::new(config)),
         };
         let (scrub_rate, deadline) = (config.scrub_rate, config.shutdown_deadline);
         Ok(Self { app: Arc::new(app), registry, admin, control, scrub_rate, deadline })

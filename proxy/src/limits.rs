@@ -253,6 +253,24 @@ pub const PATIENT_TRIES_MAX: u32 = 32;
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(20);
 /// Tokens that are remembered.
 pub const TOKENS_MAX: usize = 1_024;
+/// The same for one caller, where access is `passthrough`; past it those that end first are forgotten.
+pub const CALLER_TOKENS_MAX: usize = 64;
+/// Callers whose tokens are remembered, where access is `passthrough`: past it those who were not seen
+/// for longest are forgotten, first those whom the upstream does not know.
+pub const CALLERS_MAX: usize = 1_024;
+/// How long an upstream's leave for a caller is believed without asking again, and never longer than
+/// the token lives that says so.
+pub const PERMIT_TIME: Duration = Duration::from_mins(1);
+/// The same for a refusal.
+pub const REFUSAL_TIME: Duration = Duration::from_secs(3);
+/// Leaves that are remembered, and as many refusals.
+pub const PERMITS_MAX: usize = 16_384;
+/// How long the address at which an upstream hands out tokens is believed.
+pub const CHALLENGE_TIME: Duration = Duration::from_mins(10);
+/// How often whoever joined another caller's request asks anew, after the upstream refused that one.
+pub const JOINS_MAX: u32 = 8;
+/// Longest name that a caller logs in with, in bytes.
+pub const USER_BYTES_MAX: usize = 255;
 /// How long a token counts as valid when its server does not say (Docker token specification).
 pub const TOKEN_LIFETIME: Duration = Duration::from_mins(1);
 /// A token is not used in its last seconds.

@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use crate::access::Access;
 use crate::config::Config;
 use crate::forwarded::TrustedProxies;
+use crate::upstreams::Upstreams;
 
 /// The rules of the moment.
 pub(crate) struct Rules {
@@ -23,8 +24,9 @@ pub(crate) struct Live(ArcSwap<Rules>);
 
 impl Rules {
     /// What a configuration says.
-    pub(crate) fn new(config: &Config) -> Self {
-        Self { access: Access::open(), proxies: config.trusted_proxies.clone() }
+    pub(crate) fn new(config: &Config, upstreams: &Arc<Upstreams>) -> Self {
+        let access = Access::new(&config.access, upstreams);
+        Self { access, proxies: config.trusted_proxies.clone() }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use http::header::{
     ACCEPT_RANGES, ALLOW, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName,
-    HeaderValue, IF_NONE_MATCH, LINK, LOCATION, RANGE, RETRY_AFTER, WARNING,
+    HeaderValue, IF_NONE_MATCH, LINK, LOCATION, RANGE, RETRY_AFTER, WARNING, WWW_AUTHENTICATE,
 };
 use http::{HeaderMap, Response, StatusCode};
 use serde::Serialize;
@@ -185,6 +185,7 @@ pub(crate) fn error(error: &Error) -> Answer {
         }
         Error::UpstreamBusy { retry_after_seconds }
         | Error::UpstreamDown { retry_after_seconds }
+        | Error::AccessUndecided { retry_after_seconds }
         | Error::Undelivered { retry_after_seconds, .. }
         | Error::TagUndecided { retry_after_seconds, .. } => {
             headers.push((RETRY_AFTER, retry_after_seconds.to_string()));
@@ -193,6 +194,7 @@ pub(crate) fn error(error: &Error) -> Answer {
         _ if shown.status == StatusCode::SERVICE_UNAVAILABLE => {
             headers.push((RETRY_AFTER, RETRY_AFTER_SECONDS.to_string()));
         }
+        Error::LoginWanted { challenge } => headers.push((WWW_AUTHENTICATE, challenge.clone())),
         Error::MethodNotAllowed => {
             headers.push((ALLOW, "GET, HEAD, POST, PUT, PATCH, DELETE".to_owned()));
         }

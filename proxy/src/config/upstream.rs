@@ -228,6 +228,11 @@ impl UpstreamConfig {
         }
     }
 
+    /// Whether the proxy has a login of its own there.
+    pub(super) const fn has_login(&self) -> bool {
+        self.username.is_some() || self.docker_config.is_some() || self.entra.is_some()
+    }
+
     /// `HOST` or `HOST:PORT`, as it stands in the names of images.
     #[must_use]
     pub(crate) fn authority(&self) -> String {

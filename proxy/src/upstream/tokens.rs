@@ -87,6 +87,15 @@ impl Wire {
         asked.await.map(|(header, _)| header)
     }
 
+    /// A token for this scope that is bought now, whatever is remembered.
+    pub(super) async fn newer_token(
+        &self,
+        challenge: Challenge,
+        scope: &Scope,
+    ) -> Result<HeaderValue, Error> {
+        self.token(challenge, scope, Want::Newer).await
+    }
+
     /// A new token. What buys it is renewed once when it is refused.
     async fn fetch_token(
         &self,

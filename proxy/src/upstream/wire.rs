@@ -4,7 +4,7 @@
 //! Invariant: `Authorization` is sent to the upstream's own address and to nobody else, whatever a
 //! redirect or a Location says.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
@@ -12,7 +12,7 @@ use hyper::Response;
 use hyper::body::Incoming;
 use tokio::time::Instant;
 use url::Url;
-use wharf_oci::{ErrorBody, ErrorCode};
+use wharf_oci::{ErrorBody, ErrorCode, Login};
 
 use super::auth::{Auth, Scope, TokenFlights};
 use super::breaker::Breaker;
@@ -30,7 +30,7 @@ use crate::config::{ConfigError, Patience, UpstreamConfig};
 use crate::error::chain;
 use crate::flights::Flights;
 use crate::limits::{
-    BREAKER_FAILURES, CHALLENGES_MAX, QUESTIONS_MAX, RETRY_AFTER_MAX, REVALIDATE_TIMEOUT,
+    BREAKER_FAILURES, CHALLENGE_TIME, CHALLENGES_MAX, QUESTIONS_MAX, RETRY_AFTER_MAX, REVALIDATE_TIMEOUT,
     WRITE_TIMEOUT,
 };
 
@@ -52,6 +52,8 @@ struct Health {
     breaker: Breaker,
     counts: Counts,
     chunks: Chunks,
+    /// What it last wanted to be shown, and until when that is believed.
+    challenge: Mutex<Option<(Challenge, Instant)>>,
 }
 
 /// One request, as often as it takes: its body can be sent again.
@@ -114,6 +116,7 @@ impl Wire {
             breaker: Breaker::default(),
             counts: Counts::default(),
             chunks: Chunks::default(),
+            challenge: Mutex::default(),
         };
         Ok(Self {
             base: config.url.clone(),
@@ -124,6 +127,30 @@ impl Wire {
             patience,
             health: Arc::new(health),
         })
+    }
+
+    /// The same upstream for somebody with another login: nothing that was obtained with one login is
+    /// shown for the other.
+    pub(super) fn with_login(&self, login: Login) -> Self {
+        let auth = Arc::new(Auth::of_caller(Credentials::of(login)));
+        let token_flights = Arc::new(Flights::new(QUESTIONS_MAX, "token requests"));
+        Self { auth, token_flights, ..self.clone() }
+    }
+
+    /// A number that is the same for all logins at one upstream, and another one for each upstream.
+    pub(super) fn identity(&self) -> usize {
+        Arc::as_ptr(&self.health).addr()
+    }
+
+    pub(super) fn known_challenge(&self) -> Option<Challenge> {
+        let known = self.health.challenge.lock().unwrap_or_else(PoisonError::into_inner);
+        let (challenge, until) = known.as_ref()?;
+        (Instant::now() < *until).then(|| challenge.clone())
+    }
+
+    pub(super) fn learn_challenge(&self, challenge: &Challenge) {
+        let mut known = self.health.challenge.lock().unwrap_or_else(PoisonError::into_inner);
+        *known = Some((challenge.clone(), Instant::now() + CHALLENGE_TIME));
     }
 
     pub(super) const fn patience(&self) -> &Patience {
@@ -254,6 +281,29 @@ impl Wire {
             }
             // Trouble of a login says nothing of the registry.
             Err(Error::LoginFailed { .. }) => {}
+            Ok(_) | Err(_) => {
+                pass.answered();
+                leave.answered();
+            }
+        }
+        answered
+    }
+
+    /// A question beside the usual way, in its turn and when the upstream is not known to be down.
+    pub(super) async fn guarded<T>(
+        &self,
+        question: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let pass = self.health.quota.enter(Class::Read, RETRY_AFTER_MAX).await?;
+        let leave = self.health.breaker.admit()?;
+        let answered = question.await;
+        match &answered {
+            Err(Error::UpstreamFailed { .. }) => {
+                leave.failed(1);
+            }
+            Err(Error::UpstreamRefused { status, .. }) if retry::is_down(*status) => {
+                leave.failed(1);
+            }
             Ok(_) | Err(_) => {
                 pass.answered();
                 leave.answered();
