@@ -17,12 +17,14 @@ use std::sync::Arc;
 
 use http::{HeaderMap, StatusCode, header};
 use hyper::body::Incoming;
+use wharf_oci::RepoName;
 
 use crate::Error;
-use crate::access::{Caller, Need};
+use crate::access::{Action, Caller, Need};
 use crate::body::Body;
 use crate::cache::Cache;
 use crate::delivery::Deliveries;
+use crate::error::Fault;
 use crate::live::{Live, Rules};
 use crate::metrics::Metrics;
 use crate::response::{Answer, answer};
@@ -71,6 +73,25 @@ pub(crate) struct Call {
     pub rules: Arc<Rules>,
 }
 
+/// Who asks, and what they may.
+struct Asker {
+    caller: Caller,
+    rules: Arc<Rules>,
+}
+
+impl Asker {
+    /// Whether they may read a repository that they name as a source, if they name one.
+    async fn may_read(&self, repo: Option<&RepoName>) -> Result<bool, Error> {
+        let Some(repo) = repo.cloned() else { return Ok(true) };
+        let need = Need { repo, action: Action::Pull };
+        match self.rules.access.authorize(&self.caller, &need).await {
+            Ok(()) => Ok(true),
+            Err(error) if error.fault() == Fault::Client => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
 /// Answers a call. What is left of the body afterwards is the caller's to deal with.
 pub(crate) async fn dispatch(
     app: &Arc<App>,
@@ -95,7 +116,7 @@ pub(crate) async fn dispatch(
 
 async fn handle(
     app: &Arc<App>,
-    Call { route, headers, client, .. }: Call,
+    Call { route, headers, client, caller, rules, .. }: Call,
     namespace: Option<&Namespace>,
     body: &mut Incoming,
 ) -> Result<Answer, Error> {
@@ -103,38 +124,42 @@ async fn handle(
         Route::Base => Ok(base()),
         Route::Catalog(cursor) => listings::catalog(app, cursor).await,
         Route::Blob { repo, digest, head: false } => {
-            blobs::get(app, &repo, &digest, &headers).await
+            blobs::get(app, &repo, &digest, &headers, &caller).await
         }
         Route::Blob { repo, digest, head: true } => {
-            blobs::head(app, &repo, &digest, &headers).await
+            blobs::head(app, &repo, &digest, &headers, &caller).await
         }
-        Route::DeleteBlob { repo, digest } => removals::blob(app, &repo, &digest).await,
+        Route::DeleteBlob { repo, digest } => removals::blob(app, &repo, &digest, &caller).await,
         Route::Manifest { repo, reference, head } => {
-            manifests::get(app, &repo, &reference, head, &headers).await
+            manifests::get(app, &repo, &reference, head, (&headers, &caller)).await
         }
         Route::PutManifest { repo, reference, tags } => {
-            let put = manifests::Put { repo, reference, tags, client };
+            let put = manifests::Put { repo, reference, tags, caller, client };
             manifests::put(app, put, &headers, body).await
         }
         Route::DeleteManifest { repo, reference } => {
-            removals::manifest(app, repo, reference, client).await
+            removals::manifest(app, repo, reference, (&caller, client)).await
         }
         Route::StartUpload { repo, start } => {
-            uploads::start(app, &repo, start, &headers, body).await
+            let asker = Asker { caller, rules };
+            uploads::start(app, &repo, start, &asker, (&headers, body)).await
         }
         Route::UploadStatus { repo, id } => uploads::status(app, &repo, id),
-        Route::PatchUpload { repo, id } => uploads::patch(app, &repo, id, &headers, body).await,
+        Route::PatchUpload { repo, id } => {
+            uploads::patch(app, &repo, id, &caller, (&headers, body)).await
+        }
         Route::FinishUpload { repo, id, digest } => {
             let end = uploads::End { repo, id, digest };
-            uploads::finish(app, end, &headers, body).await
+            uploads::finish(app, end, &caller, (&headers, body)).await
         }
         Route::CancelUpload { repo, id } => uploads::cancel(app, &repo, id).await,
         Route::Tags { repo, cursor } => {
             let name = namespace.map_or(&repo, Namespace::asked);
-            listings::tags(app, &repo, name, cursor).await
+            listings::tags(app, &repo, name, cursor, &caller).await
         }
         Route::Referrers { repo, digest, artifact_type } => {
-            referrers::referrers(app, &repo, &digest, artifact_type.as_deref()).await
+            let artifact_type = artifact_type.as_deref();
+            referrers::referrers(app, &repo, &digest, artifact_type, &caller).await
         }
     }
 }

@@ -17,6 +17,7 @@ use wharf_oci::{Algorithm, Digest, RepoName, UploadId};
 use wharf_store::{BlobWriter, Retention, StoreError};
 
 use crate::Error;
+use crate::access::Caller;
 use crate::bridge::{Bridge, Pump};
 use crate::cache::Store;
 use crate::delivery::Deliveries;
@@ -103,8 +104,12 @@ impl Uploads {
 
     /// A session at the upstream, before there is one here: when it refuses, nothing is sent in
     /// vain. `None` when the repository lives here, or what is pushed is delivered later.
-    pub(crate) async fn open_upstream(&self, repo: &RepoName) -> Result<Option<Beyond>, Error> {
-        let Site::Remote(remote) = self.upstreams.site(repo)? else {
+    pub(crate) async fn open_upstream(
+        &self,
+        repo: &RepoName,
+        caller: &Caller,
+    ) -> Result<Option<Beyond>, Error> {
+        let Site::Remote(remote) = self.upstreams.site_for(repo, caller.login())? else {
             return Ok(None);
         };
         if remote.is_staged() {
@@ -179,9 +184,14 @@ impl Uploads {
     }
 
     /// Takes a session for one request; one at rest goes on.
-    pub(crate) async fn check_out(&self, repo: &RepoName, id: UploadId) -> Result<Checkout, Error> {
+    pub(crate) async fn check_out(
+        &self,
+        repo: &RepoName,
+        id: UploadId,
+        caller: &Caller,
+    ) -> Result<Checkout, Error> {
         match self.rouse(repo, id) {
-            Some(resting) => self.resume(id, resting).await,
+            Some(resting) => self.resume(id, resting, caller.clone()).await,
             None => self.take_open(repo, id),
         }
     }

@@ -21,6 +21,7 @@ mod manifests;
 mod matrix;
 mod mirrors;
 mod once;
+mod passthrough;
 mod pull;
 mod push;
 mod reading;

@@ -9,6 +9,7 @@ use wharf_oci::{Endpoint, RepoName, Tag};
 
 use super::App;
 use crate::Error;
+use crate::access::Caller;
 use crate::body::Body;
 use crate::cache::Outcome;
 use crate::response::{self, Answer};
@@ -32,8 +33,9 @@ pub(super) async fn tags(
     repo: &RepoName,
     name: &RepoName,
     cursor: Cursor,
+    caller: &Caller,
 ) -> Result<Answer, Error> {
-    if let Site::Remote(remote) = app.cache.upstreams.site(repo)? {
+    if let Site::Remote(remote) = app.cache.upstreams.site_for(repo, caller.login())? {
         app.metrics.outcome(Outcome::Bypass);
         let answer = remote_tags(repo, name, &remote, &cursor).await?;
         return Ok(response::with_outcome(answer, Outcome::Bypass));

@@ -13,6 +13,7 @@ use wharf_oci::{Digest, Endpoint, Reference, RepoName};
 use super::App;
 use super::once::{Decided, Scene};
 use crate::Error;
+use crate::access::Caller;
 use crate::body::Body;
 use crate::cache::{Change, Store};
 use crate::response::{self, Answer};
@@ -25,9 +26,9 @@ pub(super) async fn manifest(
     app: &Arc<App>,
     repo: RepoName,
     reference: Reference,
-    client: IpAddr,
+    (caller, client): (&Caller, IpAddr),
 ) -> Result<Answer, Error> {
-    let site = app.cache.upstreams.site(&repo)?;
+    let site = app.cache.upstreams.site_for(&repo, caller.login())?;
     let place = Place::of(&site, &repo);
     let turn = app.turns.take(match &reference {
         Reference::Tag(tag) => Wanted::to_untag(&place, tag),
@@ -82,10 +83,15 @@ async fn remove(scene: &Scene<'_>, reference: &Reference) -> Result<Answer, Erro
 }
 
 /// Takes a blob from a repository; its bytes go with the last repository that had it.
-pub(super) async fn blob(app: &App, repo: &RepoName, digest: &Digest) -> Result<Answer, Error> {
+pub(super) async fn blob(
+    app: &App,
+    repo: &RepoName,
+    digest: &Digest,
+    caller: &Caller,
+) -> Result<Answer, Error> {
     // Before the upstream is asked: nobody may deliver it after that.
     let mut known = app.deliveries.forget(repo, digest).await?;
-    if let Site::Remote(remote) = app.cache.upstreams.site(repo)? {
+    if let Site::Remote(remote) = app.cache.upstreams.site_for(repo, caller.login())? {
         let endpoint = Endpoint::Blob { repo: remote.repo.clone(), digest: *digest };
         known |= remote.upstream.delete(&endpoint).await?;
     }

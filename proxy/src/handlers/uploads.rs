@@ -7,10 +7,11 @@ use std::sync::atomic::Ordering;
 use http::{HeaderMap, StatusCode, header};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use wharf_oci::{ChunkRange, Digest, Endpoint, RepoName, UploadId};
+use wharf_oci::{Algorithm, ChunkRange, Digest, Endpoint, RepoName, UploadId};
 
-use super::App;
+use super::{App, Asker};
 use crate::Error;
+use crate::access::Caller;
 use crate::body::Body;
 use crate::limits::STALL_TIMEOUT;
 use crate::response::{self, Answer};
@@ -30,18 +31,14 @@ pub(super) async fn start(
     app: &App,
     repo: &RepoName,
     start: UploadStart,
-    headers: &HeaderMap,
-    body: &mut Incoming,
+    asker: &Asker,
+    (headers, body): (&HeaderMap, &mut Incoming),
 ) -> Result<Answer, Error> {
     match start {
-        UploadStart::Session(algorithm) => {
-            let beyond = app.uploads.open_upstream(repo).await?;
-            let id = app.uploads.open(repo, algorithm, beyond).await?;
-            Ok(response::opened(repo, id))
-        }
+        UploadStart::Session(algorithm) => session(app, repo, algorithm, &asker.caller).await,
         UploadStart::Whole(digest) => {
             // The upstream is asked for the digest first, so there is no session yet.
-            let beyond = match app.cache.upstreams.site(repo)? {
+            let beyond = match app.cache.upstreams.site_for(repo, asker.caller.login())? {
                 Site::Local => None,
                 Site::Remote(remote) => Some(Beyond { remote, open: None, expected: Some(digest) }),
             };
@@ -50,8 +47,25 @@ pub(super) async fn start(
             app.uploads.finish(repo, session, digest).await?;
             Ok(created(repo, &digest))
         }
-        UploadStart::Mount { digest, from } => mount(app, repo, digest, from).await,
+        UploadStart::Mount { digest, from } => {
+            if asker.may_read(from.as_ref()).await? {
+                mount(app, repo, digest, from, &asker.caller).await
+            } else {
+                session(app, repo, Some(digest.algorithm()), &asker.caller).await
+            }
+        }
     }
+}
+
+async fn session(
+    app: &App,
+    repo: &RepoName,
+    algorithm: Option<Algorithm>,
+    caller: &Caller,
+) -> Result<Answer, Error> {
+    let beyond = app.uploads.open_upstream(repo, caller).await?;
+    let id = app.uploads.open(repo, algorithm, beyond).await?;
+    Ok(response::opened(repo, id))
 }
 
 /// Takes a blob from another repository; when that cannot be, opens a session instead.
@@ -60,8 +74,9 @@ async fn mount(
     repo: &RepoName,
     digest: Digest,
     from: Option<RepoName>,
+    caller: &Caller,
 ) -> Result<Answer, Error> {
-    let beyond = match app.cache.upstreams.site(repo)? {
+    let beyond = match app.cache.upstreams.site_for(repo, caller.login())? {
         Site::Local => {
             if is_here(app, &digest, from.as_ref()).await? {
                 app.cache.link(repo, &digest).await?;
@@ -132,10 +147,10 @@ pub(super) async fn patch(
     app: &App,
     repo: &RepoName,
     id: UploadId,
-    headers: &HeaderMap,
-    body: &mut Incoming,
+    caller: &Caller,
+    (headers, body): (&HeaderMap, &mut Incoming),
 ) -> Result<Answer, Error> {
-    let mut checkout = app.uploads.check_out(repo, id).await?;
+    let mut checkout = app.uploads.check_out(repo, id, caller).await?;
     let session = checkout.session();
     let chunk = check_chunk(session, headers, &upload_path(repo, id))?;
     let before = session.offset();
@@ -151,11 +166,11 @@ pub(super) async fn patch(
 pub(super) async fn finish(
     app: &App,
     end: End,
-    headers: &HeaderMap,
-    body: &mut Incoming,
+    caller: &Caller,
+    (headers, body): (&HeaderMap, &mut Incoming),
 ) -> Result<Answer, Error> {
     let End { repo, id, digest } = end;
-    let mut checkout = app.uploads.check_out(&repo, id).await?;
+    let mut checkout = app.uploads.check_out(&repo, id, caller).await?;
     let session = checkout.session();
     check_chunk(session, headers, &upload_path(&repo, id))?;
     session.expect(digest);

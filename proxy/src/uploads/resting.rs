@@ -14,6 +14,7 @@ use wharf_store::StoreError;
 
 use super::{Checkout, Session, Slot, Uploads};
 use crate::Error;
+use crate::access::Caller;
 use crate::cache::Store;
 use crate::limits::{SUSPEND_DEADLINE, UPLOAD_IDLE_MAX};
 
@@ -58,10 +59,15 @@ impl Uploads {
     /// Goes on with a session, with a new one at the upstream, which is sent everything again from
     /// here. Runs to its end when the caller goes away: a writer that nobody takes would be
     /// dropped, and forgotten.
-    pub(super) async fn resume(&self, id: UploadId, resting: Resting) -> Result<Checkout, Error> {
+    pub(super) async fn resume(
+        &self,
+        id: UploadId,
+        resting: Resting,
+        caller: Caller,
+    ) -> Result<Checkout, Error> {
         let uploads = self.clone();
         let work = tokio::spawn(async move {
-            let resumed = uploads.try_resume(id, &resting.repo).await;
+            let resumed = uploads.try_resume(id, &resting.repo, &caller).await;
             if !matches!(resumed, Ok(_) | Err(Error::UploadUnknown)) {
                 uploads.rest_again(id, resting);
             }
@@ -73,8 +79,13 @@ impl Uploads {
         }
     }
 
-    async fn try_resume(&self, id: UploadId, repo: &RepoName) -> Result<Checkout, Error> {
-        let upstream = self.open_upstream(repo).await?;
+    async fn try_resume(
+        &self,
+        id: UploadId,
+        repo: &RepoName,
+        caller: &Caller,
+    ) -> Result<Checkout, Error> {
+        let upstream = self.open_upstream(repo, caller).await?;
         let store = Arc::clone(&self.store);
         let Some(writer) = self.bridge.run(move || store.resume_upload(id)).await? else {
             self.sessions.lock().open.remove(&id);
