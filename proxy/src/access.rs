@@ -40,9 +40,7 @@ impl Access {
     pub(crate) fn new(config: &AccessConfig, upstreams: &Arc<Upstreams>) -> Self {
         let kind = match config {
             AccessConfig::Open => Kind::Open,
-            AccessConfig::Passthrough => {
-                Kind::Passthrough(Passthrough::new(Arc::clone(upstreams)))
-            }
+            AccessConfig::Passthrough => Kind::Passthrough(Passthrough::new(Arc::clone(upstreams))),
         };
         Self { kind }
     }

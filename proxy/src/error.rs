@@ -169,9 +169,7 @@ pub enum Error {
     #[error("this login may not do that")]
     NotAllowed,
     /// The upstream decides who may do what, and cannot be asked.
-    #[error(
-        "the upstream cannot say who may do this; try again in {retry_after_seconds} s"
-    )]
+    #[error("the upstream cannot say who may do this; try again in {retry_after_seconds} s")]
     AccessUndecided {
         /// When.
         retry_after_seconds: u64,
@@ -446,6 +444,7 @@ impl Error {
             Self::UpstreamBusy { .. }
             | Self::UpstreamDown { .. }
             | Self::UpstreamFailed { .. }
+            | Self::UpstreamAstray { .. }
             | Self::LoginFailed { .. }
             | Self::TooMany(_) => true,
             Self::UpstreamRefused { status, .. } => status.as_u16() >= 500,

@@ -317,13 +317,9 @@ impl Sender {
             tracing::warn!(%error, "who has a blob cannot be read");
             Vec::new()
         });
-        let there = holders.iter().filter_map(|repo| {
-            self.senders
-                .upstreams
-                .beside(&self.remote, repo)
-                .filter(|repo| *repo != self.remote.repo)
-        });
-        there.take(MOUNTS_MAX).collect()
+        let upstreams = &self.senders.upstreams;
+        let there = holders.iter().filter_map(|repo| upstreams.beside(&self.remote, repo));
+        there.filter(|repo| *repo != self.remote.repo).take(MOUNTS_MAX).collect()
     }
 
     /// Mounts the blob from a repository that has it. Only what was proven here: whoever has the bytes

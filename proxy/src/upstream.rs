@@ -18,6 +18,7 @@ mod pace;
 mod permit;
 mod push;
 mod quota;
+mod reach;
 mod retry;
 mod state;
 mod there;

@@ -280,10 +280,8 @@ async fn whoever_joins_a_download_is_let_in_by_their_own_login() {
     eventually("a download", async || (scene.double.held() == 1).then_some(())).await;
     let second = pull(scene.by(CAROL));
     assert_denied(&scene.by(BOB).get_blob(SHOP, &digest).await);
-    eventually("both", async || {
-        (scene.double.counts().total(Kind::Token) >= 3).then_some(())
-    })
-    .await;
+    eventually("both", async || (scene.double.counts().total(Kind::Token) >= 3).then_some(()))
+        .await;
     scene.double.release();
     for answer in [first.await.unwrap(), second.await.unwrap()] {
         assert!(answer.status == 200 && answer.body == content);

@@ -61,7 +61,9 @@ fn passthrough(upstreams: &[UpstreamConfig]) -> Result<(), &'static str> {
         return Err("it needs an [[upstream]] that decides");
     };
     if upstreams.iter().any(UpstreamConfig::is_template) {
-        return Err("with https://* the logins of callers would be shown to any registry that fits");
+        return Err(
+            "with https://* the logins of callers would be shown to any registry that fits",
+        );
     }
     if upstreams.iter().any(|upstream| upstream.url.origin() != first.url.origin()) {
         return Err(

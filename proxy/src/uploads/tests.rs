@@ -26,7 +26,10 @@ async fn a_session_is_written_by_one_request_at_a_time_and_keeps_its_offset() {
     let (store, uploads, repo) = uploads();
     let id = uploads.open(&repo, None, None).await.unwrap();
     let mut first = uploads.check_out(&repo, id, &Caller::anonymous()).await.unwrap();
-    assert!(matches!(uploads.check_out(&repo, id, &Caller::anonymous()).await, Err(Error::UploadBusy)));
+    assert!(matches!(
+        uploads.check_out(&repo, id, &Caller::anonymous()).await,
+        Err(Error::UploadBusy)
+    ));
     first.session().append(Bytes::from_static(b"12345")).await.unwrap();
     drop(first);
     assert_eq!(uploads.offset(&repo, id).unwrap(), 5);
@@ -69,14 +72,20 @@ async fn a_suspended_session_goes_on_where_it_was_in_its_own_repository() {
     assert_eq!(uploads.count(), (0, 1));
     let other: RepoName = "c".parse().unwrap();
     assert!(matches!(uploads.offset(&other, id), Err(Error::UploadUnknown)));
-    assert!(matches!(uploads.check_out(&other, id, &Caller::anonymous()).await, Err(Error::UploadUnknown)));
+    assert!(matches!(
+        uploads.check_out(&other, id, &Caller::anonymous()).await,
+        Err(Error::UploadUnknown)
+    ));
     assert!(matches!(uploads.cancel(&other, id).await, Err(Error::UploadUnknown)));
     // Asking takes nothing.
     assert_eq!(uploads.offset(&repo, id).unwrap(), 1_000_001);
     assert_eq!(uploads.count(), (0, 1));
     let mut checkout = uploads.check_out(&repo, id, &Caller::anonymous()).await.unwrap();
     assert_eq!(uploads.count(), (1, 0));
-    assert!(matches!(uploads.check_out(&repo, id, &Caller::anonymous()).await, Err(Error::UploadBusy)));
+    assert!(matches!(
+        uploads.check_out(&repo, id, &Caller::anonymous()).await,
+        Err(Error::UploadBusy)
+    ));
     assert_eq!(checkout.session().offset(), 1_000_001);
     checkout.session().append(content.slice(1_000_001..)).await.unwrap();
     let digest = Digester::digest(Algorithm::Sha256, &content);

@@ -15,7 +15,7 @@ use wharf_oci::{Endpoint, RepoName};
 
 use super::auth::{Access, Scope};
 use super::challenge::{self, Challenge};
-use super::wire::{Ask, Effort, Wire};
+use super::wire::{Ask, Wire};
 use super::{Haste, Started, Upstream, failed};
 use crate::Error;
 use crate::limits::PERMIT_TIME;
@@ -170,13 +170,14 @@ impl Wire {
         if let Some(known) = self.known_challenge() {
             return Ok(known);
         }
-        let mut ask = Ask::new(Method::GET, self.url("/v2/"), Scope::nothing());
-        ask.effort = Effort::Once;
-        let response = self.guarded(self.once(&ask, None, ASKING)).await?;
-        if response.status() != StatusCode::UNAUTHORIZED {
-            let status = response.status();
-            let reason = format!("it wants no login ({status}), so callers cannot be told apart");
-            return Err(failed(ASKING, reason));
+        let ask = Ask::new(Method::GET, self.url("/v2/"), Scope::nothing());
+        let response = self.guarded(self.in_tries(&ask, None, ASKING)).await?;
+        match response.status() {
+            StatusCode::UNAUTHORIZED => {}
+            status if status.is_success() => {
+                return Err(failed(ASKING, "it wants no login, so callers cannot be told apart"));
+            }
+            _ => return Err(self.refusal(response, ASKING).await),
         }
         let challenges = response.headers().get_all(header::WWW_AUTHENTICATE).iter();
         let challenges = challenges.filter_map(|value| challenge::parse(value.to_str().ok()?));
@@ -187,11 +188,7 @@ impl Wire {
     }
 
     /// A new token, also when there is a good one.
-    async fn token_anew(
-        &self,
-        challenge: &Challenge,
-        scope: &Scope,
-    ) -> Result<HeaderValue, Error> {
+    async fn token_anew(&self, challenge: &Challenge, scope: &Scope) -> Result<HeaderValue, Error> {
         self.guarded(self.newer_token(challenge.clone(), scope)).await
     }
 }

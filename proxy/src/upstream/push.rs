@@ -63,7 +63,7 @@ impl Upstream {
             self.wire.collect(response, OPENING).await?;
             return Ok(Started::Mounted);
         }
-        let location = next_location(&url, &response)?;
+        let location = next_location(&self.wire, &url, &response)?;
         self.wire.collect(response, OPENING).await?;
         let scope = Scope::repo(repo, Access::Push);
         let wire = self.wire.clone();
@@ -107,7 +107,7 @@ impl Push {
         match self.wire.send(ask, SENDING).await {
             Ok(response) => {
                 chunk.taken(began.elapsed());
-                self.location = next_location(&url, &response)?;
+                self.location = next_location(&self.wire, &url, &response)?;
                 let taken = offset(&response).unwrap_or(end);
                 self.wire.collect(response, SENDING).await?;
                 self.sent_bytes = self.believed(taken)?;
@@ -143,7 +143,7 @@ impl Push {
         let ask = Ask::new(Method::GET, self.location.clone(), self.scope.clone());
         let url = ask.url.clone();
         let response = self.wire.send(ask, "asking for an upload").await?;
-        if let Ok(location) = next_location(&url, &response) {
+        if let Ok(location) = next_location(&self.wire, &url, &response) {
             self.location = location;
         }
         // `0-0` is how registries say both "nothing" and "one byte": a chunk at 0 is refused by one that
@@ -179,10 +179,10 @@ impl Push {
 }
 
 /// Where to go on: opaque, with all of its query, relative or absolute.
-fn next_location(asked: &Url, response: &Response<Incoming>) -> Result<Url, Error> {
+fn next_location(wire: &Wire, asked: &Url, response: &Response<Incoming>) -> Result<Url, Error> {
     let location = text(response.headers(), header::LOCATION);
     let location = location.ok_or_else(|| failed(OPENING, "the answer has no Location"))?;
-    asked.join(location).map_err(|_| failed(OPENING, "the Location is not an address"))
+    wire.led_to(asked, location, OPENING)
 }
 
 /// The number of bytes that `Range: 0-last` speaks of.

@@ -22,6 +22,7 @@ use super::connect::{self, HttpClient};
 use super::credentials::Credentials;
 use super::failed;
 use super::quota::{Class, Quota};
+use super::reach::{self, Astray, Reach};
 use super::retry::{self, Budget, Verdict};
 use super::state::{Counts, UpstreamState};
 use crate::Error;
@@ -30,8 +31,8 @@ use crate::config::{ConfigError, Patience, UpstreamConfig};
 use crate::error::chain;
 use crate::flights::Flights;
 use crate::limits::{
-    BREAKER_FAILURES, CHALLENGE_TIME, CHALLENGES_MAX, QUESTIONS_MAX, RETRY_AFTER_MAX, REVALIDATE_TIMEOUT,
-    WRITE_TIMEOUT,
+    BREAKER_FAILURES, CHALLENGE_TIME, CHALLENGES_MAX, QUESTIONS_MAX, RETRY_AFTER_MAX,
+    REVALIDATE_TIMEOUT, WRITE_TIMEOUT,
 };
 
 /// A clone shares connections, tokens and what is known of the upstream's state.
@@ -40,6 +41,8 @@ pub(super) struct Wire {
     pub(super) base: Url,
     pub(super) address: Arc<str>,
     http: HttpClient,
+    /// Where it may lead.
+    reach: Reach,
     pub(super) auth: Arc<Auth>,
     pub(super) token_flights: TokenFlights,
     pub(super) patience: Patience,
@@ -118,10 +121,12 @@ impl Wire {
             chunks: Chunks::default(),
             challenge: Mutex::default(),
         };
+        let reach = Reach::new(&config.url, config.redirect_hosts());
         Ok(Self {
             base: config.url.clone(),
             address: config.url.as_str().trim_end_matches('/').into(),
-            http: connect::client(config.tls()?, &patience),
+            http: connect::client(config.tls()?, &patience, reach.clone()),
+            reach,
             auth: Arc::new(Auth::new(Credentials::new(config)?)),
             token_flights: Arc::new(Flights::new(QUESTIONS_MAX, "token requests")),
             patience,
@@ -351,6 +356,11 @@ impl Wire {
         authorization: Option<HeaderValue>,
         operation: &'static str,
     ) -> Result<Response<Incoming>, Error> {
+        let led_astray =
+            |astray: Astray| Error::UpstreamAstray { operation, reason: astray.to_string() };
+        if !self.is_own(&ask.url) {
+            self.reach.check(&ask.url).map_err(led_astray)?;
+        }
         let mut request = Request::builder().method(ask.method.clone()).uri(ask.url.as_str());
         if let Some(headers) = request.headers_mut() {
             headers.extend(ask.headers.clone());
@@ -374,7 +384,10 @@ impl Wire {
             self.counts().sent(sent.bytes());
         }
         let answer = answer.ok_or_else(|| failed(operation, "no answer in time"))?;
-        answer.map_err(|error| failed(operation, chain(&error)))
+        answer.map_err(|error| match reach::astray(&error) {
+            Some(astray) => led_astray(astray),
+            None => failed(operation, chain(&error)),
+        })
     }
 
     /// What a refusal means: credentials, or the upstream's own words.

@@ -175,7 +175,8 @@ pub(crate) fn admit(
 pub(crate) fn caller(issuer: &Issuer, headers: &HeaderMap) -> Option<String> {
     match Authorization::of(headers) {
         Authorization::Bearer(token) => {
-            let claims = issuer.tokens().check(&token, TokenKind::AccessToken, &host(headers).ok()?);
+            let claims =
+                issuer.tokens().check(&token, TokenKind::AccessToken, &host(headers).ok()?);
             claims.map(|claims| claims.sub)
         }
         Authorization::Basic { username, password } => {
