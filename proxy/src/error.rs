@@ -417,7 +417,13 @@ impl Error {
     /// Whether the request was turned away only because of what was known before it came.
     #[must_use]
     pub const fn is_held_back(&self) -> bool {
-        matches!(self, Self::UpstreamBusy { .. } | Self::UpstreamDown { .. } | Self::TooMany(_))
+        matches!(
+            self,
+            Self::UpstreamBusy { .. }
+                | Self::UpstreamDown { .. }
+                | Self::AccessUndecided { .. }
+                | Self::TooMany(_)
+        )
     }
 
     /// Whether it is certain that a change was not made: the upstream refused it, or was not asked.

@@ -113,11 +113,17 @@ impl Passthrough {
             }
             let began = Instant::now();
             let answer = view.permit(&asked.wish).await;
-            if let Ok((permit, life)) = &answer {
-                if matches!(permit, Permit::Granted | Permit::Denied) {
-                    upstreams.prove(&view);
+            match &answer {
+                Ok((permit, life)) => {
+                    if matches!(permit, Permit::Granted | Permit::Denied) {
+                        upstreams.prove(&view);
+                    }
+                    permits.note(asked, *permit, began, *life);
                 }
-                permits.note(asked, *permit, began, *life);
+                Err(error) => {
+                    let upstream = view.address();
+                    tracing::warn!(upstream, %error, "who may do what cannot be asked");
+                }
             }
             promise.keep(answer.map(|(permit, _)| permit));
         });
@@ -133,7 +139,6 @@ fn undecided(error: Error) -> Error {
         Error::UpstreamBusy { .. } | Error::TooMany(_) => return error,
         _ => RETRY_AFTER_SECONDS,
     };
-    tracing::warn!(%error, "an upstream cannot be asked who may do what");
     Error::AccessUndecided { retry_after_seconds }
 }
 
