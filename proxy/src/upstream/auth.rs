@@ -246,11 +246,12 @@ impl Auth {
         scope: &Scope,
         proof: &Proof,
     ) -> Result<TokenAsk, Error> {
-        let refused =
-            |reason: &str| Error::UpstreamFailed { operation: ASKING, reason: reason.to_owned() };
         let Challenge::Bearer { realm, service, .. } = challenge else {
-            return Err(refused("the upstream does not hand out tokens"));
+            let reason = "the upstream does not hand out tokens".to_owned();
+            return Err(Error::UpstreamFailed { operation: ASKING, reason });
         };
+        let refused =
+            |reason: &str| Error::UpstreamAstray { operation: ASKING, reason: reason.to_owned() };
         let mut url = base.join(realm).map_err(|_| refused("its realm is not an address"))?;
         let plain_too = base.scheme() == "http" && matches!(url.scheme(), "http" | "https");
         if url.scheme() != "https" && !plain_too {

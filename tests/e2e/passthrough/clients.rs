@@ -189,10 +189,11 @@ async fn containerd_pushes_and_pulls_with_a_login() {
     let import = ["images", "import", "--all-platforms", "--no-unpack", "--base-name", &base];
     run(&ctr, &[&here[..], &import, &[&archive]].concat()).await;
     let (right, wrong) = (format!("{}:{}", ALICE.0, ALICE.1), format!("{}:wrong", ALICE.0));
-    let push = |user| [&here[..], &["images", "push", "--plain-http", "--user", user, &image]];
-    let said = refused(&ctr, &push(&wrong).concat()).await;
+    let push =
+        |user| [&here[..], &["images", "push", "--plain-http", "--user", user, &image]].concat();
+    let said = refused(&ctr, &push(&wrong)).await;
     assert!(is_about_login(&said), "{said}");
-    run(&ctr, &push(&right).concat()).await;
+    run(&ctr, &push(&right)).await;
     desk.assert_pushed_by_alice().await;
     let fetch = ["content", "fetch", "--plain-http", "--all-platforms", "--user", &right, &image];
     run(&ctr, &[&here[..], &fetch].concat()).await;
