@@ -15,11 +15,10 @@ use http::HeaderMap;
 
 use crate::Error;
 use crate::config::AccessConfig;
-use crate::route::Route;
 use crate::upstreams::Upstreams;
 
 pub(crate) use caller::Caller;
-pub(crate) use needs::{Action, Need};
+pub(crate) use needs::{Action, Door, Need};
 use passthrough::Passthrough;
 
 /// The rules that are in force.
@@ -62,13 +61,10 @@ impl Access {
     }
 
     /// The same for what concerns no single repository: the base, and the list of repositories.
-    pub(crate) async fn admit(&self, caller: &Caller, route: &Route) -> Result<(), Error> {
-        match (&self.kind, route) {
-            (Kind::Passthrough(passthrough), Route::Catalog(_)) => {
-                passthrough.check_catalog(caller).await
-            }
-            (Kind::Passthrough(passthrough), _) => passthrough.check_login(caller).await,
-            (Kind::Open, _) => Ok(()),
+    pub(crate) async fn admit(&self, caller: &Caller, door: Door) -> Result<(), Error> {
+        match &self.kind {
+            Kind::Open => Ok(()),
+            Kind::Passthrough(passthrough) => passthrough.admit(caller, door).await,
         }
     }
 }

@@ -7,6 +7,7 @@
 
 mod access;
 mod credentials;
+mod passthrough;
 mod patterns;
 mod upstream;
 
@@ -80,9 +81,14 @@ pub enum ConfigError {
         "write_once_tags is for a registry of its own; with upstreams, write it below [[upstream]]"
     )]
     WriteOnceElsewhere,
-    /// Access by the upstream's decision, where that cannot be had.
-    #[error("[access] kind = \"passthrough\": {0}")]
-    Passthrough(String),
+    /// Something about access that cannot be right.
+    #[error("{place}: {reason}")]
+    Access {
+        /// A file with a line, or a table.
+        place: String,
+        /// What is wrong, and what to do.
+        reason: String,
+    },
     /// A limit that no store can keep.
     #[error("store_limit {given} is too small; give it at least {least}")]
     StoreLimit {

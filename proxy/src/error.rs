@@ -159,15 +159,18 @@ pub enum Error {
         /// 401 or 403.
         status: StatusCode,
     },
-    /// No login was shown, or none that is known.
-    #[error("log in first: no login was shown, or not the right one")]
-    LoginWanted {
-        /// `WWW-Authenticate`: what can be shown.
-        challenge: String,
+    /// Who asks has to say who they are.
+    #[error("a login is needed")]
+    LoginNeeded {
+        /// For what, as clients ask for tokens; perhaps nothing in particular.
+        scope: String,
     },
-    /// Whoever asks is known, and may not do this.
-    #[error("this login may not do that")]
-    NotAllowed,
+    /// The credentials that were shown are wrong.
+    #[error("the login was refused")]
+    LoginRefused,
+    /// Who asks may not do this, whether it exists or not.
+    #[error("this login does not allow that")]
+    Denied,
     /// The upstream decides who may do what, and cannot be asked.
     #[error("the upstream cannot say who may do this; try again in {retry_after_seconds} s")]
     AccessUndecided {
@@ -328,10 +331,12 @@ impl Error {
             | Self::Undelivered { .. }
             | Self::TagUndecided { .. }
             | Self::AccessUndecided { .. } => (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unknown),
-            Self::LoginWanted { .. } => (StatusCode::UNAUTHORIZED, ErrorCode::Unauthorized),
+            Self::LoginNeeded { .. } | Self::LoginRefused => {
+                (StatusCode::UNAUTHORIZED, ErrorCode::Unauthorized)
+            }
             Self::PendingFull { .. } => (StatusCode::INSUFFICIENT_STORAGE, ErrorCode::Unknown),
             // Never 401: the client has no credentials that would help.
-            Self::UpstreamDenied { .. } | Self::NotAllowed => {
+            Self::UpstreamDenied { .. } | Self::Denied => {
                 (StatusCode::FORBIDDEN, ErrorCode::Denied)
             }
             Self::UpstreamBusy { .. } | Self::TooMany(_) => {
@@ -392,8 +397,9 @@ impl Error {
             Self::TooMany(_) | Self::PendingFull { .. } => Fault::Load,
             Self::Store(_) => Fault::Store,
             Self::Parse(_)
-            | Self::LoginWanted { .. }
-            | Self::NotAllowed
+            | Self::LoginNeeded { .. }
+            | Self::LoginRefused
+            | Self::Denied
             | Self::MethodNotAllowed
             | Self::Parameter(_)
             | Self::NameUnserved(_)
@@ -538,8 +544,9 @@ mod tests {
             ),
             (Error::PendingFull { limit_bytes: 3 }, 507, "UNKNOWN"),
             (Error::MethodNotAllowed, 405, "UNSUPPORTED"),
-            (Error::LoginWanted { challenge: String::new() }, 401, "UNAUTHORIZED"),
-            (Error::NotAllowed, 403, "DENIED"),
+            (Error::LoginNeeded { scope: String::new() }, 401, "UNAUTHORIZED"),
+            (Error::LoginRefused, 401, "UNAUTHORIZED"),
+            (Error::Denied, 403, "DENIED"),
             (Error::AccessUndecided { retry_after_seconds: 3 }, 503, "UNKNOWN"),
             (Error::UpstreamAstray { operation: "o", reason: String::new() }, 502, "UNKNOWN"),
             (write_once, 409, "DENIED"),

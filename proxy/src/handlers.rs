@@ -20,7 +20,7 @@ use hyper::body::Incoming;
 use wharf_oci::RepoName;
 
 use crate::Error;
-use crate::access::{Action, Caller, Need};
+use crate::access::{Action, Caller, Door, Need};
 use crate::body::Body;
 use crate::cache::Cache;
 use crate::delivery::Deliveries;
@@ -101,7 +101,7 @@ pub(crate) async fn dispatch(
     let namespace = Namespace::enter(&app.cache.upstreams, &mut call)?;
     match Need::of(&call.route) {
         Some(need) => call.rules.access.authorize(&call.caller, &need).await?,
-        None => call.rules.access.admit(&call.caller, &call.route).await?,
+        None => call.rules.access.admit(&call.caller, Door::of(&call.route)).await?,
     }
     let written = call.route.repo().filter(|_| call.route.writes()).cloned();
     let mut answer = handle(app, call, namespace.as_ref(), body).await?;

@@ -194,7 +194,9 @@ pub(crate) fn error(error: &Error) -> Answer {
         _ if shown.status == StatusCode::SERVICE_UNAVAILABLE => {
             headers.push((RETRY_AFTER, RETRY_AFTER_SECONDS.to_string()));
         }
-        Error::LoginWanted { challenge } => headers.push((WWW_AUTHENTICATE, challenge.clone())),
+        Error::LoginNeeded { .. } | Error::LoginRefused => {
+            headers.push((WWW_AUTHENTICATE, "Basic realm=\"wharfd\"".to_owned()));
+        }
         Error::MethodNotAllowed => {
             headers.push((ALLOW, "GET, HEAD, POST, PUT, PATCH, DELETE".to_owned()));
         }

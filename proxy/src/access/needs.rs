@@ -50,3 +50,23 @@ impl Need {
         Some(Self { repo: repo.clone(), action })
     }
 }
+
+/// What a request wants that names no repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Door {
+    /// To know whether this is a registry that it may use.
+    Base,
+    /// To know which repositories there are.
+    Catalog,
+}
+
+impl Door {
+    /// The one of a route.
+    #[must_use]
+    pub(crate) const fn of(route: &Route) -> Self {
+        match route {
+            Route::Catalog(_) => Self::Catalog,
+            _ => Self::Base,
+        }
+    }
+}

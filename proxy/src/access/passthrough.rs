@@ -14,7 +14,7 @@ use serde::Deserialize;
 use tokio::time::Instant;
 
 use super::permits::{Permits, Question};
-use super::{Action, Caller, Need};
+use super::{Action, Caller, Door, Need};
 use crate::Error;
 use crate::flights::Flights;
 use crate::limits::{QUESTIONS_MAX, RETRY_AFTER_SECONDS, USER_BYTES_MAX};
@@ -45,14 +45,17 @@ impl Passthrough {
 
     /// Reads what is shown. Whether it is any good is asked with the first need.
     pub(super) fn authenticate(&self, headers: &HeaderMap) -> Result<Caller, Error> {
-        let (user, password) = basic(headers).ok_or_else(login_wanted)?;
+        if !headers.contains_key(header::AUTHORIZATION) {
+            return Err(login_needed());
+        }
+        let (user, password) = basic(headers).ok_or(Error::LoginRefused)?;
         let login = self.fingerprints.login(&user, &password);
         Ok(Caller::with_login(&name_of(&user, &password), Arc::new(login)))
     }
 
     /// Whether the upstream lets this caller do this.
     pub(super) async fn authorize(&self, caller: &Caller, need: &Need) -> Result<(), Error> {
-        let login = caller.login().ok_or_else(login_wanted)?;
+        let login = caller.login().ok_or_else(login_needed)?;
         let Site::Remote(remote) = self.upstreams.site_for(&need.repo, Some(login))? else {
             return Err(Error::NameUnserved(need.repo.clone()));
         };
@@ -64,30 +67,26 @@ impl Passthrough {
         let permit = self.permit(&remote.upstream, login, Wish::Repo(remote.repo, right)).await?;
         match permit {
             Permit::Granted => Ok(()),
-            Permit::Denied => Err(Error::NotAllowed),
+            Permit::Denied => Err(Error::Denied),
             Permit::Absent => Err(Error::NameUnknown(need.repo.clone())),
-            Permit::Stranger => Err(login_wanted()),
+            Permit::Stranger => Err(Error::LoginRefused),
         }
     }
 
-    /// Whether an upstream knows this caller; for the base.
-    pub(super) async fn check_login(&self, caller: &Caller) -> Result<(), Error> {
-        self.check(caller, &Wish::Login).await
-    }
-
-    /// Whether this caller may list repositories, at every upstream: those of all are in one list.
-    pub(super) async fn check_catalog(&self, caller: &Caller) -> Result<(), Error> {
-        self.check(caller, &Wish::Catalog).await
-    }
-
-    async fn check(&self, caller: &Caller, wish: &Wish) -> Result<(), Error> {
-        let login = caller.login().ok_or_else(login_wanted)?;
+    /// Whether this caller may come in, and list repositories: at every upstream, since all are in one
+    /// list.
+    pub(super) async fn admit(&self, caller: &Caller, door: Door) -> Result<(), Error> {
+        let login = caller.login().ok_or_else(login_needed)?;
+        let wish = match door {
+            Door::Base => Wish::Login,
+            Door::Catalog => Wish::Catalog,
+        };
         for upstream in self.upstreams.all() {
             let view = self.upstreams.view(&upstream, login);
             match self.permit(&view, login, wish.clone()).await? {
                 Permit::Granted => {}
-                Permit::Stranger => return Err(login_wanted()),
-                Permit::Denied | Permit::Absent => return Err(Error::NotAllowed),
+                Permit::Stranger => return Err(Error::LoginRefused),
+                Permit::Denied | Permit::Absent => return Err(Error::Denied),
             }
         }
         Ok(())
@@ -142,8 +141,10 @@ fn undecided(error: Error) -> Error {
     Error::AccessUndecided { retry_after_seconds }
 }
 
-fn login_wanted() -> Error {
-    Error::LoginWanted { challenge: "Basic realm=\"wharfd\"".to_owned() }
+/// Clients are asked for user and password: there is no token of ours that would say what the upstream
+/// will say.
+fn login_needed() -> Error {
+    Error::LoginNeeded { scope: String::new() }
 }
 
 /// User and password of the only `Authorization` header, when they can be shown to anybody.
@@ -237,8 +238,9 @@ mod tests {
         for _ in 0..2 {
             let refused = passthrough.authorize(&caller, &need).await.unwrap_err();
             assert!(matches!(refused, Error::AccessUndecided { .. }), "{refused}");
-            assert!(passthrough.check_login(&caller).await.is_err());
-            assert!(passthrough.check_catalog(&caller).await.is_err());
+            for door in [Door::Base, Door::Catalog] {
+                assert!(passthrough.admit(&caller, door).await.is_err());
+            }
         }
         assert!(!format!("{caller:?}").contains("secret"));
     }

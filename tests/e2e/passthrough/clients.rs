@@ -101,7 +101,10 @@ async fn docker_logs_in_pushes_and_pulls() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn podman_logs_in_pushes_and_pulls() {
-    let Some(podman) = clients::require("podman") else { return };
+    let (Some(podman), Some(skopeo)) = (clients::require("podman"), clients::require("skopeo"))
+    else {
+        return;
+    };
     let Some(desk) = Desk::set(12).await else { return };
     let (root, runroot, keys) = (desk.path("root"), desk.path("run"), desk.path("auth.json"));
     let here = ["--storage-driver=vfs", "--root", &root, "--runroot", &runroot];
@@ -112,13 +115,17 @@ async fn podman_logs_in_pushes_and_pulls() {
     let said = refused(&podman, &[&here[..], &["login"], &login("wrong")].concat()).await;
     assert!(is_about_login(&said), "{said}");
     run(&podman, &[&here[..], &["login"], &login(ALICE.1)].concat()).await;
-    let id = run(&podman, &[&here[..], &["pull", "-q", &desk.layout.reference()]].concat()).await;
-    let push = |image| [&["push", "-q"], &auth[..], &[id.trim(), image]].concat();
+    let archive = desk.path("archive");
+    let to = format!("docker-archive:{archive}:{image}");
+    run(&skopeo, &["copy", "-q", &desk.layout.reference(), &to]).await;
+    run(&podman, &[&here[..], &["load", "-q", "-i", &archive]].concat()).await;
+    let push = |to| [&["push", "-q"], &auth[..], &[&image, to]].concat();
     run(&podman, &[&here[..], &push(&image)].concat()).await;
     desk.scene.assert_only(ALICE);
-    run(&podman, &[&here[..], &["rmi", "-f", id.trim()]].concat()).await;
+    run(&podman, &[&here[..], &["rmi", "-f", &image]].concat()).await;
     let pull = [&["pull", "-q"], &auth[..], &[&image]].concat();
-    assert_eq!(run(&podman, &[&here[..], &pull].concat()).await, id);
+    let id = run(&podman, &[&here[..], &pull].concat()).await;
+    assert_eq!(format!("sha256:{}", id.trim()), desk.layout.images[0].config.digest);
     let said = refused(&podman, &[&here[..], &push(&desk.image(BANK))].concat()).await;
     assert!(is_about_leave(&said), "{said}");
 }

@@ -51,7 +51,7 @@ async fn the_registry_itself_is_asked(change: impl FnOnce(&mut DoubleConfig)) {
     // Deleting cannot be tried: the upstream decides.
     let manifest = format!("/v2/{SHOP}/manifests/v1");
     assert_denied(&scene.by(CAROL).delete(&manifest).await);
-    assert_eq!(scene.origin.head(&manifest).await.status, 200);
+    assert_eq!(scene.origin.head_manifest(SHOP, "v1").await.status, 200);
 }
 
 #[tokio::test]
