@@ -445,7 +445,10 @@ impl Error {
     /// Whether it is due to the login that the upstream was shown: somebody else may fare better.
     #[must_use]
     pub(crate) const fn is_about_login(&self) -> bool {
-        matches!(self, Self::UpstreamDenied { .. } | Self::LoginFailed { .. })
+        matches!(
+            self,
+            Self::UpstreamDenied { .. } | Self::LoginFailed { .. } | Self::UpstreamBusy { .. }
+        )
     }
 
     /// Whether content that is already here may be served instead: the upstream could not answer.

@@ -289,6 +289,22 @@ async fn whoever_joins_a_download_is_let_in_by_their_own_login() {
 }
 
 #[tokio::test]
+async fn who_asks_too_much_is_told_to_wait_and_nobody_else_is() {
+    let Some(scene) = Scene::set().await else { return };
+    let [first, second] =
+        [scene.origin.push_blob(SHOP, "one"), scene.origin.push_blob(SHOP, "two")];
+    let (first, second) = (first.await, second.await);
+    let patience = Fault::TooManyRequests { retry_after_s: 300 };
+    scene.double.set_fault(FaultRule::next(Kind::BlobGet, patience));
+    let answer = scene.by(ALICE).get_blob(SHOP, &first).await;
+    assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (429, "300"));
+    assert_eq!(scene.by(CAROL).get_blob(SHOP, &first).await.status, 200);
+    assert_eq!(scene.by(ALICE).get_blob(SHOP, &second).await.status, 429);
+    let label = format!("{{upstream=\"{}\",class=\"read\"}}", scene.double.url());
+    assert_eq!(scene.wharfd.metric(&format!("wharfd_upstream_throttled_total{label}")).await, 1);
+}
+
+#[tokio::test]
 async fn repositories_are_listed_for_those_who_may_list_all() {
     let Some(scene) = Scene::set().await else { return };
     let digest = scene.origin.push_blob(SHOP, "content").await;

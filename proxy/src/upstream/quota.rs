@@ -2,7 +2,8 @@
 //! which grow while the upstream answers and halve when it turns most away, and a pause that it asked
 //! for.
 //!
-//! Invariant: no request leaves before the time that `Retry-After` named, whoever was told it.
+//! Invariant: no request leaves before the time that `Retry-After` named, whoever was told it; of callers
+//! with logins of their own, which registries count apart, each has a quota of its own besides.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -199,6 +200,11 @@ impl Pass {
         state.refuses_most(false);
         let window = state.window + 1.0 / state.window;
         state.window = window.min(f64::from(self.lane.max));
+    }
+
+    /// The upstream said 429 to one of many logins: it is counted, and holds nobody else up.
+    pub(super) fn noted(&self) {
+        self.lane.state().throttled += 1;
     }
 
     /// The upstream said 429: everyone waits for as long as it asked, then fewer go at once, unless it

@@ -191,25 +191,25 @@ impl Kind {
         }
     }
 
+    #[expect(clippy::match_same_arms, reason = "each line says what it is")]
     fn of_v4(address: Ipv4Addr) -> Self {
         match address.octets() {
             // Azure's, AWS' (also for containers) and Alibaba's metadata; Azure's platform.
             [169, 254, 169, 254] | [169, 254, 170, 2] | [100, 100, 100, 200] => Self::Never,
             [168, 63, 129, 16] => Self::Never,
+            // This network, which is this machine to some; multicast, the future; documentation.
+            [0 | 224..=255, ..] => Self::Never,
+            [192, 0, 0 | 2, _] | [198, 51, 100, _] | [203, 0, 113, _] => Self::Never,
             [127, ..] => Self::Loopback,
             [169, 254, ..] => Self::Link,
-            [10, ..] | [172, 16..=31, ..] | [192, 168, ..] | [100, 64..=127, ..] => Self::Private,
-            [198, 18..=19, ..] => Self::Private,
-            // This network, which is this machine to some; documentation; multicast, the future.
-            [0, ..]
-            | [192, 0, 0 | 2, _]
-            | [198, 51, 100, _]
-            | [203, 0, 113, _]
-            | [224..=255, ..] => Self::Never,
+            [10, ..] | [172, 16..=31, ..] | [192, 168, ..] => Self::Private,
+            // Of carriers; of benchmarks.
+            [100, 64..=127, ..] | [198, 18..=19, ..] => Self::Private,
             _ => Self::Public,
         }
     }
 
+    #[expect(clippy::match_same_arms, reason = "each line says what it is")]
     fn of_v6(address: Ipv6Addr) -> Self {
         let v4 = |high: u16, low: u16| {
             let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
@@ -225,12 +225,12 @@ impl Kind {
             | [0, 0, 0, 0, 0, 0xffff, high, low]
             | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
             | [0x2002, high, low, ..] => v4(high, low),
+            // Documentation; multicast.
             [0x2001, 0x0db8, ..] | [0xff00..=0xffff, ..] => Self::Never,
             [0xfe80..=0xfebf, ..] => Self::Link,
-            // Unique local, site local, local translation, Teredo.
-            [0xfc00..=0xfdff | 0xfec0..=0xfeff, ..] | [0x64, 0xff9b, 1, ..] | [0x2001, 0, ..] => {
-                Self::Private
-            }
+            // Unique local, site local; local translation; Teredo.
+            [0xfc00..=0xfdff | 0xfec0..=0xfeff, ..] => Self::Private,
+            [0x64, 0xff9b, 1, ..] | [0x2001, 0, ..] => Self::Private,
             _ => Self::Public,
         }
     }

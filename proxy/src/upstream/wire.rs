@@ -47,6 +47,8 @@ pub(super) struct Wire {
     pub(super) token_flights: TokenFlights,
     pub(super) patience: Patience,
     health: Arc<Health>,
+    /// What is asked with a caller's login is counted for it.
+    own_quota: Option<Arc<Quota>>,
 }
 
 /// What is known of the upstream's state; one for all who ask it.
@@ -131,6 +133,7 @@ impl Wire {
             token_flights: Arc::new(Flights::new(QUESTIONS_MAX, "token requests")),
             patience,
             health: Arc::new(health),
+            own_quota: None,
         })
     }
 
@@ -139,7 +142,8 @@ impl Wire {
     pub(super) fn with_login(&self, login: Login) -> Self {
         let auth = Arc::new(Auth::of_caller(Credentials::of(login)));
         let token_flights = Arc::new(Flights::new(QUESTIONS_MAX, "token requests"));
-        Self { auth, token_flights, ..self.clone() }
+        let own_quota = Quota::new(self.patience.reads_max, self.patience.writes_max);
+        Self { auth, token_flights, own_quota: Some(Arc::new(own_quota)), ..self.clone() }
     }
 
     /// A number that is the same for all logins at one upstream, and another one for each upstream.
@@ -259,7 +263,12 @@ impl Wire {
         if !self.is_own(&ask.url) {
             return self.once(ask, None, operation).await;
         }
-        let pass = self.health.quota.enter(Class::of(&ask.method), ask.patience()).await?;
+        let class = Class::of(&ask.method);
+        let own = match &self.own_quota {
+            Some(quota) => Some(quota.enter(class, ask.patience()).await?),
+            None => None,
+        };
+        let pass = self.health.quota.enter(class, ask.patience()).await?;
         let leave = self.health.breaker.admit()?;
         let began = Instant::now();
         let answered = self.authorized(ask, operation).await;
@@ -279,7 +288,9 @@ impl Wire {
             }
             Ok(response) if response.status() == StatusCode::TOO_MANY_REQUESTS => {
                 let pause = retry::retry_after(response.headers());
-                if pass.throttled(pause) {
+                // Another caller is counted apart, and need not wait.
+                let told = own.as_ref().inspect(|_| pass.noted()).unwrap_or(&pass);
+                if told.throttled(pause) {
                     tracing::warn!(upstream = &*self.address, ?pause, "too many requests there");
                 }
                 leave.answered();
@@ -287,6 +298,9 @@ impl Wire {
             // Trouble of a login says nothing of the registry.
             Err(Error::LoginFailed { .. }) => {}
             Ok(_) | Err(_) => {
+                if let Some(own) = &own {
+                    own.answered();
+                }
                 pass.answered();
                 leave.answered();
             }
