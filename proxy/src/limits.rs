@@ -258,6 +258,8 @@ pub const CALLER_TOKENS_MAX: usize = 64;
 /// Callers whose tokens are remembered, where access is `passthrough`: past it those who were not seen
 /// for longest are forgotten, first those whom the upstream does not know.
 pub const CALLERS_MAX: usize = 1_024;
+/// And those who were not seen for so long, when somebody new comes.
+pub const CALLER_IDLE_MAX: Duration = Duration::from_hours(1);
 /// How long an upstream's leave for a caller is believed without asking again, and never longer than
 /// the token lives that says so.
 pub const PERMIT_TIME: Duration = Duration::from_mins(1);

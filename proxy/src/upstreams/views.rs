@@ -1,13 +1,16 @@
 //! Registries as callers with logins of their own use them, kept from one request to the next because
 //! tokens are in them.
 //!
-//! Invariant: a view is found by exactly the login that it was made with. Bounded; who only tries
-//! passwords does not drive out those whom the registry knows.
+//! Invariant: a view is found by exactly the login that it was made with. Bounded in number and, because
+//! passwords are in them too, in time; who only tries passwords does not drive out those whom the registry
+//! knows.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::limits::CALLERS_MAX;
+use tokio::time::Instant;
+
+use crate::limits::{CALLER_IDLE_MAX, CALLERS_MAX};
 use crate::upstream::{CallerLogin, Fingerprint, Upstream};
 
 /// An upstream's identity, and who uses it.
@@ -15,20 +18,11 @@ type Key = (usize, Fingerprint);
 
 /// All views.
 #[derive(Default)]
-pub(super) struct Views {
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-struct State {
-    views: HashMap<Key, View>,
-    /// Counts uses.
-    now: u64,
-}
+pub(super) struct Views(Mutex<HashMap<Key, View>>);
 
 struct View {
     upstream: Arc<Upstream>,
-    used: u64,
+    used: Instant,
     /// Whether the registry knows who it is.
     proven: bool,
 }
@@ -37,36 +31,34 @@ impl Views {
     /// The view of a caller, made when there is none.
     pub(super) fn view(&self, upstream: &Arc<Upstream>, login: &CallerLogin) -> Arc<Upstream> {
         let key = (upstream.identity(), login.fingerprint());
-        let mut state = self.state();
-        state.now += 1;
-        let now = state.now;
-        if let Some(view) = state.views.get_mut(&key) {
+        let (mut views, now) = (self.views(), Instant::now());
+        if let Some(view) = views.get_mut(&key) {
             view.used = now;
             return Arc::clone(&view.upstream);
         }
-        if state.views.len() >= CALLERS_MAX {
-            let oldest = state.views.iter().min_by_key(|(_, view)| (view.proven, view.used));
+        views.retain(|_, view| now.duration_since(view.used) < CALLER_IDLE_MAX);
+        if views.len() >= CALLERS_MAX {
+            let oldest = views.iter().min_by_key(|(_, view)| (view.proven, view.used));
             if let Some(oldest) = oldest.map(|(key, _)| *key) {
-                state.views.remove(&oldest);
+                views.remove(&oldest);
             }
         }
         let view = Arc::new(upstream.as_caller(login));
         let kept = View { upstream: Arc::clone(&view), used: now, proven: false };
-        state.views.insert(key, kept);
+        views.insert(key, kept);
         view
     }
 
     /// The registry knows whose view this is.
     pub(super) fn prove(&self, view: &Arc<Upstream>) {
         let Some(whose) = view.whose() else { return };
-        let mut state = self.state();
-        if let Some(known) = state.views.get_mut(&(view.identity(), whose)) {
+        if let Some(known) = self.views().get_mut(&(view.identity(), whose)) {
             known.proven = true;
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn views(&self) -> MutexGuard<'_, HashMap<Key, View>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -100,7 +92,20 @@ mod tests {
         for number in 0..CALLERS_MAX + 10 {
             views.view(&upstream, &prints.login("mallory", &number.to_string()));
         }
-        assert_eq!(views.state().views.len(), CALLERS_MAX);
+        assert_eq!(views.views().len(), CALLERS_MAX);
         assert!(Arc::ptr_eq(&known, &views.view(&upstream, &prints.login("alice", "right"))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_not_seen_for_long_is_forgotten() {
+        let (views, prints, upstream) = (Views::default(), Fingerprints::new(), upstream());
+        let alice = views.view(&upstream, &prints.login("alice", "a"));
+        views.prove(&alice);
+        tokio::time::advance(CALLER_IDLE_MAX / 2).await;
+        views.view(&upstream, &prints.login("bob", "b"));
+        tokio::time::advance(CALLER_IDLE_MAX / 2).await;
+        views.view(&upstream, &prints.login("carol", "c"));
+        assert_eq!(views.views().len(), 2);
+        assert!(!Arc::ptr_eq(&alice, &views.view(&upstream, &prints.login("alice", "a"))));
     }
 }
