@@ -1,18 +1,48 @@
 //! Who may do what: who asks is found out before anything else of a request is looked at, and whether
-//! they may before anything of the repository is. Knows no routes: what a route needs is in
-//! `access/needs.rs`.
+//! they may before anything of the repository is. What a route needs is in `access/needs.rs`, how users
+//! are told apart in `access/users.rs`.
 //!
 //! Invariant: what is refused looks the same whether the thing is there or not.
 
 mod caller;
+mod challenge;
+mod dates;
+mod failures;
+mod file;
+mod grants;
+mod issued;
+mod issuers;
 mod needs;
+mod passwords;
+mod rules;
+mod shown;
+mod signatures;
+mod tokens;
+mod users;
+mod verified;
 
-use http::HeaderMap;
+use std::net::IpAddr;
+use std::path::Path;
+
+use http::{HeaderMap, HeaderValue};
+use wharf_oci::RepoName;
 
 use crate::Error;
+use crate::config::{AccessConfig, ConfigError};
+use users::Users;
 
 pub(crate) use caller::Caller;
-pub(crate) use needs::{Action, Need};
+pub(crate) use challenge::{TOKEN_PATH, Way};
+pub(crate) use file::{Line, read as read_file};
+pub(crate) use grants::{Actions, Grants};
+pub(crate) use issued::{Given, key_in, read_key};
+pub(crate) use needs::{Action, Door, Need};
+pub(crate) use passwords::Passwords;
+pub use passwords::{HashKind, password_line};
+pub(crate) use rules::{Rule, Rules, Who};
+pub(crate) use shown::Shown;
+pub(crate) use tokens::Tokens;
+pub use tokens::new_token;
 
 /// The rules that are in force.
 pub(crate) struct Access {
@@ -22,26 +52,115 @@ pub(crate) struct Access {
 enum Kind {
     /// Everyone who reaches the port may do everything.
     Open,
+    /// Users, as files and rules say.
+    Users(Box<Users>),
+}
+
+/// What somebody asks for who wants a token.
+pub(crate) struct TokenRequest {
+    /// The credentials, in a header or a form.
+    pub(crate) shown: Shown,
+    /// A refresh token in their place.
+    pub(crate) refresh: Option<String>,
+    /// For what.
+    pub(crate) grants: Grants,
+    /// Whether a refresh token is wanted too.
+    pub(crate) wants_refresh: bool,
 }
 
 impl Access {
-    /// For everyone.
+    /// What the configuration says. The folder of the store holds the key of our tokens, when no other
+    /// is named.
+    pub(crate) fn new(config: &AccessConfig, store: &Path) -> Result<Self, ConfigError> {
+        let kind = match config {
+            AccessConfig::Open => Kind::Open,
+            AccessConfig::Users(users) => {
+                let key = users.token_key.clone().map_or_else(|| key_in(store), Ok);
+                let refused = |reason| ConfigError::Access { place: "[access]".to_owned(), reason };
+                Kind::Users(Box::new(Users::new(users, &key.map_err(refused)?)?))
+            }
+        };
+        Ok(Self { kind })
+    }
+
+    /// Whether everyone may do everything.
     #[must_use]
-    pub(crate) const fn open() -> Self {
-        Self { kind: Kind::Open }
+    pub(crate) const fn is_open(&self) -> bool {
+        matches!(self.kind, Kind::Open)
     }
 
     /// Who asks, by what the request shows.
-    pub(crate) async fn authenticate(&self, _headers: &HeaderMap) -> Result<Caller, Error> {
+    pub(crate) async fn authenticate(
+        &self,
+        headers: &HeaderMap,
+        client: IpAddr,
+    ) -> Result<Caller, Error> {
         match &self.kind {
             Kind::Open => Ok(Caller::anonymous()),
+            Kind::Users(users) => users.authenticate(&Shown::of(headers)?, client).await,
+        }
+    }
+
+    /// Whether they may come in at all, where no repository is asked for.
+    pub(crate) fn admit(&self, caller: &Caller, door: Door) -> Result<(), Error> {
+        match &self.kind {
+            Kind::Open => Ok(()),
+            Kind::Users(users) => users.admit(caller, door),
         }
     }
 
     /// Whether they may do this; asked for each need of a request before the request is looked at.
-    pub(crate) async fn authorize(&self, _caller: &Caller, _need: &Need) -> Result<(), Error> {
+    #[expect(clippy::unused_async, reason = "other kinds ask somebody else")]
+    pub(crate) async fn authorize(&self, caller: &Caller, need: &Need) -> Result<(), Error> {
         match &self.kind {
             Kind::Open => Ok(()),
+            Kind::Users(users) => users.authorize(caller, need),
+        }
+    }
+
+    /// Whether they see this repository among all.
+    #[must_use]
+    pub(crate) fn lists(&self, caller: &Caller, repo: &RepoName) -> bool {
+        match &self.kind {
+            Kind::Open => true,
+            Kind::Users(users) => users.lists(caller, repo),
+        }
+    }
+
+    /// Whether they may go on with an upload that this owner began. What nobody in particular began,
+    /// everyone may go on with who may push.
+    #[must_use]
+    pub(crate) fn may_go_on(&self, caller: &Caller, owner: Option<&str>, repo: &RepoName) -> bool {
+        match &self.kind {
+            Kind::Open => true,
+            _ if owner.is_none() || owner == caller.somebody() => true,
+            Kind::Users(users) => users.administers(caller, repo),
+        }
+    }
+
+    /// Whether tokens are given out at [`TOKEN_PATH`].
+    #[must_use]
+    pub(crate) const fn gives_tokens(&self) -> bool {
+        matches!(self.kind, Kind::Users(_))
+    }
+
+    /// A token, for who may have one.
+    pub(crate) async fn give(&self, request: TokenRequest, client: IpAddr) -> Result<Given, Error> {
+        match &self.kind {
+            Kind::Open => Err(Error::MethodNotAllowed),
+            Kind::Users(users) => users.give(request, client).await,
+        }
+    }
+
+    /// What goes with a refusal, so that the client learns how to log in.
+    #[must_use]
+    pub(crate) fn challenge(&self, error: &Error, way: &Way<'_>) -> Option<HeaderValue> {
+        match &self.kind {
+            Kind::Open => None,
+            Kind::Users(_) if way.uri.path() == TOKEN_PATH => {
+                matches!(error, Error::LoginRefused).then(challenge::basic)
+            }
+            Kind::Users(users) => challenge::challenge(error, users.public_url.as_deref(), way),
         }
     }
 }

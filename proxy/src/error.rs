@@ -100,6 +100,30 @@ pub enum Error {
         /// Why.
         source: Box<Error>,
     },
+    /// Who asks has to say who they are.
+    #[error("a login is needed")]
+    LoginNeeded {
+        /// For what, as clients ask for tokens; perhaps nothing in particular.
+        scope: String,
+    },
+    /// The token that was shown does not allow this.
+    #[error("the token that was shown does not allow this")]
+    ScopeNeeded {
+        /// What would.
+        scope: String,
+    },
+    /// The credentials that were shown are wrong.
+    #[error("the login was refused")]
+    LoginRefused,
+    /// Who asks may not do this, whether it exists or not.
+    #[error("this login does not allow that")]
+    Denied,
+    /// Too many logins failed.
+    #[error("too many logins failed; try again in {retry_after_seconds} s")]
+    TooManyLogins {
+        /// When.
+        retry_after_seconds: u64,
+    },
     /// The upload session does not exist, or no longer.
     #[error("this upload session is not known; start again with POST")]
     UploadUnknown,
@@ -305,9 +329,14 @@ impl Error {
                 (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unknown)
             }
             Self::PendingFull { .. } => (StatusCode::INSUFFICIENT_STORAGE, ErrorCode::Unknown),
+            Self::LoginNeeded { .. } | Self::ScopeNeeded { .. } | Self::LoginRefused => {
+                (StatusCode::UNAUTHORIZED, ErrorCode::Unauthorized)
+            }
             // Never 401: the client has no credentials that would help.
-            Self::UpstreamDenied { .. } => (StatusCode::FORBIDDEN, ErrorCode::Denied),
-            Self::UpstreamBusy { .. } | Self::TooMany(_) => {
+            Self::UpstreamDenied { .. } | Self::Denied => {
+                (StatusCode::FORBIDDEN, ErrorCode::Denied)
+            }
+            Self::UpstreamBusy { .. } | Self::TooMany(_) | Self::TooManyLogins { .. } => {
                 (StatusCode::TOO_MANY_REQUESTS, ErrorCode::TooManyRequests)
             }
             Self::TagWriteOnce { .. } => (StatusCode::CONFLICT, ErrorCode::Denied),
@@ -359,7 +388,7 @@ impl Error {
             | Self::TagUndecided { .. }
             | Self::NotLocked { .. } => Fault::Upstream,
             Self::PutInPart { source, .. } => source.fault(),
-            Self::TooMany(_) | Self::PendingFull { .. } => Fault::Load,
+            Self::TooMany(_) | Self::TooManyLogins { .. } | Self::PendingFull { .. } => Fault::Load,
             Self::Store(_) => Fault::Store,
             Self::Parse(_)
             | Self::MethodNotAllowed
@@ -371,6 +400,10 @@ impl Error {
             | Self::ManifestUnknown { .. }
             | Self::ManifestBlobUnknown { .. }
             | Self::TagWriteOnce { .. }
+            | Self::LoginNeeded { .. }
+            | Self::ScopeNeeded { .. }
+            | Self::LoginRefused
+            | Self::Denied
             | Self::UploadUnknown
             | Self::UploadBusy
             | Self::ChunkOutOfOrder { .. }
@@ -385,7 +418,13 @@ impl Error {
     /// Whether the request was turned away only because of what was known before it came.
     #[must_use]
     pub const fn is_held_back(&self) -> bool {
-        matches!(self, Self::UpstreamBusy { .. } | Self::UpstreamDown { .. } | Self::TooMany(_))
+        matches!(
+            self,
+            Self::UpstreamBusy { .. }
+                | Self::UpstreamDown { .. }
+                | Self::TooMany(_)
+                | Self::TooManyLogins { .. }
+        )
     }
 
     /// Whether it is certain that a change was not made: the upstream refused it, or was not asked.
@@ -498,6 +537,11 @@ mod tests {
             (not_locked, 502, "UNKNOWN"),
             (in_part, 429, "TOOMANYREQUESTS"),
             (Error::NameUnknown(repo), 404, "NAME_UNKNOWN"),
+            (Error::LoginNeeded { scope: String::new() }, 401, "UNAUTHORIZED"),
+            (Error::ScopeNeeded { scope: String::new() }, 401, "UNAUTHORIZED"),
+            (Error::LoginRefused, 401, "UNAUTHORIZED"),
+            (Error::Denied, 403, "DENIED"),
+            (Error::TooManyLogins { retry_after_seconds: 3 }, 429, "TOOMANYREQUESTS"),
         ];
         for (error, status, code) in rows {
             let shown = error.shown();

@@ -10,6 +10,7 @@ mod once;
 mod push;
 mod referrers;
 mod removals;
+mod token;
 mod uploads;
 
 use std::net::IpAddr;
@@ -19,7 +20,7 @@ use http::{HeaderMap, StatusCode, header};
 use hyper::body::Incoming;
 
 use crate::Error;
-use crate::access::{Caller, Need};
+use crate::access::{Caller, Door, Need};
 use crate::body::Body;
 use crate::cache::Cache;
 use crate::delivery::Deliveries;
@@ -34,6 +35,7 @@ use crate::write_once::WriteOnce;
 
 pub(crate) use admin::admin;
 use namespace::Namespace;
+pub(crate) use token::token;
 
 /// Everything that handlers share.
 pub(crate) struct App {
@@ -77,9 +79,10 @@ pub(crate) async fn dispatch(
     mut call: Call,
     body: &mut Incoming,
 ) -> Result<Answer, Error> {
-    let namespace = Namespace::enter(&app.cache.upstreams, &mut call)?;
-    if let Some(need) = Need::of(&call.route) {
-        call.rules.access.authorize(&call.caller, &need).await?;
+    let named = Namespace::enter(&app.cache.upstreams, &mut call);
+    let namespace = permit(&call, named).await?;
+    if let Some((repo, id)) = call.route.upload() {
+        uploads::require_own(app, &call, repo, id)?;
     }
     let written = call.route.repo().filter(|_| call.route.writes()).cloned();
     let mut answer = handle(app, call, namespace.as_ref(), body).await?;
@@ -92,15 +95,29 @@ pub(crate) async fn dispatch(
     Ok(answer)
 }
 
+/// Asks whether the call may be answered, before anything else is: also a name that nobody serves is
+/// for those who may come in.
+async fn permit(
+    call: &Call,
+    named: Result<Option<Namespace>, Error>,
+) -> Result<Option<Namespace>, Error> {
+    let access = &call.rules.access;
+    match (&named, Need::of(&call.route)) {
+        (Ok(_), Some(need)) => access.authorize(&call.caller, &need).await?,
+        _ => access.admit(&call.caller, Door::of(&call.route))?,
+    }
+    named
+}
+
 async fn handle(
     app: &Arc<App>,
-    Call { route, headers, client, .. }: Call,
+    Call { route, headers, client, caller, rules, .. }: Call,
     namespace: Option<&Namespace>,
     body: &mut Incoming,
 ) -> Result<Answer, Error> {
     match route {
         Route::Base => Ok(base()),
-        Route::Catalog(cursor) => listings::catalog(app, cursor).await,
+        Route::Catalog(cursor) => listings::catalog(app, cursor, caller, rules).await,
         Route::Blob { repo, digest, head: false } => {
             blobs::get(app, &repo, &digest, &headers).await
         }
@@ -119,7 +136,8 @@ async fn handle(
             removals::manifest(app, repo, reference, client).await
         }
         Route::StartUpload { repo, start } => {
-            uploads::start(app, &repo, start, &headers, body).await
+            let opening = uploads::Opening { repo: &repo, caller: &caller, rules: &rules };
+            uploads::start(app, opening, start, &headers, body).await
         }
         Route::UploadStatus { repo, id } => uploads::status(app, &repo, id),
         Route::PatchUpload { repo, id } => uploads::patch(app, &repo, id, &headers, body).await,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use crate::access::Access;
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::forwarded::TrustedProxies;
 
 /// The rules of the moment.
@@ -22,9 +22,10 @@ pub(crate) struct Rules {
 pub(crate) struct Live(ArcSwap<Rules>);
 
 impl Rules {
-    /// What a configuration says.
-    pub(crate) fn new(config: &Config) -> Self {
-        Self { access: Access::open(), proxies: config.trusted_proxies.clone() }
+    /// What a configuration says; the store is open.
+    pub(crate) fn new(config: &Config) -> Result<Self, ConfigError> {
+        let access = Access::new(&config.access, &config.store)?;
+        Ok(Self { access, proxies: config.trusted_proxies.clone() })
     }
 }
 

@@ -185,6 +185,7 @@ pub(crate) fn error(error: &Error) -> Answer {
         }
         Error::UpstreamBusy { retry_after_seconds }
         | Error::UpstreamDown { retry_after_seconds }
+        | Error::TooManyLogins { retry_after_seconds }
         | Error::Undelivered { retry_after_seconds, .. }
         | Error::TagUndecided { retry_after_seconds, .. } => {
             headers.push((RETRY_AFTER, retry_after_seconds.to_string()));

@@ -2,7 +2,7 @@
 //! and comes out, and its digest is the same on all sides. An image of two platforms by every client
 //! is in `clients/platforms.rs`.
 
-mod platforms;
+pub(crate) mod platforms;
 
 use std::path::Path;
 use std::process::Command;
@@ -74,7 +74,7 @@ async fn buildah_builds_from_it_and_pushes_back() {
 
 /// A daemon of this test's own, ended with its guard. `None`, with a loud word, where none can run:
 /// without root, for instance.
-async fn daemon(docker: &Client, folder: &Path) -> Option<(Process, String)> {
+pub(crate) async fn daemon(docker: &Client, folder: &Path) -> Option<(Process, String)> {
     let program = clients::require("dockerd")?;
     let path = |name: &str| folder.join(name).display().to_string();
     let host = format!("unix://{}", path("socket"));
