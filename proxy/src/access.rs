@@ -44,6 +44,32 @@ pub(crate) use shown::Shown;
 pub(crate) use tokens::Tokens;
 pub use tokens::new_token;
 
+/// What a client shows and what it asks a token for, on a line each, then lines of the files of
+/// passwords and tokens. For the fuzz target and its corpus.
+///
+/// # Panics
+/// When something is read as what it does not say.
+#[doc(hidden)]
+pub fn read_login_words(input: &str) {
+    let (shown, rest) = input.split_once('\n').unwrap_or((input, ""));
+    let (scope, files) = rest.split_once('\n').unwrap_or((rest, ""));
+    if let Ok(value) = HeaderValue::from_str(shown) {
+        let mut headers = HeaderMap::new();
+        headers.insert(http::header::AUTHORIZATION, value);
+        let read = Shown::of(&headers);
+        assert!(!matches!(read, Ok(Shown::Nothing)), "what is shown is never nothing");
+        if let Ok(Shown::Bearer(token)) = read {
+            let _ = jsonwebtoken::decode_header(token.expose());
+        }
+    }
+    let asked = Grants::asked(std::iter::once(scope));
+    assert_eq!(Grants::of_entries(&asked.entries()), asked, "{scope}");
+    let _ = (Passwords::parse(files), Tokens::parse(files));
+    for time in files.lines().filter_map(dates::parse) {
+        assert_eq!(dates::parse(&dates::write(time)), Some(time));
+    }
+}
+
 /// The rules that are in force.
 pub(crate) struct Access {
     kind: Kind,
@@ -70,14 +96,23 @@ pub(crate) struct TokenRequest {
 
 impl Access {
     /// What the configuration says. The folder of the store holds the key of our tokens, when no other
-    /// is named.
-    pub(crate) fn new(config: &AccessConfig, store: &Path) -> Result<Self, ConfigError> {
+    /// is named. Of rules that were in force before, the keys of issuers and the count of failures stay;
+    /// nobody stays logged in.
+    pub(crate) fn new(
+        config: &AccessConfig,
+        store: &Path,
+        before: Option<&Self>,
+    ) -> Result<Self, ConfigError> {
         let kind = match config {
             AccessConfig::Open => Kind::Open,
             AccessConfig::Users(users) => {
                 let key = users.token_key.clone().map_or_else(|| key_in(store), Ok);
                 let refused = |reason| ConfigError::Access { place: "[access]".to_owned(), reason };
-                Kind::Users(Box::new(Users::new(users, &key.map_err(refused)?)?))
+                let before = before.and_then(|before| match &before.kind {
+                    Kind::Users(users) => Some(&**users),
+                    Kind::Open => None,
+                });
+                Kind::Users(Box::new(Users::new(users, &key.map_err(refused)?, before)?))
             }
         };
         Ok(Self { kind })
@@ -161,6 +196,31 @@ impl Access {
                 matches!(error, Error::LoginRefused).then(challenge::basic)
             }
             Kind::Users(users) => challenge::challenge(error, users.public_url.as_deref(), way),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_fuzz_corpus_of_logins_is_read_as_it_says() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/corpus/login");
+        let files = std::fs::read_dir(folder).unwrap();
+        let texts: Vec<_> =
+            files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap()).collect();
+        assert!(!texts.is_empty());
+        texts.iter().for_each(|text| read_login_words(text));
+    }
+
+    proptest! {
+        #[test]
+        fn any_words_are_read_or_refused_without_panic(
+            text in "(Basic |Bearer )?[ -~]{0,60}\n[a-z:,/* ]{0,60}\n\\PC{0,60}",
+        ) {
+            read_login_words(&text);
         }
     }
 }

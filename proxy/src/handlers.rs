@@ -26,7 +26,7 @@ use crate::cache::Cache;
 use crate::delivery::Deliveries;
 use crate::live::{Live, Rules};
 use crate::metrics::Metrics;
-use crate::response::{Answer, answer};
+use crate::response::{API_VERSION, Answer, answer};
 use crate::route::Route;
 use crate::turns::Turns;
 use crate::upkeep::Keeper;
@@ -158,12 +158,8 @@ async fn handle(
 
 /// `GET /v2/`: this is a registry.
 fn base() -> Answer {
-    let headers = [
-        (header::CONTENT_TYPE, "application/json".to_owned()),
-        (
-            header::HeaderName::from_static("docker-distribution-api-version"),
-            "registry/2.0".to_owned(),
-        ),
-    ];
+    let (version, this) = API_VERSION;
+    let headers =
+        [(header::CONTENT_TYPE, "application/json".to_owned()), (version, this.to_owned())];
     answer(StatusCode::OK, &headers, Body::full("{}"))
 }

@@ -68,7 +68,7 @@ use uploads::Uploads;
 use upstreams::Upstreams;
 use write_once::WriteOnce;
 
-pub use access::{HashKind, new_token, password_line};
+pub use access::{HashKind, new_token, password_line, read_login_words};
 pub use config::{Config, ConfigError, Overrides, PushMode, UpstreamConfig};
 pub use error::{Error, Fault, Shown};
 pub use quantity::{QuantityError, Size, Span};
@@ -161,7 +161,7 @@ impl Server {
             deliveries,
             turns: Turns::default(),
             write_once,
-            live: Live::new(Rules::new(config)?),
+            live: Live::new(Rules::new(config, None)?),
         };
         let (scrub_rate, deadline) = (config.scrub_rate, config.shutdown_deadline);
         Ok(Self { app: Arc::new(app), registry, admin, control, scrub_rate, deadline })

@@ -22,9 +22,11 @@ pub(crate) struct Rules {
 pub(crate) struct Live(ArcSwap<Rules>);
 
 impl Rules {
-    /// What a configuration says; the store is open.
-    pub(crate) fn new(config: &Config) -> Result<Self, ConfigError> {
-        let access = Access::new(&config.access, &config.store)?;
+    /// What a configuration says; the store is open. After others, what they learned of the outside
+    /// stays known.
+    pub(crate) fn new(config: &Config, before: Option<&Self>) -> Result<Self, ConfigError> {
+        let before = before.map(|before| &before.access);
+        let access = Access::new(&config.access, &config.store, before)?;
         Ok(Self { access, proxies: config.trusted_proxies.clone() })
     }
 }

@@ -32,7 +32,7 @@ use crate::limits::{
     REFUSED_BODY_BYTES_MAX, REFUSED_BODY_TIMEOUT,
 };
 use crate::live::Rules;
-use crate::response::{self, Answer, WHARF_CACHE};
+use crate::response::{self, API_VERSION, Answer, WHARF_CACHE};
 use crate::route;
 
 /// What a listener serves.
@@ -193,6 +193,8 @@ impl Connection {
         let way = Way { is_encrypted, uri: &parts.uri, headers: &parts.headers };
         if let Some(challenge) = rules.access.challenge(error, &way) {
             answer.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+            let (version, this) = API_VERSION;
+            answer.headers_mut().insert(version, HeaderValue::from_static(this));
         }
         answer
     }

@@ -14,8 +14,9 @@ use crate::limits::TOKEN_SCOPES_MAX;
 pub(crate) struct Actions(u8);
 
 impl Actions {
-    /// Every action.
-    pub(crate) const ALL: Self = Self(0b1111);
+    const ALL: Self = Self(0b1111);
+    /// All that a token can hold: whether somebody administers, rules say.
+    const IN_TOKENS: Self = Self(0b0111);
 
     const fn bit(action: Action) -> u8 {
         match action {
@@ -55,7 +56,7 @@ impl Actions {
         self.0 == 0
     }
 
-    /// As clients name them. Who administers needs no token that says so.
+    /// As clients name them.
     fn names(self) -> Vec<String> {
         let named = [Action::Pull, Action::Push, Action::Delete];
         let named = named.into_iter().filter(|action| self.has(*action));
@@ -64,7 +65,7 @@ impl Actions {
 
     fn parse<'a>(names: impl Iterator<Item = &'a str>) -> Self {
         names.fold(Self::default(), |actions, name| match name {
-            "*" => Self::ALL,
+            "*" => Self::IN_TOKENS,
             "pull" => actions.with(Action::Pull),
             "push" => actions.with(Action::Push),
             "delete" => actions.with(Action::Delete),

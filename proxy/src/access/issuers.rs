@@ -7,6 +7,8 @@
 mod fetch;
 mod keys;
 
+use std::sync::Arc;
+
 use jsonwebtoken::{Algorithm, Header, Validation};
 use serde_json::{Map, Value};
 
@@ -40,6 +42,11 @@ impl Issuer {
         Ok(Self { keys: Keys::new(config)?, config: config.clone() })
     }
 
+    /// Whether this is the one of a configuration.
+    pub(super) fn is_of(&self, config: &IssuerConfig) -> bool {
+        self.config == *config
+    }
+
     /// Whether a caller of this name is one of its.
     pub(super) fn knows(&self, name: &str) -> bool {
         name.split_once(':').is_some_and(|(issuer, _)| issuer == self.config.name)
@@ -47,7 +54,7 @@ impl Issuer {
 }
 
 /// Whom a token names, when one of the issuers vouches for it.
-pub(super) async fn vouched(issuers: &[Issuer], token: &str) -> Option<Vouched> {
+pub(super) async fn vouched(issuers: &[Arc<Issuer>], token: &str) -> Option<Vouched> {
     let header = jsonwebtoken::decode_header(token).ok()?;
     if !is_public(header.alg) {
         return None;

@@ -64,11 +64,6 @@ impl Passwords {
         Ok(passwords)
     }
 
-    /// Whether there is nobody.
-    pub(super) fn is_empty(&self) -> bool {
-        self.hashes.is_empty()
-    }
-
     /// Whether this is one of the users.
     pub(super) fn knows(&self, name: &str) -> bool {
         self.places.contains_key(name)

@@ -32,15 +32,47 @@ pub(super) struct Users {
     rules: Rules,
     passwords: Arc<Passwords>,
     tokens: Tokens,
-    issuers: Vec<Issuer>,
+    issuers: Vec<Arc<Issuer>>,
     issuing: Issuing,
     pub(super) public_url: Option<String>,
     verified: Verified,
-    failures: Failures,
+    failures: Arc<Failures>,
     /// Checks of passwords, by what they are for.
     checks: Flights<Mark, bool>,
     turns: Arc<Semaphore>,
     bridge: Bridge,
+}
+
+/// One check of a password.
+struct Check {
+    user: String,
+    password: Secret,
+    client: IpAddr,
+    /// Who it is in the log.
+    logged: String,
+    passwords: Arc<Passwords>,
+    failures: Arc<Failures>,
+    turns: Arc<Semaphore>,
+    bridge: Bridge,
+}
+
+impl Check {
+    /// Whether it is the user's: in its turn, on the bridge, unless too many failed.
+    async fn run(self) -> Result<bool, Error> {
+        let Self { user, password, client, logged, passwords, failures, turns, bridge } = self;
+        let attempt = failures.begin(&user, client).inspect_err(|_| {
+            audit(&logged, "password", client, "held back");
+        })?;
+        let chance = failures.chance(&user);
+        let turn = turns.acquire_owned().await;
+        let fits = bridge.run(move || passwords.check(&user, password.expose(), chance)).await;
+        drop(turn);
+        if fits {
+            attempt.succeeded();
+        }
+        audit(&logged, "password", client, if fits { "accepted" } else { "refused" });
+        Ok(fits)
+    }
 }
 
 /// Somebody, and for how long that is certain.
@@ -58,12 +90,23 @@ impl Proven {
 }
 
 impl Users {
-    pub(super) fn new(config: &UsersConfig, key: &[u8]) -> Result<Self, crate::ConfigError> {
+    /// After others, whose keys of issuers and counts of failures still hold.
+    pub(super) fn new(
+        config: &UsersConfig,
+        key: &[u8],
+        before: Option<&Self>,
+    ) -> Result<Self, crate::ConfigError> {
         let verified = Verified::new().map_err(|error| crate::ConfigError::Access {
             place: "[access]".to_owned(),
             reason: format!("no random numbers: {error}"),
         })?;
-        let issuers = config.issuers.iter().map(Issuer::new).collect::<Result<_, _>>()?;
+        let known = before.map_or(&[][..], |before| &before.issuers);
+        let issuer = |config| {
+            let known = known.iter().find(|issuer| issuer.is_of(config));
+            known.map_or_else(|| Issuer::new(config).map(Arc::new), |known| Ok(Arc::clone(known)))
+        };
+        let issuers = config.issuers.iter().map(issuer).collect::<Result<_, _>>()?;
+        let failures = before.map(|before| Arc::clone(&before.failures));
         Ok(Self {
             rules: config.rules.clone(),
             passwords: Arc::clone(&config.passwords),
@@ -72,7 +115,7 @@ impl Users {
             issuing: Issuing::new(key, config.token_lifetime.as_secs()),
             public_url: config.public_url.clone(),
             verified,
-            failures: Failures::new(),
+            failures: failures.unwrap_or_else(|| Arc::new(Failures::new())),
             checks: Flights::new(PASSWORD_CHECKS_WAITING_MAX, "logins"),
             turns: Arc::new(Semaphore::new(PASSWORD_CHECKS_MAX)),
             bridge: Bridge::default(),
@@ -98,61 +141,58 @@ impl Users {
         if let Some(caller) = self.verified.get(&mark) {
             return Ok(caller);
         }
-        let attempt = self.failures.begin(user, client).inspect_err(|_| {
-            audit(self.known_name(user), "basic", client, "held back");
-        })?;
-        let Some(Proven { caller, at_most }) = self.prove(user, password, mark).await? else {
-            audit(self.known_name(user), "basic", client, "refused");
-            return Err(Error::LoginRefused);
+        let Proven { caller, at_most } = match self.by_token(user, password.expose()).await {
+            Some(proven) => {
+                audit(proven.caller.name(), proven.caller.kind().as_str(), client, "accepted");
+                proven
+            }
+            None => Proven::new(self.by_password(user, password, client, mark).await?, None),
         };
-        attempt.succeeded();
-        // Many that come at once wait for the same check; it is one login.
-        if self.verified.get(&mark).is_none() {
-            audit(caller.name(), caller.kind().as_str(), client, "accepted");
-        }
         self.verified.put(mark, &caller, at_most);
         Ok(caller)
     }
 
-    /// Whose credentials these are; none when nobody's.
-    async fn prove(
+    /// Whose token stands in the place of a password. Nobody guesses one, so failures are not counted.
+    async fn by_token(&self, user: &str, secret: &str) -> Option<Proven> {
+        if tokens::is_token(secret) {
+            let token =
+                self.tokens.find(secret, dates::now()).filter(|token| token.name == user)?;
+            let caller = Caller::proven(&token.name, CallerKind::Token);
+            return Some(Proven::new(caller, token.expires));
+        }
+        if !issuers::is_token(secret) {
+            return None;
+        }
+        let Vouched { caller, expires } = issuers::vouched(&self.issuers, secret).await?;
+        Some(Proven::new(caller, Some(expires)))
+    }
+
+    /// A user by their password. Those who show the same at the same time wait for one check: it is one
+    /// login, and one failure.
+    async fn by_password(
         &self,
         user: &str,
         password: &Secret,
+        client: IpAddr,
         mark: Mark,
-    ) -> Result<Option<Proven>, Error> {
-        let secret = password.expose();
-        if tokens::is_token(secret) {
-            let token = self.tokens.find(secret, dates::now()).filter(|token| token.name == user);
-            return Ok(token.map(|token| {
-                Proven::new(Caller::proven(&token.name, CallerKind::Token), token.expires)
-            }));
+    ) -> Result<Caller, Error> {
+        let check = Check {
+            user: user.to_owned(),
+            password: password.clone(),
+            client,
+            // What is typed in the place of a name may be a secret.
+            logged: if self.passwords.knows(user) { user } else { "unknown" }.to_owned(),
+            passwords: Arc::clone(&self.passwords),
+            failures: Arc::clone(&self.failures),
+            turns: Arc::clone(&self.turns),
+            bridge: self.bridge.clone(),
+        };
+        let checked =
+            self.checks.ask(mark, |promise| async move { promise.keep(check.run().await) });
+        match checked.await? {
+            (true, _) => Ok(Caller::proven(user, CallerKind::Password)),
+            (false, _) => Err(Error::LoginRefused),
         }
-        if issuers::is_token(secret)
-            && let Some(vouched) = issuers::vouched(&self.issuers, secret).await
-        {
-            return Ok(Some(Proven::new(vouched.caller, Some(vouched.expires))));
-        }
-        let fits = self.check(user, password, mark).await?;
-        Ok(fits.then(|| Proven::new(Caller::proven(user, CallerKind::Password), None)))
-    }
-
-    /// Whether it is the user's password: in its turn, on the bridge, once for all who ask the same.
-    async fn check(&self, user: &str, password: &Secret, mark: Mark) -> Result<bool, Error> {
-        if self.passwords.is_empty() {
-            return Ok(false);
-        }
-        let (passwords, bridge) = (Arc::clone(&self.passwords), self.bridge.clone());
-        let (turns, chance) = (Arc::clone(&self.turns), self.failures.chance(user));
-        let (user, password) = (user.to_owned(), password.clone());
-        let checked = self.checks.ask(mark, |promise| async move {
-            let turn = turns.acquire_owned().await;
-            let check = move || passwords.check(&user, password.expose(), chance);
-            let fits = bridge.run(check).await;
-            drop(turn);
-            promise.keep(Ok(fits));
-        });
-        checked.await.map(|(fits, _)| fits)
     }
 
     async fn bearer(&self, token: &str, client: IpAddr) -> Result<Caller, Error> {
@@ -193,12 +233,6 @@ impl Users {
             Proof::Token => self.tokens.knows(name, dates::now()),
             Proof::Issuer => self.issuers.iter().any(|issuer| issuer.knows(name)),
         }
-    }
-
-    /// A name for the log: what is typed in the place of one may be a secret.
-    fn known_name<'a>(&self, user: &'a str) -> &'a str {
-        let known = self.passwords.knows(user) || self.tokens.knows(user, 0);
-        if known { user } else { "unknown" }
     }
 
     /// A token that allows what is asked for and allowed.
@@ -273,3 +307,6 @@ impl Users {
 fn audit(caller: &str, by: &str, client: IpAddr, result: &str) {
     tracing::info!(audit = "login", caller, by, %client, result, "login");
 }
+
+#[cfg(test)]
+mod tests;

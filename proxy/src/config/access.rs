@@ -62,7 +62,7 @@ impl fmt::Debug for UsersConfig {
 }
 
 /// An issuer of bearer tokens.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct IssuerConfig {
     /// What it is called here: its callers are `NAME:SUBJECT`.

@@ -32,7 +32,8 @@ async fn credentials_that_are_wrong_are_refused_on_every_route_and_never_taken_f
     scene.plant("open/app").await;
     let nobody = scene.nobody();
     assert_eq!(nobody.get_manifest("open/app", "1.0").await.status, 200);
-    let forms = ["Basic", "Basic !!", "Basic YQ==", "Bearer", "Bearer x", "Digest a", "Bearer a.b.c"];
+    let forms =
+        ["Basic", "Basic !!", "Basic YQ==", "Bearer", "Bearer x", "Digest a", "Bearer a.b.c"];
     for form in forms {
         for path in ["/v2/", "/v2/open/app/manifests/1.0", "/v2/_catalog", "/v2/nonsense/"] {
             let answer = nobody.with_login(form).get(path).await;
@@ -53,7 +54,9 @@ async fn the_realm_is_a_host_that_the_client_named_and_nothing_else_of_it() {
         let call = nobody.call(Method::GET, "/v2/").header(name, value);
         challenge(&call.send().await.unwrap())
     };
-    assert!(with("host", "registry.example.com").await.contains("http://registry.example.com/token"));
+    assert!(
+        with("host", "registry.example.com").await.contains("http://registry.example.com/token")
+    );
     for lie in ["a\"b", "evil@host", "a/b", "a,b"] {
         let said = with("host", lie).await;
         assert!(!said.contains(lie), "{said}");

@@ -19,7 +19,8 @@ async fn what_the_command_makes_opens_the_door() {
     let (made, ending, _) =
         access_command(&["token", "ci-2", "--expires-in", "90d", "--file", &tokens], "");
     assert!(made);
-    let (made, over, _) = access_command(&["token", "ci-3", "--expires-in", "0s", "--file", &tokens], "");
+    let (made, over, _) =
+        access_command(&["token", "ci-3", "--expires-in", "0s", "--file", &tokens], "");
     assert!(made);
     let (made, printed, _) = access_command(&["token", "ci-4"], "");
     assert!(made);

@@ -22,7 +22,11 @@ async fn passwords_and_tokens_open_the_door_and_others_do_not() {
         ("ci-1", "wharf_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"),
     ] {
         let answer = nobody.with_password(user, secret).get("/v2/").await;
-        assert_eq!((answer.status.as_u16(), code(&answer).as_str()), (401, "UNAUTHORIZED"), "{user}");
+        assert_eq!(
+            (answer.status.as_u16(), code(&answer).as_str()),
+            (401, "UNAUTHORIZED"),
+            "{user}"
+        );
         assert!(secret.is_empty() || !answer.text().contains(secret));
     }
     assert_eq!(nobody.with_password("ci-1", &scene.token).get("/v2/").await.status, 200);
@@ -79,7 +83,7 @@ async fn a_name_that_is_not_there_takes_as_long_as_one_that_is() {
     let mut scene = scene;
     scene.wharfd.stop().await;
     scene.wharfd.start_again().await;
-    let mut time = |name: &'static str| {
+    let time = |name: &'static str| {
         let api = scene.wharfd.api.with_password(name, "a wrong password");
         async move {
             let mut least = Duration::MAX;

@@ -60,6 +60,13 @@ pub(super) fn access_command(arguments: &[&str], input: &str) -> (bool, String, 
     (ended.status.success(), text(ended.stdout), text(ended.stderr))
 }
 
+/// A folder with the file of passwords.
+pub(super) fn access_files() -> TempDir {
+    let folder = TempDir::with_prefix("access-").unwrap();
+    std::fs::write(folder.path().join("htpasswd"), HTPASSWD).unwrap();
+    folder
+}
+
 impl Scene {
     pub(super) async fn set() -> Self {
         Self::with("", RULES, "").await
@@ -67,10 +74,10 @@ impl Scene {
 
     /// With other rules and more.
     pub(super) async fn with(before: &str, rules: &str, after: &str) -> Self {
-        let folder = TempDir::with_prefix("access-").unwrap();
+        let folder = access_files();
         let path = |name: &str| folder.path().join(name).display().to_string();
-        std::fs::write(path("htpasswd"), HTPASSWD).unwrap();
-        let (made, token, error) = access_command(&["token", "ci-1", "--file", &path("tokens")], "");
+        let (made, token, error) =
+            access_command(&["token", "ci-1", "--file", &path("tokens")], "");
         assert!(made, "{error}");
         let lines = format!(
             "{before}\n[access]\nkind = \"users\"\nhtpasswd = \"{}\"\ntokens = \"{}\"\n{rules}\n{after}",

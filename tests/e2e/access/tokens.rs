@@ -34,11 +34,12 @@ async fn a_token_holds_what_was_asked_and_is_allowed_and_no_more() {
     let token = token(&scene.alice(), &format!("account=alice&{scopes}")).await;
     let claims = claims(&token);
     assert_eq!((&claims["sub"], &claims["iss"]), (&json!("alice"), &json!("wharfd")));
-    let access = |name: &str, actions: &[&str]| {
-        json!({"type": "repository", "name": name, "actions": actions})
-    };
+    let access = |name: &str, actions: &[&str]| json!({"type": "repository", "name": name, "actions": actions});
     let catalog = json!({"type": "registry", "name": "catalog", "actions": ["*"]});
-    assert_eq!(claims["access"], json!([access("team/a", &["pull", "push"]), access("base", &["pull"]), catalog]));
+    assert_eq!(
+        claims["access"],
+        json!([access("team/a", &["pull", "push"]), access("base", &["pull"]), catalog])
+    );
     let (begin, end) = (claims["iat"].as_u64().unwrap(), claims["exp"].as_u64().unwrap());
     assert_eq!(end - begin, 300);
 }
@@ -53,7 +54,10 @@ async fn a_token_of_one_repository_opens_no_other() {
     assert_eq!(holder.get("/v2/").await.status, 200);
     assert_eq!(holder.get_blob("team/a", &blob).await.status, 200);
     let refused = challenge(&holder.get_blob("team/b", &other).await);
-    assert!(refused.ends_with("scope=\"repository:team/b:pull\",error=\"insufficient_scope\""), "{refused}");
+    assert!(
+        refused.ends_with("scope=\"repository:team/b:pull\",error=\"insufficient_scope\""),
+        "{refused}"
+    );
     let pushed = holder.try_push_blob("team/a", &blob, "x").await.unwrap();
     assert!(challenge(&pushed).contains("repository:team/a:pull,push"));
     assert!(challenge(&holder.get("/v2/_catalog").await).contains("registry:catalog:*"));
@@ -135,8 +139,11 @@ async fn a_refresh_token_stands_for_a_password_until_that_changes() {
     let refresh = answer["refresh_token"].as_str().unwrap().to_owned();
     assert_eq!(scene.nobody().with_token(&refresh).get("/v2/").await.status, 401);
     let ask = async |scene: &Scene| {
-        let fields = [("grant_type", "refresh_token"), ("refresh_token", refresh.as_str()),
-                      ("scope", "repository:team/a:push")];
+        let fields = [
+            ("grant_type", "refresh_token"),
+            ("refresh_token", refresh.as_str()),
+            ("scope", "repository:team/a:push"),
+        ];
         scene.nobody().post("/token").form(&fields).send().await.unwrap()
     };
     let renewed = given(&ask(&scene).await);
