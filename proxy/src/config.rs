@@ -19,15 +19,15 @@ use serde::Deserialize;
 use wharf_oci::RepoName;
 use wharf_store::limits::LIMIT_BYTES_MIN;
 
+use access::AccessKeys;
+
 use crate::forwarded::TrustedProxies;
 use crate::limits::SHUTDOWN_DEADLINE;
 use crate::quantity::Size;
 
-use access::AccessTable;
-
-pub(crate) use access::AccessConfig;
+pub(crate) use access::{AccessConfig, IssuerConfig, UsersConfig, is_safe_to_ask};
 pub(crate) use credentials::{Application, Entra, Identity, Source};
-pub(crate) use patterns::{HostPattern, TagRule};
+pub(crate) use patterns::{HostPattern, RepoPattern, TagRule, fits};
 pub(crate) use upstream::Patience;
 pub use upstream::{PushMode, UpstreamConfig};
 
@@ -81,14 +81,6 @@ pub enum ConfigError {
         "write_once_tags is for a registry of its own; with upstreams, write it below [[upstream]]"
     )]
     WriteOnceElsewhere,
-    /// Something about access that cannot be right.
-    #[error("{place}: {reason}")]
-    Access {
-        /// A file with a line, or a table.
-        place: String,
-        /// What is wrong, and what to do.
-        reason: String,
-    },
     /// A limit that no store can keep.
     #[error("store_limit {given} is too small; give it at least {least}")]
     StoreLimit {
@@ -97,10 +89,18 @@ pub enum ConfigError {
         /// The least that works.
         least: Size,
     },
+    /// Something about access that cannot be right.
+    #[error("{place}: {reason}")]
+    Access {
+        /// A file with a line, or a table.
+        place: String,
+        /// What is wrong, and what to do.
+        reason: String,
+    },
     /// Listening to the network without saying so.
     #[error(
-        "{0} can be reached by others, and everyone may push: add --insecure-open to allow that, \
-         or listen on 127.0.0.1"
+        "{0} can be reached by others, and everyone may push: say who may with [access] in the \
+         configuration, add --insecure-open to allow it, or listen on 127.0.0.1"
     )]
     OpenToOthers(SocketAddr),
 }
@@ -145,9 +145,9 @@ struct FileConfig {
     #[serde(default)]
     write_once_tags: Vec<TagRule>,
     #[serde(default)]
-    trusted_proxies: TrustedProxies,
+    access: AccessKeys,
     #[serde(default)]
-    access: AccessTable,
+    trusted_proxies: TrustedProxies,
     #[serde(default, rename = "upstream")]
     upstreams: Vec<UpstreamConfig>,
 }
@@ -182,8 +182,9 @@ impl Config {
         let mut upstreams = file.upstreams;
         upstreams.extend(overrides.upstreams);
         check_upstreams(&upstreams)?;
-        let access = file.access.check(&upstreams)?;
-        if access.is_open() && !listen.ip().is_loopback() && !insecure_open {
+        let access = file.access.resolve(&upstreams)?;
+        let is_open = matches!(access, AccessConfig::Open);
+        if is_open && !listen.ip().is_loopback() && !insecure_open {
             return Err(ConfigError::OpenToOthers(listen));
         }
         if !upstreams.is_empty() && !file.write_once_tags.is_empty() {

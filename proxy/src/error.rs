@@ -100,6 +100,30 @@ pub enum Error {
         /// Why.
         source: Box<Error>,
     },
+    /// Who asks has to say who they are.
+    #[error("a login is needed")]
+    LoginNeeded {
+        /// For what, as clients ask for tokens; perhaps nothing in particular.
+        scope: String,
+    },
+    /// The token that was shown does not allow this.
+    #[error("the token that was shown does not allow this")]
+    ScopeNeeded {
+        /// What would.
+        scope: String,
+    },
+    /// The credentials that were shown are wrong.
+    #[error("the login was refused")]
+    LoginRefused,
+    /// Who asks may not do this, whether it exists or not.
+    #[error("this login does not allow that")]
+    Denied,
+    /// Too many logins failed.
+    #[error("too many logins failed; try again in {retry_after_seconds} s")]
+    TooManyLogins {
+        /// When.
+        retry_after_seconds: u64,
+    },
     /// The upload session does not exist, or no longer.
     #[error("this upload session is not known; start again with POST")]
     UploadUnknown,
@@ -159,18 +183,6 @@ pub enum Error {
         /// 401 or 403.
         status: StatusCode,
     },
-    /// Who asks has to say who they are.
-    #[error("a login is needed")]
-    LoginNeeded {
-        /// For what, as clients ask for tokens; perhaps nothing in particular.
-        scope: String,
-    },
-    /// The credentials that were shown are wrong.
-    #[error("the login was refused")]
-    LoginRefused,
-    /// Who asks may not do this, whether it exists or not.
-    #[error("this login does not allow that")]
-    Denied,
     /// The upstream decides who may do what, and cannot be asked.
     #[error("the upstream cannot say who may do this; try again in {retry_after_seconds} s")]
     AccessUndecided {
@@ -331,15 +343,15 @@ impl Error {
             | Self::Undelivered { .. }
             | Self::TagUndecided { .. }
             | Self::AccessUndecided { .. } => (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unknown),
-            Self::LoginNeeded { .. } | Self::LoginRefused => {
+            Self::PendingFull { .. } => (StatusCode::INSUFFICIENT_STORAGE, ErrorCode::Unknown),
+            Self::LoginNeeded { .. } | Self::ScopeNeeded { .. } | Self::LoginRefused => {
                 (StatusCode::UNAUTHORIZED, ErrorCode::Unauthorized)
             }
-            Self::PendingFull { .. } => (StatusCode::INSUFFICIENT_STORAGE, ErrorCode::Unknown),
             // Never 401: the client has no credentials that would help.
             Self::UpstreamDenied { .. } | Self::Denied => {
                 (StatusCode::FORBIDDEN, ErrorCode::Denied)
             }
-            Self::UpstreamBusy { .. } | Self::TooMany(_) => {
+            Self::UpstreamBusy { .. } | Self::TooMany(_) | Self::TooManyLogins { .. } => {
                 (StatusCode::TOO_MANY_REQUESTS, ErrorCode::TooManyRequests)
             }
             Self::TagWriteOnce { .. } => (StatusCode::CONFLICT, ErrorCode::Denied),
@@ -394,12 +406,9 @@ impl Error {
             | Self::TagUndecided { .. }
             | Self::NotLocked { .. } => Fault::Upstream,
             Self::PutInPart { source, .. } => source.fault(),
-            Self::TooMany(_) | Self::PendingFull { .. } => Fault::Load,
+            Self::TooMany(_) | Self::TooManyLogins { .. } | Self::PendingFull { .. } => Fault::Load,
             Self::Store(_) => Fault::Store,
             Self::Parse(_)
-            | Self::LoginNeeded { .. }
-            | Self::LoginRefused
-            | Self::Denied
             | Self::MethodNotAllowed
             | Self::Parameter(_)
             | Self::NameUnserved(_)
@@ -409,6 +418,10 @@ impl Error {
             | Self::ManifestUnknown { .. }
             | Self::ManifestBlobUnknown { .. }
             | Self::TagWriteOnce { .. }
+            | Self::LoginNeeded { .. }
+            | Self::ScopeNeeded { .. }
+            | Self::LoginRefused
+            | Self::Denied
             | Self::UploadUnknown
             | Self::UploadBusy
             | Self::ChunkOutOfOrder { .. }
@@ -429,6 +442,7 @@ impl Error {
                 | Self::UpstreamDown { .. }
                 | Self::AccessUndecided { .. }
                 | Self::TooMany(_)
+                | Self::TooManyLogins { .. }
         )
     }
 
@@ -547,9 +561,6 @@ mod tests {
             ),
             (Error::PendingFull { limit_bytes: 3 }, 507, "UNKNOWN"),
             (Error::MethodNotAllowed, 405, "UNSUPPORTED"),
-            (Error::LoginNeeded { scope: String::new() }, 401, "UNAUTHORIZED"),
-            (Error::LoginRefused, 401, "UNAUTHORIZED"),
-            (Error::Denied, 403, "DENIED"),
             (Error::AccessUndecided { retry_after_seconds: 3 }, 503, "UNKNOWN"),
             (Error::UpstreamAstray { operation: "o", reason: String::new() }, 502, "UNKNOWN"),
             (write_once, 409, "DENIED"),
@@ -557,6 +568,11 @@ mod tests {
             (not_locked, 502, "UNKNOWN"),
             (in_part, 429, "TOOMANYREQUESTS"),
             (Error::NameUnknown(repo), 404, "NAME_UNKNOWN"),
+            (Error::LoginNeeded { scope: String::new() }, 401, "UNAUTHORIZED"),
+            (Error::ScopeNeeded { scope: String::new() }, 401, "UNAUTHORIZED"),
+            (Error::LoginRefused, 401, "UNAUTHORIZED"),
+            (Error::Denied, 403, "DENIED"),
+            (Error::TooManyLogins { retry_after_seconds: 3 }, 429, "TOOMANYREQUESTS"),
         ];
         for (error, status, code) in rows {
             let shown = error.shown();

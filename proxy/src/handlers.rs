@@ -10,6 +10,7 @@ mod once;
 mod push;
 mod referrers;
 mod removals;
+mod token;
 mod uploads;
 
 use std::net::IpAddr;
@@ -17,17 +18,15 @@ use std::sync::Arc;
 
 use http::{HeaderMap, StatusCode, header};
 use hyper::body::Incoming;
-use wharf_oci::RepoName;
 
 use crate::Error;
-use crate::access::{Action, Caller, Door, Need};
+use crate::access::{Caller, Door, Need};
 use crate::body::Body;
 use crate::cache::Cache;
 use crate::delivery::Deliveries;
-use crate::error::Fault;
 use crate::live::{Live, Rules};
 use crate::metrics::Metrics;
-use crate::response::{Answer, answer};
+use crate::response::{API_VERSION, Answer, answer};
 use crate::route::Route;
 use crate::turns::Turns;
 use crate::upkeep::Keeper;
@@ -36,6 +35,7 @@ use crate::write_once::WriteOnce;
 
 pub(crate) use admin::admin;
 use namespace::Namespace;
+pub(crate) use token::token;
 
 /// Everything that handlers share.
 pub(crate) struct App {
@@ -73,35 +73,16 @@ pub(crate) struct Call {
     pub rules: Arc<Rules>,
 }
 
-/// Who asks, and what they may.
-struct Asker {
-    caller: Caller,
-    rules: Arc<Rules>,
-}
-
-impl Asker {
-    /// Whether they may read a repository that they name as a source, if they name one.
-    async fn may_read(&self, repo: Option<&RepoName>) -> Result<bool, Error> {
-        let Some(repo) = repo.cloned() else { return Ok(true) };
-        let need = Need { repo, action: Action::Pull };
-        match self.rules.access.authorize(&self.caller, &need).await {
-            Ok(()) => Ok(true),
-            Err(error) if error.fault() == Fault::Client => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-}
-
 /// Answers a call. What is left of the body afterwards is the caller's to deal with.
 pub(crate) async fn dispatch(
     app: &Arc<App>,
     mut call: Call,
     body: &mut Incoming,
 ) -> Result<Answer, Error> {
-    let namespace = Namespace::enter(&app.cache.upstreams, &mut call)?;
-    match Need::of(&call.route) {
-        Some(need) => call.rules.access.authorize(&call.caller, &need).await?,
-        None => call.rules.access.admit(&call.caller, Door::of(&call.route)).await?,
+    let named = Namespace::enter(&app.cache.upstreams, &mut call);
+    let namespace = permit(&call, named).await?;
+    if let Some((repo, id)) = call.route.upload() {
+        uploads::require_own(app, &call, repo, id)?;
     }
     let written = call.route.repo().filter(|_| call.route.writes()).cloned();
     let mut answer = handle(app, call, namespace.as_ref(), body).await?;
@@ -114,6 +95,20 @@ pub(crate) async fn dispatch(
     Ok(answer)
 }
 
+/// Asks whether the call may be answered, before anything else is: also a name that nobody serves is
+/// for those who may come in.
+async fn permit(
+    call: &Call,
+    named: Result<Option<Namespace>, Error>,
+) -> Result<Option<Namespace>, Error> {
+    let access = &call.rules.access;
+    match (&named, Need::of(&call.route)) {
+        (Ok(_), Some(need)) => access.authorize(&call.caller, &need).await?,
+        _ => access.admit(&call.caller, Door::of(&call.route)).await?,
+    }
+    named
+}
+
 async fn handle(
     app: &Arc<App>,
     Call { route, headers, client, caller, rules, .. }: Call,
@@ -122,7 +117,7 @@ async fn handle(
 ) -> Result<Answer, Error> {
     match route {
         Route::Base => Ok(base()),
-        Route::Catalog(cursor) => listings::catalog(app, cursor).await,
+        Route::Catalog(cursor) => listings::catalog(app, cursor, caller, rules).await,
         Route::Blob { repo, digest, head: false } => {
             blobs::get(app, &repo, &digest, &headers, &caller).await
         }
@@ -141,8 +136,8 @@ async fn handle(
             removals::manifest(app, repo, reference, (&caller, client)).await
         }
         Route::StartUpload { repo, start } => {
-            let asker = Asker { caller, rules };
-            uploads::start(app, &repo, start, &asker, (&headers, body)).await
+            let opening = uploads::Opening { repo: &repo, caller: &caller, rules: &rules };
+            uploads::start(app, opening, start, &headers, body).await
         }
         Route::UploadStatus { repo, id } => uploads::status(app, &repo, id),
         Route::PatchUpload { repo, id } => {
@@ -166,12 +161,8 @@ async fn handle(
 
 /// `GET /v2/`: this is a registry.
 fn base() -> Answer {
-    let headers = [
-        (header::CONTENT_TYPE, "application/json".to_owned()),
-        (
-            header::HeaderName::from_static("docker-distribution-api-version"),
-            "registry/2.0".to_owned(),
-        ),
-    ];
+    let (version, this) = API_VERSION;
+    let headers =
+        [(header::CONTENT_TYPE, "application/json".to_owned()), (version, this.to_owned())];
     answer(StatusCode::OK, &headers, Body::full("{}"))
 }

@@ -68,6 +68,7 @@ use uploads::Uploads;
 use upstreams::Upstreams;
 use write_once::WriteOnce;
 
+pub use access::{HashKind, new_token, password_line, read_login_words};
 pub use config::{Config, ConfigError, Overrides, PushMode, UpstreamConfig};
 pub use error::{Error, Fault, Shown};
 pub use quantity::{QuantityError, Size, Span};
@@ -154,7 +155,7 @@ impl Server {
         let write_once = Arc::new(WriteOnce::new(Arc::clone(&upstreams), rules));
         let app = App {
             uploads,
-            live: Live::new(Rules::new(config, &upstreams)),
+            live: Live::new(Rules::new(config, &upstreams, None)?),
             cache: Cache::new(bridge.clone(), store, upstreams),
             metrics: Metrics::default(),
             keeper: Keeper::new(bridge, rocks, deliveries.clone(), Arc::clone(&write_once)),

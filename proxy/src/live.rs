@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use crate::access::Access;
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::forwarded::TrustedProxies;
 use crate::upstreams::Upstreams;
 
@@ -23,10 +23,16 @@ pub(crate) struct Rules {
 pub(crate) struct Live(ArcSwap<Rules>);
 
 impl Rules {
-    /// What a configuration says.
-    pub(crate) fn new(config: &Config, upstreams: &Arc<Upstreams>) -> Self {
-        let access = Access::new(&config.access, upstreams);
-        Self { access, proxies: config.trusted_proxies.clone() }
+    /// What a configuration says; the store is open. After others, what they learned of the outside
+    /// stays known.
+    pub(crate) fn new(
+        config: &Config,
+        upstreams: &Arc<Upstreams>,
+        before: Option<&Self>,
+    ) -> Result<Self, ConfigError> {
+        let before = before.map(|before| &before.access);
+        let access = Access::new(&config.access, &config.store, upstreams, before)?;
+        Ok(Self { access, proxies: config.trusted_proxies.clone() })
     }
 }
 

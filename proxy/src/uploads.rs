@@ -14,7 +14,7 @@ use bytes::Bytes;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use wharf_oci::{Algorithm, Digest, RepoName, UploadId};
-use wharf_store::{BlobWriter, Retention, StoreError};
+use wharf_store::{BlobWriter, NewUpload, Retention, StoreError};
 
 use crate::Error;
 use crate::access::Caller;
@@ -58,6 +58,8 @@ struct Table {
 
 struct Slot {
     repo: RepoName,
+    /// Who alone may go on with it, if anybody.
+    owner: Option<String>,
     touched: Instant,
     /// Bytes that the session has, readable while a request writes to it.
     offset: u64,
@@ -140,6 +142,7 @@ impl Uploads {
     pub(crate) async fn open(
         &self,
         repo: &RepoName,
+        owner: Option<String>,
         algorithm: Option<Algorithm>,
         beyond: Option<Beyond>,
     ) -> Result<UploadId, Error> {
@@ -147,8 +150,9 @@ impl Uploads {
             return Err(Error::TooMany("uploads"));
         }
         let id = new_id()?;
-        let (store, of) = (Arc::clone(&self.store), repo.clone());
-        let writer = self.bridge.run(move || store.begin_upload(id, &of)).await?;
+        let upload = NewUpload { id, repo: repo.clone(), owner: owner.clone() };
+        let store = Arc::clone(&self.store);
+        let writer = self.bridge.run(move || store.begin_upload(upload)).await?;
         let writer = writer.hashing(algorithm.unwrap_or(Algorithm::Sha256));
         let mut table = self.sessions.lock();
         // Others may have been opened meanwhile, or the server stops; a writer that is dropped leaves
@@ -157,7 +161,7 @@ impl Uploads {
             return Err(Error::TooMany("uploads"));
         }
         let session = Some(self.session(writer, beyond));
-        let slot = Slot { repo: repo.clone(), touched: Instant::now(), offset: 0, session };
+        let slot = Slot { repo: repo.clone(), owner, touched: Instant::now(), offset: 0, session };
         table.open.insert(id, slot);
         Ok(id)
     }
@@ -172,6 +176,15 @@ impl Uploads {
             leg
         });
         Session { pump: Pump::new(self.bridge.clone(), writer), leg }
+    }
+
+    /// Who alone may go on with a session, if anybody.
+    pub(crate) fn owner(&self, repo: &RepoName, id: UploadId) -> Result<Option<String>, Error> {
+        let table = self.sessions.lock();
+        let open = table.open.get(&id).map(|slot| (&slot.repo, &slot.owner));
+        let found = open.or_else(|| table.resting.get(&id).map(|rest| (&rest.repo, &rest.owner)));
+        let found = found.filter(|(of, _)| *of == repo);
+        found.map(|(_, owner)| owner.clone()).ok_or(Error::UploadUnknown)
     }
 
     /// How many bytes a session has; of one at rest, how many are durable.

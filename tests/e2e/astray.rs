@@ -275,7 +275,7 @@ async fn the_login_of_a_caller_goes_no_further_than_the_proxys_own() {
     let wharfd = Wharfd::with_config(&lines).await;
     let realm = format!("Bearer realm=\"{}\",service=\"s\"", other.url("/token"));
     upstream.says(move |_| (401, vec![(WWW_AUTHENTICATE, realm.clone())], Vec::new()));
-    let alice = wharfd.api.login("alice", "planted-password");
+    let alice = wharfd.api.with_password("alice", "planted-password");
     assert_eq!(alice.get("/v2/").await.status, 503);
     assert_eq!(alice.get_manifest(REPO, "v1").await.status, 503);
     assert!(other.came().is_empty(), "a login in the clear at another host");
@@ -294,7 +294,7 @@ async fn the_login_of_a_caller_goes_no_further_than_the_proxys_own() {
         _ => (307, vec![(LOCATION, target.clone())], Vec::new()),
     });
     other.says(|_| (200, Vec::new(), CONTENT.to_vec()));
-    let alice = wharfd.api.login("alice", "planted-password");
+    let alice = wharfd.api.with_password("alice", "planted-password");
     let answer = alice.get_blob(REPO, &sha256(CONTENT)).await;
     assert!(answer.status == 200 && answer.body == CONTENT, "{}", answer.text());
     assert!(other.came().iter().all(|came| came.shown.is_none()));

@@ -2,7 +2,7 @@
 //! and comes out, and its digest is the same on all sides. An image of two platforms by every client
 //! is in `clients/platforms.rs`.
 
-mod platforms;
+pub(crate) mod platforms;
 
 use std::path::Path;
 use std::process::Command;

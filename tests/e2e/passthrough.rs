@@ -235,7 +235,7 @@ async fn an_upstream_that_is_down_lets_nobody_in_whom_it_did_not_let_in_before()
     scene.wharfd.fills_are_over().await;
     let Scene { wharfd, double, .. } = scene;
     double.stop().await;
-    let by = |(user, password)| wharfd.api.login(user, password);
+    let by = |(user, password)| wharfd.api.with_password(user, password);
     assert_eq!(by(ALICE).get_blob(SHOP, &digest).await.header("wharf-cache"), "hit");
     for path in ["/v2/", "/v2/_catalog", &blob(SHOP, &digest)] {
         let answer = by(CAROL).get(path).await;

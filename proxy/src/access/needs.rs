@@ -2,12 +2,14 @@
 //!
 //! Invariant: no route is without a line here, because the match has no wildcard.
 
+use serde::Deserialize;
 use wharf_oci::RepoName;
 
 use crate::route::Route;
 
 /// What is done with a repository.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Action {
     /// Reading.
     Pull,
@@ -15,6 +17,21 @@ pub(crate) enum Action {
     Push,
     /// Taking away.
     Delete,
+    /// Everything, also the uploads of others. No route needs it.
+    Admin,
+}
+
+impl Action {
+    /// As scopes have it.
+    #[must_use]
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pull => "pull",
+            Self::Push => "push",
+            Self::Delete => "delete",
+            Self::Admin => "admin",
+        }
+    }
 }
 
 /// An action on a repository.
@@ -49,6 +66,23 @@ impl Need {
         };
         Some(Self { repo: repo.clone(), action })
     }
+
+    /// Reading a repository.
+    #[must_use]
+    pub(crate) fn pull(repo: &RepoName) -> Self {
+        Self { repo: repo.clone(), action: Action::Pull }
+    }
+
+    /// As a client asks for it. Who pushes looks first at what is there, so a client that has to ask
+    /// for a token should ask for both.
+    #[must_use]
+    pub(crate) fn scope(&self) -> String {
+        let actions = match self.action {
+            Action::Push => "pull,push",
+            other => other.as_str(),
+        };
+        format!("repository:{}:{actions}", self.repo)
+    }
 }
 
 /// What a request wants that names no repository.
@@ -67,6 +101,15 @@ impl Door {
         match route {
             Route::Catalog(_) => Self::Catalog,
             _ => Self::Base,
+        }
+    }
+
+    /// As a client asks for it; nothing in particular for the base.
+    #[must_use]
+    pub(crate) const fn scope(self) -> &'static str {
+        match self {
+            Self::Base => "",
+            Self::Catalog => "registry:catalog:*",
         }
     }
 }

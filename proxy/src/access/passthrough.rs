@@ -63,6 +63,7 @@ impl Passthrough {
             Action::Pull => Right::Pull,
             Action::Push => Right::Push,
             Action::Delete => Right::Delete,
+            Action::Admin => return Err(Error::Denied),
         };
         let permit = self.permit(&remote.upstream, login, Wish::Repo(remote.repo, right)).await?;
         match permit {

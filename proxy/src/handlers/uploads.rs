@@ -9,16 +9,25 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use wharf_oci::{Algorithm, ChunkRange, Digest, Endpoint, RepoName, UploadId};
 
-use super::{App, Asker};
+use super::{App, Call};
 use crate::Error;
-use crate::access::Caller;
+use crate::access::{Caller, Need};
 use crate::body::Body;
-use crate::limits::STALL_TIMEOUT;
+use crate::limits::{MOUNT_SOURCES_MAX, STALL_TIMEOUT};
+use crate::live::Rules;
 use crate::response::{self, Answer};
 use crate::route::{UploadStart, upload_path};
 use crate::uploads::{Beyond, Session};
 use crate::upstream::{Haste, Push, Started};
 use crate::upstreams::{Remote, Site};
+
+/// Who opens an upload where.
+#[derive(Clone, Copy)]
+pub(super) struct Opening<'a> {
+    pub(super) repo: &'a RepoName,
+    pub(super) caller: &'a Caller,
+    pub(super) rules: &'a Rules,
+}
 
 /// Which upload ends as what.
 pub(super) struct End {
@@ -29,16 +38,17 @@ pub(super) struct End {
 
 pub(super) async fn start(
     app: &App,
-    repo: &RepoName,
+    opening: Opening<'_>,
     start: UploadStart,
-    asker: &Asker,
-    (headers, body): (&HeaderMap, &mut Incoming),
+    headers: &HeaderMap,
+    body: &mut Incoming,
 ) -> Result<Answer, Error> {
+    let repo = opening.repo;
     match start {
-        UploadStart::Session(algorithm) => session(app, repo, algorithm, &asker.caller).await,
+        UploadStart::Session(algorithm) => session(app, opening, algorithm).await,
         UploadStart::Whole(digest) => {
             // The upstream is asked for the digest first, so there is no session yet.
-            let beyond = match app.cache.upstreams.site_for(repo, asker.caller.login())? {
+            let beyond = match app.cache.upstreams.site_for(repo, opening.caller.login())? {
                 Site::Local => None,
                 Site::Remote(remote) => Some(Beyond { remote, open: None, expected: Some(digest) }),
             };
@@ -47,36 +57,88 @@ pub(super) async fn start(
             app.uploads.finish(repo, session, digest).await?;
             Ok(created(repo, &digest))
         }
-        UploadStart::Mount { digest, from } => {
-            if asker.may_read(from.as_ref()).await? {
-                mount(app, repo, digest, from, &asker.caller).await
-            } else {
-                session(app, repo, Some(digest.algorithm()), &asker.caller).await
-            }
-        }
+        UploadStart::Mount { digest, from } => match source(app, opening, &digest, from).await? {
+            Some(from) => mount(app, opening, digest, from).await,
+            // As if the source did not have it.
+            None => session(app, opening, Some(digest.algorithm())).await,
+        },
     }
 }
 
 async fn session(
     app: &App,
-    repo: &RepoName,
+    opening: Opening<'_>,
     algorithm: Option<Algorithm>,
-    caller: &Caller,
 ) -> Result<Answer, Error> {
-    let beyond = app.uploads.open_upstream(repo, caller).await?;
-    let id = app.uploads.open(repo, algorithm, beyond).await?;
+    let beyond = app.uploads.open_upstream(opening.repo, opening.caller).await?;
+    open(app, opening, algorithm, beyond).await
+}
+
+async fn open(
+    app: &App,
+    Opening { repo, caller, .. }: Opening<'_>,
+    algorithm: Option<Algorithm>,
+    beyond: Option<Beyond>,
+) -> Result<Answer, Error> {
+    let owner = caller.somebody().map(str::to_owned);
+    let id = app.uploads.open(repo, owner, algorithm, beyond).await?;
     Ok(response::opened(repo, id))
+}
+
+/// An upload of somebody else is like one that is not there.
+pub(super) fn require_own(
+    app: &App,
+    call: &Call,
+    repo: &RepoName,
+    id: UploadId,
+) -> Result<(), Error> {
+    if call.rules.access.is_open() {
+        return Ok(());
+    }
+    let owner = app.uploads.owner(repo, id)?;
+    let is_own = call.rules.access.may_go_on(&call.caller, owner.as_deref(), repo);
+    if is_own { Ok(()) } else { Err(Error::UploadUnknown) }
+}
+
+/// The source that a mount may have: the one that is named, or any that has the blob, if the caller may
+/// pull it; `None` when there is none. Where everyone may do everything, any source stays unnamed.
+async fn source(
+    app: &App,
+    Opening { repo, caller, rules }: Opening<'_>,
+    digest: &Digest,
+    from: Option<RepoName>,
+) -> Result<Option<Option<RepoName>>, Error> {
+    if rules.access.is_open() {
+        return Ok(Some(from));
+    }
+    let may_pull =
+        async |repo: &RepoName| rules.access.authorize(caller, &Need::pull(repo)).await.is_ok();
+    if let Some(from) = from {
+        return Ok(may_pull(&from).await.then_some(Some(from)));
+    }
+    if let Site::Remote(_) = app.cache.upstreams.site(repo)? {
+        // Without a source, upstreams are asked about the repository itself.
+        return Ok(may_pull(repo).await.then_some(None));
+    }
+    let (store, digest) = (Arc::clone(&app.cache.store), *digest);
+    let holders = app.cache.bridge.run(move || store.settled_holders(&digest)).await?;
+    for holder in holders.into_iter().take(MOUNT_SOURCES_MAX) {
+        if may_pull(&holder).await {
+            return Ok(Some(Some(holder)));
+        }
+    }
+    Ok(None)
 }
 
 /// Takes a blob from another repository; when that cannot be, opens a session instead.
 async fn mount(
     app: &App,
-    repo: &RepoName,
+    opening: Opening<'_>,
     digest: Digest,
     from: Option<RepoName>,
-    caller: &Caller,
 ) -> Result<Answer, Error> {
-    let beyond = match app.cache.upstreams.site_for(repo, caller.login())? {
+    let repo = opening.repo;
+    let beyond = match app.cache.upstreams.site_for(repo, opening.caller.login())? {
         Site::Local => {
             if is_here(app, &digest, from.as_ref()).await? {
                 app.cache.link(repo, &digest).await?;
@@ -102,8 +164,7 @@ async fn mount(
             }
         }
     };
-    let id = app.uploads.open(repo, Some(digest.algorithm()), beyond).await?;
-    Ok(response::opened(repo, id))
+    open(app, opening, Some(digest.algorithm()), beyond).await
 }
 
 /// Has the upstream take the blob from another repository of its own; when it does not, a session.

@@ -23,6 +23,8 @@ use crate::limits::{SUSPEND_DEADLINE, UPLOAD_IDLE_MAX};
 #[derive(Clone)]
 pub(super) struct Resting {
     pub(super) repo: RepoName,
+    /// Who alone may go on with it, if anybody.
+    pub(super) owner: Option<String>,
     /// How many bytes are durable.
     pub(super) offset: u64,
     /// Since when, in milliseconds since 1970.
@@ -33,7 +35,8 @@ pub(super) struct Resting {
 pub(super) fn load(store: &dyn Store) -> Result<HashMap<UploadId, Resting>, StoreError> {
     let saved = store.saved_uploads()?.into_iter();
     let resting = saved.map(|saved| {
-        let rest = Resting { repo: saved.repo, offset: saved.offset, saved_ms: saved.saved_ms };
+        let (repo, owner) = (saved.repo, saved.owner);
+        let rest = Resting { repo, owner, offset: saved.offset, saved_ms: saved.saved_ms };
         (saved.id, rest)
     });
     Ok(resting.collect())
@@ -51,8 +54,9 @@ impl Uploads {
             return None;
         }
         let resting = table.resting.remove(&id)?;
-        let (repo, offset) = (resting.repo.clone(), resting.offset);
-        table.open.insert(id, Slot { repo, touched: Instant::now(), offset, session: None });
+        let (repo, owner) = (resting.repo.clone(), resting.owner.clone());
+        let (touched, offset) = (Instant::now(), resting.offset);
+        table.open.insert(id, Slot { repo, owner, touched, offset, session: None });
         Some(resting)
     }
 

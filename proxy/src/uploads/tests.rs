@@ -24,7 +24,7 @@ fn uploads() -> (MemoryStore, Uploads, RepoName) {
 #[tokio::test]
 async fn a_session_is_written_by_one_request_at_a_time_and_keeps_its_offset() {
     let (store, uploads, repo) = uploads();
-    let id = uploads.open(&repo, None, None).await.unwrap();
+    let id = uploads.open(&repo, None, None, None).await.unwrap();
     let mut first = uploads.check_out(&repo, id, &Caller::anonymous()).await.unwrap();
     assert!(matches!(
         uploads.check_out(&repo, id, &Caller::anonymous()).await,
@@ -61,7 +61,7 @@ async fn a_finished_upload_is_kept_and_a_wrong_one_is_not() {
 async fn a_suspended_session_goes_on_where_it_was_in_its_own_repository() {
     let (store, uploads, repo) = uploads();
     let content = noise(1_700_000, 2);
-    let id = uploads.open(&repo, None, None).await.unwrap();
+    let id = uploads.open(&repo, None, None, None).await.unwrap();
     let mut checkout = uploads.check_out(&repo, id, &Caller::anonymous()).await.unwrap();
     checkout.session().append(content.slice(..1_000_001)).await.unwrap();
     drop(checkout);
@@ -97,7 +97,7 @@ async fn a_suspended_session_goes_on_where_it_was_in_its_own_repository() {
 #[tokio::test]
 async fn a_stop_waits_for_the_request_that_has_a_session() {
     let (store, uploads, repo) = uploads();
-    let id = uploads.open(&repo, None, None).await.unwrap();
+    let id = uploads.open(&repo, None, None, None).await.unwrap();
     let mut checkout = uploads.check_out(&repo, id, &Caller::anonymous()).await.unwrap();
     let (writing, told) = (uploads.clone(), tokio::sync::oneshot::channel());
     let request = tokio::spawn(async move {
@@ -120,7 +120,7 @@ async fn a_session_at_rest_is_cancelled_and_expires() {
     let (store, first, repo) = uploads();
     let mut ids = Vec::new();
     for _ in 0..2 {
-        ids.push(first.open(&repo, None, None).await.unwrap());
+        ids.push(first.open(&repo, None, None, None).await.unwrap());
     }
     first.suspend().await;
     let uploads = over(&store);
@@ -138,7 +138,7 @@ async fn a_session_at_rest_is_cancelled_and_expires() {
 #[tokio::test]
 async fn an_idle_session_expires_and_one_in_use_does_not() {
     let (_, uploads, repo) = uploads();
-    let id = uploads.open(&repo, None, None).await.unwrap();
+    let id = uploads.open(&repo, None, None, None).await.unwrap();
     let opened = Instant::now();
     uploads.expire(opened + UPLOAD_IDLE_MAX / 2, now_ms()).await;
     assert_eq!(uploads.count().0, 1);
@@ -154,15 +154,15 @@ async fn an_idle_session_expires_and_one_in_use_does_not() {
 async fn open_sessions_and_those_at_rest_count_towards_one_bound() {
     let (store, first, repo) = uploads();
     for _ in 0..UPLOADS_MAX / 2 {
-        first.open(&repo, None, None).await.unwrap();
+        first.open(&repo, None, None, None).await.unwrap();
     }
     first.suspend().await;
     let uploads = over(&store);
     for _ in UPLOADS_MAX / 2..UPLOADS_MAX {
-        uploads.open(&repo, None, None).await.unwrap();
+        uploads.open(&repo, None, None, None).await.unwrap();
     }
     assert_eq!(uploads.count(), (UPLOADS_MAX / 2, UPLOADS_MAX / 2));
-    assert!(matches!(uploads.open(&repo, None, None).await, Err(Error::TooMany("uploads"))));
+    assert!(matches!(uploads.open(&repo, None, None, None).await, Err(Error::TooMany("uploads"))));
     uploads.expire(Instant::now(), u64::MAX).await;
-    uploads.open(&repo, None, None).await.unwrap();
+    uploads.open(&repo, None, None, None).await.unwrap();
 }

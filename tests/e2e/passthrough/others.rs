@@ -83,7 +83,7 @@ async fn an_upstream_that_lets_everybody_in_decides_nothing() {
     let lines = super::scene::lines(scene.origin.base(), "");
     let wharfd = crate::fixture::Wharfd::with_config(&lines).await;
     let digest = scene.origin.push_blob(SHOP, "content").await;
-    let alice = wharfd.api.login(ALICE.0, ALICE.1);
+    let alice = wharfd.api.with_password(ALICE.0, ALICE.1);
     for path in ["/v2/".to_owned(), format!("/v2/{SHOP}/blobs/{digest}")] {
         assert_eq!(alice.get(&path).await.status, 503);
     }

@@ -56,7 +56,7 @@ impl Scene {
 
     /// The way through `wharfd` for somebody.
     pub(super) fn by(&self, (user, password): (&str, &str)) -> Api {
-        self.wharfd.api.login(user, password)
+        self.wharfd.api.with_password(user, password)
     }
 
     /// What came at the registry since the counts began, without the ways to a token.
