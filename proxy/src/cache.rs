@@ -18,10 +18,12 @@ use wharf_oci::{ByteRange, ContentRange, Digest, Reference, RepoName};
 use wharf_store::{BlobInfo, DeliveryStore, InFlight, ManifestStore, StoreError, UploadStore};
 
 use crate::Error;
+use crate::access::Caller;
 use crate::body::Ending;
 use crate::bridge::Bridge;
 use crate::flights::Flights;
 use crate::limits::{FILLS_MAX, NEGATIVES_MAX, QUESTIONS_MAX};
+use crate::upstream::Fingerprint;
 use crate::upstreams::{Remote, Site, Upstreams};
 
 pub(crate) use generations::Change;
@@ -80,8 +82,9 @@ pub(crate) struct Cache {
     generations: Arc<Generations>,
     /// What was served a moment ago.
     recent: Arc<recent::Recent>,
-    /// What an upstream said that it does not have.
-    absent: Lately<Absent>,
+    /// What an upstream said that it does not have, and to which caller, where each has a login of
+    /// their own.
+    absent: Lately<(Option<Fingerprint>, Absent)>,
     /// Tags whose upstream did not answer a moment ago: served old without asking again.
     unanswered: Lately<(RepoName, wharf_oci::Tag)>,
     /// Blobs that the store did not take.
@@ -147,8 +150,9 @@ impl Cache {
         &self,
         repo: &RepoName,
         digest: &Digest,
+        caller: &Caller,
     ) -> Result<(BlobInfo, Outcome), Error> {
-        let site = self.upstreams.site(repo)?;
+        let site = self.upstreams.site_for(repo, caller.login())?;
         let (linked, info) = self.look_up(repo, digest).await?;
         if let (true, Some(info)) = (linked, info) {
             return Ok((info, Outcome::Hit));
@@ -166,8 +170,9 @@ impl Cache {
         repo: &RepoName,
         digest: &Digest,
         range: Option<ByteRange>,
+        caller: &Caller,
     ) -> Result<(ServedBlob, Outcome), Error> {
-        let site = self.upstreams.site(repo)?;
+        let site = self.upstreams.site_for(repo, caller.login())?;
         let since = self.generations.now(repo);
         let found = self.find(Some(repo), digest, range).await;
         let Site::Remote(remote) = site else {
@@ -189,7 +194,7 @@ impl Cache {
             Found::Outside { size_bytes } => Err(Error::RangeUnsatisfiable { size_bytes }),
             Found::Foreign | Found::Absent | Found::Corrupt => {
                 let absent = || Absent::Blob(repo.clone(), *digest);
-                let epoch = self.not_absent(&absent(), || unknown(repo, digest))?;
+                let epoch = self.not_absent(absent(), &remote, || unknown(repo, digest))?;
                 let filled = self.fill(repo, digest, &remote, range).await;
                 self.learn(filled, absent, &remote, epoch)
             }
@@ -219,8 +224,14 @@ impl Cache {
     }
 
     /// An error when the upstream said so a moment ago.
-    fn not_absent(&self, what: &Absent, error: impl FnOnce() -> Error) -> Result<Epoch, Error> {
-        if self.absent.holds(what) { Err(error()) } else { Ok(self.absent.epoch()) }
+    fn not_absent(
+        &self,
+        what: Absent,
+        remote: &Remote,
+        error: impl FnOnce() -> Error,
+    ) -> Result<Epoch, Error> {
+        let is_absent = self.absent.holds(&(remote.upstream.whose(), what));
+        if is_absent { Err(error()) } else { Ok(self.absent.epoch()) }
     }
 
     /// Remembers a "not there".
@@ -232,7 +243,8 @@ impl Cache {
         epoch: Epoch,
     ) -> Result<T, Error> {
         if let Err(Error::BlobUnknown { .. } | Error::ManifestUnknown { .. }) = &answer {
-            self.absent.note(what(), remote.upstream.config().negative_ttl(), epoch);
+            let lifetime = remote.upstream.config().negative_ttl();
+            self.absent.note((remote.upstream.whose(), what()), lifetime, epoch);
         }
         answer
     }
@@ -249,7 +261,7 @@ impl Cache {
 
     /// Something was written to a repository: what was not there may be there.
     pub(crate) fn written(&self, repo: &RepoName) {
-        self.absent.forget(|absent| match absent {
+        self.absent.forget(|(_, absent)| match absent {
             Absent::Blob(of, _) | Absent::Manifest(of, _) => of == repo,
         });
     }

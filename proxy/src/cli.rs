@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use wharf_proxy::{ConfigError, Overrides, Size, UpstreamConfig};
 
+use crate::access_commands::AccessArgs;
 use crate::push_commands::PushArgs;
 use crate::store_commands::StoreArgs;
 use crate::tag_commands::TagsArgs;
@@ -34,6 +35,8 @@ pub(crate) enum Command {
     Push(PushArgs),
     /// Allow a change of a write-once tag, while wharfd serves
     Tags(TagsArgs),
+    /// Make tokens, and lines with hashed passwords
+    Access(AccessArgs),
 }
 
 #[derive(Args)]
@@ -101,7 +104,9 @@ pub(crate) fn start_log(command: &Command) {
     use tracing_subscriber::EnvFilter;
     let (format, default) = match command {
         Command::Serve(serve) => (serve.log_format, "info"),
-        Command::Store(_) | Command::Push(_) | Command::Tags(_) => (LogFormat::Text, "warn"),
+        Command::Store(_) | Command::Push(_) | Command::Tags(_) | Command::Access(_) => {
+            (LogFormat::Text, "warn")
+        }
     };
     let filter = EnvFilter::try_from_env("WHARFD_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();

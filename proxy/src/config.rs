@@ -5,7 +5,9 @@
 //! was refused before a port was bound. Secrets are read from the environment or from files, never
 //! from the file itself.
 
+mod access;
 mod credentials;
+mod passthrough;
 mod patterns;
 mod upstream;
 
@@ -17,12 +19,15 @@ use serde::Deserialize;
 use wharf_oci::RepoName;
 use wharf_store::limits::LIMIT_BYTES_MIN;
 
+use access::AccessKeys;
+
 use crate::forwarded::TrustedProxies;
 use crate::limits::SHUTDOWN_DEADLINE;
 use crate::quantity::Size;
 
+pub(crate) use access::{AccessConfig, IssuerConfig, UsersConfig, is_safe_to_ask};
 pub(crate) use credentials::{Application, Entra, Identity, Source};
-pub(crate) use patterns::{HostPattern, TagRule};
+pub(crate) use patterns::{HostPattern, RepoPattern, TagRule, fits};
 pub(crate) use upstream::Patience;
 pub use upstream::{PushMode, UpstreamConfig};
 
@@ -84,10 +89,18 @@ pub enum ConfigError {
         /// The least that works.
         least: Size,
     },
+    /// Something about access that cannot be right.
+    #[error("{place}: {reason}")]
+    Access {
+        /// A file with a line, or a table.
+        place: String,
+        /// What is wrong, and what to do.
+        reason: String,
+    },
     /// Listening to the network without saying so.
     #[error(
-        "{0} can be reached by others, and everyone may push: add --insecure-open to allow that, \
-         or listen on 127.0.0.1"
+        "{0} can be reached by others, and everyone may push: say who may with [access] in the \
+         configuration, add --insecure-open to allow it, or listen on 127.0.0.1"
     )]
     OpenToOthers(SocketAddr),
 }
@@ -112,6 +125,8 @@ pub struct Config {
     pub(crate) write_once_tags: Vec<TagRule>,
     /// Who is believed about the addresses of clients.
     pub(crate) trusted_proxies: TrustedProxies,
+    /// Who may do what.
+    pub(crate) access: AccessConfig,
     /// The registries behind; none makes this a registry of its own.
     pub upstreams: Vec<UpstreamConfig>,
 }
@@ -129,6 +144,8 @@ struct FileConfig {
     shutdown_deadline_seconds: Option<u64>,
     #[serde(default)]
     write_once_tags: Vec<TagRule>,
+    #[serde(default)]
+    access: AccessKeys,
     #[serde(default)]
     trusted_proxies: TrustedProxies,
     #[serde(default, rename = "upstream")]
@@ -161,13 +178,15 @@ impl Config {
         let default = LISTEN_DEFAULT.parse().ok();
         let listen = overrides.listen.or(file.listen).or(default).ok_or(ConfigError::NoStore)?;
         let insecure_open = overrides.insecure_open || file.insecure_open.unwrap_or(false);
-        if !listen.ip().is_loopback() && !insecure_open {
-            return Err(ConfigError::OpenToOthers(listen));
-        }
         let deadline = file.shutdown_deadline_seconds.map(Duration::from_secs);
         let mut upstreams = file.upstreams;
         upstreams.extend(overrides.upstreams);
         check_upstreams(&upstreams)?;
+        let access = file.access.resolve(&upstreams)?;
+        let is_open = matches!(access, AccessConfig::Open);
+        if is_open && !listen.ip().is_loopback() && !insecure_open {
+            return Err(ConfigError::OpenToOthers(listen));
+        }
         if !upstreams.is_empty() && !file.write_once_tags.is_empty() {
             return Err(ConfigError::WriteOnceElsewhere);
         }
@@ -183,6 +202,7 @@ impl Config {
             shutdown_deadline: deadline.unwrap_or(SHUTDOWN_DEADLINE),
             write_once_tags: file.write_once_tags,
             trusted_proxies: file.trusted_proxies,
+            access,
             upstreams,
         })
     }

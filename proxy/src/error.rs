@@ -100,6 +100,30 @@ pub enum Error {
         /// Why.
         source: Box<Error>,
     },
+    /// Who asks has to say who they are.
+    #[error("a login is needed")]
+    LoginNeeded {
+        /// For what, as clients ask for tokens; perhaps nothing in particular.
+        scope: String,
+    },
+    /// The token that was shown does not allow this.
+    #[error("the token that was shown does not allow this")]
+    ScopeNeeded {
+        /// What would.
+        scope: String,
+    },
+    /// The credentials that were shown are wrong.
+    #[error("the login was refused")]
+    LoginRefused,
+    /// Who asks may not do this, whether it exists or not.
+    #[error("this login does not allow that")]
+    Denied,
+    /// Too many logins failed.
+    #[error("too many logins failed; try again in {retry_after_seconds} s")]
+    TooManyLogins {
+        /// When.
+        retry_after_seconds: u64,
+    },
     /// The upload session does not exist, or no longer.
     #[error("this upload session is not known; start again with POST")]
     UploadUnknown,
@@ -157,10 +181,24 @@ pub enum Error {
         message: String,
     },
     /// The upstream wants credentials that we do not have, or does not accept ours.
-    #[error("the upstream refused the credentials of this proxy ({status})")]
+    #[error("the upstream refused the credentials that it was shown ({status})")]
     UpstreamDenied {
         /// 401 or 403.
         status: StatusCode,
+    },
+    /// The upstream decides who may do what, and cannot be asked.
+    #[error("the upstream cannot say who may do this; try again in {retry_after_seconds} s")]
+    AccessUndecided {
+        /// When.
+        retry_after_seconds: u64,
+    },
+    /// A redirect or a Location of the upstream's leads where it may not.
+    #[error("the upstream leads astray while {operation}: {reason}")]
+    UpstreamAstray {
+        /// What was tried.
+        operation: &'static str,
+        /// Where to, and why not.
+        reason: String,
     },
     /// There are no credentials to show: a credential helper or an identity gives none.
     #[error("no login for the upstream: {reason}")]
@@ -307,17 +345,24 @@ impl Error {
             Self::UpstreamDown { .. }
             | Self::Undelivered { .. }
             | Self::TagUndecided { .. }
+            | Self::AccessUndecided { .. }
             | Self::Stopping => (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unknown),
             Self::PendingFull { .. } => (StatusCode::INSUFFICIENT_STORAGE, ErrorCode::Unknown),
+            Self::LoginNeeded { .. } | Self::ScopeNeeded { .. } | Self::LoginRefused => {
+                (StatusCode::UNAUTHORIZED, ErrorCode::Unauthorized)
+            }
             // Never 401: the client has no credentials that would help.
-            Self::UpstreamDenied { .. } => (StatusCode::FORBIDDEN, ErrorCode::Denied),
-            Self::UpstreamBusy { .. } | Self::TooMany(_) => {
+            Self::UpstreamDenied { .. } | Self::Denied => {
+                (StatusCode::FORBIDDEN, ErrorCode::Denied)
+            }
+            Self::UpstreamBusy { .. } | Self::TooMany(_) | Self::TooManyLogins { .. } => {
                 (StatusCode::TOO_MANY_REQUESTS, ErrorCode::TooManyRequests)
             }
             Self::TagWriteOnce { .. } => (StatusCode::CONFLICT, ErrorCode::Denied),
             Self::PutInPart { source, .. } => return source.shown(),
             Self::UpstreamLied(_)
             | Self::UpstreamFailed { .. }
+            | Self::UpstreamAstray { .. }
             | Self::LoginFailed { .. }
             | Self::NotLocked { .. } => (StatusCode::BAD_GATEWAY, ErrorCode::Unknown),
             Self::Store(fault) if fault.full => {
@@ -334,7 +379,7 @@ impl Error {
         match self {
             Self::Store(fault) if fault.full => "the registry has no space left".to_owned(),
             Self::Store(_) => "the registry failed; its log has the cause".to_owned(),
-            Self::UpstreamFailed { operation, .. } => {
+            Self::UpstreamFailed { operation, .. } | Self::UpstreamAstray { operation, .. } => {
                 format!("the upstream failed while {operation}; the log of the proxy has the cause")
             }
             Self::NotLocked { repo, reference, .. } => {
@@ -358,12 +403,17 @@ impl Error {
             | Self::UpstreamBusy { .. }
             | Self::UpstreamDown { .. }
             | Self::UpstreamFailed { .. }
+            | Self::UpstreamAstray { .. }
+            | Self::AccessUndecided { .. }
             | Self::Undelivered { .. }
             | Self::LoginFailed { .. }
             | Self::TagUndecided { .. }
             | Self::NotLocked { .. } => Fault::Upstream,
             Self::PutInPart { source, .. } => source.fault(),
-            Self::TooMany(_) | Self::PendingFull { .. } | Self::Stopping => Fault::Load,
+            Self::TooMany(_)
+            | Self::TooManyLogins { .. }
+            | Self::PendingFull { .. }
+            | Self::Stopping => Fault::Load,
             Self::Store(_) => Fault::Store,
             Self::Parse(_)
             | Self::MethodNotAllowed
@@ -375,6 +425,10 @@ impl Error {
             | Self::ManifestUnknown { .. }
             | Self::ManifestBlobUnknown { .. }
             | Self::TagWriteOnce { .. }
+            | Self::LoginNeeded { .. }
+            | Self::ScopeNeeded { .. }
+            | Self::LoginRefused
+            | Self::Denied
             | Self::UploadUnknown
             | Self::UploadBusy
             | Self::ChunkOutOfOrder { .. }
@@ -394,7 +448,9 @@ impl Error {
             self,
             Self::UpstreamBusy { .. }
                 | Self::UpstreamDown { .. }
+                | Self::AccessUndecided { .. }
                 | Self::TooMany(_)
+                | Self::TooManyLogins { .. }
                 | Self::Stopping
         )
     }
@@ -409,6 +465,15 @@ impl Error {
         }
     }
 
+    /// Whether it is due to the login that the upstream was shown: somebody else may fare better.
+    #[must_use]
+    pub(crate) const fn is_about_login(&self) -> bool {
+        matches!(
+            self,
+            Self::UpstreamDenied { .. } | Self::LoginFailed { .. } | Self::UpstreamBusy { .. }
+        )
+    }
+
     /// Whether content that is already here may be served instead: the upstream could not answer.
     /// What it did answer (401, 403, 404) is believed.
     #[must_use]
@@ -417,6 +482,7 @@ impl Error {
             Self::UpstreamBusy { .. }
             | Self::UpstreamDown { .. }
             | Self::UpstreamFailed { .. }
+            | Self::UpstreamAstray { .. }
             | Self::LoginFailed { .. }
             | Self::TooMany(_) => true,
             Self::UpstreamRefused { status, .. } => status.as_u16() >= 500,
@@ -505,11 +571,18 @@ mod tests {
             (Error::PendingFull { limit_bytes: 3 }, 507, "UNKNOWN"),
             (Error::Stopping, 503, "UNKNOWN"),
             (Error::MethodNotAllowed, 405, "UNSUPPORTED"),
+            (Error::AccessUndecided { retry_after_seconds: 3 }, 503, "UNKNOWN"),
+            (Error::UpstreamAstray { operation: "o", reason: String::new() }, 502, "UNKNOWN"),
             (write_once, 409, "DENIED"),
             (undecided, 503, "UNKNOWN"),
             (not_locked, 502, "UNKNOWN"),
             (in_part, 429, "TOOMANYREQUESTS"),
             (Error::NameUnknown(repo), 404, "NAME_UNKNOWN"),
+            (Error::LoginNeeded { scope: String::new() }, 401, "UNAUTHORIZED"),
+            (Error::ScopeNeeded { scope: String::new() }, 401, "UNAUTHORIZED"),
+            (Error::LoginRefused, 401, "UNAUTHORIZED"),
+            (Error::Denied, 403, "DENIED"),
+            (Error::TooManyLogins { retry_after_seconds: 3 }, 429, "TOOMANYREQUESTS"),
         ];
         for (error, status, code) in rows {
             let shown = error.shown();

@@ -11,9 +11,26 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 use crate::Error;
+use crate::limits::JOINS_MAX;
+use crate::upstream::Fingerprint;
 
 type Answer<V> = Option<Result<V, Error>>;
-type Running<K, V> = Arc<Mutex<HashMap<K, watch::Receiver<Answer<V>>>>>;
+type Running<K, V> = Arc<Mutex<HashMap<K, Run<V>>>>;
+
+/// With whose login work is done; none for this proxy's own.
+type Whose = Option<Fingerprint>;
+
+/// Work that is going on.
+struct Run<V> {
+    answer: watch::Receiver<Answer<V>>,
+    whose: Whose,
+}
+
+/// How an asker came to an answer.
+enum Part {
+    Began,
+    Joined(Whose),
+}
 
 /// Work that is going on, by key.
 pub(crate) struct Flights<K, V> {
@@ -50,49 +67,69 @@ where
     where
         W: Future<Output = ()> + Send + 'static,
     {
-        let (mut answer, joined) = self.join_or_start(key, work)?;
-        let found = answer.wait_for(Option::is_some).await;
-        let found = found.ok().and_then(|answer| answer.clone());
-        match found {
-            Some(result) => result.map(|value| (value, joined)),
-            None => Err(Error::UpstreamFailed {
-                operation: "waiting for another request",
-                reason: "it ended without an answer".to_owned(),
-            }),
+        let (answer, part) = self.join_or_start(None, key, work)?;
+        let value = wait(answer).await?;
+        Ok((value, matches!(part, Part::Joined(_))))
+    }
+
+    /// The same for work that is done with a caller's login: whoever joined somebody else's, and that
+    /// one's login was refused, asks anew.
+    pub(crate) async fn ask_as<W>(
+        &self,
+        whose: Whose,
+        key: K,
+        work: impl Fn(Promise<K, V>) -> W + Send + Sync,
+    ) -> Result<(V, bool), Error>
+    where
+        W: Future<Output = ()> + Send + 'static,
+    {
+        let mut joins = 0;
+        loop {
+            let (answer, part) = self.join_or_start(whose, key.clone(), &work)?;
+            match (wait(answer).await, part) {
+                (Ok(value), part) => return Ok((value, matches!(part, Part::Joined(_)))),
+                (Err(error), Part::Joined(theirs))
+                    if theirs != whose && error.is_about_login() && joins < JOINS_MAX =>
+                {
+                    joins += 1;
+                }
+                (Err(error), _) => return Err(error),
+            }
         }
     }
 
     /// Starts work that nobody waits for, unless it is going on.
-    pub(crate) fn begin<W>(&self, key: K, work: impl FnOnce(Promise<K, V>) -> W)
+    pub(crate) fn begin<W>(&self, whose: Whose, key: K, work: impl FnOnce(Promise<K, V>) -> W)
     where
         W: Future<Output = ()> + Send + 'static,
     {
-        if let Err(error) = self.join_or_start(key, work) {
+        if let Err(error) = self.join_or_start(whose, key, work) {
             tracing::debug!(%error, "work in the background was not started");
         }
     }
 
     fn join_or_start<W>(
         &self,
+        whose: Whose,
         key: K,
         work: impl FnOnce(Promise<K, V>) -> W,
-    ) -> Result<(watch::Receiver<Answer<V>>, bool), Error>
+    ) -> Result<(watch::Receiver<Answer<V>>, Part), Error>
     where
         W: Future<Output = ()> + Send + 'static,
     {
         let mut running = lock(&self.running);
-        if let Some(answer) = running.get(&key) {
-            return Ok((answer.clone(), true));
+        if let Some(run) = running.get(&key) {
+            return Ok((run.answer.clone(), Part::Joined(run.whose)));
         }
         if running.len() >= self.limit {
             return Err(Error::TooMany(self.name));
         }
         let (sender, receiver) = watch::channel(None);
-        running.insert(key.clone(), receiver.clone());
+        running.insert(key.clone(), Run { answer: receiver.clone(), whose });
         drop(running);
         let promise = Promise { key, running: Arc::clone(&self.running), answer: sender };
         tokio::spawn(work(promise));
-        Ok((receiver, false))
+        Ok((receiver, Part::Began))
     }
 
     /// How many pieces of work are going on.
@@ -119,11 +156,22 @@ impl<K: Eq + Hash, V> Drop for Promise<K, V> {
         // After an error, the key may belong to work that was started since.
         let ours = running
             .get(&self.key)
-            .is_some_and(|answer| answer.same_channel(&self.answer.subscribe()));
+            .is_some_and(|run| run.answer.same_channel(&self.answer.subscribe()));
         if ours {
             running.remove(&self.key);
         }
     }
+}
+
+async fn wait<V: Clone>(mut answer: watch::Receiver<Answer<V>>) -> Result<V, Error> {
+    let found = answer.wait_for(Option::is_some).await;
+    let found = found.ok().and_then(|answer| answer.clone());
+    found.unwrap_or_else(|| {
+        Err(Error::UpstreamFailed {
+            operation: "waiting for another request",
+            reason: "it ended without an answer".to_owned(),
+        })
+    })
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -175,6 +223,44 @@ mod tests {
         assert!(matches!(refused.await, Err(Error::UploadUnknown)));
         let again = flights.ask(1, |promise| async move { promise.keep(Ok(7)) }).await;
         assert_eq!(again.unwrap().0, 7);
+    }
+
+    #[tokio::test]
+    async fn whoever_joined_a_caller_that_was_refused_asks_with_their_own_login() {
+        let flights: Arc<Flights<u8, u32>> = Arc::new(Flights::new(10, "things"));
+        let prints = crate::upstream::Fingerprints::new();
+        let whose = |user| Some(prints.login(user, "secret").fingerprint());
+        let (revoked, allowed) = (whose("revoked"), whose("allowed"));
+        let (go, gone) = watch::channel(false);
+        let leader = tokio::spawn({
+            let (flights, gone) = (Arc::clone(&flights), gone.clone());
+            async move {
+                let work = |promise: Promise<u8, u32>| {
+                    let mut gone = gone.clone();
+                    async move {
+                        gone.wait_for(|go| *go).await.unwrap();
+                        let status = http::StatusCode::FORBIDDEN;
+                        promise.keep(Err(Error::UpstreamDenied { status }));
+                    }
+                };
+                flights.ask_as(revoked, 1, work).await
+            }
+        });
+        while flights.count() == 0 {
+            tokio::task::yield_now().await;
+        }
+        let own = |promise: Promise<u8, u32>| async move { promise.keep(Ok(7)) };
+        let (mut others, mut polled) = (std::pin::pin!(flights.ask_as(allowed, 1, own)), false);
+        let other = std::future::poll_fn(|context| {
+            let poll = others.as_mut().poll(context);
+            if !std::mem::replace(&mut polled, true) {
+                assert!(poll.is_pending(), "it joined");
+                go.send_replace(true);
+            }
+            poll
+        });
+        assert_eq!(other.await.unwrap(), (7, false));
+        assert!(matches!(leader.await.unwrap(), Err(Error::UpstreamDenied { .. })));
     }
 
     #[tokio::test]

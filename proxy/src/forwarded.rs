@@ -1,6 +1,6 @@
-//! Who a client is when balancers stand between: `Forwarded` (RFC 7239) and `X-Forwarded-For`. Only
-//! for logs. Nothing else of a request is believed from such headers, and none of them goes on to an
-//! upstream: Locations are relative, so nobody needs to know under which name clients come.
+//! Who a client is when balancers stand between: `Forwarded` (RFC 7239) and `X-Forwarded-For`; and
+//! whether it came encrypted, for the address of tokens. Nothing else of a request is believed from such
+//! headers, and none of them goes on to an upstream.
 //!
 //! Invariant: an address is taken from a header only as far to the left as everyone to the right of
 //! it is trusted, and from a peer that is trusted; what a client writes there itself says nothing.
@@ -13,6 +13,7 @@ use serde::Deserialize;
 use crate::limits::FORWARDED_HOPS_MAX;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// A range of addresses: `10.0.0.0/8`, `2001:db8::/32`, or one address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -89,6 +90,25 @@ impl TrustedProxies {
         }
     }
 
+    /// Whether the client's connection is encrypted: this one, or the one to a trusted peer, as that
+    /// says. Two headers that disagree say nothing.
+    pub(crate) fn is_encrypted(&self, peer: IpAddr, is_this: bool, headers: &HeaderMap) -> bool {
+        if !self.has(peer.to_canonical()) {
+            return is_this;
+        }
+        let by_standard = lines(headers, &FORWARDED).and_then(|text| {
+            let last = split_unquoted(&text, ',').last().copied().map(str::to_owned)?;
+            pair(&last, "proto")
+        });
+        let by_custom = lines(headers, &X_FORWARDED_PROTO)
+            .and_then(|text| Some(text.rsplit(',').next()?.trim().to_owned()));
+        match (by_standard, by_custom) {
+            (Some(one), Some(other)) if !one.eq_ignore_ascii_case(&other) => is_this,
+            (Some(one), _) | (None, Some(one)) => one.eq_ignore_ascii_case("https"),
+            (None, None) => is_this,
+        }
+    }
+
     /// From the right, past everyone who is trusted, to the first who is not. Where somebody's name
     /// is hidden or no address, whoever told us of it is all that is known.
     fn walk(&self, peer: IpAddr, hops: Vec<Option<IpAddr>>) -> IpAddr {
@@ -112,15 +132,16 @@ fn lines(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
 
 /// The `for` of each element.
 fn forwarded(text: &str) -> Vec<Option<IpAddr>> {
-    let element = |element: &str| {
-        let pairs = split_unquoted(element, ';');
-        let of = pairs.iter().find_map(|pair| {
-            let (name, value) = pair.split_once('=')?;
-            name.trim().eq_ignore_ascii_case("for").then_some(value)
-        });
-        of.and_then(|value| node(&unquoted(value.trim())))
-    };
+    let element = |element| pair(element, "for").and_then(|value| node(&value));
     split_unquoted(text, ',').into_iter().map(element).collect()
+}
+
+/// The value of a name in one element.
+fn pair(element: &str, wanted: &str) -> Option<String> {
+    split_unquoted(element, ';').iter().find_map(|pair| {
+        let (name, value) = pair.split_once('=')?;
+        name.trim().eq_ignore_ascii_case(wanted).then(|| unquoted(value.trim()))
+    })
 }
 
 /// Splits where the separator does not stand in quotes.
@@ -195,6 +216,27 @@ mod tests {
         }
         let trusted = trusted(&["10.0.0.0/8", "fd00::/8", "192.0.2.1"]);
         trusted.client(peer.parse().unwrap(), &map).to_string()
+    }
+
+    #[test]
+    fn a_trusted_peer_says_whether_the_client_came_encrypted() {
+        let said = |peer: &str, is_this, headers: &[(&str, &str)]| {
+            let mut map = HeaderMap::new();
+            for (name, value) in headers {
+                map.append(HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
+            }
+            trusted(&["10.0.0.0/8"]).is_encrypted(peer.parse().unwrap(), is_this, &map)
+        };
+        let custom = ("x-forwarded-proto", "http, https");
+        assert!(said("10.0.0.1", false, &[custom]) && !said("192.0.2.9", false, &[custom]));
+        let standard = ("forwarded", "for=1.2.3.4;proto=http, for=10.1.1.1;Proto=\"HTTPS\"");
+        assert!(
+            said("10.0.0.1", false, &[standard]) && said("10.0.0.1", false, &[standard, custom])
+        );
+        let other = ("x-forwarded-proto", "http");
+        assert!(!said("10.0.0.1", false, &[standard, other]));
+        assert!(!said("10.0.0.1", true, &[other]) && said("192.0.2.9", true, &[other]));
+        assert!(said("10.0.0.1", true, &[]) && !said("10.0.0.1", false, &[]));
     }
 
     const XFF: &str = "x-forwarded-for";

@@ -10,6 +10,7 @@ mod once;
 mod push;
 mod referrers;
 mod removals;
+mod token;
 mod uploads;
 
 use std::net::IpAddr;
@@ -19,13 +20,14 @@ use http::{HeaderMap, StatusCode, header};
 use hyper::body::Incoming;
 
 use crate::Error;
+use crate::access::{Caller, Door, Need};
 use crate::body::Body;
 use crate::cache::Cache;
 use crate::delivery::Deliveries;
 use crate::finishing::Finishing;
-use crate::forwarded::TrustedProxies;
+use crate::live::{Live, Rules};
 use crate::metrics::Metrics;
-use crate::response::{Answer, answer};
+use crate::response::{API_VERSION, Answer, answer};
 use crate::route::Route;
 use crate::turns::Turns;
 use crate::upkeep::Keeper;
@@ -34,6 +36,7 @@ use crate::write_once::WriteOnce;
 
 pub(crate) use admin::admin;
 use namespace::Namespace;
+pub(crate) use token::token;
 
 /// Everything that handlers share.
 pub(crate) struct App {
@@ -49,8 +52,8 @@ pub(crate) struct App {
     pub finishing: Finishing,
     /// Which tags are put once.
     pub write_once: Arc<WriteOnce>,
-    /// Who is believed about the addresses of clients.
-    pub proxies: TrustedProxies,
+    /// What a reload changes.
+    pub live: Live,
     /// Counters.
     pub metrics: Metrics,
     /// The store as an operator sees it.
@@ -65,8 +68,12 @@ pub(crate) struct Call {
     pub namespace: Option<String>,
     /// Headers as they came.
     pub headers: HeaderMap,
-    /// Who asks, for the log.
+    /// From where it comes, for the log.
     pub client: IpAddr,
+    /// Who asks.
+    pub caller: Caller,
+    /// The rules when it came.
+    pub rules: Arc<Rules>,
 }
 
 /// Answers a call. What is left of the body afterwards is the caller's to deal with.
@@ -75,7 +82,11 @@ pub(crate) async fn dispatch(
     mut call: Call,
     body: &mut Incoming,
 ) -> Result<Answer, Error> {
-    let namespace = Namespace::enter(&app.cache.upstreams, &mut call)?;
+    let named = Namespace::enter(&app.cache.upstreams, &mut call);
+    let namespace = permit(&call, named).await?;
+    if let Some((repo, id)) = call.route.upload() {
+        uploads::require_own(app, &call, repo, id)?;
+    }
     let written = call.route.repo().filter(|_| call.route.writes()).cloned();
     let mut answer = match handle(app, call, namespace.as_ref(), body).await {
         Ok(answer) => answer,
@@ -95,60 +106,74 @@ pub(crate) async fn dispatch(
     Ok(answer)
 }
 
+/// Asks whether the call may be answered, before anything else is: also a name that nobody serves is
+/// for those who may come in.
+async fn permit(
+    call: &Call,
+    named: Result<Option<Namespace>, Error>,
+) -> Result<Option<Namespace>, Error> {
+    let access = &call.rules.access;
+    match (&named, Need::of(&call.route)) {
+        (Ok(_), Some(need)) => access.authorize(&call.caller, &need).await?,
+        _ => access.admit(&call.caller, Door::of(&call.route)).await?,
+    }
+    named
+}
+
 async fn handle(
     app: &Arc<App>,
-    Call { route, headers, client, .. }: Call,
+    Call { route, headers, client, caller, rules, .. }: Call,
     namespace: Option<&Namespace>,
     body: &mut Incoming,
 ) -> Result<Answer, Error> {
     match route {
         Route::Base => Ok(base()),
-        Route::Catalog(cursor) => listings::catalog(app, cursor).await,
+        Route::Catalog(cursor) => listings::catalog(app, cursor, caller, rules).await,
         Route::Blob { repo, digest, head: false } => {
-            blobs::get(app, &repo, &digest, &headers).await
+            blobs::get(app, &repo, &digest, &headers, &caller).await
         }
         Route::Blob { repo, digest, head: true } => {
-            blobs::head(app, &repo, &digest, &headers).await
+            blobs::head(app, &repo, &digest, &headers, &caller).await
         }
-        Route::DeleteBlob { repo, digest } => removals::blob(app, repo, digest).await,
+        Route::DeleteBlob { repo, digest } => removals::blob(app, repo, digest, caller).await,
         Route::Manifest { repo, reference, head } => {
-            manifests::get(app, &repo, &reference, head, &headers).await
+            manifests::get(app, &repo, &reference, head, (&headers, &caller)).await
         }
         Route::PutManifest { repo, reference, tags } => {
-            let put = manifests::Put { repo, reference, tags, client };
+            let put = manifests::Put { repo, reference, tags, caller, client };
             manifests::put(app, put, &headers, body).await
         }
         Route::DeleteManifest { repo, reference } => {
-            removals::manifest(app, repo, reference, client).await
+            removals::manifest(app, repo, reference, (&caller, client)).await
         }
         Route::StartUpload { repo, start } => {
-            uploads::start(app, &repo, start, &headers, body).await
+            let opening = uploads::Opening { repo: &repo, caller: &caller, rules: &rules };
+            uploads::start(app, opening, start, &headers, body).await
         }
         Route::UploadStatus { repo, id } => uploads::status(app, &repo, id),
-        Route::PatchUpload { repo, id } => uploads::patch(app, &repo, id, &headers, body).await,
+        Route::PatchUpload { repo, id } => {
+            uploads::patch(app, &repo, id, &caller, (&headers, body)).await
+        }
         Route::FinishUpload { repo, id, digest } => {
             let end = uploads::End { repo, id, digest };
-            uploads::finish(app, end, &headers, body).await
+            uploads::finish(app, end, &caller, (&headers, body)).await
         }
         Route::CancelUpload { repo, id } => uploads::cancel(app, &repo, id).await,
         Route::Tags { repo, cursor } => {
             let name = namespace.map_or(&repo, Namespace::asked);
-            listings::tags(app, &repo, name, cursor).await
+            listings::tags(app, &repo, name, cursor, &caller).await
         }
         Route::Referrers { repo, digest, artifact_type } => {
-            referrers::referrers(app, &repo, &digest, artifact_type.as_deref()).await
+            let artifact_type = artifact_type.as_deref();
+            referrers::referrers(app, &repo, &digest, artifact_type, &caller).await
         }
     }
 }
 
 /// `GET /v2/`: this is a registry.
 fn base() -> Answer {
-    let headers = [
-        (header::CONTENT_TYPE, "application/json".to_owned()),
-        (
-            header::HeaderName::from_static("docker-distribution-api-version"),
-            "registry/2.0".to_owned(),
-        ),
-    ];
+    let (version, this) = API_VERSION;
+    let headers =
+        [(header::CONTENT_TYPE, "application/json".to_owned()), (version, this.to_owned())];
     answer(StatusCode::OK, &headers, Body::full("{}"))
 }

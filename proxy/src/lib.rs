@@ -16,6 +16,7 @@
 //! Imports point down that list. `error`, `finishing`, `lately` and `limits` are leaves; `body`, `flights` and
 //! `metrics` import little else.
 
+mod access;
 mod body;
 mod bridge;
 mod cache;
@@ -28,6 +29,7 @@ mod forwarded;
 mod handlers;
 mod lately;
 pub mod limits;
+mod live;
 mod metrics;
 mod quantity;
 mod response;
@@ -57,6 +59,7 @@ use delivery::Deliveries;
 use finishing::Finishing;
 use handlers::App;
 use limits::{FINISHING_DEADLINE, LAST_ANSWERS_TIMEOUT};
+use live::{Live, Rules};
 use metrics::Metrics;
 use sending::Senders;
 use server::Purpose;
@@ -68,6 +71,7 @@ use uploads::Uploads;
 use upstreams::Upstreams;
 use write_once::WriteOnce;
 
+pub use access::{HashKind, new_token, password_line, read_login_words};
 pub use config::{Config, ConfigError, Overrides, PushMode, UpstreamConfig};
 pub use error::{Error, Fault, Shown};
 pub use quantity::{QuantityError, Size, Span};
@@ -157,6 +161,7 @@ impl Server {
         let write_once = Arc::new(WriteOnce::new(Arc::clone(&upstreams), rules));
         let app = App {
             uploads,
+            live: Live::new(Rules::new(config, &upstreams, None)?),
             cache: Cache::new(bridge.clone(), store, upstreams),
             metrics: Metrics::default(),
             keeper: Keeper::new(bridge, rocks, deliveries.clone(), Arc::clone(&write_once)),
@@ -164,7 +169,6 @@ impl Server {
             turns: Turns::default(),
             finishing,
             write_once,
-            proxies: config.trusted_proxies.clone(),
         };
         let (scrub_rate, deadline) = (config.scrub_rate, config.shutdown_deadline);
         Ok(Self { app: Arc::new(app), registry, admin, control, scrub_rate, deadline })

@@ -260,6 +260,26 @@ pub const PATIENT_TRIES_MAX: u32 = 32;
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(20);
 /// Tokens that are remembered.
 pub const TOKENS_MAX: usize = 1_024;
+/// The same for one caller, where access is `passthrough`; past it those that end first are forgotten.
+pub const CALLER_TOKENS_MAX: usize = 64;
+/// Callers whose tokens are remembered, where access is `passthrough`: past it those who were not seen
+/// for longest are forgotten, first those whom the upstream does not know.
+pub const CALLERS_MAX: usize = 1_024;
+/// And those who were not seen for so long, when somebody new comes.
+pub const CALLER_IDLE_MAX: Duration = Duration::from_hours(1);
+/// How long an upstream's leave for a caller is believed without asking again, and never longer than
+/// the token lives that says so.
+pub const PERMIT_TIME: Duration = Duration::from_mins(1);
+/// The same for a refusal.
+pub const REFUSAL_TIME: Duration = Duration::from_secs(3);
+/// Leaves that are remembered, and as many refusals.
+pub const PERMITS_MAX: usize = 16_384;
+/// How long the address at which an upstream hands out tokens is believed.
+pub const CHALLENGE_TIME: Duration = Duration::from_mins(10);
+/// How often whoever joined another caller's request asks anew, after the upstream refused that one.
+pub const JOINS_MAX: u32 = 8;
+/// Longest name that a caller logs in with, in bytes.
+pub const USER_BYTES_MAX: usize = 255;
 /// How long a token counts as valid when its server does not say (Docker token specification).
 pub const TOKEN_LIFETIME: Duration = Duration::from_mins(1);
 /// A token is not used in its last seconds.
@@ -298,3 +318,73 @@ pub const NEGATIVES_MAX: usize = 10_000;
 pub const TEMPLATE_HOSTS_MAX: usize = 64;
 /// What a client that was turned away is told to wait, in seconds.
 pub const RETRY_AFTER_SECONDS: u64 = 1;
+
+/// Longest name of a caller, in characters; a subject of an issuer that is longer is refused.
+pub const CALLER_NAME_CHARS_MAX: usize = 256;
+/// Largest file of passwords or tokens, in bytes.
+pub const ACCESS_FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// Longest `Authorization` that is read, in bytes: tokens of some issuers list many groups.
+pub const SHOWN_BYTES_MAX: usize = 16 * 1024;
+/// Longest host that is repeated to clients.
+pub const HOST_CHARS_MAX: usize = 262;
+/// Scopes that one token is asked for; the rest is not granted.
+pub const TOKEN_SCOPES_MAX: usize = 64;
+/// Longest form at the place where tokens are given out, in bytes.
+pub const TOKEN_REQUEST_BYTES_MAX: usize = 64 * 1024;
+/// How long our tokens live, unless the configuration says otherwise.
+pub const ISSUED_LIFETIME: Duration = Duration::from_mins(5);
+/// The least and the most that it may say. Clients take less than a minute for nonsense.
+pub const ISSUED_LIFETIME_MIN: Duration = Duration::from_mins(1);
+/// See above.
+pub const ISSUED_LIFETIME_MAX: Duration = Duration::from_hours(1);
+/// How long a refresh token stands for a password that does not change.
+pub const REFRESH_TOKEN_LIFETIME: Duration = Duration::from_hours(90 * 24);
+/// How far the clocks of others may be from ours.
+pub const CLOCK_LEEWAY: Duration = Duration::from_secs(15);
+/// Shortest key that signs tokens, in bytes.
+pub const TOKEN_KEY_BYTES_MIN: usize = 32;
+/// The cost of bcrypt hashes that are made here.
+pub const BCRYPT_COST: u32 = 11;
+/// The least and the most that is taken: `htpasswd -B` makes hashes of the least, and one of the most
+/// takes seconds.
+pub const BCRYPT_COST_MIN: u32 = 5;
+/// See above.
+pub const BCRYPT_COST_MAX: u32 = 16;
+/// Memory of one argon2 check, in KiB, and its passes.
+pub const ARGON2_KIB_MAX: u32 = 256 * 1024;
+/// See above.
+pub const ARGON2_PASSES_MAX: u32 = 16;
+/// Passwords that are checked at once: each takes a core.
+pub const PASSWORD_CHECKS_MAX: usize = 2;
+/// Passwords that are checked or wait for that; the next login is answered 429.
+pub const PASSWORD_CHECKS_WAITING_MAX: usize = 256;
+/// For how long a login that was good is believed without a check.
+pub const VERIFIED_TIME: Duration = Duration::from_mins(5);
+/// Logins that are remembered so.
+pub const VERIFIED_MAX: usize = 8_192;
+/// Counters of failed logins.
+pub const LOGIN_COUNTERS: usize = 16_384;
+/// Logins that may fail in a row for one name from one address; then one in each period.
+pub const LOGIN_FAILURES_BURST: u32 = 10;
+/// See above.
+pub const LOGIN_FAILURES_PERIOD: Duration = Duration::from_secs(6);
+/// The same for all names from one address.
+pub const LOGIN_FAILURES_BURST_ADDRESS: u32 = 60;
+/// See above.
+pub const LOGIN_FAILURES_PERIOD_ADDRESS: Duration = Duration::from_secs(1);
+/// Keys of one issuer that are looked at.
+pub const ISSUER_KEYS_MAX: usize = 128;
+/// Largest document of an issuer, in bytes.
+pub const KEYS_BYTES_MAX: usize = 1024 * 1024;
+/// How long fetching the keys of an issuer may take.
+pub const KEYS_FETCH_TIMEOUT: Duration = Duration::from_secs(10);
+/// The least time between two fetches from one issuer.
+pub const KEYS_FETCH_PAUSE: Duration = Duration::from_secs(10);
+/// Keys that are older are fetched anew meanwhile.
+pub const KEYS_YOUNG: Duration = Duration::from_mins(5);
+/// Keys that are older do not count: an issuer that is down cannot take one back.
+pub const KEYS_AGE_MAX: Duration = Duration::from_hours(24);
+/// Repositories that have a blob, and of which one is looked for that its caller may pull.
+pub const MOUNT_SOURCES_MAX: usize = 1_000;
+/// Repositories that are looked at for one page of a catalog that does not show all.
+pub const CATALOG_SCANNED_MAX: usize = 50_000;

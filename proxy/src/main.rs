@@ -1,5 +1,6 @@
 //! `wharfd`: arguments, configuration, log, runtime, serve, exit code. The story, nothing else.
 
+mod access_commands;
 mod arenas;
 mod cli;
 mod push_commands;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         Command::Store(command) => store_commands::run(command),
         Command::Push(command) => push_commands::run(command),
         Command::Tags(command) => tag_commands::run(command),
+        Command::Access(command) => access_commands::run(command),
     }
 }
 

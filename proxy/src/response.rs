@@ -20,6 +20,9 @@ pub(crate) type Answer = Response<Body>;
 /// The digest of what is served; a MUST in the specification's current text.
 pub(crate) const DOCKER_CONTENT_DIGEST: HeaderName =
     HeaderName::from_static("docker-content-digest");
+/// Says that this is a registry; some clients look for it before they log in.
+pub(crate) const API_VERSION: (HeaderName, &str) =
+    (HeaderName::from_static("docker-distribution-api-version"), "registry/2.0");
 /// How an answer came about: `hit`, `join`, `fill`, `bypass`, `stale`.
 pub(crate) const WHARF_CACHE: HeaderName = HeaderName::from_static("wharf-cache");
 /// The subject of a manifest whose referrers are kept here.
@@ -185,6 +188,8 @@ pub(crate) fn error(error: &Error) -> Answer {
         }
         Error::UpstreamBusy { retry_after_seconds }
         | Error::UpstreamDown { retry_after_seconds }
+        | Error::AccessUndecided { retry_after_seconds }
+        | Error::TooManyLogins { retry_after_seconds }
         | Error::Undelivered { retry_after_seconds, .. }
         | Error::TagUndecided { retry_after_seconds, .. } => {
             headers.push((RETRY_AFTER, retry_after_seconds.to_string()));

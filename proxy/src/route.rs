@@ -244,6 +244,18 @@ impl Route {
         }
     }
 
+    /// The upload session that it goes on with.
+    #[must_use]
+    pub const fn upload(&self) -> Option<(&RepoName, UploadId)> {
+        match self {
+            Self::UploadStatus { repo, id }
+            | Self::PatchUpload { repo, id }
+            | Self::FinishUpload { repo, id, .. }
+            | Self::CancelUpload { repo, id } => Some((repo, *id)),
+            _ => None,
+        }
+    }
+
     /// Whether it can bring content into its repository.
     #[must_use]
     pub const fn writes(&self) -> bool {

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use http::header::{HeaderName, WWW_AUTHENTICATE};
 use http::request::Parts;
-use http::{HeaderValue, Request, header::HeaderName};
+use http::{HeaderValue, Request};
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 use hyper::service::service_fn;
@@ -23,13 +24,15 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
 use crate::Error;
+use crate::access::{Caller, TOKEN_PATH, Way};
 use crate::error::Fault;
 use crate::handlers::{self, App, Call};
 use crate::limits::{
     CLIENT_READ_BYTES, CONNECTIONS_MAX, HEADERS_TIMEOUT, LAST_BODIES_TIMEOUT, LOOPBACK_SEND_BYTES,
     REFUSED_BODY_BYTES_MAX, REFUSED_BODY_TIMEOUT,
 };
-use crate::response::{self, Answer, WHARF_CACHE};
+use crate::live::Rules;
+use crate::response::{self, API_VERSION, Answer, WHARF_CACHE};
 use crate::route;
 
 /// What a listener serves.
@@ -144,12 +147,20 @@ impl Connection {
             let draining = *self.stop.borrow();
             return handlers::admin(&self.app, &parts.method, parts.uri.path(), draining).await;
         }
-        let client = self.app.proxies.client(self.peer.ip(), &parts.headers);
-        let call = read_call(&parts, client);
-        let namespace = call.as_ref().ok().and_then(|call| call.namespace.clone());
-        let answered = match call {
-            Ok(call) => handlers::dispatch(&self.app, call, &mut body).await,
-            Err(error) => Err(error),
+        let rules = self.app.live.rules();
+        let client = rules.proxies.client(self.peer.ip(), &parts.headers);
+        let mut namespace = None;
+        let answered = if parts.uri.path() == TOKEN_PATH && rules.access.gives_tokens() {
+            handlers::token(&self.app, &rules.access, client, &parts, &mut body).await
+        } else {
+            let caller = rules.access.authenticate(&parts.headers, client).await;
+            let call =
+                caller.and_then(|caller| read_call(&parts, client, caller, Arc::clone(&rules)));
+            namespace = call.as_ref().ok().and_then(|call| call.namespace.clone());
+            match call {
+                Ok(call) => handlers::dispatch(&self.app, call, &mut body).await,
+                Err(error) => Err(error),
+            }
         };
         // What nobody read is read away, also after a success: the connection would be closed under the
         // next request. Whoever waits for "100 Continue" has sent nothing yet; reading would ask for it.
@@ -166,7 +177,7 @@ impl Connection {
             } else {
                 tracing::error!(id, %error, "failed");
             }
-            response::error(&error)
+            self.refuse(&error, &parts, &rules)
         });
         if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
             answer.headers_mut().insert(HeaderName::from_static("x-request-id"), value);
@@ -189,10 +200,30 @@ impl Connection {
     }
 }
 
-fn read_call(parts: &Parts, client: IpAddr) -> Result<Call, Error> {
+impl Connection {
+    /// An error as the client sees it, with how to log in when that mends it.
+    fn refuse(&self, error: &Error, parts: &Parts, rules: &Rules) -> Answer {
+        let mut answer = response::error(error);
+        let is_encrypted = rules.proxies.is_encrypted(self.peer.ip(), false, &parts.headers);
+        let way = Way { is_encrypted, uri: &parts.uri, headers: &parts.headers };
+        if let Some(challenge) = rules.access.challenge(error, &way) {
+            answer.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+            let (version, this) = API_VERSION;
+            answer.headers_mut().insert(version, HeaderValue::from_static(this));
+        }
+        answer
+    }
+}
+
+fn read_call(
+    parts: &Parts,
+    client: IpAddr,
+    caller: Caller,
+    rules: Arc<Rules>,
+) -> Result<Call, Error> {
     let route = route::parse(&parts.method, parts.uri.path(), parts.uri.query())?;
     let namespace = route::namespace(parts.uri.query())?;
-    Ok(Call { route, namespace, headers: parts.headers.clone(), client })
+    Ok(Call { route, namespace, headers: parts.headers.clone(), client, caller, rules })
 }
 
 /// Reads what is left of a body, up to the bound.

@@ -14,9 +14,10 @@ use bytes::Bytes;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use wharf_oci::{Algorithm, Digest, RepoName, UploadId};
-use wharf_store::{BlobWriter, Retention, StoreError};
+use wharf_store::{BlobWriter, NewUpload, Retention, StoreError};
 
 use crate::Error;
+use crate::access::Caller;
 use crate::bridge::{Bridge, Pump};
 use crate::cache::Store;
 use crate::delivery::Deliveries;
@@ -65,6 +66,8 @@ pub(crate) struct Room(Arc<Sessions>);
 
 struct Slot {
     repo: RepoName,
+    /// Who alone may go on with it, if anybody.
+    owner: Option<String>,
     touched: Instant,
     /// Bytes that the session has, readable while a request writes to it.
     offset: u64,
@@ -127,8 +130,9 @@ impl Uploads {
         &self,
         repo: &RepoName,
         algorithm: Option<Algorithm>,
+        caller: &Caller,
     ) -> Result<Option<Beyond>, Error> {
-        let Site::Remote(remote) = self.upstreams.site(repo)? else {
+        let Site::Remote(remote) = self.upstreams.site_for(repo, caller.login())? else {
             return Ok(None);
         };
         if remote.is_staged() {
@@ -141,8 +145,13 @@ impl Uploads {
 
     /// The way of content whose digest the client says before it: the upstream is asked for that
     /// first, so there is no session yet. `None` as with [`Uploads::open_upstream`].
-    pub(crate) fn beyond(&self, repo: &RepoName, digest: Digest) -> Result<Option<Beyond>, Error> {
-        let Site::Remote(remote) = self.upstreams.site(repo)? else {
+    pub(crate) fn beyond(
+        &self,
+        repo: &RepoName,
+        digest: Digest,
+        caller: &Caller,
+    ) -> Result<Option<Beyond>, Error> {
+        let Site::Remote(remote) = self.upstreams.site_for(repo, caller.login())? else {
             return Ok(None);
         };
         if remote.is_staged() {
@@ -177,13 +186,14 @@ impl Uploads {
     pub(crate) async fn open(
         &self,
         room: Room,
-        repo: &RepoName,
+        (repo, owner): (&RepoName, Option<String>),
         algorithm: Option<Algorithm>,
         beyond: Option<Beyond>,
     ) -> Result<UploadId, Error> {
         let id = new_id()?;
-        let (store, of) = (Arc::clone(&self.store), repo.clone());
-        let writer = self.bridge.run(move || store.begin_upload(id, &of)).await?;
+        let upload = NewUpload { id, repo: repo.clone(), owner: owner.clone() };
+        let store = Arc::clone(&self.store);
+        let writer = self.bridge.run(move || store.begin_upload(upload)).await?;
         let writer = writer.hashing(algorithm.unwrap_or(Algorithm::Sha256));
         {
             let mut table = self.sessions.lock();
@@ -192,7 +202,8 @@ impl Uploads {
                 return Err(Error::TooMany("uploads"));
             }
             let session = Some(self.session(writer, beyond));
-            let slot = Slot { repo: repo.clone(), touched: Instant::now(), offset: 0, session };
+            let touched = Instant::now();
+            let slot = Slot { repo: repo.clone(), owner, touched, offset: 0, session };
             table.open.insert(id, slot);
         }
         drop(room);
@@ -211,6 +222,15 @@ impl Uploads {
         Session { pump: Pump::new(self.bridge.clone(), writer), leg }
     }
 
+    /// Who alone may go on with a session, if anybody.
+    pub(crate) fn owner(&self, repo: &RepoName, id: UploadId) -> Result<Option<String>, Error> {
+        let table = self.sessions.lock();
+        let open = table.open.get(&id).map(|slot| (&slot.repo, &slot.owner));
+        let found = open.or_else(|| table.resting.get(&id).map(|rest| (&rest.repo, &rest.owner)));
+        let found = found.filter(|(of, _)| *of == repo);
+        found.map(|(_, owner)| owner.clone()).ok_or(Error::UploadUnknown)
+    }
+
     /// How many bytes a session has; of one at rest, how many are durable.
     pub(crate) fn offset(&self, repo: &RepoName, id: UploadId) -> Result<u64, Error> {
         let table = self.sessions.lock();
@@ -221,9 +241,14 @@ impl Uploads {
     }
 
     /// Takes a session for one request; one at rest goes on.
-    pub(crate) async fn check_out(&self, repo: &RepoName, id: UploadId) -> Result<Checkout, Error> {
+    pub(crate) async fn check_out(
+        &self,
+        repo: &RepoName,
+        id: UploadId,
+        caller: &Caller,
+    ) -> Result<Checkout, Error> {
         match self.rouse(repo, id) {
-            Some(resting) => self.resume(id, resting).await,
+            Some(resting) => self.resume(id, resting, caller.clone()).await,
             None => self.take_open(repo, id),
         }
     }

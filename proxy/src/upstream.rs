@@ -14,15 +14,19 @@ mod download;
 mod farewells;
 mod follow;
 mod locks;
+mod login;
 mod pace;
+mod permit;
 mod push;
 mod quota;
+mod reach;
 mod retry;
 mod state;
 mod there;
 mod tokens;
 mod wire;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
@@ -38,20 +42,24 @@ use crate::limits::{BLOB_BYTES_MAX, MISSED_TIME, NEGATIVES_MAX};
 pub(crate) use auth::{Access, Scope};
 pub(crate) use breaker::BreakerState;
 pub(crate) use download::Download;
+pub(crate) use login::{CallerLogin, Fingerprint, Fingerprints};
 pub(crate) use pace::Floor;
+pub(crate) use permit::{Permit, Wish};
 pub(crate) use push::{Push, Started};
 pub(crate) use state::{Arrival, UpstreamState};
 pub(crate) use there::There;
 use wire::{Ask, Effort, Wire};
 
-/// A client of one registry.
+/// A client of one registry, with the login of this proxy, or with that of a caller.
 pub(crate) struct Upstream {
     wire: Wire,
-    config: UpstreamConfig,
+    config: Arc<UpstreamConfig>,
     /// Blobs that it did not have a moment ago.
-    missed: Lately<(RepoName, Digest)>,
+    missed: Arc<Lately<(RepoName, Digest)>>,
     /// How often something was deleted there.
-    removals: AtomicU64,
+    removals: Arc<AtomicU64>,
+    /// The caller whose login it shows.
+    whose: Option<Fingerprint>,
 }
 
 /// A manifest as it came.
@@ -100,18 +108,39 @@ pub(crate) struct Listing {
 impl Upstream {
     /// A client after its configuration; does not connect.
     pub(crate) fn new(config: &UpstreamConfig) -> Result<Self, crate::config::ConfigError> {
-        let missed = Lately::new(NEGATIVES_MAX);
-        Ok(Self {
-            wire: Wire::new(config)?,
-            config: config.clone(),
-            missed,
-            removals: AtomicU64::new(0),
-        })
+        let missed = Arc::new(Lately::new(NEGATIVES_MAX));
+        let (wire, config) = (Wire::new(config)?, Arc::new(config.clone()));
+        Ok(Self { wire, config, missed, removals: Arc::default(), whose: None })
+    }
+
+    /// The same for a caller: their login is shown, and no other. Connections, turns and what is known
+    /// of the upstream's state are shared.
+    #[must_use]
+    pub(crate) fn as_caller(&self, login: &CallerLogin) -> Self {
+        Self {
+            wire: self.wire.with_login(login.login.clone()),
+            config: Arc::clone(&self.config),
+            missed: Arc::clone(&self.missed),
+            removals: Arc::clone(&self.removals),
+            whose: Some(login.fingerprint()),
+        }
+    }
+
+    /// The caller whose login it shows; none when it is that of this proxy.
+    #[must_use]
+    pub(crate) const fn whose(&self) -> Option<Fingerprint> {
+        self.whose
+    }
+
+    /// The same number for every caller of one upstream.
+    #[must_use]
+    pub(crate) fn identity(&self) -> usize {
+        self.wire.identity()
     }
 
     /// As it was configured: how long its tags are believed, and more.
     #[must_use]
-    pub(crate) const fn config(&self) -> &UpstreamConfig {
+    pub(crate) fn config(&self) -> &UpstreamConfig {
         &self.config
     }
 

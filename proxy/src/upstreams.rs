@@ -5,6 +5,8 @@
 //! serves is refused, never kept here by accident. Two registries never share a name here: what a
 //! client calls `team/app` at two hosts are two repositories.
 
+mod views;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,13 +15,17 @@ use wharf_oci::RepoName;
 use crate::Error;
 use crate::config::{ConfigError, HostPattern, PushMode, UpstreamConfig};
 use crate::limits::{CANCEL_TIMEOUT, TEMPLATE_HOSTS_MAX};
-use crate::upstream::Upstream;
+use crate::upstream::{CallerLogin, Upstream};
+
+use views::Views;
 
 /// All registries behind this proxy.
 pub(crate) struct Upstreams {
     /// Longest prefix first.
     entries: Vec<Entry>,
     templates: Vec<Template>,
+    /// The same registries for callers with logins of their own.
+    views: Views,
 }
 
 struct Entry {
@@ -87,7 +93,7 @@ impl Upstreams {
         }
         let length = |entry: &Entry| entry.prefix.as_ref().map_or(0, |p| p.as_str().len());
         entries.sort_by_key(|entry| std::cmp::Reverse(length(entry)));
-        Ok(Self { entries, templates })
+        Ok(Self { entries, templates, views: Views::default() })
     }
 
     /// The name here of what a client calls `repo` in the namespace `host` (distribution-spec,
@@ -157,6 +163,31 @@ impl Upstreams {
         Ok(Site::Remote(Remote { upstream: Arc::clone(&rest.upstream), repo: repo.clone() }))
     }
 
+    /// The same for a caller: one who has a login of their own is known there by it.
+    pub(crate) fn site_for(
+        &self,
+        repo: &RepoName,
+        login: Option<&CallerLogin>,
+    ) -> Result<Site, Error> {
+        let site = self.site(repo)?;
+        Ok(match (site, login) {
+            (Site::Remote(Remote { upstream, repo }), Some(login)) => {
+                Site::Remote(Remote { upstream: self.view(&upstream, login), repo })
+            }
+            (site, _) => site,
+        })
+    }
+
+    /// A registry as a caller uses it.
+    pub(crate) fn view(&self, upstream: &Arc<Upstream>, login: &CallerLogin) -> Arc<Upstream> {
+        self.views.view(upstream, login)
+    }
+
+    /// A view turned out to be of somebody whom the registry knows.
+    pub(crate) fn prove(&self, view: &Arc<Upstream>) {
+        self.views.prove(view);
+    }
+
     fn by_template(&self, repo: &RepoName) -> Result<Option<Remote>, Error> {
         let Some((first, _)) = repo.as_str().split_once('/') else { return Ok(None) };
         let host = as_host(first);
@@ -172,7 +203,7 @@ impl Upstreams {
     #[must_use]
     pub(crate) fn beside(&self, remote: &Remote, repo: &RepoName) -> Option<RepoName> {
         match self.site(repo) {
-            Ok(Site::Remote(other)) if Arc::ptr_eq(&other.upstream, &remote.upstream) => {
+            Ok(Site::Remote(other)) if other.upstream.identity() == remote.upstream.identity() => {
                 Some(other.repo)
             }
             _ => None,

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use wharf_oci::{Digest, HashState, Hashed, RepoName, UploadId};
+use wharf_oci::{Digest, HashState, Hashed, UploadId};
 
 use crate::blob::{BlobInfo, BlobReader, BlobStore, BlobWriter, Fate, Published, Sink, Source};
 use crate::hot::Pressure;
-use crate::sessions::{SavedUpload, UploadStore};
+use crate::sessions::{NewUpload, SavedUpload, UploadStore};
 use crate::{Result, StoreError};
 
 /// What can be made to fail.
@@ -107,9 +107,9 @@ impl<S: BlobStore> BlobStore for FaultStore<S> {
 }
 
 impl<S: UploadStore> UploadStore for FaultStore<S> {
-    fn begin_upload(&self, id: UploadId, repo: &RepoName) -> Result<BlobWriter> {
+    fn begin_upload(&self, upload: NewUpload) -> Result<BlobWriter> {
         self.plan.pass(Operation::Begin, "begin")?;
-        Ok(self.around(self.inner.begin_upload(id, repo)?))
+        Ok(self.around(self.inner.begin_upload(upload)?))
     }
 
     fn resume_upload(&self, id: UploadId) -> Result<Option<BlobWriter>> {

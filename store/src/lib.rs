@@ -50,7 +50,7 @@ pub use manifests::{ManifestStore, Page, StoredManifest, TagRecord};
 #[cfg(any(test, feature = "test-util"))]
 pub use memory::MemoryStore;
 pub use rocks::RocksStore;
-pub use sessions::{SavedUpload, UploadStore};
+pub use sessions::{NewUpload, SavedUpload, UploadStore};
 pub use upkeep::{
     Copied, Damage, Evicted, Eviction, Progress, ScrubPlan, Scrubbed, StoreOptions, Usage, Watch,
 };

@@ -15,7 +15,7 @@ use crate::journal::{Delivery, DeliveryStore, Errand, Trouble};
 use crate::limits::{HOT_BYTES_MAX, SEGMENT_BYTES};
 use crate::manifests::{ManifestStore, Page, StoredManifest, TagRecord};
 use crate::rocks::referrer;
-use crate::sessions::{SavedUpload, UploadStore};
+use crate::sessions::{NewUpload, SavedUpload, UploadStore};
 use crate::{Result, StoreError};
 
 /// Everything in maps; gone when dropped.
@@ -42,7 +42,7 @@ struct MemorySource(Segments);
 
 /// An upload at rest.
 struct Saved {
-    repo: RepoName,
+    upload: NewUpload,
     segments: Vec<Bytes>,
     hash: HashState,
     tail: Vec<u8>,
@@ -55,14 +55,14 @@ struct MemorySink {
     blobs: Arc<Mutex<BTreeMap<Digest, Segments>>>,
     names: Arc<Mutex<Names>>,
     uploads: Uploads,
-    upload: Option<(UploadId, RepoName)>,
+    upload: Option<NewUpload>,
 }
 
 impl MemorySink {
     /// Nothing is left to resume.
     fn done(&self) {
-        if let Some((id, _)) = &self.upload {
-            lock(&self.uploads).remove(id);
+        if let Some(upload) = &self.upload {
+            lock(&self.uploads).remove(&upload.id);
         }
     }
 }
@@ -123,9 +123,10 @@ impl Sink for MemorySink {
     }
 
     fn suspend(&mut self, hash: HashState, tail: &[u8]) -> Result<()> {
-        if let Some((id, repo)) = self.upload.take() {
+        if let Some(upload) = self.upload.take() {
             let segments = lock(&self.segments).clone();
-            lock(&self.uploads).insert(id, Saved { repo, segments, hash, tail: tail.to_vec() });
+            let saved = Saved { upload, segments, hash, tail: tail.to_vec() };
+            lock(&self.uploads).insert(saved.upload.id, saved);
         }
         Ok(())
     }
@@ -216,7 +217,7 @@ fn hot() -> Arc<HotSegments> {
 }
 
 impl MemoryStore {
-    fn sink(&self, upload: Option<(UploadId, RepoName)>, segments: Vec<Bytes>) -> MemorySink {
+    fn sink(&self, upload: Option<NewUpload>, segments: Vec<Bytes>) -> MemorySink {
         let segments = Arc::new(Mutex::new(segments));
         let (blobs, uploads) = (Arc::clone(&self.blobs), Arc::clone(&self.uploads));
         let names = Arc::clone(&self.names);
@@ -226,8 +227,8 @@ impl MemoryStore {
 
 /// Nothing here outlives the process, so only an upload that was suspended rests.
 impl UploadStore for MemoryStore {
-    fn begin_upload(&self, id: UploadId, repo: &RepoName) -> Result<BlobWriter> {
-        let sink = self.sink(Some((id, repo.clone())), Vec::new());
+    fn begin_upload(&self, upload: NewUpload) -> Result<BlobWriter> {
+        let sink = self.sink(Some(upload), Vec::new());
         Ok(BlobWriter::new(Box::new(sink), hot()))
     }
 
@@ -238,7 +239,7 @@ impl UploadStore for MemoryStore {
         let Some(digester) = Digester::restore(&saved.hash) else {
             return Ok(None);
         };
-        let sink = self.sink(Some((id, saved.repo)), saved.segments);
+        let sink = self.sink(Some(saved.upload), saved.segments);
         Ok(Some(BlobWriter::resumed(Box::new(sink), hot(), digester, &saved.tail)))
     }
 
@@ -246,7 +247,8 @@ impl UploadStore for MemoryStore {
         let uploads = lock(&self.uploads);
         let saved = uploads.iter().map(|(id, saved)| SavedUpload {
             id: *id,
-            repo: saved.repo.clone(),
+            repo: saved.upload.repo.clone(),
+            owner: saved.upload.owner.clone(),
             offset: saved.hash.size_bytes + saved.tail.len() as u64,
             saved_ms: 0,
         });

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use wharf_oci::{RepoName, UploadId};
 use wharf_store::{
-    BlobStore, ManifestStore, Retention, RocksStore, StoreOptions, UploadStore, Usage,
+    BlobStore, ManifestStore, NewUpload, Retention, RocksStore, StoreOptions, UploadStore, Usage,
 };
 
 use crate::ground::{
@@ -295,7 +295,7 @@ fn an_upload_that_ended_cannot_be_resumed() {
     let digest = digest_of(&content);
     for number in 0..100 {
         let id = UploadId::from_u128(number);
-        let mut writer = store.begin_upload(id, &repo).unwrap();
+        let mut writer = store.begin_upload(NewUpload::unowned(id, &repo)).unwrap();
         writer.append(content.clone()).unwrap();
         match number % 3 {
             0 => drop(writer),

@@ -12,7 +12,8 @@ use wharf_oci::{Digest, RepoName, UploadId};
 use wharf_store::contract::noise;
 use wharf_store::limits::SEGMENT_BYTES;
 use wharf_store::{
-    BlobStore, ManifestStore, Result, Retention, RocksStore, StoreError, StoreOptions, UploadStore,
+    BlobStore, ManifestStore, NewUpload, Result, Retention, RocksStore, StoreError, StoreOptions,
+    UploadStore,
 };
 
 use crate::ground::{MIB, digest_of, go_on, hash_of, publish, say, within};
@@ -158,10 +159,12 @@ fn kept_blobs_fill_a_disk_and_none_is_lost() {
     // What is said of blobs is small and still has its room.
     let repo: RepoName = "acme/base".parse().unwrap();
     store.link_blob(&repo, &published[0]).expect("link");
-    let upload = store.begin_upload(UploadId::from_u128(1), &repo).and_then(|mut writer| {
-        writer.append(content(5))?;
-        writer.suspend()
-    });
+    let upload = store.begin_upload(NewUpload::unowned(UploadId::from_u128(1), &repo)).and_then(
+        |mut writer| {
+            writer.append(content(5))?;
+            writer.suspend()
+        },
+    );
     assert!(is_full(&upload), "{upload:?}");
     all_are_there(&store, &published);
     remove_all(&store, &small);
@@ -221,7 +224,7 @@ fn write_in_every_way(store: &RocksStore, index: u64, published: &mut Vec<Digest
     }
     judge("linking", store.link_blob(&repo, &digest_of(&index.to_be_bytes())));
     let upload = UploadId::from_u128(u128::from(index));
-    let rests = store.begin_upload(upload, &repo).and_then(|mut writer| {
+    let rests = store.begin_upload(NewUpload::unowned(upload, &repo)).and_then(|mut writer| {
         writer.append(noise(MIB, index))?;
         writer.suspend()
     });

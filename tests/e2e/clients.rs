@@ -2,7 +2,7 @@
 //! and comes out, and its digest is the same on all sides. An image of two platforms by every client
 //! is in `clients/platforms.rs`.
 
-mod platforms;
+pub(crate) mod platforms;
 
 use std::path::Path;
 use std::process::Command;
@@ -12,6 +12,8 @@ use wharf_testkit::images::{Layout, Recipe};
 use wharf_testkit::processes::Process;
 
 use crate::fixture::{START, Stage, noise};
+
+pub(crate) use platforms::containerd;
 
 fn image(seed: u64, folder: &Path) -> Layout {
     let recipe = Recipe::new(seed, &[200_000, 3_000_000]).architectures(&["amd64", "arm64"]);
@@ -27,7 +29,7 @@ async fn assert_everywhere(stage: &Stage, repo: &str, digest: &str) {
 }
 
 /// Runs a client; what it says is in the panic when it fails.
-async fn run(client: &Client, arguments: &[&str]) -> String {
+pub(crate) async fn run(client: &Client, arguments: &[&str]) -> String {
     client.run_ok(arguments).await.unwrap().stdout
 }
 
@@ -74,7 +76,7 @@ async fn buildah_builds_from_it_and_pushes_back() {
 
 /// A daemon of this test's own, ended with its guard. `None`, with a loud word, where none can run:
 /// without root, for instance.
-async fn daemon(docker: &Client, folder: &Path) -> Option<(Process, String)> {
+pub(crate) async fn daemon(docker: &Client, folder: &Path) -> Option<(Process, String)> {
     let program = clients::require("dockerd")?;
     let path = |name: &str| folder.join(name).display().to_string();
     let host = format!("unix://{}", path("socket"));

@@ -30,9 +30,14 @@ struct Front {
 
 impl Front {
     async fn start(registry: &Registry) -> Self {
+        Self::start_as("127.0.0.1", registry).await
+    }
+
+    /// With a certificate for this name.
+    async fn start_as(name: &str, registry: &Registry) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
-        let key = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+        let key = rcgen::generate_simple_self_signed(vec![name.to_owned()]).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let private = rustls::pki_types::PrivateKeyDer::try_from(key.signing_key.serialize_der());
         let mut tls = rustls::ServerConfig::builder_with_provider(provider)
@@ -130,4 +135,24 @@ async fn a_certificate_that_nobody_vouches_for_is_not_believed() {
     assert_eq!(wharfd.api.get_blob(REPO, &digest).await.status, 502);
     assert!(front.versions().is_empty(), "a request went to whom nobody vouches for");
     assert!(wharfd.log().contains("certificate"), "{}", wharfd.log());
+}
+
+#[tokio::test]
+async fn a_certificate_of_another_host_or_of_another_authority_is_not_believed() {
+    let Some(registry) = Registry::start().await.unwrap() else { return };
+    let folder = TempDir::new().unwrap();
+    let digest = Api::new(registry.url(), Client::new()).push_blob(REPO, "content").await;
+    let named = Front::start_as("registry.example.com", &registry).await;
+    // Of the same name, and not who vouches for it.
+    let (front, other) = (Front::start(&registry).await, Front::start(&registry).await);
+    let mistaken = Front { certificate: other.certificate.clone(), ..front };
+    for front in [named, mistaken] {
+        let wharfd = before(&front, &folder, "ca_file = \"CA_FILE\"\n").await;
+        assert_eq!(wharfd.api.get_blob(REPO, &digest).await.status, 502);
+        let path = format!("/v2/{REPO}/blobs/uploads/");
+        let status = wharfd.api.post(&path).send().await.unwrap().status.as_u16();
+        assert!(matches!(status, 502 | 503), "{status}: one that fails so often is left alone");
+        assert!(front.versions().is_empty(), "a request went to somebody else");
+        assert!(wharfd.log().contains("certificate"), "{}", wharfd.log());
+    }
 }

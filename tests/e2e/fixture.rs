@@ -77,6 +77,8 @@ pub(crate) struct Wharfd {
     admin: SocketAddr,
     folder: TempDir,
     starts: u32,
+    /// What it logs, when that is not the usual.
+    log: &'static str,
 }
 
 impl Wharfd {
@@ -87,15 +89,20 @@ impl Wharfd {
 
     /// With these lines in its configuration besides listeners and store.
     pub(crate) async fn with_config(lines: &str) -> Self {
+        Self::logging("", lines).await
+    }
+
+    /// The same, and it logs so much.
+    pub(crate) async fn logging(log: &'static str, lines: &str) -> Self {
         let folder = TempDir::with_prefix("wharfd-").unwrap();
         let config = format!(
             "listen = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\nstore = \"{}\"\n{lines}",
             folder.path().join("store").display()
         );
         std::fs::write(folder.path().join("wharfd.toml"), config).unwrap();
-        let (process, addr, admin) = spawn(folder.path(), 0).await;
+        let (process, addr, admin) = spawn(folder.path(), 0, log).await;
         let api = Api::new(format!("http://{addr}"), Client::new());
-        Self { api, process, admin, folder, starts: 1 }
+        Self { api, process, admin, folder, starts: 1, log }
     }
 
     /// Adds lines to its configuration, for the next start.
@@ -112,7 +119,7 @@ impl Wharfd {
 
     /// Starts it again on the same store, after it ended; its port is another one.
     pub(crate) async fn start_again(&mut self) {
-        let (process, addr, admin) = spawn(self.folder.path(), self.starts).await;
+        let (process, addr, admin) = spawn(self.folder.path(), self.starts, self.log).await;
         self.starts += 1;
         self.process = process;
         self.admin = admin;
@@ -165,10 +172,15 @@ impl Wharfd {
         run_to_end(arguments).await
     }
 
+    /// All metrics.
+    pub(crate) async fn metrics(&self) -> String {
+        let answer = Client::new().get(format!("http://{}/metrics", self.admin)).send().await;
+        answer.unwrap().text()
+    }
+
     /// A metric, with its labels as they are printed.
     pub(crate) async fn metric(&self, name: &str) -> u64 {
-        let answer = Client::new().get(format!("http://{}/metrics", self.admin)).send().await;
-        let text = answer.unwrap().text();
+        let text = self.metrics().await;
         let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         value.unwrap_or_else(|| panic!("no metric {name} in:\n{text}")).parse().unwrap()
     }
@@ -240,10 +252,13 @@ pub(crate) fn disk_bytes(folder: &Path) -> u64 {
 }
 
 /// Starts `wharfd serve` with the configuration in `folder`; where it listens, for whom.
-async fn spawn(folder: &Path, number: u32) -> (Process, SocketAddr, SocketAddr) {
+async fn spawn(folder: &Path, number: u32, log: &str) -> (Process, SocketAddr, SocketAddr) {
     let config = folder.join("wharfd.toml");
     let mut command = command(["serve", "--config"]);
     command.arg(&config);
+    if !log.is_empty() {
+        command.env("WHARFD_LOG", log);
+    }
     let name = format!("wharfd-{number}");
     let mut process = Process::spawn(&name, &mut command, folder).unwrap();
     let addr = process.wait_for_line(START, |line| address_after(line, "listening on ")).await;

@@ -1,6 +1,8 @@
 //! The end-to-end tests: one test binary, one module per subject.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+mod access;
+mod astray;
 mod bad_input;
 mod balancers;
 mod clients;
@@ -21,6 +23,7 @@ mod manifests;
 mod matrix;
 mod mirrors;
 mod once;
+mod passthrough;
 mod pull;
 mod push;
 mod reading;

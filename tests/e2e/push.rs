@@ -243,7 +243,7 @@ async fn an_upstream_that_only_lets_us_read_refuses_a_push_at_once() {
     ];
     for refused in refusals {
         assert_eq!((refused.status.as_u16(), code(&refused).as_str()), (403, "DENIED"));
-        assert!(message(&refused).contains("credentials of this proxy"), "{}", refused.text());
+        assert!(message(&refused).contains("credentials that it was shown"), "{}", refused.text());
     }
     assert_eq!(stage.double.counts().upload_bytes(), 0);
     assert_eq!(stage.api().get_manifest(REPO, "v1").await.status, 404);

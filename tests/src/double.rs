@@ -89,6 +89,7 @@ impl AcrDouble {
         let habits = config.habits;
         let tokens =
             Tokens::new(Signer::new()?, habits.access_token_life, habits.refresh_token_life);
+        let tokens = tokens.opaque(habits.opaque_tokens);
         let shared = Arc::new(Shared {
             backing: Backing::new(&config.backing)?,
             authority: Authority::new(
@@ -205,6 +206,17 @@ impl AcrDouble {
     /// Every token handed out so far is expired.
     pub fn expire_tokens(&self) {
         self.shared.authority.tokens().expire_all();
+    }
+
+    /// Lets somebody log in from now on, in place of an account of the same name. Tokens that were
+    /// handed out before stay what they are.
+    pub fn admit(&self, account: Account) {
+        self.shared.authority.admit(account);
+    }
+
+    /// Lets nobody of this name log in any more.
+    pub fn expel(&self, username: &str) {
+        self.shared.authority.expel(username);
     }
 
     /// Every link to the storage handed out so far is expired.

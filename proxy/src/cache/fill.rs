@@ -37,6 +37,7 @@ pub(super) struct Filling {
 }
 
 /// Everything that the download needs once nobody waits for it.
+#[derive(Clone)]
 struct Fill {
     bridge: Bridge,
     store: Arc<dyn Store>,
@@ -71,7 +72,8 @@ impl Cache {
             generations: Arc::clone(&self.generations),
             since,
         };
-        let asked = self.fills.ask(*digest, |promise| fill.run(promise)).await;
+        let whose = remote.upstream.whose();
+        let asked = self.fills.ask_as(whose, *digest, |promise| fill.clone().run(promise)).await;
         let (filling, joined) = match asked {
             Ok(filling) => filling,
             Err(error @ Error::Store(_)) => {

@@ -10,6 +10,7 @@ use super::generations::{Change, Generation, Generations, Still};
 use super::recent::Recent;
 use super::{Absent, Cache, Outcome, Store};
 use crate::Error;
+use crate::access::Caller;
 use crate::bridge::Bridge;
 use crate::upstream::{Fetched, Haste};
 use crate::upstreams::{Remote, Site};
@@ -144,10 +145,11 @@ impl Cache {
         &self,
         repo: &RepoName,
         reference: &Reference,
+        caller: &Caller,
     ) -> Result<(ServedManifest, Outcome), Error> {
         let unknown =
             || Error::ManifestUnknown { repo: repo.clone(), reference: reference.to_string() };
-        match (self.upstreams.site(repo)?, reference) {
+        match (self.upstreams.site_for(repo, caller.login())?, reference) {
             (Site::Local, Reference::Digest(digest)) => {
                 let found = self.keeper(repo).stored(*digest).await?;
                 found.map(|manifest| (manifest, Outcome::Hit)).ok_or_else(unknown)
@@ -215,11 +217,14 @@ impl Cache {
         let absent = || Absent::Manifest(repo.clone(), Reference::Digest(digest));
         let unknown =
             || Error::ManifestUnknown { repo: repo.clone(), reference: digest.to_string() };
-        let epoch = self.not_absent(&absent(), unknown)?;
+        let epoch = self.not_absent(absent(), remote, unknown)?;
         let (there, key) = (remote.clone(), (repo.clone(), digest, keeper.since));
-        let asked = self.manifests.ask(key, |promise| async move {
-            let reference = Reference::Digest(digest);
-            promise.keep(fetch(&keeper, &there, &reference, None, Haste::Patient).await);
+        let asked = self.manifests.ask_as(remote.upstream.whose(), key, |promise| {
+            let (keeper, there) = (keeper.clone(), there.clone());
+            async move {
+                let reference = Reference::Digest(digest);
+                promise.keep(fetch(&keeper, &there, &reference, None, Haste::Patient).await);
+            }
         });
         let (manifest, joined) = self.learn(asked.await, absent, remote, epoch)?;
         Ok((manifest, if joined { Outcome::Join } else { Outcome::Fill }))

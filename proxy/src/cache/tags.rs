@@ -51,7 +51,7 @@ impl Cache {
             // A tag that is still asked for near its end is refreshed while the old answer is good.
             if age >= lifetime / 4 * 3 && !self.unanswered.holds(&key) {
                 let old = manifest.clone();
-                self.tags.begin(flight, |promise| async move {
+                self.tags.begin(remote.upstream.whose(), flight, |promise| async move {
                     promise.keep(revalidate(&asked, old).await);
                 });
             }
@@ -61,8 +61,9 @@ impl Cache {
             return Ok((manifest, Outcome::Stale));
         }
         let (old, epoch) = (manifest.clone(), self.unanswered.epoch());
-        let answer = self.tags.ask(flight, |promise| async move {
-            promise.keep(revalidate(&asked, old).await);
+        let answer = self.tags.ask_as(remote.upstream.whose(), flight, |promise| {
+            let (asked, old) = (asked.clone(), old.clone());
+            async move { promise.keep(revalidate(&asked, old).await) }
         });
         match answer.await {
             Ok(((manifest, Outcome::Fill), true)) => Ok((manifest, Outcome::Join)),
@@ -86,13 +87,16 @@ impl Cache {
         let repo = &keeper.repo.clone();
         let absent = || Absent::Manifest(repo.clone(), Reference::Tag(tag.clone()));
         let unknown = || Error::ManifestUnknown { repo: repo.clone(), reference: tag.to_string() };
-        let epoch = self.not_absent(&absent(), unknown)?;
+        let epoch = self.not_absent(absent(), remote, unknown)?;
         let (there, wanted) = (remote.clone(), tag.clone());
         let key = (repo.clone(), tag.clone(), keeper.since);
-        let asked = self.tags.ask(key, |promise| async move {
-            let reference = Reference::Tag(wanted.clone());
-            let fetched = fetch(&keeper, &there, &reference, Some(wanted), Haste::Patient).await;
-            promise.keep(fetched.map(|manifest| (manifest, Outcome::Fill)));
+        let asked = self.tags.ask_as(remote.upstream.whose(), key, |promise| {
+            let (keeper, there, wanted) = (keeper.clone(), there.clone(), wanted.clone());
+            async move {
+                let (reference, tag) = (Reference::Tag(wanted.clone()), Some(wanted));
+                let fetched = fetch(&keeper, &there, &reference, tag, Haste::Patient).await;
+                promise.keep(fetched.map(|manifest| (manifest, Outcome::Fill)));
+            }
         });
         let ((manifest, outcome), joined) = self.learn(asked.await, absent, remote, epoch)?;
         let joined = joined && outcome == Outcome::Fill;

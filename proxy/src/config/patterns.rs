@@ -1,4 +1,4 @@
-//! Patterns in the configuration: of tags and of registry hosts. `*` stands for any characters.
+//! Patterns in the configuration: of tags, repositories and registry hosts. `*` stands for any characters.
 //!
 //! Invariant: a pattern of hosts that begins with `*` never fits an address or a name without a dot:
 //! nobody reaches the insides of a network by naming them.
@@ -58,6 +58,30 @@ impl TagRule {
     }
 }
 
+/// Repositories by name.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct RepoPattern(String);
+
+impl TryFrom<String> for RepoPattern {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-/*".contains(c);
+        if text.is_empty() || !text.chars().all(allowed) {
+            return Err("write a repository such as \"team/app\", or \"team/*\" for all below");
+        }
+        Ok(Self(text))
+    }
+}
+
+impl RepoPattern {
+    /// Whether this repository is meant.
+    pub(crate) fn fits(&self, repo: &RepoName) -> bool {
+        fits(&self.0, repo.as_str())
+    }
+}
+
 /// A registry host, or all hosts of a pattern, as clients name them.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
@@ -103,7 +127,7 @@ impl HostPattern {
 }
 
 /// Whether a text fits a pattern. Linear: after a `*`, the first place that fits is as good as any.
-fn fits(pattern: &str, text: &str) -> bool {
+pub(crate) fn fits(pattern: &str, text: &str) -> bool {
     let mut parts = pattern.split('*');
     let Some(rest) = parts.next().and_then(|first| text.strip_prefix(first)) else {
         return false;

@@ -62,6 +62,9 @@ pub struct UpstreamConfig {
     /// host below, when `url` is `https://*`.
     #[serde(default)]
     pub(crate) namespaces: Vec<HostPattern>,
+    /// Hosts of private networks to which its redirects may lead all the same.
+    #[serde(default)]
+    redirect_hosts: Vec<HostPattern>,
     /// Whether names that nobody else serves go there, of an upstream with `namespaces`: dockerd
     /// asks its mirrors without saying for which registry. One without `prefix` and `namespaces`
     /// gets them anyway.
@@ -165,6 +168,7 @@ impl std::str::FromStr for UpstreamConfig {
             tag_ttls: Vec::new(),
             negative_ttl_seconds: None,
             namespaces: Vec::new(),
+            redirect_hosts: Vec::new(),
             default: false,
             push: PushMode::default(),
             connect_timeout_seconds: None,
@@ -205,6 +209,11 @@ impl UpstreamConfig {
         self.lock_tags
     }
 
+    /// Hosts to which it may lead although their addresses are not public.
+    pub(crate) fn redirect_hosts(&self) -> &[HostPattern] {
+        &self.redirect_hosts
+    }
+
     /// How long "not there" is believed.
     #[must_use]
     pub fn negative_ttl(&self) -> Duration {
@@ -226,6 +235,11 @@ impl UpstreamConfig {
             writes_max: self.max_writes.unwrap_or(UPSTREAM_WRITES_MAX).max(1),
             http2: self.http2.unwrap_or(true),
         }
+    }
+
+    /// Whether the proxy has a login of its own there.
+    pub(super) const fn has_login(&self) -> bool {
+        self.username.is_some() || self.docker_config.is_some() || self.entra.is_some()
     }
 
     /// `HOST` or `HOST:PORT`, as it stands in the names of images.

@@ -8,6 +8,7 @@ use wharf_store::{InFlight, Tail};
 
 use super::App;
 use crate::Error;
+use crate::access::Caller;
 use crate::body::Body;
 use crate::cache::{Arriving, Relayed, ServedBlob, StoredBlob};
 use crate::response::{self, Answer};
@@ -17,8 +18,9 @@ pub(super) async fn head(
     repo: &RepoName,
     digest: &Digest,
     headers: &HeaderMap,
+    caller: &Caller,
 ) -> Result<Answer, Error> {
-    let (info, outcome) = app.cache.blob_info(repo, digest).await?;
+    let (info, outcome) = app.cache.blob_info(repo, digest, caller).await?;
     app.metrics.outcome(outcome);
     if let Some(unchanged) = response::not_modified(headers, digest, outcome) {
         return Ok(unchanged);
@@ -32,16 +34,17 @@ pub(super) async fn get(
     repo: &RepoName,
     digest: &Digest,
     headers: &HeaderMap,
+    caller: &Caller,
 ) -> Result<Answer, Error> {
     if headers.contains_key(header::IF_NONE_MATCH) {
         // Whoever has it needs no download, only to hear that the repository has it.
-        let (_, outcome) = app.cache.blob_info(repo, digest).await?;
+        let (_, outcome) = app.cache.blob_info(repo, digest, caller).await?;
         if let Some(unchanged) = response::not_modified(headers, digest, outcome) {
             return Ok(unchanged);
         }
     }
     let range = byte_range(headers);
-    let (served, outcome) = app.cache.blob(repo, digest, range).await?;
+    let (served, outcome) = app.cache.blob(repo, digest, range, caller).await?;
     app.metrics.outcome(outcome);
     let bridge = app.cache.bridge.clone();
     match served {

@@ -6,11 +6,15 @@ use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderName};
 use serde::{Deserialize, Serialize};
 use wharf_oci::{Endpoint, RepoName, Tag};
+use wharf_store::{Page, StoreError};
 
 use super::App;
 use crate::Error;
+use crate::access::Caller;
 use crate::body::Body;
-use crate::cache::Outcome;
+use crate::cache::{Outcome, Store};
+use crate::limits::{CATALOG_SCANNED_MAX, PAGE_ENTRIES_MAX};
+use crate::live::Rules;
 use crate::response::{self, Answer};
 use crate::route::{Cursor, Route, render};
 use crate::upstreams::{Remote, Site};
@@ -32,8 +36,9 @@ pub(super) async fn tags(
     repo: &RepoName,
     name: &RepoName,
     cursor: Cursor,
+    caller: &Caller,
 ) -> Result<Answer, Error> {
-    if let Site::Remote(remote) = app.cache.upstreams.site(repo)? {
+    if let Site::Remote(remote) = app.cache.upstreams.site_for(repo, caller.login())? {
         app.metrics.outcome(Outcome::Bypass);
         let answer = remote_tags(repo, name, &remote, &cursor).await?;
         return Ok(response::with_outcome(answer, Outcome::Bypass));
@@ -73,13 +78,53 @@ fn next_page(more: bool, last: Option<&str>, limit: usize) -> Option<Cursor> {
     Some(Cursor { limit, last: Some(last.to_owned()) })
 }
 
-/// The repositories that are known here; an upstream's others are not listed.
-pub(super) async fn catalog(app: &App, cursor: Cursor) -> Result<Answer, Error> {
+/// The repositories that are known here and that the caller may pull; an upstream's others are not
+/// listed.
+pub(super) async fn catalog(
+    app: &App,
+    cursor: Cursor,
+    caller: Caller,
+    rules: Arc<Rules>,
+) -> Result<Answer, Error> {
     let (store, limit, last) = (Arc::clone(&app.cache.store), cursor.limit, cursor.last);
-    let page = app.cache.bridge.run(move || store.repos(last.as_deref(), limit)).await?;
+    let page = app.cache.bridge.run(move || {
+        if rules.access.is_open() {
+            return store.repos(last.as_deref(), limit);
+        }
+        seen(&*store, last, limit, |repo| rules.access.lists(&caller, repo))
+    });
+    let page = page.await?;
     let next = next_page(page.more, page.entries.last().map(RepoName::as_str), limit);
     let next = next.map(|cursor| render(&Route::Catalog(cursor)).1);
     Ok(response::json(&RepoList { repositories: &page.entries }, next))
+}
+
+/// A page of those repositories that `is_seen` takes. When very many are passed over it ends early, after
+/// one that is seen: no other may be named, not even as the place to go on.
+fn seen(
+    store: &dyn Store,
+    mut last: Option<String>,
+    limit: usize,
+    is_seen: impl Fn(&RepoName) -> bool,
+) -> Result<Page<RepoName>, StoreError> {
+    let mut entries = Vec::new();
+    let mut looked_at = 0;
+    while looked_at < CATALOG_SCANNED_MAX {
+        let page = store.repos(last.as_deref(), PAGE_ENTRIES_MAX)?;
+        last = page.entries.last().map(ToString::to_string);
+        looked_at += page.entries.len();
+        for repo in page.entries.into_iter().filter(&is_seen) {
+            if entries.len() == limit {
+                return Ok(Page { entries, more: true });
+            }
+            entries.push(repo);
+        }
+        if !page.more || last.is_none() {
+            break;
+        }
+    }
+    let more = looked_at >= CATALOG_SCANNED_MAX && !entries.is_empty();
+    Ok(Page { entries, more })
 }
 
 /// Text for the admin address.

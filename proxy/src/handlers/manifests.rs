@@ -16,6 +16,7 @@ use wharf_oci::{
 use super::push::Push;
 use super::{App, content};
 use crate::Error;
+use crate::access::Caller;
 use crate::limits::STALL_TIMEOUT;
 use crate::response::{self, Answer};
 use crate::turns::{Place, Wanted};
@@ -26,7 +27,8 @@ pub(super) struct Put {
     pub(super) repo: RepoName,
     pub(super) reference: Reference,
     pub(super) tags: Vec<Tag>,
-    /// Who asks.
+    /// Who asks, and from where.
+    pub(super) caller: Caller,
     pub(super) client: IpAddr,
 }
 
@@ -46,9 +48,9 @@ pub(super) async fn get(
     repo: &RepoName,
     reference: &Reference,
     head: bool,
-    headers: &HeaderMap,
+    (headers, caller): (&HeaderMap, &Caller),
 ) -> Result<Answer, Error> {
-    let (manifest, outcome) = app.cache.manifest(repo, reference).await?;
+    let (manifest, outcome) = app.cache.manifest(repo, reference, caller).await?;
     app.metrics.outcome(outcome);
     if let Some(unchanged) = response::not_modified(headers, &manifest.digest, outcome) {
         return Ok(unchanged);
@@ -66,7 +68,7 @@ pub(super) async fn put(
     headers: &HeaderMap,
     body: &mut Incoming,
 ) -> Result<Answer, Error> {
-    let site = app.cache.upstreams.site(&put.repo)?;
+    let site = app.cache.upstreams.site_for(&put.repo, put.caller.login())?;
     let declared = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let declared = declared.map(str::parse::<MediaType>).transpose()?;
     let bytes = collect(headers, body).await?;

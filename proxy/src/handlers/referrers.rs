@@ -14,6 +14,7 @@ use wharf_oci::{Descriptor, Digest, Endpoint, MediaType, Reference, RepoName};
 
 use super::App;
 use crate::Error;
+use crate::access::Caller;
 use crate::cache::Outcome;
 use crate::limits::{LIST_PAGES_MAX, REFERRERS_ASKED_MAX};
 use crate::response::{self, Answer, OCI_FILTERS_APPLIED};
@@ -37,9 +38,10 @@ pub(super) async fn referrers(
     repo: &RepoName,
     subject: &Digest,
     artifact_type: Option<&str>,
+    caller: &Caller,
 ) -> Result<Answer, Error> {
     let here = pushed_here(app, repo, subject).await?;
-    let (mut manifests, outcome) = match app.cache.upstreams.site(repo)? {
+    let (mut manifests, outcome) = match app.cache.upstreams.site_for(repo, caller.login())? {
         Site::Local => (here, Outcome::Hit),
         Site::Remote(remote) => match listed_there(&remote, subject).await {
             Ok(there) => (merge(&remote, there, here).await, Outcome::Bypass),

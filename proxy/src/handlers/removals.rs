@@ -13,6 +13,7 @@ use wharf_oci::{Digest, Endpoint, Reference, RepoName};
 use super::App;
 use super::once::{Decided, Scene};
 use crate::Error;
+use crate::access::Caller;
 use crate::body::Body;
 use crate::cache::{Change, Store};
 use crate::response::{self, Answer};
@@ -25,9 +26,9 @@ pub(super) async fn manifest(
     app: &Arc<App>,
     repo: RepoName,
     reference: Reference,
-    client: IpAddr,
+    (caller, client): (&Caller, IpAddr),
 ) -> Result<Answer, Error> {
-    let site = app.cache.upstreams.site(&repo)?;
+    let site = app.cache.upstreams.site_for(&repo, caller.login())?;
     let place = Place::of(&site, &repo);
     let turn = app.turns.take(match &reference {
         Reference::Tag(tag) => Wanted::to_untag(&place, tag),
@@ -80,13 +81,23 @@ async fn remove(scene: &Scene<'_>, reference: &Reference) -> Result<Answer, Erro
 /// Takes a blob from a repository; its bytes go with the last repository that had it. In a turn of its
 /// own, because a push that ends in the middle would be half undone; to its end like the deletion of a
 /// manifest.
-pub(super) async fn blob(app: &Arc<App>, repo: RepoName, digest: Digest) -> Result<Answer, Error> {
+pub(super) async fn blob(
+    app: &Arc<App>,
+    repo: RepoName,
+    digest: Digest,
+    caller: Caller,
+) -> Result<Answer, Error> {
     let (finishing, app) = (app.finishing.clone(), Arc::clone(app));
-    finishing.run(async move { remove_blob(&app, &repo, &digest).await }).await
+    finishing.run(async move { remove_blob(&app, &repo, &digest, &caller).await }).await
 }
 
-async fn remove_blob(app: &App, repo: &RepoName, digest: &Digest) -> Result<Answer, Error> {
-    let site = app.cache.upstreams.site(repo)?;
+async fn remove_blob(
+    app: &App,
+    repo: &RepoName,
+    digest: &Digest,
+    caller: &Caller,
+) -> Result<Answer, Error> {
+    let site = app.cache.upstreams.site_for(repo, caller.login())?;
     let _turn = app.turns.take(Wanted::to_unlink(&site, repo, *digest)).await?;
     // Before the upstream is asked: nobody may deliver it after that. When it refuses, the blob is owed
     // as before.

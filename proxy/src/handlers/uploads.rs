@@ -7,18 +7,28 @@ use std::sync::atomic::Ordering;
 use http::{HeaderMap, StatusCode, header};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use wharf_oci::{ChunkRange, Digest, Endpoint, RepoName, UploadId};
+use wharf_oci::{Algorithm, ChunkRange, Digest, Endpoint, RepoName, UploadId};
 
-use super::App;
+use super::{App, Call};
 use crate::Error;
+use crate::access::{Caller, Need};
 use crate::body::Body;
-use crate::limits::STALL_TIMEOUT;
+use crate::limits::{MOUNT_SOURCES_MAX, STALL_TIMEOUT};
+use crate::live::Rules;
 use crate::response::{self, Answer};
 use crate::route::{UploadStart, upload_path};
 use crate::turns::{Turn, Wanted};
-use crate::uploads::{Beyond, Session};
+use crate::uploads::{Beyond, Room, Session};
 use crate::upstream::{Haste, Push, Started};
 use crate::upstreams::{Remote, Site};
+
+/// Who opens an upload where.
+#[derive(Clone, Copy)]
+pub(super) struct Opening<'a> {
+    pub(super) repo: &'a RepoName,
+    pub(super) caller: &'a Caller,
+    pub(super) rules: &'a Rules,
+}
 
 /// Which upload ends as what.
 pub(super) struct End {
@@ -29,27 +39,27 @@ pub(super) struct End {
 
 pub(super) async fn start(
     app: &App,
-    repo: &RepoName,
+    opening: Opening<'_>,
     start: UploadStart,
     headers: &HeaderMap,
     body: &mut Incoming,
 ) -> Result<Answer, Error> {
+    let repo = opening.repo;
     match start {
-        UploadStart::Session(algorithm) => {
-            let room = app.uploads.room()?;
-            let beyond = app.uploads.open_upstream(repo, algorithm).await?;
-            let id = app.uploads.open(room, repo, algorithm, beyond).await?;
-            Ok(response::opened(repo, id))
-        }
+        UploadStart::Session(algorithm) => session(app, opening, algorithm).await,
         UploadStart::Whole(digest) => {
-            let beyond = app.uploads.beyond(repo, digest)?;
+            let beyond = app.uploads.beyond(repo, digest, opening.caller)?;
             let mut session = app.uploads.anonymous(digest.algorithm(), beyond).await?;
             receive(app, &mut session, headers, body).await?;
             let turn = linking(app, repo, digest).await?;
             app.uploads.finish(repo, session.into(), digest, turn).await?;
             Ok(created(repo, &digest))
         }
-        UploadStart::Mount { digest, from } => mount(app, repo, digest, from).await,
+        UploadStart::Mount { digest, from } => match source(app, opening, &digest, from).await? {
+            Some(from) => mount(app, opening, digest, from).await,
+            // As if the source did not have it.
+            None => session(app, opening, Some(digest.algorithm())).await,
+        },
     }
 }
 
@@ -59,16 +69,82 @@ async fn linking(app: &App, repo: &RepoName, digest: Digest) -> Result<Turn, Err
     app.turns.take(Wanted::to_link(&site, repo, digest)).await
 }
 
+async fn session(
+    app: &App,
+    opening: Opening<'_>,
+    algorithm: Option<Algorithm>,
+) -> Result<Answer, Error> {
+    let room = app.uploads.room()?;
+    let beyond = app.uploads.open_upstream(opening.repo, algorithm, opening.caller).await?;
+    open(app, opening, room, (algorithm, beyond)).await
+}
+
+async fn open(
+    app: &App,
+    Opening { repo, caller, .. }: Opening<'_>,
+    room: Room,
+    (algorithm, beyond): (Option<Algorithm>, Option<Beyond>),
+) -> Result<Answer, Error> {
+    let owner = caller.somebody().map(str::to_owned);
+    let id = app.uploads.open(room, (repo, owner), algorithm, beyond).await?;
+    Ok(response::opened(repo, id))
+}
+
+/// An upload of somebody else is like one that is not there.
+pub(super) fn require_own(
+    app: &App,
+    call: &Call,
+    repo: &RepoName,
+    id: UploadId,
+) -> Result<(), Error> {
+    if call.rules.access.is_open() {
+        return Ok(());
+    }
+    let owner = app.uploads.owner(repo, id)?;
+    let is_own = call.rules.access.may_go_on(&call.caller, owner.as_deref(), repo);
+    if is_own { Ok(()) } else { Err(Error::UploadUnknown) }
+}
+
+/// The source that a mount may have: the one that is named, or any that has the blob, if the caller may
+/// pull it; `None` when there is none. Where everyone may do everything, any source stays unnamed.
+async fn source(
+    app: &App,
+    Opening { repo, caller, rules }: Opening<'_>,
+    digest: &Digest,
+    from: Option<RepoName>,
+) -> Result<Option<Option<RepoName>>, Error> {
+    if rules.access.is_open() {
+        return Ok(Some(from));
+    }
+    let may_pull =
+        async |repo: &RepoName| rules.access.authorize(caller, &Need::pull(repo)).await.is_ok();
+    if let Some(from) = from {
+        return Ok(may_pull(&from).await.then_some(Some(from)));
+    }
+    if let Site::Remote(_) = app.cache.upstreams.site(repo)? {
+        // Without a source, upstreams are asked about the repository itself.
+        return Ok(may_pull(repo).await.then_some(None));
+    }
+    let (store, digest) = (Arc::clone(&app.cache.store), *digest);
+    let holders = app.cache.bridge.run(move || store.settled_holders(&digest)).await?;
+    for holder in holders.into_iter().take(MOUNT_SOURCES_MAX) {
+        if may_pull(&holder).await {
+            return Ok(Some(Some(holder)));
+        }
+    }
+    Ok(None)
+}
+
 /// Takes a blob from another repository; when that cannot be, opens a session instead.
 async fn mount(
     app: &App,
-    repo: &RepoName,
+    opening: Opening<'_>,
     digest: Digest,
     from: Option<RepoName>,
 ) -> Result<Answer, Error> {
-    let room = app.uploads.room()?;
+    let (repo, room) = (opening.repo, app.uploads.room()?);
     let _turn = linking(app, repo, digest).await?;
-    let beyond = match app.cache.upstreams.site(repo)? {
+    let beyond = match app.cache.upstreams.site_for(repo, opening.caller.login())? {
         Site::Local => {
             if lend(app, repo, &digest, from.as_ref()).await? {
                 return Ok(created(repo, &digest));
@@ -93,8 +169,7 @@ async fn mount(
             }
         }
     };
-    let id = app.uploads.open(room, repo, Some(digest.algorithm()), beyond).await?;
-    Ok(response::opened(repo, id))
+    open(app, opening, room, (Some(digest.algorithm()), beyond)).await
 }
 
 /// Has the upstream take the blob from another repository of its own; when it does not, a session.
@@ -161,10 +236,10 @@ pub(super) async fn patch(
     app: &App,
     repo: &RepoName,
     id: UploadId,
-    headers: &HeaderMap,
-    body: &mut Incoming,
+    caller: &Caller,
+    (headers, body): (&HeaderMap, &mut Incoming),
 ) -> Result<Answer, Error> {
-    let mut checkout = app.uploads.check_out(repo, id).await?;
+    let mut checkout = app.uploads.check_out(repo, id, caller).await?;
     let session = checkout.session();
     let chunk = check_chunk(session, headers, &upload_path(repo, id))?;
     let before = session.offset();
@@ -180,11 +255,11 @@ pub(super) async fn patch(
 pub(super) async fn finish(
     app: &App,
     end: End,
-    headers: &HeaderMap,
-    body: &mut Incoming,
+    caller: &Caller,
+    (headers, body): (&HeaderMap, &mut Incoming),
 ) -> Result<Answer, Error> {
     let End { repo, id, digest } = end;
-    let mut checkout = app.uploads.check_out(&repo, id).await?;
+    let mut checkout = app.uploads.check_out(&repo, id, caller).await?;
     let session = checkout.session();
     check_chunk(session, headers, &upload_path(&repo, id))?;
     session.expect(digest);

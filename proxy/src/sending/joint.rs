@@ -14,7 +14,7 @@ use wharf_store::limits::SEGMENT_BYTES;
 
 use super::{Content, Sender, Stop};
 use crate::limits::{JOINT_BEHIND_BYTES, JOINT_WAIT};
-use crate::upstream::{Arrival, Upstream};
+use crate::upstream::Arrival;
 
 /// Who sends what at this moment. As many entries as there are uploads, at most.
 #[derive(Default)]
@@ -22,7 +22,7 @@ pub(super) struct Joint {
     leaders: Mutex<HashMap<Key, Arc<Leader>>>,
 }
 
-/// An upstream, by where it is in memory, and the SHA-256 of the first segment.
+/// An upstream's identity, and the SHA-256 of the first segment.
 type Key = (usize, Digest);
 
 /// An upload that others wait for.
@@ -112,12 +112,18 @@ impl Sender {
         }
         let first = self.content.segment(&self.senders.bridge, 0).await?;
         let hash = move || Digester::digest(Algorithm::Sha256, &first);
-        let upstream: *const Upstream = Arc::as_ptr(&self.remote.upstream);
-        let key = (upstream.addr(), self.senders.bridge.run(hash).await);
+        let key = (self.remote.upstream.identity(), self.senders.bridge.run(hash).await);
         loop {
             let leader = match self.senders.joint.claim(key, &self.content, &self.remote.repo) {
                 Claim::Lead(lead) => {
                     self.lead = Some(lead);
+                    return Ok(None);
+                }
+                // Whether a caller may read there is not known.
+                Claim::Follow(leader)
+                    if self.remote.upstream.whose().is_some()
+                        && leader.repo != self.remote.repo =>
+                {
                     return Ok(None);
                 }
                 Claim::Follow(leader) => leader,

@@ -69,19 +69,19 @@ impl Sender {
 
     /// Other repositories of the same upstream that have the blob, as far as is known here.
     async fn lenders(&self, digest: &Digest) -> Vec<RepoName> {
+        // A caller with a login of their own is not made to ask for what they did not name.
+        if self.remote.upstream.whose().is_some() {
+            return Vec::new();
+        }
         let (store, digest) = (Arc::clone(&self.senders.store), *digest);
         let holders = self.senders.bridge.run(move || store.settled_holders(&digest)).await;
         let holders = holders.unwrap_or_else(|error| {
             tracing::warn!(%error, "who has a blob cannot be read");
             Vec::new()
         });
-        let there = holders.iter().filter_map(|repo| {
-            self.senders
-                .upstreams
-                .beside(&self.remote, repo)
-                .filter(|repo| *repo != self.remote.repo)
-        });
-        there.take(MOUNTS_MAX).collect()
+        let upstreams = &self.senders.upstreams;
+        let there = holders.iter().filter_map(|repo| upstreams.beside(&self.remote, repo));
+        there.filter(|repo| *repo != self.remote.repo).take(MOUNTS_MAX).collect()
     }
 
     /// Mounts the blob from a repository that has it. Only what was proven here: whoever has the bytes

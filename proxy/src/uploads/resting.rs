@@ -14,6 +14,7 @@ use wharf_store::StoreError;
 
 use super::{Checkout, Session, Slot, Uploads};
 use crate::Error;
+use crate::access::Caller;
 use crate::cache::Store;
 use crate::limits::{SUSPEND_DEADLINE, UPLOAD_IDLE_MAX};
 
@@ -22,6 +23,8 @@ use crate::limits::{SUSPEND_DEADLINE, UPLOAD_IDLE_MAX};
 #[derive(Clone)]
 pub(super) struct Resting {
     pub(super) repo: RepoName,
+    /// Who alone may go on with it, if anybody.
+    pub(super) owner: Option<String>,
     /// How many bytes are durable.
     pub(super) offset: u64,
     /// Since when, in milliseconds since 1970.
@@ -32,7 +35,8 @@ pub(super) struct Resting {
 pub(super) fn load(store: &dyn Store) -> Result<HashMap<UploadId, Resting>, StoreError> {
     let saved = store.saved_uploads()?.into_iter();
     let resting = saved.map(|saved| {
-        let rest = Resting { repo: saved.repo, offset: saved.offset, saved_ms: saved.saved_ms };
+        let (repo, owner) = (saved.repo, saved.owner);
+        let rest = Resting { repo, owner, offset: saved.offset, saved_ms: saved.saved_ms };
         (saved.id, rest)
     });
     Ok(resting.collect())
@@ -50,18 +54,24 @@ impl Uploads {
             return None;
         }
         let resting = table.resting.remove(&id)?;
-        let (repo, offset) = (resting.repo.clone(), resting.offset);
-        table.open.insert(id, Slot { repo, touched: Instant::now(), offset, session: None });
+        let (repo, owner) = (resting.repo.clone(), resting.owner.clone());
+        let (touched, offset) = (Instant::now(), resting.offset);
+        table.open.insert(id, Slot { repo, owner, touched, offset, session: None });
         Some(resting)
     }
 
     /// Goes on with a session, with a new one at the upstream, which is sent everything again from
     /// here. Runs to its end when the caller goes away: a writer that nobody takes would be
     /// dropped, and forgotten.
-    pub(super) async fn resume(&self, id: UploadId, resting: Resting) -> Result<Checkout, Error> {
+    pub(super) async fn resume(
+        &self,
+        id: UploadId,
+        resting: Resting,
+        caller: Caller,
+    ) -> Result<Checkout, Error> {
         let uploads = self.clone();
         let work = tokio::spawn(async move {
-            let resumed = uploads.try_resume(id, &resting.repo).await;
+            let resumed = uploads.try_resume(id, &resting.repo, &caller).await;
             if !matches!(resumed, Ok(_) | Err(Error::UploadUnknown)) {
                 uploads.rest_again(id, resting);
             }
@@ -73,8 +83,13 @@ impl Uploads {
         }
     }
 
-    async fn try_resume(&self, id: UploadId, repo: &RepoName) -> Result<Checkout, Error> {
-        let upstream = self.open_upstream(repo, None).await?;
+    async fn try_resume(
+        &self,
+        id: UploadId,
+        repo: &RepoName,
+        caller: &Caller,
+    ) -> Result<Checkout, Error> {
+        let upstream = self.open_upstream(repo, None, caller).await?;
         let store = Arc::clone(&self.store);
         let Some(writer) = self.bridge.run(move || store.resume_upload(id)).await? else {
             self.sessions.lock().open.remove(&id);

@@ -24,9 +24,12 @@ fn uploads() -> (MemoryStore, Uploads, RepoName) {
 #[tokio::test]
 async fn a_session_is_written_by_one_request_at_a_time_and_keeps_its_offset() {
     let (store, uploads, repo) = uploads();
-    let id = uploads.open(uploads.room().unwrap(), &repo, None, None).await.unwrap();
-    let mut first = uploads.check_out(&repo, id).await.unwrap();
-    assert!(matches!(uploads.check_out(&repo, id).await, Err(Error::UploadBusy)));
+    let id = uploads.open(uploads.room().unwrap(), (&repo, None), None, None).await.unwrap();
+    let mut first = uploads.check_out(&repo, id, &Caller::anonymous()).await.unwrap();
+    assert!(matches!(
+        uploads.check_out(&repo, id, &Caller::anonymous()).await,
+        Err(Error::UploadBusy)
+    ));
     first.session().append(Bytes::from_static(b"12345")).await.unwrap();
     drop(first);
     assert_eq!(uploads.offset(&repo, id).unwrap(), 5);
@@ -58,8 +61,8 @@ async fn a_finished_upload_is_kept_and_a_wrong_one_is_not() {
 async fn a_suspended_session_goes_on_where_it_was_in_its_own_repository() {
     let (store, uploads, repo) = uploads();
     let content = noise(1_700_000, 2);
-    let id = uploads.open(uploads.room().unwrap(), &repo, None, None).await.unwrap();
-    let mut checkout = uploads.check_out(&repo, id).await.unwrap();
+    let id = uploads.open(uploads.room().unwrap(), (&repo, None), None, None).await.unwrap();
+    let mut checkout = uploads.check_out(&repo, id, &Caller::anonymous()).await.unwrap();
     checkout.session().append(content.slice(..1_000_001)).await.unwrap();
     drop(checkout);
     uploads.suspend().await;
@@ -69,14 +72,20 @@ async fn a_suspended_session_goes_on_where_it_was_in_its_own_repository() {
     assert_eq!(uploads.count(), (0, 1));
     let other: RepoName = "c".parse().unwrap();
     assert!(matches!(uploads.offset(&other, id), Err(Error::UploadUnknown)));
-    assert!(matches!(uploads.check_out(&other, id).await, Err(Error::UploadUnknown)));
+    assert!(matches!(
+        uploads.check_out(&other, id, &Caller::anonymous()).await,
+        Err(Error::UploadUnknown)
+    ));
     assert!(matches!(uploads.cancel(&other, id).await, Err(Error::UploadUnknown)));
     // Asking takes nothing.
     assert_eq!(uploads.offset(&repo, id).unwrap(), 1_000_001);
     assert_eq!(uploads.count(), (0, 1));
-    let mut checkout = uploads.check_out(&repo, id).await.unwrap();
+    let mut checkout = uploads.check_out(&repo, id, &Caller::anonymous()).await.unwrap();
     assert_eq!(uploads.count(), (1, 0));
-    assert!(matches!(uploads.check_out(&repo, id).await, Err(Error::UploadBusy)));
+    assert!(matches!(
+        uploads.check_out(&repo, id, &Caller::anonymous()).await,
+        Err(Error::UploadBusy)
+    ));
     assert_eq!(checkout.session().offset(), 1_000_001);
     checkout.session().append(content.slice(1_000_001..)).await.unwrap();
     let digest = Digester::digest(Algorithm::Sha256, &content);
@@ -88,8 +97,8 @@ async fn a_suspended_session_goes_on_where_it_was_in_its_own_repository() {
 #[tokio::test]
 async fn a_stop_waits_for_the_request_that_has_a_session() {
     let (store, uploads, repo) = uploads();
-    let id = uploads.open(uploads.room().unwrap(), &repo, None, None).await.unwrap();
-    let mut checkout = uploads.check_out(&repo, id).await.unwrap();
+    let id = uploads.open(uploads.room().unwrap(), (&repo, None), None, None).await.unwrap();
+    let mut checkout = uploads.check_out(&repo, id, &Caller::anonymous()).await.unwrap();
     let (writing, told) = (uploads.clone(), tokio::sync::oneshot::channel());
     let request = tokio::spawn(async move {
         checkout.session().append(Bytes::from_static(b"123")).await.unwrap();
@@ -103,7 +112,7 @@ async fn a_stop_waits_for_the_request_that_has_a_session() {
     let saved = store.saved_uploads().unwrap();
     assert_eq!((saved.len(), saved[0].offset), (1, 3));
     // A server that stops resumes nothing.
-    assert!(uploads.check_out(&repo, id).await.is_err());
+    assert!(uploads.check_out(&repo, id, &Caller::anonymous()).await.is_err());
 }
 
 #[tokio::test]
@@ -111,7 +120,7 @@ async fn a_session_at_rest_is_cancelled_and_expires() {
     let (store, first, repo) = uploads();
     let mut ids = Vec::new();
     for _ in 0..2 {
-        ids.push(first.open(first.room().unwrap(), &repo, None, None).await.unwrap());
+        ids.push(first.open(first.room().unwrap(), (&repo, None), None, None).await.unwrap());
     }
     first.suspend().await;
     let uploads = over(&store);
@@ -129,11 +138,11 @@ async fn a_session_at_rest_is_cancelled_and_expires() {
 #[tokio::test]
 async fn an_idle_session_expires_and_one_in_use_does_not() {
     let (_, uploads, repo) = uploads();
-    let id = uploads.open(uploads.room().unwrap(), &repo, None, None).await.unwrap();
+    let id = uploads.open(uploads.room().unwrap(), (&repo, None), None, None).await.unwrap();
     let opened = Instant::now();
     uploads.expire(opened + UPLOAD_IDLE_MAX / 2, now_ms()).await;
     assert_eq!(uploads.count().0, 1);
-    let in_use = uploads.check_out(&repo, id).await.unwrap();
+    let in_use = uploads.check_out(&repo, id, &Caller::anonymous()).await.unwrap();
     uploads.expire(opened + UPLOAD_IDLE_MAX * 2, now_ms()).await;
     assert_eq!(uploads.count().0, 1);
     drop(in_use);
@@ -145,15 +154,15 @@ async fn an_idle_session_expires_and_one_in_use_does_not() {
 async fn open_sessions_and_those_at_rest_count_towards_one_bound() {
     let (store, first, repo) = uploads();
     for _ in 0..UPLOADS_MAX / 2 {
-        first.open(first.room().unwrap(), &repo, None, None).await.unwrap();
+        first.open(first.room().unwrap(), (&repo, None), None, None).await.unwrap();
     }
     first.suspend().await;
     let uploads = over(&store);
     for _ in UPLOADS_MAX / 2..UPLOADS_MAX {
-        uploads.open(uploads.room().unwrap(), &repo, None, None).await.unwrap();
+        uploads.open(uploads.room().unwrap(), (&repo, None), None, None).await.unwrap();
     }
     assert_eq!(uploads.count(), (UPLOADS_MAX / 2, UPLOADS_MAX / 2));
     assert!(matches!(uploads.room(), Err(Error::TooMany("uploads"))));
     uploads.expire(Instant::now(), u64::MAX).await;
-    uploads.open(uploads.room().unwrap(), &repo, None, None).await.unwrap();
+    uploads.open(uploads.room().unwrap(), (&repo, None), None, None).await.unwrap();
 }

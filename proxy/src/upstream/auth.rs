@@ -20,7 +20,9 @@ use wharf_oci::{RepoName, Secret};
 use super::challenge::Challenge;
 use super::credentials::{Credentials, Held, Proof, host};
 use crate::Error;
-use crate::limits::{TOKEN_BYTES_MAX, TOKEN_LIFETIME, TOKEN_MARGIN, TOKEN_PARTS, TOKENS_MAX};
+use crate::limits::{
+    CALLER_TOKENS_MAX, TOKEN_BYTES_MAX, TOKEN_LIFETIME, TOKEN_MARGIN, TOKEN_PARTS, TOKENS_MAX,
+};
 
 /// What the token endpoint is asked, as errors name it.
 pub(super) const ASKING: &str = "asking for a token";
@@ -40,45 +42,72 @@ pub(crate) enum Access {
     Metadata,
 }
 
+impl Access {
+    /// The action in a token that allows it.
+    pub(super) const fn as_action(self) -> &'static str {
+        match self {
+            Self::Pull => "pull",
+            Self::Push => "push",
+            Self::Delete => "delete",
+            Self::Metadata => "metadata_write",
+        }
+    }
+}
+
 /// What a token must allow.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Scope {
-    /// None for a request that needs no token, as the one for a token.
-    repo: Option<RepoName>,
+    of: Resource,
     access: Access,
     /// A second repository, read: the source of a mount.
     also_pull: Option<RepoName>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Resource {
+    /// For a request that needs no token, as the one for a token.
+    Nothing,
+    /// The list of repositories.
+    Catalog,
+    Repo(RepoName),
 }
 
 impl Scope {
     /// One repository.
     #[must_use]
     pub(crate) fn repo(repo: &RepoName, access: Access) -> Self {
-        Self { repo: Some(repo.clone()), access, also_pull: None }
+        Self { of: Resource::Repo(repo.clone()), access, also_pull: None }
     }
 
     /// Writing to one repository with blobs of another.
     #[must_use]
     pub(crate) fn mount(repo: &RepoName, from: &RepoName) -> Self {
-        Self { repo: Some(repo.clone()), access: Access::Push, also_pull: Some(from.clone()) }
+        Self { also_pull: Some(from.clone()), ..Self::repo(repo, Access::Push) }
     }
 
     /// No repository.
     pub(super) fn nothing() -> Self {
-        Self { repo: None, access: Access::Pull, also_pull: None }
+        Self { of: Resource::Nothing, access: Access::Pull, also_pull: None }
+    }
+
+    /// The list of all repositories.
+    pub(super) fn catalog() -> Self {
+        Self { of: Resource::Catalog, ..Self::nothing() }
     }
 
     /// The `scope` parameters of a token request.
     fn parameters(&self) -> Vec<String> {
         let actions = match self.access {
-            Access::Pull => "pull",
             Access::Push => "pull,push",
-            Access::Delete => "delete",
-            Access::Metadata => "metadata_write",
+            other => other.as_action(),
         };
-        let repo = self.repo.iter().map(|repo| format!("repository:{repo}:{actions}"));
+        let of = match &self.of {
+            Resource::Nothing => None,
+            Resource::Catalog => Some("registry:catalog:*".to_owned()),
+            Resource::Repo(repo) => Some(format!("repository:{repo}:{actions}")),
+        };
         let also = self.also_pull.iter().map(|repo| format!("repository:{repo}:pull"));
-        repo.chain(also).collect()
+        of.into_iter().chain(also).collect()
     }
 }
 
@@ -86,6 +115,8 @@ impl Scope {
 pub(super) struct Auth {
     pub(super) credentials: Credentials,
     known: Mutex<Known>,
+    /// How many tokens it remembers.
+    tokens_max: usize,
 }
 
 #[derive(Default)]
@@ -138,7 +169,12 @@ impl std::fmt::Debug for Form {
 
 impl Auth {
     pub(super) fn new(credentials: Credentials) -> Self {
-        Self { credentials, known: Mutex::default() }
+        Self { credentials, known: Mutex::default(), tokens_max: TOKENS_MAX }
+    }
+
+    /// For one caller of many: it remembers less.
+    pub(super) fn of_caller(credentials: Credentials) -> Self {
+        Self { credentials, known: Mutex::default(), tokens_max: CALLER_TOKENS_MAX }
     }
 
     /// What to send without being asked: what was good before.
@@ -177,6 +213,18 @@ impl Auth {
         }
     }
 
+    /// Forgets the token of a scope, whichever it is.
+    pub(super) fn forget_all(&self, scope: &Scope) {
+        self.known().tokens.remove(scope);
+    }
+
+    /// How long the token of a scope is good; not at all when there is none.
+    pub(super) fn remaining(&self, scope: &Scope) -> Duration {
+        let known = self.known();
+        let until = known.tokens.get(scope).map(|token| token.until);
+        until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()))
+    }
+
     /// The proof that this upstream gets as Basic.
     pub(super) fn basic(&self) -> Option<Held> {
         self.known().basic.clone()
@@ -198,11 +246,12 @@ impl Auth {
         scope: &Scope,
         proof: &Proof,
     ) -> Result<TokenAsk, Error> {
-        let refused =
-            |reason: &str| Error::UpstreamFailed { operation: ASKING, reason: reason.to_owned() };
         let Challenge::Bearer { realm, service, .. } = challenge else {
-            return Err(refused("the upstream does not hand out tokens"));
+            let reason = "the upstream does not hand out tokens".to_owned();
+            return Err(Error::UpstreamFailed { operation: ASKING, reason });
         };
+        let refused =
+            |reason: &str| Error::UpstreamAstray { operation: ASKING, reason: reason.to_owned() };
         let mut url = base.join(realm).map_err(|_| refused("its realm is not an address"))?;
         let plain_too = base.scheme() == "http" && matches!(url.scheme(), "http" | "https");
         if url.scheme() != "https" && !plain_too {
@@ -255,14 +304,18 @@ impl Auth {
         let mut known = self.known();
         known.challenge = Some(challenge.clone());
         known.basic = None;
-        if known.tokens.len() >= TOKENS_MAX {
+        if known.tokens.len() >= self.tokens_max {
             let now = Instant::now();
             known.tokens.retain(|_, token| now < token.until);
         }
-        if known.tokens.len() < TOKENS_MAX || known.tokens.contains_key(scope) {
-            let token = Token::new(header.clone(), Instant::now(), life);
-            known.tokens.insert(scope.clone(), token);
+        if known.tokens.len() >= self.tokens_max && !known.tokens.contains_key(scope) {
+            let first = known.tokens.iter().min_by_key(|(_, token)| token.until);
+            if let Some(first) = first.map(|(scope, _)| scope.clone()) {
+                known.tokens.remove(&first);
+            }
         }
+        let token = Token::new(header.clone(), Instant::now(), life);
+        known.tokens.insert(scope.clone(), token);
         Ok(header)
     }
 

@@ -6,18 +6,19 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
+use super::reach::Reach;
 use crate::body::Outgoing;
 use crate::config::Patience;
 use crate::limits::{
     HTTP2_CONNECTION_WINDOW_BYTES, HTTP2_STREAM_WINDOW_BYTES, IDLE_CONNECTIONS_MAX,
 };
 
-pub(super) type HttpClient = Client<HttpsConnector<HttpConnector>, Outgoing>;
+pub(super) type HttpClient = Client<HttpsConnector<HttpConnector<Reach>>, Outgoing>;
 
-/// A client; does not connect. Which version is spoken is agreed on with the server (ALPN); without
+/// A client that connects to what `reach` lets pass; does not connect yet. Which version is spoken is agreed on with the server (ALPN); without
 /// encryption it is HTTP/1.1.
-pub(super) fn client(tls: rustls::ClientConfig, patience: &Patience) -> HttpClient {
-    let mut tcp = HttpConnector::new();
+pub(super) fn client(tls: rustls::ClientConfig, patience: &Patience, reach: Reach) -> HttpClient {
+    let mut tcp = HttpConnector::new_with_resolver(reach);
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
     tcp.set_connect_timeout(Some(patience.connect));
@@ -35,4 +36,38 @@ pub(super) fn client(tls: rustls::ClientConfig, patience: &Patience) -> HttpClie
         .http2_initial_connection_window_size(HTTP2_CONNECTION_WINDOW_BYTES)
         .http2_keep_alive_interval(Some(patience.floor.window))
         .build(connector)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::reach::astray;
+    use super::*;
+    use crate::body::Payload;
+    use crate::config::UpstreamConfig;
+    use std::net::TcpListener;
+
+    /// Whether a client of this upstream connects to a name of this machine.
+    async fn reaches(upstream: &str, listener: &TcpListener) -> bool {
+        let config: UpstreamConfig = upstream.parse().unwrap();
+        let reach = Reach::new(&config.url, &[]);
+        let client = client(config.tls().unwrap(), &config.patience(), reach);
+        let port = listener.local_addr().unwrap().port();
+        let request = http::Request::get(format!("http://localhost:{port}/"));
+        let request = request.body(Payload::empty().outgoing().0).unwrap();
+        let asked = client.request(request);
+        // Nobody answers.
+        match tokio::time::timeout(std::time::Duration::from_secs(1), asked).await {
+            Ok(answer) => assert!(astray(&answer.unwrap_err()).is_some()),
+            Err(_) => assert_eq!(config.url.host_str(), Some("localhost")),
+        }
+        listener.set_nonblocking(true).unwrap();
+        listener.accept().is_ok()
+    }
+
+    #[tokio::test]
+    async fn a_name_that_leads_inside_is_not_connected_to() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        assert!(!reaches("https://contoso.azurecr.io", &listener).await);
+        assert!(reaches("http://localhost:5000", &listener).await, "its own host is");
+    }
 }

@@ -65,6 +65,16 @@ pub(super) struct Credentials {
 }
 
 impl Credentials {
+    /// Of a caller.
+    pub(super) fn of(login: Login) -> Self {
+        Self::from(Origin::Fixed(Proof::of(login)))
+    }
+
+    fn from(origin: Origin) -> Self {
+        let flights = Flights::new(QUESTIONS_MAX, "logins");
+        Self { origin, held: Mutex::new(None), flights }
+    }
+
     /// Reads what stays the same; connects to nobody.
     pub(super) fn new(config: &UpstreamConfig) -> Result<Self, ConfigError> {
         let origin = match config.credentials()? {
@@ -77,8 +87,7 @@ impl Credentials {
                 Origin::Entra(login.map_err(|reason| ConfigError::Secret { url, reason })?)
             }
         };
-        let flights = Flights::new(QUESTIONS_MAX, "logins");
-        Ok(Self { origin, held: Mutex::new(None), flights })
+        Ok(Self::from(origin))
     }
 }
 

@@ -1,12 +1,13 @@
 //! Reads to their end: where a redirect leads, and whole answers.
 //!
-//! Invariants: a redirect never leads from an encrypted upstream to an address that is not; a link is
+//! Invariants: a redirect never leads from an encrypted address to one that is not; a link is
 //! never kept, and fetched anew when it is of no use; an answer that is read whole is bounded.
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 use hyper::Response;
 use hyper::body::Incoming;
+use url::Url;
 
 use super::pace::Paced;
 use super::wire::{Ask, Effort, Wire};
@@ -100,15 +101,28 @@ impl Wire {
                 let elsewhere = !self.is_own(&ask.url);
                 return Ok((response, elsewhere));
             };
-            let url =
-                ask.url.join(target).map_err(|_| failed(operation, "a redirect to no address"))?;
-            let downgrade = self.base.scheme() == "https" && url.scheme() != "https";
-            if downgrade || !matches!(url.scheme(), "http" | "https") {
-                return Err(failed(operation, "a redirect to an address that is not encrypted"));
-            }
-            ask.url = url;
+            ask.url = self.led_to(&ask.url, target, operation)?;
         }
         Err(failed(operation, "too many redirects"))
+    }
+
+    /// The address that a redirect or a Location names. What is behind it is judged in `reach.rs`, when
+    /// it is connected to.
+    pub(super) fn led_to(
+        &self,
+        from: &Url,
+        target: &str,
+        operation: &'static str,
+    ) -> Result<Url, Error> {
+        let astray = |reason: &str| Error::UpstreamAstray { operation, reason: reason.to_owned() };
+        let url = from.join(target).map_err(|_| astray("what it names is not an address"))?;
+        let encrypted = [&self.base, from].iter().any(|url| url.scheme() == "https");
+        match url.scheme() {
+            "https" => Ok(url),
+            "http" if !encrypted => Ok(url),
+            "http" => Err(astray("from an encrypted address to one that is not encrypted")),
+            _ => Err(astray("to an address that is neither http nor https")),
+        }
     }
 }
 

@@ -117,7 +117,7 @@ async fn open(
         wire.collect(response, OPENING).await?;
         return Ok(Started::Mounted);
     }
-    let location = next_location(&url, &response)?;
+    let location = next_location(&wire, &url, &response)?;
     wire.chunks().announced(chunk_floor(&response));
     wire.collect(response, OPENING).await?;
     let (sent_bytes, offered_bytes, over) = (0, 0, false);
@@ -162,7 +162,7 @@ impl Push {
         match self.wire.send(ask, SENDING).await {
             Ok(response) => {
                 chunk.taken(began.elapsed());
-                self.location = next_location(&url, &response)?;
+                self.location = next_location(&self.wire, &url, &response)?;
                 let taken = offset(&response).unwrap_or(end);
                 self.wire.collect(response, SENDING).await?;
                 self.sent_bytes = self.believed(taken)?;
@@ -198,7 +198,7 @@ impl Push {
         let ask = Ask::new(Method::GET, self.location.clone(), self.scope.clone());
         let url = ask.url.clone();
         let response = self.wire.send(ask, "asking for an upload").await?;
-        if let Ok(location) = next_location(&url, &response) {
+        if let Ok(location) = next_location(&self.wire, &url, &response) {
             self.location = location;
         }
         // `0-0` is how registries say both "nothing" and "one byte": a chunk at 0 is refused by one that
@@ -266,16 +266,16 @@ async fn give_up(wire: &Wire, scope: &Scope, location: Url) -> Result<(), Error>
         answered => return answered.map(|_| ()),
     }
     let response = wire.send(ask(Method::GET, &location), CANCELLING).await?;
-    let location = next_location(&location, &response)?;
+    let location = next_location(wire, &location, &response)?;
     wire.collect(response, CANCELLING).await?;
     wire.send(ask(Method::DELETE, &location), CANCELLING).await.map(|_| ())
 }
 
 /// Where to go on: opaque, with all of its query, relative or absolute.
-fn next_location(asked: &Url, response: &Response<Incoming>) -> Result<Url, Error> {
+fn next_location(wire: &Wire, asked: &Url, response: &Response<Incoming>) -> Result<Url, Error> {
     let location = text(response.headers(), header::LOCATION);
     let location = location.ok_or_else(|| failed(OPENING, "the answer has no Location"))?;
-    asked.join(location).map_err(|_| failed(OPENING, "the Location is not an address"))
+    wire.led_to(asked, location, OPENING)
 }
 
 /// What it says of the shortest chunk that it wants (`OCI-Chunk-Min-Length`); 0 when nothing.

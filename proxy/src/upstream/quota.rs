@@ -3,7 +3,8 @@
 //! for.
 //!
 //! Invariant: no request leaves before the time that `Retry-After` named, whoever was told it; of a
-//! longer time than `QUOTA_WAIT_MAX` only that much counts.
+//! longer time than `QUOTA_WAIT_MAX` only that much counts. Of callers with logins of their own, which
+//! registries count apart, each has a quota of its own besides.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -200,6 +201,11 @@ impl Pass {
         state.refuses_most(false);
         let window = state.window + 1.0 / state.window;
         state.window = window.min(f64::from(self.lane.max));
+    }
+
+    /// The upstream said 429 to one of many logins: it is counted, and holds nobody else up.
+    pub(super) fn noted(&self) {
+        self.lane.state().throttled += 1;
     }
 
     /// The upstream said 429: everyone waits for as long as it asked, then fewer go at once, unless it

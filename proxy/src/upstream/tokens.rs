@@ -5,6 +5,8 @@
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header};
+use hyper::Response;
+use hyper::body::Incoming;
 use wharf_oci::{ErrorCode, Secret};
 
 use super::auth::{ASKING, Auth, EXCHANGING, Form, Scope, refresh_token};
@@ -87,6 +89,15 @@ impl Wire {
         asked.await.map(|(header, _)| header)
     }
 
+    /// A token for this scope that is bought now, whatever is remembered.
+    pub(super) async fn newer_token(
+        &self,
+        challenge: Challenge,
+        scope: &Scope,
+    ) -> Result<HeaderValue, Error> {
+        self.token(challenge, scope, Want::Newer).await
+    }
+
     /// A new token. What buys it is renewed once when it is refused.
     async fn fetch_token(
         &self,
@@ -134,13 +145,28 @@ impl Wire {
         refresh_token(&self.ask_endpoint(&ask, None, EXCHANGING).await?)
     }
 
-    /// The answer of a token endpoint, after tries.
+    /// What a token endpoint hands out, after tries.
     async fn ask_endpoint(
         &self,
         ask: &Ask,
         authorization: Option<HeaderValue>,
         operation: &'static str,
     ) -> Result<Bytes, Error> {
+        let response = self.in_tries(ask, authorization, operation).await?;
+        let status = response.status();
+        if status.is_success() {
+            return self.collect(response, operation).await;
+        }
+        Err(self.endpoint_refusal(status, operation))
+    }
+
+    /// The answer to exactly this request, whatever it says, after tries.
+    pub(super) async fn in_tries(
+        &self,
+        ask: &Ask,
+        authorization: Option<HeaderValue>,
+        operation: &'static str,
+    ) -> Result<Response<Incoming>, Error> {
         let mut tries = 1;
         loop {
             let response = self.once(ask, authorization.clone(), operation).await?;
@@ -153,10 +179,7 @@ impl Wire {
                 Verdict::Busy { retry_after_seconds } => {
                     return Err(Error::UpstreamBusy { retry_after_seconds });
                 }
-                Verdict::Stands if status.is_success() => {
-                    return self.collect(response, operation).await;
-                }
-                Verdict::Stands => return Err(self.endpoint_refusal(status, operation)),
+                Verdict::Stands => return Ok(response),
             }
             tries += 1;
         }

@@ -4,7 +4,7 @@
 //! Invariant: `Authorization` is sent to the upstream's own address and to nobody else, whatever a
 //! redirect or a Location says.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
@@ -12,7 +12,7 @@ use hyper::Response;
 use hyper::body::Incoming;
 use tokio::time::Instant;
 use url::Url;
-use wharf_oci::{ErrorBody, ErrorCode};
+use wharf_oci::{ErrorBody, ErrorCode, Login};
 
 use super::auth::{Auth, Scope, TokenFlights};
 use super::breaker::Breaker;
@@ -23,6 +23,7 @@ use super::credentials::Credentials;
 use super::failed;
 use super::farewells::Farewells;
 use super::quota::{Class, Quota};
+use super::reach::{self, Astray, Reach};
 use super::retry::{self, Budget, Verdict};
 use super::state::{Counts, UpstreamState};
 use crate::Error;
@@ -31,8 +32,8 @@ use crate::config::{ConfigError, Patience, UpstreamConfig};
 use crate::error::chain;
 use crate::flights::Flights;
 use crate::limits::{
-    BREAKER_FAILURES, CHALLENGES_MAX, QUESTIONS_MAX, RETRY_AFTER_MAX, REVALIDATE_TIMEOUT,
-    WRITE_TIMEOUT,
+    BREAKER_FAILURES, CHALLENGE_TIME, CHALLENGES_MAX, QUESTIONS_MAX, RETRY_AFTER_MAX,
+    REVALIDATE_TIMEOUT, WRITE_TIMEOUT,
 };
 
 /// A clone shares connections, tokens and what is known of the upstream's state.
@@ -41,10 +42,14 @@ pub(super) struct Wire {
     pub(super) base: Url,
     pub(super) address: Arc<str>,
     http: HttpClient,
+    /// Where it may lead.
+    reach: Reach,
     pub(super) auth: Arc<Auth>,
     pub(super) token_flights: TokenFlights,
     pub(super) patience: Patience,
     health: Arc<Health>,
+    /// What is asked with a caller's login is counted for it.
+    own_quota: Option<Arc<Quota>>,
 }
 
 /// What is known of the upstream's state; one for all who ask it.
@@ -54,6 +59,8 @@ struct Health {
     counts: Counts,
     chunks: Chunks,
     farewells: Farewells,
+    /// What it last wanted to be shown, and until when that is believed.
+    challenge: Mutex<Option<(Challenge, Instant)>>,
 }
 
 /// One request, as often as it takes: its body can be sent again.
@@ -117,16 +124,45 @@ impl Wire {
             counts: Counts::default(),
             chunks: Chunks::default(),
             farewells: Farewells::default(),
+            challenge: Mutex::default(),
         };
+        let reach = Reach::new(&config.url, config.redirect_hosts());
         Ok(Self {
             base: config.url.clone(),
             address: config.url.as_str().trim_end_matches('/').into(),
-            http: connect::client(config.tls()?, &patience),
+            http: connect::client(config.tls()?, &patience, reach.clone()),
+            reach,
             auth: Arc::new(Auth::new(Credentials::new(config)?)),
             token_flights: Arc::new(Flights::new(QUESTIONS_MAX, "token requests")),
             patience,
             health: Arc::new(health),
+            own_quota: None,
         })
+    }
+
+    /// The same upstream for somebody with another login: nothing that was obtained with one login is
+    /// shown for the other.
+    pub(super) fn with_login(&self, login: Login) -> Self {
+        let auth = Arc::new(Auth::of_caller(Credentials::of(login)));
+        let token_flights = Arc::new(Flights::new(QUESTIONS_MAX, "token requests"));
+        let own_quota = Quota::new(self.patience.reads_max, self.patience.writes_max);
+        Self { auth, token_flights, own_quota: Some(Arc::new(own_quota)), ..self.clone() }
+    }
+
+    /// A number that is the same for all logins at one upstream, and another one for each upstream.
+    pub(super) fn identity(&self) -> usize {
+        Arc::as_ptr(&self.health).addr()
+    }
+
+    pub(super) fn known_challenge(&self) -> Option<Challenge> {
+        let known = self.health.challenge.lock().unwrap_or_else(PoisonError::into_inner);
+        let (challenge, until) = known.as_ref()?;
+        (Instant::now() < *until).then(|| challenge.clone())
+    }
+
+    pub(super) fn learn_challenge(&self, challenge: &Challenge) {
+        let mut known = self.health.challenge.lock().unwrap_or_else(PoisonError::into_inner);
+        *known = Some((challenge.clone(), Instant::now() + CHALLENGE_TIME));
     }
 
     pub(super) const fn patience(&self) -> &Patience {
@@ -234,7 +270,12 @@ impl Wire {
         if !self.is_own(&ask.url) {
             return self.once(ask, None, operation).await;
         }
-        let pass = self.health.quota.enter(Class::of(&ask.method), ask.patience()).await?;
+        let class = Class::of(&ask.method);
+        let own = match &self.own_quota {
+            Some(quota) => Some(quota.enter(class, ask.patience()).await?),
+            None => None,
+        };
+        let pass = self.health.quota.enter(class, ask.patience()).await?;
         let leave = self.health.breaker.admit()?;
         let began = Instant::now();
         let answered = self.authorized(ask, operation).await;
@@ -254,13 +295,41 @@ impl Wire {
             }
             Ok(response) if response.status() == StatusCode::TOO_MANY_REQUESTS => {
                 let pause = retry::retry_after(response.headers());
-                if pass.throttled(pause) {
+                // Another caller is counted apart, and need not wait.
+                let told = own.as_ref().inspect(|_| pass.noted()).unwrap_or(&pass);
+                if told.throttled(pause) {
                     tracing::warn!(upstream = &*self.address, ?pause, "too many requests there");
                 }
                 leave.answered();
             }
             // Trouble of a login says nothing of the registry.
             Err(Error::LoginFailed { .. }) => {}
+            Ok(_) | Err(_) => {
+                if let Some(own) = &own {
+                    own.answered();
+                }
+                pass.answered();
+                leave.answered();
+            }
+        }
+        answered
+    }
+
+    /// A question beside the usual way, in its turn and when the upstream is not known to be down.
+    pub(super) async fn guarded<T>(
+        &self,
+        question: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let pass = self.health.quota.enter(Class::Read, RETRY_AFTER_MAX).await?;
+        let leave = self.health.breaker.admit()?;
+        let answered = question.await;
+        match &answered {
+            Err(Error::UpstreamFailed { .. }) => {
+                leave.failed(1);
+            }
+            Err(Error::UpstreamRefused { status, .. }) if retry::is_down(*status) => {
+                leave.failed(1);
+            }
             Ok(_) | Err(_) => {
                 pass.answered();
                 leave.answered();
@@ -308,6 +377,11 @@ impl Wire {
         authorization: Option<HeaderValue>,
         operation: &'static str,
     ) -> Result<Response<Incoming>, Error> {
+        let led_astray =
+            |astray: Astray| Error::UpstreamAstray { operation, reason: astray.to_string() };
+        if !self.is_own(&ask.url) {
+            self.reach.check(&ask.url).map_err(led_astray)?;
+        }
         let mut request = Request::builder().method(ask.method.clone()).uri(ask.url.as_str());
         if let Some(headers) = request.headers_mut() {
             headers.extend(ask.headers.clone());
@@ -331,7 +405,10 @@ impl Wire {
             self.counts().sent(sent.bytes());
         }
         let answer = answer.ok_or_else(|| failed(operation, "no answer in time"))?;
-        answer.map_err(|error| failed(operation, chain(&error)))
+        answer.map_err(|error| match reach::astray(&error) {
+            Some(astray) => led_astray(astray),
+            None => failed(operation, chain(&error)),
+        })
     }
 
     /// What a refusal means: credentials, or the upstream's own words.

@@ -10,7 +10,7 @@ use wharf_oci::{Algorithm, Digester, RepoName, UploadId};
 use super::read;
 use crate::blob::{BlobStore, BlobWriter, Retention};
 use crate::limits::SEGMENT_BYTES;
-use crate::sessions::UploadStore;
+use crate::sessions::{NewUpload, UploadStore};
 
 /// Uploads at once.
 const UPLOADS: usize = 3;
@@ -58,7 +58,7 @@ pub fn uploads(store: &impl UploadStore, input: &[u8]) {
 }
 
 fn begun(store: &impl UploadStore, repo: &RepoName, id: UploadId) -> Upload {
-    let writer = store.begin_upload(id, repo).expect("begin");
+    let writer = store.begin_upload(NewUpload::unowned(id, repo)).expect("begin");
     Upload { id, content: Vec::new(), state: State::Open(writer) }
 }
 

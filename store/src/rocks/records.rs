@@ -158,12 +158,17 @@ impl Quarantined {
     }
 }
 
+/// Beside the algorithm of a [`Session`]: its owner follows the repository.
+const OWNED: u8 = 0x10;
+
 /// An upload as far as it is durable: the segments of its number below `segments`, which hash to
 /// `hash`, then `tail`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Session {
     pub(super) id: UploadId,
     pub(super) repo: RepoName,
+    /// Who alone may go on with it, if anybody; never empty.
+    pub(super) owner: Option<String>,
     pub(super) number: u64,
     /// Absent while no run was ingested.
     pub(super) place: Option<Place>,
@@ -184,10 +189,14 @@ impl Session {
         bytes.extend(self.run_bytes.to_be_bytes());
         bytes.extend(self.segments.to_be_bytes());
         bytes.extend(self.saved_ms.to_be_bytes());
-        bytes.push(schema::algorithm_byte(self.hash.algorithm));
+        // Without an owner the record is the one of format 2.
+        let owned = if self.owner.is_some() { OWNED } else { 0 };
+        bytes.push(schema::algorithm_byte(self.hash.algorithm) | owned);
         bytes.extend(self.hash.size_bytes.to_be_bytes());
-        for part in [self.hash.bytes.as_slice(), self.repo.as_str().as_bytes()] {
-            // Both are shorter than 300 bytes by their own rules.
+        let owner = self.owner.as_ref().map(String::as_bytes);
+        let parts = [self.hash.bytes.as_slice(), self.repo.as_str().as_bytes()];
+        for part in parts.into_iter().chain(owner) {
+            // All are shorter than 300 bytes by their own rules.
             bytes.extend(u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes());
             bytes.extend(part);
         }
@@ -201,13 +210,20 @@ impl Session {
         let number = fields.u64()?;
         let place = Place::decode(fields.take(4)?)?;
         let (run_bytes, segments, saved_ms) = (fields.u64()?, fields.u64()?, fields.u64()?);
-        let algorithm = schema::decode_algorithm(fields.u8()?)?;
+        let marks = fields.u8()?;
+        let algorithm = schema::decode_algorithm(marks & !OWNED)?;
         let size_bytes = fields.u64()?;
         let bytes = fields.counted()?.to_vec();
         let repo = std::str::from_utf8(fields.counted()?).ok()?.parse().ok()?;
+        let owner = if marks & OWNED == 0 {
+            None
+        } else {
+            Some(fields.text().filter(|owner| !owner.is_empty())?)
+        };
         Some(Self {
             id,
             repo,
+            owner,
             number,
             place: (place != Place::Small).then_some(place),
             run_bytes,
@@ -435,6 +451,7 @@ mod tests {
             let session = Session {
                 id,
                 repo: "acme/base".parse().unwrap(),
+                owner: Some(reason.clone()).filter(|owner| !owner.is_empty()),
                 number,
                 place: (epoch != 0).then_some(place),
                 run_bytes,
@@ -444,7 +461,9 @@ mod tests {
                 tail,
             };
             let key = id.as_u128().to_be_bytes();
-            prop_assert_eq!(Session::decode(&key, &session.encode()), Some(session));
+            prop_assert_eq!(Session::decode(&key, &session.encode()), Some(session.clone()));
+            let unowned = Session { owner: None, ..session };
+            prop_assert_eq!(Session::decode(&key, &unowned.encode()), Some(unowned));
             let refused = Refused { status: 403, code: reason.clone() };
             let trouble = Trouble { at_ms: number, tries: 7, reason, refused: Some(refused) };
             for trouble in [None, Some(trouble.clone()), Some(Trouble { refused: None, ..trouble })] {

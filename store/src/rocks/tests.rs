@@ -12,7 +12,7 @@ use crate::contract::{self, noise, put, read_all};
 use crate::fault::{FaultStore, Operation};
 use crate::limits::{RUN_SEGMENTS_MAX, SEGMENT_BYTES};
 use crate::memory::MemoryStore;
-use crate::{ManifestStore, StoreError, UploadStore};
+use crate::{ManifestStore, NewUpload, StoreError, UploadStore};
 
 fn store() -> (tempfile::TempDir, RocksStore) {
     let folder = tempfile::tempdir().unwrap();
@@ -96,16 +96,16 @@ fn an_upload_whose_run_or_rest_fails_is_forgotten_and_made_again() {
     let digest = Digester::digest(Algorithm::Sha256, &content);
     let (id, repo) = (wharf_oci::UploadId::from_u128(9), "acme/base".parse().unwrap());
     store.fail_after(Operation::EndRun, 0);
-    let mut writer = store.begin_upload(id, &repo).unwrap();
+    let mut writer = store.begin_upload(NewUpload::unowned(id, &repo)).unwrap();
     assert!(matches!(writer.append(content.clone()), Err(StoreError::Injected { .. })));
     drop(writer);
     assert!(store.resume_upload(id).unwrap().is_none());
     store.fail_after(Operation::Suspend, 0);
-    let mut writer = store.begin_upload(id, &repo).unwrap();
+    let mut writer = store.begin_upload(NewUpload::unowned(id, &repo)).unwrap();
     writer.append(content.slice(..1000)).unwrap();
     assert!(writer.suspend().is_err());
     assert!(store.resume_upload(id).unwrap().is_none());
-    let mut writer = store.begin_upload(id, &repo).unwrap();
+    let mut writer = store.begin_upload(NewUpload::unowned(id, &repo)).unwrap();
     writer.append(content.clone()).unwrap();
     writer.verify(&digest).unwrap().unwrap().publish(Retention::Kept).unwrap();
     assert_eq!(read_all(store.open(&digest).unwrap().unwrap()), content);
@@ -147,7 +147,8 @@ fn an_upload_of_a_killed_process_goes_on_at_the_border_of_its_last_run() {
     let border = RUN_SEGMENTS_MAX * SEGMENT_BYTES;
     let id = wharf_oci::UploadId::from_u128(5);
     let store = RocksStore::open(folder.path()).unwrap();
-    let mut writer = store.begin_upload(id, &"acme/base".parse().unwrap()).unwrap();
+    let mut writer =
+        store.begin_upload(NewUpload::unowned(id, &"acme/base".parse().unwrap())).unwrap();
     for (sent, least) in [(1000, 0), (border + 1000, border), (2 * border + 1000, border + 1)] {
         let from = usize::try_from(writer.size_bytes()).unwrap();
         writer.append(content.slice(from..sent)).unwrap();
@@ -181,7 +182,8 @@ fn a_writer_that_settled_holds_no_memory_and_its_upload_survives_a_kill() {
     let digest = Digester::digest(Algorithm::Sha256, &content);
     let id = wharf_oci::UploadId::from_u128(6);
     let store = RocksStore::open(folder.path()).unwrap();
-    let mut writer = store.begin_upload(id, &"acme/base".parse().unwrap()).unwrap();
+    let mut writer =
+        store.begin_upload(NewUpload::unowned(id, &"acme/base".parse().unwrap())).unwrap();
     // What may have been small is in a run, too.
     for end in [SEGMENT_BYTES, 3 * SEGMENT_BYTES + 100] {
         let start = usize::try_from(writer.size_bytes()).unwrap();
@@ -218,7 +220,8 @@ fn runs_that_were_not_saved_are_cut_off_and_sent_again() {
     let content = noise((RUN_SEGMENTS_MAX + 9) * SEGMENT_BYTES, 12);
     let id = wharf_oci::UploadId::from_u128(6);
     let store = RocksStore::open(folder.path()).unwrap();
-    let mut writer = store.begin_upload(id, &"acme/base".parse().unwrap()).unwrap();
+    let mut writer =
+        store.begin_upload(NewUpload::unowned(id, &"acme/base".parse().unwrap())).unwrap();
     let key = id.as_u128().to_be_bytes();
     let saved = store.engine.get(super::schema::SESSIONS, &key).unwrap().unwrap();
     writer.append(content.slice(..RUN_SEGMENTS_MAX * SEGMENT_BYTES)).unwrap();

@@ -19,8 +19,8 @@ pub(super) fn upgrade(engine: &Engine, from: u32) -> Result<()> {
     if from < 2 {
         to_2(engine)?;
     }
-    // Format 3 added the journal, which opening made, and blobs that are owed, of which format 2 had
-    // none: what it wrote stays as it is.
+    // Format 3 added the journal, which opening made, blobs that are owed, and owners of uploads, of
+    // which format 2 had none: what it wrote stays as it is, and its uploads belong to nobody.
     engine.sync()
 }
 

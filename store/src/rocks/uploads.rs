@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use wharf_oci::{Algorithm, Digester, RepoName, UploadId};
+use wharf_oci::{Algorithm, Digester, UploadId};
 
 use super::RocksStore;
 use super::lease::{Lease, Remains};
@@ -16,7 +16,7 @@ use super::write::RocksSink;
 use crate::Result;
 use crate::blob::BlobWriter;
 use crate::limits::SEGMENT_BYTES;
-use crate::sessions::{SavedUpload, UploadStore};
+use crate::sessions::{NewUpload, SavedUpload, UploadStore};
 
 impl RocksStore {
     /// The record of an upload that nobody has open, and the lease that keeps it so.
@@ -57,9 +57,8 @@ impl RocksStore {
 }
 
 impl UploadStore for RocksStore {
-    fn begin_upload(&self, id: UploadId, repo: &RepoName) -> Result<BlobWriter> {
-        let upload = Some((id, repo.clone()));
-        let sink = RocksSink::begin(Arc::clone(&self.engine), &self.reaper, upload)?;
+    fn begin_upload(&self, upload: NewUpload) -> Result<BlobWriter> {
+        let sink = RocksSink::begin(Arc::clone(&self.engine), &self.reaper, Some(upload))?;
         sink.save_empty(Digester::new(Algorithm::Sha256).save())?;
         Ok(BlobWriter::new(Box::new(sink), Arc::clone(&self.engine.hot)))
     }
@@ -94,6 +93,7 @@ impl UploadStore for RocksStore {
             .map(|session| SavedUpload {
                 id: session.id,
                 repo: session.repo,
+                owner: session.owner,
                 offset: session.hash.size_bytes + session.tail.len() as u64,
                 saved_ms: session.saved_ms,
             })

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use rocksdb::WriteBatch;
-use wharf_oci::{Digest, HashState, Hashed, RepoName, UploadId};
+use wharf_oci::{Digest, HashState, Hashed};
 
 use super::engine::Engine;
 use super::lease::{Lease, Leases, Reaper};
@@ -20,6 +20,7 @@ use super::{evict, forget, journal, names};
 use crate::blob::{BlobInfo, Fate, Published, Sink, Source};
 use crate::hot::Pressure;
 use crate::limits::{RUN_SEGMENTS_MAX, RUN_SEGMENTS_SEVERE, RUN_SEGMENTS_SHORT};
+use crate::sessions::NewUpload;
 use crate::{Result, StoreError};
 
 pub(super) struct RocksSink {
@@ -28,7 +29,7 @@ pub(super) struct RocksSink {
     number: u64,
     source: Arc<SegmentSource>,
     /// Set for an upload that outlives the process.
-    upload: Option<(UploadId, RepoName)>,
+    upload: Option<NewUpload>,
     /// The segments of a blob that may be small; empty once the first run was begun.
     waiting: Vec<Bytes>,
     runs: Runs,
@@ -40,7 +41,7 @@ impl RocksSink {
     pub(super) fn begin(
         engine: Arc<Engine>,
         reaper: &Reaper,
-        upload: Option<(UploadId, RepoName)>,
+        upload: Option<NewUpload>,
     ) -> Result<Self> {
         let number = engine.take_number()?;
         Ok(Self::new(engine, reaper, reaper.lease(number), upload))
@@ -53,7 +54,8 @@ impl RocksSink {
         lease: Lease,
         saved: &Session,
     ) -> Self {
-        let upload = Some((saved.id, saved.repo.clone()));
+        let (repo, owner) = (saved.repo.clone(), saved.owner.clone());
+        let upload = Some(NewUpload { id: saved.id, repo, owner });
         let mut sink = Self::new(engine, reaper, lease, upload);
         let epoch = saved.place.and_then(|place| match place {
             Place::Small => None,
@@ -63,12 +65,7 @@ impl RocksSink {
         sink
     }
 
-    fn new(
-        engine: Arc<Engine>,
-        reaper: &Reaper,
-        lease: Lease,
-        upload: Option<(UploadId, RepoName)>,
-    ) -> Self {
+    fn new(engine: Arc<Engine>, reaper: &Reaper, lease: Lease, upload: Option<NewUpload>) -> Self {
         let (leases, number) = (Arc::clone(reaper.leases()), lease.number());
         let source = Arc::new(SegmentSource::in_flight(Arc::clone(&engine), lease));
         let runs = Runs::new(Arc::clone(&engine), number, Arc::clone(&source));
@@ -122,8 +119,8 @@ impl RocksSink {
         }
         add_records(&self.engine, &mut batch, &digest, &located)?;
         add_names(&self.engine, &mut batch, info, fate)?;
-        if let Some((upload, _)) = &self.upload {
-            batch.delete_cf(&self.engine.family(SESSIONS)?, upload.as_u128().to_be_bytes());
+        if let Some(NewUpload { id, .. }) = &self.upload {
+            batch.delete_cf(&self.engine.family(SESSIONS)?, id.as_u128().to_be_bytes());
         }
         self.engine.write(batch, "publishing", || digest.to_string())?;
         self.stays = true;
@@ -148,10 +145,11 @@ impl RocksSink {
 
     /// The upload as it is, when this is one.
     fn session(&self, hash: HashState, tail: &[u8]) -> Option<Session> {
-        let (id, repo) = self.upload.clone()?;
+        let NewUpload { id, repo, owner } = self.upload.clone()?;
         Some(Session {
             id,
             repo,
+            owner,
             number: self.number,
             place: self.runs.epoch().map(Place::Epoch),
             run_bytes: self.runs.bytes(),
@@ -309,7 +307,7 @@ impl Sink for RocksSink {
 impl Drop for RocksSink {
     fn drop(&mut self) {
         if !self.stays {
-            self.runs.give_up(self.upload.as_ref().map(|(id, _)| *id));
+            self.runs.give_up(self.upload.as_ref().map(|upload| upload.id));
         }
     }
 }

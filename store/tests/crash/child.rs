@@ -11,8 +11,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use wharf_oci::{Digest, RepoName, UploadId};
 use wharf_store::{
-    BlobStore, BlobWriter, Eviction, ManifestStore, Result, Retention, RocksStore, ScrubPlan,
-    StoreError, StoreOptions, UploadStore, limits,
+    BlobStore, BlobWriter, Eviction, ManifestStore, NewUpload, Result, Retention, RocksStore,
+    ScrubPlan, StoreError, StoreOptions, UploadStore, limits,
 };
 
 use super::ledger::{FIRST_UPLOAD, ITEMS, KEPT_ITEMS, content_of, size_of};
@@ -193,7 +193,13 @@ impl Worker<'_> {
             self.shared.busy.lock().unwrap().insert(item);
             self.say("upload?", item, "");
             let repo: RepoName = "acme/pushed".parse().unwrap();
-            (item, store.begin_upload(UploadId::from_u128(u128::from(item)), &repo)?)
+            (
+                item,
+                store.begin_upload(NewUpload::unowned(
+                    UploadId::from_u128(u128::from(item)),
+                    &repo,
+                ))?,
+            )
         };
         self.go_on_with(item, writer)
     }

@@ -225,7 +225,7 @@ async fn buildah_pushes_a_list_and_pulls_each_platform() {
 }
 
 /// containerd of this test's own; its socket. `None`, with a loud word, where none can run.
-async fn containerd(folder: &Path) -> Option<(Process, String)> {
+pub(crate) async fn containerd(folder: &Path) -> Option<(Process, String)> {
     let program = clients::require("containerd")?;
     let root = folder.display();
     let config = format!(

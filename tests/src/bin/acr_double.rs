@@ -59,6 +59,12 @@ struct Arguments {
     /// Basic credentials open the token endpoints only.
     #[arg(long)]
     no_basic_credentials: bool,
+    /// Basic credentials are all that opens the registry.
+    #[arg(long)]
+    basic_only: bool,
+    /// Access tokens cannot be read.
+    #[arg(long)]
+    opaque_tokens: bool,
     /// A user name that ends with a newline is an unknown one, not a 500.
     #[arg(long)]
     accept_newline_user: bool,
@@ -299,6 +305,8 @@ impl Arguments {
             replica_lag: reads.lag(),
             quotas: self.limits.into_quotas(),
             basic_credentials: !self.no_basic_credentials,
+            basic_only: self.basic_only,
+            opaque_tokens: self.opaque_tokens,
             newline_user_fails: !self.accept_newline_user,
             access_token_life: Duration::from_secs(self.access_token_life_s),
             refresh_token_life: Duration::from_secs(self.refresh_token_life_s),

@@ -11,6 +11,7 @@ use http::header::{AUTHORIZATION, HOST};
 use http::uri::Authority;
 use serde_json::{Value, json};
 
+use super::config::Habits;
 use super::counts::Credentials;
 use super::oauth::Authority as Issuer;
 use super::refusal::Refusal;
@@ -132,14 +133,20 @@ pub(crate) fn has_newline_user(headers: &HeaderMap) -> bool {
 /// Lets a request pass and says whose it is, or says where and for what to get a token.
 pub(crate) fn admit(
     issuer: &Issuer,
-    takes_basic: bool,
+    habits: &Habits,
     headers: &HeaderMap,
     needed: &[Scope],
 ) -> Result<String, Refusal> {
     let host = host(headers)?;
-    let challenge = |error: Option<&str>| Err(challenge(&host, needed, error));
+    let challenge = |error: Option<&str>| {
+        if habits.basic_only {
+            let challenge = r#"Basic realm="acr-double""#.to_owned();
+            return Err(Refusal::Challenge { challenge, detail: Value::Null });
+        }
+        Err(challenge(&host, needed, error))
+    };
     match Authorization::of(headers) {
-        Authorization::Bearer(token) => {
+        Authorization::Bearer(token) if !habits.basic_only => {
             let Some(claims) = issuer.tokens().check(&token, TokenKind::AccessToken, &host) else {
                 return challenge(Some("invalid_token"));
             };
@@ -148,7 +155,7 @@ pub(crate) fn admit(
             }
             challenge(Some("insufficient_scope"))
         }
-        Authorization::Basic { username, password } if takes_basic => {
+        Authorization::Basic { username, password } if habits.basic_credentials => {
             let Some(account) = issuer.account(&username, &password) else {
                 return challenge(None);
             };
@@ -157,9 +164,25 @@ pub(crate) fn admit(
             }
             challenge(Some("insufficient_scope"))
         }
-        Authorization::None | Authorization::Basic { .. } | Authorization::Unknown => {
-            challenge(None)
+        Authorization::None
+        | Authorization::Basic { .. }
+        | Authorization::Bearer(_)
+        | Authorization::Unknown => challenge(None),
+    }
+}
+
+/// Who shows these credentials, when they are good for anything.
+pub(crate) fn caller(issuer: &Issuer, headers: &HeaderMap) -> Option<String> {
+    match Authorization::of(headers) {
+        Authorization::Bearer(token) => {
+            let claims =
+                issuer.tokens().check(&token, TokenKind::AccessToken, &host(headers).ok()?);
+            claims.map(|claims| claims.sub)
         }
+        Authorization::Basic { username, password } => {
+            issuer.account(&username, &password).map(|account| account.username().to_owned())
+        }
+        Authorization::None | Authorization::Unknown => None,
     }
 }
 

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | a token holds 75 minutes, a login three hours, a link twenty minutes | `*_life` |
 //! | Basic credentials open `/v2/` too; a scope-map token's do not | `basic_credentials` |
+//! | other registries: Basic only, or tokens that cannot be read | `basic_only`, `opaque_tokens` |
 //! | a user name with a newline at its end is a 500 | `newline_user_fails` |
 //! | ABAC: the right to pull from the registry pulls nothing | [`Account::only`] |
 //! | a blob's GET and HEAD lead to the storage | `redirects` |
@@ -94,6 +95,10 @@ pub struct Habits {
     pub link_life: Duration,
     /// Basic credentials open `/v2/`, not only the token endpoints.
     pub basic_credentials: bool,
+    /// Basic credentials are all that opens `/v2/`, as at a registry without a token endpoint.
+    pub basic_only: bool,
+    /// Tokens say nothing to those who read them.
+    pub opaque_tokens: bool,
     /// Basic credentials whose user name ends with a newline are answered 500.
     pub newline_user_fails: bool,
     /// Which requests for a blob are redirected.
@@ -136,6 +141,8 @@ impl Default for Habits {
             refresh_token_life: Duration::from_hours(3),
             link_life: Duration::from_mins(20),
             basic_credentials: true,
+            basic_only: false,
+            opaque_tokens: false,
             newline_user_fails: true,
             redirects: Redirects::default(),
             digest_on_redirect: true,

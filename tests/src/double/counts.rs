@@ -112,6 +112,9 @@ pub struct Entry {
     pub digest: Option<String>,
     /// How it named its caller.
     pub credentials: Credentials,
+    /// Who that is, when the credentials are good.
+    #[serde(default)]
+    pub caller: Option<String>,
     /// Its Range header, if any.
     #[serde(default)]
     pub range: Option<String>,
@@ -133,6 +136,7 @@ impl Entry {
             path: uri.path().to_owned(),
             digest: None,
             credentials: Authorization::of(headers).credentials(),
+            caller: None,
             range: headers.get(RANGE).map(text),
             source_client: headers.get("x-meta-source-client").map(text),
             status: 0,
@@ -289,6 +293,7 @@ mod tests {
             path: "/".to_owned(),
             digest: digest.map(str::to_owned),
             credentials: Credentials::None,
+            caller: None,
             range: None,
             source_client: None,
             status,

@@ -38,12 +38,14 @@ pub(crate) async fn handle(
         return Ok(answer.unwrap_or_else(Refusal::into_response));
     }
     let call = Call::new(route, parts);
+    // What the credentials are worth now; while it is answered they may expire.
+    let caller = auth::caller(&shared.authority, &call.parts.headers);
     let around = Surroundings { connection: connection.clone(), shared: Arc::clone(&shared) };
     let mut outcome = match answer(&around, &call, streamed(body)).await {
         Ok(answer) => Outcome::Answer(answer),
         Err(outcome) => outcome,
     };
-    shared.recorder.record(Entry { status: outcome.status(), ..call.entry() });
+    shared.recorder.record(Entry { caller, status: outcome.status(), ..call.entry() });
     if let Outcome::Answer(answer) = &mut outcome {
         answer.headers_mut().insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
     }
@@ -88,7 +90,7 @@ fn enter(shared: &Shared, call: &Call) -> Result<String, Refusal> {
         Route::Token | Route::Exchange => String::new(),
         _ => {
             let needed = call.route.scopes(&call.parts.method, &call.query);
-            auth::admit(&shared.authority, shared.habits.basic_credentials, headers, &needed)?
+            auth::admit(&shared.authority, &shared.habits, headers, &needed)?
         }
     };
     let taken = shared.meters.take(call.kind, &call.parts.method, &identity);

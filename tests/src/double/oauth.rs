@@ -3,6 +3,8 @@
 //! A token never holds more than was asked for and the caller may do; asking for too much yields
 //! less, not an error, as at ACR.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
 use serde_json::json;
@@ -20,7 +22,7 @@ const FORM_BYTES_MAX: usize = 64 * 1024;
 /// Whom the token endpoints know.
 #[derive(Debug)]
 pub(crate) struct Authority {
-    accounts: Vec<Account>,
+    accounts: Mutex<Vec<Account>>,
     aad_token: Option<String>,
     anonymous_pull: bool,
     tokens: Tokens,
@@ -47,11 +49,28 @@ impl Authority {
         anonymous_pull: bool,
         tokens: Tokens,
     ) -> Self {
-        Self { accounts, aad_token, anonymous_pull, tokens }
+        Self { accounts: Mutex::new(accounts), aad_token, anonymous_pull, tokens }
     }
 
-    pub(crate) fn account(&self, username: &str, password: &str) -> Option<&Account> {
-        self.accounts.iter().find(|known| known.is(username, password))
+    pub(crate) fn account(&self, username: &str, password: &str) -> Option<Account> {
+        self.accounts().iter().find(|known| known.is(username, password)).cloned()
+    }
+
+    /// Lets somebody log in from now on, in place of an account of the same name. Tokens that were
+    /// handed out before stay what they are.
+    pub(crate) fn admit(&self, account: Account) {
+        let mut accounts = self.accounts();
+        accounts.retain(|known| known.username() != account.username());
+        accounts.push(account);
+    }
+
+    /// Lets nobody of this name log in any more.
+    pub(crate) fn expel(&self, username: &str) {
+        self.accounts().retain(|known| known.username() != username);
+    }
+
+    fn accounts(&self) -> MutexGuard<'_, Vec<Account>> {
+        self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn tokens(&self) -> &Tokens {

@@ -45,16 +45,27 @@ pub(crate) struct Tokens {
     signer: Signer,
     access_life: Duration,
     refresh_life: Duration,
+    /// Access tokens cannot be read.
+    opaque: bool,
 }
+
+/// Takes the place of the points in a token that cannot be read.
+const OPAQUE: char = '~';
 
 impl Tokens {
     pub(crate) fn new(signer: Signer, access_life: Duration, refresh_life: Duration) -> Self {
-        Self { signer, access_life, refresh_life }
+        Self { signer, access_life, refresh_life, opaque: false }
+    }
+
+    /// The same with access tokens that cannot be read, or that can.
+    pub(crate) fn opaque(self, opaque: bool) -> Self {
+        Self { opaque, ..self }
     }
 
     pub(crate) fn access(&self, host: &str, subject: &str, access: Vec<Scope>) -> String {
         let claims = self.claims(host, subject, TokenKind::AccessToken, self.access_life);
-        self.seal(&Claims { access, ..claims })
+        let token = self.seal(&Claims { access, ..claims });
+        if self.opaque { token.replace('.', &OPAQUE.to_string()) } else { token }
     }
 
     pub(crate) fn refresh(&self, host: &str, subject: &str, permissions: Rights) -> String {
@@ -65,6 +76,7 @@ impl Tokens {
     /// The claims of a token of this kind for this host; `None` when it is forged, expired, meant
     /// for another host or of the other kind.
     pub(crate) fn check(&self, token: &str, kind: TokenKind, host: &str) -> Option<Claims> {
+        let token = token.replace(OPAQUE, ".");
         let (signed, signature) = token.rsplit_once('.')?;
         if !self.signer.is_signature(signed, signature) {
             return None;

@@ -1,0 +1,162 @@
+//! Who asks, once that is proven.
+//!
+//! Invariant: a caller is made by `access` only, from what was checked; its name is safe to log.
+
+use std::fmt;
+use std::sync::{Arc, LazyLock};
+
+use super::grants::Grants;
+use crate::limits::CALLER_NAME_CHARS_MAX;
+
+use crate::upstream::CallerLogin;
+
+/// Who asks. Cheap to clone.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Caller(Arc<Proven>);
+
+#[derive(PartialEq, Eq, Hash)]
+struct Proven {
+    name: String,
+    kind: CallerKind,
+    /// What a token of ours allows at most; none for who showed credentials.
+    grants: Option<Grants>,
+    /// Shown to upstreams in their name, where access is `passthrough`.
+    login: Option<Arc<CallerLogin>>,
+}
+
+/// How it was proven: a closed set, also the labels of metrics and of the audit log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum CallerKind {
+    /// Nothing was shown.
+    Anonymous,
+    /// A password.
+    Password,
+    /// A long-lived token of ours.
+    Token,
+    /// A short-lived token that we gave out.
+    Issued,
+    /// A token of somebody else's.
+    Issuer,
+    /// A login that the upstream is shown.
+    Passthrough,
+}
+
+impl CallerKind {
+    /// As logs and metrics write it.
+    #[must_use]
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Anonymous => "anonymous",
+            Self::Password => "password",
+            Self::Token => "token",
+            Self::Issued => "issued",
+            Self::Issuer => "issuer",
+            Self::Passthrough => "passthrough",
+        }
+    }
+}
+
+/// The name of whoever shows nothing.
+const NOBODY: &str = "-";
+
+static ANONYMOUS: LazyLock<Caller> =
+    LazyLock::new(|| Caller::new(NOBODY, CallerKind::Anonymous, None));
+
+impl Caller {
+    /// Nobody in particular.
+    #[must_use]
+    pub(crate) fn anonymous() -> Self {
+        ANONYMOUS.clone()
+    }
+
+    /// Somebody who showed their credentials.
+    #[must_use]
+    pub(super) fn proven(name: &str, kind: CallerKind) -> Self {
+        Self::new(name, kind, None)
+    }
+
+    /// Somebody with a token that we gave out; without a name, to nobody in particular.
+    #[must_use]
+    pub(super) fn with_token(name: Option<&str>, grants: Grants) -> Self {
+        Self::new(name.unwrap_or(NOBODY), CallerKind::Issued, Some(grants))
+    }
+
+    /// Somebody who is known to upstreams by a login of their own.
+    #[must_use]
+    pub(super) fn with_login(name: &str, login: Arc<CallerLogin>) -> Self {
+        let (name, kind) = (safe(name), CallerKind::Passthrough);
+        Self(Arc::new(Proven { name, kind, grants: None, login: Some(login) }))
+    }
+
+    /// The login to show to upstreams; none when they are shown this proxy's own.
+    #[must_use]
+    pub(crate) fn login(&self) -> Option<&CallerLogin> {
+        self.0.login.as_deref()
+    }
+
+    fn new(name: &str, kind: CallerKind, grants: Option<Grants>) -> Self {
+        Self(Arc::new(Proven { name: safe(name), kind, grants, login: None }))
+    }
+
+    /// The name, as logs and limits have it.
+    #[must_use]
+    pub(crate) fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// How it was proven.
+    #[must_use]
+    pub(crate) fn kind(&self) -> CallerKind {
+        self.0.kind
+    }
+
+    /// The name of somebody in particular.
+    #[must_use]
+    pub(crate) fn somebody(&self) -> Option<&str> {
+        Some(self.name()).filter(|name| *name != NOBODY)
+    }
+
+    /// What its token allows at most.
+    #[must_use]
+    pub(super) fn grants(&self) -> Option<&Grants> {
+        self.0.grants.as_ref()
+    }
+}
+
+impl fmt::Display for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl fmt::Debug for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Caller({}, {})", self.name(), self.kind().as_str())
+    }
+}
+
+/// A name without what could be taken for something else in a log, and not longer than it should be.
+fn safe(name: &str) -> String {
+    let letter = |c: char| if c.is_ascii_graphic() && !"\"'\\=".contains(c) { c } else { '?' };
+    name.chars().take(CALLER_NAME_CHARS_MAX).map(letter).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_cannot_write_a_line_of_the_log() {
+        let caller = Caller::proven("github:a\nb \u{202e}c\" d=\"e", CallerKind::Issuer);
+        assert_eq!(caller.name(), "github:a?b??c??d??e");
+        let long = Caller::proven(&"x".repeat(10_000), CallerKind::Issuer);
+        assert_eq!(long.name().len(), CALLER_NAME_CHARS_MAX);
+    }
+
+    #[test]
+    fn nobody_in_particular_is_nobody() {
+        assert_eq!(Caller::anonymous().somebody(), None);
+        assert_eq!(Caller::with_token(None, Grants::default()).somebody(), None);
+        assert_eq!(Caller::proven("alice", CallerKind::Password).somebody(), Some("alice"));
+    }
+}

@@ -1,0 +1,248 @@
+//! Access as the upstream itself decides it: what a caller shows us is shown to the upstream, for
+//! exactly what the request needs. What the upstream has to say is asked in `upstream/permit.rs`; here
+//! it is remembered for a while.
+//!
+//! Invariants: an answer is remembered for the login that it was given to and for nobody else, for a
+//! bounded time. An upstream that cannot answer lets nobody in.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use http::{HeaderMap, header};
+use serde::Deserialize;
+use tokio::time::Instant;
+
+use super::permits::{Permits, Question};
+use super::{Action, Caller, Door, Need};
+use crate::Error;
+use crate::flights::Flights;
+use crate::limits::{QUESTIONS_MAX, RETRY_AFTER_SECONDS, USER_BYTES_MAX};
+use crate::upstream::{Access as Right, CallerLogin, Fingerprints, Permit, Upstream, Wish};
+use crate::upstreams::{Site, Upstreams};
+
+/// The user name that stands for "the password is a token", as `az acr login` has it.
+const TOKEN_USER: &str = "00000000-0000-0000-0000-000000000000";
+
+/// Asks upstreams who may do what.
+pub(super) struct Passthrough {
+    upstreams: Arc<Upstreams>,
+    fingerprints: Fingerprints,
+    permits: Arc<Permits>,
+    /// One question for all requests of one caller that need the same.
+    asking: Flights<Question, Permit>,
+}
+
+impl Passthrough {
+    pub(super) fn new(upstreams: Arc<Upstreams>) -> Self {
+        Self {
+            upstreams,
+            fingerprints: Fingerprints::new(),
+            permits: Arc::default(),
+            asking: Flights::new(QUESTIONS_MAX, "questions of access"),
+        }
+    }
+
+    /// Reads what is shown. Whether it is any good is asked with the first need.
+    pub(super) fn authenticate(&self, headers: &HeaderMap) -> Result<Caller, Error> {
+        if !headers.contains_key(header::AUTHORIZATION) {
+            return Err(login_needed());
+        }
+        let (user, password) = basic(headers).ok_or(Error::LoginRefused)?;
+        let login = self.fingerprints.login(&user, &password);
+        Ok(Caller::with_login(&name_of(&user, &password), Arc::new(login)))
+    }
+
+    /// Whether the upstream lets this caller do this.
+    pub(super) async fn authorize(&self, caller: &Caller, need: &Need) -> Result<(), Error> {
+        let login = caller.login().ok_or_else(login_needed)?;
+        let Site::Remote(remote) = self.upstreams.site_for(&need.repo, Some(login))? else {
+            return Err(Error::NameUnserved(need.repo.clone()));
+        };
+        let right = match need.action {
+            Action::Pull => Right::Pull,
+            Action::Push => Right::Push,
+            Action::Delete => Right::Delete,
+            Action::Admin => return Err(Error::Denied),
+        };
+        let permit = self.permit(&remote.upstream, login, Wish::Repo(remote.repo, right)).await?;
+        match permit {
+            Permit::Granted => Ok(()),
+            Permit::Denied => Err(Error::Denied),
+            Permit::Absent => Err(Error::NameUnknown(need.repo.clone())),
+            Permit::Stranger => Err(Error::LoginRefused),
+        }
+    }
+
+    /// Whether this caller may come in, and list repositories: at every upstream, since all are in one
+    /// list.
+    pub(super) async fn admit(&self, caller: &Caller, door: Door) -> Result<(), Error> {
+        let login = caller.login().ok_or_else(login_needed)?;
+        let wish = match door {
+            Door::Base => Wish::Login,
+            Door::Catalog => Wish::Catalog,
+        };
+        for upstream in self.upstreams.all() {
+            let view = self.upstreams.view(&upstream, login);
+            match self.permit(&view, login, wish.clone()).await? {
+                Permit::Granted => {}
+                Permit::Stranger => return Err(Error::LoginRefused),
+                Permit::Denied | Permit::Absent => return Err(Error::Denied),
+            }
+        }
+        Ok(())
+    }
+
+    /// What an upstream says, or said a moment ago.
+    async fn permit(
+        &self,
+        view: &Arc<Upstream>,
+        login: &CallerLogin,
+        wish: Wish,
+    ) -> Result<Permit, Error> {
+        let question = Question { whose: login.fingerprint(), upstream: view.identity(), wish };
+        if let Some(known) = self.permits.known(&question) {
+            return Ok(known);
+        }
+        let (permits, upstreams) = (Arc::clone(&self.permits), Arc::clone(&self.upstreams));
+        let (view, asked) = (Arc::clone(view), question.clone());
+        let answer = self.asking.ask(question, |promise| async move {
+            // It may have come between the look and this moment.
+            if let Some(known) = permits.known(&asked) {
+                return promise.keep(Ok(known));
+            }
+            let began = Instant::now();
+            let answer = view.permit(&asked.wish).await;
+            match &answer {
+                Ok((permit, life)) => {
+                    if matches!(permit, Permit::Granted | Permit::Denied) {
+                        upstreams.prove(&view);
+                    }
+                    permits.note(asked, *permit, began, *life);
+                }
+                Err(error) => {
+                    let upstream = view.address();
+                    tracing::warn!(upstream, %error, "who may do what cannot be asked");
+                }
+            }
+            promise.keep(answer.map(|(permit, _)| permit));
+        });
+        answer.await.map(|(permit, _)| permit).map_err(undecided)
+    }
+}
+
+/// An upstream that cannot say whether somebody may is no reason to let them in. One that asks for
+/// patience has said for how long.
+fn undecided(error: Error) -> Error {
+    let retry_after_seconds = match &error {
+        Error::UpstreamDown { retry_after_seconds } => *retry_after_seconds,
+        Error::UpstreamBusy { .. } | Error::TooMany(_) => return error,
+        _ => RETRY_AFTER_SECONDS,
+    };
+    Error::AccessUndecided { retry_after_seconds }
+}
+
+/// Clients are asked for user and password: there is no token of ours that would say what the upstream
+/// will say.
+fn login_needed() -> Error {
+    Error::LoginNeeded { scope: String::new() }
+}
+
+/// User and password of the only `Authorization` header, when they can be shown to anybody.
+fn basic(headers: &HeaderMap) -> Option<(String, String)> {
+    let mut shown = headers.get_all(header::AUTHORIZATION).iter();
+    let (value, None) = (shown.next()?, shown.next()) else { return None };
+    let (scheme, pair) = value.to_str().ok()?.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let pair = String::from_utf8(STANDARD.decode(pair.trim()).ok()?).ok()?;
+    let (user, password) = pair.split_once(':')?;
+    let is_named = (1..=USER_BYTES_MAX).contains(&user.len());
+    let clean = !pair.chars().any(char::is_control);
+    (is_named && clean && !password.is_empty()).then(|| (user.to_owned(), password.to_owned()))
+}
+
+/// How a caller is called in logs and limits. Of a token it is the subject that it names: who forged
+/// one is turned away with it. It is never a part of a secret.
+fn name_of(user: &str, password: &str) -> String {
+    let is_safe = |c: char| c.is_ascii_alphanumeric() || "-._@+/:".contains(c);
+    let safe = |text: &str| text.chars().map(|c| if is_safe(c) { c } else { '?' }).collect();
+    if user != TOKEN_USER {
+        return safe(user);
+    }
+    let subject = subject(password).filter(|subject| subject.len() <= USER_BYTES_MAX);
+    subject.map_or_else(|| user.to_owned(), |subject| format!("token:{}", safe(&subject)))
+}
+
+fn subject(token: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Claims {
+        sub: String,
+    }
+    let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
+    let claims: Claims = serde_json::from_slice(&payload).ok()?;
+    Some(claims.sub).filter(|subject| !subject.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(values: &[&str]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(header::AUTHORIZATION, value.parse().unwrap());
+        }
+        headers
+    }
+
+    fn shown(pair: &str) -> String {
+        format!("Basic {}", STANDARD.encode(pair))
+    }
+
+    #[test]
+    fn user_and_password_are_read_from_one_basic_header() {
+        let read = |values: &[&str]| basic(&headers(values));
+        let pair = Some(("alice".to_owned(), "a:b".to_owned()));
+        assert_eq!(read(&[&shown("alice:a:b")]), pair);
+        assert_eq!(read(&[&shown("alice:a:b").replace("Basic", "bAsIc")]), pair);
+        let long = "u".repeat(USER_BYTES_MAX + 1);
+        let refused = ["alice", ":b", "alice:", "al\nice:b", "alice:b\0", &format!("{long}:b")];
+        for text in refused {
+            assert_eq!(read(&[&shown(text)]), None, "{text:?}");
+        }
+        assert_eq!(read(&[]), None);
+        assert_eq!(read(&["Bearer abc"]), None);
+        assert_eq!(read(&["Basic %%%"]), None);
+        assert_eq!(read(&[&shown("alice:a:b"), &shown("bob:c")]), None);
+    }
+
+    #[test]
+    fn a_caller_is_called_by_the_user_or_by_the_subject_of_the_token() {
+        assert_eq!(name_of("alice@contoso", "secret"), "alice@contoso");
+        assert_eq!(name_of("al ice\u{202e}\"", "secret"), "al?ice??");
+        let token = |claims: &str| format!("e30.{}.x", URL_SAFE_NO_PAD.encode(claims));
+        assert_eq!(name_of(TOKEN_USER, &token(r#"{"sub":"4f-1"}"#)), "token:4f-1");
+        for password in ["opaque", &token("{}"), &token(r#"{"sub":""}"#)] {
+            assert_eq!(name_of(TOKEN_USER, password), TOKEN_USER);
+        }
+    }
+
+    #[tokio::test]
+    async fn nobody_is_let_in_while_the_upstream_cannot_be_asked() {
+        let config = "http://127.0.0.1:1".parse().unwrap();
+        let upstreams = Arc::new(Upstreams::new(&[config]).unwrap());
+        let passthrough = Passthrough::new(upstreams);
+        let caller = passthrough.authenticate(&headers(&[&shown("alice:secret")])).unwrap();
+        let need = Need { repo: "a/b".parse().unwrap(), action: Action::Pull };
+        for _ in 0..2 {
+            let refused = passthrough.authorize(&caller, &need).await.unwrap_err();
+            assert!(matches!(refused, Error::AccessUndecided { .. }), "{refused}");
+            for door in [Door::Base, Door::Catalog] {
+                assert!(passthrough.admit(&caller, door).await.is_err());
+            }
+        }
+        assert!(!format!("{caller:?}").contains("secret"));
+    }
+}

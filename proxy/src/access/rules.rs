@@ -1,0 +1,161 @@
+//! Rules: who may do what with which repositories. Knows no credentials.
+//!
+//! Invariant: what no rule allows is forbidden, and a rule only ever allows.
+
+use serde::Deserialize;
+use wharf_oci::RepoName;
+
+use super::caller::Caller;
+use super::grants::Actions;
+use super::needs::Action;
+use crate::config::{RepoPattern, fits};
+
+/// One rule: everyone named may do all of this with all of these.
+#[derive(Debug, Clone)]
+pub(crate) struct Rule {
+    pub(crate) who: Vec<Who>,
+    pub(crate) repositories: Vec<RepoPattern>,
+    pub(crate) actions: Actions,
+}
+
+/// Who is meant by a rule.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) enum Who {
+    /// `anonymous`: whoever shows nothing, and so everyone.
+    Anonymous,
+    /// `*`: whoever logged in.
+    Anyone,
+    /// A name of ours, with `*` as wildcard.
+    Name(String),
+    /// A caller of an issuer: `ISSUER:SUBJECT`, each with `*` as wildcard.
+    Of(String, String),
+}
+
+/// The word for whoever shows nothing.
+pub(crate) const ANONYMOUS: &str = "anonymous";
+
+impl TryFrom<String> for Who {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        if text.is_empty() || !text.chars().all(|c| c.is_ascii_graphic()) {
+            return Err(
+                "write a name such as \"alice\", \"ci-*\" or \"github:contoso/*\", \"*\" for \
+                        whoever logged in, or \"anonymous\"",
+            );
+        }
+        Ok(match text.split_once(':') {
+            _ if text == ANONYMOUS => Self::Anonymous,
+            _ if text == "*" => Self::Anyone,
+            None => Self::Name(text),
+            Some((issuer, subject)) => Self::Of(issuer.to_owned(), subject.to_owned()),
+        })
+    }
+}
+
+impl Who {
+    /// A name without an issuer never means one with: `*bot` is nobody of an issuer.
+    fn is(&self, caller: &Caller) -> bool {
+        let Some(name) = caller.somebody() else { return *self == Self::Anonymous };
+        match self {
+            Self::Anonymous | Self::Anyone => true,
+            Self::Name(pattern) => !name.contains(':') && fits(pattern, name),
+            Self::Of(issuer, subject) => name
+                .split_once(':')
+                .is_some_and(|(of, name)| fits(issuer, of) && fits(subject, name)),
+        }
+    }
+}
+
+/// All rules.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Rules(pub(crate) Vec<Rule>);
+
+impl Rules {
+    /// What somebody may do with a repository.
+    #[must_use]
+    pub(super) fn actions(&self, caller: &Caller, repo: &RepoName) -> Actions {
+        let fitting = self.0.iter().filter(|rule| {
+            rule.repositories.iter().any(|pattern| pattern.fits(repo))
+                && rule.who.iter().any(|who| who.is(caller))
+        });
+        fitting.fold(Actions::default(), |actions, rule| actions.or(rule.actions))
+    }
+
+    /// Whether somebody may do this.
+    #[must_use]
+    pub(super) fn allow(&self, caller: &Caller, repo: &RepoName, action: Action) -> bool {
+        self.actions(caller, repo).has(action)
+    }
+
+    /// Whether anything is allowed to whoever shows nothing.
+    #[must_use]
+    pub(super) fn know_anonymous(&self) -> bool {
+        self.0.iter().any(|rule| rule.who.contains(&Who::Anonymous))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::caller::CallerKind;
+
+    fn rule(who: &[&str], repositories: &[&str], actions: &[Action]) -> Rule {
+        let text = |text: &&str| (*text).to_owned();
+        Rule {
+            who: who.iter().map(|who| text(who).try_into().unwrap()).collect(),
+            repositories: repositories.iter().map(|r| text(r).try_into().unwrap()).collect(),
+            actions: actions.iter().fold(Actions::default(), |all, action| all.with(*action)),
+        }
+    }
+
+    fn may(rules: &Rules, name: &str, repo: &str, action: Action) -> bool {
+        let caller = match name {
+            "" => Caller::anonymous(),
+            name => Caller::proven(name, CallerKind::Password),
+        };
+        rules.allow(&caller, &repo.parse().unwrap(), action)
+    }
+
+    #[test]
+    fn what_no_rule_allows_is_forbidden() {
+        let rules = Rules(vec![
+            rule(&["alice", "ci-*"], &["team/*"], &[Action::Pull, Action::Push]),
+            rule(&["*"], &["base"], &[Action::Pull]),
+            rule(&["root"], &["*"], &[Action::Admin]),
+        ]);
+        assert!(may(&rules, "alice", "team/a/b", Action::Push));
+        assert!(may(&rules, "ci-7", "team/a", Action::Pull));
+        assert!(!may(&rules, "alice", "team/a", Action::Delete));
+        assert!(!may(&rules, "alice", "team", Action::Pull));
+        assert!(!may(&rules, "ci", "team/a", Action::Pull));
+        assert!(may(&rules, "bob", "base", Action::Pull) && !may(&rules, "", "base", Action::Pull));
+        assert!(!may(&rules, "bob", "base2", Action::Pull));
+        for action in [Action::Pull, Action::Push, Action::Delete, Action::Admin] {
+            assert!(may(&rules, "root", "any/thing", action));
+        }
+        assert!(!may(&Rules::default(), "root", "a", Action::Pull));
+    }
+
+    #[test]
+    fn what_everyone_may_those_who_logged_in_may_too() {
+        let rules = Rules(vec![rule(&["anonymous"], &["open/*"], &[Action::Pull])]);
+        assert!(
+            may(&rules, "", "open/a", Action::Pull) && may(&rules, "eve", "open/a", Action::Pull)
+        );
+        assert!(!may(&rules, "", "open/a", Action::Push) && !may(&rules, "", "a", Action::Pull));
+    }
+
+    #[test]
+    fn a_name_of_ours_is_nobody_of_an_issuer() {
+        let ours = Rules(vec![rule(&["*bot"], &["*"], &[Action::Push])]);
+        assert!(may(&ours, "bot", "a", Action::Push));
+        assert!(!may(&ours, "github:evil/bot", "a", Action::Push));
+        let theirs = Rules(vec![rule(&["github:contoso/*"], &["*"], &[Action::Push])]);
+        assert!(may(&theirs, "github:contoso/app", "a", Action::Push));
+        assert!(!may(&theirs, "gitlab:contoso/app", "a", Action::Push));
+        assert!(!may(&theirs, "github:evil/contoso/app", "a", Action::Push));
+        assert!(!may(&theirs, "githubcontoso", "a", Action::Push));
+    }
+}

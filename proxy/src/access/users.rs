@@ -1,0 +1,315 @@
+//! Access by users and rules: from what a request shows to who asks, and whether they may.
+//!
+//! Invariant: rules are asked with every request, also when a token says that something was granted; a
+//! refusal says nothing about what there is.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use wharf_oci::{RepoName, Secret};
+
+use super::caller::{Caller, CallerKind};
+use super::failures::Failures;
+use super::issued::{Given, Issuing, Proof};
+use super::issuers::{self, Issuer, Vouched};
+use super::needs::{Action, Door, Need};
+use super::passwords::Passwords;
+use super::rules::Rules;
+use super::shown::Shown;
+use super::tokens::{self, Tokens};
+use super::verified::{Mark, Verified};
+use super::{TokenRequest, dates};
+use crate::Error;
+use crate::bridge::Bridge;
+use crate::config::UsersConfig;
+use crate::flights::Flights;
+use crate::limits::{PASSWORD_CHECKS_MAX, PASSWORD_CHECKS_WAITING_MAX};
+
+/// Everything that decides.
+pub(super) struct Users {
+    rules: Rules,
+    passwords: Arc<Passwords>,
+    tokens: Tokens,
+    issuers: Vec<Arc<Issuer>>,
+    issuing: Issuing,
+    pub(super) public_url: Option<String>,
+    verified: Verified,
+    failures: Arc<Failures>,
+    /// Checks of passwords, by what they are for.
+    checks: Flights<Mark, bool>,
+    turns: Arc<Semaphore>,
+    bridge: Bridge,
+}
+
+/// One check of a password.
+struct Check {
+    user: String,
+    password: Secret,
+    client: IpAddr,
+    /// Who it is in the log.
+    logged: String,
+    passwords: Arc<Passwords>,
+    failures: Arc<Failures>,
+    turns: Arc<Semaphore>,
+    bridge: Bridge,
+}
+
+impl Check {
+    /// Whether it is the user's: in its turn, on the bridge, unless too many failed.
+    async fn run(self) -> Result<bool, Error> {
+        let Self { user, password, client, logged, passwords, failures, turns, bridge } = self;
+        let attempt = failures.begin(&user, client).inspect_err(|_| {
+            audit(&logged, "password", client, "held back");
+        })?;
+        let chance = failures.chance(&user);
+        let turn = turns.acquire_owned().await;
+        let fits = bridge.run(move || passwords.check(&user, password.expose(), chance)).await;
+        drop(turn);
+        if fits {
+            attempt.succeeded();
+        }
+        audit(&logged, "password", client, if fits { "accepted" } else { "refused" });
+        Ok(fits)
+    }
+}
+
+/// Somebody, and for how long that is certain.
+struct Proven {
+    caller: Caller,
+    at_most: Option<Duration>,
+}
+
+impl Proven {
+    /// `until` is in seconds since 1970.
+    fn new(caller: Caller, until: Option<u64>) -> Self {
+        let left = |until: u64| Duration::from_secs(until.saturating_sub(dates::now()));
+        Self { caller, at_most: until.map(left) }
+    }
+}
+
+impl Users {
+    /// After others, whose keys of issuers and counts of failures still hold.
+    pub(super) fn new(
+        config: &UsersConfig,
+        key: &[u8],
+        before: Option<&Self>,
+    ) -> Result<Self, crate::ConfigError> {
+        let verified = Verified::new().map_err(|error| crate::ConfigError::Access {
+            place: "[access]".to_owned(),
+            reason: format!("no random numbers: {error}"),
+        })?;
+        let known = before.map_or(&[][..], |before| &before.issuers);
+        let issuer = |config| {
+            let known = known.iter().find(|issuer| issuer.is_of(config));
+            known.map_or_else(|| Issuer::new(config).map(Arc::new), |known| Ok(Arc::clone(known)))
+        };
+        let issuers = config.issuers.iter().map(issuer).collect::<Result<_, _>>()?;
+        let failures = before.map(|before| Arc::clone(&before.failures));
+        Ok(Self {
+            rules: config.rules.clone(),
+            passwords: Arc::clone(&config.passwords),
+            tokens: config.tokens.clone(),
+            issuers,
+            issuing: Issuing::new(key, config.token_lifetime.as_secs()),
+            public_url: config.public_url.clone(),
+            verified,
+            failures: failures.unwrap_or_else(|| Arc::new(Failures::new())),
+            checks: Flights::new(PASSWORD_CHECKS_WAITING_MAX, "logins"),
+            turns: Arc::new(Semaphore::new(PASSWORD_CHECKS_MAX)),
+            bridge: Bridge::default(),
+        })
+    }
+
+    /// Who asks.
+    pub(super) async fn authenticate(
+        &self,
+        shown: &Shown,
+        client: IpAddr,
+    ) -> Result<Caller, Error> {
+        match shown {
+            Shown::Nothing => Ok(Caller::anonymous()),
+            Shown::Basic(user, password) => self.basic(user, password, client).await,
+            Shown::Bearer(token) => self.bearer(token.expose(), client).await,
+        }
+    }
+
+    /// A user with a password, or with a token in its place.
+    async fn basic(&self, user: &str, password: &Secret, client: IpAddr) -> Result<Caller, Error> {
+        let mark = self.verified.mark(["basic", user, password.expose()]);
+        if let Some(caller) = self.verified.get(&mark) {
+            return Ok(caller);
+        }
+        let Proven { caller, at_most } = match self.by_token(user, password.expose()).await {
+            Some(proven) => {
+                audit(proven.caller.name(), proven.caller.kind().as_str(), client, "accepted");
+                proven
+            }
+            None => Proven::new(self.by_password(user, password, client, mark).await?, None),
+        };
+        self.verified.put(mark, &caller, at_most);
+        Ok(caller)
+    }
+
+    /// Whose token stands in the place of a password. Nobody guesses one, so failures are not counted.
+    async fn by_token(&self, user: &str, secret: &str) -> Option<Proven> {
+        if tokens::is_token(secret) {
+            let token =
+                self.tokens.find(secret, dates::now()).filter(|token| token.name == user)?;
+            let caller = Caller::proven(&token.name, CallerKind::Token);
+            return Some(Proven::new(caller, token.expires));
+        }
+        if !issuers::is_token(secret) {
+            return None;
+        }
+        let Vouched { caller, expires } = issuers::vouched(&self.issuers, secret).await?;
+        Some(Proven::new(caller, Some(expires)))
+    }
+
+    /// A user by their password. Those who show the same at the same time wait for one check: it is one
+    /// login, and one failure.
+    async fn by_password(
+        &self,
+        user: &str,
+        password: &Secret,
+        client: IpAddr,
+        mark: Mark,
+    ) -> Result<Caller, Error> {
+        let check = Check {
+            user: user.to_owned(),
+            password: password.clone(),
+            client,
+            // What is typed in the place of a name may be a secret.
+            logged: if self.passwords.knows(user) { user } else { "unknown" }.to_owned(),
+            passwords: Arc::clone(&self.passwords),
+            failures: Arc::clone(&self.failures),
+            turns: Arc::clone(&self.turns),
+            bridge: self.bridge.clone(),
+        };
+        let checked =
+            self.checks.ask(mark, |promise| async move { promise.keep(check.run().await) });
+        match checked.await? {
+            (true, _) => Ok(Caller::proven(user, CallerKind::Password)),
+            (false, _) => Err(Error::LoginRefused),
+        }
+    }
+
+    async fn bearer(&self, token: &str, client: IpAddr) -> Result<Caller, Error> {
+        let mark = self.verified.mark(["bearer", "", token]);
+        if let Some(caller) = self.verified.get(&mark) {
+            return Ok(caller);
+        }
+        let Some(Proven { caller, at_most }) = self.read(token).await else {
+            tracing::debug!(%client, "a bearer token was refused");
+            return Err(Error::LoginRefused);
+        };
+        if caller.kind() != CallerKind::Issued {
+            audit(caller.name(), caller.kind().as_str(), client, "accepted");
+        }
+        self.verified.put(mark, &caller, at_most);
+        Ok(caller)
+    }
+
+    async fn read(&self, token: &str) -> Option<Proven> {
+        if tokens::is_token(token) {
+            let found = self.tokens.find(token, dates::now())?;
+            let caller = Caller::proven(&found.name, CallerKind::Token);
+            return Some(Proven::new(caller, found.expires));
+        }
+        if let Some(claims) = self.issuing.read(token) {
+            let still = claims.name().is_none_or(|name| self.knows(name, claims.by));
+            return still.then(|| Proven::new(claims.caller(), Some(claims.expires())));
+        }
+        let Vouched { caller, expires } = issuers::vouched(&self.issuers, token).await?;
+        Some(Proven::new(caller, Some(expires)))
+    }
+
+    /// Whether somebody who once logged in so still could.
+    fn knows(&self, name: &str, by: Proof) -> bool {
+        match by {
+            Proof::Nothing => false,
+            Proof::Password => self.passwords.knows(name),
+            Proof::Token => self.tokens.knows(name, dates::now()),
+            Proof::Issuer => self.issuers.iter().any(|issuer| issuer.knows(name)),
+        }
+    }
+
+    /// A token that allows what is asked for and allowed.
+    pub(super) async fn give(&self, request: TokenRequest, client: IpAddr) -> Result<Given, Error> {
+        let TokenRequest { shown, refresh, grants, wants_refresh } = request;
+        let caller = match refresh {
+            Some(refresh) => self.refreshed(&refresh, client)?,
+            None => self.authenticate(&shown, client).await?,
+        };
+        if caller.kind() == CallerKind::Issued
+            || (caller.kind() == CallerKind::Anonymous && !self.rules.know_anonymous())
+        {
+            // A token buys no other one: it would live for ever.
+            return Err(Error::LoginRefused);
+        }
+        let allowed = grants.within(|repo| self.rules.actions(&caller, repo));
+        let line = Some(caller.name()).filter(|_| wants_refresh);
+        let line = line.filter(|_| caller.kind() == CallerKind::Password);
+        let line = line.and_then(|name| self.passwords.line(name));
+        let given = self.issuing.give(&caller, &allowed, line.as_deref());
+        given.map_err(|_| Error::TooMany("random numbers"))
+    }
+
+    fn refreshed(&self, token: &str, client: IpAddr) -> Result<Caller, Error> {
+        let name = self.issuing.read_refresh(token, |name| self.passwords.line(name));
+        let Some(name) = name else {
+            audit("unknown", "refresh", client, "refused");
+            return Err(Error::LoginRefused);
+        };
+        audit(&name, "refresh", client, "accepted");
+        Ok(Caller::proven(&name, CallerKind::Password))
+    }
+
+    /// Whether somebody may come in at all.
+    pub(super) fn admit(&self, caller: &Caller, door: Door) -> Result<(), Error> {
+        let scope = door.scope().to_owned();
+        match (caller.grants(), caller.kind()) {
+            (None, CallerKind::Anonymous) => Err(Error::LoginNeeded { scope }),
+            (Some(grants), _) if door == Door::Catalog && !grants.has_catalog() => {
+                Err(Error::ScopeNeeded { scope })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether somebody may do this.
+    pub(super) fn authorize(&self, caller: &Caller, need: &Need) -> Result<(), Error> {
+        let Need { repo, action } = need;
+        let granted = caller.grants().is_none_or(|grants| grants.has(repo, *action));
+        if granted && self.rules.allow(caller, repo, *action) {
+            return Ok(());
+        }
+        Err(match caller.kind() {
+            CallerKind::Anonymous => Error::LoginNeeded { scope: need.scope() },
+            CallerKind::Issued => Error::ScopeNeeded { scope: need.scope() },
+            CallerKind::Password
+            | CallerKind::Token
+            | CallerKind::Issuer
+            | CallerKind::Passthrough => Error::Denied,
+        })
+    }
+
+    /// Whether a repository is in somebody's catalog.
+    pub(super) fn lists(&self, caller: &Caller, repo: &RepoName) -> bool {
+        self.rules.allow(caller, repo, Action::Pull)
+    }
+
+    /// Whether somebody may go on with what others began.
+    pub(super) fn administers(&self, caller: &Caller, repo: &RepoName) -> bool {
+        self.rules.allow(caller, repo, Action::Admin)
+    }
+}
+
+/// A line for the audit log.
+fn audit(caller: &str, by: &str, client: IpAddr, result: &str) {
+    tracing::info!(audit = "login", caller, by, %client, result, "login");
+}
+
+#[cfg(test)]
+mod tests;

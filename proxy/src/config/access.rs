@@ -1,0 +1,317 @@
+//! `[access]`: who may do what. The files that it names are read here, so that a configuration that
+//! exists has them.
+//!
+//! Invariant: what would let in more than its writer meant is refused: a rule or a list that is empty, a
+//! hash that is guessed fast, a key that others can read, keys of users without `kind = "users"`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use serde::{Deserialize, Deserializer, de};
+use serde_json::Value;
+use url::{Host, Url};
+
+use super::patterns::RepoPattern;
+use super::{ConfigError, UpstreamConfig, passthrough};
+use crate::access::{
+    Action, Actions, Line, Passwords, Rule, Rules, Tokens, Who, read_file, read_key,
+};
+use crate::limits::{ISSUED_LIFETIME, ISSUED_LIFETIME_MAX, ISSUED_LIFETIME_MIN};
+
+/// Who may do what.
+#[derive(Debug, Clone, Default)]
+pub(crate) enum AccessConfig {
+    /// Everyone everything.
+    #[default]
+    Open,
+    /// As files and rules say.
+    Users(Box<UsersConfig>),
+    /// As the upstream decides by the caller's own login.
+    Passthrough,
+}
+
+/// Users, and what they may do.
+#[derive(Clone)]
+pub(crate) struct UsersConfig {
+    pub(crate) passwords: Arc<Passwords>,
+    pub(crate) tokens: Tokens,
+    pub(crate) rules: Rules,
+    pub(crate) issuers: Vec<IssuerConfig>,
+    /// Where clients come, without a slash at the end.
+    pub(crate) public_url: Option<String>,
+    /// Signs our tokens; the one in the folder of the store when there is none.
+    pub(crate) token_key: Option<Vec<u8>>,
+    pub(crate) token_lifetime: Duration,
+}
+
+impl fmt::Debug for UsersConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UsersConfig")
+            .field("passwords", &self.passwords)
+            .field("tokens", &self.tokens)
+            .field("rules", &self.rules)
+            .field("issuers", &self.issuers)
+            .field("public_url", &self.public_url)
+            .field("token_lifetime", &self.token_lifetime)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An issuer of bearer tokens.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct IssuerConfig {
+    /// What it is called here: its callers are `NAME:SUBJECT`.
+    pub(crate) name: String,
+    /// As its tokens say it.
+    pub(crate) issuer: String,
+    #[serde(deserialize_with = "one_or_more")]
+    pub(crate) audience: Vec<String>,
+    pub(crate) jwks_url: Option<Url>,
+    ca_file: Option<PathBuf>,
+    /// The claim that names the caller.
+    #[serde(default = "subject")]
+    pub(crate) subject: String,
+    /// Claims that must be so.
+    #[serde(default)]
+    pub(crate) require: BTreeMap<String, Value>,
+}
+
+fn subject() -> String {
+    "sub".to_owned()
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Kind {
+    #[default]
+    Open,
+    Users,
+    Passthrough,
+}
+
+/// The table as it stands in the file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AccessKeys {
+    #[serde(default)]
+    kind: Kind,
+    htpasswd: Option<PathBuf>,
+    tokens: Option<PathBuf>,
+    public_url: Option<Url>,
+    token_key_file: Option<PathBuf>,
+    token_lifetime_seconds: Option<u64>,
+    #[serde(default, rename = "rule")]
+    rules: Vec<RuleKeys>,
+    #[serde(default, rename = "issuer")]
+    issuers: Vec<IssuerConfig>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RuleKeys {
+    #[serde(deserialize_with = "some")]
+    who: Vec<Who>,
+    #[serde(deserialize_with = "some")]
+    repositories: Vec<RepoPattern>,
+    #[serde(deserialize_with = "some")]
+    actions: Vec<Action>,
+}
+
+/// A list that is not empty: one that is allows nothing, which nobody writes on purpose.
+fn some<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Vec<T>, D::Error> {
+    let list = Vec::deserialize(from)?;
+    if list.is_empty() {
+        Err(de::Error::custom("this list is empty, so the rule allows nothing"))
+    } else {
+        Ok(list)
+    }
+}
+
+fn one_or_more<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum OneOrMore {
+        One(String),
+        More(Vec<String>),
+    }
+    let list = match OneOrMore::deserialize(from)? {
+        OneOrMore::One(one) => vec![one],
+        OneOrMore::More(more) => more,
+    };
+    if list.is_empty() || list.iter().any(String::is_empty) {
+        return Err(de::Error::custom("give the audience that its tokens have for this registry"));
+    }
+    Ok(list)
+}
+
+/// An error about a place.
+fn refuse(place: impl Into<String>, reason: impl Into<String>) -> ConfigError {
+    ConfigError::Access { place: place.into(), reason: reason.into() }
+}
+
+fn refuse_keys(reason: impl Into<String>) -> ConfigError {
+    refuse("[access]", reason)
+}
+
+impl AccessKeys {
+    /// Reads the files.
+    pub(super) fn resolve(self, upstreams: &[UpstreamConfig]) -> Result<AccessConfig, ConfigError> {
+        match self.kind {
+            Kind::Open => self.without_users(AccessConfig::Open),
+            Kind::Passthrough => {
+                let refused = |reason| refuse("[access] kind = \"passthrough\"", reason);
+                passthrough::check(upstreams).map_err(refused)?;
+                self.without_users(AccessConfig::Passthrough)
+            }
+            Kind::Users => self.resolve_users(),
+        }
+    }
+
+    fn without_users(self, config: AccessConfig) -> Result<AccessConfig, ConfigError> {
+        let means_users = self.htpasswd.is_some()
+            || self.tokens.is_some()
+            || self.public_url.is_some()
+            || self.token_key_file.is_some()
+            || self.token_lifetime_seconds.is_some()
+            || !self.rules.is_empty()
+            || !self.issuers.is_empty();
+        if means_users {
+            return Err(refuse_keys("what is given here is for kind = \"users\"; say so"));
+        }
+        Ok(config)
+    }
+
+    fn resolve_users(self) -> Result<AccessConfig, ConfigError> {
+        if self.rules.is_empty() {
+            return Err(refuse_keys("without an [[access.rule]] nobody may do anything; add one"));
+        }
+        let passwords = self.htpasswd.as_deref().map(|path| load(path, Passwords::parse));
+        let tokens = self.tokens.as_deref().map(|path| load(path, Tokens::parse));
+        for issuer in &self.issuers {
+            issuer.check()?;
+        }
+        let mut names: Vec<&str> = self.issuers.iter().map(|issuer| issuer.name.as_str()).collect();
+        names.sort_unstable();
+        if let Some(twice) = names.windows(2).find(|pair| pair.first() == pair.last()) {
+            let name = twice.first().copied().unwrap_or_default();
+            return Err(refuse_keys(format!("two issuers have the name `{name}`")));
+        }
+        let token_key = self.token_key_file.as_deref().map(|path| {
+            read_key(path).map_err(|reason| refuse(path.display().to_string(), reason))
+        });
+        let rules = self.rules.into_iter().map(|rule| Rule {
+            who: rule.who,
+            repositories: rule.repositories,
+            actions: rule.actions.into_iter().fold(Actions::default(), Actions::with),
+        });
+        let users = UsersConfig {
+            passwords: Arc::new(passwords.transpose()?.unwrap_or_default()),
+            tokens: tokens.transpose()?.unwrap_or_default(),
+            rules: Rules(rules.collect()),
+            issuers: self.issuers,
+            public_url: self.public_url.as_ref().map(base).transpose()?,
+            token_key: token_key.transpose()?,
+            token_lifetime: lifetime(self.token_lifetime_seconds)?,
+        };
+        Ok(AccessConfig::Users(Box::new(users)))
+    }
+}
+
+fn load<T>(path: &Path, parse: impl Fn(&str) -> Result<T, Line>) -> Result<T, ConfigError> {
+    let text = read_file(path)
+        .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+    parse(&text).map_err(|Line { number, reason }| {
+        refuse(format!("{}, line {number}", path.display()), reason)
+    })
+}
+
+fn lifetime(seconds: Option<u64>) -> Result<Duration, ConfigError> {
+    let (least, most) = (ISSUED_LIFETIME_MIN, ISSUED_LIFETIME_MAX);
+    match seconds.map(Duration::from_secs) {
+        None => Ok(ISSUED_LIFETIME),
+        Some(lifetime) if (least..=most).contains(&lifetime) => Ok(lifetime),
+        Some(_) => Err(refuse_keys(format!(
+            "token_lifetime_seconds is not within {} to {}",
+            least.as_secs(),
+            most.as_secs()
+        ))),
+    }
+}
+
+fn base(url: &Url) -> Result<String, ConfigError> {
+    let plain = matches!(url.scheme(), "http" | "https")
+        && url.host().is_some()
+        && url.path() == "/"
+        && url.query().is_none()
+        && url.fragment().is_none()
+        && url.username().is_empty()
+        && url.password().is_none();
+    if !plain {
+        return Err(refuse_keys("public_url: write https://HOST or https://HOST:PORT"));
+    }
+    Ok(url.as_str().trim_end_matches('/').to_owned())
+}
+
+/// Whether what comes from there was not changed on the way: it is encrypted, or does not leave this
+/// machine.
+pub(crate) fn is_safe_to_ask(url: &Url) -> bool {
+    let is_here = match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    };
+    url.scheme() == "https" || (url.scheme() == "http" && is_here)
+}
+
+impl IssuerConfig {
+    fn refuse(&self, reason: impl Into<String>) -> ConfigError {
+        refuse(format!("[[access.issuer]] {}", self.name), reason)
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        if self.name.is_empty() || !self.name.chars().all(allowed) {
+            return Err(self.refuse("a name has letters, digits and ._- only"));
+        }
+        let url = Url::parse(&self.issuer)
+            .map_err(|error| self.refuse(format!("issuer: {error}; write https://…")))?;
+        let asked = self.jwks_url.as_ref().unwrap_or(&url);
+        if !is_safe_to_ask(asked) {
+            return Err(self.refuse("its keys would come over a connection that is not encrypted"));
+        }
+        self.tls().map(|_| ())
+    }
+
+    /// The system's authorities and those of `ca_file`.
+    pub(crate) fn tls(&self) -> Result<rustls::ClientConfig, ConfigError> {
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        if let Some(path) = &self.ca_file {
+            let unreadable = |error: &dyn fmt::Display| {
+                self.refuse(format!("ca_file {}: {error}", path.display()))
+            };
+            let certificates =
+                CertificateDer::pem_file_iter(path).map_err(|error| unreadable(&error))?;
+            for certificate in certificates {
+                let certificate = certificate.map_err(|error| unreadable(&error))?;
+                roots.add(certificate).map_err(|error| unreadable(&error))?;
+            }
+        }
+        let provider = rustls::crypto::ring::default_provider();
+        rustls::ClientConfig::builder_with_provider(provider.into())
+            .with_safe_default_protocol_versions()
+            .map(|builder| builder.with_root_certificates(roots).with_no_client_auth())
+            .map_err(|error| self.refuse(error.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests;

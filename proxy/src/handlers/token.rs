@@ -1,0 +1,100 @@
+//! Where tokens are given out (Docker's token specification): `GET` with credentials in a header, or
+//! `POST` with those of OAuth2 in a form.
+//!
+//! Invariant: what is given is never kept by anybody on the way.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::request::Parts;
+use http::{HeaderValue, Method};
+use http_body_util::{BodyExt as _, Limited};
+use hyper::body::Incoming;
+use url::form_urlencoded;
+use wharf_oci::Secret;
+
+use super::App;
+use crate::Error;
+use crate::access::{Access, Grants, Shown, TokenRequest};
+use crate::limits::{STALL_TIMEOUT, TOKEN_REQUEST_BYTES_MAX};
+use crate::response::{self, Answer};
+
+/// Answers a request for a token.
+pub(crate) async fn token(
+    app: &App,
+    access: &Access,
+    client: IpAddr,
+    parts: &Parts,
+    body: &mut Incoming,
+) -> Result<Answer, Error> {
+    let fields = match parts.method {
+        Method::GET => Fields::read(parts.uri.query().unwrap_or_default().as_bytes()),
+        Method::POST => Fields::read(&form(parts, body).await?),
+        _ => return Err(Error::MethodNotAllowed),
+    };
+    let (shown, refresh) = match fields.one("grant_type") {
+        Some("refresh_token") => {
+            let refresh = fields.one("refresh_token").ok_or(Error::LoginRefused)?;
+            (Shown::Nothing, Some(refresh.to_owned()))
+        }
+        Some("password") => {
+            let (user, password) = (fields.one("username"), fields.one("password"));
+            let (user, password) = user.zip(password).ok_or(Error::LoginRefused)?;
+            (Shown::Basic(user.to_owned(), Secret::new(password)), None)
+        }
+        Some(_) => return Err(Error::Parameter("`grant_type` is password or refresh_token")),
+        None => (Shown::of(&parts.headers)?, None),
+    };
+    let upstreams = &app.cache.upstreams;
+    let grants = Grants::asked(fields.scopes.iter().map(String::as_str));
+    let grants = grants.renamed(|repo| upstreams.without_namespace(repo).ok());
+    let wants_refresh =
+        fields.one("offline_token") == Some("true") || fields.one("access_type") == Some("offline");
+    let request = TokenRequest { shown, refresh, grants, wants_refresh };
+    let given = access.give(request, client).await?;
+    let mut answer = response::json(&given, None);
+    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(answer)
+}
+
+/// The fields of a query or a form.
+struct Fields {
+    scopes: Vec<String>,
+    others: HashMap<String, String>,
+}
+
+impl Fields {
+    /// Of a field that comes twice, except the scope, the first counts.
+    fn read(bytes: &[u8]) -> Self {
+        let mut fields = Self { scopes: Vec::new(), others: HashMap::new() };
+        for (name, value) in form_urlencoded::parse(bytes) {
+            if name == "scope" {
+                fields.scopes.push(value.into_owned());
+            } else {
+                fields.others.entry(name.into_owned()).or_insert_with(|| value.into_owned());
+            }
+        }
+        fields
+    }
+
+    fn one(&self, name: &str) -> Option<&str> {
+        self.others.get(name).map(String::as_str)
+    }
+}
+
+async fn form(parts: &Parts, body: &mut Incoming) -> Result<Bytes, Error> {
+    let media_type = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let is_form = media_type.is_some_and(|media_type| {
+        let essence = media_type.split(';').next().unwrap_or(media_type);
+        essence.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
+    });
+    if !is_form {
+        return Err(Error::Parameter("send a form: application/x-www-form-urlencoded"));
+    }
+    let read = Limited::new(body, TOKEN_REQUEST_BYTES_MAX).collect();
+    let read = tokio::time::timeout(STALL_TIMEOUT, read).await.map_err(|_| Error::BodyBroken)?;
+    read.map(http_body_util::Collected::to_bytes)
+        .map_err(|_| Error::Parameter("the form is too long, or broke off"))
+}

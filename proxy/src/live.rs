@@ -1,0 +1,49 @@
+//! What a reload of the configuration changes while requests run: one value, replaced as a whole.
+//!
+//! Invariant: a request sees one configuration from its first line to its last.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use crate::access::Access;
+use crate::config::{Config, ConfigError};
+use crate::forwarded::TrustedProxies;
+use crate::upstreams::Upstreams;
+
+/// The rules of the moment.
+pub(crate) struct Rules {
+    /// Who may do what.
+    pub(crate) access: Access,
+    /// Who is believed about the addresses of clients.
+    pub(crate) proxies: TrustedProxies,
+}
+
+/// Where the rules of the moment are.
+pub(crate) struct Live(ArcSwap<Rules>);
+
+impl Rules {
+    /// What a configuration says; the store is open. After others, what they learned of the outside
+    /// stays known.
+    pub(crate) fn new(
+        config: &Config,
+        upstreams: &Arc<Upstreams>,
+        before: Option<&Self>,
+    ) -> Result<Self, ConfigError> {
+        let before = before.map(|before| &before.access);
+        let access = Access::new(&config.access, &config.store, upstreams, before)?;
+        Ok(Self { access, proxies: config.trusted_proxies.clone() })
+    }
+}
+
+impl Live {
+    pub(crate) fn new(rules: Rules) -> Self {
+        Self(ArcSwap::from_pointee(rules))
+    }
+
+    /// The rules for one request.
+    #[must_use]
+    pub(crate) fn rules(&self) -> Arc<Rules> {
+        self.0.load_full()
+    }
+}

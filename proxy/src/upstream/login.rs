@@ -1,0 +1,99 @@
+//! What a caller showed us, to be shown to an upstream in their name: where access is `passthrough`.
+//!
+//! Invariant: a login shows in no log and no `Debug`. Two logins are one when their fingerprints are
+//! equal, and a fingerprint is of no use to anybody without the key of this process.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+
+use ring::hmac::{self, HMAC_SHA256};
+use ring::rand::SystemRandom;
+use wharf_oci::{Login, Secret};
+
+/// A caller's user and password.
+pub(crate) struct CallerLogin {
+    pub(super) login: Login,
+    fingerprint: Fingerprint,
+}
+
+/// Stands for a login where things are remembered for it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Fingerprint([u8; 32]);
+
+/// Makes fingerprints; with another key in each process.
+pub(crate) struct Fingerprints(hmac::Key);
+
+impl Fingerprints {
+    /// With a key of its own.
+    pub(crate) fn new() -> Self {
+        let key = hmac::Key::generate(HMAC_SHA256, &SystemRandom::new());
+        Self(key.expect("the system has random numbers"))
+    }
+
+    /// A login with its fingerprint.
+    pub(crate) fn login(&self, user: &str, password: &str) -> CallerLogin {
+        let mut context = hmac::Context::with_key(&self.0);
+        // The length keeps `a` with `bc` apart from `ab` with `c`.
+        context.update(&(user.len() as u64).to_be_bytes());
+        context.update(user.as_bytes());
+        context.update(password.as_bytes());
+        let mut fingerprint = [0; 32];
+        fingerprint.copy_from_slice(context.sign().as_ref());
+        CallerLogin {
+            login: Login::basic(user, Secret::new(password)),
+            fingerprint: Fingerprint(fingerprint),
+        }
+    }
+}
+
+impl CallerLogin {
+    /// What stands for it.
+    pub(crate) const fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
+    }
+}
+
+impl PartialEq for CallerLogin {
+    fn eq(&self, other: &Self) -> bool {
+        self.fingerprint == other.fingerprint
+    }
+}
+
+impl Eq for CallerLogin {}
+
+impl Hash for CallerLogin {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.fingerprint.hash(state);
+    }
+}
+
+impl fmt::Debug for CallerLogin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CallerLogin(…)")
+    }
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Fingerprint(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_login_is_told_from_every_other_and_shows_nothing() {
+        let prints = Fingerprints::new();
+        let login = prints.login("alice", "planted-secret");
+        assert_eq!(login, prints.login("alice", "planted-secret"));
+        let others = [("alice", "else"), ("bob", "planted-secret"), ("alicep", "lanted-secret")];
+        for (user, password) in others {
+            assert_ne!(login, prints.login(user, password));
+        }
+        assert_ne!(login, Fingerprints::new().login("alice", "planted-secret"));
+        let shown = format!("{login:?} {:?}", login.fingerprint());
+        assert!(!shown.contains("alice") && !shown.contains("planted"), "{shown}");
+    }
+}

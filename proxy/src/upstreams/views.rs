@@ -1,0 +1,111 @@
+//! Registries as callers with logins of their own use them, kept from one request to the next because
+//! tokens are in them.
+//!
+//! Invariant: a view is found by exactly the login that it was made with. Bounded in number and, because
+//! passwords are in them too, in time; who only tries passwords does not drive out those whom the registry
+//! knows.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::time::Instant;
+
+use crate::limits::{CALLER_IDLE_MAX, CALLERS_MAX};
+use crate::upstream::{CallerLogin, Fingerprint, Upstream};
+
+/// An upstream's identity, and who uses it.
+type Key = (usize, Fingerprint);
+
+/// All views.
+#[derive(Default)]
+pub(super) struct Views(Mutex<HashMap<Key, View>>);
+
+struct View {
+    upstream: Arc<Upstream>,
+    used: Instant,
+    /// Whether the registry knows who it is.
+    proven: bool,
+}
+
+impl Views {
+    /// The view of a caller, made when there is none.
+    pub(super) fn view(&self, upstream: &Arc<Upstream>, login: &CallerLogin) -> Arc<Upstream> {
+        let key = (upstream.identity(), login.fingerprint());
+        let (mut views, now) = (self.views(), Instant::now());
+        if let Some(view) = views.get_mut(&key) {
+            view.used = now;
+            return Arc::clone(&view.upstream);
+        }
+        views.retain(|_, view| now.duration_since(view.used) < CALLER_IDLE_MAX);
+        if views.len() >= CALLERS_MAX {
+            let oldest = views.iter().min_by_key(|(_, view)| (view.proven, view.used));
+            if let Some(oldest) = oldest.map(|(key, _)| *key) {
+                views.remove(&oldest);
+            }
+        }
+        let view = Arc::new(upstream.as_caller(login));
+        let kept = View { upstream: Arc::clone(&view), used: now, proven: false };
+        views.insert(key, kept);
+        view
+    }
+
+    /// The registry knows whose view this is.
+    pub(super) fn prove(&self, view: &Arc<Upstream>) {
+        let Some(whose) = view.whose() else { return };
+        if let Some(known) = self.views().get_mut(&(view.identity(), whose)) {
+            known.proven = true;
+        }
+    }
+
+    fn views(&self) -> MutexGuard<'_, HashMap<Key, View>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upstream::Fingerprints;
+
+    fn upstream() -> Arc<Upstream> {
+        Arc::new(Upstream::new(&"http://a".parse().unwrap()).unwrap())
+    }
+
+    #[test]
+    fn a_login_finds_its_own_view_and_no_other() {
+        let (views, prints) = (Views::default(), Fingerprints::new());
+        let (one, two) = (upstream(), upstream());
+        let alice = views.view(&one, &prints.login("alice", "a"));
+        assert!(Arc::ptr_eq(&alice, &views.view(&one, &prints.login("alice", "a"))));
+        assert!(!Arc::ptr_eq(&alice, &views.view(&one, &prints.login("alice", "b"))));
+        assert!(!Arc::ptr_eq(&alice, &views.view(&two, &prints.login("alice", "a"))));
+        assert_eq!((alice.identity(), one.whose()), (one.identity(), None));
+        assert_ne!(one.identity(), two.identity());
+        assert_eq!(alice.whose(), Some(prints.login("alice", "a").fingerprint()));
+    }
+
+    #[test]
+    fn who_tries_passwords_drives_out_nobody_who_is_known() {
+        let (views, prints, upstream) = (Views::default(), Fingerprints::new(), upstream());
+        let known = views.view(&upstream, &prints.login("alice", "right"));
+        views.prove(&known);
+        for number in 0..CALLERS_MAX + 10 {
+            views.view(&upstream, &prints.login("mallory", &number.to_string()));
+        }
+        assert_eq!(views.views().len(), CALLERS_MAX);
+        assert!(Arc::ptr_eq(&known, &views.view(&upstream, &prints.login("alice", "right"))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_not_seen_for_long_is_forgotten() {
+        let (views, prints, upstream) = (Views::default(), Fingerprints::new(), upstream());
+        let alice = views.view(&upstream, &prints.login("alice", "a"));
+        views.prove(&alice);
+        tokio::time::advance(CALLER_IDLE_MAX / 2).await;
+        views.view(&upstream, &prints.login("bob", "b"));
+        tokio::time::advance(CALLER_IDLE_MAX / 2).await;
+        views.view(&upstream, &prints.login("carol", "c"));
+        assert_eq!(views.views().len(), 2);
+        assert!(!Arc::ptr_eq(&alice, &views.view(&upstream, &prints.login("alice", "a"))));
+    }
+}

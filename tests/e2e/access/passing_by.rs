@@ -1,0 +1,60 @@
+//! Users before an upstream: what passes by `wharfd` is asked for here first.
+
+use std::sync::LazyLock;
+
+use wharf_testkit::images::{Recipe, sha256};
+
+use super::scene::{RULES, access_files};
+use crate::fixture::{Setup, Stage};
+
+static FILES: LazyLock<tempfile::TempDir> = LazyLock::new(access_files);
+static LINES: LazyLock<String> = LazyLock::new(|| {
+    let folder = FILES.path().display();
+    format!("[access]\nkind = \"users\"\nhtpasswd = \"{folder}/htpasswd\"\n{RULES}\n")
+});
+
+fn guarded(setup: Setup) -> Setup {
+    setup.lines(LINES.as_str())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_cached_for_one_is_refused_to_others_without_asking_the_upstream() {
+    let Some(stage) = Stage::start_with(guarded).await else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let layout = Recipe::new(1, &[50_000]).write(folder.path(), "1.0").unwrap();
+    stage.origin.push_layout("team/app", &layout).await;
+    let user = |name: &str| stage.api().with_password(name, &format!("{name}-password"));
+    user("alice").assert_serves("team/app", &layout).await;
+    stage.double.reset_counts();
+    let blob = &layout.content().next().unwrap().digest;
+    for api in [user("bob"), stage.api().clone()] {
+        for repo in ["team/app", "team/nil"] {
+            let answer = api.get_blob(repo, blob).await;
+            assert!([401, 403].contains(&answer.status.as_u16()), "{}", answer.status);
+            let answer = api.get_manifest(repo, "1.0").await;
+            assert!([401, 403].contains(&answer.status.as_u16()), "{}", answer.status);
+        }
+    }
+    assert!(stage.double.journal().is_empty(), "{:?}", stage.double.journal());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mount_across_a_repository_that_is_forbidden_is_an_ordinary_upload() {
+    let Some(stage) = Stage::start_with(guarded).await else { return };
+    let user = |name: &str| stage.api().with_password(name, &format!("{name}-password"));
+    let secret = user("root").push_blob("secret/app", "a secret layer").await;
+    let bob = user("bob");
+    for query in [format!("mount={secret}&from=secret/app"), format!("mount={secret}")] {
+        let mounted =
+            bob.post(&format!("/v2/bob/app/blobs/uploads/?{query}")).send().await.unwrap();
+        assert_eq!(mounted.status, 202, "{query}");
+        let location = mounted.header("location").to_owned();
+        assert_eq!(bob.get_blob("bob/app", &secret).await.status, 404, "{query}");
+        // It goes on as any upload.
+        let ended = bob.end_upload(&location, &sha256(b"mine"), "mine").await;
+        assert_eq!(ended.status, 201, "{}", ended.text());
+    }
+    let root = user("root");
+    let path = format!("/v2/any/app/blobs/uploads/?mount={secret}&from=secret/app");
+    assert_eq!(root.post(&path).send().await.unwrap().status, 201);
+}
