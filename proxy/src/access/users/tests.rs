@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::access::{Actions, Rule};
+use crate::access::{Actions, Grants, Rule};
 
 const KEY: &[u8] = b"0123456789abcdef0123456789abcdef";
 const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
@@ -23,7 +23,7 @@ fn config(passwords: &str, actions: &[Action]) -> UsersConfig {
         issuers: Vec::new(),
         public_url: None,
         token_key: None,
-        token_lifetime: Duration::from_secs(300),
+        token_lifetime: Duration::from_mins(5),
     }
 }
 
