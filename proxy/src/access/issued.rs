@@ -35,7 +35,7 @@ pub(crate) struct Issuing {
 }
 
 /// A token that was given out.
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 pub(crate) struct Given {
     pub(crate) token: String,
     /// The same, under the name that RFC 6749 has for it.
