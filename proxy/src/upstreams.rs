@@ -137,7 +137,7 @@ impl Upstreams {
             return Ok(repo.clone());
         };
         let served = |entry: &Entry| entry.prefix.as_ref().is_some_and(|p| repo.strip(p).is_some());
-        if self.entries.iter().any(served) || self.by_template(repo)?.is_some() {
+        if self.entries.iter().any(served) || self.is_templated(repo) {
             return Ok(repo.clone());
         }
         Ok(repo.under(prefix)?)
@@ -186,6 +186,13 @@ impl Upstreams {
     /// A view turned out to be of somebody whom the registry knows.
     pub(crate) fn prove(&self, view: &Arc<Upstream>) {
         self.views.prove(view);
+    }
+
+    /// Whether a pattern stands for its registry. Adds none: it is asked before anybody knows whether
+    /// the caller may have it.
+    fn is_templated(&self, repo: &RepoName) -> bool {
+        let first = repo.as_str().split_once('/').map(|(first, _)| as_host(first));
+        first.is_some_and(|host| self.templates.iter().any(|template| template.fits(&host)))
     }
 
     fn by_template(&self, repo: &RepoName) -> Result<Option<Remote>, Error> {
@@ -352,6 +359,22 @@ mod tests {
     fn a_namespace_means_nothing_where_none_is_listed() {
         let one = upstreams(&["http://all"]);
         assert_eq!(named(&one, "docker.io", "a/b"), at("http://all", "a/b"));
+    }
+
+    #[test]
+    fn asking_for_a_name_adds_no_registry() {
+        let upstreams = from_toml(
+            "[[upstream]]\nurl = \"https://hub.internal\"\nnamespaces = [\"docker.io\"]\n\
+             default = true\n\
+             [[upstream]]\nurl = \"https://*\"\nnamespaces = [\"*.azurecr.io\"]\n",
+        );
+        let name: RepoName = "a.azurecr.io/x".parse().unwrap();
+        assert_eq!(upstreams.without_namespace(&name).unwrap(), name);
+        assert_eq!(
+            upstreams.in_namespace("b.azurecr.io", &"x".parse().unwrap()).unwrap().as_str(),
+            "b.azurecr.io/x"
+        );
+        assert_eq!(upstreams.all().len(), 1);
     }
 
     #[test]

@@ -90,7 +90,7 @@ fn neighbourhood(client: IpAddr) -> IpAddr {
         IpAddr::V6(address) => {
             IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)))
         }
-        v4 => v4,
+        IpAddr::V4(address) => IpAddr::V4(address),
     }
 }
 
@@ -126,8 +126,8 @@ mod tests {
     async fn an_address_that_tries_many_names_waits() {
         let failures = Failures::new();
         let begin = |n: u32| failures.begin(&format!("user-{n}"), CLIENT).map(|_| ());
-        let begun = (0..LOGIN_FAILURES_BURST_ADDRESS + 50).filter(|n| begin(*n).is_ok()).count();
-        assert_eq!(begun, LOGIN_FAILURES_BURST_ADDRESS as usize);
+        let count = (0..LOGIN_FAILURES_BURST_ADDRESS + 50).filter(|n| begin(*n).is_ok()).count();
+        assert_eq!(count, LOGIN_FAILURES_BURST_ADDRESS as usize);
         let Err(Error::TooManyLogins { retry_after_seconds }) = begin(10_000) else { panic!() };
         assert_eq!(retry_after_seconds, LOGIN_FAILURES_PERIOD_ADDRESS.as_secs().max(1));
     }

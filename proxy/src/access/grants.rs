@@ -234,8 +234,8 @@ mod tests {
 
     #[test]
     fn no_more_scopes_are_read_than_the_bound() {
-        let many: String = (0..1_000).map(|n| format!("repository:r{n}:pull ")).collect();
-        assert_eq!(asked(&many).repos.len(), TOKEN_SCOPES_MAX);
+        let many: Vec<_> = (0..1_000).map(|n| format!("repository:r{n}:pull")).collect();
+        assert_eq!(asked(&many.join(" ")).repos.len(), TOKEN_SCOPES_MAX);
     }
 
     proptest! {
@@ -253,7 +253,7 @@ mod tests {
 
         #[test]
         fn any_scope_is_read_without_panic(text in "\\PC{0,80}") {
-            asked(&text).scope();
+            let _ = asked(&text).scope();
         }
     }
 }

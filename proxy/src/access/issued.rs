@@ -38,7 +38,7 @@ pub(crate) struct Issuing {
 #[derive(Debug, Serialize)]
 pub(crate) struct Given {
     pub(crate) token: String,
-    /// The same, under the name that OAuth2 has for it.
+    /// The same, under the name that RFC 6749 has for it.
     pub(crate) access_token: String,
     pub(crate) scope: String,
     pub(crate) expires_in: u64,

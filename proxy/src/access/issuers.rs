@@ -1,4 +1,4 @@
-//! Bearer tokens of others (OpenID Connect): who signed them, for whom, and whom they name. The keys are
+//! Bearer tokens of others (`OpenID` Connect): who signed them, for whom, and whom they name. The keys are
 //! in `issuers/keys.rs`, and fetched by `issuers/fetch.rs`.
 //!
 //! Invariant: nothing in a token counts before its signature fits a key of its issuer, by an algorithm

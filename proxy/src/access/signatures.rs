@@ -38,6 +38,7 @@ struct PointVerifier {
     key: ring_signature::UnparsedPublicKey<Vec<u8>>,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the crate wants it so")]
 fn signer(algorithm: &Algorithm, key: &EncodingKey) -> Result<Box<dyn JwtSigner>> {
     if *algorithm != Algorithm::HS256 || key.family() != AlgorithmFamily::Hmac {
         return Err(ErrorKind::InvalidAlgorithm.into());
@@ -45,6 +46,7 @@ fn signer(algorithm: &Algorithm, key: &EncodingKey) -> Result<Box<dyn JwtSigner>
     Ok(Box::new(HmacSigner(hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes()))))
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the crate wants it so")]
 fn verifier(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerifier>> {
     if algorithm.family() != key.family() {
         return Err(ErrorKind::InvalidAlgorithm.into());

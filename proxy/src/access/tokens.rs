@@ -4,7 +4,7 @@
 //! bits, so a fast hash keeps it, and looking it up by its hash tells nothing by time.
 
 use std::collections::HashMap;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -104,7 +104,12 @@ fn unhex(text: &str) -> Option<[u8; 32]> {
 
 /// Lower-case hexadecimal digits.
 pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let mut digits = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        // A string takes what is written.
+        let _ = write!(digits, "{byte:02x}");
+    }
+    digits
 }
 
 /// A new token: its secret, and its line for the file.

@@ -253,7 +253,12 @@ impl Users {
         let line = line.filter(|_| caller.kind() == CallerKind::Password);
         let line = line.and_then(|name| self.passwords.line(name));
         let given = self.issuing.give(&caller, &allowed, line.as_deref());
-        given.map_err(|_| Error::TooMany("random numbers"))
+        let given = given.map_err(|_| Error::TooMany("random numbers"))?;
+        if let Some(caller) = caller.somebody() {
+            let scope = given.scope.as_str();
+            tracing::info!(audit = "token", caller, %client, scope, "a token was given");
+        }
+        Ok(given)
     }
 
     fn refreshed(&self, token: &str, client: IpAddr) -> Result<Caller, Error> {
@@ -267,7 +272,7 @@ impl Users {
     }
 
     /// Whether somebody may come in at all.
-    pub(super) fn admit(&self, caller: &Caller, door: Door) -> Result<(), Error> {
+    pub(super) fn admit(caller: &Caller, door: Door) -> Result<(), Error> {
         let scope = door.scope().to_owned();
         match (caller.grants(), caller.kind()) {
             (None, CallerKind::Anonymous) => Err(Error::LoginNeeded { scope }),

@@ -1,5 +1,5 @@
 //! Where tokens are given out (Docker's token specification): `GET` with credentials in a header, or
-//! `POST` with those of OAuth2 in a form.
+//! `POST` with those of RFC 6749 in a form.
 //!
 //! Invariant: what is given is never kept by anybody on the way.
 

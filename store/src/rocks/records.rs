@@ -190,8 +190,8 @@ impl Session {
         bytes.extend(self.segments.to_be_bytes());
         bytes.extend(self.saved_ms.to_be_bytes());
         // Without an owner the record is the one of format 2.
-        let owned = if self.owner.is_some() { OWNED } else { 0 };
-        bytes.push(schema::algorithm_byte(self.hash.algorithm) | owned);
+        let mark = if self.owner.is_some() { OWNED } else { 0 };
+        bytes.push(schema::algorithm_byte(self.hash.algorithm) | mark);
         bytes.extend(self.hash.size_bytes.to_be_bytes());
         let owner = self.owner.as_ref().map(String::as_bytes);
         let parts = [self.hash.bytes.as_slice(), self.repo.as_str().as_bytes()];

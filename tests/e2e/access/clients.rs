@@ -128,8 +128,10 @@ async fn podman_logs_in() {
         "--runroot",
         &runroot,
     ];
-    let id =
-        run(&podman, &[], &[&here[..], &["pull", "-q", &gate.layout.reference()]].concat()).await;
+    gate.scene.root().push_layout("base", &gate.layout).await;
+    let pull = ["pull", "-q", "--tls-verify=false", "--creds", "bob:bob-password"];
+    let base = format!("{host}/base:1.0");
+    let id = run(&podman, &[], &[&here[..], &pull, &[&base]].concat()).await;
     let id = id.trim();
     for (user, secret) in &gate.logins {
         let auth = gate.path(&format!("auth-{user}"));

@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use wharf_testkit::images::{Recipe, sha256};
 
+use super::challenges::challenge;
 use super::scene::{RULES, access_files};
 use crate::fixture::{Setup, Stage};
 
@@ -57,4 +58,31 @@ async fn a_mount_across_a_repository_that_is_forbidden_is_an_ordinary_upload() {
     let root = user("root");
     let path = format!("/v2/any/app/blobs/uploads/?mount={secret}&from=secret/app");
     assert_eq!(root.post(&path).send().await.unwrap().status, 201);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_and_tokens_name_repositories_as_they_are_called_here() {
+    let in_hub = |setup: Setup| {
+        let mut setup = guarded(setup);
+        setup.upstream += "namespaces = [\"docker.io\"]\n";
+        setup
+    };
+    let Some(stage) = Stage::start_with(in_hub).await else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let layout = Recipe::new(2, &[5_000]).write(folder.path(), "1.0").unwrap();
+    stage.origin.push_layout("library/x", &layout).await;
+    let path = "/v2/library/x/manifests/1.0?ns=docker.io";
+    let scope = "repository:docker.io/library/x:pull";
+    let nobody = stage.api();
+    assert!(challenge(&nobody.get(path).await).contains(&format!("scope=\"{scope}\"")));
+    let user = |name: &str| nobody.with_password(name, &format!("{name}-password"));
+    assert_eq!(user("alice").get(path).await.status, 200);
+    assert_eq!(user("bob").get(path).await.status, 403);
+    // As containerd asks: for the name that it knows, and for the one of the challenge.
+    let both = format!("/token?scope=repository:library/x:pull&scope={scope}");
+    let given = user("alice").get(&both).await.json().unwrap();
+    let holder = nobody.with_token(given["token"].as_str().unwrap());
+    assert_eq!(holder.get(path).await.status, 200);
+    assert_eq!(holder.get("/v2/docker.io/library/x/manifests/1.0").await.status, 200);
+    assert_eq!(holder.get("/v2/docker.io/library/y/manifests/1.0").await.status, 401);
 }

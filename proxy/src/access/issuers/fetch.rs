@@ -1,4 +1,4 @@
-//! Fetches what an issuer publishes: where its keys are (OpenID Connect Discovery), and the keys.
+//! Fetches what an issuer publishes: where its keys are (`OpenID` Connect Discovery), and the keys.
 //!
 //! Invariant: encrypted, except on this machine; no redirect is followed, and no more is read or waited
 //! for than the bounds.

@@ -47,7 +47,7 @@ pub(super) struct KeySet(Vec<Key>);
 struct Key {
     id: Option<String>,
     algorithms: Vec<Algorithm>,
-    key: DecodingKey,
+    verifying: DecodingKey,
 }
 
 impl Keys {
@@ -156,7 +156,7 @@ impl KeySet {
             key.algorithms.contains(&header.alg)
                 && (header.kid.is_none() || key.id.is_none() || header.kid == key.id)
         });
-        fitting.map(|key| key.key.clone()).collect()
+        fitting.map(|key| key.verifying.clone()).collect()
     }
 }
 
@@ -197,6 +197,6 @@ impl Key {
             let only: Algorithm = only.parse().ok()?;
             algorithms.retain(|algorithm| *algorithm == only);
         }
-        Some(Self { id: published.kid, algorithms, key })
+        Some(Self { id: published.kid, algorithms, verifying: key })
     }
 }

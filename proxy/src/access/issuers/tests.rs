@@ -167,7 +167,7 @@ fn what_is_over_for_others_or_not_as_required_names_nobody() {
 fn only_public_keys_verify_and_only_with_their_own_algorithm() {
     let key = Signing::new("ES256");
     let published = key.published("1");
-    let keys = set(&[published.clone()]);
+    let keys = set(std::slice::from_ref(&published));
     let token = key.sign("1", &claims());
     let (_, rest) = token.split_once('.').unwrap();
     let (payload, signature) = rest.split_once('.').unwrap();

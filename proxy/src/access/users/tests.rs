@@ -23,7 +23,7 @@ fn config(passwords: &str, actions: &[Action]) -> UsersConfig {
         issuers: Vec::new(),
         public_url: None,
         token_key: None,
-        token_lifetime: Duration::from_secs(300),
+        token_lifetime: Duration::from_mins(5),
     }
 }
 

@@ -55,7 +55,7 @@ fn a_whole_table_is_read_and_may_listen_anywhere() {
     let config = folder.load(&format!("{lines}{issuer}")).unwrap();
     let AccessConfig::Users(read) = &config.access else { panic!("{config:?}") };
     assert_eq!(read.public_url.as_deref(), Some("https://r.example.com:5443"));
-    assert_eq!(read.token_lifetime, Duration::from_secs(60));
+    assert_eq!(read.token_lifetime, Duration::from_mins(1));
     assert_eq!(read.issuers[0].audience, ["wharfd"]);
     assert_eq!(read.issuers[0].require["run"], 7);
     let shown = format!("{config:?}");
