@@ -39,7 +39,7 @@ const INSIDE_PROXY: [(&str, &[&str]); 10] = [
     ("limits", &["handlers", "server", "cache", "uploads", "upstream", "bridge", "response"]),
     ("bridge", &["handlers", "server", "cache", "uploads", "upstream", "response", "route"]),
     ("body", &["handlers", "server", "cache", "uploads", "upstream", "response", "route"]),
-    ("access", &["handlers", "server", "cache", "uploads", "upstream", "response"]),
+    ("access", &["handlers", "server", "cache", "uploads", "response"]),
     ("upstream", &["handlers", "server", "cache", "uploads", "response", "route"]),
     ("cache", &["handlers", "server", "uploads", "response", "route"]),
     ("uploads", &["handlers", "server", "response", "route"]),
