@@ -16,7 +16,7 @@ use wharf_oci::{Endpoint, RepoName};
 use super::auth::{Access, Scope};
 use super::challenge::{self, Challenge};
 use super::wire::{Ask, Wire};
-use super::{Haste, Started, Upstream, failed};
+use super::{Haste, Upstream, failed};
 use crate::Error;
 use crate::limits::PERMIT_TIME;
 

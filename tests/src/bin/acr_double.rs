@@ -15,6 +15,7 @@ use wharf_testkit::double::{
 /// Stands before an OCI registry and gives it the habits of Azure Container Registry.
 #[derive(Parser)]
 #[command(name = "acr-double")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a habit to be switched on")]
 struct Arguments {
     /// Where the registry listens.
     #[arg(long, default_value = "127.0.0.1:0")]

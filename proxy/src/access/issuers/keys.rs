@@ -64,7 +64,7 @@ impl Keys {
                 if known.since.elapsed() >= KEYS_YOUNG {
                     let shared = Arc::clone(&self.shared);
                     self.flights.begin(None, (), |promise| async move {
-                        promise.keep(shared.renew().await)
+                        promise.keep(shared.renew().await);
                     });
                 }
                 return fitting;
