@@ -26,6 +26,7 @@ mod error;
 mod flights;
 mod forwarded;
 mod handlers;
+mod lag;
 mod lately;
 pub mod limits;
 mod live;
