@@ -1,6 +1,7 @@
 //! From a route to an answer: one match, no logic. The work is in the files below.
 
 mod admin;
+mod arriving;
 mod blobs;
 mod content;
 mod listings;
@@ -20,6 +21,7 @@ use hyper::body::Incoming;
 
 use crate::Error;
 use crate::access::{Caller, Need};
+use crate::admission::Admission;
 use crate::body::Body;
 use crate::cache::Cache;
 use crate::delivery::Deliveries;
@@ -27,6 +29,7 @@ use crate::live::{Live, Rules};
 use crate::metrics::Metrics;
 use crate::response::{Answer, answer};
 use crate::route::Route;
+use crate::tls::Tls;
 use crate::turns::Turns;
 use crate::upkeep::Keeper;
 use crate::uploads::Uploads;
@@ -49,6 +52,10 @@ pub(crate) struct App {
     pub write_once: Arc<WriteOnce>,
     /// What a reload changes.
     pub live: Live,
+    /// Who is let in.
+    pub admission: Admission,
+    /// What clients are shown; plain HTTP without it.
+    pub tls: Option<Arc<Tls>>,
     /// Counters.
     pub metrics: Metrics,
     /// The store as an operator sees it.
@@ -94,7 +101,7 @@ pub(crate) async fn dispatch(
 
 async fn handle(
     app: &Arc<App>,
-    Call { route, headers, client, .. }: Call,
+    Call { route, headers, client, caller, rules, .. }: Call,
     namespace: Option<&Namespace>,
     body: &mut Incoming,
 ) -> Result<Answer, Error> {
@@ -119,7 +126,10 @@ async fn handle(
             removals::manifest(app, repo, reference, client).await
         }
         Route::StartUpload { repo, start } => {
-            uploads::start(app, &repo, start, &headers, body).await
+            let (open, resting) = app.uploads.count();
+            let share = app.admission.upload(&caller, client, &rules.limits, open + resting)?;
+            let start = uploads::Start { repo, how: start, share };
+            uploads::start(app, start, &headers, body).await
         }
         Route::UploadStatus { repo, id } => uploads::status(app, &repo, id),
         Route::PatchUpload { repo, id } => uploads::patch(app, &repo, id, &headers, body).await,

@@ -13,10 +13,11 @@
 //! An operator's command crosses: `store_commands` (of the program), `upkeep/ask` (is a server
 //! there?), and in that server `upkeep/control`; then `upkeep` does it.
 //!
-//! Imports point down that list. `error`, `lately` and `limits` are leaves; `body`, `flights` and
+//! Imports point down that list. `error`, `held`, `lag`, `lately` and `limits` are leaves; `body`, `flights` and
 //! `metrics` import little else.
 
 mod access;
+mod admission;
 mod body;
 mod bridge;
 mod cache;
@@ -26,6 +27,7 @@ mod error;
 mod flights;
 mod forwarded;
 mod handlers;
+mod held;
 mod lag;
 mod lately;
 pub mod limits;
@@ -36,6 +38,7 @@ mod response;
 mod route;
 mod sending;
 mod server;
+mod tls;
 mod turns;
 pub mod upkeep;
 mod uploads;
@@ -53,6 +56,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use wharf_store::{RocksStore, StoreError, StoreOptions};
 
+use admission::Admission;
 use bridge::Bridge;
 use cache::{Cache, Store, now_ms};
 use delivery::Deliveries;
@@ -61,6 +65,7 @@ use live::{Live, Rules};
 use metrics::Metrics;
 use sending::Senders;
 use server::Purpose;
+use tls::Tls;
 use turns::Turns;
 use upkeep::Keeper;
 use upkeep::control::Control;
@@ -134,6 +139,7 @@ impl Server {
         };
         let upstreams = Arc::new(Upstreams::new(&config.upstreams)?);
         let bridge = Bridge::default();
+        let tls = load_tls(config, &bridge).await?;
         let rocks = Arc::new(open_store(config, &bridge).await?);
         let control = bind_control(config);
         let store: Arc<dyn Store> = Arc::clone(&rocks) as _;
@@ -162,6 +168,8 @@ impl Server {
             turns: Turns::default(),
             write_once,
             live: Live::new(Rules::new(config)),
+            admission: Admission::default(),
+            tls,
         };
         let (scrub_rate, deadline) = (config.scrub_rate, config.shutdown_deadline);
         Ok(Self { app: Arc::new(app), registry, admin, control, scrub_rate, deadline })
@@ -193,6 +201,9 @@ impl Server {
         if let Some(rate) = scrub_rate {
             behind.spawn(scrubbing::scrub(app.keeper.clone(), rate, stop.clone()));
         }
+        if let Some(tls) = &app.tls {
+            behind.spawn(Arc::clone(tls).watch(app.cache.bridge.clone(), stop.clone()));
+        }
         app.deliveries.start();
         let expiry = tokio::spawn(expire(app.uploads.clone()));
         server::serve(registry, Purpose::Registry, Arc::clone(&app), stop, deadline).await;
@@ -216,6 +227,11 @@ async fn open_store(config: &Config, bridge: &Bridge) -> Result<RocksStore, Serv
     let path = config.store.clone();
     let opened = bridge.run(move || RocksStore::open_with(&path, &options)).await;
     opened.map_err(|source| store_error(config, source))
+}
+
+async fn load_tls(config: &Config, bridge: &Bridge) -> Result<Option<Arc<Tls>>, ServeError> {
+    let Some(files) = config.tls.clone() else { return Ok(None) };
+    Ok(Some(Arc::new(bridge.run(move || Tls::load(files)).await?)))
 }
 
 /// A store that cannot have its socket is served all the same.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use crate::access::Access;
-use crate::config::Config;
+use crate::config::{Config, Limits};
 use crate::forwarded::TrustedProxies;
 
 /// The rules of the moment.
@@ -16,6 +16,8 @@ pub(crate) struct Rules {
     pub(crate) access: Access,
     /// Who is believed about the addresses of clients.
     pub(crate) proxies: TrustedProxies,
+    /// How much of everything.
+    pub(crate) limits: Arc<Limits>,
 }
 
 /// Where the rules of the moment are.
@@ -24,7 +26,11 @@ pub(crate) struct Live(ArcSwap<Rules>);
 impl Rules {
     /// What a configuration says.
     pub(crate) fn new(config: &Config) -> Self {
-        Self { access: Access::open(), proxies: config.trusted_proxies.clone() }
+        Self {
+            access: Access::open(),
+            proxies: config.trusted_proxies.clone(),
+            limits: Arc::new(config.limits.clone()),
+        }
     }
 }
 

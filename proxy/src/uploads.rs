@@ -17,6 +17,7 @@ use wharf_oci::{Algorithm, Digest, RepoName, UploadId};
 use wharf_store::{BlobWriter, Retention, StoreError};
 
 use crate::Error;
+use crate::admission::Share;
 use crate::bridge::{Bridge, Pump};
 use crate::cache::Store;
 use crate::delivery::Deliveries;
@@ -62,6 +63,8 @@ struct Slot {
     offset: u64,
     /// Absent while a request writes to it.
     session: Option<Session>,
+    /// Counted for whoever opened it, until it is over.
+    share: Option<Share>,
 }
 
 /// Where an upload goes on to.
@@ -152,9 +155,17 @@ impl Uploads {
             return Err(Error::TooMany("uploads"));
         }
         let session = Some(self.session(writer, beyond));
-        let slot = Slot { repo: repo.clone(), touched: Instant::now(), offset: 0, session };
+        let (repo, touched) = (repo.clone(), Instant::now());
+        let slot = Slot { repo, touched, offset: 0, session, share: None };
         table.open.insert(id, slot);
         Ok(id)
+    }
+
+    /// Counts a session for whoever opened it.
+    pub(crate) fn count_for(&self, id: UploadId, share: Share) {
+        if let Some(slot) = self.sessions.lock().open.get_mut(&id) {
+            slot.share = Some(share);
+        }
     }
 
     fn session(&self, writer: BlobWriter, beyond: Option<Beyond>) -> Session {

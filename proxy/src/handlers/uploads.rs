@@ -5,19 +5,26 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use http::{HeaderMap, StatusCode, header};
-use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use wharf_oci::{ChunkRange, Digest, Endpoint, RepoName, UploadId};
 
 use super::App;
+use super::arriving::Arriving;
 use crate::Error;
+use crate::admission::Share;
 use crate::body::Body;
-use crate::limits::STALL_TIMEOUT;
 use crate::response::{self, Answer};
 use crate::route::{UploadStart, upload_path};
 use crate::uploads::{Beyond, Session};
 use crate::upstream::{Haste, Push, Started};
 use crate::upstreams::{Remote, Site};
+
+/// Which upload begins, for whom.
+pub(super) struct Start {
+    pub(super) repo: RepoName,
+    pub(super) how: UploadStart,
+    pub(super) share: Share,
+}
 
 /// Which upload ends as what.
 pub(super) struct End {
@@ -28,15 +35,16 @@ pub(super) struct End {
 
 pub(super) async fn start(
     app: &App,
-    repo: &RepoName,
-    start: UploadStart,
+    Start { repo, how, share }: Start,
     headers: &HeaderMap,
     body: &mut Incoming,
 ) -> Result<Answer, Error> {
-    match start {
+    let repo = &repo;
+    match how {
         UploadStart::Session(algorithm) => {
             let beyond = app.uploads.open_upstream(repo).await?;
             let id = app.uploads.open(repo, algorithm, beyond).await?;
+            app.uploads.count_for(id, share);
             Ok(response::opened(repo, id))
         }
         UploadStart::Whole(digest) => {
@@ -50,7 +58,7 @@ pub(super) async fn start(
             app.uploads.finish(repo, session, digest).await?;
             Ok(created(repo, &digest))
         }
-        UploadStart::Mount { digest, from } => mount(app, repo, digest, from).await,
+        UploadStart::Mount { digest, from } => mount(app, repo, digest, from, share).await,
     }
 }
 
@@ -60,6 +68,7 @@ async fn mount(
     repo: &RepoName,
     digest: Digest,
     from: Option<RepoName>,
+    share: Share,
 ) -> Result<Answer, Error> {
     let beyond = match app.cache.upstreams.site(repo)? {
         Site::Local => {
@@ -88,6 +97,7 @@ async fn mount(
         }
     };
     let id = app.uploads.open(repo, Some(digest.algorithm()), beyond).await?;
+    app.uploads.count_for(id, share);
     Ok(response::opened(repo, id))
 }
 
@@ -201,24 +211,25 @@ async fn receive(
 ) -> Result<(), Error> {
     let announced: Option<u64> =
         headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    if announced.is_some_and(|length| length > crate::limits::BLOB_BYTES_MAX) {
-        return Err(Error::BlobTooLarge { limit_bytes: crate::limits::BLOB_BYTES_MAX });
+    let limits = Arc::clone(&app.live.rules().limits);
+    let limit_bytes = limits.blob_bytes;
+    if announced.is_some_and(|length| session.offset().saturating_add(length) > limit_bytes) {
+        return Err(Error::BlobTooLarge { limit_bytes });
     }
     let mut closing = pin!(app.uploads.closing());
+    let mut arriving = Arriving::new(body, limits.floor);
     loop {
-        let frame = tokio::select! {
-            frame = tokio::time::timeout(STALL_TIMEOUT, body.frame()) => frame,
+        let next = tokio::select! {
+            next = arriving.next() => next?,
             // The session goes to rest with what it has.
             () = &mut closing => return Err(Error::BodyBroken),
         };
-        let frame = match frame.map_err(|_| Error::BodyBroken)? {
-            None => return Ok(()),
-            Some(frame) => frame.map_err(|_| Error::BodyBroken)?,
-        };
-        if let Ok(bytes) = frame.into_data() {
-            app.metrics.received_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-            session.append(bytes).await?;
+        let Some(bytes) = next else { return Ok(()) };
+        app.metrics.received_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        if session.offset().saturating_add(bytes.len() as u64) > limit_bytes {
+            return Err(Error::BlobTooLarge { limit_bytes });
         }
+        session.append(bytes).await?;
     }
 }
 

@@ -51,7 +51,8 @@ impl Uploads {
         }
         let resting = table.resting.remove(&id)?;
         let (repo, offset) = (resting.repo.clone(), resting.offset);
-        table.open.insert(id, Slot { repo, touched: Instant::now(), offset, session: None });
+        let touched = Instant::now();
+        table.open.insert(id, Slot { repo, touched, offset, session: None, share: None });
         Some(resting)
     }
 
