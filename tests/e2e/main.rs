@@ -28,4 +28,5 @@ mod resume;
 mod staged;
 mod standalone;
 mod states;
+mod tls;
 mod upkeep;
