@@ -16,6 +16,7 @@ mod fuzz_corpus;
 mod herd;
 mod kills;
 mod layering;
+mod limits;
 mod malicious;
 mod manifests;
 mod matrix;
