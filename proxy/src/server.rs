@@ -209,14 +209,21 @@ impl Connection {
         rules: Arc<Rules>,
     ) -> Result<Call, Error> {
         let (admission, limits) = (&self.app.admission, &rules.limits);
-        hygiene::check(parts, limits)?;
-        let transfer = admission::is_transfer(&parts.method, parts.uri.path());
-        admission.address(client, transfer, limits)?;
+        let transfer = self.gate(parts, client, &rules)?;
         let caller = rules.access.authenticate(&parts.headers).await?;
         admission.caller(&caller, client, transfer, limits)?;
         let call = read_call(parts, client, caller, Arc::clone(&rules))?;
         admission.memory(&call.route, &self.app.cache.bridge.held(), limits)?;
         Ok(call)
+    }
+
+    /// What may turn anybody away before it is asked who they are: the head, and the rate of their
+    /// address. Whether the request carries a blob.
+    fn gate(&self, parts: &Parts, client: IpAddr, rules: &Rules) -> Result<bool, Error> {
+        hygiene::check(parts, &rules.limits)?;
+        let transfer = admission::is_transfer(&parts.method, parts.uri.path());
+        self.app.admission.address(client, transfer, &rules.limits)?;
+        Ok(transfer)
     }
 }
 
