@@ -41,6 +41,8 @@ struct State {
     sending: Lag,
     /// Bodies whose client says stream by stream how much it takes.
     streams: Vec<Weak<Mutex<Given>>>,
+    /// Since when there are only such that were given up.
+    given_up_since: Option<Instant>,
 }
 
 /// Why a connection is ended.
@@ -79,6 +81,7 @@ impl Watch {
             stuck_since: None,
             sending: Lag::new(limits.floor),
             streams: Vec::new(),
+            given_up_since: None,
         };
         Arc::new(Self {
             state: Mutex::new(state),
@@ -100,6 +103,7 @@ impl Watch {
         let mut state = self.lock();
         state.open += 1;
         state.was_asked = true;
+        state.given_up_since = None;
         state.is_http2 = version == Version::HTTP_2;
         drop(state);
         Open(Arc::clone(self))
@@ -178,7 +182,12 @@ impl Watch {
             }
             next = next.min(end);
         }
-        state.look_at_streams(now, next, &self.counts)
+        let next = next.min(state.look_at_streams(now, &self.counts).unwrap_or(next));
+        // Somebody who takes nothing of anything may still ask for something else.
+        match state.given_up_since.map(|since| since + self.floor.window) {
+            Some(end) if end <= now => Look::Over(Over(Limit::SlowReceiver)),
+            end => Look::Until(end.map_or(next, |end| next.min(end))),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -202,10 +211,9 @@ impl State {
         (self.open == 0 && self.stuck_since.is_none()).then_some(self.idle_since)
     }
 
-    /// Takes back the bodies that nobody takes. When nothing else goes on, it is over; else there is
-    /// `next`, or what may come before.
-    fn look_at_streams(&mut self, now: Instant, mut next: Instant, counts: &LimitCounts) -> Look {
-        let mut given_up = 0;
+    /// Takes back the bodies that nobody takes; when the next of them might be one.
+    fn look_at_streams(&mut self, now: Instant, counts: &LimitCounts) -> Option<Instant> {
+        let (mut given_up, mut next) = (0, None);
         self.streams.retain(|stream| stream.strong_count() > 0);
         for stream in &self.streams {
             let Some(given) = stream.upgrade() else { continue };
@@ -215,13 +223,14 @@ impl State {
                     counts.refuse(Limit::SlowReceiver);
                     given.give_up();
                 }
-                Some(due) => next = next.min(due),
+                Some(due) => next = Some(next.map_or(due, |next: Instant| next.min(due))),
                 None => {}
             }
             given_up += usize::from(given.is_given_up());
         }
-        let all = given_up > 0 && given_up == self.open;
-        if all { Look::Over(Over(Limit::SlowReceiver)) } else { Look::Until(next) }
+        let nothing_else = given_up > 0 && given_up == self.open;
+        self.given_up_since = nothing_else.then(|| self.given_up_since.unwrap_or(now));
+        next
     }
 }
 
