@@ -42,6 +42,9 @@ pub(crate) enum BodyError {
     /// There is less than was announced.
     #[error("the blob ended {0} bytes early")]
     Short(u64),
+    /// The client did not take it.
+    #[error("the client did not take it")]
+    NotTaken,
 }
 
 /// A body.
@@ -103,6 +106,16 @@ impl Body {
     ) -> Self {
         let body = InFlightBody::new(bridge, blob, span.start(), Some(span.end()));
         Self::InFlight(body.ending(ending))
+    }
+
+    /// How much of it is in memory and waits to be given.
+    #[must_use]
+    pub(crate) const fn ready_bytes(&self) -> u64 {
+        match self {
+            Self::Ready { left_bytes, .. } => *left_bytes,
+            Self::Stored(body) => body.ready_bytes,
+            Self::InFlight(_) | Self::Relayed(_) => 0,
+        }
     }
 
     /// What a relay hands on; so many bytes, when they were announced.

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinHandle};
 
+use crate::held::Held;
 use crate::limits::{BATCHES_AHEAD_MAX, BLOCKING_JOBS_MAX, WRITERS_MAX};
 
 use places::Places;
@@ -24,6 +25,7 @@ pub(crate) struct Bridge {
     permits: Arc<Semaphore>,
     ahead: Arc<Semaphore>,
     places: Arc<Places>,
+    held: Arc<Held>,
 }
 
 /// Room for a job whose result nobody waits for yet, and for that result.
@@ -38,6 +40,7 @@ impl Default for Bridge {
             permits: Arc::new(Semaphore::new(BLOCKING_JOBS_MAX)),
             ahead: Arc::new(Semaphore::new(BATCHES_AHEAD_MAX)),
             places: Arc::new(Places::new(WRITERS_MAX)),
+            held: Arc::default(),
         }
     }
 }
@@ -83,6 +86,16 @@ impl Bridge {
     /// Who writes content, and who waits for that.
     pub(crate) fn places(&self) -> PlacesState {
         self.places.state()
+    }
+
+    /// What waits in memory for clients.
+    pub(crate) fn held(&self) -> Arc<Held> {
+        Arc::clone(&self.held)
+    }
+
+    /// Whether that is so much that nobody should read far ahead.
+    pub(crate) fn is_short(&self) -> bool {
+        self.held.is_short()
     }
 
     /// Room for one job, kept until it is used.

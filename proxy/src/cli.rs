@@ -66,9 +66,19 @@ pub(crate) struct Serve {
     /// `WHARFD_UPSTREAM_PASSWORD`, or the configuration file
     #[arg(long = "upstream", value_name = "[PREFIX=]URL")]
     upstreams: Vec<String>,
-    /// Let everyone who can reach an address that is not loopback pull and push
+    /// Let everyone who can reach an address that is not loopback pull and push, also over plain HTTP
     #[arg(long)]
     insecure_open: bool,
+    /// Allow plain HTTP on addresses that are not loopback: passwords cross the network readable
+    #[arg(long)]
+    insecure_http: bool,
+    /// Certificate that clients are shown, and those that lead to its authority (PEM); read again when
+    /// it changes
+    #[arg(long, value_name = "FILE", env = "WHARFD_TLS_CERT")]
+    tls_cert: Option<PathBuf>,
+    /// Its private key (PEM)
+    #[arg(long, value_name = "FILE", env = "WHARFD_TLS_KEY")]
+    tls_key: Option<PathBuf>,
     /// Check the configuration and exit
     #[arg(long)]
     pub(crate) check_config: bool,
@@ -94,6 +104,9 @@ impl Serve {
             scrub_rate: self.scrub_rate,
             upstreams: upstreams.collect::<Result<_, _>>()?,
             insecure_open: self.insecure_open,
+            insecure_http: self.insecure_http,
+            tls_cert: self.tls_cert,
+            tls_key: self.tls_key,
         })
     }
 }

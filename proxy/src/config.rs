@@ -7,8 +7,10 @@
 
 mod access;
 mod credentials;
+mod limits;
 mod passthrough;
 mod patterns;
+mod tls;
 mod upstream;
 
 use std::net::SocketAddr;
@@ -27,7 +29,10 @@ use crate::quantity::Size;
 
 pub(crate) use access::{AccessConfig, IssuerConfig, UsersConfig, is_safe_to_ask};
 pub(crate) use credentials::{Application, Entra, Identity, Source};
+use limits::LimitsFile;
+pub(crate) use limits::{Limits, Rate};
 pub(crate) use patterns::{HostPattern, RepoPattern, TagRule, fits};
+pub(crate) use tls::{TlsConfig, TlsFiles, TlsIdentity};
 pub(crate) use upstream::Patience;
 pub use upstream::{PushMode, UpstreamConfig};
 
@@ -103,6 +108,29 @@ pub enum ConfigError {
          configuration, add --insecure-open to allow it, or listen on 127.0.0.1"
     )]
     OpenToOthers(SocketAddr),
+    /// Secrets over a network that anyone can read.
+    #[error(
+        "{0} can be reached by others, and passwords would cross the network in plain HTTP: give a \
+         certificate (--tls-cert and --tls-key, or [tls]), or add --insecure-http to allow that"
+    )]
+    PlainToOthers(SocketAddr),
+    /// Metrics over a network that anyone can read.
+    #[error(
+        "{0} can be reached by others, and --admin is always plain HTTP: let it listen on 127.0.0.1, \
+         or add --insecure-http to allow that"
+    )]
+    AdminToOthers(SocketAddr),
+    /// The certificate, its key or the authorities of clients.
+    #[error("tls: {0}")]
+    Tls(String),
+    /// A bound that cannot be.
+    #[error("limits: {key}: {reason}")]
+    Limit {
+        /// Which.
+        key: &'static str,
+        /// What it may be.
+        reason: String,
+    },
 }
 
 /// Everything that `wharfd serve` needs.
@@ -121,6 +149,10 @@ pub struct Config {
     pub scrub_rate: Option<u64>,
     /// How long transfers may go on after SIGTERM.
     pub shutdown_deadline: Duration,
+    /// The certificate that clients are shown; plain HTTP without one.
+    pub(crate) tls: Option<TlsConfig>,
+    /// The bounds.
+    pub(crate) limits: Limits,
     /// Tags that are put once, of a registry of its own; those of an upstream are in its part.
     pub(crate) write_once_tags: Vec<TagRule>,
     /// Who is believed about the addresses of clients.
@@ -141,6 +173,10 @@ struct FileConfig {
     store_limit: Option<Size>,
     scrub_rate: Option<Size>,
     insecure_open: Option<bool>,
+    insecure_http: Option<bool>,
+    tls: Option<TlsConfig>,
+    #[serde(default)]
+    limits: LimitsFile,
     shutdown_deadline_seconds: Option<u64>,
     #[serde(default)]
     write_once_tags: Vec<TagRule>,
@@ -169,6 +205,12 @@ pub struct Overrides {
     pub upstreams: Vec<UpstreamConfig>,
     /// `--insecure-open`
     pub insecure_open: bool,
+    /// `--insecure-http`
+    pub insecure_http: bool,
+    /// `--tls-cert`
+    pub tls_cert: Option<PathBuf>,
+    /// `--tls-key`
+    pub tls_key: Option<PathBuf>,
 }
 
 impl Config {
@@ -177,15 +219,26 @@ impl Config {
         let file = file.map(FileConfig::read).transpose()?.unwrap_or_default();
         let default = LISTEN_DEFAULT.parse().ok();
         let listen = overrides.listen.or(file.listen).or(default).ok_or(ConfigError::NoStore)?;
-        let insecure_open = overrides.insecure_open || file.insecure_open.unwrap_or(false);
+        let admin = overrides.admin.or(file.admin);
+        let tls = TlsConfig::merge(file.tls, overrides.tls_cert, overrides.tls_key)?;
+        let may_be_open = overrides.insecure_open || file.insecure_open.unwrap_or(false);
         let deadline = file.shutdown_deadline_seconds.map(Duration::from_secs);
         let mut upstreams = file.upstreams;
         upstreams.extend(overrides.upstreams);
         check_upstreams(&upstreams)?;
         let access = file.access.resolve(&upstreams)?;
-        let is_open = matches!(access, AccessConfig::Open);
-        if is_open && !listen.ip().is_loopback() && !insecure_open {
-            return Err(ConfigError::OpenToOthers(listen));
+        let exposure = Exposure {
+            everyone: match access {
+                AccessConfig::Open if may_be_open => Everyone::MayPush,
+                AccessConfig::Open => Everyone::Could,
+                _ => Everyone::MustLogIn,
+            },
+            is_encrypted: tls.is_some(),
+            may_be_plain: overrides.insecure_http || file.insecure_http.unwrap_or(false),
+        };
+        exposure.check(listen, admin)?;
+        if let Some(tls) = &tls {
+            tls.identity(&tls.read()?)?;
         }
         if !upstreams.is_empty() && !file.write_once_tags.is_empty() {
             return Err(ConfigError::WriteOnceElsewhere);
@@ -195,16 +248,55 @@ impl Config {
         let scrub_rate = overrides.scrub_rate.or(file.scrub_rate).filter(|rate| rate.0 > 0);
         Ok(Self {
             listen,
-            admin: overrides.admin.or(file.admin),
+            admin,
             store: overrides.store.or(file.store).ok_or(ConfigError::NoStore)?,
             store_limit,
             scrub_rate: scrub_rate.map(|rate| rate.0),
             shutdown_deadline: deadline.unwrap_or(SHUTDOWN_DEADLINE),
+            tls,
+            limits: file.limits.check()?,
             write_once_tags: file.write_once_tags,
             trusted_proxies: file.trusted_proxies,
             access,
             upstreams,
         })
+    }
+}
+
+/// What others could do and see who reach the addresses, and what of that is allowed.
+struct Exposure {
+    everyone: Everyone,
+    is_encrypted: bool,
+    may_be_plain: bool,
+}
+
+/// What everyone may do who reaches the registry.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Everyone {
+    /// Everything, although nobody said that this is right.
+    Could,
+    /// Everything, as was said.
+    MayPush,
+    /// Nothing without a login.
+    MustLogIn,
+}
+
+impl Exposure {
+    /// An address off this machine wants an answer to two questions: who may, and who can read along.
+    /// Where everyone may do everything anyway, as was said, there is nothing to read along.
+    fn check(&self, listen: SocketAddr, admin: Option<SocketAddr>) -> Result<(), ConfigError> {
+        let is_elsewhere = |address: &SocketAddr| !address.ip().is_loopback();
+        if is_elsewhere(&listen) && self.everyone == Everyone::Could {
+            return Err(ConfigError::OpenToOthers(listen));
+        }
+        let may_be_plain = self.may_be_plain || self.everyone == Everyone::MayPush;
+        if is_elsewhere(&listen) && !self.is_encrypted && !may_be_plain {
+            return Err(ConfigError::PlainToOthers(listen));
+        }
+        match admin.filter(is_elsewhere) {
+            Some(admin) if !may_be_plain => Err(ConfigError::AdminToOthers(admin)),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -291,6 +383,26 @@ mod tests {
         assert!(refused(&upstream(missing)).contains("WHARF_TEST_UNSET"));
         let twice = "url = \"https://h\"\n[[upstream]]\nurl = \"https://g\"\n";
         assert!(refused(&upstream(twice)).contains("prefix"));
+    }
+
+    #[test]
+    fn who_may_and_who_can_read_along_are_two_questions() {
+        use Everyone::{Could, MayPush, MustLogIn};
+        let said = |everyone, is_encrypted, may_be_plain, admin: &str| {
+            let exposure = Exposure { everyone, is_encrypted, may_be_plain };
+            let checked = exposure.check("0.0.0.0:5000".parse().unwrap(), admin.parse().ok());
+            checked.err().map_or_else(String::new, |error| error.to_string())
+        };
+        // Open: the one flag allows it, encrypted or not, and no other does.
+        assert!(said(Could, false, true, "").contains("--insecure-open"));
+        assert!(said(Could, true, true, "").contains("--insecure-open"));
+        assert_eq!(said(MayPush, false, false, "0.0.0.0:5001"), "");
+        // With logins: encrypted, or the other flag.
+        assert!(said(MustLogIn, false, false, "").contains("--insecure-http"));
+        assert_eq!(said(MustLogIn, false, true, "0.0.0.0:5001"), "");
+        assert_eq!(said(MustLogIn, true, false, "127.0.0.1:5001"), "");
+        // Metrics are plain, whatever clients are shown.
+        assert!(said(MustLogIn, true, false, "0.0.0.0:5001").contains("--admin"));
     }
 
     #[test]

@@ -245,6 +245,30 @@ pub enum Error {
         /// The limit.
         limit_bytes: u64,
     },
+    /// The path of a request is too long.
+    #[error("the path of a request may have {limit_bytes} bytes")]
+    UrlTooLong {
+        /// The limit.
+        limit_bytes: usize,
+    },
+    /// A request has too many header lines.
+    #[error("a request may have {limit} headers")]
+    TooManyHeaders {
+        /// The limit.
+        limit: usize,
+    },
+    /// Two readers could understand the head of a request differently.
+    #[error("{0}")]
+    HeadMalformed(&'static str),
+    /// A client sends its body too slowly.
+    #[error("the body of the request came too slowly")]
+    BodyTooSlow,
+    /// More requests than one caller, or one address, may make.
+    #[error("too many requests; try again in {retry_after_seconds} s")]
+    TooOften {
+        /// When there is one again.
+        retry_after_seconds: u64,
+    },
     /// A bound of `limits.rs` is reached.
     #[error("too many {0} at once")]
     TooMany(&'static str),
@@ -314,7 +338,9 @@ impl Error {
         let (status, code) = match self {
             Self::Parse(error) => shown_parse(error),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, ErrorCode::Unsupported),
-            Self::Parameter(_) => (StatusCode::BAD_REQUEST, ErrorCode::Unsupported),
+            Self::Parameter(_) | Self::HeadMalformed(_) => {
+                (StatusCode::BAD_REQUEST, ErrorCode::Unsupported)
+            }
             Self::NameUnserved(_) | Self::NamespaceUnserved(_) | Self::NameUnknown(_) => {
                 (StatusCode::NOT_FOUND, ErrorCode::NameUnknown)
             }
@@ -330,6 +356,11 @@ impl Error {
                 (StatusCode::RANGE_NOT_SATISFIABLE, ErrorCode::BlobUploadInvalid)
             }
             Self::ChunkSize { .. } => (StatusCode::BAD_REQUEST, ErrorCode::SizeInvalid),
+            Self::UrlTooLong { .. } => (StatusCode::URI_TOO_LONG, ErrorCode::Unsupported),
+            Self::TooManyHeaders { .. } => {
+                (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, ErrorCode::Unsupported)
+            }
+            Self::BodyTooSlow => (StatusCode::REQUEST_TIMEOUT, ErrorCode::BlobUploadInvalid),
             Self::BodyBroken => (StatusCode::BAD_REQUEST, ErrorCode::BlobUploadInvalid),
             Self::BlobTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::SizeInvalid),
             Self::RangeUnsatisfiable { .. } => {
@@ -355,7 +386,10 @@ impl Error {
             Self::UpstreamDenied { .. } | Self::Denied => {
                 (StatusCode::FORBIDDEN, ErrorCode::Denied)
             }
-            Self::UpstreamBusy { .. } | Self::TooMany(_) | Self::TooManyLogins { .. } => {
+            Self::UpstreamBusy { .. }
+            | Self::TooMany(_)
+            | Self::TooOften { .. }
+            | Self::TooManyLogins { .. } => {
                 (StatusCode::TOO_MANY_REQUESTS, ErrorCode::TooManyRequests)
             }
             Self::TagWriteOnce { .. } => (StatusCode::CONFLICT, ErrorCode::Denied),
@@ -411,6 +445,7 @@ impl Error {
             | Self::NotLocked { .. } => Fault::Upstream,
             Self::PutInPart { source, .. } => source.fault(),
             Self::TooMany(_)
+            | Self::TooOften { .. }
             | Self::TooManyLogins { .. }
             | Self::PendingFull { .. }
             | Self::Stopping => Fault::Load,
@@ -433,6 +468,10 @@ impl Error {
             | Self::UploadBusy
             | Self::ChunkOutOfOrder { .. }
             | Self::ChunkSize { .. }
+            | Self::UrlTooLong { .. }
+            | Self::TooManyHeaders { .. }
+            | Self::HeadMalformed(_)
+            | Self::BodyTooSlow
             | Self::BodyBroken
             | Self::BlobTooLarge { .. }
             | Self::RangeUnsatisfiable { .. }
@@ -450,8 +489,23 @@ impl Error {
                 | Self::UpstreamDown { .. }
                 | Self::AccessUndecided { .. }
                 | Self::TooMany(_)
+                | Self::TooOften { .. }
                 | Self::TooManyLogins { .. }
                 | Self::Stopping
+        )
+    }
+
+    /// Whether nothing more is read from a client after this: what follows may not be what it seems, or
+    /// comes too slowly.
+    #[must_use]
+    pub const fn ends_connection(&self) -> bool {
+        matches!(
+            self,
+            Self::HeadMalformed(_)
+                | Self::BodyBroken
+                | Self::BodyTooSlow
+                | Self::UrlTooLong { .. }
+                | Self::TooManyHeaders { .. }
         )
     }
 
@@ -573,6 +627,11 @@ mod tests {
             (Error::MethodNotAllowed, 405, "UNSUPPORTED"),
             (Error::AccessUndecided { retry_after_seconds: 3 }, 503, "UNKNOWN"),
             (Error::UpstreamAstray { operation: "o", reason: String::new() }, 502, "UNKNOWN"),
+            (Error::UrlTooLong { limit_bytes: 3 }, 414, "UNSUPPORTED"),
+            (Error::TooManyHeaders { limit: 3 }, 431, "UNSUPPORTED"),
+            (Error::HeadMalformed(""), 400, "UNSUPPORTED"),
+            (Error::BodyTooSlow, 408, "BLOB_UPLOAD_INVALID"),
+            (Error::TooOften { retry_after_seconds: 3 }, 429, "TOOMANYREQUESTS"),
             (write_once, 409, "DENIED"),
             (undecided, 503, "UNKNOWN"),
             (not_locked, 502, "UNKNOWN"),

@@ -69,7 +69,8 @@ impl Network {
 pub(crate) struct TrustedProxies(Vec<Network>);
 
 impl TrustedProxies {
-    fn has(&self, address: IpAddr) -> bool {
+    /// Whether somebody is one of them.
+    pub(crate) fn has(&self, address: IpAddr) -> bool {
         self.0.iter().any(|network| network.has(address))
     }
 

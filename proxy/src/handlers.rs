@@ -1,6 +1,7 @@
 //! From a route to an answer: one match, no logic. The work is in the files below.
 
 mod admin;
+mod arriving;
 mod blobs;
 mod content;
 mod listings;
@@ -21,6 +22,7 @@ use hyper::body::Incoming;
 
 use crate::Error;
 use crate::access::{Caller, Door, Need};
+use crate::admission::Admission;
 use crate::body::Body;
 use crate::cache::Cache;
 use crate::delivery::Deliveries;
@@ -29,6 +31,7 @@ use crate::live::{Live, Rules};
 use crate::metrics::Metrics;
 use crate::response::{API_VERSION, Answer, answer};
 use crate::route::Route;
+use crate::tls::Tls;
 use crate::turns::Turns;
 use crate::upkeep::Keeper;
 use crate::uploads::Uploads;
@@ -54,6 +57,10 @@ pub(crate) struct App {
     pub write_once: Arc<WriteOnce>,
     /// What a reload changes.
     pub live: Live,
+    /// Who is let in.
+    pub admission: Admission,
+    /// What clients are shown; plain HTTP without it.
+    pub tls: Option<Arc<Tls>>,
     /// Counters.
     pub metrics: Metrics,
     /// The store as an operator sees it.
@@ -147,8 +154,10 @@ async fn handle(
             removals::manifest(app, repo, reference, (&caller, client)).await
         }
         Route::StartUpload { repo, start } => {
+            let (open, resting) = app.uploads.count();
+            let share = app.admission.upload(&caller, client, &rules.limits, open + resting)?;
             let opening = uploads::Opening { repo: &repo, caller: &caller, rules: &rules };
-            uploads::start(app, opening, start, &headers, body).await
+            uploads::start(app, opening, (start, share), (&headers, body)).await
         }
         Route::UploadStatus { repo, id } => uploads::status(app, &repo, id),
         Route::PatchUpload { repo, id } => {

@@ -13,10 +13,11 @@
 //! An operator's command crosses: `store_commands` (of the program), `upkeep/ask` (is a server
 //! there?), and in that server `upkeep/control`; then `upkeep` does it.
 //!
-//! Imports point down that list. `error`, `finishing`, `lately` and `limits` are leaves; `body`, `flights` and
+//! Imports point down that list. `error`, `finishing`, `held`, `lag`, `lately` and `limits` are leaves; `body`, `flights` and
 //! `metrics` import little else.
 
 mod access;
+mod admission;
 mod body;
 mod bridge;
 mod cache;
@@ -27,6 +28,8 @@ mod finishing;
 mod flights;
 mod forwarded;
 mod handlers;
+mod held;
+mod lag;
 mod lately;
 pub mod limits;
 mod live;
@@ -36,6 +39,7 @@ mod response;
 mod route;
 mod sending;
 mod server;
+mod tls;
 mod turns;
 pub mod upkeep;
 mod uploads;
@@ -53,6 +57,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use wharf_store::{RocksStore, StoreError, StoreOptions};
 
+use admission::Admission;
 use bridge::Bridge;
 use cache::{Cache, Store, now_ms};
 use delivery::Deliveries;
@@ -63,6 +68,7 @@ use live::{Live, Rules};
 use metrics::Metrics;
 use sending::Senders;
 use server::Purpose;
+use tls::Tls;
 use turns::Turns;
 use upkeep::Keeper;
 use upkeep::control::Control;
@@ -137,6 +143,7 @@ impl Server {
         };
         let upstreams = Arc::new(Upstreams::new(&config.upstreams)?);
         let bridge = Bridge::default();
+        let tls = load_tls(config, &bridge).await?;
         let rocks = Arc::new(open_store(config, &bridge).await?);
         let control = bind_control(config);
         let store: Arc<dyn Store> = Arc::clone(&rocks) as _;
@@ -169,6 +176,8 @@ impl Server {
             turns: Turns::default(),
             finishing,
             write_once,
+            admission: Admission::default(),
+            tls,
         };
         let (scrub_rate, deadline) = (config.scrub_rate, config.shutdown_deadline);
         Ok(Self { app: Arc::new(app), registry, admin, control, scrub_rate, deadline })
@@ -200,6 +209,9 @@ impl Server {
         if let Some(rate) = scrub_rate {
             behind.spawn(scrubbing::scrub(app.keeper.clone(), rate, stop.clone()));
         }
+        if let Some(tls) = &app.tls {
+            behind.spawn(Arc::clone(tls).watch(app.cache.bridge.clone(), stop.clone()));
+        }
         app.deliveries.start();
         let expiry = tokio::spawn(expire(app.uploads.clone()));
         let registry = server::serve(registry, Purpose::Registry, Arc::clone(&app), stop, deadline);
@@ -210,7 +222,7 @@ impl Server {
             tracing::warn!(unfinished, "uploads, manifests or deletions are not finished in time");
         }
         app.uploads.suspend().await;
-        connections.over(LAST_ANSWERS_TIMEOUT).await;
+        let _ = tokio::time::timeout(LAST_ANSWERS_TIMEOUT, connections.all_gone()).await;
         app.deliveries.stop().await;
         app.cache.upstreams.farewells_over().await;
         behind.join_all().await;
@@ -230,6 +242,11 @@ async fn open_store(config: &Config, bridge: &Bridge) -> Result<RocksStore, Serv
     let path = config.store.clone();
     let opened = bridge.run(move || RocksStore::open_with(&path, &options)).await;
     opened.map_err(|source| store_error(config, source))
+}
+
+async fn load_tls(config: &Config, bridge: &Bridge) -> Result<Option<Arc<Tls>>, ServeError> {
+    let Some(files) = config.tls.clone() else { return Ok(None) };
+    Ok(Some(Arc::new(bridge.run(move || Tls::load(files)).await?)))
 }
 
 /// A store that cannot have its socket is served all the same.

@@ -1,19 +1,84 @@
 //! Every bound of the proxy, in one place: sizes, counts, times. A request
-//! that is turned away at one counts as `wharfd_failures_total{fault="load"}`.
+//! that is turned away at one counts as `wharfd_failures_total{fault="load"}`. An operator may move
+//! those that `[limits]` names (`config/limits.rs`); here are their defaults.
 
 use std::time::Duration;
 
-/// Connections open at once; the next one waits to be accepted.
-pub const CONNECTIONS_MAX: usize = 1_024;
+/// Connections of clients open at once; the next one is answered 429 and closed.
+pub const CONNECTIONS_MAX: usize = 2_048;
+/// Of these, from one address that is not a trusted proxy: half, so that none takes all.
+pub const ADDRESS_CONNECTIONS_MAX: usize = 1_024;
+/// Files that the process asks to have open: connections of clients and to upstreams, and the store.
+pub const OPEN_FILES_WANTED: u64 = 16_384;
+/// Connections past the limit that are answered at once; more than these are closed without a word.
+pub const REFUSALS_MAX: usize = 64;
+/// How long such an answer may take, the handshake included.
+pub const REFUSAL_TIMEOUT: Duration = Duration::from_secs(3);
+/// Connections to the admin address at once; the next one waits to be accepted.
+pub const ADMIN_CONNECTIONS_MAX: usize = 64;
 /// What the kernel keeps for one client on this machine, in bytes. Left to itself it takes megabytes,
 /// which fall out of the CPU's cache before the client reads them: up to twice the time per byte.
 /// Clients that are further away get what the kernel finds right for their distance.
 pub const LOOPBACK_SEND_BYTES: usize = 512 * 1024;
+/// How much the kernel keeps for one client beyond what is on its way to it, in bytes: so much less
+/// memory of a slow one, and so soon it is seen to be slow.
+pub const UNSENT_BYTES_MAX: u32 = 256 * 1024;
 /// What is read from one client at a time, in bytes; also the longest head of a request. Left to itself
 /// a buffer grows to 400 KiB, and pieces of a body each keep one of that size.
 pub const CLIENT_READ_BYTES: usize = 32 * 1024;
-/// How long the headers of a request may take to arrive.
+/// Header lines of a request.
+pub const HEADERS_MAX: usize = 100;
+/// Longest path with its query, in bytes.
+pub const URL_BYTES_MAX: usize = 8 * 1024;
+/// How long a TLS handshake may take.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the head of a request may take to arrive, from the begin of a connection or from its first
+/// byte.
 pub const HEADERS_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a connection may be without a request.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
+/// How long a connection that was told to end may take for that.
+pub const GOODBYE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Requests at once on one HTTP/2 connection.
+pub const HTTP2_STREAMS_MAX: u32 = 128;
+/// Requests on one HTTP/2 connection that were taken back before they were looked at; with more of them
+/// it is closed (rapid reset, CVE-2023-44487).
+pub const HTTP2_RESETS_PENDING_MAX: usize = 20;
+/// Requests on one HTTP/2 connection that were against the protocol; with more of them it is closed.
+pub const HTTP2_RESETS_LOCAL_MAX: usize = 256;
+/// What one HTTP/2 connection may send us before it is read, in bytes: for one request, and in all.
+pub const HTTP2_CLIENT_WINDOW_BYTES: u32 = 1024 * 1024;
+/// How often an HTTP/2 connection that says nothing is asked whether it is there.
+pub const HTTP2_PING_PERIOD: Duration = Duration::from_secs(30);
+/// How long it may take to say so.
+pub const HTTP2_PING_TIMEOUT: Duration = Duration::from_secs(20);
+/// Largest piece of a body that is given to an HTTP/2 connection at once, in bytes. With the head of its
+/// frame it fills a TLS record exactly: one byte more, and each frame would cost a second, tiny record.
+pub const HTTP2_PIECE_BYTES: usize = 16 * 1024 - 9;
+/// The least pace of a client that sends or takes a body, in bytes per second, as a mean over
+/// `STALL_TIMEOUT`.
+pub const CLIENT_BYTES_PER_SECOND_MIN: u64 = 4 * 1024;
+/// Largest form at the token endpoint, in bytes.
+pub const FORM_BYTES_MAX: u64 = 64 * 1024;
+/// Bytes in memory that are on their way in or out; past it, uploads and downloads that begin are
+/// answered 429.
+pub const BYTES_IN_FLIGHT_MAX: u64 = 512 * 1024 * 1024;
+/// Past so many of them, bodies read ahead a segment instead of a batch.
+pub const BYTES_IN_FLIGHT_SHORT: u64 = 128 * 1024 * 1024;
+/// Callers and addresses whose rate of requests is known; those beyond share one.
+pub const RATES_MAX: usize = 16_384;
+/// How long a burst may last that the configuration does not name, in seconds at the rate.
+pub const BURST_SECONDS: u32 = 10;
+/// How often the files of the certificate are looked at.
+pub const TLS_FILES_PERIOD: Duration = Duration::from_secs(2);
+/// Largest such file, in bytes.
+pub const TLS_FILE_BYTES_MAX: u64 = 1024 * 1024;
+/// Certificates of such a file.
+pub const TLS_CERTIFICATES_MAX: usize = 1_024;
+/// What is encrypted ahead for one connection, in bytes: eight records, sent together.
+pub const TLS_SEND_BYTES: usize = 128 * 1024;
+/// Longest name of a client's certificate in the log.
+pub const SUBJECT_CHARS_MAX: usize = 256;
 /// How long transfers may go on after SIGTERM, unless the configuration says otherwise.
 pub const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(30);
 
@@ -29,6 +94,8 @@ pub const FILLS_MAX: usize = 256;
 pub const QUESTIONS_MAX: usize = 1_024;
 /// Upload sessions open or at rest at once; the next one is answered 429.
 pub const UPLOADS_MAX: usize = 1_024;
+/// Of these, by one caller: half, so that none takes all.
+pub const USER_UPLOADS_MAX: usize = 512;
 /// A session that nobody touched for so long is given up, also when it rests in the store.
 pub const UPLOAD_IDLE_MAX: Duration = Duration::from_hours(1);
 /// How long a stopping server waits, after its transfers, for work that others have a part in: the
@@ -329,8 +396,6 @@ pub const SHOWN_BYTES_MAX: usize = 16 * 1024;
 pub const HOST_CHARS_MAX: usize = 262;
 /// Scopes that one token is asked for; the rest is not granted.
 pub const TOKEN_SCOPES_MAX: usize = 64;
-/// Longest form at the place where tokens are given out, in bytes.
-pub const TOKEN_REQUEST_BYTES_MAX: usize = 64 * 1024;
 /// How long our tokens live, unless the configuration says otherwise.
 pub const ISSUED_LIFETIME: Duration = Duration::from_mins(5);
 /// The least and the most that it may say. Clients take less than a minute for nonsense.

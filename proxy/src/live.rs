@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use crate::access::Access;
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, Limits};
 use crate::forwarded::TrustedProxies;
 use crate::upstreams::Upstreams;
 
@@ -17,6 +17,8 @@ pub(crate) struct Rules {
     pub(crate) access: Access,
     /// Who is believed about the addresses of clients.
     pub(crate) proxies: TrustedProxies,
+    /// How much of everything.
+    pub(crate) limits: Arc<Limits>,
 }
 
 /// Where the rules of the moment are.
@@ -32,7 +34,8 @@ impl Rules {
     ) -> Result<Self, ConfigError> {
         let before = before.map(|before| &before.access);
         let access = Access::new(&config.access, &config.store, upstreams, before)?;
-        Ok(Self { access, proxies: config.trusted_proxies.clone() })
+        let (proxies, limits) = (config.trusted_proxies.clone(), Arc::new(config.limits.clone()));
+        Ok(Self { access, proxies, limits })
     }
 }
 

@@ -3,6 +3,7 @@
 mod access_commands;
 mod arenas;
 mod cli;
+mod open_files;
 mod push_commands;
 mod signals;
 mod store_commands;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
 
 fn serve_until_told(serve: Serve) -> ExitCode {
     arenas::bound();
+    open_files::raise();
     let check_only = serve.check_config;
     let config = match load(serve) {
         Ok(config) => config,

@@ -1,5 +1,6 @@
 //! Every metric: its name, its help, its labels. Labels come from closed sets, never from requests.
 
+mod limits;
 mod upstreams;
 
 use std::fmt::Write as _;
@@ -12,6 +13,8 @@ use crate::cache::Outcome;
 use crate::delivery::DeliveryState;
 use crate::error::Fault;
 use crate::upstream::UpstreamState;
+
+pub(crate) use limits::Admitted;
 
 const OUTCOMES: [Outcome; 5] =
     [Outcome::Hit, Outcome::Join, Outcome::Fill, Outcome::Bypass, Outcome::Stale];
@@ -42,6 +45,8 @@ pub(crate) struct Gauges {
     pub usage: Option<Usage>,
     /// Each upstream under its address.
     pub upstreams: Vec<(String, UpstreamState)>,
+    /// Who was let in.
+    pub admitted: Admitted,
 }
 
 impl Metrics {
@@ -120,7 +125,8 @@ impl Metrics {
         for (name, kind, help, value) in arriving.chain(of_deliveries(&gauges.deliveries)) {
             family(name, kind, help, &[(String::new(), value)]);
         }
-        for (name, kind, help, rows) in upstreams::families(&gauges.upstreams) {
+        let upstreams = upstreams::families(&gauges.upstreams).into_iter();
+        for (name, kind, help, rows) in upstreams.chain(limits::families(&gauges.admitted)) {
             family(name, kind, help, &rows);
         }
         for (name, kind, help, value) in gauges.usage.iter().flat_map(of_store) {
@@ -255,6 +261,7 @@ mod tests {
             places: PlacesState { taken: 17, waiting: 18, handed_on: 19 },
             usage: Some(usage),
             upstreams: Vec::new(),
+            admitted: Admitted::default(),
         };
         let text = metrics.render(&gauges);
         for line in [

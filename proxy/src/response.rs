@@ -1,8 +1,8 @@
 //! Answers, spelled once: headers and bodies of successes, and the body of every error.
 
 use http::header::{
-    ACCEPT_RANGES, ALLOW, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName,
-    HeaderValue, IF_NONE_MATCH, LINK, LOCATION, RANGE, RETRY_AFTER, WARNING,
+    ACCEPT_RANGES, ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG,
+    HeaderName, HeaderValue, IF_NONE_MATCH, LINK, LOCATION, RANGE, RETRY_AFTER, WARNING,
 };
 use http::{HeaderMap, Response, StatusCode};
 use serde::Serialize;
@@ -45,6 +45,11 @@ pub(crate) fn answer(status: StatusCode, headers: &[(HeaderName, String)], body:
         }
     }
     response
+}
+
+/// Says that no further request is taken on this connection (HTTP/1.1).
+pub(crate) fn close(answer: &mut Answer) {
+    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
 }
 
 /// The same, with how it came about.
@@ -191,7 +196,8 @@ pub(crate) fn error(error: &Error) -> Answer {
         | Error::AccessUndecided { retry_after_seconds }
         | Error::TooManyLogins { retry_after_seconds }
         | Error::Undelivered { retry_after_seconds, .. }
-        | Error::TagUndecided { retry_after_seconds, .. } => {
+        | Error::TagUndecided { retry_after_seconds, .. }
+        | Error::TooOften { retry_after_seconds } => {
             headers.push((RETRY_AFTER, retry_after_seconds.to_string()));
         }
         Error::TooMany(_) => headers.push((RETRY_AFTER, RETRY_AFTER_SECONDS.to_string())),

@@ -1,9 +1,15 @@
-//! Connections: accept, bound, time out, drain. One log line and one metric per request.
+//! Connections: accept, admit, drain. One log line and one metric per request. One connection is in
+//! `server/connection.rs`, its clock in `server/watch.rs`.
 //!
-//! Invariant: at most `CONNECTIONS_MAX` connections are served; when told to stop, none is accepted
+//! Invariant: the loop that accepts waits for no client; when told to stop, no connection is accepted
 //! and those that are open may finish until the deadline.
 
-use std::convert::Infallible;
+mod body;
+mod connection;
+mod hygiene;
+mod stream;
+mod watch;
+
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,29 +17,26 @@ use std::time::Duration;
 
 use http::header::{HeaderName, WWW_AUTHENTICATE};
 use http::request::Parts;
-use http::{HeaderValue, Request};
+use http::{HeaderValue, Request, Response, Version};
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
-use rustix::net::sockopt::set_socket_send_buffer_size;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
 use crate::Error;
 use crate::access::{Caller, TOKEN_PATH, Way};
+use crate::admission::{self, Connections, Limit, Seat};
 use crate::error::Fault;
 use crate::handlers::{self, App, Call};
 use crate::limits::{
-    CLIENT_READ_BYTES, CONNECTIONS_MAX, HEADERS_TIMEOUT, LAST_BODIES_TIMEOUT, LOOPBACK_SEND_BYTES,
-    REFUSED_BODY_BYTES_MAX, REFUSED_BODY_TIMEOUT,
+    ADMIN_CONNECTIONS_MAX, LAST_BODIES_TIMEOUT, REFUSED_BODY_BYTES_MAX, REFUSED_BODY_TIMEOUT,
 };
 use crate::live::Rules;
 use crate::response::{self, API_VERSION, Answer, WHARF_CACHE};
 use crate::route;
+
+use body::Watched;
+use watch::Watch;
 
 /// What a listener serves.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -47,140 +50,153 @@ pub(crate) enum Purpose {
 /// Which request a log line is about.
 static REQUESTS: AtomicU64 = AtomicU64::new(1);
 
-/// The connections of a listener.
-pub(crate) struct Connections(Arc<Semaphore>);
-
-impl Connections {
-    /// Waits until all are over, not longer than this.
-    pub(crate) async fn over(self, at_most: Duration) {
-        let all = u32::try_from(CONNECTIONS_MAX).unwrap_or(u32::MAX);
-        let _ = tokio::time::timeout(at_most, self.0.acquire_many(all)).await;
-    }
-}
-
 /// Serves until `stop` says so, then until every connection is done or the deadline has passed. Those
 /// that are left end after their request.
 pub(crate) async fn serve(
     listener: TcpListener,
     purpose: Purpose,
     app: Arc<App>,
-    mut stop: watch::Receiver<bool>,
+    mut stop: tokio::sync::watch::Receiver<bool>,
     deadline: Duration,
 ) -> Connections {
-    let graceful = GracefulShutdown::new();
-    let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let connections = match purpose {
+        Purpose::Registry => app.admission.connections.clone(),
+        Purpose::Admin => app.admission.admin_connections.clone(),
+    };
     let stopping = stop.clone();
     loop {
-        let permit = Arc::clone(&permits).acquire_owned();
-        let permit = tokio::select! {
-            permit = permit => permit.expect("the semaphore is never closed"),
-            _ = stop.wait_for(|stop| *stop) => break,
-        };
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = stop.wait_for(|stop| *stop) => break,
         };
-        let (stream, peer) = match accepted {
-            Ok(accepted) => accepted,
+        match accepted {
+            Ok((stream, peer)) => {
+                let (app, stop) = (Arc::clone(&app), stopping.clone());
+                let connection = Connection { purpose, app, stop, peer, subject: None };
+                connection.admit(stream, &connections);
+            }
             Err(error) => {
-                // Out of file handles, most often: the permit's drop and this pause let some go.
+                // Out of file handles, most often: this pause lets some go.
                 tracing::error!(%error, "a connection could not be accepted");
                 tokio::time::sleep(Duration::from_millis(50)).await;
-                continue;
             }
-        };
-        let connection =
-            Connection { purpose, app: Arc::clone(&app), stop: stopping.clone(), peer };
-        let served = connection.serve(stream, &graceful);
-        tokio::spawn(async move {
-            served.await;
-            drop(permit);
-        });
+        }
+    }
+    if purpose == Purpose::Registry {
+        app.admission.drain();
     }
     drop(listener);
-    if tokio::time::timeout(deadline, graceful.shutdown()).await.is_err() {
+    if tokio::time::timeout(deadline, connections.all_gone()).await.is_err() {
         tracing::warn!(?deadline, "transfers were cut off at the deadline");
     }
-    Connections(permits)
+    connections
 }
 
 #[derive(Clone)]
 struct Connection {
     purpose: Purpose,
     app: Arc<App>,
-    stop: watch::Receiver<bool>,
+    stop: tokio::sync::watch::Receiver<bool>,
     peer: SocketAddr,
+    /// Whose certificate was shown, when one was.
+    subject: Option<Arc<str>>,
 }
 
 impl Connection {
-    fn serve(
-        self,
-        stream: TcpStream,
-        graceful: &GracefulShutdown,
-    ) -> impl Future<Output = ()> + Send + 'static {
-        let _ = stream.set_nodelay(true);
-        if self.peer.ip().is_loopback() {
-            let _ = set_socket_send_buffer_size(&stream, LOOPBACK_SEND_BYTES);
-        }
-        let service = service_fn(move |request| {
-            let connection = self.clone();
-            async move { Ok::<_, Infallible>(connection.answer(request).await) }
-        });
-        let mut builder = auto::Builder::new(TokioExecutor::new());
-        builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS_TIMEOUT);
-        builder.http1().max_buf_size(CLIENT_READ_BYTES);
-        builder.http2().timer(TokioTimer::new());
-        let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
-        let watched = graceful.watch(connection);
-        async move {
-            if let Err(error) = watched.await {
-                tracing::debug!(error, "a connection ended early");
+    /// Serves it in a task of its own, or has it told that there is no room.
+    fn admit(self, stream: TcpStream, connections: &Connections) {
+        let rules = self.app.live.rules();
+        let limits = Arc::clone(&rules.limits);
+        match self.seat(connections, &rules) {
+            Ok(seat) => {
+                tokio::spawn(self.serve(stream, limits, seat));
+            }
+            Err(limit) => {
+                self.app.admission.counts.refuse(limit);
+                tracing::debug!(peer = %self.peer, limit = limit.as_str(), "no connection");
+                if let Some(seat) = connections.refuse() {
+                    tokio::spawn(self.refuse(stream, limits, seat));
+                }
             }
         }
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Answer {
+    fn seat(&self, connections: &Connections, rules: &Rules) -> Result<Seat, Limit> {
+        let address = self.peer.ip();
+        let (most, each) = match self.purpose {
+            Purpose::Admin => (ADMIN_CONNECTIONS_MAX, None),
+            Purpose::Registry => {
+                let each = rules.limits.connections_per_address;
+                // Who speaks for many clients may have many connections.
+                let each = (!rules.proxies.has(address)).then_some(each);
+                (rules.limits.connections, each)
+            }
+        };
+        connections.enter(admission::party(address), most, each)
+    }
+
+    /// Answers a request; it is open until all of its answer is sent.
+    async fn answer(&self, request: Request<Incoming>, watch: Arc<Watch>) -> Response<Watched> {
+        let (parts, body) = request.into_parts();
+        let open = watch.open(parts.version);
+        let (is_http2, is_last) = (parts.version == Version::HTTP_2, hygiene::is_last(&parts));
+        let mut answer = if self.purpose == Purpose::Admin {
+            handlers::admin(&self.app, &parts.method, parts.uri.path()).await
+        } else {
+            self.answer_client(parts, body).await
+        };
+        if is_last && !is_http2 {
+            response::close(&mut answer);
+        }
+        let held = self.app.cache.bridge.held();
+        answer.map(|body| Watched::new(body, open, &watch, is_http2, held))
+    }
+
+    async fn answer_client(&self, parts: Parts, mut body: Incoming) -> Answer {
         let started = Instant::now();
         let id = REQUESTS.fetch_add(1, Ordering::Relaxed);
-        let (parts, mut body) = request.into_parts();
-        if self.purpose == Purpose::Admin {
-            let draining = *self.stop.borrow();
-            return handlers::admin(&self.app, &parts.method, parts.uri.path(), draining).await;
-        }
         let rules = self.app.live.rules();
         let client = rules.proxies.client(self.peer.ip(), &parts.headers);
         let mut namespace = None;
         let answered = if parts.uri.path() == TOKEN_PATH && rules.access.gives_tokens() {
-            handlers::token(&self.app, &rules.access, client, &parts, &mut body).await
+            match self.gate(&parts, client, &rules) {
+                Ok(_) => handlers::token(&self.app, &rules.access, client, &parts, &mut body).await,
+                Err(error) => Err(error),
+            }
         } else {
-            let caller = rules.access.authenticate(&parts.headers, client).await;
-            let call =
-                caller.and_then(|caller| read_call(&parts, client, caller, Arc::clone(&rules)));
+            let call = self.admit_call(&parts, client, Arc::clone(&rules)).await;
             namespace = call.as_ref().ok().and_then(|call| call.namespace.clone());
             match call {
                 Ok(call) => handlers::dispatch(&self.app, call, &mut body).await,
                 Err(error) => Err(error),
             }
         };
+        let ends = answered.as_ref().is_err_and(Error::ends_connection);
         // What nobody read is read away, also after a success: the connection would be closed under the
         // next request. Whoever waits for "100 Continue" has sent nothing yet; reading would ask for it.
-        if !body.is_end_stream() && !parts.headers.contains_key(http::header::EXPECT) {
+        if !ends && !body.is_end_stream() && !parts.headers.contains_key(http::header::EXPECT) {
             let stops = matches!(answered, Err(Error::Stopping));
             let time = if stops { LAST_BODIES_TIMEOUT } else { REFUSED_BODY_TIMEOUT };
             let _ = tokio::time::timeout(time, discard(&mut body)).await;
         }
         let mut answer = answered.unwrap_or_else(|error| {
             self.app.metrics.fault(error.fault());
+            if let Some(limit) = Limit::of(&error) {
+                self.app.admission.counts.refuse(limit);
+            }
             // What holds clients back is said once, by whoever found out.
             if error.fault() == Fault::Client || error.is_held_back() {
                 tracing::debug!(id, %error, "refused");
             } else {
                 tracing::error!(id, %error, "failed");
             }
-            self.refuse(&error, &parts, &rules)
+            self.shown(&error, &parts, &rules)
         });
         if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
             answer.headers_mut().insert(HeaderName::from_static("x-request-id"), value);
+        }
+        if ends && parts.version < Version::HTTP_2 {
+            response::close(&mut answer);
         }
         self.app.metrics.answer(answer.status());
         let outcome = answer.headers().get(WHARF_CACHE).and_then(|value| value.to_str().ok());
@@ -191,6 +207,7 @@ impl Connection {
             method = %parts.method,
             path = parts.uri.path(),
             namespace = namespace.as_deref().unwrap_or("-"),
+            certificate = self.subject.as_deref().unwrap_or("-"),
             status = answer.status().as_u16(),
             outcome = outcome.unwrap_or("-"),
             ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
@@ -198,13 +215,37 @@ impl Connection {
         );
         answer
     }
-}
 
-impl Connection {
+    /// From a head to a call, past everything that may turn it away before it is looked at.
+    async fn admit_call(
+        &self,
+        parts: &Parts,
+        client: IpAddr,
+        rules: Arc<Rules>,
+    ) -> Result<Call, Error> {
+        let (admission, limits) = (&self.app.admission, &rules.limits);
+        let transfer = self.gate(parts, client, &rules)?;
+        let caller = rules.access.authenticate(&parts.headers, client).await?;
+        admission.caller(&caller, client, transfer, limits)?;
+        let call = read_call(parts, client, caller, Arc::clone(&rules))?;
+        admission.memory(&call.route, &self.app.cache.bridge.held(), limits)?;
+        Ok(call)
+    }
+
+    /// What may turn anybody away before it is asked who they are: the head, and the rate of their
+    /// address. Whether the request carries a blob.
+    fn gate(&self, parts: &Parts, client: IpAddr, rules: &Rules) -> Result<bool, Error> {
+        hygiene::check(parts, &rules.limits)?;
+        let transfer = admission::is_transfer(&parts.method, parts.uri.path());
+        self.app.admission.address(client, transfer, &rules.limits)?;
+        Ok(transfer)
+    }
+
     /// An error as the client sees it, with how to log in when that mends it.
-    fn refuse(&self, error: &Error, parts: &Parts, rules: &Rules) -> Answer {
+    fn shown(&self, error: &Error, parts: &Parts, rules: &Rules) -> Answer {
         let mut answer = response::error(error);
-        let is_encrypted = rules.proxies.is_encrypted(self.peer.ip(), false, &parts.headers);
+        let is_encrypted =
+            rules.proxies.is_encrypted(self.peer.ip(), self.app.tls.is_some(), &parts.headers);
         let way = Way { is_encrypted, uri: &parts.uri, headers: &parts.headers };
         if let Some(challenge) = rules.access.challenge(error, &way) {
             answer.headers_mut().insert(WWW_AUTHENTICATE, challenge);

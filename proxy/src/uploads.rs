@@ -18,6 +18,7 @@ use wharf_store::{BlobWriter, NewUpload, Retention, StoreError};
 
 use crate::Error;
 use crate::access::Caller;
+use crate::admission::Share;
 use crate::bridge::{Bridge, Pump};
 use crate::cache::Store;
 use crate::delivery::Deliveries;
@@ -73,6 +74,8 @@ struct Slot {
     offset: u64,
     /// Absent while a request writes to it.
     session: Option<Session>,
+    /// Counted for whoever opened it, until it is over.
+    share: Option<Share>,
 }
 
 /// Where an upload goes on to.
@@ -203,11 +206,19 @@ impl Uploads {
             }
             let session = Some(self.session(writer, beyond));
             let touched = Instant::now();
-            let slot = Slot { repo: repo.clone(), owner, touched, offset: 0, session };
+            let repo = repo.clone();
+            let slot = Slot { repo, owner, touched, offset: 0, session, share: None };
             table.open.insert(id, slot);
         }
         drop(room);
         Ok(id)
+    }
+
+    /// Counts a session for whoever opened it.
+    pub(crate) fn count_for(&self, id: UploadId, share: Share) {
+        if let Some(slot) = self.sessions.lock().open.get_mut(&id) {
+            slot.share = Some(share);
+        }
     }
 
     fn session(&self, writer: BlobWriter, beyond: Option<Beyond>) -> Session {

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
+use rustix::process::Signal;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 use wharf_testkit::double::{Account, AcrDouble, DoubleConfig};
@@ -129,6 +130,23 @@ impl Wharfd {
     /// Sends SIGTERM and waits for its end.
     pub(crate) async fn stop(&mut self) -> ExitStatus {
         self.process.terminate(PATIENCE).await.unwrap()
+    }
+
+    /// Sends SIGTERM and does not wait.
+    pub(crate) fn signal_stop(&mut self) {
+        self.process.signal(Signal::TERM).unwrap();
+    }
+
+    /// Waits for its end, which was asked for.
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
+        self.process.wait(PATIENCE).await.unwrap()
+    }
+
+    /// What the admin address answers: status and text.
+    pub(crate) async fn admin_get(&self, path: &str) -> (u16, String) {
+        let answer = Client::new().get(format!("http://{}{path}", self.admin)).send().await;
+        let answer = answer.unwrap();
+        (answer.status.as_u16(), answer.text())
     }
 
     /// `HOST:PORT`, as clients name it.

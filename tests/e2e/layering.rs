@@ -33,10 +33,19 @@ const ONLY_IN: [(&str, &str, &[&str]); 5] = [
 ];
 
 /// Layers inside the proxy: a file of the first must not import any of the second.
-const INSIDE_PROXY: [(&str, &[&str]); 10] = [
+const INSIDE_PROXY: [(&str, &[&str]); 13] = [
     ("route", &["handlers", "server", "cache", "uploads", "upstream", "bridge", "response"]),
     ("error", &["handlers", "server", "cache", "uploads", "upstream", "bridge", "response"]),
     ("limits", &["handlers", "server", "cache", "uploads", "upstream", "bridge", "response"]),
+    (
+        "lag",
+        &["handlers", "server", "cache", "uploads", "upstream", "bridge", "response", "config"],
+    ),
+    (
+        "held",
+        &["handlers", "server", "cache", "uploads", "upstream", "bridge", "response", "config"],
+    ),
+    ("admission", &["handlers", "server", "cache", "uploads", "upstream", "bridge", "response"]),
     ("bridge", &["handlers", "server", "cache", "uploads", "upstream", "response", "route"]),
     ("body", &["handlers", "server", "cache", "uploads", "upstream", "response", "route"]),
     ("access", &["handlers", "server", "cache", "uploads", "response"]),

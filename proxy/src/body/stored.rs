@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use wharf_store::limits::SEGMENT_BYTES;
 use wharf_store::{BlobReader, StoreError};
 
 use super::{BodyError, Job};
@@ -15,6 +16,8 @@ use crate::limits::BATCH_BYTES;
 pub(crate) struct StoredBody {
     bridge: Bridge,
     ready: VecDeque<Bytes>,
+    /// Of `ready`.
+    pub(super) ready_bytes: u64,
     pub(super) left_bytes: u64,
     work: Work,
 }
@@ -25,13 +28,15 @@ enum Work {
     Over,
 }
 
-/// The next segments, as many as are handed over at once. Blocks.
+/// The next segments: as many as are handed over at once, or one while memory is `short`. Blocks.
 pub(crate) fn read_batch(
     mut reader: BlobReader,
+    short: bool,
 ) -> (BlobReader, Result<VecDeque<Bytes>, StoreError>) {
     let mut segments = VecDeque::new();
     let mut bytes = 0;
-    while bytes < BATCH_BYTES {
+    let batch_bytes = if short { SEGMENT_BYTES } else { BATCH_BYTES };
+    while bytes < batch_bytes {
         match reader.next_segment() {
             Ok(Some(segment)) => {
                 bytes += segment.len();
@@ -49,7 +54,7 @@ impl StoredBody {
     pub(super) fn new(bridge: Bridge, first: VecDeque<Bytes>, rest: BlobReader) -> Self {
         let first_bytes: u64 = first.iter().map(|bytes| bytes.len() as u64).sum();
         let left_bytes = first_bytes + rest.left_bytes();
-        Self { bridge, ready: first, left_bytes, work: Work::Idle(rest) }
+        Self { bridge, ready: first, ready_bytes: first_bytes, left_bytes, work: Work::Idle(rest) }
     }
 
     pub(super) fn poll_next(
@@ -58,12 +63,14 @@ impl StoredBody {
     ) -> Poll<Option<Result<Bytes, BodyError>>> {
         loop {
             if let Some(bytes) = self.ready.pop_front() {
+                self.ready_bytes = self.ready_bytes.saturating_sub(bytes.len() as u64);
                 self.left_bytes = self.left_bytes.saturating_sub(bytes.len() as u64);
                 return Poll::Ready(Some(Ok(bytes)));
             }
             match std::mem::replace(&mut self.work, Work::Over) {
                 Work::Idle(mut reader) if reader.left_bytes() > 0 => {
                     if let Some(bytes) = reader.next_hot() {
+                        self.ready_bytes += bytes.len() as u64;
                         self.ready.push_back(bytes);
                         self.work = Work::Idle(reader);
                     } else {
@@ -78,6 +85,8 @@ impl StoredBody {
                     };
                     match segments {
                         Ok(segments) => {
+                            self.ready_bytes =
+                                segments.iter().map(|bytes| bytes.len() as u64).sum();
                             self.ready = segments;
                             self.work = self.ahead(reader);
                         }
@@ -89,15 +98,18 @@ impl StoredBody {
     }
 
     fn read(&self, reader: BlobReader) -> Job<(BlobReader, Result<VecDeque<Bytes>, StoreError>)> {
-        let bridge = self.bridge.clone();
-        Box::pin(async move { bridge.run(move || read_batch(reader)).await })
+        let (bridge, short) = (self.bridge.clone(), self.bridge.is_short());
+        Box::pin(async move { bridge.run(move || read_batch(reader, short)).await })
     }
 
     /// Begins on the next batch before it is asked for.
     fn ahead(&self, reader: BlobReader) -> Work {
-        let room = (reader.left_bytes() > 0).then(|| self.bridge.room_ahead());
+        let wanted = reader.left_bytes() > 0 && !self.bridge.is_short();
+        let room = wanted.then(|| self.bridge.room_ahead());
         match room.flatten() {
-            Some(room) => Work::Reading(Box::pin(Bridge::begin(room, move || read_batch(reader)))),
+            Some(room) => {
+                Work::Reading(Box::pin(Bridge::begin(room, move || read_batch(reader, false))))
+            }
             None => Work::Idle(reader),
         }
     }

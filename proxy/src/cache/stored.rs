@@ -46,13 +46,14 @@ impl Cache {
         range: Option<ByteRange>,
     ) -> Result<Found, Error> {
         let (store, repo, wanted) = (Arc::clone(&self.store), repo.cloned(), *digest);
+        let short = self.bridge.is_short();
         let found = self.bridge.run(move || {
             if let Some(repo) = repo
                 && !store.has_blob(&repo, &wanted)?
             {
                 return Ok(Found::Foreign);
             }
-            match open(&*store, &wanted, range) {
+            match open(&*store, &wanted, range, short) {
                 Err(error @ StoreError::Corrupt { .. }) => {
                     tracing::error!(digest = %wanted, %error, "a blob is corrupt and not served");
                     Ok(Found::Corrupt)
@@ -64,7 +65,12 @@ impl Cache {
     }
 }
 
-fn open(store: &dyn Store, digest: &Digest, range: Option<ByteRange>) -> Result<Found, StoreError> {
+fn open(
+    store: &dyn Store,
+    digest: &Digest,
+    range: Option<ByteRange>,
+    short: bool,
+) -> Result<Found, StoreError> {
     let Some(mut reader) = store.open(digest)? else {
         return Ok(Found::Absent);
     };
@@ -77,6 +83,6 @@ fn open(store: &dyn Store, digest: &Digest, range: Option<ByteRange>) -> Result<
         part = Some(ContentRange { span, size_bytes });
         reader = reader.narrow(span);
     }
-    let (rest, first) = read_batch(reader);
+    let (rest, first) = read_batch(reader, short);
     Ok(Found::Stored(StoredBlob { part, first: first?, rest }))
 }

@@ -6,18 +6,15 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header};
-use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use wharf_oci::{
-    Digest, Digester, MANIFEST_SIZE_BYTES_MAX, Manifest, MediaType, ParseError, Reference,
-    RepoName, Tag,
-};
+use wharf_oci::{Digest, Digester, Manifest, MediaType, ParseError, Reference, RepoName, Tag};
 
+use super::arriving::Arriving;
 use super::push::Push;
 use super::{App, content};
 use crate::Error;
 use crate::access::Caller;
-use crate::limits::STALL_TIMEOUT;
+use crate::config::Limits;
 use crate::response::{self, Answer};
 use crate::turns::{Place, Wanted};
 use crate::upstreams::Site;
@@ -71,7 +68,7 @@ pub(super) async fn put(
     let site = app.cache.upstreams.site_for(&put.repo, put.caller.login())?;
     let declared = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let declared = declared.map(str::parse::<MediaType>).transpose()?;
-    let bytes = collect(headers, body).await?;
+    let bytes = collect(headers, body, &app.live.rules().limits).await?;
     let manifest = Manifest::parse(bytes, declared.as_ref())?;
     let digest = prove(&manifest, &put.reference)?;
     content::require(app, &put.repo, &site, &manifest).await?;
@@ -101,30 +98,26 @@ fn prove(manifest: &Manifest, reference: &Reference) -> Result<Digest, Error> {
 }
 
 /// The body, refused as soon as it is known to be too large.
-async fn collect(headers: &HeaderMap, body: &mut Incoming) -> Result<Bytes, Error> {
-    let too_large = |size_bytes| {
-        Err(Error::Parse(ParseError::ManifestTooLarge {
-            size_bytes,
-            limit_bytes: MANIFEST_SIZE_BYTES_MAX,
-        }))
-    };
+async fn collect(
+    headers: &HeaderMap,
+    body: &mut Incoming,
+    limits: &Limits,
+) -> Result<Bytes, Error> {
+    let limit_bytes = limits.manifest_bytes;
+    let too_large =
+        |size_bytes| Err(Error::Parse(ParseError::ManifestTooLarge { size_bytes, limit_bytes }));
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
-    if let Some(size) = announced.filter(|size: &u64| *size > MANIFEST_SIZE_BYTES_MAX) {
+    if let Some(size) = announced.filter(|size: &u64| *size > limit_bytes) {
         return too_large(size);
     }
     let mut collected = BytesMut::new();
-    loop {
-        let frame = tokio::time::timeout(STALL_TIMEOUT, body.frame()).await;
-        let frame = match frame.map_err(|_| Error::BodyBroken)? {
-            None => return Ok(collected.freeze()),
-            Some(frame) => frame.map_err(|_| Error::BodyBroken)?,
-        };
-        if let Ok(bytes) = frame.into_data() {
-            let size = (collected.len() + bytes.len()) as u64;
-            if size > MANIFEST_SIZE_BYTES_MAX {
-                return too_large(size);
-            }
-            collected.extend_from_slice(&bytes);
+    let mut arriving = Arriving::new(body, limits.floor);
+    while let Some(bytes) = arriving.next().await? {
+        let size = (collected.len() + bytes.len()) as u64;
+        if size > limit_bytes {
+            return too_large(size);
         }
+        collected.extend_from_slice(&bytes);
     }
+    Ok(collected.freeze())
 }

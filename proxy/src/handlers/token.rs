@@ -18,7 +18,8 @@ use wharf_oci::Secret;
 use super::App;
 use crate::Error;
 use crate::access::{Access, Grants, Shown, TokenRequest};
-use crate::limits::{STALL_TIMEOUT, TOKEN_REQUEST_BYTES_MAX};
+use crate::config::Limits;
+use crate::limits::STALL_TIMEOUT;
 use crate::response::{self, Answer};
 
 /// Answers a request for a token.
@@ -31,7 +32,10 @@ pub(crate) async fn token(
 ) -> Result<Answer, Error> {
     let fields = match parts.method {
         Method::GET => Fields::read(parts.uri.query().unwrap_or_default().as_bytes()),
-        Method::POST => Fields::read(&form(parts, body).await?),
+        Method::POST => {
+            let limits = Arc::clone(&app.live.rules().limits);
+            Fields::read(&form(parts, body, &limits).await?)
+        }
         _ => return Err(Error::MethodNotAllowed),
     };
     let (shown, refresh) = match fields.one("grant_type") {
@@ -84,7 +88,7 @@ impl Fields {
     }
 }
 
-async fn form(parts: &Parts, body: &mut Incoming) -> Result<Bytes, Error> {
+async fn form(parts: &Parts, body: &mut Incoming, limits: &Limits) -> Result<Bytes, Error> {
     let media_type = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let is_form = media_type.is_some_and(|media_type| {
         let essence = media_type.split(';').next().unwrap_or(media_type);
@@ -93,7 +97,8 @@ async fn form(parts: &Parts, body: &mut Incoming) -> Result<Bytes, Error> {
     if !is_form {
         return Err(Error::Parameter("send a form: application/x-www-form-urlencoded"));
     }
-    let read = Limited::new(body, TOKEN_REQUEST_BYTES_MAX).collect();
+    let most = usize::try_from(limits.form_bytes).unwrap_or(usize::MAX);
+    let read = Limited::new(body, most).collect();
     let read = tokio::time::timeout(STALL_TIMEOUT, read).await.map_err(|_| Error::BodyBroken)?;
     read.map(http_body_util::Collected::to_bytes)
         .map_err(|_| Error::Parameter("the form is too long, or broke off"))

@@ -5,15 +5,16 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use http::{HeaderMap, StatusCode, header};
-use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use wharf_oci::{Algorithm, ChunkRange, Digest, Endpoint, RepoName, UploadId};
 
+use super::arriving::Arriving;
 use super::{App, Call};
 use crate::Error;
 use crate::access::{Caller, Need};
+use crate::admission::Share;
 use crate::body::Body;
-use crate::limits::{MOUNT_SOURCES_MAX, STALL_TIMEOUT};
+use crate::limits::MOUNT_SOURCES_MAX;
 use crate::live::Rules;
 use crate::response::{self, Answer};
 use crate::route::{UploadStart, upload_path};
@@ -40,13 +41,12 @@ pub(super) struct End {
 pub(super) async fn start(
     app: &App,
     opening: Opening<'_>,
-    start: UploadStart,
-    headers: &HeaderMap,
-    body: &mut Incoming,
+    (start, share): (UploadStart, Share),
+    (headers, body): (&HeaderMap, &mut Incoming),
 ) -> Result<Answer, Error> {
     let repo = opening.repo;
     match start {
-        UploadStart::Session(algorithm) => session(app, opening, algorithm).await,
+        UploadStart::Session(algorithm) => session(app, opening, algorithm, share).await,
         UploadStart::Whole(digest) => {
             let beyond = app.uploads.beyond(repo, digest, opening.caller)?;
             let mut session = app.uploads.anonymous(digest.algorithm(), beyond).await?;
@@ -56,9 +56,9 @@ pub(super) async fn start(
             Ok(created(repo, &digest))
         }
         UploadStart::Mount { digest, from } => match source(app, opening, &digest, from).await? {
-            Some(from) => mount(app, opening, digest, from).await,
+            Some(from) => mount(app, opening, (digest, from), share).await,
             // As if the source did not have it.
-            None => session(app, opening, Some(digest.algorithm())).await,
+            None => session(app, opening, Some(digest.algorithm()), share).await,
         },
     }
 }
@@ -73,20 +73,22 @@ async fn session(
     app: &App,
     opening: Opening<'_>,
     algorithm: Option<Algorithm>,
+    share: Share,
 ) -> Result<Answer, Error> {
     let room = app.uploads.room()?;
     let beyond = app.uploads.open_upstream(opening.repo, algorithm, opening.caller).await?;
-    open(app, opening, room, (algorithm, beyond)).await
+    open(app, opening, (room, share), (algorithm, beyond)).await
 }
 
 async fn open(
     app: &App,
     Opening { repo, caller, .. }: Opening<'_>,
-    room: Room,
+    (room, share): (Room, Share),
     (algorithm, beyond): (Option<Algorithm>, Option<Beyond>),
 ) -> Result<Answer, Error> {
     let owner = caller.somebody().map(str::to_owned);
     let id = app.uploads.open(room, (repo, owner), algorithm, beyond).await?;
+    app.uploads.count_for(id, share);
     Ok(response::opened(repo, id))
 }
 
@@ -139,8 +141,8 @@ async fn source(
 async fn mount(
     app: &App,
     opening: Opening<'_>,
-    digest: Digest,
-    from: Option<RepoName>,
+    (digest, from): (Digest, Option<RepoName>),
+    share: Share,
 ) -> Result<Answer, Error> {
     let (repo, room) = (opening.repo, app.uploads.room()?);
     let _turn = linking(app, repo, digest).await?;
@@ -169,7 +171,7 @@ async fn mount(
             }
         }
     };
-    open(app, opening, room, (Some(digest.algorithm()), beyond)).await
+    open(app, opening, (room, share), (Some(digest.algorithm()), beyond)).await
 }
 
 /// Has the upstream take the blob from another repository of its own; when it does not, a session.
@@ -306,24 +308,25 @@ async fn receive(
 ) -> Result<(), Error> {
     let announced: Option<u64> =
         headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    if announced.is_some_and(|length| length > crate::limits::BLOB_BYTES_MAX) {
-        return Err(Error::BlobTooLarge { limit_bytes: crate::limits::BLOB_BYTES_MAX });
+    let limits = Arc::clone(&app.live.rules().limits);
+    let limit_bytes = limits.blob_bytes;
+    if announced.is_some_and(|length| session.offset().saturating_add(length) > limit_bytes) {
+        return Err(Error::BlobTooLarge { limit_bytes });
     }
     let mut closing = pin!(app.uploads.closing());
+    let mut arriving = Arriving::new(body, limits.floor);
     loop {
-        let frame = tokio::select! {
-            frame = tokio::time::timeout(STALL_TIMEOUT, body.frame()) => frame,
+        let next = tokio::select! {
+            next = arriving.next() => next?,
             // The session goes to rest with what it has.
             () = &mut closing => return Err(Error::Stopping),
         };
-        let frame = match frame.map_err(|_| Error::BodyBroken)? {
-            None => return Ok(()),
-            Some(frame) => frame.map_err(|_| Error::BodyBroken)?,
-        };
-        if let Ok(bytes) = frame.into_data() {
-            app.metrics.received_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-            session.append(bytes).await?;
+        let Some(bytes) = next else { return Ok(()) };
+        app.metrics.received_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        if session.offset().saturating_add(bytes.len() as u64) > limit_bytes {
+            return Err(Error::BlobTooLarge { limit_bytes });
         }
+        session.append(bytes).await?;
     }
 }
 

@@ -56,7 +56,8 @@ impl Uploads {
         let resting = table.resting.remove(&id)?;
         let (repo, owner) = (resting.repo.clone(), resting.owner.clone());
         let (touched, offset) = (Instant::now(), resting.offset);
-        table.open.insert(id, Slot { repo, owner, touched, offset, session: None });
+        let slot = Slot { repo, owner, touched, offset, session: None, share: None };
+        table.open.insert(id, slot);
         Some(resting)
     }
 

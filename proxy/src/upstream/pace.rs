@@ -12,15 +12,7 @@ use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use crate::Error;
-
-/// The least that an upstream must give.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Floor {
-    /// For so long it may give less, or nothing.
-    pub window: Duration,
-    /// Bytes per second, as a mean over the window.
-    pub bytes_per_second: u64,
-}
+pub(crate) use crate::lag::Floor;
 
 /// A body with its pace.
 pub(super) struct Paced {

@@ -82,6 +82,8 @@ async fn wrong_arguments_are_refused() {
         (vec!["serve", "--config", "/no/such/file.toml"], "/no/such/file.toml"),
         (vec!["serve", "--store", store, "--listen", "0.0.0.0:0"], "--insecure-open"),
         (vec!["serve", "--store", store, "--listen", "[::]:0"], "--insecure-open"),
+        (vec!["serve", "--store", store, "--admin", "[::]:0"], "--insecure-http"),
+        (vec!["serve", "--store", store, "--tls-key", "/a"], "--tls-cert"),
         (vec!["serve", "--store", store, "--upstream", "acme.azurecr.io"], "https://"),
         (vec!["serve", "--store", store, "--upstream", "A=https://h"], "A=https://h"),
     ] {

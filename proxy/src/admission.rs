@@ -1,0 +1,233 @@
+//! Who is let in, and how much of it: connections, uploads, rates of requests, memory. What the bounds
+//! are is in `config/limits.rs`; the answer is 429 with the time to wait.
+//!
+//! Invariant: nothing waits here. Whoever is past a bound is told so at once, counted, and what others
+//! have is not touched.
+
+mod connections;
+mod counts;
+mod rates;
+mod shares;
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use http::Method;
+use tokio::time::Instant;
+
+use crate::Error;
+use crate::access::Caller;
+use crate::config::Limits;
+use crate::held::Held;
+use crate::route::Route;
+
+pub(crate) use connections::{Connections, Seat};
+pub(crate) use counts::{Limit, LimitCounts};
+use rates::{Rates, Who};
+pub(crate) use shares::Share;
+use shares::Shares;
+
+/// All that is counted.
+#[derive(Default)]
+pub(crate) struct Admission {
+    /// Of clients.
+    pub(crate) connections: Connections,
+    /// Of operators.
+    pub(crate) admin_connections: Connections,
+    /// What was turned away.
+    pub(crate) counts: Arc<LimitCounts>,
+    /// Whether no client is let in any more.
+    draining: AtomicBool,
+    rates: Rates,
+    uploads: Shares,
+}
+
+/// What is used of one bound, for metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Use {
+    /// Which bound.
+    pub limit: Limit,
+    /// What is taken of it.
+    pub used: u64,
+    /// What there is.
+    pub most: u64,
+}
+
+/// Whether a request carries a blob. Such are counted apart: who was let begin with an image is not
+/// stopped in its middle by the questions that others ask.
+#[must_use]
+pub(crate) fn is_transfer(method: &Method, path: &str) -> bool {
+    match *method {
+        Method::GET => path.contains("/blobs/sha"),
+        Method::PATCH | Method::PUT => path.contains("/blobs/uploads/"),
+        _ => false,
+    }
+}
+
+/// The party behind an address: a network of 64 bits is one, since whoever has it has all its
+/// addresses.
+#[must_use]
+pub(crate) fn party(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+        address @ IpAddr::V4(_) => address,
+    }
+}
+
+impl Admission {
+    /// From now on the server only ends what it began.
+    pub(crate) fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it does.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// A request from an address, before anything of it is looked at.
+    pub(crate) fn address(
+        &self,
+        client: IpAddr,
+        transfer: bool,
+        limits: &Limits,
+    ) -> Result<(), Error> {
+        if transfer || limits.address_requests.per_second == 0 {
+            return Ok(());
+        }
+        let who = Who::Address(party(client));
+        let taken = self.rates.take(who, limits.address_requests, Instant::now());
+        taken.map_err(|wait| self.too_often(Limit::AddressRate, wait))
+    }
+
+    /// The same once it is known who asks; for whoever shows nothing, by the address.
+    pub(crate) fn caller(
+        &self,
+        caller: &Caller,
+        client: IpAddr,
+        transfer: bool,
+        limits: &Limits,
+    ) -> Result<(), Error> {
+        let (rate, limit) = if transfer {
+            (limits.transfers, Limit::Transfers)
+        } else {
+            (limits.user_requests, Limit::UserRate)
+        };
+        if rate.per_second == 0 {
+            return Ok(());
+        }
+        let name = owner(caller, client);
+        let who = if transfer { Who::Transfers(name) } else { Who::User(name) };
+        let taken = self.rates.take(who, rate, Instant::now());
+        taken.map_err(|wait| self.too_often(limit, wait))
+    }
+
+    /// A request that will take memory for as long as it goes on; refused when too much is taken.
+    pub(crate) fn memory(&self, route: &Route, held: &Held, limits: &Limits) -> Result<(), Error> {
+        let begins = matches!(route, Route::StartUpload { .. } | Route::Blob { head: false, .. });
+        if begins && held.bytes() >= limits.bytes_in_flight {
+            self.counts.refuse(Limit::BytesInFlight);
+            return Err(Error::TooMany("bytes on their way"));
+        }
+        Ok(())
+    }
+
+    /// One more upload of this caller, when there are `open` of all callers.
+    pub(crate) fn upload(
+        &self,
+        caller: &Caller,
+        client: IpAddr,
+        limits: &Limits,
+        open: usize,
+    ) -> Result<Share, Error> {
+        if open >= limits.uploads {
+            self.counts.refuse(Limit::Uploads);
+            return Err(Error::TooMany("uploads"));
+        }
+        let share = self.uploads.take(owner(caller, client), limits.uploads_per_user);
+        share.ok_or_else(|| {
+            self.counts.refuse(Limit::UserUploads);
+            Error::TooMany("uploads of this user")
+        })
+    }
+
+    /// What is used of the bounds; `uploads` are those that are open, or rest.
+    pub(crate) fn state(&self, limits: &Limits, held: &Held, uploads: usize) -> Vec<Use> {
+        let row =
+            |limit, used: usize, most: usize| Use { limit, used: used as u64, most: most as u64 };
+        let (connections, largest) = self.connections.state();
+        vec![
+            row(Limit::Connections, connections, limits.connections),
+            row(Limit::AddressConnections, largest, limits.connections_per_address),
+            row(Limit::Uploads, uploads, limits.uploads),
+            row(Limit::UserUploads, self.uploads.largest(), limits.uploads_per_user),
+            Use { limit: Limit::BytesInFlight, used: held.bytes(), most: limits.bytes_in_flight },
+            row(Limit::UserRate, self.rates.count(), crate::limits::RATES_MAX),
+        ]
+    }
+
+    fn too_often(&self, limit: Limit, wait: Duration) -> Error {
+        self.counts.refuse(limit);
+        let whole = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        Error::TooOften { retry_after_seconds: whole.max(1) }
+    }
+}
+
+/// Under which name a caller has a share.
+fn owner(caller: &Caller, client: IpAddr) -> Box<str> {
+    if *caller == Caller::anonymous() {
+        return party(client).to_string().into();
+    }
+    caller.name().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_carries_a_blob_is_told_from_a_question() {
+        let digest = format!("sha256:{}", "0".repeat(64));
+        let blob = format!("/v2/a/blobs/{digest}");
+        let rows = [
+            (Method::GET, blob.as_str(), true),
+            (Method::HEAD, blob.as_str(), false),
+            (Method::PATCH, "/v2/a/blobs/uploads/1", true),
+            (Method::PUT, "/v2/a/blobs/uploads/1", true),
+            (Method::POST, "/v2/a/blobs/uploads/", false),
+            (Method::PUT, "/v2/a/manifests/v1", false),
+            (Method::GET, "/v2/a/manifests/v1", false),
+            (Method::GET, "/v2/", false),
+        ];
+        for (method, path, expected) in rows {
+            assert_eq!(is_transfer(&method, path), expected, "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn addresses_of_one_network_of_64_bits_are_one_party() {
+        let of = |text: &str| party(text.parse().unwrap());
+        assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:1"));
+        assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
+        assert_ne!(of("10.0.0.1"), of("10.0.0.2"));
+        assert_eq!(of("::ffff:10.0.0.1"), of("10.0.0.1"));
+    }
+
+    #[test]
+    fn rates_are_kept_apart_and_say_how_long_to_wait() {
+        let rate = crate::config::Rate { per_second: 1, burst: 2 };
+        let limits = Limits { user_requests: rate, address_requests: rate, ..Limits::default() };
+        let (admission, caller) = (Admission::default(), Caller::anonymous());
+        let client = "10.0.0.1".parse().unwrap();
+        let ask = |transfer| admission.caller(&caller, client, transfer, &limits);
+        assert!(ask(false).is_ok() && ask(false).is_ok());
+        let refused = ask(false).unwrap_err();
+        assert!(matches!(refused, Error::TooOften { retry_after_seconds: 1 }), "{refused}");
+        assert!(ask(true).is_ok(), "transfers have a rate of their own");
+        assert!(admission.address(client, false, &limits).is_ok(), "and so have addresses");
+        assert!(admission.address(client, true, &limits).is_ok());
+        assert_eq!(admission.counts.refused(Limit::UserRate), 1);
+    }
+}

@@ -1,0 +1,129 @@
+//! How often somebody was turned away or cut off, by the bound.
+//!
+//! Invariant: the labels are the words of [`Limit`], and of nothing that a client says.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use wharf_oci::ParseError;
+
+use crate::Error;
+
+/// A bound at which clients end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Limit {
+    /// Connections in all.
+    Connections,
+    /// Connections of one address.
+    AddressConnections,
+    /// The time for a TLS handshake.
+    Handshake,
+    /// The time for the head of a request.
+    HeadersTime,
+    /// The time without a request.
+    IdleTime,
+    /// The size or number of header lines.
+    Headers,
+    /// The length of a path.
+    Url,
+    /// The size of a manifest, a blob or a form.
+    BodySize,
+    /// The pace of whoever sends.
+    SlowSender,
+    /// The pace of whoever receives.
+    SlowReceiver,
+    /// Upload sessions in all.
+    Uploads,
+    /// Upload sessions of one caller.
+    UserUploads,
+    /// Bytes in memory.
+    BytesInFlight,
+    /// Requests of one caller.
+    UserRate,
+    /// Requests from one address.
+    AddressRate,
+    /// Transfers of one caller.
+    Transfers,
+}
+
+/// Every word of [`Limit`], in the order of its variants.
+const WORDS: [&str; 16] = [
+    "connections",
+    "address_connections",
+    "handshake_time",
+    "headers_time",
+    "idle_time",
+    "headers",
+    "url",
+    "body_size",
+    "slow_sender",
+    "slow_receiver",
+    "uploads",
+    "user_uploads",
+    "bytes_in_flight",
+    "user_rate",
+    "address_rate",
+    "transfers",
+];
+
+/// Counters of one process.
+#[derive(Default)]
+pub(crate) struct LimitCounts([AtomicU64; WORDS.len()]);
+
+impl Limit {
+    /// Where a request ended that is answered with this error; `None` when at no bound, or when whoever
+    /// refused it has counted it.
+    #[must_use]
+    pub(crate) fn of(error: &Error) -> Option<Self> {
+        match error {
+            Error::UrlTooLong { .. } => Some(Self::Url),
+            Error::TooManyHeaders { .. } => Some(Self::Headers),
+            Error::BodyTooSlow => Some(Self::SlowSender),
+            Error::BlobTooLarge { .. } | Error::Parse(ParseError::ManifestTooLarge { .. }) => {
+                Some(Self::BodySize)
+            }
+            _ => None,
+        }
+    }
+
+    /// The word, as metrics have it.
+    #[must_use]
+    pub(crate) fn as_str(self) -> &'static str {
+        WORDS.get(self as usize).copied().unwrap_or("other")
+    }
+}
+
+impl LimitCounts {
+    /// Counts one who ended there.
+    pub(crate) fn refuse(&self, limit: Limit) {
+        if let Some(counter) = self.0.get(limit as usize) {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Each bound with its number.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        WORDS.iter().copied().zip(self.0.iter().map(|counter| counter.load(Ordering::Relaxed)))
+    }
+
+    /// The number of one.
+    #[cfg(test)]
+    pub(crate) fn refused(&self, limit: Limit) -> u64 {
+        self.0[limit as usize].load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_bound_has_its_own_word_and_number() {
+        let counts = LimitCounts::default();
+        counts.refuse(Limit::Transfers);
+        counts.refuse(Limit::Url);
+        counts.refuse(Limit::Url);
+        let rows: Vec<_> = counts.rows().filter(|(_, count)| *count > 0).collect();
+        assert_eq!(rows, [("url", 2), ("transfers", 1)]);
+        assert_eq!(Limit::Transfers as usize + 1, WORDS.len());
+    }
+}

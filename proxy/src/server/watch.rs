@@ -1,0 +1,313 @@
+//! What one connection is doing, and when that has gone on for too long: the head of a request that
+//! does not end, no request at all, a client that does not take what it asked for.
+//!
+//! Invariant: only what the client lets us wait for counts. While a request is worked on here, or waits
+//! for an upstream, no time of the connection runs.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use http::Version;
+use tokio::time::Instant;
+
+use super::body::Given;
+use crate::admission::{Limit, LimitCounts};
+use crate::config::Limits;
+use crate::lag::{Floor, Lag};
+use crate::limits::GOODBYE_TIMEOUT;
+
+/// One connection.
+pub(super) struct Watch {
+    state: Mutex<State>,
+    headers_time: Duration,
+    floor: Floor,
+    counts: Arc<LimitCounts>,
+}
+
+struct State {
+    /// Requests that are being answered.
+    open: usize,
+    /// Whether there was one.
+    was_asked: bool,
+    is_http2: bool,
+    /// Since when there is none.
+    idle_since: Instant,
+    /// How long that may be.
+    idle_time: Duration,
+    /// When the first byte after that came.
+    first_byte: Option<Instant>,
+    /// Since when the client does not take what it is sent.
+    stuck_since: Option<Instant>,
+    sending: Lag,
+    /// Bodies whose client says stream by stream how much it takes.
+    streams: Vec<Weak<Mutex<Given>>>,
+    /// Since when there are only such that were given up.
+    given_up_since: Option<Instant>,
+}
+
+/// Why a connection is ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Over(pub(super) Limit);
+
+/// What a look finds.
+enum Look {
+    Over(Over),
+    /// Nothing before this.
+    Until(Instant),
+}
+
+/// A request that is being answered, until its answer is sent or given up.
+pub(super) struct Open(Arc<Watch>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.open -= 1;
+        state.idle_since = Instant::now();
+        state.first_byte = None;
+    }
+}
+
+impl Watch {
+    /// A connection that begins now.
+    pub(super) fn new(limits: &Limits, counts: Arc<LimitCounts>) -> Arc<Self> {
+        let state = State {
+            open: 0,
+            was_asked: false,
+            is_http2: false,
+            idle_since: Instant::now(),
+            idle_time: limits.idle_timeout,
+            first_byte: None,
+            stuck_since: None,
+            sending: Lag::new(limits.floor),
+            streams: Vec::new(),
+            given_up_since: None,
+        };
+        Arc::new(Self {
+            state: Mutex::new(state),
+            headers_time: limits.headers_timeout,
+            floor: limits.floor,
+            counts,
+        })
+    }
+
+    /// The handshake is over: from now on a request is waited for.
+    pub(super) fn begin(&self) {
+        let mut state = self.lock();
+        state.idle_since = Instant::now();
+        state.first_byte = None;
+    }
+
+    /// A request came.
+    pub(super) fn open(self: &Arc<Self>, version: Version) -> Open {
+        let mut state = self.lock();
+        state.open += 1;
+        state.was_asked = true;
+        state.given_up_since = None;
+        state.is_http2 = version == Version::HTTP_2;
+        drop(state);
+        Open(Arc::clone(self))
+    }
+
+    /// The client was told that no further request is wanted: it has little time to take note.
+    pub(super) fn said_goodbye(&self) {
+        let mut state = self.lock();
+        state.idle_time = GOODBYE_TIMEOUT;
+        state.idle_since = Instant::now();
+    }
+
+    /// Bytes came.
+    pub(super) fn read(&self) {
+        let mut state = self.lock();
+        if state.open == 0 && state.first_byte.is_none() {
+            state.first_byte = Some(Instant::now());
+        }
+    }
+
+    /// Bytes went; all that there was room for.
+    pub(super) fn wrote(&self, bytes: usize) {
+        let mut state = self.lock();
+        if let Some(since) = state.stuck_since.take() {
+            // Whether that was too long is for the look to say.
+            let _ = state.sending.waited(since.elapsed());
+            state.idle_since = Instant::now();
+        }
+        state.sending.moved(bytes);
+    }
+
+    /// There is no room for more.
+    pub(super) fn stuck(&self) {
+        let mut state = self.lock();
+        state.stuck_since.get_or_insert_with(Instant::now);
+    }
+
+    /// A body that is given stream by stream.
+    pub(super) fn follow(&self, given: &Arc<Mutex<Given>>) {
+        let mut state = self.lock();
+        state.streams.retain(|stream| stream.strong_count() > 0);
+        state.streams.push(Arc::downgrade(given));
+    }
+
+    /// How slow a client may be.
+    pub(super) const fn floor(&self) -> Floor {
+        self.floor
+    }
+
+    /// Resolves when the connection is to end.
+    pub(super) async fn over(&self) -> Over {
+        loop {
+            match self.look(Instant::now()) {
+                Look::Over(over) => return over,
+                Look::Until(time) => tokio::time::sleep_until(time).await,
+            }
+        }
+    }
+
+    /// What goes on too long now, or when something might. What begins after this look cannot be over
+    /// before the shortest of all times has passed.
+    fn look(&self, now: Instant) -> Look {
+        let mut state = self.lock();
+        let shortest = self.headers_time.min(state.idle_time).min(self.floor.window);
+        let mut next = now + shortest;
+        let ends = [
+            (state.waiting_since(), Limit::HeadersTime, Some(self.headers_time)),
+            (state.quiet_since(), Limit::IdleTime, Some(state.idle_time)),
+            (state.stuck_since, Limit::SlowReceiver, state.sending.left()),
+        ];
+        for (since, limit, time) in ends {
+            let Some(end) = since.zip(time).map(|(since, time)| since + time) else { continue };
+            if end <= now {
+                self.counts.refuse(limit);
+                return Look::Over(Over(limit));
+            }
+            next = next.min(end);
+        }
+        let next = next.min(state.look_at_streams(now, &self.counts).unwrap_or(next));
+        // Somebody who takes nothing of anything may still ask for something else.
+        match state.given_up_since.map(|since| since + self.floor.window) {
+            Some(end) if end <= now => Look::Over(Over(Limit::SlowReceiver)),
+            end => Look::Until(end.map_or(next, |end| next.min(end))),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Since when a head is waited for that must come.
+    fn waiting_since(&self) -> Option<Instant> {
+        match self.open {
+            0 if !self.was_asked => Some(self.idle_since),
+            // On HTTP/2 bytes come between requests, too.
+            0 if !self.is_http2 => self.first_byte,
+            _ => None,
+        }
+    }
+
+    /// Since when nothing is asked, and all that was sent is taken.
+    fn quiet_since(&self) -> Option<Instant> {
+        (self.open == 0 && self.stuck_since.is_none()).then_some(self.idle_since)
+    }
+
+    /// Takes back the bodies that nobody takes; when the next of them might be one.
+    fn look_at_streams(&mut self, now: Instant, counts: &LimitCounts) -> Option<Instant> {
+        let (mut given_up, mut next) = (0, None);
+        self.streams.retain(|stream| stream.strong_count() > 0);
+        for stream in &self.streams {
+            let Some(given) = stream.upgrade() else { continue };
+            let mut given = given.lock().unwrap_or_else(PoisonError::into_inner);
+            match given.due() {
+                Some(due) if due <= now => {
+                    counts.refuse(Limit::SlowReceiver);
+                    given.give_up();
+                }
+                Some(due) => next = Some(next.map_or(due, |next: Instant| next.min(due))),
+                None => {}
+            }
+            given_up += usize::from(given.is_given_up());
+        }
+        let nothing_else = given_up > 0 && given_up == self.open;
+        self.given_up_since = nothing_else.then(|| self.given_up_since.unwrap_or(now));
+        next
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn watch() -> Arc<Watch> {
+        let floor = Floor { window: 3 * SECOND, bytes_per_second: 1_000 };
+        let limits = Limits {
+            headers_timeout: 2 * SECOND,
+            idle_timeout: 5 * SECOND,
+            floor,
+            ..Limits::default()
+        };
+        Watch::new(&limits, Arc::default())
+    }
+
+    /// After how many seconds it is over, and why.
+    async fn over(watch: &Watch) -> (u64, Limit) {
+        let began = Instant::now();
+        let Over(limit) = watch.over().await;
+        (began.elapsed().as_secs(), limit)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_head_is_waited_for_from_the_begin() {
+        assert_eq!(over(&watch()).await, (2, Limit::HeadersTime));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn between_requests_there_is_more_time_until_the_first_byte_comes() {
+        let quiet = watch();
+        drop(quiet.open(Version::HTTP_11));
+        assert_eq!(over(&quiet).await, (5, Limit::IdleTime));
+        let dribbling = watch();
+        drop(dribbling.open(Version::HTTP_11));
+        tokio::time::advance(SECOND).await;
+        dribbling.read();
+        tokio::time::advance(SECOND).await;
+        dribbling.read();
+        assert_eq!(over(&dribbling).await, (1, Limit::HeadersTime));
+        let http2 = watch();
+        drop(http2.open(Version::HTTP_2));
+        http2.read();
+        assert_eq!(over(&http2).await, (5, Limit::IdleTime));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_a_request_is_answered_only_a_client_that_takes_nothing_is_waited_for() {
+        let watch = watch();
+        let _open = watch.open(Version::HTTP_11);
+        let long = tokio::time::timeout(1_000 * SECOND, watch.over());
+        assert!(long.await.is_err());
+        watch.stuck();
+        assert_eq!(over(&watch).await, (3, Limit::SlowReceiver));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_takes_at_the_pace_is_not_cut_off_and_at_half_of_it_is() {
+        for (bytes, expected) in [(1_000, None), (500, Some(Limit::SlowReceiver))] {
+            let watch = watch();
+            let _open = watch.open(Version::HTTP_11);
+            let client = async {
+                for _ in 0..100 {
+                    watch.stuck();
+                    tokio::time::sleep(SECOND).await;
+                    watch.wrote(bytes);
+                }
+            };
+            let found = tokio::select! {
+                Over(limit) = watch.over() => Some(limit),
+                () = client => None,
+            };
+            assert_eq!(found, expected);
+        }
+    }
+}
