@@ -33,8 +33,8 @@ pub(crate) async fn token(
     let fields = match parts.method {
         Method::GET => Fields::read(parts.uri.query().unwrap_or_default().as_bytes()),
         Method::POST => {
-            let limits = Arc::clone(&app.live.rules().limits);
-            Fields::read(&form(parts, body, &limits).await?)
+            let rules = app.live.rules();
+            Fields::read(&form(parts, body, &rules.limits).await?)
         }
         _ => return Err(Error::MethodNotAllowed),
     };
