@@ -6,7 +6,10 @@
 //! from the file itself.
 
 mod credentials;
+mod keys;
 mod patterns;
+mod source;
+mod telemetry;
 mod upstream;
 
 use std::net::SocketAddr;
@@ -22,7 +25,10 @@ use crate::limits::SHUTDOWN_DEADLINE;
 use crate::quantity::Size;
 
 pub(crate) use credentials::{Application, Entra, Identity, Source};
+pub(crate) use keys::{Keys, needs_restart};
 pub(crate) use patterns::{HostPattern, TagRule};
+pub use source::{ConfigSource, Loaded};
+pub use telemetry::TelemetryConfig;
 pub(crate) use upstream::Patience;
 pub use upstream::{PushMode, UpstreamConfig};
 
@@ -84,6 +90,12 @@ pub enum ConfigError {
         /// The least that works.
         least: Size,
     },
+    /// Traces that cannot be sent.
+    #[error("[telemetry]: {reason}")]
+    Telemetry {
+        /// What is wrong.
+        reason: String,
+    },
     /// Listening to the network without saying so.
     #[error(
         "{0} can be reached by others, and everyone may push: add --insecure-open to allow that, \
@@ -112,6 +124,10 @@ pub struct Config {
     pub(crate) write_once_tags: Vec<TagRule>,
     /// Who is believed about the addresses of clients.
     pub(crate) trusted_proxies: TrustedProxies,
+    /// Where lines for the audit log go; into the ordinary log when not given.
+    pub(crate) audit_log: Option<PathBuf>,
+    /// Where traces go.
+    pub telemetry: TelemetryConfig,
     /// The registries behind; none makes this a registry of its own.
     pub upstreams: Vec<UpstreamConfig>,
 }
@@ -131,12 +147,15 @@ struct FileConfig {
     write_once_tags: Vec<TagRule>,
     #[serde(default)]
     trusted_proxies: TrustedProxies,
+    audit_log: Option<PathBuf>,
+    #[serde(default)]
+    telemetry: TelemetryConfig,
     #[serde(default, rename = "upstream")]
     upstreams: Vec<UpstreamConfig>,
 }
 
 /// What the command line says; it wins over the file.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Overrides {
     /// `--listen`
     pub listen: Option<SocketAddr>,
@@ -157,7 +176,11 @@ pub struct Overrides {
 impl Config {
     /// Reads the file, lays the command line over it, and checks the whole.
     pub fn load(file: Option<&Path>, overrides: Overrides) -> Result<Self, ConfigError> {
-        let file = file.map(FileConfig::read).transpose()?.unwrap_or_default();
+        ConfigSource::new(file.map(Path::to_owned), overrides).load().map(|loaded| loaded.config)
+    }
+
+    /// Lays the command line over the file, and checks the whole.
+    fn new(file: FileConfig, overrides: Overrides) -> Result<Self, ConfigError> {
         let default = LISTEN_DEFAULT.parse().ok();
         let listen = overrides.listen.or(file.listen).or(default).ok_or(ConfigError::NoStore)?;
         let insecure_open = overrides.insecure_open || file.insecure_open.unwrap_or(false);
@@ -168,6 +191,7 @@ impl Config {
         let mut upstreams = file.upstreams;
         upstreams.extend(overrides.upstreams);
         check_upstreams(&upstreams)?;
+        file.telemetry.check()?;
         if !upstreams.is_empty() && !file.write_once_tags.is_empty() {
             return Err(ConfigError::WriteOnceElsewhere);
         }
@@ -183,18 +207,9 @@ impl Config {
             shutdown_deadline: deadline.unwrap_or(SHUTDOWN_DEADLINE),
             write_once_tags: file.write_once_tags,
             trusted_proxies: file.trusted_proxies,
+            audit_log: file.audit_log,
+            telemetry: file.telemetry,
             upstreams,
-        })
-    }
-}
-
-impl FileConfig {
-    fn read(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
-        toml::from_str(&text).map_err(|error| ConfigError::Malformed {
-            path: path.to_owned(),
-            reason: error.to_string(),
         })
     }
 }

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 use crate::Error;
+use crate::telemetry;
 
 type Answer<V> = Option<Result<V, Error>>;
 type Running<K, V> = Arc<Mutex<HashMap<K, watch::Receiver<Answer<V>>>>>;
@@ -91,7 +92,8 @@ where
         running.insert(key.clone(), receiver.clone());
         drop(running);
         let promise = Promise { key, running: Arc::clone(&self.running), answer: sender };
-        tokio::spawn(work(promise));
+        let work = telemetry::branch().carry(self.name, work(promise));
+        tokio::spawn(work);
         Ok((receiver, false))
     }
 

@@ -20,16 +20,20 @@ use hyper::body::Incoming;
 
 use crate::Error;
 use crate::access::{Caller, Need};
+use crate::account::{Home, Notes};
+use crate::audit::Act;
 use crate::body::Body;
 use crate::cache::Cache;
 use crate::delivery::Deliveries;
 use crate::live::{Live, Rules};
 use crate::metrics::Metrics;
+use crate::readiness::Readiness;
 use crate::response::{Answer, answer};
 use crate::route::Route;
 use crate::turns::Turns;
 use crate::upkeep::Keeper;
 use crate::uploads::Uploads;
+use crate::upstreams::Site;
 use crate::write_once::WriteOnce;
 
 pub(crate) use admin::admin;
@@ -53,6 +57,8 @@ pub(crate) struct App {
     pub metrics: Metrics,
     /// The store as an operator sees it.
     pub keeper: Keeper,
+    /// Whether this may be sent requests.
+    pub readiness: Readiness,
 }
 
 /// A request whose URL was parsed.
@@ -74,15 +80,30 @@ pub(crate) struct Call {
 /// Answers a call. What is left of the body afterwards is the caller's to deal with.
 pub(crate) async fn dispatch(
     app: &Arc<App>,
+    call: Call,
+    body: &mut Incoming,
+    notes: &mut Notes,
+) -> Result<Answer, Error> {
+    let upstreams = Arc::clone(&call.rules.upstreams);
+    app.cache.upstreams.seen_as(upstreams, answer_call(app, call, body, notes)).await
+}
+
+async fn answer_call(
+    app: &Arc<App>,
     mut call: Call,
     body: &mut Incoming,
+    notes: &mut Notes,
 ) -> Result<Answer, Error> {
     let namespace = Namespace::enter(&app.cache.upstreams, &mut call)?;
-    if let Some(need) = Need::of(&call.route) {
-        call.rules.access.authorize(&call.caller, &need).await?;
+    let act = Act::of(&call.route, &call.caller, call.client);
+    if let Some(need) = Need::of(&call.route)
+        && let Err(error) = call.rules.access.authorize(&call.caller, &need).await
+    {
+        return act.ended(Err(error));
     }
+    notes.home = home(app, &call.route);
     let written = call.route.repo().filter(|_| call.route.writes()).cloned();
-    let mut answer = handle(app, call, namespace.as_ref(), body).await?;
+    let mut answer = handle(app, (call, act), namespace.as_ref(), body).await?;
     if let Some(repo) = written {
         app.cache.written(&repo);
     }
@@ -94,7 +115,7 @@ pub(crate) async fn dispatch(
 
 async fn handle(
     app: &Arc<App>,
-    Call { route, headers, client, .. }: Call,
+    (Call { route, headers, client, .. }, act): (Call, Act),
     namespace: Option<&Namespace>,
     body: &mut Incoming,
 ) -> Result<Answer, Error> {
@@ -107,16 +128,16 @@ async fn handle(
         Route::Blob { repo, digest, head: true } => {
             blobs::head(app, &repo, &digest, &headers).await
         }
-        Route::DeleteBlob { repo, digest } => removals::blob(app, &repo, &digest).await,
+        Route::DeleteBlob { repo, digest } => act.ended(removals::blob(app, &repo, &digest).await),
         Route::Manifest { repo, reference, head } => {
             manifests::get(app, &repo, &reference, head, &headers).await
         }
         Route::PutManifest { repo, reference, tags } => {
             let put = manifests::Put { repo, reference, tags, client };
-            manifests::put(app, put, &headers, body).await
+            manifests::put(app, (put, act), &headers, body).await
         }
         Route::DeleteManifest { repo, reference } => {
-            removals::manifest(app, repo, reference, client).await
+            removals::manifest(app, (repo, reference), client, act).await
         }
         Route::StartUpload { repo, start } => {
             uploads::start(app, &repo, start, &headers, body).await
@@ -135,6 +156,15 @@ async fn handle(
         Route::Referrers { repo, digest, artifact_type } => {
             referrers::referrers(app, &repo, &digest, artifact_type.as_deref()).await
         }
+    }
+}
+
+/// Where the repository of a route lives; asked only when its caller may know.
+fn home(app: &App, route: &Route) -> Home {
+    match route.repo().map(|repo| app.cache.upstreams.site(repo)) {
+        Some(Ok(Site::Local)) => Home::Here,
+        Some(Ok(Site::Remote(remote))) => Home::There(remote.upstream),
+        Some(Err(_)) | None => Home::Unknown,
     }
 }
 

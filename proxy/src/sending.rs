@@ -19,6 +19,7 @@ use crate::Error;
 use crate::bridge::Bridge;
 use crate::cache::Store;
 use crate::limits::{CANCEL_TIMEOUT, CHUNK_BYTES, DELIVERY_PATIENCE, MOUNTS_MAX, SENDING_PATIENCE};
+use crate::telemetry;
 use crate::upstream::{Arrival, Haste, Push, Started};
 use crate::upstreams::{Remote, Upstreams};
 
@@ -111,7 +112,8 @@ impl Senders {
     ) -> Sending {
         let (known, told) = watch::channel(Known::Nothing);
         let sender = self.sender(remote, content, told, open);
-        Sending { known, work: tokio::spawn(sender.run()) }
+        let work = telemetry::branch().carry("send", sender.run());
+        Sending { known, work: tokio::spawn(work) }
     }
 
     /// Brings a blob of the store to an upstream. Not for long in vain: the caller comes again. Dropped

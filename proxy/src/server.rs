@@ -1,16 +1,15 @@
-//! Connections: accept, bound, time out, drain. One log line and one metric per request.
+//! Connections: accept, bound, time out, drain. What is said of each request is in `account.rs`.
 //!
 //! Invariant: at most `CONNECTIONS_MAX` connections are served; when told to stop, none is accepted
 //! and those that are open may finish until the deadline.
 
 use std::convert::Infallible;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::request::Parts;
-use http::{HeaderValue, Request, header::HeaderName};
+use http::{Request, Response};
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 use hyper::service::service_fn;
@@ -20,10 +19,11 @@ use hyper_util::server::graceful::GracefulShutdown;
 use rustix::net::sockopt::set_socket_send_buffer_size;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
-use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use crate::Error;
 use crate::access::Caller;
+use crate::account::{Account, Accounted, Notes};
 use crate::error::Fault;
 use crate::handlers::{self, App, Call};
 use crate::limits::{
@@ -31,7 +31,7 @@ use crate::limits::{
     REFUSED_BODY_BYTES_MAX, REFUSED_BODY_TIMEOUT,
 };
 use crate::live::Rules;
-use crate::response::{self, Answer, WHARF_CACHE};
+use crate::response::{self, Answer};
 use crate::route;
 
 /// What a listener serves.
@@ -42,9 +42,6 @@ pub(crate) enum Purpose {
     /// Health and metrics.
     Admin,
 }
-
-/// Which request a log line is about.
-static REQUESTS: AtomicU64 = AtomicU64::new(1);
 
 /// Serves until `stop` says so, then until every connection is done or the deadline has passed.
 pub(crate) async fn serve(
@@ -79,9 +76,11 @@ pub(crate) async fn serve(
         let connection =
             Connection { purpose, app: Arc::clone(&app), stop: stopping.clone(), peer };
         let served = connection.serve(stream, &graceful);
+        let app = Arc::clone(&app);
         tokio::spawn(async move {
+            let counted = (purpose == Purpose::Registry).then(|| app.metrics.connection());
             served.await;
-            drop(permit);
+            drop((counted, permit));
         });
     }
     drop(listener);
@@ -125,30 +124,54 @@ impl Connection {
         }
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Answer {
-        let started = Instant::now();
-        let id = REQUESTS.fetch_add(1, Ordering::Relaxed);
+    async fn answer(&self, request: Request<Incoming>) -> Response<Accounted> {
         let (parts, mut body) = request.into_parts();
         if self.purpose == Purpose::Admin {
             let draining = *self.stop.borrow();
-            return handlers::admin(&self.app, &parts.method, parts.uri.path(), draining).await;
+            let path = parts.uri.path();
+            let answer = handlers::admin(&self.app, &parts.method, path, draining).await;
+            return answer.map(Accounted::nobodys);
         }
         let rules = self.app.live.rules();
         let client = rules.proxies.client(self.peer.ip(), &parts.headers);
-        let caller = rules.access.authenticate(&parts.headers).await;
-        let call = caller.and_then(|caller| read_call(&parts, client, caller, rules));
-        let namespace = call.as_ref().ok().and_then(|call| call.namespace.clone());
-        let answered = match call {
-            Ok(call) => handlers::dispatch(&self.app, call, &mut body).await,
+        let trusted = rules.proxies.trusts(self.peer.ip());
+        let mut account = Account::open(&self.app, &parts, (self.peer, client), trusted);
+        let span = account.span();
+        let work = self.work(&parts, &mut body, rules, &mut account);
+        let answer = work.instrument(span).await;
+        account.answered(answer)
+    }
+
+    async fn work(
+        &self,
+        parts: &Parts,
+        body: &mut Incoming,
+        rules: Arc<Rules>,
+        account: &mut Account,
+    ) -> Answer {
+        let answered = match rules.access.authenticate(&parts.headers).await {
+            Ok(caller) => {
+                let call = read_call(parts, account, caller, rules);
+                let notes = &mut account.notes;
+                match call {
+                    Ok(call) => handlers::dispatch(&self.app, call, body, notes).await,
+                    Err(error) => Err(error),
+                }
+            }
             Err(error) => Err(error),
         };
         // What nobody read is read away, also after a success: the connection would be closed under the
         // next request. Whoever waits for "100 Continue" has sent nothing yet; reading would ask for it.
         if !body.is_end_stream() && !parts.headers.contains_key(http::header::EXPECT) {
-            let _ = tokio::time::timeout(REFUSED_BODY_TIMEOUT, discard(&mut body)).await;
+            let _ = tokio::time::timeout(REFUSED_BODY_TIMEOUT, discard(body)).await;
         }
-        let mut answer = answered.unwrap_or_else(|error| {
-            self.app.metrics.fault(error.fault());
+        answered.unwrap_or_else(|error| {
+            let bound = match &error {
+                Error::TooMany(what) => Some(*what),
+                _ => None,
+            };
+            self.app.metrics.fault(error.fault(), bound);
+            let id = account.id();
             // What holds clients back is said once, by whoever found out.
             if error.fault() == Fault::Client || error.is_held_back() {
                 tracing::debug!(id, %error, "refused");
@@ -156,36 +179,22 @@ impl Connection {
                 tracing::error!(id, %error, "failed");
             }
             response::error(&error)
-        });
-        if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
-            answer.headers_mut().insert(HeaderName::from_static("x-request-id"), value);
-        }
-        self.app.metrics.answer(answer.status());
-        let outcome = answer.headers().get(WHARF_CACHE).and_then(|value| value.to_str().ok());
-        tracing::info!(
-            id,
-            peer = %self.peer,
-            %client,
-            method = %parts.method,
-            path = parts.uri.path(),
-            namespace = namespace.as_deref().unwrap_or("-"),
-            status = answer.status().as_u16(),
-            outcome = outcome.unwrap_or("-"),
-            ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
-            "request"
-        );
-        answer
+        })
     }
 }
 
 fn read_call(
     parts: &Parts,
-    client: IpAddr,
+    account: &mut Account,
     caller: Caller,
     rules: Arc<Rules>,
 ) -> Result<Call, Error> {
+    account.notes.caller = Some(caller.clone());
     let route = route::parse(&parts.method, parts.uri.path(), parts.uri.query())?;
+    account.notes.route = Notes::class(&route);
     let namespace = route::namespace(parts.uri.query())?;
+    account.notes.namespace.clone_from(&namespace);
+    let client = account.client();
     Ok(Call { route, namespace, headers: parts.headers.clone(), client, caller, rules })
 }
 

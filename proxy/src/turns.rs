@@ -135,6 +135,11 @@ impl Turns {
         timeout(TURN_WAIT_MAX, waiting).await.unwrap_or(Err(Error::TooMany("changes of one tag")))
     }
 
+    /// How many changes are made, or wait for that.
+    pub(crate) fn count(&self) -> usize {
+        lock(&self.open).len()
+    }
+
     fn claim(&self, key: Key) -> Result<(Claim, Arc<RwLock<()>>), Error> {
         let mut open = lock(&self.open);
         if open.len() >= TURNS_MAX && !open.contains_key(&key) {

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
+use tracing::Instrument as _;
 use wharf_oci::{Algorithm, Digest, RepoName, UploadId};
 use wharf_store::{BlobWriter, Retention, StoreError};
 
@@ -22,6 +23,7 @@ use crate::cache::Store;
 use crate::delivery::Deliveries;
 use crate::limits::{BLOB_BYTES_MAX, UPLOADS_MAX};
 use crate::sending::Senders;
+use crate::telemetry;
 use crate::upstream::{Haste, Push, Started};
 use crate::upstreams::{Remote, Site, Upstreams};
 
@@ -223,7 +225,7 @@ impl Uploads {
     ) -> Result<(), Error> {
         let (bridge, store, repo) = (self.bridge.clone(), Arc::clone(&self.store), repo.clone());
         let (site, deliveries) = (self.upstreams.site(&repo)?, self.deliveries.clone());
-        let work = tokio::spawn(async move {
+        let work = async move {
             let ready = session.pump.verify(digest).await?.map_err(Error::DigestMismatch)?;
             // What an upstream has can be fetched again; what is only here is never evicted.
             let retention = match session.leg {
@@ -240,8 +242,9 @@ impl Uploads {
                 ready.publish(retention)?;
                 store.link_blob(&repo, &digest)
             });
-            Ok(kept.await?)
-        });
+            Ok(kept.instrument(telemetry::step("publish")).await?)
+        };
+        let work = tokio::spawn(work.in_current_span());
         match work.await {
             Ok(result) => result,
             Err(error) => std::panic::resume_unwind(error.into_panic()),

@@ -22,6 +22,8 @@ mod there;
 mod tokens;
 mod wire;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
 use wharf_oci::{Digest, Endpoint, MediaType, Reference, RepoName, Span, Tag};
@@ -31,13 +33,14 @@ use crate::body::Payload;
 use crate::config::UpstreamConfig;
 use crate::lately::Lately;
 use crate::limits::{BLOB_BYTES_MAX, MISSED_TIME, NEGATIVES_MAX};
+use crate::metrics::Reads;
 
 pub(crate) use auth::{Access, Scope};
 pub(crate) use breaker::BreakerState;
 pub(crate) use download::Download;
 pub(crate) use pace::Floor;
 pub(crate) use push::{Push, Started};
-pub(crate) use state::{Arrival, UpstreamState};
+pub(crate) use state::{Arrival, TokenResult, UpstreamState};
 pub(crate) use there::There;
 use wire::{Ask, Effort, Wire};
 
@@ -45,6 +48,8 @@ use wire::{Ask, Effort, Wire};
 pub(crate) struct Upstream {
     wire: Wire,
     config: UpstreamConfig,
+    /// What metrics call it.
+    label: Arc<str>,
     /// Blobs that it did not have a moment ago.
     missed: Lately<(RepoName, Digest)>,
 }
@@ -95,8 +100,25 @@ pub(crate) struct Listing {
 impl Upstream {
     /// A client after its configuration; does not connect.
     pub(crate) fn new(config: &UpstreamConfig) -> Result<Self, crate::config::ConfigError> {
-        let missed = Lately::new(NEGATIVES_MAX);
-        Ok(Self { wire: Wire::new(config)?, config: config.clone(), missed })
+        let (wire, missed) = (Wire::new(config)?, Lately::new(NEGATIVES_MAX));
+        let label = wire.address().into();
+        Ok(Self { wire, config: config.clone(), label, missed })
+    }
+
+    /// The same under another name in metrics.
+    pub(crate) fn labelled(self, label: &str) -> Self {
+        Self { label: label.into(), ..self }
+    }
+
+    /// What metrics and the log of requests call it: its address as it is configured, and one name for
+    /// all that a pattern stands for.
+    pub(crate) fn label(&self) -> &Arc<str> {
+        &self.label
+    }
+
+    /// Counters of reads of its repositories.
+    pub(crate) fn reads(&self) -> &Reads {
+        &self.wire.counts().reads
     }
 
     /// As it was configured: how long its tags are believed, and more.

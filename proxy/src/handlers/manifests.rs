@@ -13,12 +13,15 @@ use wharf_oci::{
     RepoName, Tag,
 };
 
+use tracing::Instrument as _;
+
 use super::push::Push;
 use super::{App, content};
 use crate::Error;
+use crate::audit::Act;
 use crate::limits::STALL_TIMEOUT;
 use crate::response::{self, Answer};
-use crate::turns::{Place, Wanted};
+use crate::turns::{Place, Turn, Wanted};
 use crate::upstreams::Site;
 
 /// Which manifest is put where.
@@ -62,10 +65,32 @@ pub(super) async fn get(
 /// upstream may have done its part.
 pub(super) async fn put(
     app: &Arc<App>,
-    put: Put,
+    (put, act): (Put, Act),
     headers: &HeaderMap,
     body: &mut Incoming,
 ) -> Result<Answer, Error> {
+    let (push, turn) = match prepare(app, put, headers, body).await {
+        Ok(prepared) => prepared,
+        Err(error) => return act.ended(Err(error)),
+    };
+    let work = async move {
+        let done = act.ended(push.run().await);
+        drop(turn);
+        done
+    };
+    match tokio::spawn(work.in_current_span()).await {
+        Ok(done) => done,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+/// A push whose manifest is proven, whose content is there, and whose turn it is.
+async fn prepare(
+    app: &Arc<App>,
+    put: Put,
+    headers: &HeaderMap,
+    body: &mut Incoming,
+) -> Result<(Push, Turn), Error> {
     let site = app.cache.upstreams.site(&put.repo)?;
     let declared = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let declared = declared.map(str::parse::<MediaType>).transpose()?;
@@ -78,16 +103,7 @@ pub(super) async fn put(
     }
     let place = Place::of(&site, &put.repo);
     let turn = app.turns.take(Wanted::to_put(&place, digest, put.named_tags())).await?;
-    let push = Push { app: Arc::clone(app), site, place, put, manifest, digest };
-    let work = tokio::spawn(async move {
-        let done = push.run().await;
-        drop(turn);
-        done
-    });
-    match work.await {
-        Ok(done) => done,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
-    }
+    Ok((Push { app: Arc::clone(app), site, place, put, manifest, digest }, turn))
 }
 
 /// A manifest by digest must be that content, by the digest's own algorithm.

@@ -10,9 +10,12 @@ use std::sync::Arc;
 use http::StatusCode;
 use wharf_oci::{Digest, Endpoint, Reference, RepoName};
 
+use tracing::Instrument as _;
+
 use super::App;
 use super::once::{Decided, Scene};
 use crate::Error;
+use crate::audit::Act;
 use crate::body::Body;
 use crate::cache::{Change, Store};
 use crate::response::{self, Answer};
@@ -23,24 +26,31 @@ use crate::upstreams::Site;
 /// goes away: the upstream may have done its part.
 pub(super) async fn manifest(
     app: &Arc<App>,
-    repo: RepoName,
-    reference: Reference,
+    (repo, reference): (RepoName, Reference),
     client: IpAddr,
+    act: Act,
 ) -> Result<Answer, Error> {
-    let site = app.cache.upstreams.site(&repo)?;
+    let site = match app.cache.upstreams.site(&repo) {
+        Ok(site) => site,
+        Err(error) => return act.ended(Err(error)),
+    };
     let place = Place::of(&site, &repo);
     let turn = app.turns.take(match &reference {
         Reference::Tag(tag) => Wanted::to_untag(&place, tag),
         Reference::Digest(digest) => Wanted::to_remove(&place, *digest),
     });
-    let (turn, app) = (turn.await?, Arc::clone(app));
-    let work = tokio::spawn(async move {
+    let turn = match turn.await {
+        Ok(turn) => turn,
+        Err(error) => return act.ended(Err(error)),
+    };
+    let app = Arc::clone(app);
+    let work = async move {
         let scene = Scene { app: &app, site: &site, place: &place, repo: &repo, client };
-        let removed = remove(&scene, &reference).await;
+        let removed = act.ended(remove(&scene, &reference).await);
         drop(turn);
         removed
-    });
-    match work.await {
+    };
+    match tokio::spawn(work.in_current_span()).await {
         Ok(removed) => removed,
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     }

@@ -12,6 +12,7 @@ use super::challenge::Challenge;
 use super::credentials::{Proof, host};
 use super::failed;
 use super::retry::{self, Verdict};
+use super::state::TokenResult;
 use super::wire::{Ask, Wire};
 use crate::Error;
 use crate::body::Payload;
@@ -81,7 +82,15 @@ impl Wire {
             let known = wire.auth.token(&wanted).filter(|_| want == Want::Any);
             promise.keep(match known {
                 Some(header) => Ok(header),
-                None => wire.fetch_token(&challenge, &wanted).await,
+                None => {
+                    let fetched = wire.fetch_token(&challenge, &wanted).await;
+                    wire.counts().token(match (&fetched, want) {
+                        (Ok(_), Want::Any) => TokenResult::Fetched,
+                        (Ok(_), Want::Newer) => TokenResult::Renewed,
+                        (Err(_), _) => TokenResult::Failed,
+                    });
+                    fetched
+                }
             });
         });
         asked.await.map(|(header, _)| header)
