@@ -231,6 +231,7 @@ impl Server {
         let keys = loaded.keys;
         let reloader = Reloader { app: Arc::clone(&app), bridge, source, keys, scrub_rate };
         behind.spawn(reloader.serve(reload, stop.clone()));
+        behind.spawn(drain(Arc::clone(&app), stop.clone()));
         app.deliveries.start();
         let expiry = tokio::spawn(expire(app.uploads.clone()));
         server::serve(registry, Purpose::Registry, Arc::clone(&app), stop, deadline).await;
@@ -274,6 +275,12 @@ fn bind_control(config: &Config) -> Option<Control> {
 async fn listen(address: SocketAddr, option: &'static str) -> Result<TcpListener, ServeError> {
     let bound = TcpListener::bind(address).await;
     bound.map_err(|source| ServeError::Listen { address, option, source })
+}
+
+/// Says that nothing new is to come once `stop` is true.
+async fn drain(app: Arc<App>, mut stop: watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
+    app.readiness.drain();
 }
 
 async fn expire(uploads: Uploads) {

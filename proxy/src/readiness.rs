@@ -5,6 +5,7 @@
 //! it is asked for; a store that does not answer is not ready.
 
 use std::fmt::Write as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
@@ -16,13 +17,19 @@ use crate::upkeep::Keeper;
 #[derive(Default)]
 pub(crate) struct Readiness {
     last: Mutex<Option<(Instant, Result<(), String>)>>,
+    draining: AtomicBool,
 }
 
 impl Readiness {
+    /// From now on nothing new is to come.
+    pub(crate) fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
     /// Everything that is not ready, a line for each; nothing when all is.
-    pub(crate) async fn missing(&self, keeper: &Keeper, draining: bool) -> String {
+    pub(crate) async fn missing(&self, keeper: &Keeper) -> String {
         let mut missing = String::new();
-        if draining {
+        if self.draining.load(Ordering::Relaxed) {
             missing.push_str("draining\n");
         }
         if let Err(reason) = self.store(keeper).await {

@@ -66,19 +66,7 @@ impl Reloader {
 
     async fn prepare(&self) -> Result<Prepared, String> {
         let (source, before) = (self.source.clone(), self.app.cache.upstreams.current());
-        let prepare = move || {
-            let loaded = source.load()?;
-            let upstreams = UpstreamSet::new(&loaded.config.upstreams, Some(&before))?;
-            // Opened here, so that a place that cannot be written refuses the whole, and anew, so that
-            // a file that was moved away is let go.
-            audit::open(loaded.config.audit_log.as_deref()).map_err(|source| {
-                let path = loaded.config.audit_log.clone().unwrap_or_default();
-                crate::ConfigError::Unreadable { path, source }
-            })?;
-            Ok(Prepared { loaded, upstreams: Arc::new(upstreams) })
-        };
-        let prepared = self.bridge.run(prepare).await;
-        prepared.map_err(|error: crate::ConfigError| error::chain(&error))
+        self.bridge.run(move || prepare(&source, &before)).await
     }
 
     /// How many keys are another.
@@ -90,9 +78,9 @@ impl Reloader {
         for changed in changes.iter().take(CHANGES_SHOWN_MAX) {
             let change = changed.line.as_str();
             if needs_restart(&changed.key) {
-                tracing::warn!(change, "a key counts at the next start only");
+                tracing::warn!("configuration, at the next start only: {change}");
             } else {
-                tracing::info!(change, "a key is another");
+                tracing::info!("configuration: {change}");
             }
         }
         if changes.len() > CHANGES_SHOWN_MAX {
@@ -111,7 +99,26 @@ impl Reloader {
         app.live.replace(Rules::new(config, upstreams));
         app.cache.reconfigured();
         app.deliveries.reconfigured();
-        self.scrub_rate.send_replace(config.scrub_rate);
+        // Another rate only: the scrub begins anew with one.
+        self.scrub_rate.send_if_modified(|rate| {
+            let before = std::mem::replace(rate, config.scrub_rate);
+            before != config.scrub_rate
+        });
         // Certificates are read again here: what holds them hangs on to this place.
     }
+}
+
+/// Reads and makes everything that can fail. Blocks.
+fn prepare(source: &ConfigSource, before: &UpstreamSet) -> Result<Prepared, String> {
+    let said = |error: crate::ConfigError| error::chain(&error);
+    let loaded = source.load().map_err(said)?;
+    let upstreams = UpstreamSet::new(&loaded.config.upstreams, Some(before)).map_err(said)?;
+    // Last, and here: a place that cannot be written refuses the whole. Anew in any case, so that a
+    // file that was moved away is let go.
+    let audit_log = loaded.config.audit_log.as_deref();
+    audit::open(audit_log).map_err(|error| {
+        let path = audit_log.map_or_else(String::new, |path| path.display().to_string());
+        format!("cannot write the audit log {path}: {error}")
+    })?;
+    Ok(Prepared { loaded, upstreams: Arc::new(upstreams) })
 }

@@ -53,7 +53,6 @@ pub(crate) async fn serve(
 ) {
     let graceful = GracefulShutdown::new();
     let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let stopping = stop.clone();
     loop {
         let permit = Arc::clone(&permits).acquire_owned();
         let permit = tokio::select! {
@@ -73,8 +72,7 @@ pub(crate) async fn serve(
                 continue;
             }
         };
-        let connection =
-            Connection { purpose, app: Arc::clone(&app), stop: stopping.clone(), peer };
+        let connection = Connection { purpose, app: Arc::clone(&app), peer };
         let served = connection.serve(stream, &graceful);
         let app = Arc::clone(&app);
         tokio::spawn(async move {
@@ -93,7 +91,6 @@ pub(crate) async fn serve(
 struct Connection {
     purpose: Purpose,
     app: Arc<App>,
-    stop: watch::Receiver<bool>,
     peer: SocketAddr,
 }
 
@@ -127,9 +124,7 @@ impl Connection {
     async fn answer(&self, request: Request<Incoming>) -> Response<Accounted> {
         let (parts, mut body) = request.into_parts();
         if self.purpose == Purpose::Admin {
-            let draining = *self.stop.borrow();
-            let path = parts.uri.path();
-            let answer = handlers::admin(&self.app, &parts.method, path, draining).await;
+            let answer = handlers::admin(&self.app, &parts.method, parts.uri.path()).await;
             return answer.map(Accounted::nobodys);
         }
         let rules = self.app.live.rules();

@@ -224,7 +224,12 @@ impl Uploads {
         digest: Digest,
     ) -> Result<(), Error> {
         let (bridge, store, repo) = (self.bridge.clone(), Arc::clone(&self.store), repo.clone());
-        let (site, deliveries) = (self.upstreams.site(&repo)?, self.deliveries.clone());
+        // An upload goes on to where it began, whatever is configured meanwhile.
+        let site = match &session.leg {
+            Some(_) => Site::Local,
+            None => self.upstreams.site(&repo)?,
+        };
+        let deliveries = self.deliveries.clone();
         let work = async move {
             let ready = session.pump.verify(digest).await?.map_err(Error::DigestMismatch)?;
             // What an upstream has can be fetched again; what is only here is never evicted.

@@ -66,8 +66,11 @@ impl Keys {
                     self.add(name, entry);
                 }
             }
+            Value::String(text) => {
+                self.0.insert(name, format!("{text:?}"));
+            }
             value => {
-                self.0.insert(name, value.to_string());
+                self.0.insert(name, on_one_line(&value.to_string()));
             }
         }
     }
@@ -110,6 +113,15 @@ fn entry_name(number: usize, entry: &Value) -> String {
         (None, Some(name)) => name.to_owned(),
         _ => number.to_string(),
     }
+}
+
+/// TOML writes a text with an end of line on several lines.
+fn on_one_line(text: &str) -> String {
+    let escape = |letter: char| match letter.is_control() {
+        true => letter.escape_default().to_string(),
+        false => letter.to_string(),
+    };
+    text.chars().map(escape).collect()
 }
 
 fn shown(key: &str, value: &str) -> String {
@@ -158,8 +170,12 @@ mod tests {
 
     #[test]
     fn secrets_are_not_shown_and_long_values_are_cut() {
-        let lines = changes("password = \"planted\"", "password = \"planted too\"\nx = \"1\\n2\"");
-        assert_eq!(lines, ["~ password (not shown) -> (not shown)", "+ x \"1\\n2\""]);
+        let lines = changes(
+            "password = \"planted\"",
+            "password = \"planted too\"\nx = \"1\\n2\"\ny = [\"\\n\"]",
+        );
+        assert_eq!(lines[..2], ["~ password (not shown) -> (not shown)", "+ x \"1\\n2\""]);
+        assert!(lines.iter().all(|line| !line.contains('\n')), "{lines:?}");
         let long = changes("", &format!("x = \"{}\"", "ä".repeat(10_000)));
         assert!(long[0].chars().count() < CHANGE_CHARS_MAX + 20, "{long:?}");
     }

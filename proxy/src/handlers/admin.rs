@@ -13,13 +13,13 @@ use crate::response::Answer;
 use crate::upstream::Upstream;
 
 /// Answers a request on the admin address.
-pub(crate) async fn admin(app: &App, method: &Method, path: &str, draining: bool) -> Answer {
+pub(crate) async fn admin(app: &App, method: &Method, path: &str) -> Answer {
     if !matches!(*method, Method::GET | Method::HEAD) {
         return plain(StatusCode::METHOD_NOT_ALLOWED, "only GET\n".to_owned());
     }
     match path {
         "/healthz" => plain(StatusCode::OK, "ok\n".to_owned()),
-        "/readyz" => match app.readiness.missing(&app.keeper, draining).await {
+        "/readyz" => match app.readiness.missing(&app.keeper).await {
             missing if missing.is_empty() => plain(StatusCode::OK, "ready\n".to_owned()),
             missing => plain(StatusCode::SERVICE_UNAVAILABLE, missing),
         },
@@ -30,6 +30,7 @@ pub(crate) async fn admin(app: &App, method: &Method, path: &str, draining: bool
 
 /// What is read at the moment of asking.
 async fn gauges(app: &App) -> Gauges {
+    let ready = app.readiness.missing(&app.keeper).await.is_empty();
     let process = app.cache.bridge.run(ProcessState::read).await;
     let (uploads, uploads_resting) = app.uploads.count();
     let usage = app.keeper.usage().await;
@@ -47,6 +48,7 @@ async fn gauges(app: &App) -> Gauges {
     ];
     Gauges {
         process,
+        ready,
         fills: app.cache.fills(),
         uploads,
         uploads_resting,

@@ -16,6 +16,8 @@ use crate::upstream::UpstreamState;
 pub(crate) struct Gauges {
     /// The process.
     pub(crate) process: ProcessState,
+    /// Whether this may be sent requests, as `/readyz` says.
+    pub(crate) ready: bool,
     /// Downloads that are going on.
     pub(crate) fills: usize,
     /// Upload sessions that are open.
@@ -63,6 +65,12 @@ pub(super) fn render(
     reached: &BTreeMap<&'static str, u64>,
 ) {
     let moving = [
+        (
+            "wharfd_ready",
+            Kind::Gauge,
+            "Whether this may be sent requests, as /readyz says.",
+            u64::from(gauges.ready),
+        ),
         ("wharfd_fills", Kind::Gauge, "Downloads that are going on.", gauges.fills as u64),
         ("wharfd_uploads", Kind::Gauge, "Upload sessions that are open.", gauges.uploads as u64),
         (

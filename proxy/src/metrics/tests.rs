@@ -16,6 +16,7 @@ fn gauges(upstreams: &[&str]) -> Gauges {
     let state = UpstreamState::sample();
     Gauges {
         process: ProcessState::read(),
+        ready: true,
         fills: 2,
         uploads: 3,
         uploads_resting: 4,
@@ -100,6 +101,7 @@ fn every_counter_is_rendered_under_its_name() {
         "wharfd_bound_reached_total{bound=\"tag requests\"} 1",
         "wharfd_blocking_jobs_waiting 21",
         "wharfd_config_reloads_total{result=\"success\"} 1",
+        "wharfd_ready 1",
         "wharfd_fills 2",
         "wharfd_uploads 3",
         "wharfd_uploads_resting 4",
