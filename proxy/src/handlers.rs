@@ -33,7 +33,7 @@ use crate::route::Route;
 use crate::turns::Turns;
 use crate::upkeep::Keeper;
 use crate::uploads::Uploads;
-use crate::upstreams::Site;
+use crate::upstreams::{Site, Upstreams};
 use crate::write_once::WriteOnce;
 
 pub(crate) use admin::admin;
@@ -78,14 +78,14 @@ pub(crate) struct Call {
 }
 
 /// Answers a call. What is left of the body afterwards is the caller's to deal with.
-pub(crate) async fn dispatch(
-    app: &Arc<App>,
+pub(crate) fn dispatch<'a>(
+    app: &'a Arc<App>,
     call: Call,
-    body: &mut Incoming,
-    notes: &mut Notes,
-) -> Result<Answer, Error> {
+    body: &'a mut Incoming,
+    notes: &'a mut Notes,
+) -> impl Future<Output = Result<Answer, Error>> + Send + 'a {
     let upstreams = Arc::clone(&call.rules.upstreams);
-    app.cache.upstreams.seen_as(upstreams, answer_call(app, call, body, notes)).await
+    Upstreams::seen_as(upstreams, answer_call(app, call, body, notes))
 }
 
 async fn answer_call(

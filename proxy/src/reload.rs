@@ -52,7 +52,7 @@ impl Reloader {
     async fn reload(&mut self) {
         match self.prepare().await {
             Ok(prepared) => {
-                let changes = self.apply(prepared).await;
+                let changes = self.apply(prepared);
                 self.app.metrics.reloaded(true);
                 audit::reloaded("done", changes);
             }
@@ -70,7 +70,7 @@ impl Reloader {
     }
 
     /// How many keys are another.
-    async fn apply(&mut self, prepared: Prepared) -> usize {
+    fn apply(&mut self, prepared: Prepared) -> usize {
         let Prepared { loaded: Loaded { config, keys }, upstreams } = prepared;
         let changes = self.keys.changes(&keys);
         let file = self.source.file().map_or_else(String::new, |path| path.display().to_string());

@@ -19,7 +19,6 @@ use crate::Error;
 use crate::bridge::Bridge;
 use crate::cache::Store;
 use crate::limits::{CANCEL_TIMEOUT, CHUNK_BYTES, DELIVERY_PATIENCE, MOUNTS_MAX, SENDING_PATIENCE};
-use crate::telemetry;
 use crate::upstream::{Arrival, Haste, Push, Started};
 use crate::upstreams::{Remote, Upstreams};
 
@@ -112,8 +111,10 @@ impl Senders {
     ) -> Sending {
         let (known, told) = watch::channel(Known::Nothing);
         let sender = self.sender(remote, content, told, open);
-        let work = telemetry::branch().carry("send", sender.run());
-        Sending { known, work: tokio::spawn(work) }
+        Sending {
+            known,
+            work: tokio::spawn(crate::telemetry::branch().carry("send", sender.run())),
+        }
     }
 
     /// Brings a blob of the store to an upstream. Not for long in vain: the caller comes again. Dropped

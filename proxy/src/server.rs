@@ -132,7 +132,8 @@ impl Connection {
         let trusted = rules.proxies.trusts(self.peer.ip());
         let mut account = Account::open(&self.app, &parts, (self.peer, client), trusted);
         let span = account.span();
-        let work = self.work(&parts, &mut body, rules, &mut account);
+        // On the heap: what a handler needs is large, and would be moved with every layer around it.
+        let work = Box::pin(self.work(&parts, &mut body, rules, &mut account));
         let answer = work.instrument(span).await;
         account.answered(answer)
     }

@@ -116,12 +116,11 @@ impl Upstreams {
     }
 
     /// Work for a request that sees these registries, whatever is configured meanwhile.
-    pub(crate) async fn seen_as<T>(
-        &self,
+    pub(crate) fn seen_as<T>(
         set: Arc<UpstreamSet>,
         work: impl Future<Output = T>,
-    ) -> T {
-        SEEN.scope(set, work).await
+    ) -> impl Future<Output = T> {
+        SEEN.scope(set, work)
     }
 
     fn seen(&self) -> Arc<UpstreamSet> {
@@ -497,7 +496,7 @@ mod tests {
             upstreams.replace(Arc::new(set));
             there(&upstreams, "x")
         };
-        assert_eq!(upstreams.seen_as(seen, work).await, at("http://first", "x"));
+        assert_eq!(Upstreams::seen_as(seen, work).await, at("http://first", "x"));
         assert_eq!(there(&upstreams, "x"), at("http://second", "x"));
     }
 }

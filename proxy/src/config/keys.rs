@@ -98,10 +98,10 @@ impl Keys {
             }
             None => Some((key, format!("+ {key} {}", shown(key, value)))),
         });
-        let changed = |(key, line): (&String, String)| Changed { key: key.clone(), line };
-        let mut changes: Vec<_> = gone.chain(others).map(changed).collect();
-        changes.sort_by(|one, other| one.key.cmp(&other.key));
-        changes
+        let change = |(key, line): (&String, String)| Changed { key: key.clone(), line };
+        let mut all: Vec<_> = gone.chain(others).map(change).collect();
+        all.sort_by(|one, other| one.key.cmp(&other.key));
+        all
     }
 }
 
@@ -117,11 +117,15 @@ fn entry_name(number: usize, entry: &Value) -> String {
 
 /// TOML writes a text with an end of line on several lines.
 fn on_one_line(text: &str) -> String {
-    let escape = |letter: char| match letter.is_control() {
-        true => letter.escape_default().to_string(),
-        false => letter.to_string(),
-    };
-    text.chars().map(escape).collect()
+    let mut line = String::new();
+    for letter in text.chars() {
+        if letter.is_control() {
+            line.extend(letter.escape_default());
+        } else {
+            line.push(letter);
+        }
+    }
+    line
 }
 
 fn shown(key: &str, value: &str) -> String {

@@ -35,7 +35,7 @@ pub struct Collector {
 
 impl Collector {
     pub(super) fn new(
-        endpoint: Url,
+        endpoint: &Url,
         resource: &Resource,
         spans: mpsc::Receiver<SpanData>,
     ) -> Result<Self, ConfigError> {

@@ -80,18 +80,16 @@ impl Wire {
         let asked = self.token_flights.ask(scope.clone(), |promise| async move {
             // It may have come between the refusal and this moment.
             let known = wire.auth.token(&wanted).filter(|_| want == Want::Any);
-            promise.keep(match known {
-                Some(header) => Ok(header),
-                None => {
-                    let fetched = wire.fetch_token(&challenge, &wanted).await;
-                    wire.counts().token(match (&fetched, want) {
-                        (Ok(_), Want::Any) => TokenResult::Fetched,
-                        (Ok(_), Want::Newer) => TokenResult::Renewed,
-                        (Err(_), _) => TokenResult::Failed,
-                    });
-                    fetched
-                }
+            if let Some(header) = known {
+                return promise.keep(Ok(header));
+            }
+            let fetched = wire.fetch_token(&challenge, &wanted).await;
+            wire.counts().token(match (&fetched, want) {
+                (Ok(_), Want::Any) => TokenResult::Fetched,
+                (Ok(_), Want::Newer) => TokenResult::Renewed,
+                (Err(_), _) => TokenResult::Failed,
             });
+            promise.keep(fetched);
         });
         asked.await.map(|(header, _)| header)
     }

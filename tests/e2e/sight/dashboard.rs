@@ -81,10 +81,13 @@ fn tokens(text: &str) -> Vec<Token> {
     found
 }
 
+/// Label, sign, value.
+type Matcher = (String, String, String);
+
 /// What an expression asks for: each metric with its matchers, and the labels it groups by.
 #[derive(Default)]
 struct Asked {
-    metrics: Vec<(String, Vec<(String, String, String)>)>,
+    metrics: Vec<(String, Vec<Matcher>)>,
     labels: BTreeSet<String>,
 }
 
@@ -197,7 +200,9 @@ async fn page() -> Option<Page> {
 fn with_quota(mut page: Page) -> Page {
     let window = page.find("wharfd_upstream_window", &[]);
     let mut left: Vec<_> = window.into_iter().cloned().collect();
-    left.iter_mut().for_each(|row| "wharfd_upstream_quota_left".clone_into(&mut row.name));
+    for row in &mut left {
+        "wharfd_upstream_quota_left".clone_into(&mut row.name);
+    }
     assert!(page.kinds.contains_key("wharfd_upstream_quota_left"));
     page.rows.extend(left);
     page

@@ -198,8 +198,9 @@ async fn reloads_in_a_row_harm_no_request() {
         number += 1;
         let ttl = format!("tag_ttl_seconds = {number}\n");
         reload(&mut stage.wharfd, |text| {
-            let kept = text.lines().filter(|line| !line.starts_with("tag_ttl_seconds"));
-            kept.map(|line| format!("{line}\n")).collect::<String>() + &ttl
+            let kept = text.split_inclusive('\n');
+            let kept = kept.filter(|line| !line.starts_with("tag_ttl_seconds"));
+            kept.collect::<String>() + &ttl
         })
         .await;
     }

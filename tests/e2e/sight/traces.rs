@@ -95,7 +95,7 @@ async fn only_a_trusted_peer_decides_which_trace_a_request_belongs_to() {
         let wharfd = Wharfd::with_config(&config).await;
         let path = format!("/v2/{REPO}/tags/list?n={}", u8::from(trusted) + 1);
         let call = wharfd.api.call(Method::GET, &path);
-        let call = call.header("traceparent", &format!("00-{TRACE}-{PARENT}-01"));
+        let call = call.header("traceparent", format!("00-{TRACE}-{PARENT}-01"));
         call.send().await.unwrap();
         let found = span(&collector, "request", |span| trusted == (hex(&span.trace) == TRACE));
         let found = found.await;
@@ -125,7 +125,7 @@ async fn asked(propagate: &str) -> String {
     let config = format!("{upstream}{}", telemetry(&collector, propagate));
     let wharfd = Wharfd::with_config(&config).await;
     let call = wharfd.api.call(Method::GET, &format!("/v2/{REPO}/manifests/v1"));
-    let call = call.header("traceparent", &format!("00-{TRACE}-{PARENT}-01"));
+    let call = call.header("traceparent", format!("00-{TRACE}-{PARENT}-01"));
     assert_eq!(call.send().await.unwrap().status, 404);
     head.await.unwrap()
 }
