@@ -4,12 +4,13 @@
 //! Invariants: the longest matching prefix wins, and with upstreams configured a name that none
 //! serves is refused, never kept here by accident. Two registries never share a name here: what a
 //! client calls `team/app` at two hosts are two repositories. A request sees one set of upstreams to
-//! its end, also when another configuration counts meanwhile.
+//! its end, also when another configuration counts meanwhile (`upstreams/current.rs`).
+
+mod current;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arc_swap::ArcSwap;
 use wharf_oci::{Digest, RepoName};
 
 use crate::Error;
@@ -17,21 +18,13 @@ use crate::config::{ConfigError, HostPattern, PushMode, UpstreamConfig};
 use crate::limits::TEMPLATE_HOSTS_MAX;
 use crate::upstream::Upstream;
 
-/// All registries behind this proxy, as the configuration of the moment has them.
-pub(crate) struct Upstreams {
-    current: ArcSwap<UpstreamSet>,
-}
+pub(crate) use current::Upstreams;
 
 /// The registries of one configuration.
 pub(crate) struct UpstreamSet {
     /// Longest prefix first.
     entries: Vec<Entry>,
     templates: Vec<Arc<Template>>,
-}
-
-tokio::task_local! {
-    /// What the request sees that this task works for.
-    static SEEN: Arc<UpstreamSet>;
 }
 
 struct Entry {
@@ -90,72 +83,6 @@ struct MadeOf {
 impl MadeOf {
     fn now(config: &UpstreamConfig) -> Self {
         Self { config: config.clone(), files: config.fingerprint() }
-    }
-}
-
-impl Upstreams {
-    /// Clients of all configured upstreams.
-    #[cfg(test)]
-    pub(crate) fn new(configs: &[UpstreamConfig]) -> Result<Self, ConfigError> {
-        Ok(Self::with(Arc::new(UpstreamSet::new(configs, None)?)))
-    }
-
-    /// These are the registries.
-    pub(crate) fn with(set: Arc<UpstreamSet>) -> Self {
-        Self { current: ArcSwap::new(set) }
-    }
-
-    /// From now on these are; requests that run keep what they see.
-    pub(crate) fn replace(&self, set: Arc<UpstreamSet>) {
-        self.current.store(set);
-    }
-
-    /// The registries of the moment.
-    pub(crate) fn current(&self) -> Arc<UpstreamSet> {
-        self.current.load_full()
-    }
-
-    /// Work for a request that sees these registries, whatever is configured meanwhile.
-    pub(crate) fn seen_as<T>(
-        set: Arc<UpstreamSet>,
-        work: impl Future<Output = T>,
-    ) -> impl Future<Output = T> {
-        SEEN.scope(set, work)
-    }
-
-    fn seen(&self) -> Arc<UpstreamSet> {
-        SEEN.try_with(Arc::clone).unwrap_or_else(|_| self.current())
-    }
-
-    /// See [`UpstreamSet::in_namespace`].
-    pub(crate) fn in_namespace(&self, host: &str, repo: &RepoName) -> Result<RepoName, Error> {
-        self.seen().in_namespace(host, repo)
-    }
-
-    /// See [`UpstreamSet::without_namespace`].
-    pub(crate) fn without_namespace(&self, repo: &RepoName) -> Result<RepoName, Error> {
-        self.seen().without_namespace(repo)
-    }
-
-    /// See [`UpstreamSet::site`].
-    pub(crate) fn site(&self, repo: &RepoName) -> Result<Site, Error> {
-        self.seen().site(repo)
-    }
-
-    /// The repository's name at the same upstream as `remote`; `None` when it lives elsewhere.
-    #[must_use]
-    pub(crate) fn beside(&self, remote: &Remote, repo: &RepoName) -> Option<RepoName> {
-        match self.site(repo) {
-            Ok(Site::Remote(other)) if Arc::ptr_eq(&other.upstream, &remote.upstream) => {
-                Some(other.repo)
-            }
-            _ => None,
-        }
-    }
-
-    /// Every upstream that there is at this moment.
-    pub(crate) fn all(&self) -> Vec<Arc<Upstream>> {
-        self.current().all()
     }
 }
 

@@ -175,3 +175,36 @@ async fn a_collector_that_is_down_costs_no_request_and_one_line() {
     }
     assert_eq!(wharfd.log().matches("traces are lost").count(), 1, "{}", wharfd.log());
 }
+
+#[tokio::test]
+async fn what_clients_show_is_in_no_log_metric_audit_line_or_trace() {
+    let collector = Collector::start().await;
+    let folder = tempfile::TempDir::new().unwrap();
+    let audit = folder.path().join("audit.log");
+    let config = format!("audit_log = \"{}\"\n{}", audit.display(), telemetry(&collector, ""));
+    let variables = vec![("WHARFD_LOG", "trace".to_owned())];
+    let wharfd = Wharfd::started(&config, How { variables, ..How::default() }).await;
+    let put = wharfd.api.put(&format!("/v2/{REPO}/manifests/v1?planted=planted-query"));
+    let put = put.basic("planted-user", "planted-password").header("cookie", "a=planted-cookie");
+    let put = put.header("x-registry-auth", "planted-header").header("content-type", TYPE);
+    assert_eq!(put.bytes(INDEX).send().await.unwrap().status, 201);
+    for path in [format!("/v2/{REPO}/manifests/v1?token=planted-query"), "/v2/".to_owned()] {
+        let call = wharfd.api.call(Method::GET, &path).bearer("planted-token");
+        let call = call.header("x-registry-auth", "planted-header");
+        assert_eq!(call.send().await.unwrap().status, 200);
+    }
+    span(&collector, "request", |span| span.attribute("url.path") == "/v2/").await;
+    let places = [
+        ("the log", wharfd.log()),
+        ("the metrics", wharfd.admin("/metrics").await.text()),
+        ("the audit log", std::fs::read_to_string(audit).unwrap()),
+        ("a trace", String::from_utf8_lossy(&collector.bytes()).into_owned()),
+    ];
+    for (place, text) in places {
+        assert!(!text.is_empty(), "nothing in {place}");
+        for secret in ["planted-", "cGxhbnRlZC", "Bearer"] {
+            let line = text.lines().find(|line| line.contains(secret));
+            assert!(line.is_none(), "{place} shows {secret}: {line:?}");
+        }
+    }
+}
