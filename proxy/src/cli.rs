@@ -15,8 +15,8 @@ use crate::tag_commands::TagsArgs;
 ///
 /// Pulls are served from a verified store, pushes go to the upstream, at once or behind. Exit codes: 0
 /// done, or stopped as asked, 1 damage was found in a store, or an upstream refused what was pushed,
-/// 2 usage or configuration, 3 a command on a store failed, 5 the port or the store cannot be used, 130
-/// interrupted.
+/// 2 usage or configuration, 3 a command on a store failed, 5 the port, the store or the audit log
+/// cannot be used, 130 interrupted. SIGHUP reads the configuration again.
 #[derive(Parser)]
 #[command(name = "wharfd", version, max_term_width = 100)]
 pub(crate) struct Cli {

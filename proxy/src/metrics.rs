@@ -87,6 +87,11 @@ impl Drop for Held<'_> {
     }
 }
 
+/// Since 1970.
+fn now_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
 fn read(counter: &AtomicU64) -> u64 {
     counter.load(Ordering::Relaxed)
 }
@@ -157,7 +162,7 @@ impl Metrics {
         let Reloads { succeeded, refused, last_success } = &self.reloads;
         if counts {
             succeeded.fetch_add(1, Ordering::Relaxed);
-            self.started(last_success);
+            last_success.store(now_seconds(), Ordering::Relaxed);
         } else {
             refused.fetch_add(1, Ordering::Relaxed);
         }
@@ -165,13 +170,7 @@ impl Metrics {
 
     /// The configuration of the start counts from now on.
     pub(crate) fn configured(&self) {
-        self.started(&self.reloads.last_success);
-    }
-
-    #[expect(clippy::unused_self, reason = "the time belongs to a counter of ours")]
-    fn started(&self, last_success: &AtomicU64) {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        last_success.store(now.as_secs(), Ordering::Relaxed);
+        self.reloads.last_success.store(now_seconds(), Ordering::Relaxed);
     }
 
     /// Everything in the text format of Prometheus.
