@@ -194,8 +194,12 @@ impl Access {
         matches!(self.kind, Kind::Users(_))
     }
 
-    /// A token, for who may have one.
-    pub(crate) async fn give(&self, request: TokenRequest, client: IpAddr) -> Result<Given, Error> {
+    /// A token for who may have one, and who that is.
+    pub(crate) async fn give(
+        &self,
+        request: TokenRequest,
+        client: IpAddr,
+    ) -> Result<(Caller, Given), Error> {
         match &self.kind {
             Kind::Open | Kind::Passthrough(_) => Err(Error::MethodNotAllowed),
             Kind::Users(users) => users.give(request, client).await,

@@ -11,7 +11,6 @@ mod shares;
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http::Method;
@@ -38,8 +37,6 @@ pub(crate) struct Admission {
     pub(crate) admin_connections: Connections,
     /// What was turned away.
     pub(crate) counts: Arc<LimitCounts>,
-    /// Whether no client is let in any more.
-    draining: AtomicBool,
     rates: Rates,
     uploads: Shares,
 }
@@ -77,16 +74,6 @@ pub(crate) fn party(address: IpAddr) -> IpAddr {
 }
 
 impl Admission {
-    /// From now on the server only ends what it began.
-    pub(crate) fn drain(&self) {
-        self.draining.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether it does.
-    pub(crate) fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
-    }
-
     /// A request from an address, before anything of it is looked at.
     pub(crate) fn address(
         &self,

@@ -8,6 +8,7 @@ mod places;
 mod pump;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinHandle};
@@ -23,9 +24,31 @@ pub(crate) use pump::Pump;
 #[derive(Clone)]
 pub(crate) struct Bridge {
     permits: Arc<Semaphore>,
+    /// How many wait for a permit.
+    waiting: Arc<AtomicUsize>,
     ahead: Arc<Semaphore>,
     places: Arc<Places>,
     held: Arc<Held>,
+}
+
+/// Jobs at one moment; for metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct JobsState {
+    /// Jobs that run.
+    pub running: usize,
+    /// Jobs that wait for room.
+    pub waiting: usize,
+    /// Batches that were read ahead and wait for their clients, or are being read.
+    pub ahead: usize,
+}
+
+/// One that waits, as long as it does.
+struct Waits<'a>(&'a AtomicUsize);
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Room for a job whose result nobody waits for yet, and for that result.
@@ -38,6 +61,7 @@ impl Default for Bridge {
     fn default() -> Self {
         Self {
             permits: Arc::new(Semaphore::new(BLOCKING_JOBS_MAX)),
+            waiting: Arc::default(),
             ahead: Arc::new(Semaphore::new(BATCHES_AHEAD_MAX)),
             places: Arc::new(Places::new(WRITERS_MAX)),
             held: Arc::default(),
@@ -98,9 +122,24 @@ impl Bridge {
         self.held.is_short()
     }
 
+    /// What runs, and what waits for room.
+    pub(crate) fn jobs(&self) -> JobsState {
+        JobsState {
+            running: BLOCKING_JOBS_MAX.saturating_sub(self.permits.available_permits()),
+            waiting: self.waiting.load(Ordering::Relaxed),
+            ahead: BATCHES_AHEAD_MAX.saturating_sub(self.ahead.available_permits()),
+        }
+    }
+
     /// Room for one job, kept until it is used.
     async fn room(&self) -> OwnedSemaphorePermit {
+        if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
+            return permit;
+        }
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let waits = Waits(&self.waiting);
         let permit = Arc::clone(&self.permits).acquire_owned().await;
+        drop(waits);
         permit.expect("the semaphore is never closed")
     }
 }

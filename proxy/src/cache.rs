@@ -56,6 +56,16 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
+    /// All of them.
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Hit, Self::Join, Self::Fill, Self::Bypass, Self::Stale];
+
+    /// The one that a word stands for.
+    #[must_use]
+    pub(crate) fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|outcome| outcome.as_str() == word)
+    }
+
     /// The word.
     #[must_use]
     pub(crate) const fn as_str(self) -> &'static str {
@@ -143,6 +153,19 @@ impl Cache {
     #[must_use]
     pub(crate) fn fills(&self) -> usize {
         self.fills.count()
+    }
+
+    /// How many manifests and tags are being asked for.
+    #[must_use]
+    pub(crate) fn questions(&self) -> (usize, usize) {
+        (self.manifests.count(), self.tags.count())
+    }
+
+    /// The configuration is another one: what an upstream did not have, or did not answer, was
+    /// perhaps not asked of the one that is asked from now on.
+    pub(crate) fn reconfigured(&self) {
+        self.absent.forget(|_| true);
+        self.unanswered.forget(|_| true);
     }
 
     /// What is known of a blob without its content.

@@ -1,10 +1,10 @@
 //! The command line of `wharfd`, and the only lines that it prints itself. Logs go to stderr.
 
-use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use wharf_proxy::logging::{self, LogForm};
 use wharf_proxy::{ConfigError, Overrides, Size, UpstreamConfig};
 
 use crate::access_commands::AccessArgs;
@@ -16,8 +16,8 @@ use crate::tag_commands::TagsArgs;
 ///
 /// Pulls are served from a verified store, pushes go to the upstream, at once or behind. Exit codes: 0
 /// done, or stopped as asked, 1 damage was found in a store, or an upstream refused what was pushed,
-/// 2 usage or configuration, 3 a command on a store failed, 5 the port or the store cannot be used, 130
-/// interrupted.
+/// 2 usage or configuration, 3 a command on a store failed, 5 the port, the store or the audit log
+/// cannot be used, 130 interrupted. SIGHUP reads the configuration again.
 #[derive(Parser)]
 #[command(name = "wharfd", version, max_term_width = 100)]
 pub(crate) struct Cli {
@@ -94,6 +94,13 @@ enum LogFormat {
 }
 
 impl Serve {
+    pub(crate) const fn log_form(&self) -> LogForm {
+        match self.log_format {
+            LogFormat::Text => LogForm::Text,
+            LogFormat::Json => LogForm::Json,
+        }
+    }
+
     pub(crate) fn into_overrides(self) -> Result<Overrides, ConfigError> {
         let upstreams = self.upstreams.iter().map(|text| text.parse::<UpstreamConfig>());
         Ok(Overrides {
@@ -111,27 +118,9 @@ impl Serve {
     }
 }
 
-/// Logs to stderr; `WHARFD_LOG` filters, for instance `WHARFD_LOG=warn`. A command on a store says
-/// in its result what it has to say.
-pub(crate) fn start_log(command: &Command) {
-    use tracing_subscriber::EnvFilter;
-    let (format, default) = match command {
-        Command::Serve(serve) => (serve.log_format, "info"),
-        Command::Store(_) | Command::Push(_) | Command::Tags(_) | Command::Access(_) => {
-            (LogFormat::Text, "warn")
-        }
-    };
-    let filter = EnvFilter::try_from_env("WHARFD_LOG").unwrap_or_else(|_| EnvFilter::new(default));
-    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_target(false)
-        .with_ansi(colour);
-    match format {
-        LogFormat::Text => log.init(),
-        LogFormat::Json => log.json().init(),
-    }
+/// The log of a command that is not `serve`: it says in its result what it has to say.
+pub(crate) fn start_log_of_command() {
+    logging::start(LogForm::Text, "warn", None);
 }
 
 /// Says one thing to the person at the terminal.

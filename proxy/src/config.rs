@@ -7,9 +7,12 @@
 
 mod access;
 mod credentials;
+mod keys;
 mod limits;
 mod passthrough;
 mod patterns;
+mod source;
+mod telemetry;
 mod tls;
 mod upstream;
 
@@ -29,9 +32,12 @@ use crate::quantity::Size;
 
 pub(crate) use access::{AccessConfig, IssuerConfig, UsersConfig, is_safe_to_ask};
 pub(crate) use credentials::{Application, Entra, Identity, Source};
+pub(crate) use keys::{Keys, needs_restart};
 use limits::LimitsFile;
 pub(crate) use limits::{Limits, Rate};
 pub(crate) use patterns::{HostPattern, RepoPattern, TagRule, fits};
+pub use source::{ConfigSource, Loaded};
+pub use telemetry::TelemetryConfig;
 pub(crate) use tls::{TlsConfig, TlsFiles, TlsIdentity};
 pub(crate) use upstream::Patience;
 pub use upstream::{PushMode, UpstreamConfig};
@@ -102,6 +108,12 @@ pub enum ConfigError {
         /// What is wrong, and what to do.
         reason: String,
     },
+    /// Traces that cannot be sent.
+    #[error("[telemetry]: {reason}")]
+    Telemetry {
+        /// What is wrong.
+        reason: String,
+    },
     /// Listening to the network without saying so.
     #[error(
         "{0} can be reached by others, and everyone may push: say who may with [access] in the \
@@ -159,6 +171,10 @@ pub struct Config {
     pub(crate) trusted_proxies: TrustedProxies,
     /// Who may do what.
     pub(crate) access: AccessConfig,
+    /// Where lines for the audit log go; into the ordinary log when not given.
+    pub(crate) audit_log: Option<PathBuf>,
+    /// Where traces go.
+    pub telemetry: TelemetryConfig,
     /// The registries behind; none makes this a registry of its own.
     pub upstreams: Vec<UpstreamConfig>,
 }
@@ -184,12 +200,15 @@ struct FileConfig {
     access: AccessKeys,
     #[serde(default)]
     trusted_proxies: TrustedProxies,
+    audit_log: Option<PathBuf>,
+    #[serde(default)]
+    telemetry: TelemetryConfig,
     #[serde(default, rename = "upstream")]
     upstreams: Vec<UpstreamConfig>,
 }
 
 /// What the command line says; it wins over the file.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Overrides {
     /// `--listen`
     pub listen: Option<SocketAddr>,
@@ -216,7 +235,11 @@ pub struct Overrides {
 impl Config {
     /// Reads the file, lays the command line over it, and checks the whole.
     pub fn load(file: Option<&Path>, overrides: Overrides) -> Result<Self, ConfigError> {
-        let file = file.map(FileConfig::read).transpose()?.unwrap_or_default();
+        ConfigSource::new(file.map(Path::to_owned), overrides).load().map(|loaded| loaded.config)
+    }
+
+    /// Lays the command line over the file, and checks the whole.
+    fn new(file: FileConfig, overrides: Overrides) -> Result<Self, ConfigError> {
         let default = LISTEN_DEFAULT.parse().ok();
         let listen = overrides.listen.or(file.listen).or(default).ok_or(ConfigError::NoStore)?;
         let admin = overrides.admin.or(file.admin);
@@ -240,6 +263,7 @@ impl Config {
         if let Some(tls) = &tls {
             tls.identity(&tls.read()?)?;
         }
+        file.telemetry.check()?;
         if !upstreams.is_empty() && !file.write_once_tags.is_empty() {
             return Err(ConfigError::WriteOnceElsewhere);
         }
@@ -258,6 +282,8 @@ impl Config {
             write_once_tags: file.write_once_tags,
             trusted_proxies: file.trusted_proxies,
             access,
+            audit_log: file.audit_log,
+            telemetry: file.telemetry,
             upstreams,
         })
     }
@@ -297,17 +323,6 @@ impl Exposure {
             Some(admin) if !may_be_plain => Err(ConfigError::AdminToOthers(admin)),
             _ => Ok(()),
         }
-    }
-}
-
-impl FileConfig {
-    fn read(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
-        toml::from_str(&text).map_err(|error| ConfigError::Malformed {
-            path: path.to_owned(),
-            reason: error.to_string(),
-        })
     }
 }
 

@@ -105,6 +105,14 @@ impl Deliveries {
         }
     }
 
+    /// Another configuration counts: what failed under the old one gets another try at once.
+    pub(crate) fn reconfigured(&self) {
+        let lanes = self.table().resume_all();
+        for upstream in lanes {
+            self.wake(&upstream);
+        }
+    }
+
     /// An error when no more can be owed; asked before a client sends its bytes.
     pub(crate) fn room(&self) -> Result<(), Error> {
         self.table().room(0)

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use crate::Error;
 use crate::limits::JOINS_MAX;
+use crate::telemetry;
 use crate::upstream::Fingerprint;
 
 type Answer<V> = Option<Result<V, Error>>;
@@ -128,7 +129,7 @@ where
         running.insert(key.clone(), Run { answer: receiver.clone(), whose });
         drop(running);
         let promise = Promise { key, running: Arc::clone(&self.running), answer: sender };
-        tokio::spawn(work(promise));
+        tokio::spawn(telemetry::branch().carry(self.name, work(promise)));
         Ok((receiver, Part::Began))
     }
 

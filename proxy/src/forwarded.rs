@@ -74,6 +74,11 @@ impl TrustedProxies {
         self.0.iter().any(|network| network.has(address))
     }
 
+    /// Whether a peer is believed.
+    pub(crate) fn trusts(&self, peer: IpAddr) -> bool {
+        self.has(peer.to_canonical())
+    }
+
     /// The client behind a peer. Two headers that disagree are none: a balancer writes one of them,
     /// and whoever wrote the other may be the client.
     pub(crate) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {

@@ -22,19 +22,23 @@ use hyper::body::Incoming;
 
 use crate::Error;
 use crate::access::{Caller, Door, Need};
+use crate::account::{Home, Notes};
 use crate::admission::Admission;
+use crate::audit::Act;
 use crate::body::Body;
 use crate::cache::Cache;
 use crate::delivery::Deliveries;
 use crate::finishing::Finishing;
 use crate::live::{Live, Rules};
 use crate::metrics::Metrics;
+use crate::readiness::Readiness;
 use crate::response::{API_VERSION, Answer, answer};
 use crate::route::Route;
 use crate::tls::Tls;
 use crate::turns::Turns;
 use crate::upkeep::Keeper;
 use crate::uploads::Uploads;
+use crate::upstreams::Site;
 use crate::write_once::WriteOnce;
 
 pub(crate) use admin::admin;
@@ -65,6 +69,8 @@ pub(crate) struct App {
     pub metrics: Metrics,
     /// The store as an operator sees it.
     pub keeper: Keeper,
+    /// Whether this may be sent requests.
+    pub readiness: Readiness,
 }
 
 /// A request whose URL was parsed.
@@ -88,14 +94,20 @@ pub(crate) async fn dispatch(
     app: &Arc<App>,
     mut call: Call,
     body: &mut Incoming,
+    notes: &mut Notes,
 ) -> Result<Answer, Error> {
     let named = Namespace::enter(&app.cache.upstreams, &mut call);
-    let namespace = permit(&call, named).await?;
+    let act = Act::of(&call.route, &call.caller, call.client);
+    let namespace = match permit(&call, named).await {
+        Ok(namespace) => namespace,
+        Err(error) => return act.ended(Err(error)),
+    };
     if let Some((repo, id)) = call.route.upload() {
         uploads::require_own(app, &call, repo, id)?;
     }
+    notes.home = home(app, &call.route);
     let written = call.route.repo().filter(|_| call.route.writes()).cloned();
-    let mut answer = match handle(app, call, namespace.as_ref(), body).await {
+    let mut answer = match handle(app, (call, act), namespace.as_ref(), body).await {
         Ok(answer) => answer,
         Err(mut error) => {
             if let Some(namespace) = &namespace {
@@ -129,7 +141,7 @@ async fn permit(
 
 async fn handle(
     app: &Arc<App>,
-    Call { route, headers, client, caller, rules, .. }: Call,
+    (Call { route, headers, client, caller, rules, .. }, act): (Call, Act),
     namespace: Option<&Namespace>,
     body: &mut Incoming,
 ) -> Result<Answer, Error> {
@@ -142,16 +154,18 @@ async fn handle(
         Route::Blob { repo, digest, head: true } => {
             blobs::head(app, &repo, &digest, &headers, &caller).await
         }
-        Route::DeleteBlob { repo, digest } => removals::blob(app, repo, digest, caller).await,
+        Route::DeleteBlob { repo, digest } => {
+            removals::blob(app, (repo, digest), caller, act).await
+        }
         Route::Manifest { repo, reference, head } => {
             manifests::get(app, &repo, &reference, head, (&headers, &caller)).await
         }
         Route::PutManifest { repo, reference, tags } => {
             let put = manifests::Put { repo, reference, tags, caller, client };
-            manifests::put(app, put, &headers, body).await
+            manifests::put(app, (put, act), &headers, (body, &rules.limits)).await
         }
         Route::DeleteManifest { repo, reference } => {
-            removals::manifest(app, repo, reference, (&caller, client)).await
+            removals::manifest(app, (repo, reference), (&caller, client), act).await
         }
         Route::StartUpload { repo, start } => {
             let (open, resting) = app.uploads.count();
@@ -176,6 +190,15 @@ async fn handle(
             let artifact_type = artifact_type.as_deref();
             referrers::referrers(app, &repo, &digest, artifact_type, &caller).await
         }
+    }
+}
+
+/// Where the repository of a route lives; asked only when its caller may know.
+fn home(app: &App, route: &Route) -> Home {
+    match route.repo().map(|repo| app.cache.upstreams.site(repo)) {
+        Some(Ok(Site::Local)) => Home::Here,
+        Some(Ok(Site::Remote(remote))) => Home::There(remote.upstream),
+        Some(Err(_)) | None => Home::Unknown,
     }
 }
 

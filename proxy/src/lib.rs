@@ -1,6 +1,6 @@
 //! `wharfd`: a registry, and a registry proxy in front of Azure Container Registry.
 //!
-//! A pull crosses: `server` (connection, log line), `route` (URL to [`Route`]), `handlers`
+//! A pull crosses: `server` (connection), `account` (what is said of it), `route` (URL to [`Route`]), `handlers`
 //! (one match), `cache` (hit, join or fill), `bridge` (to the store and back). A miss goes on:
 //! `cache/fill`, `upstream`, `upstream/wire` and `upstream/auth`.
 //!
@@ -17,7 +17,9 @@
 //! `metrics` import little else.
 
 mod access;
+mod account;
 mod admission;
+mod audit;
 mod body;
 mod bridge;
 mod cache;
@@ -33,12 +35,16 @@ mod lag;
 mod lately;
 pub mod limits;
 mod live;
+pub mod logging;
 mod metrics;
 mod quantity;
+mod readiness;
+mod reload;
 mod response;
 mod route;
 mod sending;
 mod server;
+pub mod telemetry;
 mod tls;
 mod turns;
 pub mod upkeep;
@@ -66,6 +72,8 @@ use handlers::App;
 use limits::{FINISHING_DEADLINE, LAST_ANSWERS_TIMEOUT};
 use live::{Live, Rules};
 use metrics::Metrics;
+use readiness::Readiness;
+use reload::Reloader;
 use sending::Senders;
 use server::Purpose;
 use tls::Tls;
@@ -74,11 +82,13 @@ use upkeep::Keeper;
 use upkeep::control::Control;
 use upkeep::scrubbing;
 use uploads::Uploads;
-use upstreams::Upstreams;
+use upstreams::{UpstreamSet, Upstreams};
 use write_once::WriteOnce;
 
 pub use access::{HashKind, new_token, password_line, read_login_words};
-pub use config::{Config, ConfigError, Overrides, PushMode, UpstreamConfig};
+pub use config::{
+    Config, ConfigError, ConfigSource, Loaded, Overrides, PushMode, TelemetryConfig, UpstreamConfig,
+};
 pub use error::{Error, Fault, Shown};
 pub use quantity::{QuantityError, Size, Span};
 pub use route::{
@@ -110,6 +120,14 @@ pub enum ServeError {
     /// The signals that end the program.
     #[error("signals cannot be caught: {0}")]
     Signals(std::io::Error),
+    /// The audit log.
+    #[error("cannot write the audit log {}: {source}", path.display())]
+    AuditLog {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// The address.
     #[error("cannot listen on {address}: {source}; choose another with {option}")]
     Listen {
@@ -129,8 +147,20 @@ pub struct Server {
     admin: Option<TcpListener>,
     /// Where `wharfd store` asks; none when the folder takes no sockets.
     control: Option<Control>,
-    scrub_rate: Option<u64>,
+    scrub_rate: watch::Sender<Option<u64>>,
     deadline: Duration,
+}
+
+/// What a running server is told from outside.
+pub struct Told {
+    /// Becomes true when it shall stop.
+    pub stop: watch::Receiver<bool>,
+    /// Changes when it shall read its configuration again.
+    pub reload: watch::Receiver<u64>,
+    /// From where, and what stood there at the start.
+    pub source: ConfigSource,
+    /// What stood there at the start.
+    pub loaded: Loaded,
 }
 
 impl Server {
@@ -141,8 +171,10 @@ impl Server {
             Some(address) => Some(listen(address, "--admin").await?),
             None => None,
         };
-        let upstreams = Arc::new(Upstreams::new(&config.upstreams)?);
         let bridge = Bridge::default();
+        open_audit_log(config, &bridge).await?;
+        let set = Arc::new(UpstreamSet::new(&config.upstreams, None)?);
+        let upstreams = Arc::new(Upstreams::with(Arc::clone(&set)));
         let tls = load_tls(config, &bridge).await?;
         let rocks = Arc::new(open_store(config, &bridge).await?);
         let control = bind_control(config);
@@ -168,7 +200,7 @@ impl Server {
         let write_once = Arc::new(WriteOnce::new(Arc::clone(&upstreams), rules));
         let app = App {
             uploads,
-            live: Live::new(Rules::new(config, &upstreams, None)?),
+            live: Live::new(Rules::new(config, set, &upstreams, None)?),
             cache: Cache::new(bridge.clone(), store, upstreams),
             metrics: Metrics::default(),
             keeper: Keeper::new(bridge, rocks, deliveries.clone(), Arc::clone(&write_once)),
@@ -178,8 +210,11 @@ impl Server {
             write_once,
             admission: Admission::default(),
             tls,
+            readiness: Readiness::default(),
         };
-        let (scrub_rate, deadline) = (config.scrub_rate, config.shutdown_deadline);
+        app.metrics.configured();
+        let deadline = config.shutdown_deadline;
+        let scrub_rate = watch::Sender::new(config.scrub_rate);
         Ok(Self { app: Arc::new(app), registry, admin, control, scrub_rate, deadline })
     }
 
@@ -195,7 +230,8 @@ impl Server {
 
     /// Serves until `stop` becomes true, then drains, then finishes what others have a part in, then
     /// lets uploads rest in the store. The admin address answers to the last.
-    pub async fn run(self, stop: watch::Receiver<bool>) {
+    pub async fn run(self, told: Told) {
+        let Told { stop, reload, source, loaded } = told;
         let Self { app, registry, admin, control, scrub_rate, deadline } = self;
         let (over, is_over) = watch::channel(false);
         let admin = admin.map(|admin| {
@@ -206,12 +242,15 @@ impl Server {
         if let Some(control) = control {
             behind.spawn(control.serve(app.keeper.clone(), stop.clone()));
         }
-        if let Some(rate) = scrub_rate {
-            behind.spawn(scrubbing::scrub(app.keeper.clone(), rate, stop.clone()));
-        }
+        let rates = scrub_rate.subscribe();
+        behind.spawn(scrubbing::scrub(app.keeper.clone(), rates, stop.clone()));
         if let Some(tls) = &app.tls {
             behind.spawn(Arc::clone(tls).watch(app.cache.bridge.clone(), stop.clone()));
         }
+        let bridge = app.cache.bridge.clone();
+        let keys = loaded.keys;
+        let reloader = Reloader { app: Arc::clone(&app), bridge, source, keys, scrub_rate };
+        behind.spawn(reloader.serve(reload, stop.clone()));
         app.deliveries.start();
         let expiry = tokio::spawn(expire(app.uploads.clone()));
         let registry = server::serve(registry, Purpose::Registry, Arc::clone(&app), stop, deadline);
@@ -230,7 +269,15 @@ impl Server {
         if let Some(admin) = admin {
             let _ = admin.await;
         }
+        app.cache.bridge.run(audit::close).await;
     }
+}
+
+async fn open_audit_log(config: &Config, bridge: &Bridge) -> Result<(), ServeError> {
+    let wanted = config.audit_log.clone();
+    let opened = bridge.run(move || audit::open(wanted.as_deref())).await;
+    let path = config.audit_log.clone().unwrap_or_default();
+    opened.map_err(|source| ServeError::AuditLog { path, source })
 }
 
 fn store_error(config: &Config, source: StoreError) -> ServeError {

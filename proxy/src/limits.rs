@@ -453,3 +453,28 @@ pub const KEYS_AGE_MAX: Duration = Duration::from_hours(24);
 pub const MOUNT_SOURCES_MAX: usize = 1_000;
 /// Repositories that are looked at for one page of a catalog that does not show all.
 pub const CATALOG_SCANNED_MAX: usize = 50_000;
+
+/// Lines of the audit log that wait to be written; past it they are lost, and counted.
+pub const AUDIT_LINES_MAX: usize = 4_096;
+/// How long the end of the program waits for them.
+pub const AUDIT_CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Spans that wait for the collector of traces; past it they are lost, and counted.
+pub const SPANS_MAX: usize = 4_096;
+/// How many of them it is sent at once.
+pub const SPANS_PER_BATCH: usize = 512;
+/// How long they wait for more.
+pub const SPANS_PERIOD: Duration = Duration::from_secs(1);
+/// How long the collector may take for them.
+pub const COLLECTOR_TIMEOUT: Duration = Duration::from_secs(5);
+/// For how long it is sent nothing after it failed; meanwhile spans are lost.
+pub const COLLECTOR_PAUSE: Duration = Duration::from_secs(10);
+/// How much of its answers is read, in bytes.
+pub const COLLECTOR_ANSWER_BYTES_MAX: usize = 64 * 1024;
+/// How often the store is tried for `/readyz`, at most.
+pub const READY_PERIOD: Duration = Duration::from_secs(2);
+/// How long that may take before it counts as a failure.
+pub const READY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Keys that changed, as a reload writes them down one by one.
+pub const CHANGES_SHOWN_MAX: usize = 200;
+/// How much of a value is shown with its key, in characters.
+pub const CHANGE_CHARS_MAX: usize = 200;

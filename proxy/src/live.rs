@@ -1,4 +1,5 @@
 //! What a reload of the configuration changes while requests run: one value, replaced as a whole.
+//! Who replaces it is `reload.rs`.
 //!
 //! Invariant: a request sees one configuration from its first line to its last.
 
@@ -9,7 +10,7 @@ use arc_swap::ArcSwap;
 use crate::access::Access;
 use crate::config::{Config, ConfigError, Limits};
 use crate::forwarded::TrustedProxies;
-use crate::upstreams::Upstreams;
+use crate::upstreams::{UpstreamSet, Upstreams};
 
 /// The rules of the moment.
 pub(crate) struct Rules {
@@ -19,23 +20,26 @@ pub(crate) struct Rules {
     pub(crate) proxies: TrustedProxies,
     /// How much of everything.
     pub(crate) limits: Arc<Limits>,
+    /// The registries behind.
+    pub(crate) upstreams: Arc<UpstreamSet>,
 }
 
 /// Where the rules of the moment are.
 pub(crate) struct Live(ArcSwap<Rules>);
 
 impl Rules {
-    /// What a configuration says; the store is open. After others, what they learned of the outside
-    /// stays known.
+    /// What a configuration says, with its registries; the store is open. After others, what they
+    /// learned of the outside stays known. Blocks.
     pub(crate) fn new(
         config: &Config,
+        set: Arc<UpstreamSet>,
         upstreams: &Arc<Upstreams>,
         before: Option<&Self>,
     ) -> Result<Self, ConfigError> {
         let before = before.map(|before| &before.access);
         let access = Access::new(&config.access, &config.store, upstreams, before)?;
         let (proxies, limits) = (config.trusted_proxies.clone(), Arc::new(config.limits.clone()));
-        Ok(Self { access, proxies, limits })
+        Ok(Self { access, proxies, limits, upstreams: set })
     }
 }
 
@@ -48,5 +52,10 @@ impl Live {
     #[must_use]
     pub(crate) fn rules(&self) -> Arc<Rules> {
         self.0.load_full()
+    }
+
+    /// From now on these count, for requests that begin.
+    pub(crate) fn replace(&self, rules: Rules) {
+        self.0.store(Arc::new(rules));
     }
 }

@@ -12,7 +12,9 @@ mod tag_commands;
 use std::process::ExitCode;
 
 use clap::Parser;
-use wharf_proxy::{Config, ServeError, Server};
+use tokio::sync::watch;
+use wharf_proxy::telemetry::{Collector, Traces};
+use wharf_proxy::{ConfigSource, Loaded, ServeError, Server, Told, logging};
 
 use cli::{Cli, Command, Serve};
 
@@ -25,30 +27,46 @@ const EXIT_INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
     let Cli { command } = Cli::parse();
-    cli::start_log(&command);
     match command {
         Command::Serve(serve) => serve_until_told(serve),
-        Command::Store(command) => store_commands::run(command),
-        Command::Push(command) => push_commands::run(command),
-        Command::Tags(command) => tag_commands::run(command),
-        Command::Access(command) => access_commands::run(command),
+        Command::Store(command) => {
+            cli::start_log_of_command();
+            store_commands::run(command)
+        }
+        Command::Push(command) => {
+            cli::start_log_of_command();
+            push_commands::run(command)
+        }
+        Command::Tags(command) => {
+            cli::start_log_of_command();
+            tag_commands::run(command)
+        }
+        Command::Access(command) => {
+            cli::start_log_of_command();
+            access_commands::run(command)
+        }
     }
 }
 
 fn serve_until_told(serve: Serve) -> ExitCode {
     arenas::bound();
     open_files::raise();
-    let check_only = serve.check_config;
-    let config = match load(serve) {
-        Ok(config) => config,
+    let (check_only, form) = (serve.check_config, serve.log_form());
+    let (source, loaded) = match load(serve) {
+        Ok(loaded) => loaded,
         Err(error) => return fail(EXIT_CONFIG, &error),
     };
     if check_only {
         cli::say("the configuration is good");
         return ExitCode::SUCCESS;
     }
-    tracing::debug!(?config, "effective configuration");
-    match in_runtime(run(&config)) {
+    let (traces, collector) = match Traces::prepare(&loaded.config.telemetry) {
+        Ok(prepared) => prepared.unzip(),
+        Err(error) => return fail(EXIT_CONFIG, &error),
+    };
+    logging::start(form, "info", traces);
+    tracing::debug!(config = ?loaded.config, "effective configuration");
+    match in_runtime(run(source, loaded, collector)) {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(ServeError::Config(error))) => fail(EXIT_CONFIG, &error),
         Ok(Err(error)) => fail(EXIT_FAILED, &error),
@@ -62,15 +80,24 @@ fn in_runtime<T>(work: impl Future<Output = T>) -> std::io::Result<T> {
     Ok(runtime.block_on(work))
 }
 
-fn load(serve: Serve) -> Result<Config, wharf_proxy::ConfigError> {
+fn load(serve: Serve) -> Result<(ConfigSource, Loaded), wharf_proxy::ConfigError> {
     let file = serve.config.clone();
-    Config::load(file.as_deref(), serve.into_overrides()?)
+    let source = ConfigSource::new(file, serve.into_overrides()?);
+    let loaded = source.load()?;
+    Ok((source, loaded))
 }
 
-async fn run(config: &Config) -> Result<(), ServeError> {
-    let stopped = signals::stop_on_signal().map_err(ServeError::Signals)?;
-    let server = Server::bind(config).await?;
-    for upstream in &config.upstreams {
+async fn run(
+    source: ConfigSource,
+    loaded: Loaded,
+    collector: Option<Collector>,
+) -> Result<(), ServeError> {
+    let stop = signals::stop_on_signal().map_err(ServeError::Signals)?;
+    let reload = signals::reload_on_signal().map_err(ServeError::Signals)?;
+    let server = Server::bind(&loaded.config).await?;
+    let (over, is_over) = watch::channel(false);
+    let collecting = collector.map(|collector| tokio::spawn(collector.run(is_over)));
+    for upstream in &loaded.config.upstreams {
         let prefix = upstream.prefix.as_ref().map_or_else(String::new, ToString::to_string);
         tracing::info!(upstream = %upstream.url, prefix, "upstream");
     }
@@ -80,7 +107,11 @@ async fn run(config: &Config) -> Result<(), ServeError> {
     if let Ok(address) = server.address() {
         tracing::info!("listening on {address}");
     }
-    server.run(stopped).await;
+    server.run(Told { stop, reload, source, loaded }).await;
+    over.send_replace(true);
+    if let Some(collecting) = collecting {
+        let _ = collecting.await;
+    }
     tracing::info!("stopped");
     Ok(())
 }

@@ -1,74 +1,109 @@
-//! Every metric: its name, its help, its labels. Labels come from closed sets, never from requests.
+//! What is counted, and the page that says it. Counters of an upstream are the upstream's own
+//! (`upstream/state.rs`); what is read at the moment of asking is in `metrics/gauges.rs`.
+//!
+//! Invariant: labels come from closed sets, of the code or of the configuration, never from requests.
 
+mod gauges;
+mod latency;
 mod limits;
+mod page;
+mod process;
+mod reads;
+#[cfg(test)]
+mod tests;
 mod upstreams;
 
-use std::fmt::Write as _;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use wharf_store::Usage;
+use http::StatusCode;
 
-use crate::bridge::PlacesState;
 use crate::cache::Outcome;
-use crate::delivery::DeliveryState;
 use crate::error::Fault;
-use crate::upstream::UpstreamState;
 
+pub(crate) use gauges::{Bound, Gauges};
+pub(crate) use latency::RouteClass;
+use latency::{Latency, STATUSES};
 pub(crate) use limits::Admitted;
-
-const OUTCOMES: [Outcome; 5] =
-    [Outcome::Hit, Outcome::Join, Outcome::Fill, Outcome::Bypass, Outcome::Stale];
+use page::{Kind, Page};
+pub(crate) use process::ProcessState;
+pub(crate) use reads::Reads;
 
 /// Counters of one process.
 #[derive(Default)]
 pub(crate) struct Metrics {
-    outcomes: [AtomicU64; 5],
-    requests: [AtomicU64; 5],
+    /// Reads by how they were answered, of all upstreams and of none.
+    reads: Reads,
+    /// Of these, those of repositories that live here.
+    pub(crate) local_reads: Reads,
+    requests: [AtomicU64; STATUSES.len()],
     faults: [AtomicU64; 4],
+    /// Requests that turned up at a bound, by its word in the code.
+    reached: Mutex<BTreeMap<&'static str, u64>>,
+    first_byte: Latency,
+    total: Latency,
+    /// Answers that broke off, before their head and in their body.
+    cut_off: [AtomicU64; 2],
     /// Bytes taken from clients.
-    pub received_bytes: AtomicU64,
+    pub(crate) received_bytes: AtomicU64,
+    /// Bytes of answers that connections took.
+    sent_bytes: AtomicU64,
+    in_flight: AtomicUsize,
+    reloads: Reloads,
 }
 
-/// What is read at the moment of asking.
-pub(crate) struct Gauges {
-    /// Downloads that are going on.
-    pub fills: usize,
-    /// Upload sessions that are open.
-    pub uploads: usize,
-    /// Upload sessions that rest in the store.
-    pub uploads_resting: usize,
-    /// What is owed to upstreams.
-    pub deliveries: DeliveryState,
-    /// Who writes content, and who waits for that.
-    pub places: PlacesState,
-    /// The store, when it could be asked.
-    pub usage: Option<Usage>,
-    /// Each upstream under its address.
-    pub upstreams: Vec<(String, UpstreamState)>,
-    /// Who was let in.
-    pub admitted: Admitted,
+/// Configurations that were read again.
+#[derive(Default)]
+struct Reloads {
+    succeeded: AtomicU64,
+    refused: AtomicU64,
+    /// Seconds since 1970 of the last that counts; the start is one.
+    last_success: AtomicU64,
+}
+
+/// What an answer came to, once it is over.
+pub(crate) struct Over {
+    /// What was asked for.
+    pub(crate) route: RouteClass,
+    /// The status; none when there was no answer.
+    pub(crate) status: Option<StatusCode>,
+    /// From the request to the first byte of the answer.
+    pub(crate) first_byte: Duration,
+    /// And to the last.
+    pub(crate) total: Duration,
+    /// Bytes that the connection took.
+    pub(crate) sent_bytes: u64,
+    /// Whether the client did not get all of it.
+    pub(crate) cut_off: bool,
+}
+
+/// Since 1970.
+fn now_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+fn read(counter: &AtomicU64) -> u64 {
+    counter.load(Ordering::Relaxed)
 }
 
 impl Metrics {
-    /// Counts how a read was answered.
+    /// Counts how a read was answered, whosever repository it is.
     pub(crate) fn outcome(&self, outcome: Outcome) {
-        if let Some((_, counter)) =
-            OUTCOMES.iter().zip(&self.outcomes).find(|(known, _)| **known == outcome)
-        {
-            counter.fetch_add(1, Ordering::Relaxed);
-        }
+        self.reads.count(outcome);
     }
 
     /// Counts an answer by the class of its status.
-    pub(crate) fn answer(&self, status: http::StatusCode) {
+    pub(crate) fn answer(&self, status: StatusCode) {
         let class = usize::from(status.as_u16() / 100).saturating_sub(1);
         if let Some(counter) = self.requests.get(class) {
             counter.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// Counts a failure by whose it is.
-    pub(crate) fn fault(&self, fault: Fault) {
+    /// Counts a failure by whose it is, and by the bound that was reached if one was.
+    pub(crate) fn fault(&self, fault: Fault, bound: Option<&'static str>) {
         let index = match fault {
             Fault::Client => 0,
             Fault::Upstream => 1,
@@ -78,220 +113,116 @@ impl Metrics {
         if let Some(counter) = self.faults.get(index) {
             counter.fetch_add(1, Ordering::Relaxed);
         }
+        if let Some(bound) = bound {
+            let mut reached = self.reached.lock().unwrap_or_else(PoisonError::into_inner);
+            *reached.entry(bound).or_default() += 1;
+        }
+    }
+
+    /// A request begins.
+    pub(crate) fn began(&self) {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A request that began is over.
+    pub(crate) fn over(&self, over: &Over) {
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.sent_bytes.fetch_add(over.sent_bytes, Ordering::Relaxed);
+        let [before_head, in_body] = &self.cut_off;
+        match over.status {
+            None => {
+                before_head.fetch_add(1, Ordering::Relaxed);
+            }
+            Some(status) => {
+                self.first_byte.observe(over.route, status, over.first_byte);
+                self.total.observe(over.route, status, over.total);
+                if over.cut_off {
+                    in_body.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        }
+    }
+
+    /// The configuration was read again, or for the first time; whether it counts.
+    pub(crate) fn reloaded(&self, counts: bool) {
+        let Reloads { succeeded, refused, last_success } = &self.reloads;
+        if counts {
+            succeeded.fetch_add(1, Ordering::Relaxed);
+            last_success.store(now_seconds(), Ordering::Relaxed);
+        } else {
+            refused.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// The configuration of the start counts from now on.
+    pub(crate) fn configured(&self) {
+        self.reloads.last_success.store(now_seconds(), Ordering::Relaxed);
     }
 
     /// Everything in the text format of Prometheus.
     #[must_use]
     pub(crate) fn render(&self, gauges: &Gauges) -> String {
-        let mut text = String::new();
-        let mut family = |name: &str, kind: &str, help: &str, rows: &[(String, u64)]| {
-            let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
-            for (labels, value) in rows {
-                let _ = writeln!(text, "{name}{labels} {value}");
-            }
-        };
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let outcomes: Vec<_> = OUTCOMES
-            .iter()
-            .zip(&self.outcomes)
-            .map(|(outcome, n)| (format!("{{outcome=\"{}\"}}", outcome.as_str()), read(n)))
-            .collect();
-        family("wharfd_reads_total", "counter", "Reads by how they were answered.", &outcomes);
-        let requests: Vec<_> = (1..=5)
-            .zip(&self.requests)
-            .map(|(class, n)| (format!("{{status=\"{class}xx\"}}"), read(n)))
-            .collect();
-        family("wharfd_requests_total", "counter", "Requests by class of answer.", &requests);
-        let faults: Vec<_> = ["client", "upstream", "store", "load"]
-            .iter()
-            .zip(&self.faults)
-            .map(|(fault, n)| (format!("{{fault=\"{fault}\"}}"), read(n)))
-            .collect();
-        family("wharfd_failures_total", "counter", "Failed requests by whose fault.", &faults);
-        let received = [(String::new(), read(&self.received_bytes))];
-        family("wharfd_received_bytes_total", "counter", "Bytes of uploads.", &received);
-        let fills = [(String::new(), gauges.fills as u64)];
-        family("wharfd_fills", "gauge", "Downloads that are going on.", &fills);
-        let uploads = [(String::new(), gauges.uploads as u64)];
-        family("wharfd_uploads", "gauge", "Upload sessions that are open.", &uploads);
-        let resting = [(String::new(), gauges.uploads_resting as u64)];
-        family(
-            "wharfd_uploads_resting",
-            "gauge",
-            "Upload sessions that rest in the store.",
-            &resting,
+        let mut page = Page::default();
+        process::render(&mut page, &gauges.process);
+        self.of_requests(&mut page);
+        self.of_reloads(&mut page);
+        let reached = self.reached.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        gauges::render(&mut page, gauges, &reached);
+        limits::render(&mut page, &gauges.admitted);
+        upstreams::render(&mut page, &self.local_reads, &gauges.upstreams);
+        page.finish()
+    }
+
+    fn of_requests(&self, page: &mut Page) {
+        page.family("wharfd_reads_total", Kind::Counter, "Reads by how they were answered.");
+        for (outcome, count) in self.reads.counts() {
+            page.row(&[("outcome", outcome.as_str())], count);
+        }
+        page.family("wharfd_requests_total", Kind::Counter, "Requests by class of answer.");
+        for (status, counter) in STATUSES.iter().zip(&self.requests) {
+            page.row(&[("status", status)], read(counter));
+        }
+        page.family("wharfd_failures_total", Kind::Counter, "Failed requests by whose fault.");
+        for (fault, counter) in ["client", "upstream", "store", "load"].iter().zip(&self.faults) {
+            page.row(&[("fault", fault)], read(counter));
+        }
+        page.family(
+            "wharfd_requests_cut_off_total",
+            Kind::Counter,
+            "Requests whose client did not get the whole answer, by when it broke off.",
         );
-        let arriving = of_places(gauges.places).into_iter();
-        for (name, kind, help, value) in arriving.chain(of_deliveries(&gauges.deliveries)) {
-            family(name, kind, help, &[(String::new(), value)]);
+        for (when, counter) in ["before_answer", "in_body"].iter().zip(&self.cut_off) {
+            page.row(&[("when", when)], read(counter));
         }
-        let upstreams = upstreams::families(&gauges.upstreams).into_iter();
-        for (name, kind, help, rows) in upstreams.chain(limits::families(&gauges.admitted)) {
-            family(name, kind, help, &rows);
-        }
-        for (name, kind, help, value) in gauges.usage.iter().flat_map(of_store) {
-            family(name, kind, help, &[(String::new(), value)]);
-        }
-        text
-    }
-}
-
-type Family = (&'static str, &'static str, &'static str, u64);
-
-/// What there is to say of content that arrives.
-fn of_places(places: PlacesState) -> [Family; 3] {
-    let PlacesState { taken, waiting, handed_on } = places;
-    [
-        ("wharfd_writers", "gauge", "Blobs that arrive and may take memory.", taken as u64),
-        ("wharfd_writers_waiting", "gauge", "Blobs that wait for that.", waiting as u64),
-        ("wharfd_writers_turns_total", "counter", "Turns that ended for another blob.", handed_on),
-    ]
-}
-
-/// What there is to say of staged blobs.
-fn of_deliveries(state: &DeliveryState) -> [Family; 6] {
-    [
-        ("wharfd_pending_blobs", "gauge", "Blobs that wait for their upstream.", state.blobs),
-        ("wharfd_pending_bytes", "gauge", "Sum of their sizes.", state.bytes),
-        (
-            "wharfd_pending_oldest_seconds",
-            "gauge",
-            "For how long the oldest of them waits.",
-            state.oldest_seconds,
-        ),
-        (
-            "wharfd_pending_refused_blobs",
-            "gauge",
-            "Of these, what the upstream refused.",
-            state.refused,
-        ),
-        ("wharfd_delivered_blobs_total", "counter", "Blobs delivered.", state.delivered),
-        (
-            "wharfd_delivery_failures_total",
-            "counter",
-            "Tries to deliver a blob that failed.",
-            state.failures,
-        ),
-    ]
-}
-
-/// What there is to say of the store.
-fn of_store(usage: &Usage) -> impl Iterator<Item = Family> {
-    let limit = usage.limit_bytes.map(|limit| {
-        ("wharfd_store_limit_bytes", "gauge", "Most that the store may take on disk.", limit)
-    });
-    let families = [
-        ("wharfd_store_disk_bytes", "gauge", "What the store takes on disk.", usage.disk_bytes),
-        ("wharfd_store_blobs", "gauge", "Blobs in the store.", usage.blobs),
-        ("wharfd_store_blob_bytes", "gauge", "Sum of their sizes.", usage.blob_bytes),
-        (
-            "wharfd_store_cached_bytes",
-            "gauge",
-            "Of these, what may be evicted.",
-            usage.cached_bytes,
-        ),
-        (
-            "wharfd_store_quarantined_blobs",
-            "gauge",
-            "Blobs whose bytes were found to be wrong.",
-            usage.quarantined_blobs,
-        ),
-        ("wharfd_store_evicted_blobs_total", "counter", "Blobs evicted.", usage.evicted_blobs),
-        (
-            "wharfd_store_evicted_bytes_total",
-            "counter",
-            "Sum of the sizes of evicted blobs.",
-            usage.evicted_bytes,
-        ),
-        ("wharfd_store_hot_bytes", "gauge", "Segments in memory for readers.", usage.hot_bytes),
-        (
-            "wharfd_store_in_flight_bytes",
-            "gauge",
-            "Segments of blobs in flight in memory.",
-            usage.in_flight_bytes,
-        ),
-    ];
-    limit.into_iter().chain(families)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn usage() -> Usage {
-        Usage {
-            format: 0,
-            disk_bytes: 1,
-            limit_bytes: Some(2),
-            run_bytes: 0,
-            record_bytes: 0,
-            blobs: 3,
-            blob_bytes: 4,
-            cached_blobs: 0,
-            cached_bytes: 5,
-            quarantined_blobs: 6,
-            quarantined_bytes: 0,
-            uploads: 0,
-            in_flight_bytes: 10,
-            hot_bytes: 9,
-            evicted_blobs: 7,
-            evicted_bytes: 8,
-        }
+        let in_flight = self.in_flight.load(Ordering::Relaxed) as u64;
+        let help = "Requests whose answer is not over.";
+        page.single("wharfd_requests_in_flight", Kind::Gauge, help, in_flight);
+        let received = read(&self.received_bytes);
+        page.single("wharfd_received_bytes_total", Kind::Counter, "Bytes of uploads.", received);
+        let help = "Bytes of answers that clients' connections took.";
+        page.single("wharfd_sent_bytes_total", Kind::Counter, help, read(&self.sent_bytes));
+        let help = "From a request to the first byte of its answer.";
+        self.first_byte.render(page, "wharfd_request_first_byte_seconds", help);
+        let help = "From a request to the last byte of its answer.";
+        self.total.render(page, "wharfd_request_seconds", help);
     }
 
-    #[test]
-    fn every_counter_is_rendered_under_its_name() {
-        let metrics = Metrics::default();
-        metrics.outcome(Outcome::Join);
-        metrics.answer(http::StatusCode::NOT_FOUND);
-        metrics.fault(Fault::Store);
-        let usage = usage();
-        let gauges = Gauges {
-            fills: 2,
-            uploads: 3,
-            uploads_resting: 4,
-            deliveries: DeliveryState {
-                blobs: 11,
-                bytes: 12,
-                oldest_seconds: 13,
-                refused: 14,
-                delivered: 15,
-                failures: 16,
-            },
-            places: PlacesState { taken: 17, waiting: 18, handed_on: 19 },
-            usage: Some(usage),
-            upstreams: Vec::new(),
-            admitted: Admitted::default(),
-        };
-        let text = metrics.render(&gauges);
-        for line in [
-            "wharfd_reads_total{outcome=\"join\"} 1",
-            "wharfd_requests_total{status=\"4xx\"} 1",
-            "wharfd_failures_total{fault=\"store\"} 1",
-            "wharfd_fills 2",
-            "wharfd_uploads 3",
-            "wharfd_uploads_resting 4",
-            "wharfd_pending_blobs 11",
-            "wharfd_pending_bytes 12",
-            "wharfd_pending_oldest_seconds 13",
-            "wharfd_pending_refused_blobs 14",
-            "wharfd_delivered_blobs_total 15",
-            "wharfd_delivery_failures_total 16",
-            "wharfd_writers 17",
-            "wharfd_writers_waiting 18",
-            "wharfd_writers_turns_total 19",
-            "wharfd_store_disk_bytes 1",
-            "wharfd_store_limit_bytes 2",
-            "wharfd_store_blobs 3",
-            "wharfd_store_blob_bytes 4",
-            "wharfd_store_cached_bytes 5",
-            "wharfd_store_quarantined_blobs 6",
-            "wharfd_store_evicted_blobs_total 7",
-            "wharfd_store_evicted_bytes_total 8",
-            "wharfd_store_hot_bytes 9",
-            "wharfd_store_in_flight_bytes 10",
-        ] {
-            assert!(text.lines().any(|found| found == line), "{line}\n{text}");
-        }
+    fn of_reloads(&self, page: &mut Page) {
+        let Reloads { succeeded, refused, last_success } = &self.reloads;
+        page.family("wharfd_config_reloads_total", Kind::Counter, "Configurations read again.")
+            .row(&[("result", "success")], read(succeeded))
+            .row(&[("result", "refused")], read(refused));
+        page.single(
+            "wharfd_config_last_reload_success_timestamp_seconds",
+            Kind::Gauge,
+            "Since when the configuration counts, since 1970.",
+            read(last_success),
+        );
+        let (help, lost) = ("Audit lines that were not written.", crate::audit::lost());
+        page.single("wharfd_audit_lost_lines_total", Kind::Counter, help, lost);
+        let [sent, lost] = crate::telemetry::spans();
+        page.family("wharfd_trace_spans_total", Kind::Counter, "Spans by what became of them.")
+            .row(&[("result", "sent")], sent)
+            .row(&[("result", "lost")], lost);
     }
 }

@@ -124,7 +124,10 @@ impl Senders {
     ) -> Sending {
         let (known, told) = watch::channel(Known::Nothing);
         let sender = self.sender(remote, content, told, open);
-        Sending { known, work: tokio::spawn(sender.run()) }
+        Sending {
+            known,
+            work: tokio::spawn(crate::telemetry::branch().carry("send", sender.run())),
+        }
     }
 
     /// Brings a blob of the store to an upstream. Not for long in vain: the caller comes again. Given up,

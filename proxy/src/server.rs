@@ -1,5 +1,5 @@
-//! Connections: accept, admit, drain. One log line and one metric per request. One connection is in
-//! `server/connection.rs`, its clock in `server/watch.rs`.
+//! Connections: accept, admit, drain. One connection is in `server/connection.rs`, its clock in
+//! `server/watch.rs`; what is said of each request is in `account.rs`.
 //!
 //! Invariant: the loop that accepts waits for no client; when told to stop, no connection is accepted
 //! and those that are open may finish until the deadline.
@@ -12,19 +12,19 @@ mod watch;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use http::header::{HeaderName, WWW_AUTHENTICATE};
+use http::header::WWW_AUTHENTICATE;
 use http::request::Parts;
 use http::{HeaderValue, Request, Response, Version};
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use crate::Error;
 use crate::access::{Caller, TOKEN_PATH, Way};
+use crate::account::{Account, Accounted, Notes};
 use crate::admission::{self, Connections, Limit, Seat};
 use crate::error::Fault;
 use crate::handlers::{self, App, Call};
@@ -32,8 +32,9 @@ use crate::limits::{
     ADMIN_CONNECTIONS_MAX, LAST_BODIES_TIMEOUT, REFUSED_BODY_BYTES_MAX, REFUSED_BODY_TIMEOUT,
 };
 use crate::live::Rules;
-use crate::response::{self, API_VERSION, Answer, WHARF_CACHE};
+use crate::response::{self, API_VERSION, Answer};
 use crate::route;
+use crate::upstreams::Upstreams;
 
 use body::Watched;
 use watch::Watch;
@@ -46,9 +47,6 @@ pub(crate) enum Purpose {
     /// Health and metrics.
     Admin,
 }
-
-/// Which request a log line is about.
-static REQUESTS: AtomicU64 = AtomicU64::new(1);
 
 /// Serves until `stop` says so, then until every connection is done or the deadline has passed. Those
 /// that are left end after their request.
@@ -83,7 +81,7 @@ pub(crate) async fn serve(
         }
     }
     if purpose == Purpose::Registry {
-        app.admission.drain();
+        app.readiness.drain();
     }
     drop(listener);
     if tokio::time::timeout(deadline, connections.all_gone()).await.is_err() {
@@ -136,38 +134,57 @@ impl Connection {
     }
 
     /// Answers a request; it is open until all of its answer is sent.
-    async fn answer(&self, request: Request<Incoming>, watch: Arc<Watch>) -> Response<Watched> {
-        let (parts, body) = request.into_parts();
+    async fn answer(
+        &self,
+        request: Request<Incoming>,
+        watch: Arc<Watch>,
+    ) -> Response<Accounted<Watched>> {
+        let (parts, mut body) = request.into_parts();
         let open = watch.open(parts.version);
         let (is_http2, is_last) = (parts.version == Version::HTTP_2, hygiene::is_last(&parts));
-        let mut answer = if self.purpose == Purpose::Admin {
-            handlers::admin(&self.app, &parts.method, parts.uri.path()).await
-        } else {
-            self.answer_client(parts, body).await
-        };
-        if is_last && !is_http2 {
-            response::close(&mut answer);
-        }
         let held = self.app.cache.bridge.held();
-        answer.map(|body| Watched::new(body, open, &watch, is_http2, held))
-    }
-
-    async fn answer_client(&self, parts: Parts, mut body: Incoming) -> Answer {
-        let started = Instant::now();
-        let id = REQUESTS.fetch_add(1, Ordering::Relaxed);
+        let watched = |mut answer: Answer| {
+            if is_last && !is_http2 {
+                response::close(&mut answer);
+            }
+            answer.map(|body| Watched::new(body, open, &watch, is_http2, held))
+        };
+        if self.purpose == Purpose::Admin {
+            let answer = handlers::admin(&self.app, &parts.method, parts.uri.path()).await;
+            return watched(answer).map(Accounted::nobodys);
+        }
         let rules = self.app.live.rules();
         let client = rules.proxies.client(self.peer.ip(), &parts.headers);
-        let mut namespace = None;
+        let trusted = rules.proxies.trusts(self.peer.ip());
+        let mut account = Account::open(&self.app, &parts, (self.peer, client), trusted);
+        account.notes.certificate.clone_from(&self.subject);
+        let (span, upstreams) = (account.span(), Arc::clone(&rules.upstreams));
+        let work = self.work(&parts, &mut body, rules, &mut account);
+        // On the heap: what a handler needs is large, and would be moved with every layer around it.
+        let work = Box::pin(Upstreams::seen_as(upstreams, work));
+        let answer = work.instrument(span).await;
+        account.answered(watched(answer))
+    }
+
+    async fn work(
+        &self,
+        parts: &Parts,
+        body: &mut Incoming,
+        rules: Arc<Rules>,
+        account: &mut Account,
+    ) -> Answer {
+        let client = account.client();
         let answered = if parts.uri.path() == TOKEN_PATH && rules.access.gives_tokens() {
-            match self.gate(&parts, client, &rules) {
-                Ok(_) => handlers::token(&self.app, &rules.access, client, &parts, &mut body).await,
+            match self.gate(parts, client, &rules) {
+                Ok(_) => {
+                    let notes = &mut account.notes;
+                    handlers::token(&self.app, &rules, (parts, body), client, notes).await
+                }
                 Err(error) => Err(error),
             }
         } else {
-            let call = self.admit_call(&parts, client, Arc::clone(&rules)).await;
-            namespace = call.as_ref().ok().and_then(|call| call.namespace.clone());
-            match call {
-                Ok(call) => handlers::dispatch(&self.app, call, &mut body).await,
+            match self.admit_call(parts, account, Arc::clone(&rules)).await {
+                Ok(call) => handlers::dispatch(&self.app, call, body, &mut account.notes).await,
                 Err(error) => Err(error),
             }
         };
@@ -177,42 +194,29 @@ impl Connection {
         if !ends && !body.is_end_stream() && !parts.headers.contains_key(http::header::EXPECT) {
             let stops = matches!(answered, Err(Error::Stopping));
             let time = if stops { LAST_BODIES_TIMEOUT } else { REFUSED_BODY_TIMEOUT };
-            let _ = tokio::time::timeout(time, discard(&mut body)).await;
+            let _ = tokio::time::timeout(time, discard(body)).await;
         }
         let mut answer = answered.unwrap_or_else(|error| {
-            self.app.metrics.fault(error.fault());
+            let bound = match &error {
+                Error::TooMany(what) => Some(*what),
+                _ => None,
+            };
+            self.app.metrics.fault(error.fault(), bound);
             if let Some(limit) = Limit::of(&error) {
                 self.app.admission.counts.refuse(limit);
             }
+            let id = account.id();
             // What holds clients back is said once, by whoever found out.
             if error.fault() == Fault::Client || error.is_held_back() {
                 tracing::debug!(id, %error, "refused");
             } else {
                 tracing::error!(id, %error, "failed");
             }
-            self.shown(&error, &parts, &rules)
+            self.shown(&error, parts, &rules)
         });
-        if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
-            answer.headers_mut().insert(HeaderName::from_static("x-request-id"), value);
-        }
         if ends && parts.version < Version::HTTP_2 {
             response::close(&mut answer);
         }
-        self.app.metrics.answer(answer.status());
-        let outcome = answer.headers().get(WHARF_CACHE).and_then(|value| value.to_str().ok());
-        tracing::info!(
-            id,
-            peer = %self.peer,
-            %client,
-            method = %parts.method,
-            path = parts.uri.path(),
-            namespace = namespace.as_deref().unwrap_or("-"),
-            certificate = self.subject.as_deref().unwrap_or("-"),
-            status = answer.status().as_u16(),
-            outcome = outcome.unwrap_or("-"),
-            ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
-            "request"
-        );
         answer
     }
 
@@ -220,14 +224,15 @@ impl Connection {
     async fn admit_call(
         &self,
         parts: &Parts,
-        client: IpAddr,
+        account: &mut Account,
         rules: Arc<Rules>,
     ) -> Result<Call, Error> {
-        let (admission, limits) = (&self.app.admission, &rules.limits);
+        let (admission, limits, client) = (&self.app.admission, &rules.limits, account.client());
         let transfer = self.gate(parts, client, &rules)?;
         let caller = rules.access.authenticate(&parts.headers, client).await?;
+        account.notes.caller = Some(caller.clone());
         admission.caller(&caller, client, transfer, limits)?;
-        let call = read_call(parts, client, caller, Arc::clone(&rules))?;
+        let call = read_call(parts, account, caller, Arc::clone(&rules))?;
         admission.memory(&call.route, &self.app.cache.bridge.held(), limits)?;
         Ok(call)
     }
@@ -258,12 +263,15 @@ impl Connection {
 
 fn read_call(
     parts: &Parts,
-    client: IpAddr,
+    account: &mut Account,
     caller: Caller,
     rules: Arc<Rules>,
 ) -> Result<Call, Error> {
     let route = route::parse(&parts.method, parts.uri.path(), parts.uri.query())?;
+    account.notes.route = Notes::class(&route);
     let namespace = route::namespace(parts.uri.query())?;
+    account.notes.namespace.clone_from(&namespace);
+    let client = account.client();
     Ok(Call { route, namespace, headers: parts.headers.clone(), client, caller, rules })
 }
 

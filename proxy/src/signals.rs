@@ -1,4 +1,5 @@
-//! SIGTERM and SIGINT of the program: the first one asks for an end, the second one is the end.
+//! Signals of the program. SIGTERM and SIGINT: the first one asks for an end, the second one is the
+//! end. SIGHUP: the configuration is read again.
 
 use std::io;
 
@@ -14,6 +15,18 @@ pub(crate) fn stop_on_signal() -> io::Result<watch::Receiver<bool>> {
     let signals = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tokio::spawn(raise(stop, signals));
     Ok(stopped)
+}
+
+/// Catches SIGHUP from now on; the number rises with each. Before this returns, it ends the process.
+pub(crate) fn reload_on_signal() -> io::Result<watch::Receiver<u64>> {
+    let (told, reload) = watch::channel(0);
+    let mut hangup = signal(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            told.send_modify(|number| *number += 1);
+        }
+    });
+    Ok(reload)
 }
 
 async fn raise(stop: watch::Sender<bool>, (mut terminate, mut interrupt): (Signal, Signal)) {

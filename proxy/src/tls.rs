@@ -98,7 +98,6 @@ impl Tls {
 
     /// Reads the files again, or those of a new configuration; the old identity stays when they do not
     /// fit together. `true` when a new one took its place. Blocks.
-    #[allow(dead_code, reason = "for whoever reloads the configuration")]
     pub(crate) fn reload(&self, config: Option<TlsConfig>) -> Result<bool, ConfigError> {
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         let config = config.unwrap_or_else(|| files.config.clone());

@@ -160,6 +160,11 @@ impl Turns {
             .unwrap_or(Err(Error::TooMany("changes of one tag or blob")))
     }
 
+    /// How many changes are made, or wait for that.
+    pub(crate) fn count(&self) -> usize {
+        lock(&self.open).len()
+    }
+
     fn claim(&self, key: Key) -> Result<(Claim, Arc<RwLock<()>>), Error> {
         let mut open = lock(&self.open);
         if open.len() >= TURNS_MAX && !open.contains_key(&key) {

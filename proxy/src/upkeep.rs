@@ -10,8 +10,8 @@ pub(crate) mod scrubbing;
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -24,6 +24,8 @@ use crate::bridge::Bridge;
 use crate::delivery::Deliveries;
 use crate::delivery::report::{self, Unwanted};
 use crate::write_once::WriteOnce;
+
+use scrubbing::ScrubState;
 
 /// What is asked of a store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -263,6 +265,10 @@ pub(crate) struct Keeper {
     store: Arc<RocksStore>,
     deliveries: Deliveries,
     write_once: Arc<WriteOnce>,
+    /// What the scrub in the background came to.
+    scrubbed: Arc<StdMutex<ScrubState>>,
+    /// Held while the store is tried; one try at a time, also when it never comes back.
+    probing: Arc<Mutex<()>>,
     /// Held by who works on the store.
     work: Arc<Mutex<()>>,
     /// A command works or waits for its turn.
@@ -292,7 +298,30 @@ impl Keeper {
         write_once: Arc<WriteOnce>,
     ) -> Self {
         let (work, asked) = (Arc::default(), Arc::default());
-        Self { bridge, store, deliveries, write_once, work, asked }
+        let (scrubbed, probing) = (Arc::default(), Arc::default());
+        Self { bridge, store, deliveries, write_once, scrubbed, probing, work, asked }
+    }
+
+    /// What the scrub in the background came to, for metrics.
+    pub(crate) fn scrub_state(&self) -> ScrubState {
+        *self.scrubbed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes something about it.
+    pub(crate) fn scrubbed(&self, note: impl FnOnce(&mut ScrubState)) {
+        note(&mut self.scrubbed.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Writes something small to the store, so that it would survive.
+    pub(crate) async fn probe(&self) -> Result<(), StoreError> {
+        let turn = Arc::clone(&self.probing).lock_owned().await;
+        let store = Arc::clone(&self.store);
+        let probe = move || {
+            let tried = store.probe();
+            drop(turn);
+            tried
+        };
+        self.bridge.run(probe).await
     }
 
     /// What the store holds and takes, for metrics; `None`, after a word in the log, when it does not

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
+use tracing::Instrument as _;
 use wharf_oci::{Algorithm, Digest, RepoName, UploadId};
 use wharf_store::{BlobWriter, NewUpload, Retention, StoreError};
 
@@ -25,6 +26,7 @@ use crate::delivery::Deliveries;
 use crate::finishing::Finishing;
 use crate::limits::{BLOB_BYTES_MAX, UPLOADS_MAX};
 use crate::sending::Senders;
+use crate::telemetry;
 use crate::turns::Turn;
 use crate::upstream::{Haste, Push};
 use crate::upstreams::{Remote, Site, Upstreams};
@@ -301,7 +303,11 @@ impl Uploads {
         digest: Digest,
         turn: Turn,
     ) -> Result<(), Error> {
-        let site = self.upstreams.site(repo)?;
+        // An upload goes on to where it began, whatever is configured meanwhile.
+        let site = match &ending.session.leg {
+            Some(_) => Site::Local,
+            None => self.upstreams.site(repo)?,
+        };
         let (uploads, repo) = (self.clone(), repo.clone());
         let work = async move {
             let Ending { session, name } = ending;
@@ -309,7 +315,7 @@ impl Uploads {
             drop((name, turn));
             done
         };
-        self.finishing.run(work).await
+        self.finishing.run(work.in_current_span()).await
     }
 
     async fn end(
@@ -326,7 +332,8 @@ impl Uploads {
                 Site::Remote(remote) => self.deliveries.publish(ready, repo, &remote).await,
                 // What is only here is never evicted.
                 Site::Local => {
-                    self.bridge.run(move || ready.publish_into(Retention::Kept, &of)).await?;
+                    let publish = move || ready.publish_into(Retention::Kept, &of);
+                    self.bridge.run(publish).instrument(telemetry::step("publish")).await?;
                     Ok(())
                 }
             };
@@ -343,7 +350,8 @@ impl Uploads {
         };
         arrived?;
         // What an upstream has can be fetched again, so trouble of the store is not the client's.
-        let kept = self.bridge.run(move || ready.publish_into(Retention::Cached, &of)).await;
+        let publish = move || ready.publish_into(Retention::Cached, &of);
+        let kept = self.bridge.run(publish).instrument(telemetry::step("publish")).await;
         if let Err(error) = kept {
             let error = crate::error::chain(&error);
             tracing::error!(%repo, %digest, error, "a blob was pushed and is not kept here");

@@ -38,6 +38,7 @@ use crate::body::Payload;
 use crate::config::UpstreamConfig;
 use crate::lately::Lately;
 use crate::limits::{BLOB_BYTES_MAX, MISSED_TIME, NEGATIVES_MAX};
+use crate::metrics::Reads;
 
 pub(crate) use auth::{Access, Scope};
 pub(crate) use breaker::BreakerState;
@@ -46,7 +47,7 @@ pub(crate) use login::{CallerLogin, Fingerprint, Fingerprints};
 pub(crate) use pace::Floor;
 pub(crate) use permit::{Permit, Wish};
 pub(crate) use push::{Push, Started};
-pub(crate) use state::{Arrival, UpstreamState};
+pub(crate) use state::{Arrival, TokenResult, UpstreamState};
 pub(crate) use there::There;
 use wire::{Ask, Effort, Wire};
 
@@ -54,6 +55,8 @@ use wire::{Ask, Effort, Wire};
 pub(crate) struct Upstream {
     wire: Wire,
     config: Arc<UpstreamConfig>,
+    /// What metrics call it.
+    label: Arc<str>,
     /// Blobs that it did not have a moment ago.
     missed: Arc<Lately<(RepoName, Digest)>>,
     /// How often something was deleted there.
@@ -110,7 +113,24 @@ impl Upstream {
     pub(crate) fn new(config: &UpstreamConfig) -> Result<Self, crate::config::ConfigError> {
         let missed = Arc::new(Lately::new(NEGATIVES_MAX));
         let (wire, config) = (Wire::new(config)?, Arc::new(config.clone()));
-        Ok(Self { wire, config, missed, removals: Arc::default(), whose: None })
+        let label = wire.address().into();
+        Ok(Self { wire, config, label, missed, removals: Arc::default(), whose: None })
+    }
+
+    /// The same under another name in metrics.
+    pub(crate) fn labelled(self, label: &str) -> Self {
+        Self { label: label.into(), ..self }
+    }
+
+    /// What metrics and the log of requests call it: its address as it is configured, and one name for
+    /// all that a pattern stands for.
+    pub(crate) fn label(&self) -> &Arc<str> {
+        &self.label
+    }
+
+    /// Counters of reads of its repositories.
+    pub(crate) fn reads(&self) -> &Reads {
+        &self.wire.counts().reads
     }
 
     /// The same for a caller: their login is shown, and no other. Connections, turns and what is known
@@ -120,6 +140,7 @@ impl Upstream {
         Self {
             wire: self.wire.with_login(login.login.clone()),
             config: Arc::clone(&self.config),
+            label: Arc::clone(&self.label),
             missed: Arc::clone(&self.missed),
             removals: Arc::clone(&self.removals),
             whose: Some(login.fingerprint()),

@@ -1,16 +1,18 @@
 //! Which registry is behind a name. No IO: a registry that a pattern stands for is added when it is
 //! first named.
 //!
-//! Invariant: the longest matching prefix wins, and with upstreams configured a name that none
+//! Invariants: the longest matching prefix wins, and with upstreams configured a name that none
 //! serves is refused, never kept here by accident. Two registries never share a name here: what a
-//! client calls `team/app` at two hosts are two repositories.
+//! client calls `team/app` at two hosts are two repositories. A request sees one set of upstreams to
+//! its end, also when another configuration counts meanwhile (`upstreams/current.rs`).
 
+mod current;
 mod views;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use wharf_oci::RepoName;
+use wharf_oci::{Digest, RepoName};
 
 use crate::Error;
 use crate::config::{ConfigError, HostPattern, PushMode, UpstreamConfig};
@@ -19,12 +21,15 @@ use crate::upstream::{CallerLogin, Upstream};
 
 use views::Views;
 
-/// All registries behind this proxy.
-pub(crate) struct Upstreams {
+pub(crate) use current::Upstreams;
+
+/// The registries of one configuration.
+pub(crate) struct UpstreamSet {
     /// Longest prefix first.
     entries: Vec<Entry>,
-    templates: Vec<Template>,
-    /// The same registries for callers with logins of their own.
+    templates: Vec<Arc<Template>>,
+    /// The same registries for callers with logins of their own. Another configuration begins without
+    /// any: those of registries that are gone go with it.
     views: Views,
 }
 
@@ -37,10 +42,13 @@ struct Entry {
     /// `HOST` or `HOST:PORT`, as clients name registries.
     authority: String,
     upstream: Arc<Upstream>,
+    /// What its client was made of.
+    made_of: MadeOf,
 }
 
 /// Stands for any registry whose host fits.
 struct Template {
+    made_of: MadeOf,
     config: UpstreamConfig,
     hosts: Mutex<HashMap<String, Arc<Upstream>>>,
 }
@@ -71,17 +79,41 @@ impl Remote {
     }
 }
 
-impl Upstreams {
-    /// Clients of all configured upstreams.
-    pub(crate) fn new(configs: &[UpstreamConfig]) -> Result<Self, ConfigError> {
+/// A part of the configuration, and what the files that it names held.
+#[derive(Clone, PartialEq)]
+struct MadeOf {
+    config: UpstreamConfig,
+    files: Digest,
+}
+
+impl MadeOf {
+    fn now(config: &UpstreamConfig) -> Self {
+        Self { config: config.clone(), files: config.fingerprint() }
+    }
+}
+
+impl UpstreamSet {
+    /// Clients of all configured upstreams. Those that `before` has of exactly the same configuration
+    /// go on, with their connections, tokens and what is known of their state. Blocks.
+    pub(crate) fn new(
+        configs: &[UpstreamConfig],
+        before: Option<&Self>,
+    ) -> Result<Self, ConfigError> {
         let (mut entries, mut templates) = (Vec::new(), Vec::new());
         for config in configs {
-            // Built once at least, so that what cannot be used is refused at the start.
-            let upstream = Arc::new(Upstream::new(config)?);
+            let made_of = MadeOf::now(config);
             if config.is_template() {
-                templates.push(Template { config: config.clone(), hosts: Mutex::default() });
+                let known = before.and_then(|before| before.template_of(&made_of));
+                templates.push(match known {
+                    Some(known) => known,
+                    None => Template::new(made_of)?,
+                });
                 continue;
             }
+            let upstream = match before.and_then(|before| before.upstream_of(&made_of)) {
+                Some(known) => known,
+                None => Arc::new(Upstream::new(config)?),
+            };
             let named = config.namespaces.first().and_then(|host| as_component(host.as_str()));
             entries.push(Entry {
                 prefix: config.prefix.clone().or(named),
@@ -89,11 +121,21 @@ impl Upstreams {
                 default: config.default,
                 authority: config.authority(),
                 upstream,
+                made_of,
             });
         }
         let length = |entry: &Entry| entry.prefix.as_ref().map_or(0, |p| p.as_str().len());
         entries.sort_by_key(|entry| std::cmp::Reverse(length(entry)));
         Ok(Self { entries, templates, views: Views::default() })
+    }
+
+    fn upstream_of(&self, made_of: &MadeOf) -> Option<Arc<Upstream>> {
+        let found = self.entries.iter().find(|entry| entry.made_of == *made_of);
+        found.map(|entry| Arc::clone(&entry.upstream))
+    }
+
+    fn template_of(&self, made_of: &MadeOf) -> Option<Arc<Template>> {
+        self.templates.iter().find(|template| template.made_of == *made_of).cloned()
     }
 
     /// The name here of what a client calls `repo` in the namespace `host` (distribution-spec,
@@ -206,19 +248,8 @@ impl Upstreams {
         Ok(Some(Remote { upstream: template.upstream(&host)?, repo: there }))
     }
 
-    /// The repository's name at the same upstream as `remote`; `None` when it lives elsewhere.
-    #[must_use]
-    pub(crate) fn beside(&self, remote: &Remote, repo: &RepoName) -> Option<RepoName> {
-        match self.site(repo) {
-            Ok(Site::Remote(other)) if other.upstream.identity() == remote.upstream.identity() => {
-                Some(other.repo)
-            }
-            _ => None,
-        }
-    }
-
     /// Waits until upstreams know of the uploads that were given up; not for long.
-    pub(crate) async fn farewells_over(&self) {
+    async fn farewells_over(&self) {
         let upstreams = self.all();
         let all = async {
             for upstream in &upstreams {
@@ -231,7 +262,7 @@ impl Upstreams {
     }
 
     /// Every upstream that there is at this moment.
-    pub(crate) fn all(&self) -> Vec<Arc<Upstream>> {
+    fn all(&self) -> Vec<Arc<Upstream>> {
         let fixed = self.entries.iter().map(|entry| Arc::clone(&entry.upstream));
         let named = self.templates.iter().flat_map(|template| {
             let hosts = template.hosts.lock().unwrap_or_else(PoisonError::into_inner);
@@ -242,6 +273,13 @@ impl Upstreams {
 }
 
 impl Template {
+    /// Made once at least, so that what cannot be used is refused at the start.
+    fn new(made_of: MadeOf) -> Result<Arc<Self>, ConfigError> {
+        let config = made_of.config.clone();
+        Upstream::new(&config)?;
+        Ok(Arc::new(Self { made_of, config, hosts: Mutex::default() }))
+    }
+
     fn fits(&self, host: &str) -> bool {
         self.config.namespaces.iter().any(|pattern| pattern.fits(host))
     }
@@ -257,7 +295,8 @@ impl Template {
         let refused = || Error::NamespaceUnserved(host.to_owned());
         let config = self.config.for_host(host).ok_or_else(refused)?;
         let upstream = Upstream::new(&config).map_err(|_| refused())?;
-        let upstream = Arc::new(upstream);
+        // However many hosts fit, metrics have one name for them.
+        let upstream = Arc::new(upstream.labelled(&self.config.label()));
         hosts.insert(host.to_owned(), Arc::clone(&upstream));
         Ok(upstream)
     }
@@ -283,12 +322,7 @@ mod tests {
     }
 
     fn from_toml(text: &str) -> Upstreams {
-        #[derive(serde::Deserialize)]
-        struct File {
-            upstream: Vec<UpstreamConfig>,
-        }
-        let file: File = toml::from_str(text).unwrap();
-        Upstreams::new(&file.upstream).unwrap()
+        Upstreams::new(&of_toml(text)).unwrap()
     }
 
     fn there(upstreams: &Upstreams, name: &str) -> Option<(String, String)> {
@@ -404,7 +438,59 @@ mod tests {
             named(&upstreams, &format!("h{host}.azurecr.io"), "x");
         }
         assert_eq!(upstreams.all().len(), TEMPLATE_HOSTS_MAX);
+        let labels: Vec<_> = upstreams.all().iter().map(|up| up.label().to_string()).collect();
+        assert!(labels.iter().all(|label| label == "https://*"), "{labels:?}");
         let one_more = upstreams.site(&"one-more.azurecr.io/x".parse().unwrap());
         assert!(matches!(one_more, Err(Error::TooMany(_))));
+    }
+
+    fn of_toml(text: &str) -> Vec<UpstreamConfig> {
+        #[derive(serde::Deserialize)]
+        struct File {
+            upstream: Vec<UpstreamConfig>,
+        }
+        toml::from_str::<File>(text).unwrap().upstream
+    }
+
+    #[test]
+    fn what_is_configured_as_before_keeps_its_client() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("password");
+        std::fs::write(&place, "first").unwrap();
+        let login = format!("username = \"u\"\npassword_file = \"{}\"\n", place.display());
+        let text = |more: &str| {
+            format!(
+                "[[upstream]]\nurl = \"https://a\"\n{login}[[upstream]]\nprefix = \"b\"\n\
+                 url = \"https://b\"\n{more}"
+            )
+        };
+        let first = UpstreamSet::new(&of_toml(&text("")), None).unwrap();
+        let site = |set: &UpstreamSet, name: &str| match set.site(&name.parse().unwrap()) {
+            Ok(Site::Remote(remote)) => remote.upstream,
+            _ => panic!("{name} is not served"),
+        };
+        let second =
+            UpstreamSet::new(&of_toml(&text("tag_ttl_seconds = 1\n")), Some(&first)).unwrap();
+        assert!(Arc::ptr_eq(&site(&first, "x"), &site(&second, "x")));
+        assert!(!Arc::ptr_eq(&site(&first, "b/x"), &site(&second, "b/x")));
+        // A password that was changed in its file is another configuration.
+        std::fs::write(&place, "second").unwrap();
+        let third = UpstreamSet::new(&of_toml(&text("")), Some(&first)).unwrap();
+        assert!(!Arc::ptr_eq(&site(&first, "x"), &site(&third, "x")));
+        assert!(Arc::ptr_eq(&site(&first, "b/x"), &site(&third, "b/x")));
+    }
+
+    #[tokio::test]
+    async fn a_request_sees_the_upstreams_of_its_begin() {
+        let upstreams = upstreams(&["http://first"]);
+        let seen = upstreams.current();
+        let other: UpstreamConfig = "http://second".parse().unwrap();
+        let work = async {
+            let set = UpstreamSet::new(&[other], None).unwrap();
+            upstreams.replace(Arc::new(set));
+            there(&upstreams, "x")
+        };
+        assert_eq!(Upstreams::seen_as(seen, work).await, at("http://first", "x"));
+        assert_eq!(there(&upstreams, "x"), at("http://second", "x"));
     }
 }

@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::time::Instant;
 use wharf_oci::{Digest, RepoName, Tag};
 
@@ -22,7 +23,7 @@ use crate::upstreams::{Site, Upstreams};
 pub(crate) struct WriteOnce {
     upstreams: Arc<Upstreams>,
     /// Of a registry of its own.
-    here: Vec<TagRule>,
+    here: ArcSwap<Vec<TagRule>>,
     allowed: Mutex<HashMap<(Place, Tag), Allowance>>,
 }
 
@@ -36,24 +37,29 @@ pub(crate) struct Allowance {
 
 impl WriteOnce {
     pub(crate) fn new(upstreams: Arc<Upstreams>, here: Vec<TagRule>) -> Self {
-        Self { upstreams, here, allowed: Mutex::default() }
+        Self { upstreams, here: ArcSwap::from_pointee(here), allowed: Mutex::default() }
     }
 
-    fn rules<'a>(&'a self, site: &'a Site) -> &'a [TagRule] {
+    /// From now on these are the rules of a registry of its own; those of an upstream are its own.
+    pub(crate) fn replace(&self, here: Vec<TagRule>) {
+        self.here.store(Arc::new(here));
+    }
+
+    fn any(&self, site: &Site, fits: impl Fn(&TagRule) -> bool) -> bool {
         match site {
-            Site::Local => &self.here,
-            Site::Remote(remote) => remote.upstream.config().write_once_tags(),
+            Site::Local => self.here.load().iter().any(fits),
+            Site::Remote(remote) => remote.upstream.config().write_once_tags().iter().any(fits),
         }
     }
 
     /// Whether a tag is write-once.
     pub(crate) fn covers(&self, site: &Site, place: &Place, tag: &Tag) -> bool {
-        self.rules(site).iter().any(|rule| rule.fits(&place.repo, tag))
+        self.any(site, |rule| rule.fits(&place.repo, tag))
     }
 
     /// Whether a repository can have such tags.
     pub(crate) fn concerns(&self, site: &Site, place: &Place) -> bool {
-        self.rules(site).iter().any(|rule| rule.fits_repo(&place.repo))
+        self.any(site, |rule| rule.fits_repo(&place.repo))
     }
 
     /// Allows one change of a tag, which is named as clients name it. An error is a sentence.

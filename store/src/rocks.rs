@@ -30,10 +30,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use rocksdb::IteratorMode;
+use rocksdb::{IteratorMode, WriteBatch};
 use wharf_oci::Digest;
 
 use crate::blob::{BlobInfo, BlobReader, BlobStore, BlobWriter};
+use crate::limits::DISK_RESERVE_BYTES;
 use crate::upkeep::{Evicted, Eviction, StoreOptions, Usage, Watch};
 use crate::{Result, StoreError};
 
@@ -45,7 +46,7 @@ use read::SegmentSource;
 #[cfg(any(test, feature = "test-util"))]
 pub(crate) use records::decode_anything;
 use records::{Located, Quarantined};
-use schema::{QUARANTINE, SESSIONS};
+use schema::{META, PROBE, QUARANTINE, SESSIONS};
 use write::RocksSink;
 
 /// A store in a folder, open for one process. Dropping it closes the database once no reader is
@@ -109,6 +110,21 @@ impl RocksStore {
     /// Evicts now, whatever the limit says. Blocks until the space is given back.
     pub fn evict(&self, what: &Eviction, watch: Watch<'_>) -> Result<Evicted> {
         evict::evict(&self.engine, self.reaper.leases(), what, watch)
+    }
+
+    /// Whether the store takes something small so that it survives power loss: it is written, synced and
+    /// taken away again in one batch. Errors: those of a write, and [`StoreError::Full`] when records
+    /// will soon have no room. Blocks.
+    pub fn probe(&self) -> Result<()> {
+        let free_bytes = space::free_bytes(self.engine.folder())?;
+        if free_bytes < DISK_RESERVE_BYTES / 4 {
+            return Err(StoreError::Full { operation: "trying", key: "a small write".to_owned() });
+        }
+        let meta = self.engine.family(META)?;
+        let mut batch = WriteBatch::default();
+        batch.put_cf(&meta, PROBE, []);
+        batch.delete_cf(&meta, PROBE);
+        self.engine.write(batch, "trying", || "a small write".to_owned())
     }
 
     /// How many bytes blobs in flight keep in memory.

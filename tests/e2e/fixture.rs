@@ -16,7 +16,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 use wharf_testkit::double::{Account, AcrDouble, DoubleConfig};
-use wharf_testkit::http::Client;
+use wharf_testkit::http::{Answer, Client};
 use wharf_testkit::images;
 use wharf_testkit::processes::{Process, product};
 use wharf_testkit::registry::Registry;
@@ -63,7 +63,8 @@ pub(crate) fn command<A: AsRef<std::ffi::OsStr>>(
 ) -> Command {
     let mut command = Command::new(product("wharfd").unwrap());
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("WHARFD_") {
+        let name_text = name.to_string_lossy();
+        if name_text.starts_with("WHARFD_") || name_text.starts_with("OTEL_") {
             command.env_remove(name);
         }
     }
@@ -78,8 +79,16 @@ pub(crate) struct Wharfd {
     admin: SocketAddr,
     folder: TempDir,
     starts: u32,
-    /// What it logs, when that is not the usual.
-    log: &'static str,
+    how: How,
+}
+
+/// How `wharfd` is started, besides its configuration.
+#[derive(Default)]
+pub(crate) struct How {
+    /// Further arguments.
+    pub(crate) arguments: Vec<String>,
+    /// Further variables of its environment.
+    pub(crate) variables: Vec<(&'static str, String)>,
 }
 
 impl Wharfd {
@@ -90,20 +99,48 @@ impl Wharfd {
 
     /// With these lines in its configuration besides listeners and store.
     pub(crate) async fn with_config(lines: &str) -> Self {
-        Self::logging("", lines).await
+        Self::started(lines, How::default()).await
     }
 
     /// The same, and it logs so much.
     pub(crate) async fn logging(log: &'static str, lines: &str) -> Self {
+        let variables = vec![("WHARFD_LOG", log.to_owned())];
+        Self::started(lines, How { variables, ..How::default() }).await
+    }
+
+    /// The same, started in another way.
+    pub(crate) async fn started(lines: &str, how: How) -> Self {
         let folder = TempDir::with_prefix("wharfd-").unwrap();
         let config = format!(
             "listen = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\nstore = \"{}\"\n{lines}",
             folder.path().join("store").display()
         );
         std::fs::write(folder.path().join("wharfd.toml"), config).unwrap();
-        let (process, addr, admin) = spawn(folder.path(), 0, log).await;
+        let (process, addr, admin) = spawn(folder.path(), 0, &how).await;
         let api = Api::new(format!("http://{addr}"), Client::new());
-        Self { api, process, admin, folder, starts: 1, log }
+        Self { api, process, admin, folder, starts: 1, how }
+    }
+
+    /// Puts something else into its configuration, for its next start or SIGHUP.
+    pub(crate) fn rewrite(&self, change: impl FnOnce(String) -> String) {
+        let path = self.folder.path().join("wharfd.toml");
+        let before = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(path, change(before)).unwrap();
+    }
+
+    /// Sends SIGHUP.
+    pub(crate) fn hang_up(&mut self) {
+        self.process.signal(Signal::HUP).unwrap();
+    }
+
+    /// Sends SIGTERM, and does not wait for the end.
+    pub(crate) fn terminate(&mut self) {
+        self.process.signal(Signal::TERM).unwrap();
+    }
+
+    /// What the admin address answers.
+    pub(crate) async fn admin(&self, path: &str) -> Answer {
+        Client::new().get(format!("http://{}{path}", self.admin)).send().await.unwrap()
     }
 
     /// Adds lines to its configuration, for the next start.
@@ -120,7 +157,7 @@ impl Wharfd {
 
     /// Starts it again on the same store, after it ended; its port is another one.
     pub(crate) async fn start_again(&mut self) {
-        let (process, addr, admin) = spawn(self.folder.path(), self.starts, self.log).await;
+        let (process, addr, admin) = spawn(self.folder.path(), self.starts, &self.how).await;
         self.starts += 1;
         self.process = process;
         self.admin = admin;
@@ -270,13 +307,11 @@ pub(crate) fn disk_bytes(folder: &Path) -> u64 {
 }
 
 /// Starts `wharfd serve` with the configuration in `folder`; where it listens, for whom.
-async fn spawn(folder: &Path, number: u32, log: &str) -> (Process, SocketAddr, SocketAddr) {
+async fn spawn(folder: &Path, number: u32, how: &How) -> (Process, SocketAddr, SocketAddr) {
     let config = folder.join("wharfd.toml");
     let mut command = command(["serve", "--config"]);
-    command.arg(&config);
-    if !log.is_empty() {
-        command.env("WHARFD_LOG", log);
-    }
+    command.arg(&config).args(&how.arguments);
+    command.envs(how.variables.iter().map(|(name, value)| (name, value)));
     let name = format!("wharfd-{number}");
     let mut process = Process::spawn(&name, &mut command, folder).unwrap();
     let addr = process.wait_for_line(START, |line| address_after(line, "listening on ")).await;
@@ -286,7 +321,8 @@ async fn spawn(folder: &Path, number: u32, log: &str) -> (Process, SocketAddr, S
 
 /// The address that a log line ends in.
 pub(crate) fn address_after(line: &str, words: &str) -> Option<SocketAddr> {
-    line.split_once(words)?.1.trim().parse().ok()
+    // In JSON more follows.
+    line.split_once(words)?.1.split('"').next()?.trim().parse().ok()
 }
 
 /// How a [`Stage`] differs from the usual.

@@ -29,6 +29,7 @@ mod pull;
 mod push;
 mod reading;
 mod resume;
+mod sight;
 mod staged;
 mod standalone;
 mod states;

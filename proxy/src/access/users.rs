@@ -236,7 +236,11 @@ impl Users {
     }
 
     /// A token that allows what is asked for and allowed.
-    pub(super) async fn give(&self, request: TokenRequest, client: IpAddr) -> Result<Given, Error> {
+    pub(super) async fn give(
+        &self,
+        request: TokenRequest,
+        client: IpAddr,
+    ) -> Result<(Caller, Given), Error> {
         let TokenRequest { shown, refresh, grants, wants_refresh } = request;
         let caller = match refresh {
             Some(refresh) => self.refreshed(&refresh, client)?,
@@ -256,9 +260,9 @@ impl Users {
         let given = given.map_err(|_| Error::TooMany("random numbers"))?;
         if let Some(caller) = caller.somebody() {
             let scope = given.scope.as_str();
-            tracing::info!(audit = "token", caller, %client, scope, "a token was given");
+            tracing::info!(target: "audit", audit = "token", caller, %client, scope, "a token was given");
         }
-        Ok(given)
+        Ok((caller, given))
     }
 
     fn refreshed(&self, token: &str, client: IpAddr) -> Result<Caller, Error> {
@@ -313,7 +317,7 @@ impl Users {
 
 /// A line for the audit log.
 fn audit(caller: &str, by: &str, client: IpAddr, result: &str) {
-    tracing::info!(audit = "login", caller, by, %client, result, "login");
+    tracing::info!(target: "audit", audit = "login", caller, by, %client, result, "login");
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use tracing::Instrument as _;
 use wharf_oci::{ByteRange, ContentRange, Digest, RepoName};
 use wharf_store::{InFlight, Retention};
 
@@ -20,6 +21,7 @@ use crate::limits::{
     BLOB_BYTES_MAX, PROOF_WAIT_BYTES, RELAY_AHEAD_BYTES, RELAY_PART_BYTES_MAX, RELAY_SHARE,
     UNSIZED_BLOB_BYTES_MAX, UNSTORABLE_TIME,
 };
+use crate::telemetry;
 use crate::upstream::Download;
 use crate::upstreams::Remote;
 
@@ -235,6 +237,6 @@ impl Fill {
             ready.publish(Retention::Cached)?;
             link_unless_removed(&*store, &generations, since, &repo, &digest)
         });
-        Ok(kept.await?)
+        Ok(kept.instrument(telemetry::step("publish")).await?)
     }
 }

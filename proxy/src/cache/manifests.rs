@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tracing::Instrument as _;
 use wharf_oci::{Digest, Digester, Manifest, MediaType, Reference, RepoName, Tag};
 use wharf_store::{StoreError, StoredManifest, TagRecord};
 
@@ -12,6 +13,7 @@ use super::{Absent, Cache, Outcome, Store};
 use crate::Error;
 use crate::access::Caller;
 use crate::bridge::Bridge;
+use crate::telemetry;
 use crate::upstream::{Fetched, Haste};
 use crate::upstreams::{Remote, Site};
 
@@ -130,7 +132,8 @@ impl Keeper {
         }
         let before = self.recent.before();
         let (store, repo) = (Arc::clone(&self.store), self.repo.clone());
-        let found = self.bridge.run(move || store.manifest(&repo, &digest)).await?;
+        let found = self.bridge.run(move || store.manifest(&repo, &digest));
+        let found = found.instrument(telemetry::step("look-up")).await?;
         let found: Option<ServedManifest> = found.map(Into::into);
         if let Some(manifest) = &found {
             self.recent.take(before, &self.repo, manifest, None);
@@ -197,7 +200,7 @@ impl Cache {
             let stored = store.manifest(&of, &record.digest)?;
             Ok::<_, StoreError>(stored.map(|stored| (ServedManifest::from(stored), record)))
         });
-        let found = found.await?;
+        let found = found.instrument(telemetry::step("look-up")).await?;
         if let Some((manifest, record)) = &found {
             self.recent.take(before, repo, manifest, Some((tag, *record)));
         }

@@ -5,12 +5,14 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tracing::Instrument as _;
 use wharf_oci::{ByteRange, ContentRange, Digest, RepoName};
 use wharf_store::{BlobReader, StoreError};
 
 use super::{Cache, Store};
 use crate::Error;
 use crate::body::read_batch;
+use crate::telemetry;
 
 /// A blob in the store, or the part of it that was asked for.
 pub(crate) struct StoredBlob {
@@ -61,7 +63,7 @@ impl Cache {
                 opened => opened,
             }
         });
-        Ok(found.await?)
+        Ok(found.instrument(telemetry::step("look-up")).await?)
     }
 }
 

@@ -231,6 +231,13 @@ impl TryFrom<EntraKeys> for EntraTable {
     }
 }
 
+impl EntraTable {
+    /// The file with its secret, when it has one.
+    pub(super) const fn secret_file(&self) -> Option<&PathBuf> {
+        self.0.client_secret_file.as_ref()
+    }
+}
+
 impl EntraKeys {
     /// Refuses keys that mean nothing for this kind.
     fn check_kind(&self) -> Result<(), String> {

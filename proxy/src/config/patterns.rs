@@ -9,7 +9,7 @@ use serde::Deserialize;
 use wharf_oci::{RepoName, Tag};
 
 /// Tags by name.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct TagPattern(String);
 
 impl TagPattern {

@@ -10,7 +10,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use serde::Deserialize;
 use url::{Position, Url};
-use wharf_oci::{Login, RepoName, Tag};
+use wharf_oci::{Algorithm, Digest, Digester, Login, RepoName, Tag};
 
 use super::ConfigError;
 use super::credentials::{DockerConfigKey, EntraTable, SecretPlace, Source, has_docker_login};
@@ -22,7 +22,7 @@ use crate::limits::{
 use crate::upstream::Floor;
 
 /// One registry behind the proxy.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UpstreamConfig {
     /// Names that start with it go there, without it; all names when not given.
@@ -114,7 +114,7 @@ pub enum PushMode {
 }
 
 /// How long tags of a pattern are served without asking.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TagTtl {
     pattern: TagPattern,
@@ -253,6 +253,25 @@ impl UpstreamConfig {
     #[must_use]
     pub fn is_template(&self) -> bool {
         self.url.host_str() == Some("*")
+    }
+
+    /// Its name in metrics: the address as it is configured.
+    #[must_use]
+    pub(crate) fn label(&self) -> String {
+        self.url.as_str().trim_end_matches('/').to_owned()
+    }
+
+    /// A digest of what the files hold that this names; a change of it is a change of configuration. Of
+    /// one that cannot be read it is that of nothing.
+    #[must_use]
+    pub(crate) fn fingerprint(&self) -> Digest {
+        let own = [&self.password_file, &self.ca_file].into_iter().flatten();
+        let mut held = Vec::new();
+        for path in own.chain(self.entra.as_ref().and_then(EntraTable::secret_file)) {
+            held.extend(std::fs::read(path).unwrap_or_default());
+            held.push(0);
+        }
+        Digester::digest(Algorithm::Sha256, &held)
     }
 
     /// The upstream of one host that fits this template.

@@ -138,7 +138,8 @@ impl GivenUp {
         let (repo, digest, upstream) =
             (&delivery.errand.repo, &delivery.digest, &delivery.errand.to.upstream);
         let reason = delivery.trouble.as_ref().map_or("", |trouble| trouble.reason.as_str());
-        tracing::warn!(%repo, %digest, upstream, reason, "an operator gave up a blob that was owed");
+        tracing::warn!(target: "audit", audit = "drop", %repo, %digest, upstream, reason,
+            "an operator gave up a blob that was owed");
     }
 }
 

@@ -256,6 +256,14 @@ impl Table {
         None
     }
 
+    /// No lane pauses for a reason of ours any more; all lanes.
+    pub(super) fn resume_all(&mut self) -> Vec<String> {
+        for lane in self.lanes.values_mut() {
+            (lane.until, lane.failures) = (None, 0);
+        }
+        self.lanes()
+    }
+
     /// Bytes were sent.
     pub(super) fn moved(&mut self, upstream: &str) {
         if let Some(lane) = self.lanes.get_mut(upstream) {

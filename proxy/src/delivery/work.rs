@@ -128,16 +128,17 @@ impl Deliveries {
     /// Where it goes by the configuration of today; never to another place than it was pushed for.
     fn remote(&self, delivery: &Delivery) -> Result<Remote, Error> {
         let (repo, to) = (&delivery.errand.repo, &delivery.errand.to);
-        match self.upstreams.site(repo)? {
-            Site::Remote(remote)
+        match self.upstreams.site(repo) {
+            Ok(Site::Remote(remote))
                 if remote.upstream.address() == to.upstream && remote.repo == to.repo =>
             {
                 Ok(remote)
             }
-            _ => Err(Error::UpstreamFailed {
+            Ok(_) | Err(Error::NameUnserved(_)) => Err(Error::UpstreamFailed {
                 operation: "delivering a blob",
                 reason: format!("{repo} does not belong to {} any more", to.upstream),
             }),
+            Err(error) => Err(error),
         }
     }
 

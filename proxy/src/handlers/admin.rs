@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use http::{Method, StatusCode};
+use wharf_store::limits::DELIVERIES_MAX;
 
 use super::App;
 use super::listings::plain;
-use crate::metrics::{Admitted, Gauges};
+use crate::limits::{FILLS_MAX, QUESTIONS_MAX, TURNS_MAX, UPLOADS_MAX};
+use crate::metrics::{Admitted, Bound, Gauges, ProcessState};
 use crate::response::Answer;
 use crate::upstream::Upstream;
 
@@ -17,36 +19,51 @@ pub(crate) async fn admin(app: &App, method: &Method, path: &str) -> Answer {
     }
     match path {
         "/healthz" => plain(StatusCode::OK, "ok\n".to_owned()),
-        "/readyz" if app.admission.is_draining() => {
-            plain(StatusCode::SERVICE_UNAVAILABLE, "draining\n".to_owned())
-        }
-        "/readyz" => plain(StatusCode::OK, "ready\n".to_owned()),
-        "/metrics" => {
-            let (uploads, uploads_resting) = app.uploads.count();
-            let (fills, usage) = (app.cache.fills(), app.keeper.usage().await);
-            let upstreams = app.cache.upstreams.all();
-            let state =
-                |upstream: &Arc<Upstream>| (upstream.address().to_owned(), upstream.state());
-            let upstreams = upstreams.iter().map(state).collect();
-            let deliveries = app.deliveries.state();
-            let places = app.cache.bridge.places();
-            let admitted = admitted(app, uploads + uploads_resting);
-            let gauges = Gauges {
-                fills,
-                uploads,
-                uploads_resting,
-                deliveries,
-                places,
-                usage,
-                upstreams,
-                admitted,
-            };
-            plain(StatusCode::OK, app.metrics.render(&gauges))
-        }
+        "/readyz" => match app.readiness.missing(&app.keeper).await {
+            missing if missing.is_empty() => plain(StatusCode::OK, "ready\n".to_owned()),
+            missing => plain(StatusCode::SERVICE_UNAVAILABLE, missing),
+        },
+        "/metrics" => plain(StatusCode::OK, app.metrics.render(&gauges(app).await)),
         _ => plain(StatusCode::NOT_FOUND, "try /healthz, /readyz or /metrics\n".to_owned()),
     }
 }
 
+/// What is read at the moment of asking.
+async fn gauges(app: &App) -> Gauges {
+    let ready = app.readiness.missing(&app.keeper).await.is_empty();
+    let process = app.cache.bridge.run(ProcessState::read).await;
+    let (uploads, uploads_resting) = app.uploads.count();
+    let usage = app.keeper.usage().await;
+    let state = |upstream: &Arc<Upstream>| (Arc::clone(upstream.label()), upstream.state());
+    let (manifests, tags) = app.cache.questions();
+    let deliveries = app.deliveries.state();
+    let pending = usize::try_from(deliveries.blobs).unwrap_or(usize::MAX);
+    let bounds = vec![
+        Bound::new("downloads", app.cache.fills(), FILLS_MAX),
+        Bound::new("manifest requests", manifests, QUESTIONS_MAX),
+        Bound::new("tag requests", tags, QUESTIONS_MAX),
+        Bound::new("uploads", uploads + uploads_resting, UPLOADS_MAX),
+        Bound::new("changes of tags", app.turns.count(), TURNS_MAX),
+        Bound::new("blobs that wait for the upstream", pending, DELIVERIES_MAX),
+    ];
+    Gauges {
+        process,
+        ready,
+        fills: app.cache.fills(),
+        uploads,
+        uploads_resting,
+        deliveries,
+        places: app.cache.bridge.places(),
+        jobs: app.cache.bridge.jobs(),
+        bounds,
+        scrub: app.keeper.scrub_state(),
+        usage,
+        upstreams: app.cache.upstreams.all().iter().map(state).collect(),
+        admitted: admitted(app, uploads + uploads_resting),
+    }
+}
+
+/// What is used of the bounds on clients, and who ended at one.
 fn admitted(app: &App, uploads: usize) -> Admitted {
     let limits = &app.live.rules().limits;
     Admitted {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header};
 use hyper::body::Incoming;
+use tracing::Instrument as _;
 use wharf_oci::{Digest, Digester, Manifest, MediaType, ParseError, Reference, RepoName, Tag};
 
 use super::arriving::Arriving;
@@ -14,9 +15,10 @@ use super::push::Push;
 use super::{App, content};
 use crate::Error;
 use crate::access::Caller;
+use crate::audit::Act;
 use crate::config::Limits;
 use crate::response::{self, Answer};
-use crate::turns::{Place, Wanted};
+use crate::turns::{Place, Turn, Wanted};
 use crate::upstreams::Site;
 
 /// Which manifest is put where.
@@ -61,14 +63,33 @@ pub(super) async fn get(
 /// upstream may have done its part.
 pub(super) async fn put(
     app: &Arc<App>,
+    (put, act): (Put, Act),
+    headers: &HeaderMap,
+    body: (&mut Incoming, &Limits),
+) -> Result<Answer, Error> {
+    let (push, turn) = match prepare(app, put, headers, body).await {
+        Ok(prepared) => prepared,
+        Err(error) => return act.ended(Err(error)),
+    };
+    let work = async move {
+        let done = act.ended(push.run().await);
+        drop(turn);
+        done
+    };
+    app.finishing.run(work.in_current_span()).await
+}
+
+/// A push whose manifest is proven, whose content is there, and whose turn it is.
+async fn prepare(
+    app: &Arc<App>,
     put: Put,
     headers: &HeaderMap,
-    body: &mut Incoming,
-) -> Result<Answer, Error> {
+    (body, limits): (&mut Incoming, &Limits),
+) -> Result<(Push, Turn), Error> {
     let site = app.cache.upstreams.site_for(&put.repo, put.caller.login())?;
     let declared = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let declared = declared.map(str::parse::<MediaType>).transpose()?;
-    let bytes = collect(headers, body, &app.live.rules().limits).await?;
+    let bytes = collect(headers, body, limits).await?;
     let manifest = Manifest::parse(bytes, declared.as_ref())?;
     let digest = prove(&manifest, &put.reference)?;
     content::require(app, &put.repo, &site, &manifest).await?;
@@ -77,13 +98,7 @@ pub(super) async fn put(
     }
     let place = Place::of(&site, &put.repo);
     let turn = app.turns.take(Wanted::to_put(&place, digest, put.named_tags())).await?;
-    let push = Push { app: Arc::clone(app), site, place, put, manifest, digest };
-    let work = async move {
-        let done = push.run().await;
-        drop(turn);
-        done
-    };
-    app.finishing.run(work).await
+    Ok((Push { app: Arc::clone(app), site, place, put, manifest, digest }, turn))
 }
 
 /// A manifest by digest must be that content, by the digest's own algorithm.

@@ -8,12 +8,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::StatusCode;
+use tracing::Instrument as _;
 use wharf_oci::{Digest, Endpoint, Reference, RepoName};
 
 use super::App;
 use super::once::{Decided, Scene};
 use crate::Error;
 use crate::access::Caller;
+use crate::audit::Act;
 use crate::body::Body;
 use crate::cache::{Change, Store};
 use crate::response::{self, Answer};
@@ -24,24 +26,31 @@ use crate::upstreams::Site;
 /// goes away: the upstream may have done its part.
 pub(super) async fn manifest(
     app: &Arc<App>,
-    repo: RepoName,
-    reference: Reference,
+    (repo, reference): (RepoName, Reference),
     (caller, client): (&Caller, IpAddr),
+    act: Act,
 ) -> Result<Answer, Error> {
-    let site = app.cache.upstreams.site_for(&repo, caller.login())?;
+    let site = match app.cache.upstreams.site_for(&repo, caller.login()) {
+        Ok(site) => site,
+        Err(error) => return act.ended(Err(error)),
+    };
     let place = Place::of(&site, &repo);
     let turn = app.turns.take(match &reference {
         Reference::Tag(tag) => Wanted::to_untag(&place, tag),
         Reference::Digest(digest) => Wanted::to_remove(&place, *digest),
     });
-    let (turn, finishing, app) = (turn.await?, app.finishing.clone(), Arc::clone(app));
+    let turn = match turn.await {
+        Ok(turn) => turn,
+        Err(error) => return act.ended(Err(error)),
+    };
+    let (finishing, app) = (app.finishing.clone(), Arc::clone(app));
     let work = async move {
         let scene = Scene { app: &app, site: &site, place: &place, repo: &repo, client };
-        let removed = remove(&scene, &reference).await;
+        let removed = act.ended(remove(&scene, &reference).await);
         drop(turn);
         removed
     };
-    finishing.run(work).await
+    finishing.run(work.in_current_span()).await
 }
 
 async fn remove(scene: &Scene<'_>, reference: &Reference) -> Result<Answer, Error> {
@@ -83,21 +92,25 @@ async fn remove(scene: &Scene<'_>, reference: &Reference) -> Result<Answer, Erro
 /// manifest.
 pub(super) async fn blob(
     app: &Arc<App>,
-    repo: RepoName,
-    digest: Digest,
+    (repo, digest): (RepoName, Digest),
     caller: Caller,
+    act: Act,
 ) -> Result<Answer, Error> {
+    let site = match app.cache.upstreams.site_for(&repo, caller.login()) {
+        Ok(site) => site,
+        Err(error) => return act.ended(Err(error)),
+    };
     let (finishing, app) = (app.finishing.clone(), Arc::clone(app));
-    finishing.run(async move { remove_blob(&app, &repo, &digest, &caller).await }).await
+    let work = async move { act.ended(remove_blob(&app, site, &repo, &digest).await) };
+    finishing.run(work.in_current_span()).await
 }
 
 async fn remove_blob(
     app: &App,
+    site: Site,
     repo: &RepoName,
     digest: &Digest,
-    caller: &Caller,
 ) -> Result<Answer, Error> {
-    let site = app.cache.upstreams.site_for(repo, caller.login())?;
     let _turn = app.turns.take(Wanted::to_unlink(&site, repo, *digest)).await?;
     // Before the upstream is asked: nobody may deliver it after that. When it refuses, the blob is owed
     // as before.

@@ -17,25 +17,24 @@ use wharf_oci::Secret;
 
 use super::App;
 use crate::Error;
-use crate::access::{Access, Grants, Shown, TokenRequest};
+use crate::access::{Grants, Shown, TokenRequest};
+use crate::account::Notes;
 use crate::config::Limits;
 use crate::limits::STALL_TIMEOUT;
+use crate::live::Rules;
 use crate::response::{self, Answer};
 
 /// Answers a request for a token.
 pub(crate) async fn token(
     app: &App,
-    access: &Access,
+    rules: &Rules,
+    (parts, body): (&Parts, &mut Incoming),
     client: IpAddr,
-    parts: &Parts,
-    body: &mut Incoming,
+    notes: &mut Notes,
 ) -> Result<Answer, Error> {
     let fields = match parts.method {
         Method::GET => Fields::read(parts.uri.query().unwrap_or_default().as_bytes()),
-        Method::POST => {
-            let rules = app.live.rules();
-            Fields::read(&form(parts, body, &rules.limits).await?)
-        }
+        Method::POST => Fields::read(&form(parts, body, &rules.limits).await?),
         _ => return Err(Error::MethodNotAllowed),
     };
     let (shown, refresh) = match fields.one("grant_type") {
@@ -57,7 +56,8 @@ pub(crate) async fn token(
     let wants_refresh =
         fields.one("offline_token") == Some("true") || fields.one("access_type") == Some("offline");
     let request = TokenRequest { shown, refresh, grants, wants_refresh };
-    let given = access.give(request, client).await?;
+    let (caller, given) = rules.access.give(request, client).await?;
+    notes.caller = Some(caller);
     let mut answer = response::json(&given, None);
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(answer)

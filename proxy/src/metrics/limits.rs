@@ -1,10 +1,8 @@
 //! What there is to say of bounds and of TLS towards clients.
 
+use super::page::{Kind, Page};
 use crate::admission::Use;
 use crate::tls::TlsState;
-
-/// Name, kind, help, rows.
-type Family = (&'static str, &'static str, &'static str, Vec<(String, u64)>);
 
 /// Who was let in, and who was not.
 #[derive(Debug, Default)]
@@ -17,51 +15,39 @@ pub(crate) struct Admitted {
     pub tls: Option<TlsState>,
 }
 
-pub(super) fn families(admitted: &Admitted) -> Vec<Family> {
-    let label = |limit: &str| format!("{{limit=\"{limit}\"}}");
-    let uses = |value: fn(&Use) -> u64| {
-        admitted.uses.iter().map(|row| (label(row.limit.as_str()), value(row))).collect()
-    };
-    let refusals = admitted.refusals.iter().map(|(limit, count)| (label(limit), *count));
-    let mut families = vec![
-        ("wharfd_limit_used", "gauge", "What is used of a bound.", uses(|row| row.used)),
-        ("wharfd_limit_most", "gauge", "What a bound allows.", uses(|row| row.most)),
-        (
-            "wharfd_limit_refusals_total",
-            "counter",
-            "Who was turned away or cut off at a bound.",
-            refusals.collect(),
-        ),
-    ];
-    families.extend(admitted.tls.iter().flat_map(of_tls));
-    families
+pub(super) fn render(page: &mut Page, admitted: &Admitted) {
+    page.family("wharfd_limit_used", Kind::Gauge, "What is used of a bound on clients.");
+    for row in &admitted.uses {
+        page.row(&[("limit", row.limit.as_str())], row.used);
+    }
+    page.family("wharfd_limit_most", Kind::Gauge, "What a bound on clients allows.");
+    for row in &admitted.uses {
+        page.row(&[("limit", row.limit.as_str())], row.most);
+    }
+    let help = "Who was turned away or cut off at a bound on clients.";
+    page.family("wharfd_limit_refusals_total", Kind::Counter, help);
+    for (limit, count) in &admitted.refusals {
+        page.row(&[("limit", limit)], *count);
+    }
+    if let Some(tls) = &admitted.tls {
+        of_tls(page, tls);
+    }
 }
 
-fn of_tls(tls: &TlsState) -> [Family; 3] {
-    let by = |name: &str, [first, second]: [(&str, u64); 2]| {
-        let row = |(value, count): (&str, u64)| (format!("{{{name}=\"{value}\"}}"), count);
-        vec![row(first), row(second)]
-    };
-    [
-        (
-            "wharfd_tls_certificate_valid_until_seconds",
-            "gauge",
-            "When the certificate that clients are shown ends, in seconds since 1970.",
-            vec![(String::new(), tls.valid_until)],
-        ),
-        (
-            "wharfd_tls_certificates_total",
-            "counter",
-            "New certificates that were found in the files.",
-            by("result", [("taken", tls.taken), ("refused", tls.refused)]),
-        ),
-        (
-            "wharfd_tls_handshakes_total",
-            "counter",
-            "Handshakes with clients.",
-            by("result", [("done", tls.handshakes), ("failed", tls.failed)]),
-        ),
-    ]
+fn of_tls(page: &mut Page, tls: &TlsState) {
+    page.single(
+        "wharfd_tls_certificate_valid_until_seconds",
+        Kind::Gauge,
+        "When the certificate that clients are shown ends, in seconds since 1970.",
+        tls.valid_until,
+    );
+    let help = "New certificates that were found in the files.";
+    page.family("wharfd_tls_certificates_total", Kind::Counter, help)
+        .row(&[("result", "taken")], tls.taken)
+        .row(&[("result", "refused")], tls.refused);
+    page.family("wharfd_tls_handshakes_total", Kind::Counter, "Handshakes with clients.")
+        .row(&[("result", "done")], tls.handshakes)
+        .row(&[("result", "failed")], tls.failed);
 }
 
 #[cfg(test)]
@@ -77,12 +63,10 @@ mod tests {
             refusals: vec![("connections", 8)],
             tls: Some(tls),
         };
-        let rows: Vec<_> = families(&admitted)
-            .into_iter()
-            .flat_map(|(name, _, _, rows)| {
-                rows.into_iter().map(move |(labels, value)| format!("{name}{labels} {value}"))
-            })
-            .collect();
+        let mut page = Page::default();
+        render(&mut page, &admitted);
+        let page = page.finish();
+        let rows: Vec<_> = page.lines().filter(|line| !line.starts_with('#')).collect();
         assert_eq!(
             rows,
             [

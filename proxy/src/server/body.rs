@@ -24,6 +24,7 @@ pub(super) struct Watched {
     _open: Open,
 }
 
+#[expect(clippy::large_enum_variant, reason = "a box would cost most answers an allocation")]
 enum Kind {
     /// Over HTTP/1.1, where the connection is watched.
     Whole(Counted),

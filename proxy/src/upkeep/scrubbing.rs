@@ -6,6 +6,7 @@
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -14,13 +15,45 @@ use wharf_store::{Damage, ScrubPlan, Scrubbed, StoreError};
 use super::Keeper;
 use crate::limits::{SCRUB_PAUSE, SCRUB_REMEMBERED_MAX, SCRUB_SLICE};
 
-/// Scrubs until `stop` becomes true.
-pub(crate) async fn scrub(keeper: Keeper, bytes_per_second: u64, mut stop: watch::Receiver<bool>) {
+/// What the scrub came to since the start; for metrics.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct ScrubState {
+    /// Bytes that it may read in a second; none when it is off.
+    pub rate: u64,
+    /// Blobs that were read.
+    pub blobs: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// What lay.
+    pub damage: u64,
+    /// Times that all was read.
+    pub passes: u64,
+    /// When that last was, in seconds since 1970.
+    pub last_pass_seconds: u64,
+    /// What is still to be read in this pass.
+    pub left_bytes: u64,
+}
+
+/// Scrubs until `stop` becomes true, while there is a rate.
+pub(crate) async fn scrub(
+    keeper: Keeper,
+    mut rates: watch::Receiver<Option<u64>>,
+    mut stop: watch::Receiver<bool>,
+) {
     let mut pass = Pass::default();
     while !*stop.borrow() {
-        let pause = match slice(&keeper, bytes_per_second, &stop).await {
+        let rate = *rates.borrow_and_update();
+        keeper.scrubbed(|state| state.rate = rate.unwrap_or(0));
+        let Some(rate) = rate else {
+            tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => return,
+                Ok(()) = rates.changed() => {}
+            }
+            continue;
+        };
+        let pause = match slice(&keeper, rate, (&rates, &stop)).await {
             Ok(scrubbed) => {
-                pass.add(&scrubbed);
+                pass.add(&scrubbed, &keeper);
                 scrubbed.complete
             }
             Err(error) => {
@@ -29,9 +62,10 @@ pub(crate) async fn scrub(keeper: Keeper, bytes_per_second: u64, mut stop: watch
             }
         };
         if pause {
-            let over = tokio::time::timeout(SCRUB_PAUSE, stop.wait_for(|stop| *stop)).await;
-            if over.is_ok() {
-                return;
+            tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => return,
+                () = tokio::time::sleep(SCRUB_PAUSE) => {}
+                Ok(()) = rates.changed() => {}
             }
         }
     }
@@ -41,20 +75,24 @@ pub(crate) async fn scrub(keeper: Keeper, bytes_per_second: u64, mut stop: watch
 async fn slice(
     keeper: &Keeper,
     bytes_per_second: u64,
-    stop: &watch::Receiver<bool>,
+    (rates, stop): (&watch::Receiver<Option<u64>>, &watch::Receiver<bool>),
 ) -> Result<Scrubbed, StoreError> {
     let turn = Arc::clone(&keeper.work).lock_owned().await;
     let plan =
         ScrubPlan { bytes_per_second: Some(bytes_per_second), from_start: false, quarantine: true };
-    let (worker, stop, end) = (keeper.clone(), stop.clone(), Instant::now() + SCRUB_SLICE);
+    let (worker, rates, stop) = (keeper.clone(), rates.clone(), stop.clone());
+    let end = Instant::now() + SCRUB_SLICE;
     let work = move || {
         let mut done = 0;
         let scrubbed = worker.store.scrub(&plan, &mut |progress| {
+            let left_bytes = progress.total_bytes.saturating_sub(progress.done_bytes);
+            worker.scrubbed(|state| state.left_bytes = left_bytes);
             // At the end of a slice only after a whole blob: one that is left in the middle is read
             // from its begin again, and one that takes longer than a slice would never be done.
             let over = progress.done > done && Instant::now() >= end;
             done = progress.done;
-            if over || worker.is_asked() || *stop.borrow() {
+            let another_rate = rates.has_changed().unwrap_or(false);
+            if over || another_rate || worker.is_asked() || *stop.borrow() {
                 return ControlFlow::Break(());
             }
             ControlFlow::Continue(())
@@ -75,7 +113,22 @@ struct Pass {
 }
 
 impl Pass {
-    fn add(&mut self, scrubbed: &Scrubbed) {
+    fn add(&mut self, scrubbed: &Scrubbed, keeper: &Keeper) {
+        self.count(scrubbed);
+        keeper.scrubbed(|state| {
+            state.blobs += scrubbed.blobs;
+            state.bytes += scrubbed.bytes;
+            state.damage += scrubbed.damage.len() as u64 + scrubbed.more_damage;
+            if scrubbed.complete {
+                state.passes += 1;
+                let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                state.last_pass_seconds = now.as_secs();
+                state.left_bytes = 0;
+            }
+        });
+    }
+
+    fn count(&mut self, scrubbed: &Scrubbed) {
         self.blobs += scrubbed.blobs;
         self.bytes += scrubbed.bytes;
         self.damaged += scrubbed.damage.len() as u64 + scrubbed.more_damage;
@@ -121,10 +174,10 @@ mod tests {
             damage: vec![damage("tags"), damage("tags"), damage("links")],
             ..Scrubbed::default()
         };
-        pass.add(&slice);
-        pass.add(&slice);
+        pass.count(&slice);
+        pass.count(&slice);
         assert_eq!((pass.blobs, pass.bytes, pass.damaged, pass.logged.len()), (6, 20, 6, 2));
-        pass.add(&Scrubbed { complete: true, ..Scrubbed::default() });
+        pass.count(&Scrubbed { complete: true, ..Scrubbed::default() });
         assert_eq!((pass.blobs, pass.damaged, pass.logged.len()), (0, 0, 2));
     }
 }

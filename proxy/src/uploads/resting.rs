@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
+use tracing::Instrument as _;
 use wharf_oci::{RepoName, UploadId};
 use wharf_store::StoreError;
 
@@ -71,14 +72,15 @@ impl Uploads {
         caller: Caller,
     ) -> Result<Checkout, Error> {
         let uploads = self.clone();
-        let work = tokio::spawn(async move {
+        let work = async move {
             let resumed = uploads.try_resume(id, &resting.repo, &caller).await;
             if !matches!(resumed, Ok(_) | Err(Error::UploadUnknown)) {
                 uploads.rest_again(id, resting);
             }
             resumed
-        });
-        match work.await {
+        };
+        let work = self.upstreams.still_seen(work).in_current_span();
+        match tokio::spawn(work).await {
             Ok(result) => result,
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         }

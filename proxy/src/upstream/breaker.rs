@@ -27,7 +27,7 @@ enum State {
 }
 
 /// For metrics.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum BreakerState {
     /// All may ask.
     Closed,

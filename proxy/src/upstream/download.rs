@@ -104,6 +104,7 @@ impl Download {
 
     /// What is left of received bytes after those that are here already.
     fn take(&mut self, mut bytes: Bytes) -> Result<Option<Bytes>, Error> {
+        self.wire.counts().received(bytes.len());
         let received = bytes.len() as u64;
         let skipped = self.skip.min(received);
         self.skip -= skipped;

@@ -81,6 +81,7 @@ impl Wire {
                 let reason = format!("its answer exceeds {ANSWER_BYTES_MAX} bytes");
                 return Err(failed(operation, reason));
             }
+            self.counts().received(bytes.len());
             collected.extend_from_slice(&bytes);
         }
         Ok(collected.freeze())

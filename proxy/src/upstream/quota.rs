@@ -9,7 +9,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use http::Method;
+use http::{HeaderMap, Method};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -49,6 +49,39 @@ pub(crate) struct LaneState {
     pub window: u32,
     /// How often the upstream said 429.
     pub throttled: u64,
+    /// Requests that run.
+    pub running: u32,
+    /// Requests that wait for their turn.
+    pub waiting: usize,
+    /// For how long nothing is asked.
+    pub pause_seconds: u64,
+    /// Requests that are left of its quota, as it said last.
+    pub left: Option<u64>,
+}
+
+impl LaneState {
+    /// With another one of the same upstream.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.window += other.window;
+        self.throttled += other.throttled;
+        self.running += other.running;
+        self.waiting += other.waiting;
+        self.pause_seconds = self.pause_seconds.max(other.pause_seconds);
+        self.left = [self.left, other.left].into_iter().flatten().min();
+    }
+}
+
+/// What is left of a quota, as ACR (first), the draft of the IETF and Docker Hub say it:
+/// `RateLimit-Remaining: 76;w=21600`.
+pub(super) fn left(headers: &HeaderMap) -> Option<u64> {
+    const NAMES: [&str; 3] = [
+        "x-ms-ratelimit-remaining-calls-per-second",
+        "ratelimit-remaining",
+        "x-ratelimit-remaining",
+    ];
+    let value = NAMES.iter().find_map(|name| headers.get(*name))?.to_str().ok()?;
+    let digits = value.trim().split(|c: char| !c.is_ascii_digit()).next()?;
+    digits.parse().ok()
 }
 
 struct Lane {
@@ -68,6 +101,8 @@ struct State {
     throttled: u64,
     /// Which share of the last answers said 429.
     refused_share: f64,
+    /// What is left of the quota, when the upstream says it.
+    left: Option<u64>,
 }
 
 /// One answer counts so much in the share of those that were refused.
@@ -130,6 +165,7 @@ impl Lane {
             cut_at: None,
             throttled: 0,
             refused_share: 0.0,
+            left: None,
         };
         Self { max: max.max(1), turn_wait, state: Mutex::new(state), freed: Notify::new() }
     }
@@ -177,8 +213,16 @@ impl Lane {
     }
 
     fn known(&self) -> LaneState {
-        let state = self.state();
-        LaneState { window: whole_u32(state.window), throttled: state.throttled }
+        let (state, now) = (self.state(), Instant::now());
+        let pause = state.paused_until.map(|until| until.saturating_duration_since(now));
+        LaneState {
+            window: whole_u32(state.window),
+            throttled: state.throttled,
+            running: state.running,
+            waiting: state.waiting,
+            pause_seconds: whole(pause.unwrap_or_default().as_secs_f64().ceil()),
+            left: state.left,
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -195,6 +239,13 @@ impl Drop for Waiting<'_> {
 }
 
 impl Pass {
+    /// An answer said what is left of the quota; one that does not say it changes nothing.
+    pub(super) fn left(&self, headers: &HeaderMap) {
+        if let Some(left) = left(headers) {
+            self.lane.state().left = Some(left);
+        }
+    }
+
     /// The upstream has answered: the window grows by one for each window of answers.
     pub(super) fn answered(&self) {
         let mut state = self.lane.state();
@@ -356,6 +407,17 @@ mod tests {
         let running = quota.reads.state().running;
         assert_eq!(running, grown);
         waiters.iter().for_each(tokio::task::JoinHandle::abort);
+    }
+
+    #[test]
+    fn what_is_left_is_read_as_registries_say_it() {
+        let said = |name: &'static str, value: &'static str| {
+            left(&HeaderMap::from_iter([(name.parse().unwrap(), value.parse().unwrap())]))
+        };
+        assert_eq!(said("ratelimit-remaining", "76;w=21600"), Some(76));
+        assert_eq!(said("x-ms-ratelimit-remaining-calls-per-second", "166.6"), Some(166));
+        assert_eq!(said("x-ratelimit-remaining", "many"), None);
+        assert_eq!(said("ratelimit-limit", "5"), None);
     }
 
     #[tokio::test(start_paused = true)]

@@ -14,6 +14,7 @@ use super::challenge::Challenge;
 use super::credentials::{Proof, host};
 use super::failed;
 use super::retry::{self, Verdict};
+use super::state::TokenResult;
 use super::wire::{Ask, Wire};
 use crate::Error;
 use crate::body::Payload;
@@ -81,10 +82,16 @@ impl Wire {
         let asked = self.token_flights.ask(scope.clone(), |promise| async move {
             // It may have come between the refusal and this moment.
             let known = wire.auth.token(&wanted).filter(|_| want == Want::Any);
-            promise.keep(match known {
-                Some(header) => Ok(header),
-                None => wire.fetch_token(&challenge, &wanted).await,
+            if let Some(header) = known {
+                return promise.keep(Ok(header));
+            }
+            let fetched = wire.fetch_token(&challenge, &wanted).await;
+            wire.counts().token(match (&fetched, want) {
+                (Ok(_), Want::Any) => TokenResult::Fetched,
+                (Ok(_), Want::Newer) => TokenResult::Renewed,
+                (Err(_), _) => TokenResult::Failed,
             });
+            promise.keep(fetched);
         });
         asked.await.map(|(header, _)| header)
     }

@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 use hyper::Response;
 use hyper::body::Incoming;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 use url::Url;
 use wharf_oci::{ErrorBody, ErrorCode, Login};
 
@@ -35,6 +36,7 @@ use crate::limits::{
     BREAKER_FAILURES, CHALLENGE_TIME, CHALLENGES_MAX, QUESTIONS_MAX, RETRY_AFTER_MAX,
     REVALIDATE_TIMEOUT, WRITE_TIMEOUT,
 };
+use crate::telemetry;
 
 /// A clone shares connections, tokens and what is known of the upstream's state.
 #[derive(Clone)]
@@ -279,6 +281,9 @@ impl Wire {
         let leave = self.health.breaker.admit()?;
         let began = Instant::now();
         let answered = self.authorized(ask, operation).await;
+        if let Ok(response) = &answered {
+            pass.left(response.headers());
+        }
         let down = match &answered {
             Err(Error::UpstreamFailed { .. }) => true,
             Err(Error::UpstreamRefused { status, .. }) => retry::is_down(*status),
@@ -393,14 +398,22 @@ impl Wire {
             }
         }
         let (body, sent) = ask.body.outgoing();
-        let request = request.body(body).map_err(|error| failed(operation, error))?;
+        let mut request = request.body(body).map_err(|error| failed(operation, error))?;
+        let own = if self.is_own(&ask.url) { &*self.address } else { "elsewhere" };
+        let span = telemetry::upstream_request(&ask.method, own, operation);
+        if self.is_own(&ask.url) {
+            telemetry::propagate(&span, request.headers_mut());
+        }
         self.counts().asked();
         let longest = match (ask.effort, Class::of(&ask.method)) {
             (Effort::Brief, _) => self.patience.answer.min(REVALIDATE_TIMEOUT),
             (_, Class::Read) => self.patience.answer,
             (_, Class::Write) => self.patience.answer.max(WRITE_TIMEOUT),
         };
-        let answer = in_time(self.http.request(request), longest, &sent).await;
+        let answering = in_time(self.http.request(request), longest, &sent);
+        let answer = answering.instrument(span.clone()).await;
+        let status = answer.as_ref().and_then(|answer| Some(answer.as_ref().ok()?.status()));
+        telemetry::end_upstream_request(&span, status);
         if matches!(ask.body, Payload::Made { .. }) {
             self.counts().sent(sent.bytes());
         }

@@ -60,6 +60,8 @@ pub(super) const NEXT_NUMBER: &[u8] = b"next-number";
 pub(super) const TOTALS: &[u8] = b"totals";
 /// Key in [`META`] -> u64: the number that the scrub looks at next.
 pub(super) const SCRUB_CURSOR: &[u8] = b"scrub-cursor";
+/// Key in [`META`] that is written to find out whether that is possible; never there afterwards.
+pub(super) const PROBE: &[u8] = b"probe";
 /// Names of the families that hold runs: `epoch-00000001` and on.
 const EPOCH_PREFIX: &str = "epoch-";
 

@@ -180,7 +180,7 @@ impl State {
     }
 }
 
-fn free_bytes(folder: &Path) -> Result<u64> {
+pub(super) fn free_bytes(folder: &Path) -> Result<u64> {
     let about = rustix::fs::statvfs(folder)
         .map_err(|error| StoreError::io("asking for the free space of", folder, error.into()))?;
     Ok(about.f_bavail.saturating_mul(about.f_frsize))

@@ -20,6 +20,20 @@ fn store() -> (tempfile::TempDir, RocksStore) {
     (folder, store)
 }
 
+#[test]
+fn a_probe_writes_and_leaves_nothing_behind() {
+    let (folder, store) = store();
+    store.probe().unwrap();
+    assert!(store.engine.get(super::META, super::PROBE).unwrap().is_none());
+    let found = store.verify(&mut |_| std::ops::ControlFlow::Continue(())).unwrap();
+    assert!(found.complete && found.damage.is_empty(), "{found:?}");
+    drop(store);
+    RocksStore::open(folder.path()).unwrap().probe().unwrap();
+    let (folder, store) = self::store();
+    std::fs::remove_dir_all(folder.path()).unwrap();
+    assert!(matches!(store.probe(), Err(StoreError::Io { .. })));
+}
+
 /// Bytes in run files, ingested or not.
 fn run_bytes(store: &RocksStore) -> u64 {
     let files = store.engine.db().live_files().unwrap();

@@ -46,7 +46,7 @@ async fn given(users: &Users, scope: &str) -> String {
         grants: Grants::asked([scope].into_iter()),
         wants_refresh: false,
     };
-    users.give(request, CLIENT).await.unwrap().token
+    users.give(request, CLIENT).await.unwrap().1.token
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,0 +1,112 @@
+//! Where the configuration comes from, so that it can be read again: the file, and the command line
+//! over it.
+//!
+//! Invariant: nothing of a line that seems to hold a secret is repeated, whatever is wrong with it.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use super::keys::{Keys, is_secret};
+use super::{Config, ConfigError, FileConfig, Overrides};
+
+/// A file and a command line.
+#[derive(Debug, Clone)]
+pub struct ConfigSource {
+    file: Option<PathBuf>,
+    overrides: Overrides,
+}
+
+/// What they say.
+#[derive(Debug)]
+pub struct Loaded {
+    /// As it can be run.
+    pub config: Config,
+    /// Every key of the file, to see what becomes another one.
+    pub(crate) keys: Keys,
+}
+
+impl ConfigSource {
+    /// Without a file only the command line counts.
+    #[must_use]
+    pub const fn new(file: Option<PathBuf>, overrides: Overrides) -> Self {
+        Self { file, overrides }
+    }
+
+    /// The file, when there is one.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+
+    /// Reads and checks. Blocks.
+    pub fn load(&self) -> Result<Loaded, ConfigError> {
+        let (file, keys) = match &self.file {
+            None => (FileConfig::default(), Keys::default()),
+            Some(path) => read(path)?,
+        };
+        Ok(Loaded { config: Config::new(file, self.overrides.clone())?, keys })
+    }
+}
+
+/// The file is read once, so that both are of the same text.
+fn read(path: &Path) -> Result<(FileConfig, Keys), ConfigError> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+    let malformed = |error: &toml::de::Error| ConfigError::Malformed {
+        path: path.to_owned(),
+        reason: reason(&text, error),
+    };
+    let file = toml::from_str(&text).map_err(|error| malformed(&error))?;
+    let table = toml::from_str(&text).map_err(|error| malformed(&error))?;
+    Ok((file, Keys::of(&table)))
+}
+
+/// The words of the parser, with the line that it shows, unless a secret may stand there.
+fn reason(text: &str, error: &toml::de::Error) -> String {
+    let span = error.span().unwrap_or(0..0);
+    let number = text.get(..span.start).map_or(0, |before| before.matches('\n').count()) + 1;
+    if lines_at(text, &span).any(is_secret) {
+        return format!(
+            "line {number}: it is wrong here, and not shown because it seems to be about a secret; \
+             secrets do not belong into this file"
+        );
+    }
+    error.to_string()
+}
+
+/// Every line that a span touches.
+fn lines_at<'a>(text: &'a str, span: &Range<usize>) -> impl Iterator<Item = &'a str> {
+    let (start, end) = (span.start, span.end.max(span.start + 1));
+    let mut at = 0;
+    text.split_inclusive('\n').filter(move |line| {
+        let begin = at;
+        at += line.len();
+        begin < end && at > start
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(text: &str) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("wharfd.toml");
+        std::fs::write(&path, text).unwrap();
+        ConfigSource::new(Some(path), Overrides::default()).load().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_line_about_a_secret_is_not_repeated() {
+        for line in [
+            "password = \"planted\"",
+            "[[upstream]]\nurl = \"https://h\"\nclient_secret = \"planted\"",
+            "token_lifetime_seconds = \"planted\"",
+            "password_env = planted",
+        ] {
+            let error = refused(&format!("store = \"s\"\n{line}\n"));
+            assert!(!error.contains("planted") && error.contains("line "), "{error}");
+        }
+        let shown = refused("store = \"s\"\nlisten_on = \"127.0.0.1:1\"\n");
+        assert!(shown.contains("line 2") && shown.contains("listen_on"), "{shown}");
+    }
+}

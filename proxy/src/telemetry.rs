@@ -1,0 +1,205 @@
+//! Traces: which spans there are, and what stands in them. They go to a collector by OTLP when one is
+//! configured (`telemetry/collector.rs`); otherwise no span is made.
+//!
+//! Invariant: nothing stands in a span but methods, paths without their query, statuses, outcomes and
+//! addresses as they are configured: no header, no token, no body, no word of an error.
+
+mod collector;
+mod queue;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use http::HeaderMap;
+use http::request::Parts;
+use opentelemetry::propagation::TextMapPropagator as _;
+use opentelemetry::trace::{TraceContextExt as _, TracerProvider as _};
+use opentelemetry::{Context, KeyValue};
+use opentelemetry_http::{HeaderExtractor, HeaderInjector};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider};
+use tracing::instrument::Instrumented;
+use tracing::{Instrument as _, Metadata, Span, field};
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+
+use crate::config::{ConfigError, TelemetryConfig};
+
+pub use collector::Collector;
+
+/// The target of every span, so that the log leaves them out and the traces nothing else in.
+const SPANS: &str = "wharfd::spans";
+
+static SENT: AtomicU64 = AtomicU64::new(0);
+static LOST: AtomicU64 = AtomicU64::new(0);
+/// Whether upstreams are told which trace a request belongs to.
+static PROPAGATE: AtomicBool = AtomicBool::new(false);
+
+/// Makes spans, for the log to take in.
+pub struct Traces {
+    tracer: SdkTracer,
+}
+
+impl Traces {
+    /// With where the spans go; `None` when no collector is configured.
+    pub fn prepare(config: &TelemetryConfig) -> Result<Option<(Self, Collector)>, ConfigError> {
+        let Some(endpoint) = config.endpoint()? else { return Ok(None) };
+        let (queue, spans) = queue::queue();
+        let resource = Resource::builder();
+        let resource = match std::env::var_os("OTEL_SERVICE_NAME") {
+            Some(_) => resource,
+            None => resource.with_service_name("wharfd"),
+        };
+        let version = KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
+        let resource = resource.with_attribute(version).build();
+        let collector = Collector::new(&endpoint, &resource, spans)?;
+        let sampler = Sampler::TraceIdRatioBased(config.sample_ratio());
+        let provider = SdkTracerProvider::builder()
+            .with_span_processor(queue)
+            .with_resource(resource)
+            .with_sampler(Sampler::ParentBased(Box::new(sampler)))
+            .build();
+        PROPAGATE.store(config.propagates(), Ordering::Relaxed);
+        Ok(Some((Self { tracer: provider.tracer("wharfd") }, collector)))
+    }
+
+    pub(crate) fn into_tracer(self) -> SdkTracer {
+        self.tracer
+    }
+}
+
+/// Spans that were sent, and that were lost, since the start.
+pub(crate) fn spans() -> [u64; 2] {
+    [&SENT, &LOST].map(|counter| counter.load(Ordering::Relaxed))
+}
+
+fn sent(count: usize) {
+    SENT.fetch_add(count as u64, Ordering::Relaxed);
+}
+
+fn lost(count: usize) {
+    LOST.fetch_add(count as u64, Ordering::Relaxed);
+}
+
+/// Whether something is a span of ours.
+pub(crate) fn is_span(about: &Metadata<'_>) -> bool {
+    about.is_span() && about.target() == SPANS
+}
+
+/// The span of a request. The trace that a client names is its parent when the peer is trusted; else
+/// the span is linked to it: a stranger does not decide what is sampled, nor join our traces.
+pub(crate) fn request(parts: &Parts, trusted: bool) -> Span {
+    let span = tracing::info_span!(
+        target: SPANS,
+        parent: None,
+        "request",
+        otel.kind = "server",
+        http.request.method = %parts.method,
+        url.path = parts.uri.path(),
+        http.response.status_code = field::Empty,
+        otel.status_code = field::Empty,
+        wharf.outcome = field::Empty,
+        wharf.upstream = field::Empty,
+    );
+    if !span.is_disabled() && parts.headers.contains_key("traceparent") {
+        let theirs = TraceContextPropagator::new().extract(&HeaderExtractor(&parts.headers));
+        if trusted {
+            let _ = span.set_parent(theirs);
+        } else {
+            span.add_link(theirs.span().span_context().clone());
+        }
+    }
+    span
+}
+
+/// What a request came to.
+pub(crate) fn end_request(span: &Span, status: u16, outcome: &str, upstream: &str) {
+    if span.is_disabled() {
+        return;
+    }
+    span.record("http.response.status_code", status);
+    span.record("wharf.outcome", outcome);
+    span.record("wharf.upstream", upstream);
+    if status >= 500 || status == 0 {
+        span.record("otel.status_code", "ERROR");
+    }
+}
+
+/// The span of a step on this machine: looking something up, publishing it.
+pub(crate) fn step(name: &'static str) -> Span {
+    tracing::info_span!(target: SPANS, "step", otel.name = name)
+}
+
+/// The span of one request to an upstream, or to where it redirects; only the own address is named.
+pub(crate) fn upstream_request(method: &http::Method, address: &str, what: &'static str) -> Span {
+    tracing::info_span!(
+        target: SPANS,
+        "upstream request",
+        otel.kind = "client",
+        http.request.method = %method,
+        server.address = address,
+        wharf.operation = what,
+        http.response.status_code = field::Empty,
+        otel.status_code = field::Empty,
+    )
+}
+
+/// What an upstream answered; nothing when it did not.
+pub(crate) fn end_upstream_request(span: &Span, status: Option<http::StatusCode>) {
+    if span.is_disabled() {
+        return;
+    }
+    match status {
+        Some(status) => {
+            span.record("http.response.status_code", status.as_u16());
+        }
+        None => {
+            span.record("otel.status_code", "ERROR");
+        }
+    }
+}
+
+/// Tells an upstream which trace its request belongs to, when that is configured.
+pub(crate) fn propagate(span: &Span, headers: &mut HeaderMap) {
+    if PROPAGATE.load(Ordering::Relaxed) && !span.is_disabled() {
+        let context = span.context();
+        TraceContextPropagator::new().inject_context(&context, &mut HeaderInjector(headers));
+    }
+}
+
+/// A place in a trace, for work that may outlive whoever began it: a span of such work is a child of
+/// that place without keeping its span open.
+pub(crate) struct Branch(Option<Context>);
+
+/// Where we are.
+pub(crate) fn branch() -> Branch {
+    let here = Span::current();
+    Branch((!here.is_disabled()).then(|| here.context()))
+}
+
+impl Branch {
+    /// Does the work in a span of its own.
+    pub(crate) fn carry<W: Future>(self, what: &'static str, work: W) -> Instrumented<W> {
+        let span = match self.0 {
+            None => Span::none(),
+            Some(parent) => {
+                let name = work_name(what);
+                let span = tracing::info_span!(
+                    target: SPANS, parent: None, "work", otel.name = name
+                );
+                let _ = span.set_parent(parent);
+                span
+            }
+        };
+        work.instrument(span)
+    }
+}
+
+/// What `flights.rs` has too many of at times, as the name of one.
+fn work_name(what: &'static str) -> &'static str {
+    match what {
+        "downloads" => "fill",
+        "manifest requests" | "tag requests" => "manifest fill",
+        "token requests" => "token",
+        what => what,
+    }
+}
