@@ -136,7 +136,8 @@ async fn a_link_that_became_stale_is_named_forgotten_and_mended_by_the_next_push
     assert_eq!((refused.status.as_u16(), named(&refused)), (404, vec![lost.clone()]));
     let counts = stage.double.counts();
     let asked = [404, 307].map(|status| counts.answered(Kind::BlobHead, status));
-    assert_eq!((counts.total(Kind::ManifestPut), asked), (1, [1, 2]));
+    // What is missing is asked for once more before the link is taken away: it may have been pushed.
+    assert_eq!((counts.total(Kind::ManifestPut), asked), (1, [2, 2]));
     // A client asks before it uploads: now it learns that it must.
     assert_eq!(stage.api().head_blob(REPO, &lost).await.status, 404);
     stage.api().push_blob(REPO, "deleted there").await;

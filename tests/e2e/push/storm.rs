@@ -137,6 +137,10 @@ async fn first_push(stage: &Stage, mut image: Image, pushes: &mut JoinSet<()>) {
             async || (double.counts().answered(Kind::UploadPatch, status) > 0).then_some(());
         eventually("a chunk of the first push in trouble", struck).await;
     }
+    // Whoever lost its place asks where it is first, and would meet the expired token there.
+    let taken = || double.counts().answered(Kind::UploadPatch, 202);
+    let before = taken();
+    eventually("a chunk after the trouble", async || (taken() > before).then_some(())).await;
     double.expire_tokens();
     let expired = async || (double.counts().answered(Kind::UploadPatch, 401) > 0).then_some(());
     eventually("a chunk with an expired token", expired).await;

@@ -253,8 +253,8 @@ impl Shared {
         // Staged, a blob that this repository has already is an answer too.
         let decides = match self.mode {
             Mode::Alone => true,
-            // The registry behind mounts nothing that is sha512.
-            Mode::Through => mounted || content.0 != LONG,
+            // The registry behind mounts nothing that is sha512, nor a blob whose link is just being written.
+            Mode::Through => mounted,
             Mode::Staged => !mounted,
         };
         if decides {
