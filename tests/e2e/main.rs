@@ -1,6 +1,7 @@
 //! The end-to-end tests: one test binary, one module per subject.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+mod attacks;
 mod bad_input;
 mod balancers;
 mod clients;
