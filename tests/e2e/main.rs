@@ -26,6 +26,7 @@ mod pull;
 mod push;
 mod reading;
 mod resume;
+mod slow;
 mod staged;
 mod standalone;
 mod states;
