@@ -2,7 +2,7 @@
 //! of its own, open before the clock starts.
 
 use std::net::SocketAddr;
-use std::sync::Barrier;
+use std::sync::{Arc, Barrier};
 use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
@@ -12,6 +12,9 @@ use crate::report::{Unit, float, gbps, percentile};
 
 /// A client needs little more than its buffer, which is on the heap.
 const STACK_BYTES: usize = 128 * 1024;
+
+/// What one client does, told which it is and which time it is: until the first and the last byte.
+type Work<'a> = dyn Fn(&mut Client, usize, usize) -> anyhow::Result<[f64; 2]> + Sync + 'a;
 
 /// So many clients, each asking so many times.
 #[derive(Clone, Copy)]
@@ -47,14 +50,13 @@ impl Load {
 
     /// Every client does its work so many times; it is told which client it is, and which time. What
     /// it gives back is until the first and the last byte.
-    pub(crate) fn each(
-        self,
-        addr: SocketAddr,
-        size: u64,
-        work: &(dyn Fn(&mut Client, usize, usize) -> anyhow::Result<[f64; 2]> + Sync),
-    ) -> anyhow::Result<Seen> {
-        let clients: Vec<Client> =
-            (0..self.clients).map(|_| Client::connect(addr)).collect::<Result<_, _>>()?;
+    pub(crate) fn each(self, addr: SocketAddr, size: u64, work: &Work<'_>) -> anyhow::Result<Seen> {
+        let clients = (0..self.clients).map(|_| Client::connect(addr)).collect::<Result<_, _>>()?;
+        Ok(self.each_of(clients, size, work))
+    }
+
+    /// The same with clients that are connected already.
+    fn each_of(self, clients: Vec<Client>, size: u64, work: &Work<'_>) -> Seen {
         let gate = Barrier::new(self.clients + 1);
         let (begin, results) = std::thread::scope(|scope| {
             let start = |(index, mut client): (usize, Client)| {
@@ -92,6 +94,22 @@ impl Load {
                 Err(error) => seen.failures.push(format!("{error:#}")),
             }
         }
+        seen
+    }
+
+    /// Over TLS where it is given; a failure is the end of the measurement.
+    pub(crate) fn run_over(
+        self,
+        addr: SocketAddr,
+        path: &str,
+        size: u64,
+        tls: Option<&Arc<rustls::ClientConfig>>,
+    ) -> anyhow::Result<Seen> {
+        let Some(config) = tls else { return self.run_well(addr, path, size) };
+        let connect = |_| crate::tls::connect(addr, config);
+        let clients = (0..self.clients).map(connect).collect::<Result<_, _>>()?;
+        let seen = self.each_of(clients, size, &|client, _, _| read(client, path, size));
+        ensure!(seen.failures.is_empty(), "{}", seen.failures.join("\n"));
         Ok(seen)
     }
 
