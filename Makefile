@@ -8,12 +8,12 @@ MAKEFLAGS += --no-print-directory
 SCRIPTS := .ci/run .cargo/cc.sh .cargo/cxx.sh tests/setup.sh \
 	$(wildcard tools/examples/*.sh tools/examples/*/*.sh)
 
-.PHONY: help test demo setup fmt lint programs unit fuzz-check bench bench-store bench-peers deny
+.PHONY: help test demo setup fmt lint programs unit soak soak-brief fuzz-check bench bench-store bench-peers deny
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
-test: setup lint programs unit fuzz-check ## everything CI runs: set-up, formatting, clippy, all tests
+test: setup lint programs unit soak-brief fuzz-check ## everything CI runs: set-up, formatting, clippy, all tests
 
 demo: ## one offer from a folder to a promoted image, with the real commands
 	@tools/examples/demo.sh
@@ -36,6 +36,13 @@ programs: ## build the three programs that the end-to-end tests start
 unit: programs ## all tests, with the end-to-end tests against real clients
 	WHARF_BIN_DIR="$${CARGO_TARGET_DIR:-$$PWD/target}/debug" cargo test --workspace --locked
 
+soak: programs ## ten minutes of everything at once; memory and files must stay flat
+	WHARF_BIN_DIR="$${CARGO_TARGET_DIR:-$$PWD/target}/debug" \
+		"$${CARGO_TARGET_DIR:-$$PWD/target}/debug/wharf-soak"
+
+soak-brief: ## two minutes of it
+	@WHARF_SOAK_SECONDS=120 $(MAKE) soak
+
 fuzz-check: ## compile the fuzz targets
 	@if [ -f fuzz/Cargo.toml ]; then set -x; \
 		cargo check --manifest-path fuzz/Cargo.toml --target-dir target --locked; fi
@@ -49,6 +56,7 @@ bench-store: ## what the store does, as a table of figures against targets (take
 bench-peers: ## wharfd beside docker-registry and nginx (an hour, 28 GiB of disk; ARGS="--quick hot" for less)
 	@tests/setup.sh bench
 	cargo build --release --locked -p wharf-proxy --bins
+	cargo build --release --locked -p wharf-testkit --bin acr-double
 	cargo run --release --locked -p wharf-benches --bin bench-peers -- $(ARGS)
 
 deny: ## licences, bans and advisories of the dependencies

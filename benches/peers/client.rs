@@ -7,6 +7,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
+use rustls::{ClientConnection, StreamOwned};
 
 const BUFFER_BYTES: usize = 256 * 1024;
 /// How long one read may take.
@@ -15,8 +16,29 @@ const STALL: Duration = Duration::from_mins(2);
 /// A connection that is used again.
 pub(crate) struct Client {
     addr: SocketAddr,
-    stream: TcpStream,
+    stream: Stream,
     buffer: Vec<u8>,
+}
+
+enum Stream {
+    Clear(TcpStream),
+    Encrypted(Box<StreamOwned<ClientConnection, TcpStream>>),
+}
+
+impl Stream {
+    fn write_all(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        match self {
+            Self::Clear(stream) => stream.write_all(bytes),
+            Self::Encrypted(stream) => stream.write_all(bytes),
+        }
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        match self {
+            Self::Clear(stream) => stream.read(buffer),
+            Self::Encrypted(stream) => stream.read(buffer),
+        }
+    }
 }
 
 /// A request.
@@ -57,10 +79,19 @@ impl Answer {
 
 impl Client {
     pub(crate) fn connect(addr: SocketAddr) -> anyhow::Result<Self> {
-        let stream = TcpStream::connect(addr).with_context(|| format!("cannot reach {addr}"))?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(STALL))?;
-        stream.set_write_timeout(Some(STALL))?;
+        Ok(Self { addr, stream: Stream::Clear(open(addr)?), buffer: vec![0; BUFFER_BYTES] })
+    }
+
+    /// The same over TLS; the handshake is done when this returns.
+    pub(crate) fn connect_encrypted(
+        addr: SocketAddr,
+        mut session: ClientConnection,
+    ) -> anyhow::Result<Self> {
+        let mut stream = open(addr)?;
+        while session.is_handshaking() {
+            session.complete_io(&mut stream).context("the handshake failed")?;
+        }
+        let stream = Stream::Encrypted(Box::new(StreamOwned::new(session, stream)));
         Ok(Self { addr, stream, buffer: vec![0; BUFFER_BYTES] })
     }
 
@@ -139,6 +170,14 @@ impl Client {
         let whole = begin.elapsed();
         Ok(Answer { status, head, bytes, first: first.unwrap_or(whole), whole })
     }
+}
+
+fn open(addr: SocketAddr) -> anyhow::Result<TcpStream> {
+    let stream = TcpStream::connect(addr).with_context(|| format!("cannot reach {addr}"))?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(STALL))?;
+    stream.set_write_timeout(Some(STALL))?;
+    Ok(stream)
 }
 
 fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {

@@ -2,7 +2,7 @@
 //! of its own, open before the clock starts.
 
 use std::net::SocketAddr;
-use std::sync::Barrier;
+use std::sync::{Arc, Barrier};
 use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
@@ -51,8 +51,12 @@ impl Load {
     /// Every client does its work so many times; it is told which client it is, and which time. What
     /// it gives back is until the first and the last byte.
     pub(crate) fn each(self, addr: SocketAddr, size: u64, work: &Work<'_>) -> anyhow::Result<Seen> {
-        let clients: Vec<Client> =
-            (0..self.clients).map(|_| Client::connect(addr)).collect::<Result<_, _>>()?;
+        let clients = (0..self.clients).map(|_| Client::connect(addr)).collect::<Result<_, _>>()?;
+        Ok(self.each_of(clients, size, work))
+    }
+
+    /// The same with clients that are connected already.
+    fn each_of(self, clients: Vec<Client>, size: u64, work: &Work<'_>) -> Seen {
         let gate = Barrier::new(self.clients + 1);
         let (begin, results) = std::thread::scope(|scope| {
             let start = |(index, mut client): (usize, Client)| {
@@ -90,6 +94,22 @@ impl Load {
                 Err(error) => seen.failures.push(format!("{error:#}")),
             }
         }
+        seen
+    }
+
+    /// Over TLS where it is given; a failure is the end of the measurement.
+    pub(crate) fn run_over(
+        self,
+        addr: SocketAddr,
+        path: &str,
+        size: u64,
+        tls: Option<&Arc<rustls::ClientConfig>>,
+    ) -> anyhow::Result<Seen> {
+        let Some(config) = tls else { return self.run_well(addr, path, size) };
+        let connect = |_| crate::tls::connect(addr, config);
+        let clients = (0..self.clients).map(connect).collect::<Result<_, _>>()?;
+        let seen = self.each_of(clients, size, &|client, _, _| read(client, path, size));
+        ensure!(seen.failures.is_empty(), "{}", seen.failures.join("\n"));
         Ok(seen)
     }
 

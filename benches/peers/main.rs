@@ -4,12 +4,14 @@
 //!
 //! Every peer's content is proven right before its speed is looked at.
 
+mod access;
 mod bench;
 mod client;
 mod cold;
 mod content;
 mod environment;
 mod herd;
+mod issuer;
 mod load;
 mod manifests;
 mod peer;
@@ -19,6 +21,8 @@ mod reading;
 mod relay;
 mod report;
 mod sink;
+mod slow;
+mod tls;
 mod wrk;
 
 use std::fmt::Write as _;
@@ -71,6 +75,9 @@ enum Part {
     Push,
     Through,
     Crowd,
+    Access,
+    Tls,
+    Slow,
 }
 
 impl Part {
@@ -85,6 +92,9 @@ impl Part {
             Self::Push => pushing::alone(bench),
             Self::Through => pushing::through(bench),
             Self::Crowd => pushing::crowd(bench),
+            Self::Access => access::access(bench),
+            Self::Tls => tls::tls(bench),
+            Self::Slow => slow::slow(bench),
         }
     }
 }

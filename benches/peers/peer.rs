@@ -25,8 +25,9 @@ const LOOK: Duration = Duration::from_millis(2);
 /// How long that may take.
 const KEPT_MAX: Duration = Duration::from_mins(2);
 
+pub(crate) use nginx::{file as nginx_file, start_encrypted as start_nginx_encrypted};
 pub(crate) use registry::upstream_gets;
-pub(crate) use wharfd::program as wharfd_program;
+pub(crate) use wharfd::{program as wharfd_program, start_with as start_wharfd_with};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {

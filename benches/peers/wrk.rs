@@ -23,10 +23,23 @@ pub(crate) fn run(
     connections: usize,
     seconds: usize,
 ) -> anyhow::Result<Rate> {
+    run_as(addr, path, None, (connections, seconds))
+}
+
+/// The same with this `Authorization`, over so many connections for so many seconds.
+pub(crate) fn run_as(
+    addr: SocketAddr,
+    path: &str,
+    authorization: Option<&str>,
+    (connections, seconds): (usize, usize),
+) -> anyhow::Result<Rate> {
     let threads = connections.min(std::thread::available_parallelism()?.get());
-    let output = Command::new("wrk")
-        .args(["--latency", "-H"])
-        .arg(format!("Accept: {MANIFEST_TYPE}, */*"))
+    let mut command = Command::new("wrk");
+    command.args(["--latency", "-H"]).arg(format!("Accept: {MANIFEST_TYPE}, */*"));
+    if let Some(shown) = authorization {
+        command.arg("-H").arg(format!("Authorization: {shown}"));
+    }
+    let output = command
         .arg(format!("-t{threads}"))
         .arg(format!("-c{connections}"))
         .arg(format!("-d{seconds}s"))

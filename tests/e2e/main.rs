@@ -3,6 +3,7 @@
 
 mod access;
 mod astray;
+mod attacks;
 mod bad_input;
 mod balancers;
 mod clients;
@@ -30,6 +31,7 @@ mod push;
 mod reading;
 mod resume;
 mod sight;
+mod slow;
 mod staged;
 mod standalone;
 mod states;

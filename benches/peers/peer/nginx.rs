@@ -3,7 +3,7 @@
 //! folder.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -37,15 +37,50 @@ fn try_start(folder: &Path, upstream: Option<SocketAddr>) -> anyhow::Result<(Pro
     let addr = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
     let config = folder.join("nginx.conf");
     fs::write(&config, configuration(folder, addr, upstream))?;
+    let mut process = Process::start("nginx", &mut command(folder, &config), folder)?;
+    // An answer, whatever it is, says that the workers are there.
+    process.wait_for(|_| Client::connect(addr).and_then(|mut client| client.get("/")).ok())?;
+    Ok((process, addr))
+}
+
+fn command(folder: &Path, config: &Path) -> Command {
     let mut command = Command::new("nginx");
     command.arg("-e").arg("stderr").arg("-p").arg(folder).arg("-c").arg(config);
     // The package's nginx is not on every user's path.
     let path = std::env::var("PATH").unwrap_or_default();
     command.env("PATH", format!("{path}:/usr/sbin"));
-    let mut process = Process::start("nginx", &mut command, folder)?;
-    // An answer, whatever it is, says that the workers are there.
-    process.wait_for(|_| Client::connect(addr).and_then(|mut client| client.get("/")).ok())?;
-    Ok((process, addr))
+    command
+}
+
+/// One in the clear and one with the certificate in the folder, of the same files.
+pub(crate) fn start_encrypted(folder: &Path) -> anyhow::Result<[(Process, SocketAddr); 2]> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match try_start_encrypted(folder) {
+            Err(_) if tries < TRIES => {}
+            result => return result,
+        }
+    }
+}
+
+fn try_start_encrypted(folder: &Path) -> anyhow::Result<[(Process, SocketAddr); 2]> {
+    let clear = start(folder, None)?;
+    let addr = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    let place = folder.display();
+    let pair = format!(
+        "listen {addr} ssl backlog=1024;\nssl_certificate {place}/tls.crt;\n\
+         ssl_certificate_key {place}/tls.key;\nssl_protocols TLSv1.3;\nssl_buffer_size 16k;\n"
+    );
+    let listen = format!("listen {addr} backlog=1024;\n");
+    let config = configuration(folder, addr, None).replace(&listen, &pair);
+    let config = config.replace("nginx.pid", "nginx-tls.pid");
+    let path = folder.join("nginx-tls.conf");
+    fs::write(&path, config)?;
+    let mut process = Process::start("nginx-tls", &mut command(folder, &path), folder)?;
+    // It says so when its port is taken; a connection is enough otherwise.
+    process.wait_for(|_| TcpStream::connect(addr).ok())?;
+    Ok([clear, (process, addr)])
 }
 
 fn configuration(folder: &Path, addr: SocketAddr, upstream: Option<SocketAddr>) -> String {
@@ -83,7 +118,7 @@ fn configuration(folder: &Path, addr: SocketAddr, upstream: Option<SocketAddr>) 
 }
 
 /// The file behind a path.
-pub(super) fn file(folder: &Path, path: &str) -> PathBuf {
+pub(crate) fn file(folder: &Path, path: &str) -> PathBuf {
     folder.join("files").join(path.trim_start_matches('/'))
 }
 

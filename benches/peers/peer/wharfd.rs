@@ -38,6 +38,25 @@ pub(super) fn start(
     Ok((process, addr))
 }
 
+/// With a configuration of its own besides addresses and store; `FOLDER` in it is where it may have
+/// files.
+pub(crate) fn start_with(folder: &Path, lines: &str) -> anyhow::Result<(Process, SocketAddr)> {
+    let store = below(folder, "store")?;
+    let config = format!(
+        "listen = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\nstore = \"{}\"\n{}",
+        store.display(),
+        lines.replace("FOLDER", &folder.display().to_string())
+    );
+    let path = folder.join("wharfd.toml");
+    std::fs::write(&path, config)?;
+    let mut command = Command::new(program()?);
+    command.args(["serve", "--config"]).arg(path).env_remove("WHARFD_LOG");
+    let mut process = Process::start("wharfd", &mut command, folder)?;
+    let listening = |process: &Process| process.line(|line| address_after(line, "listening on "));
+    let addr = process.wait_for(listening)?;
+    Ok((process, addr))
+}
+
 /// Whether the next who asks is answered from the store.
 pub(super) fn has(client: &mut Client, blob: &Blob) -> anyhow::Result<bool> {
     let path = blob.path();

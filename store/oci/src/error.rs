@@ -89,13 +89,21 @@ pub enum ParseError {
 /// The offending text as an error shows it: bounded, and without characters that could forge a
 /// line in a log.
 pub(crate) fn excerpt(text: &str) -> String {
-    let mut shown: String = text
-        .chars()
-        .take(EXCERPT_CHARS_MAX)
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect();
-    if text.chars().nth(EXCERPT_CHARS_MAX).is_some() {
+    shortened(text, EXCERPT_CHARS_MAX)
+}
+
+/// The same with another bound.
+pub(crate) fn shortened(text: &str, chars_max: usize) -> String {
+    let mut shown: String =
+        text.chars().take(chars_max).map(|c| if is_odd(c) { '\u{fffd}' } else { c }).collect();
+    if text.chars().nth(chars_max).is_some() {
         shown.push('…');
     }
     shown
+}
+
+/// Whether a character ends lines or turns the direction of a text.
+fn is_odd(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}')
 }

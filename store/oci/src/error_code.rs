@@ -6,6 +6,11 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::shortened;
+
+/// Longest message of somebody else that is repeated, in characters.
+const MESSAGE_CHARS_MAX: usize = 1_000;
+
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
         /// What went wrong, in the specification's words.
@@ -104,10 +109,15 @@ impl ErrorBody {
         Self { errors: vec![entry] }
     }
 
-    /// Reads the body of an answer; `None` when it is not such a body.
+    /// Reads the body of an answer; `None` when it is not such a body. Messages are shortened, and
+    /// hold nothing that could forge a line where they are repeated.
     #[must_use]
     pub fn parse(bytes: &[u8]) -> Option<Self> {
-        serde_json::from_slice(bytes).ok().filter(|body: &Self| !body.errors.is_empty())
+        let mut body: Self = serde_json::from_slice(bytes).ok()?;
+        for entry in &mut body.errors {
+            entry.message = shortened(&entry.message, MESSAGE_CHARS_MAX);
+        }
+        Some(body).filter(|body| !body.errors.is_empty())
     }
 
     /// The body as it is sent.
@@ -134,6 +144,10 @@ mod tests {
     fn a_body_survives_json_and_foreign_bodies_are_no_error_body() {
         let body = ErrorBody::one(ErrorCode::DigestInvalid, "no", serde_json::json!({"a": 1}));
         assert_eq!(ErrorBody::parse(body.to_json().as_bytes()), Some(body));
+        let forged = format!("a\nb\u{2028}{}", "c".repeat(5_000));
+        let body = ErrorBody::one(ErrorCode::Unknown, forged, serde_json::Value::Null);
+        let message = &ErrorBody::parse(body.to_json().as_bytes()).unwrap().errors[0].message;
+        assert!(message.starts_with("a\u{fffd}b\u{fffd}c") && message.chars().count() == 1_001);
         assert!(ErrorBody::parse(b"<html>").is_none());
         assert!(ErrorBody::parse(b"{}").is_none());
         assert!(ErrorBody::parse(b"{\"errors\":[{}]}").is_some());
