@@ -24,7 +24,8 @@ impl Folder {
     }
 
     fn load(&self, lines: &str) -> Result<Config, ConfigError> {
-        let text = format!("store = \"s\"\nlisten = \"0.0.0.0:5443\"\n{lines}");
+        let text =
+            format!("store = \"s\"\nlisten = \"0.0.0.0:5443\"\ninsecure_http = true\n{lines}");
         let path = self.write("wharfd.toml", &text, 0o600);
         Config::load(Some(Path::new(&path)), Overrides::default())
     }
