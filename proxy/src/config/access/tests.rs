@@ -78,7 +78,7 @@ fn rules_that_allow_nothing_or_what_nobody_knows_are_refused() {
     assert!(folder.refused("[access]\nkind = \"users\"\n").contains("[[access.rule]]"));
     let rule = |from: &str, to: &str| folder.refused(&users("").replace(from, to));
     assert!(rule("[\"alice\"]", "[]").contains("empty"));
-    assert!(rule("[\"team/*\"]", "[]").contains("line 8"));
+    assert!(rule("[\"team/*\"]", "[]").contains("line 9"));
     assert!(rule("[\"pull\"]", "[]").contains("empty"));
     assert!(rule("\"pull\"", "\"read\"").contains("unknown variant"));
     assert!(rule("\"alice\"", "\"a b\"").contains("write a name"));
