@@ -175,11 +175,11 @@ async fn handle(
         }
         Route::UploadStatus { repo, id } => uploads::status(app, &repo, id),
         Route::PatchUpload { repo, id } => {
-            uploads::patch(app, &repo, id, &caller, (&headers, body)).await
+            uploads::patch(app, (&repo, id), (&caller, &rules), (&headers, body)).await
         }
         Route::FinishUpload { repo, id, digest } => {
             let end = uploads::End { repo, id, digest };
-            uploads::finish(app, end, &caller, (&headers, body)).await
+            uploads::finish(app, end, (&caller, &rules), (&headers, body)).await
         }
         Route::CancelUpload { repo, id } => uploads::cancel(app, &repo, id).await,
         Route::Tags { repo, cursor } => {

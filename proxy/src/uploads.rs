@@ -223,6 +223,15 @@ impl Uploads {
         }
     }
 
+    /// Where a session ends: one that has begun at an upstream goes on there, whatever is configured
+    /// meanwhile.
+    pub(crate) fn site_of(&self, session: &Session, repo: &RepoName) -> Result<Site, Error> {
+        match &session.leg {
+            Some(leg) => Ok(Site::Remote(leg.remote().clone())),
+            None => self.upstreams.site(repo),
+        }
+    }
+
     fn session(&self, writer: BlobWriter, beyond: Option<Beyond>) -> Session {
         let blob = writer.in_flight();
         let leg = beyond.map(|Beyond { remote, open, expected }| {
@@ -303,11 +312,7 @@ impl Uploads {
         digest: Digest,
         turn: Turn,
     ) -> Result<(), Error> {
-        // An upload goes on to where it began, whatever is configured meanwhile.
-        let site = match &ending.session.leg {
-            Some(_) => Site::Local,
-            None => self.upstreams.site(repo)?,
-        };
+        let site = self.site_of(&ending.session, repo)?;
         let (uploads, repo) = (self.clone(), repo.clone());
         let work = async move {
             let Ending { session, name } = ending;

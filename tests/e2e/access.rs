@@ -8,6 +8,7 @@ mod issuer;
 mod issuers;
 mod logins;
 mod passing_by;
+mod reload;
 mod scene;
 mod sessions;
 mod tokens;

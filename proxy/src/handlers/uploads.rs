@@ -14,6 +14,7 @@ use crate::Error;
 use crate::access::{Caller, Need};
 use crate::admission::Share;
 use crate::body::Body;
+use crate::config::Limits;
 use crate::limits::MOUNT_SOURCES_MAX;
 use crate::live::Rules;
 use crate::response::{self, Answer};
@@ -50,8 +51,9 @@ pub(super) async fn start(
         UploadStart::Whole(digest) => {
             let beyond = app.uploads.beyond(repo, digest, opening.caller)?;
             let mut session = app.uploads.anonymous(digest.algorithm(), beyond).await?;
-            receive(app, &mut session, headers, body).await?;
-            let turn = linking(app, repo, digest).await?;
+            receive(app, &mut session, headers, (body, &opening.rules.limits)).await?;
+            let site = app.uploads.site_of(&session, repo)?;
+            let turn = linking(app, &site, repo, digest).await?;
             app.uploads.finish(repo, session.into(), digest, turn).await?;
             Ok(created(repo, &digest))
         }
@@ -64,9 +66,8 @@ pub(super) async fn start(
 }
 
 /// The turn to make a blob this repository's: nobody deletes it there meanwhile.
-async fn linking(app: &App, repo: &RepoName, digest: Digest) -> Result<Turn, Error> {
-    let site = app.cache.upstreams.site(repo)?;
-    app.turns.take(Wanted::to_link(&site, repo, digest)).await
+async fn linking(app: &App, site: &Site, repo: &RepoName, digest: Digest) -> Result<Turn, Error> {
+    app.turns.take(Wanted::to_link(site, repo, digest)).await
 }
 
 async fn session(
@@ -145,8 +146,9 @@ async fn mount(
     share: Share,
 ) -> Result<Answer, Error> {
     let (repo, room) = (opening.repo, app.uploads.room()?);
-    let _turn = linking(app, repo, digest).await?;
-    let beyond = match app.cache.upstreams.site_for(repo, opening.caller.login())? {
+    let site = app.cache.upstreams.site_for(repo, opening.caller.login())?;
+    let _turn = linking(app, &site, repo, digest).await?;
+    let beyond = match site {
         Site::Local => {
             if lend(app, repo, &digest, from.as_ref()).await? {
                 return Ok(created(repo, &digest));
@@ -236,16 +238,15 @@ pub(super) fn status(app: &App, repo: &RepoName, id: UploadId) -> Result<Answer,
 
 pub(super) async fn patch(
     app: &App,
-    repo: &RepoName,
-    id: UploadId,
-    caller: &Caller,
+    (repo, id): (&RepoName, UploadId),
+    (caller, rules): (&Caller, &Rules),
     (headers, body): (&HeaderMap, &mut Incoming),
 ) -> Result<Answer, Error> {
     let mut checkout = app.uploads.check_out(repo, id, caller).await?;
     let session = checkout.session();
     let chunk = check_chunk(session, headers, &upload_path(repo, id))?;
     let before = session.offset();
-    receive(app, session, headers, body).await?;
+    receive(app, session, headers, (body, &rules.limits)).await?;
     let offset = session.offset();
     if let Some(chunk) = chunk.filter(|chunk| chunk.size_bytes() != offset - before) {
         let (declared, actual) = (chunk.size_bytes(), offset - before);
@@ -257,7 +258,7 @@ pub(super) async fn patch(
 pub(super) async fn finish(
     app: &App,
     end: End,
-    caller: &Caller,
+    (caller, rules): (&Caller, &Rules),
     (headers, body): (&HeaderMap, &mut Incoming),
 ) -> Result<Answer, Error> {
     let End { repo, id, digest } = end;
@@ -265,8 +266,9 @@ pub(super) async fn finish(
     let session = checkout.session();
     check_chunk(session, headers, &upload_path(&repo, id))?;
     session.expect(digest);
-    receive(app, session, headers, body).await?;
-    let turn = linking(app, &repo, digest).await?;
+    receive(app, session, headers, (body, &rules.limits)).await?;
+    let site = app.uploads.site_of(session, &repo)?;
+    let turn = linking(app, &site, &repo, digest).await?;
     app.uploads.finish(&repo, checkout.end(), digest, turn).await?;
     Ok(created(&repo, &digest))
 }
@@ -304,11 +306,10 @@ async fn receive(
     app: &App,
     session: &mut Session,
     headers: &HeaderMap,
-    body: &mut Incoming,
+    (body, limits): (&mut Incoming, &Limits),
 ) -> Result<(), Error> {
     let announced: Option<u64> =
         headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    let limits = Arc::clone(&app.live.rules().limits);
     let limit_bytes = limits.blob_bytes;
     if announced.is_some_and(|length| session.offset().saturating_add(length) > limit_bytes) {
         return Err(Error::BlobTooLarge { limit_bytes });

@@ -42,6 +42,7 @@ fn host(parts: &Parts) -> Result<(), &'static str> {
     let host: Authority = host
         .to_str()
         .ok()
+        .filter(|host| !host.contains('@'))
         .and_then(|host| host.parse().ok())
         .ok_or("the Host of the request is not a host")?;
     match named {
@@ -82,6 +83,7 @@ mod tests {
             ("https://b/v2/", Version::HTTP_2, &["a"], Some("two hosts")),
             ("/v2/", Version::HTTP_11, &["a b"], Some("not a host")),
             ("/v2/", Version::HTTP_11, &["a/b"], Some("not a host")),
+            ("/v2/", Version::HTTP_11, &["a@b"], Some("not a host")),
             ("/v2/", Version::HTTP_11, &[""], Some("not a host")),
             ("/v2/", Version::HTTP_2, &[], Some("no Host")),
         ];

@@ -34,6 +34,11 @@ impl Leg {
         Self { senders: Arc::clone(senders), remote, blob, sending }
     }
 
+    /// Where it goes.
+    pub(super) const fn remote(&self) -> &Remote {
+        &self.remote
+    }
+
     /// Sending, from the start when it had failed: the bytes are here.
     fn sending(&mut self) -> Sending {
         let again = || {

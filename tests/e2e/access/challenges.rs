@@ -58,8 +58,9 @@ async fn the_realm_is_a_host_that_the_client_named_and_nothing_else_of_it() {
         with("host", "registry.example.com").await.contains("http://registry.example.com/token")
     );
     for lie in ["a\"b", "evil@host", "a/b", "a,b"] {
-        let said = with("host", lie).await;
-        assert!(!said.contains(lie), "{said}");
+        let answer = nobody.call(Method::GET, "/v2/").header("host", lie).send().await.unwrap();
+        let head = format!("{:?}", answer.headers);
+        assert!([400, 401].contains(&answer.status.as_u16()) && !head.contains(lie), "{head}");
     }
     // Nobody who is trusted says that the connection is encrypted.
     for (name, value) in [("x-forwarded-proto", "https"), ("forwarded", "proto=https;host=evil")] {

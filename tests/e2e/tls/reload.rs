@@ -10,6 +10,7 @@ use crate::fixture::{eventually, noise};
 const TAKEN: &str = "wharfd_tls_certificates_total{result=\"taken\"}";
 const REFUSED: &str = "wharfd_tls_certificates_total{result=\"refused\"}";
 const ENDS: &str = "wharfd_tls_certificate_valid_until_seconds";
+const RELOADED: &str = "wharfd_config_reloads_total{result=\"success\"}";
 const YEAR_2098: u64 = 4_039_372_800;
 const YEAR_2099: u64 = 4_070_908_800;
 
@@ -87,4 +88,28 @@ async fn what_does_not_fit_is_not_taken_and_told_once_and_the_next_that_fits_is(
         (certificate != before).then_some(())
     };
     eventually("the new certificate", shown).await;
+}
+
+#[tokio::test]
+async fn sighup_takes_other_files_and_says_that_tls_cannot_be_turned_off() {
+    let mut scene = Scene::start().await;
+    let before = scene.connect(&["h2"]).await.certificate;
+    let other = scene.authority.server(2098);
+    let (cert, key) = (scene.put("other.crt", &other.cert), scene.put("other.key", &other.key));
+    let places = [scene.path("tls.crt"), scene.path("tls.key")].map(|at| at.display().to_string());
+    scene.wharfd.rewrite(|text| text.replace(&places[0], &cert).replace(&places[1], &key));
+    scene.wharfd.hang_up();
+    scene.wharfd.metric_reaches(RELOADED, 1).await;
+    assert_ne!(scene.connect(&["h2"]).await.certificate, before);
+    assert_eq!(scene.wharfd.metric(ENDS).await, YEAR_2098);
+    // A key that does not belong to it refuses the whole.
+    scene.wharfd.rewrite(|text| text.replace(&key, &places[1]) + "[limits]\nurl_bytes = 1000\n");
+    scene.wharfd.hang_up();
+    scene.wharfd.metric_reaches("wharfd_config_reloads_total{result=\"refused\"}", 1).await;
+    assert_eq!(scene.wharfd.metric(ENDS).await, YEAR_2098);
+    scene.wharfd.rewrite(|text| text.split_once("[tls]").unwrap().0.to_owned());
+    scene.wharfd.hang_up();
+    scene.wharfd.metric_reaches(RELOADED, 2).await;
+    assert!(scene.wharfd.log().contains("at the next start only: TLS is turned off"));
+    assert_eq!(scene.connect(&["h2"]).await.get("/v2/").await.unwrap().0, 200);
 }

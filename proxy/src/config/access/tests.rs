@@ -24,7 +24,8 @@ impl Folder {
     }
 
     fn load(&self, lines: &str) -> Result<Config, ConfigError> {
-        let text = format!("store = \"s\"\nlisten = \"0.0.0.0:5443\"\n{lines}");
+        let text =
+            format!("store = \"s\"\nlisten = \"0.0.0.0:5443\"\ninsecure_http = true\n{lines}");
         let path = self.write("wharfd.toml", &text, 0o600);
         Config::load(Some(Path::new(&path)), Overrides::default())
     }
@@ -77,7 +78,7 @@ fn rules_that_allow_nothing_or_what_nobody_knows_are_refused() {
     assert!(folder.refused("[access]\nkind = \"users\"\n").contains("[[access.rule]]"));
     let rule = |from: &str, to: &str| folder.refused(&users("").replace(from, to));
     assert!(rule("[\"alice\"]", "[]").contains("empty"));
-    assert!(rule("[\"team/*\"]", "[]").contains("line 8"));
+    assert!(rule("[\"team/*\"]", "[]").contains("line 9"));
     assert!(rule("[\"pull\"]", "[]").contains("empty"));
     assert!(rule("\"pull\"", "\"read\"").contains("unknown variant"));
     assert!(rule("\"alice\"", "\"a b\"").contains("write a name"));
