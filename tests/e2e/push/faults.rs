@@ -165,7 +165,9 @@ async fn open_with(stage: &Stage, content: &[u8]) -> u16 {
 
 #[tokio::test]
 async fn what_the_upstream_took_is_201_also_when_there_is_no_room_for_it_here() {
-    let start = Stage::start_with(|setup| setup.lines("store_limit = \"256MiB\"\n"));
+    let start = Stage::start_with(|setup| {
+        setup.lines("store_limit = \"256MiB\"\nlimits = { uploads_per_user = 200 }\n")
+    });
     let Some(stage) = start.await else { return };
     // Uploads that nobody ends fill the store: in large steps until one fails, then in small ones of
     // which each finds room or gives it back.
@@ -175,17 +177,23 @@ async fn what_the_upstream_took_is_201_also_when_there_is_no_room_for_it_here() 
         taken += 1;
         assert!(taken < 40, "the store is never full");
     }
-    for (seed, bytes) in [(51, 1 << 20), (52, 768 << 10)] {
-        let small = noise(seed, bytes);
-        for _ in 0..15 {
-            open_with(&stage, &small).await;
+    // The store counts what its records take, which changes: a push may find room after all.
+    for seed in 53..63 {
+        for (seed, bytes) in [(51, 1 << 20), (52, 768 << 10)] {
+            let small = noise(seed, bytes);
+            for _ in 0..15 {
+                open_with(&stage, &small).await;
+            }
+        }
+        let content = noise(seed, 500_000);
+        let digest = sha256(&content);
+        let pushed = stage.api().try_push_blob(REPO, &digest, content.clone()).await.unwrap();
+        assert_eq!(pushed.status, 201, "{}", pushed.text());
+        assert_upstream_has(&stage, &digest, &content).await;
+        assert!(stage.api().get_blob(REPO, &digest).await.body == content);
+        if stage.wharfd.log().contains("is not kept here") {
+            return;
         }
     }
-    let content = noise(53, 500_000);
-    let digest = sha256(&content);
-    let pushed = stage.api().try_push_blob(REPO, &digest, content.clone()).await.unwrap();
-    assert_eq!(pushed.status, 201, "{}", pushed.text());
-    assert_upstream_has(&stage, &digest, &content).await;
-    assert!(stage.wharfd.log().contains("is not kept here"));
-    assert!(stage.api().get_blob(REPO, &digest).await.body == content);
+    panic!("the store always had room");
 }
