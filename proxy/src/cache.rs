@@ -84,7 +84,8 @@ pub(crate) struct Cache {
     pub(crate) bridge: Bridge,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) upstreams: Arc<Upstreams>,
-    fills: Flights<Digest, fill::Filling>,
+    /// By the upstream too: a blob that two have is two downloads.
+    fills: Flights<(usize, Digest), fill::Filling>,
     /// Whoever asks after a change does not join those who asked before it.
     manifests: Flights<(RepoName, Digest, Generation), manifests::Stored>,
     tags: Flights<(RepoName, wharf_oci::Tag, Generation), tags::Resolved>,

@@ -9,6 +9,7 @@ use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
+use wharf_oci::RepoName;
 
 use crate::Error;
 use crate::limits::JOINS_MAX;
@@ -18,8 +19,27 @@ use crate::upstream::Fingerprint;
 type Answer<V> = Option<Result<V, Error>>;
 type Running<K, V> = Arc<Mutex<HashMap<K, Run<V>>>>;
 
-/// With whose login work is done; none for this proxy's own.
-type Whose = Option<Fingerprint>;
+/// For whom work is done.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Whose {
+    /// With whose login; none for this proxy's own.
+    pub(crate) login: Option<Fingerprint>,
+    /// For which repository, where what fails for one says nothing of another.
+    pub(crate) repo: Option<RepoName>,
+}
+
+impl From<Option<Fingerprint>> for Whose {
+    fn from(login: Option<Fingerprint>) -> Self {
+        Self { login, repo: None }
+    }
+}
+
+impl Whose {
+    /// Whether a failure of what was done for `theirs` says nothing of what is asked for here.
+    fn is_not_told_by(&self, theirs: &Self, error: &Error) -> bool {
+        theirs.repo != self.repo || (theirs.login != self.login && error.is_about_login())
+    }
+}
 
 /// Work that is going on.
 struct Run<V> {
@@ -68,31 +88,32 @@ where
     where
         W: Future<Output = ()> + Send + 'static,
     {
-        let (answer, part) = self.join_or_start(None, key, work)?;
+        let (answer, part) = self.join_or_start(&Whose::default(), key, work)?;
         let value = wait(answer).await?;
         Ok((value, matches!(part, Part::Joined(_))))
     }
 
-    /// The same for work that is done with a caller's login: whoever joined somebody else's, and that
-    /// one's login was refused, asks anew.
+    /// The same for work that is done for somebody: whoever joined somebody else's asks anew when it
+    /// failed for a reason that is only theirs.
     pub(crate) async fn ask_as<W>(
         &self,
-        whose: Whose,
+        whose: impl Into<Whose>,
         key: K,
         work: impl Fn(Promise<K, V>) -> W + Send + Sync,
     ) -> Result<(V, bool), Error>
     where
         W: Future<Output = ()> + Send + 'static,
     {
-        let mut joins = 0;
+        let (whose, mut joins) = (whose.into(), 0);
         loop {
-            let (answer, part) = self.join_or_start(whose, key.clone(), &work)?;
+            let (answer, part) = self.join_or_start(&whose, key.clone(), &work)?;
             match (wait(answer).await, part) {
                 (Ok(value), part) => return Ok((value, matches!(part, Part::Joined(_)))),
-                (Err(error), Part::Joined(theirs))
-                    if theirs != whose && error.is_about_login() && joins < JOINS_MAX =>
-                {
+                (Err(error), Part::Joined(theirs)) if whose.is_not_told_by(&theirs, &error) => {
                     joins += 1;
+                    if joins > JOINS_MAX {
+                        return Err(Error::TooMany(self.name));
+                    }
                 }
                 (Err(error), _) => return Err(error),
             }
@@ -100,18 +121,22 @@ where
     }
 
     /// Starts work that nobody waits for, unless it is going on.
-    pub(crate) fn begin<W>(&self, whose: Whose, key: K, work: impl FnOnce(Promise<K, V>) -> W)
-    where
+    pub(crate) fn begin<W>(
+        &self,
+        whose: impl Into<Whose>,
+        key: K,
+        work: impl FnOnce(Promise<K, V>) -> W,
+    ) where
         W: Future<Output = ()> + Send + 'static,
     {
-        if let Err(error) = self.join_or_start(whose, key, work) {
+        if let Err(error) = self.join_or_start(&whose.into(), key, work) {
             tracing::debug!(%error, "work in the background was not started");
         }
     }
 
     fn join_or_start<W>(
         &self,
-        whose: Whose,
+        whose: &Whose,
         key: K,
         work: impl FnOnce(Promise<K, V>) -> W,
     ) -> Result<(watch::Receiver<Answer<V>>, Part), Error>
@@ -120,12 +145,13 @@ where
     {
         let mut running = lock(&self.running);
         if let Some(run) = running.get(&key) {
-            return Ok((run.answer.clone(), Part::Joined(run.whose)));
+            return Ok((run.answer.clone(), Part::Joined(run.whose.clone())));
         }
         if running.len() >= self.limit {
             return Err(Error::TooMany(self.name));
         }
         let (sender, receiver) = watch::channel(None);
+        let whose = whose.clone();
         running.insert(key.clone(), Run { answer: receiver.clone(), whose });
         drop(running);
         let promise = Promise { key, running: Arc::clone(&self.running), answer: sender };

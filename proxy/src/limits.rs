@@ -343,7 +343,8 @@ pub const REFUSAL_TIME: Duration = Duration::from_secs(3);
 pub const PERMITS_MAX: usize = 16_384;
 /// How long the address at which an upstream hands out tokens is believed.
 pub const CHALLENGE_TIME: Duration = Duration::from_mins(10);
-/// How often whoever joined another caller's request asks anew, after the upstream refused that one.
+/// How often whoever joined what was done for somebody else asks anew, after that failed for a reason
+/// that is only theirs.
 pub const JOINS_MAX: u32 = 8;
 /// Longest name that a caller logs in with, in bytes.
 pub const USER_BYTES_MAX: usize = 255;

@@ -290,7 +290,10 @@ impl Template {
             return Ok(Arc::clone(upstream));
         }
         if hosts.len() >= TEMPLATE_HOSTS_MAX {
-            return Err(Error::TooMany("registries"));
+            // Whoever names many hosts keeps nobody out: one that nobody uses at this moment goes.
+            let unused = hosts.iter().find(|(_, upstream)| Arc::strong_count(upstream) == 1);
+            let unused = unused.map(|(host, _)| host.clone());
+            hosts.remove(&unused.ok_or(Error::TooMany("registries"))?);
         }
         let refused = || Error::NamespaceUnserved(host.to_owned());
         let config = self.config.for_host(host).ok_or_else(refused)?;
@@ -434,14 +437,19 @@ mod tests {
         assert_eq!(named(&upstreams, "127.0.0.1:5000", "x"), at("https://127.0.0.1:5000", "x"));
         assert_eq!(named(&upstreams, "example.com", "x"), None);
         assert_eq!(there(&upstreams, "x"), None);
+        let held: Vec<_> = (0..TEMPLATE_HOSTS_MAX)
+            .map(|host| upstreams.site(&format!("held{host}.azurecr.io/x").parse().unwrap()))
+            .collect();
+        let one_more = || upstreams.site(&"one-more.azurecr.io/x".parse().unwrap());
+        assert!(matches!(one_more(), Err(Error::TooMany(_))));
+        drop(held);
+        assert!(one_more().is_ok());
         for host in 0..TEMPLATE_HOSTS_MAX {
             named(&upstreams, &format!("h{host}.azurecr.io"), "x");
         }
         assert_eq!(upstreams.all().len(), TEMPLATE_HOSTS_MAX);
         let labels: Vec<_> = upstreams.all().iter().map(|up| up.label().to_string()).collect();
         assert!(labels.iter().all(|label| label == "https://*"), "{labels:?}");
-        let one_more = upstreams.site(&"one-more.azurecr.io/x".parse().unwrap());
-        assert!(matches!(one_more, Err(Error::TooMany(_))));
     }
 
     fn of_toml(text: &str) -> Vec<UpstreamConfig> {

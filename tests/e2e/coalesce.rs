@@ -4,9 +4,9 @@
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use wharf_testkit::double::Kind;
+use wharf_testkit::double::{Fault, FaultRule, Kind};
 
-use crate::fixture::{Api, Stage, code, noise};
+use crate::fixture::{Api, Stage, code, eventually, message, noise};
 
 const REPO: &str = "acme/web";
 const MIB: usize = 1024 * 1024;
@@ -166,6 +166,32 @@ async fn a_download_for_one_repository_is_joined_by_another_only_if_it_has_the_b
     stage.wharfd.fills_are_over().await;
     assert_eq!(stage.api().get_blob("team/same", &digest).await.header("wharf-cache"), "hit");
     assert_eq!(stage.api().get_blob("team/other", &digest).await.status, 404);
+}
+
+/// Whoever may only ask for a name of their own keeps nobody from a blob, and learns no other name.
+#[tokio::test]
+async fn what_fails_for_one_repository_is_nothing_to_another() {
+    let Some(stage) = Stage::start().await else { return };
+    let (content, digest) = plant(&stage, 8, 1).await;
+    stage.double.set_fault(FaultRule::next(Kind::BlobGet, Fault::Hang));
+    let get = |repo: &'static str| {
+        let (api, digest) = (stage.api().clone(), digest.clone());
+        tokio::spawn(async move { api.get_blob(repo, &digest).await })
+    };
+    let stranger = get("mallory/x");
+    eventually("the question to hang", async || (stage.double.held() > 0).then_some(())).await;
+    let (owner, other) = (get(REPO), get("secret/name"));
+    // Long enough for both to wait for what the stranger began; right either way.
+    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    stage.double.release();
+    let owner = owner.await.unwrap();
+    assert!(owner.status == 200 && owner.body == content, "{}", owner.text());
+    for (repo, answer) in [("mallory/x", stranger), ("secret/name", other)] {
+        let answer = answer.await.unwrap();
+        assert_eq!((answer.status.as_u16(), code(&answer).as_str()), (404, "BLOB_UNKNOWN"));
+        assert!(message(&answer).contains(repo), "{}", answer.text());
+    }
+    assert_eq!(stage.api().get_blob(REPO, &digest).await.status, 200);
 }
 
 #[tokio::test]

@@ -242,6 +242,8 @@ impl Users {
         client: IpAddr,
     ) -> Result<(Caller, Given), Error> {
         let TokenRequest { shown, refresh, grants, wants_refresh } = request;
+        // A refresh token buys no other one: it would live for ever.
+        let wants_refresh = wants_refresh && refresh.is_none();
         let caller = match refresh {
             Some(refresh) => self.refreshed(&refresh, client)?,
             None => self.authenticate(&shown, client).await?,

@@ -15,7 +15,7 @@ use super::{Arriving, Cache, Outcome, ServedBlob, Store, link_unless_removed, un
 use crate::Error;
 use crate::body::Ending;
 use crate::bridge::{Bridge, Pump};
-use crate::flights::Promise;
+use crate::flights::{Promise, Whose};
 use crate::lately::Lately;
 use crate::limits::{
     BLOB_BYTES_MAX, PROOF_WAIT_BYTES, RELAY_AHEAD_BYTES, RELAY_PART_BYTES_MAX, RELAY_SHARE,
@@ -74,8 +74,10 @@ impl Cache {
             generations: Arc::clone(&self.generations),
             since,
         };
-        let whose = remote.upstream.whose();
-        let asked = self.fills.ask_as(whose, *digest, |promise| fill.clone().run(promise)).await;
+        let whose = Whose { login: remote.upstream.whose(), repo: Some(repo.clone()) };
+        // What one registry sends is nothing to who trusts another.
+        let key = (remote.upstream.identity(), *digest);
+        let asked = self.fills.ask_as(whose, key, |promise| fill.clone().run(promise)).await;
         let (filling, joined) = match asked {
             Ok(filling) => filling,
             Err(error @ Error::Store(_)) => {
@@ -182,7 +184,7 @@ impl Filling {
 }
 
 impl Fill {
-    async fn run(self, promise: Promise<Digest, Filling>) {
+    async fn run(self, promise: Promise<(usize, Digest), Filling>) {
         let started = self.start().await;
         let (download, pump, filling) = match started {
             Ok(started) => started,

@@ -91,9 +91,9 @@ impl Around {
         for address in addresses {
             let kind = Kind::of(address.into());
             let passes = match kind {
+                Kind::Never => false,
                 _ if is_own => true,
                 Kind::Public => true,
-                Kind::Never => false,
                 Kind::Link => self.has(kind),
                 Kind::Private | Kind::Loopback => listed || self.has(kind),
             };

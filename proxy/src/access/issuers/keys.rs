@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::fetch::Fetch;
 use crate::Error;
 use crate::config::{ConfigError, IssuerConfig};
-use crate::flights::Flights;
+use crate::flights::{Flights, Whose};
 use crate::limits::{ISSUER_KEYS_MAX, KEYS_AGE_MAX, KEYS_FETCH_PAUSE, KEYS_YOUNG};
 
 /// What is known of an issuer's keys.
@@ -63,7 +63,7 @@ impl Keys {
             if !fitting.is_empty() {
                 if known.since.elapsed() >= KEYS_YOUNG {
                     let shared = Arc::clone(&self.shared);
-                    self.flights.begin(None, (), |promise| async move {
+                    self.flights.begin(Whose::default(), (), |promise| async move {
                         promise.keep(shared.renew().await);
                     });
                 }
