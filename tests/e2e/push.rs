@@ -199,6 +199,27 @@ async fn a_cancelled_upload_is_cancelled_at_the_upstream_too() {
     eventually("the upstream upload to be cancelled", cancelled).await;
 }
 
+/// docker-registry answers 201 to a mount of what is not SHA-256, and has lost it then.
+#[tokio::test]
+async fn a_mount_of_sha512_loses_nothing_and_its_bytes_can_be_sent() {
+    let Some(stage) = Stage::start().await else { return };
+    let content = noise(23, 600_000);
+    let digest = wharf_oci::Digester::digest(wharf_oci::Algorithm::Sha512, &content).to_string();
+    let mount = format!("/v2/{REPO}/blobs/uploads/?mount={digest}&from=team/staging");
+    let pushed = stage.api().try_push_blob("team/staging", &digest, content.clone()).await.unwrap();
+    assert_eq!(pushed.status, 201, "{}", pushed.text());
+    let mounted = stage.api().post(&mount).send().await.unwrap();
+    assert_eq!(mounted.status, 202, "{}", mounted.text());
+    let location = mounted.header("location");
+    let ended = stage.api().end_upload(location, &digest, content.clone()).await;
+    assert_eq!(ended.status, 201, "{}", ended.text());
+    assert_upstream_has(&stage, &digest, &content).await;
+    // What the repository has already, it is not asked to send.
+    let again = stage.api().post(&mount).send().await.unwrap();
+    assert_eq!(again.status, 201, "{}", again.text());
+    assert_upstream_has(&stage, &digest, &content).await;
+}
+
 #[tokio::test]
 async fn a_blob_is_mounted_at_the_upstream_without_sending_it() {
     let Some(stage) = Stage::start().await else { return };

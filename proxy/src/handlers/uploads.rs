@@ -21,7 +21,7 @@ use crate::response::{self, Answer};
 use crate::route::{UploadStart, upload_path};
 use crate::turns::{Turn, Wanted};
 use crate::uploads::{Beyond, Room, Session};
-use crate::upstream::{Haste, Push, Started};
+use crate::upstream::{Haste, Push, Started, Upstream};
 use crate::upstreams::{Remote, Site};
 
 /// Who opens an upload where.
@@ -163,6 +163,7 @@ async fn mount(
             None
         }
         Site::Remote(remote) => {
+            let from = from.filter(|_| Upstream::mounts(&digest));
             let from = from.and_then(|from| app.cache.upstreams.beside(&remote, &from));
             match mount_beyond(&remote, &digest, from.as_ref()).await? {
                 None => {

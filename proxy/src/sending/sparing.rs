@@ -1,7 +1,8 @@
 //! What spares sending: the upstream has the blob, another of its repositories has it, or somebody else
 //! sends the same (`joint.rs`). Trouble on such a way only means to send.
 //!
-//! Invariant: only what was proven here is mounted; that somebody names a digest is no proof.
+//! Invariant: only what was proven here is mounted; that somebody names a digest is no proof. Nor is
+//! anything mounted that upstreams do not mount reliably (`Upstream::mounts`).
 
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use wharf_oci::{Digest, RepoName};
 
 use super::{Known, Sender, Session, Stop};
 use crate::limits::MOUNTS_MAX;
-use crate::upstream::{Arrival, Haste, Started};
+use crate::upstream::{Arrival, Haste, Started, Upstream};
 use crate::upstreams::Remote;
 
 impl Sender {
@@ -70,7 +71,7 @@ impl Sender {
     /// Other repositories of the same upstream that have the blob, as far as is known here.
     async fn lenders(&self, digest: &Digest) -> Vec<RepoName> {
         // A caller with a login of their own is not made to ask for what they did not name.
-        if self.remote.upstream.whose().is_some() {
+        if self.remote.upstream.whose().is_some() || !Upstream::mounts(digest) {
             return Vec::new();
         }
         let (store, digest) = (Arc::clone(&self.senders.store), *digest);
@@ -97,6 +98,9 @@ impl Sender {
     }
 
     pub(super) async fn mount(&mut self, digest: &Digest, from: &RepoName) -> bool {
+        if !Upstream::mounts(digest) {
+            return false;
+        }
         let Remote { upstream, repo } = &self.remote;
         self.landing.send_replace(true);
         let mounted = upstream.mount(repo, digest, from, self.haste()).await;

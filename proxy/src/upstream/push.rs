@@ -57,7 +57,16 @@ impl Upstream {
         }
     }
 
-    /// Mounts a blob when the upstream agrees, else opens an upload of it.
+    /// Whether a 201 to a mount of such a digest can be counted on. Registries that keep everything as
+    /// SHA-256 (docker-registry 2.8) answer 201 to another one, and have the blob no more after that, even
+    /// if they had it before.
+    #[must_use]
+    pub(crate) fn mounts(digest: &Digest) -> bool {
+        digest.algorithm() == Algorithm::Sha256
+    }
+
+    /// Mounts a blob when the upstream agrees, else opens an upload of it. Only what it
+    /// [`mounts`](Self::mounts).
     pub(crate) async fn mount(
         &self,
         repo: &RepoName,
