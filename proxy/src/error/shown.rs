@@ -1,0 +1,133 @@
+//! The one table that says what the client sees of an error: status, code and sentence.
+//!
+//! Invariant: an answer of 500 and above never carries the cause, which may hold paths or addresses;
+//! the cause is logged once, with the request id.
+
+use http::StatusCode;
+use wharf_oci::{ErrorCode, ParseError};
+
+use super::Error;
+
+/// What the client sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shown {
+    /// The status.
+    pub status: StatusCode,
+    /// The code in the body.
+    pub code: ErrorCode,
+}
+
+impl Error {
+    /// The table: every error with its status and code. No wildcard, so that no case is forgotten.
+    #[must_use]
+    pub fn shown(&self) -> Shown {
+        let (status, code) = match self {
+            Self::Parse(error) => shown_parse(error),
+            Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, ErrorCode::Unsupported),
+            Self::Parameter(_) | Self::HeadMalformed(_) => {
+                (StatusCode::BAD_REQUEST, ErrorCode::Unsupported)
+            }
+            Self::NameUnserved(_) | Self::NamespaceUnserved(_) | Self::NameUnknown(_) => {
+                (StatusCode::NOT_FOUND, ErrorCode::NameUnknown)
+            }
+            Self::BlobUnknown { .. } => (StatusCode::NOT_FOUND, ErrorCode::BlobUnknown),
+            Self::ManifestUnknown { .. } => (StatusCode::NOT_FOUND, ErrorCode::ManifestUnknown),
+            Self::ManifestBlobUnknown { .. } => {
+                (StatusCode::NOT_FOUND, ErrorCode::ManifestBlobUnknown)
+            }
+            Self::UploadUnknown => (StatusCode::NOT_FOUND, ErrorCode::BlobUploadUnknown),
+            Self::UploadBusy => (StatusCode::CONFLICT, ErrorCode::BlobUploadInvalid),
+            // distribution-spec, "Pushing a blob in chunks": out of order is 416.
+            Self::ChunkOutOfOrder { .. } => {
+                (StatusCode::RANGE_NOT_SATISFIABLE, ErrorCode::BlobUploadInvalid)
+            }
+            Self::ChunkSize { .. } => (StatusCode::BAD_REQUEST, ErrorCode::SizeInvalid),
+            Self::UrlTooLong { .. } => (StatusCode::URI_TOO_LONG, ErrorCode::Unsupported),
+            Self::TooManyHeaders { .. } => {
+                (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, ErrorCode::Unsupported)
+            }
+            Self::BodyTooSlow => (StatusCode::REQUEST_TIMEOUT, ErrorCode::BlobUploadInvalid),
+            Self::BodyBroken => (StatusCode::BAD_REQUEST, ErrorCode::BlobUploadInvalid),
+            Self::BlobTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::SizeInvalid),
+            Self::RangeUnsatisfiable { .. } => {
+                (StatusCode::RANGE_NOT_SATISFIABLE, ErrorCode::Unsupported)
+            }
+            Self::DigestMismatch(_) => (StatusCode::BAD_REQUEST, ErrorCode::DigestInvalid),
+            // What is broken behind is not broken here: 500 and its like become 502.
+            Self::UpstreamRefused { status, code, .. } => match status.as_u16() {
+                503 => (StatusCode::SERVICE_UNAVAILABLE, *code),
+                500..=599 => (StatusCode::BAD_GATEWAY, *code),
+                _ => (*status, *code),
+            },
+            Self::UpstreamDown { .. }
+            | Self::Undelivered { .. }
+            | Self::TagUndecided { .. }
+            | Self::AccessUndecided { .. }
+            | Self::Stopping => (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unknown),
+            Self::PendingFull { .. } => (StatusCode::INSUFFICIENT_STORAGE, ErrorCode::Unknown),
+            Self::LoginNeeded { .. } | Self::ScopeNeeded { .. } | Self::LoginRefused => {
+                (StatusCode::UNAUTHORIZED, ErrorCode::Unauthorized)
+            }
+            // Never 401: the client has no credentials that would help.
+            Self::UpstreamDenied { .. } | Self::Denied => {
+                (StatusCode::FORBIDDEN, ErrorCode::Denied)
+            }
+            Self::UpstreamBusy { .. }
+            | Self::TooMany(_)
+            | Self::TooOften { .. }
+            | Self::TooManyLogins { .. } => {
+                (StatusCode::TOO_MANY_REQUESTS, ErrorCode::TooManyRequests)
+            }
+            Self::TagWriteOnce { .. } => (StatusCode::CONFLICT, ErrorCode::Denied),
+            Self::PutInPart { source, .. } => return source.shown(),
+            Self::UpstreamLied(_)
+            | Self::UpstreamFailed { .. }
+            | Self::UpstreamAstray { .. }
+            | Self::LoginFailed { .. }
+            | Self::NotLocked { .. } => (StatusCode::BAD_GATEWAY, ErrorCode::Unknown),
+            Self::Store(fault) if fault.full => {
+                (StatusCode::INSUFFICIENT_STORAGE, ErrorCode::Unknown)
+            }
+            Self::Store(_) => (StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Unknown),
+        };
+        Shown { status, code }
+    }
+
+    /// The sentence in the body. Of our own failures only that they are ours.
+    #[must_use]
+    pub fn message(&self) -> String {
+        match self {
+            Self::Store(fault) if fault.full => "the registry has no space left".to_owned(),
+            Self::Store(_) => "the registry failed; its log has the cause".to_owned(),
+            Self::UpstreamFailed { operation, .. } | Self::UpstreamAstray { operation, .. } => {
+                format!("the upstream failed while {operation}; the log of the proxy has the cause")
+            }
+            Self::NotLocked { repo, reference, .. } => {
+                format!("{reference} of {repo} was pushed, but not locked; push it again")
+            }
+            Self::LoginFailed { .. } => {
+                "the proxy has no login for the upstream; the log of the proxy has the cause"
+                    .to_owned()
+            }
+            _ => self.to_string(),
+        }
+    }
+}
+
+const fn shown_parse(error: &ParseError) -> (StatusCode, ErrorCode) {
+    match error {
+        ParseError::Digest { .. } => (StatusCode::BAD_REQUEST, ErrorCode::DigestInvalid),
+        ParseError::RepoName { .. } => (StatusCode::BAD_REQUEST, ErrorCode::NameInvalid),
+        ParseError::Tag { .. } | ParseError::MediaType { .. } | ParseError::Manifest { .. } => {
+            (StatusCode::BAD_REQUEST, ErrorCode::ManifestInvalid)
+        }
+        ParseError::ManifestTooLarge { .. } => {
+            (StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::ManifestInvalid)
+        }
+        ParseError::Range { .. } => (StatusCode::BAD_REQUEST, ErrorCode::BlobUploadInvalid),
+        ParseError::UploadId { .. } => (StatusCode::NOT_FOUND, ErrorCode::BlobUploadUnknown),
+        // The enum is open to new words of the lower crate; what has no line here is a bad request.
+        ParseError::Path { .. } => (StatusCode::NOT_FOUND, ErrorCode::Unsupported),
+        _ => (StatusCode::BAD_REQUEST, ErrorCode::Unsupported),
+    }
+}
