@@ -1,0 +1,324 @@
+//! Content on its way in: the writer, and what it becomes once its digest is proven. The same for all
+//! backends, which see no more than segments (`Sink`).
+//!
+//! Invariant: each byte is hashed, and nothing is published before the whole is what it was said to be.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use wharf_oci::{Algorithm, Digest, Digester, Hashed, Mismatch, RepoName};
+
+use super::{BlobInfo, Fate, Published, Retention, Sink, Source};
+use crate::buffers::SegmentBuffer;
+use crate::hashing::{Digesters, Hashing};
+use crate::hot::{HotSegments, Pressure};
+use crate::in_flight::InFlight;
+use crate::journal::{Delivery, Errand};
+use crate::limits::SEGMENT_BYTES;
+use crate::{Result, StoreError};
+
+/// Content that arrives. Dropping it forgets everything and tells every reader so.
+pub struct BlobWriter {
+    /// Of whole segments; what is in `filling` is hashed when it is full, or at the end.
+    hashing: Hashing,
+    size_bytes: u64,
+    sink: Box<dyn Sink>,
+    in_flight: InFlight,
+    /// The segment that is being filled.
+    filling: SegmentBuffer,
+    /// Set once the writer was used up by `verify`, so that the drop does not abandon.
+    done: bool,
+}
+
+impl BlobWriter {
+    pub(crate) fn new(sink: Box<dyn Sink>, hot: Arc<HotSegments>) -> Self {
+        let in_flight = InFlight::new(sink.source(), hot);
+        let first = Digester::new(Algorithm::Sha256);
+        let hashing = Hashing::new(Digesters { first, second: None });
+        let filling = SegmentBuffer::new();
+        Self { hashing, size_bytes: 0, sink, in_flight, filling, done: false }
+    }
+
+    /// Goes on where a saved writer stopped: all segments of the sink hash to `first`, and `tail`
+    /// follows them.
+    pub(crate) fn resumed(
+        sink: Box<dyn Sink>,
+        hot: Arc<HotSegments>,
+        first: Digester,
+        tail: &[u8],
+    ) -> Self {
+        let in_flight = InFlight::resumed(sink.source(), hot, sink.stored_segments());
+        let mut filling = SegmentBuffer::new();
+        filling.extend_from_slice(tail);
+        let size_bytes = first.size_bytes() + tail.len() as u64;
+        let hashing = Hashing::new(Digesters { first, second: None });
+        Self { hashing, size_bytes, sink, in_flight, filling, done: false }
+    }
+
+    /// Hashes by another algorithm than SHA-256. Only before the first byte; later it is ignored
+    /// and `verify` reads everything again.
+    #[must_use]
+    pub fn hashing(mut self, algorithm: Algorithm) -> Self {
+        if self.size_bytes == 0 {
+            self.hashing.settled().first = Digester::new(algorithm);
+        }
+        self
+    }
+
+    /// Hashes by this algorithm too, so that `verify` takes either without reading again. Only
+    /// before the first byte; costs a second hash of everything.
+    #[must_use]
+    pub fn also_hashing(mut self, algorithm: Algorithm) -> Self {
+        let digesters = self.hashing.settled();
+        if self.size_bytes == 0 && digesters.of(algorithm).is_none() {
+            digesters.second = Some(Digester::new(algorithm));
+        }
+        self
+    }
+
+    /// How many bytes were appended.
+    #[must_use]
+    pub const fn size_bytes(&self) -> u64 {
+        self.size_bytes
+    }
+
+    /// For readers, from any thread, at any time.
+    #[must_use]
+    pub fn in_flight(&self) -> InFlight {
+        self.in_flight.clone()
+    }
+
+    /// Takes the next bytes. Blocks on the disk.
+    pub fn append(&mut self, mut bytes: Bytes) -> Result<()> {
+        while !bytes.is_empty() {
+            let room = SEGMENT_BYTES - self.filling.len();
+            let part = bytes.split_to(bytes.len().min(room));
+            self.size_bytes += part.len() as u64;
+            if part.len() == SEGMENT_BYTES {
+                self.push(part)?;
+                continue;
+            }
+            self.filling.extend_from_slice(&part);
+            if self.filling.len() == SEGMENT_BYTES {
+                let segment = self.take_filled();
+                self.push(segment)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes all whole segments readable from disk, and lets go of their memory. Blocks on the disk.
+    pub fn settle(&mut self) -> Result<()> {
+        let hashing = &mut self.hashing;
+        self.sink.settle(&mut || hashing.settled().first.save(), None)?;
+        // Segments that wait to be hashed are memory too, and so is room for what may never come.
+        let _ = self.hashing.settled();
+        self.filling.compact();
+        self.let_go();
+        Ok(())
+    }
+
+    fn let_go(&self) {
+        self.in_flight.stored(self.sink.stored_segments());
+        self.in_flight.hand_over();
+    }
+
+    /// Proves that everything appended is `digest`. On success readers get the last segment; on a
+    /// mismatch all is forgotten.
+    pub fn verify(mut self, digest: &Digest) -> Result<std::result::Result<ReadyBlob, Mismatch>> {
+        let hashed = self.hash_by(digest.algorithm())?;
+        if let Err(mismatch) = hashed.expect(digest) {
+            self.in_flight.abandon(mismatch.to_string());
+            return Ok(Err(mismatch));
+        }
+        // Readers get the last segment now; the sink takes it when it is known that it stays.
+        let last = (self.filling.len() > 0).then(|| self.take_filled());
+        if let Some(last) = &last {
+            self.in_flight.push(last.clone());
+        }
+        self.in_flight.prove(hashed.size_bytes);
+        let short = self.in_flight.pressure() > Pressure::None;
+        let mut ready = ReadyBlob { writer: self, hashed, last, settled: false };
+        if short {
+            ready.settle()?;
+        }
+        Ok(Ok(ready))
+    }
+
+    /// Lets an upload of [`UploadStore`](crate::UploadStore) rest: everything appended is durable,
+    /// and the upload can be resumed, by another process too. Any other writer is just dropped.
+    pub fn suspend(mut self) -> Result<()> {
+        self.in_flight.abandon("the upload rests until it is resumed");
+        let hash = self.hashing.settled().first.save();
+        self.sink.suspend(hash, self.filling.as_ref())
+    }
+
+    /// The digest of everything by `algorithm`; read again only when another one ran.
+    fn hash_by(&mut self, algorithm: Algorithm) -> Result<Hashed> {
+        let running = self.hashing.settled().of(algorithm).cloned();
+        let mut digester = match running {
+            Some(digester) => digester,
+            None => self.read_again(algorithm)?,
+        };
+        digester.update(self.filling.as_ref());
+        Ok(digester.finish())
+    }
+
+    /// Of whole segments.
+    fn read_again(&self, algorithm: Algorithm) -> Result<Digester> {
+        let mut digester = Digester::new(algorithm);
+        let whole_segments = self.size_bytes - self.filling.len() as u64;
+        while digester.size_bytes() < whole_segments {
+            digester.update(&self.in_flight.read_back(digester.size_bytes())?);
+        }
+        Ok(digester)
+    }
+
+    /// The same writer behind a sink around its sink, for a store around another.
+    #[cfg(any(test, feature = "test-util"))]
+    pub(crate) fn wrap(mut self, around: impl FnOnce(Box<dyn Sink>) -> Box<dyn Sink>) -> Self {
+        let sink = std::mem::replace(&mut self.sink, Box::new(Spent));
+        self.sink = around(sink);
+        self
+    }
+
+    /// Takes a whole segment: it is hashed while it is stored.
+    fn push(&mut self, segment: Bytes) -> Result<()> {
+        self.hashing.push(segment.clone());
+        self.store(segment)?;
+        if self.sink.is_full(self.in_flight.pressure()) {
+            let hashing = &mut self.hashing;
+            self.sink.end_run(&mut || hashing.settled().first.save())?;
+            self.in_flight.stored(self.sink.stored_segments());
+        }
+        Ok(())
+    }
+
+    fn take_filled(&mut self) -> Bytes {
+        std::mem::replace(&mut self.filling, SegmentBuffer::new()).freeze()
+    }
+
+    fn store(&mut self, segment: Bytes) -> Result<()> {
+        self.in_flight.push(segment.clone());
+        self.sink.put(segment)?;
+        self.in_flight.stored(self.sink.stored_segments());
+        Ok(())
+    }
+}
+
+impl Drop for BlobWriter {
+    fn drop(&mut self) {
+        if !self.done {
+            self.in_flight.abandon("its writer stopped before the end");
+        }
+    }
+}
+
+/// Content whose digest is proven. Dropping it forgets the bytes; readers that are under way still
+/// get all that is in memory.
+pub struct ReadyBlob {
+    writer: BlobWriter,
+    hashed: Hashed,
+    /// The last segment, when it is shorter than others and the sink does not have it.
+    last: Option<Bytes>,
+    settled: bool,
+}
+
+impl ReadyBlob {
+    /// What was proven.
+    #[must_use]
+    pub const fn info(&self) -> BlobInfo {
+        BlobInfo { digest: self.hashed.digest, size_bytes: self.hashed.size_bytes }
+    }
+
+    /// Makes all of it readable from disk before it is published, so that it can wait without taking
+    /// memory. Blocks.
+    pub fn settle(&mut self) -> Result<()> {
+        self.settled = true;
+        self.put_last()?;
+        let (writer, size_bytes) = (&mut self.writer, self.hashed.size_bytes);
+        let hashing = &mut writer.hashing;
+        writer.sink.settle(&mut || hashing.settled().first.save(), Some(size_bytes))?;
+        writer.let_go();
+        Ok(())
+    }
+
+    /// Keeps it: durable when this returns. Blocks.
+    pub fn publish(self, retention: Retention) -> Result<BlobInfo> {
+        self.publish_as(Fate::Retained(retention, None))
+    }
+
+    /// Keeps it for a repository: the blob and its link are durable when this returns, or neither of
+    /// them, so that nobody finds a blob that nobody has. Blocks.
+    pub fn publish_into(self, retention: Retention, repo: &RepoName) -> Result<BlobInfo> {
+        self.publish_as(Fate::Retained(retention, Some(repo)))
+    }
+
+    /// Keeps it until it is delivered: the blob, its link to the errand's repository and what is
+    /// owed are durable when this returns, or none of them. Blocks.
+    pub fn publish_pending(self, errand: &Errand) -> Result<Delivery> {
+        self.publish_as(Fate::Pending(errand)).map(|info| errand.of(info))
+    }
+
+    /// Lets the upload of [`UploadStore`](crate::UploadStore) rest after all: it can be resumed and
+    /// proven again. One that was settled rests where its last border is. Any other blob is dropped.
+    /// Blocks.
+    pub fn suspend(mut self) -> Result<()> {
+        if self.settled {
+            self.writer.sink.leave();
+            return Ok(());
+        }
+        let hash = self.writer.hashing.settled().first.save();
+        let last = self.last.take().unwrap_or_default();
+        self.writer.sink.suspend(hash, &last)
+    }
+
+    fn put_last(&mut self) -> Result<()> {
+        if let Some(last) = self.last.take() {
+            self.writer.sink.put(last)?;
+            self.writer.in_flight.stored(self.writer.sink.stored_segments());
+        }
+        Ok(())
+    }
+
+    fn publish_as(mut self, fate: Fate<'_>) -> Result<BlobInfo> {
+        self.put_last()?;
+        self.writer.done = true;
+        let sink = std::mem::replace(&mut self.writer.sink, Box::new(Spent));
+        let published = sink.publish(self.hashed, fate)?;
+        // When another writer was first these bytes go, so their readers keep them in memory.
+        if published.own {
+            let segments = self.hashed.size_bytes.div_ceil(SEGMENT_BYTES as u64);
+            self.writer.in_flight.stored(segments);
+            self.writer.in_flight.hand_over();
+        }
+        Ok(published.info)
+    }
+}
+
+/// What is left in a writer whose sink was published.
+struct Spent;
+
+impl Sink for Spent {
+    fn put(&mut self, _: Bytes) -> Result<()> {
+        Err(StoreError::Abandoned { reason: "the blob was published".to_owned() })
+    }
+
+    fn stored_segments(&self) -> u64 {
+        0
+    }
+
+    fn source(&self) -> Arc<dyn Source> {
+        Arc::new(Self)
+    }
+
+    fn publish(self: Box<Self>, _: Hashed, _: Fate<'_>) -> Result<Published> {
+        Err(StoreError::Abandoned { reason: "the blob was published".to_owned() })
+    }
+}
+
+impl Source for Spent {
+    fn read(&self, _: u64) -> Result<Bytes> {
+        Err(StoreError::Abandoned { reason: "the blob was published".to_owned() })
+    }
+}
