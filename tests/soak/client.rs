@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, anyhow, bail, ensure};
 use bytes::Bytes;
 use http::{Method, Response, StatusCode};
 use http_body_util::BodyExt as _;
@@ -22,6 +22,8 @@ use crate::world::{LARGE_BYTES, Layer, MANIFEST_TYPE, World};
 const PATIENCE: Duration = Duration::from_mins(4);
 /// Of content whose length is not said.
 const PIECE_BYTES: usize = 50_000;
+/// What of a blob is passed on at once; nothing of the last one before the blob is proven.
+const SEGMENT_BYTES: usize = 256 * 1024;
 /// The most that a client waits because it was told to.
 const PAUSE_MAX: Duration = Duration::from_secs(3);
 
@@ -205,7 +207,7 @@ impl Visitor {
     }
 
     /// A blob is passed on while it arrives, before it is proven: wrong bytes of the upstream may come,
-    /// but then the body breaks off before its end.
+    /// but then the body breaks off before its end. Not so a part, or a blob of one segment.
     async fn check_body(
         &self,
         answer: Response<Incoming>,
@@ -221,17 +223,22 @@ impl Visitor {
             let frame = frame.map_err(|error| Wrong::Broken(error.into()))?;
             let data = frame.into_data().unwrap_or_default();
             if other.is_none() && !self.world.is_part(blob, first + received, &data) {
-                other = Some(first + received);
+                let why = format!("other bytes at {}", first + received);
+                if part.is_some() || blob.size <= SEGMENT_BYTES {
+                    return Err(Wrong::Bytes(why));
+                }
+                other = Some(why);
             }
             digester.update(&data);
             received += data.len();
             self.world.counts.add(What::Bytes, data.len() as u64);
             if stop.is_some_and(|stop| received >= stop) {
-                return Ok(false);
+                // Its end is not seen, so it counts as broken off.
+                return other.map_or(Ok(false), |why| Err(Wrong::Broken(anyhow!(why))));
             }
         }
-        if let Some(at) = other {
-            return Err(Wrong::Bytes(format!("a whole body, with other bytes at {at}")));
+        if let Some(why) = other {
+            return Err(Wrong::Bytes(format!("a whole body with {why}")));
         }
         if received != right {
             return Err(Wrong::Bytes(format!("{received} of {right} bytes")));
