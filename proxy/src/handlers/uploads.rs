@@ -21,7 +21,7 @@ use crate::response::{self, Answer};
 use crate::route::{UploadStart, upload_path};
 use crate::turns::{Turn, Wanted};
 use crate::uploads::{Beyond, Room, Session};
-use crate::upstream::{Haste, Push, Started};
+use crate::upstream::{Arrival, Haste, Push, Started, Upstream};
 use crate::upstreams::{Remote, Site};
 
 /// Who opens an upload where.
@@ -162,23 +162,25 @@ async fn mount(
             }
             None
         }
-        Site::Remote(remote) => match mount_beyond(app, &remote, &digest, from.as_ref()).await? {
-            None => {
-                app.cache.link(repo, &digest).await?;
-                return Ok(created(repo, &digest));
+        Site::Remote(remote) => {
+            let from = from.filter(|_| Upstream::mounts(&digest));
+            let from = from.and_then(|from| app.cache.upstreams.beside(&remote, &from));
+            match mount_beyond(&remote, &digest, from.as_ref()).await? {
+                None => {
+                    app.cache.link(repo, &digest).await?;
+                    return Ok(created(repo, &digest));
+                }
+                Some(push) => Some(Beyond { remote, open: Some(push), expected: Some(digest) }),
             }
-            Some(push) => Some(Beyond { remote, open: Some(push), expected: Some(digest) }),
-        },
+        }
     };
     open(app, opening, (room, share), (Some(digest.algorithm()), beyond)).await
 }
 
 /// Has the upstream take the blob from another repository of its own; when it does not, a session.
-/// Only without a source it is asked whether the repository has the blob: who named a source was
-/// judged by that. That somebody names a digest does not mean that they may have it. A login that may
-/// not read there can still push.
+/// Without a source it is asked only whether the repository has the blob: that somebody names a
+/// digest does not mean that they may have it. A login that may not read there can still push.
 async fn mount_beyond(
-    app: &App,
     remote: &Remote,
     digest: &Digest,
     from: Option<&RepoName>,
@@ -191,9 +193,12 @@ async fn mount_beyond(
             Err(error) => not_so(upstream.address(), error)?,
         }
     }
-    if let Some(from) = from.and_then(|from| app.cache.upstreams.beside(remote, from)) {
-        match upstream.mount(repo, digest, &from, Haste::Long).await {
-            Ok(Started::Mounted) => return Ok(None),
+    if let Some(from) = from {
+        match upstream.mount(repo, digest, from, Haste::Long).await {
+            Ok(Started::Mounted) => {
+                upstream.arrived(repo, digest, Arrival::Mounted);
+                return Ok(None);
+            }
             Ok(Started::Session(push)) => return Ok(Some(push)),
             Err(error) => not_so(upstream.address(), error)?,
         }

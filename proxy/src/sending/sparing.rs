@@ -1,7 +1,8 @@
 //! What spares sending: the upstream has the blob, another of its repositories has it, or somebody else
 //! sends the same (`joint.rs`). Trouble on such a way only means to send.
 //!
-//! Invariant: only what was proven here is mounted; that somebody names a digest is no proof.
+//! Invariant: only what was proven here is mounted; that somebody names a digest is no proof. Nor is
+//! anything mounted that upstreams do not mount reliably (`Upstream::mounts`).
 
 use std::sync::Arc;
 
@@ -97,6 +98,9 @@ impl Sender {
     }
 
     pub(super) async fn mount(&mut self, digest: &Digest, from: &RepoName) -> bool {
+        if !Upstream::mounts(digest) {
+            return false;
+        }
         let Remote { upstream, repo } = &self.remote;
         self.landing.send_replace(true);
         let mounted = upstream.mount(repo, digest, from, self.haste()).await;

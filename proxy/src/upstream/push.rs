@@ -65,8 +65,8 @@ impl Upstream {
         digest.algorithm() == Algorithm::Sha256
     }
 
-    /// Mounts a blob when the upstream agrees, else opens an upload of it; also when the upstream is
-    /// better not asked ([`mounts`](Self::mounts)).
+    /// Mounts a blob when the upstream agrees, else opens an upload of it. Only what it
+    /// [`mounts`](Self::mounts).
     pub(crate) async fn mount(
         &self,
         repo: &RepoName,
@@ -74,8 +74,7 @@ impl Upstream {
         from: &RepoName,
         haste: Haste,
     ) -> Result<Started, Error> {
-        let mount = Self::mounts(digest).then_some((digest, from));
-        self.start(repo, mount, Some(digest.algorithm()), haste).await
+        self.start(repo, Some((digest, from)), Some(digest.algorithm()), haste).await
     }
 
     /// The shortest chunk that it wants before the last one.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
-use wharf_testkit::double::{Account, Counts, Fault, FaultRule, Kind};
+use wharf_double::{Account, Counts, Fault, FaultRule, Kind};
 use wharf_testkit::images::sha256;
 
 use super::{REPO, assert_upstream_has};
@@ -148,6 +148,20 @@ async fn a_mount_without_a_source_is_made_when_the_repository_has_the_blob() {
     // A mount that is lent nothing is an upload.
     let path = format!("/v2/{REPO}/blobs/uploads/?mount={}&from=acme/none", sha256(b"none"));
     assert_eq!(stage.api().post(&path).send().await.unwrap().status, 202);
+}
+
+#[tokio::test]
+async fn a_blob_that_was_mounted_is_no_longer_taken_for_missing() {
+    let Some(stage) = Stage::start().await else { return };
+    let digest = stage.origin.push_blob("acme/base", noise(9, 50_000)).await;
+    assert_eq!(stage.api().head_blob(REPO, &digest).await.status, 404);
+    for source in ["&from=acme/base", ""] {
+        let path = format!("/v2/{REPO}/blobs/uploads/?mount={digest}{source}");
+        let mounted = stage.api().post(&path).send().await.unwrap();
+        assert_eq!(mounted.status, 201, "{source}: {}", mounted.text());
+    }
+    let mounts = stage.wharfd.metrics().await;
+    assert!(mounts.lines().any(|line| line.contains("way=\"mounted\"") && line.ends_with(" 1")));
 }
 
 #[tokio::test]
