@@ -8,12 +8,19 @@ MAKEFLAGS += --no-print-directory
 SCRIPTS := .ci/run .cargo/cc.sh .cargo/cxx.sh tests/setup.sh \
 	$(wildcard tools/examples/*.sh tools/examples/*/*.sh)
 
-.PHONY: help test demo setup fmt lint programs unit soak soak-brief fuzz-check bench bench-store bench-peers deny
+.PHONY: help test trials demo setup fmt lint programs tests soak soak-brief fuzz-check bench bench-store bench-peers deny
+
+TARGET := $${CARGO_TARGET_DIR:-$$PWD/target}
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
-test: setup lint programs unit soak-brief fuzz-check ## everything CI runs: set-up, formatting, clippy, all tests
+test: setup lint tests fuzz-check ## everything CI runs, in minutes: formatting, clippy, all tests
+
+trials: setup programs ## kills, crashes, crowds, faults and a soak at their whole size (half an hour)
+	WHARF_TRIALS=1 WHARF_BIN_DIR="$(TARGET)/debug" \
+		cargo nextest run --workspace --locked --profile trials
+	@$(MAKE) soak-brief
 
 demo: ## one offer from a folder to a promoted image, with the real commands
 	@tools/examples/demo.sh
@@ -30,15 +37,16 @@ lint: ## formatting, clippy without warnings, scripts that parse, pictures as dr
 	@for script in $(SCRIPTS); do bash -n "$$script"; done
 	@if command -v python3 >/dev/null; then tools/examples/tidepool-cache/make-pictures.py --check; fi
 
-programs: ## build the three programs that the end-to-end tests start
-	cargo build --locked -p wharf-proxy -p wharf-tools -p wharf-testkit --bins
+# All at once, with the tests: a build of a part would choose other features of dependencies, and
+# compile them twice.
+programs: ## build the programs, and the tests that start them
+	cargo build --workspace --all-targets --locked
 
-unit: programs ## all tests, with the end-to-end tests against real clients
-	WHARF_BIN_DIR="$${CARGO_TARGET_DIR:-$$PWD/target}/debug" cargo test --workspace --locked
+tests: programs ## all tests, with the end-to-end tests against real clients (ARGS="-E 'test(push)'" for less)
+	WHARF_BIN_DIR="$(TARGET)/debug" cargo nextest run --workspace --locked $(ARGS)
 
 soak: programs ## ten minutes of everything at once; memory and files must stay flat
-	WHARF_BIN_DIR="$${CARGO_TARGET_DIR:-$$PWD/target}/debug" \
-		"$${CARGO_TARGET_DIR:-$$PWD/target}/debug/wharf-soak"
+	WHARF_BIN_DIR="$(TARGET)/debug" "$(TARGET)/debug/wharf-soak"
 
 soak-brief: ## two minutes of it
 	@WHARF_SOAK_SECONDS=120 $(MAKE) soak
@@ -56,7 +64,7 @@ bench-store: ## what the store does, as a table of figures against targets (take
 bench-peers: ## wharfd beside docker-registry and nginx (an hour, 28 GiB of disk; ARGS="--quick hot" for less)
 	@tests/setup.sh bench
 	cargo build --release --locked -p wharf-proxy --bins
-	cargo build --release --locked -p wharf-testkit --bin acr-double
+	cargo build --release --locked -p wharf-double --bin acr-double
 	cargo run --release --locked -p wharf-benches --bin bench-peers -- $(ARGS)
 
 deny: ## licences, bans and advisories of the dependencies

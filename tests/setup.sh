@@ -19,6 +19,12 @@ missing=()
 need() { "$1" || missing+=("$2"); }
 need_command() { have "$1" || missing+=("${2:-$1}"); }
 
+# The test runner, which Debian has not.
+NEXTEST=0.9.151
+have_nextest() { have cargo-nextest || [ -x "${CARGO_HOME:-$HOME/.cargo}/bin/cargo-nextest" ]; }
+runner=
+need_nextest() { have_nextest || runner=$NEXTEST; }
+
 # Clients that are Go modules, by name; where `go install` puts them, the tests look too.
 modules=()
 go_bin() { local bin; bin=$(go env GOBIN); printf '%s' "${bin:-$(go env GOPATH)/bin}"; }
@@ -52,6 +58,7 @@ for_test() {
     need_command ctr containerd
     need_command busybox busybox-static
     need_command pigz
+    need_nextest
     need_module crane github.com/google/go-containerregistry/cmd/crane@v0.22.1
     need_module regctl github.com/regclient/regclient/cmd/regctl@v0.11.7
     need_module oras oras.land/oras/cmd/oras@v1.3.6
@@ -74,10 +81,43 @@ esac
 have cargo ||
     die "Rust is missing: install rustup (https://rustup.rs); rust-toolchain.toml names the version"
 
+install_packages() {
+    mapfile -t missing < <(printf '%s\n' "${missing[@]}" | sort -u)
+    local install="apt-get install --no-install-recommends ${missing[*]}"
+    have apt-get || die "missing: ${missing[*]}. This machine has no apt-get: install them its own way."
+    local root=()
+    if [ "$(id -u)" -ne 0 ]; then
+        have sudo || die "missing: ${missing[*]}. Run as root: $install"
+        root=(sudo)
+    fi
+    # While this file says 101, no package starts its service.
+    local policy=/usr/sbin/policy-rc.d
+    if [ ! -e $policy ]; then
+        # shellcheck disable=SC2064 # these names are gone when the trap runs
+        trap "${root[*]} rm -f $policy" EXIT
+        printf '#!/bin/sh\nexit 101\n' | "${root[@]}" tee $policy >/dev/null
+        "${root[@]}" chmod 755 $policy
+    fi
+    say "installing ${missing[*]}"
+    "${root[@]}" apt-get update -qq || die "apt-get update failed: are the sources reachable?"
+    "${root[@]}" env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null ||
+        die "installing failed. Try by hand: $install"
+    # They would start with the machine; whoever wants that enables them.
+    [ -d /run/systemd/system ] || return 0
+    local service
+    for service in docker-registry:docker-registry nginx-light:nginx; do
+        case " ${missing[*]} " in
+        *" ${service%:*} "*) "${root[@]}" systemctl disable --quiet "${service#*:}.service" ;;
+        esac
+    done
+}
+
 # Minutes when Go's cache is empty, seconds when it is not; each module by itself, so that what is
 # there already stays when one fails.
-if [ ${#modules[@]} -gt 0 ]; then
+install_modules() {
     have go || die "Go is missing, for ${modules[*]}: install it (https://go.dev/doc/install), 1.26 or newer"
+    local module said
     for module in "${modules[@]}"; do
         say "installing $module"
         said=$(CGO_ENABLED=0 go install "$module" 2>&1) || {
@@ -85,36 +125,18 @@ if [ ${#modules[@]} -gt 0 ]; then
             die "installing $module failed; is the Go module proxy reachable?"
         }
     done
-fi
-[ ${#missing[@]} -gt 0 ] || exit 0
+}
 
-mapfile -t missing < <(printf '%s\n' "${missing[@]}" | sort -u)
-install="apt-get install --no-install-recommends ${missing[*]}"
-have apt-get || die "missing: ${missing[*]}. This machine has no apt-get: install them its own way."
-root=()
-if [ "$(id -u)" -ne 0 ]; then
-    have sudo || die "missing: ${missing[*]}. Run as root: $install"
-    root=(sudo)
-fi
+# Minutes, once: it is compiled.
+install_runner() {
+    say "installing cargo-nextest $runner"
+    local said
+    said=$(cargo install --locked --quiet cargo-nextest --version "$runner" 2>&1) || {
+        printf '%s\n' "$said" >&2
+        die "installing cargo-nextest failed; is the crates registry reachable?"
+    }
+}
 
-# While this file says 101, no package starts its service.
-policy=/usr/sbin/policy-rc.d
-if [ ! -e $policy ]; then
-    trap '"${root[@]}" rm -f $policy' EXIT
-    printf '#!/bin/sh\nexit 101\n' | "${root[@]}" tee $policy >/dev/null
-    "${root[@]}" chmod 755 $policy
-fi
-say "installing ${missing[*]}"
-"${root[@]}" apt-get update -qq || die "apt-get update failed: are the sources reachable?"
-"${root[@]}" env DEBIAN_FRONTEND=noninteractive \
-    apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null ||
-    die "installing failed. Try by hand: $install"
-
-# They would start with the machine; whoever wants that enables them.
-if [ -d /run/systemd/system ]; then
-    for service in docker-registry:docker-registry nginx-light:nginx; do
-        case " ${missing[*]} " in
-        *" ${service%:*} "*) "${root[@]}" systemctl disable --quiet "${service#*:}.service" ;;
-        esac
-    done
-fi
+[ ${#missing[@]} -eq 0 ] || install_packages
+[ ${#modules[@]} -eq 0 ] || install_modules
+[ -z "$runner" ] || install_runner

@@ -208,7 +208,7 @@ fn passthrough(bench: &Bench, image: &Image) -> anyhow::Result<Served> {
     registry.keep_image(image)?;
     let folder = TempDir::with_prefix_in("access-", bench.folder())?;
     let program = wharfd_program()?.with_file_name("acr-double");
-    let advice = "build it with: cargo build --release -p wharf-testkit --bin acr-double";
+    let advice = "build it with: cargo build --release -p wharf-double --bin acr-double";
     ensure!(program.is_file(), "{} is not there; {advice}", program.display());
     let mut command = Command::new(program);
     command.args(["--backing", &format!("http://{}", registry.addr())]);

@@ -1,7 +1,7 @@
 //! `kill -9` of a process that works a store, again and again on the same store: what it said that
 //! it had done is so, what it had not done left nothing, and the books agree with the disk.
 //!
-//! `WHARF_CRASH_KILLS` sets how often (200 is the long run), `WHARF_CRASH_SEED` repeats a run as far
+//! `WHARF_CRASH_KILLS` sets how often, `WHARF_CRASH_SEED` repeats a run as far
 //! as threads and the clock let it.
 
 mod child;
@@ -20,7 +20,7 @@ use wharf_store::{
 };
 
 use crate::ground::{
-    Dice, MIB, digest_of, disk_bytes, files, go_on, hash_of, number_from, say, within,
+    Dice, MIB, digest_of, disk_bytes, files, go_on, hash_of, number_from, say, trial_size, within,
 };
 use child::{MARK, ORDER};
 use ledger::{Ledger, content_of, size_of};
@@ -31,7 +31,7 @@ const OPENING: Duration = Duration::from_secs(30);
 #[test]
 fn what_was_acknowledged_survives_every_kill() {
     let seed = number_from("WHARF_CRASH_SEED", clock());
-    let kills = number_from("WHARF_CRASH_KILLS", 40);
+    let kills = number_from("WHARF_CRASH_KILLS", trial_size(10, 100));
     say(&format!("{kills} kills with WHARF_CRASH_SEED={seed}"));
     let folder = tempfile::tempdir().unwrap();
     let mut trial = Trial { ledger: Ledger::default(), dice: Dice::new(seed), kill: 0, seed };

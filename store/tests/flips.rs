@@ -16,7 +16,7 @@ use wharf_store::{
     BlobStore, ManifestStore, Retention, RocksStore, ScrubPlan, Scrubbed, StoreError,
 };
 
-use crate::ground::{Dice, MIB, digest_of, go_on, hash_of, number_from, publish, say};
+use crate::ground::{Dice, MIB, digest_of, go_on, hash_of, number_from, publish, say, trial_size};
 
 /// The last bytes of a sorted file name its index; RocksDB gives them this size.
 const FOOTER_BYTES: u64 = 53;
@@ -262,7 +262,7 @@ fn check_quarantine(
 #[test]
 fn a_flipped_bit_is_never_read_as_content() {
     let seed = number_from("WHARF_FLIPS_SEED", 20_251_123);
-    let flips = number_from("WHARF_FLIPS", 60);
+    let flips = number_from("WHARF_FLIPS", trial_size(20, 60));
     let aside = tempfile::tempdir().unwrap();
     let original = aside.path().join("store");
     closed_store(&original);

@@ -45,6 +45,11 @@ impl Dice {
     }
 }
 
+/// The size of a trial: a small one in `make test`, the whole in `make trials` (`WHARF_TRIALS=1`).
+pub(crate) fn trial_size(in_test: u64, in_trials: u64) -> u64 {
+    if std::env::var_os("WHARF_TRIALS").is_some() { in_trials } else { in_test }
+}
+
 /// A number from the environment, or another one.
 pub(crate) fn number_from(variable: &str, otherwise: u64) -> u64 {
     let given = std::env::var(variable).ok();

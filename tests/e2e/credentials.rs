@@ -14,7 +14,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
-use wharf_testkit::double::{DoubleConfig, Fault, FaultRule, Kind};
+use wharf_double::{DoubleConfig, Fault, FaultRule, Kind};
 use wharf_testkit::images::sha256;
 use wharf_testkit::processes::Process;
 

@@ -12,16 +12,16 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
+use wharf_double::{Account, AcrDouble, DoubleConfig, Kind};
 use wharf_oci::{Algorithm, Digest, Digester};
 use wharf_testkit::clients::skipped;
-use wharf_testkit::double::{Account, AcrDouble, DoubleConfig, Kind};
+use wharf_testkit::trials;
 
 use self::sink::Sink;
 use crate::fixture::{PASSWORD, PATIENCE, USER, Wharfd, eventually, noise, upstream_lines};
 
 const MIB: usize = 1024 * 1024;
 const REPO: &str = "acme/web";
-const CLIENTS: usize = 96;
 const LAYER_BYTES: usize = 10 * MIB;
 /// What all clients may cost together, beyond the memory of one of them: its share of the segments
 /// in memory, and what the allocator keeps.
@@ -73,23 +73,24 @@ impl Client {
 /// afterwards: none fails, and memory stays under its bound.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_crowd_pushes_in_little_memory_and_who_stands_still_is_in_nobodys_way() {
+    let clients = trials::size(40, 96);
     let (wharfd, shared) = (Arc::new(Wharfd::alone().await), Arc::new(noise(1, LAYER_BYTES)));
     let began = Instant::now();
     let start = |number| begin(Arc::clone(&wharfd), Arc::clone(&shared), number);
     let play = async {
-        let still: JoinSet<Client> = (0..CLIENTS / 2).map(start).collect();
+        let still: JoinSet<Client> = (0..clients / 2).map(start).collect();
         let still = still.join_all().await;
         let push = |number| {
             let push = start(number);
             async move { push.await.end().await }
         };
-        (CLIENTS / 2..CLIENTS).map(push).collect::<JoinSet<_>>().join_all().await;
+        (clients / 2..clients).map(push).collect::<JoinSet<_>>().join_all().await;
         still.into_iter().map(Client::end).collect::<JoinSet<_>>().join_all().await;
     };
     tokio::time::timeout(2 * PATIENCE, play).await.unwrap();
     let peak = wharfd.peak_memory_bytes();
     let turns = wharfd.metric("wharfd_writers_turns_total").await;
-    println!("{CLIENTS} clients: {} MiB, {turns} turns, {:?}", peak / MIB, began.elapsed());
+    println!("{clients} clients: {} MiB, {turns} turns, {:?}", peak / MIB, began.elapsed());
     assert!(turns > 0);
     assert_eq!(wharfd.metric("wharfd_writers").await, 0);
     assert!(peak <= PEAK_BYTES_MAX, "{} MiB resident", peak / MIB);
@@ -133,7 +134,7 @@ async fn push_through(clients: usize, layer_bytes: usize, time: Duration) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_crowd_pushes_through_in_little_memory() {
-    push_through(64, 8 * MIB, 2 * PATIENCE).await;
+    push_through(trials::size(24, 64), 8 * MIB, 2 * PATIENCE).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

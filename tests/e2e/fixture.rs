@@ -15,7 +15,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
-use wharf_testkit::double::{Account, AcrDouble, DoubleConfig};
+use wharf_double::{Account, AcrDouble, DoubleConfig};
 use wharf_testkit::http::{Answer, Client};
 use wharf_testkit::images;
 use wharf_testkit::processes::{Process, product};

@@ -2,17 +2,18 @@
 //! gets all of it, and memory does not grow with the number of clients beyond what a connection
 //! takes.
 //!
-//! The blob has 100 MiB for up to 128 clients and 16 MiB for 512: programs of tests are not
-//! optimised. `WHARF_HERD_FULL=1` takes 100 MiB for all. Times are printed, never asserted.
+//! In trials the blob has 100 MiB for up to 128 clients and 16 MiB for 512: programs of tests are
+//! not optimised. `WHARF_HERD_FULL=1` takes 100 MiB for all. Times are printed, never asserted.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use tokio::time::Instant;
-use wharf_testkit::double::Kind;
+use wharf_double::Kind;
 use wharf_testkit::http::Client;
 use wharf_testkit::images::sha256;
+use wharf_testkit::trials;
 
 use crate::fixture::{Api, Stage, noise};
 
@@ -104,7 +105,8 @@ async fn herd(clients: usize, mib: usize) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_herd_of_any_size_causes_one_download_and_takes_bounded_memory() {
     let full = std::env::var_os("WHARF_HERD_FULL").is_some();
-    for (clients, mib) in [(1, 100), (16, 100), (128, 100), (512, if full { 100 } else { 16 })] {
+    let herds = [(1, 100), (16, 100), (128, 100), (512, if full { 100 } else { 16 })];
+    for (clients, mib) in trials::size(&[(1, 16), (64, 16)][..], &herds).iter().copied() {
         herd(clients, mib).await;
     }
 }

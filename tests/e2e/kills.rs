@@ -21,8 +21,9 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use wharf_testkit::dice::Dice;
 use wharf_testkit::http::Client;
-use wharf_testkit::processes::Process;
+use wharf_testkit::processes::{Process, product};
 use wharf_testkit::registry::Registry;
+use wharf_testkit::trials;
 
 use self::client::{Pushed, Pusher, Shared};
 use self::lost::{Busy, Lost};
@@ -97,7 +98,7 @@ async fn spawn_double(
     [listen, storage]: [&str; 2],
     backing: &str,
 ) -> (Process, Value) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_acr-double"));
+    let mut command = Command::new(product("acr-double").unwrap());
     command.args(["--listen", listen, "--storage-listen", storage, "--backing", backing]);
     command.args(["--username", USER, "--password", PASSWORD]);
     let name = format!("acr-double-{number}");
@@ -168,10 +169,10 @@ impl Scene {
     }
 }
 
-/// A hundred of each, as issue 5 has it, and half as many in staged mode.
+/// Of each; in trials a hundred, and half as many in staged mode.
 fn kills(staged: bool) -> u64 {
     let asked = std::env::var("WHARF_KILLS").ok().and_then(|text| text.parse().ok());
-    asked.unwrap_or(if staged { 50 } else { 100 })
+    asked.unwrap_or(trials::size(10, if staged { 50 } else { 100 }))
 }
 
 /// Clients push while one after the other is killed; then all that was answered is there.

@@ -12,7 +12,6 @@ mod crash;
 mod credentials;
 mod crowd;
 mod damage;
-mod double;
 mod encrypted;
 mod fixture;
 mod fuzz_corpus;

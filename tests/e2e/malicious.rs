@@ -2,7 +2,7 @@
 //! whole wrong body; nothing wrong is kept; and the next pull after the fault succeeds.
 
 use tempfile::TempDir;
-use wharf_testkit::double::{Fault, FaultRule, Kind};
+use wharf_double::{Fault, FaultRule, Kind};
 use wharf_testkit::http::BrokenBody;
 use wharf_testkit::images::Recipe;
 

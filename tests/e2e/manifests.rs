@@ -4,7 +4,7 @@
 mod deletes;
 
 use serde_json::{Value, json};
-use wharf_testkit::double::{Fault, FaultRule, Kind, Referrers};
+use wharf_double::{Fault, FaultRule, Kind, Referrers};
 use wharf_testkit::http::Answer;
 use wharf_testkit::images::sha256;
 

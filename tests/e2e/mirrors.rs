@@ -9,8 +9,8 @@ mod files;
 mod scene;
 mod tree;
 
+use wharf_double::Kind;
 use wharf_testkit::clients::{self, Client};
-use wharf_testkit::double::Kind;
 use wharf_testkit::images::{Layout, Recipe};
 use wharf_testkit::registry::Registry;
 

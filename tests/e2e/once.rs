@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::Method;
 use serde_json::Value;
-use wharf_testkit::double::{Fault, FaultRule, Kind};
+use wharf_double::{Fault, FaultRule, Kind};
 use wharf_testkit::http::{Answer, Client};
 
 use crate::fixture::{Said, Setup, Stage, Wharfd, code, command, eventually, message};

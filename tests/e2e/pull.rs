@@ -2,7 +2,7 @@
 //! from there, and what is believed.
 
 use tempfile::TempDir;
-use wharf_testkit::double::{Account, AcrDouble, DoubleConfig, Fault, FaultRule, Kind};
+use wharf_double::{Account, AcrDouble, DoubleConfig, Fault, FaultRule, Kind};
 use wharf_testkit::images::{Layout, Recipe, sha256};
 
 use crate::fixture::{Stage, code, noise};

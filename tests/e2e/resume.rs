@@ -3,8 +3,8 @@
 
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
+use wharf_double::{Fault, FaultRule, Kind};
 use wharf_oci::{Algorithm, Digester};
-use wharf_testkit::double::{Fault, FaultRule, Kind};
 use wharf_testkit::images::sha256;
 
 use crate::fixture::{Api, Stage, Wharfd, code, eventually, noise};

@@ -1,5 +1,5 @@
-//! Slow clients beside fast ones: 512 that take or send a few KiB a second, some of whom stand still,
-//! and 64 that do not. What the fast ones get is right and complete; who is slower than the floor is
+//! Slow clients beside fast ones: in trials 512 that take or send a few KiB a second, some of whom stand
+//! still, and 64 that do not. What the fast ones get is right and complete; who is slower than the floor is
 //! cut off, who is not, is not; and memory stays under its bound. How fast the fast ones are is for
 //! `bench-peers slow`.
 
@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 use wharf_testkit::http::Client;
 use wharf_testkit::images::sha256;
+use wharf_testkit::trials;
 
 use crate::fixture::{Api, PATIENCE, Wharfd, noise};
 
@@ -24,11 +25,12 @@ const HOT_BYTES: usize = 8 * MIB;
 const WARM_BYTES: usize = 100 * MIB;
 const PUSHED_BYTES: usize = 2 * MIB;
 
-const PULLERS: u64 = 384;
-const STILL_PULLERS: u64 = 48;
-const PUSHERS: u64 = 64;
-const STILL_PUSHERS: u64 = 16;
-const FAST: u64 = 64;
+/// The crowd, in parts; in trials there are eight times as many.
+const PULLERS: u64 = 48;
+const STILL_PULLERS: u64 = 6;
+const PUSHERS: u64 = 8;
+const STILL_PUSHERS: u64 = 2;
+const FAST: u64 = 8;
 
 /// The floor is 1 KiB a second, over four seconds; the slow ones take and send eight times that, so
 /// that a machine with other work to do makes nobody too slow.
@@ -175,23 +177,23 @@ async fn hurry(scene: Arc<Scene>, number: u64) {
 async fn fast_clients_are_served_beside_slow_ones_of_whom_only_those_below_the_floor_are_cut_off() {
     let scene = Arc::new(Scene::set().await);
     let began = Instant::now();
-    let (done, is_done) = watch::channel(false);
+    let (times, (done, is_done)) = (trials::size(1, 8), watch::channel(false));
     let mut slow = JoinSet::new();
-    for number in 0..PULLERS {
+    for number in 0..PULLERS * times {
         slow.spawn(pull_slowly(Arc::clone(&scene), number, is_done.clone()));
     }
-    for number in 0..PUSHERS {
+    for number in 0..PUSHERS * times {
         slow.spawn(push_slowly(Arc::clone(&scene), number, is_done.clone()));
     }
     let mut still = JoinSet::new();
-    for number in 0..STILL_PULLERS {
+    for number in 0..STILL_PULLERS * times {
         still.spawn(stand_still_pulling(Arc::clone(&scene), number));
     }
-    for number in 0..STILL_PUSHERS {
+    for number in 0..STILL_PUSHERS * times {
         still.spawn(stand_still_pushing(Arc::clone(&scene), number));
     }
     let mut fast = JoinSet::new();
-    for number in 0..FAST {
+    for number in 0..FAST * times {
         fast.spawn(hurry(Arc::clone(&scene), number));
     }
     timeout(3 * PATIENCE, fast.join_all()).await.expect("fast ones are served");
@@ -201,9 +203,9 @@ async fn fast_clients_are_served_beside_slow_ones_of_whom_only_those_below_the_f
     sleep(FLOOR_WINDOW * 3).await;
     done.send_replace(true);
     let moved = timeout(3 * PATIENCE, slow.join_all()).await.expect("slow ones are let go");
-    assert_eq!(moved.len() as u64, PULLERS + PUSHERS);
+    assert_eq!(moved.len() as u64, (PULLERS + PUSHERS) * times);
     assert!(moved.iter().all(|bytes| *bytes > 0));
     let peak = scene.wharfd.peak_memory_bytes();
-    println!("64 fast clients in {served:?} beside 512 slow ones, {} MiB at most", peak / MIB);
+    println!("{} fast clients in {served:?}, {} MiB at most", FAST * times, peak / MIB);
     assert!(peak <= PEAK_BYTES_MAX, "{} MiB resident", peak / MIB);
 }

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use serde_json::json;
 use tempfile::TempDir;
+use wharf_double::{Fault, FaultRule, Kind};
 use wharf_testkit::clients;
-use wharf_testkit::double::{Fault, FaultRule, Kind};
 use wharf_testkit::http::Answer;
 use wharf_testkit::images::{Recipe, sha256};
 

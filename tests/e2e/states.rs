@@ -13,6 +13,7 @@ mod shared;
 
 use wharf_testkit::dice::Dice;
 use wharf_testkit::images::noise as noise_of;
+use wharf_testkit::trials;
 
 use self::client::World;
 use self::model::{Act, Contents, WAYS};
@@ -102,7 +103,7 @@ async fn several_clients(api: &Api, beyond: bool, count: u64) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_registry_of_its_own_answers_as_the_model_says() {
     let wharfd = Wharfd::alone().await;
-    several_clients(&wharfd.api, false, 9).await;
+    several_clients(&wharfd.api, false, trials::size(3, 9)).await;
     assert_eq!(wharfd.metric("wharfd_uploads").await, 0);
     assert_eq!(wharfd.metric("wharfd_uploads_resting").await, 0);
 }
@@ -110,7 +111,7 @@ async fn a_registry_of_its_own_answers_as_the_model_says() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_proxy_answers_as_the_model_says_and_the_upstream_has_it() {
     let Some(stage) = Stage::start().await else { return };
-    several_clients(stage.api(), true, 3).await;
+    several_clients(stage.api(), true, trials::size(1, 3)).await;
     assert_eq!(stage.wharfd.metric("wharfd_uploads").await, 0);
     let stored = assert_all_stored_is_right(&stage.registry);
     assert!(stored.blobs > 0, "nothing arrived");

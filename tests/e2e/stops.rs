@@ -3,7 +3,7 @@
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use wharf_testkit::double::{Fault, FaultRule, Kind};
+use wharf_double::{Fault, FaultRule, Kind};
 use wharf_testkit::http::Answer;
 use wharf_testkit::images::sha256;
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use tokio::time::{Instant, sleep, timeout_at};
+use wharf_double::{Fault, FaultRule, Kind};
 use wharf_testkit::dice::Dice;
-use wharf_testkit::double::{Fault, FaultRule, Kind};
 use wharf_testkit::processes::{Process, product};
 
 use crate::counts::What;

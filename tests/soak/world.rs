@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep};
-use wharf_testkit::double::{Account, AcrDouble, DoubleConfig};
+use wharf_double::{Account, AcrDouble, DoubleConfig};
 use wharf_testkit::http::Client;
 use wharf_testkit::images::{noise, sha256};
 use wharf_testkit::processes::{Process, product};

@@ -23,7 +23,7 @@ export PATH=${CARGO_TARGET_DIR:-$PWD/target}/release:$PATH
 
 step "Prepare: tools, programs, and the packages of the example"
 run tests/setup.sh demo
-run cargo build --release --locked -p wharf-proxy -p wharf-tools -p wharf-testkit --bins
+run cargo build --release --locked -p wharf-proxy -p wharf-tools -p wharf-double --bins
 run $example/fetch.sh
 started=$SECONDS
 make_work_folder

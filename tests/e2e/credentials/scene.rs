@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 use tempfile::TempDir;
-use wharf_testkit::double::{Account, AcrDouble, DoubleConfig};
+use wharf_double::{Account, AcrDouble, DoubleConfig};
 use wharf_testkit::http::{Answer, Client};
 use wharf_testkit::processes::Process;
 use wharf_testkit::registry::Registry;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokio::task::JoinHandle;
-use wharf_testkit::double::{Fault, FaultRule, Kind};
+use wharf_double::{Fault, FaultRule, Kind};
 use wharf_testkit::http::Answer;
 use wharf_testkit::images::sha256;
 

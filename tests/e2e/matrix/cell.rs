@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Method;
 use tokio::time::{Instant, sleep, timeout};
-use wharf_testkit::double::{FaultRule, Kind};
+use wharf_double::{FaultRule, Kind};
 use wharf_testkit::http::{Answer, Client};
 use wharf_testkit::images::sha256;
 
@@ -224,7 +224,7 @@ impl Ground {
 
     fn asked(&self, kind: Kind, digest: &str) -> usize {
         let journal = self.stage.double.journal();
-        let of_digest = |entry: &&wharf_testkit::double::Entry| {
+        let of_digest = |entry: &&wharf_double::Entry| {
             entry.kind == kind && entry.digest.as_deref() == Some(digest) && entry.status != 401
         };
         journal.iter().filter(of_digest).count()

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use tokio::time::timeout;
-use wharf_testkit::double::{Fault, FaultRule, Kind};
+use wharf_double::{Fault, FaultRule, Kind};
 
 use super::cell::{Finding, Seen, Shape, recovers};
 use super::rows::Times;

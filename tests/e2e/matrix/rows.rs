@@ -2,7 +2,7 @@
 //!
 //! A row that is hidden when its fault happens each time is one that changes no byte.
 
-use wharf_testkit::double::{Fault, FaultRule, Kind};
+use wharf_double::{Fault, FaultRule, Kind};
 
 /// How often a fault happens to one digest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

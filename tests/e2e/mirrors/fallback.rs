@@ -1,8 +1,8 @@
 //! Clients that know a second host go there when `wharfd` has no answer: whatever is wrong, it says so
 //! before they give up.
 
+use wharf_double::{Fault, FaultRule, Kind};
 use wharf_testkit::clients;
-use wharf_testkit::double::{Fault, FaultRule, Kind};
 use wharf_testkit::processes::Process;
 
 use super::daemons::Containerd;

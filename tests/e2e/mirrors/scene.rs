@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tempfile::{NamedTempFile, TempDir};
+use wharf_double::{Account, AcrDouble, DoubleConfig, Entry, Kind};
 use wharf_testkit::clients::{COMMAND_TIME, Client};
-use wharf_testkit::double::{Account, AcrDouble, DoubleConfig, Entry, Kind};
 use wharf_testkit::http;
 use wharf_testkit::images::Layout;
 use wharf_testkit::processes::Process;

@@ -1,7 +1,7 @@
 //! Upstreams that say less than ACR does: tokens that cannot be read, or none at all; and callers whose
 //! password is a token.
 
-use wharf_testkit::double::{DoubleConfig, Kind};
+use wharf_double::{DoubleConfig, Kind};
 use wharf_testkit::http::Client;
 use wharf_testkit::images::sha256;
 

@@ -1,7 +1,7 @@
 //! The stage of the tests of `passthrough`: the double with callers of different rights, and `wharfd`
 //! before it, which has no login of its own.
 
-use wharf_testkit::double::{Account, AcrDouble, DoubleConfig, Entry, Kind};
+use wharf_double::{Account, AcrDouble, DoubleConfig, Entry, Kind};
 use wharf_testkit::http::Client;
 use wharf_testkit::registry::Registry;
 

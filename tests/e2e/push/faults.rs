@@ -1,6 +1,6 @@
 //! What an upstream does in the middle of a push that succeeds all the same.
 
-use wharf_testkit::double::{Fault, FaultRule, Kind};
+use wharf_double::{Fault, FaultRule, Kind};
 use wharf_testkit::images::sha256;
 
 use super::{MANIFEST_TYPE, REPO, assert_upstream_has};

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::Method;
 use tempfile::TempDir;
-use wharf_testkit::double::{AcrDouble, Fault, FaultRule, Kind};
+use wharf_double::{AcrDouble, Fault, FaultRule, Kind};
 use wharf_testkit::http::{Answer, Client};
 use wharf_testkit::images::Recipe;
 
@@ -90,7 +90,7 @@ async fn a_small_range_far_ahead_of_a_slow_download_does_not_wait_for_it() {
     let ahead = stage.api().get_range(REPO, &digest, &format!("bytes={last}-")).await;
     assert_eq!((ahead.status.as_u16(), ahead.header("wharf-cache")), (206, "bypass"));
     assert!(ahead.body == content[last..]);
-    let ranged = |entry: &wharf_testkit::double::Entry| entry.range.is_some();
+    let ranged = |entry: &wharf_double::Entry| entry.range.is_some();
     let storage = stage.double.journal().into_iter().filter(|e| e.kind == Kind::StorageGet);
     assert_eq!(storage.map(|entry| ranged(&entry)).collect::<Vec<_>>(), [false, true]);
     stage.double.release();

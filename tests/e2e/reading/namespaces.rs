@@ -1,7 +1,7 @@
 //! Registries that clients name (`?ns=`, `OCI-Namespace`): two of them behind one proxy, and all of a
 //! pattern.
 
-use wharf_testkit::double::{AcrDouble, Kind};
+use wharf_double::{AcrDouble, Kind};
 use wharf_testkit::http::{Answer, Client};
 use wharf_testkit::images::sha256;
 use wharf_testkit::registry::Registry;

@@ -1,7 +1,7 @@
 //! Referrers of an upstream that has the API: its list and what was pushed here are one list.
 
 use serde_json::{Value, json};
-use wharf_testkit::double::Referrers;
+use wharf_double::Referrers;
 use wharf_testkit::images::sha256;
 
 use crate::fixture::{Api, Stage, Wharfd};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::Method;
-use wharf_testkit::double::{Fault, FaultRule, Kind};
+use wharf_double::{Fault, FaultRule, Kind};
 use wharf_testkit::http::Answer;
 
 use crate::fixture::{Stage, code, eventually};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wharf_testkit::double::{Fault, FaultRule, Kind};
+use wharf_double::{Fault, FaultRule, Kind};
 use wharf_testkit::http::Client;
 use wharf_testkit::images::sha256;
 

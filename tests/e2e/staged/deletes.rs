@@ -1,7 +1,7 @@
 //! Deletions of blobs that wait for their upstream: what the upstream does not let go of is
 //! not lost.
 
-use wharf_testkit::double::{Fault, FaultRule, Kind};
+use wharf_double::{Fault, FaultRule, Kind};
 
 use super::{
     MIB, REPO, all_is_delivered, assert_upstream_has, hold_back, pending, put_image, staged,

@@ -1,7 +1,7 @@
 //! What an operator sees of what waits, and what happens to what the upstream refuses.
 
 use serde_json::Value;
-use wharf_testkit::double::Kind;
+use wharf_double::Kind;
 use wharf_testkit::images::sha256;
 
 use super::{REPO, all_is_delivered, hold_back, no_upload_is_left, pending, put_image, staged};

@@ -16,6 +16,7 @@ use bytes::Bytes;
 use tokio::task::JoinSet;
 use wharf_oci::Algorithm;
 use wharf_testkit::dice::Dice;
+use wharf_testkit::trials;
 
 use self::client::{Content, Mode, Shared, play};
 use self::history::{Event, explain};
@@ -114,7 +115,7 @@ async fn assert_no_upload_is_left(wharfd: &Wharfd) {
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_that_meet_in_a_registry_of_its_own_get_answers_that_an_order_explains() {
     let wharfd = Wharfd::alone().await;
-    let found = rounds(&wharfd.api, Mode::Alone, 10).await;
+    let found = rounds(&wharfd.api, Mode::Alone, trials::size(3, 10)).await;
     assert!(found.iter().any(|(.., there)| *there), "nothing arrived");
     assert_no_upload_is_left(&wharfd).await;
 }
@@ -122,7 +123,7 @@ async fn clients_that_meet_in_a_registry_of_its_own_get_answers_that_an_order_ex
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_that_meet_before_an_upstream_get_answers_that_an_order_explains() {
     let Some(stage) = Stage::start().await else { return };
-    let found = rounds(stage.api(), Mode::Through, 4).await;
+    let found = rounds(stage.api(), Mode::Through, trials::size(2, 4)).await;
     assert_no_upload_is_left(&stage.wharfd).await;
     assert_upstream_is_in_step(&stage, &found).await;
 }
@@ -134,7 +135,7 @@ async fn clients_that_meet_in_staged_mode_get_answers_that_an_order_explains() {
         setup
     });
     let Some(stage) = start.await else { return };
-    let found = rounds(stage.api(), Mode::Staged, 4).await;
+    let found = rounds(stage.api(), Mode::Staged, trials::size(2, 4)).await;
     assert_no_upload_is_left(&stage.wharfd).await;
     let owed = async || (stage.wharfd.metric("wharfd_pending_blobs").await == 0).then_some(());
     eventually("the end of all deliveries", owed).await;

@@ -253,9 +253,9 @@ impl Shared {
         // Staged, a blob that this repository has already is an answer too.
         let decides = match self.mode {
             Mode::Alone => true,
-            // The registry behind mounts nothing that is sha512 (it is not asked to), nor a blob whose
-            // link is just being written.
-            Mode::Through => mounted,
+            // The registry behind does not mount a blob whose link is just being written, and is not asked
+            // to mount what is sha512: then 201 says that this repository has it.
+            Mode::Through => mounted && content.0 != LONG,
             Mode::Staged => !mounted,
         };
         if decides {

@@ -1,0 +1,347 @@
+//! Faults on order: which requests are answered wrongly, and how often.
+//!
+//! A rule names a kind, a digest, both or neither; the first rule that fits a request is used up by
+//! it. Faults happen after the caller's credentials were accepted, and each that did is counted.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use super::counts::Kind;
+use super::fault::Fault;
+use wharf_testkit::dice::Dice;
+
+/// Rules that may wait at once.
+const RULES_MAX: usize = 256;
+/// Pairs of a kind and a fault that are counted; others are not.
+const STRUCK_MAX: usize = 1024;
+/// The longest time that a rule can ask for.
+const TIME_MAX: Duration = Duration::from_hours(24);
+
+/// Which requests a fault hits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FaultRule {
+    /// Only requests of this kind; every kind when absent.
+    #[serde(default)]
+    pub kind: Option<Kind>,
+    /// Only requests that name this digest; any when absent.
+    #[serde(default)]
+    pub digest: Option<String>,
+    /// Only requests with (`true`) or without (`false`) a Range header; both when absent.
+    #[serde(default)]
+    pub ranged: Option<bool>,
+    /// How many fitting requests pass unharmed first.
+    #[serde(default)]
+    pub skip: u64,
+    /// How many fitting requests are hit.
+    #[serde(default = "once")]
+    pub times: u64,
+    /// Hits every fitting request for this long from its order on, whatever `times` says.
+    #[serde(default)]
+    pub for_ms: Option<u64>,
+    /// Hits only so many of a hundred fitting requests, by chance; all when absent.
+    #[serde(default)]
+    pub percent: Option<u8>,
+    /// What goes wrong with them.
+    pub fault: Fault,
+}
+
+fn once() -> u64 {
+    1
+}
+
+impl FaultRule {
+    /// A fault that hits the next request of this kind.
+    pub fn next(kind: Kind, fault: Fault) -> Self {
+        let (digest, ranged, for_ms, percent) = (None, None, None, None);
+        Self { kind: Some(kind), digest, ranged, skip: 0, times: 1, for_ms, percent, fault }
+    }
+
+    /// The same for requests that name this digest only.
+    #[must_use]
+    pub fn of_digest(self, digest: impl Into<String>) -> Self {
+        Self { digest: Some(digest.into()), ..self }
+    }
+
+    /// The same for this many requests.
+    #[must_use]
+    pub fn times(self, times: u64) -> Self {
+        Self { times, ..self }
+    }
+
+    /// The same after this many fitting requests went unharmed.
+    #[must_use]
+    pub fn after(self, skip: u64) -> Self {
+        Self { skip, ..self }
+    }
+
+    /// The same for every fitting request from its order on, for this long.
+    #[must_use]
+    pub fn during(self, time: Duration) -> Self {
+        Self { for_ms: Some(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)), ..self }
+    }
+
+    /// The same for only so many of a hundred fitting requests, by chance.
+    #[must_use]
+    pub fn percent(self, percent: u8) -> Self {
+        Self { percent: Some(percent), ..self }
+    }
+
+    /// The same for requests with a Range header only.
+    #[must_use]
+    pub fn ranged(self) -> Self {
+        Self { ranged: Some(true), ..self }
+    }
+
+    /// The same for requests without a Range header only.
+    #[must_use]
+    pub fn unranged(self) -> Self {
+        Self { ranged: Some(false), ..self }
+    }
+
+    fn fits(&self, asked: &Asked<'_>) -> bool {
+        self.kind.is_none_or(|wanted| wanted == asked.kind)
+            && self.digest.as_deref().is_none_or(|wanted| asked.digest == Some(wanted))
+            && self.ranged.is_none_or(|wanted| wanted == asked.ranged)
+            && (asked.ranged || !self.fault.needs_range())
+    }
+}
+
+/// What a request asks for, as rules see it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked<'a> {
+    pub(crate) kind: Kind,
+    pub(crate) digest: Option<&'a str>,
+    /// Whether it has a Range header.
+    pub(crate) ranged: bool,
+}
+
+/// A rule that waits.
+#[derive(Debug)]
+struct Waiting {
+    rule: FaultRule,
+    /// When a rule for a time is over.
+    until: Option<Instant>,
+}
+
+impl Waiting {
+    fn is_over(&self) -> bool {
+        match self.until {
+            Some(until) => Instant::now() >= until,
+            None => self.rule.times == 0,
+        }
+    }
+}
+
+/// The rules that wait. Filled by tests, used up by requests.
+#[derive(Debug)]
+pub(crate) struct Faults {
+    rules: Mutex<Vec<Waiting>>,
+    /// Decides for rules that hit by chance.
+    dice: Mutex<Dice>,
+    /// How many requests of a kind a fault has hit.
+    struck: Mutex<Vec<(Kind, Fault, u64)>>,
+}
+
+impl Default for Faults {
+    fn default() -> Self {
+        Self { rules: Mutex::default(), dice: Mutex::new(Dice::new(0)), struck: Mutex::default() }
+    }
+}
+
+impl Faults {
+    /// Adds a rule; `false` when too many wait already or the rule would hit nothing.
+    pub(crate) fn add(&self, rule: FaultRule) -> bool {
+        let time = |time| Duration::from_millis(time).min(TIME_MAX);
+        let until = rule.for_ms.map(|for_ms| Instant::now() + time(for_ms));
+        self.with(|rules| {
+            let hits = rule.fault.is_sound() && (rule.times > 0 || until.is_some());
+            let room = rules.len() < RULES_MAX && hits;
+            if room {
+                rules.push(Waiting { rule, until });
+            }
+            room
+        })
+    }
+
+    /// Chance begins anew from this seed.
+    pub(crate) fn seed(&self, seed: u64) {
+        *self.dice.lock().unwrap_or_else(PoisonError::into_inner) = Dice::new(seed);
+    }
+
+    fn hits(&self, rule: &FaultRule) -> bool {
+        let mut dice = self.dice.lock().unwrap_or_else(PoisonError::into_inner);
+        rule.percent.is_none_or(|percent| dice.percent(percent))
+    }
+
+    pub(crate) fn clear(&self) {
+        self.with(Vec::clear);
+    }
+
+    pub(crate) fn waiting(&self) -> Vec<FaultRule> {
+        self.with(|rules| rules.iter().map(|waiting| waiting.rule.clone()).collect())
+    }
+
+    /// How many requests of this kind this fault has hit.
+    pub(crate) fn struck(&self, kind: Kind, fault: Fault) -> u64 {
+        let struck = self.struck.lock().unwrap_or_else(PoisonError::into_inner);
+        let of = struck.iter().find(|(of, which, _)| (*of, *which) == (kind, fault));
+        of.map_or(0, |(.., times)| *times)
+    }
+
+    fn count(&self, kind: Kind, fault: Fault) {
+        let mut struck = self.struck.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = |(of, which, _): &&mut (Kind, Fault, u64)| (*of, *which) == (kind, fault);
+        if let Some((.., times)) = struck.iter_mut().find(known) {
+            *times += 1;
+        } else if struck.len() < STRUCK_MAX {
+            struck.push((kind, fault, 1));
+        }
+    }
+
+    /// The fault that this request gets, if any.
+    pub(crate) fn take(&self, asked: &Asked<'_>) -> Option<Fault> {
+        let taken = self.next(asked);
+        taken.inspect(|fault| self.count(asked.kind, *fault))
+    }
+
+    fn next(&self, asked: &Asked<'_>) -> Option<Fault> {
+        self.with(|rules| {
+            for waiting in rules.iter_mut().filter(|waiting| waiting.rule.fits(asked)) {
+                let rule = &mut waiting.rule;
+                if rule.skip > 0 {
+                    rule.skip -= 1;
+                    continue;
+                }
+                if !self.hits(rule) {
+                    continue;
+                }
+                if waiting.until.is_none() {
+                    rule.times -= 1;
+                }
+                return Some(rule.fault);
+            }
+            None
+        })
+    }
+
+    /// No caller panics half-way through a rule, so a poisoned lock still guards whole rules.
+    fn with<T>(&self, act: impl FnOnce(&mut Vec<Waiting>) -> T) -> T {
+        let mut rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
+        rules.retain(|waiting| !waiting.is_over());
+        act(&mut rules)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+    use super::*;
+
+    fn asked(kind: Kind, digest: Option<&str>) -> Asked<'_> {
+        Asked { kind, digest, ranged: false }
+    }
+
+    #[test]
+    fn a_rule_skips_hits_and_is_gone() {
+        let faults = Faults::default();
+        assert!(faults.add(FaultRule::next(Kind::BlobGet, Fault::Unavailable).after(1).times(2)));
+        let hits: Vec<bool> =
+            (0..5).map(|_| faults.take(&asked(Kind::BlobGet, None)).is_some()).collect();
+        assert_eq!(hits, [false, true, true, false, false]);
+        assert!(faults.waiting().is_empty());
+        assert_eq!(faults.struck(Kind::BlobGet, Fault::Unavailable), 2);
+        assert_eq!(faults.struck(Kind::BlobHead, Fault::Unavailable), 0);
+    }
+
+    #[test]
+    fn a_rule_for_a_digest_spares_other_digests_and_kinds() {
+        let faults = Faults::default();
+        faults.add(FaultRule::next(Kind::StorageGet, Fault::WrongBytes).of_digest("sha256:a"));
+        assert_eq!(faults.take(&asked(Kind::StorageGet, Some("sha256:b"))), None);
+        assert_eq!(faults.take(&asked(Kind::BlobGet, Some("sha256:a"))), None);
+        assert_eq!(faults.take(&asked(Kind::StorageGet, None)), None);
+        assert_eq!(
+            faults.take(&asked(Kind::StorageGet, Some("sha256:a"))),
+            Some(Fault::WrongBytes)
+        );
+    }
+
+    #[test]
+    fn a_rule_can_ask_for_a_range_or_for_none_and_faults_of_ranges_always_do() {
+        let faults = Faults::default();
+        let ranged = |ranged| Asked { ranged, ..asked(Kind::StorageGet, None) };
+        let rule = |fault| FaultRule::next(Kind::StorageGet, fault);
+        for (rule, wanted) in [
+            (rule(Fault::WrongBytes).ranged(), true),
+            (rule(Fault::WrongBytes).unranged(), false),
+            (rule(Fault::RangeIgnored), true),
+        ] {
+            assert!(faults.add(rule.clone()));
+            assert_eq!(faults.take(&ranged(!wanted)), None, "{rule:?}");
+            assert_eq!(faults.take(&ranged(wanted)), Some(rule.fault), "{rule:?}");
+        }
+    }
+
+    #[test]
+    fn a_rule_for_a_time_hits_all_until_it_is_over() {
+        let faults = Faults::default();
+        let rule = FaultRule::next(Kind::Token, Fault::Unavailable).after(1);
+        assert!(faults.add(rule.clone().during(Duration::from_hours(1))));
+        let hit = || faults.take(&asked(Kind::Token, None)).is_some();
+        assert_eq!([hit(), hit(), hit()], [false, true, true]);
+        faults.clear();
+        assert!(faults.add(rule.during(Duration::ZERO)));
+        assert_eq!([hit(), hit()], [false, false]);
+        assert!(faults.waiting().is_empty());
+    }
+
+    #[test]
+    fn a_rule_by_chance_hits_its_share_and_the_same_ones_for_the_same_seed() {
+        let faults = Faults::default();
+        let rule =
+            FaultRule::next(Kind::UploadPut, Fault::CountingDown { period_s: 2, delay_ms: 0 });
+        assert!(faults.add(rule.percent(20).during(Duration::from_hours(1))));
+        let hits = || {
+            faults.seed(7);
+            let hit = |_: &u64| faults.take(&asked(Kind::UploadPut, None)).is_some();
+            (0..1_000).filter(hit).collect::<Vec<_>>()
+        };
+        let first = hits();
+        assert!((150..250).contains(&first.len()), "{}", first.len());
+        assert_eq!(first, hits());
+    }
+
+    #[test]
+    fn a_fault_that_cannot_be_carried_out_is_refused() {
+        for fault in [
+            Fault::Status { code: 200, retry_after_s: None },
+            Fault::Status { code: 600, retry_after_s: None },
+            Fault::RedirectHops { hops: 0 },
+            Fault::CountingDown { period_s: 0, delay_ms: 0 },
+        ] {
+            assert!(!Faults::default().add(FaultRule::next(Kind::BlobGet, fault)), "{fault:?}");
+        }
+    }
+
+    #[test]
+    fn rules_are_bounded_and_a_rule_that_hits_nothing_is_refused() {
+        let faults = Faults::default();
+        let rule = FaultRule::next(Kind::Tags, Fault::Unavailable);
+        assert!(!faults.add(rule.clone().times(0)));
+        assert!((0..RULES_MAX).all(|_| faults.add(rule.clone())));
+        assert!(!faults.add(rule));
+    }
+
+    #[test]
+    fn a_rule_is_read_from_json_with_its_defaults() {
+        let text = r#"{"kind":"storage_get","fault":{"short_body":{"bytes":3}}}"#;
+        let rule: FaultRule = serde_json::from_str(text).unwrap();
+        assert_eq!(rule, FaultRule::next(Kind::StorageGet, Fault::ShortBody { bytes: 3 }));
+        assert!(serde_json::from_str::<FaultRule>(r#"{"fault":"wrong_bytes","tims":2}"#).is_err());
+    }
+}

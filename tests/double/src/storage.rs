@@ -1,0 +1,319 @@
+//! The storage behind the redirects: signed links, and the second port that serves them.
+//!
+//! It speaks as Azure's blob storage does: errors in XML, no digest header, and no tolerance for an
+//! `Authorization` header. Bytes stream from the backing registry.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{
+    ACCEPT_RANGES, AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, LOCATION,
+    RANGE, RETRY_AFTER,
+};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+
+use super::auth::host;
+use super::backing::cleaned;
+use super::bodies::Counted;
+use super::broken::{Surroundings, break_answer};
+use super::counts::{Entry, Flow, Kind};
+use super::fault::{Fault, Rejection};
+use super::faults::Asked;
+use super::heads::DIGEST;
+use super::listen::{Connection, HangUp, Outcome};
+use super::refusal::with_header;
+use super::route::Query;
+use super::shared::Shared;
+use super::signing::{Signer, unix_now};
+use super::{astray, heads};
+use wharf_testkit::http::{Body, empty, full};
+
+/// Makes and checks links to blobs.
+#[derive(Debug)]
+pub(crate) struct Links {
+    signer: Signer,
+    life: Duration,
+}
+
+impl Links {
+    pub(crate) fn new(signer: Signer, life: Duration) -> Self {
+        Self { signer, life }
+    }
+
+    /// When a link made at this moment expires.
+    pub(crate) fn expiry(&self) -> u64 {
+        unix_now() + self.life.as_secs()
+    }
+
+    /// A path and query that open this blob until then. Each one is different.
+    fn make(&self, name: &str, digest: &str, expiry: u64) -> String {
+        let expiry = expiry.to_string();
+        let serial = self.signer.next_serial().to_string();
+        let signature = self.signer.sign(&signed_text(name, digest, &expiry, &serial));
+        let query = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs([("se", expiry.as_str()), ("sig", &signature), ("sp", "r")])
+            .extend_pairs([("sr", "b"), ("regid", &serial), ("repo", name)])
+            .finish();
+        format!("/blobs/{digest}/data?{query}")
+    }
+
+    pub(crate) fn expire_all(&self) {
+        self.signer.expire_all();
+    }
+
+    /// The repository through which the link was given out, when the link holds.
+    fn check(&self, digest: &str, query: &Query) -> Option<String> {
+        let field = |name| query.first(name);
+        let (name, expiry, serial) = (field("repo")?, field("se")?, field("regid")?);
+        let text = signed_text(&name, digest, &expiry, &serial);
+        let good = self.signer.is_signature(&text, &field("sig")?)
+            && unix_now() < expiry.parse().ok()?
+            && self.signer.honours(serial.parse().ok()?);
+        good.then_some(name)
+    }
+
+    /// The facade's answer to a GET or HEAD of a blob that exists.
+    pub(crate) fn redirect(
+        &self,
+        base: &str,
+        name: &str,
+        digest: &str,
+        expiry: u64,
+    ) -> Response<Body> {
+        let mut response = Response::new(empty());
+        *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
+        let location = format!("http://{base}{}", self.make(name, digest, expiry));
+        with_header(response, LOCATION, &location)
+    }
+}
+
+fn signed_text(name: &str, digest: &str, expiry: &str, serial: &str) -> String {
+    format!("{name}\n{digest}\n{expiry}\n{serial}")
+}
+
+/// Why the storage refuses, in its own words' form.
+enum Denial {
+    AuthenticationInfo,
+    Signature,
+    Path,
+    Method,
+    Range,
+    Blob,
+    Ordered(Rejection),
+    Backing,
+}
+
+impl Denial {
+    fn into_response(self) -> Response<Body> {
+        let (status, code, retry) = match self {
+            Self::AuthenticationInfo => {
+                (StatusCode::BAD_REQUEST, "InvalidAuthenticationInfo", None)
+            }
+            Self::Signature => (StatusCode::FORBIDDEN, "AuthenticationFailed", None),
+            Self::Path => (StatusCode::BAD_REQUEST, "InvalidUri", None),
+            Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "UnsupportedHttpVerb", None),
+            Self::Range => (StatusCode::RANGE_NOT_SATISFIABLE, "InvalidRange", None),
+            Self::Blob => (StatusCode::NOT_FOUND, "BlobNotFound", None),
+            Self::Ordered(Rejection { status, retry_after_s }) => {
+                let status = StatusCode::from_u16(status);
+                let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+                (status, ordered_code(status), retry_after_s)
+            }
+            Self::Backing => (StatusCode::INTERNAL_SERVER_ERROR, "InternalError", None),
+        };
+        let text = format!(
+            "<?xml version=\"1.0\" encoding=\"utf-8\"?><Error><Code>{code}</Code>\
+             <Message>{code}</Message></Error>"
+        );
+        let mut response = Response::new(full(text));
+        *response.status_mut() = status;
+        let response = with_header(response, CONTENT_TYPE, "application/xml");
+        match retry {
+            Some(seconds) => with_header(response, RETRY_AFTER, &seconds.to_string()),
+            None => response,
+        }
+    }
+}
+
+/// What the storage calls a status that a test ordered.
+fn ordered_code(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        403 => "AuthenticationFailed",
+        404 => "BlobNotFound",
+        416 => "InvalidRange",
+        429 => "TooManyRequests",
+        500 => "InternalError",
+        503 => "ServerBusy",
+        504 => "OperationTimedOut",
+        _ => "UnknownError",
+    }
+}
+
+/// One request and what is known of it before its answer.
+struct Call {
+    request: Request<Incoming>,
+    entry: Entry,
+}
+
+/// Answers one request on the storage port.
+pub(crate) async fn handle(
+    shared: Arc<Shared>,
+    request: Request<Incoming>,
+    connection: Connection,
+) -> Result<Response<Body>, HangUp> {
+    let digest = blob_of(request.uri().path()).map(str::to_owned);
+    let kind = match request.method().as_str() {
+        "GET" => Kind::StorageGet,
+        "HEAD" => Kind::StorageHead,
+        _ => Kind::Other,
+    };
+    let entry = Entry::of(request.method(), request.uri(), request.headers());
+    let call = Call { request, entry: Entry { kind, digest, ..entry } };
+    let around = Surroundings { connection: connection.clone(), shared: Arc::clone(&shared) };
+    let answer = answer(&around, &call).await;
+    let outcome = answer.unwrap_or_else(|denial| Outcome::Answer(denial.into_response()));
+    shared.recorder.record(Entry { status: outcome.status(), ..call.entry });
+    let answer = outcome.on(&connection)?;
+    if !answer.status().is_success() {
+        return Ok(answer);
+    }
+    let (parts, body) = answer.into_parts();
+    let body = Counted::wrap(body, Arc::clone(&shared.recorder), Flow::Storage);
+    Ok(Response::from_parts(parts, body))
+}
+
+fn blob_of(path: &str) -> Option<&str> {
+    path.strip_prefix("/blobs/")?.strip_suffix("/data").filter(|digest| !digest.contains('/'))
+}
+
+async fn answer(around: &Surroundings, call: &Call) -> Result<Outcome, Denial> {
+    let (shared, headers) = (&*around.shared, call.request.headers());
+    if headers.contains_key(AUTHORIZATION) {
+        return Err(Denial::AuthenticationInfo);
+    }
+    if !matches!(call.entry.kind, Kind::StorageGet | Kind::StorageHead) {
+        return Err(Denial::Method);
+    }
+    let digest = call.entry.digest.as_deref().ok_or(Denial::Path)?;
+    let uri = call.request.uri();
+    let query = Query::parse(uri.query().unwrap_or_default().as_bytes());
+    let name = shared.links.check(digest, &query).ok_or(Denial::Signature)?;
+    let host = host(headers).map_err(|_| Denial::Path)?;
+    if let Some(hop) = astray::next_hop(&query, &host, uri) {
+        return Ok(Outcome::Answer(hop));
+    }
+    let ranged = headers.contains_key(RANGE);
+    let asked = Asked { kind: call.entry.kind, digest: Some(digest), ranged };
+    let Some(fault) = shared.faults.take(&asked) else {
+        let blob = fetch(shared, call.request.method(), headers, &name, digest).await?;
+        return Ok(Outcome::Answer(blob));
+    };
+    if let Some(away) = astray::ordered(fault, &host, uri) {
+        return Ok(Outcome::Answer(away));
+    }
+    if fault == Fault::RedirectElsewhere {
+        let target = format!("/v2/{name}/blobs/{digest}");
+        return Ok(Outcome::Answer(astray::elsewhere(shared.elsewhere_addr, &target)));
+    }
+    if let Some(outcome) = begin_fault(shared, call, fault).await? {
+        return Ok(outcome);
+    }
+    let asked = heads::asked_instead(headers, Some(fault));
+    let blob = fetch(shared, call.request.method(), &asked, &name, digest).await?;
+    Ok(Outcome::Answer(break_answer(heads::lie(blob, fault), fault, around.clone())))
+}
+
+/// What a fault does before the blob is fetched; `None` when it is fetched then.
+async fn begin_fault(
+    shared: &Shared,
+    call: &Call,
+    fault: Fault,
+) -> Result<Option<Outcome>, Denial> {
+    if let Some(rejection) = fault.rejection() {
+        return Err(Denial::Ordered(rejection));
+    }
+    match fault {
+        Fault::ExpiredLink => Err(Denial::Signature),
+        Fault::HangUp { reset } => Ok(Some(Outcome::HangUp { reset })),
+        Fault::Hang => {
+            let abandoned = shared.recorder.unless_answered(call.entry.clone());
+            shared.holds.hold().await;
+            abandoned.answered();
+            Ok(None)
+        }
+        _ => Ok(None),
+    }
+}
+
+async fn fetch(
+    shared: &Shared,
+    method: &Method,
+    headers: &HeaderMap,
+    name: &str,
+    digest: &str,
+) -> Result<Response<Body>, Denial> {
+    let mut passed = HeaderMap::new();
+    let habits = &shared.habits;
+    if let Some(range) = headers.get(RANGE).filter(|_| habits.storage_ranges) {
+        passed.insert(RANGE, range.clone());
+    }
+    let target = format!("/v2/{name}/blobs/{digest}");
+    let fetched = shared.backing.send(method.clone(), &target, passed, empty()).await;
+    let (mut parts, body) = cleaned(fetched.map_err(|_| Denial::Backing)?).into_parts();
+    match parts.status {
+        StatusCode::OK | StatusCode::PARTIAL_CONTENT => {}
+        StatusCode::RANGE_NOT_SATISFIABLE => return Err(Denial::Range),
+        StatusCode::NOT_FOUND => return Err(Denial::Blob),
+        _ => return Err(Denial::Backing),
+    }
+    let mut kept = HeaderMap::new();
+    for name in [ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, ETAG] {
+        if let Some(value) = parts.headers.remove(&name) {
+            kept.insert(name, value);
+        }
+    }
+    parts.headers = kept;
+    let response = Response::from_parts(parts, body);
+    let mut response = with_header(response, CONTENT_TYPE, "application/octet-stream");
+    if !habits.storage_ranges {
+        response.headers_mut().remove(ACCEPT_RANGES);
+    }
+    if !habits.storage_etags {
+        response.headers_mut().remove(ETAG);
+    }
+    if habits.digest_on_storage {
+        response = with_header(response, DIGEST, digest);
+    }
+    let blob_type = http::HeaderName::from_static("x-ms-blob-type");
+    Ok(with_header(response, blob_type, "BlockBlob"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+    use super::*;
+
+    fn check(links: &Links, link: &str, digest: &str) -> Option<String> {
+        let (_, query) = link.split_once('?').unwrap();
+        links.check(digest, &Query::parse(query.as_bytes()))
+    }
+
+    #[test]
+    fn a_link_opens_its_blob_only_until_it_expires() {
+        let links = Links::new(Signer::new().unwrap(), Duration::from_mins(1));
+        let link = links.make("acme/web", "sha256:ab", links.expiry());
+        assert_eq!(check(&links, &link, "sha256:ab").as_deref(), Some("acme/web"));
+        assert_eq!(check(&links, &link, "sha256:cd"), None);
+        assert_eq!(check(&links, &link.replace("acme%2Fweb", "other"), "sha256:ab"), None);
+        links.expire_all();
+        assert_eq!(check(&links, &link, "sha256:ab"), None);
+    }
+
+    #[test]
+    fn a_link_without_life_left_opens_nothing() {
+        let links = Links::new(Signer::new().unwrap(), Duration::ZERO);
+        assert_eq!(check(&links, &links.make("a", "sha256:ab", links.expiry()), "sha256:ab"), None);
+    }
+}

@@ -1,0 +1,19 @@
+//! The testkit: real registries and clients, images, processes, and a small client.
+//!
+//! - [`registry`]: Debian's `docker-registry` on a port of the system's choice
+//! - [`clients`]: real clients (`skopeo`, `podman`, …), and what to do when one is missing
+//! - [`images`]: small deterministic images as OCI layouts
+//! - [`processes`]: child processes with captured output and a certain end
+//! - [`http`]: a client that shows exactly what a server said
+//! - [`dice`]: chance that can be repeated
+//! - [`relay`]: a TCP relay that a test can hold in the middle of a transfer
+//! - [`trials`]: how large a trial is, in `make test` and in `make trials`
+
+pub mod clients;
+pub mod dice;
+pub mod http;
+pub mod images;
+pub mod processes;
+pub mod registry;
+pub mod relay;
+pub mod trials;
