@@ -105,12 +105,13 @@ impl<'a> Redelivery<'a> {
             let mut sorted = Sorted::default();
             for piece in missing {
                 let digest = piece.digest();
-                if let Some(stored) = store.manifest(&repo, &digest)? {
-                    sorted.manifests.push((piece, stored));
-                } else if store.has_blob(&repo, &digest)? && store.stat(&digest)?.is_some() {
-                    sorted.blobs.push(digest);
-                } else {
-                    sorted.lacking.push(piece);
+                let has_blob = store.has_blob(&repo, &digest)? && store.stat(&digest)?.is_some();
+                let is_blob = matches!(piece, Piece::Blob(_)) && has_blob;
+                let stored = if is_blob { None } else { store.manifest(&repo, &digest)? };
+                match stored {
+                    Some(stored) => sorted.manifests.push((piece, stored)),
+                    None if has_blob => sorted.blobs.push(digest),
+                    None => sorted.lacking.push(piece),
                 }
             }
             Ok::<_, StoreError>(sorted)
