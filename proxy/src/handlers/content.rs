@@ -103,7 +103,8 @@ pub(super) fn is_about_content(refusal: &Error) -> bool {
         ErrorCode::ManifestBlobUnknown | ErrorCode::BlobUnknown | ErrorCode::ManifestUnknown => {
             true
         }
-        ErrorCode::ManifestInvalid | ErrorCode::Unknown => {
+        // The repository itself may have been deleted there, with all that it had.
+        ErrorCode::NameUnknown | ErrorCode::ManifestInvalid | ErrorCode::Unknown => {
             matches!(*status, StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND)
         }
         _ => false,
@@ -253,6 +254,7 @@ mod tests {
         };
         assert!(is_about_content(&refused(404, ErrorCode::ManifestBlobUnknown)));
         assert!(is_about_content(&refused(400, ErrorCode::ManifestInvalid)));
+        assert!(is_about_content(&refused(404, ErrorCode::NameUnknown)));
         assert!(!is_about_content(&refused(405, ErrorCode::Unsupported)));
         assert!(!is_about_content(&refused(500, ErrorCode::Unknown)));
         assert!(!is_about_content(&Error::UpstreamDenied { status: StatusCode::FORBIDDEN }));

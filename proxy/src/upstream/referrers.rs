@@ -142,7 +142,7 @@ impl Upstream {
             let is_own = self.wire.is_own(&ask.url);
             let response = match self.wire.answer(&ask, LISTING).await {
                 Ok(response) => response,
-                Err(Error::UpstreamAstray { .. }) => return Ok(None),
+                Err(Error::UpstreamAstray { .. }) if !is_own => return Ok(None),
                 Err(error) => return Err(error),
             };
             let status = response.status();

@@ -234,7 +234,10 @@ mod tests {
     proptest! {
         #[test]
         fn any_text_is_read_or_not_without_panic(text in "\\PC{0,300}") {
-            ReferrerList::parse(text.as_bytes(), None);
+            if let Some(list) = ReferrerList::parse(text.as_bytes(), None) {
+                let written = serde_json::to_vec(&list).unwrap();
+                prop_assert_eq!(ReferrerList::parse(&written, None), Some(list));
+            }
         }
     }
 }

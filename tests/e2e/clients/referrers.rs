@@ -74,7 +74,8 @@ impl Scene {
                 .map(|entry| entry["digest"].as_str().unwrap().to_owned())
                 .collect();
             let mut expected: Vec<_> = expected.iter().map(|digest| (*digest).clone()).collect();
-            (found.sort(), expected.sort());
+            found.sort();
+            expected.sort();
             assert_eq!(found, expected, "by oras at {image}");
             let host = format!("reg={place},tls=disabled");
             let list = ["--host", &host, "artifact", "list", "--format", "raw-body", &image];
