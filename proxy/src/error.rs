@@ -55,7 +55,8 @@ pub enum Error {
     },
     /// The upstream has no referrers API, so there is none through here.
     #[error(
-        "the upstream of {0} has no referrers API; as there, the tag sha256-HEX of the subject has the list"
+        "the upstream of {0} has no referrers API; referrers are in the tag sha256-HEX of their subject, as \
+         at the upstream itself"
     )]
     ReferrersUnsupported(RepoName),
     /// A manifest names content that is not in the repository.
