@@ -98,6 +98,8 @@ pub(crate) struct Cache {
     absent: Lately<(Option<Fingerprint>, Absent)>,
     /// Tags whose upstream did not answer a moment ago: served old without asking again.
     unanswered: Lately<(RepoName, wharf_oci::Tag)>,
+    /// Tags that are read to be written back, and were served old a moment ago.
+    read_stale: Lately<(RepoName, wharf_oci::Tag)>,
     /// Blobs that the store did not take.
     unstorable: Arc<Lately<Digest>>,
 }
@@ -146,6 +148,7 @@ impl Cache {
             recent: Arc::default(),
             absent: Lately::new(NEGATIVES_MAX),
             unanswered: Lately::new(NEGATIVES_MAX),
+            read_stale: Lately::new(NEGATIVES_MAX),
             unstorable: Arc::new(Lately::new(NEGATIVES_MAX)),
         }
     }

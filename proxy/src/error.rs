@@ -53,6 +53,12 @@ pub enum Error {
         /// Tag or digest.
         reference: String,
     },
+    /// The upstream has no referrers API, so there is none through here.
+    #[error(
+        "the upstream of {0} has no referrers API; referrers are in the tag sha256-HEX of their subject, as \
+         at the upstream itself"
+    )]
+    ReferrersUnsupported(RepoName),
     /// A manifest names content that is not in the repository.
     #[error("the manifest names content that is not in {repo}: {}", list(missing))]
     ManifestBlobUnknown {
@@ -85,6 +91,17 @@ pub enum Error {
         reference: String,
         /// When it may be worth another try.
         retry_after_seconds: u64,
+    },
+    /// A tag that clients read to write it back was read as it was before, and is another one by now.
+    #[error(
+        "the tag {repo}:{tag} was served from here while the upstream did not answer, and is another \
+         one there; read it again, so that nothing that was added to it gets lost"
+    )]
+    TagReadStale {
+        /// Of which repository.
+        repo: RepoName,
+        /// Which tag.
+        tag: Tag,
     },
     /// A push arrived, and could not be locked.
     #[error("{reference} of {repo} was pushed, but not locked: {reason}; push again")]

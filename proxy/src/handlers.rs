@@ -9,6 +9,7 @@ mod manifests;
 mod namespace;
 mod once;
 mod push;
+mod redelivery;
 mod referrers;
 mod removals;
 mod token;

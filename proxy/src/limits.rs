@@ -227,6 +227,17 @@ pub const PROOF_WAIT_BYTES: u64 = 32 * 1024 * 1024;
 pub const UNSIZED_BLOB_BYTES_MAX: u64 = 16 * 1024 * 1024 * 1024;
 /// For how long a blob that the store did not take is not offered to it again.
 pub const UNSTORABLE_TIME: Duration = Duration::from_mins(1);
+/// For how long a tag that was served old is put again only when it still is that: a client that reads
+/// it to write it back needs no longer, also when it asks for a password in between.
+pub const READ_STALE_TIME: Duration = Duration::from_mins(10);
+/// Pieces that an upstream lost and that are delivered again for one push of a manifest.
+pub const REDELIVERED_MAX: usize = 1_000;
+/// How many of these are sent at once.
+pub const REDELIVERIES_AT_ONCE: usize = 4;
+/// How deep indexes within indexes are looked into for that.
+pub const REDELIVERY_DEPTH_MAX: usize = 4;
+/// How long all of that may take. What is left then is delivered by the next push.
+pub const REDELIVERY_TIME_MAX: Duration = Duration::from_mins(10);
 /// For how long an old answer is served without asking, after the upstream did not answer.
 pub const STALE_TIME: Duration = Duration::from_secs(2);
 

@@ -34,6 +34,9 @@ pub(crate) const OCI_CHUNK_MIN_LENGTH: HeaderName = HeaderName::from_static("oci
 /// Which filters were applied to referrers.
 pub(crate) const OCI_FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
 
+/// distribution-spec, "Warnings": always 299, and a text for people.
+const STALE: &str = "299 - \"the upstream did not answer; this is what it said before\"";
+
 /// An answer with headers whose values were parsed or counted here.
 #[must_use]
 pub(crate) fn answer(status: StatusCode, headers: &[(HeaderName, String)], body: Body) -> Answer {
@@ -56,6 +59,9 @@ pub(crate) fn close(answer: &mut Answer) {
 #[must_use]
 pub(crate) fn with_outcome(mut answer: Answer, outcome: Outcome) -> Answer {
     answer.headers_mut().insert(WHARF_CACHE, HeaderValue::from_static(outcome.as_str()));
+    if outcome == Outcome::Stale {
+        answer.headers_mut().insert(WARNING, HeaderValue::from_static(STALE));
+    }
     answer
 }
 
@@ -76,9 +82,7 @@ fn content(digest: &Digest, outcome: Outcome) -> Vec<(HeaderName, String)> {
         (WHARF_CACHE, outcome.as_str().to_owned()),
     ];
     if outcome == Outcome::Stale {
-        // distribution-spec, "Warnings": always 299, and a text for people.
-        let text = "299 - \"the upstream did not answer; this is what it said before\"";
-        headers.push((WARNING, text.to_owned()));
+        headers.push((WARNING, STALE.to_owned()));
     }
     headers
 }

@@ -20,6 +20,7 @@ mod permit;
 mod push;
 mod quota;
 mod reach;
+mod referrers;
 mod retry;
 mod state;
 mod there;
@@ -31,7 +32,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
-use wharf_oci::{Digest, Endpoint, MediaType, Reference, RepoName, Span, Tag};
+use wharf_oci::{Digest, Endpoint, MediaType, Reference, RepoName, Span};
 
 use crate::Error;
 use crate::body::Payload;
@@ -47,6 +48,8 @@ pub(crate) use login::{CallerLogin, Fingerprint, Fingerprints};
 pub(crate) use pace::Floor;
 pub(crate) use permit::{Permit, Wish};
 pub(crate) use push::{Push, Started};
+use referrers::KnownApi;
+pub(crate) use referrers::ReferrersApi;
 pub(crate) use state::{Arrival, TokenResult, UpstreamState};
 pub(crate) use there::There;
 use wire::{Ask, Effort, Wire};
@@ -61,6 +64,7 @@ pub(crate) struct Upstream {
     missed: Arc<Lately<(RepoName, Digest)>>,
     /// How often something was deleted there.
     removals: Arc<AtomicU64>,
+    referrers_api: Arc<KnownApi>,
     /// The caller whose login it shows.
     whose: Option<Fingerprint>,
 }
@@ -114,7 +118,8 @@ impl Upstream {
         let missed = Arc::new(Lately::new(NEGATIVES_MAX));
         let (wire, config) = (Wire::new(config)?, Arc::new(config.clone()));
         let label = wire.address().into();
-        Ok(Self { wire, config, label, missed, removals: Arc::default(), whose: None })
+        let (removals, referrers_api) = (Arc::default(), Arc::default());
+        Ok(Self { wire, config, label, missed, removals, referrers_api, whose: None })
     }
 
     /// The same under another name in metrics.
@@ -143,6 +148,7 @@ impl Upstream {
             label: Arc::clone(&self.label),
             missed: Arc::clone(&self.missed),
             removals: Arc::clone(&self.removals),
+            referrers_api: Arc::clone(&self.referrers_api),
             whose: Some(login.fingerprint()),
         }
     }
@@ -299,6 +305,9 @@ impl Upstream {
         ask.effort = Effort::Long;
         let response = self.wire.send(ask, "pushing a manifest").await?;
         let accepted = Accepted { keeps_referrers: response.headers().contains_key("oci-subject") };
+        if accepted.keeps_referrers {
+            self.referrers_api.learn(ReferrersApi::Present);
+        }
         self.wire.collect(response, "pushing a manifest").await?;
         Ok(accepted)
     }
@@ -324,7 +333,7 @@ impl Upstream {
         }
     }
 
-    /// A page of tags or referrers; `None` when there is none, or no such API.
+    /// A page of tags; `None` when there is none.
     pub(crate) async fn list(
         &self,
         endpoint: &Endpoint,
@@ -395,15 +404,6 @@ fn next_query(link: &str) -> Option<String> {
     });
     let (_, query) = target.split_once('?')?;
     next.then(|| format!("?{query}"))
-}
-
-/// The tag under which a registry without a referrers API keeps the referrers of a subject
-/// (distribution-spec, "Referrers Tag Schema").
-#[must_use]
-pub(crate) fn referrers_tag(subject: &Digest) -> Option<Tag> {
-    let text: String =
-        format!("{}-{}", subject.algorithm(), subject.hex()).chars().take(128).collect();
-    text.parse().ok()
 }
 
 #[cfg(test)]

@@ -39,9 +39,9 @@ const OTHER_SCHEMES: [&str; 3] = ["ftp://127.0.0.1/x", "file:///etc/passwd", "go
 
 /// A request that came.
 #[derive(Clone, Debug)]
-struct Came {
-    method: Method,
-    path: String,
+pub(crate) struct Came {
+    pub(crate) method: Method,
+    pub(crate) path: String,
     shown: Option<String>,
     body: Vec<u8>,
 }
@@ -50,7 +50,7 @@ struct Came {
 type Rule = Arc<dyn Fn(&Came) -> (u16, Vec<(HeaderName, String)>, Vec<u8>) + Send + Sync>;
 
 /// A server of this test's own that says what the test wants, and remembers what came.
-struct Server {
+pub(crate) struct Server {
     addr: SocketAddr,
     came: Arc<Mutex<Vec<Came>>>,
     rule: Arc<Mutex<Rule>>,
@@ -58,7 +58,7 @@ struct Server {
 }
 
 impl Server {
-    async fn start(
+    pub(crate) async fn start(
         at: &str,
         rule: impl Fn(&Came) -> (u16, Vec<(HeaderName, String)>, Vec<u8>) + Send + Sync + 'static,
     ) -> Self {
@@ -71,11 +71,11 @@ impl Server {
         Self { addr, came, rule, _tasks: tasks }
     }
 
-    fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.addr)
     }
 
-    fn says(
+    pub(crate) fn says(
         &self,
         rule: impl Fn(&Came) -> (u16, Vec<(HeaderName, String)>, Vec<u8>) + Send + Sync + 'static,
     ) {

@@ -75,7 +75,8 @@ async fn every_way_on_is_relative(api: &Api) {
     }
     let list = format!("/v2/{REPO}/referrers/{}", sha256(INDEX.as_bytes()));
     let referrers = call(Method::GET, &list).send().await.unwrap();
-    assert_eq!((referrers.status.as_u16(), referrers.text().contains("evil")), (200, false));
+    assert!(matches!(referrers.status.as_u16(), 200 | 404), "{}", referrers.text());
+    assert!(!referrers.text().contains("evil"), "{}", referrers.text());
 }
 
 #[tokio::test]

@@ -1,8 +1,9 @@
 //! Real clients through `wharfd` to the double before `docker-registry`: what an engine builds goes in
 //! and comes out, and its digest is the same on all sides. An image of two platforms by every client
-//! is in `clients/platforms.rs`.
+//! is in `clients/platforms.rs`, what they attach to an image in `clients/referrers.rs`.
 
 pub(crate) mod platforms;
+mod referrers;
 
 use std::path::Path;
 use std::process::Command;

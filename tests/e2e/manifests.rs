@@ -122,7 +122,7 @@ async fn an_upstream_that_cannot_say_what_it_has_is_an_outage_and_not_a_missing_
 }
 
 #[tokio::test]
-async fn a_link_that_became_stale_is_named_forgotten_and_mended_by_the_next_push() {
+async fn a_link_that_became_stale_costs_one_more_put_and_sends_what_is_gone() {
     let Some(stage) = Stage::start().await else { return };
     for content in ["{}", "kept", "deleted there"] {
         stage.api().push_blob(REPO, content).await;
@@ -132,17 +132,13 @@ async fn a_link_that_became_stale_is_named_forgotten_and_mended_by_the_next_push
     assert_eq!(stage.origin.delete(&path).await.status, 202);
     let manifest = image(&["kept", "deleted there"]).to_string();
     stage.double.reset_counts();
-    let refused = stage.api().put_manifest(REPO, "v1", MANIFEST_TYPE, manifest.clone()).await;
-    assert_eq!((refused.status.as_u16(), named(&refused)), (404, vec![lost.clone()]));
+    let put = stage.api().put_manifest(REPO, "v1", MANIFEST_TYPE, manifest.clone()).await;
+    assert_eq!(put.status, 201, "{}", put.text());
     let counts = stage.double.counts();
     let asked = [404, 307].map(|status| counts.answered(Kind::BlobHead, status));
-    // What is missing is asked for once more before the link is taken away: it may have been pushed.
-    assert_eq!((counts.total(Kind::ManifestPut), asked), (1, [2, 2]));
-    // A client asks before it uploads: now it learns that it must.
-    assert_eq!(stage.api().head_blob(REPO, &lost).await.status, 404);
-    stage.api().push_blob(REPO, "deleted there").await;
-    let put = stage.api().put_manifest(REPO, "v1", MANIFEST_TYPE, manifest).await;
-    assert_eq!(put.status, 201, "{}", put.text());
+    assert_eq!((counts.total(Kind::ManifestPut), asked), (2, [1, 2]));
+    assert_eq!(stage.origin.get(&path).await.body, "deleted there");
+    assert_eq!(stage.origin.get_manifest(REPO, "v1").await.body, manifest);
 }
 
 #[tokio::test]
@@ -192,7 +188,7 @@ async fn a_manifest_of_four_mebibytes_goes_through_and_one_byte_more_does_not() 
 }
 
 #[tokio::test]
-async fn a_subject_is_confirmed_when_the_upstream_keeps_referrers_and_listed_either_way() {
+async fn a_subject_is_confirmed_and_listed_when_the_upstream_keeps_referrers() {
     for keeps in [true, false] {
         let start = Stage::start_with(|mut setup| {
             if keeps {
@@ -217,6 +213,10 @@ async fn a_subject_is_confirmed_when_the_upstream_keeps_referrers_and_listed_eit
         // Without that header, clients keep the list in a tag themselves.
         assert_eq!(said, keeps.then(|| subject.clone()));
         let list = format!("/v2/{REPO}/referrers/{subject}");
+        if !keeps {
+            assert_eq!(stage.api().get(&list).await.status, 404);
+            continue;
+        }
         let listed = async || {
             let list = stage.api().get(&list).await.json().unwrap();
             let found = list["manifests"].as_array().unwrap().iter();

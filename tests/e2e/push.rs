@@ -2,6 +2,7 @@
 //! on the way is not the client's business; what it refuses is.
 
 mod faults;
+mod purged;
 mod sparing;
 mod storm;
 
@@ -305,33 +306,4 @@ async fn deletes_reach_the_upstream_and_are_over_here_too() {
         assert_eq!(stage.api().get(&path).await.status, 404, "{path}");
         assert_eq!(stage.api().delete(&path).await.status, 404, "{path}");
     }
-}
-
-#[tokio::test]
-async fn referrers_of_an_upstream_without_that_api_come_from_its_tag() {
-    let Some(stage) = Stage::start().await else { return };
-    let (_folder, layout) = image(10);
-    stage.api().push_layout(REPO, &layout).await;
-    let subject = &layout.images[0].manifest.digest;
-    let list = format!("/v2/{REPO}/referrers/{subject}");
-    assert_eq!(stage.api().get(&list).await.json().unwrap()["manifests"], json!([]));
-    let entry = |kind: &str| {
-        let mut entry =
-            json!({ "mediaType": MANIFEST_TYPE, "size": layout.images[0].manifest.size });
-        entry["digest"] = json!(subject);
-        entry["artifactType"] = json!(kind);
-        entry
-    };
-    let index = json!({
-        "schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json",
-        "manifests": [entry("application/a"), entry("application/b")],
-    });
-    let (tag, media_type) = (subject.replace(':', "-"), index["mediaType"].as_str().unwrap());
-    let put = stage.api().put_manifest(REPO, &tag, media_type, index.to_string()).await;
-    assert_eq!(put.status, 201, "{}", put.text());
-    let all = stage.api().get(&list).await.json().unwrap();
-    assert_eq!(all["manifests"].as_array().unwrap().len(), 2);
-    let filtered = stage.api().get(&format!("{list}?artifactType=application/b")).await;
-    assert_eq!(filtered.header("oci-filters-applied"), "artifactType");
-    assert_eq!(filtered.json().unwrap()["manifests"], json!([entry("application/b")]));
 }

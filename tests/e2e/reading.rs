@@ -9,7 +9,7 @@
 //! | 13, 48: credentials for each upstream, tokens never shared | `credentials.rs` |
 //! | 14, 44: many upstreams, namespaces, patterns of hosts | `reading/namespaces.rs` |
 //! | 16: bodies that stand still | `matrix.rs` (`Stall`, `Slow`) |
-//! | 21: referrers through the proxy | `reading/referrers.rs`, `push.rs` |
+//! | 21: referrers through the proxy | `reading/referrers.rs`, `clients/referrers.rs` |
 //! | 22, 23: manifests come before layers, only what is asked for | `reading/blobs.rs` |
 //! | 24: a hit touches no upstream | `pull.rs` |
 //! | 30, 31: resume, and Range ignored | `matrix.rs` (`cut, then …`) |

@@ -1,5 +1,9 @@
 //! How fresh a tag must be: served for its TTL, asked for again in the background near its end and
 //! before an answer past it; served old when the upstream cannot answer, and gone when it says so.
+//!
+//! Invariant: a tag that clients read to write it back ([`Tag::is_read_modify_write`]) is what the
+//! upstream says at that moment, for each who asks. One that was served old because nobody answered
+//! is put again only when it still is that.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -9,7 +13,7 @@ use wharf_store::TagRecord;
 use super::manifests::{Keeper, ServedManifest, fetch, usable};
 use super::{Absent, Cache, Outcome};
 use crate::Error;
-use crate::limits::STALE_TIME;
+use crate::limits::{READ_STALE_TIME, STALE_TIME};
 use crate::upstream::Haste;
 use crate::upstreams::Remote;
 
@@ -39,6 +43,9 @@ impl Cache {
     ) -> Result<(ServedManifest, Outcome), Error> {
         // Before the store is looked into: what changes after that is newer than any answer.
         let keeper = self.keeper(repo);
+        if tag.is_read_modify_write() {
+            return self.current_of_tag(keeper, tag, remote).await;
+        }
         let Some((manifest, record)) = usable(self.tagged(repo, tag).await) else {
             return self.first_of_tag(keeper, tag, remote).await;
         };
@@ -75,6 +82,54 @@ impl Cache {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// What a tag is at this moment. Nobody joins the question of somebody else: its answer may be older
+    /// than what a client wrote at the upstream since.
+    async fn current_of_tag(
+        &self,
+        keeper: Keeper,
+        tag: &Tag,
+        remote: &Remote,
+    ) -> Result<Resolved, Error> {
+        let repo = keeper.repo.clone();
+        let Some((old, _)) = usable(self.tagged(&repo, tag).await) else {
+            let (reference, named) = (Reference::Tag(tag.clone()), Some(tag.clone()));
+            let fetched = fetch(&keeper, remote, &reference, named, Haste::Patient).await?;
+            return Ok((fetched, Outcome::Fill));
+        };
+        let (key, epoch) = ((repo.clone(), tag.clone()), self.read_stale.epoch());
+        let asked = Asked { keeper, remote: remote.clone(), tag: tag.clone() };
+        match revalidate(&asked, old.clone()).await {
+            Err(error) if error.is_outage() => {
+                tracing::warn!(%repo, %tag, %error, "serving what the tag was before");
+                self.read_stale.note(key, READ_STALE_TIME, epoch);
+                Ok((old, Outcome::Stale))
+            }
+            answered => answered,
+        }
+    }
+
+    /// An error when a tag that clients read to write it back was served old a moment ago, and is
+    /// another one by now: then the next change may rest on what it was, and would erase what it is.
+    /// To be asked in the tag's turn.
+    pub(crate) async fn not_read_stale(
+        &self,
+        repo: &RepoName,
+        tag: &Tag,
+        remote: &Remote,
+    ) -> Result<(), Error> {
+        if !self.read_stale.holds(&(repo.clone(), tag.clone())) {
+            return Ok(());
+        }
+        let reference = Reference::Tag(tag.clone());
+        let there = remote.upstream.manifest(&remote.repo, &reference, Haste::Patient).await?;
+        // Whoever read it since has seen what it is: that is here.
+        let here = usable(self.tagged(repo, tag).await);
+        if there.map(|there| there.bytes) == here.map(|(here, _)| here.bytes) {
+            return Ok(());
+        }
+        Err(Error::TagReadStale { repo: repo.clone(), tag: tag.clone() })
     }
 
     /// A tag of which nothing is known here.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use tokio::time::{Instant, sleep_until};
+use wharf_oci::{Digest, RepoName};
 use wharf_store::{Delivery, Refused, Trouble};
 
 use super::Deliveries;
@@ -115,6 +116,30 @@ impl Deliveries {
             }),
         };
         Ok((remote, parcel))
+    }
+
+    /// Brings a blob that a repository has to an upstream that lost it, whether or not it is owed, and
+    /// waits for that until `until`.
+    pub(crate) async fn redeliver(
+        &self,
+        repo: &RepoName,
+        remote: Remote,
+        digest: Digest,
+        until: Instant,
+    ) -> Result<(), Error> {
+        let (store, of) = (Arc::clone(&self.store), repo.clone());
+        let open = move || {
+            let linked = store.has_blob(&of, &digest)?;
+            if linked { store.open(&digest) } else { Ok(None) }
+        };
+        let blob = self.bridge.run(open).await?;
+        let blob = blob.ok_or_else(|| Error::BlobUnknown { repo: repo.clone(), digest })?;
+        let parcel = Parcel { blob, source: None, moved: Box::new(|| {}) };
+        let late = || Error::UpstreamFailed {
+            operation: "delivering a blob again",
+            reason: "it took too long".to_owned(),
+        };
+        self.senders.deliver(remote, parcel, sleep_until(until)).await.ok_or_else(late)?
     }
 
     /// An error when the blob that is owed is damaged: then it has to be pushed again.

@@ -51,7 +51,9 @@ impl Error {
             | Self::BlobUnknown { .. }
             | Self::ManifestUnknown { .. }
             | Self::ManifestBlobUnknown { .. }
+            | Self::ReferrersUnsupported(_)
             | Self::TagWriteOnce { .. }
+            | Self::TagReadStale { .. }
             | Self::LoginNeeded { .. }
             | Self::ScopeNeeded { .. }
             | Self::LoginRefused
@@ -106,7 +108,7 @@ impl Error {
     pub fn is_refusal(&self) -> bool {
         match self {
             Self::UpstreamRefused { status, .. } => status.is_client_error(),
-            Self::UpstreamDenied { .. } => true,
+            Self::UpstreamDenied { .. } | Self::ManifestBlobUnknown { .. } => true,
             _ => self.is_held_back(),
         }
     }

@@ -35,6 +35,8 @@ impl Error {
             Self::ManifestBlobUnknown { .. } => {
                 (StatusCode::NOT_FOUND, ErrorCode::ManifestBlobUnknown)
             }
+            // Not NAME_UNKNOWN: after that, oras does not look for the tag.
+            Self::ReferrersUnsupported(_) => (StatusCode::NOT_FOUND, ErrorCode::Unsupported),
             Self::UploadUnknown => (StatusCode::NOT_FOUND, ErrorCode::BlobUploadUnknown),
             Self::UploadBusy => (StatusCode::CONFLICT, ErrorCode::BlobUploadInvalid),
             // distribution-spec, "Pushing a blob in chunks": out of order is 416.
@@ -79,6 +81,7 @@ impl Error {
                 (StatusCode::TOO_MANY_REQUESTS, ErrorCode::TooManyRequests)
             }
             Self::TagWriteOnce { .. } => (StatusCode::CONFLICT, ErrorCode::Denied),
+            Self::TagReadStale { .. } => (StatusCode::PRECONDITION_FAILED, ErrorCode::Denied),
             Self::PutInPart { source, .. } => return source.shown(),
             Self::UpstreamLied(_)
             | Self::UpstreamFailed { .. }

@@ -12,7 +12,8 @@ fn mismatch() -> Mismatch {
 fn the_table_says_what_the_specification_says() {
     let repo: RepoName = "a/b".parse().unwrap();
     let digest = Digester::digest(Algorithm::Sha256, b"a");
-    let tag = "v1".parse().unwrap();
+    let tag: Tag = "v1".parse().unwrap();
+    let read_stale = Error::TagReadStale { repo: repo.clone(), tag: tag.clone() };
     let write_once = Error::TagWriteOnce { repo: repo.clone(), tag, there: digest };
     let undecided = Error::TagUndecided {
         repo: repo.clone(),
@@ -57,6 +58,8 @@ fn the_table_says_what_the_specification_says() {
         (Error::BodyTooSlow, 408, "BLOB_UPLOAD_INVALID"),
         (Error::TooOften { retry_after_seconds: 3 }, 429, "TOOMANYREQUESTS"),
         (write_once, 409, "DENIED"),
+        (read_stale, 412, "DENIED"),
+        (Error::ReferrersUnsupported(repo.clone()), 404, "UNSUPPORTED"),
         (undecided, 503, "UNKNOWN"),
         (not_locked, 502, "UNKNOWN"),
         (in_part, 429, "TOOMANYREQUESTS"),

@@ -23,7 +23,7 @@ use crate::upstreams::{Remote, Site};
 
 /// Something that a manifest names and that must exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Piece {
+pub(super) enum Piece {
     Blob(Digest),
     Manifest(Digest),
 }
@@ -50,14 +50,14 @@ pub(super) async fn require(
     let missing = app.cache.bridge.run(look).await?;
     let missing = match site {
         Site::Local => missing,
-        Site::Remote(remote) => not_there(remote, missing).await?,
+        Site::Remote(remote) => not_there(remote, missing, MISSING_NAMED_MAX).await?,
     };
     if missing.is_empty() { Ok(()) } else { Err(unknown(repo, &missing)) }
 }
 
-/// What to say of a manifest that the upstream refused. When it misses content, it is asked for
-/// each piece, also for those that are linked here: what it does not have is forgotten here too,
-/// so that the next push brings it.
+/// What to say of a manifest that the upstream refused, also after `redelivery.rs`. When it misses
+/// content, it is asked for each piece, also for those that are linked here: what it does not have
+/// is forgotten here too, so that the next push brings it.
 pub(super) async fn after_refusal(
     app: &App,
     repo: &RepoName,
@@ -68,7 +68,7 @@ pub(super) async fn after_refusal(
     if !is_about_content(&refusal) {
         return refusal;
     }
-    let missing = match not_there(remote, pieces(manifest)).await {
+    let missing = match missing_there(remote, manifest, MISSING_NAMED_MAX).await {
         Ok(missing) if missing.is_empty() => return refusal,
         Ok(missing) => missing,
         Err(error) => return error,
@@ -81,20 +81,30 @@ pub(super) async fn after_refusal(
     unknown(repo, &missing)
 }
 
-fn unknown(repo: &RepoName, missing: &[Piece]) -> Error {
+/// What the upstream does not have of a manifest, also of what is linked here; at most so many.
+pub(super) async fn missing_there(
+    remote: &Remote,
+    manifest: &Manifest,
+    most: usize,
+) -> Result<Vec<Piece>, Error> {
+    not_there(remote, pieces(manifest), most).await
+}
+
+pub(super) fn unknown(repo: &RepoName, missing: &[Piece]) -> Error {
     let missing = missing.iter().take(MISSING_NAMED_MAX).map(Piece::digest).collect();
     Error::ManifestBlobUnknown { repo: repo.clone(), missing }
 }
 
 /// Whether a refusal of a manifest can mean that the upstream misses something. Registries differ
 /// in what they call it.
-fn is_about_content(refusal: &Error) -> bool {
+pub(super) fn is_about_content(refusal: &Error) -> bool {
     let Error::UpstreamRefused { status, code, .. } = refusal else { return false };
     match code {
         ErrorCode::ManifestBlobUnknown | ErrorCode::BlobUnknown | ErrorCode::ManifestUnknown => {
             true
         }
-        ErrorCode::ManifestInvalid | ErrorCode::Unknown => {
+        // The repository itself may have been deleted there, with all that it had.
+        ErrorCode::NameUnknown | ErrorCode::ManifestInvalid | ErrorCode::Unknown => {
             matches!(*status, StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND)
         }
         _ => false,
@@ -113,12 +123,13 @@ fn pieces(manifest: &Manifest) -> Vec<Piece> {
     blobs.chain(children).filter(|piece| seen.insert(*piece)).collect()
 }
 
-/// Those that the upstream does not have, in their order; no more than are named in an answer.
-async fn not_there(remote: &Remote, wanted: Vec<Piece>) -> Result<Vec<Piece>, Error> {
+/// Those that the upstream does not have, in their order; about the rest it is not asked once they are
+/// so many.
+async fn not_there(remote: &Remote, wanted: Vec<Piece>, most: usize) -> Result<Vec<Piece>, Error> {
     let (mut wanted, mut asked) = (wanted.into_iter().enumerate(), JoinSet::new());
     let mut missing = Vec::new();
     loop {
-        while asked.len() < CONTENT_QUESTIONS_MAX && missing.len() < MISSING_NAMED_MAX {
+        while asked.len() < CONTENT_QUESTIONS_MAX && missing.len() < most {
             let Some((place, piece)) = wanted.next() else { break };
             let remote = remote.clone();
             asked.spawn(async move { (place, piece, piece.is_there(&remote).await) });
@@ -136,7 +147,7 @@ async fn not_there(remote: &Remote, wanted: Vec<Piece>) -> Result<Vec<Piece>, Er
 }
 
 impl Piece {
-    const fn digest(&self) -> Digest {
+    pub(super) const fn digest(&self) -> Digest {
         match self {
             Self::Blob(digest) | Self::Manifest(digest) => *digest,
         }
@@ -161,7 +172,12 @@ impl Piece {
 
     /// Takes it from the repository here, unless somebody has pushed it meanwhile: then it is owed, or
     /// there after all.
-    async fn forget(self, app: &App, repo: &RepoName, remote: &Remote) -> Result<(), Error> {
+    pub(super) async fn forget(
+        self,
+        app: &App,
+        repo: &RepoName,
+        remote: &Remote,
+    ) -> Result<(), Error> {
         let _turn = match self {
             Self::Blob(digest) => {
                 let site = Site::Remote(remote.clone());
@@ -238,6 +254,7 @@ mod tests {
         };
         assert!(is_about_content(&refused(404, ErrorCode::ManifestBlobUnknown)));
         assert!(is_about_content(&refused(400, ErrorCode::ManifestInvalid)));
+        assert!(is_about_content(&refused(404, ErrorCode::NameUnknown)));
         assert!(!is_about_content(&refused(405, ErrorCode::Unsupported)));
         assert!(!is_about_content(&refused(500, ErrorCode::Unknown)));
         assert!(!is_about_content(&Error::UpstreamDenied { status: StatusCode::FORBIDDEN }));

@@ -11,12 +11,13 @@ use wharf_store::TagRecord;
 
 use super::manifests::Put;
 use super::once::{Decided, Scene};
+use super::redelivery::Redelivery;
 use super::{App, content};
 use crate::Error;
 use crate::cache::{Change, Store, now_ms};
 use crate::response::{self, Answer, OCI_SUBJECT, OCI_TAG};
 use crate::turns::Place;
-use crate::upstream::There;
+use crate::upstream::{Accepted, There};
 use crate::upstreams::{Remote, Site};
 
 /// A push of a manifest.
@@ -41,6 +42,11 @@ struct Sent {
 
 impl Push {
     pub(super) async fn run(self) -> Result<Answer, Error> {
+        if let Site::Remote(remote) = &self.site {
+            for tag in self.put.named_tags() {
+                self.app.cache.not_read_stale(&self.put.repo, tag, remote).await?;
+            }
+        }
         let scene = Scene {
             app: &self.app,
             site: &self.site,
@@ -98,10 +104,7 @@ impl Push {
                 Reference::Digest(_) => !decided.settled.is_empty(),
             };
             if !settled {
-                let bytes = self.manifest.bytes().clone();
-                let media_type = self.manifest.media_type();
-                let (upstream, repo) = (&remote.upstream, &remote.repo);
-                match upstream.put_manifest(repo, &name, media_type, bytes).await {
+                match self.give(remote, &name).await {
                     Ok(accepted) => (sent.keeps_referrers, told) = (accepted.keeps_referrers, true),
                     Err(error) if is_locked_there(remote, &name, &error).await => {}
                     Err(error) => {
@@ -116,6 +119,21 @@ impl Push {
             sent.keeps_referrers = keeps_referrers(remote, &subject.digest).await;
         }
         sent
+    }
+
+    /// Puts it under one name; once more when the upstream missed what is here, after that was delivered.
+    async fn give(&self, remote: &Remote, name: &Reference) -> Result<Accepted, Error> {
+        let put = || {
+            let (media_type, bytes) = (self.manifest.media_type(), self.manifest.bytes().clone());
+            remote.upstream.put_manifest(&remote.repo, name, media_type, bytes)
+        };
+        match put().await {
+            Err(refusal) if content::is_about_content(&refusal) => {
+                let redelivery = Redelivery::new(&self.app, &self.put.repo, remote);
+                if redelivery.of(&self.manifest).await? { put().await } else { Err(refusal) }
+            }
+            answered => answered,
+        }
     }
 
     /// What was taken is fresh here.
@@ -163,6 +181,5 @@ async fn is_locked_there(remote: &Remote, name: &Reference, error: &Error) -> bo
 
 /// Whether the upstream lists referrers, when it was not told of this one just now.
 async fn keeps_referrers(remote: &Remote, subject: &Digest) -> bool {
-    let endpoint = Endpoint::Referrers { repo: remote.repo.clone(), digest: *subject };
-    matches!(remote.upstream.list(&endpoint, "").await, Ok(Some(_)))
+    matches!(remote.upstream.referrers(&remote.repo, subject).await, Ok(Some(_)))
 }

@@ -10,6 +10,7 @@
 //! | repository, tag, tag-or-digest | [`RepoName`], [`Tag`], [`Reference`] |
 //! | what a descriptor points at | [`MediaType`], [`Descriptor`], [`Platform`] |
 //! | manifest of an image, an index, an artifact | [`Manifest`] |
+//! | list of what refers to a manifest | [`ReferrerList`], [`Referrer`] |
 //! | part of a blob, part of an upload | [`ByteRange`], [`ContentRange`], [`ChunkRange`] |
 //! | URL of each endpoint | [`Endpoint`], [`UploadId`] |
 //! | error body | [`ErrorCode`], [`ErrorBody`] |
@@ -25,6 +26,7 @@ mod name;
 mod path;
 mod platform;
 mod range;
+mod referrers;
 mod verify;
 
 pub use digest::{Algorithm, Digest};
@@ -37,4 +39,5 @@ pub use name::{Reference, RepoName, Tag};
 pub use path::{Endpoint, UploadId};
 pub use platform::Platform;
 pub use range::{ByteRange, ChunkRange, ContentRange, Span};
+pub use referrers::{Referrer, ReferrerList};
 pub use verify::{Digester, HashState, Hashed, Mismatch};

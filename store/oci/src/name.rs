@@ -17,6 +17,8 @@ use crate::error::{ParseError, excerpt};
 const REPO_NAME_LEN_MAX: usize = 255;
 /// Longest tag (distribution-spec: `[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}`).
 const TAG_LEN_MAX: usize = 128;
+/// Hexadecimal digits of a digest in a tag about it: those of sha256.
+const SUBJECT_DIGITS_MIN: usize = 64;
 
 /// The specification's `<name>`.
 ///
@@ -63,6 +65,26 @@ impl Tag {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Whether clients read what it points to in order to write it back with their own part added
+    /// (read-modify-write), so that an old answer erases what others added:
+    ///
+    /// - `ALGORITHM-HEX`, the list of referrers where a registry has no API for it (distribution-spec,
+    ///   "Referrers Tag Schema", which cuts the hexadecimal digits of sha512 to 64);
+    /// - `ALGORITHM-HEX.sig`, `.att`, `.sbom` and the like, where cosign keeps signatures, attestations
+    ///   and bills of materials, also with a prefix of the signer's choice.
+    #[must_use]
+    pub fn is_read_modify_write(&self) -> bool {
+        ["sha256-", "sha512-"].iter().any(|algorithm| {
+            self.0.match_indices(algorithm).any(|(at, _)| {
+                let rest = self.0.get(at + algorithm.len()..).unwrap_or_default();
+                let hex = rest.bytes().take_while(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'));
+                let digits = hex.count();
+                let after = rest.as_bytes().get(digits);
+                digits >= SUBJECT_DIGITS_MIN && matches!(after, None | Some(b'.'))
+            })
+        })
     }
 }
 
@@ -254,6 +276,34 @@ mod tests {
             assert!(tag.parse::<Tag>().is_err(), "{tag:?}");
         }
         assert!("a".repeat(129).parse::<Tag>().is_err());
+    }
+
+    #[test]
+    fn tags_that_are_read_to_be_written_back_are_told_from_others() {
+        let hex = "0123456789abcdef".repeat(4);
+        for tag in [
+            format!("sha256-{hex}"),
+            format!("sha512-{hex}"),
+            format!("sha512-{hex}{}", "a".repeat(57)),
+            format!("sha256-{hex}.sig"),
+            format!("sha256-{hex}.att"),
+            format!("sha256-{hex}.sbom"),
+            format!("release-sha256-{hex}.sig"),
+        ] {
+            assert!(tag.parse::<Tag>().unwrap().is_read_modify_write(), "{tag}");
+        }
+        for tag in [
+            "latest".to_owned(),
+            "v1.2.3".to_owned(),
+            "sha256-".to_owned(),
+            format!("sha256-{}", &hex[1..]),
+            format!("sha256-{hex}-debug"),
+            format!("sha256-{}", hex.to_uppercase()),
+            format!("sha1-{hex}"),
+            hex,
+        ] {
+            assert!(!tag.parse::<Tag>().unwrap().is_read_modify_write(), "{tag}");
+        }
     }
 
     #[test]

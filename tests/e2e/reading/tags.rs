@@ -5,8 +5,9 @@ use std::time::Duration;
 use http::Method;
 use wharf_double::{Fault, FaultRule, Kind};
 use wharf_testkit::http::Answer;
+use wharf_testkit::images::sha256;
 
-use crate::fixture::{Stage, code, eventually};
+use crate::fixture::{Stage, code, eventually, message};
 
 const REPO: &str = "acme/web";
 const TYPE: &str = "application/vnd.oci.image.index.v1+json";
@@ -136,6 +137,90 @@ async fn a_known_tag_is_served_stale_with_a_warning_whatever_kind_of_outage_ther
     let Stage { wharfd, double, .. } = stage;
     double.stop().await;
     assert_eq!(seen(&wharfd.api.get_manifest(REPO, "hang").await), (200, "stale"));
+}
+
+/// Tags that clients read to write them back, about this subject.
+fn written_back(subject: &str) -> [String; 5] {
+    let tag = sha256(subject.as_bytes()).replace(':', "-");
+    let sha512 = format!("sha512-{}", &tag["sha256-".len()..]);
+    [tag.clone(), sha512, format!("{tag}.sig"), format!("{tag}.att"), format!("{tag}.sbom")]
+}
+
+#[tokio::test]
+async fn a_tag_that_is_read_to_be_written_back_is_what_it_is_at_that_moment() {
+    let start = Stage::start_with(|mut setup| {
+        setup.upstream.push_str("tag_ttl_seconds = 3600\nnegative_ttl_seconds = 3600\n");
+        setup
+    });
+    let Some(stage) = start.await else { return };
+    for tag in written_back("subject") {
+        assert_eq!(stage.api().get_manifest(REPO, &tag).await.status, 404, "{tag}");
+        for word in ["one", "two", "three"] {
+            // Past `wharfd`, as any other client does.
+            let digest = plant(&stage, &tag, word).await;
+            for method in [Method::HEAD, Method::GET] {
+                let path = format!("/v2/{REPO}/manifests/{tag}");
+                let read = stage.api().call(method, &path).header("accept", TYPE).send().await;
+                assert_eq!(read.unwrap().header("docker-content-digest"), digest, "{tag}");
+            }
+        }
+        let last = format!("/v2/{REPO}/manifests/{}", sha256(manifest("three").as_bytes()));
+        assert_eq!(stage.origin.delete(&last).await.status, 202);
+        assert_eq!(stage.api().get_manifest(REPO, &tag).await.status, 404, "{tag}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_joins_an_older_question_for_a_tag_that_is_written_back() {
+    let Some(stage) = Stage::start_with(|setup| setup.tag_ttl(3600)).await else { return };
+    let [tag, ..] = written_back("subject");
+    plant(&stage, &tag, "old").await;
+    assert_eq!(stage.api().get_manifest(REPO, &tag).await.status, 200);
+    stage.double.set_fault(FaultRule::next(Kind::ManifestHead, Fault::Hang));
+    let api = stage.api().clone();
+    let of = tag.clone();
+    let first = tokio::spawn(async move { api.get_manifest(REPO, &of).await });
+    eventually("the first question", async || (stage.double.held() == 1).then_some(())).await;
+    let new = plant(&stage, &tag, "new").await;
+    let second = stage.api().get_manifest(REPO, &tag).await;
+    assert_eq!(second.header("docker-content-digest"), new);
+    stage.double.release();
+    assert_eq!(first.await.unwrap().status, 200);
+}
+
+#[tokio::test]
+async fn what_was_read_in_an_outage_is_not_written_back_over_what_came_since() {
+    let Some(stage) = Stage::start_with(|setup| setup.tag_ttl(3600)).await else { return };
+    let [tag, ..] = written_back("subject");
+    let put = async |word: &str| stage.api().put_manifest(REPO, &tag, TYPE, manifest(word)).await;
+    let outage = async || {
+        let down = FaultRule::next(Kind::ManifestHead, Fault::Unavailable);
+        stage.double.set_fault(down.during(HELD));
+        let old = stage.api().get_manifest(REPO, &tag).await;
+        assert_eq!(seen(&old), (200, "stale"));
+        assert!(old.header("warning").starts_with("299 - "));
+        stage.double.clear_faults();
+    };
+    plant(&stage, &tag, "old").await;
+    assert_eq!(stage.api().get_manifest(REPO, &tag).await.status, 200);
+    outage().await;
+    // Nobody else was there: what is added to the old one is added to the one that it is.
+    assert_eq!(put("old and mine").await.status, 201);
+    outage().await;
+    let theirs = plant(&stage, &tag, "old and theirs").await;
+    let refused = put("old and mine again").await;
+    assert_eq!((refused.status.as_u16(), code(&refused).as_str()), (412, "DENIED"));
+    assert!(message(&refused).contains("read it again"), "{}", refused.text());
+    assert_eq!(
+        stage.origin.head_manifest(REPO, &tag).await.header("docker-content-digest"),
+        theirs
+    );
+    // Read again, it is known, and the next change goes on from there.
+    let read = stage.api().get_manifest(REPO, &tag).await;
+    assert_eq!(read.header("docker-content-digest"), theirs);
+    assert_eq!(put("theirs and mine").await.status, 201);
+    // Other tags are put as ever.
+    assert_eq!(stage.api().put_manifest(REPO, "v1", TYPE, manifest("v1")).await.status, 201);
 }
 
 #[tokio::test]

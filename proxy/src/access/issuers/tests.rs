@@ -133,7 +133,7 @@ fn a_token_names_its_subject_by_keys_of_every_kind() {
 fn what_is_over_for_others_or_not_as_required_names_nobody() {
     let key = Signing::new("ES256");
     let keys = set(&[key.published("1")]);
-    let far = CLOCK_LEEWAY.as_secs() + 2;
+    let far = CLOCK_LEEWAY.as_secs() + 600;
     let changes = [
         ("iss", json!("https://evil.example.com")),
         ("aud", json!("somebody-else")),

@@ -1,0 +1,175 @@
+//! What an upstream lost of a manifest although it is here: delivered again, so that the push that found
+//! it out need not be repeated. A client that asked before whether a blob is there was told by what is
+//! linked here, and has not sent it.
+//!
+//! Invariant: only what is linked to this repository, with its bytes, goes out, inside the turn of each
+//! piece; bounded in pieces, in depth and in time. What is not here is forgotten, so that the next push
+//! brings it.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use wharf_oci::{Digest, Manifest, Reference, RepoName};
+use wharf_store::{StoreError, StoredManifest};
+
+use super::App;
+use super::content::{self, Piece};
+use crate::Error;
+use crate::limits::{
+    REDELIVERED_MAX, REDELIVERIES_AT_ONCE, REDELIVERY_DEPTH_MAX, REDELIVERY_TIME_MAX,
+};
+use crate::turns::{Place, Wanted};
+use crate::upstreams::{Remote, Site};
+
+/// The redelivery of one push.
+pub(super) struct Redelivery<'a> {
+    app: &'a Arc<App>,
+    repo: &'a RepoName,
+    remote: &'a Remote,
+    /// How many more pieces may be looked for.
+    left: AtomicUsize,
+    until: Instant,
+}
+
+/// What of a manifest had to be delivered.
+enum Came {
+    /// The upstream has all of it.
+    Nothing,
+    Delivered,
+    /// Neither the upstream nor the store has these.
+    Lacking(Vec<Piece>),
+}
+
+/// Pieces that the upstream does not have, by what is here of them.
+#[derive(Default)]
+struct Sorted {
+    blobs: Vec<Digest>,
+    manifests: Vec<(Piece, StoredManifest)>,
+    lacking: Vec<Piece>,
+}
+
+impl<'a> Redelivery<'a> {
+    pub(super) fn new(app: &'a Arc<App>, repo: &'a RepoName, remote: &'a Remote) -> Self {
+        let until = Instant::now() + REDELIVERY_TIME_MAX;
+        Self { app, repo, remote, left: AtomicUsize::new(REDELIVERED_MAX), until }
+    }
+
+    /// Delivers what the upstream does not have of a manifest; whether there was anything, so that it is
+    /// worth another try. An error names what is not here either.
+    pub(super) async fn of(&self, manifest: &Manifest) -> Result<bool, Error> {
+        match self.pieces(manifest, 0).await? {
+            Came::Nothing => Ok(false),
+            Came::Delivered => Ok(true),
+            Came::Lacking(lacking) => Err(content::unknown(self.repo, &lacking)),
+        }
+    }
+
+    /// Recursive, as indexes are.
+    fn pieces<'b>(
+        &'b self,
+        manifest: &'b Manifest,
+        depth: usize,
+    ) -> Pin<Box<dyn Future<Output = Result<Came, Error>> + Send + 'b>> {
+        Box::pin(async move {
+            let left = self.left.load(Ordering::Relaxed);
+            let missing = content::missing_there(self.remote, manifest, left).await?;
+            if missing.is_empty() || depth > REDELIVERY_DEPTH_MAX {
+                return Ok(Came::Nothing);
+            }
+            self.left.store(left.saturating_sub(missing.len()), Ordering::Relaxed);
+            let Sorted { blobs, manifests, mut lacking } = self.sort(missing).await?;
+            if lacking.is_empty() {
+                self.blobs(blobs).await?;
+                for (piece, stored) in manifests {
+                    if !self.manifest(piece.digest(), stored, depth).await? {
+                        lacking.push(piece);
+                    }
+                }
+            }
+            if lacking.is_empty() {
+                return Ok(Came::Delivered);
+            }
+            for piece in &lacking {
+                piece.forget(self.app, self.repo, self.remote).await?;
+            }
+            Ok(Came::Lacking(lacking))
+        })
+    }
+
+    async fn sort(&self, missing: Vec<Piece>) -> Result<Sorted, Error> {
+        let (store, repo) = (Arc::clone(&self.app.cache.store), self.repo.clone());
+        let sort = move || {
+            let mut sorted = Sorted::default();
+            for piece in missing {
+                let digest = piece.digest();
+                let has_blob = store.has_blob(&repo, &digest)? && store.stat(&digest)?.is_some();
+                let is_blob = matches!(piece, Piece::Blob(_)) && has_blob;
+                let stored = if is_blob { None } else { store.manifest(&repo, &digest)? };
+                match stored {
+                    Some(stored) => sorted.manifests.push((piece, stored)),
+                    None if has_blob => sorted.blobs.push(digest),
+                    None => sorted.lacking.push(piece),
+                }
+            }
+            Ok::<_, StoreError>(sorted)
+        };
+        Ok(self.app.cache.bridge.run(sort).await?)
+    }
+
+    async fn blobs(&self, digests: Vec<Digest>) -> Result<(), Error> {
+        let (mut digests, mut sending) = (digests.into_iter(), JoinSet::new());
+        loop {
+            while sending.len() < REDELIVERIES_AT_ONCE
+                && let Some(digest) = digests.next()
+            {
+                let (app, until) = (Arc::clone(self.app), self.until);
+                let (repo, remote) = (self.repo.clone(), self.remote.clone());
+                sending.spawn(async move { blob(&app, &repo, remote, digest, until).await });
+            }
+            match sending.join_next().await {
+                None => return Ok(()),
+                Some(Ok(sent)) => sent?,
+                Some(Err(error)) => std::panic::resume_unwind(error.into_panic()),
+            }
+        }
+    }
+
+    /// A manifest that an index lists, after what it names itself; `false` when something of that is
+    /// nowhere.
+    async fn manifest(
+        &self,
+        digest: Digest,
+        stored: StoredManifest,
+        depth: usize,
+    ) -> Result<bool, Error> {
+        if let Ok(manifest) = Manifest::parse(stored.bytes.clone(), Some(&stored.media_type))
+            && let Came::Lacking(_) = self.pieces(&manifest, depth + 1).await?
+        {
+            return Ok(false);
+        }
+        let (repo, remote) = (self.repo, self.remote);
+        let place = Place::of(&Site::Remote(remote.clone()), repo);
+        let _turn = self.app.turns.take(Wanted::to_put(&place, digest, std::iter::empty())).await?;
+        let (reference, bytes) = (Reference::Digest(digest), stored.bytes);
+        remote.upstream.put_manifest(&remote.repo, &reference, &stored.media_type, bytes).await?;
+        tracing::info!(%repo, %digest, "a manifest was gone from the upstream and was put again");
+        Ok(true)
+    }
+}
+
+async fn blob(
+    app: &App,
+    repo: &RepoName,
+    remote: Remote,
+    digest: Digest,
+    until: Instant,
+) -> Result<(), Error> {
+    let wanted = Wanted::to_link(&Site::Remote(remote.clone()), repo, digest);
+    let _turn = app.turns.take(wanted).await?;
+    app.deliveries.redeliver(repo, remote, digest, until).await?;
+    tracing::info!(%repo, %digest, "a blob was gone from the upstream and was delivered again");
+    Ok(())
+}

@@ -1,0 +1,184 @@
+//! What an upstream lists as referrers of a manifest (distribution-spec end-12a), and whether it has
+//! that API at all.
+//!
+//! Invariant: trouble is never taken for a missing API, because clients that hear of a missing one
+//! keep the list in a tag; nor is a page for people, or any other answer that is no list, taken for
+//! trouble.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use http::{HeaderMap, Method, StatusCode, header};
+use hyper::Response;
+use hyper::body::Incoming;
+use wharf_oci::{Digest, Endpoint, ErrorCode, ReferrerList, RepoName};
+
+use super::auth::{Access, Scope};
+use super::wire::{self, Ask};
+use super::{Upstream, next_query, retry, text};
+use crate::Error;
+use crate::limits::{LIST_PAGES_MAX, REDIRECTS_MAX, TRIES_MAX};
+
+const LISTING: &str = "listing referrers";
+
+/// What is known of an upstream's referrers API: what it said last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ReferrersApi {
+    /// It was not asked yet.
+    Unknown,
+    /// It has one.
+    Present,
+    /// It has none: clients keep the list in a tag.
+    Absent,
+}
+
+/// The same for all callers.
+#[derive(Debug, Default)]
+pub(super) struct KnownApi(AtomicU8);
+
+impl KnownApi {
+    pub(super) fn learn(&self, api: ReferrersApi) {
+        let number = match api {
+            ReferrersApi::Unknown => 0,
+            ReferrersApi::Present => 1,
+            ReferrersApi::Absent => 2,
+        };
+        self.0.store(number, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> ReferrersApi {
+        match self.0.load(Ordering::Relaxed) {
+            1 => ReferrersApi::Present,
+            2 => ReferrersApi::Absent,
+            _ => ReferrersApi::Unknown,
+        }
+    }
+}
+
+/// What one request for a page of the list came to.
+enum Asked {
+    Page(ReferrerList, Option<String>),
+    NoApi,
+    /// The same, and it says no more than that there is no such repository.
+    NoRepo,
+}
+
+impl Upstream {
+    /// Everything that the upstream lists as a referrer of `subject`, of all pages; `None` when it has
+    /// no such API.
+    pub(crate) async fn referrers(
+        &self,
+        repo: &RepoName,
+        subject: &Digest,
+    ) -> Result<Option<ReferrerList>, Error> {
+        let endpoint = Endpoint::Referrers { repo: repo.clone(), digest: *subject };
+        let (mut list, mut query) = (ReferrerList::default(), String::new());
+        for number in 0..LIST_PAGES_MAX {
+            let (page, next) = match self.page_of_referrers(repo, &endpoint, &query).await? {
+                Asked::Page(page, next) => (page, next),
+                // Its link to the next page leads nowhere.
+                Asked::NoApi | Asked::NoRepo if number > 0 => break,
+                Asked::NoRepo => return Ok(None),
+                Asked::NoApi => {
+                    self.referrers_api.learn(ReferrersApi::Absent);
+                    return Ok(None);
+                }
+            };
+            list.extend(page);
+            match next {
+                Some(next) if next != query => query = next,
+                _ => break,
+            }
+        }
+        self.referrers_api.learn(ReferrersApi::Present);
+        Ok(Some(list))
+    }
+
+    /// What it said last of its referrers API, for when it cannot be asked.
+    #[must_use]
+    pub(crate) fn referrers_api(&self) -> ReferrersApi {
+        self.referrers_api.get()
+    }
+
+    /// One page; asked for again when its body breaks off.
+    async fn page_of_referrers(
+        &self,
+        repo: &RepoName,
+        endpoint: &Endpoint,
+        query: &str,
+    ) -> Result<Asked, Error> {
+        let url = self.wire.url(&format!("{endpoint}{query}"));
+        let mut ask = Ask::new(Method::GET, url, Scope::repo(repo, Access::Pull));
+        // Not the index's type alone: some registries refuse what they do not expect here.
+        let accepted = "application/vnd.oci.image.index.v1+json, application/json, */*;q=0.1";
+        ask.headers.insert(header::ACCEPT, wire::value(accepted));
+        let mut tries = 1;
+        loop {
+            let response = match self.behind_redirects(ask.clone()).await {
+                Ok(Some(response)) => response,
+                Ok(None) => return Ok(Asked::NoApi),
+                Err(Error::UpstreamRefused { status, code, .. }) if is_no_api(status) => {
+                    let is_repo = code == ErrorCode::NameUnknown;
+                    return Ok(if is_repo { Asked::NoRepo } else { Asked::NoApi });
+                }
+                Err(error) => return Err(error),
+            };
+            let headers = response.headers().clone();
+            match self.wire.collect(response, LISTING).await {
+                Ok(bytes) => return Ok(read(&headers, &bytes)),
+                Err(error) if tries >= TRIES_MAX => return Err(error),
+                Err(error) => {
+                    tracing::warn!(upstream = self.address(), %error, tries, "trying again");
+                    tokio::time::sleep(retry::pause(tries)).await;
+                    tries += 1;
+                }
+            }
+        }
+    }
+
+    /// The answer behind all redirects; `None` when they lead to a page for people, or to no place that
+    /// may be asked.
+    async fn behind_redirects(&self, mut ask: Ask) -> Result<Option<Response<Incoming>>, Error> {
+        for _ in 0..=REDIRECTS_MAX {
+            let is_own = self.wire.is_own(&ask.url);
+            let response = match self.wire.answer(&ask, LISTING).await {
+                Ok(response) => response,
+                Err(Error::UpstreamAstray { .. }) if !is_own => return Ok(None),
+                Err(error) => return Err(error),
+            };
+            let status = response.status();
+            if status == StatusCode::OK {
+                return Ok(Some(response));
+            }
+            if !status.is_redirection() {
+                let is_page = status.is_success() || !is_own && is_refused_page(status);
+                let refusal = || self.wire.refusal(response, LISTING);
+                return if is_page { Ok(None) } else { Err(refusal().await) };
+            }
+            let target = text(response.headers(), header::LOCATION);
+            match target.map(|target| self.wire.led_to(&ask.url, target, LISTING)) {
+                Some(Ok(url)) => ask.url = url,
+                Some(Err(_)) | None => return Ok(None),
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Whether a status says that there is no such API; trouble and questions of access do not.
+fn is_no_api(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 400 | 404 | 405 | 406 | 410 | 501)
+}
+
+/// Whether another host, where only a page can be, refuses it.
+fn is_refused_page(status: StatusCode) -> bool {
+    let is_trouble = matches!(status.as_u16(), 408 | 429);
+    status.is_client_error() && !is_trouble
+}
+
+fn read(headers: &HeaderMap, bytes: &[u8]) -> Asked {
+    let declared = text(headers, header::CONTENT_TYPE).and_then(|text| text.parse().ok());
+    match ReferrerList::parse(bytes, declared.as_ref()) {
+        Some(page) => Asked::Page(page, text(headers, header::LINK).and_then(next_query)),
+        None => Asked::NoApi,
+    }
+}
