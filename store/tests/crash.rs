@@ -46,7 +46,7 @@ fn what_was_acknowledged_survives_every_kill() {
         trial.kill = kill;
         trial.run_and_kill(folder.path());
         let enough =
-            kill >= kills && VERBS.iter().all(|verb| trial.ledger.counts.contains_key(verb));
+            kill >= kills && VERBS.iter().all(|verb| trial.ledger.counts.contains_key(*verb));
         // Else the next process finds what two kills left: the second may fall into its recovery.
         if enough || kill == most || trial.dice.percent(70) {
             trial.check(folder.path());
