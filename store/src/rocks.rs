@@ -6,10 +6,12 @@
 //! by then all of its segments are durable.
 
 mod backup;
+mod ballast;
 mod consistency;
 mod engine;
 mod evict;
 mod forget;
+mod holder;
 mod journal;
 mod lease;
 mod names;

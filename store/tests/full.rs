@@ -12,8 +12,8 @@ use wharf_oci::{Digest, RepoName, UploadId};
 use wharf_store::contract::noise;
 use wharf_store::limits::SEGMENT_BYTES;
 use wharf_store::{
-    BlobStore, ManifestStore, NewUpload, Result, Retention, RocksStore, StoreError, StoreOptions,
-    UploadStore,
+    BlobStore, Eviction, ManifestStore, NewUpload, Result, Retention, RocksStore, StoreError,
+    StoreOptions, UploadStore,
 };
 
 use crate::ground::{MIB, digest_of, go_on, hash_of, publish, say, within};
@@ -260,4 +260,69 @@ fn another_program_fills_the_disk_and_gives_it_back() {
     }
     drop(store);
     all_are_there_after_reopening(&disk.store(), &kept);
+}
+
+/// Waits until the store holds what a start needs.
+fn holds_ballast(folder: &Path) {
+    within(RECOVERY, || match std::fs::metadata(folder.join("ballast")) {
+        Ok(about) if about.len() > 0 => Ok(()),
+        other => Err(format!("no ballast: {other:?}")),
+    });
+}
+
+#[test]
+fn a_store_on_a_disk_that_others_filled_opens_and_is_made_smaller() {
+    let Some(disk) = Disk::mount() else {
+        return;
+    };
+    let store = open(&disk.store());
+    let kept: Vec<Digest> = (0..6)
+        .map(|index| publish(&store, &content(index), Retention::Kept).expect("publish"))
+        .collect();
+    // Small ones lie in the log, which the next start folds in.
+    for index in 0..180 {
+        publish(&store, &noise(100_000, 20_000 + index), Retention::Cached).expect("publish");
+    }
+    for index in 3_000..3_006 {
+        publish(&store, &content(index), Retention::Cached).expect("publish");
+    }
+    holds_ballast(&disk.store());
+    drop(store);
+    let other = disk.fill();
+    let store = open(&disk.store());
+    all_are_there(&store, &kept);
+    let refused = publish(&store, &noise(3 * MIB, 30_000), Retention::Kept);
+    assert!(is_full(&refused), "{refused:?}");
+    let evicted = store.evict(&Eviction::DownTo { disk_bytes: 0 }, &mut go_on).expect("evict");
+    // The upkeep may have been first.
+    let before = store.usage().expect("usage").evicted_bytes;
+    assert!(evicted.bytes + before > 10 * MIB as u64, "{evicted:?}");
+    all_are_there(&store, &kept);
+    drop(store);
+    // Once more, with what is left of it.
+    all_are_there(&open(&disk.store()), &kept);
+    std::fs::remove_file(other).unwrap();
+    all_are_there_after_reopening(&disk.store(), &kept);
+}
+
+#[test]
+fn a_store_that_cannot_be_written_says_why() {
+    let Some(disk) = Disk::mount() else {
+        return;
+    };
+    drop(open(&disk.store()));
+    let remount = |how: &str| {
+        let options = format!("remount,{how}");
+        let mut command = Command::new("mount");
+        assert!(command.args(["-o", &options]).arg(disk.folder.path()).status().unwrap().success());
+    };
+    remount("ro");
+    let refused = RocksStore::open(&disk.store());
+    let said = refused.map(drop).map_err(|error| {
+        let source = std::error::Error::source(&error).map(ToString::to_string);
+        format!("{error}: {}", source.unwrap_or_default())
+    });
+    remount("rw");
+    assert!(said.as_ref().is_err_and(|said| said.contains("Read-only file system")), "{said:?}");
+    drop(open(&disk.store()));
 }
