@@ -27,6 +27,9 @@ pub(crate) struct Cli {
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Serve the registry API
+    ///
+    /// Others are asked through the proxies that `HTTPS_PROXY` and `HTTP_PROXY` name, except for hosts of
+    /// `NO_PROXY`.
     Serve(Serve),
     /// Look into a store, scrub it, evict from it, back it up; also while wharfd serves from it
     Store(StoreArgs),

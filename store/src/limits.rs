@@ -59,7 +59,7 @@ pub const DISK_RESERVE_BYTES: u64 = 2 * LOG_BYTES_MAX;
 /// folded in before it is deleted, and RocksDB begins its own files.
 pub const BALLAST_BYTES: u64 = LOG_BYTES_MAX + 8 * 1024 * 1024;
 
-/// So much of its limit a small store holds at most for that, as a share.
+/// A store of which that would be more than such a share holds none.
 pub const BALLAST_SHARE: u64 = 16;
 
 /// What RocksDB writes anew at most before it deletes the old, in bytes; so far, but no more than an

@@ -72,6 +72,7 @@ impl RocksStore {
     pub fn open_with(folder: &Path, how: &StoreOptions) -> Result<Self> {
         let engine = Arc::new(Engine::open(folder, how)?);
         recover::recover(&engine)?;
+        ballast::hold(&engine)?;
         let reaper = Arc::new(Reaper::start(Arc::clone(&engine))?);
         Ok(Self { engine, reaper })
     }

@@ -66,7 +66,8 @@ fn reason(text: &str, error: &toml::de::Error) -> String {
     let number = text.get(..span.start).map_or(0, |before| before.matches('\n').count()) + 1;
     let login = AddressError::Login.to_string();
     if error.message() == login {
-        return format!("line {number}: {login}");
+        let key = lines_at(text, &span).next().and_then(key_of).unwrap_or("an address");
+        return format!("line {number}: {key}: {login}");
     }
     if lines_at(text, &span).any(may_hold_secret) {
         return format!(
@@ -75,6 +76,13 @@ fn reason(text: &str, error: &toml::de::Error) -> String {
         );
     }
     error.to_string()
+}
+
+/// The name before the first equals sign.
+fn key_of(line: &str) -> Option<&str> {
+    let key = line.split_once('=')?.0.trim();
+    let allowed = |c: char| c.is_ascii_lowercase() || c == '_';
+    key.chars().all(allowed).then_some(key)
 }
 
 /// Whether a line is about a secret, or has what ends the login of an address.

@@ -70,6 +70,7 @@ async fn what_is_not_encrypted_is_handed_on_by_its_whole_address() {
 async fn what_is_encrypted_gets_a_tunnel_and_the_proxy_learns_the_host_only() {
     for (answer, words) in [
         ("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "wants a login"),
+        ("HTTP/1.1 401 Unauthorized\r\n\r\n", "wants a login"),
         ("HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n", "403"),
         ("nonsense\r\n\r\n", "does not open a way to registry.example.com:5000"),
         // The other end of this tunnel speaks no TLS.

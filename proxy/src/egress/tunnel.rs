@@ -32,12 +32,14 @@ pub(crate) enum ProxyError {
     },
     /// It wants another login, or one at all.
     #[error(
-        "the proxy {proxy} wants a login, or refused its own (407); write it into the variable: \
+        "the proxy {proxy} wants a login, or refused its own ({status}); write it into the variable: \
          http://USER:PASSWORD@HOST:PORT"
     )]
     Login {
         /// Which.
         proxy: Proxy,
+        /// What it said.
+        status: StatusCode,
     },
     /// It does not let this pass.
     #[error(
@@ -80,8 +82,9 @@ where
     let answer = sender.send_request(request).await.map_err(broken)?;
     match answer.status() {
         status if status.is_success() => Ok(hyper::upgrade::on(answer).await.map_err(broken)?),
-        StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
-            Err(ProxyError::Login { proxy: proxy.clone() }.into())
+        // Some proxies say 401, which only who is asked through them could.
+        status @ (StatusCode::PROXY_AUTHENTICATION_REQUIRED | StatusCode::UNAUTHORIZED) => {
+            Err(ProxyError::Login { proxy: proxy.clone(), status }.into())
         }
         status => Err(ProxyError::Refused { proxy: proxy.clone(), target, status }.into()),
     }

@@ -16,16 +16,17 @@ use super::engine::Engine;
 use super::evict;
 use super::lease::Leases;
 use super::space::free_bytes;
-use crate::limits::{BALLAST_BYTES, BALLAST_SHARE};
+use crate::limits::{BALLAST_BYTES, BALLAST_SHARE, DISK_RESERVE_BYTES};
 use crate::{Result, StoreError};
 
 fn path(folder: &Path) -> PathBuf {
     folder.join("ballast")
 }
 
-/// How much a store with this limit holds.
+/// How much a store with this limit holds: nothing, where it would be missed.
 fn wanted_bytes(limit_bytes: Option<u64>) -> u64 {
-    limit_bytes.map_or(BALLAST_BYTES, |limit| BALLAST_BYTES.min(limit / BALLAST_SHARE))
+    let is_small = limit_bytes.is_some_and(|limit| limit / BALLAST_SHARE < BALLAST_BYTES);
+    if is_small { 0 } else { BALLAST_BYTES }
 }
 
 /// What is held.
@@ -52,24 +53,42 @@ pub(super) fn release_if_full(folder: &Path) -> Result<()> {
     }
 }
 
-/// Takes the room, if it is not held and can be had. What is cached makes room for it.
-pub(super) fn hold(engine: &Engine, leases: &Leases) -> Result<()> {
-    let folder = engine.folder();
-    let missing = wanted_bytes(engine.space.limit_bytes()).saturating_sub(held_bytes(folder));
-    if missing == 0 {
+/// Takes the room when the store is opened, if it is not held and nothing has to go for it.
+pub(super) fn hold(engine: &Engine) -> Result<()> {
+    let missing = missing_bytes(engine);
+    if missing == 0 || engine.space.reserve(engine.folder(), missing)?.is_err() {
+        return Ok(());
+    }
+    fill(engine, missing)
+}
+
+/// The same from time to time, where the disk has plenty: what is cached goes for it then, when the
+/// limit of the store leaves no room.
+pub(super) fn hold_again(engine: &Engine, leases: &Leases) -> Result<()> {
+    let missing = missing_bytes(engine);
+    if missing == 0 || free_bytes(engine.folder())? < DISK_RESERVE_BYTES + 2 * missing {
         return Ok(());
     }
     match evict::reserve(engine, leases, missing, "the ballast") {
-        Ok(()) => {}
-        Err(StoreError::Full { .. }) => return Ok(()),
-        Err(error) => return Err(error),
+        Ok(()) => fill(engine, missing),
+        Err(StoreError::Full { .. }) => Ok(()),
+        Err(error) => Err(error),
     }
-    let made = make(&path(folder), wanted_bytes(engine.space.limit_bytes()));
+}
+
+fn missing_bytes(engine: &Engine) -> u64 {
+    wanted_bytes(engine.space.limit_bytes()).saturating_sub(held_bytes(engine.folder()))
+}
+
+/// Makes it of room that was reserved.
+fn fill(engine: &Engine, reserved_bytes: u64) -> Result<()> {
+    let path = path(engine.folder());
+    let made = make(&path, BALLAST_BYTES);
     let measured = engine.measure_records();
-    engine.space.release(missing);
+    engine.space.release(reserved_bytes);
     match made {
         Err(error) if error.kind() == ErrorKind::StorageFull => measured,
-        Err(error) => Err(StoreError::io("writing", path(folder), error)),
+        Err(error) => Err(StoreError::io("writing", path, error)),
         Ok(()) => measured,
     }
 }
@@ -102,10 +121,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_small_store_holds_less() {
+    fn a_small_store_holds_nothing() {
         assert_eq!(wanted_bytes(None), BALLAST_BYTES);
-        assert_eq!(wanted_bytes(Some(1 << 40)), BALLAST_BYTES);
-        assert_eq!(wanted_bytes(Some(256 << 20)), 16 << 20);
+        assert_eq!(wanted_bytes(Some(1 << 30)), BALLAST_BYTES);
+        assert_eq!(wanted_bytes(Some(256 << 20)), 0);
     }
 
     #[test]

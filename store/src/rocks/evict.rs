@@ -59,7 +59,7 @@ pub(super) fn look_after(engine: &Engine, leases: &Leases) -> Result<()> {
     order::write_touched(engine)?;
     give_back_small(engine, SMALL_HEAP_BYTES)?;
     engine.measure_records()?;
-    ballast::hold(engine, leases)?;
+    ballast::hold_again(engine, leases)?;
     if engine.space.reserve(engine.folder(), 0)?.is_err() {
         match reserve(engine, leases, 0, "upkeep") {
             // Nothing may go; whoever writes is told.
