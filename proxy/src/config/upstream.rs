@@ -444,4 +444,20 @@ mod tests {
         assert!("acme.azurecr.io".parse::<UpstreamConfig>().is_err());
         assert!("A=https://acme.azurecr.io".parse::<UpstreamConfig>().is_err());
     }
+    #[test]
+    fn docker_hub_is_asked_where_its_registry_is() {
+        let upstream = |text: &str| text.parse::<UpstreamConfig>().unwrap();
+        for text in ["https://docker.io", "https://index.docker.io/"] {
+            let hub = upstream(text);
+            assert_eq!(hub.endpoint().as_str(), "https://registry-1.docker.io/");
+            assert_eq!(hub.login_host(), "index.docker.io");
+            // Clients and metrics call it what the configuration calls it.
+            assert!(text.starts_with(&hub.label()) && text.contains(&hub.authority()));
+        }
+        for text in ["https://docker.io:5000", "http://docker.io", "https://mirror.docker.io.test"]
+        {
+            let other = upstream(text);
+            assert_eq!(other.endpoint(), *other.url, "{text}");
+        }
+    }
 }
