@@ -271,7 +271,9 @@ impl Config {
         let egress = Egress::of_environment()?;
         let mut upstreams = file.upstreams;
         upstreams.extend(overrides.upstreams);
-        upstreams.iter_mut().for_each(|upstream| upstream.through(&egress));
+        for upstream in &mut upstreams {
+            upstream.through(&egress);
+        }
         check_upstreams(&upstreams)?;
         let access = file.access.resolve(&upstreams, &egress)?;
         let telemetry = file.telemetry.through(&egress);

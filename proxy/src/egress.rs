@@ -174,7 +174,7 @@ impl<D: Dial> Service<Uri> for Connector<D> {
                     .await
                     .map_err(|source| ProxyError::Unreachable { proxy: proxy.clone(), source })?;
                 if uri.scheme_str() == Some("http") {
-                    return Ok(Stream::Forwarding(stream));
+                    return Ok(Stream::Forwarding(Box::new(stream)));
                 }
                 let tunnel = tunnel::open(stream, &uri, &proxy).await?;
                 Ok(Stream::Tunnel(tunnel))

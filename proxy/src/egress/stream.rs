@@ -16,7 +16,7 @@ pub(super) enum Stream {
     /// To the host itself.
     Direct(TokioIo<TcpStream>),
     /// To a proxy that reads the requests and hands them on.
-    Forwarding(MaybeHttpsStream<TokioIo<TcpStream>>),
+    Forwarding(Box<MaybeHttpsStream<TokioIo<TcpStream>>>),
     /// To the host, through a proxy.
     Tunnel(Upgraded),
 }
@@ -40,7 +40,7 @@ macro_rules! each {
                 $call
             }
             Stream::Forwarding(stream) => {
-                let $pinned = Pin::new(stream);
+                let $pinned = Pin::new(&mut **stream);
                 $call
             }
             Stream::Tunnel(stream) => {

@@ -141,9 +141,10 @@ impl Around {
 fn is_inside(name: &str) -> bool {
     const ENDS: [&str; 7] =
         ["localhost", "local", "internal", "home.arpa", "intranet", "lan", "corp"];
-    let ends =
-        |end: &&str| name.strip_suffix(*end).is_some_and(|b| b.is_empty() || b.ends_with('.'));
-    !name.contains('.') || ENDS.iter().any(|end| ends(end))
+    let is_below = |end: &str| {
+        name.strip_suffix(end).is_some_and(|before| before.is_empty() || before.ends_with('.'))
+    };
+    !name.contains('.') || ENDS.into_iter().any(is_below)
 }
 
 /// Names of the metadata services of clouds.
