@@ -112,7 +112,7 @@ async fn issuers_and_the_collector_are_asked_through_the_proxy_and_exceptions_ar
         let parts = ["{\"alg\":\"ES256\",\"typ\":\"JWT\"}", &words, "signature"];
         let engine = base64::engine::general_purpose::URL_SAFE_NO_PAD;
         let token = parts.map(|part| engine.encode(part)).join(".");
-        let refused = wharfd.api.with_login(&format!("Bearer {token}")).get("/v2/").await;
+        let refused = wharfd.api.with_login(format!("Bearer {token}")).get("/v2/").await;
         assert_eq!(refused.status, 401);
     }
     eventually("traces on their way", async || {
