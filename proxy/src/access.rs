@@ -201,7 +201,7 @@ impl Access {
         client: IpAddr,
     ) -> Result<(Caller, Given), Error> {
         match &self.kind {
-            Kind::Open | Kind::Passthrough(_) => Err(Error::MethodNotAllowed),
+            Kind::Open | Kind::Passthrough(_) => Err(Error::MethodNotAllowed { allowed: "" }),
             Kind::Users(users) => users.give(request, client).await,
         }
     }

@@ -1,11 +1,10 @@
 //! The command line of `wharfd`, and the only lines that it prints itself. Logs go to stderr.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use wharf_proxy::logging::{self, LogForm};
-use wharf_proxy::{ConfigError, Overrides, Size, UpstreamConfig};
+use wharf_proxy::{ConfigError, Listen, Overrides, Size, UpstreamConfig};
 
 use crate::access_commands::AccessArgs;
 use crate::push_commands::PushArgs;
@@ -28,6 +27,9 @@ pub(crate) struct Cli {
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Serve the registry API
+    ///
+    /// Others are asked through the proxies that `HTTPS_PROXY` and `HTTP_PROXY` name, except for hosts of
+    /// `NO_PROXY`.
     Serve(Serve),
     /// Look into a store, scrub it, evict from it, back it up; also while wharfd serves from it
     Store(StoreArgs),
@@ -44,12 +46,12 @@ pub(crate) struct Serve {
     /// Configuration file (TOML); options given here win over it
     #[arg(long, value_name = "FILE", env = "WHARFD_CONFIG")]
     pub(crate) config: Option<PathBuf>,
-    /// Address for clients [default: 127.0.0.1:5000]
+    /// Address for clients, IP:PORT or NAME:PORT; all addresses of a name [default: 127.0.0.1:5000]
     #[arg(long, value_name = "ADDR", env = "WHARFD_LISTEN")]
-    listen: Option<SocketAddr>,
+    listen: Option<Listen>,
     /// Address for /healthz, /readyz and /metrics; none when not given
     #[arg(long, value_name = "ADDR", env = "WHARFD_ADMIN")]
-    admin: Option<SocketAddr>,
+    admin: Option<Listen>,
     /// Folder of the store; made when it does not exist
     #[arg(long, value_name = "DIR", env = "WHARFD_STORE")]
     store: Option<PathBuf>,
@@ -116,6 +118,19 @@ impl Serve {
             tls_key: self.tls_key,
         })
     }
+}
+
+/// Ends with what is wrong with the arguments. They are repeated there, except for what may hold a
+/// password.
+pub(crate) fn refuse(error: &clap::Error) -> ! {
+    let text = error.to_string();
+    if !text.contains('@') {
+        error.exit();
+    }
+    let shown = |word: &str| if word.contains('@') { "(not shown)" } else { word }.to_owned();
+    let line = |line: &str| line.split(' ').map(shown).collect::<Vec<_>>().join(" ");
+    say(&text.trim_end().lines().map(line).collect::<Vec<_>>().join("\n"));
+    std::process::exit(error.exit_code())
 }
 
 /// The log of a command that is not `serve`: it says in its result what it has to say.

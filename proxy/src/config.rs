@@ -6,9 +6,13 @@
 //! from the file itself.
 
 mod access;
+mod address;
 mod credentials;
+mod egress;
+mod exposure;
 mod keys;
 mod limits;
+mod listen;
 mod passthrough;
 mod patterns;
 mod source;
@@ -18,6 +22,7 @@ mod upstream;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -31,10 +36,14 @@ use crate::limits::SHUTDOWN_DEADLINE;
 use crate::quantity::Size;
 
 pub(crate) use access::{AccessConfig, IssuerConfig, UsersConfig, is_safe_to_ask};
+pub use address::{Address, AddressError};
 pub(crate) use credentials::{Application, Entra, Identity, Source};
+pub(crate) use egress::{Egress, Proxy};
+use exposure::{Everyone, Exposure};
 pub(crate) use keys::{Keys, needs_restart};
 use limits::LimitsFile;
 pub(crate) use limits::{Limits, Rate};
+pub use listen::{Listen, ListenError};
 pub(crate) use patterns::{HostPattern, RepoPattern, TagRule, fits};
 pub use source::{ConfigSource, Loaded};
 pub use telemetry::TelemetryConfig;
@@ -114,6 +123,14 @@ pub enum ConfigError {
         /// What is wrong.
         reason: String,
     },
+    /// A proxy that connections cannot go through.
+    #[error("{variable}: {reason}")]
+    Egress {
+        /// Of the environment.
+        variable: &'static str,
+        /// What is wrong, without its value.
+        reason: &'static str,
+    },
     /// Listening to the network without saying so.
     #[error(
         "{0} can be reached by others, and everyone may push: say who may with [access] in the \
@@ -149,9 +166,9 @@ pub enum ConfigError {
 #[derive(Debug)]
 pub struct Config {
     /// Where clients connect.
-    pub listen: SocketAddr,
+    pub listen: Listen,
     /// Where operators look: health and metrics.
-    pub admin: Option<SocketAddr>,
+    pub admin: Option<Listen>,
     /// The folder of the store.
     pub store: PathBuf,
     /// The most that the store may take on disk, in bytes.
@@ -163,6 +180,8 @@ pub struct Config {
     pub shutdown_deadline: Duration,
     /// The certificate that clients are shown; plain HTTP without one.
     pub(crate) tls: Option<TlsConfig>,
+    /// Whether passwords may cross a network readable (`insecure_http`).
+    pub(crate) may_be_plain: bool,
     /// The bounds.
     pub(crate) limits: Limits,
     /// Tags that are put once, of a registry of its own; those of an upstream are in its part.
@@ -177,14 +196,16 @@ pub struct Config {
     pub telemetry: TelemetryConfig,
     /// The registries behind; none makes this a registry of its own.
     pub upstreams: Vec<UpstreamConfig>,
+    /// Which proxy leads to others.
+    pub(crate) egress: Arc<Egress>,
 }
 
 /// The TOML file. Each key is also an option of `wharfd serve`, except `upstream`'s details.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FileConfig {
-    listen: Option<SocketAddr>,
-    admin: Option<SocketAddr>,
+    listen: Option<Listen>,
+    admin: Option<Listen>,
     store: Option<PathBuf>,
     store_limit: Option<Size>,
     scrub_rate: Option<Size>,
@@ -211,9 +232,9 @@ struct FileConfig {
 #[derive(Debug, Clone, Default)]
 pub struct Overrides {
     /// `--listen`
-    pub listen: Option<SocketAddr>,
+    pub listen: Option<Listen>,
     /// `--admin`
-    pub admin: Option<SocketAddr>,
+    pub admin: Option<Listen>,
     /// `--store`
     pub store: Option<PathBuf>,
     /// `--store-limit`
@@ -245,11 +266,17 @@ impl Config {
         let admin = overrides.admin.or(file.admin);
         let tls = TlsConfig::merge(file.tls, overrides.tls_cert, overrides.tls_key)?;
         let may_be_open = overrides.insecure_open || file.insecure_open.unwrap_or(false);
+        let may_be_plain = overrides.insecure_http || file.insecure_http.unwrap_or(false);
         let deadline = file.shutdown_deadline_seconds.map(Duration::from_secs);
+        let egress = Egress::of_environment()?;
         let mut upstreams = file.upstreams;
         upstreams.extend(overrides.upstreams);
+        for upstream in &mut upstreams {
+            upstream.through(&egress);
+        }
         check_upstreams(&upstreams)?;
-        let access = file.access.resolve(&upstreams)?;
+        let access = file.access.resolve(&upstreams, &egress)?;
+        let telemetry = file.telemetry.through(&egress);
         let exposure = Exposure {
             everyone: match access {
                 AccessConfig::Open if may_be_open => Everyone::MayPush,
@@ -257,13 +284,13 @@ impl Config {
                 _ => Everyone::MustLogIn,
             },
             is_encrypted: tls.is_some(),
-            may_be_plain: overrides.insecure_http || file.insecure_http.unwrap_or(false),
+            may_be_plain,
         };
-        exposure.check(listen, admin)?;
+        exposure.check(&listen, admin.as_ref())?;
         if let Some(tls) = &tls {
             tls.identity(&tls.read()?)?;
         }
-        file.telemetry.check()?;
+        telemetry.check()?;
         if !upstreams.is_empty() && !file.write_once_tags.is_empty() {
             return Err(ConfigError::WriteOnceElsewhere);
         }
@@ -278,50 +305,37 @@ impl Config {
             scrub_rate: scrub_rate.map(|rate| rate.0),
             shutdown_deadline: deadline.unwrap_or(SHUTDOWN_DEADLINE),
             tls,
+            may_be_plain,
             limits: file.limits.check()?,
             write_once_tags: file.write_once_tags,
             trusted_proxies: file.trusted_proxies,
             access,
             audit_log: file.audit_log,
-            telemetry: file.telemetry,
+            telemetry,
             upstreams,
+            egress,
         })
     }
-}
 
-/// What others could do and see who reach the addresses, and what of that is allowed.
-struct Exposure {
-    everyone: Everyone,
-    is_encrypted: bool,
-    may_be_plain: bool,
-}
-
-/// What everyone may do who reaches the registry.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Everyone {
-    /// Everything, although nobody said that this is right.
-    Could,
-    /// Everything, as was said.
-    MayPush,
-    /// Nothing without a login.
-    MustLogIn,
-}
-
-impl Exposure {
-    /// An address off this machine wants an answer to two questions: who may, and who can read along.
-    /// Where everyone may do everything anyway, as was said, there is nothing to read along.
-    fn check(&self, listen: SocketAddr, admin: Option<SocketAddr>) -> Result<(), ConfigError> {
-        let is_elsewhere = |address: &SocketAddr| !address.ip().is_loopback();
-        if is_elsewhere(&listen) && self.everyone == Everyone::Could {
-            return Err(ConfigError::OpenToOthers(listen));
-        }
-        let may_be_plain = self.may_be_plain || self.everyone == Everyone::MayPush;
-        if is_elsewhere(&listen) && !self.is_encrypted && !may_be_plain {
-            return Err(ConfigError::PlainToOthers(listen));
-        }
-        match admin.filter(is_elsewhere) {
-            Some(admin) if !may_be_plain => Err(ConfigError::AdminToOthers(admin)),
-            _ => Ok(()),
+    /// Says in the log what surrounds this and nobody asked for: proxies on the way out, and a way in
+    /// on which passwords can be read.
+    pub fn announce(&self) {
+        self.egress.announce();
+        let public_url = match &self.access {
+            AccessConfig::Open => return,
+            AccessConfig::Users(users) => users.public_url.as_deref(),
+            AccessConfig::Passthrough => None,
+        };
+        let is_encrypted = public_url.is_some_and(|url| url.starts_with("https:"));
+        if self.tls.is_none()
+            && self.may_be_plain
+            && !is_encrypted
+            && self.trusted_proxies.is_empty()
+        {
+            tracing::warn!(
+                "insecure_http: passwords may cross the network readable, also those of clients that \
+                 come through a balancer with TLS; name it in trusted_proxies, or give a certificate"
+            );
         }
     }
 }
@@ -370,7 +384,7 @@ mod tests {
              [[upstream]]\nurl = \"http://127.0.0.1:5005\"\n",
         )
         .unwrap();
-        assert_eq!(config.listen.port(), 5001);
+        assert_eq!(config.listen.addresses(), ["127.0.0.1:5001".parse().unwrap()]);
         assert_eq!(config.upstreams.len(), 2);
         assert_eq!(config.upstreams[0].tag_ttl(&"v1".parse().unwrap()), Duration::from_secs(7));
         assert_eq!(config.shutdown_deadline, Duration::from_secs(5));
@@ -391,33 +405,15 @@ mod tests {
         let upstream = |rest: &str| format!("store = \"s\"\n[[upstream]]\n{rest}");
         assert!(refused(&upstream("url = \"https://h/path\"\n")).contains("path"));
         assert!(refused(&upstream("url = \"ftp://h\"\n")).contains("https://"));
-        assert!(refused(&upstream("url = \"https://u:p@h\"\n")).contains("password_env"));
+        let login = refused(&upstream("url = \"https://u:hunter2@h\"\n"));
+        assert!(login.contains("line 3") && login.contains("password_env"), "{login}");
+        assert!(!login.contains("hunter2"), "{login}");
         assert!(refused(&upstream("url = \"https://h\"\nusername = \"u\"\n")).contains("needs"));
         let missing =
             "url = \"https://h\"\nusername = \"u\"\npassword_env = \"WHARF_TEST_UNSET\"\n";
         assert!(refused(&upstream(missing)).contains("WHARF_TEST_UNSET"));
         let twice = "url = \"https://h\"\n[[upstream]]\nurl = \"https://g\"\n";
         assert!(refused(&upstream(twice)).contains("prefix"));
-    }
-
-    #[test]
-    fn who_may_and_who_can_read_along_are_two_questions() {
-        use Everyone::{Could, MayPush, MustLogIn};
-        let said = |everyone, is_encrypted, may_be_plain, admin: &str| {
-            let exposure = Exposure { everyone, is_encrypted, may_be_plain };
-            let checked = exposure.check("0.0.0.0:5000".parse().unwrap(), admin.parse().ok());
-            checked.err().map_or_else(String::new, |error| error.to_string())
-        };
-        // Open: the one flag allows it, encrypted or not, and no other does.
-        assert!(said(Could, false, true, "").contains("--insecure-open"));
-        assert!(said(Could, true, true, "").contains("--insecure-open"));
-        assert_eq!(said(MayPush, false, false, "0.0.0.0:5001"), "");
-        // With logins: encrypted, or the other flag.
-        assert!(said(MustLogIn, false, false, "").contains("--insecure-http"));
-        assert_eq!(said(MustLogIn, false, true, "0.0.0.0:5001"), "");
-        assert_eq!(said(MustLogIn, true, false, "127.0.0.1:5001"), "");
-        // Metrics are plain, whatever clients are shown.
-        assert!(said(MustLogIn, true, false, "0.0.0.0:5001").contains("--admin"));
     }
 
     #[test]

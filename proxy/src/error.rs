@@ -23,8 +23,11 @@ pub enum Error {
     #[error(transparent)]
     Parse(#[from] ParseError),
     /// The resource exists, but not with this method.
-    #[error("this method is not supported here")]
-    MethodNotAllowed,
+    #[error("this method is not supported here; these are: {allowed}")]
+    MethodNotAllowed {
+        /// Those that are, as `Allow` lists them.
+        allowed: &'static str,
+    },
     /// A required parameter is missing or doubled.
     #[error("{0}")]
     Parameter(&'static str),

@@ -57,7 +57,17 @@ impl TryFrom<String> for Network {
 }
 
 impl Network {
-    fn has(&self, address: IpAddr) -> bool {
+    /// The network around an address, whatever bits that has beyond the network's length.
+    pub(crate) fn around(text: &str) -> Option<Self> {
+        let (address, bits) = text.split_once('/').unwrap_or((text, ""));
+        let (number, is_v4) = number(address.parse().ok()?);
+        let width = if is_v4 { 32 } else { 128 };
+        let bits = if text.contains('/') { bits.parse().ok()? } else { width };
+        (bits <= width).then(|| Self { first: number & mask(bits), bits, is_v4 })
+    }
+
+    /// Whether an address is in it.
+    pub(crate) fn has(&self, address: IpAddr) -> bool {
         let (number, is_v4) = number(address);
         is_v4 == self.is_v4 && number & mask(self.bits) == self.first
     }
@@ -72,6 +82,11 @@ impl TrustedProxies {
     /// Whether somebody is one of them.
     pub(crate) fn has(&self, address: IpAddr) -> bool {
         self.0.iter().any(|network| network.has(address))
+    }
+
+    /// Whether there are none.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// Whether a peer is believed.
@@ -96,22 +111,15 @@ impl TrustedProxies {
         }
     }
 
-    /// Whether the client's connection is encrypted: this one, or the one to a trusted peer, as that
-    /// says. Two headers that disagree say nothing.
+    /// Whether the client's connection is encrypted: this one, or the one to whoever is in front, as that
+    /// says. That it is counts whoever says it: a client that lies is itself sent to where nothing
+    /// answers. That it is not counts of a trusted peer only, and two headers that disagree say nothing.
     pub(crate) fn is_encrypted(&self, peer: IpAddr, is_this: bool, headers: &HeaderMap) -> bool {
-        if !self.has(peer.to_canonical()) {
-            return is_this;
-        }
-        let by_standard = lines(headers, &FORWARDED).and_then(|text| {
-            let last = split_unquoted(&text, ',').last().copied().map(str::to_owned)?;
-            pair(&last, "proto")
-        });
-        let by_custom = lines(headers, &X_FORWARDED_PROTO)
-            .and_then(|text| Some(text.rsplit(',').next()?.trim().to_owned()));
-        match (by_standard, by_custom) {
-            (Some(one), Some(other)) if !one.eq_ignore_ascii_case(&other) => is_this,
-            (Some(one), _) | (None, Some(one)) => one.eq_ignore_ascii_case("https"),
-            (None, None) => is_this,
+        let is_trusted = self.has(peer.to_canonical());
+        match said_scheme(headers) {
+            Some(scheme) if scheme.eq_ignore_ascii_case("https") => true,
+            Some(_) if is_trusted => false,
+            Some(_) | None => is_this,
         }
     }
 
@@ -127,6 +135,21 @@ impl TrustedProxies {
             }
         }
         known
+    }
+}
+
+/// What whoever is in front says that the client spoke to them: the rightmost word.
+fn said_scheme(headers: &HeaderMap) -> Option<String> {
+    let by_standard = lines(headers, &FORWARDED).and_then(|text| {
+        let last = split_unquoted(&text, ',').last().copied().map(str::to_owned)?;
+        pair(&last, "proto")
+    });
+    let by_custom = lines(headers, &X_FORWARDED_PROTO)
+        .and_then(|text| Some(text.rsplit(',').next()?.trim().to_owned()));
+    match (by_standard, by_custom) {
+        (Some(one), Some(other)) if !one.eq_ignore_ascii_case(&other) => None,
+        (Some(one), _) | (None, Some(one)) => Some(one),
+        (None, None) => None,
     }
 }
 
@@ -225,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trusted_peer_says_whether_the_client_came_encrypted() {
+    fn that_a_client_came_encrypted_says_anybody_and_that_it_did_not_a_trusted_peer() {
         let said = |peer: &str, is_this, headers: &[(&str, &str)]| {
             let mut map = HeaderMap::new();
             for (name, value) in headers {
@@ -234,7 +257,7 @@ mod tests {
             trusted(&["10.0.0.0/8"]).is_encrypted(peer.parse().unwrap(), is_this, &map)
         };
         let custom = ("x-forwarded-proto", "http, https");
-        assert!(said("10.0.0.1", false, &[custom]) && !said("192.0.2.9", false, &[custom]));
+        assert!(said("10.0.0.1", false, &[custom]) && said("192.0.2.9", false, &[custom]));
         let standard = ("forwarded", "for=1.2.3.4;proto=http, for=10.1.1.1;Proto=\"HTTPS\"");
         assert!(
             said("10.0.0.1", false, &[standard]) && said("10.0.0.1", false, &[standard, custom])

@@ -25,6 +25,7 @@ mod bridge;
 mod cache;
 mod config;
 mod delivery;
+mod egress;
 mod error;
 mod finishing;
 mod flights;
@@ -58,7 +59,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use wharf_store::{RocksStore, StoreError, StoreOptions};
@@ -75,7 +75,7 @@ use metrics::Metrics;
 use readiness::Readiness;
 use reload::Reloader;
 use sending::Senders;
-use server::Purpose;
+use server::{Listeners, Purpose};
 use tls::Tls;
 use turns::Turns;
 use upkeep::Keeper;
@@ -87,7 +87,8 @@ use write_once::WriteOnce;
 
 pub use access::{HashKind, new_token, password_line, read_login_words};
 pub use config::{
-    Config, ConfigError, ConfigSource, Loaded, Overrides, PushMode, TelemetryConfig, UpstreamConfig,
+    Address, AddressError, Config, ConfigError, ConfigSource, Listen, ListenError, Loaded,
+    Overrides, PushMode, TelemetryConfig, UpstreamConfig,
 };
 pub use error::{Error, Fault, Shown};
 pub use quantity::{QuantityError, Size, Span};
@@ -110,7 +111,7 @@ pub enum ServeError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The store.
-    #[error("cannot open the store {}: {source}", path.display())]
+    #[error("cannot open the store {}{}", path.display(), advice(source))]
     Store {
         /// Its folder.
         path: PathBuf,
@@ -140,11 +141,23 @@ pub enum ServeError {
     },
 }
 
+/// What helps, where the cause does not say it itself.
+fn advice(error: &StoreError) -> String {
+    match error {
+        StoreError::Full { .. } => {
+            let room = Size(wharf_store::limits::DISK_RESERVE_BYTES);
+            format!(", whose disk is full (free {room} there)")
+        }
+        StoreError::Locked { .. } => ", which belongs to one process at a time".to_owned(),
+        _ => String::new(),
+    }
+}
+
 /// A server whose ports are bound and whose store is open.
 pub struct Server {
     app: Arc<App>,
-    registry: TcpListener,
-    admin: Option<TcpListener>,
+    registry: Listeners,
+    admin: Option<Listeners>,
     /// Where `wharfd store` asks; none when the folder takes no sockets.
     control: Option<Control>,
     scrub_rate: watch::Sender<Option<u64>>,
@@ -166,8 +179,8 @@ pub struct Told {
 impl Server {
     /// Binds, then opens the store: a port that is taken leaves the store untouched.
     pub async fn bind(config: &Config) -> Result<Self, ServeError> {
-        let registry = listen(config.listen, "--listen").await?;
-        let admin = match config.admin {
+        let registry = listen(&config.listen, "--listen").await?;
+        let admin = match &config.admin {
             Some(address) => Some(listen(address, "--admin").await?),
             None => None,
         };
@@ -219,13 +232,15 @@ impl Server {
     }
 
     /// Where clients connect: with port 0 in the configuration, the port that was found.
-    pub fn address(&self) -> std::io::Result<SocketAddr> {
-        self.registry.local_addr()
+    #[must_use]
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.registry.addresses()
     }
 
     /// Where operators connect.
-    pub fn admin_address(&self) -> Option<SocketAddr> {
-        self.admin.as_ref().and_then(|admin| admin.local_addr().ok())
+    #[must_use]
+    pub fn admin_addresses(&self) -> Vec<SocketAddr> {
+        self.admin.as_ref().map(Listeners::addresses).unwrap_or_default()
     }
 
     /// Serves until `stop` becomes true, then drains, then finishes what others have a part in, then
@@ -303,9 +318,9 @@ fn bind_control(config: &Config) -> Option<Control> {
     bound.map_err(unasked).ok()
 }
 
-async fn listen(address: SocketAddr, option: &'static str) -> Result<TcpListener, ServeError> {
-    let bound = TcpListener::bind(address).await;
-    bound.map_err(|source| ServeError::Listen { address, option, source })
+async fn listen(listen: &Listen, option: &'static str) -> Result<Listeners, ServeError> {
+    let bound = Listeners::bind(listen).await;
+    bound.map_err(|(address, source)| ServeError::Listen { address, option, source })
 }
 
 async fn expire(uploads: Uploads) {

@@ -211,6 +211,17 @@ pub const BATCHES_AHEAD_MAX: usize = 32;
 /// Blocking jobs that run or wait at once.
 pub const BLOCKING_JOBS_MAX: usize = 256;
 
+/// A part is the tail of a blob, as lazy pullers read it first, when it begins in the last eighth and has
+/// at most a sixteenth of the blob.
+pub const TAIL_BEGIN_SHARE: u64 = 8;
+
+/// The same: how large a tail is at most, as a share.
+pub const TAIL_PART_SHARE: u64 = 16;
+
+/// A tail that is so far ahead of the download is asked for by itself; one that is nearer is there
+/// sooner than another answer, in bytes.
+pub const TAIL_AHEAD_BYTES: u64 = 1024 * 1024;
+
 /// A part of a blob that is being fetched is asked for by itself when it would have to wait for so
 /// many bytes of the download.
 pub const RELAY_AHEAD_BYTES: u64 = 32 * 1024 * 1024;

@@ -18,6 +18,8 @@ pub(crate) struct Rules {
     pub(crate) access: Access,
     /// Who is believed about the addresses of clients.
     pub(crate) proxies: TrustedProxies,
+    /// Whether passwords may cross a network readable.
+    pub(crate) may_be_plain: bool,
     /// How much of everything.
     pub(crate) limits: Arc<Limits>,
     /// The registries behind.
@@ -39,7 +41,8 @@ impl Rules {
         let before = before.map(|before| &before.access);
         let access = Access::new(&config.access, &config.store, upstreams, before)?;
         let (proxies, limits) = (config.trusted_proxies.clone(), Arc::new(config.limits.clone()));
-        Ok(Self { access, proxies, limits, upstreams: set })
+        let may_be_plain = config.may_be_plain;
+        Ok(Self { access, proxies, may_be_plain, limits, upstreams: set })
     }
 }
 

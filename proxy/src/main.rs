@@ -26,7 +26,7 @@ const EXIT_FAILED: u8 = 5;
 const EXIT_INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
-    let Cli { command } = Cli::parse();
+    let Cli { command } = Cli::try_parse().unwrap_or_else(|error| cli::refuse(&error));
     match command {
         Command::Serve(serve) => serve_until_told(serve),
         Command::Store(command) => {
@@ -97,14 +97,15 @@ async fn run(
     let server = Server::bind(&loaded.config).await?;
     let (over, is_over) = watch::channel(false);
     let collecting = collector.map(|collector| tokio::spawn(collector.run(is_over)));
+    loaded.config.announce();
     for upstream in &loaded.config.upstreams {
         let prefix = upstream.prefix.as_ref().map_or_else(String::new, ToString::to_string);
         tracing::info!(upstream = %upstream.url, prefix, "upstream");
     }
-    if let Some(address) = server.admin_address() {
+    for address in server.admin_addresses() {
         tracing::info!("admin on {address}");
     }
-    if let Ok(address) = server.address() {
+    for address in server.addresses() {
         tracing::info!("listening on {address}");
     }
     server.run(Told { stop, reload, source, loaded }).await;
@@ -116,7 +117,16 @@ async fn run(
     Ok(())
 }
 
+/// With its causes, each said once.
 fn fail(code: u8, error: &dyn std::error::Error) -> ExitCode {
-    cli::say(&format!("error: {error}"));
+    let (mut text, mut source) = (error.to_string(), error.source());
+    while let Some(cause) = source {
+        let said = cause.to_string();
+        if !text.contains(&said) {
+            text = format!("{text}: {said}");
+        }
+        source = cause.source();
+    }
+    cli::say(&format!("error: {text}"));
     ExitCode::from(code)
 }

@@ -208,9 +208,7 @@ pub(crate) fn error(error: &Error) -> Answer {
         _ if shown.status == StatusCode::SERVICE_UNAVAILABLE => {
             headers.push((RETRY_AFTER, RETRY_AFTER_SECONDS.to_string()));
         }
-        Error::MethodNotAllowed => {
-            headers.push((ALLOW, "GET, HEAD, POST, PUT, PATCH, DELETE".to_owned()));
-        }
+        Error::MethodNotAllowed { allowed } => headers.push((ALLOW, (*allowed).to_owned())),
         _ => {}
     }
     answer(shown.status, &headers, Body::full(body.to_json()))

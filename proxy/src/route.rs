@@ -148,6 +148,7 @@ const QUERY_ESCAPED: &AsciiSet =
 /// Reads method, path and query.
 pub fn parse(method: &Method, path: &str, query: Option<&str>) -> Result<Route, Error> {
     let endpoint = Endpoint::parse(path)?;
+    let allowed = allowed(&endpoint);
     let query = Query::parse(query.unwrap_or_default())?;
     match (method.as_str(), endpoint) {
         ("GET" | "HEAD", Endpoint::Base) => Ok(Route::Base),
@@ -180,7 +181,19 @@ pub fn parse(method: &Method, path: &str, query: Option<&str>) -> Result<Route, 
             let artifact_type = query.one("artifactType")?.map(str::to_owned);
             Ok(Route::Referrers { repo, digest, artifact_type })
         }
-        _ => Err(Error::MethodNotAllowed),
+        _ => Err(Error::MethodNotAllowed { allowed }),
+    }
+}
+
+/// What can be done there, as `Allow` lists it (RFC 9110 §10.2.1).
+const fn allowed(endpoint: &Endpoint) -> &'static str {
+    match endpoint {
+        Endpoint::Base => "GET, HEAD",
+        Endpoint::Catalog | Endpoint::Tags { .. } | Endpoint::Referrers { .. } => "GET",
+        Endpoint::Blob { .. } => "GET, HEAD, DELETE",
+        Endpoint::Manifest { .. } => "GET, HEAD, PUT, DELETE",
+        Endpoint::Uploads { .. } => "POST",
+        Endpoint::Upload { .. } => "GET, HEAD, PUT, PATCH, DELETE",
     }
 }
 

@@ -7,6 +7,7 @@
 mod body;
 mod connection;
 mod hygiene;
+mod listeners;
 mod stream;
 mod watch;
 
@@ -19,7 +20,7 @@ use http::request::Parts;
 use http::{HeaderValue, Request, Response, Version};
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tracing::Instrument as _;
 
 use crate::Error;
@@ -39,6 +40,8 @@ use crate::upstreams::Upstreams;
 use body::Watched;
 use watch::Watch;
 
+pub(crate) use listeners::Listeners;
+
 /// What a listener serves.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
@@ -51,7 +54,7 @@ pub(crate) enum Purpose {
 /// Serves until `stop` says so, then until every connection is done or the deadline has passed. Those
 /// that are left end after their request.
 pub(crate) async fn serve(
-    listener: TcpListener,
+    mut listener: Listeners,
     purpose: Purpose,
     app: Arc<App>,
     mut stop: tokio::sync::watch::Receiver<bool>,
@@ -206,11 +209,13 @@ impl Connection {
                 self.app.admission.counts.refuse(limit);
             }
             let id = account.id();
-            // What holds clients back is said once, by whoever found out.
-            if error.fault() == Fault::Client || error.is_held_back() {
-                tracing::debug!(id, %error, "refused");
-            } else {
-                tracing::error!(id, %error, "failed");
+            // A refusal stands in the line of the request; what holds clients back is said once, by
+            // whoever found out.
+            match error.fault() {
+                _ if error.is_refusal() => tracing::debug!(id, %error, "refused"),
+                Fault::Client => tracing::debug!(id, %error, "refused"),
+                Fault::Upstream | Fault::Load => tracing::warn!(id, %error, "failed"),
+                Fault::Store => tracing::error!(id, %error, "failed"),
             }
             self.shown(&error, parts, &rules)
         });
@@ -251,7 +256,8 @@ impl Connection {
         let mut answer = response::error(error);
         let is_encrypted =
             rules.proxies.is_encrypted(self.peer.ip(), self.app.tls.is_some(), &parts.headers);
-        let way = Way { is_encrypted, uri: &parts.uri, headers: &parts.headers };
+        let (uri, headers) = (&parts.uri, &parts.headers);
+        let way = Way { is_encrypted, may_be_plain: rules.may_be_plain, uri, headers };
         if let Some(challenge) = rules.access.challenge(error, &way) {
             answer.headers_mut().insert(WWW_AUTHENTICATE, challenge);
             let (version, this) = API_VERSION;

@@ -66,10 +66,12 @@ pub enum StoreError {
         known: u32,
     },
     /// Another process has the store open.
-    #[error("{} is in use by another process", path.display())]
+    #[error("{} is in use by another process{}", path.display(), named(*holder))]
     Locked {
         /// The folder.
         path: PathBuf,
+        /// The id of that process, when the system says it.
+        holder: Option<u32>,
     },
     /// The blob left the store while it was read.
     #[error("{digest} was removed while it was read")]
@@ -112,6 +114,10 @@ pub enum StoreError {
         /// What was tried.
         operation: &'static str,
     },
+}
+
+fn named(holder: Option<u32>) -> String {
+    holder.map_or_else(String::new, |id| format!(" (process {id})"))
 }
 
 impl StoreError {

@@ -55,6 +55,13 @@ pub const RECORD_BUFFER_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// can: a log and what it is folded into.
 pub const DISK_RESERVE_BYTES: u64 = 2 * LOG_BYTES_MAX;
 
+/// What a start may need when others have filled the disk, and a store holds for it, in bytes: the log is
+/// folded in before it is deleted, and RocksDB begins its own files.
+pub const BALLAST_BYTES: u64 = LOG_BYTES_MAX + 8 * 1024 * 1024;
+
+/// A store of which that would be more than such a share holds none.
+pub const BALLAST_SHARE: u64 = 16;
+
 /// What RocksDB writes anew at most before it deletes the old, in bytes; so far, but no more than an
 /// eighth of it, a store stays under its limit.
 pub const REWRITE_BYTES_MAX: u64 = 48 * 1024 * 1024;

@@ -6,10 +6,12 @@
 //! by then all of its segments are durable.
 
 mod backup;
+mod ballast;
 mod consistency;
 mod engine;
 mod evict;
 mod forget;
+mod holder;
 mod journal;
 mod lease;
 mod names;
@@ -70,6 +72,7 @@ impl RocksStore {
     pub fn open_with(folder: &Path, how: &StoreOptions) -> Result<Self> {
         let engine = Arc::new(Engine::open(folder, how)?);
         recover::recover(&engine)?;
+        ballast::hold(&engine)?;
         let reaper = Arc::new(Reaper::start(Arc::clone(&engine))?);
         Ok(Self { engine, reaper })
     }

@@ -10,15 +10,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use wharf_oci::{Digest, RepoName, UploadId};
 use wharf_store::contract::noise;
-use wharf_store::limits::SEGMENT_BYTES;
+use wharf_store::limits::{BALLAST_BYTES, SEGMENT_BYTES};
 use wharf_store::{
-    BlobStore, ManifestStore, NewUpload, Result, Retention, RocksStore, StoreError, StoreOptions,
-    UploadStore,
+    BlobStore, Eviction, ManifestStore, NewUpload, Result, Retention, RocksStore, StoreError,
+    StoreOptions, UploadStore,
 };
 
 use crate::ground::{MIB, digest_of, go_on, hash_of, publish, say, within};
 
-const DISK_MIB: usize = 400;
+/// With what a store holds for a start.
+const DISK_MIB: usize = 440;
 /// How long a store may take to notice that there is room again.
 const RECOVERY: Duration = Duration::from_secs(30);
 /// More than fits, so that a store that never says that it is full ends the test.
@@ -260,4 +261,66 @@ fn another_program_fills_the_disk_and_gives_it_back() {
     }
     drop(store);
     all_are_there_after_reopening(&disk.store(), &kept);
+}
+
+/// Whether the store holds what a start needs.
+fn holds_ballast(folder: &Path) -> bool {
+    std::fs::metadata(folder.join("ballast")).is_ok_and(|about| about.len() >= BALLAST_BYTES)
+}
+
+#[test]
+fn a_store_on_a_disk_that_others_filled_opens_and_is_made_smaller() {
+    let Some(disk) = Disk::mount() else {
+        return;
+    };
+    let store = open(&disk.store());
+    let kept: Vec<Digest> = (0..6)
+        .map(|index| publish(&store, &content(index), Retention::Kept).expect("publish"))
+        .collect();
+    // Small ones lie in the log, which the next start folds in.
+    for index in 0..180 {
+        publish(&store, &noise(100_000, 20_000 + index), Retention::Cached).expect("publish");
+    }
+    for index in 3_000..3_006 {
+        publish(&store, &content(index), Retention::Cached).expect("publish");
+    }
+    assert!(holds_ballast(&disk.store()), "taken when there was room");
+    drop(store);
+    let other = disk.fill();
+    let store = open(&disk.store());
+    assert!(!holds_ballast(&disk.store()), "given to the start");
+    all_are_there(&store, &kept);
+    let evicted = store.evict(&Eviction::DownTo { disk_bytes: 0 }, &mut go_on).expect("evict");
+    // The upkeep may have been first.
+    let before = store.usage().expect("usage").evicted_bytes;
+    assert!(evicted.bytes + before > 10 * MIB as u64, "{evicted:?}");
+    all_are_there(&store, &kept);
+    drop(store);
+    // Once more, with what is left of it.
+    all_are_there(&open(&disk.store()), &kept);
+    std::fs::remove_file(other).unwrap();
+    all_are_there_after_reopening(&disk.store(), &kept);
+    assert!(holds_ballast(&disk.store()), "taken again");
+}
+
+#[test]
+fn a_store_that_cannot_be_written_says_why() {
+    let Some(disk) = Disk::mount() else {
+        return;
+    };
+    drop(open(&disk.store()));
+    let remount = |how: &str| {
+        let options = format!("remount,{how}");
+        let mut command = Command::new("mount");
+        assert!(command.args(["-o", &options]).arg(disk.folder.path()).status().unwrap().success());
+    };
+    remount("ro");
+    let refused = RocksStore::open(&disk.store());
+    let said = refused.map(drop).map_err(|error| {
+        let source = std::error::Error::source(&error).map(ToString::to_string);
+        format!("{error}: {}", source.unwrap_or_default())
+    });
+    remount("rw");
+    assert!(said.as_ref().is_err_and(|said| said.contains("Read-only file system")), "{said:?}");
+    drop(open(&disk.store()));
 }

@@ -1,6 +1,7 @@
 //! Input that is wrong: each gets a clear answer with the specification's code, or a message with
 //! the offending line, and nothing half-written is visible afterwards.
 
+mod addresses;
 mod processes;
 mod requests;
 mod uploads;

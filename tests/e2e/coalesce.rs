@@ -119,7 +119,9 @@ async fn a_late_joiner_gets_the_blob_from_its_first_byte_and_a_range_joins_too()
     let mut late_received = read(&mut late, 18 * MIB).await;
     let api = stage.api().clone();
     let wanted = digest.clone();
-    let tail = tokio::spawn(async move { api.get_range(REPO, &wanted, "bytes=-1000").await });
+    // The rest of a download that broke off, as clients resume.
+    let rest = format!("bytes={}-", content.len() - 1000);
+    let tail = tokio::spawn(async move { api.get_range(REPO, &wanted, &rest).await });
     stage.wharfd.metric_reaches(JOINS, 3).await;
     stage.storage.release();
     received.unsplit(read(&mut first, content.len() - received.len()).await);

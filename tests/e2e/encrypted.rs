@@ -21,9 +21,9 @@ use crate::fixture::{Api, Wharfd, noise};
 const REPO: &str = "acme/web";
 
 /// A registry behind TLS, with a certificate of its own, which speaks both versions.
-struct Front {
-    addr: SocketAddr,
-    certificate: String,
+pub(crate) struct Front {
+    pub(crate) addr: SocketAddr,
+    pub(crate) certificate: String,
     versions: Arc<Mutex<Vec<Version>>>,
     _tasks: JoinSet<()>,
 }
@@ -34,7 +34,7 @@ impl Front {
     }
 
     /// With a certificate for this name.
-    async fn start_as(name: &str, registry: &Registry) -> Self {
+    pub(crate) async fn start_as(name: &str, registry: &Registry) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let key = rcgen::generate_simple_self_signed(vec![name.to_owned()]).unwrap();
@@ -54,7 +54,7 @@ impl Front {
         Self { addr, certificate: key.cert.pem(), versions, _tasks: tasks }
     }
 
-    fn versions(&self) -> Vec<Version> {
+    pub(crate) fn versions(&self) -> Vec<Version> {
         let mut versions = self.versions.lock().unwrap().clone();
         versions.dedup();
         versions

@@ -64,7 +64,9 @@ pub(crate) fn command<A: AsRef<std::ffi::OsStr>>(
     let mut command = Command::new(product("wharfd").unwrap());
     for (name, _) in std::env::vars_os() {
         let name_text = name.to_string_lossy();
-        if name_text.starts_with("WHARFD_") || name_text.starts_with("OTEL_") {
+        let name_text = name_text.to_ascii_uppercase();
+        let is_ours = name_text.starts_with("WHARFD_") || name_text.starts_with("OTEL_");
+        if is_ours || name_text.ends_with("_PROXY") {
             command.env_remove(name);
         }
     }
@@ -202,6 +204,11 @@ impl Wharfd {
         let status = status.unwrap();
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
         peak.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
+    }
+
+    /// The id of its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.pid()
     }
 
     /// The folder of the store.

@@ -86,11 +86,12 @@ async fn a_head_of_what_is_not_here_fetches_no_content() {
 async fn a_range_of_a_cold_blob_is_served_from_the_fill_that_it_starts() {
     let Some(stage) = Stage::start().await else { return };
     let size = 3_000_000;
-    for (seed, range, part) in [
-        (40, "bytes=0-99", 0..100),
-        (41, "bytes=1500000-1500099", 1_500_000..1_500_100),
-        (42, "bytes=2999000-", 2_999_000..size),
-        (43, "bytes=-10", size - 10..size),
+    // A tail is asked for by itself too, unless the download is there first.
+    for (seed, range, part, downloads) in [
+        (40, "bytes=0-99", 0..100, 1),
+        (41, "bytes=1500000-1500099", 1_500_000..1_500_100, 1),
+        (42, "bytes=2999000-", 2_999_000..size, 1),
+        (43, "bytes=-10", size - 10..size, 2),
     ] {
         let content = noise(seed, size);
         let digest = stage.origin.push_blob(REPO, content.clone()).await;
@@ -103,7 +104,8 @@ async fn a_range_of_a_cold_blob_is_served_from_the_fill_that_it_starts() {
         let after = stage.api().get_blob(REPO, &digest).await;
         assert_eq!(after.header("wharf-cache"), "hit", "{range}");
         assert!(after.body == content);
-        assert_eq!(stage.double.counts().served(Kind::StorageGet, &digest), 1, "{range}");
+        let served = stage.double.counts().served(Kind::StorageGet, &digest);
+        assert!((1..=downloads).contains(&served), "{range}: {served}");
     }
     let digest = stage.origin.push_blob(REPO, "short").await;
     let beyond = stage.api().get_range(REPO, &digest, "bytes=5-").await;

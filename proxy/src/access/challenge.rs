@@ -1,9 +1,14 @@
 //! What a client is told when it is turned away for want of a login: `WWW-Authenticate` (Docker's token
 //! specification), with where to get a token.
 //!
-//! Invariant: nothing of a request gets into the header but a host that can be one.
+//! Invariants: nothing of a request gets into the header but a host that can be one; nobody is sent to
+//! `http://` with a password but to this machine, unless the configuration allows that.
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::header::HOST;
+use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Uri};
 
 use super::issued::SERVICE;
@@ -15,8 +20,10 @@ pub(crate) const TOKEN_PATH: &str = "/token";
 
 /// How a client came here.
 pub(crate) struct Way<'a> {
-    /// Whether its connection is encrypted, here or at a balancer that is trusted.
+    /// Whether its connection is encrypted, here or at a balancer, whoever says so.
     pub(crate) is_encrypted: bool,
+    /// Whether passwords may cross a network readable (`insecure_http`).
+    pub(crate) may_be_plain: bool,
     pub(crate) uri: &'a Uri,
     pub(crate) headers: &'a HeaderMap,
 }
@@ -26,8 +33,37 @@ impl Way<'_> {
     fn base(&self) -> Option<String> {
         let by_header = || self.headers.get(HOST)?.to_str().ok();
         let host = self.uri.authority().map(http::uri::Authority::as_str).or_else(by_header)?;
-        let scheme = if self.is_encrypted { "https" } else { "http" };
-        is_host(host).then(|| format!("{scheme}://{host}"))
+        if !is_host(host) {
+            return None;
+        }
+        if self.is_encrypted {
+            return Some(format!("https://{host}"));
+        }
+        if self.may_be_plain || is_this_machine(host) {
+            return Some(format!("http://{host}"));
+        }
+        // Somebody in front hands on what came to that host; what they spoke there nobody said.
+        if !TOLD.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                host,
+                "clients are sent to https:// for tokens; say where with public_url, or name what is \
+                 in front in trusted_proxies, or allow readable passwords with insecure_http"
+            );
+        }
+        Some(format!("https://{host}"))
+    }
+}
+
+/// Whether somebody was told that a way is not known to be encrypted: once is enough.
+static TOLD: AtomicBool = AtomicBool::new(false);
+
+/// Whether a host, perhaps with a port, is the machine that names it.
+fn is_this_machine(host: &str) -> bool {
+    let Ok(authority) = host.parse::<Authority>() else { return false };
+    let name = authority.host().trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
+    match name.parse::<IpAddr>() {
+        Ok(address) => address.to_canonical().is_loopback(),
+        Err(_) => name == "localhost" || name.ends_with(".localhost"),
     }
 }
 
@@ -72,7 +108,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(HOST, HeaderValue::from_bytes(host.as_bytes()).unwrap());
         let uri = Uri::from_static("/v2/");
-        let way = Way { is_encrypted, uri: &uri, headers: &headers };
+        let way = Way { is_encrypted, may_be_plain: true, uri: &uri, headers: &headers };
         challenge(error, public_url, &way).unwrap().to_str().unwrap().to_owned()
     }
 
@@ -93,6 +129,26 @@ mod tests {
         let more = Error::ScopeNeeded { scope: "repository:a:pull".to_owned() };
         assert!(said(&more, None, "h", false).ends_with(",error=\"insufficient_scope\""));
         assert!(said(&Error::LoginRefused, None, "h", false).contains("error=\"invalid_token\""));
+    }
+
+    #[test]
+    fn nobody_is_sent_to_another_machine_without_encryption_unless_that_is_allowed() {
+        let base = |host: &str, is_encrypted, may_be_plain| {
+            let mut headers = HeaderMap::new();
+            headers.insert(HOST, host.parse().unwrap());
+            let uri = Uri::from_static("/v2/");
+            Way { is_encrypted, may_be_plain, uri: &uri, headers: &headers }.base().unwrap()
+        };
+        let far = "registry.example.com:5000";
+        assert_eq!(base(far, false, true), format!("http://{far}"));
+        assert_eq!(base(far, false, false), format!("https://{far}"));
+        for near in ["localhost:5000", "127.0.0.1:5000", "[::1]:5000", "a.Localhost", "127.1.2.3"] {
+            assert_eq!(base(near, false, false), format!("http://{near}"));
+            assert_eq!(base(near, true, false), format!("https://{near}"));
+        }
+        for far in ["10.0.0.1", "notlocalhost", "localhost.example.com", "[2001:db8::1]:5000"] {
+            assert_eq!(base(far, false, false), format!("https://{far}"));
+        }
     }
 
     #[test]

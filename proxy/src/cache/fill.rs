@@ -19,7 +19,7 @@ use crate::flights::{Promise, Whose};
 use crate::lately::Lately;
 use crate::limits::{
     BLOB_BYTES_MAX, PROOF_WAIT_BYTES, RELAY_AHEAD_BYTES, RELAY_PART_BYTES_MAX, RELAY_SHARE,
-    UNSIZED_BLOB_BYTES_MAX, UNSTORABLE_TIME,
+    TAIL_AHEAD_BYTES, TAIL_BEGIN_SHARE, TAIL_PART_SHARE, UNSIZED_BLOB_BYTES_MAX, UNSTORABLE_TIME,
 };
 use crate::telemetry;
 use crate::upstream::Download;
@@ -36,6 +36,14 @@ pub(super) struct Filling {
     since: Generation,
     /// What was relayed beside it.
     relayed_bytes: Arc<AtomicU64>,
+}
+
+/// A part of a blob that is asked for.
+#[derive(Clone, Copy)]
+struct Part {
+    content: ContentRange,
+    /// Whether somebody looks what the blob is before they want it.
+    is_tail: bool,
 }
 
 /// Everything that the download needs once nobody waits for it.
@@ -93,10 +101,10 @@ impl Cache {
             self.link_after(since, repo, digest, &filling);
         }
         let part = filling.part(range)?;
-        if let Some(part) = part.filter(|part| filling.is_far_ahead(part)) {
-            match self.relay_part(remote, digest, part.span).await {
+        if let Some(Part { content, .. }) = part.filter(|part| filling.is_far_ahead(part)) {
+            match self.relay_part(remote, digest, content.span).await {
                 Ok(Some(relayed)) => {
-                    return Ok((ServedBlob::Relayed(relayed, Some(part)), Outcome::Bypass));
+                    return Ok((ServedBlob::Relayed(relayed, Some(content)), Outcome::Bypass));
                 }
                 // It would send everything each time: one such answer is enough.
                 Ok(None) => filling.relay_no_more(),
@@ -109,6 +117,7 @@ impl Cache {
         }
         let outcome = if joined { Outcome::Join } else { Outcome::Fill };
         let ending = part.map_or(Ending::Arrived, |part| filling.ending(&part));
+        let part = part.map(|part| part.content);
         let Filling { blob, size_bytes, .. } = filling;
         Ok((ServedBlob::Arriving(Arriving { blob, size_bytes, part, ending }), outcome))
     }
@@ -146,22 +155,23 @@ impl Cache {
 impl Filling {
     /// What a range means for this blob. Without a size there is no `Content-Range`; a server may
     /// then ignore the header.
-    fn part(&self, range: Option<ByteRange>) -> Result<Option<ContentRange>, Error> {
+    fn part(&self, range: Option<ByteRange>) -> Result<Option<Part>, Error> {
         let (Some(range), Some(size_bytes)) = (range, self.size_bytes) else { return Ok(None) };
         let span = range.resolve(size_bytes).ok_or(Error::RangeUnsatisfiable { size_bytes })?;
-        Ok(Some(ContentRange { span, size_bytes }))
+        Ok(Some(Part::new(range, ContentRange { span, size_bytes })))
     }
 
     /// Whether a part would wait for so much of the download that it is better asked for by itself.
     /// All parts together get a share of the blob, so that they do not become a second download.
-    fn is_far_ahead(&self, part: &ContentRange) -> bool {
-        let bytes = part.span.end() - part.span.start();
-        let ahead = part.span.end().saturating_sub(self.blob.visible_bytes());
-        if bytes > RELAY_PART_BYTES_MAX || ahead < RELAY_AHEAD_BYTES {
+    fn is_far_ahead(&self, part: &Part) -> bool {
+        let (bytes, end) = (part.content.span.size_bytes(), part.content.span.end());
+        let ahead = end.saturating_sub(self.blob.visible_bytes());
+        let far = if part.is_tail { TAIL_AHEAD_BYTES } else { RELAY_AHEAD_BYTES };
+        if bytes > RELAY_PART_BYTES_MAX || ahead < far {
             return false;
         }
         let before = self.relayed_bytes.fetch_add(bytes, Ordering::Relaxed);
-        before + bytes <= part.size_bytes / RELAY_SHARE
+        before + bytes <= part.content.size_bytes / RELAY_SHARE
     }
 
     /// The upstream sends no parts.
@@ -171,15 +181,29 @@ impl Filling {
 
     /// A part is held back until the whole is proven, when that is near, or when the part is so
     /// large that it costs little: wrong bytes are never a complete answer then. A small part of a
-    /// large blob is given as any registry gives it.
-    fn ending(&self, part: &ContentRange) -> Ending {
-        let bytes = part.span.end() - part.span.start();
-        let to_come = part.size_bytes.saturating_sub(self.blob.visible_bytes());
-        if to_come <= PROOF_WAIT_BYTES || bytes > RELAY_PART_BYTES_MAX {
+    /// large blob, and a tail, are given as any registry gives them.
+    fn ending(&self, part: &Part) -> Ending {
+        let ContentRange { span, size_bytes } = part.content;
+        let to_come = size_bytes.saturating_sub(self.blob.visible_bytes());
+        let is_near = to_come <= PROOF_WAIT_BYTES && !part.is_tail;
+        if is_near || span.size_bytes() > RELAY_PART_BYTES_MAX {
             Ending::Proven
         } else {
             Ending::Arrived
         }
+    }
+}
+
+impl Part {
+    /// Where lazy pullers find out what is in a layer before they fetch any of it: the footers and
+    /// tables of contents of eStargz and zstd:chunked. A range without an end goes on with a whole
+    /// download that broke off.
+    fn new(range: ByteRange, content: ContentRange) -> Self {
+        let ContentRange { span, size_bytes } = content;
+        let is_closed = !matches!(range, ByteRange::From { .. });
+        let is_last = span.start() >= size_bytes - size_bytes / TAIL_BEGIN_SHARE;
+        let is_small = span.size_bytes() <= size_bytes / TAIL_PART_SHARE;
+        Self { content, is_tail: is_closed && is_last && is_small }
     }
 }
 
@@ -240,5 +264,37 @@ impl Fill {
             link_unless_removed(&*store, &generations, since, &repo, &digest)
         });
         Ok(kept.instrument(telemetry::step("publish")).await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tail_is_a_small_part_at_the_end_that_says_where_it_ends() {
+        const SIZE: u64 = 8_000_000;
+        let is_tail = |range: &str| {
+            let range: ByteRange = range.parse().unwrap();
+            let content = ContentRange { span: range.resolve(SIZE).unwrap(), size_bytes: SIZE };
+            Part::new(range, content).is_tail
+        };
+        for tail in ["bytes=-51", "bytes=7999949-7999999", "bytes=7000000-7499999", "bytes=-500000"]
+        {
+            assert!(is_tail(tail), "{tail}");
+        }
+        for other in [
+            "bytes=0-50",
+            "bytes=7999949-",
+            "bytes=6999999-7000050",
+            "bytes=-500001",
+            "bytes=7000000-7999999",
+            "bytes=-8000000",
+        ] {
+            assert!(!is_tail(other), "{other}");
+        }
+        let tiny =
+            ContentRange { span: ByteRange::Last { count: 1 }.resolve(1).unwrap(), size_bytes: 1 };
+        assert!(!Part::new(ByteRange::Last { count: 1 }, tiny).is_tail);
     }
 }

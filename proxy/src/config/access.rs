@@ -17,6 +17,8 @@ use serde::{Deserialize, Deserializer, de};
 use serde_json::Value;
 use url::{Host, Url};
 
+use super::address::{self, Address, AddressError};
+use super::egress::Egress;
 use super::patterns::RepoPattern;
 use super::{ConfigError, UpstreamConfig, passthrough};
 use crate::access::{
@@ -73,7 +75,7 @@ pub(crate) struct IssuerConfig {
     pub(crate) issuer: String,
     #[serde(deserialize_with = "one_or_more")]
     pub(crate) audience: Vec<String>,
-    pub(crate) jwks_url: Option<Url>,
+    pub(crate) jwks_url: Option<Address>,
     ca_file: Option<PathBuf>,
     /// The claim that names the caller.
     #[serde(default = "subject")]
@@ -81,6 +83,9 @@ pub(crate) struct IssuerConfig {
     /// Claims that must be so.
     #[serde(default)]
     pub(crate) require: BTreeMap<String, Value>,
+    /// Which proxy leads there; of the environment.
+    #[serde(skip)]
+    pub(crate) egress: Arc<Egress>,
 }
 
 fn subject() -> String {
@@ -104,7 +109,7 @@ pub(super) struct AccessKeys {
     kind: Kind,
     htpasswd: Option<PathBuf>,
     tokens: Option<PathBuf>,
-    public_url: Option<Url>,
+    public_url: Option<Address>,
     token_key_file: Option<PathBuf>,
     token_lifetime_seconds: Option<u64>,
     #[serde(default, rename = "rule")]
@@ -162,7 +167,14 @@ fn refuse_keys(reason: impl Into<String>) -> ConfigError {
 
 impl AccessKeys {
     /// Reads the files.
-    pub(super) fn resolve(self, upstreams: &[UpstreamConfig]) -> Result<AccessConfig, ConfigError> {
+    pub(super) fn resolve(
+        mut self,
+        upstreams: &[UpstreamConfig],
+        egress: &Arc<Egress>,
+    ) -> Result<AccessConfig, ConfigError> {
+        for issuer in &mut self.issuers {
+            issuer.egress = Arc::clone(egress);
+        }
         match self.kind {
             Kind::Open => self.without_users(AccessConfig::Open),
             Kind::Passthrough => {
@@ -216,7 +228,7 @@ impl AccessKeys {
             tokens: tokens.transpose()?.unwrap_or_default(),
             rules: Rules(rules.collect()),
             issuers: self.issuers,
-            public_url: self.public_url.as_ref().map(base).transpose()?,
+            public_url: self.public_url.as_deref().map(base).transpose()?,
             token_key: token_key.transpose()?,
             token_lifetime: lifetime(self.token_lifetime_seconds)?,
         };
@@ -246,14 +258,8 @@ fn lifetime(seconds: Option<u64>) -> Result<Duration, ConfigError> {
 }
 
 fn base(url: &Url) -> Result<String, ConfigError> {
-    let plain = matches!(url.scheme(), "http" | "https")
-        && url.host().is_some()
-        && url.path() == "/"
-        && url.query().is_none()
-        && url.fragment().is_none()
-        && url.username().is_empty()
-        && url.password().is_none();
-    if !plain {
+    let is_bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+    if !is_bare {
         return Err(refuse_keys("public_url: write https://HOST or https://HOST:PORT"));
     }
     Ok(url.as_str().trim_end_matches('/').to_owned())
@@ -273,7 +279,7 @@ pub(crate) fn is_safe_to_ask(url: &Url) -> bool {
 
 impl IssuerConfig {
     fn refuse(&self, reason: impl Into<String>) -> ConfigError {
-        refuse(format!("[[access.issuer]] {}", self.name), reason)
+        refuse(format!("[[access.issuer]] {}", address::repeatable(&self.name)), reason)
     }
 
     fn check(&self) -> Result<(), ConfigError> {
@@ -281,8 +287,10 @@ impl IssuerConfig {
         if self.name.is_empty() || !self.name.chars().all(allowed) {
             return Err(self.refuse("a name has letters, digits and ._- only"));
         }
-        let url = Url::parse(&self.issuer)
-            .map_err(|error| self.refuse(format!("issuer: {error}; write https://…")))?;
+        let url: Address = self
+            .issuer
+            .parse()
+            .map_err(|error: AddressError| self.refuse(format!("issuer: {error}")))?;
         let asked = self.jwks_url.as_ref().unwrap_or(&url);
         if !is_safe_to_ask(asked) {
             return Err(self.refuse("its keys would come over a connection that is not encrypted"));

@@ -6,8 +6,9 @@
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use url::Url;
 use wharf_oci::{DockerConfig, Kept, Login, Secret};
+
+use super::address::Address;
 
 /// The scope of Entra tokens for any registry of the public cloud.
 const SCOPE: &str = "https://containerregistry.azure.net/.default";
@@ -98,9 +99,8 @@ impl SecretPlace {
     /// The secret, without the line break that files and scripts leave after it.
     pub(super) fn read(&self) -> Result<Secret, String> {
         let text = match self {
-            Self::Variable(name) => {
-                std::env::var(name).map_err(|_| format!("environment has no {name}"))?
-            }
+            Self::Variable(name) => std::env::var(name)
+                .map_err(|_| format!("environment has no {}", shown_variable(name)))?,
             Self::File(path) => std::fs::read_to_string(path)
                 .map_err(|error| format!("cannot read {}: {error}", path.display()))?,
         };
@@ -114,6 +114,15 @@ impl SecretPlace {
         }
         Ok(secret)
     }
+}
+
+/// The name of a variable, unless it seems to be the password itself.
+fn shown_variable(name: &str) -> &str {
+    let allowed = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    let is_name = !name.is_empty() && name.chars().all(allowed);
+    let hidden = "variable of the name that is given (not shown, since it is not in capitals and may be \
+                  the secret itself, which does not belong there)";
+    if is_name { name } else { hidden }
 }
 
 /// An Entra identity, with every part that its kind needs.
@@ -161,7 +170,7 @@ pub(crate) struct Application {
     /// Its client id.
     pub(crate) client_id: String,
     /// Where tokens are given out; the public cloud, or `AZURE_AUTHORITY_HOST`, when not given.
-    pub(crate) authority: Option<Url>,
+    pub(crate) authority: Option<Address>,
 }
 
 /// `[upstream.entra]`, checked when it is read; secrets are fetched by `resolve`.
@@ -195,7 +204,7 @@ struct EntraKeys {
     /// File with the token of the service account.
     token_file: Option<PathBuf>,
     /// `https://` address of another cloud's Entra ID.
-    authority: Option<Url>,
+    authority: Option<Address>,
     /// What the Entra token is for, in another cloud.
     scope: Option<String>,
 }

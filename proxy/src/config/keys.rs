@@ -14,7 +14,18 @@ const RESTART: [&str; 6] =
     ["listen", "admin", "store", "store_limit", "shutdown_deadline_seconds", "telemetry"];
 
 /// Words in the name of a key whose value is not shown.
-const SECRET: [&str; 5] = ["password", "secret", "token", "passphrase", "private_key"];
+const SECRET: [&str; 10] = [
+    "password",
+    "passwd",
+    "secret",
+    "token",
+    "passphrase",
+    "private_key",
+    "api_key",
+    "apikey",
+    "credential",
+    "authorization",
+];
 
 /// Whether a key, or a line of the file, is named like a secret.
 pub(super) fn is_secret(text: &str) -> bool {

@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::keys::{Keys, is_secret};
-use super::{Config, ConfigError, FileConfig, Overrides};
+use super::{AddressError, Config, ConfigError, FileConfig, Overrides};
 
 /// A file and a command line.
 #[derive(Debug, Clone)]
@@ -64,13 +64,30 @@ fn read(path: &Path) -> Result<(FileConfig, Keys), ConfigError> {
 fn reason(text: &str, error: &toml::de::Error) -> String {
     let span = error.span().unwrap_or(0..0);
     let number = text.get(..span.start).map_or(0, |before| before.matches('\n').count()) + 1;
-    if lines_at(text, &span).any(is_secret) {
+    let login = AddressError::Login.to_string();
+    if error.message() == login {
+        let key = lines_at(text, &span).next().and_then(key_of).unwrap_or("an address");
+        return format!("line {number}: {key}: {login}");
+    }
+    if lines_at(text, &span).any(may_hold_secret) {
         return format!(
             "line {number}: it is wrong here, and not shown because it seems to be about a secret; \
              secrets do not belong into this file"
         );
     }
     error.to_string()
+}
+
+/// The name before the first equals sign.
+fn key_of(line: &str) -> Option<&str> {
+    let key = line.split_once('=')?.0.trim();
+    let allowed = |c: char| c.is_ascii_lowercase() || c == '_';
+    key.chars().all(allowed).then_some(key)
+}
+
+/// Whether a line is about a secret, or has what ends the login of an address.
+fn may_hold_secret(line: &str) -> bool {
+    is_secret(line) || line.contains('@')
 }
 
 /// Every line that a span touches.
@@ -102,6 +119,16 @@ mod tests {
             "[[upstream]]\nurl = \"https://h\"\nclient_secret = \"planted\"",
             "token_lifetime_seconds = \"planted\"",
             "password_env = planted",
+            "proxy = \"http://u:planted@h\"",
+            "listen = \"planted:x@h\"",
+            "[[upstream]]\nurl = \"https://u:pl/planted@h\"",
+            "[[upstream]]\nurl = \"u:planted@h\"",
+            "[[upstream]]\nurl = \"https://h\"\nnamespaces = [\n  \"ok.test\",\n  \"u:planted@h\"\n]",
+            "[[upstream]]\nurl = \"https://h\"\nprefix = \"https://u:planted@h\"",
+            "[telemetry]\notlp_endpoint = \"http://u:planted@h:4318\"",
+            "[access]\nkind = \"users\"\npublic_url = \"https://u:planted@h\"",
+            "trusted_proxies = [\"u:planted@10.0.0.1\"]",
+            "api_key = \"planted\"",
         ] {
             let error = refused(&format!("store = \"s\"\n{line}\n"));
             assert!(!error.contains("planted") && error.contains("line "), "{error}");

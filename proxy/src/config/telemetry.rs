@@ -1,9 +1,13 @@
 //! Where traces go (`[telemetry]`), and the variables that OpenTelemetry names for the same.
 
+use std::sync::Arc;
+
 use serde::Deserialize;
 use url::Url;
 
 use super::ConfigError;
+use super::address::{Address, AddressError};
+use super::egress::Egress;
 
 /// Where traces go when only a base address is given.
 const TRACES_PATH: &str = "v1/traces";
@@ -14,13 +18,16 @@ const TRACES_PATH: &str = "v1/traces";
 pub struct TelemetryConfig {
     /// `http://HOST:4318` of a collector (OTLP, protobuf over HTTP).
     #[serde(default)]
-    otlp_endpoint: Option<Url>,
+    otlp_endpoint: Option<Address>,
     /// Which share of requests is traced, when nobody before us has decided that: 0 to 1.
     #[serde(default)]
     sample_ratio: Option<f64>,
     /// Whether upstreams are told the trace (`traceparent`).
     #[serde(default)]
     propagate: bool,
+    /// Which proxy leads there; of the environment.
+    #[serde(skip)]
+    egress: Arc<Egress>,
 }
 
 impl TelemetryConfig {
@@ -38,15 +45,16 @@ impl TelemetryConfig {
             return Ok(None);
         }
         let parse = |text: String, name: &str| {
-            let refused = |error| ConfigError::Telemetry { reason: format!("{name}: {error}") };
-            text.parse::<Url>().map_err(refused)
+            let refused =
+                |error: AddressError| ConfigError::Telemetry { reason: format!("{name}: {error}") };
+            text.parse::<Address>().map_err(refused)
         };
         if let Some(base) = &self.otlp_endpoint {
             return checked(below(base)).map(Some);
         }
         let exact = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
         if let Some(text) = variable(exact) {
-            return checked(parse(text, exact)?).map(Some);
+            return checked(parse(text, exact)?.to_url()).map(Some);
         }
         let base = "OTEL_EXPORTER_OTLP_ENDPOINT";
         let found = variable(base).map(|text| parse(text, base)).transpose()?;
@@ -61,6 +69,16 @@ impl TelemetryConfig {
     /// Whether upstreams are told the trace.
     pub(crate) const fn propagates(&self) -> bool {
         self.propagate
+    }
+
+    /// Which proxy leads there.
+    pub(crate) const fn egress(&self) -> &Arc<Egress> {
+        &self.egress
+    }
+
+    /// It is reached as the environment says.
+    pub(super) fn through(self, egress: &Arc<Egress>) -> Self {
+        Self { egress: Arc::clone(egress), ..self }
     }
 
     pub(super) fn check(&self) -> Result<(), ConfigError> {
@@ -83,15 +101,12 @@ fn below(base: &Url) -> Url {
     below
 }
 
+/// A query may hold a key, and the exporter would show it.
 fn checked(url: Url) -> Result<Url, ConfigError> {
-    let refused = |reason: &str| ConfigError::Telemetry { reason: reason.to_owned() };
-    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
-        return Err(refused("the endpoint is http://HOST:4318 or https://HOST"));
-    }
-    if !url.username().is_empty() || url.password().is_some() || url.query().is_some() {
-        return Err(refused(
-            "credentials do not belong into the endpoint; use OTEL_EXPORTER_OTLP_HEADERS",
-        ));
+    if url.query().is_some() {
+        let reason = "an endpoint has no query; what the collector wants to be shown goes into \
+             OTEL_EXPORTER_OTLP_HEADERS";
+        return Err(ConfigError::Telemetry { reason: reason.to_owned() });
     }
     Ok(url)
 }
@@ -128,8 +143,12 @@ mod tests {
     #[test]
     fn an_endpoint_that_cannot_be_used_is_refused() {
         let refused = |url: &str| endpoint(&format!("otlp_endpoint = \"{url}\""), &[]).unwrap_err();
-        assert!(refused("grpc://h:4317").contains("http://HOST:4318"));
-        assert!(refused("http://u:p@h").contains("OTEL_EXPORTER_OTLP_HEADERS"));
+        assert!(refused("http://h?key=hunter2").contains("OTEL_EXPORTER_OTLP_HEADERS"));
+        let of_variable = |url| endpoint("", &[("OTEL_EXPORTER_OTLP_ENDPOINT", url)]).unwrap_err();
+        assert!(of_variable("grpc://h:4317").contains("http://HOST:PORT"));
+        let login = of_variable("http://u:hunter2@h");
+        assert!(login.contains("OTEL_EXPORTER_OTLP_HEADERS") && !login.contains("hunter2"));
+        assert!(toml::from_str::<TelemetryConfig>("otlp_endpoint = \"grpc://h:4317\"").is_err());
         let ratio: TelemetryConfig = toml::from_str("sample_ratio = 1.5").unwrap();
         assert!(ratio.check().is_err());
     }

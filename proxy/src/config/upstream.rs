@@ -3,6 +3,7 @@
 //! Invariant: what passed `check` can be used; secrets come from the environment or from files.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::RootCertStore;
@@ -13,7 +14,9 @@ use url::{Position, Url};
 use wharf_oci::{Algorithm, Digest, Digester, Login, RepoName, Tag};
 
 use super::ConfigError;
+use super::address::{self, Address, AddressError};
 use super::credentials::{DockerConfigKey, EntraTable, SecretPlace, Source, has_docker_login};
+use super::egress::Egress;
 use super::patterns::{HostPattern, TagPattern, TagRule};
 use crate::limits::{
     ANSWER_TIMEOUT, BYTES_PER_SECOND_MIN, CONNECT_TIMEOUT, NEGATIVE_TTL, STALL_TIMEOUT, TAG_TTL,
@@ -29,7 +32,7 @@ pub struct UpstreamConfig {
     #[serde(default)]
     pub prefix: Option<RepoName>,
     /// `https://host[:port]`, or `http://` for one on this machine.
-    pub url: Url,
+    pub url: Address,
     /// User name for Basic or for the token server.
     #[serde(default)]
     pub username: Option<String>,
@@ -100,6 +103,9 @@ pub struct UpstreamConfig {
     /// Whether such tags and their manifests are locked at the upstream too, as ACR can.
     #[serde(default)]
     lock_tags: bool,
+    /// Which proxy leads there; of the environment.
+    #[serde(skip)]
+    egress: Arc<Egress>,
 }
 
 /// How pushes get to an upstream.
@@ -144,15 +150,15 @@ impl std::str::FromStr for UpstreamConfig {
     /// `[PREFIX=]URL`, as on the command line. Credentials for it come from the environment:
     /// `WHARFD_UPSTREAM_USERNAME` and `WHARFD_UPSTREAM_PASSWORD`, when both are set.
     fn from_str(text: &str) -> Result<Self, ConfigError> {
-        let refuse = |reason: String| ConfigError::Upstream { text: text.to_owned(), reason };
+        let shown = address::repeatable(text).to_owned();
+        let refuse = |reason: String| ConfigError::Upstream { text: shown.clone(), reason };
         let (prefix, url) = match text.split_once('=') {
             Some((prefix, url)) if !prefix.contains(':') => (Some(prefix), url),
             _ => (None, text),
         };
         let prefix = prefix.map(str::parse).transpose();
         let prefix = prefix.map_err(|error: wharf_oci::ParseError| refuse(error.to_string()))?;
-        let url = Url::parse(url)
-            .map_err(|error| refuse(format!("{error}; write https://NAME.azurecr.io")))?;
+        let url = url.parse().map_err(|error: AddressError| refuse(error.to_string()))?;
         let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let username = set(USERNAME_VARIABLE).filter(|_| set(PASSWORD_VARIABLE).is_some());
         let upstream = Self {
@@ -180,6 +186,7 @@ impl std::str::FromStr for UpstreamConfig {
             http2: None,
             write_once_tags: Vec::new(),
             lock_tags: false,
+            egress: Arc::default(),
         };
         upstream.check()?;
         Ok(upstream)
@@ -189,6 +196,11 @@ impl std::str::FromStr for UpstreamConfig {
 /// Credentials of upstreams that are given on the command line.
 const USERNAME_VARIABLE: &str = "WHARFD_UPSTREAM_USERNAME";
 const PASSWORD_VARIABLE: &str = "WHARFD_UPSTREAM_PASSWORD";
+
+/// Where Docker Hub answers the registry API.
+const DOCKER_HUB_REGISTRY: &str = "registry-1.docker.io";
+/// Under which `docker login` keeps its login.
+const DOCKER_HUB_LOGIN: &str = "index.docker.io";
 
 impl UpstreamConfig {
     /// How long this tag is served without asking.
@@ -212,6 +224,16 @@ impl UpstreamConfig {
     /// Hosts to which it may lead although their addresses are not public.
     pub(crate) fn redirect_hosts(&self) -> &[HostPattern] {
         &self.redirect_hosts
+    }
+
+    /// Which proxy leads there.
+    pub(crate) const fn egress(&self) -> &Arc<Egress> {
+        &self.egress
+    }
+
+    /// It is reached as the environment says.
+    pub(super) fn through(&mut self, egress: &Arc<Egress>) {
+        self.egress = Arc::clone(egress);
     }
 
     /// How long "not there" is believed.
@@ -249,6 +271,29 @@ impl UpstreamConfig {
         self.url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
     }
 
+    /// Where its API is. `docker.io` is what people call Docker Hub; its registry has another name.
+    #[must_use]
+    pub(crate) fn endpoint(&self) -> Url {
+        let mut url = self.url.to_url();
+        if self.is_docker_hub() {
+            let _ = url.set_host(Some(DOCKER_HUB_REGISTRY));
+        }
+        url
+    }
+
+    fn is_docker_hub(&self) -> bool {
+        let names_it = matches!(self.url.host_str(), Some("docker.io" | "index.docker.io"));
+        names_it && self.url.scheme() == "https" && self.url.port().is_none()
+    }
+
+    /// `HOST[:PORT]` under which logins for it are kept.
+    fn login_host(&self) -> String {
+        if self.is_docker_hub() {
+            return DOCKER_HUB_LOGIN.to_owned();
+        }
+        self.url[Position::BeforeHost..Position::AfterPort].to_owned()
+    }
+
     /// Whether it stands for any host that fits, not for one.
     #[must_use]
     pub fn is_template(&self) -> bool {
@@ -277,7 +322,7 @@ impl UpstreamConfig {
     /// The upstream of one host that fits this template.
     #[must_use]
     pub(crate) fn for_host(&self, host: &str) -> Option<Self> {
-        let url = Url::parse(&format!("{}://{host}", self.url.scheme())).ok()?;
+        let url = format!("{}://{host}", self.url.scheme()).parse().ok()?;
         Some(Self { url, ..self.clone() })
     }
 
@@ -286,14 +331,8 @@ impl UpstreamConfig {
             text: self.url.to_string(),
             reason: reason.to_owned(),
         };
-        if !matches!(self.url.scheme(), "http" | "https") || self.url.host_str().is_none() {
-            return Err(refuse("write https://HOST or http://HOST:PORT"));
-        }
         if self.url.path() != "/" || self.url.query().is_some() || self.url.fragment().is_some() {
             return Err(refuse("only scheme, host and port; a path is not supported"));
-        }
-        if !self.url.username().is_empty() || self.url.password().is_some() {
-            return Err(refuse("credentials do not belong into an address; use password_env"));
         }
         if self.lock_tags && self.write_once_tags.is_empty() {
             return Err(refuse("lock_tags locks write-once tags; give write_once_tags"));
@@ -347,7 +386,7 @@ impl UpstreamConfig {
             (None, None, None) => Ok(Source::Anonymous),
             (Some(login), None, None) => Ok(Source::Password(login)),
             (None, Some(path), None) => {
-                let host = self.url[Position::BeforeHost..Position::AfterPort].to_owned();
+                let host = self.login_host();
                 if has_docker_login(&path, &host).map_err(refuse)? {
                     return Ok(Source::Docker { path, host });
                 }
@@ -404,5 +443,21 @@ mod tests {
         assert_eq!(prefixed.prefix.unwrap().as_str(), "team/a");
         assert!("acme.azurecr.io".parse::<UpstreamConfig>().is_err());
         assert!("A=https://acme.azurecr.io".parse::<UpstreamConfig>().is_err());
+    }
+    #[test]
+    fn docker_hub_is_asked_where_its_registry_is() {
+        let upstream = |text: &str| text.parse::<UpstreamConfig>().unwrap();
+        for text in ["https://docker.io", "https://index.docker.io/"] {
+            let hub = upstream(text);
+            assert_eq!(hub.endpoint().as_str(), "https://registry-1.docker.io/");
+            assert_eq!(hub.login_host(), "index.docker.io");
+            // Clients and metrics call it what the configuration calls it.
+            assert!(text.starts_with(&hub.label()) && text.contains(&hub.authority()));
+        }
+        for text in ["https://docker.io:5000", "http://docker.io", "https://mirror.docker.io.test"]
+        {
+            let other = upstream(text);
+            assert_eq!(other.endpoint(), *other.url, "{text}");
+        }
     }
 }

@@ -43,7 +43,7 @@ impl Error {
             | Self::Stopping => Fault::Load,
             Self::Store(_) => Fault::Store,
             Self::Parse(_)
-            | Self::MethodNotAllowed
+            | Self::MethodNotAllowed { .. }
             | Self::Parameter(_)
             | Self::NameUnserved(_)
             | Self::NamespaceUnserved(_)

@@ -23,7 +23,9 @@ impl Error {
     pub fn shown(&self) -> Shown {
         let (status, code) = match self {
             Self::Parse(error) => shown_parse(error),
-            Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, ErrorCode::Unsupported),
+            Self::MethodNotAllowed { .. } => {
+                (StatusCode::METHOD_NOT_ALLOWED, ErrorCode::Unsupported)
+            }
             Self::Parameter(_) | Self::HeadMalformed(_) => {
                 (StatusCode::BAD_REQUEST, ErrorCode::Unsupported)
             }

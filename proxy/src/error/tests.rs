@@ -49,7 +49,7 @@ fn the_table_says_what_the_specification_says() {
         ),
         (Error::PendingFull { limit_bytes: 3 }, 507, "UNKNOWN"),
         (Error::Stopping, 503, "UNKNOWN"),
-        (Error::MethodNotAllowed, 405, "UNSUPPORTED"),
+        (Error::MethodNotAllowed { allowed: "GET" }, 405, "UNSUPPORTED"),
         (Error::AccessUndecided { retry_after_seconds: 3 }, 503, "UNKNOWN"),
         (Error::UpstreamAstray { operation: "o", reason: String::new() }, 502, "UNKNOWN"),
         (Error::UrlTooLong { limit_bytes: 3 }, 414, "UNSUPPORTED"),

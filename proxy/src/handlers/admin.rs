@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use http::{Method, StatusCode};
+use http::header::ALLOW;
+use http::{HeaderValue, Method, StatusCode};
 use wharf_store::limits::DELIVERIES_MAX;
 
 use super::App;
@@ -15,7 +16,9 @@ use crate::upstream::Upstream;
 /// Answers a request on the admin address.
 pub(crate) async fn admin(app: &App, method: &Method, path: &str) -> Answer {
     if !matches!(*method, Method::GET | Method::HEAD) {
-        return plain(StatusCode::METHOD_NOT_ALLOWED, "only GET\n".to_owned());
+        let mut refused = plain(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n".to_owned());
+        refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return refused;
     }
     match path {
         "/healthz" => plain(StatusCode::OK, "ok\n".to_owned()),

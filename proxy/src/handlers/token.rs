@@ -35,7 +35,7 @@ pub(crate) async fn token(
     let fields = match parts.method {
         Method::GET => Fields::read(parts.uri.query().unwrap_or_default().as_bytes()),
         Method::POST => Fields::read(&form(parts, body, &rules.limits).await?),
-        _ => return Err(Error::MethodNotAllowed),
+        _ => return Err(Error::MethodNotAllowed { allowed: "GET, POST" }),
     };
     let (shown, refresh) = match fields.one("grant_type") {
         Some("refresh_token") => {

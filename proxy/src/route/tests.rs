@@ -105,7 +105,7 @@ fn malformed_parameters_are_refused() {
         parse(&Method::PUT, &upload_path(&"a".parse().unwrap(), UploadId::from_u128(1)), None)
             .is_err()
     );
-    assert!(matches!(parse(&Method::PUT, "/v2/", None), Err(Error::MethodNotAllowed)));
+    assert!(matches!(parse(&Method::PUT, "/v2/", None), Err(Error::MethodNotAllowed { .. })));
 }
 
 /// What the fuzz target `route` starts from, on the stable compiler.
@@ -139,4 +139,32 @@ fn the_fuzz_corpus_of_upload_headers_is_read_as_it_says() {
     }
     // Words of a client without a format.
     read_upload_words("mount=sha256%3A&from=..%2F..\n--");
+}
+
+#[test]
+fn a_method_that_is_not_allowed_is_told_those_that_are() {
+    let methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"];
+    let digest = format!("sha256:{}", "a".repeat(64));
+    let upload = UploadId::from_u128(7);
+    for path in [
+        "/v2/".to_owned(),
+        "/v2/_catalog".to_owned(),
+        format!("/v2/a/b/blobs/{digest}"),
+        "/v2/a/b/manifests/v1".to_owned(),
+        "/v2/a/b/blobs/uploads/".to_owned(),
+        format!("/v2/a/b/blobs/uploads/{upload}"),
+        "/v2/a/b/tags/list".to_owned(),
+        format!("/v2/a/b/referrers/{digest}"),
+    ] {
+        let (mut taken, mut told) = (Vec::new(), None);
+        for method in methods {
+            let query = format!("digest={digest}");
+            match parse(&method.parse().unwrap(), &path, Some(&query)) {
+                Ok(_) => taken.push(method),
+                Err(Error::MethodNotAllowed { allowed }) => told = Some(allowed),
+                Err(error) => panic!("{method} {path}: {error}"),
+            }
+        }
+        assert_eq!(told.unwrap(), taken.join(", "), "{path}");
+    }
 }

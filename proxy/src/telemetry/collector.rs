@@ -3,11 +3,12 @@
 //! Invariant: a collector that is down costs a try in `COLLECTOR_PAUSE` and one line in the log when
 //! that begins and when it ends; requests never wait for it.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -19,7 +20,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout};
 use url::Url;
 
-use crate::config::ConfigError;
+use crate::config::{ConfigError, Egress};
+use crate::egress::{self, Way};
 use crate::limits::{
     COLLECTOR_ANSWER_BYTES_MAX, COLLECTOR_PAUSE, COLLECTOR_TIMEOUT, SPANS_PER_BATCH, SPANS_PERIOD,
 };
@@ -35,12 +37,12 @@ pub struct Collector {
 
 impl Collector {
     pub(super) fn new(
-        endpoint: &Url,
+        (endpoint, egress): (&Url, &Arc<Egress>),
         resource: &Resource,
         spans: mpsc::Receiver<SpanData>,
     ) -> Result<Self, ConfigError> {
         let refused = |reason: String| ConfigError::Telemetry { reason };
-        let client = Http::new().map_err(|error| refused(error.to_string()))?;
+        let client = Http::new(Arc::clone(egress)).map_err(|error| refused(error.to_string()))?;
         let exporter = SpanExporter::builder()
             .with_http()
             .with_http_client(client)
@@ -118,10 +120,10 @@ impl Collector {
 
 /// HTTP for the exporter: bounded in time and in what is read.
 #[derive(Debug)]
-struct Http(Client<HttpsConnector<HttpConnector>, Full<Bytes>>);
+struct Http(egress::Client<HttpConnector, Full<Bytes>>);
 
 impl Http {
-    fn new() -> Result<Self, rustls::Error> {
+    fn new(egress: Arc<Egress>) -> Result<Self, rustls::Error> {
         let mut roots = rustls::RootCertStore::empty();
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         let provider = rustls::crypto::ring::default_provider();
@@ -129,15 +131,10 @@ impl Http {
             .with_safe_default_protocol_versions()?
             .with_root_certificates(roots)
             .with_no_client_auth();
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_connect_timeout(Some(COLLECTOR_TIMEOUT));
-        let connector = hyper_rustls::HttpsConnectorBuilder::new()
-            .with_tls_config(tls)
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(tcp);
-        Ok(Self(Client::builder(TokioExecutor::new()).build(connector)))
+        let connect_timeout = COLLECTOR_TIMEOUT;
+        let dial = egress::dial(connect_timeout);
+        let way = Way { egress, dial, tls, connect_timeout, http2: false };
+        Ok(Self(way.client(&Client::builder(TokioExecutor::new()))))
     }
 }
 

@@ -1,41 +1,42 @@
 //! Connections to an upstream and to where its redirects lead: TCP, TLS, HTTP/1.1 and HTTP/2, kept
 //! and used again.
 
-use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use super::reach::Reach;
 use crate::body::Outgoing;
-use crate::config::Patience;
+use crate::config::{ConfigError, UpstreamConfig};
+use crate::egress::{self, Way};
 use crate::limits::{
     HTTP2_CONNECTION_WINDOW_BYTES, HTTP2_STREAM_WINDOW_BYTES, IDLE_CONNECTIONS_MAX,
 };
 
-pub(super) type HttpClient = Client<HttpsConnector<HttpConnector<Reach>>, Outgoing>;
+pub(super) type HttpClient = egress::Client<HttpConnector<Reach>, Outgoing>;
 
-/// A client that connects to what `reach` lets pass; does not connect yet. Which version is spoken is agreed on with the server (ALPN); without
-/// encryption it is HTTP/1.1.
-pub(super) fn client(tls: rustls::ClientConfig, patience: &Patience, reach: Reach) -> HttpClient {
+/// A client that connects to what `reach` lets pass; does not connect yet.
+pub(super) fn client(config: &UpstreamConfig, reach: Reach) -> Result<HttpClient, ConfigError> {
+    let patience = config.patience();
     let mut tcp = HttpConnector::new_with_resolver(reach);
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
     tcp.set_connect_timeout(Some(patience.connect));
-    let connector = hyper_rustls::HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http();
-    let connector = if patience.http2 {
-        connector.enable_all_versions().wrap_connector(tcp)
-    } else {
-        connector.enable_http1().wrap_connector(tcp)
+    let way = Way {
+        egress: config.egress().clone(),
+        dial: tcp,
+        tls: config.tls()?,
+        connect_timeout: patience.connect,
+        http2: patience.http2,
     };
-    Client::builder(TokioExecutor::new())
-        .pool_timer(TokioTimer::new())
+    let mut pool = Client::builder(TokioExecutor::new());
+    pool.pool_timer(TokioTimer::new())
         .timer(TokioTimer::new())
         .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
         .http2_initial_stream_window_size(HTTP2_STREAM_WINDOW_BYTES)
         .http2_initial_connection_window_size(HTTP2_CONNECTION_WINDOW_BYTES)
-        .http2_keep_alive_interval(Some(patience.floor.window))
-        .build(connector)
+        .http2_keep_alive_interval(Some(patience.floor.window));
+    Ok(way.client(&pool))
 }
 
 #[cfg(test)]
@@ -49,8 +50,8 @@ mod tests {
     /// Whether a client of this upstream connects to a name of this machine.
     async fn reaches(upstream: &str, listener: &TcpListener) -> bool {
         let config: UpstreamConfig = upstream.parse().unwrap();
-        let reach = Reach::new(&config.url, &[]);
-        let client = client(config.tls().unwrap(), &config.patience(), reach);
+        let reach = Reach::new(&config.url, &[], config.egress());
+        let client = client(&config, reach).unwrap();
         let port = listener.local_addr().unwrap().port();
         let request = http::Request::get(format!("http://localhost:{port}/"));
         let request = request.body(Payload::empty().outgoing().0).unwrap();

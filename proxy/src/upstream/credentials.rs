@@ -82,7 +82,7 @@ impl Credentials {
             Source::Password(login) => Origin::Fixed(Proof::of(login)),
             Source::Docker { path, host } => Origin::Docker(DockerLogins { path, host }),
             Source::Entra(entra) => {
-                let login = EntraLogin::new(entra, config.tls()?);
+                let login = EntraLogin::new(entra, config.tls()?, config.egress());
                 let url = config.url.to_string();
                 Origin::Entra(login.map_err(|reason| ConfigError::Secret { url, reason })?)
             }

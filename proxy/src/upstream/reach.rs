@@ -16,12 +16,13 @@ use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
 use tower_service::Service;
 use url::{Host, Url};
 
-use crate::config::HostPattern;
+use crate::config::{Egress, HostPattern};
 
 /// Judges addresses, and resolves names to those that pass.
 #[derive(Clone)]
 pub(super) struct Reach {
     around: Arc<Around>,
+    egress: Arc<Egress>,
     resolver: GaiResolver,
 }
 
@@ -58,19 +59,25 @@ enum Kind {
 
 impl Reach {
     /// Of the upstream at this address, which may also lead to these hosts.
-    pub(super) fn new(base: &Url, listed: &[HostPattern]) -> Self {
+    pub(super) fn new(base: &Url, listed: &[HostPattern], egress: &Arc<Egress>) -> Self {
         let own = base.host_str().unwrap_or_default().to_owned();
         let around = Around { own, listed: listed.to_vec(), kinds: AtomicU8::new(0) };
         if let Some(address) = literal(base) {
             around.note(address);
         }
-        Self { around: Arc::new(around), resolver: GaiResolver::new() }
+        let (around, egress) = (Arc::new(around), Arc::clone(egress));
+        Self { around, egress, resolver: GaiResolver::new() }
     }
 
-    /// Judges an address that is written as one. Names are judged when they are resolved.
+    /// Judges an address that is written as one, and a name that a proxy will resolve. Other names are
+    /// judged when they are resolved here.
     pub(super) fn check(&self, url: &Url) -> Result<(), Astray> {
-        let Some(address) = literal(url) else { return Ok(()) };
-        self.around.judge(url.host_str().unwrap_or_default(), [address]).map(|_| ())
+        let host = url.host_str().unwrap_or_default();
+        match literal(url) {
+            Some(address) => self.around.judge(host, [address]).map(|_| ()),
+            None if self.egress.leads_to(url) => self.around.judge_name(host),
+            None => Ok(()),
+        }
     }
 }
 
@@ -112,10 +119,37 @@ impl Around {
         }
     }
 
+    /// Of a name whose addresses a proxy decides only the name is known.
+    fn judge_name(&self, host: &str) -> Result<(), Astray> {
+        let name = host.trim_end_matches('.');
+        let is_inside = is_metadata(name)
+            || (is_inside(name) && host != self.own && !self.listed.iter().any(|p| p.fits(name)));
+        if is_inside {
+            return Err(Astray { host: host.to_owned(), kind: "a name of a private network" });
+        }
+        Ok(())
+    }
+
     /// Whether the upstream itself has such an address.
     fn has(&self, kind: Kind) -> bool {
         self.kinds.load(Ordering::Relaxed) & kind.bit() != 0
     }
+}
+
+/// Names that stand for something in a network only, by what they look like: without a dot, and those
+/// that are set aside for it (RFC 6761, 6762 and 8375; `internal` by ICANN).
+fn is_inside(name: &str) -> bool {
+    const ENDS: [&str; 7] =
+        ["localhost", "local", "internal", "home.arpa", "intranet", "lan", "corp"];
+    let is_below = |end: &str| {
+        name.strip_suffix(end).is_some_and(|before| before.is_empty() || before.ends_with('.'))
+    };
+    !name.contains('.') || ENDS.into_iter().any(is_below)
+}
+
+/// Names of the metadata services of clouds.
+fn is_metadata(name: &str) -> bool {
+    matches!(name, "metadata" | "metadata.google.internal" | "metadata.goog" | "instance-data")
 }
 
 /// What made a request fail, when it was this.
@@ -243,7 +277,7 @@ mod tests {
     fn reach(base: &str, listed: &[&str]) -> Reach {
         let listed: Vec<_> =
             listed.iter().map(|host| HostPattern::try_from((*host).to_owned()).unwrap()).collect();
-        Reach::new(&Url::parse(base).unwrap(), &listed)
+        Reach::new(&Url::parse(base).unwrap(), &listed, &Arc::default())
     }
 
     fn goes(reach: &Reach, url: &str) -> bool {
@@ -327,6 +361,31 @@ mod tests {
         assert!(resolves(&reach, host, &["169.254.169.254", "169.254.1.1"]).is_empty());
         assert!(resolves(&reach, "blob.core.windows.net", &["10.0.0.6"]).is_empty());
         assert!(goes(&reach, "http://10.1.1.1/") && !goes(&reach, "http://10.1.1.2/"));
+    }
+
+    #[test]
+    fn of_names_that_a_proxy_resolves_those_of_inside_are_refused() {
+        let proxy = |name: &str| (name == "HTTPS_PROXY").then(|| "http://p.example.com".to_owned());
+        let egress = Arc::new(Egress::of(proxy).unwrap());
+        let listed = [HostPattern::try_from("*.store.internal".to_owned()).unwrap()];
+        let base = Url::parse("https://registry").unwrap();
+        let reach = Reach::new(&base, &listed, &egress);
+        for outside in ["https://contoso.blob.core.windows.net/x", "https://a.store.internal/"] {
+            assert!(goes(&reach, outside), "{outside}");
+        }
+        for inside in [
+            "https://intranet/",
+            "https://db.corp.internal./",
+            "https://printer.local/",
+            "https://metadata.google.internal/",
+            "https://10.0.0.1/",
+            "https://169.254.169.254/",
+        ] {
+            assert!(!goes(&reach, inside), "{inside}");
+        }
+        assert!(goes(&reach, "https://registry:5000/"), "its own host");
+        // Without a proxy a name is judged by its addresses.
+        assert!(goes(&reach, "http://intranet/"));
     }
 
     #[tokio::test]

@@ -128,11 +128,12 @@ impl Wire {
             farewells: Farewells::default(),
             challenge: Mutex::default(),
         };
-        let reach = Reach::new(&config.url, config.redirect_hosts());
+        let base = config.endpoint();
+        let reach = Reach::new(&base, config.redirect_hosts(), config.egress());
         Ok(Self {
-            base: config.url.clone(),
+            base,
             address: config.url.as_str().trim_end_matches('/').into(),
-            http: connect::client(config.tls()?, &patience, reach.clone()),
+            http: connect::client(config, reach.clone())?,
             reach,
             auth: Arc::new(Auth::new(Credentials::new(config)?)),
             token_flights: Arc::new(Flights::new(QUESTIONS_MAX, "token requests")),
@@ -418,10 +419,14 @@ impl Wire {
             self.counts().sent(sent.bytes());
         }
         let answer = answer.ok_or_else(|| failed(operation, "no answer in time"))?;
-        answer.map_err(|error| match reach::astray(&error) {
+        let answer = answer.map_err(|error| match reach::astray(&error) {
             Some(astray) => led_astray(astray),
             None => failed(operation, chain(&error)),
-        })
+        })?;
+        if answer.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+            return Err(failed(operation, "the proxy on the way wants another login (407)"));
+        }
+        Ok(answer)
     }
 
     /// What a refusal means: credentials, or the upstream's own words.

@@ -17,7 +17,7 @@ use super::order::Order;
 use super::records::{Located, Numbered, Session, Totals};
 use super::schema::{self, BLOBS, FAMILIES, META, NEXT_NUMBER, NUMBERS, SESSIONS, SMALL, TOTALS};
 use super::space::Space;
-use super::{recover, undecodable, upgrade};
+use super::{ballast, holder, recover, undecodable, upgrade};
 use crate::hot::HotSegments;
 use crate::limits::{LIMIT_BYTES_MIN, NUMBERS_RESERVED};
 use crate::upkeep::StoreOptions;
@@ -72,6 +72,7 @@ impl Engine {
             return Err(StoreError::LimitTooSmall { limit_bytes, least_bytes: LIMIT_BYTES_MIN });
         }
         let format = schema::claim(folder)?;
+        ballast::release_if_full(folder)?;
         let engine = Self {
             db: open_database(folder)?,
             folder: folder.to_owned(),
@@ -333,11 +334,14 @@ impl Engine {
     /// ours by now.
     fn clear_incoming(&self) -> Result<()> {
         let incoming = self.folder.join("incoming");
-        if incoming.exists() {
-            fs::remove_dir_all(&incoming)
-                .map_err(|error| StoreError::io("clearing", &incoming, error))?;
+        // The folder itself stays: on a full disk there may be no room for another.
+        fs::create_dir_all(&incoming)
+            .map_err(|error| StoreError::io("creating", &incoming, error))?;
+        let failed = |error| StoreError::io("clearing", &incoming, error);
+        for entry in fs::read_dir(&incoming).map_err(failed)? {
+            fs::remove_file(entry.map_err(failed)?.path()).map_err(failed)?;
         }
-        fs::create_dir(&incoming).map_err(|error| StoreError::io("creating", &incoming, error))
+        Ok(())
     }
 }
 
@@ -391,9 +395,14 @@ fn other_files(folder: &Path) -> std::io::Result<u64> {
 }
 
 fn open_error(folder: &Path, error: rocksdb::Error) -> StoreError {
+    // Of a lock that cannot be had at all (no permission, a file system that is read-only) the system
+    // says why.
     let text: &str = error.as_ref();
-    if text.contains("lock") && text.contains("LOCK") {
-        return StoreError::Locked { path: folder.to_owned() };
+    let is_held = text.to_ascii_lowercase().contains("while lock file")
+        && text.contains("Resource temporarily unavailable");
+    if is_held || text.contains("lock hold by current process") {
+        let holder = holder::of(&folder.join("db/LOCK"));
+        return StoreError::Locked { path: folder.to_owned(), holder };
     }
     StoreError::database("opening", folder.display().to_string(), error)
 }

@@ -8,6 +8,7 @@ use std::ops::ControlFlow;
 use rocksdb::{Direction, IteratorMode, WriteBatch};
 use wharf_oci::{Digest, RepoName};
 
+use super::ballast;
 use super::engine::Engine;
 use super::lease::{self, Leases, Remains};
 use super::records::{Hold, Quarantined};
@@ -58,6 +59,7 @@ pub(super) fn look_after(engine: &Engine, leases: &Leases) -> Result<()> {
     order::write_touched(engine)?;
     give_back_small(engine, SMALL_HEAP_BYTES)?;
     engine.measure_records()?;
+    ballast::hold_again(engine, leases)?;
     if engine.space.reserve(engine.folder(), 0)?.is_err() {
         match reserve(engine, leases, 0, "upkeep") {
             // Nothing may go; whoever writes is told.

@@ -54,21 +54,46 @@ async fn the_realm_is_a_host_that_the_client_named_and_nothing_else_of_it() {
         let call = nobody.call(Method::GET, "/v2/").header(name, value);
         challenge(&call.send().await.unwrap())
     };
-    assert!(
-        with("host", "registry.example.com").await.contains("http://registry.example.com/token")
-    );
+    // Nobody sends passwords to another host in clear because a header was forgotten.
+    let named = with("host", "registry.example.com").await;
+    assert!(named.contains("\"https://registry.example.com/token"), "{named}");
     for lie in ["a\"b", "evil@host", "a/b", "a,b"] {
         let answer = nobody.call(Method::GET, "/v2/").header("host", lie).send().await.unwrap();
         let head = format!("{:?}", answer.headers);
         assert!([400, 401].contains(&answer.status.as_u16()) && !head.contains(lie), "{head}");
     }
-    // Nobody who is trusted says that the connection is encrypted.
+    // That a connection is encrypted anybody may say, and nothing else.
     for (name, value) in [("x-forwarded-proto", "https"), ("forwarded", "proto=https;host=evil")] {
         let said = with(name, value).await;
-        assert!(said.contains("http://") && !said.contains("evil"), "{said}");
+        assert!(said.contains("https://127.0.0.1:") && !said.contains("evil"), "{said}");
+    }
+    for (name, value) in [("x-forwarded-proto", "http"), ("x-forwarded-proto", "gopher")] {
+        let said = with(name, value).await;
+        assert!(said.contains("\"http://127.0.0.1:"), "{said}");
     }
     let host = with("x-forwarded-host", "evil.example.com").await;
     assert!(!host.contains("evil"), "{host}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_balancer_that_nobody_named_leads_no_password_into_the_open() {
+    // As the file says it that a start warns of: logins, no certificate, and nobody in front.
+    let scene = Scene::with("insecure_http = true", RULES, "").await;
+    assert!(scene.wharfd.log().contains("trusted_proxies"), "{}", scene.wharfd.log());
+    let nobody = scene.nobody();
+    let with = async |scheme: &str| {
+        let call = nobody.call(Method::GET, "/v2/").header("host", "registry.example.com");
+        challenge(&call.header("x-forwarded-proto", scheme).send().await.unwrap())
+    };
+    assert!(with("http").await.contains("\"http://registry.example.com/token"));
+    assert!(with("https").await.contains("\"https://registry.example.com/token"));
+    // Without the flag the next client is sent to an encrypted address, and the log says why.
+    let careful = Scene::with("", RULES, "").await;
+    assert!(!careful.wharfd.log().contains("trusted_proxies"));
+    let call = careful.nobody().call(Method::GET, "/v2/").header("host", "registry.example.com");
+    let said = challenge(&call.send().await.unwrap());
+    assert!(said.contains("\"https://registry.example.com/token"), "{said}");
+    assert!(careful.wharfd.log().contains("trusted_proxies"), "{}", careful.wharfd.log());
 }
 
 #[tokio::test(flavor = "multi_thread")]

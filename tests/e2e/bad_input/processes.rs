@@ -2,13 +2,15 @@
 //! message says what is wrong, where, and what to do.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use wharf_testkit::processes::Process;
 
-use crate::fixture::{START, Wharfd, command};
+use crate::fixture::{How, START, Wharfd, command};
 
 /// Runs `wharfd` to its end; its exit code and what it said.
 async fn run<A: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = A>) -> (i32, String) {
@@ -146,7 +148,7 @@ async fn a_folder_that_is_not_a_store_is_refused_and_left_as_it_is() {
     let file = folder.path().join("thesis.txt");
     let (code, said) = serve_on(&file).await;
     assert_eq!(code, 5, "{said}");
-    assert!(said.contains("thesis.txt"), "{said}");
+    assert!(said.contains("thesis.txt") && said.contains("Not a directory"), "{said}");
     assert_eq!(fs::read(file).unwrap(), b"years of work");
 }
 
@@ -157,7 +159,7 @@ async fn a_store_of_a_newer_format_is_refused_and_left_as_it_is() {
     assert!(wharfd.stop().await.success());
     let store = wharfd.store();
     let marker = fs::read_dir(&store).unwrap().map(|entry| entry.unwrap().path());
-    let marker = marker.filter(|path| path.is_file()).collect::<Vec<_>>();
+    let marker = marker.filter(|path| path.ends_with("WHARF-STORE")).collect::<Vec<_>>();
     let [marker] = marker.as_slice() else { panic!("one marker, not {marker:?}") };
     let ours = fs::read_to_string(marker).unwrap();
     fs::write(marker, ours.replace(char::is_numeric, "7")).unwrap();
@@ -180,7 +182,42 @@ async fn a_store_in_use_is_refused_and_its_user_undisturbed() {
     let digest = wharfd.api.push_blob("acme/web", "kept").await;
     let (code, said) = serve_on(&wharfd.store()).await;
     assert_eq!(code, 5, "{said}");
-    assert!(said.contains("in use"), "{said}");
+    let owner = format!("in use by another process (process {})", wharfd.pid());
+    assert!(said.contains(&owner) && said.contains("one process at a time"), "{said}");
     assert_eq!(wharfd.api.get_blob("acme/web", &digest).await.body, "kept");
     wharfd.api.push_blob("acme/web", "and more").await;
+}
+
+#[tokio::test]
+async fn a_folder_without_permission_is_refused_in_the_words_of_the_system() {
+    let folder = TempDir::new().unwrap();
+    let store = folder.path().join("store");
+    fs::create_dir(&store).unwrap();
+    fs::set_permissions(&store, fs::Permissions::from_mode(0o500)).unwrap();
+    let arguments = ["serve", "--listen", "127.0.0.1:0", "--store", store.to_str().unwrap()];
+    let mut command = command(arguments);
+    if rustix::process::getuid().is_root() {
+        // Root may do everything; nobody may not even look.
+        command.uid(65_534);
+    }
+    let elsewhere = TempDir::new().unwrap();
+    let mut process = Process::spawn("wharfd", &mut command, elsewhere.path()).unwrap();
+    let status = process.wait(START).await.unwrap();
+    let said = process.stderr();
+    assert_eq!(status.code(), Some(5), "{said}");
+    assert!(said.contains("cannot open the store") && said.contains("Permission denied"), "{said}");
+    assert_eq!(said.matches("Permission denied").count(), 1, "{said}");
+}
+
+#[tokio::test]
+async fn a_name_to_listen_on_is_all_of_its_addresses() {
+    let how = How { arguments: vec!["--listen".into(), "localhost:0".into()], ..How::default() };
+    let wharfd = Wharfd::started("", how).await;
+    let port = wharfd.host().rsplit(':').next().unwrap().to_owned();
+    let log = wharfd.log();
+    let listening: Vec<_> = log.lines().filter(|line| line.contains("listening on ")).collect();
+    assert!(listening.iter().all(|line| line.trim().ends_with(&format!(":{port}"))), "{log}");
+    let client = wharf_testkit::http::Client::new();
+    let answer = client.get(format!("http://127.0.0.1:{port}/v2/")).send().await.unwrap();
+    assert_eq!(answer.status, 200);
 }

@@ -86,17 +86,18 @@ async fn malformed_queries_are_refused_and_not_guessed() {
 #[tokio::test]
 async fn methods_that_a_resource_does_not_have_are_refused() {
     let wharfd = Wharfd::alone().await;
-    for (method, path) in [
-        (Method::POST, format!("/v2/{REPO}/manifests/v1")),
-        (Method::PUT, format!("/v2/{REPO}/blobs/sha256:{HEX}")),
-        (Method::PATCH, format!("/v2/{REPO}/blobs/sha256:{HEX}")),
-        (Method::DELETE, format!("/v2/{REPO}/tags/list")),
-        (Method::GET, format!("/v2/{REPO}/blobs/uploads/")),
-        (Method::OPTIONS, "/v2/".to_owned()),
+    for (method, path, allowed) in [
+        (Method::POST, format!("/v2/{REPO}/manifests/v1"), "GET, HEAD, PUT, DELETE"),
+        (Method::PUT, format!("/v2/{REPO}/blobs/sha256:{HEX}"), "GET, HEAD, DELETE"),
+        (Method::PATCH, format!("/v2/{REPO}/blobs/sha256:{HEX}"), "GET, HEAD, DELETE"),
+        (Method::DELETE, format!("/v2/{REPO}/tags/list"), "GET"),
+        (Method::GET, format!("/v2/{REPO}/blobs/uploads/"), "POST"),
+        (Method::OPTIONS, "/v2/".to_owned(), "GET, HEAD"),
     ] {
         let answer = wharfd.api.call(method.clone(), &path).send().await.unwrap();
         let seen = (answer.status.as_u16(), code(&answer));
         assert_eq!(seen, (405, "UNSUPPORTED".to_owned()), "{method} {path}");
+        assert_eq!(answer.header("allow"), allowed, "{method} {path}");
     }
 }
 

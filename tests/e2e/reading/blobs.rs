@@ -98,6 +98,54 @@ async fn a_small_range_far_ahead_of_a_slow_download_does_not_wait_for_it() {
 }
 
 #[tokio::test]
+async fn the_tail_of_a_small_cold_layer_does_not_wait_for_the_layer() {
+    let Some(stage) = Stage::start().await else { return };
+    let (content, digest) = plant(&stage, 8, 8 * MIB).await;
+    // No connection brings more than a part of it.
+    stage.storage.hold_after(MIB as u64);
+    let size = content.len();
+    // A footer, the same by its place, and a table of contents before it, as lazy pullers ask.
+    for (range, expected) in [
+        ("bytes=-51".to_owned(), size - 51..size),
+        (format!("bytes={}-{}", size - 51, size - 1), size - 51..size),
+        (format!("bytes={}-{}", size - 200_000, size - 52), size - 200_000..size - 51),
+    ] {
+        let answer = stage.api().get_range(REPO, &digest, &range).await;
+        let seen = (answer.status.as_u16(), answer.header("wharf-cache"));
+        assert_eq!(seen, (206, "bypass"), "{range}");
+        assert!(answer.body == content[expected], "{range}");
+    }
+    assert_eq!(stage.wharfd.metric("wharfd_fills").await, 1);
+    stage.storage.release();
+    stage.wharfd.fills_are_over().await;
+    let hit = stage.api().get_range(REPO, &digest, "bytes=-51").await;
+    assert_eq!((hit.status.as_u16(), hit.header("wharf-cache")), (206, "hit"));
+    assert!(hit.body == content[size - 51..]);
+}
+
+#[tokio::test]
+async fn tails_become_no_second_download() {
+    let Some(stage) = Stage::start().await else { return };
+    let (content, digest) = plant(&stage, 9, 8 * MIB).await;
+    stage.storage.hold_after(3 * MIB as u64);
+    // A quarter of the layer is given by requests of their own; who comes then waits.
+    for _ in 0..4 {
+        let answer = stage.api().get_range(REPO, &digest, &format!("bytes=-{}", MIB / 2)).await;
+        assert_eq!((answer.status.as_u16(), answer.header("wharf-cache")), (206, "bypass"));
+    }
+    let fifth = ask_range(&stage, &digest, format!("bytes=-{}", MIB / 2));
+    // Who goes on with a download that broke off never gets a request of its own.
+    let resumed = ask_range(&stage, &digest, format!("bytes={}-", content.len() - 100));
+    stage.storage.release();
+    for (part, start) in [(fifth, content.len() - MIB / 2), (resumed, content.len() - 100)] {
+        let answer = part.await.unwrap();
+        assert_eq!((answer.status.as_u16(), answer.header("wharf-cache")), (206, "join"));
+        assert!(answer.body == content[start..]);
+    }
+    assert_eq!(stage.double.counts().total(Kind::StorageGet), 5);
+}
+
+#[tokio::test]
 async fn what_is_gone_is_an_error_and_never_an_empty_success() {
     let Some(stage) = Stage::start().await else { return };
     let (content, digest) = plant(&stage, 4, 700_000).await;

@@ -51,6 +51,26 @@ async fn a_request_is_a_line_with_what_came_of_it() {
 }
 
 #[tokio::test]
+async fn what_an_upstream_refuses_is_the_line_of_its_request_and_nothing_else() {
+    let Some(stage) = Stage::start_with(crate::fixture::Setup::read_only).await else { return };
+    let (api, content) = (stage.api(), noise(9, 1000));
+    let digest = sha256(&content);
+    for (answer, status) in [
+        (api.get_manifest(REPO, "none").await, 404),
+        (api.get_blob(REPO, &digest).await, 404),
+        (api.get(&format!("/v2/{REPO}/tags/list")).await, 404),
+        (api.try_push_blob(REPO, &digest, content).await.unwrap(), 403),
+    ] {
+        assert_eq!(answer.status, status, "{}", answer.text());
+    }
+    line_with(&stage.wharfd, &["method=POST", "status=403"]).await;
+    let log = stage.wharfd.log();
+    let loud = log.lines().find(|line| line.contains("ERROR") || line.contains("WARN"));
+    assert_eq!(loud, None);
+    assert_eq!(log.matches("manifests/none").count(), 1, "{log}");
+}
+
+#[tokio::test]
 async fn a_client_that_hangs_up_in_the_middle_is_said_to_have_been_cut_off() {
     let wharfd = Wharfd::alone().await;
     let content = noise(2, 64 << 20);

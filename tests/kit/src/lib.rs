@@ -6,12 +6,14 @@
 //! - [`processes`]: child processes with captured output and a certain end
 //! - [`http`]: a client that shows exactly what a server said
 //! - [`dice`]: chance that can be repeated
+//! - [`http_proxy`]: an HTTP proxy on the way out
 //! - [`relay`]: a TCP relay that a test can hold in the middle of a transfer
 //! - [`trials`]: how large a trial is, in `make test` and in `make trials`
 
 pub mod clients;
 pub mod dice;
 pub mod http;
+pub mod http_proxy;
 pub mod images;
 pub mod processes;
 pub mod registry;

@@ -3,12 +3,12 @@
 //! Invariant: encrypted, except on this machine; no redirect is followed, and no more is read or waited
 //! for than the bounds.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Empty, Limited};
-use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -16,13 +16,14 @@ use serde::Deserialize;
 use url::Url;
 
 use crate::USER_AGENT;
-use crate::config::{ConfigError, IssuerConfig, is_safe_to_ask};
+use crate::config::{Address, ConfigError, IssuerConfig, is_safe_to_ask};
+use crate::egress::{self, Way};
 use crate::error::chain;
 use crate::limits::{CONNECT_TIMEOUT, KEYS_BYTES_MAX, KEYS_FETCH_TIMEOUT};
 
 /// The way to one issuer.
 pub(super) struct Fetch {
-    client: Client<HttpsConnector<HttpConnector>, Empty<Bytes>>,
+    client: egress::Client<HttpConnector, Empty<Bytes>>,
     name: String,
     issuer: String,
     keys: Option<Url>,
@@ -36,22 +37,22 @@ struct Discovered {
 
 impl Fetch {
     pub(super) fn new(config: &IssuerConfig) -> Result<Self, ConfigError> {
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        let connector = hyper_rustls::HttpsConnectorBuilder::new()
-            .with_tls_config(config.tls()?)
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(tcp);
+        let connect_timeout = CONNECT_TIMEOUT;
+        let way = Way {
+            egress: Arc::clone(&config.egress),
+            dial: egress::dial(connect_timeout),
+            tls: config.tls()?,
+            connect_timeout,
+            http2: false,
+        };
         let mut builder = Client::builder(TokioExecutor::new());
         builder.pool_timer(TokioTimer::new()).pool_max_idle_per_host(1);
         builder.pool_idle_timeout(Duration::from_secs(30));
         Ok(Self {
-            client: builder.build(connector),
+            client: way.client(&builder),
             name: config.name.clone(),
             issuer: config.issuer.clone(),
-            keys: config.jwks_url.clone(),
+            keys: config.jwks_url.as_ref().map(Address::to_url),
         })
     }
 

@@ -29,7 +29,6 @@ use azure_identity::{
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -39,7 +38,8 @@ use wharf_oci::Secret;
 use super::super::retry::{self, Verdict};
 use super::programs;
 use crate::Error;
-use crate::config::{Application, Entra, Identity};
+use crate::config::{Application, Egress, Entra, Identity};
+use crate::egress::{self, Way};
 use crate::error::chain;
 use crate::limits::{ANSWER_BYTES_MAX, CONNECT_TIMEOUT, ENTRA_TIMEOUT, TRIES_MAX};
 
@@ -52,8 +52,18 @@ pub(super) struct EntraLogin {
 
 impl EntraLogin {
     /// Makes the credential; asks nobody.
-    pub(super) fn new(entra: Entra, tls: rustls::ClientConfig) -> Result<Self, String> {
-        let credential = credential(entra.identity, entra.tenant.as_ref(), tls);
+    pub(super) fn new(
+        entra: Entra,
+        tls: rustls::ClientConfig,
+        egress: &Arc<Egress>,
+    ) -> Result<Self, String> {
+        // The identity endpoint knows a machine by its connection: no proxy can ask there for it.
+        let egress = match entra.identity {
+            Identity::Managed { .. } => Arc::default(),
+            _ => Arc::clone(egress),
+        };
+        let http = Arc::new(Http::new(tls, egress));
+        let credential = credential(entra.identity, entra.tenant.as_ref(), http);
         let credential = credential.map_err(|error| match error.kind() {
             // The only ones that come before anything was asked: keys, and the environment.
             ErrorKind::Credential | ErrorKind::Other => format!("[upstream.entra]: {error}"),
@@ -92,18 +102,18 @@ impl EntraLogin {
 fn credential(
     identity: Identity,
     tenant: Option<&String>,
-    tls: rustls::ClientConfig,
+    http: Arc<Http>,
 ) -> azure_core::Result<Arc<dyn TokenCredential>> {
     Ok(match identity {
         Identity::ClientSecret { application, secret } => {
-            let client_options = client_options(tls, Some(&application));
+            let client_options = client_options(http, Some(&application));
             let secret = AzureSecret::new(secret.expose().to_owned());
             let Application { tenant, client_id, .. } = application;
             let options = ClientSecretCredentialOptions { client_options };
             ClientSecretCredential::new(&tenant, client_id, secret, Some(options))?
         }
         Identity::Workload { application, token_file } => {
-            let client_options = client_options(tls, Some(&application));
+            let client_options = client_options(http, Some(&application));
             WorkloadIdentityCredential::new(Some(WorkloadIdentityCredentialOptions {
                 credential_options: ClientAssertionCredentialOptions { client_options },
                 client_id: Some(application.client_id),
@@ -114,7 +124,7 @@ fn credential(
         Identity::Managed { client_id } => {
             ManagedIdentityCredential::new(Some(ManagedIdentityCredentialOptions {
                 user_assigned_id: client_id.map(UserAssignedId::ClientId),
-                client_options: client_options(tls, None),
+                client_options: client_options(http, None),
             }))?
         }
         Identity::AzureCli => AzureCliCredential::new(Some(AzureCliCredentialOptions {
@@ -126,7 +136,7 @@ fn credential(
 }
 
 /// Our client, our retries, and the authority when one is given.
-fn client_options(tls: rustls::ClientConfig, application: Option<&Application>) -> ClientOptions {
+fn client_options(http: Arc<Http>, application: Option<&Application>) -> ClientOptions {
     let authority = application.and_then(|application| application.authority.as_ref());
     let cloud = authority.map(|authority| {
         let mut custom = CustomConfiguration::default();
@@ -136,7 +146,7 @@ fn client_options(tls: rustls::ClientConfig, application: Option<&Application>) 
     ClientOptions {
         cloud,
         retry: RetryOptions::none(),
-        transport: Some(Transport::new(Arc::new(Http::new(tls)))),
+        transport: Some(Transport::new(http)),
         ..ClientOptions::default()
     }
 }
@@ -193,21 +203,16 @@ fn unknown_trouble(error: &azure_core::Error) -> String {
 
 /// HTTP for `azure_identity`: the TLS of this upstream, bounded answers, our tries.
 #[derive(Debug)]
-struct Http(Client<HttpsConnector<HttpConnector>, Full<Bytes>>);
+struct Http(egress::Client<HttpConnector, Full<Bytes>>);
 
 impl Http {
-    fn new(tls: rustls::ClientConfig) -> Self {
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        // Not encrypted only to the identity endpoint of this machine.
-        let connector = hyper_rustls::HttpsConnectorBuilder::new()
-            .with_tls_config(tls)
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(tcp);
-        let timer = TokioTimer::new();
-        Self(Client::builder(TokioExecutor::new()).pool_timer(timer).build(connector))
+    /// Not encrypted, and never through a proxy, only to the identity endpoint of this machine.
+    fn new(tls: rustls::ClientConfig, egress: Arc<Egress>) -> Self {
+        let connect_timeout = CONNECT_TIMEOUT;
+        let dial = egress::dial(connect_timeout);
+        let way = Way { egress, dial, tls, connect_timeout, http2: false };
+        let mut pool = Client::builder(TokioExecutor::new());
+        Self(way.client(pool.pool_timer(TokioTimer::new())))
     }
 
     /// One try: status, headers and body.

@@ -1,0 +1,144 @@
+//! Room on the disk that a start is held by: a file without content. Where others have filled the disk
+//! it goes before the database is opened, because opening writes: the log of records is folded in.
+//!
+//! Invariant: it is made only of room that nothing else of the store needs, and counts like everything
+//! that the store takes.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Write as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FallocateFlags, fallocate};
+use rustix::io::Errno;
+
+use super::engine::Engine;
+use super::evict;
+use super::lease::Leases;
+use super::space::free_bytes;
+use crate::limits::{BALLAST_BYTES, BALLAST_SHARE, DISK_RESERVE_BYTES};
+use crate::{Result, StoreError};
+
+fn path(folder: &Path) -> PathBuf {
+    folder.join("ballast")
+}
+
+/// How much a store with this limit holds: nothing, where it would be missed.
+fn wanted_bytes(limit_bytes: Option<u64>) -> u64 {
+    let is_small = limit_bytes.is_some_and(|limit| limit / BALLAST_SHARE < BALLAST_BYTES);
+    if is_small { 0 } else { BALLAST_BYTES }
+}
+
+/// What is held.
+fn held_bytes(folder: &Path) -> u64 {
+    fs::metadata(path(folder)).map_or(0, |about| about.blocks() * 512)
+}
+
+/// Before the store is opened: gives the room to whoever opens it, when the disk has less.
+pub(super) fn release_if_full(folder: &Path) -> Result<()> {
+    let free_bytes = free_bytes(folder)?;
+    if free_bytes >= BALLAST_BYTES {
+        return Ok(());
+    }
+    match fs::remove_file(path(folder)) {
+        Ok(()) => {
+            tracing::warn!(
+                free_bytes,
+                "the disk of the store is full; nothing is stored until there is room"
+            );
+            Ok(())
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(StoreError::io("removing", path(folder), error)),
+    }
+}
+
+/// Takes the room when the store is opened, if it is not held and nothing has to go for it.
+pub(super) fn hold(engine: &Engine) -> Result<()> {
+    let missing = missing_bytes(engine);
+    if missing == 0 || engine.space.reserve(engine.folder(), missing)?.is_err() {
+        return Ok(());
+    }
+    fill(engine, missing)
+}
+
+/// The same from time to time, where the disk has plenty: what is cached goes for it then, when the
+/// limit of the store leaves no room.
+pub(super) fn hold_again(engine: &Engine, leases: &Leases) -> Result<()> {
+    let missing = missing_bytes(engine);
+    if missing == 0 || free_bytes(engine.folder())? < DISK_RESERVE_BYTES + 2 * missing {
+        return Ok(());
+    }
+    match evict::reserve(engine, leases, missing, "the ballast") {
+        Ok(()) => fill(engine, missing),
+        Err(StoreError::Full { .. }) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+fn missing_bytes(engine: &Engine) -> u64 {
+    wanted_bytes(engine.space.limit_bytes()).saturating_sub(held_bytes(engine.folder()))
+}
+
+/// Makes it of room that was reserved.
+fn fill(engine: &Engine, reserved_bytes: u64) -> Result<()> {
+    let path = path(engine.folder());
+    let made = make(&path, BALLAST_BYTES);
+    let measured = engine.measure_records();
+    engine.space.release(reserved_bytes);
+    match made {
+        Err(error) if error.kind() == ErrorKind::StorageFull => measured,
+        Err(error) => Err(StoreError::io("writing", path, error)),
+        Ok(()) => measured,
+    }
+}
+
+/// A file of which every block is there. One that cannot be is none.
+fn make(path: &Path, bytes: u64) -> io::Result<()> {
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
+    let made = match fallocate(&file, FallocateFlags::empty(), 0, bytes) {
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => write_through(file, bytes),
+        other => other.map_err(Into::into),
+    };
+    made.inspect_err(|_| {
+        let _ = fs::remove_file(path);
+    })
+}
+
+fn write_through(mut file: File, bytes: u64) -> io::Result<()> {
+    let piece = vec![0x5a; 1024 * 1024];
+    let mut left = bytes;
+    while left > 0 {
+        let now = piece.get(..usize::try_from(left).unwrap_or(usize::MAX)).unwrap_or(&piece);
+        file.write_all(now)?;
+        left -= now.len() as u64;
+    }
+    file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_store_holds_nothing() {
+        assert_eq!(wanted_bytes(None), BALLAST_BYTES);
+        assert_eq!(wanted_bytes(Some(1 << 30)), BALLAST_BYTES);
+        assert_eq!(wanted_bytes(Some(256 << 20)), 0);
+    }
+
+    #[test]
+    fn every_block_of_it_is_there_and_it_goes_with_what_cannot_be() {
+        let folder = tempfile::tempdir().unwrap();
+        make(&path(folder.path()), 3 << 20).unwrap();
+        assert!(held_bytes(folder.path()) >= 3 << 20);
+        write_through(File::create(path(folder.path())).unwrap(), 3 << 19).unwrap();
+        assert_eq!(fs::metadata(path(folder.path())).unwrap().len(), 3 << 19);
+        assert!(make(&path(folder.path()), u64::MAX / 2).is_err());
+        assert!(!path(folder.path()).exists());
+        // With room on the disk it stays.
+        make(&path(folder.path()), 4096).unwrap();
+        release_if_full(folder.path()).unwrap();
+        assert!(path(folder.path()).exists());
+    }
+}
