@@ -67,7 +67,9 @@ pub struct Options {
 
 /// Somebody who is told in words.
 #[derive(Clone, Default)]
-pub struct Notice(Option<Arc<dyn Fn(&str) + Send + Sync>>);
+pub struct Notice(Option<Arc<Told>>);
+
+type Told = dyn Fn(&str) + Send + Sync;
 
 impl Notice {
     /// Tells this function.

@@ -172,7 +172,9 @@ impl Destination<'_> {
         let (skipped, wanted): (Vec<&Descriptor>, Vec<&Descriptor>) =
             tree.blobs.iter().partition(|blob| skip(&blob.digest));
         let mut before = Moved::default();
-        skipped.iter().for_each(|blob| before.count(Uploaded::Existed, blob.size));
+        for blob in skipped {
+            before.count(Uploaded::Existed, blob.size);
+        }
         let uploads = stream::iter(wanted).map(|blob| async move {
             let mut source = open(blob)?;
             let from = self.known.of(&blob.digest, self.repo);

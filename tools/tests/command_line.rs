@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 /// How long anything here may take; reached only when something hangs.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 const OFFER: &str = r#"version: 1
 publisher: harbourside
@@ -76,16 +76,24 @@ impl Publisher {
     }
 }
 
+/// Waits until something is so; whether it came to that.
+#[expect(clippy::disallowed_methods, reason = "polls an event of another process, with a deadline")]
+fn comes(mut is_so: impl FnMut() -> bool) -> bool {
+    let started = Instant::now();
+    while !is_so() {
+        if started.elapsed() > PATIENCE {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    true
+}
+
 /// Waits for a program that must end by itself.
 fn finish(mut child: Child) -> Output {
-    let started = Instant::now();
-    while child.try_wait().unwrap().is_none() {
-        if started.elapsed() > PATIENCE {
-            child.kill().unwrap();
-            panic!("it does not end: {:?}", child.wait_with_output().unwrap());
-        }
-        std::thread::yield_now();
-        std::thread::sleep(Duration::from_millis(5));
+    if !comes(|| child.try_wait().unwrap().is_some()) {
+        child.kill().unwrap();
+        panic!("it does not end: {:?}", child.wait_with_output().unwrap());
     }
     child.wait_with_output().unwrap()
 }
@@ -199,13 +207,7 @@ fn an_ended_package_leaves_nothing_and_what_a_kill_left_goes_with_the_next() {
     let staging = publisher.path("out/.lamp.tmp");
     for signal in ["INT", "TERM", "KILL"] {
         let child = publisher.start(&["package", "offer.yaml", "--output-format", "json"]);
-        let started = Instant::now();
-        while !staging.join("blobs/sha256/layer.tmp").exists()
-            && !staging.join("layer.tmp").exists()
-        {
-            assert!(started.elapsed() < PATIENCE, "it does not start");
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        assert!(comes(|| staging.join("layer.tmp").exists()), "it does not start");
         let id = child.id().to_string();
         let kill = Command::new("kill").args(["-s", signal, &id]).status().unwrap();
         assert!(kill.success());

@@ -141,7 +141,11 @@ fn plan_text(plan: &Plan, path: &Path, paint: Paint) -> String {
 
 /// Signatures and the like, one line each.
 fn companions_text(plan: &str, companions: &[Companion]) -> String {
-    companions.iter().map(|companion| format!("{plan} with {companion}\n")).collect()
+    let mut text = String::new();
+    for companion in companions {
+        let _ = writeln!(text, "{plan} with {companion}");
+    }
+    text
 }
 
 #[derive(Debug, Serialize)]

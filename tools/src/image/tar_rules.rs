@@ -5,7 +5,7 @@
 //! remembered of a layer is bounded, whatever it holds.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher as _, Hash as _, Hasher as _, RandomState};
+use std::hash::{BuildHasher as _, RandomState};
 
 use super::facts::Refusal;
 use super::tar_walk::{Walked, WalkedKind};
@@ -118,9 +118,7 @@ impl EntryRules {
     }
 
     fn key(&self, parts: &[&[u8]]) -> u64 {
-        let mut hasher = self.hasher.build_hasher();
-        parts.hash(&mut hasher);
-        hasher.finish()
+        self.hasher.hash_one(parts)
     }
 
     /// Takes note of a name; whether it came before in this spelling.

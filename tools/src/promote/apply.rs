@@ -343,8 +343,7 @@ fn outcome(item: &Item, state: State, reason: String) -> Outcome {
             ..Moved::default()
         },
         companions: match state {
-            // Nothing of them was to be copied.
-            State::Already => item.companions.clone(),
+            State::Already => item.companions.iter().map(Companion::in_place).collect(),
             _ => Vec::new(),
         },
         failure: None,

@@ -74,14 +74,25 @@ impl CompanionAction {
     }
 }
 
+impl Companion {
+    /// The same where everything that was to be copied is there.
+    #[must_use]
+    pub fn in_place(&self) -> Self {
+        let action = match self.action {
+            CompanionAction::Copy | CompanionAction::Copied => CompanionAction::Already,
+            action => action,
+        };
+        Self { action, ..self.clone() }
+    }
+}
+
 impl std::fmt::Display for Companion {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match &self.tag {
-            Some(tag) => write!(f, "{tag}: {}", self.action.as_str())?,
-            None => {
-                let (digest, subject) = (self.digest.short(), self.subject.short());
-                write!(f, "{digest}, which refers to {subject}: {}", self.action.as_str())?;
-            }
+        if let Some(tag) = &self.tag {
+            write!(f, "{tag}: {}", self.action.as_str())?;
+        } else {
+            let (digest, subject) = (self.digest.short(), self.subject.short());
+            write!(f, "{digest}, which refers to {subject}: {}", self.action.as_str())?;
         }
         if self.reason.is_empty() { Ok(()) } else { write!(f, ": {}", self.reason) }
     }

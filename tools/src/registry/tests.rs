@@ -371,20 +371,24 @@ async fn nobody_at_an_address_is_told_at_once_with_what_to_do() {
 #[tokio::test]
 async fn plain_http_to_a_server_of_tls_is_told_at_once() {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    // An alert of TLS, and what web servers answer.
-    for answer in [b"\x15\x03\x01\x00\x02\x02\x46".as_slice(), b"HTTP/1.0 400 Bad Request\r\n\r\n"]
-    {
+    // An alert of TLS, what web servers answer, and nothing at all.
+    for answer in [
+        b"".as_slice(),
+        b"\x15\x03\x01\x00\x02\x02\x46".as_slice(),
+        b"HTTP/1.0 400 Bad Request\r\n\r\n",
+    ] {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let server = tokio::spawn(async move {
-            let (mut stream, _) = listener.accept().await.unwrap();
-            let mut asked = [0_u8; 4096];
-            let _ = stream.read(&mut asked).await.unwrap();
-            stream.write_all(answer).await.unwrap();
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut asked = [0_u8; 4096];
+                let _ = stream.read(&mut asked).await.unwrap();
+                stream.write_all(answer).await.unwrap();
+            }
         });
         let error = first_contact(&address, true).await;
         assert!(error.to_string().contains("it may speak TLS"), "{error}");
-        server.await.unwrap();
+        server.abort();
     }
 }
 

@@ -18,8 +18,8 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::{self, Client};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -64,6 +64,8 @@ pub(super) struct Transport {
     patience: Patience,
     /// Who answered in this run: trouble with them passes, trouble with others is a mistake.
     answered: Mutex<BTreeSet<String>>,
+    /// How often somebody hung up who had not.
+    hung_up: AtomicU64,
 }
 
 impl Transport {
@@ -82,7 +84,7 @@ impl Transport {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(Duration::from_secs(30))
             .build(https);
-        Ok(Self { client, patience, answered: Mutex::default() })
+        Ok(Self { client, patience, answered: Mutex::default(), hung_up: AtomicU64::new(0) })
     }
 
     /// Sends one request; any status is an answer.
@@ -115,7 +117,7 @@ impl Transport {
             match tokio::time::timeout(limit, &mut answer).await {
                 Ok(Ok(response)) => return self.met(uri, response),
                 Ok(Err(error)) => {
-                    let advice = self.is_new(uri).then(|| unreachable::advice(&error)).flatten();
+                    let advice = if self.is_new(uri) { self.advice(uri, &error) } else { None };
                     return Err(match advice {
                         None => failed(causes(&error)),
                         Some(advice) => RegistryError::Unreachable {
@@ -135,6 +137,16 @@ impl Transport {
                 }
             }
         }
+    }
+
+    /// What to do about a host that never answered. One that hangs up on plain HTTP is asked once
+    /// more, because connections break; then it is one that wants TLS.
+    fn advice(&self, uri: &Uri, error: &legacy::Error) -> Option<&'static str> {
+        let hangs_up = uri.scheme_str() == Some("http") && unreachable::hangs_up(error);
+        if hangs_up && self.hung_up.fetch_add(1, Ordering::Relaxed) > 0 {
+            return Some(unreachable::SPEAKS_TLS);
+        }
+        unreachable::advice(error)
     }
 
     fn is_new(&self, uri: &Uri) -> bool {

@@ -23,6 +23,13 @@ const SILENT: &str = "check the host, its port and the firewalls between";
 const NOT_TRUSTED: &str =
     "its certificate is not trusted; name the authority that signed it with --ca-file";
 
+/// Whether the connection was made, and closed before an answer.
+pub(super) fn hangs_up(error: &legacy::Error) -> bool {
+    links(error).any(|link| {
+        link.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_incomplete_message)
+    })
+}
+
 /// What to do about a connection that failed; `None` when it was made, and trying again may help.
 pub(super) fn advice(error: &legacy::Error) -> Option<&'static str> {
     if !error.is_connect() {
