@@ -2,6 +2,7 @@
 //! and comes out, and its digest is the same on all sides. An image of two platforms by every client
 //! is in `clients/platforms.rs`, what they attach to an image in `clients/referrers.rs`.
 
+mod oci_client;
 pub(crate) mod platforms;
 mod referrers;
 

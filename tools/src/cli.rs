@@ -59,7 +59,7 @@ pub struct GlobalArgs {
 pub enum OutputFormat {
     /// For people
     Text,
-    /// One JSON document: schemaVersion, command, result
+    /// One JSON document: schemaVersion, command, and result or error
     Json,
 }
 
@@ -97,6 +97,29 @@ pub enum Command {
     },
     /// List the rules, or explain one
     Rules(RulesArgs),
+}
+
+impl Command {
+    /// What it is called in results.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Package(_) => "package",
+            Self::Verify(_) => "verify",
+            Self::Push(_) => "push",
+            Self::Promote { command } => match command {
+                PromoteCommand::Plan(_) => "promote plan",
+                PromoteCommand::Apply(_) => "promote apply",
+                PromoteCommand::Status(_) => "promote status",
+                PromoteCommand::Undo(_) => "promote undo",
+            },
+            Self::Offer { command } => match command {
+                OfferCommand::Lint(_) => "offer lint",
+                OfferCommand::Render(_) => "offer render",
+            },
+            Self::Rules(_) => "rules",
+        }
+    }
 }
 
 /// `wharf package`.
@@ -210,6 +233,9 @@ pub struct PushArgs {
     /// Send everything to this proxy instead of the registry's login server
     #[arg(long, value_name = "HOST:PORT", requires = "to")]
     pub through: Option<LoginServer>,
+    /// Move tags that point elsewhere; without this only `latest` moves
+    #[arg(long)]
+    pub allow_tag_move: bool,
 }
 
 /// `wharf promote`.
@@ -324,7 +350,7 @@ mod tests {
             "wharf package o.yaml --dry-run",
             "wharf verify out/a --report json=r.json --report sarif=s --profile lenient",
             "wharf verify --offer o.yaml --layouts out --fail-on warning",
-            "wharf push o.yaml --to staging --layouts out",
+            "wharf push o.yaml --to staging --layouts out --allow-tag-move",
             "wharf push out/a 127.0.0.1:5000/a:1 --plain-http",
             "wharf promote plan o.yaml --from staging --to production --output p.json",
             "wharf promote apply p.json --ledger l --resume",

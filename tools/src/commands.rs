@@ -12,6 +12,7 @@ use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
 
@@ -20,6 +21,7 @@ use crate::output::Output;
 use crate::rules::Rule;
 use crate::rules::report::Report;
 use crate::rules::report_formats;
+use crate::temporary::Temporary;
 
 /// What every command gets.
 #[derive(Debug)]
@@ -28,6 +30,25 @@ pub struct Context {
     pub global: GlobalArgs,
     /// Where it writes.
     pub output: Output,
+    /// How to go on when it is interrupted.
+    pub going_on: GoingOn,
+}
+
+/// How to go on with a command that was interrupted. Commands say it, the end of the program tells.
+#[derive(Debug, Clone, Default)]
+pub struct GoingOn(Arc<Mutex<Option<String>>>);
+
+impl GoingOn {
+    /// From now on, this is how.
+    pub fn set(&self, how: String) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(how);
+    }
+
+    /// What was said last.
+    #[must_use]
+    pub fn told(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 impl Context {
@@ -35,7 +56,7 @@ impl Context {
     #[must_use]
     pub fn new(global: GlobalArgs) -> Self {
         let output = Output::new(&global);
-        Self { global, output }
+        Self { global, output, going_on: GoingOn::default() }
     }
 }
 
@@ -76,7 +97,9 @@ fn write_secret_file(path: &Path, text: &str) -> anyhow::Result<()> {
 fn write_with_mode(path: &Path, text: &str, mode: u32) -> anyhow::Result<()> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(format!(".{}.part", std::process::id()));
-    let beside = Path::new(&beside);
+    // What could not become the file is of no use, and goes.
+    let beside = Temporary::new(beside.into());
+    let beside = beside.path();
     let written = OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -84,10 +107,6 @@ fn write_with_mode(path: &Path, text: &str, mode: u32) -> anyhow::Result<()> {
         .open(beside)
         .and_then(|mut file| file.write_all(text.as_bytes()))
         .and_then(|()| std::fs::rename(beside, path));
-    if written.is_err() {
-        // What could not become the file is of no use; the first error is the one to report.
-        let _ = std::fs::remove_file(beside);
-    }
     written.with_context(|| format!("cannot write {}", path.display()))
 }
 

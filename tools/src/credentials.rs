@@ -3,6 +3,7 @@
 //!
 //! Invariant: a login is looked up by the exact host, and never shows in `Debug` or in an error.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use std::{fmt, io};
 use tokio::io::AsyncWriteExt;
 use wharf_oci::{DockerConfig, Kept};
 
+use crate::input;
 use crate::offer::model::Credentials;
 use crate::offer::secrets::{SecretError, SecretValue};
 
@@ -177,15 +179,18 @@ impl Keyring<'_> {
 
 fn read_config(path: &Path) -> Result<Option<DockerConfig>, CredentialsError> {
     let refuse = |reason: String| CredentialsError::File { path: path.to_owned(), reason };
-    let size_bytes = match std::fs::metadata(path) {
-        Ok(metadata) => metadata.len(),
+    let file = match input::open(path) {
+        Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(refuse(error.to_string())),
     };
-    if size_bytes > FILE_BYTES_MAX {
+    let mut bytes = Vec::new();
+    file.take(FILE_BYTES_MAX + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| refuse(error.to_string()))?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
         return Err(refuse(format!("it is larger than {FILE_BYTES_MAX} bytes")));
     }
-    let bytes = std::fs::read(path).map_err(|error| refuse(error.to_string()))?;
     DockerConfig::parse(&bytes).map(Some).map_err(|error| refuse(error.to_string()))
 }
 

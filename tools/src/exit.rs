@@ -17,7 +17,7 @@ pub enum Exit {
     Findings = 1,
     /// The command line, a file or a setting is wrong.
     Usage = 2,
-    /// Some items failed, others did not.
+    /// Some items failed, others did not; or a tag that points elsewhere was left alone.
     Partial = 3,
     /// A registry wants other credentials.
     Credentials = 4,
@@ -46,6 +46,19 @@ impl Exit {
         }
     }
 
+    /// The same for an error; one that says what to do needs no more.
+    #[must_use]
+    pub fn hint_for(self, error: &(dyn Error + 'static)) -> Option<&'static str> {
+        let mut link = Some(error);
+        while let Some(error) = link {
+            if matches!(error.downcast_ref(), Some(RegistryError::Unreachable { .. })) {
+                return None;
+            }
+            link = error.source();
+        }
+        self.hint()
+    }
+
     /// What an error means: the first error of the chain that has a line in this table decides.
     /// What has none is a wrong input or a local file that cannot be used.
     #[must_use]
@@ -71,6 +84,7 @@ fn known(error: &(dyn Error + 'static)) -> Option<Exit> {
     }
     match error.downcast_ref::<PushError>() {
         Some(PushError::Faults { .. }) => return Some(Exit::Findings),
+        Some(PushError::TagMoves { .. }) => return Some(Exit::Partial),
         Some(PushError::Registry(error)) => return known(error),
         _ => {}
     }

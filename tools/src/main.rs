@@ -1,24 +1,62 @@
 //! `wharf`, from the command line to the exit code.
 
+use std::ffi::OsStr;
 use std::process::ExitCode;
 
 use clap::Parser as _;
 use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
 use wharf_tools::cli::{Cli, Command};
-use wharf_tools::commands::{self, Context};
+use wharf_tools::commands::{self, Context, GoingOn};
 use wharf_tools::exit::Exit;
-use wharf_tools::output::Output;
+use wharf_tools::output::{Output, failure_json};
+use wharf_tools::temporary;
 
 fn main() -> ExitCode {
-    // clap prints help and errors itself, and uses 2 for wrong command lines as we do.
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error),
+    };
     let context = Context::new(cli.global);
+    let name = cli.command.name();
     let ended = Runtime::new().map_err(anyhow::Error::from).and_then(|runtime| {
-        runtime.spawn(end_on_interrupt(context.output.clone()));
+        let (output, going_on) = (context.output.clone(), context.going_on.clone());
+        runtime.spawn(end_on_interrupt(name, output, going_on));
         run(&cli.command, &context, &runtime)
     });
-    let exit = ended.unwrap_or_else(|error| report(&error, &context));
+    let exit = ended.unwrap_or_else(|error| report(&error, name, &context));
     ExitCode::from(exit.code())
+}
+
+/// What clap says of a command line, and what it prints for `--help`. It uses 2 as we do.
+fn refuse(error: &clap::Error) -> ExitCode {
+    // A stream that is gone is no other reason.
+    let _ = error.print();
+    if !error.use_stderr() {
+        return ExitCode::SUCCESS;
+    }
+    if wants_json() {
+        let text = error.render().to_string();
+        let message = text.trim().trim_start_matches("error: ");
+        let output = failure_json("", message, None, Exit::Usage);
+        let _ = std::io::Write::write_all(&mut std::io::stdout(), output.as_bytes());
+    }
+    ExitCode::from(Exit::Usage.code())
+}
+
+/// Whether JSON was asked for, as far as a command line that is wrong can say.
+fn wants_json() -> bool {
+    let mut before = None;
+    for argument in std::env::args_os().skip(1) {
+        if argument == "--output-format=json" {
+            return true;
+        }
+        if argument == "json" && before.as_deref() == Some(OsStr::new("--output-format")) {
+            return true;
+        }
+        before = Some(argument);
+    }
+    std::env::var_os("WHARF_OUTPUT_FORMAT").is_some_and(|value| value == "json")
 }
 
 /// Runs the command until it ends.
@@ -33,17 +71,21 @@ fn run(command: &Command, context: &Context, runtime: &Runtime) -> anyhow::Resul
     }
 }
 
-/// Ends the program when the user asks for it. What commands keep on disk is whole at any moment, so
-/// there is nothing to wait for.
-async fn end_on_interrupt(output: Output) {
-    if tokio::signal::ctrl_c().await.is_ok() {
-        output.failure("interrupted", Exit::Interrupted.hint());
-        std::process::exit(i32::from(Exit::Interrupted.code()));
+/// Ends the program when somebody asks for it. What commands keep on disk is whole at any moment;
+/// what they were still making goes.
+async fn end_on_interrupt(command: &'static str, output: Output, going_on: GoingOn) {
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return };
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => if interrupted.is_err() { return },
+        _ = terminate.recv() => {}
     }
+    temporary::remove_all();
+    output.end(command, "interrupted", going_on.told().as_deref(), Exit::Interrupted);
+    std::process::exit(i32::from(Exit::Interrupted.code()));
 }
 
 /// Says why the command failed, outermost reason first.
-fn report(error: &anyhow::Error, context: &Context) -> Exit {
+fn report(error: &anyhow::Error, command: &str, context: &Context) -> Exit {
     let exit = Exit::of(error.as_ref());
     let mut message = String::new();
     for cause in error.chain().map(ToString::to_string) {
@@ -56,6 +98,6 @@ fn report(error: &anyhow::Error, context: &Context) -> Exit {
         }
         message.push_str(&cause);
     }
-    context.output.failure(&message, exit.hint());
+    context.output.end(command, &message, exit.hint_for(error.as_ref()), exit);
     exit
 }

@@ -22,13 +22,13 @@ pub mod texts;
 pub mod timestamp;
 pub mod words;
 
-use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 pub use error::{Diagnostic, OfferError};
 pub use model::Offer;
 
+use crate::input;
 use error::OFFER_SIZE_BYTES_MAX;
 use model::Plan;
 use spots::{Spot, Spots};
@@ -50,7 +50,7 @@ impl OfferFile {
     pub fn open(path: &Path) -> Result<Self, OfferError> {
         let failed = |source| OfferError::Read { path: path.to_owned(), source };
         let mut bytes = Vec::new();
-        let file = File::open(path).map_err(failed)?;
+        let file = input::open(path).map_err(failed)?;
         file.take(OFFER_SIZE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;
         Self::parse(path, bytes)
     }

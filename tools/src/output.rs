@@ -10,6 +10,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use serde::Serialize;
 
 use crate::cli::{ColorChoice, GlobalArgs, OutputFormat};
+use crate::exit::Exit;
 
 /// The version of the JSON envelope and of everything in it.
 const SCHEMA_VERSION: u32 = 1;
@@ -54,6 +55,24 @@ struct Envelope<'a, T> {
     schema_version: u32,
     command: &'a str,
     result: &'a T,
+}
+
+/// What stands in the envelope where a command could not come to a result.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Failure<'a> {
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<&'a str>,
+    exit_code: u8,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct FailureEnvelope<'a> {
+    schema_version: u32,
+    command: &'a str,
+    error: Failure<'a>,
 }
 
 impl Output {
@@ -127,6 +146,15 @@ impl Output {
         self.note(&format!("{} {message}", paint.text(Style::Warning, "warning:")));
     }
 
+    /// Ends a command that has no result: says why, and where JSON was asked for also there.
+    pub fn end(&self, command: &str, message: &str, hint: Option<&str>, exit: Exit) {
+        self.failure(message, hint);
+        if self.format == OutputFormat::Json {
+            // A stdout that is gone is no other reason than the one that was said.
+            let _ = self.raw(&failure_json(command, message, hint, exit));
+        }
+    }
+
     /// Says why the command failed, and what to do; nothing silences it.
     pub fn failure(&self, message: &str, hint: Option<&str>) {
         let paint = self.stderr;
@@ -143,6 +171,15 @@ pub fn json<T: Serialize>(command: &str, result: &T) -> io::Result<String> {
     let mut text = serde_json::to_string_pretty(&envelope)?;
     text.push('\n');
     Ok(text)
+}
+
+/// The JSON document of a command that has no result.
+#[must_use]
+pub fn failure_json(command: &str, message: &str, hint: Option<&str>, exit: Exit) -> String {
+    let error = Failure { message, hint, exit_code: exit.code() };
+    let envelope = FailureEnvelope { schema_version: SCHEMA_VERSION, command, error };
+    let text = serde_json::to_string_pretty(&envelope);
+    format!("{}\n", text.expect("texts and numbers always serialise"))
 }
 
 /// A stderr that is gone is no reason to stop.
@@ -248,6 +285,15 @@ mod tests {
             value,
             serde_json::json!({"schemaVersion": 1, "command": "rules", "result": [1]})
         );
+    }
+
+    #[test]
+    fn an_error_has_the_same_envelope() {
+        let text = failure_json("push", "no \"x\"", None, Exit::Network);
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let error = serde_json::json!({"message": "no \"x\"", "exitCode": 5});
+        let expected = serde_json::json!({"schemaVersion": 1, "command": "push", "error": error});
+        assert_eq!(value, expected);
     }
 
     #[test]

@@ -4,9 +4,10 @@
 //! Invariant: a picture is read whole, so a wrong checksum in any chunk is found, and never more
 //! than a bounded number of bytes and pixels is held.
 
-use std::fs::File;
 use std::io::{BufReader, Cursor, Read as _};
 use std::path::{Path, PathBuf};
+
+use crate::input;
 
 /// Largest picture file, in bytes.
 pub const PICTURE_SIZE_BYTES_MAX: u64 = 16 * 1024 * 1024;
@@ -71,7 +72,7 @@ pub fn read(path: &Path) -> Result<Content, PictureError> {
         _ => PictureError::Read { path: path.to_owned(), source },
     };
     let mut bytes = Vec::new();
-    let file = BufReader::new(File::open(path).map_err(failed)?);
+    let file = BufReader::new(input::open(path).map_err(failed)?);
     file.take(PICTURE_SIZE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > PICTURE_SIZE_BYTES_MAX {
         return Ok(Content::NotPng("it is larger than 16 MiB".to_owned()));

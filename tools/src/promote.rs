@@ -5,6 +5,7 @@
 //! no image ends without a state.
 
 pub mod apply;
+pub mod companions;
 pub mod ledger;
 pub mod plan;
 pub mod undo;

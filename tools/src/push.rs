@@ -1,7 +1,7 @@
 //! A layout onto a registry: proven before the first byte leaves, tags last, `latest` after all.
 //!
-//! Invariant: nothing of a layout with a fault is sent, and a tag is written only after everything
-//! it leads to was accepted.
+//! Invariant: nothing of a damaged layout is sent, a tag is written only after everything it leads
+//! to was accepted, and none that points elsewhere is moved unless somebody said so.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -9,8 +9,9 @@ use std::path::PathBuf;
 use serde::Serialize;
 use wharf_oci::{Descriptor, Digest, ManifestKind, Reference, RepoName, Tag};
 
-use crate::image::facts::Fault;
-use crate::image::layout::{BlobError, Layout, LayoutError};
+use crate::image::facts::{Fault, Weight};
+use crate::image::layout::{BlobError, Layout, LayoutError, REF_NAME};
+use crate::moves::Write;
 use crate::registry::{BlobSource, Registry, RegistryError};
 use crate::transfer::{Destination, KnownBlobs, Moved, Step, Tree};
 use crate::verify::{self, Limits};
@@ -21,8 +22,8 @@ pub enum PushError {
     /// There is no layout.
     #[error(transparent)]
     Layout(#[from] LayoutError),
-    /// It is broken.
-    #[error("{path} is broken and nothing of it was sent: {}", first(.faults))]
+    /// It is damaged, or no engine takes it.
+    #[error("{path} cannot be used and nothing of it was sent: {}", first(.faults))]
     Faults {
         /// The layout.
         path: PathBuf,
@@ -38,12 +39,29 @@ pub enum PushError {
         missing: String,
     },
     /// It has several images, and none is named.
-    #[error("{path} holds several images ({tags}); name one of these tags in the reference")]
+    #[error(
+        "{path} holds {count} images ({names}); push with the tag of one of these names, or \
+             copy one into a layout of its own"
+    )]
     Ambiguous {
         /// The layout.
         path: PathBuf,
-        /// The tags that it names.
-        tags: String,
+        /// How many.
+        count: usize,
+        /// What they are called there.
+        names: String,
+    },
+    /// It was made from another version of the offer's image part.
+    #[error("{path} was not made from what the offer says now of this image; run `wharf package`")]
+    Outdated {
+        /// The layout.
+        path: PathBuf,
+    },
+    /// Tags that others may rely on would be taken away from what they point at.
+    #[error("{}", .reasons.join("; "))]
+    TagMoves {
+        /// Why not, tag by tag.
+        reasons: Vec<String>,
     },
     /// A blob that was there is not any more.
     #[error(transparent)]
@@ -56,8 +74,8 @@ pub enum PushError {
 fn first(faults: &[Fault]) -> String {
     let Some(fault) = faults.first() else { return String::new() };
     match faults.len() - 1 {
-        0 => format!("{}: {}", fault.digest, fault.message),
-        more => format!("{}: {} (and {more} more)", fault.digest, fault.message),
+        0 => fault.to_string(),
+        more => format!("{fault} (and {more} more)"),
     }
 }
 
@@ -73,6 +91,8 @@ pub struct Push<'a> {
     pub tags: Vec<(Tag, Descriptor)>,
     /// What the registry is known to have.
     pub known: &'a KnownBlobs,
+    /// Whether tags that point elsewhere may be moved.
+    pub allow_tag_move: bool,
 }
 
 /// What a push came to.
@@ -103,21 +123,38 @@ pub struct PushedTag {
     pub moved_from: Option<Digest>,
 }
 
-/// Opens a layout and proves it.
-pub fn open_proven(path: &std::path::Path, jobs: NonZeroUsize) -> Result<Layout, PushError> {
+/// Opens a layout and proves it. What only some engines refuse, or nobody could prove, does not keep
+/// it from being pushed and is given back.
+pub fn open_proven(
+    path: &std::path::Path,
+    jobs: NonZeroUsize,
+) -> Result<(Layout, Vec<Fault>), PushError> {
     let layout = Layout::open(path)?;
     let facts = verify::check(&layout, jobs, &Limits::default());
-    if facts.faults.is_empty() {
-        return Ok(layout);
+    let (faults, remarks): (Vec<Fault>, Vec<Fault>) =
+        facts.faults.into_iter().partition(|fault| fault.kind.weight() >= Weight::Unusable);
+    if faults.is_empty() {
+        return Ok((layout, remarks));
     }
-    Err(PushError::Faults { path: path.to_owned(), faults: facts.faults })
+    Err(PushError::Faults { path: path.to_owned(), faults })
 }
 
-/// The image of a layout that a reference with this tag means: that of the tag, or the only one.
+/// The image of a layout that a reference with this tag means: that of the tag, that of the only
+/// whole reference with this tag, or the only one.
 pub fn image_for(layout: &Layout, tag: Option<&Tag>) -> Result<Descriptor, PushError> {
     let path = || layout.path().to_owned();
     if let Some((_, named)) = layout.tags().find(|(name, _)| Some(name) == tag) {
         return Ok(named.clone());
+    }
+    let ends_with = |name: &str| {
+        let last = name.rsplit('/').next().unwrap_or_default();
+        tag.is_some_and(|tag| last.split_once(':').is_some_and(|(_, end)| end == tag.as_str()))
+    };
+    let mut meant: Vec<&Descriptor> =
+        layout.names().filter(|(name, _)| ends_with(name)).map(|(_, root)| root).collect();
+    meant.dedup_by_key(|root| root.digest);
+    if let [only] = meant.as_slice() {
+        return Ok((*only).clone());
     }
     let mut tops: Vec<&Descriptor> = Vec::new();
     let mut listed = Vec::new();
@@ -131,9 +168,13 @@ pub fn image_for(layout: &Layout, tag: Option<&Tag>) -> Result<Descriptor, PushE
     match tops.as_slice() {
         [] => Err(PushError::Absent { path: path(), missing: "image".to_owned() }),
         [only] => Ok((*only).clone()),
-        _ => {
-            let tags: Vec<String> = layout.tags().map(|(tag, _)| tag.to_string()).collect();
-            Err(PushError::Ambiguous { path: path(), tags: tags.join(", ") })
+        several => {
+            let names = several.iter().map(|top| match top.annotations.get(REF_NAME) {
+                Some(name) => name.clone(),
+                None => top.digest.to_string(),
+            });
+            let names = names.collect::<Vec<_>>().join(", ");
+            Err(PushError::Ambiguous { path: path(), count: several.len(), names })
         }
     }
 }
@@ -165,11 +206,14 @@ impl Push<'_> {
     pub async fn run(&self, tell: &(dyn Fn(Step<'_>) + Sync)) -> Result<Pushed, PushError> {
         let mut tags = Vec::new();
         for (tag, target) in &self.tags {
-            let reference = Reference::Tag(tag.clone());
-            let before = self.registry.head_manifest(self.repo, &reference).await?;
-            let before = before.map(|found| found.digest);
-            tags.push((tag, target, before));
+            tags.push((tag, target, self.points_at(tag).await?));
         }
+        let writes = tags.iter().map(|(tag, target, before)| Write {
+            tag,
+            before: *before,
+            after: target.digest,
+        });
+        self.refuse_moves(writes)?;
         let unchanged =
             tags.iter().all(|(_, target, before)| before.as_ref() == Some(&target.digest));
         let roots: Vec<&Descriptor> = self.tags.iter().map(|(_, target)| target).collect();
@@ -198,6 +242,11 @@ impl Push<'_> {
                 missing: format!("manifest for the tag {tag}"),
             })?;
             if before != Some(target.digest) {
+                // Layers may have taken long: somebody else may have written the tag meanwhile.
+                let now = self.points_at(tag).await?;
+                if now != before {
+                    self.refuse_moves([Write { tag, before: now, after: target.digest }])?;
+                }
                 destination.tag(tag, manifest).await?;
             }
             let moved_from = before.filter(|before| *before != target.digest);
@@ -211,6 +260,22 @@ impl Push<'_> {
             missing: "tag".to_owned(),
         })?;
         Ok(Pushed { digest, unchanged, tags: pushed, moved })
+    }
+
+    async fn points_at(&self, tag: &Tag) -> Result<Option<Digest>, RegistryError> {
+        let reference = Reference::Tag(tag.clone());
+        let found = self.registry.head_manifest(self.repo, &reference).await?;
+        Ok(found.map(|found| found.digest))
+    }
+
+    fn refuse_moves<'w>(
+        &self,
+        writes: impl IntoIterator<Item = Write<'w>>,
+    ) -> Result<(), PushError> {
+        let place = format!("{}/{}", self.registry.host(), self.repo);
+        let refused = |write: Write<'_>| write.refusal(&place, self.allow_tag_move);
+        let reasons: Vec<String> = writes.into_iter().filter_map(refused).collect();
+        if reasons.is_empty() { Ok(()) } else { Err(PushError::TagMoves { reasons }) }
     }
 }
 

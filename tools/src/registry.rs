@@ -1,8 +1,7 @@
 //! A registry as the tools use it: manifests, blobs, uploads, referrers, with patience.
 //!
-//! The only file that imports `oci_client`: it lists referrers, with their tag fallback. Everything
-//! else goes through our own client, because pushing needs what it lacks: `Retry-After` on every
-//! verb, sessions that resume, mounts that go on as uploads, and answers byte for byte.
+//! Our own client, because pushing needs what others lack: `Retry-After` on every verb, sessions that
+//! resume, mounts that go on as uploads, and answers byte for byte.
 
 mod auth;
 mod challenge;
@@ -11,20 +10,23 @@ mod error;
 #[cfg(test)]
 pub(crate) mod fake;
 mod image_ref;
+mod referrers;
 mod retry;
 mod source;
 mod transport;
+mod unreachable;
 mod upload;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, LOCATION};
 use http::{HeaderMap, Method, Response, StatusCode, Uri};
 use hyper::body::Incoming;
-use wharf_oci::{Digest, Endpoint, ErrorBody, Reference, RepoName};
+use wharf_oci::{Endpoint, ErrorBody, Reference, RepoName};
 
 use self::auth::{Authenticator, Scope};
 pub use self::error::RegistryError;
@@ -37,6 +39,9 @@ use self::transport::{Transport, shown};
 pub use self::upload::Uploaded;
 use crate::credentials::Login;
 use crate::offer::words::LoginServer;
+
+/// Pauses from this on are told, so that nobody waits without knowing why.
+const TOLD_PAUSE: Duration = Duration::from_secs(1);
 
 /// How many redirects one request follows.
 const HOPS_MAX: usize = 5;
@@ -56,6 +61,33 @@ pub struct Options {
     pub patience: Patience,
     /// How many bytes one request of an upload carries.
     pub chunk_bytes: u64,
+    /// Told why something takes longer.
+    pub notice: Notice,
+}
+
+/// Somebody who is told in words.
+#[derive(Clone, Default)]
+pub struct Notice(Option<Arc<Told>>);
+
+type Told = dyn Fn(&str) + Send + Sync;
+
+impl Notice {
+    /// Tells this function.
+    pub fn new(tell: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(tell)))
+    }
+
+    fn tell(&self, message: impl FnOnce() -> String) {
+        if let Some(tell) = &self.0 {
+            tell(&message());
+        }
+    }
+}
+
+impl std::fmt::Debug for Notice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_some() { "Notice" } else { "Notice(nobody)" })
+    }
 }
 
 impl Default for Options {
@@ -66,6 +98,7 @@ impl Default for Options {
             patience: Patience::default(),
             // Each chunk counts as a write against the registry's quota; above 16 MiB some refuse.
             chunk_bytes: 8 * 1024 * 1024,
+            notice: Notice::default(),
         }
     }
 }
@@ -77,7 +110,6 @@ pub struct Registry {
     options: Options,
     transport: Transport,
     auth: Authenticator,
-    login: Option<Login>,
     requests: AtomicU64,
 }
 
@@ -99,9 +131,9 @@ impl Registry {
         options: Options,
     ) -> Result<Self, RegistryError> {
         let transport = Transport::new(options.ca_file.as_deref(), options.patience)?;
-        let auth = Authenticator::new(host.to_string(), plain_http, login.clone(), options.policy);
+        let auth = Authenticator::new(host.to_string(), plain_http, login, options.policy);
         let scheme = if plain_http { "http" } else { "https" };
-        Ok(Self { host, scheme, options, transport, auth, login, requests: AtomicU64::new(0) })
+        Ok(Self { host, scheme, options, transport, auth, requests: AtomicU64::new(0) })
     }
 
     /// Where it is.
@@ -120,53 +152,6 @@ impl Registry {
     pub fn manifest_url(&self, repo: &RepoName, reference: &Reference) -> String {
         let endpoint = Endpoint::Manifest { repo: repo.clone(), reference: reference.clone() };
         format!("{}://{}{endpoint}", self.scheme, self.host)
-    }
-
-    /// What refers to a manifest: signatures, attestations, bills of material.
-    pub async fn referrers(
-        &self,
-        repo: &RepoName,
-        subject: &Digest,
-    ) -> Result<Vec<Digest>, RegistryError> {
-        use oci_client::client::ClientProtocol;
-        use oci_client::client::{Certificate, CertificateEncoding, Client, ClientConfig};
-        use oci_client::secrets::RegistryAuth;
-
-        let failed = |reason: String| RegistryError::Protocol {
-            url: format!("{}://{}/v2/{repo}/referrers/{subject}", self.scheme, self.host),
-            reason,
-        };
-        // Its HTTP client takes the process-wide provider; whoever was first has the same one.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut config = ClientConfig::default();
-        if self.scheme == "http" {
-            config.protocol = ClientProtocol::Http;
-        }
-        if let Some(path) = &self.options.ca_file {
-            let data = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
-            let encoding = CertificateEncoding::Pem;
-            config.extra_root_certificates = vec![Certificate { encoding, data }];
-        }
-        let client = Client::new(config);
-        let image = oci_client::Reference::with_digest(
-            self.host.to_string(),
-            repo.to_string(),
-            subject.to_string(),
-        );
-        let auth = match &self.login {
-            Some(Login::Basic { username, password }) => {
-                RegistryAuth::Basic(username.clone(), password.expose().to_owned())
-            }
-            _ => RegistryAuth::Anonymous,
-        };
-        client.store_auth_if_needed(&self.host.to_string(), &auth).await;
-        self.requests.fetch_add(1, Ordering::Relaxed);
-        let index =
-            client.pull_referrers(&image, None).await.map_err(|error| failed(error.to_string()))?;
-        let digests = index.manifests.iter().map(|entry| {
-            entry.digest.parse().map_err(|error| failed(format!("a referrer: {error}")))
-        });
-        digests.collect()
     }
 
     fn new_call<'a>(
@@ -207,7 +192,7 @@ impl Registry {
         budget: &mut Budget,
         call: &Call<'_>,
         error: RegistryError,
-        asked: Option<std::time::Duration>,
+        asked: Option<Duration>,
     ) -> Result<(), RegistryError> {
         if !error.is_transient() {
             return Err(error);
@@ -220,6 +205,9 @@ impl Registry {
                 last: error.to_string(),
             });
         };
+        if pause >= TOLD_PAUSE {
+            self.options.notice.tell(|| format!("{error}; next try in {} s", pause.as_secs()));
+        }
         tokio::time::sleep(pause).await;
         Ok(())
     }

@@ -117,6 +117,9 @@ pub struct Finding {
     pub severity: Severity,
     /// What is wrong.
     pub message: String,
+    /// Whether the rule could not be decided: neither kept nor broken.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub not_proven: bool,
     /// What to do.
     pub fix: &'static str,
     /// Where.
@@ -181,6 +184,14 @@ impl Judge<'_> {
         }
     }
 
+    /// Something that could not be decided.
+    pub fn not_proven(&mut self, key: &str, message: impl Into<String>) {
+        self.add(Severity::Warning, key, message.into());
+        if let Some(finding) = self.findings.last_mut() {
+            finding.not_proven = true;
+        }
+    }
+
     fn add(&mut self, severity: Severity, key: &str, message: String) {
         let place = match self.scope {
             Scope::Offer(file) => place_of(file, key, None),
@@ -198,7 +209,8 @@ impl Judge<'_> {
             },
         };
         let Rule { id, fix, .. } = self.rule;
-        self.findings.push(Finding { rule: id, severity, message, fix, place });
+        let not_proven = false;
+        self.findings.push(Finding { rule: id, severity, message, not_proven, fix, place });
     }
 }
 

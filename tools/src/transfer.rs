@@ -85,6 +85,13 @@ pub struct Moved {
 }
 
 impl Moved {
+    /// Adds what went in another transfer.
+    pub const fn add(&mut self, other: Self) {
+        self.sent_bytes = self.sent_bytes.saturating_add(other.sent_bytes);
+        self.mounted_bytes = self.mounted_bytes.saturating_add(other.mounted_bytes);
+        self.skipped_bytes = self.skipped_bytes.saturating_add(other.skipped_bytes);
+    }
+
     fn count(&mut self, how: Uploaded, size_bytes: u64) {
         let counter = match how {
             Uploaded::Sent => &mut self.sent_bytes,
@@ -144,7 +151,10 @@ impl Destination<'_> {
                     healed = true;
                     place = 0;
                     let again = self.put_blobs(tree, open, &|_| false, tell).await?;
-                    moved.sent_bytes += again.sent_bytes;
+                    // What was missing after all had been counted as there.
+                    let late = again.sent_bytes.saturating_add(again.mounted_bytes);
+                    moved.skipped_bytes = moved.skipped_bytes.saturating_sub(late);
+                    moved.add(Moved { skipped_bytes: 0, ..again });
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -159,8 +169,12 @@ impl Destination<'_> {
         skip: &(dyn Fn(&Digest) -> bool + Sync),
         tell: &Tell<'_, E>,
     ) -> Result<Moved, E> {
-        let wanted: Vec<&Descriptor> =
-            tree.blobs.iter().filter(|blob| !skip(&blob.digest)).collect();
+        let (skipped, wanted): (Vec<&Descriptor>, Vec<&Descriptor>) =
+            tree.blobs.iter().partition(|blob| skip(&blob.digest));
+        let mut before = Moved::default();
+        for blob in skipped {
+            before.count(Uploaded::Existed, blob.size);
+        }
         let uploads = stream::iter(wanted).map(|blob| async move {
             let mut source = open(blob)?;
             let from = self.known.of(&blob.digest, self.repo);
@@ -170,7 +184,7 @@ impl Destination<'_> {
             Ok::<_, E>((how, blob.size))
         });
         let counted = uploads.buffer_unordered(BLOBS_AT_ONCE).try_fold(
-            Moved::default(),
+            before,
             |mut moved, (how, size_bytes)| async move {
                 moved.count(how, size_bytes);
                 Ok(moved)

@@ -1,5 +1,5 @@
 //! Whether a layout is what it says: every blob there with its size and digest, every manifest
-//! readable, every layer inflating to its diffID, every tar safe. What was found becomes
+//! readable, every layer inflating to its diffID, every tar one that engines unpack. What was found becomes
 //! [`ImageFacts`]; what the marketplace thinks of it is in `rules`.
 //!
 //! Invariant: a layout of a stranger costs bounded memory, ends, and never panics; what is broken is
@@ -15,7 +15,9 @@ use wharf_oci::{Descriptor, Digest, Manifest, ManifestKind, Platform};
 use self::layers::CheckedLayer;
 pub use self::layers::Limits;
 use crate::image::config::ImageConfig;
-use crate::image::facts::{Fault, FaultKind, ImageFacts, IndexFacts, LayerFacts, PlatformImage};
+use crate::image::facts::{
+    Fault, FaultKind, ImageFacts, IndexFacts, LayerFacts, PlatformImage, Refusal,
+};
 use crate::image::layout::{BlobError, Layout};
 
 /// How many manifests of one layout are looked at.
@@ -218,12 +220,10 @@ fn compare_uses(
             let message = format!("one manifest gives it {one} bytes, another {other}");
             differs(FaultKind::Size, message);
         }
-        if first.media_type != used.media_type {
+        if !layers::same_packing(&first.media_type, &used.media_type) {
             let (one, other) = (&first.media_type, &used.media_type);
-            differs(
-                FaultKind::Compression,
-                format!("one manifest calls it {one}, another {other}"),
-            );
+            let message = format!("one manifest calls it {one}, another {other}");
+            differs(FaultKind::Packing(Refusal::Some), message);
         }
     }
 }
@@ -244,13 +244,21 @@ fn compare_diff_ids(
         fault(format!("the manifest has {layers} layers, the configuration has {count} diffIDs"));
         return;
     }
+    let mut unread = Vec::new();
     for (place, (layer, expected)) in layers.iter().zip(diff_ids).enumerate() {
-        let actual = checked.get(&layer.digest).and_then(|layer| layer.diff_id);
+        let found = checked.get(&layer.digest);
+        if let Some(found) = found.filter(|found| found.is_unread()) {
+            let message = format!("{} is not inflated here", found.descriptor.media_type);
+            unread.push(Fault { digest: layer.digest, kind: FaultKind::Unproven, message });
+        }
+        let actual = found.and_then(|layer| layer.diff_id);
         if let Some(actual) = actual.filter(|actual| actual != expected) {
             let number = place + 1;
             fault(format!("layer {number} inflates to {actual}, its diffID is {expected}"));
         }
     }
+    unread.retain(|fault| !faults.contains(fault));
+    faults.extend(unread);
 }
 
 fn kind_of(error: &BlobError) -> FaultKind {

@@ -1,5 +1,9 @@
 //! `wharf offer lint` and `wharf offer render`.
 
+use std::path::Path;
+
+use serde::Serialize;
+
 use super::{Context, publish, variable, write_file, write_secret_file};
 use crate::cli::{LintArgs, OfferCommand, RenderArgs};
 use crate::exit::Exit;
@@ -28,6 +32,14 @@ fn lint(args: &LintArgs, context: &Context) -> anyhow::Result<Exit> {
     Ok(report.exit())
 }
 
+/// What was written where, when the payload itself does not go to stdout.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Written<'a> {
+    output: &'a Path,
+    notes: &'a [String],
+}
+
 /// The payload is for another program: it is written as it is, without the envelope of results.
 fn write_payload(args: &RenderArgs, context: &Context) -> anyhow::Result<Exit> {
     let file = OfferFile::open(&args.offer)?;
@@ -45,7 +57,9 @@ fn write_payload(args: &RenderArgs, context: &Context) -> anyhow::Result<Exit> {
         Some(path) => {
             let write = if args.with_secrets { write_secret_file } else { write_file };
             write(path, &text)?;
+            let written = Written { output: path, notes: &rendered.notes };
             context.output.note(&format!("wrote {}", path.display()));
+            context.output.result("offer render", &written, |_| String::new())?;
         }
     }
     Ok(Exit::Ok)

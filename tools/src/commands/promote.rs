@@ -1,6 +1,6 @@
 //! `wharf promote`: plan, apply, status, undo.
 
-use std::fs::File;
+use std::fmt::Write as _;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,11 +12,13 @@ use super::remote::{Endpoint, exit_of, open};
 use super::{Context, variable, write_file};
 use crate::cli::{LedgerArgs, PromoteApplyArgs, PromoteCommand, PromotePlanArgs};
 use crate::exit::Exit;
+use crate::input;
 use crate::offer::OfferFile;
 use crate::offer::registries::{RegistryTarget, target};
 use crate::output::{Paint, Style, Table};
 use crate::promote::State;
 use crate::promote::apply::{Apply, Outcome};
+use crate::promote::companions::{Companion, CompanionAction};
 use crate::promote::ledger::{self, BeginItem, Event, History, Ledger, LedgerError};
 use crate::promote::plan::{
     Action, Content, CredentialNames, Item, PLAN_BYTES_MAX, Plan, Question, Side,
@@ -54,12 +56,8 @@ async fn make_plan(args: &PromotePlanArgs, context: &Context) -> anyhow::Result<
             allow_tag_move: args.allow_tag_move,
         };
         let item = question.answer().await.with_context(|| format!("plan {}", plan.id))?;
-        if !item.left_behind.is_empty() {
-            let count = item.left_behind.len();
-            context.output.warning(&format!(
-                "{}: {count} signatures or attestations refer to this image and are not copied",
-                item.plan
-            ));
+        for left in item.companions.iter().filter(|at| at.action == CompanionAction::Left) {
+            context.output.warning(&format!("{}: {left}", item.plan));
         }
         items.push(item);
     }
@@ -121,7 +119,7 @@ fn plan_text(plan: &Plan, path: &Path, paint: Paint) -> String {
             Action::Refused => (Style::Error, format!("refused: {}", item.reason)),
             Action::Lost => (Style::Error, format!("lost: {}", item.reason)),
         };
-        let bytes = item.blobs.iter().fold(0_u64, |sum, blob| sum.saturating_add(blob.size));
+        let bytes = item.size_bytes();
         let digest = item.tags.last().map_or_else(|| "-".to_owned(), |step| step.digest.short());
         let cells = [
             item.plan.clone(),
@@ -133,7 +131,21 @@ fn plan_text(plan: &Plan, path: &Path, paint: Paint) -> String {
         let styled = cells.into_iter().map(|cell| (Style::Plain, cell));
         table.styled_row(styled.chain([(style, action)]));
     }
-    format!("{}plan {} in {}\n", table.render(paint), plan.digest(), path.display())
+    let mut text = table.render(paint);
+    for item in &promotion.items {
+        text.push_str(&companions_text(&item.plan, &item.companions));
+    }
+    let _ = writeln!(text, "plan {} in {}", plan.digest(), path.display());
+    text
+}
+
+/// Signatures and the like, one line each.
+fn companions_text(plan: &str, companions: &[Companion]) -> String {
+    let mut text = String::new();
+    for companion in companions {
+        let _ = writeln!(text, "{plan} with {companion}");
+    }
+    text
 }
 
 #[derive(Debug, Serialize)]
@@ -151,14 +163,17 @@ async fn apply(args: &PromoteApplyArgs, context: &Context) -> anyhow::Result<Exi
         path.push(".ledger");
         PathBuf::from(path)
     });
-    let (ledger, history) = open_ledger(&path, &plan, args.resume)?;
     let promotion = plan.content();
     let from = open_side(&promotion.from, context).await?;
     let to = open_side(&promotion.to, context).await?;
+    let (ledger, history) = open_ledger(&path, &plan, args.resume)?;
+    let resume = resume_line(args);
+    context.going_on.set(resume.clone());
     let apply = Apply { content: promotion, from, to, ledger: &ledger, history };
-    let items = apply.run(&|text| context.output.note(text)).await.with_context(|| {
-        format!("go on with `wharf promote apply {} --resume`", args.plan.display())
-    })?;
+    let items = apply.run(&|text| context.output.note(text)).await.context(resume.clone())?;
+    if items.iter().any(|item| item.state == State::Failed) {
+        context.output.note(&resume);
+    }
     let failures = items.iter().filter_map(|item| item.failure.as_ref());
     let exit = match exit_of(items.len(), failures.map(|error| error as _)) {
         Exit::Ok if items.iter().any(|item| !item.state.is_done()) => Exit::Partial,
@@ -169,9 +184,16 @@ async fn apply(args: &PromoteApplyArgs, context: &Context) -> anyhow::Result<Exi
     Ok(exit)
 }
 
+/// How to go on with an apply.
+fn resume_line(args: &PromoteApplyArgs) -> String {
+    let ledger = args.ledger.as_ref().map(|path| format!(" --ledger {}", path.display()));
+    let ledger = ledger.unwrap_or_default();
+    format!("go on with `wharf promote apply {}{ledger} --resume`", args.plan.display())
+}
+
 fn read_plan(path: &Path) -> anyhow::Result<Plan> {
     let cannot = || format!("cannot use the plan {}", path.display());
-    let file = File::open(path).with_context(cannot)?;
+    let file = input::open(path).with_context(cannot)?;
     let mut bytes = Vec::new();
     file.take(PLAN_BYTES_MAX).read_to_end(&mut bytes).with_context(cannot)?;
     Plan::parse(&bytes).with_context(cannot)
@@ -236,7 +258,12 @@ fn applied_text(applied: &Applied<'_>, paint: Paint) -> String {
         let state = explained(item.state.as_str(), &item.reason);
         table.styled_row(plain.chain([(state_style(item.state), state)]));
     }
-    format!("{}ledger {}\n", table.render(paint), applied.ledger.display())
+    let mut text = table.render(paint);
+    for item in &applied.items {
+        text.push_str(&companions_text(&item.plan, &item.companions));
+    }
+    let _ = writeln!(text, "ledger {}", applied.ledger.display());
+    text
 }
 
 #[derive(Debug, Serialize)]
@@ -255,6 +282,8 @@ struct StatusItem {
     destination: String,
     /// Nothing when it did not come to its end.
     state: Option<State>,
+    /// Whether its tags were put back since.
+    undone: bool,
     reason: String,
     blobs: usize,
     tags: Vec<String>,
@@ -268,6 +297,7 @@ fn status(args: &LedgerArgs, context: &Context) -> anyhow::Result<Exit> {
             plan: item.plan.clone(),
             destination: format!("{}/{}", history.to.login_server, item.destination),
             state,
+            undone: item.is_undone,
             reason: reason.unwrap_or_default(),
             blobs: item.blobs.len(),
             tags: item.tags.iter().map(|tag| tag.tag.to_string()).collect(),
@@ -289,6 +319,7 @@ fn status_text(status: &Status, paint: Paint) -> String {
     for item in &status.items {
         let (style, word) = match item.state {
             Some(state) => (state_style(state), state.as_str()),
+            None if item.undone => (Style::Warning, "undone"),
             None => (Style::Warning, "unfinished"),
         };
         let cells = [
@@ -316,9 +347,10 @@ async fn take_back(args: &LedgerArgs, context: &Context) -> anyhow::Result<Exit>
     Ok(exit)
 }
 
-/// Whether a tag is not where it was before the apply.
+/// Whether a tag should have been put back and was not. One that is new with a release has nowhere to
+/// go back to: every release has some, and leaving them is what undoing it means.
 fn is_left(tag: &Undone) -> bool {
-    !matches!(tag.state, UndoState::Restored | UndoState::Already)
+    !matches!(tag.state, UndoState::Restored | UndoState::Already | UndoState::WasNew)
 }
 
 fn undone_text(undone: &[Undone], paint: Paint) -> String {
@@ -327,7 +359,7 @@ fn undone_text(undone: &[Undone], paint: Paint) -> String {
         let (style, state) = match tag.state {
             UndoState::Restored => (Style::Good, "restored"),
             UndoState::Already => (Style::Plain, "already"),
-            UndoState::WasNew => (Style::Warning, "left: it was not there before"),
+            UndoState::WasNew => (Style::Plain, "left: it was not there before"),
             UndoState::MovedSince => (Style::Warning, "left: it was moved since"),
             UndoState::Gone => (Style::Error, "left: what it pointed at is gone"),
             UndoState::Failed => (Style::Error, "failed"),

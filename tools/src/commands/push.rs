@@ -10,7 +10,10 @@ use super::remote::{Endpoint, exit_of, jobs, one_line, open};
 use super::{Context, variable};
 use crate::cli::PushArgs;
 use crate::exit::Exit;
+use crate::image::facts::Fault;
+use crate::image::inputs;
 use crate::image::layout::Layout;
+use crate::moves::FLOATING_TAG;
 use crate::offer::OfferFile;
 use crate::offer::model::Plan;
 use crate::offer::registries::target;
@@ -48,24 +51,28 @@ struct Item {
 enum State {
     Pushed,
     Unchanged,
+    /// A tag of it points elsewhere.
+    Refused,
     Failed,
 }
 
 /// Runs the command.
 pub async fn run(args: &PushArgs, context: &Context) -> anyhow::Result<Exit> {
     match (&args.reference, &args.to) {
-        (Some(reference), _) => one_layout(&args.source, reference, context).await,
+        (Some(reference), _) => one_layout(args, reference, context).await,
         (None, Some(_)) => whole_offer(args, context).await,
         (None, None) => anyhow::bail!("say where to push: --to NAME, or a reference"),
     }
 }
 
-async fn one_layout(source: &Path, reference: &str, context: &Context) -> anyhow::Result<Exit> {
+async fn one_layout(args: &PushArgs, reference: &str, context: &Context) -> anyhow::Result<Exit> {
+    let source = args.source.as_path();
     let image: ImageRef = reference.parse()?;
     let tag = image.tag.clone().filter(|_| image.digest.is_none());
     let tag = tag.with_context(|| format!("`{reference}` has no tag to push to; append :TAG"))?;
-    let layout =
+    let (layout, remarks) =
         open_proven(source, jobs()).with_context(|| format!("cannot push {}", source.display()))?;
+    say_all(&remarks, source, context);
     let target = image_for(&layout, Some(&tag))?;
     let endpoint = Endpoint {
         name: image.registry.as_str(),
@@ -75,7 +82,12 @@ async fn one_layout(source: &Path, reference: &str, context: &Context) -> anyhow
         folder: Path::new("."),
     };
     let registry = open(&endpoint, context).await?;
-    let run = Run { registry: &registry, known: KnownBlobs::default(), context };
+    let run = Run {
+        registry: &registry,
+        known: KnownBlobs::default(),
+        context,
+        allow_tag_move: args.allow_tag_move,
+    };
     let tags = vec![(tag, target)];
     let item = push(&run, None, &layout, &image.repository, tags).await;
     finish(vec![item], &registry, context)
@@ -98,13 +110,20 @@ async fn whole_offer(args: &PushArgs, context: &Context) -> anyhow::Result<Exit>
         folder: file.folder(),
     };
     let registry = open(&endpoint, context).await?;
-    let run = Run { registry: &registry, known: KnownBlobs::default(), context };
+    let run = Run {
+        registry: &registry,
+        known: KnownBlobs::default(),
+        context,
+        allow_tag_move: args.allow_tag_move,
+    };
     let mut items = Vec::new();
     for plan in plans {
         let repo = to.repository(&plan.image.repository);
         let path = layouts.join(plan.id.as_str());
-        let opened = open_proven(&path, jobs()).and_then(|layout| {
+        let opened = open_proven(&path, jobs()).and_then(|(layout, remarks)| {
+            check_inputs(plan, &layout, context)?;
             let tags = plan_tags(plan, &layout)?;
+            say_all(&remarks, &path, context);
             Ok((layout, tags))
         });
         items.push(match opened {
@@ -113,6 +132,27 @@ async fn whole_offer(args: &PushArgs, context: &Context) -> anyhow::Result<Exit>
         });
     }
     finish(items, &registry, context)
+}
+
+/// What does not keep a layout from being pushed is said all the same.
+fn say_all(remarks: &[Fault], path: &Path, context: &Context) {
+    for remark in remarks {
+        context.output.warning(&format!("{}: {remark}", path.display()));
+    }
+}
+
+/// A layout of an earlier version of the offer is not pushed under the tags of this one.
+fn check_inputs(plan: &Plan, layout: &Layout, context: &Context) -> Result<(), PushError> {
+    match inputs::recorded(layout) {
+        Some(recorded) if recorded == inputs::digest_of(&plan.image) => Ok(()),
+        Some(_) => Err(PushError::Outdated { path: layout.path().to_owned() }),
+        None => {
+            let path = layout.path().display();
+            let message = format!("{path} does not say which version of the offer it is made from");
+            context.output.warning(&message);
+            Ok(())
+        }
+    }
 }
 
 /// The tags that the offer gives the plan, with what the layout has for each.
@@ -132,6 +172,7 @@ struct Run<'a> {
     registry: &'a Registry,
     known: KnownBlobs,
     context: &'a Context,
+    allow_tag_move: bool,
 }
 
 async fn push(
@@ -141,7 +182,8 @@ async fn push(
     repo: &RepoName,
     tags: Vec<(Tag, Descriptor)>,
 ) -> Item {
-    let Run { registry, known, context } = run;
+    let Run { registry, known, context, allow_tag_move } = run;
+    let allow_tag_move = *allow_tag_move;
     context.output.note(&format!(
         "pushing {} to {}/{repo}",
         layout.path().display(),
@@ -153,9 +195,9 @@ async fn push(
             context.output.detail(&format!("{repo} {short} {} {how:?}", size(blob.size)));
         }
     };
-    match (Push { layout, registry, repo, tags, known }).run(&tell).await {
+    match (Push { layout, registry, repo, tags, known, allow_tag_move }).run(&tell).await {
         Ok(pushed) => {
-            for tag in pushed.tags.iter().filter(|tag| tag.tag.as_str() != "latest") {
+            for tag in pushed.tags.iter().filter(|tag| tag.tag.as_str() != FLOATING_TAG) {
                 if let Some(from) = &tag.moved_from {
                     let message = format!("{repo}:{} pointed at {from} before", tag.tag);
                     context.output.warning(&message);
@@ -182,7 +224,10 @@ fn failed(plan: Option<&Plan>, repo: &RepoName, error: PushError, context: &Cont
     Item {
         plan,
         repository: repo.clone(),
-        state: State::Failed,
+        state: match error {
+            PushError::TagMoves { .. } => State::Refused,
+            _ => State::Failed,
+        },
         pushed: None,
         error: Some(message),
         failure: Some(error),
@@ -209,6 +254,7 @@ fn text(report: &Report, paint: Paint) -> String {
         let state = match item.state {
             State::Pushed => (Style::Good, "pushed"),
             State::Unchanged => (Style::Plain, "unchanged"),
+            State::Refused => (Style::Error, "refused"),
             State::Failed => (Style::Error, "failed"),
         };
         let cells = [

@@ -10,7 +10,7 @@ use crate::credentials::{Found, Keyring};
 use crate::exit::Exit;
 use crate::offer::model::Credentials;
 use crate::offer::words::LoginServer;
-use crate::registry::{Options, Registry};
+use crate::registry::{Notice, Options, Registry};
 
 /// Where a registry is, and how to log in.
 pub(super) struct Endpoint<'a> {
@@ -39,7 +39,12 @@ pub(super) async fn open(
         context.output.warning(&format!("{unset} not set: {without} for {host}"));
     }
     let plain_http = endpoint.plain_http || context.global.plain_http;
-    let options = Options { ca_file: context.global.ca_file.clone(), ..Options::default() };
+    let output = context.output.clone();
+    let options = Options {
+        ca_file: context.global.ca_file.clone(),
+        notice: Notice::new(move |message| output.note(message)),
+        ..Options::default()
+    };
     Ok(Arc::new(Registry::new(endpoint.host.clone(), plain_http, login, options)?))
 }
 

@@ -12,6 +12,7 @@ use wharf_oci::{Descriptor, Digest, MediaType, Platform};
 
 use super::config::{Empty, History, ImageConfig, RootFs, RuntimeConfig};
 use super::gzip::Compressed;
+use super::inputs::{self, INPUTS};
 use super::layer::{self, LayerError};
 use super::layout::REF_NAME;
 use super::layout_write::{LayoutFolder, LayoutWriter, Outcome, WriteError};
@@ -241,9 +242,11 @@ fn child(built: &BuiltPlatform) -> Descriptor {
 
 /// One descriptor per tag, in the order in which tags are written.
 fn roots(image: &Image, index: &Descriptor, children: &[Descriptor]) -> Vec<Descriptor> {
+    let inputs = inputs::digest_of(image).to_string();
     let named = |tag: &wharf_oci::Tag, target: &Descriptor| {
         let mut root = target.clone();
         root.annotations.insert(REF_NAME.to_owned(), tag.to_string());
+        root.annotations.insert(INPUTS.to_owned(), inputs.clone());
         root
     };
     image

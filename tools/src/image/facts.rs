@@ -5,6 +5,7 @@
 //! among the faults, and only what could be read is among the manifests.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::Serialize;
 use wharf_oci::{Descriptor, Digest, Platform, Tag};
@@ -88,10 +89,75 @@ pub enum FaultKind {
     /// A layer's tar has another digest than the configuration says, or their numbers differ
     /// (IMG-036).
     DiffId,
-    /// A layer is not compressed as its media type says (IMG-033).
+    /// What a layer inflates to could not be found out (IMG-036).
+    Unproven,
+    /// A layer does not inflate (IMG-033).
     Compression,
-    /// A layer's tar is damaged or unsafe to unpack (IMG-032).
+    /// A layer is not compressed as its media type says (IMG-033).
+    Packing(Refusal),
+    /// A layer's tar is damaged (IMG-032).
     Tar,
+    /// An entry of a layer that not every engine unpacks (IMG-032).
+    Entry(Refusal),
+}
+
+/// Which of the engines that customers run (docker, podman, containerd) refuse something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Refusal {
+    /// All of them.
+    All,
+    /// Some of them.
+    Some,
+    /// None; it is worth knowing all the same.
+    None,
+}
+
+/// What a fault means for the image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Weight {
+    /// Worth knowing.
+    Remark,
+    /// Nobody knows whether the bytes are right.
+    Unproven,
+    /// Some engines refuse the image.
+    Refused,
+    /// No engine takes the image, or no registry.
+    Unusable,
+    /// Bytes are missing, or others than they should be.
+    Damage,
+}
+
+impl FaultKind {
+    /// What it means for the image.
+    #[must_use]
+    pub const fn weight(self) -> Weight {
+        match self {
+            Self::Missing
+            | Self::Size
+            | Self::Digest
+            | Self::DiffId
+            | Self::Compression
+            | Self::Tar => Weight::Damage,
+            Self::Manifest
+            | Self::Config
+            | Self::Packing(Refusal::All)
+            | Self::Entry(Refusal::All) => Weight::Unusable,
+            Self::Packing(Refusal::Some) | Self::Entry(Refusal::Some) => Weight::Refused,
+            Self::Packing(Refusal::None) | Self::Entry(Refusal::None) => Weight::Remark,
+            Self::Unproven => Weight::Unproven,
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    /// Names the blob, once.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.message.contains(&self.digest.to_string()) {
+            return f.write_str(&self.message);
+        }
+        write!(f, "{}: {}", self.digest, self.message)
+    }
 }
 
 impl ImageFacts {

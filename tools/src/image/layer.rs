@@ -11,9 +11,12 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use super::facts::Refusal;
 use super::gzip::BlockWriter;
-use super::tar_walk::{TarFault, TarWalk, unsafe_reason};
+use super::tar_rules::EntryRules;
+use super::tar_walk::{TarFault, TarWalk};
 use super::tar_write::{EntryHeader, EntryKind, TarWriter};
+use crate::input;
 use crate::offer::globs::Glob;
 use crate::offer::model::{DirLayer, LayerSource};
 use crate::offer::timestamp::Timestamp;
@@ -63,15 +66,15 @@ pub enum LayerError {
         /// The folder.
         path: PathBuf,
     },
-    /// A ready tar that no runtime should unpack.
+    /// A ready tar that engines refuse to unpack.
     #[error("the entry `{entry}` of {path} {reason}")]
-    Unsafe {
+    Refused {
         /// The tar.
         path: PathBuf,
         /// The entry.
         entry: String,
         /// What is wrong with it.
-        reason: &'static str,
+        reason: String,
     },
     /// A ready tar that is none.
     #[error("{path} is not an uncompressed tar: {fault}")]
@@ -229,8 +232,9 @@ fn collect(
 fn write_tar(path: &Path, out: &mut BlockWriter) -> Result<(), LayerError> {
     let read = |source| LayerError::Read { path: path.to_owned(), source };
     let not_a_tar = |fault| LayerError::NotATar { path: path.to_owned(), fault };
-    let mut file = File::open(path).map_err(read)?;
+    let mut file = input::open(path).map_err(read)?;
     let mut walk = TarWalk::new();
+    let mut rules = EntryRules::default();
     let mut refused = None;
     let mut buffer = vec![0_u8; COPY_BYTES];
     loop {
@@ -239,16 +243,16 @@ fn write_tar(path: &Path, out: &mut BlockWriter) -> Result<(), LayerError> {
             break;
         }
         let bytes = buffer.get(..length).unwrap_or_default();
-        walk.update(bytes, &mut |entry| match unsafe_reason(entry) {
-            Some(reason) => {
-                refused = Some((String::from_utf8_lossy(entry.path).into_owned(), reason));
+        walk.update(bytes, &mut |entry| match rules.judge(entry) {
+            Some((Refusal::All | Refusal::Some, reason)) => {
+                refused = Some((entry.path.escape_ascii().to_string(), reason));
                 ControlFlow::Break(())
             }
-            None => ControlFlow::Continue(()),
+            _ => ControlFlow::Continue(()),
         })
         .map_err(not_a_tar)?;
         if let Some((entry, reason)) = refused {
-            return Err(LayerError::Unsafe { path: path.to_owned(), entry, reason });
+            return Err(LayerError::Refused { path: path.to_owned(), entry, reason });
         }
         out.write_all(bytes)?;
     }

@@ -18,6 +18,7 @@ use wharf_oci::{
 };
 
 use super::tar_walk::{TarFault, TarWalk, WalkedKind};
+use crate::input;
 
 /// The annotation that names a tag in `index.json`.
 pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
@@ -187,6 +188,11 @@ impl Layout {
         })
     }
 
+    /// The names that `index.json` gives, as they stand there: tags, or whole references.
+    pub fn names(&self) -> impl Iterator<Item = (&str, &Descriptor)> {
+        self.roots.iter().filter_map(|root| Some((root.annotations.get(REF_NAME)?.as_str(), root)))
+    }
+
     /// Opens a blob; its size must be the descriptor's.
     pub fn open_blob(&self, descriptor: &Descriptor) -> Result<BlobFile, BlobError> {
         let digest = descriptor.digest;
@@ -322,7 +328,7 @@ impl Read for BlobFile {
 fn members(path: &Path) -> Result<BTreeMap<Vec<u8>, (u64, u64)>, LayoutError> {
     let read = |source| LayoutError::Read { path: path.to_owned(), source };
     let not_a_tar = |fault| LayoutError::NotATar { path: path.to_owned(), fault };
-    let mut file = File::open(path).map_err(read)?;
+    let mut file = input::open(path).map_err(read)?;
     let mut members = BTreeMap::new();
     let mut walk = TarWalk::new();
     let mut too_many = false;

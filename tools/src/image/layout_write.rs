@@ -16,6 +16,11 @@ use wharf_oci::{Algorithm, Descriptor, Digest, Digester, MediaType};
 
 use super::gzip::{BlockWriter, Compressed, compress};
 use super::layout::{LAYOUT_FILE, LAYOUT_VERSION};
+use crate::offer::words::PlanId;
+use crate::temporary::Temporary;
+
+/// How the names of staging folders end, after a dot and the layout's name.
+const STAGING: &str = ".tmp";
 
 /// Why a layout cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -69,7 +74,10 @@ impl LayoutFolder {
         fs::create_dir_all(path).map_err(failed)?;
         let lock = File::open(path).map_err(failed)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Ok(()) => {
+                remove_stale(path)?;
+                Ok(Self { path: path.to_owned(), _lock: lock })
+            }
             Err(TryLockError::WouldBlock) => Err(WriteError::Busy { path: path.to_owned() }),
             Err(TryLockError::Error(source)) => Err(failed(source)),
         }
@@ -86,18 +94,18 @@ impl LayoutFolder {
 #[derive(Debug)]
 pub struct LayoutWriter<'f> {
     folder: &'f LayoutFolder,
-    staging: PathBuf,
+    /// Goes with the writer; after a layout was replaced, the old one is in it.
+    staging: Temporary,
     target: PathBuf,
     blobs: BTreeMap<Digest, u64>,
 }
 
 impl<'f> LayoutWriter<'f> {
-    /// Starts the layout with this name; what an interrupted run left of it is removed.
+    /// Starts the layout with this name.
     pub fn begin(folder: &'f LayoutFolder, name: &str) -> Result<Self, WriteError> {
-        let staging = folder.path.join(format!(".{name}.tmp"));
-        remove(&staging)?;
+        let staging = Temporary::new(folder.path.join(format!(".{name}{STAGING}")));
         let writer = Self { folder, staging, target: folder.place(name), blobs: BTreeMap::new() };
-        let blobs = writer.staging.join("blobs/sha256");
+        let blobs = writer.staging.path().join("blobs/sha256");
         fs::create_dir_all(&blobs).map_err(|source| WriteError::Write { path: blobs, source })?;
         Ok(writer)
     }
@@ -117,7 +125,7 @@ impl<'f> LayoutWriter<'f> {
         jobs: NonZeroUsize,
         produce: impl FnOnce(&mut BlockWriter) -> Result<(), E>,
     ) -> Result<Compressed, E> {
-        let path = self.staging.join("layer.tmp");
+        let path = self.staging.path().join("layer.tmp");
         let failed = |source| E::from(WriteError::Write { path: path.clone(), source });
         let mut file = BufWriter::with_capacity(256 * 1024, File::create(&path).map_err(failed)?);
         let compressed = compress(jobs, &mut file, produce)?;
@@ -138,7 +146,7 @@ impl<'f> LayoutWriter<'f> {
         if !source.is_file() {
             return Ok(false);
         }
-        let path = self.staging.join("layer.tmp");
+        let path = self.staging.path().join("layer.tmp");
         let failed = |source| WriteError::Write { path: path.clone(), source };
         let mut copy = File::create(&path).map_err(failed)?;
         let copied = copy_hashed(&source, &mut copy).map_err(failed)?;
@@ -158,13 +166,13 @@ impl<'f> LayoutWriter<'f> {
         }
         let marker = format!("{{\"imageLayoutVersion\":\"{LAYOUT_VERSION}\"}}");
         for (name, bytes) in [(LAYOUT_FILE, marker.as_bytes()), ("index.json", &index)] {
-            let path = self.staging.join(name);
+            let path = self.staging.path().join(name);
             fs::write(&path, bytes).map_err(|source| WriteError::Write { path, source })?;
         }
         let failed = |source| WriteError::Write { path: self.target.clone(), source };
         match fs::symlink_metadata(&self.target) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                fs::rename(&self.staging, &self.target).map_err(failed)?;
+                fs::rename(self.staging.path(), &self.target).map_err(failed)?;
                 Ok(Outcome::Created)
             }
             Err(source) => Err(failed(source)),
@@ -172,9 +180,11 @@ impl<'f> LayoutWriter<'f> {
                 Err(WriteError::Foreign { path: self.target.clone() })
             }
             // The old layout is in the staging folder after this, which goes with the writer.
-            Ok(_) => renameat_with(CWD, &self.staging, CWD, &self.target, RenameFlags::EXCHANGE)
-                .map(|()| Outcome::Replaced)
-                .map_err(|error| failed(error.into())),
+            Ok(_) => {
+                renameat_with(CWD, self.staging.path(), CWD, &self.target, RenameFlags::EXCHANGE)
+                    .map(|()| Outcome::Replaced)
+                    .map_err(|error| failed(error.into()))
+            }
         }
     }
 
@@ -193,14 +203,7 @@ impl<'f> LayoutWriter<'f> {
     }
 
     fn blob_path(&self, digest: &Digest) -> PathBuf {
-        self.staging.join("blobs/sha256").join(digest.hex())
-    }
-}
-
-impl Drop for LayoutWriter<'_> {
-    fn drop(&mut self) {
-        // What cannot be removed is removed by the next run.
-        let _ = remove(&self.staging);
+        self.staging.path().join("blobs/sha256").join(digest.hex())
     }
 }
 
@@ -232,6 +235,24 @@ fn copy_hashed(path: &Path, out: &mut dyn Write) -> io::Result<Digest> {
         digester.update(bytes);
         out.write_all(bytes)?;
     }
+}
+
+/// Removes the staging folders that a run which was killed left behind. Nobody uses them: the folder
+/// that they are in is locked.
+fn remove_stale(folder: &Path) -> Result<(), WriteError> {
+    let failed = |source| WriteError::Write { path: folder.to_owned(), source };
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let is_staging = path
+            .file_name()
+            .and_then(|name| name.to_str()?.strip_prefix('.')?.strip_suffix(STAGING))
+            .is_some_and(|plan| plan.parse::<PlanId>().is_ok());
+        // Beside the blobs there is at most what `finish` writes, so another folder is left alone.
+        if is_staging && path.join("blobs/sha256").is_dir() {
+            remove(&path)?;
+        }
+    }
+    Ok(())
 }
 
 fn remove(path: &Path) -> Result<(), WriteError> {

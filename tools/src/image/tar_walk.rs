@@ -28,7 +28,8 @@ pub enum WalkedKind {
     Folder,
     /// A named pipe.
     Fifo,
-    /// A type flag that has no meaning in a layer.
+    /// A type flag that has no meaning in a layer, or that engines do not know: contiguous files
+    /// (`7`) and the sparse files of old GNU tar (`S`) among them.
     Unknown(u8),
 }
 
@@ -302,56 +303,9 @@ impl TarWalk {
     }
 }
 
-/// What makes an entry unfit to be unpacked anywhere; `None` when nothing does.
-///
-/// Refused are devices, absolute paths, `..` in a path, hard links to either, and symbolic links
-/// that climb above the root. Absolute symbolic links are normal: they are resolved in the image.
-#[must_use]
-pub fn unsafe_reason(entry: &Walked<'_>) -> Option<&'static str> {
-    let climbs = |path: &[u8]| path.split(|c| *c == b'/').any(|name| name == b"..");
-    match entry.kind {
-        WalkedKind::CharDevice | WalkedKind::BlockDevice => return Some("is a device"),
-        WalkedKind::Unknown(_) => return Some("has a type that no layer may have"),
-        WalkedKind::HardLink if climbs(entry.link) || entry.link.starts_with(b"/") => {
-            return Some("is a hard link to a path that is absolute or has `..`");
-        }
-        WalkedKind::Symlink if climbs_out(entry.path, entry.link) => {
-            return Some("is a symbolic link to above the root");
-        }
-        _ => {}
-    }
-    if entry.path.is_empty() || entry.path.contains(&0) {
-        return Some("has no usable name");
-    }
-    if entry.path.starts_with(b"/") {
-        return Some("has an absolute path");
-    }
-    climbs(entry.path).then_some("has `..` in its path")
-}
-
-/// Whether a relative link text, from where the link stands, goes above the root.
-fn climbs_out(path: &[u8], link: &[u8]) -> bool {
-    if link.starts_with(b"/") {
-        return false;
-    }
-    let names = |bytes: &'_ [u8]| {
-        bytes.split(|c| *c == b'/').filter(|name| !name.is_empty() && *name != b".").count()
-    };
-    let mut depth = names(path).saturating_sub(1);
-    for name in link.split(|c| *c == b'/') {
-        match name {
-            b"" | b"." => {}
-            b".." if depth == 0 => return true,
-            b".." => depth -= 1,
-            _ => depth += 1,
-        }
-    }
-    false
-}
-
 const fn kind_of(flag: u8) -> WalkedKind {
     match flag {
-        0 | b'0' | b'7' | b'S' => WalkedKind::File,
+        0 | b'0' => WalkedKind::File,
         b'1' => WalkedKind::HardLink,
         b'2' => WalkedKind::Symlink,
         b'3' => WalkedKind::CharDevice,

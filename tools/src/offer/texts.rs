@@ -4,7 +4,6 @@
 //! Invariant: a text from a file is UTF-8 and at most 64 KiB, whatever the file has become since.
 
 use std::fmt;
-use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +11,7 @@ use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::words::RelativePath;
+use crate::input;
 
 /// Largest text file, in bytes. The longest text that the marketplace takes has 10,000 characters.
 pub const TEXT_SIZE_BYTES_MAX: u64 = 64 * 1024;
@@ -87,7 +87,7 @@ pub(crate) fn read_utf8(path: &Path) -> Result<String, TextError> {
         _ => TextError::Read { path: path.to_owned(), source },
     };
     let mut bytes = Vec::new();
-    let file = File::open(path).map_err(failed)?;
+    let file = input::open(path).map_err(failed)?;
     file.take(TEXT_SIZE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > TEXT_SIZE_BYTES_MAX {
         return Err(TextError::TooLarge(path.to_owned()));

@@ -7,11 +7,13 @@
 use std::sync::Arc;
 
 use serde::Serialize;
-use wharf_oci::{Digest, Reference};
+use wharf_oci::{Digest, Manifest, Reference};
 
 use super::State;
+use super::companions::{Companion, CompanionAction, Copying};
 use super::ledger::{Event, History, Ledger, LedgerError};
-use super::plan::{Action, Content, FLOATING_TAG, Fetched, Item, TagStep, fetch_tree};
+use super::plan::{Action, Content, Fetched, Item, TagStep, fetch_tree};
+use crate::moves::FLOATING_TAG;
 use crate::registry::{BlobSource, Registry, RegistryError};
 use crate::transfer::{Destination, KnownBlobs, Moved, Step, Tree};
 
@@ -48,6 +50,9 @@ pub struct Outcome {
     /// Bytes of blobs, of this run.
     #[serde(flatten)]
     pub moved: Moved,
+    /// What belongs to it, and what became of that.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub companions: Vec<Companion>,
     /// What failed.
     #[serde(skip)]
     pub failure: Option<RegistryError>,
@@ -76,6 +81,7 @@ impl From<LedgerError> for Stop {
 struct Copied {
     tree: Tree,
     moved: Moved,
+    companions: Vec<Companion>,
 }
 
 impl Apply<'_> {
@@ -115,7 +121,9 @@ impl Apply<'_> {
             *slot = match self.write_tags(item, steps, &copied.tree, &known).await {
                 Ok(()) => {
                     self.end(item, State::Promoted, "")?;
-                    Outcome { moved: copied.moved, ..outcome(item, State::Promoted, String::new()) }
+                    let Copied { moved, companions, .. } = copied;
+                    let promoted = outcome(item, State::Promoted, String::new());
+                    Outcome { moved, companions, ..promoted }
                 }
                 Err(stop) => self.stopped(item, stop)?,
             };
@@ -152,7 +160,8 @@ impl Apply<'_> {
             Action::Copy | Action::Already => {}
         }
         self.check_source(item).await?;
-        if self.check_destination(item).await? {
+        let in_place = self.check_destination(item).await?;
+        if in_place && item.companions_to_copy().next().is_none() {
             return Err(Stop::State(State::Already, String::new()));
         }
         let tree = self.fetch(item).await?;
@@ -172,10 +181,45 @@ impl Apply<'_> {
             };
             self.ledger.append(event).map_err(Stop::Ledger)
         };
-        let moved = destination.put::<Stop>(&tree, &open, &skip, &tell).await?;
+        let mut moved = Moved { skipped_bytes: item.size_bytes(), ..Moved::default() };
+        if !in_place {
+            moved = destination.put::<Stop>(&tree, &open, &skip, &tell).await?;
+        }
+        // Before the tags: whoever pulls by one finds the signatures.
+        let companions = self.copy_companions(item, known, &mut moved, &tell).await?;
         let pinned = item.tags.iter().filter(|step| step.tag.as_str() != FLOATING_TAG);
         self.write_tags(item, pinned, &tree, known).await?;
-        Ok(Copied { tree, moved })
+        Ok(Copied { tree, moved, companions })
+    }
+
+    /// Copies what belongs to the image; says what became of each.
+    async fn copy_companions(
+        &self,
+        item: &Item,
+        known: &KnownBlobs,
+        moved: &mut Moved,
+        tell: &(dyn Fn(Step<'_>) -> Result<(), Stop> + Sync),
+    ) -> Result<Vec<Companion>, Stop> {
+        let to = Destination { registry: &self.to, repo: &item.destination, known };
+        let copying = Copying { from: Arc::clone(&self.from), source: &item.source, to };
+        let mut companions = item.companions.clone();
+        for companion in companions.iter_mut().filter(|at| at.action == CompanionAction::Copy) {
+            let Some((manifest, sent)) = copying.put(companion, tell).await? else {
+                let reference = Reference::Digest(companion.digest);
+                let url = self.from.manifest_url(&item.source, &reference);
+                return Err(Stop::State(State::Lost, format!("{url} is not there")));
+            };
+            moved.add(sent);
+            companion.action = CompanionAction::Copied;
+            let Some(tag) = companion.tag.clone() else { continue };
+            let (digest, before) = (companion.digest, companion.before);
+            let step = TagStep { tag, digest, before };
+            if let Some(reason) = self.write_tag(item, &step, &manifest, known).await? {
+                companion.action = CompanionAction::Left;
+                companion.reason = reason;
+            }
+        }
+        Ok(companions)
     }
 
     /// The source has to be what the plan saw.
@@ -211,9 +255,7 @@ impl Apply<'_> {
             }
             all = false;
             if found != step.before {
-                let url = self.to.manifest_url(&item.destination, &reference);
-                let now = found.map_or_else(|| "nothing".to_owned(), |digest| digest.to_string());
-                let reason = format!("{url} points at {now}, which is not what the plan saw");
+                let reason = self.changed(item, &reference, found);
                 return Err(Stop::State(State::Refused, reason));
             }
         }
@@ -241,26 +283,51 @@ impl Apply<'_> {
         tree: &Tree,
         known: &KnownBlobs,
     ) -> Result<(), Stop> {
-        let destination = Destination { registry: &self.to, repo: &item.destination, known };
         for step in steps {
             let Some(manifest) = tree.manifest(&step.digest) else { continue };
-            let reference = Reference::Tag(step.tag.clone());
-            let found = self.to.head_manifest(&item.destination, &reference).await?;
-            let before = found.map(|found| found.digest);
-            if before == Some(step.digest) {
-                continue;
+            if let Some(reason) = self.write_tag(item, step, manifest, known).await? {
+                return Err(Stop::State(State::Refused, reason));
             }
-            let (plan, tag) = (item.plan.clone(), step.tag.clone());
-            self.ledger.append(Event::Tagging {
-                plan: plan.clone(),
-                tag: tag.clone(),
-                before,
-                after: step.digest,
-            })?;
-            destination.tag(&step.tag, manifest).await?;
-            self.ledger.append(Event::Tagged { plan, tag })?;
         }
         Ok(())
+    }
+
+    /// Points a tag at a manifest that is there. What was said when it points at something else than
+    /// the plan saw: then it is left alone.
+    async fn write_tag(
+        &self,
+        item: &Item,
+        step: &TagStep,
+        manifest: &Manifest,
+        known: &KnownBlobs,
+    ) -> Result<Option<String>, Stop> {
+        let reference = Reference::Tag(step.tag.clone());
+        let found = self.to.head_manifest(&item.destination, &reference).await?;
+        let before = found.map(|found| found.digest);
+        if before == Some(step.digest) {
+            return Ok(None);
+        }
+        if before != step.before {
+            return Ok(Some(self.changed(item, &reference, before)));
+        }
+        let (plan, tag, after) = (item.plan.clone(), step.tag.clone(), step.digest);
+        self.ledger.append(Event::Tagging {
+            plan: plan.clone(),
+            tag: tag.clone(),
+            before,
+            after,
+        })?;
+        let destination = Destination { registry: &self.to, repo: &item.destination, known };
+        destination.tag(&tag, manifest).await?;
+        self.ledger.append(Event::Tagged { plan, tag })?;
+        Ok(None)
+    }
+
+    /// That a tag of the destination is not where the plan saw it.
+    fn changed(&self, item: &Item, reference: &Reference, now: Option<Digest>) -> String {
+        let url = self.to.manifest_url(&item.destination, reference);
+        let now = now.map_or_else(|| "nothing".to_owned(), |digest| digest.to_string());
+        format!("{url} points at {now}, which is not what the plan saw")
     }
 }
 
@@ -271,7 +338,14 @@ fn outcome(item: &Item, state: State, reason: String) -> Outcome {
         state,
         reason,
         digest: item.tags.last().map(|step| step.digest),
-        moved: Moved::default(),
+        moved: Moved {
+            skipped_bytes: if state == State::Already { item.size_bytes() } else { 0 },
+            ..Moved::default()
+        },
+        companions: match state {
+            State::Already => item.companions.iter().map(Companion::in_place).collect(),
+            _ => Vec::new(),
+        },
         failure: None,
     }
 }

@@ -15,6 +15,7 @@ use wharf_oci::{Digest, RepoName, Tag};
 
 use super::State;
 use super::plan::Side;
+use crate::input;
 use crate::offer::timestamp::Timestamp;
 use crate::registry::Uploaded;
 
@@ -190,6 +191,8 @@ pub struct ItemHistory {
     pub destination: RepoName,
     /// How it ended, and why; nothing when it did not end.
     pub state: Option<(State, String)>,
+    /// Whether tags of it were put back since.
+    pub is_undone: bool,
     /// Blobs that are there.
     pub blobs: BTreeSet<Digest>,
     /// Tags that were written, or were about to be, in order.
@@ -222,7 +225,8 @@ impl Ledger {
     /// Opens a ledger to go on, and says what it holds. A line that a crash cut off is removed.
     pub fn reopen(path: &Path) -> Result<(Self, History), LedgerError> {
         let failed = |source| LedgerError::Io { path: path.to_owned(), source };
-        let file = OpenOptions::new().read(true).append(true).open(path).map_err(failed)?;
+        let file =
+            input::open_with(path, OpenOptions::new().read(true).append(true)).map_err(failed)?;
         let ledger = Self::lock(path, file)?;
         let mut file = ledger.file.lock().unwrap_or_else(PoisonError::into_inner);
         let mut text = Vec::new();
@@ -263,7 +267,7 @@ impl Ledger {
 pub fn open(path: &Path) -> Result<History, LedgerError> {
     let failed = |source| LedgerError::Io { path: path.to_owned(), source };
     let mut text = Vec::new();
-    File::open(path)
+    input::open(path)
         .map_err(failed)?
         .take(LEDGER_BYTES_MAX)
         .read_to_end(&mut text)
@@ -304,6 +308,7 @@ impl ItemHistory {
             plan: item.plan,
             destination: item.destination,
             state: None,
+            is_undone: false,
             blobs: BTreeSet::new(),
             tags: Vec::new(),
         }
@@ -333,8 +338,16 @@ impl History {
                     item.tags.push(TagHistory { tag, before, after });
                 }
             }
-            Event::Item { state, reason, .. } => item.state = Some((state, reason)),
-            Event::Untagged { tag, .. } => item.tags.retain(|seen| seen.tag != tag),
+            Event::Item { state, reason, .. } => {
+                item.state = Some((state, reason));
+                item.is_undone = false;
+            }
+            // It is not where it should be any more: who goes on does it again.
+            Event::Untagged { tag, .. } => {
+                item.tags.retain(|seen| seen.tag != tag);
+                item.state = None;
+                item.is_undone = true;
+            }
             Event::Manifest { .. }
             | Event::Tagged { .. }
             | Event::Begin { .. }

@@ -6,6 +6,8 @@
 use serde::{Deserialize, Serialize};
 use wharf_oci::{Algorithm, Descriptor, Digest, Digester, ManifestKind, Reference, RepoName, Tag};
 
+use super::companions::{Companion, CompanionAction, Sides};
+use crate::moves::Write;
 use crate::offer::model::Credentials;
 use crate::offer::secrets::Secret;
 use crate::offer::words::LoginServer;
@@ -17,9 +19,6 @@ const SCHEMA_VERSION: u32 = 1;
 
 /// Largest plan file.
 pub const PLAN_BYTES_MAX: u64 = 64 * 1024 * 1024;
-
-/// The tag that every release moves, so its move is never a surprise.
-pub const FLOATING_TAG: &str = "latest";
 
 /// A plan as it stands in its file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,7 +99,10 @@ pub struct Item {
     pub manifests: Vec<Descriptor>,
     /// Configurations and layers, each once.
     pub blobs: Vec<Descriptor>,
-    /// Signatures and the like that refer to these manifests; they are not copied.
+    /// Signatures and the like that belong to these manifests, each after what it refers to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub companions: Vec<Companion>,
+    /// Those of them that are not copied.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_behind: Vec<Digest>,
 }
@@ -254,6 +256,7 @@ impl Question<'_> {
             tags: Vec::new(),
             manifests: Vec::new(),
             blobs: Vec::new(),
+            companions: Vec::new(),
             left_behind: Vec::new(),
         };
         let mut roots = Vec::new();
@@ -288,36 +291,54 @@ impl Question<'_> {
                 });
             }
         }
-        for manifest in &item.manifests {
-            let found = self.from.referrers(&self.source, &manifest.digest).await?;
-            item.left_behind.extend(found);
+        let sides = Sides {
+            from: self.from,
+            source: &self.source,
+            to: self.to,
+            destination: &self.destination,
+        };
+        item.companions = sides.find(&item.manifests).await?;
+        let left = item.companions.iter().filter(|at| at.action == CompanionAction::Left);
+        item.left_behind = left.map(|companion| companion.digest).collect();
+        let place = format!("{}/{}", self.to.host(), self.destination);
+        (item.action, item.reason) = decide(&item.tags, &place, self.allow_tag_move);
+        if item.action == Action::Already && item.companions_to_copy().next().is_some() {
+            item.action = Action::Copy;
         }
-        (item.action, item.reason) = decide(&item.tags, self.allow_tag_move);
         Ok(item)
     }
 }
 
-/// What the tags on the other side mean. `latest` moves with every release; another tag that
-/// points elsewhere may be what customers pinned.
+/// What the tags on the other side mean, at `REGISTRY/REPOSITORY`.
 #[must_use]
-pub fn decide(tags: &[TagStep], allow_tag_move: bool) -> (Action, String) {
-    let moved = tags.iter().find(|step| {
-        step.tag.as_str() != FLOATING_TAG && step.before.is_some_and(|before| before != step.digest)
-    });
-    match moved {
-        Some(step) if !allow_tag_move => {
-            let before = step.before.map(|digest| digest.to_string()).unwrap_or_default();
-            let reason = format!(
-                "the tag {} points at {before}; publish another version, or allow it with \
-                 --allow-tag-move",
-                step.tag
-            );
-            (Action::Refused, reason)
-        }
-        _ if tags.iter().all(|step| step.before == Some(step.digest)) => {
-            (Action::Already, String::new())
-        }
-        _ => (Action::Copy, String::new()),
+pub fn decide(tags: &[TagStep], place: &str, allow_tag_move: bool) -> (Action, String) {
+    if let Some(reason) = tags.iter().find_map(|step| step.write().refusal(place, allow_tag_move)) {
+        return (Action::Refused, reason);
+    }
+    if tags.iter().all(|step| step.before == Some(step.digest)) {
+        return (Action::Already, String::new());
+    }
+    (Action::Copy, String::new())
+}
+
+impl Item {
+    /// What belongs to the image and is not there yet.
+    pub fn companions_to_copy(&self) -> impl Iterator<Item = &Companion> {
+        self.companions.iter().filter(|at| at.action == CompanionAction::Copy)
+    }
+
+    /// Bytes of its blobs.
+    #[must_use]
+    pub fn size_bytes(&self) -> u64 {
+        self.blobs.iter().fold(0, |sum, blob| sum.saturating_add(blob.size))
+    }
+}
+
+impl TagStep {
+    /// What it comes to.
+    #[must_use]
+    pub const fn write(&self) -> Write<'_> {
+        Write { tag: &self.tag, before: self.before, after: self.digest }
     }
 }
 

@@ -10,6 +10,7 @@ use serde_json::json;
 use wharf_oci::{Algorithm, Digest, Digester, MediaType, Reference};
 
 use super::apply::{Apply, Outcome};
+use super::companions::CompanionAction;
 use super::ledger::{BeginItem, Event, History, Ledger};
 use super::plan::{Action, Content, Plan, PlanError, Question, Side, TagStep, decide};
 use super::undo::{UndoState, undo};
@@ -260,6 +261,163 @@ async fn undo_puts_tags_back_and_leaves_what_it_must_not_touch() {
     assert!(history.item("a").unwrap().tags.iter().all(|tag| tag.tag.as_str() != "latest"));
 }
 
+impl Journey {
+    /// Puts a signature of `stage/NAME:1.0` under a tag, with these layers.
+    fn sign(&self, repo: &str, subject: Digest, layers: &[&str]) {
+        let mut fake = self.shared.lock().unwrap();
+        let mut blob = |text: &str| {
+            let digest = digest(text.as_bytes());
+            let key = (repo.to_owned(), digest.to_string());
+            fake.blobs.insert(key, Bytes::from(text.to_owned()));
+            json!({"mediaType": MediaType::OCI_LAYER, "digest": digest, "size": text.len()})
+        };
+        let config = blob("{}");
+        let layers: Vec<_> = layers.iter().map(|layer| blob(layer)).collect();
+        let manifest = json!({"schemaVersion": 2, "config": config, "layers": layers}).to_string();
+        let value = (MediaType::OCI_MANIFEST.to_string(), Bytes::from(manifest.clone()));
+        let tag = format!("sha256-{}.sig", subject.hex());
+        for reference in [digest(manifest.as_bytes()).to_string(), tag] {
+            fake.manifests.insert((repo.to_owned(), reference), value.clone());
+        }
+    }
+
+    /// Attaches an artifact to a manifest, listed under the tag of registries without the API.
+    fn attach(&self, repo: &str, subject: Digest, content: &str) -> Digest {
+        let empty =
+            json!({"mediaType": MediaType::OCTET_STREAM, "digest": digest(b"{}"), "size": 2});
+        let manifest = json!({
+            "schemaVersion": 2, "mediaType": MediaType::OCI_MANIFEST, "config": empty, "layers": [],
+            "artifactType": "application/x", "annotations": {"what": content},
+            "subject": {"mediaType": MediaType::OCI_INDEX, "digest": subject, "size": 1},
+        })
+        .to_string();
+        let attached = digest(manifest.as_bytes());
+        let entry = json!({
+            "mediaType": MediaType::OCI_MANIFEST, "digest": attached, "size": manifest.len(),
+        });
+        let index = json!({
+            "schemaVersion": 2, "mediaType": MediaType::OCI_INDEX, "manifests": [entry],
+        })
+        .to_string();
+        let mut fake = self.shared.lock().unwrap();
+        let config = (repo.to_owned(), digest(b"{}").to_string());
+        fake.blobs.insert(config, Bytes::from_static(b"{}"));
+        let list = format!("sha256-{}", subject.hex());
+        for (reference, media_type, text) in [
+            (attached.to_string(), MediaType::OCI_MANIFEST, manifest),
+            (list, MediaType::OCI_INDEX, index),
+        ] {
+            let value = (media_type.to_string(), Bytes::from(text));
+            fake.manifests.insert((repo.to_owned(), reference), value);
+        }
+        attached
+    }
+
+    /// What is listed for a manifest at the destination.
+    async fn listed(&self, subject: Digest) -> Vec<Digest> {
+        let repo = "prod/a".parse().unwrap();
+        let mut listed = self.registry.referrers(&repo, &subject).await.unwrap();
+        listed.sort();
+        listed
+    }
+}
+
+fn actions(outcome: &Outcome) -> Vec<CompanionAction> {
+    outcome.companions.iter().map(|companion| companion.action).collect()
+}
+
+#[tokio::test]
+async fn signatures_and_attachments_go_along_and_what_is_there_stays() {
+    let journey = Journey::new(&["a"]).await;
+    let subject = journey.tag("stage/a", "1.0").unwrap();
+    let sig = format!("sha256-{}.sig", subject.hex());
+    journey.sign("stage/a", subject, &["one"]);
+    let ours = journey.attach("stage/a", subject, "ours");
+    let theirs = journey.attach("prod/a", subject, "theirs");
+    let plan = journey.plan(&["a"], false).await;
+    assert_eq!(plan.content().items[0].companions.len(), 2);
+    let outcomes = journey.apply(&plan).await;
+    assert_eq!(states(&outcomes), [State::Promoted]);
+    assert_eq!(actions(&outcomes[0]), [CompanionAction::Copied; 2]);
+    assert_eq!(journey.tag("prod/a", &sig), journey.tag("stage/a", &sig));
+    let mut both = vec![ours, theirs];
+    both.sort();
+    assert_eq!(journey.listed(subject).await, both);
+    // The signature came before the tag that people pull by.
+    let fake = journey.shared.lock().unwrap();
+    let puts = fake.seen.iter().filter(|seen| seen.method == Method::PUT);
+    let order: Vec<&str> = puts.map(|seen| seen.path.rsplit('/').next().unwrap()).collect();
+    let at = |name: &str| order.iter().position(|put| *put == name).unwrap();
+    assert!(at(&sig) < at("1.0-amd64") && at("1.0") < at("latest"));
+}
+
+#[tokio::test]
+async fn an_image_that_was_signed_after_its_promotion_gets_its_signatures_later() {
+    let journey = Journey::new(&["a"]).await;
+    journey.apply(&journey.plan(&["a"], false).await).await;
+    let subject = journey.tag("stage/a", "1.0").unwrap();
+    let sig = format!("sha256-{}.sig", subject.hex());
+    for layers in [["one"].as_slice(), &["one", "two"]] {
+        journey.sign("stage/a", subject, layers);
+        std::fs::remove_file(journey.ledger_path()).unwrap();
+        let plan = journey.plan(&["a"], false).await;
+        assert_eq!(plan.content().items[0].action, Action::Copy);
+        let outcomes = journey.apply(&plan).await;
+        assert_eq!(actions(&outcomes[0]), [CompanionAction::Copied]);
+        assert_eq!(journey.tag("prod/a", &sig), journey.tag("stage/a", &sig));
+    }
+    std::fs::remove_file(journey.ledger_path()).unwrap();
+    let again = journey.plan(&["a"], false).await;
+    assert_eq!(again.content().items[0].action, Action::Already);
+}
+
+#[tokio::test]
+async fn signatures_that_only_the_destination_has_are_left_and_named() {
+    let journey = Journey::new(&["a"]).await;
+    let subject = journey.tag("stage/a", "1.0").unwrap();
+    let sig = format!("sha256-{}.sig", subject.hex());
+    journey.sign("stage/a", subject, &["ours"]);
+    journey.sign("prod/a", subject, &["theirs"]);
+    let before = journey.tag("prod/a", &sig);
+    let plan = journey.plan(&["a"], false).await;
+    assert_eq!(plan.content().items[0].left_behind.len(), 1);
+    let outcomes = journey.apply(&plan).await;
+    assert_eq!(states(&outcomes), [State::Promoted]);
+    assert_eq!(actions(&outcomes[0]), [CompanionAction::Left]);
+    assert!(outcomes[0].companions[0].to_string().contains(&sig));
+    assert_eq!(journey.tag("prod/a", &sig), before);
+}
+
+#[tokio::test]
+async fn bytes_that_are_there_are_counted_as_skipped_after_a_resume_too() {
+    let journey = Journey::new(&["a", "b"]).await;
+    let plan = journey.plan(&["a", "b"], false).await;
+    let sizes: Vec<u64> = plan.content().items.iter().map(super::plan::Item::size_bytes).collect();
+    journey.faults((0..2).map(|_| Fault::Answer(Method::PUT, 500, Vec::new())).collect());
+    assert_eq!(states(&journey.apply(&plan).await), [State::Failed, State::Promoted]);
+    let (ledger, history) = Ledger::reopen(&journey.ledger_path()).unwrap();
+    let outcomes = journey.run(&plan, &ledger, Some(history)).await;
+    assert_eq!(states(&outcomes), [State::Promoted, State::Already]);
+    let skipped: Vec<u64> = outcomes.iter().map(|outcome| outcome.moved.skipped_bytes).collect();
+    assert_eq!(skipped, sizes);
+}
+
+#[tokio::test]
+async fn what_was_undone_is_done_again_by_a_resume() {
+    let journey = Journey::new(&["a"]).await;
+    journey.point("prod/a", "latest");
+    let plan = journey.plan(&["a"], false).await;
+    journey.apply(&plan).await;
+    let (ledger, history) = Ledger::reopen(&journey.ledger_path()).unwrap();
+    undo(&history, &journey.registry, &ledger).await.unwrap();
+    drop(ledger);
+    let (ledger, history) = Ledger::reopen(&journey.ledger_path()).unwrap();
+    assert!(history.item("a").unwrap().is_undone);
+    let outcomes = journey.run(&plan, &ledger, Some(history)).await;
+    assert_eq!(states(&outcomes), [State::Promoted]);
+    assert_eq!(journey.tag("prod/a", "latest"), journey.tag("stage/a", "latest"));
+}
+
 #[tokio::test]
 async fn a_registry_that_misses_a_part_after_all_gets_everything_once_more() {
     let journey = Journey::new(&["a"]).await;
@@ -301,7 +459,7 @@ fn only_latest_moves_without_permission() {
         digest: digest(b"new"),
         before: before.map(digest),
     };
-    let action = |steps: &[TagStep], allow| decide(steps, allow).0;
+    let action = |steps: &[TagStep], allow| decide(steps, "r.example/x", allow).0;
     assert_eq!(action(&[step("1.0", None)], false), Action::Copy);
     assert_eq!(action(&[step("1.0", Some(b"new"))], false), Action::Already);
     assert_eq!(action(&[step("1.0", Some(b"old"))], false), Action::Refused);

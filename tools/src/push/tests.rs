@@ -59,16 +59,26 @@ async fn push(
     repo: &str,
     known: &KnownBlobs,
 ) -> Result<Pushed, PushError> {
+    push_with(layout, registry, repo, known, false).await
+}
+
+async fn push_with(
+    layout: &Layout,
+    registry: &Registry,
+    repo: &str,
+    known: &KnownBlobs,
+    allow_tag_move: bool,
+) -> Result<Pushed, PushError> {
     let repo: RepoName = repo.parse().unwrap();
     let tags = layout.tags().map(|(tag, root)| (tag, root.clone())).collect();
-    Push { layout, registry, repo: &repo, tags, known }.run(&|_| {}).await
+    Push { layout, registry, repo: &repo, tags, known, allow_tag_move }.run(&|_| {}).await
 }
 
 #[tokio::test]
 async fn tags_come_last_in_their_order_and_a_second_push_sends_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let path = layout(folder.path(), "a", &["1.0", "latest"]);
-    let layout = open_proven(&path, NonZeroUsize::MIN).unwrap();
+    let layout = open_proven(&path, NonZeroUsize::MIN).unwrap().0;
     let (shared, address) = start(Fake::default()).await;
     let (registry, known) = (registry(&address), KnownBlobs::default());
     let pushed = push(&layout, &registry, "x/a", &known).await.unwrap();
@@ -91,7 +101,7 @@ async fn tags_come_last_in_their_order_and_a_second_push_sends_nothing() {
 async fn what_one_repository_got_the_next_one_mounts() {
     let folder = tempfile::tempdir().unwrap();
     let path = layout(folder.path(), "a", &["1.0"]);
-    let layout = open_proven(&path, NonZeroUsize::MIN).unwrap();
+    let layout = open_proven(&path, NonZeroUsize::MIN).unwrap().0;
     let (_shared, address) = start(Fake { mounts: true, ..Fake::default() }).await;
     let (registry, known) = (registry(&address), KnownBlobs::default());
     let first = push(&layout, &registry, "x/a", &known).await.unwrap();
@@ -104,21 +114,71 @@ async fn what_one_repository_got_the_next_one_mounts() {
 async fn no_tag_is_written_when_content_fails_and_a_moved_tag_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let path = layout(folder.path(), "a", &["1.0"]);
-    let old = open_proven(&path, NonZeroUsize::MIN).unwrap();
+    let old = open_proven(&path, NonZeroUsize::MIN).unwrap().0;
     let (shared, address) = start(Fake::default()).await;
     let (registry, known) = (registry(&address), KnownBlobs::default());
     let before = push(&old, &registry, "x/a", &known).await.unwrap().digest;
     let path = layout(folder.path(), "b", &["1.0"]);
-    let new = open_proven(&path, NonZeroUsize::MIN).unwrap();
+    let new = open_proven(&path, NonZeroUsize::MIN).unwrap().0;
     let faults = (0..8).map(|_| Fault::Answer(Method::POST, 500, Vec::new()));
     shared.lock().unwrap().faults = faults.collect();
-    assert!(matches!(push(&new, &registry, "x/a", &known).await, Err(PushError::Registry(_))));
+    let failed = push_with(&new, &registry, "x/a", &known, true).await;
+    assert!(matches!(failed, Err(PushError::Registry(_))));
     shared.lock().unwrap().faults.clear();
     let key = ("x/a".to_owned(), "1.0".to_owned());
     let tagged = shared.lock().unwrap().manifests[&key].1.clone();
     assert_eq!(Digester::digest(Algorithm::Sha256, &tagged), before);
-    let pushed = push(&new, &registry, "x/a", &known).await.unwrap();
+    let pushed = push_with(&new, &registry, "x/a", &known, true).await.unwrap();
     assert_eq!(pushed.tags[0].moved_from, Some(before));
+}
+
+#[tokio::test]
+async fn a_version_that_points_elsewhere_is_not_moved_and_latest_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let old = layout(folder.path(), "a", &["1.0", "latest"]);
+    let old = open_proven(&old, NonZeroUsize::MIN).unwrap().0;
+    let (shared, address) = start(Fake::default()).await;
+    let (registry, known) = (registry(&address), KnownBlobs::default());
+    let before = push(&old, &registry, "x/a", &known).await.unwrap().digest;
+    let new = layout(folder.path(), "b", &["1.0", "latest"]);
+    let new = open_proven(&new, NonZeroUsize::MIN).unwrap().0;
+    shared.lock().unwrap().seen.clear();
+    let error = push(&new, &registry, "x/a", &known).await.unwrap_err();
+    assert!(matches!(&error, PushError::TagMoves { reasons } if reasons.len() == 1));
+    let message = error.to_string();
+    assert!(message.contains(&format!("{address}/x/a:1.0 points at {before}")), "{message}");
+    assert!(message.contains("--allow-tag-move"), "{message}");
+    assert!(shared.lock().unwrap().seen.iter().all(|seen| seen.method == Method::HEAD));
+    assert_eq!(crate::exit::Exit::of(&error), crate::exit::Exit::Partial);
+    let floating = layout(folder.path(), "c", &["1.1", "latest"]);
+    let floating = open_proven(&floating, NonZeroUsize::MIN).unwrap().0;
+    let pushed = push(&floating, &registry, "x/a", &known).await.unwrap();
+    assert_eq!(pushed.tags[1].moved_from, Some(before));
+}
+
+#[tokio::test]
+async fn a_version_that_appears_while_layers_are_sent_is_not_moved_either() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = layout(folder.path(), "a", &["1.0"]);
+    let layout = open_proven(&path, NonZeroUsize::MIN).unwrap().0;
+    let (shared, address) = start(Fake::default()).await;
+    let registry = registry(&address);
+    let repo: RepoName = "x/a".parse().unwrap();
+    let tags = layout.tags().map(|(tag, root)| (tag, root.clone())).collect();
+    let (registry, known) = (&registry, &KnownBlobs::default());
+    let push = Push { layout: &layout, registry, repo: &repo, tags, known, allow_tag_move: false };
+    let others = bytes::Bytes::from_static(br#"{"schemaVersion":2,"manifests":[]}"#);
+    let appear = |step: Step<'_>| {
+        if matches!(step, Step::Manifest(_)) {
+            let value = (MediaType::OCI_INDEX.to_string(), others.clone());
+            let key = ("x/a".to_owned(), "1.0".to_owned());
+            shared.lock().unwrap().manifests.insert(key, value);
+        }
+    };
+    let error = push.run(&appear).await.unwrap_err();
+    assert!(matches!(error, PushError::TagMoves { .. }), "{error}");
+    let key = ("x/a".to_owned(), "1.0".to_owned());
+    assert_eq!(shared.lock().unwrap().manifests[&key].1, others);
 }
 
 #[test]
@@ -128,7 +188,10 @@ fn a_broken_layout_is_refused_before_anything_is_sent() {
     let blob = std::fs::read_dir(path.join("blobs/sha256")).unwrap().next().unwrap().unwrap();
     std::fs::write(blob.path(), "other").unwrap();
     let error = open_proven(&path, NonZeroUsize::MIN).unwrap_err();
-    assert!(error.to_string().contains("nothing of it was sent"), "{error}");
+    let message = error.to_string();
+    assert!(message.contains("nothing of it was sent"), "{message}");
+    let digest = message.split("sha256:").nth(1).unwrap().get(..64).unwrap();
+    assert_eq!(message.matches(digest).count(), 1, "{message}");
     let missing = open_proven(&folder.path().join("gone"), NonZeroUsize::MIN).unwrap_err();
     assert!(matches!(missing, PushError::Layout(_)));
 }
@@ -144,7 +207,21 @@ fn the_image_of_a_reference_is_the_tagged_one_or_the_only_one() {
     let tag = |text: &str| text.parse::<Tag>().unwrap();
     assert_eq!(image_for(&both, Some(&tag("2.0"))).unwrap().digest, two.digest);
     let error = image_for(&both, Some(&tag("3.0"))).unwrap_err();
-    assert!(error.to_string().contains("1.0, 2.0"), "{error}");
+    assert!(error.to_string().contains("2 images (1.0, 2.0)"), "{error}");
+    let mut writer = LayoutWriter::begin(&out, "whole").unwrap();
+    let (one, two) = (image(&mut writer, "one"), image(&mut writer, "two"));
+    let names = ["r.example:5000/x/a:1.0", "r.example:5000/x/a:2.0"];
+    writer.finish(&[named(&one, names[0]), named(&two, names[1])]).unwrap();
+    let whole = Layout::open(&out.place("whole")).unwrap();
+    assert_eq!(image_for(&whole, Some(&tag("2.0"))).unwrap().digest, two.digest);
+    let error = image_for(&whole, Some(&tag("3.0"))).unwrap_err();
+    assert!(error.to_string().contains(&names.join(", ")), "{error}");
+    let mut writer = LayoutWriter::begin(&out, "bare").unwrap();
+    let (one, two) = (image(&mut writer, "one"), image(&mut writer, "two"));
+    writer.finish(&[one.clone(), two]).unwrap();
+    let bare = Layout::open(&out.place("bare")).unwrap();
+    let error = image_for(&bare, Some(&tag("3.0"))).unwrap_err();
+    assert!(error.to_string().contains(&one.digest.to_string()), "{error}");
     drop(out);
     let single = layout(folder.path(), "single", &["1.0", "latest"]);
     let single = Layout::open(&single).unwrap();

@@ -54,6 +54,16 @@ pub enum RegistryError {
         /// What the connection said, with its causes.
         reason: String,
     },
+    /// Nobody there speaks to us: asking again will not change that.
+    #[error("cannot reach {url}: {reason}; {advice}")]
+    Unreachable {
+        /// The address, without a query.
+        url: String,
+        /// What the connection said, with its causes.
+        reason: String,
+        /// What to do.
+        advice: &'static str,
+    },
     /// Nothing moved for too long.
     #[error("{method} {url} made no progress for {} s", .idle.as_secs())]
     Stalled {
@@ -120,6 +130,7 @@ impl RegistryError {
             Self::Network { .. } | Self::Stalled { .. } => true,
             Self::Refused { status, .. } => super::retry::is_transient(*status),
             Self::Unauthorized { .. }
+            | Self::Unreachable { .. }
             | Self::Exhausted { .. }
             | Self::Protocol { .. }
             | Self::Manifest { .. }

@@ -28,6 +28,7 @@ fn quick() -> Options {
         },
         chunk_bytes: CHUNK_BYTES,
         ca_file: None,
+        notice: Notice::default(),
     }
 }
 
@@ -309,16 +310,6 @@ async fn a_manifest_with_other_bytes_than_its_digest_is_refused() {
 }
 
 #[tokio::test]
-async fn nothing_listening_is_a_network_error_after_all_tries() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    drop(listener);
-    let digest = Digester::digest(Algorithm::Sha256, b"x");
-    let error = registry(&address).head_blob(&repo(), &digest).await.unwrap_err();
-    assert!(matches!(error, RegistryError::Exhausted { attempts: 4, .. }), "{error}");
-}
-
-#[tokio::test]
 async fn silence_is_not_borne_for_ever() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -348,4 +339,82 @@ fn locations_are_resolved_and_their_queries_kept() {
     assert_eq!(resolved("uuid?q=1").unwrap(), "http://h:5/v2/a/blobs/uploads/uuid?q=1");
     assert_eq!(resolved("?q=1").unwrap(), "http://h:5/v2/a/blobs/uploads/?q=1");
     assert_eq!(resolved("http://bad host/"), None);
+}
+
+/// What a registry at this address says to the first question.
+async fn first_contact(address: &str, plain_http: bool) -> RegistryError {
+    let registry = Registry::new(address.parse().unwrap(), plain_http, None, quick()).unwrap();
+    let reference = Reference::Tag("1.0".parse().unwrap());
+    registry.head_manifest(&repo(), &reference).await.unwrap_err()
+}
+
+#[tokio::test]
+async fn nobody_at_an_address_is_told_at_once_with_what_to_do() {
+    let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let closed = free.local_addr().unwrap().to_string();
+    drop(free);
+    let (_shared, plain) = start(Fake::default()).await;
+    for (address, plain_http, advice) in [
+        (closed.as_str(), true, "nothing listens there"),
+        (closed.as_str(), false, "nothing listens there"),
+        ("no-such-host.invalid", false, "how the host is spelled"),
+        (plain.as_str(), false, "--plain-http"),
+    ] {
+        let error = first_contact(address, plain_http).await;
+        assert!(matches!(error, RegistryError::Unreachable { .. }), "{address}: {error}");
+        assert!(error.to_string().contains(advice), "{address}: {error}");
+        assert_eq!(crate::exit::Exit::of(&error), crate::exit::Exit::Network);
+        assert_eq!(crate::exit::Exit::Network.hint_for(&error), None);
+    }
+}
+
+#[tokio::test]
+async fn plain_http_to_a_server_of_tls_is_told_at_once() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    // An alert of TLS, what web servers answer, and nothing at all.
+    for answer in [
+        b"".as_slice(),
+        b"\x15\x03\x01\x00\x02\x02\x46".as_slice(),
+        b"HTTP/1.0 400 Bad Request\r\n\r\n",
+    ] {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let server = tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut asked = [0_u8; 4096];
+                let _ = stream.read(&mut asked).await.unwrap();
+                stream.write_all(answer).await.unwrap();
+            }
+        });
+        let error = first_contact(&address, true).await;
+        assert!(error.to_string().contains("it may speak TLS"), "{error}");
+        server.abort();
+    }
+}
+
+#[tokio::test]
+async fn a_host_that_answered_before_is_asked_again() {
+    let (shared, address) = start(Fake::default()).await;
+    let registry = registry(&address);
+    let reference = Reference::Tag("1.0".parse().unwrap());
+    assert!(registry.head_manifest(&repo(), &reference).await.unwrap().is_none());
+    shared.lock().unwrap().faults.push_back(Fault::BreakBefore(Method::HEAD));
+    assert!(registry.head_manifest(&repo(), &reference).await.unwrap().is_none());
+    let breaks = (0..4).map(|_| Fault::BreakBefore(Method::HEAD));
+    shared.lock().unwrap().faults.extend(breaks);
+    let error = registry.head_manifest(&repo(), &reference).await.unwrap_err();
+    assert!(matches!(error, RegistryError::Exhausted { attempts: 4, .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_registry_that_does_not_say_what_refers_is_not_one_without_signatures() {
+    let subject = descriptor(b"image").digest;
+    for (status, is_error) in [(403, true), (429, true), (500, true), (404, false), (501, false)] {
+        let retry = || vec![("retry-after", "0".to_owned())];
+        let times = if status == 429 || status == 500 { 4 } else { 1 };
+        let faults = (0..times).map(|_| Fault::Answer(Method::GET, status, retry())).collect();
+        let (_shared, address) = start(Fake { faults, ..Fake::default() }).await;
+        let listed = registry(&address).referrers(&repo(), &subject).await;
+        assert_eq!(listed.is_err(), is_error, "{status}: {listed:?}");
+    }
 }

@@ -4,30 +4,35 @@
 //! Invariant: a body is sent with its exact length, never chunked, because registries refuse an
 //! upload without one; and no address that leaves here shows its query, which may be a secret.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::{self, Client};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
 use super::error::RegistryError;
+use super::unreachable;
 
 /// How we introduce ourselves.
 const USER_AGENT: &str = concat!("wharf/", env!("CARGO_PKG_VERSION"));
+
+/// How many hosts are remembered: the registry, its token service, where its blobs are.
+const ANSWERED_MAX: usize = 64;
 
 /// How much of a body is handed over at once; progress is seen in these steps.
 const PIECE_BYTES: usize = 128 * 1024;
@@ -57,6 +62,10 @@ impl Default for Patience {
 pub(super) struct Transport {
     client: Client<HttpsConnector<HttpConnector>, Pieces>,
     patience: Patience,
+    /// Who answered in this run: trouble with them passes, trouble with others is a mistake.
+    answered: Mutex<BTreeSet<String>>,
+    /// How often somebody hung up who had not.
+    hung_up: AtomicU64,
 }
 
 impl Transport {
@@ -75,7 +84,7 @@ impl Transport {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(Duration::from_secs(30))
             .build(https);
-        Ok(Self { client, patience })
+        Ok(Self { client, patience, answered: Mutex::default(), hung_up: AtomicU64::new(0) })
     }
 
     /// Sends one request; any status is an answer.
@@ -106,8 +115,18 @@ impl Transport {
         loop {
             let limit = if seen == size_bytes { self.patience.answer } else { self.patience.idle };
             match tokio::time::timeout(limit, &mut answer).await {
-                Ok(Ok(response)) => return Ok(response),
-                Ok(Err(error)) => return Err(failed(causes(&error))),
+                Ok(Ok(response)) => return self.met(uri, response),
+                Ok(Err(error)) => {
+                    let advice = if self.is_new(uri) { self.advice(uri, &error) } else { None };
+                    return Err(match advice {
+                        None => failed(causes(&error)),
+                        Some(advice) => RegistryError::Unreachable {
+                            url: shown(uri),
+                            reason: causes(&error),
+                            advice,
+                        },
+                    });
+                }
                 Err(_) => {
                     let moved = sent.load(Ordering::Relaxed);
                     if moved == seen {
@@ -118,6 +137,47 @@ impl Transport {
                 }
             }
         }
+    }
+
+    /// What to do about a host that never answered. One that hangs up on plain HTTP is asked once
+    /// more, because connections break; then it is one that wants TLS.
+    fn advice(&self, uri: &Uri, error: &legacy::Error) -> Option<&'static str> {
+        let hangs_up = uri.scheme_str() == Some("http") && unreachable::hangs_up(error);
+        if hangs_up && self.hung_up.fetch_add(1, Ordering::Relaxed) > 0 {
+            return Some(unreachable::SPEAKS_TLS);
+        }
+        unreachable::advice(error)
+    }
+
+    fn is_new(&self, uri: &Uri) -> bool {
+        let answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
+        uri.authority().is_none_or(|authority| !answered.contains(authority.as_str()))
+    }
+
+    /// Takes note of who answered. Servers that expect TLS say 400 to plain HTTP.
+    fn met(
+        &self,
+        uri: &Uri,
+        response: Response<Incoming>,
+    ) -> Result<Response<Incoming>, RegistryError> {
+        let is_plain = uri.scheme_str() == Some("http");
+        let is_registry = response.headers().contains_key(unreachable::API_VERSION);
+        if is_plain
+            && response.status() == StatusCode::BAD_REQUEST
+            && !is_registry
+            && self.is_new(uri)
+        {
+            return Err(RegistryError::Unreachable {
+                url: shown(uri),
+                reason: "it answered 400 to plain HTTP".to_owned(),
+                advice: unreachable::SPEAKS_TLS,
+            });
+        }
+        let mut answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
+        if answered.len() < ANSWERED_MAX {
+            answered.extend(uri.authority().map(ToString::to_string));
+        }
+        Ok(response)
     }
 
     /// Reads the next piece of an answer; `None` at its end.
@@ -225,7 +285,9 @@ fn tls_config(ca_file: Option<&Path>) -> Result<ClientConfig, RegistryError> {
     if let Some(path) = ca_file {
         let unreadable = |error| refuse(format!("cannot read {}: {error}", path.display()));
         let before = roots.len();
-        for certificate in CertificateDer::pem_file_iter(path).map_err(unreadable)? {
+        let file = crate::input::open(path)
+            .map_err(|error| refuse(format!("cannot read {}: {error}", path.display())))?;
+        for certificate in CertificateDer::pem_reader_iter(std::io::BufReader::new(file)) {
             let certificate = certificate.map_err(unreadable)?;
             roots.add(certificate).map_err(|error| {
                 refuse(format!("{} has a certificate that is not valid: {error}", path.display()))

@@ -2,7 +2,7 @@
 //! descriptors. The rules themselves are in `image_content` and `image_config`.
 
 use super::{ImageView, Judge};
-use crate::image::facts::{FaultKind, PlatformImage};
+use crate::image::facts::{FaultKind, PlatformImage, Weight};
 
 /// The key of the platform's entry in the offer, relative to the plan's image.
 pub(super) fn platform_key(view: &ImageView<'_>, image: &PlatformImage) -> String {
@@ -22,9 +22,19 @@ pub(super) fn platform_key(view: &ImageView<'_>, image: &PlatformImage) -> Strin
 }
 
 /// Reports every fault of these kinds that the engine found.
-pub(super) fn faults(view: &ImageView<'_>, judge: &mut Judge<'_>, kinds: &[FaultKind]) {
-    for fault in view.facts.faults.iter().filter(|fault| kinds.contains(&fault.kind)) {
-        judge.error("", format!("{}: {}", fault.digest, fault.message));
+pub(super) fn faults(
+    view: &ImageView<'_>,
+    judge: &mut Judge<'_>,
+    is_meant: impl Fn(FaultKind) -> bool,
+) {
+    for fault in view.facts.faults.iter().filter(|fault| is_meant(fault.kind)) {
+        match fault.kind.weight() {
+            Weight::Remark => judge.warning("", fault.to_string()),
+            Weight::Unproven => judge.not_proven("", fault.to_string()),
+            Weight::Refused | Weight::Unusable | Weight::Damage => {
+                judge.error("", fault.to_string());
+            }
+        }
     }
 }
 

@@ -34,7 +34,7 @@ pub(super) const RULES: &[Rule] = &[
         why: "Without them no runtime knows whether it can start the image.",
         fix: "build the image again with its platform stated",
         check: Check::Image(|view, judge| {
-            faults(view, judge, &[FaultKind::Config]);
+            faults(view, judge, |kind| kind == FaultKind::Config);
             each(view, judge, |judge, key, name, config| {
                 for (field, value) in [("os", &config.os), ("architecture", &config.architecture)] {
                     if value.is_empty() {
@@ -140,8 +140,7 @@ pub(super) const RULES: &[Rule] = &[
         fix: "write `user: \"UID:GID\"` with numbers other than 0",
         check: Check::Image(|view, judge| {
             each(view, judge, |judge, _, name, config| {
-                let user = config.config.user.split(':').next().unwrap_or_default();
-                if config.os != "windows" && matches!(user, "" | "0" | "root") {
+                if config.os != "windows" && is_root(&config.config.user) {
                     judge.warning("config.user", format!("{name} runs as root"));
                 }
             });
@@ -179,6 +178,15 @@ pub(super) const RULES: &[Rule] = &[
         }),
     },
 ];
+
+/// Whether engines start `USER[:GROUP]` as root. They look the name up first, and read what is not
+/// there as a number, in which a sign and zeros before it mean nothing.
+fn is_root(user: &str) -> bool {
+    let name = user.split(':').next().unwrap_or_default();
+    let digits = name.strip_prefix(['+', '-']).unwrap_or(name);
+    let is_zero = !digits.is_empty() && digits.bytes().all(|digit| digit == b'0');
+    matches!(name, "" | "root") || is_zero
+}
 
 /// Looks at every configuration that could be read, with the key of its platform and its name.
 fn each(

@@ -55,7 +55,9 @@ pub(super) const RULES: &[Rule] = &[
         why: "A registry refuses the push, or customers cannot pull.",
         fix: "build the image again; the layout is damaged or incomplete",
         check: Check::Image(|view, judge| {
-            faults(view, judge, &[FaultKind::Missing, FaultKind::Size, FaultKind::Digest]);
+            faults(view, judge, |kind| {
+                matches!(kind, FaultKind::Missing | FaultKind::Size | FaultKind::Digest)
+            });
         }),
     },
     Rule {
@@ -168,12 +170,14 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         id: "IMG-032",
-        title: "layers are tars that are safe to unpack",
+        title: "layers are tars that every engine unpacks",
         severity: Severity::Error,
-        source: "INFERENCE",
-        why: "Paths out of the root and device nodes are attacks or accidents; runtimes differ.",
+        source: "INFERENCE (docker, podman and containerd given each case)",
+        why: "Names that come twice and hard links to other layers are refused when customers pull.",
         fix: "build the layer again without such entries",
-        check: Check::Image(|view, judge| faults(view, judge, &[FaultKind::Tar])),
+        check: Check::Image(|view, judge| {
+            faults(view, judge, |kind| matches!(kind, FaultKind::Tar | FaultKind::Entry(_)));
+        }),
     },
     Rule {
         id: "IMG-033",
@@ -182,7 +186,11 @@ pub(super) const RULES: &[Rule] = &[
         source: "INFERENCE",
         why: "Runtimes believe the media type and fail on the bytes.",
         fix: "build the image again",
-        check: Check::Image(|view, judge| faults(view, judge, &[FaultKind::Compression])),
+        check: Check::Image(|view, judge| {
+            faults(view, judge, |kind| {
+                matches!(kind, FaultKind::Compression | FaultKind::Packing(_))
+            });
+        }),
     },
     Rule {
         id: "IMG-036",
@@ -191,7 +199,9 @@ pub(super) const RULES: &[Rule] = &[
         source: "OCI image specification",
         why: "Runtimes check these digests when they unpack.",
         fix: "build the image again",
-        check: Check::Image(|view, judge| faults(view, judge, &[FaultKind::DiffId])),
+        check: Check::Image(|view, judge| {
+            faults(view, judge, |kind| matches!(kind, FaultKind::DiffId | FaultKind::Unproven));
+        }),
     },
 ];
 
@@ -208,7 +218,7 @@ fn manifest_types(view: &ImageView<'_>, judge: &mut Judge<'_>) {
         MediaType::DOCKER_MANIFEST,
         MediaType::DOCKER_LIST,
     ];
-    faults(view, judge, &[FaultKind::Manifest]);
+    faults(view, judge, |kind| kind == FaultKind::Manifest);
     for manifest in manifests(view) {
         if !TAKEN.contains(&manifest.media_type) {
             let message = format!("{} is of the type {}", manifest.digest, manifest.media_type);

@@ -8,7 +8,9 @@ use wharf_oci::{Algorithm, Descriptor, Digest, Digester, MediaType, Platform};
 
 use super::*;
 use crate::image::config::{Empty, History, ImageConfig, RuntimeConfig};
-use crate::image::facts::{Fault, FaultKind, ImageFacts, IndexFacts, LayerFacts, PlatformImage};
+use crate::image::facts::{
+    Fault, FaultKind, ImageFacts, IndexFacts, LayerFacts, PlatformImage, Refusal,
+};
 use crate::offer::fixture::{OFFER, parse};
 
 fn digest(content: &str) -> Digest {
@@ -120,7 +122,13 @@ const CONTENT_ROWS: &[(&str, Severity, Break)] = &[
         at.images[0].layers[0].descriptor.urls.push("https://elsewhere.dev/x".to_owned());
     }),
     ("IMG-032", Severity::Error, |at| fault(at, FaultKind::Tar)),
+    ("IMG-032", Severity::Error, |at| fault(at, FaultKind::Entry(Refusal::All))),
+    ("IMG-032", Severity::Error, |at| fault(at, FaultKind::Entry(Refusal::Some))),
+    ("IMG-032", Severity::Warning, |at| fault(at, FaultKind::Entry(Refusal::None))),
     ("IMG-033", Severity::Error, |at| fault(at, FaultKind::Compression)),
+    ("IMG-033", Severity::Error, |at| fault(at, FaultKind::Packing(Refusal::Some))),
+    ("IMG-033", Severity::Warning, |at| fault(at, FaultKind::Packing(Refusal::None))),
+    ("IMG-036", Severity::Warning, |at| fault(at, FaultKind::Unproven)),
     ("IMG-036", Severity::Error, |at| fault(at, FaultKind::DiffId)),
 ];
 
@@ -142,6 +150,11 @@ const CONFIG_ROWS: &[(&str, Severity, Break)] = &[
     }),
     ("IMG-016", Severity::Warning, |at| config(at).config.user.clear()),
     ("IMG-016", Severity::Warning, |at| config(at).config.user = "0:0".to_owned()),
+    ("IMG-016", Severity::Warning, |at| config(at).config.user = "00".to_owned()),
+    ("IMG-016", Severity::Warning, |at| config(at).config.user = "+0:7".to_owned()),
+    ("IMG-016", Severity::Warning, |at| config(at).config.user = "-0".to_owned()),
+    ("IMG-016", Severity::Warning, |at| config(at).config.user = "root:app".to_owned()),
+    ("IMG-016", Severity::Warning, |at| config(at).config.user = ":7".to_owned()),
     ("IMG-017", Severity::Error, |at| {
         config(at).config.env.push("DB_PASSWORD=hunter2".to_owned());
     }),

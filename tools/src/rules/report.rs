@@ -8,8 +8,7 @@ use serde::Serialize;
 
 use super::{Finding, Severity};
 use crate::exit::Exit;
-use crate::image::facts::ImageFacts;
-use crate::image::facts::PlatformImage;
+use crate::image::facts::{ImageFacts, PlatformImage, Weight};
 use crate::output::{Paint, Style, Table, visible};
 
 use super::image::size;
@@ -25,6 +24,9 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// How many.
     pub summary: Summary,
+    /// Whether rules that could not be decided are all that keeps it from passing.
+    #[serde(skip)]
+    only_unproven: bool,
 }
 
 /// Numbers of a report.
@@ -37,8 +39,22 @@ pub struct Summary {
     pub errors: usize,
     /// Findings that may be refused.
     pub warnings: usize,
-    /// Whether nothing found reaches the asked severity.
+    /// Findings, counted among the warnings, of rules that could not be decided.
+    pub not_proven: usize,
+    /// Whether everything was decided, and nothing found reaches the asked severity.
     pub passed: bool,
+}
+
+/// What is known of the bytes of an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Proof {
+    /// Every one is as its digest says, compressed and inflated.
+    Proven,
+    /// The same, but for layers that were not inflated.
+    NotProven,
+    /// Some are missing, or others than they should be.
+    Damaged,
 }
 
 /// An image that was looked at.
@@ -58,8 +74,10 @@ pub struct ImageSummary {
     pub layers: usize,
     /// Bytes that a registry stores.
     pub stored_bytes: u64,
-    /// Whether every byte is as its digest says.
+    /// Whether every byte is as its digest says, which was proven.
     pub intact: bool,
+    /// The same in three words.
+    pub proof: Proof,
 }
 
 impl Report {
@@ -81,9 +99,14 @@ impl Report {
             rules,
             errors: count(Severity::Error),
             warnings: count(Severity::Warning),
-            passed: findings.iter().all(|finding| finding.severity < fail_on),
+            not_proven: findings.iter().filter(|finding| finding.not_proven).count(),
+            passed: findings
+                .iter()
+                .all(|finding| finding.severity < fail_on && !finding.not_proven),
         };
-        Self { images, findings, summary }
+        let only_unproven =
+            !summary.passed && findings.iter().all(|finding| finding.severity < fail_on);
+        Self { images, findings, summary, only_unproven }
     }
 
     /// What the shell is told.
@@ -103,9 +126,13 @@ impl Report {
         for finding in &self.findings {
             text.push_str(&finding_text(finding, paint));
         }
-        let Summary { rules, errors, warnings, passed } = self.summary;
-        let style = if passed { Style::Good } else { Style::Error };
-        let verdict = paint.text(style, if passed { "passed" } else { "failed" });
+        let Summary { rules, errors, warnings, passed, .. } = self.summary;
+        let (style, verdict) = match (passed, self.only_unproven) {
+            (true, _) => (Style::Good, "passed"),
+            (false, true) => (Style::Warning, "not proven"),
+            (false, false) => (Style::Error, "failed"),
+        };
+        let verdict = paint.text(style, verdict);
         let _ = writeln!(
             text,
             "{verdict}: {}, {} ({rules} rules)",
@@ -118,7 +145,11 @@ impl Report {
     fn image_table(&self, paint: Paint) -> String {
         let mut table = Table::new(&["IMAGE", "PLATFORM", "DIGEST", "LAYERS", "SIZE", "INTACT"]);
         for image in &self.images {
-            let intact = if image.intact { (Style::Good, "yes") } else { (Style::Error, "NO") };
+            let intact = match image.proof {
+                Proof::Proven => (Style::Good, "yes"),
+                Proof::NotProven => (Style::Warning, "not proven"),
+                Proof::Damaged => (Style::Error, "NO"),
+            };
             table.styled_row([
                 (Style::Plain, image.plan.clone().unwrap_or_else(|| image.location.clone())),
                 (Style::Plain, image.platform.clone()),
@@ -135,12 +166,24 @@ impl Report {
 /// The platforms of an image as lines of a report.
 #[must_use]
 pub fn summarise(facts: &ImageFacts, plan: Option<&str>) -> Vec<ImageSummary> {
-    let faulty: BTreeSet<_> = facts.faults.iter().map(|fault| fault.digest).collect();
-    let intact = |image: &PlatformImage| {
+    let with = |weight| {
+        let faults = facts.faults.iter().filter(move |fault| fault.kind.weight() == weight);
+        faults.map(|fault| fault.digest).collect::<BTreeSet<_>>()
+    };
+    let (damaged, unproven) = (with(Weight::Damage), with(Weight::Unproven));
+    let proof = |image: &PlatformImage| {
         let config = image.config_descriptor.iter().map(|at| at.digest);
         let layers = image.layers.iter().map(|layer| layer.descriptor.digest);
-        let mut digests = config.chain(layers).chain([image.descriptor.digest]);
-        !digests.any(|digest| faulty.contains(&digest))
+        let digests: Vec<_> = config.chain(layers).chain([image.descriptor.digest]).collect();
+        let is_unread = image.config.is_some()
+            && image.layers.iter().any(|layer| layer.uncompressed_bytes.is_none());
+        if digests.iter().any(|digest| damaged.contains(digest)) {
+            Proof::Damaged
+        } else if is_unread || digests.iter().any(|digest| unproven.contains(digest)) {
+            Proof::NotProven
+        } else {
+            Proof::Proven
+        }
     };
     let line = |image: &PlatformImage| ImageSummary {
         plan: plan.map(ToOwned::to_owned),
@@ -149,7 +192,8 @@ pub fn summarise(facts: &ImageFacts, plan: Option<&str>) -> Vec<ImageSummary> {
         digest: image.descriptor.digest.to_string(),
         layers: image.layers.len(),
         stored_bytes: image.stored_bytes(),
-        intact: intact(image),
+        intact: proof(image) == Proof::Proven,
+        proof: proof(image),
     };
     facts.images.iter().map(line).collect()
 }
@@ -165,7 +209,8 @@ fn finding_text(finding: &Finding, paint: Paint) -> String {
         Severity::Error => Style::Error,
         Severity::Warning => Style::Warning,
     };
-    let label = format!("{}[{}]", finding.severity.as_str(), finding.rule);
+    let word = if finding.not_proven { "not proven" } else { finding.severity.as_str() };
+    let label = format!("{word}[{}]", finding.rule);
     let label = paint.text(style, &label);
     let mut text = format!("{}: {label}: {}\n", visible(&at), visible(&finding.message));
     if let Some(key) = &place.key {

@@ -33,14 +33,15 @@ pub fn write(
     }
 }
 
-/// One test case per rule; a rule with findings of severity error fails, warnings are its output.
+/// One test case per rule; a rule with findings of severity error fails, one that could not be
+/// decided is skipped, warnings are its output.
 fn junit(report: &Report, command: &str, rules: &[&'static Rule]) -> String {
     let mut by_rule: BTreeMap<&str, Vec<&Finding>> = BTreeMap::new();
     for finding in &report.findings {
         by_rule.entry(finding.rule).or_default().push(finding);
     }
     let mut cases = String::new();
-    let mut failures = 0;
+    let (mut failures, mut skipped) = (0, 0);
     for rule in rules {
         let findings = by_rule.get(rule.id).map(Vec::as_slice).unwrap_or_default();
         let name = xml(&format!("{} {}", rule.id, rule.title));
@@ -56,6 +57,10 @@ fn junit(report: &Report, command: &str, rules: &[&'static Rule]) -> String {
             failures += 1;
             let _ = write!(cases, "      <failure message=\"{}\">", xml(&first.message));
             let _ = writeln!(cases, "{}</failure>", xml(&lines(&errors, rule)));
+        } else if let Some(open) = findings.iter().find(|finding| finding.not_proven) {
+            skipped += 1;
+            let message = xml(&format!("not proven: {}", open.message));
+            let _ = writeln!(cases, "      <skipped message=\"{message}\"/>");
         }
         if !warnings.is_empty() {
             let _ =
@@ -68,7 +73,8 @@ fn junit(report: &Report, command: &str, rules: &[&'static Rule]) -> String {
     format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
          <testsuites tests=\"{count}\" failures=\"{failures}\">\n  \
-         <testsuite name=\"wharf {command}\" tests=\"{count}\" failures=\"{failures}\" errors=\"0\">\n\
+         <testsuite name=\"wharf {command}\" tests=\"{count}\" failures=\"{failures}\" errors=\"0\" \
+         skipped=\"{skipped}\">\n\
          {cases}  </testsuite>\n</testsuites>\n"
     )
 }
@@ -134,9 +140,13 @@ fn sarif_rule(rule: &Rule) -> Value {
 fn sarif_result(finding: &Finding) -> Value {
     let place = &finding.place;
     let message = format!("{}. Fix: {}", finding.message, finding.fix);
+    // SARIF 2.1.0 §3.27.9 and §3.27.10: what was not decided is `open`, and has no level.
+    let (kind, level) =
+        if finding.not_proven { ("open", "none") } else { ("fail", finding.severity.as_str()) };
     json!({
         "ruleId": finding.rule,
-        "level": finding.severity.as_str(),
+        "kind": kind,
+        "level": level,
         "message": { "text": message },
         "locations": [{
             "physicalLocation": {
@@ -190,6 +200,7 @@ mod tests {
             rule,
             severity,
             message: message.to_owned(),
+            not_proven: false,
             fix: "write it",
             place: place.clone(),
         };
@@ -223,6 +234,29 @@ mod tests {
         assert_eq!(place["artifactLocation"]["uri"], "a%20b/offer.yaml");
         assert_eq!(place["region"]["startLine"], 7);
         assert_eq!(value["runs"][0]["tool"]["driver"]["rules"].as_array().unwrap().len(), 4);
+    }
+
+    #[test]
+    fn what_could_not_be_decided_is_neither_passed_nor_failed_anywhere() {
+        let (report, rules) = report();
+        let mut findings = vec![report.findings[1].clone()];
+        findings[0].not_proven = true;
+        let report = Report::new(Vec::new(), findings, rules.len(), Severity::Error);
+        assert!(!report.summary.passed && report.summary.not_proven == 1);
+        let text = write(&report, "verify", &rules, ReportFormat::Text).unwrap();
+        assert!(text.contains("not proven[OFR-002]"), "{text}");
+        assert!(text.ends_with("not proven: 0 errors, 1 warning (4 rules)\n"), "{text}");
+        let text = write(&report, "verify", &rules, ReportFormat::Junit).unwrap();
+        assert!(text.contains("skipped=\"1\""), "{text}");
+        assert!(text.contains("<skipped message=\"not proven: it ends with -\"/>"), "{text}");
+        let text = write(&report, "verify", &rules, ReportFormat::Sarif).unwrap();
+        let value: Value = serde_json::from_str(&text).unwrap();
+        let result = &value["runs"][0]["results"][0];
+        assert_eq!((&result["kind"], &result["level"]), (&json!("open"), &json!("none")));
+        let text = write(&report, "verify", &rules, ReportFormat::Json).unwrap();
+        let value: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(value["result"]["summary"]["passed"], false);
+        assert_eq!(value["result"]["findings"][0]["notProven"], true);
     }
 
     #[test]

@@ -13,18 +13,19 @@ use flate2::bufread::MultiGzDecoder;
 use wharf_oci::{Algorithm, Descriptor, Digest, Digester, Hashed, MediaType};
 
 use super::{explain, kind_of};
-use crate::image::facts::{Fault, FaultKind};
+use crate::image::facts::{Fault, FaultKind, Refusal};
 use crate::image::layout::{BlobFile, Layout};
-use crate::image::tar_walk::{TarWalk, unsafe_reason};
+use crate::image::tar_rules::EntryRules;
+use crate::image::tar_walk::{TarWalk, Walked};
+use crate::image::zstd::{self, ZstdReader};
 
 /// How much is read, and inflated, at once.
 const BUFFER_BYTES: usize = 256 * 1024;
 
-/// How many unsafe entries of one layer are named.
-const UNSAFE_NAMED_MAX: usize = 10;
+/// How many entries of one layer are named, for each way of being refused.
+const ENTRIES_NAMED_MAX: usize = 10;
 
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
-const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
 /// Bounds on what a layer may cost.
 #[derive(Debug, Clone, Copy)]
@@ -49,6 +50,8 @@ pub(super) struct CheckedLayer {
     pub(super) diff_id: Option<Digest>,
     /// Size of the uncompressed tar.
     pub(super) inflated_bytes: u64,
+    /// Whether it is not in the layout, and need not be.
+    pub(super) is_elsewhere: bool,
     /// What is wrong with it.
     pub(super) faults: Vec<Fault>,
 }
@@ -81,10 +84,12 @@ fn check_layer(layout: &Layout, descriptor: &Descriptor, limits: Limits) -> Chec
         descriptor: descriptor.clone(),
         diff_id: None,
         inflated_bytes: 0,
+        is_elsewhere: false,
         faults: Vec::new(),
     };
     // Layers with `urls` may stay away: whoever pulls gets them elsewhere.
     if descriptor.media_type.is_nondistributable() && layout.open_blob(descriptor).is_err() {
+        layer.is_elsewhere = true;
         return layer;
     }
     let blob = match layout.open_blob(descriptor) {
@@ -99,6 +104,7 @@ fn check_layer(layout: &Layout, descriptor: &Descriptor, limits: Limits) -> Chec
             if let Err(mismatch) = hashed.expect(&descriptor.digest) {
                 // What else was found is a consequence.
                 layer.faults.clear();
+                layer.inflated_bytes = 0;
                 layer.diff_id = None;
                 layer.fault(FaultKind::Digest, mismatch.to_string());
             }
@@ -119,9 +125,10 @@ enum Packing {
 }
 
 impl Packing {
+    /// `None` for what is no tar, or an encrypted one.
     fn of_type(media_type: &MediaType) -> Option<Self> {
         let text = media_type.as_str();
-        if !text.contains(".tar") {
+        if !text.contains(".tar") || text.contains("+encrypted") {
             return None;
         }
         Some(match text.rsplit(['+', '.']).next() {
@@ -134,10 +141,19 @@ impl Packing {
     fn of_bytes(start: &[u8]) -> Self {
         if start.starts_with(&GZIP_MAGIC) {
             Self::Gzip
-        } else if start.starts_with(&ZSTD_MAGIC) {
+        } else if start.starts_with(&zstd::MAGIC) || zstd::is_skippable(start) {
             Self::Zstd
         } else {
             Self::Plain
+        }
+    }
+
+    /// Who refuses bytes that are packed like this under a type that says something else.
+    const fn refused_as(self, said: Self) -> Refusal {
+        match (said, self) {
+            // They look at the first bytes, whatever the type says.
+            (Self::Gzip, Self::Plain) => Refusal::None,
+            _ => Refusal::Some,
         }
     }
 
@@ -150,7 +166,17 @@ impl Packing {
     }
 }
 
+/// Whether two types, of OCI and of Docker perhaps, mean bytes that are packed alike.
+pub(super) fn same_packing(one: &MediaType, other: &MediaType) -> bool {
+    Packing::of_type(one) == Packing::of_type(other)
+}
+
 impl CheckedLayer {
+    /// Whether its bytes are right, as far as anybody looked, and nobody looked inside.
+    pub(super) fn is_unread(&self) -> bool {
+        self.diff_id.is_none() && !self.is_elsewhere && self.faults.is_empty()
+    }
+
     fn fault(&mut self, kind: FaultKind, message: String) {
         self.faults.push(Fault { digest: self.descriptor.digest, kind, message });
     }
@@ -173,13 +199,16 @@ impl CheckedLayer {
                     said.name(),
                     found.name()
                 );
-                self.fault(FaultKind::Compression, message);
+                self.fault(FaultKind::Packing(found.refused_as(said)), message);
+            }
+            if found == Packing::Zstd && zstd::is_skippable(&start) {
+                let message = "it starts with a skippable frame, which docker and podman refuse";
+                self.fault(FaultKind::Packing(Refusal::Some), message.to_owned());
             }
             match found {
                 Packing::Plain => self.walk(&mut source, limits),
                 Packing::Gzip => self.walk(&mut MultiGzDecoder::new(&mut source), limits),
-                // Not inflated: that its diffID is not known says so.
-                Packing::Zstd => {}
+                Packing::Zstd => self.walk(&mut ZstdReader::new(&mut source), limits),
             }
         }
         io::copy(&mut source, &mut io::sink())?;
@@ -192,12 +221,15 @@ impl CheckedLayer {
         let mut digester = Digester::new(Algorithm::Sha256);
         let mut walk = Some(TarWalk::new());
         let mut buffer = vec![0_u8; BUFFER_BYTES];
-        let mut refused = Vec::new();
+        let mut entries = Entries::default();
         loop {
             let length = match tar.read(&mut buffer) {
                 Ok(0) => break,
                 Ok(length) => length,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+                    return self.fault(FaultKind::Unproven, error.to_string());
+                }
                 Err(error) => {
                     return self
                         .fault(FaultKind::Compression, format!("it does not inflate: {error}"));
@@ -214,11 +246,7 @@ impl CheckedLayer {
             }
             let Some(running) = &mut walk else { continue };
             let walked = running.update(bytes, &mut |entry| {
-                if let Some(reason) = unsafe_reason(entry)
-                    && refused.len() < UNSAFE_NAMED_MAX
-                {
-                    refused.push(format!("`{}` {reason}", entry.path.escape_ascii()));
-                }
+                entries.look(entry);
                 ControlFlow::Continue(())
             });
             if let Err(fault) = walked {
@@ -229,12 +257,37 @@ impl CheckedLayer {
         if let Some(Err(fault)) = walk.map(|walk| walk.finish()) {
             self.fault(FaultKind::Tar, fault.to_string());
         }
-        for message in refused {
-            self.fault(FaultKind::Tar, message);
+        for (refusal, message) in entries.finish() {
+            self.fault(FaultKind::Entry(refusal), message);
         }
         let hashed = digester.finish();
         self.diff_id = Some(hashed.digest);
         self.inflated_bytes = hashed.size_bytes;
+    }
+}
+
+/// What is wrong with the entries of a layer, as far as it is named.
+#[derive(Default)]
+struct Entries {
+    rules: EntryRules,
+    found: Vec<(Refusal, String)>,
+}
+
+impl Entries {
+    fn look(&mut self, entry: &Walked<'_>) {
+        let Some((refusal, reason)) = self.rules.judge(entry) else { return };
+        let named = self.found.iter().filter(|(seen, _)| *seen == refusal).count();
+        if named < ENTRIES_NAMED_MAX {
+            self.found.push((refusal, format!("`{}` {reason}", entry.path.escape_ascii())));
+        }
+    }
+
+    fn finish(mut self) -> Vec<(Refusal, String)> {
+        if self.rules.is_full() {
+            let message = "it has more names than are compared; the last were not";
+            self.found.push((Refusal::None, message.to_owned()));
+        }
+        self.found
     }
 }
 

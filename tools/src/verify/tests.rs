@@ -10,6 +10,7 @@ use wharf_oci::{Algorithm, Digester, MediaType};
 
 use super::*;
 use crate::image::gzip::compress;
+use crate::rules::report::{Proof, summarise};
 
 /// A layout in a temporary folder, made blob by blob, so that each test can lie in its own way.
 struct Sample {
@@ -33,6 +34,10 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     compress::<std::io::Error>(NonZeroUsize::MIN, &mut out, |w| w.write_all(bytes)).unwrap();
     out
+}
+
+fn zstd(bytes: &[u8]) -> Vec<u8> {
+    ruzstd::encoding::compress_to_vec(bytes, ruzstd::encoding::CompressionLevel::Fastest)
 }
 
 impl Sample {
@@ -174,7 +179,9 @@ fn a_wrong_diff_id_and_a_wrong_number_of_them_are_found() {
 #[test]
 fn compression_other_than_the_type_says_and_broken_gzip_are_found() {
     let tar = tar_of("file");
-    assert_eq!(kinds(&Sample::with_layer(&tar, &tar).finish()), [FaultKind::Compression]);
+    let packing = |refusal| [FaultKind::Packing(refusal)];
+    assert_eq!(kinds(&Sample::with_layer(&tar, &tar).finish()), packing(Refusal::None));
+    assert_eq!(kinds(&Sample::with_layer(&zstd(&tar), &tar).finish()), packing(Refusal::Some));
     let packed = gzip(&tar);
     let cut = &packed[..packed.len() - 9];
     assert_eq!(kinds(&Sample::with_layer(cut, &tar).finish()), [FaultKind::Compression]);
@@ -185,12 +192,76 @@ fn compression_other_than_the_type_says_and_broken_gzip_are_found() {
 }
 
 #[test]
-fn unsafe_and_broken_tars_are_found() {
-    for bytes in
-        [tar_of("../x"), tar_of("/etc/x"), b"not a tar".repeat(100), tar_of("x")[..700].to_vec()]
-    {
-        let sample = Sample::with_layer(&gzip(&bytes), &bytes);
-        assert_eq!(kinds(&sample.finish()), [FaultKind::Tar]);
+fn a_zstd_layer_is_inflated_and_proven() {
+    let tar = tar_of("file");
+    let check = |layer: &[u8], tar: &[u8]| {
+        let mut sample = Sample::with_layer(layer, tar);
+        sample.layer["mediaType"] = json!("application/vnd.oci.image.layer.v1.tar+zstd");
+        check_it(&sample.finish())
+    };
+    let facts = check(&zstd(&tar), &tar);
+    assert_eq!(facts.faults, []);
+    assert_eq!(facts.images[0].uncompressed_bytes(), Some(tar.len() as u64));
+    assert_eq!(summarise(&facts, None)[0].proof, Proof::Proven);
+    assert_eq!(check(&zstd(&tar), b"else").faults[0].kind, FaultKind::DiffId);
+    let packed = zstd(&tar);
+    let cut = check(&packed[..packed.len() - 3], &tar);
+    assert_eq!(cut.faults[0].kind, FaultKind::Compression);
+    assert_eq!(summarise(&cut, None)[0].proof, Proof::Damaged);
+    let front = [&[0x50, 0x2a, 0x4d, 0x18, 0, 0, 0, 0], packed.as_slice()].concat();
+    let kinds: Vec<_> = check(&front, &tar).faults.iter().map(|fault| fault.kind).collect();
+    assert_eq!(kinds, [FaultKind::Packing(Refusal::Some)]);
+}
+
+#[test]
+fn a_layer_that_cannot_be_inflated_is_not_proven() {
+    // A frame whose window is 1 GiB.
+    let wide = [0x28, 0xb5, 0x2f, 0xfd, 0x00, 20 << 3, 1, 0, 0];
+    for (media_type, bytes) in [
+        ("application/vnd.oci.image.layer.v1.tar+zstd", wide.as_slice()),
+        ("application/vnd.oci.image.layer.v1.tar+gzip+encrypted", b"cipher"),
+        ("application/vnd.example.layer.v1.squashfs", b"hsqs"),
+    ] {
+        let mut sample = Sample::with_layer(bytes, b"");
+        sample.layer["mediaType"] = json!(media_type);
+        let facts = check_it(&sample.finish());
+        let kinds: Vec<_> = facts.faults.iter().map(|fault| fault.kind).collect();
+        assert_eq!(kinds, [FaultKind::Unproven], "{media_type}");
+        let summary = &summarise(&facts, None)[0];
+        assert!(!summary.intact && summary.proof == Proof::NotProven, "{media_type}");
+    }
+}
+
+#[test]
+fn names_out_of_the_root_and_devices_leave_an_image_intact() {
+    for name in ["../x", "/ko-app/x", "a/../../x"] {
+        let bytes = tar_of(name);
+        assert_eq!(kinds(&Sample::with_layer(&gzip(&bytes), &bytes).finish()), [], "{name}");
+    }
+    let mut builder = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_ustar();
+    header.set_entry_type(tar::EntryType::Char);
+    header.set_size(0);
+    header.set_device_major(1).unwrap();
+    builder.append_data(&mut header, "dev/null", std::io::empty()).unwrap();
+    let bytes = builder.into_inner().unwrap();
+    let facts = check_it(&Sample::with_layer(&gzip(&bytes), &bytes).finish());
+    assert_eq!(facts.faults[0].kind, FaultKind::Entry(Refusal::None));
+    assert!(summarise(&facts, None)[0].intact);
+}
+
+#[test]
+fn what_engines_refuse_is_found_and_only_broken_tars_are_damage() {
+    let mut twice = tar_of("x");
+    twice.truncate(1024);
+    let twice = [twice, tar_of("./x")].concat();
+    let facts = check_it(&Sample::with_layer(&gzip(&twice), &twice).finish());
+    assert_eq!(facts.faults[0].kind, FaultKind::Entry(Refusal::Some));
+    assert!(summarise(&facts, None)[0].intact);
+    for bytes in [b"not a tar".repeat(100), tar_of("x")[..700].to_vec()] {
+        let facts = check_it(&Sample::with_layer(&gzip(&bytes), &bytes).finish());
+        assert_eq!(facts.faults[0].kind, FaultKind::Tar);
+        assert_eq!(summarise(&facts, None)[0].proof, Proof::Damaged);
     }
 }
 
@@ -242,6 +313,9 @@ fn two_uses_of_a_blob_have_to_agree() {
     };
     let found = kinds(&sample.roots(&[image(&sample.layer), image(&other)]));
     assert!(found.contains(&FaultKind::Size), "{found:?}");
+    let mut other = sample.layer.clone();
+    other["mediaType"] = json!(MediaType::DOCKER_LAYER_GZIP.as_str());
+    assert_eq!(kinds(&sample.roots(&[image(&sample.layer), image(&other)])), []);
 }
 
 #[test]

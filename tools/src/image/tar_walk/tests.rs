@@ -90,37 +90,6 @@ fn text_is_not_a_tar() {
     assert_eq!(walk(&bytes, 512), Err(TarFault::NotAHeader { offset: 0 }));
 }
 
-#[test]
-fn dangerous_entries_are_named_and_ordinary_ones_are_not() {
-    use WalkedKind::{BlockDevice, CharDevice, File, Folder, HardLink, Symlink, Unknown};
-    let reason = |path: &'static str, kind, link: &'static str| {
-        unsafe_reason(&Walked {
-            path: path.as_bytes(),
-            kind,
-            link: link.as_bytes(),
-            mode: 0,
-            size_bytes: 0,
-            content_offset: 0,
-        })
-        .is_some()
-    };
-    assert!(reason("../x", File, ""));
-    assert!(reason("a/../../x", File, ""));
-    assert!(reason("/etc/passwd", File, ""));
-    assert!(reason("", File, ""));
-    assert!(reason("dev/null", CharDevice, ""));
-    assert!(reason("dev/sda", BlockDevice, ""));
-    assert!(reason("x", Unknown(b'Z'), ""));
-    assert!(reason("x", HardLink, "../etc/passwd"));
-    assert!(reason("x", HardLink, "/etc/passwd"));
-    assert!(reason("a/x", Symlink, "../../etc"));
-    assert!(!reason("a/x", Symlink, "../etc"));
-    assert!(!reason("etc/mtab", Symlink, "/proc/mounts"));
-    assert!(!reason("./a/..b/c", File, ""));
-    assert!(!reason("./", Folder, ""));
-    assert!(!reason("x", HardLink, "usr/bin/y"));
-}
-
 proptest! {
     #[test]
     fn any_bytes_are_walked_without_panic(

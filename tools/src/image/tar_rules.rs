@@ -1,0 +1,226 @@
+//! Which entries of a layer engines do not unpack, or not alike. Names and links are resolved in the
+//! image's root, as engines do: absolute names, `..` and links that climb lead nowhere else.
+//!
+//! Source: docker 20.10, podman 4.3, containerd 1.6 and 2.4 given each case. Invariant: what is
+//! remembered of a layer is bounded, whatever it holds.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
+
+use super::facts::Refusal;
+use super::tar_walk::{Walked, WalkedKind};
+
+/// How many names of one layer are remembered, about 24 bytes each.
+const NAMES_MAX: usize = 2_000_000;
+
+const WHITEOUT: &[u8] = b".wh.";
+/// Whiteouts that stand for no name: of opaque folders, and what AUFS kept.
+const WHITEOUT_META: &[u8] = b".wh..wh.";
+
+/// Judges the entries of one layer, in their order.
+#[derive(Debug, Default)]
+pub struct EntryRules {
+    names: HashMap<u64, Seen>,
+    hasher: RandomState,
+    is_full: bool,
+}
+
+/// What came under a name.
+#[derive(Debug, Clone, Copy, Default)]
+struct Seen {
+    is_symlink: bool,
+    is_folder: bool,
+    /// How it was spelled: docker and podman take `/x` and `x` for two entries.
+    spellings: u8,
+}
+
+/// A name in the root: its parts, without `.` and `..`.
+struct Resolved<'a> {
+    parts: Vec<&'a [u8]>,
+    spelling: u8,
+}
+
+impl EntryRules {
+    /// What is wrong with the next entry, and who refuses it.
+    pub fn judge(&mut self, entry: &Walked<'_>) -> Option<(Refusal, String)> {
+        let all = |reason: String| Some((Refusal::All, reason));
+        if entry.path.is_empty() || entry.path.contains(&0) {
+            return all("has no usable name".to_owned());
+        }
+        if let WalkedKind::Unknown(flag) = entry.kind {
+            let flag = [flag];
+            let flag = flag.escape_ascii();
+            return all(format!("has the type `{flag}`, which engines do not unpack"));
+        }
+        let name = resolve(entry.path);
+        let refused = match entry.kind {
+            WalkedKind::HardLink => self.hard_link(entry.link),
+            _ => self.whiteout(&name),
+        };
+        let is_repeated = self.remember(&name, entry.kind);
+        if let Some(reason) = refused {
+            return all(reason);
+        }
+        if is_repeated {
+            let reason = "comes twice in the layer, which docker and podman refuse";
+            return Some((Refusal::Some, reason.to_owned()));
+        }
+        match entry.kind {
+            WalkedKind::CharDevice | WalkedKind::BlockDevice => {
+                Some((Refusal::None, "is a device, which few containers may use".to_owned()))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether there were more names than are remembered; those after them were not compared.
+    #[must_use]
+    pub const fn is_full(&self) -> bool {
+        self.is_full
+    }
+
+    /// A hard link needs its target before it, in the same layer: others are not visible to
+    /// engines that unpack each layer into a folder of its own.
+    fn hard_link(&self, link: &[u8]) -> Option<String> {
+        let target = resolve(link);
+        match self.seen(&target.parts) {
+            Some(seen) if seen.is_folder => {
+                Some(format!("is a hard link to the folder `{}`", link.escape_ascii()))
+            }
+            Some(_) => None,
+            None if self.is_full || self.leads_through_symlink(&target.parts) => None,
+            None => Some(format!(
+                "is a hard link to `{}`, which is not before it in the same layer",
+                link.escape_ascii()
+            )),
+        }
+    }
+
+    /// Whether a folder of a path is a link of this layer, so that the path leads elsewhere.
+    fn leads_through_symlink(&self, parts: &[&[u8]]) -> bool {
+        (1..parts.len()).any(|length| {
+            let above = parts.get(..length).unwrap_or_default();
+            self.seen(above).is_some_and(|seen| seen.is_symlink)
+        })
+    }
+
+    /// A whiteout hides what lower layers have, and would remove what its own layer wrote before.
+    fn whiteout(&self, name: &Resolved<'_>) -> Option<String> {
+        let (last, above) = name.parts.split_last()?;
+        let hidden = last.strip_prefix(WHITEOUT).filter(|_| !last.starts_with(WHITEOUT_META))?;
+        let parts = [above, [hidden].as_slice()].concat();
+        self.seen(&parts)?;
+        Some("is a whiteout of a name that stands before it in the same layer".to_owned())
+    }
+
+    fn seen(&self, parts: &[&[u8]]) -> Option<&Seen> {
+        self.names.get(&self.key(parts))
+    }
+
+    fn key(&self, parts: &[&[u8]]) -> u64 {
+        self.hasher.hash_one(parts)
+    }
+
+    /// Takes note of a name; whether it came before in this spelling.
+    fn remember(&mut self, name: &Resolved<'_>, kind: WalkedKind) -> bool {
+        let key = self.key(&name.parts);
+        if self.names.len() >= NAMES_MAX && !self.names.contains_key(&key) {
+            self.is_full = true;
+            return false;
+        }
+        let seen = self.names.entry(key).or_default();
+        let is_repeated = seen.spellings & name.spelling != 0;
+        seen.spellings |= name.spelling;
+        seen.is_symlink = kind == WalkedKind::Symlink;
+        seen.is_folder = kind == WalkedKind::Folder;
+        is_repeated
+    }
+}
+
+/// A name as it is found in the root; above the root is the root.
+fn resolve(path: &[u8]) -> Resolved<'_> {
+    let mut spelling = if path.starts_with(b"/") { 2 } else { 1 };
+    let mut parts: Vec<&[u8]> = Vec::new();
+    for part in path.split(|byte| *byte == b'/') {
+        match part {
+            b"" | b"." => {}
+            b".." => {
+                if parts.pop().is_none() {
+                    spelling = 4;
+                }
+            }
+            part => parts.push(part),
+        }
+    }
+    Resolved { parts, spelling }
+}
+
+#[cfg(test)]
+mod tests {
+    use WalkedKind::{CharDevice, Fifo, File, Folder, HardLink, Symlink, Unknown};
+
+    use super::*;
+
+    /// Judges a layer of these entries; the last one's verdict.
+    fn last(entries: &[(&str, WalkedKind, &str)]) -> Option<Refusal> {
+        let mut rules = EntryRules::default();
+        let mut verdict = None;
+        for (path, kind, link) in entries {
+            let entry = Walked {
+                path: path.as_bytes(),
+                kind: *kind,
+                link: link.as_bytes(),
+                mode: 0o644,
+                size_bytes: 0,
+                content_offset: 0,
+            };
+            verdict = rules.judge(&entry).map(|(refusal, _)| refusal);
+        }
+        verdict
+    }
+
+    #[test]
+    fn what_every_engine_unpacks_is_not_an_issue() {
+        for entries in [
+            [("/ko-app", Folder, ""), ("/ko-app/server", File, "")].as_slice(),
+            &[("/nix/store/0a-x:1/bin", Folder, ""), ("nix/store/0a-x:1", Folder, "")],
+            &[("../up", File, "")],
+            &[("a/../../up", File, "")],
+            &[("bin/x", Symlink, "../../../../etc/passwd")],
+            &[("bin/x", Symlink, "/etc/passwd")],
+            &[("x", File, ""), ("y", HardLink, "/x")],
+            &[("x", File, ""), ("y", HardLink, "../x")],
+            &[("a/x", Symlink, "t"), ("y", HardLink, "b/.././a/x")],
+            &[("r/x", File, ""), ("s", Symlink, "r"), ("y", HardLink, "s/x")],
+            &[("x", File, ""), ("/x", File, "")],
+            &[("run/p", Fifo, "")],
+            &[("./", Folder, "")],
+            &[("d/.wh..wh..opq", File, ""), ("d/new", File, "")],
+            &[(".wh.gone", File, "")],
+            &[(".wh.d", File, ""), ("d", Folder, "")],
+            &[("..x/...", File, "")],
+        ] {
+            assert_eq!(last(entries), None, "{entries:?}");
+        }
+    }
+
+    #[test]
+    fn what_engines_refuse_is_named_with_how_many_do() {
+        let all = Some(Refusal::All);
+        for (entries, refusal) in [
+            ([("", File, "")].as_slice(), all),
+            (&[("x", Unknown(b'7'), "")], all),
+            (&[("x", Unknown(b'S'), "")], all),
+            (&[("y", HardLink, "x")], all),
+            (&[("y", HardLink, "x"), ("x", File, ""), ("z", HardLink, "x")], None),
+            (&[("d", Folder, ""), ("y", HardLink, "d")], all),
+            (&[("d/x", File, ""), ("d/.wh.x", File, "")], all),
+            (&[("x", File, ""), ("./x", File, "")], Some(Refusal::Some)),
+            (&[("d/", Folder, ""), ("d", Folder, "")], Some(Refusal::Some)),
+            (&[("l", Symlink, "x"), ("l", Folder, "")], Some(Refusal::Some)),
+            (&[("dev/null", CharDevice, "")], Some(Refusal::None)),
+        ] {
+            assert_eq!(last(entries), refusal, "{entries:?}");
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! What belongs to an image without being part of it: signatures, attestations, bills of material.
+//! They refer to their manifest by `subject` (distribution-spec, "Referrers"), or stand under tags
+//! that are made of its digest (cosign). Both kinds go along with the image.
+//!
+//! Invariant: what the destination has of its own is never taken away. A list of referrers kept under
+//! a tag is merged, and a tag with other signatures than the source's is left and named.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use wharf_oci::{Descriptor, Digest, Manifest, ManifestKind, MediaType, Reference, RepoName, Tag};
+
+use super::plan::{Fetched, fetch_tree};
+use crate::registry::{BlobSource, Registry, RegistryError};
+use crate::transfer::{Destination, KnownBlobs, Moved, Step};
+
+/// The tags that cosign writes beside an image, by how they end.
+const TAG_SUFFIXES: [&str; 3] = ["sig", "att", "sbom"];
+
+/// How many are looked for per image.
+const COMPANIONS_MAX: usize = 1000;
+
+/// How often a list under a tag is merged while others write it too.
+const MERGES_MAX: usize = 4;
+
+/// One signature, attestation or the like.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Companion {
+    /// The manifest that it belongs to.
+    pub subject: Digest,
+    /// The tag that it stands under; nothing when it refers to its subject itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tag: Option<Tag>,
+    /// It.
+    pub digest: Digest,
+    /// What the tag pointed at on the other side when the plan was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Digest>,
+    /// What is to be done.
+    pub action: CompanionAction,
+    /// Why, when it is left.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+}
+
+/// What is to be done about a companion, or was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum CompanionAction {
+    /// Copy it.
+    Copy,
+    /// It was copied.
+    Copied,
+    /// Nothing: it is there.
+    Already,
+    /// Nothing: the other side has something else under its tag.
+    Left,
+}
+
+impl CompanionAction {
+    /// The word for people.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Copy => "copy",
+            Self::Copied => "copied",
+            Self::Already => "already",
+            Self::Left => "left",
+        }
+    }
+}
+
+impl Companion {
+    /// The same where everything that was to be copied is there.
+    #[must_use]
+    pub fn in_place(&self) -> Self {
+        let action = match self.action {
+            CompanionAction::Copy | CompanionAction::Copied => CompanionAction::Already,
+            action => action,
+        };
+        Self { action, ..self.clone() }
+    }
+}
+
+impl std::fmt::Display for Companion {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Some(tag) = &self.tag {
+            write!(f, "{tag}: {}", self.action.as_str())?;
+        } else {
+            let (digest, subject) = (self.digest.short(), self.subject.short());
+            write!(f, "{digest}, which refers to {subject}: {}", self.action.as_str())?;
+        }
+        if self.reason.is_empty() { Ok(()) } else { write!(f, ": {}", self.reason) }
+    }
+}
+
+/// Where images are, and where they go.
+#[derive(Clone, Copy)]
+pub struct Sides<'a> {
+    /// The registry that they are on.
+    pub from: &'a Registry,
+    /// The repository there.
+    pub source: &'a RepoName,
+    /// The registry that they go to.
+    pub to: &'a Registry,
+    /// The repository there.
+    pub destination: &'a RepoName,
+}
+
+impl Sides<'_> {
+    /// What belongs to these manifests, each after what it refers to.
+    pub async fn find(&self, manifests: &[Descriptor]) -> Result<Vec<Companion>, RegistryError> {
+        let mut found = Vec::new();
+        let mut met: BTreeSet<Digest> = manifests.iter().map(|manifest| manifest.digest).collect();
+        let mut subjects: VecDeque<Digest> = met.iter().copied().collect();
+        while let Some(subject) = subjects.pop_front() {
+            let mut referrers = self.from.referrers(self.source, &subject).await?;
+            referrers.extend(self.from.listed_under_tag(self.source, &subject).await?);
+            let there = match referrers.as_slice() {
+                [] => Vec::new(),
+                _ => self.to.referrers(self.destination, &subject).await?,
+            };
+            for digest in referrers {
+                if found.len() < COMPANIONS_MAX && met.insert(digest) {
+                    let is_there = there.contains(&digest);
+                    let action =
+                        if is_there { CompanionAction::Already } else { CompanionAction::Copy };
+                    let (tag, before, reason) = (None, None, String::new());
+                    found.push(Companion { subject, tag, digest, before, action, reason });
+                    // A signature may itself be signed.
+                    subjects.push_back(digest);
+                }
+            }
+            for suffix in TAG_SUFFIXES {
+                found.extend(self.tagged(subject, suffix).await?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// What stands under a tag made of a digest.
+    async fn tagged(
+        &self,
+        subject: Digest,
+        suffix: &str,
+    ) -> Result<Option<Companion>, RegistryError> {
+        let name = format!("{}-{}.{suffix}", subject.algorithm(), subject.hex());
+        let Ok(tag) = name.parse::<Tag>() else { return Ok(None) };
+        let reference = Reference::Tag(tag.clone());
+        let Some(found) = self.from.head_manifest(self.source, &reference).await? else {
+            return Ok(None);
+        };
+        let before = self.to.head_manifest(self.destination, &reference).await?;
+        let before = before.map(|before| before.digest);
+        let mut reason = String::new();
+        let action = match before {
+            None => CompanionAction::Copy,
+            Some(before) if before == found.digest => CompanionAction::Already,
+            Some(before) if self.is_extended(before, found.digest).await? => CompanionAction::Copy,
+            Some(before) => {
+                reason = format!("the destination has others there ({before})");
+                CompanionAction::Left
+            }
+        };
+        let (tag, digest) = (Some(tag), found.digest);
+        Ok(Some(Companion { subject, tag, digest, before, action, reason }))
+    }
+
+    /// Whether the source's signatures are the destination's and more: each one is a layer.
+    async fn is_extended(&self, before: Digest, after: Digest) -> Result<bool, RegistryError> {
+        let before = self.to.manifest(self.destination, &Reference::Digest(before)).await?;
+        let after = self.from.manifest(self.source, &Reference::Digest(after)).await?;
+        let layers = |manifest: Option<&Manifest>| match manifest.map(Manifest::kind) {
+            Some(ManifestKind::Image { layers, .. }) => {
+                Some(layers.iter().map(|layer| layer.digest).collect::<BTreeSet<_>>())
+            }
+            _ => None,
+        };
+        let both = layers(before.as_ref()).zip(layers(after.as_ref()));
+        Ok(both.is_some_and(|(before, after)| before.is_subset(&after)))
+    }
+}
+
+/// Copies companions of one image.
+pub struct Copying<'a> {
+    /// The registry that they are on.
+    pub from: Arc<Registry>,
+    /// The repository there.
+    pub source: &'a RepoName,
+    /// Where they go.
+    pub to: Destination<'a>,
+}
+
+impl Copying<'_> {
+    /// Puts the content of a companion, and makes it found by those who ask for its subject's
+    /// referrers. A tag is still to be written. `None` when the source does not have it any more.
+    pub async fn put<E: From<RegistryError>>(
+        &self,
+        companion: &Companion,
+        tell: &(dyn Fn(Step<'_>) -> Result<(), E> + Sync),
+    ) -> Result<Option<(Manifest, Moved)>, E> {
+        let fetched = fetch_tree(&self.from, self.source, &[companion.digest]).await?;
+        let Fetched::Tree(tree) = fetched else { return Ok(None) };
+        if self.from.host() == self.to.registry.host() {
+            let known: &KnownBlobs = self.to.known;
+            tree.blobs.iter().for_each(|blob| known.add(blob.digest, self.source));
+        }
+        let open = |blob: &Descriptor| {
+            Ok(BlobSource::remote(Arc::clone(&self.from), self.source.clone(), blob.clone()))
+        };
+        let moved = self.to.put::<E>(&tree, &open, &|_| false, tell).await?;
+        let Some(manifest) = tree.manifest(&companion.digest) else { return Ok(None) };
+        if companion.tag.is_none() {
+            self.list(companion.subject, manifest).await?;
+        }
+        Ok(Some((manifest.clone(), moved)))
+    }
+
+    /// Looks that a registry lists a referrer. One without the API does not: there the list stands
+    /// under a tag, and whoever pushes keeps it (distribution-spec, "Referrers Tag Schema").
+    async fn list(&self, subject: Digest, manifest: &Manifest) -> Result<(), RegistryError> {
+        let (registry, repo) = (self.to.registry, self.to.repo);
+        let name = format!("{}-{}", subject.algorithm(), subject.hex());
+        let reference = name.parse::<Tag>().map(Reference::Tag);
+        for _ in 0..MERGES_MAX {
+            if registry.referrers(repo, &subject).await?.contains(&manifest.digest()) {
+                return Ok(());
+            }
+            let Ok(reference) = &reference else { break };
+            let before = registry.manifest(repo, reference).await?;
+            let merged = merged(before.as_ref(), manifest);
+            let index = Manifest::parse(Bytes::from(merged), Some(&MediaType::OCI_INDEX));
+            let index = index.map_err(|source| RegistryError::Manifest {
+                url: registry.manifest_url(repo, reference),
+                source,
+            })?;
+            registry.put_manifest(repo, reference, &index).await?;
+        }
+        if registry.referrers(repo, &subject).await?.contains(&manifest.digest()) {
+            return Ok(());
+        }
+        Err(RegistryError::Protocol {
+            url: registry.manifest_url(repo, &Reference::Digest(subject)),
+            reason: format!("it does not list the referrer {}", manifest.digest()),
+        })
+    }
+}
+
+/// The list of referrers with one more; what else stands in it stays.
+fn merged(before: Option<&Manifest>, manifest: &Manifest) -> Vec<u8> {
+    let before = before.and_then(|before| serde_json::from_slice::<Value>(before.bytes()).ok());
+    let mut index = before.filter(|index| index["manifests"].is_array()).unwrap_or_else(
+        || json!({"schemaVersion": 2, "mediaType": MediaType::OCI_INDEX, "manifests": []}),
+    );
+    let mut entry = manifest.descriptor();
+    entry.artifact_type = manifest.artifact_type().map(ToOwned::to_owned);
+    entry.annotations = manifest.annotations().clone();
+    if let Some(entries) = index.get_mut("manifests").and_then(Value::as_array_mut) {
+        entries.push(json!(entry));
+    }
+    index.to_string().into_bytes()
+}

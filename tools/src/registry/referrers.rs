@@ -1,0 +1,120 @@
+//! What refers to a manifest: by the API where a registry has it, else as clients list it under a tag
+//! (distribution-spec, "Listing Referrers" and "Referrers Tag Schema").
+//!
+//! Invariant: a registry that refuses, throttles or fails is an error, never an empty list.
+
+use http::header::{ACCEPT, CONTENT_TYPE, LINK};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use wharf_oci::{
+    Digest, Endpoint, MANIFEST_SIZE_BYTES_MAX, Manifest, ManifestKind, MediaType, Reference,
+    RepoName, Tag,
+};
+
+use super::auth::Scope;
+use super::error::RegistryError;
+use super::{Registry, resolve};
+
+/// How many pages of one list are read.
+const PAGES_MAX: usize = 100;
+
+impl Registry {
+    /// What refers to a manifest, as everybody who asks this registry finds it.
+    pub async fn referrers(
+        &self,
+        repo: &RepoName,
+        subject: &Digest,
+    ) -> Result<Vec<Digest>, RegistryError> {
+        match self.listed_by_api(repo, subject).await? {
+            Some(listed) => Ok(listed),
+            None => self.listed_under_tag(repo, subject).await,
+        }
+    }
+
+    /// What clients listed under the tag that is made of the digest. Registries keep it when they
+    /// learn the API.
+    pub async fn listed_under_tag(
+        &self,
+        repo: &RepoName,
+        subject: &Digest,
+    ) -> Result<Vec<Digest>, RegistryError> {
+        let name = format!("{}-{}", subject.algorithm(), subject.hex());
+        // A digest of 512 bits makes no tag.
+        let Ok(tag) = name.parse::<Tag>() else { return Ok(Vec::new()) };
+        match self.manifest(repo, &Reference::Tag(tag)).await? {
+            Some(list) => Ok(entries(&list)),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// `None` when the registry has no such API. Some say that with a page for people.
+    async fn listed_by_api(
+        &self,
+        repo: &RepoName,
+        subject: &Digest,
+    ) -> Result<Option<Vec<Digest>>, RegistryError> {
+        let endpoint = Endpoint::Referrers { repo: repo.clone(), digest: *subject };
+        let scope = Scope::pull(repo);
+        let mut call = self.new_call(Method::GET, &endpoint, &scope)?;
+        let accept = HeaderValue::from_str(MediaType::OCI_INDEX.as_str());
+        call.headers.insert(ACCEPT, accept.expect("media types are header values"));
+        let mut listed = Vec::new();
+        for _ in 0..PAGES_MAX {
+            let response = self.call(&call).await?;
+            if matches!(response.status().as_u16(), 400 | 404 | 405 | 406 | 501) {
+                return Ok(None);
+            }
+            let mut response = self.expect(&call, response, &[StatusCode::OK]).await?;
+            let limit = usize::try_from(MANIFEST_SIZE_BYTES_MAX).unwrap_or(usize::MAX);
+            let body = self.transport.whole(&call.uri, response.body_mut(), limit).await?;
+            let is_index = response
+                .headers()
+                .get(CONTENT_TYPE)
+                .is_some_and(|value| value.as_bytes().starts_with(b"application/"));
+            let index = body
+                .filter(|_| is_index)
+                .and_then(|body| Manifest::parse(body, Some(&MediaType::OCI_INDEX)).ok());
+            let Some(index) = index else { return Ok(None) };
+            listed.extend(entries(&index));
+            match next_page(&call.uri, response.headers()).filter(|next| self.is_ours(next)) {
+                Some(next) => call.uri = next,
+                None => break,
+            }
+        }
+        Ok(Some(listed))
+    }
+}
+
+fn entries(list: &Manifest) -> Vec<Digest> {
+    match list.kind() {
+        ManifestKind::Index { manifests } => manifests.iter().map(|entry| entry.digest).collect(),
+        ManifestKind::Image { .. } => Vec::new(),
+    }
+}
+
+/// Where the list goes on: `Link: <ADDRESS>; rel="next"` (RFC 8288).
+fn next_page(base: &Uri, headers: &HeaderMap) -> Option<Uri> {
+    let text = headers.get(LINK)?.to_str().ok()?;
+    let (address, parameters) = text.strip_prefix('<')?.split_once('>')?;
+    parameters.contains("next").then(|| resolve(base, address)).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn the_next_page_is_relative_to_this_one() {
+        let base: Uri = "http://r.example/v2/a/referrers/x".parse().unwrap();
+        let next = |text: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(LINK, text.parse().unwrap());
+            next_page(&base, &headers).map(|uri| uri.to_string())
+        };
+        let expected = Some("http://r.example/v2/a/referrers/x?n=2".to_owned());
+        assert_eq!(next("</v2/a/referrers/x?n=2>; rel=\"next\""), expected);
+        assert_eq!(next("<?n=2>; rel=next"), expected);
+        assert_eq!(next("</v2/>; rel=\"first\""), None);
+        assert_eq!(next("next"), None);
+    }
+}

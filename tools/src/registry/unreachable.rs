@@ -1,0 +1,85 @@
+//! Why nobody answers at an address, in words that say what to do. Only for hosts that never answered:
+//! what a host that did answers with is trouble that may pass.
+
+use std::error::Error;
+use std::io;
+
+use http::HeaderName;
+use hyper_util::client::legacy;
+
+/// The header that every answer of a registry has.
+pub(super) const API_VERSION: HeaderName =
+    HeaderName::from_static("docker-distribution-api-version");
+
+/// For who spoke plain HTTP to TLS.
+pub(super) const SPEAKS_TLS: &str =
+    "it may speak TLS: leave out --plain-http, and `plainHttp` in the offer";
+
+const SPEAKS_PLAIN: &str = "it does not speak TLS; a registry on plain HTTP needs --plain-http, or `plainHttp: true` in \
+     the offer";
+const NO_NAME: &str = "check how the host is spelled, and that this machine resolves names";
+const CLOSED: &str = "nothing listens there: check the host and its port";
+const SILENT: &str = "check the host, its port and the firewalls between";
+const NOT_TRUSTED: &str =
+    "its certificate is not trusted; name the authority that signed it with --ca-file";
+
+/// Whether the connection was made, and closed before an answer.
+pub(super) fn hangs_up(error: &legacy::Error) -> bool {
+    links(error).any(|link| {
+        link.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_incomplete_message)
+    })
+}
+
+/// What to do about a connection that failed; `None` when it was made, and trying again may help.
+pub(super) fn advice(error: &legacy::Error) -> Option<&'static str> {
+    if !error.is_connect() {
+        let is_parse = links(error)
+            .any(|link| link.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse));
+        return is_parse.then_some(SPEAKS_TLS);
+    }
+    for link in links(error) {
+        let mut inner = link.downcast_ref::<io::Error>();
+        while let Some(io) = inner {
+            if let Some(advice) = io_advice(io) {
+                return Some(advice);
+            }
+            // Layers of a connection wrap the errors of those below.
+            inner = io.get_ref().and_then(|inner| inner.downcast_ref());
+        }
+        // The resolver's error has no type of its own that could be asked for.
+        if link.to_string() == "dns error" {
+            return Some(NO_NAME);
+        }
+    }
+    Some(SILENT)
+}
+
+fn io_advice(error: &io::Error) -> Option<&'static str> {
+    if let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref()) {
+        return Some(tls_advice(tls));
+    }
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => Some(CLOSED),
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => Some(SPEAKS_PLAIN),
+        _ => None,
+    }
+}
+
+fn tls_advice(error: &rustls::Error) -> &'static str {
+    match error {
+        rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented => {
+            NOT_TRUSTED
+        }
+        _ => SPEAKS_PLAIN,
+    }
+}
+
+/// An error and everything behind it.
+fn links(error: &legacy::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
+    let mut next: Option<&(dyn Error + 'static)> = Some(error);
+    std::iter::from_fn(move || {
+        let link = next?;
+        next = link.source();
+        Some(link)
+    })
+}

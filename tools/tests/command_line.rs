@@ -1,0 +1,230 @@
+//! `wharf` as scripts see it: exit codes, what stands on stdout when something is wrong, and what is
+//! left on disk when somebody ends it.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// How long anything here may take; reached only when something hangs.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+const OFFER: &str = r#"version: 1
+publisher: harbourside
+offer: { id: lantern, alias: Lantern, registry: here }
+registries:
+  here: { loginServer: "127.0.0.1:1", plainHttp: true }
+listing:
+  title: Lantern
+  searchSummary: A light that says when it burns.
+  shortDescription: A light for containers.
+  description: <p>A light.</p>
+  privacyPolicy: https://harbourside.dev/privacy
+  supportUrl: https://harbourside.dev/support
+  contacts:
+    support: { name: Help, email: help@harbourside.dev, phone: "+1 206 555 0100" }
+    engineering: { name: Work, email: work@harbourside.dev, phone: "+1 206 555 0101" }
+  logos: { large: logo.png }
+legal: { standardContract: true }
+properties: { categories: { containers: [container-images] } }
+preview: { subscriptions: [{ id: 3f0c8a52-61d7-4b89-9e24-d5a7c0b1f386 }] }
+plans:
+  - id: lamp
+    name: Lamp
+    summary: The lamp.
+    description: <p>The lamp.</p>
+    licence: byol
+    image:
+      repository: lantern/lamp
+      version: "1.0.0"
+      platforms: [{ platform: linux/amd64, layers: [{ dir: root }] }]
+      config: { cmd: [/lamp], user: "7:7" }
+"#;
+
+/// An offer with its build folder.
+struct Publisher {
+    folder: tempfile::TempDir,
+}
+
+impl Publisher {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("root")).unwrap();
+        fs::write(folder.path().join("root/lamp"), "light").unwrap();
+        fs::write(folder.path().join("offer.yaml"), OFFER).unwrap();
+        Self { folder }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn start(&self, arguments: &[&str]) -> Child {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_wharf"));
+        command.args(arguments).current_dir(self.folder.path());
+        command.env_remove("WHARF_OUTPUT_FORMAT").env("DOCKER_CONFIG", self.folder.path());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().unwrap()
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        finish(self.start(arguments))
+    }
+}
+
+/// Waits until something is so; whether it came to that.
+#[expect(clippy::disallowed_methods, reason = "polls an event of another process, with a deadline")]
+fn comes(mut is_so: impl FnMut() -> bool) -> bool {
+    let started = Instant::now();
+    while !is_so() {
+        if started.elapsed() > PATIENCE {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    true
+}
+
+/// Waits for a program that must end by itself.
+fn finish(mut child: Child) -> Output {
+    if !comes(|| child.try_wait().unwrap().is_some()) {
+        child.kill().unwrap();
+        panic!("it does not end: {:?}", child.wait_with_output().unwrap());
+    }
+    child.wait_with_output().unwrap()
+}
+
+fn error_of(output: &Output) -> Value {
+    let text = String::from_utf8_lossy(&output.stdout);
+    let value: Value = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text:?}"));
+    assert_eq!(value["schemaVersion"], 1, "{text}");
+    assert!(value.get("result").is_none(), "{text}");
+    assert_eq!(value["error"]["exitCode"], output.status.code().unwrap(), "{text}");
+    assert!(!value["error"]["message"].as_str().unwrap().is_empty(), "{text}");
+    value
+}
+
+fn mkfifo(path: &Path) {
+    assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+}
+
+#[test]
+fn every_command_that_fails_says_so_in_one_json_document() {
+    let publisher = Publisher::new();
+    for (arguments, command, exit) in [
+        (["package", "gone.yaml"].as_slice(), "package", 2),
+        (&["verify", "gone"], "verify", 2),
+        (&["push", "gone.yaml", "--to", "here"], "push", 2),
+        (&["push", "gone", "127.0.0.1:1/x:1"], "push", 2),
+        (&["promote", "plan", "offer.yaml", "--from", "here", "--to", "here"], "promote plan", 5),
+        (&["promote", "apply", "gone.json"], "promote apply", 2),
+        (&["promote", "status", "gone"], "promote status", 2),
+        (&["promote", "undo", "gone"], "promote undo", 2),
+        (&["offer", "lint", "gone.yaml"], "offer lint", 2),
+        (&["offer", "render", "gone.yaml"], "offer render", 2),
+        (&["rules", "NO-001"], "rules", 2),
+        (&["offer", "lint"], "", 2),
+        (&["no-command"], "", 2),
+    ] {
+        let arguments = [arguments, &["--output-format", "json"]].concat();
+        let output = publisher.run(&arguments);
+        assert_eq!(output.status.code(), Some(exit), "{arguments:?}");
+        assert_eq!(error_of(&output)["command"], command, "{arguments:?}");
+        assert!(!output.stderr.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn help_and_version_are_no_errors() {
+    let publisher = Publisher::new();
+    for argument in ["--help", "--version"] {
+        let output = publisher.run(&[argument, "--output-format", "json"]);
+        assert_eq!(output.status.code(), Some(0), "{argument}");
+        assert!(!output.stdout.is_empty(), "{argument}");
+    }
+}
+
+#[test]
+fn a_named_pipe_is_refused_wherever_a_file_is_read() {
+    let publisher = Publisher::new();
+    mkfifo(&publisher.path("pipe"));
+    for arguments in [
+        ["offer", "lint", "pipe"].as_slice(),
+        &["package", "pipe"],
+        &["verify", "pipe"],
+        &["push", "pipe", "--to", "here"],
+        &["push", "pipe", "127.0.0.1:1/x:1"],
+        &["promote", "apply", "pipe"],
+        &["promote", "status", "pipe"],
+        &["promote", "undo", "pipe"],
+        &["push", "offer.yaml", "--to", "here", "--authfile", "pipe"],
+        &["push", "offer.yaml", "--to", "here", "--ca-file", "pipe"],
+    ] {
+        let output = publisher.run(arguments);
+        assert_ne!(output.status.code(), Some(0), "{arguments:?}");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains("a pipe"), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn a_closed_port_ends_a_push_at_once_with_exit_code_5() {
+    let publisher = Publisher::new();
+    assert_eq!(publisher.run(&["package", "offer.yaml", "-q"]).status.code(), Some(0));
+    let output = publisher.run(&["push", "offer.yaml", "--to", "here"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(5), "{said}");
+    assert!(said.contains("nothing listens there"), "{said}");
+    assert!(!said.contains("run the command again"), "{said}");
+}
+
+#[test]
+fn a_layout_of_an_earlier_offer_is_not_pushed() {
+    let publisher = Publisher::new();
+    assert_eq!(publisher.run(&["package", "offer.yaml", "-q"]).status.code(), Some(0));
+    let changed = OFFER.replace("user: \"7:7\"", "user: \"8:8\"");
+    fs::write(publisher.path("offer.yaml"), changed).unwrap();
+    let output = publisher.run(&["push", "offer.yaml", "--to", "here"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("run `wharf package`"), "{said}");
+    // Texts for customers change nothing of the image.
+    fs::write(publisher.path("offer.yaml"), OFFER.replace("The lamp.", "The best lamp.")).unwrap();
+    let output = publisher.run(&["push", "offer.yaml", "--to", "here"]);
+    assert_eq!(output.status.code(), Some(5), "it comes as far as the registry");
+}
+
+#[test]
+fn an_ended_package_leaves_nothing_and_what_a_kill_left_goes_with_the_next() {
+    let publisher = Publisher::new();
+    // Large enough that it is not done before the signal comes, and nothing on disk.
+    let large = fs::File::create(publisher.path("root/large")).unwrap();
+    large.set_len(64 << 30).unwrap();
+    let staging = publisher.path("out/.lamp.tmp");
+    for signal in ["INT", "TERM", "KILL"] {
+        let child = publisher.start(&["package", "offer.yaml", "--output-format", "json"]);
+        assert!(comes(|| staging.join("layer.tmp").exists()), "it does not start");
+        let id = child.id().to_string();
+        let kill = Command::new("kill").args(["-s", signal, &id]).status().unwrap();
+        assert!(kill.success());
+        let output = finish(child);
+        if signal == "KILL" {
+            assert!(staging.exists(), "a kill cannot be answered");
+        } else {
+            assert_eq!(output.status.code(), Some(130), "{signal}");
+            assert_eq!(error_of(&output)["error"]["message"], "interrupted", "{signal}");
+            assert_eq!(fs::read_dir(publisher.path("out")).unwrap().count(), 0, "{signal}");
+        }
+    }
+    // The plan has another name now, so nobody writes to the old one's staging folder.
+    fs::remove_file(publisher.path("root/large")).unwrap();
+    fs::write(publisher.path("offer.yaml"), OFFER.replace("id: lamp", "id: torch")).unwrap();
+    assert_eq!(publisher.run(&["package", "offer.yaml", "-q"]).status.code(), Some(0));
+    let left = fs::read_dir(publisher.path("out")).unwrap();
+    let names: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["torch"]);
+}
