@@ -304,9 +304,22 @@ pub const WINDOW_MIN: u32 = 4;
 pub const QUOTA_CUT_PERIOD: Duration = Duration::from_secs(1);
 /// The longest that `Retry-After` keeps all requests away.
 pub const QUOTA_WAIT_MAX: Duration = Duration::from_mins(2);
-/// Failures in a row after which an upstream is left alone.
-pub const BREAKER_FAILURES: u32 = 8;
-/// For how long at first; it doubles.
+/// Failures in a row after which an upstream is probed: one request makes so many tries and has one left.
+pub const BREAKER_FAILURES: u32 = 3;
+/// After so long without another one, a failure is the first of a row.
+pub const BREAKER_ROW_TIME: Duration = Duration::from_mins(1);
+/// Repositories without an answer in one row after which an upstream is left alone although its probe is
+/// answered: by a gateway, then, that has nothing behind it.
+pub const BREAKER_REPOSITORIES: usize = 4;
+/// How long the probe of an upstream may take.
+pub const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long an answer to it is believed.
+pub const PROBE_PAUSE: Duration = Duration::from_secs(1);
+/// For how long a path that fails while its upstream is there counts for nothing.
+pub const FAILING_PATH_TIME: Duration = Duration::from_secs(10);
+/// Paths that are known to fail so.
+pub const FAILING_PATHS_MAX: usize = 1_024;
+/// For how long an upstream is left alone at first; it doubles.
 pub const BREAKER_PAUSE: Duration = Duration::from_secs(1);
 /// The longest such time.
 pub const BREAKER_PAUSE_MAX: Duration = Duration::from_secs(30);
