@@ -82,11 +82,17 @@ pub const SUBJECT_CHARS_MAX: usize = 256;
 /// How long transfers may go on after SIGTERM, unless the configuration says otherwise.
 pub const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(30);
 
-/// How much of a body is read and thrown away after its request was refused, so that a client that is
-/// still sending gets to see the refusal. Past it the connection is closed.
-pub const REFUSED_BODY_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// How much of a body that nobody wants is read and thrown away before the answer, so that its connection
+/// can go on. Of more, the answer goes out at once and the connection ends in stages.
+pub const REFUSED_BODY_BYTES_MAX: u64 = 256 * 1024;
 /// How long that may take.
-pub const REFUSED_BODY_TIMEOUT: Duration = Duration::from_secs(5);
+pub const REFUSED_BODY_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a client that is still sending is read from after its last answer, so that it gets to see it.
+pub const LINGER_TIME: Duration = Duration::from_secs(30);
+/// The same while it sends nothing and does not close.
+pub const LINGER_QUIET_TIME: Duration = Duration::from_secs(5);
+/// How much of it is read, in bytes.
+pub const LINGER_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 
 /// Blobs that are fetched from upstreams at once; the next fetch is answered 429.
 pub const FILLS_MAX: usize = 256;
@@ -101,10 +107,8 @@ pub const UPLOAD_IDLE_MAX: Duration = Duration::from_hours(1);
 /// How long a stopping server waits, after its transfers, for work that others have a part in: the
 /// end of an upload, a manifest and its lock, a deletion.
 pub const FINISHING_DEADLINE: Duration = Duration::from_secs(10);
-/// How long it waits at its end for its last answers to leave.
+/// How long it waits at its end for its last answers to leave, and clients that still send to see them.
 pub const LAST_ANSWERS_TIMEOUT: Duration = Duration::from_secs(1);
-/// How much of that goes into reading what the client is still sending; see `REFUSED_BODY_TIMEOUT`.
-pub const LAST_BODIES_TIMEOUT: Duration = Duration::from_millis(300);
 /// How long a stopping server waits for requests to let go of their sessions, so that these can
 /// rest in the store.
 pub const SUSPEND_DEADLINE: Duration = Duration::from_secs(10);
