@@ -217,7 +217,8 @@ impl Access {
                     .then(challenge::basic)
             }
             Kind::Users(_) if way.uri.path() == TOKEN_PATH => {
-                matches!(error, Error::LoginRefused).then(challenge::basic)
+                matches!(error, Error::LoginNeeded { .. } | Error::LoginRefused)
+                    .then(challenge::basic)
             }
             Kind::Users(users) => challenge::challenge(error, users.public_url.as_deref(), way),
         }

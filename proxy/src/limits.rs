@@ -82,11 +82,17 @@ pub const SUBJECT_CHARS_MAX: usize = 256;
 /// How long transfers may go on after SIGTERM, unless the configuration says otherwise.
 pub const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(30);
 
-/// How much of a body is read and thrown away after its request was refused, so that a client that is
-/// still sending gets to see the refusal. Past it the connection is closed.
-pub const REFUSED_BODY_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// How much of a body that nobody wants is read and thrown away before the answer, so that its connection
+/// can go on. Of more, the answer goes out at once and the connection ends in stages.
+pub const REFUSED_BODY_BYTES_MAX: u64 = 256 * 1024;
 /// How long that may take.
-pub const REFUSED_BODY_TIMEOUT: Duration = Duration::from_secs(5);
+pub const REFUSED_BODY_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a client that is still sending is read from after its last answer, so that it gets to see it.
+pub const LINGER_TIME: Duration = Duration::from_secs(30);
+/// The same while it sends nothing and does not close.
+pub const LINGER_QUIET_TIME: Duration = Duration::from_secs(5);
+/// How much of it is read, in bytes.
+pub const LINGER_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 
 /// Blobs that are fetched from upstreams at once; the next fetch is answered 429.
 pub const FILLS_MAX: usize = 256;
@@ -101,10 +107,8 @@ pub const UPLOAD_IDLE_MAX: Duration = Duration::from_hours(1);
 /// How long a stopping server waits, after its transfers, for work that others have a part in: the
 /// end of an upload, a manifest and its lock, a deletion.
 pub const FINISHING_DEADLINE: Duration = Duration::from_secs(10);
-/// How long it waits at its end for its last answers to leave.
+/// How long it waits at its end for its last answers to leave, and clients that still send to see them.
 pub const LAST_ANSWERS_TIMEOUT: Duration = Duration::from_secs(1);
-/// How much of that goes into reading what the client is still sending; see `REFUSED_BODY_TIMEOUT`.
-pub const LAST_BODIES_TIMEOUT: Duration = Duration::from_millis(300);
 /// How long a stopping server waits for requests to let go of their sessions, so that these can
 /// rest in the store.
 pub const SUSPEND_DEADLINE: Duration = Duration::from_secs(10);
@@ -326,9 +330,22 @@ pub const WINDOW_MIN: u32 = 4;
 pub const QUOTA_CUT_PERIOD: Duration = Duration::from_secs(1);
 /// The longest that `Retry-After` keeps all requests away.
 pub const QUOTA_WAIT_MAX: Duration = Duration::from_mins(2);
-/// Failures in a row after which an upstream is left alone.
-pub const BREAKER_FAILURES: u32 = 8;
-/// For how long at first; it doubles.
+/// Failures in a row after which an upstream is probed: one request makes so many tries and has one left.
+pub const BREAKER_FAILURES: u32 = 3;
+/// After so long without another one, a failure is the first of a row.
+pub const BREAKER_ROW_TIME: Duration = Duration::from_mins(1);
+/// Repositories without an answer in one row after which an upstream is left alone although its probe is
+/// answered: by a gateway, then, that has nothing behind it.
+pub const BREAKER_REPOSITORIES: usize = 4;
+/// How long the probe of an upstream may take.
+pub const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long an answer to it is believed.
+pub const PROBE_PAUSE: Duration = Duration::from_secs(1);
+/// For how long a path that fails while its upstream is there counts for nothing.
+pub const FAILING_PATH_TIME: Duration = Duration::from_secs(10);
+/// Paths that are known to fail so.
+pub const FAILING_PATHS_MAX: usize = 1_024;
+/// For how long an upstream is left alone at first; it doubles.
 pub const BREAKER_PAUSE: Duration = Duration::from_secs(1);
 /// The longest such time.
 pub const BREAKER_PAUSE_MAX: Duration = Duration::from_secs(30);

@@ -6,7 +6,10 @@
 
 mod body;
 mod connection;
+mod framing;
 mod hygiene;
+mod leftovers;
+mod linger;
 mod listeners;
 mod stream;
 mod watch;
@@ -18,8 +21,7 @@ use std::time::Duration;
 use http::header::WWW_AUTHENTICATE;
 use http::request::Parts;
 use http::{HeaderValue, Request, Response, Version};
-use http_body_util::BodyExt;
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Incoming;
 use tokio::net::TcpStream;
 use tracing::Instrument as _;
 
@@ -29,15 +31,14 @@ use crate::account::{Account, Accounted, Notes};
 use crate::admission::{self, Connections, Limit, Seat};
 use crate::error::Fault;
 use crate::handlers::{self, App, Call};
-use crate::limits::{
-    ADMIN_CONNECTIONS_MAX, LAST_BODIES_TIMEOUT, REFUSED_BODY_BYTES_MAX, REFUSED_BODY_TIMEOUT,
-};
+use crate::limits::ADMIN_CONNECTIONS_MAX;
 use crate::live::Rules;
 use crate::response::{self, API_VERSION, Answer};
 use crate::route;
 use crate::upstreams::Upstreams;
 
 use body::Watched;
+use leftovers::Leftover;
 use watch::Watch;
 
 pub(crate) use listeners::Listeners;
@@ -150,6 +151,7 @@ impl Connection {
             if is_last && !is_http2 {
                 response::close(&mut answer);
             }
+            framing::fit(&parts.method, &mut answer);
             answer.map(|body| Watched::new(body, open, &watch, is_http2, held))
         };
         if self.purpose == Purpose::Admin {
@@ -165,7 +167,15 @@ impl Connection {
         let work = self.work(&parts, &mut body, rules, &mut account);
         // On the heap: what a handler needs is large, and would be moved with every layer around it.
         let work = Box::pin(Upstreams::seen_as(upstreams, work));
-        let answer = work.instrument(span).await;
+        let (answer, leftover) = work.instrument(span).await;
+        match leftover {
+            Leftover::Nothing => {}
+            // Reset when this is over, or by its client before.
+            Leftover::Unread if is_http2 => {
+                tokio::spawn(async move { leftovers::read_away(&mut body).await });
+            }
+            Leftover::Unread => watch.expect_more(),
+        }
         account.answered(watched(answer))
     }
 
@@ -175,7 +185,7 @@ impl Connection {
         body: &mut Incoming,
         rules: Arc<Rules>,
         account: &mut Account,
-    ) -> Answer {
+    ) -> (Answer, Leftover) {
         let client = account.client();
         let answered = if parts.uri.path() == TOKEN_PATH && rules.access.gives_tokens() {
             match self.gate(parts, client, &rules) {
@@ -192,13 +202,7 @@ impl Connection {
             }
         };
         let ends = answered.as_ref().is_err_and(Error::ends_connection);
-        // What nobody read is read away, also after a success: the connection would be closed under the
-        // next request. Whoever waits for "100 Continue" has sent nothing yet; reading would ask for it.
-        if !ends && !body.is_end_stream() && !parts.headers.contains_key(http::header::EXPECT) {
-            let stops = matches!(answered, Err(Error::Stopping));
-            let time = if stops { LAST_BODIES_TIMEOUT } else { REFUSED_BODY_TIMEOUT };
-            let _ = tokio::time::timeout(time, discard(body)).await;
-        }
+        let leftover = Leftover::of(parts, body, answered.as_ref().err()).await;
         let mut answer = answered.unwrap_or_else(|error| {
             let bound = match &error {
                 Error::TooMany(what) => Some(*what),
@@ -219,10 +223,10 @@ impl Connection {
             }
             self.shown(&error, parts, &rules)
         });
-        if ends && parts.version < Version::HTTP_2 {
+        if (ends || leftover == Leftover::Unread) && parts.version < Version::HTTP_2 {
             response::close(&mut answer);
         }
-        answer
+        (answer, leftover)
     }
 
     /// From a head to a call, past everything that may turn it away before it is looked at.
@@ -279,15 +283,4 @@ fn read_call(
     account.notes.namespace.clone_from(&namespace);
     let client = account.client();
     Ok(Call { route, namespace, headers: parts.headers.clone(), client, caller, rules })
-}
-
-/// Reads what is left of a body, up to the bound.
-async fn discard(body: &mut Incoming) {
-    let mut bytes = 0;
-    while let Some(Ok(frame)) = body.frame().await {
-        bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
-        if bytes > REFUSED_BODY_BYTES_MAX {
-            return;
-        }
-    }
 }

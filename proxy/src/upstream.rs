@@ -17,6 +17,7 @@ mod locks;
 mod login;
 mod pace;
 mod permit;
+mod probe;
 mod push;
 mod quota;
 mod reach;

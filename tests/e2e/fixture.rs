@@ -188,6 +188,11 @@ impl Wharfd {
         (answer.status.as_u16(), answer.text())
     }
 
+    /// Where operators ask.
+    pub(crate) fn admin_base(&self) -> String {
+        format!("http://{}", self.admin)
+    }
+
     /// `HOST:PORT`, as clients name it.
     pub(crate) fn host(&self) -> String {
         self.api.base().trim_start_matches("http://").to_owned()

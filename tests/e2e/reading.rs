@@ -14,7 +14,7 @@
 //! | 24: a hit touches no upstream | `pull.rs` |
 //! | 30, 31: resume, and Range ignored | `matrix.rs` (`cut, then …`) |
 //! | 34: short bodies never end cleanly | `malicious.rs`, `matrix.rs` |
-//! | 35: a dead upstream is an error at once, and comes back | `reading/blobs.rs` |
+//! | 35: a dead upstream is an error at once, and comes back; one dead path is no dead upstream | `reading/blobs.rs`, `reading/outages.rs` |
 //! | 36: ranges of a cold blob | `reading/blobs.rs`, `coalesce.rs` |
 //! | 37: HEAD of what is not here | `pull.rs` |
 //! | 38: tags known by digest when they were served | `pull.rs` |
@@ -25,5 +25,6 @@
 
 mod blobs;
 mod namespaces;
+mod outages;
 mod referrers;
 mod tags;

@@ -5,7 +5,7 @@
 use serde::Deserialize;
 use wharf_oci::RepoName;
 
-use crate::route::Route;
+use crate::route::{Route, UploadStart};
 
 /// What is done with a repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
@@ -41,11 +41,19 @@ pub(crate) struct Need {
     pub(crate) repo: RepoName,
     /// What.
     pub(crate) action: Action,
+    /// The source of a mount. Who may not pull it has no mount, and may do the rest: whether it is allowed
+    /// is asked by the mount. Here it counts only for what a client is told to get a token for.
+    pub(crate) source: Option<RepoName>,
 }
 
 impl Need {
-    /// What a request must be allowed to do. The base and the catalog name no repository, and the source
-    /// of a mount is asked for by the mount.
+    /// This and no more.
+    #[must_use]
+    pub(crate) const fn of_one(repo: RepoName, action: Action) -> Self {
+        Self { repo, action, source: None }
+    }
+
+    /// What a request must be allowed to do. The base and the catalog name no repository.
     #[must_use]
     pub(crate) fn of(route: &Route) -> Option<Self> {
         let (repo, action) = match route {
@@ -64,24 +72,34 @@ impl Need {
                 (repo, Action::Delete)
             }
         };
-        Some(Self { repo: repo.clone(), action })
+        let source = match route {
+            Route::StartUpload { start: UploadStart::Mount { from, .. }, .. } => {
+                from.clone().filter(|from| from != repo)
+            }
+            _ => None,
+        };
+        Some(Self { repo: repo.clone(), action, source })
     }
 
     /// Reading a repository.
     #[must_use]
     pub(crate) fn pull(repo: &RepoName) -> Self {
-        Self { repo: repo.clone(), action: Action::Pull }
+        Self::of_one(repo.clone(), Action::Pull)
     }
 
-    /// As a client asks for it. Who pushes looks first at what is there, so a client that has to ask
-    /// for a token should ask for both.
+    /// As a client asks for it, scope by scope with a space between (Docker token specification). Who
+    /// pushes looks first at what is there, so a client that has to ask for a token should ask for both.
     #[must_use]
     pub(crate) fn scope(&self) -> String {
         let actions = match self.action {
             Action::Push => "pull,push",
             other => other.as_str(),
         };
-        format!("repository:{}:{actions}", self.repo)
+        let scope = format!("repository:{}:{actions}", self.repo);
+        match &self.source {
+            Some(source) => format!("{scope} repository:{source}:pull"),
+            None => scope,
+        }
     }
 }
 

@@ -235,7 +235,7 @@ mod tests {
         let upstreams = Arc::new(Upstreams::new(&[config]).unwrap());
         let passthrough = Passthrough::new(upstreams);
         let caller = passthrough.authenticate(&headers(&[&shown("alice:secret")])).unwrap();
-        let need = Need { repo: "a/b".parse().unwrap(), action: Action::Pull };
+        let need = Need::of_one("a/b".parse().unwrap(), Action::Pull);
         for _ in 0..2 {
             let refused = passthrough.authorize(&caller, &need).await.unwrap_err();
             assert!(matches!(refused, Error::AccessUndecided { .. }), "{refused}");

@@ -248,11 +248,13 @@ impl Users {
             Some(refresh) => self.refreshed(&refresh, client)?,
             None => self.authenticate(&shown, client).await?,
         };
-        if caller.kind() == CallerKind::Issued
-            || (caller.kind() == CallerKind::Anonymous && !self.rules.know_anonymous())
-        {
+        match caller.kind() {
             // A token buys no other one: it would live for ever.
-            return Err(Error::LoginRefused);
+            CallerKind::Issued => return Err(Error::LoginRefused),
+            CallerKind::Anonymous if !self.rules.know_anonymous() => {
+                return Err(Error::LoginNeeded { scope: String::new() });
+            }
+            _ => {}
         }
         let allowed = grants.within(|repo| self.rules.actions(&caller, repo));
         let line = Some(caller.name()).filter(|_| wants_refresh);
@@ -291,10 +293,20 @@ impl Users {
 
     /// Whether somebody may do this.
     pub(super) fn authorize(&self, caller: &Caller, need: &Need) -> Result<(), Error> {
-        let Need { repo, action } = need;
-        let granted = caller.grants().is_none_or(|grants| grants.has(repo, *action));
-        if granted && self.rules.allow(caller, repo, *action) {
-            return Ok(());
+        let Need { repo, action, source } = need;
+        let granted =
+            |repo: &RepoName, action| caller.grants().is_none_or(|grants| grants.has(repo, action));
+        if granted(repo, *action) && self.rules.allow(caller, repo, *action) {
+            // A token that names the target only would make every mount an upload; one that cannot be
+            // had is not asked for.
+            let wants_more = source.as_ref().is_some_and(|source| {
+                !granted(source, Action::Pull) && self.rules.allow(caller, source, Action::Pull)
+            });
+            return if wants_more {
+                Err(Error::ScopeNeeded { scope: need.scope() })
+            } else {
+                Ok(())
+            };
         }
         Err(match caller.kind() {
             CallerKind::Anonymous => Error::LoginNeeded { scope: need.scope() },

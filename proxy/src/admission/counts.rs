@@ -43,10 +43,12 @@ pub(crate) enum Limit {
     AddressRate,
     /// Transfers of one caller.
     Transfers,
+    /// What is read of a client after its last answer.
+    Linger,
 }
 
 /// Every word of [`Limit`], in the order of its variants.
-const WORDS: [&str; 16] = [
+const WORDS: [&str; 17] = [
     "connections",
     "address_connections",
     "handshake_time",
@@ -63,6 +65,7 @@ const WORDS: [&str; 16] = [
     "user_rate",
     "address_rate",
     "transfers",
+    "linger",
 ];
 
 /// Counters of one process.
@@ -124,6 +127,6 @@ mod tests {
         counts.refuse(Limit::Url);
         let rows: Vec<_> = counts.rows().filter(|(_, count)| *count > 0).collect();
         assert_eq!(rows, [("url", 2), ("transfers", 1)]);
-        assert_eq!(Limit::Transfers as usize + 1, WORDS.len());
+        assert_eq!(Limit::Linger as usize + 1, WORDS.len());
     }
 }

@@ -39,12 +39,12 @@ pub(crate) async fn token(
     };
     let (shown, refresh) = match fields.one("grant_type") {
         Some("refresh_token") => {
-            let refresh = fields.one("refresh_token").ok_or(Error::LoginRefused)?;
+            let refresh = fields.one("refresh_token").ok_or_else(login_needed)?;
             (Shown::Nothing, Some(refresh.to_owned()))
         }
         Some("password") => {
             let (user, password) = (fields.one("username"), fields.one("password"));
-            let (user, password) = user.zip(password).ok_or(Error::LoginRefused)?;
+            let (user, password) = user.zip(password).ok_or_else(login_needed)?;
             (Shown::Basic(user.to_owned(), Secret::new(password)), None)
         }
         Some(_) => return Err(Error::Parameter("`grant_type` is password or refresh_token")),
@@ -61,6 +61,11 @@ pub(crate) async fn token(
     let mut answer = response::json(&given, None);
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(answer)
+}
+
+/// Nothing in particular is asked for that a login would be for.
+const fn login_needed() -> Error {
+    Error::LoginNeeded { scope: String::new() }
 }
 
 /// The fields of a query or a form.

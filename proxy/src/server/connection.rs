@@ -10,6 +10,8 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 
+use http::Request;
+use hyper::body::{Body as _, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -18,7 +20,7 @@ use tokio::sync::watch;
 
 use super::stream::{ClientStream, Observed};
 use super::watch::{Over, Watch};
-use super::{Connection, Purpose};
+use super::{Connection, Purpose, framing};
 use crate::admission::{Limit, Seat};
 use crate::config::Limits;
 use crate::error::chain;
@@ -64,12 +66,16 @@ impl Connection {
     pub(super) async fn refuse(mut self, stream: TcpStream, limits: Arc<Limits>, _seat: Seat) {
         let told = async {
             let watch = Watch::new(&limits, Arc::clone(&self.app.admission.counts));
-            let observed = Observed::new(stream, self.peer, watch);
+            let observed = Observed::new(stream, self.peer, Arc::clone(&watch));
             let Some((stream, agreed)) = self.begin(observed, &limits).await else { return };
-            let service = service_fn(|_| async {
+            let service = service_fn(|request: Request<Incoming>| {
+                if !request.body().is_end_stream() {
+                    watch.expect_more();
+                }
                 let mut answer = response::error(&crate::Error::TooMany("connections"));
                 response::close(&mut answer);
-                Ok::<_, Infallible>(answer)
+                framing::fit(request.method(), &mut answer);
+                std::future::ready(Ok::<_, Infallible>(answer))
             });
             let builder = builder(&limits, agreed);
             let served = builder.serve_connection(TokioIo::new(stream), service);

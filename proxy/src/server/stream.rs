@@ -1,5 +1,6 @@
 //! The bytes of a connection: TCP, and TLS over it. What the client gives and takes is told to the
-//! watch, below TLS, where it is seen.
+//! watch, below TLS, where it is seen. Closing has two stages: our side is shut, then the client's is
+//! waited for (`linger.rs`).
 //!
 //! Invariant: nothing is copied or held here.
 
@@ -7,7 +8,7 @@ use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use rustix::net::sockopt::set_socket_send_buffer_size;
 use socket2::SockRef;
@@ -15,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
+use super::linger::{Ended, Linger};
 use super::watch::Watch;
 use crate::limits::{LOOPBACK_SEND_BYTES, UNSENT_BYTES_MAX};
 
@@ -22,6 +24,8 @@ use crate::limits::{LOOPBACK_SEND_BYTES, UNSENT_BYTES_MAX};
 pub(super) struct Observed {
     stream: TcpStream,
     watch: Arc<Watch>,
+    /// Once our side is shut.
+    linger: Option<Linger>,
 }
 
 /// What HTTP is spoken over.
@@ -37,7 +41,7 @@ impl Observed {
             let _ = set_socket_send_buffer_size(&stream, LOOPBACK_SEND_BYTES);
         }
         let _ = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT_BYTES_MAX);
-        Self { stream, watch }
+        Self { stream, watch, linger: None }
     }
 
     fn wrote(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -93,7 +97,15 @@ impl AsyncWrite for Observed {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+        let Self { stream, watch, linger } = &mut *self;
+        if linger.is_none() {
+            ready!(Pin::new(&mut *stream).poll_shutdown(context))?;
+        }
+        let linger = linger.get_or_insert_with(|| watch.linger());
+        if ready!(linger.poll_end(Pin::new(stream), context)) == Ended::AtTheBound {
+            watch.lingered();
+        }
+        Poll::Ready(Ok(()))
     }
 }
 

@@ -11,6 +11,7 @@ use http::Version;
 use tokio::time::Instant;
 
 use super::body::Given;
+use super::linger::Linger;
 use crate::admission::{Limit, LimitCounts};
 use crate::config::Limits;
 use crate::lag::{Floor, Lag};
@@ -43,6 +44,8 @@ struct State {
     streams: Vec<Weak<Mutex<Given>>>,
     /// Since when there are only such that were given up.
     given_up_since: Option<Instant>,
+    /// Whether the client may still be sending what nobody reads.
+    expects_more: bool,
 }
 
 /// Why a connection is ended.
@@ -82,6 +85,7 @@ impl Watch {
             sending: Lag::new(limits.floor),
             streams: Vec::new(),
             given_up_since: None,
+            expects_more: false,
         };
         Arc::new(Self {
             state: Mutex::new(state),
@@ -114,6 +118,21 @@ impl Watch {
         let mut state = self.lock();
         state.idle_time = GOODBYE_TIMEOUT;
         state.idle_since = Instant::now();
+    }
+
+    /// The last answer goes to somebody who may still be sending.
+    pub(super) fn expect_more(&self) {
+        self.lock().expects_more = true;
+    }
+
+    /// What is to be read after our side was shut.
+    pub(super) fn linger(&self) -> Linger {
+        Linger::new(self.lock().expects_more)
+    }
+
+    /// Somebody went on sending for too long.
+    pub(super) fn lingered(&self) {
+        self.counts.refuse(Limit::Linger);
     }
 
     /// Bytes came.

@@ -95,6 +95,14 @@ impl Scope {
         Self { of: Resource::Catalog, ..Self::nothing() }
     }
 
+    /// The one repository, or the one that is written to.
+    pub(super) const fn repository(&self) -> Option<&RepoName> {
+        match &self.of {
+            Resource::Repo(repo) => Some(repo),
+            Resource::Nothing | Resource::Catalog => None,
+        }
+    }
+
     /// The `scope` parameters of a token request.
     fn parameters(&self) -> Vec<String> {
         let actions = match self.access {

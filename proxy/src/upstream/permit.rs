@@ -171,7 +171,7 @@ impl Wire {
             return Ok(known);
         }
         let ask = Ask::new(Method::GET, self.url("/v2/"), Scope::nothing());
-        let response = self.guarded(self.in_tries(&ask, None, ASKING)).await?;
+        let response = self.guarded(ask.url.path(), self.in_tries(&ask, None, ASKING)).await?;
         match response.status() {
             StatusCode::UNAUTHORIZED => {}
             status if status.is_success() => {
@@ -189,7 +189,11 @@ impl Wire {
 
     /// A new token, also when there is a good one.
     async fn token_anew(&self, challenge: &Challenge, scope: &Scope) -> Result<HeaderValue, Error> {
-        self.guarded(self.newer_token(challenge.clone(), scope)).await
+        let path = match challenge {
+            Challenge::Bearer { realm, .. } => realm,
+            Challenge::Basic => "/v2/",
+        };
+        self.guarded(path, self.newer_token(challenge.clone(), scope)).await
     }
 }
 

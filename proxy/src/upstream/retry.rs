@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, Response, StatusCode, header};
 
+use super::breaker::FailureKind;
 use crate::limits::{
     BUSY_PATIENCE, OUTAGE_PATIENCE, PATIENT_TRIES_MAX, RETRY_AFTER_MAX, RETRY_PAUSE,
     RETRY_PAUSE_MAX, TRIES_MAX,
@@ -114,9 +115,14 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     value.parse().ok().map(Duration::from_secs)
 }
 
-/// Whether an answer says no more than that the registry is broken.
-pub(super) fn is_down(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 500 | 502 | 503 | 504)
+/// What an answer says that says no more than that something there is broken. A gateway says that it has
+/// nothing behind it, a registry mostly means what was asked for.
+pub(super) fn is_down(status: StatusCode) -> Option<FailureKind> {
+    match status.as_u16() {
+        500 => Some(FailureKind::Broken),
+        502..=504 => Some(FailureKind::Unanswered),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

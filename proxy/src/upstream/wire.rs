@@ -13,28 +13,28 @@ use hyper::body::Incoming;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 use url::Url;
-use wharf_oci::{ErrorBody, ErrorCode, Login};
+use wharf_oci::{ErrorBody, ErrorCode, Login, RepoName};
 
 use super::auth::{Auth, Scope, TokenFlights};
-use super::breaker::Breaker;
+use super::breaker::{Breaker, Failure, FailureKind};
 use super::challenge::{self, Challenge};
 use super::chunks::Chunks;
 use super::connect::{self, HttpClient};
 use super::credentials::Credentials;
-use super::failed;
 use super::farewells::Farewells;
 use super::quota::{Class, Quota};
 use super::reach::{self, Astray, Reach};
 use super::retry::{self, Budget, Verdict};
 use super::state::{Counts, UpstreamState};
+use super::{failed, probe};
 use crate::Error;
 use crate::body::{Payload, Sent};
 use crate::config::{ConfigError, Patience, UpstreamConfig};
 use crate::error::chain;
 use crate::flights::Flights;
 use crate::limits::{
-    BREAKER_FAILURES, CHALLENGE_TIME, CHALLENGES_MAX, QUESTIONS_MAX, RETRY_AFTER_MAX,
-    REVALIDATE_TIMEOUT, WRITE_TIMEOUT,
+    CHALLENGE_TIME, CHALLENGES_MAX, QUESTIONS_MAX, RETRY_AFTER_MAX, REVALIDATE_TIMEOUT,
+    WRITE_TIMEOUT,
 };
 use crate::telemetry;
 
@@ -172,6 +172,10 @@ impl Wire {
         &self.patience
     }
 
+    pub(super) fn quota(&self) -> &Quota {
+        &self.health.quota
+    }
+
     pub(super) fn counts(&self) -> &Counts {
         &self.health.counts
     }
@@ -285,20 +289,20 @@ impl Wire {
         if let Ok(response) = &answered {
             pass.left(response.headers());
         }
-        let down = match &answered {
-            Err(Error::UpstreamFailed { .. }) => true,
-            Err(Error::UpstreamRefused { status, .. }) => retry::is_down(*status),
+        let failed = match &answered {
             Ok(response) => retry::is_down(response.status()),
-            Err(_) => false,
+            Err(error) => probe::failure(error),
         };
+        if let Some(kind) = failed {
+            let late = began.elapsed() >= self.patience.answer;
+            let kind = if late { FailureKind::Late } else { kind };
+            let repo = ask.scope.repository().map(RepoName::as_str);
+            // The probe takes a turn of its own.
+            drop((own, pass));
+            self.doubt(leave, &Failure { path: ask.url.path(), repo, kind }).await;
+            return answered;
+        }
         match &answered {
-            _ if down => {
-                // A timeout costs clients so much that a few of them are enough.
-                let late = began.elapsed() >= self.patience.answer;
-                if leave.failed(if late { BREAKER_FAILURES / 4 } else { 1 }) {
-                    tracing::warn!(upstream = &*self.address, "down; left alone for a while");
-                }
-            }
             Ok(response) if response.status() == StatusCode::TOO_MANY_REQUESTS => {
                 let pause = retry::retry_after(response.headers());
                 // Another caller is counted apart, and need not wait.
@@ -321,31 +325,28 @@ impl Wire {
         answered
     }
 
-    /// A question beside the usual way, in its turn and when the upstream is not known to be down.
+    /// A question beside the usual way, in its turn and when the upstream is not known to be down; `path`
+    /// is where it asks.
     pub(super) async fn guarded<T>(
         &self,
+        path: &str,
         question: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
         let pass = self.health.quota.enter(Class::Read, RETRY_AFTER_MAX).await?;
         let leave = self.health.breaker.admit()?;
         let answered = question.await;
-        match &answered {
-            Err(Error::UpstreamFailed { .. }) => {
-                leave.failed(1);
-            }
-            Err(Error::UpstreamRefused { status, .. }) if retry::is_down(*status) => {
-                leave.failed(1);
-            }
-            Ok(_) | Err(_) => {
-                pass.answered();
-                leave.answered();
-            }
+        if let Some(kind) = answered.as_ref().err().and_then(probe::failure) {
+            drop(pass);
+            self.doubt(leave, &Failure { path, repo: None, kind }).await;
+        } else {
+            pass.answered();
+            leave.answered();
         }
         answered
     }
 
     /// One try, with a token fetched and the request repeated once when the upstream asks for it.
-    async fn authorized(
+    pub(super) async fn authorized(
         &self,
         ask: &Ask,
         operation: &'static str,

@@ -4,6 +4,8 @@ use http::Method;
 use wharf_testkit::http::Answer;
 
 use super::scene::{RULES, Scene, password};
+use crate::closing::{assert_refused, send_all_first};
+use crate::framing::{Curl, VERSIONS};
 
 pub(super) fn challenge(answer: &Answer) -> String {
     assert_eq!(answer.status, 401, "{}", answer.text());
@@ -121,4 +123,40 @@ async fn a_name_that_no_upstream_serves_is_for_those_who_may_come_in() {
     assert_eq!(scene.nobody().get(path).await.status, 401);
     let alice = scene.nobody().with_password("alice", &password("alice"));
     assert_eq!(alice.get(path).await.status, 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_to_head_that_asks_for_a_login_has_no_content() {
+    let Some(curl) = Curl::find() else { return };
+    let scene = Scene::set().await;
+    scene.plant("team/app").await;
+    let url = |path: &str| format!("{}{path}", scene.nobody().base());
+    let manifest = url("/v2/team/app/manifests/1.0");
+    for (path, status, login) in [
+        (url("/v2/"), 401, "x: y"),
+        (manifest.clone(), 401, "x: y"),
+        (manifest.clone(), 401, "authorization: Bearer forged"),
+        (manifest.clone(), 403, "authorization: Basic Ym9iOmJvYi1wYXNzd29yZA=="),
+        (manifest, 200, "authorization: Basic YWxpY2U6YWxpY2UtcGFzc3dvcmQ="),
+        (url("/token"), 405, "x: y"),
+    ] {
+        let method: &[&str] = if status == 405 { &["-X", "DELETE"] } else { &[] };
+        for version in VERSIONS {
+            let arguments = ["-H", login, "-H", "accept: */*", "--head", &path];
+            let head = curl.ask(version, &arguments).await;
+            let get = curl.ask(version, &[method, &["-H", login, &path]].concat()).await;
+            assert_eq!((head.status, head.bytes), (status, 0), "{version} {path} {login}");
+            assert_eq!((get.status, head.length), (status, get.length), "{version} {path} {login}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_is_asked_for_in_the_middle_of_what_is_sent() {
+    let scene = Scene::set().await;
+    let location = scene.alice().open_upload("team/app").await;
+    let request = format!("PATCH {location} HTTP/1.1");
+    let answer = send_all_first(&scene.wharfd.host(), &request).await;
+    assert_refused(&answer, 401, "UNAUTHORIZED");
+    assert!(answer.contains("scope=\"repository:team/app:pull,push\""), "{answer}");
 }

@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use wharf_double::{Fault, FaultRule, Kind};
 use wharf_testkit::images::{Recipe, sha256};
 
 use super::challenges::challenge;
@@ -85,4 +86,26 @@ async fn rules_and_tokens_name_repositories_as_they_are_called_here() {
     assert_eq!(holder.get(path).await.status, 200);
     assert_eq!(holder.get("/v2/docker.io/library/x/manifests/1.0").await.status, 200);
     assert_eq!(holder.get("/v2/docker.io/library/y/manifests/1.0").await.status, 401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_of_one_repository_shuts_the_registry_for_nobody() {
+    let Some(stage) = Stage::start_with(guarded).await else { return };
+    let odd = stage.origin.push_blob("base", "{}").await;
+    let other = stage.origin.push_blob("team/app", "a layer of others").await;
+    let fault = Fault::Status { code: 500, retry_after_s: None };
+    for kind in [Kind::ManifestGet, Kind::ManifestHead] {
+        let always = FaultRule::next(kind, fault).of_digest(&odd);
+        stage.double.set_fault(always.during(std::time::Duration::from_hours(1)));
+    }
+    let user = |name: &str| stage.api().with_password(name, &format!("{name}-password"));
+    let breaker = format!("wharfd_upstream_breaker{{upstream=\"{}\"}}", stage.front.url());
+    // All that bob may is to pull from here.
+    for _ in 0..6 {
+        let refused = user("bob").get_manifest("base", &odd).await;
+        assert!(refused.status.as_u16() >= 500, "{}", refused.status);
+        assert_eq!(stage.wharfd.metric(&breaker).await, 0);
+    }
+    assert!(stage.double.struck(Kind::ManifestGet, fault) >= 6);
+    assert_eq!(user("alice").get_blob("team/app", &other).await.status, 200);
 }

@@ -7,7 +7,7 @@ use wharf_testkit::http::Answer;
 
 use super::challenges::challenge;
 use super::scene::{RULES, Scene, password};
-use crate::fixture::Api;
+use crate::fixture::{Api, message};
 
 fn given(answer: &Answer) -> String {
     assert_eq!(answer.status, 200, "{}", answer.text());
@@ -64,15 +64,62 @@ async fn a_token_of_one_repository_opens_no_other() {
     // Nor does it buy another one.
     let more = holder.get("/token?scope=repository:team/b:pull").await;
     assert_eq!(challenge(&more), "Basic realm=\"wharfd\"");
-    // A mount needs both.
-    let push = token(&scene.alice(), "scope=repository:team/a:pull,push").await;
-    let path = format!("/v2/team/a/blobs/uploads/?mount={other}&from=team/b");
-    let mounted = scene.nobody().with_token(&push).post(&path).send().await.unwrap();
-    assert_eq!(mounted.status, 202);
-    let both = "scope=repository:team/a:pull,push&scope=repository:team/b:pull";
-    let both = token(&scene.alice(), both).await;
-    let mounted = scene.nobody().with_token(&both).post(&path).send().await.unwrap();
-    assert_eq!(mounted.status, 201);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mount_wants_a_token_for_its_target_and_its_source() {
+    let scene = Scene::set().await;
+    let (blob, _) = scene.plant("team/b").await;
+    let (secret, _) = scene.plant("secret/app").await;
+    let mount = async |api: &Api, digest: &str, from: &str| {
+        let path = format!("/v2/team/a/blobs/uploads/?mount={digest}&from={from}");
+        api.post(&path).send().await.unwrap()
+    };
+    let scope = |from: &str| format!("repository:team/a:pull,push repository:{from}:pull");
+    let told = |answer: &Answer| {
+        let told = challenge(answer);
+        let scope = told.split_once("scope=\"").unwrap().1.split_once('"').unwrap().0;
+        scope.to_owned()
+    };
+    assert_eq!(told(&mount(scene.nobody(), &blob, "team/b").await), scope("team/b"));
+    let target = token(&scene.alice(), "scope=repository:team/a:pull,push").await;
+    let target = scene.nobody().with_token(&target);
+    let wanted = mount(&target, &blob, "team/b").await;
+    assert!(challenge(&wanted).ends_with("error=\"insufficient_scope\""));
+    // What a client gets for the words of the challenge, as it gives them back.
+    let query = told(&wanted).replace(' ', "%20");
+    let both = token(&scene.alice(), &format!("scope={query}")).await;
+    let mounted = mount(&scene.nobody().with_token(&both), &blob, "team/b").await;
+    assert_eq!(mounted.status, 201, "{}", mounted.text());
+    // Who may not pull there is not sent for a token that would not help.
+    for (digest, from) in [(&secret, "secret/app"), (&secret, "secret/nil")] {
+        assert_eq!(mount(&target, digest, from).await.status, 202, "{from}");
+    }
+    // Nor who names the target again, or nothing.
+    assert_eq!(mount(&target, &secret, "team/a").await.status, 202);
+    let path = format!("/v2/team/a/blobs/uploads/?mount={secret}");
+    assert_eq!(target.post(&path).send().await.unwrap().status, 202);
+    // Passwords hold all that their users may.
+    assert_eq!(mount(&scene.alice(), &blob, "team/b").await.status, 201);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_shows_nothing_where_tokens_are_given_out_learns_that_a_login_is_needed() {
+    let rules = RULES.replace("\"anonymous\"", "\"alice\"");
+    let scene = Scene::with("", &rules, "").await;
+    let asked = "service=wharfd&scope=repository:team/a:pull";
+    let get = scene.nobody().get(&format!("/token?{asked}")).await;
+    let form = [("service", "wharfd"), ("scope", "repository:team/a:pull")];
+    let post = scene.nobody().post("/token").form(&form).send().await.unwrap();
+    let user = [("grant_type", "password"), ("username", "alice")];
+    let half = scene.nobody().post("/token").form(&user).send().await.unwrap();
+    for answer in [get, post, half] {
+        assert_eq!(challenge(&answer), "Basic realm=\"wharfd\"");
+        assert_eq!(message(&answer), "a login is needed");
+    }
+    let wrong =
+        scene.nobody().with_password("alice", "wrong").get(&format!("/token?{asked}")).await;
+    assert_eq!(message(&wrong), "the login was refused");
 }
 
 #[tokio::test(flavor = "multi_thread")]

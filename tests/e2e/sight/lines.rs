@@ -7,6 +7,7 @@ use wharf_testkit::images::sha256;
 
 use super::{INDEX, REPO, TYPE, line_with, objects};
 use crate::fixture::{How, Stage, Wharfd, eventually, noise};
+use crate::framing::Curl;
 
 fn json() -> How {
     How { arguments: vec!["--log-format".to_owned(), "json".to_owned()], ..How::default() }
@@ -101,6 +102,39 @@ async fn a_client_that_goes_away_before_its_answer_is_a_line_too() {
     assert!(line.contains(" status=0 "), "{line}");
     stage.wharfd.metric_reaches("wharfd_requests_cut_off_total{when=\"before_answer\"}", 1).await;
     stage.front.release();
+}
+
+#[tokio::test]
+async fn an_ordinary_push_and_pull_cut_nobody_off() {
+    let wharfd = Wharfd::alone().await;
+    let (api, content) = (&wharfd.api, noise(5, 300_000));
+    let digest = sha256(&content);
+    // Clients look before they push, and again when they have.
+    assert_eq!(api.head_blob(REPO, &digest).await.status, 404);
+    assert_eq!(api.head_manifest(REPO, "v1").await.status, 404);
+    api.push_blob(REPO, content).await;
+    assert_eq!(api.put_manifest(REPO, "v1", TYPE, INDEX).await.status, 201);
+    assert_eq!(api.head_blob(REPO, &digest).await.status, 200);
+    assert_eq!(api.head("/v2/").await.status, 200);
+    let known = api.call(http::Method::GET, &format!("/v2/{REPO}/manifests/v1"));
+    let known = known.header("if-none-match", format!("\"{}\"", sha256(INDEX.as_bytes())));
+    assert_eq!(known.send().await.unwrap().status, 304);
+    let upload = api.open_upload(REPO).await;
+    assert_eq!(api.get(&upload).await.status, 204);
+    assert_eq!(api.delete(&upload).await.status, 204);
+    // The same over HTTP/2, where the content of an answer is a thing of its own.
+    if let Some(curl) = Curl::find() {
+        for path in ["/v2/", "/v2/acme/web/manifests/v1", "/v2/acme/web/manifests/v2"] {
+            let url = format!("{}{path}", api.base());
+            curl.ask("--http2-prior-knowledge", &["--head", &url]).await;
+        }
+    }
+    for when in ["before_answer", "in_body"] {
+        let name = format!("wharfd_requests_cut_off_total{{when=\"{when}\"}}");
+        assert_eq!(wharfd.metric(&name).await, 0, "{}", wharfd.log());
+    }
+    line_with(&wharfd, &["method=DELETE", "cut_off=false"]).await;
+    assert!(!wharfd.log().contains("cut_off=true"), "{}", wharfd.log());
 }
 
 /// An upstream whose refusals try to write into our log.

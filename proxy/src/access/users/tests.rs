@@ -36,7 +36,7 @@ fn basic(user: &str, password: &str) -> Shown {
 }
 
 fn need(action: Action) -> Need {
-    Need { repo: "a/b".parse().unwrap(), action }
+    Need::of_one("a/b".parse().unwrap(), action)
 }
 
 async fn given(users: &Users, scope: &str) -> String {
@@ -128,4 +128,28 @@ async fn who_guessed_before_a_reload_still_waits_after_it() {
     let after = users(ALICE, &[Action::Pull], Some(&before));
     let held_back = after.authenticate(&basic("alice", "another"), CLIENT).await;
     assert!(matches!(held_back, Err(Error::TooManyLogins { .. })));
+}
+
+#[tokio::test]
+async fn a_mount_wants_a_token_for_its_source_when_one_can_be_had() {
+    let users = users(ALICE, &[Action::Pull, Action::Push], None);
+    let mount = |source: &str| Need { source: source.parse().ok(), ..need(Action::Push) };
+    let holder = async |scope: &str| {
+        let token = Shown::Bearer(Secret::new(given(&users, scope).await));
+        users.authenticate(&token, CLIENT).await.unwrap()
+    };
+    let target = holder("repository:a/b:pull,push").await;
+    let scope = match users.authorize(&target, &mount("a/c")) {
+        Err(Error::ScopeNeeded { scope }) => scope,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(scope, "repository:a/b:pull,push repository:a/c:pull");
+    users.authorize(&holder(&scope).await, &mount("a/c")).unwrap();
+    // What no token would allow is not asked for: it becomes an upload.
+    users.authorize(&target, &mount("elsewhere/c")).unwrap();
+    // Who shows a password needs no token.
+    let alice = users.authenticate(&basic("alice", "alice-password"), CLIENT).await.unwrap();
+    users.authorize(&alice, &mount("a/c")).unwrap();
+    let nobody = users.authorize(&Caller::anonymous(), &mount("a/c"));
+    assert!(matches!(nobody, Err(Error::LoginNeeded { scope: said }) if said == scope));
 }

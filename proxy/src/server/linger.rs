@@ -1,0 +1,143 @@
+//! The last stage of a connection whose client is still sending: its answer is out and our side is shut,
+//! and what comes is read and thrown away until the client has seen that. A close with bytes unread would
+//! be a reset (RFC 9112 §9.6), which takes the answer away from who has not read it yet.
+//!
+//! Invariant: it ends, by time and by bytes; nothing is kept.
+
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::time::{Instant, Sleep};
+
+use crate::limits::{LINGER_BYTES_MAX, LINGER_QUIET_TIME, LINGER_TIME};
+
+/// Read at once.
+const PIECE_BYTES: usize = 16 * 1024;
+
+/// What is read after the end.
+pub(super) struct Linger {
+    /// Whether there is more to come than what is here.
+    expects_more: bool,
+    left_bytes: u64,
+    until: Pin<Box<Sleep>>,
+    quiet: Pin<Box<Sleep>>,
+}
+
+/// How that ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// The client closed, or has nothing more to send.
+    Quietly,
+    /// It went on sending.
+    AtTheBound,
+}
+
+impl Linger {
+    /// From now on. Who is not expected to send more is only read from as long as something is here.
+    pub(super) fn new(expects_more: bool) -> Self {
+        let now = Instant::now();
+        let sleep = |time| Box::pin(tokio::time::sleep_until(now + time));
+        let (until, quiet) = (sleep(LINGER_TIME), sleep(LINGER_QUIET_TIME));
+        Self { expects_more, left_bytes: LINGER_BYTES_MAX, until, quiet }
+    }
+
+    /// Reads until it is over.
+    pub(super) fn poll_end(
+        &mut self,
+        mut stream: Pin<&mut impl AsyncRead>,
+        context: &mut Context<'_>,
+    ) -> Poll<Ended> {
+        loop {
+            let mut space = [MaybeUninit::uninit(); PIECE_BYTES];
+            let mut piece = ReadBuf::uninit(&mut space);
+            match stream.as_mut().poll_read(context, &mut piece) {
+                Poll::Ready(Ok(())) if !piece.filled().is_empty() => {
+                    let read = piece.filled().len() as u64;
+                    if read > self.left_bytes || self.until.as_mut().poll(context).is_ready() {
+                        return Poll::Ready(Ended::AtTheBound);
+                    }
+                    self.left_bytes -= read;
+                    self.expects_more = true;
+                    self.quiet.as_mut().reset(Instant::now() + LINGER_QUIET_TIME);
+                }
+                Poll::Pending if self.expects_more => {
+                    if self.until.as_mut().poll(context).is_ready() {
+                        return Poll::Ready(Ended::AtTheBound);
+                    }
+                    ready!(self.quiet.as_mut().poll(context));
+                    return Poll::Ready(Ended::Quietly);
+                }
+                // Closed, reset, or nothing here of who is not expected to send.
+                Poll::Ready(_) | Poll::Pending => return Poll::Ready(Ended::Quietly),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::time::sleep;
+
+    /// How it ends beside a client, and after how many seconds.
+    async fn ended(
+        expects_more: bool,
+        client: impl AsyncFnOnce(tokio::io::DuplexStream),
+    ) -> (Ended, u64) {
+        let (ours, mut theirs) = tokio::io::duplex(64 * 1024);
+        let (began, mut linger) = (Instant::now(), Linger::new(expects_more));
+        let lingered = async {
+            let poll = |context: &mut Context<'_>| linger.poll_end(Pin::new(&mut theirs), context);
+            (std::future::poll_fn(poll).await, began.elapsed().as_secs())
+        };
+        tokio::select! {
+            ended = lingered => ended,
+            () = async { client(ours).await; std::future::pending::<()>().await } => unreachable!(),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_sends_on_is_read_from_until_they_close() {
+        let told = ended(true, async |mut client| {
+            for _ in 0..50 {
+                client.write_all(&vec![7; 200_000]).await.unwrap();
+                sleep(Duration::from_millis(100)).await;
+            }
+        });
+        assert_eq!(told.await, (Ended::Quietly, 5));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_says_nothing_more_is_waited_for_a_moment_and_not_at_all_when_not_expected_to() {
+        let silent = async |_client| sleep(Duration::from_hours(1)).await;
+        assert_eq!(ended(true, silent).await, (Ended::Quietly, LINGER_QUIET_TIME.as_secs()));
+        assert_eq!(ended(false, silent).await, (Ended::Quietly, 0));
+        let late = ended(false, async |mut client| {
+            client.write_all(b"the rest of a head").await.unwrap();
+            sleep(Duration::from_secs(2)).await;
+        });
+        // What is here when it begins makes it wait for the rest.
+        let (end, seconds) = late.await;
+        assert!(end == Ended::Quietly && seconds <= 2, "{seconds}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_never_ends_is_cut_off() {
+        let dripping = ended(true, async |mut client| {
+            while client.write_all(b"x").await.is_ok() {
+                sleep(Duration::from_secs(1)).await;
+            }
+        });
+        assert_eq!(dripping.await, (Ended::AtTheBound, LINGER_TIME.as_secs()));
+        let flooding = ended(true, async |mut client| {
+            let piece = vec![7; 64 * 1024];
+            while client.write_all(&piece).await.is_ok() {}
+        });
+        assert_eq!(flooding.await, (Ended::AtTheBound, 0));
+    }
+}

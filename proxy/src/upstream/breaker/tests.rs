@@ -1,0 +1,176 @@
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn broken(path: &str) -> Failure<'_> {
+    Failure { path, repo: Some("acme/web"), kind: FailureKind::Broken }
+}
+
+fn fail<'a>(breaker: &'a Breaker, failure: &Failure<'_>) -> Option<Suspicion<'a>> {
+    breaker.admit().unwrap().failed(failure)
+}
+
+/// What many failures come to, at many paths.
+fn suspect(breaker: &Breaker) -> Suspicion<'_> {
+    let paths = ["/a", "/b", "/c"];
+    let mut raised = paths.iter().cycle().take(10).find_map(|path| fail(breaker, &broken(path)));
+    raised.take().expect("failures in a row raise a suspicion")
+}
+
+fn open(breaker: &Breaker) {
+    assert!(suspect(breaker).confirmed());
+    assert_eq!(breaker.known(), BreakerState::Open);
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_in_a_row_open_it_when_the_probe_fails_and_one_answer_between_makes_no_row() {
+    let breaker = Breaker::default();
+    for _ in 0..BREAKER_FAILURES * 4 {
+        assert!(fail(&breaker, &broken("/a")).is_none());
+        breaker.admit().unwrap().answered();
+    }
+    open(&breaker);
+    assert!(matches!(breaker.admit(), Err(Error::UpstreamDown { .. })));
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_fails_how_often_opens_nothing_while_the_probe_is_answered() {
+    let breaker = Breaker::default();
+    let mut probes = 0;
+    for number in 0..1_000 {
+        let path = format!("/v2/acme/web/manifests/{}", number % 50);
+        if let Some(suspicion) = fail(&breaker, &broken(&path)) {
+            probes += 1;
+            assert!(!suspicion.refuted());
+        }
+        tokio::time::advance(SECOND / 100).await;
+        assert_eq!(breaker.known(), BreakerState::Closed);
+    }
+    assert!((2..=11).contains(&probes), "one probe a second is enough, not {probes}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_path_that_fails_for_itself_does_not_count_for_a_while() {
+    let breaker = Breaker::default();
+    let raise = || (0..10).find_map(|_| fail(&breaker, &broken("/odd")));
+    assert!(!raise().unwrap().refuted());
+    for _ in 0..5 {
+        tokio::time::advance(SECOND).await;
+        assert!(raise().is_none());
+    }
+    tokio::time::advance(FAILING_PATH_TIME).await;
+    assert!(raise().is_some(), "what was so once is not so for ever");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_wait_in_vain_is_suspicion_enough() {
+    let breaker = Breaker::default();
+    let late = Failure { kind: FailureKind::Late, ..broken("/slow") };
+    assert!(fail(&breaker, &late).unwrap().confirmed());
+    assert_eq!(breaker.known(), BreakerState::Open);
+}
+
+#[tokio::test(start_paused = true)]
+async fn repositories_without_an_answer_open_it_although_a_gateway_answers_the_probe() {
+    let opened = async |kind, repos: usize| {
+        let (breaker, mut opened) = (Breaker::default(), false);
+        for number in 0..40 {
+            let (path, repo) = (format!("/{number}"), format!("acme/{}", number % repos));
+            let failure = Failure { path: &path, repo: Some(&repo), kind };
+            let raised = breaker.admit().ok().and_then(|leave| leave.failed(&failure));
+            opened |= raised.is_some_and(Suspicion::refuted);
+            tokio::time::advance(SECOND / 2).await;
+        }
+        opened
+    };
+    assert!(opened(FailureKind::Unanswered, BREAKER_REPOSITORIES).await);
+    assert!(!opened(FailureKind::Unanswered, BREAKER_REPOSITORIES - 1).await);
+    assert!(!opened(FailureKind::Broken, 40).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_with_long_pauses_between_make_no_row() {
+    let breaker = Breaker::default();
+    for _ in 0..BREAKER_FAILURES * 4 {
+        assert!(fail(&breaker, &broken("/a")).is_none());
+        tokio::time::advance(BREAKER_ROW_TIME + SECOND).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_probe_at_a_time_and_an_answer_meanwhile_is_worth_more() {
+    let breaker = Breaker::default();
+    let suspicion = suspect(&breaker);
+    assert!((0..20).all(|_| fail(&breaker, &broken("/a")).is_none()));
+    breaker.admit().unwrap().answered();
+    assert!(!suspicion.confirmed());
+    assert_eq!(breaker.known(), BreakerState::Closed);
+    // Whoever was to ask went away.
+    drop(suspect(&breaker));
+    open(&breaker);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_trial_at_a_time_and_longer_pauses_while_the_upstream_is_gone() {
+    let breaker = Breaker::default();
+    open(&breaker);
+    tokio::time::advance(BREAKER_PAUSE).await;
+    let trial = breaker.admit().unwrap();
+    assert!(breaker.admit().is_err());
+    let suspicion = trial.failed(&broken("/a")).unwrap();
+    assert!(breaker.admit().is_err(), "the probe belongs to the trial");
+    assert!(suspicion.confirmed());
+    tokio::time::advance(BREAKER_PAUSE).await;
+    assert!(breaker.admit().is_err());
+    tokio::time::advance(BREAKER_PAUSE).await;
+    breaker.admit().unwrap().answered();
+    assert_eq!(breaker.known(), BreakerState::Closed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_trial_that_fails_for_itself_does_not_keep_the_others_away() {
+    let breaker = Breaker::default();
+    open(&breaker);
+    tokio::time::advance(BREAKER_PAUSE).await;
+    let trial = breaker.admit().unwrap();
+    assert!(!trial.failed(&broken("/odd")).unwrap().refuted());
+    assert_eq!(breaker.known(), BreakerState::Closed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_trial_that_goes_away_is_followed_by_another() {
+    let breaker = Breaker::default();
+    open(&breaker);
+    tokio::time::advance(BREAKER_PAUSE).await;
+    drop(breaker.admit().unwrap());
+    drop(breaker.admit().unwrap().failed(&broken("/a")));
+    assert!(breaker.admit().is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gateway_before_nothing_is_found_out_again_at_once_until_something_is_answered() {
+    let breaker = Breaker::default();
+    let unanswered = async |number: usize| {
+        let (path, repo) = (format!("/{number}"), format!("acme/{}", number % 5));
+        let failure = Failure { path: &path, repo: Some(&repo), kind: FailureKind::Unanswered };
+        let raised = breaker.admit().ok().and_then(|leave| leave.failed(&failure));
+        tokio::time::advance(SECOND / 2).await;
+        raised.is_some_and(Suspicion::refuted)
+    };
+    let mut after = Vec::new();
+    for round in 0..3 {
+        let mut tries = 0;
+        while !unanswered(round * 100 + tries).await {
+            tries += 1;
+        }
+        after.push(tries);
+        tokio::time::advance(BREAKER_PAUSE).await;
+    }
+    assert!(after[1] < after[0] && after[2] < after[0], "{after:?}");
+    breaker.admit().unwrap().answered();
+    // As at the begin.
+    for number in 0..3 {
+        assert!(!unanswered(1_000 + number).await);
+    }
+    assert_eq!(breaker.known(), BreakerState::Closed);
+}
