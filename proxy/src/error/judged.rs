@@ -43,6 +43,8 @@ impl Error {
             | Self::Stopping => Fault::Load,
             Self::Store(_) => Fault::Store,
             Self::Parse(_)
+            | Self::NameImpossible(_)
+            | Self::ReferenceImpossible(_)
             | Self::MethodNotAllowed
             | Self::Parameter(_)
             | Self::NameUnserved(_)
@@ -52,6 +54,7 @@ impl Error {
             | Self::ManifestUnknown { .. }
             | Self::ManifestBlobUnknown { .. }
             | Self::TagWriteOnce { .. }
+            | Self::PreconditionFailed { .. }
             | Self::LoginNeeded { .. }
             | Self::ScopeNeeded { .. }
             | Self::LoginRefused

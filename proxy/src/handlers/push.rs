@@ -9,6 +9,7 @@ use std::sync::Arc;
 use wharf_oci::{Digest, Endpoint, Manifest, Reference, RepoName, Tag};
 use wharf_store::TagRecord;
 
+use super::current::current;
 use super::manifests::Put;
 use super::once::{Decided, Scene};
 use super::{App, content};
@@ -16,7 +17,7 @@ use crate::Error;
 use crate::cache::{Change, Store, now_ms};
 use crate::response::{self, Answer, OCI_SUBJECT, OCI_TAG};
 use crate::turns::Place;
-use crate::upstream::There;
+use crate::upstream::{Conditions, There};
 use crate::upstreams::{Remote, Site};
 
 /// A push of a manifest.
@@ -27,6 +28,8 @@ pub(super) struct Push {
     pub(super) put: Put,
     pub(super) manifest: Manifest,
     pub(super) digest: Digest,
+    /// What its reference has to be at this moment; further tags have no conditions.
+    pub(super) conditions: Conditions,
 }
 
 /// What an upstream did with a manifest.
@@ -41,6 +44,7 @@ struct Sent {
 
 impl Push {
     pub(super) async fn run(self) -> Result<Answer, Error> {
+        self.check_conditions().await?;
         let scene = Scene {
             app: &self.app,
             site: &self.site,
@@ -82,6 +86,20 @@ impl Push {
         }
     }
 
+    /// Whether the name is what the client says that it is.
+    async fn check_conditions(&self) -> Result<(), Error> {
+        if self.conditions.is_empty() {
+            return Ok(());
+        }
+        let Put { repo, reference, .. } = &self.put;
+        let there = current(&self.app, &self.site, repo, reference).await?;
+        if self.conditions.hold(there.as_ref()) {
+            return Ok(());
+        }
+        let (repo, reference) = (repo.clone(), reference.to_string());
+        Err(Error::PreconditionFailed { repo, reference, there })
+    }
+
     fn names(&self) -> impl Iterator<Item = Reference> {
         let tags = self.put.tags.iter().map(|tag| Reference::Tag(tag.clone()));
         std::iter::once(self.put.reference.clone()).chain(tags)
@@ -100,8 +118,9 @@ impl Push {
             if !settled {
                 let bytes = self.manifest.bytes().clone();
                 let media_type = self.manifest.media_type();
-                let (upstream, repo) = (&remote.upstream, &remote.repo);
-                match upstream.put_manifest(repo, &name, media_type, bytes).await {
+                let (upstream, to) = (&remote.upstream, (&remote.repo, &name));
+                let conditions = self.conditions_of(&name);
+                match upstream.put_manifest(to, media_type, bytes, &conditions).await {
                     Ok(accepted) => (sent.keeps_referrers, told) = (accepted.keeps_referrers, true),
                     Err(error) if is_locked_there(remote, &name, &error).await => {}
                     Err(error) => {
@@ -116,6 +135,10 @@ impl Push {
             sent.keeps_referrers = keeps_referrers(remote, &subject.digest).await;
         }
         sent
+    }
+
+    fn conditions_of(&self, name: &Reference) -> Conditions {
+        if *name == self.put.reference { self.conditions.clone() } else { Conditions::default() }
     }
 
     /// What was taken is fresh here.
