@@ -172,10 +172,11 @@ fn decide_media_type(
         }
         None => declared.cloned().unwrap_or(MediaType::OCTET_STREAM),
     };
+    let sent = sent.unwrap_or(&media_type);
     if media_type.is_schema_1() {
         faults.wrong(|| "schema 1 manifests are not supported; push schema 2 or OCI".to_owned());
-    } else if !media_type.is_manifest() {
-        faults.wrong(|| format!("{media_type} is not a manifest type"));
+    } else if !sent.is_manifest() || !media_type.is_manifest() {
+        faults.wrong(|| format!("{sent} is not a manifest type"));
     }
     media_type
 }

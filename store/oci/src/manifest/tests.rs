@@ -185,6 +185,10 @@ fn what_makes_a_digest_or_a_type_wrong_is_not_accepted_and_read_all_the_same() {
         assert_eq!((read.bytes(), read.media_type()), (&bytes, &MediaType::OCI_MANIFEST));
         assert_eq!(read.digest(), digest_of(&bytes));
     }
+    let bare = Bytes::from(image_with(&[("mediaType", None)]).to_string());
+    let plain = "text/plain".parse().unwrap();
+    assert!(Manifest::accept(bare.clone(), Some(&plain)).is_err());
+    assert!(Manifest::accept(bare, Some(&"application/json".parse().unwrap())).is_ok());
     let bytes = Bytes::from_static(b"\xff\xfe");
     assert!(Manifest::accept(bytes.clone(), None).is_err());
     assert_eq!(Manifest::read(bytes, None).unwrap().kind(), &ManifestKind::Opaque);
