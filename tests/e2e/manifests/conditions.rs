@@ -94,8 +94,8 @@ async fn of_many_who_want_to_be_the_first_one_is() {
 
 #[tokio::test]
 async fn conditions_go_along_to_the_upstream_and_its_refusal_comes_back() {
-    let refuses = Arc::new(AtomicBool::new(false));
-    let refusing = Arc::clone(&refuses);
+    let wants_none = Arc::new(AtomicBool::new(false));
+    let refusing = Arc::clone(&wants_none);
     let scene = Scripted::start("", move |came: &Came| match came.method {
         Method::PUT if refusing.load(Ordering::SeqCst) => Says::status(412),
         Method::PUT => Says::status(201),
@@ -110,7 +110,7 @@ async fn conditions_go_along_to_the_upstream_and_its_refusal_comes_back() {
     let puts: Vec<_> = scene.came().into_iter().filter(|came| came.method == Method::PUT).collect();
     let said: Vec<_> = puts.iter().map(|put| put.header("if-none-match")).collect();
     assert_eq!(said, ["*", ""], "a further tag has no condition");
-    refuses.store(true, Ordering::SeqCst);
+    wants_none.store(true, Ordering::SeqCst);
     let refused = put(api, "v3", &content, ("if-none-match", "abc")).await;
     assert_eq!(refused.status, 412, "{}", refused.text());
     let puts = scene.came().into_iter().filter(|came| came.method == Method::PUT);
