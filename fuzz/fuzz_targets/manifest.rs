@@ -1,8 +1,12 @@
-//! Any bytes are a manifest with exactly these bytes, or refused.
+//! Any bytes are a manifest of exactly these bytes to who takes everything, and to who is stricter the
+//! same one or none.
 #![no_main]
+use wharf_oci::Manifest;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    if let Ok(manifest) = wharf_oci::Manifest::parse(bytes.to_vec().into(), None) {
-        assert_eq!(manifest.bytes(), bytes);
-    }
+    let read = |how: fn(_, _) -> _| how(bytes.to_vec().into(), None).ok();
+    let all: Option<Manifest> = read(Manifest::read);
+    assert!(all.as_ref().is_none_or(|manifest| manifest.bytes() == bytes));
+    let stricter = [read(Manifest::accept), read(Manifest::parse)];
+    assert!(stricter.iter().all(|one| one.is_none() || *one == all));
 });

@@ -82,9 +82,10 @@ impl Notes {
         match route {
             Route::Base | Route::Catalog(_) => RouteClass::Other,
             Route::Blob { .. } | Route::DeleteBlob { .. } => RouteClass::Blob,
-            Route::Manifest { .. } | Route::PutManifest { .. } | Route::DeleteManifest { .. } => {
-                RouteClass::Manifest
-            }
+            Route::Manifest { .. }
+            | Route::PutManifest { .. }
+            | Route::DeleteManifest { .. }
+            | Route::NoManifest { .. } => RouteClass::Manifest,
             Route::StartUpload { .. }
             | Route::UploadStatus { .. }
             | Route::PatchUpload { .. }

@@ -23,7 +23,7 @@ use crate::body::Ending;
 use crate::bridge::Bridge;
 use crate::flights::Flights;
 use crate::limits::{FILLS_MAX, NEGATIVES_MAX, QUESTIONS_MAX};
-use crate::upstream::Fingerprint;
+use crate::upstream::{Accept, BlobThere, Fingerprint};
 use crate::upstreams::{Remote, Site, Upstreams};
 
 pub(crate) use generations::Change;
@@ -87,8 +87,8 @@ pub(crate) struct Cache {
     /// By the upstream too: a blob that two have is two downloads.
     fills: Flights<(usize, Digest), fill::Filling>,
     /// Whoever asks after a change does not join those who asked before it.
-    manifests: Flights<(RepoName, Digest, Generation), manifests::Stored>,
-    tags: Flights<(RepoName, wharf_oci::Tag, Generation), tags::Resolved>,
+    manifests: Flights<(RepoName, Digest, Accept, Generation), manifests::Stored>,
+    tags: Flights<(RepoName, wharf_oci::Tag, Accept, Generation), tags::Resolved>,
     /// Which answers are older than a change.
     generations: Arc<Generations>,
     /// What was served a moment ago.
@@ -108,7 +108,14 @@ pub(crate) struct Cache {
 #[derive(PartialEq, Eq, Hash)]
 enum Absent {
     Blob(RepoName, Digest),
-    Manifest(RepoName, Reference),
+    /// As far as somebody accepts it.
+    Manifest(RepoName, Reference, Accept),
+}
+
+impl Absent {
+    fn manifest(repo: &RepoName, reference: Reference, accept: &Accept) -> Self {
+        Self::Manifest(repo.clone(), reference, accept.clone())
+    }
 }
 
 /// A blob that can be sent.
@@ -187,7 +194,12 @@ impl Cache {
         let Site::Remote(remote) = site else {
             return Err(unknown(repo, digest));
         };
-        let size_bytes = self.ask_size(repo, digest, &remote).await?;
+        let there = remote.upstream.blob_there(&remote.repo, digest).await?;
+        let size_bytes = match there {
+            BlobThere::Absent => return Err(unknown(repo, digest)),
+            BlobThere::Sized(size_bytes) => size_bytes,
+            BlobThere::Unsized => return self.info_of_filled(repo, digest, &remote).await,
+        };
         Ok((BlobInfo { digest: *digest, size_bytes }, Outcome::Bypass))
     }
 
@@ -229,25 +241,17 @@ impl Cache {
     }
 
     /// Content that another repository brought here, or is bringing, is served only after the
-    /// upstream of this one said that it has it.
+    /// upstream of this one said that it has it. Asked each time: that is a question of access, too.
     async fn ask_whether_theirs(
         &self,
         repo: &RepoName,
         digest: &Digest,
         remote: &Remote,
     ) -> Result<(), Error> {
-        self.ask_size(repo, digest, remote).await.map(|_| ())
-    }
-
-    /// Asked each time: whether a repository has a blob is a question of access, too.
-    async fn ask_size(
-        &self,
-        repo: &RepoName,
-        digest: &Digest,
-        remote: &Remote,
-    ) -> Result<u64, Error> {
-        let size = remote.upstream.blob_size(&remote.repo, digest).await?;
-        size.ok_or_else(|| unknown(repo, digest))
+        match remote.upstream.blob_there(&remote.repo, digest).await? {
+            BlobThere::Absent => Err(unknown(repo, digest)),
+            BlobThere::Sized(_) | BlobThere::Unsized => Ok(()),
+        }
     }
 
     /// An error when the upstream said so a moment ago.
@@ -289,7 +293,7 @@ impl Cache {
     /// Something was written to a repository: what was not there may be there.
     pub(crate) fn written(&self, repo: &RepoName) {
         self.absent.forget(|(_, absent)| match absent {
-            Absent::Blob(of, _) | Absent::Manifest(of, _) => of == repo,
+            Absent::Blob(of, _) | Absent::Manifest(of, ..) => of == repo,
         });
     }
 

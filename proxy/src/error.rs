@@ -22,6 +22,16 @@ pub enum Error {
     /// A word of the request is malformed.
     #[error(transparent)]
     Parse(#[from] ParseError),
+    /// No repository can have the name in the path.
+    #[error(transparent)]
+    NameImpossible(ParseError),
+    /// No manifest can have the name in the path.
+    #[error(
+        "no manifest of {0} can have such a name: a tag has at most 128 letters, digits, `_`, `.` and \
+         `-`, and does not begin with `.` or `-`; a digest is `sha256:` and 64, or `sha512:` and 128 \
+         lowercase hexadecimal digits"
+    )]
+    ReferenceImpossible(RepoName),
     /// The resource exists, but not with this method.
     #[error("this method is not supported here; these are: {allowed}")]
     MethodNotAllowed {
@@ -69,6 +79,19 @@ pub enum Error {
         repo: RepoName,
         /// What is missing.
         missing: Vec<Digest>,
+    },
+    /// A name is not what a request says that it has to be.
+    #[error(
+        "{reference} of {repo} {}, which is not what this request is made for; read it again",
+        now(there.as_ref())
+    )]
+    PreconditionFailed {
+        /// Of which repository.
+        repo: RepoName,
+        /// Tag or digest.
+        reference: String,
+        /// What it is.
+        there: Option<Digest>,
     },
     /// A write-once tag shall become something else, or go, or lose its manifest.
     #[error(
@@ -333,6 +356,10 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+fn now(there: Option<&Digest>) -> String {
+    there.map_or("is not there".to_owned(), |there| format!("is {there}"))
 }
 
 fn list(digests: &[Digest]) -> String {

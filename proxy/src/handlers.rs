@@ -4,6 +4,7 @@ mod admin;
 mod arriving;
 mod blobs;
 mod content;
+mod current;
 mod listings;
 mod manifests;
 mod namespace;
@@ -161,6 +162,7 @@ async fn handle(
         Route::Manifest { repo, reference, head } => {
             manifests::get(app, &repo, &reference, head, (&headers, &caller)).await
         }
+        Route::NoManifest { repo, .. } => Err(Error::ReferenceImpossible(repo)),
         Route::PutManifest { repo, reference, tags } => {
             let put = manifests::Put { repo, reference, tags, caller, client };
             manifests::put(app, (put, act), &headers, (body, &rules.limits)).await

@@ -170,6 +170,11 @@ pub const LIST_PAGES_MAX: usize = 32;
 pub const REFERRERS_ASKED_MAX: usize = 16;
 /// Query parameters of a request that are looked at.
 pub const QUERY_PARAMETERS_MAX: usize = 32;
+/// Manifest types that a client accepts beside those that are known here, and that an upstream is asked
+/// for; what a client names beyond them is left out.
+pub const ACCEPT_TYPES_MAX: usize = 16;
+/// Entity tags in `If-Match` and `If-None-Match`.
+pub const ENTITY_TAGS_MAX: usize = 64;
 /// Tags that one manifest PUT may set (`?tag=`).
 pub const TAGS_PER_PUT_MAX: usize = 16;
 

@@ -5,7 +5,9 @@
 
 use http::Method;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
-use wharf_oci::{Algorithm, ChunkRange, Digest, Endpoint, Reference, RepoName, Tag, UploadId};
+use wharf_oci::{
+    Algorithm, ChunkRange, Digest, Endpoint, ParseError, Reference, RepoName, Tag, UploadId,
+};
 
 use crate::Error;
 use crate::limits::{PAGE_ENTRIES_MAX, QUERY_PARAMETERS_MAX, TAGS_PER_PUT_MAX};
@@ -57,6 +59,14 @@ pub enum Route {
         repo: RepoName,
         /// Which.
         reference: Reference,
+    },
+    /// Read or forget a manifest under a name that none can have: there is none, and whether that may
+    /// be said is asked all the same.
+    NoManifest {
+        /// Whose.
+        repo: RepoName,
+        /// Whether it should be forgotten.
+        delete: bool,
     },
     /// Open an upload.
     StartUpload {
@@ -147,7 +157,14 @@ const QUERY_ESCAPED: &AsciiSet =
 
 /// Reads method, path and query.
 pub fn parse(method: &Method, path: &str, query: Option<&str>) -> Result<Route, Error> {
-    let endpoint = Endpoint::parse(path)?;
+    let endpoint = match (Endpoint::parse(path), method.as_str()) {
+        (Ok(endpoint), _) => endpoint,
+        (Err(ParseError::Reference { repo, .. }), "GET" | "HEAD" | "DELETE") => {
+            return Ok(Route::NoManifest { repo, delete: method == Method::DELETE });
+        }
+        (Err(error @ ParseError::RepoName { .. }), _) => return Err(Error::NameImpossible(error)),
+        (Err(error), _) => return Err(Error::Parse(error)),
+    };
     let allowed = allowed(&endpoint);
     let query = Query::parse(query.unwrap_or_default())?;
     match (method.as_str(), endpoint) {
@@ -247,6 +264,7 @@ impl Route {
             | Self::Manifest { repo, .. }
             | Self::PutManifest { repo, .. }
             | Self::DeleteManifest { repo, .. }
+            | Self::NoManifest { repo, .. }
             | Self::StartUpload { repo, .. }
             | Self::UploadStatus { repo, .. }
             | Self::PatchUpload { repo, .. }
@@ -293,6 +311,7 @@ impl Route {
             | Self::Manifest { repo, .. }
             | Self::PutManifest { repo, .. }
             | Self::DeleteManifest { repo, .. }
+            | Self::NoManifest { repo, .. }
             | Self::StartUpload { repo, .. }
             | Self::UploadStatus { repo, .. }
             | Self::PatchUpload { repo, .. }
@@ -308,7 +327,7 @@ impl Route {
 /// The request for an operation: method, and path with query.
 #[must_use]
 pub fn render(route: &Route) -> (Method, String) {
-    (method(route), format!("{}{}", endpoint(route), query(route)))
+    (method(route), format!("{}{}", path(route), query(route)))
 }
 
 const fn method(route: &Route) -> Method {
@@ -318,20 +337,24 @@ const fn method(route: &Route) -> Method {
         | Route::Catalog(_)
         | Route::Blob { .. }
         | Route::Manifest { .. }
+        | Route::NoManifest { delete: false, .. }
         | Route::UploadStatus { .. }
         | Route::Tags { .. }
         | Route::Referrers { .. } => Method::GET,
         Route::PutManifest { .. } | Route::FinishUpload { .. } => Method::PUT,
         Route::StartUpload { .. } => Method::POST,
         Route::PatchUpload { .. } => Method::PATCH,
-        Route::DeleteBlob { .. } | Route::DeleteManifest { .. } | Route::CancelUpload { .. } => {
-            Method::DELETE
-        }
+        Route::DeleteBlob { .. }
+        | Route::DeleteManifest { .. }
+        | Route::NoManifest { delete: true, .. }
+        | Route::CancelUpload { .. } => Method::DELETE,
     }
 }
 
-fn endpoint(route: &Route) -> Endpoint {
-    match route.clone() {
+fn path(route: &Route) -> String {
+    let endpoint = match route.clone() {
+        // Any name that none can have stands for all of them.
+        Route::NoManifest { repo, .. } => return format!("/v2/{repo}/manifests/-"),
         Route::Base => Endpoint::Base,
         Route::Catalog(_) => Endpoint::Catalog,
         Route::Blob { repo, digest, .. } | Route::DeleteBlob { repo, digest } => {
@@ -347,7 +370,8 @@ fn endpoint(route: &Route) -> Endpoint {
         | Route::CancelUpload { repo, id } => Endpoint::Upload { repo, id },
         Route::Tags { repo, .. } => Endpoint::Tags { repo },
         Route::Referrers { repo, digest, .. } => Endpoint::Referrers { repo, digest },
-    }
+    };
+    endpoint.to_string()
 }
 
 fn query(route: &Route) -> String {

@@ -73,6 +73,12 @@ impl Wanted {
         Self { place: Some(place.clone()), keys }
     }
 
+    /// The same, and nobody puts the same manifest meanwhile.
+    pub(crate) fn alone(mut self) -> Self {
+        self.keys.values_mut().for_each(|alone| *alone = true);
+        self
+    }
+
     /// To delete a tag.
     pub(crate) fn to_untag(place: &Place, tag: &Tag) -> Self {
         Self { place: Some(place.clone()), keys: [(What::Tag(tag.clone()), true)].into() }

@@ -4,10 +4,12 @@
 //! Invariant: nothing that a client sent goes upstream but parsed words and bodies, and nothing the
 //! upstream says is a header of ours before it was parsed.
 
+mod accept;
 mod auth;
 mod breaker;
 pub(crate) mod challenge;
 mod chunks;
+mod conditions;
 mod connect;
 mod credentials;
 mod download;
@@ -39,11 +41,13 @@ use crate::Error;
 use crate::body::Payload;
 use crate::config::UpstreamConfig;
 use crate::lately::Lately;
-use crate::limits::{BLOB_BYTES_MAX, MISSED_TIME, NEGATIVES_MAX};
+use crate::limits::{BLOB_BYTES_MAX, NEGATIVES_MAX};
 use crate::metrics::Reads;
 
+pub(crate) use accept::Accept;
 pub(crate) use auth::{Access, Scope};
 pub(crate) use breaker::BreakerState;
+pub(crate) use conditions::Conditions;
 pub(crate) use download::Download;
 pub(crate) use login::{CallerLogin, Fingerprint, Fingerprints};
 pub(crate) use pace::Floor;
@@ -52,7 +56,7 @@ pub(crate) use push::{Push, Started};
 use referrers::KnownApi;
 pub(crate) use referrers::ReferrersApi;
 pub(crate) use state::{Arrival, TokenResult, UpstreamState};
-pub(crate) use there::There;
+pub(crate) use there::{BlobThere, There};
 use wire::{Ask, Effort, Wire};
 
 /// A client of one registry, with the login of this proxy, or with that of a caller.
@@ -68,6 +72,8 @@ pub(crate) struct Upstream {
     referrers_api: Arc<KnownApi>,
     /// The caller whose login it shows.
     whose: Option<Fingerprint>,
+    /// What manifests are asked for beside what is known here.
+    accept: Accept,
 }
 
 /// A manifest as it came.
@@ -76,6 +82,8 @@ pub(crate) struct Fetched {
     pub bytes: Bytes,
     /// `Content-Type`.
     pub media_type: Option<MediaType>,
+    /// What the upstream says its digest is.
+    pub digest: Option<Digest>,
 }
 
 /// How long whoever asks can wait.
@@ -119,8 +127,16 @@ impl Upstream {
         let missed = Arc::new(Lately::new(NEGATIVES_MAX));
         let (wire, config) = (Wire::new(config)?, Arc::new(config.clone()));
         let label = wire.address().into();
-        let (removals, referrers_api) = (Arc::default(), Arc::default());
-        Ok(Self { wire, config, label, missed, removals, referrers_api, whose: None })
+        Ok(Self {
+            wire,
+            config,
+            label,
+            missed,
+            removals: Arc::default(),
+            referrers_api: Arc::default(),
+            whose: None,
+            accept: Accept::default(),
+        })
     }
 
     /// The same under another name in metrics.
@@ -151,7 +167,32 @@ impl Upstream {
             removals: Arc::clone(&self.removals),
             referrers_api: Arc::clone(&self.referrers_api),
             whose: Some(login.fingerprint()),
+            accept: self.accept.clone(),
         }
+    }
+
+    /// The same for a client that accepts more kinds of manifests.
+    #[must_use]
+    pub(crate) fn accepting(self: &Arc<Self>, accept: Accept) -> Arc<Self> {
+        if accept == self.accept {
+            return Arc::clone(self);
+        }
+        Arc::new(Self {
+            wire: self.wire.clone(),
+            config: Arc::clone(&self.config),
+            label: Arc::clone(&self.label),
+            missed: Arc::clone(&self.missed),
+            removals: Arc::clone(&self.removals),
+            referrers_api: Arc::clone(&self.referrers_api),
+            whose: self.whose,
+            accept,
+        })
+    }
+
+    /// What manifests are asked for beside what is known here.
+    #[must_use]
+    pub(crate) const fn accept(&self) -> &Accept {
+        &self.accept
     }
 
     /// The caller whose login it shows; none when it is that of this proxy.
@@ -176,27 +217,6 @@ impl Upstream {
     #[must_use]
     pub(crate) fn address(&self) -> &str {
         self.wire.address()
-    }
-
-    /// The size of a blob; `None` when the upstream does not have it.
-    pub(crate) async fn blob_size(
-        &self,
-        repo: &RepoName,
-        digest: &Digest,
-    ) -> Result<Option<u64>, Error> {
-        let ask = self.blob_ask(Method::HEAD, repo, digest);
-        let asked = self.missed.epoch();
-        match self.wire.follow(ask, "asking for a blob").await {
-            Ok(response) => match length(response.headers()) {
-                Some(size_bytes) => Ok(Some(size_bytes)),
-                None => Err(failed("asking for a blob", "the answer does not say its size")),
-            },
-            Err(error) => {
-                let absent = absent(error)?;
-                self.missed.note((repo.clone(), *digest), MISSED_TIME, asked);
-                Ok(absent)
-            }
-        }
     }
 
     /// Whether the upstream said a moment ago that it does not have a blob.
@@ -257,21 +277,6 @@ impl Upstream {
         self.wire.state()
     }
 
-    /// The digest that a tag or digest has there at this moment; `None` when the upstream does not
-    /// have it, or does not say. Asked briefly: whoever asks has an old answer.
-    pub(crate) async fn manifest_digest(
-        &self,
-        repo: &RepoName,
-        reference: &Reference,
-    ) -> Result<Option<Digest>, Error> {
-        let mut ask = self.manifest_ask(Method::HEAD, repo, reference);
-        ask.effort = Effort::Brief;
-        match self.wire.follow(ask, "asking for a manifest").await {
-            Ok(response) => Ok(content_digest(response.headers())),
-            Err(error) => absent(error),
-        }
-    }
-
     /// A manifest; `None` when the upstream does not have it.
     pub(crate) async fn manifest(
         &self,
@@ -285,25 +290,27 @@ impl Upstream {
             Ok((headers, bytes)) => {
                 let media_type = text(&headers, header::CONTENT_TYPE);
                 let media_type = media_type.and_then(|text| text.parse().ok());
-                Ok(Some(Fetched { bytes, media_type }))
+                let digest = content_digest(&headers);
+                Ok(Some(Fetched { bytes, media_type, digest }))
             }
             Err(error) => absent(error),
         }
     }
 
-    /// Gives the upstream exactly these bytes.
+    /// Gives the upstream exactly these bytes, on these conditions.
     pub(crate) async fn put_manifest(
         &self,
-        repo: &RepoName,
-        reference: &Reference,
+        (repo, reference): (&RepoName, &Reference),
         media_type: &MediaType,
         bytes: Bytes,
+        conditions: &Conditions,
     ) -> Result<Accepted, Error> {
         let mut ask = self.manifest_ask(Method::PUT, repo, reference);
         ask.scope = Scope::repo(repo, Access::Push);
         ask.headers.insert(header::CONTENT_TYPE, wire::value(media_type.as_str()));
         ask.body = Payload::Bytes(bytes);
-        ask.effort = Effort::Long;
+        ask.effort = conditions.effort();
+        conditions.write(&mut ask.headers);
         let response = self.wire.send(ask, "pushing a manifest").await?;
         let accepted = Accepted { keeps_referrers: response.headers().contains_key("oci-subject") };
         if accepted.keeps_referrers {
@@ -365,9 +372,7 @@ impl Upstream {
         let endpoint = Endpoint::Manifest { repo: repo.clone(), reference: reference.clone() };
         let url = self.wire.url(&endpoint.to_string());
         let mut ask = Ask::new(method, url, Scope::repo(repo, Access::Pull));
-        for media_type in &MediaType::MANIFESTS {
-            ask.headers.append(header::ACCEPT, wire::value(media_type.as_str()));
-        }
+        self.accept.write(&mut ask.headers);
         ask
     }
 }

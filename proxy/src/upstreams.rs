@@ -17,7 +17,7 @@ use wharf_oci::{Digest, RepoName};
 use crate::Error;
 use crate::config::{ConfigError, HostPattern, PushMode, UpstreamConfig};
 use crate::limits::{CANCEL_TIMEOUT, TEMPLATE_HOSTS_MAX};
-use crate::upstream::{CallerLogin, Upstream};
+use crate::upstream::{Accept, CallerLogin, Upstream};
 
 use views::Views;
 
@@ -72,6 +72,12 @@ pub(crate) struct Remote {
 }
 
 impl Remote {
+    /// The same for a client that accepts these kinds of manifests.
+    #[must_use]
+    pub(crate) fn accepting(&self, accept: Accept) -> Self {
+        Self { upstream: self.upstream.accepting(accept), repo: self.repo.clone() }
+    }
+
     /// Whether blobs are answered when they are durable here, and delivered later.
     #[must_use]
     pub(crate) fn is_staged(&self) -> bool {

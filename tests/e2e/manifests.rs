@@ -1,7 +1,11 @@
 //! Manifests through `wharfd`: what they name is there first, the bytes and the type arrive as they
 //! were sent, and what is said about a failure is enough to mend it.
 
+mod conditions;
 mod deletes;
+mod odd;
+mod scripted;
+mod untold;
 
 use serde_json::{Value, json};
 use wharf_double::{Fault, FaultRule, Kind, Referrers};

@@ -83,14 +83,14 @@ impl ReadImage {
     fn layers(&self) -> &[Descriptor] {
         match self.manifest.kind() {
             ManifestKind::Image { layers, .. } => layers,
-            ManifestKind::Index { .. } => &[],
+            ManifestKind::Index { .. } | ManifestKind::Opaque => &[],
         }
     }
 
     fn config_descriptor(&self) -> Option<&Descriptor> {
         match self.manifest.kind() {
             ManifestKind::Image { config, .. } => config.as_ref(),
-            ManifestKind::Index { .. } => None,
+            ManifestKind::Index { .. } | ManifestKind::Opaque => None,
         }
     }
 
@@ -161,6 +161,8 @@ impl Walk<'_> {
                 let descriptor = descriptor.clone();
                 self.facts.indexes.push(IndexFacts { descriptor, children });
             }
+            // One that is not interpreted is not parsed.
+            ManifestKind::Opaque => {}
             ManifestKind::Image { config, .. } => {
                 let config = config.clone().and_then(|config| self.config(&config));
                 self.images.push(ReadImage {

@@ -60,6 +60,7 @@ impl Need {
             Route::Base | Route::Catalog(_) => return None,
             Route::Blob { repo, .. }
             | Route::Manifest { repo, .. }
+            | Route::NoManifest { repo, delete: false }
             | Route::Tags { repo, .. }
             | Route::Referrers { repo, .. } => (repo, Action::Pull),
             Route::PutManifest { repo, .. }
@@ -68,9 +69,9 @@ impl Need {
             | Route::PatchUpload { repo, .. }
             | Route::FinishUpload { repo, .. }
             | Route::CancelUpload { repo, .. } => (repo, Action::Push),
-            Route::DeleteBlob { repo, .. } | Route::DeleteManifest { repo, .. } => {
-                (repo, Action::Delete)
-            }
+            Route::DeleteBlob { repo, .. }
+            | Route::DeleteManifest { repo, .. }
+            | Route::NoManifest { repo, delete: true } => (repo, Action::Delete),
         };
         let source = match route {
             Route::StartUpload { start: UploadStart::Mount { from, .. }, .. } => {

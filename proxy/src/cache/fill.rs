@@ -3,12 +3,13 @@
 //! Invariants: one download per digest at a time; it outlives the client that caused it; nothing is
 //! kept that is not exactly the digest, and no follower ever sees a whole wrong blob.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tracing::Instrument as _;
 use wharf_oci::{ByteRange, ContentRange, Digest, RepoName};
-use wharf_store::{InFlight, Retention};
+use wharf_store::{BlobInfo, InFlight, Retention, Tail};
 
 use super::generations::{Generation, Generations};
 use super::{Arriving, Cache, Outcome, ServedBlob, Store, link_unless_removed, unknown};
@@ -122,6 +123,29 @@ impl Cache {
         Ok((ServedBlob::Arriving(Arriving { blob, size_bytes, part, ending }), outcome))
     }
 
+    /// What only a download tells: how large a blob is whose upstream does not say it.
+    pub(super) async fn info_of_filled(
+        &self,
+        repo: &RepoName,
+        digest: &Digest,
+        remote: &Remote,
+    ) -> Result<(BlobInfo, Outcome), Error> {
+        let (served, outcome) = self.fill(repo, digest, remote, None).await?;
+        let size_bytes = match served {
+            ServedBlob::Stored(_) => {
+                self.look_up(repo, digest).await?.1.map(|info| info.size_bytes)
+            }
+            ServedBlob::Relayed(relayed, _) => relayed.size_bytes,
+            ServedBlob::Arriving(Arriving { size_bytes: Some(size_bytes), .. }) => Some(size_bytes),
+            ServedBlob::Arriving(Arriving { blob, .. }) => Some(arrived_bytes(&blob).await?),
+        };
+        let size_bytes = size_bytes.ok_or_else(|| Error::UpstreamFailed {
+            operation: "asking for a blob",
+            reason: "it does not say its size, and the blob cannot be kept".to_owned(),
+        })?;
+        Ok((BlobInfo { digest: *digest, size_bytes }, outcome))
+    }
+
     /// A blob that the store does not take is a blob all the same.
     async fn bypass(
         &self,
@@ -139,8 +163,8 @@ impl Cache {
         let (repo, digest, blob) = (repo.clone(), *digest, filling.blob.clone());
         tokio::spawn(async move {
             let end = u64::MAX;
-            let tail = std::future::poll_fn(|context| blob.poll_read(end, context)).await;
-            if matches!(tail, wharf_store::Tail::End) {
+            let tail = poll_fn(|context| blob.poll_read(end, context)).await;
+            if matches!(tail, Tail::End) {
                 let link =
                     move || link_unless_removed(&*store, &generations, since, &repo, &digest);
                 let linked = bridge.run(link).await;
@@ -149,6 +173,16 @@ impl Cache {
                 }
             }
         });
+    }
+}
+
+/// How large a download was when it ended well.
+async fn arrived_bytes(blob: &InFlight) -> Result<u64, Error> {
+    match poll_fn(|context| blob.poll_read(u64::MAX, context)).await {
+        Tail::Abandoned(reason) => {
+            Err(Error::UpstreamFailed { operation: "fetching a blob", reason })
+        }
+        Tail::End | Tail::Bytes(_) | Tail::Stored => Ok(blob.visible_bytes()),
     }
 }
 

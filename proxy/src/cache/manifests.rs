@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tracing::Instrument as _;
-use wharf_oci::{Digest, Digester, Manifest, MediaType, Reference, RepoName, Tag};
+use wharf_oci::{Digest, Manifest, MediaType, Reference, RepoName, Tag};
 use wharf_store::{StoreError, StoredManifest, TagRecord};
 
 use super::generations::{Change, Generation, Generations, Still};
@@ -14,7 +14,7 @@ use crate::Error;
 use crate::access::Caller;
 use crate::bridge::Bridge;
 use crate::telemetry;
-use crate::upstream::{Fetched, Haste};
+use crate::upstream::{Accept, Fetched, Haste};
 use crate::upstreams::{Remote, Site};
 
 /// A manifest that can be sent.
@@ -143,12 +143,12 @@ impl Keeper {
 }
 
 impl Cache {
-    /// A manifest, by tag or digest.
+    /// A manifest, by tag or digest; what is not here is asked for as the client accepts it.
     pub(crate) async fn manifest(
         &self,
         repo: &RepoName,
         reference: &Reference,
-        caller: &Caller,
+        (caller, accept): (&Caller, Accept),
     ) -> Result<(ServedManifest, Outcome), Error> {
         let unknown =
             || Error::ManifestUnknown { repo: repo.clone(), reference: reference.to_string() };
@@ -162,10 +162,10 @@ impl Cache {
                 found.map(|(manifest, _)| (manifest, Outcome::Hit)).ok_or_else(unknown)
             }
             (Site::Remote(remote), Reference::Digest(digest)) => {
-                self.manifest_by_digest(repo, *digest, &remote).await
+                self.manifest_by_digest(repo, *digest, &remote.accepting(accept)).await
             }
             (Site::Remote(remote), Reference::Tag(tag)) => {
-                self.manifest_by_tag(repo, tag, &remote).await
+                self.manifest_by_tag(repo, tag, &remote.accepting(accept)).await
             }
         }
     }
@@ -217,11 +217,12 @@ impl Cache {
         if let Some(manifest) = usable(keeper.stored(digest).await) {
             return Ok((manifest, Outcome::Hit));
         }
-        let absent = || Absent::Manifest(repo.clone(), Reference::Digest(digest));
+        let accept = remote.upstream.accept();
+        let absent = || Absent::manifest(repo, Reference::Digest(digest), accept);
         let unknown =
             || Error::ManifestUnknown { repo: repo.clone(), reference: digest.to_string() };
         let epoch = self.not_absent(absent(), remote, unknown)?;
-        let (there, key) = (remote.clone(), (repo.clone(), digest, keeper.since));
+        let (there, key) = (remote.clone(), (repo.clone(), digest, accept.clone(), keeper.since));
         let asked = self.manifests.ask_as(remote.upstream.whose(), key, |promise| {
             let (keeper, there) = (keeper.clone(), there.clone());
             async move {
@@ -243,8 +244,8 @@ pub(super) fn usable<T>(found: Result<Option<T>, Error>) -> Option<T> {
     })
 }
 
-/// Fetches a manifest, proves it when it was asked for by digest, and keeps it; with a tag, the tag
-/// too. What the upstream says the digest is does not count: it is computed.
+/// Fetches a manifest, proves it, and keeps it; with a tag, the tag too. What is not understood is kept
+/// and served as it is.
 pub(super) async fn fetch(
     keeper: &Keeper,
     remote: &Remote,
@@ -253,22 +254,11 @@ pub(super) async fn fetch(
     haste: Haste,
 ) -> Result<ServedManifest, Error> {
     let fetched = remote.upstream.manifest(&remote.repo, reference, haste).await?;
-    let Fetched { bytes, media_type } = fetched.ok_or_else(|| Error::ManifestUnknown {
+    let fetched = fetched.ok_or_else(|| Error::ManifestUnknown {
         repo: keeper.repo.clone(),
         reference: reference.to_string(),
     })?;
-    let digest = match reference.digest() {
-        None => Digester::digest(wharf_oci::Algorithm::Sha256, &bytes),
-        Some(expected) => {
-            let mut digester = Digester::new(expected.algorithm());
-            digester.update(&bytes);
-            digester.finish().expect(expected).map_err(Error::UpstreamLied)?;
-            *expected
-        }
-    };
-    let manifest = Manifest::parse(bytes, media_type.as_ref()).map_err(|error| {
-        Error::UpstreamFailed { operation: "fetching a manifest", reason: error.to_string() }
-    })?;
+    let (manifest, digest) = prove(fetched, reference)?;
     let served = ServedManifest {
         digest,
         media_type: manifest.media_type().clone(),
@@ -280,4 +270,65 @@ pub(super) async fn fetch(
         tracing::error!(%error, %digest, "a manifest was not kept");
     }
     Ok(served)
+}
+
+/// What was fetched by digest must be that. By tag the digest is computed: what the upstream says
+/// counts only for what could be anything (a page that asks for a login, say), which it has to bear out.
+fn prove(fetched: Fetched, reference: &Reference) -> Result<(Manifest, Digest), Error> {
+    let failed = |reason: String| Error::UpstreamFailed { operation: FETCHING, reason };
+    let Fetched { bytes, media_type, digest: said } = fetched;
+    let manifest = Manifest::read(bytes, media_type.as_ref());
+    let manifest = manifest.map_err(|error| failed(error.to_string()))?;
+    if let Some(expected) = reference.digest() {
+        manifest.prove(expected).map_err(Error::UpstreamLied)?;
+        return Ok((manifest, *expected));
+    }
+    if !manifest.says_what_it_is() && said.is_none_or(|said| manifest.prove(&said).is_err()) {
+        let media_type = manifest.media_type();
+        return Err(failed(format!(
+            "it sent {media_type} that is no manifest, and no digest of it"
+        )));
+    }
+    let digest = manifest.digest();
+    Ok((manifest, digest))
+}
+
+const FETCHING: &str = "fetching a manifest";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wharf_oci::{Algorithm, Digester};
+
+    fn fetched(text: &'static str, media_type: Option<&str>, said: Option<&str>) -> Fetched {
+        let digest = said.map(|said| Digester::digest(Algorithm::Sha256, said.as_bytes()));
+        let media_type = media_type.map(|text| text.parse().unwrap());
+        Fetched { bytes: Bytes::from_static(text.as_bytes()), media_type, digest }
+    }
+
+    #[test]
+    fn by_digest_it_is_proven_and_by_tag_only_what_could_be_anything_needs_a_witness() {
+        let tag: Reference = "v1".parse().unwrap();
+        let page = "<html>log in</html>";
+        let custom = Some("application/vnd.example.thing.v1+json");
+        for (text, media_type, said, is_taken) in [
+            ("{}", custom, None, true),
+            ("{}", custom, Some("another"), true),
+            (r#"{"schemaVersion": 2}"#, None, None, true),
+            (page, Some("text/html"), None, false),
+            (page, Some("text/html"), Some("another"), false),
+            (page, Some("text/html"), Some(page), true),
+            ("{}", Some("application/json"), None, false),
+            ("{}", Some("application/json"), Some("{}"), true),
+        ] {
+            let proven = prove(fetched(text, media_type, said), &tag);
+            assert_eq!(proven.is_ok(), is_taken, "{media_type:?} {text}");
+            let right = Digester::digest(Algorithm::Sha256, text.as_bytes());
+            let by_digest = prove(fetched(text, media_type, said), &Reference::Digest(right));
+            assert_eq!(by_digest.unwrap().0.bytes(), text);
+            let wrong = Reference::Digest(Digester::digest(Algorithm::Sha256, b"wrong"));
+            let by_digest = prove(fetched(text, media_type, said), &wrong);
+            assert!(matches!(by_digest, Err(Error::UpstreamLied(_))));
+        }
+    }
 }

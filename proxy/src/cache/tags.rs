@@ -51,7 +51,8 @@ impl Cache {
         };
         let age = Duration::from_millis(now_ms().saturating_sub(record.checked_ms));
         let lifetime = remote.upstream.config().tag_ttl(tag);
-        let flight = (repo.clone(), tag.clone(), keeper.since);
+        let accept = remote.upstream.accept().clone();
+        let flight = (repo.clone(), tag.clone(), accept, keeper.since);
         let asked = Asked { keeper, remote: remote.clone(), tag: tag.clone() };
         let key = (repo.clone(), tag.clone());
         if age < lifetime {
@@ -140,11 +141,12 @@ impl Cache {
         remote: &Remote,
     ) -> Result<(ServedManifest, Outcome), Error> {
         let repo = &keeper.repo.clone();
-        let absent = || Absent::Manifest(repo.clone(), Reference::Tag(tag.clone()));
+        let accept = remote.upstream.accept();
+        let absent = || Absent::manifest(repo, Reference::Tag(tag.clone()), accept);
         let unknown = || Error::ManifestUnknown { repo: repo.clone(), reference: tag.to_string() };
         let epoch = self.not_absent(absent(), remote, unknown)?;
         let (there, wanted) = (remote.clone(), tag.clone());
-        let key = (repo.clone(), tag.clone(), keeper.since);
+        let key = (repo.clone(), tag.clone(), accept.clone(), keeper.since);
         let asked = self.tags.ask_as(remote.upstream.whose(), key, |promise| {
             let (keeper, there, wanted) = (keeper.clone(), there.clone(), wanted.clone());
             async move {
@@ -162,6 +164,8 @@ impl Cache {
 /// Asks the upstream where the tag points; fetches only what is not here.
 async fn revalidate(asked: &Asked, old: ServedManifest) -> Result<Resolved, Error> {
     let Asked { keeper, remote, tag } = asked;
+    // What is here is still there for whoever does not name its type.
+    let remote = &remote.accepting(remote.upstream.accept().with(&old.media_type));
     let reference = Reference::Tag(tag.clone());
     let digest = remote.upstream.manifest_digest(&remote.repo, &reference).await?;
     if digest == Some(old.digest) {

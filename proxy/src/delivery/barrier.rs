@@ -4,7 +4,7 @@
 //! the bounds say. What was not delivered by then is still delivered behind.
 
 use tokio::time::{Instant, sleep_until};
-use wharf_oci::{Digest, Manifest, RepoName};
+use wharf_oci::{Manifest, RepoName};
 
 use super::Deliveries;
 use super::table::Standing;
@@ -17,7 +17,7 @@ impl Deliveries {
     /// Waits until the upstream has every blob of the manifest that this repository owes. The refusal
     /// of one is the answer; a client that comes again gets another try.
     pub(crate) async fn settle(&self, repo: &RepoName, manifest: &Manifest) -> Result<(), Error> {
-        let digests: Vec<Digest> = manifest.blobs().map(|blob| blob.digest).collect();
+        let digests = manifest.named();
         let mut changed = self.shared.changed.subscribe();
         let urged = self.table().urge(repo, &digests);
         for upstream in urged {

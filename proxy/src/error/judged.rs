@@ -43,6 +43,8 @@ impl Error {
             | Self::Stopping => Fault::Load,
             Self::Store(_) => Fault::Store,
             Self::Parse(_)
+            | Self::NameImpossible(_)
+            | Self::ReferenceImpossible(_)
             | Self::MethodNotAllowed { .. }
             | Self::Parameter(_)
             | Self::NameUnserved(_)
@@ -54,6 +56,7 @@ impl Error {
             | Self::ReferrersUnsupported(_)
             | Self::TagWriteOnce { .. }
             | Self::TagReadStale { .. }
+            | Self::PreconditionFailed { .. }
             | Self::LoginNeeded { .. }
             | Self::ScopeNeeded { .. }
             | Self::LoginRefused

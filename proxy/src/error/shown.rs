@@ -32,8 +32,11 @@ impl Error {
             Self::NameUnserved(_) | Self::NamespaceUnserved(_) | Self::NameUnknown(_) => {
                 (StatusCode::NOT_FOUND, ErrorCode::NameUnknown)
             }
+            Self::NameImpossible(_) => (StatusCode::NOT_FOUND, ErrorCode::NameInvalid),
             Self::BlobUnknown { .. } => (StatusCode::NOT_FOUND, ErrorCode::BlobUnknown),
-            Self::ManifestUnknown { .. } => (StatusCode::NOT_FOUND, ErrorCode::ManifestUnknown),
+            Self::ManifestUnknown { .. } | Self::ReferenceImpossible(_) => {
+                (StatusCode::NOT_FOUND, ErrorCode::ManifestUnknown)
+            }
             Self::ManifestBlobUnknown { .. } => {
                 (StatusCode::NOT_FOUND, ErrorCode::ManifestBlobUnknown)
             }
@@ -57,12 +60,7 @@ impl Error {
                 (StatusCode::RANGE_NOT_SATISFIABLE, ErrorCode::Unsupported)
             }
             Self::DigestMismatch(_) => (StatusCode::BAD_REQUEST, ErrorCode::DigestInvalid),
-            // What is broken behind is not broken here: 500 and its like become 502.
-            Self::UpstreamRefused { status, code, .. } => match status.as_u16() {
-                503 => (StatusCode::SERVICE_UNAVAILABLE, *code),
-                500..=599 => (StatusCode::BAD_GATEWAY, *code),
-                _ => (*status, *code),
-            },
+            Self::UpstreamRefused { status, code, .. } => (relayed(*status), *code),
             Self::UpstreamDown { .. }
             | Self::Undelivered { .. }
             | Self::TagUndecided { .. }
@@ -84,6 +82,10 @@ impl Error {
             }
             Self::TagWriteOnce { .. } => (StatusCode::CONFLICT, ErrorCode::Denied),
             Self::TagReadStale { .. } => (StatusCode::PRECONDITION_FAILED, ErrorCode::Denied),
+            // RFC 9110 §13.1.1, §13.1.2.
+            Self::PreconditionFailed { .. } => {
+                (StatusCode::PRECONDITION_FAILED, ErrorCode::PreconditionFailed)
+            }
             Self::PutInPart { source, .. } => return source.shown(),
             Self::UpstreamLied(_)
             | Self::UpstreamFailed { .. }
@@ -119,8 +121,18 @@ impl Error {
     }
 }
 
-const fn shown_parse(error: &ParseError) -> (StatusCode, ErrorCode) {
+/// What is broken behind is not broken here: 500 and its like become 502.
+fn relayed(status: StatusCode) -> StatusCode {
+    match status.as_u16() {
+        503 => StatusCode::SERVICE_UNAVAILABLE,
+        500..=599 => StatusCode::BAD_GATEWAY,
+        _ => status,
+    }
+}
+
+fn shown_parse(error: &ParseError) -> (StatusCode, ErrorCode) {
     match error {
+        ParseError::Reference { fault, .. } => shown_parse(fault),
         ParseError::Digest { .. } => (StatusCode::BAD_REQUEST, ErrorCode::DigestInvalid),
         ParseError::RepoName { .. } => (StatusCode::BAD_REQUEST, ErrorCode::NameInvalid),
         ParseError::Tag { .. } | ParseError::MediaType { .. } | ParseError::Manifest { .. } => {

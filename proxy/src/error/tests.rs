@@ -27,7 +27,15 @@ fn the_table_says_what_the_specification_says() {
         failed: "v2".to_owned(),
         source: Box::new(Error::UpstreamBusy { retry_after_seconds: 3 }),
     };
+    let failed =
+        |there| Error::PreconditionFailed { repo: repo.clone(), reference: "v1".to_owned(), there };
+    let impossible = wharf_oci::Endpoint::parse("/v2/a/manifests/-x").unwrap_err();
     let rows = [
+        (failed(None), 412, "PRECONDITION_FAILED"),
+        (failed(Some(digest)), 412, "PRECONDITION_FAILED"),
+        (Error::NameImpossible("X".parse::<RepoName>().unwrap_err()), 404, "NAME_INVALID"),
+        (Error::ReferenceImpossible(repo.clone()), 404, "MANIFEST_UNKNOWN"),
+        (Error::Parse(impossible), 400, "MANIFEST_INVALID"),
         (Error::Parse("x".parse::<Digest>().unwrap_err()), 400, "DIGEST_INVALID"),
         (Error::Parse("X".parse::<RepoName>().unwrap_err()), 400, "NAME_INVALID"),
         (Error::BlobUnknown { repo: repo.clone(), digest }, 404, "BLOB_UNKNOWN"),

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use tokio::task::JoinSet;
-use wharf_oci::{Digest, ErrorCode, Manifest, Reference, RepoName};
+use wharf_oci::{Descriptor, Digest, ErrorCode, Manifest, Reference, RepoName};
 use wharf_store::StoreError;
 
 use super::App;
@@ -18,7 +18,7 @@ use crate::Error;
 use crate::cache::{Change, Store};
 use crate::limits::{CONTENT_QUESTIONS_MAX, MISSING_NAMED_MAX};
 use crate::turns::Wanted;
-use crate::upstream::There;
+use crate::upstream::{BlobThere, There};
 use crate::upstreams::{Remote, Site};
 
 /// Something that a manifest names and that must exist.
@@ -26,6 +26,8 @@ use crate::upstreams::{Remote, Site};
 pub(super) enum Piece {
     Blob(Digest),
     Manifest(Digest),
+    /// One of the two: its media type does not say which.
+    Either(Digest),
 }
 
 /// Everything that a manifest names must be in the repository first; otherwise it could never be
@@ -118,7 +120,7 @@ fn pieces(manifest: &Manifest) -> Vec<Piece> {
         .blobs()
         .filter(|blob| !blob.media_type.is_nondistributable() && blob.urls.is_empty());
     let blobs = distributable.map(|blob| Piece::Blob(blob.digest));
-    let children = manifest.children().iter().map(|child| Piece::Manifest(child.digest));
+    let children = manifest.children().iter().map(Piece::listed);
     let mut seen = HashSet::new();
     blobs.chain(children).filter(|piece| seen.insert(*piece)).collect()
 }
@@ -147,9 +149,18 @@ async fn not_there(remote: &Remote, wanted: Vec<Piece>, most: usize) -> Result<V
 }
 
 impl Piece {
+    /// An entry of an index: mostly a manifest. `BuildKit` lists the layers of its cache in one.
+    fn listed(entry: &Descriptor) -> Self {
+        match &entry.media_type {
+            media_type if media_type.is_manifest() => Self::Manifest(entry.digest),
+            media_type if media_type.is_blob() => Self::Blob(entry.digest),
+            _ => Self::Either(entry.digest),
+        }
+    }
+
     pub(super) const fn digest(&self) -> Digest {
         match self {
-            Self::Blob(digest) | Self::Manifest(digest) => *digest,
+            Self::Blob(digest) | Self::Manifest(digest) | Self::Either(digest) => *digest,
         }
     }
 
@@ -167,6 +178,8 @@ impl Piece {
                     && (!with_bytes || store.stat(&digest)?.is_some()))
             }
             Self::Manifest(digest) => Ok(store.manifest(repo, &digest)?.is_some()),
+            Self::Either(digest) => Ok(Self::Manifest(digest).is_here(store, repo, with_bytes)?
+                || Self::Blob(digest).is_here(store, repo, with_bytes)?),
         }
     }
 
@@ -179,7 +192,7 @@ impl Piece {
         remote: &Remote,
     ) -> Result<(), Error> {
         let _turn = match self {
-            Self::Blob(digest) => {
+            Self::Blob(digest) | Self::Either(digest) => {
                 let site = Site::Remote(remote.clone());
                 Some(app.turns.take(Wanted::to_unlink(&site, repo, digest)).await?)
             }
@@ -191,6 +204,9 @@ impl Piece {
         let forget = move |store: &dyn Store, repo: &RepoName| match self {
             Self::Blob(digest) => store.unlink_blob(repo, &digest),
             Self::Manifest(digest) => store.remove_manifest(repo, &digest),
+            Self::Either(digest) => {
+                store.unlink_blob(repo, &digest).and(store.remove_manifest(repo, &digest))
+            }
         };
         app.cache.change(repo, Change::Removal, forget).await.map(|_| ())
     }
@@ -198,13 +214,17 @@ impl Piece {
     async fn is_there(self, remote: &Remote) -> Result<bool, Error> {
         match self {
             Self::Blob(digest) => {
-                Ok(remote.upstream.blob_size(&remote.repo, &digest).await?.is_some())
+                let there = remote.upstream.blob_there(&remote.repo, &digest).await?;
+                Ok(there != BlobThere::Absent)
             }
             Self::Manifest(digest) => {
                 let reference = Reference::Digest(digest);
                 let there = remote.upstream.manifest_there(&remote.repo, &reference).await?;
                 Ok(there != There::Absent)
             }
+            // As a blob first: some registries fail when they are asked for one as for a manifest.
+            Self::Either(digest) => Ok(Box::pin(Self::Blob(digest).is_there(remote)).await?
+                || Box::pin(Self::Manifest(digest).is_there(remote)).await?),
         }
     }
 }
@@ -243,6 +263,30 @@ mod tests {
         let index = json!({ "schemaVersion": 2, "manifests": [child] });
         let index = Manifest::parse(index.to_string().into(), None).unwrap();
         assert_eq!(pieces(&index), [Piece::Manifest(digest(b"child"))]);
+    }
+
+    #[test]
+    fn an_entry_of_an_index_is_what_its_type_says_or_either() {
+        let entries = [
+            descriptor("application/vnd.docker.distribution.manifest.v2+json", b"manifest"),
+            descriptor("application/vnd.oci.image.layer.v1.tar+zstd", b"layer"),
+            descriptor("application/vnd.docker.container.image.v1+json", b"config"),
+            descriptor("application/vnd.buildkit.cacheconfig.v0", b"cache"),
+            json!({ "digest": digest(b"untold") }),
+        ];
+        let index = json!({ "schemaVersion": 2, "manifests": entries });
+        let index = Manifest::accept(index.to_string().into(), None).unwrap();
+        let pieces = pieces(&index);
+        assert_eq!(
+            pieces,
+            [
+                Piece::Manifest(digest(b"manifest")),
+                Piece::Blob(digest(b"layer")),
+                Piece::Blob(digest(b"config")),
+                Piece::Either(digest(b"cache")),
+                Piece::Either(digest(b"untold")),
+            ]
+        );
     }
 
     #[test]

@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header};
 use hyper::body::Incoming;
 use tracing::Instrument as _;
-use wharf_oci::{Digest, Digester, Manifest, MediaType, ParseError, Reference, RepoName, Tag};
+use wharf_oci::{Digest, Manifest, MediaType, ParseError, Reference, RepoName, Tag};
 
 use super::arriving::Arriving;
 use super::push::Push;
@@ -19,6 +19,7 @@ use crate::audit::Act;
 use crate::config::Limits;
 use crate::response::{self, Answer};
 use crate::turns::{Place, Turn, Wanted};
+use crate::upstream::{Accept, Conditions};
 use crate::upstreams::Site;
 
 /// Which manifest is put where.
@@ -49,7 +50,8 @@ pub(super) async fn get(
     head: bool,
     (headers, caller): (&HeaderMap, &Caller),
 ) -> Result<Answer, Error> {
-    let (manifest, outcome) = app.cache.manifest(repo, reference, caller).await?;
+    let asked = (caller, Accept::of(headers));
+    let (manifest, outcome) = app.cache.manifest(repo, reference, asked).await?;
     app.metrics.outcome(outcome);
     if let Some(unchanged) = response::not_modified(headers, &manifest.digest, outcome) {
         return Ok(unchanged);
@@ -87,18 +89,36 @@ async fn prepare(
     (body, limits): (&mut Incoming, &Limits),
 ) -> Result<(Push, Turn), Error> {
     let site = app.cache.upstreams.site_for(&put.repo, put.caller.login())?;
-    let declared = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let declared = declared.map(str::parse::<MediaType>).transpose()?;
+    let conditions = Conditions::of(headers)?;
+    let declared = declared(headers, &site)?;
     let bytes = collect(headers, body, limits).await?;
-    let manifest = Manifest::parse(bytes, declared.as_ref())?;
+    let manifest = match &site {
+        Site::Local => Manifest::accept(bytes, declared.as_ref())?,
+        // What is a manifest is the upstream's to say.
+        Site::Remote(_) => Manifest::read(bytes, declared.as_ref())?,
+    };
     let digest = prove(&manifest, &put.reference)?;
     content::require(app, &put.repo, &site, &manifest).await?;
     if let Site::Remote(_) = &site {
         app.deliveries.settle(&put.repo, &manifest).await?;
     }
     let place = Place::of(&site, &put.repo);
-    let turn = app.turns.take(Wanted::to_put(&place, digest, put.named_tags())).await?;
-    Ok((Push { app: Arc::clone(app), site, place, put, manifest, digest }, turn))
+    let wanted = Wanted::to_put(&place, digest, put.named_tags());
+    // What is put on a condition is not there at the same time by somebody else's hand.
+    let wanted = if conditions.is_empty() { wanted } else { wanted.alone() };
+    let turn = app.turns.take(wanted).await?;
+    let app = Arc::clone(app);
+    Ok((Push { app, site, place, put, manifest, digest, conditions }, turn))
+}
+
+/// What a manifest is sent as. What is no media type is refused where nobody else is asked.
+fn declared(headers: &HeaderMap, site: &Site) -> Result<Option<MediaType>, Error> {
+    let text = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    match (text.map(str::parse).transpose(), site) {
+        (Ok(declared), _) => Ok(declared),
+        (Err(error), Site::Local) => Err(Error::Parse(error)),
+        (Err(_), Site::Remote(_)) => Ok(None),
+    }
 }
 
 /// A manifest by digest must be that content, by the digest's own algorithm.
@@ -106,9 +126,7 @@ fn prove(manifest: &Manifest, reference: &Reference) -> Result<Digest, Error> {
     let Reference::Digest(expected) = reference else {
         return Ok(manifest.digest());
     };
-    let mut digester = Digester::new(expected.algorithm());
-    digester.update(manifest.bytes());
-    digester.finish().expect(expected).map_err(Error::DigestMismatch)?;
+    manifest.prove(expected).map_err(Error::DigestMismatch)?;
     Ok(*expected)
 }
 

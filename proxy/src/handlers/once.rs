@@ -9,16 +9,16 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use tokio::task::JoinSet;
-use wharf_oci::{Algorithm, Digest, Digester, Endpoint, Manifest, Reference, RepoName, Tag};
+use wharf_oci::{Algorithm, Digest, Endpoint, Manifest, Reference, RepoName, Tag};
 use wharf_store::StoreError;
 
 use super::App;
+use super::current::{current, digest_there, sha256_there};
 use crate::Error;
 use crate::limits::{
     CONTENT_QUESTIONS_MAX, LIST_PAGES_MAX, PAGE_ENTRIES_MAX, RETRY_AFTER_SECONDS, TAGS_ASKED_MAX,
 };
 use crate::turns::Place;
-use crate::upstream::{Haste, There};
 use crate::upstreams::{Remote, Site};
 use crate::write_once::{Allowance, Undone, audit_refused, audit_undone, audit_used};
 
@@ -206,17 +206,10 @@ impl Scene<'_> {
 
     /// Where a tag points at this moment.
     async fn current(&self, tag: &Tag) -> Result<Option<Digest>, Error> {
+        let there = current(self.app, self.site, self.repo, &Reference::Tag(tag.clone())).await;
         match self.site {
-            Site::Local => {
-                let (store, of) = (Arc::clone(&self.app.cache.store), self.repo.clone());
-                let wanted = tag.clone();
-                let record = self.app.cache.bridge.run(move || store.tag(&of, &wanted)).await?;
-                Ok(record.map(|record| record.digest))
-            }
-            Site::Remote(remote) => {
-                let there = digest_there(remote, &Reference::Tag(tag.clone())).await;
-                there.map_err(|error| self.undecided(tag.to_string(), error))
-            }
+            Site::Local => there,
+            Site::Remote(_) => there.map_err(|error| self.undecided(tag.to_string(), error)),
         }
     }
 
@@ -317,20 +310,6 @@ impl Scene<'_> {
         }
         Err(Error::TooMany("write-once tags to ask for before a deletion"))
     }
-}
-
-/// The digest of a name at the upstream. One that does not say it sends the manifest.
-async fn digest_there(remote: &Remote, reference: &Reference) -> Result<Option<Digest>, Error> {
-    match remote.upstream.manifest_there(&remote.repo, reference).await? {
-        There::Absent => Ok(None),
-        There::Is(digest) => Ok(Some(digest)),
-        There::Unsaid => sha256_there(remote, reference).await,
-    }
-}
-
-async fn sha256_there(remote: &Remote, reference: &Reference) -> Result<Option<Digest>, Error> {
-    let fetched = remote.upstream.manifest(&remote.repo, reference, Haste::Patient).await?;
-    Ok(fetched.map(|fetched| Digester::digest(Algorithm::Sha256, &fetched.bytes)))
 }
 
 /// Every digest that a manifest may be known by as what tags point to.

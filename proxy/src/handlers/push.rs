@@ -9,6 +9,7 @@ use std::sync::Arc;
 use wharf_oci::{Digest, Endpoint, Manifest, Reference, RepoName, Tag};
 use wharf_store::TagRecord;
 
+use super::current::current;
 use super::manifests::Put;
 use super::once::{Decided, Scene};
 use super::redelivery::Redelivery;
@@ -17,7 +18,7 @@ use crate::Error;
 use crate::cache::{Change, Store, now_ms};
 use crate::response::{self, Answer, OCI_SUBJECT, OCI_TAG};
 use crate::turns::Place;
-use crate::upstream::{Accepted, There};
+use crate::upstream::{Accepted, Conditions, There};
 use crate::upstreams::{Remote, Site};
 
 /// A push of a manifest.
@@ -28,6 +29,8 @@ pub(super) struct Push {
     pub(super) put: Put,
     pub(super) manifest: Manifest,
     pub(super) digest: Digest,
+    /// What its reference has to be at this moment; further tags have no conditions.
+    pub(super) conditions: Conditions,
 }
 
 /// What an upstream did with a manifest.
@@ -47,6 +50,7 @@ impl Push {
                 self.app.cache.not_read_stale(&self.put.repo, tag, remote).await?;
             }
         }
+        self.check_conditions().await?;
         let scene = Scene {
             app: &self.app,
             site: &self.site,
@@ -88,6 +92,20 @@ impl Push {
         }
     }
 
+    /// Whether the name is what the client says that it is.
+    async fn check_conditions(&self) -> Result<(), Error> {
+        if self.conditions.is_empty() {
+            return Ok(());
+        }
+        let Put { repo, reference, .. } = &self.put;
+        let there = current(&self.app, &self.site, repo, reference).await?;
+        if self.conditions.hold(there.as_ref()) {
+            return Ok(());
+        }
+        let (repo, reference) = (repo.clone(), reference.to_string());
+        Err(Error::PreconditionFailed { repo, reference, there })
+    }
+
     fn names(&self) -> impl Iterator<Item = Reference> {
         let tags = self.put.tags.iter().map(|tag| Reference::Tag(tag.clone()));
         std::iter::once(self.put.reference.clone()).chain(tags)
@@ -123,9 +141,10 @@ impl Push {
 
     /// Puts it under one name; once more when the upstream missed what is here, after that was delivered.
     async fn give(&self, remote: &Remote, name: &Reference) -> Result<Accepted, Error> {
+        let conditions = self.conditions_of(name);
         let put = || {
             let (media_type, bytes) = (self.manifest.media_type(), self.manifest.bytes().clone());
-            remote.upstream.put_manifest(&remote.repo, name, media_type, bytes)
+            remote.upstream.put_manifest((&remote.repo, name), media_type, bytes, &conditions)
         };
         match put().await {
             Err(refusal) if content::is_about_content(&refusal) => {
@@ -134,6 +153,10 @@ impl Push {
             }
             answered => answered,
         }
+    }
+
+    fn conditions_of(&self, name: &Reference) -> Conditions {
+        if *name == self.put.reference { self.conditions.clone() } else { Conditions::default() }
     }
 
     /// What was taken is fresh here.

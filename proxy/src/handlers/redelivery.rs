@@ -22,6 +22,7 @@ use crate::limits::{
     REDELIVERED_MAX, REDELIVERIES_AT_ONCE, REDELIVERY_DEPTH_MAX, REDELIVERY_TIME_MAX,
 };
 use crate::turns::{Place, Wanted};
+use crate::upstream::Conditions;
 use crate::upstreams::{Remote, Site};
 
 /// The redelivery of one push.
@@ -145,7 +146,7 @@ impl<'a> Redelivery<'a> {
         stored: StoredManifest,
         depth: usize,
     ) -> Result<bool, Error> {
-        if let Ok(manifest) = Manifest::parse(stored.bytes.clone(), Some(&stored.media_type))
+        if let Ok(manifest) = Manifest::read(stored.bytes.clone(), Some(&stored.media_type))
             && let Came::Lacking(_) = self.pieces(&manifest, depth + 1).await?
         {
             return Ok(false);
@@ -153,8 +154,9 @@ impl<'a> Redelivery<'a> {
         let (repo, remote) = (self.repo, self.remote);
         let place = Place::of(&Site::Remote(remote.clone()), repo);
         let _turn = self.app.turns.take(Wanted::to_put(&place, digest, std::iter::empty())).await?;
-        let (reference, bytes) = (Reference::Digest(digest), stored.bytes);
-        remote.upstream.put_manifest(&remote.repo, &reference, &stored.media_type, bytes).await?;
+        let (reference, conditions) = (Reference::Digest(digest), Conditions::default());
+        let (name, media_type) = ((&remote.repo, &reference), &stored.media_type);
+        remote.upstream.put_manifest(name, media_type, stored.bytes, &conditions).await?;
         tracing::info!(%repo, %digest, "a manifest was gone from the upstream and was put again");
         Ok(true)
     }

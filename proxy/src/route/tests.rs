@@ -56,6 +56,7 @@ fn route() -> impl Strategy<Value = Route> {
         }),
         (repo(), reference())
             .prop_map(|(repo, reference)| Route::DeleteManifest { repo, reference }),
+        (repo(), any::<bool>()).prop_map(|(repo, delete)| Route::NoManifest { repo, delete }),
         (repo(), start()).prop_map(|(repo, start)| Route::StartUpload { repo, start }),
         (repo(), id.clone()).prop_map(|(repo, id)| Route::UploadStatus { repo, id }),
         (repo(), id.clone()).prop_map(|(repo, id)| Route::PatchUpload { repo, id }),
@@ -106,6 +107,26 @@ fn malformed_parameters_are_refused() {
             .is_err()
     );
     assert!(matches!(parse(&Method::PUT, "/v2/", None), Err(Error::MethodNotAllowed { .. })));
+}
+
+#[test]
+fn a_name_that_no_manifest_can_have_is_read_as_one_that_none_has() {
+    let long = "a".repeat(129);
+    for reference in [".x", "-x", "a+b", "", &*long, "sha256:12", "sha256:A", "md5:00", "a%2Fb"] {
+        let path = format!("/v2/a/b/manifests/{reference}");
+        let route = |method| parse(&method, &path, None);
+        let repo: RepoName = "a/b".parse().unwrap();
+        for (method, delete) in
+            [(Method::GET, false), (Method::HEAD, false), (Method::DELETE, true)]
+        {
+            let expected = Route::NoManifest { repo: repo.clone(), delete };
+            assert_eq!(route(method).unwrap(), expected, "{path}");
+        }
+        // What shall come to be under such a name is told what is wrong with it.
+        assert!(matches!(route(Method::PUT), Err(Error::Parse(_))), "{path}");
+    }
+    let impossible = parse(&Method::GET, "/v2/A/b/manifests/v1", None);
+    assert!(matches!(impossible, Err(Error::NameImpossible(_))));
 }
 
 /// What the fuzz target `route` starts from, on the stable compiler.

@@ -1,6 +1,8 @@
 //! One error for every word that fails to parse, naming the word, never the layer that read it.
 //! Which HTTP status it becomes is decided elsewhere. Text that a stranger sent is kept short.
 
+use crate::RepoName;
+
 /// Longest piece of the offending text that an error repeats, in characters.
 const EXCERPT_CHARS_MAX: usize = 128;
 
@@ -31,6 +33,14 @@ pub enum ParseError {
         text: String,
         /// What is wrong with it.
         reason: &'static str,
+    },
+    /// Neither a tag nor a digest, where the manifest of a repository is named.
+    #[error("{fault}")]
+    Reference {
+        /// The repository.
+        repo: RepoName,
+        /// What is wrong with it as the one that it looks like.
+        fault: Box<ParseError>,
     },
     /// Not a media type (`type/subtype`).
     #[error("`{text}` is not a media type")]

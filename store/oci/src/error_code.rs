@@ -61,6 +61,8 @@ codes! {
     Unsupported = "UNSUPPORTED";
     /// code-14: too many requests.
     TooManyRequests = "TOOMANYREQUESTS";
+    /// Not of the specification: what a change was to replace is something else (RFC 9110 §13.1).
+    PreconditionFailed = "PRECONDITION_FAILED";
     /// Not of the specification, but what registries say when the fault is theirs.
     Unknown = "UNKNOWN";
 }

@@ -16,12 +16,14 @@
 //! | error body | [`ErrorCode`], [`ErrorBody`] |
 //! | login, as Docker keeps it | [`Login`], [`Secret`], [`DockerConfig`] |
 
+mod descriptor;
 mod digest;
 mod error;
 mod error_code;
 mod login;
 mod manifest;
 mod media_type;
+mod members;
 mod name;
 mod path;
 mod platform;
@@ -29,11 +31,12 @@ mod range;
 mod referrers;
 mod verify;
 
+pub use descriptor::Descriptor;
 pub use digest::{Algorithm, Digest};
 pub use error::ParseError;
 pub use error_code::{ErrorBody, ErrorCode, ErrorEntry};
 pub use login::{DockerConfig, Kept, Login, Secret, parse_helper_answer};
-pub use manifest::{Descriptor, MANIFEST_SIZE_BYTES_MAX, Manifest, ManifestKind};
+pub use manifest::{MANIFEST_SIZE_BYTES_MAX, Manifest, ManifestKind};
 pub use media_type::MediaType;
 pub use name::{Reference, RepoName, Tag};
 pub use path::{Endpoint, UploadId};

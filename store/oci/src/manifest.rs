@@ -1,62 +1,23 @@
 //! `Manifest`: the exact bytes with the few fields that we read. Never serialised again: what came
 //! in is what goes out, because its digest is of those bytes.
 //!
-//! Invariant: a `Manifest` is JSON of at most 4 MiB, of one kind, and every digest in it parsed.
+//! Invariant: a `Manifest` has at most 4 MiB, and every digest in it parsed. How much of the rest has
+//! to be as the specification says is the choice of who reads it: all of it ([`Manifest::parse`]),
+//! what makes a digest or a reference ([`Manifest::accept`]), or nothing ([`Manifest::read`]).
+
+mod reading;
+mod signed;
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 
-use crate::{Algorithm, Digest, Digester, MediaType, ParseError, Platform};
+use crate::members::Faults;
+use crate::{Algorithm, Descriptor, Digest, Digester, MediaType, Mismatch, ParseError};
 
 /// Largest manifest, in bytes: what the specification asks a registry to accept at least, and what
 /// ACR accepts at most.
 pub const MANIFEST_SIZE_BYTES_MAX: u64 = 4 * 1024 * 1024;
-
-/// What a manifest points at (image-spec, "Content Descriptors").
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Descriptor {
-    /// What the bytes are.
-    pub media_type: MediaType,
-    /// Their address.
-    pub digest: Digest,
-    /// Their number.
-    pub size: u64,
-    /// Where else they can be had (non-distributable layers).
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub urls: Vec<String>,
-    /// Free text about this use of them.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub annotations: BTreeMap<String, String>,
-    /// The bytes themselves, base64, when they are small.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub data: Option<String>,
-    /// What the image behind it runs on; in an index.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub platform: Option<Platform>,
-    /// The kind of artifact behind it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub artifact_type: Option<String>,
-}
-
-impl Descriptor {
-    /// A descriptor with nothing but the three required fields.
-    #[must_use]
-    pub const fn new(media_type: MediaType, digest: Digest, size: u64) -> Self {
-        Self {
-            media_type,
-            digest,
-            size,
-            urls: Vec::new(),
-            annotations: BTreeMap::new(),
-            data: None,
-            platform: None,
-            artifact_type: None,
-        }
-    }
-}
 
 /// What a manifest is made of.
 #[expect(clippy::large_enum_variant, reason = "one per manifest, and most are images")]
@@ -75,6 +36,8 @@ pub enum ManifestKind {
         /// Its children, in their order.
         manifests: Vec<Descriptor>,
     },
+    /// Something that is not interpreted: of a type that we do not know, or not JSON.
+    Opaque,
 }
 
 /// A manifest as it came, and what we read of it.
@@ -83,86 +46,62 @@ pub struct Manifest {
     bytes: Bytes,
     digest: Digest,
     media_type: MediaType,
+    is_object: bool,
     kind: ManifestKind,
     subject: Option<Descriptor>,
     artifact_type: Option<String>,
     annotations: BTreeMap<String, String>,
-}
-
-/// Every field that some kind of manifest has. Unknown ones are allowed (image-spec, "Extensibility").
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Fields {
-    #[serde(default)]
-    schema_version: Option<u64>,
-    #[serde(default)]
-    media_type: Option<MediaType>,
-    #[serde(default)]
-    artifact_type: Option<String>,
-    #[serde(default)]
-    config: Option<Descriptor>,
-    #[serde(default)]
-    layers: Option<Vec<Descriptor>>,
-    #[serde(default)]
-    blobs: Option<Vec<Descriptor>>,
-    #[serde(default)]
-    manifests: Option<Vec<Descriptor>>,
-    #[serde(default)]
-    subject: Option<Descriptor>,
-    #[serde(default)]
-    annotations: Option<BTreeMap<String, String>>,
+    /// What the digest is of, when that is not the bytes.
+    payload: Option<signed::Payload>,
 }
 
 impl Manifest {
-    /// Reads a manifest; `declared` is the `Content-Type` it came with.
+    /// Reads a manifest that has to be as the specification says; `declared` is the `Content-Type`
+    /// that it came with.
+    ///
+    /// Refused: more than 4 MiB, whatever [`Self::accept`] refuses, and fields that are missing or of
+    /// another kind.
+    pub fn parse(bytes: Bytes, declared: Option<&MediaType>) -> Result<Self, ParseError> {
+        let (manifest, faults) = Self::draft(bytes, declared)?;
+        refuse(manifest, faults.into_any())
+    }
+
+    /// Reads a manifest as registries take it.
     ///
     /// Refused: more than 4 MiB, not JSON, a `mediaType` that differs from the declared one, a kind
-    /// that we do not know (schema 1 among them), and fields of two kinds at once, because clients
-    /// would disagree about what they pulled (image-spec, "Manifest media types").
-    pub fn parse(bytes: Bytes, declared: Option<&MediaType>) -> Result<Self, ParseError> {
+    /// that we do not know (schema 1 among them), fields of two kinds at once, an image without a
+    /// configuration, and a descriptor without a digest.
+    pub fn accept(bytes: Bytes, declared: Option<&MediaType>) -> Result<Self, ParseError> {
+        let (manifest, faults) = Self::draft(bytes, declared)?;
+        refuse(manifest, faults.into_wrong())
+    }
+
+    /// Reads a manifest that a registry has: what can be understood of it is, and the rest is let be.
+    ///
+    /// Refused: more than 4 MiB.
+    pub fn read(bytes: Bytes, declared: Option<&MediaType>) -> Result<Self, ParseError> {
+        Self::draft(bytes, declared).map(|(manifest, _)| manifest)
+    }
+
+    fn draft(bytes: Bytes, declared: Option<&MediaType>) -> Result<(Self, Faults), ParseError> {
         let size_bytes = bytes.len() as u64;
         if size_bytes > MANIFEST_SIZE_BYTES_MAX {
-            return Err(ParseError::ManifestTooLarge {
-                size_bytes,
-                limit_bytes: MANIFEST_SIZE_BYTES_MAX,
-            });
+            let limit_bytes = MANIFEST_SIZE_BYTES_MAX;
+            return Err(ParseError::ManifestTooLarge { size_bytes, limit_bytes });
         }
-        let fields: Fields = serde_json::from_slice(&bytes)
-            .map_err(|error| ParseError::Manifest { reason: error.to_string() })?;
-        let media_type = decide_media_type(&fields, declared)?;
-        if fields.schema_version != Some(2) && media_type != MediaType::OCI_ARTIFACT {
-            return invalid("`schemaVersion` is not 2");
-        }
-        let Fields {
-            artifact_type, config, layers, blobs, manifests, subject, annotations, ..
-        } = fields;
-        let kind = if media_type.is_index() {
-            if layers.is_some() || config.is_some() {
-                return invalid("an index must not have `config` or `layers`");
-            }
-            let manifests = manifests.ok_or_else(|| missing("manifests"))?;
-            ManifestKind::Index { manifests }
-        } else {
-            if manifests.is_some() {
-                return invalid("an image manifest must not have `manifests`");
-            }
-            if media_type == MediaType::OCI_ARTIFACT {
-                ManifestKind::Image { config: None, layers: blobs.unwrap_or_default() }
-            } else {
-                let config = config.ok_or_else(|| missing("config"))?;
-                let layers = layers.ok_or_else(|| missing("layers"))?;
-                ManifestKind::Image { config: Some(config), layers }
-            }
-        };
-        Ok(Self {
-            digest: Digester::digest(Algorithm::Sha256, &bytes),
+        let draft = reading::draft(&bytes, declared);
+        let manifest = Self {
+            digest: hash(&bytes, draft.payload.as_ref(), Algorithm::Sha256),
             bytes,
-            media_type,
-            kind,
-            subject,
-            artifact_type,
-            annotations: annotations.unwrap_or_default(),
-        })
+            media_type: draft.media_type,
+            is_object: draft.is_object,
+            kind: draft.kind,
+            subject: draft.subject,
+            artifact_type: draft.artifact_type,
+            annotations: draft.annotations,
+            payload: draft.payload,
+        };
+        Ok((manifest, draft.faults))
     }
 
     /// The exact bytes.
@@ -171,19 +110,37 @@ impl Manifest {
         &self.bytes
     }
 
-    /// The SHA-256 digest of those bytes.
+    /// The SHA-256 digest that it is known by: of those bytes, or of what is signed in them (Docker's
+    /// schema 1).
     #[must_use]
     pub const fn digest(&self) -> Digest {
         self.digest
     }
 
-    /// The digest of those bytes by another algorithm.
+    /// The same by another algorithm.
     #[must_use]
     pub fn digest_by(&self, algorithm: Algorithm) -> Digest {
         match algorithm {
             Algorithm::Sha256 => self.digest,
-            Algorithm::Sha512 => Digester::digest(algorithm, &self.bytes),
+            Algorithm::Sha512 => hash(&self.bytes, self.payload.as_ref(), algorithm),
         }
+    }
+
+    /// Whether it is what a digest stands for, by the digest's own algorithm: its bytes, or what is
+    /// signed in them.
+    pub fn prove(&self, expected: &Digest) -> Result<(), Mismatch> {
+        if self.payload.is_some() && self.digest_by(expected.algorithm()) == *expected {
+            return Ok(());
+        }
+        let mut digester = Digester::new(expected.algorithm());
+        digester.update(&self.bytes);
+        digester.finish().expect(expected)
+    }
+
+    /// Whether it is JSON of a type that somebody named, and so can be nothing but a manifest.
+    #[must_use]
+    pub fn says_what_it_is(&self) -> bool {
+        self.is_object && !self.media_type.is_generic()
     }
 
     /// What to send as `Content-Type`.
@@ -227,17 +184,28 @@ impl Manifest {
     pub fn blobs(&self) -> impl Iterator<Item = &Descriptor> {
         let (config, layers): (Option<&Descriptor>, &[Descriptor]) = match &self.kind {
             ManifestKind::Image { config, layers } => (config.as_ref(), layers),
-            ManifestKind::Index { .. } => (None, &[]),
+            ManifestKind::Index { .. } | ManifestKind::Opaque => (None, &[]),
         };
         config.into_iter().chain(layers)
     }
 
-    /// The manifests that an index lists; none for an image.
+    /// What an index lists, mostly manifests; nothing for an image.
     #[must_use]
     pub fn children(&self) -> &[Descriptor] {
         match &self.kind {
             ManifestKind::Index { manifests } => manifests,
-            ManifestKind::Image { .. } => &[],
+            ManifestKind::Image { .. } | ManifestKind::Opaque => &[],
+        }
+    }
+
+    /// Every digest that it names; of one that is not interpreted, whatever looks like one in it.
+    #[must_use]
+    pub fn named(&self) -> Vec<Digest> {
+        match &self.kind {
+            ManifestKind::Opaque => digests_in(&self.bytes),
+            ManifestKind::Image { .. } | ManifestKind::Index { .. } => {
+                self.blobs().chain(self.children()).map(|descriptor| descriptor.digest).collect()
+            }
         }
     }
 
@@ -248,139 +216,34 @@ impl Manifest {
     }
 }
 
-/// The one media type that the field, the header and the shape agree on.
-fn decide_media_type(
-    fields: &Fields,
-    declared: Option<&MediaType>,
-) -> Result<MediaType, ParseError> {
-    let declared = declared.filter(|declared| declared.as_str() != "application/json");
-    let media_type = match (&fields.media_type, declared) {
-        (Some(own), Some(declared)) if own != declared => {
-            return invalid(format!("`mediaType` says {own}, but it was sent as {declared}"));
-        }
-        (Some(own), _) => own.clone(),
-        (None, Some(declared)) => declared.clone(),
-        (None, None) if fields.manifests.is_some() => MediaType::OCI_INDEX,
-        (None, None) => MediaType::OCI_MANIFEST,
+fn refuse(manifest: Manifest, fault: Option<String>) -> Result<Manifest, ParseError> {
+    match fault {
+        None => Ok(manifest),
+        Some(reason) => Err(ParseError::Manifest { reason }),
+    }
+}
+
+fn hash(bytes: &Bytes, payload: Option<&signed::Payload>, algorithm: Algorithm) -> Digest {
+    let mut digester = Digester::new(algorithm);
+    match payload {
+        None => digester.update(bytes),
+        Some(payload) => payload.hash(bytes, &mut digester),
+    }
+    digester.finish().digest
+}
+
+/// Whatever in a text has the form of a digest.
+fn digests_in(bytes: &[u8]) -> Vec<Digest> {
+    let at = |start: usize, length: usize| {
+        std::str::from_utf8(bytes.get(start..start + length)?).ok()?.parse().ok()
     };
-    if media_type == MediaType::DOCKER_SCHEMA_1 || media_type == MediaType::DOCKER_SCHEMA_1_SIGNED {
-        return invalid("schema 1 manifests are not supported; push schema 2 or OCI");
-    }
-    if !media_type.is_manifest() {
-        return invalid(format!("{media_type} is not a manifest type"));
-    }
-    Ok(media_type)
-}
-
-fn invalid<T>(reason: impl Into<String>) -> Result<T, ParseError> {
-    Err(ParseError::Manifest { reason: reason.into() })
-}
-
-fn missing(field: &str) -> ParseError {
-    ParseError::Manifest { reason: format!("`{field}` is missing") }
+    let starts = bytes.windows(3).enumerate().filter(|(_, window)| window == b"sha");
+    starts
+        .filter_map(|(start, _)| {
+            at(start, "sha256:".len() + 64).or_else(|| at(start, "sha512:".len() + 128))
+        })
+        .collect()
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-    use proptest::prelude::*;
-    use serde_json::json;
-
-    fn descriptor(media_type: &str, content: &[u8]) -> serde_json::Value {
-        json!({
-            "mediaType": media_type,
-            "digest": Digester::digest(Algorithm::Sha256, content).to_string(),
-            "size": content.len(),
-        })
-    }
-
-    fn image() -> serde_json::Value {
-        json!({
-            "schemaVersion": 2,
-            "mediaType": MediaType::OCI_MANIFEST.as_str(),
-            "config": descriptor(MediaType::OCI_CONFIG.as_str(), b"{}"),
-            "layers": [descriptor(MediaType::OCI_LAYER_GZIP.as_str(), b"layer")],
-        })
-    }
-
-    fn parse(
-        value: &serde_json::Value,
-        declared: Option<&MediaType>,
-    ) -> Result<Manifest, ParseError> {
-        Manifest::parse(Bytes::from(serde_json::to_vec_pretty(value).unwrap()), declared)
-    }
-
-    #[test]
-    fn an_image_keeps_its_exact_bytes_and_names_its_blobs() {
-        let value = image();
-        let manifest = parse(&value, Some(&MediaType::OCI_MANIFEST)).unwrap();
-        let bytes = serde_json::to_vec_pretty(&value).unwrap();
-        assert_eq!(manifest.bytes(), &bytes);
-        assert_eq!(manifest.digest(), Digester::digest(Algorithm::Sha256, &bytes));
-        assert_eq!(manifest.blobs().count(), 2);
-        assert_eq!(manifest.artifact_type(), Some(MediaType::OCI_CONFIG.as_str()));
-        assert!(manifest.children().is_empty());
-    }
-
-    #[test]
-    fn an_index_names_its_children_with_platforms() {
-        let mut child = descriptor(MediaType::OCI_MANIFEST.as_str(), b"child");
-        child["platform"] = json!({"os": "windows", "architecture": "amd64", "os.version": "10.0"});
-        let value = json!({"schemaVersion": 2, "manifests": [child]});
-        let manifest = parse(&value, None).unwrap();
-        assert_eq!(manifest.media_type(), &MediaType::OCI_INDEX);
-        let platform = manifest.children().first().unwrap().platform.clone().unwrap();
-        assert_eq!(platform.to_string(), "windows/amd64");
-        assert_eq!(platform.os_version.as_deref(), Some("10.0"));
-    }
-
-    #[test]
-    fn docker_types_and_the_old_artifact_manifest_are_read() {
-        let mut docker = image();
-        docker["mediaType"] = json!(MediaType::DOCKER_MANIFEST.as_str());
-        assert!(parse(&docker, Some(&MediaType::DOCKER_MANIFEST)).is_ok());
-        let artifact = json!({
-            "mediaType": MediaType::OCI_ARTIFACT.as_str(),
-            "artifactType": "application/sbom",
-            "blobs": [descriptor("text/plain", b"x")],
-            "subject": descriptor(MediaType::OCI_MANIFEST.as_str(), b"subject"),
-        });
-        let artifact = parse(&artifact, None).unwrap();
-        assert_eq!(artifact.artifact_type(), Some("application/sbom"));
-        assert_eq!(artifact.blobs().count(), 1);
-        assert!(artifact.subject().is_some());
-    }
-
-    #[test]
-    fn ambiguous_and_foreign_manifests_are_refused() {
-        let mut both = image();
-        both["manifests"] = json!([]);
-        assert!(parse(&both, None).is_err());
-        assert!(parse(&image(), Some(&MediaType::OCI_INDEX)).is_err());
-        assert!(parse(&json!({"schemaVersion": 1, "name": "a"}), None).is_err());
-        assert!(parse(&image(), Some(&MediaType::DOCKER_SCHEMA_1)).is_err());
-        let mut bad_digest = image();
-        bad_digest["config"]["digest"] = json!("sha256:00");
-        assert!(parse(&bad_digest, None).is_err());
-        let mut negative = image();
-        negative["config"]["size"] = json!(-1);
-        assert!(parse(&negative, None).is_err());
-    }
-
-    #[test]
-    fn a_manifest_over_four_mebibytes_is_refused_by_size() {
-        let bytes = Bytes::from(vec![b' '; usize::try_from(MANIFEST_SIZE_BYTES_MAX).unwrap() + 1]);
-        let error = Manifest::parse(bytes, None).unwrap_err();
-        assert!(matches!(error, ParseError::ManifestTooLarge { .. }));
-    }
-
-    proptest! {
-        #[test]
-        fn any_bytes_parse_or_are_refused_without_panic(
-            bytes in proptest::collection::vec(any::<u8>(), 0..400),
-        ) {
-            let _ = Manifest::parse(Bytes::from(bytes), None);
-        }
-    }
-}
+mod tests;

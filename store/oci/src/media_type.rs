@@ -31,11 +31,13 @@ known! {
     OCI_INDEX = "application/vnd.oci.image.index.v1+json";
     /// The artifact manifest of a release candidate of OCI 1.1 that registries still hold.
     OCI_ARTIFACT = "application/vnd.oci.artifact.manifest.v1+json";
+    /// The artifact manifest of ORAS before OCI 1.1, which registries still hold.
+    ORAS_ARTIFACT = "application/vnd.cncf.oras.artifact.manifest.v1+json";
     /// Docker image manifest, version 2, schema 2.
     DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json";
     /// Docker manifest list.
     DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json";
-    /// Docker image manifest, schema 1: recognised so that it can be refused by name.
+    /// Docker image manifest, schema 1: passed on as it is, and refused by name where it would be new.
     DOCKER_SCHEMA_1 = "application/vnd.docker.distribution.manifest.v1+json";
     /// The same, signed.
     DOCKER_SCHEMA_1_SIGNED = "application/vnd.docker.distribution.manifest.v1+prettyjws";
@@ -58,13 +60,14 @@ known! {
 }
 
 impl MediaType {
-    /// Every manifest type that we accept and serve, in the order of an `Accept` header.
-    pub const MANIFESTS: [Self; 5] = [
+    /// Every manifest type that we can read, in the order of an `Accept` header.
+    pub const MANIFESTS: [Self; 6] = [
         Self::OCI_INDEX,
         Self::DOCKER_LIST,
         Self::OCI_MANIFEST,
         Self::DOCKER_MANIFEST,
         Self::OCI_ARTIFACT,
+        Self::ORAS_ARTIFACT,
     ];
 
     /// The type as text.
@@ -83,6 +86,33 @@ impl MediaType {
     #[must_use]
     pub fn is_index(&self) -> bool {
         *self == Self::OCI_INDEX || *self == Self::DOCKER_LIST
+    }
+
+    /// Whether this names a manifest of blobs without a configuration.
+    #[must_use]
+    pub fn is_artifact(&self) -> bool {
+        *self == Self::OCI_ARTIFACT || *self == Self::ORAS_ARTIFACT
+    }
+
+    /// Whether this names Docker's first schema, which is not read.
+    #[must_use]
+    pub fn is_schema_1(&self) -> bool {
+        *self == Self::DOCKER_SCHEMA_1 || *self == Self::DOCKER_SCHEMA_1_SIGNED
+    }
+
+    /// Whether this names a layer or a configuration, and so never a manifest.
+    #[must_use]
+    pub fn is_blob(&self) -> bool {
+        let blobs = [Self::OCI_CONFIG, Self::DOCKER_CONFIG, Self::OCI_EMPTY];
+        let layers = ["application/vnd.oci.image.layer.", "application/vnd.docker.image.rootfs."];
+        blobs.contains(self) || layers.iter().any(|prefix| self.0.starts_with(prefix))
+    }
+
+    /// Whether this says nothing of what the bytes are, as servers say that do not know it.
+    #[must_use]
+    pub fn is_generic(&self) -> bool {
+        let generic = ["application/json", "application/octet-stream", "binary/octet-stream"];
+        generic.contains(&self.as_str()) || self.0.starts_with("text/")
     }
 
     /// Whether this is a layer that registries may refuse to hold (Windows bases).

@@ -132,7 +132,11 @@ impl Endpoint {
                 Ok(Self::Blob { repo: repo(name)?, digest: digest.parse()? })
             }
             [name @ .., "manifests", reference] if !name.is_empty() => {
-                Ok(Self::Manifest { repo: repo(name)?, reference: reference.parse()? })
+                let repo = repo(name)?;
+                match reference.parse() {
+                    Ok(reference) => Ok(Self::Manifest { repo, reference }),
+                    Err(fault) => Err(ParseError::Reference { repo, fault: Box::new(fault) }),
+                }
             }
             [name @ .., "tags", "list"] if !name.is_empty() => Ok(Self::Tags { repo: repo(name)? }),
             [name @ .., "referrers", digest] if !name.is_empty() => {
@@ -260,7 +264,12 @@ mod tests {
     fn each_malformed_word_is_named() {
         assert!(matches!(Endpoint::parse("/v2/Upper/tags/list"), Err(ParseError::RepoName { .. })));
         assert!(matches!(Endpoint::parse("/v2/a/blobs/sha256:1"), Err(ParseError::Digest { .. })));
-        assert!(matches!(Endpoint::parse("/v2/a/manifests/-x"), Err(ParseError::Tag { .. })));
+        for (reference, is_digest) in [("-x", false), ("", false), ("sha256:1", true)] {
+            let refused = Endpoint::parse(&format!("/v2/a/b/manifests/{reference}"));
+            let Err(ParseError::Reference { repo, fault }) = refused else { panic!("{refused:?}") };
+            assert_eq!(repo.as_str(), "a/b");
+            assert_eq!(matches!(*fault, ParseError::Digest { .. }), is_digest, "{fault}");
+        }
         assert!(matches!(Endpoint::parse("/v2/a/nothing"), Err(ParseError::Path { .. })));
     }
 }

@@ -134,7 +134,7 @@ impl ManifestStore for RocksStore {
         };
         let mut batch = WriteBatch::default();
         batch.delete_cf(&self.engine.family(MANIFESTS)?, schema::repo_digest_key(repo, digest));
-        let parsed = Manifest::parse(stored.bytes, Some(&stored.media_type)).ok();
+        let parsed = Manifest::read(stored.bytes, Some(&stored.media_type)).ok();
         if let Some(subject) = parsed.as_ref().and_then(Manifest::subject) {
             let mut key = schema::referrer_prefix(repo, &subject.digest);
             key.extend(schema::digest_key(digest));

@@ -28,7 +28,7 @@ fn probe(method: &'static str, path: String) -> Probe {
 fn probes(repo: &str, blob: &str, manifest: &str, session: &str) -> Vec<Probe> {
     let mut probes = Vec::new();
     for method in ["GET", "HEAD"] {
-        for reference in ["v1", "none", manifest] {
+        for reference in ["v1", "none", ".impossible", "sha256:12", manifest] {
             probes.push(probe(method, format!("/v2/{repo}/manifests/{reference}")));
         }
         probes.push(probe(method, format!("/v2/{repo}/blobs/{blob}")));

@@ -16,24 +16,25 @@ async fn malformed_words_in_a_path_are_refused_by_their_code() {
     let wharfd = Wharfd::alone().await;
     let long = "a".repeat(256);
     let rows = [
-        ("/v2/Acme/web/tags/list", 400, "NAME_INVALID"),
-        ("/v2/acme--/tags/list", 400, "NAME_INVALID"),
-        ("/v2/acme/./tags/list", 400, "NAME_INVALID"),
-        ("/v2/acme/../web/tags/list", 400, "NAME_INVALID"),
-        ("/v2/acme//web/tags/list", 400, "NAME_INVALID"),
-        ("/v2/acme/%2e%2e/tags/list", 400, "NAME_INVALID"),
-        ("/v2/acme%2Fweb/tags/list", 400, "NAME_INVALID"),
-        (&format!("/v2/{long}/tags/list"), 400, "NAME_INVALID"),
-        (&format!("/v2/ACME/blobs/sha256:{HEX}"), 400, "NAME_INVALID"),
+        ("/v2/Acme/web/tags/list", 404, "NAME_INVALID"),
+        ("/v2/acme--/tags/list", 404, "NAME_INVALID"),
+        ("/v2/acme/./tags/list", 404, "NAME_INVALID"),
+        ("/v2/acme/../web/tags/list", 404, "NAME_INVALID"),
+        ("/v2/acme//web/tags/list", 404, "NAME_INVALID"),
+        ("/v2/acme/%2e%2e/tags/list", 404, "NAME_INVALID"),
+        ("/v2/acme%2Fweb/tags/list", 404, "NAME_INVALID"),
+        (&format!("/v2/{long}/tags/list"), 404, "NAME_INVALID"),
+        (&format!("/v2/ACME/blobs/sha256:{HEX}"), 404, "NAME_INVALID"),
         ("/v2/acme/blobs/sha256:1234", 400, "DIGEST_INVALID"),
         ("/v2/acme/blobs/latest", 400, "DIGEST_INVALID"),
         (&format!("/v2/acme/blobs/md5:{HEX}"), 400, "DIGEST_INVALID"),
         (&format!("/v2/acme/blobs/sha256:{}", HEX.to_uppercase()), 400, "DIGEST_INVALID"),
         (&format!("/v2/acme/blobs/sha512:{HEX}"), 400, "DIGEST_INVALID"),
-        ("/v2/acme/manifests/-latest", 400, "MANIFEST_INVALID"),
-        ("/v2/acme/manifests/a+b", 400, "MANIFEST_INVALID"),
-        (&format!("/v2/acme/manifests/{}", &long[..129]), 400, "MANIFEST_INVALID"),
-        ("/v2/acme/manifests/sha256:12", 400, "DIGEST_INVALID"),
+        ("/v2/acme/manifests/-latest", 404, "MANIFEST_UNKNOWN"),
+        ("/v2/acme/manifests/a+b", 404, "MANIFEST_UNKNOWN"),
+        (&format!("/v2/acme/manifests/{}", &long[..129]), 404, "MANIFEST_UNKNOWN"),
+        ("/v2/acme/manifests/sha256:12", 404, "MANIFEST_UNKNOWN"),
+        ("/v2/acme/manifests/", 404, "MANIFEST_UNKNOWN"),
         ("/v2/acme/referrers/latest", 400, "DIGEST_INVALID"),
         ("/v2/acme/blobs/uploads/not-an-id", 404, "BLOB_UPLOAD_UNKNOWN"),
         (&format!("/v2/acme/blobs/uploads/{:032x}", 7), 404, "BLOB_UPLOAD_UNKNOWN"),
@@ -43,6 +44,8 @@ async fn malformed_words_in_a_path_are_refused_by_their_code() {
         ("/", 404, "UNSUPPORTED"),
     ];
     for (path, status, expected) in rows {
+        let head = wharfd.api.head(path).await;
+        assert_eq!(head.status.as_u16(), status, "HEAD {path}");
         let answer = wharfd.api.get(path).await;
         let seen = (answer.status.as_u16(), code(&answer));
         assert_eq!(seen, (status, expected.to_owned()), "{path}");
@@ -74,6 +77,8 @@ async fn malformed_queries_are_refused_and_not_guessed() {
         (Method::PUT, format!("{session}?digest="), "DIGEST_INVALID"),
         (Method::PUT, format!("{session}?digest=sha256:{HEX}&digest=sha256:{HEX}"), "UNSUPPORTED"),
         (Method::PUT, format!("/v2/{REPO}/manifests/a?tag=-b"), "MANIFEST_INVALID"),
+        (Method::PUT, format!("/v2/{REPO}/manifests/-a"), "MANIFEST_INVALID"),
+        (Method::PUT, format!("/v2/{REPO}/manifests/sha256:12"), "DIGEST_INVALID"),
     ];
     for (method, path, expected) in rows {
         let answer = api.call(method, &path).send().await.unwrap();

@@ -373,7 +373,7 @@ pub(super) async fn fetch_tree(
         };
         let children: Vec<Digest> = match manifest.kind() {
             ManifestKind::Index { manifests } => manifests.iter().map(|c| c.digest).collect(),
-            ManifestKind::Image { .. } => Vec::new(),
+            ManifestKind::Image { .. } | ManifestKind::Opaque => Vec::new(),
         };
         waiting.push((digest, Some(manifest)));
         waiting.extend(children.into_iter().rev().map(|child| (child, None)));

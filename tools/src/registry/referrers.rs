@@ -7,7 +7,7 @@ use http::header::{ACCEPT, CONTENT_TYPE, LINK};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use wharf_oci::{
     Digest, Endpoint, MANIFEST_SIZE_BYTES_MAX, Manifest, ManifestKind, MediaType, Reference,
-    RepoName, Tag,
+    ReferrerList, RepoName, Tag,
 };
 
 use super::auth::Scope;
@@ -66,15 +66,12 @@ impl Registry {
             let mut response = self.expect(&call, response, &[StatusCode::OK]).await?;
             let limit = usize::try_from(MANIFEST_SIZE_BYTES_MAX).unwrap_or(usize::MAX);
             let body = self.transport.whole(&call.uri, response.body_mut(), limit).await?;
-            let is_index = response
-                .headers()
-                .get(CONTENT_TYPE)
-                .is_some_and(|value| value.as_bytes().starts_with(b"application/"));
-            let index = body
-                .filter(|_| is_index)
-                .and_then(|body| Manifest::parse(body, Some(&MediaType::OCI_INDEX)).ok());
-            let Some(index) = index else { return Ok(None) };
-            listed.extend(entries(&index));
+            let declared = response.headers().get(CONTENT_TYPE);
+            let declared = declared.and_then(|value| value.to_str().ok()?.parse().ok());
+            let page = body.and_then(|body| ReferrerList::parse(&body, declared.as_ref()));
+            let Some(page) = page else { return Ok(None) };
+            let digests = page.entries().iter().map(|entry| entry.digest().parse::<Digest>());
+            listed.extend(digests.filter_map(Result::ok));
             match next_page(&call.uri, response.headers()).filter(|next| self.is_ours(next)) {
                 Some(next) => call.uri = next,
                 None => break,
@@ -87,7 +84,7 @@ impl Registry {
 fn entries(list: &Manifest) -> Vec<Digest> {
     match list.kind() {
         ManifestKind::Index { manifests } => manifests.iter().map(|entry| entry.digest).collect(),
-        ManifestKind::Image { .. } => Vec::new(),
+        ManifestKind::Image { .. } | ManifestKind::Opaque => Vec::new(),
     }
 }
 

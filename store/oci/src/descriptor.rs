@@ -1,0 +1,90 @@
+//! `Descriptor`: what a manifest points at, and how one is read that others wrote.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::members::{Faults, members, number, text};
+use crate::{Digest, MediaType, Platform};
+
+/// What a manifest points at (image-spec, "Content Descriptors").
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Descriptor {
+    /// What the bytes are.
+    pub media_type: MediaType,
+    /// Their address.
+    pub digest: Digest,
+    /// Their number.
+    pub size: u64,
+    /// Where else they can be had (non-distributable layers).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub urls: Vec<String>,
+    /// Free text about this use of them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+    /// The bytes themselves, base64, when they are small.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<String>,
+    /// What the image behind it runs on; in an index.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<Platform>,
+    /// The kind of artifact behind it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifact_type: Option<String>,
+}
+
+impl Descriptor {
+    /// A descriptor with nothing but the three required fields.
+    #[must_use]
+    pub const fn new(media_type: MediaType, digest: Digest, size: u64) -> Self {
+        Self {
+            media_type,
+            digest,
+            size,
+            urls: Vec::new(),
+            annotations: BTreeMap::new(),
+            data: None,
+            platform: None,
+            artifact_type: None,
+        }
+    }
+}
+
+impl Descriptor {
+    /// Reads one that somebody else wrote; `None` without a digest, because it points at nothing then.
+    /// Everything else may be missing or of another kind: no type is `application/octet-stream`, no
+    /// size is 0. `place` is what it is called in a fault.
+    pub(crate) fn read(raw: &RawValue, place: &str, faults: &mut Faults) -> Option<Self> {
+        let odd = match serde_json::from_str(raw.get()) {
+            Ok(descriptor) => return Some(descriptor),
+            Err(error) => reason(&error),
+        };
+        let names = ["mediaType", "digest", "size", "urls", "artifactType"];
+        let found = members(raw.get(), names).map(|found| found.values);
+        let [media_type, digest, size, urls, artifact_type] = found.unwrap_or_default();
+        let Some(digest) = text(digest).and_then(|text| text.parse().ok()) else {
+            faults.wrong(|| format!("`{place}` has no digest that can be one: {odd}"));
+            return None;
+        };
+        faults.odd(|| format!("`{place}`: {odd}"));
+        let media_type = text(media_type).and_then(|text| text.parse().ok());
+        let urls = urls.and_then(|urls| serde_json::from_str(urls.get()).ok());
+        Some(Self {
+            urls: urls.unwrap_or_default(),
+            artifact_type: text(artifact_type),
+            ..Self::new(
+                media_type.unwrap_or(MediaType::OCTET_STREAM),
+                digest,
+                number(size).unwrap_or_default(),
+            )
+        })
+    }
+}
+
+/// What JSON says is wrong, without the place in its line: the line is only a part of what came.
+fn reason(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.rsplit_once(" at line ").map_or(text.clone(), |(reason, _)| reason.to_owned())
+}

@@ -1,0 +1,175 @@
+//! JSON that somebody else wrote, read as the programs that wrote it read it (Go's `encoding/json`):
+//! names in any case, the last of two, `null` for nothing. What is not asked for is passed over, so
+//! that reading takes no more memory than what is found.
+//!
+//! Invariant: what is found are the exact bytes that stand there.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// What was not as it should be, the first of each kind.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Faults {
+    wrong: Option<String>,
+    odd: Option<String>,
+}
+
+impl Faults {
+    /// A digest, a type or a reference is wrong, so that readers would disagree.
+    pub(crate) fn wrong(&mut self, fault: impl FnOnce() -> String) {
+        self.wrong.get_or_insert_with(fault);
+    }
+
+    /// Not as the specification has it, and everybody understands it all the same.
+    pub(crate) fn odd(&mut self, fault: impl FnOnce() -> String) {
+        self.odd.get_or_insert_with(fault);
+    }
+
+    /// These first, then those that were found elsewhere.
+    pub(crate) fn then(self, more: Self) -> Self {
+        Self { wrong: self.wrong.or(more.wrong), odd: self.odd.or(more.odd) }
+    }
+
+    /// What is wrong.
+    pub(crate) fn into_wrong(self) -> Option<String> {
+        self.wrong
+    }
+
+    /// What is wrong or odd.
+    pub(crate) fn into_any(self) -> Option<String> {
+        self.wrong.or(self.odd)
+    }
+}
+
+/// Some members of an object.
+pub(crate) struct Found<'a, const N: usize> {
+    /// Their values, in the order of the names that were asked for.
+    pub(crate) values: [Option<&'a RawValue>; N],
+    /// Whether each was there once, under exactly its name.
+    pub(crate) is_exact: bool,
+}
+
+/// The members of an object with these names; an error when it is no object, or no JSON.
+pub(crate) fn members<'a, const N: usize>(
+    json: &'a str,
+    names: [&str; N],
+) -> Result<Found<'a, N>, serde_json::Error> {
+    let mut reader = serde_json::Deserializer::from_str(json);
+    let Found { values, is_exact } = Members(names).deserialize(&mut reader)?;
+    reader.end()?;
+    let values = values.map(|value| value.filter(|value| value.get() != "null"));
+    Ok(Found { values, is_exact })
+}
+
+/// Each element of an array with its place; whether it is one.
+pub(crate) fn each(raw: &RawValue, visit: impl FnMut(usize, &RawValue)) -> bool {
+    serde_json::Deserializer::from_str(raw.get()).deserialize_seq(Each(visit)).is_ok()
+}
+
+/// A string.
+pub(crate) fn text(raw: Option<&RawValue>) -> Option<String> {
+    serde_json::from_str(raw?.get()).ok()
+}
+
+/// A whole number that is not negative.
+pub(crate) fn number(raw: Option<&RawValue>) -> Option<u64> {
+    serde_json::from_str(raw?.get()).ok()
+}
+
+struct Members<'n, const N: usize>([&'n str; N]);
+
+impl<'de, const N: usize> DeserializeSeed<'de> for Members<'_, N> {
+    type Value = Found<'de, N>;
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, reader: D) -> Result<Self::Value, D::Error> {
+        reader.deserialize_map(self)
+    }
+}
+
+impl<'de, const N: usize> Visitor<'de> for Members<'_, N> {
+    type Value = Found<'de, N>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let (mut values, mut is_exact) = ([None; N], true);
+        while let Some(name) = map.next_key::<Cow<'de, str>>()? {
+            let mut wanted = self.0.iter().zip(&mut values);
+            match wanted.find(|(wanted, _)| wanted.eq_ignore_ascii_case(&name)) {
+                Some((wanted, value)) => {
+                    is_exact &= *wanted == name && value.is_none();
+                    *value = Some(map.next_value()?);
+                }
+                None => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(Found { values, is_exact })
+    }
+}
+
+struct Each<F>(F);
+
+impl<'de, F: FnMut(usize, &RawValue)> Visitor<'de> for Each<F> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut array: A) -> Result<(), A::Error> {
+        let mut place = 0;
+        while let Some(element) = array.next_element::<&RawValue>()? {
+            (self.0)(place, element);
+            place += 1;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn names_are_found_in_any_case_and_the_last_of_two_counts() {
+        let json = r#" {"a": 1, "B" : [ 1 ], "A": {"x" : 2} , "c": null, "d": "D"} "#;
+        let found = members(json, ["a", "b", "c", "d", "e"]).unwrap();
+        assert!(!found.is_exact);
+        let values = found.values.map(|value| value.map(RawValue::get));
+        assert_eq!(values, [Some(r#"{"x" : 2}"#), Some("[ 1 ]"), None, Some(r#""D""#), None]);
+    }
+
+    #[test]
+    fn names_that_are_there_once_are_exact() {
+        for (json, is_exact) in [
+            (r#"{"a": 1, "x": 2, "X": 3}"#, true),
+            (r#"{"A": 1}"#, false),
+            (r#"{"a": 1, "a": 1}"#, false),
+        ] {
+            assert_eq!(members(json, ["a"]).unwrap().is_exact, is_exact, "{json}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_object_is_an_error() {
+        for json in ["", "{", "[]", "1", "null", r#"{"a": 1} x"#, r#"{"a" 1}"#, "{\"a\": 01}"] {
+            assert!(members(json, ["a"]).is_err(), "{json}");
+        }
+    }
+
+    #[test]
+    fn elements_come_with_their_places() {
+        let raw: &RawValue = serde_json::from_str(r#"[1, null, {"a": 2}]"#).unwrap();
+        let mut seen = Vec::new();
+        assert!(each(raw, |place, element| seen.push((place, element.get().to_owned()))));
+        assert_eq!(seen, [(0, "1".into()), (1, "null".into()), (2, r#"{"a": 2}"#.into())]);
+        let object: &RawValue = serde_json::from_str("{}").unwrap();
+        assert!(!each(object, |_, _| panic!("no element")));
+    }
+}
