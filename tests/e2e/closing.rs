@@ -57,7 +57,7 @@ async fn who_sends_everything_first_is_told_why_it_was_refused() {
         (format!("PATCH {absent} HTTP/1.1"), 404, "BLOB_UPLOAD_UNKNOWN"),
         (format!("PUT /v2/{REPO}/manifests/v1 HTTP/1.1"), 413, "MANIFEST_INVALID"),
         ("POST /v2/ HTTP/1.1".to_owned(), 405, "UNSUPPORTED"),
-        ("PUT /v2/Acme/blobs/uploads/1 HTTP/1.1".to_owned(), 400, "NAME_INVALID"),
+        ("PUT /v2/Acme/blobs/uploads/1 HTTP/1.1".to_owned(), 404, "NAME_INVALID"),
         // It is not read to its end in good manners: what is wrong is the head.
         (format!("PATCH {location} HTTP/1.1\r\nhost: another"), 400, "more than one Host"),
     ] {

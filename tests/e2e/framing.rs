@@ -92,7 +92,7 @@ async fn an_answer_to_head_has_no_content_on_any_route_with_any_status() {
         (format!("/v2/{REPO}/blobs/sha256:12"), 400),
         (format!("/v2/{REPO}/manifests/v1"), 200),
         (format!("/v2/{REPO}/manifests/v2"), 404),
-        (format!("/v2/Nobody/manifests/{digest}"), 400),
+        (format!("/v2/Nobody/manifests/{digest}"), 404),
         (format!("/v2/{REPO}/blobs/uploads/{:032x}", 7), 404),
         (format!("/v2/{REPO}/nothing"), 404),
         (format!("/v2/?{long}"), 414),

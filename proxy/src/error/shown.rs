@@ -6,7 +6,7 @@
 use http::StatusCode;
 use wharf_oci::{ErrorCode, ParseError};
 
-use super::Error;
+use super::{Error, StoreFault};
 
 /// What the client sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,9 +81,8 @@ impl Error {
                 (StatusCode::TOO_MANY_REQUESTS, ErrorCode::TooManyRequests)
             }
             Self::TagWriteOnce { .. } => (StatusCode::CONFLICT, ErrorCode::Denied),
-            Self::TagReadStale { .. } => (StatusCode::PRECONDITION_FAILED, ErrorCode::Denied),
-            // RFC 9110 §13.1.1, §13.1.2.
-            Self::PreconditionFailed { .. } => {
+            // RFC 9110 §13.1.1, §13.1.2; the other one is a condition that the client meant.
+            Self::PreconditionFailed { .. } | Self::TagReadStale { .. } => {
                 (StatusCode::PRECONDITION_FAILED, ErrorCode::PreconditionFailed)
             }
             Self::PutInPart { source, .. } => return source.shown(),
@@ -92,10 +91,7 @@ impl Error {
             | Self::UpstreamAstray { .. }
             | Self::LoginFailed { .. }
             | Self::NotLocked { .. } => (StatusCode::BAD_GATEWAY, ErrorCode::Unknown),
-            Self::Store(fault) if fault.full => {
-                (StatusCode::INSUFFICIENT_STORAGE, ErrorCode::Unknown)
-            }
-            Self::Store(_) => (StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Unknown),
+            Self::Store(fault) => (shown_store(fault), ErrorCode::Unknown),
         };
         Shown { status, code }
     }
@@ -128,6 +124,10 @@ fn relayed(status: StatusCode) -> StatusCode {
         500..=599 => StatusCode::BAD_GATEWAY,
         _ => status,
     }
+}
+
+const fn shown_store(fault: &StoreFault) -> StatusCode {
+    if fault.full { StatusCode::INSUFFICIENT_STORAGE } else { StatusCode::INTERNAL_SERVER_ERROR }
 }
 
 fn shown_parse(error: &ParseError) -> (StatusCode, ErrorCode) {

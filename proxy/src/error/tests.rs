@@ -13,7 +13,6 @@ fn the_table_says_what_the_specification_says() {
     let repo: RepoName = "a/b".parse().unwrap();
     let digest = Digester::digest(Algorithm::Sha256, b"a");
     let tag: Tag = "v1".parse().unwrap();
-    let read_stale = Error::TagReadStale { repo: repo.clone(), tag: tag.clone() };
     let write_once = Error::TagWriteOnce { repo: repo.clone(), tag, there: digest };
     let undecided = Error::TagUndecided {
         repo: repo.clone(),
@@ -27,15 +26,7 @@ fn the_table_says_what_the_specification_says() {
         failed: "v2".to_owned(),
         source: Box::new(Error::UpstreamBusy { retry_after_seconds: 3 }),
     };
-    let failed =
-        |there| Error::PreconditionFailed { repo: repo.clone(), reference: "v1".to_owned(), there };
-    let impossible = wharf_oci::Endpoint::parse("/v2/a/manifests/-x").unwrap_err();
     let rows = [
-        (failed(None), 412, "PRECONDITION_FAILED"),
-        (failed(Some(digest)), 412, "PRECONDITION_FAILED"),
-        (Error::NameImpossible("X".parse::<RepoName>().unwrap_err()), 404, "NAME_INVALID"),
-        (Error::ReferenceImpossible(repo.clone()), 404, "MANIFEST_UNKNOWN"),
-        (Error::Parse(impossible), 400, "MANIFEST_INVALID"),
         (Error::Parse("x".parse::<Digest>().unwrap_err()), 400, "DIGEST_INVALID"),
         (Error::Parse("X".parse::<RepoName>().unwrap_err()), 400, "NAME_INVALID"),
         (Error::BlobUnknown { repo: repo.clone(), digest }, 404, "BLOB_UNKNOWN"),
@@ -66,7 +57,6 @@ fn the_table_says_what_the_specification_says() {
         (Error::BodyTooSlow, 408, "BLOB_UPLOAD_INVALID"),
         (Error::TooOften { retry_after_seconds: 3 }, 429, "TOOMANYREQUESTS"),
         (write_once, 409, "DENIED"),
-        (read_stale, 412, "DENIED"),
         (Error::ReferrersUnsupported(repo.clone()), 404, "UNSUPPORTED"),
         (undecided, 503, "UNKNOWN"),
         (not_locked, 502, "UNKNOWN"),
@@ -78,10 +68,31 @@ fn the_table_says_what_the_specification_says() {
         (Error::Denied, 403, "DENIED"),
         (Error::TooManyLogins { retry_after_seconds: 3 }, 429, "TOOMANYREQUESTS"),
     ];
+    assert_shown(&rows);
+}
+
+fn assert_shown(rows: &[(Error, u16, &str)]) {
     for (error, status, code) in rows {
         let shown = error.shown();
-        assert_eq!((shown.status.as_u16(), shown.code.as_str()), (status, code), "{error}");
+        assert_eq!((shown.status.as_u16(), shown.code.as_str()), (*status, *code), "{error}");
     }
+}
+
+#[test]
+fn names_that_cannot_exist_and_conditions_that_do_not_hold_are_in_the_table() {
+    let (repo, tag): (RepoName, Tag) = ("a/b".parse().unwrap(), "v1".parse().unwrap());
+    let there = Digester::digest(Algorithm::Sha256, b"a");
+    let failed =
+        |there| Error::PreconditionFailed { repo: repo.clone(), reference: "v1".to_owned(), there };
+    let impossible = wharf_oci::Endpoint::parse("/v2/a/manifests/-x").unwrap_err();
+    assert_shown(&[
+        (failed(None), 412, "PRECONDITION_FAILED"),
+        (failed(Some(there)), 412, "PRECONDITION_FAILED"),
+        (Error::TagReadStale { repo: repo.clone(), tag }, 412, "PRECONDITION_FAILED"),
+        (Error::NameImpossible("X".parse::<RepoName>().unwrap_err()), 404, "NAME_INVALID"),
+        (Error::ReferenceImpossible(repo.clone()), 404, "MANIFEST_UNKNOWN"),
+        (Error::Parse(impossible), 400, "MANIFEST_INVALID"),
+    ]);
 }
 
 #[test]

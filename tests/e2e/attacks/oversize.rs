@@ -84,9 +84,6 @@ async fn a_manifest_is_bounded_however_its_length_is_said() {
         format!("{{\"schemaVersion\":2,\"x\":{deep}}}"),
         format!("{{\"a\":{}", "{\"a\":".repeat(500_000)),
         wide,
-        sized("-1"),
-        sized("18446744073709551616"),
-        sized("1e400"),
         format!("{{\"schemaVersion\":2,\"config\":{},\"layers\":[]", "9".repeat(MIB)),
     ] {
         let refused = api.put_manifest(REPO, "v1", MANIFEST_TYPE, content.clone()).await;
@@ -94,6 +91,12 @@ async fn a_manifest_is_bounded_however_its_length_is_said() {
         assert_eq!(refused.status, 400, "{start}: {}", refused.text());
         assert_eq!(code(&refused), "MANIFEST_INVALID", "{start}");
         assert!(refused.body.len() < 4_096, "{start}: the answer has {} bytes", refused.body.len());
+    }
+    // A size is not needed to find what is named: that is what is missing.
+    for size in ["-1", "18446744073709551616", "1e400"] {
+        let refused = api.put_manifest(REPO, "v1", MANIFEST_TYPE, sized(size)).await;
+        assert_eq!(refused.status, 404, "{size}: {}", refused.text());
+        assert_eq!(code(&refused), "MANIFEST_BLOB_UNKNOWN", "{size}");
     }
     assert_eq!(api.get_manifest(REPO, "v1").await.status, 404);
     assert_eq!(api.get("/v2/").await.status, 200);

@@ -209,7 +209,7 @@ async fn what_was_read_in_an_outage_is_not_written_back_over_what_came_since() {
     outage().await;
     let theirs = plant(&stage, &tag, "old and theirs").await;
     let refused = put("old and mine again").await;
-    assert_eq!((refused.status.as_u16(), code(&refused).as_str()), (412, "DENIED"));
+    assert_eq!((refused.status.as_u16(), code(&refused).as_str()), (412, "PRECONDITION_FAILED"));
     assert!(message(&refused).contains("read it again"), "{}", refused.text());
     assert_eq!(
         stage.origin.head_manifest(REPO, &tag).await.header("docker-content-digest"),
