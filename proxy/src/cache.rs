@@ -23,7 +23,7 @@ use crate::body::Ending;
 use crate::bridge::Bridge;
 use crate::flights::Flights;
 use crate::limits::{FILLS_MAX, NEGATIVES_MAX, QUESTIONS_MAX};
-use crate::upstream::{Accept, BlobThere, Fingerprint};
+use crate::upstream::{Accept, BlobThere, Fingerprint, Haste};
 use crate::upstreams::{Remote, Site, Upstreams};
 
 pub(crate) use generations::Change;
@@ -194,7 +194,7 @@ impl Cache {
         let Site::Remote(remote) = site else {
             return Err(unknown(repo, digest));
         };
-        let there = remote.upstream.blob_there(&remote.repo, digest).await?;
+        let there = remote.upstream.blob_there(&remote.repo, digest, Haste::Patient).await?;
         let size_bytes = match there {
             BlobThere::Absent => return Err(unknown(repo, digest)),
             BlobThere::Sized(size_bytes) => size_bytes,
@@ -248,7 +248,7 @@ impl Cache {
         digest: &Digest,
         remote: &Remote,
     ) -> Result<(), Error> {
-        match remote.upstream.blob_there(&remote.repo, digest).await? {
+        match remote.upstream.blob_there(&remote.repo, digest, Haste::Patient).await? {
             BlobThere::Absent => Err(unknown(repo, digest)),
             BlobThere::Sized(_) | BlobThere::Unsized => Ok(()),
         }

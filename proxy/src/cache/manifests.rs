@@ -244,13 +244,14 @@ pub(super) fn usable<T>(found: Result<Option<T>, Error>) -> Option<T> {
     })
 }
 
-/// Fetches a manifest, proves it, and keeps it; with a tag, the tag too. What is not understood is kept
-/// and served as it is.
+/// Fetches a manifest, proves it, and keeps it; with a tag, the tag too, unless it came because this
+/// client named its type: another client may be sent another one. What is not understood is kept and
+/// served as it is.
 pub(super) async fn fetch(
     keeper: &Keeper,
     remote: &Remote,
     reference: &Reference,
-    tag: Option<Tag>,
+    tag: Option<(Tag, Accept)>,
     haste: Haste,
 ) -> Result<ServedManifest, Error> {
     let fetched = remote.upstream.manifest(&remote.repo, reference, haste).await?;
@@ -265,6 +266,7 @@ pub(super) async fn fetch(
         bytes: manifest.bytes().clone(),
     };
     let record = TagRecord { digest, checked_ms: super::tags::now_ms() };
+    let tag = tag.filter(|(_, accept)| !accept.names(&served.media_type)).map(|(tag, _)| tag);
     // What cannot be kept can be served all the same.
     if let Err(error) = keeper.keep(manifest, digest, tag.map(|tag| (tag, record))).await {
         tracing::error!(%error, %digest, "a manifest was not kept");

@@ -14,7 +14,7 @@ use super::manifests::{Keeper, ServedManifest, fetch, usable};
 use super::{Absent, Cache, Outcome};
 use crate::Error;
 use crate::limits::{READ_STALE_TIME, STALE_TIME};
-use crate::upstream::Haste;
+use crate::upstream::{Accept, Haste};
 use crate::upstreams::Remote;
 
 /// A manifest with how it was found.
@@ -95,8 +95,8 @@ impl Cache {
     ) -> Result<Resolved, Error> {
         let repo = keeper.repo.clone();
         let Some((old, _)) = usable(self.tagged(&repo, tag).await) else {
-            let (reference, named) = (Reference::Tag(tag.clone()), Some(tag.clone()));
-            let fetched = fetch(&keeper, remote, &reference, named, Haste::Patient).await?;
+            let (reference, name) = (Reference::Tag(tag.clone()), Some(name_of(tag, remote)));
+            let fetched = fetch(&keeper, remote, &reference, name, Haste::Patient).await?;
             return Ok((fetched, Outcome::Fill));
         };
         let (key, epoch) = ((repo.clone(), tag.clone()), self.read_stale.epoch());
@@ -124,7 +124,7 @@ impl Cache {
             return Ok(());
         }
         let reference = Reference::Tag(tag.clone());
-        let there = remote.upstream.manifest(&remote.repo, &reference, Haste::Patient).await?;
+        let there = remote.upstream.manifest(&remote.repo, &reference, Haste::Long).await?;
         // Whoever read it since has seen what it is: that is here.
         let here = usable(self.tagged(repo, tag).await);
         if there.map(|there| there.bytes) == here.map(|(here, _)| here.bytes) {
@@ -150,8 +150,9 @@ impl Cache {
         let asked = self.tags.ask_as(remote.upstream.whose(), key, |promise| {
             let (keeper, there, wanted) = (keeper.clone(), there.clone(), wanted.clone());
             async move {
-                let (reference, tag) = (Reference::Tag(wanted.clone()), Some(wanted));
-                let fetched = fetch(&keeper, &there, &reference, tag, Haste::Patient).await;
+                let (reference, name) =
+                    (Reference::Tag(wanted.clone()), Some(name_of(&wanted, &there)));
+                let fetched = fetch(&keeper, &there, &reference, name, Haste::Patient).await;
                 promise.keep(fetched.map(|manifest| (manifest, Outcome::Fill)));
             }
         });
@@ -161,9 +162,15 @@ impl Cache {
     }
 }
 
+/// A tag that is asked for by a client that accepts so much.
+fn name_of(tag: &Tag, remote: &Remote) -> (Tag, Accept) {
+    (tag.clone(), remote.upstream.accept().clone())
+}
+
 /// Asks the upstream where the tag points; fetches only what is not here.
 async fn revalidate(asked: &Asked, old: ServedManifest) -> Result<Resolved, Error> {
     let Asked { keeper, remote, tag } = asked;
+    let name = name_of(tag, remote);
     // What is here is still there for whoever does not name its type.
     let remote = &remote.accepting(remote.upstream.accept().with(&old.media_type));
     let reference = Reference::Tag(tag.clone());
@@ -173,7 +180,7 @@ async fn revalidate(asked: &Asked, old: ServedManifest) -> Result<Resolved, Erro
         return Ok((old, Outcome::Hit));
     }
     // Moved, deleted, or a registry that does not say the digest: the manifest itself tells.
-    match fetch(keeper, remote, &reference, Some(tag.clone()), Haste::Brief).await {
+    match fetch(keeper, remote, &reference, Some(name), Haste::Brief).await {
         Ok(manifest) => Ok((manifest, Outcome::Fill)),
         Err(error @ Error::ManifestUnknown { .. }) => {
             keeper.unpoint(tag).await?;

@@ -47,6 +47,7 @@ pub(super) async fn get(
     let (served, outcome) = app.cache.blob(repo, digest, range, caller).await?;
     app.metrics.outcome(outcome);
     let bridge = app.cache.bridge.clone();
+    let known_bytes = digest.is_of_nothing().then_some(0);
     match served {
         ServedBlob::Stored(StoredBlob { part, first, rest }) => {
             Ok(response::blob(digest, part, outcome, Body::stored(bridge, first, rest)))
@@ -55,12 +56,13 @@ pub(super) async fn get(
             arrived(&blob, part.map(|part| part.span)).await?;
             let body = match part {
                 Some(part) => Body::in_flight_part(bridge, blob, part.span, ending),
-                None => Body::in_flight(bridge, blob, size_bytes),
+                None => Body::in_flight(bridge, blob, size_bytes.or(known_bytes)),
             };
             Ok(response::blob(digest, part, outcome, body))
         }
         ServedBlob::Relayed(Relayed { size_bytes, pieces }, part) => {
             let bytes = part.map(|part| part.span.end() - part.span.start()).or(size_bytes);
+            let bytes = bytes.or(known_bytes);
             Ok(response::blob(digest, part, outcome, Body::relayed(pieces, bytes)))
         }
     }

@@ -18,7 +18,7 @@ use crate::Error;
 use crate::cache::{Change, Store};
 use crate::limits::{CONTENT_QUESTIONS_MAX, MISSING_NAMED_MAX};
 use crate::turns::Wanted;
-use crate::upstream::{BlobThere, There};
+use crate::upstream::{BlobThere, Haste, There};
 use crate::upstreams::{Remote, Site};
 
 /// Something that a manifest names and that must exist.
@@ -214,7 +214,7 @@ impl Piece {
     async fn is_there(self, remote: &Remote) -> Result<bool, Error> {
         match self {
             Self::Blob(digest) => {
-                let there = remote.upstream.blob_there(&remote.repo, &digest).await?;
+                let there = remote.upstream.blob_there(&remote.repo, &digest, Haste::Long).await?;
                 Ok(there != BlobThere::Absent)
             }
             Self::Manifest(digest) => {

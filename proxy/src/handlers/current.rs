@@ -49,7 +49,7 @@ pub(super) async fn sha256_there(
     remote: &Remote,
     reference: &Reference,
 ) -> Result<Option<Digest>, Error> {
-    let fetched = remote.upstream.manifest(&remote.repo, reference, Haste::Patient).await?;
+    let fetched = remote.upstream.manifest(&remote.repo, reference, Haste::Long).await?;
     let digest = fetched.map(|fetched| {
         Manifest::read(fetched.bytes, fetched.media_type.as_ref()).map(|there| there.digest())
     });

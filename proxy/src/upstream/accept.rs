@@ -2,7 +2,8 @@
 //! order, and after them what else the client accepts that asks.
 //!
 //! Invariant: ours always go along and come first. A registry that converts what is not accepted
-//! then sends what it has, so an answer is right for whoever asks for the same name later.
+//! then sends what it has, so an answer is right for whoever asks for the same name later. One that
+//! chooses what a client named beside ours is believed for that client only.
 
 use std::sync::Arc;
 
@@ -36,6 +37,12 @@ impl Accept {
             return self.clone();
         }
         Self::sorted(self.0.iter().chain([media_type]).cloned().collect())
+    }
+
+    /// Whether a type was asked for only because a client named it.
+    #[must_use]
+    pub(crate) fn names(&self, media_type: &MediaType) -> bool {
+        self.0.contains(media_type)
     }
 
     /// In one order, so that two clients that accept the same are one question.

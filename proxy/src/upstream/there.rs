@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 use wharf_oci::{Digest, Reference, RepoName};
 
 use super::wire::{Ask, Effort};
-use super::{Upstream, absent, content_digest, length};
+use super::{Haste, Upstream, absent, content_digest, length};
 use crate::Error;
 use crate::limits::MISSED_TIME;
 
@@ -36,14 +36,15 @@ pub(crate) enum BlobThere {
 }
 
 impl Upstream {
-    /// Which manifest is there. Unlike [`Self::manifest_digest`] for whoever decides after the answer:
-    /// it is waited for, and asked for again.
+    /// Which manifest is there. Unlike [`Self::manifest_digest`] for a write that is decided by the
+    /// answer: it is waited for as long as for the write itself.
     pub(crate) async fn manifest_there(
         &self,
         repo: &RepoName,
         reference: &Reference,
     ) -> Result<There, Error> {
-        let ask = self.manifest_ask(Method::HEAD, repo, reference);
+        let mut ask = self.manifest_ask(Method::HEAD, repo, reference);
+        ask.effort = Effort::Long;
         match self.heads(ask, "asking for a manifest", |_| true).await {
             Ok(headers) => Ok(content_digest(&headers).map_or(There::Unsaid, There::Is)),
             Err(error) => absent::<There>(error).map(|there| there.unwrap_or(There::Absent)),
@@ -72,8 +73,10 @@ impl Upstream {
         &self,
         repo: &RepoName,
         digest: &Digest,
+        haste: Haste,
     ) -> Result<BlobThere, Error> {
-        let ask = self.blob_ask(Method::HEAD, repo, digest);
+        let mut ask = self.blob_ask(Method::HEAD, repo, digest);
+        ask.effort = haste.into();
         let asked = self.missed.epoch();
         let says_size = |headers: &HeaderMap| length(headers).is_some();
         match self.heads(ask, "asking for a blob", says_size).await {
@@ -92,7 +95,7 @@ impl Upstream {
         repo: &RepoName,
         digest: &Digest,
     ) -> Result<Option<u64>, Error> {
-        Ok(match self.blob_there(repo, digest).await? {
+        Ok(match self.blob_there(repo, digest, Haste::Patient).await? {
             BlobThere::Sized(size_bytes) => Some(size_bytes),
             BlobThere::Absent | BlobThere::Unsized => None,
         })

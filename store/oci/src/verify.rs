@@ -148,6 +148,14 @@ pub struct Mismatch {
     pub size_bytes: u64,
 }
 
+impl Digest {
+    /// Whether it is the digest of no bytes at all, and so says their number.
+    #[must_use]
+    pub fn is_of_nothing(&self) -> bool {
+        Digester::digest(self.algorithm(), b"") == *self
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing)]

@@ -3,9 +3,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use http::Method;
 use tokio::task::JoinSet;
+use wharf_double::{Fault, FaultRule, Kind};
 use wharf_testkit::http::Answer;
 use wharf_testkit::images::sha256;
 
@@ -54,6 +56,28 @@ async fn assert_judges(api: &Api, behind: &Api) {
     for status in [201, 412] {
         assert_eq!(put(api, &third, &three, ("if-none-match", "*")).await.status, status);
     }
+}
+
+/// What a manifest is asked about before it is put belongs to the PUT, and is as patient.
+#[tokio::test]
+async fn questions_before_a_put_outlast_a_short_outage() {
+    let Some(stage) = Stage::start().await else { return };
+    let one = image(&[]).to_string();
+    stage.origin.push_blob(REPO, "{}").await;
+    assert_eq!(stage.api().put_manifest(REPO, "v1", MANIFEST_TYPE, one.clone()).await.status, 201);
+    let out = Fault::Status { code: 503, retry_after_s: None };
+    let short = Duration::from_secs(3);
+    for kind in [Kind::ManifestHead, Kind::ManifestGet, Kind::BlobHead, Kind::Version] {
+        stage.double.set_fault(FaultRule::next(kind, out).during(short));
+    }
+    // One whose tag is compared, and one whose blob is not known here.
+    stage.origin.push_blob(REPO, "{ }").await;
+    let other = one.replace(&sha256(b"{}"), &sha256(b"{ }")).replace("\"size\":2", "\"size\":3");
+    let conditional = put(stage.api(), "v1", &one, ("if-match", "*"));
+    let unknown = stage.api().put_manifest(REPO, "v2", MANIFEST_TYPE, other);
+    let (conditional, unknown) = tokio::join!(conditional, unknown);
+    assert_eq!(conditional.status, 201, "{}", conditional.text());
+    assert_eq!(unknown.status, 201, "{}", unknown.text());
 }
 
 #[tokio::test]

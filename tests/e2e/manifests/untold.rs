@@ -52,8 +52,13 @@ async fn what_a_client_accepts_goes_upstream_after_ours_and_is_a_question_of_its
         let place = |text| asked.find(text).unwrap_or_else(|| panic!("{text} in {asked}"));
         assert!(place("application/vnd.oci.image.index.v1+json") < place(OTHER), "{asked}");
         assert!(place(ORAS) < place(THING) && place(THING) < place("*/*"), "{asked}");
-        // What is here is here for all, also when it has to be asked for again.
-        assert_eq!(get(wharfd, reference, OCI).await, right);
+        // By its digest it is the same for all. What a tag is depends on who asks, as it does there.
+        let others = get(wharfd, reference, OCI).await;
+        if reference == "v1" {
+            assert_eq!(others.0, 404)
+        } else {
+            assert_eq!(others, right)
+        }
         assert_eq!(get(wharfd, reference, THING).await, right);
     }
 }
@@ -137,6 +142,42 @@ async fn a_blob_whose_head_says_no_length_is_asked_for_by_get() {
     });
     let found = absent.await.wharfd.api.get_blob(REPO, &digest).await;
     assert_eq!((found.status.as_u16(), code(&found).as_str()), (404, "BLOB_UNKNOWN"));
+}
+
+#[tokio::test]
+async fn the_empty_blob_has_a_length_also_when_nobody_says_it() {
+    let scene = Scripted::start("", blob(b"", Says::status(405), true)).await;
+    for outcome in ["fill", "hit"] {
+        let found = scene.wharfd.api.get_blob(REPO, &sha256(b"")).await;
+        let seen = (found.status.as_u16(), found.header("content-length"));
+        assert_eq!(seen, (200, "0"), "{outcome}: {}", found.header("wharf-cache"));
+    }
+}
+
+/// An upstream that prefers a type as soon as it is named changes a tag for nobody else.
+#[tokio::test]
+async fn what_only_one_client_named_is_no_tag_for_the_others() {
+    let script = |came: &Came| {
+        let sent = if came.header("accept").contains(OTHER) { OTHER } else { OCI };
+        Says::ok(format!("{{\"schemaVersion\": 2, \"mediaType\": \"{sent}\"}}"))
+            .header("content-type", sent)
+    };
+    let scene = Scripted::start("tag_ttl_seconds = 3600\n", script).await;
+    for wanted in [OTHER, OCI] {
+        let (status, sent, _) = get(&scene.wharfd, "v1", wanted).await;
+        assert_eq!((status, &*sent), (200, wanted));
+    }
+}
+
+/// A manifest with a byte order mark, and with a type that is one of manifests.
+#[tokio::test]
+async fn a_manifest_type_is_enough_for_a_tag_whatever_the_bytes_begin_with() {
+    let content = format!("\u{feff}{{\"schemaVersion\": 2, \"mediaType\": \"{OCI}\"}}");
+    let sent = content.clone();
+    let script = move |_: &Came| Says::ok(sent.clone()).header("content-type", OCI);
+    let scene = Scripted::start("", script).await;
+    let found = scene.wharfd.api.get_manifest(REPO, "v1").await;
+    assert_eq!((found.status.as_u16(), found.text()), (200, content));
 }
 
 #[tokio::test]
