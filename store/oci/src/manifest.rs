@@ -140,7 +140,7 @@ impl Manifest {
     /// Whether it is JSON of a type that somebody named, and so can be nothing but a manifest.
     #[must_use]
     pub fn says_what_it_is(&self) -> bool {
-        self.media_type.is_manifest() || (self.is_object && !self.media_type.is_generic())
+        self.is_object && !self.media_type.is_generic()
     }
 
     /// What to send as `Content-Type`.

@@ -169,17 +169,6 @@ async fn what_only_one_client_named_is_no_tag_for_the_others() {
     }
 }
 
-/// A manifest with a byte order mark, and with a type that is one of manifests.
-#[tokio::test]
-async fn a_manifest_type_is_enough_for_a_tag_whatever_the_bytes_begin_with() {
-    let content = format!("\u{feff}{{\"schemaVersion\": 2, \"mediaType\": \"{OCI}\"}}");
-    let sent = content.clone();
-    let script = move |_: &Came| Says::ok(sent.clone()).header("content-type", OCI);
-    let scene = Scripted::start("", script).await;
-    let found = scene.wharfd.api.get_manifest(REPO, "v1").await;
-    assert_eq!((found.status.as_u16(), found.text()), (200, content));
-}
-
 #[tokio::test]
 async fn a_manifest_whose_head_is_refused_is_read_and_its_tag_revalidated() {
     let script = |came: &Came| match came.method {
