@@ -332,7 +332,7 @@ impl UpstreamConfig {
             reason: reason.to_owned(),
         };
         if self.url.path() != "/" || self.url.query().is_some() || self.url.fragment().is_some() {
-            let reason = "only scheme, host and port; a path or a query is not supported, and not \
+            let reason = "only scheme, host and port; a path is not supported, nor a query, and not \
                           shown: it may hold a secret";
             let text = self.url.origin().to_owned();
             return Err(ConfigError::Upstream { text, reason: reason.to_owned() });
