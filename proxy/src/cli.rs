@@ -127,7 +127,8 @@ pub(crate) fn refuse(error: &clap::Error) -> ! {
     if !text.contains('@') {
         error.exit();
     }
-    let shown = |word: &str| if word.contains('@') { "(not shown)" } else { word }.to_owned();
+    let shown =
+        |word: &str| if word.contains(['@', '?']) { "(not shown)" } else { word }.to_owned();
     let line = |line: &str| line.split(' ').map(shown).collect::<Vec<_>>().join(" ");
     say(&text.trim_end().lines().map(line).collect::<Vec<_>>().join("\n"));
     std::process::exit(error.exit_code())

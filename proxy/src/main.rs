@@ -57,6 +57,8 @@ fn serve_until_told(serve: Serve) -> ExitCode {
         Err(error) => return fail(EXIT_CONFIG, &error),
     };
     if check_only {
+        cli::start_log_of_command();
+        loaded.config.announce();
         cli::say("the configuration is good");
         return ExitCode::SUCCESS;
     }

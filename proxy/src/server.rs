@@ -39,6 +39,7 @@ use crate::upstreams::Upstreams;
 
 use body::Watched;
 use leftovers::Leftover;
+use linger::Ended;
 use watch::Watch;
 
 pub(crate) use listeners::Listeners;
@@ -170,9 +171,14 @@ impl Connection {
         let (answer, leftover) = work.instrument(span).await;
         match leftover {
             Leftover::Nothing => {}
-            // Reset when this is over, or by its client before.
+            // Reset when this is over, or by its client before. With its connection, it ends too.
             Leftover::Unread if is_http2 => {
-                tokio::spawn(async move { leftovers::read_away(&mut body).await });
+                let watch = Arc::clone(&watch);
+                tokio::spawn(async move {
+                    if leftovers::linger(body).await == Ended::AtTheBound {
+                        watch.lingered();
+                    }
+                });
             }
             Leftover::Unread => watch.expect_more(),
         }

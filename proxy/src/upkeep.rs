@@ -25,6 +25,7 @@ use crate::delivery::Deliveries;
 use crate::delivery::report::{self, Unwanted};
 use crate::write_once::WriteOnce;
 
+use ask::Reached;
 use scrubbing::ScrubState;
 
 /// What is asked of a store.
@@ -157,11 +158,20 @@ pub async fn perform(
     command: StoreCommand,
     monitor: Monitor,
 ) -> Result<Report, UpkeepError> {
-    if let Some(answer) = ask::ask(folder, &command, &monitor).await {
-        return answer;
-    }
+    let unreachable = match ask::ask(folder, &command, &monitor).await {
+        Reached::Answered(answer) => return answer,
+        Reached::Nobody => None,
+        Reached::Unreachable(error) => Some(error),
+    };
     if matches!(command, StoreCommand::AllowTag { .. }) {
-        let text = format!("no server has {} open, so there is nothing to allow", folder.display());
+        let folder = folder.display();
+        let text = match unreachable {
+            None => format!("no server has {folder} open, so there is nothing to allow"),
+            Some(error) => format!(
+                "cannot connect to {folder}/control.sock: {error}; only a running server allows, and \
+                 only its own user may ask it"
+            ),
+        };
         return Err(UpkeepError::Unusable(text));
     }
     let folder = folder.to_owned();
@@ -195,7 +205,13 @@ pub async fn restore(from: PathBuf, to: PathBuf, monitor: Monitor) -> Result<Rep
 
 /// Opens a store that exists; a typing mistake makes none.
 fn open_here(folder: &Path) -> Result<RocksStore, UpkeepError> {
-    if !RocksStore::exists(folder)? {
+    if folder.metadata().is_ok_and(|found| !found.is_dir()) {
+        return Err(UpkeepError::Unusable(format!("{} is not a folder", folder.display())));
+    }
+    // Nothing was begun: whatever is wrong with the marker, the store cannot be used.
+    let exists = RocksStore::exists(folder)
+        .map_err(|error| UpkeepError::Unusable(crate::error::chain(&error)))?;
+    if !exists {
         return Err(StoreError::NoStore { path: folder.to_owned() }.into());
     }
     RocksStore::open(folder).map_err(|error| {

@@ -152,6 +152,26 @@ async fn curl_sees_the_refusal_in_either_version() {
 }
 
 #[tokio::test]
+async fn curl_gets_each_answer_to_a_large_upload_over_http2() {
+    let Some(curl) = Curl::find() else { return };
+    let wharfd = Wharfd::with_config(LIMITS).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("body");
+    std::fs::write(&file, noise(3, BODY_BYTES)).unwrap();
+    let file = file.display().to_string();
+    let absent = format!("/v2/{REPO}/blobs/uploads/{:032x}", 7);
+    // Some reads and writes fall so that the answer is seen before a reset, and others do not.
+    for _ in 0..12 {
+        for (method, path) in [("PUT", "/nope"), ("PATCH", absent.as_str())] {
+            let url = format!("{}{path}", wharfd.api.base());
+            let seen = curl.ask(VERSIONS[1], &["-X", method, "-T", &file, &url]).await;
+            assert_eq!((seen.status, seen.length), (404, Some(seen.bytes)), "{path}");
+        }
+    }
+    assert_eq!(wharfd.metric("wharfd_limit_refusals_total{limit=\"linger\"}").await, 0);
+}
+
+#[tokio::test]
 async fn other_requests_of_an_http2_connection_go_on_when_many_are_refused_while_they_send() {
     let scene = Scene::start_with("", LIMITS).await;
     let mut peer = scene.connect(&["h2"]).await;

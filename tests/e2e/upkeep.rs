@@ -1,7 +1,7 @@
 //! `wharfd store`: the same answers beside a running server and alone, one command at a time, and a
 //! store that keeps under its limit.
 
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -140,10 +140,62 @@ async fn the_socket_is_its_owners_and_goes_with_the_server() {
     let stopped = wharfd.stop().await;
     assert!(stopped.success(), "{stopped}: {}", wharfd.log());
     assert!(!socket.exists());
+    let device = store_command(["stats", "--store", "/dev/null"]).await;
+    assert_eq!(device.code, 5, "{}", device.stderr);
+    assert!(device.stderr.contains("/dev/null is not a folder"), "{}", device.stderr);
     let nowhere = store_command(["stats", "--store", "/nonexistent/store"]).await;
     assert_eq!(nowhere.code, 5, "{}", nowhere.stderr);
     assert!(nowhere.stderr.contains("no wharf store"), "{}", nowhere.stderr);
     assert!(!Path::new("/nonexistent").exists());
+}
+
+/// Runs `wharfd store` as nobody, who owns nothing; its exit code and what it said.
+fn as_nobody(wharfd: &Path, arguments: &[&str]) -> (i32, String) {
+    let ids = ["--reuid", "65534", "--regid", "65534", "--clear-groups"];
+    let mut command = std::process::Command::new("setpriv");
+    let output = command.args(ids).arg(wharfd).arg("store").args(arguments).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    (output.status.code().expect("no signal ended it"), said)
+}
+
+#[tokio::test]
+async fn a_store_of_another_user_cannot_be_used_and_no_server_is_made_up() {
+    if !rustix::process::getuid().is_root() {
+        return;
+    }
+    let mut wharfd = Wharfd::alone().await;
+    // Where nobody can get at the program.
+    let folder = TempDir::new().unwrap();
+    std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    let program = folder.path().join("wharfd");
+    std::fs::copy(command([""; 0]).get_program(), &program).unwrap();
+    let copy = folder.path().join("copy");
+    assert!(wharfd.stop().await.success(), "{}", wharfd.log());
+    let copied = std::process::Command::new("cp").arg("-a").args([&wharfd.store(), &copy]).status();
+    assert!(copied.unwrap().success());
+    // A socket that takes no connection, as a copy of a folder has it, or one of another user.
+    let socket = copy.join("control.sock");
+    drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
+    let store = copy.to_str().unwrap();
+    let commands: [&[&str]; 4] =
+        [&["stats"], &["evict", "--down-to", "1GiB"], &["verify"], &["scrub"]];
+    for mode in [0o700, 0o755] {
+        std::fs::set_permissions(&copy, PermissionsExt::from_mode(mode)).unwrap();
+        std::fs::set_permissions(&socket, PermissionsExt::from_mode(0o600)).unwrap();
+        for name in commands {
+            let (code, said) = as_nobody(&program, &[name, &["--store", store]].concat());
+            assert_eq!(code, 5, "{mode:o} {name:?}: {said}");
+            assert!(said.contains("ermission denied") && !said.contains("server"), "{said}");
+        }
+    }
+    // All of it is theirs but the socket.
+    let given = std::process::Command::new("chown").args(["-R", "65534:65534", store]).status();
+    assert!(given.unwrap().success());
+    std::os::unix::fs::chown(&socket, Some(0), Some(0)).unwrap();
+    for name in commands {
+        let (code, said) = as_nobody(&program, &[name, &["--store", store]].concat());
+        assert_eq!(code, 0, "{name:?}: {said}");
+    }
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use std::ops::Deref;
 use std::str::FromStr;
 
 use serde::Deserialize;
-use url::Url;
+use url::{Position, Url};
 
 /// An absolute `http://` or `https://` address with a host, and without a user or a password.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
@@ -33,6 +33,12 @@ pub enum AddressError {
 }
 
 impl Address {
+    /// Scheme, host and port: what may be repeated of an address that should be no more than that. A
+    /// path or a query may hold a secret.
+    pub(super) fn origin(&self) -> &str {
+        &self.0[..Position::AfterPort]
+    }
+
     /// The address as it is joined with others.
     pub(crate) fn to_url(&self) -> Url {
         self.0.clone()
@@ -94,7 +100,7 @@ pub(super) fn has_login(url: &Url) -> bool {
 
 /// What may be repeated of a text that should have been an address.
 pub(super) fn repeatable(text: &str) -> &str {
-    if text.contains('@') { "(not shown, it may hold a password)" } else { text }
+    if text.contains(['@', '?', '#']) { "(not shown, it may hold a password)" } else { text }
 }
 
 #[cfg(test)]
@@ -124,6 +130,8 @@ mod tests {
             "https://user:hun#hunter2@h",
             "https://user:hunter2@",
             "hunter2:x@h",
+            "h?sig=hunter2",
+            "h/#hunter2",
         ] {
             let error = text.parse::<Address>().unwrap_err();
             for said in [error.to_string(), format!("{error:?}"), repeatable(text).to_owned()] {

@@ -102,7 +102,11 @@ impl Egress {
             tracing::info!(no_proxy = %self.exceptions, "connections that go through no proxy");
         }
         for entry in self.exceptions.ignored() {
-            tracing::warn!(entry, "NO_PROXY: this is no host, address or network, and is ignored");
+            tracing::warn!(
+                entry,
+                "NO_PROXY: the entry of this number is no host, address or network, and is ignored; \
+                 write HOST, HOST:PORT, .DOMAIN or ADDRESS/BITS"
+            );
         }
         if let Some(variable) = self.unused {
             tracing::warn!(variable, "is not used; set HTTPS_PROXY and HTTP_PROXY");

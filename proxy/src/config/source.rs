@@ -85,9 +85,9 @@ fn key_of(line: &str) -> Option<&str> {
     key.chars().all(allowed).then_some(key)
 }
 
-/// Whether a line is about a secret, or has what ends the login of an address.
+/// Whether a line is about a secret, or has what ends the login of an address or begins its query.
 fn may_hold_secret(line: &str) -> bool {
-    is_secret(line) || line.contains('@')
+    is_secret(line) || line.contains(['@', '?'])
 }
 
 /// Every line that a span touches.
@@ -128,6 +128,7 @@ mod tests {
             "[telemetry]\notlp_endpoint = \"http://u:planted@h:4318\"",
             "[access]\nkind = \"users\"\npublic_url = \"https://u:planted@h\"",
             "trusted_proxies = [\"u:planted@10.0.0.1\"]",
+            "[[upstream]]\nurl = \"h?sig=planted\"",
             "api_key = \"planted\"",
         ] {
             let error = refused(&format!("store = \"s\"\n{line}\n"));

@@ -332,7 +332,10 @@ impl UpstreamConfig {
             reason: reason.to_owned(),
         };
         if self.url.path() != "/" || self.url.query().is_some() || self.url.fragment().is_some() {
-            return Err(refuse("only scheme, host and port; a path is not supported"));
+            let reason = "only scheme, host and port; a path is not supported, nor a query, and not \
+                          shown: it may hold a secret";
+            let text = self.url.origin().to_owned();
+            return Err(ConfigError::Upstream { text, reason: reason.to_owned() });
         }
         if self.lock_tags && self.write_once_tags.is_empty() {
             return Err(refuse("lock_tags locks write-once tags; give write_once_tags"));

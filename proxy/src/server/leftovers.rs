@@ -1,16 +1,23 @@
 //! The part of a request's body that nobody wanted, when its answer is known. A little is read away so
 //! that the connection can go on; of more, the client is answered at once, and its connection ends in
-//! stages (HTTP/1.1, `linger.rs`) or its stream is reset without an error (RFC 9113 §8.1).
+//! stages (HTTP/1.1, `linger.rs`) or its stream does (HTTP/2): a reset, even one without an error
+//! (RFC 9113 §8.1), makes some clients forget the answer that they have.
 //!
-//! Invariant: nothing waits for a client that sends more than a little, or that has not begun to send.
+//! Invariant: no answer waits for a client that sends more than a little, or that has not begun to send;
+//! what is read after it ends by time and by bytes, and nothing of it is kept.
 
+use bytes::Bytes;
 use http::request::Parts;
 use http::{Version, header};
 use http_body_util::BodyExt as _;
-use hyper::body::{Body as _, Incoming};
+use hyper::body::{Body, Incoming};
+use tokio::time::timeout;
 
+use super::linger::Ended;
 use crate::Error;
-use crate::limits::{REFUSED_BODY_BYTES_MAX, REFUSED_BODY_TIMEOUT};
+use crate::limits::{
+    LINGER_BYTES_MAX, LINGER_QUIET_TIME, LINGER_TIME, REFUSED_BODY_BYTES_MAX, REFUSED_BODY_TIMEOUT,
+};
 
 /// What is left of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +47,7 @@ impl Leftover {
 }
 
 /// Reads what is left, up to a bound in bytes and time.
-pub(super) async fn read_away(body: &mut Incoming) -> Leftover {
+async fn read_away(body: &mut Incoming) -> Leftover {
     let whole = async {
         let mut bytes = 0;
         while let Some(frame) = body.frame().await {
@@ -52,5 +59,80 @@ pub(super) async fn read_away(body: &mut Incoming) -> Leftover {
         }
         Leftover::Nothing
     };
-    tokio::time::timeout(REFUSED_BODY_TIMEOUT, whole).await.unwrap_or(Leftover::Unread)
+    timeout(REFUSED_BODY_TIMEOUT, whole).await.unwrap_or(Leftover::Unread)
+}
+
+/// Reads on after the answer, as the last stage of a connection does, and throws it away: the client
+/// comes to the end of what it sends, or breaks off by itself.
+pub(super) async fn linger<B>(mut body: B) -> Ended
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let to_its_end = async {
+        let mut bytes = 0;
+        while let Ok(Some(Ok(frame))) = timeout(LINGER_QUIET_TIME, body.frame()).await {
+            bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+            if bytes > LINGER_BYTES_MAX {
+                return Ended::AtTheBound;
+            }
+        }
+        Ended::Quietly
+    };
+    timeout(LINGER_TIME, to_its_end).await.unwrap_or(Ended::AtTheBound)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::convert::Infallible;
+    use std::pin::Pin;
+    use std::task::{Context, Poll, ready};
+    use std::time::Duration;
+
+    use http_body::Frame;
+    use tokio::time::{Instant, Sleep, sleep};
+
+    /// Pieces of so many bytes, each after a pause.
+    struct Paced {
+        left: usize,
+        piece: Bytes,
+        pause: Duration,
+        sleep: Pin<Box<Sleep>>,
+    }
+
+    impl Body for Paced {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            if self.left == 0 {
+                return Poll::Ready(None);
+            }
+            ready!(self.sleep.as_mut().poll(context));
+            self.left -= 1;
+            let next = Instant::now() + self.pause;
+            self.sleep.as_mut().reset(next);
+            Poll::Ready(Some(Ok(Frame::data(self.piece.clone()))))
+        }
+    }
+
+    /// How it ends, and after how many seconds.
+    async fn ended(left: usize, bytes: usize, pause: Duration) -> (Ended, u64) {
+        let (began, piece) = (Instant::now(), Bytes::from(vec![7; bytes]));
+        let body = Paced { left, piece, pause, sleep: Box::pin(sleep(pause)) };
+        (linger(body).await, began.elapsed().as_secs())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_comes_after_the_answer_is_read_within_time_bytes_and_silence() {
+        let (second, at_once) = (Duration::from_secs(1), Duration::ZERO);
+        assert_eq!(ended(10, 40_000_000, second).await, (Ended::Quietly, 10));
+        let silent = Duration::from_hours(1);
+        assert_eq!(ended(1, 1, silent).await, (Ended::Quietly, LINGER_QUIET_TIME.as_secs()));
+        assert_eq!(ended(usize::MAX, 1, second).await, (Ended::AtTheBound, LINGER_TIME.as_secs()));
+        assert_eq!(ended(usize::MAX, 1 << 24, at_once).await, (Ended::AtTheBound, 0));
+    }
 }

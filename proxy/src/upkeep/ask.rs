@@ -1,7 +1,7 @@
 //! The other side of `control.sock`: asks the server that has a store open, if there is one.
 //!
-//! Invariant: "nobody is there" is said only when nothing answered the connection; a server that is
-//! there and fails is an error, never a reason to open its store.
+//! Invariant: a server that took the connection and fails is an error, never a reason to open its store.
+//! A socket that takes none proves no server: the lock of the store tells who has it.
 
 use std::io;
 use std::path::Path;
@@ -15,25 +15,29 @@ use super::control::{Place, Reply};
 use super::{Monitor, Report, StoreCommand, UpkeepError};
 use crate::limits::{CONTROL_REPLY_BYTES_MAX, CONTROL_REQUEST_BYTES_MAX, CONTROL_TIMEOUT};
 
-/// The answer of the server that has the store open; `None` when there is none.
-pub(super) async fn ask(
-    folder: &Path,
-    command: &StoreCommand,
-    monitor: &Monitor,
-) -> Option<Result<Report, UpkeepError>> {
+/// Whom the socket led to.
+pub(super) enum Reached {
+    /// A server has the store open, and this is its answer.
+    Answered(Result<Report, UpkeepError>),
+    /// No process is behind the socket, or no socket is there.
+    Nobody,
+    /// There is a socket that cannot be connected to: of another user, or left by whoever copied the
+    /// folder.
+    Unreachable(io::Error),
+}
+
+/// Asks the server that has the store open.
+pub(super) async fn ask(folder: &Path, command: &StoreCommand, monitor: &Monitor) -> Reached {
     // No folder, no server; opening the store says it better.
-    let place = Place::open(folder).ok()?;
+    let Ok(place) = Place::open(folder) else { return Reached::Nobody };
     let stream = match UnixStream::connect(place.socket()).await {
         Ok(stream) => stream,
-        Err(error) if is_nobody(&error) => return None,
-        Err(error) => {
-            let text = format!("cannot reach the server that has {}: {error}", folder.display());
-            return Some(Err(UpkeepError::Unusable(text)));
-        }
+        Err(error) if is_nobody(&error) => return Reached::Nobody,
+        Err(error) => return Reached::Unreachable(error),
     };
     let (read, mut write) = stream.into_split();
     if let Err(error) = request(&mut write, command).await {
-        return Some(Err(error));
+        return Reached::Answered(Err(error));
     }
     let mut stop = monitor.stop.clone();
     let stopping = async {
@@ -44,8 +48,8 @@ pub(super) async fn ask(
         std::future::pending().await
     };
     tokio::select! {
-        answer = listen(BufReader::new(read), monitor) => Some(answer),
-        answer = stopping => Some(answer),
+        answer = listen(BufReader::new(read), monitor) => Reached::Answered(answer),
+        answer = stopping => Reached::Answered(answer),
     }
 }
 

@@ -10,7 +10,7 @@ use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::Mode;
+use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::OwnedWriteHalf;
@@ -54,7 +54,8 @@ pub(super) struct Place(File);
 
 impl Place {
     pub(super) fn open(folder: &Path) -> io::Result<Self> {
-        File::open(folder).map(Self)
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Ok(Self(File::from(rustix::fs::open(folder, flags, Mode::empty())?)))
     }
 
     pub(super) fn socket(&self) -> PathBuf {

@@ -62,6 +62,10 @@ fn an_address_with_a_password_is_refused_in_every_key_and_not_repeated() {
         "[[upstream]]\nurl = \"https://h\"\nusername = \"u\"\npassword = \"PLANTED\"",
         "[[upstream]]\nurl = \"https://h\"\nusername = \"u\"\npassword_env = \"PLANTED\"",
         "[[upstream]]\nurl = \"https://h\"\nproxy = \"http://user:PLANTED@proxy.example.com\"",
+        "[[upstream]]\nurl = \"http://x.example/?sig=PLANTED\"",
+        "[[upstream]]\nurl = \"http://x.example/#PLANTED\"",
+        "[[upstream]]\nurl = \"http://x.example/PLANTED/\"",
+        "[[upstream]]\nurl = \"x.example?sig=PLANTED\"",
         "listen = \"user:PLANTED@127.0.0.1:5000\"",
         "trusted_proxies = [\"user:PLANTED@10.0.0.1\"]",
     ] {
@@ -82,6 +86,9 @@ fn an_address_with_a_password_is_refused_in_arguments_and_variables_and_not_repe
         ["--upstream", "team=https://user:PLANTED@registry.example.com"],
         ["--upstream", "user:PLANTED@registry.example.com"],
         ["--upstream", "https://user:PLANTED/x@registry.example.com"],
+        ["--upstream", "https://registry.example.com/?sig=PLANTED"],
+        ["--upstream", "registry.example.com/?sig=PLANTED"],
+        ["--upstream", "team=https://registry.example.com/PLANTED"],
         ["--listen", "user:PLANTED@127.0.0.1:5000"],
         ["--admin", "http://user:PLANTED@127.0.0.1:5001"],
         ["--proxy", "http://user:PLANTED@127.0.0.1:5001"],
@@ -115,4 +122,16 @@ async fn a_reload_refuses_it_too_and_the_log_does_not_repeat_it() {
         .await;
     assert!(wharfd.log().contains("password_env"), "{}", wharfd.log());
     assert!(!wharfd.log().contains(SECRET), "{}", wharfd.log());
+}
+
+#[test]
+fn an_entry_of_no_proxy_that_fits_nobody_is_named_by_its_number_and_not_repeated() {
+    let folder = TempDir::new().unwrap();
+    let store = folder.path().join("store").display().to_string();
+    let mut command = command(["serve", "--check-config", "--store", &store]);
+    command.env("NO_PROXY", format!("10.0.0.0/8,http://bob:{SECRET}@x"));
+    let Output { status, stderr, .. } = command.output().unwrap();
+    let said = String::from_utf8_lossy(&stderr);
+    assert!(status.success() && said.contains("NO_PROXY"), "{said}");
+    assert!(said.contains("entry=2") && !said.contains(SECRET), "{said}");
 }

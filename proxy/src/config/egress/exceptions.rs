@@ -11,7 +11,7 @@ use crate::forwarded::Network;
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Exceptions {
     entries: Vec<Entry>,
-    ignored: Vec<String>,
+    ignored: Vec<usize>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -39,10 +39,10 @@ impl Exceptions {
     pub(super) fn parse(text: &str) -> Self {
         let mut list = Self::default();
         let texts = text.split(|c: char| c == ',' || c.is_whitespace());
-        for text in texts.filter(|text| !text.is_empty()) {
+        for (index, text) in texts.filter(|text| !text.is_empty()).enumerate() {
             match Entry::parse(text) {
                 Some(entry) => list.entries.push(entry),
-                None => list.ignored.push(text.to_owned()),
+                None => list.ignored.push(index + 1),
             }
         }
         list
@@ -52,8 +52,8 @@ impl Exceptions {
         self.entries.is_empty()
     }
 
-    /// Entries that could not be read.
-    pub(super) fn ignored(&self) -> &[String] {
+    /// Which entries could not be read, from 1. What stands there may be an address with a login.
+    pub(super) fn ignored(&self) -> &[usize] {
         &self.ignored
     }
 

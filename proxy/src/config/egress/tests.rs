@@ -94,8 +94,10 @@ fn exceptions_are_hosts_domains_addresses_networks_and_ports() {
     assert_eq!(way(&with("*"), "https://registry.example.com"), "direct");
     assert_eq!(way(&with("a.test,*"), "http://198.18.0.1/"), "direct");
     assert_eq!(set.exceptions.to_string().split(',').count(), 10);
+    let login = with("ok.test, http://bob:hunter2@x.test");
+    assert!(login.exceptions.ignored() == [2] && !format!("{login:?}").contains("hun"));
     let odd = with("10.0.0.0/99,http://x.test,host:port,ok.test");
-    assert_eq!(odd.exceptions.ignored(), ["10.0.0.0/99", "http://x.test", "host:port"]);
+    assert_eq!(odd.exceptions.ignored(), [1, 2, 3]);
     assert_eq!(way(&odd, "https://ok.test/"), "direct");
 }
 
