@@ -1,6 +1,6 @@
 //! `wharf`, from the command line to the exit code.
 
-use std::ffi::OsStr;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -9,16 +9,24 @@ use tokio::signal::unix::{SignalKind, signal};
 use wharf_tools::cli::{Cli, Command};
 use wharf_tools::commands::{self, Context, GoingOn};
 use wharf_tools::exit::Exit;
-use wharf_tools::output::{Output, failure_json};
+use wharf_tools::logins;
+use wharf_tools::output::Output;
 use wharf_tools::temporary;
+use wharf_tools::usage::Arguments;
 
 fn main() -> ExitCode {
+    let arguments = Arguments::of_process();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return refuse(&error),
+        Err(error) => return refuse(&error, &arguments),
     };
     let context = Context::new(cli.global);
     let name = cli.command.name();
+    if arguments.has_login() {
+        let message = format!("an argument holds a login and is not shown; {}", logins::ADVICE);
+        context.output.end(name, &message, None, Exit::Usage);
+        return ExitCode::from(Exit::Usage.code());
+    }
     let ended = Runtime::new().map_err(anyhow::Error::from).and_then(|runtime| {
         let (output, going_on) = (context.output.clone(), context.going_on.clone());
         runtime.spawn(end_on_interrupt(name, output, going_on));
@@ -29,34 +37,21 @@ fn main() -> ExitCode {
 }
 
 /// What clap says of a command line, and what it prints for `--help`. It uses 2 as we do.
-fn refuse(error: &clap::Error) -> ExitCode {
-    // A stream that is gone is no other reason.
-    let _ = error.print();
+fn refuse(error: &clap::Error, arguments: &Arguments) -> ExitCode {
+    let text = error.render();
+    if !error.use_stderr() || arguments.hide_in(&text.to_string()) == text.to_string() {
+        // A stream that is gone is no other reason.
+        let _ = error.print();
+    } else {
+        let _ = writeln!(io::stderr(), "{}", arguments.hide_in(text.to_string().trim_end()));
+    }
     if !error.use_stderr() {
         return ExitCode::SUCCESS;
     }
-    if wants_json() {
-        let text = error.render().to_string();
-        let message = text.trim().trim_start_matches("error: ");
-        let output = failure_json("", message, None, Exit::Usage);
-        let _ = std::io::Write::write_all(&mut std::io::stdout(), output.as_bytes());
+    if arguments.want_json() {
+        let _ = io::stdout().write_all(arguments.refusal_json(error).as_bytes());
     }
     ExitCode::from(Exit::Usage.code())
-}
-
-/// Whether JSON was asked for, as far as a command line that is wrong can say.
-fn wants_json() -> bool {
-    let mut before = None;
-    for argument in std::env::args_os().skip(1) {
-        if argument == "--output-format=json" {
-            return true;
-        }
-        if argument == "json" && before.as_deref() == Some(OsStr::new("--output-format")) {
-            return true;
-        }
-        before = Some(argument);
-    }
-    std::env::var_os("WHARF_OUTPUT_FORMAT").is_some_and(|value| value == "json")
 }
 
 /// Runs the command until it ends.

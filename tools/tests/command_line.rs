@@ -64,11 +64,15 @@ impl Publisher {
     }
 
     fn start(&self, arguments: &[&str]) -> Child {
+        self.command(arguments).spawn().unwrap()
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_wharf"));
         command.args(arguments).current_dir(self.folder.path());
         command.env_remove("WHARF_OUTPUT_FORMAT").env("DOCKER_CONFIG", self.folder.path());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command.spawn().unwrap()
+        command
     }
 
     fn run(&self, arguments: &[&str]) -> Output {
@@ -127,14 +131,74 @@ fn every_command_that_fails_says_so_in_one_json_document() {
         (&["offer", "lint", "gone.yaml"], "offer lint", 2),
         (&["offer", "render", "gone.yaml"], "offer render", 2),
         (&["rules", "NO-001"], "rules", 2),
-        (&["offer", "lint"], "", 2),
+        (&["offer", "lint"], "offer lint", 2),
+        (&["offer"], "offer", 2),
+        (&["promote", "plan", "--no-option"], "promote plan", 2),
         (&["no-command"], "", 2),
     ] {
         let arguments = [arguments, &["--output-format", "json"]].concat();
         let output = publisher.run(&arguments);
         assert_eq!(output.status.code(), Some(exit), "{arguments:?}");
         assert_eq!(error_of(&output)["command"], command, "{arguments:?}");
+        let error = error_of(&output);
+        let message = error["error"]["message"].as_str().unwrap();
+        assert!(!message.contains(['\n']) && !message.contains("Usage"), "{message}");
         assert!(!output.stderr.is_empty(), "{arguments:?}");
+    }
+}
+
+/// Nothing of a login is said, and what to do instead is.
+fn assert_login_is_hidden(output: &Output, how: &str) {
+    let said = [output.stdout.as_slice(), &output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    assert_eq!(output.status.code(), Some(2), "{how}: {said}");
+    assert!(!said.contains("s3cret") && !said.contains("bob"), "{how}: {said}");
+    assert!(said.contains("not shown") && said.contains("docker login"), "{how}: {said}");
+    assert!(said.contains("--authfile"), "{how}: {said}");
+}
+
+#[test]
+fn a_login_in_an_address_is_never_repeated() {
+    let publisher = Publisher::new();
+    for format in ["text", "json"] {
+        for arguments in [
+            ["push", "out", "bob:s3cret@127.0.0.1:1/x:1"].as_slice(),
+            &["push", "out", "https://bob:s3cret@127.0.0.1:1/x:1"],
+            &["push", "out", "bob:s3/cret@127.0.0.1:1/x:1"],
+            &["push", "offer.yaml", "--to", "here", "--through", "bob:s3cret@127.0.0.1:1"],
+            &["push", "offer.yaml", "--to=here", "--through=bob:a s3cret@127.0.0.1:1"],
+            &["push", "offer.yaml", "--to", "bob:s3cret@127.0.0.1:1"],
+            &["promote", "plan", "offer.yaml", "--from", "bob:s3cret@h", "--to", "here"],
+            &["verify", "bob:s3cret@127.0.0.1:1/x:1"],
+            &["verify", "docker://bob:s3cret@127.0.0.1:1/x:1"],
+            &["package", "bob:s3cret@127.0.0.1:1/x:1"],
+        ] {
+            let output = publisher.run(&[arguments, &["--output-format", format]].concat());
+            assert_login_is_hidden(&output, &format!("{arguments:?}"));
+        }
+        let mut child = publisher.command(&["push", "offer.yaml", "--to", "here"]);
+        child.args(["--output-format", format]).env("WHARF_REGISTRY_HERE", "bob:s3cret@h");
+        assert_login_is_hidden(&finish(child.spawn().unwrap()), "variable");
+    }
+}
+
+#[test]
+fn a_login_in_an_offer_is_never_repeated() {
+    let publisher = Publisher::new();
+    for format in ["text", "json"] {
+        for address in ["bob:s3cret@h", "https://bob:s3cret@h/", "bob:a 's3cret' b@h", "s3cret@h"] {
+            let with_login = OFFER.replace("127.0.0.1:1", address);
+            fs::write(publisher.path("offer.yaml"), &with_login).unwrap();
+            let output = publisher.run(&["offer", "lint", "offer.yaml", "--output-format", format]);
+            assert_login_is_hidden(&output, address);
+            // Another fault of the same line quotes the line too.
+            let twice = with_login.replace("plainHttp", "plainHtpp");
+            fs::write(publisher.path("offer.yaml"), twice).unwrap();
+            let output = publisher.run(&["offer", "lint", "offer.yaml", "--output-format", format]);
+            let said = [output.stdout.as_slice(), &output.stderr].concat();
+            let said = String::from_utf8_lossy(&said);
+            assert!(!said.contains("s3cret") && !said.contains("bob"), "{said}");
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::spots::Spot;
+use crate::logins;
 
 /// Longest excerpt of a line, in characters.
 const EXCERPT_CHARS_MAX: usize = 100;
@@ -96,8 +97,8 @@ impl Diagnostic {
         Self {
             file: file.to_owned(),
             spot,
-            line: line.to_owned(),
-            message: message.into(),
+            line: logins::cut_line(line).into_owned(),
+            message: logins::hide(&message.into()).into_owned(),
             help: None,
         }
     }

@@ -9,22 +9,39 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::logins::{self, ADVICE};
+
 /// Why a text is not the word that its key asks for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is not {what}: {rule}")]
-pub struct WordError {
-    what: &'static str,
-    text: String,
-    rule: &'static str,
+pub enum WordError {
+    /// It breaks the word's rule.
+    #[error("`{text}` is not {what}: {rule}")]
+    Rule {
+        /// What the key asks for.
+        what: &'static str,
+        /// The text, shortened.
+        text: String,
+        /// The rule.
+        rule: &'static str,
+    },
+    /// It has an `@`, and what stands before may be a password.
+    #[error("this is not {what}, and is not shown because it may hold a password; {ADVICE}")]
+    Login {
+        /// What the key asks for.
+        what: &'static str,
+    },
 }
 
 fn refuse<T>(what: &'static str, text: &str, rule: &'static str) -> Result<T, WordError> {
+    if logins::may_hold(text) {
+        return Err(WordError::Login { what });
+    }
     let mut shown: String =
         text.chars().take(80).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
     if text.chars().nth(80).is_some() {
         shown.push('…');
     }
-    Err(WordError { what, text: shown, rule })
+    Err(WordError::Rule { what, text: shown, rule })
 }
 
 /// Reads a word from its text; the error of the word becomes the error of the file.
@@ -348,6 +365,15 @@ mod tests {
             "a:+5",
         ] {
             assert!(bad.parse::<LoginServer>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_login_before_a_host_is_not_repeated() {
+        for text in ["bob:s3cret@a.io", "https://bob:s3cret@a.io", "bob:s3/cret@a.io", "s3cret@a"] {
+            let said = text.parse::<LoginServer>().unwrap_err().to_string();
+            assert!(!said.contains("cret") && !said.contains("bob"), "{said}");
+            assert!(said.contains("not shown") && said.contains("docker login"), "{said}");
         }
     }
 

@@ -8,6 +8,7 @@ use std::str::FromStr;
 
 use wharf_oci::{Digest, ParseError, Reference, RepoName, Tag};
 
+use crate::logins;
 use crate::offer::words::{LoginServer, WordError};
 
 /// Longest text that is looked at.
@@ -40,6 +41,9 @@ pub enum ImageRefError {
         /// The text, shortened.
         text: String,
     },
+    /// It has a login before the registry.
+    #[error("the reference holds a login and is not shown; {}", logins::ADVICE)]
+    Login,
     /// There is a scheme before it.
     #[error("write the reference without `{scheme}://`")]
     Scheme {
@@ -75,6 +79,9 @@ impl FromStr for ImageRef {
     type Err = ImageRefError;
 
     fn from_str(text: &str) -> Result<Self, ImageRefError> {
+        if logins::may_hold(text) && !ends_in_digest(text) {
+            return Err(ImageRefError::Login);
+        }
         let shown = || text.chars().filter(|c| !c.is_control()).take(80).collect::<String>();
         if let Some((scheme, _)) = text.split_once("://") {
             return Err(ImageRefError::Scheme { scheme: scheme.chars().take(20).collect() });
@@ -97,6 +104,13 @@ impl FromStr for ImageRef {
         let registry = registry.parse()?;
         Ok(Self { registry, repository: repository.parse()?, tag, digest })
     }
+}
+
+/// Whether the only `@` begins what is meant as a digest, right or not.
+fn ends_in_digest(text: &str) -> bool {
+    let mut parts = text.split('@').skip(1);
+    let is_digest = |part: &str| part.starts_with("sha256:") || part.starts_with("sha512:");
+    parts.next().is_some_and(is_digest) && parts.next().is_none()
 }
 
 impl fmt::Display for ImageRef {
@@ -154,6 +168,21 @@ mod tests {
             "a.b/c d:1",
         ] {
             assert!(text.parse::<ImageRef>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_login_is_named_and_not_shown() {
+        let digest = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        for text in [
+            "bob:s3cret@a.b/c:1".to_owned(),
+            "https://bob:s3cret@a.b/c:1".to_owned(),
+            "bob:s3/cret@a.b:5000/c:1".to_owned(),
+            "bob:s3cret@a.b/c@sha256:12".to_owned(),
+            format!("bob:s3cret@a.b/c:1@{digest}"),
+        ] {
+            let said = text.parse::<ImageRef>().unwrap_err().to_string();
+            assert!(!said.contains("cret") && said.contains("not shown"), "{said}");
         }
     }
 
