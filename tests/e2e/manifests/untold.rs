@@ -55,9 +55,9 @@ async fn what_a_client_accepts_goes_upstream_after_ours_and_is_a_question_of_its
         // By its digest it is the same for all. What a tag is depends on who asks, as it does there.
         let others = get(wharfd, reference, OCI).await;
         if reference == "v1" {
-            assert_eq!(others.0, 404)
+            assert_eq!(others.0, 404);
         } else {
-            assert_eq!(others, right)
+            assert_eq!(others, right);
         }
         assert_eq!(get(wharfd, reference, THING).await, right);
     }
