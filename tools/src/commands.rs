@@ -8,9 +8,6 @@ mod remote;
 pub mod rules;
 pub mod verify;
 
-use std::fs::OpenOptions;
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -18,10 +15,10 @@ use anyhow::Context as _;
 
 use crate::cli::{GlobalArgs, JudgeArgs};
 use crate::output::Output;
+use crate::output_file;
 use crate::rules::Rule;
 use crate::rules::report::Report;
 use crate::rules::report_formats;
-use crate::temporary::Temporary;
 
 /// What every command gets.
 #[derive(Debug)]
@@ -93,40 +90,6 @@ fn write_secret_file(path: &Path, text: &str) -> anyhow::Result<()> {
     write_with_mode(path, text, 0o600)
 }
 
-/// Writes beside the place first, then moves there, so that a reader never sees half a file.
 fn write_with_mode(path: &Path, text: &str, mode: u32) -> anyhow::Result<()> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(format!(".{}.part", std::process::id()));
-    // What could not become the file is of no use, and goes.
-    let beside = Temporary::new(beside.into());
-    let beside = beside.path();
-    let written = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(beside)
-        .and_then(|mut file| file.write_all(text.as_bytes()))
-        .and_then(|()| std::fs::rename(beside, path));
-    written.with_context(|| format!("cannot write {}", path.display()))
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use std::os::unix::fs::PermissionsExt as _;
-
-    use super::*;
-
-    #[test]
-    fn a_file_with_secrets_is_readable_by_its_owner_only_and_nothing_else_is_left() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("payload.json");
-        std::fs::write(&path, "old").unwrap();
-        write_secret_file(&path, "secret").unwrap();
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "secret");
-        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
-        assert!(write_file(&folder.path().join("none/x"), "x").is_err());
-        assert!(write_file(folder.path(), "x").is_err());
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
-    }
+    output_file::write(path, text, mode).with_context(|| format!("cannot write {}", path.display()))
 }

@@ -12,6 +12,7 @@ pub mod marketplace;
 pub mod moves;
 pub mod offer;
 pub mod output;
+pub mod output_file;
 pub mod pictures;
 pub mod promote;
 pub mod push;

@@ -292,3 +292,24 @@ fn an_ended_package_leaves_nothing_and_what_a_kill_left_goes_with_the_next() {
     let names: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names, ["torch"]);
 }
+
+#[test]
+fn what_is_written_goes_through_links_and_into_what_is_no_file() {
+    let publisher = Publisher::new();
+    let offer = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/tidepool-cache/offer.yaml");
+    fs::write(publisher.path("report.json"), "old").unwrap();
+    std::os::unix::fs::symlink("report.json", publisher.path("link")).unwrap();
+    mkfifo(&publisher.path("pipe"));
+    let render = |file: &str| publisher.run(&["offer", "render", offer, "--output", file]);
+    assert_eq!(render("link").status.code(), Some(0));
+    assert!(publisher.path("link").is_symlink());
+    let written = fs::read_to_string(publisher.path("report.json")).unwrap();
+    assert!(written.contains("tidepool"), "{written}");
+    let said = String::from_utf8(render("/dev/stdout").stdout).unwrap();
+    assert!(said.starts_with(&written), "{said}");
+    let refused = render("pipe");
+    assert_eq!(refused.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(said.contains("pipe") && said.contains("start its reader"), "{said}");
+    assert!(publisher.path("pipe").exists());
+}
