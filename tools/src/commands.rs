@@ -10,13 +10,15 @@ pub mod verify;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 
 use crate::cli::{GlobalArgs, JudgeArgs};
+use crate::offer::timestamp::Timestamp;
 use crate::output::Output;
 use crate::output_file;
-use crate::rules::Rule;
+use crate::rules::evidence::Evidence;
 use crate::rules::report::Report;
 use crate::rules::report_formats;
 
@@ -63,16 +65,21 @@ pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
+/// What rules may rely on besides offer and images.
+fn evidence() -> Evidence {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Evidence { now: Timestamp::from_unix_seconds(since.as_secs()).unwrap_or_default() }
+}
+
 /// Writes the report files that were asked for, then the result.
 fn publish(
     report: &Report,
     command: &str,
-    rules: &[&'static Rule],
     judge: &JudgeArgs,
     context: &Context,
 ) -> anyhow::Result<()> {
     for target in &judge.reports {
-        let text = report_formats::write(report, command, rules, target.format)?;
+        let text = report_formats::write(report, command, target.format)?;
         write_file(&target.file, &text)?;
         context.output.detail(&format!("wrote {}", target.file.display()));
     }

@@ -105,6 +105,12 @@ impl OfferFile {
         self.spots.find(path)
     }
 
+    /// A line of the file, from 1, without its end.
+    #[must_use]
+    pub fn line(&self, number: usize) -> Option<&str> {
+        self.text.lines().nth(number.checked_sub(1)?)
+    }
+
     /// Whether a key stands in the file.
     #[must_use]
     pub fn has(&self, path: &str) -> bool {

@@ -4,11 +4,14 @@
 //! Invariant: checks only look. They read no file and no network; what they need is in the views
 //! that they get, so a run over the same input gives the same findings.
 
+pub mod evidence;
+pub mod finding;
 pub mod html;
 mod identity;
 pub mod image;
 mod image_config;
 mod image_content;
+mod judge;
 mod listing;
 mod listing_pictures;
 mod listing_texts;
@@ -22,12 +25,15 @@ mod tags;
 pub mod urls;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use clap::ValueEnum;
 use serde::Serialize;
 use wharf_oci::Digest;
 
+use self::evidence::Evidence;
+pub use self::finding::{Finding, Gap, Judgement, Outcome, Place};
+use self::judge::Scope;
+pub use self::judge::{Judge, Site};
 use crate::image::facts::ImageFacts;
 use crate::offer::OfferFile;
 use crate::offer::content::Content;
@@ -97,6 +103,8 @@ pub struct OfferView<'a> {
     pub offer: &'a Offer,
     /// Its texts and pictures.
     pub content: &'a Content,
+    /// What was given besides.
+    pub evidence: &'a Evidence,
 }
 
 /// What an image rule looks at.
@@ -105,124 +113,8 @@ pub struct ImageView<'a> {
     pub facts: &'a ImageFacts,
     /// The plan that it belongs to, if an offer is at hand.
     pub plan: Option<&'a Plan>,
-}
-
-/// Something that a rule found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Finding {
-    /// The rule.
-    pub rule: &'static str,
-    /// What it weighs.
-    pub severity: Severity,
-    /// What is wrong.
-    pub message: String,
-    /// Whether the rule could not be decided: neither kept nor broken.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub not_proven: bool,
-    /// What to do.
-    pub fix: &'static str,
-    /// Where.
-    #[serde(flatten)]
-    pub place: Place,
-}
-
-/// Where a finding is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Place {
-    /// The offer file, or the layout when there is no offer.
-    pub file: PathBuf,
-    /// The line, from 1.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub line: Option<usize>,
-    /// The column, from 1.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub column: Option<usize>,
-    /// The key (`plans[0].name`).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub key: Option<String>,
-    /// The image, when the finding is about one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub image: Option<String>,
-}
-
-/// Takes the findings of one rule at a time.
-pub struct Judge<'a> {
-    profile: Profile,
-    rule: &'static Rule,
-    scope: Scope<'a>,
-    findings: Vec<Finding>,
-}
-
-/// What the places of findings are relative to.
-#[derive(Clone, Copy)]
-enum Scope<'a> {
-    Offer(&'a OfferFile),
-    /// An image; with the offer and the key of its plan when they are known.
-    Image {
-        location: &'a str,
-        offer: Option<(&'a OfferFile, usize)>,
-    },
-}
-
-impl Judge<'_> {
-    /// Something that will be refused; `key` is its path in the offer.
-    pub fn error(&mut self, key: &str, message: impl Into<String>) {
-        self.add(Severity::Error, key, message.into());
-    }
-
-    /// Something that may be refused.
-    pub fn warning(&mut self, key: &str, message: impl Into<String>) {
-        self.add(Severity::Warning, key, message.into());
-    }
-
-    /// Something that only the narrower of two contradicting pages refuses.
-    pub fn narrow(&mut self, key: &str, message: impl Into<String>) {
-        if self.profile == Profile::Strict {
-            self.add(Severity::Warning, key, message.into());
-        }
-    }
-
-    /// Something that could not be decided.
-    pub fn not_proven(&mut self, key: &str, message: impl Into<String>) {
-        self.add(Severity::Warning, key, message.into());
-        if let Some(finding) = self.findings.last_mut() {
-            finding.not_proven = true;
-        }
-    }
-
-    fn add(&mut self, severity: Severity, key: &str, message: String) {
-        let place = match self.scope {
-            Scope::Offer(file) => place_of(file, key, None),
-            Scope::Image { location, offer: Some((file, plan)) } => {
-                let key =
-                    format!("plans[{plan}].image{}{key}", if key.is_empty() { "" } else { "." });
-                place_of(file, &key, Some(location.to_owned()))
-            }
-            Scope::Image { location, offer: None } => Place {
-                file: PathBuf::from(location),
-                line: None,
-                column: None,
-                key: None,
-                image: Some(location.to_owned()),
-            },
-        };
-        let Rule { id, fix, .. } = self.rule;
-        let not_proven = false;
-        self.findings.push(Finding { rule: id, severity, message, not_proven, fix, place });
-    }
-}
-
-fn place_of(file: &OfferFile, key: &str, image: Option<String>) -> Place {
-    let spot = file.spot(key);
-    Place {
-        file: file.path().to_owned(),
-        line: Some(spot.line),
-        column: Some(spot.column),
-        key: Some(key.to_owned()),
-        image,
-    }
+    /// What was given besides.
+    pub evidence: &'a Evidence,
 }
 
 /// Every rule, in the order of the catalogue.
@@ -251,13 +143,22 @@ pub fn find(id: &str) -> Option<&'static Rule> {
 
 /// What the offer rules find, in the order of the catalogue.
 #[must_use]
-pub fn judge_offer(file: &OfferFile, content: &Content, profile: Profile) -> Vec<Finding> {
-    let view = OfferView { file, offer: &file.offer, content };
-    run(profile, Scope::Offer(file), |check, judge| {
-        if let Check::Offer(check) = check {
-            check(&view, judge);
+pub fn judge_offer(
+    file: &OfferFile,
+    content: &Content,
+    evidence: &Evidence,
+    profile: Profile,
+) -> Judgement {
+    let view = OfferView { file, offer: &file.offer, content, evidence };
+    let mut judgement = Judgement::default();
+    for rule in all() {
+        if let Check::Offer(check) = rule.check {
+            let mut judge = Judge::new(profile, rule, Scope::Offer(file));
+            check(&view, &mut judge);
+            judgement.join(judge.finish());
         }
-    })
+    }
+    judgement
 }
 
 /// What the image rules find. `offer` is the file with the place of the image's plan in it.
@@ -265,25 +166,29 @@ pub fn judge_offer(file: &OfferFile, content: &Content, profile: Profile) -> Vec
 pub fn judge_image(
     facts: &ImageFacts,
     offer: Option<(&OfferFile, usize)>,
+    evidence: &Evidence,
     profile: Profile,
-) -> Vec<Finding> {
+) -> Judgement {
     let plan = offer.and_then(|(file, place)| file.offer.plans.get(place));
-    let view = ImageView { facts, plan };
+    let view = ImageView { facts, plan, evidence };
     let scope = Scope::Image { location: &facts.location, offer };
-    run(profile, scope, |check, judge| {
-        if let Check::Image(check) = check {
-            check(&view, judge);
+    let mut judgement = Judgement::default();
+    for rule in all() {
+        if let Check::Image(check) = rule.check {
+            let mut judge = Judge::new(profile, rule, scope);
+            check(&view, &mut judge);
+            judgement.join(judge.finish());
         }
-    })
+    }
+    judgement
 }
 
 /// What PLN-006 finds between images: a manifest that two plans share. Each image comes with the
 /// place of its plan, if it has one.
 #[must_use]
-pub fn judge_difference(file: &OfferFile, images: &[(Option<usize>, ImageFacts)]) -> Vec<Finding> {
-    let Some(rule) = find("PLN-006") else { return Vec::new() };
-    let scope = Scope::Offer(file);
-    let mut judge = Judge { profile: Profile::Strict, rule, scope, findings: Vec::new() };
+pub fn judge_difference(file: &OfferFile, images: &[(Option<usize>, ImageFacts)]) -> Judgement {
+    let Some(rule) = find("PLN-006") else { return Judgement::default() };
+    let mut judge = Judge::new(Profile::Strict, rule, Scope::Offer(file));
     let mut owners: BTreeMap<Digest, usize> = BTreeMap::new();
     for (place, facts) in images {
         let Some(place) = *place else { continue };
@@ -296,17 +201,7 @@ pub fn judge_difference(file: &OfferFile, images: &[(Option<usize>, ImageFacts)]
             }
         }
     }
-    judge.findings
-}
-
-fn run(profile: Profile, scope: Scope<'_>, check: impl Fn(&Check, &mut Judge<'_>)) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    for rule in all() {
-        let mut judge = Judge { profile, rule, scope, findings };
-        check(&rule.check, &mut judge);
-        findings = judge.findings;
-    }
-    findings
+    judge.finish()
 }
 
 #[cfg(test)]

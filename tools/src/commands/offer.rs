@@ -4,14 +4,14 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::{Context, publish, variable, write_file, write_secret_file};
+use super::{Context, evidence, publish, variable, write_file, write_secret_file};
 use crate::cli::{LintArgs, OfferCommand, RenderArgs};
 use crate::exit::Exit;
 use crate::marketplace::render::{Secrets, render};
 use crate::offer::OfferFile;
 use crate::offer::content::Content;
+use crate::rules;
 use crate::rules::report::Report;
-use crate::rules::{self, Check, Rule};
 
 /// Runs the command.
 pub fn run(command: &OfferCommand, context: &Context) -> anyhow::Result<Exit> {
@@ -24,11 +24,9 @@ pub fn run(command: &OfferCommand, context: &Context) -> anyhow::Result<Exit> {
 fn lint(args: &LintArgs, context: &Context) -> anyhow::Result<Exit> {
     let file = OfferFile::open(&args.offer)?;
     let texts = Content::load(&file)?;
-    let findings = rules::judge_offer(&file, &texts, args.judge.profile);
-    let looked_at: Vec<&'static Rule> =
-        rules::all().filter(|rule| matches!(rule.check, Check::Offer(_))).collect();
-    let report = Report::new(Vec::new(), findings, looked_at.len(), args.judge.fail_on);
-    publish(&report, "offer lint", &looked_at, &args.judge, context)?;
+    let judgement = rules::judge_offer(&file, &texts, &evidence(), args.judge.profile);
+    let report = Report::new(Vec::new(), judgement, args.judge.fail_on);
+    publish(&report, "offer lint", &args.judge, context)?;
     Ok(report.exit())
 }
 

@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 
-use super::{Context, publish};
+use super::{Context, evidence, publish};
 use crate::cli::VerifyArgs;
 use crate::exit::Exit;
 use crate::image::layout::Layout;
 use crate::offer::OfferFile;
 use crate::offer::content::Content;
 use crate::rules::report::{Report, summarise};
-use crate::rules::{self, Check, Finding, Rule};
+use crate::rules::{self, Judgement};
 use crate::verify::{Limits, check};
 
 /// A layout to look at, and the place of its plan in the offer.
@@ -32,9 +32,11 @@ pub fn run(args: &VerifyArgs, context: &Context) -> anyhow::Result<Exit> {
         }
     };
     let targets = targets(args, offer.as_ref().map(|(file, _)| file));
-    let mut findings = match &offer {
-        None => Vec::new(),
-        Some((file, texts)) => rules::judge_offer(file, texts, args.judge.profile),
+    let evidence = evidence();
+    let profile = args.judge.profile;
+    let mut judgement = match &offer {
+        None => Judgement::default(),
+        Some((file, texts)) => rules::judge_offer(file, texts, &evidence, profile),
     };
     let mut images = Vec::new();
     let mut indexes = Vec::new();
@@ -44,17 +46,14 @@ pub fn run(args: &VerifyArgs, context: &Context) -> anyhow::Result<Exit> {
         let place = offer.as_ref().zip(target.plan).map(|((file, _), plan)| (file, plan));
         let plan = place.and_then(|(file, plan)| file.offer.plans.get(plan));
         images.extend(summarise(&facts, plan.map(|plan| plan.id.as_str())));
-        findings.extend::<Vec<Finding>>(rules::judge_image(&facts, place, args.judge.profile));
+        judgement.join(rules::judge_image(&facts, place, &evidence, profile));
         indexes.push((target.plan, facts));
     }
     if let Some((file, _)) = &offer {
-        findings.extend(rules::judge_difference(file, &indexes));
+        judgement.join(rules::judge_difference(file, &indexes));
     }
-    let with_offer = offer.is_some();
-    let looked_at: Vec<&'static Rule> =
-        rules::all().filter(|rule| with_offer || matches!(rule.check, Check::Image(_))).collect();
-    let report = Report::new(images, findings, looked_at.len(), args.judge.fail_on);
-    publish(&report, "verify", &looked_at, &args.judge, context)?;
+    let report = Report::new(images, judgement, args.judge.fail_on);
+    publish(&report, "verify", &args.judge, context)?;
     Ok(report.exit())
 }
 

@@ -1,7 +1,7 @@
 //! What image rules share: the key of a platform in the offer, and the words for sizes and
 //! descriptors. The rules themselves are in `image_content` and `image_config`.
 
-use super::{ImageView, Judge};
+use super::{ImageView, Judge, Site};
 use crate::image::facts::{FaultKind, PlatformImage, Weight};
 
 /// The key of the platform's entry in the offer, relative to the plan's image.
@@ -19,6 +19,11 @@ pub(super) fn platform_key(view: &ImageView<'_>, image: &PlatformImage) -> Strin
         Some(place) => format!("platforms[{place}].platform"),
         None => "platforms".to_owned(),
     }
+}
+
+/// What is found is true of this platform.
+pub(super) fn of_platform(image: &PlatformImage) -> Site {
+    Site { platform: Some(image.name()), ..Site::default() }
 }
 
 /// Reports every fault of these kinds that the engine found.

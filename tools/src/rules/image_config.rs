@@ -1,6 +1,6 @@
 //! Rules about the configuration of an image: how it starts, where it listens, what it gives away.
 
-use super::image::{faults, platform_key};
+use super::image::{faults, of_platform, platform_key};
 use super::secret_patterns::looks_secret;
 use super::{Check, ImageView, Judge, Rule, Severity};
 use crate::image::config::ImageConfig;
@@ -35,10 +35,10 @@ pub(super) const RULES: &[Rule] = &[
         fix: "build the image again with its platform stated",
         check: Check::Image(|view, judge| {
             faults(view, judge, |kind| kind == FaultKind::Config);
-            each(view, judge, |judge, key, name, config| {
+            each(view, judge, |judge, key, config| {
                 for (field, value) in [("os", &config.os), ("architecture", &config.architecture)] {
                     if value.is_empty() {
-                        judge.error(key, format!("{name}: `{field}` is empty"));
+                        judge.error(key, format!("`{field}` is empty"));
                     }
                 }
             });
@@ -52,9 +52,9 @@ pub(super) const RULES: &[Rule] = &[
         why: "Customers start it without one.",
         fix: "write `entrypoint` or `cmd`",
         check: Check::Image(|view, judge| {
-            each(view, judge, |judge, _, name, config| {
+            each(view, judge, |judge, _, config| {
                 if config.config.entrypoint.is_empty() && config.config.cmd.is_empty() {
-                    judge.error("config", format!("{name} has neither entrypoint nor cmd"));
+                    judge.error("config", "there is neither entrypoint nor cmd");
                 }
             });
         }),
@@ -67,14 +67,14 @@ pub(super) const RULES: &[Rule] = &[
         why: "A shell without a terminal ends at once, and the container restarts for ever.",
         fix: "start the program itself",
         check: Check::Image(|view, judge| {
-            each(view, judge, |judge, _, name, config| {
+            each(view, judge, |judge, _, config| {
                 let start = config.config.entrypoint.iter().chain(&config.config.cmd);
                 let words: Vec<&String> = start.collect();
                 if let [only] = words.as_slice()
                     && let Some(program) = only.rsplit(['/', '\\']).next()
                     && SHELLS.contains(&program.to_ascii_lowercase().as_str())
                 {
-                    judge.warning("config", format!("{name} starts only `{only}`"));
+                    judge.warning("config", format!("it starts only `{only}`"));
                 }
             });
         }),
@@ -87,10 +87,10 @@ pub(super) const RULES: &[Rule] = &[
         why: "Others cannot be opened.",
         fix: "write PORT/tcp or PORT/udp",
         check: Check::Image(|view, judge| {
-            each(view, judge, |judge, _, name, config| {
+            each(view, judge, |judge, _, config| {
                 for port in config.config.exposed_ports.keys() {
                     if port.parse::<ExposedPort>().is_err() {
-                        judge.error("config.exposedPorts", format!("{name}: `{port}` is no port"));
+                        judge.error("config.exposedPorts", format!("`{port}` is no port"));
                     }
                 }
             });
@@ -104,11 +104,11 @@ pub(super) const RULES: &[Rule] = &[
         why: "The container group is refused.",
         fix: "let the program listen on another port",
         check: Check::Image(|view, judge| {
-            each(view, judge, |judge, _, name, config| {
+            each(view, judge, |judge, _, config| {
                 for port in ports(config) {
                     let reserved = |(from, to): &(u16, u16)| (*from..=*to).contains(&port.number);
                     if PORTS_RESERVED.iter().any(reserved) {
-                        judge.error("config.exposedPorts", format!("{name}: {port} is reserved"));
+                        judge.error("config.exposedPorts", format!("{port} is reserved"));
                     }
                 }
             });
@@ -122,10 +122,10 @@ pub(super) const RULES: &[Rule] = &[
         why: "One address of a container group opens no more.",
         fix: "expose only what customers connect to",
         check: Check::Image(|view, judge| {
-            each(view, judge, |judge, _, name, config| {
+            each(view, judge, |judge, _, config| {
                 let count = config.config.exposed_ports.len();
                 if count > PORTS_MAX {
-                    let message = format!("{name} exposes {count} ports; {PORTS_MAX} is the most");
+                    let message = format!("{count} ports are exposed; {PORTS_MAX} is the most");
                     judge.error("config.exposedPorts", message);
                 }
             });
@@ -139,9 +139,9 @@ pub(super) const RULES: &[Rule] = &[
         why: "A program that is broken into has then the rights of root in the container.",
         fix: "write `user: \"UID:GID\"` with numbers other than 0",
         check: Check::Image(|view, judge| {
-            each(view, judge, |judge, _, name, config| {
+            each(view, judge, |judge, _, config| {
                 if config.os != "windows" && is_root(&config.config.user) {
-                    judge.warning("config.user", format!("{name} runs as root"));
+                    judge.warning("config.user", "it runs as root");
                 }
             });
         }),
@@ -154,7 +154,7 @@ pub(super) const RULES: &[Rule] = &[
         why: "Everyone who pulls the image can read them.",
         fix: "give secrets when the container starts, and change the one that was found",
         check: Check::Image(|view, judge| {
-            each(view, judge, |judge, _, name, config| secrets(judge, name, config));
+            each(view, judge, |judge, _, config| secrets(judge, config));
         }),
     },
     Rule {
@@ -165,13 +165,13 @@ pub(super) const RULES: &[Rule] = &[
         why: "Customers cannot set variables with other names.",
         fix: "use 1 to 63 letters, digits and `_`, not `_` at either end",
         check: Check::Image(|view, judge| {
-            each(view, judge, |judge, _, name, config| {
+            each(view, judge, |judge, _, config| {
                 for entry in &config.config.env {
                     let variable = entry.split('=').next().unwrap_or_default();
                     let word = variable.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_');
                     let ends = variable.starts_with('_') || variable.ends_with('_');
                     if !(1..=63).contains(&variable.len()) || !word || ends {
-                        judge.warning("config.env", format!("{name}: the variable `{variable}`"));
+                        judge.warning("config.env", format!("the variable `{variable}`"));
                     }
                 }
             });
@@ -188,15 +188,16 @@ fn is_root(user: &str) -> bool {
     matches!(name, "" | "root") || is_zero
 }
 
-/// Looks at every configuration that could be read, with the key of its platform and its name.
+/// Looks at every configuration that could be read, with the key of its platform.
 fn each(
     view: &ImageView<'_>,
     judge: &mut Judge<'_>,
-    mut look: impl FnMut(&mut Judge<'_>, &str, &str, &ImageConfig),
+    mut look: impl FnMut(&mut Judge<'_>, &str, &ImageConfig),
 ) {
     for image in &view.facts.images {
         if let Some(config) = &image.config {
-            look(judge, &platform_key(view, image), &image.name(), config);
+            let key = platform_key(view, image);
+            judge.within(of_platform(image), |judge| look(judge, &key, config));
         }
     }
 }
@@ -206,23 +207,23 @@ fn ports(config: &ImageConfig) -> impl Iterator<Item = ExposedPort> {
 }
 
 /// Messages name where a secret is, never the secret.
-fn secrets(judge: &mut Judge<'_>, name: &str, config: &ImageConfig) {
+fn secrets(judge: &mut Judge<'_>, config: &ImageConfig) {
     for entry in &config.config.env {
         let (variable, value) = entry.split_once('=').unwrap_or((entry, ""));
         if let Some(why) = looks_secret(Some(variable), value) {
-            judge.error("config.env", format!("{name}: the variable `{variable}` {why}"));
+            judge.error("config.env", format!("the variable `{variable}` {why}"));
         }
     }
     for (label, value) in &config.config.labels {
         if let Some(why) = looks_secret(None, value) {
-            judge.error("config.labels", format!("{name}: the label `{label}` {why}"));
+            judge.error("config.labels", format!("the label `{label}` {why}"));
         }
     }
     for (place, step) in config.history.iter().enumerate() {
         let texts = [step.created_by.as_deref(), step.comment.as_deref()];
         let found = texts.into_iter().flatten().find_map(|text| looks_secret(None, text));
         if let Some(why) = found {
-            judge.error("", format!("{name}: step {} of the history {why}", place + 1));
+            judge.error("", format!("step {} of the history {why}", place + 1));
         }
     }
 }

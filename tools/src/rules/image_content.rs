@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use wharf_oci::{Descriptor, MANIFEST_SIZE_BYTES_MAX, MediaType};
 
-use super::image::{faults, platform_key, size};
+use super::image::{faults, of_platform, platform_key, size};
 use super::{Check, ImageView, Judge, Rule, Severity};
 use crate::image::facts::{FaultKind, PlatformImage};
 
@@ -141,10 +141,13 @@ pub(super) const RULES: &[Rule] = &[
                 let (stored, key) = (image.stored_bytes(), platform_key(view, image));
                 let unpacked = image.uncompressed_bytes().filter(|bytes| *bytes > IMAGE_BYTES_MAX);
                 if stored > IMAGE_BYTES_MAX {
-                    judge.error(&key, format!("{} has {}", image.name(), size(stored)));
+                    judge.within(of_platform(image), |judge| {
+                        judge.error(&key, format!("it has {}", size(stored)));
+                    });
                 } else if let Some(bytes) = unpacked {
-                    let message = format!("{} has {} unpacked", image.name(), size(bytes));
-                    judge.warning(&key, message);
+                    judge.within(of_platform(image), |judge| {
+                        judge.warning(&key, format!("it has {} unpacked", size(bytes)));
+                    });
                 }
             }
         }),

@@ -1,12 +1,12 @@
 //! A report: what was looked at, what was found, and what that means. How it is shown is in
 //! `report_formats`, but for the text that people read, which is here.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::{Finding, Severity};
+use super::{Finding, Gap, Judgement, Outcome, Rule, Severity, all};
 use crate::exit::Exit;
 use crate::image::facts::{ImageFacts, PlatformImage, Weight};
 use crate::output::{Paint, Style, Table, visible};
@@ -24,9 +24,28 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// How many.
     pub summary: Summary,
+    /// What became of each rule.
+    pub outcomes: BTreeMap<&'static str, Outcome>,
+    /// What was not looked at, and would have been with more input.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_looked_at: Vec<Unlooked>,
     /// Whether rules that could not be decided are all that keeps it from passing.
     #[serde(skip)]
     only_unproven: bool,
+}
+
+/// Something that was not looked at.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Unlooked {
+    /// Which input was missing.
+    pub gap: Gap,
+    /// The same in words.
+    pub what: &'static str,
+    /// How it can be given.
+    pub how: &'static str,
+    /// The rules that were not decided without it.
+    pub rules: Vec<&'static str>,
 }
 
 /// Numbers of a report.
@@ -81,14 +100,10 @@ pub struct ImageSummary {
 }
 
 impl Report {
-    /// A report over these findings; `rules` says how many rules were looked at.
+    /// A report over what the rules came to.
     #[must_use]
-    pub fn new(
-        images: Vec<ImageSummary>,
-        mut findings: Vec<Finding>,
-        rules: usize,
-        fail_on: Severity,
-    ) -> Self {
+    pub fn new(images: Vec<ImageSummary>, judgement: Judgement, fail_on: Severity) -> Self {
+        let Judgement { mut findings, outcomes, gaps } = judgement;
         // Stable: findings of one line stay in the order of the catalogue.
         findings.sort_by(|a, b| {
             let key = |at: &Finding| (at.place.file.clone(), at.place.line, at.place.column);
@@ -96,7 +111,7 @@ impl Report {
         });
         let count = |severity| findings.iter().filter(|at| at.severity == severity).count();
         let summary = Summary {
-            rules,
+            rules: outcomes.len(),
             errors: count(Severity::Error),
             warnings: count(Severity::Warning),
             not_proven: findings.iter().filter(|finding| finding.not_proven).count(),
@@ -106,7 +121,19 @@ impl Report {
         };
         let only_unproven =
             !summary.passed && findings.iter().all(|finding| finding.severity < fail_on);
-        Self { images, findings, summary, only_unproven }
+        let unlooked = |(gap, rules): (Gap, BTreeSet<_>)| Unlooked {
+            gap,
+            what: gap.what(),
+            how: gap.how(),
+            rules: rules.into_iter().collect(),
+        };
+        let not_looked_at = gaps.into_iter().map(unlooked).collect();
+        Self { images, findings, summary, outcomes, not_looked_at, only_unproven }
+    }
+
+    /// The rules that were looked at, in the order of the catalogue.
+    pub fn rules(&self) -> impl Iterator<Item = (&'static Rule, Outcome)> {
+        all().filter_map(|rule| Some((rule, *self.outcomes.get(rule.id)?)))
     }
 
     /// What the shell is told.
@@ -139,6 +166,10 @@ impl Report {
             counted(errors, "error"),
             counted(warnings, "warning")
         );
+        for Unlooked { what, how, rules, .. } in &self.not_looked_at {
+            let _ = writeln!(text, "not looked at: {what} ({})", rules.join(", "));
+            let _ = writeln!(text, "    {} {how}", paint.text(Style::Dim, "fix:"));
+        }
         text
     }
 

@@ -10,23 +10,18 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::report::Report;
-use super::{Finding, Rule, Severity};
+use super::{Finding, Outcome, Rule, Severity};
 use crate::cli::ReportFormat;
 use crate::output::{self, Paint};
 
 /// The report in a format, complete with its last newline.
-pub fn write(
-    report: &Report,
-    command: &str,
-    rules: &[&'static Rule],
-    format: ReportFormat,
-) -> std::io::Result<String> {
+pub fn write(report: &Report, command: &str, format: ReportFormat) -> std::io::Result<String> {
     match format {
         ReportFormat::Text => Ok(report.text(Paint::PLAIN)),
         ReportFormat::Json => output::json(command, report),
-        ReportFormat::Junit => Ok(junit(report, command, rules)),
+        ReportFormat::Junit => Ok(junit(report, command)),
         ReportFormat::Sarif => {
-            let mut text = serde_json::to_string_pretty(&sarif(report, rules))?;
+            let mut text = serde_json::to_string_pretty(&sarif(report))?;
             text.push('\n');
             Ok(text)
         }
@@ -35,19 +30,24 @@ pub fn write(
 
 /// One test case per rule; a rule with findings of severity error fails, one that could not be
 /// decided is skipped, warnings are its output.
-fn junit(report: &Report, command: &str, rules: &[&'static Rule]) -> String {
+fn junit(report: &Report, command: &str) -> String {
     let mut by_rule: BTreeMap<&str, Vec<&Finding>> = BTreeMap::new();
     for finding in &report.findings {
         by_rule.entry(finding.rule).or_default().push(finding);
     }
     let mut cases = String::new();
     let (mut failures, mut skipped) = (0, 0);
-    for rule in rules {
+    for (rule, outcome) in report.rules() {
         let findings = by_rule.get(rule.id).map(Vec::as_slice).unwrap_or_default();
         let name = xml(&format!("{} {}", rule.id, rule.title));
         let _ = write!(cases, "    <testcase classname=\"wharf.{}\" name=\"{name}\"", xml(command));
         let (errors, warnings): (Vec<&Finding>, Vec<&Finding>) =
             findings.iter().partition(|finding| finding.severity == Severity::Error);
+        if findings.is_empty() && outcome == Outcome::NotLookedAt {
+            skipped += 1;
+            cases.push_str(">\n      <skipped message=\"not looked at\"/>\n    </testcase>\n");
+            continue;
+        }
         if findings.is_empty() {
             cases.push_str("/>\n");
             continue;
@@ -68,7 +68,7 @@ fn junit(report: &Report, command: &str, rules: &[&'static Rule]) -> String {
         }
         cases.push_str("    </testcase>\n");
     }
-    let count = rules.len();
+    let count = report.outcomes.len();
     let command = xml(command);
     format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
@@ -107,8 +107,8 @@ fn xml(text: &str) -> String {
     escaped
 }
 
-fn sarif(report: &Report, rules: &[&'static Rule]) -> Value {
-    let rules: Vec<Value> = rules.iter().map(|rule| sarif_rule(rule)).collect();
+fn sarif(report: &Report) -> Value {
+    let rules: Vec<Value> = report.rules().map(|(rule, _)| sarif_rule(rule)).collect();
     let results: Vec<Value> = report.findings.iter().map(sarif_result).collect();
     json!({
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
@@ -185,16 +185,16 @@ fn uri(path: &str) -> String {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
-    use super::super::Place;
+    use super::super::{Judgement, Place};
     use super::*;
 
-    fn report() -> (Report, Vec<&'static Rule>) {
+    fn report() -> Report {
         let place = Place {
             file: "a b/offer.yaml".into(),
             line: Some(7),
             column: Some(3),
             key: Some("offer.id".to_owned()),
-            image: None,
+            ..Place::default()
         };
         let finding = |rule, severity, message: &str| Finding {
             rule,
@@ -208,14 +208,19 @@ mod tests {
             finding("OFR-001", Severity::Error, "the ID `<&\"\u{1b}` is wrong"),
             finding("OFR-002", Severity::Warning, "it ends with -"),
         ];
-        let rules: Vec<&Rule> = super::super::all().take(4).collect();
-        (Report::new(Vec::new(), findings, rules.len(), Severity::Error), rules)
+        of(findings)
+    }
+
+    fn of(findings: Vec<Finding>) -> Report {
+        let outcomes = super::super::all().take(4).map(|rule| (rule.id, Outcome::Passed)).collect();
+        let judgement = Judgement { findings, outcomes, ..Judgement::default() };
+        Report::new(Vec::new(), judgement, Severity::Error)
     }
 
     #[test]
     fn junit_counts_rules_and_escapes_texts() {
-        let (report, rules) = report();
-        let text = write(&report, "offer lint", &rules, ReportFormat::Junit).unwrap();
+        let report = report();
+        let text = write(&report, "offer lint", ReportFormat::Junit).unwrap();
         assert!(text.contains("tests=\"4\" failures=\"1\""), "{text}");
         assert!(text.contains("the ID `&lt;&amp;&quot;\u{fffd}` is wrong"), "{text}");
         assert_eq!(text.matches("<testcase").count(), 4);
@@ -225,8 +230,8 @@ mod tests {
 
     #[test]
     fn sarif_points_at_the_line_of_the_offer() {
-        let (report, rules) = report();
-        let text = write(&report, "offer lint", &rules, ReportFormat::Sarif).unwrap();
+        let report = report();
+        let text = write(&report, "offer lint", ReportFormat::Sarif).unwrap();
         let value: Value = serde_json::from_str(&text).unwrap();
         let result = &value["runs"][0]["results"][0];
         assert_eq!(result["ruleId"], "OFR-001");
@@ -238,22 +243,22 @@ mod tests {
 
     #[test]
     fn what_could_not_be_decided_is_neither_passed_nor_failed_anywhere() {
-        let (report, rules) = report();
+        let report = report();
         let mut findings = vec![report.findings[1].clone()];
         findings[0].not_proven = true;
-        let report = Report::new(Vec::new(), findings, rules.len(), Severity::Error);
+        let report = of(findings);
         assert!(!report.summary.passed && report.summary.not_proven == 1);
-        let text = write(&report, "verify", &rules, ReportFormat::Text).unwrap();
+        let text = write(&report, "verify", ReportFormat::Text).unwrap();
         assert!(text.contains("not proven[OFR-002]"), "{text}");
         assert!(text.ends_with("not proven: 0 errors, 1 warning (4 rules)\n"), "{text}");
-        let text = write(&report, "verify", &rules, ReportFormat::Junit).unwrap();
+        let text = write(&report, "verify", ReportFormat::Junit).unwrap();
         assert!(text.contains("skipped=\"1\""), "{text}");
         assert!(text.contains("<skipped message=\"not proven: it ends with -\"/>"), "{text}");
-        let text = write(&report, "verify", &rules, ReportFormat::Sarif).unwrap();
+        let text = write(&report, "verify", ReportFormat::Sarif).unwrap();
         let value: Value = serde_json::from_str(&text).unwrap();
         let result = &value["runs"][0]["results"][0];
         assert_eq!((&result["kind"], &result["level"]), (&json!("open"), &json!("none")));
-        let text = write(&report, "verify", &rules, ReportFormat::Json).unwrap();
+        let text = write(&report, "verify", ReportFormat::Json).unwrap();
         let value: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(value["result"]["summary"]["passed"], false);
         assert_eq!(value["result"]["findings"][0]["notProven"], true);
@@ -261,12 +266,12 @@ mod tests {
 
     #[test]
     fn json_is_the_envelope_and_text_has_no_colour() {
-        let (report, rules) = report();
-        let text = write(&report, "offer lint", &rules, ReportFormat::Json).unwrap();
+        let report = report();
+        let text = write(&report, "offer lint", ReportFormat::Json).unwrap();
         let value: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(value["result"]["summary"]["errors"], 1);
         assert_eq!(value["result"]["findings"][0]["line"], 7);
-        let text = write(&report, "offer lint", &rules, ReportFormat::Text).unwrap();
+        let text = write(&report, "offer lint", ReportFormat::Text).unwrap();
         assert!(text.contains("a b/offer.yaml:7:3: error[OFR-001]: "), "{text}");
         assert!(text.ends_with("failed: 1 error, 1 warning (4 rules)\n"), "{text}");
     }

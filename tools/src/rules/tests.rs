@@ -39,7 +39,7 @@ fn findings(change: Option<&Change>, profile: Profile) -> Vec<Finding> {
         None => OFFER.to_owned(),
     };
     let (file, content) = folder.load(&offer).unwrap_or_else(|error| panic!("{error}"));
-    judge_offer(&file, &content, profile)
+    judge_offer(&file, &content, &Evidence::default(), profile).findings
 }
 
 const TITLE: &str = "title: Tidepool Cache";
@@ -479,5 +479,5 @@ fn addresses_of_other_registries_are_not_asked_for() {
     let offer =
         changed(&[("loginServer: quaylinestaging.azurecr.io", "loginServer: localhost:5000")]);
     let (file, content) = file.load(&offer).unwrap();
-    assert_eq!(judge_offer(&file, &content, Profile::Strict), []);
+    assert_eq!(judge_offer(&file, &content, &Evidence::default(), Profile::Strict).findings, []);
 }

@@ -1,0 +1,163 @@
+//! What rules find, where, and what became of each rule. Only types; who fills them is in `judge`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use serde::Serialize;
+use wharf_oci::Digest;
+
+use super::Severity;
+
+/// Something that a rule found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Finding {
+    /// The rule.
+    pub rule: &'static str,
+    /// What it weighs.
+    pub severity: Severity,
+    /// What is wrong.
+    pub message: String,
+    /// Whether the rule could not be decided: neither kept nor broken.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub not_proven: bool,
+    /// What to do.
+    pub fix: &'static str,
+    /// Where.
+    #[serde(flatten)]
+    pub place: Place,
+}
+
+/// Where a finding is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Place {
+    /// The offer file, or the image when there is no offer.
+    pub file: PathBuf,
+    /// The line, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<usize>,
+    /// The column, from 1, in characters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub column: Option<usize>,
+    /// How many characters from there are meant; at least 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub width: Option<usize>,
+    /// The line of the file itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub snippet: Option<String>,
+    /// The key (`plans[0].name`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// The image, when the finding is about one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// The platforms of the image that it is true of, when it is not about all of the image.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub platforms: Vec<String>,
+    /// The layer, when it is about one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub layer: Option<LayerPlace>,
+    /// The path in the layer or in the merged files.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+}
+
+/// A layer of an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LayerPlace {
+    /// Which one, from the bottom, from 1.
+    pub number: usize,
+    /// Its digest, as the manifest has it.
+    pub digest: Digest,
+}
+
+/// What became of a rule. Of two, over two images, the greater one counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Outcome {
+    /// There was nothing that the rule is about.
+    NotApplicable,
+    /// It is kept.
+    Passed,
+    /// It was not decided, because something was not at hand: see [`Gap`].
+    NotLookedAt,
+    /// It has findings, none of them an error.
+    Warned,
+    /// It was looked at and could not be decided.
+    NotProven,
+    /// It is broken.
+    Failed,
+}
+
+/// Something that rules need and that nobody gave: what was not looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Gap {
+    /// A report of a vulnerability scanner.
+    ScannerReport,
+    /// The state of the registry, as `az acr show` writes it.
+    RegistryState,
+    /// What was published before.
+    Ledger,
+    /// The offer that the image belongs to.
+    Offer,
+    /// The files of a layer that could not be read.
+    Files,
+}
+
+impl Gap {
+    /// What it is, in a few words.
+    #[must_use]
+    pub const fn what(self) -> &'static str {
+        match self {
+            Self::ScannerReport => "no vulnerability report",
+            Self::RegistryState => "no registry state",
+            Self::Ledger => "no record of what was published before",
+            Self::Offer => "no offer file",
+            Self::Files => "files of layers that could not be read",
+        }
+    }
+
+    /// How it can be given.
+    #[must_use]
+    pub const fn how(self) -> &'static str {
+        match self {
+            Self::ScannerReport => "scan the image and name the report",
+            Self::RegistryState => "save the output of `az acr show` and name the file",
+            Self::Ledger => "name the record of the last publication",
+            Self::Offer => "verify with `--offer FILE`",
+            Self::Files => "build the image with layers that can be read",
+        }
+    }
+}
+
+/// What a run of rules came to.
+#[derive(Debug, Clone, Default)]
+pub struct Judgement {
+    /// Everything found, in the order of the catalogue.
+    pub findings: Vec<Finding>,
+    /// What became of each rule that was looked at.
+    pub outcomes: BTreeMap<&'static str, Outcome>,
+    /// What was missing, with the rules that would have needed it.
+    pub gaps: BTreeMap<Gap, BTreeSet<&'static str>>,
+}
+
+impl Judgement {
+    /// Adds what another run came to.
+    pub fn join(&mut self, other: Self) {
+        self.findings.extend(other.findings);
+        for (rule, outcome) in other.outcomes {
+            self.conclude(rule, outcome);
+        }
+        for (gap, rules) in other.gaps {
+            self.gaps.entry(gap).or_default().extend(rules);
+        }
+    }
+
+    pub(super) fn conclude(&mut self, rule: &'static str, outcome: Outcome) {
+        let known = self.outcomes.entry(rule).or_insert(outcome);
+        *known = outcome.max(*known);
+    }
+}

@@ -1,0 +1,176 @@
+//! Takes what checks find and gives it a place. One cause is one finding: what is said again of
+//! another platform adds that platform to the first.
+
+use std::path::PathBuf;
+
+use super::finding::{Finding, Gap, Judgement, LayerPlace, Outcome, Place};
+use super::{Profile, Rule, Severity};
+use crate::offer::OfferFile;
+
+/// Takes the findings of one rule at a time.
+pub struct Judge<'a> {
+    profile: Profile,
+    rule: &'static Rule,
+    scope: Scope<'a>,
+    site: Site,
+    applies: bool,
+    judgement: Judgement,
+}
+
+/// What the places of findings are relative to.
+#[derive(Clone, Copy)]
+pub(super) enum Scope<'a> {
+    Offer(&'a OfferFile),
+    /// An image; with the offer and the key of its plan when they are known.
+    Image {
+        location: &'a str,
+        offer: Option<(&'a OfferFile, usize)>,
+    },
+}
+
+/// Where in an image a check looks; what is not stated is as around it.
+#[derive(Debug, Clone, Default)]
+pub struct Site {
+    /// The platform.
+    pub platform: Option<String>,
+    /// The layer.
+    pub layer: Option<LayerPlace>,
+    /// The path, fit to be shown.
+    pub path: Option<String>,
+}
+
+impl<'a> Judge<'a> {
+    pub(super) fn new(profile: Profile, rule: &'static Rule, scope: Scope<'a>) -> Self {
+        let (site, judgement) = (Site::default(), Judgement::default());
+        Self { profile, rule, scope, site, applies: true, judgement }
+    }
+
+    /// What the rule came to.
+    pub(super) fn finish(mut self) -> Judgement {
+        let findings = &self.judgement.findings;
+        let outcome = if findings.iter().any(|finding| finding.severity == Severity::Error) {
+            Outcome::Failed
+        } else if findings.iter().any(|finding| finding.not_proven) {
+            Outcome::NotProven
+        } else if !findings.is_empty() {
+            Outcome::Warned
+        } else if !self.judgement.gaps.is_empty() {
+            Outcome::NotLookedAt
+        } else if self.applies {
+            Outcome::Passed
+        } else {
+            Outcome::NotApplicable
+        };
+        self.judgement.conclude(self.rule.id, outcome);
+        self.judgement
+    }
+
+    /// Something that will be refused; `key` is its path in the offer.
+    pub fn error(&mut self, key: &str, message: impl Into<String>) {
+        self.add(Severity::Error, key, message.into());
+    }
+
+    /// Something that may be refused.
+    pub fn warning(&mut self, key: &str, message: impl Into<String>) {
+        self.add(Severity::Warning, key, message.into());
+    }
+
+    /// Something that only the narrower of two contradicting pages refuses.
+    pub fn narrow(&mut self, key: &str, message: impl Into<String>) {
+        if self.profile == Profile::Strict {
+            self.add(Severity::Warning, key, message.into());
+        }
+    }
+
+    /// Something that could not be decided, although it was looked at.
+    pub fn not_proven(&mut self, key: &str, message: impl Into<String>) {
+        let place = self.add(Severity::Warning, key, message.into());
+        if let Some(finding) = self.judgement.findings.get_mut(place) {
+            finding.not_proven = true;
+        }
+    }
+
+    /// There is nothing here that the rule is about.
+    pub const fn not_applicable(&mut self) {
+        self.applies = false;
+    }
+
+    /// The rule was not decided, because this was not at hand.
+    pub fn not_looked_at(&mut self, gap: Gap) {
+        self.judgement.gaps.entry(gap).or_default().insert(self.rule.id);
+    }
+
+    /// Looks at a place: what is found within `look` is there.
+    pub fn within(&mut self, site: Site, look: impl FnOnce(&mut Self)) {
+        let around = self.site.clone();
+        self.site = Site {
+            platform: site.platform.or_else(|| around.platform.clone()),
+            layer: site.layer.or(around.layer),
+            path: site.path.or_else(|| around.path.clone()),
+        };
+        look(self);
+        self.site = around;
+    }
+
+    /// Adds a finding, or its platform to the same finding; returns its place in the list.
+    fn add(&mut self, severity: Severity, key: &str, message: String) -> usize {
+        let Site { platform, layer, path } = &self.site;
+        let same = |known: &Finding| {
+            known.severity == severity
+                && known.message == message
+                && known.place.layer == *layer
+                && known.place.path == *path
+        };
+        if let Some(platform) = platform
+            && let Some(at) = self.judgement.findings.iter().position(same)
+            && let Some(known) = self.judgement.findings.get_mut(at)
+            && !known.place.platforms.is_empty()
+        {
+            if !known.place.platforms.contains(platform) {
+                known.place.platforms.push(platform.clone());
+            }
+            return at;
+        }
+        let place = Place {
+            platforms: platform.iter().cloned().collect(),
+            layer: *layer,
+            path: path.clone(),
+            ..self.place(key)
+        };
+        let Rule { id, fix, .. } = self.rule;
+        let not_proven = false;
+        let finding = Finding { rule: id, severity, message, not_proven, fix, place };
+        self.judgement.findings.push(finding);
+        self.judgement.findings.len() - 1
+    }
+
+    fn place(&self, key: &str) -> Place {
+        match self.scope {
+            Scope::Offer(file) => place_of(file, key, None),
+            Scope::Image { location, offer: Some((file, plan)) } => {
+                let dot = if key.is_empty() { "" } else { "." };
+                let key = format!("plans[{plan}].image{dot}{key}");
+                place_of(file, &key, Some(location.to_owned()))
+            }
+            Scope::Image { location, offer: None } => Place {
+                file: PathBuf::from(location),
+                image: Some(location.to_owned()),
+                ..Place::default()
+            },
+        }
+    }
+}
+
+fn place_of(file: &OfferFile, key: &str, image: Option<String>) -> Place {
+    let spot = file.spot(key);
+    Place {
+        file: file.path().to_owned(),
+        line: Some(spot.line),
+        column: Some(spot.column),
+        width: Some(spot.width),
+        snippet: file.line(spot.line).map(ToOwned::to_owned),
+        key: Some(key.to_owned()),
+        image,
+        ..Place::default()
+    }
+}
