@@ -3,8 +3,9 @@
 
 use std::path::PathBuf;
 
-use super::finding::{Finding, Gap, Judgement, LayerPlace, Outcome, Place};
+use super::finding::{Finding, Gap, Judgement, LayerPlace, Outcome, Place, Section, Subject};
 use super::{Profile, Rule, Severity};
+use crate::logins;
 use crate::offer::OfferFile;
 
 /// Takes the findings of one rule at a time.
@@ -26,6 +27,18 @@ pub(super) enum Scope<'a> {
         location: &'a str,
         offer: Option<(&'a OfferFile, usize)>,
     },
+}
+
+impl Scope<'_> {
+    fn subject(&self) -> Subject {
+        match self {
+            Self::Offer(_) => Subject::Offer,
+            Self::Image { location, offer } => Subject::Image {
+                location: (*location).to_owned(),
+                plan: offer.and_then(|(file, plan)| plan_id(file, plan)),
+            },
+        }
+    }
 }
 
 /// Where in an image a check looks; what is not stated is as around it.
@@ -62,6 +75,8 @@ impl<'a> Judge<'a> {
             Outcome::NotApplicable
         };
         self.judgement.conclude(self.rule.id, outcome);
+        let outcomes = self.judgement.outcomes.clone();
+        self.judgement.sections = vec![Section { subject: self.scope.subject(), outcomes }];
         self.judgement
     }
 
@@ -168,9 +183,20 @@ fn place_of(file: &OfferFile, key: &str, image: Option<String>) -> Place {
         line: Some(spot.line),
         column: Some(spot.column),
         width: Some(spot.width),
-        snippet: file.line(spot.line).map(ToOwned::to_owned),
+        snippet: file.line(spot.line).map(|line| logins::cut_line(line).into_owned()),
+        plan: plan_of(key).and_then(|plan| plan_id(file, plan)),
         key: Some(key.to_owned()),
         image,
         ..Place::default()
     }
+}
+
+fn plan_id(file: &OfferFile, plan: usize) -> Option<String> {
+    file.offer.plans.get(plan).map(|plan| plan.id.to_string())
+}
+
+/// The plan that a key is in: 3 for `plans[3].name`.
+fn plan_of(key: &str) -> Option<usize> {
+    let (place, _) = key.strip_prefix("plans[")?.split_once(']')?;
+    place.parse().ok()
 }
