@@ -31,7 +31,7 @@ use serde::Serialize;
 use wharf_oci::Digest;
 
 use self::evidence::Evidence;
-pub use self::finding::{Finding, Gap, Judgement, Outcome, Place};
+pub use self::finding::{Finding, Gap, Judgement, Outcome, Place, Waived};
 use self::judge::Scope;
 pub use self::judge::{Judge, Site};
 use crate::image::facts::ImageFacts;

@@ -44,6 +44,9 @@ pub struct Unlooked {
     pub what: &'static str,
     /// How it can be given.
     pub how: &'static str,
+    /// The images that it was missing for, when it was not missing for the whole run.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<String>,
     /// The rules that were not decided without it.
     pub rules: Vec<&'static str>,
 }
@@ -60,6 +63,8 @@ pub struct Summary {
     pub warnings: usize,
     /// Findings, counted among the warnings, of rules that could not be decided.
     pub not_proven: usize,
+    /// Findings that are waived, which are not counted above.
+    pub waived: usize,
     /// Whether everything was decided, and nothing found reaches the asked severity.
     pub passed: bool,
 }
@@ -103,28 +108,28 @@ impl Report {
     /// A report over what the rules came to.
     #[must_use]
     pub fn new(images: Vec<ImageSummary>, judgement: Judgement, fail_on: Severity) -> Self {
-        let Judgement { mut findings, outcomes, gaps } = judgement;
+        let Judgement { mut findings, outcomes, gaps, mut gap_images } = judgement;
         // Stable: findings of one line stay in the order of the catalogue.
         findings.sort_by(|a, b| {
             let key = |at: &Finding| (at.place.file.clone(), at.place.line, at.place.column);
             key(a).cmp(&key(b))
         });
-        let count = |severity| findings.iter().filter(|at| at.severity == severity).count();
+        let counted = || findings.iter().filter(|finding| finding.waived.is_none());
+        let count = |severity| counted().filter(|at| at.severity == severity).count();
         let summary = Summary {
             rules: outcomes.len(),
             errors: count(Severity::Error),
             warnings: count(Severity::Warning),
-            not_proven: findings.iter().filter(|finding| finding.not_proven).count(),
-            passed: findings
-                .iter()
-                .all(|finding| finding.severity < fail_on && !finding.not_proven),
+            not_proven: counted().filter(|finding| finding.not_proven).count(),
+            waived: findings.len() - counted().count(),
+            passed: counted().all(|finding| finding.severity < fail_on && !finding.not_proven),
         };
-        let only_unproven =
-            !summary.passed && findings.iter().all(|finding| finding.severity < fail_on);
+        let only_unproven = !summary.passed && counted().all(|finding| finding.severity < fail_on);
         let unlooked = |(gap, rules): (Gap, BTreeSet<_>)| Unlooked {
             gap,
             what: gap.what(),
             how: gap.how(),
+            images: gap_images.remove(&gap).unwrap_or_default().into_iter().collect(),
             rules: rules.into_iter().collect(),
         };
         let not_looked_at = gaps.into_iter().map(unlooked).collect();
@@ -153,7 +158,7 @@ impl Report {
         for finding in &self.findings {
             text.push_str(&finding_text(finding, paint));
         }
-        let Summary { rules, errors, warnings, passed, .. } = self.summary;
+        let Summary { rules, errors, warnings, waived, passed, .. } = self.summary;
         let (style, verdict) = match (passed, self.only_unproven) {
             (true, _) => (Style::Good, "passed"),
             (false, true) => (Style::Warning, "not proven"),
@@ -162,12 +167,16 @@ impl Report {
         let verdict = paint.text(style, verdict);
         let _ = writeln!(
             text,
-            "{verdict}: {}, {} ({rules} rules)",
+            "{verdict}: {}, {}{} ({rules} rules)",
             counted(errors, "error"),
-            counted(warnings, "warning")
+            counted(warnings, "warning"),
+            if waived == 0 { String::new() } else { format!(", {waived} waived") }
         );
-        for Unlooked { what, how, rules, .. } in &self.not_looked_at {
+        for Unlooked { what, how, images, rules, .. } in &self.not_looked_at {
             let _ = writeln!(text, "not looked at: {what} ({})", rules.join(", "));
+            for image in images {
+                let _ = writeln!(text, "    {} {}", paint.text(Style::Dim, "of: "), visible(image));
+            }
             let _ = writeln!(text, "    {} {how}", paint.text(Style::Dim, "fix:"));
         }
         text
@@ -236,11 +245,12 @@ fn finding_text(finding: &Finding, paint: Paint) -> String {
     for number in [place.line, place.column].into_iter().flatten() {
         let _ = write!(at, ":{number}");
     }
-    let style = match finding.severity {
-        Severity::Error => Style::Error,
-        Severity::Warning => Style::Warning,
+    let (style, word) = match (&finding.waived, finding.severity) {
+        (Some(_), _) => (Style::Dim, "waived"),
+        (None, Severity::Error) => (Style::Error, "error"),
+        (None, Severity::Warning) if finding.not_proven => (Style::Warning, "not proven"),
+        (None, Severity::Warning) => (Style::Warning, "warning"),
     };
-    let word = if finding.not_proven { "not proven" } else { finding.severity.as_str() };
     let label = format!("{word}[{}]", finding.rule);
     let label = paint.text(style, &label);
     let mut text = format!("{}: {label}: {}\n", visible(&at), visible(&finding.message));
@@ -250,7 +260,15 @@ fn finding_text(finding: &Finding, paint: Paint) -> String {
     if let Some(image) = place.image.as_ref().filter(|_| place.key.is_some()) {
         let _ = writeln!(text, "    {} {}", paint.text(Style::Dim, "in: "), visible(image));
     }
-    let _ = writeln!(text, "    {} {}", paint.text(Style::Dim, "fix:"), finding.fix);
+    match &finding.waived {
+        Some(waived) => {
+            let words = visible(&waived.words());
+            let _ = writeln!(text, "    {} {words}", paint.text(Style::Dim, "waived:"));
+        }
+        None => {
+            let _ = writeln!(text, "    {} {}", paint.text(Style::Dim, "fix:"), finding.fix);
+        }
+    }
     text
 }
 

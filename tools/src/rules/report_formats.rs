@@ -41,8 +41,9 @@ fn junit(report: &Report, command: &str) -> String {
         let findings = by_rule.get(rule.id).map(Vec::as_slice).unwrap_or_default();
         let name = xml(&format!("{} {}", rule.id, rule.title));
         let _ = write!(cases, "    <testcase classname=\"wharf.{}\" name=\"{name}\"", xml(command));
-        let (errors, warnings): (Vec<&Finding>, Vec<&Finding>) =
-            findings.iter().partition(|finding| finding.severity == Severity::Error);
+        let (errors, warnings): (Vec<&Finding>, Vec<&Finding>) = findings
+            .iter()
+            .partition(|finding| finding.severity == Severity::Error && finding.waived.is_none());
         if findings.is_empty() && outcome == Outcome::NotLookedAt {
             skipped += 1;
             cases.push_str(">\n      <skipped message=\"not looked at\"/>\n    </testcase>\n");
@@ -57,9 +58,17 @@ fn junit(report: &Report, command: &str) -> String {
             failures += 1;
             let _ = write!(cases, "      <failure message=\"{}\">", xml(&first.message));
             let _ = writeln!(cases, "{}</failure>", xml(&lines(&errors, rule)));
-        } else if let Some(open) = findings.iter().find(|finding| finding.not_proven) {
+        } else if let Some(open) =
+            findings.iter().find(|finding| finding.not_proven && finding.waived.is_none())
+        {
             skipped += 1;
             let message = xml(&format!("not proven: {}", open.message));
+            let _ = writeln!(cases, "      <skipped message=\"{message}\"/>");
+        } else if let (Outcome::Waived, Some(waived)) =
+            (outcome, findings.iter().find_map(|finding| finding.waived.as_ref()))
+        {
+            skipped += 1;
+            let message = xml(&format!("waived {}", waived.words()));
             let _ = writeln!(cases, "      <skipped message=\"{message}\"/>");
         }
         if !warnings.is_empty() {
@@ -84,7 +93,8 @@ fn lines(findings: &[&Finding], rule: &Rule) -> String {
     for finding in findings {
         let place = &finding.place;
         let line = place.line.map(|line| format!(":{line}")).unwrap_or_default();
-        let _ = writeln!(text, "{}{line}: {}", place.file.display(), finding.message);
+        let waived = if finding.waived.is_some() { "waived: " } else { "" };
+        let _ = writeln!(text, "{}{line}: {waived}{}", place.file.display(), finding.message);
     }
     let _ = write!(text, "fix: {}", rule.fix);
     text
@@ -143,7 +153,7 @@ fn sarif_result(finding: &Finding) -> Value {
     // SARIF 2.1.0 §3.27.9 and §3.27.10: what was not decided is `open`, and has no level.
     let (kind, level) =
         if finding.not_proven { ("open", "none") } else { ("fail", finding.severity.as_str()) };
-    json!({
+    let mut result = json!({
         "ruleId": finding.rule,
         "kind": kind,
         "level": level,
@@ -165,7 +175,17 @@ fn sarif_result(finding: &Finding) -> Value {
                 finding.message,
             ),
         },
-    })
+    });
+    // SARIF 2.1.0 §3.35: who took it over wrote that into a file, not into the source.
+    if let (Some(waived), Some(result)) = (&finding.waived, result.as_object_mut()) {
+        let suppression = json!({
+            "kind": "external",
+            "status": "accepted",
+            "justification": waived.words(),
+        });
+        result.insert("suppressions".to_owned(), json!([suppression]));
+    }
+    result
 }
 
 /// A path as a relative URI reference (RFC 3986 §4.2).
@@ -202,6 +222,8 @@ mod tests {
             message: message.to_owned(),
             not_proven: false,
             fix: "write it",
+            waived: None,
+            is_damage: false,
             place: place.clone(),
         };
         let findings = vec![
