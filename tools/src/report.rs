@@ -54,6 +54,9 @@ pub struct Unlooked {
     pub what: &'static str,
     /// How it can be given.
     pub how: &'static str,
+    /// The images that it was missing for, when it was not missing for the whole run.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<String>,
     /// The rules that were not decided without it.
     pub rules: Vec<&'static str>,
 }
@@ -70,6 +73,8 @@ pub struct Summary {
     pub warnings: usize,
     /// Findings, counted among the warnings, of rules that could not be decided.
     pub not_proven: usize,
+    /// Findings that are waived, which are not counted above.
+    pub waived: usize,
     /// Whether everything was decided, and nothing found reaches the asked severity.
     pub passed: bool,
 }
@@ -109,32 +114,56 @@ pub struct Part<'a> {
     pub rules: Vec<(&'static Rule, Outcome)>,
 }
 
+impl Part<'_> {
+    /// What is not waived, by its weight: errors, and the rest.
+    #[must_use]
+    pub fn counts(&self) -> (usize, usize) {
+        let count = |wanted: &[Weight]| {
+            self.findings.iter().filter(|at| wanted.contains(&Weight::of(at))).count()
+        };
+        (count(&[Weight::Error]), count(&[Weight::NotProven, Weight::Warning]))
+    }
+}
+
+impl Summary {
+    /// `1 error, 2 warnings, 1 waived`.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let mut text =
+            format!("{}, {}", counted(self.errors, "error"), counted(self.warnings, "warning"));
+        if self.waived > 0 {
+            text.push_str(&format!(", {} waived", self.waived));
+        }
+        text
+    }
+}
+
 impl Report {
     /// A report over what the rules came to.
     #[must_use]
     pub fn new(images: Vec<ImageSummary>, judgement: Judgement, fail_on: Severity) -> Self {
-        let Judgement { mut findings, outcomes, sections, gaps } = judgement;
+        let Judgement { mut findings, outcomes, sections, gaps, mut gap_images } = judgement;
         // Stable: findings of one line stay in the order of the catalogue.
         findings.sort_by(|a, b| {
             let key = |at: &Finding| (at.place.file.clone(), at.place.line, at.place.column);
             key(a).cmp(&key(b))
         });
-        let count = |severity| findings.iter().filter(|at| at.severity == severity).count();
+        let counted = || findings.iter().filter(|finding| finding.waived.is_none());
+        let count = |severity| counted().filter(|at| at.severity == severity).count();
         let summary = Summary {
             rules: outcomes.len(),
             errors: count(Severity::Error),
             warnings: count(Severity::Warning),
-            not_proven: findings.iter().filter(|finding| finding.not_proven).count(),
-            passed: findings
-                .iter()
-                .all(|finding| finding.severity < fail_on && !finding.not_proven),
+            not_proven: counted().filter(|finding| finding.not_proven).count(),
+            waived: findings.len() - counted().count(),
+            passed: counted().all(|finding| finding.severity < fail_on && !finding.not_proven),
         };
-        let only_unproven =
-            !summary.passed && findings.iter().all(|finding| finding.severity < fail_on);
+        let only_unproven = !summary.passed && counted().all(|finding| finding.severity < fail_on);
         let unlooked = |(gap, rules): (Gap, BTreeSet<_>)| Unlooked {
             gap,
             what: gap.what(),
             how: gap.how(),
+            images: gap_images.remove(&gap).unwrap_or_default().into_iter().collect(),
             rules: rules.into_iter().collect(),
         };
         let not_looked_at = gaps.into_iter().map(unlooked).collect();
@@ -168,8 +197,13 @@ impl Report {
             .map(|section| {
                 let mut findings = part(section);
                 // Stable: within a weight they stay in the order of the file.
-                findings.sort_by_key(|finding| weight(finding));
-                let outcome = |rule: &'static Rule| Some((rule, *section.outcomes.get(rule.id)?));
+                findings.sort_by_key(|finding| Weight::of(finding));
+                let outcome = |rule: &'static Rule| {
+                    let found = findings.iter().filter(|finding| finding.rule == rule.id);
+                    // A waiver comes after the judgement, and changes what findings mean.
+                    let found = Outcome::of(found.copied());
+                    Some((rule, found.or_else(|| section.outcomes.get(rule.id).copied())?))
+                };
                 let rules = all().filter_map(outcome).collect();
                 Part {
                     subject: &section.subject,
@@ -204,18 +238,33 @@ impl Report {
     }
 }
 
-/// The gravest is the least.
-fn weight(finding: &Finding) -> u8 {
-    match (finding.severity, finding.not_proven) {
-        (Severity::Error, _) => 0,
-        (Severity::Warning, true) => 1,
-        (Severity::Warning, false) => 2,
-    }
+/// What a finding means for who reads the report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Weight {
+    Error,
+    NotProven,
+    Warning,
+    Waived,
 }
 
-/// The word for what a finding weighs.
-fn word(finding: &Finding) -> &'static str {
-    if finding.not_proven { "not proven" } else { finding.severity.as_str() }
+impl Weight {
+    const fn of(finding: &Finding) -> Self {
+        match (&finding.waived, finding.severity) {
+            (Some(_), _) => Self::Waived,
+            (None, Severity::Error) => Self::Error,
+            (None, Severity::Warning) if finding.not_proven => Self::NotProven,
+            (None, Severity::Warning) => Self::Warning,
+        }
+    }
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::NotProven => "not proven",
+            Self::Warning => "warning",
+            Self::Waived => "waived",
+        }
+    }
 }
 
 /// `1 error`, `2 errors`.

@@ -29,7 +29,7 @@ use serde::Serialize;
 use wharf_oci::Digest;
 
 use self::evidence::Evidence;
-pub use self::finding::{Finding, Gap, Judgement, Outcome, Place, Section, Subject};
+pub use self::finding::{Finding, Gap, Judgement, Outcome, Place, Section, Subject, Waived};
 use self::judge::Scope;
 pub use self::judge::{Judge, Site};
 use crate::image::facts::ImageFacts;

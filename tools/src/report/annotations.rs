@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 
 use super::formats::Frame;
-use super::{counted, weight, word};
+use super::{Weight, counted};
 use crate::rules::{Finding, Severity};
 use crate::shown::visible;
 
@@ -30,7 +30,7 @@ pub fn github(frame: &Frame<'_>) -> String {
         for (name, number) in numbers(finding) {
             let _ = write!(text, ",{name}={number}");
         }
-        let title = format!("{} {}", finding.rule, word(finding));
+        let title = format!("{} {}", finding.rule, Weight::of(finding).as_str());
         let _ = writeln!(
             text,
             ",title={}::{}",
@@ -67,8 +67,9 @@ pub fn azure(frame: &Frame<'_>) -> String {
 
 /// The findings that are shown, and what is said of the others.
 fn chosen<'a>(frame: &Frame<'a>) -> (Vec<&'a Finding>, Option<String>) {
-    let mut all: Vec<&Finding> = frame.report.findings.iter().collect();
-    all.sort_by_key(|finding| weight(finding));
+    let standing = frame.report.findings.iter().filter(|finding| finding.waived.is_none());
+    let mut all: Vec<&Finding> = standing.collect();
+    all.sort_by_key(|finding| Weight::of(finding));
     let (errors, warnings): (Vec<&Finding>, Vec<&Finding>) =
         all.into_iter().partition(|finding| finding.severity == Severity::Error);
     let left = |list: &[&Finding]| list.len().saturating_sub(SHOWN_MAX);

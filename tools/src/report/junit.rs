@@ -7,8 +7,8 @@ use std::io;
 use quick_junit::{NonSuccessKind, Report as Results, TestCase, TestCaseStatus, TestSuite};
 
 use super::formats::Frame;
-use super::{Part, word};
-use crate::rules::{Finding, Outcome, Rule, Severity, Subject};
+use super::{Part, Weight};
+use crate::rules::{Finding, Outcome, Rule, Subject, Waived};
 use crate::shown::visible;
 
 pub(super) fn write(frame: &Frame<'_>) -> io::Result<String> {
@@ -35,7 +35,7 @@ fn suite(part: &Part<'_>, frame: &Frame<'_>) -> TestSuite {
         );
         case.set_classname(format!("wharf.{}.{name}", frame.command.replace(' ', ".")));
         // A failure has its lines in itself.
-        let others = findings.iter().filter(|at| at.severity < Severity::Error);
+        let others = findings.iter().filter(|at| Weight::of(at) != Weight::Error);
         let others: Vec<&Finding> = others.copied().collect();
         if !others.is_empty() {
             case.set_system_out(lines(&others, rule, frame));
@@ -52,7 +52,7 @@ fn status(
     findings: &[&Finding],
     frame: &Frame<'_>,
 ) -> TestCaseStatus {
-    let errors = findings.iter().filter(|finding| finding.severity == Severity::Error);
+    let errors = findings.iter().filter(|finding| Weight::of(finding) == Weight::Error);
     let errors: Vec<&Finding> = errors.copied().collect();
     if let Some(first) = errors.first() {
         let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
@@ -60,8 +60,12 @@ fn status(
         status.set_description(lines(&errors, rule, frame));
         return status;
     }
-    let open = findings.iter().find(|finding| finding.not_proven);
+    let open = findings.iter().find(|finding| Weight::of(finding) == Weight::NotProven);
+    let waived = findings.iter().find_map(|finding| finding.waived.as_ref());
     let reason = match (open, outcome) {
+        (None, Outcome::Waived) => {
+            format!("waived: {}", visible(&waived.map(Waived::words).unwrap_or_default()))
+        }
         (Some(open), _) => format!("not proven: {}", visible(&open.message)),
         (None, Outcome::NotLookedAt) => {
             let gaps = frame.report.not_looked_at.iter();
@@ -81,7 +85,8 @@ fn lines(findings: &[&Finding], rule: &Rule, frame: &Frame<'_>) -> String {
     let mut text = String::new();
     for finding in findings {
         let at = visible(&frame.root.at(finding));
-        let _ = writeln!(text, "{at}: {}: {}", word(finding), visible(&finding.message));
+        let _ =
+            writeln!(text, "{at}: {}: {}", Weight::of(finding).as_str(), visible(&finding.message));
         if let Some(path) = &finding.place.path {
             let _ = writeln!(text, "    path: {}", visible(path));
         }

@@ -6,9 +6,9 @@
 use std::fmt::Write as _;
 
 use super::formats::Frame;
-use super::{Part, Proof, Report, Unlooked, Verdict, counted, links, short, word};
+use super::{Part, Proof, Report, Unlooked, Verdict, Weight, counted, links, short};
 use crate::rules::image::size;
-use crate::rules::{Finding, Severity, find};
+use crate::rules::{Finding, find};
 use crate::shown::visible;
 
 /// The most bytes that GitHub takes for the summary of a step.
@@ -48,11 +48,10 @@ fn heading(frame: &Frame<'_>) -> String {
         Verdict::Failed => "❌",
     };
     format!(
-        "## {mark} wharf {}: {}\n\n{}, {}, {} looked at.\n",
+        "## {mark} wharf {}: {}\n\n{}; {} looked at.\n",
         frame.command,
         report.verdict().as_str(),
-        counted(report.summary.errors, "error"),
-        counted(report.summary.warnings, "warning"),
+        report.summary.words(),
         counted(report.summary.rules, "rule"),
     )
 }
@@ -108,10 +107,12 @@ fn findings(part: &Part<'_>, frame: &Frame<'_>, room: usize, text: &mut String) 
 }
 
 fn row(finding: &Finding, frame: &Frame<'_>) -> String {
-    let mark = match (finding.severity, finding.not_proven) {
-        (Severity::Error, _) => "❌",
-        (Severity::Warning, true) => "❔",
-        (Severity::Warning, false) => "⚠️",
+    let weight = Weight::of(finding);
+    let mark = match weight {
+        Weight::Error => "❌",
+        Weight::NotProven => "❔",
+        Weight::Warning => "⚠️",
+        Weight::Waived => "➖",
     };
     let page = find(finding.rule).map(links::page).unwrap_or_default();
     let place = &finding.place;
@@ -125,8 +126,12 @@ fn row(finding: &Finding, frame: &Frame<'_>) -> String {
     if !place.platforms.is_empty() {
         let _ = write!(at, "<br>{}", inert(&place.platforms.join(", ")));
     }
-    let (message, fix) = (inert(&finding.message), inert(finding.fix));
-    let (rule, word) = (finding.rule, word(finding));
+    let message = inert(&finding.message);
+    let fix = match &finding.waived {
+        Some(waived) => inert(&waived.words()),
+        None => inert(finding.fix),
+    };
+    let (rule, word) = (finding.rule, weight.as_str());
     format!("| {mark} {word} | [{rule}]({page}) | {at} | {message}<br>*{fix}* |\n")
 }
 

@@ -130,11 +130,29 @@ fn result(
             "wharf/v2": fingerprint,
         },
     });
+    // SARIF 2.1.0 §3.27.23: once one result says whether it is suppressed, all of them do.
+    if frame.report.summary.waived > 0
+        && let Some(result) = result.as_object_mut()
+    {
+        result.insert("suppressions".to_owned(), suppressions(finding));
+    }
     let index = rules.iter().position(|rule| rule.id == finding.rule);
     if let (Some(index), Some(result)) = (index, result.as_object_mut()) {
         result.insert("ruleIndex".to_owned(), json!(index));
     }
     result
+}
+
+/// Who took it over wrote that into a file, not into the source (SARIF 2.1.0 §3.35).
+fn suppressions(finding: &Finding) -> Value {
+    let suppression = finding.waived.iter().map(|waived| {
+        json!({
+            "kind": "external",
+            "status": "accepted",
+            "justification": visible(&waived.words()),
+        })
+    });
+    suppression.collect()
 }
 
 /// A path that leads out of the repository is relative to nothing.

@@ -6,12 +6,12 @@
 
 use std::fmt::Write as _;
 
-use super::{Part, Proof, Report, Unlooked, Verdict, counted, short, word};
+use super::{Part, Proof, Report, Unlooked, Verdict, Weight, counted, short};
 use crate::offer::excerpt::Excerpt;
 use crate::offer::spots::Spot;
 use crate::output::{Paint, Style, Table, visible};
 use crate::rules::image::size;
-use crate::rules::{Finding, Place, Severity};
+use crate::rules::{Finding, Place};
 
 impl Report {
     /// The report for people.
@@ -35,9 +35,12 @@ impl Report {
             }
         }
         text.push_str(&self.verdict_line(paint));
-        for Unlooked { what, how, rules, .. } in &self.not_looked_at {
+        for Unlooked { what, how, images, rules, .. } in &self.not_looked_at {
             let line = format!("not looked at: {what} ({})", rules.join(", "));
             let _ = writeln!(text, "{}", paint.wrap(&line, 15));
+            for image in images {
+                let _ = writeln!(text, "    {}  {}", dim(paint, "of:"), visible(image));
+            }
             let line = paint.wrap(&format!("    fix: {how}"), 9);
             let _ = writeln!(text, "{}", line.replacen("fix:", &dim(paint, "fix:"), 1));
         }
@@ -51,12 +54,10 @@ impl Report {
             Verdict::NotProven => Style::Warning,
             Verdict::Failed => Style::Error,
         };
-        let (errors, warnings) = (self.summary.errors, self.summary.warnings);
         format!(
-            "{}: {}, {} ({})\n",
+            "{}: {} ({})\n",
             paint.text(style, verdict.as_str()),
-            counted(errors, "error"),
-            counted(warnings, "warning"),
+            self.summary.words(),
             counted(self.summary.rules, "rule"),
         )
     }
@@ -86,8 +87,7 @@ impl Report {
 
 /// The name of a part, and what was found in it.
 fn heading(part: &Part<'_>, paint: Paint) -> String {
-    let errors = part.findings.iter().filter(|at| at.severity == Severity::Error).count();
-    let warnings = part.findings.len() - errors;
+    let (errors, warnings) = part.counts();
     let counts = format!("{}, {}", counted(errors, "error"), counted(warnings, "warning"));
     let name = format!("── {} ──", visible(&part.name));
     format!("{} {}", paint.text(Style::Strong, &name), dim(paint, &counts))
@@ -96,12 +96,14 @@ fn heading(part: &Part<'_>, paint: Paint) -> String {
 /// `file:line:column: severity[ID]: what`, the line with the place marked, where in the image, and
 /// what to do.
 fn finding_text(finding: &Finding, paint: Paint) -> String {
-    let style = match finding.severity {
-        Severity::Error => Style::Error,
-        Severity::Warning => Style::Warning,
+    let weight = Weight::of(finding);
+    let style = match weight {
+        Weight::Error => Style::Error,
+        Weight::NotProven | Weight::Warning => Style::Warning,
+        Weight::Waived => Style::Dim,
     };
     let place = &finding.place;
-    let label = format!("{}[{}]", word(finding), finding.rule);
+    let label = format!("{}[{}]", weight.as_str(), finding.rule);
     let head = format!("{}: {label}: {}", at(place), visible(&finding.message));
     let head = paint.wrap(&head, 4).replacen(&label, &paint.text(style, &label), 1);
     let mut text = format!("{head}\n");
@@ -141,7 +143,10 @@ fn details(finding: &Finding) -> Vec<(&'static str, String)> {
     if let Some(path) = &place.path {
         details.push(("path", path.clone()));
     }
-    details.push(("fix", finding.fix.to_owned()));
+    details.push(match &finding.waived {
+        Some(waived) => ("waived", waived.words()),
+        None => ("fix", finding.fix.to_owned()),
+    });
     details
 }
 

@@ -3,7 +3,9 @@
 
 use std::path::PathBuf;
 
-use super::finding::{Finding, Gap, Judgement, LayerPlace, Outcome, Place, Section, Subject};
+use super::finding::{
+    Finding, Gap, Judgement, LayerPlace, Outcome, Place, Section, Subject, Waived,
+};
 use super::{Profile, Rule, Severity};
 use crate::logins;
 use crate::offer::OfferFile;
@@ -60,15 +62,13 @@ impl<'a> Judge<'a> {
 
     /// What the rule came to.
     pub(super) fn finish(mut self) -> Judgement {
-        let findings = &self.judgement.findings;
-        let outcome = if findings.iter().any(|finding| finding.severity == Severity::Error) {
-            Outcome::Failed
-        } else if findings.iter().any(|finding| finding.not_proven) {
-            Outcome::NotProven
-        } else if !findings.is_empty() {
-            Outcome::Warned
+        let of_findings = Outcome::of(self.judgement.findings.iter());
+        let outcome = if let Some(outcome) = of_findings.filter(|at| *at > Outcome::NotLookedAt) {
+            outcome
         } else if !self.judgement.gaps.is_empty() {
             Outcome::NotLookedAt
+        } else if let Some(outcome) = of_findings {
+            outcome
         } else if self.applies {
             Outcome::Passed
         } else {
@@ -83,6 +83,22 @@ impl<'a> Judge<'a> {
     /// Something that will be refused; `key` is its path in the offer.
     pub fn error(&mut self, key: &str, message: impl Into<String>) {
         self.add(Severity::Error, key, message.into());
+    }
+
+    /// Bytes that are missing, or others than they should be; it cannot be waived.
+    pub fn damage(&mut self, key: &str, message: impl Into<String>) {
+        let place = self.add(Severity::Error, key, message.into());
+        if let Some(finding) = self.judgement.findings.get_mut(place) {
+            finding.is_damage = true;
+        }
+    }
+
+    /// Something that would be refused, but for what this says of it.
+    pub fn waived(&mut self, key: &str, message: impl Into<String>, waived: Waived) {
+        let place = self.add(Severity::Error, key, message.into());
+        if let Some(finding) = self.judgement.findings.get_mut(place) {
+            finding.waived = Some(waived);
+        }
     }
 
     /// Something that may be refused.
@@ -113,6 +129,13 @@ impl<'a> Judge<'a> {
     /// The rule was not decided, because this was not at hand.
     pub fn not_looked_at(&mut self, gap: Gap) {
         self.judgement.gaps.entry(gap).or_default().insert(self.rule.id);
+        if let Scope::Image { location, .. } = self.scope {
+            let image = match &self.site.platform {
+                Some(platform) => format!("{location} {platform}"),
+                None => location.to_owned(),
+            };
+            self.judgement.gap_images.entry(gap).or_default().insert(image);
+        }
     }
 
     /// Looks at a place: what is found within `look` is there.
@@ -154,7 +177,9 @@ impl<'a> Judge<'a> {
         };
         let Rule { id, fix, .. } = self.rule;
         let not_proven = false;
-        let finding = Finding { rule: id, severity, message, not_proven, fix, place };
+        let (waived, is_damage) = (None, false);
+        let finding =
+            Finding { rule: id, severity, message, not_proven, fix, waived, is_damage, place };
         self.judgement.findings.push(finding);
         self.judgement.findings.len() - 1
     }

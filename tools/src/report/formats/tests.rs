@@ -9,7 +9,9 @@ use wharf_oci::Digest;
 use super::*;
 use crate::report::markdown::STEP_SUMMARY_BYTES_MAX;
 use crate::rules::finding::LayerPlace;
-use crate::rules::{Finding, Gap, Judgement, Outcome, Place, Section, Severity, Subject, all};
+use crate::rules::{
+    Finding, Gap, Judgement, Outcome, Place, Section, Severity, Subject, Waived, all,
+};
 
 /// A text with what terminals, XML, HTML, Markdown and agents of CI would obey.
 const HOSTILE: &str =
@@ -26,7 +28,16 @@ fn at_offer(rule: &'static str, severity: Severity, message: &str) -> Finding {
         ..Place::default()
     };
     let message = message.to_owned();
-    Finding { rule, severity, message, not_proven: false, fix: "write it", place }
+    Finding {
+        rule,
+        severity,
+        message,
+        not_proven: false,
+        fix: "write it",
+        waived: None,
+        is_damage: false,
+        place,
+    }
 }
 
 fn in_image(rule: &'static str, severity: Severity, message: &str) -> Finding {
@@ -40,7 +51,16 @@ fn in_image(rule: &'static str, severity: Severity, message: &str) -> Finding {
         ..Place::default()
     };
     let message = message.to_owned();
-    Finding { rule, severity, message, not_proven: false, fix: "take it out", place }
+    Finding {
+        rule,
+        severity,
+        message,
+        not_proven: false,
+        fix: "take it out",
+        waived: None,
+        is_damage: false,
+        place,
+    }
 }
 
 fn of(findings: Vec<Finding>) -> Report {
@@ -54,7 +74,7 @@ fn of(findings: Vec<Finding>) -> Report {
             .collect();
         if prefix == "IMG-" {
             outcomes
-                .extend([("IMG-033", Outcome::NotLookedAt), ("IMG-009", Outcome::NotApplicable)]);
+                .extend([("IMG-033", Outcome::NotLookedAt), ("IMG-036", Outcome::NotApplicable)]);
         }
         for (rule, outcome) in &outcomes {
             judgement.outcomes.insert(rule, *outcome);
@@ -315,4 +335,31 @@ fn markdown_stays_within_what_its_reader_takes() {
     // Five bars make four cells; those of the text are no bars.
     let rows = text.lines().filter(|line| line.starts_with("| ❌"));
     assert!(rows.clone().count() > 100 && rows.clone().all(|row| row.matches('|').count() == 5));
+}
+
+#[test]
+fn what_is_waived_is_shown_everywhere_and_counts_nowhere() {
+    let mut waived = in_image("IMG-001", Severity::Error, "it holds a key");
+    waived.waived = Some(Waived {
+        reason: "a key of the tests".to_owned(),
+        expires: Some("2027-01-31".to_owned()),
+        owner: None,
+        file: "waivers.yaml".into(),
+    });
+    let report = of(vec![waived, at_offer("OFR-002", Severity::Warning, "it ends with -")]);
+    assert!(report.summary.passed && report.summary.waived == 1);
+    let words = "until 2027-01-31, a key of the tests";
+    let text = written(&report, ReportFormat::Text);
+    assert!(text.contains("out/a: waived[IMG-001]: it holds a key"), "{text}");
+    assert!(text.contains(&format!("    = waived: {words}\n")), "{text}");
+    assert!(text.contains("passed: 0 errors, 1 warning, 1 waived ("), "{text}");
+    let text = written(&report, ReportFormat::Junit);
+    assert!(text.contains(&format!("<skipped message=\"waived: {words}\"/>")), "{text}");
+    let results = &sarif(&report)["runs"][0]["results"];
+    let suppressions = |at: usize| results[at]["suppressions"].as_array().unwrap().clone();
+    assert_eq!(suppressions(0).len(), 0);
+    assert_eq!(suppressions(1)[0]["justification"], words);
+    assert!(!written(&report, ReportFormat::Github).contains("IMG-001"));
+    let text = written(&report, ReportFormat::Markdown);
+    assert!(text.contains("| ➖ waived | [IMG-001]("), "{text}");
 }
