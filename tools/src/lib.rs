@@ -20,6 +20,7 @@ pub mod registry;
 pub mod report;
 pub mod rules;
 pub mod shown;
+pub mod source;
 pub mod temporary;
 pub mod transfer;
 pub mod usage;
