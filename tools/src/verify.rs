@@ -104,6 +104,7 @@ impl ReadImage {
             config_descriptor: self.config_descriptor().cloned(),
             descriptor: self.descriptor,
             config: self.config,
+            files: None,
         }
     }
 }
