@@ -62,6 +62,7 @@ fn image(platform: &str) -> PlatformImage {
         config_descriptor: Some(Descriptor::new(MediaType::OCI_CONFIG, digest("config"), 100)),
         annotations: BTreeMap::new(),
         layers: vec![LayerFacts { descriptor: layer, uncompressed_bytes: Some(4000) }],
+        files: None,
     }
 }
 
@@ -78,6 +79,7 @@ fn facts() -> ImageFacts {
         roots: vec![index.clone()],
         indexes: vec![IndexFacts { descriptor: index, children, annotations: BTreeMap::new() }],
         images,
+        artifacts: Vec::new(),
         faults: Vec::new(),
     }
 }
