@@ -49,8 +49,9 @@ pub fn run(args: &VerifyArgs, context: &Context) -> anyhow::Result<Exit> {
         judgement.join(rules::judge_image(&facts, place, &evidence, profile));
         indexes.push((target.plan, facts));
     }
-    if let Some((file, _)) = &offer {
+    if let Some((file, texts)) = &offer {
         judgement.join(rules::judge_difference(file, &indexes));
+        judgement.join(rules::judge_claims(file, texts, &indexes));
     }
     let report = Report::new(images, judgement, args.judge.fail_on);
     publish(&report, "verify", &args.judge, context)?;
