@@ -28,6 +28,7 @@ mod listing;
 mod listing_pictures;
 mod listing_texts;
 mod plans;
+mod published;
 mod registry;
 pub mod report;
 pub mod report_formats;
@@ -142,6 +143,7 @@ pub fn all() -> impl Iterator<Item = &'static Rule> {
         plans::RULES,
         registry::RULES,
         tags::RULES,
+        published::RULES,
         image_content::RULES,
         image_config::RULES,
         image_origin::RULES,

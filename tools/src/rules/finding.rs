@@ -126,7 +126,7 @@ impl Gap {
         match self {
             Self::ScannerReport => "scan the image and name the report",
             Self::RegistryState => "save the output of `az acr show` and name the file",
-            Self::Ledger => "name the record of the last publication",
+            Self::Ledger => "compare with what Partner Center shows; wharf reads no record of it",
             Self::Offer => "verify with `--offer FILE`",
             Self::Files => "build the image with layers that can be read",
         }
