@@ -2,15 +2,20 @@
 //! holds them. Nothing here knows a registry or the marketplace; what the rules judge about an
 //! image is in `facts`.
 
+pub mod accounts;
 pub mod build;
 pub mod config;
 pub mod facts;
+pub mod files;
 pub mod gzip;
 pub mod inputs;
 pub mod layer;
 pub mod layout;
 pub mod layout_write;
+pub mod packages;
+pub mod sniff;
 pub mod tar_rules;
 pub mod tar_walk;
 pub mod tar_write;
+pub mod unpack;
 pub mod zstd;

@@ -3,9 +3,11 @@
 
 use std::collections::BTreeSet;
 
-use wharf_oci::{Descriptor, MANIFEST_SIZE_BYTES_MAX, MediaType};
+use wharf_oci::{Descriptor, Digest, MANIFEST_SIZE_BYTES_MAX, MediaType};
 
 use super::image::{faults, of_platform, platform_key, size};
+use super::image_supply::schema_1;
+use super::tags::version_of;
 use super::{Check, ImageView, Judge, Rule, Severity};
 use crate::image::facts::{FaultKind, PlatformImage};
 
@@ -26,7 +28,7 @@ pub(super) const RULES: &[Rule] = &[
         why: "A layout of an older version would be pushed under tags that the offer does not name.",
         fix: "run `wharf package` again",
         check: Check::Image(|view, judge| {
-            let Some(plan) = view.plan else { return };
+            let Some(plan) = view.plan else { return judge.not_applicable() };
             let wanted: BTreeSet<_> =
                 plan.image.expanded_tags.iter().map(|item| &item.tag).collect();
             let actual: BTreeSet<_> = view.facts.tags.keys().collect();
@@ -37,6 +39,15 @@ pub(super) const RULES: &[Rule] = &[
                 judge.error("tags", format!("the tag `{extra}` of the layout is not in the offer"));
             }
         }),
+    },
+    Rule {
+        id: "TEC-015",
+        title: "`latest` is the highest version",
+        severity: Severity::Error,
+        source: "AC-plan-technical-configuration (it points to the latest version)",
+        why: "Customers who name no version get another one than they read about.",
+        fix: "let `latest` and the tags of the newest version point at the same image",
+        check: Check::Image(latest),
     },
     Rule {
         id: "IMG-001",
@@ -116,6 +127,9 @@ pub(super) const RULES: &[Rule] = &[
         why: "Runtimes take the first one; the second is never pulled.",
         fix: "remove the second entry, or give it another variant or os.version",
         check: Check::Image(|view, judge| {
+            if view.facts.indexes.is_empty() {
+                judge.not_applicable();
+            }
             for index in &view.facts.indexes {
                 let mut seen = BTreeSet::new();
                 for child in index.children.iter().filter(|child| !is_attestation(child)) {
@@ -208,6 +222,32 @@ pub(super) const RULES: &[Rule] = &[
     },
 ];
 
+fn latest(view: &ImageView<'_>, judge: &mut Judge<'_>) {
+    let facts = view.facts;
+    let versions = facts.tags.iter().filter_map(|(tag, digest)| {
+        version_of(tag.as_str()).map(|(version, _)| (version.numbers(), tag, *digest))
+    });
+    let highest = versions.clone().map(|(numbers, ..)| numbers).max();
+    let latest = facts.tags.iter().find(|(tag, _)| tag.as_str() == "latest");
+    let (Some(highest), Some((_, latest))) = (highest, latest) else {
+        return judge.not_applicable();
+    };
+    // The image itself, or those of its platforms.
+    let parts = |digest: &Digest| -> BTreeSet<Digest> {
+        let index = facts.index(digest);
+        let children = index.iter().flat_map(|index| &index.children).map(|child| child.digest);
+        children.chain([*digest]).collect()
+    };
+    let newest = parts(latest);
+    let mut of_highest = versions.filter(|(numbers, ..)| *numbers == highest).peekable();
+    let example = of_highest.peek().map(|(_, tag, _)| *tag);
+    if !of_highest.any(|(.., digest)| !parts(&digest).is_disjoint(&newest))
+        && let Some(tag) = example
+    {
+        judge.error("tags", format!("`latest` is another image than `{tag}`"));
+    }
+}
+
 /// How every manifest that could be read is pointed at.
 fn manifests<'a>(view: &'a ImageView<'_>) -> impl Iterator<Item = &'a Descriptor> {
     let indexes = view.facts.indexes.iter().map(|index| &index.descriptor);
@@ -221,14 +261,19 @@ fn manifest_types(view: &ImageView<'_>, judge: &mut Judge<'_>) {
         MediaType::DOCKER_MANIFEST,
         MediaType::DOCKER_LIST,
     ];
-    faults(view, judge, |kind| kind == FaultKind::Manifest);
+    // Those of Docker's first schema are IMG-002's.
+    let old = schema_1(view);
+    let faulty = view.facts.faults.iter().filter(|fault| fault.kind == FaultKind::Manifest);
+    for fault in faulty.filter(|fault| !old.contains(&fault.digest)) {
+        judge.error("", fault.to_string());
+    }
     for manifest in manifests(view) {
         if !TAKEN.contains(&manifest.media_type) {
             let message = format!("{} is of the type {}", manifest.digest, manifest.media_type);
             judge.error("", message);
         }
     }
-    if view.facts.images.is_empty() {
+    if view.facts.images.is_empty() && old.is_empty() {
         judge.error("", "there is no image that could be read");
     }
 }
@@ -239,6 +284,9 @@ fn is_attestation(child: &Descriptor) -> bool {
 }
 
 fn index_platforms(view: &ImageView<'_>, judge: &mut Judge<'_>) {
+    if view.facts.indexes.is_empty() {
+        judge.not_applicable();
+    }
     for index in &view.facts.indexes {
         for child in index.children.iter().filter(|child| !is_attestation(child)) {
             let image = view.facts.image(&child.digest);

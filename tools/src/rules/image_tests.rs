@@ -6,19 +6,40 @@ use std::collections::BTreeSet;
 
 use wharf_oci::{Algorithm, Descriptor, Digest, Digester, MediaType, Platform};
 
+use super::file_tests::{self, base, view};
 use super::*;
 use crate::image::config::{Empty, History, ImageConfig, RuntimeConfig};
 use crate::image::facts::{
-    Fault, FaultKind, ImageFacts, IndexFacts, LayerFacts, PlatformImage, Refusal,
+    ArtifactFacts, Fault, FaultKind, ImageFacts, IndexFacts, LayerFacts, PlatformImage, Refusal,
 };
-use crate::offer::fixture::{OFFER, parse};
+use crate::image::files::Machine;
+use crate::offer::fixture::{Folder, OFFER, changed, parse};
 
-fn digest(content: &str) -> Digest {
+pub(super) fn digest(content: &str) -> Digest {
     Digester::digest(Algorithm::Sha256, content.as_bytes())
+}
+
+/// What tools write that have no time.
+const ZERO: &str = "0001-01-01T00:00:00Z";
+
+pub(super) fn evidence() -> Evidence {
+    Evidence { now: "2026-11-28T00:00:00Z".parse().unwrap() }
+}
+
+fn labels() -> BTreeMap<String, String> {
+    let said = [
+        ("title", "Tidepool"),
+        ("version", "1.4.0"),
+        ("vendor", "Quayline"),
+        ("licenses", "MIT"),
+        ("source", "https://git.quayline.dev/tidepool"),
+    ];
+    said.map(|(name, value)| (format!("org.opencontainers.image.{name}"), value.to_owned())).into()
 }
 
 fn image(platform: &str) -> PlatformImage {
     let platform: Platform = platform.parse().unwrap();
+    let machine = if platform.architecture == "amd64" { Machine::X86_64 } else { Machine::AARCH64 };
     let config = ImageConfig {
         architecture: platform.architecture.clone(),
         os: platform.os.clone(),
@@ -27,8 +48,11 @@ fn image(platform: &str) -> PlatformImage {
             entrypoint: vec!["/bin/server".to_owned()],
             exposed_ports: BTreeMap::from([("6379/tcp".to_owned(), Empty {})]),
             env: vec!["TZ=Etc/UTC".to_owned()],
+            labels: labels(),
             ..RuntimeConfig::default()
         },
+        created: Some("2026-11-01T00:00:00.5+01:00".to_owned()),
+        history: vec![History { created: Some(ZERO.to_owned()), ..History::default() }],
         ..ImageConfig::default()
     };
     let name = platform.to_string();
@@ -39,30 +63,50 @@ fn image(platform: &str) -> PlatformImage {
         descriptor,
         config: Some(config),
         config_descriptor: Some(Descriptor::new(MediaType::OCI_CONFIG, digest("config"), 100)),
+        annotations: BTreeMap::new(),
         layers: vec![LayerFacts { descriptor: layer, uncompressed_bytes: Some(4000) }],
+        files: Some(view(&base(machine))),
+    }
+}
+
+/// What says something of an image.
+fn artifact(subject: Digest, kind: &str) -> ArtifactFacts {
+    let digest = digest(&format!("{kind} {subject}"));
+    ArtifactFacts {
+        descriptor: Descriptor::new(MediaType::OCI_MANIFEST, digest, 300),
+        subject: Some(subject),
+        artifact_type: Some(kind.to_owned()),
+        layers: vec![Descriptor::new(MediaType::OCI_LAYER, digest, 2000)],
+        predicate_types: Vec::new(),
     }
 }
 
 /// The image of the plan `server` as it should be.
-fn facts() -> ImageFacts {
+pub(super) fn facts() -> ImageFacts {
     let file = parse(OFFER).unwrap();
     let images = vec![image("linux/amd64"), image("linux/arm64")];
     let index = Descriptor::new(MediaType::OCI_INDEX, digest("index"), 700);
     let children = images.iter().map(|image| image.descriptor.clone()).collect();
     let tags = &file.offer.plans[0].image.expanded_tags;
+    let mut artifacts: Vec<_> = images
+        .iter()
+        .map(|image| artifact(image.descriptor.digest, "application/spdx+json"))
+        .collect();
+    artifacts.push(artifact(index.digest, "application/vnd.cncf.notary.signature"));
     ImageFacts {
         location: "out/server".to_owned(),
         tags: tags.iter().map(|item| (item.tag.clone(), index.digest)).collect(),
         roots: vec![index.clone()],
-        indexes: vec![IndexFacts { descriptor: index, children }],
+        indexes: vec![IndexFacts { descriptor: index, children, annotations: BTreeMap::new() }],
         images,
+        artifacts,
         faults: Vec::new(),
     }
 }
 
 fn findings(facts: &ImageFacts) -> Vec<Finding> {
     let file = parse(OFFER).unwrap();
-    judge_image(facts, Some((&file, 0)), &Evidence::default(), Profile::Strict).findings
+    judge_image(facts, Some((&file, 0)), &evidence(), Profile::Strict).findings
 }
 
 type Break = fn(&mut ImageFacts);
@@ -73,7 +117,7 @@ fn config(facts: &mut ImageFacts) -> &mut ImageConfig {
 
 fn fault(facts: &mut ImageFacts, kind: FaultKind) {
     let message = "it is wrong".to_owned();
-    facts.faults.push(Fault { digest: digest("layer"), kind, message });
+    facts.faults.push(Fault::new(digest("layer"), kind, message));
 }
 
 const GIB: u64 = 1 << 30;
@@ -84,6 +128,12 @@ const CONTENT_ROWS: &[(&str, Severity, Break)] = &[
     }),
     ("TEC-025", Severity::Error, |at| {
         at.tags.insert("1.3.0".parse().unwrap(), digest("old"));
+    }),
+    ("TEC-015", Severity::Error, |at| {
+        at.tags.insert("latest".parse().unwrap(), digest("old"));
+    }),
+    ("TEC-015", Severity::Error, |at| {
+        at.tags.insert("1.10.0".parse().unwrap(), digest("newer"));
     }),
     ("IMG-001", Severity::Error, |at| {
         at.images[0].descriptor.media_type = MediaType::OCI_ARTIFACT;
@@ -170,6 +220,110 @@ const CONFIG_ROWS: &[(&str, Severity, Break)] = &[
     ("IMG-027", Severity::Warning, |at| config(at).config.env.push("A.B=1".to_owned())),
 ];
 
+const ORIGIN_ROWS: &[(&str, Severity, Break)] = &[
+    ("IMG-028", Severity::Warning, |at| config(at).history.clear()),
+    ("IMG-029", Severity::Warning, |at| config(at).config.labels.clear()),
+    ("IMG-029", Severity::Warning, |at| label(at, "vendor", " ")),
+    ("IMG-029", Severity::Warning, |at| label(at, "version", "12.4")),
+    ("IMG-029", Severity::Warning, |at| label(at, "version", "1.4")),
+    ("IMG-034", Severity::Warning, |at| {
+        config(at).created = Some("2026-11-28T03:00:00Z".to_owned());
+    }),
+    ("IMG-034", Severity::Warning, |at| config(at).created = Some("yesterday".to_owned())),
+    ("IMG-034", Severity::Warning, |at| {
+        config(at).history[0].created = config(at).created.clone();
+        config(at).created = Some(ZERO.to_owned());
+    }),
+    ("IMG-035", Severity::Error, |at| layers(at, 128)),
+    ("IMG-035", Severity::Warning, |at| layers(at, 41)),
+];
+
+const RUNTIME_ROWS: &[(&str, Severity, Break)] = &[
+    ("IMG-009", Severity::Error, |at| windows(at, None)),
+    ("IMG-009", Severity::Error, |at| windows(at, Some("10.0.17763.1039"))),
+    ("IMG-009", Severity::Error, |at| windows(at, Some("10.0.20348.2000"))),
+    ("IMG-037", Severity::Warning, |at| healthcheck(at, &["CMD-SHELL", "redis-cli ping"])),
+    ("IMG-037", Severity::Warning, |at| healthcheck(at, &["CMD", "/bin/probe", "-q"])),
+    ("IMG-038", Severity::Error, |at| config(at).config.stop_signal = "SIGSTOPP".to_owned()),
+    ("IMG-038", Severity::Warning, |at| {
+        config(at).config.volumes.insert("/data".to_owned(), Empty {});
+    }),
+];
+
+const SUPPLY_ROWS: &[(&str, Severity, Break)] = &[
+    ("IMG-002", Severity::Error, |at| {
+        at.roots[0].media_type = MediaType::DOCKER_SCHEMA_1_SIGNED;
+    }),
+    ("IMG-002", Severity::Error, |at| {
+        at.indexes[0].children[0].media_type = MediaType::DOCKER_SCHEMA_1;
+    }),
+    ("SUP-001", Severity::Warning, |at| {
+        at.artifacts.remove(0);
+    }),
+    ("SUP-002", Severity::Warning, |at| {
+        at.artifacts.pop();
+    }),
+    ("SUP-002", Severity::Warning, |at| {
+        at.artifacts.last_mut().unwrap().subject = Some(digest("gone"));
+    }),
+    ("SUP-003", Severity::Warning, |at| at.artifacts[0].layers[0].size = 33 << 20),
+];
+
+/// The rule, and how an image is that it is not about.
+const NOT_APPLICABLE: &[(&str, Break)] = &[
+    ("TEC-015", |at| {
+        at.tags.remove(&"latest".parse().unwrap());
+    }),
+    ("TEC-015", |at| at.tags.retain(|tag, _| tag.as_str() == "latest")),
+    ("IMG-006", |at| at.indexes.clear()),
+    ("IMG-007", |at| at.indexes.clear()),
+    ("IMG-009", |_| {}),
+    ("IMG-013", |at| each(at, |config| config.config.exposed_ports.clear())),
+    ("IMG-014", |at| each(at, |config| config.config.exposed_ports.clear())),
+    ("IMG-015", |at| each(at, |config| config.config.exposed_ports.clear())),
+    ("IMG-027", |at| each(at, |config| config.config.env.clear())),
+    ("IMG-028", |at| at.images.clear()),
+    ("IMG-029", |at| at.images.clear()),
+    ("IMG-034", |at| each(at, |config| config.created = None)),
+    ("IMG-035", |at| at.images.clear()),
+    ("IMG-037", |_| {}),
+    ("IMG-037", |at| healthcheck(at, &["NONE"])),
+    ("IMG-037", |at| healthcheck(at, &[])),
+    ("IMG-038", |_| {}),
+    ("SUP-001", |at| at.images.clear()),
+    ("SUP-002", |at| at.images.clear()),
+    ("SUP-003", |at| at.artifacts.clear()),
+];
+
+/// Rules that are about every image; TEC-025 is about every one that belongs to an offer.
+const ALWAYS: [&str; 16] = [
+    "TEC-025", "IMG-001", "IMG-002", "IMG-003", "IMG-004", "IMG-005", "IMG-008", "IMG-010",
+    "IMG-011", "IMG-012", "IMG-016", "IMG-017", "IMG-031", "IMG-032", "IMG-033", "IMG-036",
+];
+
+fn each(facts: &mut ImageFacts, change: fn(&mut ImageConfig)) {
+    facts.images.iter_mut().filter_map(|image| image.config.as_mut()).for_each(change);
+}
+
+fn label(facts: &mut ImageFacts, name: &str, value: &str) {
+    let key = format!("org.opencontainers.image.{name}");
+    config(facts).config.labels.insert(key, value.to_owned());
+}
+
+fn layers(facts: &mut ImageFacts, count: usize) {
+    let layer = facts.images[0].layers[0].clone();
+    facts.images[0].layers = vec![layer; count];
+}
+
+fn windows(facts: &mut ImageFacts, version: Option<&str>) {
+    config(facts).os = "windows".to_owned();
+    config(facts).os_version = version.map(ToOwned::to_owned);
+}
+
+fn healthcheck(facts: &mut ImageFacts, test: &[&str]) {
+    config(facts).config.healthcheck.test = test.iter().map(|word| (*word).to_owned()).collect();
+}
+
 fn expose(facts: &mut ImageFacts, port: &str) {
     config(facts).config.exposed_ports.insert(port.to_owned(), Empty {});
 }
@@ -177,14 +331,16 @@ fn expose(facts: &mut ImageFacts, port: &str) {
 #[test]
 fn the_image_of_the_tests_breaks_no_rule() {
     assert_eq!(findings(&facts()), []);
-    let alone = judge_image(&facts(), None, &Evidence::default(), Profile::Strict).findings;
+    let alone = judge_image(&facts(), None, &evidence(), Profile::Strict).findings;
     assert_eq!(alone, []);
 }
 
 #[test]
 fn every_image_rule_finds_what_breaks_it() {
-    let mut seen = BTreeSet::new();
-    for (id, severity, change) in CONTENT_ROWS.iter().chain(CONFIG_ROWS) {
+    const ROWS: [&[(&str, Severity, Break)]; 5] =
+        [CONTENT_ROWS, CONFIG_ROWS, ORIGIN_ROWS, RUNTIME_ROWS, SUPPLY_ROWS];
+    let mut seen = file_tests::ids();
+    for (id, severity, change) in ROWS.into_iter().flatten() {
         seen.insert(*id);
         let mut facts = facts();
         change(&mut facts);
@@ -200,13 +356,35 @@ fn every_image_rule_finds_what_breaks_it() {
 }
 
 #[test]
+fn every_image_rule_says_of_what_it_is_not_about_that_it_does_not_apply() {
+    let file = parse(OFFER).unwrap();
+    for (id, change) in NOT_APPLICABLE {
+        let mut facts = facts();
+        change(&mut facts);
+        let judgement = judge_image(&facts, Some((&file, 0)), &evidence(), Profile::Strict);
+        assert_eq!(judgement.outcomes[id], Outcome::NotApplicable, "{id}");
+    }
+    let passed = judge_image(&facts(), Some((&file, 0)), &evidence(), Profile::Strict).outcomes;
+    for id in ALWAYS {
+        assert_eq!(passed[id], Outcome::Passed, "{id}");
+    }
+    let alone = judge_image(&facts(), None, &evidence(), Profile::Strict).outcomes;
+    assert_eq!(alone["TEC-025"], Outcome::NotApplicable);
+    let rules = all().filter(|rule| matches!(rule.check, Check::Image(_)));
+    let all: BTreeSet<&str> = rules.map(|rule| rule.id).collect();
+    let seen = NOT_APPLICABLE.iter().map(|(id, _)| *id).chain(ALWAYS);
+    let seen = seen.chain(file_tests::not_applicable_ids());
+    assert_eq!(seen.collect::<BTreeSet<_>>(), all, "every image rule is in one of the tables");
+}
+
+#[test]
 fn findings_point_at_the_key_of_the_plan_or_at_the_layout_when_there_is_no_offer() {
     let mut facts = facts();
     config(&mut facts).config.user.clear();
     let found = findings(&facts);
     assert_eq!(found[0].place.key.as_deref(), Some("plans[0].image.config.user"));
     assert_eq!(found[0].place.image.as_deref(), Some("out/server"));
-    let alone = judge_image(&facts, None, &Evidence::default(), Profile::Strict).findings;
+    let alone = judge_image(&facts, None, &evidence(), Profile::Strict).findings;
     assert_eq!(alone[0].place.file.to_str(), Some("out/server"));
     assert_eq!(alone[0].place.line, None);
 }
@@ -229,4 +407,31 @@ fn two_plans_with_one_image_are_found() {
     assert!(found.iter().all(|at| at.rule == "PLN-006"));
     let own = [(Some(0), facts()), (None, facts())];
     assert_eq!(judge_difference(&file, &own).findings, []);
+}
+
+#[test]
+fn texts_and_images_that_differ_are_found() {
+    for (from, to, key) in [
+        ("Only what the server has.", "It listens on port 6380.", Some("plans[0].description")),
+        ("Only what the server has.", "It listens on port 6379.", None),
+        ("Only what the server has.", "It listens on TCP port 6379, not on port 80.", None),
+        ("summary: The server.", "summary: Server for linux/s390x", Some("plans[0].summary")),
+        ("summary: The server.", "summary: Server 1.4 for aarch64", None),
+        ("summary: The server.", "summary: Server 1.3.9", Some("plans[0].summary")),
+        ("summary: The probe.", "summary: For arm64 nodes.", Some("plans[1].summary")),
+        ("A cache with safe defaults.", "For arm64 nodes.", None),
+        ("A cache with safe defaults.", "Port 7000.", Some("listing.shortDescription")),
+        ("A cache with safe defaults.", "Tidepool Cache 2.0", Some("listing.shortDescription")),
+    ] {
+        let folder = Folder::new();
+        let (file, content) = folder.load(&changed(&[(from, to)])).unwrap();
+        let mut probe = facts();
+        probe.images.truncate(1);
+        let images = [(Some(0), facts()), (Some(1), probe)];
+        let found = judge_claims(&file, &content, &images).findings;
+        let keys: Vec<_> = found.iter().filter_map(|at| at.place.key.as_deref()).collect();
+        assert_eq!(keys, key.into_iter().collect::<Vec<_>>(), "{to}: {found:#?}");
+        let none = judge_claims(&file, &content, &[]);
+        assert_eq!(none.outcomes["IMG-048"], Outcome::NotApplicable);
+    }
 }
