@@ -9,6 +9,7 @@ mod balancers;
 mod clients;
 mod closing;
 mod coalesce;
+mod corpus;
 mod crash;
 mod credentials;
 mod crowd;
