@@ -5,11 +5,13 @@
 pub mod build;
 pub mod config;
 pub mod facts;
+pub mod files;
 pub mod gzip;
 pub mod inputs;
 pub mod layer;
 pub mod layout;
 pub mod layout_write;
+pub mod packages;
 pub mod tar_rules;
 pub mod tar_walk;
 pub mod tar_write;
