@@ -232,6 +232,7 @@ impl Push<'_> {
                         let (file, start) = file.into_parts();
                         Ok(BlobSource::file(file, start, blob.clone()))
                     }
+                    Blob::Remote(_) => Err(failed("it is on a registry".to_owned())),
                 }
             };
             let told = |step: Step<'_>| {

@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 
-use super::{Context, evidence, publish};
+use super::publish::{self, publish};
+use super::{Context, evidence};
 use crate::cli::VerifyArgs;
 use crate::exit::Exit;
 use crate::offer::OfferFile;
 use crate::offer::content::Content;
-use crate::rules::report::{Report, summarise};
+use crate::report::{Report, summarise};
 use crate::rules::{self, Judgement};
 use crate::source::Source;
 use crate::verify::{Limits, check};
@@ -23,6 +24,7 @@ struct Target {
 
 /// Runs the command.
 pub fn run(args: &VerifyArgs, context: &Context) -> anyhow::Result<Exit> {
+    publish::check(&args.judge, context)?;
     let offer = match &args.offer {
         None => None,
         Some(path) => {
@@ -53,8 +55,7 @@ pub fn run(args: &VerifyArgs, context: &Context) -> anyhow::Result<Exit> {
         judgement.join(rules::judge_difference(file, &indexes));
     }
     let report = Report::new(images, judgement, args.judge.fail_on);
-    publish(&report, "verify", &args.judge, context)?;
-    Ok(report.exit())
+    publish(&report, "verify", &args.judge, context)
 }
 
 fn examine(path: &Path) -> anyhow::Result<crate::image::facts::ImageFacts> {
