@@ -5,7 +5,7 @@ mod config;
 mod entries;
 mod integrity;
 mod offers;
-mod run;
+pub(crate) mod run;
 
 use std::collections::BTreeSet;
 
