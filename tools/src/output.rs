@@ -9,6 +9,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use serde::Serialize;
 
+use crate::characters;
 use crate::cli::{ColorChoice, GlobalArgs, OutputFormat};
 use crate::exit::Exit;
 
@@ -257,10 +258,10 @@ impl Table {
     }
 }
 
-/// The text without characters that a terminal would obey.
+/// The text without characters that a terminal would obey, or that change how others are shown.
 #[must_use]
 pub fn visible(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    text.chars().map(|c| if characters::is_hidden(c) { '\u{fffd}' } else { c }).collect()
 }
 
 #[cfg(test)]
