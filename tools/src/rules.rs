@@ -15,6 +15,8 @@ mod judge;
 mod listing;
 mod listing_pictures;
 mod listing_texts;
+mod markup;
+mod networks;
 mod plans;
 mod registry;
 pub mod report;
@@ -22,6 +24,7 @@ pub mod report_formats;
 mod resources;
 mod secret_patterns;
 mod tags;
+mod texts;
 pub mod urls;
 
 use std::collections::BTreeMap;
@@ -124,6 +127,7 @@ pub fn all() -> impl Iterator<Item = &'static Rule> {
         listing_texts::RULES,
         listing::RULES,
         listing_pictures::RULES,
+        texts::RULES,
         plans::RULES,
         registry::RULES,
         tags::RULES,

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::finding::{Finding, Gap, Judgement, LayerPlace, Outcome, Place};
 use super::{Profile, Rule, Severity};
 use crate::offer::OfferFile;
+use crate::output::visible;
 
 /// Takes the findings of one rule at a time.
 pub struct Judge<'a> {
@@ -114,6 +115,8 @@ impl<'a> Judge<'a> {
 
     /// Adds a finding, or its platform to the same finding; returns its place in the list.
     fn add(&mut self, severity: Severity, key: &str, message: String) -> usize {
+        // Messages repeat words of strangers; reports of every form get them harmless.
+        let message = visible(&message);
         let Site { platform, layer, path } = &self.site;
         let same = |known: &Finding| {
             known.severity == severity
