@@ -20,6 +20,7 @@ pub mod promote;
 pub mod push;
 pub mod registry;
 pub mod rules;
+pub mod source;
 pub mod temporary;
 pub mod transfer;
 pub mod usage;

@@ -8,11 +8,11 @@ use anyhow::{Context as _, ensure};
 use super::{Context, evidence, publish};
 use crate::cli::VerifyArgs;
 use crate::exit::Exit;
-use crate::image::layout::Layout;
 use crate::offer::OfferFile;
 use crate::offer::content::Content;
 use crate::rules::report::{Report, summarise};
 use crate::rules::{self, Judgement};
+use crate::source::Source;
 use crate::verify::{Limits, check};
 
 /// A layout to look at, and the place of its plan in the offer.
@@ -65,9 +65,10 @@ fn examine(path: &Path) -> anyhow::Result<crate::image::facts::ImageFacts> {
         "{named} is not on this disk, and verify reads only layouts and archives; copy the image \
          first: skopeo copy --all docker://{named} oci:FOLDER"
     );
-    let layout = Layout::open(path).with_context(|| format!("cannot verify {}", path.display()))?;
+    let source =
+        Source::open_path(path).with_context(|| format!("cannot verify {}", path.display()))?;
     let jobs = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    Ok(check(&layout, jobs, &Limits::default()))
+    Ok(check(&source, jobs, &Limits::default()))
 }
 
 /// What was named, or the layouts of all plans. A named layout belongs to the plan whose ID its

@@ -4,20 +4,21 @@
 //! Invariant: bytes of another registry are hashed in their order, and a source whose bytes are not
 //! its digest says so before the upload is ended.
 
-use std::io::{self, SeekFrom};
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::{Method, Response, StatusCode};
 use hyper::body::Incoming;
-use tokio::io::{AsyncReadExt, AsyncSeekExt};
+use tokio::task::spawn_blocking;
 use wharf_oci::{ByteRange, ContentRange, Descriptor, Digester, RepoName};
 
 use super::error::RegistryError;
 use super::retry::Budget;
 use super::transport::shown;
 use super::{Registry, auth::Scope, network_error};
-use crate::image::layout::BlobFile;
 
 /// The bytes of one blob.
 pub enum BlobSource {
@@ -29,7 +30,7 @@ pub enum BlobSource {
 
 /// A part of a file.
 pub struct FileSource {
-    file: tokio::fs::File,
+    file: Arc<File>,
     start: u64,
     descriptor: Descriptor,
 }
@@ -52,12 +53,9 @@ struct Download {
 }
 
 impl BlobSource {
-    /// A blob of a layout.
+    /// A blob that starts here in a file, which others may read too.
     #[must_use]
-    pub fn file(blob: BlobFile, descriptor: Descriptor) -> Self {
-        let (file, start) = blob.into_parts();
-        let mut file = tokio::fs::File::from_std(file);
-        file.set_max_buf_size(2 * 1024 * 1024);
+    pub fn file(file: Arc<File>, start: u64, descriptor: Descriptor) -> Self {
         Self::File(Box::new(FileSource { file, start, descriptor }))
     }
 
@@ -97,12 +95,19 @@ fn chunk_len(descriptor: &Descriptor, offset: u64, at_most: u64) -> usize {
 }
 
 impl FileSource {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "tokio's own files do the same; theirs have a position, which blobs of one archive \
+                  would share. As many run as blobs are sent at once"
+    )]
     async fn chunk(&mut self, offset: u64, at_most: u64) -> Result<Bytes, RegistryError> {
         let digest = self.descriptor.digest;
         let failed = |source: io::Error| RegistryError::Source { digest, source };
         let mut bytes = BytesMut::zeroed(chunk_len(&self.descriptor, offset, at_most));
-        self.file.seek(SeekFrom::Start(self.start + offset)).await.map_err(failed)?;
-        self.file.read_exact(&mut bytes).await.map_err(failed)?;
+        let (file, at) = (Arc::clone(&self.file), self.start.saturating_add(offset));
+        // A disk may be slow, and other uploads go on meanwhile.
+        let read = spawn_blocking(move || file.read_exact_at(&mut bytes, at).map(|()| bytes));
+        let bytes = read.await.map_err(io::Error::from).and_then(|read| read).map_err(failed)?;
         Ok(bytes.freeze())
     }
 }
