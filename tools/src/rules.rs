@@ -11,6 +11,8 @@ mod identity;
 pub mod image;
 mod image_config;
 mod image_content;
+mod image_origin;
+mod image_runtime;
 mod judge;
 mod listing;
 mod listing_pictures;
@@ -133,6 +135,8 @@ pub fn all() -> impl Iterator<Item = &'static Rule> {
         tags::RULES,
         image_content::RULES,
         image_config::RULES,
+        image_origin::RULES,
+        image_runtime::RULES,
         resources::RULES,
     ]
     .into_iter()

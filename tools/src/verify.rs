@@ -100,6 +100,7 @@ impl ReadImage {
                 .map(|layer| layer.inflated_bytes),
         });
         PlatformImage {
+            annotations: self.manifest.annotations().clone(),
             layers: layers.collect(),
             config_descriptor: self.config_descriptor().cloned(),
             descriptor: self.descriptor,
@@ -153,11 +154,12 @@ impl Walk<'_> {
         match manifest.kind() {
             ManifestKind::Index { manifests } => {
                 let children = manifests.clone();
+                let annotations = manifest.annotations().clone();
                 for child in &children {
                     self.manifest(child, depth + 1);
                 }
                 let descriptor = descriptor.clone();
-                self.facts.indexes.push(IndexFacts { descriptor, children });
+                self.facts.indexes.push(IndexFacts { descriptor, children, annotations });
             }
             // One that is not interpreted is not parsed.
             ManifestKind::Opaque => {}

@@ -303,6 +303,7 @@ fn image_config(
             working_dir: given.working_dir.as_ref().map(path_text).unwrap_or_default(),
             labels: with_version(image, &given.labels),
             stop_signal: given.stop_signal.clone().unwrap_or_default(),
+            ..RuntimeConfig::default()
         },
         rootfs: RootFs { diff_ids, ..RootFs::default() },
         history: history.collect(),

@@ -68,6 +68,18 @@ pub struct RuntimeConfig {
     /// The signal that ends it.
     #[serde(deserialize_with = "null_is_default", skip_serializing_if = "String::is_empty")]
     pub stop_signal: String,
+    /// How docker asks whether it is well; not in the specification of OCI, and never written.
+    #[serde(deserialize_with = "null_is_default", skip_serializing)]
+    pub healthcheck: Healthcheck,
+}
+
+/// How docker asks a container whether it is well.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Healthcheck {
+    /// `NONE`; `CMD` and the words of a command; `CMD-SHELL` and a line for a shell; or nothing.
+    #[serde(deserialize_with = "null_is_default")]
+    pub test: Vec<String>,
 }
 
 /// The `{}` that stands for "is in the set".

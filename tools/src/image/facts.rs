@@ -40,6 +40,8 @@ pub struct IndexFacts {
     pub descriptor: Descriptor,
     /// Its children, in their order.
     pub children: Vec<Descriptor>,
+    /// Its annotations.
+    pub annotations: BTreeMap<String, String>,
 }
 
 /// The image of one platform.
@@ -51,6 +53,8 @@ pub struct PlatformImage {
     pub config: Option<ImageConfig>,
     /// How the configuration is pointed at.
     pub config_descriptor: Option<Descriptor>,
+    /// The annotations of its manifest.
+    pub annotations: BTreeMap<String, String>,
     /// Its layers, bottom first.
     pub layers: Vec<LayerFacts>,
     /// What a container of it sees; `None` when nobody looked.

@@ -2,6 +2,7 @@
 //! descriptors. The rules themselves are in `image_content` and `image_config`.
 
 use super::{ImageView, Judge, Site};
+use crate::image::config::ImageConfig;
 use crate::image::facts::{FaultKind, PlatformImage, Weight};
 
 /// The key of the platform's entry in the offer, relative to the plan's image.
@@ -18,6 +19,33 @@ pub(super) fn platform_key(view: &ImageView<'_>, image: &PlatformImage) -> Strin
     match builds.iter().position(same) {
         Some(place) => format!("platforms[{place}].platform"),
         None => "platforms".to_owned(),
+    }
+}
+
+/// Looks at every configuration that could be read, with the key of its platform.
+pub(super) fn each_config(
+    view: &ImageView<'_>,
+    judge: &mut Judge<'_>,
+    mut look: impl FnMut(&mut Judge<'_>, &str, &ImageConfig),
+) {
+    for image in &view.facts.images {
+        if let Some(config) = &image.config {
+            let key = platform_key(view, image);
+            judge.within(of_platform(image), |judge| look(judge, &key, config));
+        }
+    }
+}
+
+/// The same for a rule that is about some configurations only: `look` says whether this was one.
+pub(super) fn each_config_with(
+    view: &ImageView<'_>,
+    judge: &mut Judge<'_>,
+    mut look: impl FnMut(&mut Judge<'_>, &ImageConfig) -> bool,
+) {
+    let mut applies = false;
+    each_config(view, judge, |judge, _, config| applies |= look(judge, config));
+    if !applies {
+        judge.not_applicable();
     }
 }
 

@@ -1,8 +1,8 @@
 //! Rules about the configuration of an image: how it starts, where it listens, what it gives away.
 
-use super::image::{faults, of_platform, platform_key};
+use super::image::{each_config, each_config_with, faults};
 use super::secret_patterns::looks_secret;
-use super::{Check, ImageView, Judge, Rule, Severity};
+use super::{Check, Judge, Rule, Severity};
 use crate::image::config::ImageConfig;
 use crate::image::facts::FaultKind;
 use crate::offer::words::ExposedPort;
@@ -35,7 +35,7 @@ pub(super) const RULES: &[Rule] = &[
         fix: "build the image again with its platform stated",
         check: Check::Image(|view, judge| {
             faults(view, judge, |kind| kind == FaultKind::Config);
-            each(view, judge, |judge, key, config| {
+            each_config(view, judge, |judge, key, config| {
                 for (field, value) in [("os", &config.os), ("architecture", &config.architecture)] {
                     if value.is_empty() {
                         judge.error(key, format!("`{field}` is empty"));
@@ -52,7 +52,7 @@ pub(super) const RULES: &[Rule] = &[
         why: "Customers start it without one.",
         fix: "write `entrypoint` or `cmd`",
         check: Check::Image(|view, judge| {
-            each(view, judge, |judge, _, config| {
+            each_config(view, judge, |judge, _, config| {
                 if config.config.entrypoint.is_empty() && config.config.cmd.is_empty() {
                     judge.error("config", "there is neither entrypoint nor cmd");
                 }
@@ -67,7 +67,7 @@ pub(super) const RULES: &[Rule] = &[
         why: "A shell without a terminal ends at once, and the container restarts for ever.",
         fix: "start the program itself",
         check: Check::Image(|view, judge| {
-            each(view, judge, |judge, _, config| {
+            each_config(view, judge, |judge, _, config| {
                 let start = config.config.entrypoint.iter().chain(&config.config.cmd);
                 let words: Vec<&String> = start.collect();
                 if let [only] = words.as_slice()
@@ -87,12 +87,13 @@ pub(super) const RULES: &[Rule] = &[
         why: "Others cannot be opened.",
         fix: "write PORT/tcp or PORT/udp",
         check: Check::Image(|view, judge| {
-            each(view, judge, |judge, _, config| {
+            each_config_with(view, judge, |judge, config| {
                 for port in config.config.exposed_ports.keys() {
                     if port.parse::<ExposedPort>().is_err() {
                         judge.error("config.exposedPorts", format!("`{port}` is no port"));
                     }
                 }
+                !config.config.exposed_ports.is_empty()
             });
         }),
     },
@@ -104,13 +105,14 @@ pub(super) const RULES: &[Rule] = &[
         why: "The container group is refused.",
         fix: "let the program listen on another port",
         check: Check::Image(|view, judge| {
-            each(view, judge, |judge, _, config| {
+            each_config_with(view, judge, |judge, config| {
                 for port in ports(config) {
                     let reserved = |(from, to): &(u16, u16)| (*from..=*to).contains(&port.number);
                     if PORTS_RESERVED.iter().any(reserved) {
                         judge.error("config.exposedPorts", format!("{port} is reserved"));
                     }
                 }
+                !config.config.exposed_ports.is_empty()
             });
         }),
     },
@@ -122,12 +124,13 @@ pub(super) const RULES: &[Rule] = &[
         why: "One address of a container group opens no more.",
         fix: "expose only what customers connect to",
         check: Check::Image(|view, judge| {
-            each(view, judge, |judge, _, config| {
+            each_config_with(view, judge, |judge, config| {
                 let count = config.config.exposed_ports.len();
                 if count > PORTS_MAX {
                     let message = format!("{count} ports are exposed; {PORTS_MAX} is the most");
                     judge.error("config.exposedPorts", message);
                 }
+                count > 0
             });
         }),
     },
@@ -139,7 +142,7 @@ pub(super) const RULES: &[Rule] = &[
         why: "A program that is broken into has then the rights of root in the container.",
         fix: "write `user: \"UID:GID\"` with numbers other than 0",
         check: Check::Image(|view, judge| {
-            each(view, judge, |judge, _, config| {
+            each_config(view, judge, |judge, _, config| {
                 if config.os != "windows" && is_root(&config.config.user) {
                     judge.warning("config.user", "it runs as root");
                 }
@@ -154,7 +157,7 @@ pub(super) const RULES: &[Rule] = &[
         why: "Everyone who pulls the image can read them.",
         fix: "give secrets when the container starts, and change the one that was found",
         check: Check::Image(|view, judge| {
-            each(view, judge, |judge, _, config| secrets(judge, config));
+            each_config(view, judge, |judge, _, config| secrets(judge, config));
         }),
     },
     Rule {
@@ -165,7 +168,7 @@ pub(super) const RULES: &[Rule] = &[
         why: "Customers cannot set variables with other names.",
         fix: "use 1 to 63 letters, digits and `_`, not `_` at either end",
         check: Check::Image(|view, judge| {
-            each(view, judge, |judge, _, config| {
+            each_config_with(view, judge, |judge, config| {
                 for entry in &config.config.env {
                     let variable = entry.split('=').next().unwrap_or_default();
                     let word = variable.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_');
@@ -174,6 +177,7 @@ pub(super) const RULES: &[Rule] = &[
                         judge.warning("config.env", format!("the variable `{variable}`"));
                     }
                 }
+                !config.config.env.is_empty()
             });
         }),
     },
@@ -186,20 +190,6 @@ fn is_root(user: &str) -> bool {
     let digits = name.strip_prefix(['+', '-']).unwrap_or(name);
     let is_zero = !digits.is_empty() && digits.bytes().all(|digit| digit == b'0');
     matches!(name, "" | "root") || is_zero
-}
-
-/// Looks at every configuration that could be read, with the key of its platform.
-fn each(
-    view: &ImageView<'_>,
-    judge: &mut Judge<'_>,
-    mut look: impl FnMut(&mut Judge<'_>, &str, &ImageConfig),
-) {
-    for image in &view.facts.images {
-        if let Some(config) = &image.config {
-            let key = platform_key(view, image);
-            judge.within(of_platform(image), |judge| look(judge, &key, config));
-        }
-    }
 }
 
 fn ports(config: &ImageConfig) -> impl Iterator<Item = ExposedPort> {

@@ -26,7 +26,7 @@ pub(super) const RULES: &[Rule] = &[
         why: "A layout of an older version would be pushed under tags that the offer does not name.",
         fix: "run `wharf package` again",
         check: Check::Image(|view, judge| {
-            let Some(plan) = view.plan else { return };
+            let Some(plan) = view.plan else { return judge.not_applicable() };
             let wanted: BTreeSet<_> =
                 plan.image.expanded_tags.iter().map(|item| &item.tag).collect();
             let actual: BTreeSet<_> = view.facts.tags.keys().collect();
@@ -116,6 +116,9 @@ pub(super) const RULES: &[Rule] = &[
         why: "Runtimes take the first one; the second is never pulled.",
         fix: "remove the second entry, or give it another variant or os.version",
         check: Check::Image(|view, judge| {
+            if view.facts.indexes.is_empty() {
+                judge.not_applicable();
+            }
             for index in &view.facts.indexes {
                 let mut seen = BTreeSet::new();
                 for child in index.children.iter().filter(|child| !is_attestation(child)) {
@@ -239,6 +242,9 @@ fn is_attestation(child: &Descriptor) -> bool {
 }
 
 fn index_platforms(view: &ImageView<'_>, judge: &mut Judge<'_>) {
+    if view.facts.indexes.is_empty() {
+        judge.not_applicable();
+    }
     for index in &view.facts.indexes {
         for child in index.children.iter().filter(|child| !is_attestation(child)) {
             let image = view.facts.image(&child.digest);

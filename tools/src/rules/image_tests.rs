@@ -17,6 +17,24 @@ fn digest(content: &str) -> Digest {
     Digester::digest(Algorithm::Sha256, content.as_bytes())
 }
 
+/// What tools write that have no time.
+const ZERO: &str = "0001-01-01T00:00:00Z";
+
+fn evidence() -> Evidence {
+    Evidence { now: "2026-11-28T00:00:00Z".parse().unwrap() }
+}
+
+fn labels() -> BTreeMap<String, String> {
+    let said = [
+        ("title", "Tidepool"),
+        ("version", "1.4.0"),
+        ("vendor", "Quayline"),
+        ("licenses", "MIT"),
+        ("source", "https://git.quayline.dev/tidepool"),
+    ];
+    said.map(|(name, value)| (format!("org.opencontainers.image.{name}"), value.to_owned())).into()
+}
+
 fn image(platform: &str) -> PlatformImage {
     let platform: Platform = platform.parse().unwrap();
     let config = ImageConfig {
@@ -27,8 +45,11 @@ fn image(platform: &str) -> PlatformImage {
             entrypoint: vec!["/bin/server".to_owned()],
             exposed_ports: BTreeMap::from([("6379/tcp".to_owned(), Empty {})]),
             env: vec!["TZ=Etc/UTC".to_owned()],
+            labels: labels(),
             ..RuntimeConfig::default()
         },
+        created: Some("2026-11-01T00:00:00.5+01:00".to_owned()),
+        history: vec![History { created: Some(ZERO.to_owned()), ..History::default() }],
         ..ImageConfig::default()
     };
     let name = platform.to_string();
@@ -39,6 +60,7 @@ fn image(platform: &str) -> PlatformImage {
         descriptor,
         config: Some(config),
         config_descriptor: Some(Descriptor::new(MediaType::OCI_CONFIG, digest("config"), 100)),
+        annotations: BTreeMap::new(),
         layers: vec![LayerFacts { descriptor: layer, uncompressed_bytes: Some(4000) }],
         files: None,
     }
@@ -55,7 +77,7 @@ fn facts() -> ImageFacts {
         location: "out/server".to_owned(),
         tags: tags.iter().map(|item| (item.tag.clone(), index.digest)).collect(),
         roots: vec![index.clone()],
-        indexes: vec![IndexFacts { descriptor: index, children }],
+        indexes: vec![IndexFacts { descriptor: index, children, annotations: BTreeMap::new() }],
         images,
         artifacts: Vec::new(),
         faults: Vec::new(),
@@ -64,7 +86,7 @@ fn facts() -> ImageFacts {
 
 fn findings(facts: &ImageFacts) -> Vec<Finding> {
     let file = parse(OFFER).unwrap();
-    judge_image(facts, Some((&file, 0)), &Evidence::default(), Profile::Strict).findings
+    judge_image(facts, Some((&file, 0)), &evidence(), Profile::Strict).findings
 }
 
 type Break = fn(&mut ImageFacts);
@@ -172,6 +194,84 @@ const CONFIG_ROWS: &[(&str, Severity, Break)] = &[
     ("IMG-027", Severity::Warning, |at| config(at).config.env.push("A.B=1".to_owned())),
 ];
 
+const ORIGIN_ROWS: &[(&str, Severity, Break)] = &[
+    ("IMG-028", Severity::Warning, |at| config(at).history.clear()),
+    ("IMG-029", Severity::Warning, |at| config(at).config.labels.clear()),
+    ("IMG-029", Severity::Warning, |at| label(at, "vendor", " ")),
+    ("IMG-029", Severity::Warning, |at| label(at, "version", "12.4")),
+    ("IMG-029", Severity::Warning, |at| label(at, "version", "1.4")),
+    ("IMG-034", Severity::Warning, |at| {
+        config(at).created = Some("2026-11-28T03:00:00Z".to_owned());
+    }),
+    ("IMG-034", Severity::Warning, |at| config(at).created = Some("yesterday".to_owned())),
+    ("IMG-034", Severity::Warning, |at| {
+        config(at).history[0].created = config(at).created.clone();
+        config(at).created = Some(ZERO.to_owned());
+    }),
+    ("IMG-035", Severity::Error, |at| layers(at, 128)),
+    ("IMG-035", Severity::Warning, |at| layers(at, 41)),
+];
+
+const RUNTIME_ROWS: &[(&str, Severity, Break)] = &[
+    ("IMG-009", Severity::Error, |at| windows(at, None)),
+    ("IMG-009", Severity::Error, |at| windows(at, Some("10.0.17763.1039"))),
+    ("IMG-009", Severity::Error, |at| windows(at, Some("10.0.20348.2000"))),
+    ("IMG-037", Severity::Warning, |at| healthcheck(at, &["CMD-SHELL", "redis-cli ping"])),
+    ("IMG-037", Severity::Warning, |at| healthcheck(at, &["CMD", "/bin/probe", "-q"])),
+    ("IMG-038", Severity::Error, |at| config(at).config.stop_signal = "SIGSTOPP".to_owned()),
+    ("IMG-038", Severity::Warning, |at| {
+        config(at).config.volumes.insert("/data".to_owned(), Empty {});
+    }),
+];
+
+/// The rule, and how an image is that it is not about.
+const NOT_APPLICABLE: &[(&str, Break)] = &[
+    ("IMG-006", |at| at.indexes.clear()),
+    ("IMG-007", |at| at.indexes.clear()),
+    ("IMG-009", |_| {}),
+    ("IMG-013", |at| each(at, |config| config.config.exposed_ports.clear())),
+    ("IMG-014", |at| each(at, |config| config.config.exposed_ports.clear())),
+    ("IMG-015", |at| each(at, |config| config.config.exposed_ports.clear())),
+    ("IMG-027", |at| each(at, |config| config.config.env.clear())),
+    ("IMG-028", |at| at.images.clear()),
+    ("IMG-029", |at| at.images.clear()),
+    ("IMG-034", |at| each(at, |config| config.created = None)),
+    ("IMG-035", |at| at.images.clear()),
+    ("IMG-037", |_| {}),
+    ("IMG-037", |at| healthcheck(at, &["NONE"])),
+    ("IMG-037", |at| healthcheck(at, &[])),
+    ("IMG-038", |_| {}),
+];
+
+/// Rules that are about every image; TEC-025 is about every one that belongs to an offer.
+const ALWAYS: [&str; 15] = [
+    "TEC-025", "IMG-001", "IMG-003", "IMG-004", "IMG-005", "IMG-008", "IMG-010", "IMG-011",
+    "IMG-012", "IMG-016", "IMG-017", "IMG-031", "IMG-032", "IMG-033", "IMG-036",
+];
+
+fn each(facts: &mut ImageFacts, change: fn(&mut ImageConfig)) {
+    facts.images.iter_mut().filter_map(|image| image.config.as_mut()).for_each(change);
+}
+
+fn label(facts: &mut ImageFacts, name: &str, value: &str) {
+    let key = format!("org.opencontainers.image.{name}");
+    config(facts).config.labels.insert(key, value.to_owned());
+}
+
+fn layers(facts: &mut ImageFacts, count: usize) {
+    let layer = facts.images[0].layers[0].clone();
+    facts.images[0].layers = vec![layer; count];
+}
+
+fn windows(facts: &mut ImageFacts, version: Option<&str>) {
+    config(facts).os = "windows".to_owned();
+    config(facts).os_version = version.map(ToOwned::to_owned);
+}
+
+fn healthcheck(facts: &mut ImageFacts, test: &[&str]) {
+    config(facts).config.healthcheck.test = test.iter().map(|word| (*word).to_owned()).collect();
+}
+
 fn expose(facts: &mut ImageFacts, port: &str) {
     config(facts).config.exposed_ports.insert(port.to_owned(), Empty {});
 }
@@ -179,14 +279,16 @@ fn expose(facts: &mut ImageFacts, port: &str) {
 #[test]
 fn the_image_of_the_tests_breaks_no_rule() {
     assert_eq!(findings(&facts()), []);
-    let alone = judge_image(&facts(), None, &Evidence::default(), Profile::Strict).findings;
+    let alone = judge_image(&facts(), None, &evidence(), Profile::Strict).findings;
     assert_eq!(alone, []);
 }
 
 #[test]
 fn every_image_rule_finds_what_breaks_it() {
+    const ROWS: [&[(&str, Severity, Break)]; 4] =
+        [CONTENT_ROWS, CONFIG_ROWS, ORIGIN_ROWS, RUNTIME_ROWS];
     let mut seen = BTreeSet::new();
-    for (id, severity, change) in CONTENT_ROWS.iter().chain(CONFIG_ROWS) {
+    for (id, severity, change) in ROWS.into_iter().flatten() {
         seen.insert(*id);
         let mut facts = facts();
         change(&mut facts);
@@ -202,13 +304,34 @@ fn every_image_rule_finds_what_breaks_it() {
 }
 
 #[test]
+fn every_image_rule_says_of_what_it_is_not_about_that_it_does_not_apply() {
+    let file = parse(OFFER).unwrap();
+    for (id, change) in NOT_APPLICABLE {
+        let mut facts = facts();
+        change(&mut facts);
+        let judgement = judge_image(&facts, Some((&file, 0)), &evidence(), Profile::Strict);
+        assert_eq!(judgement.outcomes[id], Outcome::NotApplicable, "{id}");
+    }
+    let passed = judge_image(&facts(), Some((&file, 0)), &evidence(), Profile::Strict).outcomes;
+    for id in ALWAYS {
+        assert_eq!(passed[id], Outcome::Passed, "{id}");
+    }
+    let alone = judge_image(&facts(), None, &evidence(), Profile::Strict).outcomes;
+    assert_eq!(alone["TEC-025"], Outcome::NotApplicable);
+    let rules = all().filter(|rule| matches!(rule.check, Check::Image(_)));
+    let all: BTreeSet<&str> = rules.map(|rule| rule.id).collect();
+    let seen = NOT_APPLICABLE.iter().map(|(id, _)| *id).chain(ALWAYS);
+    assert_eq!(seen.collect::<BTreeSet<_>>(), all, "every image rule is in one of the tables");
+}
+
+#[test]
 fn findings_point_at_the_key_of_the_plan_or_at_the_layout_when_there_is_no_offer() {
     let mut facts = facts();
     config(&mut facts).config.user.clear();
     let found = findings(&facts);
     assert_eq!(found[0].place.key.as_deref(), Some("plans[0].image.config.user"));
     assert_eq!(found[0].place.image.as_deref(), Some("out/server"));
-    let alone = judge_image(&facts, None, &Evidence::default(), Profile::Strict).findings;
+    let alone = judge_image(&facts, None, &evidence(), Profile::Strict).findings;
     assert_eq!(alone[0].place.file.to_str(), Some("out/server"));
     assert_eq!(alone[0].place.line, None);
 }
