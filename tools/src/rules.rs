@@ -21,8 +21,6 @@ mod markup;
 mod networks;
 mod plans;
 mod registry;
-pub mod report;
-pub mod report_formats;
 mod resources;
 mod secret_patterns;
 mod tags;
@@ -36,7 +34,7 @@ use serde::Serialize;
 use wharf_oci::Digest;
 
 use self::evidence::Evidence;
-pub use self::finding::{Finding, Gap, Judgement, Outcome, Place};
+pub use self::finding::{Finding, Gap, Judgement, Outcome, Place, Section, Subject, Waived};
 use self::judge::Scope;
 pub use self::judge::{Judge, Site};
 use crate::image::facts::ImageFacts;
