@@ -61,8 +61,9 @@ pub fn run(args: &VerifyArgs, context: &Context) -> anyhow::Result<Exit> {
         judgement.join(rules::judge_image(&facts, place, &evidence, profile));
         indexes.push((plan, facts));
     }
-    if let Some((file, _)) = &offer {
+    if let Some((file, texts)) = &offer {
         judgement.join(rules::judge_difference(file, &indexes));
+        judgement.join(rules::judge_claims(file, texts, &indexes));
     }
     // Where nothing else was looked at, the error is all there is to say.
     if offer.is_none()

@@ -479,8 +479,9 @@ fn every_offer_rule_finds_what_breaks_it_and_names_the_key_and_line() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    let all: BTreeSet<&str> =
-        all().filter(|rule| matches!(rule.check, Check::Offer(_))).map(|rule| rule.id).collect();
+    // What compares texts with images has its rows where the images are.
+    let rules = all().filter(|rule| matches!(rule.check, Check::Offer(_)));
+    let all: BTreeSet<&str> = rules.map(|rule| rule.id).filter(|id| *id != "IMG-048").collect();
     assert_eq!(seen, all, "every offer rule has a row and every row a rule");
 }
 
