@@ -81,7 +81,7 @@ pub enum Command {
     Package(PackageArgs),
     /// Check images, and an offer, before Microsoft does
     Verify(VerifyArgs),
-    /// Push the images of an offer, or one layout, to a registry
+    /// Push the images of an offer, or one image, to a registry
     Push(PushArgs),
     /// Copy the images of an offer from one registry to another
     Promote {
@@ -147,7 +147,10 @@ pub struct PackageArgs {
 /// `wharf verify`.
 #[derive(Debug, Args)]
 pub struct VerifyArgs {
-    /// Layout folders or archives; with --offer, none means the layouts of all its plans
+    /// Images: an OCI layout, a folder of layouts, an OCI archive or docker-archive (plain, gzip or
+    /// zstd), `-` for an archive on stdin, REGISTRY/REPOSITORY:TAG or @DIGEST; prefixes as skopeo
+    /// has them (docker://, oci:DIR[:TAG], oci-archive:FILE[:NAME], docker-archive:FILE[:NAME]).
+    /// With --offer, none means the layouts of all its plans
     #[arg(required_unless_present = "offer", value_name = "TARGET")]
     pub targets: Vec<PathBuf>,
     /// The offer that the images belong to; it is checked too
@@ -243,10 +246,11 @@ impl FromStr for ReportTarget {
 #[derive(Debug, Args)]
 #[command(group(clap::ArgGroup::new("target").required(true).args(["reference", "to"])))]
 pub struct PushArgs {
-    /// The offer file (with --to), or a layout folder (with a reference)
-    #[arg(value_name = "OFFER|LAYOUT")]
+    /// The offer file (with --to), or an image on this disk or stdin in any form that `verify` reads
+    /// (with a reference)
+    #[arg(value_name = "OFFER|IMAGE")]
     pub source: PathBuf,
-    /// Where one layout goes: REGISTRY/REPOSITORY:TAG
+    /// Where one image goes: REGISTRY/REPOSITORY:TAG
     pub reference: Option<String>,
     /// The registry of the offer that all its plans go to
     #[arg(long, value_name = "NAME")]

@@ -4,24 +4,40 @@
 //! Invariant: checks only look. They read no file and no network; what they need is in the views
 //! that they get, so a run over the same input gives the same findings.
 
+mod claims;
+mod end_of_life;
 pub mod evidence;
 pub mod finding;
 pub mod html;
 mod identity;
 pub mod image;
+mod image_claims;
 mod image_config;
 mod image_content;
+mod image_files;
+mod image_machine;
 mod image_origin;
+mod image_packages;
 mod image_runtime;
+mod image_secrets;
+mod image_start;
+mod image_supply;
 mod judge;
+mod libraries;
 mod listing;
 mod listing_pictures;
 mod listing_texts;
+mod markup;
+mod networks;
 mod plans;
 mod registry;
 mod resources;
+mod roots;
+mod secret_files;
 mod secret_patterns;
+mod start;
 mod tags;
+mod texts;
 pub mod urls;
 
 use std::collections::BTreeMap;
@@ -124,6 +140,7 @@ pub fn all() -> impl Iterator<Item = &'static Rule> {
         listing_texts::RULES,
         listing::RULES,
         listing_pictures::RULES,
+        texts::RULES,
         plans::RULES,
         registry::RULES,
         tags::RULES,
@@ -131,6 +148,13 @@ pub fn all() -> impl Iterator<Item = &'static Rule> {
         image_config::RULES,
         image_origin::RULES,
         image_runtime::RULES,
+        image_start::RULES,
+        image_machine::RULES,
+        image_files::RULES,
+        image_secrets::RULES,
+        image_packages::RULES,
+        image_claims::RULES,
+        image_supply::RULES,
         resources::RULES,
     ]
     .into_iter()
@@ -206,6 +230,21 @@ pub fn judge_difference(file: &OfferFile, images: &[(Option<usize>, ImageFacts)]
     judge.finish()
 }
 
+/// What IMG-048 finds between texts and images. Each image comes with the place of its plan.
+#[must_use]
+pub fn judge_claims(
+    file: &OfferFile,
+    content: &Content,
+    images: &[(Option<usize>, ImageFacts)],
+) -> Judgement {
+    let Some(rule) = find(image_claims::ID) else { return Judgement::default() };
+    let mut judge = Judge::new(Profile::Strict, rule, Scope::Offer(file));
+    image_claims::compare(file, content, images, &mut judge);
+    judge.finish()
+}
+
+#[cfg(test)]
+mod file_tests;
 #[cfg(test)]
 mod image_tests;
 #[cfg(test)]

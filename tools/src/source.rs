@@ -171,12 +171,13 @@ impl Source {
         if is_compressed(&inside) {
             let is_gzip = inside.starts_with(&GZIP_MAGIC);
             let buffered = io::BufReader::with_capacity(BUFFER_BYTES, whole);
-            let mut decoder: Box<dyn Read + '_> = if is_gzip {
+            let decoder: Box<dyn Read + '_> = if is_gzip {
                 Box::new(MultiGzDecoder::new(buffered))
             } else {
                 Box::new(ZstdReader::new(buffered))
             };
-            inside = take_head(&mut decoder).map_err(|error| failed(broken(&error)))?;
+            let mut decoder = Decompressed(decoder);
+            inside = take_head(&mut decoder).map_err(failed)?;
             whole = Box::new(Cursor::new(inside.clone()).chain(decoder));
         }
         if !is_tar(&inside) {
@@ -423,10 +424,16 @@ pub(crate) fn fill(stream: &mut impl Read, buffer: &mut [u8]) -> io::Result<usiz
     Ok(filled)
 }
 
-/// An error of a decoder, in words that say what is wrong with the file.
-fn broken(error: &io::Error) -> io::Error {
-    let reason = format!("it does not decompress: {error}; make or download it again");
-    io::Error::new(error.kind(), reason)
+/// What a decoder gives, with errors that say what is wrong with the file.
+struct Decompressed<R>(R);
+
+impl<R: Read> Read for Decompressed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer).map_err(|error| {
+            let reason = format!("it does not decompress: {error}; make or download it again");
+            io::Error::new(error.kind(), reason)
+        })
+    }
 }
 
 #[cfg(test)]

@@ -34,6 +34,11 @@ impl Report {
                 text.push('\n');
             }
         }
+        for unread in &self.unread {
+            let line = format!("{}: {}", visible(&unread.target), visible(&unread.error));
+            let label = paint.text(Style::Error, "not read:");
+            let _ = writeln!(text, "{label} {}", paint.wrap(&line, 10));
+        }
         text.push_str(&self.verdict_line(paint));
         for Unlooked { what, how, images, rules, .. } in &self.not_looked_at {
             let line = format!("not looked at: {what} ({})", rules.join(", "));

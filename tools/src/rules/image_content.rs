@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use wharf_oci::{Descriptor, MANIFEST_SIZE_BYTES_MAX, MediaType};
 
 use super::image::{faults, of_platform, platform_key, size};
+use super::image_supply::schema_1;
 use super::{Check, ImageView, Judge, Rule, Severity};
 use crate::image::facts::{FaultKind, PlatformImage};
 
@@ -224,14 +225,19 @@ fn manifest_types(view: &ImageView<'_>, judge: &mut Judge<'_>) {
         MediaType::DOCKER_MANIFEST,
         MediaType::DOCKER_LIST,
     ];
-    faults(view, judge, |kind| kind == FaultKind::Manifest);
+    // Those of Docker's first schema are IMG-002's.
+    let old = schema_1(view);
+    let faulty = view.facts.faults.iter().filter(|fault| fault.kind == FaultKind::Manifest);
+    for fault in faulty.filter(|fault| !old.contains(&fault.digest)) {
+        judge.error("", fault.to_string());
+    }
     for manifest in manifests(view) {
         if !TAKEN.contains(&manifest.media_type) {
             let message = format!("{} is of the type {}", manifest.digest, manifest.media_type);
             judge.error("", message);
         }
     }
-    if view.facts.images.is_empty() {
+    if view.facts.images.is_empty() && old.is_empty() {
         judge.error("", "there is no image that could be read");
     }
 }

@@ -6,21 +6,23 @@ use std::collections::BTreeSet;
 
 use wharf_oci::{Algorithm, Descriptor, Digest, Digester, MediaType, Platform};
 
+use super::file_tests::{self, base, view};
 use super::*;
 use crate::image::config::{Empty, History, ImageConfig, RuntimeConfig};
 use crate::image::facts::{
-    Fault, FaultKind, ImageFacts, IndexFacts, LayerFacts, PlatformImage, Refusal,
+    ArtifactFacts, Fault, FaultKind, ImageFacts, IndexFacts, LayerFacts, PlatformImage, Refusal,
 };
-use crate::offer::fixture::{OFFER, parse};
+use crate::image::files::Machine;
+use crate::offer::fixture::{Folder, OFFER, changed, parse};
 
-fn digest(content: &str) -> Digest {
+pub(super) fn digest(content: &str) -> Digest {
     Digester::digest(Algorithm::Sha256, content.as_bytes())
 }
 
 /// What tools write that have no time.
 const ZERO: &str = "0001-01-01T00:00:00Z";
 
-fn evidence() -> Evidence {
+pub(super) fn evidence() -> Evidence {
     Evidence { now: "2026-11-28T00:00:00Z".parse().unwrap() }
 }
 
@@ -37,6 +39,7 @@ fn labels() -> BTreeMap<String, String> {
 
 fn image(platform: &str) -> PlatformImage {
     let platform: Platform = platform.parse().unwrap();
+    let machine = if platform.architecture == "amd64" { Machine::X86_64 } else { Machine::AARCH64 };
     let config = ImageConfig {
         architecture: platform.architecture.clone(),
         os: platform.os.clone(),
@@ -62,24 +65,41 @@ fn image(platform: &str) -> PlatformImage {
         config_descriptor: Some(Descriptor::new(MediaType::OCI_CONFIG, digest("config"), 100)),
         annotations: BTreeMap::new(),
         layers: vec![LayerFacts { descriptor: layer, uncompressed_bytes: Some(4000) }],
-        files: None,
+        files: Some(view(&base(machine))),
+    }
+}
+
+/// What says something of an image.
+fn artifact(subject: Digest, kind: &str) -> ArtifactFacts {
+    let digest = digest(&format!("{kind} {subject}"));
+    ArtifactFacts {
+        descriptor: Descriptor::new(MediaType::OCI_MANIFEST, digest, 300),
+        subject: Some(subject),
+        artifact_type: Some(kind.to_owned()),
+        layers: vec![Descriptor::new(MediaType::OCI_LAYER, digest, 2000)],
+        predicate_types: Vec::new(),
     }
 }
 
 /// The image of the plan `server` as it should be.
-fn facts() -> ImageFacts {
+pub(super) fn facts() -> ImageFacts {
     let file = parse(OFFER).unwrap();
     let images = vec![image("linux/amd64"), image("linux/arm64")];
     let index = Descriptor::new(MediaType::OCI_INDEX, digest("index"), 700);
     let children = images.iter().map(|image| image.descriptor.clone()).collect();
     let tags = &file.offer.plans[0].image.expanded_tags;
+    let mut artifacts: Vec<_> = images
+        .iter()
+        .map(|image| artifact(image.descriptor.digest, "application/spdx+json"))
+        .collect();
+    artifacts.push(artifact(index.digest, "application/vnd.cncf.notary.signature"));
     ImageFacts {
         location: "out/server".to_owned(),
         tags: tags.iter().map(|item| (item.tag.clone(), index.digest)).collect(),
         roots: vec![index.clone()],
         indexes: vec![IndexFacts { descriptor: index, children, annotations: BTreeMap::new() }],
         images,
-        artifacts: Vec::new(),
+        artifacts,
         faults: Vec::new(),
     }
 }
@@ -224,6 +244,25 @@ const RUNTIME_ROWS: &[(&str, Severity, Break)] = &[
     }),
 ];
 
+const SUPPLY_ROWS: &[(&str, Severity, Break)] = &[
+    ("IMG-002", Severity::Error, |at| {
+        at.roots[0].media_type = MediaType::DOCKER_SCHEMA_1_SIGNED;
+    }),
+    ("IMG-002", Severity::Error, |at| {
+        at.indexes[0].children[0].media_type = MediaType::DOCKER_SCHEMA_1;
+    }),
+    ("SUP-001", Severity::Warning, |at| {
+        at.artifacts.remove(0);
+    }),
+    ("SUP-002", Severity::Warning, |at| {
+        at.artifacts.pop();
+    }),
+    ("SUP-002", Severity::Warning, |at| {
+        at.artifacts.last_mut().unwrap().subject = Some(digest("gone"));
+    }),
+    ("SUP-003", Severity::Warning, |at| at.artifacts[0].layers[0].size = 33 << 20),
+];
+
 /// The rule, and how an image is that it is not about.
 const NOT_APPLICABLE: &[(&str, Break)] = &[
     ("IMG-006", |at| at.indexes.clear()),
@@ -241,12 +280,15 @@ const NOT_APPLICABLE: &[(&str, Break)] = &[
     ("IMG-037", |at| healthcheck(at, &["NONE"])),
     ("IMG-037", |at| healthcheck(at, &[])),
     ("IMG-038", |_| {}),
+    ("SUP-001", |at| at.images.clear()),
+    ("SUP-002", |at| at.images.clear()),
+    ("SUP-003", |at| at.artifacts.clear()),
 ];
 
 /// Rules that are about every image; TEC-025 is about every one that belongs to an offer.
-const ALWAYS: [&str; 15] = [
-    "TEC-025", "IMG-001", "IMG-003", "IMG-004", "IMG-005", "IMG-008", "IMG-010", "IMG-011",
-    "IMG-012", "IMG-016", "IMG-017", "IMG-031", "IMG-032", "IMG-033", "IMG-036",
+const ALWAYS: [&str; 16] = [
+    "TEC-025", "IMG-001", "IMG-002", "IMG-003", "IMG-004", "IMG-005", "IMG-008", "IMG-010",
+    "IMG-011", "IMG-012", "IMG-016", "IMG-017", "IMG-031", "IMG-032", "IMG-033", "IMG-036",
 ];
 
 fn each(facts: &mut ImageFacts, change: fn(&mut ImageConfig)) {
@@ -285,9 +327,9 @@ fn the_image_of_the_tests_breaks_no_rule() {
 
 #[test]
 fn every_image_rule_finds_what_breaks_it() {
-    const ROWS: [&[(&str, Severity, Break)]; 4] =
-        [CONTENT_ROWS, CONFIG_ROWS, ORIGIN_ROWS, RUNTIME_ROWS];
-    let mut seen = BTreeSet::new();
+    const ROWS: [&[(&str, Severity, Break)]; 5] =
+        [CONTENT_ROWS, CONFIG_ROWS, ORIGIN_ROWS, RUNTIME_ROWS, SUPPLY_ROWS];
+    let mut seen = file_tests::ids();
     for (id, severity, change) in ROWS.into_iter().flatten() {
         seen.insert(*id);
         let mut facts = facts();
@@ -321,6 +363,7 @@ fn every_image_rule_says_of_what_it_is_not_about_that_it_does_not_apply() {
     let rules = all().filter(|rule| matches!(rule.check, Check::Image(_)));
     let all: BTreeSet<&str> = rules.map(|rule| rule.id).collect();
     let seen = NOT_APPLICABLE.iter().map(|(id, _)| *id).chain(ALWAYS);
+    let seen = seen.chain(file_tests::not_applicable_ids());
     assert_eq!(seen.collect::<BTreeSet<_>>(), all, "every image rule is in one of the tables");
 }
 
@@ -354,4 +397,31 @@ fn two_plans_with_one_image_are_found() {
     assert!(found.iter().all(|at| at.rule == "PLN-006"));
     let own = [(Some(0), facts()), (None, facts())];
     assert_eq!(judge_difference(&file, &own).findings, []);
+}
+
+#[test]
+fn texts_and_images_that_differ_are_found() {
+    for (from, to, key) in [
+        ("Only what the server has.", "It listens on port 6380.", Some("plans[0].description")),
+        ("Only what the server has.", "It listens on port 6379.", None),
+        ("Only what the server has.", "It listens on TCP port 6379, not on port 80.", None),
+        ("summary: The server.", "summary: Server for linux/s390x", Some("plans[0].summary")),
+        ("summary: The server.", "summary: Server 1.4 for aarch64", None),
+        ("summary: The server.", "summary: Server 1.3.9", Some("plans[0].summary")),
+        ("summary: The probe.", "summary: For arm64 nodes.", Some("plans[1].summary")),
+        ("A cache with safe defaults.", "For arm64 nodes.", None),
+        ("A cache with safe defaults.", "Port 7000.", Some("listing.shortDescription")),
+        ("A cache with safe defaults.", "Tidepool Cache 2.0", Some("listing.shortDescription")),
+    ] {
+        let folder = Folder::new();
+        let (file, content) = folder.load(&changed(&[(from, to)])).unwrap();
+        let mut probe = facts();
+        probe.images.truncate(1);
+        let images = [(Some(0), facts()), (Some(1), probe)];
+        let found = judge_claims(&file, &content, &images).findings;
+        let keys: Vec<_> = found.iter().filter_map(|at| at.place.key.as_deref()).collect();
+        assert_eq!(keys, key.into_iter().collect::<Vec<_>>(), "{to}: {found:#?}");
+        let none = judge_claims(&file, &content, &[]);
+        assert_eq!(none.outcomes["IMG-048"], Outcome::NotApplicable);
+    }
 }

@@ -117,13 +117,12 @@ impl DockerArchive {
         let mut roots = Vec::new();
         for entry in &entries {
             let root = archive.image(location, entry)?;
-            let named = entry.names().map(|name| {
+            let before = roots.len();
+            roots.extend(entry.names().map(|name| {
                 let mut root = root.clone();
                 root.annotations.insert(REF_NAME.to_owned(), name.to_owned());
                 root
-            });
-            let before = roots.len();
-            roots.extend(named);
+            }));
             if roots.len() == before {
                 roots.push(root);
             }

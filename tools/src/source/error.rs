@@ -1,6 +1,5 @@
 //! Why nothing can be read from a source, or one blob of it cannot be used.
 
-use std::error::Error;
 use std::io;
 
 use wharf_oci::{Digest, ParseError, Platform};
@@ -180,14 +179,31 @@ pub enum BlobError {
     Read {
         /// Which.
         digest: Digest,
-        /// Why: an error of the disk, or of the registry.
-        source: Box<dyn Error + Send + Sync>,
+        /// Why.
+        source: io::Error,
+    },
+    /// Its registry cannot be asked for it.
+    #[error("the blob {digest} could not be read from the registry")]
+    Registry {
+        /// Which.
+        digest: Digest,
+        /// Why.
+        source: Box<RegistryError>,
     },
 }
 
 impl BlobError {
-    /// An error of the disk, or of a registry.
-    pub(super) fn read(digest: Digest, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self::Read { digest, source: error.into() }
+    /// An error of the disk, or of what streams.
+    pub(super) const fn read(digest: Digest, source: io::Error) -> Self {
+        Self::Read { digest, source }
+    }
+
+    /// What a registry says of a blob.
+    pub(super) fn of_registry(digest: Digest, error: RegistryError) -> Self {
+        match error {
+            RegistryError::Manifest { source, .. } => Self::Manifest { digest, source },
+            RegistryError::Content { reason, .. } => Self::Content { digest, reason },
+            error => Self::Registry { digest, source: Box::new(error) },
+        }
     }
 }

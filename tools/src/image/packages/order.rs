@@ -25,7 +25,10 @@ fn parts(version: &str) -> (u64, &str, &str) {
 /// By turns, a stretch without digits by letters and a stretch of digits by value.
 fn mixed(mut one: &[u8], mut other: &[u8]) -> Ordering {
     while !(one.is_empty() && other.is_empty()) {
-        let (a, b) = (leading(one, is_no_digit), leading(other, is_no_digit));
+        let (a, b) = (
+            leading(one, |byte| !byte.is_ascii_digit()),
+            leading(other, |byte| !byte.is_ascii_digit()),
+        );
         let letters = (0..a.len().max(b.len()))
             .map(|at| weight(a.get(at)).cmp(&weight(b.get(at))))
             .find(|order| order.is_ne());
@@ -33,7 +36,10 @@ fn mixed(mut one: &[u8], mut other: &[u8]) -> Ordering {
             return order;
         }
         (one, other) = (after(one, a), after(other, b));
-        let (a, b) = (leading(one, u8::is_ascii_digit), leading(other, u8::is_ascii_digit));
+        let (a, b) = (
+            leading(one, |byte| byte.is_ascii_digit()),
+            leading(other, |byte| byte.is_ascii_digit()),
+        );
         let order = numbers(a, b);
         if order.is_ne() {
             return order;
@@ -41,10 +47,6 @@ fn mixed(mut one: &[u8], mut other: &[u8]) -> Ordering {
         (one, other) = (after(one, a), after(other, b));
     }
     Ordering::Equal
-}
-
-const fn is_no_digit(byte: &u8) -> bool {
-    !byte.is_ascii_digit()
 }
 
 /// `~` sorts before the end, letters after it, everything else after letters.
@@ -57,8 +59,8 @@ fn weight(byte: Option<&u8>) -> i32 {
     }
 }
 
-fn leading(bytes: &[u8], wanted: fn(&u8) -> bool) -> &[u8] {
-    let end = bytes.iter().position(|byte| !wanted(byte)).unwrap_or(bytes.len());
+fn leading(bytes: &[u8], wanted: fn(u8) -> bool) -> &[u8] {
+    let end = bytes.iter().position(|byte| !wanted(*byte)).unwrap_or(bytes.len());
     bytes.get(..end).unwrap_or_default()
 }
 

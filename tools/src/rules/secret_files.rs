@@ -1,0 +1,173 @@
+//! Files that are secrets, by their content and by the names that programs give them. Few and
+//! certain ones: a false alarm is an error that stops a release.
+
+use super::secret_patterns::looks_secret;
+use crate::image::files::{File, Magic};
+
+/// What a file is that should not be given away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A private key.
+    Key(&'static str),
+    /// A file with a login that works somewhere.
+    Login(&'static str),
+    /// What people and tools left behind.
+    Trace(&'static str),
+    /// A private key that is public: of tests, of documentation.
+    Example,
+}
+
+/// Ends of paths of files that hold logins, and what must stand in the text when it is at hand.
+const LOGINS: [(&str, &[&str], &str); 16] = [
+    (".aws/credentials", &["aws_secret_access_key", "aws_session_token"], "a login of AWS"),
+    (".azure/accessTokens.json", &["oken"], "a login of Azure"),
+    (".azure/msal_token_cache.json", &["secret"], "a login of Azure"),
+    (".azure/service_principal_entries.json", &["secret", "certificate"], "a login of Azure"),
+    (".config/gcloud/credentials.db", &[], "a login of Google Cloud"),
+    (".config/gcloud/access_tokens.db", &[], "a login of Google Cloud"),
+    (
+        ".config/gcloud/application_default_credentials.json",
+        &["refresh_token", "private_key"],
+        "a login of Google Cloud",
+    ),
+    (
+        ".docker/config.json",
+        &["\"auth\"", "identitytoken", "registrytoken"],
+        "a login of a registry",
+    ),
+    (".kube/config", &["token:", "client-key-data:", "password:"], "a login of a cluster"),
+    (".netrc", &["password"], "a login"),
+    (".npmrc", &["_authToken", "_password", "_auth="], "a login of a package registry"),
+    (".pypirc", &["password"], "a login of a package registry"),
+    (".git-credentials", &["@"], "a login of a Git server"),
+    (".config/gh/hosts.yml", &["oauth_token"], "a login of a Git server"),
+    (".terraform.d/credentials.tfrc.json", &["token"], "a login of Terraform"),
+    (".pgpass", &[":"], "a login of a database"),
+];
+
+/// Names of files that people and tools leave behind.
+const TRACES: [(&str, &str); 14] = [
+    (".bash_history", "the history of a shell"),
+    (".ash_history", "the history of a shell"),
+    (".zsh_history", "the history of a shell"),
+    (".sh_history", "the history of a shell"),
+    (".history", "the history of a shell"),
+    (".python_history", "the history of a shell"),
+    (".node_repl_history", "the history of a shell"),
+    (".psql_history", "the history of a database shell"),
+    (".mysql_history", "the history of a database shell"),
+    (".rediscli_history", "the history of a database shell"),
+    (".sqlite_history", "the history of a database shell"),
+    (".viminfo", "the history of an editor"),
+    (".lesshst", "the history of a pager"),
+    (".wget-hsts", "the history of a program"),
+];
+
+/// Names of folders whose keys are public.
+const PUBLIC_FOLDERS: [&str; 16] = [
+    "test",
+    "tests",
+    "testing",
+    "testdata",
+    "test_data",
+    "test-data",
+    "testutils",
+    "fixtures",
+    "example",
+    "examples",
+    "sample",
+    "samples",
+    "demo",
+    "demos",
+    "doc",
+    "docs",
+];
+
+/// What a file is that should not be given away; `None` for all others.
+pub(super) fn kind(file: &File<'_>) -> Option<Kind> {
+    if file.size_bytes() == 0 {
+        return None;
+    }
+    let path = std::str::from_utf8(file.path()).ok()?;
+    let (folder, base) = path.rsplit_once('/').unwrap_or(("", path));
+    let is_public = folder.split('/').any(is_public_folder);
+    let key = match file.content().magic {
+        Magic::PrivateKey(form) => Some(form),
+        _ if is_host_key(folder, base) => Some("a private host key of SSH"),
+        _ => None,
+    };
+    if let Some(form) = key {
+        let is_example = is_public || base.contains("snakeoil") || base.contains("example");
+        return Some(if is_example { Kind::Example } else { Kind::Key(form) });
+    }
+    if is_public {
+        return None;
+    }
+    let text = file.content().text.as_deref().map(String::from_utf8_lossy);
+    if let Some(kind) = login(path, text.as_deref()) {
+        return kind;
+    }
+    if let Some((_, what)) = TRACES.iter().find(|(name, _)| *name == base) {
+        return Some(Kind::Trace(what));
+    }
+    if is_environment(base) {
+        return Some(environment(text.as_deref().unwrap_or_default()));
+    }
+    let parent = folder.rsplit('/').next().unwrap_or_default();
+    match (parent, base) {
+        (".git", "HEAD") => Some(Kind::Trace("the head of a whole Git repository")),
+        (".ssh", name) if !name.contains(".pub") => Some(Kind::Trace("a file of somebody's SSH")),
+        _ => None,
+    }
+}
+
+fn is_public_folder(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    PUBLIC_FOLDERS.contains(&lower.as_str())
+        || lower.ends_with("_test")
+        || lower.ends_with("-tests")
+        || lower.ends_with("_tests")
+}
+
+fn is_host_key(folder: &str, base: &str) -> bool {
+    let name = base.strip_prefix("ssh_host_").and_then(|rest| rest.strip_suffix("_key"));
+    name.is_some() && (folder == "etc/ssh" || folder.ends_with("/etc/ssh"))
+}
+
+/// `Some(None)` for a file of a login that holds none.
+#[expect(clippy::option_option, reason = "not such a file, such a file without, one with a login")]
+fn login(path: &str, text: Option<&str>) -> Option<Option<Kind>> {
+    let ends = |end: &str| {
+        path.strip_suffix(end).is_some_and(|rest| rest.is_empty() || rest.ends_with('/'))
+    };
+    let (_, marks, what) = LOGINS.iter().find(|(end, ..)| ends(end))?;
+    let holds = match text {
+        Some(text) => {
+            let lines = text.lines().filter(|line| !line.trim_start().starts_with(['#', ';']));
+            let mut lines = lines.filter(|line| !line.contains("${"));
+            lines.any(|line| marks.is_empty() || marks.iter().any(|mark| line.contains(mark)))
+        }
+        // Nobody read it; what programs put there is a login.
+        None if marks.is_empty() => true,
+        None => return Some(Some(Kind::Trace("a file that programs keep logins in"))),
+    };
+    Some(holds.then_some(Kind::Login(what)))
+}
+
+/// `.env` and `.env.production`, not the models that are given away with programs.
+fn is_environment(base: &str) -> bool {
+    const MODELS: [&str; 6] = ["example", "sample", "template", "dist", "defaults", "schema"];
+    let Some(rest) = base.strip_prefix(".env") else { return false };
+    rest.is_empty()
+        || rest
+            .strip_prefix('.')
+            .is_some_and(|name| !name.split('.').any(|at| MODELS.contains(&at)))
+}
+
+fn environment(text: &str) -> Kind {
+    // Only what has the shape of a secret: names alone stand before harmless defaults too.
+    match text.lines().find_map(|line| looks_secret(None, line)) {
+        Some(_) => Kind::Login("a token or a key"),
+        None => Kind::Trace("a file of settings that often holds secrets"),
+    }
+}

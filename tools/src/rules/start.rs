@@ -1,0 +1,323 @@
+//! What happens when a container starts: which file the kernel opens for its command, and for the
+//! script or program that this is. The rules about it are in `image_start`.
+
+use super::roots::{Root, shown, words};
+use crate::image::accounts::Identity;
+use crate::image::files::{Broken, ElfKind, File, FileKind, Magic};
+
+/// Where engines look for programs when the image does not say.
+const PATH_DEFAULT: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// How many interpreters of interpreters the kernel starts.
+const INTERPRETERS_MAX: usize = 5;
+/// Programs that start what stands in their own arguments.
+const INITS: [&[u8]; 4] = [b"tini", b"dumb-init", b"catatonit", b"docker-init"];
+/// Words that shells know themselves.
+const BUILTINS: [&str; 34] = [
+    "alias", "break", "case", "cd", "command", "continue", "echo", "eval", "exit", "export",
+    "false", "for", "function", "getopts", "if", "kill", "let", "local", "printf", "pwd", "read",
+    "return", "select", "set", "shift", "shopt", "source", "test", "time", "trap", "true", "until",
+    "wait", "while",
+];
+const SHELLS: [&[u8]; 5] = [b"sh", b"bash", b"ash", b"dash", b"zsh"];
+
+/// Why something cannot be started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// It is not there, no file, or the user may not start it.
+    Program(String),
+    /// It is there, but what should run it is not, or it is nothing that runs.
+    Interpreter(String),
+}
+
+/// The files that the kernel opens for one command, the program first.
+pub(super) struct Chain<'a> {
+    /// What was named, and by whom.
+    pub(super) what: String,
+    pub(super) files: Vec<File<'a>>,
+    pub(super) fault: Option<Fault>,
+}
+
+/// What a container starts: its command, and what that starts when its arguments say so plainly.
+pub(super) fn chains<'a>(root: &Root<'a>, identity: &Identity) -> Vec<Chain<'a>> {
+    let config = &root.config.config;
+    let words: Vec<&str> =
+        config.entrypoint.iter().chain(&config.cmd).map(String::as_str).collect();
+    let Some((program, arguments)) = words.split_first() else { return Vec::new() };
+    let key = if config.entrypoint.is_empty() { "cmd" } else { "entrypoint" };
+    let mut all = vec![chain(root, identity, program, format!("the {key} `{program}`"))];
+    let base = program.rsplit('/').next().unwrap_or_default().as_bytes();
+    if INITS.contains(&base) {
+        if let Some(next) = after_dashes(arguments) {
+            all.push(chain(root, identity, next, format!("`{next}`, which {program} starts")));
+        }
+    } else if let Some(next) = in_shell_line(base, arguments) {
+        all.push(chain(root, identity, next, format!("`{next}`, which the shell starts")));
+    }
+    all
+}
+
+/// The command of `init [OPTION..] -- COMMAND`, or of `init COMMAND`.
+fn after_dashes<'w>(arguments: &[&'w str]) -> Option<&'w str> {
+    let dashes = arguments.iter().position(|word| *word == "--");
+    match dashes {
+        Some(at) => arguments.get(at + 1).copied(),
+        None => arguments.first().copied().filter(|word| !word.starts_with('-')),
+    }
+}
+
+/// The program of `sh -c LINE`, when the line begins with nothing but a program.
+fn in_shell_line<'w>(shell: &[u8], arguments: &[&'w str]) -> Option<&'w str> {
+    let [flags, line, ..] = arguments else { return None };
+    if !SHELLS.contains(&shell) || !matches!(*flags, "-c" | "-ec" | "-lc" | "-exc" | "-euc") {
+        return None;
+    }
+    let mut words = line.split_ascii_whitespace();
+    let first = words.next().filter(|word| *word != "exec").or_else(|| words.next())?;
+    let is_plain = first.bytes().all(|c| c.is_ascii_alphanumeric() || b"/._-+".contains(&c));
+    // A login shell reads files that may set another PATH.
+    let by_path = first.contains('/') || !flags.contains('l');
+    let is_program = is_plain && by_path && !first.starts_with(['-', '.', '+']);
+    (is_program && !BUILTINS.contains(&first)).then_some(first)
+}
+
+/// What the kernel opens for a word of a command.
+pub(super) fn chain<'a>(
+    root: &Root<'a>,
+    identity: &Identity,
+    word: &str,
+    what: String,
+) -> Chain<'a> {
+    let mut chain = Chain { what, files: Vec::new(), fault: None };
+    match program(root, identity, word.as_bytes()) {
+        Ok(file) => chain.files.push(file),
+        Err(why) => {
+            chain.fault = Some(Fault::Program(format!("{} {why}", chain.what)));
+            return chain;
+        }
+    }
+    let mut at = 0;
+    while let Some(file) = chain.files.get(at).copied() {
+        at += 1;
+        match interpreters(root, identity, &file) {
+            Ok(more) => chain.files.extend(more),
+            Err(why) => {
+                let why = format!("{} ({}) {why}", chain.what, shown(file.path()));
+                chain.fault = Some(Fault::Interpreter(why));
+                break;
+            }
+        }
+        if at > INTERPRETERS_MAX {
+            let why = format!("{} needs more than {INTERPRETERS_MAX} interpreters", chain.what);
+            chain.fault = Some(Fault::Interpreter(why));
+            break;
+        }
+    }
+    chain
+}
+
+/// Where programs are looked for.
+pub(super) fn search_path<'a>(root: &Root<'a>) -> impl Iterator<Item = &'a str> {
+    root.variable("PATH").unwrap_or(PATH_DEFAULT).split(':').filter(|folder| !folder.is_empty())
+}
+
+/// The file of a program, by its path, or by its name in one of the folders of PATH.
+fn program<'a>(root: &Root<'a>, identity: &Identity, word: &[u8]) -> Result<File<'a>, String> {
+    if word.is_empty() {
+        return Err("is an empty word".to_owned());
+    }
+    if word.contains(&b'/') {
+        return executable(root, identity, &absolute(root, word));
+    }
+    let mut refused = None;
+    for folder in search_path(root) {
+        let path = [folder.as_bytes(), b"/", word].concat();
+        match executable(root, identity, &absolute(root, &path)) {
+            Ok(file) => return Ok(file),
+            Err(why) if root.find(&path).is_some_and(|file| file.kind() == FileKind::File) => {
+                refused.get_or_insert(why);
+            }
+            Err(_) => {}
+        }
+    }
+    Err(refused.unwrap_or_else(|| {
+        let folders: Vec<&str> = search_path(root).collect();
+        format!("is in no folder of PATH ({})", words(folders.join(":").as_bytes()))
+    }))
+}
+
+/// A path seen from the folder that a container starts in.
+fn absolute(root: &Root<'_>, path: &[u8]) -> Vec<u8> {
+    if path.starts_with(b"/") {
+        return path.to_vec();
+    }
+    [root.working_folder().as_bytes(), b"/", path].concat()
+}
+
+/// The file at a path, if it is one and the user may start it.
+fn executable<'a>(root: &Root<'a>, identity: &Identity, path: &[u8]) -> Result<File<'a>, String> {
+    let file = match root.files.follow(path) {
+        Ok(file) => file,
+        Err(Broken::Missing(at)) if at == path || at == clean(path) => {
+            return Err("is not in the image".to_owned());
+        }
+        Err(Broken::Missing(at)) => {
+            return Err(format!("is not in the image: there is no {}", shown(&at)));
+        }
+        Err(Broken::Loop(at)) => return Err(format!("is a link in a circle at {}", shown(&at))),
+        Err(Broken::NotAFolder(at)) => {
+            return Err(format!("is not in the image: {} is no folder", shown(&at)));
+        }
+    };
+    let path = shown(file.path());
+    if file.kind() != FileKind::File {
+        return Err(format!("is no file: {path} is a {}", file.kind().name()));
+    }
+    let who = who(identity);
+    if let Some(folder) = closed_folder(root, identity, &file) {
+        return Err(format!("is in {}, which {who} may not enter", shown(folder.path())));
+    }
+    if !identity.may_execute(&file) {
+        let (user, group) = file.owner();
+        return Err(format!(
+            "cannot be started by {who}: {path} has the mode {:04o} and belongs to {user}:{group}",
+            file.mode()
+        ));
+    }
+    Ok(file)
+}
+
+fn clean(path: &[u8]) -> Vec<u8> {
+    crate::image::files::clean(path).into_owned()
+}
+
+pub(super) fn who(identity: &Identity) -> String {
+    let group = identity.groups.first().copied().unwrap_or_default();
+    format!("the user {}:{group}", identity.user)
+}
+
+/// The first folder above a file that the user may not walk through. The root itself is not asked:
+/// engines make it as they like.
+fn closed_folder<'a>(root: &Root<'a>, identity: &Identity, file: &File<'a>) -> Option<File<'a>> {
+    let path = file.path();
+    let slashes = path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
+    let folders = slashes.filter_map(|(at, _)| root.files.get(path.get(..at)?));
+    let mut folders =
+        folders.filter(|folder| identity.user != 0 && folder.kind() == FileKind::Folder);
+    folders.find(|folder| !identity.may_execute(folder))
+}
+
+/// What the kernel opens next for a file: nothing, an interpreter, or also what `env` starts.
+fn interpreters<'a>(
+    root: &Root<'a>,
+    identity: &Identity,
+    file: &File<'a>,
+) -> Result<Vec<File<'a>>, String> {
+    match &file.content().magic {
+        Magic::Elf(elf) if elf.kind == ElfKind::Other => {
+            Err("is an object file, no program".to_owned())
+        }
+        Magic::Elf(elf) => {
+            let Some(loader) = &elf.interpreter else { return Ok(Vec::new()) };
+            // A loader is no script, so nothing follows it.
+            match executable(root, identity, &absolute(root, loader)) {
+                Ok(_) => Ok(Vec::new()),
+                Err(why) => Err(format!("needs the loader {}, which {why}", words(loader))),
+            }
+        }
+        Magic::Script(line) => {
+            if !identity.may_read(file) {
+                return Err(format!("is a script that {} may not read", who(identity)));
+            }
+            script(root, identity, line)
+        }
+        Magic::Empty => Err("is an empty file".to_owned()),
+        Magic::Other | Magic::PrivateKey(_) | Magic::Eicar => {
+            Err("is neither a program nor a script that begins with `#!`".to_owned())
+        }
+    }
+}
+
+fn script<'a>(root: &Root<'a>, identity: &Identity, line: &[u8]) -> Result<Vec<File<'a>>, String> {
+    if line.ends_with(b"\r") {
+        let line = words(line.trim_ascii_end());
+        return Err(format!("ends its line `#!{line}` as Windows does (CR LF)"));
+    }
+    let mut parts = line.trim_ascii().splitn(2, |c| matches!(c, b' ' | b'\t'));
+    let interpreter = parts.next().unwrap_or_default();
+    if interpreter.is_empty() {
+        return Err("has no interpreter after `#!`".to_owned());
+    }
+    let describe = |why| format!("needs the interpreter {}, which {why}", words(interpreter));
+    let first = executable(root, identity, &absolute(root, interpreter)).map_err(describe)?;
+    let mut files = vec![first];
+    let arguments = parts.next().unwrap_or_default().trim_ascii();
+    if interpreter.ends_with(b"/env")
+        && let Some(name) = started_by_env(arguments)
+    {
+        let why = |why| format!("needs `{}`, which {why}", words(name));
+        files.push(program(root, identity, name).map_err(why)?);
+    }
+    Ok(files)
+}
+
+/// What `env` starts, when its one argument is that, or `-S` and a line without quotes.
+fn started_by_env(argument: &[u8]) -> Option<&[u8]> {
+    let line = argument.strip_prefix(b"-S").or_else(|| argument.strip_prefix(b"--split-string="));
+    let Some(line) = line else {
+        // Without -S everything is one word.
+        let is_word = !argument.contains(&b'=') && !argument.starts_with(b"-");
+        return (is_word && !argument.is_empty()).then_some(argument);
+    };
+    if line.iter().any(|byte| b"'\"\\$".contains(byte)) {
+        return None;
+    }
+    let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+    words.find(|word| !word.contains(&b'=')).filter(|word| !word.starts_with(b"-"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_program_of_a_shell_line_is_found_when_it_stands_first() {
+        for (line, program) in [
+            ("/app/server --x", Some("/app/server")),
+            ("exec redis-server /etc/r.conf", Some("redis-server")),
+            ("cd /app && ./server", None),
+            ("A=1 server", None),
+            ("\"$HOME\"/run", None),
+            (". ./env.sh && run", None),
+            ("exec", None),
+            ("", None),
+        ] {
+            assert_eq!(in_shell_line(b"sh", &["-c", line]), program, "{line}");
+        }
+        assert_eq!(in_shell_line(b"bash", &["-lc", "server"]), None);
+        assert_eq!(in_shell_line(b"python", &["-c", "server"]), None);
+    }
+
+    #[test]
+    fn what_an_init_starts_stands_after_its_options() {
+        assert_eq!(after_dashes(&["-g", "--", "/app"]), Some("/app"));
+        assert_eq!(after_dashes(&["/app", "-x"]), Some("/app"));
+        assert_eq!(after_dashes(&["-p", "SIGTERM", "/app"]), None);
+        assert_eq!(after_dashes(&["--"]), None);
+    }
+
+    #[test]
+    fn what_env_starts_is_its_word_or_in_its_line() {
+        for (argument, program) in [
+            ("node", Some("node")),
+            ("-S node --x", Some("node")),
+            ("-S A=1 node", Some("node")),
+            ("-S -i node", None),
+            ("-S 'a b'", None),
+            ("-i", None),
+            ("", None),
+        ] {
+            let found = started_by_env(argument.as_bytes());
+            assert_eq!(found, program.map(str::as_bytes), "{argument}");
+        }
+    }
+}
