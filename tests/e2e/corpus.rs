@@ -3,9 +3,12 @@
 
 mod config;
 mod entries;
+mod files;
 mod integrity;
 mod offers;
+mod origin;
 pub(crate) mod run;
+mod secrets;
 
 use std::collections::BTreeSet;
 
@@ -73,7 +76,17 @@ const fn offer(
 
 /// Every case.
 pub(crate) fn cases() -> impl Iterator<Item = &'static Case> {
-    [integrity::CASES, entries::CASES, config::CASES, offers::CASES].into_iter().flatten()
+    [
+        integrity::CASES,
+        entries::CASES,
+        config::CASES,
+        origin::CASES,
+        files::CASES,
+        secrets::CASES,
+        offers::CASES,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 #[test]
@@ -108,8 +121,14 @@ fn what_is_healthy_raises_nothing() {
         ("an offer", Make::Offer(|_| ())),
         ("an offer with its image", Make::Both(|_, _| ())),
     ];
-    let healthy: Vec<_> =
-        healthy.iter().chain(integrity::HEALTHY).chain(entries::HEALTHY).collect();
+    let healthy: Vec<_> = healthy
+        .iter()
+        .chain(
+            [integrity::HEALTHY, entries::HEALTHY, files::HEALTHY, secrets::HEALTHY]
+                .into_iter()
+                .flatten(),
+        )
+        .collect();
     let folder = TempDir::with_prefix("corpus-").unwrap();
     let said = in_parallel(&healthy, |number, (_, make)| {
         wharf(make, &folder.path().join(format!("{number:03}")))
