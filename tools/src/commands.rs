@@ -68,7 +68,8 @@ pub fn variable(name: &str) -> Option<String> {
 /// What rules may rely on besides offer and images.
 fn evidence() -> Evidence {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Evidence { now: Timestamp::from_unix_seconds(since.as_secs()).unwrap_or_default() }
+    let now = Timestamp::from_unix_seconds(since.as_secs()).unwrap_or_default();
+    Evidence { now, ..Evidence::default() }
 }
 
 /// Writes the report files that were asked for, then the result.

@@ -17,12 +17,14 @@ mod listing_pictures;
 mod listing_texts;
 mod plans;
 mod registry;
+mod registry_state;
 pub mod report;
 pub mod report_formats;
 mod resources;
 mod secret_patterns;
 mod tags;
 pub mod urls;
+mod vulnerabilities;
 
 use std::collections::BTreeMap;
 
@@ -31,7 +33,7 @@ use serde::Serialize;
 use wharf_oci::Digest;
 
 use self::evidence::Evidence;
-pub use self::finding::{Finding, Gap, Judgement, Outcome, Place, Waived};
+pub use self::finding::{Affected, Finding, Gap, Judgement, Outcome, Place, Waived};
 use self::judge::Scope;
 pub use self::judge::{Judge, Site};
 use crate::image::facts::ImageFacts;
@@ -126,9 +128,11 @@ pub fn all() -> impl Iterator<Item = &'static Rule> {
         listing_pictures::RULES,
         plans::RULES,
         registry::RULES,
+        registry_state::RULES,
         tags::RULES,
         image_content::RULES,
         image_config::RULES,
+        vulnerabilities::RULES,
         resources::RULES,
     ]
     .into_iter()
@@ -202,6 +206,27 @@ pub fn judge_difference(file: &OfferFile, images: &[(Option<usize>, ImageFacts)]
         }
     }
     judge.finish()
+}
+
+/// What reports of scanners come to that belong to none of the images.
+#[must_use]
+pub fn judge_scans(
+    evidence: &Evidence,
+    images: &[(Option<usize>, ImageFacts)],
+    profile: Profile,
+) -> Judgement {
+    let facts: Vec<&ImageFacts> = images.iter().map(|(_, facts)| facts).collect();
+    let mut judgement = Judgement::default();
+    for scan in &evidence.scans {
+        for (id, check) in vulnerabilities::GIVEN {
+            let Some(rule) = find(id) else { continue };
+            let mut judge = Judge::new(profile, rule, Scope::Given(&scan.file));
+            judge.not_applicable();
+            check(scan, &facts, &mut judge);
+            judgement.join(judge.finish());
+        }
+    }
+    judgement
 }
 
 #[cfg(test)]

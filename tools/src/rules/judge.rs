@@ -1,9 +1,9 @@
 //! Takes what checks find and gives it a place. One cause is one finding: what is said again of
 //! another platform adds that platform to the first.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::finding::{Finding, Gap, Judgement, LayerPlace, Outcome, Place, Waived};
+use super::finding::{Affected, Finding, Gap, Judgement, LayerPlace, Outcome, Place, Waived};
 use super::{Profile, Rule, Severity};
 use crate::offer::OfferFile;
 
@@ -21,6 +21,8 @@ pub struct Judge<'a> {
 #[derive(Clone, Copy)]
 pub(super) enum Scope<'a> {
     Offer(&'a OfferFile),
+    /// A file that was given besides.
+    Given(&'a Path),
     /// An image; with the offer and the key of its plan when they are known.
     Image {
         location: &'a str,
@@ -37,12 +39,19 @@ pub struct Site {
     pub layer: Option<LayerPlace>,
     /// The path, fit to be shown.
     pub path: Option<String>,
+    /// The vulnerability.
+    pub vulnerability: Option<Affected>,
 }
 
 impl<'a> Judge<'a> {
     pub(super) fn new(profile: Profile, rule: &'static Rule, scope: Scope<'a>) -> Self {
         let (site, judgement) = (Site::default(), Judgement::default());
         Self { profile, rule, scope, site, applies: true, judgement }
+    }
+
+    /// The most that a finding of the rule weighs.
+    pub(super) const fn rule_severity(&self) -> Severity {
+        self.rule.severity
     }
 
     /// What the rule came to.
@@ -128,6 +137,7 @@ impl<'a> Judge<'a> {
             platform: site.platform.or_else(|| around.platform.clone()),
             layer: site.layer.or(around.layer),
             path: site.path.or_else(|| around.path.clone()),
+            vulnerability: site.vulnerability.or_else(|| around.vulnerability.clone()),
         };
         look(self);
         self.site = around;
@@ -135,7 +145,7 @@ impl<'a> Judge<'a> {
 
     /// Adds a finding, or its platform to the same finding; returns its place in the list.
     fn add(&mut self, severity: Severity, key: &str, message: String) -> usize {
-        let Site { platform, layer, path } = &self.site;
+        let Site { platform, layer, path, vulnerability } = &self.site;
         let same = |known: &Finding| {
             known.severity == severity
                 && known.message == message
@@ -156,6 +166,7 @@ impl<'a> Judge<'a> {
             platforms: platform.iter().cloned().collect(),
             layer: *layer,
             path: path.clone(),
+            vulnerability: vulnerability.clone(),
             ..self.place(key)
         };
         let Rule { id, fix, .. } = self.rule;
@@ -170,6 +181,7 @@ impl<'a> Judge<'a> {
     fn place(&self, key: &str) -> Place {
         match self.scope {
             Scope::Offer(file) => place_of(file, key, None),
+            Scope::Given(file) => Place { file: file.to_owned(), ..Place::default() },
             Scope::Image { location, offer: Some((file, plan)) } => {
                 let dot = if key.is_empty() { "" } else { "." };
                 let key = format!("plans[{plan}].image{dot}{key}");
