@@ -5,6 +5,7 @@
 pub mod build;
 pub mod config;
 pub mod facts;
+pub mod files;
 pub mod gzip;
 pub mod inputs;
 pub mod layer;

@@ -4,58 +4,61 @@
 //! to was accepted, and none that points elsewhere is moved unless somebody said so.
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::Path;
 
 use serde::Serialize;
 use wharf_oci::{Descriptor, Digest, ManifestKind, Reference, RepoName, Tag};
 
 use crate::image::facts::{Fault, Weight};
-use crate::image::layout::{BlobError, Layout, LayoutError, REF_NAME};
+use crate::image::layout::REF_NAME;
 use crate::moves::Write;
 use crate::registry::{BlobSource, Registry, RegistryError};
+use crate::source::{Blob, BlobError, Source, SourceError};
 use crate::transfer::{Destination, KnownBlobs, Moved, Step, Tree};
 use crate::verify::{self, Limits};
 
 /// Why a layout was not pushed.
 #[derive(Debug, thiserror::Error)]
 pub enum PushError {
-    /// There is no layout.
+    /// There is nothing to push.
     #[error(transparent)]
-    Layout(#[from] LayoutError),
+    Source(#[from] SourceError),
     /// It is damaged, or no engine takes it.
-    #[error("{path} cannot be used and nothing of it was sent: {}", first(.faults))]
+    #[error("{location} cannot be used and nothing of it was sent: {}", first(.faults))]
     Faults {
-        /// The layout.
-        path: PathBuf,
+        /// Where it is.
+        location: String,
         /// What is wrong.
         faults: Vec<Fault>,
     },
     /// It does not have what should be pushed.
-    #[error("{path} has no {missing}; run `wharf package` again")]
+    #[error("{location} has no {missing}; run `wharf package` again")]
     Absent {
-        /// The layout.
-        path: PathBuf,
+        /// Where it is.
+        location: String,
         /// What it has not.
         missing: String,
     },
     /// It has several images, and none is named.
     #[error(
-        "{path} holds {count} images ({names}); push with the tag of one of these names, or \
+        "{location} holds {count} images ({names}); push with the tag of one of these names, or \
              copy one into a layout of its own"
     )]
     Ambiguous {
-        /// The layout.
-        path: PathBuf,
+        /// Where it is.
+        location: String,
         /// How many.
         count: usize,
         /// What they are called there.
         names: String,
     },
     /// It was made from another version of the offer's image part.
-    #[error("{path} was not made from what the offer says now of this image; run `wharf package`")]
+    #[error(
+        "{location} was not made from what the offer says now of this image; run `wharf package`"
+    )]
     Outdated {
-        /// The layout.
-        path: PathBuf,
+        /// Where it is.
+        location: String,
     },
     /// Tags that others may rely on would be taken away from what they point at.
     #[error("{}", .reasons.join("; "))]
@@ -81,8 +84,8 @@ fn first(faults: &[Fault]) -> String {
 
 /// What is pushed, and where to.
 pub struct Push<'a> {
-    /// The layout.
-    pub layout: &'a Layout,
+    /// Where the image is.
+    pub source: &'a Source,
     /// The registry.
     pub registry: &'a Registry,
     /// The repository.
@@ -125,25 +128,22 @@ pub struct PushedTag {
 
 /// Opens a layout and proves it. What only some engines refuse, or nobody could prove, does not keep
 /// it from being pushed and is given back.
-pub fn open_proven(
-    path: &std::path::Path,
-    jobs: NonZeroUsize,
-) -> Result<(Layout, Vec<Fault>), PushError> {
-    let layout = Layout::open(path)?;
-    let facts = verify::check(&layout, jobs, &Limits::default());
+pub fn open_proven(path: &Path, jobs: NonZeroUsize) -> Result<(Source, Vec<Fault>), PushError> {
+    let source = Source::open_path(path)?;
+    let facts = verify::check(&source, jobs, &Limits::default());
     let (faults, remarks): (Vec<Fault>, Vec<Fault>) =
         facts.faults.into_iter().partition(|fault| fault.kind.weight() >= Weight::Unusable);
     if faults.is_empty() {
-        return Ok((layout, remarks));
+        return Ok((source, remarks));
     }
-    Err(PushError::Faults { path: path.to_owned(), faults })
+    Err(PushError::Faults { location: source.location().to_owned(), faults })
 }
 
 /// The image of a layout that a reference with this tag means: that of the tag, that of the only
 /// whole reference with this tag, or the only one.
-pub fn image_for(layout: &Layout, tag: Option<&Tag>) -> Result<Descriptor, PushError> {
-    let path = || layout.path().to_owned();
-    if let Some((_, named)) = layout.tags().find(|(name, _)| Some(name) == tag) {
+pub fn image_for(source: &Source, tag: Option<&Tag>) -> Result<Descriptor, PushError> {
+    let location = || source.location().to_owned();
+    if let Some((_, named)) = source.tags().find(|(name, _)| Some(name) == tag) {
         return Ok(named.clone());
     }
     let ends_with = |name: &str| {
@@ -151,22 +151,22 @@ pub fn image_for(layout: &Layout, tag: Option<&Tag>) -> Result<Descriptor, PushE
         tag.is_some_and(|tag| last.split_once(':').is_some_and(|(_, end)| end == tag.as_str()))
     };
     let mut meant: Vec<&Descriptor> =
-        layout.names().filter(|(name, _)| ends_with(name)).map(|(_, root)| root).collect();
+        source.names().filter(|(name, _)| ends_with(name)).map(|(_, root)| root).collect();
     meant.dedup_by_key(|root| root.digest);
     if let [only] = meant.as_slice() {
         return Ok((*only).clone());
     }
     let mut tops: Vec<&Descriptor> = Vec::new();
     let mut listed = Vec::new();
-    for root in layout.roots() {
-        listed.extend(layout.manifest(root)?.children().iter().map(|child| child.digest));
+    for root in source.roots() {
+        listed.extend(source.manifest(root)?.children().iter().map(|child| child.digest));
         if !tops.iter().any(|seen| seen.digest == root.digest) {
             tops.push(root);
         }
     }
     tops.retain(|top| !listed.contains(&top.digest));
     match tops.as_slice() {
-        [] => Err(PushError::Absent { path: path(), missing: "image".to_owned() }),
+        [] => Err(PushError::Absent { location: location(), missing: "image".to_owned() }),
         [only] => Ok((*only).clone()),
         several => {
             let names = several.iter().map(|top| match top.annotations.get(REF_NAME) {
@@ -174,21 +174,21 @@ pub fn image_for(layout: &Layout, tag: Option<&Tag>) -> Result<Descriptor, PushE
                 None => top.digest.to_string(),
             });
             let names = names.collect::<Vec<_>>().join(", ");
-            Err(PushError::Ambiguous { path: path(), count: several.len(), names })
+            Err(PushError::Ambiguous { location: location(), count: several.len(), names })
         }
     }
 }
 
-/// The tree below some descriptors of a layout.
-pub fn tree_of(layout: &Layout, roots: &[&Descriptor]) -> Result<Tree, PushError> {
-    fn add(layout: &Layout, descriptor: &Descriptor, tree: &mut Tree) -> Result<(), PushError> {
+/// The tree below some descriptors of a source.
+pub fn tree_of(source: &Source, roots: &[&Descriptor]) -> Result<Tree, PushError> {
+    fn add(source: &Source, descriptor: &Descriptor, tree: &mut Tree) -> Result<(), PushError> {
         if tree.manifest(&descriptor.digest).is_some() {
             return Ok(());
         }
-        let manifest = layout.manifest(descriptor)?;
+        let manifest = source.manifest(descriptor)?;
         if let ManifestKind::Index { manifests } = manifest.kind() {
             for child in manifests {
-                add(layout, child, tree)?;
+                add(source, child, tree)?;
             }
         }
         tree.add(manifest);
@@ -196,7 +196,7 @@ pub fn tree_of(layout: &Layout, roots: &[&Descriptor]) -> Result<Tree, PushError
     }
     let mut tree = Tree::default();
     for root in roots {
-        add(layout, root, &mut tree)?;
+        add(source, root, &mut tree)?;
     }
     Ok(tree)
 }
@@ -217,17 +217,23 @@ impl Push<'_> {
         let unchanged =
             tags.iter().all(|(_, target, before)| before.as_ref() == Some(&target.digest));
         let roots: Vec<&Descriptor> = self.tags.iter().map(|(_, target)| target).collect();
-        let tree = tree_of(self.layout, &roots)?;
+        let tree = tree_of(self.source, &roots)?;
         let destination =
             Destination { registry: self.registry, repo: self.repo, known: self.known };
         let mut moved = Moved { skipped_bytes: tree.size_bytes(), ..Moved::default() };
         if !unchanged {
             let open = |blob: &Descriptor| {
-                let file = self.layout.open_blob(blob).map_err(|error| RegistryError::Source {
+                let failed = |reason: String| RegistryError::Source {
                     digest: blob.digest,
-                    source: std::io::Error::other(error.to_string()),
-                })?;
-                Ok(BlobSource::file(file, blob.clone()))
+                    source: std::io::Error::other(reason),
+                };
+                match self.source.open_blob(blob).map_err(|error| failed(error.to_string()))? {
+                    Blob::File(file) => {
+                        let (file, start) = file.into_parts();
+                        Ok(BlobSource::file(file, start, blob.clone()))
+                    }
+                    Blob::Remote(_) => Err(failed("it is on a registry".to_owned())),
+                }
             };
             let told = |step: Step<'_>| {
                 tell(step);
@@ -238,7 +244,7 @@ impl Push<'_> {
         let mut pushed = Vec::new();
         for (tag, target, before) in tags {
             let manifest = tree.manifest(&target.digest).ok_or_else(|| PushError::Absent {
-                path: self.layout.path().to_owned(),
+                location: self.source.location().to_owned(),
                 missing: format!("manifest for the tag {tag}"),
             })?;
             if before != Some(target.digest) {
@@ -256,7 +262,7 @@ impl Push<'_> {
             self.known.add(blob.digest, self.repo);
         }
         let digest = pushed.last().map(|tag| tag.digest).ok_or_else(|| PushError::Absent {
-            path: self.layout.path().to_owned(),
+            location: self.source.location().to_owned(),
             missing: "tag".to_owned(),
         })?;
         Ok(Pushed { digest, unchanged, tags: pushed, moved })

@@ -18,8 +18,6 @@ mod listing_texts;
 mod plans;
 mod registry;
 mod registry_state;
-pub mod report;
-pub mod report_formats;
 mod resources;
 mod secret_patterns;
 mod tags;
@@ -33,7 +31,9 @@ use serde::Serialize;
 use wharf_oci::Digest;
 
 use self::evidence::Evidence;
-pub use self::finding::{Affected, Finding, Gap, Judgement, Outcome, Place, Waived};
+pub use self::finding::{
+    Affected, Finding, Gap, Judgement, Outcome, Place, Section, Subject, Waived,
+};
 use self::judge::Scope;
 pub use self::judge::{Judge, Site};
 use crate::image::facts::ImageFacts;

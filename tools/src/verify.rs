@@ -1,8 +1,8 @@
-//! Whether a layout is what it says: every blob there with its size and digest, every manifest
+//! Whether a source is what it says: every blob there with its size and digest, every manifest
 //! readable, every layer inflating to its diffID, every tar one that engines unpack. What was found becomes
 //! [`ImageFacts`]; what the marketplace thinks of it is in `rules`.
 //!
-//! Invariant: a layout of a stranger costs bounded memory, ends, and never panics; what is broken is
+//! Invariant: a source of a stranger costs bounded memory, ends, and never panics; what is broken is
 //! a fault, never silence.
 
 mod layers;
@@ -18,7 +18,7 @@ use crate::image::config::ImageConfig;
 use crate::image::facts::{
     Fault, FaultKind, ImageFacts, IndexFacts, LayerFacts, PlatformImage, Refusal,
 };
-use crate::image::layout::{BlobError, Layout};
+use crate::source::{BlobError, Source};
 
 /// How many manifests of one layout are looked at.
 const MANIFESTS_MAX: usize = 1000;
@@ -30,33 +30,30 @@ const DEPTH_MAX: usize = 4;
 const CONFIG_TYPES: [&str; 2] =
     ["application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"];
 
-/// Reads and proves everything that `index.json` leads to, on `jobs` threads.
+/// Reads and proves everything that a source leads to, on `jobs` threads.
 #[must_use]
-pub fn check(layout: &Layout, jobs: NonZeroUsize, limits: &Limits) -> ImageFacts {
+pub fn check(source: &Source, jobs: NonZeroUsize, limits: &Limits) -> ImageFacts {
     let mut walk = Walk {
-        layout,
-        facts: ImageFacts {
-            location: layout.path().display().to_string(),
-            ..ImageFacts::default()
-        },
+        source,
+        facts: ImageFacts { location: source.location().to_owned(), ..ImageFacts::default() },
         seen: BTreeSet::new(),
         images: Vec::new(),
     };
-    for root in layout.roots() {
+    for root in source.roots() {
         if !walk.facts.roots.iter().any(|seen| seen.digest == root.digest) {
             walk.facts.roots.push(root.clone());
         }
         walk.manifest(root, 0);
     }
     let Walk { mut facts, images, .. } = walk;
-    facts.tags = layout.tags().map(|(tag, root)| (tag, root.digest)).collect();
+    facts.tags = source.tags().map(|(tag, root)| (tag, root.digest)).collect();
     let wanted: BTreeMap<Digest, Descriptor> = images
         .iter()
         .flat_map(ReadImage::layers)
         .map(|layer| (layer.digest, layer.clone()))
         .collect();
     let wanted: Vec<Descriptor> = wanted.into_values().collect();
-    let checked = layers::check_all(layout, &wanted, jobs, *limits);
+    let checked = layers::check_all(source, &wanted, jobs, *limits);
     for layer in checked.values() {
         facts.faults.extend(layer.faults.iter().cloned());
     }
@@ -107,12 +104,13 @@ impl ReadImage {
             config_descriptor: self.config_descriptor().cloned(),
             descriptor: self.descriptor,
             config: self.config,
+            files: None,
         }
     }
 }
 
 struct Walk<'a> {
-    layout: &'a Layout,
+    source: &'a Source,
     facts: ImageFacts,
     /// Manifests that were looked at, readable or not: each is reported once.
     seen: BTreeSet<Digest>,
@@ -148,7 +146,7 @@ impl Walk<'_> {
             let message = format!("{} is not a type of manifest", descriptor.media_type);
             return self.fault(FaultKind::Manifest, digest, message);
         }
-        let manifest = match self.layout.manifest(descriptor) {
+        let manifest = match self.source.manifest(descriptor) {
             Ok(manifest) => manifest,
             Err(error) => return self.fault(kind_of(&error), digest, explain(&error)),
         };
@@ -176,7 +174,7 @@ impl Walk<'_> {
     }
 
     fn config(&mut self, descriptor: &Descriptor) -> Option<ImageConfig> {
-        let bytes = match self.layout.small_blob(descriptor) {
+        let bytes = match self.source.small_blob(descriptor) {
             Ok(bytes) => bytes,
             Err(error) => {
                 self.fault(kind_of(&error), descriptor.digest, explain(&error));
@@ -265,11 +263,13 @@ fn compare_diff_ids(
 
 fn kind_of(error: &BlobError) -> FaultKind {
     match error {
-        BlobError::Missing { .. } | BlobError::NotAFile { .. } | BlobError::Read { .. } => {
-            FaultKind::Missing
-        }
+        BlobError::Missing { .. }
+        | BlobError::MissingPlatform { .. }
+        | BlobError::MissingMember { .. }
+        | BlobError::NotAFile { .. }
+        | BlobError::Read { .. } => FaultKind::Missing,
         BlobError::Size { .. } => FaultKind::Size,
-        BlobError::Mismatch(_) => FaultKind::Digest,
+        BlobError::Mismatch(_) | BlobError::Content { .. } => FaultKind::Digest,
         BlobError::Manifest { .. } => FaultKind::Manifest,
     }
 }

@@ -13,13 +13,13 @@ use crate::cli::PackageArgs;
 use crate::exit::Exit;
 use crate::image::build::{Builder, BuiltImage, Finish};
 use crate::image::layer::check_source;
-use crate::image::layout::Layout;
 use crate::image::layout_write::{LayoutFolder, Outcome};
 use crate::offer::OfferFile;
 use crate::offer::model::{LayerSource, Plan};
 use crate::offer::timestamp::Timestamp;
 use crate::output::{Paint, Style, Table};
 use crate::rules::image::size as size_text;
+use crate::source::Source;
 
 /// What was made, or found.
 #[derive(Debug, Serialize)]
@@ -178,7 +178,7 @@ fn check(
             checked.push(PackagedPlan { state: State::Missing, ..planned(plan, output) });
             continue;
         }
-        let layout = Layout::open(&place)?;
+        let layout = Source::open_path(&place)?;
         let folder = LayoutFolder::open(output)?;
         let built = builder.build(plan, &folder, Finish::Discard)?;
         let same = layout.roots() == built.roots;

@@ -12,7 +12,6 @@ use crate::cli::PushArgs;
 use crate::exit::Exit;
 use crate::image::facts::Fault;
 use crate::image::inputs;
-use crate::image::layout::Layout;
 use crate::moves::FLOATING_TAG;
 use crate::offer::OfferFile;
 use crate::offer::model::Plan;
@@ -21,6 +20,7 @@ use crate::output::{Paint, Style, Table};
 use crate::push::{Push, PushError, Pushed, image_for, open_proven};
 use crate::registry::{ImageRef, Registry};
 use crate::rules::image::size;
+use crate::source::Source;
 use crate::transfer::{KnownBlobs, Step};
 
 #[derive(Debug, Serialize)]
@@ -70,10 +70,10 @@ async fn one_layout(args: &PushArgs, reference: &str, context: &Context) -> anyh
     let image: ImageRef = reference.parse()?;
     let tag = image.tag.clone().filter(|_| image.digest.is_none());
     let tag = tag.with_context(|| format!("`{reference}` has no tag to push to; append :TAG"))?;
-    let (layout, remarks) =
+    let (opened, remarks) =
         open_proven(source, jobs()).with_context(|| format!("cannot push {}", source.display()))?;
     say_all(&remarks, source, context);
-    let target = image_for(&layout, Some(&tag))?;
+    let target = image_for(&opened, Some(&tag))?;
     let endpoint = Endpoint {
         name: image.registry.as_str(),
         host: &image.registry,
@@ -89,7 +89,7 @@ async fn one_layout(args: &PushArgs, reference: &str, context: &Context) -> anyh
         allow_tag_move: args.allow_tag_move,
     };
     let tags = vec![(tag, target)];
-    let item = push(&run, None, &layout, &image.repository, tags).await;
+    let item = push(&run, None, &opened, &image.repository, tags).await;
     finish(vec![item], &registry, context)
 }
 
@@ -120,14 +120,14 @@ async fn whole_offer(args: &PushArgs, context: &Context) -> anyhow::Result<Exit>
     for plan in plans {
         let repo = to.repository(&plan.image.repository);
         let path = layouts.join(plan.id.as_str());
-        let opened = open_proven(&path, jobs()).and_then(|(layout, remarks)| {
-            check_inputs(plan, &layout, context)?;
-            let tags = plan_tags(plan, &layout)?;
+        let opened = open_proven(&path, jobs()).and_then(|(opened, remarks)| {
+            check_inputs(plan, &opened, context)?;
+            let tags = plan_tags(plan, &opened)?;
             say_all(&remarks, &path, context);
-            Ok((layout, tags))
+            Ok((opened, tags))
         });
         items.push(match opened {
-            Ok((layout, tags)) => push(&run, Some(plan), &layout, &repo, tags).await,
+            Ok((opened, tags)) => push(&run, Some(plan), &opened, &repo, tags).await,
             Err(error) => failed(Some(plan), &repo, error, context),
         });
     }
@@ -142,12 +142,12 @@ fn say_all(remarks: &[Fault], path: &Path, context: &Context) {
 }
 
 /// A layout of an earlier version of the offer is not pushed under the tags of this one.
-fn check_inputs(plan: &Plan, layout: &Layout, context: &Context) -> Result<(), PushError> {
-    match inputs::recorded(layout) {
+fn check_inputs(plan: &Plan, source: &Source, context: &Context) -> Result<(), PushError> {
+    match inputs::recorded(source.roots()) {
         Some(recorded) if recorded == inputs::digest_of(&plan.image) => Ok(()),
-        Some(_) => Err(PushError::Outdated { path: layout.path().to_owned() }),
+        Some(_) => Err(PushError::Outdated { location: source.location().to_owned() }),
         None => {
-            let path = layout.path().display();
+            let path = source.location();
             let message = format!("{path} does not say which version of the offer it is made from");
             context.output.warning(&message);
             Ok(())
@@ -156,11 +156,11 @@ fn check_inputs(plan: &Plan, layout: &Layout, context: &Context) -> Result<(), P
 }
 
 /// The tags that the offer gives the plan, with what the layout has for each.
-fn plan_tags(plan: &Plan, layout: &Layout) -> Result<Vec<(Tag, Descriptor)>, PushError> {
+fn plan_tags(plan: &Plan, source: &Source) -> Result<Vec<(Tag, Descriptor)>, PushError> {
     let found = |tag: &Tag| {
-        let named = layout.tags().find(|(name, _)| name == tag).map(|(_, target)| target.clone());
+        let named = source.tags().find(|(name, _)| name == tag).map(|(_, target)| target.clone());
         named.map(|target| (tag.clone(), target)).ok_or_else(|| PushError::Absent {
-            path: layout.path().to_owned(),
+            location: source.location().to_owned(),
             missing: format!("tag {tag}"),
         })
     };
@@ -178,24 +178,20 @@ struct Run<'a> {
 async fn push(
     run: &Run<'_>,
     plan: Option<&Plan>,
-    layout: &Layout,
+    source: &Source,
     repo: &RepoName,
     tags: Vec<(Tag, Descriptor)>,
 ) -> Item {
     let Run { registry, known, context, allow_tag_move } = run;
     let allow_tag_move = *allow_tag_move;
-    context.output.note(&format!(
-        "pushing {} to {}/{repo}",
-        layout.path().display(),
-        registry.host()
-    ));
+    context.output.note(&format!("pushing {} to {}/{repo}", source.location(), registry.host()));
     let tell = |step: Step<'_>| {
         if let Step::Blob(blob, how) = step {
             let short = blob.digest.short();
             context.output.detail(&format!("{repo} {short} {} {how:?}", size(blob.size)));
         }
     };
-    match (Push { layout, registry, repo, tags, known, allow_tag_move }).run(&tell).await {
+    match (Push { source, registry, repo, tags, known, allow_tag_move }).run(&tell).await {
         Ok(pushed) => {
             for tag in pushed.tags.iter().filter(|tag| tag.tag.as_str() != FLOATING_TAG) {
                 if let Some(from) = &tag.moved_from {

@@ -5,14 +5,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 
-use super::{Context, evidence, publish};
+use super::publish::{self, publish};
+use super::{Context, evidence};
 use crate::cli::VerifyArgs;
 use crate::exit::Exit;
-use crate::image::layout::Layout;
 use crate::offer::OfferFile;
 use crate::offer::content::Content;
-use crate::rules::report::{Report, summarise};
+use crate::report::{Report, summarise};
 use crate::rules::{self, Judgement};
+use crate::source::Source;
 use crate::verify::{Limits, check};
 
 /// A layout to look at, and the place of its plan in the offer.
@@ -23,6 +24,7 @@ struct Target {
 
 /// Runs the command.
 pub fn run(args: &VerifyArgs, context: &Context) -> anyhow::Result<Exit> {
+    publish::check(&args.judge, context)?;
     let offer = match &args.offer {
         None => None,
         Some(path) => {
@@ -53,8 +55,7 @@ pub fn run(args: &VerifyArgs, context: &Context) -> anyhow::Result<Exit> {
         judgement.join(rules::judge_difference(file, &indexes));
     }
     let report = Report::new(images, judgement, args.judge.fail_on);
-    publish(&report, "verify", &args.judge, context)?;
-    Ok(report.exit())
+    publish(&report, "verify", &args.judge, context)
 }
 
 fn examine(path: &Path) -> anyhow::Result<crate::image::facts::ImageFacts> {
@@ -65,9 +66,10 @@ fn examine(path: &Path) -> anyhow::Result<crate::image::facts::ImageFacts> {
         "{named} is not on this disk, and verify reads only layouts and archives; copy the image \
          first: skopeo copy --all docker://{named} oci:FOLDER"
     );
-    let layout = Layout::open(path).with_context(|| format!("cannot verify {}", path.display()))?;
+    let source =
+        Source::open_path(path).with_context(|| format!("cannot verify {}", path.display()))?;
     let jobs = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    Ok(check(&layout, jobs, &Limits::default()))
+    Ok(check(&source, jobs, &Limits::default()))
 }
 
 /// What was named, or the layouts of all plans. A named layout belongs to the plan whose ID its

@@ -6,11 +6,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use serde::Serialize;
 use wharf_oci::{Descriptor, Digest, Platform, Tag};
 
 use super::config::ImageConfig;
+use super::files::FileView;
 
 /// Everything known of the image of one plan, or of one layout.
 #[derive(Debug, Clone, Default)]
@@ -25,6 +27,8 @@ pub struct ImageFacts {
     pub indexes: Vec<IndexFacts>,
     /// The manifests of images that could be read; attestations are not among them.
     pub images: Vec<PlatformImage>,
+    /// What is said of images: signatures, lists of parts, attestations.
+    pub artifacts: Vec<ArtifactFacts>,
     /// Everything that is not as its descriptor says.
     pub faults: Vec<Fault>,
 }
@@ -49,6 +53,24 @@ pub struct PlatformImage {
     pub config_descriptor: Option<Descriptor>,
     /// Its layers, bottom first.
     pub layers: Vec<LayerFacts>,
+    /// What a container of it sees; `None` when nobody looked.
+    pub files: Option<Arc<FileView>>,
+}
+
+/// A manifest that says something of an image: one with a subject, or a child of an index that
+/// belongs to another child.
+#[derive(Debug, Clone)]
+pub struct ArtifactFacts {
+    /// How it is pointed at.
+    pub descriptor: Descriptor,
+    /// The image that it is about, when it says so.
+    pub subject: Option<Digest>,
+    /// What it is: its `artifactType`, or the type of its configuration.
+    pub artifact_type: Option<String>,
+    /// What it holds.
+    pub layers: Vec<Descriptor>,
+    /// The types of the statements that its layers hold (`in-toto.io/predicate-type`).
+    pub predicate_types: Vec<String>,
 }
 
 /// A layer.

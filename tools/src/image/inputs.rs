@@ -1,9 +1,8 @@
 //! What a layout was made from: the digest of the offer's image part, noted beside the tags in
 //! `index.json`, where it changes no digest of the image.
 
-use wharf_oci::{Algorithm, Digest, Digester};
+use wharf_oci::{Algorithm, Descriptor, Digest, Digester};
 
-use super::layout::Layout;
 use crate::offer::model::Image;
 
 /// The annotation of every root of a layout that `wharf package` made.
@@ -24,6 +23,6 @@ pub fn digest_of(image: &Image) -> Digest {
 
 /// What a layout says it was made from; `None` when somebody else made it, or an older wharf.
 #[must_use]
-pub fn recorded(layout: &Layout) -> Option<Digest> {
-    layout.roots().iter().find_map(|root| root.annotations.get(INPUTS)?.parse().ok())
+pub fn recorded(roots: &[Descriptor]) -> Option<Digest> {
+    roots.iter().find_map(|root| root.annotations.get(INPUTS)?.parse().ok())
 }

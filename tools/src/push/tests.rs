@@ -54,24 +54,24 @@ fn registry(address: &str) -> Registry {
 }
 
 async fn push(
-    layout: &Layout,
+    source: &Source,
     registry: &Registry,
     repo: &str,
     known: &KnownBlobs,
 ) -> Result<Pushed, PushError> {
-    push_with(layout, registry, repo, known, false).await
+    push_with(source, registry, repo, known, false).await
 }
 
 async fn push_with(
-    layout: &Layout,
+    source: &Source,
     registry: &Registry,
     repo: &str,
     known: &KnownBlobs,
     allow_tag_move: bool,
 ) -> Result<Pushed, PushError> {
     let repo: RepoName = repo.parse().unwrap();
-    let tags = layout.tags().map(|(tag, root)| (tag, root.clone())).collect();
-    Push { layout, registry, repo: &repo, tags, known, allow_tag_move }.run(&|_| {}).await
+    let tags = source.tags().map(|(tag, root)| (tag, root.clone())).collect();
+    Push { source, registry, repo: &repo, tags, known, allow_tag_move }.run(&|_| {}).await
 }
 
 #[tokio::test]
@@ -166,7 +166,7 @@ async fn a_version_that_appears_while_layers_are_sent_is_not_moved_either() {
     let repo: RepoName = "x/a".parse().unwrap();
     let tags = layout.tags().map(|(tag, root)| (tag, root.clone())).collect();
     let (registry, known) = (&registry, &KnownBlobs::default());
-    let push = Push { layout: &layout, registry, repo: &repo, tags, known, allow_tag_move: false };
+    let push = Push { source: &layout, registry, repo: &repo, tags, known, allow_tag_move: false };
     let others = bytes::Bytes::from_static(br#"{"schemaVersion":2,"manifests":[]}"#);
     let appear = |step: Step<'_>| {
         if matches!(step, Step::Manifest(_)) {
@@ -193,7 +193,7 @@ fn a_broken_layout_is_refused_before_anything_is_sent() {
     let digest = message.split("sha256:").nth(1).unwrap().get(..64).unwrap();
     assert_eq!(message.matches(digest).count(), 1, "{message}");
     let missing = open_proven(&folder.path().join("gone"), NonZeroUsize::MIN).unwrap_err();
-    assert!(matches!(missing, PushError::Layout(_)));
+    assert!(matches!(missing, PushError::Source(_)));
 }
 
 #[test]
@@ -203,7 +203,7 @@ fn the_image_of_a_reference_is_the_tagged_one_or_the_only_one() {
     let mut writer = LayoutWriter::begin(&out, "two").unwrap();
     let (one, two) = (image(&mut writer, "one"), image(&mut writer, "two"));
     writer.finish(&[named(&one, "1.0"), named(&two, "2.0")]).unwrap();
-    let both = Layout::open(&out.place("two")).unwrap();
+    let both = Source::open_path(&out.place("two")).unwrap();
     let tag = |text: &str| text.parse::<Tag>().unwrap();
     assert_eq!(image_for(&both, Some(&tag("2.0"))).unwrap().digest, two.digest);
     let error = image_for(&both, Some(&tag("3.0"))).unwrap_err();
@@ -212,18 +212,18 @@ fn the_image_of_a_reference_is_the_tagged_one_or_the_only_one() {
     let (one, two) = (image(&mut writer, "one"), image(&mut writer, "two"));
     let names = ["r.example:5000/x/a:1.0", "r.example:5000/x/a:2.0"];
     writer.finish(&[named(&one, names[0]), named(&two, names[1])]).unwrap();
-    let whole = Layout::open(&out.place("whole")).unwrap();
+    let whole = Source::open_path(&out.place("whole")).unwrap();
     assert_eq!(image_for(&whole, Some(&tag("2.0"))).unwrap().digest, two.digest);
     let error = image_for(&whole, Some(&tag("3.0"))).unwrap_err();
     assert!(error.to_string().contains(&names.join(", ")), "{error}");
     let mut writer = LayoutWriter::begin(&out, "bare").unwrap();
     let (one, two) = (image(&mut writer, "one"), image(&mut writer, "two"));
     writer.finish(&[one.clone(), two]).unwrap();
-    let bare = Layout::open(&out.place("bare")).unwrap();
+    let bare = Source::open_path(&out.place("bare")).unwrap();
     let error = image_for(&bare, Some(&tag("3.0"))).unwrap_err();
     assert!(error.to_string().contains(&one.digest.to_string()), "{error}");
     drop(out);
     let single = layout(folder.path(), "single", &["1.0", "latest"]);
-    let single = Layout::open(&single).unwrap();
+    let single = Source::open_path(&single).unwrap();
     assert!(image_for(&single, Some(&tag("9.9"))).is_ok());
 }

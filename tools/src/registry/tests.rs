@@ -8,7 +8,6 @@ use wharf_oci::{Algorithm, Descriptor, Digester, Manifest, MediaType, Tag};
 
 use super::fake::{Fake, Fault, Shared, start};
 use super::*;
-use crate::image::layout::Layout;
 use crate::offer::secrets::SecretValue;
 
 const CHUNK_BYTES: u64 = 1000;
@@ -51,19 +50,12 @@ fn descriptor(bytes: &[u8]) -> Descriptor {
     Descriptor::new(MediaType::OCI_LAYER_GZIP, digest, bytes.len() as u64)
 }
 
-/// A blob of a layout on disk, which is what pushes have.
-fn source(bytes: &[u8]) -> (tempfile::TempDir, BlobSource) {
-    let folder = tempfile::tempdir().unwrap();
-    let blob = descriptor(bytes);
-    std::fs::create_dir_all(folder.path().join("blobs/sha256")).unwrap();
-    let path = folder.path().join("blobs/sha256").join(blob.digest.hex());
-    std::fs::File::create(path).unwrap().write_all(bytes).unwrap();
-    std::fs::write(folder.path().join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
-    std::fs::write(folder.path().join("index.json"), r#"{"schemaVersion":2,"manifests":[]}"#)
-        .unwrap();
-    let layout = Layout::open(folder.path()).unwrap();
-    let file = layout.open_blob(&blob).unwrap();
-    (folder, BlobSource::file(file, blob))
+/// A blob in the middle of a file, as pushes from an archive have it.
+fn source(bytes: &[u8]) -> BlobSource {
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(b"before").unwrap();
+    file.write_all(bytes).unwrap();
+    BlobSource::file(std::sync::Arc::new(file), 6, descriptor(bytes))
 }
 
 /// Uploads with these faults, and says how it ended.
@@ -74,7 +66,7 @@ async fn upload(
 ) -> (Shared, Result<Uploaded, RegistryError>) {
     let bytes = content(size);
     let (shared, address) = start(Fake { faults: faults.into(), ..fake }).await;
-    let (_folder, mut source) = source(&bytes);
+    let mut source = source(&bytes);
     let result = registry(&address).upload(&repo(), &mut source, &[]).await;
     if result.is_ok() {
         let fake = shared.lock().unwrap();
@@ -183,7 +175,7 @@ async fn a_chunk_that_is_too_large_becomes_smaller() {
     let bytes = content(700_000);
     let faults = vec![Fault::Answer(Method::PATCH, 413, Vec::new())];
     let (shared, address) = start(Fake { faults: faults.into(), ..Fake::default() }).await;
-    let (_folder, mut source) = source(&bytes);
+    let mut source = source(&bytes);
     let options = Options { chunk_bytes: 600_000, ..quick() };
     let registry = Registry::new(address.parse().unwrap(), true, None, options).unwrap();
     registry.upload(&repo(), &mut source, &[]).await.unwrap();
@@ -229,7 +221,7 @@ async fn a_mount_is_used_and_a_refused_mount_goes_on_as_upload() {
         let blobs = [(key, Bytes::from(bytes.clone()))].into();
         let (shared, address) =
             start(Fake { mounts, blobs, tokens: Some(0), ..Fake::default() }).await;
-        let (_folder, mut source) = source(&bytes);
+        let mut source = source(&bytes);
         let registry = registry(&address);
         let uploaded = registry.upload(&repo(), &mut source, std::slice::from_ref(&from)).await;
         assert_eq!(uploaded.unwrap(), expected);

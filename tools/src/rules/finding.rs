@@ -82,6 +82,9 @@ pub struct Place {
     /// The line of the file itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub snippet: Option<String>,
+    /// The plan that it is about, by its ID.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan: Option<String>,
     /// The key (`plans[0].name`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
@@ -152,7 +155,7 @@ pub enum Outcome {
 
 impl Outcome {
     /// What the findings of a rule mean for it; `None` when there are none.
-    pub(super) fn of<'a>(findings: impl Iterator<Item = &'a Finding>) -> Option<Self> {
+    pub(crate) fn of<'a>(findings: impl Iterator<Item = &'a Finding>) -> Option<Self> {
         let outcome = |finding: &Finding| match finding {
             Finding { waived: Some(_), .. } => Self::Waived,
             Finding { severity: Severity::Error, .. } => Self::Failed,
@@ -221,6 +224,29 @@ impl Gap {
     }
 }
 
+/// What rules judged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subject {
+    /// The offer file, and what is between the images of its plans.
+    Offer,
+    /// An image.
+    Image {
+        /// Where it was read.
+        location: String,
+        /// The plan that it belongs to, by its ID, when an offer is at hand.
+        plan: Option<String>,
+    },
+}
+
+/// What the rules came to over one subject.
+#[derive(Debug, Clone)]
+pub struct Section {
+    /// What they looked at.
+    pub subject: Subject,
+    /// What became of each rule.
+    pub outcomes: BTreeMap<&'static str, Outcome>,
+}
+
 /// What a run of rules came to.
 #[derive(Debug, Clone, Default)]
 pub struct Judgement {
@@ -228,6 +254,8 @@ pub struct Judgement {
     pub findings: Vec<Finding>,
     /// What became of each rule that was looked at.
     pub outcomes: BTreeMap<&'static str, Outcome>,
+    /// The same for each subject, in the order in which they were judged.
+    pub sections: Vec<Section>,
     /// What was missing, with the rules that would have needed it.
     pub gaps: BTreeMap<Gap, BTreeSet<&'static str>>,
     /// The images that something was missing for.
@@ -241,6 +269,17 @@ impl Judgement {
         for (rule, outcome) in other.outcomes {
             self.conclude(rule, outcome);
         }
+        for section in other.sections {
+            // Rules of one subject come one after the other, so it is found at once.
+            match self.sections.iter_mut().rev().find(|known| known.subject == section.subject) {
+                Some(known) => {
+                    for (rule, outcome) in section.outcomes {
+                        conclude(&mut known.outcomes, rule, outcome);
+                    }
+                }
+                None => self.sections.push(section),
+            }
+        }
         for (gap, rules) in other.gaps {
             self.gaps.entry(gap).or_default().extend(rules);
         }
@@ -250,7 +289,24 @@ impl Judgement {
     }
 
     pub(super) fn conclude(&mut self, rule: &'static str, outcome: Outcome) {
-        let known = self.outcomes.entry(rule).or_insert(outcome);
-        *known = outcome.max(*known);
+        conclude(&mut self.outcomes, rule, outcome);
+    }
+}
+
+fn conclude(outcomes: &mut BTreeMap<&'static str, Outcome>, rule: &'static str, outcome: Outcome) {
+    let known = outcomes.entry(rule).or_insert(outcome);
+    *known = outcome.max(*known);
+}
+
+impl Finding {
+    /// Whether it is about this subject.
+    #[must_use]
+    pub fn is_about(&self, subject: &Subject) -> bool {
+        match subject {
+            Subject::Offer => self.place.image.is_none(),
+            Subject::Image { location, plan } => {
+                self.place.image.as_ref() == Some(location) && self.place.plan == *plan
+            }
+        }
     }
 }

@@ -40,6 +40,7 @@ fn image(platform: &str) -> PlatformImage {
         config: Some(config),
         config_descriptor: Some(Descriptor::new(MediaType::OCI_CONFIG, digest("config"), 100)),
         layers: vec![LayerFacts { descriptor: layer, uncompressed_bytes: Some(4000) }],
+        files: None,
     }
 }
 
@@ -56,6 +57,7 @@ fn facts() -> ImageFacts {
         roots: vec![index.clone()],
         indexes: vec![IndexFacts { descriptor: index, children }],
         images,
+        artifacts: Vec::new(),
         faults: Vec::new(),
     }
 }

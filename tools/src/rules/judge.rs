@@ -3,8 +3,11 @@
 
 use std::path::{Path, PathBuf};
 
-use super::finding::{Affected, Finding, Gap, Judgement, LayerPlace, Outcome, Place, Waived};
+use super::finding::{
+    Affected, Finding, Gap, Judgement, LayerPlace, Outcome, Place, Section, Subject, Waived,
+};
 use super::{Profile, Rule, Severity};
+use crate::logins;
 use crate::offer::OfferFile;
 
 /// Takes the findings of one rule at a time.
@@ -28,6 +31,18 @@ pub(super) enum Scope<'a> {
         location: &'a str,
         offer: Option<(&'a OfferFile, usize)>,
     },
+}
+
+impl Scope<'_> {
+    fn subject(&self) -> Subject {
+        match self {
+            Self::Offer(_) | Self::Given(_) => Subject::Offer,
+            Self::Image { location, offer } => Subject::Image {
+                location: (*location).to_owned(),
+                plan: offer.and_then(|(file, plan)| plan_id(file, plan)),
+            },
+        }
+    }
 }
 
 /// Where in an image a check looks; what is not stated is as around it.
@@ -69,6 +84,8 @@ impl<'a> Judge<'a> {
             Outcome::NotApplicable
         };
         self.judgement.conclude(self.rule.id, outcome);
+        let outcomes = self.judgement.outcomes.clone();
+        self.judgement.sections = vec![Section { subject: self.scope.subject(), outcomes }];
         self.judgement
     }
 
@@ -203,9 +220,20 @@ fn place_of(file: &OfferFile, key: &str, image: Option<String>) -> Place {
         line: Some(spot.line),
         column: Some(spot.column),
         width: Some(spot.width),
-        snippet: file.line(spot.line).map(ToOwned::to_owned),
+        snippet: file.line(spot.line).map(|line| logins::cut_line(line).into_owned()),
+        plan: plan_of(key).and_then(|plan| plan_id(file, plan)),
         key: Some(key.to_owned()),
         image,
         ..Place::default()
     }
+}
+
+fn plan_id(file: &OfferFile, plan: usize) -> Option<String> {
+    file.offer.plans.get(plan).map(|plan| plan.id.to_string())
+}
+
+/// The plan that a key is in: 3 for `plans[3].name`.
+fn plan_of(key: &str) -> Option<usize> {
+    let (place, _) = key.strip_prefix("plans[")?.split_once(']')?;
+    place.parse().ok()
 }

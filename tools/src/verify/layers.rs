@@ -2,7 +2,7 @@
 //! Several layers run beside one another; each needs two buffers and one name, whatever it holds.
 
 use std::collections::BTreeMap;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader, Cursor, Read};
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,10 +14,10 @@ use wharf_oci::{Algorithm, Descriptor, Digest, Digester, Hashed, MediaType};
 
 use super::{explain, kind_of};
 use crate::image::facts::{Fault, FaultKind, Refusal};
-use crate::image::layout::{BlobFile, Layout};
 use crate::image::tar_rules::EntryRules;
 use crate::image::tar_walk::{TarWalk, Walked};
 use crate::image::zstd::{self, ZstdReader};
+use crate::source::{Blob, Source};
 
 /// How much is read, and inflated, at once.
 const BUFFER_BYTES: usize = 256 * 1024;
@@ -58,7 +58,7 @@ pub(super) struct CheckedLayer {
 
 /// Checks each layer once, on at most `jobs` threads.
 pub(super) fn check_all(
-    layout: &Layout,
+    source: &Source,
     wanted: &[Descriptor],
     jobs: NonZeroUsize,
     limits: Limits,
@@ -69,7 +69,7 @@ pub(super) fn check_all(
         for _ in 0..jobs.get().min(wanted.len()) {
             scope.spawn(|| {
                 while let Some(descriptor) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let layer = check_layer(layout, descriptor, limits);
+                    let layer = check_layer(source, descriptor, limits);
                     let mut checked = checked.lock().unwrap_or_else(PoisonError::into_inner);
                     checked.insert(descriptor.digest, layer);
                 }
@@ -79,7 +79,7 @@ pub(super) fn check_all(
     checked.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn check_layer(layout: &Layout, descriptor: &Descriptor, limits: Limits) -> CheckedLayer {
+fn check_layer(source: &Source, descriptor: &Descriptor, limits: Limits) -> CheckedLayer {
     let mut layer = CheckedLayer {
         descriptor: descriptor.clone(),
         diff_id: None,
@@ -88,12 +88,13 @@ fn check_layer(layout: &Layout, descriptor: &Descriptor, limits: Limits) -> Chec
         faults: Vec::new(),
     };
     // Layers with `urls` may stay away: whoever pulls gets them elsewhere.
-    if descriptor.media_type.is_nondistributable() && layout.open_blob(descriptor).is_err() {
-        layer.is_elsewhere = true;
-        return layer;
-    }
-    let blob = match layout.open_blob(descriptor) {
+    let may_be_elsewhere = descriptor.media_type.is_nondistributable();
+    let blob = match source.open_blob(descriptor) {
         Ok(blob) => blob,
+        Err(_) if may_be_elsewhere => {
+            layer.is_elsewhere = true;
+            return layer;
+        }
         Err(error) => {
             layer.fault(kind_of(&error), explain(&error));
             return layer;
@@ -183,11 +184,13 @@ impl CheckedLayer {
 
     /// Reads the blob to its end and says what its bytes were; everything else that is wrong
     /// becomes a fault. An error means that the file could not be read.
-    fn read(&mut self, blob: BlobFile, limits: Limits) -> io::Result<Hashed> {
+    fn read(&mut self, mut blob: Blob, limits: Limits) -> io::Result<Hashed> {
         let mut start = [0_u8; 4];
-        let length = blob.read_at(0, &mut start)?;
-        let found = Packing::of_bytes(start.get(..length).unwrap_or_default());
+        let length = fill(&mut blob, &mut start)?;
+        let begun = start.get(..length).unwrap_or_default();
+        let found = Packing::of_bytes(begun);
         let algorithm = self.descriptor.digest.algorithm();
+        let blob = Cursor::new(begun.to_vec()).chain(blob);
         let hashing = HashingReader { blob, digester: Digester::new(algorithm), error: None };
         let mut source = BufReader::with_capacity(BUFFER_BYTES, hashing);
         let said = Packing::of_type(&self.descriptor.media_type);
@@ -291,10 +294,24 @@ impl Entries {
     }
 }
 
+/// Reads until the buffer is full; fewer bytes come only at the end.
+fn fill(source: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match source.read(rest) {
+            Ok(0) => break,
+            Ok(length) => filled += length,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}
+
 /// Hashes what is read. A read error is kept, because the decoder above would report it as bad
 /// compression.
 struct HashingReader {
-    blob: BlobFile,
+    blob: io::Chain<Cursor<Vec<u8>>, Blob>,
     digester: Digester,
     error: Option<io::Error>,
 }

@@ -10,7 +10,7 @@ use wharf_oci::{Algorithm, Digester, MediaType};
 
 use super::*;
 use crate::image::gzip::compress;
-use crate::rules::report::{Proof, summarise};
+use crate::report::{Proof, summarise};
 
 /// A layout in a temporary folder, made blob by blob, so that each test can lie in its own way.
 struct Sample {
@@ -81,7 +81,7 @@ impl Sample {
     }
 
     /// Writes configuration, manifest, index and `index.json`.
-    fn finish(&self) -> Layout {
+    fn finish(&self) -> Source {
         let config = self.json(&MediaType::OCI_CONFIG, &self.config);
         let manifest = json!({"schemaVersion": 2, "config": config, "layers": [self.layer]});
         let mut child = self.json(&MediaType::OCI_MANIFEST, &manifest);
@@ -92,18 +92,18 @@ impl Sample {
         self.roots(&[root])
     }
 
-    fn roots(&self, roots: &[Value]) -> Layout {
+    fn roots(&self, roots: &[Value]) -> Source {
         let index = json!({"schemaVersion": 2, "manifests": roots});
         fs::write(self.folder.path().join("index.json"), index.to_string()).unwrap();
-        Layout::open(self.folder.path()).unwrap()
+        Source::open_path(self.folder.path()).unwrap()
     }
 }
 
-fn check_it(layout: &Layout) -> ImageFacts {
+fn check_it(layout: &Source) -> ImageFacts {
     check(layout, NonZeroUsize::new(2).unwrap(), &Limits::default())
 }
 
-fn kinds(layout: &Layout) -> Vec<FaultKind> {
+fn kinds(layout: &Source) -> Vec<FaultKind> {
     check_it(layout).faults.iter().map(|fault| fault.kind).collect()
 }
 
@@ -127,7 +127,7 @@ fn the_same_layout_in_an_archive_gives_the_same_facts() {
     let mut builder = tar::Builder::new(fs::File::create(&archive).unwrap());
     builder.append_dir_all(".", sample.folder.path()).unwrap();
     builder.finish().unwrap();
-    let facts = check_it(&Layout::open(&archive).unwrap());
+    let facts = check_it(&Source::open_path(&archive).unwrap());
     fs::remove_file(&archive).unwrap();
     assert_eq!(facts.faults, []);
     assert_eq!(facts.roots, folder.roots);
@@ -329,7 +329,7 @@ fn random_damage_anywhere_never_panics() {
             let mut damaged = bytes.clone();
             damaged[at] = damaged[at].wrapping_add(13);
             fs::write(&file, &damaged).unwrap();
-            if let Ok(layout) = Layout::open(sample.folder.path()) {
+            if let Ok(layout) = Source::open_path(sample.folder.path()) {
                 let facts = check_it(&layout);
                 let index_json = file.ends_with("index.json");
                 assert!(index_json || !facts.faults.is_empty() || file.ends_with("oci-layout"));

@@ -4,8 +4,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
-use crate::image::layout::Layout;
 use crate::offer::model::ContainerConfig;
+use crate::source::Source;
 use crate::verify::{Limits, check};
 
 const IMAGE: &str = r#"{
@@ -66,7 +66,7 @@ fn the_same_input_gives_the_same_digest_anywhere_and_verifies() {
     let second = build(two.path(), "elsewhere", &[&plan], 8).remove(0);
     assert_eq!(first.index, second.index);
     assert_eq!(first.outcome, Some(Outcome::Created));
-    let layout = Layout::open(&one.path().join("out/one")).unwrap();
+    let layout = Source::open_path(&one.path().join("out/one")).unwrap();
     let facts = check(&layout, NonZeroUsize::MIN, &Limits::default());
     assert_eq!(facts.faults, []);
     let names: Vec<String> = layout.tags().map(|(tag, _)| tag.to_string()).collect();
@@ -110,7 +110,7 @@ fn plans_share_layers_and_a_damaged_shared_layer_is_made_again() {
     let built = build(folder.path(), "out", &[&first, &second], 2);
     assert_eq!(built[0].index, built[1].index);
     for name in ["one", "two"] {
-        let layout = Layout::open(&folder.path().join("out").join(name)).unwrap();
+        let layout = Source::open_path(&folder.path().join("out").join(name)).unwrap();
         assert_eq!(check(&layout, NonZeroUsize::MIN, &Limits::default()).faults, []);
     }
 }

@@ -1,0 +1,22 @@
+//! The files of layers and of whole platforms: what each layer holds, in its order, and what a
+//! container sees once runtimes laid the layers over one another.
+//!
+//! Paths are those in the image's root, without `.`, `..` and a leading slash; the root itself is
+//! the empty path. Invariant: a file costs its path, its link and [`ENTRY_BYTES`], and nothing here
+//! asks the machine that it runs on.
+
+mod builder;
+mod content;
+mod entry;
+mod merge;
+mod names;
+mod view;
+
+pub use self::builder::{LayerFilesBuilder, NewFile};
+pub use self::content::{Content, Elf, ElfKind, Machine, Magic};
+pub use self::entry::{ENTRY_BYTES, File, FileKind, LayerFiles};
+pub use self::names::clean;
+pub use self::view::{Broken, FileView, Replacement};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,255 @@
+//! The entries of one layer, packed.
+
+use super::content::{self, Content};
+use super::names;
+
+/// What an entry is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum FileKind {
+    /// A file with content.
+    File,
+    /// Another name of a file; entries of layers only, in a view it is the file.
+    HardLink,
+    /// A folder.
+    Folder,
+    /// A symbolic link.
+    Symlink,
+    /// A character device.
+    CharDevice,
+    /// A block device.
+    BlockDevice,
+    /// A named pipe.
+    Fifo,
+    /// Takes the path away from the layers below; entries of layers only.
+    Whiteout,
+    /// Takes what the layers below have in the folder away; entries of layers only.
+    Opaque,
+}
+
+impl FileKind {
+    /// The word for it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::HardLink => "hard link",
+            Self::Folder => "folder",
+            Self::Symlink => "symbolic link",
+            Self::CharDevice => "character device",
+            Self::BlockDevice => "block device",
+            Self::Fifo => "named pipe",
+            Self::Whiteout => "whiteout",
+            Self::Opaque => "opaque marker",
+        }
+    }
+}
+
+/// What an entry costs in memory besides its path, its link and its content: the entry, and its
+/// places in the sorted list of its layer and in a view.
+pub const ENTRY_BYTES: usize = size_of::<Entry>() + 4 + 8;
+
+/// `Entry::content` of a file of which nothing is known.
+pub(super) const NO_CONTENT: u32 = 0;
+/// `Entry::content` of a file without bytes.
+pub(super) const EMPTY_CONTENT: u32 = 1;
+/// Where the places of contents that are kept begin.
+pub(super) const CONTENTS_FROM: u32 = 2;
+/// `Entry::content` of a hard link whose target is not before it in its layer.
+pub(super) const NO_TARGET: u32 = u32::MAX;
+
+/// An entry; its path and then its link are in the names of its layer.
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    pub(super) size_bytes: u64,
+    pub(super) name_at: u32,
+    pub(super) path_bytes: u32,
+    pub(super) link_bytes: u32,
+    pub(super) uid: u32,
+    pub(super) gid: u32,
+    /// The place of its content; of a hard link, the place of the entry that it is another name of.
+    pub(super) content: u32,
+    pub(super) mode: u16,
+    pub(super) kind: FileKind,
+    /// A folder that hides what the layers below have in it.
+    pub(super) is_opaque: bool,
+}
+
+/// The root of an image without layers, or without an entry for it.
+pub(super) static ROOT: Entry = Entry {
+    size_bytes: 0,
+    name_at: 0,
+    path_bytes: 0,
+    link_bytes: 0,
+    uid: 0,
+    gid: 0,
+    content: NO_CONTENT,
+    mode: 0o755,
+    kind: FileKind::Folder,
+    is_opaque: false,
+};
+
+/// The entries of one layer.
+#[derive(Debug, Default)]
+pub struct LayerFiles {
+    pub(super) names: Vec<u8>,
+    /// Those of the tar, in its order, then folders that it only implies.
+    pub(super) entries: Vec<Entry>,
+    /// How many of them are in the tar.
+    pub(super) listed: usize,
+    /// What the layer holds in the end, by path: no path twice, no opaque markers.
+    pub(super) sorted: Vec<u32>,
+    pub(super) contents: Vec<Content>,
+    pub(super) is_incomplete: bool,
+}
+
+impl LayerFiles {
+    /// A layer that could not be read.
+    #[must_use]
+    pub fn unread() -> Self {
+        Self { is_incomplete: true, ..Self::default() }
+    }
+
+    /// The entries in the order of the tar. A whiteout has the path that it takes away, an opaque
+    /// marker that of its folder. [`File::layer`] is 0: which layer this is, only images know.
+    pub fn entries(&self) -> impl Iterator<Item = File<'_>> {
+        let listed = self.entries.iter().take(self.listed);
+        listed.map(|entry| self.file(entry, entry, 0))
+    }
+
+    /// Whether every entry of the layer is here.
+    #[must_use]
+    pub const fn is_complete(&self) -> bool {
+        !self.is_incomplete
+    }
+
+    /// How many entries the tar has, as far as they were read.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.listed
+    }
+
+    /// Whether the tar has no entries.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.listed == 0
+    }
+
+    /// About how many bytes it takes in memory.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        let contents = self.contents.iter().map(Content::held_bytes).sum::<usize>();
+        self.names.len() + self.entries.len() * ENTRY_BYTES + contents
+    }
+
+    pub(super) fn entry(&self, at: u32) -> Option<&Entry> {
+        self.entries.get(at as usize)
+    }
+
+    pub(super) fn path_at(&self, at: u32) -> &[u8] {
+        self.entry(at).map(|entry| self.path(entry)).unwrap_or_default()
+    }
+
+    /// Whether an entry is a folder that the tar does not list.
+    pub(super) const fn is_implied(&self, at: u32) -> bool {
+        at as usize >= self.listed
+    }
+
+    pub(super) fn path(&self, entry: &Entry) -> &[u8] {
+        let from = entry.name_at as usize;
+        self.names.get(from..from + entry.path_bytes as usize).unwrap_or_default()
+    }
+
+    pub(super) fn link(&self, entry: &Entry) -> &[u8] {
+        let from = entry.name_at as usize + entry.path_bytes as usize;
+        self.names.get(from..from + entry.link_bytes as usize).unwrap_or_default()
+    }
+
+    pub(super) fn content(&self, entry: &Entry) -> &Content {
+        match entry.content {
+            _ if entry.kind != FileKind::File => &content::OTHER,
+            EMPTY_CONTENT => &content::EMPTY,
+            place => {
+                let place = place.checked_sub(CONTENTS_FROM).map(|place| place as usize);
+                place.and_then(|place| self.contents.get(place)).unwrap_or(&content::OTHER)
+            }
+        }
+    }
+
+    /// The file that has the path of one entry and all else of another.
+    pub(super) fn file<'a>(&'a self, at: &'a Entry, entry: &'a Entry, layer: usize) -> File<'a> {
+        File {
+            path: self.path(at),
+            link: self.link(entry),
+            content: self.content(entry),
+            entry,
+            layer,
+        }
+    }
+
+    /// Where in `sorted` a path is.
+    pub(super) fn find(&self, path: &[u8]) -> Option<u32> {
+        let found = self.sorted.binary_search_by(|at| names::compare(self.path_at(*at), path));
+        found.ok().and_then(|place| self.sorted.get(place)).copied()
+    }
+}
+
+/// A file, borrowed from its layer.
+#[derive(Debug, Clone, Copy)]
+pub struct File<'a> {
+    pub(super) path: &'a [u8],
+    pub(super) link: &'a [u8],
+    pub(super) content: &'a Content,
+    pub(super) entry: &'a Entry,
+    pub(super) layer: usize,
+}
+
+impl<'a> File<'a> {
+    /// The path, without a leading slash; the root is empty.
+    #[must_use]
+    pub const fn path(&self) -> &'a [u8] {
+        self.path
+    }
+
+    /// What it is.
+    #[must_use]
+    pub const fn kind(&self) -> FileKind {
+        self.entry.kind
+    }
+
+    /// Permissions, with setuid, setgid and sticky.
+    #[must_use]
+    pub fn mode(&self) -> u32 {
+        u32::from(self.entry.mode)
+    }
+
+    /// Numbers of user and group.
+    #[must_use]
+    pub const fn owner(&self) -> (u32, u32) {
+        (self.entry.uid, self.entry.gid)
+    }
+
+    /// Size of the content; 0 of what has none.
+    #[must_use]
+    pub const fn size_bytes(&self) -> u64 {
+        self.entry.size_bytes
+    }
+
+    /// Where a link leads, as it stands in the tar; else empty.
+    #[must_use]
+    pub const fn link(&self) -> &'a [u8] {
+        self.link
+    }
+
+    /// The layer that it comes from, from 0 at the bottom.
+    #[must_use]
+    pub const fn layer(&self) -> usize {
+        self.layer
+    }
+
+    /// What is known of its content.
+    #[must_use]
+    pub const fn content(&self) -> &'a Content {
+        self.content
+    }
+}

@@ -1,0 +1,247 @@
+//! Lays layers over one another as the overlay file system does: all entries by path, the upper
+//! layer first, in one pass, whatever the number of layers.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::builder::PATH_BYTES_MAX;
+use super::entry::{Entry, FileKind, LayerFiles, NO_TARGET};
+use super::names;
+use super::view::{Node, Replacement};
+
+/// How many replacements are named.
+const REPLACEMENTS_MAX: usize = 1000;
+
+/// How many layers are looked into for the targets of hard links that are not in their own layer.
+const LOOKS_BELOW_MAX: usize = 1_000_000;
+
+/// The result.
+pub(super) struct Merged {
+    /// By path.
+    pub(super) nodes: Vec<Node>,
+    /// What hard links to files of lower layers are.
+    pub(super) targets: BTreeMap<Node, Node>,
+    pub(super) replacements: Vec<Replacement>,
+    /// Whether a bound was reached.
+    pub(super) is_cut: bool,
+}
+
+/// A path that others may lie below.
+struct Above {
+    at: Node,
+    /// The lowest layer that can still be seen below it.
+    from: u32,
+}
+
+pub(super) fn merge(layers: &[Arc<LayerFiles>]) -> Merged {
+    let mut all: Vec<Node> = Vec::with_capacity(layers.iter().map(|at| at.sorted.len()).sum());
+    for (number, layer) in (0_u32..).zip(layers) {
+        all.extend(layer.sorted.iter().map(|entry| Node { layer: number, entry: *entry }));
+    }
+    let merge = Merge { layers };
+    all.sort_by(|one, other| {
+        names::compare(merge.path(*one), merge.path(*other)).then(other.layer.cmp(&one.layer))
+    });
+    merge.run(&all)
+}
+
+struct Merge<'a> {
+    layers: &'a [Arc<LayerFiles>],
+}
+
+impl Merge<'_> {
+    fn run(&self, all: &[Node]) -> Merged {
+        let mut merged = Merged {
+            nodes: Vec::new(),
+            targets: BTreeMap::new(),
+            replacements: Vec::new(),
+            is_cut: false,
+        };
+        let mut looks_left = LOOKS_BELOW_MAX;
+        let mut above: Vec<Above> = Vec::new();
+        let mut rest = all;
+        while let Some(first) = rest.first().copied() {
+            let path = self.path(first);
+            let same = rest.iter().take_while(|node| self.path(**node) == path).count();
+            let (group, below) = rest.split_at(same);
+            rest = below;
+            while above.last().is_some_and(|last| !names::is_below(path, self.path(last.at))) {
+                above.pop();
+            }
+            let from = above.last().map_or(0, |last| last.from);
+            let Some(seen) = self.look(group, from) else { continue };
+            above.push(Above { at: first, from: seen.from });
+            if let Some((upper, lower)) = seen.replaced {
+                self.replacement(upper, lower, (from, below), &mut merged);
+            }
+            let Some(node) = seen.node else { continue };
+            if self.is_lost_link(node) {
+                // The target is in a lower layer, or nowhere.
+                let target = self.entry(node).and_then(|entry| {
+                    let layer = self.layers.get(node.layer as usize)?;
+                    let link = names::clean(layer.link(entry)).into_owned();
+                    self.find_below(node.layer, &link, &mut looks_left)
+                });
+                merged.is_cut |= looks_left == 0;
+                let Some(target) = target else { continue };
+                merged.targets.insert(node, target);
+            }
+            merged.nodes.push(node);
+        }
+        merged
+    }
+
+    /// What is seen of the entries of one path, the upper layer first, when nothing under the layer
+    /// `from` can be seen.
+    fn look(&self, group: &[Node], from: u32) -> Option<Seen> {
+        let mut visible = group.iter().copied().filter(|node| node.layer >= from);
+        let top = visible.next()?;
+        match self.kind(top)? {
+            FileKind::Whiteout => Some(Seen { node: None, from: top.layer + 1, replaced: None }),
+            FileKind::Folder => Some(self.look_into(top, visible, from)),
+            kind => {
+                let lower = visible.next();
+                let replaced = lower.filter(|lower| match self.kind(*lower) {
+                    Some(FileKind::Symlink) => kind != FileKind::Symlink,
+                    Some(FileKind::Folder) => true,
+                    _ => false,
+                });
+                let replaced = replaced.map(|lower| (top, lower));
+                Some(Seen { node: Some(top), from: top.layer + 1, replaced })
+            }
+        }
+    }
+
+    /// A folder is merged with the folders below it, down to what is none.
+    fn look_into(&self, top: Node, lower: impl Iterator<Item = Node>, from: u32) -> Seen {
+        let mut seen = Seen { node: Some(top), from, replaced: None };
+        let mut last = top;
+        let mut shown = top;
+        let mut is_closed = self.entry(top).is_some_and(|entry| entry.is_opaque);
+        if is_closed {
+            seen.from = top.layer;
+        }
+        for node in lower {
+            match self.kind(node) {
+                Some(FileKind::Folder) => {
+                    // A folder that is only implied keeps what the layer below says of it.
+                    if self.is_implied(shown) {
+                        shown = node;
+                    }
+                    if is_closed {
+                        break;
+                    }
+                    last = node;
+                    if self.entry(node).is_some_and(|entry| entry.is_opaque) {
+                        is_closed = true;
+                        seen.from = node.layer;
+                    }
+                }
+                kind => {
+                    if kind == Some(FileKind::Symlink) {
+                        seen.replaced = Some((last, node));
+                    }
+                    if !is_closed {
+                        seen.from = node.layer + 1;
+                    }
+                    break;
+                }
+            }
+        }
+        seen.node = Some(shown);
+        seen
+    }
+
+    /// Notes that something was replaced; a folder only when there was something in it.
+    fn replacement(
+        &self,
+        upper: Node,
+        lower: Node,
+        (from, below): (u32, &[Node]),
+        merged: &mut Merged,
+    ) {
+        let path = self.path(upper);
+        let (Some(upper_kind), Some(lower_kind)) = (self.kind(upper), self.kind(lower)) else {
+            return;
+        };
+        if lower_kind == FileKind::Folder {
+            let within = below.iter().take_while(|node| names::is_below(self.path(**node), path));
+            let mut hidden = within.filter(|node| (from..=lower.layer).contains(&node.layer));
+            if !hidden.any(|node| self.kind(*node) != Some(FileKind::Whiteout)) {
+                return;
+            }
+        }
+        if merged.replacements.len() < REPLACEMENTS_MAX {
+            merged.replacements.push(Replacement {
+                path: path.into(),
+                lower_layer: lower.layer as usize,
+                lower_kind,
+                upper_layer: upper.layer as usize,
+                upper_kind,
+                is_implied: self.is_implied(upper),
+            });
+        }
+    }
+
+    /// What lies at a path under a layer.
+    fn find_below(&self, layer: u32, path: &[u8], looks_left: &mut usize) -> Option<Node> {
+        if path.len() > PATH_BYTES_MAX {
+            return None;
+        }
+        let mut from = 0;
+        let mut found = None;
+        let ends = path.iter().enumerate().filter(|(_, c)| **c == b'/').map(|(at, _)| at);
+        for end in ends.chain([path.len()]) {
+            let here = path.get(..end)?;
+            let mut group = Vec::new();
+            for number in (from..layer).rev() {
+                *looks_left = looks_left.checked_sub(1)?;
+                let files = self.layers.get(number as usize)?;
+                group.extend(files.find(here).map(|entry| Node { layer: number, entry }));
+            }
+            let seen = self.look(&group, from)?;
+            from = seen.from;
+            found = seen.node;
+        }
+        let found = found?;
+        match self.entry(found)? {
+            link if link.kind == FileKind::HardLink && link.content != NO_TARGET => {
+                Some(Node { entry: link.content, ..found })
+            }
+            link if matches!(link.kind, FileKind::HardLink | FileKind::Folder) => None,
+            _ => Some(found),
+        }
+    }
+
+    fn entry(&self, node: Node) -> Option<&Entry> {
+        self.layers.get(node.layer as usize)?.entry(node.entry)
+    }
+
+    fn kind(&self, node: Node) -> Option<FileKind> {
+        self.entry(node).map(|entry| entry.kind)
+    }
+
+    fn path(&self, node: Node) -> &[u8] {
+        let layer = self.layers.get(node.layer as usize);
+        layer.map(|layer| layer.path_at(node.entry)).unwrap_or_default()
+    }
+
+    fn is_implied(&self, node: Node) -> bool {
+        self.layers.get(node.layer as usize).is_some_and(|layer| layer.is_implied(node.entry))
+    }
+
+    fn is_lost_link(&self, node: Node) -> bool {
+        self.entry(node)
+            .is_some_and(|entry| entry.kind == FileKind::HardLink && entry.content == NO_TARGET)
+    }
+}
+
+/// What is seen of a path.
+struct Seen {
+    /// `None` when it was taken away.
+    node: Option<Node>,
+    /// The lowest layer that can be seen below it.
+    from: u32,
+    /// What took the place of what.
+    replaced: Option<(Node, Node)>,
+}

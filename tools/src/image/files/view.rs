@@ -1,0 +1,223 @@
+//! What a container of a platform sees.
+
+use std::collections::BTreeMap;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::builder::PATH_BYTES_MAX;
+use super::content;
+use super::entry::{Entry, File, FileKind, LayerFiles, NO_TARGET, ROOT};
+use super::merge::{Merged, merge};
+use super::names::{self, clean};
+
+/// How many links are followed on the way to a file, as the kernel counts.
+const LINKS_MAX: usize = 40;
+
+/// Where a file of a view stands: its layer, and the place of its entry there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Node {
+    pub(super) layer: u32,
+    pub(super) entry: u32,
+}
+
+/// An upper layer turned a link, or a folder with content, of a lower layer into something else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replacement {
+    /// The path.
+    pub path: Box<[u8]>,
+    /// The layer whose file is gone, from 0 at the bottom.
+    pub lower_layer: usize,
+    /// What that was.
+    pub lower_kind: FileKind,
+    /// The layer that did it.
+    pub upper_layer: usize,
+    /// What is there now.
+    pub upper_kind: FileKind,
+    /// Whether the upper layer has no entry for the path, only for something below it: it was
+    /// written through a link of the lower layer, perhaps.
+    pub is_implied: bool,
+}
+
+/// Why a path leads nowhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Broken {
+    /// Nothing is at this path.
+    Missing(Vec<u8>),
+    /// There are more links than are followed; this one was the last.
+    Loop(Vec<u8>),
+    /// This is no folder, and something in it was meant.
+    NotAFolder(Vec<u8>),
+}
+
+/// The files of a platform, with the layers laid over one another as docker, podman and containerd
+/// do that.
+#[derive(Debug)]
+pub struct FileView {
+    layers: Vec<Arc<LayerFiles>>,
+    nodes: Vec<Node>,
+    /// What hard links to files of lower layers are.
+    targets: BTreeMap<Node, Node>,
+    replacements: Vec<Replacement>,
+    is_complete: bool,
+}
+
+impl FileView {
+    /// Lays the layers over one another, the first at the bottom.
+    #[must_use]
+    pub fn merge(layers: &[Arc<LayerFiles>]) -> Self {
+        let Merged { nodes, targets, replacements, is_cut } = merge(layers);
+        let is_complete = !is_cut && layers.iter().all(|layer| layer.is_complete());
+        Self { layers: layers.to_vec(), nodes, targets, replacements, is_complete }
+    }
+
+    /// What each layer holds, also what layers above it hide.
+    #[must_use]
+    pub fn layers(&self) -> &[Arc<LayerFiles>] {
+        &self.layers
+    }
+
+    /// The file at a path from the root, with or without a leading slash. A link is not followed.
+    #[must_use]
+    pub fn get(&self, path: &[u8]) -> Option<File<'_>> {
+        self.exactly(clean(path).as_ref())
+    }
+
+    /// The file that a path leads to, with every link on the way followed inside the root.
+    pub fn follow(&self, path: &[u8]) -> Result<File<'_>, Broken> {
+        let mut left: VecDeque<Vec<u8>> = names::parts(path).map(<[u8]>::to_vec).collect();
+        let mut at: Vec<u8> = Vec::new();
+        let mut file = self.root();
+        let mut links = 0;
+        while let Some(part) = left.pop_front() {
+            if file.kind() != FileKind::Folder {
+                return Err(Broken::NotAFolder(at));
+            }
+            match part.as_slice() {
+                b"" | b"." => continue,
+                b".." => at = names::parent(&at).unwrap_or_default().to_vec(),
+                part => {
+                    if !at.is_empty() {
+                        at.push(b'/');
+                    }
+                    at.extend_from_slice(part);
+                }
+            }
+            if at.len() > PATH_BYTES_MAX {
+                return Err(Broken::Missing(at));
+            }
+            file = self.exactly(&at).ok_or_else(|| Broken::Missing(at.clone()))?;
+            if file.kind() != FileKind::Symlink {
+                continue;
+            }
+            links += 1;
+            if links > LINKS_MAX {
+                return Err(Broken::Loop(at));
+            }
+            let from = if file.link().starts_with(b"/") { &[] } else { at.as_slice() };
+            let from = names::parent(from).unwrap_or_default().to_vec();
+            for part in names::parts(file.link()).map(<[u8]>::to_vec).rev() {
+                left.push_front(part);
+            }
+            file = self.exactly(&from).ok_or_else(|| Broken::Missing(from.clone()))?;
+            at = from;
+        }
+        Ok(file)
+    }
+
+    /// Every file in the order of a walk: a folder, what is in it, its next sibling. The root is
+    /// among them.
+    pub fn iter(&self) -> impl Iterator<Item = File<'_>> {
+        self.nodes.iter().filter_map(|node| self.file(*node))
+    }
+
+    /// What is in a folder, without what is in the folders in it.
+    pub fn children(&self, path: &[u8]) -> impl Iterator<Item = File<'_>> {
+        let folder = clean(path).into_owned();
+        let mut next = self.place(&folder).map_or(self.nodes.len(), |place| place + 1);
+        std::iter::from_fn(move || {
+            let node = *self.nodes.get(next)?;
+            let path = self.path(node);
+            if !names::is_below(path, &folder) {
+                return None;
+            }
+            let rest = self.nodes.get(next + 1..).unwrap_or_default();
+            next += 1 + skip_below(rest, |node| names::is_below(self.path(*node), path));
+            self.file(node)
+        })
+    }
+
+    /// What upper layers turned into another kind, by path; a bounded number.
+    #[must_use]
+    pub fn replacements(&self) -> &[Replacement] {
+        &self.replacements
+    }
+
+    /// Whether every file is here: `false` when a layer could not be read, or had more files than
+    /// are held.
+    #[must_use]
+    pub const fn is_complete(&self) -> bool {
+        self.is_complete
+    }
+
+    fn root(&self) -> File<'_> {
+        self.exactly(b"").unwrap_or(File {
+            path: b"",
+            link: b"",
+            content: &content::OTHER,
+            entry: &ROOT,
+            layer: 0,
+        })
+    }
+
+    fn exactly(&self, path: &[u8]) -> Option<File<'_>> {
+        self.file(*self.nodes.get(self.place(path)?)?)
+    }
+
+    fn place(&self, path: &[u8]) -> Option<usize> {
+        self.nodes.binary_search_by(|node| names::compare(self.path(*node), path)).ok()
+    }
+
+    fn path(&self, node: Node) -> &[u8] {
+        self.layer(node).map(|layer| layer.path_at(node.entry)).unwrap_or_default()
+    }
+
+    fn layer(&self, node: Node) -> Option<&LayerFiles> {
+        self.layers.get(node.layer as usize).map(AsRef::as_ref)
+    }
+
+    fn file(&self, node: Node) -> Option<File<'_>> {
+        let layer = self.layer(node)?;
+        let at = layer.entry(node.entry)?;
+        let (of, entry) = self.meant(node, layer, at)?;
+        Some(File { path: layer.path(at), ..of.file(entry, entry, node.layer as usize) })
+    }
+
+    /// The entry that a node is: of a hard link, the file that it is another name of.
+    fn meant<'a>(
+        &'a self,
+        node: Node,
+        layer: &'a LayerFiles,
+        at: &'a Entry,
+    ) -> Option<(&'a LayerFiles, &'a Entry)> {
+        if at.kind != FileKind::HardLink {
+            return Some((layer, at));
+        }
+        if at.content != NO_TARGET {
+            return Some((layer, layer.entry(at.content)?));
+        }
+        let target = *self.targets.get(&node)?;
+        let layer = self.layer(target)?;
+        Some((layer, layer.entry(target.entry)?))
+    }
+}
+
+/// How many nodes at the start of a sorted list hold; looked for in steps that double.
+fn skip_below(nodes: &[Node], is_below: impl Fn(&Node) -> bool) -> usize {
+    let mut step = 1;
+    while nodes.get(step - 1).is_some_and(&is_below) {
+        step *= 2;
+    }
+    let known = step / 2;
+    let end = step.min(nodes.len());
+    known + nodes.get(known..end).unwrap_or_default().partition_point(is_below)
+}
