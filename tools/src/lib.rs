@@ -27,3 +27,4 @@ pub mod temporary;
 pub mod transfer;
 pub mod usage;
 pub mod verify;
+pub mod waivers;

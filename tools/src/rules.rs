@@ -23,6 +23,7 @@ mod secret_patterns;
 mod tags;
 pub mod urls;
 mod vulnerabilities;
+pub mod waiving;
 
 use std::collections::BTreeMap;
 
@@ -36,6 +37,7 @@ pub use self::finding::{
 };
 use self::judge::Scope;
 pub use self::judge::{Judge, Site};
+use self::waiving::WaiverView;
 use crate::image::facts::ImageFacts;
 use crate::offer::OfferFile;
 use crate::offer::content::Content;
@@ -95,6 +97,8 @@ pub enum Check {
     Offer(fn(&OfferView<'_>, &mut Judge<'_>)),
     /// One image.
     Image(fn(&ImageView<'_>, &mut Judge<'_>)),
+    /// The waivers.
+    Waivers(fn(&WaiverView<'_>, &mut Judge<'_>)),
 }
 
 /// What an offer rule looks at.
@@ -133,6 +137,7 @@ pub fn all() -> impl Iterator<Item = &'static Rule> {
         image_content::RULES,
         image_config::RULES,
         vulnerabilities::RULES,
+        waiving::RULES,
         resources::RULES,
     ]
     .into_iter()

@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, ensure};
 
 use super::publish::{self, publish};
-use super::{Context, evidence};
+use super::{Context, given};
 use crate::cli::VerifyArgs;
 use crate::exit::Exit;
 use crate::offer::OfferFile;
 use crate::offer::content::Content;
 use crate::report::{Report, summarise};
+use crate::rules::waiving::Waiving;
 use crate::rules::{self, Judgement};
 use crate::source::Source;
 use crate::verify::{Limits, check};
@@ -25,6 +26,8 @@ struct Target {
 /// Runs the command.
 pub fn run(args: &VerifyArgs, context: &Context) -> anyhow::Result<Exit> {
     publish::check(&args.judge, context)?;
+    let named = args.targets.iter().map(PathBuf::as_path);
+    given::check(&args.judge.given, Some(&args.scan), named.chain(args.offer.as_deref()))?;
     let offer = match &args.offer {
         None => None,
         Some(path) => {
@@ -34,7 +37,9 @@ pub fn run(args: &VerifyArgs, context: &Context) -> anyhow::Result<Exit> {
         }
     };
     let targets = targets(args, offer.as_ref().map(|(file, _)| file));
-    let evidence = evidence();
+    let file = offer.as_ref().map(|(file, _)| file);
+    let evidence = given::evidence(&args.judge.given, Some(&args.scan), file)?;
+    let waivers = given::waivers(&args.judge.given)?;
     let profile = args.judge.profile;
     let mut judgement = match &offer {
         None => Judgement::default(),
@@ -53,6 +58,11 @@ pub fn run(args: &VerifyArgs, context: &Context) -> anyhow::Result<Exit> {
     }
     if let Some((file, _)) = &offer {
         judgement.join(rules::judge_difference(file, &indexes));
+    }
+    judgement.join(rules::judge_scans(&evidence, &indexes, profile));
+    if let Some(file) = &waivers {
+        let waiving = Waiving { file, images: &indexes, now: evidence.now, profile };
+        judgement = waiving.apply(judgement);
     }
     let report = Report::new(images, judgement, args.judge.fail_on);
     publish(&report, "verify", &args.judge, context)

@@ -9,6 +9,7 @@ use super::finding::{
 use super::{Profile, Rule, Severity};
 use crate::logins;
 use crate::offer::OfferFile;
+use crate::waivers::WaiverFile;
 
 /// Takes the findings of one rule at a time.
 pub struct Judge<'a> {
@@ -26,6 +27,8 @@ pub(super) enum Scope<'a> {
     Offer(&'a OfferFile),
     /// A file that was given besides.
     Given(&'a Path),
+    /// The file of waivers.
+    Waivers(&'a WaiverFile),
     /// An image; with the offer and the key of its plan when they are known.
     Image {
         location: &'a str,
@@ -36,7 +39,7 @@ pub(super) enum Scope<'a> {
 impl Scope<'_> {
     fn subject(&self) -> Subject {
         match self {
-            Self::Offer(_) | Self::Given(_) => Subject::Offer,
+            Self::Offer(_) | Self::Given(_) | Self::Waivers(_) => Subject::Offer,
             Self::Image { location, offer } => Subject::Image {
                 location: (*location).to_owned(),
                 plan: offer.and_then(|(file, plan)| plan_id(file, plan)),
@@ -133,6 +136,15 @@ impl<'a> Judge<'a> {
         }
     }
 
+    /// Something that what was given besides does not say; unlike [`Self::not_proven`] it is not
+    /// about bytes, and the rule's own advice helps.
+    pub fn not_said(&mut self, key: &str, message: impl Into<String>) {
+        let place = self.add(Severity::Warning, key, message.into());
+        if let Some(finding) = self.judgement.findings.get_mut(place) {
+            finding.not_proven = true;
+        }
+    }
+
     /// There is nothing here that the rule is about.
     pub const fn not_applicable(&mut self) {
         self.applies = false;
@@ -202,6 +214,7 @@ impl<'a> Judge<'a> {
         match self.scope {
             Scope::Offer(file) => place_of(file, key, None),
             Scope::Given(file) => Place { file: file.to_owned(), ..Place::default() },
+            Scope::Waivers(file) => file.place(key),
             Scope::Image { location, offer: Some((file, plan)) } => {
                 let dot = if key.is_empty() { "" } else { "." };
                 let key = format!("plans[{plan}].image{dot}{key}");

@@ -99,7 +99,7 @@ pub(super) const RULES: &[Rule] = &[
                 if state.has_quarantine {
                     let message = "the quarantine policy is on, and nothing here says whether the images \
                                    have passed";
-                    judge.not_proven(key, message);
+                    judge.not_said(key, message);
                 }
             });
         }),

@@ -39,7 +39,7 @@ pub(super) fn blocking(
                     None => judge.error("", message),
                 }
             }
-            (Score::Unnamed(score), None) => judge.not_proven("", format!(
+            (Score::Unnamed(score), None) => judge.not_said("", format!(
                 "{id} in {package} has the number {score}, and the report does not say whether that is \
                  CVSS v3; {}",
                 remedy(found)
