@@ -116,7 +116,7 @@ pub(super) const HEALTHY: &[(&str, Make)] = &[
     (
         "names of 300 bytes",
         Make::Image(|image| {
-            add(image, [Entry::file("srv/tide/".to_owned() + &"long-".repeat(58), "")]);
+            add(image, [Entry::file("srv/tide/".to_owned() + &"long-name/".repeat(29) + "it", "")]);
         }),
     ),
     (

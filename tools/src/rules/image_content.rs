@@ -57,7 +57,10 @@ pub(super) const RULES: &[Rule] = &[
         fix: "build the image again; the layout is damaged or incomplete",
         check: Check::Image(|view, judge| {
             faults(view, judge, |kind| {
-                matches!(kind, FaultKind::Missing | FaultKind::Size | FaultKind::Digest)
+                matches!(
+                    kind,
+                    FaultKind::Missing | FaultKind::Size | FaultKind::Digest | FaultKind::Algorithm
+                )
             });
         }),
     },
