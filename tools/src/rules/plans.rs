@@ -8,11 +8,27 @@ use super::texts::one_line;
 use super::{Check, Judge, OfferView, Rule, Severity, html, urls};
 use crate::offer::model::Visibility;
 
+/// How many plans an offer may have.
+const PLANS_MAX: usize = 100;
 const CERTIFICATIONS_MAX: usize = 100;
 /// Share of common word triples from which two texts count as copies, in percent.
 const COPY_PERCENT: usize = 80;
 
 pub(super) const RULES: &[Rule] = &[
+    Rule {
+        id: "OFR-005",
+        title: "an offer has at most 100 plans",
+        severity: Severity::Error,
+        source: "AC-plan-overview",
+        why: "Partner Center takes no more.",
+        fix: "join plans, or make a second offer",
+        check: Check::Offer(|view, judge| {
+            let count = view.offer.plans.len();
+            if count > PLANS_MAX {
+                judge.error("plans", format!("there are {count} plans; {PLANS_MAX} is the most"));
+            }
+        }),
+    },
     Rule {
         id: "PLN-001",
         title: "plan IDs have 3 to 50 lowercase letters, digits, `-` and `_`",
