@@ -8,7 +8,7 @@ MAKEFLAGS += --no-print-directory
 SCRIPTS := .ci/run .cargo/cc.sh .cargo/cxx.sh tests/setup.sh \
 	$(wildcard tools/examples/*.sh tools/examples/*/*.sh)
 
-.PHONY: help test trials demo setup fmt lint programs tests soak soak-brief fuzz-check bench bench-store bench-peers deny
+.PHONY: help test trials demo setup fmt lint programs tests corpus soak soak-brief fuzz-check bench bench-store bench-peers deny
 
 TARGET := $${CARGO_TARGET_DIR:-$$PWD/target}
 
@@ -44,6 +44,10 @@ programs: ## build the programs, and the tests that start them
 
 tests: programs ## all tests, with the end-to-end tests against real clients (ARGS="-E 'test(push)'" for less)
 	WHARF_BIN_DIR="$(TARGET)/debug" cargo nextest run --workspace --locked $(ARGS)
+
+corpus: programs ## the corpus of broken images and offers as a table: what is broken, which rule finds it
+	@WHARF_BIN_DIR="$(TARGET)/debug" cargo nextest run --workspace --locked --no-capture \
+		-E 'package(wharf-e2e) & test(=corpus::each_case_raises_exactly_its_rule)'
 
 soak: programs ## ten minutes of everything at once; memory and files must stay flat
 	WHARF_BIN_DIR="$(TARGET)/debug" "$(TARGET)/debug/wharf-soak"

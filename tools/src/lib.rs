@@ -1,9 +1,11 @@
 //! `wharf` as a library: from an offer file and build folders to checked, pushed and promoted
 //! images, and to the payload that the marketplace takes.
 
+pub mod characters;
 pub mod cli;
 pub mod commands;
 pub mod credentials;
+pub mod diff;
 pub mod exit;
 pub mod image;
 pub mod input;
@@ -17,11 +19,14 @@ pub mod pictures;
 pub mod promote;
 pub mod push;
 pub mod registry;
+pub mod registry_state;
 pub mod report;
 pub mod rules;
+pub mod scans;
 pub mod shown;
 pub mod source;
 pub mod temporary;
 pub mod transfer;
 pub mod usage;
 pub mod verify;
+pub mod waivers;

@@ -27,16 +27,22 @@ mod libraries;
 mod listing;
 mod listing_pictures;
 mod listing_texts;
+mod markup;
+mod networks;
 mod plans;
 mod published;
 mod registry;
+mod registry_state;
 mod resources;
 mod roots;
 mod secret_files;
 mod secret_patterns;
 mod start;
 mod tags;
+mod texts;
 pub mod urls;
+mod vulnerabilities;
+pub mod waiving;
 
 use std::collections::BTreeMap;
 
@@ -45,9 +51,12 @@ use serde::Serialize;
 use wharf_oci::Digest;
 
 use self::evidence::Evidence;
-pub use self::finding::{Finding, Gap, Judgement, Outcome, Place, Section, Subject, Waived};
+pub use self::finding::{
+    Affected, Finding, Gap, Judgement, Outcome, Place, Section, Subject, Waived,
+};
 use self::judge::Scope;
 pub use self::judge::{Judge, Site};
+use self::waiving::WaiverView;
 use crate::image::facts::ImageFacts;
 use crate::offer::OfferFile;
 use crate::offer::content::Content;
@@ -107,6 +116,8 @@ pub enum Check {
     Offer(fn(&OfferView<'_>, &mut Judge<'_>)),
     /// One image.
     Image(fn(&ImageView<'_>, &mut Judge<'_>)),
+    /// The waivers.
+    Waivers(fn(&WaiverView<'_>, &mut Judge<'_>)),
 }
 
 /// What an offer rule looks at.
@@ -138,8 +149,10 @@ pub fn all() -> impl Iterator<Item = &'static Rule> {
         listing_texts::RULES,
         listing::RULES,
         listing_pictures::RULES,
+        texts::RULES,
         plans::RULES,
         registry::RULES,
+        registry_state::RULES,
         tags::RULES,
         published::RULES,
         image_content::RULES,
@@ -153,6 +166,8 @@ pub fn all() -> impl Iterator<Item = &'static Rule> {
         image_packages::RULES,
         image_claims::RULES,
         image_supply::RULES,
+        vulnerabilities::RULES,
+        waiving::RULES,
         resources::RULES,
     ]
     .into_iter()
@@ -239,6 +254,27 @@ pub fn judge_claims(
     let mut judge = Judge::new(Profile::Strict, rule, Scope::Offer(file));
     image_claims::compare(file, content, images, &mut judge);
     judge.finish()
+}
+
+/// What reports of scanners come to that belong to none of the images.
+#[must_use]
+pub fn judge_scans(
+    evidence: &Evidence,
+    images: &[(Option<usize>, ImageFacts)],
+    profile: Profile,
+) -> Judgement {
+    let facts: Vec<&ImageFacts> = images.iter().map(|(_, facts)| facts).collect();
+    let mut judgement = Judgement::default();
+    for scan in &evidence.scans {
+        for (id, check) in vulnerabilities::GIVEN {
+            let Some(rule) = find(id) else { continue };
+            let mut judge = Judge::new(profile, rule, Scope::Given(&scan.file));
+            judge.not_applicable();
+            check(scan, &facts, &mut judge);
+            judgement.join(judge.finish());
+        }
+    }
+    judgement
 }
 
 #[cfg(test)]

@@ -3,6 +3,9 @@
 //! - [`registry`]: Debian's `docker-registry` on a port of the system's choice
 //! - [`clients`]: real clients (`skopeo`, `podman`, …), and what to do when one is missing
 //! - [`images`]: small deterministic images as OCI layouts
+//! - [`handmade`]: images made entry by entry, healthy until a test breaks one thing
+//! - [`offers`]: an offer that breaks no rule, until a test changes it
+//! - [`secrets`]: private keys that open nothing
 //! - [`processes`]: child processes with captured output and a certain end
 //! - [`http`]: a client that shows exactly what a server said
 //! - [`dice`]: chance that can be repeated
@@ -12,10 +15,13 @@
 
 pub mod clients;
 pub mod dice;
+pub mod handmade;
 pub mod http;
 pub mod http_proxy;
 pub mod images;
+pub mod offers;
 pub mod processes;
 pub mod registry;
 pub mod relay;
+pub mod secrets;
 pub mod trials;

@@ -1,195 +1,245 @@
-//! A small reader of HTML: enough to find the tags and attributes in a description, as a browser
-//! would split them. It keeps no tree and renders nothing.
+//! HTML as a browser reads it, in pieces: tags with their attributes decoded, text, and what shows
+//! nothing. The tokenizer of `html5gum` follows the standard; here is only what the rules ask.
 //!
-//! Invariant: every byte is looked at once, and no text makes it panic or loop.
+//! Elements that switch a browser to other rules of reading (`script`, `title`, `svg`) are not
+//! followed into: the rules refuse them, so what they hide does not count.
+
+use html5gum::{DefaultEmitter, Error, HtmlString, Token, Tokenizer};
 
 /// A piece of HTML.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Token<'a> {
+pub enum Piece {
     /// `<name …>`.
-    Open(Tag<'a>),
+    Open(Tag),
     /// `</name>`.
     Close(String),
-    /// Text between tags, as written.
-    Text(&'a str),
-    /// A comment, a doctype or something else that shows nothing.
-    Other,
-    /// A `<` whose tag never ends.
-    Unfinished,
+    /// Text between tags, with character references decoded.
+    Text(String),
+    /// A comment, a doctype or an instruction: what shows nothing.
+    Unseen(&'static str),
+    /// Something that the standard calls an error; browsers go on in a way that few people guess.
+    Fault(&'static str),
 }
 
 /// An opening tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tag<'a> {
+pub struct Tag {
     /// Its name in lowercase.
     pub name: String,
-    /// Names in lowercase with their values as written, without quotes.
-    pub attributes: Vec<(String, &'a str)>,
+    /// Names in lowercase with their decoded values; of two with one name the first.
+    pub attributes: Vec<(String, String)>,
     /// Whether it ends with `/>`.
     pub closes_itself: bool,
 }
 
-/// Tags that have no end tag.
+/// A piece and the line where it stands, from 1.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placed {
+    /// The piece.
+    pub piece: Piece,
+    /// The line within the text.
+    pub line: usize,
+}
+
+/// Tags that have no end tag, of those that may stand in a text.
 pub const VOID: [&str; 4] = ["br", "hr", "img", "wbr"];
 
-/// The pieces of a text.
+/// The pieces of a text, in their order.
 #[must_use]
-pub fn tokens(html: &str) -> Vec<Token<'_>> {
-    let mut tokens = Vec::new();
-    let mut rest = html;
-    while let Some(at) = rest.find('<') {
-        let (text, tag) = rest.split_at(at);
-        if !text.is_empty() {
-            tokens.push(Token::Text(text));
-        }
-        let (token, after) = one(tag);
-        tokens.push(token);
-        rest = after;
+pub fn pieces(html: &str) -> Vec<Placed> {
+    let lines: Vec<usize> = html.match_indices('\n').map(|(at, _)| at).collect();
+    let line = |at: usize| lines.partition_point(|end| *end < at) + 1;
+    let tokens = Tokenizer::new_with_emitter(html, DefaultEmitter::<usize>::new_with_span());
+    let mut pieces = Vec::new();
+    for token in tokens {
+        // Reading a text cannot fail.
+        let Ok(token) = token;
+        let (piece, at) = match token {
+            Token::StartTag(tag) => {
+                let at = tag.span.start;
+                let attributes = tag.attributes.into_iter();
+                let attributes = attributes.map(|(name, value)| (text(&name), text(&value)));
+                let open = Tag {
+                    name: text(&tag.name),
+                    attributes: attributes.collect(),
+                    closes_itself: tag.self_closing,
+                };
+                (Piece::Open(open), at)
+            }
+            Token::EndTag(tag) => (Piece::Close(text(&tag.name)), tag.span.start),
+            Token::String(words) => (Piece::Text(text(&words)), words.span.start),
+            Token::Comment(comment) => (Piece::Unseen("a comment"), comment.span.start),
+            Token::Doctype(doctype) => (Piece::Unseen("a doctype"), doctype.span.start),
+            Token::Error(error) => (Piece::Fault(explain(*error)), error.span.start),
+        };
+        pieces.push(Placed { piece, line: line(at) });
     }
-    if !rest.is_empty() {
-        tokens.push(Token::Text(rest));
-    }
-    tokens
+    pieces
 }
 
 /// The text that people see, with tags taken out and white space as it is.
 #[must_use]
 pub fn plain_text(html: &str) -> String {
-    let mut text = String::new();
-    for token in tokens(html) {
-        match token {
-            Token::Text(piece) => text.push_str(piece),
-            _ => text.push(' '),
+    let mut seen = String::new();
+    for placed in pieces(html) {
+        match placed.piece {
+            Piece::Text(piece) => seen.push_str(&piece),
+            Piece::Fault(_) => {}
+            _ => seen.push(' '),
         }
     }
-    text
+    seen
 }
 
-/// The piece that starts with the `<` at the start of the text.
-fn one(html: &str) -> (Token<'_>, &str) {
-    if let Some(comment) = html.strip_prefix("<!--") {
-        return match comment.split_once("-->") {
-            Some((_, after)) => (Token::Other, after),
-            None => (Token::Unfinished, ""),
-        };
-    }
-    let body = html.strip_prefix('<').unwrap_or(html);
-    let is_name = |c: char| c.is_ascii_alphabetic();
-    if let Some(close) = body.strip_prefix('/').filter(|close| close.starts_with(is_name)) {
-        return match close.split_once('>') {
-            Some((name, after)) => (Token::Close(name.trim().to_ascii_lowercase()), after),
-            None => (Token::Unfinished, ""),
-        };
-    }
-    if body.starts_with(['!', '?']) {
-        return match body.split_once('>') {
-            Some((_, after)) => (Token::Other, after),
-            None => (Token::Unfinished, ""),
-        };
-    }
-    if !body.starts_with(is_name) {
-        // A `<` that starts no tag, as in `a < b`, is text.
-        let (sign, after) = html.split_at(1);
-        return (Token::Text(sign), after);
-    }
-    let end = body.find(|c: char| c.is_ascii_whitespace() || matches!(c, '/' | '>'));
-    let (name, rest) = body.split_at(end.unwrap_or(body.len()));
-    open(name.to_ascii_lowercase(), rest)
-}
-
-/// The attributes up to the `>`.
-fn open(name: String, mut rest: &str) -> (Token<'_>, &str) {
-    let mut tag = Tag { name, attributes: Vec::new(), closes_itself: false };
-    loop {
-        rest = rest.trim_start();
-        if let Some(after) = rest.strip_prefix('>') {
-            return (Token::Open(tag), after);
+/// What of a text a browser would not show as it stands; `None` for plain text.
+#[must_use]
+pub fn markup(plain: &str) -> Option<&'static str> {
+    let mut shown = String::new();
+    for placed in pieces(plain) {
+        match placed.piece {
+            Piece::Open(_) | Piece::Close(_) => return Some("a tag"),
+            Piece::Unseen(what) => return Some(what),
+            Piece::Text(piece) => shown.push_str(&piece),
+            Piece::Fault(_) => {}
         }
-        if let Some(after) = rest.strip_prefix('/') {
-            tag.closes_itself = after.starts_with('>');
-            rest = after;
-            continue;
-        }
-        let ends = |c: char| c.is_ascii_whitespace() || matches!(c, '=' | '>' | '/');
-        let first = rest.chars().next().map_or(0, char::len_utf8);
-        let end = rest.get(first..).and_then(|tail| tail.find(ends)).map(|at| at + first);
-        let Some(end) = end else { return (Token::Unfinished, "") };
-        let (attribute, after) = rest.split_at(end);
-        let attribute = attribute.to_ascii_lowercase();
-        match after.trim_start().strip_prefix('=') {
-            None => {
-                tag.attributes.push((attribute, ""));
-                rest = after;
-            }
-            Some(value) => {
-                let Some((value, after)) = value_of(value.trim_start()) else {
-                    return (Token::Unfinished, "");
-                };
-                tag.attributes.push((attribute, value));
-                rest = after;
-            }
-        }
+    }
+    // Browsers make one of the line breaks of Windows; so it is no difference.
+    let as_read = plain.replace("\r\n", "\n").replace('\r', "\n");
+    if shown == as_read {
+        None
+    } else if plain.contains('&') {
+        Some("a character reference")
+    } else {
+        Some("the start of a tag")
     }
 }
 
-/// The value of an attribute and what follows it.
-fn value_of(text: &str) -> Option<(&str, &str)> {
-    for quote in ['"', '\''] {
-        if let Some(quoted) = text.strip_prefix(quote) {
-            return quoted.split_once(quote);
-        }
+fn text(bytes: &HtmlString) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// The errors of the standard that people make, in words; the rest by its name there.
+fn explain(error: Error) -> &'static str {
+    match error {
+        Error::DuplicateAttribute => "an attribute stands twice; only the first counts",
+        Error::EofInTag | Error::EofBeforeTagName => "a tag has no end",
+        Error::EofInComment => "a comment has no end",
+        Error::InvalidFirstCharacterOfTagName => "a `<` starts no tag; write &lt;",
+        Error::MissingEndTagName => "`</>` closes nothing",
+        Error::MissingWhitespaceBetweenAttributes => "two attributes have no space between them",
+        Error::UnexpectedSolidusInTag => "a `/` stands within a tag",
+        Error::MissingSemicolonAfterCharacterReference => "a character reference has no `;`",
+        Error::UnknownNamedCharacterReference => "a character reference has a name nobody knows",
+        Error::UnexpectedQuestionMarkInsteadOfTagName => "an instruction (`<?`) is no HTML",
+        Error::CdataInHtmlContent => "`<![CDATA[` is no HTML",
+        Error::UnexpectedNullCharacter | Error::NullCharacterReference => "there is a NUL",
+        Error::EndTagWithAttributes => "an end tag has attributes",
+        Error::MissingAttributeValue => "an attribute has a `=` and no value",
+        other => other.as_str(),
     }
-    let end = text.find(|c: char| c.is_ascii_whitespace() || c == '>')?;
-    Some(text.split_at(end))
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::indexing_slicing)]
     use super::*;
     use proptest::prelude::*;
 
-    #[test]
-    fn tags_attributes_and_text_are_told_apart() {
-        let found = tokens("a<P class='x y' hidden id=7>b</p ><br/><!-- <i> -->c");
-        let open = Tag {
-            name: "p".to_owned(),
-            attributes: vec![
-                ("class".to_owned(), "x y"),
-                ("hidden".to_owned(), ""),
-                ("id".to_owned(), "7"),
-            ],
-            closes_itself: false,
-        };
-        let line = Tag { name: "br".to_owned(), attributes: Vec::new(), closes_itself: true };
-        let expected = [
-            Token::Text("a"),
-            Token::Open(open),
-            Token::Text("b"),
-            Token::Close("p".to_owned()),
-            Token::Open(line),
-            Token::Other,
-            Token::Text("c"),
-        ];
-        assert_eq!(found, expected);
+    fn read(html: &str) -> Vec<Piece> {
+        pieces(html).into_iter().map(|placed| placed.piece).collect()
+    }
+
+    fn tag(name: &str, attributes: &[(&str, &str)], closes_itself: bool) -> Piece {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let attributes = attributes.iter().map(owned).collect();
+        Piece::Open(Tag { name: name.to_owned(), attributes, closes_itself })
+    }
+
+    fn shown(text: &str) -> Piece {
+        Piece::Text(text.to_owned())
     }
 
     #[test]
-    fn a_smaller_than_sign_is_text_and_a_cut_tag_is_unfinished() {
-        assert_eq!(tokens("<3"), [Token::Text("<"), Token::Text("3")]);
-        assert_eq!(tokens("<b"), [Token::Unfinished]);
-        assert_eq!(tokens("<b class=\"x"), [Token::Unfinished]);
-        assert_eq!(tokens("<!-- x"), [Token::Unfinished]);
-        assert_eq!(plain_text("<p>a</p><p>b</p>").trim(), "a  b");
+    fn tags_attributes_and_text_are_told_apart() {
+        let expected = [
+            shown("a"),
+            tag("p", &[("class", "x y"), ("hidden", ""), ("id", "7")], false),
+            shown("b"),
+            Piece::Close("p".to_owned()),
+            tag("br", &[], true),
+            Piece::Unseen("a comment"),
+            shown("c"),
+        ];
+        assert_eq!(read("a<P class='x y' hidden id=7>b</p ><br/><!-- <i> -->c"), expected);
+    }
+
+    #[test]
+    fn attributes_are_decoded_and_the_first_of_two_counts() {
+        let found = read("<a HREF='java&#x73;cript&colon;x' href=https://b.dev>x &lt;b&gt;</a>");
+        let link = tag("a", &[("href", "javascript:x")], false);
+        assert!(found.contains(&link), "{found:?}");
+        assert!(found.contains(&shown("x <b>")));
+        assert!(found.iter().any(|piece| matches!(piece, Piece::Fault(_))));
+    }
+
+    #[test]
+    fn what_shows_nothing_is_named() {
+        let found = |html| read(html).into_iter().filter(|p| matches!(p, Piece::Unseen(_))).count();
+        for html in ["<!doctype html>", "<?xml?>", "<![CDATA[x]]>", "<!-- x", "</ p>", "<!x>"] {
+            assert_eq!(found(html), 1, "{html}");
+        }
+    }
+
+    #[test]
+    fn a_smaller_than_sign_is_text_and_a_cut_tag_shows_nothing() {
+        assert_eq!(plain_text("<3"), "<3");
+        assert_eq!(read("<b"), [Piece::Fault("a tag has no end")]);
+        assert_eq!(read("<b class=\"x"), [Piece::Fault("a tag has no end")]);
+        assert_eq!(plain_text("<p>a &amp; b</p><p>c</p>").trim(), "a & b  c");
+    }
+
+    #[test]
+    fn pieces_know_their_lines() {
+        let lines: Vec<usize> =
+            pieces("<p>\n<b>\nx</b>\n</p>").iter().map(|placed| placed.line).collect();
+        assert_eq!(lines[0], 1);
+        assert_eq!(lines.last(), Some(&4));
+        assert!(lines.is_sorted());
+    }
+
+    #[test]
+    fn markup_is_told_from_plain_text() {
+        for plain in ["", "a < b", "<3", "R&D", "fish & chips", "1 > 0", "a\r\nb", "x&y=z"] {
+            assert_eq!(markup(plain), None, "{plain}");
+        }
+        for (text, what) in [
+            ("<b>", "a tag"),
+            ("a</b>", "a tag"),
+            ("Tom &amp; Jerry", "a character reference"),
+            ("&#60;b", "a character reference"),
+            ("<!-- x -->", "a comment"),
+            ("<!DOCTYPE x>", "a doctype"),
+            ("<?x", "a comment"),
+            ("a <b", "the start of a tag"),
+        ] {
+            assert_eq!(markup(text), Some(what), "{text}");
+        }
     }
 
     proptest! {
         #[test]
-        fn any_text_is_read_without_panic(text in "[<>/='\"! a-bé-]{0,60}") {
-            let shown: usize = tokens(&text).iter().map(|token| match token {
-                Token::Text(text) => text.len(),
-                _ => 0,
-            }).sum();
-            prop_assert!(shown <= text.len());
+        fn any_text_is_read_without_panic(text in "[<>/='\"!&;#x?\\[\\] a-bé\n-]{0,60}") {
+            let lines = text.matches('\n').count() + 1;
+            for placed in pieces(&text) {
+                prop_assert!((1..=lines).contains(&placed.line));
+            }
+            let _ = markup(&text);
+        }
+
+        #[test]
+        fn text_without_signs_is_plain(text in "[a-zé ,.!?\n]{0,40}") {
+            prop_assert_eq!(markup(&text), None);
+            prop_assert_eq!(plain_text(&text), text);
         }
     }
 }

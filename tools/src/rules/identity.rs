@@ -47,7 +47,8 @@ pub(super) const RULES: &[Rule] = &[
         fix: "copy the publisher ID from the account settings of Partner Center",
         check: Check::Offer(|view, judge| {
             let publisher = &view.offer.publisher;
-            if publisher.is_empty() || publisher.contains(char::is_whitespace) {
+            let is_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+            if publisher.is_empty() || !publisher.chars().all(is_word) {
                 let message = format!("`{publisher}` is not a publisher ID");
                 judge.error("publisher", message);
             }

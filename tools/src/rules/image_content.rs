@@ -67,7 +67,10 @@ pub(super) const RULES: &[Rule] = &[
         fix: "build the image again; the layout is damaged or incomplete",
         check: Check::Image(|view, judge| {
             faults(view, judge, |kind| {
-                matches!(kind, FaultKind::Missing | FaultKind::Size | FaultKind::Digest)
+                matches!(
+                    kind,
+                    FaultKind::Missing | FaultKind::Size | FaultKind::Digest | FaultKind::Algorithm
+                )
             });
         }),
     },
@@ -294,6 +297,10 @@ fn index_platforms(view: &ImageView<'_>, judge: &mut Judge<'_>) {
             else {
                 continue;
             };
+            // Whoever states nothing contradicts nobody; that is for IMG-010.
+            if actual.os.is_empty() || actual.architecture.is_empty() {
+                continue;
+            }
             let Some(stated) = &child.platform else {
                 let message = format!("the index states no platform for {}", child.digest);
                 judge.error(&platform_key(view, image), message);

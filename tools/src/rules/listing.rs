@@ -1,6 +1,8 @@
 //! Rules LST-009 to LST-014 and LST-025: words to be found by, addresses and people.
 
-use super::{Check, Judge, OfferView, Rule, Severity, html, urls};
+use super::listing_texts::descriptions;
+use super::{Check, Judge, OfferView, Rule, Severity, html, markup, urls};
+use crate::characters::is_hidden;
 use crate::offer::model::Region;
 use crate::offer::texts::Terms;
 
@@ -92,7 +94,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         id: "LST-025",
-        title: "addresses hold no credentials and no private hosts",
+        title: "addresses, also those in descriptions, hold no credentials and no private hosts",
         severity: Severity::Error,
         source: "INFERENCE",
         why: "The listing is public, and Microsoft fetches the pictures from the address given.",
@@ -103,10 +105,19 @@ pub(super) const RULES: &[Rule] = &[
                     judge.error(&key, fault);
                 }
             }
-            if let Some(base) = &view.offer.listing.asset_base_url
-                && let Some(fault) = urls::fault(base)
-            {
-                judge.error("listing.assetBaseUrl", fault);
+            // The others are judged by the rule of their field.
+            let partner = view.offer.listing.contacts.csp.as_ref().and_then(|csp| csp.url.as_ref());
+            let bases = [
+                ("listing.assetBaseUrl", view.offer.listing.asset_base_url.as_ref()),
+                ("listing.contacts.csp.url", partner),
+            ];
+            for (key, url) in bases {
+                if let Some(fault) = url.and_then(|url| urls::fault(url)) {
+                    judge.error(key, fault);
+                }
+            }
+            for (key, html) in descriptions(view) {
+                markup::links(judge, &key, html);
             }
         }),
     },
@@ -184,7 +195,7 @@ fn contacts(view: &OfferView<'_>, judge: &mut Judge<'_>) {
 
 fn is_mail_address(text: &str) -> bool {
     let Some((name, host)) = text.rsplit_once('@') else { return false };
-    let word = |c: char| !c.is_whitespace() && !c.is_control() && !matches!(c, '@' | '<' | '>');
+    let word = |c: char| !c.is_whitespace() && !is_hidden(c) && !matches!(c, '@' | '<' | '>');
     !name.is_empty()
         && name.chars().all(word)
         && host.contains('.')

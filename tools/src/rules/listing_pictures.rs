@@ -165,8 +165,7 @@ fn videos(view: &OfferView<'_>, judge: &mut Judge<'_>) {
 }
 
 fn is_video_site(url: &str) -> bool {
-    let Ok(uri) = url.parse::<http::Uri>() else { return false };
-    let host = urls::host(&uri).map(str::to_ascii_lowercase).unwrap_or_default();
+    let host = urls::host(url).unwrap_or_default();
     let site = host.strip_prefix("www.").or_else(|| host.strip_prefix("player.")).unwrap_or(&host);
     matches!(site, "youtube.com" | "youtu.be" | "vimeo.com")
 }

@@ -1,20 +1,7 @@
 //! Rules LST-001 to LST-008: the texts of the listing.
 
-use super::html::{self, Token};
-use super::{Check, Judge, OfferView, Rule, Severity};
-
-/// Tags that Microsoft's pages and samples use in descriptions.
-const TAGS_ALLOWED: [&str; 19] = [
-    "p", "br", "b", "i", "u", "em", "strong", "ul", "ol", "li", "h1", "h2", "h3", "h4", "h5", "h6",
-    "div", "span", "a",
-];
-/// Those of them that only samples use, or that nothing names.
-const TAGS_DOUBTFUL: [&str; 5] = ["u", "em", "strong", "span", "a"];
-/// Tags that load or run something.
-const TAGS_ACTIVE: [&str; 12] = [
-    "script", "style", "iframe", "object", "embed", "link", "meta", "form", "input", "base", "svg",
-    "frame",
-];
+use super::texts::one_line;
+use super::{Check, Judge, OfferView, Rule, Severity, html, markup};
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
@@ -52,7 +39,7 @@ pub(super) const RULES: &[Rule] = &[
         check: Check::Offer(|view, judge| {
             let (key, text) = ("listing.searchSummary", &view.offer.listing.search_summary);
             length(judge, key, "the search summary", text, (100, None));
-            plain(judge, key, "the search summary", text);
+            one_line(judge, key, "the search summary", text);
         }),
     },
     Rule {
@@ -65,7 +52,7 @@ pub(super) const RULES: &[Rule] = &[
         check: Check::Offer(|view, judge| {
             let (key, text) = ("listing.shortDescription", &view.offer.listing.short_description);
             length(judge, key, "the short description", text, (256, None));
-            plain(judge, key, "the short description", text);
+            one_line(judge, key, "the short description", text);
         }),
     },
     Rule {
@@ -83,14 +70,14 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         id: "LST-006",
-        title: "descriptions use only allowed tags, each closed in order",
+        title: "descriptions use only allowed tags and attributes, each closed in order",
         severity: Severity::Warning,
         source: "INC-long-description-3; PIAC",
         why: "Other tags are removed, and unclosed ones spoil the page.",
-        fix: "keep to p, br, b, i, ul, ol, li, h1 to h6 and div, and close each",
+        fix: "keep to p, br, b, i, ul, ol, li, h1 to h6 and div without attributes, and close each",
         check: Check::Offer(|view, judge| {
             for (key, html) in descriptions(view) {
-                tags(judge, &key, html);
+                markup::allowed(judge, &key, html);
             }
         }),
     },
@@ -103,7 +90,7 @@ pub(super) const RULES: &[Rule] = &[
         fix: "remove the tag or the attribute; pictures go into `screenshots`",
         check: Check::Offer(|view, judge| {
             for (key, html) in descriptions(view) {
-                active(judge, &key, html);
+                markup::inactive(judge, &key, html);
             }
         }),
     },
@@ -130,7 +117,7 @@ pub(super) const RULES: &[Rule] = &[
 ];
 
 /// Every description with its key.
-fn descriptions<'a>(view: &'a OfferView<'_>) -> Vec<(String, &'a str)> {
+pub(super) fn descriptions<'a>(view: &OfferView<'a>) -> Vec<(String, &'a str)> {
     let mut all = vec![("listing.description".to_owned(), view.content.description.as_str())];
     for (place, text) in view.content.plan_descriptions.iter().enumerate() {
         all.push((format!("plans[{place}].description"), text));
@@ -157,73 +144,9 @@ pub(super) fn length(
     }
 }
 
-/// Judges whether a text is one line without HTML.
-pub(super) fn plain(judge: &mut Judge<'_>, key: &str, what: &str, text: &str) {
-    if text.contains(['\n', '\r']) {
-        judge.error(key, format!("{what} has a line break"));
-    }
-    let tag = |token: &Token<'_>| matches!(token, Token::Open(_) | Token::Close(_));
-    if html::tokens(text).iter().any(tag) {
-        judge.error(key, format!("{what} holds HTML"));
-    }
-}
-
 /// Blocks that hold pictures only. ™, ®, © and arrows are elsewhere.
 fn is_emoji(c: char) -> bool {
     matches!(u32::from(c),
         0x1F000..=0x1FAFF | 0x2600..=0x27BF | 0x2B1B..=0x2B1C | 0x2B50 | 0x2B55 | 0xFE0F
         | 0x20E3 | 0x200D | 0x231A..=0x231B | 0x23E9..=0x23F3 | 0xE0020..=0xE007F)
-}
-
-fn tags(judge: &mut Judge<'_>, key: &str, text: &str) {
-    let mut open: Vec<String> = Vec::new();
-    for token in html::tokens(text) {
-        match token {
-            Token::Open(tag) => {
-                if !TAGS_ALLOWED.contains(&tag.name.as_str()) {
-                    judge.warning(key, format!("the tag <{}> is not allowed", tag.name));
-                } else if TAGS_DOUBTFUL.contains(&tag.name.as_str()) {
-                    let message =
-                        format!("the tag <{}> stands on no list of allowed tags", tag.name);
-                    judge.narrow(key, message);
-                }
-                if !tag.closes_itself && !html::VOID.contains(&tag.name.as_str()) {
-                    open.push(tag.name);
-                }
-            }
-            Token::Close(name) => match open.pop() {
-                Some(expected) if expected == name => {}
-                Some(expected) => {
-                    let message = format!("</{name}> stands where <{expected}> is open");
-                    return judge.warning(key, message);
-                }
-                None => return judge.warning(key, format!("</{name}> closes nothing")),
-            },
-            Token::Unfinished => return judge.warning(key, "a tag has no end"),
-            Token::Text(_) | Token::Other => {}
-        }
-    }
-    if let Some(name) = open.pop() {
-        judge.warning(key, format!("<{name}> is never closed"));
-    }
-}
-
-fn active(judge: &mut Judge<'_>, key: &str, text: &str) {
-    for token in html::tokens(text) {
-        let Token::Open(tag) = token else { continue };
-        if TAGS_ACTIVE.contains(&tag.name.as_str()) {
-            judge.error(key, format!("the tag <{}> is refused", tag.name));
-        }
-        if tag.name == "img" {
-            judge.error(key, "a picture is loaded from elsewhere");
-        }
-        for (name, value) in &tag.attributes {
-            let runs = value.trim().to_ascii_lowercase().starts_with("javascript:");
-            if name.starts_with("on") || runs {
-                judge.error(key, format!("the attribute {name} of <{}> runs a script", tag.name));
-            } else if name == "style" {
-                judge.error(key, format!("<{}> has a style", tag.name));
-            }
-        }
-    }
 }

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::identity::id_fault;
-use super::listing_texts::{length, plain};
+use super::listing_texts::length;
+use super::texts::one_line;
 use super::{Check, Judge, OfferView, Rule, Severity, html, urls};
 use crate::offer::model::Visibility;
 
@@ -58,7 +59,7 @@ pub(super) const RULES: &[Rule] = &[
             for (place, (plan, description)) in texts.enumerate() {
                 let key = format!("plans[{place}].summary");
                 length(judge, &key, "the summary", &plan.summary, (100, None));
-                plain(judge, &key, "the summary", &plan.summary);
+                one_line(judge, &key, "the summary", &plan.summary);
                 let key = format!("plans[{place}].description");
                 length(judge, &key, "the description", description, (3_000, Some(2_000)));
             }

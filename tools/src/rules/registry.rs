@@ -53,8 +53,7 @@ pub(super) const RULES: &[Rule] = &[
         check: Check::Offer(|view, judge| {
             for (key, azure) in azure(view) {
                 let (key, name) = (format!("{key}.azure.registryName"), &azure.registry_name);
-                let fits = (5..=50).contains(&name.len());
-                if !fits || !name.bytes().all(|c| c.is_ascii_alphanumeric()) {
+                if !is_registry_name(name) {
                     judge.error(&key, format!("`{name}` is not the name of a registry"));
                 } else if name.bytes().any(|c| c.is_ascii_uppercase()) {
                     judge.warning(&key, format!("`{name}` has capital letters"));
@@ -75,7 +74,10 @@ pub(super) const RULES: &[Rule] = &[
                 let registries = &view.offer.registries;
                 let entry = registries.iter().find(|(known, _)| known.as_str() == name);
                 let Some((_, entry)) = entry else { continue };
-                if !belongs(entry.login_server.as_str(), &azure.registry_name) {
+                // What is no name has no login server; that is for TEC-003.
+                if is_registry_name(&azure.registry_name)
+                    && !belongs(entry.login_server.as_str(), &azure.registry_name)
+                {
                     let (server, name) = (&entry.login_server, &azure.registry_name);
                     let message = format!("`{server}` is not the login server of `{name}`");
                     judge.warning(&format!("{key}.loginServer"), message);
@@ -116,6 +118,10 @@ fn azure<'a>(view: &'a OfferView<'_>) -> Vec<(String, &'a AzureRegistry)> {
     registries
         .filter_map(|(name, entry)| Some((format!("registries.{name}"), entry.azure.as_ref()?)))
         .collect()
+}
+
+fn is_registry_name(name: &str) -> bool {
+    (5..=50).contains(&name.len()) && name.bytes().all(|c| c.is_ascii_alphanumeric())
 }
 
 fn resource_group(judge: &mut Judge<'_>, key: &str, azure: &AzureRegistry) {

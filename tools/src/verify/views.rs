@@ -49,7 +49,10 @@ impl<'a> Views<'a> {
 
     /// Says what engines do not make the same of.
     pub(super) fn look(&self, view: &FileView, layers: &[Descriptor], faults: &mut Vec<Fault>) {
-        for oddity in view.oddities().iter().take(NAMED_MAX) {
+        // What an upper layer replaces is judged by its weight (IMG-047), and said there.
+        let odd = view.oddities().iter();
+        let odd = odd.filter(|oddity| !matches!(oddity.kind, OddityKind::ThroughLink(_)));
+        for oddity in odd.take(NAMED_MAX) {
             let Some(layer) = layers.get(oddity.layer) else { continue };
             let fault = Fault {
                 digest: layer.digest,
@@ -75,10 +78,6 @@ fn explain(oddity: &Oddity) -> String {
             "the folder `{path}` is written anew after its whiteout, and docker, podman and \
              containerd bring back what lower layers have in it; write an opaque marker instead"
         ),
-        OddityKind::ThroughLink(lower) => format!(
-            "`{path}` is a link in layer {}, and this layer has files below that name: docker, \
-             podman and containerd put a folder in its place, umoci follows it",
-            lower + 1
-        ),
+        OddityKind::ThroughLink(_) => String::new(),
     }
 }

@@ -1,0 +1,162 @@
+//! The corpus: small images and offers, each broken in one place, and what `wharf` says of them. Each
+//! raises exactly its rule; what is healthy raises none. `make corpus` prints the table.
+
+mod config;
+mod entries;
+mod files;
+mod integrity;
+mod offers;
+mod origin;
+pub(crate) mod run;
+mod secrets;
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+use tempfile::TempDir;
+use wharf_testkit::handmade::Handmade;
+use wharf_testkit::offers::Offer;
+
+use self::run::{in_parallel, print, wharf};
+
+/// What a finding weighs, and so what the run comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Weight {
+    /// Worth knowing; it passes.
+    Warning,
+    /// Nobody can say; it does not pass.
+    NotProven,
+    /// It fails.
+    Error,
+}
+
+use Weight::{Error, NotProven, Warning};
+
+/// One thing that is broken.
+#[derive(Clone, Copy)]
+pub(crate) struct Case {
+    /// The one rule that finds it.
+    pub(crate) rule: &'static str,
+    /// How much that weighs.
+    pub(crate) weight: Weight,
+    /// What is broken, in a few words; no two cases have the same.
+    pub(crate) what: &'static str,
+    /// How it is made from something healthy.
+    pub(crate) make: Make,
+}
+
+/// How a case is made.
+#[derive(Clone, Copy)]
+pub(crate) enum Make {
+    /// An image for two platforms, by itself.
+    Image(fn(&mut Handmade)),
+    /// An offer, by itself.
+    Offer(fn(&mut Offer)),
+    /// An offer with the image of its plan.
+    Both(fn(&mut Offer, &mut Handmade)),
+}
+
+const fn image(
+    rule: &'static str,
+    weight: Weight,
+    what: &'static str,
+    make: fn(&mut Handmade),
+) -> Case {
+    Case { rule, weight, what, make: Make::Image(make) }
+}
+
+const fn offer(
+    rule: &'static str,
+    weight: Weight,
+    what: &'static str,
+    make: fn(&mut Offer),
+) -> Case {
+    Case { rule, weight, what, make: Make::Offer(make) }
+}
+
+/// Every case.
+pub(crate) fn cases() -> impl Iterator<Item = &'static Case> {
+    [
+        integrity::CASES,
+        entries::CASES,
+        config::CASES,
+        origin::CASES,
+        files::CASES,
+        secrets::CASES,
+        offers::CASES,
+    ]
+    .into_iter()
+    .flatten()
+}
+
+#[test]
+fn each_case_raises_exactly_its_rule() {
+    let cases: Vec<&Case> = cases().collect();
+    let whats: BTreeSet<&str> = cases.iter().map(|case| case.what).collect();
+    assert_eq!(whats.len(), cases.len(), "two cases are described alike");
+    assert!(cases.len() >= 80, "{} cases", cases.len());
+    let folder = TempDir::with_prefix("corpus-").unwrap();
+    let said = in_parallel(&cases, |number, case| {
+        wharf(&case.make, &folder.path().join(format!("{number:03}")))
+    });
+    print(&cases, &said);
+    let wrong: Vec<String> = cases
+        .iter()
+        .zip(&said)
+        .filter_map(|(case, said)| {
+            let expected = BTreeSet::from([(case.rule.to_owned(), case.weight)]);
+            let code = i32::from(case.weight != Warning);
+            let fits = said.found == expected && said.code == Some(code);
+            (!fits).then(|| format!("{} ({} {:?}): {said}", case.what, case.rule, case.weight))
+        })
+        .collect();
+    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
+}
+
+#[test]
+fn what_is_healthy_raises_nothing() {
+    let healthy: &[(&str, Make)] = &[
+        ("an index of two platforms", Make::Image(|_| ())),
+        ("one image", Make::Image(|image| *image = Handmade::healthy_alone())),
+        ("an offer", Make::Offer(|_| ())),
+        ("an offer with its image", Make::Both(|_, _| ())),
+    ];
+    let healthy: Vec<_> = healthy
+        .iter()
+        .chain(
+            [integrity::HEALTHY, entries::HEALTHY, files::HEALTHY, secrets::HEALTHY]
+                .into_iter()
+                .flatten(),
+        )
+        .collect();
+    let folder = TempDir::with_prefix("corpus-").unwrap();
+    let said = in_parallel(&healthy, |number, (_, make)| {
+        wharf(make, &folder.path().join(format!("{number:03}")))
+    });
+    let wrong: Vec<_> = healthy
+        .iter()
+        .zip(&said)
+        .filter(|(_, said)| !said.found.is_empty() || said.code != Some(0))
+        .map(|((what, _), said)| format!("{what}: {said}"))
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_rule_has_a_case() {
+    let listed = run::program().args(["rules", "--output-format", "json"]).output().unwrap();
+    let listed: Value = serde_json::from_slice(&listed.stdout).unwrap();
+    let rules =
+        listed["result"].as_array().unwrap().iter().map(|rule| rule["id"].as_str().unwrap());
+    let rules: BTreeSet<&str> = rules.collect();
+    let seen: BTreeSet<&str> = cases().map(|case| case.rule).collect();
+    let none: BTreeSet<&str> = rules.difference(&seen).copied().collect();
+    assert_eq!(none, BTreeSet::from(WITHOUT), "rules without a case");
+}
+
+/// Rules that no small image breaks.
+const WITHOUT: [&str; 2] = [
+    // A layer of more than 200 GiB.
+    "IMG-004", // Tags without any version break the rules of other tags too.
+    "TEC-012",
+];

@@ -1,0 +1,99 @@
+//! Reports for other programs, validated by the schemas of their formats: what an image without
+//! faults gives, what the whole corpus gives, and what hostile names give.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+use tokio::process::Command;
+use wharf_testkit::clients::skipped;
+use wharf_testkit::handmade::Handmade;
+use wharf_testkit::offers::Offer;
+
+use crate::bad_images::hostile_names::hostile;
+use crate::corpus::run::{in_parallel, program};
+use crate::corpus::{Case, Make, cases};
+
+/// Formats with a schema.
+const FORMATS: [&str; 2] = ["sarif", "junit"];
+
+/// Where `tests/setup.sh` put the validators, if it did.
+fn validators() -> Option<PathBuf> {
+    let named = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let cache = named("XDG_CACHE_HOME").or_else(|| Some(named("HOME")?.join(".cache")))?;
+    let folder = cache.join("wharf/schemas-1");
+    folder.join("complete").is_file().then_some(folder)
+}
+
+#[tokio::test]
+async fn reports_for_programs_fit_the_schemas_of_their_formats() {
+    let Some(validators) = validators() else {
+        assert!(std::env::var_os("CI").is_none(), "no schemas, and CI must not skip");
+        skipped("the schemas are not installed (see tests/setup.sh)");
+        return;
+    };
+    let folder = TempDir::with_prefix("schemas-").unwrap();
+    let reports = folder.path().join("reports");
+    fs::create_dir(&reports).unwrap();
+    Handmade::healthy().write(&folder.path().join("healthy")).unwrap();
+    report_on(&folder.path().join("healthy"), &reports, "healthy");
+    let names = folder.path().join("<&\">\u{1b}\u{202e} %41\u{fffe}");
+    hostile().write(&names).unwrap();
+    report_on(&names, &reports, "hostile");
+    let all: Vec<&Case> = cases().collect();
+    in_parallel(&all, |number, case| {
+        let at = folder.path().join(number.to_string());
+        match case.make {
+            Make::Image(change) => {
+                let mut image = Handmade::healthy();
+                change(&mut image);
+                image.write(&at).unwrap();
+                report_on(&at, &reports, &number.to_string());
+            }
+            Make::Offer(change) => {
+                let mut offer = Offer::healthy();
+                change(&mut offer);
+                let file = offer.write(&at).unwrap();
+                report(&["offer", "lint"], &file, &reports, &number.to_string());
+            }
+            Make::Both(_) => {}
+        }
+        let _ = fs::remove_dir_all(at);
+    });
+    let mut wanted = Vec::new();
+    for file in fs::read_dir(&reports).unwrap() {
+        let path = file.unwrap().path();
+        let kind = path.extension().unwrap().to_string_lossy().into_owned();
+        wanted.push(format!("{kind}={}", path.display()));
+    }
+    assert!(wanted.len() >= 300, "{} reports", wanted.len());
+    validate(&validators, &wanted).await;
+}
+
+/// Fails with what does not fit.
+async fn validate(validators: &Path, wanted: &[String]) {
+    let python = validators.join("bin/python");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("e2e/schemas/validate.py");
+    let output =
+        Command::new(python).arg(script).arg(validators).args(wanted).output().await.unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let failed = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}{failed}");
+}
+
+fn report_on(layout: &Path, reports: &Path, name: &str) {
+    report(&["verify"], layout, reports, name);
+}
+
+/// Writes a report in every format that has a schema.
+fn report(command: &[&str], target: &Path, reports: &Path, name: &str) {
+    let mut wharf = program();
+    wharf.args(command).arg(target);
+    for format in FORMATS {
+        let file = reports.join(format!("{name}.{format}"));
+        wharf.arg("--report").arg(format!("{format}={}", file.display()));
+    }
+    let output = wharf.output().unwrap();
+    let code = output.status.code();
+    assert!(matches!(code, Some(0 | 1)), "{name}: {code:?} {output:?}");
+}

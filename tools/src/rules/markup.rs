@@ -1,0 +1,237 @@
+//! What may stand in a description, by allow-list: tags, their attributes, and where links lead.
+
+use super::html::{self, Piece, Placed, Tag};
+use super::{Judge, urls};
+use crate::output::visible;
+
+/// Tags that Microsoft's pages and samples use in descriptions.
+const TAGS_ALLOWED: [&str; 19] = [
+    "p", "br", "b", "i", "u", "em", "strong", "ul", "ol", "li", "h1", "h2", "h3", "h4", "h5", "h6",
+    "div", "span", "a",
+];
+/// Those of them that only samples use, or that nothing names.
+const TAGS_DOUBTFUL: [&str; 5] = ["u", "em", "strong", "span", "a"];
+
+/// Tags that load or run something, ask for something, or make a browser read what follows by
+/// other rules, so that a filter sees other tags in it than the browser does.
+const TAGS_REFUSED: [&str; 45] = [
+    "applet",
+    "area",
+    "audio",
+    "base",
+    "bgsound",
+    "body",
+    "button",
+    "canvas",
+    "dialog",
+    "embed",
+    "form",
+    "frame",
+    "frameset",
+    "head",
+    "html",
+    "iframe",
+    "image",
+    "img",
+    "input",
+    "link",
+    "map",
+    "marquee",
+    "math",
+    "meta",
+    "noembed",
+    "noframes",
+    "noscript",
+    "object",
+    "option",
+    "param",
+    "picture",
+    "plaintext",
+    "portal",
+    "script",
+    "select",
+    "slot",
+    "source",
+    "style",
+    "svg",
+    "template",
+    "textarea",
+    "title",
+    "track",
+    "video",
+    "xmp",
+];
+
+/// Attributes that every allowed tag may have.
+const ATTRIBUTES_ALLOWED: [&str; 3] = ["dir", "lang", "title"];
+/// Attributes that a link may have besides.
+const ATTRIBUTES_OF_LINKS: [&str; 3] = ["href", "rel", "target"];
+/// Attributes that load something from an address or send something there.
+const ATTRIBUTES_LOADING: [&str; 14] = [
+    "action",
+    "archive",
+    "background",
+    "cite",
+    "classid",
+    "codebase",
+    "data",
+    "formaction",
+    "manifest",
+    "ping",
+    "poster",
+    "src",
+    "srcset",
+    "xlink:href",
+];
+
+/// How many findings one rule makes of one text; the first ones show what to do.
+const FINDINGS_MAX: usize = 20;
+
+/// Writes findings of one text, each with its line, and ends at a bound.
+struct Pen<'j, 'a> {
+    judge: &'j mut Judge<'a>,
+    key: &'j str,
+    lines: usize,
+    written: usize,
+}
+
+impl<'j, 'a> Pen<'j, 'a> {
+    fn new(judge: &'j mut Judge<'a>, key: &'j str, html: &str) -> Self {
+        Self { judge, key, lines: html.lines().count(), written: 0 }
+    }
+
+    fn write(&mut self, line: usize, message: &str, add: fn(&mut Judge<'a>, &str, String)) {
+        self.written += 1;
+        if self.written > FINDINGS_MAX {
+            return;
+        }
+        let place =
+            if self.lines > 1 { format!(", in line {line} of the text") } else { String::new() };
+        add(self.judge, self.key, format!("{}{place}", visible(message)));
+    }
+
+    fn error(&mut self, line: usize, message: &str) {
+        self.write(line, message, |judge, key, message| judge.error(key, message));
+    }
+
+    fn warning(&mut self, line: usize, message: &str) {
+        self.write(line, message, |judge, key, message| judge.warning(key, message));
+    }
+
+    fn narrow(&mut self, line: usize, message: &str) {
+        self.write(line, message, |judge, key, message| judge.narrow(key, message));
+    }
+}
+
+/// Judges whether only allowed tags and attributes stand in a text, each tag closed in order.
+pub(super) fn allowed(judge: &mut Judge<'_>, key: &str, html: &str) {
+    let mut pen = Pen::new(judge, key, html);
+    let mut open: Vec<(String, usize)> = Vec::new();
+    for Placed { piece, line } in html::pieces(html) {
+        match piece {
+            Piece::Open(tag) => {
+                allowed_tag(&mut pen, &tag, line);
+                if !tag.closes_itself && !html::VOID.contains(&tag.name.as_str()) {
+                    open.push((tag.name, line));
+                }
+            }
+            Piece::Close(name) => match open.pop() {
+                Some((expected, _)) if expected == name => {}
+                Some((expected, _)) => {
+                    return pen
+                        .warning(line, &format!("</{name}> stands where <{expected}> is open"));
+                }
+                None => return pen.warning(line, &format!("</{name}> closes nothing")),
+            },
+            Piece::Unseen(what) => pen.warning(line, &format!("{what} is not allowed")),
+            Piece::Fault(fault) => pen.warning(line, fault),
+            Piece::Text(_) => {}
+        }
+    }
+    if let Some((name, line)) = open.pop() {
+        pen.warning(line, &format!("<{name}> is never closed"));
+    }
+}
+
+fn allowed_tag(pen: &mut Pen<'_, '_>, tag: &Tag, line: usize) {
+    let name = tag.name.as_str();
+    if is_refused(name) {
+        return;
+    }
+    if !TAGS_ALLOWED.contains(&name) {
+        pen.warning(line, &format!("the tag <{name}> is not allowed"));
+        return;
+    }
+    if TAGS_DOUBTFUL.contains(&name) {
+        pen.narrow(line, &format!("the tag <{name}> stands on no list of allowed tags"));
+    }
+    if tag.closes_itself && !html::VOID.contains(&name) {
+        let message = format!("<{name}/> closes nothing for a browser; write </{name}>");
+        pen.warning(line, &message);
+    }
+    for (attribute, _) in &tag.attributes {
+        let attribute = attribute.as_str();
+        let of_links = name == "a" && ATTRIBUTES_OF_LINKS.contains(&attribute);
+        if !of_links && !ATTRIBUTES_ALLOWED.contains(&attribute) && harm(attribute).is_none() {
+            pen.warning(line, &format!("the attribute {attribute} of <{name}> is not allowed"));
+        }
+    }
+}
+
+/// Judges whether a text runs or loads something.
+pub(super) fn inactive(judge: &mut Judge<'_>, key: &str, html: &str) {
+    let mut pen = Pen::new(judge, key, html);
+    for Placed { piece, line } in html::pieces(html) {
+        let Piece::Open(tag) = piece else { continue };
+        let name = tag.name.as_str();
+        if matches!(name, "img" | "image") {
+            pen.error(line, "a picture is loaded from elsewhere");
+        } else if is_refused(name) {
+            pen.error(line, &format!("the tag <{name}> is refused"));
+        }
+        for (attribute, value) in &tag.attributes {
+            if let Some(harm) = harm(attribute) {
+                pen.error(line, &format!("the attribute {attribute} of <{name}> {harm}"));
+            } else if urls::is_active(value) {
+                pen.error(line, &format!("the attribute {attribute} of <{name}> runs a script"));
+            }
+        }
+    }
+}
+
+/// Judges where the links of a text lead.
+pub(super) fn links(judge: &mut Judge<'_>, key: &str, html: &str) {
+    let mut pen = Pen::new(judge, key, html);
+    for Placed { piece, line } in html::pieces(html) {
+        let Piece::Open(tag) = piece else { continue };
+        if is_refused(&tag.name) {
+            continue;
+        }
+        for (_, address) in tag.attributes.iter().filter(|(name, _)| name == "href") {
+            // A script is no place that a link leads to, and is told as what it is.
+            if urls::is_active(address) {
+                continue;
+            }
+            if let Some(fault) = urls::link_fault(address) {
+                pen.error(line, &format!("a link: {fault}"));
+            }
+        }
+    }
+}
+
+fn is_refused(name: &str) -> bool {
+    TAGS_REFUSED.contains(&name)
+}
+
+/// What an attribute does that no text may do.
+fn harm(attribute: &str) -> Option<&'static str> {
+    if attribute.starts_with("on") {
+        Some("runs a script")
+    } else if attribute == "style" {
+        Some("is a style, which may cover the page")
+    } else if ATTRIBUTES_LOADING.contains(&attribute) || attribute.contains(':') {
+        Some("loads from elsewhere or sends there")
+    } else {
+        None
+    }
+}

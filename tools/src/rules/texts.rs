@@ -1,0 +1,197 @@
+//! Rules LST-026 and LST-027: what no text of an offer may hold. Here is the one list of these
+//! texts; a test holds it against the types of the offer.
+
+use std::collections::BTreeMap;
+
+use unicode_normalization::is_nfc;
+
+use super::html::{self, Piece};
+use super::{Check, Judge, OfferView, Rule, Severity};
+use crate::characters::{self, breaks_line, is_hidden};
+use crate::offer::model::Contact;
+
+pub(super) const RULES: &[Rule] = &[
+    Rule {
+        id: "LST-026",
+        title: "texts of one line are one plain line",
+        severity: Severity::Error,
+        source: "AC-offer-listing; INFERENCE",
+        why: "Names, titles and captions are shown as they stand; hidden characters make one name look \
+              like another.",
+        fix: "write plain words on one line, and remove tags and characters that nobody sees",
+        check: Check::Offer(|view, judge| {
+            for (key, what, text) in lines(view) {
+                one_line(judge, &key, what, text);
+            }
+        }),
+    },
+    Rule {
+        id: "LST-027",
+        title: "longer texts hold no characters that nobody sees, and plain ones no HTML",
+        severity: Severity::Error,
+        source: "AC-offer-listing; INFERENCE",
+        why: "What people read must be what stands there.",
+        fix: "remove the characters and tags; save the file as UTF-8 without a byte order mark",
+        check: Check::Offer(longer),
+    },
+];
+
+/// A text with its key and what it is.
+type Line<'a> = (String, &'static str, &'a str);
+
+/// Every text of one line that no other rule judges by [`one_line`].
+fn lines<'a>(view: &OfferView<'a>) -> Vec<Line<'a>> {
+    let listing = &view.offer.listing;
+    let mut lines: Vec<Line<'a>> = vec![
+        ("offer.alias".to_owned(), "the alias", &view.offer.offer.alias),
+        ("listing.language".to_owned(), "the language", &listing.language),
+        ("listing.title".to_owned(), "the title", &listing.title),
+    ];
+    let mut add = |key: String, what, text: &'a str| lines.push((key, what, text));
+    for (place, keyword) in listing.keywords.iter().enumerate() {
+        add(format!("listing.keywords[{place}]"), "the keyword", keyword);
+    }
+    for (place, link) in listing.links.iter().enumerate() {
+        add(format!("listing.links[{place}].title"), "the title of a link", &link.title);
+    }
+    let contacts = &listing.contacts;
+    for (name, Contact { name: person, .. }) in
+        [("support", &contacts.support), ("engineering", &contacts.engineering)]
+    {
+        add(format!("listing.contacts.{name}.name"), "the name", person);
+    }
+    if let Some(partner) = &contacts.csp {
+        add("listing.contacts.csp.name".to_owned(), "the name", &partner.name);
+    }
+    for (place, screenshot) in listing.screenshots.iter().enumerate() {
+        let key = format!("listing.screenshots[{place}].caption");
+        add(key, "the caption", &screenshot.caption);
+    }
+    for (place, video) in listing.videos.iter().enumerate() {
+        add(format!("listing.videos[{place}].title"), "the title of a video", &video.title);
+    }
+    for (name, below) in &view.offer.properties.categories {
+        let key = format!("properties.categories.{name}");
+        add(key.clone(), "the category", name);
+        // Those of containers are known one by one.
+        for (place, below) in below.iter().enumerate().filter(|_| name != "containers") {
+            add(format!("{key}[{place}]"), "the subcategory", below);
+        }
+    }
+    for (place, subscription) in view.offer.preview.subscriptions.iter().enumerate() {
+        if let Some(label) = &subscription.label {
+            add(format!("preview.subscriptions[{place}].label"), "the label", label);
+        }
+    }
+    for (place, plan) in view.offer.plans.iter().enumerate() {
+        add(format!("plans[{place}].name"), "the name", &plan.name);
+        for (number, certification) in plan.government_certifications.iter().enumerate() {
+            let key = format!("plans[{place}].governmentCertifications[{number}].name");
+            add(key, "the name", &certification.name);
+        }
+        for (number, build) in plan.image.platforms.iter().enumerate() {
+            if let Some(version) = &build.os_version {
+                let key = format!("plans[{place}].image.platforms[{number}].osVersion");
+                add(key, "the version of Windows", version);
+            }
+        }
+    }
+    lines
+}
+
+/// Judges whether a text is one plain line. Whether it is missing is for the rule of its field.
+pub(super) fn one_line(judge: &mut Judge<'_>, key: &str, what: &str, text: &str) {
+    if text.chars().any(breaks_line) {
+        judge.error(key, format!("{what} has a line break"));
+    }
+    if let Some(c) = hidden(text, |c| breaks_line(c)) {
+        judge.error(key, format!("{what} holds {}", characters::name(c)));
+    }
+    if let Some(found) = html::markup(text) {
+        judge.error(key, format!("{what} holds HTML: {found}"));
+    }
+    let is_shown = |c: char| !c.is_whitespace() && !is_hidden(c);
+    if !text.trim().is_empty() && !text.chars().any(is_shown) {
+        judge.error(key, format!("{what} shows nothing"));
+    } else if text.trim() != text && !text.trim().is_empty() {
+        judge.warning(key, format!("{what} starts or ends with a space"));
+    }
+    if !is_nfc(text) {
+        let message = format!("{what} is not in normal form C: it may be cut or not be found");
+        judge.warning(key, message);
+    }
+}
+
+fn longer(view: &OfferView<'_>, judge: &mut Judge<'_>) {
+    let content = view.content;
+    let plain = [
+        ("legal.terms", "the terms", &content.terms),
+        ("certificationNotes", "the certification notes", &content.certification_notes),
+    ];
+    for (key, what, text) in plain {
+        let Some(text) = text else { continue };
+        visible(judge, key, what, text);
+        if let Some(found) = html::markup(text) {
+            judge.error(key, format!("{what} hold HTML: {found}"));
+        }
+    }
+    for (key, text) in super::listing_texts::descriptions(view) {
+        for placed in html::pieces(text) {
+            match placed.piece {
+                Piece::Text(shown) => visible(judge, &key, "the description", &shown),
+                Piece::Open(tag) => {
+                    for (name, value) in &tag.attributes {
+                        visible(judge, &key, &format!("the attribute {name}"), value);
+                    }
+                }
+                Piece::Close(_) | Piece::Unseen(_) | Piece::Fault(_) => {}
+            }
+        }
+    }
+    for (place, plan) in view.offer.plans.iter().enumerate() {
+        let image = &plan.image;
+        let maps: [(&str, &str, &BTreeMap<String, String>); 2] = [
+            ("annotations", "the annotation", &image.annotations),
+            ("config.labels", "the label", &image.config.labels),
+        ];
+        for (map, what, values) in maps {
+            for (name, value) in values {
+                let key = format!("plans[{place}].image.{map}.{name}");
+                visible(judge, &key, what, value);
+                visible(judge, &key, "the name of it", name);
+            }
+        }
+    }
+}
+
+/// Judges whether everything in a text of several lines is seen, or is a line break or a tab.
+fn visible(judge: &mut Judge<'_>, key: &str, what: &str, text: &str) {
+    if let Some(c) = hidden(text, |c| matches!(c, '\n' | '\r' | '\t')) {
+        judge.error(key, format!("{what}: there is {}", characters::name(c)));
+    }
+}
+
+/// The first character that nobody sees, but for those that are allowed and those that join letters.
+fn hidden(text: &str, allowed: fn(char) -> bool) -> Option<char> {
+    let mut before = None;
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        let joins = matches!(c, '\u{200c}' | '\u{200d}')
+            && before.is_some_and(is_joined)
+            && rest.peek().copied().is_some_and(is_joined);
+        if is_hidden(c) && !allowed(c) && !joins {
+            return Some(c);
+        }
+        before = Some(c);
+    }
+    None
+}
+
+/// Letters and pictures that look right only with a joiner between them: Arabic, Syriac, the
+/// scripts of India, and pictures made of several.
+fn is_joined(c: char) -> bool {
+    matches!(u32::from(c), 0x600..=0xdff | 0x1f000..=0x1faff | 0x2600..=0x27bf | 0xfe0f)
+}
+
+#[cfg(test)]
+mod tests;
