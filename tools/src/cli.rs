@@ -209,6 +209,8 @@ pub enum ReportFormat {
     Sarif,
     /// Markdown, for the summary of a run; added to the file that `GITHUB_STEP_SUMMARY` names
     Markdown,
+    /// One page with pictures, which loads nothing
+    Html,
     /// Annotations of GitHub
     Github,
     /// Annotations of Azure Pipelines

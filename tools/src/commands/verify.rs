@@ -7,10 +7,11 @@ use anyhow::{Context as _, ensure};
 
 use super::publish::{self, publish};
 use super::{Context, evidence};
-use crate::cli::VerifyArgs;
+use crate::cli::{ReportFormat, VerifyArgs};
 use crate::exit::Exit;
 use crate::offer::OfferFile;
 use crate::offer::content::Content;
+use crate::report::anatomy::Anatomy;
 use crate::report::{Report, summarise};
 use crate::rules::{self, Judgement};
 use crate::source::Source;
@@ -41,20 +42,28 @@ pub fn run(args: &VerifyArgs, context: &Context) -> anyhow::Result<Exit> {
         Some((file, texts)) => rules::judge_offer(file, texts, &evidence, profile),
     };
     let mut images = Vec::new();
+    let mut anatomies = Vec::new();
     let mut indexes = Vec::new();
+    // Going through a million files again is only worth a picture of them.
+    let has_pictures = args.judge.reports.iter().any(|target| target.format == ReportFormat::Html);
     for target in &targets {
         context.output.note(&format!("verifying {}", target.path.display()));
         let facts = examine(&target.path)?;
         let place = offer.as_ref().zip(target.plan).map(|((file, _), plan)| (file, plan));
         let plan = place.and_then(|(file, plan)| file.offer.plans.get(plan));
         images.extend(summarise(&facts, plan.map(|plan| plan.id.as_str())));
+        if has_pictures {
+            let plan = plan.map(|plan| plan.id.as_str());
+            anatomies.extend(Anatomy::of(&facts, plan));
+        }
         judgement.join(rules::judge_image(&facts, place, &evidence, profile));
         indexes.push((target.plan, facts));
     }
     if let Some((file, _)) = &offer {
         judgement.join(rules::judge_difference(file, &indexes));
     }
-    let report = Report::new(images, judgement, args.judge.fail_on);
+    let mut report = Report::new(images, judgement, args.judge.fail_on);
+    report.anatomies = anatomies;
     publish(&report, "verify", &args.judge, context)
 }
 
