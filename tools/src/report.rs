@@ -48,12 +48,28 @@ pub struct Report {
     /// What the images are made of, for formats with pictures.
     #[serde(skip)]
     pub anatomies: Vec<Anatomy>,
+    /// Targets that could not be read; nothing else of the report is about them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unread: Vec<Unread>,
+    /// What the shell is told because of them.
+    #[serde(skip)]
+    unread_exit: Exit,
     /// What became of each rule, by what it looked at.
     #[serde(skip)]
     sections: Vec<Section>,
     /// Whether rules that could not be decided are all that keeps it from passing.
     #[serde(skip)]
     only_unproven: bool,
+}
+
+/// A target that could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Unread {
+    /// As it was named.
+    pub target: String,
+    /// Why, with its causes, on one line.
+    pub error: String,
 }
 
 /// Something that was not looked at.
@@ -187,9 +203,24 @@ impl Report {
             not_looked_at,
             changes: None,
             anatomies: Vec::new(),
+            unread: Vec::new(),
+            unread_exit: Exit::Ok,
             sections,
             only_unproven,
         }
+    }
+
+    /// The same report when some targets could not be read; it has not passed then, and the shell
+    /// is told `exit`.
+    #[must_use]
+    pub fn with_unread(mut self, unread: Vec<Unread>, exit: Exit) -> Self {
+        if !unread.is_empty() {
+            self.summary.passed = false;
+            self.only_unproven = false;
+            self.unread_exit = exit;
+        }
+        self.unread = unread;
+        self
     }
 
     /// What it comes to.
@@ -256,7 +287,11 @@ impl Report {
     /// What the shell is told.
     #[must_use]
     pub const fn exit(&self) -> Exit {
-        if self.summary.passed { Exit::Ok } else { Exit::Findings }
+        match (self.unread_exit, self.summary.passed) {
+            (Exit::Ok, true) => Exit::Ok,
+            (Exit::Ok, false) => Exit::Findings,
+            (exit, _) => exit,
+        }
     }
 }
 

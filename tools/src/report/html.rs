@@ -37,6 +37,12 @@ pub(super) fn write(frame: &Frame<'_>) -> String {
             body {
                 (top(frame))
                 main {
+                    @for unread in &report.unread {
+                        p.unread {
+                            strong { "Not read: " } code { bdi { (visible(&unread.target)) } }
+                            " " bdi { (visible(&unread.error)) }
+                        }
+                    }
                     (verdicts::section(report, &parts))
                     @if !report.images.is_empty() { (images(report)) }
                     (findings::section(frame, &parts))

@@ -3,6 +3,8 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::exit::Exit;
+use crate::report::Unread;
 use crate::report::fixture::{HOSTILE, at_offer, in_image, of, written};
 use crate::report::markdown::STEP_SUMMARY_BYTES_MAX;
 use crate::rules::{Finding, Severity, Waived};
@@ -84,6 +86,7 @@ fn no_text_of_a_stranger_is_obeyed_in_any_format() {
         ReportFormat::Junit,
         ReportFormat::Sarif,
         ReportFormat::Markdown,
+        ReportFormat::Html,
         ReportFormat::Github,
         ReportFormat::Azure,
     ];
@@ -277,4 +280,36 @@ fn what_is_waived_is_shown_everywhere_and_counts_nowhere() {
     assert!(!written(&report, ReportFormat::Github).contains("IMG-001"));
     let text = written(&report, ReportFormat::Markdown);
     assert!(text.contains("| ➖ waived | [IMG-001]("), "{text}");
+}
+
+#[test]
+fn a_target_that_could_not_be_read_is_said_everywhere() {
+    let unread = Unread { target: HOSTILE.to_owned(), error: "it is gone".to_owned() };
+    let report = some().with_unread(vec![unread], Exit::Network);
+    assert!(written(&report, ReportFormat::Text).contains("not read: x"));
+    let junit = written(&report, ReportFormat::Junit);
+    assert!(junit.contains("<error message=\"it is gone\" type=\"unread\"/>"), "{junit}");
+    let value = sarif(&report);
+    let invocation = &value["runs"][0]["invocations"][0];
+    assert_eq!(invocation["executionSuccessful"], false);
+    let text = &invocation["toolExecutionNotifications"][0]["message"]["text"];
+    assert!(text.as_str().unwrap().ends_with("it is gone"));
+    for format in [ReportFormat::Github, ReportFormat::Azure] {
+        let text = written(&report, format);
+        assert!(text.lines().next().unwrap().contains("not read: x"), "{text}");
+    }
+    let text = written(&report, ReportFormat::Markdown);
+    assert!(text.contains("\n❌ **not read:** x"), "{text}");
+    let page = written(&report, ReportFormat::Html);
+    assert!(page.contains("<strong>Not read: </strong>"));
+}
+
+#[test]
+fn what_one_rule_says_of_one_place_is_said_with_one_snippet() {
+    let said = |text: &str| at_offer("OFR-001", Severity::Error, text);
+    let text = written(&of(vec![said("one"), said("two")]), ReportFormat::Text);
+    let heads =
+        "a b/offer.yaml:7:7: error[OFR-001]: one\na b/offer.yaml:7:7: error[OFR-001]: two\n";
+    assert!(text.contains(&format!("{heads}  |\n7 |   id: Big\n")), "{text}");
+    assert_eq!(text.matches("write it").count(), 1, "{text}");
 }
