@@ -26,7 +26,10 @@ pub(super) fn write(frame: &Frame<'_>) -> io::Result<String> {
         suite.add_test_case(case);
         results.add_test_suite(suite);
     }
-    results.to_string().map_err(io::Error::other)
+    let skipped = format!(" skipped=\"{}\"", results.skipped);
+    let text = results.to_string().map_err(io::Error::other)?;
+    // Suites have this attribute, the root has none in the schemas of those who read it.
+    Ok(text.replacen(&skipped, "", 1))
 }
 
 fn suite(part: &Part<'_>, frame: &Frame<'_>) -> TestSuite {

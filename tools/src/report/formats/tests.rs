@@ -111,6 +111,11 @@ fn no_text_of_a_stranger_is_obeyed_in_any_format() {
 fn junit_has_a_suite_for_each_subject_and_skips_what_was_not_decided() {
     let text = written(&some(), ReportFormat::Junit);
     assert_eq!(text.matches("<testsuite ").count(), 2, "{text}");
+    assert!(
+        text.contains("<testsuites name=\"wharf verify\" tests=\"10\" failures=\"1\""),
+        "{text}"
+    );
+    assert_eq!(text.matches(" skipped=\"").count(), 2, "{text}");
     assert!(text.contains("<testsuite name=\"wharf verify: out/a\""), "{text}");
     assert!(text.contains("<failure message=\"the ID is wrong\" type=\"OFR-001\">"), "{text}");
     assert!(text.contains("a b/offer.yaml:7:7: error: the ID is wrong"), "{text}");
