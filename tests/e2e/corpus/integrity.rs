@@ -244,12 +244,17 @@ pub(super) const CASES: &[Case] = &[
         image.attached.retain(|at| at.platform != Some(1));
         image.platforms[1].on_manifest = |manifest| *manifest = json!(["tide"]);
     }),
-    image("IMG-003", NotProven, "a layer has a digest by an algorithm that nobody knows", |image| {
-        image.attached.retain(|at| at.platform != Some(1));
-        image.platforms[1].on_manifest = |manifest| {
-            manifest["layers"][0]["digest"] = format!("blake9:{}", "1".repeat(64)).into();
-        };
-    }),
+    image(
+        "IMG-003",
+        NotProven,
+        "a layer has a digest by an algorithm that nobody knows",
+        |image| {
+            image.attached.retain(|at| at.platform != Some(1));
+            image.platforms[1].on_manifest = |manifest| {
+                manifest["layers"][0]["digest"] = format!("blake9:{}", "1".repeat(64)).into();
+            };
+        },
+    ),
     image("IMG-001", Error, "indexes lie in one another, six deep", |image| {
         image.on_folder = nest;
     }),
