@@ -31,6 +31,7 @@ mod markup;
 mod networks;
 mod plans;
 mod registry;
+mod registry_state;
 mod resources;
 mod roots;
 mod secret_files;
@@ -39,6 +40,8 @@ mod start;
 mod tags;
 mod texts;
 pub mod urls;
+mod vulnerabilities;
+pub mod waiving;
 
 use std::collections::BTreeMap;
 
@@ -47,9 +50,12 @@ use serde::Serialize;
 use wharf_oci::Digest;
 
 use self::evidence::Evidence;
-pub use self::finding::{Finding, Gap, Judgement, Outcome, Place, Section, Subject, Waived};
+pub use self::finding::{
+    Affected, Finding, Gap, Judgement, Outcome, Place, Section, Subject, Waived,
+};
 use self::judge::Scope;
 pub use self::judge::{Judge, Site};
+use self::waiving::WaiverView;
 use crate::image::facts::ImageFacts;
 use crate::offer::OfferFile;
 use crate::offer::content::Content;
@@ -109,6 +115,8 @@ pub enum Check {
     Offer(fn(&OfferView<'_>, &mut Judge<'_>)),
     /// One image.
     Image(fn(&ImageView<'_>, &mut Judge<'_>)),
+    /// The waivers.
+    Waivers(fn(&WaiverView<'_>, &mut Judge<'_>)),
 }
 
 /// What an offer rule looks at.
@@ -143,6 +151,7 @@ pub fn all() -> impl Iterator<Item = &'static Rule> {
         texts::RULES,
         plans::RULES,
         registry::RULES,
+        registry_state::RULES,
         tags::RULES,
         image_content::RULES,
         image_config::RULES,
@@ -155,6 +164,8 @@ pub fn all() -> impl Iterator<Item = &'static Rule> {
         image_packages::RULES,
         image_claims::RULES,
         image_supply::RULES,
+        vulnerabilities::RULES,
+        waiving::RULES,
         resources::RULES,
     ]
     .into_iter()
@@ -241,6 +252,27 @@ pub fn judge_claims(
     let mut judge = Judge::new(Profile::Strict, rule, Scope::Offer(file));
     image_claims::compare(file, content, images, &mut judge);
     judge.finish()
+}
+
+/// What reports of scanners come to that belong to none of the images.
+#[must_use]
+pub fn judge_scans(
+    evidence: &Evidence,
+    images: &[(Option<usize>, ImageFacts)],
+    profile: Profile,
+) -> Judgement {
+    let facts: Vec<&ImageFacts> = images.iter().map(|(_, facts)| facts).collect();
+    let mut judgement = Judgement::default();
+    for scan in &evidence.scans {
+        for (id, check) in vulnerabilities::GIVEN {
+            let Some(rule) = find(id) else { continue };
+            let mut judge = Judge::new(profile, rule, Scope::Given(&scan.file));
+            judge.not_applicable();
+            check(scan, &facts, &mut judge);
+            judgement.join(judge.finish());
+        }
+    }
+    judgement
 }
 
 #[cfg(test)]

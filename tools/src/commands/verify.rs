@@ -3,7 +3,7 @@
 use super::publish::{self, publish};
 use super::remote::{exit_of, jobs, one_line};
 use super::targets::Opener;
-use super::{Context, evidence};
+use super::{Context, given};
 use crate::cli::VerifyArgs;
 use crate::exit::Exit;
 use crate::offer::OfferFile;
@@ -11,6 +11,7 @@ use crate::offer::content::Content;
 use crate::offer::model::Plan;
 use crate::output::visible;
 use crate::report::{Report, Unread, summarise};
+use crate::rules::waiving::Waiving;
 use crate::rules::{self, Judgement};
 use crate::source::Target;
 use crate::verify::{Limits, check};
@@ -26,6 +27,8 @@ struct Wanted {
 /// Runs the command.
 pub fn run(args: &VerifyArgs, context: &Context) -> anyhow::Result<Exit> {
     publish::check(&args.judge, context)?;
+    let named = args.targets.iter().map(PathBuf::as_path);
+    given::check(&args.judge.given, Some(&args.scan), named.chain(args.offer.as_deref()))?;
     let offer = match &args.offer {
         None => None,
         Some(path) => {
@@ -34,8 +37,10 @@ pub fn run(args: &VerifyArgs, context: &Context) -> anyhow::Result<Exit> {
             Some((file, texts))
         }
     };
-    let wanted = wanted(args, offer.as_ref().map(|(file, _)| file));
-    let evidence = evidence();
+    let file = offer.as_ref().map(|(file, _)| file);
+    let wanted = wanted(args, file);
+    let evidence = given::evidence(&args.judge.given, Some(&args.scan), file)?;
+    let waivers = given::waivers(&args.judge.given)?;
     let profile = args.judge.profile;
     let mut judgement = match &offer {
         None => Judgement::default(),
@@ -64,6 +69,11 @@ pub fn run(args: &VerifyArgs, context: &Context) -> anyhow::Result<Exit> {
     if let Some((file, texts)) = &offer {
         judgement.join(rules::judge_difference(file, &indexes));
         judgement.join(rules::judge_claims(file, texts, &indexes));
+    }
+    judgement.join(rules::judge_scans(&evidence, &indexes, profile));
+    if let Some(file) = &waivers {
+        let waiving = Waiving { file, images: &indexes, now: evidence.now, profile };
+        judgement = waiving.apply(judgement);
     }
     // Where nothing else was looked at, the error is all there is to say.
     if offer.is_none()
