@@ -17,9 +17,12 @@ use wharf_tools::offer::content::Content;
 use wharf_tools::output::Paint;
 use wharf_tools::rules::evidence::Evidence;
 use wharf_tools::rules::html::{self, Piece};
-use wharf_tools::rules::{Profile, judge_image, judge_offer, urls};
+use wharf_tools::registry_state::RegistryState;
+use wharf_tools::rules::{Profile, judge_image, judge_offer, judge_scans, urls};
+use wharf_tools::scans::{KEPT_MAX, Scan};
 use wharf_tools::source::Source;
 use wharf_tools::verify::{Limits, check};
+use wharf_tools::waivers::WaiverFile;
 
 /// An offer whose texts are replaced.
 const OFFER: &str = include_str!("offer.yaml");
@@ -104,6 +107,26 @@ pub fn tar(bytes: &[u8]) {
         (found, format!("{end:?}"))
     };
     assert_eq!(entries(usize::from(*first).max(1)), entries(usize::MAX));
+}
+
+/// A report of a scanner, or the state of a registry.
+pub fn scan(bytes: &[u8]) {
+    let file = Path::new("report.json");
+    let _ = RegistryState::read_all(file, bytes);
+    let Ok(scan) = Scan::read(file, bytes) else { return };
+    assert!(scan.vulnerabilities.len() <= scan.count.max(KEPT_MAX));
+    let evidence = Evidence { scans: vec![scan], ..Evidence::default() };
+    let found = |profile| judge_scans(&evidence, &[], profile).findings.len();
+    assert!(found(Profile::Lenient) <= found(Profile::Strict));
+}
+
+/// A file of waivers.
+pub fn waivers(bytes: &[u8]) {
+    if let Ok(file) = WaiverFile::parse(Path::new("waivers.yaml"), bytes.to_vec()) {
+        for (place, _) in file.waivers.iter().enumerate() {
+            assert!(file.place(&format!("waivers[{place}].rule")).line >= Some(1));
+        }
+    }
 }
 
 /// Lists of packages of both managers.
@@ -205,7 +228,11 @@ impl Layout {
 }
 
 fn examine(source: &Source) -> ImageFacts {
-    let limits = Limits { inflated_bytes_max: INFLATED_BYTES_MAX, ..Limits::default() };
+    let limits = Limits {
+        inflated_bytes_max: INFLATED_BYTES_MAX,
+        hash_contents: true,
+        ..Limits::default()
+    };
     check(source, NonZeroUsize::MIN, &limits)
 }
 

@@ -130,7 +130,7 @@ fn examine(
     let name = visible(&target.to_string());
     context.output.note(&format!("reading {name}"));
     let source = opener.open(target).with_context(|| format!("cannot compare {name}"))?;
-    let facts = check(&source, jobs(), &Limits::default());
+    let facts = check(&source, jobs(), &Limits { hash_contents: true, ..Limits::default() });
     if let (true, Some(fault)) = (facts.images.is_empty(), facts.faults.first()) {
         bail!("cannot compare {name}: {}", visible(&fault.to_string()));
     }

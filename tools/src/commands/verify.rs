@@ -1,5 +1,7 @@
 //! `wharf verify`: proves images, judges them and their offer, and reports.
 
+use std::path::Path;
+
 use super::publish::{self, publish};
 use super::remote::{exit_of, jobs, one_line};
 use super::targets::Opener;
@@ -27,7 +29,7 @@ struct Wanted {
 /// Runs the command.
 pub fn run(args: &VerifyArgs, context: &Context) -> anyhow::Result<Exit> {
     publish::check(&args.judge, context)?;
-    let named = args.targets.iter().map(PathBuf::as_path);
+    let named = args.targets.iter().map(Path::new);
     given::check(&args.judge.given, Some(&args.scan), named.chain(args.offer.as_deref()))?;
     let offer = match &args.offer {
         None => None,

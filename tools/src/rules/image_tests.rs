@@ -23,7 +23,7 @@ pub(super) fn digest(content: &str) -> Digest {
 const ZERO: &str = "0001-01-01T00:00:00Z";
 
 pub(super) fn evidence() -> Evidence {
-    Evidence { now: "2026-11-28T00:00:00Z".parse().unwrap() }
+    Evidence { now: "2026-11-28T00:00:00Z".parse().unwrap(), ..Evidence::default() }
 }
 
 fn labels() -> BTreeMap<String, String> {
@@ -117,7 +117,7 @@ fn config(facts: &mut ImageFacts) -> &mut ImageConfig {
 
 fn fault(facts: &mut ImageFacts, kind: FaultKind) {
     let message = "it is wrong".to_owned();
-    facts.faults.push(Fault { digest: digest("layer"), kind, message });
+    facts.faults.push(Fault::new(digest("layer"), kind, message));
 }
 
 const GIB: u64 = 1 << 30;
