@@ -3,7 +3,7 @@
 //! Invariant: a command stands here only when it does its work; command lines that scripts use are
 //! never changed, only added to.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -81,7 +81,7 @@ pub enum Command {
     Package(PackageArgs),
     /// Check images, and an offer, before Microsoft does
     Verify(VerifyArgs),
-    /// Push the images of an offer, or one layout, to a registry
+    /// Push the images of an offer, or one image, to a registry
     Push(PushArgs),
     /// Copy the images of an offer from one registry to another
     Promote {
@@ -147,7 +147,10 @@ pub struct PackageArgs {
 /// `wharf verify`.
 #[derive(Debug, Args)]
 pub struct VerifyArgs {
-    /// Layout folders or archives; with --offer, none means the layouts of all its plans
+    /// Images: an OCI layout, a folder of layouts, an OCI archive or docker-archive (plain, gzip or
+    /// zstd), `-` for an archive on stdin, REGISTRY/REPOSITORY:TAG or @DIGEST; prefixes as skopeo
+    /// has them (docker://, oci:DIR[:TAG], oci-archive:FILE[:NAME], docker-archive:FILE[:NAME]).
+    /// With --offer, none means the layouts of all its plans
     #[arg(required_unless_present = "offer", value_name = "TARGET")]
     pub targets: Vec<PathBuf>,
     /// The offer that the images belong to; it is checked too
@@ -164,7 +167,8 @@ pub struct VerifyArgs {
 /// What counts as a failure, and where reports go.
 #[derive(Debug, Clone, Args)]
 pub struct JudgeArgs {
-    /// Also write a report; FORMAT is text, json, junit or sarif (repeat for more)
+    /// Also write a report (repeat for more): text, json, junit, sarif, markdown, html, or github
+    /// or azure (annotations); FILE `-` is stdout, and the result goes to stderr then
     #[arg(long = "report", value_name = "FORMAT=FILE")]
     pub reports: Vec<ReportTarget>,
     /// Where sources conflict: `strict` warns by the narrower one, `lenient` keeps to the wider
@@ -180,9 +184,20 @@ pub struct JudgeArgs {
 pub struct ReportTarget {
     /// The format.
     pub format: ReportFormat,
-    /// Where it goes.
+    /// Where it goes; `-` is stdout.
     pub file: PathBuf,
 }
+
+impl ReportTarget {
+    /// Whether it goes to stdout, by whatever name.
+    #[must_use]
+    pub fn is_stdout(&self) -> bool {
+        STDOUT_NAMES.iter().any(|name| self.file == Path::new(name))
+    }
+}
+
+/// The names of stdout.
+const STDOUT_NAMES: [&str; 4] = ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
 
 /// The formats of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -195,6 +210,21 @@ pub enum ReportFormat {
     Junit,
     /// SARIF 2.1.0, for code scanning pages
     Sarif,
+    /// Markdown, for the summary of a run; added to the file that `GITHUB_STEP_SUMMARY` names
+    Markdown,
+    /// Annotations of GitHub
+    Github,
+    /// Annotations of Azure Pipelines
+    Azure,
+}
+
+impl ReportFormat {
+    /// All of them, as they are written.
+    #[must_use]
+    pub fn names() -> String {
+        let names = Self::value_variants().iter().filter_map(ValueEnum::to_possible_value);
+        names.map(|name| name.get_name().to_owned()).collect::<Vec<_>>().join(", ")
+    }
 }
 
 impl FromStr for ReportTarget {
@@ -207,7 +237,7 @@ impl FromStr for ReportTarget {
             return Err("the file is missing after `=`".to_owned());
         }
         let format = ReportFormat::from_str(format, false)
-            .map_err(|_| format!("`{format}` is none of text, json, junit, sarif"))?;
+            .map_err(|_| format!("`{format}` is none of {}", ReportFormat::names()))?;
         Ok(Self { format, file: PathBuf::from(file) })
     }
 }
@@ -216,10 +246,11 @@ impl FromStr for ReportTarget {
 #[derive(Debug, Args)]
 #[command(group(clap::ArgGroup::new("target").required(true).args(["reference", "to"])))]
 pub struct PushArgs {
-    /// The offer file (with --to), or a layout folder (with a reference)
-    #[arg(value_name = "OFFER|LAYOUT")]
+    /// The offer file (with --to), or an image on this disk or stdin in any form that `verify` reads
+    /// (with a reference)
+    #[arg(value_name = "OFFER|IMAGE")]
     pub source: PathBuf,
-    /// Where one layout goes: REGISTRY/REPOSITORY:TAG
+    /// Where one image goes: REGISTRY/REPOSITORY:TAG
     pub reference: Option<String>,
     /// The registry of the offer that all its plans go to
     #[arg(long, value_name = "NAME")]
@@ -374,7 +405,7 @@ mod tests {
             "wharf package o.yaml --jobs 0",
             "wharf package o.yaml --plan ../x",
             "wharf package o.yaml --check --dry-run",
-            "wharf verify a --report html=x",
+            "wharf verify a --report xml=x",
             "wharf verify a --report json=",
             "wharf rules -q -v",
         ] {

@@ -3,9 +3,11 @@
 pub mod offer;
 pub mod package;
 pub mod promote;
+mod publish;
 pub mod push;
 mod remote;
 pub mod rules;
+mod targets;
 pub mod verify;
 
 use std::path::Path;
@@ -14,13 +16,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 
-use crate::cli::{GlobalArgs, JudgeArgs};
+use crate::cli::GlobalArgs;
 use crate::offer::timestamp::Timestamp;
 use crate::output::Output;
 use crate::output_file;
 use crate::rules::evidence::Evidence;
-use crate::rules::report::Report;
-use crate::rules::report_formats;
 
 /// What every command gets.
 #[derive(Debug)]
@@ -69,22 +69,6 @@ pub fn variable(name: &str) -> Option<String> {
 fn evidence() -> Evidence {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Evidence { now: Timestamp::from_unix_seconds(since.as_secs()).unwrap_or_default() }
-}
-
-/// Writes the report files that were asked for, then the result.
-fn publish(
-    report: &Report,
-    command: &str,
-    judge: &JudgeArgs,
-    context: &Context,
-) -> anyhow::Result<()> {
-    for target in &judge.reports {
-        let text = report_formats::write(report, command, target.format)?;
-        write_file(&target.file, &text)?;
-        context.output.detail(&format!("wrote {}", target.file.display()));
-    }
-    context.output.result(command, report, |paint| report.text(paint))?;
-    Ok(())
 }
 
 /// Writes a whole file that whom the umask allows may read.

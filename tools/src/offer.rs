@@ -7,6 +7,7 @@
 mod check;
 pub mod content;
 pub mod error;
+pub mod excerpt;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod globs;

@@ -5,12 +5,15 @@
 //! in one go. A reader that closes the pipe early is no error.
 
 use std::fmt::Write as _;
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, Write as _};
+use std::os::fd::AsFd;
 
+use rustix::termios::tcgetwinsize;
 use serde::Serialize;
 
 use crate::cli::{ColorChoice, GlobalArgs, OutputFormat};
 use crate::exit::Exit;
+pub use crate::shown::visible;
 
 /// The version of the JSON envelope and of everything in it.
 const SCHEMA_VERSION: u32 = 1;
@@ -92,8 +95,8 @@ impl Output {
                 (false, false) => Talk::Notes,
                 (false, true) => Talk::Details,
             },
-            stdout: Paint(wanted(io::stdout().is_terminal())),
-            stderr: Paint(wanted(io::stderr().is_terminal())),
+            stdout: Paint::on(&io::stdout(), wanted),
+            stderr: Paint::on(&io::stderr(), wanted),
         }
     }
 
@@ -114,6 +117,11 @@ impl Output {
             OutputFormat::Json => self.raw(&json(command, result)?),
             OutputFormat::Text => self.raw(&text(self.stdout)),
         }
+    }
+
+    /// Writes the text of a result to stderr, where stdout is for something else.
+    pub fn result_aside(&self, text: impl FnOnce(Paint) -> String) {
+        let _ = io::stderr().lock().write_all(text(self.stderr).as_bytes());
     }
 
     /// Writes to stdout exactly what is given.
@@ -187,13 +195,60 @@ fn complain(message: &str) {
     let _ = writeln!(io::stderr().lock(), "{message}");
 }
 
-/// Whether text is coloured.
+/// Least width that text is wrapped to, in columns: below that, wrapping makes it worse.
+const WIDTH_MIN: usize = 40;
+
+/// How text for people looks.
 #[derive(Debug, Clone, Copy)]
-pub struct Paint(bool);
+pub struct Paint {
+    coloured: bool,
+    width: Option<usize>,
+}
 
 impl Paint {
-    /// Text without any colour.
-    pub const PLAIN: Self = Self(false);
+    /// Text without any colour, in lines as long as they get.
+    pub const PLAIN: Self = Self { coloured: false, width: None };
+
+    /// What fits a stream; `coloured` says whether a terminal gets colours, and another stream.
+    fn on(stream: &(impl io::IsTerminal + AsFd), coloured: impl Fn(bool) -> bool) -> Self {
+        let size = stream.is_terminal().then(|| tcgetwinsize(stream).ok()).flatten();
+        let width = size.map(|size| usize::from(size.ws_col)).filter(|width| *width >= WIDTH_MIN);
+        Self { coloured: coloured(stream.is_terminal()), width }
+    }
+
+    /// Whether lines are only so long.
+    #[must_use]
+    pub const fn is_narrow(self) -> bool {
+        self.width.is_some()
+    }
+
+    /// The same for lines of at most this many columns.
+    #[must_use]
+    pub fn at_most(self, width: usize) -> Self {
+        Self { width: Some(width), ..self }
+    }
+
+    /// The text in lines that fit, where there is a width; each but the first begins with
+    /// `indent` spaces. Words are never broken.
+    #[must_use]
+    pub fn wrap(self, text: &str, indent: usize) -> String {
+        let Some(width) = self.width else { return text.to_owned() };
+        let (mut wrapped, mut column) = (String::with_capacity(text.len()), 0);
+        for word in text.split(' ') {
+            let length = word.chars().count();
+            if column > indent && column + 1 + length > width {
+                wrapped.push('\n');
+                wrapped.extend(std::iter::repeat_n(' ', indent));
+                column = indent;
+            } else if !wrapped.is_empty() {
+                wrapped.push(' ');
+                column += 1;
+            }
+            wrapped.push_str(word);
+            column += length;
+        }
+        wrapped
+    }
 
     /// The text in this style.
     #[must_use]
@@ -206,7 +261,7 @@ impl Paint {
             Style::Good => "32",
             Style::Dim => "2",
         };
-        if self.0 { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+        if self.coloured { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
     }
 }
 
@@ -257,12 +312,6 @@ impl Table {
     }
 }
 
-/// The text without characters that a terminal would obey.
-#[must_use]
-pub fn visible(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -299,6 +348,15 @@ mod tests {
     #[test]
     fn colours_are_used_only_when_asked_for() {
         assert_eq!(Paint::PLAIN.text(Style::Error, "x"), "x");
-        assert_eq!(Paint(true).text(Style::Good, "x"), "\u{1b}[32mx\u{1b}[0m");
+        let paint = Paint { coloured: true, width: None };
+        assert_eq!(paint.text(Style::Good, "x"), "\u{1b}[32mx\u{1b}[0m");
+    }
+
+    #[test]
+    fn lines_are_wrapped_between_words_only_where_there_is_a_width() {
+        let text = "one two three-and-four five";
+        assert_eq!(Paint::PLAIN.wrap(text, 2), text);
+        let wrapped = Paint::PLAIN.at_most(10).wrap(text, 2);
+        assert_eq!(wrapped, "one two\n  three-and-four\n  five");
     }
 }

@@ -34,6 +34,13 @@ pub fn write(path: &Path, text: &str, mode: u32) -> io::Result<()> {
     }
 }
 
+/// Adds a text to the end of a file, which is made when it is not there.
+pub fn append(path: &Path, text: &str) -> io::Result<()> {
+    let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
+    let mut file = OpenOptions::new().append(true).create(true).custom_flags(flags).open(path)?;
+    file.write_all(text.as_bytes())
+}
+
 /// The place that links lead to, whether something is there or not; an open descriptor is one.
 fn follow(path: &Path) -> io::Result<PathBuf> {
     let mut place = path.to_owned();

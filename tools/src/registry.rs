@@ -6,6 +6,7 @@
 mod auth;
 mod challenge;
 mod content;
+mod download;
 mod error;
 #[cfg(test)]
 pub(crate) mod fake;
@@ -29,6 +30,7 @@ use hyper::body::Incoming;
 use wharf_oci::{Endpoint, ErrorBody, Reference, RepoName};
 
 use self::auth::{Authenticator, Scope};
+pub use self::download::BlobDownload;
 pub use self::error::RegistryError;
 pub use self::image_ref::{ImageRef, ImageRefError};
 use self::retry::Budget;

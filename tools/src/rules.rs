@@ -30,8 +30,6 @@ mod listing_texts;
 mod plans;
 mod published;
 mod registry;
-pub mod report;
-pub mod report_formats;
 mod resources;
 mod roots;
 mod secret_files;
@@ -47,7 +45,7 @@ use serde::Serialize;
 use wharf_oci::Digest;
 
 use self::evidence::Evidence;
-pub use self::finding::{Finding, Gap, Judgement, Outcome, Place};
+pub use self::finding::{Finding, Gap, Judgement, Outcome, Place, Section, Subject, Waived};
 use self::judge::Scope;
 pub use self::judge::{Judge, Site};
 use crate::image::facts::ImageFacts;

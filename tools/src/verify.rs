@@ -301,11 +301,14 @@ fn is_attestation(descriptor: &Descriptor) -> bool {
 
 fn kind_of(error: &BlobError) -> FaultKind {
     match error {
-        BlobError::Missing { .. } | BlobError::NotAFile { .. } | BlobError::Read { .. } => {
-            FaultKind::Missing
-        }
+        BlobError::Missing { .. }
+        | BlobError::MissingPlatform { .. }
+        | BlobError::MissingMember { .. }
+        | BlobError::NotAFile { .. }
+        | BlobError::Read { .. } => FaultKind::Missing,
+        BlobError::Registry { .. } => FaultKind::Unproven,
         BlobError::Size { .. } => FaultKind::Size,
-        BlobError::Mismatch(_) => FaultKind::Digest,
+        BlobError::Mismatch(_) | BlobError::Content { .. } => FaultKind::Digest,
         BlobError::Manifest { .. } => FaultKind::Manifest,
     }
 }

@@ -4,14 +4,15 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::{Context, evidence, publish, variable, write_file, write_secret_file};
+use super::publish::{self, publish};
+use super::{Context, evidence, variable, write_file, write_secret_file};
 use crate::cli::{LintArgs, OfferCommand, RenderArgs};
 use crate::exit::Exit;
 use crate::marketplace::render::{Secrets, render};
 use crate::offer::OfferFile;
 use crate::offer::content::Content;
+use crate::report::Report;
 use crate::rules;
-use crate::rules::report::Report;
 
 /// Runs the command.
 pub fn run(command: &OfferCommand, context: &Context) -> anyhow::Result<Exit> {
@@ -22,12 +23,12 @@ pub fn run(command: &OfferCommand, context: &Context) -> anyhow::Result<Exit> {
 }
 
 fn lint(args: &LintArgs, context: &Context) -> anyhow::Result<Exit> {
+    publish::check(&args.judge, context)?;
     let file = OfferFile::open(&args.offer)?;
     let texts = Content::load(&file)?;
     let judgement = rules::judge_offer(&file, &texts, &evidence(), args.judge.profile);
     let report = Report::new(Vec::new(), judgement, args.judge.fail_on);
-    publish(&report, "offer lint", &args.judge, context)?;
-    Ok(report.exit())
+    publish(&report, "offer lint", &args.judge, context)
 }
 
 /// What was written where, when the payload itself does not go to stdout.

@@ -1,17 +1,12 @@
 //! Why an offer file cannot be used, shown as people expect it: file, line and column, the line
 //! itself with a mark under the fault, and what to do about it.
-//!
-//! Invariant: an excerpt of a file holds no control characters and is short, so that no file can
-//! write to the terminal of who reads the message.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use super::excerpt::Excerpt;
 use super::spots::Spot;
 use crate::logins;
-
-/// Longest excerpt of a line, in characters.
-const EXCERPT_CHARS_MAX: usize = 100;
 
 /// Largest offer file, in bytes.
 pub const OFFER_SIZE_BYTES_MAX: u64 = 1024 * 1024;
@@ -122,34 +117,16 @@ impl Diagnostic {
 
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Spot { line, column, width } = self.spot;
+        let Spot { line, column, .. } = self.spot;
         writeln!(f, "{}:{line}:{column}: {}", self.file.display(), self.message)?;
-        let number = line.to_string();
-        let gutter = " ".repeat(number.len());
-        let (excerpt, before) = excerpt(&self.line, column);
-        let marks = width.min(excerpt.chars().count().saturating_sub(before)).max(1);
-        writeln!(f, "{gutter} |")?;
-        writeln!(f, "{number} | {excerpt}")?;
-        write!(f, "{gutter} | {}{}", " ".repeat(before), "^".repeat(marks))?;
+        let excerpt = Excerpt::new(&self.line, self.spot);
+        let gutter = excerpt.gutter();
+        write!(f, "{excerpt}")?;
         if let Some(help) = &self.help {
             write!(f, "\n{gutter} = help: {help}")?;
         }
         Ok(())
     }
-}
-
-/// The part of the line around the column that fits, and how many characters stand before it.
-fn excerpt(line: &str, column: usize) -> (String, usize) {
-    let before = column.saturating_sub(1);
-    let cut = before.saturating_sub(EXCERPT_CHARS_MAX / 2);
-    let cut = if line.chars().count() <= EXCERPT_CHARS_MAX { 0 } else { cut };
-    let shown = line
-        .chars()
-        .skip(cut)
-        .take(EXCERPT_CHARS_MAX)
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect();
-    (shown, before - cut)
 }
 
 struct Joined<'a>(&'a [Diagnostic]);

@@ -23,9 +23,45 @@ pub struct Finding {
     pub not_proven: bool,
     /// What to do.
     pub fix: &'static str,
+    /// Who took it over, and why: it is shown, and decides nothing any more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waived: Option<Waived>,
+    /// Whether bytes are missing, or others than they should be. Nobody can take that over: what a
+    /// waiver would say is that other bytes are right.
+    #[serde(skip)]
+    pub is_damage: bool,
     /// Where.
     #[serde(flatten)]
     pub place: Place,
+}
+
+/// Why a finding decides nothing any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Waived {
+    /// Why, in the words of who took it over.
+    pub reason: String,
+    /// The last day on which that counts, in UTC; a report that says that a vulnerability does no
+    /// harm names none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires: Option<String>,
+    /// Who took it over, if that is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// The file that says so.
+    pub file: PathBuf,
+}
+
+impl Waived {
+    /// The same in one line: until when, who, why.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let until = self.expires.as_ref().map(|day| format!("until {day}"));
+        let owner = self.owner.as_ref().map(|owner| format!("by {owner}"));
+        let parts: Vec<String> =
+            until.into_iter().chain(owner).chain([self.reason.clone()]).collect();
+        parts.join(", ")
+    }
 }
 
 /// Where a finding is.
@@ -46,6 +82,9 @@ pub struct Place {
     /// The line of the file itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub snippet: Option<String>,
+    /// The plan that it is about, by its ID.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan: Option<String>,
     /// The key (`plans[0].name`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
@@ -81,6 +120,8 @@ pub enum Outcome {
     NotApplicable,
     /// It is kept.
     Passed,
+    /// It has findings, and all of them are waived.
+    Waived,
     /// It was not decided, because something was not at hand: see [`Gap`].
     NotLookedAt,
     /// It has findings, none of them an error.
@@ -89,6 +130,19 @@ pub enum Outcome {
     NotProven,
     /// It is broken.
     Failed,
+}
+
+impl Outcome {
+    /// What the findings of a rule mean for it; `None` when there are none.
+    pub(crate) fn of<'a>(findings: impl Iterator<Item = &'a Finding>) -> Option<Self> {
+        let outcome = |finding: &Finding| match finding {
+            Finding { waived: Some(_), .. } => Self::Waived,
+            Finding { severity: Severity::Error, .. } => Self::Failed,
+            Finding { not_proven: true, .. } => Self::NotProven,
+            Finding { severity: Severity::Warning, .. } => Self::Warned,
+        };
+        findings.map(outcome).max()
+    }
 }
 
 /// Something that rules need and that nobody gave: what was not looked at.
@@ -133,6 +187,29 @@ impl Gap {
     }
 }
 
+/// What rules judged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subject {
+    /// The offer file, and what is between the images of its plans.
+    Offer,
+    /// An image.
+    Image {
+        /// Where it was read.
+        location: String,
+        /// The plan that it belongs to, by its ID, when an offer is at hand.
+        plan: Option<String>,
+    },
+}
+
+/// What the rules came to over one subject.
+#[derive(Debug, Clone)]
+pub struct Section {
+    /// What they looked at.
+    pub subject: Subject,
+    /// What became of each rule.
+    pub outcomes: BTreeMap<&'static str, Outcome>,
+}
+
 /// What a run of rules came to.
 #[derive(Debug, Clone, Default)]
 pub struct Judgement {
@@ -140,8 +217,12 @@ pub struct Judgement {
     pub findings: Vec<Finding>,
     /// What became of each rule that was looked at.
     pub outcomes: BTreeMap<&'static str, Outcome>,
+    /// The same for each subject, in the order in which they were judged.
+    pub sections: Vec<Section>,
     /// What was missing, with the rules that would have needed it.
     pub gaps: BTreeMap<Gap, BTreeSet<&'static str>>,
+    /// The images that something was missing for.
+    pub gap_images: BTreeMap<Gap, BTreeSet<String>>,
 }
 
 impl Judgement {
@@ -151,13 +232,44 @@ impl Judgement {
         for (rule, outcome) in other.outcomes {
             self.conclude(rule, outcome);
         }
+        for section in other.sections {
+            // Rules of one subject come one after the other, so it is found at once.
+            match self.sections.iter_mut().rev().find(|known| known.subject == section.subject) {
+                Some(known) => {
+                    for (rule, outcome) in section.outcomes {
+                        conclude(&mut known.outcomes, rule, outcome);
+                    }
+                }
+                None => self.sections.push(section),
+            }
+        }
         for (gap, rules) in other.gaps {
             self.gaps.entry(gap).or_default().extend(rules);
+        }
+        for (gap, images) in other.gap_images {
+            self.gap_images.entry(gap).or_default().extend(images);
         }
     }
 
     pub(super) fn conclude(&mut self, rule: &'static str, outcome: Outcome) {
-        let known = self.outcomes.entry(rule).or_insert(outcome);
-        *known = outcome.max(*known);
+        conclude(&mut self.outcomes, rule, outcome);
+    }
+}
+
+fn conclude(outcomes: &mut BTreeMap<&'static str, Outcome>, rule: &'static str, outcome: Outcome) {
+    let known = outcomes.entry(rule).or_insert(outcome);
+    *known = outcome.max(*known);
+}
+
+impl Finding {
+    /// Whether it is about this subject.
+    #[must_use]
+    pub fn is_about(&self, subject: &Subject) -> bool {
+        match subject {
+            Subject::Offer => self.place.image.is_none(),
+            Subject::Image { location, plan } => {
+                self.place.image.as_ref() == Some(location) && self.place.plan == *plan
+            }
+        }
     }
 }

@@ -81,9 +81,8 @@ pub(super) fn faults(
             judge.within(site, |judge| match fault.kind.weight() {
                 Weight::Remark => judge.warning("", fault.to_string()),
                 Weight::Unproven => judge.not_proven("", fault.to_string()),
-                Weight::Refused | Weight::Unusable | Weight::Damage => {
-                    judge.error("", fault.to_string());
-                }
+                Weight::Refused | Weight::Unusable => judge.error("", fault.to_string()),
+                Weight::Damage => judge.damage("", fault.to_string()),
             });
         }
     }

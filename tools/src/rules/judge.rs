@@ -3,8 +3,11 @@
 
 use std::path::PathBuf;
 
-use super::finding::{Finding, Gap, Judgement, LayerPlace, Outcome, Place};
+use super::finding::{
+    Finding, Gap, Judgement, LayerPlace, Outcome, Place, Section, Subject, Waived,
+};
 use super::{Profile, Rule, Severity};
+use crate::logins;
 use crate::offer::OfferFile;
 
 /// Takes the findings of one rule at a time.
@@ -28,6 +31,18 @@ pub(super) enum Scope<'a> {
     },
 }
 
+impl Scope<'_> {
+    fn subject(&self) -> Subject {
+        match self {
+            Self::Offer(_) => Subject::Offer,
+            Self::Image { location, offer } => Subject::Image {
+                location: (*location).to_owned(),
+                plan: offer.and_then(|(file, plan)| plan_id(file, plan)),
+            },
+        }
+    }
+}
+
 /// Where in an image a check looks; what is not stated is as around it.
 #[derive(Debug, Clone, Default)]
 pub struct Site {
@@ -47,27 +62,43 @@ impl<'a> Judge<'a> {
 
     /// What the rule came to.
     pub(super) fn finish(mut self) -> Judgement {
-        let findings = &self.judgement.findings;
-        let outcome = if findings.iter().any(|finding| finding.severity == Severity::Error) {
-            Outcome::Failed
-        } else if findings.iter().any(|finding| finding.not_proven) {
-            Outcome::NotProven
-        } else if !findings.is_empty() {
-            Outcome::Warned
+        let of_findings = Outcome::of(self.judgement.findings.iter());
+        let outcome = if let Some(outcome) = of_findings.filter(|at| *at > Outcome::NotLookedAt) {
+            outcome
         } else if !self.judgement.gaps.is_empty() {
             Outcome::NotLookedAt
+        } else if let Some(outcome) = of_findings {
+            outcome
         } else if self.applies {
             Outcome::Passed
         } else {
             Outcome::NotApplicable
         };
         self.judgement.conclude(self.rule.id, outcome);
+        let outcomes = self.judgement.outcomes.clone();
+        self.judgement.sections = vec![Section { subject: self.scope.subject(), outcomes }];
         self.judgement
     }
 
     /// Something that will be refused; `key` is its path in the offer.
     pub fn error(&mut self, key: &str, message: impl Into<String>) {
         self.add(Severity::Error, key, message.into());
+    }
+
+    /// Bytes that are missing, or others than they should be; it cannot be waived.
+    pub fn damage(&mut self, key: &str, message: impl Into<String>) {
+        let place = self.add(Severity::Error, key, message.into());
+        if let Some(finding) = self.judgement.findings.get_mut(place) {
+            finding.is_damage = true;
+        }
+    }
+
+    /// Something that would be refused, but for what this says of it.
+    pub fn waived(&mut self, key: &str, message: impl Into<String>, waived: Waived) {
+        let place = self.add(Severity::Error, key, message.into());
+        if let Some(finding) = self.judgement.findings.get_mut(place) {
+            finding.waived = Some(waived);
+        }
     }
 
     /// Something that may be refused.
@@ -98,6 +129,13 @@ impl<'a> Judge<'a> {
     /// The rule was not decided, because this was not at hand.
     pub fn not_looked_at(&mut self, gap: Gap) {
         self.judgement.gaps.entry(gap).or_default().insert(self.rule.id);
+        if let Scope::Image { location, .. } = self.scope {
+            let image = match &self.site.platform {
+                Some(platform) => format!("{location} {platform}"),
+                None => location.to_owned(),
+            };
+            self.judgement.gap_images.entry(gap).or_default().insert(image);
+        }
     }
 
     /// Looks at a place: what is found within `look` is there.
@@ -139,7 +177,9 @@ impl<'a> Judge<'a> {
         };
         let Rule { id, fix, .. } = self.rule;
         let not_proven = false;
-        let finding = Finding { rule: id, severity, message, not_proven, fix, place };
+        let (waived, is_damage) = (None, false);
+        let finding =
+            Finding { rule: id, severity, message, not_proven, fix, waived, is_damage, place };
         self.judgement.findings.push(finding);
         self.judgement.findings.len() - 1
     }
@@ -168,9 +208,20 @@ fn place_of(file: &OfferFile, key: &str, image: Option<String>) -> Place {
         line: Some(spot.line),
         column: Some(spot.column),
         width: Some(spot.width),
-        snippet: file.line(spot.line).map(ToOwned::to_owned),
+        snippet: file.line(spot.line).map(|line| logins::cut_line(line).into_owned()),
+        plan: plan_of(key).and_then(|plan| plan_id(file, plan)),
         key: Some(key.to_owned()),
         image,
         ..Place::default()
     }
+}
+
+fn plan_id(file: &OfferFile, plan: usize) -> Option<String> {
+    file.offer.plans.get(plan).map(|plan| plan.id.to_string())
+}
+
+/// The plan that a key is in: 3 for `plans[3].name`.
+fn plan_of(key: &str) -> Option<usize> {
+    let (place, _) = key.strip_prefix("plans[")?.split_once(']')?;
+    place.parse().ok()
 }

@@ -5,11 +5,15 @@ use std::io::{self, Read};
 use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
+use super::remote::RemoteBlob;
+
 /// A blob, open at its first byte.
 #[derive(Debug)]
 pub enum Blob {
     /// A part of a file.
     File(BlobFile),
+    /// On a registry.
+    Remote(Box<RemoteBlob>),
 }
 
 /// A part of a file. Reads go by offset, so that several can share one file.
@@ -27,6 +31,7 @@ impl Blob {
     pub fn size_bytes(&self) -> Option<u64> {
         match self {
             Self::File(file) => Some(file.size_bytes),
+            Self::Remote(blob) => blob.size_bytes(),
         }
     }
 }
@@ -35,6 +40,7 @@ impl Read for Blob {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::File(file) => file.read(buffer),
+            Self::Remote(blob) => blob.read(buffer),
         }
     }
 }
@@ -50,6 +56,12 @@ impl BlobFile {
     #[must_use]
     pub const fn size_bytes(&self) -> u64 {
         self.size_bytes
+    }
+
+    /// Whether both are the same part of the same file.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        let place = |at: &Self| (at.start, at.size_bytes);
+        Arc::ptr_eq(&self.file, &other.file) && place(self) == place(other)
     }
 
     /// The file, and where in it the blob starts.

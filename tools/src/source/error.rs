@@ -1,45 +1,112 @@
 //! Why nothing can be read from a source, or one blob of it cannot be used.
 
-use std::error::Error;
 use std::io;
-use std::path::PathBuf;
 
-use wharf_oci::{Digest, ParseError};
+use wharf_oci::{Digest, ParseError, Platform};
 
+use super::named::NotAnImage;
 use crate::image::tar_walk::TarFault;
+use crate::output::visible;
+use crate::registry::{ImageRefError, RegistryError};
 
-/// Why there is no image to read.
+/// Why there is no image to read. What strangers named is shown without what a terminal would obey.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
     /// Nothing is there.
-    #[error("{path} does not exist")]
+    #[error("{} does not exist{}", visible(.location), visible(.advice))]
     Missing {
         /// Where.
-        path: PathBuf,
+        location: String,
+        /// What may have been meant.
+        advice: String,
     },
-    /// Something else is there.
-    #[error("{path} is not an OCI image layout: {reason}")]
+    /// It is something that people have beside images.
+    #[error("{} {}", visible(.location), .is)]
+    NotAnImage {
+        /// Where.
+        location: String,
+        /// What it is, and what to do.
+        is: NotAnImage,
+    },
+    /// A layout that is none.
+    #[error("{} is not an OCI image layout: {}", visible(.location), visible(.reason))]
     NotALayout {
         /// Where.
-        path: PathBuf,
+        location: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A docker-archive that is none.
+    #[error("{} is not a docker-archive: {}", visible(.location), visible(.reason))]
+    NotADockerArchive {
+        /// Where.
+        location: String,
         /// What is wrong.
         reason: String,
     },
     /// It cannot be read.
-    #[error("cannot read {path}")]
+    #[error("cannot read {}", visible(.location))]
     Read {
         /// Which file.
-        path: PathBuf,
+        location: String,
         /// Why.
         source: io::Error,
     },
-    /// An archive that is no tar.
-    #[error("{path} is neither a folder nor a tar: {fault}")]
-    NotATar {
+    /// An archive whose tar is damaged.
+    #[error("{} is an archive that is damaged: {}; make or download it again", visible(.location), .fault)]
+    Damaged {
         /// Which file.
-        path: PathBuf,
-        /// Why not.
+        location: String,
+        /// How.
         fault: TarFault,
+    },
+    /// An archive that costs more than is spent on one.
+    #[error("{} has {}, which is more than is looked at", visible(.location), visible(.what))]
+    TooMuch {
+        /// Which file.
+        location: String,
+        /// More than which bound.
+        what: String,
+    },
+    /// It has no image of the name that was asked for.
+    #[error("{} has no image {}; it has {}", visible(.location), visible(.name), visible(.there))]
+    NoSuchName {
+        /// Where.
+        location: String,
+        /// What was asked for.
+        name: String,
+        /// What is there.
+        there: String,
+    },
+    /// The registry has nothing of that name.
+    #[error("{} is not on the registry; is it pushed, and is the name right?", visible(.location))]
+    NotOnRegistry {
+        /// The reference.
+        location: String,
+    },
+    /// The registry.
+    #[error("cannot read {}", visible(.location))]
+    Registry {
+        /// The reference.
+        location: String,
+        /// Why.
+        source: RegistryError,
+    },
+    /// A text that is no target.
+    #[error("`{}` is nothing on this disk, and no image on a registry", visible(.text))]
+    Reference {
+        /// The text.
+        text: String,
+        /// Why not.
+        source: ImageRefError,
+    },
+    /// A form that other tools have and this one does not read.
+    #[error("`{}`: {}", visible(.text), visible(.reason))]
+    Unread {
+        /// The text.
+        text: String,
+        /// Why not, and what to do.
+        reason: &'static str,
     },
 }
 
@@ -51,6 +118,27 @@ pub enum BlobError {
     Missing {
         /// Which.
         digest: Digest,
+    },
+    /// An index lists it, and whoever saved the index left it out.
+    #[error(
+        "the image for {} ({digest}) is listed and not there: this is a partial save, of \
+         some platforms; save all of them (skopeo copy --all, docker save without --platform after \
+         each platform was pulled)",
+        visible(&.platform.to_string())
+    )]
+    MissingPlatform {
+        /// Which.
+        digest: Digest,
+        /// For what.
+        platform: Platform,
+    },
+    /// A layer that `manifest.json` names, and the archive has not.
+    #[error("the layer {digest} is missing: the archive has no `{}`", visible(.name))]
+    MissingMember {
+        /// Which.
+        digest: Digest,
+        /// What it is called there.
+        name: String,
     },
     /// It is a link or a folder.
     #[error("the blob {digest} is not a regular file")]
@@ -71,6 +159,14 @@ pub enum BlobError {
     /// Its content is not what the digest says.
     #[error(transparent)]
     Mismatch(#[from] wharf_oci::Mismatch),
+    /// A registry sent something else under its digest.
+    #[error("the blob {digest} is not what the registry sends: {reason}")]
+    Content {
+        /// Which.
+        digest: Digest,
+        /// What came.
+        reason: String,
+    },
     /// It is no manifest.
     #[error("the blob {digest} is not a manifest that can be used")]
     Manifest {
@@ -84,14 +180,31 @@ pub enum BlobError {
     Read {
         /// Which.
         digest: Digest,
-        /// Why: an error of the disk, or of the registry.
-        source: Box<dyn Error + Send + Sync>,
+        /// Why.
+        source: io::Error,
+    },
+    /// Its registry cannot be asked for it.
+    #[error("the blob {digest} could not be read from the registry")]
+    Registry {
+        /// Which.
+        digest: Digest,
+        /// Why.
+        source: Box<RegistryError>,
     },
 }
 
 impl BlobError {
-    /// An error of the disk.
-    pub(super) fn read(digest: Digest, error: io::Error) -> Self {
-        Self::Read { digest, source: error.into() }
+    /// An error of the disk, or of what streams.
+    pub(super) const fn read(digest: Digest, source: io::Error) -> Self {
+        Self::Read { digest, source }
+    }
+
+    /// What a registry says of a blob.
+    pub(super) fn of_registry(digest: Digest, error: RegistryError) -> Self {
+        match error {
+            RegistryError::Manifest { source, .. } => Self::Manifest { digest, source },
+            RegistryError::Content { reason, .. } => Self::Content { digest, reason },
+            error => Self::Registry { digest, source: Box::new(error) },
+        }
     }
 }

@@ -1,24 +1,39 @@
 //! An OCI image layout: a folder, or the same in a tar (an OCI archive).
+//!
+//! Since version 25 `docker save` writes one too, with a `manifest.json` beside it for older
+//! readers; the names of images may stand only there.
 
+use std::fs::{self, File};
 use std::io::{self, Read as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::Deserialize;
-use wharf_oci::{Descriptor, Digest, MANIFEST_SIZE_BYTES_MAX, Manifest, MediaType};
+use wharf_oci::{Descriptor, Digest, MANIFEST_SIZE_BYTES_MAX, Manifest, ManifestKind, MediaType};
 
 use super::blob::BlobFile;
+use super::docker::{self, Entry, MANIFEST_FILE};
 use super::error::{BlobError, SourceError};
-use super::files::Files;
-use crate::image::layout::{INDEX_FILE, LAYOUT_FILE, LAYOUT_VERSION};
+use super::members::{Found, Members};
+use crate::image::layout::{IMAGE_NAME, INDEX_FILE, LAYOUT_FILE, LAYOUT_VERSION, REF_NAME};
 
 /// Largest `oci-layout` file.
 const LAYOUT_FILE_BYTES_MAX: u64 = 4096;
 
+/// Where the files of a layout are.
+#[derive(Debug)]
+pub(super) enum Files {
+    /// In a folder.
+    Folder(PathBuf),
+    /// In a tar.
+    Archive(Members),
+}
+
 /// A layout.
 #[derive(Debug)]
 pub(super) struct Layout {
-    path: PathBuf,
+    location: String,
     files: Files,
 }
 
@@ -28,11 +43,44 @@ struct LayoutFile {
     image_layout_version: String,
 }
 
+impl Files {
+    /// Opens a file; something that is no file is `InvalidInput`.
+    fn open(&self, name: &str) -> io::Result<BlobFile> {
+        let folder = match self {
+            Self::Folder(folder) => folder,
+            Self::Archive(members) => {
+                return match members.open(name) {
+                    Found::File(file) => Ok(file),
+                    Found::NotAFile => Err(io::ErrorKind::InvalidInput.into()),
+                    Found::Nothing => Err(io::ErrorKind::NotFound.into()),
+                };
+            }
+        };
+        let mut path = folder.clone();
+        let mut parts = name.split('/').peekable();
+        while let Some(part) = parts.next() {
+            path.push(part);
+            let kind = fs::symlink_metadata(&path)?.file_type();
+            let fits = if parts.peek().is_some() { kind.is_dir() } else { kind.is_file() };
+            if !fits {
+                return Err(io::ErrorKind::InvalidInput.into());
+            }
+        }
+        let file = File::open(&path)?;
+        let size_bytes = file.metadata()?.len();
+        Ok(BlobFile::new(Arc::new(file), 0, size_bytes))
+    }
+}
+
 impl Layout {
     /// Reads `oci-layout` and `index.json`; gives back what the latter lists.
-    pub(super) fn open(path: &Path, files: Files) -> Result<(Self, Vec<Descriptor>), SourceError> {
-        let layout = Self { path: path.to_owned(), files };
-        let wrong = |reason: String| SourceError::NotALayout { path: path.to_owned(), reason };
+    pub(super) fn open(
+        location: &str,
+        files: Files,
+    ) -> Result<(Self, Vec<Descriptor>), SourceError> {
+        let layout = Self { location: location.to_owned(), files };
+        let wrong =
+            |reason: String| SourceError::NotALayout { location: location.to_owned(), reason };
         let marker = layout.read_small(LAYOUT_FILE, LAYOUT_FILE_BYTES_MAX)?;
         let marker: LayoutFile = serde_json::from_slice(&marker)
             .map_err(|error| wrong(format!("its {LAYOUT_FILE} cannot be read: {error}")))?;
@@ -43,8 +91,50 @@ impl Layout {
         let index = layout.read_small(INDEX_FILE, MANIFEST_SIZE_BYTES_MAX)?;
         let index = Manifest::parse(Bytes::from(index), Some(&MediaType::OCI_INDEX))
             .map_err(|error| wrong(format!("its {INDEX_FILE}: {error}")))?;
-        let roots = index.children().to_vec();
+        let mut roots = index.children().to_vec();
+        layout.name(&mut roots);
         Ok((layout, roots))
+    }
+
+    /// Whether older readers find a docker-archive in it.
+    pub(super) fn is_docker_archive(&self) -> bool {
+        match &self.files {
+            Files::Folder(_) => false,
+            Files::Archive(members) => members.table().has_file(MANIFEST_FILE),
+        }
+    }
+
+    /// Gives roots without a name the one that docker and containerd keep elsewhere.
+    fn name(&self, roots: &mut [Descriptor]) {
+        let Files::Archive(members) = &self.files else { return };
+        let is_named = |root: &Descriptor| root.annotations.contains_key(REF_NAME);
+        for root in roots.iter_mut().filter(|root| !is_named(root)) {
+            if let Some(name) = root.annotations.get(IMAGE_NAME).cloned() {
+                root.annotations.insert(REF_NAME.to_owned(), name);
+            }
+        }
+        if roots.iter().all(is_named) {
+            return;
+        }
+        // It is for other readers; one that cannot be used takes nothing from this layout.
+        let Ok(entries) = docker::entries(&self.location, members) else { return };
+        for root in roots.iter_mut().filter(|root| !is_named(root)) {
+            if let Some(name) = self.name_of(root, &entries) {
+                root.annotations.insert(REF_NAME.to_owned(), name);
+            }
+        }
+    }
+
+    /// The first name of the entry that has the configuration of this image.
+    fn name_of(&self, root: &Descriptor, entries: &[Entry]) -> Option<String> {
+        let file = self.open_blob(root.digest).ok()?;
+        let mut bytes = Vec::new();
+        file.take(MANIFEST_SIZE_BYTES_MAX).read_to_end(&mut bytes).ok()?;
+        let manifest = Manifest::parse(Bytes::from(bytes), Some(&root.media_type)).ok()?;
+        let ManifestKind::Image { config, .. } = manifest.kind() else { return None };
+        let hex = config.as_ref()?.digest.hex();
+        let entry = entries.iter().find(|entry| entry.config.ends_with(&hex))?;
+        entry.names().next().map(ToOwned::to_owned)
     }
 
     /// Opens a blob of whatever size.
@@ -58,8 +148,10 @@ impl Layout {
     }
 
     fn read_small(&self, name: &str, limit_bytes: u64) -> Result<Vec<u8>, SourceError> {
-        let wrong = |reason| SourceError::NotALayout { path: self.path.clone(), reason };
-        let failed = |source| SourceError::Read { path: self.path.join(name), source };
+        let location = || self.location.clone();
+        let wrong = |reason| SourceError::NotALayout { location: location(), reason };
+        let failed =
+            |source| SourceError::Read { location: format!("{}/{name}", self.location), source };
         let file = self.files.open(name).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => wrong(format!("it has no {name}")),
             io::ErrorKind::InvalidInput => wrong(format!("its {name} is not a regular file")),

@@ -11,7 +11,7 @@ use wharf_oci::{Algorithm, Digester, MediaType};
 use super::*;
 use crate::image::facts::Refusal;
 use crate::image::gzip::compress;
-use crate::rules::report::{Proof, summarise};
+use crate::report::{Proof, summarise};
 
 /// A layout in a temporary folder, made blob by blob, so that each test can lie in its own way.
 struct Sample {

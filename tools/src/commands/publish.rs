@@ -1,0 +1,81 @@
+//! Where a report goes: to the files that were asked for, then, as the result, to stdout.
+//!
+//! Invariant: stdout has one thing on it, the result or reports; a report that cannot be written
+//! loses none of the others, nor the result.
+
+use std::path::Path;
+
+use anyhow::{Context as _, ensure};
+
+use super::{Context, variable, write_file};
+use crate::cli::{JudgeArgs, OutputFormat, ReportFormat, ReportTarget};
+use crate::exit::Exit;
+use crate::output_file;
+use crate::report::formats::{self, Frame};
+use crate::report::markdown::STEP_SUMMARY_BYTES_MAX;
+use crate::report::{Report, Root};
+
+/// The variable that names the file of a step's summary, which is added to.
+const STEP_SUMMARY: &str = "GITHUB_STEP_SUMMARY";
+
+/// Refuses what cannot be, before any work is done.
+pub(super) fn check(judge: &JudgeArgs, context: &Context) -> anyhow::Result<()> {
+    let to_stdout = judge.reports.iter().filter(|target| target.is_stdout()).count();
+    ensure!(to_stdout < 2, "only one report can go to stdout; write the other to a file");
+    ensure!(
+        to_stdout == 0 || context.output.format() == OutputFormat::Text,
+        "stdout has the result in JSON already; write the report to a file"
+    );
+    Ok(())
+}
+
+/// Writes the reports that were asked for, in that order, then the result.
+pub(super) fn publish(
+    report: &Report,
+    command: &str,
+    judge: &JudgeArgs,
+    context: &Context,
+) -> anyhow::Result<Exit> {
+    let root = Root::around(&std::env::current_dir().unwrap_or_default(), variable);
+    let frame = Frame { report, command, root: &root, bytes_max: STEP_SUMMARY_BYTES_MAX };
+    let mut exit = report.exit();
+    for target in &judge.reports {
+        match write(&frame, target, context) {
+            Ok(()) => context.output.detail(&format!("wrote {}", target.file.display())),
+            Err(error) => {
+                context.output.failure(&format!("{error:#}"), None);
+                exit = Exit::Usage;
+            }
+        }
+    }
+    if judge.reports.iter().any(ReportTarget::is_stdout) {
+        context.output.result_aside(|paint| report.text(paint));
+    } else {
+        context.output.result(command, report, |paint| report.text(paint))?;
+    }
+    Ok(exit)
+}
+
+fn write(frame: &Frame<'_>, target: &ReportTarget, context: &Context) -> anyhow::Result<()> {
+    let ReportTarget { format, file } = target;
+    if target.is_stdout() {
+        return Ok(context.output.raw(&formats::write(frame, *format)?)?);
+    }
+    if *format == ReportFormat::Markdown && is_step_summary(file) {
+        return append(frame, file);
+    }
+    write_file(file, &formats::write(frame, *format)?)
+}
+
+fn is_step_summary(file: &Path) -> bool {
+    variable(STEP_SUMMARY).is_some_and(|named| Path::new(&named) == file)
+}
+
+/// Adds to what other commands of the step have written, within what GitHub takes of a step.
+fn append(frame: &Frame<'_>, file: &Path) -> anyhow::Result<()> {
+    let there = std::fs::metadata(file).map_or(0, |there| there.len());
+    let there = usize::try_from(there).unwrap_or(usize::MAX);
+    let frame = Frame { bytes_max: STEP_SUMMARY_BYTES_MAX.saturating_sub(there), ..*frame };
+    let text = formats::write(&frame, ReportFormat::Markdown)?;
+    output_file::append(file, &text).with_context(|| format!("cannot write {}", file.display()))
+}

@@ -1,0 +1,322 @@
+//! A report: what was looked at, what was found, and what that means. How it is shown is below, one
+//! file per format; rules know none of them.
+
+pub mod annotations;
+pub mod formats;
+mod images;
+mod junit;
+mod links;
+pub mod markdown;
+mod place;
+mod sarif;
+mod text;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+pub use self::images::{ImageSummary, Proof, summarise};
+pub use self::place::Root;
+use crate::exit::Exit;
+use crate::rules::{Finding, Gap, Judgement, Outcome, Rule, Section, Severity, Subject, all};
+
+/// What a command found.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// The images that were looked at.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<ImageSummary>,
+    /// Everything found: by file and line, then in the order of the catalogue.
+    pub findings: Vec<Finding>,
+    /// How many.
+    pub summary: Summary,
+    /// What became of each rule.
+    pub outcomes: BTreeMap<&'static str, Outcome>,
+    /// What was not looked at, and would have been with more input.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_looked_at: Vec<Unlooked>,
+    /// Targets that could not be read; nothing else of the report is about them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unread: Vec<Unread>,
+    /// What the shell is told because of them.
+    #[serde(skip)]
+    unread_exit: Exit,
+    /// What became of each rule, by what it looked at.
+    #[serde(skip)]
+    sections: Vec<Section>,
+    /// Whether rules that could not be decided are all that keeps it from passing.
+    #[serde(skip)]
+    only_unproven: bool,
+}
+
+/// A target that could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Unread {
+    /// As it was named.
+    pub target: String,
+    /// Why, with its causes, on one line.
+    pub error: String,
+}
+
+/// Something that was not looked at.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Unlooked {
+    /// Which input was missing.
+    pub gap: Gap,
+    /// The same in words.
+    pub what: &'static str,
+    /// How it can be given.
+    pub how: &'static str,
+    /// The images that it was missing for, when it was not missing for the whole run.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<String>,
+    /// The rules that were not decided without it.
+    pub rules: Vec<&'static str>,
+}
+
+/// Numbers of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Summary {
+    /// How many rules were looked at.
+    pub rules: usize,
+    /// Findings that will be refused.
+    pub errors: usize,
+    /// Findings that may be refused.
+    pub warnings: usize,
+    /// Findings, counted among the warnings, of rules that could not be decided.
+    pub not_proven: usize,
+    /// Findings that are waived, which are not counted above.
+    pub waived: usize,
+    /// Whether everything was decided, and nothing found reaches the asked severity.
+    pub passed: bool,
+}
+
+/// What a report comes to in a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing counts against it.
+    Passed,
+    /// Nothing but what could not be decided does.
+    NotProven,
+    /// Something does.
+    Failed,
+}
+
+impl Verdict {
+    /// The word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::NotProven => "not proven",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// What was found in one thing that was looked at.
+pub struct Part<'a> {
+    /// The offer, or an image.
+    pub subject: &'a Subject,
+    /// What people call it.
+    pub name: String,
+    /// What was found, the gravest first.
+    pub findings: Vec<&'a Finding>,
+    /// What became of each rule, in the order of the catalogue.
+    pub rules: Vec<(&'static Rule, Outcome)>,
+}
+
+impl Part<'_> {
+    /// What is not waived, by its weight: errors, and the rest.
+    #[must_use]
+    pub fn counts(&self) -> (usize, usize) {
+        let count = |wanted: &[Weight]| {
+            self.findings.iter().filter(|at| wanted.contains(&Weight::of(at))).count()
+        };
+        (count(&[Weight::Error]), count(&[Weight::NotProven, Weight::Warning]))
+    }
+}
+
+impl Summary {
+    /// `1 error, 2 warnings, 1 waived`.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let mut text =
+            format!("{}, {}", counted(self.errors, "error"), counted(self.warnings, "warning"));
+        if self.waived > 0 {
+            text.push_str(&format!(", {} waived", self.waived));
+        }
+        text
+    }
+}
+
+impl Report {
+    /// A report over what the rules came to.
+    #[must_use]
+    pub fn new(images: Vec<ImageSummary>, judgement: Judgement, fail_on: Severity) -> Self {
+        let Judgement { mut findings, outcomes, sections, gaps, mut gap_images } = judgement;
+        // Stable: findings of one line stay in the order of the catalogue.
+        findings.sort_by(|a, b| {
+            let key = |at: &Finding| (at.place.file.clone(), at.place.line, at.place.column);
+            key(a).cmp(&key(b))
+        });
+        let counted = || findings.iter().filter(|finding| finding.waived.is_none());
+        let count = |severity| counted().filter(|at| at.severity == severity).count();
+        let summary = Summary {
+            rules: outcomes.len(),
+            errors: count(Severity::Error),
+            warnings: count(Severity::Warning),
+            not_proven: counted().filter(|finding| finding.not_proven).count(),
+            waived: findings.len() - counted().count(),
+            passed: counted().all(|finding| finding.severity < fail_on && !finding.not_proven),
+        };
+        let only_unproven = !summary.passed && counted().all(|finding| finding.severity < fail_on);
+        let unlooked = |(gap, rules): (Gap, BTreeSet<_>)| Unlooked {
+            gap,
+            what: gap.what(),
+            how: gap.how(),
+            images: gap_images.remove(&gap).unwrap_or_default().into_iter().collect(),
+            rules: rules.into_iter().collect(),
+        };
+        let not_looked_at = gaps.into_iter().map(unlooked).collect();
+        Self {
+            images,
+            findings,
+            summary,
+            outcomes,
+            not_looked_at,
+            unread: Vec::new(),
+            unread_exit: Exit::Ok,
+            sections,
+            only_unproven,
+        }
+    }
+
+    /// The same report when some targets could not be read; it has not passed then, and the shell
+    /// is told `exit`.
+    #[must_use]
+    pub fn with_unread(mut self, unread: Vec<Unread>, exit: Exit) -> Self {
+        if !unread.is_empty() {
+            self.summary.passed = false;
+            self.only_unproven = false;
+            self.unread_exit = exit;
+        }
+        self.unread = unread;
+        self
+    }
+
+    /// What it comes to.
+    #[must_use]
+    pub const fn verdict(&self) -> Verdict {
+        match (self.summary.passed, self.only_unproven) {
+            (true, _) => Verdict::Passed,
+            (false, true) => Verdict::NotProven,
+            (false, false) => Verdict::Failed,
+        }
+    }
+
+    /// The rules that were looked at, in the order of the catalogue.
+    pub fn rules(&self) -> impl Iterator<Item = (&'static Rule, Outcome)> {
+        all().filter_map(|rule| Some((rule, *self.outcomes.get(rule.id)?)))
+    }
+
+    /// What was looked at, in that order, with what was found in each.
+    #[must_use]
+    pub fn parts(&self) -> Vec<Part<'_>> {
+        let part = |section: &'_ Section| {
+            let about = self.findings.iter().filter(|at| at.is_about(&section.subject));
+            about.collect::<Vec<_>>()
+        };
+        self.sections
+            .iter()
+            .map(|section| {
+                let mut findings = part(section);
+                // Stable: within a weight they stay in the order of the file.
+                findings.sort_by_key(|finding| Weight::of(finding));
+                let outcome = |rule: &'static Rule| {
+                    let found = findings.iter().filter(|finding| finding.rule == rule.id);
+                    // A waiver comes after the judgement, and changes what findings mean.
+                    let found = Outcome::of(found.copied());
+                    Some((rule, found.or_else(|| section.outcomes.get(rule.id).copied())?))
+                };
+                let rules = all().filter_map(outcome).collect();
+                Part {
+                    subject: &section.subject,
+                    name: self.name(&section.subject),
+                    findings,
+                    rules,
+                }
+            })
+            .collect()
+    }
+
+    fn name(&self, subject: &Subject) -> String {
+        match subject {
+            Subject::Offer => {
+                let of_offer = self.findings.iter().find(|finding| finding.is_about(subject));
+                of_offer
+                    .map_or_else(|| "offer".to_owned(), |at| at.place.file.display().to_string())
+            }
+            Subject::Image { location, plan } => match plan {
+                Some(plan) if !location.ends_with(&format!("/{plan}")) => {
+                    format!("{plan} ({location})")
+                }
+                _ => location.clone(),
+            },
+        }
+    }
+
+    /// What the shell is told.
+    #[must_use]
+    pub const fn exit(&self) -> Exit {
+        match (self.unread_exit, self.summary.passed) {
+            (Exit::Ok, true) => Exit::Ok,
+            (Exit::Ok, false) => Exit::Findings,
+            (exit, _) => exit,
+        }
+    }
+}
+
+/// What a finding means for who reads the report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Weight {
+    Error,
+    NotProven,
+    Warning,
+    Waived,
+}
+
+impl Weight {
+    const fn of(finding: &Finding) -> Self {
+        match (&finding.waived, finding.severity) {
+            (Some(_), _) => Self::Waived,
+            (None, Severity::Error) => Self::Error,
+            (None, Severity::Warning) if finding.not_proven => Self::NotProven,
+            (None, Severity::Warning) => Self::Warning,
+        }
+    }
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::NotProven => "not proven",
+            Self::Warning => "warning",
+            Self::Waived => "waived",
+        }
+    }
+}
+
+/// `1 error`, `2 errors`.
+fn counted(number: usize, word: &str) -> String {
+    if number == 1 { format!("1 {word}") } else { format!("{number} {word}s") }
+}
+
+/// A digest that people compare at a glance: the algorithm and twelve characters.
+fn short(digest: &str) -> &str {
+    let end = digest.find(':').map_or(12, |colon| colon + 13);
+    digest.get(..end).unwrap_or(digest)
+}

@@ -1,0 +1,36 @@
+//! The formats of reports, and what each is given.
+
+use std::io;
+
+use super::{Report, Root, annotations, junit, markdown, sarif};
+use crate::cli::ReportFormat;
+use crate::output::{self, Paint};
+
+/// A report on its way into a format.
+#[derive(Debug, Clone, Copy)]
+pub struct Frame<'a> {
+    /// What was found.
+    pub report: &'a Report,
+    /// The command that found it: `offer lint`.
+    pub command: &'a str,
+    /// What paths are relative to, where a format wants that.
+    pub root: &'a Root,
+    /// The most bytes that a text may have whose reader has a limit.
+    pub bytes_max: usize,
+}
+
+/// The report in a format, complete with its last newline.
+pub fn write(frame: &Frame<'_>, format: ReportFormat) -> io::Result<String> {
+    match format {
+        ReportFormat::Text => Ok(frame.report.text(Paint::PLAIN)),
+        ReportFormat::Json => output::json(frame.command, frame.report),
+        ReportFormat::Junit => junit::write(frame),
+        ReportFormat::Sarif => sarif::write(frame),
+        ReportFormat::Github => Ok(annotations::github(frame)),
+        ReportFormat::Azure => Ok(annotations::azure(frame)),
+        ReportFormat::Markdown => Ok(markdown::write(frame)),
+    }
+}
+
+#[cfg(test)]
+mod tests;
