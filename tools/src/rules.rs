@@ -30,6 +30,7 @@ mod listing_texts;
 mod markup;
 mod networks;
 mod plans;
+mod published;
 mod registry;
 mod registry_state;
 mod resources;
@@ -153,6 +154,7 @@ pub fn all() -> impl Iterator<Item = &'static Rule> {
         registry::RULES,
         registry_state::RULES,
         tags::RULES,
+        published::RULES,
         image_content::RULES,
         image_config::RULES,
         image_origin::RULES,

@@ -437,28 +437,4 @@ impl<R: Read> Read for Decompressed<R> {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
-    use super::*;
-    use crate::image::layout::LAYOUT_FILE;
-
-    #[test]
-    fn what_is_no_layout_is_said_to_be_none() {
-        let folder = tempfile::tempdir().unwrap();
-        let error = |path: &Path| Source::open_path(path).unwrap_err().to_string();
-        assert!(error(&folder.path().join("gone")).ends_with("gone does not exist"));
-        assert!(error(folder.path()).ends_with("it has no oci-layout"));
-        fs::write(folder.path().join(LAYOUT_FILE), r#"{"imageLayoutVersion":"2.0.0"}"#).unwrap();
-        assert!(error(folder.path()).contains("version 2.0.0"));
-        fs::write(folder.path().join(LAYOUT_FILE), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
-        assert!(error(folder.path()).ends_with("it has no index.json"));
-        fs::write(folder.path().join("index.json"), "{").unwrap();
-        assert!(error(folder.path()).contains("its index.json"));
-        std::os::unix::fs::symlink("/etc/passwd", folder.path().join("x")).unwrap();
-        fs::rename(folder.path().join("x"), folder.path().join("index.json")).unwrap();
-        assert!(error(folder.path()).ends_with("its index.json is not a regular file"));
-        let text = folder.path().join("text");
-        fs::write(&text, "x".repeat(600)).unwrap();
-        assert!(error(&text).contains("neither a folder nor a tar"));
-    }
-}
+mod tests;

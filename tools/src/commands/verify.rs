@@ -82,7 +82,9 @@ pub fn run(args: &VerifyArgs, context: &Context) -> anyhow::Result<Exit> {
         && all == 1
         && let Some((name, error)) = failures.pop()
     {
-        return Err(error.context(format!("cannot verify {}", visible(&name))));
+        let is_named = error.to_string().contains(&visible(&name));
+        let context = format!("cannot verify {}", visible(&name));
+        return Err(if is_named { error } else { error.context(context) });
     }
     let exit = exit_of(all, failures.iter().map(|(_, error)| error.as_ref()));
     let unread = failures

@@ -101,7 +101,12 @@ impl Sniffer {
         if let Some(rest) = self.head.strip_prefix(b"#!") {
             let rest = rest.get(..SCRIPT_BYTES_MAX).unwrap_or(rest);
             let line = rest.split(|byte| *byte == b'\n').next().unwrap_or_default();
-            return Magic::Script(line.trim_ascii().into());
+            // A carriage return stays: to the kernel it is part of the name.
+            let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+            let start = line.iter().take_while(|byte| is_blank(byte)).count();
+            let end = line.iter().rev().take_while(|byte| is_blank(byte)).count();
+            let line = line.get(start..line.len() - end).unwrap_or_default();
+            return Magic::Script(line.into());
         }
         if let Some(form) = keys::form(&self.head) {
             return Magic::PrivateKey(form);

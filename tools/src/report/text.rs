@@ -35,7 +35,8 @@ impl Report {
             }
         }
         for unread in &self.unread {
-            let line = format!("{}: {}", visible(&unread.target), visible(&unread.error));
+            let (target, error) = (visible(&unread.target), visible(&unread.error));
+            let line = if error.contains(&target) { error } else { format!("{target}: {error}") };
             let label = paint.text(Style::Error, "not read:");
             let _ = writeln!(text, "{label} {}", paint.wrap(&line, 10));
         }

@@ -413,7 +413,7 @@ fn with_loader(tree: &mut Tree, needed: &[&str]) {
     tree[0].push(library("lib64/ld-linux-x86-64.so.2", &[]));
 }
 
-const KEY: Magic = Magic::PrivateKey("a private key (PKCS #8)");
+const KEY: Magic = Magic::PrivateKey("PKCS #8");
 
 const SECRET_ROWS: &[Row] = &[
     ("IMG-018", ERROR, |tree, _| tree[0].push(file("app/tls.key", KEY))),

@@ -210,10 +210,7 @@ impl Gap {
             Self::RegistryState => {
                 "save `az acr show --name NAME -o json` and give `--registry-state FILE`"
             }
-            Self::Ledger => {
-                "compare with the offer of the last publication; tags that are published belong into \
-                 `publishedTags`"
-            }
+            Self::Ledger => "compare with what Partner Center shows; wharf reads no record of it",
             Self::Offer => "verify with `--offer FILE`",
             Self::Files => "build the image with layers that can be read",
             Self::RegistryDetails => {

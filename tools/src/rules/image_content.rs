@@ -3,10 +3,11 @@
 
 use std::collections::BTreeSet;
 
-use wharf_oci::{Descriptor, MANIFEST_SIZE_BYTES_MAX, MediaType};
+use wharf_oci::{Descriptor, Digest, MANIFEST_SIZE_BYTES_MAX, MediaType};
 
 use super::image::{faults, of_platform, platform_key, size};
 use super::image_supply::schema_1;
+use super::tags::version_of;
 use super::{Check, ImageView, Judge, Rule, Severity};
 use crate::image::facts::{FaultKind, PlatformImage};
 
@@ -38,6 +39,15 @@ pub(super) const RULES: &[Rule] = &[
                 judge.error("tags", format!("the tag `{extra}` of the layout is not in the offer"));
             }
         }),
+    },
+    Rule {
+        id: "TEC-015",
+        title: "`latest` is the highest version",
+        severity: Severity::Error,
+        source: "AC-plan-technical-configuration (it points to the latest version)",
+        why: "Customers who name no version get another one than they read about.",
+        fix: "let `latest` and the tags of the newest version point at the same image",
+        check: Check::Image(latest),
     },
     Rule {
         id: "IMG-001",
@@ -211,6 +221,32 @@ pub(super) const RULES: &[Rule] = &[
         }),
     },
 ];
+
+fn latest(view: &ImageView<'_>, judge: &mut Judge<'_>) {
+    let facts = view.facts;
+    let versions = facts.tags.iter().filter_map(|(tag, digest)| {
+        version_of(tag.as_str()).map(|(version, _)| (version.numbers(), tag, *digest))
+    });
+    let highest = versions.clone().map(|(numbers, ..)| numbers).max();
+    let latest = facts.tags.iter().find(|(tag, _)| tag.as_str() == "latest");
+    let (Some(highest), Some((_, latest))) = (highest, latest) else {
+        return judge.not_applicable();
+    };
+    // The image itself, or those of its platforms.
+    let parts = |digest: &Digest| -> BTreeSet<Digest> {
+        let index = facts.index(digest);
+        let children = index.iter().flat_map(|index| &index.children).map(|child| child.digest);
+        children.chain([*digest]).collect()
+    };
+    let newest = parts(latest);
+    let mut of_highest = versions.filter(|(numbers, ..)| *numbers == highest).peekable();
+    let example = of_highest.peek().map(|(_, tag, _)| *tag);
+    if !of_highest.any(|(.., digest)| !parts(&digest).is_disjoint(&newest))
+        && let Some(tag) = example
+    {
+        judge.error("tags", format!("`latest` is another image than `{tag}`"));
+    }
+}
 
 /// How every manifest that could be read is pointed at.
 fn manifests<'a>(view: &'a ImageView<'_>) -> impl Iterator<Item = &'a Descriptor> {

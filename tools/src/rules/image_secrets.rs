@@ -98,7 +98,7 @@ fn secrets(root: &Root<'_>, judge: &mut Judge<'_>) {
         judge.within(root.site(layer, file.path()), |judge| {
             let hidden = hidden(root, layer, &file);
             match kind {
-                Kind::Key(what) => judge.error("", format!("it is {what}{hidden}")),
+                Kind::Key(what) => judge.error("", format!("it is a private key ({what}){hidden}")),
                 Kind::Login(what) => judge.error("", format!("it holds {what}{hidden}")),
                 Kind::Trace(what) => judge.warning("", format!("it is {what}{hidden}")),
                 Kind::Example => {}

@@ -45,8 +45,8 @@ pub(super) const RULES: &[Rule] = &[
         check: Check::Image(|view, judge| {
             for image in &view.facts.images {
                 let digest = image.descriptor.digest;
-                let lists = about(view, digest).filter(|it| is_sbom(it));
-                if lists.count() == 0 {
+                let is_listed = about(view, digest).any(is_sbom);
+                if !is_listed && !has_companion_tag(view, &digest, "sbom") {
                     judge.within(of_platform(image), |judge| {
                         judge.warning("", "no list of its parts (SBOM) lies beside it");
                     });
@@ -149,7 +149,7 @@ fn signatures(view: &ImageView<'_>, judge: &mut Judge<'_>) {
             None => {}
         }
     }
-    signed.extend(known.iter().copied().filter(|digest| has_signature_tag(view, digest)));
+    signed.extend(known.iter().copied().filter(|digest| has_companion_tag(view, digest, "sig")));
     let is_root_signed = facts.indexes.iter().any(|index| {
         let digest = index.descriptor.digest;
         roots.contains(&digest) && signed.contains(&digest)
@@ -159,7 +159,8 @@ fn signatures(view: &ImageView<'_>, judge: &mut Judge<'_>) {
     }
 }
 
-fn has_signature_tag(view: &ImageView<'_>, digest: &Digest) -> bool {
-    let name = format!("{}.sig", digest.to_string().replace(':', "-"));
+/// Whether there is what cosign's older versions keep under `sha256-HEX.ENDING`.
+fn has_companion_tag(view: &ImageView<'_>, digest: &Digest, ending: &str) -> bool {
+    let name = format!("{}.{ending}", digest.to_string().replace(':', "-"));
     view.facts.tags.keys().any(|tag| tag.as_str() == name)
 }

@@ -129,6 +129,12 @@ const CONTENT_ROWS: &[(&str, Severity, Break)] = &[
     ("TEC-025", Severity::Error, |at| {
         at.tags.insert("1.3.0".parse().unwrap(), digest("old"));
     }),
+    ("TEC-015", Severity::Error, |at| {
+        at.tags.insert("latest".parse().unwrap(), digest("old"));
+    }),
+    ("TEC-015", Severity::Error, |at| {
+        at.tags.insert("1.10.0".parse().unwrap(), digest("newer"));
+    }),
     ("IMG-001", Severity::Error, |at| {
         at.images[0].descriptor.media_type = MediaType::OCI_ARTIFACT;
     }),
@@ -265,6 +271,10 @@ const SUPPLY_ROWS: &[(&str, Severity, Break)] = &[
 
 /// The rule, and how an image is that it is not about.
 const NOT_APPLICABLE: &[(&str, Break)] = &[
+    ("TEC-015", |at| {
+        at.tags.remove(&"latest".parse().unwrap());
+    }),
+    ("TEC-015", |at| at.tags.retain(|tag, _| tag.as_str() == "latest")),
     ("IMG-006", |at| at.indexes.clear()),
     ("IMG-007", |at| at.indexes.clear()),
     ("IMG-009", |_| {}),

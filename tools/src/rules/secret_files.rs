@@ -7,7 +7,7 @@ use crate::image::files::{File, Magic};
 /// What a file is that should not be given away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// A private key.
+    /// A private key, with the name of its form.
     Key(&'static str),
     /// A file with a login that works somewhere.
     Login(&'static str),
@@ -93,7 +93,7 @@ pub(super) fn kind(file: &File<'_>) -> Option<Kind> {
     let is_public = folder.split('/').any(is_public_folder);
     let key = match file.content().magic {
         Magic::PrivateKey(form) => Some(form),
-        _ if is_host_key(folder, base) => Some("a private host key of SSH"),
+        _ if is_host_key(folder, base) => Some("host key of SSH"),
         _ => None,
     };
     if let Some(form) = key {

@@ -40,18 +40,25 @@ pub(super) struct Chain<'a> {
 /// What a container starts: its command, and what that starts when its arguments say so plainly.
 pub(super) fn chains<'a>(root: &Root<'a>, identity: &Identity) -> Vec<Chain<'a>> {
     let config = &root.config.config;
-    let words: Vec<&str> =
+    let command: Vec<&str> =
         config.entrypoint.iter().chain(&config.cmd).map(String::as_str).collect();
-    let Some((program, arguments)) = words.split_first() else { return Vec::new() };
+    let Some((program, arguments)) = command.split_first() else { return Vec::new() };
     let key = if config.entrypoint.is_empty() { "cmd" } else { "entrypoint" };
-    let mut all = vec![chain(root, identity, program, format!("the {key} `{program}`"))];
     let base = program.rsplit('/').next().unwrap_or_default().as_bytes();
+    let form = match arguments {
+        ["-c", ..] if SHELLS.contains(&base) => " (for the shell form of a command)",
+        _ => "",
+    };
+    let what = format!("the {key} `{}`{form}", words(program.as_bytes()));
+    let mut all = vec![chain(root, identity, program, what)];
     if INITS.contains(&base) {
         if let Some(next) = after_dashes(arguments) {
-            all.push(chain(root, identity, next, format!("`{next}`, which {program} starts")));
+            let what = format!("`{}`, which {} starts", words(next.as_bytes()), words(base));
+            all.push(chain(root, identity, next, what));
         }
     } else if let Some(next) = in_shell_line(base, arguments) {
-        all.push(chain(root, identity, next, format!("`{next}`, which the shell starts")));
+        let what = format!("`{}`, which the shell starts", words(next.as_bytes()));
+        all.push(chain(root, identity, next, what));
     }
     all
 }
@@ -101,8 +108,13 @@ pub(super) fn chain<'a>(
         match interpreters(root, identity, &file) {
             Ok(more) => chain.files.extend(more),
             Err(why) => {
-                let why = format!("{} ({}) {why}", chain.what, shown(file.path()));
-                chain.fault = Some(Fault::Interpreter(why));
+                let path = shown(file.path());
+                let which = if chain.what.contains(&format!("`{path}`")) {
+                    String::new()
+                } else {
+                    format!(" ({path})")
+                };
+                chain.fault = Some(Fault::Interpreter(format!("{}{which} {why}", chain.what)));
                 break;
             }
         }

@@ -188,6 +188,21 @@ pub(super) const RULES: &[Rule] = &[
         }),
     },
     Rule {
+        id: "TEC-021",
+        title: "no tag ends like those of continuous patching: `-1` to `-999`, `-patched`",
+        severity: Severity::Warning,
+        source: "ACR/key-concept-continuous-patching",
+        why: "A registry that patches images takes such a tag for its own, and moves it.",
+        fix: "end the tag in a word",
+        check: Check::Offer(|view, judge| {
+            each_tag(view, |key, tag, _| {
+                if is_patch_tag(tag) {
+                    judge.warning(key, format!("`{tag}` ends like a tag of continuous patching"));
+                }
+            });
+        }),
+    },
+    Rule {
         id: "TEC-022",
         title: "a tag that names a platform points at that platform",
         severity: Severity::Error,
@@ -244,11 +259,20 @@ fn template_key(image: &str, item: &ExpandedTag) -> String {
 }
 
 /// The version that a tag starts with, and what follows it.
-fn version_of(tag: &str) -> Option<(ImageVersion, &str)> {
+pub(super) fn version_of(tag: &str) -> Option<(ImageVersion, &str)> {
     let end = tag.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(tag.len());
     let (version, rest) = tag.split_at(end);
     let version = version.parse().ok()?;
     (rest.is_empty() || rest.starts_with('-')).then_some((version, rest))
+}
+
+/// Whether ACR's patching would make such a tag: `TAG-1` to `TAG-999`, or `TAG-patched`.
+fn is_patch_tag(tag: &str) -> bool {
+    let Some((_, end)) = tag.rsplit_once('-') else { return false };
+    let is_number = (1..=3).contains(&end.len())
+        && end.bytes().all(|c| c.is_ascii_digit())
+        && !end.starts_with('0');
+    is_number || end == "patched"
 }
 
 fn version_prefix(view: &OfferView<'_>, judge: &mut Judge<'_>) {

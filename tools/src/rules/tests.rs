@@ -1,6 +1,6 @@
 //! Every rule of the offer with an offer that breaks it. The same offer without the change breaks
 //! none, so each row shows both sides. Image rules are in `image_tests`.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::collections::BTreeSet;
 
@@ -436,6 +436,13 @@ fn technical_rows() -> Vec<(&'static str, Change, Severity, &'static str)> {
             "plans[0].image.tags[3]",
         ),
         ("TEC-019", published("\"1.0\", \"1.0\""), Error, "plans[0].image.publishedTags[1]"),
+        ("TEC-021", text(TEST_TAG, "\"{version}-test-12\""), Warning, "plans[0].image.tags[2]"),
+        (
+            "TEC-021",
+            text(TEST_TAG, "\"{version}-test-patched\""),
+            Warning,
+            "plans[0].image.tags[2]",
+        ),
         ("TEC-020", text(TEST_TAG, "\"{version}-x\""), Warning, "plans[0].image.tags"),
         ("TEC-022", text(TEST_TAG, "\"{version}-test-linux\""), Error, "plans[0].image.tags[2]"),
         (
@@ -480,10 +487,22 @@ fn every_offer_rule_finds_what_breaks_it_and_names_the_key_and_line() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     // What compares texts with images has its rows where the images are.
-    let elsewhere = |id: &str| id == "IMG-048" || id.starts_with("REG-");
     let rules = all().filter(|rule| matches!(rule.check, Check::Offer(_)));
+    let elsewhere = published::RULES.iter().map(|rule| rule.id).chain(["IMG-048"]);
+    let elsewhere: BTreeSet<&str> = elsewhere.collect();
+    let elsewhere = |id: &str| elsewhere.contains(id) || id.starts_with("REG-");
     let all: BTreeSet<&str> = rules.map(|rule| rule.id).filter(|id| !elsewhere(id)).collect();
     assert_eq!(seen, all, "every offer rule has a row and every row a rule");
+}
+
+#[test]
+fn what_only_a_record_of_publications_can_tell_is_said_not_to_be_looked_at() {
+    let (file, content) = Folder::new().load(OFFER).unwrap();
+    let judgement = judge_offer(&file, &content, &Evidence::default(), Profile::Strict);
+    for rule in published::RULES {
+        assert_eq!(judgement.outcomes[rule.id], Outcome::NotLookedAt, "{}", rule.id);
+        assert!(judgement.gaps[&Gap::Ledger].contains(rule.id), "{}", rule.id);
+    }
 }
 
 #[test]

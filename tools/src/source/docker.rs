@@ -26,7 +26,7 @@ pub(super) const MANIFEST_FILE: &str = "manifest.json";
 const IMAGES_MAX: usize = 1000;
 
 /// How many layers one image may have. Engines stop at 127; a manifest of these is below 4 MiB.
-const LAYERS_MAX: usize = 1000;
+pub(super) const LAYERS_MAX: usize = 1000;
 
 /// How much of a layer is hashed at once.
 const BUFFER_BYTES: usize = 256 * 1024;

@@ -6,14 +6,14 @@ use wharf_oci::{Digest, ParseError, Platform};
 
 use super::named::NotAnImage;
 use crate::image::tar_walk::TarFault;
+use crate::output::visible;
 use crate::registry::{ImageRefError, RegistryError};
 
-/// Why there is no image to read. Locations are as they were named; who shows them makes what a
-/// terminal would obey visible.
+/// Why there is no image to read. What strangers named is shown without what a terminal would obey.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
     /// Nothing is there.
-    #[error("{location} does not exist{advice}")]
+    #[error("{} does not exist{}", visible(.location), visible(.advice))]
     Missing {
         /// Where.
         location: String,
@@ -21,7 +21,7 @@ pub enum SourceError {
         advice: String,
     },
     /// It is something that people have beside images.
-    #[error("{location} {is}")]
+    #[error("{} {}", visible(.location), .is)]
     NotAnImage {
         /// Where.
         location: String,
@@ -29,7 +29,7 @@ pub enum SourceError {
         is: NotAnImage,
     },
     /// A layout that is none.
-    #[error("{location} is not an OCI image layout: {reason}")]
+    #[error("{} is not an OCI image layout: {}", visible(.location), visible(.reason))]
     NotALayout {
         /// Where.
         location: String,
@@ -37,7 +37,7 @@ pub enum SourceError {
         reason: String,
     },
     /// A docker-archive that is none.
-    #[error("{location} is not a docker-archive: {reason}")]
+    #[error("{} is not a docker-archive: {}", visible(.location), visible(.reason))]
     NotADockerArchive {
         /// Where.
         location: String,
@@ -45,7 +45,7 @@ pub enum SourceError {
         reason: String,
     },
     /// It cannot be read.
-    #[error("cannot read {location}")]
+    #[error("cannot read {}", visible(.location))]
     Read {
         /// Which file.
         location: String,
@@ -53,7 +53,7 @@ pub enum SourceError {
         source: io::Error,
     },
     /// An archive whose tar is damaged.
-    #[error("{location} is an archive that is damaged: {fault}; make or download it again")]
+    #[error("{} is an archive that is damaged: {}; make or download it again", visible(.location), .fault)]
     Damaged {
         /// Which file.
         location: String,
@@ -61,7 +61,7 @@ pub enum SourceError {
         fault: TarFault,
     },
     /// An archive that costs more than is spent on one.
-    #[error("{location} has {what}, which is more than is looked at")]
+    #[error("{} has {}, which is more than is looked at", visible(.location), visible(.what))]
     TooMuch {
         /// Which file.
         location: String,
@@ -69,7 +69,7 @@ pub enum SourceError {
         what: String,
     },
     /// It has no image of the name that was asked for.
-    #[error("{location} has no image {name}; it has {there}")]
+    #[error("{} has no image {}; it has {}", visible(.location), visible(.name), visible(.there))]
     NoSuchName {
         /// Where.
         location: String,
@@ -79,13 +79,13 @@ pub enum SourceError {
         there: String,
     },
     /// The registry has nothing of that name.
-    #[error("{location} is not on the registry; is it pushed, and is the name right?")]
+    #[error("{} is not on the registry; is it pushed, and is the name right?", visible(.location))]
     NotOnRegistry {
         /// The reference.
         location: String,
     },
     /// The registry.
-    #[error("cannot read {location}")]
+    #[error("cannot read {}", visible(.location))]
     Registry {
         /// The reference.
         location: String,
@@ -93,7 +93,7 @@ pub enum SourceError {
         source: RegistryError,
     },
     /// A text that is no target.
-    #[error("`{text}` cannot be read")]
+    #[error("`{}` is nothing on this disk, and no image on a registry", visible(.text))]
     Reference {
         /// The text.
         text: String,
@@ -101,7 +101,7 @@ pub enum SourceError {
         source: ImageRefError,
     },
     /// A form that other tools have and this one does not read.
-    #[error("`{text}`: {reason}")]
+    #[error("`{}`: {}", visible(.text), visible(.reason))]
     Unread {
         /// The text.
         text: String,
@@ -121,9 +121,10 @@ pub enum BlobError {
     },
     /// An index lists it, and whoever saved the index left it out.
     #[error(
-        "the image for {platform} ({digest}) is listed and not there: this is a partial save, of \
+        "the image for {} ({digest}) is listed and not there: this is a partial save, of \
          some platforms; save all of them (skopeo copy --all, docker save without --platform after \
-         each platform was pulled)"
+         each platform was pulled)",
+        visible(&.platform.to_string())
     )]
     MissingPlatform {
         /// Which.
@@ -132,7 +133,7 @@ pub enum BlobError {
         platform: Platform,
     },
     /// A layer that `manifest.json` names, and the archive has not.
-    #[error("the layer {digest} is missing: the archive has no `{name}`")]
+    #[error("the layer {digest} is missing: the archive has no `{}`", visible(.name))]
     MissingMember {
         /// Which.
         digest: Digest,

@@ -103,6 +103,9 @@ fn scripts_and_empty_files_are_known() {
         magic(b"#! /usr/bin/env  python3 \nx"),
         Magic::Script(b"/usr/bin/env  python3".as_slice().into())
     );
+    let dos = Magic::Script(b"/bin/sh -e\r".as_slice().into());
+    assert_eq!(magic(b"#!/bin/sh -e\r\nx"), dos);
+    assert_eq!(magic(b"#! \t \n"), Magic::Script(b"".as_slice().into()));
     assert_eq!(
         magic(&[b"#!".as_slice(), &[b'x'; 900]].concat()),
         Magic::Script(vec![b'x'; 256].into())
