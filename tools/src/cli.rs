@@ -82,6 +82,8 @@ pub enum Command {
     Package(PackageArgs),
     /// Check images, and an offer, before Microsoft does
     Verify(VerifyArgs),
+    /// Say what differs between two images, or between the images of two releases
+    Diff(DiffArgs),
     /// Push the images of an offer, or one image, to a registry
     Push(PushArgs),
     /// Copy the images of an offer from one registry to another
@@ -107,6 +109,7 @@ impl Command {
         match self {
             Self::Package(_) => "package",
             Self::Verify(_) => "verify",
+            Self::Diff(_) => "diff",
             Self::Push(_) => "push",
             Self::Promote { command } => match command {
                 PromoteCommand::Plan(_) => "promote plan",
@@ -279,6 +282,41 @@ impl FromStr for ReportTarget {
     }
 }
 
+/// `wharf diff`.
+#[derive(Debug, Args)]
+pub struct DiffArgs {
+    /// What was: an image in any form that `verify` reads, a folder of layouts, or an offer file,
+    /// which stands for the layouts in `out` beside it
+    #[arg(value_name = "BEFORE")]
+    pub before: OsString,
+    /// What is, in the same forms
+    #[arg(value_name = "AFTER")]
+    pub after: OsString,
+    /// How the result is written [default: as --output-format says]
+    #[arg(long, value_name = "FORMAT")]
+    pub format: Option<DiffFormat>,
+    /// Where the result goes [default: stdout]
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// List everything, not only the first 50 of each kind
+    #[arg(long)]
+    pub all: bool,
+    /// Exit with 1 when they differ; without this a difference is no failure
+    #[arg(long)]
+    pub exit_code: bool,
+}
+
+/// The formats of a comparison.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DiffFormat {
+    /// For a terminal
+    Text,
+    /// For a page or a pull request
+    Markdown,
+    /// The JSON envelope
+    Json,
+}
+
 /// `wharf push`.
 #[derive(Debug, Args)]
 #[command(group(clap::ArgGroup::new("target").required(true).args(["reference", "to"])))]
@@ -430,6 +468,8 @@ mod tests {
             "wharf promote undo l",
             "wharf offer lint o.yaml --output-format json -q",
             "wharf offer render o.yaml --output f --color never -v",
+            "wharf diff a b",
+            "wharf diff a b --format markdown --output d.md --all --exit-code",
             "wharf rules OFR-001",
             "wharf rules --ca-file c --authfile a",
         ] {
@@ -451,6 +491,8 @@ mod tests {
             "wharf verify a --report xml=x",
             "wharf verify a --report json=",
             "wharf rules -q -v",
+            "wharf diff a",
+            "wharf diff a b --format html",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
         }

@@ -1,5 +1,6 @@
 //! The commands: each takes its arguments, calls the library, and says how it ended.
 
+pub mod diff;
 mod given;
 pub mod offer;
 pub mod package;

@@ -6,17 +6,23 @@
 //! means that the manifests are the same bytes; whatever else is compared only explains a difference.
 
 mod configuration;
+mod files;
 mod layers;
 mod packages;
 mod platforms;
 pub mod text;
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use wharf_oci::Digest;
 
+pub use self::files::{FileChange, FileSummary, FilesDiff};
 pub use self::layers::{LayerSummary, LayersDiff};
 pub use self::packages::{PackageChange, PackageChangeKind};
 use crate::image::facts::{ImageFacts, PlatformImage};
+use crate::image::files::FileView;
+use crate::image::packages as installed;
 
 /// How many entries of a list are kept: enough to see what a release changed, in a page or two.
 pub const LISTED_MAX: usize = 50;
@@ -203,63 +209,6 @@ pub struct ValueChange {
     pub after: Option<String>,
 }
 
-/// What the merged files of two images differ in.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct FilesDiff {
-    /// Paths that only the second has.
-    pub added: Listed<FileSummary>,
-    /// Paths that only the first has.
-    pub removed: Listed<FileSummary>,
-    /// Paths that both have and that differ.
-    pub changed: Listed<FileChange>,
-    /// Content that was added, in bytes.
-    pub added_bytes: u64,
-    /// Content that went, in bytes.
-    pub removed_bytes: u64,
-    /// Files of one size whose content nobody compared.
-    pub contents_unknown: usize,
-}
-
-impl FilesDiff {
-    /// Whether nothing differs, as far as it was compared.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.added.is_empty() && self.removed.is_empty() && self.changed.is_empty()
-    }
-}
-
-/// A file as an image has it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct FileSummary {
-    /// The path without a leading slash; bytes that are no UTF-8 are escaped (`\xff`).
-    pub path: String,
-    /// `file`, `folder`, `symlink`, `character device`, `block device`, `named pipe`.
-    pub kind: &'static str,
-    /// The mode in octal digits.
-    pub mode: String,
-    /// `UID:GID`.
-    pub owner: String,
-    /// Size of the content in bytes.
-    pub size_bytes: u64,
-    /// Where a link leads.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub link: Option<String>,
-}
-
-/// A file that both images have.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct FileChange {
-    /// What differs, in this order: `kind`, `mode`, `owner`, `size`, `link`, `content`.
-    pub differs: Vec<&'static str>,
-    /// What it was.
-    pub before: FileSummary,
-    /// What it is.
-    pub after: FileSummary,
-}
-
 /// Compares two images, platform by platform.
 #[must_use]
 pub fn images(before: &ImageFacts, after: &ImageFacts, bounds: Bounds) -> ImageDiff {
@@ -288,13 +237,48 @@ pub fn images(before: &ImageFacts, after: &ImageFacts, bounds: Bounds) -> ImageD
     }
 }
 
+/// Compares the images of two releases, each with where it was read and its images by plan.
+#[must_use]
+pub fn releases(
+    (before, old): (&str, &BTreeMap<String, ImageFacts>),
+    (after, new): (&str, &BTreeMap<String, ImageFacts>),
+    bounds: Bounds,
+) -> ReleaseDiff {
+    let only = |of: &BTreeMap<String, ImageFacts>, other: &BTreeMap<String, ImageFacts>| {
+        of.keys().filter(|plan| !other.contains_key(*plan)).cloned().collect()
+    };
+    let both = old.iter().filter_map(|(plan, one)| {
+        let image = images(one, new.get(plan)?, bounds);
+        Some(ImageDiff { plan: Some(plan.clone()), ..image })
+    });
+    ReleaseDiff {
+        before: before.to_owned(),
+        after: after.to_owned(),
+        plans_removed: only(old, new),
+        plans_added: only(new, old),
+        images: both.collect(),
+    }
+}
+
 fn platform(before: &PlatformImage, after: &PlatformImage, bounds: Bounds) -> PlatformDiff {
+    let (before_files, after_files) = (complete(before), complete(after));
     PlatformDiff {
         before: PlatformSummary::of(before),
         after: PlatformSummary::of(after),
         configuration: configuration::compare(before, after, bounds),
         layers: layers::compare(before, after, bounds),
-        packages: None,
-        files: None,
+        packages: before_files.zip(after_files).map(|(before, after)| {
+            let (before, after) = (installed::of_files(before), installed::of_files(after));
+            packages::compare(&before, &after, bounds)
+        }),
+        files: files::compare(before, after, bounds),
     }
 }
+
+/// The files of an image, when all of them are known.
+fn complete(image: &PlatformImage) -> Option<&FileView> {
+    image.files.as_deref().filter(|files| files.is_complete())
+}
+
+#[cfg(test)]
+mod tests;

@@ -13,7 +13,7 @@ use crate::registry::RegistryError;
 pub enum Exit {
     /// Everything is as it should be.
     Ok = 0,
-    /// Rules found something that counts.
+    /// Rules found something that counts, or `diff --exit-code` a difference.
     Findings = 1,
     /// The command line, a file or a setting is wrong.
     Usage = 2,

@@ -106,6 +106,12 @@ impl Output {
         self.format
     }
 
+    /// How text for stdout is painted.
+    #[must_use]
+    pub const fn paint(&self) -> Paint {
+        self.stdout
+    }
+
     /// Writes the result of a command: the envelope, or what `text` makes of it.
     pub fn result<T: Serialize>(
         &self,

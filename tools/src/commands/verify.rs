@@ -1,7 +1,7 @@
 //! `wharf verify`: proves images, judges them and their offer, and reports.
 
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::path::Path;
 
 use super::publish::{self, publish};
 use super::remote::{exit_of, jobs, one_line};
@@ -34,7 +34,7 @@ struct Wanted {
 /// Runs the command.
 pub fn run(args: &VerifyArgs, context: &Context) -> anyhow::Result<Exit> {
     publish::check(&args.judge, context)?;
-    let named = args.targets.iter().map(PathBuf::as_path);
+    let named = args.targets.iter().map(Path::new);
     given::check(&args.judge.given, Some(&args.scan), named.chain(args.offer.as_deref()))?;
     let offer = match &args.offer {
         None => None,
@@ -44,8 +44,8 @@ pub fn run(args: &VerifyArgs, context: &Context) -> anyhow::Result<Exit> {
             Some((file, texts))
         }
     };
-    let wanted = wanted(args, offer.as_ref().map(|(file, _)| file));
     let file = offer.as_ref().map(|(file, _)| file);
+    let wanted = wanted(args, file);
     let evidence = given::evidence(&args.judge.given, Some(&args.scan), file)?;
     let waivers = given::waivers(&args.judge.given)?;
     let profile = args.judge.profile;

@@ -49,7 +49,11 @@ fn values(config: &ImageConfig) -> BTreeMap<String, String> {
     add("user", &start.user);
     add("workingDir", &start.working_dir);
     add("stopSignal", &start.stop_signal);
-    for (key, list) in [("entrypoint", &start.entrypoint), ("cmd", &start.cmd)] {
+    for (key, list) in [
+        ("entrypoint", &start.entrypoint),
+        ("cmd", &start.cmd),
+        ("healthcheck", &start.healthcheck.test),
+    ] {
         if !list.is_empty() {
             add(key, &serde_json::Value::from(list.as_slice()).to_string());
         }

@@ -8,6 +8,7 @@
 mod builder;
 mod content;
 mod entry;
+mod hashes;
 mod merge;
 mod names;
 mod view;
@@ -15,6 +16,7 @@ mod view;
 pub use self::builder::{LayerFilesBuilder, NewFile};
 pub use self::content::{Content, Elf, ElfKind, Machine, Magic};
 pub use self::entry::{ENTRY_BYTES, File, FileKind, LayerFiles};
+pub use self::hashes::CONTENT_HASH_BYTES;
 pub use self::names::{clean, shown};
 pub use self::view::{Broken, FileView, Oddity, OddityKind, Replacement};
 

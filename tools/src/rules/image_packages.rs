@@ -3,7 +3,7 @@
 use super::end_of_life::{end_of, is_over};
 use super::roots::{Need, Root, each_root, words};
 use super::{Check, Rule, Severity};
-use crate::image::packages::{self, Manager, Package};
+use crate::image::packages::{self, Package};
 
 /// The first OpenSSL that Microsoft's advice accepts.
 const OPENSSL_MIN: &str = "1.1.1";
@@ -38,7 +38,8 @@ pub(super) const RULES: &[Rule] = &[
         fix: "build on a release that has a later OpenSSL, or remove the package",
         check: Check::Image(|view, judge| {
             each_root(view, judge, Need::All, |judge, root| {
-                let found: Vec<Package> = installed(root).into_iter().filter(is_openssl).collect();
+                let found: Vec<Package> =
+                    packages::of_files(root.files).into_iter().filter(is_openssl).collect();
                 for package in &found {
                     if package.manager.compare(&package.version, OPENSSL_MIN).is_lt() {
                         let (name, version) = (&package.name, &package.version);
@@ -67,23 +68,6 @@ fn release(root: &Root<'_>) -> Option<(String, &'static str)> {
     let (id, version) = (value("ID")?, value("VERSION_ID")?);
     let end = end_of(&id, &version)?;
     Some((format!("{id} {version}"), end))
-}
-
-/// The packages that dpkg and apk know.
-fn installed(root: &Root<'_>) -> Vec<Package> {
-    let mut all = Vec::new();
-    let folder = root.files.children(packages::DPKG_STATUS_FOLDER.as_bytes());
-    let records = folder.filter(|file| packages::manager_of(file.path()) == Some(Manager::Dpkg));
-    let texts = records.filter_map(|file| file.content().text.as_deref());
-    let status = root.text(packages::DPKG_STATUS);
-    for text in texts.chain(status) {
-        all.extend(packages::read(Manager::Dpkg, text));
-    }
-    // The older path is a link to the newer one where both are.
-    if let Some(text) = packages::APK_INSTALLED.iter().find_map(|path| root.text(path)) {
-        all.extend(packages::read(Manager::Apk, text));
-    }
-    all
 }
 
 /// Whether a package holds OpenSSL itself, not something that uses it.

@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
+use wharf_oci::{Algorithm, Digester};
+
 use super::room::Room;
 use crate::image::facts::Refusal;
 use crate::image::files::{
@@ -35,10 +37,13 @@ pub(super) struct Entries<'a> {
     files: LayerFilesBuilder,
     is_full: bool,
     sniffer: Sniffer,
+    /// Whether contents are hashed; what hashes the one that passes.
+    hash_contents: bool,
+    digester: Option<Digester>,
 }
 
 impl<'a> Entries<'a> {
-    pub(super) fn new(room: &'a Room) -> Self {
+    pub(super) fn new(room: &'a Room, hash_contents: bool) -> Self {
         Self {
             room,
             rules: EntryRules::default(),
@@ -48,6 +53,8 @@ impl<'a> Entries<'a> {
             files: LayerFilesBuilder::new(),
             is_full: false,
             sniffer: Sniffer::default(),
+            hash_contents,
+            digester: None,
         }
     }
 
@@ -87,6 +94,7 @@ impl<'a> Entries<'a> {
     }
 
     fn end_content(&mut self) {
+        self.end_hash();
         let Some(mut content) = self.sniffer.finish() else { return };
         let text_bytes = content.text.as_ref().map_or(0, bytes::Bytes::len);
         if !self.room.take_text(text_bytes) {
@@ -95,6 +103,17 @@ impl<'a> Entries<'a> {
         let held = Content { text: None, ..content.clone() }.held_bytes();
         if self.room.take(held) {
             self.files.content(content);
+        } else {
+            self.stop();
+        }
+    }
+
+    fn end_hash(&mut self) {
+        let Some(digester) = self.digester.take() else { return };
+        let digest = digester.finish().digest;
+        let Some(hash) = digest.raw().first_chunk() else { return };
+        if self.room.take(hash.len()) {
+            self.files.content_hash(*hash);
         } else {
             self.stop();
         }
@@ -124,6 +143,8 @@ impl<'a> Entries<'a> {
         // Of a sparse file the tar holds a map and parts, not what is unpacked.
         if kind == FileKind::File && entry.sparse_bytes.is_none() {
             self.sniffer.begin(&clean(entry.path), size_bytes);
+            let is_hashed = self.hash_contents && size_bytes > 0;
+            self.digester = is_hashed.then(|| Digester::new(Algorithm::Sha256));
         }
     }
 }
@@ -142,6 +163,9 @@ impl Visit for Entries<'_> {
 
     fn content(&mut self, bytes: &[u8]) {
         self.sniffer.update(bytes);
+        if let Some(digester) = &mut self.digester {
+            digester.update(bytes);
+        }
     }
 
     fn global_header(&mut self) {

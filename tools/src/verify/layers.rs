@@ -20,13 +20,16 @@ use crate::image::unpack::{Behind, UnpackError};
 use crate::image::zstd;
 use crate::source::{Blob, Source};
 
-/// Bounds on what a layer may cost.
+/// Bounds on what a layer may cost, and what is done besides.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// Largest tar that is inflated; a larger one counts as a bomb.
     pub inflated_bytes_max: u64,
     /// How many times its own size a layer may inflate to, once it is over [`RATIO_FROM_BYTES`].
     pub ratio_max: u64,
+    /// Whether the content of every file is hashed too, for who compares images: SHA-256 once more
+    /// over every tar.
+    pub hash_contents: bool,
 }
 
 /// From which size of the tar on the ratio counts: a small layer of zeros costs nobody anything.
@@ -35,14 +38,14 @@ pub const RATIO_FROM_BYTES: u64 = 4 << 30;
 impl Default for Limits {
     /// 64 GiB, four times what the largest image for container instances may have.
     fn default() -> Self {
-        Self { inflated_bytes_max: 64 << 30, ratio_max: 500 }
+        Self { inflated_bytes_max: 64 << 30, ratio_max: 500, hash_contents: false }
     }
 }
 
 impl Limits {
     /// Whether so many bytes may come of so many.
     pub(super) fn allow(self, read_bytes: u64, inflated_bytes: u64) -> Result<(), UnpackError> {
-        let Self { inflated_bytes_max: max, ratio_max } = self;
+        let Self { inflated_bytes_max: max, ratio_max, .. } = self;
         if inflated_bytes > max {
             return Err(UnpackError::TooLarge(format!("it inflates to more than {max} bytes")));
         }

@@ -109,7 +109,7 @@ impl<'a> Prover<'a> {
             tar: Digester::new(Algorithm::Sha256),
             walk: plan.packing.map(|_| TarWalk::new()),
             tar_fault: None,
-            entries: Entries::new(room),
+            entries: Entries::new(room, plan.limits.hash_contents),
             is_same: is_plain && plan.algorithm == Algorithm::Sha256,
         }
     }

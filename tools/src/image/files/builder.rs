@@ -131,6 +131,10 @@ impl LayerFilesBuilder {
         self.files.is_incomplete = true;
     }
 
+    pub(super) const fn files_mut(&mut self) -> &mut LayerFiles {
+        &mut self.files
+    }
+
     /// The layer.
     #[must_use]
     pub fn finish(mut self) -> LayerFiles {

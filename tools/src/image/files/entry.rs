@@ -241,7 +241,10 @@ impl<'a> File<'a> {
     /// Where a link leads, as it stands in the tar; else empty.
     #[must_use]
     pub const fn link(&self) -> &'a [u8] {
-        self.link
+        match self.entry.kind {
+            FileKind::Symlink | FileKind::HardLink => self.link,
+            _ => b"",
+        }
     }
 
     /// The layer that it comes from, from 0 at the bottom.
