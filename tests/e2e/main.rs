@@ -35,6 +35,7 @@ mod reading;
 mod resume;
 mod sight;
 mod slow;
+mod sources;
 mod staged;
 mod standalone;
 mod states;
