@@ -42,3 +42,4 @@ mod states;
 mod stops;
 mod tls;
 mod upkeep;
+mod verify_ci;
