@@ -39,6 +39,7 @@ mod resume;
 mod schemas;
 mod sight;
 mod slow;
+mod sources;
 mod staged;
 mod standalone;
 mod states;
