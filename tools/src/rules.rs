@@ -16,6 +16,7 @@ mod listing;
 mod listing_pictures;
 mod listing_texts;
 mod plans;
+mod published;
 mod registry;
 mod registry_state;
 mod resources;
@@ -133,6 +134,7 @@ pub fn all() -> impl Iterator<Item = &'static Rule> {
         plans::RULES,
         registry::RULES,
         registry_state::RULES,
+        published::RULES,
         tags::RULES,
         image_content::RULES,
         image_config::RULES,
