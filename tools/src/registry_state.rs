@@ -333,3 +333,6 @@ impl Written {
 fn short(text: &str) -> String {
     text.chars().take(200).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -153,6 +153,7 @@ pub fn all() -> impl Iterator<Item = &'static Rule> {
         plans::RULES,
         registry::RULES,
         registry_state::RULES,
+        published::RULES,
         tags::RULES,
         published::RULES,
         image_content::RULES,

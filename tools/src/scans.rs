@@ -44,10 +44,8 @@ pub struct Scan {
     pub made: Option<Timestamp>,
     /// From when the scanner's list of vulnerabilities is, if that is said.
     pub database: Option<Timestamp>,
-    /// Whether it says that packages were looked at.
-    pub names_packages: bool,
-    /// Whether it is a list of verdicts (VEX) and not the report of a scan.
-    pub is_only_vex: bool,
+    /// What kind of document it is.
+    pub kind: Kind,
     /// What it found and what is not known to be harmless: a CVSS v3 score that blocks, or none.
     pub vulnerabilities: Vec<Vulnerability>,
     /// How many it found in all.
@@ -56,6 +54,29 @@ pub struct Scan {
     pub not_kept: usize,
     /// What it says of vulnerabilities that others may find.
     pub statements: Vec<Statement>,
+}
+
+impl Kind {
+    /// Whether it is the report of a scan.
+    #[must_use]
+    pub const fn is_report(self) -> bool {
+        matches!(self, Self::Scan | Self::Summary)
+    }
+}
+
+/// What a document says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Kind {
+    /// What a scan found, with every score that is known.
+    #[default]
+    Scan,
+    /// The same in a form that has at most one number of a vulnerability (SARIF).
+    Summary,
+    /// What somebody says of vulnerabilities that others find (VEX).
+    Verdicts,
+    /// What an image is made of. Nobody says that it was looked at for vulnerabilities, since such a
+    /// list has an empty one of them as well.
+    Components,
 }
 
 /// A vulnerability of a package.
@@ -158,6 +179,15 @@ impl Scan {
             source,
         })?;
         Ok(collected.into_scan(file))
+    }
+}
+
+impl Scan {
+    /// Whether its form is the same where nothing was found and where nobody looked. Trivy leaves
+    /// the list out in both cases (0.74); Grype always matches.
+    #[must_use]
+    pub fn writes_nothing_as_none(&self) -> bool {
+        !self.tool.eq_ignore_ascii_case("grype")
     }
 }
 

@@ -25,13 +25,23 @@ pub(super) const RULES: &[Rule] = &[
         "AC-offer-setup; CPP-update-existing-offer",
         "Another ID is another offer; the old one stays as it is.",
     ),
-    rule(
-        "OFR-011",
-        "an offer that was published with the standard contract keeps it",
-        Severity::Error,
-        "INC-legal-contracts-custom; PCP",
-        "Own terms are refused after that.",
-    ),
+    Rule {
+        check: Check::Offer(|view, judge| {
+            // With the standard contract there is nothing that could have been switched to.
+            if view.offer.legal.standard_contract && view.offer.legal.terms.is_none() {
+                judge.not_applicable();
+            } else {
+                judge.not_looked_at(Gap::Ledger);
+            }
+        }),
+        ..rule(
+            "OFR-011",
+            "an offer that was published with the standard contract keeps it",
+            Severity::Error,
+            "INC-legal-contracts-custom; PCP",
+            "Own terms are refused after that.",
+        )
+    },
     rule(
         "PLN-002",
         "the IDs of plans are those that were published",

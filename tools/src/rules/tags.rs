@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use wharf_oci::Platform;
 
-use super::{Check, Judge, OfferView, Rule, Severity};
+use super::{Check, Gap, Judge, OfferView, Rule, Severity};
 use crate::offer::model::Image;
 use crate::offer::tags::{ExpandedTag, TagTarget};
 use crate::offer::words::ImageVersion;
@@ -130,6 +130,7 @@ pub(super) const RULES: &[Rule] = &[
         why: "Version tags that are live must keep their digest.",
         fix: "raise `version`, or remove the tag from `publishedTags` if it was never published",
         check: Check::Offer(|view, judge| {
+            say_what_is_published(view, judge);
             each_image(view, |key, image| {
                 for item in &image.expanded_tags {
                     let tag = item.tag.as_str();
@@ -291,7 +292,15 @@ fn version_prefix(view: &OfferView<'_>, judge: &mut Judge<'_>) {
     });
 }
 
+/// Without any published tag nobody knows whether this is the first publication.
+fn say_what_is_published(view: &OfferView<'_>, judge: &mut Judge<'_>) {
+    if view.offer.plans.iter().all(|plan| plan.image.published_tags.is_empty()) {
+        judge.not_looked_at(Gap::Ledger);
+    }
+}
+
 fn greater(view: &OfferView<'_>, judge: &mut Judge<'_>) {
+    say_what_is_published(view, judge);
     each_image(view, |key, image| {
         let published = image.published_tags.iter().filter_map(|tag| version_of(tag.as_str()));
         let highest = published.map(|(version, _)| version).max_by_key(ImageVersion::numbers);

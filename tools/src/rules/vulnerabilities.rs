@@ -10,7 +10,7 @@ use super::judge::Site;
 use super::{Check, Gap, ImageView, Judge, Rule, Severity};
 use crate::image::facts::ImageFacts;
 use crate::rules::evidence::Evidence;
-use crate::scans::{Cover, Scan};
+use crate::scans::{Cover, Kind, Scan};
 
 const DAY_SECONDS: u64 = 86_400;
 /// How far clocks may differ.
@@ -70,7 +70,7 @@ pub(super) const GIVEN: [(&str, AskGiven); 3] = [
 /// Asks for each platform what its reports say, and for the image what those say that name no
 /// platform. A platform without a report was not looked at.
 fn each_report(view: &ImageView<'_>, judge: &mut Judge<'_>, ask: Ask) {
-    let scans = view.evidence.scans.iter().filter(|scan| !scan.is_only_vex);
+    let scans = view.evidence.scans.iter().filter(|scan| scan.kind.is_report());
     let covers: Vec<(&Scan, Cover)> =
         scans.map(|scan| (scan, scan.subject.cover(view.facts))).collect();
     let whole: Vec<&Scan> = covers
@@ -118,19 +118,24 @@ fn age(scan: &Scan, evidence: &Evidence, judge: &mut Judge<'_>) {
         );
         judge.warning("", message);
     }
-    if !scan.names_packages {
+    if scan.count == 0 && scan.writes_nothing_as_none() {
         let tool = &scan.tool;
-        judge.warning(
-            "",
-            format!(
-                "{file} names no package: {tool} found none, or did not look for vulnerabilities"
-            ),
-        );
+        judge.warning("", format!(
+            "{file} lists no vulnerability, and {tool} writes the same where it was not asked for any; see \
+             that it was (`--scanners vuln`)"
+        ));
+    }
+    if scan.kind == Kind::Summary {
+        judge.warning("", format!(
+            "{file} is SARIF, which states at most one number of a vulnerability; the JSON of {} has \
+             every score",
+            scan.tool
+        ));
     }
 }
 
 fn untied(scan: &Scan, judge: &mut Judge<'_>, ask: Ask) {
-    if !scan.is_only_vex && !scan.subject.has_digest() {
+    if scan.kind.is_report() && !scan.subject.has_digest() {
         ask(&[scan], &Evidence::default(), None, judge);
     }
 }
@@ -139,7 +144,12 @@ fn untied(scan: &Scan, judge: &mut Judge<'_>, ask: Ask) {
 const NAMED_MAX: usize = 3;
 
 fn belongs(scan: &Scan, images: &[&ImageFacts], judge: &mut Judge<'_>) {
-    if scan.is_only_vex || images.is_empty() {
+    if scan.kind == Kind::Components {
+        let message = "it lists components and no vulnerability, and does not say that any was looked \
+                       for; give the JSON of the scanner";
+        judge.warning("", message);
+    }
+    if !scan.kind.is_report() || images.is_empty() {
         return;
     }
     let name = &scan.subject.name;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::cvss::{BaseScore, Vector};
-use super::{KEPT_MAX, Package, Scan, Score, Statement, Subject, Vulnerability};
+use super::{KEPT_MAX, Kind, Package, Scan, Score, Statement, Subject, Vulnerability};
 use crate::offer::timestamp::Timestamp;
 
 /// Longest text that is kept, in characters: names, versions, reasons.
@@ -18,8 +18,7 @@ pub(super) struct Collector {
     pub subject: Subject,
     pub made: Option<Timestamp>,
     pub database: Option<Timestamp>,
-    pub names_packages: bool,
-    pub is_only_vex: bool,
+    pub kind: Kind,
     found: BTreeMap<(String, Package), Vulnerability>,
     count: usize,
     not_kept: usize,
@@ -34,7 +33,6 @@ impl Collector {
 
     /// Takes one vulnerability of one package.
     pub(super) fn add(&mut self, mut found: Vulnerability) {
-        self.names_packages = true;
         self.count += 1;
         if found.score.is_harmless() {
             return;
@@ -82,8 +80,7 @@ impl Collector {
             subject: self.subject,
             made: self.made,
             database: self.database,
-            names_packages: self.names_packages,
-            is_only_vex: self.is_only_vex,
+            kind: self.kind,
             vulnerabilities: self.found.into_values().collect(),
             count: self.count,
             not_kept: self.not_kept,

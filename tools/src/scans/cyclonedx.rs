@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::collect::{Highest, moment, short};
 use super::stream::{Few, each};
-use super::{Collector, Package, Statement, Vulnerability};
+use super::{Collector, Kind, Package, Statement, Vulnerability};
 
 /// How many components of one document are kept; more have no names in findings.
 const COMPONENTS_MAX: usize = 50_000;
@@ -138,8 +138,9 @@ pub(super) fn read(text: &str) -> Result<Collector, Error> {
         }
     }
     let mut packages = HashMap::new();
+    let mut has_components = false;
     each(document.components, |component: Component| {
-        collector.names_packages = true;
+        has_components = true;
         if let Some(reference) = component.reference
             && packages.len() < COMPONENTS_MAX
         {
@@ -152,13 +153,19 @@ pub(super) fn read(text: &str) -> Result<Collector, Error> {
         }
         Ok(())
     })?;
-    let mut is_only_vex = !collector.names_packages;
+    let mut is_only_vex = !has_components;
+    let mut is_empty = true;
     each(document.vulnerabilities, |listed: Listed| {
+        is_empty = false;
         is_only_vex &= listed.analysis.as_ref().is_some_and(|at| at.state.is_some());
         vulnerability(&mut collector, &packages, listed);
         Ok(())
     })?;
-    collector.is_only_vex = is_only_vex;
+    collector.kind = match (is_empty, is_only_vex) {
+        (true, _) => Kind::Components,
+        (false, true) => Kind::Verdicts,
+        (false, false) => Kind::Scan,
+    };
     Ok(collector)
 }
 
@@ -211,7 +218,6 @@ fn vulnerability(collector: &mut Collector, packages: &HashMap<String, Package>,
         label: listed.ratings.iter().find_map(|rating| rating.severity.clone()),
         excuse,
     };
-    let names_packages = collector.names_packages;
     for affected in listed.affects.iter() {
         let reference = &affected.reference;
         let unknown = || Package { purl: target(reference, packages), ..named(reference) };
@@ -221,8 +227,6 @@ fn vulnerability(collector: &mut Collector, packages: &HashMap<String, Package>,
     if listed.affects.iter().next().is_none() {
         collector.add(found);
     }
-    // A verdict says nothing of what was looked at.
-    collector.names_packages = names_packages;
 }
 
 /// By the method, or by the vector where the method is left out.

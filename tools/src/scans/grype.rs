@@ -154,9 +154,7 @@ struct IgnoreRule {
 
 pub(super) fn read(text: &str) -> Result<Collector, Error> {
     let report: Report<'_> = serde_json::from_str(text)?;
-    // Grype writes the list also when it is empty, and always matches packages.
     let mut collector = Collector::of("Grype");
-    collector.names_packages = true;
     if let Some(Descriptor { name, timestamp, db }) = report.descriptor {
         collector.tool = name;
         collector.made = timestamp.as_deref().and_then(moment);

@@ -14,7 +14,7 @@ use serde_json::{Error, Value};
 use super::collect::{Highest, moment, short};
 use super::cvss::BaseScore;
 use super::stream::{Few, each};
-use super::{Collector, Package, Score, Vulnerability};
+use super::{Collector, Kind, Package, Score, Vulnerability};
 
 /// How many rules of one run are kept.
 const RULES_MAX: usize = 100_000;
@@ -146,7 +146,8 @@ struct Known {
 
 pub(super) fn read(text: &str) -> Result<Collector, Error> {
     let report: Report<'_> = serde_json::from_str(text)?;
-    let mut collector = Collector::default();
+    let mut collector = Collector::of("");
+    collector.kind = Kind::Summary;
     each(report.runs, |run: Run<'_>| run_into(&mut collector, run))?;
     Ok(collector)
 }

@@ -45,8 +45,6 @@ struct ImageConfig {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Part<'a> {
-    #[serde(default)]
-    class: Option<String>,
     #[serde(borrow, default)]
     vulnerabilities: Option<&'a RawValue>,
     #[serde(borrow, default, rename = "ExperimentalModifiedFindings")]
@@ -118,9 +116,6 @@ pub(super) fn read(text: &str) -> Result<Collector, Error> {
         }
     }
     each(report.results, |part: Part<'_>| {
-        if part.class.is_some_and(|class| matches!(class.as_str(), "os-pkgs" | "lang-pkgs")) {
-            collector.names_packages = true;
-        }
         each(part.vulnerabilities, |detected: Detected<'_>| {
             collector.add(vulnerability(detected)?);
             Ok(())

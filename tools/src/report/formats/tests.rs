@@ -50,12 +50,12 @@ out/a: warning[IMG-001]: it holds a key
 
 failed: 1 error, 2 warnings (9 rules)
 not looked at: no vulnerability report (IMG-033)
-    fix: scan the image and name the report
+    fix: scan each platform (`trivy image --format json`, `grype -o json`) and give `--scan FILE`
 ";
     let text = written(&some(), ReportFormat::Text);
     assert!(text.starts_with(expected.split("failed").next().unwrap()), "{text}");
     assert!(text.contains("\nfailed: 1 error, 2 warnings ("), "{text}");
-    assert!(text.ends_with("\n    fix: scan the image and name the report\n"), "{text}");
+    assert!(text.ends_with(" and give `--scan FILE`\n"), "{text}");
 }
 
 #[test]
