@@ -84,7 +84,7 @@ pub fn check(source: &Source, jobs: NonZeroUsize, limits: &Limits) -> ImageFacts
         uses::compare_diff_ids(&image, &checked, &mut facts.faults);
         let files = image.config.is_some().then(|| views.of(image.layers()));
         if let Some(files) = &files {
-            views.look(files, image.layers(), &mut facts.faults);
+            views::look(files, image.layers(), &mut facts.faults);
         }
         facts.images.push(PlatformImage { files, ..image.into_facts(&checked) });
     }
@@ -199,7 +199,10 @@ impl Walk<'_> {
             );
             // One is told of; an index may list ten thousand more.
             let is_told = self.facts.faults.iter().any(|fault| fault.message == message);
-            return if is_told { () } else { self.fault(FaultKind::Manifest, digest, message) };
+            if !is_told {
+                self.fault(FaultKind::Manifest, digest, message);
+            }
+            return;
         }
         self.seen.insert(digest, descriptor.clone());
         if !descriptor.media_type.is_manifest() {
@@ -260,7 +263,7 @@ impl Walk<'_> {
         for what in unknown {
             self.fault(FaultKind::Algorithm, digest, format!("of the manifest {digest}, {what}"));
         }
-        let manifest = Manifest::read(bytes.into(), Some(&descriptor.media_type)).ok()?;
+        let manifest = Manifest::read(bytes, Some(&descriptor.media_type)).ok()?;
         // Of an image a part is not enough: what is missing is a layer.
         matches!(manifest.kind(), ManifestKind::Index { .. }).then_some(manifest)
     }

@@ -46,23 +46,23 @@ impl<'a> Views<'a> {
         self.known.push((digests, Arc::clone(&view)));
         view
     }
+}
 
-    /// Says what engines do not make the same of.
-    pub(super) fn look(&self, view: &FileView, layers: &[Descriptor], faults: &mut Vec<Fault>) {
-        // What an upper layer replaces is judged by its weight (IMG-047), and said there.
-        let odd = view.oddities().iter();
-        let odd = odd.filter(|oddity| !matches!(oddity.kind, OddityKind::ThroughLink(_)));
-        for oddity in odd.take(NAMED_MAX) {
-            let Some(layer) = layers.get(oddity.layer) else { continue };
-            let fault = Fault {
-                digest: layer.digest,
-                kind: FaultKind::Entry(Refusal::None),
-                path: Some(shown(&oddity.path)),
-                message: explain(oddity),
-            };
-            if !faults.contains(&fault) {
-                faults.push(fault);
-            }
+/// Says what engines do not make the same of.
+pub(super) fn look(view: &FileView, layers: &[Descriptor], faults: &mut Vec<Fault>) {
+    // What an upper layer replaces is judged by its weight (IMG-047), and said there.
+    let odd = view.oddities().iter();
+    let odd = odd.filter(|oddity| !matches!(oddity.kind, OddityKind::ThroughLink(_)));
+    for oddity in odd.take(NAMED_MAX) {
+        let Some(layer) = layers.get(oddity.layer) else { continue };
+        let fault = Fault {
+            digest: layer.digest,
+            kind: FaultKind::Entry(Refusal::None),
+            path: Some(shown(&oddity.path)),
+            message: explain(oddity),
+        };
+        if !faults.contains(&fault) {
+            faults.push(fault);
         }
     }
 }
