@@ -1,6 +1,7 @@
 //! Rules about the configuration of an image: how it starts, where it listens, what it gives away.
 
-use super::image::{each_config, each_config_with, faults};
+use super::image::{each_config, each_config_with, faults, of_platform};
+use super::roots::each_known_root;
 use super::secret_patterns::looks_secret;
 use super::{Check, Judge, Rule, Severity};
 use crate::image::config::ImageConfig;
@@ -145,6 +146,17 @@ pub(super) const RULES: &[Rule] = &[
             each_config(view, judge, |judge, _, config| {
                 if config.os != "windows" && is_root(&config.config.user) {
                     judge.warning("config.user", "it runs as root");
+                }
+            });
+            // A name that stands for root in the image's own files.
+            each_known_root(view, |root| {
+                let user = root.config.config.user.as_str();
+                let is_zero = root.identity().is_ok_and(|identity| identity.user == 0);
+                if is_zero && !is_root(user) {
+                    judge.within(of_platform(root.image), |judge| {
+                        let message = format!("it runs as root: `{user}` has the number 0");
+                        judge.warning("config.user", message);
+                    });
                 }
             });
         }),

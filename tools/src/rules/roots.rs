@@ -60,6 +60,18 @@ pub(super) fn each_root(
     }
 }
 
+/// The same for a rule that needs no files, and knows more with them: platforms without them are
+/// passed over.
+pub(super) fn each_known_root(view: &ImageView<'_>, mut look: impl FnMut(&Root<'_>)) {
+    for image in &view.facts.images {
+        let config = image.config.as_ref().filter(|config| config.os != "windows");
+        let files = image.files.as_deref().filter(|files| files.is_complete());
+        if let Some((config, files)) = config.zip(files) {
+            look(&Root { image, config, files });
+        }
+    }
+}
+
 impl<'a> Root<'a> {
     /// A file of the merged view, or an entry of a layer.
     pub(super) fn site(&self, layer: usize, path: &[u8]) -> Site {

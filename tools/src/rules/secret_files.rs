@@ -64,7 +64,7 @@ const TRACES: [(&str, &str); 14] = [
 ];
 
 /// Names of folders whose keys are public.
-const PUBLIC_FOLDERS: [&str; 16] = [
+const PUBLIC_FOLDERS: [&str; 19] = [
     "test",
     "tests",
     "testing",
@@ -81,6 +81,9 @@ const PUBLIC_FOLDERS: [&str; 16] = [
     "demos",
     "doc",
     "docs",
+    "spec",
+    "__tests__",
+    "mocks",
 ];
 
 /// What a file is that should not be given away; `None` for all others.
@@ -88,21 +91,23 @@ pub(super) fn kind(file: &File<'_>) -> Option<Kind> {
     if file.size_bytes() == 0 {
         return None;
     }
-    let path = std::str::from_utf8(file.path()).ok()?;
-    let (folder, base) = path.rsplit_once('/').unwrap_or(("", path));
-    let is_public = folder.split('/').any(is_public_folder);
+    let path = String::from_utf8_lossy(file.path());
+    let (folder, base) = path.rsplit_once('/').unwrap_or(("", &path));
+    let is_public = || folder.split('/').any(is_public_folder);
     let key = match file.content().magic {
         Magic::PrivateKey(form) => Some(form),
         _ if is_host_key(folder, base) => Some("host key of SSH"),
         _ => None,
     };
     if let Some(form) = key {
-        let is_example = is_public || base.contains("snakeoil") || base.contains("example");
+        let is_example = is_public() || base.contains("snakeoil") || base.contains("example");
         return Some(if is_example { Kind::Example } else { Kind::Key(form) });
     }
-    if is_public {
-        return None;
-    }
+    other(file, &path, folder, base).filter(|_| !is_public())
+}
+
+/// What a file is that is no key.
+fn other(file: &File<'_>, path: &str, folder: &str, base: &str) -> Option<Kind> {
     let text = file.content().text.as_deref().map(String::from_utf8_lossy);
     if let Some(kind) = login(path, text.as_deref()) {
         return kind;
