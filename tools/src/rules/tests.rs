@@ -502,10 +502,8 @@ fn every_offer_rule_finds_what_breaks_it_and_names_the_key_and_line() {
     let elsewhere = |id: &str| id == "IMG-048" || id.starts_with("REG-");
     let rules = all().filter(|rule| matches!(rule.check, Check::Offer(_)));
     let published: BTreeSet<&str> = published::RULES.iter().map(|rule| rule.id).collect();
-    let all: BTreeSet<&str> = rules
-        .map(|rule| rule.id)
-        .filter(|id| !elsewhere(id) && !published.contains(id))
-        .collect();
+    let all: BTreeSet<&str> =
+        rules.map(|rule| rule.id).filter(|id| !elsewhere(id) && !published.contains(id)).collect();
     assert_eq!(seen, all, "every offer rule has a row and every row a rule");
 }
 
