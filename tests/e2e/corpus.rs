@@ -3,6 +3,7 @@
 
 mod config;
 mod entries;
+mod evidence;
 mod files;
 mod integrity;
 mod offers;
@@ -14,7 +15,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 use tempfile::TempDir;
-use wharf_testkit::handmade::Handmade;
+use wharf_testkit::handmade::{Handmade, Written};
 use wharf_testkit::offers::Offer;
 
 use self::run::{in_parallel, print, wharf};
@@ -54,6 +55,12 @@ pub(crate) enum Make {
     Offer(fn(&mut Offer)),
     /// An offer with the image of its plan.
     Both(fn(&mut Offer, &mut Handmade)),
+    /// A healthy image with the report of a scanner.
+    Scanned(fn(&Written) -> Value),
+    /// A healthy offer and its image with the state of a registry.
+    Registry(fn(&mut Handmade, &mut Value)),
+    /// An image with waivers.
+    Waived(fn(&mut Handmade), &'static str),
 }
 
 const fn image(
@@ -83,6 +90,7 @@ pub(crate) fn cases() -> impl Iterator<Item = &'static Case> {
         origin::CASES,
         files::CASES,
         secrets::CASES,
+        evidence::CASES,
         offers::CASES,
     ]
     .into_iter()
@@ -124,9 +132,15 @@ fn what_is_healthy_raises_nothing() {
     let healthy: Vec<_> = healthy
         .iter()
         .chain(
-            [integrity::HEALTHY, entries::HEALTHY, files::HEALTHY, secrets::HEALTHY]
-                .into_iter()
-                .flatten(),
+            [
+                integrity::HEALTHY,
+                entries::HEALTHY,
+                files::HEALTHY,
+                secrets::HEALTHY,
+                evidence::HEALTHY,
+            ]
+            .into_iter()
+            .flatten(),
         )
         .collect();
     let folder = TempDir::with_prefix("corpus-").unwrap();
@@ -154,9 +168,14 @@ fn every_rule_has_a_case() {
     assert_eq!(none, BTreeSet::from(WITHOUT), "rules without a case");
 }
 
-/// Rules that no small image breaks.
-const WITHOUT: [&str; 2] = [
-    // A layer of more than 200 GiB.
-    "IMG-004", // Tags without any version break the rules of other tags too.
-    "TEC-012",
+/// Rules that no case can break alone.
+const WITHOUT: [&str; 17] = [
+    // A layer of more than 200 GiB, a statement of 32 MiB, an image of 10 GiB.
+    "IMG-004", "SUP-003", "REG-013",
+    // Each volume is a finding of IMG-038; tags without any version, or without one for each
+    // platform, break other rules about tags.
+    "IMG-046", "TEC-012", "REG-006",
+    // What no file that is given says: they are never decided.
+    "REG-002", "REG-008", "REG-009", "OFR-003", "OFR-011", "PLN-002", "PLN-007", "PLN-008",
+    "TEC-007", "TEC-008", "TEC-018",
 ];

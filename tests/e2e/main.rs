@@ -35,6 +35,7 @@ mod passthrough;
 mod pull;
 mod push;
 mod reading;
+mod real_images;
 mod resume;
 mod schemas;
 mod sight;

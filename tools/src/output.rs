@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use crate::cli::{ColorChoice, GlobalArgs, OutputFormat};
 use crate::exit::Exit;
+use crate::shown;
 pub use crate::shown::visible;
 
 /// The version of the JSON envelope and of everything in it.
@@ -182,9 +183,24 @@ impl Output {
 /// The JSON document of a result, with a newline at its end.
 pub fn json<T: Serialize>(command: &str, result: &T) -> io::Result<String> {
     let envelope = Envelope { schema_version: SCHEMA_VERSION, command, result };
-    let mut text = serde_json::to_string_pretty(&envelope)?;
+    let mut text = escaped(&serde_json::to_string_pretty(&envelope)?);
     text.push('\n');
     Ok(text)
+}
+
+/// JSON in which what a terminal would obey is escaped: it may be looked at before it is read.
+fn escaped(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        if c == '\n' || shown::safe(c) == c {
+            text.push(c);
+            continue;
+        }
+        for unit in c.encode_utf16(&mut [0; 2]) {
+            let _ = write!(text, "\\u{unit:04x}");
+        }
+    }
+    text
 }
 
 /// The JSON document of a command that has no result.
@@ -193,7 +209,7 @@ pub fn failure_json(command: &str, message: &str, hint: Option<&str>, exit: Exit
     let error = Failure { message, hint, exit_code: exit.code() };
     let envelope = FailureEnvelope { schema_version: SCHEMA_VERSION, command, error };
     let text = serde_json::to_string_pretty(&envelope);
-    format!("{}\n", text.expect("texts and numbers always serialise"))
+    format!("{}\n", escaped(&text.expect("texts and numbers always serialise")))
 }
 
 /// A stderr that is gone is no reason to stop.

@@ -3,7 +3,7 @@
 use std::fs;
 
 use serde_json::{Value, json};
-use wharf_testkit::handmade::{GZIP_TYPE, Packing, TAR_TYPE, Written, ZSTD_TYPE, set};
+use wharf_testkit::handmade::{Attached, GZIP_TYPE, Packing, TAR_TYPE, Written, ZSTD_TYPE, set};
 use wharf_testkit::images::sha256;
 
 use super::{Case, Error, Make, NotProven, Warning, image};
@@ -258,6 +258,31 @@ pub(super) const CASES: &[Case] = &[
     image("IMG-001", Error, "indexes lie in one another, six deep", |image| {
         image.on_folder = nest;
     }),
+    image("IMG-002", Error, "a manifest is of Docker's first schema", |image| {
+        image.on_folder = |written| {
+            let manifest =
+                json!({ "schemaVersion": 1, "name": "tide", "tag": "1.4.0" }).to_string();
+            let entry = json!({
+                "mediaType": "application/vnd.docker.distribution.manifest.v1+json",
+                "digest": sha256(manifest.as_bytes()), "size": manifest.len(),
+            });
+            list(written, &manifest, entry)
+        };
+    }),
+    image("REG-011", Warning, "an index lists more than `az acr import` takes", |image| {
+        for number in 2..51 {
+            let mut platform = image.platforms[1].clone();
+            let variant = format!("v{number}");
+            set(&mut platform.config, "variant", variant.clone().into());
+            set(&mut platform.stated, "variant", variant.into());
+            image.platforms.push(platform);
+            let bill = Attached { platform: Some(number), ..image.attached[0] };
+            image.attached.push(bill);
+        }
+    }),
+    image("TEC-015", Error, "`latest` is not the highest version", |image| {
+        image.platform_tags.push((0, "latest".to_owned()));
+    }),
     image("IMG-005", Error, "there is no image for linux/amd64", |image| {
         image.platforms.remove(0);
         image.attached.retain(|at| at.platform != Some(1));
@@ -265,7 +290,7 @@ pub(super) const CASES: &[Case] = &[
     image("IMG-008", Warning, "the layers have more than 15 GiB unpacked", |image| {
         let layer = image.platforms[1].app();
         layer.pack(Packing::Zstd);
-        layer.on_tar = |tar| tar.resize(404 << 20, 0);
+        layer.on_tar = |tar| tar.resize(412 << 20, 0);
         // The same layer so often, read once.
         image.platforms[1].on_manifest = |manifest| {
             let layers = manifest["layers"].as_array_mut().unwrap();
@@ -335,8 +360,19 @@ fn nest(written: &Written) -> std::io::Result<()> {
             "digest": digest, "size": index.len(),
         });
     }
+    push(written, inner)
+}
+
+/// Writes a manifest and lists it in `index.json`.
+fn list(written: &Written, manifest: &str, entry: Value) -> std::io::Result<()> {
+    let digest = entry["digest"].as_str().unwrap();
+    fs::write(written.folder.join("blobs").join(digest.replacen(':', "/", 1)), manifest)?;
+    push(written, entry)
+}
+
+fn push(written: &Written, entry: Value) -> std::io::Result<()> {
     let path = written.folder.join("index.json");
     let mut top: Value = serde_json::from_slice(&fs::read(&path)?)?;
-    top["manifests"].as_array_mut().unwrap().push(inner);
+    top["manifests"].as_array_mut().unwrap().push(entry);
     fs::write(path, top.to_string())
 }

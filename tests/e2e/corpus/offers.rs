@@ -21,6 +21,15 @@ pub(super) const CASES: &[Case] = &[
     offer("OFR-004", Error, "the publisher has a space", |at| {
         at.replace("publisher: quayline", "publisher: quay line");
     }),
+    offer("OFR-005", Error, "there are 101 plans", |at| {
+        for number in 0..100 {
+            at.second_plan(|plan| {
+                plan.replace("tide-probe", &format!("tide-probe-{number}"))
+                    .replace("name: Probe", &format!("name: Probe {number}"))
+                    .replace("tide/probe", &format!("tide/probe-{number}"))
+            });
+        }
+    }),
     offer("OFR-006", Error, "images are to be sold through Microsoft", |at| {
         at.add_after("  registry: harbour\n", "  sellThroughMicrosoft: true\n");
     }),
@@ -244,6 +253,9 @@ pub(super) const CASES: &[Case] = &[
     offer("TEC-020", Warning, "there is no test tag", |at| {
         tags(at, &TAGS.replace("-test", "-more"));
     }),
+    offer("TEC-021", Warning, "a tag ends like one of continuous patching", |at| {
+        tags(at, &TAGS.replace("-test", "-test-7"));
+    }),
     offer("TEC-022", Error, "a tag for all says one platform", |at| {
         tags(at, &format!("{TAGS}, \"{{version}}-linux\""));
     }),
@@ -252,6 +264,27 @@ pub(super) const CASES: &[Case] = &[
     offer("DEP-002", Warning, "a container wants what few regions have", |at| {
         at.replace("memoryGb: 2", "memoryGb: 17");
     }),
+    offer("LST-007", Error, "the description holds a script", |at| {
+        at.description("<script>tide()</script>");
+    }),
+    offer("LST-007", Error, "the description loads a picture", |at| {
+        at.description("<img src=\"https://quayline.dev/t.png\">");
+    }),
+    offer("LST-007", Error, "the description has a style", |at| {
+        at.description("<div STYLE = \"position:fixed\">x</div>");
+    }),
+    offer("LST-026", Error, "the alias has a sign that nobody sees", |at| {
+        at.replace("alias: Tide", "alias: \"Ti\\u200bde\"");
+    }),
+    offer("LST-027", Error, "the description has a sign that nobody sees", |at| {
+        at.description("<p>ti\u{202e}de</p>");
+    }),
+    Case {
+        rule: "IMG-048",
+        weight: Warning,
+        what: "the description names a port that no image has",
+        make: Make::Both(|offer, _| offer.description("<p>It listens on port 9090.</p>")),
+    },
     Case {
         rule: "TEC-025",
         weight: Error,

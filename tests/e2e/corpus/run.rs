@@ -13,6 +13,7 @@ use wharf_testkit::handmade::Handmade;
 use wharf_testkit::offers::{Offer, PLAN};
 use wharf_testkit::processes::product;
 
+use super::evidence::{registry_state, write_waivers};
 use super::{Case, Error, Make, NotProven, Warning, Weight};
 
 /// How many programs run at once; each is short, and mostly waits for the disk.
@@ -68,17 +69,46 @@ pub(crate) fn wharf(make: &Make, folder: &Path) -> Said {
             command.args(["offer", "lint"]).arg(offer.write(folder).unwrap());
         }
         Make::Both(change) => {
-            let (mut offer, mut image) = (Offer::healthy(), Handmade::healthy());
-            image.tags = ["latest", "1.4.0-all", "1.4.0-test"].map(ToOwned::to_owned).to_vec();
-            image.tag_platforms();
+            let (mut offer, mut image) = (Offer::healthy(), offered());
             change(&mut offer, &mut image);
             image.write(&folder.join("out").join(PLAN)).unwrap();
             command.args(["verify", "--offer"]).arg(offer.write(folder).unwrap());
+        }
+        Make::Scanned(report) => {
+            let written = Handmade::healthy().write(&folder.join("image")).unwrap();
+            let file = folder.join("scan.json");
+            fs::write(&file, report(&written).to_string()).unwrap();
+            command.arg("verify").arg(folder.join("image")).arg("--scan").arg(file);
+        }
+        Make::Registry(change) => {
+            let mut state = registry_state();
+            let mut image = offered();
+            change(&mut image, &mut state);
+            image.write(&folder.join("out").join(PLAN)).unwrap();
+            let file = folder.join("registry.json");
+            fs::write(&file, state.to_string()).unwrap();
+            let offer = Offer::healthy().write(folder).unwrap();
+            command.args(["verify", "--offer"]).arg(offer).arg("--registry-state").arg(file);
+        }
+        Make::Waived(change, waivers) => {
+            let mut image = Handmade::healthy();
+            change(&mut image);
+            image.write(&folder.join("image")).unwrap();
+            let file = write_waivers(folder, waivers);
+            command.arg("verify").arg(folder.join("image")).arg("--waivers").arg(file);
         }
     }
     let said = look(&mut command);
     fs::remove_dir_all(folder).unwrap();
     said
+}
+
+/// The image of the offer's plan, with the tags of the offer.
+fn offered() -> Handmade {
+    let mut image = Handmade::healthy();
+    image.tags = ["latest", "1.4.0-all", "1.4.0-test"].map(ToOwned::to_owned).to_vec();
+    image.tag_platforms();
+    image
 }
 
 /// Runs a command that reports in JSON.

@@ -146,6 +146,9 @@ impl Offer {
     pub fn second_plan(&mut self, change: impl Fn(String) -> String) {
         let start = self.text.find("  - id: tide-service").expect("there is a plan");
         let plan = self.text.get(start..).unwrap_or_default();
+        let plan = plan.split_inclusive('\n').enumerate();
+        let first = plan.take_while(|(number, line)| *number == 0 || !line.starts_with("  - id: "));
+        let plan: String = first.map(|(_, line)| line).collect();
         let plan = plan
             .replace("tide-service", "tide-probe")
             .replace("name: Service", "name: Probe")
