@@ -11,9 +11,9 @@ use std::os::fd::AsFd;
 use rustix::termios::tcgetwinsize;
 use serde::Serialize;
 
+use crate::characters;
 use crate::cli::{ColorChoice, GlobalArgs, OutputFormat};
 use crate::exit::Exit;
-use crate::characters;
 pub use crate::shown::visible;
 
 /// The version of the JSON envelope and of everything in it.

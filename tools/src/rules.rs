@@ -155,7 +155,6 @@ pub fn all() -> impl Iterator<Item = &'static Rule> {
         registry_state::RULES,
         published::RULES,
         tags::RULES,
-        published::RULES,
         image_content::RULES,
         image_config::RULES,
         image_origin::RULES,
