@@ -3,6 +3,7 @@
 //! Invariant: a command stands here only when it does its work; command lines that scripts use are
 //! never changed, only added to.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -81,7 +82,7 @@ pub enum Command {
     Package(PackageArgs),
     /// Check images, and an offer, before Microsoft does
     Verify(VerifyArgs),
-    /// Push the images of an offer, or one layout, to a registry
+    /// Push the images of an offer, or one image, to a registry
     Push(PushArgs),
     /// Copy the images of an offer from one registry to another
     Promote {
@@ -147,7 +148,10 @@ pub struct PackageArgs {
 /// `wharf verify`.
 #[derive(Debug, Args)]
 pub struct VerifyArgs {
-    /// Layout folders or archives; with --offer, none means the layouts of all its plans
+    /// Images: an OCI layout, a folder of layouts, an OCI archive or docker-archive (plain, gzip or
+    /// zstd), `-` for an archive on stdin, REGISTRY/REPOSITORY:TAG or @DIGEST; prefixes as skopeo
+    /// has them (docker://, oci:DIR[:TAG], oci-archive:FILE[:NAME], docker-archive:FILE[:NAME]).
+    /// With --offer, none means the layouts of all its plans
     #[arg(required_unless_present = "offer", value_name = "TARGET")]
     pub targets: Vec<PathBuf>,
     /// The offer that the images belong to; it is checked too
@@ -159,6 +163,9 @@ pub struct VerifyArgs {
     /// What scanners said.
     #[command(flatten)]
     pub scan: ScanArgs,
+    /// Also say what changed since this release: an image, or a folder with a layout per plan
+    #[arg(long, value_name = "TARGET")]
+    pub since: Option<OsString>,
     /// What counts and how it is reported.
     #[command(flatten)]
     pub judge: JudgeArgs,
@@ -240,6 +247,8 @@ pub enum ReportFormat {
     Sarif,
     /// Markdown, for the summary of a run; added to the file that `GITHUB_STEP_SUMMARY` names
     Markdown,
+    /// One page with pictures, which loads nothing
+    Html,
     /// Annotations of GitHub
     Github,
     /// Annotations of Azure Pipelines
@@ -274,10 +283,11 @@ impl FromStr for ReportTarget {
 #[derive(Debug, Args)]
 #[command(group(clap::ArgGroup::new("target").required(true).args(["reference", "to"])))]
 pub struct PushArgs {
-    /// The offer file (with --to), or a layout folder (with a reference)
-    #[arg(value_name = "OFFER|LAYOUT")]
+    /// The offer file (with --to), or an image on this disk or stdin in any form that `verify` reads
+    /// (with a reference)
+    #[arg(value_name = "OFFER|IMAGE")]
     pub source: PathBuf,
-    /// Where one layout goes: REGISTRY/REPOSITORY:TAG
+    /// Where one image goes: REGISTRY/REPOSITORY:TAG
     pub reference: Option<String>,
     /// The registry of the offer that all its plans go to
     #[arg(long, value_name = "NAME")]
@@ -411,6 +421,7 @@ mod tests {
             "wharf verify a --scan t.json --scan - --report-max-age 7 --waivers w.yaml",
             "wharf verify --offer o.yaml --registry-state r.json",
             "wharf offer lint o.yaml --registry-state r.json --waivers w.yaml",
+            "wharf verify out/a --since old/a --report html=r.html --report github=-",
             "wharf push o.yaml --to staging --layouts out --allow-tag-move",
             "wharf push out/a 127.0.0.1:5000/a:1 --plain-http",
             "wharf promote plan o.yaml --from staging --to production --output p.json",

@@ -8,6 +8,8 @@ mod publish;
 pub mod push;
 mod remote;
 pub mod rules;
+mod since;
+mod targets;
 pub mod verify;
 
 use std::path::Path;

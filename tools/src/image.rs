@@ -11,6 +11,7 @@ pub mod inputs;
 pub mod layer;
 pub mod layout;
 pub mod layout_write;
+pub mod packages;
 pub mod tar_rules;
 pub mod tar_walk;
 pub mod tar_write;

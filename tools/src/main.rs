@@ -56,6 +56,8 @@ fn refuse(error: &clap::Error, arguments: &Arguments) -> ExitCode {
 
 /// Runs the command until it ends.
 fn run(command: &Command, context: &Context, runtime: &Runtime) -> anyhow::Result<Exit> {
+    // Commands that are not async wait for registries by it.
+    let _entered = runtime.enter();
     match command {
         Command::Verify(args) => commands::verify::run(args, context),
         Command::Offer { command } => commands::offer::run(command, context),

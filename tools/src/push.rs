@@ -1,6 +1,6 @@
-//! A layout onto a registry: proven before the first byte leaves, tags last, `latest` after all.
+//! An image of any form on this disk onto a registry: proven before the first byte leaves, tags last, `latest` after all.
 //!
-//! Invariant: nothing of a damaged layout is sent, a tag is written only after everything it leads
+//! Invariant: nothing of a damaged image is sent, a tag is written only after everything it leads
 //! to was accepted, and none that points elsewhere is moved unless somebody said so.
 
 use std::num::NonZeroUsize;
@@ -17,7 +17,7 @@ use crate::source::{Blob, BlobError, Source, SourceError};
 use crate::transfer::{Destination, KnownBlobs, Moved, Step, Tree};
 use crate::verify::{self, Limits};
 
-/// Why a layout was not pushed.
+/// Why an image was not pushed.
 #[derive(Debug, thiserror::Error)]
 pub enum PushError {
     /// There is nothing to push.
@@ -126,10 +126,9 @@ pub struct PushedTag {
     pub moved_from: Option<Digest>,
 }
 
-/// Opens a layout and proves it. What only some engines refuse, or nobody could prove, does not keep
-/// it from being pushed and is given back.
-pub fn open_proven(path: &Path, jobs: NonZeroUsize) -> Result<(Source, Vec<Fault>), PushError> {
-    let source = Source::open_path(path)?;
+/// Proves what was opened. What only some engines refuse, or nobody could prove, does not keep it
+/// from being pushed and is given back.
+pub fn prove(source: Source, jobs: NonZeroUsize) -> Result<(Source, Vec<Fault>), PushError> {
     let facts = verify::check(&source, jobs, &Limits::default());
     let (faults, remarks): (Vec<Fault>, Vec<Fault>) =
         facts.faults.into_iter().partition(|fault| fault.kind.weight() >= Weight::Unusable);
@@ -139,22 +138,16 @@ pub fn open_proven(path: &Path, jobs: NonZeroUsize) -> Result<(Source, Vec<Fault
     Err(PushError::Faults { location: source.location().to_owned(), faults })
 }
 
-/// The image of a layout that a reference with this tag means: that of the tag, that of the only
-/// whole reference with this tag, or the only one.
+/// The same for what is at a path.
+pub fn open_proven(path: &Path, jobs: NonZeroUsize) -> Result<(Source, Vec<Fault>), PushError> {
+    prove(Source::open_path(path)?, jobs)
+}
+
+/// The image of a source that a reference with this tag means: that of the tag, or the only one.
 pub fn image_for(source: &Source, tag: Option<&Tag>) -> Result<Descriptor, PushError> {
     let location = || source.location().to_owned();
     if let Some((_, named)) = source.tags().find(|(name, _)| Some(name) == tag) {
         return Ok(named.clone());
-    }
-    let ends_with = |name: &str| {
-        let last = name.rsplit('/').next().unwrap_or_default();
-        tag.is_some_and(|tag| last.split_once(':').is_some_and(|(_, end)| end == tag.as_str()))
-    };
-    let mut meant: Vec<&Descriptor> =
-        source.names().filter(|(name, _)| ends_with(name)).map(|(_, root)| root).collect();
-    meant.dedup_by_key(|root| root.digest);
-    if let [only] = meant.as_slice() {
-        return Ok((*only).clone());
     }
     let mut tops: Vec<&Descriptor> = Vec::new();
     let mut listed = Vec::new();

@@ -1,8 +1,12 @@
 //! A report: what was looked at, what was found, and what that means. How it is shown is below, one
 //! file per format; rules know none of them.
 
+pub mod anatomy;
 pub mod annotations;
+#[cfg(test)]
+mod fixture;
 pub mod formats;
+mod html;
 mod images;
 mod junit;
 mod links;
@@ -15,8 +19,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
+use self::anatomy::Anatomy;
 pub use self::images::{ImageSummary, Proof, summarise};
 pub use self::place::Root;
+use crate::diff::ReleaseDiff;
 use crate::exit::Exit;
 use crate::rules::{Finding, Gap, Judgement, Outcome, Rule, Section, Severity, Subject, all};
 
@@ -36,12 +42,34 @@ pub struct Report {
     /// What was not looked at, and would have been with more input.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub not_looked_at: Vec<Unlooked>,
+    /// What changed since another release, when one was named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub changes: Option<ReleaseDiff>,
+    /// What the images are made of, for formats with pictures.
+    #[serde(skip)]
+    pub anatomies: Vec<Anatomy>,
+    /// Targets that could not be read; nothing else of the report is about them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unread: Vec<Unread>,
+    /// What the shell is told because of them.
+    #[serde(skip)]
+    unread_exit: Exit,
     /// What became of each rule, by what it looked at.
     #[serde(skip)]
     sections: Vec<Section>,
     /// Whether rules that could not be decided are all that keeps it from passing.
     #[serde(skip)]
     only_unproven: bool,
+}
+
+/// A target that could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Unread {
+    /// As it was named.
+    pub target: String,
+    /// Why, with its causes, on one line.
+    pub error: String,
 }
 
 /// Something that was not looked at.
@@ -167,7 +195,32 @@ impl Report {
             rules: rules.into_iter().collect(),
         };
         let not_looked_at = gaps.into_iter().map(unlooked).collect();
-        Self { images, findings, summary, outcomes, not_looked_at, sections, only_unproven }
+        Self {
+            images,
+            findings,
+            summary,
+            outcomes,
+            not_looked_at,
+            changes: None,
+            anatomies: Vec::new(),
+            unread: Vec::new(),
+            unread_exit: Exit::Ok,
+            sections,
+            only_unproven,
+        }
+    }
+
+    /// The same report when some targets could not be read; it has not passed then, and the shell
+    /// is told `exit`.
+    #[must_use]
+    pub fn with_unread(mut self, unread: Vec<Unread>, exit: Exit) -> Self {
+        if !unread.is_empty() {
+            self.summary.passed = false;
+            self.only_unproven = false;
+            self.unread_exit = exit;
+        }
+        self.unread = unread;
+        self
     }
 
     /// What it comes to.
@@ -234,7 +287,11 @@ impl Report {
     /// What the shell is told.
     #[must_use]
     pub const fn exit(&self) -> Exit {
-        if self.summary.passed { Exit::Ok } else { Exit::Findings }
+        match (self.unread_exit, self.summary.passed) {
+            (Exit::Ok, true) => Exit::Ok,
+            (Exit::Ok, false) => Exit::Findings,
+            (exit, _) => exit,
+        }
     }
 }
 

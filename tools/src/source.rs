@@ -171,12 +171,13 @@ impl Source {
         if is_compressed(&inside) {
             let is_gzip = inside.starts_with(&GZIP_MAGIC);
             let buffered = io::BufReader::with_capacity(BUFFER_BYTES, whole);
-            let mut decoder: Box<dyn Read + '_> = if is_gzip {
+            let decoder: Box<dyn Read + '_> = if is_gzip {
                 Box::new(MultiGzDecoder::new(buffered))
             } else {
                 Box::new(ZstdReader::new(buffered))
             };
-            inside = take_head(&mut decoder).map_err(|error| failed(broken(&error)))?;
+            let mut decoder = Decompressed(decoder);
+            inside = take_head(&mut decoder).map_err(failed)?;
             whole = Box::new(Cursor::new(inside.clone()).chain(decoder));
         }
         if !is_tar(&inside) {
@@ -423,35 +424,17 @@ pub(crate) fn fill(stream: &mut impl Read, buffer: &mut [u8]) -> io::Result<usiz
     Ok(filled)
 }
 
-/// An error of a decoder, in words that say what is wrong with the file.
-fn broken(error: &io::Error) -> io::Error {
-    let reason = format!("it does not decompress: {error}; make or download it again");
-    io::Error::new(error.kind(), reason)
+/// What a decoder gives, with errors that say what is wrong with the file.
+struct Decompressed<R>(R);
+
+impl<R: Read> Read for Decompressed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer).map_err(|error| {
+            let reason = format!("it does not decompress: {error}; make or download it again");
+            io::Error::new(error.kind(), reason)
+        })
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
-    use super::*;
-    use crate::image::layout::LAYOUT_FILE;
-
-    #[test]
-    fn what_is_no_layout_is_said_to_be_none() {
-        let folder = tempfile::tempdir().unwrap();
-        let error = |path: &Path| Source::open_path(path).unwrap_err().to_string();
-        assert!(error(&folder.path().join("gone")).ends_with("gone does not exist"));
-        assert!(error(folder.path()).ends_with("it has no oci-layout"));
-        fs::write(folder.path().join(LAYOUT_FILE), r#"{"imageLayoutVersion":"2.0.0"}"#).unwrap();
-        assert!(error(folder.path()).contains("version 2.0.0"));
-        fs::write(folder.path().join(LAYOUT_FILE), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
-        assert!(error(folder.path()).ends_with("it has no index.json"));
-        fs::write(folder.path().join("index.json"), "{").unwrap();
-        assert!(error(folder.path()).contains("its index.json"));
-        std::os::unix::fs::symlink("/etc/passwd", folder.path().join("x")).unwrap();
-        fs::rename(folder.path().join("x"), folder.path().join("index.json")).unwrap();
-        assert!(error(folder.path()).ends_with("its index.json is not a regular file"));
-        let text = folder.path().join("text");
-        fs::write(&text, "x".repeat(600)).unwrap();
-        assert!(error(&text).contains("neither a folder nor a tar"));
-    }
-}
+mod tests;

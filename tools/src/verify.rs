@@ -268,6 +268,7 @@ fn kind_of(error: &BlobError) -> FaultKind {
         | BlobError::MissingMember { .. }
         | BlobError::NotAFile { .. }
         | BlobError::Read { .. } => FaultKind::Missing,
+        BlobError::Registry { .. } => FaultKind::Unproven,
         BlobError::Size { .. } => FaultKind::Size,
         BlobError::Mismatch(_) | BlobError::Content { .. } => FaultKind::Digest,
         BlobError::Manifest { .. } => FaultKind::Manifest,

@@ -1,4 +1,4 @@
-//! `wharf push`: the layouts of an offer, or one layout, onto a registry.
+//! `wharf push`: the layouts of an offer, or one image in any form, onto a registry.
 
 use std::path::Path;
 
@@ -7,6 +7,7 @@ use serde::Serialize;
 use wharf_oci::{Descriptor, Digest, RepoName, Tag};
 
 use super::remote::{Endpoint, exit_of, jobs, one_line, open};
+use super::targets::Opener;
 use super::{Context, variable};
 use crate::cli::PushArgs;
 use crate::exit::Exit;
@@ -16,11 +17,11 @@ use crate::moves::FLOATING_TAG;
 use crate::offer::OfferFile;
 use crate::offer::model::Plan;
 use crate::offer::registries::target;
-use crate::output::{Paint, Style, Table};
-use crate::push::{Push, PushError, Pushed, image_for, open_proven};
+use crate::output::{Paint, Style, Table, visible};
+use crate::push::{Push, PushError, Pushed, image_for, open_proven, prove};
 use crate::registry::{ImageRef, Registry};
 use crate::rules::image::size;
-use crate::source::Source;
+use crate::source::{Source, Target};
 use crate::transfer::{KnownBlobs, Step};
 
 #[derive(Debug, Serialize)]
@@ -59,20 +60,28 @@ enum State {
 /// Runs the command.
 pub async fn run(args: &PushArgs, context: &Context) -> anyhow::Result<Exit> {
     match (&args.reference, &args.to) {
-        (Some(reference), _) => one_layout(args, reference, context).await,
+        (Some(reference), _) => one_image(args, reference, context).await,
         (None, Some(_)) => whole_offer(args, context).await,
         (None, None) => anyhow::bail!("say where to push: --to NAME, or a reference"),
     }
 }
 
-async fn one_layout(args: &PushArgs, reference: &str, context: &Context) -> anyhow::Result<Exit> {
-    let source = args.source.as_path();
+async fn one_image(args: &PushArgs, reference: &str, context: &Context) -> anyhow::Result<Exit> {
+    let target = Target::parse(args.source.as_os_str())?;
+    let location = target.to_string();
+    anyhow::ensure!(
+        !matches!(target, Target::Image(_)),
+        "{location} is on a registry; `wharf promote` copies the images of an offer between \
+         registries, with their signatures, and `skopeo copy --all` copies any other"
+    );
     let image: ImageRef = reference.parse()?;
     let tag = image.tag.clone().filter(|_| image.digest.is_none());
     let tag = tag.with_context(|| format!("`{reference}` has no tag to push to; append :TAG"))?;
-    let (opened, remarks) =
-        open_proven(source, jobs()).with_context(|| format!("cannot push {}", source.display()))?;
-    say_all(&remarks, source, context);
+    let (opened, remarks) = Opener::new(context)
+        .open(&target)
+        .and_then(|source| Ok(prove(source, jobs())?))
+        .with_context(|| format!("cannot push {location}"))?;
+    say_all(&remarks, &location, context);
     let target = image_for(&opened, Some(&tag))?;
     let endpoint = Endpoint {
         name: image.registry.as_str(),
@@ -123,7 +132,7 @@ async fn whole_offer(args: &PushArgs, context: &Context) -> anyhow::Result<Exit>
         let opened = open_proven(&path, jobs()).and_then(|(opened, remarks)| {
             check_inputs(plan, &opened, context)?;
             let tags = plan_tags(plan, &opened)?;
-            say_all(&remarks, &path, context);
+            say_all(&remarks, &path.to_string_lossy(), context);
             Ok((opened, tags))
         });
         items.push(match opened {
@@ -135,9 +144,9 @@ async fn whole_offer(args: &PushArgs, context: &Context) -> anyhow::Result<Exit>
 }
 
 /// What does not keep a layout from being pushed is said all the same.
-fn say_all(remarks: &[Fault], path: &Path, context: &Context) {
+fn say_all(remarks: &[Fault], location: &str, context: &Context) {
     for remark in remarks {
-        context.output.warning(&format!("{}: {remark}", path.display()));
+        context.output.warning(&visible(&format!("{location}: {remark}")));
     }
 }
 

@@ -1,33 +1,38 @@
 //! `wharf verify`: proves images, judges them and their offer, and reports.
 
-use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::ffi::OsStr;
 
-use anyhow::{Context as _, ensure};
-
+use super::Context;
+use super::given::Given;
 use super::publish::{self, publish};
-use super::{Context, given};
-use crate::cli::VerifyArgs;
+use super::remote::{exit_of, jobs, one_line};
+use super::since::{self, Current};
+use super::targets::Opener;
+use crate::cli::{ReportFormat, VerifyArgs};
+use crate::diff::ReleaseDiff;
 use crate::exit::Exit;
+use crate::image::facts::ImageFacts;
 use crate::offer::OfferFile;
 use crate::offer::content::Content;
-use crate::report::{Report, summarise};
-use crate::rules::waiving::Waiving;
+use crate::offer::model::Plan;
+use crate::output::visible;
+use crate::report::anatomy::Anatomy;
+use crate::report::{Report, Unread, summarise};
 use crate::rules::{self, Judgement};
-use crate::source::Source;
+use crate::source::Target;
 use crate::verify::{Limits, check};
 
-/// A layout to look at, and the place of its plan in the offer.
-struct Target {
-    path: PathBuf,
+/// What to look at, and the place of its plan in the offer.
+struct Wanted {
+    /// As it was named.
+    name: String,
+    target: anyhow::Result<Target>,
     plan: Option<usize>,
 }
 
 /// Runs the command.
 pub fn run(args: &VerifyArgs, context: &Context) -> anyhow::Result<Exit> {
     publish::check(&args.judge, context)?;
-    let named = args.targets.iter().map(PathBuf::as_path);
-    given::check(&args.judge.given, Some(&args.scan), named.chain(args.offer.as_deref()))?;
     let offer = match &args.offer {
         None => None,
         Some(path) => {
@@ -36,68 +41,135 @@ pub fn run(args: &VerifyArgs, context: &Context) -> anyhow::Result<Exit> {
             Some((file, texts))
         }
     };
-    let targets = targets(args, offer.as_ref().map(|(file, _)| file));
+    let wanted = wanted(args, offer.as_ref().map(|(file, _)| file));
     let file = offer.as_ref().map(|(file, _)| file);
-    let evidence = given::evidence(&args.judge.given, Some(&args.scan), file)?;
-    let waivers = given::waivers(&args.judge.given)?;
+    let named = args.targets.iter().chain(&args.offer).map(AsRef::as_ref);
+    let given = Given::read(&args.judge.given, Some(&args.scan), named, file)?;
+    let evidence = &given.evidence;
     let profile = args.judge.profile;
     let mut judgement = match &offer {
         None => Judgement::default(),
-        Some((file, texts)) => rules::judge_offer(file, texts, &evidence, profile),
+        Some((file, texts)) => rules::judge_offer(file, texts, evidence, profile),
     };
     let mut images = Vec::new();
+    let mut anatomies = Vec::new();
     let mut indexes = Vec::new();
-    for target in &targets {
-        context.output.note(&format!("verifying {}", target.path.display()));
-        let facts = examine(&target.path)?;
-        let place = offer.as_ref().zip(target.plan).map(|((file, _), plan)| (file, plan));
-        let plan = place.and_then(|(file, plan)| file.offer.plans.get(plan));
-        images.extend(summarise(&facts, plan.map(|plan| plan.id.as_str())));
-        judgement.join(rules::judge_image(&facts, place, &evidence, profile));
-        indexes.push((target.plan, facts));
+    // Going through a million files again is only worth a picture of them.
+    let has_pictures = args.judge.reports.iter().any(|target| target.format == ReportFormat::Html);
+    let mut opener = Opener::new(context);
+    let mut failures = Vec::new();
+    let all = wanted.len();
+    for Wanted { name, target, plan } in wanted {
+        context.output.note(&format!("verifying {}", visible(&name)));
+        let facts = match target.and_then(|target| opener.open(&target)) {
+            Ok(source) => check(&source, jobs(), &Limits::default()),
+            Err(error) => {
+                failures.push((name, error));
+                continue;
+            }
+        };
+        let place = offer.as_ref().zip(plan).map(|((file, _), plan)| (file, plan));
+        let known = place.and_then(|(file, plan)| file.offer.plans.get(plan));
+        let id = known.map(|plan| plan.id.as_str());
+        images.extend(summarise(&facts, id));
+        if has_pictures {
+            anatomies.extend(Anatomy::of(&facts, id));
+        }
+        judgement.join(rules::judge_image(&facts, place, evidence, profile));
+        indexes.push((plan, facts));
     }
     if let Some((file, _)) = &offer {
         judgement.join(rules::judge_difference(file, &indexes));
     }
-    judgement.join(rules::judge_scans(&evidence, &indexes, profile));
-    if let Some(file) = &waivers {
-        let waiving = Waiving { file, images: &indexes, now: evidence.now, profile };
-        judgement = waiving.apply(judgement);
+    judgement = given.conclude(judgement, &indexes, failures.is_empty(), profile);
+    let compared = args.since.as_ref().map(|since| {
+        let offer = offer.as_ref().map(|(file, _)| file);
+        (since, compare(since, &indexes, offer, context))
+    });
+    let changes = match compared {
+        None => None,
+        Some((_, Ok(changes))) => Some(changes),
+        Some((since, Err(error))) => {
+            failures.push((since.display().to_string(), error));
+            None
+        }
+    };
+    // Where nothing else was looked at, the error is all there is to say, but in reports.
+    if offer.is_none()
+        && all == 1
+        && args.judge.reports.is_empty()
+        && let Some((name, error)) = failures.pop()
+    {
+        let is_named = error.to_string().contains(&visible(&name));
+        let context = format!("cannot verify {}", visible(&name));
+        return Err(if is_named { error } else { error.context(context) });
     }
+    let exit = exit_of(all, failures.iter().map(|(_, error)| error.as_ref()));
+    let unread = failures
+        .iter()
+        .map(|(name, error)| Unread { target: name.clone(), error: one_line(error.as_ref()) });
     let report = Report::new(images, judgement, args.judge.fail_on);
+    let mut report = report.with_unread(unread.collect(), exit);
+    report.anatomies = anatomies;
+    report.changes = changes;
     publish(&report, "verify", &args.judge, context)
 }
 
-fn examine(path: &Path) -> anyhow::Result<crate::image::facts::ImageFacts> {
-    // A reference to an image on a registry is no path; the message says what reads one.
-    let named = path.to_string_lossy();
-    ensure!(
-        path.exists() || !(named.contains('/') && named.contains([':', '@'])),
-        "{named} is not on this disk, and verify reads only layouts and archives; copy the image \
-         first: skopeo copy --all docker://{named} oci:FOLDER"
-    );
-    let source =
-        Source::open_path(path).with_context(|| format!("cannot verify {}", path.display()))?;
-    let jobs = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    Ok(check(&source, jobs, &Limits::default()))
+fn compare(
+    since: &OsStr,
+    images: &[(Option<usize>, ImageFacts)],
+    offer: Option<&OfferFile>,
+    context: &Context,
+) -> anyhow::Result<ReleaseDiff> {
+    let plans = offer.map(|file| file.offer.plans.as_slice()).unwrap_or_default();
+    let id = |plan: Option<usize>| Some(plans.get(plan?)?.id.as_str());
+    let current = images.iter().map(|(plan, facts)| Current { plan: id(*plan), facts });
+    since::compare(since, &current.collect::<Vec<_>>(), context)
 }
 
-/// What was named, or the layouts of all plans. A named layout belongs to the plan whose ID its
-/// folder has.
-fn targets(args: &VerifyArgs, offer: Option<&OfferFile>) -> Vec<Target> {
+/// What was named, or the layouts of all plans.
+fn wanted(args: &VerifyArgs, offer: Option<&OfferFile>) -> Vec<Wanted> {
     let plans = offer.map(|file| file.offer.plans.as_slice()).unwrap_or_default();
     if let (true, Some(file)) = (args.targets.is_empty(), offer) {
         let folder = args.layouts.clone().unwrap_or_else(|| file.folder().join("out"));
-        let target = |(place, plan): (usize, &crate::offer::model::Plan)| Target {
-            path: folder.join(plan.id.as_str()),
-            plan: Some(place),
+        let layout = |(place, plan): (usize, &Plan)| {
+            let path = folder.join(plan.id.as_str());
+            let target = Target::Path { path, form: None, name: None };
+            Wanted { name: target.to_string(), target: Ok(target), plan: Some(place) }
         };
-        return plans.iter().enumerate().map(target).collect();
+        return plans.iter().enumerate().map(layout).collect();
     }
-    let plan_of = |path: &Path| {
-        let name = path.file_name()?.to_str()?;
-        plans.iter().position(|plan| plan.id.as_str() == name)
+    let mut wanted = Vec::new();
+    for text in &args.targets {
+        match Target::parse(text.as_os_str()) {
+            Ok(target) => wanted.extend(target.expand().into_iter().map(|target| Wanted {
+                name: target.to_string(),
+                plan: plan_of(&target, plans),
+                target: Ok(target),
+            })),
+            Err(error) => {
+                let name = text.display().to_string();
+                wanted.push(Wanted { name, target: Err(error.into()), plan: None });
+            }
+        }
+    }
+    wanted
+}
+
+/// The plan whose ID is the name of a folder or an archive, or whose repository an image is in.
+fn plan_of(target: &Target, plans: &[Plan]) -> Option<usize> {
+    let is_meant = |plan: &Plan| match target {
+        Target::Stdin => false,
+        Target::Path { path, .. } => {
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let ends = [".tar", ".tar.gz", ".tgz", ".tar.zst"];
+            let stem = ends.iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
+            plan.id.as_str() == name || plan.id.as_str() == stem
+        }
+        Target::Image(image) => {
+            let (full, own) = (image.repository.as_str(), plan.image.repository.as_str());
+            full == own || full.strip_suffix(own).is_some_and(|before| before.ends_with('/'))
+        }
     };
-    let named = args.targets.iter();
-    named.map(|path| Target { plan: plan_of(path), path: path.clone() }).collect()
+    plans.iter().position(is_meant)
 }

@@ -176,6 +176,12 @@ impl TarWalk {
         Ok(())
     }
 
+    /// Whether the empty record at the end was seen: whatever follows is no entry.
+    #[must_use]
+    pub const fn is_at_end(&self) -> bool {
+        matches!(self.state, State::End)
+    }
+
     /// Says that there are no more bytes. A tar without the empty records at its end is accepted,
     /// as every reader does.
     pub fn finish(&self) -> Result<(), TarFault> {

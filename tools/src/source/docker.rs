@@ -26,7 +26,7 @@ pub(super) const MANIFEST_FILE: &str = "manifest.json";
 const IMAGES_MAX: usize = 1000;
 
 /// How many layers one image may have. Engines stop at 127; a manifest of these is below 4 MiB.
-const LAYERS_MAX: usize = 1000;
+pub(super) const LAYERS_MAX: usize = 1000;
 
 /// How much of a layer is hashed at once.
 const BUFFER_BYTES: usize = 256 * 1024;
@@ -117,13 +117,12 @@ impl DockerArchive {
         let mut roots = Vec::new();
         for entry in &entries {
             let root = archive.image(location, entry)?;
-            let named = entry.names().map(|name| {
+            let before = roots.len();
+            roots.extend(entry.names().map(|name| {
                 let mut root = root.clone();
                 root.annotations.insert(REF_NAME.to_owned(), name.to_owned());
                 root
-            });
-            let before = roots.len();
-            roots.extend(named);
+            }));
             if roots.len() == before {
                 roots.push(root);
             }

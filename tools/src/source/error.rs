@@ -1,20 +1,19 @@
 //! Why nothing can be read from a source, or one blob of it cannot be used.
 
-use std::error::Error;
 use std::io;
 
 use wharf_oci::{Digest, ParseError, Platform};
 
 use super::named::NotAnImage;
 use crate::image::tar_walk::TarFault;
+use crate::output::visible;
 use crate::registry::{ImageRefError, RegistryError};
 
-/// Why there is no image to read. Locations are as they were named; who shows them makes what a
-/// terminal would obey visible.
+/// Why there is no image to read. What strangers named is shown without what a terminal would obey.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
     /// Nothing is there.
-    #[error("{location} does not exist{advice}")]
+    #[error("{} does not exist{}", visible(.location), visible(.advice))]
     Missing {
         /// Where.
         location: String,
@@ -22,7 +21,7 @@ pub enum SourceError {
         advice: String,
     },
     /// It is something that people have beside images.
-    #[error("{location} {is}")]
+    #[error("{} {}", visible(.location), .is)]
     NotAnImage {
         /// Where.
         location: String,
@@ -30,7 +29,7 @@ pub enum SourceError {
         is: NotAnImage,
     },
     /// A layout that is none.
-    #[error("{location} is not an OCI image layout: {reason}")]
+    #[error("{} is not an OCI image layout: {}", visible(.location), visible(.reason))]
     NotALayout {
         /// Where.
         location: String,
@@ -38,7 +37,7 @@ pub enum SourceError {
         reason: String,
     },
     /// A docker-archive that is none.
-    #[error("{location} is not a docker-archive: {reason}")]
+    #[error("{} is not a docker-archive: {}", visible(.location), visible(.reason))]
     NotADockerArchive {
         /// Where.
         location: String,
@@ -46,7 +45,7 @@ pub enum SourceError {
         reason: String,
     },
     /// It cannot be read.
-    #[error("cannot read {location}")]
+    #[error("cannot read {}", visible(.location))]
     Read {
         /// Which file.
         location: String,
@@ -54,7 +53,7 @@ pub enum SourceError {
         source: io::Error,
     },
     /// An archive whose tar is damaged.
-    #[error("{location} is an archive that is damaged: {fault}; make or download it again")]
+    #[error("{} is an archive that is damaged: {}; make or download it again", visible(.location), .fault)]
     Damaged {
         /// Which file.
         location: String,
@@ -62,7 +61,7 @@ pub enum SourceError {
         fault: TarFault,
     },
     /// An archive that costs more than is spent on one.
-    #[error("{location} has {what}, which is more than is looked at")]
+    #[error("{} has {}, which is more than is looked at", visible(.location), visible(.what))]
     TooMuch {
         /// Which file.
         location: String,
@@ -70,7 +69,7 @@ pub enum SourceError {
         what: String,
     },
     /// It has no image of the name that was asked for.
-    #[error("{location} has no image {name}; it has {there}")]
+    #[error("{} has no image {}; it has {}", visible(.location), visible(.name), visible(.there))]
     NoSuchName {
         /// Where.
         location: String,
@@ -80,13 +79,13 @@ pub enum SourceError {
         there: String,
     },
     /// The registry has nothing of that name.
-    #[error("{location} is not on the registry; is it pushed, and is the name right?")]
+    #[error("{} is not on the registry; is it pushed, and is the name right?", visible(.location))]
     NotOnRegistry {
         /// The reference.
         location: String,
     },
     /// The registry.
-    #[error("cannot read {location}")]
+    #[error("cannot read {}", visible(.location))]
     Registry {
         /// The reference.
         location: String,
@@ -94,7 +93,7 @@ pub enum SourceError {
         source: RegistryError,
     },
     /// A text that is no target.
-    #[error("`{text}` cannot be read")]
+    #[error("`{}` is nothing on this disk, and no image on a registry", visible(.text))]
     Reference {
         /// The text.
         text: String,
@@ -102,7 +101,7 @@ pub enum SourceError {
         source: ImageRefError,
     },
     /// A form that other tools have and this one does not read.
-    #[error("`{text}`: {reason}")]
+    #[error("`{}`: {}", visible(.text), visible(.reason))]
     Unread {
         /// The text.
         text: String,
@@ -122,9 +121,10 @@ pub enum BlobError {
     },
     /// An index lists it, and whoever saved the index left it out.
     #[error(
-        "the image for {platform} ({digest}) is listed and not there: this is a partial save, of \
+        "the image for {} ({digest}) is listed and not there: this is a partial save, of \
          some platforms; save all of them (skopeo copy --all, docker save without --platform after \
-         each platform was pulled)"
+         each platform was pulled)",
+        visible(&.platform.to_string())
     )]
     MissingPlatform {
         /// Which.
@@ -133,7 +133,7 @@ pub enum BlobError {
         platform: Platform,
     },
     /// A layer that `manifest.json` names, and the archive has not.
-    #[error("the layer {digest} is missing: the archive has no `{name}`")]
+    #[error("the layer {digest} is missing: the archive has no `{}`", visible(.name))]
     MissingMember {
         /// Which.
         digest: Digest,
@@ -180,14 +180,31 @@ pub enum BlobError {
     Read {
         /// Which.
         digest: Digest,
-        /// Why: an error of the disk, or of the registry.
-        source: Box<dyn Error + Send + Sync>,
+        /// Why.
+        source: io::Error,
+    },
+    /// Its registry cannot be asked for it.
+    #[error("the blob {digest} could not be read from the registry")]
+    Registry {
+        /// Which.
+        digest: Digest,
+        /// Why.
+        source: Box<RegistryError>,
     },
 }
 
 impl BlobError {
-    /// An error of the disk, or of a registry.
-    pub(super) fn read(digest: Digest, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self::Read { digest, source: error.into() }
+    /// An error of the disk, or of what streams.
+    pub(super) const fn read(digest: Digest, source: io::Error) -> Self {
+        Self::Read { digest, source }
+    }
+
+    /// What a registry says of a blob.
+    pub(super) fn of_registry(digest: Digest, error: RegistryError) -> Self {
+        match error {
+            RegistryError::Manifest { source, .. } => Self::Manifest { digest, source },
+            RegistryError::Content { reason, .. } => Self::Content { digest, reason },
+            error => Self::Registry { digest, source: Box::new(error) },
+        }
     }
 }

@@ -21,6 +21,9 @@ const NAMES_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// How many links may lead from one to the next.
 const LINKS_MAX: usize = 16;
 
+/// How much is read behind the end of a tar. Writers fill up to 10 KiB.
+const PADDING_BYTES_MAX: u64 = 1024 * 1024;
+
 /// How much is read at once.
 const BUFFER_BYTES: usize = 256 * 1024;
 
@@ -96,6 +99,10 @@ impl Table {
                 return Err(SourceError::TooMuch { location: location.to_owned(), what });
             }
             keep(bytes)?;
+            if walk.is_at_end() {
+                pass_end(location, tar)?;
+                break;
+            }
         }
         walk.finish().map_err(damaged)?;
         Ok(table)
@@ -134,6 +141,14 @@ impl Table {
     pub(super) fn has_file(&self, name: &str) -> bool {
         matches!(self.members.get(name.as_bytes()), Some(Member::File { .. }))
     }
+}
+
+/// Reads the padding behind the last member, and so the checksum of what it was packed with. A
+/// megabyte of zeros packs to nothing, so there is an end to that.
+fn pass_end(location: &str, tar: &mut dyn Read) -> Result<(), SourceError> {
+    io::copy(&mut tar.take(PADDING_BYTES_MAX), &mut io::sink())
+        .map(drop)
+        .map_err(|source| SourceError::Read { location: location.to_owned(), source })
 }
 
 impl Members {

@@ -89,13 +89,8 @@ fn binary(head: &[u8]) -> Option<NotAnImage> {
 
 /// Whether a message begins with an encrypted session key (RFC 9580, §5.1 and §5.3).
 fn is_openpgp(head: &[u8]) -> bool {
-    match head {
-        // Old format: tag 1 or 3, one or two bytes of length; then the version.
-        [0x84 | 0x8c, _, 3..=6, ..] | [0x85 | 0x8d, _, _, 3..=6, ..] => true,
-        // New format.
-        [0xc1 | 0xc3, _, 3..=6, ..] => true,
-        _ => false,
-    }
+    // The old format with one or two bytes of length, the new one with one; then the version.
+    matches!(head, [0x84 | 0x8c | 0xc1 | 0xc3, _, 3..=6, ..] | [0x85 | 0x8d, _, _, 3..=6, ..])
 }
 
 /// By what stands in a text, or what the file is called.

@@ -14,7 +14,7 @@ use wharf_oci::{Descriptor, Digest, Reference, RepoName};
 
 use super::error::{BlobError, SourceError};
 use crate::image::layout::REF_NAME;
-use crate::registry::{BlobDownload, ImageRef, Registry, RegistryError};
+use crate::registry::{BlobDownload, ImageRef, Registry};
 
 /// How many bytes of manifests and configurations of one image are kept, so that none is asked for
 /// twice.
@@ -81,11 +81,7 @@ impl Remote {
         }
         let reference = Reference::Digest(digest);
         let asked = self.runtime.block_on(self.registry.manifest(&self.repo, &reference));
-        let manifest = asked.map_err(|error| match error {
-            RegistryError::Manifest { source, .. } => BlobError::Manifest { digest, source },
-            RegistryError::Content { reason, .. } => BlobError::Content { digest, reason },
-            error => BlobError::read(digest, error),
-        })?;
+        let manifest = asked.map_err(|error| BlobError::of_registry(digest, error))?;
         let bytes = manifest.ok_or(BlobError::Missing { digest })?.bytes().clone();
         self.keep(digest, &bytes);
         Ok(bytes)
@@ -112,7 +108,7 @@ impl Remote {
         let mut download = BlobDownload::new(registry, repo, descriptor.clone());
         let begun = self.runtime.block_on(download.begin());
         let size_bytes = begun
-            .map_err(|error| BlobError::read(digest, error))?
+            .map_err(|error| BlobError::of_registry(digest, error))?
             .ok_or(BlobError::Missing { digest })?;
         let runtime = self.runtime.clone();
         Ok(RemoteBlob { download, runtime, size_bytes, ahead: Bytes::new() })

@@ -148,7 +148,7 @@ impl Target {
             .filter_map(Result::ok)
             .map(|entry| entry.path())
             .filter(|path| path.is_dir() && path.join(LAYOUT_FILE).is_file())
-            .map(|path| path.into_os_string())
+            .map(PathBuf::into_os_string)
             .take(LAYOUTS_MAX)
             .collect();
         if layouts.is_empty() {

@@ -111,7 +111,9 @@ fn check_layer(source: &Source, descriptor: &Descriptor, limits: Limits) -> Chec
             }
         }
         Err(error) => {
-            layer.fault(FaultKind::Missing, format!("the blob cannot be read: {error}"));
+            // A registry that cannot be reached says nothing of the blob.
+            let kind = if source.is_remote() { FaultKind::Unproven } else { FaultKind::Missing };
+            layer.fault(kind, format!("the blob cannot be read: {error}"));
         }
     }
     layer

@@ -1,0 +1,74 @@
+//! What the targets of a command line lead to, opened: files and folders of this disk, standard
+//! input, and images on registries, each registry logged in once.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use tokio::runtime::Handle;
+
+use super::Context;
+use super::remote::{self, Endpoint};
+use crate::registry::{ImageRef, Registry};
+use crate::source::{Source, Target};
+
+/// Opens targets, with what they share.
+pub(super) struct Opener<'a> {
+    context: &'a Context,
+    registries: BTreeMap<String, Arc<Registry>>,
+    /// Whether standard input was read: it comes only once.
+    stdin_is_read: bool,
+}
+
+/// Opens everything that one target names, in the words that `wharf verify` takes: a layout, an
+/// archive of any form, `-`, `REGISTRY/REPOSITORY:TAG` or `@DIGEST`, with or without a prefix of
+/// skopeo; of a folder of layouts, each.
+///
+/// It waits for registries, so it is called where commands run that are not async, and so is
+/// everything that reads the sources. The exit code of an error is `Exit::of` it.
+pub(super) fn open(text: &OsStr, context: &Context) -> anyhow::Result<Vec<Source>> {
+    let mut opener = Opener::new(context);
+    let targets = Target::parse(text)?.expand();
+    targets.iter().map(|target| opener.open(target)).collect()
+}
+
+impl<'a> Opener<'a> {
+    pub(super) const fn new(context: &'a Context) -> Self {
+        Self { context, registries: BTreeMap::new(), stdin_is_read: false }
+    }
+
+    /// Opens a target.
+    pub(super) fn open(&mut self, target: &Target) -> anyhow::Result<Source> {
+        match target {
+            Target::Stdin => {
+                anyhow::ensure!(!self.stdin_is_read, "standard input was read before");
+                self.stdin_is_read = true;
+                Ok(Source::open_stdin()?)
+            }
+            Target::Path { path, form, name } => {
+                Ok(Source::open_local(path, *form, name.as_deref())?)
+            }
+            Target::Image(image) => self.image(image),
+        }
+    }
+
+    fn image(&mut self, image: &ImageRef) -> anyhow::Result<Source> {
+        let runtime = Handle::try_current().context("a registry is read without a runtime")?;
+        let host = image.registry.as_str();
+        if let Some(registry) = self.registries.get(host) {
+            return Ok(Source::open_image(Arc::clone(registry), image, &runtime)?);
+        }
+        let endpoint = Endpoint {
+            name: host,
+            host: &image.registry,
+            plain_http: false,
+            credentials: None,
+            folder: Path::new("."),
+        };
+        let registry = runtime.block_on(remote::open(&endpoint, self.context))?;
+        self.registries.insert(host.to_owned(), Arc::clone(&registry));
+        Ok(Source::open_image(registry, image, &runtime)?)
+    }
+}

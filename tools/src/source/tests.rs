@@ -1,0 +1,648 @@
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use std::io::Write as _;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use wharf_oci::{Algorithm, Digester, MediaType};
+
+use super::docker::LAYERS_MAX;
+use super::*;
+use crate::image::facts::{FaultKind, ImageFacts};
+use crate::verify::{Limits, check};
+
+fn hex(bytes: &[u8]) -> String {
+    Digester::digest(Algorithm::Sha256, bytes).hex()
+}
+
+fn digest(bytes: &[u8]) -> String {
+    format!("sha256:{}", hex(bytes))
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let jobs = NonZeroUsize::MIN;
+    crate::image::gzip::compress::<io::Error>(jobs, &mut out, |w| w.write_all(bytes)).unwrap();
+    out
+}
+
+fn zstd(bytes: &[u8]) -> Vec<u8> {
+    ::zstd::encode_all(bytes, 1).unwrap()
+}
+
+/// A layer with one file.
+fn layer(name: &str, content: &str) -> Vec<u8> {
+    let mut tar = Tar::default();
+    tar.file(name, content.as_bytes());
+    tar.finish()
+}
+
+/// An archive that is made member by member, so that each test can lie in its own way.
+struct Tar(tar::Builder<Vec<u8>>);
+
+impl Default for Tar {
+    fn default() -> Self {
+        Self(tar::Builder::new(Vec::new()))
+    }
+}
+
+impl Tar {
+    fn header(size: usize) -> tar::Header {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(size as u64);
+        header.set_mode(0o644);
+        header
+    }
+
+    fn file(&mut self, name: &str, bytes: &[u8]) -> &mut Self {
+        self.0.append_data(&mut Self::header(bytes.len()), name, bytes).unwrap();
+        self
+    }
+
+    fn json(&mut self, name: &str, value: &Value) -> &mut Self {
+        self.file(name, value.to_string().as_bytes())
+    }
+
+    fn link(&mut self, name: &str, target: &str, kind: tar::EntryType) -> &mut Self {
+        let mut header = Self::header(0);
+        header.set_entry_type(kind);
+        self.0.append_link(&mut header, name, target).unwrap();
+        self
+    }
+
+    fn symlink(&mut self, name: &str, target: &str) -> &mut Self {
+        self.link(name, target, tar::EntryType::Symlink)
+    }
+
+    fn finish(self) -> Vec<u8> {
+        self.0.into_inner().unwrap()
+    }
+}
+
+/// The image that every form holds: two layers, the first of which comes twice.
+struct Image {
+    layers: Vec<Vec<u8>>,
+    config: Vec<u8>,
+}
+
+const NAME: &str = "r.example/app:1.0";
+
+impl Image {
+    fn new() -> Self {
+        let (base, app) = (layer("base", "base"), layer("app", "app"));
+        Self::of(vec![base.clone(), app, base])
+    }
+
+    fn of(layers: Vec<Vec<u8>>) -> Self {
+        let diff_ids: Vec<String> = layers.iter().map(|layer| digest(layer)).collect();
+        let config = json!({
+            "os": "linux", "architecture": "amd64",
+            "config": {"Entrypoint": ["/app"]},
+            "rootfs": {"type": "layers", "diff_ids": diff_ids},
+        });
+        Self { layers, config: config.to_string().into_bytes() }
+    }
+
+    fn config_name(&self) -> String {
+        format!("{}.json", hex(&self.config))
+    }
+
+    fn manifest_json(&self, layers: &[String]) -> Value {
+        json!([{"Config": self.config_name(), "RepoTags": [NAME], "Layers": layers}])
+    }
+
+    /// `docker save` before 25: a folder for each layer, a second one is a link to the first.
+    fn docker(&self) -> Vec<u8> {
+        let mut tar = Tar::default();
+        let mut names: Vec<String> = Vec::new();
+        for (at, bytes) in self.layers.iter().enumerate() {
+            let id = hex(format!("id {at}").as_bytes());
+            let first = self.layers.iter().position(|other| other == bytes).unwrap();
+            tar.file(&format!("{id}/VERSION"), b"1.0");
+            let name = format!("{id}/layer.tar");
+            if first == at {
+                tar.file(&name, bytes);
+            } else {
+                tar.symlink(&name, &format!("../{}", names[first]));
+            }
+            names.push(name);
+        }
+        tar.file(&self.config_name(), &self.config);
+        tar.json("manifest.json", &self.manifest_json(&names));
+        tar.json("repositories", &json!({"r.example/app": {"1.0": "id"}}));
+        tar.finish()
+    }
+
+    /// `podman save`: layers by diffID, folders with links to them.
+    fn podman(&self) -> Vec<u8> {
+        let mut tar = Tar::default();
+        let mut names = Vec::new();
+        for (at, bytes) in self.layers.iter().enumerate() {
+            let name = format!("{}.tar", hex(bytes));
+            if !names.contains(&name) {
+                tar.file(&name, bytes);
+            }
+            tar.symlink(&format!("{}/layer.tar", hex(&[u8::try_from(at).unwrap()])), "../x.tar");
+            names.push(name);
+        }
+        tar.file(&self.config_name(), &self.config);
+        tar.json("manifest.json", &self.manifest_json(&names));
+        tar.finish()
+    }
+
+    /// crane's legacy form, that of jib and ko too: layers as gzip.
+    fn crane(&self) -> Vec<u8> {
+        let mut tar = Tar::default();
+        let mut names: Vec<String> = Vec::new();
+        tar.file("sha256:config", &self.config);
+        for bytes in &self.layers {
+            let bytes = gzip(bytes);
+            let name = format!("{}.tar.gz", hex(&bytes));
+            if !names.contains(&name) {
+                tar.file(&name, &bytes);
+            }
+            names.push(name);
+        }
+        let entry = json!([{"Config": "sha256:config", "RepoTags": [NAME], "Layers": names}]);
+        tar.json("manifest.json", &entry);
+        tar.finish()
+    }
+
+    /// What Nix makes: `./` before names, folders by the hash of the layer, no `repositories`.
+    fn nix(&self) -> Vec<u8> {
+        let mut tar = Tar::default();
+        let mut names: Vec<String> = Vec::new();
+        for bytes in &self.layers {
+            let name = format!("{}/layer.tar", hex(bytes));
+            tar.file(&format!("./{name}"), bytes);
+            names.push(name);
+        }
+        tar.file(&format!("./{}", self.config_name()), &self.config);
+        tar.json("./manifest.json", &self.manifest_json(&names));
+        tar.finish()
+    }
+
+    /// The files of an OCI layout; `root` gives the annotations of its only image.
+    fn layout_files(&self, root: &Value) -> Vec<(String, Vec<u8>)> {
+        let describe = |media_type: &MediaType, bytes: &[u8]| json!({"mediaType": media_type, "digest": digest(bytes), "size": bytes.len()});
+        let layers: Vec<Vec<u8>> = self.layers.iter().map(|layer| gzip(layer)).collect();
+        let descriptors: Vec<Value> =
+            layers.iter().map(|layer| describe(&MediaType::OCI_LAYER_GZIP, layer)).collect();
+        let manifest = json!({
+            "schemaVersion": 2, "mediaType": MediaType::OCI_MANIFEST,
+            "config": describe(&MediaType::OCI_CONFIG, &self.config), "layers": descriptors,
+        });
+        let manifest = manifest.to_string().into_bytes();
+        let mut top = describe(&MediaType::OCI_MANIFEST, &manifest);
+        top["annotations"] = root.clone();
+        let index = json!({"schemaVersion": 2, "manifests": [top]});
+        let blob = |bytes: &Vec<u8>| (format!("blobs/sha256/{}", hex(bytes)), bytes.clone());
+        let mut files: Vec<(String, Vec<u8>)> = layers.iter().map(blob).collect();
+        files.extend([blob(&self.config), blob(&manifest)]);
+        files.push(("oci-layout".to_owned(), br#"{"imageLayoutVersion":"1.0.0"}"#.to_vec()));
+        files.push(("index.json".to_owned(), index.to_string().into_bytes()));
+        files
+    }
+
+    fn oci_archive(&self, root: &Value) -> Tar {
+        let mut tar = Tar::default();
+        for (name, bytes) in self.layout_files(root) {
+            tar.file(&name, &bytes);
+        }
+        tar
+    }
+
+    /// `docker save` since 25: a layout, with `manifest.json` beside it.
+    fn docker_25(&self, root: &Value) -> Vec<u8> {
+        let mut tar = self.oci_archive(root);
+        let blob = |bytes: &[u8]| format!("blobs/sha256/{}", hex(bytes));
+        let layers: Vec<String> = self.layers.iter().map(|layer| blob(&gzip(layer))).collect();
+        let config = blob(&self.config);
+        tar.json(
+            "manifest.json",
+            &json!([{
+                "Config": config, "RepoTags": [NAME], "Layers": layers,
+            }]),
+        );
+        tar.finish()
+    }
+}
+
+fn write(folder: &tempfile::TempDir, name: &str, bytes: &[u8]) -> PathBuf {
+    let path = folder.path().join(name);
+    fs::write(&path, bytes).unwrap();
+    path
+}
+
+fn examine(source: &Source) -> ImageFacts {
+    check(source, NonZeroUsize::MIN, &Limits::default())
+}
+
+fn open(bytes: &[u8]) -> Result<Source, SourceError> {
+    let folder = tempfile::tempdir().unwrap();
+    Source::open_path(&write(&folder, "archive", bytes))
+}
+
+fn kinds(bytes: &[u8]) -> Vec<FaultKind> {
+    examine(&open(bytes).unwrap()).faults.iter().map(|fault| fault.kind).collect()
+}
+
+fn said(bytes: &[u8]) -> String {
+    let error = open(bytes).unwrap_err();
+    let cause = std::error::Error::source(&error).map(ToString::to_string);
+    format!("{error}: {}", cause.unwrap_or_default())
+}
+
+/// What does not depend on the form: names, platform, configuration, and the layers unpacked.
+fn essence(source: &Source) -> (Vec<String>, Vec<Descriptor>, Vec<Option<u64>>) {
+    let facts = examine(source);
+    assert_eq!(facts.faults, [], "{}", source.location());
+    let tags = facts.tags.keys().map(ToString::to_string).collect();
+    assert_eq!(facts.images.len(), 1);
+    let image = &facts.images[0];
+    assert_eq!(image.name(), "linux/amd64");
+    let sizes = image.layers.iter().map(|layer| layer.uncompressed_bytes).collect();
+    (tags, image.config_descriptor.iter().cloned().collect(), sizes)
+}
+
+#[test]
+fn one_image_is_the_same_in_every_form_plain_and_compressed() {
+    let folder = tempfile::tempdir().unwrap();
+    let image = Image::new();
+    let named = json!({"org.opencontainers.image.ref.name": "1.0"});
+    let layout = folder.path().join("layout");
+    fs::create_dir_all(layout.join("blobs/sha256")).unwrap();
+    for (name, bytes) in image.layout_files(&named) {
+        fs::write(layout.join(name), bytes).unwrap();
+    }
+    let expected = essence(&Source::open_path(&layout).unwrap());
+    assert_eq!(expected.0, ["1.0"]);
+    let containerd = json!({"io.containerd.image.name": NAME});
+    for (form, bytes) in [
+        ("oci", image.oci_archive(&named).finish()),
+        ("docker", image.docker()),
+        ("docker-25", image.docker_25(&json!({}))),
+        ("docker-25-containerd", image.docker_25(&containerd)),
+        ("podman", image.podman()),
+        ("crane", image.crane()),
+        ("nix", image.nix()),
+    ] {
+        for (ending, bytes) in [("tar", bytes.clone()), ("gz", gzip(&bytes)), ("zst", zstd(&bytes))]
+        {
+            let path = write(&folder, &format!("{form}.{ending}"), &bytes);
+            let source = Source::open_path(&path).unwrap_or_else(|e| panic!("{form}: {e}"));
+            assert_eq!(essence(&source), expected, "{form}.{ending}");
+        }
+    }
+}
+
+#[test]
+fn compressed_layers_keep_their_digests_and_plain_ones_have_their_diff_ids() {
+    let image = Image::new();
+    let layers = |bytes: &[u8]| {
+        let facts = examine(&open(bytes).unwrap());
+        let layers = facts.images[0].layers.iter();
+        layers.map(|layer| layer.descriptor.digest.to_string()).collect::<Vec<_>>()
+    };
+    let plain: Vec<String> = image.layers.iter().map(|layer| digest(layer)).collect();
+    let packed: Vec<String> = image.layers.iter().map(|layer| digest(&gzip(layer))).collect();
+    assert_eq!(layers(&image.docker()), plain);
+    assert_eq!(layers(&image.crane()), packed);
+}
+
+#[test]
+fn what_manifest_json_says_is_not_believed() {
+    let image = Image::of(vec![layer("a", "a"), layer("b", "b")]);
+    let with = |manifest: Value, more: &dyn Fn(&mut Tar)| {
+        let mut tar = Tar::default();
+        tar.file("a.tar", &image.layers[0]).file("b.tar", &image.layers[1]);
+        tar.file("c.json", &image.config).json("manifest.json", &manifest);
+        more(&mut tar);
+        tar.finish()
+    };
+    let of = |layers: &[&str]| {
+        with(json!([{"Config": "c.json", "RepoTags": null, "Layers": layers}]), &|_| {})
+    };
+    assert_eq!(kinds(&of(&["a.tar", "b.tar"])), []);
+    assert_eq!(kinds(&of(&["b.tar", "a.tar"])), [FaultKind::Digest; 2]);
+    assert_eq!(kinds(&of(&["a.tar"])), [FaultKind::DiffId]);
+    assert_eq!(kinds(&of(&["a.tar", "b.tar", "a.tar"])), [FaultKind::DiffId]);
+    let missing = of(&["a.tar", "gone.tar"]);
+    assert_eq!(kinds(&missing), [FaultKind::Missing]);
+    let facts = examine(&open(&missing).unwrap());
+    assert!(facts.faults[0].message.contains("`gone.tar`"), "{}", facts.faults[0].message);
+    // A name that comes twice counts where it came last.
+    let list = json!([{"Config": "c.json", "Layers": ["a.tar", "b.tar"]}]);
+    let again = with(list, &|tar| {
+        tar.file("b.tar", b"other");
+    });
+    assert!(kinds(&again).contains(&FaultKind::Digest));
+    for (list, word) in [
+        (json!({}), "manifest.json cannot be read"),
+        (json!([]), "lists no image"),
+        (json!([{"Config": "gone.json", "Layers": []}]), "it has no gone.json"),
+        (json!([{"Layers": []}]), "missing field `Config`"),
+        (json!([{"Config": "c.json", "Layers": vec!["a.tar"; LAYERS_MAX + 1]}]), "more than"),
+        (json!([{"Config": "c.json", "Layers": ["a.tar", "b.tar", "gone"]}]), "it has no `gone`"),
+    ] {
+        let said = said(&with(list, &|_| {}));
+        assert!(said.contains(word), "{word}: {said}");
+    }
+}
+
+#[test]
+fn two_files_that_claim_one_diff_id_are_both_read() {
+    let (good, bad) = (layer("a", "good"), layer("a", "evil"));
+    let image = Image::of(vec![good.clone(), good.clone()]);
+    let mut tar = Tar::default();
+    tar.file("one.tar", &good).file("two.tar", &bad);
+    tar.file(&image.config_name(), &image.config);
+    tar.json("manifest.json", &image.manifest_json(&["one.tar".into(), "two.tar".into()]));
+    assert_eq!(kinds(&tar.finish()), [FaultKind::DiffId]);
+}
+
+#[test]
+fn links_lead_to_members_and_nowhere_else() {
+    let image = Image::of(vec![layer("a", "a")]);
+    let kinds_of = |make: &dyn Fn(&mut Tar)| {
+        let mut tar = Tar::default();
+        make(&mut tar);
+        tar.file(&image.config_name(), &image.config);
+        tar.json("manifest.json", &image.manifest_json(&["l/layer.tar".into()]));
+        kinds(&tar.finish())
+    };
+    let hard = tar::EntryType::Link;
+    let layer = &image.layers[0];
+    assert_eq!(
+        kinds_of(&|tar| {
+            tar.file("x.tar", layer).symlink("y", "./x.tar").symlink("l/layer.tar", "../y");
+        }),
+        []
+    );
+    assert_eq!(
+        kinds_of(&|tar| {
+            tar.file("x.tar", layer).link("l/layer.tar", "x.tar", hard);
+        }),
+        []
+    );
+    for target in ["/etc/passwd", "../../../../etc/passwd", "layer.tar", "../gone"] {
+        let kinds = kinds_of(&|tar| {
+            tar.symlink("l/layer.tar", target);
+        });
+        assert_eq!(kinds, [FaultKind::Missing], "{target}");
+    }
+}
+
+#[test]
+fn a_configuration_that_is_none_is_a_fault() {
+    let image = Image { config: b"no json".to_vec(), ..Image::new() };
+    let kinds = kinds(&image.docker());
+    assert!(kinds.contains(&FaultKind::Config), "{kinds:?}");
+    let mut long = Image::new();
+    long.config.resize(5 * 1024 * 1024, b' ');
+    assert!(said(&long.docker()).contains("has more than 4194304 bytes"));
+}
+
+#[test]
+fn a_save_of_one_platform_says_so() {
+    let image = Image::new();
+    let index = json!({"schemaVersion": 2, "mediaType": MediaType::OCI_INDEX, "manifests": [{
+        "mediaType": MediaType::OCI_MANIFEST, "digest": digest(b"x"), "size": 1,
+        "platform": {"os": "linux", "architecture": "arm64"},
+    }]});
+    let index = index.to_string().into_bytes();
+    let mut tar = image.oci_archive(&json!({}));
+    let top = json!({"schemaVersion": 2, "manifests": [{
+        "mediaType": MediaType::OCI_INDEX, "digest": digest(&index), "size": index.len(),
+    }]});
+    tar.file(&format!("blobs/sha256/{}", hex(&index)), &index).json("index.json", &top);
+    let facts = examine(&open(&tar.finish()).unwrap());
+    let message = &facts.faults[0].message;
+    assert!(message.contains("linux/arm64") && message.contains("partial save"), "{message}");
+    assert_eq!(facts.faults[0].kind, FaultKind::Missing);
+}
+
+#[test]
+fn a_name_leaves_only_its_image_and_a_form_must_be_the_one_that_was_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let (one, two) = (Image::of(vec![layer("a", "1")]), Image::of(vec![layer("a", "2")]));
+    let mut tar = Tar::default();
+    for (at, image) in [&one, &two].into_iter().enumerate() {
+        tar.file(&format!("{at}.tar"), &image.layers[0]);
+        tar.file(&image.config_name(), &image.config);
+    }
+    let entry = |at: usize, image: &Image, name: &str| json!({"Config": image.config_name(), "RepoTags": [name], "Layers": [format!("{at}.tar")]});
+    tar.json("manifest.json", &json!([entry(0, &one, "a/x:1"), entry(1, &two, "a/y:2")]));
+    let path = write(&folder, "two.tar", &tar.finish());
+    let both = Source::open_path(&path).unwrap();
+    assert_eq!(examine(&both).images.len(), 2);
+    let docker = Some(PathForm::DockerArchive);
+    for name in ["a/y:2", "2", "@1"] {
+        let only = Source::open_local(&path, docker, Some(name)).unwrap();
+        assert_eq!(only.roots(), &both.roots()[1..], "{name}");
+        assert!(only.location().ends_with(&format!("two.tar:{name}")));
+    }
+    let error = Source::open_local(&path, docker, Some("3")).unwrap_err().to_string();
+    assert!(error.contains("has no image 3; it has a/x:1, a/y:2"), "{error}");
+    let oci = Some(PathForm::OciArchive);
+    assert!(Source::open_local(&path, oci, None).is_err());
+    let new = write(&folder, "25.tar", &one.docker_25(&json!({})));
+    assert!(Source::open_local(&new, docker, None).is_ok());
+    assert!(Source::open_local(&new, oci, None).is_ok());
+}
+
+#[test]
+fn a_tag_of_references_that_means_two_images_means_none() {
+    let source = |names: [&str; 2]| {
+        let (one, two) = (Image::of(vec![layer("a", "1")]), Image::of(vec![layer("a", "2")]));
+        let mut tar = Tar::default();
+        let mut entries = Vec::new();
+        for (image, name) in [&one, &two].into_iter().zip(names) {
+            let layer = format!("{name}.tar");
+            tar.file(&layer, &image.layers[0]).file(&image.config_name(), &image.config);
+            entries.push(json!({
+                "Config": image.config_name(), "RepoTags": [name], "Layers": [layer],
+            }));
+        }
+        tar.json("manifest.json", &json!(entries));
+        open(&tar.finish()).unwrap()
+    };
+    let tags = |source: &Source| source.tags().map(|(tag, _)| tag.to_string()).collect::<Vec<_>>();
+    assert_eq!(tags(&source(["r.example:5000/a:1", "b:2"])), ["1", "2"]);
+    assert_eq!(tags(&source(["r.example/a:1", "r.example/b:1"])), [""; 0]);
+}
+
+#[test]
+fn damaged_archives_are_errors_that_say_where() {
+    let bytes = Image::new().docker();
+    assert!(said(&bytes[..2000]).contains("damaged"));
+    assert!(said(&gzip(&bytes)[..400]).contains("does not decompress"));
+    let packed = zstd(&bytes);
+    assert!(said(&packed[..packed.len() - 20]).contains("does not decompress"));
+    assert!(said(b"").contains("is an empty file"));
+    assert!(said(&gzip(b"")).contains("is an empty file"));
+    assert!(said(&gzip(&gzip(&bytes))).contains("compressed twice"));
+    assert!(said(&gzip(&vec![0; 4 << 20])).contains("is an empty tar"));
+    // A checksum of the packing is read although the tar ended before it.
+    let mut packed = gzip(&bytes);
+    let end = packed.len() - 6;
+    packed[end] ^= 1;
+    assert!(said(&packed).contains("does not decompress"));
+}
+
+#[test]
+fn names_without_end_are_too_much() {
+    let long = "x/".repeat(400_000);
+    let mut tar = Tar::default();
+    for at in 0..45 {
+        tar.file(&format!("{long}{at}"), b"");
+    }
+    assert!(said(&tar.finish()).contains("more than is looked at"));
+}
+
+#[test]
+fn what_is_no_image_is_called_by_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let words = |name: &str, bytes: &[u8]| {
+        let path = write(&folder, name, bytes);
+        Source::open_path(&path).unwrap_err().to_string()
+    };
+    let root = |names: &[&str]| {
+        let mut tar = Tar::default();
+        for name in names {
+            tar.file(name, b"x");
+        }
+        tar.finish()
+    };
+    for (name, bytes, word) in [
+        ("Dockerfile.prod", b"ARG a\n".to_vec(), "a Dockerfile"),
+        ("x", b"FROM scratch\n".to_vec(), "a Dockerfile"),
+        ("compose.yaml", b"x: 1\n".to_vec(), "a compose file"),
+        ("stack.yml", b"services:\n  a: {}\n".to_vec(), "a compose file"),
+        ("Chart.yaml", b"name: a\n".to_vec(), "a Helm chart"),
+        ("deploy.yaml", b"apiVersion: v1\nkind: Pod\n".to_vec(), "a Kubernetes manifest"),
+        ("offer.yaml", b"offer:\nplans:\n".to_vec(), "--offer"),
+        ("index.json", br#"{"schemaVersion":2}"#.to_vec(), "of a manifest or an index alone"),
+        ("page", b"<!DOCTYPE html>".to_vec(), "a web page"),
+        ("a.zip", b"PK\x03\x04xxxx".to_vec(), "a zip file"),
+        ("a.sqfs", b"hsqsxxxx".to_vec(), "squashfs"),
+        ("a.sif", [&[b'#'; 32][..], b"SIF_MAGIC\0"].concat(), "Apptainer"),
+        ("a.age", b"age-encryption.org/v1\n-> X".to_vec(), "age encrypted"),
+        ("a.gpg", b"\x8c\x0d\x04\x09\x03\x02xxx".to_vec(), "gpg encrypted"),
+        ("a.xz", b"\xfd7zXZ\0xxx".to_vec(), "an xz file"),
+        ("noise", vec![0xee; 600], "a file of another kind"),
+        ("root.tar", root(&["bin/a", "etc/b", "usr/c"]), "docker export"),
+        ("chart.tgz", gzip(&root(&["web/Chart.yaml"])), "a Helm chart"),
+        ("context.tar", root(&["Dockerfile", "a"]), "a build folder"),
+        ("out.tar", root(&["out/oci-layout", "out/index.json"]), "tar -C FOLDER"),
+        ("old.tar", root(&["repositories", "id/layer.tar"]), "docker before 1.10"),
+        ("any.tar", root(&["a"]), "without oci-layout or manifest.json"),
+    ] {
+        let said = words(name, &bytes);
+        assert!(said.contains(word), "{name}: {said}");
+    }
+    let hostile = words("a\u{1b}[31m\u{202e}b", b"x");
+    assert!(!hostile.contains(['\u{1b}', '\u{202e}']), "{hostile:?}");
+}
+
+#[test]
+fn folders_that_are_no_layout_are_called_by_their_name() {
+    for (files, word) in [
+        (&[][..], "an empty folder"),
+        (&["version", "manifest.json"], "skopeo wrote as dir:"),
+        (&["manifest.json", "a.tar"], "was unpacked"),
+        (&["Dockerfile"], "with a Dockerfile"),
+        (&["compose.yaml"], "with a compose file"),
+        (&["Chart.yaml"], "a Helm chart"),
+        (&["offer.yaml"], "--offer"),
+        (&["bin/a", "etc/a", "usr/a"], "a root file system"),
+        (&["config.json", "rootfs/a"], "a bundle of a runtime"),
+        (&["anything"], "it has no oci-layout"),
+        (&["index.json"], "it has no oci-layout"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        for file in files {
+            let path = folder.path().join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "x").unwrap();
+        }
+        let said = Source::open_path(folder.path()).unwrap_err().to_string();
+        assert!(said.contains(word), "{files:?}: {said}");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_layout_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = |path: &Path| Source::open_path(path).unwrap_err().to_string();
+    assert!(error(&folder.path().join("gone")).ends_with("gone does not exist"));
+    fs::write(folder.path().join(LAYOUT_FILE), r#"{"imageLayoutVersion":"2.0.0"}"#).unwrap();
+    assert!(error(folder.path()).contains("version 2.0.0"));
+    fs::write(folder.path().join(LAYOUT_FILE), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
+    assert!(error(folder.path()).ends_with("it has no index.json"));
+    fs::write(folder.path().join("index.json"), "{").unwrap();
+    assert!(error(folder.path()).contains("its index.json"));
+    std::os::unix::fs::symlink("/etc/passwd", folder.path().join("x")).unwrap();
+    fs::rename(folder.path().join("x"), folder.path().join("index.json")).unwrap();
+    assert!(error(folder.path()).ends_with("its index.json is not a regular file"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn random_bytes_are_an_error_and_never_a_panic(
+        bytes in proptest::collection::vec(any::<u8>(), 0..3000),
+        packing in 0_u8..3,
+    ) {
+        let bytes = match packing {
+            0 => bytes,
+            1 => gzip(&bytes),
+            _ => zstd(&bytes),
+        };
+        let _ = open(&bytes);
+    }
+
+    #[test]
+    fn a_changed_archive_is_read_or_refused_and_never_a_panic(
+        form in 0_usize..5,
+        at in any::<prop::sample::Index>(),
+        value: u8,
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let image = Image::of(vec![layer("a", "a"), layer("b", "b")]);
+        let mut bytes = match form {
+            0 => image.docker(),
+            1 => image.podman(),
+            2 => image.crane(),
+            3 => image.nix(),
+            _ => image.docker_25(&json!({})),
+        };
+        let at = at.index(bytes.len());
+        bytes[at] = value;
+        for bytes in [bytes.as_slice(), &bytes[..cut.index(bytes.len())]] {
+            if let Ok(source) = open(bytes) {
+                let _ = examine(&source);
+            }
+        }
+    }
+
+    #[test]
+    fn a_flipped_byte_of_a_layer_or_a_configuration_is_found(
+        form in 0_usize..3,
+        at in any::<prop::sample::Index>(),
+    ) {
+        let image = Image::of(vec![layer("a", "content")]);
+        let (mut bytes, part) = match form {
+            0 => (image.docker(), image.layers[0].clone()),
+            1 => (image.docker_25(&json!({})), gzip(&image.layers[0])),
+            // Its name is no digest, but the digest is what others know it by.
+            _ => (image.docker_25(&json!({})), image.config.clone()),
+        };
+        let start = bytes.windows(part.len()).position(|window| window == part).unwrap();
+        bytes[start + at.index(part.len())] ^= 1;
+        prop_assert!(!kinds(&bytes).is_empty());
+    }
+}
