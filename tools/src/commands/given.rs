@@ -8,34 +8,68 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context as _, ensure};
 
 use crate::cli::{GivenArgs, ScanArgs};
+use crate::image::facts::ImageFacts;
 use crate::input;
 use crate::offer::OfferFile;
 use crate::offer::timestamp::Timestamp;
 use crate::registry_state::{RegistryState, STATE_BYTES_MAX};
 use crate::rules::evidence::{Evidence, MaxAge};
+use crate::rules::waiving::Waiving;
+use crate::rules::{self, Judgement, Profile};
 use crate::scans::{REPORT_BYTES_MAX, Scan};
 use crate::waivers::{WAIVERS_BYTES_MAX, WaiverFile};
 
-/// What rules may rely on besides the offer and the images.
-pub(super) fn evidence(
-    given: &GivenArgs,
-    scans: Option<&ScanArgs>,
-    offer: Option<&OfferFile>,
-) -> anyhow::Result<Evidence> {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let now = Timestamp::from_unix_seconds(since.as_secs()).unwrap_or_default();
-    let mut evidence = Evidence { now, ..Evidence::default() };
-    if let Some(scans) = scans {
-        evidence.report_max_age = MaxAge(scans.report_max_age);
-        for file in &scans.scans {
-            let bytes = read(file, REPORT_BYTES_MAX, "report")?;
-            evidence.scans.push(Scan::read(&shown(file), &bytes)?);
+/// What was given, read.
+pub(super) struct Given {
+    /// What rules may rely on.
+    pub evidence: Evidence,
+    waivers: Option<WaiverFile>,
+}
+
+impl Given {
+    /// Reads all of it. `others` are the files that are read besides, so that stdin is not read twice.
+    pub(super) fn read<'a>(
+        given: &'a GivenArgs,
+        scans: Option<&'a ScanArgs>,
+        others: impl Iterator<Item = &'a Path>,
+        offer: Option<&OfferFile>,
+    ) -> anyhow::Result<Self> {
+        check(given, scans, others)?;
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = Timestamp::from_unix_seconds(since.as_secs()).unwrap_or_default();
+        let mut evidence = Evidence { now, ..Evidence::default() };
+        if let Some(scans) = scans {
+            evidence.report_max_age = MaxAge(scans.report_max_age);
+            for file in &scans.scans {
+                let bytes = read(file, REPORT_BYTES_MAX, "report")?;
+                evidence.scans.push(Scan::read(&shown(file), &bytes)?);
+            }
+        }
+        if let Some(offer) = offer {
+            evidence.registry = registry(&given.registry_states, offer)?;
+        }
+        Ok(Self { evidence, waivers: waivers(given)? })
+    }
+
+    /// What the rules came to, with what is said of reports that belong to none of the images, and
+    /// waived. Of an image that could not be read nobody knows whether a report is of it.
+    pub(super) fn conclude(
+        &self,
+        mut judgement: Judgement,
+        images: &[(Option<usize>, ImageFacts)],
+        is_complete: bool,
+        profile: Profile,
+    ) -> Judgement {
+        let known = if is_complete { images } else { &[] };
+        judgement.join(rules::judge_scans(&self.evidence, known, profile));
+        match &self.waivers {
+            Some(file) => {
+                let now = self.evidence.now;
+                Waiving { file, images, now, profile }.apply(judgement)
+            }
+            None => judgement,
         }
     }
-    if let Some(offer) = offer {
-        evidence.registry = registry(&given.registry_states, offer)?;
-    }
-    Ok(evidence)
 }
 
 /// The state of the registry that the offer is published from: in the first file that has it.
@@ -55,14 +89,14 @@ fn registry(files: &[PathBuf], offer: &OfferFile) -> anyhow::Result<Option<Regis
 }
 
 /// The waivers, if there are any.
-pub(super) fn waivers(given: &GivenArgs) -> anyhow::Result<Option<WaiverFile>> {
+fn waivers(given: &GivenArgs) -> anyhow::Result<Option<WaiverFile>> {
     let Some(file) = &given.waivers else { return Ok(None) };
     let bytes = read(file, WAIVERS_BYTES_MAX, "waivers")?;
     Ok(Some(WaiverFile::parse(&shown(file), bytes)?))
 }
 
 /// Refuses a command line that reads stdin twice.
-pub(super) fn check<'a>(
+fn check<'a>(
     given: &'a GivenArgs,
     scans: Option<&'a ScanArgs>,
     others: impl Iterator<Item = &'a Path>,

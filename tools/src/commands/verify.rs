@@ -1,13 +1,13 @@
 //! `wharf verify`: proves images, judges them and their offer, and reports.
 
 use std::ffi::OsStr;
-use std::path::Path;
 
+use super::Context;
+use super::given::Given;
 use super::publish::{self, publish};
 use super::remote::{exit_of, jobs, one_line};
 use super::since::{self, Current};
 use super::targets::Opener;
-use super::{Context, given};
 use crate::cli::{ReportFormat, VerifyArgs};
 use crate::diff::ReleaseDiff;
 use crate::exit::Exit;
@@ -18,7 +18,6 @@ use crate::offer::model::Plan;
 use crate::output::visible;
 use crate::report::anatomy::Anatomy;
 use crate::report::{Report, Unread, summarise};
-use crate::rules::waiving::Waiving;
 use crate::rules::{self, Judgement};
 use crate::source::Target;
 use crate::verify::{Limits, check};
@@ -34,8 +33,6 @@ struct Wanted {
 /// Runs the command.
 pub fn run(args: &VerifyArgs, context: &Context) -> anyhow::Result<Exit> {
     publish::check(&args.judge, context)?;
-    let named = args.targets.iter().map(Path::new);
-    given::check(&args.judge.given, Some(&args.scan), named.chain(args.offer.as_deref()))?;
     let offer = match &args.offer {
         None => None,
         Some(path) => {
@@ -44,14 +41,15 @@ pub fn run(args: &VerifyArgs, context: &Context) -> anyhow::Result<Exit> {
             Some((file, texts))
         }
     };
+    let wanted = wanted(args, offer.as_ref().map(|(file, _)| file));
     let file = offer.as_ref().map(|(file, _)| file);
-    let wanted = wanted(args, file);
-    let evidence = given::evidence(&args.judge.given, Some(&args.scan), file)?;
-    let waivers = given::waivers(&args.judge.given)?;
+    let named = args.targets.iter().chain(&args.offer).map(AsRef::as_ref);
+    let given = Given::read(&args.judge.given, Some(&args.scan), named, file)?;
+    let evidence = &given.evidence;
     let profile = args.judge.profile;
     let mut judgement = match &offer {
         None => Judgement::default(),
-        Some((file, texts)) => rules::judge_offer(file, texts, &evidence, profile),
+        Some((file, texts)) => rules::judge_offer(file, texts, evidence, profile),
     };
     let mut images = Vec::new();
     let mut anatomies = Vec::new();
@@ -77,18 +75,14 @@ pub fn run(args: &VerifyArgs, context: &Context) -> anyhow::Result<Exit> {
         if has_pictures {
             anatomies.extend(Anatomy::of(&facts, id));
         }
-        judgement.join(rules::judge_image(&facts, place, &evidence, profile));
+        judgement.join(rules::judge_image(&facts, place, evidence, profile));
         indexes.push((plan, facts));
     }
     if let Some((file, texts)) = &offer {
         judgement.join(rules::judge_difference(file, &indexes));
         judgement.join(rules::judge_claims(file, texts, &indexes));
     }
-    judgement.join(rules::judge_scans(&evidence, &indexes, profile));
-    if let Some(file) = &waivers {
-        let waiving = Waiving { file, images: &indexes, now: evidence.now, profile };
-        judgement = waiving.apply(judgement);
-    }
+    judgement = given.conclude(judgement, &indexes, failures.is_empty(), profile);
     let compared = args.since.as_ref().map(|since| {
         let offer = offer.as_ref().map(|(file, _)| file);
         (since, compare(since, &indexes, offer, context))
