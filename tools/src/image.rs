@@ -3,6 +3,7 @@
 //! image is in `facts`.
 
 pub mod accounts;
+pub(crate) mod algorithms;
 pub mod build;
 pub mod config;
 pub mod facts;

@@ -5,7 +5,6 @@
 //! Invariant: a source of a stranger costs bounded memory, ends, and never panics; what is broken is
 //! a fault, never silence.
 
-mod algorithms;
 mod entries;
 mod layers;
 mod packing;
@@ -17,12 +16,15 @@ mod views;
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 
-use wharf_oci::{Descriptor, Digest, Manifest, ManifestKind, ParseError, Platform};
+use wharf_oci::{
+    Algorithm, Descriptor, Digest, Digester, Manifest, ManifestKind, ParseError, Platform,
+};
 
 use self::layers::CheckedLayer;
 pub use self::layers::{Limits, RATIO_FROM_BYTES};
 use self::room::Room;
 use self::views::Views;
+use crate::image::algorithms;
 use crate::image::config::ImageConfig;
 use crate::image::facts::{
     ArtifactFacts, Fault, FaultKind, ImageFacts, IndexFacts, LayerFacts, PlatformImage,
@@ -52,6 +54,12 @@ pub fn check(source: &Source, jobs: NonZeroUsize, limits: &Limits) -> ImageFacts
         images: Vec::new(),
         layers_left: LAYERS_MAX,
     };
+    if let Some(index) = source.partly_read() {
+        let digest = Digester::digest(Algorithm::Sha256, index);
+        for what in algorithms::unknown_in_manifest(index) {
+            walk.fault(FaultKind::Algorithm, digest, format!("in the list of images, {what}"));
+        }
+    }
     for root in source.roots() {
         if !walk.facts.roots.iter().any(|seen| seen.digest == root.digest) {
             walk.facts.roots.push(root.clone());

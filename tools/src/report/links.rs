@@ -9,8 +9,11 @@ const OFFERS: &str = "https://learn.microsoft.com/partner-center/marketplace-off
 /// Where the pages on the services are.
 const AZURE: &str = "https://learn.microsoft.com/azure/";
 
+/// The manual of Linux.
+const MANUAL: &str = "https://man7.org/linux/man-pages/";
+
 /// What a source begins with, the place, and the page there. The first that fits is taken.
-const PAGES: [(&str, &str, &str); 28] = [
+const PAGES: [(&str, &str, &str); 31] = [
     ("AC-offer-setup", OFFERS, "azure-container-offer-setup"),
     ("AC-offer-listing", OFFERS, "azure-container-offer-listing"),
     ("AC-properties", OFFERS, "azure-container-properties"),
@@ -41,6 +44,11 @@ const PAGES: [(&str, &str, &str); 28] = [
         AZURE,
         "container-instances/container-instances-troubleshooting",
     ),
+    (
+        "ACI/container-instances-liveness-probe",
+        AZURE,
+        "container-instances/container-instances-liveness-probe",
+    ),
     ("ACI", AZURE, "container-instances/"),
     (
         "ACR/container-registry-image-formats",
@@ -49,6 +57,8 @@ const PAGES: [(&str, &str, &str); 28] = [
     ),
     ("ACRLIM", AZURE, "container-registry/container-registry-skus"),
     ("ACR", AZURE, "container-registry/"),
+    ("execve(2)", MANUAL, "man2/execve.2.html"),
+    ("ld.so(8)", MANUAL, "man8/ld.so.8.html"),
     ("OCI image", "https://github.com/opencontainers/image-spec/", "blob/main/spec.md"),
     (
         "OCI distribution",

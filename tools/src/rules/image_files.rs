@@ -72,7 +72,7 @@ pub(super) const RULES: &[Rule] = &[
         id: "IMG-047",
         title: "no layer turns a folder of the layers below into something else",
         severity: Severity::Error,
-        source: "INFERENCE (docker, podman and containerd, each case tried)",
+        source: "OCI image specification (layers); INFERENCE (docker, podman and containerd tried)",
         why: "What lay behind a link, or in a folder, is gone for every program: `/lib` copied over the link of a merged-usr base takes the loader away.",
         fix: "copy to the place that the link leads to (`/usr/lib`, not `/lib`), or remove the folder in a step of its own",
         check: Check::Image(|view, judge| {

@@ -19,7 +19,7 @@ pub(super) const RULES: &[Rule] = &[
         id: "IMG-042",
         title: "programs and libraries are built for the platform of the image",
         severity: Severity::Error,
-        source: "INFERENCE (the kernel starts nothing else)",
+        source: "execve(2); INFERENCE",
         why: "`exec format error` on every customer's node: files of one platform were copied into the image of another.",
         fix: "build for each platform, and copy the files of that platform (`TARGETARCH`)",
         check: Check::Image(machines),
@@ -28,7 +28,7 @@ pub(super) const RULES: &[Rule] = &[
         id: "IMG-043",
         title: "the libraries that the program needs are in the image",
         severity: Severity::Error,
-        source: "INFERENCE (ld.so(8); musl's loader)",
+        source: "ld.so(8); INFERENCE (musl's loader)",
         why: "The loader ends the program before its first line.",
         fix: "install the package of the library, or link statically",
         check: Check::Image(|view, judge| {

@@ -53,7 +53,7 @@ pub(super) const RULES: &[Rule] = &[
         id: "IMG-034",
         title: "the image was not created in the future, and says when",
         severity: Severity::Warning,
-        source: "INFERENCE",
+        source: "OCI image specification (`created`); INFERENCE",
         why: "Tools that sort and clean by age take it for the newest or the oldest image of all.",
         fix: "set the clock of the build machine, or give the build a fixed time (`SOURCE_DATE_EPOCH`)",
         check: Check::Image(|view, judge| {

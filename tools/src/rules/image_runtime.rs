@@ -43,7 +43,7 @@ pub(super) const RULES: &[Rule] = &[
         id: "IMG-037",
         title: "nothing relies on HEALTHCHECK, which Kubernetes and Azure Container Instances ignore",
         severity: Severity::Warning,
-        source: "INFERENCE (neither reads that field; it is no part of the OCI configuration)",
+        source: "ACI/container-instances-liveness-probe; INFERENCE (no part of the OCI configuration)",
         why: "Customers' clusters never run the check, so a container that hangs is not restarted.",
         fix: "tell customers the probe that does the same, or put it into the chart",
         check: Check::Image(|view, judge| {
@@ -64,7 +64,7 @@ pub(super) const RULES: &[Rule] = &[
         id: "IMG-038",
         title: "the stop signal exists, and volumes are known to need a mount",
         severity: Severity::Error,
-        source: "INFERENCE (docker and podman refuse to create a container with another signal)",
+        source: "OCI image specification (`StopSignal`, `Volumes`); INFERENCE (docker and podman refuse others)",
         why: "Containers are not created, or never stopped; and what is written to a VOLUME is lost with the container where nothing is mounted.",
         fix: "write a signal such as SIGTERM; say in the description which folders need a volume",
         check: Check::Image(|view, judge| {

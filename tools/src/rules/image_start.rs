@@ -13,7 +13,7 @@ pub(super) const RULES: &[Rule] = &[
         id: "IMG-040",
         title: "the program of the command is in the image, and its user may start it",
         severity: Severity::Error,
-        source: "INFERENCE (docker, podman and containerd refuse to start anything else)",
+        source: "execve(2); INFERENCE (docker, podman and containerd refuse to start anything else)",
         why: "The container of every customer ends before it begins.",
         fix: "copy the program into the image, set its mode (chmod 0755), or correct `entrypoint`, `PATH` or `workingDir`",
         check: Check::Image(|view, judge| {
@@ -29,7 +29,7 @@ pub(super) const RULES: &[Rule] = &[
         id: "IMG-041",
         title: "what the command names is a program, or a script whose interpreter is in the image",
         severity: Severity::Error,
-        source: "INFERENCE (execve(2) of Linux)",
+        source: "execve(2)",
         why: "The kernel says `no such file` or `exec format error`, although the file is there: the loader of another C library, a missing shell, or line ends of Windows.",
         fix: "add the interpreter, build for the C library of the base image or statically, and save scripts with LF",
         check: Check::Image(|view, judge| {
@@ -45,7 +45,7 @@ pub(super) const RULES: &[Rule] = &[
         id: "IMG-044",
         title: "the user and the group of the image exist",
         severity: Severity::Error,
-        source: "INFERENCE (engines look names up in /etc/passwd and /etc/group of the image)",
+        source: "OCI image specification (`User`); INFERENCE (engines look names up in the image)",
         why: "A name that is in neither file is refused, and no container starts.",
         fix: "create the user in the build, or write numbers",
         check: Check::Image(|view, judge| {
@@ -71,7 +71,7 @@ pub(super) const RULES: &[Rule] = &[
         id: "IMG-045",
         title: "the working folder is a folder, or can be made",
         severity: Severity::Error,
-        source: "INFERENCE (engines make it when it is not there)",
+        source: "OCI image specification (`WorkingDir`); INFERENCE (engines make it)",
         why: "No container starts in a file.",
         fix: "correct `workingDir`, or remove the file that is in its place",
         check: Check::Image(|view, judge| {
@@ -88,7 +88,7 @@ pub(super) const RULES: &[Rule] = &[
         id: "IMG-046",
         title: "volumes are folders, or can be made",
         severity: Severity::Error,
-        source: "INFERENCE (engines mount a folder there)",
+        source: "OCI image specification (`Volumes`); INFERENCE (engines mount a folder)",
         why: "A folder cannot be mounted over a file; no container starts.",
         fix: "name the folder that the file is in",
         check: Check::Image(|view, judge| {

@@ -1,31 +1,25 @@
-//! Rules about what may not change once it is published. Nobody here knows what was: each says that
-//! it was not looked at, so that a report does not pass over it in silence. What the offer itself
-//! tells of earlier versions (`publishedTags`) is judged in `tags`.
+//! Rules about what may never change once it is published. The offer knows only its own state and the
+//! tags that it lists as published, so these are named as not looked at.
 
-use super::{Check, Gap, Judge, OfferView, Rule, Severity};
-
-const CHECK: Check = Check::Offer(unknown);
-const FIX: &str = "compare with what Partner Center shows, and leave it as it was published";
-
-const fn rule(
-    id: &'static str,
-    title: &'static str,
-    severity: Severity,
-    source: &'static str,
-    why: &'static str,
-) -> Rule {
-    Rule { id, title, severity, source, why, fix: FIX, check: CHECK }
-}
+use super::{Check, Gap, Rule, Severity};
 
 pub(super) const RULES: &[Rule] = &[
-    rule(
-        "OFR-003",
-        "the offer ID is the one that was published",
-        Severity::Error,
-        "AC-offer-setup; CPP-update-existing-offer",
-        "Another ID is another offer; the old one stays as it is.",
-    ),
     Rule {
+        id: "OFR-003",
+        title: "the offer ID is the published one",
+        severity: Severity::Error,
+        source: "AC-offer-setup",
+        why: "The ID can never change; another one is another offer.",
+        fix: "write the ID that was published",
+        check: Check::Offer(|_, judge| judge.not_looked_at(Gap::Ledger)),
+    },
+    Rule {
+        id: "OFR-011",
+        title: "an offer with the standard contract keeps it",
+        severity: Severity::Error,
+        source: "PCP",
+        why: "Once published with the standard contract, terms of your own are refused.",
+        fix: "keep `standardContract: true`",
         check: Check::Offer(|view, judge| {
             // With the standard contract there is nothing that could have been switched to.
             if view.offer.legal.standard_contract && view.offer.legal.terms.is_none() {
@@ -34,58 +28,59 @@ pub(super) const RULES: &[Rule] = &[
                 judge.not_looked_at(Gap::Ledger);
             }
         }),
-        ..rule(
-            "OFR-011",
-            "an offer that was published with the standard contract keeps it",
-            Severity::Error,
-            "INC-legal-contracts-custom; PCP",
-            "Own terms are refused after that.",
-        )
     },
-    rule(
-        "PLN-002",
-        "the IDs of plans are those that were published",
-        Severity::Error,
-        "AC-plan-overview; CPP-update-existing-offer",
-        "They can never change; a new ID is a new plan, without the customers of the old one.",
-    ),
-    rule(
-        "PLN-007",
-        "a plan that is live keeps its licence",
-        Severity::Error,
-        "PLAN; CPP-update-existing-offer",
-        "The billing of a live plan cannot change.",
-    ),
-    rule(
-        "PLN-008",
-        "regions are only added",
-        Severity::Error,
-        "AC-plan-setup",
-        "A region that was published cannot be removed.",
-    ),
-    rule(
-        "TEC-007",
-        "no other offer of the publisher has the repository",
-        Severity::Error,
-        "AC-plan-technical-configuration",
-        "Its name has to be unique in the account.",
-    ),
-    rule(
-        "TEC-008",
-        "the repository is the one that was published first",
-        Severity::Error,
-        "CPP-skus-tab",
-        "It cannot change after it was set.",
-    ),
-    rule(
-        "TEC-018",
-        "no tag that was live is missing",
-        Severity::Warning,
-        "az partnercenter issue 192 (of bundles; for images INFERENCE)",
-        "Customers stay on a version by its tag, and dropping a reference was seen to be refused.",
-    ),
+    Rule {
+        id: "PLN-002",
+        title: "published plans keep their IDs",
+        severity: Severity::Error,
+        source: "AC-plan-overview; CPP-update-existing-offer",
+        why: "A plan's ID can never change, and a published plan cannot be deleted.",
+        fix: "write the IDs that were published",
+        check: Check::Offer(|_, judge| judge.not_looked_at(Gap::Ledger)),
+    },
+    Rule {
+        id: "PLN-008",
+        title: "regions are only added",
+        severity: Severity::Error,
+        source: "AC-plan-setup",
+        why: "A region of a published plan cannot be removed.",
+        fix: "list every region that was published",
+        check: Check::Offer(|_, judge| judge.not_looked_at(Gap::Ledger)),
+    },
+    Rule {
+        id: "TEC-008",
+        title: "published plans keep their repository",
+        severity: Severity::Error,
+        source: "CPP-skus-tab",
+        why: "The repository can never change after the first publication.",
+        fix: "write the repository that was published",
+        check: Check::Offer(|_, judge| judge.not_looked_at(Gap::Ledger)),
+    },
+    Rule {
+        id: "TEC-018",
+        title: "no published tag is left out",
+        severity: Severity::Warning,
+        source: "gh:Azure/partnercenter-cli-extension#192 for bundles; INFERENCE for images",
+        why: "Customers stay on versions; a list without them may be refused.",
+        fix: "list the tags of earlier versions in `publishedTags`",
+        check: Check::Offer(|_, judge| judge.not_looked_at(Gap::Ledger)),
+    },
+    Rule {
+        id: "PLN-007",
+        title: "a plan that is live keeps its licence",
+        severity: Severity::Error,
+        source: "PLAN; CPP-update-existing-offer",
+        why: "The billing of a live plan cannot change.",
+        fix: "write the licence that was published, or make a new plan",
+        check: Check::Offer(|_, judge| judge.not_looked_at(Gap::Ledger)),
+    },
+    Rule {
+        id: "TEC-007",
+        title: "no other offer of the publisher has the repository",
+        severity: Severity::Error,
+        source: "AC-plan-technical-configuration",
+        why: "Its name has to be unique in the account.",
+        fix: "give each offer repositories of its own",
+        check: Check::Offer(|_, judge| judge.not_looked_at(Gap::Ledger)),
+    },
 ];
-
-fn unknown(_: &OfferView<'_>, judge: &mut Judge<'_>) {
-    judge.not_looked_at(Gap::Ledger);
-}
