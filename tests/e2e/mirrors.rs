@@ -6,6 +6,7 @@ mod daemons;
 mod examples;
 mod fallback;
 mod files;
+mod saves;
 mod scene;
 mod tree;
 

@@ -3,6 +3,7 @@
 //! Invariant: a command stands here only when it does its work; command lines that scripts use are
 //! never changed, only added to.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -159,6 +160,9 @@ pub struct VerifyArgs {
     /// Where the layouts of the offer are [default: `out` beside the offer]
     #[arg(long, env = "WHARF_LAYOUTS", value_name = "DIR", requires = "offer")]
     pub layouts: Option<PathBuf>,
+    /// Also say what changed since this release: an image, or a folder with a layout per plan
+    #[arg(long, value_name = "TARGET")]
+    pub since: Option<OsString>,
     /// What counts and how it is reported.
     #[command(flatten)]
     pub judge: JudgeArgs,
@@ -212,6 +216,8 @@ pub enum ReportFormat {
     Sarif,
     /// Markdown, for the summary of a run; added to the file that `GITHUB_STEP_SUMMARY` names
     Markdown,
+    /// One page with pictures, which loads nothing
+    Html,
     /// Annotations of GitHub
     Github,
     /// Annotations of Azure Pipelines
@@ -381,6 +387,7 @@ mod tests {
             "wharf package o.yaml --dry-run",
             "wharf verify out/a --report json=r.json --report sarif=s --profile lenient",
             "wharf verify --offer o.yaml --layouts out --fail-on warning",
+            "wharf verify out/a --since old/a --report html=r.html --report github=-",
             "wharf push o.yaml --to staging --layouts out --allow-tag-move",
             "wharf push out/a 127.0.0.1:5000/a:1 --plain-http",
             "wharf promote plan o.yaml --from staging --to production --output p.json",

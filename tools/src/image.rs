@@ -12,6 +12,7 @@ pub mod inputs;
 pub mod layer;
 pub mod layout;
 pub mod layout_write;
+pub mod packages;
 pub mod sniff;
 pub mod tar_rules;
 pub mod tar_walk;

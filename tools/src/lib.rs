@@ -1,9 +1,11 @@
 //! `wharf` as a library: from an offer file and build folders to checked, pushed and promoted
 //! images, and to the payload that the marketplace takes.
 
+pub mod characters;
 pub mod cli;
 pub mod commands;
 pub mod credentials;
+pub mod diff;
 pub mod exit;
 pub mod image;
 pub mod input;

@@ -28,7 +28,6 @@ pub(super) struct Opener<'a> {
 ///
 /// It waits for registries, so it is called where commands run that are not async, and so is
 /// everything that reads the sources. The exit code of an error is `Exit::of` it.
-#[expect(dead_code, reason = "`wharf diff` calls it")]
 pub(super) fn open(text: &OsStr, context: &Context) -> anyhow::Result<Vec<Source>> {
     let mut opener = Opener::new(context);
     let targets = Target::parse(text)?.expand();

@@ -113,11 +113,14 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// Something that could not be decided, although it was looked at.
+    /// Something that could not be decided, although it was looked at. What mends a broken rule may
+    /// not mend that.
     pub fn not_proven(&mut self, key: &str, message: impl Into<String>) {
         let place = self.add(Severity::Warning, key, message.into());
         if let Some(finding) = self.judgement.findings.get_mut(place) {
             finding.not_proven = true;
+            finding.fix =
+                "give the image in a form that can be read to its end, or check this by hand";
         }
     }
 

@@ -1,0 +1,78 @@
+//! What two configurations differ in, value by value.
+
+use std::collections::BTreeMap;
+
+use super::{Bounds, Listed, ValueChange};
+use crate::image::config::ImageConfig;
+use crate::image::facts::PlatformImage;
+
+/// Longest value that is kept, in characters; what is longer is cut and says so.
+const VALUE_CHARS_MAX: usize = 2_000;
+
+/// Compares how containers of two images start.
+pub(super) fn compare(
+    before: &PlatformImage,
+    after: &PlatformImage,
+    bounds: Bounds,
+) -> Listed<ValueChange> {
+    let values = |image: &PlatformImage| image.config.as_ref().map(values).unwrap_or_default();
+    let (before, mut after) = (values(before), values(after));
+    let mut changes = BTreeMap::new();
+    for (key, value) in before {
+        let now = after.remove(&key);
+        if now.as_ref() != Some(&value) {
+            changes.insert(key, (Some(value), now));
+        }
+    }
+    changes.extend(after.into_iter().map(|(key, value)| (key, (None, Some(value)))));
+    let mut listed = Listed::default();
+    for (key, (before, after)) in changes {
+        listed.push(bounds, || ValueChange { key, before: before.map(cut), after: after.map(cut) });
+    }
+    listed
+}
+
+/// Every value by its key.
+fn values(config: &ImageConfig) -> BTreeMap<String, String> {
+    let mut values = BTreeMap::new();
+    let mut add = |key: &str, value: &str| {
+        if !value.is_empty() {
+            values.insert(key.to_owned(), value.to_owned());
+        }
+    };
+    let start = &config.config;
+    add("os", &config.os);
+    add("architecture", &config.architecture);
+    add("variant", config.variant.as_deref().unwrap_or_default());
+    add("os.version", config.os_version.as_deref().unwrap_or_default());
+    add("created", config.created.as_deref().unwrap_or_default());
+    add("user", &start.user);
+    add("workingDir", &start.working_dir);
+    add("stopSignal", &start.stop_signal);
+    for (key, list) in [("entrypoint", &start.entrypoint), ("cmd", &start.cmd)] {
+        if !list.is_empty() {
+            add(key, &serde_json::Value::from(list.as_slice()).to_string());
+        }
+    }
+    for variable in &start.env {
+        let (name, value) = variable.split_once('=').unwrap_or((variable, ""));
+        values.insert(format!("env.{name}"), value.to_owned());
+    }
+    for (name, value) in &start.labels {
+        values.insert(format!("labels.{name}"), value.clone());
+    }
+    for port in start.exposed_ports.keys() {
+        values.insert(format!("ports.{port}"), "exposed".to_owned());
+    }
+    for volume in start.volumes.keys() {
+        values.insert(format!("volumes.{volume}"), "volume".to_owned());
+    }
+    values
+}
+
+fn cut(value: String) -> String {
+    match value.char_indices().nth(VALUE_CHARS_MAX) {
+        None => value,
+        Some((end, _)) => format!("{}…", value.get(..end).unwrap_or_default()),
+    }
+}

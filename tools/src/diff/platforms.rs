@@ -1,0 +1,42 @@
+//! Which image of one side stands for the same platform as which of the other.
+
+use crate::image::facts::PlatformImage;
+
+/// The images of two sides, matched.
+pub(super) struct Pairs<'a> {
+    /// Images of one platform.
+    pub(super) both: Vec<(&'a PlatformImage, &'a PlatformImage)>,
+    /// Platforms that only the first side has.
+    pub(super) only_before: Vec<&'a PlatformImage>,
+    /// Platforms that only the second side has.
+    pub(super) only_after: Vec<&'a PlatformImage>,
+}
+
+/// Matches by platform, each image once. Where nothing matches and both sides have a single image,
+/// these two are meant.
+pub(super) fn pairs<'a>(before: &'a [PlatformImage], after: &'a [PlatformImage]) -> Pairs<'a> {
+    let mut left: Vec<&PlatformImage> = after.iter().collect();
+    let (mut both, mut only_before) = (Vec::new(), Vec::new());
+    for image in before {
+        let wanted = key(image);
+        match left.iter().position(|other| key(other) == wanted) {
+            Some(place) => both.push((image, left.remove(place))),
+            None => only_before.push(image),
+        }
+    }
+    if let (true, [one], [other]) = (both.is_empty(), only_before.as_slice(), left.as_slice()) {
+        return Pairs { both: vec![(one, other)], only_before: Vec::new(), only_after: Vec::new() };
+    }
+    Pairs { both, only_before, only_after: left }
+}
+
+/// What a runtime chooses by. The version of Windows is left out: a new release has a new one.
+fn key(image: &PlatformImage) -> (String, String, String) {
+    let Some(platform) = image.platform() else { return Default::default() };
+    // What these architectures are when no variant is said.
+    let variant = match (platform.architecture.as_str(), platform.variant.as_deref()) {
+        ("arm64", Some("v8")) | (_, None) => "",
+        (_, Some(variant)) => variant,
+    };
+    (platform.os, platform.architecture.clone(), variant.to_owned())
+}
