@@ -5,23 +5,35 @@
 //! Invariant: a source of a stranger costs bounded memory, ends, and never panics; what is broken is
 //! a fault, never silence.
 
+mod algorithms;
+mod entries;
 mod layers;
+mod packing;
+mod room;
+mod stream;
+mod uses;
+mod views;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 
-use wharf_oci::{Descriptor, Digest, Manifest, ManifestKind, Platform};
+use wharf_oci::{Descriptor, Digest, Manifest, ManifestKind, ParseError, Platform};
 
 use self::layers::CheckedLayer;
-pub use self::layers::Limits;
+pub use self::layers::{Limits, RATIO_FROM_BYTES};
+use self::room::Room;
+use self::views::Views;
 use crate::image::config::ImageConfig;
 use crate::image::facts::{
-    Fault, FaultKind, ImageFacts, IndexFacts, LayerFacts, PlatformImage, Refusal,
+    ArtifactFacts, Fault, FaultKind, ImageFacts, IndexFacts, LayerFacts, PlatformImage,
 };
 use crate::source::{BlobError, Source};
 
 /// How many manifests of one layout are looked at.
 const MANIFESTS_MAX: usize = 1000;
+
+/// How many layers all manifests of a source may have together; engines take 127 in one.
+const LAYERS_MAX: usize = 100_000;
 
 /// How deep indexes may lie in one another.
 const DEPTH_MAX: usize = 4;
@@ -36,8 +48,9 @@ pub fn check(source: &Source, jobs: NonZeroUsize, limits: &Limits) -> ImageFacts
     let mut walk = Walk {
         source,
         facts: ImageFacts { location: source.location().to_owned(), ..ImageFacts::default() },
-        seen: BTreeSet::new(),
+        seen: BTreeMap::new(),
         images: Vec::new(),
+        layers_left: LAYERS_MAX,
     };
     for root in source.roots() {
         if !walk.facts.roots.iter().any(|seen| seen.digest == root.digest) {
@@ -47,23 +60,33 @@ pub fn check(source: &Source, jobs: NonZeroUsize, limits: &Limits) -> ImageFacts
     }
     let Walk { mut facts, images, .. } = walk;
     facts.tags = source.tags().map(|(tag, root)| (tag, root.digest)).collect();
+    uses::compare_names(source, &mut facts.faults);
     let wanted: BTreeMap<Digest, Descriptor> = images
         .iter()
         .flat_map(ReadImage::layers)
         .map(|layer| (layer.digest, layer.clone()))
         .collect();
     let wanted: Vec<Descriptor> = wanted.into_values().collect();
-    let checked = layers::check_all(source, &wanted, jobs, *limits);
+    let room = Room::new();
+    let checked = layers::check_all(source, &wanted, jobs, (*limits, &room));
     for layer in checked.values() {
         facts.faults.extend(layer.faults.iter().cloned());
     }
+    let mut views = Views::new(&room, &checked);
     for image in images {
-        compare_uses(&image, &checked, &mut facts.faults);
-        if image.is_attestation {
+        uses::compare_uses(&image, &checked, &mut facts.faults);
+        if let Some(artifact) = image.artifact() {
+            facts.artifacts.push(artifact);
+        }
+        if image.is_artifact() {
             continue;
         }
-        compare_diff_ids(&image, &checked, &mut facts.faults);
-        facts.images.push(image.into_facts(&checked));
+        uses::compare_diff_ids(&image, &checked, &mut facts.faults);
+        let files = image.config.is_some().then(|| views.of(image.layers()));
+        if let Some(files) = &files {
+            views.look(files, image.layers(), &mut facts.faults);
+        }
+        facts.images.push(PlatformImage { files, ..image.into_facts(&checked) });
     }
     facts
 }
@@ -73,10 +96,41 @@ struct ReadImage {
     descriptor: Descriptor,
     manifest: Manifest,
     config: Option<ImageConfig>,
+    /// Whether its diffIDs are by an algorithm that is not known here.
+    has_unknown_diff_ids: bool,
     is_attestation: bool,
 }
 
 impl ReadImage {
+    /// Whether it says something of an image, and is none itself.
+    fn is_artifact(&self) -> bool {
+        self.is_attestation || (self.manifest.subject().is_some() && self.config.is_none())
+    }
+
+    /// What it says of which image.
+    fn artifact(&self) -> Option<ArtifactFacts> {
+        const PREDICATE: [&str; 2] =
+            ["in-toto.io/predicate-type", "dev.sigstore.bundle.predicateType"];
+        if !self.is_attestation && self.manifest.subject().is_none() {
+            return None;
+        }
+        let stated = self.descriptor.annotations.get("vnd.docker.reference.digest");
+        let subject = self.manifest.subject().map(|subject| subject.digest);
+        let annotations = self
+            .layers()
+            .iter()
+            .map(|layer| &layer.annotations)
+            .chain([self.manifest.annotations()]);
+        let types = annotations.flat_map(|at| PREDICATE.iter().filter_map(|key| at.get(*key)));
+        Some(ArtifactFacts {
+            descriptor: self.descriptor.clone(),
+            subject: subject.or_else(|| stated?.parse().ok()),
+            artifact_type: self.manifest.artifact_type().map(ToOwned::to_owned),
+            layers: self.layers().to_vec(),
+            predicate_types: types.cloned().collect::<BTreeSet<_>>().into_iter().collect(),
+        })
+    }
+
     fn layers(&self) -> &[Descriptor] {
         match self.manifest.kind() {
             ManifestKind::Image { layers, .. } => layers,
@@ -113,18 +167,20 @@ struct Walk<'a> {
     source: &'a Source,
     facts: ImageFacts,
     /// Manifests that were looked at, readable or not: each is reported once.
-    seen: BTreeSet<Digest>,
+    seen: BTreeMap<Digest, Descriptor>,
     images: Vec<ReadImage>,
+    layers_left: usize,
 }
 
 impl Walk<'_> {
     fn fault(&mut self, kind: FaultKind, digest: Digest, message: String) {
-        self.facts.faults.push(Fault { digest, kind, message });
+        self.facts.faults.push(Fault::new(digest, kind, message));
     }
 
     fn manifest(&mut self, descriptor: &Descriptor, depth: usize) {
         let digest = descriptor.digest;
-        if !self.seen.insert(digest) {
+        if let Some(first) = self.seen.get(&digest) {
+            self.facts.faults.extend(uses::compare_pointers(first, descriptor));
             // A tag may name a child before its index does; the index knows the platform.
             let seen = self.images.iter_mut().find(|seen| seen.descriptor.digest == digest);
             if let Some(seen) = seen
@@ -135,21 +191,21 @@ impl Walk<'_> {
             }
             return;
         }
-        if self.seen.len() > MANIFESTS_MAX || depth > DEPTH_MAX {
+        if self.seen.len() >= MANIFESTS_MAX || depth > DEPTH_MAX {
             let message = format!(
-                "not looked at: there are more than {MANIFESTS_MAX} manifests, or indexes more \
-                 than {DEPTH_MAX} deep"
+                "not looked at, nor the others: there are more than {MANIFESTS_MAX} manifests, or \
+                 indexes more than {DEPTH_MAX} deep"
             );
-            return self.fault(FaultKind::Manifest, digest, message);
+            // One is told of; an index may list ten thousand more.
+            let is_told = self.facts.faults.iter().any(|fault| fault.message == message);
+            return if is_told { () } else { self.fault(FaultKind::Manifest, digest, message) };
         }
+        self.seen.insert(digest, descriptor.clone());
         if !descriptor.media_type.is_manifest() {
             let message = format!("{} is not a type of manifest", descriptor.media_type);
             return self.fault(FaultKind::Manifest, digest, message);
         }
-        let manifest = match self.source.manifest(descriptor) {
-            Ok(manifest) => manifest,
-            Err(error) => return self.fault(kind_of(&error), digest, explain(&error)),
-        };
+        let Some(manifest) = self.read(descriptor) else { return };
         match manifest.kind() {
             ManifestKind::Index { manifests } => {
                 let children = manifests.clone();
@@ -161,19 +217,54 @@ impl Walk<'_> {
             }
             // One that is not interpreted is not parsed.
             ManifestKind::Opaque => {}
-            ManifestKind::Image { config, .. } => {
+            ManifestKind::Image { config, layers } => {
+                let Some(left) = self.layers_left.checked_sub(layers.len()) else {
+                    let message =
+                        format!("not looked at: all manifests have more than {LAYERS_MAX} layers");
+                    return self.fault(FaultKind::Manifest, digest, message);
+                };
+                self.layers_left = left;
                 let config = config.clone().and_then(|config| self.config(&config));
+                let has_unknown_diff_ids = config.as_ref().is_some_and(|(_, unknown)| *unknown);
                 self.images.push(ReadImage {
                     is_attestation: is_attestation(descriptor),
                     descriptor: descriptor.clone(),
                     manifest,
-                    config,
+                    config: config.map(|(config, _)| config),
+                    has_unknown_diff_ids,
                 });
             }
         }
     }
 
-    fn config(&mut self, descriptor: &Descriptor) -> Option<ImageConfig> {
+    /// Reads a manifest. Of an index that is wrong in parts the others are still read.
+    fn read(&mut self, descriptor: &Descriptor) -> Option<Manifest> {
+        let digest = descriptor.digest;
+        let error = match self.source.manifest(descriptor) {
+            Ok(manifest) => return Some(manifest),
+            Err(error) => error,
+        };
+        let is_malformed =
+            matches!(&error, BlobError::Manifest { source: ParseError::Manifest { .. }, .. });
+        let bytes = self.source.small_blob(descriptor).ok().filter(|_| is_malformed);
+        let Some(bytes) = bytes else {
+            self.fault(kind_of(&error), digest, explain(&error));
+            return None;
+        };
+        let unknown = algorithms::unknown_in_manifest(&bytes);
+        if unknown.is_empty() {
+            self.fault(kind_of(&error), digest, explain(&error));
+        }
+        for what in unknown {
+            self.fault(FaultKind::Algorithm, digest, format!("of the manifest {digest}, {what}"));
+        }
+        let manifest = Manifest::read(bytes.into(), Some(&descriptor.media_type)).ok()?;
+        // Of an image a part is not enough: what is missing is a layer.
+        matches!(manifest.kind(), ManifestKind::Index { .. }).then_some(manifest)
+    }
+
+    /// A configuration, and whether its diffIDs are by an algorithm that is not known here.
+    fn config(&mut self, descriptor: &Descriptor) -> Option<(ImageConfig, bool)> {
         let bytes = match self.source.small_blob(descriptor) {
             Ok(bytes) => bytes,
             Err(error) => {
@@ -184,8 +275,13 @@ impl Walk<'_> {
         if !CONFIG_TYPES.contains(&descriptor.media_type.as_str()) {
             return None;
         }
-        match serde_json::from_slice(&bytes) {
-            Ok(config) => Some(config),
+        match algorithms::read_config(&bytes) {
+            Ok((config, unknown)) => {
+                for what in &unknown {
+                    self.fault(FaultKind::Algorithm, descriptor.digest, what.clone());
+                }
+                Some((config, !unknown.is_empty()))
+            }
             Err(error) => {
                 let message = format!("the configuration cannot be read: {error}");
                 self.fault(FaultKind::Config, descriptor.digest, message);
@@ -199,66 +295,6 @@ impl Walk<'_> {
 fn is_attestation(descriptor: &Descriptor) -> bool {
     descriptor.platform.as_ref().is_some_and(Platform::is_unknown)
         || descriptor.annotations.contains_key("vnd.docker.reference.type")
-}
-
-/// Several manifests may use one blob, which was checked as one of them describes it; the others
-/// have to agree.
-fn compare_uses(
-    image: &ReadImage,
-    checked: &BTreeMap<Digest, CheckedLayer>,
-    faults: &mut Vec<Fault>,
-) {
-    for used in image.layers() {
-        let Some(first) = checked.get(&used.digest).map(|layer| &layer.descriptor) else {
-            continue;
-        };
-        let mut differs = |kind, message| {
-            faults.push(Fault { digest: used.digest, kind, message });
-        };
-        if first.size != used.size {
-            let (one, other) = (first.size, used.size);
-            let message = format!("one manifest gives it {one} bytes, another {other}");
-            differs(FaultKind::Size, message);
-        }
-        if !layers::same_packing(&first.media_type, &used.media_type) {
-            let (one, other) = (&first.media_type, &used.media_type);
-            let message = format!("one manifest calls it {one}, another {other}");
-            differs(FaultKind::Packing(Refusal::Some), message);
-        }
-    }
-}
-
-fn compare_diff_ids(
-    image: &ReadImage,
-    checked: &BTreeMap<Digest, CheckedLayer>,
-    faults: &mut Vec<Fault>,
-) {
-    let Some(config) = &image.config else { return };
-    let (layers, diff_ids) = (image.layers(), &config.rootfs.diff_ids);
-    let mut fault = |message| {
-        let digest = image.descriptor.digest;
-        faults.push(Fault { digest, kind: FaultKind::DiffId, message });
-    };
-    if diff_ids.len() != layers.len() {
-        let (layers, count) = (layers.len(), diff_ids.len());
-        fault(format!("the manifest has {layers} layers, the configuration has {count} diffIDs"));
-        return;
-    }
-    let mut unread = Vec::new();
-    for (place, (layer, expected)) in layers.iter().zip(diff_ids).enumerate() {
-        let found = checked.get(&layer.digest);
-        if let Some(found) = found.filter(|found| found.is_unread()) {
-            let message = format!("{} is not inflated here", found.descriptor.media_type);
-            unread.push(Fault { digest: layer.digest, kind: FaultKind::Unproven, message });
-        }
-        let actual = found.and_then(|layer| layer.diff_id);
-        if let Some(actual) = actual.filter(|actual| actual != expected) {
-            let number = place + 1;
-            fault(format!("layer {number} inflates to {actual}, its diffID is {expected}"));
-        }
-    }
-    unread.retain(|fault| !faults.contains(fault));
-    faults.extend(unread);
 }
 
 fn kind_of(error: &BlobError) -> FaultKind {

@@ -90,6 +90,8 @@ pub struct Fault {
     pub digest: Digest,
     /// What is wrong with it.
     pub kind: FaultKind,
+    /// The entry that it is about, in a layer; fit to be shown once control characters are out.
+    pub path: Option<String>,
     /// The same in words.
     pub message: String,
 }
@@ -104,6 +106,10 @@ pub enum FaultKind {
     Size,
     /// Its bytes have another digest (IMG-003).
     Digest,
+    /// A digest is by an algorithm that is not known here, so nobody looked at what it is of (IMG-003).
+    Algorithm,
+    /// Two manifests have one name (IMG-049).
+    Name,
     /// It is no manifest, or of a type that registries refuse (IMG-001).
     Manifest,
     /// The configuration is not readable (IMG-010).
@@ -124,7 +130,7 @@ pub enum FaultKind {
 }
 
 /// Which of the engines that customers run (docker, podman, containerd) refuse something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Refusal {
     /// All of them.
@@ -165,10 +171,20 @@ impl FaultKind {
             | Self::Config
             | Self::Packing(Refusal::All)
             | Self::Entry(Refusal::All) => Weight::Unusable,
-            Self::Packing(Refusal::Some) | Self::Entry(Refusal::Some) => Weight::Refused,
+            Self::Name | Self::Packing(Refusal::Some) | Self::Entry(Refusal::Some) => {
+                Weight::Refused
+            }
             Self::Packing(Refusal::None) | Self::Entry(Refusal::None) => Weight::Remark,
-            Self::Unproven => Weight::Unproven,
+            Self::Algorithm | Self::Unproven => Weight::Unproven,
         }
+    }
+}
+
+impl Fault {
+    /// A fault of a whole blob.
+    #[must_use]
+    pub const fn new(digest: Digest, kind: FaultKind, message: String) -> Self {
+        Self { digest, kind, path: None, message }
     }
 }
 

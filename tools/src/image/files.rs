@@ -15,8 +15,8 @@ mod view;
 pub use self::builder::{LayerFilesBuilder, NewFile};
 pub use self::content::{Content, Elf, ElfKind, Machine, Magic};
 pub use self::entry::{ENTRY_BYTES, File, FileKind, LayerFiles};
-pub use self::names::clean;
-pub use self::view::{Broken, FileView, Replacement};
+pub use self::names::{clean, shown};
+pub use self::view::{Broken, FileView, Oddity, OddityKind, Replacement};
 
 #[cfg(test)]
 mod tests;

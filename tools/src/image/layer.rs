@@ -244,8 +244,8 @@ fn write_tar(path: &Path, out: &mut BlockWriter) -> Result<(), LayerError> {
         }
         let bytes = buffer.get(..length).unwrap_or_default();
         walk.update(bytes, &mut |entry| match rules.judge(entry) {
-            Some((Refusal::All | Refusal::Some, reason)) => {
-                refused = Some((entry.path.escape_ascii().to_string(), reason));
+            Some(verdict) if verdict.refusal != Refusal::None => {
+                refused = Some((entry.path.escape_ascii().to_string(), verdict.reason));
                 ControlFlow::Break(())
             }
             _ => ControlFlow::Continue(()),

@@ -17,12 +17,71 @@ const WHITEOUT: &[u8] = b".wh.";
 /// Whiteouts that stand for no name: of opaque folders, and what AUFS kept.
 const WHITEOUT_META: &[u8] = b".wh..wh.";
 
+/// Longest path, and longest name in it, that the kernel takes.
+const PATH_BYTES_MAX: usize = 4096;
+const NAME_BYTES_MAX: usize = 255;
+
+/// The first second that the twelve octal digits of a header cannot hold, in the year 2242.
+const MTIME_MAX: i64 = 1 << 33;
+
 /// Judges the entries of one layer, in their order.
 #[derive(Debug, Default)]
 pub struct EntryRules {
     names: HashMap<u64, Seen>,
     hasher: RandomState,
     is_full: bool,
+}
+
+/// What is wrong with an entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// The kind of fault: one of the same kind is no news.
+    pub cause: Cause,
+    /// Who refuses it.
+    pub refusal: Refusal,
+    /// The rest of a sentence that begins with the entry.
+    pub reason: String,
+}
+
+/// Kinds of what may be wrong with entries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cause {
+    /// A name that no disk takes.
+    Name,
+    /// A type that engines do not know.
+    Type,
+    /// A hard link to what is not before it.
+    HardLink,
+    /// A whiteout after the new entry of its name, or of no name.
+    Whiteout,
+    /// A name that comes twice.
+    Twice,
+    /// A device.
+    Device,
+    /// A device that the overlay file system takes for a whiteout.
+    OverlayWhiteout,
+    /// A time that is not kept.
+    Time,
+    /// An attribute that is not kept.
+    Attribute,
+}
+
+impl Cause {
+    /// The kind in a few words.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Name => "a name that no disk takes",
+            Self::Type => "an unknown type",
+            Self::HardLink => "a hard link to what is not before it",
+            Self::Whiteout => "a whiteout of a new name, or of none",
+            Self::Twice => "a name that comes twice",
+            Self::Device => "a device",
+            Self::OverlayWhiteout => "the device 0:0",
+            Self::Time => "a time that is not kept",
+            Self::Attribute => "an attribute that is not kept",
+        }
+    }
 }
 
 /// What came under a name.
@@ -41,36 +100,40 @@ struct Resolved<'a> {
 }
 
 impl EntryRules {
-    /// What is wrong with the next entry, and who refuses it.
-    pub fn judge(&mut self, entry: &Walked<'_>) -> Option<(Refusal, String)> {
-        let all = |reason: String| Some((Refusal::All, reason));
+    /// What is wrong with the next entry, the worst of it.
+    pub fn judge(&mut self, entry: &Walked<'_>) -> Option<Verdict> {
+        let verdict = |cause, refusal, reason| Some(Verdict { cause, refusal, reason });
+        let all = |cause, reason: String| verdict(cause, Refusal::All, reason);
         if entry.path.is_empty() || entry.path.contains(&0) {
-            return all("has no usable name".to_owned());
+            return all(Cause::Name, "has no usable name".to_owned());
         }
         if let WalkedKind::Unknown(flag) = entry.kind {
             let flag = [flag];
             let flag = flag.escape_ascii();
-            return all(format!("has the type `{flag}`, which engines do not unpack"));
+            let reason = format!("has the type `{flag}`, which engines do not unpack");
+            return all(Cause::Type, reason);
         }
         let name = resolve(entry.path);
+        if is_too_long(&name.parts) {
+            let reason = format!(
+                "has a path over {PATH_BYTES_MAX} bytes, or a name over {NAME_BYTES_MAX} in it"
+            );
+            return all(Cause::Name, reason);
+        }
         let refused = match entry.kind {
-            WalkedKind::HardLink => self.hard_link(entry.link),
-            _ => self.whiteout(&name),
+            WalkedKind::HardLink => self.hard_link(entry.link).map(|at| (Cause::HardLink, at)),
+            _ => self.whiteout(&name).map(|reason| (Cause::Whiteout, reason)),
         };
         let is_repeated = self.remember(&name, entry.kind);
-        if let Some(reason) = refused {
-            return all(reason);
+        if let Some((cause, reason)) = refused {
+            return all(cause, reason);
         }
         if is_repeated {
             let reason = "comes twice in the layer, which docker and podman refuse";
-            return Some((Refusal::Some, reason.to_owned()));
+            return verdict(Cause::Twice, Refusal::Some, reason.to_owned());
         }
-        match entry.kind {
-            WalkedKind::CharDevice | WalkedKind::BlockDevice => {
-                Some((Refusal::None, "is a device, which few containers may use".to_owned()))
-            }
-            _ => None,
-        }
+        let (cause, reason) = remark(entry)?;
+        verdict(cause, Refusal::None, reason)
     }
 
     /// Whether there were more names than are remembered; those after them were not compared.
@@ -108,6 +171,9 @@ impl EntryRules {
     fn whiteout(&self, name: &Resolved<'_>) -> Option<String> {
         let (last, above) = name.parts.split_last()?;
         let hidden = last.strip_prefix(WHITEOUT).filter(|_| !last.starts_with(WHITEOUT_META))?;
+        if hidden.is_empty() {
+            return Some("is a whiteout of no name".to_owned());
+        }
         let parts = [above, [hidden].as_slice()].concat();
         self.seen(&parts)?;
         Some("is a whiteout of a name that stands before it in the same layer".to_owned())
@@ -137,6 +203,37 @@ impl EntryRules {
     }
 }
 
+fn is_too_long(parts: &[&[u8]]) -> bool {
+    let bytes: usize = parts.iter().map(|part| part.len() + 1).sum();
+    bytes > PATH_BYTES_MAX || parts.iter().any(|part| part.len() > NAME_BYTES_MAX)
+}
+
+/// What every engine takes and not every one keeps.
+fn remark(entry: &Walked<'_>) -> Option<(Cause, String)> {
+    match entry.kind {
+        WalkedKind::CharDevice if entry.device == (0, 0) => {
+            let reason = "is the device 0:0, which docker and podman take for a whiteout";
+            return Some((Cause::OverlayWhiteout, reason.to_owned()));
+        }
+        WalkedKind::CharDevice | WalkedKind::BlockDevice => {
+            let reason = "is a device, which few containers may use";
+            return Some((Cause::Device, reason.to_owned()));
+        }
+        _ => {}
+    }
+    if let Some(name) = entry.trusted {
+        let name = name.escape_ascii();
+        let reason = format!("has the attribute `{name}`, which containerd drops");
+        return Some((Cause::Attribute, reason));
+    }
+    if !(0..MTIME_MAX).contains(&entry.mtime) {
+        let when = if entry.mtime < 0 { "before 1970" } else { "after 2242" };
+        let reason = format!("has a time {when}, of which most engines make 1970");
+        return Some((Cause::Time, reason));
+    }
+    None
+}
+
 /// A name as it is found in the root; above the root is the root.
 fn resolve(path: &[u8]) -> Resolved<'_> {
     let mut spelling = if path.starts_with(b"/") { 2 } else { 1 };
@@ -161,6 +258,22 @@ mod tests {
 
     use super::*;
 
+    fn sample() -> Walked<'static> {
+        Walked {
+            path: b"x",
+            kind: File,
+            link: b"",
+            mode: 0o644,
+            owner: (0, 0),
+            mtime: 0,
+            device: (0, 0),
+            trusted: None,
+            sparse_bytes: None,
+            size_bytes: 0,
+            content_offset: 0,
+        }
+    }
+
     /// Judges a layer of these entries; the last one's verdict.
     fn last(entries: &[(&str, WalkedKind, &str)]) -> Option<Refusal> {
         let mut rules = EntryRules::default();
@@ -170,11 +283,10 @@ mod tests {
                 path: path.as_bytes(),
                 kind: *kind,
                 link: link.as_bytes(),
-                mode: 0o644,
-                size_bytes: 0,
-                content_offset: 0,
+                device: (1, 3),
+                ..sample()
             };
-            verdict = rules.judge(&entry).map(|(refusal, _)| refusal);
+            verdict = rules.judge(&entry).map(|verdict| verdict.refusal);
         }
         verdict
     }
@@ -222,5 +334,25 @@ mod tests {
         ] {
             assert_eq!(last(entries), refusal, "{entries:?}");
         }
+        let long = "n".repeat(256);
+        assert_eq!(last(&[(&long, File, "")]), all);
+        assert_eq!(last(&[(&"n/".repeat(2100), File, "")]), all);
+        assert_eq!(last(&[("d/.wh.", File, "")]), all);
+    }
+
+    #[test]
+    fn what_engines_take_and_do_not_keep_is_a_remark() {
+        let cause = |entry: Walked<'_>| {
+            let verdict = EntryRules::default().judge(&entry);
+            verdict.map(|verdict| (verdict.cause, verdict.refusal))
+        };
+        let remark = |cause| Some((cause, Refusal::None));
+        assert_eq!(cause(Walked { mtime: -1, ..sample() }), remark(Cause::Time));
+        assert_eq!(cause(Walked { mtime: 1 << 34, ..sample() }), remark(Cause::Time));
+        assert_eq!(cause(Walked { mtime: (1 << 33) - 1, ..sample() }), None);
+        let trusted = Some(b"trusted.overlay.opaque".as_slice());
+        assert_eq!(cause(Walked { trusted, ..sample() }), remark(Cause::Attribute));
+        let device = Walked { kind: CharDevice, ..sample() };
+        assert_eq!(cause(device), remark(Cause::OverlayWhiteout));
     }
 }

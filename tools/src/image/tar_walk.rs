@@ -1,10 +1,18 @@
 //! Reads the entries of a tar while its bytes pass, with bounded memory whatever the tar says.
 //!
-//! Content is skipped; names, kinds and sizes are given to a visitor. GNU long names, PAX records
-//! and old GNU sparse files are understood, because the path that a runtime sees is in them.
-//! Invariant: a walk never holds more than one name or one PAX block, and never panics.
+//! Entries and their content are given to a visitor. GNU long names, PAX records and sparse files
+//! are understood as Go's reader understands them, which every engine uses: the path that a runtime
+//! sees is in them. Invariant: a walk never holds more than one name or one PAX block, and never
+//! panics.
+
+mod header;
+mod pax;
 
 use std::ops::ControlFlow;
+
+pub(crate) use self::header::field_number;
+use self::header::{checksum_holds, header_path, signed_number, text};
+use self::pax::Pax;
 
 const RECORD_BYTES: usize = 512;
 
@@ -44,6 +52,16 @@ pub struct Walked<'a> {
     pub link: &'a [u8],
     /// Mode bits.
     pub mode: u32,
+    /// Numbers of user and group; the greatest for one that has more than 32 bits.
+    pub owner: (u32, u32),
+    /// When it was changed, in seconds since 1970.
+    pub mtime: i64,
+    /// Numbers of a device, else zeros.
+    pub device: (u64, u64),
+    /// An attribute in the namespace `trusted`, which some engines drop.
+    pub trusted: Option<&'a [u8]>,
+    /// Size of the file that is unpacked, when its content stands packed in the tar.
+    pub sparse_bytes: Option<u64>,
     /// Number of content bytes in the tar.
     pub size_bytes: u64,
     /// Where in the tar its content starts.
@@ -81,18 +99,43 @@ pub enum TarFault {
     },
 }
 
-/// Names that an extension entry gives to the entry after it.
+/// Somebody who is shown a tar.
+pub trait Visit {
+    /// The next entry; a break ends the walk.
+    fn entry(&mut self, entry: &Walked<'_>) -> ControlFlow<()>;
+
+    /// The next piece of the content of the last entry, as it stands in the tar.
+    fn content(&mut self, _bytes: &[u8]) {}
+
+    /// A PAX header for all entries after it.
+    fn global_header(&mut self) {}
+}
+
+/// Shows entries alone.
+struct Entries<'a>(&'a mut dyn FnMut(&Walked<'_>) -> ControlFlow<()>);
+
+impl Visit for Entries<'_> {
+    fn entry(&mut self, entry: &Walked<'_>) -> ControlFlow<()> {
+        (self.0)(entry)
+    }
+}
+
+/// What extension entries say of the entry after them.
 #[derive(Default)]
 struct Overrides {
-    path: Option<Vec<u8>>,
-    link: Option<Vec<u8>>,
-    size_bytes: Option<u64>,
+    /// By GNU tar; these go before those of a PAX header.
+    long_path: Option<Vec<u8>>,
+    long_link: Option<Vec<u8>>,
+    pax: Pax,
 }
 
 enum State {
     Header,
-    /// Bytes to skip.
-    Content(u64),
+    /// Bytes of content, and bytes to skip after them.
+    Content {
+        left: u64,
+        padding: u64,
+    },
     /// Bytes of an extension still to take, the padding after it, and its type flag.
     Extension {
         left: u64,
@@ -137,16 +180,28 @@ impl TarWalk {
     /// Takes the next bytes; `visit` is called once for each entry whose header completes in them.
     pub fn update(
         &mut self,
-        mut bytes: &[u8],
+        bytes: &[u8],
         visit: &mut dyn FnMut(&Walked<'_>) -> ControlFlow<()>,
     ) -> Result<(), TarFault> {
+        self.show(bytes, &mut Entries(visit))
+    }
+
+    /// Takes the next bytes, and shows what is in them.
+    pub fn show(&mut self, mut bytes: &[u8], visit: &mut dyn Visit) -> Result<(), TarFault> {
         while !bytes.is_empty() {
             bytes = match self.state {
                 State::End => return Ok(()),
-                State::Content(left) => {
-                    let (skipped, rest) = take(bytes, left);
+                State::Content { left, padding } if left > 0 => {
+                    let (shown, rest) = take(bytes, left);
+                    visit.content(shown);
+                    self.offset += shown.len() as u64;
+                    self.content(left - shown.len() as u64, padding);
+                    rest
+                }
+                State::Content { padding, .. } => {
+                    let (skipped, rest) = take(bytes, padding);
                     self.offset += skipped.len() as u64;
-                    self.content(left - skipped.len() as u64);
+                    self.content(0, padding - skipped.len() as u64);
                     rest
                 }
                 State::Extension { left, padding, flag, offset } => {
@@ -156,8 +211,8 @@ impl TarWalk {
                     let left = left - taken.len() as u64;
                     self.state = State::Extension { left, padding, flag, offset };
                     if left == 0 {
-                        self.end_extension(flag, offset)?;
-                        self.content(padding);
+                        self.end_extension(flag, offset, visit)?;
+                        self.content(0, padding);
                     }
                     rest
                 }
@@ -192,19 +247,20 @@ impl TarWalk {
         }
     }
 
-    fn content(&mut self, left: u64) {
-        self.state = if left == 0 { State::Header } else { State::Content(left) };
+    fn content(&mut self, left: u64, padding: u64) {
+        self.state = if left == 0 && padding == 0 {
+            State::Header
+        } else {
+            State::Content { left, padding }
+        };
     }
 
-    fn end_record(
-        &mut self,
-        visit: &mut dyn FnMut(&Walked<'_>) -> ControlFlow<()>,
-    ) -> Result<(), TarFault> {
+    fn end_record(&mut self, visit: &mut dyn Visit) -> Result<(), TarFault> {
         let record = std::mem::take(&mut self.record);
         let result = match self.state {
             State::SparseMap(content) => {
                 if record.get(504) == Some(&0) {
-                    self.content(content);
+                    self.content(content, padding(content));
                 }
                 Ok(())
             }
@@ -215,11 +271,7 @@ impl TarWalk {
         result
     }
 
-    fn end_header(
-        &mut self,
-        record: &[u8],
-        visit: &mut dyn FnMut(&Walked<'_>) -> ControlFlow<()>,
-    ) -> Result<(), TarFault> {
+    fn end_header(&mut self, record: &[u8], visit: &mut dyn Visit) -> Result<(), TarFault> {
         let offset = self.offset - RECORD_BYTES as u64;
         if record.iter().all(|byte| *byte == 0) {
             self.state = State::End;
@@ -228,89 +280,101 @@ impl TarWalk {
         if !checksum_holds(record) {
             return Err(TarFault::NotAHeader { offset });
         }
-        let number = |from, to| field_number(record, from, to).ok_or(TarFault::Number { offset });
-        let mut size_bytes = number(124, 136)?;
+        let wrong = TarFault::Number { offset };
+        let number = |from, to| field_number(record, from, to).ok_or(wrong);
+        let stated_bytes = number(124, 136)?;
         let flag = record.get(156).copied().unwrap_or_default();
         if matches!(flag, b'L' | b'K' | b'x' | b'g') {
-            if size_bytes > EXTENSION_BYTES_MAX {
-                return Err(TarFault::Extension { offset });
-            }
-            self.extension.clear();
-            let padding = padding(size_bytes);
-            self.state = State::Extension { left: size_bytes, padding, flag, offset };
-            if size_bytes == 0 {
-                self.state = State::Header;
-            }
-            return Ok(());
+            return self.begin_extension(flag, stated_bytes, offset, visit);
         }
-        let overrides = std::mem::take(&mut self.overrides);
-        size_bytes = overrides.size_bytes.unwrap_or(size_bytes);
-        let kind = kind_of(flag);
+        let Overrides { long_path, long_link, pax } = std::mem::take(&mut self.overrides);
+        let path = long_path.or(pax.path).unwrap_or_else(|| header_path(record));
+        let link = long_link.or(pax.link).unwrap_or_else(|| text(record, 157, 257).to_vec());
+        let kind = kind_of(flag, &path);
         // Links and devices have no content; some writers leave the size of the target there.
-        if !matches!(kind, WalkedKind::File | WalkedKind::Unknown(_)) {
-            size_bytes = 0;
-        }
-        let path = overrides.path.unwrap_or_else(|| header_path(record));
-        let link = overrides.link.unwrap_or_else(|| text(record, 157, 257).to_vec());
+        let has_content = matches!(kind, WalkedKind::File | WalkedKind::Unknown(_));
+        let size_bytes = if has_content { pax.size_bytes.unwrap_or(stated_bytes) } else { 0 };
         let is_link = matches!(kind, WalkedKind::HardLink | WalkedKind::Symlink);
+        let is_device = matches!(kind, WalkedKind::CharDevice | WalkedKind::BlockDevice);
+        let id = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+        let mtime = signed_number(record, 136, 148).ok_or(wrong)?;
         let walked = Walked {
             path: &path,
             kind,
             link: if is_link { &link } else { &[] },
             mode: u32::try_from(number(100, 108)? & 0o7777).unwrap_or_default(),
+            owner: (
+                id(pax.uid.map_or_else(|| number(108, 116), Ok)?),
+                id(pax.gid.map_or_else(|| number(116, 124), Ok)?),
+            ),
+            mtime: pax.mtime.unwrap_or(mtime),
+            device: if is_device { (number(329, 337)?, number(337, 345)?) } else { (0, 0) },
+            trusted: pax.trusted.as_deref(),
+            sparse_bytes: pax.sparse_bytes.filter(|_| kind == WalkedKind::File),
             size_bytes,
             content_offset: self.offset,
         };
-        let content = size_bytes.saturating_add(padding(size_bytes));
         if flag == b'S' && record.get(482).is_some_and(|more| *more != 0) {
-            self.state = State::SparseMap(content);
+            self.state = State::SparseMap(size_bytes);
         } else {
-            self.content(content);
+            self.content(size_bytes, padding(size_bytes));
         }
-        if visit(&walked).is_break() {
+        if visit.entry(&walked).is_break() {
             self.state = State::End;
         }
         Ok(())
     }
 
-    fn end_extension(&mut self, flag: u8, offset: u64) -> Result<(), TarFault> {
+    fn begin_extension(
+        &mut self,
+        flag: u8,
+        size_bytes: u64,
+        offset: u64,
+        visit: &mut dyn Visit,
+    ) -> Result<(), TarFault> {
+        if size_bytes > EXTENSION_BYTES_MAX {
+            return Err(TarFault::Extension { offset });
+        }
+        self.extension.clear();
+        let padding = padding(size_bytes);
+        self.state = State::Extension { left: size_bytes, padding, flag, offset };
+        if size_bytes == 0 {
+            self.end_extension(flag, offset, visit)?;
+            self.state = State::Header;
+        }
+        Ok(())
+    }
+
+    fn end_extension(
+        &mut self,
+        flag: u8,
+        offset: u64,
+        visit: &mut dyn Visit,
+    ) -> Result<(), TarFault> {
         let bytes = std::mem::take(&mut self.extension);
-        let name = || text(&bytes, 0, bytes.len()).to_vec();
+        let name = || Some(text(&bytes, 0, bytes.len()).to_vec()).filter(|name| !name.is_empty());
         match flag {
-            b'L' => self.overrides.path = Some(name()),
-            b'K' => self.overrides.link = Some(name()),
-            b'x' => self.read_pax(&bytes).ok_or(TarFault::Extension { offset })?,
+            b'L' => self.overrides.long_path = name(),
+            b'K' => self.overrides.long_link = name(),
+            b'x' => {
+                self.overrides.pax = Pax::parse(&bytes).ok_or(TarFault::Extension { offset })?;
+            }
             // Global records set times and the like for all entries; no runtime takes paths there.
-            _ => {}
+            _ => {
+                Pax::parse(&bytes).ok_or(TarFault::Extension { offset })?;
+                visit.global_header();
+            }
         }
         self.extension = bytes;
         self.extension.clear();
         Ok(())
     }
-
-    /// Records of the form `LENGTH KEY=VALUE\n`; `None` when they are not.
-    fn read_pax(&mut self, mut bytes: &[u8]) -> Option<()> {
-        while !bytes.is_empty() {
-            let space = bytes.iter().position(|c| *c == b' ')?;
-            let length = decimal(bytes.get(..space)?)?;
-            let record = bytes.get(space + 1..usize::try_from(length).ok()?)?;
-            bytes = bytes.get(usize::try_from(length).ok()?..)?;
-            let record = record.strip_suffix(b"\n")?;
-            let equals = record.iter().position(|c| *c == b'=')?;
-            let (key, value) = (record.get(..equals)?, record.get(equals + 1..)?);
-            match key {
-                b"path" | b"GNU.sparse.name" => self.overrides.path = Some(value.to_vec()),
-                b"linkpath" => self.overrides.link = Some(value.to_vec()),
-                b"size" => self.overrides.size_bytes = Some(decimal(value)?),
-                _ => {}
-            }
-        }
-        Some(())
-    }
 }
 
-const fn kind_of(flag: u8) -> WalkedKind {
+fn kind_of(flag: u8, path: &[u8]) -> WalkedKind {
     match flag {
+        // Before POSIX, folders were files whose name ends like this.
+        0 if path.ends_with(b"/") => WalkedKind::Folder,
         0 | b'0' => WalkedKind::File,
         b'1' => WalkedKind::HardLink,
         b'2' => WalkedKind::Symlink,
@@ -328,58 +392,6 @@ fn padding(size_bytes: u64) -> u64 {
 
 fn take(bytes: &[u8], at_most: u64) -> (&[u8], &[u8]) {
     bytes.split_at(usize::try_from(at_most).unwrap_or(usize::MAX).min(bytes.len()))
-}
-
-/// A field up to its first NUL.
-fn text(record: &[u8], from: usize, to: usize) -> &[u8] {
-    record.get(from..to).unwrap_or_default().split(|c| *c == 0).next().unwrap_or_default()
-}
-
-/// Name, with the prefix that POSIX headers have before it.
-fn header_path(record: &[u8]) -> Vec<u8> {
-    let name = text(record, 0, 100);
-    let prefix = text(record, 345, 500);
-    if record.get(257..263) != Some(b"ustar\0".as_slice()) || prefix.is_empty() {
-        return name.to_vec();
-    }
-    [prefix, b"/", name].concat()
-}
-
-/// A number in octal text, or in base 256 when its first bit is set; negative ones are refused.
-fn field_number(record: &[u8], from: usize, to: usize) -> Option<u64> {
-    let field = record.get(from..to)?;
-    let (first, rest) = field.split_first()?;
-    if first & 0x80 != 0 {
-        let start = u64::from(first & 0x7f);
-        return rest
-            .iter()
-            .try_fold(start, |sum, byte| sum.checked_mul(256).map(|sum| sum | u64::from(*byte)));
-    }
-    let digits: Vec<u8> = field.iter().copied().filter(|c| !matches!(c, b' ' | 0)).collect();
-    digits.iter().try_fold(0_u64, |sum, c| match c {
-        b'0'..=b'7' => sum.checked_mul(8).map(|sum| sum + u64::from(c - b'0')),
-        _ => None,
-    })
-}
-
-fn decimal(digits: &[u8]) -> Option<u64> {
-    if digits.is_empty() {
-        return None;
-    }
-    digits.iter().try_fold(0_u64, |sum, c| match c {
-        b'0'..=b'9' => sum.checked_mul(10)?.checked_add(u64::from(c - b'0')),
-        _ => None,
-    })
-}
-
-/// Whether the sum of a header's bytes is what it says; the sum counts its own field as spaces.
-fn checksum_holds(record: &[u8]) -> bool {
-    let sum: u64 = record
-        .iter()
-        .enumerate()
-        .map(|(at, byte)| u64::from(if (148..156).contains(&at) { b' ' } else { *byte }))
-        .sum();
-    field_number(record, 148, 156) == Some(sum)
 }
 
 #[cfg(test)]

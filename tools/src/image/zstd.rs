@@ -5,14 +5,19 @@
 
 use std::io::{self, Read};
 
-use ruzstd::decoding::errors::FrameDecoderError;
-use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
+use super::unpack::{Step, Unpack as _, UnpackError, ZstdUnpacker};
+
+/// How much is read at once.
+const BUFFER_BYTES: usize = 128 * 1024;
 
 /// First bytes of a frame.
 pub const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
 /// Largest window, which is held in memory: what the highest level of the reference program uses.
-pub const WINDOW_BYTES_MAX: u64 = 128 << 20;
+pub const WINDOW_BYTES_MAX: u64 = 1 << WINDOW_BYTES_LOG_MAX;
+
+/// The same as a power of two.
+pub const WINDOW_BYTES_LOG_MAX: u32 = 27;
 
 /// Whether a skippable frame starts with these bytes (§3.1.2).
 #[must_use]
@@ -26,96 +31,62 @@ pub fn is_skippable(start: &[u8]) -> bool {
 /// they get here.
 pub struct ZstdReader<R> {
     source: R,
-    decoder: FrameDecoder,
-    in_frame: bool,
+    unpacker: Result<ZstdUnpacker, UnpackError>,
+    buffer: Vec<u8>,
+    /// The bytes of the buffer that were not taken yet.
+    left: std::ops::Range<usize>,
+    is_ended: bool,
 }
 
 impl<R: Read> ZstdReader<R> {
     /// A reader at the first byte of a stream.
     pub fn new(source: R) -> Self {
-        let mut decoder = FrameDecoder::new();
-        decoder.set_max_window_size(WINDOW_BYTES_MAX);
-        Self { source, decoder, in_frame: false }
-    }
-
-    /// Reads up to the blocks of the next frame; `false` when there is none.
-    fn begin(&mut self) -> io::Result<bool> {
-        let mut magic = [0_u8; 4];
-        let mut length = 0;
-        while let Some(rest) = magic.get_mut(length..).filter(|rest| !rest.is_empty()) {
-            match self.source.read(rest) {
-                Ok(0) if length == 0 => return Ok(false),
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(read) => length += read,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        if is_skippable(&magic) {
-            let mut size = [0_u8; 4];
-            self.source.read_exact(&mut size)?;
-            let size = u64::from(u32::from_le_bytes(size));
-            let skipped = io::copy(&mut (&mut self.source).take(size), &mut io::sink())?;
-            return if skipped == size {
-                Ok(true)
-            } else {
-                Err(io::ErrorKind::UnexpectedEof.into())
-            };
-        }
-        if magic != MAGIC {
-            let reason = "there are other bytes than zstd frames";
-            return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
-        }
-        self.decoder.reset(magic.as_slice().chain(&mut self.source)).map_err(explain)?;
-        self.in_frame = true;
-        Ok(true)
+        let buffer = vec![0; BUFFER_BYTES];
+        Self { source, unpacker: ZstdUnpacker::new(), buffer, left: 0..0, is_ended: false }
     }
 }
 
 impl<R: Read> Read for ZstdReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let unpacker = self.unpacker.as_mut().map_err(|error| explain(error))?;
         loop {
-            if !self.in_frame {
-                if !self.begin()? {
-                    return Ok(0);
-                }
+            let input = self.buffer.get(self.left.clone()).unwrap_or_default();
+            let Step { taken, written } =
+                unpacker.step(input, buffer).map_err(|error| explain(&error))?;
+            self.left.start += taken;
+            if written > 0 || buffer.is_empty() {
+                return Ok(written);
+            }
+            if !self.left.is_empty() {
                 continue;
             }
-            if self.decoder.can_collect() > 0 {
-                return self.decoder.read(buffer);
+            if self.is_ended {
+                return unpacker.finish().map(|_| 0).map_err(|error| explain(&error));
             }
-            if self.decoder.is_finished() {
-                self.in_frame = false;
-                continue;
-            }
-            let strategy = BlockDecodingStrategy::UptoBlocks(1);
-            self.decoder.decode_blocks(&mut self.source, strategy).map_err(explain)?;
+            let length = self.source.read(&mut self.buffer)?;
+            self.left = 0..length;
+            self.is_ended = length == 0;
         }
     }
 }
 
-fn explain(error: FrameDecoderError) -> io::Error {
-    match error {
-        FrameDecoderError::WindowSizeTooBig { requested, .. } => {
-            let reason = format!(
-                "a frame has a window of {requested} bytes; at most {WINDOW_BYTES_MAX} are inflated"
-            );
-            io::Error::new(io::ErrorKind::Unsupported, reason)
-        }
-        error => io::Error::new(io::ErrorKind::InvalidData, error.to_string()),
-    }
+fn explain(error: &UnpackError) -> io::Error {
+    let kind = match error {
+        UnpackError::TooLarge(_) => io::ErrorKind::Unsupported,
+        UnpackError::Damaged(_) => io::ErrorKind::InvalidData,
+    };
+    io::Error::new(kind, error.to_string())
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
     use proptest::prelude::*;
-    use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 
     use super::*;
 
     fn frame(bytes: &[u8]) -> Vec<u8> {
-        compress_to_vec(bytes, CompressionLevel::Fastest)
+        zstd::encode_all(bytes, 1).unwrap()
     }
 
     fn skippable(size: u8) -> Vec<u8> {
@@ -145,7 +116,7 @@ mod tests {
         for step in [1, 5, 4096] {
             assert!(inflate(&bytes, step).unwrap() == [text.as_slice(), b"end"].concat());
         }
-        assert_eq!(inflate(&[], 1).unwrap(), b"");
+        assert!(inflate(&[], 1).is_err(), "no frame is no stream");
     }
 
     #[test]

@@ -1,8 +1,16 @@
 //! What image rules share: the key of a platform in the offer, and the words for sizes and
 //! descriptors. The rules themselves are in `image_content` and `image_config`.
 
+use std::collections::BTreeMap;
+
+use wharf_oci::Digest;
+
+use super::finding::LayerPlace;
 use super::{ImageView, Judge, Site};
-use crate::image::facts::{FaultKind, PlatformImage, Weight};
+use crate::image::facts::{Fault, FaultKind, PlatformImage, Weight};
+
+/// Of how many platforms a fault of one blob is told.
+const SITES_MAX: usize = 50;
 
 /// The key of the platform's entry in the offer, relative to the plan's image.
 pub(super) fn platform_key(view: &ImageView<'_>, image: &PlatformImage) -> String {
@@ -26,20 +34,53 @@ pub(super) fn of_platform(image: &PlatformImage) -> Site {
     Site { platform: Some(image.name()), ..Site::default() }
 }
 
-/// Reports every fault of these kinds that the engine found.
+/// Reports every fault of these kinds that the engine found, where it is: once, with every platform
+/// that it is true of.
 pub(super) fn faults(
     view: &ImageView<'_>,
     judge: &mut Judge<'_>,
     is_meant: impl Fn(FaultKind) -> bool,
 ) {
-    for fault in view.facts.faults.iter().filter(|fault| is_meant(fault.kind)) {
-        match fault.kind.weight() {
-            Weight::Remark => judge.warning("", fault.to_string()),
-            Weight::Unproven => judge.not_proven("", fault.to_string()),
-            Weight::Refused | Weight::Unusable => judge.error("", fault.to_string()),
-            Weight::Damage => judge.damage("", fault.to_string()),
+    let meant: Vec<&Fault> = view.facts.faults.iter().filter(|at| is_meant(at.kind)).collect();
+    if meant.is_empty() {
+        return;
+    }
+    let sites = sites(view);
+    for fault in meant {
+        let nowhere = [Site::default()];
+        for site in sites.get(&fault.digest).map_or(nowhere.as_slice(), Vec::as_slice) {
+            let site = Site { path: fault.path.clone(), ..site.clone() };
+            judge.within(site, |judge| match fault.kind.weight() {
+                Weight::Remark => judge.warning("", fault.to_string()),
+                Weight::Unproven => judge.not_proven("", fault.to_string()),
+                Weight::Refused | Weight::Unusable => judge.error("", fault.to_string()),
+                Weight::Damage => judge.damage("", fault.to_string()),
+            });
         }
     }
+}
+
+/// Where each blob of the images is: the platform, and for a layer its number.
+fn sites(view: &ImageView<'_>) -> BTreeMap<Digest, Vec<Site>> {
+    let mut sites: BTreeMap<Digest, Vec<Site>> = BTreeMap::new();
+    for image in &view.facts.images {
+        let whole = of_platform(image);
+        let mut blobs = BTreeMap::from([(image.descriptor.digest, whole.clone())]);
+        blobs.extend(image.config_descriptor.iter().map(|at| (at.digest, whole.clone())));
+        for (number, layer) in (1..).zip(&image.layers) {
+            let digest = layer.descriptor.digest;
+            let layer = Some(LayerPlace { number, digest });
+            // A layer that comes twice is where it came first.
+            blobs.entry(digest).or_insert_with(|| Site { layer, ..whole.clone() });
+        }
+        for (digest, site) in blobs {
+            let known = sites.entry(digest).or_default();
+            if known.len() < SITES_MAX {
+                known.push(site);
+            }
+        }
+    }
+    sites
 }
 
 /// A size as people say it.

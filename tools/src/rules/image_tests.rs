@@ -75,7 +75,7 @@ fn config(facts: &mut ImageFacts) -> &mut ImageConfig {
 
 fn fault(facts: &mut ImageFacts, kind: FaultKind) {
     let message = "it is wrong".to_owned();
-    facts.faults.push(Fault { digest: digest("layer"), kind, message });
+    facts.faults.push(Fault::new(digest("layer"), kind, message));
 }
 
 const GIB: u64 = 1 << 30;

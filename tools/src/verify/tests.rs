@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use wharf_oci::{Algorithm, Digester, MediaType};
 
 use super::*;
+use crate::image::facts::Refusal;
 use crate::image::gzip::compress;
 use crate::report::{Proof, summarise};
 
@@ -37,7 +38,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 fn zstd(bytes: &[u8]) -> Vec<u8> {
-    ruzstd::encoding::compress_to_vec(bytes, ruzstd::encoding::CompressionLevel::Fastest)
+    zstd::encode_all(bytes, 1).unwrap()
 }
 
 impl Sample {
@@ -186,7 +187,7 @@ fn compression_other_than_the_type_says_and_broken_gzip_are_found() {
     let cut = &packed[..packed.len() - 9];
     assert_eq!(kinds(&Sample::with_layer(cut, &tar).finish()), [FaultKind::Compression]);
     let trailing = [packed.as_slice(), b"trailing"].concat();
-    assert_eq!(kinds(&Sample::with_layer(&trailing, &tar).finish()), [FaultKind::Compression]);
+    assert_eq!(kinds(&Sample::with_layer(&trailing, &tar).finish()), packing(Refusal::Some));
     let twice = [gzip(&tar[..600]), gzip(&tar[600..])].concat();
     assert_eq!(kinds(&Sample::with_layer(&twice, &tar).finish()), []);
 }
@@ -268,7 +269,11 @@ fn what_engines_refuse_is_found_and_only_broken_tars_are_damage() {
 #[test]
 fn a_bomb_stops_at_the_limit() {
     let sample = Sample::with_layer(&gzip(&vec![0; 1 << 20]), b"");
-    let facts = check(&sample.finish(), NonZeroUsize::MIN, &Limits { inflated_bytes_max: 300_000 });
+    let facts = check(
+        &sample.finish(),
+        NonZeroUsize::MIN,
+        &Limits { inflated_bytes_max: 300_000, ..Limits::default() },
+    );
     assert!(facts.faults[0].message.contains("more than 300000 bytes"));
 }
 

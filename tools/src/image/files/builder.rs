@@ -51,6 +51,14 @@ impl Default for NewFile<'_> {
     }
 }
 
+impl NewFile<'_> {
+    /// About how many bytes it takes in memory.
+    #[must_use]
+    pub const fn held_bytes(&self) -> usize {
+        ENTRY_BYTES + self.path.len() + self.link.len()
+    }
+}
+
 /// Collects the entries of one layer.
 #[derive(Debug, Default)]
 pub struct LayerFilesBuilder {
@@ -65,13 +73,13 @@ impl LayerFilesBuilder {
         Self::default()
     }
 
-    /// Takes the next entry; returns about how many bytes it costs.
-    pub fn push(&mut self, new: &NewFile<'_>) -> usize {
+    /// Takes the next entry.
+    pub fn push(&mut self, new: &NewFile<'_>) {
         let path = clean(new.path);
         let is_root = path.is_empty() && new.kind != FileKind::Folder;
         let (path, kind) = match Meaning::of(&path) {
-            Meaning::Itself if is_root => return 0,
-            Meaning::Nothing => return 0,
+            Meaning::Itself if is_root => return,
+            Meaning::Nothing => return,
             Meaning::Itself => (path.as_ref().to_vec(), new.kind),
             Meaning::Whiteout(hidden) => (hidden, FileKind::Whiteout),
             Meaning::Opaque(folder) => (folder.to_vec(), FileKind::Opaque),
@@ -94,31 +102,28 @@ impl LayerFilesBuilder {
             mode: u16::try_from(new.mode & 0o7777).unwrap_or_default(),
             kind,
             is_opaque: false,
+            has_whiteout: false,
         };
         if let Some(entry) = self.name(entry, &path, link) {
             self.files.entries.push(entry);
         }
-        ENTRY_BYTES + path.len() + link.len()
     }
 
-    /// Says what the content of the last entry was; returns about how many bytes that costs.
-    pub fn content(&mut self, content: Content) -> usize {
+    /// Says what the content of the last entry was.
+    pub fn content(&mut self, content: Content) {
         let Some(entry) = self.files.entries.last_mut().filter(|at| at.kind == FileKind::File)
         else {
-            return 0;
+            return;
         };
         entry.content = match (&content.magic, &content.text) {
             (Magic::Other, None) => NO_CONTENT,
             (Magic::Empty, None) => EMPTY_CONTENT,
             _ => {
                 let place = u32::try_from(self.files.contents.len()).unwrap_or(NO_CONTENT);
-                let held = content.held_bytes();
                 self.files.contents.push(content);
-                entry.content = place.saturating_add(CONTENTS_FROM);
-                return held;
+                place.saturating_add(CONTENTS_FROM)
             }
         };
-        0
     }
 
     /// Says that entries are missing.
@@ -284,8 +289,10 @@ impl LayerFilesBuilder {
                 self.add_folder(at, length)
             }
         };
-        if is_opaque && let Some(entry) = self.files.entries.get_mut(winner as usize) {
-            entry.is_opaque = entry.kind == FileKind::Folder;
+        if let Some(entry) = self.files.entries.get_mut(winner as usize) {
+            let is_folder = entry.kind == FileKind::Folder;
+            entry.is_opaque = is_folder && is_opaque;
+            entry.has_whiteout = is_folder && !is_opaque && whiteout.is_some();
         }
         Some(winner)
     }

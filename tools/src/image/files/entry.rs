@@ -73,6 +73,8 @@ pub(super) struct Entry {
     pub(super) kind: FileKind,
     /// A folder that hides what the layers below have in it.
     pub(super) is_opaque: bool,
+    /// Whether a whiteout of its name stands in its layer too.
+    pub(super) has_whiteout: bool,
 }
 
 /// The root of an image without layers, or without an entry for it.
@@ -87,6 +89,7 @@ pub(super) static ROOT: Entry = Entry {
     mode: 0o755,
     kind: FileKind::Folder,
     is_opaque: false,
+    has_whiteout: false,
 };
 
 /// The entries of one layer.

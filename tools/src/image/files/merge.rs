@@ -7,10 +7,10 @@ use std::sync::Arc;
 use super::builder::PATH_BYTES_MAX;
 use super::entry::{Entry, FileKind, LayerFiles, NO_TARGET};
 use super::names;
-use super::view::{Node, Replacement};
+use super::view::{Node, Oddity, OddityKind, Replacement};
 
-/// How many replacements are named.
-const REPLACEMENTS_MAX: usize = 1000;
+/// How many replacements, and how many oddities, are named.
+const NAMED_MAX: usize = 1000;
 
 /// How many layers are looked into for the targets of hard links that are not in their own layer.
 const LOOKS_BELOW_MAX: usize = 1_000_000;
@@ -22,6 +22,7 @@ pub(super) struct Merged {
     /// What hard links to files of lower layers are.
     pub(super) targets: BTreeMap<Node, Node>,
     pub(super) replacements: Vec<Replacement>,
+    pub(super) oddities: Vec<Oddity>,
     /// Whether a bound was reached.
     pub(super) is_cut: bool,
 }
@@ -31,6 +32,8 @@ struct Above {
     at: Node,
     /// The lowest layer that can still be seen below it.
     from: u32,
+    /// Whether only one layer has it.
+    is_single: bool,
 }
 
 pub(super) fn merge(layers: &[Arc<LayerFiles>]) -> Merged {
@@ -55,6 +58,7 @@ impl Merge<'_> {
             nodes: Vec::new(),
             targets: BTreeMap::new(),
             replacements: Vec::new(),
+            oddities: Vec::new(),
             is_cut: false,
         };
         let mut looks_left = LOOKS_BELOW_MAX;
@@ -70,7 +74,8 @@ impl Merge<'_> {
             }
             let from = above.last().map_or(0, |last| last.from);
             let Some(seen) = self.look(group, from) else { continue };
-            above.push(Above { at: first, from: seen.from });
+            self.look_for_oddities(group, from, above.last(), &mut merged);
+            above.push(Above { at: first, from: seen.from, is_single: seen.is_single });
             if let Some((upper, lower)) = seen.replaced {
                 self.replacement(upper, lower, (from, below), &mut merged);
             }
@@ -97,7 +102,7 @@ impl Merge<'_> {
         let mut visible = group.iter().copied().filter(|node| node.layer >= from);
         let top = visible.next()?;
         match self.kind(top)? {
-            FileKind::Whiteout => Some(Seen { node: None, from: top.layer + 1, replaced: None }),
+            FileKind::Whiteout => Some(Seen::only(None, top)),
             FileKind::Folder => Some(self.look_into(top, visible, from)),
             kind => {
                 let lower = visible.next();
@@ -107,14 +112,14 @@ impl Merge<'_> {
                     _ => false,
                 });
                 let replaced = replaced.map(|lower| (top, lower));
-                Some(Seen { node: Some(top), from: top.layer + 1, replaced })
+                Some(Seen { replaced, ..Seen::only(Some(top), top) })
             }
         }
     }
 
     /// A folder is merged with the folders below it, down to what is none.
     fn look_into(&self, top: Node, lower: impl Iterator<Item = Node>, from: u32) -> Seen {
-        let mut seen = Seen { node: Some(top), from, replaced: None };
+        let mut seen = Seen { from, ..Seen::only(Some(top), top) };
         let mut last = top;
         let mut shown = top;
         let mut is_closed = self.entry(top).is_some_and(|entry| entry.is_opaque);
@@ -132,6 +137,7 @@ impl Merge<'_> {
                         break;
                     }
                     last = node;
+                    seen.is_single = false;
                     if self.entry(node).is_some_and(|entry| entry.is_opaque) {
                         is_closed = true;
                         seen.from = node.layer;
@@ -150,6 +156,34 @@ impl Merge<'_> {
         }
         seen.node = Some(shown);
         seen
+    }
+
+    /// Notes a whiteout that hides nothing, and a folder that comes back with its old content.
+    fn look_for_oddities(
+        &self,
+        group: &[Node],
+        from: u32,
+        above: Option<&Above>,
+        merged: &mut Merged,
+    ) {
+        let mut visible = group.iter().copied().filter(|node| node.layer >= from);
+        let (Some(top), lower) = (visible.next(), visible.next()) else { return };
+        let lower_kind = lower.and_then(|lower| self.kind(lower));
+        let is_alone = above.is_some_and(|above| above.is_single);
+        let has_whiteout = self.entry(top).is_some_and(|entry| entry.has_whiteout);
+        let kind = match (self.kind(top), lower_kind) {
+            (Some(FileKind::Whiteout), None) if is_alone => OddityKind::Ghost,
+            (Some(FileKind::Folder), Some(FileKind::Folder)) if has_whiteout => OddityKind::Revived,
+            _ => return,
+        };
+        self.odd(kind, top, merged);
+    }
+
+    fn odd(&self, kind: OddityKind, at: Node, merged: &mut Merged) {
+        if merged.oddities.len() < NAMED_MAX {
+            let (path, layer) = (self.path(at).into(), at.layer as usize);
+            merged.oddities.push(Oddity { kind, path, layer });
+        }
     }
 
     /// Notes that something was replaced; a folder only when there was something in it.
@@ -171,7 +205,10 @@ impl Merge<'_> {
                 return;
             }
         }
-        if merged.replacements.len() < REPLACEMENTS_MAX {
+        if lower_kind == FileKind::Symlink && self.is_implied(upper) {
+            self.odd(OddityKind::ThroughLink(lower.layer as usize), upper, merged);
+        }
+        if merged.replacements.len() < NAMED_MAX {
             merged.replacements.push(Replacement {
                 path: path.into(),
                 lower_layer: lower.layer as usize,
@@ -244,4 +281,13 @@ struct Seen {
     from: u32,
     /// What took the place of what.
     replaced: Option<(Node, Node)>,
+    /// Whether it comes of one layer alone.
+    is_single: bool,
+}
+
+impl Seen {
+    /// What one layer has, and hides all that lies under it.
+    const fn only(node: Option<Node>, of: Node) -> Self {
+        Self { node, from: of.layer + 1, replaced: None, is_single: true }
+    }
 }

@@ -70,3 +70,14 @@ pub(super) fn link_target(at: &[u8], link: &[u8]) -> Vec<u8> {
     let joined = [parent(at).unwrap_or_default(), b"/", link].concat();
     clean(&joined).into_owned()
 }
+
+/// A path fit to be shown: what is no UTF-8 is escaped.
+#[must_use]
+pub fn shown(path: &[u8]) -> String {
+    let mut text = String::with_capacity(path.len());
+    for chunk in path.utf8_chunks() {
+        text.push_str(chunk.valid());
+        text.extend(chunk.invalid().escape_ascii().map(char::from));
+    }
+    text
+}

@@ -231,3 +231,23 @@ fn content_belongs_to_the_entry_before_it() {
     assert_eq!(magic(b"b.sh"), Magic::Script(b"/bin/sh".as_slice().into()));
     assert_eq!((magic(b"none"), magic(b"etc")), (Magic::Empty, Magic::Other));
 }
+
+#[test]
+fn what_engines_do_not_make_the_same_of_is_named() {
+    let odd = |layers: &[&[NewFile<'_>]]| -> Vec<(OddityKind, Vec<u8>, usize)> {
+        let view = merged(layers);
+        view.oddities().iter().map(|at| (at.kind, at.path.to_vec(), at.layer)).collect()
+    };
+    let lower: &[_] = &[folder("d"), file("d/old"), link("lib", "usr/lib")];
+    let upper: &[_] = &[file(".wh.d"), folder("d"), file("d/new"), file("lib/f")];
+    assert_eq!(
+        odd(&[lower, upper]),
+        [(OddityKind::Revived, b"d".to_vec(), 1), (OddityKind::ThroughLink(0), b"lib".to_vec(), 1),]
+    );
+    let opaque: &[_] = &[file(".wh.d"), folder("d"), file("d/.wh..wh..opq")];
+    assert_eq!(odd(&[lower, opaque]), []);
+    // Nothing to hide: a ghost in a folder of one layer, nothing in one that is merged.
+    let upper: &[_] = &[folder("new"), file("new/.wh.x"), file("d/.wh.y")];
+    assert_eq!(odd(&[lower, upper]), [(OddityKind::Ghost, b"new/x".to_vec(), 1)]);
+    assert_eq!(odd(&[lower, &[file(".wh.d")]]), []);
+}

@@ -38,6 +38,30 @@ pub struct Replacement {
     pub is_implied: bool,
 }
 
+/// Something in a layer that engines do not make the same of, because of what lies below it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Oddity {
+    /// What it is.
+    pub kind: OddityKind,
+    /// The path.
+    pub path: Box<[u8]>,
+    /// The layer, from 0 at the bottom.
+    pub layer: usize,
+}
+
+/// The kinds of oddities.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OddityKind {
+    /// A whiteout of what no layer has, in a folder that no other layer has: its name is listed, and
+    /// nothing is there.
+    Ghost,
+    /// A folder whose whiteout stands in its own layer: what a lower layer has in it comes back.
+    Revived,
+    /// A folder made of a link of this lower layer, by a name that leads through it; umoci follows
+    /// the link.
+    ThroughLink(usize),
+}
+
 /// Why a path leads nowhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Broken {
@@ -58,6 +82,7 @@ pub struct FileView {
     /// What hard links to files of lower layers are.
     targets: BTreeMap<Node, Node>,
     replacements: Vec<Replacement>,
+    oddities: Vec<Oddity>,
     is_complete: bool,
 }
 
@@ -65,9 +90,28 @@ impl FileView {
     /// Lays the layers over one another, the first at the bottom.
     #[must_use]
     pub fn merge(layers: &[Arc<LayerFiles>]) -> Self {
-        let Merged { nodes, targets, replacements, is_cut } = merge(layers);
+        let Merged { nodes, targets, replacements, oddities, is_cut } = merge(layers);
         let is_complete = !is_cut && layers.iter().all(|layer| layer.is_complete());
-        Self { layers: layers.to_vec(), nodes, targets, replacements, is_complete }
+        Self { layers: layers.to_vec(), nodes, targets, replacements, oddities, is_complete }
+    }
+
+    /// The view of layers that nobody laid over one another.
+    #[must_use]
+    pub fn unread(layers: &[Arc<LayerFiles>]) -> Self {
+        Self {
+            layers: layers.to_vec(),
+            nodes: Vec::new(),
+            targets: BTreeMap::new(),
+            replacements: Vec::new(),
+            oddities: Vec::new(),
+            is_complete: false,
+        }
+    }
+
+    /// How many bytes the view of these layers takes, besides the layers.
+    #[must_use]
+    pub fn held_bytes(layers: &[Arc<LayerFiles>]) -> usize {
+        layers.iter().map(|layer| layer.sorted.len() * size_of::<Node>()).sum()
     }
 
     /// What each layer holds, also what layers above it hide.
@@ -150,6 +194,12 @@ impl FileView {
     #[must_use]
     pub fn replacements(&self) -> &[Replacement] {
         &self.replacements
+    }
+
+    /// What engines do not make the same of; a bounded number.
+    #[must_use]
+    pub fn oddities(&self) -> &[Oddity] {
+        &self.oddities
     }
 
     /// Whether every file is here: `false` when a layer could not be read, or had more files than

@@ -1,0 +1,51 @@
+//! Inflates layers while their bytes pass, whoever brings them: bytes are given, what they inflate to
+//! is written into a buffer of the caller.
+
+mod gzip;
+mod zstd;
+
+pub use self::gzip::GzipUnpacker;
+pub use self::zstd::ZstdUnpacker;
+
+/// Why bytes do not inflate.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UnpackError {
+    /// They are not what they say.
+    #[error("{0}")]
+    Damaged(String),
+    /// They may be right, but need more memory than they get here.
+    #[error("{0}")]
+    TooLarge(String),
+}
+
+/// How far one step came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    /// How many bytes of the input were taken.
+    pub taken: usize,
+    /// How many bytes of the output were written.
+    pub written: usize,
+}
+
+/// Bytes behind the end of the compressed stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Behind {
+    /// How many.
+    pub bytes: u64,
+    /// Whether any of them is not zero.
+    pub has_content: bool,
+}
+
+/// Something that inflates.
+pub trait Unpack {
+    /// Takes of the input and writes to the output what it can. Without input and with room left in
+    /// the output there is nothing more to come.
+    fn step(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, UnpackError>;
+
+    /// There is no more input; what stood behind the stream.
+    fn finish(&self) -> Result<Behind, UnpackError>;
+}
+
+fn cut() -> UnpackError {
+    UnpackError::Damaged("it ends in the middle".to_owned())
+}

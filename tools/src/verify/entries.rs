@@ -1,0 +1,166 @@
+//! What the entries of one layer are: judged, laid down for the view of the files, and their content
+//! looked at, while the tar passes.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+use super::room::Room;
+use crate::image::facts::Refusal;
+use crate::image::files::{
+    Content, FileKind, LayerFiles, LayerFilesBuilder, NewFile, clean, shown,
+};
+use crate::image::sniff::Sniffer;
+use crate::image::tar_rules::{Cause, EntryRules, Verdict};
+use crate::image::tar_walk::{Visit, Walked, WalkedKind};
+
+/// How many entries of one layer are named for each kind of fault.
+const NAMED_MAX: usize = 10;
+
+/// Something wrong with an entry.
+#[derive(Debug)]
+pub(super) struct EntryFault {
+    pub(super) path: Option<String>,
+    pub(super) refusal: Refusal,
+    pub(super) message: String,
+}
+
+/// Takes the entries of one layer.
+pub(super) struct Entries<'a> {
+    room: &'a Room,
+    rules: EntryRules,
+    faults: Vec<EntryFault>,
+    /// How many faults of each kind there are.
+    counts: BTreeMap<(Refusal, Cause), usize>,
+    has_global_header: bool,
+    files: LayerFilesBuilder,
+    is_full: bool,
+    sniffer: Sniffer,
+}
+
+impl<'a> Entries<'a> {
+    pub(super) fn new(room: &'a Room) -> Self {
+        Self {
+            room,
+            rules: EntryRules::default(),
+            faults: Vec::new(),
+            counts: BTreeMap::new(),
+            has_global_header: false,
+            files: LayerFilesBuilder::new(),
+            is_full: false,
+            sniffer: Sniffer::default(),
+        }
+    }
+
+    /// What was wrong, and the files; `is_whole` when the tar was read to its end.
+    pub(super) fn finish(mut self, is_whole: bool) -> (Vec<EntryFault>, LayerFiles) {
+        self.end_content();
+        let more: Vec<_> = self.counts.iter().filter(|(_, count)| **count > NAMED_MAX).collect();
+        for ((refusal, cause), count) in more {
+            let count = count - NAMED_MAX;
+            let message = format!("{count} more entries have the same fault ({})", cause.name());
+            self.faults.push(EntryFault { path: None, refusal: *refusal, message });
+        }
+        let mut remark = |message: &str| {
+            let (path, refusal) = (None, Refusal::None);
+            self.faults.push(EntryFault { path, refusal, message: message.to_owned() });
+        };
+        if self.rules.is_full() {
+            remark("it has more names than are compared; the last were not");
+        }
+        if self.has_global_header {
+            remark("it has a global PAX header, which umoci refuses; docker and podman take it");
+        }
+        if !is_whole {
+            self.files.mark_incomplete();
+        }
+        (self.faults, self.files.finish())
+    }
+
+    fn fault(&mut self, path: &[u8], Verdict { cause, refusal, reason }: Verdict) {
+        let count = self.counts.entry((refusal, cause)).or_default();
+        *count += 1;
+        if *count <= NAMED_MAX {
+            let path = shown(path);
+            let message = format!("`{path}` {reason}");
+            self.faults.push(EntryFault { path: Some(path), refusal, message });
+        }
+    }
+
+    fn end_content(&mut self) {
+        let Some(mut content) = self.sniffer.finish() else { return };
+        let text_bytes = content.text.as_ref().map_or(0, bytes::Bytes::len);
+        if !self.room.take_text(text_bytes) {
+            content.text = None;
+        }
+        let held = Content { text: None, ..content.clone() }.held_bytes();
+        if self.room.take(held) {
+            self.files.content(content);
+        } else {
+            self.stop();
+        }
+    }
+
+    /// There is no room for more entries.
+    const fn stop(&mut self) {
+        self.is_full = true;
+        self.files.mark_incomplete();
+    }
+
+    fn lay(&mut self, entry: &Walked<'_>) {
+        let Some(kind) = kind_of(entry) else { return };
+        let size_bytes = entry.sparse_bytes.unwrap_or(entry.size_bytes);
+        let new = NewFile {
+            path: entry.path,
+            kind,
+            mode: entry.mode,
+            owner: entry.owner,
+            size_bytes,
+            link: entry.link,
+        };
+        if !self.room.take(new.held_bytes()) {
+            return self.stop();
+        }
+        self.files.push(&new);
+        // Of a sparse file the tar holds a map and parts, not what is unpacked.
+        if kind == FileKind::File && entry.sparse_bytes.is_none() {
+            self.sniffer.begin(&clean(entry.path), size_bytes);
+        }
+    }
+}
+
+impl Visit for Entries<'_> {
+    fn entry(&mut self, entry: &Walked<'_>) -> ControlFlow<()> {
+        self.end_content();
+        if let Some(verdict) = self.rules.judge(entry) {
+            self.fault(entry.path, verdict);
+        }
+        if !self.is_full {
+            self.lay(entry);
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn content(&mut self, bytes: &[u8]) {
+        self.sniffer.update(bytes);
+    }
+
+    fn global_header(&mut self) {
+        self.has_global_header = true;
+    }
+}
+
+/// What an entry is in a view; `None` for what no engine unpacks.
+fn kind_of(entry: &Walked<'_>) -> Option<FileKind> {
+    Some(match entry.kind {
+        WalkedKind::File => FileKind::File,
+        WalkedKind::HardLink => FileKind::HardLink,
+        WalkedKind::Symlink => FileKind::Symlink,
+        // The overlay file system has no other sign for a whiteout.
+        WalkedKind::CharDevice if entry.device == (0, 0) => FileKind::Whiteout,
+        WalkedKind::CharDevice => FileKind::CharDevice,
+        WalkedKind::BlockDevice => FileKind::BlockDevice,
+        WalkedKind::Folder => FileKind::Folder,
+        WalkedKind::Fifo => FileKind::Fifo,
+        WalkedKind::Unknown(_) => return None,
+    })
+}

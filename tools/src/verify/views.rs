@@ -1,0 +1,84 @@
+//! The merged files of each platform, and what the layers make of one another.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use wharf_oci::{Descriptor, Digest};
+
+use super::layers::CheckedLayer;
+use super::room::Room;
+use crate::image::facts::{Fault, FaultKind, Refusal};
+use crate::image::files::{FileView, LayerFiles, Oddity, OddityKind, shown};
+
+/// How many oddities of one image are named.
+const NAMED_MAX: usize = 100;
+
+/// Makes views.
+pub(super) struct Views<'a> {
+    room: &'a Room,
+    checked: &'a BTreeMap<Digest, CheckedLayer>,
+    /// Platforms that have the same layers share their view.
+    known: Vec<(Vec<Digest>, Arc<FileView>)>,
+}
+
+impl<'a> Views<'a> {
+    pub(super) const fn new(room: &'a Room, checked: &'a BTreeMap<Digest, CheckedLayer>) -> Self {
+        Self { room, checked, known: Vec::new() }
+    }
+
+    /// What a container of these layers sees.
+    pub(super) fn of(&mut self, layers: &[Descriptor]) -> Arc<FileView> {
+        let digests: Vec<Digest> = layers.iter().map(|layer| layer.digest).collect();
+        if let Some((_, view)) = self.known.iter().find(|(known, _)| *known == digests) {
+            return Arc::clone(view);
+        }
+        let files = |digest: &Digest| match self.checked.get(digest) {
+            Some(layer) => Arc::clone(&layer.files),
+            None => Arc::new(LayerFiles::unread()),
+        };
+        let layers: Vec<Arc<LayerFiles>> = digests.iter().map(files).collect();
+        let view = if self.room.take(FileView::held_bytes(&layers)) {
+            FileView::merge(&layers)
+        } else {
+            FileView::unread(&layers)
+        };
+        let view = Arc::new(view);
+        self.known.push((digests, Arc::clone(&view)));
+        view
+    }
+
+    /// Says what engines do not make the same of.
+    pub(super) fn look(&self, view: &FileView, layers: &[Descriptor], faults: &mut Vec<Fault>) {
+        for oddity in view.oddities().iter().take(NAMED_MAX) {
+            let Some(layer) = layers.get(oddity.layer) else { continue };
+            let fault = Fault {
+                digest: layer.digest,
+                kind: FaultKind::Entry(Refusal::None),
+                path: Some(shown(&oddity.path)),
+                message: explain(oddity),
+            };
+            if !faults.contains(&fault) {
+                faults.push(fault);
+            }
+        }
+    }
+}
+
+fn explain(oddity: &Oddity) -> String {
+    let path = shown(&oddity.path);
+    match oddity.kind {
+        OddityKind::Ghost => format!(
+            "the whiteout of `{path}` hides nothing, in a folder that no other layer has: its name \
+             is listed, and nothing is there"
+        ),
+        OddityKind::Revived => format!(
+            "the folder `{path}` is written anew after its whiteout, and docker, podman and \
+             containerd bring back what lower layers have in it; write an opaque marker instead"
+        ),
+        OddityKind::ThroughLink(lower) => format!(
+            "`{path}` is a link in layer {}, and this layer has files below that name: docker, \
+             podman and containerd put a folder in its place, umoci follows it",
+            lower + 1
+        ),
+    }
+}
