@@ -163,9 +163,37 @@ pub struct VerifyArgs {
     /// Also say what changed since this release: an image, or a folder with a layout per plan
     #[arg(long, value_name = "TARGET")]
     pub since: Option<OsString>,
+    /// What scanners said.
+    #[command(flatten)]
+    pub scan: ScanArgs,
     /// What counts and how it is reported.
     #[command(flatten)]
     pub judge: JudgeArgs,
+}
+
+/// What scanners said of the images.
+#[derive(Debug, Clone, Args)]
+pub struct ScanArgs {
+    /// A vulnerability report of an image (repeat for more): JSON of Trivy or Grype, SARIF, CycloneDX
+    /// with vulnerabilities or VEX; `-` is stdin. It belongs to the image whose digest it names
+    #[arg(long = "scan", value_name = "FILE")]
+    pub scans: Vec<PathBuf>,
+    /// How many days old a vulnerability report may be
+    #[arg(long, env = "WHARF_REPORT_MAX_AGE", value_name = "DAYS", default_value = "30")]
+    pub report_max_age: u32,
+}
+
+/// What else is given.
+#[derive(Debug, Clone, Args)]
+pub struct GivenArgs {
+    /// The state of the registry that the offer is published from, as `az acr show -o json` or
+    /// `az acr list` writes it (repeat for more files); `-` is stdin
+    #[arg(long = "registry-state", value_name = "FILE", requires = "offer")]
+    pub registry_states: Vec<PathBuf>,
+    /// Findings that somebody took over, with a reason and a day: a YAML file, see README; `-` is
+    /// stdin
+    #[arg(long, env = "WHARF_WAIVERS", value_name = "FILE")]
+    pub waivers: Option<PathBuf>,
 }
 
 /// What counts as a failure, and where reports go.
@@ -181,6 +209,9 @@ pub struct JudgeArgs {
     /// The least severity that makes the exit code 1
     #[arg(long, env = "WHARF_FAIL_ON", value_name = "LEVEL", default_value = "error")]
     pub fail_on: Severity,
+    /// What else is given.
+    #[command(flatten)]
+    pub given: GivenArgs,
 }
 
 /// A report file and its format.
@@ -388,6 +419,9 @@ mod tests {
             "wharf verify out/a --report json=r.json --report sarif=s --profile lenient",
             "wharf verify --offer o.yaml --layouts out --fail-on warning",
             "wharf verify out/a --since old/a --report html=r.html --report github=-",
+            "wharf verify a --scan t.json --scan - --report-max-age 7 --waivers w.yaml",
+            "wharf verify --offer o.yaml --registry-state r.json",
+            "wharf offer lint o.yaml --registry-state r.json --waivers w.yaml",
             "wharf push o.yaml --to staging --layouts out --allow-tag-move",
             "wharf push out/a 127.0.0.1:5000/a:1 --plain-http",
             "wharf promote plan o.yaml --from staging --to production --output p.json",
@@ -410,6 +444,8 @@ mod tests {
             "wharf push o.yaml",
             "wharf push out/a host/a:1 --to staging",
             "wharf package o.yaml --jobs 0",
+            "wharf verify a --registry-state r.json",
+            "wharf verify a --report-max-age -1",
             "wharf package o.yaml --plan ../x",
             "wharf package o.yaml --check --dry-run",
             "wharf verify a --report xml=x",

@@ -1,5 +1,6 @@
 //! The commands: each takes its arguments, calls the library, and says how it ended.
 
+mod given;
 pub mod offer;
 pub mod package;
 pub mod promote;
@@ -13,15 +14,12 @@ pub mod verify;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 
 use crate::cli::GlobalArgs;
-use crate::offer::timestamp::Timestamp;
 use crate::output::Output;
 use crate::output_file;
-use crate::rules::evidence::Evidence;
 
 /// What every command gets.
 #[derive(Debug)]
@@ -64,12 +62,6 @@ impl Context {
 #[must_use]
 pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
-}
-
-/// What rules may rely on besides offer and images.
-fn evidence() -> Evidence {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Evidence { now: Timestamp::from_unix_seconds(since.as_secs()).unwrap_or_default() }
 }
 
 /// Writes a whole file that whom the umask allows may read.

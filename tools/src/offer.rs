@@ -13,7 +13,7 @@ pub(crate) mod fixture;
 pub mod globs;
 pub mod layers;
 pub mod model;
-mod parse;
+pub(crate) mod parse;
 mod quoted;
 pub mod registries;
 pub mod secrets;

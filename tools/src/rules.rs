@@ -17,10 +17,13 @@ mod listing_pictures;
 mod listing_texts;
 mod plans;
 mod registry;
+mod registry_state;
 mod resources;
 mod secret_patterns;
 mod tags;
 pub mod urls;
+mod vulnerabilities;
+pub mod waiving;
 
 use std::collections::BTreeMap;
 
@@ -29,9 +32,12 @@ use serde::Serialize;
 use wharf_oci::Digest;
 
 use self::evidence::Evidence;
-pub use self::finding::{Finding, Gap, Judgement, Outcome, Place, Section, Subject, Waived};
+pub use self::finding::{
+    Affected, Finding, Gap, Judgement, Outcome, Place, Section, Subject, Waived,
+};
 use self::judge::Scope;
 pub use self::judge::{Judge, Site};
+use self::waiving::WaiverView;
 use crate::image::facts::ImageFacts;
 use crate::offer::OfferFile;
 use crate::offer::content::Content;
@@ -91,6 +97,8 @@ pub enum Check {
     Offer(fn(&OfferView<'_>, &mut Judge<'_>)),
     /// One image.
     Image(fn(&ImageView<'_>, &mut Judge<'_>)),
+    /// The waivers.
+    Waivers(fn(&WaiverView<'_>, &mut Judge<'_>)),
 }
 
 /// What an offer rule looks at.
@@ -124,9 +132,12 @@ pub fn all() -> impl Iterator<Item = &'static Rule> {
         listing_pictures::RULES,
         plans::RULES,
         registry::RULES,
+        registry_state::RULES,
         tags::RULES,
         image_content::RULES,
         image_config::RULES,
+        vulnerabilities::RULES,
+        waiving::RULES,
         resources::RULES,
     ]
     .into_iter()
@@ -200,6 +211,27 @@ pub fn judge_difference(file: &OfferFile, images: &[(Option<usize>, ImageFacts)]
         }
     }
     judge.finish()
+}
+
+/// What reports of scanners come to that belong to none of the images.
+#[must_use]
+pub fn judge_scans(
+    evidence: &Evidence,
+    images: &[(Option<usize>, ImageFacts)],
+    profile: Profile,
+) -> Judgement {
+    let facts: Vec<&ImageFacts> = images.iter().map(|(_, facts)| facts).collect();
+    let mut judgement = Judgement::default();
+    for scan in &evidence.scans {
+        for (id, check) in vulnerabilities::GIVEN {
+            let Some(rule) = find(id) else { continue };
+            let mut judge = Judge::new(profile, rule, Scope::Given(&scan.file));
+            judge.not_applicable();
+            check(scan, &facts, &mut judge);
+            judgement.join(judge.finish());
+        }
+    }
+    judgement
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::publish::{self, publish};
-use super::{Context, evidence, variable, write_file, write_secret_file};
+use super::{Context, given, variable, write_file, write_secret_file};
 use crate::cli::{LintArgs, OfferCommand, RenderArgs};
 use crate::exit::Exit;
 use crate::marketplace::render::{Secrets, render};
@@ -13,6 +13,7 @@ use crate::offer::OfferFile;
 use crate::offer::content::Content;
 use crate::report::Report;
 use crate::rules;
+use crate::rules::waiving::Waiving;
 
 /// Runs the command.
 pub fn run(command: &OfferCommand, context: &Context) -> anyhow::Result<Exit> {
@@ -24,9 +25,16 @@ pub fn run(command: &OfferCommand, context: &Context) -> anyhow::Result<Exit> {
 
 fn lint(args: &LintArgs, context: &Context) -> anyhow::Result<Exit> {
     publish::check(&args.judge, context)?;
+    given::check(&args.judge.given, None, std::iter::once(args.offer.as_path()))?;
     let file = OfferFile::open(&args.offer)?;
     let texts = Content::load(&file)?;
-    let judgement = rules::judge_offer(&file, &texts, &evidence(), args.judge.profile);
+    let profile = args.judge.profile;
+    let evidence = given::evidence(&args.judge.given, None, Some(&file))?;
+    let mut judgement = rules::judge_offer(&file, &texts, &evidence, profile);
+    if let Some(file) = &given::waivers(&args.judge.given)? {
+        let waiving = Waiving { file, images: &[], now: evidence.now, profile };
+        judgement = waiving.apply(judgement);
+    }
     let report = Report::new(Vec::new(), judgement, args.judge.fail_on);
     publish(&report, "offer lint", &args.judge, context)
 }

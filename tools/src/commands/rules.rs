@@ -28,6 +28,7 @@ impl From<&Rule> for RuleResult {
         let checks = match rule.check {
             Check::Offer(_) => "offer",
             Check::Image(_) => "image",
+            Check::Waivers(_) => "waivers",
         };
         let Rule { id, title, severity, source, why, fix, .. } = *rule;
         Self { id, title, severity, checks, source, why, fix }

@@ -1,12 +1,13 @@
 //! `wharf verify`: proves images, judges them and their offer, and reports.
 
 use std::ffi::OsStr;
+use std::path::Path;
 
 use super::publish::{self, publish};
 use super::remote::{exit_of, jobs, one_line};
 use super::since::{self, Current};
 use super::targets::Opener;
-use super::{Context, evidence};
+use super::{Context, given};
 use crate::cli::{ReportFormat, VerifyArgs};
 use crate::diff::ReleaseDiff;
 use crate::exit::Exit;
@@ -16,7 +17,8 @@ use crate::offer::content::Content;
 use crate::offer::model::Plan;
 use crate::output::visible;
 use crate::report::anatomy::Anatomy;
-use crate::report::{Report, Unread, summarise};
+use crate::report::{ImageSummary, Report, Unread, summarise};
+use crate::rules::waiving::Waiving;
 use crate::rules::{self, Judgement};
 use crate::source::Target;
 use crate::verify::{Limits, check};
@@ -32,6 +34,8 @@ struct Wanted {
 /// Runs the command.
 pub fn run(args: &VerifyArgs, context: &Context) -> anyhow::Result<Exit> {
     publish::check(&args.judge, context)?;
+    let named = args.targets.iter().map(Path::new);
+    given::check(&args.judge.given, Some(&args.scan), named.chain(args.offer.as_deref()))?;
     let offer = match &args.offer {
         None => None,
         Some(path) => {
@@ -40,57 +44,45 @@ pub fn run(args: &VerifyArgs, context: &Context) -> anyhow::Result<Exit> {
             Some((file, texts))
         }
     };
-    let wanted = wanted(args, offer.as_ref().map(|(file, _)| file));
-    let evidence = evidence();
+    let file = offer.as_ref().map(|(file, _)| file);
+    let evidence = given::evidence(&args.judge.given, Some(&args.scan), file)?;
+    let waivers = given::waivers(&args.judge.given)?;
     let profile = args.judge.profile;
     let mut judgement = match &offer {
         None => Judgement::default(),
         Some((file, texts)) => rules::judge_offer(file, texts, &evidence, profile),
     };
-    let mut images = Vec::new();
-    let mut anatomies = Vec::new();
-    let mut indexes = Vec::new();
+    let wanted = wanted(args, file);
+    let all = wanted.len();
+    let judge = |facts: &ImageFacts, place: Option<(&OfferFile, usize)>| {
+        judgement.join(rules::judge_image(facts, place, &evidence, profile));
+    };
     // Going through a million files again is only worth a picture of them.
     let has_pictures = args.judge.reports.iter().any(|target| target.format == ReportFormat::Html);
-    let mut opener = Opener::new(context);
-    let mut failures = Vec::new();
-    let all = wanted.len();
-    for Wanted { name, target, plan } in wanted {
-        context.output.note(&format!("verifying {}", visible(&name)));
-        let facts = match target.and_then(|target| opener.open(&target)) {
-            Ok(source) => check(&source, jobs(), &Limits::default()),
-            Err(error) => {
-                failures.push((name, error));
-                continue;
-            }
-        };
-        let place = offer.as_ref().zip(plan).map(|((file, _), plan)| (file, plan));
-        let known = place.and_then(|(file, plan)| file.offer.plans.get(plan));
-        let id = known.map(|plan| plan.id.as_str());
-        images.extend(summarise(&facts, id));
-        if has_pictures {
-            anatomies.extend(Anatomy::of(&facts, id));
-        }
-        judgement.join(rules::judge_image(&facts, place, &evidence, profile));
-        indexes.push((plan, facts));
-    }
+    let looked = look(wanted, file, has_pictures, context, judge);
+    let Looked { images, anatomies, indexes, mut failures } = looked;
     if let Some((file, _)) = &offer {
         judgement.join(rules::judge_difference(file, &indexes));
     }
+    judgement.join(rules::judge_scans(&evidence, &indexes, profile));
+    if let Some(file) = &waivers {
+        let waiving = Waiving { file, images: &indexes, now: evidence.now, profile };
+        judgement = waiving.apply(judgement);
+    }
     let compared = args.since.as_ref().map(|since| {
-        let offer = offer.as_ref().map(|(file, _)| file);
-        (since, compare(since, &indexes, offer, context))
+        let compared = compare(since, &indexes, file, context);
+        compared.map_err(|error| (since.display().to_string(), error))
     });
-    let changes = match compared {
-        None => None,
-        Some((_, Ok(changes))) => Some(changes),
-        Some((since, Err(error))) => {
-            failures.push((since.display().to_string(), error));
+    let changes = match compared.transpose() {
+        Ok(changes) => changes,
+        Err(failure) => {
+            failures.push(failure);
             None
         }
     };
     // Where nothing else was looked at, the error is all there is to say, but in reports.
     if offer.is_none()
+        && indexes.is_empty()
         && all == 1
         && args.judge.reports.is_empty()
         && let Some((name, error)) = failures.pop()
@@ -106,6 +98,48 @@ pub fn run(args: &VerifyArgs, context: &Context) -> anyhow::Result<Exit> {
     report.anatomies = anatomies;
     report.changes = changes;
     publish(&report, "verify", &args.judge, context)
+}
+
+/// What looking at everything came to.
+#[derive(Default)]
+struct Looked {
+    images: Vec<ImageSummary>,
+    anatomies: Vec<Anatomy>,
+    /// What is known of each, with the place of its plan.
+    indexes: Vec<(Option<usize>, ImageFacts)>,
+    /// What could not be read, and why.
+    failures: Vec<(String, anyhow::Error)>,
+}
+
+fn look(
+    wanted: Vec<Wanted>,
+    offer: Option<&OfferFile>,
+    has_pictures: bool,
+    context: &Context,
+    mut judge: impl FnMut(&ImageFacts, Option<(&OfferFile, usize)>),
+) -> Looked {
+    let mut looked = Looked::default();
+    let mut opener = Opener::new(context);
+    for Wanted { name, target, plan } in wanted {
+        context.output.note(&format!("verifying {}", visible(&name)));
+        let facts = match target.and_then(|target| opener.open(&target)) {
+            Ok(source) => check(&source, jobs(), &Limits::default()),
+            Err(error) => {
+                looked.failures.push((name, error));
+                continue;
+            }
+        };
+        let place = offer.zip(plan);
+        let known = place.and_then(|(file, plan)| file.offer.plans.get(plan));
+        let id = known.map(|plan| plan.id.as_str());
+        looked.images.extend(summarise(&facts, id));
+        if has_pictures {
+            looked.anatomies.extend(Anatomy::of(&facts, id));
+        }
+        judge(&facts, place);
+        looked.indexes.push((plan, facts));
+    }
+    looked
 }
 
 fn compare(

@@ -1,12 +1,13 @@
-//! From the text of an offer file to its types. Every refusal becomes a `Diagnostic` in words of the
+//! From the text of a YAML file of ours, an offer or waivers, to its types. Every refusal becomes a `Diagnostic` in words of the
 //! file, never in words of the parser or of Rust.
 
 use std::path::Path;
 
 use serde_saphyr::{DuplicateKeyPolicy, Error, MergeKeyPolicy, MessageFormatter, Options};
 
+use serde::de::DeserializeOwned;
+
 use super::error::Diagnostic;
-use super::model::Offer;
 use super::secrets::LITERAL;
 use super::spots::{Spot, Spots};
 
@@ -16,13 +17,17 @@ const DEPTH_MAX: usize = 24;
 const NODES_MAX: usize = 100_000;
 
 /// Reads the types from the text; format rules between keys are checked elsewhere.
-pub(super) fn parse(file: &Path, text: &str, spots: &Spots) -> Result<Offer, Diagnostic> {
+pub(crate) fn parse<T: DeserializeOwned>(
+    file: &Path,
+    text: &str,
+    spots: &Spots,
+) -> Result<T, Diagnostic> {
     let fault = |spot, message: &str| Diagnostic::new(file, text, spot, message);
     if text.trim().is_empty() {
-        return Err(fault(Spot::START, "the offer is empty").help("start it with `version: 1`"));
+        return Err(fault(Spot::START, "the file is empty").help("start it with `version: 1`"));
     }
     if let Some(spot) = spots.anchor() {
-        return Err(fault(spot, "anchors and aliases are not read in an offer")
+        return Err(fault(spot, "anchors and aliases are not read here")
             .help("write the value in both places"));
     }
     serde_saphyr::from_str_with_options(text, options())
@@ -80,7 +85,7 @@ fn words(error: &Error) -> (String, Option<String>) {
         Error::SerdeInvalidLength { expected, .. } => (format!("expected {expected}"), None),
         Error::Message { msg, .. } => (msg.clone(), None),
         Error::MultipleDocuments { .. } => {
-            ("an offer is one YAML document".to_owned(), Some("remove the `---`".to_owned()))
+            ("the file is one YAML document".to_owned(), Some("remove the `---`".to_owned()))
         }
         other => (serde_saphyr::UserMessageFormatter.format_message(other).into_owned(), None),
     }

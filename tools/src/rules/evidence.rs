@@ -3,10 +3,30 @@
 //! Invariant: rules ask no clock and read no file; all of that is here before they run.
 
 use crate::offer::timestamp::Timestamp;
+use crate::registry_state::RegistryState;
+use crate::scans::Scan;
 
 /// What rules may rely on besides the offer and the images.
 #[derive(Debug, Clone, Default)]
 pub struct Evidence {
     /// The time that counts as now.
     pub now: Timestamp,
+    /// What scanners said.
+    pub scans: Vec<Scan>,
+    /// How old a report of a scanner may be, in days.
+    pub report_max_age: MaxAge,
+    /// The registry that Microsoft copies from, as Azure has it.
+    pub registry: Option<RegistryState>,
+}
+
+/// How old something may be, in days.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MaxAge(pub u32);
+
+impl Default for MaxAge {
+    /// Lists of vulnerabilities change daily. A month is what a scan is worth in practice: Defender
+    /// looks again at what was pushed or pulled in the last 30 days (ACR/scan-images-defender).
+    fn default() -> Self {
+        Self(30)
+    }
 }

@@ -100,6 +100,27 @@ pub struct Place {
     /// The path in the layer or in the merged files.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
+    /// The vulnerability, when it is about one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vulnerability: Option<Affected>,
+}
+
+/// A vulnerability, with the package that has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Affected {
+    /// Its name: `CVE-2026-1234`.
+    pub id: String,
+    /// The name of the package.
+    pub package: String,
+    /// The version of the package that is installed.
+    pub installed: String,
+    /// The version that mends it, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fixed: Option<String>,
+    /// The highest base score of CVSS v3 that is stated, as `9.8`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub score: Option<String>,
 }
 
 /// A layer of an image.
@@ -159,6 +180,8 @@ pub enum Gap {
     Offer,
     /// The files of a layer that could not be read.
     Files,
+    /// What `az acr show` does not say of a registry.
+    RegistryDetails,
 }
 
 impl Gap {
@@ -171,6 +194,9 @@ impl Gap {
             Self::Ledger => "no record of what was published before",
             Self::Offer => "no offer file",
             Self::Files => "files of layers that could not be read",
+            Self::RegistryDetails => {
+                "what `az acr show` does not say: policies, locks, replicas, throttling"
+            }
         }
     }
 
@@ -178,11 +204,22 @@ impl Gap {
     #[must_use]
     pub const fn how(self) -> &'static str {
         match self {
-            Self::ScannerReport => "scan the image and name the report",
-            Self::RegistryState => "save the output of `az acr show` and name the file",
-            Self::Ledger => "name the record of the last publication",
+            Self::ScannerReport => {
+                "scan each platform (`trivy image --format json`, `grype -o json`) and give `--scan FILE`"
+            }
+            Self::RegistryState => {
+                "save `az acr show --name NAME -o json` and give `--registry-state FILE`"
+            }
+            Self::Ledger => {
+                "compare with the offer of the last publication; tags that are published belong into \
+                 `publishedTags`"
+            }
             Self::Offer => "verify with `--offer FILE`",
             Self::Files => "build the image with layers that can be read",
+            Self::RegistryDetails => {
+                "look at the registry: `az policy assignment list`, `az acr replication list`, \
+                 `az acr repository show`"
+            }
         }
     }
 }

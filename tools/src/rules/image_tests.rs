@@ -196,7 +196,11 @@ fn every_image_rule_finds_what_breaks_it() {
         assert!(found.iter().all(|at| at.place.line.is_some_and(|line| line > 50)), "{found:#?}");
         assert!(found.iter().all(|at| !at.message.contains("hunter2")), "{found:#?}");
     }
-    let rules = all().filter(|rule| matches!(rule.check, Check::Image(_)));
+    // Those about reports of scanners and the state of a registry have tests of their own.
+    let needs_evidence =
+        |id: &str| id.starts_with("REG-") || matches!(id, "IMG-020" | "IMG-021" | "IMG-022");
+    let rules =
+        all().filter(|rule| matches!(rule.check, Check::Image(_)) && !needs_evidence(rule.id));
     let all: BTreeSet<&str> = rules.map(|rule| rule.id).collect();
     assert_eq!(seen, all, "every image rule has a row and every row a rule");
 }

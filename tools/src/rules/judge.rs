@@ -1,14 +1,15 @@
 //! Takes what checks find and gives it a place. One cause is one finding: what is said again of
 //! another platform adds that platform to the first.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::finding::{
-    Finding, Gap, Judgement, LayerPlace, Outcome, Place, Section, Subject, Waived,
+    Affected, Finding, Gap, Judgement, LayerPlace, Outcome, Place, Section, Subject, Waived,
 };
 use super::{Profile, Rule, Severity};
 use crate::logins;
 use crate::offer::OfferFile;
+use crate::waivers::WaiverFile;
 
 /// Takes the findings of one rule at a time.
 pub struct Judge<'a> {
@@ -24,6 +25,10 @@ pub struct Judge<'a> {
 #[derive(Clone, Copy)]
 pub(super) enum Scope<'a> {
     Offer(&'a OfferFile),
+    /// A file that was given besides.
+    Given(&'a Path),
+    /// The file of waivers.
+    Waivers(&'a WaiverFile),
     /// An image; with the offer and the key of its plan when they are known.
     Image {
         location: &'a str,
@@ -34,7 +39,7 @@ pub(super) enum Scope<'a> {
 impl Scope<'_> {
     fn subject(&self) -> Subject {
         match self {
-            Self::Offer(_) => Subject::Offer,
+            Self::Offer(_) | Self::Given(_) | Self::Waivers(_) => Subject::Offer,
             Self::Image { location, offer } => Subject::Image {
                 location: (*location).to_owned(),
                 plan: offer.and_then(|(file, plan)| plan_id(file, plan)),
@@ -52,12 +57,19 @@ pub struct Site {
     pub layer: Option<LayerPlace>,
     /// The path, fit to be shown.
     pub path: Option<String>,
+    /// The vulnerability.
+    pub vulnerability: Option<Affected>,
 }
 
 impl<'a> Judge<'a> {
     pub(super) fn new(profile: Profile, rule: &'static Rule, scope: Scope<'a>) -> Self {
         let (site, judgement) = (Site::default(), Judgement::default());
         Self { profile, rule, scope, site, applies: true, judgement }
+    }
+
+    /// The most that a finding of the rule weighs.
+    pub(super) const fn rule_severity(&self) -> Severity {
+        self.rule.severity
     }
 
     /// What the rule came to.
@@ -124,6 +136,15 @@ impl<'a> Judge<'a> {
         }
     }
 
+    /// Something that what was given besides does not say; unlike [`Self::not_proven`] it is not
+    /// about bytes, and the rule's own advice helps.
+    pub fn not_said(&mut self, key: &str, message: impl Into<String>) {
+        let place = self.add(Severity::Warning, key, message.into());
+        if let Some(finding) = self.judgement.findings.get_mut(place) {
+            finding.not_proven = true;
+        }
+    }
+
     /// There is nothing here that the rule is about.
     pub const fn not_applicable(&mut self) {
         self.applies = false;
@@ -148,6 +169,7 @@ impl<'a> Judge<'a> {
             platform: site.platform.or_else(|| around.platform.clone()),
             layer: site.layer.or(around.layer),
             path: site.path.or_else(|| around.path.clone()),
+            vulnerability: site.vulnerability.or_else(|| around.vulnerability.clone()),
         };
         look(self);
         self.site = around;
@@ -155,7 +177,7 @@ impl<'a> Judge<'a> {
 
     /// Adds a finding, or its platform to the same finding; returns its place in the list.
     fn add(&mut self, severity: Severity, key: &str, message: String) -> usize {
-        let Site { platform, layer, path } = &self.site;
+        let Site { platform, layer, path, vulnerability } = &self.site;
         let same = |known: &Finding| {
             known.severity == severity
                 && known.message == message
@@ -176,6 +198,7 @@ impl<'a> Judge<'a> {
             platforms: platform.iter().cloned().collect(),
             layer: *layer,
             path: path.clone(),
+            vulnerability: vulnerability.clone(),
             ..self.place(key)
         };
         let Rule { id, fix, .. } = self.rule;
@@ -190,6 +213,8 @@ impl<'a> Judge<'a> {
     fn place(&self, key: &str) -> Place {
         match self.scope {
             Scope::Offer(file) => place_of(file, key, None),
+            Scope::Given(file) => Place { file: file.to_owned(), ..Place::default() },
+            Scope::Waivers(file) => file.place(key),
             Scope::Image { location, offer: Some((file, plan)) } => {
                 let dot = if key.is_empty() { "" } else { "." };
                 let key = format!("plans[{plan}].image{dot}{key}");

@@ -434,8 +434,10 @@ fn every_offer_rule_finds_what_breaks_it_and_names_the_key_and_line() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    let all: BTreeSet<&str> =
-        all().filter(|rule| matches!(rule.check, Check::Offer(_))).map(|rule| rule.id).collect();
+    let all: BTreeSet<&str> = all()
+        .filter(|rule| matches!(rule.check, Check::Offer(_)) && !rule.id.starts_with("REG-"))
+        .map(|rule| rule.id)
+        .collect();
     assert_eq!(seen, all, "every offer rule has a row and every row a rule");
 }
 

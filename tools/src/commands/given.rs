@@ -1,0 +1,99 @@
+//! What is given besides the offer and the images: reports of scanners, the state of the registry,
+//! waivers. Files are read here, so that rules read none.
+
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, ensure};
+
+use crate::cli::{GivenArgs, ScanArgs};
+use crate::input;
+use crate::offer::OfferFile;
+use crate::offer::timestamp::Timestamp;
+use crate::registry_state::{RegistryState, STATE_BYTES_MAX};
+use crate::rules::evidence::{Evidence, MaxAge};
+use crate::scans::{REPORT_BYTES_MAX, Scan};
+use crate::waivers::{WAIVERS_BYTES_MAX, WaiverFile};
+
+/// What rules may rely on besides the offer and the images.
+pub(super) fn evidence(
+    given: &GivenArgs,
+    scans: Option<&ScanArgs>,
+    offer: Option<&OfferFile>,
+) -> anyhow::Result<Evidence> {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = Timestamp::from_unix_seconds(since.as_secs()).unwrap_or_default();
+    let mut evidence = Evidence { now, ..Evidence::default() };
+    if let Some(scans) = scans {
+        evidence.report_max_age = MaxAge(scans.report_max_age);
+        for file in &scans.scans {
+            let bytes = read(file, REPORT_BYTES_MAX, "report")?;
+            evidence.scans.push(Scan::read(&shown(file), &bytes)?);
+        }
+    }
+    if let Some(offer) = offer {
+        evidence.registry = registry(&given.registry_states, offer)?;
+    }
+    Ok(evidence)
+}
+
+/// The state of the registry that the offer is published from: in the first file that has it.
+fn registry(files: &[PathBuf], offer: &OfferFile) -> anyhow::Result<Option<RegistryState>> {
+    let name = &offer.offer.offer.registry;
+    let Some(entry) = offer.offer.registries.get(name) else { return Ok(None) };
+    let named = entry.azure.as_ref().map(|azure| azure.registry_name.as_str());
+    let mut other = None;
+    for file in files {
+        let states = RegistryState::read_all(&shown(file), &read(file, STATE_BYTES_MAX, "state")?)?;
+        match RegistryState::choose(&shown(file), states, named, entry.login_server.as_str()) {
+            Ok(state) => return Ok(Some(state)),
+            Err(error) => other = Some(error),
+        }
+    }
+    other.map_or(Ok(None), |error| Err(error.into()))
+}
+
+/// The waivers, if there are any.
+pub(super) fn waivers(given: &GivenArgs) -> anyhow::Result<Option<WaiverFile>> {
+    let Some(file) = &given.waivers else { return Ok(None) };
+    let bytes = read(file, WAIVERS_BYTES_MAX, "waivers")?;
+    Ok(Some(WaiverFile::parse(&shown(file), bytes)?))
+}
+
+/// Refuses a command line that reads stdin twice.
+pub(super) fn check<'a>(
+    given: &'a GivenArgs,
+    scans: Option<&'a ScanArgs>,
+    others: impl Iterator<Item = &'a Path>,
+) -> anyhow::Result<()> {
+    let scans = scans.map(|scans| scans.scans.as_slice()).unwrap_or_default();
+    let given = given.registry_states.iter().chain(&given.waivers).chain(scans);
+    let count = given.map(PathBuf::as_path).chain(others).filter(|file| is_stdin(file)).count();
+    ensure!(count < 2, "`-` stands more than once, and stdin can be read only once");
+    Ok(())
+}
+
+fn is_stdin(file: &Path) -> bool {
+    file == Path::new("-")
+}
+
+/// What a file is called in messages.
+fn shown(file: &Path) -> PathBuf {
+    if is_stdin(file) { PathBuf::from("stdin") } else { file.to_owned() }
+}
+
+/// Reads a whole file, or stdin, of bounded size.
+fn read(file: &Path, most: u64, what: &str) -> anyhow::Result<Vec<u8>> {
+    let cannot = || format!("cannot read the {what} {}", shown(file).display());
+    let mut bytes = Vec::new();
+    if is_stdin(file) {
+        io::stdin().lock().take(most + 1).read_to_end(&mut bytes).with_context(cannot)?;
+    } else {
+        let opened = input::open(file).with_context(cannot)?;
+        opened.take(most + 1).read_to_end(&mut bytes).with_context(cannot)?;
+    }
+    let is_small = bytes.len() as u64 <= most;
+    ensure!(is_small, "the {what} {} has more than {most} bytes", shown(file).display());
+    Ok(bytes)
+}

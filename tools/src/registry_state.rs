@@ -1,0 +1,335 @@
+//! The state of a registry as Azure has it: what `az acr show -o json` writes, or the list of
+//! `az acr list`, or the same as Azure Resource Manager has it (with `properties`).
+//!
+//! Invariant: only what rules decide by is kept, and it is short.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde::de::Deserializer;
+use serde_json::Value;
+
+/// Largest file, in bytes; one registry has 4 KiB.
+pub const STATE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// How many registries of one file are looked at.
+const REGISTRIES_MAX: usize = 1000;
+
+/// A registry as Azure has it. What is not stated is as Azure has it by default.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RegistryState {
+    /// The file, as it was named.
+    pub file: PathBuf,
+    /// Its name.
+    pub name: String,
+    /// Where it listens.
+    pub login_server: String,
+    /// The subscription, where the file says it.
+    pub subscription: Option<String>,
+    /// The resource group, where the file says it.
+    pub resource_group: Option<String>,
+    /// Its tier.
+    pub tier: Tier,
+    /// How far Azure came with its last change: `Succeeded`.
+    pub provisioning: Option<String>,
+    /// Whether the admin user may log in.
+    pub has_admin_user: bool,
+    /// Whether roles of repositories count instead of those of the registry.
+    pub uses_abac: bool,
+    /// Who reaches it.
+    pub network: Network,
+    /// Whether images are hidden until somebody passes them.
+    pub has_quarantine: bool,
+    /// After how many days untagged manifests are deleted.
+    pub retention_days: Option<u64>,
+    /// For how many days deleted ones are kept.
+    pub soft_delete_days: Option<u64>,
+    /// Whether content may be copied out of it.
+    pub may_export: bool,
+    /// Whether Docker's content trust is on.
+    pub has_content_trust: bool,
+    /// Whether it is encrypted with a key of the customer.
+    pub has_own_key: bool,
+    /// Whether it has endpoints of its own for blobs.
+    pub has_data_endpoint: bool,
+    /// Whether anybody may pull.
+    pub is_anonymous: bool,
+}
+
+/// A tier of ACR.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Tier {
+    /// Basic.
+    Basic,
+    /// Standard.
+    Standard,
+    /// Premium.
+    Premium,
+    /// One that is not known here, or not stated.
+    #[default]
+    Unknown,
+}
+
+/// Who reaches a registry.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Network {
+    /// Everybody.
+    #[default]
+    Open,
+    /// Only some addresses, private endpoints, and services of Azure that are trusted.
+    Trusted,
+    /// Only some addresses and private endpoints.
+    Closed,
+}
+
+/// Why a file is no state of the registry.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StateError {
+    /// It is no JSON.
+    #[error("{} is no JSON; write it with `az acr show --name NAME --output json`", file.display())]
+    NoJson {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// It is JSON of another kind.
+    #[error("{} is JSON, but not the state of a registry; write it with `az acr show --name NAME --output json`", file.display())]
+    NoRegistry {
+        /// The file.
+        file: PathBuf,
+    },
+    /// It has a value that such a state does not have.
+    #[error("{} is the state of a registry and cannot be read", file.display())]
+    Content {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// It is the state of other registries.
+    #[error("{} has the state of {found}, and the offer publishes from `{wanted}`; give the state of that one", file.display())]
+    Other {
+        /// The file.
+        file: PathBuf,
+        /// What it has.
+        found: String,
+        /// The registry of the offer.
+        wanted: String,
+    },
+}
+
+impl RegistryState {
+    /// Reads a file of one registry or of a list; `file` is for messages.
+    pub fn read_all(file: &Path, bytes: &[u8]) -> Result<Vec<Self>, StateError> {
+        let file = file.to_owned();
+        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+        let value: Value = serde_json::from_slice(bytes)
+            .map_err(|source| StateError::NoJson { file: file.clone(), source })?;
+        let values = match value {
+            Value::Array(values) => values,
+            value => vec![value],
+        };
+        let states = values.into_iter().take(REGISTRIES_MAX).map(|value| {
+            if !is_registry(&value) {
+                return Err(StateError::NoRegistry { file: file.clone() });
+            }
+            let written: Written = serde_json::from_value(flat(value))
+                .map_err(|source| StateError::Content { file: file.clone(), source })?;
+            Ok(written.into_state(&file))
+        });
+        let states: Vec<Self> = states.collect::<Result<_, _>>()?;
+        if states.is_empty() { Err(StateError::NoRegistry { file }) } else { Ok(states) }
+    }
+
+    /// The state of the registry with this name or login server.
+    pub fn choose(
+        file: &Path,
+        states: Vec<Self>,
+        name: Option<&str>,
+        login_server: &str,
+    ) -> Result<Self, StateError> {
+        let names: Vec<String> = states.iter().map(|at| format!("`{}`", at.name)).collect();
+        let is_it = |at: &Self| match name {
+            Some(name) => at.name.eq_ignore_ascii_case(name),
+            None => at.login_server.eq_ignore_ascii_case(login_server),
+        };
+        states.into_iter().find(is_it).ok_or_else(|| StateError::Other {
+            file: file.to_owned(),
+            found: names.iter().take(5).cloned().collect::<Vec<_>>().join(", "),
+            wanted: name.unwrap_or(login_server).to_owned(),
+        })
+    }
+}
+
+impl Tier {
+    /// What it is called.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Basic => "Basic",
+            Self::Standard => "Standard",
+            Self::Premium => "Premium",
+            Self::Unknown => "an unknown tier",
+        }
+    }
+}
+
+/// By its type, or by what only registries have.
+fn is_registry(value: &Value) -> bool {
+    let Value::Object(members) = value else { return false };
+    match members.get("type").and_then(Value::as_str) {
+        Some(kind) => kind.eq_ignore_ascii_case("Microsoft.ContainerRegistry/registries"),
+        None => members.contains_key("loginServer"),
+    }
+}
+
+/// Azure Resource Manager keeps most of it one level deeper.
+fn flat(mut value: Value) -> Value {
+    if let Some(members) = value.as_object_mut()
+        && let Some(Value::Object(properties)) = members.remove("properties")
+    {
+        for (name, value) in properties {
+            members.entry(name).or_insert(value);
+        }
+    }
+    value
+}
+
+/// The JSON as it is written. `null` is as not stated.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Written {
+    #[serde(default, deserialize_with = "or_default")]
+    name: String,
+    #[serde(default, deserialize_with = "or_default")]
+    id: String,
+    #[serde(default, deserialize_with = "or_default")]
+    login_server: String,
+    resource_group: Option<String>,
+    #[serde(default, deserialize_with = "or_default")]
+    sku: Sku,
+    provisioning_state: Option<String>,
+    admin_user_enabled: Option<bool>,
+    anonymous_pull_enabled: Option<bool>,
+    role_assignment_mode: Option<String>,
+    public_network_access: Option<String>,
+    network_rule_bypass_options: Option<String>,
+    network_rule_set: Option<RuleSet>,
+    #[serde(default, deserialize_with = "or_default")]
+    policies: Policies,
+    encryption: Option<Switch>,
+    data_endpoint_enabled: Option<bool>,
+}
+
+#[derive(Deserialize, Default)]
+struct Sku {
+    name: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RuleSet {
+    default_action: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct Policies {
+    quarantine_policy: Option<Switch>,
+    trust_policy: Option<Switch>,
+    retention_policy: Option<Switch>,
+    soft_delete_policy: Option<Switch>,
+    export_policy: Option<Switch>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Switch {
+    status: Option<String>,
+    days: Option<u64>,
+    retention_days: Option<u64>,
+}
+
+impl Switch {
+    fn is_on(&self) -> bool {
+        is(self.status.as_deref(), "enabled")
+    }
+}
+
+fn is(value: Option<&str>, word: &str) -> bool {
+    value.is_some_and(|value| value.eq_ignore_ascii_case(word))
+}
+
+fn or_default<'de, T, D>(reader: D) -> Result<T, D::Error>
+where
+    T: Deserialize<'de> + Default,
+    D: Deserializer<'de>,
+{
+    Ok(Option::deserialize(reader)?.unwrap_or_default())
+}
+
+impl Written {
+    fn into_state(self, file: &Path) -> RegistryState {
+        let on = |switch: &Option<Switch>| switch.as_ref().is_some_and(Switch::is_on);
+        let off = |switch: &Option<Switch>| {
+            switch.as_ref().is_some_and(|at| is(at.status.as_deref(), "disabled"))
+        };
+        let segment = |after: &str| {
+            let mut parts = self.id.split('/');
+            parts.by_ref().find(|part| part.eq_ignore_ascii_case(after))?;
+            parts.next().map(short)
+        };
+        let Policies { retention_policy, soft_delete_policy, .. } = &self.policies;
+        let days = |switch: &Option<Switch>| {
+            let switch = switch.as_ref().filter(|at| at.is_on())?;
+            Some(switch.days.or(switch.retention_days).unwrap_or(7))
+        };
+        RegistryState {
+            file: file.to_owned(),
+            name: short(&self.name),
+            login_server: short(&self.login_server),
+            subscription: segment("subscriptions"),
+            resource_group: segment("resourceGroups")
+                .or_else(|| self.resource_group.as_deref().map(short)),
+            tier: self.tier(),
+            provisioning: self.provisioning_state.as_deref().map(short),
+            has_admin_user: self.admin_user_enabled.unwrap_or(false),
+            uses_abac: is(self.role_assignment_mode.as_deref(), "AbacRepositoryPermissions")
+                || is(self.role_assignment_mode.as_deref(), "rbac-abac"),
+            network: self.network(),
+            has_quarantine: on(&self.policies.quarantine_policy),
+            retention_days: days(retention_policy),
+            soft_delete_days: days(soft_delete_policy),
+            may_export: !off(&self.policies.export_policy),
+            has_content_trust: on(&self.policies.trust_policy),
+            has_own_key: self.encryption.as_ref().is_some_and(Switch::is_on),
+            has_data_endpoint: self.data_endpoint_enabled.unwrap_or(false),
+            is_anonymous: self.anonymous_pull_enabled.unwrap_or(false),
+        }
+    }
+
+    fn tier(&self) -> Tier {
+        let name = self.sku.name.as_deref();
+        [Tier::Basic, Tier::Standard, Tier::Premium]
+            .into_iter()
+            .find(|tier| is(name, tier.as_str()))
+            .unwrap_or_default()
+    }
+
+    fn network(&self) -> Network {
+        let rules = self.network_rule_set.as_ref().and_then(|at| at.default_action.as_deref());
+        if !is(self.public_network_access.as_deref(), "disabled") && !is(rules, "deny") {
+            Network::Open
+        } else if is(self.network_rule_bypass_options.as_deref(), "none") {
+            Network::Closed
+        } else {
+            Network::Trusted
+        }
+    }
+}
+
+fn short(text: &str) -> String {
+    text.chars().take(200).collect()
+}

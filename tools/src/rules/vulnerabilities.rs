@@ -1,0 +1,194 @@
+//! Rules IMG-020 to IMG-022: what scanners found in the images, and whether they looked at these
+//! images, and lately.
+//!
+//! A report belongs to the image whose digest it names. One that names none is judged by itself, one
+//! that names another image is an error and is not judged.
+
+mod listing;
+
+use super::judge::Site;
+use super::{Check, Gap, ImageView, Judge, Rule, Severity};
+use crate::image::facts::ImageFacts;
+use crate::rules::evidence::Evidence;
+use crate::scans::{Cover, Scan};
+
+const DAY_SECONDS: u64 = 86_400;
+/// How far clocks may differ.
+const SKEW_SECONDS: u64 = 3_600;
+
+pub(super) const RULES: &[Rule] = &[
+    Rule {
+        id: "IMG-020",
+        title: "no vulnerability has a CVSS v3 base score of 7.0 or more",
+        severity: Severity::Error,
+        source: "CERTFAQ (>= 7.0; K8S-S says > 7)",
+        why: "Certification scans the image, and each such finding blocks it, whether a fix exists or \
+              not. The score counts, not the scanner's word for it; of several sources the highest.",
+        fix: "update the package or the base image, or remove what needs it",
+        check: Check::Image(|view, judge| each_report(view, judge, listing::blocking)),
+    },
+    Rule {
+        id: "IMG-021",
+        title: "each image has a vulnerability report of its own that is not old",
+        severity: Severity::Error,
+        source: "CERTFAQ (scan again before each submission)",
+        why: "A report says nothing of another image, and new vulnerabilities are published daily.",
+        fix: "scan the image that is published, each platform, and give the reports with `--scan`",
+        check: Check::Image(|view, judge| {
+            each_report(view, judge, |scans, evidence, _, judge| {
+                let newest = scans.iter().max_by_key(|scan| scan.made);
+                if let Some(newest) = newest {
+                    age(newest, evidence, judge);
+                }
+            });
+        }),
+    },
+    Rule {
+        id: "IMG-022",
+        title: "vulnerabilities without a CVSS v3 score were looked at",
+        severity: Severity::Warning,
+        source: "CERTFAQ (\"even lower scores\" are blocked in rare cases)",
+        why: "Certification may know a score that the scanner does not.",
+        fix: "look the vulnerability up; update the package if there is a fix, else write a waiver",
+        check: Check::Image(|view, judge| each_report(view, judge, listing::unscored)),
+    },
+];
+
+/// What is asked of the reports about one platform, or about a whole image.
+type Ask = fn(&[&Scan], &Evidence, Option<&ImageFacts>, &mut Judge<'_>);
+
+/// What is asked of a report that belongs to none of the images.
+pub(super) type AskGiven = fn(&Scan, &[&ImageFacts], &mut Judge<'_>);
+
+/// The same three rules for reports that belong to none of the images.
+pub(super) const GIVEN: [(&str, AskGiven); 3] = [
+    ("IMG-020", |scan, _, judge| untied(scan, judge, listing::blocking)),
+    ("IMG-021", belongs),
+    ("IMG-022", |scan, _, judge| untied(scan, judge, listing::unscored)),
+];
+
+/// Asks for each platform what its reports say, and for the image what those say that name no
+/// platform. A platform without a report was not looked at.
+fn each_report(view: &ImageView<'_>, judge: &mut Judge<'_>, ask: Ask) {
+    let scans = view.evidence.scans.iter().filter(|scan| !scan.is_only_vex);
+    let covers: Vec<(&Scan, Cover)> =
+        scans.map(|scan| (scan, scan.subject.cover(view.facts))).collect();
+    let whole: Vec<&Scan> = covers
+        .iter()
+        .filter(|(_, cover)| *cover == Cover::SomePlatform)
+        .map(|(scan, _)| *scan)
+        .collect();
+    if !whole.is_empty() {
+        ask(&whole, view.evidence, Some(view.facts), judge);
+    }
+    for (place, image) in view.facts.images.iter().enumerate() {
+        let of_it = |cover: &Cover| matches!(cover, Cover::Platforms(all) if all.contains(&place));
+        let own: Vec<&Scan> =
+            covers.iter().filter(|(_, cover)| of_it(cover)).map(|(scan, _)| *scan).collect();
+        let site = Site { platform: Some(image.name()), ..Site::default() };
+        judge.within(site, |judge| {
+            if own.is_empty() {
+                judge.not_looked_at(Gap::ScannerReport);
+            } else {
+                ask(&own, view.evidence, Some(view.facts), judge);
+            }
+        });
+    }
+}
+
+fn age(scan: &Scan, evidence: &Evidence, judge: &mut Judge<'_>) {
+    let (file, now) = (scan.file.display(), evidence.now.unix_seconds());
+    let Some(made) = scan.made else {
+        judge.warning("", format!("{file} does not say when it was made"));
+        return;
+    };
+    let most = evidence.report_max_age.0;
+    let days = |then: u64| now.saturating_sub(then) / DAY_SECONDS;
+    if made.unix_seconds() > now + SKEW_SECONDS {
+        judge.warning("", format!("{file} says that it was made at {made}, which is not yet"));
+    } else if days(made.unix_seconds()) > u64::from(most) {
+        let days = days(made.unix_seconds());
+        let message = format!("{file} was made at {made}, {days} days ago; {most} is the most");
+        judge.warning("", message);
+    } else if let Some(built) = scan.database.filter(|at| days(at.unix_seconds()) > u64::from(most))
+    {
+        let days = days(built.unix_seconds());
+        let message = format!(
+            "{file} was made with a list of vulnerabilities of {built}, {days} days old; {most} is the most"
+        );
+        judge.warning("", message);
+    }
+    if !scan.names_packages {
+        let tool = &scan.tool;
+        judge.warning(
+            "",
+            format!(
+                "{file} names no package: {tool} found none, or did not look for vulnerabilities"
+            ),
+        );
+    }
+}
+
+fn untied(scan: &Scan, judge: &mut Judge<'_>, ask: Ask) {
+    if !scan.is_only_vex && !scan.subject.has_digest() {
+        ask(&[scan], &Evidence::default(), None, judge);
+    }
+}
+
+/// How many images are named in a message.
+const NAMED_MAX: usize = 3;
+
+fn belongs(scan: &Scan, images: &[&ImageFacts], judge: &mut Judge<'_>) {
+    if scan.is_only_vex || images.is_empty() {
+        return;
+    }
+    let name = &scan.subject.name;
+    if !scan.subject.has_digest() {
+        let of = if name.is_empty() { String::new() } else { format!(" of `{name}`") };
+        judge.warning(
+            "",
+            format!(
+                "the report{of} of {} names no digest, so nobody can tell which image it is of",
+                scan.tool
+            ),
+        );
+        return;
+    }
+    let covers: Vec<Cover> = images.iter().map(|facts| scan.subject.cover(facts)).collect();
+    if covers.iter().all(|cover| *cover == Cover::Nothing) {
+        let message = format!(
+            "the report is of another image: it names {}{}; here are {}",
+            scan.subject.words(),
+            if name.is_empty() { String::new() } else { format!(" (`{name}`)") },
+            known(images)
+        );
+        judge.error("", message);
+    } else if covers.iter().any(|cover| *cover == Cover::SomePlatform) {
+        judge.warning(
+            "",
+            "the report names only the index, so nobody can tell which platform it is of",
+        );
+    }
+}
+
+/// The digests by which the images are known: manifest and configuration.
+fn known(images: &[&ImageFacts]) -> String {
+    let all = images.iter().flat_map(|facts| &facts.images).map(|image| {
+        let manifest = image.descriptor.digest;
+        match &image.config_descriptor {
+            Some(config) => format!("{manifest} (configuration {})", config.digest),
+            None => manifest.to_string(),
+        }
+    });
+    let all: Vec<String> = all.collect();
+    let more = all.len().saturating_sub(NAMED_MAX);
+    let shown = all.iter().take(NAMED_MAX).cloned().collect::<Vec<_>>().join(", ");
+    match (shown.is_empty(), more) {
+        (true, _) => "none that could be read".to_owned(),
+        (false, 0) => shown,
+        (false, more) => format!("{shown} and {more} more"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,135 @@
+//! What is gathered while a report is read: what can be harmful is kept up to a bound, the rest is
+//! counted. A package that is found at several places is one.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::cvss::{BaseScore, Vector};
+use super::{KEPT_MAX, Package, Scan, Score, Statement, Subject, Vulnerability};
+use crate::offer::timestamp::Timestamp;
+
+/// Longest text that is kept, in characters: names, versions, reasons.
+const TEXT_CHARS_MAX: usize = 200;
+
+/// What a report says, on the way.
+#[derive(Debug, Default)]
+pub(super) struct Collector {
+    pub tool: String,
+    pub subject: Subject,
+    pub made: Option<Timestamp>,
+    pub database: Option<Timestamp>,
+    pub names_packages: bool,
+    pub is_only_vex: bool,
+    found: BTreeMap<(String, Package), Vulnerability>,
+    count: usize,
+    not_kept: usize,
+    statements: Vec<Statement>,
+}
+
+impl Collector {
+    /// Nothing yet, said by this tool.
+    pub(super) fn of(tool: &str) -> Self {
+        Self { tool: tool.to_owned(), ..Self::default() }
+    }
+
+    /// Takes one vulnerability of one package.
+    pub(super) fn add(&mut self, mut found: Vulnerability) {
+        self.names_packages = true;
+        self.count += 1;
+        if found.score.is_harmless() {
+            return;
+        }
+        for text in [&mut found.id, &mut found.package.name, &mut found.package.version] {
+            *text = short(text);
+        }
+        found.package.purl = short(&found.package.purl);
+        found.fixed = found.fixed.map(|text| short(&text)).filter(|text| !text.is_empty());
+        found.label = found.label.map(|text| short(&text)).filter(|text| !text.is_empty());
+        found.excuse = found.excuse.map(|text| short(&text));
+        let key = (found.id.clone(), found.package.clone());
+        let is_full = self.found.len() >= KEPT_MAX;
+        match self.found.get_mut(&key) {
+            Some(known) => {
+                // Harmless only where it is so at every place.
+                let excuse = known.excuse.take().filter(|_| found.excuse.is_some());
+                if known.score.rank() < found.score.rank() {
+                    *known = found;
+                }
+                known.excuse = excuse;
+            }
+            None if is_full => self.not_kept += 1,
+            None => {
+                self.found.insert(key, found);
+            }
+        }
+    }
+
+    /// Takes a verdict on what others may find.
+    pub(super) fn state(&mut self, statement: Statement) {
+        if self.statements.len() < KEPT_MAX {
+            let affects = statement.affects.iter().map(|text| short(text)).collect();
+            let (id, excuse) = (short(&statement.id), short(&statement.excuse));
+            self.statements.push(Statement { id, affects, excuse });
+        } else {
+            self.not_kept += 1;
+        }
+    }
+
+    pub(super) fn into_scan(self, file: &Path) -> Scan {
+        Scan {
+            file: file.to_owned(),
+            tool: short(&self.tool),
+            subject: self.subject,
+            made: self.made,
+            database: self.database,
+            names_packages: self.names_packages,
+            is_only_vex: self.is_only_vex,
+            vulnerabilities: self.found.into_values().collect(),
+            count: self.count,
+            not_kept: self.not_kept,
+            statements: self.statements,
+        }
+    }
+}
+
+/// The highest score of v3 of several sources.
+#[derive(Debug, Default)]
+pub(super) struct Highest(Option<(BaseScore, String, bool)>);
+
+impl Highest {
+    /// Takes what a source states. A score that is none counts as not stated; where a vector is
+    /// there too, the stated score counts, because that is what others decide by.
+    pub(super) fn add(&mut self, source: &str, number: Option<f64>, vector: Option<&str>) {
+        // Zero is how some writers leave the number out; a vector of no harm comes to it itself.
+        let stated = number.filter(|number| *number > 0.0);
+        let computed = || Some(vector?.parse::<Vector>().ok()?.base_score());
+        let (score, is_computed) = match stated.and_then(BaseScore::from_number) {
+            Some(score) => (score, false),
+            None => match computed() {
+                Some(score) => (score, true),
+                None => return,
+            },
+        };
+        if self.0.as_ref().is_none_or(|(known, ..)| *known < score) {
+            self.0 = Some((score, short(source), is_computed));
+        }
+    }
+
+    pub(super) fn score(self) -> Score {
+        match self.0 {
+            Some((score, source, is_computed)) => Score::V3 { score, source, is_computed },
+            None => Score::None,
+        }
+    }
+}
+
+/// The start of a text.
+pub(super) fn short(text: &str) -> String {
+    text.chars().take(TEXT_CHARS_MAX).collect()
+}
+
+/// A moment as RFC 3339 writes it, with any offset; moments before 1970 are none.
+pub(super) fn moment(text: &str) -> Option<Timestamp> {
+    let moment: jiff::Timestamp = text.parse().ok()?;
+    Timestamp::from_unix_seconds(u64::try_from(moment.as_second()).ok()?).ok()
+}

@@ -1,0 +1,215 @@
+//! Waivers: what somebody took over, why, and until when. A YAML file beside the offer, read as
+//! strictly as that; what it does to findings is in `rules::waiving`.
+//!
+//! ```yaml
+//! version: 1
+//! waivers:
+//!   - rule: IMG-020
+//!     vulnerability: CVE-2026-1234
+//!     package: libxml2
+//!     reason: Only used to read files of our own; the fix is in the next base image.
+//!     expires: 2026-12-31
+//! ```
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Deserializer};
+use wharf_oci::Digest;
+
+use crate::logins;
+use crate::offer::error::Diagnostic;
+use crate::offer::globs::Glob;
+use crate::offer::parse::parse;
+use crate::offer::spots::Spots;
+use crate::rules::Place;
+
+/// Largest file of waivers, in bytes.
+pub const WAIVERS_BYTES_MAX: u64 = 1024 * 1024;
+
+/// How many waivers of one file are read.
+const WAIVERS_MAX: usize = 1000;
+
+/// Longest reason, in characters: reports repeat it.
+const REASON_CHARS_MAX: usize = 1000;
+
+/// A file of waivers.
+#[derive(Debug, Clone)]
+pub struct WaiverFile {
+    /// What it says.
+    pub waivers: Vec<Waiver>,
+    path: PathBuf,
+    text: String,
+    spots: Spots,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    version: u64,
+    waivers: Vec<Waiver>,
+}
+
+/// Something that was taken over: every finding of the rule that all of the stated scopes fit.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Waiver {
+    /// The rule.
+    pub rule: String,
+    /// The plan, by its ID.
+    #[serde(default)]
+    pub plan: Option<String>,
+    /// The image as it was named, or the last part of that.
+    #[serde(default)]
+    pub image: Option<String>,
+    /// The digest of an index, a manifest or a configuration.
+    #[serde(default)]
+    pub digest: Option<Digest>,
+    /// The platform: `linux/arm64`.
+    #[serde(default)]
+    pub platform: Option<String>,
+    /// The path of a file of the image, as a pattern.
+    #[serde(default)]
+    pub path: Option<Glob>,
+    /// The key of the offer, and what is below it.
+    #[serde(default)]
+    pub key: Option<String>,
+    /// The vulnerability.
+    #[serde(default)]
+    pub vulnerability: Option<String>,
+    /// The package that has it.
+    #[serde(default)]
+    pub package: Option<String>,
+    /// Why.
+    pub reason: Reason,
+    /// The last day on which it counts, in UTC.
+    pub expires: Day,
+    /// Who took it over.
+    #[serde(default)]
+    pub owner: Option<String>,
+}
+
+/// Why something was taken over: not empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reason(String);
+
+/// A day, as `2026-12-31`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Day(pub jiff::civil::Date);
+
+/// Why a file of waivers cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WaiversError {
+    /// It is not UTF-8.
+    #[error("{} is not UTF-8", .0.display())]
+    NotUtf8(PathBuf),
+    /// Something in it is wrong.
+    #[error("{0}")]
+    Invalid(Box<Diagnostic>),
+}
+
+impl WaiverFile {
+    /// Reads the content of a file of waivers; `path` is for messages.
+    pub fn parse(path: &Path, bytes: Vec<u8>) -> Result<Self, WaiversError> {
+        let text = String::from_utf8(bytes).map_err(|_| WaiversError::NotUtf8(path.to_owned()))?;
+        let text = text.strip_prefix('\u{feff}').map(ToOwned::to_owned).unwrap_or(text);
+        let spots = Spots::read(&text);
+        let fault = |key: &str, message: String, help: &str| {
+            let diagnostic = Diagnostic::new(path, &text, spots.find(key), message).help(help);
+            WaiversError::Invalid(Box::new(diagnostic))
+        };
+        let Document { version, waivers } = parse(path, &text, &spots)
+            .map_err(|diagnostic| WaiversError::Invalid(Box::new(diagnostic)))?;
+        if version != 1 {
+            let message = format!("the version {version} is not known here");
+            return Err(fault("version", message, "write `version: 1`"));
+        }
+        if waivers.len() > WAIVERS_MAX {
+            let message = format!("there are {} waivers; {WAIVERS_MAX} is the most", waivers.len());
+            return Err(fault("waivers", message, "remove those that are not needed any more"));
+        }
+        Ok(Self { waivers, path: path.to_owned(), text, spots })
+    }
+
+    /// Where it was read.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where a key of it stands.
+    #[must_use]
+    pub fn place(&self, key: &str) -> Place {
+        let spot = self.spots.find(key);
+        let line = spot.line.checked_sub(1).and_then(|line| self.text.lines().nth(line));
+        Place {
+            file: self.path.clone(),
+            line: Some(spot.line),
+            column: Some(spot.column),
+            width: Some(spot.width),
+            snippet: line.map(|line| logins::cut_line(line).into_owned()),
+            key: Some(key.to_owned()),
+            ..Place::default()
+        }
+    }
+}
+
+impl Waiver {
+    /// Whether it names more than the rule.
+    #[must_use]
+    pub fn is_narrow(&self) -> bool {
+        self.names_image()
+            || self.path.is_some()
+            || self.key.is_some()
+            || self.vulnerability.is_some()
+            || self.package.is_some()
+    }
+
+    /// Whether it names a plan or an image.
+    #[must_use]
+    pub fn names_image(&self) -> bool {
+        self.plan.is_some() || self.image.is_some() || self.digest.is_some()
+    }
+}
+
+impl Reason {
+    /// The words.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Reason {
+    fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
+        use serde::de::Error as _;
+        let text = String::deserialize(reader)?;
+        let text = text.trim();
+        if text.is_empty() {
+            return Err(D::Error::custom("a reason is missing: say why this does no harm"));
+        }
+        let count = text.chars().count();
+        if count > REASON_CHARS_MAX {
+            let message =
+                format!("the reason has {count} characters; {REASON_CHARS_MAX} is the most");
+            return Err(D::Error::custom(message));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl<'de> Deserialize<'de> for Day {
+    fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
+        use serde::de::Error as _;
+        let text = String::deserialize(reader)?;
+        let is_day = text.len() == 10 && text.bytes().all(|c| c.is_ascii_digit() || c == b'-');
+        let day = if is_day { text.parse().ok() } else { None };
+        day.map(Self).ok_or_else(|| {
+            let text: String = text.chars().take(40).collect();
+            D::Error::custom(format!("`{text}` is no day; write it as 2026-12-31"))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;
