@@ -5,7 +5,7 @@ SHELL := bash
 .NOTPARALLEL:
 MAKEFLAGS += --no-print-directory
 
-SCRIPTS := .ci/run .cargo/cc.sh .cargo/cxx.sh tests/setup.sh benches/tools/run.sh \
+SCRIPTS := .ci/run ci/verify.sh .cargo/cc.sh .cargo/cxx.sh tests/setup.sh benches/tools/run.sh \
 	$(wildcard tools/examples/*.sh tools/examples/*/*.sh)
 
 .PHONY: help test trials demo setup fmt lint programs tests corpus soak soak-brief fuzz-check bench bench-store bench-tools bench-peers deny

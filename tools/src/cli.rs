@@ -163,12 +163,12 @@ pub struct VerifyArgs {
     /// Where the layouts of the offer are [default: `out` beside the offer]
     #[arg(long, env = "WHARF_LAYOUTS", value_name = "DIR", requires = "offer")]
     pub layouts: Option<PathBuf>,
-    /// What scanners said.
-    #[command(flatten)]
-    pub scan: ScanArgs,
     /// Also say what changed since this release: an image, or a folder with a layout per plan
     #[arg(long, value_name = "TARGET")]
     pub since: Option<OsString>,
+    /// What scanners said.
+    #[command(flatten)]
+    pub scan: ScanArgs,
     /// What counts and how it is reported.
     #[command(flatten)]
     pub judge: JudgeArgs,
@@ -456,10 +456,10 @@ mod tests {
             "wharf package o.yaml --dry-run",
             "wharf verify out/a --report json=r.json --report sarif=s --profile lenient",
             "wharf verify --offer o.yaml --layouts out --fail-on warning",
+            "wharf verify out/a --since old/a --report html=r.html --report github=-",
             "wharf verify a --scan t.json --scan - --report-max-age 7 --waivers w.yaml",
             "wharf verify --offer o.yaml --registry-state r.json",
             "wharf offer lint o.yaml --registry-state r.json --waivers w.yaml",
-            "wharf verify out/a --since old/a --report html=r.html --report github=-",
             "wharf push o.yaml --to staging --layouts out --allow-tag-move",
             "wharf push out/a 127.0.0.1:5000/a:1 --plain-http",
             "wharf promote plan o.yaml --from staging --to production --output p.json",

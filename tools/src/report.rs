@@ -157,12 +157,12 @@ impl Summary {
     /// `1 error, 2 warnings, 1 waived`.
     #[must_use]
     pub fn words(&self) -> String {
-        let mut text =
-            format!("{}, {}", counted(self.errors, "error"), counted(self.warnings, "warning"));
-        if self.waived > 0 {
-            text.push_str(&format!(", {} waived", self.waived));
-        }
-        text
+        let waived = match self.waived {
+            0 => String::new(),
+            waived => format!(", {waived} waived"),
+        };
+        let (errors, warnings) = (counted(self.errors, "error"), counted(self.warnings, "warning"));
+        format!("{errors}, {warnings}{waived}")
     }
 }
 
@@ -238,34 +238,32 @@ impl Report {
         all().filter_map(|rule| Some((rule, *self.outcomes.get(rule.id)?)))
     }
 
-    /// What was looked at, in that order, with what was found in each.
+    /// What was looked at, in that order, with what was found in each; what was found elsewhere (in
+    /// a file of waivers, when there is no offer) comes last.
     #[must_use]
     pub fn parts(&self) -> Vec<Part<'_>> {
-        let part = |section: &'_ Section| {
-            let about = self.findings.iter().filter(|at| at.is_about(&section.subject));
-            about.collect::<Vec<_>>()
-        };
-        self.sections
-            .iter()
-            .map(|section| {
-                let mut findings = part(section);
-                // Stable: within a weight they stay in the order of the file.
-                findings.sort_by_key(|finding| Weight::of(finding));
-                let outcome = |rule: &'static Rule| {
-                    let found = findings.iter().filter(|finding| finding.rule == rule.id);
-                    // A waiver comes after the judgement, and changes what findings mean.
-                    let found = Outcome::of(found.copied());
-                    Some((rule, found.or_else(|| section.outcomes.get(rule.id).copied())?))
-                };
-                let rules = all().filter_map(outcome).collect();
-                Part {
-                    subject: &section.subject,
-                    name: self.name(&section.subject),
-                    findings,
-                    rules,
-                }
-            })
-            .collect()
+        let mut parts: Vec<Part<'_>> = self.sections.iter().map(|at| self.part(at)).collect();
+        let is_known =
+            |finding: &Finding| self.sections.iter().any(|at| finding.is_about(&at.subject));
+        let mut others: Vec<&Finding> =
+            self.findings.iter().filter(|finding| !is_known(finding)).collect();
+        if let Some(first) = others.first() {
+            let name = first.place.file.display().to_string();
+            others.sort_by_key(|finding| Weight::of(finding));
+            let rules = judged(&others, &BTreeMap::new());
+            parts.push(Part { subject: &Subject::Offer, name, findings: others, rules });
+        }
+        parts
+    }
+
+    fn part<'a>(&'a self, section: &'a Section) -> Part<'a> {
+        let subject = &section.subject;
+        let about = self.findings.iter().filter(|finding| finding.is_about(subject));
+        let mut findings: Vec<&Finding> = about.collect();
+        // Stable: within a weight they stay in the order of the file.
+        findings.sort_by_key(|finding| Weight::of(finding));
+        let rules = judged(&findings, &section.outcomes);
+        Part { subject, name: self.name(subject), findings, rules }
     }
 
     fn name(&self, subject: &Subject) -> String {
@@ -293,6 +291,19 @@ impl Report {
             (exit, _) => exit,
         }
     }
+}
+
+/// What became of rules: a waiver comes after the judgement, and changes what findings mean.
+fn judged(
+    findings: &[&Finding],
+    outcomes: &BTreeMap<&'static str, Outcome>,
+) -> Vec<(&'static Rule, Outcome)> {
+    let outcome = |rule: &'static Rule| {
+        let found = findings.iter().filter(|finding| finding.rule == rule.id);
+        let found = Outcome::of(found.copied());
+        Some((rule, found.or_else(|| outcomes.get(rule.id).copied())?))
+    };
+    all().filter_map(outcome).collect()
 }
 
 /// What a finding means for who reads the report.

@@ -17,7 +17,7 @@ use crate::offer::content::Content;
 use crate::offer::model::Plan;
 use crate::output::visible;
 use crate::report::anatomy::Anatomy;
-use crate::report::{Report, Unread, summarise};
+use crate::report::{ImageSummary, Report, Unread, summarise};
 use crate::rules::{self, Judgement};
 use crate::source::Target;
 use crate::verify::{Limits, check};
@@ -41,7 +41,6 @@ pub fn run(args: &VerifyArgs, context: &Context) -> anyhow::Result<Exit> {
             Some((file, texts))
         }
     };
-    let wanted = wanted(args, offer.as_ref().map(|(file, _)| file));
     let file = offer.as_ref().map(|(file, _)| file);
     let named = args.targets.iter().chain(&args.offer).map(AsRef::as_ref);
     let given = Given::read(&args.judge.given, Some(&args.scan), named, file)?;
@@ -51,52 +50,34 @@ pub fn run(args: &VerifyArgs, context: &Context) -> anyhow::Result<Exit> {
         None => Judgement::default(),
         Some((file, texts)) => rules::judge_offer(file, texts, evidence, profile),
     };
-    let mut images = Vec::new();
-    let mut anatomies = Vec::new();
-    let mut indexes = Vec::new();
+    let wanted = wanted(args, file);
+    let all = wanted.len();
+    let judge = |facts: &ImageFacts, place: Option<(&OfferFile, usize)>| {
+        judgement.join(rules::judge_image(facts, place, evidence, profile));
+    };
     // Going through a million files again is only worth a picture of them.
     let has_pictures = args.judge.reports.iter().any(|target| target.format == ReportFormat::Html);
-    let mut opener = Opener::new(context);
-    let mut failures = Vec::new();
-    let all = wanted.len();
-    for Wanted { name, target, plan } in wanted {
-        context.output.note(&format!("verifying {}", visible(&name)));
-        let facts = match target.and_then(|target| opener.open(&target)) {
-            Ok(source) => check(&source, jobs(), &Limits::default()),
-            Err(error) => {
-                failures.push((name, error));
-                continue;
-            }
-        };
-        let place = offer.as_ref().zip(plan).map(|((file, _), plan)| (file, plan));
-        let known = place.and_then(|(file, plan)| file.offer.plans.get(plan));
-        let id = known.map(|plan| plan.id.as_str());
-        images.extend(summarise(&facts, id));
-        if has_pictures {
-            anatomies.extend(Anatomy::of(&facts, id));
-        }
-        judgement.join(rules::judge_image(&facts, place, evidence, profile));
-        indexes.push((plan, facts));
-    }
+    let looked = look(wanted, file, has_pictures, context, judge);
+    let Looked { images, anatomies, indexes, mut failures } = looked;
     if let Some((file, texts)) = &offer {
         judgement.join(rules::judge_difference(file, &indexes));
         judgement.join(rules::judge_claims(file, texts, &indexes));
     }
     judgement = given.conclude(judgement, &indexes, failures.is_empty(), profile);
     let compared = args.since.as_ref().map(|since| {
-        let offer = offer.as_ref().map(|(file, _)| file);
-        (since, compare(since, &indexes, offer, context))
+        let compared = compare(since, &indexes, file, context);
+        compared.map_err(|error| (since.display().to_string(), error))
     });
-    let changes = match compared {
-        None => None,
-        Some((_, Ok(changes))) => Some(changes),
-        Some((since, Err(error))) => {
-            failures.push((since.display().to_string(), error));
+    let changes = match compared.transpose() {
+        Ok(changes) => changes,
+        Err(failure) => {
+            failures.push(failure);
             None
         }
     };
     // Where nothing else was looked at, the error is all there is to say, but in reports.
     if offer.is_none()
+        && indexes.is_empty()
         && all == 1
         && args.judge.reports.is_empty()
         && let Some((name, error)) = failures.pop()
@@ -114,6 +95,48 @@ pub fn run(args: &VerifyArgs, context: &Context) -> anyhow::Result<Exit> {
     report.anatomies = anatomies;
     report.changes = changes;
     publish(&report, "verify", &args.judge, context)
+}
+
+/// What looking at everything came to.
+#[derive(Default)]
+struct Looked {
+    images: Vec<ImageSummary>,
+    anatomies: Vec<Anatomy>,
+    /// What is known of each, with the place of its plan.
+    indexes: Vec<(Option<usize>, ImageFacts)>,
+    /// What could not be read, and why.
+    failures: Vec<(String, anyhow::Error)>,
+}
+
+fn look(
+    wanted: Vec<Wanted>,
+    offer: Option<&OfferFile>,
+    has_pictures: bool,
+    context: &Context,
+    mut judge: impl FnMut(&ImageFacts, Option<(&OfferFile, usize)>),
+) -> Looked {
+    let mut looked = Looked::default();
+    let mut opener = Opener::new(context);
+    for Wanted { name, target, plan } in wanted {
+        context.output.note(&format!("verifying {}", visible(&name)));
+        let facts = match target.and_then(|target| opener.open(&target)) {
+            Ok(source) => check(&source, jobs(), &Limits::default()),
+            Err(error) => {
+                looked.failures.push((name, error));
+                continue;
+            }
+        };
+        let place = offer.zip(plan);
+        let known = place.and_then(|(file, plan)| file.offer.plans.get(plan));
+        let id = known.map(|plan| plan.id.as_str());
+        looked.images.extend(summarise(&facts, id));
+        if has_pictures {
+            looked.anatomies.extend(Anatomy::of(&facts, id));
+        }
+        judge(&facts, place);
+        looked.indexes.push((plan, facts));
+    }
+    looked
 }
 
 fn compare(

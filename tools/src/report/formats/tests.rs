@@ -318,3 +318,16 @@ fn what_one_rule_says_of_one_place_is_said_with_one_snippet() {
     assert!(text.contains(&format!("{heads}  |\n7 |   id: Big\n")), "{text}");
     assert_eq!(text.matches("write it").count(), 1, "{text}");
 }
+
+#[test]
+fn what_is_found_outside_of_everything_looked_at_is_shown_all_the_same() {
+    let mut finding = in_image("IMG-001", Severity::Error, "it is about nothing here");
+    finding.place.image = Some("elsewhere".to_owned());
+    let report = of(vec![finding]);
+    for format in
+        [ReportFormat::Text, ReportFormat::Junit, ReportFormat::Markdown, ReportFormat::Html]
+    {
+        let text = written(&report, format);
+        assert!(text.contains("it is about nothing here"), "{format:?}: {text}");
+    }
+}
