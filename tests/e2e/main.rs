@@ -41,3 +41,4 @@ mod states;
 mod stops;
 mod tls;
 mod upkeep;
+mod verify_ci;

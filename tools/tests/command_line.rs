@@ -313,3 +313,61 @@ fn what_is_written_goes_through_links_and_into_what_is_no_file() {
     assert!(said.contains("pipe") && said.contains("start its reader"), "{said}");
     assert!(publisher.path("pipe").exists());
 }
+
+#[test]
+fn a_report_that_cannot_be_written_loses_none_of_the_others() {
+    let publisher = Publisher::new();
+    let output = publisher.run(&[
+        "offer",
+        "lint",
+        "offer.yaml",
+        "--report=sarif=none/r.sarif",
+        "--report=junit=r.xml",
+        "--report=html=.",
+        "--report=markdown=r.md",
+    ]);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{errors}");
+    assert!(errors.contains("none/r.sarif") && errors.contains("cannot write ."), "{errors}");
+    assert!(fs::read_to_string(publisher.path("r.xml")).unwrap().ends_with("</testsuites>\n"));
+    assert!(publisher.path("r.md").exists());
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("LST-") && text.contains(" rules)"), "{text}");
+}
+
+#[test]
+fn stdout_has_the_report_alone_when_one_goes_there() {
+    let publisher = Publisher::new();
+    for name in ["-", "/dev/stdout"] {
+        let report = format!("--report=json={name}");
+        let output = publisher.run(&["offer", "lint", "offer.yaml", &report]);
+        let value: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert!(value["result"]["findings"].is_array());
+        assert!(String::from_utf8_lossy(&output.stderr).contains(" rules)"));
+    }
+    let two = ["offer", "lint", "offer.yaml", "--report=json=-", "--report=text=-"];
+    let json = ["offer", "lint", "offer.yaml", "--report=sarif=-", "--output-format=json"];
+    for arguments in [two.as_slice(), &json] {
+        let output = publisher.run(arguments);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(String::from_utf8_lossy(&output.stderr).contains("stdout"));
+    }
+}
+
+#[test]
+fn the_summary_of_a_step_is_added_to() {
+    let publisher = Publisher::new();
+    fs::write(publisher.path("summary"), "before\n").unwrap();
+    let mut command = publisher.command(&["offer", "lint", "offer.yaml"]);
+    command.args(["--report=markdown=summary", "--report=markdown=other"]);
+    finish(command.env("GITHUB_STEP_SUMMARY", "summary").spawn().unwrap());
+    let summary = fs::read_to_string(publisher.path("summary")).unwrap();
+    assert!(summary.starts_with("before\n## "), "{summary}");
+    assert_eq!(fs::read_to_string(publisher.path("other")).unwrap(), summary[7..]);
+    // A file that is full stays as it is.
+    fs::write(publisher.path("summary"), "x".repeat(1 << 20)).unwrap();
+    let mut command = publisher.command(&["offer", "lint", "offer.yaml"]);
+    command.arg("--report=markdown=summary").env("GITHUB_STEP_SUMMARY", "summary");
+    finish(command.spawn().unwrap());
+    assert_eq!(fs::metadata(publisher.path("summary")).unwrap().len(), 1 << 20);
+}

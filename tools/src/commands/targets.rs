@@ -2,6 +2,7 @@
 //! input, and images on registries, each registry logged in once.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -19,6 +20,18 @@ pub(super) struct Opener<'a> {
     registries: BTreeMap<String, Arc<Registry>>,
     /// Whether standard input was read: it comes only once.
     stdin_is_read: bool,
+}
+
+/// Opens everything that one target names, in the words that `wharf verify` takes: a layout, an
+/// archive of any form, `-`, `REGISTRY/REPOSITORY:TAG` or `@DIGEST`, with or without a prefix of
+/// skopeo; of a folder of layouts, each.
+///
+/// It waits for registries, so it is called where commands run that are not async, and so is
+/// everything that reads the sources. The exit code of an error is `Exit::of` it.
+pub(super) fn open(text: &OsStr, context: &Context) -> anyhow::Result<Vec<Source>> {
+    let mut opener = Opener::new(context);
+    let targets = Target::parse(text)?.expand();
+    targets.iter().map(|target| opener.open(target)).collect()
 }
 
 impl<'a> Opener<'a> {

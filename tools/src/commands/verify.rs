@@ -1,17 +1,22 @@
 //! `wharf verify`: proves images, judges them and their offer, and reports.
 
+use std::ffi::OsStr;
 use std::path::Path;
 
 use super::publish::{self, publish};
 use super::remote::{exit_of, jobs, one_line};
+use super::since::{self, Current};
 use super::targets::Opener;
 use super::{Context, given};
-use crate::cli::VerifyArgs;
+use crate::cli::{ReportFormat, VerifyArgs};
+use crate::diff::ReleaseDiff;
 use crate::exit::Exit;
+use crate::image::facts::ImageFacts;
 use crate::offer::OfferFile;
 use crate::offer::content::Content;
 use crate::offer::model::Plan;
 use crate::output::visible;
+use crate::report::anatomy::Anatomy;
 use crate::report::{Report, Unread, summarise};
 use crate::rules::waiving::Waiving;
 use crate::rules::{self, Judgement};
@@ -27,6 +32,7 @@ struct Wanted {
 }
 
 /// Runs the command.
+#[expect(clippy::too_many_lines, reason = "every step once, in order")]
 pub fn run(args: &VerifyArgs, context: &Context) -> anyhow::Result<Exit> {
     publish::check(&args.judge, context)?;
     let named = args.targets.iter().map(Path::new);
@@ -49,7 +55,10 @@ pub fn run(args: &VerifyArgs, context: &Context) -> anyhow::Result<Exit> {
         Some((file, texts)) => rules::judge_offer(file, texts, &evidence, profile),
     };
     let mut images = Vec::new();
+    let mut anatomies = Vec::new();
     let mut indexes = Vec::new();
+    // Going through a million files again is only worth a picture of them.
+    let has_pictures = args.judge.reports.iter().any(|target| target.format == ReportFormat::Html);
     let mut opener = Opener::new(context);
     let mut failures = Vec::new();
     let all = wanted.len();
@@ -64,7 +73,11 @@ pub fn run(args: &VerifyArgs, context: &Context) -> anyhow::Result<Exit> {
         };
         let place = offer.as_ref().zip(plan).map(|((file, _), plan)| (file, plan));
         let known = place.and_then(|(file, plan)| file.offer.plans.get(plan));
-        images.extend(summarise(&facts, known.map(|plan| plan.id.as_str())));
+        let id = known.map(|plan| plan.id.as_str());
+        images.extend(summarise(&facts, id));
+        if has_pictures {
+            anatomies.extend(Anatomy::of(&facts, id));
+        }
         judgement.join(rules::judge_image(&facts, place, &evidence, profile));
         indexes.push((plan, facts));
     }
@@ -77,9 +90,22 @@ pub fn run(args: &VerifyArgs, context: &Context) -> anyhow::Result<Exit> {
         let waiving = Waiving { file, images: &indexes, now: evidence.now, profile };
         judgement = waiving.apply(judgement);
     }
-    // Where nothing else was looked at, the error is all there is to say.
+    let compared = args.since.as_ref().map(|since| {
+        let offer = offer.as_ref().map(|(file, _)| file);
+        (since, compare(since, &indexes, offer, context))
+    });
+    let changes = match compared {
+        None => None,
+        Some((_, Ok(changes))) => Some(changes),
+        Some((since, Err(error))) => {
+            failures.push((since.display().to_string(), error));
+            None
+        }
+    };
+    // Where nothing else was looked at, the error is all there is to say, but in reports.
     if offer.is_none()
         && all == 1
+        && args.judge.reports.is_empty()
         && let Some((name, error)) = failures.pop()
     {
         let is_named = error.to_string().contains(&visible(&name));
@@ -91,8 +117,22 @@ pub fn run(args: &VerifyArgs, context: &Context) -> anyhow::Result<Exit> {
         .iter()
         .map(|(name, error)| Unread { target: name.clone(), error: one_line(error.as_ref()) });
     let report = Report::new(images, judgement, args.judge.fail_on);
-    let report = report.with_unread(unread.collect(), exit);
+    let mut report = report.with_unread(unread.collect(), exit);
+    report.anatomies = anatomies;
+    report.changes = changes;
     publish(&report, "verify", &args.judge, context)
+}
+
+fn compare(
+    since: &OsStr,
+    images: &[(Option<usize>, ImageFacts)],
+    offer: Option<&OfferFile>,
+    context: &Context,
+) -> anyhow::Result<ReleaseDiff> {
+    let plans = offer.map(|file| file.offer.plans.as_slice()).unwrap_or_default();
+    let id = |plan: Option<usize>| Some(plans.get(plan?)?.id.as_str());
+    let current = images.iter().map(|(plan, facts)| Current { plan: id(*plan), facts });
+    since::compare(since, &current.collect::<Vec<_>>(), context)
 }
 
 /// What was named, or the layouts of all plans.

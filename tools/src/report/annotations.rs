@@ -21,6 +21,9 @@ const MESSAGE_CHARS_MAX: usize = 1000;
 #[must_use]
 pub fn github(frame: &Frame<'_>) -> String {
     let mut text = String::new();
+    for said in unread(frame) {
+        let _ = writeln!(text, "::error title=wharf::{}", github_data(&said));
+    }
     let (shown, left) = chosen(frame);
     for finding in shown {
         let place = &finding.place;
@@ -48,6 +51,9 @@ pub fn github(frame: &Frame<'_>) -> String {
 #[must_use]
 pub fn azure(frame: &Frame<'_>) -> String {
     let mut text = String::new();
+    for said in unread(frame) {
+        let _ = writeln!(text, "##vso[task.logissue type=error;]{}", azure_data(&said));
+    }
     let (shown, left) = chosen(frame);
     for finding in shown {
         let place = &finding.place;
@@ -72,14 +78,23 @@ fn chosen<'a>(frame: &Frame<'a>) -> (Vec<&'a Finding>, Option<String>) {
     all.sort_by_key(|finding| Weight::of(finding));
     let (errors, warnings): (Vec<&Finding>, Vec<&Finding>) =
         all.into_iter().partition(|finding| finding.severity == Severity::Error);
-    let left = |list: &[&Finding]| list.len().saturating_sub(SHOWN_MAX);
-    let (errors_left, warnings_left) = (left(&errors), left(&warnings));
+    let room = SHOWN_MAX.saturating_sub(frame.report.unread.len());
+    let errors_left = errors.len().saturating_sub(room);
+    let warnings_left = warnings.len().saturating_sub(SHOWN_MAX);
     let said = (errors_left + warnings_left > 0).then(|| {
         let (errors, warnings) = (counted(errors_left, "error"), counted(warnings_left, "warning"));
         format!("{errors} and {warnings} more are in the report, not among the annotations")
     });
-    let shown = errors.into_iter().take(SHOWN_MAX).chain(warnings.into_iter().take(SHOWN_MAX));
+    let shown = errors.into_iter().take(room).chain(warnings.into_iter().take(SHOWN_MAX));
     (shown.collect(), said)
+}
+
+/// Targets that could not be read come first: nothing else is known of them.
+fn unread(frame: &Frame<'_>) -> Vec<String> {
+    let unread = frame.report.unread.iter().take(SHOWN_MAX);
+    unread
+        .map(|unread| visible(&format!("not read: {}: {}", unread.target, unread.error)))
+        .collect()
 }
 
 /// What stands on one line of a list: what is wrong, where in the image, what to do.

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::{Report, Root, annotations, junit, markdown, sarif};
+use super::{Report, Root, annotations, html, junit, markdown, sarif};
 use crate::cli::ReportFormat;
 use crate::output::{self, Paint};
 
@@ -28,6 +28,7 @@ pub fn write(frame: &Frame<'_>, format: ReportFormat) -> io::Result<String> {
         ReportFormat::Sarif => sarif::write(frame),
         ReportFormat::Github => Ok(annotations::github(frame)),
         ReportFormat::Azure => Ok(annotations::azure(frame)),
+        ReportFormat::Html => Ok(html::write(frame)),
         ReportFormat::Markdown => Ok(markdown::write(frame)),
     }
 }

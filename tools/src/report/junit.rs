@@ -16,7 +16,20 @@ pub(super) fn write(frame: &Frame<'_>) -> io::Result<String> {
     for part in &frame.report.parts() {
         results.add_test_suite(suite(part, frame));
     }
-    results.to_string().map_err(io::Error::other)
+    for unread in &frame.report.unread {
+        let name = visible(&unread.target);
+        let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+        status.set_type("unread").set_message(visible(&unread.error));
+        let mut case = TestCase::new("the target can be read", status);
+        case.set_classname(format!("wharf.{}.{name}", frame.command.replace(' ', ".")));
+        let mut suite = TestSuite::new(format!("wharf {}: {name}", frame.command));
+        suite.add_test_case(case);
+        results.add_test_suite(suite);
+    }
+    let skipped = format!(" skipped=\"{}\"", results.skipped);
+    let text = results.to_string().map_err(io::Error::other)?;
+    // Suites have this attribute, the root has none in the schemas of those who read it.
+    Ok(text.replacen(&skipped, "", 1))
 }
 
 fn suite(part: &Part<'_>, frame: &Frame<'_>) -> TestSuite {

@@ -7,6 +7,8 @@ use std::fmt::Write as _;
 
 use super::formats::Frame;
 use super::{Part, Proof, Report, Unlooked, Verdict, Weight, counted, links, short};
+use crate::diff;
+use crate::diff::text::Form;
 use crate::rules::image::size;
 use crate::rules::{Finding, find};
 use crate::shown::visible;
@@ -26,6 +28,10 @@ pub(super) fn write(frame: &Frame<'_>) -> String {
     if !report.images.is_empty() {
         text.push_str(&images(report));
     }
+    for unread in report.unread.iter().take(IMAGES_MAX) {
+        let (target, error) = (inert(&unread.target), inert(&unread.error));
+        let _ = writeln!(text, "\n❌ **not read:** {target}: {error}");
+    }
     let room = frame.bytes_max.saturating_sub(ENDING_BYTES);
     let mut left = 0;
     for part in report.parts().iter().filter(|part| !part.findings.is_empty()) {
@@ -33,6 +39,14 @@ pub(super) fn write(frame: &Frame<'_>) -> String {
     }
     if left > 0 {
         let _ = writeln!(text, "\n{} more did not fit here.", counted(left, "finding"));
+    }
+    if let Some(changes) = &report.changes {
+        let said = diff::text::release(changes, Form::Markdown);
+        let heading = "\n### Changes\n\n";
+        if text.len() + heading.len() + said.len() <= room {
+            text.push_str(heading);
+            text.push_str(&said);
+        }
     }
     text.push_str(&unlooked(report));
     // The ending is bounded by the catalogue; this holds whatever it grows to.

@@ -39,6 +39,11 @@ fn log(frame: &Frame<'_>) -> Value {
     if let Some(left) = report.findings.len().checked_sub(RESULTS_MAX).filter(|left| *left > 0) {
         notes.push(notification(&format!("{left} more findings are left out"), "warning"));
     }
+    let unread = report.unread.iter().map(|unread| {
+        let text = format!("not read: {}: {}", visible(&unread.target), visible(&unread.error));
+        notification(&text, "error")
+    });
+    let unread: Vec<Value> = unread.collect();
     json!({
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",
@@ -56,7 +61,8 @@ fn log(frame: &Frame<'_>) -> Value {
                 "description": { "text": "The root of the repository." },
             }},
             "invocations": [{
-                "executionSuccessful": true,
+                "executionSuccessful": report.unread.is_empty(),
+                "toolExecutionNotifications": unread,
                 "toolConfigurationNotifications": notes,
             }],
             "results": results,

@@ -7,6 +7,8 @@
 use std::fmt::Write as _;
 
 use super::{Part, Proof, Report, Unlooked, Verdict, Weight, counted, short};
+use crate::diff;
+use crate::diff::text::Form;
 use crate::offer::excerpt::Excerpt;
 use crate::offer::spots::Spot;
 use crate::output::{Paint, Style, Table, visible};
@@ -29,10 +31,15 @@ impl Report {
             if !alone {
                 let _ = writeln!(text, "{}\n", heading(part, paint));
             }
-            for finding in &part.findings {
-                text.push_str(&finding_text(finding, paint));
+            // What one rule says of one place is said at once, with the place below it.
+            for same in part.findings.chunk_by(|one, next| is_same_place(one, next)) {
+                text.push_str(&findings_text(same, paint));
                 text.push('\n');
             }
+        }
+        if let Some(changes) = &self.changes {
+            text.push_str(&diff::text::release(changes, Form::Text(paint)));
+            text.push('\n');
         }
         for unread in &self.unread {
             let (target, error) = (visible(&unread.target), visible(&unread.error));
@@ -99,26 +106,48 @@ fn heading(part: &Part<'_>, paint: Paint) -> String {
     format!("{} {}", paint.text(Style::Strong, &name), dim(paint, &counts))
 }
 
-/// `file:line:column: severity[ID]: what`, the line with the place marked, where in the image, and
-/// what to do.
-fn finding_text(finding: &Finding, paint: Paint) -> String {
-    let weight = Weight::of(finding);
-    let style = match weight {
+fn is_same_place(one: &Finding, other: &Finding) -> bool {
+    one.rule == other.rule
+        && Weight::of(one) == Weight::of(other)
+        && one.place == other.place
+        && one.waived == other.waived
+        && one.fix == other.fix
+}
+
+/// `file:line:column: severity[ID]: what` of each, the line with the place marked, where in the
+/// image, and what to do.
+fn findings_text(findings: &[&Finding], paint: Paint) -> String {
+    let mut text = String::new();
+    for finding in findings {
+        let style = style(finding);
+        let label = format!("{}[{}]", Weight::of(finding).as_str(), finding.rule);
+        let head = format!("{}: {label}: {}", at(&finding.place), visible(&finding.message));
+        let head = paint.wrap(&head, 4).replacen(&label, &paint.text(style, &label), 1);
+        let _ = writeln!(text, "{head}");
+    }
+    if let Some(finding) = findings.first() {
+        text.push_str(&below(finding, paint));
+    }
+    text
+}
+
+fn style(finding: &Finding) -> Style {
+    match Weight::of(finding) {
         Weight::Error => Style::Error,
         Weight::NotProven | Weight::Warning => Style::Warning,
         Weight::Waived => Style::Dim,
-    };
+    }
+}
+
+fn below(finding: &Finding, paint: Paint) -> String {
     let place = &finding.place;
-    let label = format!("{}[{}]", weight.as_str(), finding.rule);
-    let head = format!("{}: {label}: {}", at(place), visible(&finding.message));
-    let head = paint.wrap(&head, 4).replacen(&label, &paint.text(style, &label), 1);
-    let mut text = format!("{head}\n");
+    let mut text = String::new();
     let mut gutter = String::from("   ");
     if let (Some(line), Some(snippet)) = (place.line, &place.snippet) {
         let (column, width) = (place.column.unwrap_or(1), place.width.unwrap_or(1));
         let excerpt = Excerpt::new(snippet, Spot { line, column, width });
         gutter = excerpt.gutter();
-        let _ = writeln!(text, "{}", excerpt.render(|marks| paint.text(style, marks)));
+        let _ = writeln!(text, "{}", excerpt.render(|marks| paint.text(style(finding), marks)));
     }
     for (name, value) in details(finding) {
         let indent = gutter.len() + name.len() + 5;

@@ -1,90 +1,13 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-use std::collections::BTreeMap;
-use std::path::Path;
-
 use serde_json::{Value, json};
-use wharf_oci::Digest;
 
 use super::*;
+use crate::exit::Exit;
+use crate::report::Unread;
+use crate::report::fixture::{HOSTILE, at_offer, in_image, of, written};
 use crate::report::markdown::STEP_SUMMARY_BYTES_MAX;
-use crate::rules::finding::LayerPlace;
-use crate::rules::{
-    Finding, Gap, Judgement, Outcome, Place, Section, Severity, Subject, Waived, all,
-};
-
-/// A text with what terminals, XML, HTML, Markdown and agents of CI would obey.
-const HOSTILE: &str =
-    "x\u{1b}[31m\u{202e}<script>&\"'|`@team`\r\n::error::##vso[task.complete]%0A,:;]";
-
-fn at_offer(rule: &'static str, severity: Severity, message: &str) -> Finding {
-    let place = Place {
-        file: "a b/offer.yaml".into(),
-        line: Some(7),
-        column: Some(7),
-        width: Some(3),
-        snippet: Some("  id: Big".to_owned()),
-        key: Some("offer.id".to_owned()),
-        ..Place::default()
-    };
-    let message = message.to_owned();
-    Finding {
-        rule,
-        severity,
-        message,
-        not_proven: false,
-        fix: "write it",
-        waived: None,
-        is_damage: false,
-        place,
-    }
-}
-
-fn in_image(rule: &'static str, severity: Severity, message: &str) -> Finding {
-    let digest: Digest = format!("sha256:{}", "ab".repeat(32)).parse().unwrap();
-    let place = Place {
-        file: "out/a".into(),
-        image: Some("out/a".to_owned()),
-        platforms: vec!["linux/amd64".to_owned(), "linux/arm64".to_owned()],
-        layer: Some(LayerPlace { number: 2, digest }),
-        path: Some("etc/ssh/key".to_owned()),
-        ..Place::default()
-    };
-    let message = message.to_owned();
-    Finding {
-        rule,
-        severity,
-        message,
-        not_proven: false,
-        fix: "take it out",
-        waived: None,
-        is_damage: false,
-        place,
-    }
-}
-
-fn of(findings: Vec<Finding>) -> Report {
-    let mut judgement = Judgement::default();
-    let image = Subject::Image { location: "out/a".to_owned(), plan: None };
-    for (subject, prefix) in [(Subject::Offer, "OFR-"), (image, "IMG-")] {
-        let mut outcomes: BTreeMap<_, _> = all()
-            .filter(|rule| rule.id.starts_with(prefix))
-            .take(4)
-            .map(|rule| (rule.id, Outcome::Passed))
-            .collect();
-        if prefix == "IMG-" {
-            outcomes
-                .extend([("IMG-033", Outcome::NotLookedAt), ("IMG-036", Outcome::NotApplicable)]);
-        }
-        for (rule, outcome) in &outcomes {
-            judgement.outcomes.insert(rule, *outcome);
-        }
-        judgement.sections.push(Section { subject, outcomes });
-    }
-    judgement.gaps.entry(Gap::ScannerReport).or_default().insert("IMG-033");
-    judgement.findings = findings;
-    Report::new(Vec::new(), judgement, Severity::Error)
-}
+use crate::rules::{Finding, Severity, Waived};
 
 fn some() -> Report {
     of(vec![
@@ -92,12 +15,6 @@ fn some() -> Report {
         at_offer("OFR-002", Severity::Warning, "it ends with -"),
         in_image("IMG-001", Severity::Warning, "it holds a key"),
     ])
-}
-
-fn written(report: &Report, format: ReportFormat) -> String {
-    let root = Root::around(Path::new("/"), |_| None);
-    let bytes_max = STEP_SUMMARY_BYTES_MAX;
-    write(&Frame { report, command: "verify", root: &root, bytes_max }, format).unwrap()
 }
 
 fn sarif(report: &Report) -> Value {
@@ -138,7 +55,8 @@ not looked at: no vulnerability report (IMG-033)
     let text = written(&some(), ReportFormat::Text);
     assert!(text.starts_with(expected.split("failed").next().unwrap()), "{text}");
     assert!(text.contains("\nfailed: 1 error, 2 warnings ("), "{text}");
-    assert!(text.ends_with("\n    fix: scan the image and name the report\n"), "{text}");
+    let how = crate::rules::Gap::ScannerReport.how();
+    assert!(text.ends_with(&format!("\n    fix: {how}\n")), "{text}");
 }
 
 #[test]
@@ -169,6 +87,7 @@ fn no_text_of_a_stranger_is_obeyed_in_any_format() {
         ReportFormat::Junit,
         ReportFormat::Sarif,
         ReportFormat::Markdown,
+        ReportFormat::Html,
         ReportFormat::Github,
         ReportFormat::Azure,
     ];
@@ -193,6 +112,11 @@ fn no_text_of_a_stranger_is_obeyed_in_any_format() {
 fn junit_has_a_suite_for_each_subject_and_skips_what_was_not_decided() {
     let text = written(&some(), ReportFormat::Junit);
     assert_eq!(text.matches("<testsuite ").count(), 2, "{text}");
+    assert!(
+        text.contains("<testsuites name=\"wharf verify\" tests=\"10\" failures=\"1\""),
+        "{text}"
+    );
+    assert_eq!(text.matches(" skipped=\"").count(), 2, "{text}");
     assert!(text.contains("<testsuite name=\"wharf verify: out/a\""), "{text}");
     assert!(text.contains("<failure message=\"the ID is wrong\" type=\"OFR-001\">"), "{text}");
     assert!(text.contains("a b/offer.yaml:7:7: error: the ID is wrong"), "{text}");
@@ -362,4 +286,36 @@ fn what_is_waived_is_shown_everywhere_and_counts_nowhere() {
     assert!(!written(&report, ReportFormat::Github).contains("IMG-001"));
     let text = written(&report, ReportFormat::Markdown);
     assert!(text.contains("| ➖ waived | [IMG-001]("), "{text}");
+}
+
+#[test]
+fn a_target_that_could_not_be_read_is_said_everywhere() {
+    let unread = Unread { target: HOSTILE.to_owned(), error: "it is gone".to_owned() };
+    let report = some().with_unread(vec![unread], Exit::Network);
+    assert!(written(&report, ReportFormat::Text).contains("not read: x"));
+    let junit = written(&report, ReportFormat::Junit);
+    assert!(junit.contains("<error message=\"it is gone\" type=\"unread\"/>"), "{junit}");
+    let value = sarif(&report);
+    let invocation = &value["runs"][0]["invocations"][0];
+    assert_eq!(invocation["executionSuccessful"], false);
+    let text = &invocation["toolExecutionNotifications"][0]["message"]["text"];
+    assert!(text.as_str().unwrap().ends_with("it is gone"));
+    for format in [ReportFormat::Github, ReportFormat::Azure] {
+        let text = written(&report, format);
+        assert!(text.lines().next().unwrap().contains("not read: x"), "{text}");
+    }
+    let text = written(&report, ReportFormat::Markdown);
+    assert!(text.contains("\n❌ **not read:** x"), "{text}");
+    let page = written(&report, ReportFormat::Html);
+    assert!(page.contains("<strong>Not read: </strong>"));
+}
+
+#[test]
+fn what_one_rule_says_of_one_place_is_said_with_one_snippet() {
+    let said = |text: &str| at_offer("OFR-001", Severity::Error, text);
+    let text = written(&of(vec![said("one"), said("two")]), ReportFormat::Text);
+    let heads =
+        "a b/offer.yaml:7:7: error[OFR-001]: one\na b/offer.yaml:7:7: error[OFR-001]: two\n";
+    assert!(text.contains(&format!("{heads}  |\n7 |   id: Big\n")), "{text}");
+    assert_eq!(text.matches("write it").count(), 1, "{text}");
 }
