@@ -85,9 +85,10 @@ fn summary(platform: &PlatformSummary) -> String {
 
 fn one_platform(text: &mut String, diff: &PlatformDiff, form: Form) {
     let (before, after) = (&diff.before, &diff.after);
-    let name = match before.platform == after.platform {
-        true => code(&after.platform, form),
-        false => format!("{} → {}", code(&before.platform, form), code(&after.platform, form)),
+    let name = if before.platform == after.platform {
+        code(&after.platform, form)
+    } else {
+        format!("{} → {}", code(&before.platform, form), code(&after.platform, form))
     };
     if diff.is_equal() {
         heading(text, 3, &format!("{name}: equal ({})", before.digest), form);

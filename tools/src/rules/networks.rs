@@ -90,13 +90,13 @@ fn is_private_v6(address: Ipv6Addr) -> bool {
     if let Some(inner) = address.to_ipv4_mapped() {
         return is_private_v4(inner);
     }
-    let [a, b, c, .., g, h] = address.segments();
+    let [first, second, third, .., low, lowest] = address.segments();
     let inner = |high: u16, low: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));
-    match (a, b) {
+    match (first, second) {
         // NAT64.
-        (0x64, 0xff9b) => is_private_v4(inner(g, h)),
+        (0x64, 0xff9b) => is_private_v4(inner(low, lowest)),
         // 6to4.
-        (0x2002, _) => is_private_v4(inner(b, c)),
+        (0x2002, _) => is_private_v4(inner(second, third)),
         // Protocols, Teredo among them; documentation twice.
         (0x2001, ..=0x01ff | 0x0db8) | (0x3fff, ..=0x0fff) => true,
         (0x2000..=0x3fff, _) => false,

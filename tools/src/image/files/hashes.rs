@@ -16,8 +16,9 @@ impl LayerFilesBuilder {
             return;
         };
         let is_last = entry.name_at as usize + entry.path_bytes as usize == end;
-        if is_last && u32::try_from(end + CONTENT_HASH_BYTES).is_ok() {
-            entry.link_bytes = CONTENT_HASH_BYTES as u32;
+        let has_room = u32::try_from(end + CONTENT_HASH_BYTES).is_ok();
+        if let (true, true, Ok(length)) = (is_last, has_room, u32::try_from(CONTENT_HASH_BYTES)) {
+            entry.link_bytes = length;
             files.names.extend_from_slice(&hash);
         }
     }

@@ -55,7 +55,8 @@ not looked at: no vulnerability report (IMG-033)
     let text = written(&some(), ReportFormat::Text);
     assert!(text.starts_with(expected.split("failed").next().unwrap()), "{text}");
     assert!(text.contains("\nfailed: 1 error, 2 warnings ("), "{text}");
-    assert!(text.ends_with(" and give `--scan FILE`\n"), "{text}");
+    let how = crate::rules::Gap::ScannerReport.how();
+    assert!(text.ends_with(&format!("\n    fix: {how}\n")), "{text}");
 }
 
 #[test]

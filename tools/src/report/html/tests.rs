@@ -66,6 +66,7 @@ fn facts(name: &str, seed: usize, with: &str) -> ImageFacts {
         ..ImageConfig::default()
     };
     let image = PlatformImage {
+        annotations: std::collections::BTreeMap::new(),
         descriptor: descriptor(seed + 100, 500),
         config: Some(config),
         config_descriptor: Some(descriptor(seed + 200, 900)),
