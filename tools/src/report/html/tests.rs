@@ -72,7 +72,6 @@ fn facts(name: &str, seed: usize, with: &str) -> ImageFacts {
         config_descriptor: Some(descriptor(seed + 200, 900)),
         layers: [28_000_000, 9_400_000, 11_000_000].into_iter().enumerate().map(layer).collect(),
         files: Some(Arc::new(FileView::merge(&layers))),
-        annotations: std::collections::BTreeMap::default(),
     };
     ImageFacts { location: name.to_owned(), images: vec![image], ..ImageFacts::default() }
 }
