@@ -7,7 +7,7 @@ use crate::exit::Exit;
 use crate::report::Unread;
 use crate::report::fixture::{HOSTILE, at_offer, in_image, of, written};
 use crate::report::markdown::STEP_SUMMARY_BYTES_MAX;
-use crate::rules::{Finding, Severity, Waived};
+use crate::rules::{Finding, Gap, Severity, Waived};
 
 fn some() -> Report {
     of(vec![
@@ -48,15 +48,12 @@ out/a: warning[IMG-001]: it holds a key
     = path: etc/ssh/key
     = fix: take it out
 
-failed: 1 error, 2 warnings (9 rules)
-not looked at: no vulnerability report (IMG-033)
-    fix: scan each platform (`trivy image --format json`, `grype -o json`) and give `--scan FILE`
 ";
     let text = written(&some(), ReportFormat::Text);
-    assert!(text.starts_with(expected.split("failed").next().unwrap()), "{text}");
+    assert!(text.starts_with(expected), "{text}");
     assert!(text.contains("\nfailed: 1 error, 2 warnings ("), "{text}");
-    let how = crate::rules::Gap::ScannerReport.how();
-    assert!(text.ends_with(&format!("\n    fix: {how}\n")), "{text}");
+    let ending = format!("\n    fix: {}\n", Gap::ScannerReport.how());
+    assert!(text.ends_with(&ending), "{text}");
 }
 
 #[test]
