@@ -174,8 +174,8 @@ pub struct VerifyArgs {
 /// What scanners said of the images.
 #[derive(Debug, Clone, Args)]
 pub struct ScanArgs {
-    /// A vulnerability report of an image (repeat for more): JSON of Trivy or Grype, SARIF, CycloneDX
-    /// with vulnerabilities or VEX; `-` is stdin. It belongs to the image whose digest it names
+    /// A vulnerability report of an image (repeat for more): JSON of Trivy or Grype, SARIF,
+    /// `CycloneDX` with vulnerabilities or VEX; `-` is stdin. It belongs to the image whose digest it names
     #[arg(long = "scan", value_name = "FILE")]
     pub scans: Vec<PathBuf>,
     /// How many days old a vulnerability report may be
