@@ -16,6 +16,7 @@ pub const STATE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 const REGISTRIES_MAX: usize = 1000;
 
 /// A registry as Azure has it. What is not stated is as Azure has it by default.
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the registry")]
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RegistryState {
     /// The file, as it was named.
@@ -234,6 +235,7 @@ struct RuleSet {
     default_action: Option<String>,
 }
 
+#[expect(clippy::struct_field_names, reason = "as Azure names them")]
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
 struct Policies {

@@ -1,5 +1,5 @@
-//! What vulnerability scanners say of images: reports of Trivy and Grype, SARIF, and CycloneDX with
-//! vulnerabilities, read into one form. What the marketplace thinks of it is in `rules`.
+//! What vulnerability scanners say of images: reports of Trivy and Grype, SARIF, and `CycloneDX`
+//! with vulnerabilities, read into one form. What the marketplace thinks of it is in `rules`.
 //!
 //! Invariant: a report of a stranger costs bounded memory and never panics; what is kept of it is
 //! short. Scores are those of CVSS v3 or said to be something else.

@@ -35,10 +35,10 @@ pub(super) const RULES: &[Rule] = &[
         why: "A report says nothing of another image, and new vulnerabilities are published daily.",
         fix: "scan the image that is published, each platform, and give the reports with `--scan`",
         check: Check::Image(|view, judge| {
-            each_report(view, judge, |scans, evidence, _, judge| {
-                let newest = scans.iter().max_by_key(|scan| scan.made);
+            each_report(view, judge, |asked, judge| {
+                let newest = asked.scans.iter().max_by_key(|scan| scan.made);
                 if let Some(newest) = newest {
-                    age(newest, evidence, judge);
+                    age(newest, asked.evidence, judge);
                 }
             });
         }),
@@ -55,7 +55,15 @@ pub(super) const RULES: &[Rule] = &[
 ];
 
 /// What is asked of the reports about one platform, or about a whole image.
-type Ask = fn(&[&Scan], &Evidence, Option<&ImageFacts>, &mut Judge<'_>);
+type Ask = fn(&Asked<'_>, &mut Judge<'_>);
+
+/// The reports about one platform or image, with all that was given.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    scans: &'a [&'a Scan],
+    evidence: &'a Evidence,
+    image: Option<&'a ImageFacts>,
+}
 
 /// What is asked of a report that belongs to none of the images.
 pub(super) type AskGiven = fn(&Scan, &[&ImageFacts], &mut Judge<'_>);
@@ -78,8 +86,9 @@ fn each_report(view: &ImageView<'_>, judge: &mut Judge<'_>, ask: Ask) {
         .filter(|(_, cover)| *cover == Cover::SomePlatform)
         .map(|(scan, _)| *scan)
         .collect();
+    let (evidence, whole_image) = (view.evidence, Some(view.facts));
     if !whole.is_empty() {
-        ask(&whole, view.evidence, Some(view.facts), judge);
+        ask(&Asked { scans: &whole, evidence, image: whole_image }, judge);
     }
     for (place, image) in view.facts.images.iter().enumerate() {
         let of_it = |cover: &Cover| matches!(cover, Cover::Platforms(all) if all.contains(&place));
@@ -90,7 +99,7 @@ fn each_report(view: &ImageView<'_>, judge: &mut Judge<'_>, ask: Ask) {
             if own.is_empty() {
                 judge.not_looked_at(Gap::ScannerReport);
             } else {
-                ask(&own, view.evidence, Some(view.facts), judge);
+                ask(&Asked { scans: &own, evidence, image: whole_image }, judge);
             }
         });
     }
@@ -136,7 +145,8 @@ fn age(scan: &Scan, evidence: &Evidence, judge: &mut Judge<'_>) {
 
 fn untied(scan: &Scan, judge: &mut Judge<'_>, ask: Ask) {
     if scan.kind.is_report() && !scan.subject.has_digest() {
-        ask(&[scan], &Evidence::default(), None, judge);
+        let evidence = Evidence::default();
+        ask(&Asked { scans: &[scan], evidence: &evidence, image: None }, judge);
     }
 }
 
@@ -173,7 +183,7 @@ fn belongs(scan: &Scan, images: &[&ImageFacts], judge: &mut Judge<'_>) {
             known(images)
         );
         judge.error("", message);
-    } else if covers.iter().any(|cover| *cover == Cover::SomePlatform) {
+    } else if covers.contains(&Cover::SomePlatform) {
         judge.warning(
             "",
             "the report names only the index, so nobody can tell which platform it is of",

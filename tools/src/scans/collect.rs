@@ -63,7 +63,7 @@ impl Collector {
     }
 
     /// Takes a verdict on what others may find.
-    pub(super) fn state(&mut self, statement: Statement) {
+    pub(super) fn state(&mut self, statement: &Statement) {
         if self.statements.len() < KEPT_MAX {
             let affects = statement.affects.iter().map(|text| short(text)).collect();
             let (id, excuse) = (short(&statement.id), short(&statement.excuse));

@@ -1,4 +1,4 @@
-//! CycloneDX JSON 1.4 to 1.7 with vulnerabilities: a list of components and what is wrong with them,
+//! `CycloneDX` JSON 1.4 to 1.7 with vulnerabilities: a list of components and what is wrong with them,
 //! or verdicts alone (VEX).
 
 use std::collections::HashMap;
@@ -208,7 +208,8 @@ fn vulnerability(collector: &mut Collector, packages: &HashMap<String, Package>,
     let excuse = listed.analysis.and_then(excuse);
     if let Some(excuse) = &excuse {
         let affects = listed.affects.iter().map(|at| target(&at.reference, packages)).collect();
-        collector.state(Statement { id: listed.id.clone(), affects, excuse: excuse.clone() });
+        let (id, excuse) = (listed.id.clone(), excuse.clone());
+        collector.state(&Statement { id, affects, excuse });
     }
     let found = Vulnerability {
         id: listed.id,

@@ -137,11 +137,10 @@ fn known(head: &Head<'_>) -> Result<Format, (&'static str, &'static str)> {
         value.is_some_and(|at| at.get().trim_matches('"').starts_with(with))
     };
     if head.schema_version.is_some() && head.artifact.is_some() {
-        return match is(head.schema_version, "2") {
-            true => Ok(Format::Trivy),
-            false => {
-                Err(("a report of Trivy of another schema than 2", "scan with Trivy 0.20 or newer"))
-            }
+        return if is(head.schema_version, "2") {
+            Ok(Format::Trivy)
+        } else {
+            Err(("a report of Trivy of another schema than 2", "scan with Trivy 0.20 or newer"))
         };
     }
     if head.cluster.is_some() {
@@ -154,9 +153,10 @@ fn known(head: &Head<'_>) -> Result<Format, (&'static str, &'static str)> {
         return Ok(Format::Grype);
     }
     if head.runs.is_some() {
-        return match starts(head.version, "2.1") {
-            true => Ok(Format::Sarif),
-            false => Err(("SARIF of another version than 2.1.0", "write SARIF 2.1.0")),
+        return if starts(head.version, "2.1") {
+            Ok(Format::Sarif)
+        } else {
+            Err(("SARIF of another version than 2.1.0", "write SARIF 2.1.0"))
         };
     }
     if head.bom_format.is_some() {
@@ -172,7 +172,7 @@ fn known(head: &Head<'_>) -> Result<Format, (&'static str, &'static str)> {
 }
 
 fn other(head: &Head<'_>) -> (&'static str, &'static str) {
-    let context = head.context.map(|at| at.get()).unwrap_or_default();
+    let context = head.context.map(RawValue::get).unwrap_or_default();
     if head.spdx.is_some() || context.contains("spdx.org") {
         return (
             "an SPDX list of components",

@@ -55,11 +55,7 @@ impl Subject {
     /// Which part of the image it is.
     #[must_use]
     pub fn cover(&self, facts: &ImageFacts) -> Cover {
-        let places = |is_it: &dyn Fn(&PlatformImage) -> bool| -> Vec<usize> {
-            let images = facts.images.iter().enumerate();
-            images.filter(|(_, image)| is_it(image)).map(|(place, _)| place).collect()
-        };
-        let named = places(&|image| {
+        let named = places(facts, |image| {
             let config = image.config_descriptor.as_ref().map(|config| config.digest);
             [Some(image.descriptor.digest), config]
                 .into_iter()
@@ -72,26 +68,22 @@ impl Subject {
         let roots = facts.roots.iter().map(|root| root.digest);
         let indexes = facts.indexes.iter().map(|index| index.descriptor.digest);
         if roots.chain(indexes).any(|digest| self.digests.contains(&digest)) {
-            return self.of_index(facts, &places);
+            return self.of_index(facts);
         }
         // The same layers are the same files; a tool that makes a manifest of its own keeps them.
-        let same_layers = places(&|image| {
+        let same_layers = places(facts, |image| {
             !self.diff_ids.is_empty()
                 && image.config.as_ref().is_some_and(|at| at.rootfs.diff_ids == self.diff_ids)
         });
         if same_layers.is_empty() { Cover::Nothing } else { Cover::Platforms(same_layers) }
     }
 
-    fn of_index(
-        &self,
-        facts: &ImageFacts,
-        places: &dyn Fn(&dyn Fn(&PlatformImage) -> bool) -> Vec<usize>,
-    ) -> Cover {
+    fn of_index(&self, facts: &ImageFacts) -> Cover {
         if facts.images.len() == 1 {
             return Cover::Platforms(vec![0]);
         }
         let Some((os, architecture)) = &self.platform else { return Cover::SomePlatform };
-        let fitting = places(&|image| {
+        let fitting = places(facts, |image| {
             let platform = image.platform();
             platform.is_some_and(|at| at.os == *os && at.architecture == *architecture)
         });
@@ -126,4 +118,10 @@ impl Subject {
             self.platform = Some((short(os), short(architecture)));
         }
     }
+}
+
+/// The places of the images that are it.
+fn places(facts: &ImageFacts, is_it: impl Fn(&PlatformImage) -> bool) -> Vec<usize> {
+    let images = facts.images.iter().enumerate();
+    images.filter(|(_, image)| is_it(image)).map(|(place, _)| place).collect()
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use super::super::Judge;
 use super::super::finding::{Affected, Waived};
 use super::super::judge::Site;
+use super::Asked;
 use crate::image::facts::ImageFacts;
 use crate::rules::evidence::Evidence;
 use crate::scans::cvss::BaseScore;
@@ -15,17 +16,12 @@ use crate::scans::{Package, Scan, Score, Statement, Vulnerability};
 const LISTED_MAX: usize = 200;
 
 /// What blocks, and what may: numbers of at least 7.0 of which nobody says what they are.
-pub(super) fn blocking(
-    scans: &[&Scan],
-    evidence: &Evidence,
-    image: Option<&ImageFacts>,
-    judge: &mut Judge<'_>,
-) {
+pub(super) fn blocking(asked: &Asked<'_>, judge: &mut Judge<'_>) {
     let meant = |found: &Vulnerability| match &found.score {
         Score::V3 { score, .. } | Score::Unnamed(score) => score.blocks(),
         Score::None => false,
     };
-    list(scans, evidence, image, judge, meant, |judge, found, waived| {
+    list(asked, judge, meant, |judge, found, waived| {
         let (id, package) = (&found.id, &found.package);
         match (&found.score, waived) {
             (Score::V3 { score, source, is_computed }, waived) => {
@@ -47,25 +43,20 @@ pub(super) fn blocking(
             (Score::Unnamed(_) | Score::None, _) => {}
         }
     });
-    for scan in scans.iter().filter(|scan| scan.not_kept > 0) {
+    for scan in asked.scans.iter().filter(|scan| scan.not_kept > 0) {
         let (file, more) = (scan.file.display(), scan.not_kept);
         judge.error("", format!("{file} lists {more} more that block or have no score"));
     }
 }
 
 /// What has no score of CVSS v3.
-pub(super) fn unscored(
-    scans: &[&Scan],
-    evidence: &Evidence,
-    image: Option<&ImageFacts>,
-    judge: &mut Judge<'_>,
-) {
+pub(super) fn unscored(asked: &Asked<'_>, judge: &mut Judge<'_>) {
     let meant = |found: &Vulnerability| match &found.score {
         Score::None => true,
         Score::Unnamed(score) => !score.blocks(),
         Score::V3 { .. } => false,
     };
-    list(scans, evidence, image, judge, meant, |judge, found, waived| {
+    list(asked, judge, meant, |judge, found, waived| {
         if waived.is_some() {
             return;
         }
@@ -82,13 +73,12 @@ pub(super) fn unscored(
 
 /// Each that is meant, with why it does no harm where somebody says so.
 fn list(
-    scans: &[&Scan],
-    evidence: &Evidence,
-    image: Option<&ImageFacts>,
+    asked: &Asked<'_>,
     judge: &mut Judge<'_>,
     meant: impl Fn(&Vulnerability) -> bool,
     mut say: impl FnMut(&mut Judge<'_>, &Vulnerability, Option<Waived>),
 ) {
+    let Asked { scans, evidence, image } = *asked;
     let merged = merge(scans);
     let mut found: Vec<&(&Vulnerability, &Scan)> =
         merged.values().filter(|(found, _)| meant(found)).collect();
