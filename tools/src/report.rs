@@ -145,12 +145,12 @@ impl Summary {
     /// `1 error, 2 warnings, 1 waived`.
     #[must_use]
     pub fn words(&self) -> String {
-        let mut text =
-            format!("{}, {}", counted(self.errors, "error"), counted(self.warnings, "warning"));
-        if self.waived > 0 {
-            text.push_str(&format!(", {} waived", self.waived));
-        }
-        text
+        let (errors, warnings) = (counted(self.errors, "error"), counted(self.warnings, "warning"));
+        let waived = match self.waived {
+            0 => String::new(),
+            waived => format!(", {waived} waived"),
+        };
+        format!("{errors}, {warnings}{waived}")
     }
 }
 
