@@ -157,11 +157,11 @@ impl Summary {
     /// `1 error, 2 warnings, 1 waived`.
     #[must_use]
     pub fn words(&self) -> String {
+        let (errors, warnings) = (counted(self.errors, "error"), counted(self.warnings, "warning"));
         let waived = match self.waived {
             0 => String::new(),
             waived => format!(", {waived} waived"),
         };
-        let (errors, warnings) = (counted(self.errors, "error"), counted(self.warnings, "warning"));
         format!("{errors}, {warnings}{waived}")
     }
 }
