@@ -317,10 +317,10 @@ fn what_is_written_goes_through_links_and_into_what_is_no_file() {
 #[test]
 fn a_report_that_cannot_be_written_loses_none_of_the_others() {
     let publisher = Publisher::new();
+    publisher.run(&["package", "offer.yaml"]);
     let output = publisher.run(&[
-        "offer",
-        "lint",
-        "offer.yaml",
+        "verify",
+        "out/lamp",
         "--report=sarif=none/r.sarif",
         "--report=junit=r.xml",
         "--report=html=.",
@@ -332,21 +332,22 @@ fn a_report_that_cannot_be_written_loses_none_of_the_others() {
     assert!(fs::read_to_string(publisher.path("r.xml")).unwrap().ends_with("</testsuites>\n"));
     assert!(publisher.path("r.md").exists());
     let text = String::from_utf8_lossy(&output.stdout);
-    assert!(text.contains("LST-") && text.contains(" rules)"), "{text}");
+    assert!(text.contains("linux/amd64") && text.contains(" rules)"), "{text}");
 }
 
 #[test]
 fn stdout_has_the_report_alone_when_one_goes_there() {
     let publisher = Publisher::new();
+    publisher.run(&["package", "offer.yaml"]);
     for name in ["-", "/dev/stdout"] {
         let report = format!("--report=json={name}");
-        let output = publisher.run(&["offer", "lint", "offer.yaml", &report]);
+        let output = publisher.run(&["verify", "out/lamp", &report]);
         let value: Value = serde_json::from_slice(&output.stdout).unwrap();
         assert!(value["result"]["findings"].is_array());
         assert!(String::from_utf8_lossy(&output.stderr).contains(" rules)"));
     }
-    let two = ["offer", "lint", "offer.yaml", "--report=json=-", "--report=text=-"];
-    let json = ["offer", "lint", "offer.yaml", "--report=sarif=-", "--output-format=json"];
+    let two = ["verify", "out/lamp", "--report=json=-", "--report=text=-"];
+    let json = ["verify", "out/lamp", "--report=sarif=-", "--output-format=json"];
     for arguments in [two.as_slice(), &json] {
         let output = publisher.run(arguments);
         assert_eq!(output.status.code(), Some(2));
@@ -357,8 +358,9 @@ fn stdout_has_the_report_alone_when_one_goes_there() {
 #[test]
 fn the_summary_of_a_step_is_added_to() {
     let publisher = Publisher::new();
+    publisher.run(&["package", "offer.yaml"]);
     fs::write(publisher.path("summary"), "before\n").unwrap();
-    let mut command = publisher.command(&["offer", "lint", "offer.yaml"]);
+    let mut command = publisher.command(&["verify", "out/lamp"]);
     command.args(["--report=markdown=summary", "--report=markdown=other"]);
     finish(command.env("GITHUB_STEP_SUMMARY", "summary").spawn().unwrap());
     let summary = fs::read_to_string(publisher.path("summary")).unwrap();
@@ -366,7 +368,7 @@ fn the_summary_of_a_step_is_added_to() {
     assert_eq!(fs::read_to_string(publisher.path("other")).unwrap(), summary[7..]);
     // A file that is full stays as it is.
     fs::write(publisher.path("summary"), "x".repeat(1 << 20)).unwrap();
-    let mut command = publisher.command(&["offer", "lint", "offer.yaml"]);
+    let mut command = publisher.command(&["verify", "out/lamp"]);
     command.arg("--report=markdown=summary").env("GITHUB_STEP_SUMMARY", "summary");
     finish(command.spawn().unwrap());
     assert_eq!(fs::metadata(publisher.path("summary")).unwrap().len(), 1 << 20);
