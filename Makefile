@@ -8,7 +8,7 @@ MAKEFLAGS += --no-print-directory
 SCRIPTS := .ci/run ci/verify.sh .cargo/cc.sh .cargo/cxx.sh tests/setup.sh benches/tools/run.sh \
 	$(wildcard tools/examples/*.sh tools/examples/*/*.sh)
 
-.PHONY: help test trials demo setup fmt lint programs tests corpus soak soak-brief fuzz-check bench bench-store bench-tools bench-peers deny
+.PHONY: help test trials demo setup fmt lint programs tests corpus soak soak-brief fuzz-check fuzz-tools bench bench-store bench-tools bench-peers deny
 
 TARGET := $${CARGO_TARGET_DIR:-$$PWD/target}
 
@@ -58,6 +58,18 @@ soak-brief: ## two minutes of it
 fuzz-check: ## compile the fuzz targets
 	@if [ -f fuzz/Cargo.toml ]; then set -x; \
 		cargo check --manifest-path fuzz/Cargo.toml --target-dir target --locked; fi
+	cargo check --manifest-path fuzz/tools/Cargo.toml --target-dir target --locked
+
+FUZZ_COVERAGE := -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+	-Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
+	-Cllvm-args=-sanitizer-coverage-trace-compares -Cdebug-assertions --cfg fuzzing
+
+fuzz-tools: ## fuzz one target of the command line: make fuzz-tools NAME=layer FUZZ_SECONDS=600
+	cd fuzz/tools && RUSTFLAGS="$(FUZZ_COVERAGE)" cargo +nightly build --release --locked --bin $(NAME) \
+		--target $$(rustc -vV | sed -n 's/^host: //p') --target-dir target
+	mkdir -p fuzz/tools/target/found/$(NAME)
+	cd fuzz/tools && ./target/$$(rustc -vV | sed -n 's/^host: //p')/release/$(NAME) \
+		-max_total_time=$${FUZZ_SECONDS:-600} -max_len=65536 -timeout=25 target/found/$(NAME) corpus/$(NAME)
 
 bench: ## run the benches
 	cargo bench -p wharf-benches --locked

@@ -15,9 +15,9 @@ use wharf_tools::image::tar_walk::TarWalk;
 use wharf_tools::offer::OfferFile;
 use wharf_tools::offer::content::Content;
 use wharf_tools::output::Paint;
+use wharf_tools::registry_state::RegistryState;
 use wharf_tools::rules::evidence::Evidence;
 use wharf_tools::rules::html::{self, Piece};
-use wharf_tools::registry_state::RegistryState;
 use wharf_tools::rules::{Profile, judge_image, judge_offer, judge_scans, urls};
 use wharf_tools::scans::{KEPT_MAX, Scan};
 use wharf_tools::source::Source;
@@ -45,9 +45,12 @@ pub fn descriptions(bytes: &[u8]) {
     let found = judge_offer(file, &content, &Evidence::default(), Profile::Strict).findings;
     // What a browser would run is never passed over, whatever hides it.
     let runs = html::pieces(text).into_iter().any(|placed| match placed.piece {
-        Piece::Open(tag) => tag.name == "script" || tag.attributes.iter().any(|(name, value)| {
-            name.starts_with("on") || (name == "href" && urls::is_active(value))
-        }),
+        Piece::Open(tag) => {
+            tag.name == "script"
+                || tag.attributes.iter().any(|(name, value)| {
+                    name.starts_with("on") || (name == "href" && urls::is_active(value))
+                })
+        }
         _ => false,
     });
     assert!(!runs || found.iter().any(|finding| finding.rule == "LST-007"), "{text:?}");
@@ -63,8 +66,13 @@ pub fn links(bytes: &[u8]) {
     let _ = (urls::is_placeholder(text), urls::host(text));
     if fault.is_none() {
         assert!(!urls::is_active(text), "{text:?}");
-        assert!(text.starts_with("http") || text.starts_with("HTTP") || !text.is_ascii()
-            || text.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("http")), "{text:?}");
+        assert!(
+            text.starts_with("http")
+                || text.starts_with("HTTP")
+                || !text.is_ascii()
+                || text.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("http")),
+            "{text:?}"
+        );
     }
     if urls::link_fault(text).is_none() {
         assert!(danger.is_none(), "{text:?}");
@@ -228,11 +236,8 @@ impl Layout {
 }
 
 fn examine(source: &Source) -> ImageFacts {
-    let limits = Limits {
-        inflated_bytes_max: INFLATED_BYTES_MAX,
-        hash_contents: true,
-        ..Limits::default()
-    };
+    let limits =
+        Limits { inflated_bytes_max: INFLATED_BYTES_MAX, hash_contents: true, ..Limits::default() };
     check(source, NonZeroUsize::MIN, &limits)
 }
 
