@@ -22,7 +22,8 @@ use serde::Serialize;
 use self::anatomy::Anatomy;
 pub use self::images::{ImageSummary, Proof, summarise};
 pub use self::place::Root;
-use crate::diff::ReleaseDiff;
+use crate::diff::text::Form;
+use crate::diff::{self, ReleaseDiff};
 use crate::exit::Exit;
 use crate::rules::{Finding, Gap, Judgement, Outcome, Rule, Section, Severity, Subject, all};
 
@@ -290,6 +291,16 @@ impl Report {
             (Exit::Ok, false) => Exit::Findings,
             (exit, _) => exit,
         }
+    }
+}
+
+/// What changed, in words; of one image without what is said of several.
+fn changes_text(changes: &ReleaseDiff, form: Form) -> String {
+    match changes.images.as_slice() {
+        [image] if changes.plans_added.is_empty() && changes.plans_removed.is_empty() => {
+            diff::text::image(image, form)
+        }
+        _ => diff::text::release(changes, form),
     }
 }
 

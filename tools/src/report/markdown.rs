@@ -6,8 +6,7 @@
 use std::fmt::Write as _;
 
 use super::formats::Frame;
-use super::{Part, Proof, Report, Unlooked, Verdict, Weight, counted, links, short};
-use crate::diff;
+use super::{Part, Proof, Report, Unlooked, Verdict, Weight, changes_text, counted, links, short};
 use crate::diff::text::Form;
 use crate::rules::image::size;
 use crate::rules::{Finding, find};
@@ -41,7 +40,7 @@ pub(super) fn write(frame: &Frame<'_>) -> String {
         let _ = writeln!(text, "\n{} more did not fit here.", counted(left, "finding"));
     }
     if let Some(changes) = &report.changes {
-        let said = diff::text::release(changes, Form::Markdown);
+        let said = changes_text(changes, Form::Markdown);
         let heading = "\n### Changes\n\n";
         if text.len() + heading.len() + said.len() <= room {
             text.push_str(heading);

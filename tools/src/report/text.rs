@@ -6,8 +6,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Part, Proof, Report, Unlooked, Verdict, Weight, counted, short};
-use crate::diff;
+use super::{Part, Proof, Report, Unlooked, Verdict, Weight, changes_text, counted, short};
 use crate::diff::text::Form;
 use crate::offer::excerpt::Excerpt;
 use crate::offer::spots::Spot;
@@ -38,7 +37,7 @@ impl Report {
             }
         }
         if let Some(changes) = &self.changes {
-            text.push_str(&diff::text::release(changes, Form::Text(paint)));
+            text.push_str(&changes_text(changes, Form::Text(paint)));
             text.push('\n');
         }
         for unread in &self.unread {
