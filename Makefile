@@ -5,10 +5,10 @@ SHELL := bash
 .NOTPARALLEL:
 MAKEFLAGS += --no-print-directory
 
-SCRIPTS := .ci/run .cargo/cc.sh .cargo/cxx.sh tests/setup.sh \
+SCRIPTS := .ci/run .cargo/cc.sh .cargo/cxx.sh tests/setup.sh benches/tools/run.sh \
 	$(wildcard tools/examples/*.sh tools/examples/*/*.sh)
 
-.PHONY: help test trials demo setup fmt lint programs tests soak soak-brief fuzz-check bench bench-store bench-peers deny
+.PHONY: help test trials demo setup fmt lint programs tests soak soak-brief fuzz-check bench bench-store bench-tools bench-peers deny
 
 TARGET := $${CARGO_TARGET_DIR:-$$PWD/target}
 
@@ -60,6 +60,10 @@ bench: ## run the benches
 
 bench-store: ## what the store does, as a table of figures against targets (takes minutes, and 8 GiB of disk)
 	cargo run --release --locked -p wharf-benches --bin bench-store
+
+bench-tools: ## wharf verify beside gzip, zstd, skopeo and umoci (ten minutes, 6 GiB of disk)
+	cargo build --release --locked -p wharf-tools
+	@benches/tools/run.sh
 
 bench-peers: ## wharfd beside docker-registry and nginx (an hour, 28 GiB of disk; ARGS="--quick hot" for less)
 	@tests/setup.sh bench

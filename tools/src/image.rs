@@ -2,6 +2,7 @@
 //! holds them. Nothing here knows a registry or the marketplace; what the rules judge about an
 //! image is in `facts`.
 
+pub(crate) mod algorithms;
 pub mod build;
 pub mod config;
 pub mod facts;

@@ -46,6 +46,16 @@ enum Form {
 }
 
 impl Source {
+    /// The list of images, when some of them have digests that are not known here: they are not
+    /// among the roots.
+    #[must_use]
+    pub const fn partly_read(&self) -> Option<&Bytes> {
+        match &self.form {
+            Form::Layout(layout) => layout.partly_read(),
+            Form::DockerArchive(_) | Form::Remote(_) => None,
+        }
+    }
+
     /// Whether it is on a registry.
     #[must_use]
     pub const fn is_remote(&self) -> bool {

@@ -5,7 +5,6 @@
 //! Invariant: a source of a stranger costs bounded memory, ends, and never panics; what is broken is
 //! a fault, never silence.
 
-mod algorithms;
 mod entries;
 mod layers;
 mod packing;
@@ -17,12 +16,15 @@ mod views;
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 
-use wharf_oci::{Descriptor, Digest, Manifest, ManifestKind, ParseError, Platform};
+use wharf_oci::{
+    Algorithm, Descriptor, Digest, Digester, Manifest, ManifestKind, ParseError, Platform,
+};
 
 use self::layers::CheckedLayer;
 pub use self::layers::{Limits, RATIO_FROM_BYTES};
 use self::room::Room;
 use self::views::Views;
+use crate::image::algorithms;
 use crate::image::config::ImageConfig;
 use crate::image::facts::{
     ArtifactFacts, Fault, FaultKind, ImageFacts, IndexFacts, LayerFacts, PlatformImage,
@@ -52,6 +54,12 @@ pub fn check(source: &Source, jobs: NonZeroUsize, limits: &Limits) -> ImageFacts
         images: Vec::new(),
         layers_left: LAYERS_MAX,
     };
+    if let Some(index) = source.partly_read() {
+        let digest = Digester::digest(Algorithm::Sha256, index);
+        for what in algorithms::unknown_in_manifest(index) {
+            walk.fault(FaultKind::Algorithm, digest, format!("in the list of images, {what}"));
+        }
+    }
     for root in source.roots() {
         if !walk.facts.roots.iter().any(|seen| seen.digest == root.digest) {
             walk.facts.roots.push(root.clone());
@@ -84,7 +92,7 @@ pub fn check(source: &Source, jobs: NonZeroUsize, limits: &Limits) -> ImageFacts
         uses::compare_diff_ids(&image, &checked, &mut facts.faults);
         let files = image.config.is_some().then(|| views.of(image.layers()));
         if let Some(files) = &files {
-            views.look(files, image.layers(), &mut facts.faults);
+            views::look(files, image.layers(), &mut facts.faults);
         }
         facts.images.push(PlatformImage { files, ..image.into_facts(&checked) });
     }
@@ -198,7 +206,10 @@ impl Walk<'_> {
             );
             // One is told of; an index may list ten thousand more.
             let is_told = self.facts.faults.iter().any(|fault| fault.message == message);
-            return if is_told { () } else { self.fault(FaultKind::Manifest, digest, message) };
+            if !is_told {
+                self.fault(FaultKind::Manifest, digest, message);
+            }
+            return;
         }
         self.seen.insert(digest, descriptor.clone());
         if !descriptor.media_type.is_manifest() {
@@ -258,7 +269,7 @@ impl Walk<'_> {
         for what in unknown {
             self.fault(FaultKind::Algorithm, digest, format!("of the manifest {digest}, {what}"));
         }
-        let manifest = Manifest::read(bytes.into(), Some(&descriptor.media_type)).ok()?;
+        let manifest = Manifest::read(bytes, Some(&descriptor.media_type)).ok()?;
         // Of an image a part is not enough: what is missing is a layer.
         matches!(manifest.kind(), ManifestKind::Index { .. }).then_some(manifest)
     }

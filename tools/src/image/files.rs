@@ -19,4 +19,6 @@ pub use self::names::{clean, shown};
 pub use self::view::{Broken, FileView, Oddity, OddityKind, Replacement};
 
 #[cfg(test)]
+mod model_tests;
+#[cfg(test)]
 mod tests;

@@ -56,7 +56,10 @@ pub(super) const RULES: &[Rule] = &[
         fix: "build the image again; the layout is damaged or incomplete",
         check: Check::Image(|view, judge| {
             faults(view, judge, |kind| {
-                matches!(kind, FaultKind::Missing | FaultKind::Size | FaultKind::Digest)
+                matches!(
+                    kind,
+                    FaultKind::Missing | FaultKind::Size | FaultKind::Digest | FaultKind::Algorithm
+                )
             });
         }),
     },
@@ -206,6 +209,24 @@ pub(super) const RULES: &[Rule] = &[
             faults(view, judge, |kind| matches!(kind, FaultKind::DiffId | FaultKind::Unproven));
         }),
     },
+    Rule {
+        id: "IMG-039",
+        title: "the history has no more steps with a layer than there are layers",
+        severity: Severity::Error,
+        source: "INFERENCE (docker load and pull)",
+        why: "Docker refuses the image: \"too many non-empty layers in History section\".",
+        fix: "mark the steps that made no layer with `empty_layer`, or leave the history out",
+        check: Check::Image(history_fits),
+    },
+    Rule {
+        id: "IMG-049",
+        title: "a name stands for one image",
+        severity: Severity::Error,
+        source: "INFERENCE (skopeo, regctl, oras, ctr and umoci given such a layout)",
+        why: "Of two images with one name some clients take the first, others the last, and some none.",
+        fix: "give each image a name of its own",
+        check: Check::Image(|view, judge| faults(view, judge, |kind| kind == FaultKind::Name)),
+    },
 ];
 
 /// How every manifest that could be read is pointed at.
@@ -230,6 +251,21 @@ fn manifest_types(view: &ImageView<'_>, judge: &mut Judge<'_>) {
     }
     if view.facts.images.is_empty() {
         judge.error("", "there is no image that could be read");
+    }
+}
+
+fn history_fits(view: &ImageView<'_>, judge: &mut Judge<'_>) {
+    for image in &view.facts.images {
+        let Some(config) = &image.config else { continue };
+        let steps = config.history.iter().filter(|step| !step.empty_layer).count();
+        let layers = image.layers.len();
+        if steps > layers {
+            judge.within(of_platform(image), |judge| {
+                let message =
+                    format!("the history has {steps} steps with a layer, and {layers} layers");
+                judge.error(&platform_key(view, image), message);
+            });
+        }
     }
 }
 

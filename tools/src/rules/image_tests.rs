@@ -95,6 +95,11 @@ const CONTENT_ROWS: &[(&str, Severity, Break)] = &[
     ("IMG-003", Severity::Error, |at| fault(at, FaultKind::Missing)),
     ("IMG-003", Severity::Error, |at| fault(at, FaultKind::Size)),
     ("IMG-003", Severity::Error, |at| fault(at, FaultKind::Digest)),
+    ("IMG-003", Severity::Warning, |at| fault(at, FaultKind::Algorithm)),
+    ("IMG-039", Severity::Error, |at| {
+        config(at).history = vec![History::default(), History::default()];
+    }),
+    ("IMG-049", Severity::Error, |at| fault(at, FaultKind::Name)),
     ("IMG-004", Severity::Error, |at| at.indexes[0].descriptor.size = 4 * 1024 * 1024 + 1),
     ("IMG-004", Severity::Error, |at| {
         at.images[0].layers[0].descriptor.size = 200 * GIB + 1;
@@ -211,6 +216,29 @@ fn findings_point_at_the_key_of_the_plan_or_at_the_layout_when_there_is_no_offer
     let alone = judge_image(&facts, None, &Evidence::default(), Profile::Strict).findings;
     assert_eq!(alone[0].place.file.to_str(), Some("out/server"));
     assert_eq!(alone[0].place.line, None);
+}
+
+#[test]
+fn a_fault_of_a_layer_is_said_once_with_its_layer_its_path_and_every_platform() {
+    let mut facts = facts();
+    let path = Some("etc/x".to_owned());
+    let message = "`etc/x` comes twice".to_owned();
+    let kind = FaultKind::Entry(Refusal::Some);
+    facts.faults.push(Fault { digest: digest("layer"), kind, path, message });
+    let found = findings(&facts);
+    assert_eq!(found.len(), 1, "{found:#?}");
+    let place = &found[0].place;
+    assert_eq!(place.platforms, ["linux/amd64", "linux/arm64"]);
+    assert_eq!(place.layer.map(|layer| (layer.number, layer.digest)), Some((1, digest("layer"))));
+    assert_eq!(place.path.as_deref(), Some("etc/x"));
+}
+
+#[test]
+fn steps_without_a_layer_and_fewer_steps_than_layers_are_fine() {
+    let mut facts = facts();
+    let empty = History { empty_layer: true, ..History::default() };
+    config(&mut facts).history = vec![empty.clone(), History::default(), empty];
+    assert_eq!(findings(&facts), []);
 }
 
 #[test]

@@ -16,6 +16,7 @@ use super::blob::BlobFile;
 use super::docker::{self, Entry, MANIFEST_FILE};
 use super::error::{BlobError, SourceError};
 use super::members::{Found, Members};
+use crate::image::algorithms;
 use crate::image::layout::{IMAGE_NAME, INDEX_FILE, LAYOUT_FILE, LAYOUT_VERSION, REF_NAME};
 
 /// Largest `oci-layout` file.
@@ -35,6 +36,8 @@ pub(super) enum Files {
 pub(super) struct Layout {
     location: String,
     files: Files,
+    /// What lists the images, when some of them have digests that are not known here.
+    partly_read: Option<Bytes>,
 }
 
 #[derive(Deserialize)]
@@ -78,7 +81,7 @@ impl Layout {
         location: &str,
         files: Files,
     ) -> Result<(Self, Vec<Descriptor>), SourceError> {
-        let layout = Self { location: location.to_owned(), files };
+        let mut layout = Self { location: location.to_owned(), files, partly_read: None };
         let wrong =
             |reason: String| SourceError::NotALayout { location: location.to_owned(), reason };
         let marker = layout.read_small(LAYOUT_FILE, LAYOUT_FILE_BYTES_MAX)?;
@@ -89,11 +92,24 @@ impl Layout {
             return Err(wrong(format!("it has version {version}, known is {LAYOUT_VERSION}")));
         }
         let index = layout.read_small(INDEX_FILE, MANIFEST_SIZE_BYTES_MAX)?;
-        let index = Manifest::parse(Bytes::from(index), Some(&MediaType::OCI_INDEX))
-            .map_err(|error| wrong(format!("its {INDEX_FILE}: {error}")))?;
+        let index = Bytes::from(index);
+        let parsed = match Manifest::parse(index.clone(), Some(&MediaType::OCI_INDEX)) {
+            // The images that can be named are looked at all the same.
+            Err(_) if !algorithms::unknown_in_manifest(&index).is_empty() => {
+                layout.partly_read = Some(index.clone());
+                Manifest::read(index, Some(&MediaType::OCI_INDEX))
+            }
+            parsed => parsed,
+        };
+        let index = parsed.map_err(|error| wrong(format!("its {INDEX_FILE}: {error}")))?;
         let mut roots = index.children().to_vec();
         layout.name(&mut roots);
         Ok((layout, roots))
+    }
+
+    /// The list of images, when some of them have digests that are not known here.
+    pub(super) const fn partly_read(&self) -> Option<&Bytes> {
+        self.partly_read.as_ref()
     }
 
     /// Whether older readers find a docker-archive in it.

@@ -91,6 +91,7 @@ impl<'a> Entries<'a> {
         let text_bytes = content.text.as_ref().map_or(0, bytes::Bytes::len);
         if !self.room.take_text(text_bytes) {
             content.text = None;
+            self.files.mark_incomplete();
         }
         let held = Content { text: None, ..content.clone() }.held_bytes();
         if self.room.take(held) {

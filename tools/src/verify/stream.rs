@@ -132,9 +132,9 @@ impl<'a> Prover<'a> {
         }
     }
 
-    fn finish(mut self, pumped: Pumped) -> Found {
-        let blob = pumped.blob.unwrap_or(self.blob).finish();
-        let is_inflated = pumped.unpacked.is_ok();
+    fn finish(mut self, unpacked: Result<Behind, UnpackError>) -> Found {
+        let blob = self.blob.finish();
+        let is_inflated = unpacked.is_ok();
         if let Some(walk) = self.walk.filter(|_| is_inflated) {
             self.tar_fault = walk.finish().err();
         }
@@ -144,7 +144,7 @@ impl<'a> Prover<'a> {
         Found {
             blob,
             tar: is_inflated.then_some(tar),
-            unpacked: pumped.unpacked,
+            unpacked,
             tar_fault: self.tar_fault,
             entry_faults,
             files,
@@ -225,17 +225,9 @@ impl Sink for Lane {
     }
 }
 
-/// What the reading side came to.
-struct Pumped {
-    /// The hash of the blob, when it was made on this side.
-    blob: Option<Digester>,
-    unpacked: Result<Behind, UnpackError>,
-}
-
 /// Reads and inflates.
 struct Pump {
     unpacker: Result<Option<Box<dyn Unpack>>, UnpackError>,
-    blob: Option<Digester>,
     limits: Limits,
     is_plain: bool,
     read_bytes: u64,
@@ -249,11 +241,8 @@ impl Pump {
             Some(Packing::Gzip) => Ok(Some(Box::new(GzipUnpacker::new()))),
             Some(Packing::Zstd) => ZstdUnpacker::new().map(|at| Some(Box::new(at) as Box<_>)),
         };
-        // Zstd inflates faster than the other side hashes.
-        let is_fast = plan.packing == Some(Packing::Zstd);
         Self {
             unpacker,
-            blob: is_fast.then(|| Digester::new(plan.algorithm)),
             limits: plan.limits,
             is_plain: plan.packing == Some(Packing::Plain),
             read_bytes: 0,
@@ -261,7 +250,13 @@ impl Pump {
         }
     }
 
-    fn run(mut self, blob: &mut dyn Read, sink: &mut dyn Sink) -> io::Result<Pumped> {
+    /// Reads a blob to its end. An error means that it cannot be read; what is wrong with its bytes is
+    /// in the value.
+    fn run(
+        mut self,
+        blob: &mut dyn Read,
+        sink: &mut dyn Sink,
+    ) -> io::Result<Result<Behind, UnpackError>> {
         let mut output = None;
         loop {
             let mut input = sink.buffer();
@@ -279,26 +274,19 @@ impl Pump {
             }
             let bytes = input.get(..length).unwrap_or_default();
             self.read_bytes += length as u64;
-            if let Some(blob) = &mut self.blob {
-                blob.update(bytes);
-            }
             if let Err(error) = self.inflate(bytes, &mut output, sink) {
                 self.unpacker = Err(error);
             }
-            match (self.is_plain, self.blob.is_some()) {
-                (true, _) => sink.put(Piece { bytes: input, length, kind: PieceKind::Both }),
-                (false, false) => sink.put(Piece { bytes: input, length, kind: PieceKind::Blob }),
-                (false, true) => sink.keep(input),
-            }
+            let kind = if self.is_plain { PieceKind::Both } else { PieceKind::Blob };
+            sink.put(Piece { bytes: input, length, kind });
         }
         if let Some(Output { bytes, filled }) = output {
             sink.put(Piece { bytes, length: filled, kind: PieceKind::Tar });
         }
-        let unpacked = self.unpacker.and_then(|unpacker| match unpacker {
+        Ok(self.unpacker.and_then(|unpacker| match unpacker {
             Some(unpacker) => unpacker.finish(),
             None => Ok(Behind::default()),
-        });
-        Ok(Pumped { blob: self.blob, unpacked })
+        }))
     }
 
     fn inflate(

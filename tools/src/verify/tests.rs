@@ -5,11 +5,13 @@ use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
+use proptest::prelude::*;
 use serde_json::{Value, json};
 use wharf_oci::{Algorithm, Digester, MediaType};
 
 use super::*;
 use crate::image::facts::Refusal;
+use crate::image::files::Magic;
 use crate::image::gzip::compress;
 use crate::report::{Proof, summarise};
 
@@ -292,6 +294,226 @@ fn manifests_that_lie_about_their_size_or_type_are_found() {
     let mut config = Sample::new();
     config.config = json!([1]);
     assert_eq!(kinds(&config.finish()), [FaultKind::Config]);
+}
+
+#[test]
+fn what_an_unknown_algorithm_names_is_not_proven_and_the_rest_is_looked_at() {
+    let other = "sha384:1b8dd59fa9b5a4d6";
+    let mut sample = Sample::new();
+    let sound = sample.layer.clone();
+    sample.layer["digest"] = json!(other);
+    let facts = check_it(&sample.finish());
+    assert_eq!(facts.faults.len(), 1, "{:?}", facts.faults);
+    assert_eq!(facts.faults[0].kind, FaultKind::Algorithm);
+    assert!(facts.faults[0].message.contains("`layers[0]`") && facts.images.is_empty());
+    // A child of an index that cannot be named leaves its brothers.
+    sample.layer = sound;
+    let config = sample.json(&MediaType::OCI_CONFIG, &sample.config);
+    let manifest = json!({"schemaVersion": 2, "config": config, "layers": [sample.layer]});
+    let child = sample.json(&MediaType::OCI_MANIFEST, &manifest);
+    let lost = json!({"mediaType": child["mediaType"], "digest": "blake3:af13", "size": 7});
+    let index = json!({"schemaVersion": 2, "manifests": [lost, child.clone()]});
+    let root = sample.json(&MediaType::OCI_INDEX, &index);
+    let facts = check_it(&sample.roots(&[root]));
+    assert_eq!((facts.faults.len(), facts.images.len()), (1, 1), "{:?}", facts.faults);
+    assert!(facts.faults[0].message.contains("`manifests[0]`"));
+    // The list of images itself.
+    let found =
+        sample.roots(&[child.clone(), json!({"mediaType": "a/b", "digest": other, "size": 1})]);
+    let facts = check_it(&found);
+    assert_eq!((facts.faults.len(), facts.images.len()), (1, 1), "{:?}", facts.faults);
+    // DiffIDs.
+    sample.config["rootfs"]["diff_ids"] = json!([other]);
+    let facts = check_it(&sample.finish());
+    assert_eq!(facts.faults.iter().map(|at| at.kind).collect::<Vec<_>>(), [FaultKind::Algorithm]);
+    assert_eq!(summarise(&facts, None)[0].proof, Proof::NotProven);
+}
+
+#[test]
+fn two_pointers_at_a_manifest_have_to_agree_and_a_name_stands_for_one() {
+    let sample = Sample::new();
+    let config = sample.json(&MediaType::OCI_CONFIG, &sample.config);
+    let image = |note: &str| {
+        let manifest = json!({
+            "schemaVersion": 2, "config": config, "layers": [sample.layer],
+            "annotations": {"note": note},
+        });
+        let mut root = sample.json(&MediaType::OCI_MANIFEST, &manifest);
+        root["annotations"] = json!({"org.opencontainers.image.ref.name": "1.0"});
+        root
+    };
+    let (one, mut same) = (image("one"), image("one"));
+    assert_eq!(kinds(&sample.roots(&[one.clone(), same.clone()])), []);
+    same["size"] = json!(3);
+    assert_eq!(kinds(&sample.roots(&[one.clone(), same])), [FaultKind::Size]);
+    let mut other_type = image("one");
+    other_type["mediaType"] = json!(MediaType::DOCKER_MANIFEST.as_str());
+    assert_eq!(kinds(&sample.roots(&[one.clone(), other_type])), [FaultKind::Manifest]);
+    assert_eq!(kinds(&sample.roots(&[one, image("other")])), [FaultKind::Name]);
+}
+
+#[test]
+fn an_index_of_thousands_and_a_manifest_of_thousands_of_layers_end() {
+    let sample = Sample::new();
+    let children: Vec<Value> = (0..3000_u32)
+        .map(|number| {
+            let digest = Digester::digest(Algorithm::Sha256, &number.to_le_bytes()).to_string();
+            let media_type = MediaType::OCI_MANIFEST;
+            json!({"mediaType": media_type.as_str(), "digest": digest, "size": 7})
+        })
+        .collect();
+    let index =
+        sample.json(&MediaType::OCI_INDEX, &json!({"schemaVersion": 2, "manifests": children}));
+    let found = kinds(&sample.roots(&[index]));
+    assert_eq!(found.iter().filter(|kind| **kind == FaultKind::Manifest).count(), 1);
+    let layers = vec![sample.layer.clone(); 10_000];
+    let config = sample.json(&MediaType::OCI_CONFIG, &sample.config);
+    let manifest = json!({"schemaVersion": 2, "config": config, "layers": layers});
+    let root = sample.json(&MediaType::OCI_MANIFEST, &manifest);
+    let facts = check_it(&sample.roots(&[root]));
+    assert_eq!(facts.faults.iter().map(|at| at.kind).collect::<Vec<_>>(), [FaultKind::DiffId]);
+    assert_eq!(facts.images[0].files.as_ref().unwrap().layers().len(), 10_000);
+}
+
+#[test]
+fn sizes_that_no_disk_has_are_found() {
+    for size in [json!(i64::MAX), json!(u64::MAX), json!(9.3e18), json!(-1)] {
+        let mut sample = Sample::new();
+        sample.layer["size"] = size.clone();
+        assert!(!kinds(&sample.finish()).is_empty(), "{size}");
+    }
+}
+
+#[test]
+fn the_files_of_an_image_are_seen_with_what_they_are() {
+    let mut builder = tar::Builder::new(Vec::new());
+    for (path, mode, content) in [
+        ("etc/passwd", 0o600, "root:x:0:0::/root:/bin/sh\n"),
+        ("bin/run", 0o755, "#!/bin/sh -e\nexec true\n"),
+        ("empty", 0o644, ""),
+    ] {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(content.len() as u64);
+        header.set_mode(mode);
+        header.set_uid(7);
+        header.set_gid(9);
+        builder.append_data(&mut header, path, content.as_bytes()).unwrap();
+    }
+    let tar = builder.into_inner().unwrap();
+    for layer in [gzip(&tar), zstd(&tar), tar.clone()] {
+        let facts = check_it(&Sample::with_layer(&layer, &tar).finish());
+        let files = facts.images[0].files.as_ref().unwrap();
+        assert!(files.is_complete());
+        let passwd = files.get(b"/etc/passwd").unwrap();
+        assert_eq!((passwd.mode(), passwd.owner(), passwd.size_bytes()), (0o600, (7, 9), 26));
+        assert!(passwd.content().text.as_ref().unwrap().starts_with(b"root:"));
+        let script = Magic::Script(b"/bin/sh -e".as_slice().into());
+        assert_eq!(files.get(b"bin/run").unwrap().content().magic, script);
+        assert_eq!(files.get(b"empty").unwrap().content().magic, Magic::Empty);
+    }
+}
+
+#[test]
+fn a_large_layer_is_the_same_on_two_threads() {
+    let mut tar = Vec::new();
+    let mut random = 1_u32;
+    for number in 0..40 {
+        tar.extend_from_slice(&tar_of(&format!("f{number}"))[..1024]);
+        let mut header = tar::Header::new_ustar();
+        header.set_path(format!("big/{number}")).unwrap();
+        header.set_size(100_352);
+        header.set_cksum();
+        tar.extend_from_slice(header.as_bytes());
+        tar.extend((0..100_352).map(|_| {
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (random >> 24) as u8
+        }));
+    }
+    for (layer, media_type) in [
+        (gzip(&tar), MediaType::OCI_LAYER_GZIP.as_str().to_owned()),
+        (zstd(&tar), "application/vnd.oci.image.layer.v1.tar+zstd".to_owned()),
+        (tar.clone(), "application/vnd.oci.image.layer.v1.tar".to_owned()),
+    ] {
+        let mut sample = Sample::with_layer(&layer, &tar);
+        sample.layer["mediaType"] = json!(media_type);
+        let facts = check_it(&sample.finish());
+        assert_eq!(facts.faults, [], "{media_type}");
+        let files = facts.images[0].files.as_ref().unwrap();
+        assert_eq!(files.layers()[0].len(), 80);
+        assert_eq!(facts.images[0].uncompressed_bytes(), Some(tar.len() as u64));
+        let mut changed = layer.clone();
+        let at = changed.len() - 30;
+        changed[at] ^= 4;
+        fs::write(sample.layer_path(), &changed).unwrap();
+        let layout = Source::open_path(sample.folder.path()).unwrap();
+        assert_eq!(kinds(&layout), [FaultKind::Digest], "{media_type}");
+    }
+}
+
+#[test]
+fn an_artifact_says_what_it_is_of() {
+    let sample = Sample::new();
+    let config = sample.json(&MediaType::OCI_CONFIG, &sample.config);
+    let manifest = json!({"schemaVersion": 2, "config": config, "layers": [sample.layer]});
+    let image = sample.json(&MediaType::OCI_MANIFEST, &manifest);
+    let empty = sample.blob(&"application/vnd.oci.empty.v1+json".parse().unwrap(), b"{}");
+    let mut statement = sample.blob(&"application/vnd.in-toto+json".parse().unwrap(), b"{\"s\":1}");
+    statement["annotations"] = json!({"in-toto.io/predicate-type": "https://spdx.dev/Document"});
+    let artifact = json!({
+        "schemaVersion": 2, "mediaType": MediaType::OCI_MANIFEST.as_str(), "config": empty,
+        "layers": [statement], "subject": image, "artifactType": "application/vnd.example.sbom",
+    });
+    let artifact = sample.json(&MediaType::OCI_MANIFEST, &artifact);
+    let facts = check_it(&sample.roots(&[image.clone(), artifact]));
+    assert_eq!((facts.images.len(), facts.artifacts.len()), (1, 1), "{:?}", facts.faults);
+    let found = &facts.artifacts[0];
+    assert_eq!(found.subject.unwrap().to_string(), image["digest"].as_str().unwrap());
+    assert_eq!(found.artifact_type.as_deref(), Some("application/vnd.example.sbom"));
+    assert_eq!(found.predicate_types, ["https://spdx.dev/Document"]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Of a layout that is whole, whatever file is changed wherever.
+    #[test]
+    fn every_flipped_bit_of_any_blob_is_found(
+        file in any::<prop::sample::Index>(),
+        at in any::<prop::sample::Index>(),
+        bit in 0_u8..8,
+        is_zstd: bool,
+    ) {
+        let tar = tar_of("file");
+        let layer = if is_zstd { zstd(&tar) } else { gzip(&tar) };
+        let mut sample = Sample::with_layer(&layer, &tar);
+        if is_zstd {
+            sample.layer["mediaType"] = json!("application/vnd.oci.image.layer.v1.tar+zstd");
+        }
+        prop_assert!(kinds(&sample.finish()).is_empty());
+        let mut files = walk_files(&sample.folder.path().join("blobs"));
+        files.sort();
+        let file = &files[file.index(files.len())];
+        let mut bytes = fs::read(file).unwrap();
+        let at = at.index(bytes.len());
+        bytes[at] ^= 1_u8 << bit;
+        fs::write(file, &bytes).unwrap();
+        let facts = check_it(&Source::open_path(sample.folder.path()).unwrap());
+        let is_intact = summarise(&facts, None).iter().any(|image| image.intact);
+        prop_assert!(!facts.faults.is_empty() && !is_intact, "{file:?} at {at}");
+    }
+
+    /// Bytes of a tar, damaged in a few places, under the digests that they have.
+    #[test]
+    fn any_tar_is_looked_at_without_panic(
+        places in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..20),
+    ) {
+        let mut tar = [&tar_of("a")[..1024], &tar_of("b/c")[..1024], &tar_of(".wh.d")].concat();
+        for (at, value) in places {
+            let at = at.index(tar.len());
+            tar[at] = value;
+        }
+        let _ = check_it(&Sample::with_layer(&gzip(&tar), &tar).finish());
+    }
 }
 
 #[test]

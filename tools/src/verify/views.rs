@@ -46,20 +46,20 @@ impl<'a> Views<'a> {
         self.known.push((digests, Arc::clone(&view)));
         view
     }
+}
 
-    /// Says what engines do not make the same of.
-    pub(super) fn look(&self, view: &FileView, layers: &[Descriptor], faults: &mut Vec<Fault>) {
-        for oddity in view.oddities().iter().take(NAMED_MAX) {
-            let Some(layer) = layers.get(oddity.layer) else { continue };
-            let fault = Fault {
-                digest: layer.digest,
-                kind: FaultKind::Entry(Refusal::None),
-                path: Some(shown(&oddity.path)),
-                message: explain(oddity),
-            };
-            if !faults.contains(&fault) {
-                faults.push(fault);
-            }
+/// Says what engines do not make the same of.
+pub(super) fn look(view: &FileView, layers: &[Descriptor], faults: &mut Vec<Fault>) {
+    for oddity in view.oddities().iter().take(NAMED_MAX) {
+        let Some(layer) = layers.get(oddity.layer) else { continue };
+        let fault = Fault {
+            digest: layer.digest,
+            kind: FaultKind::Entry(Refusal::None),
+            path: Some(shown(&oddity.path)),
+            message: explain(oddity),
+        };
+        if !faults.contains(&fault) {
+            faults.push(fault);
         }
     }
 }

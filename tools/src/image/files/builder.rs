@@ -338,7 +338,7 @@ impl LayerFilesBuilder {
             let target = target.filter(|target| (*target as usize) < at);
             let target = target.and_then(|target| match self.files.entry(target)? {
                 link if link.kind == FileKind::HardLink => Some(link.content),
-                folder if folder.kind == FileKind::Folder => None,
+                other if matches!(other.kind, FileKind::Folder | FileKind::Whiteout) => None,
                 _ => Some(target),
             });
             if let Some(entry) = self.files.entries.get_mut(at) {

@@ -51,8 +51,10 @@ impl ElfReader {
             Some(CLASS_64) => parts::<elf::FileHeader64<Endianness>>(head)?,
             _ => return None,
         };
-        let is_static = parts.as_ref().is_some_and(Vec::is_empty);
-        let parts = parts.unwrap_or_default();
+        let (is_static, parts) = match parts {
+            Parts::Known(parts) => (parts.is_empty(), parts),
+            Parts::Unknown => (false, Vec::new()),
+        };
         let behind = |part: &Part| part.from + part.size_bytes > PREFIX_BYTES_MAX as u64;
         let parts = parts.into_iter().filter(behind).collect();
         let capacity = usize::try_from(size_bytes).unwrap_or(usize::MAX).min(PREFIX_BYTES_MAX);
@@ -202,12 +204,19 @@ struct Names {
     runpath: Vec<Box<[u8]>>,
 }
 
-/// The parts of a file that a loader reads names in: none of a static program. `None` within when
-/// the head does not say, and around it when the bytes are no ELF header.
-fn parts<H: FileHeader<Endian = Endianness>>(head: &[u8]) -> Option<Option<Vec<Part>>> {
+/// The parts of a file that a loader reads names in.
+enum Parts {
+    /// None of a static program.
+    Known(Vec<Part>),
+    /// The first bytes do not say.
+    Unknown,
+}
+
+/// Where a loader reads names; `None` when the bytes are no ELF header.
+fn parts<H: FileHeader<Endian = Endianness>>(head: &[u8]) -> Option<Parts> {
     let header = H::parse(head).ok()?;
     let endian = header.endian().ok()?;
-    let Ok(headers) = header.program_headers(endian, head) else { return Some(None) };
+    let Ok(headers) = header.program_headers(endian, head) else { return Some(Parts::Unknown) };
     let mut parts = Vec::new();
     for at in headers {
         if !matches!(at.p_type(endian), elf::PT_INTERP | elf::PT_DYNAMIC) || parts.len() == 2 {
@@ -217,9 +226,9 @@ fn parts<H: FileHeader<Endian = Endianness>>(head: &[u8]) -> Option<Option<Vec<P
             (at.p_offset(endian).into(), at.p_filesz(endian).into());
         let size_bytes = size_bytes.min(PART_BYTES_MAX);
         if from.checked_add(size_bytes).is_none() {
-            return Some(None);
+            return Some(Parts::Unknown);
         }
         parts.push(Part { from, size_bytes, bytes: Vec::new() });
     }
-    Some(Some(parts))
+    Some(Parts::Known(parts))
 }

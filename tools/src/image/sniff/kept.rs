@@ -60,8 +60,8 @@ pub(super) fn bytes_max(path: &[u8]) -> u64 {
         _ => {}
     }
     let is_env = base == b".env" || base.starts_with(b".env.") || base.ends_with(b".env");
-    let is_login = |end: &&[u8]| {
-        path.strip_suffix(*end).is_some_and(|above| above.is_empty() || above.ends_with(b"/"))
+    let is_login = |end: &[u8]| {
+        path.strip_suffix(end).is_some_and(|above| above.is_empty() || above.ends_with(b"/"))
     };
     if is_env || CREDENTIALS.iter().any(|end| is_login(end)) { SMALL_BYTES_MAX } else { 0 }
 }

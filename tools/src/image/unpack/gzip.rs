@@ -93,81 +93,82 @@ impl GzipUnpacker {
         }
     }
 
+    /// Takes of a header what its next part needs.
     fn header(&mut self, input: &[u8]) -> Result<usize, UnpackError> {
-        let state = self.state;
-        let taken = match state {
-            State::Magic => {
-                let (taken, is_full) = self.fill(input, MAGIC.len());
-                if is_full && self.field != MAGIC {
-                    if self.members == 0 {
-                        return Err(damaged("it does not begin as gzip"));
-                    }
-                    let field = std::mem::take(&mut self.field);
-                    self.note(&field);
-                    self.state = State::Behind;
-                } else if is_full {
-                    self.header_crc.reset();
-                    self.state = State::Fixed;
-                }
-                return Ok(taken);
-            }
-            State::Fixed => {
-                let (taken, is_full) = self.fill(input, FIXED_BYTES);
-                if is_full {
-                    let field = std::mem::take(&mut self.field);
-                    self.header_crc.update(&field);
-                    self.flags = field.get(3).copied().unwrap_or_default();
-                    if field.get(2) != Some(&8) {
-                        return Err(damaged("it is not compressed by deflate"));
-                    }
-                    self.field = field;
-                    self.after(state);
-                }
-                return Ok(taken);
-            }
-            State::ExtraLength => {
-                let (taken, is_full) = self.fill(input, 2);
-                if is_full {
-                    self.header_crc.update(&self.field);
-                    let length =
-                        self.field.iter().rev().fold(0, |sum, at| sum * 256 + usize::from(*at));
-                    self.field.clear();
-                    self.state = State::Extra(length);
-                    if length == 0 {
-                        self.after(State::Extra(0));
-                    }
-                }
-                return Ok(taken);
-            }
+        match self.state {
+            State::Magic => self.magic(input),
+            State::Fixed => self.fixed(input),
+            State::ExtraLength | State::HeaderCrc => self.short(input),
             State::Extra(left) => {
                 let taken = left.min(input.len());
+                self.header_crc.update(input.get(..taken).unwrap_or_default());
                 self.state = State::Extra(left - taken);
                 if taken == left {
-                    self.after(state);
+                    self.after(self.state);
                 }
-                taken
-            }
-            State::HeaderCrc => {
-                let (taken, is_full) = self.fill(input, 2);
-                if is_full {
-                    let crc = self.header_crc.sum() & 0xffff;
-                    if self.field.iter().rev().fold(0, |sum, at| sum * 256 + u32::from(*at)) != crc
-                    {
-                        return Err(damaged("the checksum of a header is wrong"));
-                    }
-                    self.after(state);
-                }
-                return Ok(taken);
+                Ok(taken)
             }
             _ => {
                 let end = input.iter().position(|byte| *byte == 0);
+                let taken = end.map_or(input.len(), |end| end + 1);
+                self.header_crc.update(input.get(..taken).unwrap_or_default());
                 if end.is_some() {
-                    self.after(state);
+                    self.after(self.state);
                 }
-                end.map_or(input.len(), |end| end + 1)
+                Ok(taken)
             }
-        };
-        self.header_crc.update(input.get(..taken).unwrap_or_default());
+        }
+    }
+
+    /// Whether another member begins, or what stands behind the last one.
+    fn magic(&mut self, input: &[u8]) -> Result<usize, UnpackError> {
+        let (taken, is_full) = self.fill(input, MAGIC.len());
+        if is_full && self.field == MAGIC {
+            self.header_crc.reset();
+            self.state = State::Fixed;
+        } else if is_full && self.members == 0 {
+            return Err(damaged("it does not begin as gzip"));
+        } else if is_full {
+            let field = std::mem::take(&mut self.field);
+            self.note(&field);
+            self.state = State::Behind;
+        }
+        Ok(taken)
+    }
+
+    fn fixed(&mut self, input: &[u8]) -> Result<usize, UnpackError> {
+        let (taken, is_full) = self.fill(input, FIXED_BYTES);
+        if is_full {
+            self.header_crc.update(&self.field);
+            self.flags = self.field.get(3).copied().unwrap_or_default();
+            if self.field.get(2) != Some(&8) {
+                return Err(damaged("it is not compressed by deflate"));
+            }
+            self.after(State::Fixed);
+        }
+        Ok(taken)
+    }
+
+    /// A number of two bytes: the length of the extra field, or the checksum of the header.
+    fn short(&mut self, input: &[u8]) -> Result<usize, UnpackError> {
+        let (taken, is_full) = self.fill(input, 2);
+        if !is_full {
+            return Ok(taken);
+        }
+        let number = self.field.iter().rev().fold(0, |sum, at| sum * 256 + u32::from(*at));
+        if self.state == State::HeaderCrc {
+            if number != self.header_crc.sum() & 0xffff {
+                return Err(damaged("the checksum of a header is wrong"));
+            }
+            self.after(State::HeaderCrc);
+            return Ok(taken);
+        }
+        self.header_crc.update(&self.field);
+        self.field.clear();
+        self.state = State::Extra(usize::try_from(number).unwrap_or_default());
+        if number == 0 {
+            self.after(State::Extra(0));
+        }
         Ok(taken)
     }
 

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::image::config::ImageConfig;
+use super::config::ImageConfig;
 
 /// How many of one manifest or configuration are named.
 const NAMED_MAX: usize = 10;
@@ -11,7 +11,7 @@ const NAMED_MAX: usize = 10;
 const SHOWN_CHARS: usize = 40;
 
 /// Where a manifest has digests by unknown algorithms, in words; nothing when it is not JSON.
-pub(super) fn unknown_in_manifest(bytes: &[u8]) -> Vec<String> {
+pub(crate) fn unknown_in_manifest(bytes: &[u8]) -> Vec<String> {
     let Ok(manifest) = serde_json::from_slice::<Value>(bytes) else { return Vec::new() };
     let mut found = Vec::new();
     let mut look = |place: String, digest: Option<&Value>| {
@@ -35,7 +35,7 @@ pub(super) fn unknown_in_manifest(bytes: &[u8]) -> Vec<String> {
 }
 
 /// A configuration, and where it has diffIDs by unknown algorithms: they are left out then.
-pub(super) fn read_config(bytes: &[u8]) -> Result<(ImageConfig, Vec<String>), serde_json::Error> {
+pub(crate) fn read_config(bytes: &[u8]) -> Result<(ImageConfig, Vec<String>), serde_json::Error> {
     let error = match serde_json::from_slice(bytes) {
         Ok(config) => return Ok((config, Vec::new())),
         Err(error) => error,
