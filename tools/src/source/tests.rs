@@ -1,8 +1,9 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+use std::fs;
 use std::io::Write as _;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -11,6 +12,7 @@ use wharf_oci::{Algorithm, Digester, MediaType};
 use super::docker::LAYERS_MAX;
 use super::*;
 use crate::image::facts::{FaultKind, ImageFacts};
+use crate::image::layout::LAYOUT_FILE;
 use crate::verify::{Limits, check};
 
 fn hex(bytes: &[u8]) -> String {
