@@ -11,9 +11,9 @@ use std::os::fd::AsFd;
 use rustix::termios::tcgetwinsize;
 use serde::Serialize;
 
+use crate::characters;
 use crate::cli::{ColorChoice, GlobalArgs, OutputFormat};
 use crate::exit::Exit;
-use crate::shown;
 pub use crate::shown::visible;
 
 /// The version of the JSON envelope and of everything in it.
@@ -186,7 +186,7 @@ pub fn json<T: Serialize>(command: &str, result: &T) -> io::Result<String> {
 fn escaped(json: &str) -> String {
     let mut text = String::with_capacity(json.len());
     for c in json.chars() {
-        if c == '\n' || shown::safe(c) == c {
+        if c == '\n' || !characters::is_hidden(c) {
             text.push(c);
             continue;
         }
