@@ -36,6 +36,7 @@ impl Ended {
 
 /// Runs `wharf` with bounded memory and time, in an empty folder of its own, which it has to leave as
 /// it was. Nothing in `watched` may change.
+#[expect(clippy::disallowed_methods, reason = "a poll with a deadline")]
 fn run_on<A: AsRef<std::ffi::OsStr>>(
     arguments: impl IntoIterator<Item = A>,
     stdin: Stdio,

@@ -129,16 +129,8 @@ async fn images_of_six_tools_pass() {
         "FROM scratch\nCOPY . /\nUSER 1200:1200\nWORKDIR /tmp\nENTRYPOINT [\"{sed}\"]\nCMD [\"-n\", \"p\"]\n"
     );
     fs::write(&file, text).unwrap();
-    let arguments = [
-        "build",
-        "--isolation=chroot",
-        "--network=none",
-        "--tag",
-        "localhost/sed:1",
-        "--file",
-        &file,
-        &root,
-    ];
+    let arguments =
+        ["build", "--isolation=chroot", "--tag", "localhost/sed:1", "--file", &file, &root];
     shop.engine(&shop.podman, &arguments).await;
     let layout = format!("oci:{}:1", shop.path("sed"));
     shop.engine(&shop.podman, &["push", "--quiet", "localhost/sed:1", &layout]).await;

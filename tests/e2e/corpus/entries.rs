@@ -69,6 +69,15 @@ pub(super) const CASES: &[Case] = &[
 
 /// What every engine unpacks, and alike.
 pub(super) const HEALTHY: &[(&str, Make)] = &[
+    (
+        "a tar without the padding of its last file",
+        Make::Image(|image| {
+            image.platforms[0].app().on_tar = |tar| {
+                let end = tar.iter().rposition(|byte| *byte != 0).unwrap();
+                tar.truncate(end + 1);
+            };
+        }),
+    ),
     ("absolute names", Make::Image(|image| add(image, [Entry::file("/srv/tide/more", "")]))),
     ("a name that climbs", Make::Image(|image| add(image, [Entry::file("../more", "")]))),
     (

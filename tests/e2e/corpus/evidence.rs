@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
-use wharf_testkit::handmade::{Entry, Handmade, Layer, Written};
+use wharf_testkit::handmade::{Handmade, Written};
 
 use super::{Case, Error, Make, NotProven, Warning, Weight};
 
@@ -40,20 +40,20 @@ const fn waived(
 
 pub(super) const CASES: &[Case] = &[
     scanned("IMG-020", Error, "Trivy found a vulnerability of 9.8", |written| {
-        trivy(written, &now(), json!({ "nvd": { "V3Vector": VECTOR, "V3Score": 9.8 } }))
+        trivy(written, &now(), &json!({ "nvd": { "V3Vector": VECTOR, "V3Score": 9.8 } }))
     }),
     scanned("IMG-020", Error, "Trivy calls low what has a score of 7.0", |written| {
-        let mut report = trivy(written, &now(), json!({ "nvd": { "V3Score": 7.0 } }));
+        let mut report = trivy(written, &now(), &json!({ "nvd": { "V3Score": 7.0 } }));
         report["Results"][0]["Vulnerabilities"][0]["Severity"] = "LOW".into();
         report
     }),
     scanned("IMG-020", Error, "Grype found a vulnerability of 9.8", grype),
     scanned("IMG-020", Error, "a CycloneDX document has a vulnerability of 9.8", cyclonedx),
     scanned("IMG-021", Warning, "a report is of 2020", |written| {
-        trivy(written, "2020-03-01T08:00:00Z", json!({ "nvd": { "V3Score": 3.1 } }))
+        trivy(written, "2020-03-01T08:00:00Z", &json!({ "nvd": { "V3Score": 3.1 } }))
     }),
     scanned("IMG-021", Error, "a report is of another image", |written| {
-        let mut report = trivy(written, &now(), json!({ "nvd": { "V3Score": 3.1 } }));
+        let mut report = trivy(written, &now(), &json!({ "nvd": { "V3Score": 3.1 } }));
         let other = format!("sha256:{}", "6".repeat(64));
         report["Metadata"] = json!({
             "ImageID": other, "DiffIDs": [other], "RepoDigests": [format!("tide@{other}")],
@@ -62,7 +62,7 @@ pub(super) const CASES: &[Case] = &[
         report
     }),
     scanned("IMG-022", Warning, "a vulnerability has no score", |written| {
-        trivy(written, &now(), json!({}))
+        trivy(written, &now(), &json!({}))
     }),
     registry("REG-001", Error, "the registry has no admin user", |_, state| {
         state["adminUserEnabled"] = false.into();
@@ -87,15 +87,6 @@ pub(super) const CASES: &[Case] = &[
         state["policies"]["softDeletePolicy"]["status"] = "enabled".into();
         state["policies"]["retentionPolicy"]["status"] = "enabled".into();
     }),
-    registry("REG-010", Warning, "a push takes longer than the tier allows", |image, state| {
-        state["sku"] = json!({ "name": "Basic", "tier": "Basic" });
-        for (platform, kind) in image.platforms.iter_mut().zip(["a", "b"]) {
-            for number in 0..38 {
-                let name = format!("srv/tide/{kind}{number}");
-                platform.layers.push(Layer::new(vec![Entry::file(name, "")]));
-            }
-        }
-    }),
     registry("REG-012", Warning, "the registry is encrypted by a key of its owner", |_, state| {
         state["sku"] = json!({ "name": "Premium", "tier": "Premium" });
         state["encryption"] = json!({
@@ -115,6 +106,13 @@ pub(super) const CASES: &[Case] = &[
             state["id"] =
                 state["id"].as_str().unwrap().replace("harbour-group", "other-group").into();
         },
+    ),
+    waived(
+        "WVR-001",
+        Warning,
+        "a waiver has expired",
+        |_| (),
+        "  - { rule: IMG-037, image: \"*\", reason: None is run here., expires: 2020-01-01 }\n",
     ),
     waived(
         "WVR-002",
@@ -137,7 +135,7 @@ pub(super) const HEALTHY: &[(&str, Make)] = &[
     (
         "a report without findings",
         Make::Scanned(|written| {
-            let mut report = trivy(written, &now(), json!({}));
+            let mut report = trivy(written, &now(), &json!({}));
             report["Results"][0]["Vulnerabilities"] = json!([]);
             report
         }),
@@ -148,7 +146,7 @@ pub(super) const HEALTHY: &[(&str, Make)] = &[
             trivy(
                 written,
                 &now(),
-                json!({ "nvd": { "V3Vector": "CVSS:3.1/AV:N/AC:H/PR:L/UI:R/S:U/C:L/I:N/A:N", "V3Score": 2.6 } }),
+                &json!({ "nvd": { "V3Vector": "CVSS:3.1/AV:N/AC:H/PR:L/UI:R/S:U/C:L/I:N/A:N", "V3Score": 2.6 } }),
             )
         }),
     ),
@@ -176,7 +174,7 @@ pub(super) fn write_waivers(folder: &Path, waivers: &str) -> std::path::PathBuf 
 }
 
 /// A report of Trivy of linux/amd64 with one vulnerability.
-fn trivy(written: &Written, made: &str, scores: Value) -> Value {
+fn trivy(written: &Written, made: &str, scores: &Value) -> Value {
     json!({
         "SchemaVersion": 2, "CreatedAt": made, "ArtifactName": "tide", "ArtifactType": "container_image",
         "Metadata": {
@@ -217,7 +215,7 @@ fn grype(written: &Written) -> Value {
     })
 }
 
-/// The same as CycloneDX.
+/// The same as `CycloneDX`.
 pub(super) fn cyclonedx(written: &Written) -> Value {
     let digest = &written.manifests[0].digest;
     json!({

@@ -43,7 +43,7 @@ pub(super) const CASES: &[Case] = &[
     image("IMG-041", Error, "the loader of the program is missing", |image| {
         program(
             image,
-            Program { interpreter: Some("/lib/ld-musl-x86_64.so.1"), ..Program::of(X86_64) },
+            &Program { interpreter: Some("/lib/ld-musl-x86_64.so.1"), ..Program::of(X86_64) },
         );
     }),
     image("IMG-041", Error, "a script names a shell that is missing", |image| {
@@ -57,7 +57,7 @@ pub(super) const CASES: &[Case] = &[
         start(image, "exec /srv/tide/tided\n");
     }),
     image("IMG-042", Error, "the program is for another machine", |image| {
-        program(image, Program::of(AARCH64));
+        program(image, &Program::of(AARCH64));
     }),
     image("IMG-042", Warning, "programs beside it are for another machine", |image| {
         let other = Entry::program("usr/bin/ebb", Program::of(AARCH64).bytes());
@@ -70,7 +70,7 @@ pub(super) const CASES: &[Case] = &[
         entries.push(Entry::symlink("lib64", "usr/lib"));
         program(
             image,
-            Program {
+            &Program {
                 interpreter: Some("/lib64/ld-linux-x86-64.so.2"),
                 needed: vec!["libtide.so.3"],
                 ..Program::of(X86_64)
@@ -172,7 +172,7 @@ pub(super) const HEALTHY: &[(&str, Make)] = &[
             entries.push(Entry::symlink("lib64", "usr/lib"));
             program(
                 image,
-                Program {
+                &Program {
                     interpreter: Some("/lib64/ld-linux-x86-64.so.2"),
                     needed: vec!["libtide.so.3"],
                     ..Program::of(X86_64)
@@ -196,7 +196,7 @@ pub(super) fn add_layer(image: &mut Handmade, layer: Layer) {
 }
 
 /// Another program in the place of the old one.
-fn program(image: &mut Handmade, program: Program) {
+fn program(image: &mut Handmade, program: &Program) {
     image.platforms[0].app().entry(PROGRAM).content = program.bytes();
 }
 

@@ -281,7 +281,10 @@ pub(super) const CASES: &[Case] = &[
         }
     }),
     image("TEC-015", Error, "`latest` is not the highest version", |image| {
-        image.platform_tags.push((0, "latest".to_owned()));
+        image.on_index = |index| {
+            index["manifests"].as_array_mut().unwrap().pop();
+        };
+        image.platform_tags = ["1.3.0", "latest"].map(|tag| (1, tag.to_owned())).to_vec();
     }),
     image("IMG-005", Error, "there is no image for linux/amd64", |image| {
         image.platforms.remove(0);

@@ -21,15 +21,6 @@ pub(super) const CASES: &[Case] = &[
     offer("OFR-004", Error, "the publisher has a space", |at| {
         at.replace("publisher: quayline", "publisher: quay line");
     }),
-    offer("OFR-005", Error, "there are 101 plans", |at| {
-        for number in 0..100 {
-            at.second_plan(|plan| {
-                plan.replace("tide-probe", &format!("tide-probe-{number}"))
-                    .replace("name: Probe", &format!("name: Probe {number}"))
-                    .replace("tide/probe", &format!("tide/probe-{number}"))
-            });
-        }
-    }),
     offer("OFR-006", Error, "images are to be sold through Microsoft", |at| {
         at.add_after("  registry: harbour\n", "  sellThroughMicrosoft: true\n");
     }),

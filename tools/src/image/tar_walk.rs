@@ -238,11 +238,12 @@ impl TarWalk {
     }
 
     /// Says that there are no more bytes. A tar without the empty records at its end is accepted,
-    /// as every reader does.
+    /// as every reader does, and one without the padding of its last entry: umoci writes those.
     pub fn finish(&self) -> Result<(), TarFault> {
         match self.state {
             State::End => Ok(()),
             State::Header if self.record.is_empty() => Ok(()),
+            State::Content { left: 0, .. } => Ok(()),
             _ => Err(TarFault::Truncated { offset: self.offset }),
         }
     }
