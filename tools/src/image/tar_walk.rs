@@ -241,9 +241,8 @@ impl TarWalk {
     /// as every reader does, and one without the padding of its last entry: umoci writes those.
     pub fn finish(&self) -> Result<(), TarFault> {
         match self.state {
-            State::End => Ok(()),
+            State::End | State::Content { left: 0, .. } => Ok(()),
             State::Header if self.record.is_empty() => Ok(()),
-            State::Content { left: 0, .. } => Ok(()),
             _ => Err(TarFault::Truncated { offset: self.offset }),
         }
     }
