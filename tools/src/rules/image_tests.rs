@@ -23,7 +23,7 @@ pub(super) fn digest(content: &str) -> Digest {
 const ZERO: &str = "0001-01-01T00:00:00Z";
 
 pub(super) fn evidence() -> Evidence {
-    Evidence { now: "2026-11-28T00:00:00Z".parse().unwrap() }
+    Evidence { now: "2026-11-28T00:00:00Z".parse().unwrap(), ..Evidence::default() }
 }
 
 fn labels() -> BTreeMap<String, String> {
