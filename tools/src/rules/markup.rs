@@ -111,15 +111,15 @@ impl<'j, 'a> Pen<'j, 'a> {
     }
 
     fn error(&mut self, line: usize, message: &str) {
-        self.write(line, message, |judge, key, message| judge.error(key, message));
+        self.write(line, message, Judge::error);
     }
 
     fn warning(&mut self, line: usize, message: &str) {
-        self.write(line, message, |judge, key, message| judge.warning(key, message));
+        self.write(line, message, Judge::warning);
     }
 
     fn narrow(&mut self, line: usize, message: &str) {
-        self.write(line, message, |judge, key, message| judge.narrow(key, message));
+        self.write(line, message, Judge::narrow);
     }
 }
 

@@ -28,7 +28,7 @@ const AZURE_WIRE_SERVER: Ipv4Addr = Ipv4Addr::new(168, 63, 129, 16);
 
 /// Networks that are not for the public internet: start and length of the prefix.
 const NETWORKS_V4: [(Ipv4Addr, u32); 15] = [
-    (Ipv4Addr::new(0, 0, 0, 0), 8),
+    (Ipv4Addr::UNSPECIFIED, 8),
     (Ipv4Addr::new(10, 0, 0, 0), 8),
     (Ipv4Addr::new(100, 64, 0, 0), 10),
     (Ipv4Addr::new(127, 0, 0, 0), 8),
@@ -61,10 +61,10 @@ pub(super) fn fault(host: &Host<&str>) -> Option<String> {
 
 fn private_name(name: &str) -> Option<String> {
     let name = name.trim_end_matches('.').to_ascii_lowercase();
-    let within = |zone: &&str| {
+    let within = |zone: &str| {
         name.strip_suffix(zone).is_some_and(|left| left.is_empty() || left.ends_with('.'))
     };
-    if name == "localhost" || name.ends_with(".localhost") || name.ends_with(".local") {
+    if within("localhost") || within("local") {
         return Some(format!("`{name}` is a name of the machine or the network that reads it"));
     }
     if !name.contains('.') {
@@ -72,7 +72,7 @@ fn private_name(name: &str) -> Option<String> {
     }
     ZONES_PRIVATE
         .iter()
-        .any(|zone| within(&zone))
+        .any(|zone| within(zone))
         .then(|| format!("`{name}` is a name that no public name server knows"))
 }
 

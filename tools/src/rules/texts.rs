@@ -104,7 +104,7 @@ pub(super) fn one_line(judge: &mut Judge<'_>, key: &str, what: &str, text: &str)
     if text.chars().any(breaks_line) {
         judge.error(key, format!("{what} has a line break"));
     }
-    if let Some(c) = hidden(text, |c| breaks_line(c)) {
+    if let Some(c) = hidden(text, breaks_line) {
         judge.error(key, format!("{what} holds {}", characters::name(c)));
     }
     if let Some(found) = html::markup(text) {
