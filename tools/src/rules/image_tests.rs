@@ -301,9 +301,10 @@ const NOT_APPLICABLE: &[(&str, Break)] = &[
 ];
 
 /// Rules that are about every image; TEC-025 is about every one that belongs to an offer.
-const ALWAYS: [&str; 16] = [
-    "TEC-025", "IMG-001", "IMG-002", "IMG-003", "IMG-004", "IMG-005", "IMG-008", "IMG-010",
-    "IMG-011", "IMG-012", "IMG-016", "IMG-017", "IMG-031", "IMG-032", "IMG-033", "IMG-036",
+const ALWAYS: [&str; 18] = [
+    "IMG-039", "IMG-049", "TEC-025", "IMG-001", "IMG-002", "IMG-003", "IMG-004", "IMG-005",
+    "IMG-008", "IMG-010", "IMG-011", "IMG-012", "IMG-016", "IMG-017", "IMG-031", "IMG-032",
+    "IMG-033", "IMG-036",
 ];
 
 fn each(facts: &mut ImageFacts, change: fn(&mut ImageConfig)) {
