@@ -1,15 +1,19 @@
 //! The corpora of the fuzz targets in `fuzz/tools`, replayed on the stable compiler through the very
 //! functions that the targets call.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+#![allow(unreachable_pub, reason = "the acts are public for the crate of the fuzz targets")]
 
 use std::path::Path;
+
+/// What a target does with an input.
+type Act = fn(&[u8]);
 
 #[path = "../../fuzz/tools/src/acts.rs"]
 mod acts;
 
 #[test]
 fn every_input_of_the_corpora_is_read_as_it_says() {
-    let targets: [(&str, fn(&[u8])); 10] = [
+    let targets: [(&str, Act); 10] = [
         ("archive", acts::archive),
         ("descriptions", acts::descriptions),
         ("layer", acts::layer),

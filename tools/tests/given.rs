@@ -75,7 +75,7 @@ impl Publisher {
                 .unwrap();
         let mut manifest = index["manifests"][0]["digest"].as_str().unwrap().to_owned();
         if let Some(child) = read(&manifest)["manifests"][0]["digest"].as_str() {
-            manifest = child.to_owned();
+            child.clone_into(&mut manifest);
         }
         let config = read(&manifest)["config"]["digest"].as_str().unwrap().to_owned();
         (publisher.manifest, publisher.config) = (manifest, config);
@@ -207,10 +207,10 @@ fn verdicts_and_waivers_take_findings_over_and_are_shown() {
     publisher.write("waivers.yaml", &waivers);
     let given = ["--scan", "trivy.json", "--scan", "vex.json", "--waivers", "waivers.yaml"];
     let (result, _) = publisher.verify(&given);
-    let (open, mut waived) = blocking(&result);
-    waived.sort_unstable();
+    let (open, mut taken_over) = blocking(&result);
+    taken_over.sort_unstable();
     assert_eq!(open, Vec::<&str>::new());
-    assert_eq!(waived, ["CVE-2026-10001", "CVE-2026-10005", "CVE-2026-10006"]);
+    assert_eq!(taken_over, ["CVE-2026-10001", "CVE-2026-10005", "CVE-2026-10006"]);
     assert_eq!(result["summary"]["waived"], 3);
     assert_eq!(result["outcomes"]["IMG-020"], "waived");
 
@@ -258,8 +258,9 @@ fn the_state_of_the_registry_is_judged_by_verify_and_by_lint() {
     }
     // The list of several registries, through stdin.
     let list = format!("[{},{}]", azure(&[("name", json!("other"))]), azure(&[]));
-    let lint = ["offer", "lint", "offer.yaml", "--output-format", "json", "--registry-state", "-"];
-    let output = publisher.run_with(&lint, list.as_bytes());
+    let command =
+        ["offer", "lint", "offer.yaml", "--output-format", "json", "--registry-state", "-"];
+    let output = publisher.run_with(&command, list.as_bytes());
     let value: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(value["result"]["outcomes"]["REG-001"], "passed");
 }

@@ -92,11 +92,14 @@ fn without_the_state_nothing_is_found_and_every_rule_is_named_as_not_looked_at()
     assert_eq!(judgement.outcomes["REG-001"], Outcome::NotLookedAt);
 }
 
+/// A rule, what it says of a state, and what is changed of a good one for that.
+type Row = (&'static str, Severity, Vec<(&'static str, Value)>);
+
 #[test]
 fn every_setting_that_is_wrong_is_found() {
     use Severity::{Error, Warning};
     let premium = ("/sku/name", json!("Premium"));
-    let rows: Vec<(&str, Severity, Vec<(&str, Value)>)> = vec![
+    let rows: Vec<Row> = vec![
         ("REG-001", Error, vec![("/adminUserEnabled", json!(false))]),
         ("REG-001", Error, vec![("/adminUserEnabled", Value::Null)]),
         ("REG-001", Error, vec![("/provisioningState", json!("Failed"))]),
