@@ -14,7 +14,7 @@ const NAME: &str = "localhost/app:1.0";
 
 /// The image in buildah's own storage.
 struct Buildah {
-    buildah: Client,
+    builder: Client,
     podman: Client,
     storage: [String; 5],
 }
@@ -27,13 +27,13 @@ impl Buildah {
 
     /// A port that is none, root, a secret: three findings, whatever else rules look at.
     async fn build(&self, root: &str, more: &str) {
-        let from = self.run(&self.buildah, &["from", "scratch"]).await;
+        let from = self.run(&self.builder, &["from", "scratch"]).await;
         let container = from.stdout.trim();
-        self.run(&self.buildah, &["copy", container, root, "/"]).await;
-        self.run(&self.buildah, &["commit", "--quiet", container, "localhost/base:1.0"]).await;
-        let from = self.run(&self.buildah, &["from", "localhost/base:1.0"]).await;
+        self.run(&self.builder, &["copy", container, root, "/"]).await;
+        self.run(&self.builder, &["commit", "--quiet", container, "localhost/base:1.0"]).await;
+        let from = self.run(&self.builder, &["from", "localhost/base:1.0"]).await;
         let container = from.stdout.trim();
-        self.run(&self.buildah, &["copy", container, more, "/app"]).await;
+        self.run(&self.builder, &["copy", container, more, "/app"]).await;
         let config = [
             "config",
             "--entrypoint",
@@ -46,8 +46,8 @@ impl Buildah {
             "amd64",
             container,
         ];
-        self.run(&self.buildah, &config).await;
-        self.run(&self.buildah, &["commit", "--quiet", container, NAME]).await;
+        self.run(&self.builder, &config).await;
+        self.run(&self.builder, &["commit", "--quiet", container, NAME]).await;
     }
 }
 
@@ -58,7 +58,7 @@ impl Forms {
         let folder = TempDir::with_prefix("forms-").unwrap();
         let mut forms = Self { folder, registry, made: Vec::new() };
         let buildah = Buildah {
-            buildah: clients::require("buildah")?,
+            builder: clients::require("buildah")?,
             podman: clients::require("podman")?,
             storage: [
                 format!("--root={}", forms.path("storage")),
@@ -114,7 +114,7 @@ impl Forms {
         self.made.push(docker.clone());
         let (remote, tls) = (self.reference("app:1.0"), "--tls-verify=false");
         for to in [layout, oci, docker, format!("docker://{remote}")] {
-            made.run(&made.buildah, &["push", "--quiet", tls, NAME, &to]).await;
+            made.run(&made.builder, &["push", "--quiet", tls, NAME, &to]).await;
         }
         self.made.push(format!("docker://{remote}"));
         self.made.push(remote);

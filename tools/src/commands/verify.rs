@@ -56,9 +56,11 @@ pub fn run(args: &VerifyArgs, context: &Context) -> anyhow::Result<Exit> {
     let judge = |facts: &ImageFacts, place: Option<(&OfferFile, usize)>| {
         judgement.join(rules::judge_image(facts, place, evidence, profile));
     };
-    // Going through a million files again is only worth a picture of them.
-    let has_pictures = args.judge.reports.iter().any(|target| target.format == ReportFormat::Html);
-    let looked = look(wanted, file, has_pictures, context, judge);
+    let wants = Wants {
+        pictures: args.judge.reports.iter().any(|target| target.format == ReportFormat::Html),
+        files: args.since.is_some(),
+    };
+    let looked = look(wanted, file, wants, context, judge);
     let Looked { images, anatomies, indexes, mut failures } = looked;
     if let Some((file, texts)) = &offer {
         judgement.join(rules::judge_difference(file, &indexes));
@@ -98,6 +100,15 @@ pub fn run(args: &VerifyArgs, context: &Context) -> anyhow::Result<Exit> {
     publish(&report, "verify", &args.judge, context)
 }
 
+/// What is made of an image besides findings.
+#[derive(Clone, Copy)]
+struct Wants {
+    /// Going through a million files again is only worth a picture of them.
+    pictures: bool,
+    /// The files of many large images together are only held to be compared.
+    files: bool,
+}
+
 /// What looking at everything came to.
 #[derive(Default)]
 struct Looked {
@@ -112,7 +123,7 @@ struct Looked {
 fn look(
     wanted: Vec<Wanted>,
     offer: Option<&OfferFile>,
-    has_pictures: bool,
+    wants: Wants,
     context: &Context,
     mut judge: impl FnMut(&ImageFacts, Option<(&OfferFile, usize)>),
 ) -> Looked {
@@ -120,7 +131,7 @@ fn look(
     let mut opener = Opener::new(context);
     for Wanted { name, target, plan } in wanted {
         context.output.note(&format!("verifying {}", visible(&name)));
-        let facts = match target.and_then(|target| opener.open(&target)) {
+        let mut facts = match target.and_then(|target| opener.open(&target)) {
             Ok(source) => check(&source, jobs(), &Limits::default()),
             Err(error) => {
                 looked.failures.push((name, error));
@@ -131,10 +142,13 @@ fn look(
         let known = place.and_then(|(file, plan)| file.offer.plans.get(plan));
         let id = known.map(|plan| plan.id.as_str());
         looked.images.extend(summarise(&facts, id));
-        if has_pictures {
+        if wants.pictures {
             looked.anatomies.extend(Anatomy::of(&facts, id));
         }
         judge(&facts, place);
+        if !wants.files {
+            facts.images.iter_mut().for_each(|image| image.files = None);
+        }
         looked.indexes.push((plan, facts));
     }
     looked

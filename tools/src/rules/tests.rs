@@ -566,3 +566,13 @@ fn addresses_of_other_registries_are_not_asked_for() {
     let (file, content) = file.load(&offer).unwrap();
     assert_eq!(judge_offer(&file, &content, &Evidence::default(), Profile::Strict).findings, []);
 }
+
+#[test]
+fn the_readme_says_how_many_rules_there_are() {
+    let readme = include_str!("../../../README.md");
+    let count = |is_meant: fn(&Check) -> bool| all().filter(|rule| is_meant(&rule.check)).count();
+    let offers = count(|check| matches!(check, Check::Offer(_)));
+    let images = count(|check| matches!(check, Check::Image(_)));
+    assert!(readme.contains(&format!("# {offers} rules that need no network")), "{offers}");
+    assert!(readme.contains(&format!("and {images} rules about images")), "{images}");
+}
