@@ -23,6 +23,7 @@ pub mod registry_state;
 pub mod report;
 pub mod rules;
 pub mod scans;
+pub mod secret_patterns;
 pub mod shown;
 pub mod source;
 pub mod temporary;

@@ -15,12 +15,15 @@ pub const STATE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// How many registries of one file are looked at.
 const REGISTRIES_MAX: usize = 1000;
 
-/// A registry as Azure has it. What is not stated is as Azure has it by default.
+/// A registry as Azure has it. What is not stated is as Azure has it by default, and in `unstated`
+/// where a rule decides by it.
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of the registry")]
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RegistryState {
     /// The file, as it was named.
     pub file: PathBuf,
+    /// The keys that it does not have, or has as `null`.
+    pub unstated: Vec<&'static str>,
     /// Its name.
     pub name: String,
     /// Where it listens.
@@ -218,8 +221,7 @@ struct Written {
     public_network_access: Option<String>,
     network_rule_bypass_options: Option<String>,
     network_rule_set: Option<RuleSet>,
-    #[serde(default, deserialize_with = "or_default")]
-    policies: Policies,
+    policies: Option<Policies>,
     encryption: Option<Switch>,
     data_endpoint_enabled: Option<bool>,
 }
@@ -283,13 +285,15 @@ impl Written {
             parts.by_ref().find(|part| part.eq_ignore_ascii_case(after))?;
             parts.next().map(short)
         };
-        let Policies { retention_policy, soft_delete_policy, .. } = &self.policies;
+        let policies = self.policies.as_ref();
+        let policy = |get: fn(&Policies) -> &Option<Switch>| policies.map_or(&None, get);
         let days = |switch: &Option<Switch>| {
             let switch = switch.as_ref().filter(|at| at.is_on())?;
             Some(switch.days.or(switch.retention_days).unwrap_or(7))
         };
         RegistryState {
             file: file.to_owned(),
+            unstated: self.unstated(),
             name: short(&self.name),
             login_server: short(&self.login_server),
             subscription: segment("subscriptions"),
@@ -301,15 +305,26 @@ impl Written {
             uses_abac: is(self.role_assignment_mode.as_deref(), "AbacRepositoryPermissions")
                 || is(self.role_assignment_mode.as_deref(), "rbac-abac"),
             network: self.network(),
-            has_quarantine: on(&self.policies.quarantine_policy),
-            retention_days: days(retention_policy),
-            soft_delete_days: days(soft_delete_policy),
-            may_export: !off(&self.policies.export_policy),
-            has_content_trust: on(&self.policies.trust_policy),
+            has_quarantine: on(policy(|at| &at.quarantine_policy)),
+            retention_days: days(policy(|at| &at.retention_policy)),
+            soft_delete_days: days(policy(|at| &at.soft_delete_policy)),
+            may_export: !off(policy(|at| &at.export_policy)),
+            has_content_trust: on(policy(|at| &at.trust_policy)),
             has_own_key: self.encryption.as_ref().is_some_and(Switch::is_on),
             has_data_endpoint: self.data_endpoint_enabled.unwrap_or(false),
             is_anonymous: self.anonymous_pull_enabled.unwrap_or(false),
         }
+    }
+
+    fn unstated(&self) -> Vec<&'static str> {
+        let reach = self.public_network_access.is_some() || self.network_rule_set.is_some();
+        let keys = [
+            ("adminUserEnabled", self.admin_user_enabled.is_some()),
+            ("publicNetworkAccess", reach),
+            ("policies", self.policies.is_some()),
+            ("sku", self.sku.name.is_some()),
+        ];
+        keys.into_iter().filter(|(_, is_stated)| !is_stated).map(|(key, _)| key).collect()
     }
 
     fn tier(&self) -> Tier {

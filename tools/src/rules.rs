@@ -36,7 +36,6 @@ mod registry_state;
 mod resources;
 mod roots;
 mod secret_files;
-mod secret_patterns;
 mod start;
 mod tags;
 mod texts;

@@ -124,6 +124,18 @@ pub(super) const CASES: &[Case] = &[
             config["rootfs"]["diff_ids"].as_array_mut().unwrap().push(first);
         };
     }),
+    image("IMG-039", Error, "more steps of history than layers", |image| {
+        let history = image.platforms[0].config["history"].as_array_mut().unwrap();
+        let step = history.last().unwrap().clone();
+        history.push(step);
+    }),
+    image("IMG-049", Error, "one name stands for two images", |image| {
+        image.tag_platforms();
+        image.on_top = |top| {
+            let name = top["manifests"][0]["annotations"].clone();
+            top["manifests"][1]["annotations"] = name;
+        };
+    }),
     image("IMG-036", NotProven, "a layer is encrypted", |image| {
         let layer = image.platforms[0].app();
         layer.media_type = format!("{GZIP_TYPE}+encrypted");

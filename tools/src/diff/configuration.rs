@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::{Bounds, Listed, ValueChange};
 use crate::image::config::ImageConfig;
 use crate::image::facts::PlatformImage;
+use crate::secret_patterns::masked;
 
 /// Longest value that is kept, in characters; what is longer is cut and says so.
 const VALUE_CHARS_MAX: usize = 2_000;
@@ -27,7 +28,10 @@ pub(super) fn compare(
     changes.extend(after.into_iter().map(|(key, value)| (key, (None, Some(value)))));
     let mut listed = Listed::default();
     for (key, (before, after)) in changes {
-        listed.push(bounds, || ValueChange { key, before: before.map(cut), after: after.map(cut) });
+        let name = key.strip_prefix("env.");
+        let shown = |value: String| cut(masked(name, &value).into_owned());
+        let (before, after) = (before.map(shown), after.map(shown));
+        listed.push(bounds, || ValueChange { key, before, after });
     }
     listed
 }

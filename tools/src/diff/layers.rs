@@ -5,6 +5,7 @@ use wharf_oci::Digest;
 
 use super::{Bounds, Listed};
 use crate::image::facts::PlatformImage;
+use crate::secret_patterns::masked;
 
 /// Longest command of a layer's history that is kept, in characters.
 const COMMAND_CHARS_MAX: usize = 300;
@@ -109,6 +110,6 @@ fn command(image: &PlatformImage, place: usize) -> Option<String> {
     if steps.len() != image.layers.len() {
         return None;
     }
-    let command = steps.get(place)?.created_by.as_ref()?;
+    let command = masked(None, steps.get(place)?.created_by.as_ref()?);
     Some(command.chars().take(COMMAND_CHARS_MAX).collect())
 }

@@ -63,10 +63,9 @@ fn null_is_as_not_stated() {
     let state = read(text).unwrap().remove(0);
     let file = PathBuf::from("acr.json");
     let login_server = "x".to_owned();
-    assert_eq!(
-        state,
-        RegistryState { file, login_server, may_export: true, ..RegistryState::default() }
-    );
+    let unstated = vec!["adminUserEnabled", "publicNetworkAccess", "policies", "sku"];
+    let rest = RegistryState::default();
+    assert_eq!(state, RegistryState { file, unstated, login_server, may_export: true, ..rest });
 }
 
 proptest! {

@@ -11,6 +11,7 @@ use wharf_oci::Digest;
 
 use crate::image::facts::{ImageFacts, PlatformImage};
 use crate::image::files::{File, FileKind, FileView};
+use crate::secret_patterns::masked;
 use crate::shown::visible;
 
 /// Most tiles of a picture: more cannot be told apart.
@@ -106,7 +107,10 @@ fn layers(image: &PlatformImage) -> Vec<LayerPart> {
         stored_bytes: layer.descriptor.size,
         uncompressed_bytes: layer.uncompressed_bytes,
         entries: files.and_then(|view| view.layers().get(place)).map(|layer| layer.len()),
-        created_by: steps.next().and_then(|step| step.created_by.as_deref()).map(cut),
+        created_by: steps
+            .next()
+            .and_then(|step| step.created_by.as_deref())
+            .map(|command| cut(&masked(None, command))),
     };
     image.layers.iter().enumerate().map(part).collect()
 }

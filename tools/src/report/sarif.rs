@@ -206,7 +206,12 @@ fn fingerprint(finding: &Finding, seen: &mut BTreeMap<String, usize>) -> String 
         _ => key.to_owned(),
     };
     let path = place.path.as_deref().unwrap_or_default();
-    let parts = [finding.rule, &key, path, &without_digests(&finding.message)];
+    // Scores, versions and mended versions of a vulnerability change with every list of them.
+    let what = match &place.vulnerability {
+        Some(affected) => format!("{} in {}", affected.id, affected.package),
+        None => without_digests(&finding.message),
+    };
+    let parts = [finding.rule, &key, path, &what];
     let mut hash = Sha256::new();
     for part in parts {
         hash.update((part.len() as u64).to_le_bytes());

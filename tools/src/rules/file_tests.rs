@@ -448,6 +448,22 @@ const SECRET_ROWS: &[Row] = &[
     ("IMG-018", WARNING, |tree, _| {
         tree[0].push(file("etc/ssl/private/ssl-cert-snakeoil.key", KEY));
     }),
+    // Accounts and settings are somebody's, whatever they are called.
+    ("IMG-018", ERROR, |tree, _| tree[0].push(file("home/demo/.ssh/id_rsa", KEY))),
+    ("IMG-018", ERROR, |tree, _| tree[0].push(file("etc/ssl/private/www.example.dev.key", KEY))),
+    ("IMG-018", ERROR, |tree, _| {
+        tree[0].push(text("home/test/.aws/credentials", "aws_secret_access_key = x"));
+    }),
+    ("IMG-018", WARNING, |tree, _| {
+        tree[0].push(text("app/demo/.aws/credentials", "aws_secret_access_key = x"));
+    }),
+    // A crowd of lesser things hides none that is grave.
+    ("IMG-018", ERROR, |tree, _| {
+        for number in 0..30 {
+            tree[0].push(text(&format!("home/u{number}/.bash_history"), "ls"));
+        }
+        tree[0].push(file("srv/tls.key", KEY));
+    }),
     ("IMG-018", WARNING, |tree, _| tree[0].push(text("root/.bash_history", "ls"))),
     ("IMG-018", WARNING, |tree, _| tree[0].push(text("app/.git/HEAD", "ref: x"))),
     ("IMG-018", WARNING, |tree, _| tree[0].push(text("app/.env", "DEBUG=1"))),

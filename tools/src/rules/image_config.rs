@@ -2,11 +2,11 @@
 
 use super::image::{each_config, each_config_with, faults, of_platform};
 use super::roots::each_known_root;
-use super::secret_patterns::looks_secret;
 use super::{Check, Judge, Rule, Severity};
 use crate::image::config::ImageConfig;
 use crate::image::facts::FaultKind;
 use crate::offer::words::ExposedPort;
+use crate::secret_patterns::looks_secret;
 
 /// Most ports of one container group.
 const PORTS_MAX: usize = 5;

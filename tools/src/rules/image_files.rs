@@ -77,17 +77,23 @@ pub(super) const RULES: &[Rule] = &[
         fix: "copy to the place that the link leads to (`/usr/lib`, not `/lib`), or remove the folder in a step of its own",
         check: Check::Image(|view, judge| {
             each_root(view, judge, Need::All, |judge, root| {
-                let meant: Vec<_> = root
+                let mut meant: Vec<_> = root
                     .files
                     .replacements()
                     .iter()
                     .filter_map(|it| Some((it, weight(root, it)?)))
                     .collect();
+                // The gravest first: a crowd of harmless ones must not hide one that is not.
+                meant.sort_by_key(|(_, severity)| std::cmp::Reverse(*severity));
                 for (replacement, severity) in meant.iter().take(FILES_SHOWN_MAX) {
                     replaced(root, judge, replacement, *severity);
                 }
-                if let Some(more) = meant.len().checked_sub(FILES_SHOWN_MAX).filter(|n| *n > 0) {
-                    judge.warning("", format!("the same of {more} more paths"));
+                let more = meant.get(FILES_SHOWN_MAX..).unwrap_or_default();
+                let message = format!("the same of {} more paths", more.len());
+                match more.first() {
+                    Some((_, Severity::Error)) => judge.error("", message),
+                    Some((_, Severity::Warning)) => judge.warning("", message),
+                    None => {}
                 }
                 root.image.layers.len() > 1
             });

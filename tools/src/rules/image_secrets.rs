@@ -81,32 +81,35 @@ fn entries<'a>(root: &Root<'a>) -> impl Iterator<Item = (usize, File<'a>)> {
     })
 }
 
+/// The gravest are named first, and what is only counted weighs as much as the gravest of it: a crowd
+/// of histories must not hide a key.
 fn secrets(root: &Root<'_>, judge: &mut Judge<'_>) {
-    let mut shown = 0;
-    let (mut more, mut examples) = (0_usize, Vec::new());
+    let (mut grave, mut light, mut examples) = (Vec::new(), Vec::new(), Vec::new());
     for (layer, file) in entries(root) {
-        let Some(kind) = kind(&file) else { continue };
-        if matches!(kind, Kind::Example) {
-            examples.push(file.path());
-            continue;
-        }
-        if shown == FILES_SHOWN_MAX {
-            more += 1;
-            continue;
-        }
-        shown += 1;
-        judge.within(root.site(layer, file.path()), |judge| {
-            let hidden = hidden(root, layer, &file);
-            match kind {
-                Kind::Key(what) => judge.error("", format!("it is a private key ({what}){hidden}")),
-                Kind::Login(what) => judge.error("", format!("it holds {what}{hidden}")),
-                Kind::Trace(what) => judge.warning("", format!("it is {what}{hidden}")),
-                Kind::Example => {}
+        match kind(&file) {
+            Some(Kind::Example) => examples.push(file.path()),
+            Some(Kind::Trace(what)) => light.push((layer, file, format!("it is {what}"))),
+            Some(Kind::Key(what)) => {
+                grave.push((layer, file, format!("it is a private key ({what})")));
             }
-        });
+            Some(Kind::Login(what)) => grave.push((layer, file, format!("it holds {what}"))),
+            None => {}
+        }
     }
-    if more > 0 {
-        judge.warning("", format!("the same of {more} more files"));
+    for (severity, found) in [(Severity::Error, grave), (Severity::Warning, light)] {
+        let say = |judge: &mut Judge<'_>, message: String| match severity {
+            Severity::Error => judge.error("", message),
+            Severity::Warning => judge.warning("", message),
+        };
+        for (layer, file, what) in found.iter().take(FILES_SHOWN_MAX) {
+            judge.within(root.site(*layer, file.path()), |judge| {
+                say(judge, format!("{what}{}", hidden(root, *layer, file)));
+            });
+        }
+        let more = found.len().saturating_sub(FILES_SHOWN_MAX);
+        if more > 0 {
+            say(judge, format!("the same of {more} more files"));
+        }
     }
     if !examples.is_empty() {
         let (count, paths) = (examples.len(), some_of(examples));

@@ -23,8 +23,8 @@ pub(super) const RULES: &[Rule] = &[
         why: "Microsoft copies the image of an image plan as the admin user.",
         fix: "run `az acr update --name NAME --admin-enabled true`",
         check: Check::Offer(|view, judge| {
-            state(view, judge, |state, key, judge| {
-                if !state.has_admin_user {
+            state(view, judge, &["adminUserEnabled"], |state, key, judge| {
+                if !state.has_admin_user && !state.unstated.contains(&"adminUserEnabled") {
                     judge.error(key, "the admin user is disabled");
                 }
                 if let Some(word) = state.provisioning.as_ref().filter(|at| *at != "Succeeded") {
@@ -51,7 +51,7 @@ pub(super) const RULES: &[Rule] = &[
               access, and the copy of a Kubernetes plan, which is made with AcrPull, fails.",
         fix: "assign Container Registry Repository Reader instead of AcrPull",
         check: Check::Offer(|view, judge| {
-            state(view, judge, |state, key, judge| {
+            state(view, judge, &[], |state, key, judge| {
                 if state.uses_abac {
                     let message = "roles of repositories count here (`roleAssignmentMode`), and AcrPull \
                                    does not";
@@ -69,7 +69,7 @@ pub(super) const RULES: &[Rule] = &[
         fix: "allow public access while an offer is published: `az acr update --public-network-enabled \
               true --default-action Allow`",
         check: Check::Offer(|view, judge| {
-            state(view, judge, |state, key, judge| {
+            state(view, judge, &["publicNetworkAccess"], |state, key, judge| {
                 match state.network {
                     Network::Open => {}
                     Network::Trusted => judge.warning(
@@ -95,7 +95,7 @@ pub(super) const RULES: &[Rule] = &[
         why: "What was pushed is invisible until somebody passes it.",
         fix: "pass the image, or switch the quarantine policy off",
         check: Check::Offer(|view, judge| {
-            state(view, judge, |state, key, judge| {
+            state(view, judge, &["policies"], |state, key, judge| {
                 if state.has_quarantine {
                     let message = "the quarantine policy is on, and nothing here says whether the images \
                                    have passed";
@@ -113,7 +113,7 @@ pub(super) const RULES: &[Rule] = &[
               pinned by digest.",
         fix: "give each platform a tag, or lock the manifests",
         check: Check::Offer(|view, judge| {
-            state(view, judge, |state, key, judge| {
+            state(view, judge, &["policies"], |state, key, judge| {
                 let Some(days) = state.retention_days else { return };
                 for plan in view.offer.plans.iter().filter(|plan| has_untagged(plan)) {
                     let message = format!(
@@ -134,7 +134,7 @@ pub(super) const RULES: &[Rule] = &[
         why: "It is not supported together with retention, replicas or the artifact cache.",
         fix: "switch one of the two off",
         check: Check::Offer(|view, judge| {
-            state(view, judge, |state, key, judge| {
+            state(view, judge, &["policies"], |state, key, judge| {
                 if state.soft_delete_days.is_none() {
                     return;
                 }
@@ -155,7 +155,7 @@ pub(super) const RULES: &[Rule] = &[
         why: "A push whose requests reach two replicas fails with errors about manifests.",
         fix: "push to the endpoint of one region",
         check: Check::Offer(|view, judge| {
-            state(view, judge, |state, _, judge| match state.tier {
+            state(view, judge, &[], |state, _, judge| match state.tier {
                 Tier::Premium | Tier::Unknown => judge.not_looked_at(Gap::RegistryDetails),
                 Tier::Basic | Tier::Standard => judge.not_applicable(),
             });
@@ -219,7 +219,7 @@ pub(super) const RULES: &[Rule] = &[
               found only by the tag that stands for it.",
         fix: "use clients that write and read the tag `sha256-HEX`; `wharf promote` does",
         check: Check::Offer(|view, judge| {
-            state(view, judge, |state, key, judge| {
+            state(view, judge, &[], |state, key, judge| {
                 if state.has_own_key {
                     judge.warning(key, "it is encrypted with a key of your own");
                 }
@@ -257,7 +257,7 @@ pub(super) const RULES: &[Rule] = &[
         why: "On a lower tier the setting does nothing, or the next change of the registry fails.",
         fix: "move to Premium, or switch the setting off",
         check: Check::Offer(|view, judge| {
-            state(view, judge, |state, key, judge| {
+            state(view, judge, &["sku"], |state, key, judge| {
                 for feature in beyond(state) {
                     let tier = state.tier.as_str();
                     judge.error(key, format!("{feature} is on, which {tier} does not have"));
@@ -277,14 +277,19 @@ pub(super) const RULES: &[Rule] = &[
     },
 ];
 
-/// Looks at the state of the registry that Microsoft copies from, with its key in the offer.
+/// Looks at the state of the registry that Microsoft copies from, with its key in the offer. A rule is
+/// not decided where the state lacks one of the keys that it needs, but may still be broken.
 fn state(
     view: &OfferView<'_>,
     judge: &mut Judge<'_>,
+    needs: &[&str],
     look: impl FnOnce(&RegistryState, &str, &mut Judge<'_>),
 ) {
     match &view.evidence.registry {
         Some(state) => {
+            if needs.iter().any(|key| state.unstated.contains(key)) {
+                judge.not_looked_at(Gap::RegistryDetails);
+            }
             look(state, &format!("registries.{}", view.offer.offer.registry), judge);
         }
         None => judge.not_looked_at(Gap::RegistryState),
@@ -293,7 +298,7 @@ fn state(
 
 /// What no state of a registry says.
 fn unseen(view: &OfferView<'_>, judge: &mut Judge<'_>) {
-    state(view, judge, |_, _, judge| judge.not_looked_at(Gap::RegistryDetails));
+    state(view, judge, &[], |_, _, judge| judge.not_looked_at(Gap::RegistryDetails));
 }
 
 /// The same for an image: without an offer there is no registry that it goes to.
@@ -362,7 +367,7 @@ fn beyond(state: &RegistryState) -> Vec<&'static str> {
 }
 
 fn place(view: &OfferView<'_>, judge: &mut Judge<'_>) {
-    state(view, judge, |state, key, judge| {
+    state(view, judge, &[], |state, key, judge| {
         let Some(entry) = view.offer.registries.get(&view.offer.offer.registry) else { return };
         let mut compare = |key: String, name: &str, written: &str, actual: &str| {
             if !actual.is_empty() && !written.eq_ignore_ascii_case(actual) {

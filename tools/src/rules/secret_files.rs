@@ -1,8 +1,8 @@
 //! Files that are secrets, by their content and by the names that programs give them. Few and
 //! certain ones: a false alarm is an error that stops a release.
 
-use super::secret_patterns::looks_secret;
 use crate::image::files::{File, Magic};
+use crate::secret_patterns::looks_secret;
 
 /// What a file is that should not be given away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,17 +93,32 @@ pub(super) fn kind(file: &File<'_>) -> Option<Kind> {
     }
     let path = String::from_utf8_lossy(file.path());
     let (folder, base) = path.rsplit_once('/').unwrap_or(("", &path));
-    let is_public = || folder.split('/').any(is_public_folder);
+    let is_public = || !is_of_somebody(folder) && folder.split('/').any(is_public_folder);
     let key = match file.content().magic {
         Magic::PrivateKey(form) => Some(form),
         _ if is_host_key(folder, base) => Some("host key of SSH"),
         _ => None,
     };
     if let Some(form) = key {
-        let is_example = is_public() || base.contains("snakeoil") || base.contains("example");
+        let is_named_so = base.contains("example") && !is_of_somebody(folder);
+        let is_example = is_public() || base.contains("snakeoil") || is_named_so;
         return Some(if is_example { Kind::Example } else { Kind::Key(form) });
     }
-    other(file, &path, folder, base).filter(|_| !is_public())
+    match other(file, &path, folder, base)? {
+        // What packages bring for their tests works nowhere; of others somebody has to look.
+        Kind::Login(what) if is_public() => {
+            (!folder.starts_with("usr/")).then_some(Kind::Trace(what))
+        }
+        Kind::Trace(_) if is_public() => None,
+        kind => Some(kind),
+    }
+}
+
+/// Whether a folder is of an account or of the system's settings, whatever is below it is called.
+fn is_of_somebody(folder: &str) -> bool {
+    let mut parts = folder.split('/');
+    parts.clone().any(|part| part == ".ssh")
+        || matches!(parts.next(), Some("root" | "home" | "etc"))
 }
 
 /// What a file is that is no key.

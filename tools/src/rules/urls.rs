@@ -7,6 +7,7 @@ use std::cell::RefCell;
 use url::{Host, SyntaxViolation, Url};
 
 use super::networks;
+use crate::characters;
 use crate::logins;
 use crate::output::visible;
 
@@ -38,6 +39,9 @@ pub fn fault(address: &str) -> Option<String> {
     if address.chars().count() > ADDRESS_CHARS_MAX {
         return Some(format!("`{shown}` has more than {ADDRESS_CHARS_MAX} characters"));
     }
+    if address.chars().any(characters::is_hidden) {
+        return Some(format!("`{shown}` holds characters that nobody sees"));
+    }
     let violations = RefCell::new(Vec::new());
     let note = |violation| violations.borrow_mut().push(violation);
     let url = match Url::options().syntax_violation_callback(Some(&note)).parse(address) {
@@ -65,6 +69,11 @@ pub fn fault(address: &str) -> Option<String> {
         && !address.contains(&host.to_string())
     {
         return Some(format!("`{shown}` is a way to write {host} that few people read"));
+    }
+    if let Some(Host::Domain(host)) = url.host()
+        && !is_host_name(host)
+    {
+        return Some(format!("`{shown}`: `{}` is no name of a host", visible(host)));
     }
     if let Some(port) = url.port().filter(|port| is_blocked(*port)) {
         return Some(format!("`{shown}`: browsers do not open port {port}"));
@@ -115,6 +124,17 @@ pub fn is_placeholder(address: &str) -> bool {
 pub fn host(address: &str) -> Option<String> {
     let url = Url::parse(address).ok()?;
     Some(url.host_str()?.trim_end_matches('.').to_owned())
+}
+
+/// Letters, digits and hyphens within (RFC 1123 §2.1), in parts that are not empty.
+fn is_host_name(host: &str) -> bool {
+    let host = host.strip_suffix('.').unwrap_or(host);
+    host.split('.').all(|part| {
+        !part.is_empty()
+            && !part.starts_with('-')
+            && !part.ends_with('-')
+            && part.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-')
+    })
 }
 
 fn is_blocked(port: u16) -> bool {
@@ -175,6 +195,10 @@ mod tests {
             "https://a.dev:22",
             "http://134744072/",
             "https://xn--a/",
+            "https://a.dev/\u{202e}",
+            "https://a..b/",
+            "https://-a.dev/",
+            "https://a_b.dev/",
         ] {
             assert!(fault(url).is_some(), "{url}");
         }

@@ -165,6 +165,7 @@ fn run_into(collector: &mut Collector, run: Run<'_>) -> Result<(), Error> {
             subject.add_digest(digest);
         }
     }
+    let is_trivy = collector.tool.eq_ignore_ascii_case("trivy");
     let mut rules = Vec::new();
     let mut places = HashMap::new();
     each(run.tool.driver.rules, |rule: Rule| {
@@ -172,7 +173,7 @@ fn run_into(collector: &mut Collector, run: Run<'_>) -> Result<(), Error> {
             return Err(serde::de::Error::custom("a run has more than 100000 rules"));
         }
         places.insert(rule.id.clone(), rules.len());
-        rules.push(known(rule));
+        rules.push(known(rule, is_trivy));
         Ok(())
     })?;
     each(run.results, |found: Found| {
@@ -186,7 +187,10 @@ fn run_into(collector: &mut Collector, run: Run<'_>) -> Result<(), Error> {
     })
 }
 
-fn known(rule: Rule) -> Known {
+/// What Trivy writes for its labels.
+const LABEL_NUMBERS: [f64; 4] = [2.0, 5.5, 8.0, 9.5];
+
+fn known(rule: Rule, is_trivy: bool) -> Known {
     let mut highest = Highest::default();
     let (mut unnamed, mut purl, mut is_vulnerability) = (None, String::new(), true);
     if let Some(properties) = &rule.properties {
@@ -203,7 +207,8 @@ fn known(rule: Rule) -> Known {
             |tag: &String| matches!(tag.as_str(), "misconfiguration" | "secret" | "license");
         is_vulnerability = !properties.tags.iter().any(other);
         // And where it has no number for Trivy's own field, there is only the label's.
-        if properties.tags.iter().any(|tag| tag == "vulnerability") {
+        let is_label = |number: f64| LABEL_NUMBERS.iter().any(|of| (of - number).abs() < 0.01);
+        if is_trivy && number.is_some_and(is_label) {
             unnamed = None;
         }
     }

@@ -123,6 +123,12 @@ fn files(diff: &FilesDiff) -> Markup {
         (table("Files that came", &diff.added, added))
         (table("Files that went", &diff.removed, removed))
         (table("Files that changed", &diff.changed, changed))
+        @if diff.contents_unknown > 0 {
+            p.more {
+                "The content of " (diff.contents_unknown)
+                " files that have the same size in both was not compared; `wharf diff` does that."
+            }
+        }
     }
 }
 

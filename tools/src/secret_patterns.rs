@@ -2,6 +2,10 @@
 //! name of the variable that holds them. Few and certain patterns, because a false alarm is an error
 //! that stops a release.
 
+use std::borrow::Cow;
+
+use crate::logins;
+
 /// Starts of tokens, and how many characters of a token follow at least.
 const STARTS: [(&str, usize, &str); 11] = [
     ("AKIA", 16, "looks like an AWS access key"),
@@ -35,7 +39,7 @@ const HARMLESS_ENDINGS: [&str; 9] =
 
 /// Why a text is probably a secret; `name` is the variable that holds it.
 #[must_use]
-pub(super) fn looks_secret(name: Option<&str>, value: &str) -> Option<&'static str> {
+pub fn looks_secret(name: Option<&str>, value: &str) -> Option<&'static str> {
     if let Some((_, why)) = MARKS.iter().find(|(mark, _)| value.contains(mark)) {
         return Some(why);
     }
@@ -61,6 +65,17 @@ pub(super) fn looks_secret(name: Option<&str>, value: &str) -> Option<&'static s
     (says && is_value).then_some("has the name of a secret and a value")
 }
 
+/// The text as others may read it: what is probably a secret, or an address with a login, is named
+/// instead. Reports go further than the image that they are about.
+#[must_use]
+pub fn masked<'a>(name: Option<&str>, value: &'a str) -> Cow<'a, str> {
+    match looks_secret(name, value) {
+        Some(why) => Cow::Owned(format!("(not shown, it {why})")),
+        None if value.contains("://") => logins::hide(value),
+        None => Cow::Borrowed(value),
+    }
+}
+
 fn is_token(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.')
 }
@@ -74,7 +89,16 @@ fn is_signed_token(word: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::looks_secret;
+    use super::{looks_secret, masked};
+
+    #[test]
+    fn secrets_are_named_and_not_shown() {
+        assert_eq!(masked(Some("PORT"), "80"), "80");
+        let hidden = masked(Some("DB_PASSWORD"), "hunter2");
+        assert_eq!(hidden, "(not shown, it has the name of a secret and a value)");
+        let step = masked(None, "RUN fetch https://bob:hunter2@mirror.example/x");
+        assert!(step.starts_with("RUN fetch ") && !step.contains("hunter2"), "{step}");
+    }
 
     #[test]
     fn secrets_are_known_by_shape_and_by_name() {
