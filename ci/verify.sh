@@ -22,11 +22,16 @@ fail() {
     exit 2
 }
 
-# Adds the lines of a text to `arguments`, without those that are empty.
+# An input that is left empty is none.
+[[ -n ${WHARF_FAIL_ON:-} ]] || unset WHARF_FAIL_ON
+[[ -n ${WHARF_PROFILE:-} ]] || unset WHARF_PROFILE
+
+# Adds the lines of a text to `arguments`, without those that are empty and without indentation.
 lines() {
     local line
     while IFS= read -r line || [[ -n $line ]]; do
         line=${line%$'\r'}
+        line=${line#"${line%%[![:space:]]*}"}
         [[ -z ${line//[[:space:]]/} ]] || arguments+=("$line")
     done <<<"$1"
 }

@@ -26,6 +26,11 @@ pub(super) fn check(judge: &JudgeArgs, context: &Context) -> anyhow::Result<()> 
         to_stdout == 0 || context.output.format() == OutputFormat::Text,
         "stdout has the result in JSON already; write the report to a file"
     );
+    let files: Vec<&Path> = judge.reports.iter().map(|target| target.file.as_path()).collect();
+    for (place, file) in files.iter().enumerate() {
+        let is_twice = files.get(..place).unwrap_or_default().contains(file);
+        ensure!(!is_twice, "two reports would go to {}; name another file", file.display());
+    }
     Ok(())
 }
 

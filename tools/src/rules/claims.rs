@@ -70,11 +70,25 @@ fn bare(word: &str) -> &str {
     word.trim_matches(|c: char| !c.is_alphanumeric())
 }
 
-/// `port 6379`, `ports 80 and 443`, `port 53/udp`.
+/// Words right before `port` that speak of one's own; a probe may look at somebody else's.
+const OWN_PORTS: [&str; 10] =
+    ["on", "open", "opens", "use", "uses", "serve", "serves", "tcp", "udp", "default"];
+
+fn says_where_it_listens(before: &[&str]) -> bool {
+    let is_own = |word: &&str| OWN_PORTS.contains(&word.to_ascii_lowercase().as_str());
+    let starts = |word: &&str| {
+        let word = word.to_ascii_lowercase();
+        word.starts_with("listen") || word.starts_with("expos")
+    };
+    before.last().is_none_or(|word| is_own(&word)) || before.iter().any(|word| starts(&word))
+}
+
+/// `on port 6379`, `listens on ports 80 and 443`, `exposes port 53/udp`.
 fn ports(words: &[&str], found: &mut BTreeSet<u16>) {
     for (at, word) in words.iter().enumerate() {
         let lower = word.to_ascii_lowercase();
-        if lower != "port" && lower != "ports" {
+        let before = words.get(..at).unwrap_or_default();
+        if (lower != "port" && lower != "ports") || !says_where_it_listens(before) {
             continue;
         }
         for next in words.get(at + 1..).unwrap_or_default() {

@@ -19,7 +19,7 @@ const GROUPS: [(&str, &str); 10] = [
     ("REG", "registry state"),
     ("DEP", "deployment"),
     ("K8S", "Kubernetes"),
-    ("WAV", "waivers"),
+    ("WVR", "waivers"),
 ];
 
 /// How many rows there are; the list of findings has all of them.
