@@ -62,7 +62,7 @@ use crate::offer::content::Content;
 use crate::offer::model::{Offer, Plan};
 
 /// How much a finding weighs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ValueEnum, Hash)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// May be refused, or could be better

@@ -29,13 +29,21 @@ const MARKS: [(&str, &str); 4] = [
     ("SharedAccessSignature=", "holds a shared access signature"),
 ];
 
-/// Words in names of variables that hold secrets.
-const NAMES: [&str; 8] =
-    ["PASSWORD", "PASSWD", "SECRET", "TOKEN", "API_KEY", "APIKEY", "PRIVATE_KEY", "ACCESS_KEY"];
-
-/// Endings of names that say where a secret is, or something about it, and not the secret.
-const HARMLESS_ENDINGS: [&str; 9] =
-    ["_FILE", "_PATH", "_DIR", "_URL", "_NAME", "_LENGTH", "_TTL", "_ID", "_ENABLED"];
+/// Ends of names of variables that hold secrets; what goes on (`TOKEN_ISSUER`, `PASSWORD_FILE`) says
+/// something about one.
+const NAMES: [&str; 11] = [
+    "PASSWORD",
+    "PASSWD",
+    "PASSPHRASE",
+    "SECRET",
+    "TOKEN",
+    "API_KEY",
+    "APIKEY",
+    "PRIVATE_KEY",
+    "ACCESS_KEY",
+    "SECRET_KEY",
+    "SECRET_KEY_BASE",
+];
 
 /// Why a text is probably a secret; `name` is the variable that holds it.
 #[must_use]
@@ -54,15 +62,18 @@ pub fn looks_secret(name: Option<&str>, value: &str) -> Option<&'static str> {
         }
     }
     let name = name.unwrap_or_default().to_ascii_uppercase();
-    let says = NAMES.iter().any(|word| name.contains(word))
-        && !HARMLESS_ENDINGS.iter().any(|ending| name.ends_with(ending));
+    let name = name.trim_start_matches('-').replace('-', "_");
+    let says = NAMES.iter().any(|word| name.ends_with(word));
+    // A bound or an address is none, but a password may be a number.
+    let is_bound = name.ends_with("TOKEN") && value.bytes().all(|c| c.is_ascii_digit());
+    let is_address = value.starts_with("https://") || value.starts_with("http://");
     let is_value = !value.is_empty()
         && !value.contains("${")
         && !matches!(
             value.to_ascii_lowercase().as_str(),
             "true" | "false" | "yes" | "no" | "0" | "1"
         );
-    (says && is_value).then_some("has the name of a secret and a value")
+    (says && is_value && !is_bound && !is_address).then_some("has the name of a secret and a value")
 }
 
 /// The text as others may read it: what is probably a secret, or an address with a login, is named
@@ -112,6 +123,9 @@ mod tests {
             (None, "DefaultEndpointsProtocol=https;AccountKey=abc"),
             (Some("REDIS_PASSWORD"), "hunter2"),
             (Some("api_token"), "x"),
+            (Some("PGPASSWORD"), "1234"),
+            (Some("AWS_SECRET_ACCESS_KEY"), "x"),
+            (Some("--db-password"), "x"),
         ] {
             assert!(looks_secret(name, value).is_some(), "{name:?} {value}");
         }
@@ -126,6 +140,13 @@ mod tests {
             (Some("REDIS_PASSWORD_FILE"), "/run/secrets/redis"),
             (Some("REDIS_PASSWORD"), ""),
             (Some("TOKEN_ENABLED"), "x"),
+            (Some("MAX_TOKENS"), "4096"),
+            (Some("MAX_TOKEN"), "4096"),
+            (Some("TOKENIZER"), "cl100k_base"),
+            (Some("PASSWORD_MIN_CHARS"), "12"),
+            (Some("SECRET_BACKEND"), "vault"),
+            (Some("TOKEN_ISSUER"), "https://x.dev"),
+            (Some("AUTH_TOKEN"), "https://x.dev/token"),
             (Some("SECRET"), "${SECRET}"),
             (Some("PATH"), "/usr/bin"),
         ] {

@@ -5,6 +5,7 @@
 //! Invariant: a source of a stranger costs bounded memory, ends, and never panics; what is broken is
 //! a fault, never silence.
 
+mod bounded;
 mod entries;
 mod layers;
 mod packing;
@@ -29,6 +30,7 @@ use crate::image::config::ImageConfig;
 use crate::image::facts::{
     ArtifactFacts, Fault, FaultKind, ImageFacts, IndexFacts, LayerFacts, PlatformImage,
 };
+use crate::image::files::FileView;
 use crate::source::{BlobError, Source};
 
 /// How many manifests of one layout are looked at.
@@ -93,10 +95,40 @@ pub fn check(source: &Source, jobs: NonZeroUsize, limits: &Limits) -> ImageFacts
         let files = image.config.is_some().then(|| views.of(image.layers()));
         if let Some(files) = &files {
             views::look(files, image.layers(), &mut facts.faults);
+            facts.faults.extend(unseen(files, &image, &checked));
         }
         facts.images.push(PlatformImage { files, ..image.into_facts(&checked) });
     }
+    facts.faults = bounded::bounded(facts.faults);
     facts
+}
+
+/// Why not every file of an image was looked at, where no fault of a layer says it already.
+fn unseen(
+    files: &FileView,
+    image: &ReadImage,
+    checked: &BTreeMap<Digest, CheckedLayer>,
+) -> Option<Fault> {
+    if files.is_complete() {
+        return None;
+    }
+    let layers = image.layers().iter().filter_map(|layer| checked.get(&layer.digest));
+    let is_told = |layer: &CheckedLayer| {
+        let is_unread = !layer.is_elsewhere && layer.diff_id.is_none();
+        is_unread || layer.faults.iter().any(|fault| fault.kind == FaultKind::Tar)
+    };
+    if layers.clone().any(is_told) {
+        return None;
+    }
+    let elsewhere = layers.clone().find(|layer| layer.is_elsewhere);
+    let (digest, message) = match elsewhere {
+        Some(layer) => (layer.descriptor.digest, "it is kept elsewhere, and nobody looked into it"),
+        None => (
+            image.descriptor.digest,
+            "it has more files, or folders that none of them lists, than are looked at",
+        ),
+    };
+    Some(Fault::new(digest, FaultKind::Unproven, message.to_owned()))
 }
 
 /// An image manifest that could be read.
@@ -306,8 +338,9 @@ impl Walk<'_> {
 
 /// `BuildKit` lists attestations beside the images, with a platform that nothing runs on.
 fn is_attestation(descriptor: &Descriptor) -> bool {
+    let kind = descriptor.annotations.get("vnd.docker.reference.type");
     descriptor.platform.as_ref().is_some_and(Platform::is_unknown)
-        || descriptor.annotations.contains_key("vnd.docker.reference.type")
+        || kind.is_some_and(|kind| kind == "attestation-manifest")
 }
 
 fn kind_of(error: &BlobError) -> FaultKind {

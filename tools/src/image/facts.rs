@@ -87,7 +87,7 @@ pub struct LayerFacts {
 }
 
 /// Something that is not as its descriptor or configuration says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Hash)]
 #[serde(rename_all = "camelCase")]
 pub struct Fault {
     /// The blob or manifest it is about.
@@ -101,7 +101,7 @@ pub struct Fault {
 }
 
 /// The kinds of faults.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Hash)]
 #[serde(rename_all = "camelCase")]
 pub enum FaultKind {
     /// There is no such blob (IMG-003).
@@ -134,7 +134,7 @@ pub enum FaultKind {
 }
 
 /// Which of the engines that customers run (docker, podman, containerd) refuse something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Hash)]
 #[serde(rename_all = "camelCase")]
 pub enum Refusal {
     /// All of them.

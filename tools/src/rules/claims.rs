@@ -80,7 +80,7 @@ fn says_where_it_listens(before: &[&str]) -> bool {
         let word = word.to_ascii_lowercase();
         word.starts_with("listen") || word.starts_with("expos")
     };
-    before.last().is_none_or(|word| is_own(&word)) || before.iter().any(|word| starts(&word))
+    before.last().is_none_or(is_own) || before.iter().any(starts)
 }
 
 /// `on port 6379`, `listens on ports 80 and 443`, `exposes port 53/udp`.

@@ -124,7 +124,7 @@ pub struct Affected {
 }
 
 /// A layer of an image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Hash)]
 #[serde(rename_all = "camelCase")]
 pub struct LayerPlace {
     /// Which one, from the bottom, from 1.

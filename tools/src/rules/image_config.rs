@@ -221,11 +221,40 @@ fn secrets(judge: &mut Judge<'_>, config: &ImageConfig) {
             judge.error("config.labels", format!("the label `{label}` {why}"));
         }
     }
+    let start = &config.config;
+    for (key, words) in [
+        ("config.entrypoint", &start.entrypoint),
+        ("config.cmd", &start.cmd),
+        ("config", &start.healthcheck.test),
+    ] {
+        if let Some(why) = words.iter().find_map(|word| in_word(word)) {
+            judge.error(key, format!("a word of a command {why}"));
+        }
+    }
     for (place, step) in config.history.iter().enumerate() {
         let texts = [step.created_by.as_deref(), step.comment.as_deref()];
-        let found = texts.into_iter().flatten().find_map(|text| looks_secret(None, text));
+        let found = texts
+            .into_iter()
+            .flatten()
+            .find_map(|text| looks_secret(None, text).or_else(|| in_build_arguments(text)));
         if let Some(why) = found {
             judge.error("", format!("step {} of the history {why}", place + 1));
         }
     }
+}
+
+/// A word of a command may be `--password=VALUE`.
+fn in_word(word: &str) -> Option<&'static str> {
+    let option = word.split_once('=').filter(|(name, _)| name.starts_with('-'));
+    looks_secret(None, word)
+        .or_else(|| option.and_then(|(name, value)| looks_secret(Some(name), value)))
+}
+
+/// Builders write the arguments of a step before it: `|2 A=1 B=2 /bin/sh -c …`.
+fn in_build_arguments(step: &str) -> Option<&'static str> {
+    let (_, rest) = step.split_once('|')?;
+    let (count, rest) = rest.split_once(' ')?;
+    let count: usize = count.parse().ok()?;
+    let arguments = rest.split(' ').filter_map(|word| word.split_once('=')).take(count);
+    arguments.into_iter().find_map(|(name, value)| looks_secret(Some(name), value))
 }

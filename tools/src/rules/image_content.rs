@@ -315,7 +315,7 @@ fn history_fits(view: &ImageView<'_>, judge: &mut Judge<'_>) {
 }
 
 fn is_attestation(child: &Descriptor) -> bool {
-    child.annotations.contains_key(REFERENCE_TYPE)
+    child.annotations.get(REFERENCE_TYPE).is_some_and(|kind| kind == "attestation-manifest")
         || child.platform.as_ref().is_some_and(wharf_oci::Platform::is_unknown)
 }
 

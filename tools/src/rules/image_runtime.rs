@@ -4,6 +4,7 @@
 use super::image::each_config_with;
 use super::{Check, Judge, Rule, Severity};
 use crate::image::config::ImageConfig;
+use crate::secret_patterns::masked;
 
 /// The Windows whose images Azure Container Instances runs, and its first build that it takes.
 const WINDOWS: &str = "10.0.17763.";
@@ -108,6 +109,7 @@ fn probe(config: &ImageConfig) -> Option<String> {
         }
         _ => return None,
     };
+    let words: Vec<_> = words.into_iter().map(|word| masked(None, word)).collect();
     serde_json::to_string(&words).ok()
 }
 

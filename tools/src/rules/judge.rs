@@ -1,6 +1,7 @@
 //! Takes what checks find and gives it a place. One cause is one finding: what is said again of
 //! another platform adds that platform to the first.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::finding::{
@@ -19,7 +20,12 @@ pub struct Judge<'a> {
     site: Site,
     applies: bool,
     judgement: Judgement,
+    /// Where each finding about a platform is in the list.
+    known: HashMap<Cause, usize>,
 }
+
+/// What makes findings of two platforms one.
+type Cause = (Severity, String, Option<LayerPlace>, Option<String>);
 
 /// What the places of findings are relative to.
 #[derive(Clone, Copy)]
@@ -64,7 +70,8 @@ pub struct Site {
 impl<'a> Judge<'a> {
     pub(super) fn new(profile: Profile, rule: &'static Rule, scope: Scope<'a>) -> Self {
         let (site, judgement) = (Site::default(), Judgement::default());
-        Self { profile, rule, scope, site, applies: true, judgement }
+        let known = HashMap::new();
+        Self { profile, rule, scope, site, applies: true, judgement, known }
     }
 
     /// The most that a finding of the rule weighs.
@@ -178,16 +185,10 @@ impl<'a> Judge<'a> {
     /// Adds a finding, or its platform to the same finding; returns its place in the list.
     fn add(&mut self, severity: Severity, key: &str, message: String) -> usize {
         let Site { platform, layer, path, vulnerability } = &self.site;
-        let same = |known: &Finding| {
-            known.severity == severity
-                && known.message == message
-                && known.place.layer == *layer
-                && known.place.path == *path
-        };
+        let cause = (severity, message, *layer, path.clone());
         if let Some(platform) = platform
-            && let Some(at) = self.judgement.findings.iter().position(same)
+            && let Some(at) = self.known.get(&cause).copied()
             && let Some(known) = self.judgement.findings.get_mut(at)
-            && !known.place.platforms.is_empty()
         {
             if !known.place.platforms.contains(platform) {
                 known.place.platforms.push(platform.clone());
@@ -201,13 +202,18 @@ impl<'a> Judge<'a> {
             vulnerability: vulnerability.clone(),
             ..self.place(key)
         };
+        let place_in_list = self.judgement.findings.len();
+        if platform.is_some() {
+            self.known.insert(cause.clone(), place_in_list);
+        }
+        let (severity, message, ..) = cause;
         let Rule { id, fix, .. } = self.rule;
         let not_proven = false;
         let (waived, is_damage) = (None, false);
         let finding =
             Finding { rule: id, severity, message, not_proven, fix, waived, is_damage, place };
         self.judgement.findings.push(finding);
-        self.judgement.findings.len() - 1
+        place_in_list
     }
 
     fn place(&self, key: &str) -> Place {

@@ -13,7 +13,7 @@ const LIBRARIES_MAX: usize = 2000;
 /// How many configuration files of the loader are read.
 const CONFIGURATIONS_MAX: usize = 100;
 /// Libraries that are parts of musl's loader itself.
-const MUSL_OWN: [&[u8]; 8] = [
+const MUSL_OWN: [&[u8]; 9] = [
     b"libc.",
     b"libpthread.",
     b"librt.",
@@ -22,6 +22,7 @@ const MUSL_OWN: [&[u8]; 8] = [
     b"libutil.",
     b"libxnet.",
     b"ld-musl-",
+    b"ld-linux-",
 ];
 
 /// A library that is not found.
@@ -118,8 +119,11 @@ fn replace(text: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
 impl<'r, 'a> Search<'r, 'a> {
     fn new(root: &'r Root<'a>, elf: &Elf, loader: &[u8]) -> Self {
         let base = loader.rsplit(|c| *c == b'/').next().unwrap_or_default();
-        let is_musl = base.starts_with(b"ld-musl-");
         let file = root.find(loader);
+        // Alpine's libc6-compat puts musl's loader where glibc's is looked for.
+        let real = file.as_ref().map(|file| file.path().rsplit(|c| *c == b'/').next());
+        let base = real.flatten().filter(|real| is_musl_loader(real)).unwrap_or(base);
+        let is_musl = is_musl_loader(base);
         let mut folders: Vec<Vec<u8>> = Vec::new();
         let given = root.variable("LD_LIBRARY_PATH").unwrap_or_default();
         folders.extend(given.split([':', ';']).map(|folder| folder.as_bytes().to_vec()));
@@ -193,6 +197,10 @@ impl<'r, 'a> Search<'r, 'a> {
         });
         paths.any(|file| file.content().text.is_none())
     }
+}
+
+fn is_musl_loader(name: &[u8]) -> bool {
+    name.starts_with(b"ld-musl-") || name.starts_with(b"libc.musl-")
 }
 
 fn musl_folders(root: &Root<'_>, loader: &[u8]) -> Vec<Vec<u8>> {

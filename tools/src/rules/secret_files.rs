@@ -18,7 +18,7 @@ pub(super) enum Kind {
 }
 
 /// Ends of paths of files that hold logins, and what must stand in the text when it is at hand.
-const LOGINS: [(&str, &[&str], &str); 16] = [
+const LOGINS: [(&str, &[&str], &str); 22] = [
     (".aws/credentials", &["aws_secret_access_key", "aws_session_token"], "a login of AWS"),
     (".azure/accessTokens.json", &["oken"], "a login of Azure"),
     (".azure/msal_token_cache.json", &["secret"], "a login of Azure"),
@@ -35,6 +35,12 @@ const LOGINS: [(&str, &[&str], &str); 16] = [
         &["\"auth\"", "identitytoken", "registrytoken"],
         "a login of a registry",
     ),
+    (".dockercfg", &["\"auth\"", "identitytoken"], "a login of a registry"),
+    ("containers/auth.json", &["\"auth\"", "identitytoken"], "a login of a registry"),
+    ("containers/0/auth.json", &["\"auth\"", "identitytoken"], "a login of a registry"),
+    (".m2/settings.xml", &["<password>"], "a login of a package registry"),
+    ("pip.conf", &["@"], "a login of a package registry"),
+    (".git/config", &["@"], "a login of a Git server"),
     (".kube/config", &["token:", "client-key-data:", "password:"], "a login of a cluster"),
     (".netrc", &["password"], "a login"),
     (".npmrc", &["_authToken", "_password", "_auth="], "a login of a package registry"),

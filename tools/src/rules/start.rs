@@ -12,12 +12,78 @@ const INTERPRETERS_MAX: usize = 5;
 /// Programs that start what stands in their own arguments.
 const INITS: [&[u8]; 4] = [b"tini", b"dumb-init", b"catatonit", b"docker-init"];
 /// Words that shells know themselves.
-const BUILTINS: [&str; 34] = [
-    "alias", "break", "case", "cd", "command", "continue", "echo", "eval", "exit", "export",
-    "false", "for", "function", "getopts", "if", "kill", "let", "local", "printf", "pwd", "read",
-    "return", "select", "set", "shift", "shopt", "source", "test", "time", "trap", "true", "until",
-    "wait", "while",
+const BUILTINS: [&str; 68] = [
+    "alias",
+    "autoload",
+    "bg",
+    "bind",
+    "break",
+    "builtin",
+    "caller",
+    "case",
+    "cd",
+    "chdir",
+    "command",
+    "compgen",
+    "complete",
+    "compopt",
+    "continue",
+    "coproc",
+    "declare",
+    "dirs",
+    "disown",
+    "echo",
+    "enable",
+    "eval",
+    "exec",
+    "exit",
+    "export",
+    "false",
+    "fc",
+    "fg",
+    "float",
+    "for",
+    "function",
+    "getopts",
+    "hash",
+    "history",
+    "if",
+    "integer",
+    "jobs",
+    "kill",
+    "let",
+    "local",
+    "logout",
+    "mapfile",
+    "popd",
+    "printf",
+    "pushd",
+    "pwd",
+    "read",
+    "readarray",
+    "readonly",
+    "return",
+    "select",
+    "set",
+    "setopt",
+    "shift",
+    "shopt",
+    "source",
+    "suspend",
+    "test",
+    "time",
+    "times",
+    "trap",
+    "true",
+    "type",
+    "typeset",
+    "ulimit",
+    "umask",
+    "unalias",
+    "unset",
 ];
+/// The same, of loops.
+const LOOPS: [&str; 3] = ["until", "wait", "while"];
 const SHELLS: [&[u8]; 5] = [b"sh", b"bash", b"ash", b"dash", b"zsh"];
 
 /// Why something cannot be started.
@@ -50,15 +116,15 @@ pub(super) fn chains<'a>(root: &Root<'a>, identity: &Identity) -> Vec<Chain<'a>>
         _ => "",
     };
     let what = format!("the {key} `{}`{form}", words(program.as_bytes()));
-    let mut all = vec![chain(root, identity, program, what)];
+    let mut all = vec![chain(root, identity, program, what, By::Engine)];
     if INITS.contains(&base) {
         if let Some(next) = after_dashes(arguments) {
             let what = format!("`{}`, which {} starts", words(next.as_bytes()), words(base));
-            all.push(chain(root, identity, next, what));
+            all.push(chain(root, identity, next, what, By::Program));
         }
     } else if let Some(next) = in_shell_line(base, arguments) {
         let what = format!("`{}`, which the shell starts", words(next.as_bytes()));
-        all.push(chain(root, identity, next, what));
+        all.push(chain(root, identity, next, what, By::Program));
     }
     all
 }
@@ -72,30 +138,45 @@ fn after_dashes<'w>(arguments: &[&'w str]) -> Option<&'w str> {
     }
 }
 
-/// The program of `sh -c LINE`, when the line begins with nothing but a program.
+/// The program of `sh -c LINE`, when the line begins with nothing but a program, and does not go on
+/// without it: after `exec`, or where nothing but `&&` follows.
 fn in_shell_line<'w>(shell: &[u8], arguments: &[&'w str]) -> Option<&'w str> {
     let [flags, line, ..] = arguments else { return None };
     if !SHELLS.contains(&shell) || !matches!(*flags, "-c" | "-ec" | "-lc" | "-exc" | "-euc") {
         return None;
     }
     let mut words = line.split_ascii_whitespace();
-    let first = words.next().filter(|word| *word != "exec").or_else(|| words.next())?;
+    let mut first = words.next()?;
+    let is_replaced = first == "exec";
+    if is_replaced {
+        first = words.next()?;
+    }
+    let rest = line.replace("&&", " ");
+    if !is_replaced && rest.contains([';', '|', '&', '\n']) {
+        return None;
+    }
     let is_plain = first.bytes().all(|c| c.is_ascii_alphanumeric() || b"/._-+".contains(&c));
     // A login shell reads files that may set another PATH.
     let by_path = first.contains('/') || !flags.contains('l');
     let is_program = is_plain && by_path && !first.starts_with(['-', '.', '+']);
-    (is_program && !BUILTINS.contains(&first)).then_some(first)
+    let is_builtin = BUILTINS.contains(&first) || LOOPS.contains(&first);
+    (is_program && !is_builtin).then_some(first)
+}
+
+/// Who starts a program.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum By {
+    /// An engine: what the kernel does not know is an error.
+    Engine,
+    /// A shell or an init: what the kernel does not know is given to a shell (POSIX, `execvp`).
+    Program,
 }
 
 /// What the kernel opens for a word of a command.
-pub(super) fn chain<'a>(
-    root: &Root<'a>,
-    identity: &Identity,
-    word: &str,
-    what: String,
-) -> Chain<'a> {
+fn chain<'a>(root: &Root<'a>, identity: &Identity, word: &str, what: String, by: By) -> Chain<'a> {
     let mut chain = Chain { what, files: Vec::new(), fault: None };
     match program(root, identity, word.as_bytes()) {
+        Ok(file) if by == By::Program && is_for_a_shell(&file) => return chain,
         Ok(file) => chain.files.push(file),
         Err(why) => {
             chain.fault = Some(Fault::Program(format!("{} {why}", chain.what)));
@@ -125,6 +206,11 @@ pub(super) fn chain<'a>(
         }
     }
     chain
+}
+
+/// Whether a file is none that the kernel starts, but may be a script without its first line.
+fn is_for_a_shell(file: &File<'_>) -> bool {
+    matches!(file.content().magic, Magic::Empty | Magic::Other)
 }
 
 /// Where programs are looked for.
@@ -284,6 +370,10 @@ fn started_by_env(argument: &[u8]) -> Option<&[u8]> {
         return None;
     }
     let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+    // With another PATH than the image's nobody here knows where it is.
+    if words.clone().any(|word| word.starts_with(b"PATH=")) {
+        return None;
+    }
     words.find(|word| !word.contains(&b'=')).filter(|word| !word.starts_with(b"-"))
 }
 
@@ -297,6 +387,13 @@ mod tests {
             ("/app/server --x", Some("/app/server")),
             ("exec redis-server /etc/r.conf", Some("redis-server")),
             ("cd /app && ./server", None),
+            ("migrate && exec server", Some("migrate")),
+            ("migrate || true; exec server", None),
+            ("update; exec server", None),
+            ("exec server || true", Some("server")),
+            ("ulimit -n 1024; exec server", None),
+            ("umask 027 && exec server", None),
+            ("exec", None),
             ("A=1 server", None),
             ("\"$HOME\"/run", None),
             (". ./env.sh && run", None),
@@ -323,6 +420,7 @@ mod tests {
             ("node", Some("node")),
             ("-S node --x", Some("node")),
             ("-S A=1 node", Some("node")),
+            ("-S PATH=/opt node", None),
             ("-S -i node", None),
             ("-S 'a b'", None),
             ("-i", None),

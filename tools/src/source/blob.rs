@@ -60,8 +60,12 @@ impl BlobFile {
 
     /// Whether both are the same part of the same file.
     pub(super) fn is_same(&self, other: &Self) -> bool {
-        let place = |at: &Self| (at.start, at.size_bytes);
-        Arc::ptr_eq(&self.file, &other.file) && place(self) == place(other)
+        Arc::ptr_eq(&self.file, &other.file) && self.place() == other.place()
+    }
+
+    /// Where in the file it is: its offset and its size.
+    pub(super) const fn place(&self) -> (u64, u64) {
+        (self.start, self.size_bytes)
     }
 
     /// The file, and where in it the blob starts.

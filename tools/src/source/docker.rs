@@ -28,6 +28,10 @@ const IMAGES_MAX: usize = 1000;
 /// How many layers one image may have. Engines stop at 127; a manifest of these is below 4 MiB.
 pub(super) const LAYERS_MAX: usize = 1000;
 
+/// How many layers all images of an archive may list together, and how many names they may have.
+const LISTED_MAX: usize = 100_000;
+const NAMES_MAX: usize = 1000;
+
 /// How much of a layer is hashed at once.
 const BUFFER_BYTES: usize = 256 * 1024;
 
@@ -51,6 +55,8 @@ pub(super) struct DockerArchive {
     manifests: BTreeMap<Digest, Bytes>,
     /// What each configuration and layer is called.
     names: BTreeMap<Digest, String>,
+    /// Digests of the members that were hashed, by their place: each is read once for that.
+    hashed: BTreeMap<(u64, u64), Digest>,
 }
 
 #[derive(Serialize)]
@@ -79,6 +85,12 @@ pub(super) fn entries(location: &str, members: &Members) -> Result<Vec<Entry>, S
         return Err(wrong(format!("its {MANIFEST_FILE} lists no image")));
     }
     let is_long = |entry: &Entry| entry.layers.as_ref().is_some_and(|l| l.len() > LAYERS_MAX);
+    let listed: usize = entries.iter().flat_map(|entry| &entry.layers).map(Vec::len).sum();
+    let names: usize = entries.iter().flat_map(|entry| &entry.repo_tags).map(Vec::len).sum();
+    if listed > LISTED_MAX || names > NAMES_MAX {
+        let what = format!("more than {LISTED_MAX} layers, or {NAMES_MAX} names");
+        return Err(SourceError::TooMuch { location: location.to_owned(), what });
+    }
     if entries.len() > IMAGES_MAX || entries.iter().any(is_long) {
         let what = format!("more than {IMAGES_MAX} images, or {LAYERS_MAX} layers in one");
         return Err(SourceError::TooMuch { location: location.to_owned(), what });
@@ -113,7 +125,7 @@ impl DockerArchive {
     ) -> Result<(Self, Vec<Descriptor>), SourceError> {
         let entries = entries(location, &members)?;
         let (manifests, names) = (BTreeMap::new(), BTreeMap::new());
-        let mut archive = Self { members, manifests, names };
+        let mut archive = Self { members, manifests, names, hashed: BTreeMap::new() };
         let mut roots = Vec::new();
         for entry in &entries {
             let root = archive.image(location, entry)?;
@@ -156,7 +168,7 @@ impl DockerArchive {
 
     /// Describes a layer. One that is missing is described too, so that it is found to be.
     fn layer(
-        &self,
+        &mut self,
         location: &str,
         name: &str,
         diff_id: Option<Digest>,
@@ -187,9 +199,19 @@ impl DockerArchive {
         };
         let digest = match digest.filter(|digest| !is_taken(digest)) {
             Some(digest) => digest,
-            None => hash(file).map_err(failed)?,
+            None => self.hash_once(file).map_err(failed)?,
         };
         Ok(Descriptor::new(media_type, digest, size_bytes))
+    }
+
+    fn hash_once(&mut self, file: BlobFile) -> io::Result<Digest> {
+        let place = file.place();
+        if let Some(known) = self.hashed.get(&place) {
+            return Ok(*known);
+        }
+        let digest = hash(file)?;
+        self.hashed.insert(place, digest);
+        Ok(digest)
     }
 
     /// The bytes of a manifest that was made.

@@ -15,7 +15,7 @@ use crate::image::layout::{INDEX_FILE, LAYOUT_FILE};
 use crate::registry::{ImageRef, ImageRefError};
 
 /// How many layouts a folder may have.
-const LAYOUTS_MAX: usize = 1000;
+const LAYOUTS_MAX: usize = 10_000;
 
 /// Prefixes of forms that other tools read, and why this one does not.
 const UNREAD: [(&str, &str); 7] = [
@@ -147,14 +147,17 @@ impl Target {
         let mut layouts: Vec<OsString> = entries
             .filter_map(Result::ok)
             .map(|entry| entry.path())
-            .filter(|path| path.is_dir() && path.join(LAYOUT_FILE).is_file())
+            .filter(|path| path.is_dir() && is_layout(path))
             .map(PathBuf::into_os_string)
-            .take(LAYOUTS_MAX)
             .collect();
         if layouts.is_empty() {
             return vec![self];
         }
         layouts.sort_by(|a, b| a.as_bytes().cmp(b.as_bytes()));
+        // More are no list of images; the folder itself is then said to be none.
+        if layouts.len() > LAYOUTS_MAX {
+            return vec![self];
+        }
         layouts.into_iter().map(|path| Self::path(&path)).collect()
     }
 }

@@ -165,7 +165,7 @@ impl CheckedLayer {
         }
         if let Some(said) = said {
             self.compare_packing(said, found, start);
-            self.keep(read, found);
+            self.keep(read, found, room);
         }
         Ok(())
     }
@@ -187,7 +187,7 @@ impl CheckedLayer {
     }
 
     /// Takes over what was found in a blob that is the right one.
-    fn keep(&mut self, read: Found, found: Packing) {
+    fn keep(&mut self, read: Found, found: Packing, room: &Room) {
         match &read.unpacked {
             Ok(behind) if behind.bytes > 0 => self.behind(*behind),
             Ok(_) => {}
@@ -203,6 +203,9 @@ impl CheckedLayer {
             self.fault(FaultKind::Tar, fault.to_string());
         }
         for entry in read.entry_faults {
+            if !room.take_fault() && entry.refusal == Refusal::None {
+                continue;
+            }
             self.faults.push(Fault {
                 digest: self.descriptor.digest,
                 kind: FaultKind::Entry(entry.refusal),

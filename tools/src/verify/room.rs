@@ -13,9 +13,13 @@ const TEXTS_BYTES_MAX: usize = 32 << 20;
 
 const _: () = assert!(1_000_000 * (ENTRY_BYTES + 100) < FILES_BYTES_MAX);
 
-/// What is left of both.
+/// Remarks on entries, in all layers together; what engines refuse is named all the same.
+const FAULTS_MAX: usize = 5_000;
+
+/// What is left of each.
 #[derive(Debug)]
 pub(super) struct Room {
+    faults: AtomicUsize,
     files_bytes: AtomicUsize,
     texts_bytes: AtomicUsize,
 }
@@ -23,6 +27,7 @@ pub(super) struct Room {
 impl Room {
     pub(super) const fn new() -> Self {
         Self {
+            faults: AtomicUsize::new(FAULTS_MAX),
             files_bytes: AtomicUsize::new(FILES_BYTES_MAX),
             texts_bytes: AtomicUsize::new(TEXTS_BYTES_MAX),
         }
@@ -31,6 +36,11 @@ impl Room {
     /// Takes so many bytes for entries; `false` when they are not left.
     pub(super) fn take(&self, bytes: usize) -> bool {
         take(&self.files_bytes, bytes)
+    }
+
+    /// Takes the place of a fault of an entry.
+    pub(super) fn take_fault(&self) -> bool {
+        take(&self.faults, 1)
     }
 
     /// Takes so many bytes for a text.

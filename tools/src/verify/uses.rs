@@ -97,9 +97,6 @@ pub(super) fn compare_diff_ids(
             continue;
         };
         let message = format!("{} is not inflated here", found.descriptor.media_type);
-        let unread = Fault::new(layer.digest, FaultKind::Unproven, message);
-        if !faults.contains(&unread) {
-            faults.push(unread);
-        }
+        faults.push(Fault::new(layer.digest, FaultKind::Unproven, message));
     }
 }

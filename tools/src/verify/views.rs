@@ -55,15 +55,12 @@ pub(super) fn look(view: &FileView, layers: &[Descriptor], faults: &mut Vec<Faul
     let odd = odd.filter(|oddity| !matches!(oddity.kind, OddityKind::ThroughLink(_)));
     for oddity in odd.take(NAMED_MAX) {
         let Some(layer) = layers.get(oddity.layer) else { continue };
-        let fault = Fault {
+        faults.push(Fault {
             digest: layer.digest,
             kind: FaultKind::Entry(Refusal::None),
             path: Some(shown(&oddity.path)),
             message: explain(oddity),
-        };
-        if !faults.contains(&fault) {
-            faults.push(fault);
-        }
+        });
     }
 }
 

@@ -21,7 +21,7 @@ const PATHS: [&[u8]; 10] = [
 ];
 
 /// Files that hold logins to services, by the end of their path.
-const CREDENTIALS: [&[u8]; 19] = [
+const CREDENTIALS: [&[u8]; 26] = [
     b".aws/credentials",
     b".aws/config",
     b".azure/accessTokens.json",
@@ -34,6 +34,7 @@ const CREDENTIALS: [&[u8]; 19] = [
     b".dockercfg",
     b".git-credentials",
     b".kube/config",
+    b".m2/settings.xml",
     b".my.cnf",
     b".netrc",
     b".npmrc",
@@ -41,6 +42,12 @@ const CREDENTIALS: [&[u8]; 19] = [
     b".pypirc",
     b".s3cfg",
     b".terraform.d/credentials.tfrc.json",
+    b"containers/0/auth.json",
+    b"containers/auth.json",
+    b".git/config",
+    b"pip/pip.conf",
+    b".pip/pip.conf",
+    b"etc/pip.conf",
 ];
 
 /// How many bytes of the file are kept at most; none of most files.

@@ -37,6 +37,9 @@ pub(super) fn form(head: &[u8]) -> Option<&'static str> {
     if !contains(start, b"PRIVATE KEY") {
         return None;
     }
+    if let Some(form) = in_json(start) {
+        return Some(form);
+    }
     let mut lines = start.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).peekable();
     while let Some(line) = lines.next() {
         let label = line.strip_prefix(b"-----BEGIN ").and_then(|at| at.strip_suffix(b"-----"));
@@ -50,6 +53,19 @@ pub(super) fn form(head: &[u8]) -> Option<&'static str> {
         }
     }
     None
+}
+
+/// A key within a text of JSON, whose ends of lines are written as `\n`.
+fn in_json(bytes: &[u8]) -> Option<&'static str> {
+    const MARK: &[u8] = b" PRIVATE KEY-----\\n";
+    const PLAIN: &[u8] = b"-----BEGIN PRIVATE KEY-----\\n";
+    [PLAIN, MARK].into_iter().find_map(|mark| {
+        let at = bytes.windows(mark.len()).position(|window| window == mark)?;
+        let next = bytes.get(at + mark.len()..)?;
+        let length =
+            next.iter().take_while(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(byte));
+        (length.count() >= BASE64_CHARS_MIN).then_some("PEM within JSON")
+    })
 }
 
 fn contains(bytes: &[u8], word: &[u8]) -> bool {
