@@ -272,6 +272,12 @@ const START_ROWS: &[Row] = &[
         tree[0].push(script("bin/b", "/bin/a"));
     }),
     ("IMG-041", ERROR, |tree, _| tree[0][0] = file("bin/server", Magic::Other)),
+    // Shells and inits give to a shell what the kernel does not know.
+    ("IMG-041", PEACE, |tree, config| {
+        tree[0].push(elf("bin/sh", |_| {}));
+        tree[0].push(file("run.sh", Magic::Other));
+        start(config, &["/bin/sh", "-c", "exec /run.sh"]);
+    }),
     ("IMG-041", ERROR, |tree, _| tree[0][0] = file("bin/server", Magic::Empty)),
     ("IMG-041", ERROR, |tree, _| {
         tree[0][0] = elf("bin/server", |elf| elf.kind = ElfKind::Other);
@@ -406,6 +412,13 @@ const MACHINE_ROWS: &[Row] = &[
         tree[0][0] = dynamic("bin/server", MUSL, &["libz.so.1"]);
         tree[0].push(library("lib/ld-musl-x86_64.so.1", &[]));
         tree[0].push(library("usr/lib64/libz.so.1", &[]));
+    }),
+    // Alpine's libc6-compat: musl's loader under the name of glibc's.
+    ("IMG-043", PEACE, |tree, _| {
+        tree[0][0] = dynamic("bin/server", GLIBC, &["libc.so.6", "libpthread.so.0"]);
+        tree[0].push(library("lib/ld-musl-x86_64.so.1", &[]));
+        tree[0].push(link("lib/libc.musl-x86_64.so.1", "ld-musl-x86_64.so.1"));
+        tree[0].push(link("lib64/ld-linux-x86-64.so.2", "../lib/libc.musl-x86_64.so.1"));
     }),
     // A C library in a place of its own.
     ("IMG-043", PEACE, |tree, _| {

@@ -221,6 +221,17 @@ const CONFIG_ROWS: &[(&str, Severity, Break)] = &[
         let created_by = Some("RUN login AKIAABCDEFGHIJKLMNOP".to_owned());
         config(at).history.push(History { created_by, ..History::default() });
     }),
+    ("IMG-017", Severity::Error, |at| {
+        let created_by = Some("RUN |1 DB_PASSWORD=hunter2 /bin/sh -c make # buildkit".to_owned());
+        config(at).history.push(History { created_by, ..History::default() });
+    }),
+    ("IMG-017", Severity::Error, |at| {
+        config(at).config.cmd = vec!["--db-password=hunter2".to_owned()];
+    }),
+    ("IMG-017", Severity::Error, |at| {
+        let token = format!("curl -H ghp_{} localhost", "a".repeat(36));
+        config(at).config.healthcheck.test = vec!["CMD-SHELL".to_owned(), token];
+    }),
     ("IMG-027", Severity::Warning, |at| config(at).config.env.push("_X=1".to_owned())),
     ("IMG-027", Severity::Warning, |at| config(at).config.env.push("A.B=1".to_owned())),
 ];

@@ -505,6 +505,29 @@ fn names_without_end_are_too_much() {
 }
 
 #[test]
+fn a_list_of_images_without_end_is_too_much_and_each_file_is_hashed_once() {
+    let archive = |manifest: &serde_json::Value, layer: &[u8]| {
+        let mut tar = Tar::default();
+        tar.file("c.json", b"{}");
+        tar.file("l", layer);
+        tar.file("manifest.json", manifest.to_string().as_bytes());
+        tar.finish()
+    };
+    let named = vec!["a"; 2000];
+    let many = json!([{"Config": "c.json", "RepoTags": named, "Layers": ["l"]}]);
+    assert!(said(&archive(&many, b"x")).contains("1000 names"));
+    let image = json!({"Config": "c.json", "Layers": vec!["l"; 1000]});
+    let images = serde_json::Value::from(vec![image.clone(); 200]);
+    assert!(said(&archive(&images, b"x")).contains("100000 layers"));
+    // Hashed anew each time, these were fifty gigabytes.
+    let folder = tempfile::tempdir().unwrap();
+    let images = serde_json::Value::from(vec![image; 50]);
+    let layer = [&[0x1f, 0x8b], vec![0; 1 << 20].as_slice()].concat();
+    let path = write(&folder, "images.tar", &archive(&images, &layer));
+    assert_eq!(Source::open_path(&path).unwrap().roots().len(), 50);
+}
+
+#[test]
 fn what_is_no_image_is_called_by_its_name() {
     let folder = tempfile::tempdir().unwrap();
     let words = |name: &str, bytes: &[u8]| {

@@ -123,6 +123,23 @@ fn a_sound_layout_has_no_faults_and_all_facts() {
 }
 
 #[test]
+fn what_is_kept_elsewhere_is_not_proven_and_other_annotations_hide_no_image() {
+    let mut sample = Sample::new();
+    fs::remove_file(sample.layer_path()).unwrap();
+    sample.layer["mediaType"] = json!("application/vnd.docker.image.rootfs.foreign.diff.tar.gzip");
+    let facts = check_it(&sample.finish());
+    assert_eq!(facts.faults.iter().map(|at| at.kind).collect::<Vec<_>>(), [FaultKind::Unproven]);
+    let sample = Sample::new();
+    let config = sample.json(&MediaType::OCI_CONFIG, &sample.config);
+    let manifest = json!({"schemaVersion": 2, "config": config, "layers": [sample.layer]});
+    let mut root = sample.json(&MediaType::OCI_MANIFEST, &manifest);
+    for (kind, images) in [("x", 1), ("attestation-manifest", 0)] {
+        root["annotations"] = json!({"vnd.docker.reference.type": kind});
+        assert_eq!(check_it(&sample.roots(&[root.clone()])).images.len(), images, "{kind}");
+    }
+}
+
+#[test]
 fn the_same_layout_in_an_archive_gives_the_same_facts() {
     let sample = Sample::new();
     let folder = check_it(&sample.finish());

@@ -128,6 +128,8 @@ fn private_keys_are_known_by_their_content_and_talk_of_them_is_not_one() {
     ] {
         assert_eq!(magic(pem(label, line).as_bytes()), Magic::PrivateKey(form), "{label}");
     }
+    let json = format!("{{\"private_key\": \"-----BEGIN PRIVATE KEY-----\\n{line}\\n\"}}");
+    assert_eq!(magic(json.as_bytes()), Magic::PrivateKey("PEM within JSON"));
     let bundle = [pem("CERTIFICATE", line), pem("EC PRIVATE KEY", line)].concat();
     assert_eq!(magic(bundle.as_bytes()), Magic::PrivateKey("EC"));
     assert_eq!(
