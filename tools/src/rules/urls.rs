@@ -103,7 +103,13 @@ pub fn is_active(address: &str) -> bool {
 pub fn link_fault(address: &str) -> Option<String> {
     let mail = Url::parse(address).ok().filter(|url| url.scheme() == "mailto");
     match mail {
-        Some(mail) if mail.path().contains('@') && !address.contains(char::is_whitespace) => None,
+        Some(mail)
+            if !mail.has_authority()
+                && mail.path().split(',').all(is_mailbox)
+                && !address.contains(|c: char| c.is_whitespace() || characters::is_hidden(c)) =>
+        {
+            None
+        }
         Some(_) => Some(format!("`{}` has no mail address", shown(address))),
         None => unsafe_fault(address).or_else(|| fault(address)),
     }
@@ -124,6 +130,12 @@ pub fn is_placeholder(address: &str) -> bool {
 pub fn host(address: &str) -> Option<String> {
     let url = Url::parse(address).ok()?;
     Some(url.host_str()?.trim_end_matches('.').to_owned())
+}
+
+/// `NAME@HOST` (RFC 6068 §2).
+fn is_mailbox(text: &str) -> bool {
+    let Some((name, host)) = text.rsplit_once('@') else { return false };
+    !name.is_empty() && !name.contains(['/', '@', ':']) && is_host_name(host)
 }
 
 /// Letters, digits and hyphens within (RFC 1123 §2.1), in parts that are not empty.
@@ -254,6 +266,9 @@ mod tests {
     fn links_within_texts_may_lead_to_a_mail_address() {
         for url in ["mailto:help@a.dev", "mailto:help@a.dev?subject=x", "https://a.dev"] {
             assert_eq!(link_fault(url), None, "{url}");
+        }
+        for url in ["mailto://u@127.0.0.1/x@a.dev", "mailto:@a.dev", "mailto:a@b@c.d"] {
+            assert!(link_fault(url).is_some(), "{url}");
         }
         for url in ["mailto:x", "mailto:a b@c.d", "tel:1", "#top", "page.html", "//a.dev/x", ""] {
             assert!(link_fault(url).is_some(), "{url}");
