@@ -31,7 +31,6 @@ struct Wanted {
 }
 
 /// Runs the command.
-#[allow(clippy::too_many_lines, reason = "it is the story of the command")]
 pub fn run(args: &VerifyArgs, context: &Context) -> anyhow::Result<Exit> {
     publish::check(&args.judge, context)?;
     let offer = match &args.offer {
