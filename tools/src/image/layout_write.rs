@@ -4,6 +4,8 @@
 //! Invariant: at the place of a layout there is, at every moment, nothing, the old layout or the
 //! whole new one. A layout that would not change is left alone.
 
+mod blobs;
+
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, BufWriter, Read, Write};
@@ -14,6 +16,7 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use serde::Serialize;
 use wharf_oci::{Algorithm, Descriptor, Digest, Digester, MediaType};
 
+use self::blobs::blob_name;
 use super::gzip::{BlockWriter, Compressed, compress};
 use super::layout::{LAYOUT_FILE, LAYOUT_VERSION};
 use crate::offer::words::PlanId;
@@ -141,15 +144,14 @@ impl<'f> LayoutWriter<'f> {
         if self.blobs.contains_key(&layer.digest) {
             return Ok(true);
         }
-        let name = format!("blobs/sha256/{}", layer.digest.hex());
-        let source = self.folder.place(from).join(name);
+        let source = self.folder.place(from).join(blob_name(&layer.digest));
         if !source.is_file() {
             return Ok(false);
         }
         let path = self.staging.path().join("layer.tmp");
         let failed = |source| WriteError::Write { path: path.clone(), source };
         let mut copy = File::create(&path).map_err(failed)?;
-        let copied = copy_hashed(&source, &mut copy).map_err(failed)?;
+        let copied = copy_hashed(&source, Algorithm::Sha256, &mut copy).map_err(failed)?;
         if copied != layer.digest {
             return Ok(false);
         }
@@ -195,15 +197,16 @@ impl<'f> LayoutWriter<'f> {
         same(self.target.join("index.json"), index)
             && self.target.join(LAYOUT_FILE).exists()
             && self.blobs.iter().all(|(digest, size_bytes)| {
-                let path = self.target.join("blobs/sha256").join(digest.hex());
+                let path = self.target.join(blob_name(digest));
                 fs::symlink_metadata(&path)
                     .is_ok_and(|found| found.is_file() && found.len() == *size_bytes)
-                    && copy_hashed(&path, &mut io::sink()).is_ok_and(|found| found == *digest)
+                    && copy_hashed(&path, digest.algorithm(), &mut io::sink())
+                        .is_ok_and(|found| found == *digest)
             })
     }
 
     fn blob_path(&self, digest: &Digest) -> PathBuf {
-        self.staging.path().join("blobs/sha256").join(digest.hex())
+        self.staging.path().join(blob_name(digest))
     }
 }
 
@@ -222,9 +225,9 @@ pub fn index_json(roots: &[Descriptor]) -> Vec<u8> {
 }
 
 /// Copies a file and says what its bytes were.
-fn copy_hashed(path: &Path, out: &mut dyn Write) -> io::Result<Digest> {
+fn copy_hashed(path: &Path, algorithm: Algorithm, out: &mut dyn Write) -> io::Result<Digest> {
     let mut file = File::open(path)?;
-    let mut digester = Digester::new(Algorithm::Sha256);
+    let mut digester = Digester::new(algorithm);
     let mut buffer = vec![0_u8; 256 * 1024];
     loop {
         let length = file.read(&mut buffer)?;
