@@ -7,6 +7,8 @@ mod bring;
 mod pick;
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -18,6 +20,7 @@ use crate::image::base::{BaseError, BaseImage, Bases, Wanted};
 use crate::image::config::ImageConfig;
 use crate::image::files::LayerFiles;
 use crate::image::layout::REF_NAME;
+use crate::image::layout_write;
 use crate::offer::model::ImageSource;
 use crate::offer::words::PlanId;
 use crate::source::{Source, Target};
@@ -31,6 +34,8 @@ pub struct OpenBases {
     /// What was seen of layers; each cell is held while its layer is fetched.
     layers: Mutex<BTreeMap<Digest, Cell>>,
     room: Room,
+    /// A folder of layouts that may have some of the layers.
+    near: Option<PathBuf>,
     notes: Vec<String>,
 }
 
@@ -47,10 +52,10 @@ struct Opened {
 }
 
 impl OpenBases {
-    /// None yet.
+    /// None yet; layers that layouts in this folder have are not fetched.
     #[must_use]
-    pub fn new() -> Self {
-        Self::default()
+    pub fn near(folder: &Path) -> Self {
+        Self { near: Some(folder.to_owned()), ..Self::default() }
     }
 
     /// Whether the source of an image was opened before.
@@ -114,6 +119,10 @@ impl OpenBases {
         &self.notes
     }
 
+    fn copy_of(&self, layer: &Descriptor) -> Option<File> {
+        layout_write::copy_of(self.near.as_deref()?, layer)
+    }
+
     fn cell(&self, digest: Digest) -> Cell {
         let mut layers = self.layers.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(layers.entry(digest).or_default())
@@ -161,6 +170,7 @@ fn base_image(
         name: opened.reference.clone().or_else(|| from_archive.cloned()),
         manifest: Descriptor { annotations: BTreeMap::new(), ..descriptor },
         manifest_bytes: manifest.bytes().clone(),
+        annotations: manifest.annotations().clone(),
         is_made: opened.source.makes_manifests(),
         config,
         config_bytes,
@@ -199,7 +209,7 @@ impl Bases for OpenBases {
         let look = wanted.look && known.is_none();
         let job =
             bring::Job { source: &opened.source, layer, diff_id, room: look.then_some(&self.room) };
-        let found = job.run((wanted.copy)(), wanted.out).map_err(|error| match error {
+        let found = job.run(self.copy_of(layer), wanted.out).map_err(|error| match error {
             bring::BringError::Write(source) => {
                 BaseError::Write { said: base.said.clone(), source }
             }

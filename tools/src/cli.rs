@@ -140,12 +140,21 @@ pub struct PackageArgs {
     /// How many threads compress [default: one per core]
     #[arg(long, env = "WHARF_JOBS", value_name = "N")]
     pub jobs: Option<std::num::NonZeroUsize>,
+    /// The commit that the images are made from, for the annotation that says so
+    #[arg(long, env = "WHARF_REVISION", value_name = "TEXT", value_parser = revision)]
+    pub revision: Option<String>,
     /// Change nothing; fail when the layouts are not what would be made
     #[arg(long, conflicts_with = "dry_run")]
     pub check: bool,
     /// Change nothing; say what would be made
     #[arg(long)]
     pub dry_run: bool,
+}
+
+/// What an annotation holds is one line.
+fn revision(text: &str) -> Result<String, &'static str> {
+    let is_line = !text.trim().is_empty() && !text.contains(char::is_control);
+    is_line.then(|| text.trim().to_owned()).ok_or("it is not one line of text")
 }
 
 /// `wharf verify`.

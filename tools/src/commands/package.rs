@@ -8,16 +8,18 @@ use anyhow::Context as _;
 use serde::Serialize;
 use wharf_oci::Digest;
 
-use super::{Context, variable};
+use super::{Context, bases, variable};
 use crate::cli::PackageArgs;
 use crate::exit::Exit;
-use crate::image::build::{Builder, BuiltImage, Finish};
+use crate::image::build::{Builder, BuiltImage, Destination};
 use crate::image::layer::check_source;
 use crate::image::layout_write::{LayoutFolder, Outcome};
+use crate::image::progress::Silent;
 use crate::offer::OfferFile;
 use crate::offer::model::Plan;
+use crate::offer::origin::{DOCKERFILE_ADVICE, is_dockerfile};
 use crate::offer::timestamp::Timestamp;
-use crate::output::{Paint, Style, Table};
+use crate::output::{Paint, Style, Table, visible};
 use crate::rules::image::size as size_text;
 use crate::source::Source;
 
@@ -96,6 +98,7 @@ impl State {
 
 /// Runs the command.
 pub fn run(args: &PackageArgs, context: &Context) -> anyhow::Result<Exit> {
+    refuse_dockerfile(&args.offer)?;
     let file = OfferFile::open(&args.offer)?;
     let plans: Vec<&Plan> = file.select(&args.plans)?.into_iter().map(|(_, plan)| plan).collect();
     let output = args.output.clone().unwrap_or_else(|| file.folder().join("out"));
@@ -107,7 +110,9 @@ pub fn run(args: &PackageArgs, context: &Context) -> anyhow::Result<Exit> {
         .jobs
         .or_else(|| std::thread::available_parallelism().ok())
         .unwrap_or(NonZeroUsize::MIN);
-    let mut builder = Builder::new(file.folder(), epoch, jobs);
+    let bases = bases::open(&file, &plans, &output, context)?;
+    let builder = Builder::new(file.folder(), epoch, jobs, &Silent);
+    let mut builder = builder.with_bases(&bases).with_revision(args.revision.as_deref());
     let plans = if args.dry_run {
         plans.iter().map(|plan| planned(plan, &output)).collect()
     } else if args.check {
@@ -120,6 +125,22 @@ pub fn run(args: &PackageArgs, context: &Context) -> anyhow::Result<Exit> {
     let result = Packaged { output, plans };
     context.output.result("package", &result, |paint| text(&result, paint))?;
     Ok(exit)
+}
+
+/// A Dockerfile, or a folder with one, in place of an offer.
+fn refuse_dockerfile(path: &Path) -> anyhow::Result<()> {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let mut is_one = is_dockerfile(name);
+    for name in ["Dockerfile", "Containerfile"] {
+        is_one |= path.is_dir() && path.join(name).exists() && !path.join("offer.yaml").exists();
+    }
+    let path = visible(&path.to_string_lossy());
+    anyhow::ensure!(
+        !is_one,
+        "{path} is no offer but a Dockerfile, or has one; wharf does not build those: \
+         {DOCKERFILE_ADVICE} in the offer"
+    );
+    Ok(())
 }
 
 /// The time of images that set none.
@@ -157,7 +178,7 @@ fn make(
     let mut made = Vec::new();
     for plan in plans {
         context.output.note(&format!("packaging {}", plan.id));
-        let built = builder.build(plan, &folder, Finish::Place)?;
+        let built = builder.build(plan, Destination::Folder(&folder))?;
         let state = match built.outcome {
             Some(Outcome::Created) | None => State::Created,
             Some(Outcome::Replaced) => State::Replaced,
@@ -181,8 +202,7 @@ fn check(
             continue;
         }
         let layout = Source::open_path(&place)?;
-        let folder = LayoutFolder::open(output)?;
-        let built = builder.build(plan, &folder, Finish::Discard)?;
+        let built = builder.build(plan, Destination::Counted)?;
         let same = layout.roots() == built.roots;
         let state = if same { State::Same } else { State::Differs };
         checked.push(packaged(plan, output, &built, state));
@@ -197,10 +217,16 @@ fn packaged(plan: &Plan, output: &Path, built: &BuiltImage, state: State) -> Pac
     for (platform, built) in packaged.platforms.iter_mut().zip(&built.platforms) {
         platform.digest = Some(built.manifest.digest);
         platform.size_bytes = Some(built.size_bytes);
-        for (layer, descriptor) in platform.layers.iter_mut().zip(&built.layers) {
-            layer.digest = Some(descriptor.digest);
-            layer.size_bytes = Some(descriptor.size);
-        }
+        // Those of a base lie below the ones that the offer lists.
+        let own = std::mem::take(&mut platform.layers);
+        let below = built.layers.len().saturating_sub(own.len());
+        let own = std::iter::repeat_with(|| None).take(below).chain(own.into_iter().map(Some));
+        let layers = built.layers.iter().zip(own).map(|(layer, own)| PackagedLayer {
+            source: own.map_or_else(|| layer.source.clone(), |own| own.source),
+            digest: Some(layer.descriptor.digest),
+            size_bytes: Some(layer.descriptor.size),
+        });
+        platform.layers = layers.collect();
     }
     packaged
 }

@@ -6,6 +6,7 @@
 mod inherit;
 mod layers;
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::fs::File;
 use std::io;
@@ -14,10 +15,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use wharf_oci::{Descriptor, Digest, Platform};
 
-pub use self::inherit::inherit;
 pub(super) use self::layers::{as_oci, lay};
+use super::config::ImageConfig;
 use super::files::LayerFiles;
 use super::layout_write::WriteError;
+use crate::offer::model::ContainerConfig;
 use crate::offer::words::PlanId;
 
 /// An image for one platform, found and read but for its layers.
@@ -31,6 +33,8 @@ pub struct BaseImage {
     pub manifest: Descriptor,
     /// The manifest.
     pub manifest_bytes: Bytes,
+    /// The annotations of its manifest.
+    pub annotations: BTreeMap<String, String>,
     /// Whether the manifest was only made because a docker-archive has none: nobody knows its digest.
     pub is_made: bool,
     /// How its configuration is pointed at.
@@ -45,10 +49,21 @@ pub struct BaseImage {
     pub platform: Platform,
 }
 
+impl BaseImage {
+    /// Its configuration with what an image on it says over that. The layers and the history of `own`
+    /// come on top.
+    pub fn inherit(
+        &self,
+        own: &ImageConfig,
+        given: &ContainerConfig,
+    ) -> Result<Vec<u8>, BaseError> {
+        inherit::inherit(&self.config_bytes, own, given)
+            .map_err(|reason| BaseError::Config { said: self.said.clone(), reason })
+    }
+}
+
 /// How a layer is wanted.
 pub struct Wanted<'a> {
-    /// Finds a file that has its bytes, perhaps: what is wrong with it is no error.
-    pub copy: &'a dyn Fn() -> Option<File>,
     /// Where its bytes go, from the start of the file.
     pub out: Option<&'a mut File>,
     /// Whether its files are looked at.
@@ -92,6 +107,9 @@ impl Bases for NoBases {
 /// Why nothing can be made from an image.
 #[derive(Debug, thiserror::Error)]
 pub enum BaseError {
+    /// Nobody looked for it.
+    #[error("the image that it is made from was not opened")]
+    NotOpened,
     /// A layer of it cannot be read.
     #[error("layer {number} of `{said}` ({digest}) cannot be used")]
     Layer {

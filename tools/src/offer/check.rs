@@ -7,7 +7,7 @@ use super::OfferFile;
 use super::described::described;
 use super::error::Diagnostic;
 use super::layers::Layer;
-use super::model::{Image, Offer, Origin, Plan, PlatformBuild};
+use super::model::{Image, MadeFrom, Offer, Plan, PlatformBuild};
 use super::origin::{DOCKERFILE_ADVICE, is_dockerfile};
 use super::tags::TagError;
 use super::words::RegistryName;
@@ -138,15 +138,15 @@ fn check_plan(faults: &mut Faults<'_>, path: &str, plan: &Plan) {
     }
 }
 
-/// What goes into labels and annotations is one line.
+/// What is in such a text is for the rules of texts.
 fn check_texts(faults: &mut Faults<'_>, path: &str, image: &Image) {
     let texts =
         [("source", &image.source), ("revision", &image.revision), ("licences", &image.licences)];
     for (key, text) in texts {
         let Some(text) = text else { continue };
-        if text.trim().is_empty() || text.contains(char::is_control) {
+        if text.trim().is_empty() {
             let help = "write it, or leave the key out";
-            faults.add(&format!("{path}.image.{key}"), format!("`{key}` is not one line"), help);
+            faults.add(&format!("{path}.image.{key}"), format!("`{key}` is empty"), help);
         }
     }
 }
@@ -154,12 +154,12 @@ fn check_texts(faults: &mut Faults<'_>, path: &str, image: &Image) {
 fn check_layers(faults: &mut Faults<'_>, at: &str, image: &Image, build: &PlatformBuild) {
     let count = build.layers.len();
     let at = format!("{at}.layers");
-    match Origin::of(image, build) {
-        Origin::Adopt(_) if count > 0 => {
+    match MadeFrom::of(image, build) {
+        MadeFrom::Adopt(_) if count > 0 => {
             let message = "an adopted image is taken whole, and gets no layers";
             faults.add(&at, message, "write `base` instead of `adopt` to put layers on it");
         }
-        Origin::Scratch if count == 0 => {
+        MadeFrom::Scratch if count == 0 => {
             let help = format!("a platform has 1 to {LAYERS_MAX}, or an image: `base`, `adopt`");
             faults.add(&at, "there are 0 layers", help);
         }

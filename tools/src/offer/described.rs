@@ -8,11 +8,14 @@ use super::model::{Offer, Plan};
 /// How these keys begin.
 pub const PREFIX: &str = "org.opencontainers.image.";
 
+/// Texts by their keys.
+pub type Annotations = BTreeMap<String, String>;
+
 /// The title is the plan's name, which customers read; the title of the listing is not in it, because
 /// editing that must not give a published version another digest. The vendor is the publisher. What
 /// nobody wrote is not made up: a licence of the marketplace is no SPDX expression, and what git says
 /// of a folder differs from machine to machine.
-pub(super) fn described(offer: &Offer, plan: &Plan) -> BTreeMap<String, String> {
+pub(super) fn described(offer: &Offer, plan: &Plan) -> Annotations {
     let image = &plan.image;
     let said = [
         ("title", Some(&plan.name)),

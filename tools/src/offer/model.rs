@@ -10,8 +10,9 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use wharf_oci::{Platform, RepoName, Tag};
 
+use super::described::Annotations;
 pub use super::layers::{DirInput, Layer, LayerInput, TarInput};
-pub use super::origin::{ImageSource, Origin};
+pub use super::origin::{ImageSource, MadeFrom};
 use super::secrets::Secret;
 use super::tags::{ExpandedTag, TagTemplates};
 use super::texts::{Terms, Text};
@@ -323,7 +324,7 @@ mapping! {
         /// What the offer says of it for its labels and annotations, where those do not say it
         /// themselves. Set when the file is parsed.
         #[serde(skip)]
-        described: BTreeMap<String, String>,
+        described: Annotations,
         /// One build per platform; at least one, all different.
         platforms: Vec<PlatformBuild>,
         /// How a container starts.

@@ -34,9 +34,9 @@ pub struct ImageSource {
     pub digest: Option<Digest>,
 }
 
-/// What a platform's image starts from.
+/// What a platform's image is made from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin<'a> {
+pub enum MadeFrom<'a> {
     /// Nothing: its layers are all there is.
     Scratch,
     /// The layers of this image lie below.
@@ -45,7 +45,7 @@ pub enum Origin<'a> {
     Adopt(&'a ImageSource),
 }
 
-impl<'a> Origin<'a> {
+impl<'a> MadeFrom<'a> {
     /// What a platform says, or else its image says for all.
     #[must_use]
     pub fn of(image: &'a Image, build: &'a PlatformBuild) -> Self {

@@ -14,7 +14,11 @@ const JOINED: [&str; 3] = ["Labels", "ExposedPorts", "Volumes"];
 
 /// The configuration of an image on a base: that of the base, with what `own` says over it. The layers
 /// and the history of `own` come on top. An error says why the base's cannot be used.
-pub fn inherit(base: &[u8], own: &ImageConfig, given: &ContainerConfig) -> Result<Vec<u8>, String> {
+pub(super) fn inherit(
+    base: &[u8],
+    own: &ImageConfig,
+    given: &ContainerConfig,
+) -> Result<Vec<u8>, String> {
     let mut whole: Map<String, Value> = parse(base)?;
     let own = to_map(own);
     let mut runtime = take_map(&mut whole, "config");

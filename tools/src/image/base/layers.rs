@@ -1,5 +1,6 @@
 //! The layers of another image, brought into a layout that is being written.
 
+use std::fs::File;
 use std::sync::Arc;
 
 use wharf_oci::{Descriptor, MediaType};
@@ -40,30 +41,20 @@ pub(in crate::image) fn as_oci(layer: &Descriptor) -> Descriptor {
     }
 }
 
-/// Brings all layers into a layout, or, when nobody wants to keep it, only what is needed to look at
-/// their files; gives those back when somebody looks.
+/// Brings all layers into a layout, or, of one that is only counted, what is needed to look at their
+/// files; gives those back when somebody looks.
 pub(in crate::image) fn lay(
     bases: &dyn Bases,
     base: &BaseImage,
-    (look, keep): (bool, bool),
+    look: bool,
     writer: &mut LayoutWriter<'_>,
 ) -> Result<Vec<Arc<LayerFiles>>, BaseError> {
     let mut files = Vec::new();
     for (place, layer) in base.layers.iter().enumerate() {
-        let is_missing = keep && !writer.has(&layer.digest);
-        if !is_missing && !look {
-            continue;
-        }
-        let folder = writer.folder();
-        let copy: &dyn Fn() -> _ = &|| folder.copy_of(layer);
-        let found = if is_missing {
-            let bring =
-                |out: &mut _| bases.layer(base, place, Wanted { copy, out: Some(out), look });
-            writer.add_blob(layer, bring)?
-        } else {
-            bases.layer(base, place, Wanted { copy, out: None, look })?
-        };
-        files.extend(found);
+        let bring = |out: Option<&mut File>| bases.layer(base, place, Wanted { out, look });
+        let found =
+            if writer.has(&layer.digest) { bring(None) } else { writer.add_blob(layer, bring) };
+        files.extend(found?);
     }
     Ok(files)
 }
