@@ -23,6 +23,7 @@ use crate::image::layout::REF_NAME;
 use crate::image::layout_write;
 use crate::offer::model::ImageSource;
 use crate::offer::words::PlanId;
+use crate::rules::image::size;
 use crate::source::{Source, Target};
 use crate::verify::Room;
 
@@ -131,16 +132,16 @@ impl OpenBases {
 
 /// Layers that an archive has as plain tars are kept so, because their digests are.
 fn plain_layers(base: &BaseImage) -> Option<String> {
-    let plain = |layer: &&Descriptor| layer.media_type.as_str().ends_with(".tar");
+    let plain = |layer: &&Descriptor| layer.media_type.as_str().rsplit('.').next() == Some("tar");
     let sizes = base.layers.iter().filter(plain).map(|layer| layer.size);
     let (count, bytes) =
         sizes.fold((0_usize, 0_u64), |(count, sum), size| (count + 1, sum.saturating_add(size)));
-    let mib = bytes.div_ceil(1 << 20);
+    let what = if count == 1 { "a layer that is" } else { "layers that are" };
     (count > 0).then(|| {
         format!(
-            "`{}` has {count} layers that are not compressed, {mib} MiB in all; they are kept as they \
-             are, with their digests",
-            base.said
+            "`{}` has {what} not compressed, {} in all; kept as it is, with its digest",
+            base.said,
+            size(bytes)
         )
     })
 }

@@ -12,6 +12,7 @@
 use wharf_oci::{Algorithm, Descriptor, Digest, Digester};
 
 use crate::offer::model::{Image, MadeFrom};
+use crate::offer::tags::TagTemplates;
 
 /// The annotation of every root of a layout that `wharf package` made.
 pub const INPUTS: &str = "wharf.image.inputs";
@@ -22,7 +23,7 @@ pub fn digest_of(image: &Image) -> Digest {
     let mut content = Image {
         repository: "any".parse().unwrap_or_else(|_| image.repository.clone()),
         published_tags: Vec::new(),
-        tags: Default::default(),
+        tags: TagTemplates::default(),
         // What these three say is in `described`.
         source: None,
         revision: None,
