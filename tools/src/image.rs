@@ -4,6 +4,7 @@
 
 pub mod accounts;
 pub(crate) mod algorithms;
+pub mod base;
 pub mod build;
 pub mod config;
 pub mod facts;
@@ -14,6 +15,8 @@ pub mod layer;
 pub mod layout;
 pub mod layout_write;
 pub mod packages;
+pub mod platform;
+pub mod progress;
 pub mod sniff;
 pub mod tar_rules;
 pub mod tar_walk;

@@ -1,5 +1,6 @@
 //! Why a plan cannot be built.
 
+use crate::image::base::BaseError;
 use crate::image::layer::LayerError;
 use crate::image::layout_write::WriteError;
 
@@ -17,6 +18,16 @@ pub enum BuildError {
         number: usize,
         /// Why.
         source: LayerError,
+    },
+    /// The image that it is made from.
+    #[error("plan {plan}, {platform}")]
+    Base {
+        /// The plan.
+        plan: String,
+        /// The platform.
+        platform: String,
+        /// Why.
+        source: BaseError,
     },
     /// Its layout.
     #[error(transparent)]
