@@ -4,8 +4,10 @@
 
 pub mod accounts;
 pub(crate) mod algorithms;
+pub mod attest;
 pub mod build;
 pub mod config;
+pub mod contents;
 pub mod facts;
 pub mod files;
 pub mod gzip;
