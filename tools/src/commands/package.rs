@@ -22,6 +22,9 @@ use crate::output::{Paint, Style, Table};
 use crate::rules::image::size as size_text;
 use crate::source::Source;
 
+/// The folder in the output with what makes the next run faster; it may be deleted at any time.
+const STATE: &str = ".wharf";
+
 /// What was made, or found.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -109,6 +112,9 @@ pub fn run(args: &PackageArgs, context: &Context) -> anyhow::Result<Exit> {
         .or_else(|| std::thread::available_parallelism().ok())
         .unwrap_or(NonZeroUsize::MIN);
     let mut builder = Builder::new(file.folder(), epoch, jobs, &Silent);
+    if !args.dry_run && !args.check {
+        builder = builder.remembering(&output.join(STATE));
+    }
     let plans = if args.dry_run {
         plans.iter().map(|plan| planned(plan, &output)).collect()
     } else if args.check {

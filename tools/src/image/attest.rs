@@ -15,8 +15,6 @@ pub mod referrer;
 pub mod spdx;
 mod uuid;
 
-use super::attest::description::Description;
-
 /// The name and the version of this program, as statements give them.
 const TOOL: (&str, &str) = ("wharf", env!("CARGO_PKG_VERSION"));
 
@@ -31,12 +29,6 @@ pub struct Statement {
     pub title: &'static str,
     /// The JSON.
     pub bytes: Vec<u8>,
-}
-
-/// Both lists of parts.
-#[must_use]
-pub fn sbom(description: &Description) -> [Statement; 2] {
-    [cyclonedx::statement(description), spdx::statement(description)]
 }
 
 /// How JSON is written: in one line, keys in the order of the types.

@@ -4,6 +4,7 @@
 //! Invariant: every digest follows from the offer and the build folders alone; no clock, no host
 //! name and no number of threads goes in.
 
+mod attestations;
 mod configuration;
 mod error;
 mod manifests;
@@ -16,9 +17,11 @@ use std::sync::Arc;
 use serde::Serialize;
 use wharf_oci::{Descriptor, Digest, MediaType, Platform};
 
+use self::attestations::{Attested, Made, ReadLayers};
 use self::configuration::{image_config, inputs_text, with_version};
 pub use self::error::BuildError;
 use self::manifests::{Manifest, child, json, roots};
+use super::contents::Record;
 use super::files::{FileView, LayerFiles};
 use super::gzip::Compressed;
 use super::layer::{self, LayerError, Note, PreparedLayer};
@@ -37,6 +40,10 @@ pub struct Builder<'a> {
     progress: &'a dyn Progress,
     /// The layers made so far, each with the plan that has it: plans often share their base.
     made: Vec<MadeLayer>,
+    /// What files were when an earlier run read them.
+    record: Record,
+    /// What was read in this run of the layers made so far.
+    read: ReadLayers,
 }
 
 struct MadeLayer {
@@ -54,7 +61,7 @@ pub struct BuiltImage {
     pub index: Descriptor,
     /// The platforms in the order of the offer.
     pub platforms: Vec<BuiltPlatform>,
-    /// What `index.json` lists: one descriptor per tag.
+    /// What `index.json` lists: one descriptor per tag, then what refers to them.
     #[serde(skip)]
     pub roots: Vec<Descriptor>,
     /// What became of the layout; nothing when it was only counted.
@@ -80,6 +87,9 @@ pub struct BuiltPlatform {
     /// What a person should know of its layers, with the number of each, from 1.
     #[serde(skip)]
     pub notes: Vec<(usize, Note)>,
+    /// What is said of it.
+    #[serde(skip)]
+    attested: Option<Attested>,
 }
 
 /// A layer of an image.
@@ -123,13 +133,20 @@ pub enum Destination<'a> {
 impl<'a> Builder<'a> {
     /// A builder for the offer in this folder.
     #[must_use]
-    pub const fn new(
+    pub fn new(
         offer_folder: &'a Path,
         epoch: Timestamp,
         jobs: NonZeroUsize,
         progress: &'a dyn Progress,
     ) -> Self {
-        Self { offer_folder, epoch, jobs, progress, made: Vec::new() }
+        let (record, read) = (Record::unkept(), Vec::new());
+        Self { offer_folder, epoch, jobs, progress, made: Vec::new(), record, read }
+    }
+
+    /// The same with a folder in which a run leaves what makes the next one faster.
+    #[must_use]
+    pub fn remembering(self, folder: &Path) -> Self {
+        Self { record: Record::open(folder), ..self }
     }
 
     /// Builds the image of a plan.
@@ -144,7 +161,7 @@ impl<'a> Builder<'a> {
             Destination::Counted => LayoutWriter::counted(),
         };
         let mut platforms = Vec::new();
-        for build in &plan.image.platforms {
+        for build in plan.image.platforms.iter().enumerate() {
             platforms.push(self.build_platform(plan, build, &mut writer)?);
         }
         let children: Vec<Descriptor> = platforms.iter().map(child).collect();
@@ -157,11 +174,14 @@ impl<'a> Builder<'a> {
             annotations: with_version(&plan.image, &plan.image.annotations),
         };
         let index = writer.add(MediaType::OCI_INDEX, &json(&index))?;
-        let roots = roots(&plan.image, &index, &children);
-        let (outcome, small) = match writer.finish(&roots)? {
+        let mut roots = roots(&plan.image, &index, &children);
+        let referrers = self.attest_all(plan, &index, &platforms, &mut writer)?;
+        let (outcome, small) = match writer.finish(&roots, &referrers)? {
             Finished::Placed(outcome) => (Some(outcome), BTreeMap::new()),
             Finished::Counted { small } => (None, small),
         };
+        roots.extend(referrers);
+        self.record.save();
         self.progress.plan_done(plan.id.as_str());
         Ok(BuiltImage { index, platforms, roots, outcome, small })
     }
@@ -188,7 +208,7 @@ impl<'a> Builder<'a> {
     fn build_platform(
         &mut self,
         plan: &Plan,
-        build: &PlatformBuild,
+        (place, build): (usize, &PlatformBuild),
         writer: &mut LayoutWriter<'_>,
     ) -> Result<BuiltPlatform, BuildError> {
         let created = plan.image.created.unwrap_or(self.epoch);
@@ -218,7 +238,7 @@ impl<'a> Builder<'a> {
             });
             notes.extend(prepared.notes().iter().map(|note| (index + 1, note.clone())));
         }
-        let config = image_config(&plan.image, build, created, diff_ids);
+        let config = image_config(&plan.image, build, created, diff_ids.clone());
         let config = writer.add(MediaType::OCI_CONFIG, &json(&config))?;
         let descriptors: Vec<Descriptor> =
             layers.iter().map(|layer| layer.descriptor.clone()).collect();
@@ -232,7 +252,10 @@ impl<'a> Builder<'a> {
             annotations: with_version(&plan.image, &plan.image.annotations),
         };
         let manifest = writer.add(MediaType::OCI_MANIFEST, &json(&manifest))?;
-        Ok(BuiltPlatform { platform: build.full_platform(), manifest, size_bytes, layers, notes })
+        let made = Made { build, place, prepared: &prepared, diff_ids: &diff_ids, manifest: &manifest };
+        let attested = self.attest_platform(plan, &made, writer)?;
+        let platform = build.full_platform();
+        Ok(BuiltPlatform { platform, manifest, size_bytes, layers, notes, attested })
     }
 
     /// Makes a layer, or takes it from where it was made before.

@@ -15,7 +15,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 pub use self::record::Record;
-pub use self::texts::Texts;
+pub use self::texts::{OS_RELEASE, Texts};
 use super::attest::description::FileDigests;
 use super::attest::provenance::InputDigest;
 use super::files::{FileKind, clean};

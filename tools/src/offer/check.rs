@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use super::OfferFile;
 use super::error::Diagnostic;
 use super::model::{Image, Offer, Plan};
+use super::parse;
 use super::tags::TagError;
 use super::words::RegistryName;
 
@@ -37,6 +38,9 @@ pub(super) fn check(file: &mut OfferFile) -> Result<(), Vec<Diagnostic>> {
     }
     for (plan, tags) in file.offer.plans.iter_mut().zip(expanded) {
         plan.image.expanded_tags = tags;
+    }
+    for (plan, written) in file.offer.plans.iter_mut().zip(parse::images(&file.text)) {
+        plan.written_image = written;
     }
     Ok(())
 }

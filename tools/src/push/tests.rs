@@ -18,7 +18,7 @@ fn layout(folder: &Path, content: &str, tags: &[&str]) -> std::path::PathBuf {
     let mut writer = LayoutWriter::begin(&out, content).unwrap();
     let root = image(&mut writer, content);
     let roots: Vec<Descriptor> = tags.iter().map(|tag| named(&root, tag)).collect();
-    writer.finish(&roots).unwrap();
+    writer.finish(&roots, &[]).unwrap();
     out.place(content)
 }
 
@@ -202,7 +202,7 @@ fn the_image_of_a_reference_is_the_tagged_one_or_the_only_one() {
     let out = LayoutFolder::open(folder.path()).unwrap();
     let mut writer = LayoutWriter::begin(&out, "two").unwrap();
     let (one, two) = (image(&mut writer, "one"), image(&mut writer, "two"));
-    writer.finish(&[named(&one, "1.0"), named(&two, "2.0")]).unwrap();
+    writer.finish(&[named(&one, "1.0"), named(&two, "2.0")], &[]).unwrap();
     let both = Source::open_path(&out.place("two")).unwrap();
     let tag = |text: &str| text.parse::<Tag>().unwrap();
     assert_eq!(image_for(&both, Some(&tag("2.0"))).unwrap().digest, two.digest);
@@ -211,14 +211,14 @@ fn the_image_of_a_reference_is_the_tagged_one_or_the_only_one() {
     let mut writer = LayoutWriter::begin(&out, "whole").unwrap();
     let (one, two) = (image(&mut writer, "one"), image(&mut writer, "two"));
     let names = ["r.example:5000/x/a:1.0", "r.example:5000/x/a:2.0"];
-    writer.finish(&[named(&one, names[0]), named(&two, names[1])]).unwrap();
+    writer.finish(&[named(&one, names[0]), named(&two, names[1])], &[]).unwrap();
     let whole = Source::open_path(&out.place("whole")).unwrap();
     assert_eq!(image_for(&whole, Some(&tag("2.0"))).unwrap().digest, two.digest);
     let error = image_for(&whole, Some(&tag("3.0"))).unwrap_err();
     assert!(error.to_string().contains(&names.join(", ")), "{error}");
     let mut writer = LayoutWriter::begin(&out, "bare").unwrap();
     let (one, two) = (image(&mut writer, "one"), image(&mut writer, "two"));
-    writer.finish(&[one.clone(), two]).unwrap();
+    writer.finish(&[one.clone(), two], &[]).unwrap();
     let bare = Source::open_path(&out.place("bare")).unwrap();
     let error = image_for(&bare, Some(&tag("3.0"))).unwrap_err();
     assert!(error.to_string().contains(&one.digest.to_string()), "{error}");

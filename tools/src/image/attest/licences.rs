@@ -284,7 +284,7 @@ mod tests {
     #[test]
     fn every_licence_of_some_files_holds_and_each_is_told_once() {
         let text = of(&["GPL-2+ or MPL-2.0", "Expat", "MIT"]).unwrap();
-        assert_eq!(text, "MIT AND (GPL-2.0-or-later OR MPL-2.0)");
+        assert_eq!(text, "(GPL-2.0-or-later OR MPL-2.0) AND MIT");
     }
 
     #[test]

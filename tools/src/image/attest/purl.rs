@@ -38,6 +38,13 @@ pub fn of_image(subject: &Subject) -> String {
     purl
 }
 
+/// A path of the offer as a URI that is relative to the offer's folder.
+#[must_use]
+pub fn of_file(path: &str) -> String {
+    let parts: Vec<String> = path.split('/').map(encoded).collect();
+    format!("file:{}", parts.join("/"))
+}
+
 /// Appends qualifiers, which come sorted by key; one without a value is none.
 fn qualify(purl: &mut String, qualifiers: &[(&str, &str)]) {
     let mut separator = '?';

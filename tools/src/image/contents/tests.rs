@@ -129,7 +129,7 @@ fn what_an_image_says_of_its_packages_is_kept() {
         fs::write(path, text).unwrap();
     }
     let contents = read_with(folder.path(), "dir: root", &Record::unkept()).unwrap();
-    assert_eq!(contents.texts.get(b"etc/os-release"), Some(b"ID=debian\n".as_slice()));
+    assert_eq!(contents.texts.get(b"etc/os-release").unwrap().as_ref(), b"ID=debian\n");
     assert!(contents.texts.get(b"var/lib/dpkg/status").is_some());
     let licence = contents.texts.licence("a").unwrap();
     assert_eq!(licence.expression(&str::to_owned), "MIT");

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
+
 use crate::image::attest::licences::{self, COPYRIGHT_BYTES_MAX, Licence};
 use crate::image::packages::manager_of;
 
@@ -25,7 +27,7 @@ const LICENCES_MAX: usize = 50_000;
 #[derive(Debug, Default)]
 pub struct Texts {
     /// Lists of packages and os-release, by path.
-    kept: BTreeMap<Vec<u8>, Vec<u8>>,
+    kept: BTreeMap<Vec<u8>, Bytes>,
     kept_bytes: usize,
     /// By the name of a package.
     licences: BTreeMap<String, Licence>,
@@ -61,14 +63,14 @@ impl Texts {
             }
         } else if self.kept_bytes + text.len() <= TEXTS_BYTES_MAX {
             self.kept_bytes += text.len();
-            self.kept.insert(path.to_vec(), text);
+            self.kept.insert(path.to_vec(), text.into());
         }
     }
 
     /// A list of packages, or os-release.
     #[must_use]
-    pub fn get(&self, path: &[u8]) -> Option<&[u8]> {
-        self.kept.get(path).map(Vec::as_slice)
+    pub fn get(&self, path: &[u8]) -> Option<&Bytes> {
+        self.kept.get(path)
     }
 
     /// The licence of a package.
