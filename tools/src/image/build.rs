@@ -252,7 +252,8 @@ impl<'a> Builder<'a> {
             annotations: with_version(&plan.image, &plan.image.annotations),
         };
         let manifest = writer.add(MediaType::OCI_MANIFEST, &json(&manifest))?;
-        let made = Made { build, place, prepared: &prepared, diff_ids: &diff_ids, manifest: &manifest };
+        let made =
+            Made { build, place, prepared: &prepared, diff_ids: &diff_ids, manifest: &manifest };
         let attested = self.attest_platform(plan, &made, writer)?;
         let platform = build.full_platform();
         Ok(BuiltPlatform { platform, manifest, size_bytes, layers, notes, attested })

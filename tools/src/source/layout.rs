@@ -17,7 +17,9 @@ use super::docker::{self, Entry, MANIFEST_FILE};
 use super::error::{BlobError, SourceError};
 use super::members::{Found, Members};
 use crate::image::algorithms;
-use crate::image::layout::{IMAGE_NAME, INDEX_FILE, LAYOUT_FILE, LAYOUT_VERSION, REF_NAME, REFERRERS};
+use crate::image::layout::{
+    IMAGE_NAME, INDEX_FILE, LAYOUT_FILE, LAYOUT_VERSION, REF_NAME, REFERRERS,
+};
 
 /// Largest `oci-layout` file.
 const LAYOUT_FILE_BYTES_MAX: u64 = 4096;

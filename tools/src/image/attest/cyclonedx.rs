@@ -165,10 +165,10 @@ fn whole(description: &Description) -> Component {
 
 /// An image. Its digest is in its purl: it is of the manifest, and `hashes` are of the thing itself.
 fn image(subject: &Subject, bom_ref: String) -> Component {
-    let platform = subject.platform.as_ref().map(|platform| Property {
-        name: "wharf:image:platform",
-        value: platform.to_string(),
-    });
+    let platform = subject
+        .platform
+        .as_ref()
+        .map(|platform| Property { name: "wharf:image:platform", value: platform.to_string() });
     let digest = Property { name: "wharf:image:digest", value: subject.digest.to_string() };
     Component {
         kind: "container",

@@ -21,7 +21,10 @@ fn part(name: &str, version: &str) -> Part {
 #[test]
 fn files_are_sorted_each_once_and_cut_with_their_number() {
     let files = Files::new(vec![file("b"), file("a"), file("b")]);
-    assert_eq!(files.listed().iter().map(|file| file.path.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+    assert_eq!(
+        files.listed().iter().map(|file| file.path.as_str()).collect::<Vec<_>>(),
+        ["a", "b"]
+    );
     assert_eq!(files.cut(), 0);
     let many = (0..FILES_MAX + 7).map(|number| file(&format!("{number:08}"))).collect();
     let many = Files::new(many);

@@ -211,7 +211,9 @@ impl Name {
             "python-2.0" | "psf-2" => Some("PSF-2.0"),
             "zlib/libpng" => Some("Zlib"),
             "x11" => Some("X11"),
-            name => listed(name).or_else(|| SHORT_NAMES.iter().find_map(|row| of_family(name, row))),
+            name => {
+                listed(name).or_else(|| SHORT_NAMES.iter().find_map(|row| of_family(name, row)))
+            }
         };
         found.map_or_else(|| Self::Other(text.to_owned()), Self::Listed)
     }
@@ -234,8 +236,7 @@ fn of_family(name: &str, (family, alone, later): &(&str, &str, &str)) -> Option<
     if form.is_empty() || !version.starts_with(|c: char| c.is_ascii_digit()) {
         return None;
     }
-    let version =
-        if version.contains('.') { version.to_owned() } else { format!("{version}.0") };
+    let version = if version.contains('.') { version.to_owned() } else { format!("{version}.0") };
     let id = form.replace('*', &version);
     LISTED.iter().find(|listed| listed.eq_ignore_ascii_case(&id)).copied()
 }

@@ -123,7 +123,8 @@ mod tests {
     #[test]
     fn anything_hostile_is_encoded() {
         let purl = of_package(&package("a/b?c#d\n", "1@2&x=y ", "é"), None);
-        let expected = "pkg:deb/debian/a%2Fb%3Fc%23d%0A@1%402%26x%3Dy%20?arch=amd64&upstream=%C3%A9";
+        let expected =
+            "pkg:deb/debian/a%2Fb%3Fc%23d%0A@1%402%26x%3Dy%20?arch=amd64&upstream=%C3%A9";
         assert_eq!(purl, expected);
     }
 }

@@ -246,9 +246,7 @@ fn system(view: &FileView, contents: &[Arc<LayerContents>]) -> Option<System> {
 
 /// The packages that an image lists, with their licences.
 fn packages(view: &FileView, contents: &[Arc<LayerContents>]) -> Vec<Part> {
-    let text = |file: &File<'_>| {
-        contents.get(file.layer())?.texts.get(file.path()).cloned()
-    };
+    let text = |file: &File<'_>| contents.get(file.layer())?.texts.get(file.path()).cloned();
     let listed = packages::of_texts(view, &text);
     let licence = |name: &str| contents.iter().rev().find_map(|layer| layer.texts.licence(name));
     let parts = listed.into_iter().map(|package| Part {

@@ -89,8 +89,7 @@ pub(super) fn one(
     record: &Record,
     contents: &mut LayerContents,
 ) -> Result<InputContents, ContentsError> {
-    let wanted =
-        Wanted { in_image: origin.in_image.to_vec(), path: origin.path.to_owned() };
+    let wanted = Wanted { in_image: origin.in_image.to_vec(), path: origin.path.to_owned() };
     let digests = file(&wanted.path, record)?;
     take_text(&wanted, contents)?;
     contents.push(&wanted.in_image, digests);

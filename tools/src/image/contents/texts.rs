@@ -89,7 +89,8 @@ mod tests {
         for path in ["etc/os-release", "var/lib/dpkg/status", "usr/share/doc/curl/copyright"] {
             assert!(wanted_bytes(path.as_bytes()) > 0, "{path}");
         }
-        for path in ["etc/os-release.d", "usr/share/doc/a/b/copyright", "usr/share/doc//copyright"] {
+        for path in ["etc/os-release.d", "usr/share/doc/a/b/copyright", "usr/share/doc//copyright"]
+        {
             assert_eq!(wanted_bytes(path.as_bytes()), 0, "{path}");
         }
     }
