@@ -17,7 +17,7 @@ const BASE: &str = "base";
 pub fn statement(description: &Description) -> Statement {
     Statement {
         media_type: "application/vnd.cyclonedx+json",
-        predicate_type: Some("https://cyclonedx.org/bom"),
+        predicate_type: None,
         title: "sbom.cdx.json",
         bytes: json(&document(description)),
     }

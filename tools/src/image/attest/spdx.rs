@@ -24,7 +24,7 @@ const BASE: &str = "SPDXRef-Base";
 pub fn statement(description: &Description) -> Statement {
     Statement {
         media_type: "application/spdx+json",
-        predicate_type: Some("https://spdx.dev/Document"),
+        predicate_type: None,
         title: "sbom.spdx.json",
         bytes: json(&document(description)),
     }
