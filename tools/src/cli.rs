@@ -137,15 +137,20 @@ pub struct PackageArgs {
     /// Where the layouts go, one folder per plan [default: `out` beside the offer]
     #[arg(long, env = "WHARF_OUTPUT", value_name = "DIR")]
     pub output: Option<PathBuf>,
-    /// How many threads compress [default: one per core]
+    /// How many threads compress [default: one per core]; the bytes are the same for any number
     #[arg(long, env = "WHARF_JOBS", value_name = "N")]
     pub jobs: Option<std::num::NonZeroUsize>,
-    /// Change nothing; fail when the layouts are not what would be made
+    /// Change nothing; build again beside each layout and name the first file, header field, value
+    /// or byte that differs, for each platform that does. Exit code 1 when one differs
     #[arg(long, conflicts_with = "dry_run")]
     pub check: bool,
-    /// Change nothing; say what would be made
+    /// Change nothing, make no folder; say the digests and sizes of what would be made
     #[arg(long)]
     pub dry_run: bool,
+    /// Draw no progress bar. There is one only where stderr is a terminal and CI is not set
+    #[arg(long, env = "WHARF_NO_PROGRESS")]
+    #[arg(value_parser = clap::builder::FalseyValueParser::new())]
+    pub no_progress: bool,
 }
 
 /// `wharf verify`.

@@ -4,6 +4,7 @@
 pub mod characters;
 pub mod cli;
 pub mod commands;
+pub mod compare;
 pub mod credentials;
 pub mod diff;
 pub mod exit;
@@ -16,6 +17,7 @@ pub mod offer;
 pub mod output;
 pub mod output_file;
 pub mod pictures;
+pub mod progress;
 pub mod promote;
 pub mod push;
 pub mod registry;

@@ -5,8 +5,11 @@
 //! in one go. A reader that closes the pipe early is no error.
 
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::os::fd::AsFd;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use indicatif::ProgressBar;
 
 use rustix::termios::tcgetwinsize;
 use serde::Serialize;
@@ -26,6 +29,8 @@ pub struct Output {
     talk: Talk,
     stdout: Paint,
     stderr: Paint,
+    /// The bar at the bottom of the terminal, while there is one.
+    bar: Arc<Mutex<Option<ProgressBar>>>,
 }
 
 /// How much is said on stderr.
@@ -98,6 +103,31 @@ impl Output {
             },
             stdout: Paint::on(&io::stdout(), wanted),
             stderr: Paint::on(&io::stderr(), wanted),
+            bar: Arc::default(),
+        }
+    }
+
+    /// Whether a bar may be drawn: for a person at a terminal who did not ask for silence.
+    #[must_use]
+    pub fn may_draw(&self) -> bool {
+        let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+        self.talk >= Talk::Notes && io::stderr().is_terminal() && !is_set("CI") && !is_dumb
+    }
+
+    /// Whether notes are shown.
+    #[must_use]
+    pub fn may_note(&self) -> bool {
+        self.talk >= Talk::Notes
+    }
+
+    /// From now on this bar is at the bottom of the terminal, and what is said stands above it; or
+    /// none is any more.
+    pub fn set_bar(&self, bar: Option<ProgressBar>) {
+        let before =
+            std::mem::replace(&mut *self.bar.lock().unwrap_or_else(PoisonError::into_inner), bar);
+        if let Some(before) = before {
+            before.finish_and_clear();
         }
     }
 
@@ -144,14 +174,14 @@ impl Output {
     /// Says something about the way there; `-q` silences it.
     pub fn note(&self, message: &str) {
         if self.talk >= Talk::Notes {
-            complain(message);
+            self.complain(message);
         }
     }
 
     /// Says something that only `-v` asks for.
     pub fn detail(&self, message: &str) {
         if self.talk == Talk::Details {
-            complain(message);
+            self.complain(message);
         }
     }
 
@@ -163,6 +193,7 @@ impl Output {
 
     /// Ends a command that has no result: says why, and where JSON was asked for also there.
     pub fn end(&self, command: &str, message: &str, hint: Option<&str>, exit: Exit) {
+        self.set_bar(None);
         self.failure(message, hint);
         if self.format == OutputFormat::Json {
             // A stdout that is gone is no other reason than the one that was said.
@@ -173,9 +204,20 @@ impl Output {
     /// Says why the command failed, and what to do; nothing silences it.
     pub fn failure(&self, message: &str, hint: Option<&str>) {
         let paint = self.stderr;
-        complain(&format!("{} {message}", paint.text(Style::Error, "error:")));
+        self.complain(&format!("{} {message}", paint.text(Style::Error, "error:")));
         if let Some(hint) = hint {
-            complain(&format!("{} {hint}", paint.text(Style::Strong, "hint:")));
+            self.complain(&format!("{} {hint}", paint.text(Style::Strong, "hint:")));
+        }
+    }
+
+    /// A stderr that is gone is no reason to stop.
+    fn complain(&self, message: &str) {
+        let write = || {
+            let _ = writeln!(io::stderr().lock(), "{message}");
+        };
+        match &*self.bar.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(bar) => bar.suspend(write),
+            None => write(),
         }
     }
 }
@@ -210,11 +252,6 @@ pub fn failure_json(command: &str, message: &str, hint: Option<&str>, exit: Exit
     let envelope = FailureEnvelope { schema_version: SCHEMA_VERSION, command, error };
     let text = serde_json::to_string_pretty(&envelope);
     format!("{}\n", escaped(&text.expect("texts and numbers always serialise")))
-}
-
-/// A stderr that is gone is no reason to stop.
-fn complain(message: &str) {
-    let _ = writeln!(io::stderr().lock(), "{message}");
 }
 
 /// Least width that text is wrapped to, in columns: below that, wrapping makes it worse.

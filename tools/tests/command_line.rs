@@ -281,7 +281,7 @@ fn an_ended_package_leaves_nothing_and_what_a_kill_left_goes_with_the_next() {
         } else {
             assert_eq!(output.status.code(), Some(130), "{signal}");
             assert_eq!(error_of(&output)["error"]["message"], "interrupted", "{signal}");
-            assert_eq!(fs::read_dir(publisher.path("out")).unwrap().count(), 0, "{signal}");
+            assert!(!publisher.path("out").exists(), "{signal}");
         }
     }
     // The plan has another name now, so nobody writes to the old one's staging folder.

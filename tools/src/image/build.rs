@@ -9,7 +9,7 @@ mod configuration;
 mod error;
 mod manifests;
 
-use std::collections::BTreeMap;
+use std::io::Write;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use super::contents::Record;
 use super::files::{FileView, LayerFiles};
 use super::gzip::Compressed;
 use super::layer::{self, LayerError, Note, PreparedLayer};
-use super::layout_write::{Finished, LayoutFolder, LayoutWriter, Outcome, WriteError};
+use super::layout_write::{Counted, Finished, LayoutFolder, LayoutWriter, Outcome, WriteError};
 use super::progress::{Progress, Told, tar_bytes};
 use crate::offer::model::{LayerInput, Plan, PlatformBuild};
 use crate::offer::timestamp::Timestamp;
@@ -61,14 +61,15 @@ pub struct BuiltImage {
     pub index: Descriptor,
     /// The platforms in the order of the offer.
     pub platforms: Vec<BuiltPlatform>,
-    /// What `index.json` lists: one descriptor per tag, then what refers to them.
+    /// What the layout lists: one descriptor per tag, then what refers to the platforms and to the
+    /// index.
     #[serde(skip)]
     pub roots: Vec<Descriptor>,
     /// What became of the layout; nothing when it was only counted.
     pub outcome: Option<Outcome>,
-    /// The manifests and configurations of an image that was only counted.
+    /// What is known of one that was only counted.
     #[serde(skip)]
-    pub small: BTreeMap<Digest, Vec<u8>>,
+    pub counted: Counted,
 }
 
 /// The image of one platform.
@@ -176,14 +177,27 @@ impl<'a> Builder<'a> {
         let index = writer.add(MediaType::OCI_INDEX, &json(&index))?;
         let mut roots = roots(&plan.image, &index, &children);
         let referrers = self.attest_all(plan, &index, &platforms, &mut writer)?;
-        let (outcome, small) = match writer.finish(&roots, &referrers)? {
-            Finished::Placed(outcome) => (Some(outcome), BTreeMap::new()),
-            Finished::Counted { small } => (None, small),
+        let (outcome, counted) = match writer.finish(&roots, &referrers)? {
+            Finished::Placed(outcome) => (Some(outcome), Counted::default()),
+            Finished::Counted(counted) => (None, counted),
         };
         roots.extend(referrers);
         self.record.save();
         self.progress.plan_done(plan.id.as_str());
-        Ok(BuiltImage { index, platforms, roots, outcome, small })
+        Ok(BuiltImage { index, platforms, roots, outcome, counted })
+    }
+
+    /// Writes the tar of a layer once more: of the platform and the layer at these places, from 0.
+    pub fn write_layer(
+        &self,
+        plan: &Plan,
+        (platform, number): (usize, usize),
+        out: &mut dyn Write,
+    ) -> Result<(), BuildError> {
+        let Some(build) = plan.image.platforms.get(platform) else { return Ok(()) };
+        let prepared = self.prepare(plan, build)?;
+        let Some(layer) = prepared.get(number) else { return Ok(()) };
+        layer.write(out).map_err(|source| layer_error(plan, build, number, source))
     }
 
     /// Looks at the layers of a platform, bottom first, each with what stands below it.

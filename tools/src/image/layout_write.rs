@@ -63,6 +63,8 @@ pub enum Outcome {
 #[derive(Debug)]
 pub struct LayoutFolder {
     path: PathBuf,
+    /// Goes when nothing came into it and it was not there before.
+    _made: Option<Temporary>,
     /// Locked as long as it is open.
     _lock: File,
 }
@@ -71,12 +73,12 @@ impl LayoutFolder {
     /// Makes the folder when it is not there, and locks it.
     pub fn open(path: &Path) -> Result<Self, WriteError> {
         let failed = |source| WriteError::Write { path: path.to_owned(), source };
-        fs::create_dir_all(path).map_err(failed)?;
+        let made = Temporary::folder_if_used(path).map_err(failed)?;
         let lock = File::open(path).map_err(failed)?;
         match lock.try_lock() {
             Ok(()) => {
                 remove_stale(path)?;
-                Ok(Self { path: path.to_owned(), _lock: lock })
+                Ok(Self { path: path.to_owned(), _made: made, _lock: lock })
             }
             Err(TryLockError::WouldBlock) => Err(WriteError::Busy { path: path.to_owned() }),
             Err(TryLockError::Error(source)) => Err(failed(source)),
@@ -114,9 +116,10 @@ enum Place<'f> {
 impl<'f> LayoutWriter<'f> {
     /// Starts the layout with this name.
     pub fn begin(folder: &'f LayoutFolder, name: &str) -> Result<Self, WriteError> {
-        let staging = Temporary::new(folder.path.join(format!(".{name}{STAGING}")));
-        let blobs = staging.path().join("blobs/sha256");
-        fs::create_dir_all(&blobs).map_err(|source| WriteError::Write { path: blobs, source })?;
+        let path = folder.path.join(format!(".{name}{STAGING}"));
+        let make = |path: &Path| fs::create_dir_all(path.join("blobs/sha256"));
+        let (staging, ()) = Temporary::make(path.clone(), make)
+            .map_err(|source| WriteError::Write { path, source })?;
         let place = Place::Staged { folder, staging, target: folder.place(name) };
         Ok(Self { place, blobs: BTreeMap::new() })
     }
@@ -211,7 +214,9 @@ impl<'f> LayoutWriter<'f> {
         };
         let (staging, target) = match self.place {
             Place::Staged { staging, target, .. } => (staging, target),
-            Place::Counted { small } => return Ok(Finished::Counted { small }),
+            Place::Counted { small } => {
+                return Ok(Finished::Counted(Counted { small, blobs: self.blobs, index }));
+            }
         };
         if is_in_place(&target, &index, &self.blobs) {
             return Ok(Finished::Placed(Outcome::Unchanged));
@@ -221,7 +226,7 @@ impl<'f> LayoutWriter<'f> {
             let path = staging.path().join(name);
             fs::write(&path, bytes).map_err(|source| WriteError::Write { path, source })?;
         }
-        put_in_place(staging.path(), target).map(Finished::Placed)
+        staging.publish(|path| put_in_place(path, target)).map(Finished::Placed)
     }
 }
 
@@ -231,10 +236,26 @@ pub enum Finished {
     /// It is in its place.
     Placed(Outcome),
     /// It was only counted.
-    Counted {
-        /// Its manifests and configurations.
-        small: BTreeMap<Digest, Vec<u8>>,
-    },
+    Counted(Counted),
+}
+
+/// What is known of a layout that was only counted.
+#[derive(Debug, Clone, Default)]
+pub struct Counted {
+    /// Its manifests and configurations.
+    pub small: BTreeMap<Digest, Vec<u8>>,
+    /// All its blobs with their sizes.
+    pub blobs: BTreeMap<Digest, u64>,
+    /// Its `index.json`.
+    index: Vec<u8>,
+}
+
+impl Counted {
+    /// Whether this layout is at a place, every blob of it whole.
+    #[must_use]
+    pub fn is_at(&self, place: &Path) -> bool {
+        is_in_place(place, &self.index, &self.blobs)
+    }
 }
 
 fn put_in_place(staging: &Path, target: PathBuf) -> Result<Outcome, WriteError> {
