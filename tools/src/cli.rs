@@ -140,6 +140,9 @@ pub struct PackageArgs {
     /// How many threads compress [default: one per core]; the bytes are the same for any number
     #[arg(long, env = "WHARF_JOBS", value_name = "N")]
     pub jobs: Option<std::num::NonZeroUsize>,
+    /// The commit that the images are made from, for the annotation that says so
+    #[arg(long, env = "WHARF_REVISION", value_name = "TEXT", value_parser = revision)]
+    pub revision: Option<String>,
     /// Change nothing; build again beside each layout and name the first file, header field, value
     /// or byte that differs, for each platform that does. Exit code 1 when one differs
     #[arg(long, conflicts_with = "dry_run")]
@@ -151,6 +154,12 @@ pub struct PackageArgs {
     #[arg(long, env = "WHARF_NO_PROGRESS")]
     #[arg(value_parser = clap::builder::FalseyValueParser::new())]
     pub no_progress: bool,
+}
+
+/// What an annotation holds is one line.
+fn revision(text: &str) -> Result<String, &'static str> {
+    let is_line = !text.trim().is_empty() && !text.contains(char::is_control);
+    is_line.then(|| text.trim().to_owned()).ok_or("it is not one line of text")
 }
 
 /// `wharf verify`.

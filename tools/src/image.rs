@@ -5,6 +5,7 @@
 pub mod accounts;
 pub(crate) mod algorithms;
 pub mod attest;
+pub mod base;
 pub mod build;
 pub mod config;
 pub mod contents;
@@ -16,6 +17,7 @@ pub mod layer;
 pub mod layout;
 pub mod layout_write;
 pub mod packages;
+pub mod platform;
 pub mod progress;
 pub mod sniff;
 pub mod tar_rules;

@@ -13,7 +13,7 @@ use anyhow::Context as _;
 
 use self::notes::Notes;
 use self::outcome::{Packaged, PackagedPlan, State};
-use super::{Context, variable};
+use super::{Context, bases, variable};
 use crate::cli::PackageArgs;
 use crate::exit::Exit;
 use crate::image::build::{Builder, BuiltImage, Destination};
@@ -21,7 +21,9 @@ use crate::image::layer::check_source;
 use crate::image::layout_write::{LayoutFolder, Outcome};
 use crate::offer::OfferFile;
 use crate::offer::model::Plan;
+use crate::offer::origin::{DOCKERFILE_ADVICE, is_dockerfile};
 use crate::offer::timestamp::Timestamp;
+use crate::output::visible;
 use crate::progress::{Show, Shown};
 
 /// The folder in the output with what makes the next run faster; it may be deleted at any time.
@@ -36,6 +38,7 @@ struct Run<'a> {
 
 /// Runs the command.
 pub fn run(args: &PackageArgs, context: &Context) -> anyhow::Result<Exit> {
+    refuse_dockerfile(&args.offer)?;
     let file = OfferFile::open(&args.offer)?;
     let plans: Vec<&Plan> = file.select(&args.plans)?.into_iter().map(|(_, plan)| plan).collect();
     let output = args.output.clone().unwrap_or_else(|| file.folder().join("out"));
@@ -47,10 +50,12 @@ pub fn run(args: &PackageArgs, context: &Context) -> anyhow::Result<Exit> {
         .jobs
         .or_else(|| std::thread::available_parallelism().ok())
         .unwrap_or(NonZeroUsize::MIN);
+    let bases = bases::open(&file, &plans, &output, context)?;
     let doing = if args.check { "checking" } else { "packaging" };
     let show = Show::on(&context.output, !args.no_progress);
     let progress = Shown::new(&context.output, show, doing, plans.len());
-    let mut builder = Builder::new(file.folder(), epoch, jobs, &progress);
+    let builder = Builder::new(file.folder(), epoch, jobs, &progress);
+    let mut builder = builder.with_bases(&bases).with_revision(args.revision.as_deref());
     if !args.dry_run && !args.check {
         builder = builder.remembering(&output.join(STATE));
     }
@@ -70,6 +75,22 @@ pub fn run(args: &PackageArgs, context: &Context) -> anyhow::Result<Exit> {
     let result = Packaged { output, plans: packaged, notes };
     context.output.result("package", &result, |paint| text::text(&result, paint))?;
     Ok(exit)
+}
+
+/// A Dockerfile, or a folder with one, in place of an offer.
+fn refuse_dockerfile(path: &Path) -> anyhow::Result<()> {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let mut is_one = is_dockerfile(name);
+    for name in ["Dockerfile", "Containerfile"] {
+        is_one |= path.is_dir() && path.join(name).exists() && !path.join("offer.yaml").exists();
+    }
+    let path = visible(&path.to_string_lossy());
+    anyhow::ensure!(
+        !is_one,
+        "{path} is no offer but a Dockerfile, or has one; wharf does not build those: \
+         {DOCKERFILE_ADVICE} in the offer"
+    );
+    Ok(())
 }
 
 /// The time of images that set none.

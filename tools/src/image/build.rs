@@ -4,7 +4,9 @@
 //! Invariant: every digest follows from the offer and the build folders alone; no clock, no host
 //! name and no number of threads goes in.
 
+mod adopted;
 mod attestations;
+mod based;
 mod configuration;
 mod error;
 mod manifests;
@@ -18,16 +20,18 @@ use serde::Serialize;
 use wharf_oci::{Descriptor, Digest, MediaType, Platform};
 
 use self::attestations::{Attested, Made, ReadLayers};
-use self::configuration::{image_config, inputs_text, with_version};
+use self::based::{base_layers, platform};
+use self::configuration::{Described, configuration, inputs_text};
 pub use self::error::BuildError;
 use self::manifests::{Manifest, child, json, roots};
+use super::base::{BaseError, Bases, NoBases};
 use super::contents::Record;
 use super::files::{FileView, LayerFiles};
 use super::gzip::Compressed;
 use super::layer::{self, LayerError, Note, PreparedLayer};
 use super::layout_write::{Counted, Finished, LayoutFolder, LayoutWriter, Outcome, WriteError};
 use super::progress::{Progress, Told, tar_bytes};
-use crate::offer::model::{LayerInput, Plan, PlatformBuild};
+use crate::offer::model::{LayerInput, MadeFrom, Plan, PlatformBuild};
 use crate::offer::timestamp::Timestamp;
 
 /// What stays the same for all plans of one run.
@@ -38,6 +42,10 @@ pub struct Builder<'a> {
     epoch: Timestamp,
     jobs: NonZeroUsize,
     progress: &'a dyn Progress,
+    /// The images that others are made from.
+    bases: &'a dyn Bases,
+    /// The state of the source code, when the command line says it.
+    revision: Option<&'a str>,
     /// The layers made so far, each with the plan that has it: plans often share their base.
     made: Vec<MadeLayer>,
     /// What files were when an earlier run read them.
@@ -140,14 +148,45 @@ impl<'a> Builder<'a> {
         jobs: NonZeroUsize,
         progress: &'a dyn Progress,
     ) -> Self {
+        let (bases, revision) = (&NoBases, None);
         let (record, read) = (Record::unkept(), Vec::new());
-        Self { offer_folder, epoch, jobs, progress, made: Vec::new(), record, read }
+        Self {
+            offer_folder,
+            epoch,
+            jobs,
+            progress,
+            bases,
+            revision,
+            made: Vec::new(),
+            record,
+            read,
+        }
     }
 
     /// The same with a folder in which a run leaves what makes the next one faster.
     #[must_use]
     pub fn remembering(self, folder: &Path) -> Self {
         Self { record: Record::open(folder), ..self }
+    }
+
+    /// The same, with images to start from.
+    #[must_use]
+    pub fn with_bases(self, bases: &'a dyn Bases) -> Self {
+        Self { bases, ..self }
+    }
+
+    /// The same, for this state of the source code, whatever the offer says.
+    #[must_use]
+    pub fn with_revision(self, revision: Option<&'a str>) -> Self {
+        Self { revision, ..self }
+    }
+
+    fn described<'p>(&self, plan: &'p Plan) -> Described<'p>
+    where
+        'a: 'p,
+    {
+        let created = plan.image.created.unwrap_or(self.epoch);
+        Described { image: &plan.image, created, revision: self.revision }
     }
 
     /// Builds the image of a plan.
@@ -172,7 +211,7 @@ impl<'a> Builder<'a> {
             config: None,
             layers: None,
             manifests: Some(&children),
-            annotations: with_version(&plan.image, &plan.image.annotations),
+            annotations: self.described(plan).with(&plan.image.annotations),
         };
         let index = writer.add(MediaType::OCI_INDEX, &json(&index))?;
         let mut roots = roots(&plan.image, &index, &children);
@@ -195,19 +234,25 @@ impl<'a> Builder<'a> {
         out: &mut dyn Write,
     ) -> Result<(), BuildError> {
         let Some(build) = plan.image.platforms.get(platform) else { return Ok(()) };
-        let prepared = self.prepare(plan, build)?;
+        let base = self.base(plan, build)?;
+        // Those of a base come first, and are written by nobody here.
+        let below = base.map_or(0, |base| base.layers.len());
+        let Some(number) = number.checked_sub(below) else { return Ok(()) };
+        let below = self.lay_base(plan, build, base, &mut LayoutWriter::counted())?;
+        let prepared = self.prepare(plan, build, below)?;
         let Some(layer) = prepared.get(number) else { return Ok(()) };
         layer.write(out).map_err(|source| layer_error(plan, build, number, source))
     }
 
-    /// Looks at the layers of a platform, bottom first, each with what stands below it.
+    /// Looks at the layers of a platform, bottom first, each with what stands below it: the files of
+    /// its base first.
     pub(super) fn prepare(
         &self,
         plan: &Plan,
         build: &PlatformBuild,
+        mut lower: Vec<Arc<LayerFiles>>,
     ) -> Result<Vec<PreparedLayer>, BuildError> {
         let created = plan.image.created.unwrap_or(self.epoch);
-        let mut lower: Vec<Arc<LayerFiles>> = Vec::new();
         let mut all = Vec::new();
         for (index, layer) in build.layers.iter().enumerate() {
             let below = FileView::merge(&lower);
@@ -225,11 +270,15 @@ impl<'a> Builder<'a> {
         (place, build): (usize, &PlatformBuild),
         writer: &mut LayoutWriter<'_>,
     ) -> Result<BuiltPlatform, BuildError> {
-        let created = plan.image.created.unwrap_or(self.epoch);
-        let mut layers = Vec::new();
+        let base = self.base(plan, build)?;
+        if let (Some(base), MadeFrom::Adopt(_)) = (base, MadeFrom::of(&plan.image, build)) {
+            return self.adopt(plan, (place, build), base, writer);
+        }
+        let mut layers = base.map(base_layers).unwrap_or_default();
         let mut diff_ids = Vec::new();
         let mut notes = Vec::new();
-        let prepared = self.prepare(plan, build)?;
+        let below = self.lay_base(plan, build, base, writer)?;
+        let prepared = self.prepare(plan, build, below.clone())?;
         let expected: Vec<u64> = prepared.iter().map(|layer| tar_bytes(layer.files())).collect();
         self.progress.expected(expected.iter().sum());
         for (index, (layer, prepared)) in build.layers.iter().zip(&prepared).enumerate() {
@@ -252,8 +301,10 @@ impl<'a> Builder<'a> {
             });
             notes.extend(prepared.notes().iter().map(|note| (index + 1, note.clone())));
         }
-        let config = image_config(&plan.image, build, created, diff_ids.clone());
-        let config = writer.add(MediaType::OCI_CONFIG, &json(&config))?;
+        let described = self.described(plan);
+        let config = configuration(&described, build, base, diff_ids.clone())
+            .map_err(|source| base_error(plan, build, source))?;
+        let config = writer.add(MediaType::OCI_CONFIG, &config)?;
         let descriptors: Vec<Descriptor> =
             layers.iter().map(|layer| layer.descriptor.clone()).collect();
         let size_bytes = config.size + descriptors.iter().map(|layer| layer.size).sum::<u64>();
@@ -263,13 +314,21 @@ impl<'a> Builder<'a> {
             config: Some(&config),
             layers: Some(&descriptors),
             manifests: None,
-            annotations: with_version(&plan.image, &plan.image.annotations),
+            annotations: described.on_base(base),
         };
         let manifest = writer.add(MediaType::OCI_MANIFEST, &json(&manifest))?;
-        let made =
-            Made { build, place, prepared: &prepared, diff_ids: &diff_ids, manifest: &manifest };
+        let platform = platform(build, base);
+        let made = Made {
+            build,
+            place,
+            base,
+            below: &below,
+            prepared: &prepared,
+            diff_ids: &diff_ids,
+            manifest: &manifest,
+            platform: &platform,
+        };
         let attested = self.attest_platform(plan, &made, writer)?;
-        let platform = build.full_platform();
         Ok(BuiltPlatform { platform, manifest, size_bytes, layers, notes, attested })
     }
 
@@ -296,6 +355,11 @@ impl<'a> Builder<'a> {
         self.made.push(MadeLayer { inputs, created, compressed, plan });
         Ok((compressed, Origin::Made))
     }
+}
+
+fn base_error(plan: &Plan, build: &PlatformBuild, source: BaseError) -> BuildError {
+    let (plan, platform) = (plan.id.to_string(), build.platform.to_string());
+    BuildError::Base { plan, platform, source }
 }
 
 fn layer_error(plan: &Plan, build: &PlatformBuild, index: usize, source: LayerError) -> BuildError {

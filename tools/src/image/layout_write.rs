@@ -4,6 +4,8 @@
 //! Invariant: at the place of a layout there is, at every moment, nothing, the old layout or the
 //! whole new one. A layout that would not change is left alone.
 
+mod blobs;
+
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, BufWriter, Read, Write};
@@ -14,6 +16,7 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use serde::Serialize;
 use wharf_oci::{Algorithm, Descriptor, Digest, Digester, MANIFEST_SIZE_BYTES_MAX, MediaType};
 
+pub use self::blobs::copy_of;
 use super::gzip::{BlockWriter, Compressed, compress};
 use super::layout::{LAYOUT_FILE, LAYOUT_VERSION, REFERRERS};
 use crate::offer::words::PlanId;
@@ -190,7 +193,7 @@ impl<'f> LayoutWriter<'f> {
         let path = staging.path().join("layer.tmp");
         let failed = |source| WriteError::Write { path: path.clone(), source };
         let mut copy = File::create(&path).map_err(failed)?;
-        let copied = copy_hashed(&source, &mut copy).map_err(failed)?;
+        let copied = copy_hashed(&source, Algorithm::Sha256, &mut copy).map_err(failed)?;
         if copied != layer.digest {
             return Ok(false);
         }
@@ -285,12 +288,13 @@ fn is_in_place(target: &Path, index: &[u8], blobs: &BTreeMap<Digest, u64>) -> bo
             let path = blob_path(target, digest);
             fs::symlink_metadata(&path)
                 .is_ok_and(|found| found.is_file() && found.len() == *size_bytes)
-                && copy_hashed(&path, &mut io::sink()).is_ok_and(|found| found == *digest)
+                && copy_hashed(&path, digest.algorithm(), &mut io::sink())
+                    .is_ok_and(|found| found == *digest)
         })
 }
 
 fn blob_path(layout: &Path, digest: &Digest) -> PathBuf {
-    layout.join("blobs/sha256").join(digest.hex())
+    layout.join("blobs").join(digest.algorithm().to_string()).join(digest.hex())
 }
 
 /// The bytes of an `index.json` with these roots, and with the place of what refers to them when
@@ -312,9 +316,9 @@ fn index_json(roots: &[Descriptor], referrers: Option<Digest>) -> Vec<u8> {
 }
 
 /// Copies a file and says what its bytes were.
-fn copy_hashed(path: &Path, out: &mut dyn Write) -> io::Result<Digest> {
+fn copy_hashed(path: &Path, algorithm: Algorithm, out: &mut dyn Write) -> io::Result<Digest> {
     let mut file = File::open(path)?;
-    let mut digester = Digester::new(Algorithm::Sha256);
+    let mut digester = Digester::new(algorithm);
     let mut buffer = vec![0_u8; 256 * 1024];
     loop {
         let length = file.read(&mut buffer)?;

@@ -10,7 +10,9 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use wharf_oci::{Platform, RepoName, Tag};
 
+use super::described::Annotations;
 pub use super::layers::{DirInput, Layer, LayerInput, TarInput};
+pub use super::origin::{ImageSource, MadeFrom};
 use super::secrets::Secret;
 use super::tags::{ExpandedTag, TagTemplates};
 use super::texts::{Terms, Text};
@@ -307,6 +309,25 @@ mapping! {
         /// Tags of earlier versions that stay published; never written by us.
         #[serde(default)]
         published_tags: Vec<Tag>,
+        /// The image below the layers of every platform that names none itself.
+        #[serde(default)]
+        base: Option<ImageSource>,
+        /// The image that every platform is which names none itself.
+        #[serde(default)]
+        adopt: Option<ImageSource>,
+        /// Where its source code is.
+        #[serde(default)]
+        source: Option<String>,
+        /// Which state of the source code it is made from.
+        #[serde(default)]
+        revision: Option<String>,
+        /// Its licences, as an SPDX expression.
+        #[serde(default)]
+        licences: Option<String>,
+        /// What the offer says of it for its labels and annotations, where those do not say it
+        /// themselves. Set when the file is parsed.
+        #[serde(skip)]
+        described: Annotations,
         /// One build per platform; at least one, all different.
         platforms: Vec<PlatformBuild>,
         /// How a container starts.
@@ -328,7 +349,14 @@ mapping! {
         /// The exact version of Windows.
         #[serde(default)]
         os_version: Option<String>,
-        /// Its layers, bottom first; at least one.
+        /// The image below its layers.
+        #[serde(default)]
+        base: Option<ImageSource>,
+        /// The image that it is.
+        #[serde(default)]
+        adopt: Option<ImageSource>,
+        /// Its layers, bottom first; at least one where no image is named to start from.
+        #[serde(default)]
         layers: Vec<Layer>,
     }
 

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use super::description::{Subject, System};
+use super::description::{Base, Subject, System};
 use crate::image::packages::{Manager, Package};
 
 /// The name of a package. Without a known distribution it is the one that its manager comes from.
@@ -36,6 +36,15 @@ pub fn of_image(subject: &Subject) -> String {
     let architecture = subject.platform.as_ref().map(|platform| platform.architecture.as_str());
     qualify(&mut purl, &[("arch", architecture.unwrap_or_default())]);
     purl
+}
+
+/// The name of an image that another is made from. Where it is on a registry, that is said.
+#[must_use]
+pub fn of_base(base: &Base) -> String {
+    let path = base.name.split('@').next().unwrap_or_default();
+    let last = path.rsplit('/').next().unwrap_or_default();
+    let name = last.split(':').next().unwrap_or_default().to_ascii_lowercase();
+    format!("pkg:oci/{}@{}", encoded(&name), encoded(&base.digest.to_string()))
 }
 
 /// A path of the offer as a URI that is relative to the offer's folder.

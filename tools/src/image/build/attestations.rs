@@ -4,16 +4,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use serde_json::{Value, json};
-use wharf_oci::{Descriptor, Digest, MediaType};
+use wharf_oci::{Descriptor, Digest, MediaType, Platform};
 
 use super::{BuildError, Builder, BuiltPlatform, layer_error};
 use crate::image::attest::description::{
-    Description, Files, ListedFile, Packages, Part, Subject, System, path_text,
+    Base, Description, Files, ListedFile, Packages, Part, Subject, System, path_text,
 };
 use crate::image::attest::provenance::{Dependency, InputDigest, Provenance};
 use crate::image::attest::referrer::{self, EMPTY};
 use crate::image::attest::{self, Statement};
+use crate::image::base::BaseImage;
 use crate::image::contents::{ContentsError, LayerContents, OS_RELEASE};
 use crate::image::files::{File, FileKind, FileView, LayerFiles};
 use crate::image::layer::PreparedLayer;
@@ -41,10 +43,37 @@ pub(super) struct Made<'a> {
     pub(super) build: &'a PlatformBuild,
     /// Its place in the offer.
     pub(super) place: usize,
+    /// The image that it is made from, and the files of its layers as far as they were looked at.
+    pub(super) base: Option<&'a BaseImage>,
+    pub(super) below: &'a [Arc<LayerFiles>],
     pub(super) prepared: &'a [PreparedLayer],
     /// The digests of its tars.
     pub(super) diff_ids: &'a [Digest],
     pub(super) manifest: &'a Descriptor,
+    pub(super) platform: &'a Platform,
+}
+
+/// The files of an image, and what those of its own layers hold.
+struct Whole {
+    view: FileView,
+    /// How many layers are the base's.
+    below: usize,
+    contents: Vec<Arc<LayerContents>>,
+}
+
+impl Whole {
+    /// What the layer of a file holds; `None` for layers of the base.
+    fn contents(&self, file: &File<'_>) -> Option<&LayerContents> {
+        Some(self.contents.get(file.layer().checked_sub(self.below)?)?.as_ref())
+    }
+
+    /// A text by which the image says what it has.
+    fn text(&self, file: &File<'_>) -> Option<Bytes> {
+        match self.contents(file) {
+            Some(contents) => contents.texts.get(file.path()).cloned(),
+            None => file.content().text.clone(),
+        }
+    }
 }
 
 impl Builder<'_> {
@@ -61,21 +90,22 @@ impl Builder<'_> {
         }
         let created = plan.image.created.unwrap_or(self.epoch);
         let contents = self.read_contents(plan, made)?;
-        let layers: Vec<Arc<LayerFiles>> =
-            made.prepared.iter().map(|layer| Arc::clone(layer.files())).collect();
-        let view = FileView::merge(&layers);
+        let own = made.prepared.iter().map(PreparedLayer::files);
+        let layers: Vec<Arc<LayerFiles>> = made.below.iter().chain(own).cloned().collect();
+        let (view, below) = (FileView::merge(&layers), made.below.len());
+        let whole = Whole { view, below, contents };
         let mut subject = subject(plan, made.manifest);
-        subject.platform = Some(made.build.full_platform());
+        subject.platform = Some(made.platform.clone());
         let description = Description {
             subject,
             created,
-            system: system(&view, &contents),
-            base: None,
-            packages: Packages::new(packages(&view, &contents)),
-            files: Files::new(files(&view, &contents)),
+            system: system(&whole),
+            base: made.base.map(base),
+            packages: Packages::new(packages(&whole)),
+            files: Files::new(files(&whole)),
             platforms: Vec::new(),
         };
-        let dependencies = dependencies(made, &contents);
+        let dependencies = dependencies(made, &whole.contents);
         let provenance = Provenance {
             subject: description.subject.clone(),
             parameters: parameters(plan, Some(made.build), created),
@@ -236,19 +266,25 @@ fn put(
     Ok(referrers)
 }
 
+/// The image below, as a part. Of an archive that has no manifest the configuration is its name.
+fn base(base: &BaseImage) -> Base {
+    let digest = if base.is_made { base.config.digest } else { base.manifest.digest };
+    Base { name: base.name.clone().unwrap_or_else(|| base.said.clone()), digest }
+}
+
 /// The distribution that an image says it is.
-fn system(view: &FileView, contents: &[Arc<LayerContents>]) -> Option<System> {
+fn system(whole: &Whole) -> Option<System> {
     OS_RELEASE.iter().find_map(|path| {
-        let file = view.follow(path.as_bytes()).ok()?;
-        System::parse(contents.get(file.layer())?.texts.get(file.path())?)
+        let file = whole.view.follow(path.as_bytes()).ok()?;
+        System::parse(&whole.text(&file)?)
     })
 }
 
 /// The packages that an image lists, with their licences.
-fn packages(view: &FileView, contents: &[Arc<LayerContents>]) -> Vec<Part> {
-    let text = |file: &File<'_>| contents.get(file.layer())?.texts.get(file.path()).cloned();
-    let listed = packages::of_texts(view, &text);
-    let licence = |name: &str| contents.iter().rev().find_map(|layer| layer.texts.licence(name));
+fn packages(whole: &Whole) -> Vec<Part> {
+    let listed = packages::of_texts(&whole.view, &|file| whole.text(file));
+    let layers = whole.contents.iter().rev();
+    let licence = |name: &str| layers.clone().find_map(|layer| layer.texts.licence(name));
     let parts = listed.into_iter().map(|package| Part {
         licence: licence(&package.name).or_else(|| licence(&package.source)).cloned(),
         archive: None,
@@ -258,10 +294,10 @@ fn packages(view: &FileView, contents: &[Arc<LayerContents>]) -> Vec<Part> {
 }
 
 /// The files of an image that come from layers which were made here.
-fn files(view: &FileView, contents: &[Arc<LayerContents>]) -> Vec<ListedFile> {
-    let files = view.iter().filter(|file| file.kind() == FileKind::File);
+fn files(whole: &Whole) -> Vec<ListedFile> {
+    let files = whole.view.iter().filter(|file| file.kind() == FileKind::File);
     let listed = files.filter_map(|file| {
-        let digests = *contents.get(file.layer())?.digests(file.path())?;
+        let digests = *whole.contents(&file)?.digests(file.path())?;
         Some(ListedFile { path: path_text(file.path()), digests })
     });
     listed.collect()
@@ -270,6 +306,19 @@ fn files(view: &FileView, contents: &[Arc<LayerContents>]) -> Vec<ListedFile> {
 /// What went into the layers of a platform, by its place in the offer.
 fn dependencies(made: &Made<'_>, contents: &[Arc<LayerContents>]) -> Vec<Dependency> {
     let mut all = Vec::new();
+    if let Some(base) = made.base {
+        let is_adopted = made.prepared.is_empty();
+        all.push(Dependency {
+            name: format!(
+                "platforms[{}].{}",
+                made.place,
+                if is_adopted { "adopt" } else { "base" }
+            ),
+            uri: attest::purl::of_base(&self::base(base)),
+            digest: InputDigest::Manifest(self::base(base).digest),
+            annotations: BTreeMap::from([("image", base.said.clone())]),
+        });
+    }
     for (number, (layer, contents)) in made.build.layers.iter().zip(contents).enumerate() {
         for (place, (input, content)) in layer.inputs.iter().zip(&contents.inputs).enumerate() {
             let files = content.files.map(|files| ("files", files.to_string()));

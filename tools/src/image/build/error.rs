@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::image::base::BaseError;
 use crate::image::layer::LayerError;
 use crate::image::layout_write::WriteError;
 
@@ -33,6 +34,16 @@ pub enum BuildError {
         path: PathBuf,
         /// Why.
         source: std::io::Error,
+    },
+    /// The image that it is made from.
+    #[error("plan {plan}, {platform}")]
+    Base {
+        /// The plan.
+        plan: String,
+        /// The platform.
+        platform: String,
+        /// Why.
+        source: BaseError,
     },
     /// Its layout.
     #[error(transparent)]

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use super::configuration::VERSION_KEY;
+use super::configuration::image_config;
 use super::*;
 use crate::image::progress::Silent;
 use crate::offer::model::ContainerConfig;
@@ -78,7 +78,7 @@ fn the_same_input_gives_the_same_digest_anywhere_and_verifies() {
     let config = facts.images[0].config.clone().unwrap();
     assert_eq!(config.config.env, ["A=1", "B=2"]);
     assert!(config.config.exposed_ports.contains_key("80/tcp"));
-    assert_eq!(config.config.labels[VERSION_KEY], "1.4.0");
+    assert_eq!(config.config.labels["org.opencontainers.image.version"], "1.4.0");
     assert_eq!(config.created.as_deref(), Some("2026-11-01T00:00:00Z"));
     let steps: Vec<_> =
         config.history.iter().map(|step| step.created_by.as_deref().unwrap()).collect();
@@ -152,7 +152,8 @@ fn an_empty_configuration_writes_no_keys() {
     let mut plan = plan("x");
     plan.image.config = ContainerConfig::default();
     let build = &plan.image.platforms[0];
-    let config = image_config(&plan.image, build, Timestamp::default(), Vec::new());
+    let described = Described { image: &plan.image, created: Timestamp::default(), revision: None };
+    let config = image_config(&described, build, Vec::new());
     let text = serde_json::to_string(&config.config).unwrap();
     assert_eq!(text, r#"{"Labels":{"org.opencontainers.image.version":"1.4.0"}}"#);
 }
