@@ -4,9 +4,11 @@
 
 pub mod accounts;
 pub(crate) mod algorithms;
+pub mod attest;
 pub mod base;
 pub mod build;
 pub mod config;
+pub mod contents;
 pub mod facts;
 pub mod files;
 pub mod gzip;

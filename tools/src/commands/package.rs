@@ -26,6 +26,9 @@ use crate::offer::timestamp::Timestamp;
 use crate::output::visible;
 use crate::progress::{Show, Shown};
 
+/// The folder in the output with what makes the next run faster; it may be deleted at any time.
+const STATE: &str = ".wharf";
+
 /// What stays the same for all plans of one run.
 struct Run<'a> {
     plans: &'a [&'a Plan],
@@ -53,6 +56,9 @@ pub fn run(args: &PackageArgs, context: &Context) -> anyhow::Result<Exit> {
     let progress = Shown::new(&context.output, show, doing, plans.len());
     let builder = Builder::new(file.folder(), epoch, jobs, &progress);
     let mut builder = builder.with_bases(&bases).with_revision(args.revision.as_deref());
+    if !args.dry_run && !args.check {
+        builder = builder.remembering(&output.join(STATE));
+    }
     let mut run = Run { plans: &plans, output: &output, notes: Notes::default() };
     let packaged = if args.check {
         check::run(&mut run, &mut builder)?
@@ -140,7 +146,7 @@ impl Run<'_> {
             let place = self.place(plan);
             let state = match place.exists() {
                 false => State::WouldCreate,
-                true if built.counted.is_at(&place, &built.roots) => State::Unchanged,
+                true if built.counted.is_at(&place) => State::Unchanged,
                 true => State::WouldReplace,
             };
             counted.push(self.packaged(plan, &built, state));

@@ -5,6 +5,7 @@
 //! name and no number of threads goes in.
 
 mod adopted;
+mod attestations;
 mod based;
 mod configuration;
 mod error;
@@ -18,11 +19,13 @@ use std::sync::Arc;
 use serde::Serialize;
 use wharf_oci::{Descriptor, Digest, MediaType, Platform};
 
+use self::attestations::{Attested, Made, ReadLayers};
 use self::based::{base_layers, platform};
 use self::configuration::{Described, configuration, inputs_text};
 pub use self::error::BuildError;
 use self::manifests::{Manifest, child, json, roots};
 use super::base::{BaseError, Bases, NoBases};
+use super::contents::Record;
 use super::files::{FileView, LayerFiles};
 use super::gzip::Compressed;
 use super::layer::{self, LayerError, Note, PreparedLayer};
@@ -45,6 +48,10 @@ pub struct Builder<'a> {
     revision: Option<&'a str>,
     /// The layers made so far, each with the plan that has it: plans often share their base.
     made: Vec<MadeLayer>,
+    /// What files were when an earlier run read them.
+    record: Record,
+    /// What was read in this run of the layers made so far.
+    read: ReadLayers,
 }
 
 struct MadeLayer {
@@ -62,7 +69,8 @@ pub struct BuiltImage {
     pub index: Descriptor,
     /// The platforms in the order of the offer.
     pub platforms: Vec<BuiltPlatform>,
-    /// What `index.json` lists: one descriptor per tag.
+    /// What the layout lists: one descriptor per tag, then what refers to the platforms and to the
+    /// index.
     #[serde(skip)]
     pub roots: Vec<Descriptor>,
     /// What became of the layout; nothing when it was only counted.
@@ -88,6 +96,9 @@ pub struct BuiltPlatform {
     /// What a person should know of its layers, with the number of each, from 1.
     #[serde(skip)]
     pub notes: Vec<(usize, Note)>,
+    /// What is said of it.
+    #[serde(skip)]
+    attested: Option<Attested>,
 }
 
 /// A layer of an image.
@@ -131,14 +142,31 @@ pub enum Destination<'a> {
 impl<'a> Builder<'a> {
     /// A builder for the offer in this folder.
     #[must_use]
-    pub const fn new(
+    pub fn new(
         offer_folder: &'a Path,
         epoch: Timestamp,
         jobs: NonZeroUsize,
         progress: &'a dyn Progress,
     ) -> Self {
         let (bases, revision) = (&NoBases, None);
-        Self { offer_folder, epoch, jobs, progress, bases, revision, made: Vec::new() }
+        let (record, read) = (Record::unkept(), Vec::new());
+        Self {
+            offer_folder,
+            epoch,
+            jobs,
+            progress,
+            bases,
+            revision,
+            made: Vec::new(),
+            record,
+            read,
+        }
+    }
+
+    /// The same with a folder in which a run leaves what makes the next one faster.
+    #[must_use]
+    pub fn remembering(self, folder: &Path) -> Self {
+        Self { record: Record::open(folder), ..self }
     }
 
     /// The same, with images to start from.
@@ -173,7 +201,7 @@ impl<'a> Builder<'a> {
             Destination::Counted => LayoutWriter::counted(),
         };
         let mut platforms = Vec::new();
-        for build in &plan.image.platforms {
+        for build in plan.image.platforms.iter().enumerate() {
             platforms.push(self.build_platform(plan, build, &mut writer)?);
         }
         let children: Vec<Descriptor> = platforms.iter().map(child).collect();
@@ -186,11 +214,14 @@ impl<'a> Builder<'a> {
             annotations: self.described(plan).with(&plan.image.annotations),
         };
         let index = writer.add(MediaType::OCI_INDEX, &json(&index))?;
-        let roots = roots(&plan.image, &index, &children);
-        let (outcome, counted) = match writer.finish(&roots)? {
+        let mut roots = roots(&plan.image, &index, &children);
+        let referrers = self.attest_all(plan, &index, &platforms, &mut writer)?;
+        let (outcome, counted) = match writer.finish(&roots, &referrers)? {
             Finished::Placed(outcome) => (Some(outcome), Counted::default()),
             Finished::Counted(counted) => (None, counted),
         };
+        roots.extend(referrers);
+        self.record.save();
         self.progress.plan_done(plan.id.as_str());
         Ok(BuiltImage { index, platforms, roots, outcome, counted })
     }
@@ -236,18 +267,18 @@ impl<'a> Builder<'a> {
     fn build_platform(
         &mut self,
         plan: &Plan,
-        build: &PlatformBuild,
+        (place, build): (usize, &PlatformBuild),
         writer: &mut LayoutWriter<'_>,
     ) -> Result<BuiltPlatform, BuildError> {
         let base = self.base(plan, build)?;
         if let (Some(base), MadeFrom::Adopt(_)) = (base, MadeFrom::of(&plan.image, build)) {
-            return self.adopt(plan, build, base, writer);
+            return self.adopt(plan, (place, build), base, writer);
         }
         let mut layers = base.map(base_layers).unwrap_or_default();
         let mut diff_ids = Vec::new();
         let mut notes = Vec::new();
         let below = self.lay_base(plan, build, base, writer)?;
-        let prepared = self.prepare(plan, build, below)?;
+        let prepared = self.prepare(plan, build, below.clone())?;
         let expected: Vec<u64> = prepared.iter().map(|layer| tar_bytes(layer.files())).collect();
         self.progress.expected(expected.iter().sum());
         for (index, (layer, prepared)) in build.layers.iter().zip(&prepared).enumerate() {
@@ -271,7 +302,7 @@ impl<'a> Builder<'a> {
             notes.extend(prepared.notes().iter().map(|note| (index + 1, note.clone())));
         }
         let described = self.described(plan);
-        let config = configuration(&described, build, base, diff_ids)
+        let config = configuration(&described, build, base, diff_ids.clone())
             .map_err(|source| base_error(plan, build, source))?;
         let config = writer.add(MediaType::OCI_CONFIG, &config)?;
         let descriptors: Vec<Descriptor> =
@@ -287,7 +318,18 @@ impl<'a> Builder<'a> {
         };
         let manifest = writer.add(MediaType::OCI_MANIFEST, &json(&manifest))?;
         let platform = platform(build, base);
-        Ok(BuiltPlatform { platform, manifest, size_bytes, layers, notes })
+        let made = Made {
+            build,
+            place,
+            base,
+            below: &below,
+            prepared: &prepared,
+            diff_ids: &diff_ids,
+            manifest: &manifest,
+            platform: &platform,
+        };
+        let attested = self.attest_platform(plan, &made, writer)?;
+        Ok(BuiltPlatform { platform, manifest, size_bytes, layers, notes, attested })
     }
 
     /// Makes a layer, or takes it from where it was made before.

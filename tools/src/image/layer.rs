@@ -48,6 +48,36 @@ pub struct Note {
     pub message: String,
 }
 
+/// Where the content of an input is.
+#[derive(Clone, Copy)]
+pub enum Origin<'a> {
+    /// In the files of a folder.
+    Folder(&'a dyn EachFile),
+    /// In a file that becomes a file.
+    File(FileOrigin<'a>),
+    /// In an archive.
+    Archive(&'a Path),
+}
+
+/// A file that becomes a file of the image.
+#[derive(Debug, Clone, Copy)]
+pub struct FileOrigin<'a> {
+    /// Its path in the image.
+    pub in_image: &'a [u8],
+    /// Where it is read from.
+    pub path: &'a Path,
+}
+
+/// A folder whose files can be shown.
+pub trait EachFile {
+    /// Where the folder is.
+    fn root(&self) -> &Path;
+
+    /// Shows every file with content, in the order of their paths: its path in the image, and where
+    /// it is read from.
+    fn each_file(&self, see: &mut dyn FnMut(&[u8], &Path)) -> Result<(), LayerError>;
+}
+
 /// Looks at the inputs of a layer. Paths of the offer are looked for in `folder`; `lower` is what a
 /// container sees of the layers below.
 pub fn prepare(
@@ -82,6 +112,14 @@ impl PreparedLayer {
     #[must_use]
     pub fn notes(&self) -> &[Note] {
         &self.notes
+    }
+
+    /// Where the content of each input is, in their order.
+    pub fn origins(&self) -> impl Iterator<Item = Origin<'_>> {
+        self.inputs.iter().map(|input| match input {
+            PreparedInput::Dir(dir) => Origin::Folder(dir),
+            PreparedInput::Tar(tar) => Origin::Archive(tar.path()),
+        })
     }
 
     /// Writes the uncompressed tar. What changed since it was looked at is an error.

@@ -18,7 +18,7 @@ use wharf_oci::{Algorithm, Descriptor, Digest, Digester, MANIFEST_SIZE_BYTES_MAX
 
 pub use self::blobs::copy_of;
 use super::gzip::{BlockWriter, Compressed, compress};
-use super::layout::{LAYOUT_FILE, LAYOUT_VERSION};
+use super::layout::{LAYOUT_FILE, LAYOUT_VERSION, REFERRERS};
 use crate::offer::words::PlanId;
 use crate::temporary::Temporary;
 
@@ -202,16 +202,25 @@ impl<'f> LayoutWriter<'f> {
         Ok(true)
     }
 
-    /// Writes `index.json` with these roots and puts the layout in its place. Of one that was only
-    /// counted the manifests and configurations are given back.
-    pub fn finish(self, roots: &[Descriptor]) -> Result<Finished, WriteError> {
+    /// Writes `index.json` with these roots and what refers to them, and puts the layout in its
+    /// place. Of one that was only counted the manifests and configurations are given back.
+    pub fn finish(
+        mut self,
+        roots: &[Descriptor],
+        referrers: &[Descriptor],
+    ) -> Result<Finished, WriteError> {
+        let index = if let ([root], [_, ..]) = (roots, referrers) {
+            let list = self.add(MediaType::OCI_INDEX, &index_json(referrers, None))?;
+            index_json(std::slice::from_ref(root), Some(list.digest))
+        } else {
+            index_json(&[roots, referrers].concat(), None)
+        };
         let (staging, target) = match self.place {
             Place::Staged { staging, target, .. } => (staging, target),
             Place::Counted { small } => {
-                return Ok(Finished::Counted(Counted { small, blobs: self.blobs }));
+                return Ok(Finished::Counted(Counted { small, blobs: self.blobs, index }));
             }
         };
-        let index = index_json(roots);
         if is_in_place(&target, &index, &self.blobs) {
             return Ok(Finished::Placed(Outcome::Unchanged));
         }
@@ -240,13 +249,15 @@ pub struct Counted {
     pub small: BTreeMap<Digest, Vec<u8>>,
     /// All its blobs with their sizes.
     pub blobs: BTreeMap<Digest, u64>,
+    /// Its `index.json`.
+    index: Vec<u8>,
 }
 
 impl Counted {
-    /// Whether this layout, with these roots, is at a place, every blob of it whole.
+    /// Whether this layout is at a place, every blob of it whole.
     #[must_use]
-    pub fn is_at(&self, place: &Path, roots: &[Descriptor]) -> bool {
-        is_in_place(place, &index_json(roots), &self.blobs)
+    pub fn is_at(&self, place: &Path) -> bool {
+        is_in_place(place, &self.index, &self.blobs)
     }
 }
 
@@ -286,17 +297,21 @@ fn blob_path(layout: &Path, digest: &Digest) -> PathBuf {
     layout.join("blobs").join(digest.algorithm().to_string()).join(digest.hex())
 }
 
-/// The bytes of an `index.json` with these roots.
-#[must_use]
-pub fn index_json(roots: &[Descriptor]) -> Vec<u8> {
+/// The bytes of an `index.json` with these roots, and with the place of what refers to them when
+/// that is not among them.
+fn index_json(roots: &[Descriptor], referrers: Option<Digest>) -> Vec<u8> {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct Index<'a> {
         schema_version: u8,
         media_type: MediaType,
         manifests: &'a [Descriptor],
+        #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+        annotations: BTreeMap<&'static str, Digest>,
     }
-    let index = Index { schema_version: 2, media_type: MediaType::OCI_INDEX, manifests: roots };
+    let annotations = referrers.map(|digest| (REFERRERS, digest)).into_iter().collect();
+    let (schema_version, media_type) = (2, MediaType::OCI_INDEX);
+    let index = Index { schema_version, media_type, manifests: roots, annotations };
     serde_json::to_vec(&index).expect("descriptors always serialise")
 }
 

@@ -9,6 +9,7 @@ use super::error::Diagnostic;
 use super::layers::Layer;
 use super::model::{Image, MadeFrom, Offer, Plan, PlatformBuild};
 use super::origin::{DOCKERFILE_ADVICE, is_dockerfile};
+use super::parse;
 use super::tags::TagError;
 use super::words::RegistryName;
 
@@ -42,6 +43,9 @@ pub(super) fn check(file: &mut OfferFile) -> Result<(), Vec<Diagnostic>> {
     for ((plan, tags), said) in file.offer.plans.iter_mut().zip(expanded).zip(said) {
         plan.image.expanded_tags = tags;
         plan.image.described = said;
+    }
+    for (plan, written) in file.offer.plans.iter_mut().zip(parse::images(&file.text)) {
+        plan.written_image = written;
     }
     Ok(())
 }

@@ -275,6 +275,9 @@ mapping! {
         government_certifications: Vec<Certification>,
         /// The image.
         image: Image,
+        /// The same as it is written. Set when the file is parsed.
+        #[serde(skip)]
+        written_image: serde_json::Value,
         /// What one container needs.
         #[serde(default)]
         resources: Option<Resources>,
@@ -333,6 +336,9 @@ mapping! {
         /// Annotations of every manifest and of the index.
         #[serde(default)]
         annotations: BTreeMap<String, String>,
+        /// What is said of the image besides, and attached to it.
+        #[serde(default = "all_attestations")]
+        attestations: Vec<Attestation>,
     }
 
     /// What a platform's image is made of.
@@ -394,6 +400,16 @@ pub enum Region {
     AzureGovernment,
 }
 
+/// Something that is said of an image besides its bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Attestation {
+    /// What it is made of, in CycloneDX and in SPDX.
+    Sbom,
+    /// What it was made from, and how (in-toto).
+    Provenance,
+}
+
 /// How a container of the image starts; the same for every platform.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
@@ -433,6 +449,10 @@ impl Offer {
     pub fn plan(&self, id: &PlanId) -> Option<&Plan> {
         self.plans.iter().find(|plan| plan.id == *id)
     }
+}
+
+fn all_attestations() -> Vec<Attestation> {
+    vec![Attestation::Sbom, Attestation::Provenance]
 }
 
 fn default_language() -> String {

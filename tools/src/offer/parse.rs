@@ -35,6 +35,20 @@ pub(crate) fn parse<T: DeserializeOwned>(
         .map_err(|error| explain(file, text, &error))
 }
 
+/// The images of the plans as they are written, in their order. The text was parsed before.
+pub(crate) fn images(text: &str) -> Vec<serde_json::Value> {
+    #[derive(serde::Deserialize)]
+    struct Written {
+        plans: Vec<WrittenPlan>,
+    }
+    #[derive(serde::Deserialize)]
+    struct WrittenPlan {
+        image: serde_json::Value,
+    }
+    let written: Option<Written> = serde_saphyr::from_str_with_options(text, options()).ok();
+    written.map_or_else(Vec::new, |all| all.plans.into_iter().map(|plan| plan.image).collect())
+}
+
 fn options() -> Options {
     let mut options = Options::default();
     options.with_snippet = false;

@@ -19,7 +19,7 @@ pub(super) fn run(
             continue;
         }
         let built = builder.build(plan, Destination::Counted)?;
-        if built.counted.is_at(&place, &built.roots) {
+        if built.counted.is_at(&place) {
             checked.push(run.packaged(plan, &built, State::Same));
             continue;
         }

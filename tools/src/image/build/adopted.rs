@@ -3,24 +3,26 @@
 
 use wharf_oci::{Algorithm, Descriptor, MediaType};
 
+use super::attestations::Made;
 use super::based::{base_layers, platform};
 use super::configuration::adopted_configuration;
 use super::manifests::{Manifest, json};
 use super::{BuildError, Builder, BuiltPlatform, base_error};
 use crate::image::base::{BaseError, BaseImage, lay};
 use crate::image::layout_write::LayoutWriter;
-use crate::offer::model::{ContainerConfig, Image, Plan, PlatformBuild};
+use crate::offer::model::{Attestation, ContainerConfig, Image, Plan, PlatformBuild};
 
 impl Builder<'_> {
     pub(super) fn adopt(
-        &self,
+        &mut self,
         plan: &Plan,
-        build: &PlatformBuild,
+        (place, build): (usize, &PlatformBuild),
         base: &BaseImage,
         writer: &mut LayoutWriter<'_>,
     ) -> Result<BuiltPlatform, BuildError> {
         let failed = |source| base_error(plan, build, source);
-        lay(self.bases, base, false, writer).map_err(failed)?;
+        let look = plan.image.attestations.contains(&Attestation::Sbom);
+        let below = lay(self.bases, base, look, writer).map_err(failed)?;
         let image = &plan.image;
         let config = if image.config == ContainerConfig::default() {
             add_as_it_is(&base.config, &base.config_bytes, writer).map_err(failed)?
@@ -39,7 +41,18 @@ impl Builder<'_> {
         let sizes = layers.iter().map(|layer| layer.descriptor.size);
         let size_bytes = sizes.fold(config.size, u64::saturating_add);
         let platform = platform(build, Some(base));
-        Ok(BuiltPlatform { platform, manifest, size_bytes, layers, notes: Vec::new() })
+        let made = Made {
+            build,
+            place,
+            base: Some(base),
+            below: &below,
+            prepared: &[],
+            diff_ids: &[],
+            manifest: &manifest,
+            platform: &platform,
+        };
+        let attested = self.attest_platform(plan, &made, writer)?;
+        Ok(BuiltPlatform { platform, manifest, size_bytes, layers, notes: Vec::new(), attested })
     }
 }
 

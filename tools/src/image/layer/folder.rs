@@ -9,7 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use super::{ENTRIES_MAX, LayerError};
+use super::{ENTRIES_MAX, EachFile, LayerError};
 use crate::image::files::{FileKind, LayerFilesBuilder, NewFile};
 use crate::image::tar_write::{EntryHeader, EntryKind, TarWriter};
 use crate::offer::globs::Glob;
@@ -42,6 +42,21 @@ pub(super) fn prepare(
         Ok(())
     })?;
     Ok(prepared)
+}
+
+impl EachFile for PreparedDir {
+    fn root(&self) -> &Path {
+        &self.root
+    }
+
+    fn each_file(&self, see: &mut dyn FnMut(&[u8], &Path)) -> Result<(), LayerError> {
+        self.each_entry(&mut |header, path| {
+            if matches!(header.kind, EntryKind::File(_)) {
+                see(header.path, path);
+            }
+            Ok(())
+        })
+    }
 }
 
 impl PreparedDir {
