@@ -14,7 +14,7 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use serde::Serialize;
 use wharf_oci::{Algorithm, Descriptor, Digest, Digester, MediaType};
 
-use super::gzip::{BlockWriter, Compressed, compress};
+use super::compress::{BlockWriter, Compressed, compress};
 use super::layout::{LAYOUT_FILE, LAYOUT_VERSION};
 use crate::offer::words::PlanId;
 use crate::temporary::Temporary;
@@ -123,7 +123,7 @@ impl<'f> LayoutWriter<'f> {
     pub fn add_layer<E: From<io::Error> + From<WriteError>>(
         &mut self,
         jobs: NonZeroUsize,
-        produce: impl FnOnce(&mut BlockWriter) -> Result<(), E>,
+        produce: impl FnOnce(&mut BlockWriter<'_>) -> Result<(), E>,
     ) -> Result<Compressed, E> {
         let path = self.staging.path().join("layer.tmp");
         let failed = |source| E::from(WriteError::Write { path: path.clone(), source });
