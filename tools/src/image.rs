@@ -17,6 +17,7 @@ pub mod layer;
 pub mod layout;
 pub mod layout_write;
 pub mod packages;
+pub mod progress;
 pub mod sniff;
 pub mod tar_rules;
 pub mod tar_walk;

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use serde::Serialize;
-use wharf_oci::{Algorithm, Descriptor, Digest, Digester, MediaType};
+use wharf_oci::{Algorithm, Descriptor, Digest, Digester, MANIFEST_SIZE_BYTES_MAX, MediaType};
 
 use super::compress::{BlockWriter, Compressed, compress};
 use super::layout::{LAYOUT_FILE, LAYOUT_VERSION};
@@ -90,33 +90,60 @@ impl LayoutFolder {
     }
 }
 
-/// A layout in its staging folder. Dropped unfinished, it leaves nothing.
+/// A layout that is made. Dropped unfinished, it leaves nothing.
 #[derive(Debug)]
 pub struct LayoutWriter<'f> {
-    folder: &'f LayoutFolder,
-    /// Goes with the writer; after a layout was replaced, the old one is in it.
-    staging: Temporary,
-    target: PathBuf,
+    place: Place<'f>,
     blobs: BTreeMap<Digest, u64>,
+}
+
+/// Where the blobs of a layout go.
+#[derive(Debug)]
+enum Place<'f> {
+    /// Into a staging folder.
+    Staged {
+        folder: &'f LayoutFolder,
+        /// Goes with the writer; after a layout was replaced, the old one is in it.
+        staging: Temporary,
+        target: PathBuf,
+    },
+    /// Nowhere: only digests and sizes are wanted. Manifests and configurations are kept.
+    Counted { small: BTreeMap<Digest, Vec<u8>> },
 }
 
 impl<'f> LayoutWriter<'f> {
     /// Starts the layout with this name.
     pub fn begin(folder: &'f LayoutFolder, name: &str) -> Result<Self, WriteError> {
         let staging = Temporary::new(folder.path.join(format!(".{name}{STAGING}")));
-        let writer = Self { folder, staging, target: folder.place(name), blobs: BTreeMap::new() };
-        let blobs = writer.staging.path().join("blobs/sha256");
+        let blobs = staging.path().join("blobs/sha256");
         fs::create_dir_all(&blobs).map_err(|source| WriteError::Write { path: blobs, source })?;
-        Ok(writer)
+        let place = Place::Staged { folder, staging, target: folder.place(name) };
+        Ok(Self { place, blobs: BTreeMap::new() })
+    }
+
+    /// Starts a layout that is made to know its digests and sizes; nothing is written.
+    #[must_use]
+    pub const fn counted() -> Self {
+        Self { place: Place::Counted { small: BTreeMap::new() }, blobs: BTreeMap::new() }
     }
 
     /// Adds a small blob.
     pub fn add(&mut self, media_type: MediaType, bytes: &[u8]) -> Result<Descriptor, WriteError> {
         let digest = Digester::digest(Algorithm::Sha256, bytes);
-        let path = self.blob_path(&digest);
-        fs::write(&path, bytes).map_err(|source| WriteError::Write { path, source })?;
-        self.blobs.insert(digest, bytes.len() as u64);
-        Ok(Descriptor::new(media_type, digest, bytes.len() as u64))
+        let length = bytes.len() as u64;
+        match &mut self.place {
+            Place::Staged { staging, .. } => {
+                let path = blob_path(staging.path(), &digest);
+                fs::write(&path, bytes).map_err(|source| WriteError::Write { path, source })?;
+            }
+            // More than anybody reads as a manifest or a configuration is not compared as one.
+            Place::Counted { small } if length <= MANIFEST_SIZE_BYTES_MAX => {
+                small.insert(digest, bytes.to_vec());
+            }
+            Place::Counted { .. } => {}
+        }
+        self.blobs.insert(digest, length);
+        Ok(Descriptor::new(media_type, digest, length))
     }
 
     /// Adds a gzip layer made of what `produce` writes.
@@ -125,12 +152,20 @@ impl<'f> LayoutWriter<'f> {
         jobs: NonZeroUsize,
         produce: impl FnOnce(&mut BlockWriter<'_>) -> Result<(), E>,
     ) -> Result<Compressed, E> {
-        let path = self.staging.path().join("layer.tmp");
+        let staging = match &self.place {
+            Place::Staged { staging, .. } => staging.path(),
+            Place::Counted { .. } => {
+                let compressed = compress(jobs, &mut io::sink(), produce)?;
+                self.blobs.insert(compressed.digest, compressed.size_bytes);
+                return Ok(compressed);
+            }
+        };
+        let path = staging.join("layer.tmp");
         let failed = |source| E::from(WriteError::Write { path: path.clone(), source });
         let mut file = BufWriter::with_capacity(256 * 1024, File::create(&path).map_err(failed)?);
         let compressed = compress(jobs, &mut file, produce)?;
         drop(file);
-        fs::rename(&path, self.blob_path(&compressed.digest)).map_err(failed)?;
+        fs::rename(&path, blob_path(staging, &compressed.digest)).map_err(failed)?;
         self.blobs.insert(compressed.digest, compressed.size_bytes);
         Ok(compressed)
     }
@@ -141,70 +176,91 @@ impl<'f> LayoutWriter<'f> {
         if self.blobs.contains_key(&layer.digest) {
             return Ok(true);
         }
-        let name = format!("blobs/sha256/{}", layer.digest.hex());
-        let source = self.folder.place(from).join(name);
+        let Place::Staged { folder, staging, .. } = &self.place else {
+            self.blobs.insert(layer.digest, layer.size_bytes);
+            return Ok(true);
+        };
+        let source = blob_path(&folder.place(from), &layer.digest);
         if !source.is_file() {
             return Ok(false);
         }
-        let path = self.staging.path().join("layer.tmp");
+        let path = staging.path().join("layer.tmp");
         let failed = |source| WriteError::Write { path: path.clone(), source };
         let mut copy = File::create(&path).map_err(failed)?;
         let copied = copy_hashed(&source, &mut copy).map_err(failed)?;
         if copied != layer.digest {
             return Ok(false);
         }
-        fs::rename(&path, self.blob_path(&layer.digest)).map_err(failed)?;
+        fs::rename(&path, blob_path(staging.path(), &layer.digest)).map_err(failed)?;
         self.blobs.insert(layer.digest, layer.size_bytes);
         Ok(true)
     }
 
-    /// Writes `index.json` with these roots and puts the layout in its place.
-    pub fn finish(self, roots: &[Descriptor]) -> Result<Outcome, WriteError> {
+    /// Writes `index.json` with these roots and puts the layout in its place. Of one that was only
+    /// counted the manifests and configurations are given back.
+    pub fn finish(self, roots: &[Descriptor]) -> Result<Finished, WriteError> {
+        let (staging, target) = match self.place {
+            Place::Staged { staging, target, .. } => (staging, target),
+            Place::Counted { small } => return Ok(Finished::Counted { small }),
+        };
         let index = index_json(roots);
-        if self.is_in_place(&index) {
-            return Ok(Outcome::Unchanged);
+        if is_in_place(&target, &index, &self.blobs) {
+            return Ok(Finished::Placed(Outcome::Unchanged));
         }
         let marker = format!("{{\"imageLayoutVersion\":\"{LAYOUT_VERSION}\"}}");
         for (name, bytes) in [(LAYOUT_FILE, marker.as_bytes()), ("index.json", &index)] {
-            let path = self.staging.path().join(name);
+            let path = staging.path().join(name);
             fs::write(&path, bytes).map_err(|source| WriteError::Write { path, source })?;
         }
-        let failed = |source| WriteError::Write { path: self.target.clone(), source };
-        match fs::symlink_metadata(&self.target) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                fs::rename(self.staging.path(), &self.target).map_err(failed)?;
-                Ok(Outcome::Created)
-            }
-            Err(source) => Err(failed(source)),
-            Ok(metadata) if !metadata.is_dir() || !self.target.join(LAYOUT_FILE).exists() => {
-                Err(WriteError::Foreign { path: self.target.clone() })
-            }
-            // The old layout is in the staging folder after this, which goes with the writer.
-            Ok(_) => {
-                renameat_with(CWD, self.staging.path(), CWD, &self.target, RenameFlags::EXCHANGE)
-                    .map(|()| Outcome::Replaced)
-                    .map_err(|error| failed(error.into()))
-            }
+        put_in_place(staging.path(), target).map(Finished::Placed)
+    }
+}
+
+/// A layout that is done.
+#[derive(Debug)]
+pub enum Finished {
+    /// It is in its place.
+    Placed(Outcome),
+    /// It was only counted.
+    Counted {
+        /// Its manifests and configurations.
+        small: BTreeMap<Digest, Vec<u8>>,
+    },
+}
+
+fn put_in_place(staging: &Path, target: PathBuf) -> Result<Outcome, WriteError> {
+    let failed = |source| WriteError::Write { path: target.clone(), source };
+    match fs::symlink_metadata(&target) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            fs::rename(staging, &target).map_err(failed)?;
+            Ok(Outcome::Created)
         }
+        Err(source) => Err(failed(source)),
+        Ok(metadata) if !metadata.is_dir() || !target.join(LAYOUT_FILE).exists() => {
+            Err(WriteError::Foreign { path: target })
+        }
+        // The old layout is in the staging folder after this, which goes with the writer.
+        Ok(_) => renameat_with(CWD, staging, CWD, &target, RenameFlags::EXCHANGE)
+            .map(|()| Outcome::Replaced)
+            .map_err(|error| failed(error.into())),
     }
+}
 
-    /// Whether the same layout is in place, every blob whole: running again heals a damaged one.
-    fn is_in_place(&self, index: &[u8]) -> bool {
-        let same =
-            |path: PathBuf, expected: &[u8]| fs::read(path).is_ok_and(|bytes| bytes == expected);
-        same(self.target.join("index.json"), index)
-            && self.target.join(LAYOUT_FILE).exists()
-            && self.blobs.iter().all(|(digest, size_bytes)| {
-                let path = self.target.join("blobs/sha256").join(digest.hex());
-                fs::symlink_metadata(&path)
-                    .is_ok_and(|found| found.is_file() && found.len() == *size_bytes)
-                    && copy_hashed(&path, &mut io::sink()).is_ok_and(|found| found == *digest)
-            })
-    }
+/// Whether the same layout is in place, every blob whole: running again heals a damaged one.
+fn is_in_place(target: &Path, index: &[u8], blobs: &BTreeMap<Digest, u64>) -> bool {
+    let same = |path: PathBuf, expected: &[u8]| fs::read(path).is_ok_and(|bytes| bytes == expected);
+    same(target.join("index.json"), index)
+        && target.join(LAYOUT_FILE).exists()
+        && blobs.iter().all(|(digest, size_bytes)| {
+            let path = blob_path(target, digest);
+            fs::symlink_metadata(&path)
+                .is_ok_and(|found| found.is_file() && found.len() == *size_bytes)
+                && copy_hashed(&path, &mut io::sink()).is_ok_and(|found| found == *digest)
+        })
+}
 
-    fn blob_path(&self, digest: &Digest) -> PathBuf {
-        self.staging.path().join("blobs/sha256").join(digest.hex())
-    }
+fn blob_path(layout: &Path, digest: &Digest) -> PathBuf {
+    layout.join("blobs/sha256").join(digest.hex())
 }
 
 /// The bytes of an `index.json` with these roots.

@@ -59,7 +59,7 @@ pub(super) fn image_config(
 }
 
 /// What a layer is made of, in one line.
-fn inputs_text(layer: &Layer) -> String {
+pub(super) fn inputs_text(layer: &Layer) -> String {
     let texts: Vec<String> =
         layer.inputs.iter().map(|input| format!("{} {}", input.key(), input.path())).collect();
     texts.join(", ")

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use super::configuration::VERSION_KEY;
 use super::*;
+use crate::image::progress::Silent;
 use crate::offer::model::ContainerConfig;
 use crate::offer::model::Image;
 use crate::source::Source;
@@ -48,8 +49,8 @@ fn plan(id: &str) -> Plan {
 fn build(folder: &Path, out: &str, plans: &[&Plan], jobs: usize) -> Vec<BuiltImage> {
     let out = LayoutFolder::open(&folder.join(out)).unwrap();
     let jobs = NonZeroUsize::new(jobs).unwrap();
-    let mut builder = Builder::new(folder, Timestamp::default(), jobs);
-    plans.iter().map(|plan| builder.build(plan, &out, Finish::Place).unwrap()).collect()
+    let mut builder = Builder::new(folder, Timestamp::default(), jobs, &Silent);
+    plans.iter().map(|plan| builder.build(plan, Destination::Folder(&out)).unwrap()).collect()
 }
 
 fn no_staging_is_left(folder: &Path) {
@@ -92,7 +93,7 @@ fn an_unchanged_layout_is_kept_a_changed_one_replaced_and_a_damaged_one_healed()
     let built = build(folder.path(), "out", &[&plan], 2).remove(0);
     let outcome = || build(folder.path(), "out", &[&plan], 2).remove(0).outcome.unwrap();
     assert_eq!(outcome(), Outcome::Unchanged);
-    let blob = built.platforms[0].layers[0].digest.hex();
+    let blob = built.platforms[0].layers[0].descriptor.digest.hex();
     let blob = folder.path().join("out/one/blobs/sha256").join(blob);
     let mut bytes = fs::read(&blob).unwrap();
     bytes[20] ^= 1;
@@ -126,8 +127,8 @@ fn what_is_not_a_layout_is_not_replaced_and_a_second_writer_waits() {
     let out = LayoutFolder::open(&folder.path().join("out")).unwrap();
     let busy = LayoutFolder::open(&folder.path().join("out")).unwrap_err();
     assert!(matches!(busy, WriteError::Busy { .. }));
-    let mut builder = Builder::new(folder.path(), Timestamp::default(), NonZeroUsize::MIN);
-    let error = builder.build(&plan, &out, Finish::Place).unwrap_err();
+    let mut builder = Builder::new(folder.path(), Timestamp::default(), NonZeroUsize::MIN, &Silent);
+    let error = builder.build(&plan, Destination::Folder(&out)).unwrap_err();
     assert!(matches!(error, BuildError::Write(WriteError::Foreign { .. })), "{error}");
     assert!(folder.path().join("out/one/thesis.txt").exists());
     no_staging_is_left(&folder.path().join("out"));
@@ -139,8 +140,8 @@ fn a_missing_folder_names_plan_platform_and_layer() {
     let plan = sample(folder.path());
     fs::remove_dir_all(folder.path().join("app")).unwrap();
     let out = LayoutFolder::open(&folder.path().join("out")).unwrap();
-    let mut builder = Builder::new(folder.path(), Timestamp::default(), NonZeroUsize::MIN);
-    let error = builder.build(&plan, &out, Finish::Place).unwrap_err();
+    let mut builder = Builder::new(folder.path(), Timestamp::default(), NonZeroUsize::MIN, &Silent);
+    let error = builder.build(&plan, Destination::Folder(&out)).unwrap_err();
     assert_eq!(error.to_string(), "plan one, linux/amd64, layer 2");
     assert!(std::error::Error::source(&error).unwrap().to_string().contains("build it first"));
     no_staging_is_left(&folder.path().join("out"));
