@@ -108,13 +108,13 @@ pub fn run(args: &PackageArgs, context: &Context) -> anyhow::Result<Exit> {
         .jobs
         .or_else(|| std::thread::available_parallelism().ok())
         .unwrap_or(NonZeroUsize::MIN);
-    let mut builder = Builder::new(file.folder(), epoch, jobs, &Silent);
+    let builder = Builder::new(file.folder(), epoch, jobs, &Silent);
     let plans = if args.dry_run {
         plans.iter().map(|plan| planned(plan, &output)).collect()
     } else if args.check {
-        check(&plans, &output, &mut builder)?
+        check(&plans, &output, &builder)?
     } else {
-        make(&plans, &output, &mut builder, context)?
+        make(&plans, &output, &builder, context)?
     };
     let differs = |plan: &PackagedPlan| matches!(plan.state, State::Differs | State::Missing);
     let exit = if plans.iter().any(differs) { Exit::Findings } else { Exit::Ok };
@@ -151,28 +151,27 @@ fn check_sources(file: &OfferFile, plan: &Plan) -> anyhow::Result<()> {
 fn make(
     plans: &[&Plan],
     output: &Path,
-    builder: &mut Builder<'_>,
+    builder: &Builder<'_>,
     context: &Context,
 ) -> anyhow::Result<Vec<PackagedPlan>> {
     let folder = LayoutFolder::open(output)?;
     let mut made = Vec::new();
-    for plan in plans {
-        context.output.note(&format!("packaging {}", plan.id));
-        let built = builder.build(plan, Destination::Folder(&folder))?;
+    builder.build_all(plans, Destination::Folder(&folder), &mut |plan, built| {
         let state = match built.outcome {
             Some(Outcome::Created) | None => State::Created,
             Some(Outcome::Replaced) => State::Replaced,
             Some(Outcome::Unchanged) => State::Unchanged,
         };
+        context.output.note(&format!("packaged {}", plan.id));
         made.push(packaged(plan, output, &built, state));
-    }
+    })?;
     Ok(made)
 }
 
 fn check(
     plans: &[&Plan],
     output: &Path,
-    builder: &mut Builder<'_>,
+    builder: &Builder<'_>,
 ) -> anyhow::Result<Vec<PackagedPlan>> {
     let mut checked = Vec::new();
     for plan in plans {

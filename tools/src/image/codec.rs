@@ -8,16 +8,28 @@ use wharf_oci::MediaType;
 
 use super::gzip::{self, GzipBlocks};
 use super::zstd_blocks::{self, ZstdBlocks};
+use crate::offer::layers::Compression;
+
+/// The annotation of every root of a layout that says how its layers are compressed. It stands where
+/// it changes no digest of the image.
+pub const CODEC: &str = "wharf.image.codec";
 
 /// A way to compress layers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Codec {
     /// Gzip, which every engine takes.
-    #[default]
     Gzip,
-    /// Zstandard; umoci 0.4 and docker 20.10 do not take it.
+    /// Zstandard.
     Zstd,
+}
+
+impl From<Compression> for Codec {
+    fn from(compression: Compression) -> Self {
+        match compression {
+            Compression::Gzip => Self::Gzip,
+            Compression::Zstd => Self::Zstd,
+        }
+    }
 }
 
 impl Codec {

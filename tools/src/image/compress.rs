@@ -126,6 +126,9 @@ pub struct BlockWriter<'p> {
 impl BlockWriter<'_> {
     /// Sends the first bytes of what was not sent yet as a block.
     fn send_block(&mut self, length: usize) -> io::Result<()> {
+        if self.pool.is_stopped() {
+            return Err(io::Error::new(io::ErrorKind::BrokenPipe, "the run has failed elsewhere"));
+        }
         let block = self.pool.block(|next| self.cutter.cut(length, next));
         let (reply, replied) = mpsc::sync_channel(1);
         let stopped = || io::Error::new(io::ErrorKind::BrokenPipe, "the writer has stopped");

@@ -12,6 +12,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use wharf_oci::Digest;
 
@@ -77,6 +78,7 @@ pub struct KnownBlock {
 pub struct KnownBlocks {
     by_key: HashMap<BlockKey, Place>,
     layers: Vec<File>,
+    taken: AtomicUsize,
 }
 
 #[derive(Debug)]
@@ -123,7 +125,17 @@ impl KnownBlocks {
         let mut bytes = vec![0; place.length as usize];
         file.read_exact_at(&mut bytes, place.at).ok()?;
         let name = BlockName::new(*key, &bytes);
-        (name.checksum == place.checksum).then_some((bytes, name))
+        if name.checksum != place.checksum {
+            return None;
+        }
+        self.taken.fetch_add(1, Ordering::Relaxed);
+        Some((bytes, name))
+    }
+
+    /// How many blocks were taken.
+    #[must_use]
+    pub fn taken(&self) -> usize {
+        self.taken.load(Ordering::Relaxed)
     }
 }
 

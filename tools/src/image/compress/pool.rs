@@ -2,6 +2,7 @@
 
 use std::io;
 use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
@@ -31,8 +32,12 @@ pub fn with_pool<R>(
     let (jobs, job) = channel();
     let job = Mutex::new(job);
     let room = threads.get() * BLOCKS_PER_THREAD + 1;
-    let shared =
-        Shared { room: Mutex::new(room), freed: Condvar::new(), buffers: Mutex::default() };
+    let shared = Shared {
+        room: Mutex::new(room),
+        freed: Condvar::new(),
+        buffers: Mutex::default(),
+        is_stopped: AtomicBool::new(false),
+    };
     thread::scope(|scope| {
         for _ in 0..threads.get() {
             scope.spawn(|| work(&job, known));
@@ -49,6 +54,15 @@ impl Pool {
         self.shared.take_room();
         let buffer = self.shared.buffers().pop().unwrap_or_default();
         Arc::new(Block { bytes: fill(buffer), shared: Arc::clone(&self.shared) })
+    }
+
+    /// Ends what is compressed as soon as it wants another block: nobody wants it any more.
+    pub fn stop(&self) {
+        self.shared.is_stopped.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.shared.is_stopped.load(Ordering::Relaxed)
     }
 
     /// Has a block compressed.
@@ -103,6 +117,7 @@ struct Shared {
     freed: Condvar,
     /// Buffers of blocks that are done: fresh memory costs more than a copy.
     buffers: Mutex<Vec<Vec<u8>>>,
+    is_stopped: AtomicBool,
 }
 
 impl Shared {
