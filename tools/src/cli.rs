@@ -147,10 +147,26 @@ pub struct PackageArgs {
     /// Change nothing, make no folder; say the digests and sizes of what would be made
     #[arg(long)]
     pub dry_run: bool,
+    /// What is explained.
+    #[command(flatten)]
+    pub explaining: ExplainArgs,
     /// Draw no progress bar. There is one only where stderr is a terminal and CI is not set
     #[arg(long, env = "WHARF_NO_PROGRESS")]
     #[arg(value_parser = clap::builder::FalseyValueParser::new())]
     pub no_progress: bool,
+}
+
+/// What `wharf package` explains besides.
+#[derive(Debug, Clone, Args)]
+pub struct ExplainArgs {
+    /// Also say what each plan shares with the others, and what a first push and an update cost in
+    /// bytes and requests
+    #[arg(long, conflicts_with = "check")]
+    pub explain: bool,
+    /// Write the same as one page with pictures, which loads nothing; `-` is stdout, and the result
+    /// goes to stderr then
+    #[arg(long, value_name = "FILE", conflicts_with = "check")]
+    pub explain_html: Option<PathBuf>,
 }
 
 /// `wharf verify`.
@@ -235,8 +251,14 @@ impl ReportTarget {
     /// Whether it goes to stdout, by whatever name.
     #[must_use]
     pub fn is_stdout(&self) -> bool {
-        STDOUT_NAMES.iter().any(|name| self.file == Path::new(name))
+        is_stdout(&self.file)
     }
+}
+
+/// Whether a file that is written is stdout, by whatever name.
+#[must_use]
+pub fn is_stdout(file: &Path) -> bool {
+    STDOUT_NAMES.iter().any(|name| file == Path::new(name))
 }
 
 /// The names of stdout.

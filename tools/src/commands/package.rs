@@ -2,6 +2,7 @@
 //! there is what would be made.
 
 mod check;
+mod explaining;
 mod notes;
 mod outcome;
 mod text;
@@ -11,10 +12,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
+use self::explaining::Explaining;
 use self::notes::Notes;
 use self::outcome::{Packaged, PackagedPlan, State};
-use super::{Context, variable};
-use crate::cli::PackageArgs;
+use super::{Context, variable, write_file};
+use crate::cli::{PackageArgs, is_stdout};
 use crate::exit::Exit;
 use crate::image::build::{Builder, BuiltImage, Destination};
 use crate::image::layer::check_source;
@@ -23,12 +25,14 @@ use crate::offer::OfferFile;
 use crate::offer::model::Plan;
 use crate::offer::timestamp::Timestamp;
 use crate::progress::{Show, Shown};
+use crate::report::explained_page;
 
 /// What stays the same for all plans of one run.
 struct Run<'a> {
     plans: &'a [&'a Plan],
     output: &'a Path,
     notes: Notes,
+    explaining: Explaining<'a>,
 }
 
 /// Runs the command.
@@ -48,7 +52,8 @@ pub fn run(args: &PackageArgs, context: &Context) -> anyhow::Result<Exit> {
     let show = Show::on(&context.output, !args.no_progress);
     let progress = Shown::new(&context.output, show, doing, plans.len());
     let mut builder = Builder::new(file.folder(), epoch, jobs, &progress);
-    let mut run = Run { plans: &plans, output: &output, notes: Notes::default() };
+    let explaining = Explaining::new(&output);
+    let mut run = Run { plans: &plans, output: &output, notes: Notes::default(), explaining };
     let packaged = if args.check {
         check::run(&mut run, &mut builder)?
     } else if args.dry_run {
@@ -61,8 +66,23 @@ pub fn run(args: &PackageArgs, context: &Context) -> anyhow::Result<Exit> {
     let notes = run.notes.tell(context);
     let differs = |plan: &PackagedPlan| matches!(plan.state, State::Differs | State::Missing);
     let exit = if packaged.iter().any(differs) { Exit::Findings } else { Exit::Ok };
-    let result = Packaged { output, plans: packaged, notes };
-    context.output.result("package", &result, |paint| text::text(&result, paint))?;
+    let wants = args.explaining.explain || args.explaining.explain_html.is_some();
+    let explained = wants.then(|| run.explaining.explain());
+    let page = args.explaining.explain_html.as_deref().zip(explained.as_ref());
+    let explained = explained.as_ref().filter(|_| args.explaining.explain).cloned();
+    let result = Packaged { output: output.clone(), plans: packaged, notes, explained };
+    let told = |paint| text::text(&result, paint);
+    match page {
+        Some((file, explained)) if is_stdout(file) => {
+            context.output.raw(&explained_page(explained))?;
+            context.output.result_aside(told);
+        }
+        Some((file, explained)) => {
+            write_file(file, &explained_page(explained))?;
+            context.output.result("package", &result, told)?;
+        }
+        None => context.output.result("package", &result, told)?,
+    }
     Ok(exit)
 }
 
@@ -100,12 +120,17 @@ impl Run<'_> {
         let folder = LayoutFolder::open(self.output)?;
         let mut made = Vec::new();
         for plan in self.plans {
+            let before = explaining::at(&self.place(plan));
             let built = builder.build(plan, Destination::Folder(&folder))?;
             let state = match built.outcome {
                 Some(Outcome::Created) | None => State::Created,
                 Some(Outcome::Replaced) => State::Replaced,
                 Some(Outcome::Unchanged) => State::Unchanged,
             };
+            if let (State::Replaced, Some(before)) = (state, &before) {
+                explaining::note(self.output, plan, before);
+            }
+            self.explaining.add(plan, &built, state, before);
             made.push(self.packaged(plan, &built, state));
         }
         Ok(made)
@@ -117,11 +142,13 @@ impl Run<'_> {
         for plan in self.plans {
             let built = builder.build(plan, Destination::Counted)?;
             let place = self.place(plan);
+            let before = explaining::at(&place);
             let state = match place.exists() {
                 false => State::WouldCreate,
                 true if built.counted.is_at(&place, &built.roots) => State::Unchanged,
                 true => State::WouldReplace,
             };
+            self.explaining.add(plan, &built, state, before);
             counted.push(self.packaged(plan, &built, state));
         }
         Ok(counted)
