@@ -7,6 +7,7 @@ mod notes;
 mod outcome;
 mod text;
 
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
@@ -18,12 +19,14 @@ use self::outcome::{Packaged, PackagedPlan, State};
 use super::{Context, variable, write_file};
 use crate::cli::{PackageArgs, is_stdout};
 use crate::exit::Exit;
+use crate::explain::PlanContent;
 use crate::image::build::{Builder, BuiltImage, Destination};
 use crate::image::layer::check_source;
 use crate::image::layout_write::{LayoutFolder, Outcome};
 use crate::offer::OfferFile;
 use crate::offer::model::Plan;
 use crate::offer::timestamp::Timestamp;
+use crate::offer::words::PlanId;
 use crate::progress::{Show, Shown};
 use crate::report::explained_page;
 
@@ -51,17 +54,16 @@ pub fn run(args: &PackageArgs, context: &Context) -> anyhow::Result<Exit> {
     let doing = if args.check { "checking" } else { "packaging" };
     let show = Show::on(&context.output, !args.no_progress);
     let progress = Shown::new(&context.output, show, doing, plans.len());
-    let mut builder = Builder::new(file.folder(), epoch, jobs, &progress);
+    let builder = Builder::new(file.folder(), epoch, jobs, &progress);
     let explaining = Explaining::new(&output);
     let mut run = Run { plans: &plans, output: &output, notes: Notes::default(), explaining };
     let packaged = if args.check {
-        check::run(&mut run, &mut builder)?
+        check::run(&mut run, &builder)?
     } else if args.dry_run {
-        run.count(&mut builder)?
+        run.count(&builder)?
     } else {
-        run.make(&mut builder)?
+        run.make(&builder)?
     };
-    drop(builder);
     drop(progress);
     let notes = run.notes.tell(context);
     let differs = |plan: &PackagedPlan| matches!(plan.state, State::Differs | State::Missing);
@@ -116,42 +118,47 @@ impl Run<'_> {
         self.output.join(plan.id.as_str())
     }
 
-    fn make(&mut self, builder: &mut Builder<'_>) -> anyhow::Result<Vec<PackagedPlan>> {
+    fn make(&mut self, builder: &Builder<'_>) -> anyhow::Result<Vec<PackagedPlan>> {
         let folder = LayoutFolder::open(self.output)?;
+        let mut before = self.before();
         let mut made = Vec::new();
-        for plan in self.plans {
-            let before = explaining::at(&self.place(plan));
-            let built = builder.build(plan, Destination::Folder(&folder))?;
+        builder.build_all(self.plans, Destination::Folder(&folder), &mut |plan, built| {
             let state = match built.outcome {
                 Some(Outcome::Created) | None => State::Created,
                 Some(Outcome::Replaced) => State::Replaced,
                 Some(Outcome::Unchanged) => State::Unchanged,
             };
+            let before = before.remove(&plan.id);
             if let (State::Replaced, Some(before)) = (state, &before) {
                 explaining::note(self.output, plan, before);
             }
             self.explaining.add(plan, &built, state, before);
             made.push(self.packaged(plan, &built, state));
-        }
+        })?;
         Ok(made)
     }
 
     /// Digests and sizes; nothing is written, also no folder.
-    fn count(&mut self, builder: &mut Builder<'_>) -> anyhow::Result<Vec<PackagedPlan>> {
+    fn count(&mut self, builder: &Builder<'_>) -> anyhow::Result<Vec<PackagedPlan>> {
+        let mut before = self.before();
         let mut counted = Vec::new();
-        for plan in self.plans {
-            let built = builder.build(plan, Destination::Counted)?;
+        builder.build_all(self.plans, Destination::Counted, &mut |plan, built| {
             let place = self.place(plan);
-            let before = explaining::at(&place);
             let state = match place.exists() {
                 false => State::WouldCreate,
                 true if built.counted.is_at(&place, &built.roots) => State::Unchanged,
                 true => State::WouldReplace,
             };
-            self.explaining.add(plan, &built, state, before);
+            self.explaining.add(plan, &built, state, before.remove(&plan.id));
             counted.push(self.packaged(plan, &built, state));
-        }
+        })?;
         Ok(counted)
+    }
+
+    /// What is in the places of the plans now.
+    fn before(&self) -> BTreeMap<PlanId, PlanContent> {
+        let at = |plan: &&Plan| Some((plan.id.clone(), explaining::at(&self.place(plan))?));
+        self.plans.iter().copied().filter_map(|plan| at(&plan)).collect()
     }
 
     fn packaged(&mut self, plan: &Plan, built: &BuiltImage, state: State) -> PackagedPlan {

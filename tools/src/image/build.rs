@@ -7,11 +7,13 @@
 mod configuration;
 mod error;
 mod manifests;
+mod schedule;
 
 use std::io::Write;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
+use std::thread;
 
 use serde::Serialize;
 use wharf_oci::{Descriptor, Digest, MediaType, Platform};
@@ -19,12 +21,15 @@ use wharf_oci::{Descriptor, Digest, MediaType, Platform};
 use self::configuration::{image_config, inputs_text, with_version};
 pub use self::error::BuildError;
 use self::manifests::{Manifest, child, json, roots};
+use self::schedule::{BegunLayer, LayerOrWrite, Layers, Recipe, Stage};
+use super::codec::Codec;
+use super::compress::with_pool;
 use super::files::{FileView, LayerFiles};
-use super::gzip::Compressed;
+use super::known_blocks::KnownBlocks;
 use super::layer::{self, LayerError, Note, PreparedLayer};
-use super::layout_write::{Counted, Finished, LayoutFolder, LayoutWriter, Outcome, WriteError};
-use super::progress::{Progress, Told, tar_bytes};
-use crate::offer::model::{LayerInput, Plan, PlatformBuild};
+use super::layout_write::{Counted, Finished, LayoutFolder, LayoutWriter, Outcome};
+use super::progress::{Progress, tar_bytes};
+use crate::offer::model::{Plan, PlatformBuild};
 use crate::offer::timestamp::Timestamp;
 
 /// What stays the same for all plans of one run.
@@ -35,15 +40,6 @@ pub struct Builder<'a> {
     epoch: Timestamp,
     jobs: NonZeroUsize,
     progress: &'a dyn Progress,
-    /// The layers made so far, each with the plan that has it: plans often share their base.
-    made: Vec<MadeLayer>,
-}
-
-struct MadeLayer {
-    inputs: Vec<LayerInput>,
-    created: Timestamp,
-    compressed: Compressed,
-    plan: String,
 }
 
 /// An image in its layout.
@@ -129,23 +125,109 @@ impl<'a> Builder<'a> {
         jobs: NonZeroUsize,
         progress: &'a dyn Progress,
     ) -> Self {
-        Self { offer_folder, epoch, jobs, progress, made: Vec::new() }
+        Self { offer_folder, epoch, jobs, progress }
     }
 
     /// Builds the image of a plan.
     pub fn build(
-        &mut self,
+        &self,
         plan: &Plan,
         destination: Destination<'_>,
     ) -> Result<BuiltImage, BuildError> {
+        let mut built = None;
+        self.build_all(&[plan], destination, &mut |_, image| built = Some(image))?;
+        Ok(built.expect("one plan was built, or the build failed"))
+    }
+
+    /// Builds the images of plans, beside one another; `done` gets each once it is in its place, in
+    /// the order of the plans. Layers that are the same are made once.
+    pub fn build_all(
+        &self,
+        plans: &[&Plan],
+        destination: Destination<'_>,
+        done: &mut dyn FnMut(&Plan, BuiltImage),
+    ) -> Result<(), BuildError> {
+        let known = match destination {
+            Destination::Folder(folder) => Some(KnownBlocks::open(folder.path())),
+            Destination::Counted => None,
+        };
+        let stage = Stage::begin(destination)?;
+        with_pool(self.jobs, known.as_ref(), |pool| {
+            thread::scope(|scope| {
+                let mut layers = Layers::new(scope, pool, &stage, self.jobs, self.progress);
+                let built = self.each_plan(plans, destination, &mut layers, done);
+                if built.is_err() {
+                    pool.stop();
+                }
+                built
+            })
+        })?;
+        stage.tidy();
+        Ok(())
+    }
+
+    /// The layers of a plan are begun before those of the plan before it are waited for.
+    fn each_plan(
+        &self,
+        plans: &[&Plan],
+        destination: Destination<'_>,
+        layers: &mut Layers<'_, '_>,
+        done: &mut dyn FnMut(&Plan, BuiltImage),
+    ) -> Result<(), BuildError> {
+        let mut begun: Option<BegunImage<'_>> = None;
+        for plan in plans.iter().map(Some).chain([None]) {
+            let next = plan.map(|plan| self.begin(plan, layers)).transpose();
+            if let Some(image) = begun.take() {
+                let plan = image.plan;
+                done(plan, self.finish(image, destination, layers)?);
+                self.progress.plan_done(plan.id.as_str());
+            }
+            begun = next?;
+        }
+        Ok(())
+    }
+
+    /// Looks at all that goes into an image, and has its layers made.
+    fn begin<'p>(
+        &self,
+        plan: &'p Plan,
+        layers: &mut Layers<'_, '_>,
+    ) -> Result<BegunImage<'p>, BuildError> {
         self.progress.plan_begun(plan.id.as_str());
+        let created = plan.image.created.unwrap_or(self.epoch);
+        let codec = Codec::from(plan.image.compression);
+        let mut platforms = Vec::new();
+        for build in &plan.image.platforms {
+            let prepared = self.prepare(plan, build)?;
+            let expected = prepared.iter().map(|layer| tar_bytes(layer.files())).sum();
+            self.progress.expected(expected);
+            let mut begun = BegunPlatform { build, layers: Vec::new(), notes: Vec::new() };
+            for (number, (layer, prepared)) in (1..).zip(build.layers.iter().zip(prepared)) {
+                let notes = prepared.notes().iter().map(|note| (number, note.clone()));
+                begun.notes.extend(notes);
+                let recipe = Recipe::new(&layer.inputs, created, codec, &prepared);
+                begun.layers.push(layers.begin(recipe, prepared));
+            }
+            platforms.push(begun);
+        }
+        Ok(BegunImage { plan, platforms })
+    }
+
+    /// Waits for the layers of an image, and puts it in its place.
+    fn finish(
+        &self,
+        image: BegunImage<'_>,
+        destination: Destination<'_>,
+        layers: &mut Layers<'_, '_>,
+    ) -> Result<BuiltImage, BuildError> {
+        let plan = image.plan;
         let mut writer = match destination {
             Destination::Folder(folder) => LayoutWriter::begin(folder, plan.id.as_str())?,
             Destination::Counted => LayoutWriter::counted(),
         };
         let mut platforms = Vec::new();
-        for build in &plan.image.platforms {
-            platforms.push(self.build_platform(plan, build, &mut writer)?);
+        for platform in image.platforms {
+            platforms.push(self.finish_platform(plan, platform, layers, &mut writer)?);
         }
         let children: Vec<Descriptor> = platforms.iter().map(child).collect();
         let index = Manifest {
@@ -162,7 +244,6 @@ impl<'a> Builder<'a> {
             Finished::Placed(outcome) => (Some(outcome), Counted::default()),
             Finished::Counted(counted) => (None, counted),
         };
-        self.progress.plan_done(plan.id.as_str());
         Ok(BuiltImage { index, platforms, roots, outcome, counted })
     }
 
@@ -198,39 +279,35 @@ impl<'a> Builder<'a> {
         Ok(all)
     }
 
-    fn build_platform(
-        &mut self,
+    fn finish_platform(
+        &self,
         plan: &Plan,
-        build: &PlatformBuild,
+        begun: BegunPlatform<'_>,
+        layers: &mut Layers<'_, '_>,
         writer: &mut LayoutWriter<'_>,
     ) -> Result<BuiltPlatform, BuildError> {
+        let BegunPlatform { build, layers: waiting, notes } = begun;
         let created = plan.image.created.unwrap_or(self.epoch);
-        let mut layers = Vec::new();
+        let codec = Codec::from(plan.image.compression);
+        let mut all = Vec::new();
         let mut diff_ids = Vec::new();
-        let mut notes = Vec::new();
-        let prepared = self.prepare(plan, build)?;
-        let expected: Vec<u64> = prepared.iter().map(|layer| tar_bytes(layer.files())).collect();
-        self.progress.expected(expected.iter().sum());
-        for (index, (layer, prepared)) in build.layers.iter().zip(&prepared).enumerate() {
-            let made = self.layer(plan, &layer.inputs, prepared, writer);
-            let (made, origin) = made.map_err(|error| match error {
+        for (index, (layer, begun)) in build.layers.iter().zip(waiting).enumerate() {
+            let made = layers.wait(begun.ticket).map_err(|error| match error {
                 LayerOrWrite::Write(error) => BuildError::Write(error),
                 LayerOrWrite::Layer(source) => layer_error(plan, build, index, source),
             })?;
+            writer.add_layer(made)?;
+            let made = made.compressed;
             diff_ids.push(made.diff_id);
-            layers.push(BuiltLayer {
-                descriptor: Descriptor::new(
-                    MediaType::OCI_LAYER_GZIP,
-                    made.digest,
-                    made.size_bytes,
-                ),
+            all.push(BuiltLayer {
+                descriptor: Descriptor::new(codec.media_type(), made.digest, made.size_bytes),
                 diff_id: made.diff_id,
                 tar_bytes: Some(made.uncompressed_bytes),
                 source: inputs_text(layer),
-                origin,
+                origin: begun.origin,
             });
-            notes.extend(prepared.notes().iter().map(|note| (index + 1, note.clone())));
         }
+        let layers = all;
         let config = image_config(&plan.image, build, created, diff_ids);
         let config = writer.add(MediaType::OCI_CONFIG, &json(&config))?;
         let descriptors: Vec<Descriptor> =
@@ -247,30 +324,6 @@ impl<'a> Builder<'a> {
         let manifest = writer.add(MediaType::OCI_MANIFEST, &json(&manifest))?;
         Ok(BuiltPlatform { platform: build.full_platform(), manifest, size_bytes, layers, notes })
     }
-
-    /// Makes a layer, or takes it from where it was made before.
-    fn layer(
-        &mut self,
-        plan: &Plan,
-        inputs: &[LayerInput],
-        prepared: &PreparedLayer,
-        writer: &mut LayoutWriter<'_>,
-    ) -> Result<(Compressed, Origin), LayerOrWrite> {
-        let created = plan.image.created.unwrap_or(self.epoch);
-        let same = |made: &&MadeLayer| made.inputs == inputs && made.created == created;
-        if let Some(made) = self.made.iter().find(same)
-            && writer.reuse_layer(&made.compressed, &made.plan)?
-        {
-            self.progress.spared(tar_bytes(prepared.files()));
-            return Ok((made.compressed, Origin::Reused));
-        }
-        let compressed = writer.add_layer(self.jobs, |out| {
-            prepared.write(&mut Told::new(out, self.progress)).map_err(LayerOrWrite::Layer)
-        })?;
-        let (inputs, plan) = (inputs.to_vec(), plan.id.to_string());
-        self.made.push(MadeLayer { inputs, created, compressed, plan });
-        Ok((compressed, Origin::Made))
-    }
 }
 
 fn layer_error(plan: &Plan, build: &PlatformBuild, index: usize, source: LayerError) -> BuildError {
@@ -282,22 +335,16 @@ fn layer_error(plan: &Plan, build: &PlatformBuild, index: usize, source: LayerEr
     }
 }
 
-/// What can fail while a layer goes into a layout.
-enum LayerOrWrite {
-    Layer(LayerError),
-    Write(WriteError),
+/// An image whose layers are made.
+struct BegunImage<'p> {
+    plan: &'p Plan,
+    platforms: Vec<BegunPlatform<'p>>,
 }
 
-impl From<std::io::Error> for LayerOrWrite {
-    fn from(error: std::io::Error) -> Self {
-        Self::Layer(LayerError::Write(error))
-    }
-}
-
-impl From<WriteError> for LayerOrWrite {
-    fn from(error: WriteError) -> Self {
-        Self::Write(error)
-    }
+struct BegunPlatform<'p> {
+    build: &'p PlatformBuild,
+    layers: Vec<BegunLayer>,
+    notes: Vec<(usize, Note)>,
 }
 
 /// Platforms are shown as people type them.
