@@ -9,6 +9,7 @@ pub mod compare;
 pub mod credentials;
 pub mod diff;
 pub mod exit;
+pub mod explain;
 pub mod image;
 pub mod input;
 pub mod logins;

@@ -262,17 +262,32 @@ const WIDTH_MIN: usize = 40;
 pub struct Paint {
     coloured: bool,
     width: Option<usize>,
+    /// Whether only ASCII is known to be shown.
+    is_ascii: bool,
 }
 
 impl Paint {
     /// Text without any colour, in lines as long as they get.
-    pub const PLAIN: Self = Self { coloured: false, width: None };
+    pub const PLAIN: Self = Self { coloured: false, width: None, is_ascii: false };
 
     /// What fits a stream; `coloured` says whether a terminal gets colours, and another stream.
     fn on(stream: &(impl io::IsTerminal + AsFd), coloured: impl Fn(bool) -> bool) -> Self {
         let size = stream.is_terminal().then(|| tcgetwinsize(stream).ok()).flatten();
         let width = size.map(|size| usize::from(size.ws_col)).filter(|width| *width >= WIDTH_MIN);
-        Self { coloured: coloured(stream.is_terminal()), width }
+        let is_ascii = !speaks_unicode(|name| std::env::var(name).ok());
+        Self { coloured: coloured(stream.is_terminal()), width, is_ascii }
+    }
+
+    /// Whether pictures are drawn with ASCII alone.
+    #[must_use]
+    pub const fn is_ascii(self) -> bool {
+        self.is_ascii
+    }
+
+    /// How long lines may be, where that is known.
+    #[must_use]
+    pub const fn width(self) -> Option<usize> {
+        self.width
     }
 
     /// Whether lines are only so long.
@@ -322,6 +337,14 @@ impl Paint {
         };
         if self.coloured { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
     }
+}
+
+/// Whether the locale says UTF-8: the first of these variables that is set decides (POSIX).
+fn speaks_unicode(variable: impl Fn(&str) -> Option<String>) -> bool {
+    let mut set = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(variable);
+    let locale = set.find(|value| !value.is_empty()).unwrap_or_default();
+    let locale = locale.to_ascii_lowercase();
+    locale.ends_with("utf-8") || locale.ends_with("utf8")
 }
 
 /// Rows of cells in columns as wide as they need; the last column is not padded.
@@ -407,8 +430,20 @@ mod tests {
     #[test]
     fn colours_are_used_only_when_asked_for() {
         assert_eq!(Paint::PLAIN.text(Style::Error, "x"), "x");
-        let paint = Paint { coloured: true, width: None };
+        let paint = Paint { coloured: true, ..Paint::PLAIN };
         assert_eq!(paint.text(Style::Good, "x"), "\u{1b}[32mx\u{1b}[0m");
+    }
+
+    #[test]
+    fn pictures_are_ascii_where_the_locale_does_not_say_utf_8() {
+        let with = |set: &'static [(&str, &str)]| {
+            speaks_unicode(move |name| {
+                set.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+            })
+        };
+        assert!(with(&[("LANG", "en_GB.UTF-8")]) && with(&[("LC_CTYPE", "C.utf8"), ("LANG", "C")]));
+        assert!(with(&[("LC_ALL", ""), ("LANG", "de_DE.UTF-8")]));
+        assert!(!with(&[]) && !with(&[("LC_ALL", "C"), ("LANG", "en_GB.UTF-8")]));
     }
 
     #[test]

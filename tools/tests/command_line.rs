@@ -10,6 +10,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+#[path = "command_line/package.rs"]
+mod package;
+
 /// How long anything here may take; reached only when something hangs.
 const PATIENCE: Duration = Duration::from_mins(1);
 

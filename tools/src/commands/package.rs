@@ -2,20 +2,24 @@
 //! there is what would be made.
 
 mod check;
+mod explaining;
 mod notes;
 mod outcome;
 mod text;
 
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
+use self::explaining::Explaining;
 use self::notes::Notes;
 use self::outcome::{Packaged, PackagedPlan, State};
-use super::{Context, bases, variable};
-use crate::cli::PackageArgs;
+use super::{Context, bases, variable, write_file};
+use crate::cli::{PackageArgs, is_stdout};
 use crate::exit::Exit;
+use crate::explain::PlanContent;
 use crate::image::build::{Builder, BuiltImage, Destination};
 use crate::image::layer::check_source;
 use crate::image::layout_write::{LayoutFolder, Outcome};
@@ -23,8 +27,10 @@ use crate::offer::OfferFile;
 use crate::offer::model::Plan;
 use crate::offer::origin::{DOCKERFILE_ADVICE, is_dockerfile};
 use crate::offer::timestamp::Timestamp;
+use crate::offer::words::PlanId;
 use crate::output::visible;
 use crate::progress::{Show, Shown};
+use crate::report::explained_page;
 
 /// The folder in the output with what makes the next run faster; it may be deleted at any time.
 const STATE: &str = ".wharf";
@@ -34,6 +40,7 @@ struct Run<'a> {
     plans: &'a [&'a Plan],
     output: &'a Path,
     notes: Notes,
+    explaining: Explaining<'a>,
 }
 
 /// Runs the command.
@@ -59,7 +66,8 @@ pub fn run(args: &PackageArgs, context: &Context) -> anyhow::Result<Exit> {
     if !args.dry_run && !args.check {
         builder = builder.remembering(&output.join(STATE));
     }
-    let mut run = Run { plans: &plans, output: &output, notes: Notes::default() };
+    let explaining = Explaining::new(&output);
+    let mut run = Run { plans: &plans, output: &output, notes: Notes::default(), explaining };
     let packaged = if args.check {
         check::run(&mut run, &mut builder)?
     } else if args.dry_run {
@@ -67,13 +75,27 @@ pub fn run(args: &PackageArgs, context: &Context) -> anyhow::Result<Exit> {
     } else {
         run.make(&mut builder)?
     };
-    drop(builder);
     drop(progress);
     let notes = run.notes.tell(context);
     let differs = |plan: &PackagedPlan| matches!(plan.state, State::Differs | State::Missing);
     let exit = if packaged.iter().any(differs) { Exit::Findings } else { Exit::Ok };
-    let result = Packaged { output, plans: packaged, notes };
-    context.output.result("package", &result, |paint| text::text(&result, paint))?;
+    let wants = args.explaining.explain || args.explaining.explain_html.is_some();
+    let explained = wants.then(|| run.explaining.explain());
+    let page = args.explaining.explain_html.as_deref().zip(explained.as_ref());
+    let explained = explained.as_ref().filter(|_| args.explaining.explain).cloned();
+    let result = Packaged { output: output.clone(), plans: packaged, notes, explained };
+    let told = |paint| text::text(&result, paint);
+    match page {
+        Some((file, explained)) if is_stdout(file) => {
+            context.output.raw(&explained_page(explained))?;
+            context.output.result_aside(told);
+        }
+        Some((file, explained)) => {
+            write_file(file, &explained_page(explained))?;
+            context.output.result("package", &result, told)?;
+        }
+        None => context.output.result("package", &result, told)?,
+    }
     Ok(exit)
 }
 
@@ -125,6 +147,7 @@ impl Run<'_> {
 
     fn make(&mut self, builder: &mut Builder<'_>) -> anyhow::Result<Vec<PackagedPlan>> {
         let folder = LayoutFolder::open(self.output)?;
+        let mut before = self.before();
         let mut made = Vec::new();
         let plans = self.plans;
         builder.build_all(plans, Destination::Folder(&folder), &mut |plan, built| {
@@ -133,6 +156,11 @@ impl Run<'_> {
                 Some(Outcome::Replaced) => State::Replaced,
                 Some(Outcome::Unchanged) => State::Unchanged,
             };
+            let before = before.remove(&plan.id);
+            if let (State::Replaced, Some(before)) = (state, &before) {
+                explaining::note(self.output, plan, before);
+            }
+            self.explaining.add(plan, &built, state, before);
             made.push(self.packaged(plan, &built, state));
         })?;
         Ok(made)
@@ -140,18 +168,25 @@ impl Run<'_> {
 
     /// Digests and sizes; nothing is written, also no folder.
     fn count(&mut self, builder: &mut Builder<'_>) -> anyhow::Result<Vec<PackagedPlan>> {
+        let mut before = self.before();
         let mut counted = Vec::new();
-        for plan in self.plans {
-            let built = builder.build(plan, Destination::Counted)?;
+        builder.build_all(self.plans, Destination::Counted, &mut |plan, built| {
             let place = self.place(plan);
             let state = match place.exists() {
                 false => State::WouldCreate,
                 true if built.counted.is_at(&place) => State::Unchanged,
                 true => State::WouldReplace,
             };
+            self.explaining.add(plan, &built, state, before.remove(&plan.id));
             counted.push(self.packaged(plan, &built, state));
-        }
+        })?;
         Ok(counted)
+    }
+
+    /// What is in the places of the plans now.
+    fn before(&self) -> BTreeMap<PlanId, PlanContent> {
+        let at = |plan: &&Plan| Some((plan.id.clone(), explaining::at(&self.place(plan))?));
+        self.plans.iter().copied().filter_map(|plan| at(&plan)).collect()
     }
 
     fn packaged(&mut self, plan: &Plan, built: &BuiltImage, state: State) -> PackagedPlan {

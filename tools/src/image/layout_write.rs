@@ -115,7 +115,11 @@ pub struct MadeLayer {
 
 /// The folder in which layers are made before layouts take them.
 #[derive(Debug)]
-pub struct LayerStaging(Temporary);
+pub struct LayerStaging {
+    staging: Temporary,
+    /// The folder that it is in goes when nothing else came into it.
+    _beside: Option<Temporary>,
+}
 
 impl LayerStaging {
     /// Makes the folder, empty.
@@ -125,15 +129,16 @@ impl LayerStaging {
         if fs::symlink_metadata(&beside).is_ok_and(|found| !found.is_dir()) {
             return Err(WriteError::Foreign { path: beside });
         }
-        let staging = Temporary::new(beside.join(LAYERS));
-        fs::create_dir_all(staging.path()).map_err(failed)?;
-        Ok(Self(staging))
+        let made = Temporary::folder_if_used(&beside).map_err(failed)?;
+        let (staging, ()) = Temporary::make(beside.join(LAYERS), |path| fs::create_dir_all(path))
+            .map_err(failed)?;
+        Ok(Self { staging, _beside: made })
     }
 
     /// The path of a layer that is made.
     #[must_use]
     pub fn place(&self, number: usize) -> PathBuf {
-        self.0.path().join(number.to_string())
+        self.staging.path().join(number.to_string())
     }
 }
 

@@ -1,5 +1,7 @@
 //! `wharf package --check`: is what is there what would be made? Nothing is written.
 
+use std::collections::BTreeMap;
+
 use super::Run;
 use super::outcome::{PackagedPlan, State};
 use crate::compare::{self, Difference, Wanted};
@@ -11,14 +13,19 @@ pub(super) fn run(
     run: &mut Run<'_>,
     builder: &mut Builder<'_>,
 ) -> anyhow::Result<Vec<PackagedPlan>> {
+    let there: Vec<&Plan> =
+        run.plans.iter().copied().filter(|plan| run.place(plan).exists()).collect();
+    let mut images = BTreeMap::new();
+    builder.build_all(&there, Destination::Counted, &mut |plan, built| {
+        images.insert(plan.id.clone(), built);
+    })?;
     let mut checked = Vec::new();
     for plan in run.plans {
         let place = run.place(plan);
-        if !place.exists() {
+        let Some(built) = images.remove(&plan.id) else {
             checked.push(PackagedPlan::without_image(plan, place, State::Missing));
             continue;
-        }
-        let built = builder.build(plan, Destination::Counted)?;
+        };
         if built.counted.is_at(&place) {
             checked.push(run.packaged(plan, &built, State::Same));
             continue;
@@ -35,7 +42,7 @@ fn differences(
     plan: &Plan,
     built: &BuiltImage,
     place: &std::path::Path,
-    builder: &Builder<'_>,
+    builder: &mut Builder<'_>,
 ) -> anyhow::Result<Vec<Difference>> {
     let layout = match Source::open_path(place) {
         Ok(layout) => layout,

@@ -7,6 +7,7 @@ use wharf_oci::{Descriptor, Digest};
 
 use super::notes::ToldNote;
 use crate::compare::Difference;
+use crate::explain::Explained;
 use crate::image::build::{BuiltImage, BuiltLayer, BuiltPlatform, Origin};
 use crate::image::layout::REF_NAME;
 use crate::offer::model::Plan;
@@ -20,6 +21,9 @@ pub(super) struct Packaged {
     pub(super) plans: Vec<PackagedPlan>,
     /// What a person should know of the inputs, each once.
     pub(super) notes: Vec<ToldNote>,
+    /// `--explain`: what plans share and cost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) explained: Option<Explained>,
 }
 
 #[derive(Debug, Serialize)]

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::outcome::{Packaged, PackagedPlan, State};
+use crate::explain;
 use crate::output::{Paint, Style, Table, visible};
 use crate::rules::image::size;
 
@@ -46,6 +47,9 @@ pub(super) fn text(result: &Packaged, paint: Paint) -> String {
             text.push_str(&differences(plan, paint));
         }
         let _ = writeln!(text, "{} {ADVICE}", paint.text(Style::Strong, "hint:"));
+    }
+    if let Some(explained) = &result.explained {
+        text.push_str(&explain::text(explained, paint));
     }
     text
 }
