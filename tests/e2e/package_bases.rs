@@ -238,9 +238,11 @@ async fn layers_on_a_base_are_the_same_from_every_source_and_run() {
     assert_eq!(runtime["Labels"]["org.opencontainers.image.title"], "Service");
     assert_eq!(config["history"].as_array().unwrap().len(), 2);
     // An engine unpacks both.
-    let layout =
-        format!("oci:{}:1.4.0-all", yard.folder.path().join("archive").join(PLAN).display());
-    let container = yard.buildah(&["from", &layout]).await;
+    let image = format!("{host}/made:1.4.0-all");
+    let mut push = program();
+    push.args(["--plain-http", "push"]).arg(yard.folder.path().join("archive").join(PLAN));
+    assert!(push.arg(&image).status().unwrap().success());
+    let container = yard.buildah(&["from", "--tls-verify=false", &image]).await;
     let mounted = yard.buildah(&["mount", &container]).await;
     let there = |path: &str| Path::new(&mounted).join(path);
     assert_eq!(fs::read_to_string(there("srv/tide")).unwrap(), "high");
@@ -297,7 +299,8 @@ async fn a_layer_that_is_here_is_not_fetched_again_and_a_check_fetches_none() {
     // The registry loses the layer: whoever asked for it now would fail.
     let layers = made.layers();
     let hex = layers[0].strip_prefix("sha256:").unwrap();
-    let blob = registry.folder().join("docker/registry/v2/blobs/sha256").join(&hex[..2]).join(hex);
+    let blob =
+        registry.folder().join("root/docker/registry/v2/blobs/sha256").join(&hex[..2]).join(hex);
     assert!(blob.exists(), "{}", blob.display());
     fs::remove_dir_all(blob).unwrap();
     let checked = yard.package("first", &on_base, &["--check"]);
