@@ -278,7 +278,7 @@ impl TryFrom<RawLayer> for LayerInput {
             (None, None, Some(path)) => {
                 if raw.has_input() {
                     return Err(
-                        "a `tar` goes in as it is: `into`, `owner` and the like do not go with it",
+                        "`into`, `owner` and the like go with `dir` and `file`, not with `tar`",
                     );
                 }
                 Ok(Self::Tar(TarInput { path }))

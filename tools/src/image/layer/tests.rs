@@ -101,7 +101,7 @@ fn entries(tar: &[u8]) -> Vec<String> {
         let line = format!("{path} {mode:o} {uid}:{}", header.gid().unwrap());
         let arrow = if header.entry_type().is_hard_link() { "=" } else { "->" };
         match entry.link_name_bytes() {
-            Some(link) => format!("{line} {arrow} {}", String::from_utf8_lossy(&link)),
+            Some(target) => format!("{line} {arrow} {}", String::from_utf8_lossy(&target)),
             None => line,
         }
     });

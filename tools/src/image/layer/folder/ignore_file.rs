@@ -65,7 +65,7 @@ impl IgnoreFile {
         let mut builder = GitignoreBuilder::new("");
         for (number, line) in lines {
             builder
-                .add_line(None, &with_plain_braces(line))
+                .add_line(None, &plain_line(line))
                 .map_err(|error| faulty(number, error.to_string()))?;
         }
         let built = builder.build().map_err(|error| faulty(1, error.to_string()))?;
@@ -107,23 +107,61 @@ impl IgnoreFile {
     }
 }
 
-/// The line with braces that mean themselves, as for git: the crate takes them for alternatives.
-fn with_plain_braces(line: &str) -> String {
+/// A line of git's in the words of the crate, which takes braces for alternatives, and does not know
+/// the classes of POSIX (`[[:digit:]]`).
+fn plain_line(line: &str) -> String {
     let mut plain = String::with_capacity(line.len());
     let (mut is_escaped, mut is_class) = (false, false);
-    for c in line.chars() {
+    let mut left = line;
+    while let Some(c) = left.chars().next() {
+        left = left.get(c.len_utf8()..).unwrap_or_default();
+        if is_class && c == '[' && left.starts_with(':') {
+            let named = CLASSES
+                .iter()
+                .find_map(|(name, characters)| Some((left.strip_prefix(name)?, characters)));
+            if let Some((rest, characters)) = named {
+                plain.push_str(characters);
+                left = rest;
+                continue;
+            }
+        }
         match c {
             _ if is_escaped => {}
-            '[' => is_class = true,
+            '[' if !is_class => {
+                is_class = true;
+                // A bracket that comes first is one of the characters.
+                let rest = left.strip_prefix(['!', '^']).unwrap_or(left);
+                let first = left.len() - rest.len() + usize::from(rest.starts_with(']'));
+                plain.push(c);
+                plain.push_str(left.get(..first).unwrap_or_default());
+                left = left.get(first..).unwrap_or_default();
+                continue;
+            }
             ']' => is_class = false,
             '{' | '}' if !is_class => plain.push('\\'),
             _ => {}
         }
-        is_escaped = c == '\\' && !is_escaped;
+        is_escaped = c == '\\' && !is_escaped && !is_class;
         plain.push(c);
     }
     plain
 }
+
+/// The classes of POSIX, after their bracket, in the C locale.
+const CLASSES: [(&str, &str); 12] = [
+    (":alnum:]", "0-9A-Za-z"),
+    (":alpha:]", "A-Za-z"),
+    (":blank:]", " \t"),
+    (":cntrl:]", "\x01-\x1f\x7f"),
+    (":digit:]", "0-9"),
+    (":graph:]", "!-~"),
+    (":lower:]", "a-z"),
+    (":print:]", " -~"),
+    (":punct:]", "!-/:-@[-`{-~"),
+    (":space:]", " \t\n\x0b\x0c\r"),
+    (":upper:]", "A-Z"),
+    (":xdigit:]", "0-9A-Fa-f"),
+];
 
 /// Reads a line as Docker's documentation says; `None` of a line without a pattern.
 fn docker_pattern(line: &str) -> Result<Option<DockerPattern>, String> {
@@ -287,6 +325,94 @@ mod tests {
             }
             for path in kept {
                 assert!(!is_ignored(&file, path), "{text:?} {path}");
+            }
+        }
+    }
+
+    #[test]
+    fn git_itself_says_the_same() {
+        let files = [
+            "1.env",
+            "a.env",
+            "b.env",
+            "c++",
+            "sub/x",
+            "deep/sub/x",
+            "deep/x",
+            "x.{a,b}",
+            "{x",
+            "#d",
+            "]w",
+            "zw",
+            "end",
+            "a b",
+            "-",
+            "!x",
+            "logs",
+            "deep/logs/y",
+            "ab/cd/ef",
+            "A.env",
+        ];
+        let lines = [
+            "[!a].env",
+            "[^a].env",
+            "[[:digit:]].env",
+            "[[:upper:][:digit:]].env",
+            "?.env",
+            "c++",
+            "sub/*",
+            "sub/",
+            "/sub",
+            "**/x",
+            "deep/**",
+            "*.{a,b}",
+            "\\{x",
+            "{x",
+            "\\#d",
+            "#d",
+            "[]z]w",
+            "[!]]w",
+            "end ",
+            "a\\ b",
+            "a b",
+            "[a-]",
+            "[-a]",
+            "\\!x",
+            "!x",
+            "logs",
+            "logs/",
+            "ab/**/ef",
+            "ab/*/ef",
+            "ab/*",
+            "*/cd",
+            "*",
+            "*\n!deep",
+            "*\n!*/\n!x",
+            "**",
+            "[a-b]*",
+            "/*.env\n!a*",
+        ];
+        let folder = tempfile::tempdir().unwrap();
+        let git = |arguments: &[&str]| {
+            let mut command = std::process::Command::new("git");
+            command.current_dir(folder.path()).args(arguments).output()
+        };
+        if git(&["init", "-q", "."]).is_err() {
+            eprintln!("SKIPPED: there is no git to compare with");
+            return;
+        }
+        for file in files {
+            let path = folder.path().join(file);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "").unwrap();
+        }
+        for line in lines {
+            std::fs::write(folder.path().join(".gitignore"), line).unwrap();
+            let ours = IgnoreFile::read(&folder.path().join(".gitignore")).unwrap();
+            for file in files {
+                let output = git(&["check-ignore", "-q", "--no-index", "--", file]).unwrap();
+                let theirs = output.status.code() == Some(0);
+                assert_eq!(is_ignored(&ours, file), theirs, "{line:?} {file:?}");
             }
         }
     }
