@@ -7,53 +7,27 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, Scope, ScopedJoinHandle};
 
+use wharf_oci::Digest;
+
 use super::{Destination, Origin};
 use crate::image::codec::Codec;
 use crate::image::compress::{Compressed, Pool, Sink};
-use crate::image::files::LayerFiles;
 use crate::image::known_blocks;
 use crate::image::layer::{LayerError, PreparedLayer};
 use crate::image::layout_write::{LayerStaging, LayoutFolder, MadeLayer, WriteError};
 use crate::image::progress::{Progress, Told, tar_bytes};
-use crate::offer::model::LayerInput;
-use crate::offer::timestamp::Timestamp;
 
-/// All that the bytes of a layer follow from, besides the contents of its inputs: layers of one run
-/// with the same recipe are the same.
+/// All that the bytes of a layer follow from: layers of one run with the same recipe are the same.
 #[derive(PartialEq)]
 pub(super) struct Recipe {
-    inputs: Vec<LayerInput>,
-    created: Timestamp,
+    origin: Digest,
     codec: Codec,
-    /// What its files came to: that depends on the layers below as well.
-    files: blake3::Hash,
 }
 
 impl Recipe {
-    pub(super) fn new(
-        inputs: &[LayerInput],
-        created: Timestamp,
-        codec: Codec,
-        prepared: &PreparedLayer,
-    ) -> Self {
-        Self { inputs: inputs.to_vec(), created, codec, files: files_hash(prepared.files()) }
+    pub(super) const fn new(codec: Codec, prepared: &PreparedLayer) -> Self {
+        Self { origin: prepared.origin().digest, codec }
     }
-}
-
-/// A hash of all that is known of the files of a layer before their contents are read.
-fn files_hash(files: &LayerFiles) -> blake3::Hash {
-    let mut hash = blake3::Hasher::new();
-    for file in files.entries() {
-        for text in [file.path(), file.link(), file.kind().name().as_bytes()] {
-            hash.update(&(text.len() as u64).to_le_bytes());
-            hash.update(text);
-        }
-        hash.update(&file.size_bytes().to_le_bytes());
-        for number in [file.mode(), file.owner().0, file.owner().1] {
-            hash.update(&number.to_le_bytes());
-        }
-    }
-    hash.finalize()
 }
 
 /// Where layers are made.
