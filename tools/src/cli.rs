@@ -137,7 +137,7 @@ pub struct PackageArgs {
     /// Where the layouts go, one folder per plan [default: `out` beside the offer]
     #[arg(long, env = "WHARF_OUTPUT", value_name = "DIR")]
     pub output: Option<PathBuf>,
-    /// How many threads compress [default: one per core]
+    /// How many threads compress, and how many layers are made at once [default: one per core]
     #[arg(long, env = "WHARF_JOBS", value_name = "N")]
     pub jobs: Option<std::num::NonZeroUsize>,
     /// Change nothing; fail when the layouts are not what would be made

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
@@ -110,7 +111,22 @@ pub struct MadeLayer {
 
 /// The folder in which layers are made before layouts take them.
 #[derive(Debug)]
-pub struct LayerStaging(Temporary);
+pub struct LayerStaging {
+    /// Goes first.
+    staging: Temporary,
+    _beside: Beside,
+}
+
+/// The folder that staging is in. When nothing else is in it, it goes too.
+#[derive(Debug)]
+struct Beside(PathBuf);
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        // A folder with records in it is not removed, which is what is wanted.
+        let _ = fs::remove_dir(&self.0);
+    }
+}
 
 impl LayerStaging {
     /// Makes the folder, empty.
@@ -122,13 +138,13 @@ impl LayerStaging {
         }
         let staging = Temporary::new(beside.join(LAYERS));
         fs::create_dir_all(staging.path()).map_err(failed)?;
-        Ok(Self(staging))
+        Ok(Self { staging, _beside: Beside(beside) })
     }
 
     /// The path of a layer that is made.
     #[must_use]
     pub fn place(&self, number: usize) -> PathBuf {
-        self.0.path().join(number.to_string())
+        self.staging.path().join(number.to_string())
     }
 }
 
@@ -210,7 +226,7 @@ impl<'f> LayoutWriter<'f> {
             Place::Counted { small } => return Ok(Finished::Counted { small }),
         };
         let index = index_json(roots);
-        if is_in_place(&target, &index, &self.blobs) {
+        if is_in_place(&target, staging.path(), &index, &self.blobs) {
             return Ok(Finished::Placed(Outcome::Unchanged));
         }
         let marker = format!("{{\"imageLayoutVersion\":\"{LAYOUT_VERSION}\"}}");
@@ -252,8 +268,10 @@ fn put_in_place(staging: &Path, target: PathBuf) -> Result<Outcome, WriteError> 
     }
 }
 
-/// Whether the same layout is in place, every blob whole: running again heals a damaged one.
-fn is_in_place(target: &Path, index: &[u8], blobs: &BTreeMap<Digest, u64>) -> bool {
+/// Whether the same layout is in place, every blob whole: running again heals a damaged one. A blob
+/// that is the one in staging was proven when it was linked there.
+fn is_in_place(target: &Path, staging: &Path, index: &[u8], blobs: &BTreeMap<Digest, u64>) -> bool {
+    let file_of = |path: &Path| fs::symlink_metadata(path).map(|at| (at.dev(), at.ino())).ok();
     let same = |path: PathBuf, expected: &[u8]| fs::read(path).is_ok_and(|bytes| bytes == expected);
     same(target.join("index.json"), index)
         && target.join(LAYOUT_FILE).exists()
@@ -261,7 +279,8 @@ fn is_in_place(target: &Path, index: &[u8], blobs: &BTreeMap<Digest, u64>) -> bo
             let path = blob_path(target, digest);
             fs::symlink_metadata(&path)
                 .is_ok_and(|found| found.is_file() && found.len() == *size_bytes)
-                && copy_hashed(&path, &mut io::sink()).is_ok_and(|found| found == *digest)
+                && (file_of(&path) == file_of(&blob_path(staging, digest))
+                    || copy_hashed(&path, &mut io::sink()).is_ok_and(|found| found == *digest))
         })
 }
 
