@@ -193,7 +193,7 @@ fn zstd_is_taken_when_asked_for_and_the_roots_say_so() {
     assert_eq!(layer(&zstd).diff_id, layer(&gzip).diff_id);
     assert_eq!(layer(&zstd).descriptor.media_type, MediaType::OCI_LAYER_ZSTD);
     let codec = |image: &BuiltImage| image.roots[0].annotations["wharf.image.codec"].clone();
-    assert!(codec(&gzip).starts_with("gzip/libdeflate/6/"), "{}", codec(&gzip));
+    assert!(codec(&gzip).starts_with("gzip/libdeflate/5/"), "{}", codec(&gzip));
     assert!(codec(&zstd).starts_with("zstd/"), "{}", codec(&zstd));
     let layout = Source::open_path(&folder.path().join("zstd/one")).unwrap();
     assert_eq!(check(&layout, NonZeroUsize::MIN, &Limits::default()).faults, []);
