@@ -126,15 +126,15 @@ impl Run<'_> {
     fn make(&mut self, builder: &mut Builder<'_>) -> anyhow::Result<Vec<PackagedPlan>> {
         let folder = LayoutFolder::open(self.output)?;
         let mut made = Vec::new();
-        for plan in self.plans {
-            let built = builder.build(plan, Destination::Folder(&folder))?;
+        let plans = self.plans;
+        builder.build_all(plans, Destination::Folder(&folder), &mut |plan, built| {
             let state = match built.outcome {
                 Some(Outcome::Created) | None => State::Created,
                 Some(Outcome::Replaced) => State::Replaced,
                 Some(Outcome::Unchanged) => State::Unchanged,
             };
             made.push(self.packaged(plan, &built, state));
-        }
+        })?;
         Ok(made)
     }
 

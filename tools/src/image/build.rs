@@ -10,11 +10,13 @@ mod based;
 mod configuration;
 mod error;
 mod manifests;
+mod schedule;
 
 use std::io::Write;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
+use std::thread;
 
 use serde::Serialize;
 use wharf_oci::{Descriptor, Digest, MediaType, Platform};
@@ -24,14 +26,17 @@ use self::based::{base_layers, platform};
 use self::configuration::{Described, configuration, inputs_text};
 pub use self::error::BuildError;
 use self::manifests::{Manifest, child, json, roots};
-use super::base::{BaseError, Bases, NoBases};
+use self::schedule::{BegunLayer, LayerOrWrite, Layers, Recipe, Stage};
+use super::base::{BaseError, BaseImage, Bases, NoBases};
+use super::codec::Codec;
+use super::compress::with_pool;
 use super::contents::Record;
 use super::files::{FileView, LayerFiles};
-use super::gzip::Compressed;
+use super::known_blocks::KnownBlocks;
 use super::layer::{self, LayerError, Note, PreparedLayer};
-use super::layout_write::{Counted, Finished, LayoutFolder, LayoutWriter, Outcome, WriteError};
-use super::progress::{Progress, Told, tar_bytes};
-use crate::offer::model::{LayerInput, MadeFrom, Plan, PlatformBuild};
+use super::layout_write::{Counted, Finished, LayoutFolder, LayoutWriter, Outcome};
+use super::progress::{Progress, tar_bytes};
+use crate::offer::model::{MadeFrom, Plan, PlatformBuild};
 use crate::offer::timestamp::Timestamp;
 
 /// What stays the same for all plans of one run.
@@ -46,19 +51,10 @@ pub struct Builder<'a> {
     bases: &'a dyn Bases,
     /// The state of the source code, when the command line says it.
     revision: Option<&'a str>,
-    /// The layers made so far, each with the plan that has it: plans often share their base.
-    made: Vec<MadeLayer>,
     /// What files were when an earlier run read them.
     record: Record,
     /// What was read in this run of the layers made so far.
     read: ReadLayers,
-}
-
-struct MadeLayer {
-    inputs: Vec<LayerInput>,
-    created: Timestamp,
-    compressed: Compressed,
-    plan: String,
 }
 
 /// An image in its layout.
@@ -150,17 +146,7 @@ impl<'a> Builder<'a> {
     ) -> Self {
         let (bases, revision) = (&NoBases, None);
         let (record, read) = (Record::unkept(), Vec::new());
-        Self {
-            offer_folder,
-            epoch,
-            jobs,
-            progress,
-            bases,
-            revision,
-            made: Vec::new(),
-            record,
-            read,
-        }
+        Self { offer_folder, epoch, jobs, progress, bases, revision, record, read }
     }
 
     /// The same with a folder in which a run leaves what makes the next one faster.
@@ -195,14 +181,138 @@ impl<'a> Builder<'a> {
         plan: &Plan,
         destination: Destination<'_>,
     ) -> Result<BuiltImage, BuildError> {
+        let mut built = None;
+        self.build_all(&[plan], destination, &mut |_, image| built = Some(image))?;
+        Ok(built.expect("one plan was built, or the build failed"))
+    }
+
+    /// Builds the images of plans, beside one another; `done` gets each once it is in its place, in
+    /// the order of the plans. Layers that are the same are made once.
+    pub fn build_all(
+        &mut self,
+        plans: &[&Plan],
+        destination: Destination<'_>,
+        done: &mut dyn FnMut(&Plan, BuiltImage),
+    ) -> Result<(), BuildError> {
+        let known = match destination {
+            Destination::Folder(folder) => Some(KnownBlocks::open(folder.path())),
+            Destination::Counted => None,
+        };
+        let stage = Stage::begin(destination)?;
+        let (jobs, progress) = (self.jobs, self.progress);
+        with_pool(jobs, known.as_ref(), |pool| {
+            thread::scope(|scope| {
+                let mut layers = Layers::new(scope, pool, &stage, jobs, progress);
+                let built = self.each_plan(plans, destination, &mut layers, done);
+                if built.is_err() {
+                    pool.stop();
+                }
+                built
+            })
+        })?;
+        stage.tidy();
+        Ok(())
+    }
+
+    /// The layers of a plan are begun before those of the plan before it are waited for.
+    fn each_plan(
+        &mut self,
+        plans: &[&Plan],
+        destination: Destination<'_>,
+        layers: &mut Layers<'_, '_>,
+        done: &mut dyn FnMut(&Plan, BuiltImage),
+    ) -> Result<(), BuildError> {
+        let mut begun: Option<BegunImage<'_, '_>> = None;
+        for plan in plans.iter().map(Some).chain([None]) {
+            let next = plan.map(|plan| self.begin(plan, destination, layers)).transpose();
+            if let Some(image) = begun.take() {
+                let plan = image.plan;
+                done(plan, self.finish(image, layers)?);
+                self.progress.plan_done(plan.id.as_str());
+            }
+            begun = next?;
+        }
+        Ok(())
+    }
+
+    /// Looks at all that goes into an image, and has its layers made.
+    fn begin<'p, 'f>(
+        &mut self,
+        plan: &'p Plan,
+        destination: Destination<'f>,
+        layers: &mut Layers<'_, '_>,
+    ) -> Result<BegunImage<'p, 'f>, BuildError>
+    where
+        'a: 'p,
+    {
         self.progress.plan_begun(plan.id.as_str());
         let mut writer = match destination {
             Destination::Folder(folder) => LayoutWriter::begin(folder, plan.id.as_str())?,
             Destination::Counted => LayoutWriter::counted(),
         };
         let mut platforms = Vec::new();
-        for build in plan.image.platforms.iter().enumerate() {
-            platforms.push(self.build_platform(plan, build, &mut writer)?);
+        for (place, build) in plan.image.platforms.iter().enumerate() {
+            let base = self.base(plan, build)?;
+            platforms.push(match (base, MadeFrom::of(&plan.image, build)) {
+                (Some(base), MadeFrom::Adopt(_)) => BegunPlatform::Adopted(Box::new(self.adopt(
+                    plan,
+                    (place, build),
+                    base,
+                    &mut writer,
+                )?)),
+                _ => BegunPlatform::Made(self.begin_platform(
+                    plan,
+                    (place, build),
+                    base,
+                    layers,
+                    &mut writer,
+                )?),
+            });
+        }
+        Ok(BegunImage { plan, platforms, writer })
+    }
+
+    /// Looks at the layers of a platform, and has them made.
+    fn begin_platform<'p>(
+        &self,
+        plan: &'p Plan,
+        (place, build): (usize, &'p PlatformBuild),
+        base: Option<&'p BaseImage>,
+        layers: &mut Layers<'_, '_>,
+        writer: &mut LayoutWriter<'_>,
+    ) -> Result<MadePlatform<'p>, BuildError> {
+        let created = plan.image.created.unwrap_or(self.epoch);
+        let codec = Codec::from(plan.image.compression);
+        let below = self.lay_base(plan, build, base, writer)?;
+        let prepared = self.prepare(plan, build, below.clone())?;
+        let expected = prepared.iter().map(|layer| tar_bytes(layer.files())).sum();
+        self.progress.expected(expected);
+        let prepared: Vec<Arc<PreparedLayer>> = prepared.into_iter().map(Arc::new).collect();
+        let mut begun = Vec::new();
+        let mut notes = Vec::new();
+        for (number, (layer, prepared)) in (1..).zip(build.layers.iter().zip(&prepared)) {
+            notes.extend(prepared.notes().iter().map(|note| (number, note.clone())));
+            let recipe = Recipe::new(&layer.inputs, created, codec, prepared);
+            begun.push(layers.begin(recipe, Arc::clone(prepared)));
+        }
+        Ok(MadePlatform { place, build, base, below, prepared, layers: begun, notes })
+    }
+
+    /// Waits for the layers of an image, and puts it in its place.
+    fn finish(
+        &mut self,
+        image: BegunImage<'_, '_>,
+        layers: &mut Layers<'_, '_>,
+    ) -> Result<BuiltImage, BuildError> {
+        let BegunImage { plan, platforms: begun, mut writer } = image;
+        let mut platforms = Vec::new();
+        for platform in begun {
+            platforms.push(match platform {
+                BegunPlatform::Adopted(platform) => *platform,
+                BegunPlatform::Made(platform) => {
+                    self.finish_platform(plan, platform, layers, &mut writer)?
+                }
+            });
         }
         let children: Vec<Descriptor> = platforms.iter().map(child).collect();
         let index = Manifest {
@@ -222,7 +332,6 @@ impl<'a> Builder<'a> {
         };
         roots.extend(referrers);
         self.record.save();
-        self.progress.plan_done(plan.id.as_str());
         Ok(BuiltImage { index, platforms, roots, outcome, counted })
     }
 
@@ -264,42 +373,32 @@ impl<'a> Builder<'a> {
         Ok(all)
     }
 
-    fn build_platform(
+    fn finish_platform(
         &mut self,
         plan: &Plan,
-        (place, build): (usize, &PlatformBuild),
+        begun: MadePlatform<'_>,
+        making: &mut Layers<'_, '_>,
         writer: &mut LayoutWriter<'_>,
     ) -> Result<BuiltPlatform, BuildError> {
-        let base = self.base(plan, build)?;
-        if let (Some(base), MadeFrom::Adopt(_)) = (base, MadeFrom::of(&plan.image, build)) {
-            return self.adopt(plan, (place, build), base, writer);
-        }
+        let MadePlatform { place, build, base, below, prepared, layers: waiting, notes } = begun;
+        let codec = Codec::from(plan.image.compression);
         let mut layers = base.map(base_layers).unwrap_or_default();
         let mut diff_ids = Vec::new();
-        let mut notes = Vec::new();
-        let below = self.lay_base(plan, build, base, writer)?;
-        let prepared = self.prepare(plan, build, below.clone())?;
-        let expected: Vec<u64> = prepared.iter().map(|layer| tar_bytes(layer.files())).collect();
-        self.progress.expected(expected.iter().sum());
-        for (index, (layer, prepared)) in build.layers.iter().zip(&prepared).enumerate() {
-            let made = self.layer(plan, &layer.inputs, prepared, writer);
-            let (made, origin) = made.map_err(|error| match error {
+        for (index, (layer, begun)) in build.layers.iter().zip(waiting).enumerate() {
+            let made = making.wait(begun.ticket).map_err(|error| match error {
                 LayerOrWrite::Write(error) => BuildError::Write(error),
                 LayerOrWrite::Layer(source) => layer_error(plan, build, index, source),
             })?;
+            writer.add_layer(made)?;
+            let made = made.compressed;
             diff_ids.push(made.diff_id);
             layers.push(BuiltLayer {
-                descriptor: Descriptor::new(
-                    MediaType::OCI_LAYER_GZIP,
-                    made.digest,
-                    made.size_bytes,
-                ),
+                descriptor: Descriptor::new(codec.media_type(), made.digest, made.size_bytes),
                 diff_id: made.diff_id,
                 tar_bytes: Some(made.uncompressed_bytes),
                 source: inputs_text(layer),
-                origin,
+                origin: begun.origin,
             });
-            notes.extend(prepared.notes().iter().map(|note| (index + 1, note.clone())));
         }
         let described = self.described(plan);
         let config = configuration(&described, build, base, diff_ids.clone())
@@ -331,30 +430,6 @@ impl<'a> Builder<'a> {
         let attested = self.attest_platform(plan, &made, writer)?;
         Ok(BuiltPlatform { platform, manifest, size_bytes, layers, notes, attested })
     }
-
-    /// Makes a layer, or takes it from where it was made before.
-    fn layer(
-        &mut self,
-        plan: &Plan,
-        inputs: &[LayerInput],
-        prepared: &PreparedLayer,
-        writer: &mut LayoutWriter<'_>,
-    ) -> Result<(Compressed, Origin), LayerOrWrite> {
-        let created = plan.image.created.unwrap_or(self.epoch);
-        let same = |made: &&MadeLayer| made.inputs == inputs && made.created == created;
-        if let Some(made) = self.made.iter().find(same)
-            && writer.reuse_layer(&made.compressed, &made.plan)?
-        {
-            self.progress.spared(tar_bytes(prepared.files()));
-            return Ok((made.compressed, Origin::Reused));
-        }
-        let compressed = writer.add_layer(self.jobs, |out| {
-            prepared.write(&mut Told::new(out, self.progress)).map_err(LayerOrWrite::Layer)
-        })?;
-        let (inputs, plan) = (inputs.to_vec(), plan.id.to_string());
-        self.made.push(MadeLayer { inputs, created, compressed, plan });
-        Ok((compressed, Origin::Made))
-    }
 }
 
 fn base_error(plan: &Plan, build: &PlatformBuild, source: BaseError) -> BuildError {
@@ -371,22 +446,30 @@ fn layer_error(plan: &Plan, build: &PlatformBuild, index: usize, source: LayerEr
     }
 }
 
-/// What can fail while a layer goes into a layout.
-enum LayerOrWrite {
-    Layer(LayerError),
-    Write(WriteError),
+/// An image whose layers are made.
+struct BegunImage<'p, 'f> {
+    plan: &'p Plan,
+    platforms: Vec<BegunPlatform<'p>>,
+    writer: LayoutWriter<'f>,
 }
 
-impl From<std::io::Error> for LayerOrWrite {
-    fn from(error: std::io::Error) -> Self {
-        Self::Layer(LayerError::Write(error))
-    }
+enum BegunPlatform<'p> {
+    /// Taken over: there is nothing to wait for.
+    Adopted(Box<BuiltPlatform>),
+    Made(MadePlatform<'p>),
 }
 
-impl From<WriteError> for LayerOrWrite {
-    fn from(error: WriteError) -> Self {
-        Self::Write(error)
-    }
+/// A platform whose layers are made.
+struct MadePlatform<'p> {
+    /// Its place in the offer.
+    place: usize,
+    build: &'p PlatformBuild,
+    base: Option<&'p BaseImage>,
+    /// The files of the base, as far as they were looked at.
+    below: Vec<Arc<LayerFiles>>,
+    prepared: Vec<Arc<PreparedLayer>>,
+    layers: Vec<BegunLayer>,
+    notes: Vec<(usize, Note)>,
 }
 
 /// Platforms are shown as people type them.

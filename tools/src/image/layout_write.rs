@@ -8,8 +8,7 @@ mod blobs;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
-use std::io::{self, BufWriter, Read, Write};
-use std::num::NonZeroUsize;
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
@@ -17,13 +16,17 @@ use serde::Serialize;
 use wharf_oci::{Algorithm, Descriptor, Digest, Digester, MANIFEST_SIZE_BYTES_MAX, MediaType};
 
 pub use self::blobs::copy_of;
-use super::gzip::{BlockWriter, Compressed, compress};
+use super::compress::Compressed;
+use super::known_blocks;
 use super::layout::{LAYOUT_FILE, LAYOUT_VERSION, REFERRERS};
 use crate::offer::words::PlanId;
 use crate::temporary::Temporary;
 
 /// How the names of staging folders end, after a dot and the layout's name.
 const STAGING: &str = ".tmp";
+
+/// The name of the staging folder of layers, beside the records of blocks.
+const LAYERS: &str = "layers.tmp";
 
 /// Why a layout cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -88,10 +91,49 @@ impl LayoutFolder {
         }
     }
 
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Where the layout with this name is, or will be.
     #[must_use]
     pub fn place(&self, name: &str) -> PathBuf {
         self.path.join(name)
+    }
+}
+
+/// A layer that was made, and is not in a layout yet.
+#[derive(Debug, Clone)]
+pub struct MadeLayer {
+    /// Its digests and sizes.
+    pub compressed: Compressed,
+    /// Where it is; nowhere when only its digests are wanted.
+    pub path: Option<PathBuf>,
+}
+
+/// The folder in which layers are made before layouts take them.
+#[derive(Debug)]
+pub struct LayerStaging(Temporary);
+
+impl LayerStaging {
+    /// Makes the folder, empty.
+    pub fn begin(folder: &LayoutFolder) -> Result<Self, WriteError> {
+        let beside = folder.path.join(known_blocks::FOLDER);
+        let failed = |source| WriteError::Write { path: beside.clone(), source };
+        if fs::symlink_metadata(&beside).is_ok_and(|found| !found.is_dir()) {
+            return Err(WriteError::Foreign { path: beside });
+        }
+        let staging = Temporary::new(beside.join(LAYERS));
+        fs::create_dir_all(staging.path()).map_err(failed)?;
+        Ok(Self(staging))
+    }
+
+    /// The path of a layer that is made.
+    #[must_use]
+    pub fn place(&self, number: usize) -> PathBuf {
+        self.0.path().join(number.to_string())
     }
 }
 
@@ -107,7 +149,8 @@ pub struct LayoutWriter<'f> {
 enum Place<'f> {
     /// Into a staging folder.
     Staged {
-        folder: &'f LayoutFolder,
+        /// Locked as long as a layout in it is made.
+        _folder: &'f LayoutFolder,
         /// Goes with the writer; after a layout was replaced, the old one is in it.
         staging: Temporary,
         target: PathBuf,
@@ -123,7 +166,7 @@ impl<'f> LayoutWriter<'f> {
         let make = |path: &Path| fs::create_dir_all(path.join("blobs/sha256"));
         let (staging, ()) = Temporary::make(path.clone(), make)
             .map_err(|source| WriteError::Write { path, source })?;
-        let place = Place::Staged { folder, staging, target: folder.place(name) };
+        let place = Place::Staged { _folder: folder, staging, target: folder.place(name) };
         Ok(Self { place, blobs: BTreeMap::new() })
     }
 
@@ -152,54 +195,17 @@ impl<'f> LayoutWriter<'f> {
         Ok(Descriptor::new(media_type, digest, length))
     }
 
-    /// Adds a gzip layer made of what `produce` writes.
-    pub fn add_layer<E: From<io::Error> + From<WriteError>>(
-        &mut self,
-        jobs: NonZeroUsize,
-        produce: impl FnOnce(&mut BlockWriter) -> Result<(), E>,
-    ) -> Result<Compressed, E> {
-        let staging = match &self.place {
-            Place::Staged { staging, .. } => staging.path(),
-            Place::Counted { .. } => {
-                let compressed = compress(jobs, &mut io::sink(), produce)?;
-                self.blobs.insert(compressed.digest, compressed.size_bytes);
-                return Ok(compressed);
+    /// Adds a layer that was made.
+    pub fn add_layer(&mut self, layer: &MadeLayer) -> Result<(), WriteError> {
+        let Compressed { digest, size_bytes, .. } = layer.compressed;
+        let is_new = self.blobs.insert(digest, size_bytes).is_none();
+        match (&self.place, &layer.path) {
+            (Place::Staged { staging, .. }, Some(from)) if is_new => {
+                let path = blob_path(staging.path(), &digest);
+                link_or_copy(from, &path).map_err(|source| WriteError::Write { path, source })
             }
-        };
-        let path = staging.join("layer.tmp");
-        let failed = |source| E::from(WriteError::Write { path: path.clone(), source });
-        let mut file = BufWriter::with_capacity(256 * 1024, File::create(&path).map_err(failed)?);
-        let compressed = compress(jobs, &mut file, produce)?;
-        drop(file);
-        fs::rename(&path, blob_path(staging, &compressed.digest)).map_err(failed)?;
-        self.blobs.insert(compressed.digest, compressed.size_bytes);
-        Ok(compressed)
-    }
-
-    /// Adds a layer that another layout of the folder has. `false` when it is not there, or not
-    /// what it was: then it has to be made again.
-    pub fn reuse_layer(&mut self, layer: &Compressed, from: &str) -> Result<bool, WriteError> {
-        if self.blobs.contains_key(&layer.digest) {
-            return Ok(true);
+            _ => Ok(()),
         }
-        let Place::Staged { folder, staging, .. } = &self.place else {
-            self.blobs.insert(layer.digest, layer.size_bytes);
-            return Ok(true);
-        };
-        let source = blob_path(&folder.place(from), &layer.digest);
-        if !source.is_file() {
-            return Ok(false);
-        }
-        let path = staging.path().join("layer.tmp");
-        let failed = |source| WriteError::Write { path: path.clone(), source };
-        let mut copy = File::create(&path).map_err(failed)?;
-        let copied = copy_hashed(&source, Algorithm::Sha256, &mut copy).map_err(failed)?;
-        if copied != layer.digest {
-            return Ok(false);
-        }
-        fs::rename(&path, blob_path(staging.path(), &layer.digest)).map_err(failed)?;
-        self.blobs.insert(layer.digest, layer.size_bytes);
-        Ok(true)
     }
 
     /// Writes `index.json` with these roots and what refers to them, and puts the layout in its
@@ -315,6 +321,11 @@ fn index_json(roots: &[Descriptor], referrers: Option<Digest>) -> Vec<u8> {
     serde_json::to_vec(&index).expect("descriptors always serialise")
 }
 
+/// Gives a file a second name; where the file system has no such thing, a copy.
+fn link_or_copy(from: &Path, to: &Path) -> io::Result<()> {
+    fs::hard_link(from, to).or_else(|_| fs::copy(from, to).map(|_| ()))
+}
+
 /// Copies a file and says what its bytes were.
 fn copy_hashed(path: &Path, algorithm: Algorithm, out: &mut dyn Write) -> io::Result<Digest> {
     let mut file = File::open(path)?;
@@ -335,6 +346,10 @@ fn copy_hashed(path: &Path, algorithm: Algorithm, out: &mut dyn Write) -> io::Re
 /// that they are in is locked.
 fn remove_stale(folder: &Path) -> Result<(), WriteError> {
     let failed = |source| WriteError::Write { path: folder.to_owned(), source };
+    let beside = folder.join(known_blocks::FOLDER);
+    if fs::symlink_metadata(&beside).is_ok_and(|found| found.is_dir()) {
+        remove(&beside.join(LAYERS))?;
+    }
     for entry in fs::read_dir(folder).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
         let is_staging = path

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use wharf_oci::{Platform, RepoName, Tag};
 
 use super::described::Annotations;
-pub use super::layers::{DirInput, Layer, LayerInput, TarInput};
+pub use super::layers::{Compression, DirInput, Layer, LayerInput, TarInput};
 pub use super::origin::{ImageSource, MadeFrom};
 use super::secrets::Secret;
 use super::tags::{ExpandedTag, TagTemplates};
@@ -330,6 +330,9 @@ mapping! {
         described: Annotations,
         /// One build per platform; at least one, all different.
         platforms: Vec<PlatformBuild>,
+        /// How its layers are compressed.
+        #[serde(default)]
+        compression: Compression,
         /// How a container starts.
         #[serde(default)]
         config: ContainerConfig,

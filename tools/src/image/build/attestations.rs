@@ -46,7 +46,7 @@ pub(super) struct Made<'a> {
     /// The image that it is made from, and the files of its layers as far as they were looked at.
     pub(super) base: Option<&'a BaseImage>,
     pub(super) below: &'a [Arc<LayerFiles>],
-    pub(super) prepared: &'a [PreparedLayer],
+    pub(super) prepared: &'a [Arc<PreparedLayer>],
     /// The digests of its tars.
     pub(super) diff_ids: &'a [Digest],
     pub(super) manifest: &'a Descriptor,
@@ -90,7 +90,7 @@ impl Builder<'_> {
         }
         let created = plan.image.created.unwrap_or(self.epoch);
         let contents = self.read_contents(plan, made)?;
-        let own = made.prepared.iter().map(PreparedLayer::files);
+        let own = made.prepared.iter().map(|layer| layer.files());
         let layers: Vec<Arc<LayerFiles>> = made.below.iter().chain(own).cloned().collect();
         let (view, below) = (FileView::merge(&layers), made.below.len());
         let whole = Whole { view, below, contents };

@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::os::unix::net::UnixListener;
 
 use super::*;
-use crate::image::gzip::compress;
+use crate::image::compress::compress;
 use crate::offer::layers::{DirInput, TarInput};
 
 fn dir_layer(path: &str) -> DirInput {
