@@ -19,7 +19,7 @@ pub use self::texts::{OS_RELEASE, Texts};
 use super::attest::description::FileDigests;
 use super::attest::provenance::InputDigest;
 use super::files::{FileKind, clean};
-use super::layer::{LayerError, Origin, PreparedLayer};
+use super::layer::{LayerError, ContentOf, PreparedLayer};
 
 /// What the files of a layer hold.
 #[derive(Debug, Default)]
@@ -66,15 +66,15 @@ impl LayerContents {
     ) -> Result<Self, ContentsError> {
         let mut contents = Self::default();
         let mut has_archives = false;
-        for origin in layer.origins() {
-            let input = match origin {
-                Origin::Archive(path) => {
+        for content in layer.contents() {
+            let input = match content {
+                ContentOf::Archive(path) => {
                     has_archives = true;
                     let digests = on_disk::file(path, record)?;
                     InputContents { digest: InputDigest::File(digests), files: None }
                 }
-                Origin::File(file) => on_disk::one(&file, record, &mut contents)?,
-                Origin::Folder(folder) => on_disk::folder(folder, record, jobs, &mut contents)?,
+                ContentOf::File(file) => on_disk::one(&file, record, &mut contents)?,
+                ContentOf::Folder(folder) => on_disk::folder(folder, record, jobs, &mut contents)?,
             };
             contents.inputs.push(input);
         }

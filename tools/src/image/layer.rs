@@ -50,7 +50,7 @@ pub struct Note {
 
 /// Where the content of an input is.
 #[derive(Clone, Copy)]
-pub enum Origin<'a> {
+pub enum ContentOf<'a> {
     /// In the files of a folder.
     Folder(&'a dyn EachFile),
     /// In a file that becomes a file.
@@ -115,10 +115,10 @@ impl PreparedLayer {
     }
 
     /// Where the content of each input is, in their order.
-    pub fn origins(&self) -> impl Iterator<Item = Origin<'_>> {
+    pub fn contents(&self) -> impl Iterator<Item = ContentOf<'_>> {
         self.inputs.iter().map(|input| match input {
-            PreparedInput::Dir(dir) => Origin::Folder(dir),
-            PreparedInput::Tar(tar) => Origin::Archive(tar.path()),
+            PreparedInput::Dir(dir) => ContentOf::Folder(dir),
+            PreparedInput::Tar(tar) => ContentOf::Archive(tar.path()),
         })
     }
 
