@@ -6,6 +6,7 @@ use std::fs;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -30,7 +31,11 @@ impl Shop {
     /// One with these tags, as the offer writes them; with a root of Debian, as far as an image says
     /// what it has.
     fn new(tags: &str) -> Self {
-        let folder = TempDir::with_prefix("attested-").unwrap();
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        // podman takes no layout at a path with capital letters.
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("attested-{}-{number}", std::process::id());
+        let folder = tempfile::Builder::new().prefix(&name).rand_bytes(0).tempdir().unwrap();
         let mut offer = Offer::healthy();
         offer.replace(
             r#"[latest, "{version}-all", "{version}-test", "{version}-{platform}"]"#,
