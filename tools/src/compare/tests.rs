@@ -244,7 +244,7 @@ fn layers_that_came_and_went_are_named() {
     assert_eq!(found[1..], [inputs.to_owned()]);
     shop.image["platforms"] = json!([{"platform": "linux/amd64", "layers": [{"dir": "base"}]}]);
     let found = shop.differences();
-    assert!(found[0].starts_with("linux/amd64, layer 2: only in the layout (sha256:"), "{found:?}");
+    assert!(found[0].starts_with("linux/amd64, layer 2: only in the layout ("), "{found:?}");
     assert_eq!(found[1], "linux/arm64: only in the layout");
 }
 
