@@ -282,7 +282,7 @@ mod tests {
         for value_bytes in [0, 1, 20, 60, 67, 68, 69, 970] {
             let attributes = [
                 Attribute { name: b"security.capability".to_vec(), value: vec![7; value_bytes] },
-                Attribute { name: b"user.note".to_vec(), value: b"a=b\n".to_vec() },
+                Attribute { name: b"user.note".to_vec(), value: b"a=b".to_vec() },
             ];
             let mut bytes = Vec::new();
             let mut writer = TarWriter::new(&mut bytes);
@@ -303,7 +303,7 @@ mod tests {
             assert_eq!(records[0].key(), Ok("path"));
             assert_eq!(records[1].key(), Ok("SCHILY.xattr.security.capability"));
             assert_eq!(records[1].value_bytes(), vec![7; value_bytes]);
-            assert_eq!(records[2].value_bytes(), b"a=b\n");
+            assert_eq!(records[2].value_bytes(), b"a=b");
             let link = entries.next().unwrap();
             assert_eq!(link.link_name_bytes().unwrap().as_ref(), long);
             let device = entries.next().unwrap();
