@@ -82,7 +82,7 @@ impl Shop {
     /// What `--check` would say.
     fn differences(&self) -> Vec<String> {
         let plan = self.plan();
-        let mut builder = self.builder();
+        let builder = self.builder();
         let built = builder.build(&plan, Destination::Counted).unwrap();
         let rebuild =
             |platform, layer, out: Out<'_>| builder.write_layer(&plan, (platform, layer), out);
@@ -246,7 +246,7 @@ fn layers_that_came_and_went_are_named() {
     assert_eq!(found[1..], [inputs.to_owned()]);
     shop.image["platforms"] = json!([{"platform": "linux/amd64", "layers": [{"dir": "base"}]}]);
     let found = shop.differences();
-    assert!(found[0].starts_with("linux/amd64, layer 2: only in the layout (sha256:"), "{found:?}");
+    assert!(found[0].starts_with("linux/amd64, layer 2: only in the layout ("), "{found:?}");
     assert_eq!(found[1], "linux/arm64: only in the layout");
 }
 
