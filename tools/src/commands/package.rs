@@ -11,9 +11,10 @@ use wharf_oci::Digest;
 use super::{Context, variable};
 use crate::cli::PackageArgs;
 use crate::exit::Exit;
-use crate::image::build::{Builder, BuiltImage, Finish};
+use crate::image::build::{Builder, BuiltImage, Destination};
 use crate::image::layer::check_source;
 use crate::image::layout_write::{LayoutFolder, Outcome};
+use crate::image::progress::Silent;
 use crate::offer::OfferFile;
 use crate::offer::model::Plan;
 use crate::offer::timestamp::Timestamp;
@@ -107,13 +108,13 @@ pub fn run(args: &PackageArgs, context: &Context) -> anyhow::Result<Exit> {
         .jobs
         .or_else(|| std::thread::available_parallelism().ok())
         .unwrap_or(NonZeroUsize::MIN);
-    let mut builder = Builder::new(file.folder(), epoch, jobs);
+    let builder = Builder::new((file.folder(), &output), epoch, jobs, &Silent);
     let plans = if args.dry_run {
         plans.iter().map(|plan| planned(plan, &output)).collect()
     } else if args.check {
-        check(&plans, &output, &mut builder)?
+        check(&plans, &output, &builder)?
     } else {
-        make(&plans, &output, &mut builder, context)?
+        make(&plans, &output, &builder, context)?
     };
     let differs = |plan: &PackagedPlan| matches!(plan.state, State::Differs | State::Missing);
     let exit = if plans.iter().any(differs) { Exit::Findings } else { Exit::Ok };
@@ -150,28 +151,27 @@ fn check_sources(file: &OfferFile, plan: &Plan) -> anyhow::Result<()> {
 fn make(
     plans: &[&Plan],
     output: &Path,
-    builder: &mut Builder<'_>,
+    builder: &Builder<'_>,
     context: &Context,
 ) -> anyhow::Result<Vec<PackagedPlan>> {
     let folder = LayoutFolder::open(output)?;
     let mut made = Vec::new();
-    for plan in plans {
-        context.output.note(&format!("packaging {}", plan.id));
-        let built = builder.build(plan, &folder, Finish::Place)?;
+    builder.build_all(plans, Destination::Folder(&folder), &mut |plan, built| {
         let state = match built.outcome {
             Some(Outcome::Created) | None => State::Created,
             Some(Outcome::Replaced) => State::Replaced,
             Some(Outcome::Unchanged) => State::Unchanged,
         };
+        context.output.note(&format!("packaged {}", plan.id));
         made.push(packaged(plan, output, &built, state));
-    }
+    })?;
     Ok(made)
 }
 
 fn check(
     plans: &[&Plan],
     output: &Path,
-    builder: &mut Builder<'_>,
+    builder: &Builder<'_>,
 ) -> anyhow::Result<Vec<PackagedPlan>> {
     let mut checked = Vec::new();
     for plan in plans {
@@ -181,8 +181,7 @@ fn check(
             continue;
         }
         let layout = Source::open_path(&place)?;
-        let folder = LayoutFolder::open(output)?;
-        let built = builder.build(plan, &folder, Finish::Discard)?;
+        let built = builder.build(plan, Destination::Counted)?;
         let same = layout.roots() == built.roots;
         let state = if same { State::Same } else { State::Differs };
         checked.push(packaged(plan, output, &built, state));
@@ -198,8 +197,8 @@ fn packaged(plan: &Plan, output: &Path, built: &BuiltImage, state: State) -> Pac
         platform.digest = Some(built.manifest.digest);
         platform.size_bytes = Some(built.size_bytes);
         for (layer, descriptor) in platform.layers.iter_mut().zip(&built.layers) {
-            layer.digest = Some(descriptor.digest);
-            layer.size_bytes = Some(descriptor.size);
+            layer.digest = Some(descriptor.descriptor.digest);
+            layer.size_bytes = Some(descriptor.descriptor.size);
         }
     }
     packaged

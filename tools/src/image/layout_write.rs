@@ -6,21 +6,24 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
-use std::io::{self, BufWriter, Read, Write};
-use std::num::NonZeroUsize;
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use serde::Serialize;
-use wharf_oci::{Algorithm, Descriptor, Digest, Digester, MediaType};
+use wharf_oci::{Algorithm, Descriptor, Digest, Digester, MANIFEST_SIZE_BYTES_MAX, MediaType};
 
-use super::gzip::{BlockWriter, Compressed, compress};
+use super::compress::Compressed;
+use super::known_blocks;
 use super::layout::{LAYOUT_FILE, LAYOUT_VERSION};
 use crate::offer::words::PlanId;
 use crate::temporary::Temporary;
 
 /// How the names of staging folders end, after a dot and the layout's name.
 const STAGING: &str = ".tmp";
+
+/// The name of the staging folder of layers, beside the records of blocks.
+const LAYERS: &str = "layers.tmp";
 
 /// Why a layout cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -83,6 +86,12 @@ impl LayoutFolder {
         }
     }
 
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Where the layout with this name is, or will be.
     #[must_use]
     pub fn place(&self, name: &str) -> PathBuf {
@@ -90,126 +99,174 @@ impl LayoutFolder {
     }
 }
 
-/// A layout in its staging folder. Dropped unfinished, it leaves nothing.
+/// A layer that was made, and is not in a layout yet.
+#[derive(Debug, Clone)]
+pub struct MadeLayer {
+    /// Its digests and sizes.
+    pub compressed: Compressed,
+    /// Where it is; nowhere when only its digests are wanted.
+    pub path: Option<PathBuf>,
+}
+
+/// The folder in which layers are made before layouts take them.
+#[derive(Debug)]
+pub struct LayerStaging(Temporary);
+
+impl LayerStaging {
+    /// Makes the folder, empty.
+    pub fn begin(folder: &LayoutFolder) -> Result<Self, WriteError> {
+        let beside = folder.path.join(known_blocks::FOLDER);
+        let failed = |source| WriteError::Write { path: beside.clone(), source };
+        if fs::symlink_metadata(&beside).is_ok_and(|found| !found.is_dir()) {
+            return Err(WriteError::Foreign { path: beside });
+        }
+        let staging = Temporary::new(beside.join(LAYERS));
+        fs::create_dir_all(staging.path()).map_err(failed)?;
+        Ok(Self(staging))
+    }
+
+    /// The path of a layer that is made.
+    #[must_use]
+    pub fn place(&self, number: usize) -> PathBuf {
+        self.0.path().join(number.to_string())
+    }
+}
+
+/// A layout that is made. Dropped unfinished, it leaves nothing.
 #[derive(Debug)]
 pub struct LayoutWriter<'f> {
-    folder: &'f LayoutFolder,
-    /// Goes with the writer; after a layout was replaced, the old one is in it.
-    staging: Temporary,
-    target: PathBuf,
+    place: Place<'f>,
     blobs: BTreeMap<Digest, u64>,
+}
+
+/// Where the blobs of a layout go.
+#[derive(Debug)]
+enum Place<'f> {
+    /// Into a staging folder.
+    Staged {
+        /// Locked as long as a layout in it is made.
+        _folder: &'f LayoutFolder,
+        /// Goes with the writer; after a layout was replaced, the old one is in it.
+        staging: Temporary,
+        target: PathBuf,
+    },
+    /// Nowhere: only digests and sizes are wanted. Manifests and configurations are kept.
+    Counted { small: BTreeMap<Digest, Vec<u8>> },
 }
 
 impl<'f> LayoutWriter<'f> {
     /// Starts the layout with this name.
     pub fn begin(folder: &'f LayoutFolder, name: &str) -> Result<Self, WriteError> {
         let staging = Temporary::new(folder.path.join(format!(".{name}{STAGING}")));
-        let writer = Self { folder, staging, target: folder.place(name), blobs: BTreeMap::new() };
-        let blobs = writer.staging.path().join("blobs/sha256");
+        let blobs = staging.path().join("blobs/sha256");
         fs::create_dir_all(&blobs).map_err(|source| WriteError::Write { path: blobs, source })?;
-        Ok(writer)
+        let place = Place::Staged { _folder: folder, staging, target: folder.place(name) };
+        Ok(Self { place, blobs: BTreeMap::new() })
     }
 
-    /// The folder of layouts.
-    pub fn folder_path(&self) -> &Path {
-        &self.folder.path
+    /// Starts a layout that is made to know its digests and sizes; nothing is written.
+    #[must_use]
+    pub const fn counted() -> Self {
+        Self { place: Place::Counted { small: BTreeMap::new() }, blobs: BTreeMap::new() }
     }
 
     /// Adds a small blob.
     pub fn add(&mut self, media_type: MediaType, bytes: &[u8]) -> Result<Descriptor, WriteError> {
         let digest = Digester::digest(Algorithm::Sha256, bytes);
-        let path = self.blob_path(&digest);
-        fs::write(&path, bytes).map_err(|source| WriteError::Write { path, source })?;
-        self.blobs.insert(digest, bytes.len() as u64);
-        Ok(Descriptor::new(media_type, digest, bytes.len() as u64))
+        let length = bytes.len() as u64;
+        match &mut self.place {
+            Place::Staged { staging, .. } => {
+                let path = blob_path(staging.path(), &digest);
+                fs::write(&path, bytes).map_err(|source| WriteError::Write { path, source })?;
+            }
+            // More than anybody reads as a manifest or a configuration is not compared as one.
+            Place::Counted { small } if length <= MANIFEST_SIZE_BYTES_MAX => {
+                small.insert(digest, bytes.to_vec());
+            }
+            Place::Counted { .. } => {}
+        }
+        self.blobs.insert(digest, length);
+        Ok(Descriptor::new(media_type, digest, length))
     }
 
-    /// Adds a gzip layer made of what `produce` writes.
-    pub fn add_layer<E: From<io::Error> + From<WriteError>>(
-        &mut self,
-        jobs: NonZeroUsize,
-        produce: impl FnOnce(&mut BlockWriter) -> Result<(), E>,
-    ) -> Result<Compressed, E> {
-        let path = self.staging.path().join("layer.tmp");
-        let failed = |source| E::from(WriteError::Write { path: path.clone(), source });
-        let mut file = BufWriter::with_capacity(256 * 1024, File::create(&path).map_err(failed)?);
-        let compressed = compress(jobs, &mut file, produce)?;
-        drop(file);
-        fs::rename(&path, self.blob_path(&compressed.digest)).map_err(failed)?;
-        self.blobs.insert(compressed.digest, compressed.size_bytes);
-        Ok(compressed)
+    /// Adds a layer that was made.
+    pub fn add_layer(&mut self, layer: &MadeLayer) -> Result<(), WriteError> {
+        let Compressed { digest, size_bytes, .. } = layer.compressed;
+        let is_new = self.blobs.insert(digest, size_bytes).is_none();
+        match (&self.place, &layer.path) {
+            (Place::Staged { staging, .. }, Some(from)) if is_new => {
+                let path = blob_path(staging.path(), &digest);
+                link_or_copy(from, &path).map_err(|source| WriteError::Write { path, source })
+            }
+            _ => Ok(()),
+        }
     }
 
-    /// Adds a layer that another layout of the folder has. `false` when it is not there, or not
-    /// what it was: then it has to be made again.
-    pub fn reuse_layer(&mut self, layer: &Compressed, from: &str) -> Result<bool, WriteError> {
-        if self.blobs.contains_key(&layer.digest) {
-            return Ok(true);
-        }
-        let name = format!("blobs/sha256/{}", layer.digest.hex());
-        let source = self.folder.place(from).join(name);
-        if !source.is_file() {
-            return Ok(false);
-        }
-        let path = self.staging.path().join("layer.tmp");
-        let failed = |source| WriteError::Write { path: path.clone(), source };
-        let mut copy = File::create(&path).map_err(failed)?;
-        let copied = copy_hashed(&source, &mut copy).map_err(failed)?;
-        if copied != layer.digest {
-            return Ok(false);
-        }
-        fs::rename(&path, self.blob_path(&layer.digest)).map_err(failed)?;
-        self.blobs.insert(layer.digest, layer.size_bytes);
-        Ok(true)
-    }
-
-    /// Writes `index.json` with these roots and puts the layout in its place.
-    pub fn finish(self, roots: &[Descriptor]) -> Result<Outcome, WriteError> {
+    /// Writes `index.json` with these roots and puts the layout in its place. Of one that was only
+    /// counted the manifests and configurations are given back.
+    pub fn finish(self, roots: &[Descriptor]) -> Result<Finished, WriteError> {
+        let (staging, target) = match self.place {
+            Place::Staged { staging, target, .. } => (staging, target),
+            Place::Counted { small } => return Ok(Finished::Counted { small }),
+        };
         let index = index_json(roots);
-        if self.is_in_place(&index) {
-            return Ok(Outcome::Unchanged);
+        if is_in_place(&target, &index, &self.blobs) {
+            return Ok(Finished::Placed(Outcome::Unchanged));
         }
         let marker = format!("{{\"imageLayoutVersion\":\"{LAYOUT_VERSION}\"}}");
         for (name, bytes) in [(LAYOUT_FILE, marker.as_bytes()), ("index.json", &index)] {
-            let path = self.staging.path().join(name);
+            let path = staging.path().join(name);
             fs::write(&path, bytes).map_err(|source| WriteError::Write { path, source })?;
         }
-        let failed = |source| WriteError::Write { path: self.target.clone(), source };
-        match fs::symlink_metadata(&self.target) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                fs::rename(self.staging.path(), &self.target).map_err(failed)?;
-                Ok(Outcome::Created)
-            }
-            Err(source) => Err(failed(source)),
-            Ok(metadata) if !metadata.is_dir() || !self.target.join(LAYOUT_FILE).exists() => {
-                Err(WriteError::Foreign { path: self.target.clone() })
-            }
-            // The old layout is in the staging folder after this, which goes with the writer.
-            Ok(_) => {
-                renameat_with(CWD, self.staging.path(), CWD, &self.target, RenameFlags::EXCHANGE)
-                    .map(|()| Outcome::Replaced)
-                    .map_err(|error| failed(error.into()))
-            }
+        put_in_place(staging.path(), target).map(Finished::Placed)
+    }
+}
+
+/// A layout that is done.
+#[derive(Debug)]
+pub enum Finished {
+    /// It is in its place.
+    Placed(Outcome),
+    /// It was only counted.
+    Counted {
+        /// Its manifests and configurations.
+        small: BTreeMap<Digest, Vec<u8>>,
+    },
+}
+
+fn put_in_place(staging: &Path, target: PathBuf) -> Result<Outcome, WriteError> {
+    let failed = |source| WriteError::Write { path: target.clone(), source };
+    match fs::symlink_metadata(&target) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            fs::rename(staging, &target).map_err(failed)?;
+            Ok(Outcome::Created)
         }
+        Err(source) => Err(failed(source)),
+        Ok(metadata) if !metadata.is_dir() || !target.join(LAYOUT_FILE).exists() => {
+            Err(WriteError::Foreign { path: target })
+        }
+        // The old layout is in the staging folder after this, which goes with the writer.
+        Ok(_) => renameat_with(CWD, staging, CWD, &target, RenameFlags::EXCHANGE)
+            .map(|()| Outcome::Replaced)
+            .map_err(|error| failed(error.into())),
     }
+}
 
-    /// Whether the same layout is in place, every blob whole: running again heals a damaged one.
-    fn is_in_place(&self, index: &[u8]) -> bool {
-        let same =
-            |path: PathBuf, expected: &[u8]| fs::read(path).is_ok_and(|bytes| bytes == expected);
-        same(self.target.join("index.json"), index)
-            && self.target.join(LAYOUT_FILE).exists()
-            && self.blobs.iter().all(|(digest, size_bytes)| {
-                let path = self.target.join("blobs/sha256").join(digest.hex());
-                fs::symlink_metadata(&path)
-                    .is_ok_and(|found| found.is_file() && found.len() == *size_bytes)
-                    && copy_hashed(&path, &mut io::sink()).is_ok_and(|found| found == *digest)
-            })
-    }
+/// Whether the same layout is in place, every blob whole: running again heals a damaged one.
+fn is_in_place(target: &Path, index: &[u8], blobs: &BTreeMap<Digest, u64>) -> bool {
+    let same = |path: PathBuf, expected: &[u8]| fs::read(path).is_ok_and(|bytes| bytes == expected);
+    same(target.join("index.json"), index)
+        && target.join(LAYOUT_FILE).exists()
+        && blobs.iter().all(|(digest, size_bytes)| {
+            let path = blob_path(target, digest);
+            fs::symlink_metadata(&path)
+                .is_ok_and(|found| found.is_file() && found.len() == *size_bytes)
+                && copy_hashed(&path, &mut io::sink()).is_ok_and(|found| found == *digest)
+        })
+}
 
-    fn blob_path(&self, digest: &Digest) -> PathBuf {
-        self.staging.path().join("blobs/sha256").join(digest.hex())
-    }
+fn blob_path(layout: &Path, digest: &Digest) -> PathBuf {
+    layout.join("blobs/sha256").join(digest.hex())
 }
 
 /// The bytes of an `index.json` with these roots.
@@ -224,6 +281,11 @@ pub fn index_json(roots: &[Descriptor]) -> Vec<u8> {
     }
     let index = Index { schema_version: 2, media_type: MediaType::OCI_INDEX, manifests: roots };
     serde_json::to_vec(&index).expect("descriptors always serialise")
+}
+
+/// Gives a file a second name; where the file system has no such thing, a copy.
+fn link_or_copy(from: &Path, to: &Path) -> io::Result<()> {
+    fs::hard_link(from, to).or_else(|_| fs::copy(from, to).map(|_| ()))
 }
 
 /// Copies a file and says what its bytes were.
@@ -246,6 +308,10 @@ fn copy_hashed(path: &Path, out: &mut dyn Write) -> io::Result<Digest> {
 /// that they are in is locked.
 fn remove_stale(folder: &Path) -> Result<(), WriteError> {
     let failed = |source| WriteError::Write { path: folder.to_owned(), source };
+    let beside = folder.join(known_blocks::FOLDER);
+    if fs::symlink_metadata(&beside).is_ok_and(|found| found.is_dir()) {
+        remove(&beside.join(LAYERS))?;
+    }
     for entry in fs::read_dir(folder).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
         let is_staging = path

@@ -11,6 +11,17 @@ use super::words::{ImagePath, Owner, RelativePath, WordError};
 /// Most inputs of a layer.
 const INPUTS_MAX: usize = 1000;
 
+/// How the layers of an image are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Compression {
+    /// Gzip, which every engine takes.
+    #[default]
+    Gzip,
+    /// Zstandard, which is smaller and faster; umoci 0.4 and docker 20.10 do not take it.
+    Zstd,
+}
+
 /// A layer of an image.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(try_from = "RawLayer")]

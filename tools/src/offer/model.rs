@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use wharf_oci::{Platform, RepoName, Tag};
 
-pub use super::layers::{DirInput, FileInput, Layer, LayerInput, TarInput};
+pub use super::layers::{Compression, DirInput, FileInput, Layer, LayerInput, TarInput};
 use super::secrets::Secret;
 use super::tags::{ExpandedTag, TagTemplates};
 use super::texts::{Terms, Text};
@@ -306,6 +306,9 @@ mapping! {
         published_tags: Vec<Tag>,
         /// One build per platform; at least one, all different.
         platforms: Vec<PlatformBuild>,
+        /// How its layers are compressed.
+        #[serde(default)]
+        compression: Compression,
         /// How a container starts.
         #[serde(default)]
         config: ContainerConfig,

@@ -26,7 +26,7 @@ fn digest(bytes: &[u8]) -> String {
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     let jobs = NonZeroUsize::MIN;
-    crate::image::gzip::compress::<io::Error>(jobs, &mut out, |w| w.write_all(bytes)).unwrap();
+    crate::image::compress::compress::<io::Error>(jobs, &mut out, |w| w.write_all(bytes)).unwrap();
     out
 }
 

@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 use wharf_oci::{Algorithm, Digester, MediaType};
 
 use super::*;
+use crate::image::compress::compress;
 use crate::image::facts::Refusal;
 use crate::image::files::Magic;
-use crate::image::gzip::compress;
 use crate::report::{Proof, summarise};
 
 /// A layout in a temporary folder, made blob by blob, so that each test can lie in its own way.

@@ -6,6 +6,7 @@ use serde::Serialize;
 use wharf_oci::{Descriptor, MediaType};
 
 use super::BuiltPlatform;
+use crate::image::codec::{CODEC, Codec};
 use crate::image::inputs::{self, INPUTS};
 use crate::image::layout::REF_NAME;
 use crate::offer::model::Image;
@@ -38,10 +39,12 @@ pub(super) fn child(built: &BuiltPlatform) -> Descriptor {
 /// One descriptor per tag, in the order in which tags are written.
 pub(super) fn roots(image: &Image, index: &Descriptor, children: &[Descriptor]) -> Vec<Descriptor> {
     let inputs = inputs::digest_of(image).to_string();
+    let codec = Codec::from(image.compression);
     let named = |tag: &wharf_oci::Tag, target: &Descriptor| {
         let mut root = target.clone();
         root.annotations.insert(REF_NAME.to_owned(), tag.to_string());
         root.annotations.insert(INPUTS.to_owned(), inputs.clone());
+        root.annotations.insert(CODEC.to_owned(), codec.name().to_owned());
         root
     };
     image

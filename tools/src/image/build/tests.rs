@@ -5,6 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 
 use super::configuration::VERSION_KEY;
 use super::*;
+use crate::image::layout_write::WriteError;
+use crate::image::progress::Silent;
 use crate::offer::model::ContainerConfig;
 use crate::offer::model::Image;
 use crate::source::Source;
@@ -48,14 +50,20 @@ fn plan(id: &str) -> Plan {
 fn build(folder: &Path, out: &str, plans: &[&Plan], jobs: usize) -> Vec<BuiltImage> {
     let out = LayoutFolder::open(&folder.join(out)).unwrap();
     let jobs = NonZeroUsize::new(jobs).unwrap();
-    let mut builder = Builder::new(folder, Timestamp::default(), jobs);
-    plans.iter().map(|plan| builder.build(plan, &out, Finish::Place).unwrap()).collect()
+    let builder = Builder::new((folder, out.path()), Timestamp::default(), jobs, &Silent);
+    let mut built = Vec::new();
+    builder.build_all(plans, Destination::Folder(&out), &mut |_, image| built.push(image)).unwrap();
+    built
 }
 
 fn no_staging_is_left(folder: &Path) {
     for entry in fs::read_dir(folder).unwrap() {
         let name = entry.unwrap().file_name();
-        assert!(!name.to_string_lossy().starts_with('.'), "{name:?}");
+        assert!(name == ".wharf" || !name.to_string_lossy().starts_with('.'), "{name:?}");
+    }
+    for entry in fs::read_dir(folder.join(".wharf")).into_iter().flatten() {
+        let name = entry.unwrap().file_name();
+        assert!(name.to_string_lossy().ends_with(".blocks"), "{name:?}");
     }
 }
 
@@ -92,7 +100,7 @@ fn an_unchanged_layout_is_kept_a_changed_one_replaced_and_a_damaged_one_healed()
     let built = build(folder.path(), "out", &[&plan], 2).remove(0);
     let outcome = || build(folder.path(), "out", &[&plan], 2).remove(0).outcome.unwrap();
     assert_eq!(outcome(), Outcome::Unchanged);
-    let blob = built.platforms[0].layers[0].digest.hex();
+    let blob = built.platforms[0].layers[0].descriptor.digest.hex();
     let blob = folder.path().join("out/one/blobs/sha256").join(blob);
     let mut bytes = fs::read(&blob).unwrap();
     bytes[20] ^= 1;
@@ -105,16 +113,109 @@ fn an_unchanged_layout_is_kept_a_changed_one_replaced_and_a_damaged_one_healed()
 }
 
 #[test]
-fn plans_share_layers_and_a_damaged_shared_layer_is_made_again() {
+fn plans_share_layers_which_are_made_once() {
+    use std::os::unix::fs::MetadataExt;
     let folder = tempfile::tempdir().unwrap();
-    let first = sample(folder.path());
-    let second = plan("two");
+    let (first, second) = (sample(folder.path()), plan("two"));
     let built = build(folder.path(), "out", &[&first, &second], 2);
     assert_eq!(built[0].index, built[1].index);
+    let origins = |image: &BuiltImage| -> Vec<Origin> {
+        let layers = image.platforms.iter().flat_map(|platform| &platform.layers);
+        layers.map(|layer| layer.origin).collect()
+    };
+    assert_eq!(origins(&built[0]), [Origin::Made, Origin::Made, Origin::Reused]);
+    assert_eq!(origins(&built[1]), [Origin::Reused; 3]);
+    let hex = built[0].platforms[0].layers[0].descriptor.digest.hex();
+    let mut inodes = Vec::new();
     for name in ["one", "two"] {
-        let layout = Source::open_path(&folder.path().join("out").join(name)).unwrap();
+        let place = folder.path().join("out").join(name);
+        let layout = Source::open_path(&place).unwrap();
         assert_eq!(check(&layout, NonZeroUsize::MIN, &Limits::default()).faults, []);
+        inodes.push(fs::metadata(place.join("blobs/sha256").join(&hex)).unwrap().ino());
     }
+    assert_eq!(inodes[0], inodes[1], "the disk has it once");
+    no_staging_is_left(&folder.path().join("out"));
+}
+
+#[test]
+fn the_same_inputs_over_other_layers_are_other_layers_when_they_come_out_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = sample(folder.path());
+    let created = Timestamp::default();
+    let recipe = |codec, created, below: &FileView| {
+        let layer = &plan.image.platforms[0].layers[0];
+        let output = folder.path().join("out");
+        let setting = Setting { offer_folder: folder.path(), output: &output, created };
+        let below = Below { files: below, names: &[] };
+        let prepared = layer::prepare(&setting, layer, &below).unwrap();
+        Recipe { layer: prepared.origin().digest, codec }
+    };
+    let below = FileView::merge(&[]);
+    let first = recipe(Codec::Gzip, created, &below);
+    assert!(first == recipe(Codec::Gzip, created, &below));
+    assert!(first != recipe(Codec::Zstd, created, &below));
+    let later = Timestamp::from_unix_seconds(1).unwrap();
+    assert!(first != recipe(Codec::Gzip, later, &below));
+    fs::write(folder.path().join("base/more"), "").unwrap();
+    assert!(first != recipe(Codec::Gzip, created, &below));
+}
+
+#[test]
+fn what_the_run_before_compressed_is_taken_and_gives_the_same_image() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = sample(folder.path());
+    let long = folder.path().join("app/long");
+    let mut content = crate::image::compress::samples::text(6 << 20);
+    fs::write(&long, &content).unwrap();
+    build(folder.path(), "out", &[&plan], 2);
+    content.splice(3 << 20..3 << 20, *b"in the middle");
+    fs::write(&long, &content).unwrap();
+    let again = build(folder.path(), "out", &[&plan], 2).remove(0);
+    assert_eq!(again.outcome, Some(Outcome::Replaced));
+    let fresh = build(folder.path(), "fresh", &[&plan], 1).remove(0);
+    assert_eq!(again.index, fresh.index);
+    assert_eq!(again.roots, fresh.roots);
+    fs::remove_dir_all(folder.path().join("out/.wharf")).unwrap();
+    let without = build(folder.path(), "out", &[&plan], 3).remove(0);
+    assert_eq!((without.index, without.outcome), (fresh.index, Some(Outcome::Unchanged)));
+    let records = fs::read_dir(folder.path().join("out/.wharf")).unwrap().count();
+    assert_eq!(records, 2, "one for each layer that a layout has");
+    no_staging_is_left(&folder.path().join("out"));
+}
+
+#[test]
+fn zstd_is_taken_when_asked_for_and_the_roots_say_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut plan = sample(folder.path());
+    let gzip = build(folder.path(), "gzip", &[&plan], 2).remove(0);
+    plan.image.compression = crate::offer::model::Compression::Zstd;
+    let zstd = build(folder.path(), "zstd", &[&plan], 2).remove(0);
+    let layer = |image: &BuiltImage| image.platforms[0].layers[1].clone();
+    assert_eq!(layer(&zstd).diff_id, layer(&gzip).diff_id);
+    assert_eq!(layer(&zstd).descriptor.media_type, MediaType::OCI_LAYER_ZSTD);
+    let codec = |image: &BuiltImage| image.roots[0].annotations["wharf.image.codec"].clone();
+    assert!(codec(&gzip).starts_with("gzip/libdeflate/6/"), "{}", codec(&gzip));
+    assert!(codec(&zstd).starts_with("zstd/"), "{}", codec(&zstd));
+    let layout = Source::open_path(&folder.path().join("zstd/one")).unwrap();
+    assert_eq!(check(&layout, NonZeroUsize::MIN, &Limits::default()).faults, []);
+}
+
+#[test]
+fn a_plan_that_fails_leaves_the_plans_before_it_and_nothing_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let (good, mut bad) = (sample(folder.path()), plan("two"));
+    bad.image.platforms[1].layers = serde_json::from_str(r#"[{"dir": "nowhere"}]"#).unwrap();
+    let out = LayoutFolder::open(&folder.path().join("out")).unwrap();
+    let two = NonZeroUsize::new(2).unwrap();
+    let builder = Builder::new((folder.path(), out.path()), Timestamp::default(), two, &Silent);
+    let mut done = Vec::new();
+    let mut see = |plan: &Plan, _: BuiltImage| done.push(plan.id.to_string());
+    let result = builder.build_all(&[&good, &bad], Destination::Folder(&out), &mut see);
+    assert_eq!(result.unwrap_err().to_string(), "plan two, linux/arm64/v8, layer 1");
+    assert_eq!(done, ["one"]);
+    assert!(folder.path().join("out/one/index.json").exists());
+    assert!(!folder.path().join("out/two").exists());
+    no_staging_is_left(&folder.path().join("out"));
 }
 
 #[test]
@@ -126,8 +227,9 @@ fn what_is_not_a_layout_is_not_replaced_and_a_second_writer_waits() {
     let out = LayoutFolder::open(&folder.path().join("out")).unwrap();
     let busy = LayoutFolder::open(&folder.path().join("out")).unwrap_err();
     assert!(matches!(busy, WriteError::Busy { .. }));
-    let mut builder = Builder::new(folder.path(), Timestamp::default(), NonZeroUsize::MIN);
-    let error = builder.build(&plan, &out, Finish::Place).unwrap_err();
+    let folders = (folder.path(), out.path());
+    let builder = Builder::new(folders, Timestamp::default(), NonZeroUsize::MIN, &Silent);
+    let error = builder.build(&plan, Destination::Folder(&out)).unwrap_err();
     assert!(matches!(error, BuildError::Write(WriteError::Foreign { .. })), "{error}");
     assert!(folder.path().join("out/one/thesis.txt").exists());
     no_staging_is_left(&folder.path().join("out"));
@@ -139,8 +241,9 @@ fn a_missing_folder_names_plan_platform_and_layer() {
     let plan = sample(folder.path());
     fs::remove_dir_all(folder.path().join("app")).unwrap();
     let out = LayoutFolder::open(&folder.path().join("out")).unwrap();
-    let mut builder = Builder::new(folder.path(), Timestamp::default(), NonZeroUsize::MIN);
-    let error = builder.build(&plan, &out, Finish::Place).unwrap_err();
+    let folders = (folder.path(), out.path());
+    let builder = Builder::new(folders, Timestamp::default(), NonZeroUsize::MIN, &Silent);
+    let error = builder.build(&plan, Destination::Folder(&out)).unwrap_err();
     assert_eq!(error.to_string(), "plan one, linux/amd64, layer 2");
     assert!(std::error::Error::source(&error).unwrap().to_string().contains("build it first"));
     no_staging_is_left(&folder.path().join("out"));

@@ -13,8 +13,8 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::PathBuf;
 
 use super::*;
+use crate::image::compress::compress;
 use crate::image::files::FileView;
-use crate::image::gzip::compress;
 use crate::offer::timestamp::Timestamp;
 
 /// A folder of an offer, and what is made of it.

@@ -1,0 +1,204 @@
+//! Layers made beside one another: as many at once as there are threads to compress them, each that
+//! is the same as another one only once.
+
+use std::fs::{self, File};
+use std::io;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::{self, Scope, ScopedJoinHandle};
+
+use wharf_oci::Digest;
+
+use super::{Destination, Origin};
+use crate::image::codec::Codec;
+use crate::image::compress::{Compressed, Pool, Sink};
+use crate::image::known_blocks;
+use crate::image::layer::{LayerError, PreparedLayer};
+use crate::image::layout_write::{LayerStaging, LayoutFolder, MadeLayer, WriteError};
+use crate::image::progress::{Progress, Told, tar_bytes};
+
+/// All that the bytes of a layer follow from: layers of one run with the same recipe are the same.
+#[derive(PartialEq)]
+pub(super) struct Recipe {
+    /// What its bytes follow from, before they are compressed.
+    pub(super) layer: Digest,
+    pub(super) codec: Codec,
+}
+
+/// Where layers are made.
+pub(super) enum Stage<'f> {
+    /// In files, beside the layouts of this folder.
+    Files { folder: &'f LayoutFolder, staging: LayerStaging },
+    /// Nowhere: only their digests and sizes are wanted.
+    Nowhere,
+}
+
+impl<'f> Stage<'f> {
+    pub(super) fn begin(destination: Destination<'f>) -> Result<Self, WriteError> {
+        Ok(match destination {
+            Destination::Folder(folder) => {
+                Self::Files { folder, staging: LayerStaging::begin(folder)? }
+            }
+            Destination::Counted => Self::Nowhere,
+        })
+    }
+
+    /// Removes what no layout needs any more.
+    pub(super) fn tidy(&self) {
+        if let Self::Files { folder, .. } = self {
+            known_blocks::tidy(folder.path());
+        }
+    }
+
+    fn make(
+        &self,
+        number: usize,
+        pool: &Pool,
+        codec: Codec,
+        layer: &PreparedLayer,
+        progress: &dyn Progress,
+    ) -> Result<MadeLayer, LayerOrWrite> {
+        let compress = |sink: Sink<'_>| -> Result<Compressed, LayerOrWrite> {
+            pool.compress(codec, sink, |out| {
+                layer.write(&mut Told::new(out, progress)).map_err(LayerOrWrite::Layer)
+            })
+        };
+        let Self::Files { folder, staging } = self else {
+            let compressed = compress(Sink::new(&mut io::sink()))?;
+            return Ok(MadeLayer { compressed, path: None });
+        };
+        let path = staging.place(number);
+        let failed = |source| WriteError::Write { path: path.clone(), source };
+        let mut file = File::create(&path).map_err(failed)?;
+        let mut blocks = Vec::new();
+        let compressed = compress(Sink { blocks: Some(&mut blocks), ..Sink::new(&mut file) })?;
+        // Without it the next run takes longer, which is no reason to fail.
+        let _ = known_blocks::keep(folder.path(), &compressed.digest, &blocks);
+        Ok(MadeLayer { compressed, path: Some(path) })
+    }
+}
+
+impl Drop for Stage<'_> {
+    fn drop(&mut self) {
+        if let Self::Files { folder, .. } = self {
+            // When nothing was made, nothing stays; a folder with something in it does.
+            let _ = fs::remove_dir(folder.path().join(known_blocks::FOLDER));
+        }
+    }
+}
+
+/// The layers of a run.
+pub(super) struct Layers<'s, 'e> {
+    scope: &'s Scope<'s, 'e>,
+    pool: &'e Pool,
+    stage: &'e Stage<'e>,
+    progress: &'e dyn Progress,
+    turns: Arc<Turns>,
+    all: Vec<(Recipe, Making<'s>)>,
+}
+
+enum Making<'s> {
+    Running(ScopedJoinHandle<'s, Result<MadeLayer, LayerOrWrite>>),
+    Made(MadeLayer),
+    Failed,
+}
+
+/// A layer that is made, or was.
+pub(super) struct BegunLayer {
+    /// What to ask for it with.
+    pub(super) ticket: usize,
+    /// Whether it was begun for another.
+    pub(super) origin: Origin,
+}
+
+impl<'s, 'e> Layers<'s, 'e> {
+    pub(super) fn new(
+        scope: &'s Scope<'s, 'e>,
+        pool: &'e Pool,
+        stage: &'e Stage<'e>,
+        at_once: NonZeroUsize,
+        progress: &'e dyn Progress,
+    ) -> Self {
+        let turns = Arc::new(Turns { left: Mutex::new(at_once.get()), freed: Condvar::new() });
+        Self { scope, pool, stage, progress, turns, all: Vec::new() }
+    }
+
+    /// Begins a layer, once its turn has come, unless the same one was begun before.
+    pub(super) fn begin(&mut self, recipe: Recipe, prepared: PreparedLayer) -> BegunLayer {
+        if let Some(ticket) = self.all.iter().position(|(known, _)| *known == recipe) {
+            self.progress.spared(tar_bytes(prepared.files()));
+            return BegunLayer { ticket, origin: Origin::Reused };
+        }
+        let ticket = self.all.len();
+        let turn = Turns::take(&self.turns);
+        let (pool, stage, progress, codec) = (self.pool, self.stage, self.progress, recipe.codec);
+        let making = self.scope.spawn(move || {
+            let _turn = turn;
+            stage.make(ticket, pool, codec, &prepared, progress)
+        });
+        self.all.push((recipe, Making::Running(making)));
+        BegunLayer { ticket, origin: Origin::Made }
+    }
+
+    /// Waits until a layer is made. A failure is reported to who asks first.
+    pub(super) fn wait(&mut self, ticket: usize) -> Result<&MadeLayer, LayerOrWrite> {
+        let failed = || LayerOrWrite::from(io::Error::other("the layer failed before"));
+        let (_, making) = self.all.get_mut(ticket).ok_or_else(failed)?;
+        if let Making::Running(_) = making
+            && let Making::Running(thread) = std::mem::replace(making, Making::Failed)
+        {
+            *making = Making::Made(joined(thread.join())?);
+        }
+        match making {
+            Making::Made(layer) => Ok(layer),
+            Making::Running(_) | Making::Failed => Err(failed()),
+        }
+    }
+}
+
+fn joined<T>(result: thread::Result<T>) -> T {
+    result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// How many layers may be made at once.
+struct Turns {
+    left: Mutex<usize>,
+    freed: Condvar,
+}
+
+/// Given back when it is dropped.
+struct Turn(Arc<Turns>);
+
+impl Turns {
+    fn take(turns: &Arc<Self>) -> Turn {
+        let left = turns.left.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = turns.freed.wait_while(left, |left| *left == 0);
+        *left.unwrap_or_else(PoisonError::into_inner) -= 1;
+        Turn(Arc::clone(turns))
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        *self.0.left.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        self.0.freed.notify_one();
+    }
+}
+
+/// What can fail while a layer is made.
+pub(super) enum LayerOrWrite {
+    Layer(LayerError),
+    Write(WriteError),
+}
+
+impl From<io::Error> for LayerOrWrite {
+    fn from(error: io::Error) -> Self {
+        Self::Layer(LayerError::Write(error))
+    }
+}
+
+impl From<WriteError> for LayerOrWrite {
+    fn from(error: WriteError) -> Self {
+        Self::Write(error)
+    }
+}

@@ -1,0 +1,216 @@
+//! Blocks that an earlier run compressed: what is proven to be the same is not compressed again.
+//!
+//! Beside its layouts, a folder has `.wharf` with a record for each layer: the key of every block,
+//! where its compressed bytes are in the layer, and their checksum. Invariants: a key is a
+//! cryptographic hash of the codec and the whole block; bytes are taken only when their checksum is
+//! right; whatever is wrong with the folder, a record or a layer only costs time. It may be deleted.
+
+mod record;
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use wharf_oci::Digest;
+
+use super::codec::Codec;
+use crate::temporary::Temporary;
+
+/// The folder of the records, beside the layouts.
+pub const FOLDER: &str = ".wharf";
+
+/// How the name of a record ends, after the hash of its layer; the same while it is written.
+const ENDING: &str = ".blocks";
+const WRITING: &str = ".blocks.tmp";
+
+/// Most blocks that are known at once, which are held in memory: those of 100 GiB.
+const BLOCKS_MAX: usize = 200_000;
+
+/// Most layers that blocks are taken from: each is a file that stays open.
+const LAYERS_MAX: usize = 256;
+
+/// Most names that are looked at in the folder of layouts, and in that of the records.
+const NAMES_MAX: usize = 10_000;
+
+/// Largest compressed block: no codec makes one much longer than it was.
+const PACKED_BYTES_MAX: u32 = 2 << 20;
+
+/// What a block is called: a hash of its codec and content, and one of its compressed bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlockName {
+    key: BlockKey,
+    checksum: [u8; 32],
+}
+
+/// A hash of a codec and of the whole content of a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct BlockKey([u8; 32]);
+
+impl BlockName {
+    /// The key of a block, from its content.
+    pub(super) fn key(codec: Codec, block: &[u8]) -> BlockKey {
+        let mut hash = blake3::Hasher::new_derive_key(codec.name());
+        BlockKey(*hash.update(block).finalize().as_bytes())
+    }
+
+    /// The name of a block that was compressed to these bytes.
+    pub(super) fn new(key: BlockKey, packed: &[u8]) -> Self {
+        Self { key, checksum: *blake3::hash(packed).as_bytes() }
+    }
+}
+
+/// A block in a layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KnownBlock {
+    /// What it is called.
+    pub name: BlockName,
+    /// Where its compressed bytes start in the layer.
+    pub at: u64,
+    /// How many there are.
+    pub length: u32,
+}
+
+/// The blocks of earlier runs, by their keys.
+#[derive(Debug, Default)]
+pub struct KnownBlocks {
+    by_key: HashMap<BlockKey, Place>,
+    layers: Vec<File>,
+    taken: AtomicUsize,
+}
+
+#[derive(Debug)]
+struct Place {
+    checksum: [u8; 32],
+    at: u64,
+    length: u32,
+    layer: u32,
+}
+
+impl KnownBlocks {
+    /// Reads the records beside these layouts. Layers stay open, so that they can be read when their
+    /// layout was replaced meanwhile. What cannot be read is not known.
+    #[must_use]
+    pub fn open(layouts: &Path) -> Self {
+        let mut known = Self::default();
+        let layers = Layers::of(layouts);
+        for (path, hex) in records(layouts) {
+            if known.layers.len() == LAYERS_MAX {
+                break;
+            }
+            let room = BLOCKS_MAX - known.by_key.len();
+            let read = layers.open(&hex).zip(record::read(&path, room));
+            if let Some((file, blocks)) = read {
+                known.add(file, &blocks);
+            }
+        }
+        known
+    }
+
+    fn add(&mut self, file: File, blocks: &[KnownBlock]) {
+        let layer = u32::try_from(self.layers.len()).unwrap_or(u32::MAX);
+        self.layers.push(file);
+        for &KnownBlock { name, at, length } in blocks {
+            let place = Place { checksum: name.checksum, at, length, layer };
+            self.by_key.entry(name.key).or_insert(place);
+        }
+    }
+
+    /// The compressed bytes of a block, when they are known and what they were.
+    pub(super) fn take(&self, key: &BlockKey) -> Option<(Vec<u8>, BlockName)> {
+        let place = self.by_key.get(key)?;
+        let file = self.layers.get(place.layer as usize)?;
+        let mut bytes = vec![0; place.length as usize];
+        file.read_exact_at(&mut bytes, place.at).ok()?;
+        let name = BlockName::new(*key, &bytes);
+        if name.checksum != place.checksum {
+            return None;
+        }
+        self.taken.fetch_add(1, Ordering::Relaxed);
+        Some((bytes, name))
+    }
+
+    /// How many blocks were taken.
+    #[must_use]
+    pub fn taken(&self) -> usize {
+        self.taken.load(Ordering::Relaxed)
+    }
+}
+
+/// Notes the blocks of a layer for the next run.
+pub fn keep(layouts: &Path, layer: &Digest, blocks: &[KnownBlock]) -> io::Result<()> {
+    let folder = layouts.join(FOLDER);
+    fs::create_dir_all(&folder)?;
+    if !is_folder(&folder) {
+        return Err(io::ErrorKind::NotADirectory.into());
+    }
+    let writing = Temporary::new(folder.join(format!("{}{WRITING}", layer.hex())));
+    fs::write(writing.path(), record::bytes(blocks))?;
+    fs::rename(writing.path(), folder.join(format!("{}{ENDING}", layer.hex())))
+}
+
+/// Removes the records of layers that no layout has any more, and what a run left that was killed.
+pub fn tidy(layouts: &Path) {
+    let layers = Layers::of(layouts);
+    for (path, hex) in records(layouts) {
+        if layers.find(&hex).is_none() {
+            // A record too many costs a little time.
+            let _ = fs::remove_file(path);
+        }
+    }
+    for (path, name) in names(&layouts.join(FOLDER)) {
+        if hex_before(&name, WRITING).is_some() {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+/// The layouts that may have a layer.
+struct Layers(Vec<PathBuf>);
+
+impl Layers {
+    fn of(layouts: &Path) -> Self {
+        let names = names(layouts).filter(|(_, name)| !name.starts_with('.'));
+        Self(names.map(|(path, _)| path.join("blobs/sha256")).collect())
+    }
+
+    fn find(&self, hex: &str) -> Option<PathBuf> {
+        let is_file =
+            |path: &PathBuf| fs::symlink_metadata(path).is_ok_and(|found| found.is_file());
+        self.0.iter().map(|blobs| blobs.join(hex)).find(is_file)
+    }
+
+    fn open(&self, hex: &str) -> Option<File> {
+        File::open(self.find(hex)?).ok()
+    }
+}
+
+/// The records: where each is, and the hash of its layer.
+fn records(layouts: &Path) -> Vec<(PathBuf, String)> {
+    let folder = layouts.join(FOLDER);
+    let records =
+        names(&folder).filter_map(|(path, name)| Some((path, hex_before(&name, ENDING)?)));
+    let mut records: Vec<_> = if is_folder(&folder) { records.collect() } else { Vec::new() };
+    records.sort_unstable();
+    records
+}
+
+fn names(folder: &Path) -> impl Iterator<Item = (PathBuf, String)> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten().take(NAMES_MAX);
+    entries.filter_map(|entry| Some((entry.path(), entry.file_name().into_string().ok()?)))
+}
+
+fn hex_before(name: &str, ending: &str) -> Option<String> {
+    let hex = name.strip_suffix(ending)?;
+    (hex.len() == 64 && hex.bytes().all(|c| c.is_ascii_hexdigit())).then(|| hex.to_owned())
+}
+
+/// Whether this is a folder of its own, and no link to another.
+fn is_folder(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| found.is_dir())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,65 @@
+//! A record on disk: a line that says what it is, the blocks, and a checksum of all that.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use super::{BlockKey, BlockName, KnownBlock, PACKED_BYTES_MAX};
+
+/// The first bytes. Another form gets another number.
+const MAGIC: &[u8] = b"wharf blocks 1\n";
+
+/// What a block takes: key, checksum, place, length.
+const ENTRY_BYTES: usize = 32 + 32 + 8 + 4;
+
+const CHECKSUM_BYTES: usize = 32;
+
+/// The record of these blocks.
+pub(super) fn bytes(blocks: &[KnownBlock]) -> Vec<u8> {
+    let length = MAGIC.len() + blocks.len() * ENTRY_BYTES + CHECKSUM_BYTES;
+    let mut bytes = Vec::with_capacity(length);
+    bytes.extend_from_slice(MAGIC);
+    for KnownBlock { name, at, length } in blocks {
+        bytes.extend_from_slice(&name.key.0);
+        bytes.extend_from_slice(&name.checksum);
+        bytes.extend_from_slice(&at.to_le_bytes());
+        bytes.extend_from_slice(&length.to_le_bytes());
+    }
+    let checksum = checksum(&bytes);
+    bytes.extend_from_slice(&checksum);
+    bytes
+}
+
+/// The blocks of a record, when it is whole and there is room for them.
+pub(super) fn read(path: &Path, room: usize) -> Option<Vec<KnownBlock>> {
+    let bytes_max = MAGIC.len() + room * ENTRY_BYTES + CHECKSUM_BYTES;
+    let file = File::open(path).ok().filter(|file| {
+        file.metadata().is_ok_and(|found| found.is_file() && found.len() <= bytes_max as u64)
+    })?;
+    let mut bytes = Vec::new();
+    file.take(bytes_max as u64).read_to_end(&mut bytes).ok()?;
+    parse(&bytes)
+}
+
+fn parse(bytes: &[u8]) -> Option<Vec<KnownBlock>> {
+    let (content, sum) = bytes.split_at_checked(bytes.len().checked_sub(CHECKSUM_BYTES)?)?;
+    let entries = content.strip_prefix(MAGIC)?.chunks_exact(ENTRY_BYTES);
+    if sum != checksum(content) || !entries.remainder().is_empty() {
+        return None;
+    }
+    entries.map(entry).collect()
+}
+
+fn entry(bytes: &[u8]) -> Option<KnownBlock> {
+    let (key, rest) = bytes.split_first_chunk::<32>()?;
+    let (checksum, rest) = rest.split_first_chunk::<32>()?;
+    let (at, length) = rest.split_first_chunk::<8>()?;
+    let length = u32::from_le_bytes(*length.first_chunk::<4>()?);
+    let name = BlockName { key: BlockKey(*key), checksum: *checksum };
+    let block = KnownBlock { name, at: u64::from_le_bytes(*at), length };
+    (length <= PACKED_BYTES_MAX).then_some(block)
+}
+
+fn checksum(bytes: &[u8]) -> [u8; CHECKSUM_BYTES] {
+    blake3::derive_key("wharf blocks 1", bytes)
+}
