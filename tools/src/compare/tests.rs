@@ -82,7 +82,7 @@ impl Shop {
     /// What `--check` would say.
     fn differences(&self) -> Vec<String> {
         let plan = self.plan();
-        let builder = self.builder();
+        let mut builder = self.builder();
         let built = builder.build(&plan, Destination::Counted).unwrap();
         let rebuild =
             |platform, layer, out: Out<'_>| builder.write_layer(&plan, (platform, layer), out);
