@@ -15,7 +15,7 @@ use crate::image::build::{Builder, BuiltImage, Finish};
 use crate::image::layer::check_source;
 use crate::image::layout_write::{LayoutFolder, Outcome};
 use crate::offer::OfferFile;
-use crate::offer::model::{LayerSource, Plan};
+use crate::offer::model::Plan;
 use crate::offer::timestamp::Timestamp;
 use crate::output::{Paint, Style, Table};
 use crate::rules::image::size as size_text;
@@ -137,9 +137,11 @@ fn epoch(value: Option<&str>) -> anyhow::Result<Timestamp> {
 fn check_sources(file: &OfferFile, plan: &Plan) -> anyhow::Result<()> {
     for platform in &plan.image.platforms {
         for (number, layer) in platform.layers.iter().enumerate() {
-            check_source(file.folder(), &layer.source).with_context(|| {
-                format!("plan {}, {}, layer {}", plan.id, platform.platform, number + 1)
-            })?;
+            for input in &layer.inputs {
+                check_source(file.folder(), input).with_context(|| {
+                    format!("plan {}, {}, layer {}", plan.id, platform.platform, number + 1)
+                })?;
+            }
         }
     }
     Ok(())
@@ -204,12 +206,12 @@ fn packaged(plan: &Plan, output: &Path, built: &BuiltImage, state: State) -> Pac
 }
 
 fn planned(plan: &Plan, output: &Path) -> PackagedPlan {
-    let source = |source: &LayerSource| match source {
-        LayerSource::Dir(layer) => layer.path.to_string(),
-        LayerSource::Tar(path) => path.to_string(),
+    let source = |layer: &crate::offer::model::Layer| {
+        let paths: Vec<&str> = layer.inputs.iter().map(|input| input.path().as_str()).collect();
+        paths.join(", ")
     };
     let layer = |layer: &crate::offer::model::Layer| PackagedLayer {
-        source: source(&layer.source),
+        source: source(layer),
         digest: None,
         size_bytes: None,
     };

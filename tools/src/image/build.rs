@@ -4,44 +4,26 @@
 //! Invariant: every digest follows from the offer and the build folders alone; no clock, no host
 //! name and no number of threads goes in.
 
+mod configuration;
+mod error;
+mod manifests;
+
 use std::num::NonZeroUsize;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::Serialize;
-use wharf_oci::{Descriptor, Digest, MediaType, Platform};
+use wharf_oci::{Descriptor, MediaType, Platform};
 
-use super::config::{Empty, History, ImageConfig, RootFs, RuntimeConfig};
+use self::configuration::{image_config, with_version};
+pub use self::error::BuildError;
+use self::manifests::{Manifest, child, json, roots};
+use super::files::{FileView, LayerFiles};
 use super::gzip::Compressed;
-use super::inputs::{self, INPUTS};
-use super::layer::{self, LayerError};
-use super::layout::REF_NAME;
+use super::layer::{self, LayerError, Note, PreparedLayer};
 use super::layout_write::{LayoutFolder, LayoutWriter, Outcome, WriteError};
-use crate::offer::model::{Image, Layer, LayerSource, Plan, PlatformBuild};
-use crate::offer::tags::TagTarget;
+use crate::offer::model::{LayerInput, Plan, PlatformBuild};
 use crate::offer::timestamp::Timestamp;
-
-/// The annotation and label that carries the version when the offer does not set it.
-const VERSION_KEY: &str = "org.opencontainers.image.version";
-
-/// Why a plan cannot be built.
-#[derive(Debug, thiserror::Error)]
-pub enum BuildError {
-    /// A layer of it.
-    #[error("plan {plan}, {platform}, layer {number}")]
-    Layer {
-        /// The plan.
-        plan: String,
-        /// The platform.
-        platform: String,
-        /// Which layer, from 1.
-        number: usize,
-        /// Why.
-        source: LayerError,
-    },
-    /// Its layout.
-    #[error(transparent)]
-    Write(#[from] WriteError),
-}
 
 /// What stays the same for all plans of one run.
 pub struct Builder<'a> {
@@ -55,7 +37,7 @@ pub struct Builder<'a> {
 }
 
 struct MadeLayer {
-    source: LayerSource,
+    inputs: Vec<LayerInput>,
     created: Timestamp,
     compressed: Compressed,
     plan: String,
@@ -89,6 +71,9 @@ pub struct BuiltPlatform {
     pub size_bytes: u64,
     /// Its layers, bottom first.
     pub layers: Vec<Descriptor>,
+    /// What a person should know of its layers, with the number of each, from 1.
+    #[serde(skip)]
+    pub notes: Vec<(usize, Note)>,
 }
 
 /// What to do with the layout once it is built.
@@ -146,8 +131,10 @@ impl<'a> Builder<'a> {
         let created = plan.image.created.unwrap_or(self.epoch);
         let mut layers = Vec::new();
         let mut diff_ids = Vec::new();
+        let mut notes = Vec::new();
+        let mut lower: Vec<Arc<LayerFiles>> = Vec::new();
         for (index, layer) in build.layers.iter().enumerate() {
-            let made = self.layer(plan, layer, created, writer).map_err(|error| match error {
+            let failed = |error| match error {
                 LayerOrWrite::Write(error) => BuildError::Write(error),
                 LayerOrWrite::Layer(source) => BuildError::Layer {
                     plan: plan.id.to_string(),
@@ -155,9 +142,15 @@ impl<'a> Builder<'a> {
                     number: index + 1,
                     source,
                 },
-            })?;
+            };
+            let below = FileView::merge(&lower);
+            let prepared = layer::prepare(self.offer_folder, layer, created, &below)
+                .map_err(|error| failed(LayerOrWrite::Layer(error)))?;
+            let made = self.layer(plan, &layer.inputs, &prepared, writer).map_err(failed)?;
             diff_ids.push(made.diff_id);
             layers.push(Descriptor::new(MediaType::OCI_LAYER_GZIP, made.digest, made.size_bytes));
+            notes.extend(prepared.notes().iter().map(|note| (index + 1, note.clone())));
+            lower.push(Arc::clone(prepared.files()));
         }
         let config = image_config(&plan.image, build, created, diff_ids);
         let config = writer.add(MediaType::OCI_CONFIG, &json(&config))?;
@@ -171,29 +164,28 @@ impl<'a> Builder<'a> {
             annotations: with_version(&plan.image, &plan.image.annotations),
         };
         let manifest = writer.add(MediaType::OCI_MANIFEST, &json(&manifest))?;
-        Ok(BuiltPlatform { platform: build.full_platform(), manifest, size_bytes, layers })
+        Ok(BuiltPlatform { platform: build.full_platform(), manifest, size_bytes, layers, notes })
     }
 
     /// Makes a layer, or takes it from where it was made before.
     fn layer(
         &mut self,
         plan: &Plan,
-        layer: &Layer,
-        created: Timestamp,
+        inputs: &[LayerInput],
+        prepared: &PreparedLayer,
         writer: &mut LayoutWriter<'_>,
     ) -> Result<Compressed, LayerOrWrite> {
-        let same = |made: &&MadeLayer| made.source == layer.source && made.created == created;
+        let created = plan.image.created.unwrap_or(self.epoch);
+        let same = |made: &&MadeLayer| made.inputs == inputs && made.created == created;
         if let Some(made) = self.made.iter().find(same)
             && writer.reuse_layer(&made.compressed, &made.plan)?
         {
             return Ok(made.compressed);
         }
-        let compressed = writer.add_layer(self.jobs, |out| {
-            layer::write(self.offer_folder, &layer.source, created, out)
-                .map_err(LayerOrWrite::Layer)
-        })?;
-        let plan = plan.id.to_string();
-        self.made.push(MadeLayer { source: layer.source.clone(), created, compressed, plan });
+        let compressed =
+            writer.add_layer(self.jobs, |out| prepared.write(out).map_err(LayerOrWrite::Layer))?;
+        let (inputs, plan) = (inputs.to_vec(), plan.id.to_string());
+        self.made.push(MadeLayer { inputs, created, compressed, plan });
         Ok(compressed)
     }
 }
@@ -213,100 +205,6 @@ impl From<std::io::Error> for LayerOrWrite {
 impl From<WriteError> for LayerOrWrite {
     fn from(error: WriteError) -> Self {
         Self::Write(error)
-    }
-}
-
-/// A manifest or an index, in the order in which its fields are written.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Manifest<'a> {
-    schema_version: u8,
-    media_type: MediaType,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    config: Option<&'a Descriptor>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    layers: Option<&'a [Descriptor]>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    manifests: Option<&'a [Descriptor]>,
-    annotations: std::collections::BTreeMap<String, String>,
-}
-
-fn json(value: &impl Serialize) -> Vec<u8> {
-    serde_json::to_vec(value).expect("maps with text keys always serialise")
-}
-
-/// The descriptor of a platform's manifest, as the index lists it.
-fn child(built: &BuiltPlatform) -> Descriptor {
-    Descriptor { platform: Some(built.platform.clone()), ..built.manifest.clone() }
-}
-
-/// One descriptor per tag, in the order in which tags are written.
-fn roots(image: &Image, index: &Descriptor, children: &[Descriptor]) -> Vec<Descriptor> {
-    let inputs = inputs::digest_of(image).to_string();
-    let named = |tag: &wharf_oci::Tag, target: &Descriptor| {
-        let mut root = target.clone();
-        root.annotations.insert(REF_NAME.to_owned(), tag.to_string());
-        root.annotations.insert(INPUTS.to_owned(), inputs.clone());
-        root
-    };
-    image
-        .expanded_tags
-        .iter()
-        .filter_map(|expanded| match expanded.target {
-            TagTarget::Index => Some(named(&expanded.tag, index)),
-            TagTarget::Platform(place) => {
-                children.get(place).map(|child| named(&expanded.tag, child))
-            }
-        })
-        .collect()
-}
-
-fn with_version(
-    image: &Image,
-    given: &std::collections::BTreeMap<String, String>,
-) -> std::collections::BTreeMap<String, String> {
-    let mut all = given.clone();
-    all.entry(VERSION_KEY.to_owned()).or_insert_with(|| image.version.to_string());
-    all
-}
-
-fn image_config(
-    image: &Image,
-    build: &PlatformBuild,
-    created: Timestamp,
-    diff_ids: Vec<Digest>,
-) -> ImageConfig {
-    let given = &image.config;
-    let created = created.to_string();
-    let history = build.layers.iter().map(|layer| History {
-        created: Some(created.clone()),
-        created_by: Some(layer.comment.clone().unwrap_or_else(|| match &layer.source {
-            LayerSource::Dir(dir) => format!("dir {}", dir.path),
-            LayerSource::Tar(path) => format!("tar {path}"),
-        })),
-        ..History::default()
-    });
-    let path_text = |path: &crate::offer::words::ImagePath| path.to_string();
-    ImageConfig {
-        created: Some(created.clone()),
-        architecture: build.platform.architecture.clone(),
-        os: build.platform.os.clone(),
-        variant: build.platform.variant.clone(),
-        os_version: build.os_version.clone(),
-        config: RuntimeConfig {
-            user: given.user.clone().unwrap_or_default(),
-            exposed_ports: given.exposed_ports.iter().map(|p| (p.to_string(), Empty {})).collect(),
-            env: given.env.iter().map(|(name, value)| format!("{name}={value}")).collect(),
-            entrypoint: given.entrypoint.clone(),
-            cmd: given.cmd.clone(),
-            volumes: given.volumes.iter().map(|path| (path.to_string(), Empty {})).collect(),
-            working_dir: given.working_dir.as_ref().map(path_text).unwrap_or_default(),
-            labels: with_version(image, &given.labels),
-            stop_signal: given.stop_signal.clone().unwrap_or_default(),
-            ..RuntimeConfig::default()
-        },
-        rootfs: RootFs { diff_ids, ..RootFs::default() },
-        history: history.collect(),
     }
 }
 

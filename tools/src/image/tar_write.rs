@@ -27,26 +27,45 @@ pub struct EntryHeader<'a> {
     pub owner: (u32, u32),
     /// Seconds since 1970.
     pub mtime: u64,
+    /// Extended attributes, in the order in which they are written.
+    pub attributes: &'a [Attribute],
 }
 
-/// The kinds of entry that a layer made from a folder has.
-#[derive(Debug, Clone, Copy)]
+/// An extended attribute of a file.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Attribute {
+    /// Its name with the namespace: `security.capability`.
+    pub name: Vec<u8>,
+    /// Its value.
+    pub value: Vec<u8>,
+}
+
+/// What an entry is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EntryKind<'a> {
     /// A folder.
     Folder,
     /// A file of this size; its bytes follow.
     File(u64),
+    /// Another name of the file at this path, which stands earlier in the tar.
+    HardLink(&'a [u8]),
     /// A symbolic link to this text.
     Symlink(&'a [u8]),
+    /// A character device with these numbers.
+    CharDevice(u32, u32),
+    /// A block device with these numbers.
+    BlockDevice(u32, u32),
+    /// A named pipe.
+    Fifo,
 }
 
 /// Writes entries into `out`.
-pub struct TarWriter<'w, W: Write> {
+pub struct TarWriter<'w, W: Write + ?Sized> {
     out: &'w mut W,
     buffer: Vec<u8>,
 }
 
-impl<'w, W: Write> TarWriter<'w, W> {
+impl<'w, W: Write + ?Sized> TarWriter<'w, W> {
     /// A tar that starts here.
     pub fn new(out: &'w mut W) -> Self {
         Self { out, buffer: vec![0; COPY_BYTES] }
@@ -91,16 +110,25 @@ impl<'w, W: Write> TarWriter<'w, W> {
 
     fn append_header(&mut self, entry: &EntryHeader<'_>) -> io::Result<()> {
         let mut path = entry.path.to_vec();
+        let none = [].as_slice();
         let (kind, size_bytes, link) = match entry.kind {
             EntryKind::Folder => {
                 path.push(b'/');
-                (EntryType::Directory, 0, [].as_slice())
+                (EntryType::Directory, 0, none)
             }
-            EntryKind::File(size_bytes) => (EntryType::Regular, size_bytes, [].as_slice()),
+            EntryKind::File(size_bytes) => (EntryType::Regular, size_bytes, none),
+            EntryKind::HardLink(target) => (EntryType::Link, 0, target),
             EntryKind::Symlink(target) => (EntryType::Symlink, 0, target),
+            EntryKind::CharDevice(..) => (EntryType::Char, 0, none),
+            EntryKind::BlockDevice(..) => (EntryType::Block, 0, none),
+            EntryKind::Fifo => (EntryType::Fifo, 0, none),
         };
-        self.append_long(EntryType::GNULongName, &path)?;
-        self.append_long(EntryType::GNULongLink, link)?;
+        if entry.attributes.is_empty() {
+            self.append_long(EntryType::GNULongName, &path)?;
+            self.append_long(EntryType::GNULongLink, link)?;
+        } else {
+            self.append_attributes(entry, &path, link)?;
+        }
         let mut header = Header::new_gnu();
         header.set_entry_type(kind);
         header.set_size(size_bytes);
@@ -108,7 +136,43 @@ impl<'w, W: Write> TarWriter<'w, W> {
         header.set_uid(u64::from(entry.owner.0));
         header.set_gid(u64::from(entry.owner.1));
         header.set_mtime(entry.mtime);
+        if let EntryKind::CharDevice(major, minor) | EntryKind::BlockDevice(major, minor) =
+            entry.kind
+        {
+            header.set_device_major(major)?;
+            header.set_device_minor(minor)?;
+        }
         self.put(header, &path, link)
+    }
+
+    /// Writes the entry that carries attributes, and long names with them: the two ways of writing
+    /// long names are not mixed for one file.
+    fn append_attributes(
+        &mut self,
+        entry: &EntryHeader<'_>,
+        path: &[u8],
+        link: &[u8],
+    ) -> io::Result<()> {
+        let mut records = Vec::new();
+        for (key, name) in [(b"path".as_slice(), path), (b"linkpath", link)] {
+            if name.len() > NAME_BYTES_MAX {
+                put_record(&mut records, &[key], name);
+            }
+        }
+        for Attribute { name, value } in entry.attributes {
+            put_record(&mut records, &[b"SCHILY.xattr.", name], value);
+        }
+        let size_bytes = records.len() as u64;
+        let mut header = Header::new_gnu();
+        header.set_entry_type(EntryType::XHeader);
+        header.set_size(size_bytes);
+        header.set_mode(0);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(0);
+        self.put(header, b"././@PaxHeader", b"")?;
+        self.out.write_all(&records)?;
+        self.pad(size_bytes)
     }
 
     /// Writes the entry that carries a name too long for a header.
@@ -150,6 +214,22 @@ impl<'w, W: Write> TarWriter<'w, W> {
     }
 }
 
+/// Appends `LENGTH KEY=VALUE\n`, where the length counts its own digits too.
+fn put_record(records: &mut Vec<u8>, key: &[&[u8]], value: &[u8]) {
+    let key = key.concat();
+    let rest = key.len() + value.len() + 3;
+    let mut length = rest + 1;
+    while rest + length.to_string().len() != length {
+        length = rest + length.to_string().len();
+    }
+    records.extend_from_slice(length.to_string().as_bytes());
+    records.push(b' ');
+    records.extend_from_slice(&key);
+    records.push(b'=');
+    records.extend_from_slice(value);
+    records.push(b'\n');
+}
+
 fn changed_size() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "its size changed while it was read")
 }
@@ -160,7 +240,7 @@ mod tests {
     use super::*;
 
     fn header<'a>(path: &'a [u8], kind: EntryKind<'a>) -> EntryHeader<'a> {
-        EntryHeader { path, kind, mode: 0o4755, owner: (7, 3_000_000), mtime: 12 }
+        EntryHeader { path, kind, mode: 0o4755, owner: (7, 3_000_000), mtime: 12, attributes: &[] }
     }
 
     #[test]
@@ -194,6 +274,42 @@ mod tests {
         assert_eq!(seen[2].0, exact);
         assert_eq!(seen[3].1, long);
         assert_eq!(seen[4].1, b"../..//x/./");
+    }
+
+    #[test]
+    fn attributes_links_and_devices_are_read_back() {
+        let long = [b'n'; 250];
+        for value_bytes in [0, 1, 20, 60, 67, 68, 69, 970] {
+            let attributes = [
+                Attribute { name: b"security.capability".to_vec(), value: vec![7; value_bytes] },
+                Attribute { name: b"user.note".to_vec(), value: b"a=b".to_vec() },
+            ];
+            let mut bytes = Vec::new();
+            let mut writer = TarWriter::new(&mut bytes);
+            let with = |header| EntryHeader { attributes: &attributes, ..header };
+            writer
+                .append_file(&with(header(&long, EntryKind::File(2))), &mut b"ab".as_slice())
+                .unwrap();
+            writer.append(&header(b"second", EntryKind::HardLink(&long))).unwrap();
+            writer.append(&header(b"null", EntryKind::CharDevice(1, 3))).unwrap();
+            writer.append(&header(b"pipe", EntryKind::Fifo)).unwrap();
+            writer.finish().unwrap();
+            let mut archive = tar::Archive::new(bytes.as_slice());
+            let mut entries = archive.entries().unwrap().map(Result::unwrap);
+            let mut file = entries.next().unwrap();
+            assert_eq!(file.path_bytes().as_ref(), long);
+            let records: Vec<_> =
+                file.pax_extensions().unwrap().unwrap().map(Result::unwrap).collect();
+            assert_eq!(records[0].key(), Ok("path"));
+            assert_eq!(records[1].key(), Ok("SCHILY.xattr.security.capability"));
+            assert_eq!(records[1].value_bytes(), vec![7; value_bytes]);
+            assert_eq!(records[2].value_bytes(), b"a=b");
+            let link = entries.next().unwrap();
+            assert_eq!(link.link_name_bytes().unwrap().as_ref(), long);
+            let device = entries.next().unwrap();
+            assert_eq!(device.header().device_minor().unwrap(), Some(3));
+            assert_eq!(entries.next().unwrap().header().entry_type(), EntryType::Fifo);
+        }
     }
 
     #[test]

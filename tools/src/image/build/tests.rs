@@ -3,8 +3,10 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
+use super::configuration::VERSION_KEY;
 use super::*;
 use crate::offer::model::ContainerConfig;
+use crate::offer::model::Image;
 use crate::source::Source;
 use crate::verify::{Limits, check};
 

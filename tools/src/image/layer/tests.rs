@@ -1,16 +1,15 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::num::NonZeroUsize;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::os::unix::net::UnixListener;
-
-use flate2::read::GzDecoder;
 
 use super::*;
 use crate::image::gzip::compress;
+use crate::offer::layers::{DirInput, TarInput};
 
-fn dir_layer(path: &str) -> DirLayer {
-    DirLayer {
+fn dir_layer(path: &str) -> DirInput {
+    DirInput {
         path: path.parse().unwrap(),
         into: "/".parse().unwrap(),
         owner: "0:0".parse().unwrap(),
@@ -22,11 +21,10 @@ fn created() -> Timestamp {
     "2026-11-01T00:00:00Z".parse().unwrap()
 }
 
-fn pack(folder: &Path, source: &LayerSource) -> Result<Vec<u8>, LayerError> {
-    let mut out = Vec::new();
-    compress(NonZeroUsize::MIN, &mut out, |writer| write(folder, source, created(), writer))?;
+fn pack(folder: &Path, input: &LayerInput) -> Result<Vec<u8>, LayerError> {
+    let layer = Layer { inputs: vec![input.clone()], comment: None };
     let mut tar = Vec::new();
-    GzDecoder::new(out.as_slice()).read_to_end(&mut tar).unwrap();
+    prepare(folder, &layer, created(), &FileView::merge(&[]))?.write(&mut tar)?;
     Ok(tar)
 }
 
@@ -71,7 +69,7 @@ fn the_order_of_creation_does_not_show() {
     let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     sample(one.path(), &["a/z", "a-b", "a/deep/x", "b"]);
     sample(two.path(), &["b", "a/deep/x", "a-b", "a/z"]);
-    let source = LayerSource::Dir(dir_layer("root"));
+    let source = LayerInput::Dir(dir_layer("root"));
     let tar = pack(one.path(), &source).unwrap();
     assert!(tar == pack(two.path(), &source).unwrap());
     assert_eq!(
@@ -93,13 +91,13 @@ fn into_owner_and_exclude_are_kept() {
     let folder = tempfile::tempdir().unwrap();
     sample(folder.path(), &["a/z", "a-b", "a/deep/x", "b.pyc", "a/c.pyc"]);
     fs::set_permissions(folder.path().join("root"), fs::Permissions::from_mode(0o750)).unwrap();
-    let layer = DirLayer {
+    let layer = DirInput {
         into: "/opt/app".parse().unwrap(),
         owner: "7:8".parse().unwrap(),
         exclude: vec!["*.pyc".parse().unwrap(), "a/deep".parse().unwrap()],
         ..dir_layer("root")
     };
-    let tar = pack(folder.path(), &LayerSource::Dir(layer)).unwrap();
+    let tar = pack(folder.path(), &LayerInput::Dir(layer)).unwrap();
     assert_eq!(
         names(&tar),
         [
@@ -117,12 +115,12 @@ fn into_owner_and_exclude_are_kept() {
 fn missing_folders_wrong_kinds_and_sockets_are_named() {
     let folder = tempfile::tempdir().unwrap();
     sample(folder.path(), &["a/z", "a-b", "a/deep/x"]);
-    let missing = pack(folder.path(), &LayerSource::Dir(dir_layer("gone"))).unwrap_err();
+    let missing = pack(folder.path(), &LayerInput::Dir(dir_layer("gone"))).unwrap_err();
     assert!(missing.to_string().ends_with("gone does not exist; build it first"));
-    let file = pack(folder.path(), &LayerSource::Dir(dir_layer("root/a-b"))).unwrap_err();
+    let file = pack(folder.path(), &LayerInput::Dir(dir_layer("root/a-b"))).unwrap_err();
     assert!(matches!(file, LayerError::WrongKind { what: "folder", .. }));
     let _socket = UnixListener::bind(folder.path().join("root/socket")).unwrap();
-    let socket = pack(folder.path(), &LayerSource::Dir(dir_layer("root"))).unwrap_err();
+    let socket = pack(folder.path(), &LayerInput::Dir(dir_layer("root"))).unwrap_err();
     assert!(matches!(socket, LayerError::Special { .. }));
 }
 
@@ -135,7 +133,7 @@ fn a_ready_tar_passes_as_it_stands_and_one_that_engines_refuse_does_not() {
     builder.append_data(&mut header, "file", b"bytes".as_slice()).unwrap();
     let bytes = builder.into_inner().unwrap();
     fs::write(folder.path().join("x.tar"), &bytes).unwrap();
-    let source = LayerSource::Tar("x.tar".parse().unwrap());
+    let source = LayerInput::Tar(TarInput { path: "x.tar".parse().unwrap() });
     assert!(pack(folder.path(), &source).unwrap() == bytes);
 
     let mut header = tar::Header::new_ustar();
