@@ -4,8 +4,10 @@
 
 pub mod accounts;
 pub(crate) mod algorithms;
+pub mod ar;
 pub mod build;
 pub mod config;
+pub mod debian;
 pub mod facts;
 pub mod files;
 pub mod gzip;
@@ -15,6 +17,8 @@ pub mod layout;
 pub mod layout_write;
 pub mod packages;
 pub mod sniff;
+pub mod sparse;
+pub mod tar_read;
 pub mod tar_rules;
 pub mod tar_walk;
 pub mod tar_write;

@@ -73,10 +73,10 @@ impl Pax {
             b"GNU.sparse.size" => sparse.size_bytes = Some(decimal(value)?),
             b"GNU.sparse.realsize" => sparse.real_bytes = Some(decimal(value)?),
             b"GNU.sparse.map" => sparse.map = Some(value),
-            b"GNU.sparse.offset" if sparse.numbers.len() % 2 == 0 => {
+            b"GNU.sparse.offset" if sparse.numbers.len().is_multiple_of(2) => {
                 sparse.numbers.push(decimal(value)?);
             }
-            b"GNU.sparse.numbytes" if sparse.numbers.len() % 2 == 1 => {
+            b"GNU.sparse.numbytes" if !sparse.numbers.len().is_multiple_of(2) => {
                 sparse.numbers.push(decimal(value)?);
             }
             b"GNU.sparse.offset" | b"GNU.sparse.numbytes" => return None,

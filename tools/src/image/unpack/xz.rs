@@ -28,7 +28,7 @@ impl XzUnpacker {
         Self::default()
     }
 
-    fn explain(&self, error: &Error, is_new: bool) -> UnpackError {
+    fn explain(&self, error: Error, is_new: bool) -> UnpackError {
         let reason = match error {
             Error::MemLimit | Error::Mem => {
                 return UnpackError::TooLarge(format!(
@@ -55,7 +55,7 @@ impl Unpack for XzUnpacker {
         let mut stream = match self.stream.take() {
             Some(stream) => stream,
             None => Stream::new_stream_decoder(MEMORY_BYTES_MAX, 0)
-                .map_err(|error| self.explain(&error, true))?,
+                .map_err(|error| self.explain(error, true))?,
         };
         let before = (stream.total_in(), stream.total_out());
         let status = stream.process(input, output, Action::Run);
@@ -71,7 +71,7 @@ impl Unpack for XzUnpacker {
             }
             // Without input, or without room, there is nothing to do.
             Ok(_) => self.stream = Some(stream),
-            Err(error) => return Err(self.explain(&error, is_new || before.0 < 12)),
+            Err(error) => return Err(self.explain(error, is_new || before.0 < 12)),
         }
         Ok(step)
     }
