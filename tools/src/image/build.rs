@@ -13,16 +13,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde::Serialize;
-use wharf_oci::{Descriptor, MediaType, Platform};
+use wharf_oci::{Descriptor, Digest, MediaType, Platform};
 
-use self::configuration::{image_config, with_version};
+use self::configuration::{image_config, inputs_text, with_version};
 pub use self::error::BuildError;
 use self::manifests::{Manifest, child, json, roots};
 use super::files::{FileView, LayerFiles};
 use super::gzip::Compressed;
-use super::layer::{self, LayerError, Note, PreparedLayer};
+use super::layer::{self, Below, LayerError, Note, PreparedLayer, Setting};
 use super::layout_write::{LayoutFolder, LayoutWriter, Outcome, WriteError};
-use crate::offer::model::{LayerInput, Plan, PlatformBuild};
+use crate::offer::model::{Plan, PlatformBuild};
 use crate::offer::timestamp::Timestamp;
 
 /// What stays the same for all plans of one run.
@@ -37,8 +37,7 @@ pub struct Builder<'a> {
 }
 
 struct MadeLayer {
-    inputs: Vec<LayerInput>,
-    created: Timestamp,
+    origin: Digest,
     compressed: Compressed,
     plan: String,
 }
@@ -133,6 +132,9 @@ impl<'a> Builder<'a> {
         let mut diff_ids = Vec::new();
         let mut notes = Vec::new();
         let mut lower: Vec<Arc<LayerFiles>> = Vec::new();
+        let mut names: Vec<String> = Vec::new();
+        let output = writer.folder_path().to_owned();
+        let setting = Setting { offer_folder: self.offer_folder, output: &output, created };
         for (index, layer) in build.layers.iter().enumerate() {
             let failed = |error| match error {
                 LayerOrWrite::Write(error) => BuildError::Write(error),
@@ -143,14 +145,15 @@ impl<'a> Builder<'a> {
                     source,
                 },
             };
-            let below = FileView::merge(&lower);
-            let prepared = layer::prepare(self.offer_folder, layer, created, &below)
+            let below = Below { files: &FileView::merge(&lower), names: &names };
+            let prepared = layer::prepare(&setting, layer, &below)
                 .map_err(|error| failed(LayerOrWrite::Layer(error)))?;
-            let made = self.layer(plan, &layer.inputs, &prepared, writer).map_err(failed)?;
+            let made = self.layer(plan, &prepared, writer).map_err(failed)?;
             diff_ids.push(made.diff_id);
             layers.push(Descriptor::new(MediaType::OCI_LAYER_GZIP, made.digest, made.size_bytes));
             notes.extend(prepared.notes().iter().map(|note| (index + 1, note.clone())));
             lower.push(Arc::clone(prepared.files()));
+            names.push(inputs_text(layer));
         }
         let config = image_config(&plan.image, build, created, diff_ids);
         let config = writer.add(MediaType::OCI_CONFIG, &json(&config))?;
@@ -171,12 +174,11 @@ impl<'a> Builder<'a> {
     fn layer(
         &mut self,
         plan: &Plan,
-        inputs: &[LayerInput],
         prepared: &PreparedLayer,
         writer: &mut LayoutWriter<'_>,
     ) -> Result<Compressed, LayerOrWrite> {
-        let created = plan.image.created.unwrap_or(self.epoch);
-        let same = |made: &&MadeLayer| made.inputs == inputs && made.created == created;
+        let origin = prepared.origin().digest;
+        let same = |made: &&MadeLayer| made.origin == origin;
         if let Some(made) = self.made.iter().find(same)
             && writer.reuse_layer(&made.compressed, &made.plan)?
         {
@@ -184,8 +186,7 @@ impl<'a> Builder<'a> {
         }
         let compressed =
             writer.add_layer(self.jobs, |out| prepared.write(out).map_err(LayerOrWrite::Layer))?;
-        let (inputs, plan) = (inputs.to_vec(), plan.id.to_string());
-        self.made.push(MadeLayer { inputs, created, compressed, plan });
+        self.made.push(MadeLayer { origin, compressed, plan: plan.id.to_string() });
         Ok(compressed)
     }
 }

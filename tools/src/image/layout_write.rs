@@ -110,6 +110,11 @@ impl<'f> LayoutWriter<'f> {
         Ok(writer)
     }
 
+    /// The folder of layouts.
+    pub fn folder_path(&self) -> &Path {
+        &self.folder.path
+    }
+
     /// Adds a small blob.
     pub fn add(&mut self, media_type: MediaType, bytes: &[u8]) -> Result<Descriptor, WriteError> {
         let digest = Digester::digest(Algorithm::Sha256, bytes);
