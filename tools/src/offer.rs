@@ -14,6 +14,7 @@ pub mod globs;
 pub mod layers;
 pub mod model;
 pub(crate) mod parse;
+pub mod patterns;
 mod quoted;
 pub mod registries;
 pub mod secrets;

@@ -147,6 +147,10 @@ impl<'a> Builder<'a> {
             };
             let below = Below { files: &FileView::merge(&lower), names: &names };
             let prepared = layer::prepare(&setting, layer, &below)
+                .and_then(|prepared| {
+                    prepared.check_platform(&build.platform)?;
+                    Ok(prepared)
+                })
                 .map_err(|error| failed(LayerOrWrite::Layer(error)))?;
             let made = self.layer(plan, &prepared, writer).map_err(failed)?;
             diff_ids.push(made.diff_id);

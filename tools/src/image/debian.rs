@@ -11,6 +11,8 @@ mod copyright;
 use std::io::{self, Cursor, Read};
 use std::ops::ControlFlow;
 
+use wharf_oci::Platform;
+
 pub use self::control::{Control, ControlError};
 pub use self::copyright::{COPYRIGHT_BYTES_MAX, licences};
 use super::ar::{ArError, Archive, Member};
@@ -129,6 +131,22 @@ impl<R: Read> Package<R> {
     /// What the package is read from, behind what was read.
     pub fn into_source(self) -> R {
         self.archive.into_source()
+    }
+}
+
+/// Whether a package of an architecture, as Debian names it, runs on a platform.
+#[must_use]
+pub fn runs_on(architecture: &str, platform: &Platform) -> bool {
+    let variant = platform.variant.as_deref();
+    match architecture {
+        "all" => true,
+        "armhf" => platform.architecture == "arm" && matches!(variant, None | Some("v7" | "v8")),
+        "armel" => platform.architecture == "arm",
+        "i386" => platform.architecture == "386",
+        "ppc64el" => platform.architecture == "ppc64le",
+        "mips64el" => platform.architecture == "mips64le",
+        // The others have one name.
+        other => platform.architecture == other,
     }
 }
 

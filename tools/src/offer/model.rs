@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use wharf_oci::{Platform, RepoName, Tag};
 
-pub use super::layers::{DirInput, FileInput, Layer, LayerInput, TarInput};
+pub use super::layers::{DebInput, DirInput, FileInput, Layer, LayerInput, TarInput};
 use super::secrets::Secret;
 use super::tags::{ExpandedTag, TagTemplates};
 use super::texts::{Terms, Text};
