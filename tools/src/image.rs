@@ -4,6 +4,7 @@
 
 pub mod accounts;
 pub(crate) mod algorithms;
+pub mod ar;
 pub mod attest;
 pub mod base;
 pub mod build;
@@ -11,6 +12,7 @@ pub mod codec;
 pub mod compress;
 pub mod config;
 pub mod contents;
+pub mod debian;
 pub mod facts;
 pub mod files;
 mod gzip;
@@ -23,6 +25,8 @@ pub mod packages;
 pub mod platform;
 pub mod progress;
 pub mod sniff;
+pub mod sparse;
+pub mod tar_read;
 pub mod tar_rules;
 pub mod tar_walk;
 pub mod tar_write;

@@ -16,6 +16,7 @@ pub mod layers;
 pub mod model;
 pub mod origin;
 pub(crate) mod parse;
+pub mod patterns;
 mod quoted;
 pub mod registries;
 pub mod secrets;

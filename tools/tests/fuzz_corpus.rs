@@ -13,14 +13,17 @@ mod acts;
 
 #[test]
 fn every_input_of_the_corpora_is_read_as_it_says() {
-    let targets: [(&str, Act); 10] = [
+    let targets: [(&str, Act); 13] = [
+        ("ar", acts::ar),
         ("archive", acts::archive),
+        ("deb", acts::deb),
         ("descriptions", acts::descriptions),
         ("layer", acts::layer),
         ("links", acts::links),
         ("manifest", acts::manifest),
         ("offer", acts::offer),
         ("packages", acts::packages),
+        ("rewriting", acts::rewriting),
         ("scan", acts::scan),
         ("tar", acts::tar),
         ("waivers", acts::waivers),

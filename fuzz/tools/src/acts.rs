@@ -2,6 +2,7 @@
 //! itself. A panic is a finding; so is an answer that contradicts another.
 
 use std::collections::BTreeSet;
+use std::io::Read as _;
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -9,11 +10,16 @@ use std::sync::OnceLock;
 
 use wharf_oci::{Algorithm, Digest, Digester};
 use wharf_tools::diff::{self, Bounds, text};
-use wharf_tools::image::facts::ImageFacts;
+use wharf_tools::image::ar::Archive;
+use wharf_tools::image::facts::{ImageFacts, Refusal};
+use wharf_tools::image::files::FileView;
+use wharf_tools::image::layer::{Below, Setting, prepare};
 use wharf_tools::image::packages::{self, Manager};
+use wharf_tools::image::tar_rules::EntryRules;
 use wharf_tools::image::tar_walk::TarWalk;
 use wharf_tools::offer::OfferFile;
 use wharf_tools::offer::content::Content;
+use wharf_tools::offer::layers::Layer;
 use wharf_tools::output::Paint;
 use wharf_tools::registry_state::RegistryState;
 use wharf_tools::rules::evidence::Evidence;
@@ -147,6 +153,68 @@ pub fn packages(bytes: &[u8]) {
             assert_eq!(order.reverse(), manager.compare(&other.version, &one.version));
         }
     }
+}
+
+/// An ar archive: its members have no more bytes than it.
+pub fn ar(bytes: &[u8]) {
+    let Ok(mut archive) = Archive::open(bytes) else { return };
+    let mut total = 0;
+    while let Ok(Some(member)) = archive.next_member() {
+        let mut content = Vec::new();
+        archive.read_to_end(&mut content).expect("it is in memory");
+        assert!(content.len() as u64 <= member.size_bytes);
+        total += content.len();
+    }
+    assert!(total < bytes.len());
+}
+
+/// A Debian package that becomes a layer.
+pub fn deb(bytes: &[u8]) {
+    made(bytes, serde_json::json!({"deb": "input"}));
+}
+
+/// A tar that becomes a layer: the first byte says whether its entries are written anew, and how.
+pub fn rewriting(bytes: &[u8]) {
+    let Some((first, bytes)) = bytes.split_first() else { return };
+    let keys = [
+        serde_json::json!({}),
+        serde_json::json!({"into": "/"}),
+        serde_json::json!({"into": "/a/b", "owner": "1:2"}),
+        serde_json::json!({"include": ["a"], "exclude": ["b"]}),
+    ];
+    let mut layer = keys[usize::from(*first) % keys.len()].clone();
+    layer["tar"] = "input".into();
+    made(bytes, layer);
+}
+
+/// What a layer is made into is taken by every engine, and is the same twice.
+fn made(bytes: &[u8], layer: serde_json::Value) {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    std::fs::write(folder.path().join("input"), bytes).expect("the file can be written");
+    let layer: Layer = serde_json::from_value(layer).expect("it is a layer");
+    let view = FileView::merge(&[]);
+    let output = folder.path().join("out");
+    let created = "2026-11-01T00:00:00Z".parse().expect("it is a time");
+    let setting = Setting { offer_folder: folder.path(), output: &output, created };
+    let Ok(prepared) = prepare(&setting, &layer, &Below { files: &view, names: &[] }) else {
+        return;
+    };
+    let content: u64 = prepared.files().entries().map(|file| file.size_bytes()).sum();
+    if content > INFLATED_BYTES_MAX {
+        return;
+    }
+    let mut tar = Vec::new();
+    prepared.write(&mut tar).expect("what was planned can be written");
+    let mut rules = EntryRules::default();
+    let walked = TarWalk::new().update(&tar, &mut |entry| {
+        let refused = rules.judge(entry).filter(|verdict| verdict.refusal != Refusal::None);
+        assert!(refused.is_none(), "{refused:?}");
+        ControlFlow::Continue(())
+    });
+    assert!(walked.is_ok(), "{walked:?}");
+    let mut again = Vec::new();
+    prepared.write(&mut again).expect("it can be written twice");
+    assert!(tar == again);
 }
 
 /// An archive of images.

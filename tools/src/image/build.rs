@@ -372,6 +372,10 @@ impl<'a> Builder<'a> {
         for (index, layer) in build.layers.iter().enumerate() {
             let below = Below { files: &FileView::merge(&lower), names: &names };
             let prepared = layer::prepare(&setting, layer, &below)
+                .and_then(|prepared| {
+                    prepared.check_platform(&build.platform)?;
+                    Ok(prepared)
+                })
                 .map_err(|source| layer_error(plan, build, index, source))?;
             lower.push(Arc::clone(prepared.files()));
             names.push(inputs_text(layer));

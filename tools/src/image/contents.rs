@@ -73,6 +73,10 @@ impl LayerContents {
                     let digests = on_disk::file(path, record)?;
                     InputContents { digest: InputDigest::File(digests), files: None }
                 }
+                ContentPlace::Archives(paths) => {
+                    has_archives = true;
+                    on_disk::several(&paths, record)?
+                }
                 ContentPlace::File(file) => on_disk::one(file, record, &mut contents)?,
                 ContentPlace::Folder(folder) => {
                     on_disk::folder(folder, record, jobs, &mut contents)?

@@ -5,13 +5,17 @@
 //! Invariant: a layer streams, it is never whole in memory; nothing that a runtime would refuse
 //! leaves here.
 
+mod archive;
 mod beneath;
+mod debian;
 mod entries;
 mod error;
 mod folder;
 mod from_disk;
 mod notes;
 mod ready_tar;
+mod records;
+mod rewriting;
 mod setting;
 mod single_file;
 mod stamp;
@@ -22,8 +26,10 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use wharf_oci::{Algorithm, Digest, Digester};
+use wharf_oci::{Algorithm, Digest, Digester, Platform};
 
+pub use self::debian::DebianPackage;
+use self::debian::PreparedDebs;
 use self::entries::LayerEntries;
 pub use self::error::{LayerError, Whose};
 pub use self::from_disk::DiskFiles;
@@ -31,7 +37,6 @@ use self::from_disk::FromDisk;
 pub use self::notes::Note;
 use self::ready_tar::PreparedTar;
 pub use self::setting::{Below, Setting};
-use self::stamp::{Stamp, changed_at};
 use super::files::LayerFiles;
 use super::tar_write::TarWriter;
 use crate::offer::layers::{Layer, LayerInput};
@@ -45,6 +50,7 @@ pub struct PreparedLayer {
     inputs: Vec<PreparedInput>,
     files: Arc<LayerFiles>,
     notes: Vec<Note>,
+    packages: Vec<DebianPackage>,
     origin: Origin,
 }
 
@@ -52,13 +58,14 @@ pub struct PreparedLayer {
 enum PreparedInput {
     FromDisk(FromDisk),
     Tar(PreparedTar),
+    Debs(PreparedDebs),
 }
 
 /// What the bytes of a layer follow from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Origin {
-    /// Equal of two layers only when their bytes are: over every entry, and over device, inode,
-    /// size and times of every file whose content goes in.
+    /// Equal of two layers only when their bytes are: over every entry, over device, inode, size
+    /// and times of every file whose content goes in, and over the content of archives.
     pub digest: Digest,
     /// When anything of those files last changed, in nanoseconds since 1970. The kernel's clock
     /// for that may stand still for some milliseconds: what was read in the same moment may have
@@ -67,7 +74,7 @@ pub struct Origin {
 }
 
 /// Where the content of an input is.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub enum ContentPlace<'a> {
     /// In the files of a folder.
     Folder(DiskFiles<'a>),
@@ -75,6 +82,8 @@ pub enum ContentPlace<'a> {
     File(DiskFiles<'a>),
     /// In an archive.
     Archive(&'a Path),
+    /// In several archives.
+    Archives(Vec<&'a Path>),
 }
 
 /// Looks at the inputs of a layer; `below` is what stands below it in its image.
@@ -88,6 +97,7 @@ pub fn prepare(
     let mut digester = Digester::new(Algorithm::Sha256);
     digester.update(env!("CARGO_PKG_VERSION").as_bytes());
     let mut newest_change = i128::MIN;
+    let mut packages = Vec::new();
     for input in &layer.inputs {
         check_source(setting.offer_folder, input)?;
         entries.begin_input(input.to_string());
@@ -101,35 +111,33 @@ pub fn prepare(
             }
             LayerInput::Tar(tar) => {
                 let path = setting.offer_folder.join(tar.path.as_str());
-                let changed = archive_origin(&path, input, &mut digester)?;
-                newest_change = newest_change.max(changed);
-                PreparedInput::Tar(ready_tar::prepare(&path, entries.files_mut())?)
+                let created = setting.created.unix_seconds();
+                PreparedInput::Tar(if layer.inputs.len() == 1 && !tar.is_changed() {
+                    ready_tar::prepare_as_it_stands(&path, tar, below, &mut entries)?
+                } else {
+                    ready_tar::prepare_anew(&path, tar, created, &mut entries)?
+                })
+            }
+            LayerInput::Deb(deb) => {
+                PreparedInput::Debs(debian::prepare(setting, deb, &mut entries, &mut packages)?)
             }
         });
     }
     let (files, notes) = entries.finish();
     for input in &inputs {
-        if let PreparedInput::FromDisk(input) = input {
-            input.digest(&files, &mut digester);
-            newest_change = newest_change.max(input.newest_change);
+        match input {
+            PreparedInput::FromDisk(input) => {
+                input.digest(&files, &mut digester);
+                newest_change = newest_change.max(input.newest_change);
+            }
+            PreparedInput::Tar(tar) => tar.digest(&mut digester),
+            PreparedInput::Debs(debs) => {
+                debs.archives.iter().for_each(|archive| archive.digest(&mut digester));
+            }
         }
     }
     let origin = Origin { digest: digester.finish().digest, newest_change };
-    Ok(PreparedLayer { inputs, files: Arc::new(files), notes, origin })
-}
-
-/// Takes an archive, what is made of it, and when it changed into a digest; returns the time.
-fn archive_origin(
-    path: &Path,
-    input: &LayerInput,
-    digester: &mut Digester,
-) -> Result<i128, LayerError> {
-    let failed = |source| LayerError::Read { path: path.to_owned(), source };
-    let stat = rustix::fs::stat(path).map_err(|error| failed(error.into()))?;
-    // The derived form names every key, so that one that is added later cannot be forgotten.
-    digester.update(format!("{input:?}").as_bytes());
-    digester.update(&Stamp::of(&stat).bytes());
-    Ok(changed_at(&stat))
+    Ok(PreparedLayer { inputs, files: Arc::new(files), notes, packages, origin })
 }
 
 impl PreparedLayer {
@@ -143,6 +151,17 @@ impl PreparedLayer {
     #[must_use]
     pub fn notes(&self) -> &[Note] {
         &self.notes
+    }
+
+    /// The Debian packages in it, in the order of their files.
+    #[must_use]
+    pub fn packages(&self) -> &[DebianPackage] {
+        &self.packages
+    }
+
+    /// Checks that its packages run on a platform.
+    pub fn check_platform(&self, platform: &Platform) -> Result<(), LayerError> {
+        debian::check_platform(&self.packages, platform)
     }
 
     /// What its bytes follow from.
@@ -159,20 +178,27 @@ impl PreparedLayer {
             }
             PreparedInput::FromDisk(input) => ContentPlace::Folder(input.files(&self.files)),
             PreparedInput::Tar(tar) => ContentPlace::Archive(tar.path()),
+            PreparedInput::Debs(debs) => {
+                let paths = debs.archives.iter().map(|archive| archive.path.as_path());
+                ContentPlace::Archives(paths.collect())
+            }
         })
     }
 
     /// Writes the uncompressed tar. What changed since it was looked at is an error.
     pub fn write(&self, out: &mut dyn Write) -> Result<(), LayerError> {
-        if let [PreparedInput::Tar(tar)] = self.inputs.as_slice() {
-            return tar.write(out);
+        if let [PreparedInput::Tar(tar)] = self.inputs.as_slice()
+            && let Some(passed) = tar.pass_on(out)
+        {
+            return passed;
         }
         let mut tar = TarWriter::new(out);
         for input in &self.inputs {
             match input {
                 PreparedInput::FromDisk(input) => input.write(&self.files, &mut tar)?,
-                PreparedInput::Tar(_) => {
-                    return Err(io::Error::from(io::ErrorKind::Unsupported).into());
+                PreparedInput::Tar(archive) => archive.write(&mut tar)?,
+                PreparedInput::Debs(debs) => {
+                    debs.archives.iter().try_for_each(|archive| archive.write(&mut tar))?;
                 }
             }
         }
@@ -184,6 +210,7 @@ impl PreparedLayer {
 pub fn check_source(folder: &Path, input: &LayerInput) -> Result<(), LayerError> {
     let path = folder.join(input.path().as_str());
     let (what, kind) = match input {
+        LayerInput::Deb(deb) => return debian::find(folder, deb).map(|_| ()),
         LayerInput::Dir(_) => ("folder", "folder"),
         LayerInput::File(_) => ("file", "file"),
         LayerInput::Tar(_) => ("tar", "file"),
@@ -197,7 +224,7 @@ pub fn check_source(folder: &Path, input: &LayerInput) -> Result<(), LayerError>
     };
     let fits = match input {
         LayerInput::Dir(_) => metadata.is_dir(),
-        LayerInput::File(_) | LayerInput::Tar(_) => metadata.is_file(),
+        LayerInput::File(_) | LayerInput::Tar(_) | LayerInput::Deb(_) => metadata.is_file(),
     };
     if fits { Ok(()) } else { Err(LayerError::WrongKind { what: kind, path }) }
 }

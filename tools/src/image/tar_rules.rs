@@ -221,7 +221,7 @@ fn remark(entry: &Walked<'_>) -> Option<(Cause, String)> {
         }
         _ => {}
     }
-    if let Some(name) = entry.trusted {
+    if let Some(name) = entry.trusted() {
         let name = name.escape_ascii();
         let reason = format!("has the attribute `{name}`, which containerd drops");
         return Some((Cause::Attribute, reason));
@@ -266,9 +266,11 @@ mod tests {
             mode: 0o644,
             owner: (0, 0),
             mtime: 0,
+            mtime_nanos: 0,
             device: (0, 0),
-            trusted: None,
+            attributes: &[],
             sparse_bytes: None,
+            map_in_content: false,
             size_bytes: 0,
             content_offset: 0,
         }
@@ -350,8 +352,9 @@ mod tests {
         assert_eq!(cause(Walked { mtime: -1, ..sample() }), remark(Cause::Time));
         assert_eq!(cause(Walked { mtime: 1 << 34, ..sample() }), remark(Cause::Time));
         assert_eq!(cause(Walked { mtime: (1 << 33) - 1, ..sample() }), None);
-        let trusted = Some(b"trusted.overlay.opaque".as_slice());
-        assert_eq!(cause(Walked { trusted, ..sample() }), remark(Cause::Attribute));
+        let attributes = [(b"trusted.overlay.opaque".to_vec(), b"y".to_vec())];
+        let attributes = attributes.as_slice();
+        assert_eq!(cause(Walked { attributes, ..sample() }), remark(Cause::Attribute));
         let device = Walked { kind: CharDevice, ..sample() };
         assert_eq!(cause(device), remark(Cause::OverlayWhiteout));
     }

@@ -16,6 +16,11 @@ use self::pax::Pax;
 
 const RECORD_BYTES: usize = 512;
 
+/// How many parts of a sparse file the header of an old GNU tar has room for, and a record of its
+/// list.
+const HEADER_PARTS: usize = 4;
+const MAP_PARTS: usize = 21;
+
 /// Longest name or PAX block that is looked at, the limit that Go's reader has too.
 const EXTENSION_BYTES_MAX: u64 = 1024 * 1024;
 
@@ -56,16 +61,46 @@ pub struct Walked<'a> {
     pub owner: (u32, u32),
     /// When it was changed, in seconds since 1970.
     pub mtime: i64,
+    /// The rest of that, in billionths of a second.
+    pub mtime_nanos: u32,
     /// Numbers of a device, else zeros.
     pub device: (u64, u64),
-    /// An attribute in the namespace `trusted`, which some engines drop.
-    pub trusted: Option<&'a [u8]>,
-    /// Size of the file that is unpacked, when its content stands packed in the tar.
+    /// Extended attributes: names and values.
+    pub attributes: &'a [(Vec<u8>, Vec<u8>)],
+    /// Size of the file that is unpacked, when its content stands packed in the tar. Where its parts
+    /// are is shown after the entry ([`Visit::part`]).
     pub sparse_bytes: Option<u64>,
+    /// Whether the content begins with a list of those parts instead (PAX 1.0).
+    pub map_in_content: bool,
     /// Number of content bytes in the tar.
     pub size_bytes: u64,
     /// Where in the tar its content starts.
     pub content_offset: u64,
+}
+
+impl Walked<'_> {
+    /// An attribute in the namespace `trusted`, which some engines drop.
+    #[must_use]
+    pub fn trusted(&self) -> Option<&[u8]> {
+        let mut names = self.attributes.iter().map(|(name, _)| name.as_slice());
+        names.find(|name| name.starts_with(b"trusted."))
+    }
+}
+
+/// A part of a sparse file that stands in the tar; everything between parts is zeros.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    /// Where in the file.
+    pub offset: u64,
+    /// How long.
+    pub size_bytes: u64,
+}
+
+/// A time, in seconds since 1970 and billionths of one after them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Time {
+    seconds: i64,
+    nanos: u32,
 }
 
 /// Why bytes are not a tar that can be trusted.
@@ -103,6 +138,9 @@ pub enum TarFault {
 pub trait Visit {
     /// The next entry; a break ends the walk.
     fn entry(&mut self, entry: &Walked<'_>) -> ControlFlow<()>;
+
+    /// The next part of the last entry, which is sparse; all of them come before its content.
+    fn part(&mut self, _part: Part) {}
 
     /// The next piece of the content of the last entry, as it stands in the tar.
     fn content(&mut self, _bytes: &[u8]) {}
@@ -268,7 +306,8 @@ impl TarWalk {
                 if record.get(504) == Some(&0) {
                     self.content(content, padding(content));
                 }
-                Ok(())
+                let offset = self.offset - RECORD_BYTES as u64;
+                show_parts(&record, 0, MAP_PARTS, visit).ok_or(TarFault::Number { offset })
             }
             _ => self.end_header(&record, visit),
         };
@@ -303,7 +342,14 @@ impl TarWalk {
         let is_link = matches!(kind, WalkedKind::HardLink | WalkedKind::Symlink);
         let is_device = matches!(kind, WalkedKind::CharDevice | WalkedKind::BlockDevice);
         let id = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
-        let mtime = signed_number(record, 136, 148).ok_or(wrong)?;
+        let seconds = signed_number(record, 136, 148).ok_or(wrong)?;
+        let mtime = pax.mtime.unwrap_or(Time { seconds, nanos: 0 });
+        let is_old_sparse = flag == b'S';
+        let sparse_bytes = match kind {
+            WalkedKind::File => pax.sparse_bytes,
+            _ if is_old_sparse => Some(number(483, 495)?),
+            _ => None,
+        };
         let walked = Walked {
             path: &path,
             kind,
@@ -313,14 +359,16 @@ impl TarWalk {
                 id(pax.uid.map_or_else(|| number(108, 116), Ok)?),
                 id(pax.gid.map_or_else(|| number(116, 124), Ok)?),
             ),
-            mtime: pax.mtime.unwrap_or(mtime),
+            mtime: mtime.seconds,
+            mtime_nanos: mtime.nanos,
             device: if is_device { (number(329, 337)?, number(337, 345)?) } else { (0, 0) },
-            trusted: pax.trusted.as_deref(),
-            sparse_bytes: pax.sparse_bytes.filter(|_| kind == WalkedKind::File),
+            attributes: &pax.attributes,
+            sparse_bytes,
+            map_in_content: pax.map_in_content && kind == WalkedKind::File,
             size_bytes,
             content_offset: self.offset,
         };
-        if flag == b'S' && record.get(482).is_some_and(|more| *more != 0) {
+        if is_old_sparse && record.get(482).is_some_and(|more| *more != 0) {
             self.state = State::SparseMap(size_bytes);
         } else {
             self.content(size_bytes, padding(size_bytes));
@@ -328,6 +376,10 @@ impl TarWalk {
         visit.record(record);
         if visit.entry(&walked).is_break() {
             self.state = State::End;
+        } else if is_old_sparse {
+            show_parts(record, 386, HEADER_PARTS, visit).ok_or(wrong)?;
+        } else if kind == WalkedKind::File {
+            pax.parts.iter().for_each(|part| visit.part(*part));
         }
         Ok(())
     }
@@ -377,6 +429,20 @@ impl TarWalk {
         self.extension.clear();
         Ok(())
     }
+}
+
+/// Shows the parts of an old GNU sparse file that a record lists from a place on, up to the first
+/// empty one; `None` when a number cannot be read.
+fn show_parts(record: &[u8], from: usize, count: usize, visit: &mut dyn Visit) -> Option<()> {
+    for at in (0..count).map(|place| from + place * 24) {
+        if record.get(at).is_none_or(|first| *first == 0) {
+            break;
+        }
+        let offset = field_number(record, at, at + 12)?;
+        let size_bytes = field_number(record, at + 12, at + 24)?;
+        visit.part(Part { offset, size_bytes });
+    }
+    Some(())
 }
 
 fn kind_of(flag: u8, path: &[u8]) -> WalkedKind {

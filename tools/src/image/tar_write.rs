@@ -165,6 +165,33 @@ impl<'w, W: Write + ?Sized> TarWriter<'w, W> {
         self.pad(size_bytes).map_err(AppendError::Write)
     }
 
+    /// Writes the header of a file whose content comes in pieces, by [`Self::content`] and
+    /// [`Self::zeros`]; [`Self::end_file`] ends it. The caller counts.
+    pub fn begin_file(&mut self, header: &EntryHeader<'_>) -> io::Result<()> {
+        self.append_header(header)
+    }
+
+    /// Writes a piece of a file's content.
+    pub fn content(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.out.write_all(bytes)
+    }
+
+    /// Writes zeros of a file's content.
+    pub fn zeros(&mut self, mut count: u64) -> io::Result<()> {
+        self.buffer.fill(0);
+        while count > 0 {
+            let length = usize::try_from(count).unwrap_or(usize::MAX).min(self.buffer.len());
+            self.out.write_all(self.buffer.get(..length).unwrap_or_default())?;
+            count -= length as u64;
+        }
+        Ok(())
+    }
+
+    /// Ends a file that had this size.
+    pub fn end_file(&mut self, size_bytes: u64) -> io::Result<()> {
+        self.pad(size_bytes)
+    }
+
     /// Writes the two empty records that end a tar.
     pub fn finish(self) -> io::Result<()> {
         self.out.write_all(&[0; 2 * RECORD_BYTES])

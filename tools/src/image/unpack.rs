@@ -2,9 +2,13 @@
 //! is written into a buffer of the caller.
 
 mod gzip;
+mod reader;
+mod xz;
 mod zstd;
 
 pub use self::gzip::GzipUnpacker;
+pub use self::reader::{Compression, UnpackReader};
+pub use self::xz::XzUnpacker;
 pub use self::zstd::ZstdUnpacker;
 
 /// Why bytes do not inflate.

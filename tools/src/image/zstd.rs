@@ -1,14 +1,5 @@
-//! Inflates zstd (RFC 8878): frames one after another, skippable frames between them, with a bound on
-//! the window that a frame may ask memory for.
-//!
-//! Invariant: an end is reported only between frames; a stream that is cut is an error.
-
-use std::io::{self, Read};
-
-use super::unpack::{Step, Unpack as _, UnpackError, ZstdUnpacker};
-
-/// How much is read at once.
-const BUFFER_BYTES: usize = 128 * 1024;
+//! What zstd (RFC 8878) looks like from outside, and the bound on the window that a frame may ask
+//! memory for.
 
 /// First bytes of a frame.
 pub const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
@@ -25,65 +16,15 @@ pub fn is_skippable(start: &[u8]) -> bool {
     matches!(start, [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..])
 }
 
-/// The content of all frames of a source.
-///
-/// An error of the kind `Unsupported` means that the bytes may be right, but need more memory than
-/// they get here.
-pub struct ZstdReader<R> {
-    source: R,
-    unpacker: Result<ZstdUnpacker, UnpackError>,
-    buffer: Vec<u8>,
-    /// The bytes of the buffer that were not taken yet.
-    left: std::ops::Range<usize>,
-    is_ended: bool,
-}
-
-impl<R: Read> ZstdReader<R> {
-    /// A reader at the first byte of a stream.
-    pub fn new(source: R) -> Self {
-        let buffer = vec![0; BUFFER_BYTES];
-        Self { source, unpacker: ZstdUnpacker::new(), buffer, left: 0..0, is_ended: false }
-    }
-}
-
-impl<R: Read> Read for ZstdReader<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let unpacker = self.unpacker.as_mut().map_err(|error| explain(error))?;
-        loop {
-            let input = self.buffer.get(self.left.clone()).unwrap_or_default();
-            let Step { taken, written } =
-                unpacker.step(input, buffer).map_err(|error| explain(&error))?;
-            self.left.start += taken;
-            if written > 0 || buffer.is_empty() {
-                return Ok(written);
-            }
-            if !self.left.is_empty() {
-                continue;
-            }
-            if self.is_ended {
-                return unpacker.finish().map(|_| 0).map_err(|error| explain(&error));
-            }
-            let length = self.source.read(&mut self.buffer)?;
-            self.left = 0..length;
-            self.is_ended = length == 0;
-        }
-    }
-}
-
-fn explain(error: &UnpackError) -> io::Error {
-    let kind = match error {
-        UnpackError::TooLarge(_) => io::ErrorKind::Unsupported,
-        UnpackError::Damaged(_) => io::ErrorKind::InvalidData,
-    };
-    io::Error::new(kind, error.to_string())
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
     use proptest::prelude::*;
 
+    use std::io::{self, Read};
+
     use super::*;
+    use crate::image::unpack::Compression;
 
     fn frame(bytes: &[u8]) -> Vec<u8> {
         zstd::encode_all(bytes, 1).unwrap()
@@ -105,7 +46,7 @@ mod tests {
             }
         }
         let mut out = Vec::new();
-        ZstdReader::new(Pieces(bytes, step)).read_to_end(&mut out).map(|_| out)
+        Compression::Zstd.reader(Pieces(bytes, step))?.read_to_end(&mut out).map(|_| out)
     }
 
     #[test]

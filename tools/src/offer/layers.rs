@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::Deserialize;
 
 use super::globs::Glob;
+use super::patterns::PathPatterns;
 use super::words::{ImagePath, Owner, RelativePath, WordError};
 
 /// Most inputs of a layer.
@@ -41,6 +42,8 @@ pub enum LayerInput {
     File(FileInput),
     /// A tar.
     Tar(TarInput),
+    /// Debian packages.
+    Deb(DebInput),
 }
 
 /// A folder.
@@ -75,11 +78,45 @@ pub struct FileInput {
     pub mode: Option<FileMode>,
 }
 
-/// A tar.
+/// A tar, compressed or not.
+///
+/// Alone in its layer, and with none of the other keys, its bytes are the layer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TarInput {
     /// The tar.
     pub path: RelativePath,
+    /// Where its entries go in the image.
+    pub into: Option<ImagePath>,
+    /// Who owns every file, instead of its owner in the tar.
+    pub owner: Option<Owner>,
+    /// What goes in, with the folders above it; everything when there are no patterns.
+    pub include: Vec<Glob>,
+    /// What stays out.
+    pub exclude: Vec<Glob>,
+}
+
+impl TarInput {
+    /// Whether a key asks that it is written anew, entry by entry.
+    #[must_use]
+    pub const fn is_changed(&self) -> bool {
+        self.into.is_some()
+            || self.owner.is_some()
+            || !self.include.is_empty()
+            || !self.exclude.is_empty()
+    }
+}
+
+/// Debian packages, unpacked as `dpkg -x` does; their scripts do not run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DebInput {
+    /// Their files.
+    pub paths: PathPatterns,
+    /// What goes in, with the folders above it; everything when there are no patterns.
+    pub include: Vec<Glob>,
+    /// What stays out.
+    pub exclude: Vec<Glob>,
+    /// Whether scanners find them: in `/var/lib/dpkg/status.d`, as in distroless images.
+    pub status: bool,
 }
 
 /// What becomes of the permission bits of a folder's files.
@@ -175,6 +212,7 @@ impl LayerInput {
             Self::Dir(dir) => &dir.path,
             Self::File(file) => &file.path,
             Self::Tar(tar) => &tar.path,
+            Self::Deb(deb) => deb.paths.first.text(),
         }
     }
 
@@ -185,14 +223,18 @@ impl LayerInput {
             Self::Dir(_) => "dir",
             Self::File(_) => "file",
             Self::Tar(_) => "tar",
+            Self::Deb(_) => "deb",
         }
     }
 }
 
 impl fmt::Display for LayerInput {
-    /// Its key and its path.
+    /// Its key and its paths.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.key(), self.path())
+        match self {
+            Self::Deb(deb) => write!(f, "{} {}", self.key(), deb.paths),
+            _ => write!(f, "{} {}", self.key(), self.path()),
+        }
     }
 }
 
@@ -209,6 +251,8 @@ struct RawLayer {
     #[serde(default)]
     tar: Option<RelativePath>,
     #[serde(default)]
+    deb: Option<PathPatterns>,
+    #[serde(default)]
     into: Option<Destination>,
     #[serde(default)]
     owner: Option<Owner>,
@@ -223,6 +267,8 @@ struct RawLayer {
     #[serde(default)]
     ignore_file: Option<RelativePath>,
     #[serde(default)]
+    dpkg_status: Option<bool>,
+    #[serde(default)]
     comment: Option<String>,
 }
 
@@ -231,9 +277,11 @@ impl RawLayer {
         self.dir.is_some()
             || self.file.is_some()
             || self.tar.is_some()
+            || self.deb.is_some()
             || self.has_place()
             || self.mode.is_some()
             || self.has_selection()
+            || self.dpkg_status.is_some()
     }
 
     const fn has_place(&self) -> bool {
@@ -269,9 +317,6 @@ impl TryFrom<RawLayer> for Layer {
                 inputs.into_iter().map(LayerInput::try_from).collect::<Result<_, _>>()?
             }
         };
-        if inputs.len() > 1 && inputs.iter().any(|input| matches!(input, LayerInput::Tar(_))) {
-            return Err("a `tar` is the only input of its layer");
-        }
         Ok(Self { inputs, comment })
     }
 }
@@ -283,18 +328,15 @@ impl TryFrom<RawLayer> for LayerInput {
         if raw.inputs.is_some() || raw.comment.is_some() {
             return Err("`inputs` and `comment` stand at a layer, not at one of its inputs");
         }
-        match (raw.dir.take(), raw.file.take(), raw.tar.take()) {
-            (Some(path), None, None) => raw.into_dir(path).map(Self::Dir),
-            (None, Some(path), None) => raw.into_file(path).map(Self::File),
-            (None, None, Some(path)) => {
-                if raw.has_input() {
-                    return Err(
-                        "`into`, `owner` and the like go with `dir` and `file`, not with `tar`",
-                    );
-                }
-                Ok(Self::Tar(TarInput { path }))
-            }
-            _ => Err("a layer has exactly one of `dir`, `file` and `tar`, or `inputs`"),
+        if raw.dpkg_status.is_some() && raw.deb.is_none() {
+            return Err("`dpkgStatus` goes with `deb`");
+        }
+        match (raw.dir.take(), raw.file.take(), raw.tar.take(), raw.deb.take()) {
+            (Some(path), None, None, None) => raw.into_dir(path).map(Self::Dir),
+            (None, Some(path), None, None) => raw.into_file(path).map(Self::File),
+            (None, None, Some(path), None) => raw.into_tar(path).map(Self::Tar),
+            (None, None, None, Some(paths)) => raw.into_deb(paths).map(Self::Deb),
+            _ => Err("a layer has exactly one of `dir`, `file`, `tar` and `deb`, or `inputs`"),
         }
     }
 }
@@ -328,6 +370,35 @@ impl RawLayer {
             into: self.into.unwrap_or_else(Destination::root),
             owner: self.owner.unwrap_or_default(),
             mode: self.mode,
+        })
+    }
+
+    fn into_tar(self, path: RelativePath) -> Result<TarInput, &'static str> {
+        if self.mode.is_some() || self.modes.is_some() || self.ignore_file.is_some() {
+            return Err("`mode`, `modes` and `ignoreFile` do not go with `tar`, which has modes");
+        }
+        Ok(TarInput {
+            path,
+            into: self.into.map(|into| into.path),
+            owner: self.owner,
+            include: self.include.unwrap_or_default(),
+            exclude: self.exclude.unwrap_or_default(),
+        })
+    }
+
+    fn into_deb(self, paths: PathPatterns) -> Result<DebInput, &'static str> {
+        let has_others = self.mode.is_some() || self.modes.is_some() || self.ignore_file.is_some();
+        if has_others || self.has_place() {
+            return Err(
+                "with `deb` go `include`, `exclude` and `dpkgStatus`: a package says where \
+                        its files go, and whose they are",
+            );
+        }
+        Ok(DebInput {
+            paths,
+            include: self.include.unwrap_or_default(),
+            exclude: self.exclude.unwrap_or_default(),
+            status: self.dpkg_status.unwrap_or(true),
         })
     }
 }

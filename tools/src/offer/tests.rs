@@ -67,7 +67,6 @@ const BAD: &[(&str, &str, &str, &str)] = &[
     // Layers.
     ("{ dir: rootfs/amd64 }", "{ dir: a, tar: b }", "dir: a, tar: b", "exactly one"),
     ("{ dir: rootfs/amd64 }", "{ comment: x }", "comment: x", "exactly one"),
-    ("{ tar: probe.tar }", "{ tar: a, into: /b }", "into: /b", "not with `tar`"),
     // Images to start from, and what is none.
     (
         IMAGE,
@@ -138,6 +137,9 @@ const BAD: &[(&str, &str, &str, &str)] = &[
     ("{ tar: probe.tar }", "{ file: a, mode: 0644 }", "mode: 0644", "octal"),
     ("{ tar: probe.tar }", "{ file: a, into: etc/ }", "into: etc/", "absolute path"),
     ("{ tar: probe.tar }", "{ inputs: [{ file: a }], dir: b }", "dir: b", "not both"),
+    ("{ tar: probe.tar }", "{ tar: a, modes: kept }", "modes: kept", "do not go with `tar`"),
+    ("{ tar: probe.tar }", "{ deb: a.deb, into: /b }", "into: /b", "with `deb` go `include`"),
+    ("{ tar: probe.tar }", "{ tar: a, dpkgStatus: true }", "dpkgStatus", "goes with `deb`"),
     // Secrets.
     ("password: { env: QUAY_PASSWORD }", "password: hunter2", "password: …", "TEC-005"),
     ("password: { env: QUAY_PASSWORD }", "password: 12345", "password: ", "is expected"),

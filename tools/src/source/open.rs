@@ -22,7 +22,8 @@ use super::target::{self, PathForm};
 use super::{Form, Source, named, reference_tag, spool};
 use crate::image::layout::{INDEX_FILE, LAYOUT_FILE, REF_NAME};
 use crate::image::tar_walk::TarWalk;
-use crate::image::zstd::{self, ZstdReader};
+use crate::image::unpack::Compression;
+use crate::image::zstd;
 use crate::input;
 use crate::registry::{ImageRef, Registry};
 
@@ -147,7 +148,7 @@ impl Source {
             let decoder: Box<dyn Read + '_> = if is_gzip {
                 Box::new(MultiGzDecoder::new(buffered))
             } else {
-                Box::new(ZstdReader::new(buffered))
+                Compression::Zstd.reader(buffered).map_err(failed)?
             };
             let mut decoder = Decompressed(decoder);
             inside = take_head(&mut decoder).map_err(failed)?;

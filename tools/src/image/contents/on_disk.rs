@@ -83,6 +83,25 @@ pub(super) fn folder(
     Ok(InputContents { digest, files: Some(files) })
 }
 
+/// Several files: the digest of all, as that of a folder which holds them.
+pub(super) fn several(paths: &[&Path], record: &Record) -> Result<InputContents, ContentsError> {
+    let mut lines = Vec::new();
+    for path in paths {
+        let name = path.file_name().map(OsStrExt::as_bytes).unwrap_or_default();
+        lines.push((name, hex(&file(path, record)?.sha256)));
+    }
+    lines.sort();
+    let mut summary = Sha256::new();
+    for (name, digest) in &lines {
+        summary.update(digest);
+        summary.update(b"  ");
+        summary.update(name);
+        summary.update(b"\n");
+    }
+    let digest = InputDigest::Folder(summary.finalize().into());
+    Ok(InputContents { digest, files: Some(lines.len() as u64) })
+}
+
 /// A single file of an input.
 pub(super) fn one(
     origin: DiskFiles<'_>,

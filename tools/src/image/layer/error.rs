@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::ENTRIES_MAX;
+use crate::image::debian::DebianError;
 use crate::image::tar_walk::TarFault;
 
 /// Why a layer cannot be made.
@@ -168,12 +169,54 @@ pub enum LayerError {
         reason: String,
     },
     /// A ready tar that is none.
-    #[error("{path} is not an uncompressed tar: {fault}")]
+    #[error("{path} is not a tar, plain or compressed with gzip, zstd or xz: {fault}")]
     NotATar {
         /// Which.
         path: PathBuf,
         /// Why not.
         fault: TarFault,
+    },
+    /// An archive that holds more than any layer.
+    #[error("{path} has {what}")]
+    TooMuch {
+        /// The archive.
+        path: PathBuf,
+        /// Of what, and how much.
+        what: String,
+    },
+    /// A Debian package that cannot be read.
+    #[error("{path} cannot be unpacked: {source}")]
+    Package {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: DebianError,
+    },
+    /// A pattern that means no file.
+    #[error("nothing matches {pattern}; build or download the packages first")]
+    NoMatch {
+        /// The pattern, from the folder of the offer.
+        pattern: PathBuf,
+    },
+    /// Two files with the same package.
+    #[error("the package {name} comes twice, from {first} and {second}; leave one out")]
+    SamePackage {
+        /// Its name.
+        name: String,
+        /// The file that had it first.
+        first: String,
+        /// The file that has it again.
+        second: String,
+    },
+    /// A package for another machine.
+    #[error("{path} is for the architecture {architecture}, and this image for {platform}")]
+    Architecture {
+        /// The package.
+        path: String,
+        /// As Debian calls it.
+        architecture: String,
+        /// Of the image.
+        platform: String,
     },
     /// The layer could not be written.
     #[error("cannot write the layer")]

@@ -1,43 +1,200 @@
-//! A tar that somebody else made, on its way into a layer.
+//! A tar that somebody else made, on its way into a layer: as it stands, or entry by entry.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+use wharf_oci::{Digest, Digester};
+
 use super::LayerError;
+use super::archive::{self, Form, PreparedArchive};
+use super::entries::LayerEntries;
+use super::rewriting::{self, Wishes};
+use super::setting::Below;
 use crate::image::facts::Refusal;
-use crate::image::files::{FileKind, LayerFilesBuilder, NewFile};
+use crate::image::files::{FileKind, NewFile, shown};
 use crate::image::tar_rules::EntryRules;
-use crate::image::tar_walk::{TarWalk, Walked, WalkedKind};
-use crate::input;
+use crate::image::tar_walk::{Visit, Walked, WalkedKind};
+use crate::image::tar_write::TarWriter;
+use crate::offer::layers::TarInput;
 
 /// How much of a tar is read at once.
 const COPY_BYTES: usize = 256 * 1024;
 
+/// Most bytes of names and links of a tar that goes in as it stands.
+const NAMES_BYTES_MAX: usize = 128 << 20;
+
 /// A tar whose entries were looked at.
 #[derive(Debug)]
-pub(super) struct PreparedTar {
-    path: PathBuf,
+pub(super) enum PreparedTar {
+    /// Its bytes are the layer.
+    AsItStands {
+        /// Where it is.
+        path: PathBuf,
+        /// Of the file as it was looked at.
+        digest: Digest,
+    },
+    /// Its entries go in.
+    Anew(PreparedArchive),
 }
 
-/// Looks at every entry of a tar.
-pub(super) fn prepare(
+/// Looks at every entry of a tar that is the layer.
+pub(super) fn prepare_as_it_stands(
     path: &Path,
-    files: &mut LayerFilesBuilder,
+    input: &TarInput,
+    below: &Below<'_>,
+    entries: &mut LayerEntries<'_>,
 ) -> Result<PreparedTar, LayerError> {
-    let mut rules = EntryRules::default();
-    walk(path, &mut std::io::sink(), &mut |entry| {
-        if let Some(verdict) = rules.judge(entry)
+    let mut source = archive::open(path)?;
+    let mut judge = Judge {
+        entries,
+        rules: EntryRules::default(),
+        refused: None,
+        names_bytes: 0,
+        has_global_header: false,
+    };
+    let shown = archive::show_tar(path, &mut source, &mut judge, |judge| judge.refused.is_some());
+    let Judge { refused, has_global_header, .. } = judge;
+    if let Some(Fault { entry, reason }) = refused {
+        let path = path.to_owned();
+        let Some(entry) = entry else { return Err(LayerError::TooMuch { path, what: reason }) };
+        let advice = mended_by(&path, input, below);
+        return Err(LayerError::Refused { path, entry, reason: format!("{reason}{advice}") });
+    }
+    shown?;
+    if has_global_header {
+        let message = "it has a global PAX header, which umoci refuses and other engines pass over; \
+                       `into: /` writes the tar anew, without it";
+        entries.note(input.path.as_str(), message.to_owned());
+    }
+    let (digest, _) = source.finish(path)?;
+    Ok(PreparedTar::AsItStands { path: path.to_owned(), digest })
+}
+
+/// Plans the entries of a tar that are written anew.
+pub(super) fn prepare_anew(
+    path: &Path,
+    input: &TarInput,
+    created: u64,
+    entries: &mut LayerEntries<'_>,
+) -> Result<PreparedTar, LayerError> {
+    let found = archive::read(path, Form::Tar)?;
+    let into = input.into.as_ref().map_or("/", |into| into.as_str());
+    let wishes = Wishes {
+        into: into.trim_start_matches('/').as_bytes(),
+        owner: input.owner.map(|owner| (owner.uid, owner.gid)),
+        include: &input.include,
+        exclude: &input.exclude,
+        is_package: false,
+        created,
+    };
+    let planned = rewriting::plan(&found.records.records, &wishes, entries);
+    let plan = planned.map_err(|fault| archive::not_planned(path, fault))?;
+    for pattern in plan.unused {
+        entries.note(input.path.as_str(), format!("{pattern} matches nothing"));
+    }
+    let (path, digest) = (path.to_owned(), found.digest);
+    Ok(PreparedTar::Anew(PreparedArchive { path, form: Form::Tar, digest, steps: plan.steps }))
+}
+
+impl PreparedTar {
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        match self {
+            Self::AsItStands { path, .. } => path,
+            Self::Anew(archive) => &archive.path,
+        }
+    }
+
+    /// Passes the tar on as it stands; `None` when its entries are written instead.
+    pub(super) fn pass_on(&self, out: &mut dyn Write) -> Option<Result<(), LayerError>> {
+        match self {
+            Self::AsItStands { path, digest } => Some(pass_on(path, *digest, out)),
+            Self::Anew(_) => None,
+        }
+    }
+
+    /// Writes the entries.
+    pub(super) fn write<W: Write + ?Sized>(
+        &self,
+        tar: &mut TarWriter<'_, W>,
+    ) -> Result<(), LayerError> {
+        match self {
+            Self::AsItStands { .. } => Err(io::Error::from(io::ErrorKind::Unsupported).into()),
+            Self::Anew(archive) => archive.write(tar),
+        }
+    }
+
+    /// Takes everything that the bytes follow from into a digest.
+    pub(super) fn digest(&self, digester: &mut Digester) {
+        match self {
+            Self::AsItStands { digest, .. } => digester.update(digest.to_string().as_bytes()),
+            Self::Anew(archive) => archive.digest(digester),
+        }
+    }
+}
+
+fn pass_on(path: &Path, expected: Digest, out: &mut dyn Write) -> Result<(), LayerError> {
+    let read = |source| LayerError::Read { path: path.to_owned(), source };
+    let mut source = archive::open(path)?;
+    let mut left = source.tar_bytes_max();
+    let mut tar = archive::inflate(path, &mut source)?;
+    let mut buffer = vec![0_u8; COPY_BYTES];
+    loop {
+        let length = match tar.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(length) => length,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(read(error)),
+        };
+        let changed = || LayerError::Changed { path: path.to_owned() };
+        left = left.checked_sub(length as u64).ok_or_else(changed)?;
+        out.write_all(buffer.get(..length).unwrap_or_default())?;
+    }
+    drop(tar);
+    let (digest, _) = source.finish(path)?;
+    if digest == expected { Ok(()) } else { Err(LayerError::Changed { path: path.to_owned() }) }
+}
+
+/// What a person can do about a tar that engines refuse: it is tried.
+fn mended_by(path: &Path, input: &TarInput, below: &Below<'_>) -> &'static str {
+    match prepare_anew(path, input, 0, &mut LayerEntries::new(below)) {
+        Ok(_) => "; `into: /` beside `tar` writes the tar anew, entry by entry, which mends that",
+        Err(_) => "",
+    }
+}
+
+/// An entry that engines refuse, or too much of something.
+struct Fault {
+    entry: Option<String>,
+    reason: String,
+}
+
+struct Judge<'e, 'b> {
+    entries: &'e mut LayerEntries<'b>,
+    rules: EntryRules,
+    refused: Option<Fault>,
+    names_bytes: usize,
+    has_global_header: bool,
+}
+
+impl Judge<'_, '_> {
+    fn judge(&mut self, entry: &Walked<'_>) -> Result<(), Fault> {
+        if let Some(verdict) = self.rules.judge(entry)
             && verdict.refusal != Refusal::None
         {
-            return Err(LayerError::Refused {
-                path: path.to_owned(),
-                entry: entry.path.escape_ascii().to_string(),
-                reason: verdict.reason,
-            });
+            return Err(Fault { entry: Some(shown(entry.path)), reason: verdict.reason });
+        }
+        self.names_bytes += entry.path.len() + entry.link.len();
+        if self.names_bytes > NAMES_BYTES_MAX || self.entries.len() == super::ENTRIES_MAX {
+            let reason = format!(
+                "more than {} entries, or {NAMES_BYTES_MAX} bytes of names",
+                super::ENTRIES_MAX
+            );
+            return Err(Fault { entry: None, reason });
         }
         if let Some(kind) = kind_of(entry.kind) {
-            files.push(&NewFile {
+            self.entries.files_mut().push(&NewFile {
                 path: entry.path,
                 kind,
                 mode: entry.mode,
@@ -47,18 +204,22 @@ pub(super) fn prepare(
             });
         }
         Ok(())
-    })?;
-    Ok(PreparedTar { path: path.to_owned() })
+    }
 }
 
-impl PreparedTar {
-    pub(super) fn path(&self) -> &Path {
-        &self.path
+impl Visit for Judge<'_, '_> {
+    fn entry(&mut self, entry: &Walked<'_>) -> ControlFlow<()> {
+        match self.judge(entry) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(fault) => {
+                self.refused.get_or_insert(fault);
+                ControlFlow::Break(())
+            }
+        }
     }
 
-    /// Passes the tar on as it stands.
-    pub(super) fn write(&self, out: &mut dyn Write) -> Result<(), LayerError> {
-        walk(&self.path, out, &mut |_| Ok(()))
+    fn global_header(&mut self) {
+        self.has_global_header = true;
     }
 }
 
@@ -73,38 +234,4 @@ const fn kind_of(kind: WalkedKind) -> Option<FileKind> {
         WalkedKind::Fifo => Some(FileKind::Fifo),
         WalkedKind::Unknown(_) => None,
     }
-}
-
-/// Reads a tar to its end, and shows every entry.
-fn walk(
-    path: &Path,
-    out: &mut dyn Write,
-    see: &mut dyn FnMut(&Walked<'_>) -> Result<(), LayerError>,
-) -> Result<(), LayerError> {
-    let read = |source| LayerError::Read { path: path.to_owned(), source };
-    let not_a_tar = |fault| LayerError::NotATar { path: path.to_owned(), fault };
-    let mut file = input::open(path).map_err(read)?;
-    let mut walk = TarWalk::new();
-    let mut refused = None;
-    let mut buffer = vec![0_u8; COPY_BYTES];
-    loop {
-        let length = file.read(&mut buffer).map_err(read)?;
-        if length == 0 {
-            break;
-        }
-        let bytes = buffer.get(..length).unwrap_or_default();
-        walk.update(bytes, &mut |entry| match see(entry) {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(error) => {
-                refused = Some(error);
-                ControlFlow::Break(())
-            }
-        })
-        .map_err(not_a_tar)?;
-        if let Some(error) = refused {
-            return Err(error);
-        }
-        out.write_all(bytes)?;
-    }
-    walk.finish().map_err(not_a_tar)
 }

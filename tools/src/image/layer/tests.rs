@@ -3,17 +3,17 @@
 mod inputs;
 mod links;
 mod lower;
+mod packages;
 mod policy;
 mod races;
 mod selection;
+mod tars;
 
 use std::io::{self, Read as _};
-use std::num::NonZeroUsize;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::PathBuf;
 
 use super::*;
-use crate::image::compress::compress;
 use crate::image::files::FileView;
 use crate::offer::timestamp::Timestamp;
 
@@ -115,39 +115,4 @@ fn is_skipped(what: &str) -> bool {
     }
     eprintln!("SKIPPED: {what} needs root");
     true
-}
-
-#[test]
-fn a_ready_tar_passes_as_it_stands_and_one_that_engines_refuse_does_not() {
-    let bench = Bench::new();
-    let folder = &bench.folder;
-    let mut builder = tar::Builder::new(Vec::new());
-    let mut header = tar::Header::new_ustar();
-    header.set_size(5);
-    builder.append_data(&mut header, "file", b"bytes".as_slice()).unwrap();
-    let bytes = builder.into_inner().unwrap();
-    fs::write(folder.path().join("x.tar"), &bytes).unwrap();
-    let pack = || {
-        let mut tar = Vec::new();
-        bench.prepare(serde_json::json!({"tar": "x.tar"}))?.write(&mut tar)?;
-        Ok::<_, LayerError>(tar)
-    };
-    assert!(pack().unwrap() == bytes);
-
-    let mut header = tar::Header::new_ustar();
-    header.as_old_mut().name[..5].copy_from_slice(b"../up");
-    header.set_size(0);
-    header.set_cksum();
-    fs::write(folder.path().join("x.tar"), header.as_bytes()).unwrap();
-    assert!(pack().unwrap() == header.as_bytes());
-    let twice = [header.as_bytes().as_slice(), header.as_bytes()].concat();
-    fs::write(folder.path().join("x.tar"), twice).unwrap();
-    let error = pack().unwrap_err();
-    assert!(matches!(error, LayerError::Refused { entry, .. } if entry == "../up"));
-
-    let mut gzip = Vec::new();
-    compress::<io::Error>(NonZeroUsize::MIN, &mut gzip, |w| w.write_all(&bytes.repeat(9))).unwrap();
-    gzip.resize(4096, 1);
-    fs::write(folder.path().join("x.tar"), &gzip).unwrap();
-    assert!(matches!(pack(), Err(LayerError::NotATar { .. })));
 }

@@ -1,5 +1,10 @@
 //! PAX records (POSIX, "pax Header Block"), as Go's reader takes them.
 
+use super::{Part, Time};
+
+/// How many extended attributes an entry may have: they are looked through for each other one.
+const ATTRIBUTES_MAX: usize = 1000;
+
 /// What a PAX header says of the entry after it.
 #[derive(Debug, Default)]
 pub(super) struct Pax {
@@ -8,11 +13,14 @@ pub(super) struct Pax {
     pub(super) size_bytes: Option<u64>,
     pub(super) uid: Option<u64>,
     pub(super) gid: Option<u64>,
-    pub(super) mtime: Option<i64>,
-    /// The name of an attribute in the namespace `trusted`.
-    pub(super) trusted: Option<Vec<u8>>,
+    pub(super) mtime: Option<Time>,
+    /// Extended attributes: names and values.
+    pub(super) attributes: Vec<(Vec<u8>, Vec<u8>)>,
     /// Size of the whole file of which the tar holds the parts that are not empty.
     pub(super) sparse_bytes: Option<u64>,
+    /// Where those parts are, and whether that stands before them in the content instead.
+    pub(super) parts: Vec<Part>,
+    pub(super) map_in_content: bool,
 }
 
 /// What GNU tar says of a sparse file, in three forms.
@@ -23,7 +31,9 @@ struct Sparse<'a> {
     name: Option<&'a [u8]>,
     size_bytes: Option<u64>,
     real_bytes: Option<u64>,
-    has_map: bool,
+    map: Option<&'a [u8]>,
+    /// Of the oldest form, which repeats its keys: offsets and lengths in turn.
+    numbers: Vec<u64>,
 }
 
 impl Pax {
@@ -44,42 +54,75 @@ impl Pax {
                 pax.take(key, value, &mut sparse)?;
             }
         }
-        pax.expand(&sparse);
+        pax.expand(sparse)?;
         Some(pax)
     }
 
     fn take<'a>(&mut self, key: &[u8], value: &'a [u8], sparse: &mut Sparse<'a>) -> Option<()> {
-        const TRUSTED: &[u8] = b"SCHILY.xattr.trusted.";
+        const ATTRIBUTE: &[u8] = b"SCHILY.xattr.";
         match key {
             b"path" => self.path = Some(value.to_vec()),
             b"linkpath" => self.link = Some(value.to_vec()),
             b"size" => self.size_bytes = Some(decimal(value)?),
             b"uid" => self.uid = Some(decimal(value)?),
             b"gid" => self.gid = Some(decimal(value)?),
-            b"mtime" => self.mtime = Some(seconds(value)?),
+            b"mtime" => self.mtime = Some(time(value)?),
             b"GNU.sparse.major" => sparse.major = value,
             b"GNU.sparse.minor" => sparse.minor = value,
             b"GNU.sparse.name" => sparse.name = Some(value),
             b"GNU.sparse.size" => sparse.size_bytes = Some(decimal(value)?),
             b"GNU.sparse.realsize" => sparse.real_bytes = Some(decimal(value)?),
-            b"GNU.sparse.map" | b"GNU.sparse.offset" => sparse.has_map = true,
-            key if key.starts_with(TRUSTED) => {
-                self.trusted = key.strip_prefix(b"SCHILY.xattr.").map(<[u8]>::to_vec);
+            b"GNU.sparse.map" => sparse.map = Some(value),
+            b"GNU.sparse.offset" if sparse.numbers.len().is_multiple_of(2) => {
+                sparse.numbers.push(decimal(value)?);
             }
-            _ => {}
+            b"GNU.sparse.numbytes" if !sparse.numbers.len().is_multiple_of(2) => {
+                sparse.numbers.push(decimal(value)?);
+            }
+            b"GNU.sparse.offset" | b"GNU.sparse.numbytes" => return None,
+            key => {
+                if let Some(name) = key.strip_prefix(ATTRIBUTE).filter(|name| !name.is_empty()) {
+                    self.attributes.retain(|(known, _)| known != name);
+                    self.attributes.push((name.to_vec(), value.to_vec()));
+                }
+            }
         }
-        Some(())
+        (self.attributes.len() <= ATTRIBUTES_MAX).then_some(())
     }
 
-    fn expand(&mut self, sparse: &Sparse<'_>) {
-        let is_known = matches!((sparse.major, sparse.minor), (b"0", b"0" | b"1") | (b"1", b"0"));
-        if !is_known && !sparse.has_map {
-            return;
-        }
+    /// Makes of what was said of a sparse file its name, its size and its parts; `None` when it is
+    /// not said in whole.
+    fn expand(&mut self, sparse: Sparse<'_>) -> Option<()> {
+        let has_map = sparse.map.is_some() || !sparse.numbers.is_empty();
+        let in_content = match (sparse.major, sparse.minor) {
+            (b"0", b"0" | b"1") => false,
+            (b"1", b"0") => true,
+            _ if has_map => false,
+            _ => return Some(()),
+        };
         if let Some(name) = sparse.name {
             self.path = Some(name.to_vec());
         }
         self.sparse_bytes = sparse.size_bytes.or(sparse.real_bytes);
+        self.map_in_content = in_content && self.sparse_bytes.is_some();
+        if in_content || self.sparse_bytes.is_none() {
+            return Some(());
+        }
+        let numbers = match sparse.map {
+            Some(map) => map.split(|c| *c == b',').map(decimal).collect::<Option<Vec<u64>>>()?,
+            None => sparse.numbers,
+        };
+        let pairs = numbers.chunks_exact(2);
+        if !pairs.remainder().is_empty() {
+            return None;
+        }
+        self.parts = pairs
+            .filter_map(|pair| match pair {
+                [offset, bytes] => Some(Part { offset: *offset, size_bytes: *bytes }),
+                _ => None,
+            })
+            .collect();
+        Some(())
     }
 }
 
@@ -93,8 +136,8 @@ fn decimal(digits: &[u8]) -> Option<u64> {
     })
 }
 
-/// Whole seconds of a time that may be negative and have a fraction; rounded down.
-fn seconds(value: &[u8]) -> Option<i64> {
+/// A time that may be negative and have a fraction.
+fn time(value: &[u8]) -> Option<Time> {
     let (is_negative, digits) = match value.strip_prefix(b"-") {
         Some(digits) => (true, digits),
         None => (false, value),
@@ -105,6 +148,11 @@ fn seconds(value: &[u8]) -> Option<i64> {
     if !fraction.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    let is_partial = fraction.iter().any(|c| *c != b'0');
-    Some(if is_negative { -whole - i64::from(is_partial) } else { whole })
+    let digits = fraction.iter().chain(std::iter::repeat(&b'0')).take(9);
+    let nanos = digits.fold(0, |sum, c| sum * 10 + u32::from(c - b'0'));
+    Some(match (is_negative, nanos) {
+        (false, nanos) => Time { seconds: whole, nanos },
+        (true, 0) => Time { seconds: -whole, nanos: 0 },
+        (true, nanos) => Time { seconds: -whole - 1, nanos: 1_000_000_000 - nanos },
+    })
 }

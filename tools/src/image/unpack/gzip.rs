@@ -6,7 +6,7 @@ use flate2::{Crc, Decompress, FlushDecompress, Status};
 use super::{Behind, Step, Unpack, UnpackError, cut};
 
 /// First bytes of a member.
-const MAGIC: [u8; 2] = [0x1f, 0x8b];
+pub(super) const MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 /// Bytes of a header that every member has, and of the checksum and size at its end.
 const FIXED_BYTES: usize = 10;

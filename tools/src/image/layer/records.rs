@@ -1,0 +1,270 @@
+//! The entries of an archive that is written anew, as they stand in it.
+//!
+//! Invariant: what is held is bounded, whatever the archive says; a content that could not be written
+//! later (a sparse file that lies) is found here.
+
+use std::ops::ControlFlow;
+
+use super::ENTRIES_MAX;
+use crate::image::debian::COPYRIGHT_BYTES_MAX;
+use crate::image::files::clean;
+use crate::image::sparse::Expander;
+use crate::image::tar_walk::{Part, Visit, Walked, WalkedKind};
+use crate::image::tar_write::Attribute;
+
+/// Most bytes of names, links and attributes of one archive: of a million files with names of 128.
+const NAMES_BYTES_MAX: usize = 128 << 20;
+
+/// Largest layer, not compressed: what `verify` inflates of one. What is larger counts as a bomb.
+pub(super) const LAYER_BYTES_MAX: u64 = 64 << 30;
+
+/// How many times its own size an archive may inflate to, once that is over this many bytes: beyond
+/// that `verify` takes a layer for a bomb, too.
+const RATIO_MAX: u64 = 500;
+const RATIO_FROM_BYTES: u64 = 4 << 30;
+
+/// How many bytes of tar an archive of this size may hold.
+pub(super) fn tar_bytes_max(archive_bytes: u64) -> u64 {
+    archive_bytes.saturating_mul(RATIO_MAX).clamp(RATIO_FROM_BYTES, LAYER_BYTES_MAX)
+}
+
+/// Longest path and longest name in it, as the kernel counts.
+const PATH_BYTES_MAX: usize = 4095;
+const NAME_BYTES_MAX: usize = 255;
+
+/// An entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Record {
+    /// Its path from the root of the archive, without `.`, `..` and empty parts.
+    pub(super) path: Box<[u8]>,
+    pub(super) kind: RecordKind,
+    pub(super) mode: u32,
+    pub(super) owner: (u32, u32),
+    /// Seconds since 1970; 0 for a time before that, of which engines make 0 too.
+    pub(super) mtime: u64,
+    pub(super) attributes: Box<[Attribute]>,
+}
+
+/// What an entry is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum RecordKind {
+    Folder,
+    /// A file of this size once it is unpacked.
+    File(u64),
+    /// The path of its target in the archive.
+    HardLink(Box<[u8]>),
+    Symlink(Box<[u8]>),
+    CharDevice(u32, u32),
+    BlockDevice(u32, u32),
+    Fifo,
+}
+
+/// Why an entry cannot be written anew, or the archive as a whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum RecordFault {
+    /// The entry with this path; the rest of a sentence that begins with it.
+    Entry(Vec<u8>, String),
+    /// Too much of something, in words.
+    TooMuch(String),
+}
+
+/// Collects the entries of an archive.
+#[derive(Default)]
+pub(super) struct Records {
+    pub(super) records: Vec<Record>,
+    pub(super) fault: Option<RecordFault>,
+    /// The copyright file that each package has, when it is looked for.
+    pub(super) copyright: Option<Vec<u8>>,
+    is_package: bool,
+    has_copyright: bool,
+    takes_copyright: bool,
+    names_bytes: usize,
+    content_bytes: u64,
+    expander: Option<Expander>,
+}
+
+impl Records {
+    /// Of a tar.
+    pub(super) fn of_tar() -> Self {
+        Self::default()
+    }
+
+    /// Of a package, which may hold less, and whose licences are asked for.
+    pub(super) fn of_package() -> Self {
+        Self { is_package: true, ..Self::default() }
+    }
+
+    /// There are no more entries.
+    pub(super) fn finish(mut self) -> Result<Self, RecordFault> {
+        self.end_content();
+        self.fault.take().map_or(Ok(self), Err)
+    }
+
+    fn fail(&mut self, path: &[u8], reason: impl Into<String>) {
+        self.fault.get_or_insert_with(|| RecordFault::Entry(path.to_vec(), reason.into()));
+    }
+
+    fn too_much(&mut self, what: String) {
+        self.fault.get_or_insert(RecordFault::TooMuch(what));
+    }
+
+    /// What a sparse file lacks at its end.
+    fn end_content(&mut self) {
+        self.takes_copyright = false;
+        let Some(mut expander) = self.expander.take() else { return };
+        if let Err(fault) = expander.finish(&mut |_| ()) {
+            self.fail_last(&fault.to_string());
+        }
+    }
+
+    fn fail_last(&mut self, reason: &str) {
+        let path = self.records.last().map(|record| record.path.to_vec()).unwrap_or_default();
+        self.fail(&path, reason);
+    }
+
+    fn take(&mut self, entry: &Walked<'_>) -> Result<(), String> {
+        check_path(entry.path)?;
+        let path: Box<[u8]> = clean(entry.path).as_ref().into();
+        if path.is_empty() && entry.kind != WalkedKind::Folder {
+            return Err("has the name of the root, and is no folder".to_owned());
+        }
+        let kind = self.kind_of(entry)?;
+        if entry.owner.0 == u32::MAX || entry.owner.1 == u32::MAX {
+            return Err("has an owner or a group over 4294967294".to_owned());
+        }
+        let attributes: Box<[Attribute]> = entry
+            .attributes
+            .iter()
+            .map(|(name, value)| Attribute { name: name.clone(), value: value.clone() })
+            .collect();
+        let held = attributes.iter().map(|at| at.name.len() + at.value.len()).sum::<usize>();
+        self.names_bytes += entry.path.len() + entry.link.len() + held;
+        if self.names_bytes > NAMES_BYTES_MAX {
+            self.too_much(format!("more than {NAMES_BYTES_MAX} bytes of names and attributes"));
+        }
+        if self.records.len() == ENTRIES_MAX {
+            self.too_much(format!("more than {ENTRIES_MAX} entries"));
+        }
+        if let RecordKind::File(size_bytes) = kind {
+            self.content_bytes = self.content_bytes.saturating_add(size_bytes);
+            if self.content_bytes > LAYER_BYTES_MAX {
+                self.too_much(format!("more than {LAYER_BYTES_MAX} bytes of content"));
+            }
+            self.expander = Expander::new(entry);
+        }
+        if self.is_package && !self.has_copyright && is_copyright(&path) {
+            let is_taken = matches!(kind, RecordKind::File(size) if size <= COPYRIGHT_BYTES_MAX as u64)
+                && self.expander.is_none();
+            self.has_copyright = is_taken;
+            self.takes_copyright = is_taken;
+            self.copyright = is_taken.then(Vec::new);
+        }
+        let mtime = u64::try_from(entry.mtime).unwrap_or_default();
+        let (mode, owner) = (entry.mode, entry.owner);
+        self.records.push(Record { path, kind, mode, owner, mtime, attributes });
+        Ok(())
+    }
+
+    fn kind_of(&self, entry: &Walked<'_>) -> Result<RecordKind, String> {
+        let device = || {
+            let (major, minor) = entry.device;
+            let numbers = u32::try_from(major).ok().zip(u32::try_from(minor).ok());
+            numbers.ok_or_else(|| "is a device with numbers that no kernel has".to_owned())
+        };
+        let is_special = matches!(
+            entry.kind,
+            WalkedKind::CharDevice | WalkedKind::BlockDevice | WalkedKind::Fifo
+        );
+        if self.is_package && is_special {
+            return Err("is a device or a named pipe, which packages do not have".to_owned());
+        }
+        let unpacked = entry.sparse_bytes.unwrap_or(entry.size_bytes);
+        Ok(match entry.kind {
+            // Contiguous files are files to everybody who knows them; old GNU tar writes sparse ones
+            // as `S`.
+            WalkedKind::File | WalkedKind::Unknown(b'7' | b'S') => RecordKind::File(unpacked),
+            WalkedKind::Folder => RecordKind::Folder,
+            WalkedKind::HardLink => {
+                check_path(entry.link)
+                    .map_err(|reason| format!("is a hard link to what {reason}"))?;
+                RecordKind::HardLink(clean(entry.link).as_ref().into())
+            }
+            WalkedKind::Symlink if entry.link.is_empty() || entry.link.contains(&0) => {
+                return Err("is a symbolic link to no usable name".to_owned());
+            }
+            WalkedKind::Symlink => RecordKind::Symlink(entry.link.into()),
+            WalkedKind::CharDevice => {
+                device().map(|(major, minor)| RecordKind::CharDevice(major, minor))?
+            }
+            WalkedKind::BlockDevice => {
+                device().map(|(major, minor)| RecordKind::BlockDevice(major, minor))?
+            }
+            WalkedKind::Fifo => RecordKind::Fifo,
+            WalkedKind::Unknown(flag) => {
+                let flag = [flag];
+                let flag = flag.escape_ascii();
+                return Err(format!("has the type `{flag}`, which nobody knows"));
+            }
+        })
+    }
+}
+
+impl Visit for Records {
+    fn entry(&mut self, entry: &Walked<'_>) -> ControlFlow<()> {
+        self.end_content();
+        if self.fault.is_none()
+            && let Err(reason) = self.take(entry)
+        {
+            self.fail(entry.path, reason);
+        }
+        if self.fault.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    fn part(&mut self, part: Part) {
+        if let Some(Err(fault)) = self.expander.as_mut().map(|expander| expander.part(part)) {
+            self.fail_last(&fault.to_string());
+        }
+    }
+
+    fn content(&mut self, bytes: &[u8]) {
+        if let Some(expander) = &mut self.expander {
+            if let Err(fault) = expander.content(bytes, &mut |_| ()) {
+                self.fail_last(&fault.to_string());
+            }
+        } else if let (true, Some(text)) = (self.takes_copyright, &mut self.copyright) {
+            text.extend_from_slice(bytes);
+        }
+    }
+}
+
+/// Whether a name lies in the root of the archive and on a disk.
+fn check_path(path: &[u8]) -> Result<(), String> {
+    if path.is_empty() || path.contains(&0) {
+        return Err("has no usable name".to_owned());
+    }
+    let mut depth = 0_usize;
+    for part in path.split(|byte| *byte == b'/') {
+        match part {
+            b"" | b"." => {}
+            b".." => {
+                depth = depth.checked_sub(1).ok_or("leaves the root of the archive by `..`")?;
+            }
+            _ => depth += 1,
+        }
+    }
+    if path.len() > PATH_BYTES_MAX
+        || path.split(|byte| *byte == b'/').any(|part| part.len() > NAME_BYTES_MAX)
+    {
+        return Err(format!(
+            "has a path over {PATH_BYTES_MAX} bytes, or a name over {NAME_BYTES_MAX} in it"
+        ));
+    }
+    Ok(())
+}
+
+/// `usr/share/doc/PACKAGE/copyright`
+fn is_copyright(path: &[u8]) -> bool {
+    let name =
+        path.strip_prefix(b"usr/share/doc/").and_then(|rest| rest.strip_suffix(b"/copyright"));
+    name.is_some_and(|name| !name.is_empty() && !name.contains(&b'/'))
+}

@@ -1,0 +1,406 @@
+//! What becomes of each entry of an archive that is written anew, entry by entry.
+//!
+//! Owners, modes, times, links and attributes stay as they stand in the archive, unless the offer says
+//! otherwise. Invariant: a hard link is written after its target, in the same layer, and each path
+//! once.
+
+use std::collections::{HashMap, HashSet};
+
+use super::LayerError;
+use super::entries::{Folder, FolderClaim, LayerEntries};
+use super::records::{Record, RecordKind};
+use crate::image::files::{FileKind, NewFile, shown};
+use crate::image::tar_write::Attribute;
+use crate::offer::globs::Glob;
+
+/// What is done to the entries on the way.
+#[derive(Debug, Clone)]
+pub(super) struct Wishes<'a> {
+    /// The folder of the image that they go into, without a leading slash; empty for the root.
+    pub(super) into: &'a [u8],
+    /// Who owns them all; `None` keeps the owners.
+    pub(super) owner: Option<(u32, u32)>,
+    /// What goes in, with the folders above it; everything when there are no patterns.
+    pub(super) include: &'a [Glob],
+    /// What stays out.
+    pub(super) exclude: &'a [Glob],
+    /// Whether these are the files of a package: folders that are there already stay as they are.
+    pub(super) is_package: bool,
+    /// The time of folders that the archive does not list.
+    pub(super) created: u64,
+}
+
+/// An entry as it is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Step {
+    /// After the header of which entry of the archive, from 0; [`AT_END`] for after them all.
+    pub(super) at: usize,
+    pub(super) path: Box<[u8]>,
+    pub(super) kind: StepKind,
+    pub(super) mode: u32,
+    pub(super) owner: (u32, u32),
+    pub(super) mtime: u64,
+    pub(super) attributes: Box<[Attribute]>,
+}
+
+/// Behind the last entry.
+pub(super) const AT_END: usize = usize::MAX;
+
+/// What an entry is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum StepKind {
+    /// As the archive has it, but for a hard link, whose target is a path of the image.
+    Entry(RecordKind),
+    /// A file with this content.
+    Text(Box<[u8]>),
+}
+
+/// The entries of an archive as they are written, and the patterns that matched nothing.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) steps: Vec<Step>,
+    pub(super) unused: Vec<String>,
+}
+
+/// Why an archive cannot be written anew.
+#[derive(Debug)]
+pub(super) enum PlanFault {
+    /// One entry of it: its path, and the rest of a sentence that begins with it.
+    Entry(Vec<u8>, String),
+    /// Of the layer as a whole.
+    Layer(LayerError),
+}
+
+impl From<LayerError> for PlanFault {
+    fn from(error: LayerError) -> Self {
+        Self::Layer(error)
+    }
+}
+
+/// Decides for every entry.
+pub(super) fn plan(
+    records: &[Record],
+    wishes: &Wishes<'_>,
+    entries: &mut LayerEntries<'_>,
+) -> Result<Plan, PlanFault> {
+    let listed = records.iter().enumerate().filter(|(_, record)| record.kind == RecordKind::Folder);
+    let mut planner = Planner {
+        wishes,
+        entries,
+        records,
+        listed: listed.map(|(at, record)| (record.path.as_ref(), at)).collect(),
+        made: HashSet::new(),
+        left_out: HashMap::new(),
+        attributed: HashMap::new(),
+        links: Vec::new(),
+        steps: Vec::new(),
+        used: vec![false; wishes.include.len() + wishes.exclude.len()],
+    };
+    for (at, record) in records.iter().enumerate() {
+        planner.take(at, record)?;
+    }
+    planner.late_links()?;
+    let Planner { mut steps, used, .. } = planner;
+    // What was left out and is another file's content now stands where that content is.
+    steps.sort_by_key(|step| step.at);
+    let include = wishes.include.iter().map(|glob| format!("`include` {glob}"));
+    let exclude = wishes.exclude.iter().map(|glob| format!("`exclude` {glob}"));
+    let patterns = include.chain(exclude).zip(used);
+    let unused = patterns.filter(|(_, is_used)| !is_used).map(|(text, _)| text).collect();
+    Ok(Plan { steps, unused })
+}
+
+struct Planner<'p, 'e> {
+    wishes: &'p Wishes<'p>,
+    entries: &'p mut LayerEntries<'e>,
+    records: &'p [Record],
+    /// The folders that the archive lists, by path: of several entries for one the last counts.
+    listed: HashMap<&'p [u8], usize>,
+    /// Folders of the archive that are there.
+    made: HashSet<&'p [u8]>,
+    /// Files that stay out, by path; and where their content went, when a link to it goes in.
+    left_out: HashMap<&'p [u8], (usize, Option<Box<[u8]>>)>,
+    /// The attributes of what has some, by path in the image.
+    attributed: HashMap<Box<[u8]>, Box<[Attribute]>>,
+    /// Hard links whose target is not there yet.
+    links: Vec<usize>,
+    steps: Vec<Step>,
+    used: Vec<bool>,
+}
+
+impl<'p> Planner<'p, '_> {
+    fn take(&mut self, at: usize, record: &'p Record) -> Result<(), PlanFault> {
+        if !self.goes_in(record) {
+            if record.kind != RecordKind::Folder {
+                self.left_out.insert(&record.path, (at, None));
+            }
+            return Ok(());
+        }
+        match &record.kind {
+            RecordKind::Folder => self.folder(at, &record.path),
+            RecordKind::HardLink(target) => {
+                if !self.link(at, record, target)? {
+                    self.links.push(at);
+                }
+                Ok(())
+            }
+            kind => self.entry(at, record, kind.clone()),
+        }
+    }
+
+    /// Whether the patterns let an entry in. The root of the archive is its folder, not in it.
+    fn goes_in(&mut self, record: &Record) -> bool {
+        let Wishes { include, exclude, .. } = *self.wishes;
+        if record.path.is_empty() {
+            return true;
+        }
+        let matches = |glob: &Glob| prefixes(&record.path).any(|above| glob.matches(above));
+        let (for_include, for_exclude) = self.used.split_at_mut(include.len());
+        let is_any = |globs: &[Glob], used: &mut [bool]| {
+            let found = globs.iter().zip(used).map(|(glob, used)| {
+                let found = matches(glob);
+                *used |= found;
+                found
+            });
+            // Every pattern is held against it, for those that match nothing are told.
+            found.fold(false, |any, found| any | found)
+        };
+        let is_in = is_any(include, for_include) || include.is_empty();
+        let is_out = is_any(exclude, for_exclude);
+        is_in && !is_out
+    }
+
+    fn in_image(&self, path: &[u8]) -> Vec<u8> {
+        match (self.wishes.into, path) {
+            (b"", path) => path.to_vec(),
+            (into, b"") => into.to_vec(),
+            (into, path) => [into, b"/", path].concat(),
+        }
+    }
+
+    /// Makes a folder of the archive, after those above it. One that patterns leave out, but not what
+    /// is in it, is made all the same, as the archive lists it.
+    fn folder(&mut self, at: usize, path: &'p [u8]) -> Result<(), PlanFault> {
+        let prefixes = prefixes(path);
+        for path in std::iter::once(b"".as_slice()).chain(prefixes) {
+            if self.made.insert(path) {
+                self.one_folder(at, path)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn one_folder(&mut self, at: usize, path: &[u8]) -> Result<(), PlanFault> {
+        let wanted = self.in_image(path);
+        let real = self.entries.resolve(&wanted)?;
+        // Folders on the way to where a link leads, and above `into`.
+        for above in prefixes(&real).filter(|above| *above != real.as_slice()) {
+            self.needed_folder(at, above, None)?;
+        }
+        let listed = self.listed.get(path).and_then(|place| self.records.get(*place));
+        // The folder that a link of the image leads to is not the one that is listed here.
+        let (above, name) = split(&wanted);
+        let is_itself = real == join(self.entries.resolve(above)?, name);
+        self.needed_folder(at, &real, listed.filter(|_| is_itself))
+    }
+
+    fn needed_folder(
+        &mut self,
+        at: usize,
+        path: &[u8],
+        listed: Option<&Record>,
+    ) -> Result<(), PlanFault> {
+        let owner = listed.map_or((0, 0), |record| record.owner);
+        let owner = listed.and(self.wishes.owner).unwrap_or(owner);
+        let mode = listed.map_or(0o755, |record| record.mode);
+        let is_exact = listed.is_some() && !self.wishes.is_package;
+        let claim = if is_exact { FolderClaim::Exact } else { FolderClaim::Needed };
+        if !self.entries.add_folder(&Folder { path, mode, owner, claim })? {
+            return Ok(());
+        }
+        let added = self.entries.get(self.entries.len().saturating_sub(1));
+        let (mode, owner) = added.map_or((mode, owner), |file| (file.mode(), file.owner()));
+        self.steps.push(Step {
+            at,
+            path: path.into(),
+            kind: StepKind::Entry(RecordKind::Folder),
+            mode,
+            owner,
+            mtime: listed.map_or(self.wishes.created, |record| record.mtime),
+            attributes: listed.map(|record| record.attributes.clone()).unwrap_or_default(),
+        });
+        Ok(())
+    }
+
+    /// Where an entry lies in the image, the folders above it made.
+    fn place(&mut self, at: usize, path: &'p [u8]) -> Result<Vec<u8>, PlanFault> {
+        let (above, name) = split(path);
+        self.folder(at, above)?;
+        Ok(join(self.entries.resolve(&self.in_image(above))?, name))
+    }
+
+    /// Adds what is no folder.
+    fn entry(&mut self, at: usize, record: &'p Record, kind: RecordKind) -> Result<(), PlanFault> {
+        let place = self.place(at, &record.path)?;
+        self.put(at, record, place, kind)
+    }
+
+    fn put(
+        &mut self,
+        at: usize,
+        record: &Record,
+        place: Vec<u8>,
+        kind: RecordKind,
+    ) -> Result<(), PlanFault> {
+        if self.is_same_link(&place, &kind) {
+            return Ok(());
+        }
+        let owner = self.wishes.owner.unwrap_or(record.owner);
+        let (file_kind, size_bytes, link) = as_file(&kind);
+        let new =
+            NewFile { path: &place, kind: file_kind, mode: record.mode, owner, size_bytes, link };
+        match whiteout(&place) {
+            Some(hidden) if !self.wishes.is_package => {
+                if self.entries.own(&hidden).is_some() {
+                    let reason =
+                        "is a whiteout of a name that its layer has, which no engine takes";
+                    return Err(PlanFault::Entry(record.path.to_vec(), reason.to_owned()));
+                }
+                self.entries.files_mut().push(&new);
+            }
+            _ => self.entries.add(&new)?,
+        }
+        let mut attributes = record.attributes.clone();
+        if let (RecordKind::HardLink(target), true) = (&kind, attributes.is_empty()) {
+            // Engines change the owner once more at each name, which takes capabilities away.
+            attributes = self.attributed.get(target).cloned().unwrap_or_default();
+        } else if !attributes.is_empty() {
+            self.attributed.insert(place.as_slice().into(), attributes.clone());
+        }
+        self.steps.push(Step {
+            at,
+            path: place.into(),
+            kind: StepKind::Entry(kind),
+            mode: record.mode,
+            owner,
+            mtime: record.mtime,
+            attributes,
+        });
+        Ok(())
+    }
+
+    /// Two packages may have the same symbolic link.
+    fn is_same_link(&mut self, place: &[u8], kind: &RecordKind) -> bool {
+        let RecordKind::Symlink(target) = kind else { return false };
+        let own = self.entries.own(place).and_then(|own| self.entries.get(own));
+        own.is_some_and(|own| own.kind() == FileKind::Symlink && own.link() == target.as_ref())
+    }
+
+    /// Adds a hard link when its target is there; whether it is.
+    fn link(&mut self, at: usize, record: &'p Record, target: &[u8]) -> Result<bool, PlanFault> {
+        let moved = self.left_out.get(target).cloned();
+        let found = match moved {
+            Some((_, Some(moved))) => moved.into_vec(),
+            Some((content, None)) => return self.instead(at, content, record, target),
+            None => {
+                let (above, name) = split(target);
+                join(self.entries.resolve(&self.in_image(above))?, name)
+            }
+        };
+        let Some(own) = self.entries.own(&found).and_then(|own| self.entries.get(own)) else {
+            return Ok(false);
+        };
+        if own.kind() == FileKind::Folder {
+            let reason = format!("is a hard link to the folder `{}`", shown(target));
+            return Err(PlanFault::Entry(record.path.to_vec(), reason));
+        }
+        self.entry(at, record, RecordKind::HardLink(found.into()))?;
+        Ok(true)
+    }
+
+    /// The target of a link stays out, so the link takes its place: what it is stands in the archive
+    /// once, and there.
+    fn instead(
+        &mut self,
+        at: usize,
+        content: usize,
+        link: &'p Record,
+        target: &[u8],
+    ) -> Result<bool, PlanFault> {
+        let records = self.records;
+        let Some(record) = records.get(content) else { return Ok(false) };
+        if let RecordKind::HardLink(further) = &record.kind {
+            // A link to a link. The way to the file leads to the front, so that it ends.
+            let is_before = |(further, _): &(usize, _)| *further < content;
+            let leads_on = self.left_out.get(further.as_ref()).is_none_or(is_before);
+            return if leads_on { self.link(at, link, further) } else { Ok(false) };
+        }
+        let place = self.place(content, &link.path)?;
+        self.put(content, record, place.clone(), record.kind.clone())?;
+        if let Some((_, moved)) = self.left_out.get_mut(target) {
+            *moved = Some(place.into());
+        }
+        Ok(true)
+    }
+
+    /// Hard links that came before their target go behind everything.
+    fn late_links(&mut self) -> Result<(), PlanFault> {
+        let records = self.records;
+        for at in std::mem::take(&mut self.links) {
+            let Some(record) = records.get(at) else { continue };
+            let RecordKind::HardLink(target) = &record.kind else { continue };
+            if !self.link(AT_END, record, target)? {
+                return Err(no_target(record, target));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn no_target(link: &Record, target: &[u8]) -> PlanFault {
+    let reason = format!("is a hard link to `{}`, which the layer does not have", shown(target));
+    PlanFault::Entry(link.path.to_vec(), reason)
+}
+
+/// What a whiteout takes away; `None` for what is none.
+fn whiteout(path: &[u8]) -> Option<Vec<u8>> {
+    let (above, name) = split(path);
+    let hidden = name.strip_prefix(b".wh.")?;
+    if above.is_empty() { Some(hidden.to_vec()) } else { Some([above, b"/", hidden].concat()) }
+}
+
+fn join(mut folder: Vec<u8>, name: &[u8]) -> Vec<u8> {
+    if !folder.is_empty() {
+        folder.push(b'/');
+    }
+    folder.extend_from_slice(name);
+    folder
+}
+
+fn split(path: &[u8]) -> (&[u8], &[u8]) {
+    match path.iter().rposition(|byte| *byte == b'/') {
+        Some(slash) => {
+            (path.get(..slash).unwrap_or_default(), path.get(slash + 1..).unwrap_or_default())
+        }
+        None => (b"", path),
+    }
+}
+
+/// The folders above a path, the uppermost first, and the path.
+pub(super) fn prefixes(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let slashes = path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
+    let ends = slashes.map(|(at, _)| at).chain((!path.is_empty()).then_some(path.len()));
+    ends.filter_map(|end| path.get(..end))
+}
+
+fn as_file(kind: &RecordKind) -> (FileKind, u64, &[u8]) {
+    match kind {
+        RecordKind::Folder => (FileKind::Folder, 0, b""),
+        RecordKind::File(size_bytes) => (FileKind::File, *size_bytes, b""),
+        RecordKind::HardLink(target) => (FileKind::HardLink, 0, target),
+        RecordKind::Symlink(target) => (FileKind::Symlink, 0, target),
+        RecordKind::CharDevice(..) => (FileKind::CharDevice, 0, b""),
+        RecordKind::BlockDevice(..) => (FileKind::BlockDevice, 0, b""),
+        RecordKind::Fifo => (FileKind::Fifo, 0, b""),
+    }
+}
