@@ -98,6 +98,8 @@ pub enum Command {
         #[command(subcommand)]
         command: OfferCommand,
     },
+    /// Say which tags the plans of an offer should publish, and which versions no longer fit
+    Tags(TagsArgs),
     /// List the rules, or explain one
     Rules(RulesArgs),
 }
@@ -121,6 +123,7 @@ impl Command {
                 OfferCommand::Lint(_) => "offer lint",
                 OfferCommand::Render(_) => "offer render",
             },
+            Self::Tags(_) => "tags",
             Self::Rules(_) => "rules",
         }
     }
@@ -476,6 +479,25 @@ pub struct RenderArgs {
     pub with_secrets: bool,
 }
 
+/// `wharf tags`.
+#[derive(Debug, Args)]
+pub struct TagsArgs {
+    /// The offer file; versions are `image.version` and those of `image.publishedTags`
+    pub offer: PathBuf,
+    /// Only this plan (repeat for more)
+    #[arg(long = "plan", value_name = "ID")]
+    pub plans: Vec<PlanId>,
+    /// Where sources conflict: `strict` lists tags that every page takes, `lenient` also X.Y.Z alone
+    #[arg(long, env = "WHARF_PROFILE", value_name = "PROFILE", default_value = "strict")]
+    pub profile: Profile,
+    /// The same as `--profile lenient`
+    #[arg(long, conflicts_with = "profile")]
+    pub lenient: bool,
+    /// How the result is written [default: as --output-format says]
+    #[arg(long, value_name = "FORMAT")]
+    pub format: Option<OutputFormat>,
+}
+
 /// `wharf rules`.
 #[derive(Debug, Args)]
 pub struct RulesArgs {
@@ -515,6 +537,8 @@ mod tests {
             "wharf offer render o.yaml --output f --color never -v",
             "wharf diff a b",
             "wharf diff a b --format markdown --output d.md --all --exit-code",
+            "wharf tags o.yaml --plan a --plan b --lenient --format json",
+            "wharf tags o.yaml --profile strict",
             "wharf rules OFR-001",
             "wharf rules --ca-file c --authfile a",
         ] {
@@ -536,6 +560,8 @@ mod tests {
             "wharf verify a --report xml=x",
             "wharf verify a --report json=",
             "wharf rules -q -v",
+            "wharf tags",
+            "wharf tags o.yaml --lenient --profile strict",
             "wharf diff a",
             "wharf diff a b --format html",
         ] {

@@ -11,6 +11,7 @@ pub mod push;
 mod remote;
 pub mod rules;
 mod since;
+pub mod tags;
 mod targets;
 pub mod verify;
 

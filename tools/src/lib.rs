@@ -30,6 +30,7 @@ pub mod scans;
 pub mod secret_patterns;
 pub mod shown;
 pub mod source;
+pub mod tag_plan;
 pub mod temporary;
 pub mod transfer;
 pub mod usage;

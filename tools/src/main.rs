@@ -62,6 +62,7 @@ fn run(command: &Command, context: &Context, runtime: &Runtime) -> anyhow::Resul
         Command::Verify(args) => commands::verify::run(args, context),
         Command::Offer { command } => commands::offer::run(command, context),
         Command::Diff(args) => commands::diff::run(args, context),
+        Command::Tags(args) => commands::tags::run(args, context),
         Command::Rules(args) => commands::rules::run(args, context),
         Command::Package(args) => commands::package::run(args, context),
         Command::Push(args) => runtime.block_on(commands::push::run(args, context)),

@@ -37,6 +37,7 @@ mod resources;
 mod roots;
 mod secret_files;
 mod start;
+pub mod tag_forms;
 mod tags;
 mod texts;
 pub mod urls;

@@ -387,3 +387,47 @@ fn the_summary_of_a_step_is_added_to() {
     finish(command.spawn().unwrap());
     assert_eq!(fs::metadata(publisher.path("summary")).unwrap().len(), 1 << 20);
 }
+
+#[test]
+fn tags_that_an_offer_may_publish_are_listed_and_an_impossible_version_is_a_finding() {
+    let publisher = Publisher::new();
+    let write_with = |tags: &str| {
+        let text = OFFER.replace(
+            "version: \"1.0.0\"",
+            &format!("version: \"1.0.0\"\n      publishedTags: [{tags}]"),
+        );
+        fs::write(publisher.path("offer.yaml"), text).unwrap();
+    };
+    write_with("0.9.0-linux-amd64, 0.9.0-all, nightly");
+    let output = publisher.run(&["tags", "offer.yaml", "--format", "json"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let value: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let plan = &value["result"]["plans"][0];
+    let tags: Vec<&str> =
+        plan["tags"].as_array().unwrap().iter().map(|item| item["tag"].as_str().unwrap()).collect();
+    assert_eq!(
+        tags,
+        [
+            "0.9.0-linux-amd64",
+            "0.9.0-all",
+            "1.0.0-linux-amd64",
+            "1.0.0-all",
+            "1.0.0-test",
+            "latest"
+        ]
+    );
+    assert_eq!(plan["tags"][5]["state"], "moves");
+    assert_eq!(plan["leftOut"][1]["tags"][0], "nightly");
+    assert_eq!(plan["offer"]["isSame"], false);
+    let output = publisher.run(&["tags", "offer.yaml", "--lenient"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("left out: nightly: does not start with a version"), "{text}");
+    assert!(text.contains("\n1.0.0 "), "{text}");
+    // A version that is out is no list, and a finding.
+    write_with("1.0.0-linux-amd64");
+    let output = publisher.run(&["tags", "offer.yaml", "--plan", "lamp"]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("1.0.0 is not greater than 1.0.0") && text.contains("raise"), "{text}");
+    assert_eq!(publisher.run(&["tags", "offer.yaml", "--plan", "none"]).status.code(), Some(2));
+}

@@ -178,6 +178,12 @@ impl Default for TagTemplates {
     }
 }
 
+impl FromIterator<TagTemplate> for TagTemplates {
+    fn from_iter<I: IntoIterator<Item = TagTemplate>>(templates: I) -> Self {
+        Self(templates.into_iter().collect())
+    }
+}
+
 impl FromStr for TagTemplate {
     type Err = TagError;
 

@@ -7,7 +7,7 @@ use wharf_oci::{Descriptor, Digest, MANIFEST_SIZE_BYTES_MAX, MediaType};
 
 use super::image::{faults, of_platform, platform_key, size};
 use super::image_supply::schema_1;
-use super::tags::version_of;
+use super::tag_forms::version_of;
 use super::{Check, ImageView, Judge, Rule, Severity};
 use crate::image::facts::{FaultKind, PlatformImage};
 

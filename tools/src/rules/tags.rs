@@ -5,13 +5,11 @@ use std::collections::BTreeMap;
 
 use wharf_oci::Platform;
 
+use super::tag_forms::{self, TAG_CHARS_MAX, TAGS_MAX, version_of};
 use super::{Check, Gap, Judge, OfferView, Rule, Severity};
 use crate::offer::model::Image;
 use crate::offer::tags::{ExpandedTag, TagTarget};
 use crate::offer::words::ImageVersion;
-
-const TAGS_MAX: usize = 16;
-const TAG_CHARS_MAX: usize = 100;
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
@@ -20,7 +18,7 @@ pub(super) const RULES: &[Rule] = &[
         severity: Severity::Error,
         source: "PLAN; CLI-M",
         why: "The technical configuration takes no more.",
-        fix: "remove templates, or tags of old versions from `publishedTags`",
+        fix: "remove templates, or tags of old versions from `publishedTags`; `wharf tags OFFER` says which",
         check: Check::Offer(|view, judge| {
             each_image(view, |key, image| {
                 let count = image.expanded_tags.len() + image.published_tags.len();
@@ -181,8 +179,8 @@ pub(super) const RULES: &[Rule] = &[
         fix: "add `{version}-test` to the tags",
         check: Check::Offer(|view, judge| {
             each_image(view, |key, image| {
-                let test = |tag: &str| tag.to_lowercase().contains("test") && tag != "latest";
-                if !image.expanded_tags.iter().any(|item| test(item.tag.as_str())) {
+                let mut tags = image.expanded_tags.iter();
+                if !tags.any(|item| tag_forms::is_test_tag(item.tag.as_str())) {
                     judge.warning(&format!("{key}.tags"), "there is no test tag");
                 }
             });
@@ -259,14 +257,6 @@ fn template_key(image: &str, item: &ExpandedTag) -> String {
     format!("{image}.tags[{}]", item.template)
 }
 
-/// The version that a tag starts with, and what follows it.
-pub(super) fn version_of(tag: &str) -> Option<(ImageVersion, &str)> {
-    let end = tag.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(tag.len());
-    let (version, rest) = tag.split_at(end);
-    let version = version.parse().ok()?;
-    (rest.is_empty() || rest.starts_with('-')).then_some((version, rest))
-}
-
 /// Whether ACR's patching would make such a tag: `TAG-1` to `TAG-999`, or `TAG-patched`.
 fn is_patch_tag(tag: &str) -> bool {
     let Some((_, end)) = tag.rsplit_once('-') else { return false };
@@ -314,55 +304,11 @@ fn greater(view: &OfferView<'_>, judge: &mut Judge<'_>) {
     });
 }
 
-/// The words by which tags name operating systems and architectures, and what each stands for.
-const WORDS: [(&str, &str, &str); 10] = [
-    ("linux", "os", "linux"),
-    ("windows", "os", "windows"),
-    ("amd64", "architecture", "amd64"),
-    ("x64", "architecture", "amd64"),
-    ("x86_64", "architecture", "amd64"),
-    ("arm64", "architecture", "arm64"),
-    ("aarch64", "architecture", "arm64"),
-    ("arm32", "architecture", "arm"),
-    ("arm", "architecture", "arm"),
-    ("armhf", "architecture", "arm"),
-];
-
 fn platform_words(view: &OfferView<'_>, judge: &mut Judge<'_>) {
     each_tag(view, |key, tag, platform| {
-        for part in tag.split(['-', '.']) {
-            let part = part.to_ascii_lowercase();
-            let Some((word, field, value)) = WORDS.iter().find(|(word, ..)| *word == part) else {
-                continue;
-            };
-            let Some(platform) = platform else {
-                let message = format!("`{tag}` says {word} but points at all platforms");
-                judge.error(key, message);
-                continue;
-            };
-            let actual = if *field == "os" { &platform.os } else { &platform.architecture };
-            if actual != value {
-                let message = format!("`{tag}` says {word} but points at {platform}");
-                judge.error(key, message);
-            }
+        let at = platform.map_or_else(|| "all platforms".to_owned(), Platform::to_string);
+        for word in tag_forms::wrong_words(tag, platform) {
+            judge.error(key, format!("`{tag}` says {word} but points at {at}"));
         }
     });
-}
-
-#[cfg(test)]
-mod tests {
-    use super::version_of;
-
-    #[test]
-    fn versions_at_the_start_of_tags_are_read() {
-        for (tag, version, rest) in
-            [("1.0", "1.0", ""), ("1.2.3-linux", "1.2.3", "-linux"), ("1.10-x", "1.10", "-x")]
-        {
-            let found = version_of(tag).map(|(version, rest)| (version.to_string(), rest));
-            assert_eq!(found, Some((version.to_owned(), rest)), "{tag}");
-        }
-        for tag in ["latest", "v1.0", "1", "1.0.", "1.0_x", "1.2.3.4", "20261101"] {
-            assert!(version_of(tag).is_none(), "{tag}");
-        }
-    }
 }

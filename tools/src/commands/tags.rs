@@ -1,0 +1,246 @@
+//! `wharf tags`: the tags that each plan should publish, in the order of writing, and what no longer
+//! fits.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use super::Context;
+use crate::cli::{OutputFormat, TagsArgs};
+use crate::exit::Exit;
+use crate::offer::OfferFile;
+use crate::offer::model::Plan;
+use crate::offer::tags::{TagTarget, TagTemplate};
+use crate::output::{Paint, Style, Table, json, visible};
+use crate::rules::Profile;
+use crate::rules::tag_forms::TAGS_MAX;
+use crate::tag_plan::{LeftOut, Origin, PlannedTag, State, TagPlan, Wanted, solve};
+
+/// What came out for the plans that were asked for.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Solved {
+    profile: &'static str,
+    plans: Vec<SolvedPlan>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SolvedPlan {
+    plan: String,
+    repository: String,
+    version: String,
+    /// The list, or why there is none.
+    #[serde(flatten)]
+    answer: Answer,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(untagged, rename_all_fields = "camelCase")]
+enum Answer {
+    List {
+        tags: Vec<ListedTag>,
+        free: usize,
+        tags_per_version: usize,
+        left_out: Vec<LeftOutTags>,
+        /// What the offer has to say for this list.
+        offer: OfferKeys,
+    },
+    None {
+        error: String,
+    },
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ListedTag {
+    tag: String,
+    state: &'static str,
+    /// A platform, or `index`; of a published tag only its text is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    points_at: Option<String>,
+    #[serde(skip)]
+    style: Style,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LeftOutTags {
+    /// The published version of which nothing is left.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<String>,
+    /// The template of the offer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    template: Option<String>,
+    tags: Vec<String>,
+    reason: String,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct OfferKeys {
+    /// Whether it says this already.
+    is_same: bool,
+    tags: Vec<String>,
+    published_tags: Vec<String>,
+}
+
+/// Runs the command.
+pub fn run(args: &TagsArgs, context: &Context) -> anyhow::Result<Exit> {
+    let file = OfferFile::open(&args.offer)?;
+    let profile = if args.lenient { Profile::Lenient } else { args.profile };
+    let plans = file.select(&args.plans)?.into_iter().map(|(_, plan)| solved(plan, profile));
+    let profile = match profile {
+        Profile::Strict => "strict",
+        Profile::Lenient => "lenient",
+    };
+    let result = Solved { profile, plans: plans.collect() };
+    match args.format.unwrap_or_else(|| context.output.format()) {
+        OutputFormat::Json => context.output.raw(&json("tags", &result)?)?,
+        OutputFormat::Text => context.output.raw(&text(&result, context.output.paint()))?,
+    }
+    let unsolved = result.plans.iter().any(|plan| matches!(plan.answer, Answer::None { .. }));
+    Ok(if unsolved { Exit::Findings } else { Exit::Ok })
+}
+
+fn solved(plan: &Plan, profile: Profile) -> SolvedPlan {
+    let answer = match solve(&Wanted::of(&plan.image), profile) {
+        Ok(tags) => list(plan, tags),
+        Err(error) => Answer::None { error: error.to_string() },
+    };
+    SolvedPlan {
+        plan: plan.id.to_string(),
+        repository: plan.image.repository.to_string(),
+        version: plan.image.version.to_string(),
+        answer,
+    }
+}
+
+fn list(plan: &Plan, solved: TagPlan) -> Answer {
+    let TagPlan { tags, left_out, templates } = solved;
+    let is_published = |item: &&PlannedTag| item.state == State::Published;
+    let published = tags.iter().filter(is_published).map(|item| item.tag.to_string());
+    let published: Vec<String> = published.collect();
+    let image = &plan.image;
+    let same = image.tags.as_slice() == templates
+        && published.len() == image.published_tags.len()
+        && image.published_tags.iter().all(|tag| published.iter().any(|at| at == tag.as_str()));
+    let written = templates.iter().map(TagTemplate::as_str).map(ToOwned::to_owned);
+    Answer::List {
+        free: TAGS_MAX.saturating_sub(tags.len()),
+        // `latest` is the same tag in each version.
+        tags_per_version: (tags.len() - published.len()).saturating_sub(1),
+        offer: OfferKeys { is_same: same, tags: written.collect(), published_tags: published },
+        left_out: left_out.iter().map(left_out_tags).collect(),
+        tags: tags.iter().map(|item| listed(plan, item)).collect(),
+    }
+}
+
+fn listed(plan: &Plan, item: &PlannedTag) -> ListedTag {
+    let (style, state) = match item.state {
+        State::Published => (Style::Plain, "published"),
+        State::Moves => (Style::Plain, "moves"),
+        State::New => (Style::Good, "new"),
+        State::Added => (Style::Warning, "added"),
+    };
+    let points_at = item.target.map(|target| match target {
+        TagTarget::Index => "index".to_owned(),
+        TagTarget::Platform(place) => {
+            let build = plan.image.platforms.get(place);
+            build.map(|build| build.platform.to_string()).unwrap_or_default()
+        }
+    });
+    ListedTag { tag: item.tag.to_string(), state, points_at, style }
+}
+
+fn left_out_tags(item: &LeftOut) -> LeftOutTags {
+    let (mut version, mut template) = (None, None);
+    match &item.origin {
+        Origin::Version(of) => version = Some(of.to_string()),
+        Origin::Template(text) => template = Some(text.clone()),
+        Origin::Published => {}
+    }
+    let tags = item.tags.iter().map(ToString::to_string).collect();
+    LeftOutTags { version, template, tags, reason: item.reason.to_string() }
+}
+
+fn text(result: &Solved, paint: Paint) -> String {
+    let mut text = String::new();
+    for (place, plan) in result.plans.iter().enumerate() {
+        if place > 0 {
+            text.push('\n');
+        }
+        let name = paint.text(Style::Strong, &plan.plan);
+        let _ = write!(text, "{name} {} ({})", plan.version, plan.repository);
+        match &plan.answer {
+            Answer::None { error } => {
+                let what = paint.text(Style::Error, "no list");
+                let _ = writeln!(text, ": {what}: {}", visible(error));
+            }
+            Answer::List { tags, free, tags_per_version, left_out, offer } => {
+                let used = tags.len();
+                let _ = writeln!(text, ": {used} of {TAGS_MAX} tags, {}", result.profile);
+                text.push_str(&table(tags, paint));
+                for item in left_out {
+                    let line = format!("left out: {}: {}", named(item), item.reason);
+                    let _ = writeln!(text, "{}", paint.wrap(&visible(&line), 4));
+                }
+                let _ = writeln!(text, "{}", outlook(*free, *tags_per_version));
+                text.push_str(&keys(offer));
+            }
+        }
+    }
+    text
+}
+
+fn table(tags: &[ListedTag], paint: Paint) -> String {
+    let mut table = Table::new(&["TAG", "POINTS AT", "STATE"]);
+    for item in tags {
+        let at = item.points_at.as_deref().unwrap_or("-");
+        let at = if at == "index" { "all platforms" } else { at };
+        let cells = [(Style::Plain, item.tag.clone()), (Style::Plain, at.to_owned())];
+        let said = match item.state {
+            "added" => "new, not in the offer yet",
+            "moves" => "moves to this version",
+            state => state,
+        };
+        table.styled_row(cells.into_iter().chain([(item.style, said.to_owned())]));
+    }
+    table.render(paint)
+}
+
+/// What is left out, by the word that people look for.
+fn named(item: &LeftOutTags) -> String {
+    let tags = item.tags.join(", ");
+    match (&item.version, &item.template) {
+        (Some(version), _) => format!("version {version} ({tags})"),
+        (None, Some(template)) if *template != tags => format!("{template} ({tags})"),
+        _ => tags,
+    }
+}
+
+/// What the next versions find.
+fn outlook(free: usize, per_version: usize) -> String {
+    let more = free.checked_div(per_version).unwrap_or_default();
+    match more {
+        0 => format!("each version adds {per_version}; the next one puts the oldest out"),
+        1 => format!("each version adds {per_version}; one more fits before the oldest goes"),
+        more => format!("each version adds {per_version}; {more} more fit before the oldest goes"),
+    }
+}
+
+/// The keys of the offer that give this list.
+fn keys(offer: &OfferKeys) -> String {
+    if offer.is_same {
+        return "the offer says this already\n".to_owned();
+    }
+    let list = |items: &[String]| {
+        let quoted = items.iter().map(|item| format!("\"{item}\""));
+        quoted.collect::<Vec<_>>().join(", ")
+    };
+    let mut text = format!("in the offer:\n  tags: [{}]\n", visible(&list(&offer.tags)));
+    if !offer.published_tags.is_empty() {
+        let _ = writeln!(text, "  publishedTags: [{}]", visible(&list(&offer.published_tags)));
+    }
+    text
+}
