@@ -31,6 +31,7 @@ mod manifests;
 mod matrix;
 mod mirrors;
 mod once;
+mod package_bases;
 mod passthrough;
 mod pull;
 mod push;

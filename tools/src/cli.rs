@@ -137,15 +137,45 @@ pub struct PackageArgs {
     /// Where the layouts go, one folder per plan [default: `out` beside the offer]
     #[arg(long, env = "WHARF_OUTPUT", value_name = "DIR")]
     pub output: Option<PathBuf>,
-    /// How many threads compress [default: one per core]
+    /// How many threads compress [default: one per core]; the bytes are the same for any number
     #[arg(long, env = "WHARF_JOBS", value_name = "N")]
     pub jobs: Option<std::num::NonZeroUsize>,
-    /// Change nothing; fail when the layouts are not what would be made
+    /// The commit that the images are made from, for the annotation that says so
+    #[arg(long, env = "WHARF_REVISION", value_name = "TEXT", value_parser = revision)]
+    pub revision: Option<String>,
+    /// Change nothing; build again beside each layout and name the first file, header field, value
+    /// or byte that differs, for each platform that does. Exit code 1 when one differs
     #[arg(long, conflicts_with = "dry_run")]
     pub check: bool,
-    /// Change nothing; say what would be made
+    /// Change nothing, make no folder; say the digests and sizes of what would be made
     #[arg(long)]
     pub dry_run: bool,
+    /// What is explained.
+    #[command(flatten)]
+    pub explaining: ExplainArgs,
+    /// Draw no progress bar. There is one only where stderr is a terminal and CI is not set
+    #[arg(long, env = "WHARF_NO_PROGRESS")]
+    #[arg(value_parser = clap::builder::FalseyValueParser::new())]
+    pub no_progress: bool,
+}
+
+/// What an annotation holds is one line.
+fn revision(text: &str) -> Result<String, &'static str> {
+    let is_line = !text.trim().is_empty() && !text.contains(char::is_control);
+    is_line.then(|| text.trim().to_owned()).ok_or("it is not one line of text")
+}
+
+/// What `wharf package` explains besides.
+#[derive(Debug, Clone, Args)]
+pub struct ExplainArgs {
+    /// Also say what each plan shares with the others, and what a first push and an update cost in
+    /// bytes and requests
+    #[arg(long, conflicts_with = "check")]
+    pub explain: bool,
+    /// Write the same as one page with pictures, which loads nothing; `-` is stdout, and the result
+    /// goes to stderr then
+    #[arg(long, value_name = "FILE", conflicts_with = "check")]
+    pub explain_html: Option<PathBuf>,
 }
 
 /// `wharf verify`.
@@ -230,8 +260,14 @@ impl ReportTarget {
     /// Whether it goes to stdout, by whatever name.
     #[must_use]
     pub fn is_stdout(&self) -> bool {
-        STDOUT_NAMES.iter().any(|name| self.file == Path::new(name))
+        is_stdout(&self.file)
     }
+}
+
+/// Whether a file that is written is stdout, by whatever name.
+#[must_use]
+pub fn is_stdout(file: &Path) -> bool {
+    STDOUT_NAMES.iter().any(|name| file == Path::new(name))
 }
 
 /// The names of stdout.

@@ -1,5 +1,6 @@
 //! The commands: each takes its arguments, calls the library, and says how it ended.
 
+mod bases;
 pub mod diff;
 mod given;
 pub mod offer;

@@ -2,6 +2,7 @@
 //! wrong input, missing rights and trouble on the way never share one.
 
 use std::error::Error;
+use std::io::ErrorKind;
 
 use crate::credentials::CredentialsError;
 use crate::offer::OfferError;
@@ -53,6 +54,12 @@ impl Exit {
         while let Some(error) = link {
             if matches!(error.downcast_ref(), Some(RegistryError::Unreachable { .. })) {
                 return None;
+            }
+            let io = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+            if matches!(io, Some(ErrorKind::StorageFull | ErrorKind::QuotaExceeded)) {
+                return Some(
+                    "make room on that disk, or write to another one; nothing half-written was left",
+                );
             }
             link = error.source();
         }

@@ -4,10 +4,13 @@
 
 pub mod accounts;
 pub(crate) mod algorithms;
+pub mod attest;
+pub mod base;
 pub mod build;
 pub mod codec;
 pub mod compress;
 pub mod config;
+pub mod contents;
 pub mod facts;
 pub mod files;
 mod gzip;
@@ -17,6 +20,7 @@ pub mod layer;
 pub mod layout;
 pub mod layout_write;
 pub mod packages;
+pub mod platform;
 pub mod progress;
 pub mod sniff;
 pub mod tar_rules;

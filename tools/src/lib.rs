@@ -1,12 +1,15 @@
 //! `wharf` as a library: from an offer file and build folders to checked, pushed and promoted
 //! images, and to the payload that the marketplace takes.
 
+pub mod bases;
 pub mod characters;
 pub mod cli;
 pub mod commands;
+pub mod compare;
 pub mod credentials;
 pub mod diff;
 pub mod exit;
+pub mod explain;
 pub mod image;
 pub mod input;
 pub mod logins;
@@ -16,6 +19,7 @@ pub mod offer;
 pub mod output;
 pub mod output_file;
 pub mod pictures;
+pub mod progress;
 pub mod promote;
 pub mod push;
 pub mod registry;

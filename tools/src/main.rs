@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use tokio::runtime::Runtime;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use wharf_tools::cli::{Cli, Command};
 use wharf_tools::commands::{self, Context, GoingOn};
 use wharf_tools::exit::Exit;
@@ -70,16 +70,32 @@ fn run(command: &Command, context: &Context, runtime: &Runtime) -> anyhow::Resul
 }
 
 /// Ends the program when somebody asks for it. What commands keep on disk is whole at any moment;
-/// what they were still making goes.
+/// what they were still making goes. Who asks twice does not wait for that.
 async fn end_on_interrupt(command: &'static str, output: Output, going_on: GoingOn) {
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return };
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return;
+    };
+    asked(&mut interrupt, &mut terminate).await;
+    let (tell, removed) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        temporary::remove_all();
+        let _ = tell.send(());
+    });
     tokio::select! {
-        interrupted = tokio::signal::ctrl_c() => if interrupted.is_err() { return },
-        _ = terminate.recv() => {}
+        _ = removed => {}
+        () = asked(&mut interrupt, &mut terminate) => {}
     }
-    temporary::remove_all();
     output.end(command, "interrupted", going_on.told().as_deref(), Exit::Interrupted);
     std::process::exit(i32::from(Exit::Interrupted.code()));
+}
+
+async fn asked(interrupt: &mut Signal, terminate: &mut Signal) {
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
 }
 
 /// Says why the command failed, outermost reason first.

@@ -6,6 +6,7 @@
 
 mod check;
 pub mod content;
+pub mod described;
 pub mod error;
 pub mod excerpt;
 #[cfg(test)]
@@ -13,6 +14,7 @@ pub(crate) mod fixture;
 pub mod globs;
 pub mod layers;
 pub mod model;
+pub mod origin;
 pub(crate) mod parse;
 mod quoted;
 pub mod registries;

@@ -5,8 +5,11 @@
 //! in one go. A reader that closes the pipe early is no error.
 
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::os::fd::AsFd;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use indicatif::ProgressBar;
 
 use rustix::termios::tcgetwinsize;
 use serde::Serialize;
@@ -26,6 +29,8 @@ pub struct Output {
     talk: Talk,
     stdout: Paint,
     stderr: Paint,
+    /// The bar at the bottom of the terminal, while there is one.
+    bar: Arc<Mutex<Option<ProgressBar>>>,
 }
 
 /// How much is said on stderr.
@@ -98,6 +103,31 @@ impl Output {
             },
             stdout: Paint::on(&io::stdout(), wanted),
             stderr: Paint::on(&io::stderr(), wanted),
+            bar: Arc::default(),
+        }
+    }
+
+    /// Whether a bar may be drawn: for a person at a terminal who did not ask for silence.
+    #[must_use]
+    pub fn may_draw(&self) -> bool {
+        let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+        self.talk >= Talk::Notes && io::stderr().is_terminal() && !is_set("CI") && !is_dumb
+    }
+
+    /// Whether notes are shown.
+    #[must_use]
+    pub fn may_note(&self) -> bool {
+        self.talk >= Talk::Notes
+    }
+
+    /// From now on this bar is at the bottom of the terminal, and what is said stands above it; or
+    /// none is any more.
+    pub fn set_bar(&self, bar: Option<ProgressBar>) {
+        let before =
+            std::mem::replace(&mut *self.bar.lock().unwrap_or_else(PoisonError::into_inner), bar);
+        if let Some(before) = before {
+            before.finish_and_clear();
         }
     }
 
@@ -144,14 +174,14 @@ impl Output {
     /// Says something about the way there; `-q` silences it.
     pub fn note(&self, message: &str) {
         if self.talk >= Talk::Notes {
-            complain(message);
+            self.complain(message);
         }
     }
 
     /// Says something that only `-v` asks for.
     pub fn detail(&self, message: &str) {
         if self.talk == Talk::Details {
-            complain(message);
+            self.complain(message);
         }
     }
 
@@ -163,6 +193,7 @@ impl Output {
 
     /// Ends a command that has no result: says why, and where JSON was asked for also there.
     pub fn end(&self, command: &str, message: &str, hint: Option<&str>, exit: Exit) {
+        self.set_bar(None);
         self.failure(message, hint);
         if self.format == OutputFormat::Json {
             // A stdout that is gone is no other reason than the one that was said.
@@ -173,9 +204,20 @@ impl Output {
     /// Says why the command failed, and what to do; nothing silences it.
     pub fn failure(&self, message: &str, hint: Option<&str>) {
         let paint = self.stderr;
-        complain(&format!("{} {message}", paint.text(Style::Error, "error:")));
+        self.complain(&format!("{} {message}", paint.text(Style::Error, "error:")));
         if let Some(hint) = hint {
-            complain(&format!("{} {hint}", paint.text(Style::Strong, "hint:")));
+            self.complain(&format!("{} {hint}", paint.text(Style::Strong, "hint:")));
+        }
+    }
+
+    /// A stderr that is gone is no reason to stop.
+    fn complain(&self, message: &str) {
+        let write = || {
+            let _ = writeln!(io::stderr().lock(), "{message}");
+        };
+        match &*self.bar.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(bar) => bar.suspend(write),
+            None => write(),
         }
     }
 }
@@ -212,11 +254,6 @@ pub fn failure_json(command: &str, message: &str, hint: Option<&str>, exit: Exit
     format!("{}\n", escaped(&text.expect("texts and numbers always serialise")))
 }
 
-/// A stderr that is gone is no reason to stop.
-fn complain(message: &str) {
-    let _ = writeln!(io::stderr().lock(), "{message}");
-}
-
 /// Least width that text is wrapped to, in columns: below that, wrapping makes it worse.
 const WIDTH_MIN: usize = 40;
 
@@ -225,17 +262,32 @@ const WIDTH_MIN: usize = 40;
 pub struct Paint {
     coloured: bool,
     width: Option<usize>,
+    /// Whether only ASCII is known to be shown.
+    is_ascii: bool,
 }
 
 impl Paint {
     /// Text without any colour, in lines as long as they get.
-    pub const PLAIN: Self = Self { coloured: false, width: None };
+    pub const PLAIN: Self = Self { coloured: false, width: None, is_ascii: false };
 
     /// What fits a stream; `coloured` says whether a terminal gets colours, and another stream.
     fn on(stream: &(impl io::IsTerminal + AsFd), coloured: impl Fn(bool) -> bool) -> Self {
         let size = stream.is_terminal().then(|| tcgetwinsize(stream).ok()).flatten();
         let width = size.map(|size| usize::from(size.ws_col)).filter(|width| *width >= WIDTH_MIN);
-        Self { coloured: coloured(stream.is_terminal()), width }
+        let is_ascii = !speaks_unicode(|name| std::env::var(name).ok());
+        Self { coloured: coloured(stream.is_terminal()), width, is_ascii }
+    }
+
+    /// Whether pictures are drawn with ASCII alone.
+    #[must_use]
+    pub const fn is_ascii(self) -> bool {
+        self.is_ascii
+    }
+
+    /// How long lines may be, where that is known.
+    #[must_use]
+    pub const fn width(self) -> Option<usize> {
+        self.width
     }
 
     /// Whether lines are only so long.
@@ -285,6 +337,14 @@ impl Paint {
         };
         if self.coloured { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
     }
+}
+
+/// Whether the locale says UTF-8: the first of these variables that is set decides (POSIX).
+fn speaks_unicode(variable: impl Fn(&str) -> Option<String>) -> bool {
+    let mut set = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(variable);
+    let locale = set.find(|value| !value.is_empty()).unwrap_or_default();
+    let locale = locale.to_ascii_lowercase();
+    locale.ends_with("utf-8") || locale.ends_with("utf8")
 }
 
 /// Rows of cells in columns as wide as they need; the last column is not padded.
@@ -370,8 +430,20 @@ mod tests {
     #[test]
     fn colours_are_used_only_when_asked_for() {
         assert_eq!(Paint::PLAIN.text(Style::Error, "x"), "x");
-        let paint = Paint { coloured: true, width: None };
+        let paint = Paint { coloured: true, ..Paint::PLAIN };
         assert_eq!(paint.text(Style::Good, "x"), "\u{1b}[32mx\u{1b}[0m");
+    }
+
+    #[test]
+    fn pictures_are_ascii_where_the_locale_does_not_say_utf_8() {
+        let with = |set: &'static [(&str, &str)]| {
+            speaks_unicode(move |name| {
+                set.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+            })
+        };
+        assert!(with(&[("LANG", "en_GB.UTF-8")]) && with(&[("LC_CTYPE", "C.utf8"), ("LANG", "C")]));
+        assert!(with(&[("LC_ALL", ""), ("LANG", "de_DE.UTF-8")]));
+        assert!(!with(&[]) && !with(&[("LC_ALL", "C"), ("LANG", "en_GB.UTF-8")]));
     }
 
     #[test]

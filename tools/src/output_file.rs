@@ -97,11 +97,11 @@ fn replace(place: &Path, text: &str, mode: u32) -> io::Result<()> {
     let mut beside = place.as_os_str().to_owned();
     beside.push(format!(".{}.part", std::process::id()));
     // What could not become the file is of no use, and goes.
-    let beside = Temporary::new(beside.into());
-    let beside = beside.path();
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(beside)?;
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(mode);
+    let (beside, mut file) = Temporary::make(beside.into(), |path| options.open(path))?;
     file.write_all(text.as_bytes())?;
-    fs::rename(beside, place)
+    beside.publish(|path| fs::rename(path, place))
 }
 
 fn refusal(reason: &'static str) -> io::Error {

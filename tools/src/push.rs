@@ -3,12 +3,15 @@
 //! Invariant: nothing of a damaged image is sent, a tag is written only after everything it leads
 //! to was accepted, and none that points elsewhere is moved unless somebody said so.
 
+mod attached;
+
 use std::num::NonZeroUsize;
 use std::path::Path;
 
 use serde::Serialize;
 use wharf_oci::{Descriptor, Digest, ManifestKind, Reference, RepoName, Tag};
 
+pub use self::attached::Referrers;
 use crate::image::facts::{Fault, Weight};
 use crate::image::layout::REF_NAME;
 use crate::moves::Write;
@@ -104,8 +107,10 @@ pub struct Push<'a> {
 pub struct Pushed {
     /// What the last tag points at.
     pub digest: Digest,
-    /// Whether every tag pointed there before.
+    /// Whether every tag pointed there before, with everything that refers to it.
     pub unchanged: bool,
+    /// What refers to it: SBOM, provenance, signatures.
+    pub referrers: Referrers,
     /// The tags, in the order of writing.
     pub tags: Vec<PushedTag>,
     /// Bytes of blobs.
@@ -152,7 +157,12 @@ pub fn image_for(source: &Source, tag: Option<&Tag>) -> Result<Descriptor, PushE
     let mut tops: Vec<&Descriptor> = Vec::new();
     let mut listed = Vec::new();
     for root in source.roots() {
-        listed.extend(source.manifest(root)?.children().iter().map(|child| child.digest));
+        let manifest = source.manifest(root)?;
+        // What refers to an image is none.
+        if manifest.subject().is_some() {
+            continue;
+        }
+        listed.extend(manifest.children().iter().map(|child| child.digest));
         if !tops.iter().any(|seen| seen.digest == root.digest) {
             tops.push(root);
         }
@@ -207,33 +217,24 @@ impl Push<'_> {
             after: target.digest,
         });
         self.refuse_moves(writes)?;
-        let unchanged =
+        let are_there =
             tags.iter().all(|(_, target, before)| before.as_ref() == Some(&target.digest));
         let roots: Vec<&Descriptor> = self.tags.iter().map(|(_, target)| target).collect();
         let tree = tree_of(self.source, &roots)?;
         let destination =
             Destination { registry: self.registry, repo: self.repo, known: self.known };
         let mut moved = Moved { skipped_bytes: tree.size_bytes(), ..Moved::default() };
-        if !unchanged {
-            let open = |blob: &Descriptor| {
-                let failed = |reason: String| RegistryError::Source {
-                    digest: blob.digest,
-                    source: std::io::Error::other(reason),
-                };
-                match self.source.open_blob(blob).map_err(|error| failed(error.to_string()))? {
-                    Blob::File(file) => {
-                        let (file, start) = file.into_parts();
-                        Ok(BlobSource::file(file, start, blob.clone()))
-                    }
-                    Blob::Remote(_) => Err(failed("it is on a registry".to_owned())),
-                }
-            };
+        if !are_there {
             let told = |step: Step<'_>| {
                 tell(step);
                 Ok::<(), RegistryError>(())
             };
+            let open = |blob: &Descriptor| self.open_blob(blob);
             moved = destination.put(&tree, &open, &|_| false, &told).await?;
         }
+        let (referrers, sent) = self.attach(&tree, &destination, tell).await?;
+        moved.add(sent);
+        let unchanged = are_there && referrers.pushed == 0;
         let mut pushed = Vec::new();
         for (tag, target, before) in tags {
             let manifest = tree.manifest(&target.digest).ok_or_else(|| PushError::Absent {
@@ -258,7 +259,21 @@ impl Push<'_> {
             location: self.source.location().to_owned(),
             missing: "tag".to_owned(),
         })?;
-        Ok(Pushed { digest, unchanged, tags: pushed, moved })
+        Ok(Pushed { digest, unchanged, referrers, tags: pushed, moved })
+    }
+
+    fn open_blob(&self, blob: &Descriptor) -> Result<BlobSource, RegistryError> {
+        let failed = |reason: String| RegistryError::Source {
+            digest: blob.digest,
+            source: std::io::Error::other(reason),
+        };
+        match self.source.open_blob(blob).map_err(|error| failed(error.to_string()))? {
+            Blob::File(file) => {
+                let (file, start) = file.into_parts();
+                Ok(BlobSource::file(file, start, blob.clone()))
+            }
+            Blob::Remote(_) => Err(failed("it is on a registry".to_owned())),
+        }
     }
 
     async fn points_at(&self, tag: &Tag) -> Result<Option<Digest>, RegistryError> {

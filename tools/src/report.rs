@@ -20,6 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use self::anatomy::Anatomy;
+pub use self::html::explained_page;
 pub use self::images::{ImageSummary, Proof, summarise};
 pub use self::place::Root;
 use crate::diff::text::Form;

@@ -62,6 +62,12 @@ impl Source {
         matches!(self.form, Form::Remote(_))
     }
 
+    /// Whether it has no manifests of images, so that those it shows are made of what it has.
+    #[must_use]
+    pub const fn makes_manifests(&self) -> bool {
+        matches!(self.form, Form::DockerArchive(_))
+    }
+
     /// Where it is, as people call it: the folder, the archive, the reference.
     #[must_use]
     pub fn location(&self) -> &str {

@@ -1,49 +1,119 @@
 //! What is on disk only while a command runs: staging folders and half-written files. A command
 //! removes its own; when a signal ends the program, everything that is left is removed here.
+//!
+//! Invariant: once the program ends, nothing is made any more and nothing is put in its place, or
+//! half of it could stay.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What to remove. Written by [`Temporary`] alone.
-static LEFT: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+static LEFT: Mutex<Left> = Mutex::new(Left { is_ending: false, paths: BTreeMap::new() });
+
+#[derive(Debug)]
+struct Left {
+    is_ending: bool,
+    paths: BTreeMap<PathBuf, Kind>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// It goes, whatever is in it.
+    Whole,
+    /// A folder that goes when nothing is in it.
+    IfEmpty,
+}
 
 /// How often a folder is removed into which somebody still writes.
 const TRIES: usize = 20;
 
 /// A file or folder that goes when this does.
 #[derive(Debug)]
-pub struct Temporary(PathBuf);
+pub struct Temporary {
+    path: PathBuf,
+    kind: Kind,
+}
 
 impl Temporary {
     /// Takes charge of a path, before anything is there.
     #[must_use]
     pub fn new(path: PathBuf) -> Self {
-        LEFT.lock().unwrap_or_else(PoisonError::into_inner).insert(path.clone());
-        Self(path)
+        left().paths.insert(path.clone(), Kind::Whole);
+        Self { path, kind: Kind::Whole }
+    }
+
+    /// Takes charge of a path and makes what is there; never in a program that ends.
+    pub fn make<T>(
+        path: PathBuf,
+        create: impl FnOnce(&Path) -> io::Result<T>,
+    ) -> io::Result<(Self, T)> {
+        let created = {
+            let mut left = left();
+            left.paths.insert(path.clone(), Kind::Whole);
+            create(&path)
+        };
+        let temporary = Self { path, kind: Kind::Whole };
+        Ok((temporary, created?))
+    }
+
+    /// Makes a folder and those above it, which is kept when something is in it in the end; `None`
+    /// when it was there.
+    pub fn folder_if_used(path: &Path) -> io::Result<Option<Self>> {
+        if path.is_dir() {
+            return Ok(None);
+        }
+        let mut left = left();
+        fs::create_dir_all(path)?;
+        left.paths.insert(path.to_owned(), Kind::IfEmpty);
+        Ok(Some(Self { path: path.to_owned(), kind: Kind::IfEmpty }))
     }
 
     /// Where it is.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.0
+        &self.path
+    }
+
+    /// Puts what is here in its place, by a rename; never in a program that ends.
+    pub fn publish<T>(&self, rename: impl FnOnce(&Path) -> T) -> T {
+        let _left = left();
+        rename(&self.path)
     }
 }
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        remove(&self.0);
-        LEFT.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.0);
+        remove(&self.path, self.kind);
+        left().paths.remove(&self.path);
     }
 }
 
-/// Removes everything that is left. Nothing is written any more after this: the program ends.
+/// The list. Who asks for it while the program ends waits for that.
+fn left() -> MutexGuard<'static, Left> {
+    let left = LEFT.lock().unwrap_or_else(PoisonError::into_inner);
+    if !left.is_ending {
+        return left;
+    }
+    drop(left);
+    loop {
+        std::thread::park();
+    }
+}
+
+/// Removes everything that is left, because the program ends.
 pub fn remove_all() {
-    let left = std::mem::take(&mut *LEFT.lock().unwrap_or_else(PoisonError::into_inner));
-    for path in left {
+    let paths = {
+        let mut left = LEFT.lock().unwrap_or_else(PoisonError::into_inner);
+        left.is_ending = true;
+        std::mem::take(&mut left.paths)
+    };
+    // What is in a folder stands behind it in the list.
+    for (path, kind) in paths.into_iter().rev() {
         for _ in 0..TRIES {
-            if remove(&path) {
+            if remove(&path, kind) {
                 break;
             }
         }
@@ -52,9 +122,14 @@ pub fn remove_all() {
 
 /// Removes a file or a folder; whether nothing is there any more. What cannot be removed is left to
 /// the next run.
-fn remove(path: &Path) -> bool {
+fn remove(path: &Path, kind: Kind) -> bool {
     match fs::symlink_metadata(path) {
         Err(_) => true,
+        Ok(_) if kind == Kind::IfEmpty => {
+            // It fails for one that is used, which is right.
+            let _ = fs::remove_dir(path);
+            true
+        }
         Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path).is_ok(),
         Ok(_) => fs::remove_file(path).is_ok(),
     }
@@ -70,13 +145,36 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (file, staging) = (folder.path().join("f"), folder.path().join("s"));
         {
-            let (file, staging) = (Temporary::new(file.clone()), Temporary::new(staging.clone()));
-            fs::write(file.path(), "half").unwrap();
+            let (file, ()) = Temporary::make(file.clone(), |path| fs::write(path, "half")).unwrap();
+            let staging = Temporary::new(staging.clone());
             fs::create_dir_all(staging.path().join("blobs")).unwrap();
             let left = LEFT.lock().unwrap();
-            assert!(left.contains(file.path()) && left.contains(staging.path()));
+            assert!(
+                left.paths.contains_key(file.path()) && left.paths.contains_key(staging.path())
+            );
         }
         assert!(!file.exists() && !staging.exists());
-        assert!(!LEFT.lock().unwrap().contains(&file));
+        assert!(!LEFT.lock().unwrap().paths.contains_key(&file));
+    }
+
+    #[test]
+    fn what_could_not_be_made_is_not_in_charge_any_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("none/x");
+        assert!(Temporary::make(path.clone(), |path| fs::write(path, "x")).is_err());
+        assert!(!LEFT.lock().unwrap().paths.contains_key(&path));
+    }
+
+    #[test]
+    fn a_folder_stays_when_it_was_there_or_is_used() {
+        let folder = tempfile::tempdir().unwrap();
+        let (used, unused) = (folder.path().join("a/used"), folder.path().join("unused"));
+        drop(Temporary::folder_if_used(&unused).unwrap().unwrap());
+        assert!(!unused.exists());
+        let made = Temporary::folder_if_used(&used).unwrap().unwrap();
+        fs::write(used.join("x"), "").unwrap();
+        drop(made);
+        assert!(used.join("x").exists());
+        assert!(Temporary::folder_if_used(&used).unwrap().is_none());
     }
 }

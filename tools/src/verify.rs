@@ -22,8 +22,8 @@ use wharf_oci::{
 };
 
 use self::layers::CheckedLayer;
-pub use self::layers::{Limits, RATIO_FROM_BYTES};
-use self::room::Room;
+pub use self::layers::{Limits, RATIO_FROM_BYTES, ReadLayer, read_layer};
+pub use self::room::Room;
 use self::views::Views;
 use crate::image::algorithms;
 use crate::image::config::ImageConfig;
@@ -43,7 +43,7 @@ const LAYERS_MAX: usize = 100_000;
 const DEPTH_MAX: usize = 4;
 
 /// Media types of configurations that say how a container starts; artifacts have others.
-const CONFIG_TYPES: [&str; 2] =
+pub(crate) const CONFIG_TYPES: [&str; 2] =
     ["application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"];
 
 /// Reads and proves everything that a source leads to, on `jobs` threads.
@@ -337,7 +337,7 @@ impl Walk<'_> {
 }
 
 /// `BuildKit` lists attestations beside the images, with a platform that nothing runs on.
-fn is_attestation(descriptor: &Descriptor) -> bool {
+pub(crate) fn is_attestation(descriptor: &Descriptor) -> bool {
     let kind = descriptor.annotations.get("vnd.docker.reference.type");
     descriptor.platform.as_ref().is_some_and(Platform::is_unknown)
         || kind.is_some_and(|kind| kind == "attestation-manifest")

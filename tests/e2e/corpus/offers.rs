@@ -290,6 +290,19 @@ pub(super) const CASES: &[Case] = &[
         what: "the layout has a tag that the offer has not",
         make: Make::Both(|_, image| image.tags.push("1.3.0-all".to_owned())),
     },
+    Case {
+        rule: "IMG-050",
+        weight: Error,
+        what: "the layout was made from an earlier state of the offer",
+        make: Make::Both(|_, image| {
+            image.on_top = |top| {
+                let inputs = format!("sha256:{}", "5".repeat(64));
+                for root in top["manifests"].as_array_mut().unwrap() {
+                    root["annotations"]["wharf.image.inputs"] = inputs.as_str().into();
+                }
+            };
+        }),
+    },
 ];
 
 fn tags(offer: &mut Offer, to: &str) {

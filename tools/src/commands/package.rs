@@ -1,102 +1,51 @@
-//! `wharf package`: makes the OCI layout of each plan, or says whether it would change.
+//! `wharf package`: makes the OCI layout of each plan, says what would be made, or whether what is
+//! there is what would be made.
 
-use std::fmt::Write as _;
+mod check;
+mod explaining;
+mod notes;
+mod outcome;
+mod text;
+
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use serde::Serialize;
-use wharf_oci::Digest;
 
-use super::{Context, variable};
-use crate::cli::PackageArgs;
+use self::explaining::Explaining;
+use self::notes::Notes;
+use self::outcome::{Packaged, PackagedPlan, State};
+use super::{Context, bases, variable, write_file};
+use crate::cli::{PackageArgs, is_stdout};
 use crate::exit::Exit;
+use crate::explain::PlanContent;
 use crate::image::build::{Builder, BuiltImage, Destination};
 use crate::image::layer::check_source;
 use crate::image::layout_write::{LayoutFolder, Outcome};
-use crate::image::progress::Silent;
 use crate::offer::OfferFile;
 use crate::offer::model::Plan;
+use crate::offer::origin::{DOCKERFILE_ADVICE, is_dockerfile};
 use crate::offer::timestamp::Timestamp;
-use crate::output::{Paint, Style, Table};
-use crate::rules::image::size as size_text;
-use crate::source::Source;
+use crate::offer::words::PlanId;
+use crate::output::visible;
+use crate::progress::{Show, Shown};
+use crate::report::explained_page;
 
-/// What was made, or found.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Packaged {
-    output: PathBuf,
-    plans: Vec<PackagedPlan>,
-}
+/// The folder in the output with what makes the next run faster; it may be deleted at any time.
+const STATE: &str = ".wharf";
 
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct PackagedPlan {
-    plan: String,
-    layout: PathBuf,
-    state: State,
-    tags: Vec<String>,
-    /// The index over all platforms.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    digest: Option<Digest>,
-    platforms: Vec<PackagedPlatform>,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct PackagedPlatform {
-    platform: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    digest: Option<Digest>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    size_bytes: Option<u64>,
-    layers: Vec<PackagedLayer>,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct PackagedLayer {
-    source: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    digest: Option<Digest>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    size_bytes: Option<u64>,
-}
-
-/// How a layout came out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-enum State {
-    Created,
-    Replaced,
-    Unchanged,
-    /// `--check`: what is there is what would be made.
-    Same,
-    /// `--check`: it is not.
-    Differs,
-    /// `--check`: nothing is there.
-    Missing,
-    /// `--dry-run`.
-    Planned,
-}
-
-impl State {
-    const fn text(self) -> (Style, &'static str) {
-        match self {
-            Self::Created => (Style::Good, "created"),
-            Self::Replaced => (Style::Good, "replaced"),
-            Self::Unchanged => (Style::Plain, "unchanged"),
-            Self::Same => (Style::Good, "same"),
-            Self::Differs => (Style::Error, "differs"),
-            Self::Missing => (Style::Error, "missing"),
-            Self::Planned => (Style::Plain, "would be made"),
-        }
-    }
+/// What stays the same for all plans of one run.
+struct Run<'a> {
+    plans: &'a [&'a Plan],
+    output: &'a Path,
+    notes: Notes,
+    explaining: Explaining<'a>,
 }
 
 /// Runs the command.
 pub fn run(args: &PackageArgs, context: &Context) -> anyhow::Result<Exit> {
+    refuse_dockerfile(&args.offer)?;
     let file = OfferFile::open(&args.offer)?;
     let plans: Vec<&Plan> = file.select(&args.plans)?.into_iter().map(|(_, plan)| plan).collect();
     let output = args.output.clone().unwrap_or_else(|| file.folder().join("out"));
@@ -108,19 +57,63 @@ pub fn run(args: &PackageArgs, context: &Context) -> anyhow::Result<Exit> {
         .jobs
         .or_else(|| std::thread::available_parallelism().ok())
         .unwrap_or(NonZeroUsize::MIN);
-    let builder = Builder::new((file.folder(), &output), epoch, jobs, &Silent);
-    let plans = if args.dry_run {
-        plans.iter().map(|plan| planned(plan, &output)).collect()
-    } else if args.check {
-        check(&plans, &output, &builder)?
+    let bases = bases::open(&file, &plans, &output, context)?;
+    let doing = if args.check { "checking" } else { "packaging" };
+    let show = Show::on(&context.output, !args.no_progress);
+    let progress = Shown::new(&context.output, show, doing, plans.len());
+    let builder = Builder::new(file.folder(), epoch, jobs, &progress);
+    let mut builder =
+        builder.with_output(&output).with_bases(&bases).with_revision(args.revision.as_deref());
+    if !args.dry_run && !args.check {
+        builder = builder.remembering(&output.join(STATE));
+    }
+    let explaining = Explaining::new(&output);
+    let mut run = Run { plans: &plans, output: &output, notes: Notes::default(), explaining };
+    let packaged = if args.check {
+        check::run(&mut run, &mut builder)?
+    } else if args.dry_run {
+        run.count(&mut builder)?
     } else {
-        make(&plans, &output, &builder, context)?
+        run.make(&mut builder)?
     };
+    drop(progress);
+    let notes = run.notes.tell(context);
     let differs = |plan: &PackagedPlan| matches!(plan.state, State::Differs | State::Missing);
-    let exit = if plans.iter().any(differs) { Exit::Findings } else { Exit::Ok };
-    let result = Packaged { output, plans };
-    context.output.result("package", &result, |paint| text(&result, paint))?;
+    let exit = if packaged.iter().any(differs) { Exit::Findings } else { Exit::Ok };
+    let wants = args.explaining.explain || args.explaining.explain_html.is_some();
+    let explained = wants.then(|| run.explaining.explain());
+    let page = args.explaining.explain_html.as_deref().zip(explained.as_ref());
+    let explained = explained.as_ref().filter(|_| args.explaining.explain).cloned();
+    let result = Packaged { output: output.clone(), plans: packaged, notes, explained };
+    let told = |paint| text::text(&result, paint);
+    match page {
+        Some((file, explained)) if is_stdout(file) => {
+            context.output.raw(&explained_page(explained))?;
+            context.output.result_aside(told);
+        }
+        Some((file, explained)) => {
+            write_file(file, &explained_page(explained))?;
+            context.output.result("package", &result, told)?;
+        }
+        None => context.output.result("package", &result, told)?,
+    }
     Ok(exit)
+}
+
+/// A Dockerfile, or a folder with one, in place of an offer.
+fn refuse_dockerfile(path: &Path) -> anyhow::Result<()> {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let mut is_one = is_dockerfile(name);
+    for name in ["Dockerfile", "Containerfile"] {
+        is_one |= path.is_dir() && path.join(name).exists() && !path.join("offer.yaml").exists();
+    }
+    let path = visible(&path.to_string_lossy());
+    anyhow::ensure!(
+        !is_one,
+        "{path} is no offer but a Dockerfile, or has one; wharf does not build those: \
+         {DOCKERFILE_ADVICE} in the offer"
+    );
+    Ok(())
 }
 
 /// The time of images that set none.
@@ -148,111 +141,59 @@ fn check_sources(file: &OfferFile, plan: &Plan) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn make(
-    plans: &[&Plan],
-    output: &Path,
-    builder: &Builder<'_>,
-    context: &Context,
-) -> anyhow::Result<Vec<PackagedPlan>> {
-    let folder = LayoutFolder::open(output)?;
-    let mut made = Vec::new();
-    builder.build_all(plans, Destination::Folder(&folder), &mut |plan, built| {
-        let state = match built.outcome {
-            Some(Outcome::Created) | None => State::Created,
-            Some(Outcome::Replaced) => State::Replaced,
-            Some(Outcome::Unchanged) => State::Unchanged,
-        };
-        context.output.note(&format!("packaged {}", plan.id));
-        made.push(packaged(plan, output, &built, state));
-    })?;
-    Ok(made)
-}
+impl Run<'_> {
+    fn place(&self, plan: &Plan) -> PathBuf {
+        self.output.join(plan.id.as_str())
+    }
 
-fn check(
-    plans: &[&Plan],
-    output: &Path,
-    builder: &Builder<'_>,
-) -> anyhow::Result<Vec<PackagedPlan>> {
-    let mut checked = Vec::new();
-    for plan in plans {
-        let place = output.join(plan.id.as_str());
-        if !place.exists() {
-            checked.push(PackagedPlan { state: State::Missing, ..planned(plan, output) });
-            continue;
-        }
-        let layout = Source::open_path(&place)?;
-        let built = builder.build(plan, Destination::Counted)?;
-        let same = layout.roots() == built.roots;
-        let state = if same { State::Same } else { State::Differs };
-        checked.push(packaged(plan, output, &built, state));
+    fn make(&mut self, builder: &mut Builder<'_>) -> anyhow::Result<Vec<PackagedPlan>> {
+        let folder = LayoutFolder::open(self.output)?;
+        let mut before = self.before();
+        let mut made = Vec::new();
+        let plans = self.plans;
+        builder.build_all(plans, Destination::Folder(&folder), &mut |plan, built| {
+            let state = match built.outcome {
+                Some(Outcome::Created) | None => State::Created,
+                Some(Outcome::Replaced) => State::Replaced,
+                Some(Outcome::Unchanged) => State::Unchanged,
+            };
+            let before = before.remove(&plan.id);
+            if let (State::Replaced, Some(before)) = (state, &before) {
+                explaining::note(self.output, plan, before);
+            }
+            self.explaining.add(plan, &built, state, before);
+            made.push(self.packaged(plan, &built, state));
+        })?;
+        Ok(made)
     }
-    Ok(checked)
-}
 
-fn packaged(plan: &Plan, output: &Path, built: &BuiltImage, state: State) -> PackagedPlan {
-    let mut packaged = planned(plan, output);
-    packaged.state = state;
-    packaged.digest = Some(built.index.digest);
-    for (platform, built) in packaged.platforms.iter_mut().zip(&built.platforms) {
-        platform.digest = Some(built.manifest.digest);
-        platform.size_bytes = Some(built.size_bytes);
-        for (layer, descriptor) in platform.layers.iter_mut().zip(&built.layers) {
-            layer.digest = Some(descriptor.descriptor.digest);
-            layer.size_bytes = Some(descriptor.descriptor.size);
-        }
+    /// Digests and sizes; nothing is written, also no folder.
+    fn count(&mut self, builder: &mut Builder<'_>) -> anyhow::Result<Vec<PackagedPlan>> {
+        let mut before = self.before();
+        let mut counted = Vec::new();
+        builder.build_all(self.plans, Destination::Counted, &mut |plan, built| {
+            let place = self.place(plan);
+            let state = match place.exists() {
+                false => State::WouldCreate,
+                true if built.counted.is_at(&place) => State::Unchanged,
+                true => State::WouldReplace,
+            };
+            self.explaining.add(plan, &built, state, before.remove(&plan.id));
+            counted.push(self.packaged(plan, &built, state));
+        })?;
+        Ok(counted)
     }
-    packaged
-}
 
-fn planned(plan: &Plan, output: &Path) -> PackagedPlan {
-    let source = |layer: &crate::offer::model::Layer| {
-        let paths: Vec<&str> = layer.inputs.iter().map(|input| input.path().as_str()).collect();
-        paths.join(", ")
-    };
-    let layer = |layer: &crate::offer::model::Layer| PackagedLayer {
-        source: source(layer),
-        digest: None,
-        size_bytes: None,
-    };
-    let platforms = plan.image.platforms.iter().map(|build| PackagedPlatform {
-        platform: build.platform.to_string(),
-        digest: None,
-        size_bytes: None,
-        layers: build.layers.iter().map(layer).collect(),
-    });
-    PackagedPlan {
-        plan: plan.id.to_string(),
-        layout: output.join(plan.id.as_str()),
-        state: State::Planned,
-        tags: plan.image.expanded_tags.iter().map(|expanded| expanded.tag.to_string()).collect(),
-        digest: None,
-        platforms: platforms.collect(),
+    /// What is in the places of the plans now.
+    fn before(&self) -> BTreeMap<PlanId, PlanContent> {
+        let at = |plan: &&Plan| Some((plan.id.clone(), explaining::at(&self.place(plan))?));
+        self.plans.iter().copied().filter_map(|plan| at(&plan)).collect()
     }
-}
 
-fn text(result: &Packaged, paint: Paint) -> String {
-    let mut table = Table::new(&["PLAN", "PLATFORM", "DIGEST", "SIZE", "LAYERS", "STATE"]);
-    let digest = |digest: Option<Digest>| digest.map_or_else(|| "-".to_owned(), |d| d.short());
-    for plan in &result.plans {
-        for platform in &plan.platforms {
-            let (style, state) = plan.state.text();
-            table.styled_row([
-                (Style::Plain, plan.plan.clone()),
-                (Style::Plain, platform.platform.clone()),
-                (Style::Plain, digest(platform.digest)),
-                (Style::Plain, platform.size_bytes.map_or_else(|| "-".to_owned(), size_text)),
-                (Style::Plain, platform.layers.len().to_string()),
-                (style, state.to_owned()),
-            ]);
-        }
+    fn packaged(&mut self, plan: &Plan, built: &BuiltImage, state: State) -> PackagedPlan {
+        self.notes.add(plan, built);
+        PackagedPlan::new(plan, self.place(plan), built, state)
     }
-    let mut text = table.render(paint);
-    for plan in &result.plans {
-        let index = digest(plan.digest);
-        let tags = plan.tags.join(", ");
-        let _ = writeln!(text, "{}  index {index}  tags {tags}", plan.layout.display());
-    }
-    text
 }
 
 #[cfg(test)]

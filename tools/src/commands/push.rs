@@ -152,16 +152,15 @@ fn say_all(remarks: &[Fault], location: &str, context: &Context) {
 
 /// A layout of an earlier version of the offer is not pushed under the tags of this one.
 fn check_inputs(plan: &Plan, source: &Source, context: &Context) -> Result<(), PushError> {
-    match inputs::recorded(source.roots()) {
-        Some(recorded) if recorded == inputs::digest_of(&plan.image) => Ok(()),
-        Some(_) => Err(PushError::Outdated { location: source.location().to_owned() }),
-        None => {
-            let path = source.location();
-            let message = format!("{path} does not say which version of the offer it is made from");
-            context.output.warning(&message);
-            Ok(())
-        }
+    let path = source.location();
+    if inputs::is_stale(source.roots(), &plan.image) {
+        return Err(PushError::Outdated { location: path.to_owned() });
     }
+    if inputs::recorded(source.roots()).is_none() {
+        let message = format!("{path} does not say which version of the offer it is made from");
+        context.output.warning(&message);
+    }
+    Ok(())
 }
 
 /// The tags that the offer gives the plan, with what the layout has for each.

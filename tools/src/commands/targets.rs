@@ -11,12 +11,15 @@ use tokio::runtime::Handle;
 
 use super::Context;
 use super::remote::{self, Endpoint};
+use crate::offer::OfferFile;
 use crate::registry::{ImageRef, Registry};
 use crate::source::{Source, Target};
 
 /// Opens targets, with what they share.
 pub(super) struct Opener<'a> {
     context: &'a Context,
+    /// Whose registries may be known, with their logins.
+    offer: Option<&'a OfferFile>,
     registries: BTreeMap<String, Arc<Registry>>,
     /// Whether standard input was read: it comes only once.
     stdin_is_read: bool,
@@ -36,7 +39,12 @@ pub(super) fn open(text: &OsStr, context: &Context) -> anyhow::Result<Vec<Source
 
 impl<'a> Opener<'a> {
     pub(super) const fn new(context: &'a Context) -> Self {
-        Self { context, registries: BTreeMap::new(), stdin_is_read: false }
+        Self { context, offer: None, registries: BTreeMap::new(), stdin_is_read: false }
+    }
+
+    /// The same for targets that an offer names: its registries are logged in to as it says.
+    pub(super) const fn of_offer(context: &'a Context, offer: &'a OfferFile) -> Self {
+        Self { context, offer: Some(offer), registries: BTreeMap::new(), stdin_is_read: false }
     }
 
     /// Opens a target.
@@ -60,12 +68,26 @@ impl<'a> Opener<'a> {
         if let Some(registry) = self.registries.get(host) {
             return Ok(Source::open_image(Arc::clone(registry), image, &runtime)?);
         }
-        let endpoint = Endpoint {
-            name: host,
-            host: &image.registry,
-            plain_http: false,
-            credentials: None,
-            folder: Path::new("."),
+        let known = self.offer.and_then(|file| {
+            let mut registries = file.offer.registries.iter();
+            let (name, known) = registries.find(|(_, at)| at.login_server == image.registry)?;
+            Some((file, name, known))
+        });
+        let endpoint = match known {
+            Some((file, name, known)) => Endpoint {
+                name: name.as_str(),
+                host: &image.registry,
+                plain_http: known.plain_http,
+                credentials: known.credentials.as_ref(),
+                folder: file.folder(),
+            },
+            None => Endpoint {
+                name: host,
+                host: &image.registry,
+                plain_http: false,
+                credentials: None,
+                folder: Path::new("."),
+            },
         };
         let registry = runtime.block_on(remote::open(&endpoint, self.context))?;
         self.registries.insert(host.to_owned(), Arc::clone(&registry));

@@ -1,6 +1,7 @@
 //! Which image of one side stands for the same platform as which of the other.
 
 use crate::image::facts::PlatformImage;
+use crate::image::platform::telling_variant;
 
 /// The images of two sides, matched.
 pub(super) struct Pairs<'a> {
@@ -33,10 +34,6 @@ pub(super) fn pairs<'a>(before: &'a [PlatformImage], after: &'a [PlatformImage])
 /// What a runtime chooses by. The version of Windows is left out: a new release has a new one.
 fn key(image: &PlatformImage) -> (String, String, String) {
     let Some(platform) = image.platform() else { return Default::default() };
-    // What these architectures are when no variant is said.
-    let variant = match (platform.architecture.as_str(), platform.variant.as_deref()) {
-        ("arm64", Some("v8")) | (_, None) => "",
-        (_, Some(variant)) => variant,
-    };
-    (platform.os, platform.architecture.clone(), variant.to_owned())
+    let variant = telling_variant(&platform).unwrap_or_default().to_owned();
+    (platform.os, platform.architecture, variant)
 }

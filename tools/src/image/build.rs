@@ -4,12 +4,15 @@
 //! Invariant: every digest follows from the offer and the build folders alone; no clock, no host
 //! name and no number of threads goes in.
 
+mod adopted;
+mod attestations;
+mod based;
 mod configuration;
 mod error;
 mod manifests;
 mod schedule;
 
-use std::collections::BTreeMap;
+use std::io::Write;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
@@ -18,18 +21,22 @@ use std::thread;
 use serde::Serialize;
 use wharf_oci::{Descriptor, Digest, MediaType, Platform};
 
-use self::configuration::{image_config, inputs_text, with_version};
+use self::attestations::{Attested, Made, ReadLayers};
+use self::based::{base_layers, platform};
+use self::configuration::{Described, configuration, inputs_text};
 pub use self::error::BuildError;
 use self::manifests::{Manifest, child, json, roots};
 use self::schedule::{BegunLayer, LayerOrWrite, Layers, Recipe, Stage};
+use super::base::{BaseError, BaseImage, Bases, NoBases};
 use super::codec::Codec;
 use super::compress::with_pool;
+use super::contents::Record;
 use super::files::{FileView, LayerFiles};
 use super::known_blocks::KnownBlocks;
 use super::layer::{self, Below, LayerError, Note, PreparedLayer, Setting};
-use super::layout_write::{Finished, LayoutFolder, LayoutWriter, Outcome};
+use super::layout_write::{Counted, Finished, LayoutFolder, LayoutWriter, Outcome};
 use super::progress::{Progress, tar_bytes};
-use crate::offer::model::{Plan, PlatformBuild};
+use crate::offer::model::{MadeFrom, Plan, PlatformBuild};
 use crate::offer::timestamp::Timestamp;
 
 /// What stays the same for all plans of one run.
@@ -37,11 +44,19 @@ pub struct Builder<'a> {
     /// Where the paths of the offer start.
     offer_folder: &'a Path,
     /// Where layouts go: never input.
-    output: &'a Path,
+    output: Option<&'a Path>,
     /// The time of images that set none.
     epoch: Timestamp,
     jobs: NonZeroUsize,
     progress: &'a dyn Progress,
+    /// The images that others are made from.
+    bases: &'a dyn Bases,
+    /// The state of the source code, when the command line says it.
+    revision: Option<&'a str>,
+    /// What files were when an earlier run read them.
+    record: Record,
+    /// What was read in this run of the layers made so far.
+    read: ReadLayers,
 }
 
 /// An image in its layout.
@@ -52,14 +67,15 @@ pub struct BuiltImage {
     pub index: Descriptor,
     /// The platforms in the order of the offer.
     pub platforms: Vec<BuiltPlatform>,
-    /// What `index.json` lists: one descriptor per tag.
+    /// What the layout lists: one descriptor per tag, then what refers to the platforms and to the
+    /// index.
     #[serde(skip)]
     pub roots: Vec<Descriptor>,
     /// What became of the layout; nothing when it was only counted.
     pub outcome: Option<Outcome>,
-    /// The manifests and configurations of an image that was only counted.
+    /// What is known of one that was only counted.
     #[serde(skip)]
-    pub small: BTreeMap<Digest, Vec<u8>>,
+    pub counted: Counted,
 }
 
 /// The image of one platform.
@@ -78,6 +94,9 @@ pub struct BuiltPlatform {
     /// What a person should know of its layers, with the number of each, from 1.
     #[serde(skip)]
     pub notes: Vec<(usize, Note)>,
+    /// What is said of it.
+    #[serde(skip)]
+    attested: Option<Attested>,
 }
 
 /// A layer of an image.
@@ -119,21 +138,55 @@ pub enum Destination<'a> {
 }
 
 impl<'a> Builder<'a> {
-    /// A builder for the offer in this folder. What is in `output`, where layouts go, is never
-    /// input, also when nothing is written there.
+    /// A builder for the offer in this folder.
     #[must_use]
-    pub const fn new(
-        (offer_folder, output): (&'a Path, &'a Path),
+    pub fn new(
+        offer_folder: &'a Path,
         epoch: Timestamp,
         jobs: NonZeroUsize,
         progress: &'a dyn Progress,
     ) -> Self {
-        Self { offer_folder, output, epoch, jobs, progress }
+        let (output, bases, revision) = (None, &NoBases, None);
+        let (record, read) = (Record::unkept(), Vec::new());
+        Self { offer_folder, output, epoch, jobs, progress, bases, revision, record, read }
+    }
+
+    /// The same with a folder in which a run leaves what makes the next one faster.
+    #[must_use]
+    pub fn remembering(self, folder: &Path) -> Self {
+        Self { record: Record::open(folder), ..self }
+    }
+
+    /// The same, for layouts that go there: nothing in that folder is input, also when nothing is
+    /// written.
+    #[must_use]
+    pub fn with_output(self, output: &'a Path) -> Self {
+        Self { output: Some(output), ..self }
+    }
+
+    /// The same, with images to start from.
+    #[must_use]
+    pub fn with_bases(self, bases: &'a dyn Bases) -> Self {
+        Self { bases, ..self }
+    }
+
+    /// The same, for this state of the source code, whatever the offer says.
+    #[must_use]
+    pub fn with_revision(self, revision: Option<&'a str>) -> Self {
+        Self { revision, ..self }
+    }
+
+    fn described<'p>(&self, plan: &'p Plan) -> Described<'p>
+    where
+        'a: 'p,
+    {
+        let created = plan.image.created.unwrap_or(self.epoch);
+        Described { image: &plan.image, created, revision: self.revision }
     }
 
     /// Builds the image of a plan.
     pub fn build(
-        &self,
+        &mut self,
         plan: &Plan,
         destination: Destination<'_>,
     ) -> Result<BuiltImage, BuildError> {
@@ -145,7 +198,7 @@ impl<'a> Builder<'a> {
     /// Builds the images of plans, beside one another; `done` gets each once it is in its place, in
     /// the order of the plans. Layers that are the same are made once.
     pub fn build_all(
-        &self,
+        &mut self,
         plans: &[&Plan],
         destination: Destination<'_>,
         done: &mut dyn FnMut(&Plan, BuiltImage),
@@ -155,9 +208,10 @@ impl<'a> Builder<'a> {
             Destination::Counted => None,
         };
         let stage = Stage::begin(destination)?;
-        with_pool(self.jobs, known.as_ref(), |pool| {
+        let (jobs, progress) = (self.jobs, self.progress);
+        with_pool(jobs, known.as_ref(), |pool| {
             thread::scope(|scope| {
-                let mut layers = Layers::new(scope, pool, &stage, self.jobs, self.progress);
+                let mut layers = Layers::new(scope, pool, &stage, jobs, progress);
                 let built = self.each_plan(plans, destination, &mut layers, done);
                 if built.is_err() {
                     pool.stop();
@@ -171,18 +225,18 @@ impl<'a> Builder<'a> {
 
     /// The layers of a plan are begun before those of the plan before it are waited for.
     fn each_plan(
-        &self,
+        &mut self,
         plans: &[&Plan],
         destination: Destination<'_>,
         layers: &mut Layers<'_, '_>,
         done: &mut dyn FnMut(&Plan, BuiltImage),
     ) -> Result<(), BuildError> {
-        let mut begun: Option<BegunImage<'_>> = None;
+        let mut begun: Option<BegunImage<'_, '_>> = None;
         for plan in plans.iter().map(Some).chain([None]) {
-            let next = plan.map(|plan| self.begin(plan, layers)).transpose();
+            let next = plan.map(|plan| self.begin(plan, destination, layers)).transpose();
             if let Some(image) = begun.take() {
                 let plan = image.plan;
-                done(plan, self.finish(image, destination, layers)?);
+                done(plan, self.finish(image, layers)?);
                 self.progress.plan_done(plan.id.as_str());
             }
             begun = next?;
@@ -191,45 +245,82 @@ impl<'a> Builder<'a> {
     }
 
     /// Looks at all that goes into an image, and has its layers made.
-    fn begin<'p>(
-        &self,
+    fn begin<'p, 'f>(
+        &mut self,
         plan: &'p Plan,
+        destination: Destination<'f>,
         layers: &mut Layers<'_, '_>,
-    ) -> Result<BegunImage<'p>, BuildError> {
+    ) -> Result<BegunImage<'p, 'f>, BuildError>
+    where
+        'a: 'p,
+    {
         self.progress.plan_begun(plan.id.as_str());
-        let codec = Codec::from(plan.image.compression);
-        let mut platforms = Vec::new();
-        for build in &plan.image.platforms {
-            let prepared = self.prepare(plan, build)?;
-            let expected = prepared.iter().map(|layer| tar_bytes(layer.files())).sum();
-            self.progress.expected(expected);
-            let mut begun = BegunPlatform { build, layers: Vec::new(), notes: Vec::new() };
-            for (number, prepared) in (1..).zip(prepared) {
-                let notes = prepared.notes().iter().map(|note| (number, note.clone()));
-                begun.notes.extend(notes);
-                let recipe = Recipe { layer: prepared.origin().digest, codec };
-                begun.layers.push(layers.begin(recipe, prepared));
-            }
-            platforms.push(begun);
-        }
-        Ok(BegunImage { plan, platforms })
-    }
-
-    /// Waits for the layers of an image, and puts it in its place.
-    fn finish(
-        &self,
-        image: BegunImage<'_>,
-        destination: Destination<'_>,
-        layers: &mut Layers<'_, '_>,
-    ) -> Result<BuiltImage, BuildError> {
-        let plan = image.plan;
         let mut writer = match destination {
             Destination::Folder(folder) => LayoutWriter::begin(folder, plan.id.as_str())?,
             Destination::Counted => LayoutWriter::counted(),
         };
         let mut platforms = Vec::new();
-        for platform in image.platforms {
-            platforms.push(self.finish_platform(plan, platform, layers, &mut writer)?);
+        for (place, build) in plan.image.platforms.iter().enumerate() {
+            let base = self.base(plan, build)?;
+            platforms.push(match (base, MadeFrom::of(&plan.image, build)) {
+                (Some(base), MadeFrom::Adopt(_)) => BegunPlatform::Adopted(Box::new(self.adopt(
+                    plan,
+                    (place, build),
+                    base,
+                    &mut writer,
+                )?)),
+                _ => BegunPlatform::Made(self.begin_platform(
+                    plan,
+                    (place, build),
+                    base,
+                    layers,
+                    &mut writer,
+                )?),
+            });
+        }
+        Ok(BegunImage { plan, platforms, writer })
+    }
+
+    /// Looks at the layers of a platform, and has them made.
+    fn begin_platform<'p>(
+        &self,
+        plan: &'p Plan,
+        (place, build): (usize, &'p PlatformBuild),
+        base: Option<&'p BaseImage>,
+        layers: &mut Layers<'_, '_>,
+        writer: &mut LayoutWriter<'_>,
+    ) -> Result<MadePlatform<'p>, BuildError> {
+        let codec = Codec::from(plan.image.compression);
+        let below = self.lay_base(plan, build, base, writer)?;
+        let prepared = self.prepare(plan, build, below.clone())?;
+        let expected = prepared.iter().map(|layer| tar_bytes(layer.files())).sum();
+        self.progress.expected(expected);
+        let prepared: Vec<Arc<PreparedLayer>> = prepared.into_iter().map(Arc::new).collect();
+        let mut begun = Vec::new();
+        let mut notes = Vec::new();
+        for (number, prepared) in (1..).zip(&prepared) {
+            notes.extend(prepared.notes().iter().map(|note| (number, note.clone())));
+            let recipe = Recipe { layer: prepared.fingerprint().digest, codec };
+            begun.push(layers.begin(recipe, Arc::clone(prepared)));
+        }
+        Ok(MadePlatform { place, build, base, below, prepared, layers: begun, notes })
+    }
+
+    /// Waits for the layers of an image, and puts it in its place.
+    fn finish(
+        &mut self,
+        image: BegunImage<'_, '_>,
+        layers: &mut Layers<'_, '_>,
+    ) -> Result<BuiltImage, BuildError> {
+        let BegunImage { plan, platforms: begun, mut writer } = image;
+        let mut platforms = Vec::new();
+        for platform in begun {
+            platforms.push(match platform {
+                BegunPlatform::Adopted(platform) => *platform,
+                BegunPlatform::Made(platform) => {
+                    self.finish_platform(plan, platform, layers, &mut writer)?
+                }
+            });
         }
         let children: Vec<Descriptor> = platforms.iter().map(child).collect();
         let index = Manifest {
@@ -238,26 +329,48 @@ impl<'a> Builder<'a> {
             config: None,
             layers: None,
             manifests: Some(&children),
-            annotations: with_version(&plan.image, &plan.image.annotations),
+            annotations: self.described(plan).with(&plan.image.annotations),
         };
         let index = writer.add(MediaType::OCI_INDEX, &json(&index))?;
-        let roots = roots(&plan.image, &index, &children);
-        let (outcome, small) = match writer.finish(&roots)? {
-            Finished::Placed(outcome) => (Some(outcome), BTreeMap::new()),
-            Finished::Counted { small } => (None, small),
+        let mut roots = roots(&plan.image, &index, &children);
+        let referrers = self.attest_all(plan, &index, &platforms, &mut writer)?;
+        let (outcome, counted) = match writer.finish(&roots, &referrers)? {
+            Finished::Placed(outcome) => (Some(outcome), Counted::default()),
+            Finished::Counted(counted) => (None, counted),
         };
-        Ok(BuiltImage { index, platforms, roots, outcome, small })
+        roots.extend(referrers);
+        self.record.save();
+        Ok(BuiltImage { index, platforms, roots, outcome, counted })
     }
 
-    /// Looks at the layers of a platform, bottom first, each with what stands below it.
+    /// Writes the tar of a layer once more: of the platform and the layer at these places, from 0.
+    pub fn write_layer(
+        &self,
+        plan: &Plan,
+        (platform, number): (usize, usize),
+        out: &mut dyn Write,
+    ) -> Result<(), BuildError> {
+        let Some(build) = plan.image.platforms.get(platform) else { return Ok(()) };
+        let base = self.base(plan, build)?;
+        // Those of a base come first, and are written by nobody here.
+        let below = base.map_or(0, |base| base.layers.len());
+        let Some(number) = number.checked_sub(below) else { return Ok(()) };
+        let below = self.lay_base(plan, build, base, &mut LayoutWriter::counted())?;
+        let prepared = self.prepare(plan, build, below)?;
+        let Some(layer) = prepared.get(number) else { return Ok(()) };
+        layer.write(out).map_err(|source| layer_error(plan, build, number, source))
+    }
+
+    /// Looks at the layers of a platform, bottom first, each with what stands below it: the files of
+    /// its base first.
     pub(super) fn prepare(
         &self,
         plan: &Plan,
         build: &PlatformBuild,
+        mut lower: Vec<Arc<LayerFiles>>,
     ) -> Result<Vec<PreparedLayer>, BuildError> {
         let created = plan.image.created.unwrap_or(self.epoch);
-        let mut lower: Vec<Arc<LayerFiles>> = Vec::new();
-        let mut names: Vec<String> = Vec::new();
+        let mut names = vec!["the base".to_owned(); lower.len()];
         let (offer_folder, output) = (self.offer_folder, self.output);
         let setting = Setting { offer_folder, output, created };
         let mut all = Vec::new();
@@ -273,26 +386,25 @@ impl<'a> Builder<'a> {
     }
 
     fn finish_platform(
-        &self,
+        &mut self,
         plan: &Plan,
-        begun: BegunPlatform<'_>,
-        layers: &mut Layers<'_, '_>,
+        begun: MadePlatform<'_>,
+        making: &mut Layers<'_, '_>,
         writer: &mut LayoutWriter<'_>,
     ) -> Result<BuiltPlatform, BuildError> {
-        let BegunPlatform { build, layers: waiting, notes } = begun;
-        let created = plan.image.created.unwrap_or(self.epoch);
+        let MadePlatform { place, build, base, below, prepared, layers: waiting, notes } = begun;
         let codec = Codec::from(plan.image.compression);
-        let mut all = Vec::new();
+        let mut layers = base.map(base_layers).unwrap_or_default();
         let mut diff_ids = Vec::new();
         for (index, (layer, begun)) in build.layers.iter().zip(waiting).enumerate() {
-            let made = layers.wait(begun.ticket).map_err(|error| match error {
+            let made = making.wait(begun.ticket).map_err(|error| match error {
                 LayerOrWrite::Write(error) => BuildError::Write(error),
                 LayerOrWrite::Layer(source) => layer_error(plan, build, index, source),
             })?;
             writer.add_layer(made)?;
             let made = made.compressed;
             diff_ids.push(made.diff_id);
-            all.push(BuiltLayer {
+            layers.push(BuiltLayer {
                 descriptor: Descriptor::new(codec.media_type(), made.digest, made.size_bytes),
                 diff_id: made.diff_id,
                 tar_bytes: Some(made.uncompressed_bytes),
@@ -300,9 +412,10 @@ impl<'a> Builder<'a> {
                 origin: begun.origin,
             });
         }
-        let layers = all;
-        let config = image_config(&plan.image, build, created, diff_ids);
-        let config = writer.add(MediaType::OCI_CONFIG, &json(&config))?;
+        let described = self.described(plan);
+        let config = configuration(&described, build, base, diff_ids.clone())
+            .map_err(|source| base_error(plan, build, source))?;
+        let config = writer.add(MediaType::OCI_CONFIG, &config)?;
         let descriptors: Vec<Descriptor> =
             layers.iter().map(|layer| layer.descriptor.clone()).collect();
         let size_bytes = config.size + descriptors.iter().map(|layer| layer.size).sum::<u64>();
@@ -312,11 +425,28 @@ impl<'a> Builder<'a> {
             config: Some(&config),
             layers: Some(&descriptors),
             manifests: None,
-            annotations: with_version(&plan.image, &plan.image.annotations),
+            annotations: described.on_base(base),
         };
         let manifest = writer.add(MediaType::OCI_MANIFEST, &json(&manifest))?;
-        Ok(BuiltPlatform { platform: build.full_platform(), manifest, size_bytes, layers, notes })
+        let platform = platform(build, base);
+        let made = Made {
+            build,
+            place,
+            base,
+            below: &below,
+            prepared: &prepared,
+            diff_ids: &diff_ids,
+            manifest: &manifest,
+            platform: &platform,
+        };
+        let attested = self.attest_platform(plan, &made, writer)?;
+        Ok(BuiltPlatform { platform, manifest, size_bytes, layers, notes, attested })
     }
+}
+
+fn base_error(plan: &Plan, build: &PlatformBuild, source: BaseError) -> BuildError {
+    let (plan, platform) = (plan.id.to_string(), build.platform.to_string());
+    BuildError::Base { plan, platform, source }
 }
 
 fn layer_error(plan: &Plan, build: &PlatformBuild, index: usize, source: LayerError) -> BuildError {
@@ -329,13 +459,27 @@ fn layer_error(plan: &Plan, build: &PlatformBuild, index: usize, source: LayerEr
 }
 
 /// An image whose layers are made.
-struct BegunImage<'p> {
+struct BegunImage<'p, 'f> {
     plan: &'p Plan,
     platforms: Vec<BegunPlatform<'p>>,
+    writer: LayoutWriter<'f>,
 }
 
-struct BegunPlatform<'p> {
+enum BegunPlatform<'p> {
+    /// Taken over: there is nothing to wait for.
+    Adopted(Box<BuiltPlatform>),
+    Made(MadePlatform<'p>),
+}
+
+/// A platform whose layers are made.
+struct MadePlatform<'p> {
+    /// Its place in the offer.
+    place: usize,
     build: &'p PlatformBuild,
+    base: Option<&'p BaseImage>,
+    /// The files of the base, as far as they were looked at.
+    below: Vec<Arc<LayerFiles>>,
+    prepared: Vec<Arc<PreparedLayer>>,
     layers: Vec<BegunLayer>,
     notes: Vec<(usize, Note)>,
 }

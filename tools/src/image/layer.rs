@@ -19,7 +19,7 @@ mod xattrs;
 
 use std::fs;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use wharf_oci::{Algorithm, Digest, Digester};
@@ -44,18 +44,20 @@ pub struct PreparedLayer {
     inputs: Vec<PreparedInput>,
     files: Arc<LayerFiles>,
     notes: Vec<Note>,
-    origin: Origin,
+    fingerprint: Fingerprint,
 }
 
 #[derive(Debug)]
 enum PreparedInput {
-    FromDisk(FromDisk),
+    Dir(FromDisk),
+    /// With where it is read from.
+    File(FromDisk, PathBuf),
     Tar(PreparedTar),
 }
 
 /// What the bytes of a layer follow from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Origin {
+pub struct Fingerprint {
     /// Equal of two layers only when their bytes are: over every entry, and over device, inode,
     /// size and times of every file whose content goes in.
     pub digest: Digest,
@@ -63,6 +65,36 @@ pub struct Origin {
     /// for that may stand still for some milliseconds: what was read in the same moment may have
     /// changed after it without a trace.
     pub newest_change: i128,
+}
+
+/// Where the content of an input is.
+#[derive(Clone, Copy)]
+pub enum Origin<'a> {
+    /// In the files of a folder.
+    Folder(&'a dyn EachFile),
+    /// In a file that becomes a file.
+    File(FileOrigin<'a>),
+    /// In an archive.
+    Archive(&'a Path),
+}
+
+/// A file that becomes a file of the image.
+#[derive(Debug, Clone, Copy)]
+pub struct FileOrigin<'a> {
+    /// Its path in the image.
+    pub in_image: &'a [u8],
+    /// Where it is read from.
+    pub path: &'a Path,
+}
+
+/// A folder whose files can be shown.
+pub trait EachFile {
+    /// Where the folder is.
+    fn root(&self) -> &Path;
+
+    /// Shows every file with content, in the order of their paths: its path in the image, and where
+    /// it is read from.
+    fn each_file(&self, see: &mut dyn FnMut(&[u8], &Path)) -> Result<(), LayerError>;
 }
 
 /// Looks at the inputs of a layer; `below` is what stands below it in its image.
@@ -82,32 +114,35 @@ pub fn prepare(
         setting.tell_of_place(input, &mut entries);
         inputs.push(match input {
             LayerInput::Dir(dir) => {
-                PreparedInput::FromDisk(folder::prepare(setting, dir, &mut entries)?)
+                PreparedInput::Dir(folder::prepare(setting, dir, &mut entries)?)
             }
             LayerInput::File(file) => {
-                PreparedInput::FromDisk(single_file::prepare(setting, file, &mut entries)?)
+                let (file, path) = single_file::prepare(setting, file, &mut entries)?;
+                PreparedInput::File(file, path)
             }
             LayerInput::Tar(tar) => {
                 let path = setting.offer_folder.join(tar.path.as_str());
-                let changed = archive_origin(&path, input, &mut digester)?;
+                let changed = archive_fingerprint(&path, input, &mut digester)?;
                 newest_change = newest_change.max(changed);
                 PreparedInput::Tar(ready_tar::prepare(&path, entries.files_mut())?)
             }
         });
     }
     let (files, notes) = entries.finish();
-    for input in &inputs {
-        if let PreparedInput::FromDisk(input) = input {
-            input.digest(&files, &mut digester);
+    let files = Arc::new(files);
+    for input in &mut inputs {
+        if let PreparedInput::Dir(input) | PreparedInput::File(input, _) = input {
+            input.files = Arc::clone(&files);
+            input.digest(&mut digester);
             newest_change = newest_change.max(input.newest_change);
         }
     }
-    let origin = Origin { digest: digester.finish().digest, newest_change };
-    Ok(PreparedLayer { inputs, files: Arc::new(files), notes, origin })
+    let fingerprint = Fingerprint { digest: digester.finish().digest, newest_change };
+    Ok(PreparedLayer { inputs, files, notes, fingerprint })
 }
 
 /// Takes an archive, what is made of it, and when it changed into a digest; returns the time.
-fn archive_origin(
+fn archive_fingerprint(
     path: &Path,
     input: &LayerInput,
     digester: &mut Digester,
@@ -135,8 +170,19 @@ impl PreparedLayer {
 
     /// What its bytes follow from.
     #[must_use]
-    pub const fn origin(&self) -> Origin {
-        self.origin
+    pub const fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
+    }
+
+    /// Where the content of each input is, in their order.
+    pub fn origins(&self) -> impl Iterator<Item = Origin<'_>> {
+        self.inputs.iter().map(|input| match input {
+            PreparedInput::Dir(dir) => Origin::Folder(dir),
+            PreparedInput::File(file, path) => {
+                Origin::File(FileOrigin { in_image: file.last_path(), path })
+            }
+            PreparedInput::Tar(tar) => Origin::Archive(tar.path()),
+        })
     }
 
     /// Writes the uncompressed tar. What changed since it was looked at is an error.
@@ -147,7 +193,9 @@ impl PreparedLayer {
         let mut tar = TarWriter::new(out);
         for input in &self.inputs {
             match input {
-                PreparedInput::FromDisk(input) => input.write(&self.files, &mut tar)?,
+                PreparedInput::Dir(input) | PreparedInput::File(input, _) => {
+                    input.write(&mut tar)?
+                }
                 PreparedInput::Tar(_) => {
                     return Err(io::Error::from(io::ErrorKind::Unsupported).into());
                 }

@@ -15,3 +15,7 @@ pub const LAYOUT_VERSION: &str = "1.0.0";
 
 /// The file that lists what a layout holds.
 pub const INDEX_FILE: &str = "index.json";
+
+/// The annotation of an `index.json` with one image: the digest of an index of what refers to it.
+/// Programs that are given no name take an image only where nothing else is listed.
+pub const REFERRERS: &str = "wharf.referrers";

@@ -4,6 +4,8 @@
 //! Invariant: at the place of a layout there is, at every moment, nothing, the old layout or the
 //! whole new one. A layout that would not change is left alone.
 
+mod blobs;
+
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Write};
@@ -13,9 +15,10 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use serde::Serialize;
 use wharf_oci::{Algorithm, Descriptor, Digest, Digester, MANIFEST_SIZE_BYTES_MAX, MediaType};
 
+pub use self::blobs::copy_of;
 use super::compress::Compressed;
 use super::known_blocks;
-use super::layout::{LAYOUT_FILE, LAYOUT_VERSION};
+use super::layout::{LAYOUT_FILE, LAYOUT_VERSION, REFERRERS};
 use crate::offer::words::PlanId;
 use crate::temporary::Temporary;
 
@@ -66,6 +69,8 @@ pub enum Outcome {
 #[derive(Debug)]
 pub struct LayoutFolder {
     path: PathBuf,
+    /// Goes when nothing came into it and it was not there before.
+    _made: Option<Temporary>,
     /// Locked as long as it is open.
     _lock: File,
 }
@@ -74,12 +79,12 @@ impl LayoutFolder {
     /// Makes the folder when it is not there, and locks it.
     pub fn open(path: &Path) -> Result<Self, WriteError> {
         let failed = |source| WriteError::Write { path: path.to_owned(), source };
-        fs::create_dir_all(path).map_err(failed)?;
+        let made = Temporary::folder_if_used(path).map_err(failed)?;
         let lock = File::open(path).map_err(failed)?;
         match lock.try_lock() {
             Ok(()) => {
                 remove_stale(path)?;
-                Ok(Self { path: path.to_owned(), _lock: lock })
+                Ok(Self { path: path.to_owned(), _made: made, _lock: lock })
             }
             Err(TryLockError::WouldBlock) => Err(WriteError::Busy { path: path.to_owned() }),
             Err(TryLockError::Error(source)) => Err(failed(source)),
@@ -110,7 +115,11 @@ pub struct MadeLayer {
 
 /// The folder in which layers are made before layouts take them.
 #[derive(Debug)]
-pub struct LayerStaging(Temporary);
+pub struct LayerStaging {
+    staging: Temporary,
+    /// The folder that it is in goes when nothing else came into it.
+    _beside: Option<Temporary>,
+}
 
 impl LayerStaging {
     /// Makes the folder, empty.
@@ -120,15 +129,16 @@ impl LayerStaging {
         if fs::symlink_metadata(&beside).is_ok_and(|found| !found.is_dir()) {
             return Err(WriteError::Foreign { path: beside });
         }
-        let staging = Temporary::new(beside.join(LAYERS));
-        fs::create_dir_all(staging.path()).map_err(failed)?;
-        Ok(Self(staging))
+        let made = Temporary::folder_if_used(&beside).map_err(failed)?;
+        let (staging, ()) = Temporary::make(beside.join(LAYERS), |path| fs::create_dir_all(path))
+            .map_err(failed)?;
+        Ok(Self { staging, _beside: made })
     }
 
     /// The path of a layer that is made.
     #[must_use]
     pub fn place(&self, number: usize) -> PathBuf {
-        self.0.path().join(number.to_string())
+        self.staging.path().join(number.to_string())
     }
 }
 
@@ -157,9 +167,10 @@ enum Place<'f> {
 impl<'f> LayoutWriter<'f> {
     /// Starts the layout with this name.
     pub fn begin(folder: &'f LayoutFolder, name: &str) -> Result<Self, WriteError> {
-        let staging = Temporary::new(folder.path.join(format!(".{name}{STAGING}")));
-        let blobs = staging.path().join("blobs/sha256");
-        fs::create_dir_all(&blobs).map_err(|source| WriteError::Write { path: blobs, source })?;
+        let path = folder.path.join(format!(".{name}{STAGING}"));
+        let make = |path: &Path| fs::create_dir_all(path.join("blobs/sha256"));
+        let (staging, ()) = Temporary::make(path.clone(), make)
+            .map_err(|source| WriteError::Write { path, source })?;
         let place = Place::Staged { _folder: folder, staging, target: folder.place(name) };
         Ok(Self { place, blobs: BTreeMap::new() })
     }
@@ -202,14 +213,25 @@ impl<'f> LayoutWriter<'f> {
         }
     }
 
-    /// Writes `index.json` with these roots and puts the layout in its place. Of one that was only
-    /// counted the manifests and configurations are given back.
-    pub fn finish(self, roots: &[Descriptor]) -> Result<Finished, WriteError> {
+    /// Writes `index.json` with these roots and what refers to them, and puts the layout in its
+    /// place. Of one that was only counted the manifests and configurations are given back.
+    pub fn finish(
+        mut self,
+        roots: &[Descriptor],
+        referrers: &[Descriptor],
+    ) -> Result<Finished, WriteError> {
+        let index = if let ([root], [_, ..]) = (roots, referrers) {
+            let list = self.add(MediaType::OCI_INDEX, &index_json(referrers, None))?;
+            index_json(std::slice::from_ref(root), Some(list.digest))
+        } else {
+            index_json(&[roots, referrers].concat(), None)
+        };
         let (staging, target) = match self.place {
             Place::Staged { staging, target, .. } => (staging, target),
-            Place::Counted { small } => return Ok(Finished::Counted { small }),
+            Place::Counted { small } => {
+                return Ok(Finished::Counted(Counted { small, blobs: self.blobs, index }));
+            }
         };
-        let index = index_json(roots);
         if is_in_place(&target, &index, &self.blobs) {
             return Ok(Finished::Placed(Outcome::Unchanged));
         }
@@ -218,7 +240,7 @@ impl<'f> LayoutWriter<'f> {
             let path = staging.path().join(name);
             fs::write(&path, bytes).map_err(|source| WriteError::Write { path, source })?;
         }
-        put_in_place(staging.path(), target).map(Finished::Placed)
+        staging.publish(|path| put_in_place(path, target)).map(Finished::Placed)
     }
 }
 
@@ -228,10 +250,26 @@ pub enum Finished {
     /// It is in its place.
     Placed(Outcome),
     /// It was only counted.
-    Counted {
-        /// Its manifests and configurations.
-        small: BTreeMap<Digest, Vec<u8>>,
-    },
+    Counted(Counted),
+}
+
+/// What is known of a layout that was only counted.
+#[derive(Debug, Clone, Default)]
+pub struct Counted {
+    /// Its manifests and configurations.
+    pub small: BTreeMap<Digest, Vec<u8>>,
+    /// All its blobs with their sizes.
+    pub blobs: BTreeMap<Digest, u64>,
+    /// Its `index.json`.
+    index: Vec<u8>,
+}
+
+impl Counted {
+    /// Whether this layout is at a place, every blob of it whole.
+    #[must_use]
+    pub fn is_at(&self, place: &Path) -> bool {
+        is_in_place(place, &self.index, &self.blobs)
+    }
 }
 
 fn put_in_place(staging: &Path, target: PathBuf) -> Result<Outcome, WriteError> {
@@ -261,25 +299,30 @@ fn is_in_place(target: &Path, index: &[u8], blobs: &BTreeMap<Digest, u64>) -> bo
             let path = blob_path(target, digest);
             fs::symlink_metadata(&path)
                 .is_ok_and(|found| found.is_file() && found.len() == *size_bytes)
-                && copy_hashed(&path, &mut io::sink()).is_ok_and(|found| found == *digest)
+                && copy_hashed(&path, digest.algorithm(), &mut io::sink())
+                    .is_ok_and(|found| found == *digest)
         })
 }
 
 fn blob_path(layout: &Path, digest: &Digest) -> PathBuf {
-    layout.join("blobs/sha256").join(digest.hex())
+    layout.join("blobs").join(digest.algorithm().to_string()).join(digest.hex())
 }
 
-/// The bytes of an `index.json` with these roots.
-#[must_use]
-pub fn index_json(roots: &[Descriptor]) -> Vec<u8> {
+/// The bytes of an `index.json` with these roots, and with the place of what refers to them when
+/// that is not among them.
+fn index_json(roots: &[Descriptor], referrers: Option<Digest>) -> Vec<u8> {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct Index<'a> {
         schema_version: u8,
         media_type: MediaType,
         manifests: &'a [Descriptor],
+        #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+        annotations: BTreeMap<&'static str, Digest>,
     }
-    let index = Index { schema_version: 2, media_type: MediaType::OCI_INDEX, manifests: roots };
+    let annotations = referrers.map(|digest| (REFERRERS, digest)).into_iter().collect();
+    let (schema_version, media_type) = (2, MediaType::OCI_INDEX);
+    let index = Index { schema_version, media_type, manifests: roots, annotations };
     serde_json::to_vec(&index).expect("descriptors always serialise")
 }
 
@@ -289,9 +332,9 @@ fn link_or_copy(from: &Path, to: &Path) -> io::Result<()> {
 }
 
 /// Copies a file and says what its bytes were.
-fn copy_hashed(path: &Path, out: &mut dyn Write) -> io::Result<Digest> {
+fn copy_hashed(path: &Path, algorithm: Algorithm, out: &mut dyn Write) -> io::Result<Digest> {
     let mut file = File::open(path)?;
-    let mut digester = Digester::new(Algorithm::Sha256);
+    let mut digester = Digester::new(algorithm);
     let mut buffer = vec![0_u8; 256 * 1024];
     loop {
         let length = file.read(&mut buffer)?;

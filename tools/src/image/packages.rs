@@ -8,9 +8,10 @@ mod order;
 
 use std::cmp::Ordering;
 
+use bytes::Bytes;
 use serde::Serialize;
 
-use super::files::FileView;
+use super::files::{File, FileView};
 
 /// How many packages are read of one file; a full desktop has about 5,000.
 pub const PACKAGES_MAX: usize = 50_000;
@@ -109,17 +110,23 @@ pub fn read(manager: Manager, text: &[u8]) -> Vec<Package> {
 /// The packages of an image, by what its files say; those of dpkg first.
 #[must_use]
 pub fn of_files(files: &FileView) -> Vec<Package> {
-    let text = |path: &str| files.follow(path.as_bytes()).ok()?.content().text.as_deref();
+    of_texts(files, &|file| file.content().text.clone())
+}
+
+/// The same where the texts of files are known from elsewhere.
+#[must_use]
+pub fn of_texts(files: &FileView, text: &dyn Fn(&File<'_>) -> Option<Bytes>) -> Vec<Package> {
+    let at = |path: &str| text(&files.follow(path.as_bytes()).ok()?);
     let records = files.children(DPKG_STATUS_FOLDER.as_bytes());
     let records = records.filter(|file| manager_of(file.path()) == Some(Manager::Dpkg));
-    let records = records.filter_map(|file| file.content().text.as_deref());
+    let records = records.filter_map(|file| text(&file));
     let mut all = Vec::new();
-    for text in records.chain(text(DPKG_STATUS)) {
-        all.extend(read(Manager::Dpkg, text));
+    for text in records.chain(at(DPKG_STATUS)) {
+        all.extend(read(Manager::Dpkg, &text));
     }
     // The older path leads to the newer one where both are.
-    if let Some(text) = APK_INSTALLED.iter().find_map(|path| text(path)) {
-        all.extend(read(Manager::Apk, text));
+    if let Some(text) = APK_INSTALLED.iter().find_map(|path| at(path)) {
+        all.extend(read(Manager::Apk, &text));
     }
     all.truncate(PACKAGES_MAX);
     all

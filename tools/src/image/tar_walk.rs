@@ -109,6 +109,12 @@ pub trait Visit {
 
     /// A PAX header for all entries after it.
     fn global_header(&mut self) {}
+
+    /// The 512 bytes of the header of the entry that is shown next.
+    fn record(&mut self, _record: &[u8]) {}
+
+    /// The content of an extension (a long name, PAX records) before it, with its type flag.
+    fn extension(&mut self, _flag: u8, _bytes: &[u8]) {}
 }
 
 /// Shows entries alone.
@@ -319,6 +325,7 @@ impl TarWalk {
         } else {
             self.content(size_bytes, padding(size_bytes));
         }
+        visit.record(record);
         if visit.entry(&walked).is_break() {
             self.state = State::End;
         }
@@ -352,6 +359,7 @@ impl TarWalk {
         visit: &mut dyn Visit,
     ) -> Result<(), TarFault> {
         let bytes = std::mem::take(&mut self.extension);
+        visit.extension(flag, &bytes);
         let name = || Some(text(&bytes, 0, bytes.len()).to_vec()).filter(|name| !name.is_empty());
         match flag {
             b'L' => self.overrides.long_path = name(),

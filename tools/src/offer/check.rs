@@ -4,8 +4,12 @@
 use std::collections::BTreeSet;
 
 use super::OfferFile;
+use super::described::described;
 use super::error::Diagnostic;
-use super::model::{Image, Offer, Plan};
+use super::layers::Layer;
+use super::model::{Image, MadeFrom, Offer, Plan, PlatformBuild};
+use super::origin::{DOCKERFILE_ADVICE, is_dockerfile};
+use super::parse;
 use super::tags::TagError;
 use super::words::RegistryName;
 
@@ -13,7 +17,7 @@ const PLANS_MAX: usize = 100;
 const PLATFORMS_MAX: usize = 16;
 const LAYERS_MAX: usize = 127;
 
-/// Checks the offer of this file, and fills in the expanded tags.
+/// Checks the offer of this file, and fills in the expanded tags and what it says of each image.
 pub(super) fn check(file: &mut OfferFile) -> Result<(), Vec<Diagnostic>> {
     let mut faults = Faults { file, found: Vec::new() };
     whole(&mut faults);
@@ -35,11 +39,19 @@ pub(super) fn check(file: &mut OfferFile) -> Result<(), Vec<Diagnostic>> {
         found.sort_by_key(|fault| fault.spot);
         return Err(found);
     }
-    for (plan, tags) in file.offer.plans.iter_mut().zip(expanded) {
+    let said: Vec<_> = file.offer.plans.iter().map(|plan| described(&file.offer, plan)).collect();
+    for ((plan, tags), said) in file.offer.plans.iter_mut().zip(expanded).zip(said) {
         plan.image.expanded_tags = tags;
+        plan.image.described = said;
+    }
+    for (plan, written) in file.offer.plans.iter_mut().zip(parse::images(&file.text)) {
+        plan.written_image = written;
     }
     Ok(())
 }
+
+const BOTH: &str = "`base` and `adopt` stand together";
+const BOTH_HELP: &str = "`base` takes layers on top, `adopt` takes the image as it is; keep one";
 
 struct Faults<'a> {
     file: &'a OfferFile,
@@ -100,6 +112,10 @@ fn check_plan(faults: &mut Faults<'_>, path: &str, plan: &Plan) {
             faults.add(&format!("{path}.image.repository"), message, "shorten one of the two");
         }
     }
+    if image.base.is_some() && image.adopt.is_some() {
+        faults.add(&format!("{path}.image.adopt"), BOTH, BOTH_HELP);
+    }
+    check_texts(faults, path, image);
     for (name, value) in &image.config.env {
         if value.contains('\0') {
             let at = format!("{path}.image.config.env.{name}");
@@ -119,13 +135,55 @@ fn check_plan(faults: &mut Faults<'_>, path: &str, plan: &Plan) {
             let message = format!("the platform `{}` stands twice", build.platform);
             faults.add(&format!("{at}.platform"), message, "put its layers into one entry");
         }
-        let count = build.layers.len();
-        if count == 0 || count > LAYERS_MAX {
-            let message = format!("there are {count} layers");
-            let help = format!("a platform has 1 to {LAYERS_MAX}");
-            faults.add(&format!("{at}.layers"), message, help);
+        if build.base.is_some() && build.adopt.is_some() {
+            faults.add(&format!("{at}.adopt"), BOTH, BOTH_HELP);
+        }
+        check_layers(faults, &at, image, build);
+    }
+}
+
+/// What is in such a text is for the rules of texts.
+fn check_texts(faults: &mut Faults<'_>, path: &str, image: &Image) {
+    let texts =
+        [("source", &image.source), ("revision", &image.revision), ("licences", &image.licences)];
+    for (key, text) in texts {
+        let Some(text) = text else { continue };
+        if text.trim().is_empty() {
+            let help = "write it, or leave the key out";
+            faults.add(&format!("{path}.image.{key}"), format!("`{key}` is empty"), help);
         }
     }
+}
+
+fn check_layers(faults: &mut Faults<'_>, at: &str, image: &Image, build: &PlatformBuild) {
+    let count = build.layers.len();
+    let at = format!("{at}.layers");
+    match MadeFrom::of(image, build) {
+        MadeFrom::Adopt(_) if count > 0 => {
+            let message = "an adopted image is taken whole, and gets no layers";
+            faults.add(&at, message, "write `base` instead of `adopt` to put layers on it");
+        }
+        MadeFrom::Scratch if count == 0 => {
+            let help = format!("a platform has 1 to {LAYERS_MAX}, or an image: `base`, `adopt`");
+            faults.add(&at, "there are 0 layers", help);
+        }
+        _ if count > LAYERS_MAX => {
+            let message = format!("there are {count} layers");
+            faults.add(&at, message, format!("a platform has at most {LAYERS_MAX}"));
+        }
+        _ => {}
+    }
+    for (place, layer) in build.layers.iter().enumerate() {
+        if let Some(path) = dockerfile_in(layer) {
+            let message = format!("`{path}` is a Dockerfile, which wharf does not build");
+            faults.add(&format!("{at}[{place}]"), message, DOCKERFILE_ADVICE);
+        }
+    }
+}
+
+fn dockerfile_in(layer: &Layer) -> Option<&str> {
+    let mut paths = layer.inputs.iter().map(|input| input.path().as_str());
+    paths.find(|path| is_dockerfile(path))
 }
 
 fn expand(image: &Image) -> Result<Vec<super::tags::ExpandedTag>, TagError> {

@@ -10,7 +10,9 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use wharf_oci::{Platform, RepoName, Tag};
 
+use super::described::Annotations;
 pub use super::layers::{Compression, DirInput, FileInput, Layer, LayerInput, TarInput};
+pub use super::origin::{ImageSource, MadeFrom};
 use super::secrets::Secret;
 use super::tags::{ExpandedTag, TagTemplates};
 use super::texts::{Terms, Text};
@@ -273,6 +275,9 @@ mapping! {
         government_certifications: Vec<Certification>,
         /// The image.
         image: Image,
+        /// The same as it is written. Set when the file is parsed.
+        #[serde(skip)]
+        written_image: serde_json::Value,
         /// What one container needs.
         #[serde(default)]
         resources: Option<Resources>,
@@ -304,6 +309,25 @@ mapping! {
         /// Tags of earlier versions that stay published; never written by us.
         #[serde(default)]
         published_tags: Vec<Tag>,
+        /// The image below the layers of every platform that names none itself.
+        #[serde(default)]
+        base: Option<ImageSource>,
+        /// The image that every platform is which names none itself.
+        #[serde(default)]
+        adopt: Option<ImageSource>,
+        /// Where its source code is.
+        #[serde(default)]
+        source: Option<String>,
+        /// Which state of the source code it is made from.
+        #[serde(default)]
+        revision: Option<String>,
+        /// Its licences, as an SPDX expression.
+        #[serde(default)]
+        licences: Option<String>,
+        /// What the offer says of it for its labels and annotations, where those do not say it
+        /// themselves. Set when the file is parsed.
+        #[serde(skip)]
+        described: Annotations,
         /// One build per platform; at least one, all different.
         platforms: Vec<PlatformBuild>,
         /// How its layers are compressed.
@@ -315,6 +339,9 @@ mapping! {
         /// Annotations of every manifest and of the index.
         #[serde(default)]
         annotations: BTreeMap<String, String>,
+        /// What is said of the image besides, and attached to it.
+        #[serde(default = "all_attestations")]
+        attestations: Vec<Attestation>,
     }
 
     /// What a platform's image is made of.
@@ -325,7 +352,14 @@ mapping! {
         /// The exact version of Windows.
         #[serde(default)]
         os_version: Option<String>,
-        /// Its layers, bottom first; at least one.
+        /// The image below its layers.
+        #[serde(default)]
+        base: Option<ImageSource>,
+        /// The image that it is.
+        #[serde(default)]
+        adopt: Option<ImageSource>,
+        /// Its layers, bottom first; at least one where no image is named to start from.
+        #[serde(default)]
         layers: Vec<Layer>,
     }
 
@@ -369,6 +403,16 @@ pub enum Region {
     AzureGovernment,
 }
 
+/// Something that is said of an image besides its bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Attestation {
+    /// What it is made of, in CycloneDX and in SPDX.
+    Sbom,
+    /// What it was made from, and how (in-toto).
+    Provenance,
+}
+
 /// How a container of the image starts; the same for every platform.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
@@ -408,6 +452,10 @@ impl Offer {
     pub fn plan(&self, id: &PlanId) -> Option<&Plan> {
         self.plans.iter().find(|plan| plan.id == *id)
     }
+}
+
+fn all_attestations() -> Vec<Attestation> {
+    vec![Attestation::Sbom, Attestation::Provenance]
 }
 
 fn default_language() -> String {

@@ -8,6 +8,7 @@ use serde_saphyr::{DuplicateKeyPolicy, Error, MergeKeyPolicy, MessageFormatter, 
 use serde::de::DeserializeOwned;
 
 use super::error::Diagnostic;
+use super::origin::DOCKERFILE_ADVICE;
 use super::secrets::LITERAL;
 use super::spots::{Spot, Spots};
 
@@ -32,6 +33,20 @@ pub(crate) fn parse<T: DeserializeOwned>(
     }
     serde_saphyr::from_str_with_options(text, options())
         .map_err(|error| explain(file, text, &error))
+}
+
+/// The images of the plans as they are written, in their order. The text was parsed before.
+pub(crate) fn images(text: &str) -> Vec<serde_json::Value> {
+    #[derive(serde::Deserialize)]
+    struct Written {
+        plans: Vec<WrittenPlan>,
+    }
+    #[derive(serde::Deserialize)]
+    struct WrittenPlan {
+        image: serde_json::Value,
+    }
+    let written: Option<Written> = serde_saphyr::from_str_with_options(text, options()).ok();
+    written.map_or_else(Vec::new, |all| all.plans.into_iter().map(|plan| plan.image).collect())
 }
 
 fn options() -> Options {
@@ -65,6 +80,10 @@ fn explain(file: &Path, text: &str, error: &Error) -> Diagnostic {
 /// What is wrong and what to do, in words of the file.
 fn words(error: &Error) -> (String, Option<String>) {
     match error {
+        Error::SerdeUnknownField { field, expected, .. } if is_build(field, expected) => {
+            let message = format!("`{field}`: wharf does not build Dockerfiles");
+            (message, Some(DOCKERFILE_ADVICE.to_owned()))
+        }
         Error::SerdeUnknownField { field, expected, .. } => {
             (format!("the key `{field}` is not known here"), Some(suggest(field, expected)))
         }
@@ -89,6 +108,14 @@ fn words(error: &Error) -> (String, Option<String>) {
         }
         other => (serde_saphyr::UserMessageFormatter.format_message(other).into_owned(), None),
     }
+}
+
+/// Whether a key is meant for a builder, where an offer describes an image, a platform or a layer.
+fn is_build(key: &str, known: &[&str]) -> bool {
+    let builders = ["dockerfile", "containerfile", "build", "context"];
+    let places = ["platforms", "layers", "dir"];
+    builders.contains(&key.to_ascii_lowercase().as_str())
+        && known.iter().any(|known| places.contains(known))
 }
 
 /// The known word that is nearest, or all of them.

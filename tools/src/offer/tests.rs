@@ -12,6 +12,9 @@ fn refusals(text: &str) -> Vec<Diagnostic> {
     }
 }
 
+/// Where the first plan describes its image.
+const IMAGE: &str = "image:\n      repository: tidepool/server\n";
+
 /// Every bad piece: what is replaced by what, the line that must be named by its content, and what
 /// the message must say.
 const BAD: &[(&str, &str, &str, &str)] = &[
@@ -72,6 +75,69 @@ const BAD: &[(&str, &str, &str, &str)] = &[
     ("{ tar: probe.tar }", "{ file: a, mode: 0644 }", "mode: 0644", "octal"),
     ("{ tar: probe.tar }", "{ file: a, into: etc/ }", "into: etc/", "absolute path"),
     ("{ tar: probe.tar }", "{ inputs: [{ file: a }], dir: b }", "dir: b", "not both"),
+    // Images to start from, and what is none.
+    (
+        IMAGE,
+        "image:\n      repository: tidepool/server\n      base: a.tar\n      adopt: b.tar\n",
+        "adopt: b.tar",
+        "stand together",
+    ),
+    (
+        IMAGE,
+        "image:\n      repository: tidepool/server\n      adopt: a.tar\n",
+        "layers:",
+        "gets no layers",
+    ),
+    (
+        IMAGE,
+        "image:\n      repository: tidepool/server\n      base: \"-\"\n",
+        "base: \"-\"",
+        "standard input",
+    ),
+    (
+        IMAGE,
+        "image:\n      repository: tidepool/server\n      base: ci/Dockerfile\n",
+        "ci/Dockerfile",
+        "which wharf does not build",
+    ),
+    (
+        IMAGE,
+        "image:\n      repository: tidepool/server\n      base: { image: a.tar, tag: b }\n",
+        "tag: b",
+        "`tag` is not known",
+    ),
+    (
+        IMAGE,
+        "image:\n      repository: tidepool/server\n      base: { image: a.tar, digest: x }\n",
+        "digest: x",
+        "",
+    ),
+    (
+        IMAGE,
+        "image:\n      repository: tidepool/server\n      dockerfile: Dockerfile\n",
+        "dockerfile:",
+        "does not build",
+    ),
+    (
+        IMAGE,
+        "image:\n      repository: tidepool/server\n      source: \"  \"\n",
+        "source:",
+        "`source` is empty",
+    ),
+    ("{ dir: rootfs/amd64 }", "{ build: . }", "build: .", "does not build"),
+    ("{ dir: rootfs/amd64 }", "{ dir: app/Dockerfile }", "app/Dockerfile", "does not build"),
+    (
+        "          layers:\n            - { dir: rootfs/amd64 }",
+        "          context: app",
+        "context: app",
+        "does not build",
+    ),
+    (
+        "          layers:\n            - { dir: rootfs/amd64 }",
+        "          layers: []",
+        "layers: []",
+        "there are 0 layers",
+    ),
     // Secrets.
     ("password: { env: QUAY_PASSWORD }", "password: hunter2", "password: …", "TEC-005"),
     ("password: { env: QUAY_PASSWORD }", "password: 12345", "password: ", "is expected"),
@@ -233,4 +299,30 @@ fn the_environment_replaces_the_login_server_and_nothing_else() {
     let none = |_: &str| None;
     let error = registries::target(&file, &"qa".parse().unwrap(), &none).unwrap_err();
     assert!(error.to_string().contains("it has: production, staging"), "{error}");
+}
+
+#[test]
+fn a_login_of_an_image_is_not_shown() {
+    for text in ["bob:s3cret@registry.example/a:1", "docker://bob:s3cret@registry.example/a:1"] {
+        let image = format!("{IMAGE}      base: \"{text}\"\n");
+        let said = refusals(&changed(&[(IMAGE, &image)])).first().unwrap().to_string();
+        assert!(said.contains("docker login") && !said.contains("s3cret"), "{said}");
+    }
+}
+
+#[test]
+fn a_platform_wins_over_its_image_and_says_scratch_for_nothing() {
+    use super::model::MadeFrom;
+    let image = format!("{IMAGE}      base: a.tar\n");
+    let own = "platform: linux/arm64\n          base: scratch";
+    let file = parse(&changed(&[(IMAGE, &image), ("platform: linux/arm64", own)])).unwrap();
+    let image = &file.offer.plans.first().unwrap().image;
+    let said: Vec<_> = image
+        .platforms
+        .iter()
+        .map(|build| {
+            MadeFrom::of(image, build).named().map(|(key, said)| (key, said.text.as_str()))
+        })
+        .collect();
+    assert_eq!(said, [Some(("base", "a.tar")), None]);
 }

@@ -8,10 +8,8 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
-use wharf_oci::{Descriptor, Digest, Manifest, ManifestKind, MediaType, Reference, RepoName, Tag};
+use wharf_oci::{Descriptor, Digest, Manifest, ManifestKind, Reference, RepoName, Tag};
 
 use super::plan::{Fetched, fetch_tree};
 use crate::registry::{BlobSource, Registry, RegistryError};
@@ -22,9 +20,6 @@ const TAG_SUFFIXES: [&str; 3] = ["sig", "att", "sbom"];
 
 /// How many are looked for per image.
 const COMPANIONS_MAX: usize = 1000;
-
-/// How often a list under a tag is merged while others write it too.
-const MERGES_MAX: usize = 4;
 
 /// One signature, attestation or the like.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -215,52 +210,9 @@ impl Copying<'_> {
         let moved = self.to.put::<E>(&tree, &open, &|_| false, tell).await?;
         let Some(manifest) = tree.manifest(&companion.digest) else { return Ok(None) };
         if companion.tag.is_none() {
-            self.list(companion.subject, manifest).await?;
+            let (registry, repo) = (self.to.registry, self.to.repo);
+            registry.list_referrer(repo, &companion.subject, manifest).await?;
         }
         Ok(Some((manifest.clone(), moved)))
     }
-
-    /// Looks that a registry lists a referrer. One without the API does not: there the list stands
-    /// under a tag, and whoever pushes keeps it (distribution-spec, "Referrers Tag Schema").
-    async fn list(&self, subject: Digest, manifest: &Manifest) -> Result<(), RegistryError> {
-        let (registry, repo) = (self.to.registry, self.to.repo);
-        let name = format!("{}-{}", subject.algorithm(), subject.hex());
-        let reference = name.parse::<Tag>().map(Reference::Tag);
-        for _ in 0..MERGES_MAX {
-            if registry.referrers(repo, &subject).await?.contains(&manifest.digest()) {
-                return Ok(());
-            }
-            let Ok(reference) = &reference else { break };
-            let before = registry.manifest(repo, reference).await?;
-            let merged = merged(before.as_ref(), manifest);
-            let index = Manifest::parse(Bytes::from(merged), Some(&MediaType::OCI_INDEX));
-            let index = index.map_err(|source| RegistryError::Manifest {
-                url: registry.manifest_url(repo, reference),
-                source,
-            })?;
-            registry.put_manifest(repo, reference, &index).await?;
-        }
-        if registry.referrers(repo, &subject).await?.contains(&manifest.digest()) {
-            return Ok(());
-        }
-        Err(RegistryError::Protocol {
-            url: registry.manifest_url(repo, &Reference::Digest(subject)),
-            reason: format!("it does not list the referrer {}", manifest.digest()),
-        })
-    }
-}
-
-/// The list of referrers with one more; what else stands in it stays.
-fn merged(before: Option<&Manifest>, manifest: &Manifest) -> Vec<u8> {
-    let before = before.and_then(|before| serde_json::from_slice::<Value>(before.bytes()).ok());
-    let mut index = before.filter(|index| index["manifests"].is_array()).unwrap_or_else(
-        || json!({"schemaVersion": 2, "mediaType": MediaType::OCI_INDEX, "manifests": []}),
-    );
-    let mut entry = manifest.descriptor();
-    entry.artifact_type = manifest.artifact_type().map(ToOwned::to_owned);
-    entry.annotations = manifest.annotations().clone();
-    if let Some(entries) = index.get_mut("manifests").and_then(Value::as_array_mut) {
-        entries.push(json!(entry));
-    }
-    index.to_string().into_bytes()
 }

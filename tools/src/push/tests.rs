@@ -18,7 +18,7 @@ fn layout(folder: &Path, content: &str, tags: &[&str]) -> std::path::PathBuf {
     let mut writer = LayoutWriter::begin(&out, content).unwrap();
     let root = image(&mut writer, content);
     let roots: Vec<Descriptor> = tags.iter().map(|tag| named(&root, tag)).collect();
-    writer.finish(&roots).unwrap();
+    writer.finish(&roots, &[]).unwrap();
     out.place(content)
 }
 
@@ -202,7 +202,7 @@ fn the_image_of_a_reference_is_the_tagged_one_or_the_only_one() {
     let out = LayoutFolder::open(folder.path()).unwrap();
     let mut writer = LayoutWriter::begin(&out, "two").unwrap();
     let (one, two) = (image(&mut writer, "one"), image(&mut writer, "two"));
-    writer.finish(&[named(&one, "1.0"), named(&two, "2.0")]).unwrap();
+    writer.finish(&[named(&one, "1.0"), named(&two, "2.0")], &[]).unwrap();
     let both = Source::open_path(&out.place("two")).unwrap();
     let tag = |text: &str| text.parse::<Tag>().unwrap();
     assert_eq!(image_for(&both, Some(&tag("2.0"))).unwrap().digest, two.digest);
@@ -211,14 +211,14 @@ fn the_image_of_a_reference_is_the_tagged_one_or_the_only_one() {
     let mut writer = LayoutWriter::begin(&out, "whole").unwrap();
     let (one, two) = (image(&mut writer, "one"), image(&mut writer, "two"));
     let names = ["r.example:5000/x/a:1.0", "r.example:5000/x/a:2.0"];
-    writer.finish(&[named(&one, names[0]), named(&two, names[1])]).unwrap();
+    writer.finish(&[named(&one, names[0]), named(&two, names[1])], &[]).unwrap();
     let whole = Source::open_path(&out.place("whole")).unwrap();
     assert_eq!(image_for(&whole, Some(&tag("2.0"))).unwrap().digest, two.digest);
     let error = image_for(&whole, Some(&tag("3.0"))).unwrap_err();
     assert!(error.to_string().contains(&names.join(", ")), "{error}");
     let mut writer = LayoutWriter::begin(&out, "bare").unwrap();
     let (one, two) = (image(&mut writer, "one"), image(&mut writer, "two"));
-    writer.finish(&[one.clone(), two]).unwrap();
+    writer.finish(&[one.clone(), two], &[]).unwrap();
     let bare = Source::open_path(&out.place("bare")).unwrap();
     let error = image_for(&bare, Some(&tag("3.0"))).unwrap_err();
     assert!(error.to_string().contains(&one.digest.to_string()), "{error}");
@@ -226,4 +226,84 @@ fn the_image_of_a_reference_is_the_tagged_one_or_the_only_one() {
     let single = layout(folder.path(), "single", &["1.0", "latest"]);
     let single = Source::open_path(&single).unwrap();
     assert!(image_for(&single, Some(&tag("9.9"))).is_ok());
+}
+
+/// Something that refers to a manifest.
+fn referrer(writer: &mut LayoutWriter<'_>, subject: &Descriptor, content: &str) -> Descriptor {
+    let layer = writer.add("text/plain".parse().unwrap(), content.as_bytes()).unwrap();
+    let config = writer.add(MediaType::OCI_EMPTY, b"{}").unwrap();
+    let manifest = serde_json::json!({
+        "schemaVersion": 2, "mediaType": MediaType::OCI_MANIFEST, "artifactType": "text/plain",
+        "config": config, "layers": [layer], "subject": subject,
+    });
+    writer.add(MediaType::OCI_MANIFEST, manifest.to_string().as_bytes()).unwrap()
+}
+
+#[tokio::test]
+async fn what_refers_to_an_image_goes_along_before_its_tags_and_once() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, tags) in [("one", &["1.0"][..]), ("two", &["1.0", "latest"][..])] {
+        let out = LayoutFolder::open(folder.path()).unwrap();
+        let mut writer = LayoutWriter::begin(&out, name).unwrap();
+        let root = image(&mut writer, name);
+        let first = referrer(&mut writer, &root, "list");
+        let of_first = referrer(&mut writer, &first, "signature of the list");
+        let foreign = referrer(&mut writer, &Descriptor { size: 2, ..root.clone() }, "other");
+        let roots: Vec<Descriptor> = tags.iter().map(|tag| named(&root, tag)).collect();
+        let all = [first.clone(), of_first.clone(), foreign.clone()];
+        writer.finish(&roots, &all).unwrap();
+        let layout = open_proven(&out.place(name), NonZeroUsize::MIN);
+        let layout = layout.unwrap().0;
+        assert_eq!(layout.roots().len(), tags.len() + 3);
+        let (shared, address) = start(Fake::default()).await;
+        let registry = registry(&address);
+        let known = KnownBlobs::default();
+        let pushed = push(&layout, &registry, "x/a", &known).await.unwrap();
+        assert_eq!(pushed.referrers, Referrers { pushed: 3, already: 0 });
+        let repo: RepoName = "x/a".parse().unwrap();
+        let listed = registry.referrers(&repo, &root.digest).await.unwrap();
+        assert_eq!(listed, [first.digest, foreign.digest]);
+        assert_eq!(registry.referrers(&repo, &first.digest).await.unwrap(), [of_first.digest]);
+        let seen: Vec<String> = shared
+            .lock()
+            .unwrap()
+            .seen
+            .iter()
+            .filter(|seen| seen.method == Method::PUT && seen.path.contains("/manifests/"))
+            .map(|seen| seen.path.clone())
+            .collect();
+        let place = |end: &str| seen.iter().position(|path| path.ends_with(end)).unwrap();
+        assert!(place(&first.digest.to_string()) < place("/1.0"), "{seen:?}");
+        let again = push(&layout, &registry, "x/a", &KnownBlobs::default()).await.unwrap();
+        assert!(again.unchanged);
+        assert_eq!(again.referrers, Referrers { pushed: 0, already: 3 });
+        assert_eq!(again.moved.sent_bytes, 0);
+        // A list that a registry lost is made again although no tag moves.
+        shared.lock().unwrap().manifests.retain(|(_, name), _| !name.starts_with("sha256-"));
+        let healed = push(&layout, &registry, "x/a", &known).await.unwrap();
+        assert!(!healed.unchanged);
+        assert_eq!(registry.referrers(&repo, &root.digest).await.unwrap().len(), 2);
+    }
+}
+
+#[test]
+fn a_layout_with_one_image_and_its_referrers_has_one_image() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = LayoutFolder::open(folder.path()).unwrap();
+    let mut writer = LayoutWriter::begin(&out, "one").unwrap();
+    let root = image(&mut writer, "one");
+    let about = referrer(&mut writer, &root, "list");
+    writer.finish(&[named(&root, "1.0")], &[about]).unwrap();
+    let layout = Source::open_path(&out.place("one")).unwrap();
+    assert_eq!(image_for(&layout, None).unwrap().digest, root.digest);
+    // Programs that take no name find one image.
+    let index = std::fs::read(out.place("one").join("index.json")).unwrap();
+    let index: serde_json::Value = serde_json::from_slice(&index).unwrap();
+    assert_eq!(index["manifests"].as_array().unwrap().len(), 1);
+    // A list that is gone is missed.
+    let list = index["annotations"]["wharf.referrers"].as_str().unwrap();
+    let list = list.strip_prefix("sha256:").unwrap();
+    std::fs::remove_file(out.place("one").join("blobs/sha256").join(list)).unwrap();
+    let error = open_proven(&out.place("one"), NonZeroUsize::MIN).unwrap_err();
+    assert!(error.to_string().contains(list), "{error}");
 }

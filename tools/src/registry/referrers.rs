@@ -3,8 +3,10 @@
 //!
 //! Invariant: a registry that refuses, throttles or fails is an error, never an empty list.
 
+use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE, LINK};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use serde_json::{Value, json};
 use wharf_oci::{
     Digest, Endpoint, MANIFEST_SIZE_BYTES_MAX, Manifest, ManifestKind, MediaType, Reference,
     ReferrerList, RepoName, Tag,
@@ -16,6 +18,9 @@ use super::{Registry, resolve};
 
 /// How many pages of one list are read.
 const PAGES_MAX: usize = 100;
+
+/// How often a list under a tag is merged while others write it too.
+const MERGES_MAX: usize = 4;
 
 impl Registry {
     /// What refers to a manifest, as everybody who asks this registry finds it.
@@ -44,6 +49,40 @@ impl Registry {
             Some(list) => Ok(entries(&list)),
             None => Ok(Vec::new()),
         }
+    }
+
+    /// Looks that the registry lists a referrer that was put. One without the API does not: there the
+    /// list stands under a tag, and whoever pushes keeps it (distribution-spec, "Referrers Tag
+    /// Schema").
+    pub async fn list_referrer(
+        &self,
+        repo: &RepoName,
+        subject: &Digest,
+        manifest: &Manifest,
+    ) -> Result<(), RegistryError> {
+        let name = format!("{}-{}", subject.algorithm(), subject.hex());
+        let reference = name.parse::<Tag>().map(Reference::Tag);
+        for _ in 0..MERGES_MAX {
+            if self.referrers(repo, subject).await?.contains(&manifest.digest()) {
+                return Ok(());
+            }
+            let Ok(reference) = &reference else { break };
+            let before = self.manifest(repo, reference).await?;
+            let merged = merged(before.as_ref(), manifest);
+            let index = Manifest::parse(Bytes::from(merged), Some(&MediaType::OCI_INDEX));
+            let index = index.map_err(|source| RegistryError::Manifest {
+                url: self.manifest_url(repo, reference),
+                source,
+            })?;
+            self.put_manifest(repo, reference, &index).await?;
+        }
+        if self.referrers(repo, subject).await?.contains(&manifest.digest()) {
+            return Ok(());
+        }
+        Err(RegistryError::Protocol {
+            url: self.manifest_url(repo, &Reference::Digest(*subject)),
+            reason: format!("it does not list the referrer {}", manifest.digest()),
+        })
     }
 
     /// `None` when the registry has no such API. Some say that with a page for people.
@@ -79,6 +118,21 @@ impl Registry {
         }
         Ok(Some(listed))
     }
+}
+
+/// The list of referrers with one more; what else stands in it stays.
+fn merged(before: Option<&Manifest>, manifest: &Manifest) -> Vec<u8> {
+    let before = before.and_then(|before| serde_json::from_slice::<Value>(before.bytes()).ok());
+    let mut index = before.filter(|index| index["manifests"].is_array()).unwrap_or_else(
+        || json!({"schemaVersion": 2, "mediaType": MediaType::OCI_INDEX, "manifests": []}),
+    );
+    let mut entry = manifest.descriptor();
+    entry.artifact_type = manifest.artifact_type().map(ToOwned::to_owned);
+    entry.annotations = manifest.annotations().clone();
+    if let Some(entries) = index.get_mut("manifests").and_then(Value::as_array_mut) {
+        entries.push(json!(entry));
+    }
+    index.to_string().into_bytes()
 }
 
 fn entries(list: &Manifest) -> Vec<Digest> {

@@ -7,6 +7,7 @@
 mod changes;
 mod findings;
 mod layers;
+mod packaging;
 mod sharing;
 mod treemap;
 mod verdicts;
@@ -16,6 +17,7 @@ use base64::engine::general_purpose::STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest as _, Sha256};
 
+pub use self::packaging::explained_page;
 use super::formats::Frame;
 use super::{Proof, Report, Verdict, counted, short};
 use crate::rules::image::size;
@@ -61,6 +63,11 @@ pub(super) fn write(frame: &Frame<'_>) -> String {
 }
 
 fn head(frame: &Frame<'_>) -> Markup {
+    page_head(&format!("wharf {}: {}", frame.command, frame.report.verdict().as_str()))
+}
+
+/// The head of a page that loads nothing and runs nothing.
+fn page_head(title: &str) -> Markup {
     let hash = STANDARD.encode(Sha256::digest(STYLE));
     let policy = format!(
         "default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'"
@@ -72,7 +79,7 @@ fn head(frame: &Frame<'_>) -> Markup {
             meta name="viewport" content="width=device-width, initial-scale=1";
             meta name="color-scheme" content="light dark";
             meta name="referrer" content="no-referrer";
-            title { "wharf " (frame.command) ": " (frame.report.verdict().as_str()) }
+            title { (title) }
             style { (PreEscaped(STYLE)) }
         }
     }

@@ -7,6 +7,7 @@ use super::image::{each_config_with, of_platform, platform_key};
 use super::{Check, ImageView, Judge, Rule, Severity};
 use crate::image::config::ImageConfig;
 use crate::image::facts::PlatformImage;
+use crate::image::inputs;
 
 /// Most layers that docker's storage stacks.
 const LAYERS_MAX: usize = 127;
@@ -85,6 +86,21 @@ pub(super) const RULES: &[Rule] = &[
             if view.facts.images.is_empty() {
                 judge.not_applicable();
             }
+        }),
+    },
+    Rule {
+        id: "IMG-050",
+        title: "the layout was made from what the offer says now",
+        severity: Severity::Error,
+        source: "INFERENCE",
+        why: "What the offer says of the image is not in it, and `wharf push` would refuse it.",
+        fix: "run `wharf package` again",
+        check: Check::Image(|view, judge| match view.plan {
+            Some(plan) if inputs::is_stale(&view.facts.roots, &plan.image) => {
+                judge.error("", "it was made from something else than what the offer says now");
+            }
+            Some(_) => {}
+            None => judge.not_applicable(),
         }),
     },
 ];

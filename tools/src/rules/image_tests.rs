@@ -135,6 +135,10 @@ const CONTENT_ROWS: &[(&str, Severity, Break)] = &[
     ("TEC-015", Severity::Error, |at| {
         at.tags.insert("1.10.0".parse().unwrap(), digest("newer"));
     }),
+    ("IMG-050", Severity::Error, |at| {
+        let inputs = digest("another offer").to_string();
+        at.roots[0].annotations.insert("wharf.image.inputs".to_owned(), inputs);
+    }),
     ("IMG-001", Severity::Error, |at| {
         at.images[0].descriptor.media_type = MediaType::OCI_ARTIFACT;
     }),
@@ -311,11 +315,11 @@ const NOT_APPLICABLE: &[(&str, Break)] = &[
     ("SUP-003", |at| at.artifacts.clear()),
 ];
 
-/// Rules that are about every image; TEC-025 is about every one that belongs to an offer.
-const ALWAYS: [&str; 18] = [
+/// Rules that are about every image; TEC-025 and IMG-050 are about every one that belongs to an offer.
+const ALWAYS: [&str; 19] = [
     "TEC-025", "IMG-001", "IMG-002", "IMG-003", "IMG-004", "IMG-005", "IMG-008", "IMG-010",
     "IMG-011", "IMG-012", "IMG-016", "IMG-017", "IMG-031", "IMG-032", "IMG-033", "IMG-036",
-    "IMG-039", "IMG-049",
+    "IMG-039", "IMG-049", "IMG-050",
 ];
 
 fn each(facts: &mut ImageFacts, change: fn(&mut ImageConfig)) {

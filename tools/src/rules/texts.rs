@@ -89,6 +89,17 @@ fn lines<'a>(view: &OfferView<'a>) -> Vec<Line<'a>> {
             let key = format!("plans[{place}].governmentCertifications[{number}].name");
             add(key, "the name", &certification.name);
         }
+        let image = &plan.image;
+        let said = [
+            ("source", "the source", &image.source),
+            ("revision", "the revision", &image.revision),
+            ("licences", "the licences", &image.licences),
+        ];
+        for (name, what, text) in said {
+            if let Some(text) = text {
+                add(format!("plans[{place}].image.{name}"), what, text);
+            }
+        }
         for (number, build) in plan.image.platforms.iter().enumerate() {
             if let Some(version) = &build.os_version {
                 let key = format!("plans[{place}].image.platforms[{number}].osVersion");

@@ -17,7 +17,9 @@ use super::docker::{self, Entry, MANIFEST_FILE};
 use super::error::{BlobError, SourceError};
 use super::members::{Found, Members};
 use crate::image::algorithms;
-use crate::image::layout::{IMAGE_NAME, INDEX_FILE, LAYOUT_FILE, LAYOUT_VERSION, REF_NAME};
+use crate::image::layout::{
+    IMAGE_NAME, INDEX_FILE, LAYOUT_FILE, LAYOUT_VERSION, REF_NAME, REFERRERS,
+};
 
 /// Largest `oci-layout` file.
 const LAYOUT_FILE_BYTES_MAX: u64 = 4096;
@@ -104,7 +106,27 @@ impl Layout {
         let index = parsed.map_err(|error| wrong(format!("its {INDEX_FILE}: {error}")))?;
         let mut roots = index.children().to_vec();
         layout.name(&mut roots);
+        if let Some(list) = index.annotations().get(REFERRERS).and_then(|text| text.parse().ok()) {
+            roots.extend(layout.referrers(list));
+        }
         Ok((layout, roots))
+    }
+
+    /// What a list that is not among the roots has. One that cannot be read stands for itself, so
+    /// that it is found wanting.
+    fn referrers(&self, list: Digest) -> Vec<Descriptor> {
+        let read = || {
+            let file = self.open_blob(list).ok()?;
+            let mut bytes = Vec::new();
+            file.take(MANIFEST_SIZE_BYTES_MAX + 1).read_to_end(&mut bytes).ok()?;
+            let index = Manifest::parse(Bytes::from(bytes), Some(&MediaType::OCI_INDEX)).ok()?;
+            index.prove(&list).ok()?;
+            Some(index.children().to_vec())
+        };
+        read().unwrap_or_else(|| {
+            let size_bytes = self.open_blob(list).map_or(0, |file| file.size_bytes());
+            vec![Descriptor::new(MediaType::OCI_INDEX, list, size_bytes)]
+        })
     }
 
     /// The list of images, when some of them have digests that are not known here.

@@ -54,8 +54,8 @@ fn nameless(folder: &Path) -> io::Result<File> {
     }
     // Not every file system can; then it has a name for a moment.
     let name = format!(".wharf-{}-{:x}", std::process::id(), unique());
-    let named = Temporary::new(folder.join(name));
-    options.create_new(true).open(named.path())
+    options.create_new(true);
+    Temporary::make(folder.join(name), |path| options.open(path)).map(|(_, file)| file)
 }
 
 /// A number that nobody else has just now.

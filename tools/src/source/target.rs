@@ -77,6 +77,18 @@ impl fmt::Display for Target {
 impl Target {
     /// What a text means.
     pub fn parse(text: &OsStr) -> Result<Self, SourceError> {
+        Self::parse_in(Path::new(""), text)
+    }
+
+    /// The same, with relative paths starting at a folder.
+    pub fn parse_in(folder: &Path, text: &OsStr) -> Result<Self, SourceError> {
+        Ok(match Self::read(folder, text)? {
+            Self::Path { path, form, name } => Self::Path { path: folder.join(path), form, name },
+            other => other,
+        })
+    }
+
+    fn read(folder: &Path, text: &OsStr) -> Result<Self, SourceError> {
         if text == "-" || text == "/dev/stdin" {
             return Ok(Self::Stdin);
         }
@@ -84,7 +96,7 @@ impl Target {
             let (location, advice) = ("``".to_owned(), "; name an image".to_owned());
             return Err(SourceError::Missing { location, advice });
         }
-        if fs::symlink_metadata(text).is_ok() {
+        if fs::symlink_metadata(folder.join(text)).is_ok() {
             return Ok(Self::path(text));
         }
         let Some(text) = text.to_str() else { return Ok(Self::path(text)) };
@@ -98,7 +110,7 @@ impl Target {
             ("docker-archive:", PathForm::DockerArchive),
         ] {
             if let Some(rest) = text.strip_prefix(prefix) {
-                return Ok(Self::with_form(rest, form));
+                return Ok(Self::with_form(folder, rest, form));
             }
         }
         let (reference, is_said) = match text.strip_prefix("docker://") {
@@ -124,8 +136,9 @@ impl Target {
     }
 
     /// `PATH[:NAME]` behind a prefix. The path ends at its first colon, unless it is there as it is.
-    fn with_form(rest: &str, form: PathForm) -> Self {
-        let split = rest.split_once(':').filter(|_| fs::symlink_metadata(rest).is_err());
+    fn with_form(folder: &Path, rest: &str, form: PathForm) -> Self {
+        let is_there = fs::symlink_metadata(folder.join(rest)).is_ok();
+        let split = rest.split_once(':').filter(|_| !is_there);
         let (path, name) = match split {
             Some((path, name)) => (path, Some(name.to_owned()).filter(|name| !name.is_empty())),
             None => (rest, None),

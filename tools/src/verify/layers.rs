@@ -18,7 +18,7 @@ use crate::image::facts::{Fault, FaultKind, Refusal};
 use crate::image::files::LayerFiles;
 use crate::image::unpack::{Behind, UnpackError};
 use crate::image::zstd;
-use crate::source::{Blob, Source};
+use crate::source::Source;
 
 /// Bounds on what a layer may cost, and what is done besides.
 #[derive(Debug, Clone, Copy)]
@@ -103,17 +103,10 @@ fn check_layer(
     limits: Limits,
     room: &Room,
 ) -> CheckedLayer {
-    let mut layer = CheckedLayer {
-        descriptor: descriptor.clone(),
-        diff_id: None,
-        inflated_bytes: 0,
-        is_elsewhere: false,
-        faults: Vec::new(),
-        files: Arc::new(LayerFiles::unread()),
-    };
+    let mut layer = CheckedLayer::unread(descriptor);
     // Layers with `urls` may stay away: whoever pulls gets them elsewhere.
     let may_be_elsewhere = descriptor.media_type.is_nondistributable();
-    let blob = match source.open_blob(descriptor) {
+    let mut blob = match source.open_blob(descriptor) {
         Ok(blob) => blob,
         Err(_) if may_be_elsewhere => {
             layer.is_elsewhere = true;
@@ -124,7 +117,7 @@ fn check_layer(
             return layer;
         }
     };
-    if let Err(error) = layer.read(blob, limits, room) {
+    if let Err(error) = layer.read(&mut blob, limits, room) {
         // A registry that cannot be reached says nothing of the blob.
         let kind = if source.is_remote() { FaultKind::Unproven } else { FaultKind::Missing };
         layer.fault(kind, format!("the blob cannot be read: {error}"));
@@ -132,7 +125,43 @@ fn check_layer(
     layer
 }
 
+/// What one layer holds whose bytes come from anywhere: it is read to its end, and everything that is
+/// wrong with it is among the faults. An error means that it could not be read.
+pub fn read_layer(
+    blob: &mut (dyn Read + Send),
+    descriptor: &Descriptor,
+    limits: Limits,
+    room: &Room,
+) -> io::Result<ReadLayer> {
+    let mut layer = CheckedLayer::unread(descriptor);
+    layer.read(blob, limits, room)?;
+    let CheckedLayer { diff_id, files, faults, .. } = layer;
+    Ok(ReadLayer { diff_id, files, faults })
+}
+
+/// A layer that was read.
+#[derive(Debug)]
+pub struct ReadLayer {
+    /// Digest of the tar; `None` when it could not be inflated.
+    pub diff_id: Option<Digest>,
+    /// What it holds.
+    pub files: Arc<LayerFiles>,
+    /// What is wrong with it.
+    pub faults: Vec<Fault>,
+}
+
 impl CheckedLayer {
+    fn unread(descriptor: &Descriptor) -> Self {
+        Self {
+            descriptor: descriptor.clone(),
+            diff_id: None,
+            inflated_bytes: 0,
+            is_elsewhere: false,
+            faults: Vec::new(),
+            files: Arc::new(LayerFiles::unread()),
+        }
+    }
+
     /// Whether its bytes are right, as far as anybody looked, and nobody looked inside.
     pub(super) fn is_unread(&self) -> bool {
         self.diff_id.is_none() && !self.is_elsewhere && self.faults.is_empty()
@@ -144,7 +173,12 @@ impl CheckedLayer {
 
     /// Reads the blob to its end; everything that is wrong becomes a fault. An error means that it
     /// could not be read.
-    fn read(&mut self, mut blob: Blob, limits: Limits, room: &Room) -> io::Result<()> {
+    fn read(
+        &mut self,
+        mut blob: &mut (dyn Read + Send),
+        limits: Limits,
+        room: &Room,
+    ) -> io::Result<()> {
         let mut start = [0_u8; 4];
         let length = fill(&mut blob, &mut start)?;
         let start = start.get(..length).unwrap_or_default();
@@ -232,7 +266,7 @@ impl CheckedLayer {
 }
 
 /// Reads until the buffer is full or the blob ends.
-fn fill(blob: &mut Blob, buffer: &mut [u8]) -> io::Result<usize> {
+fn fill(blob: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
     while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
         match blob.read(rest) {

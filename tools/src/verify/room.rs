@@ -18,14 +18,22 @@ const FAULTS_MAX: usize = 5_000;
 
 /// What is left of each.
 #[derive(Debug)]
-pub(super) struct Room {
+pub struct Room {
     faults: AtomicUsize,
     files_bytes: AtomicUsize,
     texts_bytes: AtomicUsize,
 }
 
+impl Default for Room {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Room {
-    pub(super) const fn new() -> Self {
+    /// All of it.
+    #[must_use]
+    pub const fn new() -> Self {
         Self {
             faults: AtomicUsize::new(FAULTS_MAX),
             files_bytes: AtomicUsize::new(FILES_BYTES_MAX),

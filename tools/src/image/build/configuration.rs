@@ -4,29 +4,77 @@ use std::collections::BTreeMap;
 
 use wharf_oci::Digest;
 
+use super::manifests::json;
+use crate::image::base::{BaseError, BaseImage};
 use crate::image::config::{Empty, History, ImageConfig, RootFs, RuntimeConfig};
+use crate::offer::described::PREFIX;
 use crate::offer::model::{Image, Layer, PlatformBuild};
 use crate::offer::timestamp::Timestamp;
 use crate::offer::words::ImagePath;
 
-/// The annotation and label that carries the version when the offer does not set it.
-pub(super) const VERSION_KEY: &str = "org.opencontainers.image.version";
+/// What an offer says of an image, for labels and annotations.
+#[derive(Clone, Copy)]
+pub(super) struct Described<'a> {
+    pub(super) image: &'a Image,
+    /// The time of the image.
+    pub(super) created: Timestamp,
+    /// The state of the source code, when the command line says it.
+    pub(super) revision: Option<&'a str>,
+}
 
-pub(super) fn with_version(
+impl Described<'_> {
+    /// What was given, and what the offer says where that does not say otherwise. The start of 1970
+    /// is no time that anything was made at, but that nobody said one.
+    pub(super) fn with(&self, given: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+        let mut all = self.image.described.clone();
+        let mut say = |key: &str, value: String| {
+            all.insert(format!("{PREFIX}{key}"), value);
+        };
+        say("version", self.image.version.to_string());
+        if self.created != Timestamp::default() {
+            say("created", self.created.to_string());
+        }
+        if let Some(revision) = self.revision {
+            say("revision", revision.to_owned());
+        }
+        all.extend(given.clone());
+        all
+    }
+}
+
+/// The configuration of an image: of its base what stays, and the rest from the offer.
+pub(super) fn configuration(
+    described: &Described<'_>,
+    build: &PlatformBuild,
+    base: Option<&BaseImage>,
+    diff_ids: Vec<Digest>,
+) -> Result<Vec<u8>, BaseError> {
+    let own = image_config(described, build, diff_ids);
+    match base {
+        None => Ok(json(&own)),
+        Some(base) => base.inherit(&own, &described.image.config),
+    }
+}
+
+/// The configuration of an adopted image with what the offer says over it, and nothing else.
+pub(super) fn adopted_configuration(
     image: &Image,
-    given: &BTreeMap<String, String>,
-) -> BTreeMap<String, String> {
-    let mut all = given.clone();
-    all.entry(VERSION_KEY.to_owned()).or_insert_with(|| image.version.to_string());
-    all
+    build: &PlatformBuild,
+    base: &BaseImage,
+) -> Result<Vec<u8>, BaseError> {
+    let described = Described { image, created: Timestamp::default(), revision: None };
+    let mut own = image_config(&described, build, Vec::new());
+    own.created = None;
+    own.config.labels.clone_from(&image.config.labels);
+    base.inherit(&own, &image.config)
 }
 
 pub(super) fn image_config(
-    image: &Image,
+    described: &Described<'_>,
     build: &PlatformBuild,
-    created: Timestamp,
     diff_ids: Vec<Digest>,
 ) -> ImageConfig {
+    let Described { image, created, .. } = *described;
     let given = &image.config;
     let created = created.to_string();
     let history = build.layers.iter().map(|layer| History {
@@ -49,7 +97,7 @@ pub(super) fn image_config(
             cmd: given.cmd.clone(),
             volumes: given.volumes.iter().map(|path| (path.to_string(), Empty {})).collect(),
             working_dir: given.working_dir.as_ref().map(path_text).unwrap_or_default(),
-            labels: with_version(image, &given.labels),
+            labels: described.with(&given.labels),
             stop_signal: given.stop_signal.clone().unwrap_or_default(),
             ..RuntimeConfig::default()
         },

@@ -124,7 +124,7 @@ impl<'s, 'e> Layers<'s, 'e> {
     }
 
     /// Begins a layer, once its turn has come, unless the same one was begun before.
-    pub(super) fn begin(&mut self, recipe: Recipe, prepared: PreparedLayer) -> BegunLayer {
+    pub(super) fn begin(&mut self, recipe: Recipe, prepared: Arc<PreparedLayer>) -> BegunLayer {
         if let Some(ticket) = self.all.iter().position(|(known, _)| *known == recipe) {
             self.progress.spared(tar_bytes(prepared.files()));
             return BegunLayer { ticket, origin: Origin::Reused };

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use super::configuration::VERSION_KEY;
+use super::configuration::image_config;
 use super::*;
 use crate::image::layout_write::WriteError;
 use crate::image::progress::Silent;
@@ -50,7 +50,8 @@ fn plan(id: &str) -> Plan {
 fn build(folder: &Path, out: &str, plans: &[&Plan], jobs: usize) -> Vec<BuiltImage> {
     let out = LayoutFolder::open(&folder.join(out)).unwrap();
     let jobs = NonZeroUsize::new(jobs).unwrap();
-    let builder = Builder::new((folder, out.path()), Timestamp::default(), jobs, &Silent);
+    let mut builder =
+        Builder::new(folder, Timestamp::default(), jobs, &Silent).with_output(out.path());
     let mut built = Vec::new();
     builder.build_all(plans, Destination::Folder(&out), &mut |_, image| built.push(image)).unwrap();
     built
@@ -85,7 +86,7 @@ fn the_same_input_gives_the_same_digest_anywhere_and_verifies() {
     let config = facts.images[0].config.clone().unwrap();
     assert_eq!(config.config.env, ["A=1", "B=2"]);
     assert!(config.config.exposed_ports.contains_key("80/tcp"));
-    assert_eq!(config.config.labels[VERSION_KEY], "1.4.0");
+    assert_eq!(config.config.labels["org.opencontainers.image.version"], "1.4.0");
     assert_eq!(config.created.as_deref(), Some("2026-11-01T00:00:00Z"));
     let steps: Vec<_> =
         config.history.iter().map(|step| step.created_by.as_deref().unwrap()).collect();
@@ -144,11 +145,10 @@ fn the_same_inputs_over_other_layers_are_other_layers_when_they_come_out_so() {
     let created = Timestamp::default();
     let recipe = |codec, created, below: &FileView| {
         let layer = &plan.image.platforms[0].layers[0];
-        let output = folder.path().join("out");
-        let setting = Setting { offer_folder: folder.path(), output: &output, created };
+        let setting = Setting { offer_folder: folder.path(), output: None, created };
         let below = Below { files: below, names: &[] };
         let prepared = layer::prepare(&setting, layer, &below).unwrap();
-        Recipe { layer: prepared.origin().digest, codec }
+        Recipe { layer: prepared.fingerprint().digest, codec }
     };
     let below = FileView::merge(&[]);
     let first = recipe(Codec::Gzip, created, &below);
@@ -207,7 +207,7 @@ fn a_plan_that_fails_leaves_the_plans_before_it_and_nothing_of_its_own() {
     bad.image.platforms[1].layers = serde_json::from_str(r#"[{"dir": "nowhere"}]"#).unwrap();
     let out = LayoutFolder::open(&folder.path().join("out")).unwrap();
     let two = NonZeroUsize::new(2).unwrap();
-    let builder = Builder::new((folder.path(), out.path()), Timestamp::default(), two, &Silent);
+    let mut builder = Builder::new(folder.path(), Timestamp::default(), two, &Silent);
     let mut done = Vec::new();
     let mut see = |plan: &Plan, _: BuiltImage| done.push(plan.id.to_string());
     let result = builder.build_all(&[&good, &bad], Destination::Folder(&out), &mut see);
@@ -227,8 +227,7 @@ fn what_is_not_a_layout_is_not_replaced_and_a_second_writer_waits() {
     let out = LayoutFolder::open(&folder.path().join("out")).unwrap();
     let busy = LayoutFolder::open(&folder.path().join("out")).unwrap_err();
     assert!(matches!(busy, WriteError::Busy { .. }));
-    let folders = (folder.path(), out.path());
-    let builder = Builder::new(folders, Timestamp::default(), NonZeroUsize::MIN, &Silent);
+    let mut builder = Builder::new(folder.path(), Timestamp::default(), NonZeroUsize::MIN, &Silent);
     let error = builder.build(&plan, Destination::Folder(&out)).unwrap_err();
     assert!(matches!(error, BuildError::Write(WriteError::Foreign { .. })), "{error}");
     assert!(folder.path().join("out/one/thesis.txt").exists());
@@ -241,8 +240,7 @@ fn a_missing_folder_names_plan_platform_and_layer() {
     let plan = sample(folder.path());
     fs::remove_dir_all(folder.path().join("app")).unwrap();
     let out = LayoutFolder::open(&folder.path().join("out")).unwrap();
-    let folders = (folder.path(), out.path());
-    let builder = Builder::new(folders, Timestamp::default(), NonZeroUsize::MIN, &Silent);
+    let mut builder = Builder::new(folder.path(), Timestamp::default(), NonZeroUsize::MIN, &Silent);
     let error = builder.build(&plan, Destination::Folder(&out)).unwrap_err();
     assert_eq!(error.to_string(), "plan one, linux/amd64, layer 2");
     assert!(std::error::Error::source(&error).unwrap().to_string().contains("build it first"));
@@ -254,7 +252,8 @@ fn an_empty_configuration_writes_no_keys() {
     let mut plan = plan("x");
     plan.image.config = ContainerConfig::default();
     let build = &plan.image.platforms[0];
-    let config = image_config(&plan.image, build, Timestamp::default(), Vec::new());
+    let described = Described { image: &plan.image, created: Timestamp::default(), revision: None };
+    let config = image_config(&described, build, Vec::new());
     let text = serde_json::to_string(&config.config).unwrap();
     assert_eq!(text, r#"{"Labels":{"org.opencontainers.image.version":"1.4.0"}}"#);
 }

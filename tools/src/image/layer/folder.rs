@@ -11,6 +11,7 @@ mod told;
 mod walk;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use rustix::fs::Stat;
 
@@ -51,6 +52,7 @@ pub(super) fn prepare(
     let mut prepared = FromDisk {
         root: root.clone(),
         mtime: setting.created.unix_seconds(),
+        files: Arc::default(),
         first,
         sources: (0..before).map(|_| Source { stamp: None, prefix: 0 }).collect(),
         prefixes,

@@ -8,14 +8,15 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::fstat;
 use wharf_oci::Digester;
 
-use super::LayerError;
 use super::beneath::{Beneath, is_change};
 use super::stamp::Stamp;
+use super::{EachFile, LayerError};
 use crate::image::files::{FileKind, LayerFiles};
 use crate::image::tar_write::{AppendError, Attribute, EntryHeader, EntryKind, TarWriter};
 
@@ -24,6 +25,8 @@ use crate::image::tar_write::{AppendError, Attribute, EntryHeader, EntryKind, Ta
 pub(super) struct FromDisk {
     pub(super) root: PathBuf,
     pub(super) mtime: u64,
+    /// The entries of the layer, once all of them are known.
+    pub(super) files: Arc<LayerFiles>,
     /// The number of the first entry in the layer.
     pub(super) first: usize,
     /// One for each entry.
@@ -57,12 +60,11 @@ impl FromDisk {
     /// Writes the entries.
     pub(super) fn write<W: Write + ?Sized>(
         &self,
-        files: &LayerFiles,
         tar: &mut TarWriter<'_, W>,
     ) -> Result<(), LayerError> {
         let failed = |source| LayerError::Read { path: self.root.clone(), source };
         let root = Beneath::open(&self.root).map_err(failed)?;
-        self.each(files, &mut |header, source| {
+        self.each(&mut |header, source| {
             let Some(stamp) = source.stamp else { return Ok(tar.append(header)?) };
             let relative = self.source_path(header.path, source.prefix);
             let path = || self.root.join(OsStr::from_bytes(&relative));
@@ -71,8 +73,8 @@ impl FromDisk {
     }
 
     /// Takes everything that the bytes follow from into a digest.
-    pub(super) fn digest(&self, files: &LayerFiles, digester: &mut Digester) {
-        let told = self.each(files, &mut |header, source| {
+    pub(super) fn digest(&self, digester: &mut Digester) {
+        let told = self.each(&mut |header, source| {
             header.digest(digester);
             digester.update(&source.stamp.map_or([0; 8], Stamp::bytes));
             Ok(())
@@ -83,11 +85,10 @@ impl FromDisk {
     /// Shows every entry in its order.
     fn each(
         &self,
-        files: &LayerFiles,
         see: &mut dyn FnMut(&EntryHeader<'_>, &Source) -> Result<(), LayerError>,
     ) -> Result<(), LayerError> {
         for (place, source) in self.sources.iter().enumerate() {
-            let Some(file) = files.get(self.first + place) else { continue };
+            let Some(file) = self.files.get(self.first + place) else { continue };
             let kind = match file.kind() {
                 FileKind::File => EntryKind::File(file.size_bytes()),
                 FileKind::HardLink => EntryKind::HardLink(file.link()),
@@ -108,12 +109,34 @@ impl FromDisk {
         Ok(())
     }
 
+    /// The path in the image of the last entry.
+    pub(super) fn last_path(&self) -> &[u8] {
+        let last = (self.first + self.sources.len()).saturating_sub(1);
+        self.files.get(last).map(|file| file.path()).unwrap_or_default()
+    }
+
     /// From where in the folder an entry comes.
     fn source_path(&self, image: &[u8], prefix: u16) -> Vec<u8> {
         let Some(prefix) = self.prefixes.get(usize::from(prefix)) else { return Vec::new() };
         let rest = image.get(prefix.image.len()..).unwrap_or_default();
         let rest = rest.strip_prefix(b"/").unwrap_or(rest);
         joined(&prefix.source, rest)
+    }
+}
+
+impl EachFile for FromDisk {
+    fn root(&self) -> &Path {
+        &self.root
+    }
+
+    fn each_file(&self, see: &mut dyn FnMut(&[u8], &Path)) -> Result<(), LayerError> {
+        self.each(&mut |header, source| {
+            if source.stamp.is_some() {
+                let relative = self.source_path(header.path, source.prefix);
+                see(header.path, &self.root.join(OsStr::from_bytes(&relative)));
+            }
+            Ok(())
+        })
     }
 }
 

@@ -52,6 +52,10 @@ pub(super) fn prepare(
 }
 
 impl PreparedTar {
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Passes the tar on as it stands.
     pub(super) fn write(&self, out: &mut dyn Write) -> Result<(), LayerError> {
         walk(&self.path, out, &mut |_| Ok(()))

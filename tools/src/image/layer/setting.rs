@@ -16,7 +16,7 @@ pub struct Setting<'a> {
     /// Where the paths of the offer start.
     pub offer_folder: &'a Path,
     /// Where layouts are written to: never input, wherever it lies.
-    pub output: &'a Path,
+    pub output: Option<&'a Path>,
     /// The time of every entry.
     pub created: Timestamp,
 }
@@ -33,15 +33,14 @@ pub struct Below<'a> {
 impl Setting<'_> {
     /// Device and inode of the output folder; `None` when it is not there.
     pub(super) fn output_identity(&self) -> Option<(u64, u64)> {
-        let metadata = fs::metadata(self.output).ok()?;
+        let metadata = fs::metadata(self.output?).ok()?;
         Some((metadata.dev(), metadata.ino()))
     }
 
     /// Whether a folder is the output folder, or in something that was written there.
     pub(super) fn is_output(&self, folder: &Path) -> bool {
-        let (Ok(folder), Ok(output)) = (folder.canonicalize(), self.output.canonicalize()) else {
-            return false;
-        };
+        let output = self.output.and_then(|output| output.canonicalize().ok());
+        let (Ok(folder), Some(output)) = (folder.canonicalize(), output) else { return false };
         let Ok(within) = folder.strip_prefix(&output) else { return false };
         let Some(first) = within.components().next() else { return true };
         let first = first.as_os_str();

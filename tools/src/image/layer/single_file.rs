@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::{FileType, fstat};
 
@@ -22,7 +23,7 @@ pub(super) fn prepare(
     setting: &Setting<'_>,
     input: &FileInput,
     entries: &mut LayerEntries<'_>,
-) -> Result<FromDisk, LayerError> {
+) -> Result<(FromDisk, PathBuf), LayerError> {
     let named = setting.offer_folder.join(input.path.as_str());
     let failed = |source| LayerError::Read { path: named.clone(), source };
     let path = fs::canonicalize(&named).map_err(failed)?;
@@ -61,15 +62,17 @@ pub(super) fn prepare(
         let message = format!("the extended attribute `{}` stays out", shown(attribute));
         entries.note(input.path.as_str(), message);
     }
-    Ok(FromDisk {
+    let prepared = FromDisk {
         root: root.to_owned(),
         mtime: setting.created.unix_seconds(),
+        files: Arc::default(),
         first,
         sources,
         prefixes: vec![Prefix { source: name, image }],
         attributes,
         newest_change: changed_at(&stat),
-    })
+    };
+    Ok((prepared, path))
 }
 
 /// Adds the folders that a file goes into, and says where it goes.

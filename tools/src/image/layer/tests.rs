@@ -54,7 +54,7 @@ impl Bench {
     fn prepare(&self, layer: serde_json::Value) -> Result<PreparedLayer, LayerError> {
         let output = self.path("out");
         let created: Timestamp = "2026-11-01T00:00:00Z".parse().unwrap();
-        let setting = Setting { offer_folder: self.folder.path(), output: &output, created };
+        let setting = Setting { offer_folder: self.folder.path(), output: Some(&output), created };
         let layer: Layer = serde_json::from_value(layer).unwrap();
         let view = FileView::merge(&self.lower);
         prepare(&setting, &layer, &Below { files: &view, names: &self.names })

@@ -11,7 +11,7 @@ use crate::rules::image::size;
 use crate::shown::visible;
 
 /// How many images are compared with one another; a larger square is not read.
-const IMAGES_MAX: usize = 16;
+pub(super) const IMAGES_MAX: usize = 16;
 
 /// Side of a cell, and room for the names at its left, in the picture's units.
 const CELL: usize = 64;
@@ -20,9 +20,9 @@ const NAMES: usize = 190;
 /// Longest name, in characters.
 const NAME_CHARS_MAX: usize = 26;
 
-struct Holding<'a> {
-    name: &'a str,
-    layers: BTreeMap<Digest, u64>,
+pub(super) struct Holding<'a> {
+    pub(super) name: &'a str,
+    pub(super) layers: BTreeMap<Digest, u64>,
 }
 
 impl Holding<'_> {
@@ -69,7 +69,7 @@ pub(super) fn section(anatomies: &[Anatomy]) -> Option<Markup> {
     })
 }
 
-fn picture(holdings: &[Holding<'_>]) -> Markup {
+pub(super) fn picture(holdings: &[Holding<'_>]) -> Markup {
     let side = holdings.len() * CELL;
     let view = format!("0 0 {} {}", NAMES + side, side + 24);
     let width = (NAMES + side).min(1000);

@@ -32,10 +32,23 @@ struct Frame {
     height: f64,
 }
 
+/// Says what a tile is, given its path.
+type Describe<'a> = dyn Fn(&Tile, &str) -> String + 'a;
+
+/// Files, with the layer that most of each come from.
 pub(super) fn draw(root: &Tile, title: &str) -> Markup {
+    draw_named(root, title, &|part, path| {
+        let files =
+            if part.files == 1 { "1 file".to_owned() } else { format!("{} files", part.files) };
+        format!("{path}: {}, {files}, mostly of layer {}", size(part.bytes), part.layer + 1)
+    })
+}
+
+/// Anything else that has sizes.
+pub(super) fn draw_named(root: &Tile, title: &str, describe: &Describe<'_>) -> Markup {
     let mut tiles = Vec::new();
     let whole = Frame { x: 0.0, y: 0.0, width: WIDTH, height: HEIGHT };
-    place(&root.parts, whole, "", &mut tiles);
+    place(&root.parts, whole, "", (&mut tiles, describe));
     html! {
         svg.treemap viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) role="img" aria-label=(title) {
             @for tile in &tiles { (tile) }
@@ -43,11 +56,16 @@ pub(super) fn draw(root: &Tile, title: &str) -> Markup {
     }
 }
 
-fn place(parts: &[Tile], frame: Frame, above: &str, tiles: &mut Vec<Markup>) {
+fn place(
+    parts: &[Tile],
+    frame: Frame,
+    above: &str,
+    (tiles, describe): (&mut Vec<Markup>, &Describe<'_>),
+) {
     let sizes: Vec<f64> = parts.iter().map(|part| as_float(part.bytes)).collect();
     for (part, frame) in parts.iter().zip(squarify(&sizes, frame)) {
         let path = format!("{above}/{}", part.name);
-        tiles.push(tile(part, frame, &path));
+        tiles.push(tile(part, frame, &describe(part, &path)));
         if !part.parts.is_empty() && frame.width > DIVIDED.0 && frame.height > DIVIDED.1 {
             let inside = Frame {
                 x: frame.x + FRAME,
@@ -55,19 +73,16 @@ fn place(parts: &[Tile], frame: Frame, above: &str, tiles: &mut Vec<Markup>) {
                 width: frame.width - 2.0 * FRAME,
                 height: frame.height - HEAD - FRAME,
             };
-            place(&part.parts, inside, &path, tiles);
+            place(&part.parts, inside, &path, (&mut *tiles, describe));
         }
     }
 }
 
-fn tile(part: &Tile, frame: Frame, path: &str) -> Markup {
+fn tile(part: &Tile, frame: Frame, title: &str) -> Markup {
     let number = |value: f64| format!("{value:.1}");
     let is_divided = !part.parts.is_empty() && frame.width > DIVIDED.0 && frame.height > DIVIDED.1;
     let class =
         if is_divided { "folder".to_owned() } else { format!("tile l{}", part.layer % COLOURS) };
-    let files = if part.files == 1 { "1 file".to_owned() } else { format!("{} files", part.files) };
-    let title =
-        format!("{path}: {}, {files}, mostly of layer {}", size(part.bytes), part.layer + 1);
     let name = label(&part.name, frame.width);
     html! {
         g {

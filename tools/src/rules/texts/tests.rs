@@ -245,6 +245,26 @@ fn fates() -> Vec<(&'static str, Fate)> {
             ),
         ),
         (
+            "Image.source",
+            Fate::Judged("LST-026", "plans[0].image.source", image(format!("source: {POISON}"))),
+        ),
+        (
+            "Image.revision",
+            Fate::Judged(
+                "LST-026",
+                "plans[0].image.revision",
+                image(format!("revision: {POISON}")),
+            ),
+        ),
+        (
+            "Image.licences",
+            Fate::Judged(
+                "LST-026",
+                "plans[0].image.licences",
+                image(format!("licences: {POISON}")),
+            ),
+        ),
+        (
             "PlatformBuild.os_version",
             judged(
                 "LST-026",

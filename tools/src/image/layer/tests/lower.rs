@@ -118,17 +118,20 @@ fn the_same_inputs_over_another_layer_are_another_layer() {
     let layer = json!({"dir": "app", "into": "/bin"});
     let over = bench.prepare(layer.clone()).unwrap();
     let again = bench.prepare(layer.clone()).unwrap();
-    assert_eq!(over.origin(), again.origin());
+    assert_eq!(over.fingerprint(), again.fingerprint());
     let alone = Bench { lower: Vec::new(), ..bench };
-    assert_ne!(over.origin().digest, alone.prepare(layer.clone()).unwrap().origin().digest);
-    let before = alone.prepare(layer.clone()).unwrap().origin();
+    assert_ne!(
+        over.fingerprint().digest,
+        alone.prepare(layer.clone()).unwrap().fingerprint().digest
+    );
+    let before = alone.prepare(layer.clone()).unwrap().fingerprint();
     let changed = fs::metadata(alone.path("app/run")).unwrap();
     fs::write(alone.path("app/run"), "y").unwrap();
     fs::File::open(alone.path("app/run"))
         .unwrap()
         .set_modified(changed.modified().unwrap())
         .unwrap();
-    let after = alone.prepare(layer).unwrap().origin();
+    let after = alone.prepare(layer).unwrap().fingerprint();
     assert!(after.newest_change >= before.newest_change);
     assert_ne!(before.digest, after.digest);
 }

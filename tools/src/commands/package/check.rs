@@ -1,0 +1,64 @@
+//! `wharf package --check`: is what is there what would be made? Nothing is written.
+
+use std::collections::BTreeMap;
+
+use super::Run;
+use super::outcome::{PackagedPlan, State};
+use crate::compare::{self, Difference, Wanted};
+use crate::image::build::{Builder, BuiltImage, Destination};
+use crate::offer::model::Plan;
+use crate::source::Source;
+
+pub(super) fn run(
+    run: &mut Run<'_>,
+    builder: &mut Builder<'_>,
+) -> anyhow::Result<Vec<PackagedPlan>> {
+    let there: Vec<&Plan> =
+        run.plans.iter().copied().filter(|plan| run.place(plan).exists()).collect();
+    let mut images = BTreeMap::new();
+    builder.build_all(&there, Destination::Counted, &mut |plan, built| {
+        images.insert(plan.id.clone(), built);
+    })?;
+    let mut checked = Vec::new();
+    for plan in run.plans {
+        let place = run.place(plan);
+        let Some(built) = images.remove(&plan.id) else {
+            checked.push(PackagedPlan::without_image(plan, place, State::Missing));
+            continue;
+        };
+        if built.counted.is_at(&place) {
+            checked.push(run.packaged(plan, &built, State::Same));
+            continue;
+        }
+        let differences = differences(plan, &built, &place, builder)?;
+        let packaged = run.packaged(plan, &built, State::Differs);
+        checked.push(PackagedPlan { differences, ..packaged });
+    }
+    Ok(checked)
+}
+
+/// At least one: the place is not what would be made.
+fn differences(
+    plan: &Plan,
+    built: &BuiltImage,
+    place: &std::path::Path,
+    builder: &mut Builder<'_>,
+) -> anyhow::Result<Vec<Difference>> {
+    let layout = match Source::open_path(place) {
+        Ok(layout) => layout,
+        Err(error) => {
+            let reason = crate::commands::remote::one_line(&error);
+            return Ok(vec![Difference::whole(None, reason)]);
+        }
+    };
+    let rebuild = |platform, layer, out: &mut (dyn std::io::Write + Send)| {
+        builder.write_layer(plan, (platform, layer), out)
+    };
+    let wanted = Wanted { image: built, rebuild: &rebuild };
+    let mut found = compare::differences(&layout, &wanted)?;
+    if found.is_empty() {
+        let what = "it is written otherwise, or a blob changed while it was read; run this again";
+        found.push(Difference::whole(Some("index.json"), what));
+    }
+    Ok(found)
+}

@@ -1,0 +1,99 @@
+//! `wharf package --explain`: what was there before each plan was made, and what became of it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::explain::{
+    Before, Explained, ExplainedPlan, PlanContent, content_of_counted, content_of_layout, explain,
+};
+use crate::image::build::BuiltImage;
+use crate::offer::model::Plan;
+use crate::source::Source;
+
+use super::outcome::State;
+
+/// Where what was replaced is noted, in the output folder: with what the next run is faster by, and
+/// as that it may be deleted at any time.
+const REPLACED: &str = ".wharf/replaced";
+
+/// Largest note that is read.
+const NOTE_BYTES_MAX: u64 = 4 << 20;
+
+/// What is known of the plans so far.
+#[derive(Debug)]
+pub(super) struct Explaining<'a> {
+    output: &'a Path,
+    plans: Vec<ExplainedPlan>,
+}
+
+/// What the layout in a place holds.
+pub(super) fn at(place: &Path) -> Option<PlanContent> {
+    let layout = place.exists().then(|| Source::open_path(place).ok()).flatten()?;
+    Some(content_of_layout(&layout)).filter(|content| !content.parts.is_empty())
+}
+
+impl<'a> Explaining<'a> {
+    pub(super) const fn new(output: &'a Path) -> Self {
+        Self { output, plans: Vec::new() }
+    }
+
+    /// A plan was made or counted; `before` was in its place.
+    pub(super) fn add(
+        &mut self,
+        plan: &Plan,
+        built: &BuiltImage,
+        state: State,
+        before: Option<PlanContent>,
+    ) {
+        let place = self.output.join(plan.id.as_str());
+        let content = match state {
+            State::WouldCreate | State::WouldReplace => {
+                content_of_counted(&built.roots, &built.counted.small)
+            }
+            _ => at(&place).unwrap_or_default(),
+        };
+        let layers = built.platforms.iter().flat_map(|platform| &platform.layers);
+        let sources: BTreeMap<_, _> =
+            layers.map(|layer| (layer.descriptor.digest, layer.source.clone())).collect();
+        let before = match state {
+            State::Unchanged => self.noted(plan).map(|content| (Before::Previous, content)),
+            _ => before.map(|content| (Before::InPlace, content)),
+        };
+        self.plans.push(ExplainedPlan {
+            plan: plan.id.to_string(),
+            repository: plan.image.repository.to_string(),
+            content,
+            sources,
+            before,
+        });
+    }
+
+    pub(super) fn explain(&self) -> Explained {
+        explain(&self.plans)
+    }
+
+    /// What the layout that is in place was put in the place of.
+    fn noted(&self, plan: &Plan) -> Option<PlanContent> {
+        let path = note_path(self.output, plan);
+        let is_small = fs::symlink_metadata(&path)
+            .is_ok_and(|found| found.is_file() && found.len() <= NOTE_BYTES_MAX);
+        let bytes = is_small.then(|| fs::read(&path).ok()).flatten()?;
+        serde_json::from_slice(&bytes).ok()
+    }
+}
+
+/// Notes what was replaced. Without the note only an explanation is shorter, so a failure of it is
+/// none of the command.
+pub(super) fn note(output: &Path, plan: &Plan, replaced: &PlanContent) {
+    let path = note_path(output, plan);
+    let Ok(text) = serde_json::to_string(replaced) else { return };
+    if let Some(folder) = path.parent() {
+        let _ = fs::create_dir_all(folder);
+    }
+    let _ = crate::output_file::write(&path, &text, 0o666);
+}
+
+fn note_path(output: &Path, plan: &Plan) -> PathBuf {
+    output.join(REPLACED).join(format!("{}.json", plan.id))
+}

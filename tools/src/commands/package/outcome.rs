@@ -1,0 +1,180 @@
+//! What `wharf package` came to, as its JSON has it.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+use wharf_oci::{Descriptor, Digest};
+
+use super::notes::ToldNote;
+use crate::compare::Difference;
+use crate::explain::Explained;
+use crate::image::build::{BuiltImage, BuiltLayer, BuiltPlatform, Origin};
+use crate::image::layout::REF_NAME;
+use crate::offer::model::Plan;
+use crate::output::Style;
+
+/// What was made, or found.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Packaged {
+    pub(super) output: PathBuf,
+    pub(super) plans: Vec<PackagedPlan>,
+    /// What a person should know of the inputs, each once.
+    pub(super) notes: Vec<ToldNote>,
+    /// `--explain`: what plans share and cost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) explained: Option<Explained>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PackagedPlan {
+    pub(super) plan: String,
+    pub(super) layout: PathBuf,
+    pub(super) state: State,
+    pub(super) tags: Vec<String>,
+    /// The index over all platforms; nothing where nothing was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) digest: Option<Digest>,
+    pub(super) platforms: Vec<PackagedPlatform>,
+    /// What refers to the index and the images.
+    pub(super) attestations: Vec<Attestation>,
+    /// `--check`: where the layout is not what would be made.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) differences: Vec<Difference>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PackagedPlatform {
+    pub(super) platform: String,
+    pub(super) digest: Digest,
+    /// Configuration and layers, as a registry holds them.
+    pub(super) size_bytes: u64,
+    pub(super) layers: Vec<PackagedLayer>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PackagedLayer {
+    /// What it is made of.
+    source: String,
+    origin: Origin,
+    pub(super) digest: Digest,
+    #[serde(rename = "diffID")]
+    diff_id: Digest,
+    pub(super) size_bytes: u64,
+    /// Of its tar.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uncompressed_bytes: Option<u64>,
+    media_type: String,
+    codec: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Attestation {
+    digest: Digest,
+    size_bytes: u64,
+    media_type: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    artifact_type: Option<String>,
+}
+
+/// How a layout came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum State {
+    Created,
+    Replaced,
+    Unchanged,
+    /// `--check`: what is there is what would be made.
+    Same,
+    /// `--check`: it is not.
+    Differs,
+    /// `--check`: nothing is there.
+    Missing,
+    /// `--dry-run`: nothing is there.
+    WouldCreate,
+    /// `--dry-run`: something else is there.
+    WouldReplace,
+}
+
+impl State {
+    pub(super) const fn text(self) -> (Style, &'static str) {
+        match self {
+            Self::Created => (Style::Good, "created"),
+            Self::Replaced => (Style::Good, "replaced"),
+            Self::Unchanged => (Style::Plain, "unchanged"),
+            Self::Same => (Style::Good, "same"),
+            Self::Differs => (Style::Error, "differs"),
+            Self::Missing => (Style::Error, "missing"),
+            Self::WouldCreate => (Style::Plain, "would be created"),
+            Self::WouldReplace => (Style::Warning, "would be replaced"),
+        }
+    }
+}
+
+impl PackagedPlan {
+    pub(super) fn new(plan: &Plan, layout: PathBuf, built: &BuiltImage, state: State) -> Self {
+        let refers = |root: &&Descriptor| !root.annotations.contains_key(REF_NAME);
+        Self {
+            digest: Some(built.index.digest),
+            platforms: built.platforms.iter().map(platform).collect(),
+            attestations: built.roots.iter().filter(refers).map(attestation).collect(),
+            ..Self::without_image(plan, layout, state)
+        }
+    }
+
+    /// A plan of which nothing was made.
+    pub(super) fn without_image(plan: &Plan, layout: PathBuf, state: State) -> Self {
+        let tags = plan.image.expanded_tags.iter().map(|expanded| expanded.tag.to_string());
+        Self {
+            plan: plan.id.to_string(),
+            layout,
+            state,
+            tags: tags.collect(),
+            digest: None,
+            platforms: Vec::new(),
+            attestations: Vec::new(),
+            differences: Vec::new(),
+        }
+    }
+}
+
+fn platform(built: &BuiltPlatform) -> PackagedPlatform {
+    PackagedPlatform {
+        platform: built.platform.to_string(),
+        digest: built.manifest.digest,
+        size_bytes: built.size_bytes,
+        layers: built.layers.iter().map(layer).collect(),
+    }
+}
+
+fn layer(built: &BuiltLayer) -> PackagedLayer {
+    let media_type = built.descriptor.media_type.as_str().to_owned();
+    let codec = match media_type.rsplit(['+', '.']).next() {
+        Some("gzip") => "gzip",
+        Some("zstd") => "zstd",
+        _ => "none",
+    };
+    PackagedLayer {
+        source: built.source.clone(),
+        origin: built.origin,
+        digest: built.descriptor.digest,
+        diff_id: built.diff_id,
+        size_bytes: built.descriptor.size,
+        uncompressed_bytes: built.tar_bytes,
+        media_type,
+        codec,
+    }
+}
+
+fn attestation(root: &Descriptor) -> Attestation {
+    Attestation {
+        digest: root.digest,
+        size_bytes: root.size,
+        media_type: root.media_type.as_str().to_owned(),
+        artifact_type: root.artifact_type.clone(),
+    }
+}

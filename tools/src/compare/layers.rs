@@ -1,0 +1,254 @@
+//! Two layers side by side: the one of the layout, inflated, and the one that is made, while it is.
+
+use std::io::{self, Read};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+
+use super::Out;
+use super::entries::Entries;
+use super::header::{Entry, first_other};
+use super::inflate::{Codec, Inflated};
+use crate::image::build::BuildError;
+use crate::image::files::clean;
+
+/// Writes the tar of a layer, by the places of its platform and its own, from 0.
+pub type Rebuild<'a> = dyn Fn(usize, usize, Out<'_>) -> Result<(), BuildError> + Sync + 'a;
+
+/// How many pieces of the tar that is made wait to be compared.
+const DEPTH: usize = 8;
+
+/// How large a piece is.
+const PIECE_BYTES: usize = 64 * 1024;
+
+/// How two layers differ.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct TarDifference {
+    /// The file.
+    pub(super) path: Option<String>,
+    /// What is other.
+    pub(super) what: String,
+}
+
+impl TarDifference {
+    fn at(path: String, what: impl Into<String>) -> Self {
+        Self { path: Some(path), what: what.into() }
+    }
+}
+
+/// What came of it: how the layout's layer is packed, and what differs in the tars.
+pub(super) struct Compared {
+    pub(super) codec: Option<Codec>,
+    pub(super) difference: Option<TarDifference>,
+}
+
+/// Compares the layer in `blob` with the one that is made.
+pub(super) fn compare(
+    blob: impl Read,
+    rebuild: &Rebuild<'_>,
+    platform: usize,
+    layer: usize,
+) -> Result<Compared, BuildError> {
+    thread::scope(|scope| {
+        let (sender, receiver) = sync_channel(DEPTH);
+        let making = scope.spawn(move || {
+            let piece = Vec::with_capacity(PIECE_BYTES);
+            let mut out = Pieces { sender, piece, is_refused: false };
+            let made = rebuild(platform, layer, &mut out);
+            let sent = out.send();
+            // Nobody waits for the rest once a difference was found.
+            if out.is_refused || sent.is_err() { Ok(()) } else { made }
+        });
+        let mut made = Entries::new(Arriving { receiver, piece: Vec::new(), looked: 0 });
+        let (codec, found) = match Inflated::new(blob) {
+            Ok(inflated) => {
+                let codec = inflated.codec();
+                (Some(codec), side_by_side(&mut made, &mut Entries::new(inflated)))
+            }
+            Err(error) => (None, Err(Stopped::layout(None, &error))),
+        };
+        drop(made);
+        let ended = making.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        // What ended early for a reason of its own looks like a shorter layer.
+        ended?;
+        let difference = match found {
+            Ok(difference) => difference,
+            Err(Stopped::Layout(difference)) => Some(difference),
+            Err(Stopped::Made) => {
+                let what = "the layer that is made now could not be read".to_owned();
+                Some(TarDifference { path: None, what })
+            }
+        };
+        Ok(Compared { codec, difference })
+    })
+}
+
+/// Why there is no comparing on.
+enum Stopped {
+    /// The layer of the layout cannot be read, which is a difference.
+    Layout(TarDifference),
+    /// The one that is made is not made; its maker says why.
+    Made,
+}
+
+impl Stopped {
+    fn layout(after: Option<&str>, error: &io::Error) -> Self {
+        let what = match after {
+            Some(path) => format!("the layout's layer is damaged after {path}: {error}"),
+            None => format!("the layout's layer is damaged: {error}"),
+        };
+        Self::Layout(TarDifference { path: None, what })
+    }
+}
+
+fn side_by_side<M: Read, T: Read>(
+    made: &mut Entries<M>,
+    layout: &mut Entries<T>,
+) -> Result<Option<TarDifference>, Stopped> {
+    let mut last: Option<String> = None;
+    loop {
+        let now = made.entry().map_err(|_| Stopped::Made)?;
+        let was = layout.entry().map_err(|error| Stopped::layout(last.as_deref(), &error))?;
+        let (now, was) = match (now, was) {
+            (None, None) => return end(made, layout),
+            (Some(now), None) => return Ok(Some(TarDifference::at(now.shown(), NOT_THERE))),
+            (None, Some(was)) => return Ok(Some(TarDifference::at(was.shown(), ONLY_THERE))),
+            (Some(now), Some(was)) => (now, was),
+        };
+        if clean(&now.path) != clean(&was.path) {
+            return Ok(Some(order(made, layout, &now, &was)));
+        }
+        let path = now.shown();
+        if let Some(what) = now.differs(&was) {
+            return Ok(Some(TarDifference::at(path, what)));
+        }
+        if let Some(at) = content(made, layout, &path)? {
+            let what = format!("content differs at byte {at}");
+            return Ok(Some(TarDifference::at(path, what)));
+        }
+        last = Some(path);
+    }
+}
+
+const NOT_THERE: &str = "not in the layout";
+const ONLY_THERE: &str = "only in the layout";
+
+/// Where the contents of two entries of one size differ first.
+fn content<M: Read, T: Read>(
+    made: &mut Entries<M>,
+    layout: &mut Entries<T>,
+    path: &str,
+) -> Result<Option<u64>, Stopped> {
+    let mut at = 0;
+    loop {
+        let now = made.content().map_err(|_| Stopped::Made)?;
+        let was = layout.content().map_err(|error| Stopped::layout(Some(path), &error))?;
+        let length = now.len().min(was.len());
+        let (now, was) =
+            (now.get(..length).unwrap_or_default(), was.get(..length).unwrap_or_default());
+        if now != was {
+            return Ok(Some(at + first_other(now, was) as u64));
+        }
+        if length == 0 {
+            return Ok(None);
+        }
+        at += length as u64;
+        made.consume(length);
+        layout.consume(length);
+    }
+}
+
+/// Two entries stand at one place: which of them the other tar has not?
+fn order<M: Read, T: Read>(
+    made: &mut Entries<M>,
+    layout: &mut Entries<T>,
+    now: &Entry,
+    was: &Entry,
+) -> TarDifference {
+    let is_made = comes(made, was);
+    let is_in_layout = comes(layout, now);
+    match (is_made, is_in_layout) {
+        (_, false) => TarDifference::at(now.shown(), NOT_THERE),
+        (false, true) => TarDifference::at(was.shown(), ONLY_THERE),
+        (true, true) => TarDifference::at(
+            now.shown(),
+            format!("stands where the layout has {}: another order", was.shown()),
+        ),
+    }
+}
+
+/// Whether a path comes later. What cannot be read has it not.
+fn comes<R: Read>(entries: &mut Entries<R>, wanted: &Entry) -> bool {
+    while let Ok(Some(entry)) = entries.entry() {
+        if clean(&entry.path) == clean(&wanted.path) {
+            return true;
+        }
+    }
+    false
+}
+
+/// All entries are the same; what is behind them may not be.
+fn end<M: Read, T: Read>(
+    made: &mut Entries<M>,
+    layout: &mut Entries<T>,
+) -> Result<Option<TarDifference>, Stopped> {
+    let now = made.length().map_err(|_| Stopped::Made)?;
+    let was = layout.length().map_err(|error| Stopped::layout(None, &error))?;
+    let what = format!("the tar has {now} bytes, had {was}, with the same entries");
+    Ok((now != was).then_some(TarDifference { path: None, what }))
+}
+
+/// What is made, on its way here.
+struct Pieces {
+    sender: SyncSender<Vec<u8>>,
+    piece: Vec<u8>,
+    /// Whether nobody took what was sent.
+    is_refused: bool,
+}
+
+impl Pieces {
+    fn send(&mut self) -> io::Result<()> {
+        let piece = std::mem::replace(&mut self.piece, Vec::with_capacity(PIECE_BYTES));
+        self.sender.send(piece).map_err(|_| {
+            self.is_refused = true;
+            io::ErrorKind::BrokenPipe.into()
+        })
+    }
+}
+
+impl io::Write for Pieces {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let room = PIECE_BYTES.saturating_sub(self.piece.len());
+        let (taken, _) = bytes.split_at(room.min(bytes.len()));
+        self.piece.extend_from_slice(taken);
+        if self.piece.len() >= PIECE_BYTES {
+            self.send()?;
+        }
+        Ok(taken.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The other end of that.
+struct Arriving {
+    receiver: Receiver<Vec<u8>>,
+    piece: Vec<u8>,
+    looked: usize,
+}
+
+impl Read for Arriving {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.looked >= self.piece.len() {
+            let Ok(piece) = self.receiver.recv() else { return Ok(0) };
+            (self.piece, self.looked) = (piece, 0);
+        }
+        let left = self.piece.get(self.looked..).unwrap_or_default();
+        let length = left.len().min(buffer.len());
+        let (target, _) = buffer.split_at_mut(length);
+        target.copy_from_slice(left.get(..length).unwrap_or_default());
+        self.looked += length;
+        Ok(length)
+    }
+}

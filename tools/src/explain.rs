@@ -1,0 +1,332 @@
+//! What plans share, and what it costs to push them: the first time, and after a change.
+//!
+//! Costs are those of `wharf push` (`push`, `transfer`, `registry/upload.rs`) onto a registry that
+//! refuses nothing: a blob that is there is asked for, one that another plan brought is mounted,
+//! any other is sent in chunks. Requests that log in are not counted.
+
+mod content;
+mod text;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use wharf_oci::Digest;
+
+pub use self::content::{content_of_counted, content_of_layout};
+pub use self::text::text;
+
+/// What one request of an upload takes at most, as `registry::Options` has it.
+const CHUNK_BYTES: u64 = 8 * 1024 * 1024;
+
+/// A blob or manifest of a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Part {
+    /// Its digest.
+    pub digest: Digest,
+    /// Its size.
+    pub bytes: u64,
+    /// What it is.
+    pub kind: PartKind,
+}
+
+/// What a part of an image is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum PartKind {
+    /// A layer.
+    Layer,
+    /// A configuration.
+    Configuration,
+    /// A manifest or index.
+    Manifest,
+}
+
+/// What a plan's layout holds, each part once.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlanContent {
+    /// What its tags lead to, and under which names.
+    pub tags: BTreeMap<String, Digest>,
+    /// All that is below.
+    pub parts: Vec<Part>,
+}
+
+impl PlanContent {
+    fn blobs(&self) -> impl Iterator<Item = &Part> {
+        self.parts.iter().filter(|part| part.kind != PartKind::Manifest)
+    }
+
+    fn layers(&self) -> impl Iterator<Item = &Part> {
+        self.parts.iter().filter(|part| part.kind == PartKind::Layer)
+    }
+
+    /// Bytes of all parts.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        sum(self.parts.iter())
+    }
+}
+
+/// A plan, and what is compared with it.
+#[derive(Debug, Clone)]
+pub struct ExplainedPlan {
+    /// Its ID.
+    pub plan: String,
+    /// The repository that it is pushed to.
+    pub repository: String,
+    /// What it holds.
+    pub content: PlanContent,
+    /// What layers are made of, by their digests.
+    pub sources: BTreeMap<Digest, String>,
+    /// What was there before, and where.
+    pub before: Option<(Before, PlanContent)>,
+}
+
+/// Which layout an update starts from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Before {
+    /// The one that was in its place when the command started.
+    InPlace,
+    /// The one that the layout in place was put in the place of.
+    Previous,
+}
+
+/// What plans share and cost.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Explained {
+    /// The plans in the order of the offer, which is that of pushing.
+    pub plans: Vec<PlanCost>,
+    /// Layers that several plans have, the largest first.
+    pub shared_layers: Vec<SharedLayer>,
+    /// Bytes of all plans in one registry, where everything is once.
+    pub together_bytes: u64,
+    /// Bytes of all plans, each counted alone.
+    pub apart_bytes: u64,
+}
+
+/// One plan.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlanCost {
+    /// Its ID.
+    pub plan: String,
+    /// Layers of all platforms, each once.
+    pub layers: Vec<LayerShare>,
+    /// Bytes of everything.
+    pub bytes: u64,
+    /// How many of the layers other plans have too.
+    pub shared_layers: usize,
+    /// Their bytes.
+    pub shared_bytes: u64,
+    /// With a registry that has nothing of any plan.
+    pub first_push: Cost,
+    /// With a registry that has what was there before of every plan; nothing when there was nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub update: Option<Update>,
+}
+
+/// A layer of a plan.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LayerShare {
+    /// Its digest.
+    pub digest: Digest,
+    /// Its size.
+    pub bytes: u64,
+    /// What it is made of.
+    pub source: String,
+    /// How many plans have it, this one too.
+    pub plans: usize,
+}
+
+/// A layer that several plans have.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SharedLayer {
+    /// Its digest.
+    pub digest: Digest,
+    /// Its size.
+    pub bytes: u64,
+    /// What it is made of.
+    pub source: String,
+    /// Which plans have it.
+    pub plans: Vec<String>,
+}
+
+/// What a push costs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Cost {
+    /// Bytes that are sent, manifests too.
+    pub sent_bytes: u64,
+    /// Bytes that the registry takes from another plan's repository.
+    pub mounted_bytes: u64,
+    /// Bytes that are there.
+    pub there_bytes: u64,
+    /// Requests, without those that log in.
+    pub requests: u64,
+}
+
+/// What an update costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Update {
+    /// Since which layout.
+    pub since: Before,
+    /// What it costs.
+    #[serde(flatten)]
+    pub cost: Cost,
+}
+
+/// Compares plans with one another, and with what was there before.
+#[must_use]
+pub fn explain(plans: &[ExplainedPlan]) -> Explained {
+    let mut holders: BTreeMap<Digest, Vec<&str>> = BTreeMap::new();
+    for plan in plans {
+        for layer in plan.content.layers() {
+            holders.entry(layer.digest).or_default().push(&plan.plan);
+        }
+    }
+    let count = |digest: &Digest| holders.get(digest).map_or(1, Vec::len);
+    let (mut fresh, mut updated) = (Registry::default(), Registry::default());
+    for plan in plans {
+        if let Some((_, before)) = &plan.before {
+            updated.fill(&plan.repository, before);
+        }
+    }
+    let costs = plans.iter().map(|plan| {
+        let shared: Vec<&Part> =
+            plan.content.layers().filter(|layer| count(&layer.digest) > 1).collect();
+        let first_push = fresh.push(&plan.repository, &plan.content);
+        let cost = updated.push(&plan.repository, &plan.content);
+        PlanCost {
+            plan: plan.plan.clone(),
+            layers: plan.content.layers().map(|layer| share(plan, layer, &count)).collect(),
+            bytes: plan.content.bytes(),
+            shared_layers: shared.len(),
+            shared_bytes: sum(shared.into_iter()),
+            first_push,
+            update: plan.before.as_ref().map(|(since, _)| Update { since: *since, cost }),
+        }
+    });
+    let costs: Vec<PlanCost> = costs.collect();
+    let all: BTreeMap<Digest, u64> = plans
+        .iter()
+        .flat_map(|plan| plan.content.parts.iter().map(|part| (part.digest, part.bytes)))
+        .collect();
+    Explained {
+        shared_layers: shared_layers(plans, &holders),
+        together_bytes: all.values().fold(0, |sum, bytes| sum.saturating_add(*bytes)),
+        apart_bytes: costs.iter().fold(0, |sum, plan| sum.saturating_add(plan.bytes)),
+        plans: costs,
+    }
+}
+
+fn share(plan: &ExplainedPlan, layer: &Part, count: &dyn Fn(&Digest) -> usize) -> LayerShare {
+    LayerShare {
+        digest: layer.digest,
+        bytes: layer.bytes,
+        source: source(plan, &layer.digest),
+        plans: count(&layer.digest),
+    }
+}
+
+fn source(plan: &ExplainedPlan, digest: &Digest) -> String {
+    plan.sources.get(digest).cloned().unwrap_or_else(|| digest.short())
+}
+
+fn shared_layers(
+    plans: &[ExplainedPlan],
+    holders: &BTreeMap<Digest, Vec<&str>>,
+) -> Vec<SharedLayer> {
+    let mut shared: Vec<SharedLayer> = Vec::new();
+    for plan in plans {
+        for layer in plan.content.layers() {
+            let Some(names) = holders.get(&layer.digest).filter(|names| names.len() > 1) else {
+                continue;
+            };
+            if !shared.iter().any(|known| known.digest == layer.digest) {
+                shared.push(SharedLayer {
+                    digest: layer.digest,
+                    bytes: layer.bytes,
+                    source: source(plan, &layer.digest),
+                    plans: names.iter().map(|name| (*name).to_owned()).collect(),
+                });
+            }
+        }
+    }
+    shared.sort_by_key(|layer| std::cmp::Reverse(layer.bytes));
+    shared
+}
+
+/// A registry as a push sees it.
+#[derive(Debug, Default)]
+struct Registry {
+    blobs: BTreeSet<(String, Digest)>,
+    tags: BTreeMap<(String, String), Digest>,
+    /// What this run is known to have brought, and where.
+    known: BTreeMap<Digest, String>,
+}
+
+impl Registry {
+    /// It has had this for long; who pushes does not know.
+    fn fill(&mut self, repository: &str, content: &PlanContent) {
+        for blob in content.blobs() {
+            self.blobs.insert((repository.to_owned(), blob.digest));
+        }
+        for (tag, target) in &content.tags {
+            self.tags.insert((repository.to_owned(), tag.clone()), *target);
+        }
+    }
+
+    fn push(&mut self, repository: &str, content: &PlanContent) -> Cost {
+        let mut cost = Cost::default();
+        let here = |name: &str| (repository.to_owned(), name.to_owned());
+        let is_there = |tag: &String, target: &Digest| self.tags.get(&here(tag)) == Some(target);
+        // What each tag points at is asked first.
+        cost.requests += content.tags.len() as u64;
+        let new_tags = content.tags.iter().filter(|(tag, target)| !is_there(tag, target)).count();
+        if new_tags == 0 && !content.tags.is_empty() {
+            cost.there_bytes = content.bytes();
+        } else {
+            for blob in content.blobs() {
+                self.blob(repository, blob, &mut cost);
+            }
+            for manifest in content.parts.iter().filter(|part| part.kind == PartKind::Manifest) {
+                cost.requests += 1;
+                cost.sent_bytes = cost.sent_bytes.saturating_add(manifest.bytes);
+            }
+            // Each is asked once more, written, and looked at.
+            cost.requests += 3 * new_tags as u64;
+        }
+        self.fill(repository, content);
+        for blob in content.blobs() {
+            self.known.entry(blob.digest).or_insert_with(|| repository.to_owned());
+        }
+        cost
+    }
+
+    fn blob(&self, repository: &str, blob: &Part, cost: &mut Cost) {
+        let mounted = self.known.get(&blob.digest).is_some_and(|from| from != repository);
+        let (counter, requests) = if self.blobs.contains(&(repository.to_owned(), blob.digest)) {
+            (&mut cost.there_bytes, 0)
+        } else if mounted {
+            (&mut cost.mounted_bytes, 1)
+        } else {
+            // Opened, filled and closed.
+            (&mut cost.sent_bytes, 2 + blob.bytes.div_ceil(CHUNK_BYTES))
+        };
+        *counter = counter.saturating_add(blob.bytes);
+        cost.requests += 1 + requests;
+    }
+}
+
+fn sum<'a>(parts: impl Iterator<Item = &'a Part>) -> u64 {
+    parts.fold(0, |sum, part| sum.saturating_add(part.bytes))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,258 @@
+//! What went into an image, as plain data that every format is made of.
+
+use std::fmt;
+
+use wharf_oci::{Digest, Platform};
+
+use super::licences::Licence;
+use crate::image::packages::{Manager, Package};
+use crate::offer::timestamp::Timestamp;
+
+/// How many files one list names. With their relations they take about 450 bytes each in SPDX, and
+/// statements above 32 MiB were seen to break pushes (SUP-003).
+pub const FILES_MAX: usize = 30_000;
+
+/// How many bytes the paths of listed files may have together, once written as JSON.
+pub const PATH_BYTES_MAX: usize = 8 << 20;
+
+/// How many packages one list names; a full desktop has about 5,000.
+pub const PARTS_MAX: usize = 10_000;
+
+/// What a list of parts is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subject {
+    /// The digest of its manifest or index.
+    pub digest: Digest,
+    /// What it is called: the last part of the repository.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// The platform; nothing for an index.
+    pub platform: Option<Platform>,
+}
+
+/// The whole description.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Description {
+    /// What it is about.
+    pub subject: Subject,
+    /// The time of the image.
+    pub created: Timestamp,
+    /// The distribution, when the image says which.
+    pub system: Option<System>,
+    /// The image below, when there is one.
+    pub base: Option<Base>,
+    /// The packages.
+    pub packages: Packages,
+    /// The files of the layers that were made.
+    pub files: Files,
+    /// For an index: the image of each platform.
+    pub platforms: Vec<Subject>,
+}
+
+/// A distribution (os-release(5)).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct System {
+    /// `ID`: `debian`, `ubuntu`, `alpine`, …
+    pub id: String,
+    /// `VERSION_ID`; empty when it has none (Debian unstable).
+    pub version: String,
+}
+
+/// The image below.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Base {
+    /// How the offer names it.
+    pub name: String,
+    /// The digest of its manifest for the platform.
+    pub digest: Digest,
+}
+
+/// Packages, sorted, each once.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Packages {
+    listed: Vec<Part>,
+    total: usize,
+}
+
+/// A package, and what is known of it besides its record.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Part {
+    /// The record.
+    pub package: Package,
+    /// Its licence, when it is stated in a form that programs read.
+    pub licence: Option<Licence>,
+    /// The digest of the archive that was unpacked, when the offer names one.
+    pub archive: Option<Digest>,
+}
+
+/// Files, sorted by path, each once.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Files {
+    listed: Vec<ListedFile>,
+    total: usize,
+}
+
+/// A file as a container sees it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ListedFile {
+    /// Its path without the first slash; bytes that are not UTF-8 are escaped.
+    pub path: String,
+    /// What it holds.
+    pub digests: FileDigests,
+}
+
+/// The digests of a file: SPDX wants the older one, everybody else the newer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FileDigests {
+    /// SHA-256.
+    pub sha256: [u8; 32],
+    /// SHA-1.
+    pub sha1: [u8; 20],
+}
+
+impl Packages {
+    /// The packages of an image, sorted; one that is known from its archive and from the image's
+    /// records is one.
+    #[must_use]
+    pub fn new(mut all: Vec<Part>) -> Self {
+        all.sort_by(|left, right| {
+            let rank = |part: &Part| (part.archive.is_none(), part.licence.is_none());
+            let (of_left, of_right) = (rank(left), rank(right));
+            left.package.cmp(&right.package).then(of_left.cmp(&of_right)).then(left.cmp(right))
+        });
+        let mut listed: Vec<Part> = Vec::new();
+        for part in all {
+            match listed.last_mut() {
+                Some(last) if last.is_same(&part) => {
+                    if last.licence.is_none() {
+                        last.licence = part.licence;
+                    }
+                }
+                _ => listed.push(part),
+            }
+        }
+        let total = listed.len();
+        listed.truncate(PARTS_MAX);
+        Self { listed, total }
+    }
+
+    /// Those that are listed.
+    #[must_use]
+    pub fn listed(&self) -> &[Part] {
+        &self.listed
+    }
+
+    /// How many are not listed.
+    #[must_use]
+    pub const fn cut(&self) -> usize {
+        self.total.saturating_sub(self.listed.len())
+    }
+}
+
+impl Part {
+    fn is_same(&self, other: &Self) -> bool {
+        let key = |part: &Self| {
+            let Package { manager, name, architecture, version, .. } = &part.package;
+            (*manager, name.clone(), architecture.clone(), version.clone())
+        };
+        key(self) == key(other)
+    }
+
+    /// Whether Debian's tools manage it.
+    #[must_use]
+    pub fn is_debian(&self) -> bool {
+        self.package.manager == Manager::Dpkg
+    }
+}
+
+impl Files {
+    /// The files of an image, sorted. Too many are cut, and counted.
+    #[must_use]
+    pub fn new(mut all: Vec<ListedFile>) -> Self {
+        all.sort_unstable();
+        all.dedup_by(|later, first| later.path == first.path);
+        let total = all.len();
+        let mut bytes = 0_usize;
+        let fits = all.iter().take(FILES_MAX).take_while(|file| {
+            bytes += json_len(&file.path);
+            bytes <= PATH_BYTES_MAX
+        });
+        let count = fits.count();
+        all.truncate(count);
+        Self { listed: all, total }
+    }
+
+    /// Those that are listed.
+    #[must_use]
+    pub fn listed(&self) -> &[ListedFile] {
+        &self.listed
+    }
+
+    /// How many are not listed.
+    #[must_use]
+    pub const fn cut(&self) -> usize {
+        self.total.saturating_sub(self.listed.len())
+    }
+}
+
+/// The most bytes that a text can take as JSON.
+fn json_len(text: &str) -> usize {
+    text.bytes().map(|byte| if byte < 0x20 || matches!(byte, b'"' | b'\\') { 6 } else { 1 }).sum()
+}
+
+/// A path of an image as text: what is not UTF-8 is escaped, so that two names never become one.
+#[must_use]
+pub fn path_text(path: &[u8]) -> String {
+    std::str::from_utf8(path).map_or_else(|_| path.escape_ascii().to_string(), str::to_owned)
+}
+
+impl FileDigests {
+    /// SHA-256 in lowercase hexadecimal.
+    #[must_use]
+    pub fn sha256_hex(&self) -> String {
+        hex(&self.sha256)
+    }
+
+    /// SHA-1 in lowercase hexadecimal.
+    #[must_use]
+    pub fn sha1_hex(&self) -> String {
+        hex(&self.sha1)
+    }
+}
+
+/// Bytes in lowercase hexadecimal.
+pub(in crate::image) fn hex(bytes: &[u8]) -> String {
+    const DIGITS: [char; 16] =
+        ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+    let digit = |value: u8| DIGITS.get(usize::from(value & 15)).copied().unwrap_or('0');
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(*byte)]).collect()
+}
+
+impl System {
+    /// Reads os-release; `None` when it does not say who it is.
+    #[must_use]
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        let text = String::from_utf8_lossy(text);
+        let value = |key: &str| {
+            let value = text.lines().rev().find_map(|line| line.trim().strip_prefix(key))?;
+            let value = value.trim_matches(['"', '\'']);
+            let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-+~".contains(c);
+            (value.len() <= 64 && value.chars().all(is_plain)).then(|| value.to_owned())
+        };
+        let id = value("ID=").filter(|id| !id.is_empty())?;
+        Some(Self { id, version: value("VERSION_ID=").unwrap_or_default() })
+    }
+}
+
+impl fmt::Display for System {
+    /// `debian-12`, as scanners write it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.id)?;
+        if self.version.is_empty() { Ok(()) } else { write!(f, "-{}", self.version) }
+    }
+}
+
+#[cfg(test)]
+#[path = "description_tests.rs"]
+mod tests;

@@ -1,0 +1,154 @@
+//! Where an image came from: an in-toto statement of version 1 with SLSA's provenance of version 1.
+//! It is not signed here; whoever signs it signs these bytes.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::description::{FileDigests, Subject, hex};
+use super::{Statement, TOOL, json, purl};
+
+/// The type of the predicate.
+pub const PREDICATE_TYPE: &str = "https://slsa.dev/provenance/v1";
+
+/// What `wharf package` does, as a name; the offer reference says what its parameters mean.
+const BUILD_TYPE: &str = "urn:wharf:package:v1";
+
+/// Who did it: this program, wherever it ran. Nothing of the machine is known to it.
+const BUILDER: &str = "urn:wharf:package";
+
+/// Something that went into the build.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Dependency {
+    /// What it is called in the offer, as `image.platforms[0].layers[1]`.
+    pub name: String,
+    /// Where it was: a path relative to the offer, or an image as the offer names it.
+    pub uri: String,
+    /// What it was.
+    pub digest: InputDigest,
+    /// More about it, for people.
+    pub annotations: BTreeMap<&'static str, String>,
+}
+
+/// The digest of an input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum InputDigest {
+    /// Of a file.
+    File(FileDigests),
+    /// Of the names and contents of the files of a folder (in-toto's `dirHash`).
+    Folder([u8; 32]),
+    /// Of a manifest.
+    Manifest(wharf_oci::Digest),
+}
+
+/// All that provenance says.
+#[derive(Debug, Clone)]
+pub struct Provenance {
+    /// What was made.
+    pub subject: Subject,
+    /// What the offer says of it.
+    pub parameters: BTreeMap<&'static str, Value>,
+    /// What went in.
+    pub dependencies: Vec<Dependency>,
+}
+
+impl Provenance {
+    /// The statement.
+    #[must_use]
+    pub fn statement(&self) -> Statement {
+        let subject = Resource {
+            name: purl::of_image(&self.subject),
+            digest: of_digest(&self.subject.digest),
+            ..Resource::default()
+        };
+        let statement = InToto {
+            kind: "https://in-toto.io/Statement/v1",
+            subject: [subject],
+            predicate_type: PREDICATE_TYPE,
+            predicate: Predicate {
+                build_definition: BuildDefinition {
+                    build_type: BUILD_TYPE,
+                    external_parameters: &self.parameters,
+                    resolved_dependencies: self.dependencies.iter().map(resource).collect(),
+                },
+                run_details: RunDetails {
+                    builder: Builder { id: BUILDER, version: BTreeMap::from([TOOL]) },
+                },
+            },
+        };
+        Statement {
+            media_type: "application/vnd.in-toto+json",
+            predicate_type: Some(PREDICATE_TYPE),
+            title: "provenance.json",
+            bytes: json(&statement),
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct InToto<'a> {
+    #[serde(rename = "_type")]
+    kind: &'static str,
+    subject: [Resource; 1],
+    predicate_type: &'static str,
+    predicate: Predicate<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Predicate<'a> {
+    build_definition: BuildDefinition<'a>,
+    run_details: RunDetails,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct BuildDefinition<'a> {
+    build_type: &'static str,
+    external_parameters: &'a BTreeMap<&'static str, Value>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    resolved_dependencies: Vec<Resource>,
+}
+
+#[derive(Serialize)]
+struct RunDetails {
+    builder: Builder,
+}
+
+#[derive(Serialize)]
+struct Builder {
+    id: &'static str,
+    version: BTreeMap<&'static str, &'static str>,
+}
+
+#[derive(Serialize, Default)]
+struct Resource {
+    name: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    uri: String,
+    digest: BTreeMap<&'static str, String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    annotations: BTreeMap<&'static str, String>,
+}
+
+fn resource(dependency: &Dependency) -> Resource {
+    let digest = match &dependency.digest {
+        InputDigest::File(digests) => {
+            BTreeMap::from([("sha256", digests.sha256_hex()), ("sha1", digests.sha1_hex())])
+        }
+        InputDigest::Folder(hash) => BTreeMap::from([("dirHash", hex(hash))]),
+        InputDigest::Manifest(digest) => of_digest(digest),
+    };
+    Resource {
+        name: dependency.name.clone(),
+        uri: dependency.uri.clone(),
+        digest,
+        annotations: dependency.annotations.clone(),
+    }
+}
+
+fn of_digest(digest: &wharf_oci::Digest) -> BTreeMap<&'static str, String> {
+    BTreeMap::from([(digest.algorithm().as_str(), digest.hex())])
+}

@@ -1,0 +1,356 @@
+//! What is said of a plan's image besides its bytes: gathered from what its layers hold and what the
+//! offer says, put into the layout as referrers of each platform's manifest and of the index.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+use wharf_oci::{Descriptor, Digest, MediaType, Platform};
+
+use super::{BuildError, Builder, BuiltPlatform, layer_error};
+use crate::image::attest::description::{
+    Base, Description, Files, ListedFile, Packages, Part, Subject, System, path_text,
+};
+use crate::image::attest::provenance::{Dependency, InputDigest, Provenance};
+use crate::image::attest::referrer::{self, EMPTY};
+use crate::image::attest::{self, Statement};
+use crate::image::base::BaseImage;
+use crate::image::contents::{ContentsError, LayerContents, OS_RELEASE};
+use crate::image::files::{File, FileKind, FileView, LayerFiles};
+use crate::image::layer::PreparedLayer;
+use crate::image::layout_write::{LayoutWriter, WriteError};
+use crate::image::packages;
+use crate::offer::model::{Attestation, LayerInput, Plan, PlatformBuild};
+use crate::offer::timestamp::Timestamp;
+
+/// What layers hold that were read in this run, with what they were made of.
+pub(super) type ReadLayers = Vec<(Digest, Vec<LayerInput>, Arc<LayerContents>)>;
+
+/// What was said of one platform, and what the index repeats of it.
+#[derive(Debug, Clone)]
+pub(super) struct Attested {
+    subject: Subject,
+    system: Option<System>,
+    packages: Vec<Part>,
+    dependencies: Vec<Dependency>,
+    /// The manifests of the statements.
+    referrers: Vec<Descriptor>,
+}
+
+/// A platform whose layers were made.
+pub(super) struct Made<'a> {
+    pub(super) build: &'a PlatformBuild,
+    /// Its place in the offer.
+    pub(super) place: usize,
+    /// The image that it is made from, and the files of its layers as far as they were looked at.
+    pub(super) base: Option<&'a BaseImage>,
+    pub(super) below: &'a [Arc<LayerFiles>],
+    pub(super) prepared: &'a [Arc<PreparedLayer>],
+    /// The digests of its tars.
+    pub(super) diff_ids: &'a [Digest],
+    pub(super) manifest: &'a Descriptor,
+    pub(super) platform: &'a Platform,
+}
+
+/// The files of an image, and what those of its own layers hold.
+struct Whole {
+    view: FileView,
+    /// How many layers are the base's.
+    below: usize,
+    contents: Vec<Arc<LayerContents>>,
+}
+
+impl Whole {
+    /// What the layer of a file holds; `None` for layers of the base.
+    fn contents(&self, file: &File<'_>) -> Option<&LayerContents> {
+        Some(self.contents.get(file.layer().checked_sub(self.below)?)?.as_ref())
+    }
+
+    /// A text by which the image says what it has.
+    fn text(&self, file: &File<'_>) -> Option<Bytes> {
+        match self.contents(file) {
+            Some(contents) => contents.texts.get(file.path()).cloned(),
+            None => file.content().text.clone(),
+        }
+    }
+}
+
+impl Builder<'_> {
+    /// Says of a platform's image what the offer asks for; `None` when that is nothing.
+    pub(super) fn attest_platform(
+        &mut self,
+        plan: &Plan,
+        made: &Made<'_>,
+        writer: &mut LayoutWriter<'_>,
+    ) -> Result<Option<Attested>, BuildError> {
+        let wanted = &plan.image.attestations;
+        if wanted.is_empty() {
+            return Ok(None);
+        }
+        let created = plan.image.created.unwrap_or(self.epoch);
+        let contents = self.read_contents(plan, made)?;
+        let own = made.prepared.iter().map(|layer| layer.files());
+        let layers: Vec<Arc<LayerFiles>> = made.below.iter().chain(own).cloned().collect();
+        let (view, below) = (FileView::merge(&layers), made.below.len());
+        let whole = Whole { view, below, contents };
+        let mut subject = subject(plan, made.manifest);
+        subject.platform = Some(made.platform.clone());
+        let description = Description {
+            subject,
+            created,
+            system: system(&whole),
+            base: made.base.map(base),
+            packages: Packages::new(packages(&whole)),
+            files: Files::new(files(&whole)),
+            platforms: Vec::new(),
+        };
+        let dependencies = dependencies(made, &whole.contents);
+        let provenance = Provenance {
+            subject: description.subject.clone(),
+            parameters: parameters(plan, Some(made.build), created),
+            dependencies,
+        };
+        let statements = statements(wanted, &description, &provenance);
+        let referrers = put(statements, made.manifest, created, writer)?;
+        Ok(Some(Attested {
+            subject: description.subject,
+            system: description.system,
+            packages: description.packages.listed().to_vec(),
+            dependencies: provenance.dependencies,
+            referrers,
+        }))
+    }
+
+    /// All referrers of an image: those of its platforms, then those of the index.
+    pub(super) fn attest_all(
+        &self,
+        plan: &Plan,
+        index: &Descriptor,
+        platforms: &[BuiltPlatform],
+        writer: &mut LayoutWriter<'_>,
+    ) -> Result<Vec<Descriptor>, BuildError> {
+        let platforms: Vec<&Attested> =
+            platforms.iter().filter_map(|platform| platform.attested.as_ref()).collect();
+        let of_index = self.attest_index(plan, index, &platforms, writer)?;
+        let of_platforms = platforms.iter().flat_map(|platform| platform.referrers.iter().cloned());
+        Ok(of_platforms.chain(of_index).collect())
+    }
+
+    /// The same of the index: which platforms it has, and all of their packages.
+    fn attest_index(
+        &self,
+        plan: &Plan,
+        index: &Descriptor,
+        platforms: &[&Attested],
+        writer: &mut LayoutWriter<'_>,
+    ) -> Result<Vec<Descriptor>, BuildError> {
+        let wanted = &plan.image.attestations;
+        if wanted.is_empty() {
+            return Ok(Vec::new());
+        }
+        let created = plan.image.created.unwrap_or(self.epoch);
+        let systems: BTreeSet<Option<&System>> =
+            platforms.iter().map(|platform| platform.system.as_ref()).collect();
+        let system = systems.first().copied().flatten().filter(|_| systems.len() == 1);
+        let packages = platforms.iter().flat_map(|platform| platform.packages.iter().cloned());
+        let description = Description {
+            subject: subject(plan, index),
+            created,
+            system: system.cloned(),
+            base: None,
+            packages: Packages::new(packages.collect()),
+            files: Files::default(),
+            platforms: platforms.iter().map(|platform| platform.subject.clone()).collect(),
+        };
+        let manifests = platforms.iter().enumerate().map(|(place, platform)| Dependency {
+            name: format!("platforms[{place}]"),
+            uri: attest::purl::of_image(&platform.subject),
+            digest: InputDigest::Manifest(platform.subject.digest),
+            annotations: BTreeMap::new(),
+        });
+        let inputs = platforms.iter().flat_map(|platform| platform.dependencies.iter().cloned());
+        let provenance = Provenance {
+            subject: description.subject.clone(),
+            parameters: parameters(plan, None, created),
+            dependencies: manifests.chain(inputs).collect(),
+        };
+        let statements = statements(wanted, &description, &provenance);
+        Ok(put(statements, index, created, writer)?)
+    }
+
+    /// What each layer holds; one that was read for another platform or plan is not read again.
+    fn read_contents(
+        &mut self,
+        plan: &Plan,
+        made: &Made<'_>,
+    ) -> Result<Vec<Arc<LayerContents>>, BuildError> {
+        let mut all = Vec::new();
+        let layers = made.build.layers.iter().zip(made.prepared).zip(made.diff_ids);
+        for (index, ((layer, prepared), diff_id)) in layers.enumerate() {
+            let same = |(digest, inputs, _): &&(Digest, Vec<LayerInput>, Arc<LayerContents>)| {
+                digest == diff_id && *inputs == layer.inputs
+            };
+            if let Some((.., contents)) = self.read.iter().find(same) {
+                all.push(Arc::clone(contents));
+                continue;
+            }
+            let contents = LayerContents::read(prepared, &self.record, self.jobs);
+            let contents = contents.map_err(|error| match error {
+                ContentsError::Layer(source) => layer_error(plan, made.build, index, source),
+                ContentsError::Read { path, source } => BuildError::Contents {
+                    plan: plan.id.to_string(),
+                    platform: made.build.platform.to_string(),
+                    number: index + 1,
+                    path,
+                    source,
+                },
+            })?;
+            let contents = Arc::new(contents);
+            self.read.push((*diff_id, layer.inputs.clone(), Arc::clone(&contents)));
+            all.push(contents);
+        }
+        Ok(all)
+    }
+}
+
+fn subject(plan: &Plan, manifest: &Descriptor) -> Subject {
+    let repository = plan.image.repository.to_string();
+    Subject {
+        digest: manifest.digest,
+        name: repository.rsplit('/').next().unwrap_or_default().to_owned(),
+        version: plan.image.version.to_string(),
+        platform: None,
+    }
+}
+
+fn statements<'a>(
+    wanted: &'a [Attestation],
+    description: &'a Description,
+    provenance: &'a Provenance,
+) -> impl Iterator<Item = Statement> + 'a {
+    type Make = fn(&Description, &Provenance) -> Statement;
+    let made = |kind: Attestation| -> &'static [Make] {
+        match kind {
+            Attestation::Sbom => &[
+                |description, _| attest::cyclonedx::statement(description),
+                |description, _| attest::spdx::statement(description),
+            ],
+            Attestation::Provenance => &[|_, provenance| provenance.statement()],
+        }
+    };
+    let kinds = [Attestation::Sbom, Attestation::Provenance].into_iter();
+    let kinds = kinds.filter(|kind| wanted.contains(kind));
+    // One at a time: a list may have many megabytes.
+    kinds.flat_map(made).map(move |make| make(description, provenance))
+}
+
+/// Puts statements into the layout, each with a manifest that refers to its subject.
+fn put(
+    statements: impl Iterator<Item = Statement>,
+    subject: &Descriptor,
+    created: Timestamp,
+    writer: &mut LayoutWriter<'_>,
+) -> Result<Vec<Descriptor>, WriteError> {
+    let config = writer.add(MediaType::OCI_EMPTY, EMPTY)?;
+    let mut referrers = Vec::new();
+    for statement in statements {
+        let kind = statement.media_type.parse().unwrap_or(MediaType::OCTET_STREAM);
+        let layer = writer.add(kind, &statement.bytes)?;
+        let manifest = referrer::manifest(&statement, subject, created, [&config, &layer]);
+        let mut referrer = writer.add(MediaType::OCI_MANIFEST, &manifest)?;
+        referrer.artifact_type = Some(statement.media_type.to_owned());
+        referrer.annotations = referrer::annotations(&statement, created);
+        referrers.push(referrer);
+    }
+    Ok(referrers)
+}
+
+/// The image below, as a part. Of an archive that has no manifest the configuration is its name.
+fn base(base: &BaseImage) -> Base {
+    let digest = if base.is_made { base.config.digest } else { base.manifest.digest };
+    Base { name: base.name.clone().unwrap_or_else(|| base.said.clone()), digest }
+}
+
+/// The distribution that an image says it is.
+fn system(whole: &Whole) -> Option<System> {
+    OS_RELEASE.iter().find_map(|path| {
+        let file = whole.view.follow(path.as_bytes()).ok()?;
+        System::parse(&whole.text(&file)?)
+    })
+}
+
+/// The packages that an image lists, with their licences.
+fn packages(whole: &Whole) -> Vec<Part> {
+    let listed = packages::of_texts(&whole.view, &|file| whole.text(file));
+    let layers = whole.contents.iter().rev();
+    let licence = |name: &str| layers.clone().find_map(|layer| layer.texts.licence(name));
+    let parts = listed.into_iter().map(|package| Part {
+        licence: licence(&package.name).or_else(|| licence(&package.source)).cloned(),
+        archive: None,
+        package,
+    });
+    parts.collect()
+}
+
+/// The files of an image that come from layers which were made here.
+fn files(whole: &Whole) -> Vec<ListedFile> {
+    let files = whole.view.iter().filter(|file| file.kind() == FileKind::File);
+    let listed = files.filter_map(|file| {
+        let digests = *whole.contents(&file)?.digests(file.path())?;
+        Some(ListedFile { path: path_text(file.path()), digests })
+    });
+    listed.collect()
+}
+
+/// What went into the layers of a platform, by its place in the offer.
+fn dependencies(made: &Made<'_>, contents: &[Arc<LayerContents>]) -> Vec<Dependency> {
+    let mut all = Vec::new();
+    if let Some(base) = made.base {
+        let is_adopted = made.prepared.is_empty();
+        all.push(Dependency {
+            name: format!(
+                "platforms[{}].{}",
+                made.place,
+                if is_adopted { "adopt" } else { "base" }
+            ),
+            uri: attest::purl::of_base(&self::base(base)),
+            digest: InputDigest::Manifest(self::base(base).digest),
+            annotations: BTreeMap::from([("image", base.said.clone())]),
+        });
+    }
+    for (number, (layer, contents)) in made.build.layers.iter().zip(contents).enumerate() {
+        for (place, (input, content)) in layer.inputs.iter().zip(&contents.inputs).enumerate() {
+            let files = content.files.map(|files| ("files", files.to_string()));
+            all.push(Dependency {
+                name: format!("platforms[{}].layers[{number}].inputs[{place}]", made.place),
+                uri: attest::purl::of_file(input.path().as_str()),
+                digest: content.digest,
+                annotations: [("input", input.key().to_owned())].into_iter().chain(files).collect(),
+            });
+        }
+    }
+    all
+}
+
+/// What was asked for, as the offer writes it, without what does not reach the image.
+fn parameters(
+    plan: &Plan,
+    platform: Option<&PlatformBuild>,
+    created: Timestamp,
+) -> BTreeMap<&'static str, Value> {
+    let mut image = plan.written_image.clone();
+    if let Value::Object(image) = &mut image {
+        image.remove("repository");
+        image.remove("publishedTags");
+    }
+    let mut all = BTreeMap::from([
+        ("plan", json!(plan.id.as_str())),
+        ("created", json!(created.to_string())),
+        ("image", image),
+    ]);
+    if let Some(build) = platform {
+        all.insert("platform", json!(build.full_platform().to_string()));
+    }
+    all
+}

@@ -1,0 +1,125 @@
+//! What the files of a layer hold: the digests of each, and the texts by which an image says which
+//! packages it has. Read for the statements about an image, after its layers were written.
+//!
+//! Files on this disk are read in parallel, unless a record of an earlier run proves that they are
+//! what they were; archives are read by writing their layer once more, into a sink that hashes.
+//! Invariant: nothing here changes a byte of a layer; a file that changes while it is read is an error.
+
+mod digesting;
+mod on_disk;
+mod record;
+mod texts;
+
+use std::io;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+pub use self::record::Record;
+pub use self::texts::{OS_RELEASE, Texts};
+use super::attest::description::FileDigests;
+use super::attest::provenance::InputDigest;
+use super::files::{FileKind, clean};
+use super::layer::{LayerError, Origin, PreparedLayer};
+
+/// What the files of a layer hold.
+#[derive(Debug, Default)]
+pub struct LayerContents {
+    /// By path, sorted, each once.
+    files: Vec<(Box<[u8]>, FileDigests)>,
+    /// The texts that were kept.
+    pub texts: Texts,
+    /// The inputs of the layer, in its order.
+    pub inputs: Vec<InputContents>,
+}
+
+/// What an input of a layer is.
+#[derive(Debug, Clone, Copy)]
+pub struct InputContents {
+    /// Its digest.
+    pub digest: InputDigest,
+    /// How many files it has, when it is a folder.
+    pub files: Option<u64>,
+}
+
+/// Why contents could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ContentsError {
+    /// A file.
+    #[error("cannot read {path}")]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The layer, written once more.
+    #[error(transparent)]
+    Layer(#[from] LayerError),
+}
+
+impl LayerContents {
+    /// Reads what a layer holds.
+    pub fn read(
+        layer: &PreparedLayer,
+        record: &Record,
+        jobs: NonZeroUsize,
+    ) -> Result<Self, ContentsError> {
+        let mut contents = Self::default();
+        let mut has_archives = false;
+        for origin in layer.origins() {
+            let input = match origin {
+                Origin::Archive(path) => {
+                    has_archives = true;
+                    let digests = on_disk::file(path, record)?;
+                    InputContents { digest: InputDigest::File(digests), files: None }
+                }
+                Origin::File(file) => on_disk::one(&file, record, &mut contents)?,
+                Origin::Folder(folder) => on_disk::folder(folder, record, jobs, &mut contents)?,
+            };
+            contents.inputs.push(input);
+        }
+        if has_archives {
+            contents.files.clear();
+            contents.texts = Texts::default();
+            digesting::read(layer, &mut contents)?;
+        }
+        contents.finish(layer);
+        Ok(contents)
+    }
+
+    /// The digests of the file at a path.
+    #[must_use]
+    pub fn digests(&self, path: &[u8]) -> Option<&FileDigests> {
+        let place = self.files.binary_search_by(|(known, _)| known.as_ref().cmp(path)).ok()?;
+        self.files.get(place).map(|(_, digests)| digests)
+    }
+
+    fn push(&mut self, path: &[u8], digests: FileDigests) {
+        self.files.push((clean(path).into_owned().into_boxed_slice(), digests));
+    }
+
+    /// Sorts the files, and gives second names what their first has.
+    fn finish(&mut self, layer: &PreparedLayer) {
+        // Of a path that is there twice the last counts, as in an unpacked layer.
+        self.files.reverse();
+        self.files.sort_by(|one, other| one.0.cmp(&other.0));
+        self.files.dedup_by(|later, first| later.0 == first.0);
+        let links = layer.files().entries().filter(|entry| entry.kind() == FileKind::HardLink);
+        let links = links.filter_map(|link| {
+            let digests = *self.digests(&clean(link.link()))?;
+            Some((Box::from(link.path()), digests))
+        });
+        let links: Vec<(Box<[u8]>, FileDigests)> = links.collect();
+        if !links.is_empty() {
+            self.files.extend(links);
+            self.files.sort_by(|one, other| one.0.cmp(&other.0));
+        }
+    }
+}
+
+fn read_error(path: &Path) -> impl Fn(io::Error) -> ContentsError {
+    move |source| ContentsError::Read { path: path.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests;

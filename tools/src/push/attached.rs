@@ -1,0 +1,105 @@
+//! What refers to a pushed image and lies beside it: SBOM, provenance, signatures. It goes along, so
+//! that whoever sees a tag finds it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+use wharf_oci::{Descriptor, Digest, Manifest};
+
+use super::{Push, PushError, tree_of};
+use crate::registry::RegistryError;
+use crate::source::Source;
+use crate::transfer::{Destination, Moved, Step, Tree};
+
+/// How many are pushed with one image.
+const REFERRERS_MAX: usize = 1000;
+
+/// How the tag begins under which some programs list referrers in a layout.
+const LIST_TAG: &str = "sha256-";
+
+/// How many manifests refer to an image, and to what refers to it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Referrers {
+    /// They were put.
+    pub pushed: usize,
+    /// They were there.
+    pub already: usize,
+}
+
+/// A manifest that refers to another.
+struct Referrer {
+    descriptor: Descriptor,
+    manifest: Manifest,
+}
+
+impl Push<'_> {
+    /// Puts what refers to the manifests of a tree.
+    pub(super) async fn attach(
+        &self,
+        tree: &Tree,
+        destination: &Destination<'_>,
+        tell: &(dyn Fn(Step<'_>) + Sync),
+    ) -> Result<(Referrers, Moved), PushError> {
+        let (mut count, mut moved) = (Referrers::default(), Moved::default());
+        let told = |step: Step<'_>| {
+            tell(step);
+            Ok::<(), RegistryError>(())
+        };
+        for (subject, referrers) in of_tree(self.source, tree)? {
+            let there = self.registry.referrers(self.repo, &subject).await?;
+            for referrer in referrers {
+                let part = tree_of(self.source, &[&referrer.descriptor])?;
+                if there.contains(&referrer.descriptor.digest) {
+                    count.already += 1;
+                    moved.skipped_bytes = moved.skipped_bytes.saturating_add(part.size_bytes());
+                    continue;
+                }
+                let open = |blob: &Descriptor| self.open_blob(blob);
+                moved.add(destination.put(&part, &open, &|_| false, &told).await?);
+                self.registry.list_referrer(self.repo, &subject, &referrer.manifest).await?;
+                count.pushed += 1;
+            }
+        }
+        Ok((count, moved))
+    }
+}
+
+/// What of a source refers to the manifests of a tree, by what it refers to; each after that.
+fn of_tree(source: &Source, tree: &Tree) -> Result<Vec<(Digest, Vec<Referrer>)>, PushError> {
+    let mut by_subject: BTreeMap<Digest, Vec<Referrer>> = BTreeMap::new();
+    let mut met: BTreeSet<Digest> = tree.manifests.iter().map(Manifest::digest).collect();
+    let mut count = 0;
+    for descriptor in candidates(source)? {
+        if !met.insert(descriptor.digest) {
+            continue;
+        }
+        let manifest = source.manifest(&descriptor)?;
+        let Some(subject) = manifest.subject().map(|subject| subject.digest) else { continue };
+        count += 1;
+        if count > REFERRERS_MAX {
+            break;
+        }
+        by_subject.entry(subject).or_default().push(Referrer { descriptor, manifest });
+    }
+    let mut found = Vec::new();
+    let mut subjects: Vec<Digest> = tree.manifests.iter().map(Manifest::digest).collect();
+    while let Some(subject) = subjects.pop() {
+        let Some(referrers) = by_subject.remove(&subject) else { continue };
+        // A signature may itself be signed.
+        subjects.extend(referrers.iter().map(|referrer| referrer.descriptor.digest));
+        found.push((subject, referrers));
+    }
+    Ok(found)
+}
+
+/// What may refer to something: what is listed at the top, and in lists of referrers there.
+fn candidates(source: &Source) -> Result<Vec<Descriptor>, PushError> {
+    let mut all = source.roots().to_vec();
+    for (name, root) in source.names() {
+        if name.starts_with(LIST_TAG) && root.media_type.is_index() {
+            all.extend(source.manifest(root)?.children().iter().cloned());
+        }
+    }
+    Ok(all)
+}
