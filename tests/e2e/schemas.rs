@@ -18,10 +18,10 @@ use crate::corpus::{Case, Make, cases};
 const FORMATS: [&str; 2] = ["sarif", "junit"];
 
 /// Where `tests/setup.sh` put the validators, or why it could not.
-fn validators() -> Result<PathBuf, &'static str> {
+pub(crate) fn validators() -> Result<PathBuf, &'static str> {
     let named = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let cache = named("XDG_CACHE_HOME").or_else(|| Some(named("HOME")?.join(".cache")));
-    let folder = cache.unwrap_or_default().join("wharf/schemas-1");
+    let folder = cache.unwrap_or_default().join("wharf/schemas-2");
     if folder.join("complete").is_file() {
         return Ok(folder);
     }
@@ -75,7 +75,7 @@ async fn reports_for_programs_fit_the_schemas_of_their_formats() {
 }
 
 /// Fails with what does not fit.
-async fn validate(validators: &Path, wanted: &[String]) {
+pub(crate) async fn validate(validators: &Path, wanted: &[String]) {
     let python = validators.join("bin/python");
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("e2e/schemas/validate.py");
     let output =

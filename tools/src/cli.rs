@@ -126,8 +126,16 @@ impl Command {
     }
 }
 
+/// What `wharf package --help` says at its end.
+const PACKAGE_END: &str = "\
+Exit codes: 0 made, or the same; 1 --check found a layout that differs or is missing; 2 a wrong offer,
+input or disk; 130 interrupted. Ctrl-C leaves nothing behind, what a kill leaves goes with the next
+run. At any moment there is at the place of a layout nothing, the old one or the whole new one.
+Memory: some blocks of 1 MiB per job, and the names of what is in the layers; never a whole layer.";
+
 /// `wharf package`.
 #[derive(Debug, Args)]
+#[command(after_long_help = PACKAGE_END)]
 pub struct PackageArgs {
     /// The offer file
     pub offer: PathBuf,
@@ -137,7 +145,8 @@ pub struct PackageArgs {
     /// Where the layouts go, one folder per plan [default: `out` beside the offer]
     #[arg(long, env = "WHARF_OUTPUT", value_name = "DIR")]
     pub output: Option<PathBuf>,
-    /// How many threads compress [default: one per core]; the bytes are the same for any number
+    /// How many threads compress, and how many layers are made at once [default: one per core]; the
+    /// bytes are the same for any number
     #[arg(long, env = "WHARF_JOBS", value_name = "N")]
     pub jobs: Option<std::num::NonZeroUsize>,
     /// The commit that the images are made from, for the annotation that says so

@@ -70,11 +70,11 @@ impl<'a> Shown<'a> {
     #[must_use]
     pub fn new(output: &'a Output, show: Show, doing: &'static str, plans: usize) -> Self {
         let bar = match show {
-            Show::Bar => ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr()),
+            Show::Bar => ProgressBar::with_draw_target(Some(1), ProgressDrawTarget::stderr()),
             Show::Lines | Show::Nothing => ProgressBar::hidden(),
         };
         if show == Show::Bar {
-            if let Ok(style) = ProgressStyle::with_template("{prefix} {bar:24} {msg}") {
+            if let Ok(style) = ProgressStyle::with_template("{prefix} {bar:24} {wide_msg}") {
                 bar.set_style(style.progress_chars("##-"));
             }
             output.set_bar(Some(bar.clone()));
@@ -113,7 +113,8 @@ impl<'a> Shown<'a> {
         match self.show {
             Show::Nothing => {}
             Show::Bar => {
-                self.bar.set_length(counts.expected);
+                // Of nothing, a bar would be full.
+                self.bar.set_length(counts.expected.max(1));
                 self.bar.set_position(counts.passed());
                 self.bar.set_message(counts.text(self.started.elapsed()));
             }

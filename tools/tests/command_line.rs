@@ -96,6 +96,15 @@ fn comes(mut is_so: impl FnMut() -> bool) -> bool {
     true
 }
 
+/// Waits until a program has made a file; one that does not is ended.
+fn started(mut child: Child, file: &Path) -> Child {
+    if !comes(|| file.exists() || child.try_wait().unwrap().is_some()) || !file.exists() {
+        let _ = child.kill();
+        panic!("it does not start: {:?}", child.wait_with_output().unwrap());
+    }
+    child
+}
+
 /// Waits for a program that must end by itself.
 fn finish(mut child: Child) -> Output {
     if !comes(|| child.try_wait().unwrap().is_some()) {
@@ -271,10 +280,10 @@ fn an_ended_package_leaves_nothing_and_what_a_kill_left_goes_with_the_next() {
     // Large enough that it is not done before the signal comes, and nothing on disk.
     let large = fs::File::create(publisher.path("root/large")).unwrap();
     large.set_len(64 << 30).unwrap();
-    let staging = publisher.path("out/.lamp.tmp");
+    let staging = publisher.path("out/.wharf/layers.tmp");
     for signal in ["INT", "TERM", "KILL"] {
         let child = publisher.start(&["package", "offer.yaml", "--output-format", "json"]);
-        assert!(comes(|| staging.join("layer.tmp").exists()), "it does not start");
+        let child = started(child, &staging.join("0"));
         let id = child.id().to_string();
         let kill = Command::new("kill").args(["-s", signal, &id]).status().unwrap();
         assert!(kill.success());
@@ -292,8 +301,10 @@ fn an_ended_package_leaves_nothing_and_what_a_kill_left_goes_with_the_next() {
     fs::write(publisher.path("offer.yaml"), OFFER.replace("id: lamp", "id: torch")).unwrap();
     assert_eq!(publisher.run(&["package", "offer.yaml", "-q"]).status.code(), Some(0));
     let left = fs::read_dir(publisher.path("out")).unwrap();
-    let names = left.map(|entry| entry.unwrap().file_name()).filter(|name| name != ".wharf");
-    assert_eq!(names.collect::<Vec<_>>(), ["torch"]);
+    let mut names: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+    names.retain(|name| name != ".wharf");
+    assert_eq!(names, ["torch"]);
+    assert!(!staging.exists());
 }
 
 #[test]

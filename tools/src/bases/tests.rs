@@ -75,7 +75,8 @@ impl Yard {
     ) -> Result<Vec<BuiltImage>, BuildError> {
         let folder = LayoutFolder::open(&self.path(out)).unwrap();
         let jobs = NonZeroUsize::MIN;
-        let builder = Builder::new(self.folder.path(), Timestamp::default(), jobs, &Silent);
+        let builder =
+            Builder::new((self.folder.path(), folder.path()), Timestamp::default(), jobs, &Silent);
         let mut builder = builder.with_bases(bases);
         plans.iter().map(|plan| builder.build(plan, Destination::Folder(&folder))).collect()
     }

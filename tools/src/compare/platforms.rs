@@ -125,7 +125,8 @@ impl Look<'_> {
         };
         let compared = layers::compare(blob, self.wanted.rebuild, self.place, number)?;
         if let Some(TarDifference { path, what }) = compared.difference {
-            return Ok(about(path, what));
+            let damage = fault.map(|fault| format!("; {fault}")).unwrap_or_default();
+            return Ok(about(path, format!("{what}{damage}")));
         }
         if let Some(fault) = fault {
             return Ok(about(None, format!("{fault}; its files are the same")));

@@ -33,7 +33,7 @@ use super::compress::with_pool;
 use super::contents::Record;
 use super::files::{FileView, LayerFiles};
 use super::known_blocks::KnownBlocks;
-use super::layer::{self, LayerError, Note, PreparedLayer};
+use super::layer::{self, Below, LayerError, Note, PreparedLayer, Setting};
 use super::layout_write::{Counted, Finished, LayoutFolder, LayoutWriter, Outcome};
 use super::progress::{Progress, tar_bytes};
 use crate::offer::model::{MadeFrom, Plan, PlatformBuild};
@@ -43,6 +43,8 @@ use crate::offer::timestamp::Timestamp;
 pub struct Builder<'a> {
     /// Where the paths of the offer start.
     offer_folder: &'a Path,
+    /// Where layouts are written to; never input.
+    output: &'a Path,
     /// The time of images that set none.
     epoch: Timestamp,
     jobs: NonZeroUsize,
@@ -136,17 +138,17 @@ pub enum Destination<'a> {
 }
 
 impl<'a> Builder<'a> {
-    /// A builder for the offer in this folder.
+    /// A builder for the offer in a folder, and the folder of its layouts, which is never input.
     #[must_use]
     pub fn new(
-        offer_folder: &'a Path,
+        (offer_folder, output): (&'a Path, &'a Path),
         epoch: Timestamp,
         jobs: NonZeroUsize,
         progress: &'a dyn Progress,
     ) -> Self {
         let (bases, revision) = (&NoBases, None);
         let (record, read) = (Record::unkept(), Vec::new());
-        Self { offer_folder, epoch, jobs, progress, bases, revision, record, read }
+        Self { offer_folder, output, epoch, jobs, progress, bases, revision, record, read }
     }
 
     /// The same with a folder in which a run leaves what makes the next one faster.
@@ -281,18 +283,17 @@ impl<'a> Builder<'a> {
         layers: &mut Layers<'_, '_>,
         writer: &mut LayoutWriter<'_>,
     ) -> Result<MadePlatform<'p>, BuildError> {
-        let created = plan.image.created.unwrap_or(self.epoch);
         let codec = Codec::from(plan.image.compression);
         let below = self.lay_base(plan, build, base, writer)?;
-        let prepared = self.prepare(plan, build, below.clone())?;
+        let prepared = self.prepare(plan, build, (base, below.clone()))?;
         let expected = prepared.iter().map(|layer| tar_bytes(layer.files())).sum();
         self.progress.expected(expected);
         let prepared: Vec<Arc<PreparedLayer>> = prepared.into_iter().map(Arc::new).collect();
         let mut begun = Vec::new();
         let mut notes = Vec::new();
-        for (number, (layer, prepared)) in (1..).zip(build.layers.iter().zip(&prepared)) {
+        for (number, prepared) in (1..).zip(&prepared) {
             notes.extend(prepared.notes().iter().map(|note| (number, note.clone())));
-            let recipe = Recipe::new(&layer.inputs, created, codec, prepared);
+            let recipe = Recipe::new(codec, prepared);
             begun.push(layers.begin(recipe, Arc::clone(prepared)));
         }
         Ok(MadePlatform { place, build, base, below, prepared, layers: begun, notes })
@@ -348,7 +349,7 @@ impl<'a> Builder<'a> {
         let below = base.map_or(0, |base| base.layers.len());
         let Some(number) = number.checked_sub(below) else { return Ok(()) };
         let below = self.lay_base(plan, build, base, &mut LayoutWriter::counted())?;
-        let prepared = self.prepare(plan, build, below)?;
+        let prepared = self.prepare(plan, build, (base, below))?;
         let Some(layer) = prepared.get(number) else { return Ok(()) };
         layer.write(out).map_err(|source| layer_error(plan, build, number, source))
     }
@@ -359,15 +360,21 @@ impl<'a> Builder<'a> {
         &self,
         plan: &Plan,
         build: &PlatformBuild,
-        mut lower: Vec<Arc<LayerFiles>>,
+        (base, mut lower): (Option<&BaseImage>, Vec<Arc<LayerFiles>>),
     ) -> Result<Vec<PreparedLayer>, BuildError> {
         let created = plan.image.created.unwrap_or(self.epoch);
+        let of_base = |number: usize| {
+            base.map_or_else(String::new, |base| format!("layer {number} of {}", base.said))
+        };
+        let mut names: Vec<String> = (1..=lower.len()).map(of_base).collect();
+        let setting = Setting { offer_folder: self.offer_folder, output: self.output, created };
         let mut all = Vec::new();
         for (index, layer) in build.layers.iter().enumerate() {
-            let below = FileView::merge(&lower);
-            let prepared = layer::prepare(self.offer_folder, layer, created, &below)
+            let below = Below { files: &FileView::merge(&lower), names: &names };
+            let prepared = layer::prepare(&setting, layer, &below)
                 .map_err(|source| layer_error(plan, build, index, source))?;
             lower.push(Arc::clone(prepared.files()));
+            names.push(inputs_text(layer));
             all.push(prepared);
         }
         Ok(all)

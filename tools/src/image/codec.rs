@@ -38,7 +38,7 @@ impl Codec {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Gzip => "gzip/libdeflate/6/blocks-1",
+            Self::Gzip => "gzip/libdeflate/5/blocks-1",
             Self::Zstd => "zstd/zstd-1.5/3/blocks-1",
         }
     }

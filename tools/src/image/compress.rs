@@ -2,28 +2,29 @@
 //!
 //! What is written is cut into blocks, which a pool of threads compresses; each layer has a thread
 //! of its own that puts its blocks in order and hashes them, and one that hashes what went in.
+//! A layer that begins as a known one does is not written before it differs.
 //! Invariants: the output is a function of the input and the codec alone; a fixed number of blocks
 //! is in flight, for all layers together.
 
 mod blocks;
+mod order;
 mod pool;
 #[cfg(test)]
 pub(crate) mod samples;
 
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, mpsc};
 use std::thread;
 
-use flate2::Crc;
-use wharf_oci::{Algorithm, Digest, Digester, Hashed};
+use wharf_oci::Digest;
 
 use self::blocks::Cutter;
-use self::pool::{Block, Packed};
+use self::order::{Ordered, Writer, hash_in_order};
 pub use self::pool::{Pool, with_pool};
 use super::codec::Codec;
-use super::known_blocks::KnownBlock;
+use super::known_blocks::{KnownLayer, TrackedBlock};
 
 /// What went in and what came out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,18 +43,27 @@ pub struct Compressed {
 pub struct Sink<'s> {
     /// Takes the compressed bytes.
     pub out: &'s mut (dyn Write + Send),
-    /// Takes the bytes that went in, once they are compressed or on their way.
+    /// Takes the bytes that went in, once they are compressed.
     pub input: Option<&'s mut (dyn Write + Send)>,
-    /// Takes what the next run has to know of each block.
-    pub blocks: Option<&'s mut Vec<KnownBlock>>,
+    /// Takes what the next run has to know of the layer.
+    pub track: Option<&'s mut Track>,
     /// Is told how many more bytes went in.
     pub progress: &'s (dyn Fn(u64) + Sync),
+}
+
+/// What the next run has to know of a layer.
+#[derive(Debug, Default)]
+pub struct Track {
+    /// Its blocks.
+    pub blocks: Vec<TrackedBlock>,
+    /// The layer of an earlier run that is the same to the last byte: then nothing was written.
+    pub same_as: Option<KnownLayer>,
 }
 
 impl<'s> Sink<'s> {
     /// A sink of compressed bytes alone.
     pub fn new(out: &'s mut (dyn Write + Send)) -> Self {
-        Self { out, input: None, blocks: None, progress: &|_| {} }
+        Self { out, input: None, track: None, progress: &|_| {} }
     }
 }
 
@@ -66,7 +76,7 @@ pub fn compress<E: From<io::Error>>(
     with_pool(jobs, None, |pool| pool.compress(Codec::Gzip, Sink::new(out), produce))
 }
 
-impl Pool {
+impl Pool<'_> {
     /// Compresses what `produce` writes.
     ///
     /// An error of the sink (a full disk) is reported rather than the broken pipe that `produce`
@@ -78,25 +88,33 @@ impl Pool {
         produce: impl FnOnce(&mut BlockWriter<'_>) -> Result<(), E>,
     ) -> Result<Compressed, E> {
         let (order, ordered) = channel();
-        let (hash, hashed) = channel();
-        let Sink { out, input, blocks, progress } = sink;
+        let (hash, hashing) = channel();
+        let Sink { out, input, track, progress } = sink;
+        // Who wants to see the input sees all of it; who does not track blocks writes all of them.
+        let known = self.known.filter(|_| input.is_none() && track.is_some());
         thread::scope(|scope| {
-            let hasher = scope.spawn(move || hash_in_order(&hashed, input));
-            let writer = scope.spawn(move || write_in_order(codec, &ordered, out, blocks));
+            let hasher = scope.spawn(move || hash_in_order(&hashing, input));
+            let writer = scope.spawn(move || Writer::new(codec, known, out, hash).write(&ordered));
             let mut writing =
-                BlockWriter { pool: self, codec, order, hash, cutter: Cutter::new(), progress };
+                BlockWriter { pool: self, codec, order, cutter: Cutter::new(), progress };
             let produced = produce(&mut writing);
-            // Finishing drops both senders, which is what ends the threads.
+            // Finishing drops the sender, which is what ends the threads.
             let finished = writing.finish();
-            let written = joined(writer.join())?;
-            let input = joined(hasher.join())?;
+            let (written, input) = (joined(writer.join()), joined(hasher.join()));
+            // When that one fails, the writer fails because of it.
+            let input = input?;
+            let written = written?;
             produced?;
             finished?;
+            if let Some(track) = track {
+                track.blocks = written.blocks(input.states);
+                track.same_as = written.same_as;
+            }
             Ok(Compressed {
-                diff_id: input.digest,
-                uncompressed_bytes: input.size_bytes,
-                digest: written.digest,
-                size_bytes: written.size_bytes,
+                diff_id: input.hashed.digest,
+                uncompressed_bytes: input.hashed.size_bytes,
+                digest: written.hashed.digest,
+                size_bytes: written.hashed.size_bytes,
             })
         })
     }
@@ -106,19 +124,11 @@ fn joined<T>(result: thread::Result<T>) -> T {
     result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-/// A block on its way through the pool.
-struct Ordered {
-    /// Held until the block is written, because it counts as long as it is held.
-    block: Arc<Block>,
-    reply: Receiver<io::Result<Packed>>,
-}
-
 /// The writing end: cuts what it is given into blocks and hands them to the pool.
 pub struct BlockWriter<'p> {
-    pool: &'p Pool,
+    pool: &'p Pool<'p>,
     codec: Codec,
     order: Sender<Ordered>,
-    hash: Sender<Arc<Block>>,
     cutter: Cutter,
     progress: &'p (dyn Fn(u64) + Sync),
 }
@@ -133,8 +143,6 @@ impl BlockWriter<'_> {
         let (reply, replied) = mpsc::sync_channel(1);
         let stopped = || io::Error::new(io::ErrorKind::BrokenPipe, "the writer has stopped");
         let ordered = Ordered { block: Arc::clone(&block), reply: replied };
-        // What is ordered is compressed for sure: who hashes may have stopped before.
-        self.hash.send(Arc::clone(&block)).map_err(|_| stopped())?;
         self.order.send(ordered).map_err(|_| stopped())?;
         self.pool.send(block, self.codec, reply).map_err(|()| stopped())?;
         (self.progress)(length as u64);
@@ -163,54 +171,6 @@ impl Write for BlockWriter<'_> {
         // splits of the input.
         Ok(())
     }
-}
-
-/// Hashes the blocks in their order, and passes them on.
-fn hash_in_order(
-    blocks: &Receiver<Arc<Block>>,
-    mut input: Option<&mut (dyn Write + Send)>,
-) -> io::Result<Hashed> {
-    let mut digester = Digester::new(Algorithm::Sha256);
-    for block in blocks {
-        digester.update(block.bytes());
-        if let Some(input) = &mut input {
-            input.write_all(block.bytes())?;
-        }
-    }
-    Ok(digester.finish())
-}
-
-/// Writes the blocks in their order, hashing what is written.
-fn write_in_order(
-    codec: Codec,
-    order: &Receiver<Ordered>,
-    out: &mut (dyn Write + Send),
-    mut known: Option<&mut Vec<KnownBlock>>,
-) -> io::Result<Hashed> {
-    let mut digester = Digester::new(Algorithm::Sha256);
-    let mut at = 0;
-    let mut put = |bytes: &[u8]| {
-        digester.update(bytes);
-        at += bytes.len() as u64;
-        out.write_all(bytes).map(|()| at)
-    };
-    let (mut crc, mut blocks) = (Crc::new(), 0);
-    let mut end = put(codec.header())?;
-    for Ordered { block, reply } in order {
-        let packed =
-            reply.recv().map_err(|_| io::Error::other("a compressing thread has stopped"))??;
-        if let (Some(known), Some(name)) = (&mut known, packed.name) {
-            let length = u32::try_from(packed.bytes.len()).map_err(io::Error::other)?;
-            known.push(KnownBlock { name, at: end, length });
-        }
-        end = put(&packed.bytes)?;
-        crc.combine(&packed.crc);
-        blocks += 1;
-        drop(block);
-    }
-    put(&codec.trailer(blocks, &crc))?;
-    out.flush()?;
-    Ok(digester.finish())
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ pub use self::texts::{OS_RELEASE, Texts};
 use super::attest::description::FileDigests;
 use super::attest::provenance::InputDigest;
 use super::files::{FileKind, clean};
-use super::layer::{LayerError, Origin, PreparedLayer};
+use super::layer::{ContentPlace, LayerError, PreparedLayer};
 
 /// What the files of a layer hold.
 #[derive(Debug, Default)]
@@ -66,15 +66,17 @@ impl LayerContents {
     ) -> Result<Self, ContentsError> {
         let mut contents = Self::default();
         let mut has_archives = false;
-        for origin in layer.origins() {
-            let input = match origin {
-                Origin::Archive(path) => {
+        for place in layer.content_places() {
+            let input = match place {
+                ContentPlace::Archive(path) => {
                     has_archives = true;
                     let digests = on_disk::file(path, record)?;
                     InputContents { digest: InputDigest::File(digests), files: None }
                 }
-                Origin::File(file) => on_disk::one(&file, record, &mut contents)?,
-                Origin::Folder(folder) => on_disk::folder(folder, record, jobs, &mut contents)?,
+                ContentPlace::File(file) => on_disk::one(file, record, &mut contents)?,
+                ContentPlace::Folder(folder) => {
+                    on_disk::folder(folder, record, jobs, &mut contents)?
+                }
             };
             contents.inputs.push(input);
         }

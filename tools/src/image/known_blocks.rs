@@ -6,16 +6,18 @@
 //! right; whatever is wrong with the folder, a record or a layer only costs time. It may be deleted.
 
 mod record;
+mod saved;
 
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::io;
-use std::os::unix::fs::FileExt;
+use std::io::{self, Write};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use wharf_oci::Digest;
 
+pub use self::saved::Saved;
 use super::codec::Codec;
 use crate::temporary::Temporary;
 
@@ -34,6 +36,9 @@ const LAYERS_MAX: usize = 256;
 
 /// Most names that are looked at in the folder of layouts, and in that of the records.
 const NAMES_MAX: usize = 10_000;
+
+/// How much of a layer is copied at once.
+const COPY_BYTES: usize = 256 * 1024;
 
 /// Largest compressed block: no codec makes one much longer than it was.
 const PACKED_BYTES_MAX: u32 = 2 << 20;
@@ -73,11 +78,33 @@ pub struct KnownBlock {
     pub length: u32,
 }
 
+/// A block in a layer, and how far the hashes of the layer are behind it.
+#[derive(Debug, Clone, Copy)]
+pub struct TrackedBlock {
+    /// The block.
+    pub block: KnownBlock,
+    /// The hash of all that went in.
+    pub input: Saved,
+    /// The hash of all that came out.
+    pub output: Saved,
+}
+
+/// A layer of an earlier run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KnownLayer(u32);
+
+/// Where the bytes of a block were taken from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct TakenFrom {
+    pub(super) layer: KnownLayer,
+    pub(super) at: u64,
+}
+
 /// The blocks of earlier runs, by their keys.
 #[derive(Debug, Default)]
 pub struct KnownBlocks {
     by_key: HashMap<BlockKey, Place>,
-    layers: Vec<File>,
+    layers: Vec<Known>,
     taken: AtomicUsize,
 }
 
@@ -86,7 +113,15 @@ struct Place {
     checksum: [u8; 32],
     at: u64,
     length: u32,
-    layer: u32,
+    layer: KnownLayer,
+}
+
+/// A layer with a record.
+#[derive(Debug)]
+struct Known {
+    file: File,
+    path: PathBuf,
+    record: PathBuf,
 }
 
 impl KnownBlocks {
@@ -101,27 +136,26 @@ impl KnownBlocks {
                 break;
             }
             let room = BLOCKS_MAX - known.by_key.len();
-            let read = layers.open(&hex).zip(record::read(&path, room));
-            if let Some((file, blocks)) = read {
-                known.add(file, &blocks);
+            if let Some((blocks, layer)) = record::read(&path, room).zip(layers.open(&hex, path)) {
+                known.add(layer, &blocks);
             }
         }
         known
     }
 
-    fn add(&mut self, file: File, blocks: &[KnownBlock]) {
-        let layer = u32::try_from(self.layers.len()).unwrap_or(u32::MAX);
-        self.layers.push(file);
-        for &KnownBlock { name, at, length } in blocks {
-            let place = Place { checksum: name.checksum, at, length, layer };
+    fn add(&mut self, known: Known, blocks: &[TrackedBlock]) {
+        let layer = KnownLayer(u32::try_from(self.layers.len()).unwrap_or(u32::MAX));
+        self.layers.push(known);
+        for TrackedBlock { block: KnownBlock { name, at, length }, .. } in blocks {
+            let place = Place { checksum: name.checksum, at: *at, length: *length, layer };
             self.by_key.entry(name.key).or_insert(place);
         }
     }
 
     /// The compressed bytes of a block, when they are known and what they were.
-    pub(super) fn take(&self, key: &BlockKey) -> Option<(Vec<u8>, BlockName)> {
+    pub(super) fn take(&self, key: &BlockKey) -> Option<(Vec<u8>, BlockName, TakenFrom)> {
         let place = self.by_key.get(key)?;
-        let file = self.layers.get(place.layer as usize)?;
+        let file = self.file(place.layer)?;
         let mut bytes = vec![0; place.length as usize];
         file.read_exact_at(&mut bytes, place.at).ok()?;
         let name = BlockName::new(*key, &bytes);
@@ -129,7 +163,64 @@ impl KnownBlocks {
             return None;
         }
         self.taken.fetch_add(1, Ordering::Relaxed);
-        Some((bytes, name))
+        Some((bytes, name, TakenFrom { layer: place.layer, at: place.at }))
+    }
+
+    /// The record of a layer that begins with these bytes.
+    pub(super) fn record(&self, layer: KnownLayer, start: &[u8]) -> Option<Vec<TrackedBlock>> {
+        let mut found = vec![0; start.len()];
+        self.file(layer)?.read_exact_at(&mut found, 0).ok()?;
+        let known = self.layers.get(layer.0 as usize).filter(|_| found == start)?;
+        record::read(&known.record, BLOCKS_MAX)
+    }
+
+    /// Whether a layer goes on with these bytes, and ends then.
+    pub(super) fn ends_with(&self, layer: KnownLayer, at: u64, end: &[u8]) -> bool {
+        let mut found = vec![0; end.len()];
+        self.file(layer).is_some_and(|file| {
+            file.metadata().is_ok_and(|is| is.len() == at + end.len() as u64)
+                && file.read_exact_at(&mut found, at).is_ok()
+                && found == end
+        })
+    }
+
+    /// Copies the first bytes of a layer.
+    pub(super) fn copy(
+        &self,
+        layer: KnownLayer,
+        length: u64,
+        out: &mut dyn Write,
+    ) -> io::Result<()> {
+        let file = self.file(layer).ok_or(io::ErrorKind::NotFound)?;
+        let mut buffer = vec![0; COPY_BYTES];
+        let mut at = 0;
+        while at < length {
+            let step = usize::try_from(length - at).map_or(COPY_BYTES, |left| left.min(COPY_BYTES));
+            let bytes = buffer.get_mut(..step).unwrap_or_default();
+            file.read_exact_at(bytes, at)?;
+            out.write_all(bytes)?;
+            at += step as u64;
+        }
+        Ok(())
+    }
+
+    /// Gives a layer a second name, or makes a copy of it.
+    pub fn link(&self, layer: KnownLayer, to: &Path) -> io::Result<()> {
+        let known = self.layers.get(layer.0 as usize).ok_or(io::ErrorKind::NotFound)?;
+        let opened = known.file.metadata()?;
+        if fs::hard_link(&known.path, to).is_ok() {
+            let linked = fs::symlink_metadata(to)?;
+            if (linked.dev(), linked.ino()) == (opened.dev(), opened.ino()) {
+                return Ok(());
+            }
+            // Its layout was replaced meanwhile.
+            fs::remove_file(to)?;
+        }
+        self.copy(layer, opened.len(), &mut File::create(to)?)
+    }
+
+    fn file(&self, layer: KnownLayer) -> Option<&File> {
+        self.layers.get(layer.0 as usize).map(|known| &known.file)
     }
 
     /// How many blocks were taken.
@@ -140,7 +231,7 @@ impl KnownBlocks {
 }
 
 /// Notes the blocks of a layer for the next run.
-pub fn keep(layouts: &Path, layer: &Digest, blocks: &[KnownBlock]) -> io::Result<()> {
+pub fn keep(layouts: &Path, layer: &Digest, blocks: &[TrackedBlock]) -> io::Result<()> {
     let folder = layouts.join(FOLDER);
     fs::create_dir_all(&folder)?;
     if !is_folder(&folder) {
@@ -182,8 +273,9 @@ impl Layers {
         self.0.iter().map(|blobs| blobs.join(hex)).find(is_file)
     }
 
-    fn open(&self, hex: &str) -> Option<File> {
-        File::open(self.find(hex)?).ok()
+    fn open(&self, hex: &str, record: PathBuf) -> Option<Known> {
+        let path = self.find(hex)?;
+        Some(Known { file: File::open(&path).ok()?, path, record })
     }
 }
 

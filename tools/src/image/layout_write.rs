@@ -9,6 +9,7 @@ mod blobs;
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
@@ -232,7 +233,7 @@ impl<'f> LayoutWriter<'f> {
                 return Ok(Finished::Counted(Counted { small, blobs: self.blobs, index }));
             }
         };
-        if is_in_place(&target, &index, &self.blobs) {
+        if is_in_place(&target, Some(staging.path()), &index, &self.blobs) {
             return Ok(Finished::Placed(Outcome::Unchanged));
         }
         let marker = format!("{{\"imageLayoutVersion\":\"{LAYOUT_VERSION}\"}}");
@@ -268,7 +269,7 @@ impl Counted {
     /// Whether this layout is at a place, every blob of it whole.
     #[must_use]
     pub fn is_at(&self, place: &Path) -> bool {
-        is_in_place(place, &self.index, &self.blobs)
+        is_in_place(place, None, &self.index, &self.blobs)
     }
 }
 
@@ -290,8 +291,15 @@ fn put_in_place(staging: &Path, target: PathBuf) -> Result<Outcome, WriteError> 
     }
 }
 
-/// Whether the same layout is in place, every blob whole: running again heals a damaged one.
-fn is_in_place(target: &Path, index: &[u8], blobs: &BTreeMap<Digest, u64>) -> bool {
+/// Whether the same layout is in place, every blob whole: running again heals a damaged one. A blob
+/// that is the one in staging was proven when it was linked there.
+fn is_in_place(
+    target: &Path,
+    staging: Option<&Path>,
+    index: &[u8],
+    blobs: &BTreeMap<Digest, u64>,
+) -> bool {
+    let file_of = |path: &Path| fs::symlink_metadata(path).map(|at| (at.dev(), at.ino())).ok();
     let same = |path: PathBuf, expected: &[u8]| fs::read(path).is_ok_and(|bytes| bytes == expected);
     same(target.join("index.json"), index)
         && target.join(LAYOUT_FILE).exists()
@@ -299,8 +307,10 @@ fn is_in_place(target: &Path, index: &[u8], blobs: &BTreeMap<Digest, u64>) -> bo
             let path = blob_path(target, digest);
             fs::symlink_metadata(&path)
                 .is_ok_and(|found| found.is_file() && found.len() == *size_bytes)
-                && copy_hashed(&path, digest.algorithm(), &mut io::sink())
-                    .is_ok_and(|found| found == *digest)
+                && (staging
+                    .is_some_and(|staging| file_of(&path) == file_of(&blob_path(staging, digest)))
+                    || copy_hashed(&path, digest.algorithm(), &mut io::sink())
+                        .is_ok_and(|found| found == *digest))
         })
 }
 

@@ -4,6 +4,7 @@
 use std::io::{self, Read, Write};
 
 use tar::{EntryType, Header};
+use wharf_oci::Digester;
 
 /// What a tar is made of.
 const RECORD_BYTES: usize = 512;
@@ -59,6 +60,64 @@ pub enum EntryKind<'a> {
     Fifo,
 }
 
+impl EntryHeader<'_> {
+    /// Takes all that stands in the header into a digest.
+    pub(crate) fn digest(&self, digester: &mut Digester) {
+        let (kind, size_bytes, link) = match self.kind {
+            EntryKind::Folder => (b'd', 0, [].as_slice()),
+            EntryKind::File(size_bytes) => (b'f', size_bytes, [].as_slice()),
+            EntryKind::HardLink(target) => (b'h', 0, target),
+            EntryKind::Symlink(target) => (b'l', 0, target),
+            EntryKind::CharDevice(major, minor) => (b'c', numbers(major, minor), [].as_slice()),
+            EntryKind::BlockDevice(major, minor) => (b'b', numbers(major, minor), [].as_slice()),
+            EntryKind::Fifo => (b'p', 0, [].as_slice()),
+        };
+        let mut number = |number: u64| digester.update(&number.to_be_bytes());
+        for value in [
+            u64::from(kind),
+            size_bytes,
+            u64::from(self.mode),
+            numbers(self.owner.0, self.owner.1),
+            self.mtime,
+            self.attributes.len() as u64,
+        ] {
+            number(value);
+        }
+        let attributes = self.attributes.iter().flat_map(|at| [&at.name[..], &at.value[..]]);
+        for text in [self.path, link].into_iter().chain(attributes) {
+            digester.update(&(text.len() as u64).to_be_bytes());
+            digester.update(text);
+        }
+    }
+}
+
+fn numbers(one: u32, other: u32) -> u64 {
+    u64::from(one) << 32 | u64::from(other)
+}
+
+/// Why a file was not written.
+#[derive(Debug, thiserror::Error)]
+pub enum AppendError {
+    /// It has not the size that its header says.
+    #[error("its size changed while it was read")]
+    Size,
+    /// It could not be read.
+    #[error("cannot read it")]
+    Read(#[source] io::Error),
+    /// The tar could not be written.
+    #[error("cannot write it")]
+    Write(#[source] io::Error),
+}
+
+impl From<AppendError> for io::Error {
+    fn from(error: AppendError) -> Self {
+        match error {
+            AppendError::Size => Self::new(io::ErrorKind::InvalidData, error),
+            AppendError::Read(source) | AppendError::Write(source) => source,
+        }
+    }
+}
+
 /// Writes entries into `out`.
 pub struct TarWriter<'w, W: Write + ?Sized> {
     out: &'w mut W,
@@ -76,31 +135,34 @@ impl<'w, W: Write + ?Sized> TarWriter<'w, W> {
         self.append_header(header)
     }
 
-    /// Writes a file. A source that has not exactly the size in the header is an error, because the
-    /// entries after it would be torn.
+    /// Writes a file. A source that ends before the size in the header is an error, because the
+    /// entries after it would be torn. What comes behind that size is not read: whether a file has
+    /// grown is for its reader to find out.
     pub fn append_file(
         &mut self,
         header: &EntryHeader<'_>,
         source: &mut impl Read,
-    ) -> io::Result<()> {
+    ) -> Result<(), AppendError> {
         let EntryKind::File(size_bytes) = header.kind else {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not the header of a file"));
+            let error = io::Error::new(io::ErrorKind::InvalidInput, "not the header of a file");
+            return Err(AppendError::Write(error));
         };
-        self.append_header(header)?;
-        let mut source = source.take(size_bytes.saturating_add(1));
+        self.append_header(header).map_err(AppendError::Write)?;
         let mut left = size_bytes;
-        loop {
-            let read = source.read(&mut self.buffer)?;
-            if read == 0 {
-                break;
-            }
-            left = left.checked_sub(read as u64).ok_or_else(changed_size)?;
-            self.out.write_all(self.buffer.get(..read).unwrap_or_default())?;
+        while left > 0 {
+            let most = usize::try_from(left).unwrap_or(usize::MAX).min(self.buffer.len());
+            let buffer = self.buffer.get_mut(..most).unwrap_or_default();
+            let read = match source.read(buffer) {
+                Ok(0) => return Err(AppendError::Size),
+                Ok(read) => read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(AppendError::Read(error)),
+            };
+            left -= read as u64;
+            let bytes = buffer.get(..read).unwrap_or_default();
+            self.out.write_all(bytes).map_err(AppendError::Write)?;
         }
-        if left != 0 {
-            return Err(changed_size());
-        }
-        self.pad(size_bytes)
+        self.pad(size_bytes).map_err(AppendError::Write)
     }
 
     /// Writes the two empty records that end a tar.
@@ -230,10 +292,6 @@ fn put_record(records: &mut Vec<u8>, key: &[&[u8]], value: &[u8]) {
     records.push(b'\n');
 }
 
-fn changed_size() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, "its size changed while it was read")
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
@@ -313,12 +371,14 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_shrinks_or_grows_is_an_error() {
-        for size in [2, 4] {
-            let mut out = Vec::new();
-            let mut writer = TarWriter::new(&mut out);
-            let header = header(b"a", EntryKind::File(size));
-            assert!(writer.append_file(&header, &mut b"abc".as_slice()).is_err());
-        }
+    fn a_source_that_ends_early_is_an_error_and_more_than_its_size_is_not_read() {
+        let mut out = Vec::new();
+        let mut writer = TarWriter::new(&mut out);
+        let four = header(b"a", EntryKind::File(4));
+        let error = writer.append_file(&four, &mut b"abc".as_slice()).unwrap_err();
+        assert!(matches!(error, AppendError::Size), "{error}");
+        let mut longer = b"abc".as_slice();
+        writer.append_file(&header(b"a", EntryKind::File(2)), &mut longer).unwrap();
+        assert_eq!(longer, b"c");
     }
 }

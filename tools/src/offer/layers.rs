@@ -1,9 +1,12 @@
 //! The layers of an image as an offer writes them: what goes in, and what is done to it on the way.
 
+use std::fmt;
+use std::str::FromStr;
+
 use serde::Deserialize;
 
 use super::globs::Glob;
-use super::words::{ImagePath, Owner, RelativePath};
+use super::words::{ImagePath, Owner, RelativePath, WordError};
 
 /// Most inputs of a layer.
 const INPUTS_MAX: usize = 1000;
@@ -34,6 +37,8 @@ pub struct Layer {
 pub enum LayerInput {
     /// A folder.
     Dir(DirInput),
+    /// A file.
+    File(FileInput),
     /// A tar.
     Tar(TarInput),
 }
@@ -47,8 +52,27 @@ pub struct DirInput {
     pub into: ImagePath,
     /// Who owns every file.
     pub owner: Owner,
+    /// What becomes of the permission bits.
+    pub modes: Modes,
+    /// What goes in, with the folders above it; everything when there are no patterns.
+    pub include: Vec<Glob>,
     /// What stays out.
     pub exclude: Vec<Glob>,
+    /// A file of patterns of what else stays out.
+    pub ignore_file: Option<RelativePath>,
+}
+
+/// A file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FileInput {
+    /// The file.
+    pub path: RelativePath,
+    /// Where it goes in the image.
+    pub into: Destination,
+    /// Who owns it.
+    pub owner: Owner,
+    /// Its permission bits; when nothing is said, 0755 of a file that its owner may run, else 0644.
+    pub mode: Option<FileMode>,
 }
 
 /// A tar.
@@ -58,12 +82,98 @@ pub struct TarInput {
     pub path: RelativePath,
 }
 
+/// What becomes of the permission bits of a folder's files.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Modes {
+    /// As git keeps them: 0755 of folders and of files that their owner may run, else 0644.
+    #[default]
+    Normal,
+    /// As they are on disk, with setuid, setgid and sticky.
+    Kept,
+}
+
+/// Where something goes in the image.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Destination {
+    /// The path.
+    pub path: ImagePath,
+    /// Whether it was written with a `/` at its end: it is the folder that the input goes into.
+    pub is_folder: bool,
+}
+
+impl Destination {
+    /// The root of the image.
+    #[must_use]
+    pub fn root() -> Self {
+        Self { path: ImagePath::root(), is_folder: true }
+    }
+}
+
+impl FromStr for Destination {
+    type Err = WordError;
+
+    fn from_str(text: &str) -> Result<Self, WordError> {
+        if let Some(rest) = text.strip_suffix('/').filter(|rest| !rest.is_empty()) {
+            return Ok(Self { path: rest.parse()?, is_folder: true });
+        }
+        let path: ImagePath = text.parse()?;
+        Ok(Self { is_folder: path.is_root(), path })
+    }
+}
+
+impl<'de> Deserialize<'de> for Destination {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        super::words::from_text(deserializer)
+    }
+}
+
+/// The permission bits of a file, with setuid, setgid and sticky.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileMode(u32);
+
+/// The text is no mode.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a mode: write it as three or four octal digits, in quotes: \"0644\"")]
+pub struct ModeError(String);
+
+impl FileMode {
+    /// The bits, at most `0o7777`.
+    #[must_use]
+    pub const fn bits(self) -> u32 {
+        self.0
+    }
+}
+
+impl FromStr for FileMode {
+    type Err = ModeError;
+
+    fn from_str(text: &str) -> Result<Self, ModeError> {
+        let digits = matches!(text.len(), 3 | 4) && text.bytes().all(|c| c.is_ascii_digit());
+        let bits = u32::from_str_radix(text, 8).ok().filter(|_| digits);
+        bits.map(Self).ok_or_else(|| ModeError(text.chars().take(80).collect()))
+    }
+}
+
+impl fmt::Display for FileMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:04o}", self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for FileMode {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        super::words::from_text(deserializer)
+    }
+}
+
 impl LayerInput {
     /// The path that it is read from, as the offer writes it.
     #[must_use]
     pub const fn path(&self) -> &RelativePath {
         match self {
             Self::Dir(dir) => &dir.path,
+            Self::File(file) => &file.path,
             Self::Tar(tar) => &tar.path,
         }
     }
@@ -73,8 +183,16 @@ impl LayerInput {
     pub const fn key(&self) -> &'static str {
         match self {
             Self::Dir(_) => "dir",
+            Self::File(_) => "file",
             Self::Tar(_) => "tar",
         }
+    }
+}
+
+impl fmt::Display for LayerInput {
+    /// Its key and its path.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.key(), self.path())
     }
 }
 
@@ -87,24 +205,47 @@ struct RawLayer {
     #[serde(default)]
     dir: Option<RelativePath>,
     #[serde(default)]
+    file: Option<RelativePath>,
+    #[serde(default)]
     tar: Option<RelativePath>,
     #[serde(default)]
-    into: Option<ImagePath>,
+    into: Option<Destination>,
     #[serde(default)]
     owner: Option<Owner>,
     #[serde(default)]
+    mode: Option<FileMode>,
+    #[serde(default)]
+    modes: Option<Modes>,
+    #[serde(default)]
+    include: Option<Vec<Glob>>,
+    #[serde(default)]
     exclude: Option<Vec<Glob>>,
+    #[serde(default)]
+    ignore_file: Option<RelativePath>,
     #[serde(default)]
     comment: Option<String>,
 }
 
 impl RawLayer {
     const fn has_input(&self) -> bool {
-        self.dir.is_some() || self.tar.is_some() || self.has_options()
+        self.dir.is_some()
+            || self.file.is_some()
+            || self.tar.is_some()
+            || self.has_place()
+            || self.mode.is_some()
+            || self.has_selection()
     }
 
-    const fn has_options(&self) -> bool {
-        self.into.is_some() || self.owner.is_some() || self.exclude.is_some()
+    const fn has_place(&self) -> bool {
+        self.into.is_some() || self.owner.is_some()
+    }
+
+    /// Keys that are only for folders.
+    const fn has_selection(&self) -> bool {
+        self.modes.is_some()
+            || self.include.is_some()
+            || self.exclude.is_some()
+            || self.ignore_file.is_some()
     }
 }
 
@@ -138,23 +279,55 @@ impl TryFrom<RawLayer> for Layer {
 impl TryFrom<RawLayer> for LayerInput {
     type Error = &'static str;
 
-    fn try_from(raw: RawLayer) -> Result<Self, &'static str> {
+    fn try_from(mut raw: RawLayer) -> Result<Self, &'static str> {
         if raw.inputs.is_some() || raw.comment.is_some() {
             return Err("`inputs` and `comment` stand at a layer, not at one of its inputs");
         }
-        let has_options = raw.has_options();
-        match (raw.dir, raw.tar) {
-            (Some(path), None) => Ok(Self::Dir(DirInput {
-                path,
-                into: raw.into.unwrap_or_else(ImagePath::root),
-                owner: raw.owner.unwrap_or_default(),
-                exclude: raw.exclude.unwrap_or_default(),
-            })),
-            (None, Some(_)) if has_options => {
-                Err("`into`, `owner` and `exclude` go with `dir`, not with `tar`")
+        match (raw.dir.take(), raw.file.take(), raw.tar.take()) {
+            (Some(path), None, None) => raw.into_dir(path).map(Self::Dir),
+            (None, Some(path), None) => raw.into_file(path).map(Self::File),
+            (None, None, Some(path)) => {
+                if raw.has_input() {
+                    return Err(
+                        "`into`, `owner` and the like go with `dir` and `file`, not with `tar`",
+                    );
+                }
+                Ok(Self::Tar(TarInput { path }))
             }
-            (None, Some(path)) => Ok(Self::Tar(TarInput { path })),
-            _ => Err("a layer has exactly one of `dir` and `tar`, or `inputs`"),
+            _ => Err("a layer has exactly one of `dir`, `file` and `tar`, or `inputs`"),
         }
+    }
+}
+
+impl RawLayer {
+    fn into_dir(self, path: RelativePath) -> Result<DirInput, &'static str> {
+        if self.mode.is_some() {
+            return Err(
+                "`mode` goes with `file`; with `dir`, write `modes: normal` or `modes: kept`",
+            );
+        }
+        Ok(DirInput {
+            path,
+            into: self.into.unwrap_or_else(Destination::root).path,
+            owner: self.owner.unwrap_or_default(),
+            modes: self.modes.unwrap_or_default(),
+            include: self.include.unwrap_or_default(),
+            exclude: self.exclude.unwrap_or_default(),
+            ignore_file: self.ignore_file,
+        })
+    }
+
+    fn into_file(self, path: RelativePath) -> Result<FileInput, &'static str> {
+        if self.has_selection() {
+            return Err(
+                "`modes`, `include`, `exclude` and `ignoreFile` go with `dir`, not with `file`",
+            );
+        }
+        Ok(FileInput {
+            path,
+            into: self.into.unwrap_or_else(Destination::root),
+            owner: self.owner.unwrap_or_default(),
+            mode: self.mode,
+        })
     }
 }

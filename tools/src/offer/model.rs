@@ -11,7 +11,7 @@ use serde::Deserialize;
 use wharf_oci::{Platform, RepoName, Tag};
 
 use super::described::Annotations;
-pub use super::layers::{Compression, DirInput, Layer, LayerInput, TarInput};
+pub use super::layers::{Compression, DirInput, FileInput, Layer, LayerInput, TarInput};
 pub use super::origin::{ImageSource, MadeFrom};
 use super::secrets::Secret;
 use super::tags::{ExpandedTag, TagTemplates};

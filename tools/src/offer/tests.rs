@@ -131,6 +131,13 @@ const BAD: &[(&str, &str, &str, &str)] = &[
         "layers: []",
         "there are 0 layers",
     ),
+    ("{ tar: probe.tar }", "{ dir: a, mode: \"0644\" }", "mode: ", "`modes: kept`"),
+    ("{ tar: probe.tar }", "{ dir: a, modes: all }", "modes: all", "normal"),
+    ("{ tar: probe.tar }", "{ file: a, exclude: [b] }", "exclude: [b]", "not with `file`"),
+    ("{ tar: probe.tar }", "{ file: a, mode: \"0888\" }", "mode: ", "octal digits, in quotes"),
+    ("{ tar: probe.tar }", "{ file: a, mode: 0644 }", "mode: 0644", "octal"),
+    ("{ tar: probe.tar }", "{ file: a, into: etc/ }", "into: etc/", "absolute path"),
+    ("{ tar: probe.tar }", "{ inputs: [{ file: a }], dir: b }", "dir: b", "not both"),
     // Secrets.
     ("password: { env: QUAY_PASSWORD }", "password: hunter2", "password: …", "TEC-005"),
     ("password: { env: QUAY_PASSWORD }", "password: 12345", "password: ", "is expected"),

@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use http::Method;
 use wharf_oci::{Algorithm, Digester, MediaType};
 
 use super::*;
+use crate::explain;
 use crate::image::layout::REF_NAME;
 use crate::image::layout_write::{LayoutFolder, LayoutWriter};
 use crate::registry::fake::{Fake, Fault, start};
@@ -108,6 +110,43 @@ async fn what_one_repository_got_the_next_one_mounts() {
     let second = push(&layout, &registry, "x/b", &known).await.unwrap();
     assert_eq!(second.moved.mounted_bytes, first.moved.sent_bytes);
     assert_eq!(second.moved.sent_bytes, 0);
+}
+
+#[tokio::test]
+async fn a_push_costs_what_is_explained_of_it_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = layout(folder.path(), "a", &["1.0", "latest"]);
+    let layout = open_proven(&path, NonZeroUsize::MIN).unwrap().0;
+    let content = explain::content_of_layout(&layout);
+    let plan = |name: &str| explain::ExplainedPlan {
+        plan: name.to_owned(),
+        repository: format!("x/{name}"),
+        content: content.clone(),
+        sources: BTreeMap::new(),
+        before: Some((explain::Before::InPlace, content.clone())),
+    };
+    let explained = explain::explain(&[plan("one"), plan("two")]);
+    let (_shared, address) = start(Fake { mounts: true, ..Fake::default() }).await;
+    let (registry, known) = (registry(&address), KnownBlobs::default());
+    let manifests: u64 = content
+        .parts
+        .iter()
+        .filter(|part| part.kind == explain::PartKind::Manifest)
+        .map(|part| part.bytes)
+        .sum();
+    for expected in &explained.plans {
+        let before = registry.requests();
+        let repo = format!("x/{}", expected.plan);
+        let moved = push(&layout, &registry, &repo, &known).await.unwrap().moved;
+        let cost = expected.first_push;
+        assert_eq!(registry.requests() - before, cost.requests, "{}", expected.plan);
+        assert_eq!(moved.sent_bytes + manifests, cost.sent_bytes, "{}", expected.plan);
+        assert_eq!(moved.mounted_bytes, cost.mounted_bytes, "{}", expected.plan);
+    }
+    let before = registry.requests();
+    push(&layout, &registry, "x/one", &known).await.unwrap();
+    let cost = explained.plans[0].update.unwrap().cost;
+    assert_eq!((registry.requests() - before, cost.sent_bytes), (cost.requests, 0));
 }
 
 #[tokio::test]

@@ -41,7 +41,7 @@ pub(super) const RULES: &[Rule] = &[
         severity: Severity::Warning,
         source: "ACR/container-registry-manage-artifact",
         why: "Customers and their scanners ask for it, and whoever makes one later can only guess what was built in.",
-        fix: "build with `--sbom=true`, or attach one to each platform's digest",
+        fix: "`wharf package` attaches one; else build with `--sbom=true`, or attach one to each platform's digest",
         check: Check::Image(|view, judge| {
             for image in &view.facts.images {
                 let digest = image.descriptor.digest;

@@ -108,7 +108,6 @@ pub(super) fn image_config(
 
 /// What a layer is made of, in one line.
 pub(super) fn inputs_text(layer: &Layer) -> String {
-    let texts: Vec<String> =
-        layer.inputs.iter().map(|input| format!("{} {}", input.key(), input.path())).collect();
+    let texts: Vec<String> = layer.inputs.iter().map(ToString::to_string).collect();
     texts.join(", ")
 }

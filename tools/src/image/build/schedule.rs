@@ -7,53 +7,27 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, Scope, ScopedJoinHandle};
 
+use wharf_oci::Digest;
+
 use super::{Destination, Origin};
 use crate::image::codec::Codec;
-use crate::image::compress::{Compressed, Pool, Sink};
-use crate::image::files::LayerFiles;
+use crate::image::compress::{Compressed, Pool, Sink, Track};
 use crate::image::known_blocks;
 use crate::image::layer::{LayerError, PreparedLayer};
 use crate::image::layout_write::{LayerStaging, LayoutFolder, MadeLayer, WriteError};
 use crate::image::progress::{Progress, Told, tar_bytes};
-use crate::offer::model::LayerInput;
-use crate::offer::timestamp::Timestamp;
 
-/// All that the bytes of a layer follow from, besides the contents of its inputs: layers of one run
-/// with the same recipe are the same.
+/// All that the bytes of a layer follow from: layers of one run with the same recipe are the same.
 #[derive(PartialEq)]
 pub(super) struct Recipe {
-    inputs: Vec<LayerInput>,
-    created: Timestamp,
+    origin: Digest,
     codec: Codec,
-    /// What its files came to: that depends on the layers below as well.
-    files: blake3::Hash,
 }
 
 impl Recipe {
-    pub(super) fn new(
-        inputs: &[LayerInput],
-        created: Timestamp,
-        codec: Codec,
-        prepared: &PreparedLayer,
-    ) -> Self {
-        Self { inputs: inputs.to_vec(), created, codec, files: files_hash(prepared.files()) }
+    pub(super) const fn new(codec: Codec, prepared: &PreparedLayer) -> Self {
+        Self { origin: prepared.origin().digest, codec }
     }
-}
-
-/// A hash of all that is known of the files of a layer before their contents are read.
-fn files_hash(files: &LayerFiles) -> blake3::Hash {
-    let mut hash = blake3::Hasher::new();
-    for file in files.entries() {
-        for text in [file.path(), file.link(), file.kind().name().as_bytes()] {
-            hash.update(&(text.len() as u64).to_le_bytes());
-            hash.update(text);
-        }
-        hash.update(&file.size_bytes().to_le_bytes());
-        for number in [file.mode(), file.owner().0, file.owner().1] {
-            hash.update(&number.to_le_bytes());
-        }
-    }
-    hash.finalize()
 }
 
 /// Where layers are made.
@@ -80,50 +54,54 @@ impl<'f> Stage<'f> {
             known_blocks::tidy(folder.path());
         }
     }
+}
 
+/// What layers are made with.
+#[derive(Clone, Copy)]
+struct Means<'e> {
+    pool: &'e Pool<'e>,
+    stage: &'e Stage<'e>,
+    progress: &'e dyn Progress,
+}
+
+impl Means<'_> {
     fn make(
-        &self,
+        self,
         number: usize,
-        pool: &Pool,
         codec: Codec,
         layer: &PreparedLayer,
-        progress: &dyn Progress,
     ) -> Result<MadeLayer, LayerOrWrite> {
+        let Self { pool, stage, progress } = self;
+        let known = pool.known();
         let compress = |sink: Sink<'_>| -> Result<Compressed, LayerOrWrite> {
             pool.compress(codec, sink, |out| {
                 layer.write(&mut Told::new(out, progress)).map_err(LayerOrWrite::Layer)
             })
         };
-        let Self::Files { folder, staging } = self else {
+        let Stage::Files { folder, staging } = stage else {
             let compressed = compress(Sink::new(&mut io::sink()))?;
             return Ok(MadeLayer { compressed, path: None });
         };
         let path = staging.place(number);
         let failed = |source| WriteError::Write { path: path.clone(), source };
         let mut file = File::create(&path).map_err(failed)?;
-        let mut blocks = Vec::new();
-        let compressed = compress(Sink { blocks: Some(&mut blocks), ..Sink::new(&mut file) })?;
-        // Without it the next run takes longer, which is no reason to fail.
-        let _ = known_blocks::keep(folder.path(), &compressed.digest, &blocks);
-        Ok(MadeLayer { compressed, path: Some(path) })
-    }
-}
-
-impl Drop for Stage<'_> {
-    fn drop(&mut self) {
-        if let Self::Files { folder, .. } = self {
-            // When nothing was made, nothing stays; a folder with something in it does.
-            let _ = fs::remove_dir(folder.path().join(known_blocks::FOLDER));
+        let mut track = Track::default();
+        let compressed = compress(Sink { track: Some(&mut track), ..Sink::new(&mut file) })?;
+        if let Some((known, same)) = known.zip(track.same_as) {
+            fs::remove_file(&path).map_err(failed)?;
+            known.link(same, &path).map_err(failed)?;
+        } else {
+            // Without it the next run takes longer, which is no reason to fail.
+            let _ = known_blocks::keep(folder.path(), &compressed.digest, &track.blocks);
         }
+        Ok(MadeLayer { compressed, path: Some(path) })
     }
 }
 
 /// The layers of a run.
 pub(super) struct Layers<'s, 'e> {
     scope: &'s Scope<'s, 'e>,
-    pool: &'e Pool,
-    stage: &'e Stage<'e>,
-    progress: &'e dyn Progress,
+    means: Means<'e>,
     turns: Arc<Turns>,
     all: Vec<(Recipe, Making<'s>)>,
 }
@@ -145,27 +123,27 @@ pub(super) struct BegunLayer {
 impl<'s, 'e> Layers<'s, 'e> {
     pub(super) fn new(
         scope: &'s Scope<'s, 'e>,
-        pool: &'e Pool,
+        pool: &'e Pool<'e>,
         stage: &'e Stage<'e>,
         at_once: NonZeroUsize,
         progress: &'e dyn Progress,
     ) -> Self {
         let turns = Arc::new(Turns { left: Mutex::new(at_once.get()), freed: Condvar::new() });
-        Self { scope, pool, stage, progress, turns, all: Vec::new() }
+        Self { scope, means: Means { pool, stage, progress }, turns, all: Vec::new() }
     }
 
     /// Begins a layer, once its turn has come, unless the same one was begun before.
     pub(super) fn begin(&mut self, recipe: Recipe, prepared: Arc<PreparedLayer>) -> BegunLayer {
         if let Some(ticket) = self.all.iter().position(|(known, _)| *known == recipe) {
-            self.progress.spared(tar_bytes(prepared.files()));
+            self.means.progress.spared(tar_bytes(prepared.files()));
             return BegunLayer { ticket, origin: Origin::Reused };
         }
         let ticket = self.all.len();
         let turn = Turns::take(&self.turns);
-        let (pool, stage, progress, codec) = (self.pool, self.stage, self.progress, recipe.codec);
+        let (means, codec) = (self.means, recipe.codec);
         let making = self.scope.spawn(move || {
             let _turn = turn;
-            stage.make(ticket, pool, codec, &prepared, progress)
+            means.make(ticket, codec, &prepared)
         });
         self.all.push((recipe, Making::Running(making)));
         BegunLayer { ticket, origin: Origin::Made }

@@ -10,16 +10,18 @@ use std::thread;
 use flate2::Crc;
 
 use crate::image::codec::{Codec, Compressors};
-use crate::image::known_blocks::{BlockName, KnownBlocks};
+use crate::image::known_blocks::{BlockName, KnownBlocks, TakenFrom};
 
 /// How many blocks may be in flight for each thread of the pool: one that is compressed, and one
 /// that waits for it or is written.
 const BLOCKS_PER_THREAD: usize = 2;
 
 /// Threads that compress blocks, of any number of layers at once.
-pub struct Pool {
+pub struct Pool<'p> {
     jobs: Sender<Job>,
     shared: Arc<Shared>,
+    /// The blocks of earlier runs.
+    pub(super) known: Option<&'p KnownBlocks>,
 }
 
 /// Runs with a pool of so many threads. Blocks that are known are taken from where they are; without
@@ -27,7 +29,7 @@ pub struct Pool {
 pub fn with_pool<R>(
     threads: NonZeroUsize,
     known: Option<&KnownBlocks>,
-    run: impl FnOnce(&Pool) -> R,
+    run: impl FnOnce(&Pool<'_>) -> R,
 ) -> R {
     let (jobs, job) = channel();
     let job = Mutex::new(job);
@@ -43,17 +45,23 @@ pub fn with_pool<R>(
             scope.spawn(|| work(&job, known));
         }
         // Dropped at the end, which is what ends the threads.
-        let pool = Pool { jobs, shared: Arc::new(shared) };
+        let pool = Pool { jobs, shared: Arc::new(shared), known };
         run(&pool)
     })
 }
 
-impl Pool {
+impl Pool<'_> {
     /// A block, once there is room for one more. `fill` gets a buffer for what is behind it.
     pub(super) fn block(&self, fill: impl FnOnce(Vec<u8>) -> Vec<u8>) -> Arc<Block> {
         self.shared.take_room();
         let buffer = self.shared.buffers().pop().unwrap_or_default();
         Arc::new(Block { bytes: fill(buffer), shared: Arc::clone(&self.shared) })
+    }
+
+    /// The blocks of earlier runs.
+    #[must_use]
+    pub const fn known(&self) -> Option<&KnownBlocks> {
+        self.known
     }
 
     /// Ends what is compressed as soon as it wants another block: nobody wants it any more.
@@ -89,6 +97,8 @@ pub(super) struct Packed {
     pub(super) crc: Crc,
     /// Its name, where blocks are given names.
     pub(super) name: Option<BlockName>,
+    /// Where its bytes were taken from.
+    pub(super) taken: Option<TakenFrom>,
 }
 
 /// A block of input. It counts against the bound of the pool until it is dropped.
@@ -154,13 +164,18 @@ fn pack(
     let mut crc = Crc::new();
     crc.update(block);
     let Some(known) = known else {
-        return Ok(Packed { bytes: compressors.compress(codec, block)?, crc, name: None });
+        return Ok(Packed {
+            bytes: compressors.compress(codec, block)?,
+            crc,
+            name: None,
+            taken: None,
+        });
     };
     let key = BlockName::key(codec, block);
-    if let Some((bytes, name)) = known.take(&key) {
-        return Ok(Packed { bytes, crc, name: Some(name) });
+    if let Some((bytes, name, from)) = known.take(&key) {
+        return Ok(Packed { bytes, crc, name: Some(name), taken: Some(from) });
     }
     let bytes = compressors.compress(codec, block)?;
     let name = BlockName::new(key, &bytes);
-    Ok(Packed { bytes, crc, name: Some(name) })
+    Ok(Packed { bytes, crc, name: Some(name), taken: None })
 }

@@ -20,7 +20,7 @@ use super::{ContentsError, InputContents, LayerContents, read_error};
 use crate::image::attest::description::{FileDigests, hex};
 use crate::image::attest::provenance::InputDigest;
 use crate::image::files::clean;
-use crate::image::layer::{EachFile, FileOrigin};
+use crate::image::layer::DiskFiles;
 
 /// How many files are looked at together: enough for every thread, few enough to be held.
 const BATCH: usize = 1024;
@@ -40,7 +40,7 @@ struct Wanted {
 /// A folder: every file, and the digest of all (in-toto's `dirHash`: the SHA-256 of lines
 /// `SHA-256  NAME`, sorted by name).
 pub(super) fn folder(
-    folder: &dyn EachFile,
+    folder: DiskFiles<'_>,
     record: &Record,
     jobs: NonZeroUsize,
     contents: &mut LayerContents,
@@ -63,7 +63,7 @@ pub(super) fn folder(
         Ok(())
     };
     let mut failed = None;
-    folder.each_file(&mut |in_image, path| {
+    folder.each(&mut |in_image, path| {
         batch.push(Wanted { in_image: in_image.to_vec(), path: path.to_owned() });
         if batch.len() == BATCH
             && failed.is_none()
@@ -85,11 +85,16 @@ pub(super) fn folder(
 
 /// A single file of an input.
 pub(super) fn one(
-    origin: &FileOrigin<'_>,
+    origin: DiskFiles<'_>,
     record: &Record,
     contents: &mut LayerContents,
 ) -> Result<InputContents, ContentsError> {
-    let wanted = Wanted { in_image: origin.in_image.to_vec(), path: origin.path.to_owned() };
+    let mut found = None;
+    origin.each(&mut |in_image, path| {
+        found = Some(Wanted { in_image: in_image.to_vec(), path: path.to_owned() });
+    })?;
+    let gone = || io::Error::from(io::ErrorKind::NotFound);
+    let wanted = found.ok_or_else(|| read_error(origin.root())(gone()))?;
     let digests = file(&wanted.path, record)?;
     take_text(&wanted, contents)?;
     contents.push(&wanted.in_image, digests);

@@ -3,7 +3,7 @@ use std::fs;
 
 use super::*;
 use crate::image::files::FileView;
-use crate::image::layer::prepare;
+use crate::image::layer::{Below, PreparedLayer, Setting, prepare};
 use crate::offer::layers::Layer;
 use crate::offer::timestamp::Timestamp;
 use sha2::Digest as _;
@@ -12,10 +12,15 @@ fn layer(yaml: &str) -> Layer {
     serde_saphyr::from_str(yaml).unwrap()
 }
 
+fn prepared(folder: &Path, yaml: &str) -> PreparedLayer {
+    let (output, created) = (folder.join("out"), Timestamp::default());
+    let setting = Setting { offer_folder: folder, output: &output, created };
+    let below = Below { files: &FileView::merge(&[]), names: &[] };
+    prepare(&setting, &layer(yaml), &below).unwrap()
+}
+
 fn read_with(folder: &Path, yaml: &str, record: &Record) -> Result<LayerContents, ContentsError> {
-    let lower = FileView::merge(&[]);
-    let prepared = prepare(folder, &layer(yaml), Timestamp::default(), &lower).unwrap();
-    LayerContents::read(&prepared, record, NonZeroUsize::new(3).unwrap())
+    LayerContents::read(&prepared(folder, yaml), record, NonZeroUsize::new(3).unwrap())
 }
 
 fn sha256(bytes: &[u8]) -> [u8; 32] {
@@ -49,8 +54,7 @@ fn more_files_than_a_batch_have_the_digest_of_all_for_any_number_of_threads() {
     for number in 0..1500 {
         fs::write(folder.path().join(format!("a/{number}")), number.to_string()).unwrap();
     }
-    let lower = FileView::merge(&[]);
-    let prepared = prepare(folder.path(), &layer("dir: a"), Timestamp::default(), &lower).unwrap();
+    let prepared = prepared(folder.path(), "dir: a");
     let with = |jobs| {
         let jobs = NonZeroUsize::new(jobs).unwrap();
         LayerContents::read(&prepared, &Record::unkept(), jobs).unwrap()

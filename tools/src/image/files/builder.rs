@@ -3,7 +3,8 @@
 
 use super::content::{Content, Magic};
 use super::entry::{
-    CONTENTS_FROM, EMPTY_CONTENT, ENTRY_BYTES, Entry, FileKind, LayerFiles, NO_CONTENT, NO_TARGET,
+    CONTENTS_FROM, EMPTY_CONTENT, ENTRY_BYTES, Entry, File, FileKind, LayerFiles, NO_CONTENT,
+    NO_TARGET,
 };
 use super::names::{self, clean, link_target};
 
@@ -124,6 +125,24 @@ impl LayerFilesBuilder {
                 place.saturating_add(CONTENTS_FROM)
             }
         };
+    }
+
+    /// How many entries were taken.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.files.entries.len()
+    }
+
+    /// Whether no entry was taken.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.files.entries.is_empty()
+    }
+
+    /// An entry by its number, from 0.
+    #[must_use]
+    pub fn get(&self, at: usize) -> Option<File<'_>> {
+        self.files.entries.get(at).map(|entry| self.files.file(entry, entry, 0))
     }
 
     /// Says that entries are missing.

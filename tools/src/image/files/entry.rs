@@ -120,6 +120,13 @@ impl LayerFiles {
         listed.map(|entry| self.file(entry, entry, 0))
     }
 
+    /// The entry with this number, from 0, in the order of the tar.
+    #[must_use]
+    pub fn get(&self, at: usize) -> Option<File<'_>> {
+        let entry = self.entries.get(at).filter(|_| at < self.listed)?;
+        Some(self.file(entry, entry, 0))
+    }
+
     /// Whether every entry of the layer is here.
     #[must_use]
     pub const fn is_complete(&self) -> bool {

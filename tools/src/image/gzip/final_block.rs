@@ -2,6 +2,9 @@
 //!
 //! The symbols of every block are read and dropped: nothing else says where a block ends.
 
+// Numbers are masked to the few bits that count before they are made smaller.
+#![allow(clippy::cast_possible_truncation)]
+
 /// How many bits of a code the table of literals and lengths is asked by.
 const LITERAL_BITS: u32 = 11;
 

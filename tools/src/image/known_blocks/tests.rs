@@ -5,27 +5,39 @@ use std::num::NonZeroUsize;
 
 use proptest::prelude::*;
 
+use wharf_oci::{Algorithm, Digester};
+
 use super::*;
 use crate::image::compress::samples::{letters, noise, text};
-use crate::image::compress::{Sink, with_pool};
+use crate::image::compress::{Sink, Track, with_pool};
 
 /// Compresses, with what is known beside these layouts; how many blocks were taken from there.
-fn pack(codec: Codec, layouts: &Path, input: &[u8]) -> (Vec<u8>, Vec<KnownBlock>, usize) {
+fn pack(codec: Codec, layouts: &Path, input: &[u8]) -> (Vec<u8>, Vec<TrackedBlock>, usize) {
     let known = KnownBlocks::open(layouts);
-    let (mut out, mut blocks) = (Vec::new(), Vec::new());
-    let sink = Sink { blocks: Some(&mut blocks), ..Sink::new(&mut out) };
-    with_pool(NonZeroUsize::new(2).unwrap(), Some(&known), |pool| {
+    let (mut out, mut track) = (Vec::new(), Track::default());
+    let sink = Sink { track: Some(&mut track), ..Sink::new(&mut out) };
+    let compressed = with_pool(NonZeroUsize::new(2).unwrap(), Some(&known), |pool| {
         pool.compress::<io::Error>(codec, sink, |writer| writer.write_all(input))
     })
     .unwrap();
+    if let Some(same) = track.same_as {
+        assert_eq!(out, b"", "it is not written twice");
+        let copy = tempfile::tempdir().unwrap();
+        known.link(same, &copy.path().join("it")).unwrap();
+        out = fs::read(copy.path().join("it")).unwrap();
+    }
+    let sha256 = |bytes: &[u8]| Digester::digest(Algorithm::Sha256, bytes);
+    assert_eq!((compressed.diff_id, compressed.digest), (sha256(input), sha256(&out)));
+    let sizes = (compressed.uncompressed_bytes, compressed.size_bytes);
+    assert_eq!(sizes, (input.len() as u64, out.len() as u64));
     let taken = known.taken();
-    (out, blocks, taken)
+    (out, track.blocks, taken)
 }
 
 /// A layout with a layer of this content, and its record.
 fn layout(layouts: &Path, codec: Codec, input: &[u8]) -> (PathBuf, PathBuf) {
     let (blob, blocks, _) = pack(codec, layouts, input);
-    let digest = wharf_oci::Digester::digest(wharf_oci::Algorithm::Sha256, &blob);
+    let digest = Digester::digest(Algorithm::Sha256, &blob);
     let blobs = layouts.join("plan/blobs/sha256");
     fs::create_dir_all(&blobs).unwrap();
     fs::write(blobs.join(digest.hex()), blob).unwrap();
@@ -50,6 +62,7 @@ fn blocks_are_taken_where_they_are_the_same_and_with_the_same_codec_only() {
     let (same, blocks, taken) = pack(Codec::Gzip, folder.path(), &input);
     assert!(same == alone(Codec::Gzip, &input));
     assert_eq!(taken, blocks.len());
+    assert!(taken > 5, "{taken}");
     let grown = [&input[..2 << 20], &[7; 512 * 3], &input[2 << 20..]].concat();
     let (bytes, blocks, taken) = pack(Codec::Gzip, folder.path(), &grown);
     assert!(bytes == alone(Codec::Gzip, &grown));
@@ -59,11 +72,14 @@ fn blocks_are_taken_where_they_are_the_same_and_with_the_same_codec_only() {
     assert_eq!(taken, 0);
 }
 
+/// Something that is done to a layer and its record.
+type Damage<'d> = &'d dyn Fn(&Path, &Path);
+
 #[test]
 fn whatever_is_wrong_with_a_record_or_a_layer_only_costs_time() {
     let input = sample();
     let expected = alone(Codec::Gzip, &input);
-    let damage: [(&str, &dyn Fn(&Path, &Path)); 8] = [
+    let damage: [(&str, Damage<'_>); 8] = [
         ("a layer that was cut", &|blob, _| cut(blob, 1000)),
         ("a layer with a wrong byte", &|blob, _| flip(blob, 500_000)),
         ("a layer that is gone", &|blob, _| fs::remove_file(blob).unwrap()),
@@ -96,7 +112,7 @@ fn a_folder_of_records_that_is_none_is_left_alone() {
         } else {
             fs::write(&records, "mine").unwrap();
         }
-        let digest = wharf_oci::Digester::digest(wharf_oci::Algorithm::Sha256, b"");
+        let digest = Digester::digest(Algorithm::Sha256, b"");
         assert!(keep(folder.path(), &digest, &[]).is_err());
         tidy(folder.path());
         assert_eq!(KnownBlocks::open(folder.path()).layers.len(), 0);

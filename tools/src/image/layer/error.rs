@@ -1,5 +1,6 @@
 //! Why a layer cannot be made, with the path that it is about.
 
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
@@ -12,7 +13,7 @@ pub enum LayerError {
     /// What the offer names is not there.
     #[error("{what} {path} does not exist; build it first")]
     Missing {
-        /// `folder` or `tar`.
+        /// `folder`, `file` or `tar`.
         what: &'static str,
         /// Where it should be.
         path: PathBuf,
@@ -38,6 +39,117 @@ pub enum LayerError {
     Special {
         /// Which.
         path: PathBuf,
+    },
+    /// It is not what it was when it was looked at.
+    #[error("{path} changed while it was packaged; package again when nothing writes to it")]
+    Changed {
+        /// Which.
+        path: PathBuf,
+    },
+    /// A path that comes from two inputs, or that one input has under two names.
+    #[error(
+        "`{path}` comes twice, from {first} and from `{second}`; engines refuse that: exclude one"
+    )]
+    Twice {
+        /// The path in the image.
+        path: String,
+        /// What had it first.
+        first: Whose,
+        /// What has it again.
+        second: String,
+    },
+    /// A folder of two inputs that do not agree about it.
+    #[error(
+        "the folder `{path}` is {first_is} from {first}, and {second_is} from `{second}`; \
+             give both the same mode and owner, or put what is in it there by `into`"
+    )]
+    FolderDiffers {
+        /// The path in the image.
+        path: String,
+        /// What had it first.
+        first: Whose,
+        /// Mode and owner there.
+        first_is: String,
+        /// What has it again.
+        second: String,
+        /// Mode and owner there.
+        second_is: String,
+    },
+    /// A link or a folder of a lower layer would become something else.
+    #[error(
+        "`{path}` is a {lower_kind} of {lower}, and `{input}` would make a {kind} of it; \
+             exclude it or put it elsewhere"
+    )]
+    Replaces {
+        /// The path in the image.
+        path: String,
+        /// What it would become.
+        kind: &'static str,
+        /// The input that has it.
+        input: String,
+        /// What it is.
+        lower_kind: &'static str,
+        /// Where that comes from.
+        lower: Whose,
+    },
+    /// A path that leads through something that is no folder.
+    #[error("`{path}` cannot be made: `{at}` is a {kind} of {whose}")]
+    NotAFolder {
+        /// The path in the image.
+        path: String,
+        /// How far it leads.
+        at: String,
+        /// What is there.
+        kind: &'static str,
+        /// Where that comes from.
+        whose: Whose,
+    },
+    /// A path of the image that leads in a circle.
+    #[error(
+        "`{path}` leads through more links of the image than are followed; two may name each other"
+    )]
+    LinkLoop {
+        /// The path in the image.
+        path: String,
+    },
+    /// A path that no kernel takes.
+    #[error("`{path}` is too long; a path has at most 4095 bytes, and a name 255")]
+    NameTooLong {
+        /// The path in the image.
+        path: String,
+    },
+    /// A name that would delete something.
+    #[error(
+        "`{path}` begins with `.wh.`: engines would not make it, but delete what it names; \
+             rename or exclude it"
+    )]
+    Whiteout {
+        /// The path in the image.
+        path: String,
+    },
+    /// File capabilities that cannot be carried over.
+    #[error(
+        "{path} has file capabilities in a form that engines cannot set; set them again by setcap"
+    )]
+    Capabilities {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A folder that layouts are written to.
+    #[error("{path} is where layouts are written to; choose another `--output`, or another folder")]
+    IsOutput {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A pattern in an ignore file.
+    #[error("line {line} of {path}: {message}")]
+    IgnoreFile {
+        /// The ignore file.
+        path: PathBuf,
+        /// Which line.
+        line: usize,
+        /// What is wrong with it.
+        message: String,
     },
     /// More entries than can be sorted.
     #[error("{path} has more than {ENTRIES_MAX} entries; make several layers of it")]
@@ -66,4 +178,28 @@ pub enum LayerError {
     /// The layer could not be written.
     #[error("cannot write the layer")]
     Write(#[from] io::Error),
+}
+
+/// Where an entry comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Whose {
+    /// This input of the same layer, `dir app`, say.
+    Input(String),
+    /// A lower layer.
+    Layer {
+        /// Its number, from 1 at the bottom.
+        number: usize,
+        /// What it is made of; may be empty.
+        name: String,
+    },
+}
+
+impl fmt::Display for Whose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Input(name) => write!(f, "`{name}`"),
+            Self::Layer { number, name } if name.is_empty() => write!(f, "layer {number}"),
+            Self::Layer { number, name } => write!(f, "layer {number} ({name})"),
+        }
+    }
 }

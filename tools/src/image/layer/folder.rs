@@ -1,189 +1,154 @@
 //! A folder on its way into a layer.
 //!
-//! Invariant: the entries follow from names, modes, contents, owner and time alone; their order is
-//! that of the path bytes.
+//! Invariant: the entries follow from names, permission bits, contents, links, owner and time, and
+//! from what lies below in the image; their order is that of the path bytes. Neither umask nor the
+//! order in which a folder was filled goes in.
 
-use std::fs::{self, File, Metadata};
-use std::io::Write;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+mod found;
+mod ignore_file;
+mod selection;
+mod told;
+mod walk;
 
-use super::{ENTRIES_MAX, EachFile, LayerError};
-use crate::image::files::{FileKind, LayerFilesBuilder, NewFile};
-use crate::image::tar_write::{EntryHeader, EntryKind, TarWriter};
-use crate::offer::globs::Glob;
-use crate::offer::layers::DirInput;
-use crate::offer::timestamp::Timestamp;
+use std::collections::HashMap;
 
-/// A folder whose names were read.
-#[derive(Debug)]
-pub(super) struct PreparedDir {
-    root: PathBuf,
-    input: DirInput,
-    mtime: u64,
-    /// The paths below the folder, sorted.
-    paths: Vec<Vec<u8>>,
-}
+use rustix::fs::Stat;
 
-/// Reads the names in a folder.
+use self::found::FoundKind;
+use self::selection::Selection;
+use self::walk::Walk;
+use super::beneath::Beneath;
+use super::entries::{Folder, FolderClaim, LayerEntries};
+use super::from_disk::{FromDisk, Source};
+use super::{LayerError, Setting};
+use crate::image::files::{FileKind, NewFile};
+use crate::offer::layers::{DirInput, Modes};
+
+/// Reads names and attributes below a folder.
 pub(super) fn prepare(
-    root: PathBuf,
+    setting: &Setting<'_>,
     input: &DirInput,
-    created: Timestamp,
-    files: &mut LayerFilesBuilder,
-) -> Result<PreparedDir, LayerError> {
-    let mut paths = Vec::new();
-    collect(&root, &mut Vec::new(), &input.exclude, &mut paths)?;
-    paths.sort_unstable();
-    let prepared = PreparedDir { root, input: input.clone(), mtime: created.unix_seconds(), paths };
-    prepared.each_entry(&mut |header, _| {
-        files.push(&as_file(header));
-        Ok(())
-    })?;
+    entries: &mut LayerEntries<'_>,
+) -> Result<FromDisk, LayerError> {
+    let root = setting.offer_folder.join(input.path.as_str());
+    let failed = |source| LayerError::Read { path: root.clone(), source };
+    let opened = Beneath::open(&root).map_err(failed)?;
+    let stat = opened.stat().map_err(failed)?;
+    let output = setting.output_identity();
+    if setting.is_output(&root) {
+        return Err(LayerError::IsOutput { path: root });
+    }
+    let into = entries.resolve(input.into.as_str().as_bytes())?;
+    let selection = Selection::of(input, setting.offer_folder)?;
+    let first = entries.len();
+    let owner = (input.owner.uid, input.owner.gid);
+    put_parents(entries, &into, (mode_of(&stat, input.modes).into(), owner))?;
+    let before = entries.len() - first;
+    let mut walk = Walk::new((opened, &root), input, selection, entries, output);
+    walk.run(&into)?;
+    walk.tell();
+    let Walk { found, prefixes, newest_change, .. } = walk;
+    let mut prepared = FromDisk {
+        root: root.clone(),
+        mtime: setting.created.unix_seconds(),
+        first,
+        sources: (0..before).map(|_| Source { stamp: None, prefix: 0 }).collect(),
+        prefixes,
+        attributes: HashMap::new(),
+        newest_change,
+        is_one_file: false,
+    };
+    add(&mut prepared, found, input, entries)?;
     Ok(prepared)
 }
 
-impl EachFile for PreparedDir {
-    fn root(&self) -> &Path {
-        &self.root
-    }
-
-    fn each_file(&self, see: &mut dyn FnMut(&[u8], &Path)) -> Result<(), LayerError> {
-        self.each_entry(&mut |header, path| {
-            if matches!(header.kind, EntryKind::File(_)) {
-                see(header.path, path);
-            }
-            Ok(())
-        })
-    }
-}
-
-impl PreparedDir {
-    /// Writes the entries.
-    pub(super) fn write<W: Write + ?Sized>(
-        &self,
-        tar: &mut TarWriter<'_, W>,
-    ) -> Result<(), LayerError> {
-        self.each_entry(&mut |header, path| {
-            if let EntryKind::File(_) = header.kind {
-                let read = |source| LayerError::Read { path: path.to_owned(), source };
-                let mut file = File::open(path).map_err(read)?;
-                return tar.append_file(header, &mut file).map_err(read);
-            }
-            Ok(tar.append(header)?)
-        })
-    }
-
-    /// Shows every entry in its order, with the path that it is read from.
-    fn each_entry(
-        &self,
-        see: &mut dyn FnMut(&EntryHeader<'_>, &Path) -> Result<(), LayerError>,
-    ) -> Result<(), LayerError> {
-        let owner = (self.input.owner.uid, self.input.owner.gid);
-        let mtime = self.mtime;
-        let prefix = self.each_parent(see)?;
-        for relative in &self.paths {
-            let path = self.root.join(std::ffi::OsStr::from_bytes(relative));
-            let read = |source| LayerError::Read { path: path.clone(), source };
-            let metadata = fs::symlink_metadata(&path).map_err(read)?;
-            let in_image = [prefix.as_slice(), relative].concat();
-            let mode = mode_of(&metadata);
-            let header =
-                |kind| EntryHeader { path: &in_image, kind, mode, owner, mtime, attributes: &[] };
-            if metadata.is_dir() {
-                see(&header(EntryKind::Folder), &path)?;
-            } else if metadata.is_symlink() {
-                let target = fs::read_link(&path).map_err(read)?;
-                let kind = EntryKind::Symlink(target.as_os_str().as_bytes());
-                // The mode of a link means nothing and differs between systems.
-                see(&EntryHeader { mode: 0o777, ..header(kind) }, &path)?;
-            } else if metadata.is_file() {
-                see(&header(EntryKind::File(metadata.len())), &path)?;
-            } else {
-                return Err(LayerError::Special { path });
-            }
-        }
-        Ok(())
-    }
-
-    /// Shows the entries of `into` and the folders above it; returns what stands before every path.
-    fn each_parent(
-        &self,
-        see: &mut dyn FnMut(&EntryHeader<'_>, &Path) -> Result<(), LayerError>,
-    ) -> Result<Vec<u8>, LayerError> {
-        let Self { root, input, mtime, .. } = self;
-        if input.into.is_root() {
-            return Ok(Vec::new());
-        }
-        let into = input.into.as_str().trim_start_matches('/').as_bytes();
-        let header = |path, mode, owner| EntryHeader {
-            path,
-            kind: EntryKind::Folder,
-            mode,
-            owner,
-            mtime: *mtime,
-            attributes: &[],
-        };
-        for (at, _) in into.iter().enumerate().filter(|(_, byte)| **byte == b'/') {
-            see(&header(into.get(..at).unwrap_or_default(), 0o755, (0, 0)), root)?;
-        }
-        let metadata =
-            fs::metadata(root).map_err(|source| LayerError::Read { path: root.clone(), source })?;
-        see(&header(into, mode_of(&metadata), (input.owner.uid, input.owner.gid)), root)?;
-        Ok([into, b"/"].concat())
-    }
-}
-
-/// An entry as the layers above see it.
-fn as_file<'a>(header: &EntryHeader<'a>) -> NewFile<'a> {
-    let none = [].as_slice();
-    let (kind, size_bytes, link) = match header.kind {
-        EntryKind::Folder => (FileKind::Folder, 0, none),
-        EntryKind::File(size_bytes) => (FileKind::File, size_bytes, none),
-        EntryKind::HardLink(target) => (FileKind::HardLink, 0, target),
-        EntryKind::Symlink(target) => (FileKind::Symlink, 0, target),
-        EntryKind::CharDevice(..) => (FileKind::CharDevice, 0, none),
-        EntryKind::BlockDevice(..) => (FileKind::BlockDevice, 0, none),
-        EntryKind::Fifo => (FileKind::Fifo, 0, none),
-    };
-    NewFile { path: header.path, kind, mode: header.mode, owner: header.owner, size_bytes, link }
-}
-
-fn mode_of(metadata: &Metadata) -> u32 {
-    metadata.permissions().mode() & 0o7777
-}
-
-/// Collects the paths below a folder that are not excluded, relative to the first folder.
-fn collect(
-    folder: &Path,
-    relative: &mut Vec<u8>,
-    exclude: &[Glob],
-    paths: &mut Vec<Vec<u8>>,
+/// Adds the folder that an input goes into, and those above it. What is there keeps mode and owner;
+/// only the last of what is not there gets those of the input.
+pub(super) fn put_parents(
+    entries: &mut LayerEntries<'_>,
+    into: &[u8],
+    (mode, owner): (u32, (u32, u32)),
 ) -> Result<(), LayerError> {
-    let read = |source| LayerError::Read { path: folder.to_owned(), source };
-    for entry in fs::read_dir(folder).map_err(read)? {
-        let entry = entry.map_err(read)?;
-        let kind = entry.file_type().map_err(read)?;
-        let depth = relative.len();
-        if depth > 0 {
-            relative.push(b'/');
+    let claim = FolderClaim::Needed;
+    for (at, _) in into.iter().enumerate().filter(|(_, byte)| **byte == b'/') {
+        let path = into.get(..at).unwrap_or_default();
+        entries.add_folder(&Folder { path, mode: 0o755, owner: (0, 0), claim })?;
+    }
+    entries.add_folder(&Folder { path: into, mode, owner, claim })?;
+    Ok(())
+}
+
+/// Adds what was found to the layer, sorted, second names of a file as hard links.
+fn add(
+    prepared: &mut FromDisk,
+    mut found: found::FoundList,
+    input: &DirInput,
+    entries: &mut LayerEntries<'_>,
+) -> Result<(), LayerError> {
+    found.sort();
+    let owner = (input.owner.uid, input.owner.gid);
+    let claim = match input.modes {
+        Modes::Normal => FolderClaim::Listed,
+        Modes::Kept => FolderClaim::Exact,
+    };
+    // The number of the entry that has the content, by device and inode.
+    let mut first_names: HashMap<(u64, u64), usize> = HashMap::new();
+    for one in found.iter() {
+        let path = found.path(one);
+        let mode = u32::from(one.mode);
+        let mut stamp = None;
+        match one.kind {
+            FoundKind::Folder | FoundKind::Parent => {
+                let folder = match one.kind {
+                    FoundKind::Parent => {
+                        Folder { path, mode, owner: (0, 0), claim: FolderClaim::Needed }
+                    }
+                    _ => Folder { path, mode, owner, claim },
+                };
+                if !entries.add_folder(&folder)? {
+                    continue;
+                }
+            }
+            FoundKind::Symlink => {
+                let link = found.link(one);
+                let kind = FileKind::Symlink;
+                entries.add(&NewFile { path, kind, mode, owner, size_bytes: 0, link })?;
+            }
+            FoundKind::File => {
+                let names = found.names(one);
+                let target = names.and_then(|names| first_names.get(&names));
+                let target = target.and_then(|at| entries.get(*at));
+                if let Some(target) = target {
+                    let link = target.path().to_vec();
+                    let kind = FileKind::HardLink;
+                    let (size_bytes, link) = (0, link.as_slice());
+                    entries.add(&NewFile { path, kind, mode, owner, size_bytes, link })?;
+                } else {
+                    if let Some(names) = names {
+                        first_names.insert(names, entries.len());
+                    }
+                    if let Some(attribute) = found.attribute(one) {
+                        prepared.attributes.insert(prepared.sources.len(), attribute.clone());
+                    }
+                    stamp = one.stamp;
+                    let (kind, size_bytes) = (FileKind::File, one.size_bytes);
+                    let link = b"".as_slice();
+                    entries.add(&NewFile { path, kind, mode, owner, size_bytes, link })?;
+                }
+            }
         }
-        relative.extend_from_slice(entry.file_name().as_bytes());
-        if !exclude.iter().any(|glob| glob.matches(relative)) {
-            if kind.is_socket() || kind.is_fifo() || kind.is_block_device() || kind.is_char_device()
-            {
-                return Err(LayerError::Special { path: entry.path() });
-            }
-            if paths.len() == ENTRIES_MAX {
-                return Err(LayerError::TooMany { path: folder.to_owned() });
-            }
-            paths.push(relative.clone());
-            if kind.is_dir() {
-                collect(&entry.path(), relative, exclude, paths)?;
-            }
-        }
-        relative.truncate(depth);
+        prepared.sources.push(Source { stamp, prefix: one.prefix });
     }
     Ok(())
+}
+
+/// The bits that a file or folder gets.
+pub(super) fn mode_of(stat: &Stat, modes: Modes) -> u16 {
+    let is_folder = rustix::fs::FileType::from_raw_mode(stat.st_mode).is_dir();
+    let bits = match modes {
+        Modes::Kept => stat.st_mode & 0o7777,
+        Modes::Normal if is_folder || stat.st_mode & 0o100 != 0 => 0o755,
+        Modes::Normal => 0o644,
+    };
+    u16::try_from(bits).unwrap_or_default()
 }
