@@ -6,7 +6,6 @@
 //! checksums and one buffer are held.
 
 mod control;
-mod copyright;
 
 use std::io::{self, Cursor, Read};
 use std::ops::ControlFlow;
@@ -14,7 +13,6 @@ use std::ops::ControlFlow;
 use wharf_oci::Platform;
 
 pub use self::control::{Control, ControlError};
-pub use self::copyright::{COPYRIGHT_BYTES_MAX, licences};
 use super::ar::{ArError, Archive, Member};
 use super::files::clean;
 use super::tar_read::{ShowError, show_all};

@@ -12,15 +12,17 @@ use super::{BuildError, Builder, BuiltPlatform, layer_error};
 use crate::image::attest::description::{
     Base, Description, Files, ListedFile, Packages, Part, Subject, System, path_text,
 };
+use crate::image::attest::licences::{self, Licence};
 use crate::image::attest::provenance::{Dependency, InputDigest, Provenance};
 use crate::image::attest::referrer::{self, EMPTY};
 use crate::image::attest::{self, Statement};
 use crate::image::base::BaseImage;
 use crate::image::contents::{ContentsError, LayerContents, OS_RELEASE};
+use crate::image::debian::Control;
 use crate::image::files::{File, FileKind, FileView, LayerFiles};
-use crate::image::layer::PreparedLayer;
+use crate::image::layer::{DebianPackage, PreparedLayer};
 use crate::image::layout_write::{LayoutWriter, WriteError};
-use crate::image::packages;
+use crate::image::packages::{self, Manager, Package};
 use crate::offer::model::{Attestation, LayerInput, Plan, PlatformBuild};
 use crate::offer::timestamp::Timestamp;
 
@@ -101,7 +103,7 @@ impl Builder<'_> {
             created,
             system: system(&whole),
             base: made.base.map(base),
-            packages: Packages::new(packages(&whole)),
+            packages: Packages::new(packages(&whole, made.prepared)),
             files: Files::new(files(&whole)),
             platforms: Vec::new(),
         };
@@ -280,17 +282,42 @@ fn system(whole: &Whole) -> Option<System> {
     })
 }
 
-/// The packages that an image lists, with their licences.
-fn packages(whole: &Whole) -> Vec<Part> {
+/// The packages that an image lists, with their licences, and those that were unpacked into it.
+fn packages(whole: &Whole, prepared: &[Arc<PreparedLayer>]) -> Vec<Part> {
+    let mut unpacked: Vec<&DebianPackage> =
+        prepared.iter().flat_map(|layer| layer.packages()).collect();
     let listed = packages::of_texts(&whole.view, &|file| whole.text(file));
     let layers = whole.contents.iter().rev();
     let licence = |name: &str| layers.clone().find_map(|layer| layer.texts.licence(name));
-    let parts = listed.into_iter().map(|package| Part {
-        licence: licence(&package.name).or_else(|| licence(&package.source)).cloned(),
-        archive: None,
-        package,
-    });
-    parts.collect()
+    let mut parts = Vec::new();
+    for package in listed {
+        let is_it = |known: &&DebianPackage| {
+            let Control { name, version, architecture, .. } = &known.control;
+            (name, version, architecture)
+                == (&package.name, &package.version, &package.architecture)
+        };
+        let place = unpacked.iter().position(is_it);
+        let known = place.map(|place| unpacked.swap_remove(place));
+        let stated = licence(&package.name).or_else(|| licence(&package.source)).cloned();
+        parts.push(Part {
+            licence: stated.or_else(|| known.and_then(stated_licence)),
+            archive: known.map(|known| known.digest),
+            package,
+        });
+    }
+    parts.extend(unpacked.into_iter().map(unlisted));
+    parts
+}
+
+/// A package that was unpacked without a record of it in the image.
+fn unlisted(known: &DebianPackage) -> Part {
+    let Control { name, version, architecture, source, .. } = known.control.clone();
+    let package = Package { manager: Manager::Dpkg, name, architecture, version, source };
+    Part { package, licence: stated_licence(known), archive: Some(known.digest) }
+}
+
+fn stated_licence(known: &DebianPackage) -> Option<Licence> {
+    licences::read(known.copyright.as_deref()?)
 }
 
 /// The files of an image that come from layers which were made here.

@@ -13,7 +13,7 @@ use super::entries::{Folder, FolderClaim, LayerEntries};
 use super::records::RecordKind;
 use super::rewriting::{self, AT_END, Step, StepKind, Wishes};
 use super::{LayerError, Setting};
-use crate::image::debian::{self, Control, licences};
+use crate::image::debian::{self, Control};
 use crate::image::files::{FileKind, NewFile};
 use crate::image::packages::DPKG_STATUS_FOLDER;
 use crate::offer::globs::Glob;
@@ -40,8 +40,8 @@ pub struct DebianPackage {
     pub size_bytes: u64,
     /// What its control file says.
     pub control: Control,
-    /// The licences that its copyright file names; none when that is free text or missing.
-    pub licences: Vec<String>,
+    /// Its copyright file, when it has one of a fitting size.
+    pub copyright: Option<Vec<u8>>,
 }
 
 /// The packages of one input.
@@ -120,9 +120,9 @@ type Texts = (Box<[u8]>, Option<Box<[u8]>>);
 
 fn described(path: String, found: Found) -> Option<(DebianPackage, Texts)> {
     let (control, text, md5sums) = found.package?;
-    let licences = found.records.copyright.map(|text| licences(&text)).unwrap_or_default();
+    let copyright = found.records.copyright;
     let (digest, size_bytes) = (found.digest, found.size_bytes);
-    Some((DebianPackage { path, digest, size_bytes, control, licences }, (text, md5sums)))
+    Some((DebianPackage { path, digest, size_bytes, control, copyright }, (text, md5sums)))
 }
 
 /// The files that tell scanners of a package: its control file, and the checksums of its files.

@@ -6,7 +6,7 @@
 use std::ops::ControlFlow;
 
 use super::ENTRIES_MAX;
-use crate::image::debian::COPYRIGHT_BYTES_MAX;
+use crate::image::attest::licences::COPYRIGHT_BYTES_MAX;
 use crate::image::files::clean;
 use crate::image::sparse::Expander;
 use crate::image::tar_walk::{Part, Visit, Walked, WalkedKind};
@@ -153,7 +153,7 @@ impl Records {
             self.expander = Expander::new(entry);
         }
         if self.is_package && !self.has_copyright && is_copyright(&path) {
-            let is_taken = matches!(kind, RecordKind::File(size) if size <= COPYRIGHT_BYTES_MAX as u64)
+            let is_taken = matches!(kind, RecordKind::File(size) if size <= COPYRIGHT_BYTES_MAX)
                 && self.expander.is_none();
             self.has_copyright = is_taken;
             self.takes_copyright = is_taken;

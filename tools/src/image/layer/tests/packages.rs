@@ -119,7 +119,7 @@ fn a_package_becomes_what_dpkg_unpacks_in_every_compression() {
             ("tide", "1:2.0-1")
         );
         assert_eq!(package.control.source, "src-tide");
-        assert_eq!(package.licences, ["GPL-2+", "MIT"]);
+        assert!(package.copyright.as_ref().is_some_and(|text| text.starts_with(b"Format:")));
         prepared.check_platform(&"linux/amd64".parse().unwrap()).unwrap();
     }
 }
