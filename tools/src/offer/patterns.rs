@@ -43,9 +43,9 @@ impl FromStr for PathPattern {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let path: RelativePath = text.parse().map_err(|error| format!("{error}"))?;
-        let is_pattern = |part: &&str| part.contains(['*', '?']);
+        let is_pattern = |part: &str| part.contains(['*', '?']);
         let parts: Vec<&str> = text.split('/').filter(|part| *part != ".").collect();
-        let Some(first) = parts.iter().position(|part| is_pattern(&part)) else {
+        let Some(first) = parts.iter().position(|part| is_pattern(part)) else {
             return Ok(Self { text: path, folder: String::new(), glob: None });
         };
         let (folder, rest) = parts.split_at(first);

@@ -42,13 +42,16 @@ pub(super) struct PreparedArchive {
     pub(super) steps: Vec<Step>,
 }
 
+/// What a package says of itself: what its control file means, that file, and its checksums.
+pub(super) type Said = (Control, Box<[u8]>, Option<Box<[u8]>>);
+
 /// An archive that was read.
 pub(super) struct Found {
     pub(super) records: Records,
     pub(super) digest: Digest,
     pub(super) size_bytes: u64,
     /// What a package says of itself.
-    pub(super) package: Option<(Control, Box<[u8]>, Option<Box<[u8]>>)>,
+    pub(super) package: Option<Said>,
 }
 
 /// Reads the entries of an archive.
@@ -303,7 +306,7 @@ impl<'a, 't, 'w, W: Write + ?Sized> Writer<'a, 't, 'w, W> {
         let mut left = self.file.map_or(0, |(_, left)| left);
         let mut written = Ok(());
         let mut is_more = false;
-        let tar = &mut self.tar;
+        let tar = &mut *self.tar;
         let made = pieces(&mut |piece| {
             let length = match piece {
                 Piece::Data(bytes) => bytes.len() as u64,

@@ -70,7 +70,7 @@ pub(super) fn prepare(
     for (name, path) in find(setting.offer_folder, input)? {
         let found = archive::read(&path, Form::Package)?;
         entries.begin_input(format!("deb {name}"));
-        let plan = rewriting::plan(&found.records.records, &wishes, entries);
+        let plan = rewriting::plan(&found.records.entries, &wishes, entries);
         let plan = plan.map_err(|fault| archive::not_planned(&path, fault))?;
         let mut steps = plan.steps;
         // What matches in one package need not in the others.
@@ -146,8 +146,8 @@ fn status(
     for path in rewriting::prefixes(&folder) {
         let claim = FolderClaim::Needed;
         if entries.add_folder(&Folder { path, mode: 0o755, owner: (0, 0), claim })? {
-            let made = entries.get(entries.len().saturating_sub(1));
-            let (mode, owner) = made.map_or((0o755, (0, 0)), |at| (at.mode(), at.owner()));
+            let added = entries.get(entries.len().saturating_sub(1));
+            let (mode, owner) = added.map_or((0o755, (0, 0)), |at| (at.mode(), at.owner()));
             steps.push(step(path, StepKind::Entry(RecordKind::Folder), mode, owner));
         }
     }

@@ -88,7 +88,7 @@ pub(super) fn prepare_anew(
         is_package: false,
         created,
     };
-    let planned = rewriting::plan(&found.records.records, &wishes, entries);
+    let planned = rewriting::plan(&found.records.entries, &wishes, entries);
     let plan = planned.map_err(|fault| archive::not_planned(path, fault))?;
     for pattern in plan.unused {
         entries.note(input.path.as_str(), format!("{pattern} matches nothing"));

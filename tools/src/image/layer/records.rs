@@ -71,7 +71,7 @@ pub(super) enum RecordFault {
 /// Collects the entries of an archive.
 #[derive(Default)]
 pub(super) struct Records {
-    pub(super) records: Vec<Record>,
+    pub(super) entries: Vec<Record>,
     pub(super) fault: Option<RecordFault>,
     /// The copyright file that each package has, when it is looked for.
     pub(super) copyright: Option<Vec<u8>>,
@@ -118,7 +118,7 @@ impl Records {
     }
 
     fn fail_last(&mut self, reason: &str) {
-        let path = self.records.last().map(|record| record.path.to_vec()).unwrap_or_default();
+        let path = self.entries.last().map(|record| record.path.to_vec()).unwrap_or_default();
         self.fail(&path, reason);
     }
 
@@ -142,7 +142,7 @@ impl Records {
         if self.names_bytes > NAMES_BYTES_MAX {
             self.too_much(format!("more than {NAMES_BYTES_MAX} bytes of names and attributes"));
         }
-        if self.records.len() == ENTRIES_MAX {
+        if self.entries.len() == ENTRIES_MAX {
             self.too_much(format!("more than {ENTRIES_MAX} entries"));
         }
         if let RecordKind::File(size_bytes) = kind {
@@ -161,7 +161,7 @@ impl Records {
         }
         let mtime = u64::try_from(entry.mtime).unwrap_or_default();
         let (mode, owner) = (entry.mode, entry.owner);
-        self.records.push(Record { path, kind, mode, owner, mtime, attributes });
+        self.entries.push(Record { path, kind, mode, owner, mtime, attributes });
         Ok(())
     }
 

@@ -110,6 +110,9 @@ pub(super) fn plan(
     Ok(Plan { steps, unused })
 }
 
+/// The number of an entry that stays out, and where its content went.
+type LeftOut = (usize, Option<Box<[u8]>>);
+
 struct Planner<'p, 'e> {
     wishes: &'p Wishes<'p>,
     entries: &'p mut LayerEntries<'e>,
@@ -119,7 +122,7 @@ struct Planner<'p, 'e> {
     /// Folders of the archive that are there.
     made: HashSet<&'p [u8]>,
     /// Files that stay out, by path; and where their content went, when a link to it goes in.
-    left_out: HashMap<&'p [u8], (usize, Option<Box<[u8]>>)>,
+    left_out: HashMap<&'p [u8], LeftOut>,
     /// The attributes of what has some, by path in the image.
     attributed: HashMap<Box<[u8]>, Box<[Attribute]>>,
     /// Hard links whose target is not there yet.

@@ -98,11 +98,11 @@ fn entries(tar: &[u8]) -> Vec<String> {
         assert_eq!(header.mtime().unwrap(), 1_793_491_200);
         let path = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
         let (mode, uid) = (header.mode().unwrap(), header.uid().unwrap());
-        let line = format!("{path} {mode:o} {uid}:{}", header.gid().unwrap());
+        let told = format!("{path} {mode:o} {uid}:{}", header.gid().unwrap());
         let arrow = if header.entry_type().is_hard_link() { "=" } else { "->" };
         match entry.link_name_bytes() {
-            Some(target) => format!("{line} {arrow} {}", String::from_utf8_lossy(&target)),
-            None => line,
+            Some(link) => format!("{told} {arrow} {}", String::from_utf8_lossy(&link)),
+            None => told,
         }
     });
     lines.collect()

@@ -1,6 +1,7 @@
 //! Debian packages: what `dpkg-deb` builds, against what `dpkg -x` makes of it.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::os::unix::fs::{MetadataExt as _, chown};
 use std::path::Path;
 use std::process::Command;
@@ -57,7 +58,7 @@ fn tree(root: &Path) -> BTreeMap<String, String> {
         for entry in fs::read_dir(at).unwrap() {
             let path = entry.unwrap().path();
             let metadata = fs::symlink_metadata(&path).unwrap();
-            let mut line = format!(
+            let mut told = format!(
                 "{:o} {}:{} {}",
                 metadata.mode(),
                 metadata.uid(),
@@ -65,11 +66,11 @@ fn tree(root: &Path) -> BTreeMap<String, String> {
                 metadata.mtime()
             );
             if metadata.is_symlink() {
-                line += &format!(" -> {}", fs::read_link(&path).unwrap().display());
+                write!(told, " -> {}", fs::read_link(&path).unwrap().display()).unwrap();
             } else if metadata.is_file() {
-                line += &format!(" x{} {:?}", metadata.nlink(), fs::read(&path).unwrap());
+                write!(told, " x{} {:?}", metadata.nlink(), fs::read(&path).unwrap()).unwrap();
             }
-            found.insert(path.strip_prefix(root).unwrap().display().to_string(), line);
+            found.insert(path.strip_prefix(root).unwrap().display().to_string(), told);
             if metadata.is_dir() {
                 walk(root, &path, found);
             }
@@ -176,7 +177,7 @@ fn entry_lines(tar: &[u8]) -> Vec<String> {
     let lines = archive.entries().unwrap().map(|entry| {
         let entry = entry.unwrap();
         let header = entry.header();
-        let mut line = format!(
+        let mut told = format!(
             "{} {:o} {}:{}",
             String::from_utf8_lossy(&entry.path_bytes()),
             header.mode().unwrap(),
@@ -184,9 +185,9 @@ fn entry_lines(tar: &[u8]) -> Vec<String> {
             header.gid().unwrap()
         );
         if let Some(link) = entry.link_name_bytes() {
-            line += &format!(" = {}", String::from_utf8_lossy(&link));
+            write!(told, " = {}", String::from_utf8_lossy(&link)).unwrap();
         }
-        line
+        told
     });
     lines.collect()
 }

@@ -1,5 +1,6 @@
 //! Tars as they stand, and written anew.
 
+use std::fmt::Write as _;
 use std::ops::ControlFlow;
 use std::process::Command;
 
@@ -60,19 +61,19 @@ pub(super) fn told(tar: &[u8]) -> Vec<String> {
         let header = entry.header();
         let path = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
         let (mode, uid) = (header.mode().unwrap(), header.uid().unwrap());
-        let mut line = format!("{path} {mode:o} {uid}:{}", header.gid().unwrap());
+        let mut text = format!("{path} {mode:o} {uid}:{}", header.gid().unwrap());
         if let Some(link) = entry.link_name_bytes() {
             let arrow = if header.entry_type().is_hard_link() { "=" } else { "->" };
-            line += &format!(" {arrow} {}", String::from_utf8_lossy(&link));
+            write!(text, " {arrow} {}", String::from_utf8_lossy(&link)).unwrap();
         }
         if !content.is_empty() {
-            line += &format!(" {content}");
+            write!(text, " {content}").unwrap();
         }
         if header.mtime().unwrap() != MTIME {
             assert_eq!(header.mtime().unwrap(), 1_793_491_200);
-            line += " created";
+            text += " created";
         }
-        line
+        text
     });
     lines.collect()
 }
@@ -162,12 +163,11 @@ fn what_engines_refuse_is_named_with_what_mends_it() {
         bench.put("x.tar", &raw(&entries));
         let error = bench.error(json!({"tar": "x.tar"}));
         assert_eq!(error.contains(advice), mended.is_some(), "{entries:?}: {error}");
-        match mended {
-            Some(lines) => assert_eq!(bench.anew(json!({"tar": "x.tar", "into": "/"})), lines),
-            None => {
-                let error = bench.error(json!({"tar": "x.tar", "into": "/"}));
-                assert!(error.contains('`'), "{error}");
-            }
+        if let Some(lines) = mended {
+            assert_eq!(bench.anew(json!({"tar": "x.tar", "into": "/"})), lines);
+        } else {
+            let error = bench.error(json!({"tar": "x.tar", "into": "/"}));
+            assert!(error.contains('`'), "{error}");
         }
     }
 }
