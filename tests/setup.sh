@@ -67,8 +67,12 @@ for_test() {
     need_command containerd
     need_command ctr containerd
     need_command busybox busybox-static
+    need_command dpkg-deb dpkg
+    need_command git
     need_command pigz
     need_command prlimit util-linux
+    need_command setcap libcap2-bin
+    need_command setpriv util-linux
     need have_venv python3-venv
     need_nextest
     need_schemas

@@ -32,6 +32,7 @@ mod matrix;
 mod mirrors;
 mod once;
 mod package_bases;
+mod packages;
 mod passthrough;
 mod pull;
 mod push;
