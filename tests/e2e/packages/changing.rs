@@ -14,6 +14,9 @@ use crate::fixture::PATIENCE;
 /// The file that is read last.
 const LAST: &str = "root/11";
 
+/// What is done to a file while it is packaged.
+type Change<'a> = Box<dyn Fn(&Path) + 'a>;
+
 /// Starts a run, changes something when it is in the middle, and waits for its end: exit code, and what
 /// it said.
 async fn changed_by(shop: &Workshop, change: impl FnOnce(&Path)) -> (Option<i32>, String) {
@@ -35,7 +38,7 @@ async fn a_file_that_changes_while_it_is_packaged_is_an_error_that_names_it() {
     let shop = scene();
     let content = fs::read(shop.path(LAST)).unwrap();
     let other: Vec<u8> = content.iter().map(|byte| !byte).collect();
-    let changes: [(&str, Box<dyn Fn(&Path)>); 6] = [
+    let changes: [(&str, Change<'_>); 6] = [
         ("of the same size", Box::new(|path| fs::write(path, &other).unwrap())),
         (
             "of the same size, with its time put back",

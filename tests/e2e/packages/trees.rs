@@ -119,16 +119,17 @@ impl Node {
 pub(super) fn assert_same(what: &str, tree: &Tree, expected: &Tree) {
     let mut differences = Vec::new();
     for (path, node) in &tree.0 {
+        let shown = path.display();
         match expected.0.get(path) {
-            None => differences.push(format!("+ {path:?} {node}")),
+            None => differences.push(format!("+ {shown} {node}")),
             Some(other) if other != node => {
-                differences.push(format!("{path:?}\n    is       {node}\n    expected {other}"));
+                differences.push(format!("{shown}\n    is       {node}\n    expected {other}"));
             }
             Some(_) => {}
         }
     }
     for (path, node) in expected.0.iter().filter(|(path, _)| !tree.0.contains_key(*path)) {
-        differences.push(format!("- {path:?} {node}"));
+        differences.push(format!("- {} {node}", path.display()));
     }
     assert!(differences.is_empty(), "{what}:\n{}", differences.join("\n"));
 }
