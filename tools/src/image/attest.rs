@@ -1,4 +1,4 @@
-//! What is said about an image besides its bytes: lists of its parts (SBOM) in CycloneDX and SPDX,
+//! What is said about an image besides its bytes: lists of its parts (SBOM) in `CycloneDX` and SPDX,
 //! and where it came from (in-toto provenance). Each is a blob with a manifest that refers to what it
 //! is about (image-spec, "Image Manifest" with `subject`).
 //!

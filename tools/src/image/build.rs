@@ -265,8 +265,7 @@ impl<'a> Builder<'a> {
                 _ => BegunPlatform::Made(self.begin_platform(
                     plan,
                     (place, build),
-                    base,
-                    layers,
+                    (base, layers),
                     &mut writer,
                 )?),
             });
@@ -279,8 +278,7 @@ impl<'a> Builder<'a> {
         &self,
         plan: &'p Plan,
         (place, build): (usize, &'p PlatformBuild),
-        base: Option<&'p BaseImage>,
-        layers: &mut Layers<'_, '_>,
+        (base, layers): (Option<&'p BaseImage>, &mut Layers<'_, '_>),
         writer: &mut LayoutWriter<'_>,
     ) -> Result<MadePlatform<'p>, BuildError> {
         let codec = Codec::from(plan.image.compression);

@@ -407,7 +407,7 @@ pub enum Region {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Attestation {
-    /// What it is made of, in CycloneDX and in SPDX.
+    /// What it is made of, in `CycloneDX` and in SPDX.
     Sbom,
     /// What it was made from, and how (in-toto).
     Provenance,

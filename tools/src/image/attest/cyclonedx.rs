@@ -1,4 +1,4 @@
-//! Lists of parts in CycloneDX 1.6.
+//! Lists of parts in `CycloneDX` 1.6.
 //!
 //! Invariant: every `bom-ref` is unique, and every dependency names one that is there.
 

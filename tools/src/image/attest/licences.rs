@@ -250,7 +250,9 @@ mod tests {
     fn of(files: &[&str]) -> Option<String> {
         let mut text = "Format: https://x.example/1.0/\nUpstream-Name: a\n\n".to_owned();
         for licence in files {
-            text.push_str(&format!("Files: *\nCopyright: someone\nLicense: {licence}\n text\n\n"));
+            text.push_str("Files: *\nCopyright: someone\nLicense: ");
+            text.push_str(licence);
+            text.push_str("\n text\n\n");
         }
         let licence = read(text.as_bytes())?;
         Some(licence.expression(&|name| format!("<{name}>")))

@@ -58,6 +58,7 @@ pub fn annotations(statement: &Statement, created: Timestamp) -> BTreeMap<String
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_field_names, reason = "the specification names the fields")]
 struct Artifact<'a> {
     schema_version: u8,
     media_type: MediaType,

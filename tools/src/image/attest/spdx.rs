@@ -2,7 +2,9 @@
 //!
 //! Invariant: every identifier is unique, and every relationship and licence names what is there.
 
-use std::collections::BTreeMap;
+#![expect(clippy::struct_field_names, reason = "the specification names the fields")]
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use sha1::{Digest as _, Sha1};
@@ -242,9 +244,8 @@ fn package(
 /// The licences that are not in SPDX's list, by their names.
 fn other_licences(description: &Description) -> BTreeMap<String, OtherLicence> {
     let licences = description.packages.listed().iter().filter_map(|part| part.licence.as_ref());
-    let names: BTreeMap<&str, ()> =
-        licences.flat_map(super::licences::Licence::others).map(|name| (name, ())).collect();
-    let numbered = (1..).zip(names.into_keys());
+    let names: BTreeSet<&str> = licences.flat_map(super::licences::Licence::others).collect();
+    let numbered = (1..).zip(names);
     let other = |(number, name): (usize, &str)| {
         let other = OtherLicence {
             license_id: format!("LicenseRef-{number}"),
