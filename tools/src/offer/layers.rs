@@ -402,3 +402,22 @@ impl RawLayer {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_mode_is_octal_with_and_without_quotes() {
+        for text in ["\"0640\"", "0640", "640", "\"640\""] {
+            let layer: Layer =
+                serde_saphyr::from_str(&format!("{{ file: a, mode: {text} }}")).unwrap();
+            let Some(LayerInput::File(file)) = layer.inputs.first() else { panic!("{text}") };
+            assert_eq!(file.mode.map(FileMode::bits), Some(0o640), "{text}");
+        }
+        for text in ["64", "0o640", "00640", "0888", "-640", "6 4"] {
+            assert!(text.parse::<FileMode>().is_err(), "{text}");
+        }
+    }
+}
