@@ -68,7 +68,8 @@ impl Shop {
         let name = OsString::from_vec(b"\xff\xfe".to_vec());
         fs::write(shop.path("more").join(name), "not UTF-8").unwrap();
         let mut tar = Command::new("tar");
-        tar.args(["-cf", "more.tar", "-C", "more", "."]).current_dir(shop.path(""));
+        tar.args(["--sort=name", "--mtime=@0", "-cf", "more.tar", "-C", "more", "."])
+            .current_dir(shop.path(""));
         assert!(tar.status().unwrap().success());
         shop
     }
@@ -245,7 +246,9 @@ async fn layouts_with_statements_are_read_by_everybody() {
         }
         let said = program().args(["verify", &layout, "--output-format", "json"]).output().unwrap();
         let said = String::from_utf8(said.stdout).unwrap();
-        assert!(!said.contains("\"IMG-003\"") && !said.contains("\"SUP-001\""), "{said}");
+        for rule in ["IMG-003", "SUP-001"] {
+            assert!(said.contains(&format!("\"{rule}\": \"passed\"")), "{said}");
+        }
     }
 }
 

@@ -44,12 +44,8 @@ pub(super) fn left(shop: &Workshop) -> Vec<String> {
 
 /// How many bytes lie in folders that a run makes until it ends.
 pub(super) fn staged(shop: &Workshop) -> u64 {
-    let Ok(entries) = fs::read_dir(shop.path("out")) else { return 0 };
-    let hidden = entries.flatten().map(|entry| entry.path()).filter(|path| {
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        name.starts_with('.') && name != ".wharf"
-    });
-    hidden.map(|path| size_of(&path)).sum()
+    // Layers are made here before layouts take them.
+    size_of(&shop.path("out/.wharf/layers.tmp"))
 }
 
 fn size_of(path: &Path) -> u64 {
