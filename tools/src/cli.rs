@@ -148,8 +148,8 @@ pub struct PackageArgs {
     /// Where the layouts go, one folder per plan [default: `out` beside the offer]
     #[arg(long, env = "WHARF_OUTPUT", value_name = "DIR")]
     pub output: Option<PathBuf>,
-    /// How many threads compress, and how many layers are made at once [default: one per core]; the
-    /// bytes are the same for any number
+    /// How many threads compress, and how many layers are made at once [default: one per core],
+    /// at most 256; the bytes are the same for any number
     #[arg(long, env = "WHARF_JOBS", value_name = "N")]
     pub jobs: Option<std::num::NonZeroUsize>,
     /// The commit that the images are made from, for the annotation that says so

@@ -22,7 +22,7 @@ use crate::exit::Exit;
 use crate::explain::PlanContent;
 use crate::image::build::{Builder, BuiltImage, Destination};
 use crate::image::layer::check_source;
-use crate::image::layout_write::{LayoutFolder, Outcome};
+use crate::image::layout_write::{LayoutFolder, Outcome, check_place};
 use crate::offer::OfferFile;
 use crate::offer::model::Plan;
 use crate::offer::origin::{DOCKERFILE_ADVICE, is_dockerfile};
@@ -34,6 +34,9 @@ use crate::report::explained_page;
 
 /// The folder in the output with what makes the next run faster; it may be deleted at any time.
 const STATE: &str = ".wharf";
+
+/// Most threads: more than any machine has cores, and far less than a system refuses.
+const JOBS_MAX: NonZeroUsize = NonZeroUsize::new(256).expect("256 is not zero");
 
 /// What stays the same for all plans of one run.
 struct Run<'a> {
@@ -56,7 +59,8 @@ pub fn run(args: &PackageArgs, context: &Context) -> anyhow::Result<Exit> {
     let jobs = args
         .jobs
         .or_else(|| std::thread::available_parallelism().ok())
-        .unwrap_or(NonZeroUsize::MIN);
+        .unwrap_or(NonZeroUsize::MIN)
+        .min(JOBS_MAX);
     let bases = bases::open(&file, &plans, &output, context)?;
     let doing = if args.check { "checking" } else { "packaging" };
     let show = Show::on(&context.output, !args.no_progress);
@@ -168,6 +172,7 @@ impl Run<'_> {
 
     /// Digests and sizes; nothing is written, also no folder.
     fn count(&mut self, builder: &mut Builder<'_>) -> anyhow::Result<Vec<PackagedPlan>> {
+        self.check_places()?;
         let mut before = self.before();
         let mut counted = Vec::new();
         builder.build_all(self.plans, Destination::Counted, &mut |plan, built| {
@@ -181,6 +186,14 @@ impl Run<'_> {
             counted.push(self.packaged(plan, &built, state));
         })?;
         Ok(counted)
+    }
+
+    /// Whether layouts may be put where they go.
+    fn check_places(&self) -> anyhow::Result<()> {
+        for plan in self.plans {
+            check_place(&self.place(plan))?;
+        }
+        Ok(())
     }
 
     /// What is in the places of the plans now.

@@ -74,12 +74,17 @@ fn since(explained: &Explained) -> String {
         explained.plans.iter().any(|plan| plan.update.is_some_and(|update| update.since == which))
     };
     let from = match (any(Before::InPlace), any(Before::Previous)) {
-        (false, false) => return "No layout was there before, so there is no update.".to_owned(),
+        (false, false) => {
+            return "No other layout was there before, so there is no update.".to_owned();
+        }
         (true, false) => "the layout that was in its place",
         (false, true) => "the layout before the one in place",
         (true, true) => "the layout that was in its place; for unchanged plans, the one before it",
     };
-    format!("An update goes to a registry that has {from}. Requests are without logins.")
+    format!(
+        "An update goes to a registry that has {from}. Requests are without logins, and attestations \
+         are not counted."
+    )
 }
 
 fn shared(explained: &Explained, paint: Paint) -> String {

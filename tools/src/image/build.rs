@@ -212,7 +212,7 @@ impl<'a> Builder<'a> {
                 built
             })
         })?;
-        stage.tidy();
+        stage.record();
         Ok(())
     }
 

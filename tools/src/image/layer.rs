@@ -37,7 +37,7 @@ use self::from_disk::FromDisk;
 pub use self::notes::Note;
 use self::ready_tar::PreparedTar;
 pub use self::setting::{Below, Setting};
-use super::files::LayerFiles;
+use super::files::{FileView, LayerFiles, Replacement, shown};
 use super::tar_write::TarWriter;
 use crate::offer::layers::{Layer, LayerInput};
 
@@ -124,6 +124,12 @@ pub fn prepare(
         });
     }
     let (files, notes) = entries.finish();
+    let files = Arc::new(files);
+    if let [PreparedInput::Tar(tar)] = inputs.as_slice()
+        && tar.is_as_it_stands()
+    {
+        keeps_what_is_below(&files, below, &layer.inputs)?;
+    }
     for input in &inputs {
         match input {
             PreparedInput::FromDisk(input) => {
@@ -137,7 +143,7 @@ pub fn prepare(
         }
     }
     let origin = Origin { digest: digester.finish().digest, newest_change };
-    Ok(PreparedLayer { inputs, files: Arc::new(files), notes, packages, origin })
+    Ok(PreparedLayer { inputs, files, notes, packages, origin })
 }
 
 impl PreparedLayer {
@@ -204,6 +210,29 @@ impl PreparedLayer {
         }
         Ok(tar.finish()?)
     }
+}
+
+/// Checks that a tar whose bytes are the layer makes nothing else of links and folders below it: its
+/// entries go where engines put them, and nobody here can move them.
+fn keeps_what_is_below(
+    files: &Arc<LayerFiles>,
+    below: &Below<'_>,
+    inputs: &[LayerInput],
+) -> Result<(), LayerError> {
+    let lower = below.files.layers();
+    let all: Vec<Arc<LayerFiles>> = lower.iter().chain([files]).cloned().collect();
+    let view = FileView::merge(&all);
+    let is_ours = |at: &&Replacement| at.upper_layer == lower.len();
+    let Some(found) = view.replacements().iter().find(is_ours) else { return Ok(()) };
+    let name = below.names.get(found.lower_layer).cloned().unwrap_or_default();
+    Err(LayerError::Replaces {
+        path: shown(&found.path),
+        kind: found.upper_kind.name(),
+        input: inputs.iter().map(ToString::to_string).collect(),
+        lower_kind: found.lower_kind.name(),
+        lower: Whose::Layer { number: found.lower_layer + 1, name },
+        advice: "exclude it, or write the tar anew with `into: /`, which follows links",
+    })
 }
 
 /// Checks that what the offer names is there, without reading it.

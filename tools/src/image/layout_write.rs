@@ -236,8 +236,7 @@ impl<'f> LayoutWriter<'f> {
         if is_in_place(&target, Some(staging.path()), &index, &self.blobs) {
             return Ok(Finished::Placed(Outcome::Unchanged));
         }
-        let marker = format!("{{\"imageLayoutVersion\":\"{LAYOUT_VERSION}\"}}");
-        for (name, bytes) in [(LAYOUT_FILE, marker.as_bytes()), ("index.json", &index)] {
+        for (name, bytes) in [(LAYOUT_FILE, marker().as_bytes()), ("index.json", &index)] {
             let path = staging.path().join(name);
             fs::write(&path, bytes).map_err(|source| WriteError::Write { path, source })?;
         }
@@ -271,6 +270,28 @@ impl Counted {
     pub fn is_at(&self, place: &Path) -> bool {
         is_in_place(place, None, &self.index, &self.blobs)
     }
+
+    /// The first blob that is not whole at a place, with what is wrong with it.
+    #[must_use]
+    pub fn damaged_at(&self, place: &Path) -> Option<(Digest, &'static str)> {
+        self.blobs.keys().find_map(|digest| {
+            let path = blob_path(place, digest);
+            match copy_hashed(&path, digest.algorithm(), &mut io::sink()) {
+                Err(_) => Some((*digest, "is missing, or cannot be read")),
+                Ok(found) => (found != *digest).then_some((*digest, "is damaged")),
+            }
+        })
+    }
+}
+
+/// Whether a layout may be put at a place: nothing is there, or a layout.
+pub fn check_place(target: &Path) -> Result<(), WriteError> {
+    match fs::symlink_metadata(target) {
+        Ok(found) if !found.is_dir() || !target.join(LAYOUT_FILE).exists() => {
+            Err(WriteError::Foreign { path: target.to_owned() })
+        }
+        _ => Ok(()),
+    }
 }
 
 fn put_in_place(staging: &Path, target: PathBuf) -> Result<Outcome, WriteError> {
@@ -302,7 +323,7 @@ fn is_in_place(
     let file_of = |path: &Path| fs::symlink_metadata(path).map(|at| (at.dev(), at.ino())).ok();
     let same = |path: PathBuf, expected: &[u8]| fs::read(path).is_ok_and(|bytes| bytes == expected);
     same(target.join("index.json"), index)
-        && target.join(LAYOUT_FILE).exists()
+        && same(target.join(LAYOUT_FILE), marker().as_bytes())
         && blobs.iter().all(|(digest, size_bytes)| {
             let path = blob_path(target, digest);
             fs::symlink_metadata(&path)
@@ -312,6 +333,11 @@ fn is_in_place(
                     || copy_hashed(&path, digest.algorithm(), &mut io::sink())
                         .is_ok_and(|found| found == *digest))
         })
+}
+
+/// What says that a folder is a layout.
+fn marker() -> String {
+    format!("{{\"imageLayoutVersion\":\"{LAYOUT_VERSION}\"}}")
 }
 
 fn blob_path(layout: &Path, digest: &Digest) -> PathBuf {

@@ -160,7 +160,7 @@ impl Target {
         let mut layouts: Vec<OsString> = entries
             .filter_map(Result::ok)
             .map(|entry| entry.path())
-            .filter(|path| path.is_dir() && is_layout(path))
+            .filter(|path| path.is_dir() && is_layout(path) && !is_hidden(path))
             .map(PathBuf::into_os_string)
             .collect();
         if layouts.is_empty() {
@@ -179,6 +179,11 @@ impl Target {
 fn refuse(text: &str, source: ImageRefError) -> SourceError {
     let shown = if source == ImageRefError::Login { "…" } else { text };
     SourceError::Reference { text: shown.to_owned(), source }
+}
+
+/// What a run that was killed leaves beside layouts begins with a dot.
+fn is_hidden(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_bytes().starts_with(b"."))
 }
 
 /// Whether something of a layout is in a folder, so that it is meant as one.

@@ -57,8 +57,14 @@ fn differences(
     let wanted = Wanted { image: built, rebuild: &rebuild };
     let mut found = compare::differences(&layout, &wanted)?;
     if found.is_empty() {
-        let what = "it is written otherwise, or a blob changed while it was read; run this again";
-        found.push(Difference::whole(Some("index.json"), what));
+        found.push(match built.counted.damaged_at(place) {
+            Some((digest, what)) => {
+                let blob = built.roots.iter().find(|root| root.digest == digest);
+                let kind = blob.and_then(|root| root.artifact_type.as_deref()).unwrap_or("blob");
+                Difference::whole(Some(&format!("{kind} {}", digest.short())), what)
+            }
+            None => Difference::whole(Some("index.json"), "it is written otherwise"),
+        });
     }
     Ok(found)
 }

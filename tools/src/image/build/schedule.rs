@@ -12,7 +12,7 @@ use wharf_oci::Digest;
 use super::{Destination, Origin};
 use crate::image::codec::Codec;
 use crate::image::compress::{Compressed, Pool, Sink, Track};
-use crate::image::known_blocks;
+use crate::image::known_blocks::{self, TrackedBlock};
 use crate::image::layer::{LayerError, PreparedLayer};
 use crate::image::layout_write::{LayerStaging, LayoutFolder, MadeLayer, WriteError};
 use crate::image::progress::{Progress, Told, tar_bytes};
@@ -33,7 +33,12 @@ impl Recipe {
 /// Where layers are made.
 pub(super) enum Stage<'f> {
     /// In files, beside the layouts of this folder.
-    Files { folder: &'f LayoutFolder, staging: LayerStaging },
+    Files {
+        folder: &'f LayoutFolder,
+        staging: LayerStaging,
+        /// The blocks of the layers that were made.
+        kept: Mutex<Vec<(Digest, Vec<TrackedBlock>)>>,
+    },
     /// Nowhere: only their digests and sizes are wanted.
     Nowhere,
 }
@@ -42,15 +47,21 @@ impl<'f> Stage<'f> {
     pub(super) fn begin(destination: Destination<'f>) -> Result<Self, WriteError> {
         Ok(match destination {
             Destination::Folder(folder) => {
-                Self::Files { folder, staging: LayerStaging::begin(folder)? }
+                let (staging, kept) = (LayerStaging::begin(folder)?, Mutex::default());
+                Self::Files { folder, staging, kept }
             }
             Destination::Counted => Self::Nowhere,
         })
     }
 
-    /// Removes what no layout needs any more.
-    pub(super) fn tidy(&self) {
-        if let Self::Files { folder, .. } = self {
+    /// Once all layouts are in their places: records their blocks for the next run, and removes the
+    /// records that no layout needs any more.
+    pub(super) fn record(&self) {
+        if let Self::Files { folder, kept, .. } = self {
+            for (layer, blocks) in kept.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+                // Without it the next run takes longer, which is no reason to fail.
+                let _ = known_blocks::keep(folder.path(), &layer, &blocks);
+            }
             known_blocks::tidy(folder.path());
         }
     }
@@ -78,7 +89,7 @@ impl Means<'_> {
                 layer.write(&mut Told::new(out, progress)).map_err(LayerOrWrite::Layer)
             })
         };
-        let Stage::Files { folder, staging } = stage else {
+        let Stage::Files { staging, kept, .. } = stage else {
             let compressed = compress(Sink::new(&mut io::sink()))?;
             return Ok(MadeLayer { compressed, path: None });
         };
@@ -91,8 +102,8 @@ impl Means<'_> {
             fs::remove_file(&path).map_err(failed)?;
             known.link(same, &path).map_err(failed)?;
         } else {
-            // Without it the next run takes longer, which is no reason to fail.
-            let _ = known_blocks::keep(folder.path(), &compressed.digest, &track.blocks);
+            let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+            kept.push((compressed.digest, track.blocks));
         }
         Ok(MadeLayer { compressed, path: Some(path) })
     }

@@ -309,6 +309,7 @@ impl<'a> LayerEntries<'a> {
             input: self.this_input(),
             lower_kind: lower_kind.name(),
             lower,
+            advice: "exclude it or put it elsewhere",
         }
     }
 }

@@ -78,8 +78,7 @@ pub enum LayerError {
     },
     /// A link or a folder of a lower layer would become something else.
     #[error(
-        "`{path}` is a {lower_kind} of {lower}, and `{input}` would make a {kind} of it; \
-             exclude it or put it elsewhere"
+        "`{path}` is a {lower_kind} of {lower}, and `{input}` would make a {kind} of it; {advice}"
     )]
     Replaces {
         /// The path in the image.
@@ -92,6 +91,8 @@ pub enum LayerError {
         lower_kind: &'static str,
         /// Where that comes from.
         lower: Whose,
+        /// What to do.
+        advice: &'static str,
     },
     /// A path that leads through something that is no folder.
     #[error("`{path}` cannot be made: `{at}` is a {kind} of {whose}")]

@@ -106,6 +106,11 @@ impl PreparedTar {
         }
     }
 
+    /// Whether its bytes are the layer.
+    pub(super) const fn is_as_it_stands(&self) -> bool {
+        matches!(self, Self::AsItStands { .. })
+    }
+
     /// Passes the tar on as it stands; `None` when its entries are written instead.
     pub(super) fn pass_on(&self, out: &mut dyn Write) -> Option<Result<(), LayerError>> {
         match self {

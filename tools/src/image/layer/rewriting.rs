@@ -93,6 +93,7 @@ pub(super) fn plan(
         left_out: HashMap::new(),
         attributed: HashMap::new(),
         links: Vec::new(),
+        removed: HashSet::new(),
         steps: Vec::new(),
         used: vec![false; wishes.include.len() + wishes.exclude.len()],
     };
@@ -127,6 +128,8 @@ struct Planner<'p, 'e> {
     attributed: HashMap<Box<[u8]>, Box<[Attribute]>>,
     /// Hard links whose target is not there yet.
     links: Vec<usize>,
+    /// Links and folders of lower layers that the archive removes.
+    removed: HashSet<Vec<u8>>,
     steps: Vec<Step>,
     used: Vec<bool>,
 }
@@ -139,6 +142,7 @@ impl<'p> Planner<'p, '_> {
             }
             return Ok(());
         }
+        self.is_not_removed(record)?;
         match &record.kind {
             RecordKind::Folder => self.folder(at, &record.path),
             RecordKind::HardLink(target) => {
@@ -149,6 +153,21 @@ impl<'p> Planner<'p, '_> {
             }
             kind => self.entry(at, record, kind.clone()),
         }
+    }
+
+    /// A link or folder that is removed and made anew in one layer: some engines go on in what was
+    /// there, others begin anew.
+    fn is_not_removed(&self, record: &Record) -> Result<(), PlanFault> {
+        if self.removed.is_empty() {
+            return Ok(());
+        }
+        let place = self.in_image(&record.path);
+        if !prefixes(&place).any(|above| self.removed.contains(above)) {
+            return Ok(());
+        }
+        let reason = "lies at a name that the same tar removes (`.wh.`), of which engines make \
+                      different things; put the removal into a layer of its own, below";
+        Err(PlanFault::Entry(record.path.to_vec(), reason.to_owned()))
     }
 
     /// Whether the patterns let an entry in. The root of the archive is its folder, not in it.
@@ -268,6 +287,10 @@ impl<'p> Planner<'p, '_> {
                     let reason =
                         "is a whiteout of a name that its layer has, which no engine takes";
                     return Err(PlanFault::Entry(record.path.to_vec(), reason.to_owned()));
+                }
+                let lower = self.entries.at(&hidden).map(|file| file.kind());
+                if let Some(FileKind::Folder | FileKind::Symlink) = lower {
+                    self.removed.insert(hidden);
                 }
                 self.entries.files_mut().push(&new);
             }

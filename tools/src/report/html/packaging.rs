@@ -79,7 +79,7 @@ fn pushes(explained: &Explained) -> Markup {
                     @if let Some(update) = plan.update {
                         (push(update_name(update.since), &update.cost, most))
                     } @else {
-                        p.caption { "No layout was there before, so there is no update." }
+                        p.caption { "No other layout was there before, so there is no update." }
                     }
                 }
             }
