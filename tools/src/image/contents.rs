@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 pub use self::record::Record;
 pub use self::texts::{OS_RELEASE, Texts};
-use super::attest::description::FileDigests;
+use super::attest::description::{FILES_MAX, FileDigests};
 use super::attest::provenance::InputDigest;
 use super::files::{FileKind, clean};
 use super::layer::{ContentPlace, LayerError, PreparedLayer};
@@ -24,7 +24,7 @@ use super::layer::{ContentPlace, LayerError, PreparedLayer};
 /// What the files of a layer hold.
 #[derive(Debug, Default)]
 pub struct LayerContents {
-    /// By path, sorted, each once.
+    /// By path, sorted, each once; the first of too many.
     files: Vec<(Box<[u8]>, FileDigests)>,
     /// The texts that were kept.
     pub texts: Texts,
@@ -100,7 +100,11 @@ impl LayerContents {
         self.files.get(place).map(|(_, digests)| digests)
     }
 
+    /// Keeps the digests of a file, as far as any list could name it.
     fn push(&mut self, path: &[u8], digests: FileDigests) {
+        if self.files.len() >= FILES_MAX {
+            return;
+        }
         self.files.push((clean(path).into_owned().into_boxed_slice(), digests));
     }
 

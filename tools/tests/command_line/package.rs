@@ -70,6 +70,11 @@ fn a_dry_run_knows_every_digest_and_writes_nothing() {
     assert_eq!(package(&publisher, &["--dry-run"]).1["plans"][0]["state"], "unchanged");
     fs::write(publisher.path("root/lamp"), "brighter").unwrap();
     assert_eq!(package(&publisher, &["--dry-run"]).1["plans"][0]["state"], "wouldReplace");
+    // What the run would refuse, it refuses.
+    fs::create_dir(publisher.path("mine")).unwrap();
+    fs::create_dir(publisher.path("mine/torch")).unwrap();
+    let foreign = publisher.run(&["package", "offer.yaml", "--dry-run", "--output", "mine"]);
+    assert_eq!(foreign.status.code(), Some(2), "{}", text(&foreign));
 }
 
 #[test]
@@ -92,6 +97,17 @@ fn a_check_names_what_differs_and_changes_nothing() {
     let expected = "plan torch, linux/amd64, layer 2: oil: content differs at byte 0";
     assert!(said.contains(expected), "{said}");
     assert!(said.contains("hint: run `wharf package`"), "{said}");
+    // So does one whose attestation is damaged, which is named.
+    package(&publisher, &[]);
+    let index = fs::read(publisher.path("out/lamp/index.json")).unwrap();
+    let index: serde_json::Value = serde_json::from_slice(&index).unwrap();
+    let listed = index["manifests"].as_array().unwrap();
+    let said = listed.iter().find(|entry| entry["artifactType"].is_string()).unwrap();
+    let hex = said["digest"].as_str().unwrap().trim_start_matches("sha256:");
+    fs::write(publisher.path("out/lamp/blobs/sha256").join(hex), "{}").unwrap();
+    let (code, damaged) = package(&publisher, &["--check"]);
+    assert_eq!((code, &damaged["plans"][0]["state"]), (Some(1), &json!("differs")));
+    assert_eq!(damaged["plans"][0]["differences"][0]["what"], "is damaged", "{damaged}");
     // A layout that cannot be read at all differs, too.
     fs::write(publisher.path("out/torch/index.json"), "{").unwrap();
     let (code, damaged) = package(&publisher, &["--check"]);

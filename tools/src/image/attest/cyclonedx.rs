@@ -2,7 +2,8 @@
 //!
 //! Invariant: every `bom-ref` is unique, and every dependency names one that is there.
 
-use serde::Serialize;
+use serde::ser::SerializeSeq as _;
+use serde::{Serialize, Serializer};
 
 use super::description::{Description, ListedFile, Part, Subject};
 use super::{Statement, TOOL, json, purl, uuid};
@@ -25,7 +26,7 @@ pub fn statement(description: &Description) -> Statement {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Document {
+struct Document<'a> {
     #[serde(rename = "$schema")]
     schema: &'static str,
     bom_format: &'static str,
@@ -33,7 +34,7 @@ struct Document {
     serial_number: String,
     version: u32,
     metadata: Metadata,
-    components: Vec<Component>,
+    components: Components<'a>,
     dependencies: Vec<Dependency>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     compositions: Vec<Composition>,
@@ -112,10 +113,9 @@ struct Composition {
     assemblies: [&'static str; 1],
 }
 
-fn document(description: &Description) -> Document {
+fn document(description: &Description) -> Document<'_> {
     let components = components(description);
-    let references = components.iter().filter(|component| component.kind != "file");
-    let references = references.filter_map(|component| component.bom_ref.clone());
+    let references = components.iter().filter_map(|component| component.bom_ref.clone());
     let depends_on: Vec<String> = references.collect();
     let leaves = depends_on
         .iter()
@@ -144,8 +144,27 @@ fn document(description: &Description) -> Document {
             .into_iter()
             .chain(leaves)
             .collect(),
-        components,
+        components: Components { parts: components, files: description.files.listed() },
         compositions: is_cut.then_some(composition).into_iter().collect(),
+    }
+}
+
+/// All components; those of files are made when they are written, since there may be many.
+struct Components<'a> {
+    parts: Vec<Component>,
+    files: &'a [ListedFile],
+}
+
+impl Serialize for Components<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut all = serializer.serialize_seq(None)?;
+        for part in &self.parts {
+            all.serialize_element(part)?;
+        }
+        for (number, listed) in (1..).zip(self.files) {
+            all.serialize_element(&file(number, listed))?;
+        }
+        all.end()
     }
 }
 
@@ -182,6 +201,7 @@ fn image(subject: &Subject, bom_ref: String) -> Component {
     }
 }
 
+/// All parts but the files.
 fn components(description: &Description) -> Vec<Component> {
     let mut all = Vec::new();
     for (number, platform) in (1..).zip(&description.platforms) {
@@ -209,8 +229,6 @@ fn components(description: &Description) -> Vec<Component> {
     }
     let packages = (1..).zip(description.packages.listed());
     all.extend(packages.map(|(number, part)| package(number, part, description)));
-    let files = (1..).zip(description.files.listed());
-    all.extend(files.map(|(number, listed)| file(number, listed)));
     all
 }
 

@@ -8,9 +8,9 @@ use super::licences::Licence;
 use crate::image::packages::{Manager, Package};
 use crate::offer::timestamp::Timestamp;
 
-/// How many files one list names. With their relations they take about 450 bytes each in SPDX, and
-/// statements above 32 MiB were seen to break pushes (SUP-003).
-pub const FILES_MAX: usize = 30_000;
+/// How many files one list names. With their relations they take about 450 bytes each in SPDX, all of
+/// which are in memory at once; statements above 32 MiB were seen to break pushes (SUP-003).
+pub const FILES_MAX: usize = 20_000;
 
 /// How many bytes the paths of listed files may have together, once written as JSON.
 pub const PATH_BYTES_MAX: usize = 8 << 20;
@@ -86,7 +86,7 @@ pub struct Part {
     pub archive: Option<Digest>,
 }
 
-/// Files, sorted by path, each once.
+/// Files, in the order of a walk, each once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Files {
     listed: Vec<ListedFile>,
@@ -167,20 +167,15 @@ impl Part {
 }
 
 impl Files {
-    /// The files of an image, sorted. Too many are cut, and counted.
+    /// The files of an image, in the order of a walk; `total` is how many there are. Too many are cut.
     #[must_use]
-    pub fn new(mut all: Vec<ListedFile>) -> Self {
-        all.sort_unstable();
-        all.dedup_by(|later, first| later.path == first.path);
-        let total = all.len();
+    pub fn new(listed: impl Iterator<Item = ListedFile>, total: usize) -> Self {
         let mut bytes = 0_usize;
-        let fits = all.iter().take(FILES_MAX).take_while(|file| {
+        let fits = listed.take(FILES_MAX).take_while(|file| {
             bytes += json_len(&file.path);
             bytes <= PATH_BYTES_MAX
         });
-        let count = fits.count();
-        all.truncate(count);
-        Self { listed: all, total }
+        Self { listed: fits.collect(), total }
     }
 
     /// Those that are listed.

@@ -6,7 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Serialize;
+use serde::ser::SerializeSeq as _;
+use serde::{Serialize, Serializer};
 use sha1::{Digest as _, Sha1};
 
 use super::description::{Description, Files, ListedFile, Part, Subject, hex};
@@ -34,7 +35,7 @@ pub fn statement(description: &Description) -> Statement {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Document {
+struct Document<'a> {
     spdx_version: &'static str,
     data_license: &'static str,
     #[serde(rename = "SPDXID")]
@@ -43,9 +44,9 @@ struct Document {
     document_namespace: String,
     creation_info: CreationInfo,
     packages: Vec<Package>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    files: Vec<File>,
-    relationships: Vec<Relationship>,
+    #[serde(skip_serializing_if = "FileList::is_empty")]
+    files: FileList<'a>,
+    relationships: Relationships<'a>,
     #[serde(rename = "hasExtractedLicensingInfos", skip_serializing_if = "Vec::is_empty")]
     licences: Vec<OtherLicence>,
 }
@@ -127,7 +128,7 @@ struct OtherLicence {
     name: String,
 }
 
-fn document(description: &Description) -> Document {
+fn document(description: &Description) -> Document<'_> {
     let subject = &description.subject;
     let others = other_licences(description);
     let mut packages = vec![whole(description)];
@@ -153,8 +154,8 @@ fn document(description: &Description) -> Document {
         relationships.push(relation(IMAGE, "CONTAINS", id.clone()));
         packages.push(package(part, id, description, &others));
     }
-    let files: Vec<File> = (1..).zip(description.files.listed()).map(file).collect();
-    relationships.extend(files.iter().map(|file| relation(IMAGE, "CONTAINS", file.id.clone())));
+    let files = FileList(&description.files);
+    let relationships = Relationships { of_packages: relationships, files: &description.files };
     Document {
         spdx_version: "SPDX-2.3",
         data_license: "CC0-1.0",
@@ -171,6 +172,44 @@ fn document(description: &Description) -> Document {
         relationships,
         licences: others.into_values().collect(),
     }
+}
+
+/// The files; each is made when it is written, since there may be many.
+struct FileList<'a>(&'a Files);
+
+impl FileList<'_> {
+    fn is_empty(&self) -> bool {
+        self.0.listed().is_empty()
+    }
+}
+
+impl Serialize for FileList<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq((1..).zip(self.0.listed()).map(file))
+    }
+}
+
+/// All relationships, those of files last.
+struct Relationships<'a> {
+    of_packages: Vec<Relationship>,
+    files: &'a Files,
+}
+
+impl Serialize for Relationships<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut all = serializer.serialize_seq(None)?;
+        for relationship in &self.of_packages {
+            all.serialize_element(relationship)?;
+        }
+        for number in 1..=self.files.listed().len() {
+            all.serialize_element(&relation(IMAGE, "CONTAINS", file_id(number)))?;
+        }
+        all.end()
+    }
+}
+
+fn file_id(number: usize) -> String {
+    format!("SPDXRef-File-{number}")
 }
 
 /// What of the image is not listed.
@@ -260,7 +299,7 @@ fn other_licences(description: &Description) -> BTreeMap<String, OtherLicence> {
 fn file((number, listed): (usize, &ListedFile)) -> File {
     File {
         file_name: format!("./{}", listed.path),
-        id: format!("SPDXRef-File-{number}"),
+        id: file_id(number),
         checksums: [
             checksum("SHA1", listed.digests.sha1_hex()),
             checksum("SHA256", listed.digests.sha256_hex()),

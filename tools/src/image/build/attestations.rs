@@ -104,7 +104,7 @@ impl Builder<'_> {
             system: system(&whole),
             base: made.base.map(base),
             packages: Packages::new(packages(&whole, made.prepared)),
-            files: Files::new(files(&whole)),
+            files: files(&whole),
             platforms: Vec::new(),
         };
         let dependencies = dependencies(made, &whole.contents);
@@ -321,13 +321,13 @@ fn stated_licence(known: &DebianPackage) -> Option<Licence> {
 }
 
 /// The files of an image that come from layers which were made here.
-fn files(whole: &Whole) -> Vec<ListedFile> {
-    let files = whole.view.iter().filter(|file| file.kind() == FileKind::File);
-    let listed = files.filter_map(|file| {
+fn files(whole: &Whole) -> Files {
+    let is_own = |file: &File<'_>| file.kind() == FileKind::File && file.layer() >= whole.below;
+    let listed = whole.view.iter().filter(is_own).filter_map(|file| {
         let digests = *whole.contents(&file)?.digests(file.path())?;
         Some(ListedFile { path: path_text(file.path()), digests })
     });
-    listed.collect()
+    Files::new(listed, whole.view.iter().filter(is_own).count())
 }
 
 /// What went into the layers of a platform, by its place in the offer.

@@ -107,6 +107,10 @@ fn an_unchanged_layout_is_kept_a_changed_one_replaced_and_a_damaged_one_healed()
     fs::write(&blob, &bytes).unwrap();
     assert_eq!(outcome(), Outcome::Replaced);
     assert!(fs::read(&blob).unwrap() != bytes);
+    let marker = folder.path().join("out/one/oci-layout");
+    fs::write(&marker, "junk").unwrap();
+    assert_eq!(outcome(), Outcome::Replaced);
+    assert!(fs::read_to_string(&marker).unwrap().contains("imageLayoutVersion"));
     fs::write(folder.path().join("app/more"), "x").unwrap();
     assert_eq!(outcome(), Outcome::Replaced);
     no_staging_is_left(&folder.path().join("out"));

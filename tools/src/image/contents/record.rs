@@ -6,12 +6,13 @@
 //! clock would look the same (Git's rule for its index).
 
 use std::collections::BTreeMap;
-use std::fs::{self, Metadata};
-use std::io::Write as _;
+use std::fs::{self, File, Metadata};
+use std::io::{BufReader, Read as _, Write as _};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sha2::{Digest as _, Sha256};
@@ -23,13 +24,13 @@ use crate::temporary::Temporary;
 const FILE: &str = "file-digests";
 
 /// What the record begins with; another version is another text.
-const MAGIC: &[u8; 24] = b"wharf file digests v1\n\0\0";
+const MAGIC: &[u8; 24] = b"wharf file digests v2\n\0\0";
 
-/// How many files are remembered: 23 MiB on disk.
+/// How many files are remembered: 13 MiB on disk and in memory.
 const ENTRIES_MAX: usize = 200_000;
 
-/// Bytes of an entry: key, stamp, digests.
-const ENTRY_BYTES: usize = 16 + 48 + 32 + 20;
+/// Bytes of an entry: key and digests.
+const ENTRY_BYTES: usize = 16 + 32 + 20;
 
 /// How old a change must be where times have parts of seconds; the coarsest tick of Linux is 10 ms.
 const SETTLED: Duration = Duration::from_millis(100);
@@ -45,21 +46,20 @@ pub(super) struct Stamp {
     inode: u64,
 }
 
+/// A part of the hash of a path and a stamp.
+type Key = [u8; 16];
+
 /// The record, to be asked and added to by several threads.
 #[derive(Debug)]
 pub struct Record {
     /// Where it is kept; nowhere when this run is not to leave anything.
     path: Option<PathBuf>,
     began: SystemTime,
-    entries: Mutex<BTreeMap<[u8; 16], Entry>>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Entry {
-    stamp: Stamp,
-    digests: FileDigests,
-    is_used: bool,
-    is_new: bool,
+    /// What earlier runs knew, by key, and whether this one asked for it.
+    known: Vec<(Key, FileDigests)>,
+    used: Vec<AtomicBool>,
+    /// What this run learned.
+    learned: Mutex<BTreeMap<Key, FileDigests>>,
 }
 
 impl Stamp {
@@ -104,16 +104,6 @@ impl Stamp {
         }
         bytes
     }
-
-    fn parse(bytes: &[u8]) -> Option<Self> {
-        let word = |at: usize| Some(*bytes.get(at * 8..)?.first_chunk::<8>()?);
-        Some(Self {
-            size_bytes: u64::from_le_bytes(word(0)?),
-            mtime: (i64::from_le_bytes(word(1)?), i64::from_le_bytes(word(2)?)),
-            ctime: (i64::from_le_bytes(word(3)?), i64::from_le_bytes(word(4)?)),
-            inode: u64::from_le_bytes(word(5)?),
-        })
-    }
 }
 
 impl Record {
@@ -121,105 +111,121 @@ impl Record {
     #[must_use]
     pub fn open(folder: &Path) -> Self {
         let path = folder.join(FILE);
-        let entries = read(&path).unwrap_or_default();
-        Self { path: Some(path), began: SystemTime::now(), entries: Mutex::new(entries) }
+        let known = read(&path).unwrap_or_default();
+        let used = known.iter().map(|_| AtomicBool::new(false)).collect();
+        Self { path: Some(path), known, used, ..Self::unkept() }
     }
 
     /// A record that remembers for this run only.
     #[must_use]
     pub fn unkept() -> Self {
-        Self { path: None, began: SystemTime::now(), entries: Mutex::default() }
+        let (known, used, learned) = (Vec::new(), Vec::new(), Mutex::default());
+        Self { path: None, began: SystemTime::now(), known, used, learned }
     }
 
     pub(super) fn find(&self, path: &Path, stamp: &Stamp) -> Option<FileDigests> {
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry = entries.get_mut(&key(path))?;
-        if entry.stamp != *stamp {
-            return None;
+        let key = key(path, stamp);
+        if let Ok(place) = self.known.binary_search_by(|(known, _)| known.cmp(&key)) {
+            self.used.get(place)?.store(true, Ordering::Relaxed);
+            return self.known.get(place).map(|(_, digests)| *digests);
         }
-        entry.is_used = true;
-        Some(entry.digests)
+        self.learned().get(&key).copied()
     }
 
     pub(super) fn add(&self, path: &Path, stamp: Stamp, digests: FileDigests) {
         if stamp.is_settled(self.began) {
-            self.trust(path, stamp, digests);
+            self.trust(path, &stamp, digests);
         }
     }
 
     /// Takes an entry whatever the clock says.
-    pub(super) fn trust(&self, path: &Path, stamp: Stamp, digests: FileDigests) {
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry = Entry { stamp, digests, is_used: true, is_new: true };
-        let key = key(path);
-        if entries.len() < ENTRIES_MAX || entries.contains_key(&key) {
-            entries.insert(key, entry);
+    pub(super) fn trust(&self, path: &Path, stamp: &Stamp, digests: FileDigests) {
+        let mut learned = self.learned();
+        if learned.len() < ENTRIES_MAX {
+            learned.insert(key(path, stamp), digests);
         }
     }
 
     /// Writes the record, when there is anything new in it. That it cannot be written costs time at
     /// the next run and nothing else.
     pub fn save(&self) {
-        let Some(path) = &self.path else { return };
-        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        if entries.values().any(|entry| entry.is_new) {
-            // What nobody asked for may be of another offer with the same output.
-            let room = ENTRIES_MAX.saturating_sub(entries.values().filter(|at| at.is_used).count());
-            let unused = entries.iter().filter(|(_, entry)| !entry.is_used).take(room);
-            let kept = entries.iter().filter(|(_, entry)| entry.is_used).chain(unused);
-            let _ = write(path, kept);
+        let (Some(path), learned) = (&self.path, self.learned()) else { return };
+        if learned.is_empty() {
+            return;
         }
+        let known = || self.known.iter().zip(&self.used);
+        let is_used = |(_, used): &(_, &AtomicBool)| used.load(Ordering::Relaxed);
+        // What nobody asked for may be of another offer with the same output.
+        let used = known().filter(is_used).map(|(entry, _)| entry);
+        let unused = known().filter(|at| !is_used(at)).map(|(entry, _)| entry);
+        let fresh = learned.iter().map(|(key, digests)| (*key, *digests));
+        let all = fresh.chain(used.chain(unused).copied()).take(ENTRIES_MAX);
+        let mut all: Vec<(Key, FileDigests)> = all.collect();
+        all.sort_unstable_by_key(|(key, _)| *key);
+        let _ = write(path, &all);
+    }
+
+    fn learned(&self) -> MutexGuard<'_, BTreeMap<Key, FileDigests>> {
+        self.learned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Paths are remembered by a part of their hash.
-fn key(path: &Path) -> [u8; 16] {
-    let hash: [u8; 32] = Sha256::digest(path.as_os_str().as_bytes()).into();
+fn key(path: &Path, stamp: &Stamp) -> Key {
+    let mut hash = Sha256::new();
+    hash.update(stamp.bytes());
+    hash.update(path.as_os_str().as_bytes());
+    let hash: [u8; 32] = hash.finalize().into();
     hash.first_chunk().copied().unwrap_or_default()
 }
 
-fn read(path: &Path) -> Option<BTreeMap<[u8; 16], Entry>> {
-    let most = MAGIC.len() + 32 + ENTRIES_MAX * ENTRY_BYTES;
+/// The entries of a record, sorted.
+fn read(path: &Path) -> Option<Vec<(Key, FileDigests)>> {
+    let around = MAGIC.len() + 32;
     let metadata = fs::symlink_metadata(path).ok()?;
-    if !metadata.is_file() || metadata.len() > most as u64 {
+    let length = usize::try_from(metadata.len()).ok()?;
+    let entries = length.checked_sub(around)? / ENTRY_BYTES;
+    let fits = length == around + entries * ENTRY_BYTES && entries <= ENTRIES_MAX;
+    if !metadata.is_file() || !fits {
         return None;
     }
-    let bytes = fs::read(path).ok()?;
-    let (content, sum) = bytes.split_last_chunk::<32>()?;
-    let proven: [u8; 32] = Sha256::digest(content).into();
-    if proven != *sum {
-        return None;
+    let mut file = BufReader::new(File::open(path).ok()?);
+    let mut hash = Sha256::new();
+    let mut magic = [0; MAGIC.len()];
+    file.read_exact(&mut magic).ok()?;
+    hash.update(magic);
+    let mut all = Vec::with_capacity(entries);
+    for _ in 0..entries {
+        let mut bytes = [0; ENTRY_BYTES];
+        file.read_exact(&mut bytes).ok()?;
+        hash.update(bytes);
+        all.push(parse(&bytes)?);
     }
-    let rest = content.strip_prefix(MAGIC)?;
-    rest.chunks(ENTRY_BYTES).map(parse).collect()
+    let mut sum = [0; 32];
+    file.read_exact(&mut sum).ok()?;
+    let proven: [u8; 32] = hash.finalize().into();
+    let is_sorted = all.is_sorted_by_key(|(key, _)| *key);
+    (magic == *MAGIC && proven == sum && is_sorted).then_some(all)
 }
 
-fn parse(bytes: &[u8]) -> Option<([u8; 16], Entry)> {
+fn parse(bytes: &[u8]) -> Option<(Key, FileDigests)> {
     let (key, rest) = bytes.split_first_chunk::<16>()?;
-    let (stamp, rest) = rest.split_first_chunk::<48>()?;
     let (sha256, rest) = rest.split_first_chunk::<32>()?;
-    let digests = FileDigests { sha256: *sha256, sha1: *rest.first_chunk()? };
-    let stamp = Stamp::parse(stamp)?;
-    Some((*key, Entry { stamp, digests, is_used: false, is_new: false }))
+    Some((*key, FileDigests { sha256: *sha256, sha1: *rest.first_chunk()? }))
 }
 
-fn write<'e>(
-    path: &Path,
-    entries: impl Iterator<Item = (&'e [u8; 16], &'e Entry)>,
-) -> std::io::Result<()> {
+fn write(path: &Path, entries: &[(Key, FileDigests)]) -> std::io::Result<()> {
     let folder = path.parent().unwrap_or(path);
     fs::create_dir_all(folder)?;
     let fresh = Temporary::new(path.with_extension("tmp"));
-    let mut out = std::io::BufWriter::new(fs::File::create(fresh.path())?);
+    let mut out = std::io::BufWriter::new(File::create(fresh.path())?);
     let mut sum = Sha256::new();
     let mut put = |bytes: &[u8]| {
         sum.update(bytes);
         out.write_all(bytes)
     };
     put(MAGIC)?;
-    for (key, Entry { stamp, digests, .. }) in entries {
+    for (key, digests) in entries {
         put(key)?;
-        put(&stamp.bytes())?;
         put(&digests.sha256)?;
         put(&digests.sha1)?;
     }

@@ -111,7 +111,7 @@ fn a_file_that_the_record_proves_is_not_read() {
     let record = Record::unkept();
     let stamp = record::Stamp::of(&fs::metadata(&path).unwrap());
     let known = FileDigests { sha256: [9; 32], sha1: [9; 20] };
-    record.trust(&path, stamp, known);
+    record.trust(&path, &stamp, known);
     let contents = read_with(folder.path(), "dir: a", &record).unwrap();
     assert_eq!(contents.digests(b"f"), Some(&known));
     fs::write(&path, "two!").unwrap();

@@ -299,6 +299,49 @@ fn entries_are_led_through_the_links_of_lower_layers() {
 }
 
 #[test]
+fn a_tar_that_would_make_something_else_of_what_lies_below_is_refused() {
+    let mut bench = Bench::new();
+    bench.file("lower0/usr/bin/tool", "tool", 0o755);
+    bench.file("lower0/etc/conf/a", "a", 0o644);
+    bench.link("usr/bin", "lower0/bin");
+    bench.below(json!({"dir": "lower0"}));
+    let file: &[u8] = b"z";
+    let cases: [(&[New<'_>], &str); 3] = [
+        (&[(b'5', "bin/", "", b""), (b'0', "bin/z", "", file)], "`bin` is a symbolic link of"),
+        (&[(b'0', "bin/z", "", file)], "`bin` is a symbolic link of"),
+        (&[(b'0', "etc", "", file)], "`etc` is a folder of"),
+    ];
+    for (entries, expected) in cases {
+        bench.put("x.tar", &raw(entries));
+        let error = bench.error(json!({"tar": "x.tar"}));
+        assert!(error.contains(expected) && error.contains("layer 1"), "{error}");
+        assert!(error.contains("`into: /`"), "{error}");
+    }
+    // Beside what is there it goes in.
+    bench.put("x.tar", &raw(&[(b'0', "usr/bin/z", "", file)]));
+    assert!(bench.prepare(json!({"tar": "x.tar"})).is_ok());
+}
+
+#[test]
+fn what_is_removed_and_made_anew_in_one_tar_is_refused() {
+    let mut bench = Bench::new();
+    bench.file("lower0/usr/bin/tool", "tool", 0o755);
+    bench.link("usr/bin", "lower0/bin");
+    bench.below(json!({"dir": "lower0"}));
+    for removed in ["bin", "usr/bin"] {
+        let (folder, name) = removed.rsplit_once('/').unwrap_or(("", removed));
+        let whiteout = format!("{folder}/.wh.{name}");
+        let entry = format!("{removed}/n");
+        let whiteout = whiteout.trim_start_matches('/');
+        bench.put("x.tar", &raw(&[(b'0', whiteout, "", b""), (b'0', &entry, "", b"n")]));
+        let error = bench.error(json!({"tar": "x.tar", "into": "/"}));
+        assert!(error.contains(&entry) && error.contains("a layer of its own"), "{error}");
+        bench.put("x.tar", &raw(&[(b'0', whiteout, "", b""), (b'0', "else", "", b"n")]));
+        assert!(bench.prepare(json!({"tar": "x.tar", "into": "/"})).is_ok());
+    }
+}
+
+#[test]
 fn names_that_leave_the_root_and_other_lies_are_errors() {
     let bench = Bench::new();
     let long = "n/".repeat(49);
