@@ -79,8 +79,20 @@ pub struct ExplainedPlan {
     pub content: PlanContent,
     /// What layers are made of, by their digests.
     pub sources: BTreeMap<Digest, String>,
+    /// What refers to it.
+    pub attestations: Attestations,
     /// What was there before, and where.
     pub before: Option<(Before, PlanContent)>,
+}
+
+/// What is said of a plan's image, and goes along with it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Attestations {
+    /// How many there are.
+    pub count: usize,
+    /// Their manifests and what those hold.
+    pub bytes: u64,
 }
 
 /// Which layout an update starts from.
@@ -121,6 +133,9 @@ pub struct PlanCost {
     pub shared_layers: usize,
     /// Their bytes.
     pub shared_bytes: u64,
+    /// What goes along with it, first and whenever it changes. How many requests that takes depends on
+    /// the registry (one without the API of referrers takes many), so they are counted nowhere.
+    pub attestations: Attestations,
     /// With a registry that has nothing of any plan.
     pub first_push: Cost,
     /// With a registry that has what was there before of every plan; nothing when there was nothing.
@@ -208,6 +223,7 @@ pub fn explain(plans: &[ExplainedPlan]) -> Explained {
             bytes: plan.content.bytes(),
             shared_layers: shared.len(),
             shared_bytes: sum(shared.into_iter()),
+            attestations: plan.attestations,
             first_push,
             update: plan.before.as_ref().map(|(since, _)| Update { since: *since, cost }),
         }

@@ -26,6 +26,7 @@ pub mod platform;
 pub mod progress;
 pub mod sniff;
 pub mod sparse;
+pub mod stamp;
 pub mod tar_read;
 pub mod tar_rules;
 pub mod tar_walk;

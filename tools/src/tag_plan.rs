@@ -232,8 +232,18 @@ impl Solver<'_> {
     /// Adds a template of ours where it may stand and there is room.
     fn add(&mut self, text: &str, place: usize, units: &mut Vec<Unit>) -> Result<(), NoPlan> {
         let unit = self.unit(text, place)?;
-        if self.fault(&unit).is_none() && self.room.take(&unit.tags).is_ok() {
-            units.push(unit);
+        if self.fault(&unit).is_some() {
+            return Ok(());
+        }
+        match self.room.take(&unit.tags) {
+            Ok(()) => units.push(unit),
+            // One that is there in another way is not missing.
+            Err(Reason::Twice(_)) => {}
+            Err(reason) => self.left_out.push(LeftOut {
+                origin: Origin::Advised(text.to_owned()),
+                tags: unit.tags.into_iter().map(|item| item.tag).collect(),
+                reason,
+            }),
         }
         Ok(())
     }

@@ -157,7 +157,7 @@ fn left_out_tags(item: &LeftOut) -> LeftOutTags {
     let (mut version, mut template) = (None, None);
     match &item.origin {
         Origin::Version(of) => version = Some(of.to_string()),
-        Origin::Template(text) => template = Some(text.clone()),
+        Origin::Template(text) | Origin::Advised(text) => template = Some(text.clone()),
         Origin::Published => {}
     }
     let tags = item.tags.iter().map(ToString::to_string).collect();

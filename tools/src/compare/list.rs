@@ -56,32 +56,31 @@ pub(super) fn documents(made: &[u8], was: &[u8], but: &[&str]) -> String {
     })
 }
 
-/// What is other in `index.json`. What follows from the images is left out when they are other.
+/// What is other in `index.json`. What follows from the images is left out when they are other, and
+/// what refers to them when anything else is: it goes with them and with the offer.
 pub(super) fn roots(layout: &Source, image: &BuiltImage, is_explained: bool) -> Vec<Difference> {
     let (made, was) = (by_name(&image.roots), by_name(layout.roots()));
-    let mut found = Vec::new();
     let whole = |what: String| Difference::whole(Some("index.json"), what);
-    for (name, root) in &made {
-        let Some(old) = was.get(name) else {
-            // What refers to an image goes with it: only its tags are worth a word then.
-            if name.is_tag || !is_explained {
-                found.push(whole(format!("{} is not in the layout", name.text)));
-            }
-            continue;
-        };
-        if root.digest != old.digest && !is_explained {
-            found.push(whole(format!(
-                "{} leads to {}, was {}",
-                name.text,
-                short(root),
-                short(old)
-            )));
-        }
+    let mut found: Vec<Difference> = annotation(&made, &was).into_iter().collect();
+    if !is_explained {
+        let moved = made.iter().filter_map(|(name, root)| {
+            let old = was.get(name).filter(|old| old.digest != root.digest)?;
+            Some(whole(format!("{} leads to {}, was {}", name.text, short(root), short(old))))
+        });
+        found.extend(moved);
     }
-    let only = was.keys().filter(|name| !made.contains_key(name));
-    let only = only.filter(|name| name.is_tag || !is_explained);
-    found.extend(only.map(|name| whole(format!("{} is only in the layout", name.text))));
-    found.extend(annotation(&made, &was));
+    let only = |is_tag: bool| {
+        let of = |one: &ByName<'_>, other: &ByName<'_>, how: &str| -> Vec<Difference> {
+            let names =
+                one.keys().filter(|name| name.is_tag == is_tag && !other.contains_key(name));
+            names.map(|name| whole(format!("{} is {how} the layout", name.text))).collect()
+        };
+        [of(&made, &was, "not in"), of(&was, &made, "only in")].concat()
+    };
+    found.extend(only(true));
+    if found.is_empty() && !is_explained {
+        found.extend(only(false));
+    }
     found
 }
 

@@ -24,6 +24,7 @@ fn content(version: &str, layers: &[(&str, u64)]) -> PlanContent {
 fn plan(name: &str, now: PlanContent, before: Option<PlanContent>) -> ExplainedPlan {
     let sources = now.layers().map(|layer| (layer.digest, format!("dir {}", layer.bytes)));
     ExplainedPlan {
+        attestations: Attestations { count: 3, bytes: 2048 },
         plan: name.to_owned(),
         repository: format!("tide/{name}"),
         sources: sources.collect(),

@@ -43,6 +43,7 @@ fn table(explained: &Explained) -> Table {
         "SIZE",
         "LAYERS",
         "SHARED",
+        "ATTESTATIONS",
         "FIRST PUSH",
         "REQUESTS",
         "UPDATE",
@@ -58,6 +59,10 @@ fn table(explained: &Explained) -> Table {
             match plan.shared_layers {
                 0 => "-".to_owned(),
                 count => format!("{count}, {}", size(plan.shared_bytes)),
+            },
+            match plan.attestations.count {
+                0 => "-".to_owned(),
+                count => format!("{count}, {}", size(plan.attestations.bytes)),
             },
             size(plan.first_push.sent_bytes),
             plan.first_push.requests.to_string(),
@@ -82,8 +87,8 @@ fn since(explained: &Explained) -> String {
         (true, true) => "the layout that was in its place; for unchanged plans, the one before it",
     };
     format!(
-        "An update goes to a registry that has {from}. Requests are without logins, and attestations \
-         are not counted."
+        "An update goes to a registry that has {from}. Requests are without logins and attestations, \
+         which go along whenever an image changes."
     )
 }
 

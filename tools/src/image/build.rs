@@ -7,6 +7,7 @@
 mod adopted;
 mod attestations;
 mod based;
+mod built;
 mod configuration;
 mod error;
 mod manifests;
@@ -18,11 +19,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 
-use serde::Serialize;
-use wharf_oci::{Descriptor, Digest, MediaType, Platform};
+use wharf_oci::{Descriptor, MediaType};
 
-use self::attestations::{Attested, Made, ReadLayers};
+use self::attestations::{Made, ReadLayers};
 use self::based::{base_layers, platform};
+pub use self::built::{BuiltImage, BuiltLayer, BuiltPlatform, Origin, Referrer};
 use self::configuration::{Described, configuration, inputs_text};
 pub use self::error::BuildError;
 use self::manifests::{Manifest, child, json, roots};
@@ -34,7 +35,7 @@ use super::contents::Record;
 use super::files::{FileView, LayerFiles};
 use super::known_blocks::KnownBlocks;
 use super::layer::{self, Below, LayerError, Note, PreparedLayer, Setting};
-use super::layout_write::{Counted, Finished, LayoutFolder, LayoutWriter, Outcome};
+use super::layout_write::{Counted, Finished, LayoutFolder, LayoutWriter};
 use super::progress::{Progress, tar_bytes};
 use crate::offer::model::{MadeFrom, Plan, PlatformBuild};
 use crate::offer::timestamp::Timestamp;
@@ -57,75 +58,6 @@ pub struct Builder<'a> {
     record: Record,
     /// What was read in this run of the layers made so far.
     read: ReadLayers,
-}
-
-/// An image in its layout.
-#[derive(Debug, Clone, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct BuiltImage {
-    /// The index over all platforms.
-    pub index: Descriptor,
-    /// The platforms in the order of the offer.
-    pub platforms: Vec<BuiltPlatform>,
-    /// What the layout lists: one descriptor per tag, then what refers to the platforms and to the
-    /// index.
-    #[serde(skip)]
-    pub roots: Vec<Descriptor>,
-    /// What became of the layout; nothing when it was only counted.
-    pub outcome: Option<Outcome>,
-    /// What is known of one that was only counted.
-    #[serde(skip)]
-    pub counted: Counted,
-}
-
-/// The image of one platform.
-#[derive(Debug, Clone, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct BuiltPlatform {
-    /// Which.
-    #[serde(serialize_with = "as_text")]
-    pub platform: Platform,
-    /// Its manifest.
-    pub manifest: Descriptor,
-    /// Configuration and layers together, compressed.
-    pub size_bytes: u64,
-    /// Its layers, bottom first.
-    pub layers: Vec<BuiltLayer>,
-    /// What a person should know of its layers, with the number of each, from 1.
-    #[serde(skip)]
-    pub notes: Vec<(usize, Note)>,
-    /// What is said of it.
-    #[serde(skip)]
-    attested: Option<Attested>,
-}
-
-/// A layer of an image.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct BuiltLayer {
-    /// As the manifest lists it.
-    pub descriptor: Descriptor,
-    /// The digest of its tar.
-    #[serde(rename = "diffID")]
-    pub diff_id: Digest,
-    /// The size of its tar, where the layer was made here.
-    pub tar_bytes: Option<u64>,
-    /// What it is made of, in one line.
-    pub source: String,
-    /// Where it comes from.
-    pub origin: Origin,
-}
-
-/// Where a layer comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Origin {
-    /// It was made.
-    Made,
-    /// It was made earlier: for another platform or plan, or by a run before.
-    Reused,
-    /// It is a layer of the base, or of the image that was adopted.
-    Base,
 }
 
 /// Where an image goes.
@@ -325,13 +257,14 @@ impl<'a> Builder<'a> {
         let index = writer.add(MediaType::OCI_INDEX, &json(&index))?;
         let mut roots = roots(&plan.image, &index, &children);
         let referrers = self.attest_all(plan, &index, &platforms, &mut writer)?;
-        let (outcome, counted) = match writer.finish(&roots, &referrers)? {
+        let listed: Vec<Descriptor> = referrers.iter().map(|at| at.descriptor.clone()).collect();
+        let (outcome, counted) = match writer.finish(&roots, &listed)? {
             Finished::Placed(outcome) => (Some(outcome), Counted::default()),
             Finished::Counted(counted) => (None, counted),
         };
-        roots.extend(referrers);
+        roots.extend(listed);
         self.record.save();
-        Ok(BuiltImage { index, platforms, roots, outcome, counted })
+        Ok(BuiltImage { index, platforms, roots, referrers, outcome, counted })
     }
 
     /// Writes the tar of a layer once more: of the platform and the layer at these places, from 0.
@@ -479,11 +412,6 @@ struct MadePlatform<'p> {
     prepared: Vec<Arc<PreparedLayer>>,
     layers: Vec<BegunLayer>,
     notes: Vec<(usize, Note)>,
-}
-
-/// Platforms are shown as people type them.
-fn as_text<S: serde::Serializer>(platform: &Platform, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(platform)
 }
 
 #[cfg(test)]

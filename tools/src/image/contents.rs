@@ -70,7 +70,7 @@ impl LayerContents {
             let input = match place {
                 ContentPlace::Archive(path) => {
                     has_archives = true;
-                    let digests = on_disk::file(path, record)?;
+                    let digests = on_disk::file(path, None, record)?;
                     InputContents { digest: InputDigest::File(digests), files: None }
                 }
                 ContentPlace::Archives(paths) => {

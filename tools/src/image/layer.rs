@@ -18,7 +18,6 @@ mod records;
 mod rewriting;
 mod setting;
 mod single_file;
-mod stamp;
 mod xattrs;
 
 use std::fs;

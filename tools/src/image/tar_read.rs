@@ -34,7 +34,10 @@ pub fn show_all<V: Visit>(
     let mut left = limit_bytes;
     loop {
         let length = match source.read(&mut buffer) {
-            Ok(0) => return Ok(walk.finish()?),
+            Ok(0) => {
+                visit.ended(walk.ending());
+                return Ok(walk.finish()?);
+            }
             Ok(length) => length,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(error.into()),

@@ -30,6 +30,8 @@ pub struct EntryRules {
     names: HashMap<u64, Seen>,
     hasher: RandomState,
     is_full: bool,
+    /// The folder of the last entry, in which files can be made.
+    folder: Option<u64>,
 }
 
 /// What is wrong with an entry.
@@ -89,6 +91,8 @@ impl Cause {
 struct Seen {
     is_symlink: bool,
     is_folder: bool,
+    /// Neither: nothing can lie below it.
+    is_file: bool,
     /// How it was spelled: docker and podman take `/x` and `x` for two entries.
     spellings: u8,
 }
@@ -120,10 +124,16 @@ impl EntryRules {
             );
             return all(Cause::Name, reason);
         }
+        if let Some(fault) = self.place(&name, entry) {
+            return Some(fault);
+        }
         let refused = match entry.kind {
             WalkedKind::HardLink => self.hard_link(entry.link).map(|at| (Cause::HardLink, at)),
             _ => self.whiteout(&name).map(|reason| (Cause::Whiteout, reason)),
         };
+        if entry.kind != WalkedKind::Folder && self.folder == Some(self.key(&name.parts)) {
+            self.folder = None;
+        }
         let is_repeated = self.remember(&name, entry.kind);
         if let Some((cause, reason)) = refused {
             return all(cause, reason);
@@ -134,6 +144,38 @@ impl EntryRules {
         }
         let (cause, reason) = remark(entry)?;
         verdict(cause, Refusal::None, reason)
+    }
+
+    /// Whether an engine can make the entry where it says it lies.
+    fn place(&mut self, name: &Resolved<'_>, entry: &Walked<'_>) -> Option<Verdict> {
+        let verdict = |cause, refusal, reason| Some(Verdict { cause, refusal, reason });
+        if entry.kind == WalkedKind::Symlink && entry.link.is_empty() {
+            let reason = "is a symbolic link to nothing, which no disk takes".to_owned();
+            return verdict(Cause::Name, Refusal::All, reason);
+        }
+        let Some((_, above)) = name.parts.split_last() else {
+            let is_refused = entry.kind != WalkedKind::Folder;
+            let reason = "is the root of the image, and no folder; umoci refuses it".to_owned();
+            return is_refused.then_some(Verdict {
+                cause: Cause::Name,
+                refusal: Refusal::Some,
+                reason,
+            });
+        };
+        // Most entries follow another of their folder.
+        let folder = self.key(above);
+        if self.folder == Some(folder) {
+            return None;
+        }
+        let file = (1..=above.len()).filter_map(|length| above.get(..length));
+        let file = file.into_iter().find(|parts| self.seen(parts).is_some_and(|at| at.is_file));
+        if let Some(parts) = file {
+            let shown = parts.join(&b'/');
+            let reason = format!("lies below `{}`, which is no folder", shown.escape_ascii());
+            return verdict(Cause::Name, Refusal::All, reason);
+        }
+        self.folder = Some(folder);
+        None
     }
 
     /// Whether there were more names than are remembered; those after them were not compared.
@@ -199,6 +241,7 @@ impl EntryRules {
         seen.spellings |= name.spelling;
         seen.is_symlink = kind == WalkedKind::Symlink;
         seen.is_folder = kind == WalkedKind::Folder;
+        seen.is_file = !seen.is_symlink && !seen.is_folder;
         is_repeated
     }
 }
@@ -333,6 +376,14 @@ mod tests {
             (&[("d/", Folder, ""), ("d", Folder, "")], Some(Refusal::Some)),
             (&[("l", Symlink, "x"), ("l", Folder, "")], Some(Refusal::Some)),
             (&[("dev/null", CharDevice, "")], Some(Refusal::None)),
+            (&[("a", File, ""), ("a/b", File, "")], all),
+            (&[("a", File, ""), ("a/b/c", Folder, "")], all),
+            (&[("d/x", File, ""), ("d/x/y", File, "")], all),
+            (&[("d/x", File, ""), ("d/y", File, ""), ("d/x/y", File, "")], all),
+            (&[("d", Folder, ""), ("d/x", File, ""), ("d", File, ""), ("d/y", File, "")], all),
+            (&[("l", Symlink, "")], all),
+            (&[("./", File, "")], Some(Refusal::Some)),
+            (&[(".", Symlink, "x")], Some(Refusal::Some)),
         ] {
             assert_eq!(last(entries), refusal, "{entries:?}");
         }

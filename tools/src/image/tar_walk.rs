@@ -134,6 +134,17 @@ pub enum TarFault {
     },
 }
 
+/// How a tar ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// With the empty record that stands for the end.
+    Marked,
+    /// Without it: who reads it cannot tell whether it was cut.
+    Unmarked,
+    /// Something that is not empty stands behind that record; nobody reads it.
+    MoreBehind,
+}
+
 /// Somebody who is shown a tar.
 pub trait Visit {
     /// The next entry; a break ends the walk.
@@ -150,6 +161,9 @@ pub trait Visit {
 
     /// The 512 bytes of the header of the entry that is shown next.
     fn record(&mut self, _record: &[u8]) {}
+
+    /// There are no more bytes.
+    fn ended(&mut self, _ending: Ending) {}
 
     /// The content of an extension (a long name, PAX records) before it, with its type flag.
     fn extension(&mut self, _flag: u8, _bytes: &[u8]) {}
@@ -200,6 +214,8 @@ pub struct TarWalk {
     extension: Vec<u8>,
     overrides: Overrides,
     offset: u64,
+    /// Whether anything but zeros came after the end.
+    has_more: bool,
 }
 
 impl Default for TarWalk {
@@ -218,6 +234,7 @@ impl TarWalk {
             extension: Vec::new(),
             overrides: Overrides::default(),
             offset: 0,
+            has_more: false,
         }
     }
 
@@ -234,7 +251,10 @@ impl TarWalk {
     pub fn show(&mut self, mut bytes: &[u8], visit: &mut dyn Visit) -> Result<(), TarFault> {
         while !bytes.is_empty() {
             bytes = match self.state {
-                State::End => return Ok(()),
+                State::End => {
+                    self.has_more |= bytes.iter().any(|byte| *byte != 0);
+                    return Ok(());
+                }
                 State::Content { left, padding } if left > 0 => {
                     let (shown, rest) = take(bytes, left);
                     visit.content(shown);
@@ -279,6 +299,16 @@ impl TarWalk {
     #[must_use]
     pub const fn is_at_end(&self) -> bool {
         matches!(self.state, State::End)
+    }
+
+    /// How it ended, once there are no more bytes.
+    #[must_use]
+    pub const fn ending(&self) -> Ending {
+        match (self.is_at_end(), self.has_more) {
+            (false, _) => Ending::Unmarked,
+            (true, false) => Ending::Marked,
+            (true, true) => Ending::MoreBehind,
+        }
     }
 
     /// Says that there are no more bytes. A tar without the empty records at its end is accepted,

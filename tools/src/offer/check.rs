@@ -116,6 +116,7 @@ fn check_plan(faults: &mut Faults<'_>, path: &str, plan: &Plan) {
         faults.add(&format!("{path}.image.adopt"), BOTH, BOTH_HELP);
     }
     check_texts(faults, path, image);
+    check_emptied(faults, path, image);
     for (name, value) in &image.config.env {
         if value.contains('\0') {
             let at = format!("{path}.image.config.env.{name}");
@@ -151,6 +152,29 @@ fn check_texts(faults: &mut Faults<'_>, path: &str, image: &Image) {
         if text.trim().is_empty() {
             let help = "write it, or leave the key out";
             faults.add(&format!("{path}.image.{key}"), format!("`{key}` is empty"), help);
+        }
+    }
+}
+
+/// An empty value says nothing, so the base's stays, which is not what somebody means who writes one.
+fn check_emptied(faults: &mut Faults<'_>, path: &str, image: &Image) {
+    let is_from_scratch = |build| MadeFrom::of(image, build) == MadeFrom::Scratch;
+    if image.platforms.iter().all(is_from_scratch) {
+        return;
+    }
+    let config = &image.config;
+    let has_command = !config.entrypoint.is_empty();
+    let emptied = [
+        ("entrypoint", config.entrypoint.is_empty()),
+        // An entrypoint of its own drops the base's `cmd` anyway.
+        ("cmd", config.cmd.is_empty() && !has_command),
+        ("user", config.user.as_ref().is_some_and(|user| user.trim().is_empty())),
+    ];
+    for (key, is_empty) in emptied {
+        let at = format!("{path}.image.config.{key}");
+        if is_empty && faults.file.has(&at) {
+            let message = format!("`{key}` is empty, which keeps that of the base");
+            faults.add(&at, message, "leave the key out to keep it, or write another");
         }
     }
 }

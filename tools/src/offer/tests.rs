@@ -180,6 +180,32 @@ fn every_bad_piece_names_its_line_and_says_what_is_wrong() {
 }
 
 #[test]
+fn an_empty_value_that_would_keep_that_of_a_base_is_refused() {
+    let base = (IMAGE, "image:\n      repository: tidepool/server\n      base: a.tar\n");
+    let line = "        entrypoint: [/bin/server]\n";
+    for (emptied, key) in [
+        ("        entrypoint: []\n", "entrypoint"),
+        ("        cmd: []\n", "cmd"),
+        ("        entrypoint: [/x]\n        cmd: []\n", ""),
+    ] {
+        assert!(parse(&changed(&[(line, emptied)])).is_ok(), "without a base it says what it says");
+        let parsed = parse(&changed(&[base, (line, emptied)]));
+        if key.is_empty() {
+            assert!(parsed.is_ok());
+            continue;
+        }
+        let Err(OfferError::Invalid(found)) = parsed else { panic!("{emptied}") };
+        assert!(found[0].message.contains(&format!("`{key}` is empty")), "{}", found[0]);
+        assert!(found[0].line.contains(key), "{}", found[0]);
+    }
+    let user = (
+        "        user: \"999:999\"\n        exposedPorts",
+        "        user: \"\"\n        exposedPorts",
+    );
+    assert!(refusals(&changed(&[base, user]))[0].message.contains("`user` is empty"));
+}
+
+#[test]
 fn an_empty_offer_is_refused_at_its_start() {
     for text in ["", "\n\n", "   \n", "\u{feff}"] {
         let diagnostics = refusals(text);

@@ -119,6 +119,7 @@ async fn a_push_costs_what_is_explained_of_it_before() {
     let layout = open_proven(&path, NonZeroUsize::MIN).unwrap().0;
     let content = explain::content_of_layout(&layout);
     let plan = |name: &str| explain::ExplainedPlan {
+        attestations: explain::Attestations::default(),
         plan: name.to_owned(),
         repository: format!("x/{name}"),
         content: content.clone(),

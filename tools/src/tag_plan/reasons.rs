@@ -26,6 +26,8 @@ pub enum Origin {
     Template(String),
     /// A published version: all of its tags, so nothing of it is left.
     Version(ImageVersion),
+    /// A template that the pages advise, and the offer does not have.
+    Advised(String),
     /// Single tags of `publishedTags`.
     Published,
 }

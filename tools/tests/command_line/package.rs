@@ -63,6 +63,13 @@ fn a_dry_run_knows_every_digest_and_writes_nothing() {
         };
         assert_eq!(without_state(&planned), without_state(&made));
     }
+    let attestations = made["plans"][1]["attestations"].as_array().unwrap();
+    let of =
+        |platform: &Value| attestations.iter().filter(|at| at["platform"] == *platform).count();
+    assert_eq!((of(&json!("linux/amd64")), of(&json!(null))), (3, 3), "{made}");
+    let index = |at: &&Value| at["platform"].is_null();
+    let about = attestations.iter().find(index).unwrap();
+    assert_eq!(about["subject"], made["plans"][1]["digest"]);
     let layer = &made["plans"][1]["platforms"][0]["layers"][1];
     assert_eq!((&layer["source"], &layer["codec"]), (&json!("dir more"), &json!("gzip")));
     assert!(layer["diffID"].as_str().unwrap().starts_with("sha256:"));
@@ -97,6 +104,19 @@ fn a_check_names_what_differs_and_changes_nothing() {
     let expected = "plan torch, linux/amd64, layer 2: oil: content differs at byte 0";
     assert!(said.contains(expected), "{said}");
     assert!(said.contains("hint: run `wharf package`"), "{said}");
+    // Of another state of the offer that changes no image, that is what is said.
+    package(&publisher, &[]);
+    let offer = fs::read_to_string(publisher.path("offer.yaml")).unwrap();
+    let image = "version: \"1.0.0\"\n      platforms";
+    assert!(offer.contains(image), "{offer}");
+    let tagged = offer.replace(image, "version: \"1.0.0\"\n      tags: [latest]\n      platforms");
+    fs::write(publisher.path("offer.yaml"), tagged).unwrap();
+    let (_, other) = package(&publisher, &["--check", "--plan", "torch"]);
+    let differences = other["plans"][0]["differences"].as_array().unwrap();
+    assert!(differences[0]["what"].as_str().unwrap().contains("image part"), "{other}");
+    let is_of_an_attestation = |at: &Value| at["what"].as_str().unwrap().contains("in-toto");
+    assert!(!differences.iter().any(is_of_an_attestation), "{other}");
+    fs::write(publisher.path("offer.yaml"), offer).unwrap();
     // So does one whose attestation is damaged, which is named.
     package(&publisher, &[]);
     let index = fs::read(publisher.path("out/lamp/index.json")).unwrap();
@@ -126,6 +146,7 @@ fn sharing_and_costs_are_explained_as_table_json_and_page() {
         assert!(said.contains(expected), "{expected}: {said}");
     }
     assert!(said.contains("so there is no update"), "{said}");
+    assert!(said.contains("ATTESTATIONS") && said.contains("6, "), "{said}");
     let page = fs::read_to_string(publisher.path("costs.html")).unwrap();
     assert!(page.starts_with("<!DOCTYPE html>") && page.contains("dir root"));
     fs::write(publisher.path("more/oil"), "gas").unwrap();

@@ -5,7 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::explain::{
-    Before, Explained, ExplainedPlan, PlanContent, content_of_counted, content_of_layout, explain,
+    Attestations, Before, Explained, ExplainedPlan, PlanContent, content_of_counted,
+    content_of_layout, explain,
 };
 use crate::image::build::BuiltImage;
 use crate::offer::model::Plan;
@@ -60,7 +61,11 @@ impl<'a> Explaining<'a> {
             State::Unchanged => self.noted(plan).map(|content| (Before::Previous, content)),
             _ => before.map(|content| (Before::InPlace, content)),
         };
+        let said = &built.referrers;
+        let bytes = said.iter().map(|at| at.descriptor.size.saturating_add(at.content_bytes));
+        let bytes = bytes.fold(0, u64::saturating_add);
         self.plans.push(ExplainedPlan {
+            attestations: Attestations { count: said.len(), bytes },
             plan: plan.id.to_string(),
             repository: plan.image.repository.to_string(),
             content,

@@ -3,13 +3,12 @@
 use std::path::PathBuf;
 
 use serde::Serialize;
-use wharf_oci::{Descriptor, Digest};
+use wharf_oci::Digest;
 
 use super::notes::ToldNote;
 use crate::compare::Difference;
 use crate::explain::Explained;
-use crate::image::build::{BuiltImage, BuiltLayer, BuiltPlatform, Origin};
-use crate::image::layout::REF_NAME;
+use crate::image::build::{BuiltImage, BuiltLayer, BuiltPlatform, Origin, Referrer};
 use crate::offer::model::Plan;
 use crate::output::Style;
 
@@ -79,6 +78,11 @@ pub(super) struct Attestation {
     media_type: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     artifact_type: Option<String>,
+    /// The manifest or index that it is about.
+    subject: Digest,
+    /// The platform of that; nothing where it is the index.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    platform: Option<String>,
 }
 
 /// How a layout came out.
@@ -117,11 +121,10 @@ impl State {
 
 impl PackagedPlan {
     pub(super) fn new(plan: &Plan, layout: PathBuf, built: &BuiltImage, state: State) -> Self {
-        let refers = |root: &&Descriptor| !root.annotations.contains_key(REF_NAME);
         Self {
             digest: Some(built.index.digest),
             platforms: built.platforms.iter().map(platform).collect(),
-            attestations: built.roots.iter().filter(refers).map(attestation).collect(),
+            attestations: built.referrers.iter().map(|at| attestation(at, built)).collect(),
             ..Self::without_image(plan, layout, state)
         }
     }
@@ -170,11 +173,15 @@ fn layer(built: &BuiltLayer) -> PackagedLayer {
     }
 }
 
-fn attestation(root: &Descriptor) -> Attestation {
+fn attestation(referrer: &Referrer, built: &BuiltImage) -> Attestation {
+    let Referrer { descriptor, subject, .. } = referrer;
+    let platform = built.platforms.iter().find(|platform| platform.manifest.digest == *subject);
     Attestation {
-        digest: root.digest,
-        size_bytes: root.size,
-        media_type: root.media_type.as_str().to_owned(),
-        artifact_type: root.artifact_type.clone(),
+        digest: descriptor.digest,
+        size_bytes: descriptor.size,
+        media_type: descriptor.media_type.as_str().to_owned(),
+        artifact_type: descriptor.artifact_type.clone(),
+        subject: *subject,
+        platform: platform.map(|platform| platform.platform.to_string()),
     }
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use wharf_oci::{Descriptor, Digest, MediaType, Platform};
 
-use super::{BuildError, Builder, BuiltPlatform, layer_error};
+use super::{BuildError, Builder, BuiltPlatform, Referrer, layer_error};
 use crate::image::attest::description::{
     Base, Description, Files, ListedFile, Packages, Part, Subject, System, path_text,
 };
@@ -37,7 +37,7 @@ pub(super) struct Attested {
     packages: Vec<Part>,
     dependencies: Vec<Dependency>,
     /// The manifests of the statements.
-    referrers: Vec<Descriptor>,
+    referrers: Vec<Referrer>,
 }
 
 /// A platform whose layers were made.
@@ -131,7 +131,7 @@ impl Builder<'_> {
         index: &Descriptor,
         platforms: &[BuiltPlatform],
         writer: &mut LayoutWriter<'_>,
-    ) -> Result<Vec<Descriptor>, BuildError> {
+    ) -> Result<Vec<Referrer>, BuildError> {
         let platforms: Vec<&Attested> =
             platforms.iter().filter_map(|platform| platform.attested.as_ref()).collect();
         let of_index = self.attest_index(plan, index, &platforms, writer)?;
@@ -146,7 +146,7 @@ impl Builder<'_> {
         index: &Descriptor,
         platforms: &[&Attested],
         writer: &mut LayoutWriter<'_>,
-    ) -> Result<Vec<Descriptor>, BuildError> {
+    ) -> Result<Vec<Referrer>, BuildError> {
         let wanted = &plan.image.attestations;
         if wanted.is_empty() {
             return Ok(Vec::new());
@@ -253,7 +253,7 @@ fn put(
     subject: &Descriptor,
     created: Timestamp,
     writer: &mut LayoutWriter<'_>,
-) -> Result<Vec<Descriptor>, WriteError> {
+) -> Result<Vec<Referrer>, WriteError> {
     let config = writer.add(MediaType::OCI_EMPTY, EMPTY)?;
     let mut referrers = Vec::new();
     for statement in statements {
@@ -263,7 +263,11 @@ fn put(
         let mut referrer = writer.add(MediaType::OCI_MANIFEST, &manifest)?;
         referrer.artifact_type = Some(statement.media_type.to_owned());
         referrer.annotations = referrer::annotations(&statement, created);
-        referrers.push(referrer);
+        referrers.push(Referrer {
+            descriptor: referrer,
+            subject: subject.digest,
+            content_bytes: config.size + layer.size,
+        });
     }
     Ok(referrers)
 }

@@ -4,7 +4,10 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use super::configuration::image_config;
+use wharf_oci::Platform;
+
 use super::*;
+use crate::image::layout_write::Outcome;
 use crate::image::layout_write::WriteError;
 use crate::image::progress::Silent;
 use crate::offer::model::ContainerConfig;

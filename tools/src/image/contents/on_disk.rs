@@ -14,13 +14,14 @@ use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
 
 use super::digesting::Hasher;
-use super::record::{Record, Stamp};
+use super::record::Record;
 use super::texts::wanted_bytes;
 use super::{ContentsError, InputContents, LayerContents, read_error};
 use crate::image::attest::description::{FileDigests, hex};
 use crate::image::attest::provenance::InputDigest;
 use crate::image::files::clean;
 use crate::image::layer::DiskFiles;
+use crate::image::stamp::{ShortStamp, Stamp};
 
 /// How many files are looked at together: enough for every thread, few enough to be held.
 const BATCH: usize = 1024;
@@ -35,6 +36,8 @@ const LARGE_BYTES: u64 = 32 << 20;
 struct Wanted {
     in_image: Vec<u8>,
     path: PathBuf,
+    /// What it was when the layer was written.
+    stamp: ShortStamp,
 }
 
 /// A folder: every file, and the digest of all (in-toto's `dirHash`: the SHA-256 of lines
@@ -63,8 +66,8 @@ pub(super) fn folder(
         Ok(())
     };
     let mut failed = None;
-    folder.each(&mut |in_image, path| {
-        batch.push(Wanted { in_image: in_image.to_vec(), path: path.to_owned() });
+    folder.each(&mut |in_image, path, stamp| {
+        batch.push(Wanted { in_image: in_image.to_vec(), path: path.to_owned(), stamp });
         if batch.len() == BATCH
             && failed.is_none()
             && let Err(error) = hash(&mut batch)
@@ -88,7 +91,7 @@ pub(super) fn several(paths: &[&Path], record: &Record) -> Result<InputContents,
     let mut lines = Vec::new();
     for path in paths {
         let name = path.file_name().map(OsStrExt::as_bytes).unwrap_or_default();
-        lines.push((name, hex(&file(path, record)?.sha256)));
+        lines.push((name, hex(&file(path, None, record)?.sha256)));
     }
     lines.sort();
     let mut summary = Sha256::new();
@@ -109,21 +112,29 @@ pub(super) fn one(
     contents: &mut LayerContents,
 ) -> Result<InputContents, ContentsError> {
     let mut found = None;
-    origin.each(&mut |in_image, path| {
-        found = Some(Wanted { in_image: in_image.to_vec(), path: path.to_owned() });
+    origin.each(&mut |in_image, path, stamp| {
+        found = Some(Wanted { in_image: in_image.to_vec(), path: path.to_owned(), stamp });
     })?;
     let gone = || io::Error::from(io::ErrorKind::NotFound);
     let wanted = found.ok_or_else(|| read_error(origin.root())(gone()))?;
-    let digests = file(&wanted.path, record)?;
+    let digests = file(&wanted.path, Some(wanted.stamp), record)?;
     take_text(&wanted, contents)?;
     contents.push(&wanted.in_image, digests);
     Ok(InputContents { digest: InputDigest::File(digests), files: None })
 }
 
-/// The digests of a file, from the record where that proves them.
-pub(super) fn file(path: &Path, record: &Record) -> Result<FileDigests, ContentsError> {
+/// The digests of a file, from the record where that proves them. One that is not what it was when the
+/// layer was written is an error: the list would say what the image does not hold.
+pub(super) fn file(
+    path: &Path,
+    was: Option<ShortStamp>,
+    record: &Record,
+) -> Result<FileDigests, ContentsError> {
     let read = read_error(path);
-    let stamp = Stamp::of(&fs::metadata(path).map_err(&read)?);
+    let stamp = Stamp::of_metadata(&fs::metadata(path).map_err(&read)?);
+    if was.is_some_and(|was| was != stamp.short()) {
+        return Err(read(changed()));
+    }
     if let Some(known) = record.find(path, &stamp) {
         return Ok(known);
     }
@@ -143,7 +154,7 @@ fn all(
     let work = || -> Result<(), ContentsError> {
         let mut mine = Vec::new();
         while let Some((place, one)) = claim(&next, wanted) {
-            mine.push((place, file(&one.path, record)?));
+            mine.push((place, file(&one.path, Some(one.stamp), record)?));
         }
         found.lock().unwrap_or_else(PoisonError::into_inner).append(&mut mine);
         Ok(())
@@ -173,10 +184,10 @@ fn hash(path: &Path, stamp: &Stamp) -> io::Result<FileDigests> {
     let open = || {
         let flags = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or_default();
         let file = File::options().read(true).custom_flags(flags).open(path)?;
-        if Stamp::of(&file.metadata()?) == *stamp { Ok(file) } else { Err(changed()) }
+        if Stamp::of_metadata(&file.metadata()?) == *stamp { Ok(file) } else { Err(changed()) }
     };
     let mut file = open()?;
-    let digests = if stamp.size_bytes() >= LARGE_BYTES {
+    let digests = if stamp.size_bytes >= LARGE_BYTES {
         let again = open()?;
         thread::scope(|scope| {
             let older = scope.spawn(move || pass::<Sha1>(again));
@@ -189,7 +200,7 @@ fn hash(path: &Path, stamp: &Stamp) -> io::Result<FileDigests> {
         each_piece(&mut file, |bytes| hasher.update(bytes))?;
         hasher.finish()
     };
-    if Stamp::of(&file.metadata()?) == *stamp { Ok(digests) } else { Err(changed()) }
+    if Stamp::of_metadata(&file.metadata()?) == *stamp { Ok(digests) } else { Err(changed()) }
 }
 
 fn pass<H: sha2::Digest>(mut file: impl Read) -> io::Result<sha2::digest::Output<H>> {

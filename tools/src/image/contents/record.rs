@@ -6,45 +6,31 @@
 //! clock would look the same (Git's rule for its index).
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, Metadata};
+use std::fs::{self, File};
 use std::io::{BufReader, Read as _, Write as _};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use sha2::{Digest as _, Sha256};
 
 use crate::image::attest::description::FileDigests;
+use crate::image::stamp::Stamp;
 use crate::temporary::Temporary;
 
 /// The name of the record in the folder of what speeds runs up.
 const FILE: &str = "file-digests";
 
 /// What the record begins with; another version is another text.
-const MAGIC: &[u8; 24] = b"wharf file digests v2\n\0\0";
+const MAGIC: &[u8; 24] = b"wharf file digests v3\n\0\0";
 
 /// How many files are remembered: 13 MiB on disk and in memory.
 const ENTRIES_MAX: usize = 200_000;
 
 /// Bytes of an entry: key and digests.
 const ENTRY_BYTES: usize = 16 + 32 + 20;
-
-/// How old a change must be where times have parts of seconds; the coarsest tick of Linux is 10 ms.
-const SETTLED: Duration = Duration::from_millis(100);
-/// The same where they have none (older file systems count pairs of seconds).
-const SETTLED_COARSE: Duration = Duration::from_secs(3);
-
-/// What changes when a file does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Stamp {
-    size_bytes: u64,
-    mtime: (i64, i64),
-    ctime: (i64, i64),
-    inode: u64,
-}
 
 /// A part of the hash of a path and a stamp.
 type Key = [u8; 16];
@@ -60,50 +46,6 @@ pub struct Record {
     used: Vec<AtomicBool>,
     /// What this run learned.
     learned: Mutex<BTreeMap<Key, FileDigests>>,
-}
-
-impl Stamp {
-    pub(super) fn of(metadata: &Metadata) -> Self {
-        Self {
-            size_bytes: metadata.len(),
-            mtime: (metadata.mtime(), metadata.mtime_nsec()),
-            ctime: (metadata.ctime(), metadata.ctime_nsec()),
-            inode: metadata.ino(),
-        }
-    }
-
-    pub(super) const fn size_bytes(&self) -> u64 {
-        self.size_bytes
-    }
-
-    /// Whether it changed so long before `now` that another change could be told from it.
-    fn is_settled(&self, now: SystemTime) -> bool {
-        [self.mtime, self.ctime].into_iter().all(|(seconds, nanos)| {
-            let wait = if nanos == 0 { SETTLED_COARSE } else { SETTLED };
-            let (Ok(seconds), Ok(nanos)) = (u64::try_from(seconds), u32::try_from(nanos)) else {
-                // Before 1970 is long ago.
-                return seconds < 0;
-            };
-            let changed = UNIX_EPOCH.checked_add(Duration::new(seconds, nanos));
-            changed.and_then(|changed| changed.checked_add(wait)).is_some_and(|from| from <= now)
-        })
-    }
-
-    fn bytes(&self) -> [u8; 48] {
-        let words = [
-            self.size_bytes.to_le_bytes(),
-            self.mtime.0.to_le_bytes(),
-            self.mtime.1.to_le_bytes(),
-            self.ctime.0.to_le_bytes(),
-            self.ctime.1.to_le_bytes(),
-            self.inode.to_le_bytes(),
-        ];
-        let mut bytes = [0; 48];
-        for (slot, byte) in bytes.iter_mut().zip(words.into_iter().flatten()) {
-            *slot = byte;
-        }
-        bytes
-    }
 }
 
 impl Record {
@@ -172,7 +114,7 @@ impl Record {
 
 fn key(path: &Path, stamp: &Stamp) -> Key {
     let mut hash = Sha256::new();
-    hash.update(stamp.bytes());
+    hash.update(stamp.bytes().collect::<Vec<u8>>());
     hash.update(path.as_os_str().as_bytes());
     let hash: [u8; 32] = hash.finalize().into();
     hash.first_chunk().copied().unwrap_or_default()

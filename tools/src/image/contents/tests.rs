@@ -4,6 +4,7 @@ use std::fs;
 use super::*;
 use crate::image::files::FileView;
 use crate::image::layer::{Below, PreparedLayer, Setting, prepare};
+use crate::image::stamp::Stamp;
 use crate::offer::layers::Layer;
 use crate::offer::timestamp::Timestamp;
 use sha2::Digest as _;
@@ -109,7 +110,7 @@ fn a_file_that_the_record_proves_is_not_read() {
     let path = folder.path().join("a/f");
     fs::write(&path, "one").unwrap();
     let record = Record::unkept();
-    let stamp = record::Stamp::of(&fs::metadata(&path).unwrap());
+    let stamp = Stamp::of_metadata(&fs::metadata(&path).unwrap());
     let known = FileDigests { sha256: [9; 32], sha1: [9; 20] };
     record.trust(&path, &stamp, known);
     let contents = read_with(folder.path(), "dir: a", &record).unwrap();
@@ -117,6 +118,22 @@ fn a_file_that_the_record_proves_is_not_read() {
     fs::write(&path, "two!").unwrap();
     let contents = read_with(folder.path(), "dir: a", &record).unwrap();
     assert_eq!(contents.digests(b"f").unwrap().sha256, sha256(b"two!"));
+}
+
+#[test]
+fn a_file_that_is_not_what_went_into_the_layer_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("a")).unwrap();
+    fs::write(folder.path().join("a/f"), "one").unwrap();
+    for yaml in ["dir: a", "{file: a/f, into: /f}"] {
+        let layer = prepared(folder.path(), yaml);
+        layer.write(&mut Vec::new()).unwrap();
+        fs::rename(folder.path().join("a/f"), folder.path().join("old")).unwrap();
+        fs::write(folder.path().join("a/f"), "two").unwrap();
+        let error = LayerContents::read(&layer, &Record::unkept(), NonZeroUsize::MIN).unwrap_err();
+        let ContentsError::Read { path, source } = error else { panic!("{error}") };
+        assert!(path.ends_with("a/f") && source.to_string().contains("changed"), "{source}");
+    }
 }
 
 #[test]

@@ -15,8 +15,8 @@ use wharf_oci::Digester;
 
 use super::LayerError;
 use super::beneath::{Beneath, is_change};
-use super::stamp::Stamp;
 use crate::image::files::{FileKind, LayerFiles};
+use crate::image::stamp::ShortStamp;
 use crate::image::tar_write::{AppendError, Attribute, EntryHeader, EntryKind, TarWriter};
 
 /// Entries of a layer that come from below one folder.
@@ -52,12 +52,12 @@ impl DiskFiles<'_> {
     }
 
     /// Shows every file with content of its own, in the order of the layer: its path in the image,
-    /// and where it is read from.
-    pub fn each(&self, see: &mut dyn FnMut(&[u8], &Path)) -> Result<(), LayerError> {
+    /// where it is read from, and what it was when it was looked at.
+    pub fn each(&self, see: &mut dyn FnMut(&[u8], &Path, ShortStamp)) -> Result<(), LayerError> {
         self.input.each(self.files, &mut |header, source| {
-            if source.stamp.is_some() {
+            if let Some(stamp) = source.stamp {
                 let relative = self.input.source_path(header.path, source.prefix);
-                see(header.path, &self.input.root.join(OsStr::from_bytes(&relative)));
+                see(header.path, &self.input.root.join(OsStr::from_bytes(&relative)), stamp);
             }
             Ok(())
         })
@@ -68,7 +68,7 @@ impl DiskFiles<'_> {
 #[derive(Debug)]
 pub(super) struct Source {
     /// Of a file whose content goes in.
-    pub(super) stamp: Option<Stamp>,
+    pub(super) stamp: Option<ShortStamp>,
     /// Which of the prefixes its path begins with.
     pub(super) prefix: u16,
 }
@@ -108,7 +108,7 @@ impl FromDisk {
     pub(super) fn digest(&self, files: &LayerFiles, digester: &mut Digester) {
         let told = self.each(files, &mut |header, source| {
             header.digest(digester);
-            digester.update(&source.stamp.map_or([0; 8], Stamp::bytes));
+            digester.update(&source.stamp.map_or([0; 8], ShortStamp::bytes));
             Ok(())
         });
         debug_assert!(told.is_ok());
@@ -183,7 +183,7 @@ impl FileFault {
 fn write_file<W: Write + ?Sized>(
     root: &Beneath,
     relative: &[u8],
-    (header, stamp): (&EntryHeader<'_>, Stamp),
+    (header, stamp): (&EntryHeader<'_>, ShortStamp),
     tar: &mut TarWriter<'_, W>,
 ) -> Result<(), FileFault> {
     let opened = root.file(relative).map_err(|error| {
@@ -195,11 +195,11 @@ fn write_file<W: Write + ?Sized>(
 /// Writes an open file that is, before and after, the one that was looked at.
 fn write_open<W: Write + ?Sized>(
     mut file: File,
-    (header, stamp): (&EntryHeader<'_>, Stamp),
+    (header, stamp): (&EntryHeader<'_>, ShortStamp),
     tar: &mut TarWriter<'_, W>,
 ) -> Result<(), FileFault> {
     let is_same = |file: &File| match fstat(file) {
-        Ok(stat) => Ok(Stamp::of(&stat) == stamp),
+        Ok(stat) => Ok(ShortStamp::of(&stat) == stamp),
         Err(error) => Err(FileFault::Read(error.into())),
     };
     if !is_same(&file)? {

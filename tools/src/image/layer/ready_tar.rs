@@ -14,7 +14,7 @@ use super::setting::Below;
 use crate::image::facts::Refusal;
 use crate::image::files::{FileKind, NewFile, shown};
 use crate::image::tar_rules::EntryRules;
-use crate::image::tar_walk::{Visit, Walked, WalkedKind};
+use crate::image::tar_walk::{Ending, Visit, Walked, WalkedKind};
 use crate::image::tar_write::TarWriter;
 use crate::offer::layers::TarInput;
 
@@ -52,9 +52,10 @@ pub(super) fn prepare_as_it_stands(
         refused: None,
         names_bytes: 0,
         has_global_header: false,
+        ending: None,
     };
     let shown = archive::show_tar(path, &mut source, &mut judge, |judge| judge.refused.is_some());
-    let Judge { refused, has_global_header, .. } = judge;
+    let Judge { refused, has_global_header, ending, .. } = judge;
     if let Some(Fault { entry, reason }) = refused {
         let path = path.to_owned();
         let Some(entry) = entry else { return Err(LayerError::TooMuch { path, what: reason }) };
@@ -67,6 +68,7 @@ pub(super) fn prepare_as_it_stands(
                        `into: /` writes the tar anew, without it";
         entries.note(input.path.as_str(), message.to_owned());
     }
+    note_ending(ending, input, entries);
     let (digest, _) = source.finish(path)?;
     Ok(PreparedTar::AsItStands { path: path.to_owned(), digest })
 }
@@ -90,6 +92,7 @@ pub(super) fn prepare_anew(
     };
     let planned = rewriting::plan(&found.records.entries, &wishes, entries);
     let plan = planned.map_err(|fault| archive::not_planned(path, fault))?;
+    note_ending(found.records.ending, input, entries);
     for pattern in plan.unused {
         entries.note(input.path.as_str(), format!("{pattern} matches nothing"));
     }
@@ -161,6 +164,21 @@ fn pass_on(path: &Path, expected: Digest, out: &mut dyn Write) -> Result<(), Lay
     if digest == expected { Ok(()) } else { Err(LayerError::Changed { path: path.to_owned() }) }
 }
 
+/// Tells of a tar that may be less than what somebody meant to hand over.
+fn note_ending(ending: Option<Ending>, input: &TarInput, entries: &mut LayerEntries<'_>) {
+    let message = match ending {
+        Some(Ending::Unmarked) if entries.len() > 0 => {
+            "it has no end-of-archive record, so that nobody can tell whether it was cut"
+        }
+        Some(Ending::MoreBehind) => {
+            "something stands behind its end, which no program reads; of tars that were joined by \
+             `cat` only the first goes in, `tar -A` joins them"
+        }
+        _ => return,
+    };
+    entries.note(input.path.as_str(), message.to_owned());
+}
+
 /// What a person can do about a tar that engines refuse: it is tried.
 fn mended_by(path: &Path, input: &TarInput, below: &Below<'_>) -> &'static str {
     match prepare_anew(path, input, 0, &mut LayerEntries::new(below)) {
@@ -181,6 +199,7 @@ struct Judge<'e, 'b> {
     refused: Option<Fault>,
     names_bytes: usize,
     has_global_header: bool,
+    ending: Option<Ending>,
 }
 
 impl Judge<'_, '_> {
@@ -221,6 +240,10 @@ impl Visit for Judge<'_, '_> {
                 ControlFlow::Break(())
             }
         }
+    }
+
+    fn ended(&mut self, ending: Ending) {
+        self.ending = Some(ending);
     }
 
     fn global_header(&mut self) {

@@ -9,7 +9,7 @@ use super::ENTRIES_MAX;
 use crate::image::attest::licences::COPYRIGHT_BYTES_MAX;
 use crate::image::files::clean;
 use crate::image::sparse::Expander;
-use crate::image::tar_walk::{Part, Visit, Walked, WalkedKind};
+use crate::image::tar_walk::{Ending, Part, Visit, Walked, WalkedKind};
 use crate::image::tar_write::Attribute;
 
 /// Most bytes of names, links and attributes of one archive: of a million files with names of 128.
@@ -73,6 +73,8 @@ pub(super) enum RecordFault {
 pub(super) struct Records {
     pub(super) entries: Vec<Record>,
     pub(super) fault: Option<RecordFault>,
+    /// How the archive ended.
+    pub(super) ending: Option<Ending>,
     /// The copyright file that each package has, when it is looked for.
     pub(super) copyright: Option<Vec<u8>>,
     is_package: bool,
@@ -210,6 +212,10 @@ impl Records {
 }
 
 impl Visit for Records {
+    fn ended(&mut self, ending: Ending) {
+        self.ending = Some(ending);
+    }
+
     fn entry(&mut self, entry: &Walked<'_>) -> ControlFlow<()> {
         self.end_content();
         if self.fault.is_none()

@@ -372,14 +372,26 @@ impl<'p> Planner<'p, '_> {
     /// Hard links that came before their target go behind everything.
     fn late_links(&mut self) -> Result<(), PlanFault> {
         let records = self.records;
-        for at in std::mem::take(&mut self.links) {
-            let Some(record) = records.get(at) else { continue };
-            let RecordKind::HardLink(target) = &record.kind else { continue };
-            if !self.link(AT_END, record, target)? {
-                return Err(no_target(record, target));
+        // One may lead to another that is late as well, so it goes on while any finds its target.
+        loop {
+            let links = std::mem::take(&mut self.links);
+            let before = links.len();
+            for at in links {
+                let Some(record) = records.get(at) else { continue };
+                let RecordKind::HardLink(target) = &record.kind else { continue };
+                if !self.link(AT_END, record, target)? {
+                    self.links.push(at);
+                }
+            }
+            let record = self.links.first().and_then(|at| records.get(*at));
+            match record.map(|record| (record, &record.kind)) {
+                Some((record, RecordKind::HardLink(target))) if self.links.len() == before => {
+                    return Err(no_target(record, target));
+                }
+                None => return Ok(()),
+                Some(_) => {}
             }
         }
-        Ok(())
     }
 }
 

@@ -11,10 +11,10 @@ use super::beneath::Beneath;
 use super::entries::LayerEntries;
 use super::folder::{mode_of, put_parents};
 use super::from_disk::{FromDisk, Prefix, Source, joined};
-use super::stamp::{Stamp, changed_at};
 use super::xattrs::{Capabilities, Xattrs};
 use super::{LayerError, Setting};
 use crate::image::files::{FileKind, NewFile, shown};
+use crate::image::stamp::{ShortStamp, Stamp};
 use crate::offer::layers::{FileInput, FileMode, Modes};
 
 /// Looks at a file. When the offer names a link, what it leads to is meant.
@@ -39,7 +39,7 @@ pub(super) fn prepare(
     let image = put_place(input, entries)?;
     let at = entries.len() - first;
     let mut sources: Vec<Source> = (0..at).map(|_| Source { stamp: None, prefix: 0 }).collect();
-    sources.push(Source { stamp: Some(Stamp::of(&stat)), prefix: 0 });
+    sources.push(Source { stamp: Some(ShortStamp::of(&stat)), prefix: 0 });
     let mode = input.mode.map_or_else(|| mode_of(&stat, Modes::Normal).into(), FileMode::bits);
     entries.add(&NewFile {
         path: &image,
@@ -68,7 +68,7 @@ pub(super) fn prepare(
         sources,
         prefixes: vec![Prefix { source: name, image }],
         attributes,
-        newest_change: changed_at(&stat),
+        newest_change: Stamp::of(&stat).changed_at(),
         is_one_file: true,
     })
 }

@@ -76,6 +76,12 @@ fn pushes(explained: &Explained) -> Markup {
                 article #(id("plan", &plan.plan)) {
                     h3 { bdi { (visible(&plan.plan)) } span.total { (size(plan.bytes)) } }
                     (push("First push", &plan.first_push, most))
+                    @if plan.attestations.count > 0 {
+                        p.caption {
+                            (counted(plan.attestations.count, "attestation")) " of "
+                            (size(plan.attestations.bytes)) " go along, first and whenever the image changes."
+                        }
+                    }
                     @if let Some(update) = plan.update {
                         (push(update_name(update.since), &update.cost, most))
                     } @else {
@@ -251,7 +257,7 @@ fn sharing(explained: &Explained) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::explain::{ExplainedPlan, Part, PartKind, PlanContent, explain};
+    use crate::explain::{Attestations, ExplainedPlan, Part, PartKind, PlanContent, explain};
     use wharf_oci::{Algorithm, Digester};
 
     fn plan(name: &str, layers: &[(&str, u64)]) -> ExplainedPlan {
@@ -262,6 +268,7 @@ mod tests {
             kind: PartKind::Layer,
         };
         ExplainedPlan {
+            attestations: Attestations { count: 3, bytes: 2048 },
             plan: name.to_owned(),
             repository: name.to_owned(),
             content: PlanContent {

@@ -1,4 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+use std::time::UNIX_EPOCH;
+
 use super::*;
 
 fn digests(byte: u8) -> FileDigests {
@@ -8,7 +10,7 @@ fn digests(byte: u8) -> FileDigests {
 /// A file whose times lie back, and its stamp.
 fn old_file(path: &Path) -> Stamp {
     fs::write(path, "content").unwrap();
-    let mut stamp = Stamp::of(&fs::metadata(path).unwrap());
+    let mut stamp = Stamp::of_metadata(&fs::metadata(path).unwrap());
     stamp.mtime.0 -= 100;
     stamp.ctime.0 -= 100;
     stamp
@@ -55,10 +57,12 @@ fn a_file_that_just_changed_is_not_recorded() {
     let now = record.began.duration_since(UNIX_EPOCH).unwrap();
     let seconds = i64::try_from(now.as_secs()).unwrap();
     let at = |seconds: i64, nanos: i64| Stamp {
+        device: 1,
+        inode: 1,
+        mode: 0o10_0644,
         size_bytes: 1,
         mtime: (0, 1),
         ctime: (seconds, nanos),
-        inode: 1,
     };
     let fresh = [
         at(seconds, i64::from(now.subsec_nanos())),

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::image::layer::stamp::Stamp;
+use crate::image::stamp::ShortStamp;
 use crate::image::tar_write::Attribute;
 
 /// What was found at a path.
@@ -22,7 +22,7 @@ pub(super) enum FoundKind {
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) size_bytes: u64,
-    pub(super) stamp: Option<Stamp>,
+    pub(super) stamp: Option<ShortStamp>,
     path_at: u32,
     link_at: u32,
     path_bytes: u16,

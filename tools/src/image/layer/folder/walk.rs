@@ -15,9 +15,9 @@ use crate::image::files::{FileKind, shown};
 use crate::image::layer::beneath::{Beneath, is_change};
 use crate::image::layer::entries::LayerEntries;
 use crate::image::layer::from_disk::{Prefix, joined};
-use crate::image::layer::stamp::{Stamp, changed_at};
 use crate::image::layer::xattrs::{Capabilities, Xattrs};
 use crate::image::layer::{ENTRIES_MAX, LayerError};
+use crate::image::stamp::{ShortStamp, Stamp};
 use crate::offer::layers::{DirInput, Modes};
 
 /// Set user, set group, sticky.
@@ -168,7 +168,7 @@ impl<'a, 'l> Walk<'a, 'l> {
     fn file(&mut self, place: &Place, entry: &Entry<'_>) -> Result<(), LayerError> {
         let Entry { source, stat, .. } = entry;
         let image = self.image_path(place.prefix, source);
-        self.newest_change = self.newest_change.max(changed_at(stat));
+        self.newest_change = self.newest_change.max(Stamp::of(stat).changed_at());
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::Symlink => {
                 let target = readlinkat(entry.folder, entry.name, Vec::new());
@@ -182,7 +182,7 @@ impl<'a, 'l> Walk<'a, 'l> {
                 let mut found =
                     Found::without_content(FoundKind::File, self.mode(entry), place.prefix);
                 found.size_bytes = u64::try_from(stat.st_size).unwrap_or_default();
-                found.stamp = Some(Stamp::of(stat));
+                found.stamp = Some(ShortStamp::of(stat));
                 self.push(&found, source, &image, b"")?;
                 if stat.st_nlink > 1 {
                     self.found.last_has_names(stat.st_dev, stat.st_ino);

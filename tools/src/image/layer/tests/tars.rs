@@ -299,6 +299,49 @@ fn entries_are_led_through_the_links_of_lower_layers() {
 }
 
 #[test]
+fn links_to_links_come_after_what_they_lead_to() {
+    let bench = Bench::new();
+    let entries: &[New<'_>] =
+        &[(b'1', "c", "b", b""), (b'1', "b", "a", b""), (b'0', "a", "", b"x")];
+    bench.put("x.tar", &raw(entries));
+    let tar = bench.tar(json!({"tar": "x.tar", "into": "/o"}));
+    let mut archive = tar::Archive::new(tar.as_slice());
+    let names: Vec<String> = archive
+        .entries()
+        .unwrap()
+        .map(|entry| String::from_utf8(entry.unwrap().path_bytes().into_owned()).unwrap())
+        .collect();
+    assert_eq!(names, ["o/", "o/a", "o/b", "o/c"]);
+    bench.put("x.tar", &raw(&entries[..2]));
+    let error = bench.error(json!({"tar": "x.tar", "into": "/o"}));
+    assert!(error.contains("hard link"), "{error}");
+}
+
+#[test]
+fn what_may_be_less_than_was_meant_is_told() {
+    let bench = Bench::new();
+    let whole = raw(&[(b'0', "a", "", b"x")]);
+    let told = |bytes: &[u8], key: &str| {
+        bench.put("x.tar", bytes);
+        let layer = match key {
+            "" => json!({"tar": "x.tar"}),
+            key => json!({"tar": "x.tar", key: "/"}),
+        };
+        bench.notes(layer).join("; ")
+    };
+    for key in ["", "into"] {
+        assert_eq!(told(&whole, key), "");
+        let cut = &whole[..whole.len() - 1024];
+        assert!(told(cut, key).contains("no end-of-archive record"));
+        let joined = [whole.as_slice(), &whole].concat();
+        assert!(told(&joined, key).contains("`tar -A` joins them"));
+        assert!(told(&[gzip(&whole), gzip(&whole)].concat(), key).contains("behind its end"));
+        // Zeros are what tar fills its last block with.
+        assert_eq!(told(&[whole.clone(), vec![0; 9000]].concat(), key), "");
+    }
+}
+
+#[test]
 fn a_tar_that_would_make_something_else_of_what_lies_below_is_refused() {
     let mut bench = Bench::new();
     bench.file("lower0/usr/bin/tool", "tool", 0o755);
