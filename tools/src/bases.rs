@@ -22,7 +22,7 @@ use crate::image::files::LayerFiles;
 use crate::image::layout::REF_NAME;
 use crate::image::layout_write;
 use crate::offer::model::ImageSource;
-use crate::offer::words::PlanId;
+use crate::offer::words::ImageId;
 use crate::rules::image::size;
 use crate::source::{Source, Target};
 use crate::verify::Room;
@@ -31,7 +31,7 @@ use crate::verify::Room;
 #[derive(Debug, Default)]
 pub struct OpenBases {
     sources: BTreeMap<String, Opened>,
-    images: BTreeMap<PlanId, Vec<(Platform, BaseImage)>>,
+    images: BTreeMap<ImageId, Vec<(Platform, BaseImage)>>,
     /// What was seen of layers; each cell is held while its layer is fetched.
     layers: Mutex<BTreeMap<Digest, Cell>>,
     room: Room,
@@ -82,7 +82,7 @@ impl OpenBases {
     /// Finds the image for a platform of a plan, in a source that was opened before.
     pub fn add(
         &mut self,
-        plan: &PlanId,
+        plan: &ImageId,
         platform: &Platform,
         said: &ImageSource,
     ) -> Result<(), PickError> {
@@ -186,7 +186,7 @@ fn read_config(bytes: &Bytes) -> Result<ImageConfig, PickError> {
 }
 
 impl Bases for OpenBases {
-    fn of(&self, plan: &PlanId, platform: &Platform) -> Option<&BaseImage> {
+    fn of(&self, plan: &ImageId, platform: &Platform) -> Option<&BaseImage> {
         let images = self.images.get(plan)?;
         images.iter().find(|(known, _)| known == platform).map(|(_, base)| base)
     }

@@ -3,6 +3,7 @@
 //! Invariant: a command stands here only when it does its work; command lines that scripts use are
 //! never changed, only added to.
 
+mod offer;
 mod package;
 
 use std::ffi::OsString;
@@ -11,6 +12,7 @@ use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use self::offer::{LintArgs, OfferCommand, RenderArgs};
 pub use self::package::{ExplainArgs, PackageArgs};
 
 use crate::offer::words::{LoginServer, PlanId, RegistryName};
@@ -123,10 +125,7 @@ impl Command {
                 PromoteCommand::Status(_) => "promote status",
                 PromoteCommand::Undo(_) => "promote undo",
             },
-            Self::Offer { command } => match command {
-                OfferCommand::Lint(_) => "offer lint",
-                OfferCommand::Render(_) => "offer render",
-            },
+            Self::Offer { command } => command.name(),
             Self::Tags(_) => "tags",
             Self::Rules(_) => "rules",
         }
@@ -388,38 +387,6 @@ pub struct PromoteApplyArgs {
 pub struct LedgerArgs {
     /// The ledger
     pub ledger: PathBuf,
-}
-
-/// `wharf offer`.
-#[derive(Debug, Subcommand)]
-pub enum OfferCommand {
-    /// Check an offer file with every rule that needs no image and no network
-    Lint(LintArgs),
-    /// Write the payload that the Product Ingestion API takes
-    Render(RenderArgs),
-}
-
-/// `wharf offer lint`.
-#[derive(Debug, Args)]
-pub struct LintArgs {
-    /// The offer file
-    pub offer: PathBuf,
-    /// What counts and how it is reported.
-    #[command(flatten)]
-    pub judge: JudgeArgs,
-}
-
-/// `wharf offer render`.
-#[derive(Debug, Args)]
-pub struct RenderArgs {
-    /// The offer file
-    pub offer: PathBuf,
-    /// Where the payload goes [default: stdout]
-    #[arg(long, value_name = "FILE")]
-    pub output: Option<PathBuf>,
-    /// Put the secrets themselves into the payload instead of placeholders
-    #[arg(long)]
-    pub with_secrets: bool,
 }
 
 /// `wharf tags`.

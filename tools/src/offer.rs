@@ -12,11 +12,14 @@ pub mod excerpt;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod globs;
+mod key_vault;
 pub mod layers;
+pub mod market;
 pub mod model;
 pub mod origin;
 pub(crate) mod parse;
 pub mod patterns;
+pub mod plans;
 mod quoted;
 pub mod registries;
 pub mod secrets;
@@ -34,7 +37,7 @@ pub use model::Offer;
 
 use crate::input;
 use error::OFFER_SIZE_BYTES_MAX;
-use model::Plan;
+use model::{Plan, PlanImage};
 use spots::{Spot, Spots};
 use words::{PlanId, RelativePath};
 
@@ -151,6 +154,18 @@ impl OfferFile {
         }
         let all = self.offer.plans.iter().enumerate();
         Ok(all.filter(|(_, plan)| ids.is_empty() || ids.contains(&plan.id)).collect())
+    }
+
+    /// The images of these plans in the order of the file; those of all plans when none is named.
+    pub fn select_images(&self, ids: &[PlanId]) -> Result<Vec<&PlanImage>, OfferError> {
+        let plans = self.select(ids)?;
+        Ok(plans.into_iter().flat_map(|(_, plan)| plan.images()).collect())
+    }
+
+    /// The image at this place among those of all plans.
+    #[must_use]
+    pub fn image(&self, place: usize) -> Option<&PlanImage> {
+        self.offer.images().nth(place)
     }
 }
 

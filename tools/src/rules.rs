@@ -60,7 +60,7 @@ use self::waiving::WaiverView;
 use crate::image::facts::ImageFacts;
 use crate::offer::OfferFile;
 use crate::offer::content::Content;
-use crate::offer::model::{Offer, Plan};
+use crate::offer::model::{Offer, PlanImage};
 
 /// How much a finding weighs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ValueEnum, Hash)]
@@ -136,8 +136,8 @@ pub struct OfferView<'a> {
 pub struct ImageView<'a> {
     /// The image.
     pub facts: &'a ImageFacts,
-    /// The plan that it belongs to, if an offer is at hand.
-    pub plan: Option<&'a Plan>,
+    /// What an offer says of it, if one is at hand.
+    pub plan: Option<&'a PlanImage>,
     /// What was given besides.
     pub evidence: &'a Evidence,
 }
@@ -200,7 +200,7 @@ pub fn judge_offer(
     judgement
 }
 
-/// What the image rules find. `offer` is the file with the place of the image's plan in it.
+/// What the image rules find. `offer` is the file with the place of the image among its images.
 #[must_use]
 pub fn judge_image(
     facts: &ImageFacts,
@@ -208,7 +208,7 @@ pub fn judge_image(
     evidence: &Evidence,
     profile: Profile,
 ) -> Judgement {
-    let plan = offer.and_then(|(file, place)| file.offer.plans.get(place));
+    let plan = offer.and_then(|(file, place)| file.image(place));
     let view = ImageView { facts, plan, evidence };
     let scope = Scope::Image { location: &facts.location, offer };
     let mut judgement = Judgement::default();
@@ -222,8 +222,8 @@ pub fn judge_image(
     judgement
 }
 
-/// What PLN-006 finds between images: a manifest that two plans share. Each image comes with the
-/// place of its plan, if it has one.
+/// What PLN-006 finds between images: a manifest that two plans share. Each image comes with its
+/// place among those of the offer, if it has one.
 #[must_use]
 pub fn judge_difference(file: &OfferFile, images: &[(Option<usize>, ImageFacts)]) -> Judgement {
     let Some(rule) = find("PLN-006") else { return Judgement::default() };
@@ -234,16 +234,19 @@ pub fn judge_difference(file: &OfferFile, images: &[(Option<usize>, ImageFacts)]
         for image in &facts.images {
             let digest = image.descriptor.digest;
             let owner = *owners.entry(digest).or_insert(place);
-            if let Some(other) = file.offer.plans.get(owner).filter(|_| owner != place) {
+            let (Some(at), Some(other)) = (file.image(place), file.image(owner)) else { continue };
+            // Plans of images are sold by their images; charts may share what they are made of.
+            if owner != place && at.name.is_none() && other.name.is_none() {
                 let message = format!("the plan `{}` has the image {digest} too", other.id);
-                judge.error(&format!("plans[{place}].image"), message);
+                judge.error(&at.key, message);
             }
         }
     }
     judge.finish()
 }
 
-/// What IMG-048 finds between texts and images. Each image comes with the place of its plan.
+/// What IMG-048 finds between texts and images. Each image comes with its place among those of the
+/// offer.
 #[must_use]
 pub fn judge_claims(
     file: &OfferFile,

@@ -11,7 +11,7 @@ use super::*;
 use crate::image::build::{BuildError, Builder, BuiltImage, Destination};
 use crate::image::layout_write::LayoutFolder;
 use crate::image::progress::Silent;
-use crate::offer::model::{Image, MadeFrom, Plan, PlatformBuild};
+use crate::offer::model::{Image, MadeFrom, PlanImage, PlatformBuild};
 use crate::offer::timestamp::Timestamp;
 use crate::verify::{Limits, check};
 
@@ -47,7 +47,7 @@ impl Yard {
         self.build(&[&plan], "from").unwrap().remove(0)
     }
 
-    fn open(&self, plans: &[&Plan], out: &str) -> Result<OpenBases, PickError> {
+    fn open(&self, plans: &[&PlanImage], out: &str) -> Result<OpenBases, PickError> {
         let mut bases = OpenBases::near(&self.path(out));
         for plan in plans {
             for build in &plan.image.platforms {
@@ -62,7 +62,7 @@ impl Yard {
         Ok(bases)
     }
 
-    fn build(&self, plans: &[&Plan], out: &str) -> Result<Vec<BuiltImage>, BuildError> {
+    fn build(&self, plans: &[&PlanImage], out: &str) -> Result<Vec<BuiltImage>, BuildError> {
         let bases = self.open(plans, out).unwrap();
         self.build_with(&bases, plans, out)
     }
@@ -70,7 +70,7 @@ impl Yard {
     fn build_with(
         &self,
         bases: &OpenBases,
-        plans: &[&Plan],
+        plans: &[&PlanImage],
         out: &str,
     ) -> Result<Vec<BuiltImage>, BuildError> {
         let folder = LayoutFolder::open(&self.path(out)).unwrap();
@@ -97,22 +97,16 @@ impl Yard {
     }
 }
 
-fn plan(id: &str, image: Value) -> Plan {
+fn plan(id: &str, image: Value) -> PlanImage {
     let mut image: Image = serde_json::from_value(image).unwrap();
     let platforms: Vec<Platform> =
         image.platforms.iter().map(PlatformBuild::full_platform).collect();
     image.expanded_tags = image.tags.expand(&image.version, &platforms).unwrap();
-    let plan = json!({
-        "id": id, "name": "n", "summary": "s", "description": "d", "licence": "free",
-        "image": {"repository": "a/b", "version": "1.0", "platforms": []},
-    });
-    let mut plan: Plan = serde_json::from_value(plan).unwrap();
-    plan.image = image;
-    plan
+    PlanImage::of_plan(id, image)
 }
 
 /// A plan for linux/amd64 with more keys at its image.
-fn on(more: Value) -> Plan {
+fn on(more: Value) -> PlanImage {
     let mut image = json!({"repository": "a/b", "version": "1.0",
         "platforms": [{"platform": "linux/amd64"}]});
     let platform = more.get("layers").cloned();

@@ -10,7 +10,7 @@ use super::Context;
 use super::targets::Opener;
 use crate::bases::OpenBases;
 use crate::offer::OfferFile;
-use crate::offer::model::{ContainerConfig, MadeFrom, Plan};
+use crate::offer::model::{ContainerConfig, MadeFrom, PlanImage};
 use crate::output::visible;
 use crate::source::Target;
 
@@ -19,7 +19,7 @@ use crate::source::Target;
 /// It waits for registries, so it is called where commands run that are not async.
 pub(super) fn open(
     file: &OfferFile,
-    plans: &[&Plan],
+    plans: &[&PlanImage],
     near: &Path,
     context: &Context,
 ) -> anyhow::Result<OpenBases> {
@@ -53,7 +53,7 @@ pub(super) fn open(
 }
 
 /// What of an adopted image is not as it was.
-fn rewritten(plan: &Plan) -> Option<String> {
+fn rewritten(plan: &PlanImage) -> Option<String> {
     let image = &plan.image;
     let is_adopted = |build| matches!(MadeFrom::of(image, build), MadeFrom::Adopt(_));
     let says = match (image.config == ContainerConfig::default(), image.annotations.is_empty()) {

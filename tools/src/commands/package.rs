@@ -24,10 +24,10 @@ use crate::image::build::{Builder, BuiltImage, Destination};
 use crate::image::layer::check_source;
 use crate::image::layout_write::{LayoutFolder, Outcome, check_place};
 use crate::offer::OfferFile;
-use crate::offer::model::Plan;
+use crate::offer::model::PlanImage;
 use crate::offer::origin::{DOCKERFILE_ADVICE, is_dockerfile};
 use crate::offer::timestamp::Timestamp;
-use crate::offer::words::PlanId;
+use crate::offer::words::ImageId;
 use crate::output::visible;
 use crate::progress::{Show, Shown};
 use crate::report::explained_page;
@@ -40,7 +40,7 @@ const JOBS_MAX: NonZeroUsize = NonZeroUsize::new(256).expect("256 is not zero");
 
 /// What stays the same for all plans of one run.
 struct Run<'a> {
-    plans: &'a [&'a Plan],
+    plans: &'a [&'a PlanImage],
     output: &'a Path,
     notes: Notes,
     explaining: Explaining<'a>,
@@ -50,7 +50,7 @@ struct Run<'a> {
 pub fn run(args: &PackageArgs, context: &Context) -> anyhow::Result<Exit> {
     refuse_dockerfile(&args.offer)?;
     let file = OfferFile::open(&args.offer)?;
-    let plans: Vec<&Plan> = file.select(&args.plans)?.into_iter().map(|(_, plan)| plan).collect();
+    let plans = file.select_images(&args.plans)?;
     let output = args.output.clone().unwrap_or_else(|| file.folder().join("out"));
     let epoch = epoch(variable("SOURCE_DATE_EPOCH").as_deref())?;
     for plan in &plans {
@@ -131,7 +131,7 @@ fn epoch(value: Option<&str>) -> anyhow::Result<Timestamp> {
 }
 
 /// Everything is looked for before anything is made.
-fn check_sources(file: &OfferFile, plan: &Plan) -> anyhow::Result<()> {
+fn check_sources(file: &OfferFile, plan: &PlanImage) -> anyhow::Result<()> {
     for platform in &plan.image.platforms {
         for (number, layer) in platform.layers.iter().enumerate() {
             for input in &layer.inputs {
@@ -145,7 +145,7 @@ fn check_sources(file: &OfferFile, plan: &Plan) -> anyhow::Result<()> {
 }
 
 impl Run<'_> {
-    fn place(&self, plan: &Plan) -> PathBuf {
+    fn place(&self, plan: &PlanImage) -> PathBuf {
         self.output.join(plan.id.as_str())
     }
 
@@ -197,12 +197,12 @@ impl Run<'_> {
     }
 
     /// What is in the places of the plans now.
-    fn before(&self) -> BTreeMap<PlanId, PlanContent> {
-        let at = |plan: &&Plan| Some((plan.id.clone(), explaining::at(&self.place(plan))?));
+    fn before(&self) -> BTreeMap<ImageId, PlanContent> {
+        let at = |plan: &&PlanImage| Some((plan.id.clone(), explaining::at(&self.place(plan))?));
         self.plans.iter().copied().filter_map(|plan| at(&plan)).collect()
     }
 
-    fn packaged(&mut self, plan: &Plan, built: &BuiltImage, state: State) -> PackagedPlan {
+    fn packaged(&mut self, plan: &PlanImage, built: &BuiltImage, state: State) -> PackagedPlan {
         self.notes.add(plan, built);
         PackagedPlan::new(plan, self.place(plan), built, state)
     }

@@ -39,12 +39,12 @@ pub async fn run(command: &PromoteCommand, context: &Context) -> anyhow::Result<
 
 async fn make_plan(args: &PromotePlanArgs, context: &Context) -> anyhow::Result<Exit> {
     let file = OfferFile::open(&args.offer)?;
-    let plans = file.select(&args.plans)?;
+    let plans = file.select_images(&args.plans)?;
     let (from, to) = (target(&file, &args.from, &variable)?, target(&file, &args.to, &variable)?);
     let sides = (side(&from, &file, context)?, side(&to, &file, context)?);
     let registries = (open_side(&sides.0, context).await?, open_side(&sides.1, context).await?);
     let mut items = Vec::new();
-    for (_, plan) in plans {
+    for plan in plans {
         context.output.note(&format!("looking at {}", plan.id));
         let question = Question {
             plan: plan.id.as_str(),

@@ -15,7 +15,7 @@ use crate::image::facts::Fault;
 use crate::image::inputs;
 use crate::moves::FLOATING_TAG;
 use crate::offer::OfferFile;
-use crate::offer::model::Plan;
+use crate::offer::model::PlanImage;
 use crate::offer::registries::target;
 use crate::output::{Paint, Style, Table, visible};
 use crate::push::{Push, PushError, Pushed, image_for, open_proven, prove};
@@ -104,7 +104,7 @@ async fn one_image(args: &PushArgs, reference: &str, context: &Context) -> anyho
 
 async fn whole_offer(args: &PushArgs, context: &Context) -> anyhow::Result<Exit> {
     let file = OfferFile::open(&args.source)?;
-    let plans: Vec<&Plan> = file.select(&args.plans)?.into_iter().map(|(_, plan)| plan).collect();
+    let plans = file.select_images(&args.plans)?;
     let name = args.to.as_ref().context("--to is missing")?;
     let mut to = target(&file, name, &variable)?;
     if let Some(through) = &args.through {
@@ -151,7 +151,7 @@ fn say_all(remarks: &[Fault], location: &str, context: &Context) {
 }
 
 /// A layout of an earlier version of the offer is not pushed under the tags of this one.
-fn check_inputs(plan: &Plan, source: &Source, context: &Context) -> Result<(), PushError> {
+fn check_inputs(plan: &PlanImage, source: &Source, context: &Context) -> Result<(), PushError> {
     let path = source.location();
     if inputs::is_stale(source.roots(), &plan.image) {
         return Err(PushError::Outdated { location: path.to_owned() });
@@ -164,7 +164,7 @@ fn check_inputs(plan: &Plan, source: &Source, context: &Context) -> Result<(), P
 }
 
 /// The tags that the offer gives the plan, with what the layout has for each.
-fn plan_tags(plan: &Plan, source: &Source) -> Result<Vec<(Tag, Descriptor)>, PushError> {
+fn plan_tags(plan: &PlanImage, source: &Source) -> Result<Vec<(Tag, Descriptor)>, PushError> {
     let found = |tag: &Tag| {
         let named = source.tags().find(|(name, _)| name == tag).map(|(_, target)| target.clone());
         named.map(|target| (tag.clone(), target)).ok_or_else(|| PushError::Absent {
@@ -185,7 +185,7 @@ struct Run<'a> {
 
 async fn push(
     run: &Run<'_>,
-    plan: Option<&Plan>,
+    plan: Option<&PlanImage>,
     source: &Source,
     repo: &RepoName,
     tags: Vec<(Tag, Descriptor)>,
@@ -220,7 +220,7 @@ async fn push(
     }
 }
 
-fn failed(plan: Option<&Plan>, repo: &RepoName, error: PushError, context: &Context) -> Item {
+fn failed(plan: Option<&PlanImage>, repo: &RepoName, error: PushError, context: &Context) -> Item {
     let message = one_line(&error);
     let plan = plan.map(|plan| plan.id.to_string());
     let what = plan.clone().unwrap_or_else(|| repo.to_string());

@@ -9,7 +9,7 @@ use super::Context;
 use crate::cli::{OutputFormat, TagsArgs};
 use crate::exit::Exit;
 use crate::offer::OfferFile;
-use crate::offer::model::Plan;
+use crate::offer::model::PlanImage;
 use crate::offer::tags::{TagTarget, TagTemplate};
 use crate::output::{Paint, Style, Table, json, visible};
 use crate::rules::Profile;
@@ -89,7 +89,9 @@ struct OfferKeys {
 pub fn run(args: &TagsArgs, context: &Context) -> anyhow::Result<Exit> {
     let file = OfferFile::open(&args.offer)?;
     let profile = if args.lenient { Profile::Lenient } else { args.profile };
-    let plans = file.select(&args.plans)?.into_iter().map(|(_, plan)| solved(plan, profile));
+    // The images of a chart are found by their digests; nobody lists their tags.
+    let plans = file.select_images(&args.plans)?.into_iter();
+    let plans = plans.filter(|plan| plan.name.is_none()).map(|plan| solved(plan, profile));
     let profile = match profile {
         Profile::Strict => "strict",
         Profile::Lenient => "lenient",
@@ -103,7 +105,7 @@ pub fn run(args: &TagsArgs, context: &Context) -> anyhow::Result<Exit> {
     Ok(if unsolved { Exit::Findings } else { Exit::Ok })
 }
 
-fn solved(plan: &Plan, profile: Profile) -> SolvedPlan {
+fn solved(plan: &PlanImage, profile: Profile) -> SolvedPlan {
     let answer = match solve(&Wanted::of(&plan.image), profile) {
         Ok(tags) => list(plan, tags),
         Err(error) => Answer::None { error: error.to_string() },
@@ -116,7 +118,7 @@ fn solved(plan: &Plan, profile: Profile) -> SolvedPlan {
     }
 }
 
-fn list(plan: &Plan, solved: TagPlan) -> Answer {
+fn list(plan: &PlanImage, solved: TagPlan) -> Answer {
     let TagPlan { tags, left_out, templates } = solved;
     let is_published = |item: &&PlannedTag| item.state == State::Published;
     let published = tags.iter().filter(is_published).map(|item| item.tag.to_string());
@@ -136,7 +138,7 @@ fn list(plan: &Plan, solved: TagPlan) -> Answer {
     }
 }
 
-fn listed(plan: &Plan, item: &PlannedTag) -> ListedTag {
+fn listed(plan: &PlanImage, item: &PlannedTag) -> ListedTag {
     let (style, state) = match item.state {
         State::Published => (Style::Plain, "published"),
         State::Moves => (Style::Plain, "moves"),

@@ -14,7 +14,7 @@ use crate::exit::Exit;
 use crate::image::facts::ImageFacts;
 use crate::offer::OfferFile;
 use crate::offer::content::Content;
-use crate::offer::model::Plan;
+use crate::offer::model::PlanImage;
 use crate::output::visible;
 use crate::report::anatomy::Anatomy;
 use crate::report::{ImageSummary, Report, Unread, summarise};
@@ -22,7 +22,7 @@ use crate::rules::{self, Judgement};
 use crate::source::Target;
 use crate::verify::{Limits, check};
 
-/// What to look at, and the place of its plan in the offer.
+/// What to look at, and its place among the images of the offer.
 struct Wanted {
     /// As it was named.
     name: String,
@@ -113,7 +113,7 @@ struct Wants {
 struct Looked {
     images: Vec<ImageSummary>,
     anatomies: Vec<Anatomy>,
-    /// What is known of each, with the place of its plan.
+    /// What is known of each, with its place among the images of the offer.
     indexes: Vec<(Option<usize>, ImageFacts)>,
     /// What could not be read, and why.
     failures: Vec<(String, anyhow::Error)>,
@@ -138,7 +138,7 @@ fn look(
             }
         };
         let place = offer.zip(plan);
-        let known = place.and_then(|(file, plan)| file.offer.plans.get(plan));
+        let known = place.and_then(|(file, place)| file.image(place));
         let id = known.map(|plan| plan.id.as_str());
         looked.images.extend(summarise(&facts, id));
         if wants.pictures {
@@ -159,18 +159,18 @@ fn compare(
     offer: Option<&OfferFile>,
     context: &Context,
 ) -> anyhow::Result<ReleaseDiff> {
-    let plans = offer.map(|file| file.offer.plans.as_slice()).unwrap_or_default();
-    let id = |plan: Option<usize>| Some(plans.get(plan?)?.id.as_str());
+    let id = |place: Option<usize>| Some(offer?.image(place?)?.id.as_str());
     let current = images.iter().map(|(plan, facts)| Current { plan: id(*plan), facts });
     since::compare(since, &current.collect::<Vec<_>>(), context)
 }
 
 /// What was named, or the layouts of all plans.
 fn wanted(args: &VerifyArgs, offer: Option<&OfferFile>) -> Vec<Wanted> {
-    let plans = offer.map(|file| file.offer.plans.as_slice()).unwrap_or_default();
+    let plans: Vec<&PlanImage> =
+        offer.map(|file| file.offer.images().collect()).unwrap_or_default();
     if let (true, Some(file)) = (args.targets.is_empty(), offer) {
         let folder = args.layouts.clone().unwrap_or_else(|| file.folder().join("out"));
-        let layout = |(place, plan): (usize, &Plan)| {
+        let layout = |(place, plan): (usize, &&PlanImage)| {
             let path = folder.join(plan.id.as_str());
             let target = Target::Path { path, form: None, name: None };
             Wanted { name: target.to_string(), target: Ok(target), plan: Some(place) }
@@ -182,7 +182,7 @@ fn wanted(args: &VerifyArgs, offer: Option<&OfferFile>) -> Vec<Wanted> {
         match Target::parse(text.as_os_str()) {
             Ok(target) => wanted.extend(target.expand().into_iter().map(|target| Wanted {
                 name: target.to_string(),
-                plan: plan_of(&target, plans),
+                plan: plan_of(&target, &plans),
                 target: Ok(target),
             })),
             Err(error) => {
@@ -195,8 +195,8 @@ fn wanted(args: &VerifyArgs, offer: Option<&OfferFile>) -> Vec<Wanted> {
 }
 
 /// The plan whose ID is the name of a folder or an archive, or whose repository an image is in.
-fn plan_of(target: &Target, plans: &[Plan]) -> Option<usize> {
-    let is_meant = |plan: &Plan| match target {
+fn plan_of(target: &Target, plans: &[&PlanImage]) -> Option<usize> {
+    let is_meant = |plan: &&PlanImage| match target {
         Target::Stdin => false,
         Target::Path { path, .. } => {
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();

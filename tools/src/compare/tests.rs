@@ -13,7 +13,7 @@ use super::*;
 use crate::image::build::{Builder, Destination};
 use crate::image::layout_write::LayoutFolder;
 use crate::image::progress::Silent;
-use crate::offer::model::{Plan, PlatformBuild};
+use crate::offer::model::{PlanImage, PlatformBuild};
 use crate::offer::timestamp::Timestamp;
 
 /// An offer's folders, and the layout that was made of them.
@@ -67,16 +67,12 @@ impl Shop {
         Builder::new(folders, Timestamp::default(), NonZeroUsize::MIN, &Silent)
     }
 
-    fn plan(&self) -> Plan {
+    fn plan(&self) -> PlanImage {
         let mut image: crate::offer::model::Image =
             serde_json::from_value(self.image.clone()).unwrap();
         let platforms: Vec<_> = image.platforms.iter().map(PlatformBuild::full_platform).collect();
         image.expanded_tags = image.tags.expand(&image.version, &platforms).unwrap();
-        let json = json!({
-            "id": "one", "name": "n", "summary": "s", "description": "d", "licence": "free",
-            "image": self.image,
-        });
-        Plan { image, ..serde_json::from_value(json).unwrap() }
+        PlanImage::of_plan("one", image)
     }
 
     /// What `--check` would say.

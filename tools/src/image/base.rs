@@ -20,7 +20,7 @@ use super::config::ImageConfig;
 use super::files::LayerFiles;
 use super::layout_write::WriteError;
 use crate::offer::model::ContainerConfig;
-use crate::offer::words::PlanId;
+use crate::offer::words::ImageId;
 
 /// An image for one platform, found and read but for its layers.
 #[derive(Debug, Clone)]
@@ -73,7 +73,7 @@ pub struct Wanted<'a> {
 /// Where images are that others are made from.
 pub trait Bases: Sync {
     /// The image that a platform of a plan is made from, if it is made from one.
-    fn of(&self, plan: &PlanId, platform: &Platform) -> Option<&BaseImage>;
+    fn of(&self, plan: &ImageId, platform: &Platform) -> Option<&BaseImage>;
 
     /// Brings a layer, by its place. Its bytes are proven by its digest, and by its diffID when its
     /// files are looked at. Each is fetched once, whoever asks.
@@ -90,7 +90,7 @@ pub trait Bases: Sync {
 pub struct NoBases;
 
 impl Bases for NoBases {
-    fn of(&self, _: &PlanId, _: &Platform) -> Option<&BaseImage> {
+    fn of(&self, _: &ImageId, _: &Platform) -> Option<&BaseImage> {
         None
     }
 

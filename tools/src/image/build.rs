@@ -37,7 +37,7 @@ use super::known_blocks::KnownBlocks;
 use super::layer::{self, Below, LayerError, Note, PreparedLayer, Setting};
 use super::layout_write::{Counted, Finished, LayoutFolder, LayoutWriter};
 use super::progress::{Progress, tar_bytes};
-use crate::offer::model::{MadeFrom, Plan, PlatformBuild};
+use crate::offer::model::{MadeFrom, PlanImage, PlatformBuild};
 use crate::offer::timestamp::Timestamp;
 
 /// What stays the same for all plans of one run.
@@ -101,7 +101,7 @@ impl<'a> Builder<'a> {
         Self { revision, ..self }
     }
 
-    fn described<'p>(&self, plan: &'p Plan) -> Described<'p>
+    fn described<'p>(&self, plan: &'p PlanImage) -> Described<'p>
     where
         'a: 'p,
     {
@@ -112,7 +112,7 @@ impl<'a> Builder<'a> {
     /// Builds the image of a plan.
     pub fn build(
         &mut self,
-        plan: &Plan,
+        plan: &PlanImage,
         destination: Destination<'_>,
     ) -> Result<BuiltImage, BuildError> {
         let mut built = None;
@@ -124,9 +124,9 @@ impl<'a> Builder<'a> {
     /// the order of the plans. Layers that are the same are made once.
     pub fn build_all(
         &mut self,
-        plans: &[&Plan],
+        plans: &[&PlanImage],
         destination: Destination<'_>,
-        done: &mut dyn FnMut(&Plan, BuiltImage),
+        done: &mut dyn FnMut(&PlanImage, BuiltImage),
     ) -> Result<(), BuildError> {
         let known = match destination {
             Destination::Folder(folder) => Some(KnownBlocks::open(folder.path())),
@@ -151,10 +151,10 @@ impl<'a> Builder<'a> {
     /// The layers of a plan are begun before those of the plan before it are waited for.
     fn each_plan(
         &mut self,
-        plans: &[&Plan],
+        plans: &[&PlanImage],
         destination: Destination<'_>,
         layers: &mut Layers<'_, '_>,
-        done: &mut dyn FnMut(&Plan, BuiltImage),
+        done: &mut dyn FnMut(&PlanImage, BuiltImage),
     ) -> Result<(), BuildError> {
         let mut begun: Option<BegunImage<'_, '_>> = None;
         for plan in plans.iter().map(Some).chain([None]) {
@@ -172,7 +172,7 @@ impl<'a> Builder<'a> {
     /// Looks at all that goes into an image, and has its layers made.
     fn begin<'p, 'f>(
         &mut self,
-        plan: &'p Plan,
+        plan: &'p PlanImage,
         destination: Destination<'f>,
         layers: &mut Layers<'_, '_>,
     ) -> Result<BegunImage<'p, 'f>, BuildError>
@@ -208,7 +208,7 @@ impl<'a> Builder<'a> {
     /// Looks at the layers of a platform, and has them made.
     fn begin_platform<'p>(
         &self,
-        plan: &'p Plan,
+        plan: &'p PlanImage,
         (place, build): (usize, &'p PlatformBuild),
         (base, layers): (Option<&'p BaseImage>, &mut Layers<'_, '_>),
         writer: &mut LayoutWriter<'_>,
@@ -270,7 +270,7 @@ impl<'a> Builder<'a> {
     /// Writes the tar of a layer once more: of the platform and the layer at these places, from 0.
     pub fn write_layer(
         &self,
-        plan: &Plan,
+        plan: &PlanImage,
         (platform, number): (usize, usize),
         out: &mut dyn Write,
     ) -> Result<(), BuildError> {
@@ -289,7 +289,7 @@ impl<'a> Builder<'a> {
     /// its base first.
     pub(super) fn prepare(
         &self,
-        plan: &Plan,
+        plan: &PlanImage,
         build: &PlatformBuild,
         (base, mut lower): (Option<&BaseImage>, Vec<Arc<LayerFiles>>),
     ) -> Result<Vec<PreparedLayer>, BuildError> {
@@ -317,7 +317,7 @@ impl<'a> Builder<'a> {
 
     fn finish_platform(
         &mut self,
-        plan: &Plan,
+        plan: &PlanImage,
         begun: MadePlatform<'_>,
         making: &mut Layers<'_, '_>,
         writer: &mut LayoutWriter<'_>,
@@ -374,12 +374,17 @@ impl<'a> Builder<'a> {
     }
 }
 
-fn base_error(plan: &Plan, build: &PlatformBuild, source: BaseError) -> BuildError {
+fn base_error(plan: &PlanImage, build: &PlatformBuild, source: BaseError) -> BuildError {
     let (plan, platform) = (plan.id.to_string(), build.platform.to_string());
     BuildError::Base { plan, platform, source }
 }
 
-fn layer_error(plan: &Plan, build: &PlatformBuild, index: usize, source: LayerError) -> BuildError {
+fn layer_error(
+    plan: &PlanImage,
+    build: &PlatformBuild,
+    index: usize,
+    source: LayerError,
+) -> BuildError {
     BuildError::Layer {
         plan: plan.id.to_string(),
         platform: build.platform.to_string(),
@@ -390,7 +395,7 @@ fn layer_error(plan: &Plan, build: &PlatformBuild, index: usize, source: LayerEr
 
 /// An image whose layers are made.
 struct BegunImage<'p, 'f> {
-    plan: &'p Plan,
+    plan: &'p PlanImage,
     platforms: Vec<BegunPlatform<'p>>,
     writer: LayoutWriter<'f>,
 }

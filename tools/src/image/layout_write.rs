@@ -20,7 +20,7 @@ pub use self::blobs::copy_of;
 use super::compress::Compressed;
 use super::known_blocks;
 use super::layout::{LAYOUT_FILE, LAYOUT_VERSION, REFERRERS};
-use crate::offer::words::PlanId;
+use crate::offer::words::ImageId;
 use crate::temporary::Temporary;
 
 /// How the names of staging folders end, after a dot and the layout's name.
@@ -396,7 +396,7 @@ fn remove_stale(folder: &Path) -> Result<(), WriteError> {
         let is_staging = path
             .file_name()
             .and_then(|name| name.to_str()?.strip_prefix('.')?.strip_suffix(STAGING))
-            .is_some_and(|plan| plan.parse::<PlanId>().is_ok());
+            .is_some_and(|plan| plan.parse::<ImageId>().is_ok());
         // Beside the blobs there is at most what `finish` writes, so another folder is left alone.
         if is_staging && path.join("blobs/sha256").is_dir() {
             remove(&path)?;

@@ -13,7 +13,7 @@ use super::model::{
     TrailerAsset, TrailerImage, schema,
 };
 use crate::offer::content::Content;
-use crate::offer::model::{self as offer, Offer, Region, Visibility};
+use crate::offer::model::{self as offer, Offer, PlanKind, Region, Visibility};
 use crate::offer::secrets::{Secret, SecretError};
 use crate::offer::tags::TagTarget;
 use crate::offer::texts::Terms as OfferTerms;
@@ -111,6 +111,12 @@ pub fn render(
     let mut names = BTreeSet::new();
     for (plan, description) in offer.plans.iter().zip(&content.plan_descriptions) {
         let name = resource_name(plan, &mut names);
+        if let PlanKind::Kubernetes(_) = plan.kind {
+            let id = &plan.id;
+            notes.push(format!(
+                "plan {id}: enter its technical configuration, prices and markets in Partner Center"
+            ));
+        }
         resources.extend(plan_resources(offer, plan, description, &name, &registry));
     }
     let payload = Configure { schema: schema::CONFIGURE, resources };
@@ -287,7 +293,7 @@ fn plan_resources(
     description: &str,
     name: &str,
     registry: &Registry<'_>,
-) -> [Resource; 4] {
+) -> Vec<Resource> {
     let reference = || Reference { resource_name: name.to_owned() };
     let region = |region: &Region| match region {
         Region::AzureGlobal => "azureGlobal",
@@ -295,7 +301,7 @@ fn plan_resources(
     };
     let certification =
         |at: &offer::Certification| Certification { name: at.name.clone(), link: at.url.clone() };
-    [
+    let mut resources = vec![
         Resource::Plan(Plan {
             schema: schema::PLAN,
             resource_name: name.to_owned(),
@@ -329,8 +335,12 @@ fn plan_resources(
             },
             audience: "public",
         }),
-        Resource::TechnicalConfiguration(Box::new(technical(&plan.image, reference(), registry))),
-    ]
+    ];
+    if let PlanKind::Image(plan) = &plan.kind {
+        let technical = technical(&plan.image.image, reference(), registry);
+        resources.push(Resource::TechnicalConfiguration(Box::new(technical)));
+    }
+    resources
 }
 
 fn technical(

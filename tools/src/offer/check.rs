@@ -7,7 +7,7 @@ use super::OfferFile;
 use super::described::described;
 use super::error::Diagnostic;
 use super::layers::Layer;
-use super::model::{Image, MadeFrom, Offer, Plan, PlatformBuild};
+use super::model::{Image, MadeFrom, Offer, Plan, PlanImage, PlanKind, PlatformBuild};
 use super::origin::{DOCKERFILE_ADVICE, is_dockerfile};
 use super::parse;
 use super::tags::TagError;
@@ -19,6 +19,7 @@ const LAYERS_MAX: usize = 127;
 
 /// Checks the offer of this file, and fills in the expanded tags and what it says of each image.
 pub(super) fn check(file: &mut OfferFile) -> Result<(), Vec<Diagnostic>> {
+    place(&mut file.offer);
     let mut faults = Faults { file, found: Vec::new() };
     whole(&mut faults);
     for (place, plan) in faults.file.offer.plans.iter().enumerate() {
@@ -28,10 +29,10 @@ pub(super) fn check(file: &mut OfferFile) -> Result<(), Vec<Diagnostic>> {
     let mut expanded = Vec::new();
     // A doubled platform doubles its tags too; one fault is said once.
     if found.is_empty() {
-        for (place, plan) in file.offer.plans.iter().enumerate() {
-            match expand(&plan.image) {
+        for image in file.offer.images() {
+            match expand(&image.image) {
                 Ok(tags) => expanded.push(tags),
-                Err(error) => found.push(tag_fault(file, place, &plan.image, &error)),
+                Err(error) => found.push(tag_fault(file, image, &error)),
             }
         }
     }
@@ -39,15 +40,31 @@ pub(super) fn check(file: &mut OfferFile) -> Result<(), Vec<Diagnostic>> {
         found.sort_by_key(|fault| fault.spot);
         return Err(found);
     }
-    let said: Vec<_> = file.offer.plans.iter().map(|plan| described(&file.offer, plan)).collect();
-    for ((plan, tags), said) in file.offer.plans.iter_mut().zip(expanded).zip(said) {
-        plan.image.expanded_tags = tags;
-        plan.image.described = said;
+    let offer = &file.offer;
+    let said = offer.plans.iter().flat_map(|plan| plan.images().iter().map(move |at| (plan, at)));
+    let said: Vec<_> = said.map(|(plan, at)| described(offer, plan, &at.image)).collect();
+    let images = file.offer.plans.iter_mut().flat_map(Plan::images_mut);
+    for ((image, tags), said) in images.zip(expanded).zip(said) {
+        image.complete(tags, said);
     }
-    for (plan, written) in file.offer.plans.iter_mut().zip(parse::images(&file.text)) {
-        plan.written_image = written;
+    let images = file.offer.plans.iter_mut().flat_map(Plan::images_mut);
+    for (image, written) in images.zip(parse::images(&file.text)) {
+        image.written_image = written;
     }
     Ok(())
+}
+
+/// Says of each image where it stands.
+fn place(offer: &mut Offer) {
+    for (place, plan) in offer.plans.iter_mut().enumerate() {
+        for image in plan.images_mut() {
+            image.plan = place;
+            image.key = match &image.name {
+                None => format!("plans[{place}].image"),
+                Some(name) => format!("plans[{place}].images.{name}"),
+            };
+        }
+    }
 }
 
 const BOTH: &str = "`base` and `adopt` stand together";
@@ -95,7 +112,9 @@ fn whole(faults: &mut Faults<'_>) {
 }
 
 fn check_plan(faults: &mut Faults<'_>, path: &str, plan: &Plan) {
-    if let Some(resources) = &plan.resources {
+    if let PlanKind::Image(image) = &plan.kind
+        && let Some(resources) = &image.resources
+    {
         for (key, value) in [("cpu", resources.cpu), ("memoryGb", resources.memory_gb)] {
             if !(value.is_finite() && value > 0.0) {
                 let message = format!("`{key}` is {value}");
@@ -103,23 +122,28 @@ fn check_plan(faults: &mut Faults<'_>, path: &str, plan: &Plan) {
             }
         }
     }
-    let image = &plan.image;
+    for image in plan.images() {
+        check_image(faults, &image.key, &image.image);
+    }
+}
+
+fn check_image(faults: &mut Faults<'_>, path: &str, image: &Image) {
     for (name, registry) in &faults.file.offer.registries {
         if let Some(prefix) = &registry.prefix
             && let Err(error) = image.repository.under(prefix)
         {
             let message = format!("with the prefix of `{name}`, {error}");
-            faults.add(&format!("{path}.image.repository"), message, "shorten one of the two");
+            faults.add(&format!("{path}.repository"), message, "shorten one of the two");
         }
     }
     if image.base.is_some() && image.adopt.is_some() {
-        faults.add(&format!("{path}.image.adopt"), BOTH, BOTH_HELP);
+        faults.add(&format!("{path}.adopt"), BOTH, BOTH_HELP);
     }
     check_texts(faults, path, image);
     check_emptied(faults, path, image);
     for (name, value) in &image.config.env {
         if value.contains('\0') {
-            let at = format!("{path}.image.config.env.{name}");
+            let at = format!("{path}.config.env.{name}");
             faults.add(&at, "the value holds a NUL", "no program could read it; remove it");
         }
     }
@@ -127,11 +151,11 @@ fn check_plan(faults: &mut Faults<'_>, path: &str, plan: &Plan) {
     if count == 0 || count > PLATFORMS_MAX {
         let message = format!("there are {count} platforms");
         let help = format!("an image has 1 to {PLATFORMS_MAX}");
-        faults.add(&format!("{path}.image.platforms"), message, help);
+        faults.add(&format!("{path}.platforms"), message, help);
     }
     let mut seen = BTreeSet::new();
     for (place, build) in image.platforms.iter().enumerate() {
-        let at = format!("{path}.image.platforms[{place}]");
+        let at = format!("{path}.platforms[{place}]");
         if !seen.insert(build.full_platform()) {
             let message = format!("the platform `{}` stands twice", build.platform);
             faults.add(&format!("{at}.platform"), message, "put its layers into one entry");
@@ -151,7 +175,7 @@ fn check_texts(faults: &mut Faults<'_>, path: &str, image: &Image) {
         let Some(text) = text else { continue };
         if text.trim().is_empty() {
             let help = "write it, or leave the key out";
-            faults.add(&format!("{path}.image.{key}"), format!("`{key}` is empty"), help);
+            faults.add(&format!("{path}.{key}"), format!("`{key}` is empty"), help);
         }
     }
 }
@@ -171,7 +195,7 @@ fn check_emptied(faults: &mut Faults<'_>, path: &str, image: &Image) {
         ("user", config.user.as_ref().is_some_and(|user| user.trim().is_empty())),
     ];
     for (key, is_empty) in emptied {
-        let at = format!("{path}.image.config.{key}");
+        let at = format!("{path}.config.{key}");
         if is_empty && faults.file.has(&at) {
             let message = format!("`{key}` is empty, which keeps that of the base");
             faults.add(&at, message, "leave the key out to keep it, or write another");
@@ -215,8 +239,9 @@ fn expand(image: &Image) -> Result<Vec<super::tags::ExpandedTag>, TagError> {
     image.tags.expand(&image.version, &platforms)
 }
 
-fn tag_fault(file: &OfferFile, plan: usize, image: &Image, error: &TagError) -> Diagnostic {
-    let path = format!("plans[{plan}].image.tags");
+fn tag_fault(file: &OfferFile, at: &PlanImage, error: &TagError) -> Diagnostic {
+    let path = format!("{}.tags", at.key);
+    let image = &at.image;
     let template = match error {
         TagError::Invalid { template, .. } | TagError::Twice { template, .. } => Some(template),
         TagError::Placeholder(_) | TagError::Empty => None,

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::model::{Offer, Plan};
+use super::model::{Image, Offer, Plan};
 
 /// How these keys begin.
 pub const PREFIX: &str = "org.opencontainers.image.";
@@ -15,8 +15,7 @@ pub type Annotations = BTreeMap<String, String>;
 /// editing that must not give a published version another digest. The vendor is the publisher. What
 /// nobody wrote is not made up: a licence of the marketplace is no SPDX expression, and what git says
 /// of a folder differs from machine to machine.
-pub(super) fn described(offer: &Offer, plan: &Plan) -> Annotations {
-    let image = &plan.image;
+pub(super) fn described(offer: &Offer, plan: &Plan, image: &Image) -> Annotations {
     let said = [
         ("title", Some(&plan.name)),
         ("vendor", Some(&offer.publisher)),

@@ -12,7 +12,14 @@ use wharf_oci::{Platform, RepoName, Tag};
 
 use super::described::Annotations;
 pub use super::layers::{Compression, DebInput, DirInput, FileInput, Layer, LayerInput, TarInput};
+pub use super::market::{
+    Lead, LeadDestination, ListingTranslation, PlanTranslation, Resale, ResaleChannel,
+};
 pub use super::origin::{ImageSource, MadeFrom};
+pub use super::plans::{
+    Audience, Bundle, Certification, Cluster, CustomMeter, ImagePlan, KubernetesPlan, Licence,
+    Plan, PlanImage, PlanKind, PriceUnit, Prices, Region, Resources, Scope, Tenant, Visibility,
+};
 use super::secrets::Secret;
 use super::tags::{ExpandedTag, TagTemplates};
 use super::texts::{Terms, Text};
@@ -21,6 +28,7 @@ use super::words::{
     EnvName, ExposedPort, ImagePath, ImageVersion, LoginServer, PlanId, RegistryName, RelativePath,
 };
 
+/// A mapping of the file: camel case keys, no others.
 macro_rules! mapping {
     ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $kind:ty,)* })*) => {$(
         $(#[$doc])*
@@ -29,6 +37,7 @@ macro_rules! mapping {
         pub struct $name { $($(#[$field_doc])* pub $field: $kind,)* }
     )*};
 }
+pub(super) use mapping;
 
 mapping! {
     /// The whole file.
@@ -49,6 +58,12 @@ mapping! {
         properties: Properties,
         /// Who sees the preview.
         preview: Preview,
+        /// Where the contacts of interested customers go.
+        #[serde(default)]
+        leads: Option<Lead>,
+        /// Which partners may sell it.
+        #[serde(default)]
+        resale: Option<Resale>,
         /// What the certification team has to know.
         #[serde(default)]
         certification_notes: Option<Text>,
@@ -95,6 +110,10 @@ mapping! {
         resource_group: String,
         /// The name, without `.azurecr.io`.
         registry_name: String,
+        /// The GUID of the tenant that the subscription belongs to; bundles of Kubernetes plans are
+        /// found by it.
+        #[serde(default)]
+        tenant_id: Option<String>,
     }
 
     /// Where the credentials of a registry are.
@@ -144,6 +163,9 @@ mapping! {
         /// The videos.
         #[serde(default)]
         videos: Vec<Video>,
+        /// The same in other languages.
+        #[serde(default)]
+        translations: Vec<ListingTranslation>,
     }
 
     /// A useful link.
@@ -240,7 +262,11 @@ mapping! {
     /// Who sees the preview.
     Preview {
         /// Azure subscriptions.
+        #[serde(default)]
         subscriptions: Vec<PreviewSubscription>,
+        /// More of them, in a table with the columns `Id`, `Description` and `Type`.
+        #[serde(default)]
+        csv: Option<RelativePath>,
     }
 
     /// A subscription that sees the preview.
@@ -252,46 +278,7 @@ mapping! {
         label: Option<String>,
     }
 
-    /// A plan: one variant of the offer, with exactly one image.
-    Plan {
-        /// `externalId`, and the name of the plan's folder.
-        id: PlanId,
-        /// The name that customers read.
-        name: String,
-        /// One sentence.
-        summary: String,
-        /// The long text.
-        description: Text,
-        /// What it costs.
-        licence: Licence,
-        /// Whether it can be found.
-        #[serde(default)]
-        visibility: Visibility,
-        /// In which clouds it is offered.
-        #[serde(default = "default_regions")]
-        regions: Vec<Region>,
-        /// Certifications for government customers.
-        #[serde(default)]
-        government_certifications: Vec<Certification>,
-        /// The image.
-        image: Image,
-        /// The same as it is written. Set when the file is parsed.
-        #[serde(skip)]
-        written_image: serde_json::Value,
-        /// What one container needs.
-        #[serde(default)]
-        resources: Option<Resources>,
-    }
-
-    /// A certification for government customers.
-    Certification {
-        /// Its name.
-        name: String,
-        /// Where it is described.
-        url: String,
-    }
-
-    /// The image of a plan.
+    /// An image.
     Image {
         /// The repository, without the registry and its prefix.
         repository: RepoName,
@@ -362,45 +349,6 @@ mapping! {
         #[serde(default)]
         layers: Vec<Layer>,
     }
-
-    /// What one container needs.
-    Resources {
-        /// Cores; more than 0.
-        cpu: f64,
-        /// Memory in gigabytes; more than 0.
-        memory_gb: f64,
-    }
-}
-
-/// What a plan costs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Licence {
-    /// Nothing.
-    Free,
-    /// The customer brings a licence.
-    Byol,
-}
-
-/// Whether a plan can be found.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Visibility {
-    /// By everyone.
-    #[default]
-    Visible,
-    /// By no one who does not know it.
-    Hidden,
-}
-
-/// A cloud.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Region {
-    /// The public cloud.
-    AzureGlobal,
-    /// The cloud of the United States' government.
-    AzureGovernment,
 }
 
 /// Something that is said of an image besides its bytes.
@@ -452,6 +400,27 @@ impl Offer {
     pub fn plan(&self, id: &PlanId) -> Option<&Plan> {
         self.plans.iter().find(|plan| plan.id == *id)
     }
+
+    /// The images of all plans, in the order of the file.
+    pub fn images(&self) -> impl Iterator<Item = &PlanImage> {
+        self.plans.iter().flat_map(Plan::images)
+    }
+
+    /// The plans of one image each, with their places in `plans`.
+    pub fn image_plans(&self) -> impl Iterator<Item = (usize, &Plan, &ImagePlan)> {
+        self.plans.iter().enumerate().filter_map(|(place, plan)| match &plan.kind {
+            PlanKind::Image(image) => Some((place, plan, &**image)),
+            PlanKind::Kubernetes(_) => None,
+        })
+    }
+
+    /// The plans of Kubernetes applications, with their places in `plans`.
+    pub fn kubernetes_plans(&self) -> impl Iterator<Item = (usize, &Plan, &KubernetesPlan)> {
+        self.plans.iter().enumerate().filter_map(|(place, plan)| match &plan.kind {
+            PlanKind::Kubernetes(application) => Some((place, plan, &**application)),
+            PlanKind::Image(_) => None,
+        })
+    }
 }
 
 fn all_attestations() -> Vec<Attestation> {
@@ -460,8 +429,4 @@ fn all_attestations() -> Vec<Attestation> {
 
 fn default_language() -> String {
     "en-us".to_owned()
-}
-
-fn default_regions() -> Vec<Region> {
-    vec![Region::AzureGlobal]
 }

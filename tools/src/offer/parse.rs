@@ -1,6 +1,7 @@
 //! From the text of a YAML file of ours, an offer or waivers, to its types. Every refusal becomes a `Diagnostic` in words of the
 //! file, never in words of the parser or of Rust.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_saphyr::{DuplicateKeyPolicy, Error, MergeKeyPolicy, MessageFormatter, Options};
@@ -11,6 +12,7 @@ use super::error::Diagnostic;
 use super::origin::DOCKERFILE_ADVICE;
 use super::secrets::LITERAL;
 use super::spots::{Spot, Spots};
+use super::words::ImageName;
 
 /// Deepest nesting; the reference needs 8.
 const DEPTH_MAX: usize = 24;
@@ -35,7 +37,8 @@ pub(crate) fn parse<T: DeserializeOwned>(
         .map_err(|error| explain(file, text, &error))
 }
 
-/// The images of the plans as they are written, in their order. The text was parsed before.
+/// The images of all plans as they are written, in their order; those of a chart by their names. The
+/// text was parsed before.
 pub(crate) fn images(text: &str) -> Vec<serde_json::Value> {
     #[derive(serde::Deserialize)]
     struct Written {
@@ -43,10 +46,14 @@ pub(crate) fn images(text: &str) -> Vec<serde_json::Value> {
     }
     #[derive(serde::Deserialize)]
     struct WrittenPlan {
-        image: serde_json::Value,
+        #[serde(default)]
+        image: Option<serde_json::Value>,
+        #[serde(default)]
+        images: BTreeMap<ImageName, serde_json::Value>,
     }
     let written: Option<Written> = serde_saphyr::from_str_with_options(text, options()).ok();
-    written.map_or_else(Vec::new, |all| all.plans.into_iter().map(|plan| plan.image).collect())
+    let plans = written.map(|all| all.plans).unwrap_or_default().into_iter();
+    plans.flat_map(|plan| plan.image.into_iter().chain(plan.images.into_values())).collect()
 }
 
 fn options() -> Options {

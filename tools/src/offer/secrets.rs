@@ -8,8 +8,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Deserializer, de};
 
+use super::key_vault::{self, KeyVaultError};
 use super::texts::{Shape, Shaped, TextError, read_utf8};
-use super::words::RelativePath;
+use super::words::{KeyVaultSecret, RelativePath};
 
 /// What is said about a secret that stands in the file.
 pub(super) const LITERAL: &str =
@@ -17,13 +18,16 @@ pub(super) const LITERAL: &str =
 
 /// Where a secret stands.
 ///
-/// - Displays as the placeholder `${env:NAME}` or `${file:PATH}`, which is safe to print.
+/// - Displays as the placeholder `${env:NAME}`, `${file:PATH}` or `${keyVault:VAULT/NAME}`, which is
+///   safe to print.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Secret {
     /// In this environment variable.
     Env(String),
     /// In the first line of this file.
     File(RelativePath),
+    /// In this key vault of Azure; whoever is logged in with `az` reads it.
+    KeyVault(KeyVaultSecret),
 }
 
 /// A secret in memory.
@@ -42,6 +46,14 @@ pub enum SecretError {
     /// The first line of the file is empty.
     #[error("the first line of {0} is empty")]
     Empty(String),
+    /// The key vault does not give it.
+    #[error("the secret {name} of a key vault cannot be had")]
+    KeyVault {
+        /// `VAULT/NAME`.
+        name: String,
+        /// Why.
+        source: KeyVaultError,
+    },
 }
 
 impl Secret {
@@ -62,6 +74,12 @@ impl Secret {
                     Some(line) if !line.is_empty() => Ok(SecretValue(line.to_owned())),
                     _ => Err(SecretError::Empty(path.to_string())),
                 }
+            }
+            Self::KeyVault(name) => {
+                let value = key_vault::secret(name, variable);
+                value
+                    .map(SecretValue)
+                    .map_err(|source| SecretError::KeyVault { name: name.to_string(), source })
             }
         }
     }
@@ -92,18 +110,22 @@ impl fmt::Display for Secret {
         match self {
             Self::Env(name) => write!(f, "${{env:{name}}}"),
             Self::File(path) => write!(f, "${{file:{path}}}"),
+            Self::KeyVault(name) => write!(f, "${{keyVault:{name}}}"),
         }
     }
 }
 
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match deserializer.deserialize_any(Shape(&["env", "file"]))? {
+        match deserializer.deserialize_any(Shape(&["env", "file", "keyVault"]))? {
             Shaped::Plain(_) => Err(de::Error::custom(LITERAL)),
             Shaped::Keyed("env", name) if is_variable(&name) => Ok(Self::Env(name)),
             Shaped::Keyed("env", _) => Err(de::Error::custom(
                 "this is not the name of an environment variable: use letters, digits and `_`",
             )),
+            Shaped::Keyed("keyVault", name) => {
+                name.parse().map(Self::KeyVault).map_err(de::Error::custom)
+            }
             Shaped::Keyed(_, path) => path.parse().map(Self::File).map_err(de::Error::custom),
         }
     }

@@ -3,6 +3,7 @@
 
 use super::fixture::{Folder, OFFER, changed, parse};
 use super::*;
+use crate::offer::plans::Cluster;
 
 /// The messages of an offer that must be refused.
 fn refusals(text: &str) -> Vec<Diagnostic> {
@@ -268,8 +269,9 @@ fn a_missing_offer_file_is_named() {
 fn the_test_offer_is_read_as_it_stands() {
     let file = parse(&format!("\u{feff}{OFFER}")).unwrap();
     let server = file.offer.plans.first().unwrap();
-    assert_eq!(server.image.version.as_str(), "1.4.0");
-    let tags: Vec<&str> = server.image.expanded_tags.iter().map(|at| at.tag.as_str()).collect();
+    assert_eq!(server.images()[0].image.version.as_str(), "1.4.0");
+    let tags: Vec<&str> =
+        server.images()[0].image.expanded_tags.iter().map(|at| at.tag.as_str()).collect();
     let expected = ["1.4.0-linux-amd64", "1.4.0-linux-arm64", "1.4.0-all", "1.4.0-test", "latest"];
     assert_eq!(tags, expected);
     assert_eq!(file.folder(), Path::new("."));
@@ -280,7 +282,7 @@ fn the_test_offer_is_read_as_it_stands() {
 fn versions_without_quotes_keep_their_zeros() {
     let text = changed(&[("version: \"1.4.0\"\n      created", "version: 1.10\n      created")]);
     let file = parse(&text).unwrap();
-    assert_eq!(file.offer.plans.first().unwrap().image.version.as_str(), "1.10");
+    assert_eq!(file.offer.plans.first().unwrap().images()[0].image.version.as_str(), "1.10");
 }
 
 #[test]
@@ -344,7 +346,7 @@ fn a_platform_wins_over_its_image_and_says_scratch_for_nothing() {
     let image = format!("{IMAGE}      base: a.tar\n");
     let own = "platform: linux/arm64\n          base: scratch";
     let file = parse(&changed(&[(IMAGE, &image), ("platform: linux/arm64", own)])).unwrap();
-    let image = &file.offer.plans.first().unwrap().image;
+    let image = &file.offer.plans.first().unwrap().images()[0].image;
     let said: Vec<_> = image
         .platforms
         .iter()
@@ -353,4 +355,56 @@ fn a_platform_wins_over_its_image_and_says_scratch_for_nothing() {
         })
         .collect();
     assert_eq!(said, [Some(("base", "a.tar")), None]);
+}
+
+const CHART: &str = r#"  - id: cluster
+    kind: kubernetes
+    name: Cluster
+    summary: In your cluster.
+    description: <p>In your cluster.</p>
+    licence: payAsYouGo
+    prices: { unit: perCore, usdPerHour: 0.02 }
+    chart: chart
+    manifest: manifest.yaml
+    uiDefinition: createUiDefinition.json
+    armTemplate: mainTemplate.json
+    namespace: tidepool
+    extensionType: Quayline.Tidepool
+    images:
+      web: { repository: tidepool/web, version: "1.0", platforms: [{ platform: linux/amd64, layers: [{ dir: x }] }] }
+"#;
+
+#[test]
+fn a_plan_is_an_image_or_a_kubernetes_application() {
+    let file = parse(&format!("{OFFER}{CHART}")).unwrap();
+    let (place, _, plan) = file.offer.kubernetes_plans().next().unwrap();
+    assert_eq!((plan.clusters.as_slice(), plan.images.len()), ([Cluster::Aks].as_slice(), 1));
+    let image = file.offer.images().last().unwrap();
+    assert_eq!(image.id.to_string(), "cluster.web");
+    assert_eq!(image.key, format!("plans[{place}].images.web"));
+    assert_eq!(
+        (image.plan, image.written_image["repository"].as_str()),
+        (place, Some("tidepool/web"))
+    );
+    assert!(file.spot(&image.key).line > file.spot(&format!("plans[{place}].chart")).line);
+}
+
+#[test]
+fn a_plan_has_what_its_kind_needs_and_nothing_of_the_other() {
+    let faults = [
+        ("    kind: kubernetes\n", "", "the key `kind` is missing here"),
+        ("    kind: kubernetes\n", "    kind: image\n", "an image plan has no `chart`"),
+        ("    chart: chart\n", "", "a Kubernetes plan needs the key `chart`"),
+        (
+            "    chart: chart\n",
+            "    chart: chart\n    resources: { cpu: 1, memoryGb: 1 }\n",
+            "has no `resources`",
+        ),
+    ];
+    for (old, new, message) in faults {
+        let error = parse(&format!("{OFFER}{}", CHART.replacen(old, new, 1))).unwrap_err();
+        assert!(error.to_string().contains(message), "{message}: {error}");
+    }
+    let error = parse(&OFFER.replacen("licence: byol", "licence: payAsYouGo", 1)).unwrap_err();
+    assert!(error.to_string().contains("PLN-007"), "{error}");
 }

@@ -70,6 +70,9 @@ macro_rules! serde_as_text {
 }
 serde_as_text!(
     PlanId,
+    ImageName,
+    ImageId,
+    KeyVaultSecret,
     RegistryName,
     LoginServer,
     RelativePath,
@@ -122,6 +125,33 @@ text_word! {
                 c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, b'-' | b'_')
             })
     }, "use 1 to 100 lowercase letters, digits, `-` and `_`, starting with a letter or digit";
+
+    /// The name of an image under `global.azure.images` of a chart.
+    ///
+    /// - `^[A-Za-z][A-Za-z0-9_-]{0,62}$`
+    ImageName: "the name of an image in a chart", |text| {
+        text.len() <= 63
+            && text.starts_with(|c: char| c.is_ascii_alphabetic())
+            && text.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_'))
+    }, "use 1 to 63 letters, digits, `-` and `_`, starting with a letter";
+
+    /// An image of an offer: its plan's ID, and in a Kubernetes plan a dot and its name. It is also
+    /// the name of the folder of its layout.
+    ImageId: "an image of an offer", |text| match text.split_once('.') {
+        None => text.parse::<PlanId>().is_ok(),
+        Some((plan, name)) => plan.parse::<PlanId>().is_ok() && name.parse::<ImageName>().is_ok(),
+    }, "write the ID of a plan, or PLAN.NAME for an image of a chart";
+
+    /// A secret in a key vault: `VAULT/NAME`.
+    ///
+    /// - A vault has 3 to 24 letters, digits and `-`; a secret 1 to 127.
+    KeyVaultSecret: "a secret of a key vault", |text| {
+        let is_word = |word: &str| word.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-');
+        text.split_once('/').is_some_and(|(vault, name)| {
+            (3..=24).contains(&vault.len()) && is_word(vault) && (1..=127).contains(&name.len())
+                && vault.starts_with(|c: char| c.is_ascii_alphabetic()) && is_word(name)
+        })
+    }, "write VAULT/NAME, each of letters, digits and `-`";
 
     /// The name by which an offer and the command line call a registry.
     ///
@@ -182,6 +212,34 @@ fn is_login_server(text: &str) -> bool {
     match text.split_once(':') {
         Some((host, number)) => name(host) && port(number),
         None => name(text),
+    }
+}
+
+impl ImageId {
+    /// The one image of a plan.
+    #[must_use]
+    pub fn of_plan(plan: &PlanId) -> Self {
+        Self(plan.0.clone())
+    }
+
+    /// An image of a chart.
+    #[must_use]
+    pub fn of_chart(plan: &PlanId, name: &ImageName) -> Self {
+        Self(format!("{plan}.{name}").into())
+    }
+
+    /// The ID of its plan.
+    #[must_use]
+    pub fn plan(&self) -> &str {
+        self.0.split_once('.').map_or(&*self.0, |(plan, _)| plan)
+    }
+}
+
+impl KeyVaultSecret {
+    /// The vault and the name in it.
+    #[must_use]
+    pub fn parts(&self) -> (&str, &str) {
+        self.0.split_once('/').unwrap_or((&self.0, ""))
     }
 }
 

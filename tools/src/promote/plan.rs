@@ -76,6 +76,7 @@ pub struct CredentialNames {
 enum SecretName {
     Env(String),
     File(crate::offer::words::RelativePath),
+    KeyVault(crate::offer::words::KeyVaultSecret),
 }
 
 /// The image of one plan of the offer.
@@ -211,6 +212,7 @@ impl CredentialNames {
         let name = |secret: &Secret| match secret {
             Secret::Env(name) => SecretName::Env(name.clone()),
             Secret::File(path) => SecretName::File(path.clone()),
+            Secret::KeyVault(name) => SecretName::KeyVault(name.clone()),
         };
         Self { username: name(&credentials.username), password: name(&credentials.password) }
     }
@@ -221,6 +223,7 @@ impl CredentialNames {
         let secret = |name: &SecretName| match name {
             SecretName::Env(name) => Secret::Env(name.clone()),
             SecretName::File(path) => Secret::File(path.clone()),
+            SecretName::KeyVault(name) => Secret::KeyVault(name.clone()),
         };
         Credentials { username: secret(&self.username), password: secret(&self.password) }
     }

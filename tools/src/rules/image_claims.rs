@@ -43,19 +43,27 @@ pub(super) fn compare(
     let title = offer.listing.title.as_str();
     let mut plans = Vec::new();
     for (place, plan) in offer.plans.iter().enumerate() {
-        let of_plan = images.iter().filter(|(of, _)| *of == Some(place));
-        let readable = of_plan.filter(|(_, facts)| !facts.images.is_empty());
-        let Some((_, facts)) = { readable }.next() else { continue };
-        let has = has(facts, plan.image.version.as_str());
+        let of_plan = images.iter().filter_map(|(of, facts)| {
+            let image = file.image((*of)?).filter(|image| image.plan == place)?;
+            let is_readable = !facts.images.is_empty();
+            is_readable.then(|| has(facts, image.image.version.as_str()))
+        });
+        let of_plan: Vec<Has> = of_plan.collect();
+        let whose = match of_plan.len() {
+            0 => continue,
+            1 => "the plan's image",
+            _ => "no image of the plan",
+        };
+        let all: Vec<&Has> = of_plan.iter().collect();
         let names = [title, plan.name.as_str()];
         let description = content.plan_descriptions.get(place).map(String::as_str);
         for (key, text) in
             [("summary", plan.summary.as_str()), ("description", description.unwrap_or_default())]
         {
             let claims = claims(&plain_text(text), &names);
-            differ(judge, &format!("plans[{place}].{key}"), &claims, &[&has], "the plan's image");
+            differ(judge, &format!("plans[{place}].{key}"), &claims, &all, whose);
         }
-        plans.push(has);
+        plans.extend(of_plan);
     }
     if plans.is_empty() {
         return judge.not_applicable();

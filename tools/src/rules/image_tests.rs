@@ -87,7 +87,7 @@ pub(super) fn facts() -> ImageFacts {
     let images = vec![image("linux/amd64"), image("linux/arm64")];
     let index = Descriptor::new(MediaType::OCI_INDEX, digest("index"), 700);
     let children = images.iter().map(|image| image.descriptor.clone()).collect();
-    let tags = &file.offer.plans[0].image.expanded_tags;
+    let tags = &file.offer.plans[0].images()[0].image.expanded_tags;
     let mut artifacts: Vec<_> = images
         .iter()
         .map(|image| artifact(image.descriptor.digest, "application/spdx+json"))

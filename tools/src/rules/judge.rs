@@ -35,7 +35,7 @@ pub(super) enum Scope<'a> {
     Given(&'a Path),
     /// The file of waivers.
     Waivers(&'a WaiverFile),
-    /// An image; with the offer and the key of its plan when they are known.
+    /// An image; with the offer and its place among the images when they are known.
     Image {
         location: &'a str,
         offer: Option<(&'a OfferFile, usize)>,
@@ -48,7 +48,7 @@ impl Scope<'_> {
             Self::Offer(_) | Self::Given(_) | Self::Waivers(_) => Subject::Offer,
             Self::Image { location, offer } => Subject::Image {
                 location: (*location).to_owned(),
-                plan: offer.and_then(|(file, plan)| plan_id(file, plan)),
+                plan: offer.and_then(|(file, place)| Some(file.image(place)?.id.to_string())),
             },
         }
     }
@@ -221,9 +221,10 @@ impl<'a> Judge<'a> {
             Scope::Offer(file) => place_of(file, key, None),
             Scope::Given(file) => Place { file: file.to_owned(), ..Place::default() },
             Scope::Waivers(file) => file.place(key),
-            Scope::Image { location, offer: Some((file, plan)) } => {
+            Scope::Image { location, offer: Some((file, place)) } => {
                 let dot = if key.is_empty() { "" } else { "." };
-                let key = format!("plans[{plan}].image{dot}{key}");
+                let at = file.image(place).map(|at| at.key.as_str()).unwrap_or_default();
+                let key = format!("{at}{dot}{key}");
                 place_of(file, &key, Some(location.to_owned()))
             }
             Scope::Image { location, offer: None } => Place {

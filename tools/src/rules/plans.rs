@@ -90,12 +90,12 @@ pub(super) const RULES: &[Rule] = &[
         fix: "give each plan its own repository",
         check: Check::Offer(|view, judge| {
             let mut seen = BTreeMap::new();
-            for (place, plan) in view.offer.plans.iter().enumerate() {
-                if let Some(first) = seen.insert(plan.image.repository.clone(), &plan.id) {
-                    let repository = &plan.image.repository;
+            for (_, plan, kind) in view.offer.image_plans() {
+                let repository = &kind.image.image.repository;
+                if let Some(first) = seen.insert(repository, &plan.id) {
                     let message =
                         format!("the plan `{first}` has the repository `{repository}` too");
-                    judge.error(&format!("plans[{place}].image.repository"), message);
+                    judge.error(&format!("{}.repository", kind.image.key), message);
                 }
             }
         }),

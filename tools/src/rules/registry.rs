@@ -11,17 +11,21 @@ const REPOSITORY_CHARS_MAX: usize = 100;
 pub(super) const RULES: &[Rule] = &[
     Rule {
         id: "TEC-001",
-        title: "the subscription of the registry is a GUID",
+        title: "the subscription and the tenant of the registry are GUIDs",
         severity: Severity::Error,
         source: "CLI-M",
         why: "Microsoft looks the registry up in this subscription.",
-        fix: "copy the subscription ID from `az account show`",
+        fix: "copy the IDs from `az account show`",
         check: Check::Offer(|view, judge| {
             let published = format!("registries.{}", view.offer.offer.registry);
             for (key, azure) in azure(view) {
                 if !is_guid(&azure.subscription_id) {
                     let message = format!("`{}` is not a GUID", azure.subscription_id);
                     judge.error(&format!("{key}.azure.subscriptionId"), message);
+                }
+                if let Some(tenant) = azure.tenant_id.as_ref().filter(|id| !is_guid(id)) {
+                    let message = format!("`{tenant}` is not the GUID of a tenant");
+                    judge.error(&format!("{key}.azure.tenantId"), message);
                 }
             }
             if !view.file.has(&format!("{published}.azure")) {
@@ -150,15 +154,15 @@ fn belongs(login_server: &str, name: &str) -> bool {
 fn repositories(view: &OfferView<'_>, judge: &mut Judge<'_>) {
     let registry = view.offer.registries.get(&view.offer.offer.registry);
     let prefix = registry.and_then(|registry| registry.prefix.as_ref());
-    for (place, plan) in view.offer.plans.iter().enumerate() {
-        let repository = plan.image.repository.as_str();
+    for image in view.offer.images() {
+        let repository = image.image.repository.as_str();
         let whole =
             prefix.map_or(repository.len(), |prefix| prefix.as_str().len() + 1 + repository.len());
         if whole > REPOSITORY_CHARS_MAX {
             let message = format!(
                 "the repository has {whole} characters with its prefix; {REPOSITORY_CHARS_MAX} is the most"
             );
-            judge.error(&format!("plans[{place}].image.repository"), message);
+            judge.error(&format!("{}.repository", image.key), message);
         }
     }
 }

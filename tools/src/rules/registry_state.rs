@@ -115,7 +115,7 @@ pub(super) const RULES: &[Rule] = &[
         check: Check::Offer(|view, judge| {
             state(view, judge, &["policies"], |state, key, judge| {
                 let Some(days) = state.retention_days else { return };
-                for plan in view.offer.plans.iter().filter(|plan| has_untagged(plan)) {
+                for plan in view.offer.images().filter(|plan| has_untagged(plan)) {
                     let message = format!(
                         "untagged manifests are deleted after {days} days, and platforms of the plan \
                          `{}` have no tag of their own",
@@ -315,7 +315,7 @@ fn of_image(
 }
 
 /// Whether a platform has no tag of its own.
-fn has_untagged(plan: &crate::offer::model::Plan) -> bool {
+fn has_untagged(plan: &crate::offer::model::PlanImage) -> bool {
     let tags = &plan.image.expanded_tags;
     let platforms = 0..plan.image.platforms.len();
     let is_tagged = |place| tags.iter().any(|item| item.target == TagTarget::Platform(place));

@@ -18,7 +18,7 @@ pub(super) const RULES: &[Rule] = &[
         why: "Azure Container Instances starts nothing larger.",
         fix: "ask for less, or leave `resources` out",
         check: Check::Offer(|view, judge| {
-            for (place, plan) in view.offer.plans.iter().enumerate() {
+            for (place, _, plan) in view.offer.image_plans() {
                 let Some(resources) = &plan.resources else { continue };
                 let key = format!("plans[{place}].resources");
                 if resources.cpu > CPU_MAX {
@@ -38,7 +38,7 @@ pub(super) const RULES: &[Rule] = &[
         why: "Above that, starts fail in regions that are short of capacity.",
         fix: "ask for less, or tell customers in which regions it was tried",
         check: Check::Offer(|view, judge| {
-            for (place, plan) in view.offer.plans.iter().enumerate() {
+            for (place, _, plan) in view.offer.image_plans() {
                 let Some(resources) = &plan.resources else { continue };
                 let key = format!("plans[{place}].resources");
                 if resources.cpu > CPU_COMMON && resources.cpu <= CPU_MAX {

@@ -235,8 +235,8 @@ pub(super) const RULES: &[Rule] = &[
 ];
 
 fn each_image(view: &OfferView<'_>, mut look: impl FnMut(&str, &Image)) {
-    for (place, plan) in view.offer.plans.iter().enumerate() {
-        look(&format!("plans[{place}].image"), &plan.image);
+    for (_, _, plan) in view.offer.image_plans() {
+        look(&plan.image.key, &plan.image.image);
     }
 }
 
@@ -284,7 +284,8 @@ fn version_prefix(view: &OfferView<'_>, judge: &mut Judge<'_>) {
 
 /// Without any published tag nobody knows whether this is the first publication.
 fn say_what_is_published(view: &OfferView<'_>, judge: &mut Judge<'_>) {
-    if view.offer.plans.iter().all(|plan| plan.image.published_tags.is_empty()) {
+    let mut plans = view.offer.image_plans();
+    if plans.all(|(_, _, plan)| plan.image.image.published_tags.is_empty()) {
         judge.not_looked_at(Gap::Ledger);
     }
 }

@@ -8,7 +8,7 @@ use unicode_normalization::is_nfc;
 use super::html::{self, Piece};
 use super::{Check, Judge, OfferView, Rule, Severity};
 use crate::characters::{self, breaks_line, is_hidden};
-use crate::offer::model::Contact;
+use crate::offer::model::{Contact, PlanImage};
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
@@ -89,7 +89,8 @@ fn lines<'a>(view: &OfferView<'a>) -> Vec<Line<'a>> {
             let key = format!("plans[{place}].governmentCertifications[{number}].name");
             add(key, "the name", &certification.name);
         }
-        let image = &plan.image;
+    }
+    for PlanImage { image, key: at, .. } in view.offer.images() {
         let said = [
             ("source", "the source", &image.source),
             ("revision", "the revision", &image.revision),
@@ -97,12 +98,12 @@ fn lines<'a>(view: &OfferView<'a>) -> Vec<Line<'a>> {
         ];
         for (name, what, text) in said {
             if let Some(text) = text {
-                add(format!("plans[{place}].image.{name}"), what, text);
+                add(format!("{at}.{name}"), what, text);
             }
         }
-        for (number, build) in plan.image.platforms.iter().enumerate() {
+        for (number, build) in image.platforms.iter().enumerate() {
             if let Some(version) = &build.os_version {
-                let key = format!("plans[{place}].image.platforms[{number}].osVersion");
+                let key = format!("{at}.platforms[{number}].osVersion");
                 add(key, "the version of Windows", version);
             }
         }
@@ -159,15 +160,14 @@ fn longer(view: &OfferView<'_>, judge: &mut Judge<'_>) {
             }
         }
     }
-    for (place, plan) in view.offer.plans.iter().enumerate() {
-        let image = &plan.image;
+    for PlanImage { image, key: at, .. } in view.offer.images() {
         let maps: [(&str, &str, &BTreeMap<String, String>); 2] = [
             ("annotations", "the annotation", &image.annotations),
             ("config.labels", "the label", &image.config.labels),
         ];
         for (map, what, values) in maps {
             for (name, value) in values {
-                let key = format!("plans[{place}].image.{map}.{name}");
+                let key = format!("{at}.{map}.{name}");
                 visible(judge, &key, what, value);
                 visible(judge, &key, "the name of it", name);
             }

@@ -436,7 +436,7 @@ proptest! {
         let Ok(plan) = case.solve() else { return Ok(()) };
         let folder = Folder::new();
         let (file, content) = folder.load(&offer_of(&case, &plan)).unwrap();
-        let image = &file.offer.plans[0].image;
+        let image = &file.offer.plans[0].images()[0].image;
         let written: Vec<&str> = image.expanded_tags.iter().map(|item| item.tag.as_str()).collect();
         let new: Vec<&str> = names(&plan.tags)[image.published_tags.len()..].to_vec();
         prop_assert_eq!(written, new);

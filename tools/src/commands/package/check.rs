@@ -6,14 +6,14 @@ use super::Run;
 use super::outcome::{PackagedPlan, State};
 use crate::compare::{self, Difference, Wanted};
 use crate::image::build::{Builder, BuiltImage, Destination};
-use crate::offer::model::Plan;
+use crate::offer::model::PlanImage;
 use crate::source::Source;
 
 pub(super) fn run(
     run: &mut Run<'_>,
     builder: &mut Builder<'_>,
 ) -> anyhow::Result<Vec<PackagedPlan>> {
-    let there: Vec<&Plan> =
+    let there: Vec<&PlanImage> =
         run.plans.iter().copied().filter(|plan| run.place(plan).exists()).collect();
     let mut images = BTreeMap::new();
     builder.build_all(&there, Destination::Counted, &mut |plan, built| {
@@ -39,7 +39,7 @@ pub(super) fn run(
 
 /// At least one: the place is not what would be made.
 fn differences(
-    plan: &Plan,
+    plan: &PlanImage,
     built: &BuiltImage,
     place: &std::path::Path,
     builder: &mut Builder<'_>,

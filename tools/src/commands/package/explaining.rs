@@ -9,7 +9,7 @@ use crate::explain::{
     content_of_layout, explain,
 };
 use crate::image::build::BuiltImage;
-use crate::offer::model::Plan;
+use crate::offer::model::PlanImage;
 use crate::source::Source;
 
 use super::outcome::State;
@@ -42,7 +42,7 @@ impl<'a> Explaining<'a> {
     /// A plan was made or counted; `before` was in its place.
     pub(super) fn add(
         &mut self,
-        plan: &Plan,
+        plan: &PlanImage,
         built: &BuiltImage,
         state: State,
         before: Option<PlanContent>,
@@ -79,7 +79,7 @@ impl<'a> Explaining<'a> {
     }
 
     /// What the layout that is in place was put in the place of.
-    fn noted(&self, plan: &Plan) -> Option<PlanContent> {
+    fn noted(&self, plan: &PlanImage) -> Option<PlanContent> {
         let path = note_path(self.output, plan);
         let is_small = fs::symlink_metadata(&path)
             .is_ok_and(|found| found.is_file() && found.len() <= NOTE_BYTES_MAX);
@@ -90,7 +90,7 @@ impl<'a> Explaining<'a> {
 
 /// Notes what was replaced. Without the note only an explanation is shorter, so a failure of it is
 /// none of the command.
-pub(super) fn note(output: &Path, plan: &Plan, replaced: &PlanContent) {
+pub(super) fn note(output: &Path, plan: &PlanImage, replaced: &PlanContent) {
     let path = note_path(output, plan);
     let Ok(text) = serde_json::to_string(replaced) else { return };
     if let Some(folder) = path.parent() {
@@ -99,6 +99,6 @@ pub(super) fn note(output: &Path, plan: &Plan, replaced: &PlanContent) {
     let _ = crate::output_file::write(&path, &text, 0o666);
 }
 
-fn note_path(output: &Path, plan: &Plan) -> PathBuf {
+fn note_path(output: &Path, plan: &PlanImage) -> PathBuf {
     output.join(REPLACED).join(format!("{}.json", plan.id))
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::commands::Context;
 use crate::image::build::BuiltImage;
-use crate::offer::model::Plan;
+use crate::offer::model::PlanImage;
 use crate::output::visible;
 
 /// Most plans that are named in a line.
@@ -40,7 +40,7 @@ struct Place {
 }
 
 impl Notes {
-    pub(super) fn add(&mut self, plan: &Plan, built: &BuiltImage) {
+    pub(super) fn add(&mut self, plan: &PlanImage, built: &BuiltImage) {
         for platform in &built.platforms {
             for (layer, note) in &platform.notes {
                 let (plan, platform) = (plan.id.to_string(), platform.platform.to_string());

@@ -9,7 +9,7 @@ use super::notes::ToldNote;
 use crate::compare::Difference;
 use crate::explain::Explained;
 use crate::image::build::{BuiltImage, BuiltLayer, BuiltPlatform, Origin, Referrer};
-use crate::offer::model::Plan;
+use crate::offer::model::PlanImage;
 use crate::output::Style;
 
 /// What was made, or found.
@@ -120,7 +120,7 @@ impl State {
 }
 
 impl PackagedPlan {
-    pub(super) fn new(plan: &Plan, layout: PathBuf, built: &BuiltImage, state: State) -> Self {
+    pub(super) fn new(plan: &PlanImage, layout: PathBuf, built: &BuiltImage, state: State) -> Self {
         Self {
             digest: Some(built.index.digest),
             platforms: built.platforms.iter().map(platform).collect(),
@@ -130,7 +130,7 @@ impl PackagedPlan {
     }
 
     /// A plan of which nothing was made.
-    pub(super) fn without_image(plan: &Plan, layout: PathBuf, state: State) -> Self {
+    pub(super) fn without_image(plan: &PlanImage, layout: PathBuf, state: State) -> Self {
         let tags = plan.image.expanded_tags.iter().map(|expanded| expanded.tag.to_string());
         Self {
             plan: plan.id.to_string(),

@@ -10,12 +10,12 @@ use super::manifests::{Manifest, json};
 use super::{BuildError, Builder, BuiltPlatform, base_error};
 use crate::image::base::{BaseError, BaseImage, lay};
 use crate::image::layout_write::LayoutWriter;
-use crate::offer::model::{Attestation, ContainerConfig, Image, Plan, PlatformBuild};
+use crate::offer::model::{Attestation, ContainerConfig, Image, PlanImage, PlatformBuild};
 
 impl Builder<'_> {
     pub(super) fn adopt(
         &mut self,
-        plan: &Plan,
+        plan: &PlanImage,
         (place, build): (usize, &PlatformBuild),
         base: &BaseImage,
         writer: &mut LayoutWriter<'_>,

@@ -23,7 +23,7 @@ use crate::image::files::{File, FileKind, FileView, LayerFiles};
 use crate::image::layer::{DebianPackage, PreparedLayer};
 use crate::image::layout_write::{LayoutWriter, WriteError};
 use crate::image::packages::{self, Manager, Package};
-use crate::offer::model::{Attestation, LayerInput, Plan, PlatformBuild};
+use crate::offer::model::{Attestation, LayerInput, PlanImage, PlatformBuild};
 use crate::offer::timestamp::Timestamp;
 
 /// What layers hold that were read in this run, with what they were made of.
@@ -82,7 +82,7 @@ impl Builder<'_> {
     /// Says of a platform's image what the offer asks for; `None` when that is nothing.
     pub(super) fn attest_platform(
         &mut self,
-        plan: &Plan,
+        plan: &PlanImage,
         made: &Made<'_>,
         writer: &mut LayoutWriter<'_>,
     ) -> Result<Option<Attested>, BuildError> {
@@ -127,7 +127,7 @@ impl Builder<'_> {
     /// All referrers of an image: those of its platforms, then those of the index.
     pub(super) fn attest_all(
         &self,
-        plan: &Plan,
+        plan: &PlanImage,
         index: &Descriptor,
         platforms: &[BuiltPlatform],
         writer: &mut LayoutWriter<'_>,
@@ -142,7 +142,7 @@ impl Builder<'_> {
     /// The same of the index: which platforms it has, and all of their packages.
     fn attest_index(
         &self,
-        plan: &Plan,
+        plan: &PlanImage,
         index: &Descriptor,
         platforms: &[&Attested],
         writer: &mut LayoutWriter<'_>,
@@ -184,7 +184,7 @@ impl Builder<'_> {
     /// What each layer holds; one that was read for another platform or plan is not read again.
     fn read_contents(
         &mut self,
-        plan: &Plan,
+        plan: &PlanImage,
         made: &Made<'_>,
     ) -> Result<Vec<Arc<LayerContents>>, BuildError> {
         let mut all = Vec::new();
@@ -216,7 +216,7 @@ impl Builder<'_> {
     }
 }
 
-fn subject(plan: &Plan, manifest: &Descriptor) -> Subject {
+fn subject(plan: &PlanImage, manifest: &Descriptor) -> Subject {
     let repository = plan.image.repository.to_string();
     Subject {
         digest: manifest.digest,
@@ -366,7 +366,7 @@ fn dependencies(made: &Made<'_>, contents: &[Arc<LayerContents>]) -> Vec<Depende
 
 /// What was asked for, as the offer writes it, without what does not reach the image.
 fn parameters(
-    plan: &Plan,
+    plan: &PlanImage,
     platform: Option<&PlatformBuild>,
     created: Timestamp,
 ) -> BTreeMap<&'static str, Value> {

@@ -10,7 +10,7 @@ use super::{BuildError, Builder, BuiltLayer, Origin, base_error};
 use crate::image::base::{BaseError, BaseImage, as_oci, lay};
 use crate::image::files::LayerFiles;
 use crate::image::layout_write::LayoutWriter;
-use crate::offer::model::{MadeFrom, Plan, PlatformBuild};
+use crate::offer::model::{MadeFrom, PlanImage, PlatformBuild};
 
 /// Annotations of an image on a base (image-spec, "Annotations").
 const BASE_NAME: &str = "org.opencontainers.image.base.name";
@@ -23,7 +23,7 @@ impl<'a> Builder<'a> {
     /// The image that a platform of a plan is made from.
     pub(super) fn base(
         &self,
-        plan: &Plan,
+        plan: &PlanImage,
         build: &PlatformBuild,
     ) -> Result<Option<&'a BaseImage>, BuildError> {
         if MadeFrom::of(&plan.image, build) == MadeFrom::Scratch {
@@ -36,7 +36,7 @@ impl<'a> Builder<'a> {
     /// Brings the layers of the base; their files only where layers come on top.
     pub(super) fn lay_base(
         &self,
-        plan: &Plan,
+        plan: &PlanImage,
         build: &PlatformBuild,
         base: Option<&BaseImage>,
         writer: &mut LayoutWriter<'_>,

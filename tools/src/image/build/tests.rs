@@ -25,7 +25,7 @@ const IMAGE: &str = r#"{
 }"#;
 
 /// A plan with two platforms that share a layer, and the folders that it names.
-fn sample(folder: &Path) -> Plan {
+fn sample(folder: &Path) -> PlanImage {
     for (dir, name) in [("base", "lib"), ("app", "bin")] {
         fs::create_dir_all(folder.join(dir).join(name)).unwrap();
         let file = folder.join(dir).join(name).join("file");
@@ -35,22 +35,15 @@ fn sample(folder: &Path) -> Plan {
     plan("one")
 }
 
-fn plan(id: &str) -> Plan {
+fn plan(id: &str) -> PlanImage {
     let mut image: Image = serde_json::from_str(IMAGE).unwrap();
     let platforms: Vec<Platform> =
         image.platforms.iter().map(PlatformBuild::full_platform).collect();
     image.expanded_tags = image.tags.expand(&image.version, &platforms).unwrap();
-    let json = serde_json::json!({
-        "id": id, "name": "n", "summary": "s", "description": "d", "licence": "free",
-        "image": {"repository": "a/b", "version": "1.0", "platforms": [
-            {"platform": "linux/amd64", "layers": [{"dir": "base"}]}]},
-    });
-    let mut plan: Plan = serde_json::from_value(json).unwrap();
-    plan.image = image;
-    plan
+    PlanImage::of_plan(id, image)
 }
 
-fn build(folder: &Path, out: &str, plans: &[&Plan], jobs: usize) -> Vec<BuiltImage> {
+fn build(folder: &Path, out: &str, plans: &[&PlanImage], jobs: usize) -> Vec<BuiltImage> {
     let out = LayoutFolder::open(&folder.join(out)).unwrap();
     let jobs = NonZeroUsize::new(jobs).unwrap();
     let mut builder = Builder::new((folder, out.path()), Timestamp::default(), jobs, &Silent);
@@ -215,7 +208,7 @@ fn a_plan_that_fails_leaves_the_plans_before_it_and_nothing_of_its_own() {
     let two = NonZeroUsize::new(2).unwrap();
     let mut builder = Builder::new((folder.path(), out.path()), Timestamp::default(), two, &Silent);
     let mut done = Vec::new();
-    let mut see = |plan: &Plan, _: BuiltImage| done.push(plan.id.to_string());
+    let mut see = |plan: &PlanImage, _: BuiltImage| done.push(plan.id.to_string());
     let result = builder.build_all(&[&good, &bad], Destination::Folder(&out), &mut see);
     assert_eq!(result.unwrap_err().to_string(), "plan two, linux/arm64/v8, layer 1");
     assert_eq!(done, ["one"]);

@@ -4,7 +4,7 @@ use super::*;
 use crate::offer::fixture::{OFFER, changed, parse};
 
 fn digest(text: &str) -> Digest {
-    digest_of(&parse(text).unwrap().offer.plans[0].image)
+    digest_of(&parse(text).unwrap().offer.plans[0].images()[0].image)
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn a_text_that_the_offer_says_otherwise_is_not_what_is_filled_in() {
 
 #[test]
 fn a_layout_of_somebody_else_is_not_known_to_be_stale() {
-    let image = parse(OFFER).unwrap().offer.plans[0].image.clone();
+    let image = parse(OFFER).unwrap().offer.plans[0].images()[0].image.clone();
     let descriptor = || {
         let digest = Digester::digest(Algorithm::Sha256, b"x");
         Descriptor::new(wharf_oci::MediaType::OCI_INDEX, digest, 1)

@@ -6,7 +6,12 @@ use std::collections::BTreeSet;
 use super::super::Profile;
 use super::super::tests::{Change, file, findings, text};
 
-const MODEL: &str = include_str!("../../offer/model.rs");
+const MODEL: [&str; 2] =
+    [include_str!("../../offer/model.rs"), include_str!("../../offer/plans.rs")];
+
+/// What is judged by rules of its kind of plan, or is made here.
+const OF_KUBERNETES: [&str; 6] =
+    ["KubernetesPlan", "WrittenPlan", "Bundle", "CustomMeter", "Tenant", "PlanImage"];
 
 /// A word with a character in it that turns what follows around.
 const POISON: &str = "\"a\\u202Eb\"";
@@ -57,6 +62,16 @@ fn fates() -> Vec<(&'static str, Fate)> {
                 "registries.production.azure.subscriptionId",
                 "7c1f2d64-9a0b-4e5d-8f3a-2b6c91d0e7f4",
                 "",
+                "",
+            ),
+        ),
+        (
+            "AzureRegistry.tenant_id",
+            judged(
+                "TEC-001",
+                "registries.production.azure.tenantId",
+                "      registryName: quayline",
+                "      registryName: quayline\n      tenantId: ",
                 "",
             ),
         ),
@@ -294,7 +309,7 @@ fn fates() -> Vec<(&'static str, Fate)> {
 fn fields() -> BTreeSet<String> {
     let mut fields = BTreeSet::new();
     let mut of = String::new();
-    for line in MODEL.lines().map(str::trim) {
+    for line in MODEL.into_iter().flat_map(str::lines).map(str::trim) {
         if let Some(name) = line.strip_suffix(" {") {
             of = name.rsplit(' ').next().unwrap().to_owned();
         }
@@ -305,6 +320,7 @@ fn fields() -> BTreeSet<String> {
         let name = name.trim_start_matches("pub ");
         let words: Vec<&str> = kind.split(|c: char| !c.is_alphanumeric()).collect();
         let is_text = words.iter().any(|word| matches!(*word, "String" | "Text" | "Terms"));
+        let is_text = is_text && !OF_KUBERNETES.contains(&of.as_str());
         if is_text && name.chars().all(|c| c.is_ascii_lowercase() || c == '_') {
             fields.insert(format!("{of}.{name}"));
         }
