@@ -420,3 +420,12 @@ pub(crate) fn double_config(registry: &Registry) -> DoubleConfig {
         .account(Account::admin(USER, PASSWORD))
         .account(Account::reader(READER, PASSWORD))
 }
+
+/// An address where nobody listens, for as long as the socket lives: it is bound, so that no other test
+/// can take it, and refuses who connects.
+pub(crate) fn held_port() -> (tokio::net::TcpSocket, std::net::SocketAddr) {
+    let held = tokio::net::TcpSocket::new_v4().unwrap();
+    held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = held.local_addr().unwrap();
+    (held, address)
+}

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 mod access;
+mod applications;
 mod astray;
 mod attacks;
 mod attested;

@@ -55,7 +55,7 @@ struct Document {
 pub struct Waiver {
     /// The rule.
     pub rule: String,
-    /// The plan, by its ID.
+    /// The plan, by its ID, with all its images; or one image of a chart: `PLAN.NAME`.
     #[serde(default)]
     pub plan: Option<String>,
     /// The image as it was named, or the last part of that.

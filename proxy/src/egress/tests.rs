@@ -87,7 +87,10 @@ async fn what_is_encrypted_gets_a_tunnel_and_the_proxy_learns_the_host_only() {
 
 #[tokio::test]
 async fn a_proxy_that_is_not_there_is_named_without_its_login() {
-    let nowhere = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    // Bound but not listening: refused, and nobody else can take it.
+    let held = tokio::net::TcpSocket::new_v4().unwrap();
+    held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let nowhere = held.local_addr().unwrap();
     let client = client(&[("HTTP_PROXY", format!("http://user:planted@{nowhere}"))]);
     let request = Request::get("http://registry.example.com/").body(Nothing::new()).unwrap();
     let error = crate::error::chain(&client.request(request).await.unwrap_err());

@@ -7,7 +7,7 @@ use wharf_double::{AcrDouble, Fault, FaultRule, Kind};
 use wharf_testkit::http::{Answer, Client};
 use wharf_testkit::images::Recipe;
 
-use crate::fixture::{Api, Stage, Wharfd, double_config, eventually, noise};
+use crate::fixture::{Api, Stage, Wharfd, double_config, eventually, held_port, noise};
 
 const REPO: &str = "acme/web";
 const MIB: usize = 1024 * 1024;
@@ -181,7 +181,7 @@ async fn an_empty_answer_is_never_cached_as_the_blob() {
 async fn a_dead_upstream_is_an_error_at_once_and_comes_back_by_itself() {
     let Some(stage) = Stage::start().await else { return };
     let (content, digest) = plant(&stage, 6, 100_000).await;
-    let nowhere = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (_held, nowhere) = held_port();
     stage.front.point_to(nowhere);
     let asked = format!("wharfd_upstream_requests_total{{upstream=\"{}\"}}", stage.front.url());
     let open = format!("wharfd_upstream_breaker{{upstream=\"{}\"}}", stage.front.url());

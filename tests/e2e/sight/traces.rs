@@ -1,14 +1,12 @@
 //! Traces by OTLP: what arrives, what never does, and that a collector that is down costs nothing.
 
-use std::net::TcpListener as StdListener;
-
 use http::Method;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use super::collector::{Collector, Span};
 use super::{INDEX, REPO, TYPE};
-use crate::fixture::{How, PASSWORD, Stage, Wharfd, eventually, noise};
+use crate::fixture::{How, PASSWORD, Stage, Wharfd, eventually, held_port, noise};
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const PARENT: &str = "b7ad6b7169203331";
@@ -163,7 +161,7 @@ async fn a_collector_of_the_environment_is_used_and_the_end_sends_what_is_left()
 
 #[tokio::test]
 async fn a_collector_that_is_down_costs_no_request_and_one_line() {
-    let port = StdListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (_held, port) = held_port();
     let config = format!("[telemetry]\notlp_endpoint = \"http://{port}\"\n");
     let wharfd = Wharfd::with_config(&config).await;
     let lost = "wharfd_trace_spans_total{result=\"lost\"}";

@@ -68,7 +68,8 @@ pub fn render(
     secrets: &Secrets<'_>,
 ) -> Result<Rendered, RenderError> {
     let offer = &file.offer;
-    let mut notes = Vec::new();
+    refuse_applications(file)?;
+    let mut notes = by_hand(offer);
     let mut resources = vec![
         Resource::Product(Product {
             schema: schema::PRODUCT,
@@ -111,16 +112,36 @@ pub fn render(
     let mut names = BTreeSet::new();
     for (plan, description) in offer.plans.iter().zip(&content.plan_descriptions) {
         let name = resource_name(plan, &mut names);
-        if let PlanKind::Kubernetes(_) = plan.kind {
-            let id = &plan.id;
-            notes.push(format!(
-                "plan {id}: enter its technical configuration, prices and markets in Partner Center"
-            ));
-        }
         resources.extend(plan_resources(offer, plan, description, &name, &registry));
     }
     let payload = Configure { schema: schema::CONFIGURE, resources };
     Ok(Rendered { payload, notes })
+}
+
+/// Half of an application would be worse than nothing: a plan for a few tenants would go to everyone,
+/// and that can never be taken back.
+fn refuse_applications(file: &OfferFile) -> Result<(), OfferError> {
+    let Some((place, plan, _)) = file.offer.kubernetes_plans().next() else { return Ok(()) };
+    let message =
+        format!("the plan `{}` is a Kubernetes application, which is not rendered", plan.id);
+    let help =
+        "enter the offer in Partner Center; `package`, `verify`, `push` and `promote` take it";
+    Err(file.error_at(&format!("plans[{place}].kind"), message, help))
+}
+
+/// What the offer says and the payload does not.
+fn by_hand(offer: &Offer) -> Vec<String> {
+    let translated = offer.plans.iter().any(|plan| !plan.translations.is_empty());
+    let left = [
+        ("`leads`", offer.leads.is_some()),
+        ("`resale`", offer.resale.is_some()),
+        ("`preview.csv`", offer.preview.csv.is_some()),
+        ("`listing.translations`", !offer.listing.translations.is_empty()),
+        ("`translations` of plans", translated),
+    ];
+    let left = left.into_iter().filter(|(_, is_said)| *is_said);
+    left.map(|(key, _)| format!("{key} is not in the payload: enter it in Partner Center"))
+        .collect()
 }
 
 fn product() -> Reference {

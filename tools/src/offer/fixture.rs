@@ -7,6 +7,24 @@ use super::content::Content;
 use super::{OfferError, OfferFile};
 use crate::pictures::tests::png;
 
+/// One more plan, of a Kubernetes application with an image of its own.
+pub(crate) const APPLICATION: &str = r#"  - id: cluster
+    kind: kubernetes
+    name: Cluster
+    summary: In your cluster.
+    description: <p>In your cluster.</p>
+    licence: payAsYouGo
+    prices: { unit: perCore, usdPerHour: 0.02 }
+    chart: chart
+    manifest: manifest.yaml
+    uiDefinition: createUiDefinition.json
+    armTemplate: mainTemplate.json
+    namespace: tidepool
+    extensionType: Quayline.Tidepool
+    images:
+      web: { repository: tidepool/web, version: "1.0", platforms: [{ platform: linux/amd64, layers: [{ dir: x }] }] }
+"#;
+
 /// The file. Tests replace pieces of it, so every piece they name stands here once.
 pub(crate) const OFFER: &str = r#"version: 1
 publisher: quayline
@@ -160,4 +178,9 @@ impl Folder {
         let content = Content::load(&file)?;
         Ok((file, content))
     }
+}
+
+/// The offer with that plan.
+pub(crate) fn with_application() -> String {
+    format!("{OFFER}{APPLICATION}")
 }

@@ -1,7 +1,7 @@
 //! What is said about offers that cannot be used: each bad input names its line.
 #![allow(clippy::unwrap_used)]
 
-use super::fixture::{Folder, OFFER, changed, parse};
+use super::fixture::{APPLICATION, Folder, OFFER, changed, parse, with_application};
 use super::*;
 use crate::offer::plans::Cluster;
 
@@ -357,26 +357,9 @@ fn a_platform_wins_over_its_image_and_says_scratch_for_nothing() {
     assert_eq!(said, [Some(("base", "a.tar")), None]);
 }
 
-const CHART: &str = r#"  - id: cluster
-    kind: kubernetes
-    name: Cluster
-    summary: In your cluster.
-    description: <p>In your cluster.</p>
-    licence: payAsYouGo
-    prices: { unit: perCore, usdPerHour: 0.02 }
-    chart: chart
-    manifest: manifest.yaml
-    uiDefinition: createUiDefinition.json
-    armTemplate: mainTemplate.json
-    namespace: tidepool
-    extensionType: Quayline.Tidepool
-    images:
-      web: { repository: tidepool/web, version: "1.0", platforms: [{ platform: linux/amd64, layers: [{ dir: x }] }] }
-"#;
-
 #[test]
 fn a_plan_is_an_image_or_a_kubernetes_application() {
-    let file = parse(&format!("{OFFER}{CHART}")).unwrap();
+    let file = parse(&with_application()).unwrap();
     let (place, _, plan) = file.offer.kubernetes_plans().next().unwrap();
     assert_eq!((plan.clusters.as_slice(), plan.images.len()), ([Cluster::Aks].as_slice(), 1));
     let image = file.offer.images().last().unwrap();
@@ -402,7 +385,7 @@ fn a_plan_has_what_its_kind_needs_and_nothing_of_the_other() {
         ),
     ];
     for (old, new, message) in faults {
-        let error = parse(&format!("{OFFER}{}", CHART.replacen(old, new, 1))).unwrap_err();
+        let error = parse(&format!("{OFFER}{}", APPLICATION.replacen(old, new, 1))).unwrap_err();
         assert!(error.to_string().contains(message), "{message}: {error}");
     }
     let error = parse(&OFFER.replacen("licence: byol", "licence: payAsYouGo", 1)).unwrap_err();

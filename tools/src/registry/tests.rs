@@ -342,9 +342,10 @@ async fn first_contact(address: &str, plain_http: bool) -> RegistryError {
 
 #[tokio::test]
 async fn nobody_at_an_address_is_told_at_once_with_what_to_do() {
-    let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let closed = free.local_addr().unwrap().to_string();
-    drop(free);
+    // Bound but not listening: refused, and nobody else can take it.
+    let held = tokio::net::TcpSocket::new_v4().unwrap();
+    held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let closed = held.local_addr().unwrap().to_string();
     let (_shared, plain) = start(Fake::default()).await;
     for (address, plain_http, advice) in [
         (closed.as_str(), true, "nothing listens there"),

@@ -82,7 +82,7 @@ pub struct Place {
     /// The line of the file itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub snippet: Option<String>,
-    /// The plan that it is about, by its ID.
+    /// The plan that it is about, by its ID; of an image of a chart `PLAN.NAME`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<String>,
     /// The key (`plans[0].name`).
@@ -230,7 +230,7 @@ pub enum Subject {
     Image {
         /// Where it was read.
         location: String,
-        /// The plan that it belongs to, by its ID, when an offer is at hand.
+        /// The plan that it belongs to, by its ID or `PLAN.NAME`, when an offer is at hand.
         plan: Option<String>,
     },
 }

@@ -62,7 +62,8 @@ pub(super) const RULES: &[Rule] = &[
         why: "Only Kubernetes applications can be billed; images are free or bring a licence.",
         fix: "remove `sellThroughMicrosoft` or set it to false",
         check: Check::Offer(|view, judge| {
-            if view.offer.offer.sell_through_microsoft {
+            let has_images = view.offer.image_plans().next().is_some();
+            if view.offer.offer.sell_through_microsoft && has_images {
                 let message = "an offer of images cannot be sold through Microsoft";
                 judge.error("offer.sellThroughMicrosoft", message);
             }
@@ -171,7 +172,7 @@ pub(super) fn is_guid(text: &str) -> bool {
 fn preview(view: &OfferView<'_>, judge: &mut Judge<'_>) {
     let subscriptions = &view.offer.preview.subscriptions;
     let count = subscriptions.len();
-    if count == 0 {
+    if count == 0 && view.offer.preview.csv.is_none() {
         judge.error("preview.subscriptions", "nobody sees the preview");
     } else if count > PREVIEW_MAX {
         let message = format!("{count} subscriptions see the preview; {PREVIEW_MAX} is the most");

@@ -218,14 +218,16 @@ impl<'a> Judge<'a> {
 
     fn place(&self, key: &str) -> Place {
         match self.scope {
-            Scope::Offer(file) => place_of(file, key, None),
+            Scope::Offer(file) => place_of(file, key),
             Scope::Given(file) => Place { file: file.to_owned(), ..Place::default() },
             Scope::Waivers(file) => file.place(key),
             Scope::Image { location, offer: Some((file, place)) } => {
                 let dot = if key.is_empty() { "" } else { "." };
-                let at = file.image(place).map(|at| at.key.as_str()).unwrap_or_default();
-                let key = format!("{at}{dot}{key}");
-                place_of(file, &key, Some(location.to_owned()))
+                let image = file.image(place);
+                let at = image.map(|at| at.key.as_str()).unwrap_or_default();
+                let of_plan = place_of(file, &format!("{at}{dot}{key}"));
+                let plan = image.map(|image| image.id.to_string());
+                Place { image: Some(location.to_owned()), plan, ..of_plan }
             }
             Scope::Image { location, offer: None } => Place {
                 file: PathBuf::from(location),
@@ -236,7 +238,7 @@ impl<'a> Judge<'a> {
     }
 }
 
-fn place_of(file: &OfferFile, key: &str, image: Option<String>) -> Place {
+fn place_of(file: &OfferFile, key: &str) -> Place {
     let spot = file.spot(key);
     Place {
         file: file.path().to_owned(),
@@ -246,7 +248,6 @@ fn place_of(file: &OfferFile, key: &str, image: Option<String>) -> Place {
         snippet: file.line(spot.line).map(|line| logins::cut_line(line).into_owned()),
         plan: plan_of(key).and_then(|plan| plan_id(file, plan)),
         key: Some(key.to_owned()),
-        image,
         ..Place::default()
     }
 }

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::offer::fixture::{Folder, OFFER, changed};
+use crate::offer::fixture::{APPLICATION, Folder, OFFER, changed};
 use crate::pictures::tests::png;
 
 /// What is done to the offer that no rule finds fault with.
@@ -575,4 +575,24 @@ fn the_readme_says_how_many_rules_there_are() {
     let images = count(|check| matches!(check, Check::Image(_)));
     assert!(readme.contains(&format!("# {offers} rules that need no network")), "{offers}");
     assert!(readme.contains(&format!("and {images} rules about images")), "{images}");
+}
+
+#[test]
+fn an_offer_of_applications_may_be_sold_by_microsoft_and_a_table_is_an_audience() {
+    let (before, _) = OFFER.split_once("plans:\n").unwrap();
+    let offer = format!("{before}plans:\n{APPLICATION}");
+    let sold = offer.replacen(
+        "  alias: Tidepool\n",
+        "  alias: Tidepool\n  sellThroughMicrosoft: true\n",
+        1,
+    );
+    let list =
+        "  subscriptions:\n    - { id: 3f0c8a52-61d7-4b89-9e24-d5a7c0b1f386, label: Test }\n";
+    let table = sold.replacen(list, "  csv: preview.csv\n", 1);
+    assert!(table.contains("csv") && table.contains("sellThrough"));
+    let (file, content) = Folder::new().load(&table).unwrap_or_else(|error| panic!("{error}"));
+    let judgement = judge_offer(&file, &content, &Evidence::default(), Profile::Strict);
+    for rule in ["OFR-006", "OFR-007"] {
+        assert_eq!(judgement.outcomes[rule], Outcome::Passed, "{:?}", judgement.findings);
+    }
 }

@@ -190,7 +190,7 @@ impl Waiving<'_> {
         };
         let fits = finding.waived.is_none()
             && finding.rule.eq_ignore_ascii_case(&waiver.rule)
-            && same(&waiver.plan, place.plan.as_deref())
+            && waiver.plan.as_ref().is_none_or(|plan| is_of(place.plan.as_deref(), plan))
             && waiver.image.as_ref().is_none_or(|wanted| is_named(place.image.as_deref(), wanted))
             && waiver.path.as_ref().is_none_or(|glob| {
                 let path = place.path.as_deref().map(|path| path.trim_start_matches('/'));
@@ -251,6 +251,12 @@ fn digest_platforms(facts: &ImageFacts, digest: &wharf_oci::Digest) -> Vec<Optio
             || image.config_descriptor.as_ref().is_some_and(|config| config.digest == *digest)
     });
     of_index.chain(of_images.map(|image| Some(image.name()))).collect()
+}
+
+/// Whether a plan is the one that is named, or an image of it (`PLAN.NAME`).
+fn is_of(actual: Option<&str>, wanted: &str) -> bool {
+    let rest = actual.and_then(|actual| actual.strip_prefix(wanted));
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 /// The image as it was named, or the last part of that.

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::*;
-use crate::offer::fixture::{Folder, OFFER, changed};
+use crate::offer::fixture::{Folder, OFFER, changed, with_application};
 
 fn payload(offer: &str, secrets: &Secrets<'_>) -> Result<(Value, Vec<String>), RenderError> {
     let (file, content) = Folder::new().load(offer).unwrap_or_else(|error| panic!("{error}"));
@@ -143,4 +143,24 @@ fn an_offer_whose_registry_azure_does_not_know_cannot_be_rendered() {
     let offer = changed(&[("  registry: production", "  registry: staging")]);
     let error = payload(&offer, &Secrets::Placeholders).unwrap_err().to_string();
     assert!(error.contains("TEC-001") && error.contains("staging"), "{error}");
+}
+
+#[test]
+fn an_offer_with_a_kubernetes_application_is_not_rendered_by_half() {
+    let error = payload(&with_application(), &Secrets::Placeholders).unwrap_err();
+    let message = error.to_string();
+    assert!(message.contains("the plan `cluster` is a Kubernetes application"), "{message}");
+    assert!(message.contains("kind: kubernetes"), "{message}");
+}
+
+#[test]
+fn what_the_offer_says_and_the_payload_does_not_is_named() {
+    let keys =
+        "leads: { destination: salesforce, account: x }\nresale: { channel: none }\nplans:\n";
+    let preview = "preview:\n  csv: preview.csv\n";
+    let offer = changed(&[("plans:\n", keys), ("preview:\n", preview)]);
+    let (_, notes) = payload(&offer, &Secrets::Placeholders).unwrap();
+    for key in ["`leads`", "`resale`", "`preview.csv`"] {
+        assert!(notes.iter().any(|note| note.starts_with(key)), "{key}: {notes:?}");
+    }
 }

@@ -223,3 +223,11 @@ fn rules_that_were_not_decided_have_no_unused_waivers() {
     let judgement = applied(&format!("rule: IMG-020, {narrow}"), half);
     assert_eq!(judgement.outcomes["IMG-020"], Outcome::NotLookedAt);
 }
+
+#[test]
+fn a_waiver_of_a_plan_is_one_of_all_its_images() {
+    assert!(is_of(Some("tide"), "tide") && is_of(Some("tide.page"), "tide"));
+    assert!(is_of(Some("tide.page"), "tide.page"));
+    assert!(!is_of(Some("tide-2"), "tide") && !is_of(Some("tide.page"), "tide.p"));
+    assert!(!is_of(None, "tide"));
+}
