@@ -36,3 +36,4 @@ pub mod transfer;
 pub mod usage;
 pub mod verify;
 pub mod waivers;
+pub mod yaml_edit;
