@@ -1,13 +1,17 @@
 //! A Helm chart as it lies in a folder: what it says of itself, its values, its templates and its
-//! subcharts, each with the places of what matters. Nothing is rendered here, and no program runs.
+//! subcharts, each with the places of what matters. `helm` alone runs a program, and only when asked.
 //!
 //! Invariant: a chart is of bounded size and depth, and no file of it came from outside its folder.
 
+mod actions;
 pub mod folder;
 mod globs;
+pub mod helm;
 mod ignored;
 pub mod images;
 pub mod metadata;
+pub mod rendered;
+pub mod templates;
 pub mod yaml;
 
 use std::path::{Path, PathBuf};
