@@ -10,6 +10,7 @@ pub mod helm;
 mod ignored;
 pub mod images;
 pub mod metadata;
+pub mod pin;
 pub mod rendered;
 pub mod templates;
 pub mod yaml;

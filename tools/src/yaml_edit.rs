@@ -111,6 +111,8 @@ pub fn set(text: &str, path: &[Step<'_>], value: &str) -> Result<String, EditErr
     };
     let written = match style {
         ScalarStyle::Plain => scalar(value),
+        // Quotes stay as they are, where they can hold the value.
+        ScalarStyle::SingleQuoted if !value.contains('\'') => format!("'{value}'"),
         ScalarStyle::DoubleQuoted | ScalarStyle::SingleQuoted => format!("\"{value}\""),
         _ => return Err(EditError::Kind { line: at.line, path: Shown(path).to_string() }),
     };

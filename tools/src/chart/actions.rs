@@ -111,8 +111,11 @@ pub(super) fn without_comments(text: &str) -> String {
     let mut bare = text.to_owned();
     for Action { range, body } in actions(text) {
         if body.starts_with("/*") {
-            let blank = |letter: char| if letter == '\n' { "\n".to_owned() } else { " ".repeat(letter.len_utf8()) };
-            let blank: String = text.get(range.clone()).unwrap_or_default().chars().map(blank).collect();
+            let blank = |letter: char| {
+                if letter == '\n' { "\n".to_owned() } else { " ".repeat(letter.len_utf8()) }
+            };
+            let blank: String =
+                text.get(range.clone()).unwrap_or_default().chars().map(blank).collect();
             bare.replace_range(range, &blank);
         }
     }
@@ -155,7 +158,10 @@ mod tests {
         let text = "a {{- .X | default \"}}\" -}} b {{/* {{ x }} */}} {{ `}}` }} {{ open";
         let bodies: Vec<&str> = actions(text).iter().map(|at| at.body).collect();
         assert_eq!(bodies, [".X | default \"}}\"", "/* {{ x }} */", "`}}`"]);
-        assert_eq!(without_comments("x{{/* é\n */}}y"), format!("x{}\n{}y", " ".repeat(7), " ".repeat(5)));
+        assert_eq!(
+            without_comments("x{{/* é\n */}}y"),
+            format!("x{}\n{}y", " ".repeat(7), " ".repeat(5))
+        );
     }
 
     #[test]

@@ -16,8 +16,8 @@ use std::time::Duration;
 use regex::Regex;
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use super::rendered::{self, Rendered};
 use super::Chart;
+use super::rendered::{self, Rendered};
 use crate::temporary::Temporary;
 
 /// The program; `WHARF_HELM` names another.
@@ -75,7 +75,9 @@ pub fn render(helm: &Path, chart: &Chart, namespace: &str, patience: Duration) -
     match run(helm, chart, namespace, patience) {
         Ok(Ended { status, out, words }) if status.success() => {
             if out.len() as u64 > OUTPUT_BYTES_MAX {
-                return Rendering::Failed(format!("the chart renders to more than {OUTPUT_BYTES_MAX} bytes"));
+                return Rendering::Failed(format!(
+                    "the chart renders to more than {OUTPUT_BYTES_MAX} bytes"
+                ));
             }
             match rendered::read(&String::from_utf8_lossy(&out), &name) {
                 Ok(rendered) => Rendering::Done(rendered),
@@ -116,7 +118,8 @@ fn run(helm: &Path, chart: &Chart, namespace: &str, patience: Duration) -> Resul
     }
     command.env("HELM_PLUGINS", home.join("no-plugins"));
     let started = command.spawn();
-    let mut child = started.map_err(|error| format!("{} cannot be run: {error}", helm.display()))?;
+    let mut child =
+        started.map_err(|error| format!("{} cannot be run: {error}", helm.display()))?;
     let group = Pid::from_child(&child);
     let (out, words) = (child.stdout.take(), child.stderr.take());
     let (done, ended) = mpsc::channel();

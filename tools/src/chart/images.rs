@@ -23,8 +23,6 @@ pub struct ChartImage {
     pub digest: Option<String>,
     /// The tag.
     pub tag: Option<String>,
-    /// Other keys.
-    pub others: Vec<(String, Mark)>,
 }
 
 /// Reads them from the values of a chart.
@@ -37,11 +35,6 @@ pub(super) fn read(values: &Node) -> Vec<ChartImage> {
 impl ChartImage {
     fn of(name: &Node, node: &Node) -> Option<Self> {
         let said = |key: &str| node.get(key).and_then(Node::said).map(str::to_owned);
-        let known = ["registry", "image", "digest", "tag"];
-        let others = node.entries().iter().filter_map(|(key, _)| {
-            let text = key.text()?;
-            (!known.contains(&text)).then(|| (text.to_owned(), key.mark))
-        });
         Some(Self {
             name: name.text()?.to_owned(),
             mark: name.mark,
@@ -50,7 +43,6 @@ impl ChartImage {
             image: said("image"),
             digest: said("digest"),
             tag: said("tag"),
-            others: others.collect(),
         })
     }
 

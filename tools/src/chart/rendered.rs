@@ -77,9 +77,11 @@ pub fn read(text: &str, chart: &str) -> Result<Rendered, String> {
     for piece in pieces(text) {
         let source = piece.lines().find_map(|line| line.strip_prefix("# Source: "));
         let source = source.unwrap_or_default().trim();
-        let template = source.strip_prefix(chart).and_then(|rest| rest.strip_prefix('/')).unwrap_or(source);
-        let object = yaml::one(template, piece)
-            .map_err(|fault| format!("{source}: what it renders to is no YAML: {}", fault.message))?;
+        let template =
+            source.strip_prefix(chart).and_then(|rest| rest.strip_prefix('/')).unwrap_or(source);
+        let object = yaml::one(template, piece).map_err(|fault| {
+            format!("{source}: what it renders to is no YAML: {}", fault.message)
+        })?;
         if let Some(object) = object {
             rendered.take(template, &object, 0);
         }
@@ -107,7 +109,8 @@ fn pieces(text: &str) -> Vec<&str> {
 
 impl Rendered {
     fn take(&mut self, template: &str, object: &Node, depth: usize) {
-        let said = |keys: &[&str]| object.find(keys).and_then(Node::said).unwrap_or_default().to_owned();
+        let said =
+            |keys: &[&str]| object.find(keys).and_then(Node::said).unwrap_or_default().to_owned();
         let (kind, name) = (said(&["kind"]), said(&["metadata", "name"]));
         if kind == "List" && depth == 0 {
             for item in object.get("items").map(Node::items).unwrap_or_default() {
@@ -131,9 +134,10 @@ impl Rendered {
     fn variables(&mut self, workload: &Workload, pod: &Node) {
         for container in containers(pod).map(|(container, _)| container) {
             for variable in container.get("env").map(Node::items).unwrap_or_default() {
-                let (Some(name), Some(value)) =
-                    (variable.get("name").and_then(Node::said), variable.get("value").and_then(Node::said))
-                else {
+                let (Some(name), Some(value)) = (
+                    variable.get("name").and_then(Node::said),
+                    variable.get("value").and_then(Node::said),
+                ) else {
                     continue;
                 };
                 if name.split('_').any(|part| part == "IMAGE") {
@@ -175,9 +179,12 @@ impl Rendered {
 fn pod<'a>(kind: &str, object: &'a Node) -> Option<&'a Node> {
     match kind {
         "Pod" => Some(object),
-        "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" | "ReplicationController" | "Job" => {
-            object.find(&["spec", "template"])
-        }
+        "Deployment"
+        | "StatefulSet"
+        | "DaemonSet"
+        | "ReplicaSet"
+        | "ReplicationController"
+        | "Job" => object.find(&["spec", "template"]),
         "CronJob" => object.find(&["spec", "jobTemplate", "spec", "template"]),
         _ => None,
     }
@@ -188,19 +195,28 @@ fn workload(template: &str, (kind, name): (String, String), pod: &Node) -> Workl
         node.and_then(|node| node.get(key)).and_then(Node::said).unwrap_or_default().to_owned()
     };
     let labels = pod.find(&["metadata", "labels"]).map(Node::entries).unwrap_or_default();
-    let labels = labels.iter().filter_map(|(key, value)| Some((key.text()?.to_owned(), value.text()?.to_owned())));
+    let labels = labels
+        .iter()
+        .filter_map(|(key, value)| Some((key.text()?.to_owned(), value.text()?.to_owned())));
     let found = containers(pod).map(|(container, is_main)| Container {
         name: text(Some(container), "name"),
         image: text(Some(container), "image"),
-        has_cpu_request: ["requests", "limits"].iter().any(|of| {
-            // Kubernetes takes a limit for the request that is not there.
-            container.find(&["resources", of, "cpu"]).and_then(Node::said).is_some()
-        }),
+        has_cpu_request: container
+            .find(&["resources", "requests", "cpu"])
+            .and_then(Node::said)
+            .is_some(),
         is_main,
         command: command(container),
     });
     let containers = found.collect();
-    Workload { template: template.to_owned(), kind, name, labels: labels.collect(), containers, nodes: nodes(pod) }
+    Workload {
+        template: template.to_owned(),
+        kind,
+        name,
+        labels: labels.collect(),
+        containers,
+        nodes: nodes(pod),
+    }
 }
 
 /// The containers of a pod, each with whether it is one of those that stay.
@@ -224,7 +240,13 @@ fn nodes(pod: &Node) -> Vec<(String, Vec<String>)> {
         .iter()
         .filter_map(|(key, value)| Some((key.text()?.to_owned(), vec![value.text()?.to_owned()])))
         .collect();
-    let required = ["spec", "affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution", "nodeSelectorTerms"];
+    let required = [
+        "spec",
+        "affinity",
+        "nodeAffinity",
+        "requiredDuringSchedulingIgnoredDuringExecution",
+        "nodeSelectorTerms",
+    ];
     let terms = pod.find(&required).map(Node::items).unwrap_or_default();
     // One of several terms is enough, so only a single one is a must.
     if let [term] = terms {
@@ -252,7 +274,10 @@ mod tests {
         let rendered = read(STREAM, "pool").unwrap();
         assert_eq!(rendered.objects, 3);
         let [web, night] = rendered.workloads.as_slice() else { panic!("{rendered:?}") };
-        assert_eq!((web.template.as_str(), web.shown().as_str()), ("templates/a.yaml", "Deployment web"));
+        assert_eq!(
+            (web.template.as_str(), web.shown().as_str()),
+            ("templates/a.yaml", "Deployment web")
+        );
         assert_eq!(web.labels, [("app".to_owned(), "web".to_owned())]);
         assert_eq!(web.nodes, [("kubernetes.io/os".to_owned(), vec!["linux".to_owned()])]);
         let main = &web.containers[1];

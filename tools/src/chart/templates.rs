@@ -118,7 +118,8 @@ impl<'a> Look<'a> {
                 block = None;
             }
             let is_unsure = block.is_some();
-            let piece = |range: Range<usize>| Piece { file, text, range: at + range.start..at + range.end };
+            let piece =
+                |range: Range<usize>| Piece { file, text, range: at + range.start..at + range.end };
             // The value of a key `image` whose value stands on the next line.
             if let Some((above, is_unsure)) = wanted.take()
                 && indent > above
@@ -158,7 +159,8 @@ impl<'a> Look<'a> {
         literals.push(from..text.len());
         for range in literals {
             let literal = text.get(range.clone()).unwrap_or_default();
-            let shown = literal.trim_matches(|letter: char| letter.is_whitespace() || "\"'".contains(letter));
+            let shown = literal
+                .trim_matches(|letter: char| letter.is_whitespace() || "\"'".contains(letter));
             if shown.contains(|letter: char| letter.is_ascii_alphanumeric()) {
                 let offset = range.start + literal.find(shown).unwrap_or_default();
                 let mark = piece.mark(offset, shown.chars().count());
@@ -167,9 +169,16 @@ impl<'a> Look<'a> {
         }
     }
 
-    fn action(&mut self, piece: &Piece<'a>, action: &actions::Action<'a>, is_unsure: bool, depth: usize) {
+    fn action(
+        &mut self,
+        piece: &Piece<'a>,
+        action: &actions::Action<'a>,
+        is_unsure: bool,
+        depth: usize,
+    ) {
         let tokens = tokens(action.body);
-        if let Some(Token::Word("if" | "else" | "end" | "range" | "with" | "fail")) = tokens.first() {
+        if let Some(Token::Word("if" | "else" | "end" | "range" | "with" | "fail")) = tokens.first()
+        {
             return;
         }
         let mark = piece.mark(action.range.start, action.range.len());
@@ -212,15 +221,18 @@ impl<'a> Look<'a> {
     /// What a variable was given in the same file.
     fn variable(&mut self, piece: &Piece<'a>, name: &str, is_unsure: bool, depth: usize) {
         let name = name.split('.').next().unwrap_or_default();
-        if name.is_empty() || depth > DEPTH_MAX || !self.seen.insert(format!("{} ${name}", piece.file)) {
+        if name.is_empty()
+            || depth > DEPTH_MAX
+            || !self.seen.insert(format!("{} ${name}", piece.file))
+        {
             return;
         }
         let whole = Piece { file: piece.file, text: piece.text, range: 0..piece.text.len() };
         for action in actions(piece.text) {
             let given = action.body.strip_prefix('$').and_then(|rest| rest.strip_prefix(name));
-            let given = given.map(str::trim_start).and_then(|rest| {
-                rest.strip_prefix(":=").or_else(|| rest.strip_prefix('='))
-            });
+            let given = given
+                .map(str::trim_start)
+                .and_then(|rest| rest.strip_prefix(":=").or_else(|| rest.strip_prefix('=')));
             if let Some(body) = given {
                 let given = actions::Action { range: action.range.clone(), body };
                 self.action(&whole, &given, is_unsure, depth + 1);
@@ -234,14 +246,17 @@ impl<'a> Look<'a> {
         if !image_values(line).is_empty() {
             return;
         }
-        let reference = regex(r#"(?:^|[\s"'=])((?:[a-z0-9-]+\.)+[a-z]{2,}(?::[0-9]+)?/[a-z0-9._/-]+(?::[A-Za-z0-9_][A-Za-z0-9_.-]*|@sha256:[0-9a-f]{64}))(?:$|[\s"',])"#);
+        let reference = regex(
+            r#"(?:^|[\s"'=])((?:[a-z0-9-]+\.)+[a-z]{2,}(?::[0-9]+)?/[a-z0-9._/-]+(?::[A-Za-z0-9_][A-Za-z0-9_.-]*|@sha256:[0-9a-f]{64}))(?:$|[\s"',])"#,
+        );
         let found = reference.and_then(|reference| reference.captures(line)?.get(1));
         let given = || {
             let value = line.trim_start().strip_prefix("value:")?.trim();
             let value = value.trim_matches(['"', '\'']);
             (!value.is_empty() && !value.contains("{{")).then_some(value)
         };
-        let literal = found.map(|found| found.as_str()).or_else(|| given().filter(|_| is_image_variable));
+        let literal =
+            found.map(|found| found.as_str()).or_else(|| given().filter(|_| is_image_variable));
         if let Some(literal) = literal {
             let offset = line.find(literal).unwrap_or_default();
             let mark = piece.mark(offset, literal.chars().count());
@@ -269,9 +284,14 @@ fn elsewhere(word: &str) -> Option<String> {
 
 /// What of a text in an action becomes a part of an image.
 fn literal_of(function: &str, is_start: bool, text: &str) -> Option<String> {
-    let is_part = is_start || matches!(function, "default" | "coalesce" | "ternary" | "print" | "cat");
+    let is_part =
+        is_start || matches!(function, "default" | "coalesce" | "ternary" | "print" | "cat");
     let is_format = matches!(function, "printf" | "tpl");
-    let rest = if is_format { text.replace("%s", "").replace("%v", "").replace("%d", "") } else { text.to_owned() };
+    let rest = if is_format {
+        text.replace("%s", "").replace("%v", "").replace("%d", "")
+    } else {
+        text.to_owned()
+    };
     let has_letters = rest.contains(|letter: char| letter.is_ascii_alphanumeric());
     ((is_part || is_format) && has_letters).then(|| text.to_owned())
 }
@@ -281,7 +301,8 @@ fn image_values(line: &str) -> Vec<Range<usize>> {
     let Some(key) = regex(r#"(?:^|[\s{,-])["']?image["']?:(?:\s+|$)"#) else { return Vec::new() };
     let ranges = key.find_iter(line).map(|found| {
         let rest = line.get(found.end()..).unwrap_or_default();
-        let is_in_braces = line.get(..found.start() + 1).unwrap_or_default().trim_end().ends_with(['{', ',']);
+        let is_in_braces =
+            line.get(..found.start() + 1).unwrap_or_default().trim_end().ends_with(['{', ',']);
         let end = value_end(rest, is_in_braces);
         found.end()..found.end() + end
     });

@@ -207,6 +207,8 @@ pub enum Gap {
     Files,
     /// What `az acr show` does not say of a registry.
     RegistryDetails,
+    /// Helm, which renders charts.
+    Helm,
 }
 
 impl Gap {
@@ -222,6 +224,7 @@ impl Gap {
             Self::RegistryDetails => {
                 "what `az acr show` does not say: policies, locks, replicas, throttling"
             }
+            Self::Helm => "no Helm at hand, so no chart was rendered",
         }
     }
 
@@ -242,6 +245,7 @@ impl Gap {
                 "look at the registry: `az policy assignment list`, `az acr replication list`, \
                  `az acr repository show`"
             }
+            Self::Helm => "install `helm` (3.x), or name the program in WHARF_HELM",
         }
     }
 }

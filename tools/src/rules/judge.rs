@@ -138,6 +138,13 @@ impl<'a> Judge<'a> {
         self.stand_in(place, at);
     }
 
+    /// The same for what only the narrower of two contradicting pages refuses.
+    pub fn narrow_in(&mut self, key: &str, at: &NamedPlace, message: impl Into<String>) {
+        if self.profile == Profile::Strict {
+            self.warning_in(key, at, message);
+        }
+    }
+
     fn stand_in(&mut self, place: usize, at: &NamedPlace) {
         let Some(finding) = self.judgement.findings.get_mut(place) else { return };
         let NamedPlace { file, spot, line } = at;

@@ -50,16 +50,33 @@ fn one_that_is_not_there_or_writes_without_end_is_told() {
 #[test]
 fn the_innermost_place_that_it_names_is_taken() {
     for (words, file, line) in [
-        ("Error: template: pool/templates/a.yaml:3:11: executing \"pool/templates/a.yaml\" at <include \"x\" .>: error calling include: template: pool/templates/_helpers.tpl:7:4: executing \"x\" at <fail \"no\">: error calling fail: no\n\nUse --debug flag to render out invalid YAML", "templates/_helpers.tpl", Some(7)),
-        ("Error: parse error at (pool/templates/a.yaml:2): unclosed action", "templates/a.yaml", Some(2)),
-        ("Error: YAML parse error on pool/charts/sea/templates/b.yaml: error converting YAML to JSON: yaml: line 3: x", "charts/sea/templates/b.yaml", None),
-        ("Error: execution error at (pool/templates/a.yaml:3:4): say a name", "templates/a.yaml", Some(3)),
+        (
+            "Error: template: pool/templates/a.yaml:3:11: executing \"pool/templates/a.yaml\" at <include \"x\" .>: error calling include: template: pool/templates/_helpers.tpl:7:4: executing \"x\" at <fail \"no\">: error calling fail: no\n\nUse --debug flag to render out invalid YAML",
+            "templates/_helpers.tpl",
+            Some(7),
+        ),
+        (
+            "Error: parse error at (pool/templates/a.yaml:2): unclosed action",
+            "templates/a.yaml",
+            Some(2),
+        ),
+        (
+            "Error: YAML parse error on pool/charts/sea/templates/b.yaml: error converting YAML to JSON: yaml: line 3: x",
+            "charts/sea/templates/b.yaml",
+            None,
+        ),
+        (
+            "Error: execution error at (pool/templates/a.yaml:3:4): say a name",
+            "templates/a.yaml",
+            Some(3),
+        ),
     ] {
         let refusal = refusal(words, "pool");
         assert_eq!((refusal.file.as_deref(), refusal.line), (Some(file), line), "{words}");
         assert!(!refusal.message.contains("Error:") && !refusal.message.contains("--debug"));
     }
-    let nowhere = refusal("Error: found in Chart.yaml, but missing in charts/ directory: sea", "pool");
+    let nowhere =
+        refusal("Error: found in Chart.yaml, but missing in charts/ directory: sea", "pool");
     assert_eq!((nowhere.file, nowhere.line), (None, None));
 }
 
@@ -88,8 +105,14 @@ fn real_helm_renders_a_chart_and_says_where_one_is_broken() {
     let Rendering::Done(rendered) = whole(pod) else { panic!() };
     assert_eq!(rendered.workloads[0].containers[0].image, "web");
     assert_eq!(rendered.workloads[0].template, "templates/a.yaml");
-    for (template, line) in [("a: 1\nb: {{ .Values.x.y }}\n", Some(2)), ("a: {{ if }}\n", Some(1)), ("a: [\n", None)] {
+    for (template, line) in
+        [("a: 1\nb: {{ .Values.x.y }}\n", Some(2)), ("a: {{ if }}\n", Some(1)), ("a: [\n", None)]
+    {
         let Rendering::Refused(refusal) = whole(template) else { panic!("{template}") };
-        assert_eq!((refusal.file.as_deref(), refusal.line), (Some("templates/a.yaml"), line), "{refusal:?}");
+        assert_eq!(
+            (refusal.file.as_deref(), refusal.line),
+            (Some("templates/a.yaml"), line),
+            "{refusal:?}"
+        );
     }
 }

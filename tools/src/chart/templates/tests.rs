@@ -43,9 +43,17 @@ fn literal_references_are_found_wherever_a_container_has_its_image() {
         ("\"image\": busybox\n", 1, "busybox"),
         ("image: >-\n  quay.azurecr.io/a:1\n", 2, "quay.azurecr.io/a:1"),
         ("image: {{ .Values.global.azure.images.web.registry }}/web:1\n", 1, "/web:1"),
-        ("image: {{ .Values.global.azure.images.web.image | default \"nginx:1\" }}\n", 1, "nginx:1"),
+        (
+            "image: {{ .Values.global.azure.images.web.image | default \"nginx:1\" }}\n",
+            1,
+            "nginx:1",
+        ),
         ("image: {{ \"nginx:1\" }}\n", 1, "nginx:1"),
-        ("image: {{ printf \"quay.azurecr.io/%s\" .Values.global.azure.images.web.image }}\n", 1, "quay.azurecr.io/%s"),
+        (
+            "image: {{ printf \"quay.azurecr.io/%s\" .Values.global.azure.images.web.image }}\n",
+            1,
+            "quay.azurecr.io/%s",
+        ),
     ] {
         assert_eq!(one(template), (line, false, words.to_owned()), "{template}");
     }
@@ -80,7 +88,8 @@ fn named_templates_are_looked_into_at_their_own_lines() {
 fn texts_and_variables_are_only_suspected() {
     let map = "kind: ConfigMap\ndata:\n  pod.yaml: |\n    spec:\n      image: nginx:1\nmore: 1\n";
     assert_eq!(one(map), (5, true, "nginx:1".to_owned()));
-    let operator = "env:\n  - name: RELATED_IMAGE_WEB\n    value: web:1\n  - name: IMAGES\n    value: x\n";
+    let operator =
+        "env:\n  - name: RELATED_IMAGE_WEB\n    value: web:1\n  - name: IMAGES\n    value: x\n";
     assert_eq!(one(operator), (3, true, "web:1".to_owned()));
     let argument = "args: [\"--sidecar=quay.azurecr.io/side/car:2\"]\n";
     assert_eq!(one(argument), (1, true, "quay.azurecr.io/side/car:2".to_owned()));
@@ -103,7 +112,8 @@ fn what_is_no_image_is_left_alone() {
 
 #[test]
 fn a_name_is_used_by_its_path_or_as_a_key() {
-    let chart = chart(&[("templates/a.yaml", "{{ .x.images.web }} {{ index .y \"side-car\" }} .webs\n")]);
+    let chart =
+        chart(&[("templates/a.yaml", "{{ .x.images.web }} {{ index .y \"side-car\" }} .webs\n")]);
     assert!(uses(&chart, "web") && uses(&chart, "side-car"));
     assert!(!uses(&chart, "we") && !uses(&chart, "other"));
 }
