@@ -4,6 +4,10 @@
 //! Invariant: checks only look. They read no file and no network; what they need is in the views
 //! that they get, so a run over the same input gives the same findings.
 
+mod chart;
+mod chart_images;
+mod chart_rendered;
+mod chart_runtime;
 mod claims;
 mod end_of_life;
 pub mod evidence;
@@ -52,7 +56,7 @@ use wharf_oci::Digest;
 
 use self::evidence::Evidence;
 pub use self::finding::{
-    Affected, Finding, Gap, Judgement, Outcome, Place, Section, Subject, Waived,
+    Affected, Finding, Gap, Judgement, NamedPlace, Outcome, Place, Section, Subject, Waived,
 };
 use self::judge::Scope;
 pub use self::judge::{Judge, Site};
@@ -151,6 +155,10 @@ pub fn all() -> impl Iterator<Item = &'static Rule> {
         listing_pictures::RULES,
         texts::RULES,
         plans::RULES,
+        chart_images::RULES,
+        chart::RULES,
+        chart_rendered::RULES,
+        chart_runtime::RULES,
         registry::RULES,
         registry_state::RULES,
         published::RULES,

@@ -1,6 +1,7 @@
 //! `wharf offer`: a file per command.
 
 mod lint;
+mod pin;
 mod render;
 
 use super::Context;
@@ -11,6 +12,7 @@ use crate::exit::Exit;
 pub fn run(command: &OfferCommand, context: &Context) -> anyhow::Result<Exit> {
     match command {
         OfferCommand::Lint(args) => lint::run(args, context),
+        OfferCommand::Pin(args) => pin::run(args, context),
         OfferCommand::Render(args) => render::run(args, context),
     }
 }

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 
 use super::OfferFile;
 use super::error::{Diagnostic, OfferError};
+use super::plans::PlanKind;
 use super::texts::{Terms, Text, TextError};
 use super::words::RelativePath;
+use crate::chart::{Chart, ChartError};
 use crate::pictures::{self, PictureError};
 
 /// Texts and pictures of an offer.
@@ -22,6 +24,8 @@ pub struct Content {
     pub plan_descriptions: Vec<String>,
     /// The pictures, by the path of the key that names them (`listing.logos.large`).
     pub pictures: BTreeMap<String, pictures::Content>,
+    /// The charts of Kubernetes plans, by the places of the plans.
+    pub charts: BTreeMap<usize, Chart>,
 }
 
 impl Content {
@@ -43,6 +47,11 @@ impl Content {
         for (place, plan) in offer.plans.iter().enumerate() {
             let text = loader.text(&format!("plans[{place}].description"), &plan.description);
             content.plan_descriptions.push(text);
+            if let PlanKind::Kubernetes(plan) = &plan.kind
+                && let Some(chart) = loader.chart(&format!("plans[{place}].chart"), &plan.chart)
+            {
+                content.charts.insert(place, chart);
+            }
         }
         for (key, path) in picture_paths(file) {
             if let Some(picture) = loader.picture(&key, path) {
@@ -110,6 +119,26 @@ impl Loader<'_> {
                 let help = match &error {
                     PictureError::Missing(_) => "make that picture, or correct its path",
                     PictureError::Read { .. } => "make it a file that you may read",
+                };
+                self.fault(key, &error, help);
+                None
+            }
+        }
+    }
+
+    fn chart(&mut self, key: &str, path: &RelativePath) -> Option<Chart> {
+        match Chart::read(&self.file.resolve(path)) {
+            Ok(chart) => Some(chart),
+            Err(error) => {
+                let help = match &error {
+                    ChartError::Missing(_) | ChartError::NoChart(_) => {
+                        "make that chart, or correct its path"
+                    }
+                    ChartError::NotAFolder(_) => "unpack it, and name the folder",
+                    ChartError::Read { .. } => "make it a folder of files that you may read",
+                    ChartError::TooMuch { .. } => "leave out what Helm need not install",
+                    ChartError::Pattern { .. } => "write patterns without `**`",
+                    ChartError::Name(_) => "give the file another name",
                 };
                 self.fault(key, &error, help);
                 None

@@ -2,6 +2,9 @@
 //!
 //! Invariant: rules ask no clock and read no file; all of that is here before they run.
 
+use std::collections::BTreeMap;
+
+use crate::chart::helm::Rendering;
 use crate::offer::timestamp::Timestamp;
 use crate::registry_state::RegistryState;
 use crate::scans::Scan;
@@ -17,6 +20,8 @@ pub struct Evidence {
     pub report_max_age: MaxAge,
     /// The registry that Microsoft copies from, as Azure has it.
     pub registry: Option<RegistryState>,
+    /// What the charts of Kubernetes plans render to, by the places of the plans; none without Helm.
+    pub rendered: BTreeMap<usize, Rendering>,
 }
 
 /// How old something may be, in days.
