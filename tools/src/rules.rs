@@ -4,6 +4,10 @@
 //! Invariant: checks only look. They read no file and no network; what they need is in the views
 //! that they get, so a run over the same input gives the same findings.
 
+mod application;
+mod application_manifest;
+mod application_template;
+mod application_ui;
 mod claims;
 mod end_of_life;
 pub mod evidence;
@@ -169,6 +173,10 @@ pub fn all() -> impl Iterator<Item = &'static Rule> {
         vulnerabilities::RULES,
         waiving::RULES,
         resources::RULES,
+        application::RULES,
+        application_manifest::RULES,
+        application_template::RULES,
+        application_ui::RULES,
     ]
     .into_iter()
     .flatten()

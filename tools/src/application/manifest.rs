@@ -50,7 +50,9 @@ pub struct Manifest {
     pub namespace: Option<Placed<String>>,
     /// On which clusters it runs; none where the file does not say it.
     pub clusters: Option<Vec<SupportedClusters>>,
-    /// Keys that are not known, and values that are no texts.
+    /// Keys that are not known.
+    pub unknown: Vec<Fault>,
+    /// Values of another kind than they should be.
     pub faults: Vec<Fault>,
 }
 
@@ -82,7 +84,7 @@ impl Manifest {
             manifest.faults.push(Fault::new(root.spot, "the manifest is a mapping of keys"));
             return manifest;
         }
-        manifest.unknown(root, &KEYS);
+        manifest.strangers(root, &KEYS);
         manifest.application_name = manifest.text(root, "applicationName");
         manifest.publisher = manifest.text(root, "publisher");
         manifest.description = manifest.text(root, "description");
@@ -99,7 +101,7 @@ impl Manifest {
         }
         if let Some(registration) = root.get("extensionRegistrationParameters") {
             manifest.registration = Some(registration.spot);
-            manifest.unknown(registration, &REGISTRATION_KEYS);
+            manifest.strangers(registration, &REGISTRATION_KEYS);
             manifest.scope = manifest.text(registration, "defaultScope");
             manifest.namespace = manifest.text(registration, "namespace");
             manifest.clusters(registration);
@@ -108,7 +110,7 @@ impl Manifest {
         manifest
     }
 
-    fn unknown(&mut self, mapping: &Node, known: &[&str]) {
+    fn strangers(&mut self, mapping: &Node, known: &[&str]) {
         for entry in mapping.entries() {
             if !known.contains(&entry.key.value.as_str()) {
                 let message = format!(
@@ -116,7 +118,7 @@ impl Manifest {
                     entry.key.value,
                     known.join(", ")
                 );
-                self.faults.push(Fault::new(entry.key.spot, message));
+                self.unknown.push(Fault::new(entry.key.spot, message));
             }
         }
     }
@@ -148,7 +150,7 @@ impl Manifest {
                 self.faults.push(Fault::new(entry.value.spot, message));
             }
             for distribution in entry.value.items() {
-                self.unknown(distribution, &KEYS);
+                self.strangers(distribution, &KEYS);
                 if self.text(distribution, "distribution").is_none() {
                     let message = "each distribution has a name: `distribution`";
                     self.faults.push(Fault::new(distribution.spot, message));
