@@ -289,6 +289,8 @@ pub fn judge_scans(
 }
 
 #[cfg(test)]
+mod application_tests;
+#[cfg(test)]
 mod file_tests;
 #[cfg(test)]
 mod image_tests;

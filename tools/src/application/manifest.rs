@@ -38,6 +38,8 @@ pub struct Manifest {
     pub helm_chart: Option<Placed<String>>,
     /// The ARM template.
     pub arm_template: Option<Placed<String>>,
+    /// How the key of the ARM template is spelled.
+    pub arm_key: Option<&'static str>,
     /// The UI definition.
     pub ui_definition: Option<Placed<String>>,
     /// The registry of the bundle and its images.
@@ -95,6 +97,7 @@ impl Manifest {
         // Pages and samples spell it in two ways.
         let (sample, page) = ("clusterArmTemplate", "clusterARMTemplate");
         manifest.arm_template = manifest.text(root, sample).or_else(|| manifest.text(root, page));
+        manifest.arm_key = [sample, page].into_iter().find(|key| root.get(key).is_some());
         if let (Some(_), Some(second)) = (root.get(sample), root.get(page)) {
             let message = format!("`{sample}` and `{page}` stand together; keep one");
             manifest.faults.push(Fault::new(second.spot, message));

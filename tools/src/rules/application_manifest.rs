@@ -5,6 +5,7 @@ use super::{Check, Judge, OfferView, Rule, Severity};
 use crate::application::manifest::Manifest;
 use crate::application::template::ReleaseScope;
 use crate::application::tree::Placed;
+use crate::offer::content::Content;
 use crate::offer::model::Scope;
 use crate::offer::spots::Spot;
 use crate::offer::words::RelativePath;
@@ -47,7 +48,9 @@ pub(super) const RULES: &[Rule] = &[
         source: "AC-technical-assets-kubernetes (a bundle is tagged with the version of its manifest)",
         why: "A bundle under another version than the offer names is not found.",
         fix: "write one version in the manifest, in `bundle.version` and in Chart.yaml",
-        check: Check::Offer(|view, judge| each(view, judge, versions)),
+        check: Check::Offer(|view, judge| {
+            each(view, judge, |seen, judge| versions(seen, judge, view.content));
+        }),
     },
     Rule {
         id: "K8S-018",
@@ -210,7 +213,7 @@ fn registry(seen: &Seen<'_>, judge: &mut Judge<'_>) {
     }
 }
 
-fn versions(seen: &Seen<'_>, judge: &mut Judge<'_>) {
+fn versions(seen: &Seen<'_>, judge: &mut Judge<'_>, content: &Content) {
     let Some(manifest) = &seen.application.manifest.content else { return };
     let Some(version) = manifest.version.as_ref().filter(|at| is_version(&at.value)) else {
         return;
@@ -220,6 +223,14 @@ fn versions(seen: &Seen<'_>, judge: &mut Judge<'_>) {
         let message =
             format!("the version is {}, and the bundle of the offer has {bundle}", version.value);
         seen.manifest(judge, version.spot, message);
+    }
+    let chart = content.charts.get(&seen.place).and_then(|chart| chart.metadata.as_ref().ok());
+    let chart = chart.and_then(|metadata| metadata.version.as_ref());
+    if let Some(chart) = chart.filter(|chart| chart.text != version.value) {
+        let message = format!("the version is {}, and {} in Chart.yaml", version.value, chart.text);
+        let key = seen.key("manifest");
+        let source = &seen.application.manifest;
+        seen.tell(judge, Severity::Warning, &key, source, version.spot, message);
     }
 }
 

@@ -8,6 +8,7 @@ use super::{Check, Judge, OfferView, Rule, Severity};
 use crate::application::expression;
 use crate::application::template::{ArmTemplate, CLUSTER_TYPE, EXTENSION_TYPE, Extension, Setting};
 use crate::application::tree::{Placed, Value};
+use crate::chart::yaml::Node as ChartNode;
 use crate::offer::spots::Spot;
 
 /// What stands in the variables that Microsoft fills in.
@@ -294,6 +295,41 @@ fn secrets(seen: &Seen<'_>, judge: &mut Judge<'_>) {
     }
 }
 
-fn set_values(_view: &OfferView<'_>, judge: &mut Judge<'_>) {
-    judge.not_applicable();
+fn set_values(view: &OfferView<'_>, judge: &mut Judge<'_>) {
+    each(view, judge, |seen, judge| {
+        let chart = view.content.charts.get(&seen.place);
+        let values = chart.and_then(|chart| chart.values.as_ref().ok()).and_then(Option::as_ref);
+        let source = &seen.application.template;
+        let (Some(values), Some(template)) = (values, &source.content) else { return };
+        for extension in &template.extensions {
+            for setting in extension.settings.iter().chain(&extension.protected) {
+                let name = setting.name.value.as_str();
+                let parts: Vec<&str> = name.split('.').collect();
+                if is_there(values, &parts) || !name.bytes().all(is_secret_key) {
+                    continue;
+                }
+                let key = seen.key("armTemplate");
+                let message = format!("values.yaml of the chart has no `{name}`");
+                let spot = setting.name.spot;
+                seen.tell(judge, Severity::Warning, &key, source, spot, message);
+            }
+        }
+    });
+}
+
+/// Whether values have this path; below an empty mapping, and below anything that is no mapping,
+/// everything is free.
+fn is_there(values: &ChartNode, parts: &[&str]) -> bool {
+    let mut at = values;
+    for part in parts {
+        if at.entries().is_empty() && !std::ptr::eq(at, values) {
+            return true;
+        }
+        match at.get(part) {
+            Some(next) => at = next,
+            // An empty part is for the rule about names.
+            None => return part.is_empty(),
+        }
+    }
+    true
 }
