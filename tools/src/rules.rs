@@ -8,6 +8,10 @@ mod chart;
 mod chart_images;
 mod chart_rendered;
 mod chart_runtime;
+mod application;
+mod application_manifest;
+mod application_template;
+mod application_ui;
 mod claims;
 mod end_of_life;
 pub mod evidence;
@@ -177,6 +181,10 @@ pub fn all() -> impl Iterator<Item = &'static Rule> {
         vulnerabilities::RULES,
         waiving::RULES,
         resources::RULES,
+        application::RULES,
+        application_manifest::RULES,
+        application_template::RULES,
+        application_ui::RULES,
     ]
     .into_iter()
     .flatten()
@@ -288,6 +296,8 @@ pub fn judge_scans(
     judgement
 }
 
+#[cfg(test)]
+mod application_tests;
 #[cfg(test)]
 mod file_tests;
 #[cfg(test)]
