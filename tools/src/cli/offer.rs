@@ -1,14 +1,19 @@
 //! The arguments of `wharf offer`.
 
+mod init;
+
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+pub use self::init::InitArgs;
 use super::JudgeArgs;
 
 /// `wharf offer`.
 #[derive(Debug, Subcommand)]
 pub enum OfferCommand {
+    /// Begin an offer: ask for what cannot be found out, and write offer.yaml with its files
+    Init(Box<InitArgs>),
     /// Check an offer file with every rule that needs no image and no network
     Lint(LintArgs),
     /// Write the payload that the Product Ingestion API takes
@@ -20,6 +25,7 @@ impl OfferCommand {
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
+            Self::Init(_) => "offer init",
             Self::Lint(_) => "offer lint",
             Self::Render(_) => "offer render",
         }

@@ -1,5 +1,6 @@
 //! `wharf offer`: a file per command.
 
+mod init;
 mod lint;
 mod render;
 
@@ -10,6 +11,7 @@ use crate::exit::Exit;
 /// Runs the command.
 pub fn run(command: &OfferCommand, context: &Context) -> anyhow::Result<Exit> {
     match command {
+        OfferCommand::Init(args) => init::run(args, context),
         OfferCommand::Lint(args) => lint::run(args, context),
         OfferCommand::Render(args) => render::run(args, context),
     }

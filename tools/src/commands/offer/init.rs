@@ -1,0 +1,176 @@
+//! `wharf offer init`.
+
+mod ask;
+
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::super::Context;
+use crate::cli::InitArgs;
+use crate::exit::Exit;
+use crate::offer::OfferFile;
+use crate::offer::content::Content;
+use crate::offer_init::settle::{Way, settle};
+use crate::offer_init::sources::Sources;
+use crate::offer_init::topics::Topic;
+use crate::offer_init::{Answers, InitError, Kind, Outcome, WrittenFile, draft, write};
+use crate::output::{Paint, Style, visible};
+use crate::rules::evidence::Evidence;
+use crate::rules::{Profile, judge_offer};
+
+/// What was begun.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Begun {
+    offer: PathBuf,
+    written: Vec<String>,
+    replaced: Vec<String>,
+    kept: Vec<String>,
+    /// Flags of what only holds a place.
+    placeholders: Vec<&'static str>,
+    /// What `offer lint` finds in what was there before.
+    findings: usize,
+    #[serde(skip)]
+    is_kubernetes: bool,
+    #[serde(skip)]
+    has_image: bool,
+}
+
+/// Runs the command.
+pub(super) fn run(args: &InitArgs, context: &Context) -> anyhow::Result<Exit> {
+    let begun = match begin(args, context) {
+        Err(InitError::Interrupted) => {
+            context.output.end("offer init", "interrupted", None, Exit::Interrupted);
+            return Ok(Exit::Interrupted);
+        }
+        begun => begun?,
+    };
+    context.output.result("offer init", &begun, |paint| told(&begun, paint))?;
+    Ok(Exit::Ok)
+}
+
+fn begin(args: &InitArgs, context: &Context) -> Result<Begun, InitError> {
+    let (folder, file) = place(&args.place);
+    if !args.force && std::fs::symlink_metadata(&file).is_ok() {
+        return Err(InitError::Exists(file));
+    }
+    let sources = Sources::read(&folder, args.chart.as_deref(), args.image.as_deref())?;
+    if let Some(note) = sources.notes() {
+        context.output.note(&visible(&note));
+    }
+    let mut given = args.given();
+    let repository = sources.image.as_ref().and_then(|image| image.repository.clone());
+    if let Some(repository) = repository {
+        given.insert(Topic::Repository, repository);
+    }
+    let is_person = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+    let mut ask = ask::ask;
+    let way = match (args.yes, is_person) {
+        (true, _) => Way::Take,
+        (false, true) => Way::Ask(&mut ask),
+        (false, false) => Way::Refuse,
+    };
+    let values = settle(&given, &sources, way)?;
+    let today = jiff::Timestamp::now().strftime("%Y-%m-%d").to_string();
+    let answers = Answers::new(values, &sources, today);
+    if args.yes || !is_person {
+        for (topic, value) in answers.taken() {
+            let taken = format!("{} {}: {}", topic.flag(), value.text, value.origin.words());
+            context.output.note(&visible(&taken));
+        }
+    }
+    draft::check(&answers)?;
+    let files = write(&answers, &file, args.force)?;
+    let paths = |outcome: Outcome| -> Vec<String> {
+        let files = files.iter().filter(|file| file.outcome == outcome);
+        files.map(|WrittenFile { path, .. }| path.clone()).collect()
+    };
+    Ok(Begun {
+        written: paths(Outcome::Written),
+        replaced: paths(Outcome::Replaced),
+        kept: paths(Outcome::Kept),
+        placeholders: answers.placeholders().into_iter().map(Topic::flag).collect(),
+        findings: findings(&file),
+        is_kubernetes: answers.kind == Kind::Kubernetes,
+        has_image: answers.image.is_some(),
+        offer: file,
+    })
+}
+
+/// The folder of the offer, and its file.
+fn place(named: &Path) -> (PathBuf, PathBuf) {
+    let is_file = named.extension().is_some_and(|end| end == "yaml" || end == "yml");
+    if !is_file || named.is_dir() {
+        return (named.to_owned(), named.join("offer.yaml"));
+    }
+    let folder = match named.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    };
+    (folder, named.to_owned())
+}
+
+/// How much the rules find in the whole; what was there before may break some. What cannot be read
+/// counts once: `offer lint` says what it is.
+fn findings(file: &Path) -> usize {
+    let read = OfferFile::open(file).and_then(|file| Ok((Content::load(&file)?, file)));
+    read.map_or(1, |(content, file)| {
+        let judgement = judge_offer(&file, &content, &Evidence::default(), Profile::Strict);
+        judgement.findings.len()
+    })
+}
+
+fn told(begun: &Begun, paint: Paint) -> String {
+    let offer = visible(&begun.offer.display().to_string());
+    let count = begun.written.len() + begun.replaced.len();
+    let mut text = format!(
+        "{} {offer} and {} more files\n",
+        paint.text(Style::Good, "wrote"),
+        count.saturating_sub(1)
+    );
+    for path in begun.written.iter().chain(&begun.replaced).skip(1) {
+        text.push_str(&format!("  {}\n", visible(path)));
+    }
+    for path in &begun.kept {
+        let kept = paint.text(Style::Dim, "was there and is as it was");
+        text.push_str(&format!("  {} {kept}\n", visible(path)));
+    }
+    if !begun.placeholders.is_empty() {
+        let flags = begun.placeholders.join(", ");
+        text.push_str(&paint.wrap(&format!("\nOnly placeholders yet: {flags}."), 0));
+        text.push('\n');
+    }
+    let words = "Texts, pictures and values behind `# replace` are not yours yet: write your own \
+                 before you publish.";
+    text.push_str(&format!("\n{}\n", paint.wrap(words, 0)));
+    if begun.findings > 0 {
+        let said = format!(
+            "{} `wharf offer lint` finds {} things in what was there before.",
+            paint.text(Style::Warning, "note:"),
+            begun.findings
+        );
+        text.push_str(&format!("\n{}\n", paint.wrap(&said, 0)));
+    }
+    text.push_str(&format!("\n{}\n", paint.text(Style::Strong, "Next")));
+    for (command, what) in next(begun) {
+        text.push_str(&format!("  {:<44} {what}\n", format!("{command} {offer}")));
+    }
+    text
+}
+
+/// The next commands, each to be followed by the offer.
+fn next(begun: &Begun) -> Vec<(&'static str, &'static str)> {
+    let mut next = vec![("wharf offer lint", "say what the marketplace would refuse")];
+    if begun.has_image {
+        next.push(("wharf package", "make the image"));
+        next.push(("wharf push --to production", "push it to your registry"));
+    }
+    if begun.is_kubernetes {
+        next.push(("wharf offer pin", "write its digest into the chart"));
+        next.push(("wharf offer bundle", "lay out what Microsoft's packaging tool takes"));
+    }
+    next.push(("wharf offer render", "make what Partner Center takes"));
+    next
+}
