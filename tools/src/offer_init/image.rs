@@ -167,7 +167,7 @@ pub(super) mod tests {
         }
         let index = json!({ "schemaVersion": 2,
             "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": children,
-            "annotations": { "org.opencontainers.image.vendor": "From the index" } });
+            "annotations": { "org.opencontainers.image.authors": "From the index" } });
         let (digest, size) = blob(at, &index);
         let top = json!({ "schemaVersion": 2, "manifests": [{
             "mediaType": "application/vnd.oci.image.index.v1+json", "digest": digest, "size": size,
@@ -183,7 +183,7 @@ pub(super) mod tests {
         layout(folder.path(), &["linux/amd64", "linux/arm64"], &labels);
         let found = read(folder.path()).unwrap();
         assert_eq!(found.label("title"), Some("Tidepool"));
-        assert_eq!(found.label("vendor"), Some("From the index"));
+        assert_eq!(found.label("authors"), Some("From the index"));
         let platforms: Vec<String> = found.platforms.iter().map(ToString::to_string).collect();
         assert_eq!(platforms, ["linux/amd64", "linux/arm64"]);
         assert_eq!((found.ports, found.user.as_str()), (vec!["8080/tcp".to_owned()], "7:7"));

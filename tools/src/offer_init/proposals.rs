@@ -115,7 +115,9 @@ fn summary(values: &Values, sources: &Sources) -> Option<Value> {
         "image" => "for Azure Container Instances and Azure Kubernetes Service",
         _ => "for Azure Kubernetes Service",
     };
-    let made = short(&format!("{} {place}", text(values, Topic::Title)))?;
+    // A title that no rule takes is told as such, not by what is made of it.
+    let made = short(&format!("{} {place}", text(values, Topic::Title)));
+    let made = made.unwrap_or_else(|| format!("An application {place}"));
     Some(value(made, Origin::Placeholder))
 }
 

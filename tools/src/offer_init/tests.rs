@@ -109,7 +109,7 @@ fn every_licence_contract_and_name_is_silent() {
             ("42", "1st-offer_2", "0_0"),
             ("Quay_Line.dev", "a--b__c", "plan-1"),
             ("a-very-long-publisher-id-0123456789-0123456789-0123456789", "abc", "xyz"),
-            ("q", "a-very-long-id_of-50-characters-0123456789-abcdef-g", "x-y"),
+            ("q", "a-very-long-id_of-50-characters-0123456789-abcdefg", "x-y"),
         ] {
             let flags = [
                 (Topic::Kind, kind),

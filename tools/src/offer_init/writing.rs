@@ -85,7 +85,6 @@ fn prepare(place: &Path, bytes: &[u8], folders: &mut Vec<Temporary>) -> io::Resu
     options.write(true).create_new(true);
     let (beside, mut file) = Temporary::make(beside.into(), |path| options.open(path))?;
     file.write_all(bytes)?;
-    file.sync_all()?;
     Ok(beside)
 }
 
