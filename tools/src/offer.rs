@@ -4,6 +4,7 @@
 //! Invariant: an [`OfferFile`] keeps every format rule of the offer reference, and its `offer` is
 //! what stands in its text.
 
+pub mod audience;
 mod check;
 pub mod content;
 pub mod described;
