@@ -5,4 +5,5 @@ pub mod form;
 pub mod model;
 pub mod payload;
 pub mod render;
+pub mod tree;
 mod units;

@@ -1,5 +1,5 @@
 //! Payloads by hand, each with one slip.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use serde_json::json;
 
