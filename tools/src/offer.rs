@@ -14,6 +14,7 @@ pub mod excerpt;
 pub(crate) mod fixture;
 pub mod globs;
 mod key_vault;
+pub mod languages;
 pub mod layers;
 pub mod market;
 pub mod model;

@@ -97,7 +97,7 @@ impl Shown {
     }
 
     fn optional(text: Option<&impl ToString>) -> Self {
-        text.map_or(Self::Nothing, Self::text)
+        text.map_or(Self::Nothing, |text| Self::Text(text.to_string()))
     }
 
     fn list<T: ToString>(values: impl IntoIterator<Item = T>) -> Self {

@@ -2,12 +2,13 @@
 //! what it means (CLI-M, PIA, PIAC). The shapes are spelled here a second time, apart from the types
 //! that are sent, so that a slip of either shows.
 
-pub(super) mod shapes;
+mod shapes;
 
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
+pub use self::shapes::is_language;
 use self::shapes::{Keys, Shape};
 use super::tree::schema_name;
 

@@ -18,7 +18,7 @@ use self::live::Live;
 use self::plan::PlanPart;
 use self::technical::Origin;
 use super::form::{Form, Way};
-use super::model::{Configure, Reference, Resource, schema};
+use super::model::{Configure, Reference, schema};
 use crate::offer::content::Content;
 use crate::offer::model as offer;
 use crate::offer::secrets::{Secret, SecretError};

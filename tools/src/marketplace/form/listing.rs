@@ -2,70 +2,30 @@
 
 use super::{NOT_IN_SCHEMA, Page, Sheet, Shown, Way};
 use crate::offer::content::Content;
-use crate::offer::model::{Contact, Link, Offer, Screenshot, Video};
+use crate::offer::languages::{InLanguage, languages};
+use crate::offer::model::{Contact, Offer};
 
 /// Why pictures cannot be in the payload.
 const NO_ADDRESS: &str = "the offer has no `listing.assetBaseUrl`, and the API takes addresses only";
 
-/// What differs from language to language.
-struct Texts<'a> {
-    key: String,
-    language: &'a str,
-    title: &'a str,
-    search_summary: &'a str,
-    short_description: &'a str,
-    description: &'a str,
-    keywords: &'a [String],
-    links: &'a [Link],
-    screenshots: &'a [Screenshot],
-    videos: &'a [Video],
-}
-
 pub(super) fn sheets(offer: &Offer, content: &Content) -> Vec<Sheet> {
-    let listing = &offer.listing;
-    let first = Texts {
-        key: "listing".to_owned(),
-        language: &listing.language,
-        title: &listing.title,
-        search_summary: &listing.search_summary,
-        short_description: &listing.short_description,
-        description: &content.description,
-        keywords: &listing.keywords,
-        links: &listing.links,
-        screenshots: &listing.screenshots,
-        videos: &listing.videos,
+    let has_address = offer.listing.asset_base_url.is_some();
+    let pictures = if has_address { Way::Api } else { Way::Hand(NO_ADDRESS) };
+    let sheet = |in_language: InLanguage<'_>| {
+        let mut sheet = Sheet::new(Page::OfferListing, Some(in_language.language.to_owned()));
+        texts(&mut sheet, &in_language);
+        if in_language.translation.is_none() {
+            shared(&mut sheet, offer);
+            logos(&mut sheet, offer, pictures);
+        }
+        screens(&mut sheet, &in_language, pictures);
+        sheet
     };
-    let pictures = if listing.asset_base_url.is_some() { Way::Api } else { Way::Hand(NO_ADDRESS) };
-    let mut sheet = Sheet::new(Page::OfferListing, Some(first.language.to_owned()));
-    texts(&mut sheet, &first);
-    shared(&mut sheet, offer);
-    logos(&mut sheet, offer, pictures);
-    screens(&mut sheet, &first, pictures);
-    let mut sheets = vec![sheet];
-    let translations = listing.translations.iter().zip(&content.translations).enumerate();
-    for (place, (translation, description)) in translations {
-        let other = Texts {
-            key: format!("listing.translations[{place}]"),
-            language: &translation.language,
-            title: &translation.title,
-            search_summary: &translation.search_summary,
-            short_description: &translation.short_description,
-            description,
-            keywords: &translation.keywords,
-            links: &translation.links,
-            screenshots: &translation.screenshots,
-            videos: &translation.videos,
-        };
-        let mut sheet = Sheet::new(Page::OfferListing, Some(other.language.to_owned()));
-        texts(&mut sheet, &other);
-        screens(&mut sheet, &other, pictures);
-        sheets.push(sheet);
-    }
-    sheets
+    languages(offer, content).into_iter().map(sheet).collect()
 }
 
-fn texts(sheet: &mut Sheet, texts: &Texts<'_>) {
-    let key = |name: &str| format!("{}.{name}", texts.key);
+fn texts(sheet: &mut Sheet, texts: &InLanguage<'_>) {
+    let key = |name: &str| texts.key(name);
     sheet.api(key("language"), "Language", Shown::text(texts.language));
     sheet.api(key("title"), "Name", Shown::text(texts.title));
     let summary = Shown::text(texts.search_summary);
@@ -124,16 +84,16 @@ fn logos(sheet: &mut Sheet, offer: &Offer, way: Way) {
     }
 }
 
-fn screens(sheet: &mut Sheet, texts: &Texts<'_>, way: Way) {
+fn screens(sheet: &mut Sheet, texts: &InLanguage<'_>, way: Way) {
     for (place, screenshot) in texts.screenshots.iter().enumerate() {
-        let (key, number) = (format!("{}.screenshots[{place}]", texts.key), place + 1);
+        let (key, number) = (texts.key(&format!("screenshots[{place}]")), place + 1);
         let picture = Shown::Picture(screenshot.file.to_string());
         sheet.add(format!("{key}.file"), format!("Screenshot {number}"), picture, way);
         let caption = Shown::text(&screenshot.caption);
         sheet.add(format!("{key}.caption"), format!("Caption {number}"), caption, way);
     }
     for (place, video) in texts.videos.iter().enumerate() {
-        let (key, number) = (format!("{}.videos[{place}]", texts.key), place + 1);
+        let (key, number) = (texts.key(&format!("videos[{place}]")), place + 1);
         let title = Shown::text(&video.title);
         sheet.add(format!("{key}.title"), format!("Video {number}: name"), title, way);
         sheet.add(format!("{key}.url"), format!("Video {number}: address"), Shown::text(&video.url), way);

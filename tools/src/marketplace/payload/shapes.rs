@@ -51,8 +51,9 @@ const PRODUCT: Key = needed("product", Shape::Reference);
 const PLAN: Key = needed("plan", Shape::Reference);
 const NAME: Key = optional("resourceName", Shape::Text);
 
-/// A language: `en-us`, `zh-hans-cn`.
-pub(in crate::marketplace) fn is_language(key: &str) -> bool {
+/// Whether this is a language as the API writes it: `en-us`, `zh-hans-cn`.
+#[must_use]
+pub fn is_language(key: &str) -> bool {
     let mut parts = key.split('-');
     let first = parts.next().unwrap_or_default();
     let is_small = |text: &str| text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit());

@@ -8,7 +8,8 @@ use crate::marketplace::model::{
     TrailerImage, schema,
 };
 use crate::offer::content::Content;
-use crate::offer::model::{self as offer, Link, Offer, Screenshot, Video};
+use crate::offer::languages::{InLanguage, languages};
+use crate::offer::model::{self as offer, Link, Offer, Video};
 use crate::offer::words::RelativePath;
 
 const LISTING: &str = "listing";
@@ -16,66 +17,48 @@ const LISTING: &str = "listing";
 /// The listings of an offer: the first language, then its translations.
 pub(super) struct Listings<'a> {
     offer: &'a Offer,
-    all: Vec<Texts<'a>>,
+    all: Vec<Named<'a>>,
 }
 
-/// What one language says.
-struct Texts<'a> {
+/// What one language says; what a translation leaves out is as in the first one.
+struct Named<'a> {
     /// The `resourceName`.
     name: String,
-    language: &'a str,
-    title: &'a str,
-    search_summary: &'a str,
-    short_description: &'a str,
-    description: &'a str,
-    links: &'a [Link],
-    screenshots: &'a [Screenshot],
-    videos: &'a [Video],
+    texts: InLanguage<'a>,
 }
 
 impl<'a> Listings<'a> {
     pub(super) fn of(offer: &'a Offer, content: &'a Content) -> Self {
-        let listing = &offer.listing;
-        let mut all = vec![Texts {
-            name: LISTING.to_owned(),
-            language: &listing.language,
-            title: &listing.title,
-            search_summary: &listing.search_summary,
-            short_description: &listing.short_description,
-            description: &content.description,
-            links: &listing.links,
-            screenshots: &listing.screenshots,
-            videos: &listing.videos,
-        }];
-        let translations = listing.translations.iter().zip(&content.translations).enumerate();
-        all.extend(translations.map(|(place, (at, description))| Texts {
-            name: format!("{LISTING}-{}", place + 2),
-            language: &at.language,
-            title: &at.title,
-            search_summary: &at.search_summary,
-            short_description: &at.short_description,
-            description,
-            links: or(&at.links, &listing.links),
-            screenshots: or(&at.screenshots, &listing.screenshots),
-            videos: or(&at.videos, &listing.videos),
-        }));
-        Self { offer, all }
+        let first = &offer.listing;
+        let named = |texts: InLanguage<'a>| match texts.translation {
+            None => Named { name: LISTING.to_owned(), texts },
+            Some(place) => Named {
+                name: format!("{LISTING}-{}", place + 2),
+                texts: InLanguage {
+                    links: or(texts.links, &first.links),
+                    screenshots: or(texts.screenshots, &first.screenshots),
+                    videos: or(texts.videos, &first.videos),
+                    ..texts
+                },
+            },
+        };
+        Self { offer, all: languages(offer, content).into_iter().map(named).collect() }
     }
 
     /// The resources, each before what refers to it.
     pub(super) fn resources(&self) -> Vec<Resource> {
         let mut resources = Vec::new();
-        for texts in &self.all {
-            resources.push(Resource::Listing(Box::new(self.listing(texts))));
+        for named in &self.all {
+            resources.push(Resource::Listing(Box::new(self.listing(named))));
             if let Some(base) = &self.offer.listing.asset_base_url {
-                resources.extend(self.assets(texts, base));
-                resources.extend(trailers(texts, base));
+                resources.extend(self.assets(named, base));
+                resources.extend(trailers(named, base));
             }
         }
         resources
     }
 
-    fn listing(&self, texts: &Texts<'_>) -> Listing {
+    fn listing(&self, Named { name, texts }: &Named<'_>) -> Listing {
         let shared = &self.offer.listing;
         let contact = |at: &offer::Contact| {
             let (name, email, phone) = (at.name.clone(), at.email.clone(), at.phone.clone());
@@ -89,7 +72,7 @@ impl<'a> Listings<'a> {
             |at: &Link| GeneralLink { display_text: at.title.clone(), link: at.url.clone() };
         Listing {
             schema: schema::LISTING,
-            resource_name: texts.name.clone(),
+            resource_name: name.clone(),
             product: product(),
             kind: KIND,
             language_id: texts.language.to_owned(),
@@ -107,7 +90,7 @@ impl<'a> Listings<'a> {
         }
     }
 
-    fn assets(&self, texts: &Texts<'_>, base: &str) -> Vec<Resource> {
+    fn assets(&self, Named { name, texts }: &Named<'_>, base: &str) -> Vec<Resource> {
         let logos = &self.offer.listing.logos;
         let logo = |asset, path| (asset, path, String::new(), 0);
         let mut all = vec![logo("azureLogoLarge", &logos.large)];
@@ -123,18 +106,18 @@ impl<'a> Listings<'a> {
             ("azureLogoScreenshot", &screenshot.file, screenshot.caption.clone(), order)
         }));
         let asset = |(asset, path, description, display_order): (_, &RelativePath, _, _)| {
-            let name = path.as_str().rsplit('/').next().unwrap_or_default().to_owned();
+            let file = path.as_str().rsplit('/').next().unwrap_or_default().to_owned();
             Resource::ListingAsset(ListingAsset {
                 schema: schema::ASSET,
                 product: product(),
                 kind: "azure",
-                listing: Reference { resource_name: texts.name.clone() },
+                listing: Reference { resource_name: name.clone() },
                 asset,
                 language_id: texts.language.to_owned(),
                 description,
                 display_order,
-                file_name: name.clone(),
-                friendly_name: name,
+                file_name: file.clone(),
+                friendly_name: file,
                 url: picture_url(base, path),
             })
         };
@@ -152,7 +135,7 @@ fn picture_url(base: &str, path: &RelativePath) -> String {
     format!("{}/{}", base.trim_end_matches('/'), path)
 }
 
-fn trailers(texts: &Texts<'_>, base: &str) -> Vec<Resource> {
+fn trailers(Named { name, texts }: &Named<'_>, base: &str) -> Vec<Resource> {
     let trailer = |video: &Video| {
         let image_list = vec![TrailerImage { url: picture_url(base, &video.thumbnail) }];
         let asset = TrailerAsset { title: video.title.clone(), image_list };
@@ -160,7 +143,7 @@ fn trailers(texts: &Texts<'_>, base: &str) -> Vec<Resource> {
             schema: schema::TRAILER,
             product: product(),
             kind: "azure",
-            listing: Reference { resource_name: texts.name.clone() },
+            listing: Reference { resource_name: name.clone() },
             streaming_url: video.url.clone(),
             assets: BTreeMap::from([(texts.language.to_owned(), asset)]),
         })
