@@ -1,6 +1,7 @@
 //! `wharf` as a library: from an offer file and build folders to checked, pushed and promoted
 //! images, and to the payload that the marketplace takes.
 
+pub mod application;
 pub mod bases;
 pub mod characters;
 pub mod cli;
@@ -37,3 +38,4 @@ pub mod transfer;
 pub mod usage;
 pub mod verify;
 pub mod waivers;
+pub mod yaml_edit;

@@ -57,7 +57,7 @@ use wharf_oci::Digest;
 
 use self::evidence::Evidence;
 pub use self::finding::{
-    Affected, Finding, Gap, Judgement, Outcome, Place, Section, Subject, Waived,
+    Affected, Finding, Gap, Judgement, NamedPlace, Outcome, Place, Section, Subject, Waived,
 };
 use self::judge::Scope;
 pub use self::judge::{Judge, Site};

@@ -7,8 +7,10 @@ use super::OfferFile;
 use super::audience::{AudienceTable, Member};
 use super::error::{Diagnostic, OfferError};
 use super::model::{PlanKind, Screenshot, Video};
+use super::plans::KubernetesPlan;
 use super::texts::{Terms, Text, TextError};
 use super::words::RelativePath;
+use crate::application::{Application, Source, SourceError};
 use crate::pictures::{self, PictureError};
 
 /// Texts and pictures of an offer.
@@ -32,6 +34,8 @@ pub struct Content {
     pub audience_tables: BTreeMap<usize, AudienceTable>,
     /// The pictures, by the path of the key that names them (`listing.logos.large`).
     pub pictures: BTreeMap<String, pictures::Content>,
+    /// What the packaging tool takes of each Kubernetes plan, by the place of the plan.
+    pub applications: BTreeMap<usize, Application>,
 }
 
 impl Content {
@@ -75,6 +79,11 @@ impl Content {
         for (key, path) in picture_paths(file) {
             if let Some(picture) = loader.picture(&key, path) {
                 content.pictures.insert(key, picture);
+            }
+        }
+        for (place, _, plan) in offer.kubernetes_plans() {
+            if let Some(application) = loader.application(place, plan) {
+                content.applications.insert(place, application);
             }
         }
         if loader.faults.is_empty() {
@@ -169,6 +178,24 @@ impl Loader<'_> {
                 None
             }
         }
+    }
+
+    fn application(&mut self, place: usize, plan: &KubernetesPlan) -> Option<Application> {
+        let file = self.file;
+        let manifest = Source::manifest(&file.resolve(&plan.manifest));
+        let ui = Source::ui(&file.resolve(&plan.ui_definition));
+        let template = Source::template(&file.resolve(&plan.arm_template));
+        let manifest = self.source(&format!("plans[{place}].manifest"), manifest);
+        let ui = self.source(&format!("plans[{place}].uiDefinition"), ui);
+        let template = self.source(&format!("plans[{place}].armTemplate"), template);
+        Some(Application { manifest: manifest?, ui: ui?, template: template? })
+    }
+
+    fn source<T>(&mut self, key: &str, read: Result<Source<T>, SourceError>) -> Option<Source<T>> {
+        let failed = |error: SourceError| {
+            self.fault(key, &error, error.help());
+        };
+        read.map_err(failed).ok()
     }
 
     fn fault(&mut self, key: &str, error: &dyn std::error::Error, help: &str) {
