@@ -4,6 +4,7 @@
 pub mod application;
 pub mod bases;
 pub mod characters;
+pub mod chart;
 pub mod cli;
 pub mod commands;
 pub mod compare;

@@ -11,6 +11,7 @@ use super::plans::KubernetesPlan;
 use super::texts::{Terms, Text, TextError};
 use super::words::RelativePath;
 use crate::application::{Application, Source, SourceError};
+use crate::chart::{Chart, ChartError};
 use crate::pictures::{self, PictureError};
 
 /// Texts and pictures of an offer.
@@ -36,6 +37,8 @@ pub struct Content {
     pub pictures: BTreeMap<String, pictures::Content>,
     /// What the packaging tool takes of each Kubernetes plan, by the place of the plan.
     pub applications: BTreeMap<usize, Application>,
+    /// The charts of Kubernetes plans, by the places of the plans.
+    pub charts: BTreeMap<usize, Chart>,
 }
 
 impl Content {
@@ -67,6 +70,11 @@ impl Content {
                     loader.table(&format!("plans[{place}].audience.csv"), csv, Member::Tenant)
             {
                 content.audience_tables.insert(place, table);
+            }
+            if let PlanKind::Kubernetes(plan) = &plan.kind
+                && let Some(chart) = loader.chart(&format!("plans[{place}].chart"), &plan.chart)
+            {
+                content.charts.insert(place, chart);
             }
         }
         for (place, translation) in offer.listing.translations.iter().enumerate() {
@@ -196,6 +204,24 @@ impl Loader<'_> {
             self.fault(key, &error, error.help());
         };
         read.map_err(failed).ok()
+    fn chart(&mut self, key: &str, path: &RelativePath) -> Option<Chart> {
+        match Chart::read(&self.file.resolve(path)) {
+            Ok(chart) => Some(chart),
+            Err(error) => {
+                let help = match &error {
+                    ChartError::Missing(_) | ChartError::NoChart(_) => {
+                        "make that chart, or correct its path"
+                    }
+                    ChartError::NotAFolder(_) => "unpack it, and name the folder",
+                    ChartError::Read { .. } => "make it a folder of files that you may read",
+                    ChartError::TooMuch { .. } => "leave out what Helm need not install",
+                    ChartError::Pattern { .. } => "write patterns without `**`",
+                    ChartError::Name(_) => "give the file another name",
+                };
+                self.fault(key, &error, help);
+                None
+            }
+        }
     }
 
     fn fault(&mut self, key: &str, error: &dyn std::error::Error, help: &str) {
