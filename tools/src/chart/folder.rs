@@ -96,7 +96,8 @@ pub(super) fn read(folder: &Path) -> Result<Found, ChartError> {
     }
     let real = folder.canonicalize().map_err(|error| failed(folder, error))?;
     let ignored = ignored(folder)?;
-    let mut walk = Walk { folder, real, ignored, files: BTreeMap::new(), astray: Vec::new(), size: 0 };
+    let mut walk =
+        Walk { folder, real, ignored, files: BTreeMap::new(), astray: Vec::new(), size: 0 };
     walk.folder("", 0)?;
     if !walk.files.contains_key("Chart.yaml") {
         return Err(ChartError::NoChart(folder.to_owned()));
@@ -180,8 +181,7 @@ impl Walk<'_> {
             let excess = format!("holds more than {FILES_MAX} files");
             return Err(ChartError::TooMuch { path, excess });
         }
-        let bytes =
-            take(&at).map_err(|source| ChartError::Read { path: at.clone(), source })?;
+        let bytes = take(&at).map_err(|source| ChartError::Read { path: at.clone(), source })?;
         let size = bytes.len() as u64;
         if size > FILE_BYTES_MAX {
             return Err(too_much(format!("has more than {FILE_BYTES_MAX} bytes")));

@@ -3,7 +3,8 @@
 /// Whether a whole name fits a pattern: `*` and `?` stop at `/`, `[a-z]` is a class, `\` takes the next
 /// letter as it is. A pattern that is not closed fits nothing.
 pub(super) fn fits(pattern: &str, name: &str) -> bool {
-    let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
+    let (pattern, name): (Vec<char>, Vec<char>) =
+        (pattern.chars().collect(), name.chars().collect());
     fits_from(&pattern, &name)
 }
 

@@ -158,8 +158,13 @@ pub fn one(file: &str, text: &str) -> Result<Option<Node>, YamlFault> {
 
 /// All documents of a file.
 pub fn all(file: &str, text: &str) -> Result<Vec<Node>, YamlFault> {
-    let mut reader =
-        Reader { file, offsets: Offsets::of(text), open: Vec::new(), done: Vec::new(), anchors: HashMap::new() };
+    let mut reader = Reader {
+        file,
+        offsets: Offsets::of(text),
+        open: Vec::new(),
+        done: Vec::new(),
+        anchors: HashMap::new(),
+    };
     let mut count = 0;
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|error| {
@@ -168,7 +173,11 @@ pub fn all(file: &str, text: &str) -> Result<Vec<Node>, YamlFault> {
         })?;
         count += 1;
         if count > 2 * NODES_MAX {
-            return Err(YamlFault::new(file, mark_of(&span), format!("more than {NODES_MAX} values")));
+            return Err(YamlFault::new(
+                file,
+                mark_of(&span),
+                format!("more than {NODES_MAX} values"),
+            ));
         }
         reader.event(event, &span)?;
     }
@@ -263,7 +272,8 @@ fn style_of(style: ScalarStyle) -> Style {
 fn mark_of(span: &Span) -> Mark {
     let (line, column) = (span.start.line().max(1), span.start.col() + 1);
     let is_one_line = span.end.line() == span.start.line();
-    let width = if is_one_line { span.end.col().saturating_sub(span.start.col()).max(1) } else { 1 };
+    let width =
+        if is_one_line { span.end.col().saturating_sub(span.start.col()).max(1) } else { 1 };
     Mark { line, column, width }
 }
 
@@ -273,7 +283,10 @@ struct Offsets(Option<Vec<usize>>);
 impl Offsets {
     fn of(text: &str) -> Self {
         let is_ascii = text.is_ascii();
-        Self((!is_ascii).then(|| text.char_indices().map(|(at, _)| at).chain([text.len()]).collect()))
+        Self(
+            (!is_ascii)
+                .then(|| text.char_indices().map(|(at, _)| at).chain([text.len()]).collect()),
+        )
     }
 
     fn bytes(&self, span: &Span) -> Range<usize> {

@@ -167,7 +167,8 @@ impl Loader<'_> {
         match AudienceTable::read(&self.file.resolve(path), member) {
             Ok(table) => Some(table),
             Err(error) => {
-                let help = "write a table with the columns Id, Description and Type, or correct its path";
+                let help =
+                    "write a table with the columns Id, Description and Type, or correct its path";
                 self.fault(key, &error, help);
                 None
             }
@@ -204,6 +205,8 @@ impl Loader<'_> {
             self.fault(key, &error, error.help());
         };
         read.map_err(failed).ok()
+    }
+
     fn chart(&mut self, key: &str, path: &RelativePath) -> Option<Chart> {
         match Chart::read(&self.file.resolve(path)) {
             Ok(chart) => Some(chart),
