@@ -4,6 +4,7 @@ mod init;
 mod lint;
 mod render;
 
+pub use self::init::ask::leave as leave_questions;
 use super::Context;
 use crate::cli::OfferCommand;
 use crate::exit::Exit;

@@ -39,14 +39,13 @@ fn colour(id: &str) -> Colour {
     COLOURS.get(sum % COLOURS.len()).copied().unwrap_or(LIGHT)
 }
 
-/// A light ring with a light disc on its right, on the colour.
+/// A light ring around a light disc, on the colour.
 fn logo(width: u32, height: u32, colour: Colour) -> Vec<u8> {
     let unit = f64::from(height);
     let (middle_x, middle_y) = (f64::from(width) / 2.0, unit / 2.0);
     let is_light = |x: f64, y: f64| {
-        let from = |at: f64| (x - middle_x - at * unit).hypot(y - middle_y);
-        let ring = from(0.0);
-        (0.22 * unit..=0.34 * unit).contains(&ring) || from(0.0) < 0.09 * unit
+        let away = (x - middle_x).hypot(y - middle_y) / unit;
+        away < 0.09 || (0.22..=0.34).contains(&away)
     };
     let mut canvas = Canvas::new(width, height, colour);
     for y in 0..height {
@@ -65,12 +64,12 @@ fn logo(width: u32, height: u32, colour: Colour) -> Vec<u8> {
 /// So many of the steps in a pixel have the second colour.
 fn mixed(back: Colour, front: Colour, share: u32) -> Colour {
     let most = STEPS * STEPS;
-    let mix = |back: u8, front: u8| {
-        let sum = u32::from(back) * (most - share) + u32::from(front) * share;
-        u8::try_from(sum / most).unwrap_or(u8::MAX)
-    };
-    let ([a, b, c], [x, y, z]) = (back, front);
-    [mix(a, x), mix(b, y), mix(c, z)]
+    let mut colour = back;
+    for (part, front) in colour.iter_mut().zip(front) {
+        let sum = u32::from(*part) * (most - share) + u32::from(front) * share;
+        *part = u8::try_from(sum / most).unwrap_or(u8::MAX);
+    }
+    colour
 }
 
 /// A window with a bar, a list, bars of a chart, and lines of writing nobody can read.

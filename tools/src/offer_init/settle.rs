@@ -49,6 +49,10 @@ pub fn settle(
     let mut missing = Vec::new();
     for topic in ALL {
         if !is_asked(topic, &values, sources) {
+            if given.contains_key(&topic) {
+                let message = "an image plan has none; leave it out, or write --kind kubernetes";
+                return Err(InitError::Wrong(vec![said(topic, message)]));
+            }
             continue;
         }
         if let Some(text) = given.get(&topic) {

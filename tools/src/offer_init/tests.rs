@@ -209,6 +209,13 @@ fn values_that_rules_refuse_are_refused_with_their_flag_and_nothing_is_written()
     let folder = tempfile::tempdir().unwrap();
     let said = begin(folder.path(), &Sources::default(), &flags).unwrap_err().to_string();
     assert!(said.contains("--licence"), "{said}");
+    let flags = given(&[
+        (Topic::Publisher, "quayline"),
+        (Topic::Kind, "image"),
+        (Topic::ExtensionType, "A.B"),
+    ]);
+    let said = begin(folder.path(), &Sources::default(), &flags).unwrap_err().to_string();
+    assert!(said.contains("--extension-type"), "{said}");
 }
 
 /// A working copy with a chart, an image and a remote, as far as they are wanted.

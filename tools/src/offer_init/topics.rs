@@ -101,11 +101,11 @@ impl Origin {
     #[must_use]
     pub fn words(&self) -> String {
         match self {
-            Self::Given => "as it was given".to_owned(),
+            Self::Given => "as given".to_owned(),
             Self::Found(place) => format!("from {place}"),
-            Self::Derived(what) => format!("made from {what}"),
+            Self::Derived(what) => format!("from {what}"),
             Self::Usual => "because most offers have it".to_owned(),
-            Self::Placeholder => "only to hold the place".to_owned(),
+            Self::Placeholder => "as a placeholder".to_owned(),
         }
     }
 }

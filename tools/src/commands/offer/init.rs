@@ -1,6 +1,6 @@
 //! `wharf offer init`.
 
-mod ask;
+pub(super) mod ask;
 
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use crate::cli::InitArgs;
 use crate::exit::Exit;
 use crate::offer::OfferFile;
 use crate::offer::content::Content;
-use crate::offer_init::settle::{Way, settle};
+use crate::offer_init::settle::{Question, Way, settle};
 use crate::offer_init::sources::Sources;
 use crate::offer_init::topics::Topic;
 use crate::offer_init::{Answers, InitError, Kind, Outcome, WrittenFile, draft, write};
@@ -66,7 +66,8 @@ fn begin(args: &InitArgs, context: &Context) -> Result<Begun, InitError> {
         given.insert(Topic::Repository, repository);
     }
     let is_person = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
-    let mut ask = ask::ask;
+    let looks = ask::looks(context.global.color);
+    let mut ask = |question: &Question<'_>| ask::ask(question, &looks);
     let way = match (args.yes, is_person) {
         (true, _) => Way::Take,
         (false, true) => Way::Ask(&mut ask),
@@ -75,6 +76,11 @@ fn begin(args: &InitArgs, context: &Context) -> Result<Begun, InitError> {
     let values = settle(&given, &sources, way)?;
     let today = jiff::Timestamp::now().strftime("%Y-%m-%d").to_string();
     let answers = Answers::new(values, &sources, today);
+    if args.chart.is_some() && answers.kind == Kind::Image {
+        let message =
+            "--chart: an image plan has no chart; leave it out, or write --kind kubernetes";
+        return Err(InitError::Wrong(vec![message.to_owned()]));
+    }
     if args.yes || !is_person {
         for (topic, value) in answers.taken() {
             let taken = format!("{} {}: {}", topic.flag(), value.text, value.origin.words());
@@ -102,6 +108,9 @@ fn begin(args: &InitArgs, context: &Context) -> Result<Begun, InitError> {
 /// The folder of the offer, and its file.
 fn place(named: &Path) -> (PathBuf, PathBuf) {
     let is_file = named.extension().is_some_and(|end| end == "yaml" || end == "yml");
+    if named == Path::new(".") {
+        return (named.to_owned(), PathBuf::from("offer.yaml"));
+    }
     if !is_file || named.is_dir() {
         return (named.to_owned(), named.join("offer.yaml"));
     }
@@ -125,39 +134,32 @@ fn findings(file: &Path) -> usize {
 fn told(begun: &Begun, paint: Paint) -> String {
     let offer = visible(&begun.offer.display().to_string());
     let count = begun.written.len() + begun.replaced.len();
-    let mut text = format!(
-        "{} {offer} and {} more files\n",
-        paint.text(Style::Good, "wrote"),
-        count.saturating_sub(1)
-    );
-    for path in begun.written.iter().chain(&begun.replaced).skip(1) {
-        text.push_str(&format!("  {}\n", visible(path)));
-    }
-    for path in &begun.kept {
-        let kept = paint.text(Style::Dim, "was there and is as it was");
-        text.push_str(&format!("  {} {kept}\n", visible(path)));
-    }
+    let wrote = paint.text(Style::Good, "wrote");
+    let mut lines = vec![format!("{wrote} {offer} and {} more files", count.saturating_sub(1))];
+    let below = begun.written.iter().chain(&begun.replaced).skip(1);
+    lines.extend(below.map(|path| format!("  {}", visible(path))));
+    let kept = paint.text(Style::Dim, "was there and is as it was");
+    lines.extend(begun.kept.iter().map(|path| format!("  {} {kept}", visible(path))));
+    let mut say = |text: &str| lines.extend([String::new(), paint.wrap(text, 0)]);
     if !begun.placeholders.is_empty() {
-        let flags = begun.placeholders.join(", ");
-        text.push_str(&paint.wrap(&format!("\nOnly placeholders yet: {flags}."), 0));
-        text.push('\n');
+        say(&format!("Only placeholders yet: {}.", begun.placeholders.join(", ")));
     }
-    let words = "Texts, pictures and values behind `# replace` are not yours yet: write your own \
-                 before you publish.";
-    text.push_str(&format!("\n{}\n", paint.wrap(words, 0)));
+    say(
+        "Texts, pictures and values behind `# replace` are not yours yet: write your own before you \
+         publish.",
+    );
     if begun.findings > 0 {
-        let said = format!(
-            "{} `wharf offer lint` finds {} things in what was there before.",
-            paint.text(Style::Warning, "note:"),
-            begun.findings
-        );
-        text.push_str(&format!("\n{}\n", paint.wrap(&said, 0)));
+        let note = paint.text(Style::Warning, "note:");
+        let count = begun.findings;
+        say(&format!("{note} `wharf offer lint` finds {count} things in what was there before."));
     }
-    text.push_str(&format!("\n{}\n", paint.text(Style::Strong, "Next")));
+    say(&paint.text(Style::Strong, "Next"));
     for (command, what) in next(begun) {
-        text.push_str(&format!("  {:<44} {what}\n", format!("{command} {offer}")));
+        let command = format!("{command} {offer}");
+        lines.push(format!("  {command:<44} {what}"));
     }
-    text
+    lines.push(String::new());
+    lines.join("\n")
 }
 
 /// The next commands, each to be followed by the offer.

@@ -3,16 +3,34 @@
 use std::fmt;
 use std::rc::Rc;
 
+use inquire::ui::RenderConfig;
 use inquire::validator::{ErrorMessage, Validation};
 use inquire::{InquireError, Select, Text};
 
+use crate::cli::ColorChoice;
 use crate::offer_init::InitError;
 use crate::offer_init::settle::Question;
 use crate::output::visible;
 
+/// How questions look, by what the command line says of colours; `NO_COLOR` is honoured.
+pub(super) fn looks(color: ColorChoice) -> RenderConfig<'static> {
+    match color {
+        ColorChoice::Never => RenderConfig::empty(),
+        ColorChoice::Always => RenderConfig::default_colored(),
+        ColorChoice::Auto => RenderConfig::default(),
+    }
+}
+
+/// Gives the terminal back as it was, when the program ends in the middle of a question.
+pub fn leave() {
+    // It does nothing where nobody is asked; a terminal that is gone needs nothing.
+    let _ = crossterm::terminal::disable_raw_mode();
+}
+
 /// Asks one question. Ctrl-C and Escape end it.
-pub(super) fn ask(question: &Question<'_>) -> Result<String, InitError> {
-    let answer = if question.choices.is_empty() { write(question) } else { choose(question) };
+pub(super) fn ask(question: &Question<'_>, looks: &RenderConfig<'_>) -> Result<String, InitError> {
+    let answer =
+        if question.choices.is_empty() { write(question, looks) } else { choose(question, looks) };
     answer.map_err(|error| match error {
         InquireError::OperationCanceled | InquireError::OperationInterrupted => {
             InitError::Interrupted
@@ -34,7 +52,7 @@ impl fmt::Display for Choice {
     }
 }
 
-fn choose(question: &Question<'_>) -> Result<String, InquireError> {
+fn choose(question: &Question<'_>, looks: &RenderConfig<'_>) -> Result<String, InquireError> {
     let choices = question.choices.iter().map(|(name, what)| Choice { name, what });
     let proposed = question.proposal.map_or("", |value| value.text.as_str());
     let start = question.choices.iter().position(|(name, _)| *name == proposed);
@@ -43,12 +61,13 @@ fn choose(question: &Question<'_>) -> Result<String, InquireError> {
         .with_starting_cursor(start.unwrap_or_default())
         .with_help_message(help)
         .with_formatter(&|choice| choice.value.name.to_owned())
+        .with_render_config(*looks)
         .without_filtering()
         .prompt()?;
     Ok(answer.name.to_owned())
 }
 
-fn write(question: &Question<'_>) -> Result<String, InquireError> {
+fn write(question: &Question<'_>, looks: &RenderConfig<'_>) -> Result<String, InquireError> {
     let (message, help) = (message(question), help(question));
     let fault = Rc::clone(&question.fault);
     let validator = move |text: &str| {
@@ -56,7 +75,7 @@ fn write(question: &Question<'_>) -> Result<String, InquireError> {
         Ok(fault
             .map_or(Validation::Valid, |fault| Validation::Invalid(ErrorMessage::Custom(fault))))
     };
-    let mut text = Text::new(&message).with_validator(validator);
+    let mut text = Text::new(&message).with_validator(validator).with_render_config(*looks);
     let proposed = question.proposal.map(|value| visible(&value.text));
     if let Some(proposed) = &proposed {
         text = text.with_default(proposed);
