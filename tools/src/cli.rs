@@ -12,7 +12,7 @@ use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use self::offer::{BundleArgs, LintArgs, NamedDigest, OfferCommand, PinArgs, RenderArgs};
+pub use self::offer::{BundleArgs, InitArgs, LintArgs, NamedDigest, OfferCommand, PinArgs, RenderArgs};
 pub use self::package::{ExplainArgs, PackageArgs};
 
 use crate::offer::words::{LoginServer, PlanId, RegistryName};
@@ -98,7 +98,7 @@ pub enum Command {
         #[command(subcommand)]
         command: PromoteCommand,
     },
-    /// Check an offer file, or render it for the marketplace
+    /// Begin an offer, check it, or render it for the marketplace
     Offer {
         /// What to do with it.
         #[command(subcommand)]

@@ -18,6 +18,7 @@ pub mod logins;
 pub mod marketplace;
 pub mod moves;
 pub mod offer;
+pub mod offer_init;
 pub mod output;
 pub mod output_file;
 pub mod pictures;

@@ -1,5 +1,9 @@
 //! The marketplace's side: the resources that its Product Ingestion API takes, and how an offer
 //! becomes them. No HTTP here.
 
+pub mod form;
 pub mod model;
+pub mod payload;
 pub mod render;
+pub mod tree;
+mod units;

@@ -1,5 +1,7 @@
 //! The arguments of `wharf offer`.
 
+mod init;
+
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -7,6 +9,7 @@ use clap::{Args, Subcommand};
 
 use wharf_oci::Digest;
 
+pub use self::init::InitArgs;
 use super::{GivenArgs, JudgeArgs};
 use crate::offer::words::{ImageId, ImageName, PlanId};
 use crate::rules::Profile;
@@ -14,6 +17,8 @@ use crate::rules::Profile;
 /// `wharf offer`.
 #[derive(Debug, Subcommand)]
 pub enum OfferCommand {
+    /// Begin an offer: ask for what cannot be found out, and write offer.yaml with its files
+    Init(Box<InitArgs>),
     /// Check an offer file with every rule that needs no image and no network
     Lint(LintArgs),
     /// Write the digests of images into the values of their charts
@@ -29,6 +34,7 @@ impl OfferCommand {
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
+            Self::Init(_) => "offer init",
             Self::Lint(_) => "offer lint",
             Self::Pin(_) => "offer pin",
             Self::Render(_) => "offer render",

@@ -1,10 +1,12 @@
 //! `wharf offer`: a file per command.
 
 mod bundle;
+mod init;
 mod lint;
 mod pin;
 mod render;
 
+pub use self::init::ask::leave as leave_questions;
 use super::Context;
 use crate::cli::OfferCommand;
 use crate::exit::Exit;
@@ -12,6 +14,7 @@ use crate::exit::Exit;
 /// Runs the command.
 pub fn run(command: &OfferCommand, context: &Context) -> anyhow::Result<Exit> {
     match command {
+        OfferCommand::Init(args) => init::run(args, context),
         OfferCommand::Lint(args) => lint::run(args, context),
         OfferCommand::Pin(args) => pin::run(args, context),
         OfferCommand::Render(args) => render::run(args, context),
