@@ -21,6 +21,7 @@ pub mod output_file;
 pub mod pictures;
 pub mod progress;
 pub mod promote;
+pub mod published;
 pub mod push;
 pub mod registry;
 pub mod registry_state;

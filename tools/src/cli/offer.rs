@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 
-use super::JudgeArgs;
+use super::{DiffFormat, JudgeArgs};
+use crate::offer::timestamp::Timestamp;
 
 /// `wharf offer`.
 #[derive(Debug, Subcommand)]
@@ -13,6 +14,12 @@ pub enum OfferCommand {
     Lint(LintArgs),
     /// Write the payload that the Product Ingestion API takes
     Render(RenderArgs),
+    /// Say what was submitted, or taken back: it is kept beside the offer, and rules judge by it
+    Record(RecordArgs),
+    /// Show what was submitted, and what of it is live
+    Published(PublishedArgs),
+    /// Say what the payload changes against what the marketplace has
+    Diff(OfferDiffArgs),
 }
 
 impl OfferCommand {
@@ -22,6 +29,9 @@ impl OfferCommand {
         match self {
             Self::Lint(_) => "offer lint",
             Self::Render(_) => "offer render",
+            Self::Record(_) => "offer record",
+            Self::Published(_) => "offer published",
+            Self::Diff(_) => "offer diff",
         }
     }
 }
@@ -34,6 +44,10 @@ pub struct LintArgs {
     /// What counts and how it is reported.
     #[command(flatten)]
     pub judge: JudgeArgs,
+    /// What the marketplace has: the answer of `GET resource-tree/product/ID?targetType=live`; what
+    /// can never change is compared with it
+    #[arg(long, value_name = "FILE")]
+    pub tree: Option<PathBuf>,
 }
 
 /// `wharf offer render`.
@@ -47,4 +61,86 @@ pub struct RenderArgs {
     /// Put the secrets themselves into the payload instead of placeholders
     #[arg(long)]
     pub with_secrets: bool,
+    /// What was published before [default: `wharf.published.jsonl` beside the offer, if it is there]
+    #[arg(long, env = "WHARF_LEDGER", value_name = "FILE")]
+    pub ledger: Option<PathBuf>,
+}
+
+/// `wharf offer record`.
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("what").required(true).args(["target", "withdraw"])))]
+#[command(group(ArgGroup::new("digests").args(["layouts", "pushed", "promoted", "tree"])))]
+pub struct RecordArgs {
+    /// The offer file
+    pub offer: PathBuf,
+    /// Where it was submitted to
+    #[arg(long, value_name = "TARGET")]
+    pub target: Option<RecordTarget>,
+    /// Take the digests from these layouts [default: `out` beside the offer]
+    #[arg(long, env = "WHARF_LAYOUTS", value_name = "DIR")]
+    pub layouts: Option<PathBuf>,
+    /// Take the digests from the result of `wharf push --output-format json`
+    #[arg(long, value_name = "FILE")]
+    pub pushed: Option<PathBuf>,
+    /// Take the digests from the ledger of `wharf promote apply`
+    #[arg(long, value_name = "LEDGER")]
+    pub promoted: Option<PathBuf>,
+    /// Record what this saved resource tree says, instead of the offer; it knows no digests of tags
+    #[arg(long, value_name = "FILE")]
+    pub tree: Option<PathBuf>,
+    /// Say that a plan (PLAN), or a tag, version or bundle of it (PLAN:VERSION), is no longer offered
+    /// (repeat for more)
+    #[arg(long, value_name = "PLAN[:VERSION]", conflicts_with = "digests")]
+    pub withdraw: Vec<String>,
+    /// When it was submitted [default: now]
+    #[arg(long, value_name = "TIME")]
+    pub time: Option<Timestamp>,
+    /// Where it is kept [default: `wharf.published.jsonl` beside the offer]
+    #[arg(long, env = "WHARF_LEDGER", value_name = "FILE")]
+    pub ledger: Option<PathBuf>,
+    /// Say what would be recorded, and write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Where something was submitted to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RecordTarget {
+    /// Only the preview audience sees it
+    Preview,
+    /// Customers see it
+    Live,
+}
+
+/// `wharf offer published`.
+#[derive(Debug, Args)]
+pub struct PublishedArgs {
+    /// Only this offer; the ledger beside it is read
+    pub offer: Option<PathBuf>,
+    /// The ledger [default: `wharf.published.jsonl` beside the offer, or here]
+    #[arg(long, env = "WHARF_LEDGER", value_name = "FILE")]
+    pub ledger: Option<PathBuf>,
+}
+
+/// `wharf offer diff`.
+#[derive(Debug, Args)]
+pub struct OfferDiffArgs {
+    /// The offer file
+    pub offer: PathBuf,
+    /// What the marketplace has: the answer of `GET resource-tree/product/ID?targetType=live`
+    #[arg(long, value_name = "FILE")]
+    pub tree: PathBuf,
+    /// Only changes like this are meant, `*` stands for anything (repeat for more); with this, any
+    /// other change is a failure
+    #[arg(long = "allow", value_name = "KEY-GLOB")]
+    pub allowed: Vec<String>,
+    /// What was published before [default: `wharf.published.jsonl` beside the offer, if it is there]
+    #[arg(long, env = "WHARF_LEDGER", value_name = "FILE")]
+    pub ledger: Option<PathBuf>,
+    /// How the result is written [default: as --output-format says]
+    #[arg(long, value_name = "FORMAT")]
+    pub format: Option<DiffFormat>,
+    /// Where the result goes [default: stdout]
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
 }

@@ -1,6 +1,9 @@
 //! `wharf offer`: a file per command.
 
+mod diff;
 mod lint;
+mod published;
+mod record;
 mod render;
 
 use super::Context;
@@ -12,5 +15,8 @@ pub fn run(command: &OfferCommand, context: &Context) -> anyhow::Result<Exit> {
     match command {
         OfferCommand::Lint(args) => lint::run(args, context),
         OfferCommand::Render(args) => render::run(args, context),
+        OfferCommand::Record(args) => record::run(args, context),
+        OfferCommand::Published(args) => published::run(args, context),
+        OfferCommand::Diff(args) => diff::run(args, context),
     }
 }

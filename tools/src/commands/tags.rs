@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::Context;
+use super::given::published;
 use crate::cli::{OutputFormat, TagsArgs};
 use crate::exit::Exit;
 use crate::offer::OfferFile;
@@ -87,7 +88,8 @@ struct OfferKeys {
 
 /// Runs the command.
 pub fn run(args: &TagsArgs, context: &Context) -> anyhow::Result<Exit> {
-    let file = OfferFile::open(&args.offer)?;
+    let mut file = OfferFile::open(&args.offer)?;
+    published(args.ledger.as_deref(), &mut file)?;
     let profile = if args.lenient { Profile::Lenient } else { args.profile };
     // The images of a chart are found by their digests; nobody lists their tags.
     let plans = file.select_images(&args.plans)?.into_iter();

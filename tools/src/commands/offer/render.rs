@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::super::given::published;
 use super::super::{Context, variable, write_file, write_secret_file};
 use crate::cli::RenderArgs;
 use crate::exit::Exit;
@@ -21,7 +22,8 @@ struct Written<'a> {
 
 /// The payload is for another program: it is written as it is, without the envelope of results.
 pub(super) fn run(args: &RenderArgs, context: &Context) -> anyhow::Result<Exit> {
-    let file = OfferFile::open(&args.offer)?;
+    let mut file = OfferFile::open(&args.offer)?;
+    published(args.ledger.as_deref(), &mut file)?;
     let texts = Content::load(&file)?;
     let secrets =
         if args.with_secrets { Secrets::Resolve(&variable) } else { Secrets::Placeholders };
