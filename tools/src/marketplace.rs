@@ -2,6 +2,9 @@
 //! becomes them. No HTTP here.
 
 pub mod diff;
+pub mod form;
 pub mod model;
+pub mod payload;
 pub mod render;
 pub mod tree;
+mod units;

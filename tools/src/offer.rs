@@ -4,6 +4,7 @@
 //! Invariant: an [`OfferFile`] keeps every format rule of the offer reference, and its `offer` is
 //! what stands in its text.
 
+pub mod audience;
 mod check;
 pub mod content;
 pub mod described;
@@ -13,6 +14,7 @@ pub mod excerpt;
 pub(crate) mod fixture;
 pub mod globs;
 mod key_vault;
+pub mod languages;
 pub mod layers;
 pub mod market;
 pub mod model;

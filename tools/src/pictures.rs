@@ -1,5 +1,5 @@
 //! Pictures of an offer: whether the bytes are really a PNG, how large it is, and what colour its
-//! border has. The marketplace takes no other format.
+//! border has and how sharp it is. The marketplace takes no other format.
 //!
 //! Invariant: a picture is read whole, so a wrong checksum in any chunk is found, and never more
 //! than a bounded number of bytes and pixels is held.
@@ -15,6 +15,12 @@ pub const PICTURE_SIZE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Most memory that decoding may take: 4096 × 4096 pixels of four bytes.
 const DECODED_BYTES_MAX: usize = 64 * 1024 * 1024;
 
+/// From which difference over two pixels on there is an edge, in levels of grey.
+const EDGE_LEVELS_MIN: u32 = 32;
+
+/// With fewer pixels at edges than that nothing is said of sharpness.
+const EDGES_MIN: u64 = 200;
+
 /// The first bytes of every PNG.
 const SIGNATURE: [u8; 8] = *b"\x89PNG\r\n\x1a\n";
 
@@ -27,6 +33,8 @@ pub struct Picture {
     pub height: u32,
     /// The one colour of the whole border, if it has one.
     pub border: Option<Border>,
+    /// How sharp its edges are, in thousandths: see [`sharpness`].
+    pub sharpness: Option<u32>,
 }
 
 /// What the outermost pixels of a picture are.
@@ -120,7 +128,43 @@ fn decode(bytes: &[u8]) -> Result<Picture, png::DecodingError> {
     reader.finish()?;
     let samples = frame.color_type.samples();
     let border = border(&pixels, width as usize, samples);
-    Ok(Picture { width, height, border })
+    let sharpness = sharpness(&pixels, width as usize, samples);
+    Ok(Picture { width, height, border, sharpness })
+}
+
+/// How sharp the edges of a picture are: the strength of its second derivative (the Laplacian) over
+/// that of its first, summed over the pixels where the first is strong. About 1000 where an edge is one
+/// pixel wide, a half where it is two; `None` where there are hardly any edges. A flat picture is not
+/// blurry, so a plain variance of the Laplacian would say the wrong thing of it.
+fn sharpness(pixels: &[u8], width: usize, samples: usize) -> Option<u32> {
+    let grey: Vec<i32> = pixels.chunks_exact(samples).map(brightness).collect();
+    let rows: Vec<&[i32]> = grey.chunks_exact(width.max(1)).collect();
+    let (mut edges, mut first, mut second) = (0_u64, 0_u64, 0_u64);
+    for window in rows.windows(3) {
+        let [above, row, below] = window else { continue };
+        for ((up, line), down) in above.iter().skip(1).zip(row.windows(3)).zip(below.iter().skip(1))
+        {
+            let [left, here, right] = line else { continue };
+            let slope = (right - left).unsigned_abs().max((down - up).unsigned_abs());
+            if slope >= EDGE_LEVELS_MIN {
+                edges += 1;
+                first += u64::from(slope);
+                second += u64::from((left + right + up + down - 4 * here).unsigned_abs());
+            }
+        }
+    }
+    (edges >= EDGES_MIN).then(|| u32::try_from(second * 1000 / first.max(1)).unwrap_or(u32::MAX))
+}
+
+/// The brightness of a pixel, without its alpha.
+fn brightness(pixel: &[u8]) -> i32 {
+    match pixel {
+        [red, green, blue, ..] => {
+            (299 * i32::from(*red) + 587 * i32::from(*green) + 114 * i32::from(*blue)) / 1000
+        }
+        [grey, ..] => i32::from(*grey),
+        [] => 0,
+    }
 }
 
 fn border(pixels: &[u8], width: usize, samples: usize) -> Option<Border> {
@@ -180,6 +224,37 @@ pub(crate) mod tests {
             assert_eq!((picture.width, picture.height), (48, 30));
             assert_eq!(picture.border, Some(border));
         }
+    }
+
+    /// A PNG of black and white stripes whose edges are so many pixels wide.
+    pub(crate) fn stripes(width: u32, height: u32, edge: u32) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut encoder = png::Encoder::new(&mut bytes, width, height);
+        encoder.set_color(png::ColorType::Grayscale);
+        let mut writer = encoder.write_header().unwrap();
+        let level = |x: u32| {
+            let (at, edge) = (x % 64, edge.max(1));
+            let rise = |from: u32| ((at - from + 1) * 255 / edge).min(255);
+            if at < 32 { rise(0) } else { 255 - rise(32) }
+        };
+        let row: Vec<u8> = (0..width).map(|x| u8::try_from(level(x)).unwrap()).collect();
+        writer.write_image_data(&row.repeat(height as usize)).unwrap();
+        writer.finish().unwrap();
+        bytes
+    }
+
+    #[test]
+    fn sharpness_is_one_over_the_width_of_edges() {
+        let of = |bytes: Vec<u8>| match inspect(&bytes) {
+            Content::Png(picture) => picture.sharpness,
+            Content::NotPng(why) => panic!("{why}"),
+        };
+        for (edge, least, most) in [(1, 950, 1050), (2, 450, 550), (4, 200, 300)] {
+            let sharpness = of(stripes(640, 40, edge)).unwrap();
+            assert!((least..=most).contains(&sharpness), "{edge} pixels: {sharpness}");
+        }
+        assert_eq!(of(png(640, 40, [20, 90, 160])), None);
+        assert_eq!(of(png(1, 1, [20, 90, 160])), None);
     }
 
     #[test]

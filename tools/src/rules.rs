@@ -25,8 +25,13 @@ mod image_supply;
 mod judge;
 mod libraries;
 mod listing;
+mod listing_names;
 mod listing_pictures;
 mod listing_texts;
+mod market;
+mod market_languages;
+mod market_payload;
+mod market_plans;
 mod markup;
 mod networks;
 mod plans;
@@ -147,11 +152,16 @@ pub struct ImageView<'a> {
 pub fn all() -> impl Iterator<Item = &'static Rule> {
     [
         identity::RULES,
+        market::RULES,
         listing_texts::RULES,
         listing::RULES,
         listing_pictures::RULES,
+        listing_names::RULES,
         texts::RULES,
+        market_languages::RULES,
         plans::RULES,
+        market_plans::RULES,
+        market_payload::RULES,
         registry::RULES,
         registry_state::RULES,
         published::RULES,

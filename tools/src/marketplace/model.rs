@@ -3,41 +3,19 @@
 //!
 //! Invariant: every resource carries the version of its schema, spelled once, in [`schema`].
 
+mod parts;
+pub mod schema;
+
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-/// Where the schemas are.
-const SCHEMAS: &str = "https://schema.mp.microsoft.com/schema";
-
-/// The schemas, with the version of each that we speak.
-pub mod schema {
-    /// The envelope.
-    pub const CONFIGURE: &str = "configure/2022-03-01-preview2";
-    /// The offer itself.
-    pub const PRODUCT: &str = "product/2022-03-01-preview3";
-    /// Who sells.
-    pub const SETUP: &str = "commercial-marketplace-setup/2022-03-01-preview2";
-    /// Categories and terms.
-    pub const PROPERTY: &str = "property/2022-03-01-preview5";
-    /// Texts.
-    pub const LISTING: &str = "listing/2022-03-01-preview5";
-    /// Pictures.
-    pub const ASSET: &str = "listing-asset/2022-03-01-preview5";
-    /// Videos.
-    pub const TRAILER: &str = "listing-trailer/2022-03-01-preview5";
-    /// Who sees the preview.
-    pub const OFFER_AVAILABILITY: &str = "price-and-availability-offer/2022-03-01-preview3";
-    /// A plan.
-    pub const PLAN: &str = "plan/2022-03-01-preview2";
-    /// The texts of a plan. No container sample shows it; the version is the one of listings
-    /// (INFERENCE).
-    pub const PLAN_LISTING: &str = "plan-listing/2022-03-01-preview5";
-    /// Who sees a plan.
-    pub const PLAN_AVAILABILITY: &str = "price-and-availability-plan/2022-03-01-preview4";
-    /// The image of a plan.
-    pub const TECHNICAL: &str = "container-plan-technical-configuration/2022-03-01-preview3";
-}
+pub use self::parts::{
+    Audience, BundleReference, Certification, CnabReference, Contact, CustomMeterPricing,
+    GeneralLink, Identity, ImageRepositoryDetails, IncludedQuantity, Meter, MeterPrice, Pricing,
+    Reference, SystemMeterPricing, Term, Terms, TrailerAsset, TrailerImage,
+};
+use self::schema::SCHEMAS;
 
 /// The address of a schema.
 fn address<S: serde::Serializer>(name: &&'static str, serializer: S) -> Result<S::Ok, S::Error> {
@@ -102,7 +80,7 @@ resources! {
     /// Texts.
     Listing {
         /// The name that pictures refer to.
-        resource_name: &'static str,
+        resource_name: String,
         /// The offer.
         product: Reference,
         /// `azureContainer`.
@@ -179,7 +157,25 @@ resources! {
         /// The offer.
         product: Reference,
         /// Who.
-        preview_audiences: Vec<PreviewAudience>,
+        preview_audiences: Vec<Audience>,
+    }
+
+    /// What applications of the offer count themselves.
+    Meters {
+        /// The offer.
+        product: Reference,
+        /// By their IDs.
+        custom_meters: BTreeMap<String, Meter>,
+    }
+
+    /// Which partners may sell the offer.
+    Reseller {
+        /// The offer.
+        product: Reference,
+        /// `none`, `some` or `all`.
+        reseller_channel_state: &'static str,
+        /// Those of `some`.
+        audiences: Vec<Audience>,
     }
 
     /// A plan.
@@ -205,7 +201,7 @@ resources! {
         product: Reference,
         /// The plan.
         plan: Reference,
-        /// `azureContainer-plan` (INFERENCE from the names of other kinds).
+        /// `azureContainer-plan`.
         kind: &'static str,
         /// Language of all texts.
         language_id: String,
@@ -217,7 +213,7 @@ resources! {
         description: String,
     }
 
-    /// Who sees a plan.
+    /// Who sees a plan, and what it costs.
     PlanAvailability {
         /// The offer.
         product: Reference,
@@ -225,12 +221,24 @@ resources! {
         plan: Reference,
         /// `visible` or `hidden`.
         visibility: &'static str,
-        /// `public`.
+        /// `public` or `private`.
         audience: &'static str,
+        /// Those of `private`.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        private_audiences: Vec<Audience>,
+        /// `allMarkets` where no market is listed.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        customer_markets: Option<&'static str>,
+        /// Countries and regions, by two small letters.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        markets: Vec<String>,
+        /// What it costs; nothing is said of it where Microsoft does not sell.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pricing: Option<Pricing>,
     }
 
     /// The image of a plan.
-    TechnicalConfiguration {
+    ImageConfiguration {
         /// The offer.
         product: Reference,
         /// The plan.
@@ -241,6 +249,20 @@ resources! {
         image_repository_details: ImageRepositoryDetails,
         /// What it copies.
         image_tags: Vec<String>,
+    }
+
+    /// The bundles of a plan.
+    BundleConfiguration {
+        /// The offer.
+        product: Reference,
+        /// The plan.
+        plan: Reference,
+        /// `cnab`.
+        payload_type: &'static str,
+        /// `Publisher.Application`.
+        cluster_extension_type: String,
+        /// What Microsoft copies: all that were published, then the newest.
+        cnab_references: Vec<CnabReference>,
     }
 }
 
@@ -258,120 +280,9 @@ pub enum Resource {
     OfferAvailability(OfferAvailability),
     Plan(Plan),
     PlanListing(PlanListing),
-    PlanAvailability(PlanAvailability),
-    TechnicalConfiguration(Box<TechnicalConfiguration>),
-}
-
-macro_rules! parts {
-    ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $kind:ty,)* })*) => {$(
-        $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Serialize)]
-        #[serde(rename_all = "camelCase")]
-        pub struct $name { $($(#[$field_doc])* pub $field: $kind,)* }
-    )*};
-}
-
-parts! {
-    /// The ID that the publisher gave.
-    Identity {
-        /// It.
-        external_id: String,
-    }
-
-    /// A useful link.
-    GeneralLink {
-        /// Its text.
-        display_text: String,
-        /// Where it leads.
-        link: String,
-    }
-
-    /// Someone to ask.
-    Contact {
-        /// Name.
-        name: String,
-        /// Mail address.
-        email: String,
-        /// Telephone number.
-        phone: String,
-    }
-
-    /// Title and picture of a video.
-    TrailerAsset {
-        /// Title.
-        title: String,
-        /// Its picture.
-        image_list: Vec<TrailerImage>,
-    }
-
-    /// The picture of a video.
-    TrailerImage {
-        /// Where Microsoft fetches it.
-        url: String,
-    }
-
-    /// Someone who sees the preview.
-    PreviewAudience {
-        /// `subscription`.
-        #[serde(rename = "type")]
-        kind: &'static str,
-        /// The GUID.
-        id: String,
-        /// A note.
-        label: String,
-    }
-
-    /// A certification for government customers.
-    Certification {
-        /// Its name.
-        name: String,
-        /// Where it is described.
-        link: String,
-    }
-
-    /// Where Microsoft copies an image from.
-    ImageRepositoryDetails {
-        /// The registry's subscription.
-        subscription_id: String,
-        /// Its resource group.
-        resource_group_name: String,
-        /// Its name, without a domain.
-        registry_name: String,
-        /// The admin user, or a placeholder.
-        user_name: String,
-        /// Its password, or a placeholder.
-        password: String,
-        /// The repository with its prefix.
-        repository_name: String,
-    }
-}
-
-/// A reference to a resource of the same payload.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Reference {
-    /// Its `resourceName`: 1 to 50 letters, digits, `-` and `_`.
-    pub resource_name: String,
-}
-
-/// The terms. Only `standardMicrosoft` is in Microsoft's samples; the names of the others are
-/// INFERENCE and stand only here.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(tag = "termsConditions")]
-pub enum Terms {
-    /// Microsoft's standard contract.
-    #[serde(rename = "standardMicrosoft")]
-    Standard,
-    /// The publisher's own, as text.
-    #[serde(rename = "custom", rename_all = "camelCase")]
-    Text {
-        /// The text.
-        terms_of_use: String,
-    },
-    /// The publisher's own, as an address.
-    #[serde(rename = "custom", rename_all = "camelCase")]
-    Url {
-        /// The address.
-        terms_of_use_url: String,
-    },
+    PlanAvailability(Box<PlanAvailability>),
+    ImageConfiguration(Box<ImageConfiguration>),
+    BundleConfiguration(BundleConfiguration),
+    Meters(Meters),
+    Reseller(Reseller),
 }

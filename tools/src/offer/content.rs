@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 
 use super::OfferFile;
+use super::audience::{AudienceTable, Member};
 use super::error::{Diagnostic, OfferError};
+use super::model::{PlanKind, Screenshot, Video};
 use super::texts::{Terms, Text, TextError};
 use super::words::RelativePath;
 use crate::pictures::{self, PictureError};
@@ -20,6 +22,14 @@ pub struct Content {
     pub certification_notes: Option<String>,
     /// The descriptions of the plans, in their order.
     pub plan_descriptions: Vec<String>,
+    /// The descriptions of the listing in other languages, in the order of its translations.
+    pub translations: Vec<String>,
+    /// The descriptions of each plan in other languages, in the order of its translations.
+    pub plan_translations: Vec<Vec<String>>,
+    /// Who sees the preview besides those that the offer names itself.
+    pub preview_table: Option<AudienceTable>,
+    /// Who sees a private plan besides, by the place of the plan.
+    pub audience_tables: BTreeMap<usize, AudienceTable>,
     /// The pictures, by the path of the key that names them (`listing.logos.large`).
     pub pictures: BTreeMap<String, pictures::Content>,
 }
@@ -43,6 +53,24 @@ impl Content {
         for (place, plan) in offer.plans.iter().enumerate() {
             let text = loader.text(&format!("plans[{place}].description"), &plan.description);
             content.plan_descriptions.push(text);
+            let key = |number| format!("plans[{place}].translations[{number}].description");
+            let translations = plan.translations.iter().enumerate();
+            let texts = translations.map(|(at, one)| loader.text(&key(at), &one.description));
+            content.plan_translations.push(texts.collect());
+            if let PlanKind::Kubernetes(application) = &plan.kind
+                && let Some(csv) = application.audience.as_ref().and_then(|at| at.csv.as_ref())
+                && let Some(table) =
+                    loader.table(&format!("plans[{place}].audience.csv"), csv, Member::Tenant)
+            {
+                content.audience_tables.insert(place, table);
+            }
+        }
+        for (place, translation) in offer.listing.translations.iter().enumerate() {
+            let key = format!("listing.translations[{place}].description");
+            content.translations.push(loader.text(&key, &translation.description));
+        }
+        if let Some(csv) = &offer.preview.csv {
+            content.preview_table = loader.table("preview.csv", csv, Member::Subscription);
         }
         for (key, path) in picture_paths(file) {
             if let Some(picture) = loader.picture(&key, path) {
@@ -67,13 +95,28 @@ pub fn picture_paths(file: &OfferFile) -> Vec<(String, &RelativePath)> {
     {
         paths.extend(path.iter().map(|path| (format!("listing.logos.{name}"), path)));
     }
-    for (place, screenshot) in listing.screenshots.iter().enumerate() {
-        paths.push((format!("listing.screenshots[{place}].file"), &screenshot.file));
-    }
-    for (place, video) in listing.videos.iter().enumerate() {
-        paths.push((format!("listing.videos[{place}].thumbnail"), &video.thumbnail));
+    paths.extend(screens("listing", &listing.screenshots, &listing.videos));
+    for (place, translation) in listing.translations.iter().enumerate() {
+        let key = format!("listing.translations[{place}]");
+        paths.extend(screens(&key, &translation.screenshots, &translation.videos));
     }
     paths
+}
+
+/// The screenshots and the pictures of videos below a key.
+fn screens<'a>(
+    key: &str,
+    screenshots: &'a [Screenshot],
+    videos: &'a [Video],
+) -> Vec<(String, &'a RelativePath)> {
+    let of_screen = |(place, at): (usize, &'a Screenshot)| {
+        (format!("{key}.screenshots[{place}].file"), &at.file)
+    };
+    let of_video = |(place, at): (usize, &'a Video)| {
+        (format!("{key}.videos[{place}].thumbnail"), &at.thumbnail)
+    };
+    let screenshots = screenshots.iter().enumerate().map(of_screen);
+    screenshots.chain(videos.iter().enumerate().map(of_video)).collect()
 }
 
 struct Loader<'a> {
@@ -99,6 +142,18 @@ impl Loader<'_> {
                 };
                 self.fault(&key, &error, help);
                 String::new()
+            }
+        }
+    }
+
+    fn table(&mut self, key: &str, path: &RelativePath, member: Member) -> Option<AudienceTable> {
+        match AudienceTable::read(&self.file.resolve(path), member) {
+            Ok(table) => Some(table),
+            Err(error) => {
+                let help =
+                    "write a table with the columns Id, Description and Type, or correct its path";
+                self.fault(key, &error, help);
+                None
             }
         }
     }

@@ -120,6 +120,9 @@ plans:
         user: "999:999"
 "#;
 
+/// Who stands in the tables of audiences.
+pub(crate) const TABLED: &str = "0c5b1a72-3f64-4d8e-9b27-e1d06a94c853";
+
 /// The same with pieces replaced; each must stand in it.
 pub(crate) fn changed(changes: &[(&str, &str)]) -> String {
     let mut text = OFFER.to_owned();
@@ -144,6 +147,8 @@ impl Folder {
         let folder = Self(tempfile::tempdir().expect("a temporary folder can be made"));
         folder.write("description.html", b"<p>A cache for containers, with people to ask.</p>\n");
         folder.write("terms.txt", b"Be kind.\n");
+        folder.write("preview.csv", format!("Id,Description,Type\n{TABLED},Us,SubscriptionId\n"));
+        folder.write("tenants.csv", format!("Id,Description,Type\n{TABLED},Them,TenantId\n"));
         for (name, width, height) in [
             ("large.png", 256, 256),
             ("medium.png", 90, 90),
@@ -158,7 +163,7 @@ impl Folder {
     }
 
     /// Writes a file into it.
-    pub(crate) fn write(&self, name: &str, bytes: &[u8]) {
+    pub(crate) fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
         std::fs::write(self.0.path().join(name), bytes).expect("the folder can be written");
     }
 

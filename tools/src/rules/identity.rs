@@ -1,6 +1,7 @@
 //! Rules OFR: who the offer is, who sees its preview, its terms and its place in the marketplace.
 
 use super::{Check, Judge, OfferView, Rule, Severity, published, urls};
+use crate::offer::model::KubernetesPlan;
 use crate::offer::texts::Terms;
 use crate::published::About;
 
@@ -9,6 +10,9 @@ const TERMS_CHARS_MAX: usize = 10_000;
 /// Preview subscriptions that the form takes by hand, and by file.
 const PREVIEW_BY_HAND_MAX: usize = 10;
 const PREVIEW_MAX: usize = 100;
+/// Plans of an offer, and private ones among them.
+const PLANS_MAX: usize = 100;
+const PRIVATE_PLANS_MAX: usize = 45;
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
@@ -54,6 +58,27 @@ pub(super) const RULES: &[Rule] = &[
                 judge.error("publisher", message);
             }
             published::if_known(view, judge, About::Publisher);
+        }),
+    },
+    Rule {
+        id: "OFR-005",
+        title: "there are 1 to 100 plans, at most 45 of them private",
+        severity: Severity::Error,
+        source: "AC-plan-overview",
+        why: "Partner Center makes no more.",
+        fix: "make another offer, or let one private plan serve several tenants",
+        check: Check::Offer(|view, judge| {
+            let count = view.offer.plans.len();
+            if count == 0 || count > PLANS_MAX {
+                judge.error("plans", format!("there are {count} plans; {PLANS_MAX} is the most"));
+            }
+            let is_private = |(_, _, plan): &(_, _, &KubernetesPlan)| plan.audience.is_some();
+            let private = view.offer.kubernetes_plans().filter(is_private).count();
+            if private > PRIVATE_PLANS_MAX {
+                let message =
+                    format!("{private} plans are private; {PRIVATE_PLANS_MAX} is the most");
+                judge.error("plans", message);
+            }
         }),
     },
     Rule {
@@ -175,11 +200,14 @@ pub(super) fn is_guid(text: &str) -> bool {
 fn preview(view: &OfferView<'_>, judge: &mut Judge<'_>) {
     let subscriptions = &view.offer.preview.subscriptions;
     let count = subscriptions.len();
+    let tabled = view.content.preview_table.as_ref().map_or(0, |table| table.rows.len());
     if count == 0 && view.offer.preview.csv.is_none() {
         judge.error("preview.subscriptions", "nobody sees the preview");
-    } else if count > PREVIEW_MAX {
-        let message = format!("{count} subscriptions see the preview; {PREVIEW_MAX} is the most");
-        judge.error("preview.subscriptions", message);
+    } else if count + tabled > PREVIEW_MAX {
+        let all = count + tabled;
+        let key = if tabled > 0 { "preview.csv" } else { "preview.subscriptions" };
+        let message = format!("{all} subscriptions see the preview; {PREVIEW_MAX} is the most");
+        judge.error(key, message);
     } else if count > PREVIEW_BY_HAND_MAX {
         let message =
             format!("{count} subscriptions see the preview; the form takes {PREVIEW_BY_HAND_MAX}");

@@ -1,6 +1,6 @@
 //! Rules LST-009 to LST-014 and LST-025: words to be found by, addresses and people.
 
-use super::listing_texts::descriptions;
+use super::listing_texts::{descriptions, languages};
 use super::{Check, Judge, OfferView, Rule, Severity, html, markup, urls};
 use crate::characters::is_hidden;
 use crate::offer::model::Region;
@@ -124,46 +124,48 @@ pub(super) const RULES: &[Rule] = &[
 ];
 
 fn keywords(view: &OfferView<'_>, judge: &mut Judge<'_>) {
-    let listing = &view.offer.listing;
-    let count = listing.keywords.len();
-    if count > KEYWORDS_MAX {
-        let message = format!("there are {count} keywords; only {KEYWORDS_MAX} are used");
-        judge.warning("listing.keywords", message);
-    }
-    let texts = format!(
-        "{} {} {} {}",
-        listing.title,
-        listing.search_summary,
-        listing.short_description,
-        html::plain_text(&view.content.description),
-    )
-    .to_lowercase();
-    for (place, keyword) in listing.keywords.iter().enumerate() {
-        let wanted = keyword.trim().to_lowercase();
-        if wanted.is_empty() || !texts.contains(&wanted) {
-            let message = format!("the keyword `{keyword}` stands in no text of the listing");
-            judge.warning(&format!("listing.keywords[{place}]"), message);
+    for texts in languages(view) {
+        let count = texts.keywords.len();
+        if count > KEYWORDS_MAX {
+            let message = format!("there are {count} keywords; only {KEYWORDS_MAX} are used");
+            judge.warning(&texts.key("keywords"), message);
+        }
+        let all = format!(
+            "{} {} {} {}",
+            texts.title,
+            texts.search_summary,
+            texts.short_description,
+            html::plain_text(texts.description),
+        )
+        .to_lowercase();
+        for (place, keyword) in texts.keywords.iter().enumerate() {
+            let wanted = keyword.trim().to_lowercase();
+            if wanted.is_empty() || !all.contains(&wanted) {
+                let message = format!("the keyword `{keyword}` stands in no text of the listing");
+                judge.warning(&texts.key(&format!("keywords[{place}]")), message);
+            }
         }
     }
 }
 
 fn links(view: &OfferView<'_>, judge: &mut Judge<'_>) {
-    let links = &view.offer.listing.links;
-    if links.len() > LINKS_MAX {
-        let message = format!("there are {} links; {LINKS_MAX} is the most", links.len());
-        judge.error("listing.links", message);
-    }
-    for (place, link) in links.iter().enumerate() {
-        let key = format!("listing.links[{place}]");
-        if link.title.trim().is_empty() {
-            judge.error(&format!("{key}.title"), "the title of a link is empty");
+    for texts in languages(view) {
+        let count = texts.links.len();
+        if count > LINKS_MAX {
+            let message = format!("there are {count} links; {LINKS_MAX} is the most");
+            judge.error(&texts.key("links"), message);
         }
-        if let Some(fault) = urls::fault(&link.url) {
-            judge.error(&format!("{key}.url"), fault);
-        }
-        let same = |other: &&crate::offer::model::Link| other.url == link.url;
-        if links.iter().take(place).any(|other| same(&other)) {
-            judge.error(&format!("{key}.url"), format!("`{}` stands twice", link.url));
+        for (place, link) in texts.links.iter().enumerate() {
+            let key = texts.key(&format!("links[{place}]"));
+            if link.title.trim().is_empty() {
+                judge.error(&format!("{key}.title"), "the title of a link is empty");
+            }
+            if let Some(fault) = urls::fault(&link.url) {
+                judge.error(&format!("{key}.url"), fault);
+            }
+            if texts.links.iter().take(place).any(|other| other.url == link.url) {
+                judge.error(&format!("{key}.url"), format!("`{}` stands twice", link.url));
+            }
         }
     }
 }
@@ -193,7 +195,7 @@ fn contacts(view: &OfferView<'_>, judge: &mut Judge<'_>) {
     }
 }
 
-fn is_mail_address(text: &str) -> bool {
+pub(super) fn is_mail_address(text: &str) -> bool {
     let Some((name, host)) = text.rsplit_once('@') else { return false };
     let word = |c: char| !c.is_whitespace() && !is_hidden(c) && !matches!(c, '@' | '<' | '>');
     !name.is_empty()
@@ -228,11 +230,16 @@ fn addresses(view: &OfferView<'_>) -> Vec<(String, String)> {
     if let Some(url) = &listing.asset_base_url {
         add("listing.assetBaseUrl".to_owned(), url);
     }
-    for (place, link) in listing.links.iter().enumerate() {
-        add(format!("listing.links[{place}].url"), &link.url);
+    for texts in languages(view) {
+        for (place, link) in texts.links.iter().enumerate() {
+            add(texts.key(&format!("links[{place}].url")), &link.url);
+        }
+        for (place, video) in texts.videos.iter().enumerate() {
+            add(texts.key(&format!("videos[{place}].url")), &video.url);
+        }
     }
-    for (place, video) in listing.videos.iter().enumerate() {
-        add(format!("listing.videos[{place}].url"), &video.url);
+    if let Some(url) = view.offer.leads.as_ref().and_then(|leads| leads.url.as_ref()) {
+        add("leads.url".to_owned(), url);
     }
     if let Some(url) = listing.contacts.csp.as_ref().and_then(|csp| csp.url.as_ref()) {
         add("listing.contacts.csp.url".to_owned(), url);

@@ -1,6 +1,7 @@
 //! Rules LST-015 to LST-021: logos, screenshots and videos. What a picture is was read before; here
 //! its numbers are judged.
 
+use super::listing_texts::languages;
 use super::{Check, Judge, OfferView, Rule, Severity, urls};
 use crate::offer::model::Video;
 use crate::pictures::{Border, Content, Picture};
@@ -10,6 +11,9 @@ const VIDEOS_MAX: usize = 5;
 const VIDEOS_MAX_NARROW: usize = 4;
 /// Width and height of screenshots and of the pictures of videos.
 const SCREEN: (u32, u32) = (1280, 720);
+/// Below that a screenshot is called blurry. Measured: drawn at its size 0.97 to 1.01, softened by half a
+/// pixel 0.77, made twice as large 0.40 to 0.53.
+const SHARPNESS_MIN: u32 = 550;
 /// Least and most of the large logo's sides.
 const LARGE_LOGO_SIDES: std::ops::RangeInclusive<u32> = 216..=350;
 
@@ -78,6 +82,15 @@ pub(super) const RULES: &[Rule] = &[
         check: Check::Offer(screenshots),
     },
     Rule {
+        id: "LST-019",
+        title: "screenshots are sharp",
+        severity: Severity::Warning,
+        source: "AC-offer-listing; the measure is INFERENCE",
+        why: "Blurry pictures are sent back; most were taken small and made larger.",
+        fix: "take the screenshot at 1280 × 720 pixels instead of enlarging it",
+        check: Check::Offer(blurry),
+    },
+    Rule {
         id: "LST-020",
         title: "there are at most 5 videos on YouTube or Vimeo, each with a title and a picture",
         severity: Severity::Error,
@@ -120,46 +133,67 @@ fn exact(view: &OfferView<'_>, judge: &mut Judge<'_>, key: &str, size: (u32, u32
 }
 
 fn screenshots(view: &OfferView<'_>, judge: &mut Judge<'_>) {
-    let screenshots = &view.offer.listing.screenshots;
-    let count = screenshots.len();
-    if count == 0 {
-        judge.error("listing.screenshots", "there is no screenshot");
-    } else if count > SCREENSHOTS_MAX {
-        let message = format!("there are {count} screenshots; {SCREENSHOTS_MAX} is the most");
-        judge.error("listing.screenshots", message);
+    for texts in languages(view) {
+        let count = texts.screenshots.len();
+        // A translation without any has those of the first language.
+        if count == 0 && texts.translation.is_none() {
+            judge.error("listing.screenshots", "there is no screenshot");
+        } else if count > SCREENSHOTS_MAX {
+            let message = format!("there are {count} screenshots; {SCREENSHOTS_MAX} is the most");
+            judge.error(&texts.key("screenshots"), message);
+        }
+        for (place, screenshot) in texts.screenshots.iter().enumerate() {
+            let key = texts.key(&format!("screenshots[{place}]"));
+            exact(view, judge, &format!("{key}.file"), SCREEN);
+            if screenshot.caption.trim().is_empty() {
+                judge.error(&format!("{key}.caption"), "the caption is empty");
+            }
+        }
     }
-    for (place, screenshot) in screenshots.iter().enumerate() {
-        let key = format!("listing.screenshots[{place}]");
-        exact(view, judge, &format!("{key}.file"), SCREEN);
-        if screenshot.caption.trim().is_empty() {
-            judge.error(&format!("{key}.caption"), "the caption is empty");
+}
+
+/// Where a picture was made larger than it was taken, its edges are wide.
+fn blurry(view: &OfferView<'_>, judge: &mut Judge<'_>) {
+    for texts in languages(view) {
+        for place in 0..texts.screenshots.len() {
+            let key = texts.key(&format!("screenshots[{place}].file"));
+            let sharpness = picture(view, &key).and_then(|picture| picture.sharpness);
+            if let Some(sharpness) = sharpness.filter(|sharpness| *sharpness < SHARPNESS_MIN) {
+                let message = format!(
+                    "the screenshot looks blurry: sharpness {}.{:03}, and sharp ones have about 1",
+                    sharpness / 1000,
+                    sharpness % 1000
+                );
+                judge.warning(&key, message);
+            }
         }
     }
 }
 
 fn videos(view: &OfferView<'_>, judge: &mut Judge<'_>) {
-    let videos = &view.offer.listing.videos;
-    let count = videos.len();
-    if count > VIDEOS_MAX {
-        let message = format!("there are {count} videos; {VIDEOS_MAX} is the most");
-        judge.error("listing.videos", message);
-    } else if count > VIDEOS_MAX_NARROW {
-        let message = format!("there are {count} videos; some pages allow {VIDEOS_MAX_NARROW}");
-        judge.narrow("listing.videos", message);
-    }
-    for (place, Video { title, url, .. }) in videos.iter().enumerate() {
-        let key = format!("listing.videos[{place}]");
-        if title.trim().is_empty() {
-            judge.error(&format!("{key}.title"), "the title of a video is empty");
+    for texts in languages(view) {
+        let count = texts.videos.len();
+        if count > VIDEOS_MAX {
+            let message = format!("there are {count} videos; {VIDEOS_MAX} is the most");
+            judge.error(&texts.key("videos"), message);
+        } else if count > VIDEOS_MAX_NARROW {
+            let message = format!("there are {count} videos; some pages allow {VIDEOS_MAX_NARROW}");
+            judge.narrow(&texts.key("videos"), message);
         }
-        exact(view, judge, &format!("{key}.thumbnail"), SCREEN);
-        match urls::fault(url) {
-            Some(fault) => judge.error(&format!("{key}.url"), fault),
-            None if !is_video_site(url) => {
-                let message = format!("`{url}` is neither on YouTube nor on Vimeo");
-                judge.warning(&format!("{key}.url"), message);
+        for (place, Video { title, url, .. }) in texts.videos.iter().enumerate() {
+            let key = texts.key(&format!("videos[{place}]"));
+            if title.trim().is_empty() {
+                judge.error(&format!("{key}.title"), "the title of a video is empty");
             }
-            None => {}
+            exact(view, judge, &format!("{key}.thumbnail"), SCREEN);
+            match urls::fault(url) {
+                Some(fault) => judge.error(&format!("{key}.url"), fault),
+                None if !is_video_site(url) => {
+                    let message = format!("`{url}` is neither on YouTube nor on Vimeo");
+                    judge.warning(&format!("{key}.url"), message);
+                }
+                None => {}
+            }
         }
     }
 }

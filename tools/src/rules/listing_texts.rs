@@ -2,6 +2,7 @@
 
 use super::texts::one_line;
 use super::{Check, Judge, OfferView, Rule, Severity, html, markup};
+use crate::offer::languages::{self, InLanguage};
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
@@ -12,8 +13,9 @@ pub(super) const RULES: &[Rule] = &[
         why: "Pages contradict each other; 50 passes by all of them.",
         fix: "shorten the title to 50 characters",
         check: Check::Offer(|view, judge| {
-            let what = "the title";
-            length(judge, "listing.title", what, &view.offer.listing.title, (200, Some(50)));
+            for texts in languages(view) {
+                length(judge, &texts.key("title"), "the title", texts.title, (200, Some(50)));
+            }
         }),
     },
     Rule {
@@ -24,8 +26,10 @@ pub(super) const RULES: &[Rule] = &[
         why: "Only the marks ™, ® and © are allowed besides ordinary characters.",
         fix: "remove the emoji",
         check: Check::Offer(|view, judge| {
-            if let Some(found) = view.offer.listing.title.chars().find(|c| is_emoji(*c)) {
-                judge.error("listing.title", format!("the title holds {found:?}"));
+            for texts in languages(view) {
+                if let Some(found) = texts.title.chars().find(|c| is_emoji(*c)) {
+                    judge.error(&texts.key("title"), format!("the title holds {found:?}"));
+                }
             }
         }),
     },
@@ -37,9 +41,11 @@ pub(super) const RULES: &[Rule] = &[
         why: "It stands under the title in search results.",
         fix: "write one sentence of at most 100 characters, without HTML",
         check: Check::Offer(|view, judge| {
-            let (key, text) = ("listing.searchSummary", &view.offer.listing.search_summary);
-            length(judge, key, "the search summary", text, (100, None));
-            one_line(judge, key, "the search summary", text);
+            for texts in languages(view) {
+                let (key, text) = (texts.key("searchSummary"), texts.search_summary);
+                length(judge, &key, "the search summary", text, (100, None));
+                one_line(judge, &key, "the search summary", text);
+            }
         }),
     },
     Rule {
@@ -50,9 +56,11 @@ pub(super) const RULES: &[Rule] = &[
         why: "Line breaks and HTML are shown as they stand.",
         fix: "write at most 256 characters, without line breaks and HTML",
         check: Check::Offer(|view, judge| {
-            let (key, text) = ("listing.shortDescription", &view.offer.listing.short_description);
-            length(judge, key, "the short description", text, (256, None));
-            one_line(judge, key, "the short description", text);
+            for texts in languages(view) {
+                let (key, text) = (texts.key("shortDescription"), texts.short_description);
+                length(judge, &key, "the short description", text, (256, None));
+                one_line(judge, &key, "the short description", text);
+            }
         }),
     },
     Rule {
@@ -63,9 +71,10 @@ pub(super) const RULES: &[Rule] = &[
         why: "Pages contradict each other; 3,000 passes by all of them.",
         fix: "shorten the description to 3,000 characters",
         check: Check::Offer(|view, judge| {
-            let text = &view.content.description;
-            let limits = (5_000, Some(3_000));
-            length(judge, "listing.description", "the description", text, limits);
+            for texts in languages(view) {
+                let (key, limits) = (texts.key("description"), (5_000, Some(3_000)));
+                length(judge, &key, "the description", texts.description, limits);
+            }
         }),
     },
     Rule {
@@ -102,25 +111,37 @@ pub(super) const RULES: &[Rule] = &[
         why: "Listings in other languages must start with a fixed English sentence.",
         fix: "start with: This application is available only in [non-English language].",
         check: Check::Offer(|view, judge| {
-            let language = &view.offer.listing.language;
-            let english = language.eq_ignore_ascii_case("en")
-                || language.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("en-"));
-            let text = html::plain_text(&view.content.description);
-            if !english && !text.trim_start().starts_with("This application is available only in ")
-            {
-                let message =
-                    format!("the language is {language}, and the first sentence is missing");
-                judge.warning("listing.description", message);
+            for texts in languages(view).into_iter().filter(|texts| !texts.is_english()) {
+                let text = html::plain_text(texts.description);
+                if !text.trim_start().starts_with("This application is available only in ") {
+                    let language = texts.language;
+                    let message =
+                        format!("the language is {language}, and the first sentence is missing");
+                    judge.warning(&texts.key("description"), message);
+                }
             }
         }),
     },
 ];
 
+/// Every language of the listing.
+pub(super) fn languages<'a>(view: &OfferView<'a>) -> Vec<InLanguage<'a>> {
+    languages::languages(view.offer, view.content)
+}
+
 /// Every description with its key.
 pub(super) fn descriptions<'a>(view: &OfferView<'a>) -> Vec<(String, &'a str)> {
-    let mut all = vec![("listing.description".to_owned(), view.content.description.as_str())];
-    for (place, text) in view.content.plan_descriptions.iter().enumerate() {
+    let of_listing = languages(view).into_iter();
+    let mut all: Vec<_> =
+        of_listing.map(|texts| (texts.key("description"), texts.description)).collect();
+    let translated = view.content.plan_translations.iter().map(Some).chain(std::iter::repeat(None));
+    for (place, (text, translated)) in
+        view.content.plan_descriptions.iter().zip(translated).enumerate()
+    {
         all.push((format!("plans[{place}].description"), text));
+        for (number, text) in translated.into_iter().flatten().enumerate() {
+            all.push((format!("plans[{place}].translations[{number}].description"), text));
+        }
     }
     all
 }

@@ -83,21 +83,6 @@ pub(super) const RULES: &[Rule] = &[
         check: Check::Offer(|view, judge| against(view, judge, About::Licence)),
     },
     Rule {
-        id: "PLN-013",
-        title: "a plan that is live for everyone stays so",
-        severity: Severity::Error,
-        source: "AC-plan-availability",
-        why: "A public plan can never become private.",
-        fix: "remove `audience`, and make a new plan for the few",
-        check: Check::Offer(|view, judge| {
-            if view.offer.kubernetes_plans().all(|(_, _, plan)| plan.audience.is_none()) {
-                judge.not_applicable();
-            } else {
-                against(view, judge, About::Audience);
-            }
-        }),
-    },
-    Rule {
         id: "TEC-007",
         title: "no other offer of the publisher has the repository",
         severity: Severity::Error,

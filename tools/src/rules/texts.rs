@@ -1,14 +1,17 @@
-//! Rules LST-026 and LST-027: what no text of an offer may hold. Here is the one list of these
-//! texts; a test holds it against the types of the offer.
+//! Rules LST-026 and LST-027: what no text of an offer may hold. A test holds the list of these texts
+//! against the types of the offer.
+
+mod lines;
 
 use std::collections::BTreeMap;
 
 use unicode_normalization::is_nfc;
 
+use self::lines::lines;
 use super::html::{self, Piece};
 use super::{Check, Judge, OfferView, Rule, Severity};
 use crate::characters::{self, breaks_line, is_hidden};
-use crate::offer::model::{Contact, PlanImage};
+use crate::offer::model::PlanImage;
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
@@ -35,81 +38,6 @@ pub(super) const RULES: &[Rule] = &[
         check: Check::Offer(longer),
     },
 ];
-
-/// A text with its key and what it is.
-type Line<'a> = (String, &'static str, &'a str);
-
-/// Every text of one line that no other rule judges by [`one_line`].
-fn lines<'a>(view: &OfferView<'a>) -> Vec<Line<'a>> {
-    let listing = &view.offer.listing;
-    let mut lines: Vec<Line<'a>> = vec![
-        ("offer.alias".to_owned(), "the alias", &view.offer.offer.alias),
-        ("listing.language".to_owned(), "the language", &listing.language),
-        ("listing.title".to_owned(), "the title", &listing.title),
-    ];
-    let mut add = |key: String, what, text: &'a str| lines.push((key, what, text));
-    for (place, keyword) in listing.keywords.iter().enumerate() {
-        add(format!("listing.keywords[{place}]"), "the keyword", keyword);
-    }
-    for (place, link) in listing.links.iter().enumerate() {
-        add(format!("listing.links[{place}].title"), "the title of a link", &link.title);
-    }
-    let contacts = &listing.contacts;
-    for (name, Contact { name: person, .. }) in
-        [("support", &contacts.support), ("engineering", &contacts.engineering)]
-    {
-        add(format!("listing.contacts.{name}.name"), "the name", person);
-    }
-    if let Some(partner) = &contacts.csp {
-        add("listing.contacts.csp.name".to_owned(), "the name", &partner.name);
-    }
-    for (place, screenshot) in listing.screenshots.iter().enumerate() {
-        let key = format!("listing.screenshots[{place}].caption");
-        add(key, "the caption", &screenshot.caption);
-    }
-    for (place, video) in listing.videos.iter().enumerate() {
-        add(format!("listing.videos[{place}].title"), "the title of a video", &video.title);
-    }
-    for (name, below) in &view.offer.properties.categories {
-        let key = format!("properties.categories.{name}");
-        add(key.clone(), "the category", name);
-        // Those of containers are known one by one.
-        for (place, below) in below.iter().enumerate().filter(|_| name != "containers") {
-            add(format!("{key}[{place}]"), "the subcategory", below);
-        }
-    }
-    for (place, subscription) in view.offer.preview.subscriptions.iter().enumerate() {
-        if let Some(label) = &subscription.label {
-            add(format!("preview.subscriptions[{place}].label"), "the label", label);
-        }
-    }
-    for (place, plan) in view.offer.plans.iter().enumerate() {
-        add(format!("plans[{place}].name"), "the name", &plan.name);
-        for (number, certification) in plan.government_certifications.iter().enumerate() {
-            let key = format!("plans[{place}].governmentCertifications[{number}].name");
-            add(key, "the name", &certification.name);
-        }
-    }
-    for PlanImage { image, key: at, .. } in view.offer.images() {
-        let said = [
-            ("source", "the source", &image.source),
-            ("revision", "the revision", &image.revision),
-            ("licences", "the licences", &image.licences),
-        ];
-        for (name, what, text) in said {
-            if let Some(text) = text {
-                add(format!("{at}.{name}"), what, text);
-            }
-        }
-        for (number, build) in image.platforms.iter().enumerate() {
-            if let Some(version) = &build.os_version {
-                let key = format!("{at}.platforms[{number}].osVersion");
-                add(key, "the version of Windows", version);
-            }
-        }
-    }
-    lines
-}
 
 /// Judges whether a text is one plain line. Whether it is missing is for the rule of its field.
 pub(super) fn one_line(judge: &mut Judge<'_>, key: &str, what: &str, text: &str) {

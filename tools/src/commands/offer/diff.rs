@@ -13,6 +13,7 @@ use super::super::{Context, write_file};
 use crate::cli::{DiffFormat, OfferDiffArgs, OutputFormat};
 use crate::exit::Exit;
 use crate::marketplace::diff::{Change, TreeDiff, compare};
+use crate::marketplace::render::live::Live;
 use crate::marketplace::render::{Secrets, render};
 use crate::marketplace::tree::Tree;
 use crate::offer::OfferFile;
@@ -48,9 +49,11 @@ pub(super) fn run(args: &OfferDiffArgs, context: &Context) -> anyhow::Result<Exi
     Ok(if is_wrong { Exit::Findings } else { Exit::Ok })
 }
 
-/// The payload of an offer against a tree, with placeholders for its secrets.
+/// The payload of an offer against a tree, with placeholders for its secrets. It is the payload that
+/// is rendered with that tree, so bundles and tags that are live stay in it.
 pub(super) fn of(file: &OfferFile, texts: &Content, tree: &Tree) -> anyhow::Result<TreeDiff> {
-    let rendered = render(file, texts, &Secrets::Placeholders)?;
+    let live = Live::of(tree);
+    let rendered = render(file, texts, &Secrets::Placeholders, Some(&live))?;
     let payload = serde_json::to_value(&rendered.payload)?;
     Ok(compare(&payload, tree)?)
 }

@@ -27,7 +27,7 @@ pub(super) fn run(args: &RenderArgs, context: &Context) -> anyhow::Result<Exit> 
     let texts = Content::load(&file)?;
     let secrets =
         if args.with_secrets { Secrets::Resolve(&variable) } else { Secrets::Placeholders };
-    let rendered = render(&file, &texts, &secrets)?;
+    let rendered = render(&file, &texts, &secrets, None)?;
     for note in &rendered.notes {
         context.output.warning(note);
     }

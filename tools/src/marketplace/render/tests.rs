@@ -11,7 +11,7 @@ use crate::offer::fixture::{Folder, OFFER, changed, with_application};
 
 fn payload(offer: &str, secrets: &Secrets<'_>) -> Result<(Value, Vec<String>), RenderError> {
     let (file, content) = Folder::new().load(offer).unwrap_or_else(|error| panic!("{error}"));
-    let rendered = render(&file, &content, secrets)?;
+    let rendered = render(&file, &content, secrets, None)?;
     Ok((serde_json::to_value(&rendered.payload).unwrap(), rendered.notes))
 }
 
@@ -27,7 +27,7 @@ fn the_example_renders_to_its_golden_payload() {
     let tools = Path::new(env!("CARGO_MANIFEST_DIR"));
     let file = OfferFile::open(&tools.join("examples/tidepool-cache/offer.yaml")).unwrap();
     let content = Content::load(&file).unwrap();
-    let rendered = render(&file, &content, &Secrets::Placeholders).unwrap();
+    let rendered = render(&file, &content, &Secrets::Placeholders, None).unwrap();
     let mut actual = serde_json::to_string_pretty(&rendered.payload).unwrap();
     actual.push('\n');
     let golden = tools.join("src/marketplace/render/golden-example.json");

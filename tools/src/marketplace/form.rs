@@ -1,0 +1,224 @@
+//! The pages of Partner Center with their fields, filled from an offer: what a person would enter, and
+//! which of it the API takes instead. The payload's notes and the checklist are made from it.
+//!
+//! Invariant: every key of an offer is a field here, or stands in [`ELSEWHERE`]; no secret is in it.
+
+mod listing;
+mod plans;
+mod whole;
+
+use crate::offer::OfferFile;
+use crate::offer::content::Content;
+use crate::offer::model::{Plan, PlanKind};
+
+/// Why the payload cannot hold something.
+const NOT_IN_SCHEMA: &str = "no documented schema of containers has it";
+
+/// A page of Partner Center, in its order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Page {
+    /// Who the offer is.
+    OfferSetup,
+    /// Where contacts of interested customers go.
+    CustomerLeads,
+    /// Categories and terms.
+    Properties,
+    /// Texts and pictures.
+    OfferListing,
+    /// Who sees the preview.
+    PreviewAudience,
+    /// Who a plan is.
+    PlanSetup,
+    /// Its texts.
+    PlanListing,
+    /// Its price, and who sees it.
+    PlanPricing,
+    /// What Microsoft copies for it.
+    PlanTechnical,
+    /// Which partners may sell.
+    Resell,
+    /// Notes for certification, and the button.
+    Review,
+}
+
+impl Page {
+    /// What it is called in Partner Center.
+    #[must_use]
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::OfferSetup => "Offer setup",
+            Self::CustomerLeads => "Customer leads",
+            Self::Properties => "Properties",
+            Self::OfferListing => "Offer listing",
+            Self::PreviewAudience => "Preview audience",
+            Self::PlanSetup => "Plan setup",
+            Self::PlanListing => "Plan listing",
+            Self::PlanPricing => "Pricing and availability",
+            Self::PlanTechnical => "Technical configuration",
+            Self::Resell => "Resell through CSPs",
+            Self::Review => "Review and publish",
+        }
+    }
+}
+
+/// How a field is filled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// By the payload.
+    Api,
+    /// By a person; why.
+    Hand(&'static str),
+}
+
+/// What a field gets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Shown {
+    /// One line.
+    Text(String),
+    /// Several values.
+    List(Vec<String>),
+    /// A text of several lines; simple HTML where it is a description.
+    Long(String),
+    /// A picture, by the key that names it, with its file.
+    Picture(String),
+    /// It is left empty.
+    Nothing,
+}
+
+impl Shown {
+    /// Whether there is nothing to enter.
+    #[must_use]
+    pub const fn is_nothing(&self) -> bool {
+        matches!(self, Self::Nothing)
+    }
+
+    fn text(text: impl ToString) -> Self {
+        Self::Text(text.to_string())
+    }
+
+    fn optional(text: Option<&impl ToString>) -> Self {
+        text.map_or(Self::Nothing, |text| Self::Text(text.to_string()))
+    }
+
+    fn list<T: ToString>(values: impl IntoIterator<Item = T>) -> Self {
+        let values: Vec<String> = values.into_iter().map(|value| value.to_string()).collect();
+        if values.is_empty() { Self::Nothing } else { Self::List(values) }
+    }
+}
+
+/// One field of a page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Field {
+    /// The key of the offer (`plans[0].name`).
+    pub key: String,
+    /// What it is called on the page.
+    pub label: String,
+    /// What it gets.
+    pub value: Shown,
+    /// How it is filled.
+    pub way: Way,
+}
+
+/// One page, for one plan or language.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sheet {
+    /// Which.
+    pub page: Page,
+    /// Of which plan or in which language, where there are several.
+    pub of: Option<String>,
+    /// Its fields, in the order of the page.
+    pub fields: Vec<Field>,
+}
+
+/// All pages of an offer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Form {
+    /// In the order in which they are filled.
+    pub sheets: Vec<Sheet>,
+}
+
+/// What is said to `wharf` alone, or reaches Microsoft inside something else: the end of a key, and
+/// where it goes.
+pub const ELSEWHERE: &[(&str, &str)] = &[
+    ("version", "the format of the file"),
+    ("offer.registry", "which of the registries Microsoft copies from"),
+    ("registries.*.loginServer", "where wharf pushes"),
+    ("registries.*.plainHttp", "how wharf pushes"),
+    ("listing.assetBaseUrl", "the start of the addresses of pictures"),
+    ("plans[].kind", "what the plan is made of"),
+    ("plans[].image.**", "the image, which Microsoft copies"),
+    ("plans[].images.**", "the images of the chart, which the bundle names"),
+    ("plans[].resources.**", "what `offer deploy` writes"),
+    ("plans[].chart", "the bundle"),
+    ("plans[].manifest", "the bundle"),
+    ("plans[].uiDefinition", "the bundle"),
+    ("plans[].armTemplate", "the bundle"),
+    ("plans[].clusters", "the bundle: its manifest and template"),
+    ("plans[].scope", "the bundle: its manifest"),
+    ("plans[].namespace", "the bundle: its manifest"),
+];
+
+impl Form {
+    /// Fills the pages.
+    #[must_use]
+    pub fn of(file: &OfferFile, content: &Content) -> Self {
+        let offer = &file.offer;
+        let mut sheets = vec![whole::setup(offer), whole::leads(offer)];
+        sheets.push(whole::properties(offer, content));
+        sheets.extend(listing::sheets(offer, content));
+        sheets.push(whole::preview(offer, content));
+        for (place, plan) in offer.plans.iter().enumerate() {
+            sheets.extend(plans::sheets(file, content, place, plan));
+        }
+        sheets.push(whole::resell(offer));
+        sheets.push(whole::review(content));
+        Self { sheets }
+    }
+
+    /// Every field with its page.
+    pub fn fields(&self) -> impl Iterator<Item = (&Sheet, &Field)> {
+        self.sheets.iter().flat_map(|sheet| sheet.fields.iter().map(move |field| (sheet, field)))
+    }
+}
+
+impl Sheet {
+    fn new(page: Page, of: Option<String>) -> Self {
+        Self { page, of, fields: Vec::new() }
+    }
+
+    /// A field that the payload fills.
+    fn api(&mut self, key: impl Into<String>, label: impl Into<String>, value: Shown) {
+        self.add(key, label, value, Way::Api);
+    }
+
+    /// A field that a person fills.
+    fn hand(
+        &mut self,
+        key: impl Into<String>,
+        label: impl Into<String>,
+        value: Shown,
+        why: &'static str,
+    ) {
+        self.add(key, label, value, Way::Hand(why));
+    }
+
+    fn add(&mut self, key: impl Into<String>, label: impl Into<String>, value: Shown, way: Way) {
+        self.fields.push(Field { key: key.into(), label: label.into(), value, way });
+    }
+}
+
+/// Whether a plan is a Kubernetes application.
+fn is_application(plan: &Plan) -> bool {
+    matches!(plan.kind, PlanKind::Kubernetes(_))
+}
+
+/// An ID with what is noted about it.
+fn noted(id: &str, note: Option<&str>) -> String {
+    match note.filter(|note| !note.is_empty()) {
+        Some(note) => format!("{id} ({note})"),
+        None => id.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

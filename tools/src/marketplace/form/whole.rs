@@ -1,0 +1,101 @@
+//! The pages of the offer as a whole.
+
+use super::{NOT_IN_SCHEMA, Page, Sheet, Shown, noted};
+use crate::offer::content::Content;
+use crate::offer::model::{LeadDestination, Offer, ResaleChannel};
+use crate::offer::texts::Terms;
+
+pub(super) fn setup(offer: &Offer) -> Sheet {
+    let mut sheet = Sheet::new(Page::OfferSetup, None);
+    let account = "it is the account that you are logged in with";
+    sheet.hand("publisher", "Publisher", Shown::text(&offer.publisher), account);
+    sheet.api("offer.id", "Offer ID", Shown::text(&offer.offer.id));
+    sheet.api("offer.alias", "Offer alias", Shown::text(&offer.offer.alias));
+    let sells = if offer.offer.sell_through_microsoft { "Yes" } else { "No" };
+    sheet.api("offer.sellThroughMicrosoft", "Sell through Microsoft", Shown::text(sells));
+    sheet
+}
+
+/// Microsoft's API has a resource for it, but no documented sample, and its keys for Marketo changed in
+/// December 2022 to some that this file does not have.
+pub(super) fn leads(offer: &Offer) -> Sheet {
+    const WHY: &str = "the keys of the API for it are not documented, and it holds a secret";
+    let mut sheet = Sheet::new(Page::CustomerLeads, None);
+    let Some(leads) = &offer.leads else {
+        sheet.hand("leads", "Lead destination", Shown::Nothing, WHY);
+        return sheet;
+    };
+    let destination = match leads.destination {
+        LeadDestination::AzureTable => "Azure table",
+        LeadDestination::Dynamics365 => "Dynamics 365 Customer Engagement",
+        LeadDestination::HttpsEndpoint => "HTTPS endpoint",
+        LeadDestination::Marketo => "Marketo",
+        LeadDestination::Salesforce => "Salesforce",
+    };
+    sheet.hand("leads.destination", "Lead destination", Shown::text(destination), WHY);
+    sheet.hand("leads.url", "Address", Shown::optional(leads.url.as_ref()), WHY);
+    sheet.hand("leads.account", "Account", Shown::optional(leads.account.as_ref()), WHY);
+    sheet.hand("leads.form", "Form", Shown::optional(leads.form.as_ref()), WHY);
+    sheet.hand("leads.username", "User name", Shown::optional(leads.username.as_ref()), WHY);
+    sheet.hand("leads.secret", "Secret", Shown::optional(leads.secret.as_ref()), WHY);
+    sheet.hand("leads.notify", "Contact mail addresses", Shown::list(&leads.notify), WHY);
+    sheet
+}
+
+pub(super) fn properties(offer: &Offer, content: &Content) -> Sheet {
+    let mut sheet = Sheet::new(Page::Properties, None);
+    for (name, below) in &offer.properties.categories {
+        let label = format!("Category {name}");
+        sheet.api(format!("properties.categories.{name}"), label, Shown::list(below));
+    }
+    let standard = if offer.legal.standard_contract { "Yes" } else { "No" };
+    sheet.api("legal.standardContract", "Use the Standard Contract", Shown::text(standard));
+    match (&offer.legal.terms, &content.terms) {
+        (Some(Terms::Url(url)), _) => {
+            sheet.api("legal.terms.url", "Terms of use link", Shown::text(url));
+        }
+        (Some(Terms::Text(_)), Some(text)) => {
+            sheet.api("legal.terms", "Terms and conditions", Shown::Long(text.clone()));
+        }
+        _ => sheet.api("legal.terms", "Terms and conditions", Shown::Nothing),
+    }
+    sheet
+}
+
+pub(super) fn preview(offer: &Offer, content: &Content) -> Sheet {
+    let mut sheet = Sheet::new(Page::PreviewAudience, None);
+    let preview = &offer.preview;
+    let named = preview.subscriptions.iter().map(|one| noted(&one.id, one.label.as_deref()));
+    sheet.api("preview.subscriptions", "Azure subscription IDs", Shown::list(named));
+    if let Some(csv) = &preview.csv {
+        let rows = content.preview_table.iter().flat_map(|table| &table.rows);
+        let rows = rows.map(|row| noted(&row.id, Some(&row.description)));
+        let label = format!("Audience of the file {csv}");
+        sheet.api("preview.csv", label, Shown::list(rows));
+    }
+    sheet
+}
+
+pub(super) fn resell(offer: &Offer) -> Sheet {
+    let mut sheet = Sheet::new(Page::Resell, None);
+    let Some(resale) = &offer.resale else {
+        sheet.api("resale", "Who may resell", Shown::Nothing);
+        return sheet;
+    };
+    let channel = match resale.channel {
+        ResaleChannel::All => "Any partner in the CSP program",
+        ResaleChannel::None => "No partners in the CSP program",
+        ResaleChannel::Selected => "Specific partners in the CSP program",
+    };
+    sheet.api("resale.channel", "Who may resell", Shown::text(channel));
+    let partners = resale.partners.iter().map(|one| noted(&one.id, one.label.as_deref()));
+    sheet.api("resale.partners", "Partners", Shown::list(partners));
+    sheet
+}
+
+pub(super) fn review(content: &Content) -> Sheet {
+    let mut sheet = Sheet::new(Page::Review, None);
+    let notes = content.certification_notes.clone().map_or(Shown::Nothing, Shown::Long);
+    sheet.hand("certificationNotes", "Notes for certification", notes, NOT_IN_SCHEMA);
+    sheet
+}

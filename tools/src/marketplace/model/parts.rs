@@ -1,0 +1,208 @@
+//! What resources are made of: objects without a schema of their own.
+
+use serde::Serialize;
+
+macro_rules! parts {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $kind:ty,)* })*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Serialize)]
+        #[serde(rename_all = "camelCase")]
+        pub struct $name { $($(#[$field_doc])* pub $field: $kind,)* }
+    )*};
+}
+
+parts! {
+    /// The ID that the publisher gave.
+    Identity {
+        /// It.
+        external_id: String,
+    }
+
+    /// A useful link.
+    GeneralLink {
+        /// Its text.
+        display_text: String,
+        /// Where it leads.
+        link: String,
+    }
+
+    /// Someone to ask.
+    Contact {
+        /// Name.
+        name: String,
+        /// Mail address.
+        email: String,
+        /// Telephone number.
+        phone: String,
+    }
+
+    /// Title and picture of a video.
+    TrailerAsset {
+        /// Title.
+        title: String,
+        /// Its picture.
+        image_list: Vec<TrailerImage>,
+    }
+
+    /// The picture of a video.
+    TrailerImage {
+        /// Where Microsoft fetches it.
+        url: String,
+    }
+
+    /// Someone who sees a preview or a private plan, or may sell.
+    Audience {
+        /// `subscription` or `tenant`.
+        #[serde(rename = "type")]
+        kind: &'static str,
+        /// The GUID.
+        id: String,
+        /// A note.
+        label: String,
+    }
+
+    /// A certification for government customers.
+    Certification {
+        /// Its name.
+        name: String,
+        /// Where it is described.
+        link: String,
+    }
+
+    /// Something that an application counts itself.
+    Meter {
+        /// The name that customers read.
+        display_name: String,
+        /// One of it, in a word.
+        unit_of_measure: String,
+    }
+
+    /// What a plan costs.
+    Pricing {
+        /// `byol` or `payAsYouGo`.
+        license_model: &'static str,
+        /// What Microsoft counts.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        system_meter_pricing: Option<SystemMeterPricing>,
+        /// What the application counts.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        custom_meters: Option<CustomMeterPricing>,
+    }
+
+    /// The price of what Microsoft counts.
+    SystemMeterPricing {
+        /// What is counted, or `free`.
+        price_input_option: &'static str,
+        /// US dollars for one of it and an hour.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        price: Option<f64>,
+    }
+
+    /// The prices of what the application counts.
+    CustomMeterPricing {
+        /// `usd`: prices of other currencies are worked out from it.
+        price_input_option: &'static str,
+        /// By the IDs of the meters.
+        meters: std::collections::BTreeMap<String, MeterPrice>,
+    }
+
+    /// The price of one meter.
+    MeterPrice {
+        /// US dollars for one.
+        price_per_payment_in_usd: f64,
+        /// How many are free.
+        included_quantities: Vec<IncludedQuantity>,
+    }
+
+    /// How many of a meter are free in a time.
+    IncludedQuantity {
+        /// The time.
+        billing_term: Term,
+        /// How many.
+        quantity: u64,
+        /// Whether there is no end to it.
+        is_infinite: bool,
+    }
+
+    /// A time.
+    Term {
+        /// `month`.
+        #[serde(rename = "type")]
+        kind: &'static str,
+        /// How many of them.
+        value: u32,
+    }
+
+    /// Where Microsoft copies an image from.
+    ImageRepositoryDetails {
+        /// The registry's subscription.
+        subscription_id: String,
+        /// Its resource group.
+        resource_group_name: String,
+        /// Its name, without a domain.
+        registry_name: String,
+        /// The admin user, or a placeholder.
+        user_name: String,
+        /// Its password, or a placeholder.
+        password: String,
+        /// The repository with its prefix.
+        repository_name: String,
+    }
+
+    /// Where Microsoft copies a bundle from.
+    BundleReference {
+        /// The tenant of the subscription.
+        tenant_id: String,
+        /// The registry's subscription.
+        subscription_id: String,
+        /// Its resource group.
+        resource_group_name: String,
+        /// Its name, without a domain.
+        registry_name: String,
+        /// The repository with its prefix.
+        repository_name: String,
+        /// The version.
+        tag: String,
+        /// What it must be.
+        digest: String,
+    }
+}
+
+/// A bundle that customers may install.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum CnabReference {
+    /// As Partner Center has it, with keys that we may not know.
+    Live(serde_json::Value),
+    /// As the offer has it.
+    New(BundleReference),
+}
+
+/// A reference to a resource of the same payload.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Reference {
+    /// Its `resourceName`: 1 to 50 letters, digits, `-` and `_`.
+    pub resource_name: String,
+}
+
+/// The terms.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "termsConditions")]
+pub enum Terms {
+    /// Microsoft's standard contract.
+    #[serde(rename = "standardMicrosoft")]
+    Standard,
+    /// The publisher's own, as text.
+    #[serde(rename = "custom", rename_all = "camelCase")]
+    Text {
+        /// The text.
+        terms_of_use: String,
+    },
+    /// The publisher's own, as an address.
+    #[serde(rename = "custom", rename_all = "camelCase")]
+    Url {
+        /// The address.
+        terms_of_use_url: String,
+    },
+}
