@@ -56,8 +56,7 @@ fn table(judge: &mut Judge<'_>, key: &str, table: &AudienceTable) {
         judge.error(key, format!("line {} of the table: {}", fault.line, fault.message));
     }
     let mut known = std::collections::BTreeSet::new();
-    let mut add =
-        |line, what: String| judge.error(key, format!("line {line} of the table: {what}"));
+    let mut add = |line, what: String| judge.error(key, format!("line {line} of the table: {what}"));
     // A table of another kind has thousands of the same fault.
     let mut left = 20_usize;
     for row in &table.rows {

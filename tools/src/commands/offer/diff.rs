@@ -19,6 +19,7 @@ use crate::marketplace::tree::Tree;
 use crate::offer::OfferFile;
 use crate::offer::content::Content;
 use crate::output::{Paint, json};
+use crate::published::State;
 
 /// What came out.
 #[derive(Serialize)]
@@ -35,10 +36,10 @@ struct Compared {
 /// Runs the command.
 pub(super) fn run(args: &OfferDiffArgs, context: &Context) -> anyhow::Result<Exit> {
     let mut file = OfferFile::open(&args.offer)?;
-    published(args.ledger.as_deref(), &mut file)?;
+    let state = published(args.ledger.as_deref(), &mut file)?.unwrap_or_default().state;
     let tree = Tree::open(&args.tree)?;
     let texts = Content::load(&file)?;
-    let diff = of(&file, &texts, &tree)?;
+    let diff = of(&file, &texts, &tree, &state)?;
     let allowed = args.allowed.iter().map(|glob| matcher(glob)).collect::<Result<Vec<_>, _>>()?;
     let unexpected = unexpected(&diff.changes, &allowed);
     let compared =
@@ -51,8 +52,13 @@ pub(super) fn run(args: &OfferDiffArgs, context: &Context) -> anyhow::Result<Exi
 
 /// The payload of an offer against a tree, with placeholders for its secrets. It is the payload that
 /// is rendered with that tree, so bundles and tags that are live stay in it.
-pub(super) fn of(file: &OfferFile, texts: &Content, tree: &Tree) -> anyhow::Result<TreeDiff> {
-    let live = Live::of(tree);
+pub(super) fn of(
+    file: &OfferFile,
+    texts: &Content,
+    tree: &Tree,
+    state: &State,
+) -> anyhow::Result<TreeDiff> {
+    let live = Live::of(tree).with_published(file, state);
     let rendered = render(file, texts, &Secrets::Placeholders, Some(&live))?;
     let payload = serde_json::to_value(&rendered.payload)?;
     Ok(compare(&payload, tree)?)

@@ -25,7 +25,9 @@ pub(super) fn run(args: &LintArgs, context: &Context) -> anyhow::Result<Exit> {
     given.evidence.published = published;
     if let Some(tree) = &args.tree {
         let tree = Tree::open(tree)?;
-        let compared = diff::of(&file, &texts, &tree);
+        let state =
+            given.evidence.published.as_ref().map(|at| at.state.clone()).unwrap_or_default();
+        let compared = diff::of(&file, &texts, &tree, &state);
         given.evidence.tree = Some(compared.map_err(|error| one_line(error.as_ref())));
     }
     let judgement = rules::judge_offer(&file, &texts, &given.evidence, profile);

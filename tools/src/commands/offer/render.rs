@@ -8,6 +8,7 @@ use super::super::given::published;
 use super::super::{Context, variable, write_file, write_secret_file};
 use crate::cli::RenderArgs;
 use crate::exit::Exit;
+use crate::marketplace::render::live::Live;
 use crate::marketplace::render::{Secrets, render};
 use crate::offer::OfferFile;
 use crate::offer::content::Content;
@@ -23,11 +24,12 @@ struct Written<'a> {
 /// The payload is for another program: it is written as it is, without the envelope of results.
 pub(super) fn run(args: &RenderArgs, context: &Context) -> anyhow::Result<Exit> {
     let mut file = OfferFile::open(&args.offer)?;
-    published(args.ledger.as_deref(), &mut file)?;
+    let published = published(args.ledger.as_deref(), &mut file)?.unwrap_or_default();
     let texts = Content::load(&file)?;
     let secrets =
         if args.with_secrets { Secrets::Resolve(&variable) } else { Secrets::Placeholders };
-    let rendered = render(&file, &texts, &secrets, None)?;
+    let live = Live::default().with_published(&file, &published.state);
+    let rendered = render(&file, &texts, &secrets, Some(&live))?;
     for note in &rendered.notes {
         context.output.warning(note);
     }
