@@ -95,13 +95,13 @@ pub fn compare(payload: &Value, tree: &Tree) -> Result<TreeDiff, CompareError> {
     for name in names {
         let mut changes = Changes { name, target: tree.target(), found: &mut found };
         match (before.get(name), after.get(name)) {
-            (Some(before), Some(after)) => changes.fields("", &before.value, &after.value),
-            (None, Some(after)) => changes.add("", How::Added, None, Some(shown(&after.value))),
+            (Some(before), Some(after)) => changes.fields("", before.value, after.value),
+            (None, Some(after)) => changes.add("", How::Added, None, Some(shown(after.value))),
             (Some(_), None) if !sent.contains(name.kind.as_str()) => {
                 untouched.insert(name.kind.clone());
             }
             (Some(before), None) => {
-                changes.add("", How::Removed, Some(shown(&before.value)), None);
+                changes.add("", How::Removed, Some(shown(before.value)), None);
             }
             (None, None) => {}
         }
@@ -172,9 +172,7 @@ impl Changes<'_> {
             (Some(Value::Object(before)), Some(Value::Object(after))) => {
                 self.fields(path, before, after);
             }
-            (Some(Value::Array(before)), Some(Value::Array(after)))
-                if !values::is_ordered(path) =>
-            {
+            (Some(Value::Array(before)), Some(Value::Array(after))) => {
                 self.items(path, before, after);
             }
             (Some(before), Some(after)) if values::is_same(before, after) => {}
@@ -185,10 +183,15 @@ impl Changes<'_> {
         }
     }
 
-    /// Lists in which order means nothing: each item by what it is called.
+    /// Each item of a list: by what it is called where order means nothing, else by its place.
     fn items(&mut self, path: &str, before: &[Value], after: &[Value]) {
+        let is_ordered = values::is_ordered(path);
         let by_name = |items: &[Value]| -> BTreeMap<String, Value> {
-            items.iter().map(|item| (values::name_of(item), item.clone())).collect()
+            let named = items.iter().enumerate().map(|(place, item)| {
+                let name = if is_ordered { place.to_string() } else { values::name_of(item) };
+                (name, item.clone())
+            });
+            named.collect()
         };
         let (before, after) = (by_name(before), by_name(after));
         let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();

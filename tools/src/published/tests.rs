@@ -439,6 +439,24 @@ fn read(folder: &Path, lines: &[String]) -> State {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
+    /// Whatever stands in a ledger, it is read or refused.
+    #[test]
+    fn any_line_is_read_or_refused(
+        bytes in prop::collection::vec(any::<u8>(), 0..200),
+        record in any_record(),
+        flip in any::<prop::sample::Index>(),
+        bit in 0_u8..8,
+    ) {
+        let _ = Record::read(&bytes);
+        let mut line = record.line().trim_end().as_bytes().to_vec();
+        let place = flip.index(line.len());
+        line[place] ^= 1 << bit;
+        // A bit that changes no meaning is one of white space or of the case of the hash: none here.
+        if let Ok(read) = Record::read(&line) {
+            prop_assert_eq!(read, record);
+        }
+    }
+
     /// Two branches append to one file; however the lines are merged, and whichever stand twice, it
     /// means the same.
     #[test]

@@ -176,8 +176,8 @@ fn text(shown: &Shown, paint: Paint) -> String {
         let live = plan.tags.iter().chain(&plan.bundles).filter(|at| at.state == "live");
         let names: Vec<&str> = live.map(|at| at.name.as_str()).collect();
         if !names.is_empty() {
-            let line = format!("{}: {}", plan.plan, names.join(", "));
-            text.push_str(&paint.wrap(&crate::output::visible(&line), 2));
+            let list = format!("{}: {}", plan.plan, names.join(", "));
+            text.push_str(&paint.wrap(&crate::output::visible(&list), 2));
             text.push('\n');
         }
     }

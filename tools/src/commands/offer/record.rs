@@ -4,6 +4,7 @@ mod digests;
 mod of_tree;
 mod withdrawing;
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -150,15 +151,14 @@ impl Asked<'_> {
             Some(RecordTarget::Preview) => Target::Preview,
             None => anyhow::bail!("say where it was submitted to: --target preview or live"),
         };
-        let mut submissions = match self.tree {
-            Some(tree) => of_tree::submissions(self.file, tree, target, self.time)?,
-            None => {
-                let mut file = self.file.clone();
-                published::complete(&mut file, state);
-                let mut submissions = published::submissions(&file, state, target, self.time);
-                digests::fill(&mut submissions, &file, self.args, state)?;
-                submissions
-            }
+        let mut submissions = if let Some(tree) = self.tree {
+            of_tree::submissions(self.file, tree, target, self.time)?
+        } else {
+            let mut file = self.file.clone();
+            published::complete(&mut file, state);
+            let mut submissions = published::submissions(&file, state, target, self.time);
+            digests::fill(&mut submissions, &file, self.args, state)?;
+            submissions
         };
         let offer = &self.file.offer;
         for submission in &mut submissions {
@@ -244,7 +244,7 @@ fn text(recorded: &Recorded, paint: Paint) -> String {
         (false, true) => "would be added to",
         (false, false) => "added to",
     };
-    text.push_str(&format!("{word} {}\n", visible(&recorded.ledger.display().to_string())));
+    let _ = writeln!(text, "{word} {}", visible(&recorded.ledger.display().to_string()));
     text
 }
 

@@ -103,14 +103,14 @@ fn what_the_server_adds_and_the_order_of_sets_are_no_changes() {
 }
 
 /// A change of the payload, the key that is told, and from which target on it is refused.
-#[test]
-fn each_change_is_told_with_both_values_and_refused_where_it_can_never_be() {
+type Row = (&'static str, Value, String, How, Option<TreeTarget>);
+
+#[expect(clippy::too_many_lines, reason = "a table, one row per case")]
+fn rows() -> Vec<Row> {
     use How::{Added, Changed, Removed};
-    type Row = (&'static str, Value, &'static str, How, Option<TreeTarget>);
     const TECHNICAL: &str = "container-plan-technical-configuration";
-    let key = |rest: &str| format!("{TECHNICAL}{rest}");
-    let server = |rest: &str| key(&format!("[server].{rest}"));
-    let cluster = |rest: &str| key(&format!("[cluster].{rest}"));
+    let server = |rest: &str| format!("{TECHNICAL}[server].{rest}");
+    let cluster = |rest: &str| format!("{TECHNICAL}[cluster].{rest}");
     let (repository, tags, kind) = (
         server("imageRepositoryDetails.repositoryName"),
         server("imageTags[1.4.0-all]"),
@@ -124,128 +124,133 @@ fn each_change_is_told_with_both_values_and_refused_where_it_can_never_be() {
     );
     let second = json!([{"repositoryName": "bundle", "tag": "1.0.0", "digest": "sha256:aa"},
                         {"repositoryName": "bundle", "tag": "1.1.0", "digest": "sha256:bb"}]);
-    let rows: Vec<Row> = vec![
-        ("/0/alias", json!("Other"), "product.alias", Changed, None),
+    vec![
+        ("/0/alias", json!("Other"), "product.alias".to_owned(), Changed, None),
         (
             "/0/identity/externalId",
             json!("other"),
-            "product.identity.externalId",
+            "product.identity.externalId".to_owned(),
             Changed,
             Some(TreeTarget::Draft),
         ),
         (
             "/1/sellThroughMicrosoft",
             json!(true),
-            "commercial-marketplace-setup.sellThroughMicrosoft",
+            "commercial-marketplace-setup.sellThroughMicrosoft".to_owned(),
             Changed,
             Some(TreeTarget::Live),
         ),
         (
             "/2/termsConditions",
             json!("custom"),
-            "property.termsConditions",
+            "property.termsConditions".to_owned(),
             Changed,
             Some(TreeTarget::Live),
         ),
         (
             "/2/categories/containers",
             json!(["container-images"]),
-            "property.categories.containers[container-apps]",
+            "property.categories.containers[container-apps]".to_owned(),
             Removed,
             None,
         ),
-        ("/3/title", json!("Other"), "listing[en-us].title", Changed, None),
-        ("/3/shortDescription", json!("New"), "listing[en-us].shortDescription", Added, None),
-        ("/3/description", json!(""), "listing[en-us].description", Removed, None),
+        ("/3/title", json!("Other"), "listing[en-us].title".to_owned(), Changed, None),
+        (
+            "/3/shortDescription",
+            json!("New"),
+            "listing[en-us].shortDescription".to_owned(),
+            Added,
+            None,
+        ),
+        ("/3/description", json!(""), "listing[en-us].description".to_owned(), Removed, None),
         (
             "/3/generalLinks",
-            json!([{"displayText": "B", "link": "https://b.example"}]),
-            "listing[en-us].generalLinks",
-            Changed,
+            json!([{"displayText": "A", "link": "https://a.example"}]),
+            "listing[en-us].generalLinks[1]".to_owned(),
+            Removed,
             None,
         ),
         (
             "/4/previewAudiences/1/label",
             json!("Other"),
-            "price-and-availability-offer.previewAudiences[two].label",
+            "price-and-availability-offer.previewAudiences[two].label".to_owned(),
             Changed,
             None,
         ),
         (
             "/5/azureRegions",
             json!(["azureGlobal"]),
-            "plan[server].azureRegions[azureGovernment]",
+            "plan[server].azureRegions[azureGovernment]".to_owned(),
             Removed,
             Some(TreeTarget::Live),
         ),
         (
             "/8/azureRegions",
             json!(["azureGlobal", "azureGovernment"]),
-            "plan[cluster].azureRegions[azureGovernment]",
+            "plan[cluster].azureRegions[azureGovernment]".to_owned(),
             Added,
             None,
         ),
         (
             "/6/visibility",
             json!("hidden"),
-            "price-and-availability-plan[server].visibility",
+            "price-and-availability-plan[server].visibility".to_owned(),
             Changed,
             None,
         ),
         (
             "/6/audience",
             json!("private"),
-            "price-and-availability-plan[server].audience",
+            "price-and-availability-plan[server].audience".to_owned(),
             Changed,
             Some(TreeTarget::Live),
         ),
         (
             "/6/pricing/licenseModel",
             json!("free"),
-            "price-and-availability-plan[server].pricing.licenseModel",
+            "price-and-availability-plan[server].pricing.licenseModel".to_owned(),
             Changed,
             Some(TreeTarget::Live),
         ),
         (
             "/6/pricing/price",
             json!(6),
-            "price-and-availability-plan[server].pricing.price",
+            "price-and-availability-plan[server].pricing.price".to_owned(),
             Changed,
             None,
         ),
-        ("/7/payloadType", json!("cnab"), &kind, Changed, Some(TreeTarget::Live)),
+        ("/7/payloadType", json!("cnab"), kind, Changed, Some(TreeTarget::Live)),
         (
             "/7/imageRepositoryDetails/repositoryName",
             json!("x"),
-            &repository,
+            repository,
             Changed,
             Some(TreeTarget::Live),
         ),
-        ("/7/imageTags", json!(["latest"]), &tags, Removed, Some(TreeTarget::Live)),
+        ("/7/imageTags", json!(["latest"]), tags, Removed, Some(TreeTarget::Live)),
         (
             "/9/clusterExtensionType",
             json!("Quayline.X"),
-            &extension,
+            extension,
             Changed,
             Some(TreeTarget::Preview),
         ),
-        ("/9/cnabReferences", json!([]), &bundle, Removed, Some(TreeTarget::Live)),
+        ("/9/cnabReferences", json!([]), bundle, Removed, Some(TreeTarget::Live)),
         (
             "/9/cnabReferences/0/digest",
             json!("sha256:bb"),
-            &digest,
+            digest,
             Changed,
             Some(TreeTarget::Preview),
         ),
-        ("/9/cnabReferences", second, &newer, Added, None),
+        ("/9/cnabReferences", second, newer, Added, None),
     ]
-    .into_iter()
-    .map(|(path, value, key, how, since): (&str, Value, &str, How, Option<TreeTarget>)| {
-        let leak = |text: &str| -> &'static str { Box::leak(text.to_owned().into_boxed_str()) };
-        (leak(path), value, leak(key), how, since)
-    })
-    .collect();
-    for (path, value, key, how, since) in rows {
+}
+
+#[test]
+fn each_change_is_told_with_both_values_and_refused_where_it_can_never_be() {
+    use How::{Added, Removed};
+    for (path, value, key, how, since) in rows() {
         let mut changed = payload();
         let (parent, name) = path.rsplit_once('/').unwrap();
         let parent = changed["resources"].pointer_mut(parent).unwrap();
@@ -314,4 +319,21 @@ fn what_is_no_payload_is_an_error() {
     let tree = Tree::parse(Path::new("t.json"), saved().to_string().as_bytes()).unwrap();
     assert!(compare(&json!({}), &tree).is_err());
     assert!(compare(&json!({"resources": [{"title": "x"}]}), &tree).is_err());
+}
+
+proptest::proptest! {
+    /// Whatever a stranger saved, reading and comparing it ends without a panic, and with itself
+    /// nothing changes.
+    #[test]
+    fn any_tree_is_read_or_refused(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200), cut in 0_usize..4000, flip in 0_usize..4000) {
+        let _ = Tree::parse(Path::new("t"), &bytes);
+        let mut text = saved().to_string().into_bytes();
+        let place = flip % text.len();
+        text[place] ^= 1 << (cut % 8);
+        if let Ok(tree) = Tree::parse(Path::new("t"), &text) {
+            let _ = compare(&payload(), &tree);
+        }
+        text.truncate(cut % text.len());
+        let _ = Tree::parse(Path::new("t"), &text);
+    }
 }

@@ -79,7 +79,7 @@ fn each_rule_is_raised_at_its_key() {
         }),
         ("K8S-033", "plans[2].bundle", |own| {
             own.bundles.iter_mut().for_each(|at| {
-                at.digest = Some(format!("sha256:{}", "b".repeat(64)).parse().unwrap())
+                at.digest = Some(format!("sha256:{}", "b".repeat(64)).parse().unwrap());
             });
         }),
         ("PLN-002", "plans", |own| {

@@ -64,7 +64,7 @@ pub(super) fn markdown(diff: &TreeDiff, unexpected: &[String]) -> String {
             None => String::new(),
         };
         let code = |value: Option<String>| value.map(|value| code(&value)).unwrap_or_default();
-        let plan = change.plan.as_deref().map(|plan| self::code(plan)).unwrap_or_default();
+        let plan = change.plan.as_deref().map(self::code).unwrap_or_default();
         let _ = writeln!(
             text,
             "| {plan} | {} | {} | {} | {} | {verdict} |",

@@ -19,6 +19,9 @@ use crate::source::Source;
 
 type Tags = BTreeMap<Tag, Digest>;
 
+/// Says what the tags of an image point at.
+type Lookup = Box<dyn Fn(&PlanImage) -> anyhow::Result<Tags>>;
+
 /// Gives each tag that the offer writes its digest. Tags of earlier versions keep what the ledger
 /// knows of them.
 pub(super) fn fill(
@@ -27,8 +30,7 @@ pub(super) fn fill(
     args: &RecordArgs,
     state: &State,
 ) -> anyhow::Result<()> {
-    let from: Box<dyn Fn(&PlanImage) -> anyhow::Result<Tags>> = match (&args.pushed, &args.promoted)
-    {
+    let from: Lookup = match (&args.pushed, &args.promoted) {
         (Some(pushed), _) => {
             let pushed = Pushed::read(pushed)?;
             let prefixed = repositories(submissions);

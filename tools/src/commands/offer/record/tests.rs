@@ -129,7 +129,7 @@ fn a_promotion_to_another_registry_is_no_submission() {
                 lines.push(json!({"time": time, "event": "item", "plan": image.id.to_string(), "state": "promoted"}));
             }
         }
-        lines.into_iter().map(|line| format!("{line}\n")).collect::<String>()
+        lines.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n") + "\n"
     };
     let decided = |text: String| {
         std::fs::write(&path, text).unwrap();
@@ -209,19 +209,19 @@ fn what_is_taken_back_is_a_record_of_its_own_and_must_have_been_there() {
     // The clock of this machine is behind; what is taken back was there before all the same.
     assert_eq!(back.time.unix_seconds(), 100);
     records.extend(decision.records);
-    let life = |records: &[Record]| -> Life {
+    let lives = |records: &[Record]| -> Life {
         let state = State::of(records);
         state.offer("quayline", "tidepool").unwrap().plans["server"].tags
             [&"1.4.0-all".parse().unwrap()]
             .life
     };
-    assert!(!life(&records).is_live());
+    assert!(!lives(&records).is_live());
     assert!(matches!(withdraw("server:1.4.0", &records), Err(Stop::Other(_))));
     // It is offered again, in the same second.
     let again = decide(OFFER, &line, None, &records, 100).unwrap();
     assert_eq!(again.unchanged, ["probe"]);
     records.extend(again.records);
-    assert!(life(&records).is_live());
+    assert!(lives(&records).is_live());
     records.extend(withdraw("server", &records).unwrap().records);
-    assert!(!life(&records).is_live());
+    assert!(!lives(&records).is_live());
 }
