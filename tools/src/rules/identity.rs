@@ -73,7 +73,8 @@ pub(super) const RULES: &[Rule] = &[
             let is_private = |(_, _, plan): &(_, _, &KubernetesPlan)| plan.audience.is_some();
             let private = view.offer.kubernetes_plans().filter(is_private).count();
             if private > PRIVATE_PLANS_MAX {
-                let message = format!("{private} plans are private; {PRIVATE_PLANS_MAX} is the most");
+                let message =
+                    format!("{private} plans are private; {PRIVATE_PLANS_MAX} is the most");
                 judge.error("plans", message);
             }
         }),

@@ -95,7 +95,8 @@ fn audiences(view: &OfferView<'_>, judge: &mut Judge<'_>) {
         }
         let count = audience.tenants.len();
         if count > TENANTS_BY_HAND_MAX {
-            let message = format!("{count} tenants are listed; the form takes {TENANTS_BY_HAND_MAX}");
+            let message =
+                format!("{count} tenants are listed; the form takes {TENANTS_BY_HAND_MAX}");
             judge.narrow(&format!("{key}.tenants"), message);
         }
         let mut known = BTreeSet::new();
@@ -203,7 +204,10 @@ fn meter(judge: &mut Judge<'_>, key: &str, meter: &CustomMeter) {
     let is_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     let is_id = (1..=METER_ID_CHARS_MAX).contains(&meter.id.len());
     if !is_id || !meter.id.chars().all(is_word) {
-        let message = format!("`{}` is no ID of 1 to {METER_ID_CHARS_MAX} letters, digits, `-`, `_`, `.`", meter.id);
+        let message = format!(
+            "`{}` is no ID of 1 to {METER_ID_CHARS_MAX} letters, digits, `-`, `_`, `.`",
+            meter.id
+        );
         judge.error(&format!("{key}.id"), message);
     }
     for (name, text) in [("name", &meter.name), ("unit", &meter.unit)] {
@@ -243,7 +247,8 @@ pub(super) fn shared_meters(view: &OfferView<'_>, judge: &mut Judge<'_>) {
             let first = *known.entry(meter.id.as_str()).or_insert(meter);
             if first.name != meter.name || first.unit != meter.unit {
                 let key = format!("plans[{place}].prices.meters[{number}].id");
-                let message = format!("another plan says something else of the meter `{}`", meter.id);
+                let message =
+                    format!("another plan says something else of the meter `{}`", meter.id);
                 judge.error(&key, message);
             }
         }

@@ -2,14 +2,21 @@
 
 use std::path::Path;
 
+use anyhow::ensure;
 use serde::Serialize;
 
+use super::super::given::Given;
 use super::super::{Context, variable, write_file, write_secret_file};
-use crate::cli::RenderArgs;
+use crate::cli::{OutputFormat, RenderArgs};
 use crate::exit::Exit;
+use crate::marketplace::payload::faults;
+use crate::marketplace::render::live::Live;
 use crate::marketplace::render::{Secrets, render};
+use crate::marketplace::tree::Tree;
 use crate::offer::OfferFile;
 use crate::offer::content::Content;
+use crate::report::Report;
+use crate::rules;
 
 /// What was written where, when the payload itself does not go to stdout.
 #[derive(Serialize)]
@@ -23,9 +30,25 @@ struct Written<'a> {
 pub(super) fn run(args: &RenderArgs, context: &Context) -> anyhow::Result<Exit> {
     let file = OfferFile::open(&args.offer)?;
     let texts = Content::load(&file)?;
+    let live = args.tree.as_deref().map(|tree| live(tree, &file)).transpose()?;
+    let report = judged(args, &file, &texts)?;
+    if report.exit() != Exit::Ok {
+        show(&report, args, context)?;
+        if !args.force {
+            return Ok(report.exit());
+        }
+        context.output.warning("rendered although `offer lint` refuses the offer");
+    }
     let secrets =
         if args.with_secrets { Secrets::Resolve(&variable) } else { Secrets::Placeholders };
-    let rendered = render(&file, &texts, &secrets, None)?;
+    let mut rendered = render(&file, &texts, &secrets, live.as_ref())?;
+    if live.is_some() {
+        let unknown = faults(&serde_json::to_value(&rendered.payload)?).into_iter();
+        let words = |fault: crate::marketplace::payload::Fault| {
+            format!("the payload at {}: {}", fault.at, fault.message)
+        };
+        rendered.notes.extend(unknown.map(words));
+    }
     for note in &rendered.notes {
         context.output.warning(note);
     }
@@ -42,4 +65,34 @@ pub(super) fn run(args: &RenderArgs, context: &Context) -> anyhow::Result<Exit> 
         }
     }
     Ok(Exit::Ok)
+}
+
+/// What is published of the offer. The tree of another one would put its bundles into the payload.
+fn live(tree: &Path, file: &OfferFile) -> anyhow::Result<Live> {
+    let (tree, id) = (Tree::open(tree)?, &file.offer.offer.id);
+    ensure!(
+        tree.offer_id() == id,
+        "{} is the tree of the offer `{}`, not of `{id}`",
+        tree.file().display(),
+        tree.offer_id()
+    );
+    Ok(Live::of(&tree))
+}
+
+/// What `offer lint` says of the offer.
+fn judged(args: &RenderArgs, file: &OfferFile, texts: &Content) -> anyhow::Result<Report> {
+    let named = std::iter::once(args.offer.as_path());
+    let given = Given::read(&args.given, None, named, Some(file))?;
+    let judgement = rules::judge_offer(file, texts, &given.evidence, args.profile);
+    let judgement = given.conclude(judgement, &[], true, args.profile);
+    Ok(Report::new(Vec::new(), judgement, args.fail_on))
+}
+
+/// Stdout is for the payload, so findings go beside it; in JSON they are the result.
+fn show(report: &Report, args: &RenderArgs, context: &Context) -> anyhow::Result<()> {
+    if context.output.format() == OutputFormat::Text || args.force {
+        context.output.result_aside(|paint| report.text(paint));
+        return Ok(());
+    }
+    Ok(context.output.result("offer render", report, |paint| report.text(paint))?)
 }

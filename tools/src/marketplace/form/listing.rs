@@ -6,7 +6,8 @@ use crate::offer::languages::{InLanguage, languages};
 use crate::offer::model::{Contact, Offer};
 
 /// Why pictures cannot be in the payload.
-const NO_ADDRESS: &str = "the offer has no `listing.assetBaseUrl`, and the API takes addresses only";
+const NO_ADDRESS: &str =
+    "the offer has no `listing.assetBaseUrl`, and the API takes addresses only";
 
 pub(super) fn sheets(offer: &Offer, content: &Content) -> Vec<Sheet> {
     let has_address = offer.listing.asset_base_url.is_some();
@@ -96,7 +97,12 @@ fn screens(sheet: &mut Sheet, texts: &InLanguage<'_>, way: Way) {
         let (key, number) = (texts.key(&format!("videos[{place}]")), place + 1);
         let title = Shown::text(&video.title);
         sheet.add(format!("{key}.title"), format!("Video {number}: name"), title, way);
-        sheet.add(format!("{key}.url"), format!("Video {number}: address"), Shown::text(&video.url), way);
+        sheet.add(
+            format!("{key}.url"),
+            format!("Video {number}: address"),
+            Shown::text(&video.url),
+            way,
+        );
         let picture = Shown::Picture(video.thumbnail.to_string());
         sheet.add(format!("{key}.thumbnail"), format!("Video {number}: thumbnail"), picture, way);
     }

@@ -4,20 +4,14 @@ use super::{Page, Sheet, Shown, is_application, noted};
 use crate::marketplace::units::unit;
 use crate::offer::OfferFile;
 use crate::offer::content::Content;
-use crate::offer::model::{
-    ImagePlan, KubernetesPlan, Licence, Plan, PlanKind, Region, Visibility,
-};
+use crate::offer::model::{ImagePlan, KubernetesPlan, Licence, Plan, PlanKind, Region, Visibility};
 use crate::offer::tags::ExpandedTag;
 
 /// Why the licence of a plan of an image is not in the payload.
-const NO_PRICE: &str = "a plan that Microsoft does not sell has no price in the API; say it in its text";
+const NO_PRICE: &str =
+    "a plan that Microsoft does not sell has no price in the API; say it in its text";
 
-pub(super) fn sheets(
-    file: &OfferFile,
-    content: &Content,
-    place: usize,
-    plan: &Plan,
-) -> Vec<Sheet> {
+pub(super) fn sheets(file: &OfferFile, content: &Content, place: usize, plan: &Plan) -> Vec<Sheet> {
     let mut sheets = vec![setup(place, plan)];
     sheets.extend(listings(file, content, place, plan));
     sheets.push(pricing(content, place, plan));

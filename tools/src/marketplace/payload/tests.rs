@@ -43,8 +43,16 @@ fn each_slip_is_found_at_its_place() {
         ),
         (|at| at["resources"][0]["extra"] = json!(1), About::Keys, "resources[0].extra"),
         (|at| at["resources"][0]["alias"] = json!(1), About::Keys, "resources[0].alias"),
-        (|at| at["resources"][2]["payloadType"] = json!("zip"), About::Keys, "resources[2].payloadType"),
-        (|at| at["resources"][1]["azureRegions"] = json!(["mars"]), About::Keys, "resources[1].azureRegions[0]"),
+        (
+            |at| at["resources"][2]["payloadType"] = json!("zip"),
+            About::Keys,
+            "resources[2].payloadType",
+        ),
+        (
+            |at| at["resources"][1]["azureRegions"] = json!(["mars"]),
+            About::Keys,
+            "resources[1].azureRegions[0]",
+        ),
         (
             |at| at["resources"][1]["product"]["resourceName"] = json!("other"),
             About::References,
