@@ -39,7 +39,8 @@ fn page(sheet: &Sheet, text: &mut String) {
     }
     let empty = empty_fields(sheet);
     if !empty.is_empty() {
-        let _ = writeln!(text, "\nLeft empty: {}.", plain(&empty.join(", ")));
+        let above = if empty.len() == sheet.fields.len() { "" } else { "\n" };
+        let _ = writeln!(text, "{above}Left empty: {}.", plain(&empty.join(", ")));
     }
 }
 

@@ -180,7 +180,6 @@ fn plan_rows() -> Vec<Row> {
             Error,
             "plans[2].prices",
         ),
-        ("PLN-013", text("licence: byol", "licence: payAsYouGo"), Error, "plans[0].licence"),
         ("PLN-013", prices(""), Error, "plans[2].licence"),
         ("PLN-014", prices("prices: { unit: perCore }"), Error, "plans[2].prices.unit"),
         ("PLN-014", prices("prices: { usdPerHour: 1 }"), Error, "plans[2].prices.usdPerHour"),
