@@ -7,7 +7,7 @@ use maud::{DOCTYPE, Markup, html};
 
 use super::seen::seen;
 use super::{Checklist, empty_fields, heading};
-use crate::marketplace::form::{ELSEWHERE, Field, Sheet, Shown, Way};
+use crate::marketplace::form::{ELSEWHERE, Field, Item, Sheet, Shown, Way};
 use crate::report::page_head_with;
 use crate::shown::visible;
 
@@ -105,7 +105,14 @@ fn value(checklist: &Checklist<'_>, field: &Field) -> Markup {
     match &field.value {
         Shown::Text(text) => html! { code.copy { bdi { (visible(text)) } } },
         Shown::List(values) => html! {
-            ul.values { @for value in values { li { code.copy { bdi { (visible(value)) } } } } }
+            ul.values {
+                @for Item { value, beside } in values {
+                    li {
+                        code.copy { bdi { (visible(value)) } }
+                        @if !beside.is_empty() { " " code.copy { bdi { (visible(beside)) } } }
+                    }
+                }
+            }
         },
         Shown::Long(text) => html! {
             pre.copy { @for line in text.lines() { (visible(line)) "\n" } }

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use super::{Checklist, empty_fields, heading};
-use crate::marketplace::form::{ELSEWHERE, Field, Sheet, Shown, Way};
+use crate::marketplace::form::{ELSEWHERE, Field, Item, Sheet, Shown, Way};
 use crate::shown::visible;
 
 /// Writes the checklist.
@@ -51,8 +51,10 @@ fn value(field: &Field, text: &mut String) {
         }
         Shown::List(values) => {
             text.push('\n');
-            for value in values {
-                let _ = writeln!(text, "  - {}", code(value));
+            for Item { value, beside } in values {
+                let beside = if beside.is_empty() { String::new() } else { code(beside) };
+                let line = format!("  - {} {beside}", code(value));
+                let _ = writeln!(text, "{}", line.trim_end());
             }
         }
         Shown::Long(value) => {

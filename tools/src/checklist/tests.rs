@@ -22,7 +22,9 @@ fn every_value_of_every_page_is_in_both_forms() {
     for (sheet, field) in checklist.form.fields() {
         let values = match &field.value {
             Shown::Text(text) | Shown::Picture(text) => vec![text.clone()],
-            Shown::List(values) => values.clone(),
+            Shown::List(items) => {
+                items.iter().flat_map(|item| [item.value.clone(), item.beside.clone()]).collect()
+            }
             Shown::Long(text) => text.lines().map(str::to_owned).collect(),
             Shown::Nothing => continue,
         };
