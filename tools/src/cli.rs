@@ -13,7 +13,8 @@ use std::str::FromStr;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use self::offer::{
-    LintArgs, OfferCommand, OfferDiffArgs, PublishedArgs, RecordArgs, RecordTarget, RenderArgs,
+    ChecklistArgs, ChecklistFormat, LintArgs, OfferCommand, OfferDiffArgs, PublishedArgs,
+    RecordArgs, RecordTarget, RenderArgs,
 };
 pub use self::package::{ExplainArgs, PackageArgs};
 

@@ -3,6 +3,7 @@
 
 pub mod bases;
 pub mod characters;
+pub mod checklist;
 pub mod cli;
 pub mod commands;
 pub mod compare;

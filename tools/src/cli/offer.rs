@@ -4,15 +4,16 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 
-use super::{DiffFormat, JudgeArgs};
+use super::{DiffFormat, GivenArgs, JudgeArgs};
 use crate::offer::timestamp::Timestamp;
+use crate::rules::{Profile, Severity};
 
 /// `wharf offer`.
 #[derive(Debug, Subcommand)]
 pub enum OfferCommand {
     /// Check an offer file with every rule that needs no image and no network
     Lint(LintArgs),
-    /// Write the payload that the Product Ingestion API takes
+    /// Write the payload that the Product Ingestion API takes, of an offer that `lint` accepts
     Render(RenderArgs),
     /// Say what was submitted, or taken back: it is kept beside the offer, and rules judge by it
     Record(RecordArgs),
@@ -20,6 +21,8 @@ pub enum OfferCommand {
     Published(PublishedArgs),
     /// Say what the payload changes against what the marketplace has
     Diff(OfferDiffArgs),
+    /// Write what to enter in Partner Center, page by page, with the pictures as customers see them
+    Checklist(ChecklistArgs),
 }
 
 impl OfferCommand {
@@ -32,6 +35,7 @@ impl OfferCommand {
             Self::Record(_) => "offer record",
             Self::Published(_) => "offer published",
             Self::Diff(_) => "offer diff",
+            Self::Checklist(_) => "offer checklist",
         }
     }
 }
@@ -61,9 +65,47 @@ pub struct RenderArgs {
     /// Put the secrets themselves into the payload instead of placeholders
     #[arg(long)]
     pub with_secrets: bool,
+    /// A saved resource tree of the offer (`GET resource-tree/product/ID?targetType=live`): what is
+    /// published stays in the payload, before what is new
+    #[arg(long, value_name = "FILE")]
+    pub tree: Option<PathBuf>,
+    /// Render although `lint` would refuse the offer
+    #[arg(long)]
+    pub force: bool,
+    /// Where sources conflict: `strict` warns by the narrower one, `lenient` keeps to the wider
+    #[arg(long, env = "WHARF_PROFILE", value_name = "PROFILE", default_value = "strict")]
+    pub profile: Profile,
+    /// The least severity that keeps the offer from being rendered
+    #[arg(long, env = "WHARF_FAIL_ON", value_name = "LEVEL", default_value = "error")]
+    pub fail_on: Severity,
+    /// What else is given.
+    #[command(flatten)]
+    pub given: GivenArgs,
+}
+
+/// `wharf offer checklist`.
+#[derive(Debug, Args)]
+pub struct ChecklistArgs {
+    /// The offer file
+    pub offer: PathBuf,
+    /// `markdown` for a ticket, `html` for a page with pictures
+    #[arg(long, value_name = "FORMAT", default_value = "markdown")]
+    pub format: ChecklistFormat,
     /// What was published before [default: `wharf.published.jsonl` beside the offer, if it is there]
     #[arg(long, env = "WHARF_LEDGER", value_name = "FILE")]
     pub ledger: Option<PathBuf>,
+    /// Where it goes [default: stdout]
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// How a checklist looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ChecklistFormat {
+    /// Task lists, as tickets take them
+    Markdown,
+    /// One page that loads nothing
+    Html,
 }
 
 /// `wharf offer record`.

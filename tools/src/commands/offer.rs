@@ -1,5 +1,6 @@
 //! `wharf offer`: a file per command.
 
+mod checklist;
 mod diff;
 mod lint;
 mod published;
@@ -18,5 +19,6 @@ pub fn run(command: &OfferCommand, context: &Context) -> anyhow::Result<Exit> {
         OfferCommand::Record(args) => record::run(args, context),
         OfferCommand::Published(args) => published::run(args, context),
         OfferCommand::Diff(args) => diff::run(args, context),
+        OfferCommand::Checklist(args) => checklist::run(args, context),
     }
 }

@@ -199,8 +199,11 @@ mod tests {
         );
         let table = parse(&text);
         assert_eq!(table.faults, []);
-        let rows: Vec<_> =
-            table.rows.iter().map(|row| (row.line, row.id.as_str(), row.description.as_str())).collect();
+        let rows: Vec<_> = table
+            .rows
+            .iter()
+            .map(|row| (row.line, row.id.as_str(), row.description.as_str()))
+            .collect();
         assert_eq!(rows, [(2, ID, "one, \"two\"\nthree"), (5, ID, "")]);
     }
 

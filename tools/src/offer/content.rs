@@ -150,7 +150,8 @@ impl Loader<'_> {
         match AudienceTable::read(&self.file.resolve(path), member) {
             Ok(table) => Some(table),
             Err(error) => {
-                let help = "write a table with the columns Id, Description and Type, or correct its path";
+                let help =
+                    "write a table with the columns Id, Description and Type, or correct its path";
                 self.fault(key, &error, help);
                 None
             }

@@ -74,20 +74,109 @@ fn same_name(view: &OfferView<'_>, judge: &mut Judge<'_>) {
 
 /// Projects that are often repackaged.
 const PROJECTS: &[&str] = &[
-    "airflow", "apache", "argo", "cassandra", "clickhouse", "consul", "couchdb", "django", "drupal",
-    "elasticsearch", "envoy", "etcd", "fluentd", "ghost", "gitea", "gitlab", "grafana", "haproxy", "harbor",
-    "jenkins", "joomla", "kafka", "keycloak", "kibana", "kubernetes", "loki", "magento", "mariadb",
-    "matomo", "mediawiki", "memcached", "minio", "mongodb", "moodle", "mysql", "nats", "neo4j",
-    "nextcloud", "nginx", "nodejs", "odoo", "opensearch", "phpmyadmin", "php", "postgres", "postgresql",
-    "prometheus", "python", "rabbitmq", "redis", "redmine", "solr", "sonarqube", "spark", "tensorflow",
-    "tomcat", "traefik", "valkey", "vault", "wordpress", "zookeeper",
+    "airflow",
+    "apache",
+    "argo",
+    "cassandra",
+    "clickhouse",
+    "consul",
+    "couchdb",
+    "django",
+    "drupal",
+    "elasticsearch",
+    "envoy",
+    "etcd",
+    "fluentd",
+    "ghost",
+    "gitea",
+    "gitlab",
+    "grafana",
+    "haproxy",
+    "harbor",
+    "jenkins",
+    "joomla",
+    "kafka",
+    "keycloak",
+    "kibana",
+    "kubernetes",
+    "loki",
+    "magento",
+    "mariadb",
+    "matomo",
+    "mediawiki",
+    "memcached",
+    "minio",
+    "mongodb",
+    "moodle",
+    "mysql",
+    "nats",
+    "neo4j",
+    "nextcloud",
+    "nginx",
+    "nodejs",
+    "odoo",
+    "opensearch",
+    "phpmyadmin",
+    "php",
+    "postgres",
+    "postgresql",
+    "prometheus",
+    "python",
+    "rabbitmq",
+    "redis",
+    "redmine",
+    "solr",
+    "sonarqube",
+    "spark",
+    "tensorflow",
+    "tomcat",
+    "traefik",
+    "valkey",
+    "vault",
+    "wordpress",
+    "zookeeper",
 ];
 
 /// Words that add nothing to the name of a project.
 const FILLERS: &[&str] = &[
-    "a", "and", "app", "application", "azure", "aks", "cache", "chart", "cluster", "community", "container", "database",
-    "db", "docker", "edition", "enterprise", "for", "helm", "image", "images", "in", "kubernetes", "latest", "linux", "lts",
-    "of", "on", "open", "packaged", "server", "service", "source", "stack", "the", "v", "version", "web", "with",
+    "a",
+    "and",
+    "app",
+    "application",
+    "azure",
+    "aks",
+    "cache",
+    "chart",
+    "cluster",
+    "community",
+    "container",
+    "database",
+    "db",
+    "docker",
+    "edition",
+    "enterprise",
+    "for",
+    "helm",
+    "image",
+    "images",
+    "in",
+    "kubernetes",
+    "latest",
+    "linux",
+    "lts",
+    "of",
+    "on",
+    "open",
+    "packaged",
+    "server",
+    "service",
+    "source",
+    "stack",
+    "the",
+    "v",
+    "version",
+    "web",
+    "with",
 ];
 
 /// The project whose name is all that a title says, besides words and numbers that add nothing.
@@ -121,7 +210,19 @@ fn last_paragraph(html: &str) -> String {
 /// Whether a text names an amount of cores or of memory.
 fn names_resources(text: &str) -> bool {
     const UNITS: [&str; 13] = [
-        "core", "cores", "cpu", "cpus", "vcpu", "vcpus", "gb", "gib", "mb", "mib", "kerne", "m", "gigabytes",
+        "core",
+        "cores",
+        "cpu",
+        "cpus",
+        "vcpu",
+        "vcpus",
+        "gb",
+        "gib",
+        "mb",
+        "mib",
+        "kerne",
+        "m",
+        "gigabytes",
     ];
     let lower = text.to_lowercase();
     let words: Vec<&str> = lower
@@ -151,7 +252,9 @@ mod tests {
 
     #[test]
     fn a_bare_project_is_told_from_what_somebody_made_of_it() {
-        for bare in ["Redis", "NGINX Server 1.27", "PostgreSQL for Azure", "Apache Kafka Cluster v3"] {
+        for bare in
+            ["Redis", "NGINX Server 1.27", "PostgreSQL for Azure", "Apache Kafka Cluster v3"]
+        {
             assert!(bare_name(bare, "quayline").is_some(), "{bare}");
         }
         for own in [
@@ -176,7 +279,12 @@ mod tests {
         ] {
             assert!(ends(good), "{good}");
         }
-        for bad in ["", "<p>Needs 2 GB.</p><p>Ask us.</p>", "<p>Needs little.</p>", "<p>24 hours a day</p>"] {
+        for bad in [
+            "",
+            "<p>Needs 2 GB.</p><p>Ask us.</p>",
+            "<p>Needs little.</p>",
+            "<p>24 hours a day</p>",
+        ] {
             assert!(!ends(bad), "{bad}");
         }
     }

@@ -56,7 +56,8 @@ fn table(judge: &mut Judge<'_>, key: &str, table: &AudienceTable) {
         judge.error(key, format!("line {} of the table: {}", fault.line, fault.message));
     }
     let mut known = std::collections::BTreeSet::new();
-    let mut add = |line, what: String| judge.error(key, format!("line {line} of the table: {what}"));
+    let mut add =
+        |line, what: String| judge.error(key, format!("line {line} of the table: {what}"));
     // A table of another kind has thousands of the same fault.
     let mut left = 20_usize;
     for row in &table.rows {
@@ -95,10 +96,11 @@ fn leads(judge: &mut Judge<'_>, lead: &Lead) {
     if let Some(url) = &lead.url {
         let is_secure = url.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("https://"));
         // Marketo is named by a server, not by an address.
-        if lead.destination == LeadDestination::Marketo && !url.contains("://") {
-        } else if let Some(fault) = urls::fault(url) {
+        let is_server = lead.destination == LeadDestination::Marketo && !url.contains("://");
+        let fault = urls::fault(url).filter(|_| !is_server);
+        if let Some(fault) = fault {
             judge.warning("leads.url", fault);
-        } else if !is_secure {
+        } else if !is_secure && !is_server {
             judge.warning("leads.url", format!("`{url}` is not https: leads are people's data"));
         }
     }

@@ -46,9 +46,10 @@ fn payload(view: &OfferView<'_>, judge: &mut Judge<'_>, about: About) {
 fn tenant(view: &OfferView<'_>, judge: &mut Judge<'_>) {
     let name = &view.offer.offer.registry;
     let azure = view.offer.registries.get(name).and_then(|entry| entry.azure.as_ref());
-    let has_bundle = view.offer.kubernetes_plans().any(|(_, _, plan)| {
-        plan.bundle.as_ref().is_some_and(|bundle| bundle.digest.is_some())
-    });
+    let has_bundle = view
+        .offer
+        .kubernetes_plans()
+        .any(|(_, _, plan)| plan.bundle.as_ref().is_some_and(|bundle| bundle.digest.is_some()));
     if has_bundle && azure.is_some_and(|azure| azure.tenant_id.is_none()) {
         let message = "a bundle is found by the tenant of its registry, and `tenantId` is missing";
         judge.error(&format!("registries.{name}.azure"), message);

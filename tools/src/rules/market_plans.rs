@@ -4,9 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::identity::is_guid;
 use super::{Check, Judge, OfferView, Rule, Severity, published};
-use crate::offer::model::{
-    Cluster, CustomMeter, KubernetesPlan, Licence, Plan, PlanKind, Prices, Region,
-};
+use crate::offer::model::{Cluster, CustomMeter, KubernetesPlan, Licence, Plan, Prices, Region};
 use crate::published::About;
 
 /// Tenants that the form takes by hand.
@@ -101,7 +99,8 @@ fn audiences(view: &OfferView<'_>, judge: &mut Judge<'_>) {
         }
         let count = audience.tenants.len();
         if count > TENANTS_BY_HAND_MAX {
-            let message = format!("{count} tenants are listed; the form takes {TENANTS_BY_HAND_MAX}");
+            let message =
+                format!("{count} tenants are listed; the form takes {TENANTS_BY_HAND_MAX}");
             judge.narrow(&format!("{key}.tenants"), message);
         }
         let mut known = BTreeSet::new();
@@ -147,28 +146,20 @@ fn markets(view: &OfferView<'_>, judge: &mut Judge<'_>) {
     }
 }
 
+/// That an image plan is not billed is kept by the file's format (PLN-007).
 fn licences(view: &OfferView<'_>, judge: &mut Judge<'_>) {
-    for (place, plan) in view.offer.plans.iter().enumerate() {
+    for (place, plan, application) in view.offer.kubernetes_plans() {
         let key = format!("plans[{place}].licence");
-        match (plan.licence, &plan.kind) {
-            (Licence::PayAsYouGo, PlanKind::Image(_)) => {
-                judge.error(&key, "Microsoft bills no image; it is free or brings a licence");
+        if plan.licence == Licence::PayAsYouGo {
+            if application.prices.is_none() {
+                judge.error(&key, "Microsoft bills the plan, and there is no price");
             }
-            (Licence::PayAsYouGo, PlanKind::Kubernetes(application)) => {
-                if application.prices.is_none() {
-                    judge.error(&key, "Microsoft bills the plan, and there is no price");
-                }
-                if !view.offer.offer.sell_through_microsoft {
-                    judge.error(&key, "Microsoft bills the plan and does not sell the offer");
-                }
+            if !view.offer.offer.sell_through_microsoft {
+                judge.error(&key, "Microsoft bills the plan and does not sell the offer");
             }
-            (Licence::Free | Licence::Byol, PlanKind::Kubernetes(application)) => {
-                if application.prices.is_some() {
-                    let message = "the plan has prices, and nobody is billed";
-                    judge.error(&format!("plans[{place}].prices"), message);
-                }
-            }
-            (Licence::Free | Licence::Byol, PlanKind::Image(_)) => {}
+        } else if application.prices.is_some() {
+            let message = "the plan has prices, and nobody is billed";
+            judge.error(&format!("plans[{place}].prices"), message);
         }
     }
 }
@@ -209,7 +200,10 @@ fn meter(judge: &mut Judge<'_>, key: &str, meter: &CustomMeter) {
     let is_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     let is_id = (1..=METER_ID_CHARS_MAX).contains(&meter.id.len());
     if !is_id || !meter.id.chars().all(is_word) {
-        let message = format!("`{}` is no ID of 1 to {METER_ID_CHARS_MAX} letters, digits, `-`, `_`, `.`", meter.id);
+        let message = format!(
+            "`{}` is no ID of 1 to {METER_ID_CHARS_MAX} letters, digits, `-`, `_`, `.`",
+            meter.id
+        );
         judge.error(&format!("{key}.id"), message);
     }
     for (name, text) in [("name", &meter.name), ("unit", &meter.unit)] {
@@ -249,7 +243,8 @@ pub(super) fn shared_meters(view: &OfferView<'_>, judge: &mut Judge<'_>) {
             let first = *known.entry(meter.id.as_str()).or_insert(meter);
             if first.name != meter.name || first.unit != meter.unit {
                 let key = format!("plans[{place}].prices.meters[{number}].id");
-                let message = format!("another plan says something else of the meter `{}`", meter.id);
+                let message =
+                    format!("another plan says something else of the meter `{}`", meter.id);
                 judge.error(&key, message);
             }
         }

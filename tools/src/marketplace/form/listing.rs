@@ -1,12 +1,13 @@
 //! The page of texts and pictures, once for each language.
 
-use super::{NOT_IN_SCHEMA, Page, Sheet, Shown, Way};
+use super::{NOT_IN_SCHEMA, Page, Sheet, Shown, Way, item};
 use crate::offer::content::Content;
 use crate::offer::languages::{InLanguage, languages};
 use crate::offer::model::{Contact, Offer};
 
 /// Why pictures cannot be in the payload.
-const NO_ADDRESS: &str = "the offer has no `listing.assetBaseUrl`, and the API takes addresses only";
+const NO_ADDRESS: &str =
+    "the offer has no `listing.assetBaseUrl`, and the API takes addresses only";
 
 pub(super) fn sheets(offer: &Offer, content: &Content) -> Vec<Sheet> {
     let has_address = offer.listing.asset_base_url.is_some();
@@ -36,8 +37,8 @@ fn texts(sheet: &mut Sheet, texts: &InLanguage<'_>) {
     sheet.api(key("description"), "Description", description);
     let keywords = Shown::list(texts.keywords);
     sheet.hand(key("keywords"), "Search keywords", keywords, NOT_IN_SCHEMA);
-    let links = texts.links.iter().map(|link| format!("{}: {}", link.title, link.url));
-    sheet.api(key("links"), "Useful links", Shown::list(links));
+    let links = texts.links.iter().map(|link| item(&link.title, Some(&link.url)));
+    sheet.api(key("links"), "Useful links", Shown::items(links));
 }
 
 /// What is the same in every language.
@@ -96,7 +97,12 @@ fn screens(sheet: &mut Sheet, texts: &InLanguage<'_>, way: Way) {
         let (key, number) = (texts.key(&format!("videos[{place}]")), place + 1);
         let title = Shown::text(&video.title);
         sheet.add(format!("{key}.title"), format!("Video {number}: name"), title, way);
-        sheet.add(format!("{key}.url"), format!("Video {number}: address"), Shown::text(&video.url), way);
+        sheet.add(
+            format!("{key}.url"),
+            format!("Video {number}: address"),
+            Shown::text(&video.url),
+            way,
+        );
         let picture = Shown::Picture(video.thumbnail.to_string());
         sheet.add(format!("{key}.thumbnail"), format!("Video {number}: thumbnail"), picture, way);
     }

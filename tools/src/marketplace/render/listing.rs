@@ -68,8 +68,7 @@ impl<'a> Listings<'a> {
             let (name, email, phone) = (at.name.clone(), at.email.clone(), at.phone.clone());
             Contact { name, email, phone }
         };
-        let link =
-            |at: &Link| GeneralLink { display_text: at.title.clone(), link: at.url.clone() };
+        let link = |at: &Link| GeneralLink { display_text: at.title.clone(), link: at.url.clone() };
         Listing {
             schema: schema::LISTING,
             resource_name: name.clone(),

@@ -74,18 +74,19 @@ impl<'a> PlanPart<'a> {
         let translations = plan.translations.iter().zip(translated.into_iter().flatten());
         let translations =
             translations.map(|(at, text)| (&at.language, &at.name, &at.summary, text.as_str()));
-        let listing = |(language, name, summary, description): (&String, &String, &String, &str)| {
-            Resource::PlanListing(PlanListing {
-                schema: schema::PLAN_LISTING,
-                product: product(),
-                plan: self.reference(),
-                kind: "azureContainer-plan",
-                language_id: language.clone(),
-                name: name.clone(),
-                summary: summary.clone(),
-                description: description.to_owned(),
-            })
-        };
+        let listing =
+            |(language, name, summary, description): (&String, &String, &String, &str)| {
+                Resource::PlanListing(PlanListing {
+                    schema: schema::PLAN_LISTING,
+                    product: product(),
+                    plan: self.reference(),
+                    kind: "azureContainer-plan",
+                    language_id: language.clone(),
+                    name: name.clone(),
+                    summary: summary.clone(),
+                    description: description.to_owned(),
+                })
+            };
         std::iter::once(first).chain(translations).map(listing).collect()
     }
 
@@ -123,8 +124,8 @@ impl<'a> PlanPart<'a> {
     /// Those that the plan names, then those of its table that it does not name.
     fn tenants(&self, application: &KubernetesPlan) -> Vec<Audience> {
         let named = application.audience.iter().flat_map(|at| &at.tenants);
-        let named = named
-            .map(|one| audience("tenant", &one.id, one.label.as_deref().unwrap_or_default()));
+        let named =
+            named.map(|one| audience("tenant", &one.id, one.label.as_deref().unwrap_or_default()));
         let mut all: Vec<Audience> = named.collect();
         let known: std::collections::BTreeSet<String> =
             all.iter().map(|one| one.id.to_ascii_lowercase()).collect();

@@ -9,11 +9,9 @@ use crate::offer::model::{CustomMeter, KubernetesPlan, Licence, Prices};
 
 pub(super) fn pricing(licence: Licence, plan: &KubernetesPlan) -> Pricing {
     match licence {
-        Licence::Byol => Pricing {
-            license_model: "byol",
-            system_meter_pricing: None,
-            custom_meters: None,
-        },
+        Licence::Byol => {
+            Pricing { license_model: "byol", system_meter_pricing: None, custom_meters: None }
+        }
         Licence::Free => Pricing {
             license_model: "payAsYouGo",
             system_meter_pricing: Some(SystemMeterPricing {
@@ -47,8 +45,5 @@ fn counted_by_application(prices: &Prices) -> Option<CustomMeterPricing> {
 fn meter_price(meter: &CustomMeter) -> MeterPrice {
     let billing_term = Term { kind: "month", value: 1 };
     let included = IncludedQuantity { billing_term, quantity: meter.included, is_infinite: false };
-    MeterPrice {
-        price_per_payment_in_usd: meter.usd_per_unit,
-        included_quantities: vec![included],
-    }
+    MeterPrice { price_per_payment_in_usd: meter.usd_per_unit, included_quantities: vec![included] }
 }

@@ -216,8 +216,7 @@ fn same_version(references: &[CnabReference], new: &BundleReference) -> Option<S
 /// Microsoft refuses that too, days later (AC-troubleshoot).
 fn other_content(part: &PlanPart<'_>, new: &BundleReference, there: &str) -> OfferError {
     let key = format!("plans[{}].bundle", part.place);
-    let message =
-        format!("the bundle {}:{} is published as {there}", new.repository_name, new.tag);
+    let message = format!("the bundle {}:{} is published as {there}", new.repository_name, new.tag);
     let help = "a published version never changes: raise the version in manifest.yaml and make the \
                 bundle again";
     part.file.error_at(&key, message, help)

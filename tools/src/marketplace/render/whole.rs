@@ -70,9 +70,11 @@ fn terms(file: &OfferFile, content: &Content) -> Result<Terms, OfferError> {
 
 /// Those that the offer names, then those of its table that it does not name.
 fn preview(offer: &Offer, content: &Content) -> Vec<Audience> {
-    let named = offer.preview.subscriptions.iter().map(|one| {
-        audience("subscription", &one.id, one.label.as_deref().unwrap_or_default())
-    });
+    let named = offer
+        .preview
+        .subscriptions
+        .iter()
+        .map(|one| audience("subscription", &one.id, one.label.as_deref().unwrap_or_default()));
     let mut all: Vec<Audience> = named.collect();
     for row in content.preview_table.iter().flat_map(|table| &table.rows) {
         if !all.iter().any(|known| known.id.eq_ignore_ascii_case(&row.id)) {
