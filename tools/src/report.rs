@@ -21,6 +21,7 @@ use serde::Serialize;
 
 use self::anatomy::Anatomy;
 pub use self::html::explained_page;
+pub(crate) use self::html::page_head_with;
 pub use self::images::{ImageSummary, Proof, summarise};
 pub use self::place::Root;
 use crate::diff::text::Form;

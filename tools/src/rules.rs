@@ -44,13 +44,14 @@ mod markup;
 mod networks;
 mod plans;
 mod published;
+mod published_tree;
 mod registry;
 mod registry_state;
 mod resources;
 mod roots;
 mod secret_files;
 mod start;
-pub mod tag_forms;
+pub use crate::offer::tag_forms;
 mod tags;
 mod texts;
 pub mod urls;
@@ -176,6 +177,7 @@ pub fn all() -> impl Iterator<Item = &'static Rule> {
         registry::RULES,
         registry_state::RULES,
         published::RULES,
+        published_tree::RULES,
         tags::RULES,
         image_content::RULES,
         image_config::RULES,
@@ -282,6 +284,22 @@ pub fn judge_claims(
     let Some(rule) = find(image_claims::ID) else { return Judgement::default() };
     let mut judge = Judge::new(Profile::Strict, rule, Scope::Offer(file));
     image_claims::compare(file, content, images, &mut judge);
+    judge.finish()
+}
+
+/// What TEC-017 finds between images and the ledger: a version tag that is live and would point at
+/// something else. Each image comes with its place among those of the offer.
+#[must_use]
+pub fn judge_published(
+    file: &OfferFile,
+    evidence: &Evidence,
+    images: &[(Option<usize>, ImageFacts)],
+) -> Judgement {
+    let (Some(rule), Some(published)) = (find(tags::MOVED_ID), &evidence.published) else {
+        return Judgement::default();
+    };
+    let mut judge = Judge::new(Profile::Strict, rule, Scope::Offer(file));
+    published::moved_tags(file, &published.state, images, &mut judge);
     judge.finish()
 }
 

@@ -133,7 +133,8 @@ impl Offer {
         let mut files = BTreeMap::from([
             (
                 "listing.html",
-                b"<p>Tides are when the water comes and goes. This service knows when.</p>\n"
+                b"<p>Tides are when the water comes and goes. This service knows when.</p>\n\
+                  <p>It needs 1 core and 2 GB of memory.</p>\n"
                     .to_vec(),
             ),
             ("terms.txt", b"Use it as you like; it comes without a promise.\n".to_vec()),
@@ -197,7 +198,8 @@ impl Offer {
 
     /// The listing's description.
     pub fn description(&mut self, html: &str) {
-        self.file("listing.html", format!("<p>Tides, told.</p>{html}"));
+        let end = "<p>It needs 1 core and 2 GB of memory.</p>";
+        self.file("listing.html", format!("<p>Tides, told.</p>{html}{end}"));
     }
 
     /// A second plan, behind the first.

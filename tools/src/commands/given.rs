@@ -17,6 +17,7 @@ use crate::input;
 use crate::offer::OfferFile;
 use crate::offer::plans::PlanKind;
 use crate::offer::timestamp::Timestamp;
+use crate::published::{self, Published, PublishedFile};
 use crate::registry_state::{RegistryState, STATE_BYTES_MAX};
 use crate::rules::evidence::{Evidence, MaxAge};
 use crate::rules::waiving::Waiving;
@@ -76,6 +77,18 @@ impl Given {
             None => judgement,
         }
     }
+}
+
+/// What was published before, from the ledger that is named or the one beside the offer. The offer
+/// gets the tags of earlier versions that stand in it.
+pub(super) fn published(
+    ledger: Option<&Path>,
+    file: &mut OfferFile,
+) -> anyhow::Result<Option<Published>> {
+    let Some(ledger) = PublishedFile::find(file.folder(), ledger)? else { return Ok(None) };
+    let state = ledger.state();
+    published::complete(file, &state);
+    Ok(Some(Published::of(state, file)))
 }
 
 /// The state of the registry that the offer is published from: in the first file that has it.

@@ -1,9 +1,13 @@
 //! `wharf offer`: a file per command.
 
 mod bundle;
+mod checklist;
+mod diff;
 mod init;
 mod lint;
 mod pin;
+mod published;
+mod record;
 mod render;
 
 pub use self::init::ask::leave as leave_questions;
@@ -19,5 +23,9 @@ pub fn run(command: &OfferCommand, context: &Context) -> anyhow::Result<Exit> {
         OfferCommand::Pin(args) => pin::run(args, context),
         OfferCommand::Render(args) => render::run(args, context),
         OfferCommand::Bundle(args) => bundle::run(args, context),
+        OfferCommand::Record(args) => record::run(args, context),
+        OfferCommand::Published(args) => published::run(args, context),
+        OfferCommand::Diff(args) => diff::run(args, context),
+        OfferCommand::Checklist(args) => checklist::run(args, context),
     }
 }

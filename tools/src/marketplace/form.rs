@@ -76,7 +76,7 @@ pub enum Shown {
     /// One line.
     Text(String),
     /// Several values.
-    List(Vec<String>),
+    List(Vec<Item>),
     /// A text of several lines; simple HTML where it is a description.
     Long(String),
     /// A picture, by the key that names it, with its file.
@@ -101,9 +101,23 @@ impl Shown {
     }
 
     fn list<T: ToString>(values: impl IntoIterator<Item = T>) -> Self {
-        let values: Vec<String> = values.into_iter().map(|value| value.to_string()).collect();
-        if values.is_empty() { Self::Nothing } else { Self::List(values) }
+        let item = |value: T| Item { value: value.to_string(), beside: String::new() };
+        Self::items(values.into_iter().map(item))
     }
+
+    fn items(items: impl IntoIterator<Item = Item>) -> Self {
+        let items: Vec<Item> = items.into_iter().collect();
+        if items.is_empty() { Self::Nothing } else { Self::List(items) }
+    }
+}
+
+/// One of several values of a field, with what is entered beside it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Item {
+    /// The value.
+    pub value: String,
+    /// A note or an address, in a box of its own; empty where there is none.
+    pub beside: String,
 }
 
 /// One field of a page.
@@ -212,12 +226,9 @@ fn is_application(plan: &Plan) -> bool {
     matches!(plan.kind, PlanKind::Kubernetes(_))
 }
 
-/// An ID with what is noted about it.
-fn noted(id: &str, note: Option<&str>) -> String {
-    match note.filter(|note| !note.is_empty()) {
-        Some(note) => format!("{id} ({note})"),
-        None => id.to_owned(),
-    }
+/// A value with what is entered beside it.
+fn item(value: &str, beside: Option<&str>) -> Item {
+    Item { value: value.to_owned(), beside: beside.unwrap_or_default().to_owned() }
 }
 
 #[cfg(test)]

@@ -161,7 +161,10 @@ impl Folder {
     /// All files as they should be.
     pub(crate) fn new() -> Self {
         let folder = Self(tempfile::tempdir().expect("a temporary folder can be made"));
-        folder.write("description.html", b"<p>A cache for containers, with people to ask.</p>\n");
+        folder.write(
+            "description.html",
+            "<p>A cache for containers, with people to ask.</p>\n<p>Needs 1 core and 2 GB.</p>\n",
+        );
         folder.write("terms.txt", b"Be kind.\n");
         folder.write("preview.csv", format!("Id,Description,Type\n{TABLED},Us,SubscriptionId\n"));
         folder.write("tenants.csv", format!("Id,Description,Type\n{TABLED},Them,TenantId\n"));

@@ -68,9 +68,17 @@ fn head(frame: &Frame<'_>) -> Markup {
 
 /// The head of a page that loads nothing and runs nothing.
 fn page_head(title: &str) -> Markup {
-    let hash = STANDARD.encode(Sha256::digest(STYLE));
+    page_head_with(title, "", "")
+}
+
+/// The same with more style, and with sources of pictures as the policy writes them (`data:`).
+pub(crate) fn page_head_with(title: &str, more: &str, pictures: &str) -> Markup {
+    let style = format!("{STYLE}{more}");
+    let hash = STANDARD.encode(Sha256::digest(&style));
+    let pictures =
+        if pictures.is_empty() { String::new() } else { format!(" img-src {pictures};") };
     let policy = format!(
-        "default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'"
+        "default-src 'none'; style-src 'sha256-{hash}';{pictures} base-uri 'none'; form-action 'none'"
     );
     html! {
         head {
@@ -80,7 +88,7 @@ fn page_head(title: &str) -> Markup {
             meta name="color-scheme" content="light dark";
             meta name="referrer" content="no-referrer";
             title { (title) }
-            style { (PreEscaped(STYLE)) }
+            style { (PreEscaped(&style)) }
         }
     }
 }

@@ -5,7 +5,9 @@
 use std::collections::BTreeMap;
 
 use crate::chart::helm::Rendering;
+use crate::marketplace::diff::TreeDiff;
 use crate::offer::timestamp::Timestamp;
+use crate::published::Published;
 use crate::registry_state::RegistryState;
 use crate::scans::Scan;
 
@@ -22,6 +24,10 @@ pub struct Evidence {
     pub registry: Option<RegistryState>,
     /// What the charts of Kubernetes plans render to, by the places of the plans; none without Helm.
     pub rendered: BTreeMap<usize, Rendering>,
+    /// What was published before, and what the offer says against it.
+    pub published: Option<Published>,
+    /// What the payload changes against a saved resource tree, or why that is not known.
+    pub tree: Option<Result<TreeDiff, String>>,
 }
 
 /// How old something may be, in days.

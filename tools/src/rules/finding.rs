@@ -238,7 +238,10 @@ impl Gap {
             Self::RegistryState => {
                 "save `az acr show --name NAME -o json` and give `--registry-state FILE`"
             }
-            Self::Ledger => "compare with what Partner Center shows; wharf reads no record of it",
+            Self::Ledger => {
+                "say what you submitted with `wharf offer record OFFER --target live`; it is kept \
+                 beside the offer, or give `--ledger FILE`"
+            }
             Self::Offer => "verify with `--offer FILE`",
             Self::Files => "build the image with layers that can be read",
             Self::RegistryDetails => {

@@ -96,10 +96,11 @@ fn leads(judge: &mut Judge<'_>, lead: &Lead) {
     if let Some(url) = &lead.url {
         let is_secure = url.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("https://"));
         // Marketo is named by a server, not by an address.
-        if lead.destination == LeadDestination::Marketo && !url.contains("://") {
-        } else if let Some(fault) = urls::fault(url) {
+        let is_server = lead.destination == LeadDestination::Marketo && !url.contains("://");
+        let fault = urls::fault(url).filter(|_| !is_server);
+        if let Some(fault) = fault {
             judge.warning("leads.url", fault);
-        } else if !is_secure {
+        } else if !is_secure && !is_server {
             judge.warning("leads.url", format!("`{url}` is not https: leads are people's data"));
         }
     }

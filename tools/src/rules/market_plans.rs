@@ -3,10 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::identity::is_guid;
-use super::{Check, Judge, OfferView, Rule, Severity};
-use crate::offer::model::{
-    Cluster, CustomMeter, KubernetesPlan, Licence, Plan, PlanKind, Prices, Region,
-};
+use super::{Check, Judge, OfferView, Rule, Severity, published};
+use crate::offer::model::{Cluster, CustomMeter, KubernetesPlan, Licence, Plan, Prices, Region};
+use crate::published::About;
 
 /// Tenants that the form takes by hand.
 const TENANTS_BY_HAND_MAX: usize = 10;
@@ -19,12 +18,17 @@ const METER_ID_CHARS_MAX: usize = 50;
 pub(super) const RULES: &[Rule] = &[
     Rule {
         id: "PLN-011",
-        title: "a private plan names at least one tenant, by its GUID",
+        title: "a private plan names at least one tenant, by its GUID, and was never public",
         severity: Severity::Error,
         source: "AC-plan-availability",
         why: "Nobody could see it; and once it is public it can never be private again.",
         fix: "list the GUIDs of tenants under `audience`, or in a table with `csv`",
-        check: Check::Offer(audiences),
+        check: Check::Offer(|view, judge| {
+            audiences(view, judge);
+            if view.offer.kubernetes_plans().any(|(_, _, plan)| plan.audience.is_some()) {
+                published::against(view, judge, About::Audience);
+            }
+        }),
     },
     Rule {
         id: "PLN-012",
@@ -142,28 +146,20 @@ fn markets(view: &OfferView<'_>, judge: &mut Judge<'_>) {
     }
 }
 
+/// That an image plan is not billed is kept by the file's format (PLN-007).
 fn licences(view: &OfferView<'_>, judge: &mut Judge<'_>) {
-    for (place, plan) in view.offer.plans.iter().enumerate() {
+    for (place, plan, application) in view.offer.kubernetes_plans() {
         let key = format!("plans[{place}].licence");
-        match (plan.licence, &plan.kind) {
-            (Licence::PayAsYouGo, PlanKind::Image(_)) => {
-                judge.error(&key, "Microsoft bills no image; it is free or brings a licence");
+        if plan.licence == Licence::PayAsYouGo {
+            if application.prices.is_none() {
+                judge.error(&key, "Microsoft bills the plan, and there is no price");
             }
-            (Licence::PayAsYouGo, PlanKind::Kubernetes(application)) => {
-                if application.prices.is_none() {
-                    judge.error(&key, "Microsoft bills the plan, and there is no price");
-                }
-                if !view.offer.offer.sell_through_microsoft {
-                    judge.error(&key, "Microsoft bills the plan and does not sell the offer");
-                }
+            if !view.offer.offer.sell_through_microsoft {
+                judge.error(&key, "Microsoft bills the plan and does not sell the offer");
             }
-            (Licence::Free | Licence::Byol, PlanKind::Kubernetes(application)) => {
-                if application.prices.is_some() {
-                    let message = "the plan has prices, and nobody is billed";
-                    judge.error(&format!("plans[{place}].prices"), message);
-                }
-            }
-            (Licence::Free | Licence::Byol, PlanKind::Image(_)) => {}
+        } else if application.prices.is_some() {
+            let message = "the plan has prices, and nobody is billed";
+            judge.error(&format!("plans[{place}].prices"), message);
         }
     }
 }

@@ -2,6 +2,9 @@
 //! none, so each row shows both sides. Image rules are in `image_tests`.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+pub(super) mod market_offer;
+mod market_rows;
+
 use std::collections::BTreeSet;
 
 use super::*;
@@ -14,6 +17,8 @@ pub(super) enum Change {
     Text(&'static str, String),
     /// One of its files has other bytes.
     File(&'static str, Vec<u8>),
+    /// It is another offer, with these files beside it.
+    Whole(String, Vec<(&'static str, Vec<u8>)>),
 }
 
 pub(super) fn text(from: &'static str, to: impl Into<String>) -> Change {
@@ -35,6 +40,12 @@ pub(super) fn findings(change: Option<&Change>, profile: Profile) -> Vec<Finding
         Some(Change::File(name, bytes)) => {
             folder.write(name, bytes);
             OFFER.to_owned()
+        }
+        Some(Change::Whole(offer, files)) => {
+            for (name, bytes) in files {
+                folder.write(name, bytes);
+            }
+            offer.clone()
         }
         None => OFFER.to_owned(),
     };
@@ -455,6 +466,11 @@ fn technical_rows() -> Vec<(&'static str, Change, Severity, &'static str)> {
     ]
 }
 
+fn all_rows() -> Vec<(&'static str, Change, Severity, &'static str)> {
+    let rows = [identity_rows(), listing_rows(), technical_rows(), market_rows::rows()];
+    rows.into_iter().flatten().collect()
+}
+
 #[test]
 fn the_offer_of_the_tests_breaks_no_rule() {
     assert_eq!(findings(None, Profile::Strict), []);
@@ -464,9 +480,7 @@ fn the_offer_of_the_tests_breaks_no_rule() {
 fn every_offer_rule_finds_what_breaks_it_and_names_the_key_and_line() {
     let mut seen = BTreeSet::new();
     let mut wrong = Vec::new();
-    for (id, change, severity, key) in
-        identity_rows().into_iter().chain(listing_rows()).chain(technical_rows())
-    {
+    for (id, change, severity, key) in all_rows() {
         seen.insert(id);
         let found = findings(Some(&change), Profile::Strict);
         let fits = |finding: &&Finding| {
@@ -497,7 +511,8 @@ fn every_offer_rule_finds_what_breaks_it_and_names_the_key_and_line() {
 /// what was published before.
 fn needs_evidence(id: &str) -> bool {
     // What compares texts with images has its rows where the images are.
-    id.starts_with("REG-") || id == "IMG-048" || published::RULES.iter().any(|rule| rule.id == id)
+    let mut published = published::RULES.iter().chain(published_tree::RULES);
+    id.starts_with("REG-") || id == "IMG-048" || published.any(|rule| rule.id == id)
 }
 
 #[test]
@@ -547,9 +562,7 @@ fn ids_are_unique_and_every_rule_says_everything() {
 
 #[test]
 fn no_finding_weighs_more_than_its_rule_says() {
-    for (id, change, severity, _) in
-        identity_rows().into_iter().chain(listing_rows()).chain(technical_rows())
-    {
+    for (id, change, severity, _) in all_rows() {
         assert!(severity <= find(id).unwrap().severity, "{id}");
         for finding in findings(Some(&change), Profile::Strict) {
             let rule = find(finding.rule).unwrap();

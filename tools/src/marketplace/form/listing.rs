@@ -1,6 +1,6 @@
 //! The page of texts and pictures, once for each language.
 
-use super::{NOT_IN_SCHEMA, Page, Sheet, Shown, Way};
+use super::{NOT_IN_SCHEMA, Page, Sheet, Shown, Way, item};
 use crate::offer::content::Content;
 use crate::offer::languages::{InLanguage, languages};
 use crate::offer::model::{Contact, Offer};
@@ -37,8 +37,8 @@ fn texts(sheet: &mut Sheet, texts: &InLanguage<'_>) {
     sheet.api(key("description"), "Description", description);
     let keywords = Shown::list(texts.keywords);
     sheet.hand(key("keywords"), "Search keywords", keywords, NOT_IN_SCHEMA);
-    let links = texts.links.iter().map(|link| format!("{}: {}", link.title, link.url));
-    sheet.api(key("links"), "Useful links", Shown::list(links));
+    let links = texts.links.iter().map(|link| item(&link.title, Some(&link.url)));
+    sheet.api(key("links"), "Useful links", Shown::items(links));
 }
 
 /// What is the same in every language.

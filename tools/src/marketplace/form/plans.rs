@@ -1,6 +1,6 @@
 //! The four pages of a plan.
 
-use super::{Page, Sheet, Shown, is_application, noted};
+use super::{Field, Page, Sheet, Shown, Way, is_application, item};
 use crate::marketplace::units::unit;
 use crate::offer::OfferFile;
 use crate::offer::content::Content;
@@ -30,9 +30,9 @@ fn setup(place: usize, plan: &Plan) -> Sheet {
     });
     sheet.api(key("regions"), "Azure regions", Shown::list(regions));
     let certifications = plan.government_certifications.iter();
-    let certifications = certifications.map(|one| format!("{}: {}", one.name, one.url));
+    let certifications = certifications.map(|one| item(&one.name, Some(&one.url)));
     let label = "Azure Government certifications";
-    sheet.api(key("governmentCertifications"), label, Shown::list(certifications));
+    sheet.api(key("governmentCertifications"), label, Shown::items(certifications));
     sheet
 }
 
@@ -48,8 +48,13 @@ fn listings(file: &OfferFile, content: &Content, place: usize, plan: &Plan) -> V
         let key = format!("plans[{place}].translations[{number}]");
         let texts = (at.name.as_str(), at.summary.as_str(), description.as_str());
         let mut sheet = listing(&key, plan, &at.language, texts);
-        let language = Shown::text(&at.language);
-        sheet.api(format!("{key}.language"), "Language", language);
+        let language = Field {
+            key: format!("{key}.language"),
+            label: "Language".to_owned(),
+            value: Shown::text(&at.language),
+            way: Way::Api,
+        };
+        sheet.fields.insert(0, language);
         sheets.push(sheet);
     }
     sheets
@@ -125,12 +130,12 @@ fn audience(sheet: &mut Sheet, content: &Content, place: usize, application: &Ku
         return;
     };
     sheet.api(key.clone(), "Plan visibility", Shown::text("Private"));
-    let tenants = audience.tenants.iter().map(|one| noted(&one.id, one.label.as_deref()));
-    sheet.api(format!("{key}.tenants"), "Tenant IDs", Shown::list(tenants));
+    let tenants = audience.tenants.iter().map(|one| item(&one.id, one.label.as_deref()));
+    sheet.api(format!("{key}.tenants"), "Tenant IDs", Shown::items(tenants));
     if let Some(csv) = &audience.csv {
         let rows = content.audience_tables.get(&place).into_iter().flat_map(|table| &table.rows);
-        let rows = rows.map(|row| noted(&row.id, Some(&row.description)));
-        sheet.api(format!("{key}.csv"), format!("Audience of the file {csv}"), Shown::list(rows));
+        let rows = rows.map(|row| item(&row.id, Some(&row.description)));
+        sheet.api(format!("{key}.csv"), format!("Audience of the file {csv}"), Shown::items(rows));
     }
 }
 

@@ -1,6 +1,6 @@
 //! The pages of the offer as a whole.
 
-use super::{NOT_IN_SCHEMA, Page, Sheet, Shown, noted};
+use super::{NOT_IN_SCHEMA, Page, Sheet, Shown, item};
 use crate::offer::content::Content;
 use crate::offer::model::{LeadDestination, Offer, ResaleChannel};
 use crate::offer::texts::Terms;
@@ -65,13 +65,13 @@ pub(super) fn properties(offer: &Offer, content: &Content) -> Sheet {
 pub(super) fn preview(offer: &Offer, content: &Content) -> Sheet {
     let mut sheet = Sheet::new(Page::PreviewAudience, None);
     let preview = &offer.preview;
-    let named = preview.subscriptions.iter().map(|one| noted(&one.id, one.label.as_deref()));
-    sheet.api("preview.subscriptions", "Azure subscription IDs", Shown::list(named));
+    let named = preview.subscriptions.iter().map(|one| item(&one.id, one.label.as_deref()));
+    sheet.api("preview.subscriptions", "Azure subscription IDs", Shown::items(named));
     if let Some(csv) = &preview.csv {
         let rows = content.preview_table.iter().flat_map(|table| &table.rows);
-        let rows = rows.map(|row| noted(&row.id, Some(&row.description)));
+        let rows = rows.map(|row| item(&row.id, Some(&row.description)));
         let label = format!("Audience of the file {csv}");
-        sheet.api("preview.csv", label, Shown::list(rows));
+        sheet.api("preview.csv", label, Shown::items(rows));
     }
     sheet
 }
@@ -88,8 +88,8 @@ pub(super) fn resell(offer: &Offer) -> Sheet {
         ResaleChannel::Selected => "Specific partners in the CSP program",
     };
     sheet.api("resale.channel", "Who may resell", Shown::text(channel));
-    let partners = resale.partners.iter().map(|one| noted(&one.id, one.label.as_deref()));
-    sheet.api("resale.partners", "Partners", Shown::list(partners));
+    let partners = resale.partners.iter().map(|one| item(&one.id, one.label.as_deref()));
+    sheet.api("resale.partners", "Partners", Shown::items(partners));
     sheet
 }
 

@@ -7,7 +7,9 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::*;
-use crate::offer::fixture::{Folder, OFFER, changed, with_application};
+use crate::marketplace::payload::faults;
+use crate::marketplace::tree::Tree;
+use crate::offer::fixture::{APPLICATION, Folder, OFFER, changed, with_application};
 
 fn payload(offer: &str, secrets: &Secrets<'_>) -> Result<(Value, Vec<String>), RenderError> {
     let (file, content) = Folder::new().load(offer).unwrap_or_else(|error| panic!("{error}"));
@@ -21,21 +23,160 @@ fn of_schema<'a>(payload: &'a Value, schema: &str) -> Vec<&'a Value> {
     resources.filter(|at| at["$schema"].as_str().unwrap().starts_with(&start)).collect()
 }
 
-/// Writes the golden file anew when `WHARF_UPDATE_GOLDEN` is set; the change is then reviewed.
+/// Compares with a golden file, and writes it anew when `WHARF_UPDATE_GOLDEN` is set; the change is then
+/// reviewed.
+fn golden(name: &str, rendered: &Rendered) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/marketplace/golden");
+    let whole = serde_json::to_value(&rendered.payload).unwrap();
+    assert_eq!(faults(&whole), [], "{name}");
+    let written = serde_json::json!({ "payload": rendered.payload, "notes": rendered.notes });
+    let mut actual = serde_json::to_string_pretty(&written).unwrap();
+    actual.push('\n');
+    let golden = folder.join(format!("{name}.json"));
+    if std::env::var_os("WHARF_UPDATE_GOLDEN").is_some() {
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(&golden, &actual).unwrap();
+    }
+    let expected = std::fs::read_to_string(&golden).unwrap_or_default();
+    assert!(
+        actual == expected,
+        "{name}: set WHARF_UPDATE_GOLDEN=1 and review the change:\n{actual}"
+    );
+}
+
 #[test]
 fn the_example_renders_to_its_golden_payload() {
     let tools = Path::new(env!("CARGO_MANIFEST_DIR"));
     let file = OfferFile::open(&tools.join("examples/tidepool-cache/offer.yaml")).unwrap();
     let content = Content::load(&file).unwrap();
-    let rendered = render(&file, &content, &Secrets::Placeholders, None).unwrap();
-    let mut actual = serde_json::to_string_pretty(&rendered.payload).unwrap();
-    actual.push('\n');
-    let golden = tools.join("src/marketplace/render/golden-example.json");
-    if std::env::var_os("WHARF_UPDATE_GOLDEN").is_some() {
-        std::fs::write(&golden, &actual).unwrap();
+    golden("example", &render(&file, &content, &Secrets::Placeholders, None).unwrap());
+}
+
+/// The offer of an application with a bundle, with pieces replaced.
+fn sold(changes: &[(&str, &str)]) -> String {
+    let (before, _) = OFFER.split_once("plans:\n").unwrap();
+    let bundle = "bundle: { repository: tidepool/bundle, version: 1.0.1, digest: \"sha256:";
+    let bundle = format!("{bundle}{}\" }}", "5f".repeat(32));
+    let mut offer = format!("{before}plans:\n{APPLICATION}    {bundle}\n")
+        .replacen("  alias: Tidepool\n", "  alias: Tidepool\n  sellThroughMicrosoft: true\n", 1)
+        .replacen(
+            "      registryName: quayline\n",
+            "      registryName: quayline\n      tenantId: 1d0e7f42-9a0b-4e5d-8f3a-2b6c917c1f2d\n",
+            1,
+        );
+    for (from, to) in changes {
+        assert!(offer.contains(from), "the offer does not hold {from:?}");
+        offer = offer.replacen(from, to, 1);
     }
-    let expected = std::fs::read_to_string(&golden).unwrap();
-    assert!(actual == expected, "set WHARF_UPDATE_GOLDEN=1 and review the change:\n{actual}");
+    offer
+}
+
+const PRICES: &str = "prices: { unit: perCore, usdPerHour: 0.02 }";
+
+/// Each kind of plan, each licence, each unit, tables, translations, and what is live.
+#[test]
+fn offers_render_to_their_golden_payloads() {
+    let live = live();
+    let csv = ("preview:\n", "preview:\n  csv: preview.csv\n");
+    let private = ("    namespace:", "    audience: { csv: tenants.csv }\n    namespace:");
+    let mut table: Vec<(String, String, Option<&Live>)> = vec![
+        ("image-plans".to_owned(), OFFER.to_owned(), None),
+        ("image-plans-live".to_owned(), OFFER.to_owned(), Some(&live)),
+        ("both-kinds".to_owned(), with_application(), None),
+        ("application-live".to_owned(), sold(&[]), Some(&live)),
+        ("application-free".to_owned(), sold(&[("payAsYouGo", "free"), (PRICES, "")]), None),
+        ("application-byol".to_owned(), sold(&[("payAsYouGo", "byol"), (PRICES, "")]), None),
+        ("tables".to_owned(), sold(&[csv, private]), None),
+        ("translations".to_owned(), translated(), None),
+        ("every-key".to_owned(), include_str!("../form/full.yaml").to_owned(), None),
+    ];
+    for unit in [
+        "perCore",
+        "perEveryCoreInCluster",
+        "perNode",
+        "perEveryNodeInCluster",
+        "perPod",
+        "perCluster",
+    ] {
+        let prices = format!("prices: {{ unit: {unit}, usdPerHour: 0.5 }}");
+        table.push((format!("unit-{unit}"), sold(&[(PRICES, &prices)]), None));
+    }
+    for (name, offer, live) in table {
+        let (file, content) =
+            Folder::new().load(&offer).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let rendered = render(&file, &content, &Secrets::Placeholders, live).unwrap();
+        let again = render(&file, &content, &Secrets::Placeholders, live).unwrap();
+        assert_eq!(rendered.payload, again.payload, "{name}");
+        golden(&name, &rendered);
+    }
+}
+
+/// The offer in two languages.
+fn translated() -> String {
+    let listing = "  translations:\n    - { language: de-de, title: Tidepool, searchSummary: Ein Speicher., \
+                   shortDescription: Sicher., description: <p>Ein Speicher.</p> }\nlegal:\n";
+    let plan = "    licence: byol\n    translations:\n      - { language: de-de, name: Dienst, \
+                summary: Der Dienst., description: <p>Nur das.</p> }\n";
+    changed(&[("legal:\n", listing), ("    licence: byol\n", plan)])
+}
+
+/// What is published: an earlier bundle of one plan, an earlier tag of another.
+fn live() -> Live {
+    let schema =
+        |name: &str| format!("https://schema.mp.microsoft.com/schema/{name}/2022-03-01-preview3");
+    let plan = |id: &str| {
+        serde_json::json!({ "$schema": schema("plan"), "id": format!("plan/1/{id}"),
+            "identity": { "externalId": id }, "product": "product/1" })
+    };
+    let technical = |id: &str, more: Value| {
+        let mut resource = serde_json::json!({
+            "$schema": schema("container-plan-technical-configuration"),
+            "product": "product/1", "plan": format!("plan/1/{id}") });
+        resource.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        resource
+    };
+    let reference = serde_json::json!({
+        "tenantId": "t", "subscriptionId": "s", "resourceGroupName": "g", "registryName": "quayline",
+        "repositoryName": "live/tidepool/bundle", "tag": "1.0.0", "digest": "sha256:00" });
+    let tree = serde_json::json!({ "target": { "targetType": "live" }, "resources": [
+        { "$schema": schema("product"), "id": "product/1", "identity": { "externalId": "tidepool" } },
+        plan("cluster"), plan("server"),
+        technical("cluster", serde_json::json!({ "payloadType": "cnab", "cnabReferences": [reference] })),
+        technical("server", serde_json::json!({ "payloadType": "image", "imageTags": ["latest", "1.3.0-all"] })),
+    ] });
+    let bytes = serde_json::to_vec(&tree).unwrap();
+    Live::of(&Tree::parse(Path::new("tree.json"), &bytes).unwrap())
+}
+
+#[test]
+fn what_is_live_stays_before_what_is_new_and_is_never_other_content() {
+    let live = live();
+    let with = |offer: &str| {
+        let (file, content) = Folder::new().load(offer).unwrap_or_else(|error| panic!("{error}"));
+        render(&file, &content, &Secrets::Placeholders, Some(&live))
+    };
+    let rendered = with(&sold(&[])).unwrap();
+    let payload = serde_json::to_value(&rendered.payload).unwrap();
+    let references =
+        &of_schema(&payload, "container-plan-technical-configuration")[0]["cnabReferences"];
+    assert_eq!(references[0]["tag"], "1.0.0");
+    assert_eq!(references[1]["tag"], "1.0.1");
+    assert!(
+        rendered.notes.iter().any(|note| note.contains("1 earlier bundle")),
+        "{:?}",
+        rendered.notes
+    );
+    let error = with(&sold(&[("version: 1.0.1", "version: 1.0.0")])).unwrap_err().to_string();
+    assert!(error.contains("is published as sha256:00"), "{error}");
+}
+
+#[test]
+fn a_plan_without_its_bundle_says_so() {
+    let offer = with_application();
+    let (whole, notes) = payload(&offer, &Secrets::Placeholders).unwrap();
+    let technical = of_schema(&whole, "container-plan-technical-configuration");
+    assert_eq!(technical.len(), 2);
+    assert!(notes.iter().any(|note| note.contains("`cluster` has no bundle yet")), "{notes:?}");
 }
 
 #[test]
@@ -146,21 +287,20 @@ fn an_offer_whose_registry_azure_does_not_know_cannot_be_rendered() {
 }
 
 #[test]
-fn an_offer_with_a_kubernetes_application_is_not_rendered_by_half() {
-    let error = payload(&with_application(), &Secrets::Placeholders).unwrap_err();
-    let message = error.to_string();
-    assert!(message.contains("the plan `cluster` is a Kubernetes application"), "{message}");
-    assert!(message.contains("kind: kubernetes"), "{message}");
-}
-
-#[test]
-fn what_the_offer_says_and_the_payload_does_not_is_named() {
+fn what_the_offer_says_and_the_payload_does_not_is_named_with_its_page() {
     let keys =
         "leads: { destination: salesforce, account: x }\nresale: { channel: none }\nplans:\n";
-    let preview = "preview:\n  csv: preview.csv\n";
-    let offer = changed(&[("plans:\n", keys), ("preview:\n", preview)]);
-    let (_, notes) = payload(&offer, &Secrets::Placeholders).unwrap();
-    for key in ["`leads`", "`resale`", "`preview.csv`"] {
-        assert!(notes.iter().any(|note| note.starts_with(key)), "{key}: {notes:?}");
+    let offer = changed(&[("plans:\n", keys)]);
+    let (whole, notes) = payload(&offer, &Secrets::Placeholders).unwrap();
+    for (key, page) in [
+        ("`leads.destination`", "Customer leads"),
+        ("`leads.account`", "Customer leads"),
+        ("`listing.keywords`", "Offer listing"),
+        ("`certificationNotes`", "Review and publish"),
+        ("`plans[0].licence`", "Pricing and availability"),
+    ] {
+        let is_named = |note: &String| note.starts_with(key) && note.contains(page);
+        assert!(notes.iter().any(is_named), "{key}: {notes:?}");
     }
+    assert_eq!(of_schema(&whole, "reseller")[0]["resellerChannelState"], "none");
 }

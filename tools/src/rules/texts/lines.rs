@@ -25,7 +25,6 @@ pub(super) fn lines<'a>(view: &OfferView<'a>) -> Vec<Line<'a>> {
 fn of_listing<'a>(view: &OfferView<'a>, all: &mut Vec<Line<'a>>) {
     let mut add = |key: String, what, text: &'a str| all.push((key, what, text));
     for texts in languages(view) {
-        add(texts.key("language"), "the language", texts.language);
         add(texts.key("title"), "the title", texts.title);
         for (place, keyword) in texts.keywords.iter().enumerate() {
             add(texts.key(&format!("keywords[{place}]")), "the keyword", keyword);
@@ -95,7 +94,6 @@ fn of_plan<'a>(key: &str, plan: &'a Plan, all: &mut Vec<Line<'a>>) {
     for (number, translation) in plan.translations.iter().enumerate() {
         let key = format!("{key}.translations[{number}]");
         add(format!("{key}.name"), "the name", &translation.name);
-        add(format!("{key}.language"), "the language", &translation.language);
     }
     for (number, certification) in plan.government_certifications.iter().enumerate() {
         let key = format!("{key}.governmentCertifications[{number}].name");
