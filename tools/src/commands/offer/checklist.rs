@@ -23,8 +23,8 @@ struct Written<'a> {
 /// Runs the command.
 pub(super) fn run(args: &ChecklistArgs, context: &Context) -> anyhow::Result<Exit> {
     let file = OfferFile::open(&args.offer)?;
-    let content = Content::load(&file)?;
-    let checklist = Checklist::of(&file, &content);
+    let texts = Content::load(&file)?;
+    let checklist = Checklist::of(&file, &texts);
     let text = match args.format {
         ChecklistFormat::Markdown => markdown::write(&checklist),
         ChecklistFormat::Html => html::write(&checklist),
