@@ -5,6 +5,7 @@
 //! that they get, so a run over the same input gives the same findings.
 
 mod claims;
+mod deployment;
 mod end_of_life;
 pub mod evidence;
 pub mod finding;
@@ -169,6 +170,7 @@ pub fn all() -> impl Iterator<Item = &'static Rule> {
         vulnerabilities::RULES,
         waiving::RULES,
         resources::RULES,
+        deployment::RULES,
     ]
     .into_iter()
     .flatten()

@@ -1,9 +1,12 @@
 //! The arguments of `wharf offer`.
 
+mod deploy;
+
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+pub use self::deploy::{AciArgs, AksArgs, DeployArgs, DeployCommand, GroupFormat, ObjectsFormat};
 use super::JudgeArgs;
 
 /// `wharf offer`.
@@ -13,6 +16,12 @@ pub enum OfferCommand {
     Lint(LintArgs),
     /// Write the payload that the Product Ingestion API takes
     Render(RenderArgs),
+    /// Write what runs a plan in Azure: a container group, objects of Kubernetes, values of a chart
+    Deploy {
+        /// On which service.
+        #[command(subcommand)]
+        command: DeployCommand,
+    },
 }
 
 impl OfferCommand {
@@ -22,6 +31,7 @@ impl OfferCommand {
         match self {
             Self::Lint(_) => "offer lint",
             Self::Render(_) => "offer render",
+            Self::Deploy { command } => command.name(),
         }
     }
 }

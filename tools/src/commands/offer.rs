@@ -1,5 +1,6 @@
 //! `wharf offer`: a file per command.
 
+mod deploy;
 mod lint;
 mod render;
 
@@ -12,5 +13,6 @@ pub fn run(command: &OfferCommand, context: &Context) -> anyhow::Result<Exit> {
     match command {
         OfferCommand::Lint(args) => lint::run(args, context),
         OfferCommand::Render(args) => render::run(args, context),
+        OfferCommand::Deploy { command } => deploy::run(command, context),
     }
 }
