@@ -57,7 +57,11 @@ pub struct Health {
 /// How the container is asked: on the page that somebody named, else as the image says, else on its
 /// first TCP port; of an image with neither nothing is known.
 #[must_use]
-pub fn health(said: &Healthcheck, page: Option<&Path>, ports: &[ExposedPort]) -> Option<Health> {
+pub(super) fn health(
+    said: &Healthcheck,
+    page: Option<&Path>,
+    ports: &[ExposedPort],
+) -> Option<Health> {
     let port = ports.iter().find(|port| port.protocol == Protocol::Tcp).map(|port| port.number);
     let plain = |check| Health {
         check,

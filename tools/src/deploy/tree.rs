@@ -85,12 +85,6 @@ impl Map {
             None => self,
         }
     }
-
-    /// The value of a field.
-    #[must_use]
-    pub(super) fn get(&self, key: &str) -> Option<&Node> {
-        self.0.iter().find(|field| field.key == key).map(|field| &field.value)
-    }
 }
 
 impl Phrase {
