@@ -1,5 +1,7 @@
 //! The commands that come next, as a shell takes them. What only the person knows is in capitals.
 
+use std::fmt::Write as _;
+
 use super::aci::{PASSWORD, USERNAME};
 use super::words::Name;
 
@@ -29,7 +31,7 @@ pub fn template(path: &str, secrets: &[String]) -> Vec<String> {
         file(path)
     );
     for secret in secrets {
-        command.push_str(&format!(" {secret}=\"${secret}\""));
+        let _ = write!(command, " {secret}=\"${secret}\"");
     }
     vec![command]
 }

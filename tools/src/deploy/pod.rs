@@ -155,13 +155,11 @@ fn variables(workload: &Workload) -> Vec<Map> {
         Phrase(vec![Part::Parameter("name".to_owned()), Part::Text("-secrets".to_owned())]);
     let variable = |Variable { name, value }: &Variable| {
         let variable = Map::new().with("name", name.as_str());
-        match value {
-            Some(value) => variable.with("value", unexpanded(value)),
-            None => {
-                let key = Map::new().with("name", secret.clone()).with("key", name.as_str());
-                variable.with("valueFrom", Map::new().with("secretKeyRef", key))
-            }
+        if let Some(value) = value {
+            return variable.with("value", unexpanded(value));
         }
+        let key = Map::new().with("name", secret.clone()).with("key", name.as_str());
+        variable.with("valueFrom", Map::new().with("secretKeyRef", key))
     };
     workload.variables.iter().map(variable).collect()
 }

@@ -179,7 +179,7 @@ fn of_image(
     let secrets: Vec<String> = objects.secrets().into_iter().map(ToOwned::to_owned).collect();
     let (notes, name) = (objects.notes(), workload.name.clone());
     let path = shown(args.output.as_deref(), "-");
-    let (format, content, next) = match format {
+    let (format, written, next) = match format {
         ObjectsFormat::Manifests => (
             "manifests",
             Content::File(objects.manifests()),
@@ -202,7 +202,7 @@ fn of_image(
         images: vec![workload.image.reference()],
         notes,
         next,
-        content,
+        content: written,
         ..Deployment::default()
     })
 }
@@ -267,8 +267,7 @@ fn finish(
     output: Option<&Path>,
     context: &Context,
 ) -> anyhow::Result<Exit> {
-    let content = std::mem::take(&mut deployment.content);
-    match (content, output) {
+    match (std::mem::take(&mut deployment.content), output) {
         (Content::File(text), Some(path)) => {
             write_file(path, &text)?;
             deployment.files.push(path.to_owned());
