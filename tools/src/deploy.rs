@@ -8,6 +8,7 @@ pub mod aci;
 pub mod aks;
 mod arm;
 mod bicep;
+mod fitting;
 mod health;
 pub mod helm;
 pub mod limits;

@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 use super::pod::pod;
 use super::refusal::Refusal;
 use super::tree::{Map, Node, Phrase};
-use super::units::{port_name, protocol};
+use super::units::{is_variable, port_name, protocol};
 use super::words::{Capacity, is_label};
-use super::workload::{Os, RunAs, Volume, Workload};
+use super::workload::{Os, RunAs, Variable, Volume, Workload};
 use super::yaml::{self, Fill};
 use crate::offer::words::ExposedPort;
+use crate::shown::visible;
 
 /// The label by which Microsoft finds what to bill of a release.
 const BILLING: &str = "azure-extensions-usage-release-identifier";
@@ -85,7 +86,8 @@ impl<'a> Objects<'a> {
     /// The names of the variables that a Secret has to hold.
     #[must_use]
     pub fn secrets(&self) -> Vec<&str> {
-        let secret = self.workload.variables.iter().filter(|it| it.value.is_none());
+        let secret = |it: &&Variable| it.value.is_none() && is_variable(&it.name);
+        let secret = self.workload.variables.iter().filter(secret);
         secret.map(|it| it.name.as_str()).collect()
     }
 
@@ -100,9 +102,15 @@ impl<'a> Objects<'a> {
             RunAs::Named(name) if self.workload.os == Os::Linux => notes.push(format!(
                 "the image runs as `{}`, of whom its files say no number, so nobody can prove that \
                  it is not root (DEP-003)",
-                crate::shown::visible(name)
+                visible(name)
             )),
             RunAs::Named(_) | RunAs::Number { .. } => {}
+        }
+        for variable in self.workload.variables.iter().filter(|it| !is_variable(&it.name)) {
+            let name = visible(&variable.name);
+            notes.push(format!(
+                "clusters take no variable of the name `{name}`: the image's own stays"
+            ));
         }
         if self.workload.health.is_none() {
             notes.push(

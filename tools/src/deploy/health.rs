@@ -55,12 +55,13 @@ pub struct Health {
 }
 
 /// How the container is asked: on the page that somebody named, else as the image says, else on its
-/// first TCP port; of an image with neither nothing is known.
+/// first TCP port; of an image with neither nothing is known. `shell` starts a line of a shell.
 #[must_use]
 pub(super) fn health(
     said: &Healthcheck,
     page: Option<&Path>,
     ports: &[ExposedPort],
+    shell: &[&str],
 ) -> Option<Health> {
     let port = ports.iter().find(|port| port.protocol == Protocol::Tcp).map(|port| port.number);
     let plain = |check| Health {
@@ -73,7 +74,7 @@ pub(super) fn health(
     if let (Some(page), Some(port)) = (page, port) {
         return Some(plain(Check::Http { port, path: page.clone(), is_tls: false }));
     }
-    match command_of(said) {
+    match command_of(said, shell) {
         Some(check) => Some(Health {
             check,
             interval: seconds(said.interval, INTERVAL_SECONDS),
@@ -99,13 +100,14 @@ fn seconds(nanoseconds: u64, otherwise: u64) -> u32 {
 }
 
 /// The command of HEALTHCHECK, as a page where it only asks for one: that needs no program.
-fn command_of(said: &Healthcheck) -> Option<Check> {
+fn command_of(said: &Healthcheck, shell: &[&str]) -> Option<Check> {
     let (kind, words) = said.test.split_first()?;
     match (kind.as_str(), words) {
         ("CMD", [_, ..]) => Some(page_of(words).unwrap_or_else(|| Check::Command(words.to_vec()))),
         ("CMD-SHELL", [line]) => {
-            let shell = || Check::Command(vec!["/bin/sh".into(), "-c".into(), line.clone()]);
-            Some(words_of(line).and_then(|words| page_of(&words)).unwrap_or_else(shell))
+            let words = shell.iter().copied().chain([line.as_str()]);
+            let command = || Check::Command(words.map(ToOwned::to_owned).collect());
+            Some(words_of(line).and_then(|words| page_of(&words)).unwrap_or_else(command))
         }
         _ => None,
     }
@@ -194,13 +196,15 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
+    const SHELL: &[&str] = &["/bin/sh", "-c"];
+
     fn said(test: &[&str]) -> Healthcheck {
         let test = test.iter().map(|word| (*word).to_owned()).collect();
         Healthcheck { test, ..Healthcheck::default() }
     }
 
     fn check(test: &[&str]) -> Option<Check> {
-        health(&said(test), None, &["53/udp".parse().unwrap(), "80".parse().unwrap()])
+        health(&said(test), None, &["53/udp".parse().unwrap(), "80".parse().unwrap()], SHELL)
             .map(|health| health.check)
     }
 
@@ -246,9 +250,9 @@ mod tests {
         for test in [&[][..], &["NONE"], &["CMD"], &["CMD-SHELL", "a", "b"]] {
             assert_eq!(check(test), Some(Check::Tcp(80)));
         }
-        assert_eq!(health(&said(&[]), None, &["53/udp".parse().unwrap()]), None);
+        assert_eq!(health(&said(&[]), None, &["53/udp".parse().unwrap()], SHELL), None);
         let named: Path = "/live".parse().unwrap();
-        let asked = health(&said(&["CMD", "x"]), Some(&named), &["80".parse().unwrap()]);
+        let asked = health(&said(&["CMD", "x"]), Some(&named), &["80".parse().unwrap()], SHELL);
         assert_eq!(asked.map(|health| health.check), Some(page(80, "/live", false)));
     }
 
@@ -261,7 +265,7 @@ mod tests {
             retries: u64::MAX,
             ..said(&["CMD", "x"])
         };
-        let health = health(&odd, None, &[]).unwrap();
+        let health = health(&odd, None, &[], SHELL).unwrap();
         let times = (health.interval, health.timeout, health.start, health.failures);
         assert_eq!(times, (1, 86_400, 2, 1_000));
     }

@@ -3,7 +3,7 @@
 
 use super::health::{Check, Health};
 use super::tree::{Map, Node, Part, Phrase};
-use super::units::{cores, gigabytes, has_low_port, port_name, protocol};
+use super::units::{cores, gigabytes, has_low_port, is_variable, port_name, protocol};
 use super::workload::{Os, RunAs, Variable, Workload};
 
 /// Where programs write what they need for a moment.
@@ -161,7 +161,7 @@ fn variables(workload: &Workload) -> Vec<Map> {
         let key = Map::new().with("name", secret.clone()).with("key", name.as_str());
         variable.with("valueFrom", Map::new().with("secretKeyRef", key))
     };
-    workload.variables.iter().map(variable).collect()
+    workload.variables.iter().filter(|it| is_variable(&it.name)).map(variable).collect()
 }
 
 /// Kubernetes puts the values of other variables into `$(NAME)`, and reads `$$` as `$`.

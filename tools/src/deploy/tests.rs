@@ -285,8 +285,14 @@ fn odd_values_of_variables_arrive_as_they_are() {
 #[test]
 fn names_that_the_service_does_not_take_are_told() {
     let workload = workload(&["linux/amd64"], |runtime| {
-        runtime.env =
-            vec!["_X=1".into(), "a.b=2".into(), "GOOD=3".into(), "GOOD=4".into(), "=5".into()];
+        runtime.env = vec![
+            "_X=1".into(),
+            "a.b=2".into(),
+            "GOOD=3".into(),
+            "GOOD=4".into(),
+            "=5".into(),
+            "a b=6".into(),
+        ];
     });
     let made = ContainerGroup::new(&workload).unwrap();
     let variables = &group(&workload)["properties"]["containers"][0]["properties"];

@@ -15,6 +15,13 @@ pub(super) const fn protocol(port: ExposedPort) -> &'static str {
     }
 }
 
+/// Whether every version of Kubernetes takes a variable, or a key of a Secret, of this name.
+pub(super) fn is_variable(name: &str) -> bool {
+    let starts = |c: char| c.is_ascii_alphabetic() || "-._".contains(c);
+    let is_word = name.chars().all(|c| starts(c) || c.is_ascii_digit());
+    name.starts_with(starts) && is_word && !matches!(name, "." | "..") && name.len() <= 253
+}
+
 /// A number of cores as Kubernetes writes it: `2`, `500m`.
 pub(super) fn cores(cpu: f64) -> String {
     quantity(cpu, 1_000.0, "m")

@@ -17,6 +17,7 @@ use crate::image::facts::{ImageFacts, PlatformImage, Weight};
 use crate::offer::model::{PlanImage, Resources};
 use crate::offer::words::{ExposedPort, LoginServer};
 use crate::secret_patterns::looks_secret;
+use crate::shown::visible;
 
 /// How many faults of a layout are told.
 const FAULTS_SHOWN_MAX: usize = 3;
@@ -72,6 +73,16 @@ pub enum Os {
     Linux,
     /// Windows.
     Windows,
+}
+
+impl Os {
+    /// What docker starts a line of a shell with.
+    const fn shell(self) -> &'static [&'static str] {
+        match self {
+            Self::Linux => &["/bin/sh", "-c"],
+            Self::Windows => &["cmd", "/S", "/C"],
+        }
+    }
 }
 
 /// As whom a container runs.
@@ -153,7 +164,7 @@ impl Workload {
             user: RunAs::of(lead.image, config),
             variables: variables(config),
             volumes: volumes(config, os, &mut notes),
-            health: health(&config.config.healthcheck, wishes.page, &ports),
+            health: health(&config.config.healthcheck, wishes.page, &ports, os.shell()),
             ports,
             resources: resources.cloned(),
             notes,
@@ -187,7 +198,7 @@ pub fn whole(facts: &ImageFacts) -> Result<Digest, Refusal> {
         .faults
         .iter()
         .filter(|fault| fault.kind.weight() >= Weight::Unusable)
-        .map(|fault| crate::shown::visible(&fault.to_string()))
+        .map(|fault| visible(&fault.to_string()))
         .collect();
     if let Some(first) = damage.first() {
         let shown =
@@ -260,7 +271,7 @@ fn runnable(facts: &ImageFacts) -> Result<(Os, Vec<Readable<'_>>), Refusal> {
 
 fn nothing_runs(facts: &ImageFacts) -> Refusal {
     let names: Vec<String> = facts.images.iter().map(PlatformImage::name).collect();
-    let names = crate::shown::visible(&names.join(", "));
+    let names = visible(&names.join(", "));
     Refusal(vec![Fault::new(
         format!("no node of Azure runs an image for {names}"),
         "add linux/amd64, linux/arm64 or windows/amd64 to the platforms of the image",
@@ -342,7 +353,7 @@ fn volumes(config: &ImageConfig, os: Os, notes: &mut Vec<String>) -> Vec<Volume>
             Os::Windows => path.as_bytes().get(1) == Some(&b':') && path.len() > 2,
         };
         if !is_good {
-            let shown = crate::shown::visible(written);
+            let shown = visible(written);
             notes.push(format!("the volume `{shown}` is left out: nothing can be mounted there"));
             continue;
         }

@@ -8,7 +8,9 @@ use serde::Serialize;
 
 use super::super::remote::jobs;
 use super::super::{Context, write_file};
-use crate::cli::{AciArgs, AksArgs, DeployArgs, DeployCommand, GroupFormat, ObjectsFormat};
+use crate::cli::{
+    AciArgs, AksArgs, DeployArgs, DeployCommand, GroupFormat, ObjectsFormat, is_stdout,
+};
 use crate::deploy::{
     ContainerGroup, Objects, Origin, PinnedImage, Scale, Wishes, Workload, helm, next, workload,
 };
@@ -57,7 +59,8 @@ pub(super) fn run(command: &DeployCommand, context: &Context) -> anyhow::Result<
         DeployCommand::Aci(args) => (group(args, context)?, &args.output),
         DeployCommand::Aks(args) => (objects(args, context)?, &args.output),
     };
-    finish(command.name(), deployment, output.as_deref(), context)
+    let output = output.as_deref().filter(|path| !is_stdout(path));
+    finish(command.name(), deployment, output, context)
 }
 
 /// The plan, with what all its images need.
@@ -170,7 +173,7 @@ fn of_image(
 ) -> anyhow::Result<Deployment> {
     let format = args.format.unwrap_or(ObjectsFormat::Manifests);
     anyhow::ensure!(
-        format != ObjectsFormat::Helm || args.output.is_some(),
+        format != ObjectsFormat::Helm || args.output.as_deref().is_some_and(|at| !is_stdout(at)),
         "a chart is a folder: name one that is not there with --output"
     );
     let workload = chosen.workload(plan, context)?;
