@@ -138,7 +138,9 @@ def arm(text):
     template = json.loads(text)
     faults = [f"no {key}" for key in ("$schema", "contentVersion", "resources") if key not in template]
     parameters = template["parameters"]
-    used = set(re.findall(r"parameters\('([^']*)'\)", text))
+    # What begins with two brackets is a text.
+    expressions = re.sub(r'"\[\[.*"', "", text)
+    used = set(re.findall(r"parameters\('([^']*)'\)", expressions))
     faults += [f"the parameter {name} is not there" for name in used - parameters.keys()]
     faults += [f"nobody uses {name}" for name in parameters.keys() - used]
     lower = [name.lower() for name in parameters]
@@ -161,7 +163,9 @@ def bicep(text):
     tree = parser.parse(text.encode()).root_node
     if tree.has_error:
         return [f"tree-sitter: {broken(tree)}"]
-    parsed = pycep.BicepParser().parse(text=text)
+    # This parser takes `\\'` for a quote that is escaped, and `\${` for an interpolation; other escapes it knows.
+    other = text.replace("\\\\", "\\u{5c}").replace("\\${", "\\u{24}{")
+    parsed = pycep.BicepParser().parse(text=other)
     (resource,) = parsed["resources"].values()
     value = {"type": resource["type"], "apiVersion": resource["api_version"], **plain(resource["config"])}
     properties = value["properties"]
