@@ -46,7 +46,8 @@ pub(super) const RULES: &[Rule] = &[
             let is_damaged = facts.faults.iter().any(|it| it.kind.weight() >= Weight::Unproven);
             if facts.images.is_empty() || is_damaged {
                 judge.not_applicable();
-            } else if one_digest(facts).is_none() {
+            } else if facts.indexes.is_empty() && one_digest(facts).is_none() {
+                // Indexes that differ from one another are what rules about tags judge.
                 let count = facts.images.len();
                 judge.warning("", format!("no index lists all {count} images"));
             }
