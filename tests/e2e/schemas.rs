@@ -21,7 +21,7 @@ const FORMATS: [&str; 2] = ["sarif", "junit"];
 pub(crate) fn validators() -> Result<PathBuf, &'static str> {
     let named = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let cache = named("XDG_CACHE_HOME").or_else(|| Some(named("HOME")?.join(".cache")));
-    let folder = cache.unwrap_or_default().join("wharf/schemas-2");
+    let folder = cache.unwrap_or_default().join("wharf/schemas-3");
     if folder.join("complete").is_file() {
         return Ok(folder);
     }

@@ -13,8 +13,9 @@ use std::str::FromStr;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use self::offer::{
-    BundleArgs, ChecklistArgs, ChecklistFormat, InitArgs, LintArgs, NamedDigest, OfferCommand, OfferDiffArgs, PinArgs,
-    PublishedArgs, RecordArgs, RecordTarget, RenderArgs,
+    AciArgs, AksArgs, BundleArgs, ChecklistArgs, ChecklistFormat, DeployArgs, DeployCommand, GroupFormat,
+    InitArgs, LintArgs, NamedDigest, ObjectsFormat, OfferCommand, OfferDiffArgs, PinArgs, PublishedArgs,
+    RecordArgs, RecordTarget, RenderArgs,
 };
 pub use self::package::{ExplainArgs, PackageArgs};
 
@@ -465,6 +466,9 @@ mod tests {
             "wharf offer lint o.yaml --ledger l --tree t.json",
             "wharf offer render o.yaml --ledger l",
             "wharf tags o.yaml --ledger l",
+            "wharf offer deploy aci o.yaml --plan a --format bicep --registry r.example:5000/x --output f",
+            "wharf offer deploy aks o.yaml --layouts out --replicas 2 --storage 8Gi --probe-path /up",
+            "wharf offer deploy aks o.yaml --plan a --format helm --output chart",
             "wharf diff a b",
             "wharf diff a b --format markdown --output d.md --all --exit-code",
             "wharf tags o.yaml --plan a --plan b --lenient --format json",
@@ -485,6 +489,11 @@ mod tests {
             "wharf package o.yaml --jobs 0",
             "wharf verify a --registry-state r.json",
             "wharf verify a --report-max-age -1",
+            "wharf offer deploy o.yaml",
+            "wharf offer deploy aci o.yaml --registry user:pass@r.example",
+            "wharf offer deploy aci o.yaml --probe-path up",
+            "wharf offer deploy aks o.yaml --replicas 0",
+            "wharf offer deploy aks o.yaml --storage 8GB",
             "wharf package o.yaml --plan ../x",
             "wharf package o.yaml --check --dry-run",
             "wharf verify a --report xml=x",

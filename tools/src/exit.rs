@@ -5,6 +5,7 @@ use std::error::Error;
 use std::io::ErrorKind;
 
 use crate::credentials::CredentialsError;
+use crate::deploy::Refusal;
 use crate::offer::OfferError;
 use crate::push::PushError;
 use crate::registry::RegistryError;
@@ -85,6 +86,9 @@ impl Exit {
 fn known(error: &(dyn Error + 'static)) -> Option<Exit> {
     if error.is::<OfferError>() {
         return Some(Exit::Usage);
+    }
+    if error.is::<Refusal>() {
+        return Some(Exit::Findings);
     }
     if error.is::<CredentialsError>() {
         return Some(Exit::Credentials);

@@ -10,6 +10,7 @@ pub mod cli;
 pub mod commands;
 pub mod compare;
 pub mod credentials;
+pub mod deploy;
 pub mod diff;
 pub mod exit;
 pub mod explain;

@@ -13,6 +13,7 @@ mod application_manifest;
 mod application_template;
 mod application_ui;
 mod claims;
+mod deployment;
 mod end_of_life;
 pub mod evidence;
 pub mod finding;
@@ -197,6 +198,7 @@ pub fn all() -> impl Iterator<Item = &'static Rule> {
         application_manifest::RULES,
         application_template::RULES,
         application_ui::RULES,
+        deployment::RULES,
     ]
     .into_iter()
     .flatten()

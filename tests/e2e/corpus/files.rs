@@ -81,6 +81,14 @@ pub(super) const CASES: &[Case] = &[
     image("IMG-044", Error, "the group is in no file", |image| {
         run(image, "User", "skipper:crew".into());
     }),
+    image(
+        "DEP-003",
+        Warning,
+        "a user by name, whom Kubernetes cannot prove not to be root",
+        |image| {
+            run(image, "User", "skipper:skipper".into());
+        },
+    ),
     image("IMG-045", Error, "the working folder is a file", |image| {
         run(image, "WorkingDir", "/srv/tide/tide.conf".into());
     }),
@@ -151,8 +159,8 @@ pub(super) const HEALTHY: &[(&str, Make)] = &[
         }),
     ),
     (
-        "a user and a group by name",
-        Make::Image(|image| run(image, "User", "skipper:skipper".into())),
+        "a user by number and a group by name",
+        Make::Image(|image| run(image, "User", "1200:skipper".into())),
     ),
     (
         "a user that no file has, by number",

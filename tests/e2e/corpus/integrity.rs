@@ -136,6 +136,26 @@ pub(super) const CASES: &[Case] = &[
             top["manifests"][1]["annotations"] = name;
         };
     }),
+    image("DEP-004", Warning, "no index lists both platforms", |image| {
+        image.attached.retain(|attached| attached.platform.is_some());
+        image.on_folder = |written| {
+            let path = written.folder.join("index.json");
+            let mut top: Value = serde_json::from_slice(&fs::read(&path)?)?;
+            let listed = top["manifests"].as_array_mut().unwrap();
+            listed.retain(|root| root["digest"] != written.top.digest.as_str());
+            for (place, (manifest, architecture)) in
+                written.manifests.iter().zip(["amd64", "arm64"]).enumerate()
+            {
+                let mut root = manifest.json();
+                root["platform"] = json!({ "os": "linux", "architecture": architecture });
+                if place == 0 {
+                    root["annotations"] = json!({ "org.opencontainers.image.ref.name": "1.4.0" });
+                }
+                listed.push(root);
+            }
+            fs::write(path, top.to_string())
+        };
+    }),
     image("IMG-036", NotProven, "a layer is encrypted", |image| {
         let layer = image.platforms[0].app();
         layer.media_type = format!("{GZIP_TYPE}+encrypted");

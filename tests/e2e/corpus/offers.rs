@@ -252,6 +252,9 @@ pub(super) const CASES: &[Case] = &[
     }),
     offer("TEC-023", Warning, "the tags of the next version do not fit", |at| published(at, 9)),
     offer("DEP-001", Error, "a container wants 32 cores", |at| at.replace("cpu: 1,", "cpu: 32,")),
+    offer("DEP-001", Warning, "a container wants less than a group gets", |at| {
+        at.replace("cpu: 1,", "cpu: 0.5,");
+    }),
     offer("DEP-002", Warning, "a container wants what few regions have", |at| {
         at.replace("memoryGb: 2", "memoryGb: 17");
     }),

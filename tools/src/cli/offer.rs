@@ -1,6 +1,7 @@
 //! The arguments of `wharf offer`.
 
 mod init;
+mod deploy;
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -9,6 +10,7 @@ use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 
 use wharf_oci::Digest;
 
+pub use self::deploy::{AciArgs, AksArgs, DeployArgs, DeployCommand, GroupFormat, ObjectsFormat};
 pub use self::init::InitArgs;
 use super::{DiffFormat, GivenArgs, JudgeArgs};
 use crate::offer::timestamp::Timestamp;
@@ -36,6 +38,12 @@ pub enum OfferCommand {
     Diff(OfferDiffArgs),
     /// Write what to enter in Partner Center, page by page, with the pictures as customers see them
     Checklist(ChecklistArgs),
+    /// Write what runs a plan in Azure: a container group, objects of Kubernetes, values of a chart
+    Deploy {
+        /// On which service.
+        #[command(subcommand)]
+        command: DeployCommand,
+    },
 }
 
 impl OfferCommand {
@@ -52,6 +60,7 @@ impl OfferCommand {
             Self::Published(_) => "offer published",
             Self::Diff(_) => "offer diff",
             Self::Checklist(_) => "offer checklist",
+            Self::Deploy { command } => command.name(),
         }
     }
 }

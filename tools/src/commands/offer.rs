@@ -4,6 +4,7 @@ mod bundle;
 mod checklist;
 mod diff;
 mod init;
+mod deploy;
 mod lint;
 mod pin;
 mod published;
@@ -27,5 +28,6 @@ pub fn run(command: &OfferCommand, context: &Context) -> anyhow::Result<Exit> {
         OfferCommand::Published(args) => published::run(args, context),
         OfferCommand::Diff(args) => diff::run(args, context),
         OfferCommand::Checklist(args) => checklist::run(args, context),
+        OfferCommand::Deploy { command } => deploy::run(command, context),
     }
 }

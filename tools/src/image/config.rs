@@ -80,6 +80,18 @@ pub struct Healthcheck {
     /// `NONE`; `CMD` and the words of a command; `CMD-SHELL` and a line for a shell; or nothing.
     #[serde(deserialize_with = "null_is_default")]
     pub test: Vec<String>,
+    /// Nanoseconds between two questions; 0 means docker's 30 seconds.
+    #[serde(deserialize_with = "other_is_zero")]
+    pub interval: u64,
+    /// Nanoseconds that an answer may take; 0 means docker's 30 seconds.
+    #[serde(deserialize_with = "other_is_zero")]
+    pub timeout: u64,
+    /// Nanoseconds in which failures do not count.
+    #[serde(deserialize_with = "other_is_zero")]
+    pub start_period: u64,
+    /// After how many failures it is not well; 0 means docker's 3.
+    #[serde(deserialize_with = "other_is_zero")]
+    pub retries: u64,
 }
 
 /// The `{}` that stands for "is in the set".
@@ -129,6 +141,12 @@ where
     Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
+/// A number that docker would not read is no reason to read nothing of the configuration.
+fn other_is_zero<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let value = serde_json::Value::deserialize(deserializer)?;
+    Ok(value.as_u64().unwrap_or_default())
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -143,6 +161,14 @@ mod tests {
         assert_eq!(config.config.cmd, ["x"]);
         assert!(config.config.exposed_ports.contains_key("80/tcp"));
         assert!(serde_json::from_str::<ImageConfig>(r#"{"config":null}"#).is_ok());
+    }
+
+    #[test]
+    fn times_of_a_health_check_that_are_none_are_read_as_zero() {
+        let text = r#"{"Test":["CMD","x"],"Interval":5000000000,"Timeout":"30s","Retries":-1}"#;
+        let health: Healthcheck = serde_json::from_str(text).unwrap();
+        let times = (health.interval, health.timeout, health.start_period, health.retries);
+        assert_eq!(times, (5_000_000_000, 0, 0, 0));
     }
 
     #[test]

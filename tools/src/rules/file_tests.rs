@@ -299,6 +299,16 @@ const START_ROWS: &[Row] = &[
         config.config.user = "app".to_owned();
     }),
     ("IMG-044", PEACE, |_, config| config.config.user = "65532:65532".to_owned()),
+    ("DEP-003", WARNING, |tree, config| {
+        tree[0].push(text("etc/passwd", "app:x:9:9::/:\n"));
+        config.config.user = "app".to_owned();
+    }),
+    ("DEP-003", PEACE, |tree, config| {
+        tree[0].push(text("etc/passwd", "app:x:9:9::/:\n"));
+        config.config.user = "9:app".to_owned();
+    }),
+    ("DEP-003", PEACE, |_, config| config.config.user = "app".to_owned()),
+    ("DEP-003", PEACE, |_, config| config.config.user.clear()),
     ("IMG-016", WARNING, |tree, config| {
         tree[0].push(text("etc/passwd", "app:x:9:9::/:\ntoor:x:0:0::/:\n"));
         config.config.user = "toor".to_owned();
@@ -601,6 +611,8 @@ const NOT_APPLICABLE: &[(&str, Change)] = &[
     ("IMG-042", |_, config| config.os = "windows".to_owned()),
     ("IMG-043", |_, _| {}),
     ("IMG-044", |_, config| config.config.user.clear()),
+    ("DEP-003", |_, config| config.config.user.clear()),
+    ("DEP-003", |_, config| config.os = "windows".to_owned()),
     ("IMG-045", |_, _| {}),
     ("IMG-046", |_, _| {}),
     ("IMG-047", |_, _| {}),

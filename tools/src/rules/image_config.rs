@@ -3,26 +3,12 @@
 use super::image::{each_config, each_config_with, faults, of_platform};
 use super::roots::each_known_root;
 use super::{Check, Judge, Rule, Severity};
+use crate::deploy::limits::{PORTS_MAX, is_reserved, is_variable};
 use crate::image::config::ImageConfig;
 use crate::image::facts::FaultKind;
 use crate::offer::words::ExposedPort;
 use crate::secret_patterns::looks_secret;
 
-/// Most ports of one container group.
-const PORTS_MAX: usize = 5;
-/// Ports that Azure Container Instances keeps for itself.
-const PORTS_RESERVED: [(u16, u16); 10] = [
-    (22, 22),
-    (1025, 1027),
-    (3389, 3399),
-    (9999, 9999),
-    (19000, 19000),
-    (19080, 19080),
-    (19100, 19100),
-    (19390, 19390),
-    (20000, 30000),
-    (49152, 65534),
-];
 const SHELLS: [&str; 10] =
     ["sh", "bash", "ash", "dash", "zsh", "cmd", "cmd.exe", "powershell", "powershell.exe", "pwsh"];
 
@@ -108,8 +94,7 @@ pub(super) const RULES: &[Rule] = &[
         check: Check::Image(|view, judge| {
             each_config_with(view, judge, |judge, config| {
                 for port in ports(config) {
-                    let reserved = |(from, to): &(u16, u16)| (*from..=*to).contains(&port.number);
-                    if PORTS_RESERVED.iter().any(reserved) {
+                    if is_reserved(port) {
                         judge.error("config.exposedPorts", format!("{port} is reserved"));
                     }
                 }
@@ -183,9 +168,7 @@ pub(super) const RULES: &[Rule] = &[
             each_config_with(view, judge, |judge, config| {
                 for entry in &config.config.env {
                     let variable = entry.split('=').next().unwrap_or_default();
-                    let word = variable.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_');
-                    let ends = variable.starts_with('_') || variable.ends_with('_');
-                    if !(1..=63).contains(&variable.len()) || !word || ends {
+                    if !is_variable(variable) {
                         judge.warning("config.env", format!("the variable `{variable}`"));
                     }
                 }

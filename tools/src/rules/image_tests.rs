@@ -287,6 +287,7 @@ const SUPPLY_ROWS: &[(&str, Severity, Break)] = &[
         at.artifacts.last_mut().unwrap().subject = Some(digest("gone"));
     }),
     ("SUP-003", Severity::Warning, |at| at.artifacts[0].layers[0].size = 33 << 20),
+    ("DEP-004", Severity::Warning, |at| at.indexes.clear()),
 ];
 
 /// The rule, and how an image is that it is not about.
@@ -313,6 +314,7 @@ const NOT_APPLICABLE: &[(&str, Break)] = &[
     ("SUP-001", |at| at.images.clear()),
     ("SUP-002", |at| at.images.clear()),
     ("SUP-003", |at| at.artifacts.clear()),
+    ("DEP-004", |at| at.images.clear()),
 ];
 
 /// Rules that are about every image; TEC-025 and IMG-050 are about every one that belongs to an offer.

@@ -1,31 +1,31 @@
-//! Rules DEP: whether a container of the plan can run where customers run it.
+//! Rules DEP about what a container of the plan asks for: whether it can run where customers run it.
 
 use super::{Check, Rule, Severity};
-
-/// What one container group of Azure Container Instances may ask for.
-const CPU_MAX: f64 = 31.0;
-const MEMORY_GB_MAX: f64 = 240.0;
-/// What most regions have.
-const CPU_COMMON: f64 = 4.0;
-const MEMORY_GB_COMMON: f64 = 16.0;
+use crate::deploy::limits::{CPU_COMMON, CPU_MAX, GROUP_MIN, MEMORY_GB_COMMON, MEMORY_GB_MAX};
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
         id: "DEP-001",
-        title: "a container asks for at most 31 cores and 240 GB",
+        title: "a container asks for 1 to 31 cores and 1 to 240 GB",
         severity: Severity::Error,
         source: "ACI/container-instances-resource-and-quota-limits",
-        why: "Azure Container Instances starts nothing larger.",
-        fix: "ask for less, or leave `resources` out",
+        why: "Azure Container Instances starts nothing larger, and bills one core and one gigabyte for \
+              what is smaller.",
+        fix: "ask for what fits, or leave `resources` out",
         check: Check::Offer(|view, judge| {
             for (place, _, plan) in view.offer.image_plans() {
                 let Some(resources) = &plan.resources else { continue };
-                let key = format!("plans[{place}].resources");
-                if resources.cpu > CPU_MAX {
-                    judge.error(&format!("{key}.cpu"), format!("{} cores", resources.cpu));
-                }
-                if resources.memory_gb > MEMORY_GB_MAX {
-                    judge.error(&format!("{key}.memoryGb"), format!("{} GB", resources.memory_gb));
+                for (field, value, most, unit) in [
+                    ("cpu", resources.cpu, CPU_MAX, "cores"),
+                    ("memoryGb", resources.memory_gb, MEMORY_GB_MAX, "GB"),
+                ] {
+                    let key = format!("plans[{place}].resources.{field}");
+                    if value > most {
+                        judge.error(&key, format!("{value} {unit}"));
+                    } else if value < GROUP_MIN {
+                        let message = format!("{value} {unit}; a group is given 1 at least");
+                        judge.warning(&key, message);
+                    }
                 }
             }
         }),

@@ -163,6 +163,7 @@ fn identity_rows() -> Vec<(&'static str, Change, Severity, &'static str)> {
         ),
         ("DEP-001", text("cpu: 1,", "cpu: 32,"), Error, "plans[0].resources.cpu"),
         ("DEP-001", text("memoryGb: 1.5", "memoryGb: 241"), Error, "plans[0].resources.memoryGb"),
+        ("DEP-001", text("cpu: 1,", "cpu: 0.5,"), Warning, "plans[0].resources.cpu"),
         ("DEP-002", text("cpu: 1,", "cpu: 4.5,"), Warning, "plans[0].resources.cpu"),
     ]
 }

@@ -1,0 +1,150 @@
+//! Writes a template of Azure Resource Manager. A text is a text: one in brackets would be an
+//! expression and is escaped; parameters become expressions.
+
+use serde_json::{Map as Object, Number, Value, json};
+
+use super::parameters::{Parameter, Start};
+use super::tree::{Node, Part, Phrase};
+
+const SCHEMA: &str =
+    "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#";
+
+/// A template of one resource. Keys are in the order of the alphabet.
+#[must_use]
+pub(super) fn template(
+    parameters: &[Parameter],
+    resource: &Node,
+    outputs: &[(&str, String)],
+) -> Value {
+    let parameters: Object<String, Value> =
+        parameters.iter().map(|at| (at.name.clone(), parameter(at))).collect();
+    let mut template = json!({
+        "$schema": SCHEMA,
+        "contentVersion": "1.0.0.0",
+        "parameters": parameters,
+        "resources": [value(resource)],
+    });
+    if let (false, Some(object)) = (outputs.is_empty(), template.as_object_mut()) {
+        let output = |(name, text): &(&str, String)| {
+            ((*name).to_owned(), json!({"type": "string", "value": text}))
+        };
+        object.insert("outputs".to_owned(), outputs.iter().map(output).collect());
+    }
+    template
+}
+
+fn parameter(parameter: &Parameter) -> Value {
+    let mut object = json!({
+        "type": if parameter.is_secret { "securestring" } else { "string" },
+        "metadata": { "description": parameter.description },
+    });
+    let start = match &parameter.start {
+        Start::Required => None,
+        Start::Text(text) => Some(literal(text)),
+        Start::GroupLocation => Some("[resourceGroup().location]".to_owned()),
+    };
+    if let (Some(start), Some(object)) = (start, object.as_object_mut()) {
+        object.insert("defaultValue".to_owned(), Value::String(start));
+    }
+    object
+}
+
+fn value(node: &Node) -> Value {
+    match node {
+        Node::Text(phrase) if phrase.is_plain() => {
+            Value::String(literal(&phrase.filled(|_| String::new())))
+        }
+        Node::Text(_) | Node::Parameter(_) | Node::ListIf { .. } => {
+            Value::String(format!("[{}]", expression(node)))
+        }
+        Node::Count(count) => (*count).into(),
+        Node::Number(number) => number_value(*number),
+        Node::Flag(flag) => (*flag).into(),
+        Node::Map(map) => {
+            let field = |(key, node): (&String, &Node)| (key.clone(), value(node));
+            map.0.iter().map(|at| (&at.key, &at.value)).map(field).collect::<Object<_, _>>().into()
+        }
+        Node::List(items) => items.iter().map(value).collect(),
+    }
+}
+
+/// Whole numbers are written without a point.
+fn number_value(number: f64) -> Value {
+    let text = number.to_string();
+    let whole = text.parse::<u64>().ok().map(Number::from);
+    whole.or_else(|| Number::from_f64(number)).map_or(Value::Null, Value::Number)
+}
+
+/// A text that is none of the template's expressions.
+fn literal(text: &str) -> String {
+    if text.starts_with('[') && text.ends_with(']') { format!("[{text}") } else { text.to_owned() }
+}
+
+/// The same within an expression.
+fn expression(node: &Node) -> String {
+    match node {
+        Node::Text(phrase) => phrase_expression(phrase),
+        Node::Count(count) => count.to_string(),
+        Node::Number(number) => format!("json('{number}')"),
+        Node::Flag(flag) => format!("{flag}()"),
+        Node::Parameter(name) => format!("parameters({})", quoted(name)),
+        Node::Map(map) => {
+            let field = |key: &str, value: &Node| format!("{}, {}", quoted(key), expression(value));
+            let fields: Vec<String> = map.0.iter().map(|at| field(&at.key, &at.value)).collect();
+            format!("createObject({})", fields.join(", "))
+        }
+        Node::List(items) => list(items),
+        Node::ListIf { parameter, items } => {
+            format!("if(empty(parameters({})), createArray(), {})", quoted(parameter), list(items))
+        }
+    }
+}
+
+fn list(items: &[Node]) -> String {
+    let items: Vec<String> = items.iter().map(expression).collect();
+    format!("createArray({})", items.join(", "))
+}
+
+fn phrase_expression(phrase: &Phrase) -> String {
+    let part = |part: &Part| match part {
+        Part::Text(text) => quoted(text),
+        Part::Parameter(name) => format!("parameters({})", quoted(name)),
+    };
+    let parts: Vec<String> = phrase.0.iter().map(part).collect();
+    match parts.as_slice() {
+        [] => quoted(""),
+        [only] => only.clone(),
+        several => format!("concat({})", several.join(", ")),
+    }
+}
+
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::deploy::tree::Map;
+
+    #[test]
+    fn texts_in_brackets_are_texts() {
+        assert_eq!(value(&"[x]".into()), json!("[[x]"));
+        assert_eq!(value(&"[[x]".into()), json!("[[[x]"));
+        assert_eq!(value(&"[x".into()), json!("[x"));
+        let parts = vec![Part::Parameter("host".to_owned()), Part::Text("/it's".to_owned())];
+        let text = Node::Text(Phrase(parts));
+        assert_eq!(value(&text), json!("[concat(parameters('host'), '/it''s')]"));
+    }
+
+    #[test]
+    fn numbers_and_conditions_have_their_forms() {
+        assert_eq!(value(&Node::Number(2.0)), json!(2));
+        assert_eq!(value(&Node::Number(0.5)), json!(0.5));
+        let items = vec![Map::new().with("a", Node::Number(0.5)).with("b", true).into()];
+        let list = Node::ListIf { parameter: "user", items };
+        let expected = "[if(empty(parameters('user')), createArray(), \
+                        createArray(createObject('a', json('0.5'), 'b', true())))]";
+        assert_eq!(value(&list), json!(expected));
+    }
+}

@@ -1,0 +1,272 @@
+//! How to ask a container whether it is well: what docker's HEALTHCHECK says, in the words of probes,
+//! which is all that Kubernetes and Azure Container Instances know.
+
+use url::{Host, Url};
+
+use super::words::Path;
+use crate::image::config::Healthcheck;
+use crate::offer::words::{ExposedPort, Protocol};
+
+/// What docker takes where nothing is said.
+const INTERVAL_SECONDS: u64 = 30;
+const RETRIES: u64 = 3;
+/// What a port is asked with, about which the image says nothing: often, since it costs nothing.
+const PORT_INTERVAL_SECONDS: u32 = 10;
+const PORT_TIMEOUT_SECONDS: u32 = 5;
+/// No time of a probe is longer: a day.
+const SECONDS_MAX: u64 = 86_400;
+/// What a shell does something about.
+const SHELL_MARKS: &[char] = &[
+    '|', '&', ';', '<', '>', '$', '`', '\\', '"', '\'', '(', ')', '{', '}', '*', '?', '~', '#',
+    '\n',
+];
+
+/// How to ask.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Check {
+    /// A page that answers with 200 to 399.
+    Http {
+        /// Where it listens.
+        port: u16,
+        /// The page.
+        path: Path,
+        /// Whether over TLS.
+        is_tls: bool,
+    },
+    /// A port that takes connections.
+    Tcp(u16),
+    /// A command that ends with 0.
+    Command(Vec<String>),
+}
+
+/// How to ask, and how often.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Health {
+    /// How.
+    pub check: Check,
+    /// Seconds between two questions.
+    pub interval: u32,
+    /// Seconds that an answer may take.
+    pub timeout: u32,
+    /// Failures after which it is not well.
+    pub failures: u32,
+    /// Seconds before the first question.
+    pub start: u32,
+}
+
+/// How the container is asked: on the page that somebody named, else as the image says, else on its
+/// first TCP port; of an image with neither nothing is known. `shell` starts a line of a shell.
+#[must_use]
+pub(super) fn health(
+    said: &Healthcheck,
+    page: Option<&Path>,
+    ports: &[ExposedPort],
+    shell: &[&str],
+) -> Option<Health> {
+    let port = ports.iter().find(|port| port.protocol == Protocol::Tcp).map(|port| port.number);
+    let plain = |check| Health {
+        check,
+        interval: PORT_INTERVAL_SECONDS,
+        timeout: PORT_TIMEOUT_SECONDS,
+        failures: 3,
+        start: 0,
+    };
+    if let (Some(page), Some(port)) = (page, port) {
+        return Some(plain(Check::Http { port, path: page.clone(), is_tls: false }));
+    }
+    match command_of(said, shell) {
+        Some(check) => Some(Health {
+            check,
+            interval: seconds(said.interval, INTERVAL_SECONDS),
+            timeout: seconds(said.timeout, INTERVAL_SECONDS),
+            failures: u32::try_from(if said.retries == 0 { RETRIES } else { said.retries })
+                .unwrap_or(u32::MAX)
+                .min(1_000),
+            start: match said.start_period {
+                0 => 0,
+                period => seconds(period, 0),
+            },
+        }),
+        None => port.map(|port| plain(Check::Tcp(port))),
+    }
+}
+
+fn seconds(nanoseconds: u64, otherwise: u64) -> u32 {
+    let seconds = match nanoseconds {
+        0 => otherwise,
+        some => some.div_ceil(1_000_000_000),
+    };
+    u32::try_from(seconds.clamp(1, SECONDS_MAX)).unwrap_or(u32::MAX)
+}
+
+/// The command of HEALTHCHECK, as a page where it only asks for one: that needs no program.
+fn command_of(said: &Healthcheck, shell: &[&str]) -> Option<Check> {
+    let (kind, words) = said.test.split_first()?;
+    match (kind.as_str(), words) {
+        ("CMD", [_, ..]) => Some(page_of(words).unwrap_or_else(|| Check::Command(words.to_vec()))),
+        ("CMD-SHELL", [line]) => {
+            let words = shell.iter().copied().chain([line.as_str()]);
+            let command = || Check::Command(words.map(ToOwned::to_owned).collect());
+            Some(words_of(line).and_then(|words| page_of(&words)).unwrap_or_else(command))
+        }
+        _ => None,
+    }
+}
+
+/// The words of a line in which a shell does nothing but `|| exit 1`.
+fn words_of(line: &str) -> Option<Vec<String>> {
+    let line = line.trim();
+    let ends = ["|| exit 1", "||exit 1", "|| false"];
+    let line = ends.iter().find_map(|end| line.strip_suffix(end)).unwrap_or(line);
+    let is_plain = !line.contains(SHELL_MARKS);
+    is_plain.then(|| line.split_ascii_whitespace().map(ToOwned::to_owned).collect())
+}
+
+/// The page that `curl` or `wget` asks this container for, when they are told nothing else.
+fn page_of(words: &[String]) -> Option<Check> {
+    let (program, options) = words.split_first()?;
+    let (known, known_with_value, letters): (&[&str], &[&str], &str) =
+        match program.rsplit('/').next()? {
+            "curl" => (
+                &["--fail", "--silent", "--show-error", "--location", "--insecure"],
+                &["-o", "--output", "-m", "--max-time", "--connect-timeout", "--retry"],
+                "fsSLk",
+            ),
+            "wget" => (
+                &[
+                    "--quiet",
+                    "--spider",
+                    "--no-verbose",
+                    "--no-check-certificate",
+                    "-nv",
+                    "-qO-",
+                    "-O-",
+                    "-qO/dev/null",
+                    "-O/dev/null",
+                    "--output-document=/dev/null",
+                ],
+                &["-O", "-qO", "-T", "-t"],
+                "qS",
+            ),
+            _ => return None,
+        };
+    let is_curl = program.ends_with("curl");
+    let mut options = options.iter();
+    let (mut fails, mut url) = (!is_curl, None);
+    while let Some(option) = options.next() {
+        let letters_only = option.strip_prefix('-').is_some_and(|rest| {
+            !rest.is_empty() && rest.chars().all(|letter| letters.contains(letter))
+        });
+        if letters_only || known.contains(&option.as_str()) {
+            fails |= option == "--fail" || (letters_only && option.contains('f'));
+        } else if known_with_value.contains(&option.as_str()) {
+            options.next()?;
+        } else if option.starts_with("--tries=") || option.starts_with("--timeout=") {
+        } else if option.starts_with('-') || url.replace(option).is_some() {
+            return None;
+        }
+    }
+    // Without `--fail`, curl is content with any answer.
+    if fails { page_at(url?) } else { None }
+}
+
+fn page_at(text: &str) -> Option<Check> {
+    let with_scheme = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+    let url = Url::parse(&with_scheme).ok()?;
+    let is_here = match url.host()? {
+        Host::Domain(name) => name == "localhost",
+        Host::Ipv4(address) => address.is_loopback() || address.is_unspecified(),
+        Host::Ipv6(address) => address.is_loopback() || address.is_unspecified(),
+    };
+    let is_tls = match url.scheme() {
+        "http" => false,
+        "https" => true,
+        _ => return None,
+    };
+    if !is_here || !url.username().is_empty() || url.password().is_some() {
+        return None;
+    }
+    let query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
+    let path = format!("{}{query}", url.path()).parse().ok()?;
+    Some(Check::Http { port: url.port_or_known_default()?, path, is_tls })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    const SHELL: &[&str] = &["/bin/sh", "-c"];
+
+    fn said(test: &[&str]) -> Healthcheck {
+        let test = test.iter().map(|word| (*word).to_owned()).collect();
+        Healthcheck { test, ..Healthcheck::default() }
+    }
+
+    fn check(test: &[&str]) -> Option<Check> {
+        health(&said(test), None, &["53/udp".parse().unwrap(), "80".parse().unwrap()], SHELL)
+            .map(|health| health.check)
+    }
+
+    fn page(port: u16, path: &str, is_tls: bool) -> Check {
+        Check::Http { port, path: path.parse().unwrap(), is_tls }
+    }
+
+    #[test]
+    fn a_question_for_a_page_needs_no_program() {
+        for line in [
+            "curl -f http://localhost:8080/healthz || exit 1",
+            "curl -fsS -o /dev/null --max-time 3 localhost:8080/healthz",
+            "/usr/bin/wget -q --spider --tries=1 http://127.0.0.1:8080/healthz || false",
+            "wget -qO- http://[::1]:8080/healthz ||exit 1",
+        ] {
+            assert_eq!(check(&["CMD-SHELL", line]), Some(page(8080, "/healthz", false)), "{line}");
+        }
+        let words = ["CMD", "curl", "--fail", "-k", "https://localhost/a?b=1"];
+        assert_eq!(check(&words), Some(page(443, "/a?b=1", true)));
+    }
+
+    #[test]
+    fn what_a_probe_cannot_ask_stays_a_command() {
+        for line in [
+            "curl http://localhost/",
+            "curl -f -H X:1 http://localhost/",
+            "curl -f http://elsewhere.example/",
+            "curl -f http://localhost/ | grep ok",
+            "curl -f http://a:b@localhost/",
+            "curl -f http://localhost:$PORT/",
+            "curl -f http://localhost/ http://localhost/b",
+            "redis-cli ping",
+        ] {
+            let command = Check::Command(vec!["/bin/sh".into(), "-c".into(), line.into()]);
+            assert_eq!(check(&["CMD-SHELL", line]), Some(command), "{line}");
+        }
+        let command = Check::Command(vec!["pg_isready".into()]);
+        assert_eq!(check(&["CMD", "pg_isready"]), Some(command));
+    }
+
+    #[test]
+    fn without_a_health_check_the_first_tcp_port_is_asked() {
+        for test in [&[][..], &["NONE"], &["CMD"], &["CMD-SHELL", "a", "b"]] {
+            assert_eq!(check(test), Some(Check::Tcp(80)));
+        }
+        assert_eq!(health(&said(&[]), None, &["53/udp".parse().unwrap()], SHELL), None);
+        let named: Path = "/live".parse().unwrap();
+        let asked = health(&said(&["CMD", "x"]), Some(&named), &["80".parse().unwrap()], SHELL);
+        assert_eq!(asked.map(|health| health.check), Some(page(80, "/live", false)));
+    }
+
+    #[test]
+    fn times_are_whole_seconds_and_bounded() {
+        let odd = Healthcheck {
+            interval: 1,
+            timeout: u64::MAX,
+            start_period: 1_500_000_000,
+            retries: u64::MAX,
+            ..said(&["CMD", "x"])
+        };
+        let health = health(&odd, None, &[], SHELL).unwrap();
+        let times = (health.interval, health.timeout, health.start, health.failures);
+        assert_eq!(times, (1, 86_400, 2, 1_000));
+    }
+}

@@ -1,0 +1,46 @@
+//! Why nothing was generated.
+
+use std::fmt;
+
+/// Something that a service would not take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// What.
+    pub what: String,
+    /// What to do about it.
+    pub fix: String,
+}
+
+impl Fault {
+    /// A fault with advice.
+    #[must_use]
+    pub fn new(what: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { what: what.into(), fix: fix.into() }
+    }
+}
+
+/// All that a service would not take; at least one fault.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal(pub Vec<Fault>);
+
+impl Refusal {
+    /// One fault.
+    #[must_use]
+    pub fn one(what: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self(vec![Fault::new(what, fix)])
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, fault) in self.0.iter().enumerate() {
+            if place > 0 {
+                f.write_str("\n")?;
+            }
+            write!(f, "{}\n  {}", fault.what, fault.fix)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Refusal {}
