@@ -6,6 +6,7 @@
 
 pub mod expression;
 pub mod json;
+pub mod layout;
 pub mod manifest;
 pub mod template;
 pub mod tree;

@@ -12,7 +12,7 @@ use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use self::offer::{LintArgs, NamedDigest, OfferCommand, PinArgs, RenderArgs};
+pub use self::offer::{BundleArgs, LintArgs, NamedDigest, OfferCommand, PinArgs, RenderArgs};
 pub use self::package::{ExplainArgs, PackageArgs};
 
 use crate::offer::words::{LoginServer, PlanId, RegistryName};

@@ -4,6 +4,10 @@
 //! Invariant: checks only look. They read no file and no network; what they need is in the views
 //! that they get, so a run over the same input gives the same findings.
 
+mod application;
+mod application_manifest;
+mod application_template;
+mod application_ui;
 mod chart;
 mod chart_images;
 mod chart_rendered;
@@ -177,6 +181,10 @@ pub fn all() -> impl Iterator<Item = &'static Rule> {
         vulnerabilities::RULES,
         waiving::RULES,
         resources::RULES,
+        application::RULES,
+        application_manifest::RULES,
+        application_template::RULES,
+        application_ui::RULES,
     ]
     .into_iter()
     .flatten()
@@ -288,6 +296,8 @@ pub fn judge_scans(
     judgement
 }
 
+#[cfg(test)]
+mod application_tests;
 #[cfg(test)]
 mod file_tests;
 #[cfg(test)]

@@ -38,6 +38,8 @@ pub struct Manifest {
     pub helm_chart: Option<Placed<String>>,
     /// The ARM template.
     pub arm_template: Option<Placed<String>>,
+    /// How the key of the ARM template is spelled.
+    pub arm_key: Option<&'static str>,
     /// The UI definition.
     pub ui_definition: Option<Placed<String>>,
     /// The registry of the bundle and its images.
@@ -50,7 +52,9 @@ pub struct Manifest {
     pub namespace: Option<Placed<String>>,
     /// On which clusters it runs; none where the file does not say it.
     pub clusters: Option<Vec<SupportedClusters>>,
-    /// Keys that are not known, and values that are no texts.
+    /// Keys that are not known.
+    pub unknown: Vec<Fault>,
+    /// Values of another kind than they should be.
     pub faults: Vec<Fault>,
 }
 
@@ -82,7 +86,7 @@ impl Manifest {
             manifest.faults.push(Fault::new(root.spot, "the manifest is a mapping of keys"));
             return manifest;
         }
-        manifest.unknown(root, &KEYS);
+        manifest.strangers(root, &KEYS);
         manifest.application_name = manifest.text(root, "applicationName");
         manifest.publisher = manifest.text(root, "publisher");
         manifest.description = manifest.text(root, "description");
@@ -93,13 +97,14 @@ impl Manifest {
         // Pages and samples spell it in two ways.
         let (sample, page) = ("clusterArmTemplate", "clusterARMTemplate");
         manifest.arm_template = manifest.text(root, sample).or_else(|| manifest.text(root, page));
+        manifest.arm_key = [sample, page].into_iter().find(|key| root.get(key).is_some());
         if let (Some(_), Some(second)) = (root.get(sample), root.get(page)) {
             let message = format!("`{sample}` and `{page}` stand together; keep one");
             manifest.faults.push(Fault::new(second.spot, message));
         }
         if let Some(registration) = root.get("extensionRegistrationParameters") {
             manifest.registration = Some(registration.spot);
-            manifest.unknown(registration, &REGISTRATION_KEYS);
+            manifest.strangers(registration, &REGISTRATION_KEYS);
             manifest.scope = manifest.text(registration, "defaultScope");
             manifest.namespace = manifest.text(registration, "namespace");
             manifest.clusters(registration);
@@ -108,7 +113,7 @@ impl Manifest {
         manifest
     }
 
-    fn unknown(&mut self, mapping: &Node, known: &[&str]) {
+    fn strangers(&mut self, mapping: &Node, known: &[&str]) {
         for entry in mapping.entries() {
             if !known.contains(&entry.key.value.as_str()) {
                 let message = format!(
@@ -116,7 +121,7 @@ impl Manifest {
                     entry.key.value,
                     known.join(", ")
                 );
-                self.faults.push(Fault::new(entry.key.spot, message));
+                self.unknown.push(Fault::new(entry.key.spot, message));
             }
         }
     }
@@ -148,7 +153,7 @@ impl Manifest {
                 self.faults.push(Fault::new(entry.value.spot, message));
             }
             for distribution in entry.value.items() {
-                self.unknown(distribution, &KEYS);
+                self.strangers(distribution, &KEYS);
                 if self.text(distribution, "distribution").is_none() {
                     let message = "each distribution has a name: `distribution`";
                     self.faults.push(Fault::new(distribution.spot, message));

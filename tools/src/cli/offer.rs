@@ -7,8 +7,9 @@ use clap::{Args, Subcommand};
 
 use wharf_oci::Digest;
 
-use super::JudgeArgs;
+use super::{GivenArgs, JudgeArgs};
 use crate::offer::words::{ImageId, ImageName, PlanId};
+use crate::rules::Profile;
 
 /// `wharf offer`.
 #[derive(Debug, Subcommand)]
@@ -19,6 +20,8 @@ pub enum OfferCommand {
     Pin(PinArgs),
     /// Write the payload that the Product Ingestion API takes
     Render(RenderArgs),
+    /// Lay out what Microsoft's packaging tool takes of Kubernetes plans, or take up what it made
+    Bundle(BundleArgs),
 }
 
 impl OfferCommand {
@@ -29,6 +32,7 @@ impl OfferCommand {
             Self::Lint(_) => "offer lint",
             Self::Pin(_) => "offer pin",
             Self::Render(_) => "offer render",
+            Self::Bundle(_) => "offer bundle",
         }
     }
 }
@@ -102,4 +106,28 @@ pub struct RenderArgs {
     /// Put the secrets themselves into the payload instead of placeholders
     #[arg(long)]
     pub with_secrets: bool,
+}
+
+/// `wharf offer bundle`.
+#[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("what").required(true).args(["output", "built"])))]
+pub struct BundleArgs {
+    /// The offer file
+    pub offer: PathBuf,
+    /// Only this Kubernetes plan (repeat for more)
+    #[arg(long = "plan", value_name = "ID")]
+    pub plans: Vec<PlanId>,
+    /// Where the folders go, one for each plan
+    #[arg(long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+    /// Write version and digest of the bundle that was made into the offer: the digest itself, a file
+    /// that names it or is its manifest, or, without a value, what the registry has
+    #[arg(long, value_name = "FILE|DIGEST", num_args = 0..=1)]
+    pub built: Option<Option<String>>,
+    /// Where sources conflict: `strict` warns by the narrower one, `lenient` keeps to the wider
+    #[arg(long, env = "WHARF_PROFILE", value_name = "PROFILE", default_value = "strict")]
+    pub profile: Profile,
+    /// What else is given.
+    #[command(flatten)]
+    pub given: GivenArgs,
 }

@@ -1,5 +1,6 @@
 //! `wharf offer`: a file per command.
 
+mod bundle;
 mod lint;
 mod pin;
 mod render;
@@ -14,5 +15,6 @@ pub fn run(command: &OfferCommand, context: &Context) -> anyhow::Result<Exit> {
         OfferCommand::Lint(args) => lint::run(args, context),
         OfferCommand::Pin(args) => pin::run(args, context),
         OfferCommand::Render(args) => render::run(args, context),
+        OfferCommand::Bundle(args) => bundle::run(args, context),
     }
 }

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 
 use super::OfferFile;
 use super::error::{Diagnostic, OfferError};
-use super::plans::PlanKind;
+use super::plans::{KubernetesPlan, PlanKind};
 use super::texts::{Terms, Text, TextError};
 use super::words::RelativePath;
+use crate::application::{Application, Source, SourceError};
 use crate::chart::{Chart, ChartError};
 use crate::pictures::{self, PictureError};
 
@@ -24,6 +25,8 @@ pub struct Content {
     pub plan_descriptions: Vec<String>,
     /// The pictures, by the path of the key that names them (`listing.logos.large`).
     pub pictures: BTreeMap<String, pictures::Content>,
+    /// What the packaging tool takes of each Kubernetes plan, by the place of the plan.
+    pub applications: BTreeMap<usize, Application>,
     /// The charts of Kubernetes plans, by the places of the plans.
     pub charts: BTreeMap<usize, Chart>,
 }
@@ -56,6 +59,11 @@ impl Content {
         for (key, path) in picture_paths(file) {
             if let Some(picture) = loader.picture(&key, path) {
                 content.pictures.insert(key, picture);
+            }
+        }
+        for (place, _, plan) in offer.kubernetes_plans() {
+            if let Some(application) = loader.application(place, plan) {
+                content.applications.insert(place, application);
             }
         }
         if loader.faults.is_empty() {
@@ -124,6 +132,24 @@ impl Loader<'_> {
                 None
             }
         }
+    }
+
+    fn application(&mut self, place: usize, plan: &KubernetesPlan) -> Option<Application> {
+        let file = self.file;
+        let manifest = Source::manifest(&file.resolve(&plan.manifest));
+        let ui = Source::ui(&file.resolve(&plan.ui_definition));
+        let template = Source::template(&file.resolve(&plan.arm_template));
+        let manifest = self.source(&format!("plans[{place}].manifest"), manifest);
+        let ui = self.source(&format!("plans[{place}].uiDefinition"), ui);
+        let template = self.source(&format!("plans[{place}].armTemplate"), template);
+        Some(Application { manifest: manifest?, ui: ui?, template: template? })
+    }
+
+    fn source<T>(&mut self, key: &str, read: Result<Source<T>, SourceError>) -> Option<Source<T>> {
+        let failed = |error: SourceError| {
+            self.fault(key, &error, error.help());
+        };
+        read.map_err(failed).ok()
     }
 
     fn chart(&mut self, key: &str, path: &RelativePath) -> Option<Chart> {

@@ -25,26 +25,21 @@ pub(crate) const APPLICATION: &str = r#"  - id: cluster
       web: { repository: tidepool/web, version: "1.0", platforms: [{ platform: linux/amd64, layers: [{ dir: x }] }] }
 "#;
 
-/// The files of its chart.
-pub(crate) const CHART: &[(&str, &str)] = &[
-    ("chart/Chart.yaml", "apiVersion: v2\nname: tidepool\ntype: application\nversion: 1.0.0\n"),
-    (
-        "chart/values.yaml",
-        "global:\n  azure:\n    images:\n      web:\n        registry: quayline.azurecr.io\n        \
-         image: live/tidepool/web\n        digest: sha256:\
-         0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\n",
-    ),
-    (
-        "chart/templates/web.yaml",
-        "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: {{ .Release.Name }}-web\nspec:\n  \
-         selector: {matchLabels: {app: web}}\n  template:\n    metadata:\n      labels:\n        \
-         app: web\n        azure-extensions-usage-release-identifier: {{ .Release.Name }}\n    \
-         spec:\n      containers:\n        - name: web\n          \
-         {{- with .Values.global.azure.images.web }}\n          \
-         image: {{ .registry }}/{{ .image }}@{{ .digest }}\n          {{- end }}\n          \
-         resources: {requests: {cpu: 100m}}\n",
-    ),
-];
+macro_rules! application_files {
+    ($($name:literal),*) => {
+        [$(($name, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/kit/applications/web/", $name)))),*]
+    };
+}
+
+/// The files of that plan.
+pub(crate) const APPLICATION_FILES: [(&str, &str); 6] = application_files!(
+    "manifest.yaml",
+    "createUiDefinition.json",
+    "mainTemplate.json",
+    "chart/Chart.yaml",
+    "chart/values.yaml",
+    "chart/templates/web.yaml"
+);
 
 /// The file. Tests replace pieces of it, so every piece they name stands here once.
 pub(crate) const OFFER: &str = r#"version: 1
@@ -175,7 +170,7 @@ impl Folder {
         ] {
             folder.write(name, &png(width, height, [20, 90, 160]));
         }
-        for (name, text) in CHART {
+        for (name, text) in APPLICATION_FILES {
             folder.write(name, text.as_bytes());
         }
         folder
@@ -184,9 +179,8 @@ impl Folder {
     /// Writes a file into it.
     pub(crate) fn write(&self, name: &str, bytes: &[u8]) {
         let path = self.0.path().join(name);
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).expect("the folder can be written");
-        }
+        let folder = path.parent().expect("a file is in a folder");
+        std::fs::create_dir_all(folder).expect("the folder can be made");
         std::fs::write(path, bytes).expect("the folder can be written");
     }
 

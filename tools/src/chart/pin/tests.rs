@@ -76,7 +76,7 @@ fn what_is_shared_missing_or_a_block_is_refused_with_its_line() {
         ("      web:\n        registry: &x r\n        image: w\n        digest: d\n", "line 7"),
         ("      web: *base\n", "line 6"),
         ("      web:\n        <<: *base\n        registry: r\n", "line 7"),
-        ("      web:\n        registry: |\n          r\n        image: w\n", "line 7"),
+        ("      web:\n        registry: |\n          r\n        image: w\n", "line 8"),
     ] {
         let error = pin(&within(images), &[web('a')]).unwrap_err().to_string();
         assert!(error.contains(line), "{images}: {error}");
