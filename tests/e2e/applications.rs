@@ -41,6 +41,7 @@ const PLAN: &str = r#"
 fn publisher(registry: &Registry) -> (TempDir, String) {
     let folder = tempfile::tempdir().unwrap();
     let mut offer = Offer::healthy();
+    offer.add_application_files();
     let host = registry.addr();
     offer.add_after(
         "registries:\n",
