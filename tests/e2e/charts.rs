@@ -91,6 +91,9 @@ impl Publisher {
     fn new(registry: Option<&Registry>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut offer = Offer::healthy();
+        // What belongs to a chart besides; the chart itself is another one here.
+        offer.add_application_files();
+        offer.files.retain(|name, _| !name.starts_with("chart/"));
         if let Some(registry) = registry {
             let host = registry.addr();
             let harbour = format!("loginServer: \"{host}\"\n    plainHttp: true");
