@@ -68,6 +68,7 @@ fn ours(changes: &[Change<'_>], rendering: Option<Rendering>) -> Vec<Finding> {
     findings.into_iter().filter(|at| ids.contains(&at.rule)).collect()
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "what a case has, or none")]
 fn done(text: &str) -> Option<Rendering> {
     Some(Rendering::Done(rendered::read(text, "tidepool").unwrap()))
 }
@@ -98,6 +99,7 @@ fn offers_of_images_have_no_charts_to_judge() {
 
 /// Each change of the files raises this rule with this weight at this line of this file.
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table, one row per case")]
 fn each_fault_of_the_files_is_told_at_its_line() {
     let (error, warning) = (Severity::Error, Severity::Warning);
     let values = "chart/values.yaml";
