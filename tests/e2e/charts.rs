@@ -91,11 +91,15 @@ impl Publisher {
     fn new(registry: Option<&Registry>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut offer = Offer::healthy();
+        // What belongs to a chart besides; the chart itself is another one here.
+        offer.add_application_files();
+        offer.files.retain(|name, _| !name.starts_with("chart/"));
         if let Some(registry) = registry {
             let host = registry.addr();
             let harbour = format!("loginServer: \"{host}\"\n    plainHttp: true");
             offer.replace("loginServer: quayharbour.azurecr.io", &harbour);
-            let yard = format!("  yard: {{ loginServer: \"{host}\", plainHttp: true, prefix: yard }}\n");
+            let yard =
+                format!("  yard: {{ loginServer: \"{host}\", plainHttp: true, prefix: yard }}\n");
             offer.add_after("registries:\n", &yard);
         }
         let path = offer.write(folder.path()).unwrap();
@@ -138,7 +142,10 @@ impl Publisher {
         let ids = ["02", "03", "05", "06", "07", "08", "09", "10", "11", "12"];
         let findings = result["findings"].as_array().unwrap().iter();
         let ours = findings.filter(|at| {
-            at["rule"].as_str().and_then(|id| id.strip_prefix("K8S-0")).is_some_and(|id| ids.contains(&id))
+            at["rule"]
+                .as_str()
+                .and_then(|id| id.strip_prefix("K8S-0"))
+                .is_some_and(|id| ids.contains(&id))
         });
         let found = ours.map(|at| {
             let file = at["file"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
@@ -180,8 +187,16 @@ async fn what_helm_renders_is_judged_and_what_it_refuses_is_told_at_its_line() {
         ("kind: Deployment", "kind: {{ if }}", at("K8S-006", 2)),
         ("{ requests: { cpu: 100m } }", "{}", at("K8S-003", 1)),
         ("| quote }}", "| replace \"tide\" \"ebb\" }}", at("K8S-007", 1)),
-        ("{{ include \"tide.image\" .Values.global.azure.images.page }}", "busybox", at("K8S-002", 15)),
-        ("    spec:\n", "    spec:\n      nodeSelector: { kubernetes.io/arch: arm64 }\n", at("K8S-011", 1)),
+        (
+            "{{ include \"tide.image\" .Values.global.azure.images.page }}",
+            "busybox",
+            at("K8S-002", 15),
+        ),
+        (
+            "    spec:\n",
+            "    spec:\n      nodeSelector: { kubernetes.io/arch: arm64 }\n",
+            at("K8S-011", 1),
+        ),
     ] {
         assert!(WORKLOADS.contains(from), "{from}");
         publisher.write("chart/templates/all.yaml", &WORKLOADS.replacen(from, to, 1));
@@ -220,18 +235,37 @@ async fn a_pinned_chart_renders_to_digests_whatever_said_them() {
     assert_eq!(publisher.values(), VALUES);
     let pinned = succeeded(publisher.pin(&[]).await).result();
     assert_eq!(pinned["charts"][0]["state"], "pinned", "{pinned}");
-    assert_eq!(succeeded(publisher.pin(&["--check"]).await).result()["charts"][0]["state"], "unchanged");
+    assert_eq!(
+        succeeded(publisher.pin(&["--check"]).await).result()["charts"][0]["state"],
+        "unchanged"
+    );
     let by_layouts = publisher.values();
-    assert!(by_layouts.contains("# replaced") && by_layouts.contains("'sold/tide/page'"), "{by_layouts}");
+    assert!(
+        by_layouts.contains("# replaced") && by_layouts.contains("'sold/tide/page'"),
+        "{by_layouts}"
+    );
     let rendered = images(&helm, &publisher.path("chart")).await;
     assert_eq!(rendered.len(), 2);
     let host = registry.addr().to_string();
     for image in &rendered {
-        assert!(image.starts_with(&format!("{host}/sold/tide/")) && image.contains("@sha256:"), "{image}");
+        assert!(
+            image.starts_with(&format!("{host}/sold/tide/")) && image.contains("@sha256:"),
+            "{image}"
+        );
     }
 
     // By a push, and by the ledger of a promotion: the same.
-    let pushed = wharf(&["push", offer, "--plan", "tide-cluster", "--to", "harbour", "--output-format", "json"]).await;
+    let pushed = wharf(&[
+        "push",
+        offer,
+        "--plan",
+        "tide-cluster",
+        "--to",
+        "harbour",
+        "--output-format",
+        "json",
+    ])
+    .await;
     publisher.write("push.json", &succeeded(pushed).stdout);
     publisher.write("chart/values.yaml", VALUES);
     succeeded(publisher.pin(&["--pushed", publisher.path("push.json").to_str().unwrap()]).await);
@@ -258,8 +292,10 @@ async fn promoted(publisher: &Publisher) -> PathBuf {
     let words = ["promote", "plan", offer, "--plan", "tide-cluster", "--plain-http"];
     let from_to = ["--from", "yard", "--to", "harbour", "--output", plan_text];
     succeeded(wharf(&[&words[..], &from_to].concat()).await);
-    let words = ["promote", "apply", plan_text, "--plain-http", "--ledger", ledger.to_str().unwrap()];
-    let applied: Value = succeeded(wharf(&[&words[..], &["--output-format", "json"]].concat()).await).result();
+    let words =
+        ["promote", "apply", plan_text, "--plain-http", "--ledger", ledger.to_str().unwrap()];
+    let applied: Value =
+        succeeded(wharf(&[&words[..], &["--output-format", "json"]].concat()).await).result();
     assert!(applied.is_object(), "{applied}");
     ledger
 }

@@ -107,9 +107,8 @@ impl Chart {
     /// Packed subcharts: archives below a `charts` folder.
     pub fn archives(&self) -> impl Iterator<Item = &ChartFile> {
         self.files.iter().filter(|file| {
-            let name = file.path.rsplit('/').next().unwrap_or_default();
             let is_below = file.path.split('/').rev().nth(1) == Some("charts");
-            is_below && (name.ends_with(".tgz") || name.ends_with(".tar.gz"))
+            is_below && [".tgz", ".tar.gz"].iter().any(|ending| file.path.ends_with(ending))
         })
     }
 }

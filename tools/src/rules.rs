@@ -4,14 +4,14 @@
 //! Invariant: checks only look. They read no file and no network; what they need is in the views
 //! that they get, so a run over the same input gives the same findings.
 
-mod chart;
-mod chart_images;
-mod chart_rendered;
-mod chart_runtime;
 mod application;
 mod application_manifest;
 mod application_template;
 mod application_ui;
+mod chart;
+mod chart_images;
+mod chart_rendered;
+mod chart_runtime;
 mod claims;
 mod deployment;
 mod end_of_life;

@@ -329,7 +329,7 @@ mod tests {
         let edited = set(text, &[Key("a"), Key("b")], "sha256:12").unwrap();
         assert_eq!(edited, text.replace("old", "sha256:12"));
         let edited = set(text, &[Key("a"), Key("c")], "1.0").unwrap();
-        assert_eq!(edited, text.replace("'x'", "\"1.0\""));
+        assert_eq!(edited, text.replace("'x'", "'1.0'"));
         let edited = set(text, &[Key("list"), Item(0), Key("d")], "2.0.0").unwrap();
         assert_eq!(edited, text.replace("d: 1", "d: \"2.0.0\""));
     }

@@ -164,6 +164,11 @@ impl Offer {
         self.text.push_str(APPLICATION);
         let azure = "      registryName: quayharbour\n";
         self.add_after(azure, "      tenantId: d2a7f610-93b8-4c05-8e4f-7b16c09a52ed\n");
+        self.add_application_files();
+    }
+
+    /// Puts the files of that plan beside the offer.
+    pub fn add_application_files(&mut self) {
         for (name, text) in application_files!(
             "manifest.yaml",
             "createUiDefinition.json",

@@ -54,12 +54,11 @@ fn end_of(text: &str) -> Option<usize> {
                 letters.next();
             }
             Some(open) if open == letter => quote = None,
-            Some(_) => {}
             None if matches!(letter, '"' | '`' | '\'') => quote = Some(letter),
             None if letter == '}' && letters.peek().is_some_and(|(_, next)| *next == '}') => {
                 return Some(at);
             }
-            None => {}
+            Some(_) | None => {}
         }
     }
     None

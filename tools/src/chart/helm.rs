@@ -179,7 +179,8 @@ fn copy(chart: &Chart, place: &Path) -> io::Result<()> {
 /// What Helm says, with the innermost file of the chart that it names.
 fn refusal(words: &str, chart: &str) -> Refusal {
     let errors = words.split("Error: ").last().unwrap_or(words).trim();
-    let mut message = errors.lines().map(str::trim).collect::<Vec<_>>().join("; ");
+    let mut message =
+        errors.lines().map(str::trim).collect::<Vec<_>>().join("; ").replace(":; ", ": ");
     if let Some((cut, _)) = message.char_indices().nth(1_000) {
         message.truncate(cut);
         message.push('…');
@@ -203,7 +204,11 @@ fn refusal(words: &str, chart: &str) -> Refusal {
             }
         }
     }
-    let (file, line, column) = best.unwrap_or_default();
+    let (mut file, line, column) = best.unwrap_or_default();
+    // Of a schema Helm names the chart and the value, and no file.
+    if file.is_none() && errors.starts_with("values don't meet") {
+        file = Some(super::SCHEMA_FILE.to_owned());
+    }
     // Helm counts columns from 0.
     Refusal { message, file, line, column: column.map(|column| column + 1) }
 }

@@ -139,7 +139,8 @@ impl Node {
     #[must_use]
     pub fn said(&self) -> Option<&str> {
         let is_plain = matches!(self.value, Value::Scalar { style: Style::Plain, .. });
-        self.text().filter(|text| !text.is_empty() && !(is_plain && matches!(*text, "null" | "~")))
+        let is_nothing = |text: &str| text.is_empty() || (is_plain && matches!(text, "null" | "~"));
+        self.text().filter(|text| !is_nothing(text))
     }
 }
 
@@ -169,7 +170,7 @@ pub fn all(file: &str, text: &str) -> Result<Vec<Node>, YamlFault> {
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|error| {
             let (line, column) = (error.marker().line().max(1), error.marker().col() + 1);
-            YamlFault::new(file, Mark { line, column, width: 1 }, error.info().to_owned())
+            YamlFault::new(file, Mark { line, column, width: 1 }, error.info())
         })?;
         count += 1;
         if count > 2 * NODES_MAX {

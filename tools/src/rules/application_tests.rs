@@ -85,8 +85,8 @@ fn rows() -> Vec<Row> {
         (
             "K8S-001",
             ARM,
-            "\"outputs\": {}",
-            "\"outputs\": {}, \"resources\": [{ \"type\": \"Microsoft.Resources/deployments\" }]",
+            "\"resources\": [",
+            "\"resources\": [\n    { \"type\": \"Microsoft.Resources/deployments\" },",
         ),
         ("K8S-001", ARM, "\"dnsPrefix\"", "\"templateLink\": { \"uri\": \"x\" }, \"dnsPrefix\""),
         // Keys of the manifest.
@@ -196,7 +196,7 @@ fn rows() -> Vec<Row> {
             "K8S-028",
             ARM,
             "\"store.password\": \"[parameters('storePassword')]\"",
-            "\"store.password\": \"tea4two\", \"store.again\": \"[parameters('storePassword')]\"",
+            "\"store.password\": \"tea4two\" }, \"aksAssignedIdentity\": { \"type\": \"[parameters('storePassword')]\"",
         ),
         (
             "K8S-028",
@@ -229,7 +229,11 @@ fn each_broken_application_raises_exactly_its_rule_in_its_file() {
         // A fault of the offer against a file is told in the file.
         let is_placed = *file == O || found.iter().any(is_there);
         if rules != BTreeSet::from([*rule]) || !is_placed {
-            faults.push(format!("{rule} {file} {old:?} → {new:?}: {found:#?}"));
+            let said: Vec<String> = found
+                .iter()
+                .map(|at| format!("{} {}: {}", at.rule, at.place.file.display(), at.message))
+                .collect();
+            faults.push(format!("{rule} {file} {old:?} → {new:?}: {said:#?}"));
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));

@@ -7,6 +7,7 @@ use super::chart::{Seen, each};
 use super::{Check, Gap, Judge, OfferView, Rule, Severity};
 use crate::chart::CHART_FILE;
 use crate::chart::helm::{Refusal, Rendering};
+use crate::chart::images::ChartImage;
 use crate::chart::rendered::{Rendered, Workload};
 use crate::chart::yaml::Mark;
 use crate::offer::model::Licence;
@@ -47,7 +48,7 @@ pub(super) const RULES: &[Rule] = &[
         fix: "build the image from `registry`, `image` and `digest` of one entry of \
               `global.azure.images`",
         check: Check::Offer(|view, judge| {
-            rendered(view, judge, |seen, rendered, judge| images(seen, rendered, judge));
+            rendered(view, judge, images);
         }),
     },
     Rule {
@@ -58,7 +59,7 @@ pub(super) const RULES: &[Rule] = &[
         why: "Images of other platforms are not taken, so a pod that asks for such a node never starts.",
         fix: "ask for `kubernetes.io/os: linux` and `kubernetes.io/arch: amd64`, or for nothing",
         check: Check::Offer(|view, judge| {
-            rendered(view, judge, |seen, rendered, judge| nodes(seen, rendered, judge));
+            rendered(view, judge, nodes);
         }),
     },
 ];
@@ -102,7 +103,7 @@ fn refused(seen: &Seen<'_>, refusal: &Refusal, judge: &mut Judge<'_>) {
 
 fn images(seen: &Seen<'_>, rendered: &Rendered, judge: &mut Judge<'_>) {
     let known: BTreeSet<String> =
-        seen.chart.images().iter().flat_map(|at| at.references()).collect();
+        seen.chart.images().iter().flat_map(ChartImage::references).collect();
     for workload in &rendered.workloads {
         for container in workload.containers.iter().filter(|at| !known.contains(&at.image)) {
             let image = match container.image.as_str() {

@@ -78,6 +78,10 @@ fn the_innermost_place_that_it_names_is_taken() {
     let nowhere =
         refusal("Error: found in Chart.yaml, but missing in charts/ directory: sea", "pool");
     assert_eq!((nowhere.file, nowhere.line), (None, None));
+    let words = "Error: values don't meet the specifications of the schema(s) in the following chart(s):\npool:\n- at '/a': got object, want string\n";
+    let schema = refusal(words, "pool");
+    assert_eq!(schema.file.as_deref(), Some("values.schema.json"));
+    assert!(schema.message.ends_with("chart(s): pool: - at '/a': got object, want string"));
 }
 
 /// Helm itself, where it is installed; the end-to-end tests need it.

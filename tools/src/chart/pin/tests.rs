@@ -1,4 +1,6 @@
 #![allow(clippy::unwrap_used)]
+use std::fmt::Write as _;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -73,8 +75,8 @@ fn what_is_shared_missing_or_a_block_is_refused_with_its_line() {
         ("      web:\n        registry: *reg\n        image: w\n        digest: d\n", "line 7"),
         ("      web:\n        registry: &x r\n        image: w\n        digest: d\n", "line 7"),
         ("      web: *base\n", "line 6"),
-        ("      web:\n        <<: *base\n        registry: r\n", "line 6"),
-        ("      web:\n        registry: |\n          r\n        image: w\n", "line 7"),
+        ("      web:\n        <<: *base\n        registry: r\n", "line 7"),
+        ("      web:\n        registry: |\n          r\n        image: w\n", "line 8"),
     ] {
         let error = pin(&within(images), &[web('a')]).unwrap_err().to_string();
         assert!(error.contains(line), "{images}: {error}");
@@ -115,14 +117,14 @@ proptest! {
         let deep = indent.repeat(3);
         if is_flow {
             let entries: Vec<String> = order.iter().zip(&scalars).map(|(key, scalar)| format!("{key}: {scalar}")).collect();
-            text.push_str(&format!("{deep}web: {{ {} }}{}\n", entries.join(", "), notes[0]));
+            writeln!(text, "{deep}web: {{ {} }}{}", entries.join(", "), notes[0]).unwrap();
         } else {
-            text.push_str(&format!("{deep}web:\n"));
+            writeln!(text, "{deep}web:").unwrap();
             for ((key, scalar), note) in order.iter().zip(&scalars).zip(&notes) {
-                text.push_str(&format!("{deep}{indent}{key}: {scalar}{note}\n"));
+                writeln!(text, "{deep}{indent}{key}: {scalar}{note}").unwrap();
             }
         }
-        text.push_str(&format!("{deep}other: {{digest: x}}\nend: 1\n"));
+        write!(text, "{deep}other: {{digest: x}}\nend: 1\n").unwrap();
         if is_windows {
             text = text.replace('\n', "\r\n");
         }

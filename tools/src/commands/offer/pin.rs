@@ -2,6 +2,7 @@
 
 mod digests;
 
+use std::fmt::Write as _;
 use std::fs;
 use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
@@ -162,9 +163,10 @@ fn text(report: &Report) -> String {
             State::Unchanged => "unchanged",
             State::NotPinned => "not pinned",
         };
-        text.push_str(&format!("{state}: {} ({})\n", chart.file.display(), chart.plan));
+        // Writing into a text does not fail.
+        let _ = writeln!(text, "{state}: {} ({})", chart.file.display(), chart.plan);
         for image in &chart.images {
-            text.push_str(&format!("  {} = {}\n", image.name, image.reference));
+            let _ = writeln!(text, "  {} = {}", image.name, image.reference);
         }
     }
     text

@@ -5,7 +5,28 @@ use crate::offer::fixture::{Folder, with_application};
 use crate::rules::evidence::Evidence;
 use crate::rules::{Finding, Gap, Outcome, Profile, Severity, judge_offer};
 
-/// What the chart of the test offer renders to.
+/// The files of the chart that each case changes.
+const CHART: &[(&str, &str)] = &[
+    ("chart/Chart.yaml", "apiVersion: v2\nname: tidepool\ntype: application\nversion: 1.0.0\n"),
+    (
+        "chart/values.yaml",
+        "global:\n  azure:\n    images:\n      web:\n        registry: quayline.azurecr.io\n        \
+         image: live/tidepool/web\n        digest: sha256:\
+         0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\n",
+    ),
+    (
+        "chart/templates/web.yaml",
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: {{ .Release.Name }}-web\nspec:\n  \
+         selector: {matchLabels: {app: web}}\n  template:\n    metadata:\n      labels:\n        \
+         app: web\n        azure-extensions-usage-release-identifier: {{ .Release.Name }}\n    \
+         spec:\n      containers:\n        - name: web\n          \
+         {{- with .Values.global.azure.images.web }}\n          \
+         image: {{ .registry }}/{{ .image }}@{{ .digest }}\n          {{- end }}\n          \
+         resources: {requests: {cpu: 100m}}\n",
+    ),
+];
+
+/// What that chart renders to.
 const RENDERED: &str = "---\n# Source: tidepool/templates/web.yaml\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: release-web}\nspec:\n  template:\n    metadata:\n      labels:\n        azure-extensions-usage-release-identifier: release\n    spec:\n      containers:\n        - name: web\n          image: quayline.azurecr.io/live/tidepool/web@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\n          resources: {requests: {cpu: 100m}}\n";
 
 /// A chart in few words.
@@ -68,6 +89,7 @@ fn ours(changes: &[Change<'_>], rendering: Option<Rendering>) -> Vec<Finding> {
     findings.into_iter().filter(|at| ids.contains(&at.rule)).collect()
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "what a case has, or none")]
 fn done(text: &str) -> Option<Rendering> {
     Some(Rendering::Done(rendered::read(text, "tidepool").unwrap()))
 }
@@ -98,6 +120,7 @@ fn offers_of_images_have_no_charts_to_judge() {
 
 /// Each change of the files raises this rule with this weight at this line of this file.
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table, one row per case")]
 fn each_fault_of_the_files_is_told_at_its_line() {
     let (error, warning) = (Severity::Error, Severity::Warning);
     let values = "chart/values.yaml";
@@ -105,8 +128,8 @@ fn each_fault_of_the_files_is_told_at_its_line() {
     let described = "chart/Chart.yaml";
     let image = "{{ .registry }}/{{ .image }}@{{ .digest }}";
     let cases: &[(Change<'_>, &str, Severity, &str, usize)] = &[
-        ((web, image, "nginx:1.27"), "K8S-002", error, web, 17),
-        ((web, image, "{{ .Values.foo }}:1"), "K8S-002", error, web, 17),
+        ((web, image, "nginx:1.27"), "K8S-002", error, web, 16),
+        ((web, image, "{{ .Values.foo }}:1"), "K8S-002", error, web, 16),
         (
             (
                 web,
@@ -116,7 +139,7 @@ fn each_fault_of_the_files_is_told_at_its_line() {
             "K8S-002",
             warning,
             web,
-            19,
+            18,
         ),
         (
             (values, "registry: quayline.azurecr.io", "registry: quayline.azurecr.io/live"),
@@ -149,8 +172,8 @@ fn each_fault_of_the_files_is_told_at_its_line() {
         ((described, "version: 1.0.0", "version: 1.0"), "K8S-008", error, described, 4),
         ((described, "version: 1.0.0", "version: 01.0.0"), "K8S-008", error, described, 4),
         ((described, "type: application", "type: library"), "K8S-008", error, described, 3),
-        ((described, "type: application", "type: [\n"), "K8S-008", error, described, 4),
-        ((values, "images:\n", "images: [\n"), "K8S-008", error, values, 4),
+        ((described, "type: application", "type: [\n"), "K8S-008", error, described, 0),
+        ((values, "images:\n", "images: [\n"), "K8S-008", error, values, 0),
         (("chart/values.schema.json", "", "{\n,"), "K8S-008", error, "chart/values.schema.json", 2),
         (
             (described, "type:", "dependencies:\n  - {name: sea, version: 1.0.0}\ntype:"),
@@ -164,21 +187,21 @@ fn each_fault_of_the_files_is_told_at_its_line() {
             "K8S-010",
             warning,
             web,
-            14,
+            13,
         ),
         (
             (web, "resources:", "args: [\"curl -O https://quayline.dev/x\"]\n          resources:"),
             "K8S-010",
             warning,
             web,
-            19,
+            18,
         ),
         (
             (web, "resources:", "args: [\"apk --no-cache add x\"]\n          resources:"),
             "K8S-010",
             warning,
             web,
-            19,
+            18,
         ),
         (
             (web, "spec:\n", "  annotations: {helm.sh/hook: pre-install}\nspec:\n"),
@@ -243,7 +266,7 @@ fn each_fault_of_what_renders_is_told_at_its_template() {
         assert!(findings.iter().any(hit), "{to}: {findings:#?}");
         let file = &findings.iter().find(|at| hit(at)).unwrap().place.file;
         assert!(
-            file.starts_with(file.parent().unwrap()) && !file.ends_with("offer.yaml"),
+            file.ends_with("chart/templates/web.yaml") || file.ends_with("chart/Chart.yaml"),
             "{file:?}"
         );
     }
