@@ -274,7 +274,7 @@ fn kubernetes(answers: &Answers) -> String {
                 "    # Images of the chart that are made here, by their names in its values; only linux/amd64.\n    \
                  # `wharf offer pin` writes the digests into the values once the images are promoted.\n    \
                  images:\n      {}:\n{}",
-                texts::IMAGE_NAME,
+                answers.image_name(),
                 image(answers, 8)
             );
         }
@@ -290,7 +290,8 @@ fn chart_images(answers: &Answers) -> String {
          # values: `images: { NAME: { repository: …, version: …, platforms: […] } }`.\n",
     );
     for image in answers.chart_images.iter().take(IMAGES_TOLD) {
-        if let Some(image) = names::one_line(image, NAME_CHARS_MAX * 2) {
+        let image = format!("{}: {}", image.name, image.location);
+        if let Some(image) = names::one_line(&image, NAME_CHARS_MAX * 2) {
             let _ = writeln!(text, "    # The chart has {image}");
         }
     }

@@ -137,8 +137,7 @@ fn registry(sources: &Sources) -> Option<Value> {
         return Some(found(host, "the image"));
     }
     let chart = sources.chart.as_ref()?;
-    let images = chart.images.iter().filter_map(|image| image.split_once(": "));
-    let host = images.filter_map(|(_, image)| azure_host(image)).next()?;
+    let host = chart.images.iter().find_map(|image| azure_host(&image.location))?;
     Some(found(host, format!("the chart ({}/values.yaml)", chart.path)))
 }
 
@@ -153,6 +152,16 @@ fn repository(values: &Values, sources: &Sources) -> Value {
     let image = sources.image.as_ref();
     if let Some(name) = image.and_then(|image| image.repository.clone()) {
         return found(name, "--image");
+    }
+    // Whoever makes an image of a chart that is there makes one that the chart names.
+    let chart = sources.chart.as_ref();
+    let named = chart.and_then(|chart| chart.images.iter().find(|image| image.is_of_azure));
+    let named = named.and_then(|image| image.location.split_once('/'));
+    if let (Some(chart), Some((_, name))) = (chart, named)
+        && text(values, Topic::Kind) != "image"
+        && Topic::Repository.check(name).is_ok()
+    {
+        return found(name.to_owned(), format!("the chart ({}/values.yaml)", chart.path));
     }
     // An ID may hold what no repository does.
     let offer = names::id(text(values, Topic::OfferId)).unwrap_or_else(|| "my-offer".to_owned());
