@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::sources::{ImageFound, Sources};
+use super::sources::{ChartImage, ImageFound, Sources};
+use super::texts;
 use super::topics::{Origin, Topic, Value, Values, text};
-use crate::offer::words::ImageVersion;
+use crate::offer::words::{ImageName, ImageVersion};
 
 /// What customers get.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,8 +41,8 @@ pub struct Answers {
     pub version: ImageVersion,
     /// The chart that is there, relative to the offer; none where a first one is written.
     pub chart: Option<String>,
-    /// The images that the chart names, as `name: registry/image`.
-    pub chart_images: Vec<String>,
+    /// The images that the chart names.
+    pub chart_images: Vec<ChartImage>,
     /// The image that the offer makes; none where the chart that is there names its own.
     pub image: Option<ImageFound>,
     /// The day of the image, as `2026-11-29`.
@@ -93,6 +94,20 @@ impl Answers {
     #[must_use]
     pub fn mark(&self, topic: Topic) -> &'static str {
         if self.placeholders().contains(&topic) { "  # replace" } else { "" }
+    }
+
+    /// What the chart calls the image that is made here: the one of this repository, else its first.
+    #[must_use]
+    pub fn image_name(&self) -> &str {
+        let (registry, name) = (self.text(Topic::Registry), self.text(Topic::Repository));
+        let wanted = format!("{registry}/{name}");
+        let mut named = self.chart_images.iter().filter(|image| image.is_of_azure);
+        let mut fitting = named.clone().filter(|image| image.location == wanted);
+        let image = fitting.next().or_else(|| named.next());
+        image
+            .map(|image| image.name.as_str())
+            .filter(|name| name.parse::<ImageName>().is_ok())
+            .unwrap_or(texts::IMAGE_NAME)
     }
 
     /// Whether Kubernetes plans can have the image, as far as that is known.

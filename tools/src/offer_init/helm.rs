@@ -41,8 +41,19 @@ pub struct ChartFound {
     pub sources: Vec<String>,
     /// Mail addresses of who keeps it.
     pub emails: Vec<String>,
-    /// Its images, as `name: registry/image`.
-    pub images: Vec<String>,
+    /// Its images.
+    pub images: Vec<ChartImage>,
+}
+
+/// An image of a chart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChartImage {
+    /// Its name under `global.azure.images`, or the path of its values elsewhere.
+    pub name: String,
+    /// `REGISTRY/IMAGE`, without a tag.
+    pub location: String,
+    /// Whether it stands under `global.azure.images`.
+    pub is_of_azure: bool,
 }
 
 #[derive(Deserialize)]
@@ -123,7 +134,7 @@ fn is_chart(folder: &Path) -> bool {
 }
 
 /// The images under `global.azure.images` of the values, or else what looks like one anywhere.
-fn images(folder: &Path) -> Vec<String> {
+fn images(folder: &Path) -> Vec<ChartImage> {
     let Ok(text) = text(&folder.join("values.yaml")) else { return Vec::new() };
     let Ok(values) = serde_saphyr::from_str::<Value>(&text) else { return Vec::new() };
     let mut images = Vec::new();
@@ -137,18 +148,20 @@ fn images(folder: &Path) -> Vec<String> {
     images
 }
 
-fn of_azure(name: &str, image: &Value) -> Option<String> {
+fn of_azure(name: &str, image: &Value) -> Option<ChartImage> {
     let registry = image.get("registry")?.as_str()?;
-    Some(format!("{name}: {registry}/{}", image.get("image")?.as_str()?))
+    let location = format!("{registry}/{}", image.get("image")?.as_str()?);
+    Some(ChartImage { name: name.to_owned(), location, is_of_azure: true })
 }
 
 /// Mappings with `repository`, as charts have them that were not made for Azure.
-fn elsewhere(values: &Value, path: &str, depth: usize, images: &mut Vec<String>) {
+fn elsewhere(values: &Value, path: &str, depth: usize, images: &mut Vec<ChartImage>) {
     let Some(mapping) = values.as_object().filter(|_| depth > 0) else { return };
     if let Some(repository) = mapping.get("repository").and_then(Value::as_str) {
         let registry = mapping.get("registry").and_then(Value::as_str);
         let registry = registry.map(|host| format!("{host}/")).unwrap_or_default();
-        images.push(format!("{path}: {registry}{repository}"));
+        let location = format!("{registry}{repository}");
+        images.push(ChartImage { name: path.to_owned(), location, is_of_azure: false });
         return;
     }
     for (key, value) in mapping.iter().take(ENTRIES_MAX) {
@@ -202,13 +215,20 @@ mod tests {
         assert_eq!((found.name.as_str(), found.version.as_str()), ("tidepool", "1.4.0"));
         assert_eq!(found.home.as_deref(), Some("https://quayline.dev"));
         assert_eq!(found.emails, ["bob@quayline.dev"]);
-        assert_eq!(found.images, ["web: q.azurecr.io/tidepool/web"]);
+        let image = |name: &str, location: &str, is_of_azure| ChartImage {
+            name: name.to_owned(),
+            location: location.to_owned(),
+            is_of_azure,
+        };
+        assert_eq!(found.images, [image("web", "q.azurecr.io/tidepool/web", true)]);
         let values = "web:\n  image: { repository: nginx, tag: x }\nsidecar: { image: { registry: \
                       r.dev, repository: a/b } }\n";
         let at = chart(folder.path(), "other", "name: a\nversion: 1.2\n", values);
         let found = read(&at, "other".to_owned()).unwrap();
         assert_eq!(found.version, "1.2");
-        assert_eq!(found.images, ["sidecar.image: r.dev/a/b", "web.image: nginx"]);
+        let others =
+            [image("sidecar.image", "r.dev/a/b", false), image("web.image", "nginx", false)];
+        assert_eq!(found.images, others);
     }
 
     #[test]

@@ -75,28 +75,28 @@ fn mixed(back: Colour, front: Colour, share: u32) -> Colour {
 /// A window with a bar, a list, bars of a chart, and lines of writing nobody can read.
 fn screen(colour: Colour) -> Vec<u8> {
     let mut canvas = Canvas::new(1280, 720, PAPER);
-    canvas.fill(0, 0, 1280, 57, colour);
-    canvas.fill(23, 17, 23, 23, LIGHT);
+    canvas.fill((0, 0), (1280, 57), colour);
+    canvas.fill((23, 17), (23, 23), LIGHT);
     writing(&mut canvas, (63, 23), 181, LIGHT);
-    canvas.fill(0, 57, 233, 663, [228, 233, 238]);
+    canvas.fill((0, 57), (233, 663), [228, 233, 238]);
     for row in 0..11 {
         writing(&mut canvas, (25, 87 + row * 45), 121 + (row * 37) % 61, INK);
     }
     // Cards with a number and a line below.
     for card in 0..3 {
         let left = 265 + card * 331;
-        frame(&mut canvas, left, 87, 307, 115);
-        canvas.fill(left + 21, 107, 67 + card * 13, 29, colour);
+        frame(&mut canvas, (left, 87), (307, 115));
+        canvas.fill((left + 21, 107), (67 + card * 13, 29), colour);
         writing(&mut canvas, (left + 21, 165), 171 + card * 17, INK);
     }
-    frame(&mut canvas, 265, 229, 969, 201);
+    frame(&mut canvas, (265, 229), (969, 201));
     for bar in 0..43 {
         let height = 31 + (bar * 53) % 127;
-        canvas.fill(287 + bar * 22, 409 - height, 11, height, colour);
+        canvas.fill((287 + bar * 22, 409 - height), (11, height), colour);
     }
     for row in 0..7 {
         let top = 461 + row * 35;
-        canvas.fill(265, top + 24, 969, 1, RULE);
+        canvas.fill((265, top + 24), (969, 1), RULE);
         writing(&mut canvas, (267, top), 223 + (row * 71) % 97, INK);
         writing(&mut canvas, (661, top), 151 + (row * 43) % 83, INK);
         writing(&mut canvas, (1043, top), 131, INK);
@@ -105,9 +105,9 @@ fn screen(colour: Colour) -> Vec<u8> {
 }
 
 /// An empty box with a thin line around it.
-fn frame(canvas: &mut Canvas, left: u32, top: u32, width: u32, height: u32) {
-    canvas.fill(left, top, width, height, RULE);
-    canvas.fill(left + 1, top + 1, width - 2, height - 2, [255, 255, 255]);
+fn frame(canvas: &mut Canvas, (left, top): (u32, u32), (width, height): (u32, u32)) {
+    canvas.fill((left, top), (width, height), RULE);
+    canvas.fill((left + 1, top + 1), (width - 2, height - 2), [255, 255, 255]);
 }
 
 /// What looks like a line of words from afar: strokes of letters, with gaps between words.
@@ -118,8 +118,8 @@ fn writing(canvas: &mut Canvas, (left, top): (u32, u32), width: u32, colour: Col
         let is_gap = letter % 7 == 5;
         if !is_gap {
             let tall = if letter % 4 == 1 { 13 } else { 9 };
-            canvas.fill(left + at, top + 13 - tall, 1, tall, colour);
-            canvas.fill(left + at, top + 12 - (letter % 3) * 4, 5, 1, colour);
+            canvas.fill((left + at, top + 13 - tall), (1, tall), colour);
+            canvas.fill((left + at, top + 12 - (letter % 3) * 4), (5, 1), colour);
         }
         at += 7;
         letter += 1;
@@ -149,7 +149,7 @@ impl Canvas {
         }
     }
 
-    fn fill(&mut self, left: u32, top: u32, width: u32, height: u32, colour: Colour) {
+    fn fill(&mut self, (left, top): (u32, u32), (width, height): (u32, u32), colour: Colour) {
         for y in top..top.saturating_add(height) {
             for x in left..left.saturating_add(width) {
                 self.dot(x, y, colour);

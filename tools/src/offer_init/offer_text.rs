@@ -267,18 +267,17 @@ fn kubernetes(answers: &Answers) -> String {
         scalar(answers.text(Topic::ExtensionType)),
         scalar(&format!("{id}/bundle")),
     );
-    match &answers.image {
-        Some(_) => {
-            let _ = write!(
-                text,
-                "    # Images of the chart that are made here, by their names in its values; only linux/amd64.\n    \
+    if answers.image.is_some() {
+        let _ = write!(
+            text,
+            "    # Images of the chart that are made here, by their names in its values; only linux/amd64.\n    \
                  # `wharf offer pin` writes the digests into the values once the images are promoted.\n    \
                  images:\n      {}:\n{}",
-                texts::IMAGE_NAME,
-                image(answers, 8)
-            );
-        }
-        None => text.push_str(&chart_images(answers)),
+            answers.image_name(),
+            image(answers, 8)
+        );
+    } else {
+        text.push_str(&chart_images(answers));
     }
     text
 }
@@ -290,7 +289,8 @@ fn chart_images(answers: &Answers) -> String {
          # values: `images: { NAME: { repository: …, version: …, platforms: […] } }`.\n",
     );
     for image in answers.chart_images.iter().take(IMAGES_TOLD) {
-        if let Some(image) = names::one_line(image, NAME_CHARS_MAX * 2) {
+        let image = format!("{}: {}", image.name, image.location);
+        if let Some(image) = names::one_line(&image, NAME_CHARS_MAX * 2) {
             let _ = writeln!(text, "    # The chart has {image}");
         }
     }
@@ -326,20 +326,13 @@ fn image(answers: &Answers, indent: usize) -> String {
             lines.push(format!("{key}: {}", scalar(&value)));
         }
     }
-    match &found.adopt {
-        Some(image) => {
-            lines.push(
-                "# The image that is taken as it is; `base` would put layers on it.".to_owned(),
-            );
-            lines.push(format!("adopt: {}", scalar(image)));
-        }
-        None => {
-            lines.push(
-                "# The time of the image and of every file, so that the same input gives the same digest."
-                    .to_owned(),
-            );
-            lines.push(format!("created: \"{}T00:00:00Z\"", answers.today));
-        }
+    if let Some(image) = &found.adopt {
+        let about = "# The image that is taken as it is; `base` would put layers on it.";
+        lines.extend([about.to_owned(), format!("adopt: {}", scalar(image))]);
+    } else {
+        let about = "# The time of the image and of every file, so that the same input gives the same digest.";
+        let created = format!("created: \"{}T00:00:00Z\"", answers.today);
+        lines.extend([about.to_owned(), created]);
     }
     lines.push("platforms:".to_owned());
     let mut platforms: Vec<String> = found.platforms.iter().map(ToString::to_string).collect();

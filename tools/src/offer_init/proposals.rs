@@ -27,14 +27,14 @@ pub(super) fn propose(topic: Topic, values: &Values, sources: &Sources) -> Optio
     let placeholder = |text: String| Some(value(text, Origin::Placeholder));
     match topic {
         Topic::Kind => usual("kubernetes"),
-        Topic::Title => title(sources),
-        Topic::Summary => summary(values, sources),
+        Topic::Title => Some(title(sources)),
+        Topic::Summary => Some(summary(values, sources)),
         Topic::Publisher => publisher_id(sources),
         Topic::OfferId => Some(match names::id(text(values, Topic::Title)) {
             Some(id) => value(id, Origin::Derived("the title")),
             None => value("my-offer".to_owned(), Origin::Placeholder),
         }),
-        Topic::PlanId => usual("standard"),
+        Topic::PlanId | Topic::Terms => usual("standard"),
         Topic::Licence => usual("byol"),
         Topic::ExtensionType => {
             let derived = names::extension_type(publisher, text(values, Topic::OfferId));
@@ -50,7 +50,6 @@ pub(super) fn propose(topic: Topic, values: &Values, sources: &Sources) -> Optio
         Topic::Email => email(sources)
             .or_else(|| placeholder(format!("support@{}.com", names::host_part(publisher)))),
         Topic::Phone => placeholder(NO_PHONE.to_owned()),
-        Topic::Terms => usual("standard"),
     }
 }
 
@@ -68,7 +67,7 @@ fn of_chart(path: &str) -> String {
     format!("the chart ({path}/Chart.yaml)")
 }
 
-fn title(sources: &Sources) -> Option<Value> {
+fn title(sources: &Sources) -> Value {
     let plain = |text: &str| {
         let text: String = text.chars().filter(|c| !is_emoji(*c)).collect();
         names::one_line(&text, TITLE_CHARS_MAX)
@@ -77,39 +76,39 @@ fn title(sources: &Sources) -> Option<Value> {
     let chart = sources.chart.as_ref();
     let image = sources.image.as_ref();
     if let Some(title) = image.and_then(|image| image.label("title")).and_then(plain) {
-        return Some(found(title, IMAGE));
+        return found(title, IMAGE);
     }
     if let Some((chart, title)) = chart.and_then(|chart| Some((chart, named(&chart.name)?))) {
-        return Some(found(title, of_chart(&chart.path)));
+        return found(title, of_chart(&chart.path));
     }
     let repository = image.and_then(|image| image.repository.as_deref());
     let repository = repository.and_then(|name| named(name.rsplit('/').next()?));
     if let Some(title) = repository {
-        return Some(value(title, Origin::Derived("the repository")));
+        return value(title, Origin::Derived("the repository"));
     }
     let remote = sources.remote.as_ref();
     let remote = remote.and_then(|remote| Some((remote, remote.address.rsplit('/').next()?)));
     if let Some((remote, title)) = remote.and_then(|(remote, name)| Some((remote, named(name)?))) {
-        return Some(found(title, format!("the Git remote `{}`", remote.name)));
+        return found(title, format!("the Git remote `{}`", remote.name));
     }
     let folder = sources.folder_name.as_deref().and_then(named);
-    Some(match folder {
+    match folder {
         Some(title) => value(title, Origin::Derived("the folder's name")),
         None => value("My Offer".to_owned(), Origin::Placeholder),
-    })
+    }
 }
 
-fn summary(values: &Values, sources: &Sources) -> Option<Value> {
+fn summary(values: &Values, sources: &Sources) -> Value {
     let short = |text: &str| names::one_line(text, SUMMARY_CHARS_MAX);
     let image = sources.image.as_ref().and_then(|image| image.label("description"));
     if let Some(text) = image.and_then(short) {
-        return Some(found(text, IMAGE));
+        return found(text, IMAGE);
     }
     let chart = sources.chart.as_ref();
     if let Some((chart, text)) =
         chart.and_then(|chart| Some((chart, short(chart.description.as_ref()?)?)))
     {
-        return Some(found(text, of_chart(&chart.path)));
+        return found(text, of_chart(&chart.path));
     }
     let place = match text(values, Topic::Kind) {
         "image" => "for Azure Container Instances and Azure Kubernetes Service",
@@ -118,7 +117,7 @@ fn summary(values: &Values, sources: &Sources) -> Option<Value> {
     // A title that no rule takes is told as such, not by what is made of it.
     let made = short(&format!("{} {place}", text(values, Topic::Title)));
     let made = made.unwrap_or_else(|| format!("An application {place}"));
-    Some(value(made, Origin::Placeholder))
+    value(made, Origin::Placeholder)
 }
 
 fn publisher_id(sources: &Sources) -> Option<Value> {
@@ -137,8 +136,7 @@ fn registry(sources: &Sources) -> Option<Value> {
         return Some(found(host, "the image"));
     }
     let chart = sources.chart.as_ref()?;
-    let images = chart.images.iter().filter_map(|image| image.split_once(": "));
-    let host = images.filter_map(|(_, image)| azure_host(image)).next()?;
+    let host = chart.images.iter().find_map(|image| azure_host(&image.location))?;
     Some(found(host, format!("the chart ({}/values.yaml)", chart.path)))
 }
 
@@ -153,6 +151,16 @@ fn repository(values: &Values, sources: &Sources) -> Value {
     let image = sources.image.as_ref();
     if let Some(name) = image.and_then(|image| image.repository.clone()) {
         return found(name, "--image");
+    }
+    // Whoever makes an image of a chart that is there makes one that the chart names.
+    let chart = sources.chart.as_ref();
+    let named = chart.and_then(|chart| chart.images.iter().find(|image| image.is_of_azure));
+    let named = named.and_then(|image| image.location.split_once('/'));
+    if let (Some(chart), Some((_, name))) = (chart, named)
+        && text(values, Topic::Kind) != "image"
+        && Topic::Repository.check(name).is_ok()
+    {
+        return found(name.to_owned(), format!("the chart ({}/values.yaml)", chart.path));
     }
     // An ID may hold what no repository does.
     let offer = names::id(text(values, Topic::OfferId)).unwrap_or_else(|| "my-offer".to_owned());

@@ -22,10 +22,13 @@ pub struct Question<'a> {
     pub fault: Rc<dyn Fn(&str) -> Option<String>>,
 }
 
+/// Asks one question; the answer has no fault.
+pub type Asks<'a> = dyn FnMut(&Question<'_>) -> Result<String, InitError> + 'a;
+
 /// Where values come from that no flag gives.
 pub enum Way<'a> {
     /// Somebody is asked.
-    Ask(&'a mut dyn FnMut(&Question<'_>) -> Result<String, InitError>),
+    Ask(&'a mut Asks<'a>),
     /// What is proposed is taken.
     Take,
     /// What was found, or follows from it, is taken; placeholders are not.
@@ -93,7 +96,7 @@ fn asked(
     proposal: Option<Value>,
     values: &Values,
     sources: &Sources,
-    ask: &mut dyn FnMut(&Question<'_>) -> Result<String, InitError>,
+    ask: &mut Asks<'_>,
 ) -> Result<Value, InitError> {
     let is_image = text(values, Topic::Kind) == "image";
     let is_possible = |name: &str| !(is_image && name == "payAsYouGo");

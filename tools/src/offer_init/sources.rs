@@ -8,7 +8,7 @@ use wharf_oci::RepoName;
 use super::answers::Kind;
 use super::error::InitError;
 use super::git::{self, Remote};
-pub use super::helm::ChartFound;
+pub use super::helm::{ChartFound, ChartImage};
 pub use super::image::ImageFound;
 use super::{helm, image};
 use crate::offer::words::{ImageVersion, LoginServer};

@@ -222,7 +222,7 @@ fn values_that_rules_refuse_are_refused_with_their_flag_and_nothing_is_written()
 fn working_copy(folder: &Path, chart: bool, remote: bool) {
     if chart {
         fs::create_dir_all(folder.join("chart/templates")).unwrap();
-        let text = "apiVersion: v2\nname: tidepool-cache\nversion: 2.3.1-rc.1\n\
+        let text = "apiVersion: v2\nname: tidepool-cache\nversion: 2.3.1\n\
                     description: \"A cache: 'quick' & safe\"\nhome: https://quayline.dev/tidepool\n\
                     maintainers: [{ name: Ann, email: ann@quayline.dev }]\n";
         fs::write(folder.join("chart/Chart.yaml"), text).unwrap();
@@ -233,7 +233,7 @@ fn working_copy(folder: &Path, chart: bool, remote: bool) {
         );
         fs::write(folder.join("chart/values.yaml"), values).unwrap();
         let template = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: {{ .Release.Name }}\n  labels:\n    \
-                        azure-extensions-usage-release-identifier: {{ .Release.Name }}\nspec:\n  \
+                        azure-extensions-usage-release-identifier: {{ .Release.Name }}\nspec:\n  nodeSelector: { kubernetes.io/os: linux, kubernetes.io/arch: amd64 }\n  \
                         containers:\n  - name: web\n    image: \"{{ .Values.global.azure.images.web.registry \
                         }}/{{ .Values.global.azure.images.web.image }}@{{ \
                         .Values.global.azure.images.web.digest }}\"\n    resources:\n      requests: { cpu: \
@@ -281,6 +281,9 @@ fn with_and_without_chart_image_and_remote_nothing_is_found() {
                 assert_eq!(offer.listing.title, "Lantern: \"bright\"");
                 assert_eq!(offer.publisher, "harbour-side");
                 let made = offer.images().next().unwrap();
+                let name = made.name.as_ref().map(ToString::to_string);
+                let wanted = if chart { "web" } else { "server" };
+                assert_eq!(name.as_deref(), (kind == "kubernetes").then_some(wanted));
                 assert_eq!(made.image.adopt.as_ref().unwrap().text, "layout");
                 let count = if kind == "image" { 2 } else { 1 };
                 assert_eq!(made.image.platforms.len(), count);

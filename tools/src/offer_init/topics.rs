@@ -233,9 +233,10 @@ impl Topic {
         let choices = self.choices();
         if !choices.is_empty() {
             let known: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
-            return match known.contains(&text) {
-                true => Ok(()),
-                false => Err(format!("`{text}` is none of {}", known.join(", "))),
+            return if known.contains(&text) {
+                Ok(())
+            } else {
+                Err(format!("`{text}` is none of {}", known.join(", ")))
             };
         }
         match self {

@@ -110,10 +110,7 @@ fn publish(ready: &[Ready]) -> Result<Vec<WrittenFile>, InitError> {
         }
         Ok(())
     })?;
-    let outcome = |file: &Ready| match file.replaces {
-        true => Outcome::Replaced,
-        false => Outcome::Written,
-    };
+    let outcome = |file: &Ready| if file.replaces { Outcome::Replaced } else { Outcome::Written };
     let written = |file| WrittenFile { path: Ready::path(file), outcome: outcome(file) };
     Ok(ready.iter().map(written).collect())
 }
@@ -159,9 +156,13 @@ fn contents(answers: &Answers, name: &str) -> Vec<(String, Vec<u8>)> {
     }
     if answers.kind == Kind::Kubernetes {
         if answers.chart.is_none() {
-            chart_skeleton::files(answers).into_iter().for_each(|(path, text)| add(&path, text));
+            for (path, text) in chart_skeleton::files(answers) {
+                add(&path, text);
+            }
         }
-        application::files(answers).into_iter().for_each(|(path, text)| add(&path, text));
+        for (path, text) in application::files(answers) {
+            add(&path, text);
+        }
     }
     let pictures = mark::pictures(answers.text(Topic::OfferId)).into_iter();
     files.extend(pictures.map(|(path, bytes)| (path.to_owned(), bytes)));
