@@ -12,6 +12,7 @@ pub mod excerpt;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod globs;
+pub(crate) mod forms;
 mod key_vault;
 pub mod layers;
 pub mod market;
@@ -22,11 +23,13 @@ pub mod patterns;
 pub mod plans;
 mod quoted;
 pub mod registries;
+pub mod schema;
 pub mod secrets;
 pub mod spots;
 pub mod tags;
 pub mod texts;
 pub mod timestamp;
+mod tree;
 pub mod words;
 
 use std::io::Read as _;

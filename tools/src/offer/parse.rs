@@ -15,9 +15,9 @@ use super::spots::{Spot, Spots};
 use super::words::ImageName;
 
 /// Deepest nesting; the reference needs 8.
-const DEPTH_MAX: usize = 24;
+pub(super) const DEPTH_MAX: usize = 24;
 /// Most keys, values and lists together; the largest allowed offer has about 60,000.
-const NODES_MAX: usize = 100_000;
+pub(super) const NODES_MAX: usize = 100_000;
 
 /// Reads the types from the text; format rules between keys are checked elsewhere.
 pub(crate) fn parse<T: DeserializeOwned>(
