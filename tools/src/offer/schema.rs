@@ -7,7 +7,9 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
 use super::forms::{WORDS, word_of_pattern};
+use super::examples;
 use super::model::Offer;
+use super::tree;
 
 /// Where the mappings and words of a schema stand.
 pub(super) const DEFINITIONS: &str = "$defs";
@@ -43,11 +45,14 @@ fn complete(name: &str, definition: &mut Value) {
     for (key, property) in properties {
         name_keys(property);
         let Value::Object(property) = property else { continue };
-        if property.get("default").is_some_and(Value::is_null) {
-            property.remove("default");
+        let written = examples::find(name, key);
+        if let Some(example) = written.and_then(|row| row.example()) {
+            property.insert("examples".to_owned(), Value::Array(vec![example]));
+        }
+        if let Some(default) = written.and_then(|row| row.default()) {
+            property.insert("default".to_owned(), default);
         }
     }
-    let _ = name;
 }
 
 /// A mapping of free keys has their word by name, where the types give only its pattern.
@@ -69,6 +74,93 @@ fn name_keys(part: &mut Value) {
 fn keyed_by(part: &Map<String, Value>) -> Option<(&'static str, Value)> {
     let (pattern, value) = part.get("patternProperties")?.as_object()?.iter().next()?;
     Some((word_of_pattern(pattern)?.name, value.clone()))
+}
+
+/// The words of a part that is one of a few.
+pub(super) fn choices(part: &Value) -> Option<Vec<&str>> {
+    if let Some(words) = part.get("enum").and_then(Value::as_array) {
+        return words.iter().map(Value::as_str).collect();
+    }
+    let several = part.get("oneOf")?.as_array()?;
+    let mut words = Vec::new();
+    for one in several {
+        match (one.get("const"), one.get("enum").and_then(Value::as_array)) {
+            (Some(word), _) => words.push(word.as_str()?),
+            (None, Some(more)) => words.extend(more.iter().filter_map(Value::as_str)),
+            (None, None) => return None,
+        }
+    }
+    Some(words)
+}
+
+/// Whether a part has the type of this value; a word without quotes may be of any simple type.
+pub(super) fn admits(part: &Value, value: &tree::Value) -> bool {
+    let one = part.get("type").and_then(Value::as_str);
+    let several = part.get("type").and_then(Value::as_array);
+    let has = |name: &str| {
+        one == Some(name)
+            || several.is_some_and(|all| all.iter().any(|kind| kind.as_str() == Some(name)))
+    };
+    match value {
+        // Where a list may be left out, it may be empty.
+        _ if value.is_nothing() => has("null") || has("array"),
+        tree::Value::Scalar { .. } => {
+            ["string", "integer", "number", "boolean"].into_iter().any(has)
+                || choices(part).is_some()
+        }
+        tree::Value::List(_) => has("array"),
+        tree::Value::Mapping(_) => has("object"),
+        tree::Value::Refused => true,
+    }
+}
+
+/// What a part expects, in words.
+pub(super) fn expected(part: &Value, schema: &Value) -> String {
+    if referred(part) == Some("QuotedText") {
+        return "text; put the value in quotes".to_owned();
+    }
+    let part = resolve(part, schema);
+    if let Some(several) = part.get("anyOf").and_then(Value::as_array) {
+        let words: Vec<String> = several
+            .iter()
+            .filter(|one| one.get("type").and_then(Value::as_str) != Some("null"))
+            .map(|one| expected(one, schema))
+            .collect();
+        return words.join(" or ");
+    }
+    if let Some(word) = part.get("const").and_then(Value::as_str) {
+        return format!("`{word}`");
+    }
+    if let Some(words) = choices(part) {
+        return format!("one of {}", words.join(", "));
+    }
+    let kind = part.get("type").and_then(|kind| kind.as_str().or_else(|| kind.get(0)?.as_str()));
+    match kind {
+        Some("integer") => "a whole number".to_owned(),
+        Some("number") => "a number".to_owned(),
+        Some("boolean") => "`true` or `false`".to_owned(),
+        Some("array") => "a list".to_owned(),
+        Some("object") if part.get("maxProperties").is_some() => {
+            format!("a mapping with exactly one key of: {}", keys(part))
+        }
+        Some("object") if part.get("properties").is_some() => {
+            format!("a mapping of {}", keys(part))
+        }
+        Some("object") => "a mapping".to_owned(),
+        _ => "a text".to_owned(),
+    }
+}
+
+fn keys(part: &Value) -> String {
+    let known = part.get("properties").and_then(Value::as_object);
+    let known: Vec<&str> = known.into_iter().flat_map(Map::keys).map(String::as_str).collect();
+    known.join(", ")
+}
+
+/// A part, or what it refers to.
+pub(super) fn resolve<'s>(part: &'s Value, schema: &'s Value) -> &'s Value {
+    let referred = referred(part).and_then(|name| schema.get(DEFINITIONS)?.get(name));
+    referred.unwrap_or(part)
 }
 
 #[cfg(test)]

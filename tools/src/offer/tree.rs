@@ -39,6 +39,14 @@ pub(super) enum Value {
     Refused,
 }
 
+impl Value {
+    /// Whether nothing stands there: `~`, `null`, or no word at all.
+    pub(super) fn is_nothing(&self) -> bool {
+        let nothing = ["", "~", "null", "Null", "NULL"];
+        matches!(self, Self::Scalar { text, is_plain: true } if nothing.contains(&text.as_str()))
+    }
+}
+
 /// A key with its value.
 #[derive(Debug)]
 pub(super) struct Entry {
