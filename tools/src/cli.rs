@@ -12,7 +12,7 @@ use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use self::offer::{LintArgs, OfferCommand, RenderArgs};
+pub use self::offer::{LintArgs, OfferCommand, RenderArgs, SchemaArgs, SchemaFormat};
 pub use self::package::{ExplainArgs, PackageArgs};
 
 use crate::offer::words::{LoginServer, PlanId, RegistryName};

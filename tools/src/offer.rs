@@ -24,6 +24,7 @@ pub(crate) mod parse;
 pub mod patterns;
 pub mod plans;
 mod quoted;
+pub mod reference;
 pub mod registries;
 pub mod schema;
 pub mod secrets;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::JudgeArgs;
 
@@ -13,6 +13,11 @@ pub enum OfferCommand {
     Lint(LintArgs),
     /// Write the payload that the Product Ingestion API takes
     Render(RenderArgs),
+    /// Write what an offer file may hold: as JSON Schema for editors, or as a reference to read
+    ///
+    /// An editor with a YAML language server completes and checks an offer that starts with the line
+    /// `# yaml-language-server: $schema=offer.schema.json`.
+    Schema(SchemaArgs),
 }
 
 impl OfferCommand {
@@ -22,6 +27,7 @@ impl OfferCommand {
         match self {
             Self::Lint(_) => "offer lint",
             Self::Render(_) => "offer render",
+            Self::Schema(_) => "offer schema",
         }
     }
 }
@@ -47,4 +53,24 @@ pub struct RenderArgs {
     /// Put the secrets themselves into the payload instead of placeholders
     #[arg(long)]
     pub with_secrets: bool,
+}
+
+/// `wharf offer schema`.
+#[derive(Debug, Args)]
+pub struct SchemaArgs {
+    /// How it is written
+    #[arg(long, value_name = "FORMAT", default_value = "json")]
+    pub format: SchemaFormat,
+    /// Where it goes [default: stdout]
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// How the keys of an offer are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SchemaFormat {
+    /// JSON Schema, draft 2020-12
+    Json,
+    /// A reference to read
+    Markdown,
 }

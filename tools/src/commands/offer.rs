@@ -2,6 +2,7 @@
 
 mod lint;
 mod render;
+mod schema;
 
 use super::Context;
 use crate::cli::OfferCommand;
@@ -12,5 +13,6 @@ pub fn run(command: &OfferCommand, context: &Context) -> anyhow::Result<Exit> {
     match command {
         OfferCommand::Lint(args) => lint::run(args, context),
         OfferCommand::Render(args) => render::run(args, context),
+        OfferCommand::Schema(args) => schema::run(args, context),
     }
 }

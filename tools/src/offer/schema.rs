@@ -168,8 +168,59 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
+    use crate::offer::fixture::{OFFER, with_application};
+    use crate::offer::tree::Tree;
+    use crate::offer::walk::walk;
+
+    /// What a walk of this text by the schema finds.
+    fn faults(text: &str) -> Vec<String> {
+        let (schema, tree) = (schema(), Tree::read(text).unwrap());
+        let found = walk(text, &tree, &schema);
+        found.faults.iter().map(|fault| format!("{fault:?}")).collect()
+    }
+
     #[test]
-    fn show() {
-        println!("{}", serde_json::to_string_pretty(&schema()).unwrap());
+    fn healthy_offers_fit_the_schema() {
+        let example = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/tidepool-cache/offer.yaml");
+        let example = std::fs::read_to_string(example).unwrap();
+        for text in [OFFER, &with_application(), &example] {
+            assert_eq!(faults(text), Vec::<String>::new());
+        }
+    }
+
+    #[test]
+    fn no_mapping_takes_unknown_keys_and_every_key_has_a_description() {
+        let schema = schema();
+        let definitions = schema[DEFINITIONS].as_object().unwrap();
+        let all = definitions.iter().map(|(name, part)| (name.as_str(), part));
+        for (name, part) in all.chain([("Offer", &schema)]) {
+            let Some(properties) = part.get("properties").and_then(Value::as_object) else { continue };
+            assert_eq!(part["additionalProperties"], Value::Bool(false), "{name}");
+            for (key, property) in properties {
+                let described = property["description"].as_str().unwrap_or_default();
+                assert!(described.len() >= 4, "{name}.{key} is not described");
+            }
+        }
+        assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+        assert_eq!(definitions["Plan"]["then"]["required"][0], "chart");
+    }
+
+    #[test]
+    fn examples_belong_to_keys_and_are_what_the_types_take() {
+        let schema = schema();
+        for row in examples::ROWS {
+            let part = if row.mapping == "Offer" { &schema } else { &schema[DEFINITIONS][row.mapping] };
+            let property = &part["properties"][row.key];
+            assert!(property.is_object(), "{}.{} is no key", row.mapping, row.key);
+            for value in row.example().into_iter().chain(row.default()) {
+                let text = value.to_string();
+                let tree = Tree::read(&text).unwrap();
+                let found = crate::offer::walk::walk_part(&text, &tree, &schema, property);
+                assert!(found.faults.is_empty(), "{}.{}: {:?}", row.mapping, row.key, found.faults);
+            }
+            for rule in row.rules() {
+                assert!(crate::rules::all().any(|known| known.id == rule), "{rule} is no rule");
+            }
+        }
     }
 }

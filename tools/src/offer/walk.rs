@@ -73,12 +73,22 @@ pub(super) struct Found<'a> {
 
 /// Finds every fault of a tree.
 pub(super) fn walk<'a>(text: &'a str, tree: &'a Tree, schema: &'a Part) -> Found<'a> {
+    walk_part(text, tree, schema, schema)
+}
+
+/// The same for a text that is only a part of an offer.
+pub(super) fn walk_part<'a>(
+    text: &'a str,
+    tree: &'a Tree,
+    schema: &'a Part,
+    part: &'a Part,
+) -> Found<'a> {
     let Some(Part::Object(definitions)) = schema.get(DEFINITIONS) else { return Found::default() };
     let mut walk = Walk { text, definitions, found: Found::default() };
     for (spot, foreign) in &tree.foreign {
         walk.add(*spot, What::Foreign(*foreign));
     }
-    walk.value(&tree.root, schema, None);
+    walk.value(&tree.root, part, None);
     walk.found.faults.sort_by_key(|fault| fault.spot);
     walk.found
 }
