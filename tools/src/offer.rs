@@ -8,13 +8,13 @@ mod check;
 pub mod content;
 pub mod described;
 pub mod error;
+mod examples;
 pub mod excerpt;
+mod faults;
 #[cfg(test)]
 pub(crate) mod fixture;
-pub mod globs;
-mod examples;
-mod faults;
 pub(crate) mod forms;
+pub mod globs;
 mod key_vault;
 pub mod layers;
 pub mod market;
@@ -181,3 +181,5 @@ impl OfferFile {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod wrong_offers;

@@ -96,12 +96,7 @@ impl Diagnostic {
     }
 
     /// The same for who has the line already.
-    pub(super) fn of_line(
-        file: &Path,
-        line: &str,
-        spot: Spot,
-        message: impl Into<String>,
-    ) -> Self {
+    pub(super) fn of_line(file: &Path, line: &str, spot: Spot, message: impl Into<String>) -> Self {
         Self {
             file: file.to_owned(),
             spot,

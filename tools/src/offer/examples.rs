@@ -43,6 +43,8 @@ fn read(yaml: &str) -> Option<Value> {
 
 /// What is known of this key.
 pub(super) fn find(mapping: &str, key: &str) -> Option<&'static Row> {
+    // The keys of an input are those of a layer.
+    let mapping = if mapping == "Input" { "Layer" } else { mapping };
     ROWS.iter().find(|row| row.mapping == mapping && row.key == key)
 }
 
@@ -71,7 +73,11 @@ pub(super) fn example(part: &Value, schema: &Value) -> Option<String> {
                 Some(format!("{key}: {}", example(properties.get(key)?, schema)?))
             });
             let pairs: Vec<String> = pairs.collect();
-            if pairs.is_empty() { Some("{ … }".to_owned()) } else { Some(format!("{{ {} }}", pairs.join(", "))) }
+            if pairs.is_empty() {
+                Some("{ … }".to_owned())
+            } else {
+                Some(format!("{{ {} }}", pairs.join(", ")))
+            }
         }
         _ => None,
     }
@@ -120,6 +126,7 @@ pub(super) const ROWS: &[Row] = rows! {
     Offer {
         version "1" "" ""
         publisher "quayline" "" "OFR-004"
+        registries "{ production: { loginServer: quayline.azurecr.io } }" "" ""
         certificationNotes "{ file: listing/certification-notes.txt }" "" "OFR-015"
     }
     Identity {
@@ -247,6 +254,7 @@ pub(super) const ROWS: &[Row] = rows! {
         namespace "tidepool" "" ""
         extensionType "Quayline.Tidepool" "" ""
         markets "[US, DE]" "" ""
+        images "{ web: { repository: tidepool/web, version: \"1.0\", platforms: [{ platform: linux/amd64 }] } }" "" "PLN-006"
         image "" "" "PLN-006"
         resources "{ cpu: 1, memoryGb: 1.5 }" "" "DEP-001 DEP-002"
     }

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value as Part};
 
+use super::check::{PLANS_MAX, plans_allowed};
 use super::error::Diagnostic;
 use super::examples::{example, flow};
 use super::model::Offer;
@@ -24,10 +25,21 @@ pub(super) const FAULTS_MAX: usize = 100;
 /// Reads an offer. The types have the last word: only where they refuse it are faults looked for, and
 /// where none is found beside theirs, theirs is told.
 pub(super) fn read(file: &Path, text: &str, spots: &Spots) -> Result<Offer, Vec<Diagnostic>> {
+    if spots.contains(&format!("plans[{PLANS_MAX}]")) {
+        // Nobody reads thousands of plans to learn that they are too many.
+        let beyond = |place: &usize| spots.contains(&format!("plans[{place}]"));
+        let count = (PLANS_MAX..).take_while(beyond).count() + PLANS_MAX;
+        let message = format!("there are {count} plans");
+        let told = Diagnostic::new(file, text, spots.find("plans"), message);
+        return Err(vec![told.help(plans_allowed())]);
+    }
     let refusal = match parse::parse(file, text, spots) {
         Ok(offer) => return Ok(offer),
         Err(refusal) => refusal,
     };
+    if text.trim().is_empty() {
+        return Err(vec![refusal]);
+    }
     let Some(tree) = Tree::read(text) else { return Err(vec![hide_secret_keys(refusal)]) };
     let schema = schema();
     let Found { faults, secrets } = walk(text, &tree, &schema);
@@ -82,9 +94,10 @@ fn words(what: &What<'_>, schema: &Part) -> (String, Option<String>) {
     };
     match what {
         What::Foreign(foreign) => said_of(*foreign),
-        What::MergeKey => {
-            ("merge keys are not read here".to_owned(), Some("write the keys in both places".to_owned()))
-        }
+        What::MergeKey => (
+            "merge keys are not read here".to_owned(),
+            Some("write the keys in both places".to_owned()),
+        ),
         What::NoWord => ("a key is one word".to_owned(), None),
         What::Twice(key) => {
             (format!("the key `{key}` stands twice"), Some("remove one of the two".to_owned()))

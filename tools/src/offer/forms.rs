@@ -55,7 +55,7 @@ macro_rules! stand_ins {
     ($($name:ident for $kind:ty,)*) => {$(
         #[doc = concat!("How `", stringify!($kind), "` stands in an offer.")]
         #[derive(Debug)]
-        pub struct $name;
+        pub(crate) struct $name;
 
         impl FromStr for $name {
             type Err = String;
@@ -154,7 +154,7 @@ pub(super) const QUOTED: &[&str] =
 
 /// A text that YAML must not take for a number.
 #[derive(Debug)]
-pub struct QuotedText;
+pub(crate) struct QuotedText;
 
 /// Something that is a text or has another form.
 macro_rules! forms {
@@ -252,8 +252,7 @@ forms! {
     Plan: |generator| WrittenPlan::by_kind(WrittenPlan::json_schema(generator));
 }
 
-const LAYER: &str =
-    "A layer: one of `dir`, `file`, `tar` and `deb` with the keys that go with it, or `inputs` with a list of such.";
+const LAYER: &str = "A layer: one of `dir`, `file`, `tar` and `deb` with the keys that go with it, or `inputs` with a list of such.";
 
 /// What a variable of the environment is called.
 const VARIABLE_PATTERN: &str = "^[A-Za-z_][A-Za-z0-9_]*$";

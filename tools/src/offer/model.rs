@@ -12,6 +12,7 @@ use serde::Deserialize;
 use wharf_oci::{Platform, RepoName, Tag};
 
 use super::described::Annotations;
+use super::forms::{PlatformText, QuotedText, RepoNameText, TagText};
 pub use super::layers::{Compression, DebInput, DirInput, FileInput, Layer, LayerInput, TarInput};
 pub use super::market::{
     Lead, LeadDestination, ListingTranslation, PlanTranslation, Resale, ResaleChannel,
@@ -21,7 +22,6 @@ pub use super::plans::{
     Audience, Bundle, Certification, Cluster, CustomMeter, ImagePlan, KubernetesPlan, Licence,
     Plan, PlanImage, PlanKind, PriceUnit, Prices, Region, Resources, Scope, Tenant, Visibility,
 };
-use super::forms::{PlatformText, QuotedText, RepoNameText, TagText};
 use super::secrets::Secret;
 use super::tags::{ExpandedTag, TagTemplates};
 use super::texts::{Terms, Text};

@@ -11,9 +11,9 @@ use serde::{Deserialize, Deserializer, de};
 use serde_json::{Map, json};
 
 use super::described::Annotations;
+use super::forms::{DigestText, RepoNameText};
 use super::market::PlanTranslation;
 use super::model::{Image, mapping};
-use super::forms::{DigestText, RepoNameText};
 use super::tags::ExpandedTag;
 use super::texts::Text;
 use super::words::{ImageId, ImageName, PlanId, RelativePath};
@@ -444,10 +444,8 @@ impl WrittenPlan {
             "then".to_owned(),
             json!({ "required": KUBERNETES_NEEDS, "properties": none(&OF_IMAGE) }),
         );
-        schema.insert(
-            "else".to_owned(),
-            json!({ "required": ["image"], "properties": of_no_image }),
-        );
+        schema
+            .insert("else".to_owned(), json!({ "required": ["image"], "properties": of_no_image }));
         schema
     }
 
@@ -515,14 +513,9 @@ impl WrittenPlan {
             images: images.collect(),
             chart: self.chart.take().ok_or_else(|| missing("chart"))?,
             manifest: self.manifest.take().ok_or_else(|| missing("manifest"))?,
-            ui_definition: self
-                .ui_definition
-                .take()
-                .ok_or_else(|| missing("uiDefinition"))?,
+            ui_definition: self.ui_definition.take().ok_or_else(|| missing("uiDefinition"))?,
             arm_template: self.arm_template.take().ok_or_else(|| missing("armTemplate"))?,
-            extension_type: {
-                self.extension_type.take().ok_or_else(|| missing("extensionType"))?
-            },
+            extension_type: { self.extension_type.take().ok_or_else(|| missing("extensionType"))? },
             clusters: self.clusters.take().unwrap_or_else(|| vec![Cluster::Aks]),
             scope: self.scope.unwrap_or_default(),
             namespace: self.namespace.take(),

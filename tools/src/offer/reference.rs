@@ -88,7 +88,11 @@ fn row(
         example.unwrap_or_default(),
         rules.unwrap_or_default(),
     ];
-    let _ = writeln!(page, "| {} |", cells.map(|cell| cell.replace('|', "\\|").replace('\n', " ")).join(" | "));
+    let _ = writeln!(
+        page,
+        "| {} |",
+        cells.map(|cell| cell.replace('|', "\\|").replace('\n', " ")).join(" | ")
+    );
 }
 
 /// The type of a value, with links to the sections that say more.

@@ -6,8 +6,8 @@
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
-use super::forms::{WORDS, word_of_pattern};
 use super::examples;
+use super::forms::{WORDS, word_of_pattern};
 use super::model::Offer;
 use super::tree;
 
@@ -45,6 +45,9 @@ fn complete(name: &str, definition: &mut Value) {
     for (key, property) in properties {
         name_keys(property);
         let Value::Object(property) = property else { continue };
+        if property.get("default").is_some_and(Value::is_null) {
+            property.remove("default");
+        }
         let written = examples::find(name, key);
         if let Some(example) = written.and_then(|row| row.example()) {
             property.insert("examples".to_owned(), Value::Array(vec![example]));
@@ -61,7 +64,10 @@ fn name_keys(part: &mut Value) {
         Value::Object(part) => {
             if let Some((word, value)) = keyed_by(part) {
                 part.remove("patternProperties");
-                part.insert("propertyNames".to_owned(), json!({ "$ref": format!("{REFERENCE}{word}") }));
+                part.insert(
+                    "propertyNames".to_owned(),
+                    json!({ "$ref": format!("{REFERENCE}{word}") }),
+                );
                 part.insert("additionalProperties".to_owned(), value);
             }
             part.values_mut().for_each(name_keys);
@@ -194,7 +200,9 @@ mod tests {
         let definitions = schema[DEFINITIONS].as_object().unwrap();
         let all = definitions.iter().map(|(name, part)| (name.as_str(), part));
         for (name, part) in all.chain([("Offer", &schema)]) {
-            let Some(properties) = part.get("properties").and_then(Value::as_object) else { continue };
+            let Some(properties) = part.get("properties").and_then(Value::as_object) else {
+                continue;
+            };
             assert_eq!(part["additionalProperties"], Value::Bool(false), "{name}");
             for (key, property) in properties {
                 let described = property["description"].as_str().unwrap_or_default();
@@ -209,7 +217,8 @@ mod tests {
     fn examples_belong_to_keys_and_are_what_the_types_take() {
         let schema = schema();
         for row in examples::ROWS {
-            let part = if row.mapping == "Offer" { &schema } else { &schema[DEFINITIONS][row.mapping] };
+            let part =
+                if row.mapping == "Offer" { &schema } else { &schema[DEFINITIONS][row.mapping] };
             let property = &part["properties"][row.key];
             assert!(property.is_object(), "{}.{} is no key", row.mapping, row.key);
             for value in row.example().into_iter().chain(row.default()) {

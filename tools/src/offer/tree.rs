@@ -129,7 +129,7 @@ impl Building {
     fn take(&mut self, event: Event<'_>, span: &Span) {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
-                let is_refused = self.refuse(anchor, tag.is_some(), span);
+                let is_refused = self.refuse(anchor, tag.is_some(), spot_of(span));
                 let is_plain = style == ScalarStyle::Plain;
                 self.scalar(Value::Scalar { text: text.into_owned(), is_plain }, is_refused, span);
             }
@@ -138,11 +138,11 @@ impl Building {
                 self.scalar(Value::Refused, true, span);
             }
             Event::SequenceStart(_, anchor, tag) => {
-                let is_refused = self.refuse(anchor, tag.is_some(), span);
+                let is_refused = self.refuse(anchor, tag.is_some(), self.start_spot(span));
                 self.start(Value::List(Vec::new()), is_refused, span);
             }
             Event::MappingStart(_, anchor, tag) => {
-                let is_refused = self.refuse(anchor, tag.is_some(), span);
+                let is_refused = self.refuse(anchor, tag.is_some(), self.start_spot(span));
                 self.start(Value::Mapping(Vec::new()), is_refused, span);
             }
             Event::SequenceEnd | Event::MappingEnd => self.end(span),
@@ -151,12 +151,12 @@ impl Building {
     }
 
     /// Notes an anchor and a tag; what has a tag is not judged further.
-    fn refuse(&mut self, anchor: usize, has_tag: bool, span: &Span) -> bool {
+    fn refuse(&mut self, anchor: usize, has_tag: bool, spot: Spot) -> bool {
         if anchor != 0 {
-            self.foreign.push((spot_of(span), Foreign::Anchor));
+            self.foreign.push((spot, Foreign::Anchor));
         }
         if has_tag {
-            self.foreign.push((spot_of(span), Foreign::Tag));
+            self.foreign.push((spot, Foreign::Tag));
         }
         has_tag
     }
@@ -188,12 +188,17 @@ impl Building {
         self.close(Node { spot: key.unwrap_or(spot), value, bytes, end_line: span.end.line() });
     }
 
+    /// A mapping or list is shown at its key: its own place is often the line below.
+    fn start_spot(&self, span: &Span) -> Spot {
+        self.key_spot().unwrap_or_else(|| spot_of(span))
+    }
+
     fn key_spot(&self) -> Option<Spot> {
         self.open.last()?.key.as_ref().map(|(_, spot)| *spot)
     }
 
     fn start(&mut self, value: Value, is_refused: bool, span: &Span) {
-        let spot = self.key_spot().unwrap_or_else(|| spot_of(span));
+        let spot = self.start_spot(span);
         // A mapping as a key is no key; what stands behind it is found all the same.
         let is_refused = is_refused || self.expects_key();
         self.open.push(Open { value, spot, begin: begin_of(span), key: None, is_refused });

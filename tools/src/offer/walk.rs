@@ -119,13 +119,15 @@ impl<'a> Walk<'a> {
         };
         match &node.value {
             _ if name == Some(SECRET) => self.secret(node),
-            Value::Scalar { text, is_plain } => self.scalar(node, text, *is_plain, (name, chosen), key),
+            Value::Scalar { text, is_plain } => {
+                self.scalar(node, (text, *is_plain), (name, chosen), (part, key));
+            }
             Value::List(items) => {
                 if let Some(part) = chosen.get("items") {
                     items.iter().for_each(|item| self.value(item, part, None));
                 }
             }
-            Value::Mapping(entries) => self.mapping(node, entries, (name, chosen), key),
+            Value::Mapping(entries) => self.mapping(node, entries, (name, chosen), (part, key)),
             Value::Refused => {}
         }
         if name == Some("Layer") && self.found.faults.len() == before {
@@ -156,12 +158,11 @@ impl<'a> Walk<'a> {
     fn scalar(
         &mut self,
         node: &'a Node,
-        text: &'a str,
-        is_plain: bool,
+        (text, is_plain): (&'a str, bool),
         (name, part): Named<'a>,
-        key: Option<&'a str>,
+        (whole, key): (&'a Part, Option<&'a str>),
     ) {
-        let type_fault = What::Type { found: &node.value, part, key };
+        let type_fault = What::Type { found: &node.value, part: whole, key };
         if let Some(words) = choices(part) {
             if !words.contains(&text) {
                 self.add(node.spot, What::UnknownWord { word: text, part });
@@ -173,15 +174,15 @@ impl<'a> Walk<'a> {
         } else if name.is_some_and(|name| QUOTED.contains(&name)) {
             let is_other = part.get("const").is_some_and(|known| known != text);
             if is_other || (is_plain && !reads_as::<String>(text, is_plain, true)) {
-                let part = name.and_then(|name| self.definitions.get(name)).unwrap_or(part);
-                self.add(node.spot, What::Type { found: &node.value, part, key });
+                self.add(node.spot, type_fault);
             } else if name == Some("ImageSource")
                 && let Err(message) = text.parse::<ImageSource>()
             {
                 self.add(node.spot, What::Said(message));
             }
         } else {
-            let kind = part.get("type").and_then(|kind| kind.as_str().or(kind.get(0)?.as_str()));
+            let kind =
+                part.get("type").and_then(|kind| kind.as_str().or_else(|| kind.get(0)?.as_str()));
             let fits = match kind {
                 Some("integer") => reads_as::<u64>(text, is_plain, false),
                 Some("number") => reads_as::<f64>(text, is_plain, false),
@@ -199,7 +200,7 @@ impl<'a> Walk<'a> {
         node: &'a Node,
         entries: &'a [Entry],
         (name, part): Named<'a>,
-        key: Option<&'a str>,
+        (whole, at): (&'a Part, Option<&'a str>),
     ) {
         let properties = part.get("properties").and_then(Part::as_object);
         let free = part.get("additionalProperties").filter(|free| free.is_object());
@@ -233,13 +234,22 @@ impl<'a> Walk<'a> {
                 self.add(node.spot, What::Missing { key, property });
             }
         }
+        let has_secrets =
+            properties.is_some_and(|known| known.values().any(|one| self.is_secret(one)));
+        if has_secrets && !unknown.is_empty() {
+            // A misspelt key may hold what belongs to a secret's.
+            let is_unknown = |entry: &&Entry| {
+                let key = entry.key.as_deref().unwrap_or_default();
+                properties.is_none_or(|known| !known.contains_key(key))
+            };
+            entries.iter().filter(is_unknown).for_each(|entry| self.hide(&entry.node));
+        }
         for (spot, key, known) in unknown {
             self.add(spot, What::UnknownKey { key, known });
         }
         let most = part.get("maxProperties").and_then(Part::as_u64);
         if most.is_some_and(|most| most != entries.len() as u64) {
-            let whole = name.and_then(|name| self.definitions.get(name)).unwrap_or(part);
-            self.add(node.spot, What::Type { found: &node.value, part: whole, key });
+            self.add(node.spot, What::Type { found: &node.value, part: whole, key: at });
         }
         if name == Some("Plan") {
             self.kind(node, entries, &seen, properties);
@@ -315,7 +325,7 @@ impl<'a> Walk<'a> {
         for entry in entries {
             let key = entry.key.as_deref().unwrap_or_default();
             let fault = match (&entry.node.value, key) {
-                (_, key) if !known.contains_key(key) => Some(What::UnknownKey { key, known }),
+                (_, key) if !known.contains_key(key) => Some(What::NoSecret(ONE_SECRET)),
                 (Value::Scalar { text, .. }, "env") if !super::secrets::is_variable(text) => {
                     Some(What::NoSecret(NO_VARIABLE))
                 }
@@ -332,18 +342,27 @@ impl<'a> Walk<'a> {
             };
             let Some(what) = fault else { continue };
             self.hide(&entry.node);
-            let spot = if known.contains_key(key) { entry.node.spot } else { entry.spot };
+            // What looks like a key may be the secret.
+            let is_known = known.contains_key(key);
+            let spot = if is_known { entry.node.spot } else { entry.spot };
+            if !is_known {
+                self.hide_from(entry.spot);
+            }
             self.add(spot, what);
         }
     }
 
     /// Never shows these lines from here on.
     fn hide(&mut self, node: &Node) {
-        let column = self.found.secrets.entry(node.spot.line).or_insert(node.spot.column);
-        *column = node.spot.column.min(*column);
+        self.hide_from(node.spot);
         for line in node.spot.line + 1..=node.end_line {
             self.found.secrets.insert(line, 1);
         }
+    }
+
+    fn hide_from(&mut self, spot: Spot) {
+        let column = self.found.secrets.entry(spot.line).or_insert(spot.column);
+        *column = spot.column.min(*column);
     }
 
     /// A layer whose keys are all well, and may still not go together: its own parser says.
@@ -363,7 +382,8 @@ const NO_VARIABLE: &str =
     "this is not the name of an environment variable: use letters, digits and `_`";
 const NO_KEY_VAULT: &str =
     "this is not a secret of a key vault: write VAULT/NAME, each of letters, digits and `-`";
-const NO_FILE: &str = "this is not a path of this offer: write it relative to the folder of the offer file";
+const NO_FILE: &str =
+    "this is not a path of this offer: write it relative to the folder of the offer file";
 
 /// The word behind a key.
 fn word_of<'a>(entries: &'a [Entry], key: &str) -> Option<&'a str> {
@@ -380,7 +400,7 @@ const MEANT_MAX: usize = 16;
 /// Whether an unknown key is this one, misspelt: then that is said, and not that it is missing too.
 fn is_meant(key: &str, unknown: &[(Spot, &str, &Map<String, Part>)]) -> bool {
     let unknown = unknown.iter().take(MEANT_MAX);
-    unknown.into_iter().any(|(_, word, known)| {
-        parse::nearest(word, known.keys().map(String::as_str)) == Some(key)
-    })
+    unknown
+        .into_iter()
+        .any(|(_, word, known)| parse::nearest(word, known.keys().map(String::as_str)) == Some(key))
 }
