@@ -82,6 +82,9 @@ fn hide_secret_keys(mut refusal: Diagnostic) -> Diagnostic {
     if let Some(behind) = behind {
         let before = refusal.line.get(..behind).unwrap_or_default();
         refusal.hide_from(before.chars().count() + 2);
+        // What the parser says may repeat what it took for a key.
+        refusal.message = "what stands here cannot be read".to_owned();
+        refusal.help = Some("a secret is written like `{ env: QUAY_PASSWORD }`".to_owned());
     }
     refusal
 }
