@@ -15,7 +15,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use self::offer::{
     AciArgs, AksArgs, BundleArgs, ChecklistArgs, ChecklistFormat, DeployArgs, DeployCommand, GroupFormat,
     InitArgs, LintArgs, NamedDigest, ObjectsFormat, OfferCommand, OfferDiffArgs, PinArgs, PublishedArgs,
-    RecordArgs, RecordTarget, RenderArgs,
+    RecordArgs, RecordTarget, RenderArgs, SchemaArgs, SchemaFormat,
 };
 pub use self::package::{ExplainArgs, PackageArgs};
 

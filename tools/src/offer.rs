@@ -9,9 +9,12 @@ mod check;
 pub mod content;
 pub mod described;
 pub mod error;
+mod examples;
 pub mod excerpt;
+mod faults;
 #[cfg(test)]
 pub(crate) mod fixture;
+pub(crate) mod forms;
 pub mod globs;
 mod key_vault;
 pub mod languages;
@@ -23,13 +26,17 @@ pub(crate) mod parse;
 pub mod patterns;
 pub mod plans;
 mod quoted;
+pub mod reference;
 pub mod registries;
+pub mod schema;
 pub mod secrets;
 pub mod spots;
 pub mod tag_forms;
 pub mod tags;
 pub mod texts;
 pub mod timestamp;
+mod tree;
+mod walk;
 pub mod words;
 
 use std::io::Read as _;
@@ -70,6 +77,10 @@ impl OfferFile {
         if bytes.len() as u64 > OFFER_SIZE_BYTES_MAX {
             return Err(OfferError::TooLarge(path.to_owned()));
         }
+        // Letters of ours have a zero in one of their two bytes.
+        if matches!(bytes.first_chunk(), Some([0xff, 0xfe] | [0xfe, 0xff] | [0, _] | [_, 0])) {
+            return Err(OfferError::Utf16(path.to_owned()));
+        }
         let mut text = String::from_utf8(bytes).map_err(|error| {
             let good = error.utf8_error().valid_up_to();
             let lines = error.as_bytes().iter().take(good).filter(|byte| **byte == b'\n').count();
@@ -79,8 +90,7 @@ impl OfferFile {
             text.remove(0);
         }
         let spots = Spots::read(&text);
-        let offer = parse::parse(path, &text, &spots)
-            .map_err(|diagnostic| OfferError::Invalid(vec![diagnostic]))?;
+        let offer = faults::read(path, &text, &spots).map_err(OfferError::Invalid)?;
         let folder = match path.parent() {
             Some(parent) if parent.as_os_str().is_empty() => PathBuf::from("."),
             Some(parent) => parent.to_owned(),
@@ -174,3 +184,5 @@ impl OfferFile {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod wrong_offers;

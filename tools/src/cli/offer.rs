@@ -44,6 +44,11 @@ pub enum OfferCommand {
         #[command(subcommand)]
         command: DeployCommand,
     },
+    /// Write what an offer file may hold: as JSON Schema for editors, or as a reference to read
+    ///
+    /// An editor with a YAML language server completes and checks an offer that starts with the line
+    /// `# yaml-language-server: $schema=offer.schema.json`.
+    Schema(SchemaArgs),
 }
 
 impl OfferCommand {
@@ -61,6 +66,7 @@ impl OfferCommand {
             Self::Diff(_) => "offer diff",
             Self::Checklist(_) => "offer checklist",
             Self::Deploy { command } => command.name(),
+            Self::Schema(_) => "offer schema",
         }
     }
 }
@@ -282,4 +288,24 @@ pub struct BundleArgs {
     /// What else is given.
     #[command(flatten)]
     pub given: GivenArgs,
+}
+
+/// `wharf offer schema`.
+#[derive(Debug, Args)]
+pub struct SchemaArgs {
+    /// How it is written
+    #[arg(long, value_name = "FORMAT", default_value = "json")]
+    pub format: SchemaFormat,
+    /// Where it goes [default: stdout]
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// How the keys of an offer are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SchemaFormat {
+    /// JSON Schema, draft 2020-12
+    Json,
+    /// A reference to read
+    Markdown,
 }

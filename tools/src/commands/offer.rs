@@ -10,6 +10,7 @@ mod pin;
 mod published;
 mod record;
 mod render;
+mod schema;
 
 pub use self::init::ask::leave as leave_questions;
 use super::Context;
@@ -29,5 +30,6 @@ pub fn run(command: &OfferCommand, context: &Context) -> anyhow::Result<Exit> {
         OfferCommand::Diff(args) => diff::run(args, context),
         OfferCommand::Checklist(args) => checklist::run(args, context),
         OfferCommand::Deploy { command } => deploy::run(command, context),
+        OfferCommand::Schema(args) => schema::run(args, context),
     }
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use super::OfferFile;
 use super::described::described;
 use super::error::Diagnostic;
+use super::faults::FAULTS_MAX;
 use super::layers::Layer;
 use super::model::{Image, MadeFrom, Offer, Plan, PlanImage, PlanKind, PlatformBuild};
 use super::origin::{DOCKERFILE_ADVICE, is_dockerfile};
@@ -13,7 +14,7 @@ use super::parse;
 use super::tags::TagError;
 use super::words::RegistryName;
 
-const PLANS_MAX: usize = 100;
+pub(super) const PLANS_MAX: usize = 100;
 const PLATFORMS_MAX: usize = 16;
 const LAYERS_MAX: usize = 127;
 
@@ -70,6 +71,11 @@ fn place(offer: &mut Offer) {
 const BOTH: &str = "`base` and `adopt` stand together";
 const BOTH_HELP: &str = "`base` takes layers on top, `adopt` takes the image as it is; keep one";
 
+/// How many plans an offer has.
+pub(super) fn plans_allowed() -> String {
+    format!("an offer has 1 to {PLANS_MAX}")
+}
+
 struct Faults<'a> {
     file: &'a OfferFile,
     found: Vec<Diagnostic>,
@@ -77,7 +83,9 @@ struct Faults<'a> {
 
 impl Faults<'_> {
     fn add(&mut self, path: &str, message: impl Into<String>, help: impl Into<String>) {
-        self.found.push(self.file.diagnostic(path, message).help(help));
+        if self.found.len() < FAULTS_MAX {
+            self.found.push(self.file.diagnostic(path, message).help(help));
+        }
     }
 }
 
@@ -98,9 +106,8 @@ fn whole(faults: &mut Faults<'_>) {
         let message = format!("there is no registry `{}`", offer.registry);
         faults.add("offer.registry", message, format!("known are: {}", known.join(", ")));
     }
-    if plans.is_empty() || plans.len() > PLANS_MAX {
-        let message = format!("there are {} plans", plans.len());
-        faults.add("plans", message, format!("an offer has 1 to {PLANS_MAX}"));
+    if plans.is_empty() {
+        faults.add("plans", "there are 0 plans", plans_allowed());
     }
     let mut ids = BTreeSet::new();
     for (place, plan) in plans.iter().enumerate() {

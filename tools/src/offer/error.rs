@@ -27,13 +27,16 @@ pub enum OfferError {
     #[error("the offer {} has more than {OFFER_SIZE_BYTES_MAX} bytes", .0.display())]
     TooLarge(PathBuf),
     /// It is not UTF-8.
-    #[error("{}:{line}: the offer is not UTF-8", path.display())]
+    #[error("{}:{line}: the offer is not UTF-8; save it as that", path.display())]
     NotUtf8 {
         /// The file.
         path: PathBuf,
         /// The line of the first wrong byte.
         line: usize,
     },
+    /// It is in an encoding of two bytes for each letter.
+    #[error("{}:1: the offer is UTF-16; save it as UTF-8", .0.display())]
+    Utf16(PathBuf),
     /// Something in it is wrong; all that was found, in the order of the file.
     #[error("{}", Joined(.0))]
     Invalid(Vec<Diagnostic>),
@@ -89,6 +92,11 @@ impl Diagnostic {
     #[must_use]
     pub fn new(file: &Path, text: &str, spot: Spot, message: impl Into<String>) -> Self {
         let line = text.lines().nth(spot.line.saturating_sub(1)).unwrap_or_default();
+        Self::of_line(file, line, spot, message)
+    }
+
+    /// The same for who has the line already.
+    pub(super) fn of_line(file: &Path, line: &str, spot: Spot, message: impl Into<String>) -> Self {
         Self {
             file: file.to_owned(),
             spot,
@@ -105,6 +113,15 @@ impl Diagnostic {
         self.line = self.line.chars().take(kept).collect();
         self.line.push('…');
         self
+    }
+
+    /// Shows nothing of its line from this column on: a secret stands there.
+    pub(super) fn hide_from(&mut self, column: usize) {
+        self.line = self.line.chars().take(column.saturating_sub(1)).collect();
+        self.line.push('…');
+        // A mark far behind the end of what is shown would point at nothing.
+        self.spot.column = self.spot.column.min(column);
+        self.spot.width = 1;
     }
 
     /// The same with advice.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::globs::Glob;
@@ -13,7 +14,7 @@ use super::words::{ImagePath, Owner, RelativePath, WordError};
 const INPUTS_MAX: usize = 1000;
 
 /// How the layers of an image are compressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Compression {
     /// Gzip, which every engine takes.
@@ -120,7 +121,7 @@ pub struct DebInput {
 }
 
 /// What becomes of the permission bits of a folder's files.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Modes {
     /// As git keeps them: 0755 of folders and of files that their owner may run, else 0644.
@@ -238,36 +239,53 @@ impl fmt::Display for LayerInput {
     }
 }
 
-/// A layer, or one of its inputs; which keys may stand in which is decided below.
-#[derive(Deserialize)]
+/// One of several inputs of a layer: the keys of a layer but `inputs` and `comment`.
+// It is a layer, too, as it is written; which keys may stand in which is decided below.
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "Input")]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct RawLayer {
+pub(super) struct RawLayer {
+    /// What goes in, in its order, where that is more than one thing; 1 to 1000 entries.
     #[serde(default)]
     inputs: Option<Vec<RawLayer>>,
+    /// A folder whose content goes in.
     #[serde(default)]
     dir: Option<RelativePath>,
+    /// A file that goes in.
     #[serde(default)]
     file: Option<RelativePath>,
+    /// A tar that goes in, compressed or not; its bytes are the layer where nothing else is said.
     #[serde(default)]
     tar: Option<RelativePath>,
+    /// Debian packages that are unpacked; their scripts do not run.
     #[serde(default)]
     deb: Option<PathPatterns>,
+    /// Where it goes in the image.
     #[serde(default)]
     into: Option<Destination>,
+    /// Who owns every file.
     #[serde(default)]
     owner: Option<Owner>,
+    /// The permission bits of a `file`; 0755 of one that its owner may run and else 0644 where it is left
+    /// out.
     #[serde(default)]
     mode: Option<FileMode>,
+    /// What becomes of the permission bits of the files of a `dir`.
     #[serde(default)]
     modes: Option<Modes>,
+    /// What goes in of a `dir`, `tar` or `deb`; all where there are no patterns.
     #[serde(default)]
     include: Option<Vec<Glob>>,
+    /// What stays out of a `dir`, `tar` or `deb`.
     #[serde(default)]
     exclude: Option<Vec<Glob>>,
+    /// A file of patterns (`.dockerignore`, `.gitignore`) of what else stays out of a `dir`.
     #[serde(default)]
     ignore_file: Option<RelativePath>,
+    /// Whether scanners find the packages of `deb`.
     #[serde(default)]
     dpkg_status: Option<bool>,
+    /// What the history of the image says of the layer; one line.
     #[serde(default)]
     comment: Option<String>,
 }

@@ -1,6 +1,7 @@
 //! What an offer says to the marketplace besides its plans: its texts in other languages, where the
 //! contacts of interested customers go, which partners may sell it.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::model::{Link, Screenshot, Video, mapping};
@@ -90,7 +91,7 @@ mapping! {
 }
 
 /// A system that takes the contacts of interested customers (PCP, AC-offer-setup).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum LeadDestination {
     /// A table of Azure.
@@ -106,7 +107,7 @@ pub enum LeadDestination {
 }
 
 /// Who of the partners may sell.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum ResaleChannel {
     /// Any of them.

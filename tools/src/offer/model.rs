@@ -7,10 +7,12 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use wharf_oci::{Platform, RepoName, Tag};
 
 use super::described::Annotations;
+use super::forms::{PlatformText, QuotedText, RepoNameText, TagText};
 pub use super::layers::{Compression, DebInput, DirInput, FileInput, Layer, LayerInput, TarInput};
 pub use super::market::{
     Lead, LeadDestination, ListingTranslation, PlanTranslation, Resale, ResaleChannel,
@@ -32,7 +34,7 @@ use super::words::{
 macro_rules! mapping {
     ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $kind:ty,)* })*) => {$(
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Deserialize)]
+        #[derive(Debug, Clone, PartialEq, Deserialize, schemars::JsonSchema)]
         #[serde(rename_all = "camelCase", deny_unknown_fields)]
         pub struct $name { $($(#[$field_doc])* pub $field: $kind,)* }
     )*};
@@ -90,6 +92,7 @@ mapping! {
         login_server: LoginServer,
         /// What stands before every repository.
         #[serde(default)]
+        #[schemars(with = "Option<RepoNameText>")]
         prefix: Option<RepoName>,
         /// Whether it speaks plain HTTP.
         #[serde(default)]
@@ -281,6 +284,7 @@ mapping! {
     /// An image.
     Image {
         /// The repository, without the registry and its prefix.
+        #[schemars(with = "RepoNameText")]
         repository: RepoName,
         /// Its version.
         version: ImageVersion,
@@ -295,6 +299,7 @@ mapping! {
         expanded_tags: Vec<ExpandedTag>,
         /// Tags of earlier versions that stay published; never written by us.
         #[serde(default)]
+        #[schemars(with = "Vec<TagText>")]
         published_tags: Vec<Tag>,
         /// The image below the layers of every platform that names none itself.
         #[serde(default)]
@@ -335,6 +340,7 @@ mapping! {
     PlatformBuild {
         /// The platform, without `os.version`; see [`PlatformBuild::full_platform`].
         #[serde(deserialize_with = "super::words::from_text")]
+        #[schemars(with = "PlatformText")]
         platform: Platform,
         /// The exact version of Windows.
         #[serde(default)]
@@ -352,7 +358,7 @@ mapping! {
 }
 
 /// Something that is said of an image besides its bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Attestation {
     /// What it is made of, in `CycloneDX` and in SPDX.
@@ -362,7 +368,7 @@ pub enum Attestation {
 }
 
 /// How a container of the image starts; the same for every platform.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct ContainerConfig {
     /// The program, with its first arguments.
@@ -371,6 +377,7 @@ pub struct ContainerConfig {
     pub cmd: Vec<String>,
     /// Environment variables.
     #[serde(deserialize_with = "super::quoted::map")]
+    #[schemars(with = "BTreeMap<EnvName, QuotedText>")]
     pub env: BTreeMap<EnvName, String>,
     /// Where it starts.
     pub working_dir: Option<ImagePath>,

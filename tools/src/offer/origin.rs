@@ -101,6 +101,14 @@ impl ImageSource {
     }
 }
 
+impl std::str::FromStr for ImageSource {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::new(text.to_owned(), None)
+    }
+}
+
 /// Whether a path is called like a Dockerfile: `Dockerfile`, `Containerfile`, with more before or
 /// behind a dot.
 #[must_use]

@@ -15,9 +15,9 @@ use super::spots::{Spot, Spots};
 use super::words::ImageName;
 
 /// Deepest nesting; the reference needs 8.
-const DEPTH_MAX: usize = 24;
+pub(super) const DEPTH_MAX: usize = 24;
 /// Most keys, values and lists together; the largest allowed offer has about 60,000.
-const NODES_MAX: usize = 100_000;
+pub(super) const NODES_MAX: usize = 100_000;
 
 /// Reads the types from the text; format rules between keys are checked elsewhere.
 pub(crate) fn parse<T: DeserializeOwned>(
@@ -118,7 +118,7 @@ fn words(error: &Error) -> (String, Option<String>) {
 }
 
 /// Whether a key is meant for a builder, where an offer describes an image, a platform or a layer.
-fn is_build(key: &str, known: &[&str]) -> bool {
+pub(super) fn is_build(key: &str, known: &[&str]) -> bool {
     let builders = ["dockerfile", "containerfile", "build", "context"];
     let places = ["platforms", "layers", "dir"];
     builders.contains(&key.to_ascii_lowercase().as_str())
@@ -126,13 +126,38 @@ fn is_build(key: &str, known: &[&str]) -> bool {
 }
 
 /// The known word that is nearest, or all of them.
-fn suggest(word: &str, known: &[&str]) -> String {
-    let nearest = known.iter().map(|known| (distance(word, known), known)).min();
-    match nearest {
-        Some((distance, known)) if distance <= 2.max(word.chars().count() / 3) => {
-            format!("did you mean `{known}`?")
-        }
-        _ => format!("known here: {}", known.join(", ")),
+pub(super) fn suggest(word: &str, known: &[&str]) -> String {
+    match nearest(word, known.iter().copied()) {
+        Some(known) => format!("did you mean `{known}`?"),
+        None => format!("known here: {}", known.join(", ")),
+    }
+}
+
+/// The known word that is near enough to be meant.
+pub(super) fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+    let (distance, known) = known.map(|known| (distance(word, known), known)).min()?;
+    (distance <= 2.max(word.chars().count() / 3)).then_some(known)
+}
+
+/// Whether a value reads as this type; `is_strict` where the type does not take a number for a text.
+pub(super) fn reads_as<T: DeserializeOwned>(text: &str, is_plain: bool, is_strict: bool) -> bool {
+    let quoted = (!is_plain).then(|| serde_json::Value::from(text).to_string());
+    let text = quoted.as_deref().unwrap_or(text);
+    if is_strict {
+        let read = serde_saphyr::from_str_with_options::<serde_json::Value>(text, options());
+        return read.is_ok_and(|read| read.is_string());
+    }
+    serde_saphyr::from_str_with_options::<T>(text, options()).is_ok()
+}
+
+/// What the type says of a text of its own, if it refuses it for what its keys say together.
+pub(super) fn alone<T: DeserializeOwned>(text: &str) -> Result<(), String> {
+    match serde_saphyr::from_str_with_options::<T>(text, options()) {
+        Ok(_) => Ok(()),
+        Err(error) => match error.without_snippet() {
+            Error::Message { msg, .. } => Err(msg.clone()),
+            _ => Ok(()),
+        },
     }
 }
 

@@ -6,9 +6,12 @@
 
 use std::collections::BTreeMap;
 
+use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Deserializer, de};
+use serde_json::{Map, json};
 
 use super::described::Annotations;
+use super::forms::{DigestText, RepoNameText};
 use super::market::PlanTranslation;
 use super::model::{Image, Offer, mapping};
 use super::tags::ExpandedTag;
@@ -201,12 +204,14 @@ mapping! {
     /// What Microsoft's packaging tool makes of chart, manifest and templates.
     Bundle {
         /// Its repository, without the registry and its prefix.
+        #[schemars(with = "RepoNameText")]
         repository: RepoName,
         /// Its tag; the version of `manifest.yaml` where it is left out.
         #[serde(default)]
         version: Option<String>,
         /// Its digest, once it is made.
         #[serde(default)]
+        #[schemars(with = "Option<DigestText>")]
         digest: Option<wharf_oci::Digest>,
     }
 
@@ -258,8 +263,36 @@ mapping! {
     }
 }
 
+/// What only plans of an image have.
+pub(super) const OF_IMAGE: [&str; 2] = ["image", "resources"];
+/// What only Kubernetes plans have.
+pub(super) const OF_KUBERNETES: [&str; 13] = [
+    "chart",
+    "manifest",
+    "uiDefinition",
+    "armTemplate",
+    "clusters",
+    "scope",
+    "namespace",
+    "extensionType",
+    "bundle",
+    "prices",
+    "markets",
+    "audience",
+    "images",
+];
+/// What no Kubernetes plan is without.
+pub(super) const KUBERNETES_NEEDS: [&str; 5] =
+    ["chart", "manifest", "uiDefinition", "armTemplate", "extensionType"];
+/// What is said of a plan that is of no kind.
+pub(super) const NO_KIND: &str =
+    "the key `kind` is missing here: write `kind: kubernetes`, or `kind: image` with an `image`";
+/// What is said of an image plan that Microsoft should bill.
+pub(super) const NOT_BILLED: &str =
+    "an image plan is `free` or `byol`; Microsoft bills for `kind: kubernetes` only (PLN-007)";
+
 /// The kind of a plan, as it is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum WrittenKind {
     /// One image.
@@ -269,7 +302,7 @@ pub enum WrittenKind {
 }
 
 /// What a plan costs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Licence {
     /// Nothing.
@@ -281,7 +314,7 @@ pub enum Licence {
 }
 
 /// What is counted for a price (a publisher's SDK, `systemMeterPricing.priceInputOption`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum PriceUnit {
     /// Cores that the application asks for.
@@ -299,7 +332,7 @@ pub enum PriceUnit {
 }
 
 /// Whether a plan can be found.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Visibility {
     /// By everyone.
@@ -310,7 +343,7 @@ pub enum Visibility {
 }
 
 /// A cloud.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Region {
     /// The public cloud.
@@ -320,7 +353,7 @@ pub enum Region {
 }
 
 /// A kind of cluster.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Cluster {
     /// Managed by Azure (`managedClusters`).
@@ -330,7 +363,7 @@ pub enum Cluster {
 }
 
 /// How often an application is installed in a cluster.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Scope {
     /// Once.
@@ -395,16 +428,44 @@ impl<'de> Deserialize<'de> for Plan {
     }
 }
 
+impl WrittenKind {
+    const fn words(self) -> &'static str {
+        match self {
+            Self::Image => "an image plan",
+            Self::Kubernetes => "a Kubernetes plan",
+        }
+    }
+}
+
 impl WrittenPlan {
+    /// Says in its schema what each kind needs, and has not.
+    pub(super) fn by_kind(mut schema: Schema) -> Schema {
+        let none = |keys: &[&str]| {
+            keys.iter().map(|key| ((*key).to_owned(), false.into())).collect::<Map<_, _>>()
+        };
+        let mut of_no_image = none(&OF_KUBERNETES);
+        of_no_image.insert("licence".to_owned(), json!({ "enum": ["free", "byol"] }));
+        let is_kubernetes = json!({
+            "properties": { "kind": { "const": "kubernetes" } }, "required": ["kind"]
+        });
+        schema.insert("description".to_owned(), "A plan: one variant of the offer.".into());
+        schema.insert("if".to_owned(), is_kubernetes);
+        schema.insert(
+            "then".to_owned(),
+            json!({ "required": KUBERNETES_NEEDS, "properties": none(&OF_IMAGE) }),
+        );
+        schema
+            .insert("else".to_owned(), json!({ "required": ["image"], "properties": of_no_image }));
+        schema
+    }
+
     fn plan(mut self) -> Result<Plan, String> {
         let kind = match (self.kind, &self.image) {
             (Some(kind), _) => kind,
             // Files from before there were kinds.
             (None, Some(_)) => WrittenKind::Image,
             (None, None) => {
-                return Err("the key `kind` is missing here: write `kind: kubernetes`, or \
-                            `kind: image` with an `image`"
-                    .to_owned());
+                return Err(NO_KIND.to_owned());
             }
         };
         let kind = match kind {
@@ -426,54 +487,45 @@ impl WrittenPlan {
     }
 
     fn image_plan(&mut self) -> Result<ImagePlan, String> {
-        let foreign = [
-            ("chart", self.chart.is_some()),
-            ("manifest", self.manifest.is_some()),
-            ("uiDefinition", self.ui_definition.is_some()),
-            ("armTemplate", self.arm_template.is_some()),
-            ("clusters", self.clusters.is_some()),
-            ("scope", self.scope.is_some()),
-            ("namespace", self.namespace.is_some()),
-            ("extensionType", self.extension_type.is_some()),
-            ("bundle", self.bundle.is_some()),
-            ("prices", self.prices.is_some()),
-            ("markets", self.markets.is_some()),
-            ("audience", self.audience.is_some()),
-            ("images", self.images.is_some()),
+        let are_there = [
+            self.chart.is_some(),
+            self.manifest.is_some(),
+            self.ui_definition.is_some(),
+            self.arm_template.is_some(),
+            self.clusters.is_some(),
+            self.scope.is_some(),
+            self.namespace.is_some(),
+            self.extension_type.is_some(),
+            self.bundle.is_some(),
+            self.prices.is_some(),
+            self.markets.is_some(),
+            self.audience.is_some(),
+            self.images.is_some(),
         ];
-        refuse("an image plan", "kubernetes", &foreign)?;
+        refuse(WrittenKind::Image, OF_KUBERNETES.into_iter().zip(are_there))?;
         if self.licence == Licence::PayAsYouGo {
-            return Err(
-                "an image plan is `free` or `byol`; Microsoft bills for `kind: kubernetes` \
-                        only (PLN-007)"
-                    .to_owned(),
-            );
+            return Err(NOT_BILLED.to_owned());
         }
-        let image = self.image.take().ok_or_else(|| missing("an image plan", "image"))?;
+        let image = self.image.take().ok_or_else(|| missing(WrittenKind::Image, "image"))?;
         let image = PlanImage::new(ImageId::of_plan(&self.id), None, image);
         Ok(ImagePlan { image, resources: self.resources.take() })
     }
 
     fn kubernetes_plan(&mut self) -> Result<KubernetesPlan, String> {
-        const WHAT: &str = "a Kubernetes plan";
-        let foreign = [("image", self.image.is_some()), ("resources", self.resources.is_some())];
-        refuse(WHAT, "image", &foreign)?;
+        let are_there = [self.image.is_some(), self.resources.is_some()];
+        refuse(WrittenKind::Kubernetes, OF_IMAGE.into_iter().zip(are_there))?;
+        let missing = |key| missing(WrittenKind::Kubernetes, key);
         let id = &self.id;
         let images = self.images.take().unwrap_or_default().into_iter();
         let images = images
             .map(|(name, image)| PlanImage::new(ImageId::of_chart(id, &name), Some(name), image));
         Ok(KubernetesPlan {
             images: images.collect(),
-            chart: self.chart.take().ok_or_else(|| missing(WHAT, "chart"))?,
-            manifest: self.manifest.take().ok_or_else(|| missing(WHAT, "manifest"))?,
-            ui_definition: self
-                .ui_definition
-                .take()
-                .ok_or_else(|| missing(WHAT, "uiDefinition"))?,
-            arm_template: self.arm_template.take().ok_or_else(|| missing(WHAT, "armTemplate"))?,
-            extension_type: {
-                self.extension_type.take().ok_or_else(|| missing(WHAT, "extensionType"))?
-            },
+            chart: self.chart.take().ok_or_else(|| missing("chart"))?,
+            manifest: self.manifest.take().ok_or_else(|| missing("manifest"))?,
+            ui_definition: self.ui_definition.take().ok_or_else(|| missing("uiDefinition"))?,
+            arm_template: self.arm_template.take().ok_or_else(|| missing("armTemplate"))?,
+            extension_type: { self.extension_type.take().ok_or_else(|| missing("extensionType"))? },
             clusters: self.clusters.take().unwrap_or_else(|| vec![Cluster::Aks]),
             scope: self.scope.unwrap_or_default(),
             namespace: self.namespace.take(),
@@ -485,18 +537,26 @@ impl WrittenPlan {
     }
 }
 
-fn missing(what: &str, key: &str) -> String {
-    format!("{what} needs the key `{key}`")
+/// Says that a plan of this kind lacks a key.
+pub(super) fn missing(kind: WrittenKind, key: &str) -> String {
+    format!("{} needs the key `{key}`", kind.words())
+}
+
+/// Says that a key belongs to the other kind of plan.
+pub(super) fn of_the_other(kind: WrittenKind, key: &str) -> String {
+    let other = match kind {
+        WrittenKind::Image => "kubernetes",
+        WrittenKind::Kubernetes => "image",
+    };
+    format!("{} has no `{key}`; that is of a plan of `kind: {other}`", kind.words())
 }
 
 /// Refuses what belongs to the other kind.
-fn refuse(what: &str, other: &str, keys: &[(&str, bool)]) -> Result<(), String> {
-    match keys.iter().find(|(_, is_there)| *is_there) {
-        None => Ok(()),
-        Some((key, _)) => {
-            Err(format!("{what} has no `{key}`; that is of a plan of `kind: {other}`"))
-        }
-    }
+fn refuse(
+    kind: WrittenKind,
+    mut keys: impl Iterator<Item = (&'static str, bool)>,
+) -> Result<(), String> {
+    keys.find(|(_, is_there)| *is_there).map_or(Ok(()), |(key, _)| Err(of_the_other(kind, key)))
 }
 
 fn default_regions() -> Vec<Region> {

@@ -147,7 +147,7 @@ fn take_path(parent: &mut Open) -> (String, Option<Spot>) {
     }
 }
 
-fn spot_of(span: &Span) -> Spot {
+pub(super) fn spot_of(span: &Span) -> Spot {
     let (line, column) = (span.start.line(), span.start.col() + 1);
     let same_line = span.end.line() == line;
     let width = if same_line { (span.end.col() + 1).saturating_sub(column).max(1) } else { 1 };

@@ -28,7 +28,7 @@ const BAD: &[(&str, &str, &str, &str)] = &[
         "`publisher` stands twice",
     ),
     ("        cmd: [/bin/probe]", "        command: [/bin/probe]", "command:", "`command` is not"),
-    ("      registryName: quayline\n", "", "resourceGroup", "`registryName` is missing"),
+    ("      registryName: quayline\n", "", "azure:", "`registryName` is missing"),
     (
         "version: 1\n",
         "version: 2\n",
@@ -143,13 +143,18 @@ const BAD: &[(&str, &str, &str, &str)] = &[
     ("{ tar: probe.tar }", "{ tar: a, dpkgStatus: true }", "dpkgStatus", "goes with `deb`"),
     // Secrets.
     ("password: { env: QUAY_PASSWORD }", "password: hunter2", "password: …", "TEC-005"),
-    ("password: { env: QUAY_PASSWORD }", "password: 12345", "password: ", "is expected"),
-    ("password: { env: QUAY_PASSWORD }", "password: { env: 1X }", "1X", "name of an environment"),
+    ("password: { env: QUAY_PASSWORD }", "password: 12345", "password: …", "TEC-005"),
+    (
+        "password: { env: QUAY_PASSWORD }",
+        "password: { env: 1X }",
+        "env: …",
+        "name of an environment",
+    ),
     (
         "password: { env: QUAY_PASSWORD }",
         "password: { value: x }",
-        "value: x",
-        "`value` is not known",
+        "password: { …",
+        "exactly one key",
     ),
     // Sets.
     ("id: probe", "id: server", "id: server", "stands twice"),
@@ -247,7 +252,7 @@ fn a_text_file_that_is_no_text_is_named_with_its_line() {
 fn an_offer_that_is_not_utf_8_is_refused_with_its_line() {
     let bytes = b"version: 1\npublisher: caf\xe9\n".to_vec();
     let error = OfferFile::parse(Path::new("o.yaml"), bytes).unwrap_err();
-    assert_eq!(error.to_string(), "o.yaml:2: the offer is not UTF-8");
+    assert_eq!(error.to_string(), "o.yaml:2: the offer is not UTF-8; save it as that");
 }
 
 #[test]

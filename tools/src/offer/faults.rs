@@ -1,0 +1,192 @@
+//! An offer from its text, or all that is wrong with it: in the order of the file, each with its
+//! line, what was meant, and how it is written.
+//!
+//! Invariant: no line is shown from where a secret may stand in it.
+
+use std::path::Path;
+
+use serde_json::{Map, Value as Part};
+
+use super::check::{PLANS_MAX, plans_allowed};
+use super::error::Diagnostic;
+use super::examples::{example, flow};
+use super::model::Offer;
+use super::origin::DOCKERFILE_ADVICE;
+use super::parse::{self, is_build, suggest};
+use super::schema::{choices, expected, schema};
+use super::secrets::LITERAL;
+use super::spots::Spots;
+use super::tree::{Foreign, Tree, Value};
+use super::walk::{Fault, Found, What, walk};
+
+/// Most faults that are told; the others are counted.
+pub(super) const FAULTS_MAX: usize = 100;
+
+/// Reads an offer. The types have the last word: only where they refuse it are faults looked for, and
+/// where none is found beside theirs, theirs is told.
+pub(super) fn read(file: &Path, text: &str, spots: &Spots) -> Result<Offer, Vec<Diagnostic>> {
+    if spots.contains(&format!("plans[{PLANS_MAX}]")) {
+        // Nobody reads thousands of plans to learn that they are too many.
+        let beyond = |place: &usize| spots.contains(&format!("plans[{place}]"));
+        let count = (PLANS_MAX..).take_while(beyond).count() + PLANS_MAX;
+        let message = format!("there are {count} plans");
+        let told = Diagnostic::new(file, text, spots.find("plans"), message);
+        return Err(vec![told.help(plans_allowed())]);
+    }
+    let refusal = match parse::parse(file, text, spots) {
+        Ok(offer) => return Ok(offer),
+        Err(refusal) => refusal,
+    };
+    if text.trim().is_empty() {
+        return Err(vec![refusal]);
+    }
+    let Some(tree) = Tree::read(text) else { return Err(vec![hide_secret_keys(refusal)]) };
+    let schema = schema();
+    let Found { faults, secrets } = walk(text, &tree, &schema);
+    let lines: Vec<&str> = text.lines().collect();
+    let told = faults.iter().take(FAULTS_MAX).map(|fault| {
+        let line = fault.spot.line.checked_sub(1).and_then(|place| lines.get(place));
+        let (message, help) = words(&fault.what, &schema);
+        let mut told = Diagnostic::of_line(file, line.unwrap_or(&""), fault.spot, message);
+        told.help = help;
+        told
+    });
+    let mut told: Vec<Diagnostic> = told.collect();
+    if told.is_empty() {
+        told.push(refusal);
+    }
+    if let Some(next) = faults.get(FAULTS_MAX) {
+        told.push(more(file, &lines, next, faults.len() - FAULTS_MAX));
+    }
+    for diagnostic in &mut told {
+        if let Some(column) = secrets.get(&diagnostic.spot.line) {
+            diagnostic.hide_from(*column);
+        }
+    }
+    Err(told)
+}
+
+/// Counts those that are not told, at the first of them.
+fn more(file: &Path, lines: &[&str], next: &Fault<'_>, count: usize) -> Diagnostic {
+    let line = next.spot.line.checked_sub(1).and_then(|place| lines.get(place));
+    let message = format!("and {count} more faults from here on");
+    Diagnostic::of_line(file, line.unwrap_or(&""), next.spot, message)
+        .help("correct those above first")
+}
+
+/// A text that is no YAML has no places: what stands behind a key for secrets is hidden by its name.
+fn hide_secret_keys(mut refusal: Diagnostic) -> Diagnostic {
+    let line = refusal.line.to_ascii_lowercase();
+    let keys = ["password:", "secret:", "username:"];
+    let behind = keys.iter().filter_map(|key| Some(line.find(key)? + key.len())).min();
+    if let Some(behind) = behind {
+        let before = refusal.line.get(..behind).unwrap_or_default();
+        refusal.hide_from(before.chars().count() + 2);
+        // What the parser says may repeat what it took for a key.
+        refusal.message = "what stands here cannot be read".to_owned();
+        refusal.help = Some("a secret is written like `{ env: QUAY_PASSWORD }`".to_owned());
+    }
+    refusal
+}
+
+/// What is wrong and what to do, in words of the file.
+fn words(what: &What<'_>, schema: &Part) -> (String, Option<String>) {
+    let add = |key: &str, property: &Option<&Part>| {
+        let example = property.and_then(|property| example(property, schema));
+        Some(format!("add `{key}: {}`", example.unwrap_or_else(|| "…".to_owned())))
+    };
+    match what {
+        What::Foreign(foreign) => said_of(*foreign),
+        What::MergeKey => (
+            "merge keys are not read here".to_owned(),
+            Some("write the keys in both places".to_owned()),
+        ),
+        What::NoWord => ("a key is one word".to_owned(), None),
+        What::Twice(key) => {
+            (format!("the key `{key}` stands twice"), Some("remove one of the two".to_owned()))
+        }
+        What::UnknownKey { key, known } => unknown_key(key, known, schema),
+        What::Missing { key, property } => {
+            (format!("the key `{key}` is missing here"), add(key, property))
+        }
+        What::MissingOfKind { message, key, property } => (message.clone(), add(key, property)),
+        What::UnknownWord { word, part } => {
+            let known = choices(part).unwrap_or_default();
+            (format!("`{}` is not known here", short(word)), Some(suggest(word, &known)))
+        }
+        What::Type { found, part, key } => {
+            let expected = expected(part, schema);
+            let message = format!("this is {}, but {expected} is expected", found_words(found));
+            let help = example(part, schema).map(|example| match key {
+                Some(key) => format!("write `{}: {example}`", short(key)),
+                None => format!("write `{example}`"),
+            });
+            (message, help)
+        }
+        What::Word { message, example } => {
+            (message.clone(), Some(format!("write it like {}", flow(&Part::from(*example)))))
+        }
+        What::Literal => (LITERAL.to_owned(), None),
+        What::NoSecret(said) => {
+            ((*said).to_owned(), Some("write it like `{ env: QUAY_PASSWORD }`".to_owned()))
+        }
+        What::Said(message) => (message.clone(), None),
+    }
+}
+
+fn said_of(foreign: Foreign) -> (String, Option<String>) {
+    let (message, help) = match foreign {
+        Foreign::Anchor => {
+            ("anchors and aliases are not read here", "write the value in both places")
+        }
+        Foreign::Tag => ("tags are not read here", "remove the word with the `!`"),
+        Foreign::Document => ("the file is one YAML document", "remove the `---`"),
+    };
+    (message.to_owned(), Some(help.to_owned()))
+}
+
+fn unknown_key(key: &str, known: &Map<String, Part>, schema: &Part) -> (String, Option<String>) {
+    let keys: Vec<&str> = known.keys().map(String::as_str).collect();
+    if is_build(key, &keys) {
+        let message = format!("`{key}`: wharf does not build Dockerfiles");
+        return (message, Some(DOCKERFILE_ADVICE.to_owned()));
+    }
+    let mut help = suggest(key, &keys);
+    if let Some(meant) = parse::nearest(key, keys.into_iter())
+        && let Some(example) = known.get(meant).and_then(|property| example(property, schema))
+    {
+        help = format!("{help} as in `{meant}: {example}`");
+    }
+    (format!("the key `{}` is not known here", short(key)), Some(help))
+}
+
+/// Most characters of a word of the file that a message repeats.
+const SHOWN_CHARS_MAX: usize = 80;
+
+fn short(word: &str) -> String {
+    let mut shown: String = word
+        .chars()
+        .take(SHOWN_CHARS_MAX)
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect();
+    if word.chars().nth(SHOWN_CHARS_MAX).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+fn found_words(found: &Value) -> &'static str {
+    match found {
+        _ if found.is_nothing() => "nothing",
+        Value::Scalar { text, is_plain: true } if parse::reads_as::<f64>(text, true, false) => {
+            "a number"
+        }
+        Value::Scalar { text, is_plain: true } if parse::reads_as::<bool>(text, true, false) => {
+            "a truth value"
+        }
+        Value::Scalar { .. } => "a text",
+        Value::List(_) => "a list",
+        Value::Mapping(_) => "a mapping",
+        Value::Refused => "something else",
+    }
+}

@@ -1,0 +1,406 @@
+//! A refused offer, value by value beside the schema: every fault, not only the first. What is said
+//! of each is in `faults`.
+//!
+//! Invariant: time and memory are linear in the size of the file. What costs more, to find the word
+//! that was meant, is left to whoever tells the faults, for as many as are told.
+
+use std::collections::{BTreeMap, HashSet};
+
+use serde_json::{Map, Value as Part};
+
+use super::forms::{self, QUOTED};
+use super::layers::Layer;
+use super::origin::ImageSource;
+use super::parse::{self, reads_as};
+use super::plans::{
+    self, KUBERNETES_NEEDS, NO_KIND, NOT_BILLED, OF_IMAGE, OF_KUBERNETES, WrittenKind,
+};
+use super::schema::{DEFINITIONS, admits, choices, referred};
+use super::spots::Spot;
+use super::tree::{Entry, Foreign, Node, Tree, Value};
+
+/// The definition of a secret's place in the schema.
+const SECRET: &str = "Secret";
+
+/// One fault with its place.
+#[derive(Debug)]
+pub(super) struct Fault<'a> {
+    /// Where.
+    pub(super) spot: Spot,
+    /// What.
+    pub(super) what: What<'a>,
+}
+
+/// What is wrong.
+#[derive(Debug)]
+pub(super) enum What<'a> {
+    /// YAML that an offer has not.
+    Foreign(Foreign),
+    /// `<<`.
+    MergeKey,
+    /// A key that is a list or a mapping.
+    NoWord,
+    /// A key that stood there before.
+    Twice(&'a str),
+    /// A key that is none of these.
+    UnknownKey { key: &'a str, known: &'a Map<String, Part> },
+    /// A key that is missing; what stands behind it.
+    Missing { key: &'a str, property: Option<&'a Part> },
+    /// The same, where the kind of a plan asks for it.
+    MissingOfKind { message: String, key: &'static str, property: Option<&'a Part> },
+    /// A word that is none of those of this part.
+    UnknownWord { word: &'a str, part: &'a Part },
+    /// Another type than this part has; the key that it stands behind.
+    Type { found: &'a Value, part: &'a Part, key: Option<&'a str> },
+    /// A word that breaks its rule; how one looks.
+    Word { message: String, example: &'static str },
+    /// A secret, in clear.
+    Literal,
+    /// Something that is in a secret's place and may be one.
+    NoSecret(&'static str),
+    /// In words already.
+    Said(String),
+}
+
+/// All that a walk finds.
+#[derive(Debug, Default)]
+pub(super) struct Found<'a> {
+    /// The faults, in the order of the file.
+    pub(super) faults: Vec<Fault<'a>>,
+    /// Lines with something that may be a secret: the column from which it is never shown.
+    pub(super) secrets: BTreeMap<usize, usize>,
+}
+
+/// Finds every fault of a tree.
+pub(super) fn walk<'a>(text: &'a str, tree: &'a Tree, schema: &'a Part) -> Found<'a> {
+    walk_part(text, tree, schema, schema)
+}
+
+/// The same for a text that is only a part of an offer.
+pub(super) fn walk_part<'a>(
+    text: &'a str,
+    tree: &'a Tree,
+    schema: &'a Part,
+    part: &'a Part,
+) -> Found<'a> {
+    let Some(Part::Object(definitions)) = schema.get(DEFINITIONS) else { return Found::default() };
+    let mut walk = Walk { text, definitions, found: Found::default() };
+    for (spot, foreign) in &tree.foreign {
+        walk.add(*spot, What::Foreign(*foreign));
+    }
+    walk.value(&tree.root, part, None);
+    walk.found.faults.sort_by_key(|fault| fault.spot);
+    walk.found
+}
+
+struct Walk<'a> {
+    text: &'a str,
+    definitions: &'a Map<String, Part>,
+    found: Found<'a>,
+}
+
+/// A part of the schema with its name.
+type Named<'a> = (Option<&'a str>, &'a Part);
+
+impl<'a> Walk<'a> {
+    fn add(&mut self, spot: Spot, what: What<'a>) {
+        self.found.faults.push(Fault { spot, what });
+    }
+
+    fn value(&mut self, node: &'a Node, part: &'a Part, key: Option<&'a str>) {
+        if matches!(node.value, Value::Refused) {
+            return;
+        }
+        let before = self.found.faults.len();
+        let (name, chosen) = match self.choose(node, None, part) {
+            Some(chosen) => chosen,
+            None if self.is_secret(part) => (Some(SECRET), part),
+            None => return self.add(node.spot, What::Type { found: &node.value, part, key }),
+        };
+        match &node.value {
+            _ if name == Some(SECRET) => self.secret(node),
+            Value::Scalar { text, is_plain } => {
+                self.scalar(node, (text, *is_plain), (name, chosen), (part, key));
+            }
+            Value::List(items) => {
+                if let Some(part) = chosen.get("items") {
+                    items.iter().for_each(|item| self.value(item, part, None));
+                }
+            }
+            Value::Mapping(entries) => self.mapping(node, entries, (name, chosen), (part, key)),
+            Value::Refused => {}
+        }
+        if name == Some("Layer") && self.found.faults.len() == before {
+            self.layer(node);
+        }
+    }
+
+    /// The part of the schema that is meant for a value of this type.
+    fn choose(&self, node: &Node, name: Option<&'a str>, part: &'a Part) -> Option<Named<'a>> {
+        let named = referred(part);
+        let part = named.map_or(Some(part), |name| self.definitions.get(name))?;
+        let name = named.or(name);
+        let several = ["anyOf", "oneOf"].into_iter().find_map(|key| part.get(key)?.as_array());
+        match several {
+            Some(several) if choices(part).is_none() => {
+                several.iter().find_map(|part| self.choose(node, name, part))
+            }
+            _ => admits(part, &node.value).then_some((name, part)),
+        }
+    }
+
+    fn is_secret(&self, part: &Part) -> bool {
+        let alternatives = part.get("anyOf").and_then(Part::as_array);
+        referred(part) == Some(SECRET)
+            || alternatives.is_some_and(|all| all.iter().any(|part| referred(part) == Some(SECRET)))
+    }
+
+    fn scalar(
+        &mut self,
+        node: &'a Node,
+        (text, is_plain): (&'a str, bool),
+        (name, part): Named<'a>,
+        (whole, key): (&'a Part, Option<&'a str>),
+    ) {
+        let type_fault = What::Type { found: &node.value, part: whole, key };
+        if let Some(words) = choices(part) {
+            if !words.contains(&text) {
+                self.add(node.spot, What::UnknownWord { word: text, part });
+            }
+        } else if let Some(word) = name.and_then(forms::word) {
+            if let Err(message) = (word.check)(text) {
+                self.add(node.spot, What::Word { message, example: word.example });
+            }
+        } else if name.is_some_and(|name| QUOTED.contains(&name)) {
+            let is_other = part.get("const").is_some_and(|known| known != text);
+            if is_other || (is_plain && !reads_as::<String>(text, is_plain, true)) {
+                self.add(node.spot, type_fault);
+            } else if name == Some("ImageSource")
+                && let Err(message) = text.parse::<ImageSource>()
+            {
+                self.add(node.spot, What::Said(message));
+            }
+        } else {
+            let kind =
+                part.get("type").and_then(|kind| kind.as_str().or_else(|| kind.get(0)?.as_str()));
+            let fits = match kind {
+                Some("integer") => reads_as::<u64>(text, is_plain, false),
+                Some("number") => reads_as::<f64>(text, is_plain, false),
+                Some("boolean") => reads_as::<bool>(text, is_plain, false),
+                _ => true,
+            };
+            if !fits && !node.value.is_nothing() {
+                self.add(node.spot, type_fault);
+            }
+        }
+    }
+
+    fn mapping(
+        &mut self,
+        node: &'a Node,
+        entries: &'a [Entry],
+        (name, part): Named<'a>,
+        (whole, at): (&'a Part, Option<&'a str>),
+    ) {
+        let properties = part.get("properties").and_then(Part::as_object);
+        let free = part.get("additionalProperties").filter(|free| free.is_object());
+        let mut seen = HashSet::new();
+        let mut unknown = Vec::new();
+        for entry in entries {
+            let Some(key) = entry.key.as_deref() else {
+                self.add(entry.spot, What::NoWord);
+                continue;
+            };
+            if key == "<<" {
+                self.add(entry.spot, What::MergeKey);
+                continue;
+            }
+            if !seen.insert(key) {
+                self.add(entry.spot, What::Twice(key));
+            }
+            match (properties.and_then(|known| known.get(key)), free) {
+                (Some(property), _) => self.value(&entry.node, property, Some(key)),
+                (None, Some(free)) => {
+                    self.free_key(entry, key, part);
+                    self.value(&entry.node, free, Some(key));
+                }
+                (None, None) => unknown.extend(properties.map(|known| (entry.spot, key, known))),
+            }
+        }
+        let required = part.get("required").and_then(Part::as_array);
+        for key in required.into_iter().flatten().filter_map(Part::as_str) {
+            if !seen.contains(key) && !is_meant(key, &unknown) {
+                let property = properties.and_then(|known| known.get(key));
+                self.add(node.spot, What::Missing { key, property });
+            }
+        }
+        let has_secrets =
+            properties.is_some_and(|known| known.values().any(|one| self.is_secret(one)));
+        if has_secrets && !unknown.is_empty() {
+            // A misspelt key may hold what belongs to a secret's.
+            let is_unknown = |entry: &&Entry| {
+                let key = entry.key.as_deref().unwrap_or_default();
+                properties.is_none_or(|known| !known.contains_key(key))
+            };
+            entries.iter().filter(is_unknown).for_each(|entry| self.hide(&entry.node));
+        }
+        for (spot, key, known) in unknown {
+            self.add(spot, What::UnknownKey { key, known });
+        }
+        let most = part.get("maxProperties").and_then(Part::as_u64);
+        if most.is_some_and(|most| most != entries.len() as u64) {
+            self.add(node.spot, What::Type { found: &node.value, part: whole, key: at });
+        }
+        if name == Some("Plan") {
+            self.kind(node, entries, &seen, properties);
+        }
+    }
+
+    /// A key that may be any word of a kind.
+    fn free_key(&mut self, entry: &Entry, key: &str, part: &Part) {
+        let word = part.get("propertyNames").and_then(referred).and_then(forms::word);
+        if let Some(word) = word
+            && let Err(message) = (word.check)(key)
+        {
+            self.add(entry.spot, What::Word { message, example: word.example });
+        }
+    }
+
+    /// What a plan of its kind lacks, and has of the other kind.
+    fn kind(
+        &mut self,
+        node: &'a Node,
+        entries: &'a [Entry],
+        seen: &HashSet<&str>,
+        properties: Option<&'a Map<String, Part>>,
+    ) {
+        let kind = match word_of(entries, "kind") {
+            Some("kubernetes") => WrittenKind::Kubernetes,
+            Some("image") => WrittenKind::Image,
+            None if !seen.contains("kind") && seen.contains("image") => WrittenKind::Image,
+            None if !seen.contains("kind") => {
+                return self.add(node.spot, What::Said(NO_KIND.to_owned()));
+            }
+            _ => return,
+        };
+        let (needs, others): (&[&'static str], &[&'static str]) = match kind {
+            WrittenKind::Image => (&["image"], &OF_KUBERNETES),
+            WrittenKind::Kubernetes => (&KUBERNETES_NEEDS, &OF_IMAGE),
+        };
+        for key in needs.iter().copied().filter(|key| !seen.contains(key)) {
+            let property = properties.and_then(|known| known.get(key));
+            let message = plans::missing(kind, key);
+            self.add(node.spot, What::MissingOfKind { message, key, property });
+        }
+        for entry in entries {
+            let key = entry.key.as_deref().unwrap_or_default();
+            if others.contains(&key) {
+                self.add(entry.spot, What::Said(plans::of_the_other(kind, key)));
+            } else if key == "licence"
+                && kind == WrittenKind::Image
+                && word_of(std::slice::from_ref(entry), key) == Some("payAsYouGo")
+            {
+                self.add(entry.node.spot, What::Said(NOT_BILLED.to_owned()));
+            }
+        }
+    }
+
+    /// What a secret's place may hold: nothing of it is ever repeated.
+    fn secret(&mut self, node: &'a Node) {
+        let Value::Mapping(entries) = &node.value else {
+            if !node.value.is_nothing() {
+                self.hide(node);
+                self.add(node.spot, What::Literal);
+            }
+            return;
+        };
+        let Some(Part::Object(known)) =
+            self.definitions.get(SECRET).and_then(|part| part.get("properties"))
+        else {
+            return;
+        };
+        if entries.len() != 1 {
+            self.add(node.spot, What::NoSecret(ONE_SECRET));
+        }
+        for entry in entries {
+            let key = entry.key.as_deref().unwrap_or_default();
+            let fault = match (&entry.node.value, key) {
+                (_, key) if !known.contains_key(key) => Some(What::NoSecret(ONE_SECRET)),
+                (Value::Scalar { text, .. }, "env") if !super::secrets::is_variable(text) => {
+                    Some(What::NoSecret(NO_VARIABLE))
+                }
+                (Value::Scalar { text, .. }, "keyVault" | "file") => {
+                    let (word, said) = match key {
+                        "file" => ("RelativePath", NO_FILE),
+                        _ => ("KeyVaultSecret", NO_KEY_VAULT),
+                    };
+                    let fits = forms::word(word).is_none_or(|word| (word.check)(text).is_ok());
+                    (!fits).then_some(What::NoSecret(said))
+                }
+                (Value::Scalar { .. }, _) => None,
+                _ => Some(What::NoSecret(ONE_SECRET)),
+            };
+            let Some(what) = fault else { continue };
+            self.hide(&entry.node);
+            // What looks like a key may be the secret.
+            let is_known = known.contains_key(key);
+            let spot = if is_known { entry.node.spot } else { entry.spot };
+            if !is_known {
+                self.hide_from(entry.spot);
+            }
+            self.add(spot, what);
+        }
+    }
+
+    /// Never shows these lines from here on.
+    fn hide(&mut self, node: &Node) {
+        self.hide_from(node.spot);
+        for line in node.spot.line + 1..=node.end_line {
+            self.found.secrets.insert(line, 1);
+        }
+    }
+
+    fn hide_from(&mut self, spot: Spot) {
+        let column = self.found.secrets.entry(spot.line).or_insert(spot.column);
+        *column = spot.column.min(*column);
+    }
+
+    /// A layer whose keys are all well, and may still not go together: its own parser says.
+    fn layer(&mut self, node: &'a Node) {
+        let (start, end, column) = node.bytes;
+        let Some(slice) = self.text.get(start..end) else { return };
+        let alone = format!("{}{slice}", " ".repeat(column));
+        if let Err(message) = parse::alone::<Layer>(&alone) {
+            self.add(node.spot, What::Said(message));
+        }
+    }
+}
+
+/// What is said of a secret's place.
+const ONE_SECRET: &str = "a secret is a mapping with exactly one key of: env, file, keyVault";
+const NO_VARIABLE: &str =
+    "this is not the name of an environment variable: use letters, digits and `_`";
+const NO_KEY_VAULT: &str =
+    "this is not a secret of a key vault: write VAULT/NAME, each of letters, digits and `-`";
+const NO_FILE: &str =
+    "this is not a path of this offer: write it relative to the folder of the offer file";
+
+/// The word behind a key.
+fn word_of<'a>(entries: &'a [Entry], key: &str) -> Option<&'a str> {
+    let entry = entries.iter().find(|entry| entry.key.as_deref() == Some(key))?;
+    match &entry.node.value {
+        Value::Scalar { text, .. } => Some(text),
+        _ => None,
+    }
+}
+
+/// Most unknown keys of a mapping that are looked at for what they were meant to be.
+const MEANT_MAX: usize = 16;
+
+/// Whether an unknown key is this one, misspelt: then that is said, and not that it is missing too.
+fn is_meant(key: &str, unknown: &[(Spot, &str, &Map<String, Part>)]) -> bool {
+    let unknown = unknown.iter().take(MEANT_MAX);
+    unknown
+        .into_iter()
+        .any(|(_, word, known)| parse::nearest(word, known.keys().map(String::as_str)) == Some(key))
+}
