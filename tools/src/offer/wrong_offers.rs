@@ -283,7 +283,7 @@ fn other_encodings_are_named_and_marks_and_line_ends_of_windows_are_taken() {
         assert!(error.contains("UTF-16; save it as UTF-8"), "{error}");
     }
     let latin = OFFER.replacen("Tour", "Caf\u{e9}", 1);
-    let latin: Vec<u8> = latin.chars().map(|c| c as u8).collect();
+    let latin: Vec<u8> = latin.chars().map(|c| u8::try_from(c).unwrap()).collect();
     let line = OFFER.lines().position(|line| line.contains("Tour")).unwrap() + 1;
     assert_eq!(
         of(latin).unwrap_err().to_string(),
