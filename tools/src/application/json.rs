@@ -2,6 +2,8 @@
 //! marketplace's may not (comments, a byte order mark, commas before an end, keys that stand twice)
 //! is read over and told, so that one run shows all of it.
 
+use std::collections::HashSet;
+
 use super::tree::{Entry, Fault, Node, Placed, Reading, Value};
 use super::{DEPTH_MAX, FAULTS_MAX, NODES_MAX};
 use crate::offer::spots::Spot;
@@ -142,6 +144,7 @@ impl Reader {
     fn mapping(&mut self, depth: usize) -> Result<Value, Fault> {
         self.next();
         let mut entries: Vec<Entry> = Vec::new();
+        let mut known = HashSet::new();
         loop {
             self.blank();
             let spot = self.spot();
@@ -156,7 +159,7 @@ impl Reader {
             }
             let key = self.text()?;
             let key = Placed { spot: self.since(spot), value: key };
-            if entries.iter().any(|known| known.key.value == key.value) {
+            if !known.insert(key.value.clone()) {
                 self.fault(key.spot, format!("the key `{}` stands twice", key.value));
             }
             self.blank();

@@ -225,7 +225,7 @@ mod tests {
         );
         assert!(layout.files.contains_key("chart/templates/web.yaml"));
         assert!(
-            !layout.files.keys().any(|path| path.ends_with(".orig")),
+            !layout.files.keys().any(|path| path.contains(".orig")),
             "{:?}",
             layout.files.keys()
         );

@@ -96,7 +96,9 @@ impl UiDefinition {
     fn basics(&mut self, parameters: &Node) {
         match parameters.get("basics") {
             Some(Node { value: Value::List(elements), .. }) => {
-                elements.iter().for_each(|element| self.element(element, None, None));
+                for element in elements {
+                    self.element(element, None, None);
+                }
             }
             other => self.shape(other, parameters.spot, "`basics` is a list, which may be empty"),
         }
@@ -119,7 +121,9 @@ impl UiDefinition {
             }
             match step.get("elements") {
                 Some(Node { value: Value::List(elements), .. }) => {
-                    elements.iter().for_each(|at| self.element(at, Some(&name.value), None));
+                    for element in elements {
+                        self.element(element, Some(&name.value), None);
+                    }
                 }
                 other => self.shape(other, step.spot, "`elements` of a step is a list"),
             }
@@ -140,7 +144,9 @@ impl UiDefinition {
         // Sections do not stand in one another more than once, so the names say where one is.
         if section.is_none() {
             let inner = node.get("elements").map(Node::items).unwrap_or_default();
-            inner.iter().for_each(|inner| self.element(inner, step, Some(&name.value)));
+            for inner in inner {
+                self.element(inner, step, Some(&name.value));
+            }
         }
         let (step, section) = (step.map(str::to_owned), section.map(str::to_owned));
         self.elements.push(Element { step, section, name, kind });
@@ -149,7 +155,7 @@ impl UiDefinition {
     /// The questions whose answers an expression takes, each as it is asked for: the step, none for
     /// the first page, and the names behind it.
     #[must_use]
-    pub fn asked<'a>(expression: &'a str) -> Vec<(Option<&'a str>, Vec<&'a str>)> {
+    pub fn asked(expression: &str) -> Vec<(Option<&str>, Vec<&str>)> {
         let mut asked = Vec::new();
         for (step, names) in expression::members(expression, "steps") {
             asked.push((Some(step), names));

@@ -1,6 +1,8 @@
 //! Reads one YAML document with the place of every value. Anchors, several documents and keys that
 //! are no texts are told: the files of an application need none of them.
 
+use std::collections::HashSet;
+
 use serde_saphyr::granit_parser::{Event, Parser, ScalarStyle, Span, StrInput};
 
 use super::tree::{Entry, Fault, Node, Placed, Reading, Value};
@@ -103,6 +105,7 @@ impl<'a> Reader<'a> {
 
     fn mapping(&mut self, depth: usize) -> Result<Value, Fault> {
         let mut entries: Vec<Entry> = Vec::new();
+        let mut known = HashSet::new();
         loop {
             let (event, span) = self.next()?;
             let spot = spot_of(&span);
@@ -111,7 +114,7 @@ impl<'a> Reader<'a> {
                 Event::Scalar(text, ..) => text.to_string(),
                 _ => return Err(Fault::new(spot, "a key is a text")),
             };
-            if entries.iter().any(|known| known.key.value == key) {
+            if !known.insert(key.clone()) {
                 self.fault(spot, format!("the key `{key}` stands twice"));
             }
             let (event, span) = self.next()?;

@@ -280,8 +280,8 @@ pub struct BundleArgs {
     pub output: Option<PathBuf>,
     /// Write version and digest of the bundle that was made into the offer: the digest itself, a file
     /// that names it or is its manifest, or, without a value, what the registry has
-    #[arg(long, value_name = "FILE|DIGEST", num_args = 0..=1)]
-    pub built: Option<Option<String>>,
+    #[arg(long, value_name = "FILE|DIGEST", num_args = 0..=1, default_missing_value = "registry")]
+    pub built: Option<String>,
     /// Where sources conflict: `strict` warns by the narrower one, `lenient` keeps to the wider
     #[arg(long, env = "WHARF_PROFILE", value_name = "PROFILE", default_value = "strict")]
     pub profile: Profile,

@@ -98,41 +98,51 @@ impl Seen<'_> {
 
     /// An error in the manifest.
     pub(super) fn manifest(&self, judge: &mut Judge<'_>, spot: Spot, message: impl Into<String>) {
-        let key = self.key("manifest");
-        self.tell(judge, Severity::Error, &key, &self.application.manifest, spot, message);
+        if let Some(at) = self.at(&self.application.manifest, spot) {
+            judge.error_in(&self.key("manifest"), &at, message);
+        }
+    }
+
+    /// A warning about the manifest.
+    pub(super) fn doubt_manifest(&self, judge: &mut Judge<'_>, spot: Spot, message: &str) {
+        if let Some(at) = self.at(&self.application.manifest, spot) {
+            judge.warning_in(&self.key("manifest"), &at, message);
+        }
     }
 
     /// An error in the UI definition.
     pub(super) fn ui(&self, judge: &mut Judge<'_>, spot: Spot, message: impl Into<String>) {
-        let key = self.key("uiDefinition");
-        self.tell(judge, Severity::Error, &key, &self.application.ui, spot, message);
+        if let Some(at) = self.at(&self.application.ui, spot) {
+            judge.error_in(&self.key("uiDefinition"), &at, message);
+        }
+    }
+
+    /// A warning about the UI definition.
+    pub(super) fn doubt_ui(&self, judge: &mut Judge<'_>, spot: Spot, message: &str) {
+        if let Some(at) = self.at(&self.application.ui, spot) {
+            judge.warning_in(&self.key("uiDefinition"), &at, message);
+        }
     }
 
     /// An error in the ARM template.
     pub(super) fn template(&self, judge: &mut Judge<'_>, spot: Spot, message: impl Into<String>) {
-        let key = self.key("armTemplate");
-        self.tell(judge, Severity::Error, &key, &self.application.template, spot, message);
+        if let Some(at) = self.at(&self.application.template, spot) {
+            judge.error_in(&self.key("armTemplate"), &at, message);
+        }
     }
 
-    /// Something at a place of one of the files.
-    pub(super) fn tell<T>(
-        &self,
-        judge: &mut Judge<'_>,
-        severity: Severity,
-        key: &str,
-        source: &Source<T>,
-        spot: Spot,
-        message: impl Into<String>,
-    ) {
+    /// A warning about the ARM template.
+    pub(super) fn doubt_template(&self, judge: &mut Judge<'_>, spot: Spot, message: &str) {
+        if let Some(at) = self.at(&self.application.template, spot) {
+            judge.warning_in(&self.key("armTemplate"), &at, message);
+        }
+    }
+
+    /// The place of one more finding; none when enough was told.
+    fn at<T>(&self, source: &Source<T>, spot: Spot) -> Option<NamedPlace> {
         self.told.set(self.told.get() + 1);
-        if self.told.get() > FINDINGS_MAX {
-            return;
-        }
-        let at = NamedPlace::new(&source.path, &source.text, spot);
-        match severity {
-            Severity::Error => judge.error_in(key, &at, message),
-            Severity::Warning => judge.warning_in(key, &at, message),
-        }
+        let is_enough = self.told.get() > FINDINGS_MAX;
+        (!is_enough).then(|| NamedPlace::new(&source.path, &source.text, spot))
     }
 }
 

@@ -65,14 +65,12 @@ pub(super) const RULES: &[Rule] = &[
 
 fn keys(view: &OfferView<'_>, judge: &mut Judge<'_>) {
     each(view, judge, |seen, judge| {
-        let source = &seen.application.manifest;
-        let Some(manifest) = &source.content else { return };
+        let Some(manifest) = &seen.application.manifest.content else { return };
         for fault in &manifest.faults {
             seen.manifest(judge, fault.spot, &fault.message);
         }
         for fault in &manifest.unknown {
-            let key = seen.key("manifest");
-            seen.tell(judge, Severity::Warning, &key, source, fault.spot, &fault.message);
+            seen.doubt_manifest(judge, fault.spot, &fault.message);
         }
         required(seen, judge, manifest);
         if let Some(version) = &manifest.version
@@ -228,9 +226,7 @@ fn versions(seen: &Seen<'_>, judge: &mut Judge<'_>, content: &Content) {
     let chart = chart.and_then(|metadata| metadata.version.as_ref());
     if let Some(chart) = chart.filter(|chart| chart.text != version.value) {
         let message = format!("the version is {}, and {} in Chart.yaml", version.value, chart.text);
-        let key = seen.key("manifest");
-        let source = &seen.application.manifest;
-        seen.tell(judge, Severity::Warning, &key, source, version.spot, message);
+        seen.doubt_manifest(judge, version.spot, &message);
     }
 }
 

@@ -6,7 +6,9 @@ use std::collections::BTreeSet;
 use super::application::{Seen, each};
 use super::{Check, Judge, OfferView, Rule, Severity};
 use crate::application::expression;
-use crate::application::template::{ArmTemplate, CLUSTER_TYPE, EXTENSION_TYPE, Extension, Setting};
+use crate::application::template::{
+    ArmTemplate, CLUSTER_TYPE, EXTENSION_TYPE, Extension, Parameter, Setting,
+};
 use crate::application::tree::{Placed, Value};
 use crate::chart::yaml::Node as ChartNode;
 use crate::offer::spots::Spot;
@@ -114,7 +116,7 @@ fn resources(seen: &Seen<'_>, judge: &mut Judge<'_>) {
                 seen.template(judge, kind.spot, message);
             }
             None => {
-                seen.template(judge, kind.spot, "a type is written as it is, without functions")
+                seen.template(judge, kind.spot, "a type is written as it is, without functions");
             }
         }
         if let Some(link) = resource.link {
@@ -201,8 +203,7 @@ fn filled_in(
 }
 
 fn declared(seen: &Seen<'_>, judge: &mut Judge<'_>) {
-    let source = &seen.application.template;
-    let Some(template) = &source.content else { return };
+    let Some(template) = &seen.application.template.content else { return };
     let mut told = BTreeSet::new();
     for used in &template.used_parameters {
         if template.parameter(&used.value).is_none() && told.insert(&used.value) {
@@ -221,8 +222,7 @@ fn declared(seen: &Seen<'_>, judge: &mut Judge<'_>) {
     for parameter in &template.parameters {
         if !used.contains(&parameter.name.value.to_ascii_lowercase()) {
             let message = format!("the parameter `{}` is not used", parameter.name.value);
-            let key = seen.key("armTemplate");
-            seen.tell(judge, Severity::Warning, &key, source, parameter.name.spot, message);
+            seen.doubt_template(judge, parameter.name.spot, &message);
         }
     }
 }
@@ -257,7 +257,7 @@ const fn is_secret_key(byte: u8) -> bool {
 
 fn secrets(seen: &Seen<'_>, judge: &mut Judge<'_>) {
     let Some(template) = &seen.application.template.content else { return };
-    for parameter in template.parameters.iter().filter(|parameter| parameter.is_secure()) {
+    for parameter in template.parameters.iter().filter(|at| at.is_secure()) {
         if let Some(default) = &parameter.default
             && default.text() != Some("")
         {
@@ -272,7 +272,7 @@ fn secrets(seen: &Seen<'_>, judge: &mut Judge<'_>) {
                 let expression = expression::of(text).unwrap_or_default();
                 let mut used = expression::calls(expression, "parameters").into_iter();
                 secure |=
-                    used.any(|used| template.parameter(used).is_some_and(|at| at.is_secure()));
+                    used.any(|used| template.parameter(used).is_some_and(Parameter::is_secure));
             });
             if secure {
                 let message =
@@ -299,8 +299,8 @@ fn set_values(view: &OfferView<'_>, judge: &mut Judge<'_>) {
     each(view, judge, |seen, judge| {
         let chart = view.content.charts.get(&seen.place);
         let values = chart.and_then(|chart| chart.values.as_ref().ok()).and_then(Option::as_ref);
-        let source = &seen.application.template;
-        let (Some(values), Some(template)) = (values, &source.content) else { return };
+        let template = &seen.application.template.content;
+        let (Some(values), Some(template)) = (values, template) else { return };
         for extension in &template.extensions {
             for setting in extension.settings.iter().chain(&extension.protected) {
                 let name = setting.name.value.as_str();
@@ -308,10 +308,9 @@ fn set_values(view: &OfferView<'_>, judge: &mut Judge<'_>) {
                 if is_there(values, &parts) || !name.bytes().all(is_secret_key) {
                     continue;
                 }
-                let key = seen.key("armTemplate");
                 let message = format!("values.yaml of the chart has no `{name}`");
                 let spot = setting.name.spot;
-                seen.tell(judge, Severity::Warning, &key, source, spot, message);
+                seen.doubt_template(judge, spot, &message);
             }
         }
     });

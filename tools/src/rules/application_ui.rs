@@ -82,8 +82,7 @@ fn is_password(ui: &UiDefinition, text: Option<&str>) -> bool {
 }
 
 fn shape(seen: &Seen<'_>, judge: &mut Judge<'_>) {
-    let source = &seen.application.ui;
-    let Some(ui) = &source.content else { return };
+    let Some(ui) = &seen.application.ui.content else { return };
     for fault in &ui.faults {
         seen.ui(judge, fault.spot, &fault.message);
     }
@@ -93,8 +92,7 @@ fn shape(seen: &Seen<'_>, judge: &mut Judge<'_>) {
         None => seen.ui(judge, Spot::START, "the key `$schema` is missing"),
         Some(schema) if !is_schema(&schema.value) => {
             let message = format!("`$schema` is not that of a UI definition of version {VERSION}");
-            let key = seen.key("uiDefinition");
-            seen.tell(judge, Severity::Warning, &key, source, schema.spot, message);
+            seen.doubt_ui(judge, schema.spot, &message);
         }
         Some(_) => {}
     }

@@ -28,6 +28,9 @@ use crate::yaml_edit::{self, Step};
 /// Longest hexadecimal digest that is looked for in a text (SHA-512).
 const DIGEST_CHARS_MAX: usize = "sha512:".len() + 128;
 
+/// What `--built` is without a value: the registry is asked.
+const ASK: &str = "registry";
+
 /// A plan with its place in the offer.
 type At<'a> = (usize, &'a Plan, &'a KubernetesPlan);
 
@@ -61,15 +64,15 @@ struct TakenUp<'a> {
 /// Runs the command.
 pub(super) fn run(args: &BundleArgs, context: &Context) -> anyhow::Result<Exit> {
     let file = OfferFile::open(&args.offer)?;
-    let content = Content::load(&file)?;
+    let files = Content::load(&file)?;
     let plans = selected(args, &file)?;
     match (&args.output, &args.built) {
-        (Some(output), _) => lay_out(args, (&file, &content), &plans, output, context),
+        (Some(output), _) => lay_out(args, (&file, &files), &plans, output, context),
         (None, Some(built)) => {
             let [plan] = plans.as_slice() else {
                 bail!("name the plan whose bundle was made: --plan ID");
             };
-            take_up(args, (&file, &content), *plan, built.as_deref(), context)
+            take_up(args, (&file, &files), *plan, built, context)
         }
         (None, None) => bail!("give --output DIR or --built"),
     }
@@ -101,12 +104,12 @@ fn selected<'a>(args: &BundleArgs, file: &'a OfferFile) -> anyhow::Result<Vec<At
 
 fn lay_out(
     args: &BundleArgs,
-    (file, content): (&OfferFile, &Content),
+    (file, files): (&OfferFile, &Content),
     plans: &[At<'_>],
     output: &Path,
     context: &Context,
 ) -> anyhow::Result<Exit> {
-    let report = judged(args, (file, content), plans)?;
+    let report = judged(args, (file, files), plans)?;
     if report.exit() != Exit::Ok {
         context.output.result("offer bundle", &report, |paint| report.text(paint))?;
         return Ok(report.exit());
@@ -115,7 +118,7 @@ fn lay_out(
     for (place, plan, _) in plans {
         let key = format!("plans[{place}]");
         let (Some(application), Some(chart)) =
-            (content.applications.get(place), content.charts.get(place))
+            (files.applications.get(place), files.charts.get(place))
         else {
             return Err(file.error_at(&key, "its files were not read", "look at them").into());
         };
@@ -142,12 +145,12 @@ fn lay_out(
 /// What the rules about applications refuse of these plans.
 fn judged(
     args: &BundleArgs,
-    (file, content): (&OfferFile, &Content),
+    (file, files): (&OfferFile, &Content),
     plans: &[At<'_>],
 ) -> anyhow::Result<Report> {
     let named = std::iter::once(args.offer.as_path());
     let given = Given::read(&args.given, None, named, Some(file))?;
-    let judgement = rules::judge_offer(file, content, &given.evidence, args.profile);
+    let judgement = rules::judge_offer(file, files, &given.evidence, args.profile);
     let mut judgement = given.conclude(judgement, &[], true, args.profile);
     judgement.findings.retain(|finding| {
         let is_of = |id: &str| plans.iter().any(|(_, plan, _)| plan.id.as_str() == id);
@@ -196,9 +199,9 @@ fn text(result: &LaidOut, offer: &Path) -> String {
 
 fn take_up(
     args: &BundleArgs,
-    (file, content): (&OfferFile, &Content),
+    (file, files): (&OfferFile, &Content),
     (place, plan, kind): At<'_>,
-    built: Option<&str>,
+    built: &str,
     context: &Context,
 ) -> anyhow::Result<Exit> {
     let Some(bundle) = &kind.bundle else {
@@ -206,7 +209,7 @@ fn take_up(
         let message = format!("the plan `{}` does not say where its bundle is", plan.id);
         return Err(file.error_at(&format!("plans[{place}]"), message, help).into());
     };
-    let manifest = content.applications.get(&place).and_then(|at| at.manifest.content.as_ref());
+    let manifest = files.applications.get(&place).and_then(|at| at.manifest.content.as_ref());
     let version = manifest.and_then(|manifest| manifest.version.as_ref());
     let Some(version) = version.map(|version| version.value.as_str()) else {
         let help = "write `version: 1.0.0` into it";
@@ -214,8 +217,8 @@ fn take_up(
         return Err(file.error_at(&key, "the manifest has no version", help).into());
     };
     let digest = match built {
-        None => Handle::current().block_on(asked(file, bundle, version, context))?,
-        Some(text) => match text.parse() {
+        ASK => Handle::current().block_on(asked(file, bundle, version, context))?,
+        text => match text.parse() {
             Ok(digest) => digest,
             Err(_) => read(Path::new(text))?,
         },
