@@ -55,6 +55,7 @@ for_demo() {
     need_command jq
     need_command skopeo
     need_command docker-registry
+    need_module helm helm.sh/helm/v3/cmd/helm@v3.19.2
 }
 for_test() {
     for_demo

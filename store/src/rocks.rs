@@ -52,7 +52,7 @@ use schema::{META, PROBE, QUARANTINE, SESSIONS};
 use write::RocksSink;
 
 /// A store in a folder, open for one process. Dropping it closes the database once no reader is
-/// left.
+/// left; it waits for the runs of writers that went before.
 pub struct RocksStore {
     engine: Arc<Engine>,
     reaper: Arc<Reaper>,
@@ -208,6 +208,12 @@ impl BlobStore for RocksStore {
         };
         self.reaper.doom(remains);
         Ok(true)
+    }
+}
+
+impl Drop for RocksStore {
+    fn drop(&mut self) {
+        self.engine.await_background();
     }
 }
 

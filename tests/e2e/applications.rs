@@ -49,6 +49,9 @@ fn publisher(registry: &Registry) -> (TempDir, String) {
     let path = offer.write(folder.path()).unwrap();
     let text = fs::read_to_string(&path).unwrap();
     fs::write(&path, format!("{}{PLAN}", text.trim_end())).unwrap();
+    let chart = folder.path().join("chart");
+    fs::create_dir_all(&chart).unwrap();
+    fs::write(chart.join("Chart.yaml"), "apiVersion: v2\nname: tide\nversion: 2.0.0\n").unwrap();
     for (place, program) in [("page", "page"), ("answers", "answers")] {
         fs::create_dir_all(folder.path().join(place)).unwrap();
         fs::write(folder.path().join(place).join(program), program).unwrap();

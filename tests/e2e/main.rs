@@ -9,6 +9,7 @@ mod attested;
 mod bad_images;
 mod bad_input;
 mod balancers;
+mod charts;
 mod clients;
 mod closing;
 mod coalesce;

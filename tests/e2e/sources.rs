@@ -37,7 +37,7 @@ impl Said {
 }
 
 /// Runs `wharf` in a shell line, with its path as `$0` and the words as `$@`.
-async fn shell(line: &str, words: &[&OsStr]) -> Said {
+pub(crate) async fn shell(line: &str, words: &[&OsStr]) -> Said {
     let mut command = Command::new("sh");
     command.arg("-c").arg(line).arg(product("wharf").unwrap()).args(words);
     for (name, _) in std::env::vars_os() {

@@ -28,6 +28,15 @@ const fn is_format(c: char) -> bool {
         | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
+/// Whether the character is a picture: in the blocks that hold nothing else. ™, ®, © and arrows are
+/// elsewhere.
+#[must_use]
+pub const fn is_emoji(c: char) -> bool {
+    matches!(c as u32,
+        0x1F000..=0x1FAFF | 0x2600..=0x27BF | 0x2B1B..=0x2B1C | 0x2B50 | 0x2B55 | 0xFE0F
+        | 0x20E3 | 0x200D | 0x231A..=0x231B | 0x23E9..=0x23F3 | 0xE0020..=0xE007F)
+}
+
 /// What to call a character that cannot be shown.
 #[must_use]
 pub fn name(c: char) -> String {

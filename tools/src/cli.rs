@@ -12,7 +12,10 @@ use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use self::offer::{ChecklistArgs, ChecklistFormat, LintArgs, OfferCommand, RenderArgs};
+pub use self::offer::{
+    BundleArgs, ChecklistArgs, ChecklistFormat, InitArgs, LintArgs, NamedDigest, OfferCommand,
+    OfferDiffArgs, PinArgs, PublishedArgs, RecordArgs, RecordTarget, RenderArgs,
+};
 pub use self::package::{ExplainArgs, PackageArgs};
 
 use crate::offer::words::{LoginServer, PlanId, RegistryName};
@@ -98,7 +101,7 @@ pub enum Command {
         #[command(subcommand)]
         command: PromoteCommand,
     },
-    /// Check an offer file, or render it for the marketplace
+    /// Begin an offer, check it, or render it for the marketplace
     Offer {
         /// What to do with it.
         #[command(subcommand)]
@@ -181,6 +184,9 @@ pub struct GivenArgs {
     /// stdin
     #[arg(long, env = "WHARF_WAIVERS", value_name = "FILE")]
     pub waivers: Option<PathBuf>,
+    /// What was published before [default: `wharf.published.jsonl` beside the offer, if it is there]
+    #[arg(long, env = "WHARF_LEDGER", value_name = "FILE", requires = "offer")]
+    pub ledger: Option<PathBuf>,
 }
 
 /// What counts as a failure, and where reports go.
@@ -400,6 +406,9 @@ pub struct TagsArgs {
     /// Where sources conflict: `strict` lists tags that every page takes, `lenient` also X.Y.Z alone
     #[arg(long, env = "WHARF_PROFILE", value_name = "PROFILE", default_value = "strict")]
     pub profile: Profile,
+    /// What was published before [default: `wharf.published.jsonl` beside the offer, if it is there]
+    #[arg(long, env = "WHARF_LEDGER", value_name = "FILE")]
+    pub ledger: Option<PathBuf>,
     /// The same as `--profile lenient`
     #[arg(long, conflicts_with = "profile")]
     pub lenient: bool,
@@ -445,6 +454,17 @@ mod tests {
             "wharf promote undo l",
             "wharf offer lint o.yaml --output-format json -q",
             "wharf offer render o.yaml --output f --color never -v",
+            "wharf offer record o.yaml --target live --layouts out --ledger l --dry-run",
+            "wharf offer record o.yaml --target preview --pushed p.json --time 2026-11-01T00:00:00Z",
+            "wharf offer record o.yaml --target live --promoted p.ledger",
+            "wharf offer record o.yaml --target live --tree t.json",
+            "wharf offer record o.yaml --withdraw server --withdraw server:1.0.0",
+            "wharf offer published o.yaml --ledger l",
+            "wharf offer published",
+            "wharf offer diff o.yaml --tree t.json --allow listing* --format markdown --output d",
+            "wharf offer lint o.yaml --ledger l --tree t.json",
+            "wharf offer render o.yaml --ledger l",
+            "wharf tags o.yaml --ledger l",
             "wharf diff a b",
             "wharf diff a b --format markdown --output d.md --all --exit-code",
             "wharf tags o.yaml --plan a --plan b --lenient --format json",
@@ -472,6 +492,11 @@ mod tests {
             "wharf rules -q -v",
             "wharf tags",
             "wharf tags o.yaml --lenient --profile strict",
+            "wharf offer record o.yaml",
+            "wharf offer record o.yaml --target draft",
+            "wharf offer record o.yaml --target live --tree t --layouts out",
+            "wharf offer record o.yaml --withdraw server --target live",
+            "wharf offer diff o.yaml",
             "wharf diff a",
             "wharf diff a b --format html",
         ] {

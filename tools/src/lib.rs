@@ -1,8 +1,10 @@
 //! `wharf` as a library: from an offer file and build folders to checked, pushed and promoted
 //! images, and to the payload that the marketplace takes.
 
+pub mod application;
 pub mod bases;
 pub mod characters;
+pub mod chart;
 pub mod checklist;
 pub mod cli;
 pub mod commands;
@@ -17,11 +19,13 @@ pub mod logins;
 pub mod marketplace;
 pub mod moves;
 pub mod offer;
+pub mod offer_init;
 pub mod output;
 pub mod output_file;
 pub mod pictures;
 pub mod progress;
 pub mod promote;
+pub mod published;
 pub mod push;
 pub mod registry;
 pub mod registry_state;
@@ -37,3 +41,4 @@ pub mod transfer;
 pub mod usage;
 pub mod verify;
 pub mod waivers;
+pub mod yaml_edit;

@@ -88,6 +88,7 @@ async fn end_on_interrupt(command: &'static str, output: Output, going_on: Going
         _ = removed => {}
         () = asked(&mut interrupt, &mut terminate) => {}
     }
+    commands::offer::leave_questions();
     output.end(command, "interrupted", going_on.told().as_deref(), Exit::Interrupted);
     std::process::exit(i32::from(Exit::Interrupted.code()));
 }

@@ -1,6 +1,7 @@
 //! The marketplace's side: the resources that its Product Ingestion API takes, and how an offer
 //! becomes them. No HTTP here.
 
+pub mod diff;
 pub mod form;
 pub mod model;
 pub mod payload;

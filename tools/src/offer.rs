@@ -26,6 +26,7 @@ mod quoted;
 pub mod registries;
 pub mod secrets;
 pub mod spots;
+pub mod tag_forms;
 pub mod tags;
 pub mod texts;
 pub mod timestamp;

@@ -272,7 +272,8 @@ impl Report {
     fn name(&self, subject: &Subject) -> String {
         match subject {
             Subject::Offer => {
-                let of_offer = self.findings.iter().find(|finding| finding.is_about(subject));
+                let mut findings = self.findings.iter().filter(|at| !at.place.is_named_file);
+                let of_offer = findings.find(|finding| finding.is_about(subject));
                 of_offer
                     .map_or_else(|| "offer".to_owned(), |at| at.place.file.display().to_string())
             }

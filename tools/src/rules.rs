@@ -4,6 +4,14 @@
 //! Invariant: checks only look. They read no file and no network; what they need is in the views
 //! that they get, so a run over the same input gives the same findings.
 
+mod application;
+mod application_manifest;
+mod application_template;
+mod application_ui;
+mod chart;
+mod chart_images;
+mod chart_rendered;
+mod chart_runtime;
 mod claims;
 mod end_of_life;
 pub mod evidence;
@@ -36,13 +44,14 @@ mod markup;
 mod networks;
 mod plans;
 mod published;
+mod published_tree;
 mod registry;
 mod registry_state;
 mod resources;
 mod roots;
 mod secret_files;
 mod start;
-pub mod tag_forms;
+pub use crate::offer::tag_forms;
 mod tags;
 mod texts;
 pub mod urls;
@@ -57,7 +66,7 @@ use wharf_oci::Digest;
 
 use self::evidence::Evidence;
 pub use self::finding::{
-    Affected, Finding, Gap, Judgement, Outcome, Place, Section, Subject, Waived,
+    Affected, Finding, Gap, Judgement, NamedPlace, Outcome, Place, Section, Subject, Waived,
 };
 use self::judge::Scope;
 pub use self::judge::{Judge, Site};
@@ -159,11 +168,16 @@ pub fn all() -> impl Iterator<Item = &'static Rule> {
         texts::RULES,
         market_languages::RULES,
         plans::RULES,
+        chart_images::RULES,
+        chart::RULES,
+        chart_rendered::RULES,
+        chart_runtime::RULES,
         market_plans::RULES,
         market_payload::RULES,
         registry::RULES,
         registry_state::RULES,
         published::RULES,
+        published_tree::RULES,
         tags::RULES,
         image_content::RULES,
         image_config::RULES,
@@ -179,6 +193,10 @@ pub fn all() -> impl Iterator<Item = &'static Rule> {
         vulnerabilities::RULES,
         waiving::RULES,
         resources::RULES,
+        application::RULES,
+        application_manifest::RULES,
+        application_template::RULES,
+        application_ui::RULES,
     ]
     .into_iter()
     .flatten()
@@ -269,6 +287,22 @@ pub fn judge_claims(
     judge.finish()
 }
 
+/// What TEC-017 finds between images and the ledger: a version tag that is live and would point at
+/// something else. Each image comes with its place among those of the offer.
+#[must_use]
+pub fn judge_published(
+    file: &OfferFile,
+    evidence: &Evidence,
+    images: &[(Option<usize>, ImageFacts)],
+) -> Judgement {
+    let (Some(rule), Some(published)) = (find(tags::MOVED_ID), &evidence.published) else {
+        return Judgement::default();
+    };
+    let mut judge = Judge::new(Profile::Strict, rule, Scope::Offer(file));
+    published::moved_tags(file, &published.state, images, &mut judge);
+    judge.finish()
+}
+
 /// What reports of scanners come to that belong to none of the images.
 #[must_use]
 pub fn judge_scans(
@@ -290,6 +324,8 @@ pub fn judge_scans(
     judgement
 }
 
+#[cfg(test)]
+mod application_tests;
 #[cfg(test)]
 mod file_tests;
 #[cfg(test)]

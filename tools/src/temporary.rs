@@ -77,6 +77,13 @@ impl Temporary {
         &self.path
     }
 
+    /// Does something that must not be half done when the program ends: what asks to end waits for it.
+    /// It must not make, publish or drop a temporary itself.
+    pub fn undisturbed<T>(act: impl FnOnce() -> T) -> T {
+        let _left = left();
+        act()
+    }
+
     /// Puts what is here in its place, by a rename; never in a program that ends.
     pub fn publish<T>(&self, rename: impl FnOnce(&Path) -> T) -> T {
         let _left = left();

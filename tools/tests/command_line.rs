@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+#[path = "command_line/offer_init.rs"]
+mod offer_init;
 #[path = "command_line/package.rs"]
 mod package;
 

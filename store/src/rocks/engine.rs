@@ -8,6 +8,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::thread::JoinHandle;
 
 use rocksdb::{BoundColumnFamily, ColumnFamilyDescriptor, DB, Options, WriteBatch, WriteOptions};
 use wharf_oci::{Digest, UploadId};
@@ -45,6 +46,8 @@ pub(super) struct Engine {
     pub(super) evicted: Counter,
     /// Bytes of forgotten small blobs that the disk has not back yet.
     small_heap_bytes: AtomicU64,
+    /// Threads that nobody else waits for. They hold the engine, so whoever closes the store does.
+    background: Mutex<Vec<JoinHandle<()>>>,
 }
 
 /// Blobs and their bytes, since the start.
@@ -86,6 +89,7 @@ impl Engine {
             runs_change: RwLock::default(),
             evicted: Counter::default(),
             small_heap_bytes: AtomicU64::new(0),
+            background: Mutex::default(),
         };
         if format < schema::FORMAT {
             upgrade::upgrade(&engine, format)?;
@@ -119,6 +123,29 @@ impl Engine {
     /// Adds to the forgotten small blobs that wait to be given back; how many bytes they are.
     pub(super) fn small_heap(&self, bytes: u64) -> u64 {
         self.small_heap_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes
+    }
+
+    /// Has another thread do what nobody waits for before [`Engine::await_background`].
+    pub(super) fn in_background(&self, work: impl FnOnce() + Send + 'static) -> Result<()> {
+        let thread = std::thread::Builder::new().name("run".to_owned());
+        let thread = thread
+            .spawn(work)
+            .map_err(|error| StoreError::io("starting a thread in", &self.folder, error))?;
+        let mut threads = lock(&self.background);
+        threads.retain(|thread| !thread.is_finished());
+        threads.push(thread);
+        Ok(())
+    }
+
+    /// Waits for all of that. A database that closes while the process ends finds RocksDB's statics
+    /// destroyed, and aborts.
+    pub(super) fn await_background(&self) {
+        let threads = std::mem::take(&mut *lock(&self.background));
+        for thread in threads {
+            if thread.join().is_err() {
+                tracing::error!("what a blob left behind waits for the next start");
+            }
+        }
     }
 
     /// So many of them were given back.
@@ -211,6 +238,28 @@ impl Engine {
                 Totals::decode(&value).ok_or_else(|| undecodable("reading", "the totals"))
             }
         }
+    }
+
+    /// How many deletions of a family still lie over what they delete, in its tables and in memory.
+    pub(super) fn deletions(&self, family: &str) -> Result<u64> {
+        let handle = self.family(family)?;
+        let failed = |error| StoreError::database("measuring", family, error);
+        let in_memory = |property: &rocksdb::properties::PropName| {
+            let value = self.db.property_int_value_cf(&handle, property).map_err(failed)?;
+            Ok::<u64, StoreError>(value.unwrap_or(0))
+        };
+        let tables = self
+            .db
+            .property_value_cf(&handle, rocksdb::properties::AGGREGATED_TABLE_PROPERTIES)
+            .map_err(failed)?;
+        // `# entries=5; # deletions=2; …`
+        let tables = tables.unwrap_or_default();
+        let counted = tables.split(';').find_map(|property| {
+            property.trim().strip_prefix("# deletions=")?.trim().parse::<u64>().ok()
+        });
+        Ok(counted.unwrap_or(0)
+            + in_memory(rocksdb::properties::NUM_DELETES_ACTIVE_MEM_TABLE)?
+            + in_memory(rocksdb::properties::NUM_DELETES_IMM_MEM_TABLES)?)
     }
 
     /// A number that was never given out before.

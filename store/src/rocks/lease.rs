@@ -160,19 +160,18 @@ fn enqueue(queue: &SyncSender<Remains>, remains: Remains) {
 fn reap(engine: &Engine, leases: &Leases, doomed: &Receiver<Remains>) {
     let period = Duration::from_millis(UPKEEP_PERIOD_MS);
     let mut next = Instant::now() + period;
+    // What a full disk had no room to free: freeing writes records.
+    let mut left = Vec::new();
     loop {
         match doomed.recv_timeout(next.saturating_duration_since(Instant::now())) {
-            Ok(remains) => {
-                // What led to the bytes must be gone for good before they are.
-                if let Err(error) = engine.sync().and_then(|()| free(engine, &remains)) {
-                    let number = remains.number;
-                    tracing::error!(number, %error, "bytes of a forgotten blob were not freed");
-                }
-            }
+            Ok(remains) => free_or_keep(engine, remains, &mut left),
             Err(RecvTimeoutError::Disconnected) => break,
             Err(RecvTimeoutError::Timeout) => {}
         }
         if Instant::now() >= next {
+            for remains in std::mem::take(&mut left) {
+                free_or_keep(engine, remains, &mut left);
+            }
             if let Err(error) = evict::look_after(engine, leases) {
                 tracing::error!(%error, "the upkeep of the store failed");
             }
@@ -184,15 +183,27 @@ fn reap(engine: &Engine, leases: &Leases, doomed: &Receiver<Remains>) {
     }
 }
 
-/// Gives the bytes of a number back to the disk.
+/// Frees bytes; what that fails for is tried again later, or by the next start.
+fn free_or_keep(engine: &Engine, remains: Remains, left: &mut Vec<Remains>) {
+    // What led to the bytes must be gone for good before they are.
+    if let Err(error) = engine.sync().and_then(|()| free(engine, &remains)) {
+        let number = remains.number;
+        tracing::error!(number, %error, "bytes of a forgotten blob were not freed");
+        if left.len() < FREEING_QUEUE_LEN_MAX {
+            left.push(remains);
+        }
+    }
+}
+
+/// Gives the bytes of a number back to the disk. May be done again after it failed: what is counted
+/// is counted last.
 pub(super) fn free(engine: &Engine, remains: &Remains) -> Result<()> {
     let Remains { number, doomed } = *remains;
     engine.hot.forget(number);
     let mut batch = WriteBatch::default();
     match doomed.place {
-        Place::Epoch(epoch) => free_runs(engine, number, epoch, doomed.bytes)?,
+        Place::Epoch(epoch) => engine.delete_runs(epoch, number, 0)?,
         Place::Small => {
-            engine.small_heap(doomed.bytes);
             let family = engine.family(SMALL)?;
             for index in 0..engine.small_blob_segments.max(SMALL_BLOB_SEGMENTS_MAX) as u64 {
                 batch.delete_cf(&family, schema::segment_key(number, index));
@@ -200,12 +211,19 @@ pub(super) fn free(engine: &Engine, remains: &Remains) -> Result<()> {
         }
     }
     batch.delete_cf(&engine.family(DOOMED)?, number.to_be_bytes());
-    engine.write_soon(batch, "freeing", || format!("blob number {number}"))
+    engine.write_soon(batch, "freeing", || format!("blob number {number}"))?;
+    match doomed.place {
+        Place::Epoch(epoch) => freed_runs(engine, epoch, doomed.bytes),
+        Place::Small => {
+            // Not before: whoever gives the heap back would find nothing deleted yet.
+            engine.small_heap(doomed.bytes);
+            Ok(())
+        }
+    }
 }
 
-/// Deletes the files of a number, and its epoch when nothing is left of that.
-fn free_runs(engine: &Engine, number: u64, epoch: u32, run_bytes: u64) -> Result<()> {
-    engine.delete_runs(epoch, number, 0)?;
+/// Counts runs that are gone, and drops their epoch when nothing is left of that.
+fn freed_runs(engine: &Engine, epoch: u32, run_bytes: u64) -> Result<()> {
     let family = schema::epoch_family(epoch);
     engine.space.freed(epoch, run_bytes, || {
         let dropped = engine.db().drop_cf(&family);

@@ -209,6 +209,17 @@ impl Runs {
         let _ = std::thread::Builder::new().name("run".to_owned()).spawn(advise);
     }
 
+    /// Leaves what is written as it is. When a run is just becoming readable, another thread waits for
+    /// that.
+    pub(super) fn leave(&mut self) {
+        drop(self.open.take());
+        if let Some(ending) = self.ending.take()
+            && let Err(error) = self.engine.in_background(move || drop(joined(ending.thread)))
+        {
+            tracing::error!(%error, "a run becomes readable while its store is closed");
+        }
+    }
+
     /// Gives up everything, also the record of an upload. When a run is just becoming readable,
     /// another thread waits for that.
     pub(super) fn give_up(&mut self, upload: Option<UploadId>) {
@@ -223,7 +234,7 @@ impl Runs {
         let Some(ending) = self.ending.take() else {
             return rest.forget();
         };
-        let forgotten = std::thread::Builder::new().name("run".to_owned()).spawn(move || {
+        let forgotten = self.engine.in_background(move || {
             if let Ok(ingested) = joined(ending.thread) {
                 rest.epoch = Some(ingested.epoch);
                 rest.bytes += ingested.bytes;

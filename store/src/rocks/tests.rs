@@ -260,6 +260,22 @@ fn runs_that_were_not_saved_are_cut_off_and_sent_again() {
     assert!(run_bytes(&killed) < content.len() as u64 + (1 << 20));
 }
 
+#[test]
+fn a_store_is_closed_when_it_is_dropped_also_right_after_a_writer_in_the_middle_of_a_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let content = noise((RUN_SEGMENTS_MAX + 9) * SEGMENT_BYTES, 13);
+    for _ in 0..8 {
+        let store = RocksStore::open(folder.path()).unwrap();
+        let mut writer = store.begin().unwrap();
+        // One run is becoming readable when the writer goes.
+        writer.append(content.clone()).unwrap();
+        drop(writer);
+        drop(store);
+    }
+    let store = RocksStore::open(folder.path()).unwrap();
+    assert_eq!(run_bytes(&store), 0, "nothing is left of blobs that were given up");
+}
+
 impl super::engine::Engine {
     fn saved_offset(&self, id: wharf_oci::UploadId) -> u64 {
         let key = id.as_u128().to_be_bytes();

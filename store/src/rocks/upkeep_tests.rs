@@ -10,6 +10,7 @@ use rocksdb::WriteBatch;
 use wharf_oci::{Algorithm, Digest, Digester, RepoName};
 
 use super::RocksStore;
+use super::evict;
 use super::schema::{self, BLOBS, HOLDERS, JOURNAL, META, NUMBERS, TOTALS};
 use crate::blob::{BlobStore, Retention};
 use crate::contract::{errand, noise, put, read_all};
@@ -136,6 +137,33 @@ fn the_limit_holds_for_small_blobs() {
     }
     let usage = store.usage().unwrap();
     assert!(usage.evicted_blobs > 0 && usage.cached_bytes > LIMIT_BYTES_MIN / 8, "{usage:?}");
+}
+
+#[test]
+fn small_blobs_count_as_not_given_back_until_the_table_is_written_anew_without_them() {
+    let (_folder, store) = store();
+    let digests: Vec<Digest> =
+        (0..40).map(|seed| put(&store, &noise(100_000, seed), MIB)).collect();
+    let deadline = Instant::now() + Duration::from_mins(1);
+    let until = |is_so: &dyn Fn() -> bool| {
+        while !is_so() {
+            assert!(Instant::now() < deadline);
+            std::thread::yield_now();
+        }
+    };
+    // It keeps RocksDB from leaving anything out, as a disk without room for that does.
+    let reader = store.engine.db().snapshot();
+    for digest in &digests {
+        assert!(store.remove(digest).unwrap());
+    }
+    until(&|| store.engine.small_heap(0) >= 40 * 100_000);
+    evict::give_back_small(&store.engine, 1).unwrap();
+    assert!(store.engine.small_heap(0) >= 40 * 100_000);
+    drop(reader);
+    until(&|| {
+        evict::give_back_small(&store.engine, 1).unwrap();
+        store.engine.small_heap(0) == 0
+    });
 }
 
 #[test]

@@ -306,7 +306,9 @@ impl Sink for RocksSink {
 
 impl Drop for RocksSink {
     fn drop(&mut self) {
-        if !self.stays {
+        if self.stays {
+            self.runs.leave();
+        } else {
             self.runs.give_up(self.upload.as_ref().map(|upload| upload.id));
         }
     }

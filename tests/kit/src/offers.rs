@@ -88,6 +88,36 @@ plans:
 /// The plan of the offer: what its layout is called.
 pub const PLAN: &str = "tide-service";
 
+/// One more plan, of a Kubernetes application.
+const APPLICATION: &str = r#"  - id: tide-cluster
+    kind: kubernetes
+    name: Cluster
+    summary: The page in a cluster.
+    description: <p>The page that shows the tides, for a cluster of your own.</p>
+    licence: byol
+    chart: chart
+    manifest: manifest.yaml
+    uiDefinition: createUiDefinition.json
+    armTemplate: mainTemplate.json
+    namespace: tide
+    extensionType: Quayline.Tide
+    bundle: { repository: tide/bundle }
+    images:
+      web:
+        repository: tide/web
+        version: "1.0.0"
+        created: "2026-03-01T08:00:00Z"
+        platforms: [{ platform: linux/amd64, layers: [{ dir: web }] }]
+        config: { entrypoint: [/web], user: "1200:1200" }
+"#;
+
+macro_rules! application_files {
+    ($($name:literal),*) => { [$(($name, include_str!(concat!("../applications/web/", $name)))),*] };
+}
+
+/// The plan of the offer: what its layout is called.
+pub const APPLICATION_PLAN: &str = "tide-cluster";
+
 /// An offer with its files.
 #[derive(Clone, Debug)]
 pub struct Offer {
@@ -120,6 +150,34 @@ impl Offer {
             files.insert(name, picture(width, height, BLUE));
         }
         Self { text: OFFER.to_owned(), files }
+    }
+
+    /// One with a plan of a Kubernetes application behind that of the image.
+    pub fn with_application() -> Self {
+        let mut offer = Self::healthy();
+        offer.add_application();
+        offer
+    }
+
+    /// Puts a plan of a Kubernetes application behind the others, with its chart and other files.
+    pub fn add_application(&mut self) {
+        self.text.push_str(APPLICATION);
+        let azure = "      registryName: quayharbour\n";
+        self.add_after(azure, "      tenantId: d2a7f610-93b8-4c05-8e4f-7b16c09a52ed\n");
+        for (name, text) in application_files!(
+            "manifest.yaml",
+            "createUiDefinition.json",
+            "mainTemplate.json",
+            "chart/Chart.yaml",
+            "chart/values.yaml",
+            "chart/templates/web.yaml"
+        ) {
+            let text = text
+                .replace("quayline.azurecr.io", "quayharbour.azurecr.io")
+                .replace("live/tidepool", "sold/tide")
+                .replace("tidepool", "tide");
+            self.file(name, text);
+        }
     }
 
     /// Puts another text where one stands, once.
@@ -165,7 +223,9 @@ impl Offer {
     pub fn write(&self, folder: &Path) -> io::Result<PathBuf> {
         fs::create_dir_all(folder)?;
         for (name, bytes) in &self.files {
-            fs::write(folder.join(name), bytes)?;
+            let path = folder.join(name);
+            fs::create_dir_all(path.parent().unwrap_or(folder))?;
+            fs::write(path, bytes)?;
         }
         let path = folder.join("offer.yaml");
         fs::write(&path, &self.text)?;

@@ -76,7 +76,7 @@ cell() {
     [ "$answer" = yes ] || wrong=$((wrong + 1))
 }
 
-row='%-13s %-12s %-19s %9s  %-8s %-7s %-9s %s\n'
+row='%-23s %-12s %-19s %9s  %-8s %-7s %-9s %s\n'
 # print_row PLAN PLATFORM DIGEST BYTES
 print_row() {
     local plan=$1 digest=$3 tag verdict pushed promoted
@@ -101,6 +101,6 @@ table() {
     done < <(report package '.result.plans[] | .plan as $plan |
         (.platforms[] | "\($plan) \(.platform) \(.digest) \(.sizeBytes)"),
         "\($plan) all \(.digest) \([.platforms[].sizeBytes] | add)"')
-    [ "$rows" -ge 6 ] || die "the table has $rows rows; the example has two plans of two platforms"
+    [ "$rows" -ge 10 ] || die "the table has $rows rows; the example has 2 images of 2 platforms and 2 of one"
     say "docker pull, run, push, and pull again: $docker_answer"
 }

@@ -1,17 +1,23 @@
 //! What is given besides the offer and the images: reports of scanners, the state of the registry,
 //! waivers. Files are read here, so that rules read none.
 
+use std::collections::BTreeMap;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, ensure};
 
+use super::variable;
+use crate::chart::Chart;
+use crate::chart::helm::{self, Rendering};
 use crate::cli::{GivenArgs, ScanArgs};
 use crate::image::facts::ImageFacts;
 use crate::input;
 use crate::offer::OfferFile;
+use crate::offer::plans::PlanKind;
 use crate::offer::timestamp::Timestamp;
+use crate::published::{self, Published, PublishedFile};
 use crate::registry_state::{RegistryState, STATE_BYTES_MAX};
 use crate::rules::evidence::{Evidence, MaxAge};
 use crate::rules::waiving::Waiving;
@@ -47,6 +53,7 @@ impl Given {
         }
         if let Some(offer) = offer {
             evidence.registry = registry(&given.registry_states, offer)?;
+            evidence.rendered = rendered(offer);
         }
         Ok(Self { evidence, waivers: waivers(given)? })
     }
@@ -72,6 +79,18 @@ impl Given {
     }
 }
 
+/// What was published before, from the ledger that is named or the one beside the offer. The offer
+/// gets the tags of earlier versions that stand in it.
+pub(super) fn published(
+    ledger: Option<&Path>,
+    file: &mut OfferFile,
+) -> anyhow::Result<Option<Published>> {
+    let Some(ledger) = PublishedFile::find(file.folder(), ledger)? else { return Ok(None) };
+    let state = ledger.state();
+    published::complete(file, &state);
+    Ok(Some(Published::of(state, file)))
+}
+
 /// The state of the registry that the offer is published from: in the first file that has it.
 fn registry(files: &[PathBuf], offer: &OfferFile) -> anyhow::Result<Option<RegistryState>> {
     let name = &offer.offer.offer.registry;
@@ -86,6 +105,25 @@ fn registry(files: &[PathBuf], offer: &OfferFile) -> anyhow::Result<Option<Regis
         }
     }
     other.map_or(Ok(None), |error| Err(error.into()))
+}
+
+/// What the charts of the offer render to; nothing without Helm. One that cannot be read is told of
+/// where the content of the offer is read.
+fn rendered(offer: &OfferFile) -> BTreeMap<usize, Rendering> {
+    let Some(program) = helm::find(&variable) else { return BTreeMap::new() };
+    let mut known = BTreeMap::new();
+    let mut rendered = BTreeMap::new();
+    for (place, plan) in offer.offer.plans.iter().enumerate() {
+        let PlanKind::Kubernetes(plan) = &plan.kind else { continue };
+        let namespace = plan.namespace.as_deref().unwrap_or("default");
+        let key = (plan.chart.as_str(), namespace);
+        let found = known.entry(key).or_insert_with(|| {
+            let chart = Chart::read(&offer.resolve(&plan.chart)).ok()?;
+            Some(helm::render(&program, &chart, namespace, helm::PATIENCE))
+        });
+        rendered.extend(found.clone().map(|found| (place, found)));
+    }
+    rendered
 }
 
 /// The waivers, if there are any.

@@ -4,8 +4,10 @@
 use std::fmt::Write as _;
 
 use serde::Serialize;
+use wharf_oci::Tag;
 
 use super::Context;
+use super::given::published;
 use crate::cli::{OutputFormat, TagsArgs};
 use crate::exit::Exit;
 use crate::offer::OfferFile;
@@ -13,7 +15,7 @@ use crate::offer::model::PlanImage;
 use crate::offer::tags::{TagTarget, TagTemplate};
 use crate::output::{Paint, Style, Table, json, visible};
 use crate::rules::Profile;
-use crate::rules::tag_forms::TAGS_MAX;
+use crate::rules::tag_forms::{TAGS_MAX, version_of};
 use crate::tag_plan::{LeftOut, Origin, PlannedTag, State, TagPlan, Wanted, solve};
 
 /// What came out for the plans that were asked for.
@@ -87,7 +89,9 @@ struct OfferKeys {
 
 /// Runs the command.
 pub fn run(args: &TagsArgs, context: &Context) -> anyhow::Result<Exit> {
-    let file = OfferFile::open(&args.offer)?;
+    let mut file = OfferFile::open(&args.offer)?;
+    published(args.ledger.as_deref(), &mut file)?;
+    only_earlier(&mut file);
     let profile = if args.lenient { Profile::Lenient } else { args.profile };
     // The images of a chart are found by their digests; nobody lists their tags.
     let plans = file.select_images(&args.plans)?.into_iter();
@@ -103,6 +107,26 @@ pub fn run(args: &TagsArgs, context: &Context) -> anyhow::Result<Exit> {
     }
     let unsolved = result.plans.iter().any(|plan| matches!(plan.answer, Answer::None { .. }));
     Ok(if unsolved { Exit::Findings } else { Exit::Ok })
+}
+
+/// Tags of this version that are live are those that are written; what was written differently then
+/// is no earlier version.
+fn only_earlier(file: &mut OfferFile) {
+    let mut earlier = Vec::new();
+    for (place, _, plan) in file.offer.image_plans() {
+        let image = &plan.image.image;
+        if !file.has(&format!("{}.publishedTags", plan.image.key)) {
+            let is_this = |tag: &Tag| {
+                version_of(tag.as_str())
+                    .is_some_and(|(version, _)| version.numbers() == image.version.numbers())
+            };
+            let tags = image.published_tags.iter().filter(|tag| !is_this(tag)).cloned();
+            earlier.push((place, tags.collect::<Vec<_>>()));
+        }
+    }
+    for (place, tags) in earlier {
+        file.offer.take_published_tags(place, tags);
+    }
 }
 
 fn solved(plan: &PlanImage, profile: Profile) -> SolvedPlan {

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 
 use super::Context;
-use super::given::Given;
+use super::given::{Given, published};
 use super::publish::{self, publish};
 use super::remote::{exit_of, jobs, one_line};
 use super::since::{self, Current};
@@ -33,17 +33,20 @@ struct Wanted {
 /// Runs the command.
 pub fn run(args: &VerifyArgs, context: &Context) -> anyhow::Result<Exit> {
     publish::check(&args.judge, context)?;
+    let mut ledger = None;
     let offer = match &args.offer {
         None => None,
         Some(path) => {
-            let file = OfferFile::open(path)?;
+            let mut file = OfferFile::open(path)?;
+            ledger = published(args.judge.given.ledger.as_deref(), &mut file)?;
             let texts = Content::load(&file)?;
             Some((file, texts))
         }
     };
     let file = offer.as_ref().map(|(file, _)| file);
     let named = args.targets.iter().chain(&args.offer).map(AsRef::as_ref);
-    let given = Given::read(&args.judge.given, Some(&args.scan), named, file)?;
+    let mut given = Given::read(&args.judge.given, Some(&args.scan), named, file)?;
+    given.evidence.published = ledger;
     let evidence = &given.evidence;
     let profile = args.judge.profile;
     let mut judgement = match &offer {
@@ -64,6 +67,7 @@ pub fn run(args: &VerifyArgs, context: &Context) -> anyhow::Result<Exit> {
     if let Some((file, texts)) = &offer {
         judgement.join(rules::judge_difference(file, &indexes));
         judgement.join(rules::judge_claims(file, texts, &indexes));
+        judgement.join(rules::judge_published(file, evidence, &indexes));
     }
     judgement = given.conclude(judgement, &indexes, failures.is_empty(), profile);
     let compared = args.since.as_ref().map(|since| {

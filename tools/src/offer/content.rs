@@ -7,8 +7,11 @@ use super::OfferFile;
 use super::audience::{AudienceTable, Member};
 use super::error::{Diagnostic, OfferError};
 use super::model::{PlanKind, Screenshot, Video};
+use super::plans::KubernetesPlan;
 use super::texts::{Terms, Text, TextError};
 use super::words::RelativePath;
+use crate::application::{Application, Source, SourceError};
+use crate::chart::{Chart, ChartError};
 use crate::pictures::{self, PictureError};
 
 /// Texts and pictures of an offer.
@@ -32,6 +35,10 @@ pub struct Content {
     pub audience_tables: BTreeMap<usize, AudienceTable>,
     /// The pictures, by the path of the key that names them (`listing.logos.large`).
     pub pictures: BTreeMap<String, pictures::Content>,
+    /// What the packaging tool takes of each Kubernetes plan, by the place of the plan.
+    pub applications: BTreeMap<usize, Application>,
+    /// The charts of Kubernetes plans, by the places of the plans.
+    pub charts: BTreeMap<usize, Chart>,
 }
 
 impl Content {
@@ -64,6 +71,11 @@ impl Content {
             {
                 content.audience_tables.insert(place, table);
             }
+            if let PlanKind::Kubernetes(plan) = &plan.kind
+                && let Some(chart) = loader.chart(&format!("plans[{place}].chart"), &plan.chart)
+            {
+                content.charts.insert(place, chart);
+            }
         }
         for (place, translation) in offer.listing.translations.iter().enumerate() {
             let key = format!("listing.translations[{place}].description");
@@ -77,11 +89,23 @@ impl Content {
                 content.pictures.insert(key, picture);
             }
         }
+        for (place, _, plan) in offer.kubernetes_plans() {
+            if let Some(application) = loader.application(place, plan) {
+                content.applications.insert(place, application);
+            }
+        }
         if loader.faults.is_empty() {
             return Ok(content);
         }
         loader.faults.sort_by_key(|fault| fault.spot);
         Err(OfferError::Invalid(loader.faults))
+    }
+
+    /// The version of a plan's `manifest.yaml`, which the bundle has where the offer names none.
+    #[must_use]
+    pub fn manifest_version(&self, plan: usize) -> Option<&str> {
+        let manifest = self.applications.get(&plan)?.manifest.content.as_ref()?;
+        Some(manifest.version.as_ref()?.value.as_str())
     }
 }
 
@@ -165,6 +189,44 @@ impl Loader<'_> {
                 let help = match &error {
                     PictureError::Missing(_) => "make that picture, or correct its path",
                     PictureError::Read { .. } => "make it a file that you may read",
+                };
+                self.fault(key, &error, help);
+                None
+            }
+        }
+    }
+
+    fn application(&mut self, place: usize, plan: &KubernetesPlan) -> Option<Application> {
+        let file = self.file;
+        let manifest = Source::manifest(&file.resolve(&plan.manifest));
+        let ui = Source::ui(&file.resolve(&plan.ui_definition));
+        let template = Source::template(&file.resolve(&plan.arm_template));
+        let manifest = self.source(&format!("plans[{place}].manifest"), manifest);
+        let ui = self.source(&format!("plans[{place}].uiDefinition"), ui);
+        let template = self.source(&format!("plans[{place}].armTemplate"), template);
+        Some(Application { manifest: manifest?, ui: ui?, template: template? })
+    }
+
+    fn source<T>(&mut self, key: &str, read: Result<Source<T>, SourceError>) -> Option<Source<T>> {
+        let failed = |error: SourceError| {
+            self.fault(key, &error, error.help());
+        };
+        read.map_err(failed).ok()
+    }
+
+    fn chart(&mut self, key: &str, path: &RelativePath) -> Option<Chart> {
+        match Chart::read(&self.file.resolve(path)) {
+            Ok(chart) => Some(chart),
+            Err(error) => {
+                let help = match &error {
+                    ChartError::Missing(_) | ChartError::NoChart(_) => {
+                        "make that chart, or correct its path"
+                    }
+                    ChartError::NotAFolder(_) => "unpack it, and name the folder",
+                    ChartError::Read { .. } => "make it a folder of files that you may read",
+                    ChartError::TooMuch { .. } => "leave out what Helm need not install",
+                    ChartError::Pattern { .. } => "write patterns without `**`",
+                    ChartError::Name(_) => "give the file another name",
                 };
                 self.fault(key, &error, help);
                 None

@@ -26,6 +26,22 @@ pub(crate) const APPLICATION: &str = r#"  - id: cluster
       web: { repository: tidepool/web, version: "1.0", platforms: [{ platform: linux/amd64, layers: [{ dir: x }] }] }
 "#;
 
+macro_rules! application_files {
+    ($($name:literal),*) => {
+        [$(($name, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/kit/applications/web/", $name)))),*]
+    };
+}
+
+/// The files of that plan.
+pub(crate) const APPLICATION_FILES: [(&str, &str); 6] = application_files!(
+    "manifest.yaml",
+    "createUiDefinition.json",
+    "mainTemplate.json",
+    "chart/Chart.yaml",
+    "chart/values.yaml",
+    "chart/templates/web.yaml"
+);
+
 /// The file. Tests replace pieces of it, so every piece they name stands here once.
 pub(crate) const OFFER: &str = r#"version: 1
 publisher: quayline
@@ -170,12 +186,18 @@ impl Folder {
         for (name, bytes) in &*PICTURES {
             folder.write(name, bytes);
         }
+        for (name, text) in APPLICATION_FILES {
+            folder.write(name, text.as_bytes());
+        }
         folder
     }
 
     /// Writes a file into it.
     pub(crate) fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
-        std::fs::write(self.0.path().join(name), bytes).expect("the folder can be written");
+        let path = self.0.path().join(name);
+        let folder = path.parent().expect("a file is in a folder");
+        std::fs::create_dir_all(folder).expect("the folder can be made");
+        std::fs::write(path, bytes).expect("the folder can be written");
     }
 
     /// Takes a file out of it.

@@ -10,11 +10,11 @@ use serde::{Deserialize, Deserializer, de};
 
 use super::described::Annotations;
 use super::market::PlanTranslation;
-use super::model::{Image, mapping};
+use super::model::{Image, Offer, mapping};
 use super::tags::ExpandedTag;
 use super::texts::Text;
 use super::words::{ImageId, ImageName, PlanId, RelativePath};
-use wharf_oci::RepoName;
+use wharf_oci::{RepoName, Tag};
 
 /// A plan: one variant of the offer.
 #[derive(Debug, Clone, PartialEq)]
@@ -355,6 +355,16 @@ impl Plan {
         match &mut self.kind {
             PlanKind::Image(plan) => std::slice::from_mut(&mut plan.image),
             PlanKind::Kubernetes(plan) => &mut plan.images,
+        }
+    }
+}
+
+impl Offer {
+    /// Sets the tags of earlier versions of a plan of one image, as if the file listed them.
+    pub fn take_published_tags(&mut self, plan: usize, tags: Vec<Tag>) {
+        let plan = self.plans.get_mut(plan).map(|plan| &mut plan.kind);
+        if let Some(PlanKind::Image(plan)) = plan {
+            plan.image.image.published_tags = tags;
         }
     }
 }

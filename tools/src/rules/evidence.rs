@@ -2,7 +2,12 @@
 //!
 //! Invariant: rules ask no clock and read no file; all of that is here before they run.
 
+use std::collections::BTreeMap;
+
+use crate::chart::helm::Rendering;
+use crate::marketplace::diff::TreeDiff;
 use crate::offer::timestamp::Timestamp;
+use crate::published::Published;
 use crate::registry_state::RegistryState;
 use crate::scans::Scan;
 
@@ -17,6 +22,12 @@ pub struct Evidence {
     pub report_max_age: MaxAge,
     /// The registry that Microsoft copies from, as Azure has it.
     pub registry: Option<RegistryState>,
+    /// What the charts of Kubernetes plans render to, by the places of the plans; none without Helm.
+    pub rendered: BTreeMap<usize, Rendering>,
+    /// What was published before, and what the offer says against it.
+    pub published: Option<Published>,
+    /// What the payload changes against a saved resource tree, or why that is not known.
+    pub tree: Option<Result<TreeDiff, String>>,
 }
 
 /// How old something may be, in days.

@@ -1,12 +1,14 @@
 //! What rules find, where, and what became of each rule. Only types; who fills them is in `judge`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use wharf_oci::Digest;
 
 use super::Severity;
+use crate::logins;
+use crate::offer::spots::Spot;
 
 /// Something that a rule found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -68,8 +70,11 @@ impl Waived {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Place {
-    /// The offer file, or the image when there is no offer.
+    /// The offer file, one that it names, or the image when there is no offer.
     pub file: PathBuf,
+    /// Whether `file` is one that the offer names.
+    #[serde(skip)]
+    pub is_named_file: bool,
     /// The line, from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub line: Option<usize>,
@@ -103,6 +108,26 @@ pub struct Place {
     /// The vulnerability, when it is about one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vulnerability: Option<Affected>,
+}
+
+/// A place in a file that the offer names: a template of a chart, the manifest of an application.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedPlace {
+    /// The file, as it is found from where the user is.
+    pub file: PathBuf,
+    /// Where in it.
+    pub spot: Spot,
+    /// The line itself, fit to be shown.
+    pub line: String,
+}
+
+impl NamedPlace {
+    /// This place of a file of this text.
+    #[must_use]
+    pub fn new(file: &Path, text: &str, spot: Spot) -> Self {
+        let line = text.lines().nth(spot.line.saturating_sub(1)).unwrap_or_default();
+        Self { file: file.to_owned(), spot, line: logins::cut_line(line).into_owned() }
+    }
 }
 
 /// A vulnerability, with the package that has it.
@@ -182,6 +207,8 @@ pub enum Gap {
     Files,
     /// What `az acr show` does not say of a registry.
     RegistryDetails,
+    /// Helm, which renders charts.
+    Helm,
 }
 
 impl Gap {
@@ -197,6 +224,7 @@ impl Gap {
             Self::RegistryDetails => {
                 "what `az acr show` does not say: policies, locks, replicas, throttling"
             }
+            Self::Helm => "no Helm at hand, so no chart was rendered",
         }
     }
 
@@ -210,13 +238,17 @@ impl Gap {
             Self::RegistryState => {
                 "save `az acr show --name NAME -o json` and give `--registry-state FILE`"
             }
-            Self::Ledger => "compare with what Partner Center shows; wharf reads no record of it",
+            Self::Ledger => {
+                "say what you submitted with `wharf offer record OFFER --target live`; it is kept \
+                 beside the offer, or give `--ledger FILE`"
+            }
             Self::Offer => "verify with `--offer FILE`",
             Self::Files => "build the image with layers that can be read",
             Self::RegistryDetails => {
                 "look at the registry: `az policy assignment list`, `az acr replication list`, \
                  `az acr repository show`"
             }
+            Self::Helm => "install `helm` (3.x), or name the program in WHARF_HELM",
         }
     }
 }

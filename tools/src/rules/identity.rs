@@ -1,8 +1,9 @@
 //! Rules OFR: who the offer is, who sees its preview, its terms and its place in the marketplace.
 
-use super::{Check, Judge, OfferView, Rule, Severity, urls};
+use super::{Check, Judge, OfferView, Rule, Severity, published, urls};
 use crate::offer::model::KubernetesPlan;
 use crate::offer::texts::Terms;
+use crate::published::About;
 
 /// Longest text of own terms, in characters.
 const TERMS_CHARS_MAX: usize = 10_000;
@@ -44,7 +45,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         id: "OFR-004",
-        title: "the publisher ID is given",
+        title: "the publisher ID is given, and the published one",
         severity: Severity::Error,
         source: "CPP-offer-settings-tab",
         why: "It comes from the Partner Center account and names the offer together with its ID.",
@@ -56,6 +57,7 @@ pub(super) const RULES: &[Rule] = &[
                 let message = format!("`{publisher}` is not a publisher ID");
                 judge.error("publisher", message);
             }
+            published::if_known(view, judge, About::Publisher);
         }),
     },
     Rule {
@@ -81,7 +83,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         id: "OFR-006",
-        title: "offers of images are not sold through Microsoft",
+        title: "offers of images are not sold through Microsoft, and what is live keeps its kind",
         severity: Severity::Error,
         source: "PIAC",
         why: "Only Kubernetes applications can be billed; images are free or bring a licence.",
@@ -92,6 +94,7 @@ pub(super) const RULES: &[Rule] = &[
                 let message = "an offer of images cannot be sold through Microsoft";
                 judge.error("offer.sellThroughMicrosoft", message);
             }
+            published::if_known(view, judge, About::Sale);
         }),
     },
     Rule {

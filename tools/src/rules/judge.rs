@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::finding::{
-    Affected, Finding, Gap, Judgement, LayerPlace, Outcome, Place, Section, Subject, Waived,
+    Affected, Finding, Gap, Judgement, LayerPlace, NamedPlace, Outcome, Place, Section, Subject,
+    Waived,
 };
 use super::{Profile, Rule, Severity};
 use crate::logins;
@@ -123,6 +124,36 @@ impl<'a> Judge<'a> {
     /// Something that may be refused.
     pub fn warning(&mut self, key: &str, message: impl Into<String>) {
         self.add(Severity::Warning, key, message.into());
+    }
+
+    /// An error that stands in a file which the offer names; `key` is the key that names it.
+    pub fn error_in(&mut self, key: &str, at: &NamedPlace, message: impl Into<String>) {
+        let place = self.add(Severity::Error, key, message.into());
+        self.stand_in(place, at);
+    }
+
+    /// The same for something that may be refused.
+    pub fn warning_in(&mut self, key: &str, at: &NamedPlace, message: impl Into<String>) {
+        let place = self.add(Severity::Warning, key, message.into());
+        self.stand_in(place, at);
+    }
+
+    /// The same for what only the narrower of two contradicting pages refuses.
+    pub fn narrow_in(&mut self, key: &str, at: &NamedPlace, message: impl Into<String>) {
+        if self.profile == Profile::Strict {
+            self.warning_in(key, at, message);
+        }
+    }
+
+    fn stand_in(&mut self, place: usize, at: &NamedPlace) {
+        let Some(finding) = self.judgement.findings.get_mut(place) else { return };
+        let NamedPlace { file, spot, line } = at;
+        finding.place.file.clone_from(file);
+        finding.place.is_named_file = true;
+        finding.place.line = Some(spot.line);
+        finding.place.column = Some(spot.column);
+        finding.place.width = Some(spot.width);
+        finding.place.snippet = Some(line.clone());
     }
 
     /// Something that only the narrower of two contradicting pages refuses.

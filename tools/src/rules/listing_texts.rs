@@ -2,6 +2,7 @@
 
 use super::texts::one_line;
 use super::{Check, Judge, OfferView, Rule, Severity, html, markup};
+use crate::characters::is_emoji;
 use crate::offer::languages::{self, InLanguage};
 
 pub(super) const RULES: &[Rule] = &[
@@ -163,11 +164,4 @@ pub(super) fn length(
         let message = format!("{what} has {count} characters; some pages allow only {narrower}");
         judge.narrow(key, message);
     }
-}
-
-/// Blocks that hold pictures only. ™, ®, © and arrows are elsewhere.
-fn is_emoji(c: char) -> bool {
-    matches!(u32::from(c),
-        0x1F000..=0x1FAFF | 0x2600..=0x27BF | 0x2B1B..=0x2B1C | 0x2B50 | 0x2B55 | 0xFE0F
-        | 0x20E3 | 0x200D | 0x231A..=0x231B | 0x23E9..=0x23F3 | 0xE0020..=0xE007F)
 }

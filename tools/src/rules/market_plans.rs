@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::identity::is_guid;
-use super::{Check, Judge, OfferView, Rule, Severity};
+use super::{Check, Judge, OfferView, Rule, Severity, published};
 use crate::offer::model::{Cluster, CustomMeter, KubernetesPlan, Licence, Plan, Prices, Region};
+use crate::published::About;
 
 /// Tenants that the form takes by hand.
 const TENANTS_BY_HAND_MAX: usize = 10;
@@ -17,12 +18,17 @@ const METER_ID_CHARS_MAX: usize = 50;
 pub(super) const RULES: &[Rule] = &[
     Rule {
         id: "PLN-011",
-        title: "a private plan names at least one tenant, by its GUID",
+        title: "a private plan names at least one tenant, by its GUID, and was never public",
         severity: Severity::Error,
         source: "AC-plan-availability",
         why: "Nobody could see it; and once it is public it can never be private again.",
         fix: "list the GUIDs of tenants under `audience`, or in a table with `csv`",
-        check: Check::Offer(audiences),
+        check: Check::Offer(|view, judge| {
+            audiences(view, judge);
+            if view.offer.kubernetes_plans().any(|(_, _, plan)| plan.audience.is_some()) {
+                published::against(view, judge, About::Audience);
+            }
+        }),
     },
     Rule {
         id: "PLN-012",

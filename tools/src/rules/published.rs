@@ -1,7 +1,14 @@
-//! Rules about what may never change once it is published. The offer knows only its own state and the
-//! tags that it lists as published, so these are named as not looked at.
+//! Rules about what may never change once it is published, against the ledger of what was submitted
+//! (`wharf.published.jsonl`). Without one they are named as not looked at.
 
-use super::{Check, Gap, Rule, Severity};
+use std::collections::BTreeMap;
+
+use super::{Check, Gap, Judge, OfferView, Rule, Severity};
+use crate::image::facts::ImageFacts;
+use crate::offer::OfferFile;
+use crate::offer::model::PlanKind;
+use crate::offer::timestamp::Timestamp;
+use crate::published::{About, Contradiction, State, Target, contradictions, submissions};
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
@@ -11,7 +18,7 @@ pub(super) const RULES: &[Rule] = &[
         source: "AC-offer-setup",
         why: "The ID can never change; another one is another offer.",
         fix: "write the ID that was published",
-        check: Check::Offer(|_, judge| judge.not_looked_at(Gap::Ledger)),
+        check: Check::Offer(|view, judge| against(view, judge, About::OfferId)),
     },
     Rule {
         id: "OFR-011",
@@ -25,7 +32,7 @@ pub(super) const RULES: &[Rule] = &[
             if view.offer.legal.standard_contract && view.offer.legal.terms.is_none() {
                 judge.not_applicable();
             } else {
-                judge.not_looked_at(Gap::Ledger);
+                against(view, judge, About::Terms);
             }
         }),
     },
@@ -36,7 +43,7 @@ pub(super) const RULES: &[Rule] = &[
         source: "AC-plan-overview; CPP-update-existing-offer",
         why: "A plan's ID can never change, and a published plan cannot be deleted.",
         fix: "write the IDs that were published",
-        check: Check::Offer(|_, judge| judge.not_looked_at(Gap::Ledger)),
+        check: Check::Offer(|view, judge| against(view, judge, About::Plan)),
     },
     Rule {
         id: "PLN-008",
@@ -45,7 +52,7 @@ pub(super) const RULES: &[Rule] = &[
         source: "AC-plan-setup",
         why: "A region of a published plan cannot be removed.",
         fix: "list every region that was published",
-        check: Check::Offer(|_, judge| judge.not_looked_at(Gap::Ledger)),
+        check: Check::Offer(|view, judge| against(view, judge, About::Regions)),
     },
     Rule {
         id: "TEC-008",
@@ -54,16 +61,17 @@ pub(super) const RULES: &[Rule] = &[
         source: "CPP-skus-tab",
         why: "The repository can never change after the first publication.",
         fix: "write the repository that was published",
-        check: Check::Offer(|_, judge| judge.not_looked_at(Gap::Ledger)),
+        check: Check::Offer(|view, judge| against(view, judge, About::Repository)),
     },
     Rule {
         id: "TEC-018",
         title: "no published tag is left out",
-        severity: Severity::Warning,
+        severity: Severity::Error,
         source: "gh:Azure/partnercenter-cli-extension#192 for bundles; INFERENCE for images",
         why: "Customers stay on versions; a list without them may be refused.",
-        fix: "list the tags of earlier versions in `publishedTags`",
-        check: Check::Offer(|_, judge| judge.not_looked_at(Gap::Ledger)),
+        fix: "list the tags of earlier versions in `publishedTags`, or remove that key: then they \
+              are taken from the ledger",
+        check: Check::Offer(|view, judge| against(view, judge, About::Tag)),
     },
     Rule {
         id: "PLN-007",
@@ -72,7 +80,7 @@ pub(super) const RULES: &[Rule] = &[
         source: "PLAN; CPP-update-existing-offer",
         why: "The billing of a live plan cannot change.",
         fix: "write the licence that was published, or make a new plan",
-        check: Check::Offer(|_, judge| judge.not_looked_at(Gap::Ledger)),
+        check: Check::Offer(|view, judge| against(view, judge, About::Licence)),
     },
     Rule {
         id: "TEC-007",
@@ -81,6 +89,136 @@ pub(super) const RULES: &[Rule] = &[
         source: "AC-plan-technical-configuration",
         why: "Its name has to be unique in the account.",
         fix: "give each offer repositories of its own",
-        check: Check::Offer(|_, judge| judge.not_looked_at(Gap::Ledger)),
+        check: Check::Offer(|view, judge| against(view, judge, About::TakenRepository)),
+    },
+    Rule {
+        id: "K8S-030",
+        title: "the type of the cluster extension is the published one, and of one plan",
+        severity: Severity::Error,
+        source: "AC-plan-technical-configuration-kubernetes",
+        why: "It is unique over all offers and plans, and frozen from the first preview on.",
+        fix: "write the `extensionType` that was published",
+        check: Check::Offer(|view, judge| application(view, judge, About::ExtensionType)),
+    },
+    Rule {
+        id: "K8S-031",
+        title: "a live application keeps its scope",
+        severity: Severity::Error,
+        source: "INFERENCE: the scope of an extension is set when a customer installs it",
+        why: "What customers installed once in a cluster cannot be updated to one per namespace.",
+        fix: "write the `scope` that was published, or make a new plan",
+        check: Check::Offer(|view, judge| application(view, judge, About::Scope)),
+    },
+    Rule {
+        id: "K8S-032",
+        title: "bundles are only added, each of a greater version",
+        severity: Severity::Error,
+        source: "gh:Azure/partnercenter-cli-extension#192; CPP-update-existing-offer",
+        why: "A list without a published bundle is refused, and updates go to greater versions.",
+        fix: "keep `bundle`, and raise its version for new content",
+        check: Check::Offer(|view, judge| application(view, judge, About::Bundle)),
+    },
+    Rule {
+        id: "K8S-033",
+        title: "a published version of a bundle keeps its digest",
+        severity: Severity::Error,
+        source: "AC-troubleshoot",
+        why: "Microsoft has copied it, and refuses another one under the same version.",
+        fix: "raise the version in `manifest.yaml`, and make the bundle anew",
+        check: Check::Offer(|view, judge| application(view, judge, About::BundleDigest)),
     },
 ];
+
+/// The same where a rule looks at more than the ledger, so that it is judged without one.
+pub(super) fn if_known(view: &OfferView<'_>, judge: &mut Judge<'_>, about: About) {
+    if view.evidence.published.is_some() {
+        against(view, judge, about);
+    }
+}
+
+/// What the offer says against the ledger about one thing.
+pub(super) fn against(view: &OfferView<'_>, judge: &mut Judge<'_>, about: About) {
+    let Some(published) = &view.evidence.published else {
+        judge.not_looked_at(Gap::Ledger);
+        return;
+    };
+    for found in published.contradictions.iter().filter(|found| found.about == about) {
+        let key = key(view, found);
+        if found.is_certain {
+            judge.error(&key, &found.message);
+        } else {
+            judge.warning(&key, &found.message);
+        }
+    }
+}
+
+/// The same for what only applications have.
+fn application(view: &OfferView<'_>, judge: &mut Judge<'_>, about: About) {
+    if view.offer.kubernetes_plans().next().is_none() {
+        judge.not_applicable();
+    } else {
+        against(view, judge, about);
+    }
+}
+
+/// Where the offer says it.
+fn key(view: &OfferView<'_>, found: &Contradiction) -> String {
+    let plans = view.offer.plans.iter().enumerate();
+    let plan = plans.into_iter().find(|(_, plan)| Some(plan.id.as_str()) == found.plan.as_deref());
+    let Some((place, plan)) = plan else {
+        return match found.about {
+            About::Publisher => "publisher",
+            About::Sale => "offer.sellThroughMicrosoft",
+            About::Terms => "legal",
+            About::Plan => "plans",
+            _ => "offer.id",
+        }
+        .to_owned();
+    };
+    let image = match &plan.kind {
+        PlanKind::Image(plan) => plan.image.key.as_str(),
+        PlanKind::Kubernetes(_) => "",
+    };
+    let of_image = |key: &str| format!("{image}.{key}");
+    let of_plan = |key: &str| format!("plans[{place}].{key}");
+    match found.about {
+        About::Licence => of_plan("licence"),
+        About::Regions => of_plan("regions"),
+        About::Audience => of_plan("audience"),
+        About::Repository | About::TakenRepository => of_image("repository"),
+        About::Version => of_image("version"),
+        About::Tag | About::TagDigest => of_image("tags"),
+        About::ExtensionType => of_plan("extensionType"),
+        About::Scope => of_plan("scope"),
+        About::Bundle | About::BundleDigest => of_plan("bundle"),
+        _ => of_plan("kind"),
+    }
+}
+
+/// Version tags of images that are live and would point at something else.
+pub(super) fn moved_tags(
+    file: &OfferFile,
+    state: &State,
+    images: &[(Option<usize>, ImageFacts)],
+    judge: &mut Judge<'_>,
+) {
+    let mut submissions = submissions(file, state, Target::Live, Timestamp::default());
+    let mut keys = BTreeMap::new();
+    for (place, facts) in images {
+        let Some(image) = place.and_then(|place| file.image(place)) else { continue };
+        let id = image.id.as_str();
+        let Some(submission) = submissions.iter_mut().find(|at| at.plan == id) else { continue };
+        for (tag, known) in &mut submission.tags {
+            *known = facts.tags.get(tag).copied();
+        }
+        keys.insert(id.to_owned(), format!("{}.tags", image.key));
+    }
+    let found = contradictions(state, &submissions);
+    for found in found.iter().filter(|found| found.about == About::TagDigest) {
+        let key = found.plan.as_ref().and_then(|plan| keys.get(plan));
+        judge.error(key.map_or("plans", String::as_str), &found.message);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -6,10 +6,14 @@ use std::collections::BTreeMap;
 use wharf_oci::Platform;
 
 use super::tag_forms::{self, TAG_CHARS_MAX, TAGS_MAX, version_of};
-use super::{Check, Gap, Judge, OfferView, Rule, Severity};
+use super::{Check, Gap, Judge, OfferView, Rule, Severity, published};
 use crate::offer::model::Image;
 use crate::offer::tags::{ExpandedTag, TagTarget};
 use crate::offer::words::ImageVersion;
+use crate::published::About;
+
+/// The rule that images are judged by too.
+pub(super) const MOVED_ID: &str = "TEC-017";
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
@@ -121,7 +125,7 @@ pub(super) const RULES: &[Rule] = &[
         check: Check::Offer(greater),
     },
     Rule {
-        id: "TEC-017",
+        id: MOVED_ID,
         title: "a published version tag is not written again",
         severity: Severity::Error,
         source: "CPP-update-existing-offer; IOT",
@@ -129,6 +133,7 @@ pub(super) const RULES: &[Rule] = &[
         fix: "raise `version`, or remove the tag from `publishedTags` if it was never published",
         check: Check::Offer(|view, judge| {
             say_what_is_published(view, judge);
+            published::if_known(view, judge, About::TagDigest);
             each_image(view, |key, image| {
                 for item in &image.expanded_tags {
                     let tag = item.tag.as_str();
@@ -282,17 +287,23 @@ fn version_prefix(view: &OfferView<'_>, judge: &mut Judge<'_>) {
     });
 }
 
-/// Without any published tag nobody knows whether this is the first publication.
+/// Without a ledger and any published tag nobody knows whether this is the first publication.
 fn say_what_is_published(view: &OfferView<'_>, judge: &mut Judge<'_>) {
     let mut plans = view.offer.image_plans();
-    if plans.all(|(_, _, plan)| plan.image.image.published_tags.is_empty()) {
+    let has_ledger = view.evidence.published.is_some();
+    if !has_ledger && plans.all(|(_, _, plan)| plan.image.image.published_tags.is_empty()) {
         judge.not_looked_at(Gap::Ledger);
     }
 }
 
 fn greater(view: &OfferView<'_>, judge: &mut Judge<'_>) {
     say_what_is_published(view, judge);
+    published::if_known(view, judge, About::Version);
     each_image(view, |key, image| {
+        // Tags that come from the ledger were compared with it, and may be of this version.
+        if !view.file.has(&format!("{key}.publishedTags")) {
+            return;
+        }
         let published = image.published_tags.iter().filter_map(|tag| version_of(tag.as_str()));
         let highest = published.map(|(version, _)| version).max_by_key(ImageVersion::numbers);
         if let Some(highest) = highest

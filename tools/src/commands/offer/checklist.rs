@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::super::given::published;
 use super::super::{Context, write_file};
 use crate::checklist::{Checklist, html, markdown};
 use crate::cli::{ChecklistArgs, ChecklistFormat};
@@ -22,7 +23,8 @@ struct Written<'a> {
 
 /// Runs the command.
 pub(super) fn run(args: &ChecklistArgs, context: &Context) -> anyhow::Result<Exit> {
-    let file = OfferFile::open(&args.offer)?;
+    let mut file = OfferFile::open(&args.offer)?;
+    published(args.ledger.as_deref(), &mut file)?;
     let texts = Content::load(&file)?;
     let checklist = Checklist::of(&file, &texts);
     let text = match args.format {

@@ -1,10 +1,13 @@
 //! `wharf offer lint`.
 
 use super::super::Context;
-use super::super::given::Given;
+use super::super::given::{Given, published};
 use super::super::publish::{self, publish};
+use super::super::remote::one_line;
+use super::diff;
 use crate::cli::LintArgs;
 use crate::exit::Exit;
+use crate::marketplace::tree::Tree;
 use crate::offer::OfferFile;
 use crate::offer::content::Content;
 use crate::report::Report;
@@ -13,11 +16,20 @@ use crate::rules;
 /// Runs the command.
 pub(super) fn run(args: &LintArgs, context: &Context) -> anyhow::Result<Exit> {
     publish::check(&args.judge, context)?;
-    let file = OfferFile::open(&args.offer)?;
+    let mut file = OfferFile::open(&args.offer)?;
+    let published = published(args.judge.given.ledger.as_deref(), &mut file)?;
     let texts = Content::load(&file)?;
     let profile = args.judge.profile;
     let named = std::iter::once(args.offer.as_path());
-    let given = Given::read(&args.judge.given, None, named, Some(&file))?;
+    let mut given = Given::read(&args.judge.given, None, named, Some(&file))?;
+    given.evidence.published = published;
+    if let Some(tree) = &args.tree {
+        let tree = Tree::open(tree)?;
+        let state =
+            given.evidence.published.as_ref().map(|at| at.state.clone()).unwrap_or_default();
+        let compared = diff::of(&file, &texts, &tree, &state);
+        given.evidence.tree = Some(compared.map_err(|error| one_line(error.as_ref())));
+    }
     let judgement = rules::judge_offer(&file, &texts, &given.evidence, profile);
     let judgement = given.conclude(judgement, &[], true, profile);
     let report = Report::new(Vec::new(), judgement, args.judge.fail_on);

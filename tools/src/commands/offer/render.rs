@@ -5,8 +5,10 @@ use std::path::Path;
 use anyhow::ensure;
 use serde::Serialize;
 
-use super::super::given::Given;
+use super::super::given::{Given, published};
+use super::super::remote::one_line;
 use super::super::{Context, variable, write_file, write_secret_file};
+use super::diff;
 use crate::cli::{OutputFormat, RenderArgs};
 use crate::exit::Exit;
 use crate::marketplace::payload::faults;
@@ -15,6 +17,7 @@ use crate::marketplace::render::{Secrets, render};
 use crate::marketplace::tree::Tree;
 use crate::offer::OfferFile;
 use crate::offer::content::Content;
+use crate::published::Published;
 use crate::report::Report;
 use crate::rules;
 
@@ -28,10 +31,14 @@ struct Written<'a> {
 
 /// The payload is for another program: it is written as it is, without the envelope of results.
 pub(super) fn run(args: &RenderArgs, context: &Context) -> anyhow::Result<Exit> {
-    let file = OfferFile::open(&args.offer)?;
+    let mut file = OfferFile::open(&args.offer)?;
+    let published = published(args.given.ledger.as_deref(), &mut file)?;
     let texts = Content::load(&file)?;
-    let live = args.tree.as_deref().map(|tree| live(tree, &file)).transpose()?;
-    let report = judged(args, &file, &texts)?;
+    let tree = args.tree.as_deref().map(|tree| open_tree(tree, &file)).transpose()?;
+    let live = tree.as_ref().map(Live::of).unwrap_or_default();
+    let state = published.as_ref().map(|at| at.state.clone()).unwrap_or_default();
+    let live = live.with_published(&file, &state);
+    let report = judged(args, &file, &texts, published, tree.as_ref())?;
     if report.exit() != Exit::Ok {
         show(&report, args, context)?;
         if !args.force {
@@ -41,8 +48,8 @@ pub(super) fn run(args: &RenderArgs, context: &Context) -> anyhow::Result<Exit> 
     }
     let secrets =
         if args.with_secrets { Secrets::Resolve(&variable) } else { Secrets::Placeholders };
-    let mut rendered = render(&file, &texts, &secrets, live.as_ref())?;
-    if live.is_some() {
+    let mut rendered = render(&file, &texts, &secrets, Some(&live))?;
+    if tree.is_some() {
         let unknown = faults(&serde_json::to_value(&rendered.payload)?).into_iter();
         let words = |fault: crate::marketplace::payload::Fault| {
             format!("the payload at {}: {}", fault.at, fault.message)
@@ -67,8 +74,8 @@ pub(super) fn run(args: &RenderArgs, context: &Context) -> anyhow::Result<Exit> 
     Ok(Exit::Ok)
 }
 
-/// What is published of the offer. The tree of another one would put its bundles into the payload.
-fn live(tree: &Path, file: &OfferFile) -> anyhow::Result<Live> {
+/// The tree of another offer would put its bundles into the payload.
+fn open_tree(tree: &Path, file: &OfferFile) -> anyhow::Result<Tree> {
     let (tree, id) = (Tree::open(tree)?, &file.offer.offer.id);
     ensure!(
         tree.offer_id() == id,
@@ -76,13 +83,25 @@ fn live(tree: &Path, file: &OfferFile) -> anyhow::Result<Live> {
         tree.file().display(),
         tree.offer_id()
     );
-    Ok(Live::of(&tree))
+    Ok(tree)
 }
 
 /// What `offer lint` says of the offer.
-fn judged(args: &RenderArgs, file: &OfferFile, texts: &Content) -> anyhow::Result<Report> {
+fn judged(
+    args: &RenderArgs,
+    file: &OfferFile,
+    texts: &Content,
+    published: Option<Published>,
+    tree: Option<&Tree>,
+) -> anyhow::Result<Report> {
     let named = std::iter::once(args.offer.as_path());
-    let given = Given::read(&args.given, None, named, Some(file))?;
+    let mut given = Given::read(&args.given, None, named, Some(file))?;
+    if let Some(tree) = tree {
+        let state = published.as_ref().map(|at| at.state.clone()).unwrap_or_default();
+        let compared = diff::of(file, texts, tree, &state);
+        given.evidence.tree = Some(compared.map_err(|error| one_line(error.as_ref())));
+    }
+    given.evidence.published = published;
     let judgement = rules::judge_offer(file, texts, &given.evidence, args.profile);
     let judgement = given.conclude(judgement, &[], true, args.profile);
     Ok(Report::new(Vec::new(), judgement, args.fail_on))

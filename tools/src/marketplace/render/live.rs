@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::marketplace::tree::Tree;
+use crate::offer::OfferFile;
+use crate::published::{BundleState, State};
 
 /// What is published of each plan, by the plan's ID.
 #[derive(Debug, Clone, Default)]
@@ -20,6 +22,34 @@ impl Live {
             Some((plan, Value::Object(resource.value.clone())))
         });
         Self(by_plan.collect())
+    }
+
+    /// The same with the bundles that the ledger has as live, for plans that no tree speaks of. They
+    /// are in the registry that the offer names.
+    #[must_use]
+    pub fn with_published(mut self, file: &OfferFile, state: &State) -> Self {
+        let offer = &file.offer;
+        let entry = offer.registries.get(&offer.offer.registry);
+        let Some(azure) = entry.and_then(|entry| entry.azure.as_ref()) else { return self };
+        let Some(known) = state.offer(&offer.publisher, &offer.offer.id) else { return self };
+        for (id, plan) in &known.plans {
+            let reference = |((repository, version), bundle): (&(String, String), &BundleState)| {
+                json!({
+                    "tenantId": azure.tenant_id,
+                    "subscriptionId": azure.subscription_id,
+                    "resourceGroupName": azure.resource_group,
+                    "registryName": azure.registry_name,
+                    "repositoryName": repository,
+                    "tag": version,
+                    "digest": bundle.digests.latest(),
+                })
+            };
+            let references: Vec<Value> = plan.live_bundles().map(reference).collect();
+            if !references.is_empty() && !self.0.contains_key(id) {
+                self.0.insert(id.clone(), json!({ "cnabReferences": references }));
+            }
+        }
+        self
     }
 
     /// The bundles of a plan, as they are written there.

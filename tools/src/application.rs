@@ -1,0 +1,148 @@
+//! What Microsoft's packaging tool takes of a Kubernetes application besides its chart: the manifest,
+//! the UI definition and the ARM template of a plan, read once for the rules and for bundles.
+//!
+//! Invariant: reading never fails for what stands in a file; what is wrong with its form is kept with
+//! the file, so that one run tells all of it.
+
+pub mod expression;
+pub mod json;
+pub mod layout;
+pub mod manifest;
+pub mod template;
+pub mod tree;
+pub mod ui;
+pub mod yaml;
+
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use self::manifest::Manifest;
+use self::template::ArmTemplate;
+use self::tree::{Fault, Node, Reading};
+use self::ui::UiDefinition;
+use crate::input;
+use crate::offer::spots::Spot;
+
+/// Largest file of an application, in bytes. ARM takes templates of up to 4 MB; those of Microsoft's
+/// samples have 20 KB.
+pub const FILE_SIZE_BYTES_MAX: u64 = 1024 * 1024;
+/// Deepest nesting of one.
+const DEPTH_MAX: usize = 64;
+/// Most values of one.
+const NODES_MAX: usize = 100_000;
+/// Most faults of form that are told of one file.
+const FAULTS_MAX: usize = 20;
+
+/// The files of one plan.
+#[derive(Debug, Clone)]
+pub struct Application {
+    /// `manifest.yaml`.
+    pub manifest: Source<Manifest>,
+    /// `createUiDefinition.json`.
+    pub ui: Source<UiDefinition>,
+    /// `mainTemplate.json`.
+    pub template: Source<ArmTemplate>,
+}
+
+/// A file with what it says.
+#[derive(Debug, Clone)]
+pub struct Source<T> {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its text.
+    pub text: String,
+    /// What is wrong with its form.
+    pub faults: Vec<Fault>,
+    /// What it says, where it can be read at all.
+    pub content: Option<T>,
+}
+
+/// Why a file cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// It is not there.
+    #[error("{} does not exist", .0.display())]
+    Missing(PathBuf),
+    /// It cannot be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It is larger than any such file may be.
+    #[error("{} has more than {FILE_SIZE_BYTES_MAX} bytes", .0.display())]
+    TooLarge(PathBuf),
+}
+
+impl SourceError {
+    /// What to do about it.
+    #[must_use]
+    pub const fn help(&self) -> &'static str {
+        match self {
+            Self::Missing(_) => "write that file, or correct its path",
+            Self::Read { .. } => "make it a file that you may read",
+            Self::TooLarge(_) => "Microsoft's samples have 20 KB; is it the right file?",
+        }
+    }
+}
+
+impl Source<Manifest> {
+    /// Reads a manifest.
+    pub fn manifest(path: &Path) -> Result<Self, SourceError> {
+        Self::read(path, yaml::read, Manifest::of)
+    }
+}
+
+impl Source<UiDefinition> {
+    /// Reads a UI definition.
+    pub fn ui(path: &Path) -> Result<Self, SourceError> {
+        Self::read(path, json::read, UiDefinition::of)
+    }
+}
+
+impl Source<ArmTemplate> {
+    /// Reads an ARM template.
+    pub fn template(path: &Path) -> Result<Self, SourceError> {
+        Self::read(path, json::read, ArmTemplate::of)
+    }
+}
+
+impl<T> Source<T> {
+    fn read(
+        path: &Path,
+        tree: fn(&str) -> Reading,
+        content: fn(&Node) -> T,
+    ) -> Result<Self, SourceError> {
+        let path = path.to_owned();
+        let mut bytes = Vec::new();
+        let read = input::open(&path)
+            .and_then(|file| file.take(FILE_SIZE_BYTES_MAX + 1).read_to_end(&mut bytes));
+        match read {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(SourceError::Missing(path));
+            }
+            Err(source) => return Err(SourceError::Read { path, source }),
+            Ok(_) if bytes.len() as u64 > FILE_SIZE_BYTES_MAX => {
+                return Err(SourceError::TooLarge(path));
+            }
+            Ok(_) => {}
+        }
+        Ok(match String::from_utf8(bytes) {
+            Ok(text) => {
+                let Reading { root, faults } = tree(&text);
+                Self { path, text, faults, content: root.as_ref().map(content) }
+            }
+            Err(error) => {
+                let good = error.utf8_error().valid_up_to();
+                let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+                let lines =
+                    error.as_bytes().iter().take(good).filter(|byte| **byte == b'\n').count();
+                let spot = Spot { line: lines + 1, ..Spot::START };
+                let fault = Fault::new(spot, "the file is not UTF-8; save it as UTF-8");
+                Self { path, text, faults: vec![fault], content: None }
+            }
+        })
+    }
+}

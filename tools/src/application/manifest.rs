@@ -1,0 +1,196 @@
+//! `manifest.yaml`: what Microsoft's packaging tool reads first (AC-technical-assets-kubernetes,
+//! K8S-S). Keys that are not there are `None`; what is missing is for the rules to say.
+
+use super::tree::{Fault, Node, Placed};
+use crate::offer::model::Cluster;
+use crate::offer::spots::Spot;
+
+/// The keys of the file.
+const KEYS: [&str; 11] = [
+    "applicationName",
+    "publisher",
+    "description",
+    "version",
+    "helmChart",
+    "clusterArmTemplate",
+    "clusterARMTemplate",
+    "uiDefinition",
+    "registryServer",
+    "extensionRegistrationParameters",
+    "supportedClusterTypes",
+];
+/// The keys below `extensionRegistrationParameters`. Where `supportedClusterTypes` stands is not said
+/// by the pages that we have; it is read in both places (INFERENCE).
+const REGISTRATION_KEYS: [&str; 3] = ["defaultScope", "namespace", "supportedClusterTypes"];
+
+/// What the file says.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Manifest {
+    /// What the application is called.
+    pub application_name: Option<Placed<String>>,
+    /// Who publishes it.
+    pub publisher: Option<Placed<String>>,
+    /// What it is.
+    pub description: Option<Placed<String>>,
+    /// Its version, `#.#.#`.
+    pub version: Option<Placed<String>>,
+    /// The folder of the chart.
+    pub helm_chart: Option<Placed<String>>,
+    /// The ARM template.
+    pub arm_template: Option<Placed<String>>,
+    /// How the key of the ARM template is spelled.
+    pub arm_key: Option<&'static str>,
+    /// The UI definition.
+    pub ui_definition: Option<Placed<String>>,
+    /// The registry of the bundle and its images.
+    pub registry_server: Option<Placed<String>>,
+    /// Where `extensionRegistrationParameters` stands.
+    pub registration: Option<Spot>,
+    /// `cluster` or `namespace`.
+    pub scope: Option<Placed<String>>,
+    /// The namespace of an application of cluster scope.
+    pub namespace: Option<Placed<String>>,
+    /// On which clusters it runs; none where the file does not say it.
+    pub clusters: Option<Vec<SupportedClusters>>,
+    /// Keys that are not known.
+    pub unknown: Vec<Fault>,
+    /// Values of another kind than they should be.
+    pub faults: Vec<Fault>,
+}
+
+/// A kind of cluster with the distributions of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SupportedClusters {
+    /// `managedClusters` or `connectedClusters`.
+    pub kind: Placed<String>,
+    /// Whether at least one distribution is supported.
+    pub is_supported: bool,
+}
+
+impl SupportedClusters {
+    /// The kind as an offer has it; none where it is not known.
+    #[must_use]
+    pub fn cluster(&self) -> Option<Cluster> {
+        match self.kind.value.as_str() {
+            "managedClusters" => Some(Cluster::Aks),
+            "connectedClusters" => Some(Cluster::Arc),
+            _ => None,
+        }
+    }
+}
+
+impl Manifest {
+    pub(super) fn of(root: &Node) -> Self {
+        let mut manifest = Self::default();
+        if root.entries().is_empty() {
+            manifest.faults.push(Fault::new(root.spot, "the manifest is a mapping of keys"));
+            return manifest;
+        }
+        manifest.strangers(root, &KEYS);
+        manifest.application_name = manifest.text(root, "applicationName");
+        manifest.publisher = manifest.text(root, "publisher");
+        manifest.description = manifest.text(root, "description");
+        manifest.version = manifest.text(root, "version");
+        manifest.helm_chart = manifest.text(root, "helmChart");
+        manifest.ui_definition = manifest.text(root, "uiDefinition");
+        manifest.registry_server = manifest.text(root, "registryServer");
+        // Pages and samples spell it in two ways.
+        let (sample, page) = ("clusterArmTemplate", "clusterARMTemplate");
+        manifest.arm_template = manifest.text(root, sample).or_else(|| manifest.text(root, page));
+        manifest.arm_key = [sample, page].into_iter().find(|key| root.get(key).is_some());
+        if let (Some(_), Some(second)) = (root.get(sample), root.get(page)) {
+            let message = format!("`{sample}` and `{page}` stand together; keep one");
+            manifest.faults.push(Fault::new(second.spot, message));
+        }
+        if let Some(registration) = root.get("extensionRegistrationParameters") {
+            manifest.registration = Some(registration.spot);
+            manifest.strangers(registration, &REGISTRATION_KEYS);
+            manifest.scope = manifest.text(registration, "defaultScope");
+            manifest.namespace = manifest.text(registration, "namespace");
+            manifest.clusters(registration);
+        }
+        manifest.clusters(root);
+        manifest
+    }
+
+    fn strangers(&mut self, mapping: &Node, known: &[&str]) {
+        for entry in mapping.entries() {
+            if !known.contains(&entry.key.value.as_str()) {
+                let message = format!(
+                    "the key `{}` is not known here: {}",
+                    entry.key.value,
+                    known.join(", ")
+                );
+                self.unknown.push(Fault::new(entry.key.spot, message));
+            }
+        }
+    }
+
+    /// A text; a number is one that lacks its quotes.
+    fn text(&mut self, mapping: &Node, key: &str) -> Option<Placed<String>> {
+        let node = mapping.get(key)?;
+        if node.text().is_none() {
+            let message = format!("`{key}` is {}, but a text is expected", node.kind());
+            self.faults.push(Fault::new(node.spot, message));
+        }
+        node.placed()
+    }
+
+    fn clusters(&mut self, mapping: &Node) {
+        const KEYS: [&str; 3] = ["distribution", "distributionSupported", "unsupportedVersions"];
+        let Some(node) = mapping.get("supportedClusterTypes") else { return };
+        if node.entries().is_empty() {
+            let message = "`supportedClusterTypes` is a mapping of `managedClusters` or \
+                           `connectedClusters` to lists of distributions";
+            self.faults.push(Fault::new(node.spot, message));
+            return;
+        }
+        let mut found = Vec::new();
+        for entry in node.entries() {
+            let mut is_supported = false;
+            if entry.value.items().is_empty() {
+                let message = format!("`{}` is a list of distributions", entry.key.value);
+                self.faults.push(Fault::new(entry.value.spot, message));
+            }
+            for distribution in entry.value.items() {
+                self.strangers(distribution, &KEYS);
+                if self.text(distribution, "distribution").is_none() {
+                    let message = "each distribution has a name: `distribution`";
+                    self.faults.push(Fault::new(distribution.spot, message));
+                }
+                is_supported |= self.is_supported(distribution);
+            }
+            let kind = entry.key.clone();
+            let clusters = SupportedClusters { kind, is_supported };
+            if clusters.cluster().is_none() {
+                let message = format!(
+                    "`{}` is no kind of cluster: managedClusters, connectedClusters",
+                    clusters.kind.value
+                );
+                self.faults.push(Fault::new(clusters.kind.spot, message));
+            }
+            found.push(clusters);
+        }
+        self.clusters.get_or_insert_default().extend(found);
+    }
+
+    fn is_supported(&mut self, distribution: &Node) -> bool {
+        use super::tree::Value;
+        if let Some(versions) = distribution.get("unsupportedVersions")
+            && !matches!(versions.value, Value::List(_) | Value::Null)
+        {
+            let message = "`unsupportedVersions` is a list";
+            self.faults.push(Fault::new(versions.spot, message));
+        }
+        match distribution.get("distributionSupported") {
+            None => true,
+            Some(Node { value: Value::Bool(is_supported), .. }) => *is_supported,
+            Some(other) => {
+                let message =
+                    format!("`distributionSupported` is {}, not true or false", other.kind());
+                self.faults.push(Fault::new(other.spot, message));
+                false
+            }
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! `mainTemplate.json`: the ARM template that installs the application, as far as the marketplace
+//! restricts it (AC-technical-assets-kubernetes, K8S-S).
+
+use super::expression;
+use super::tree::{Node, Placed};
+use crate::offer::spots::Spot;
+
+/// What may stand in the template besides the extension.
+pub const CLUSTER_TYPE: &str = "Microsoft.ContainerService/managedClusters";
+/// What installs the application.
+pub const EXTENSION_TYPE: &str = "Microsoft.KubernetesConfiguration/extensions";
+
+/// What the template says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ArmTemplate {
+    /// `$schema`.
+    pub schema: Option<Placed<String>>,
+    /// `contentVersion`.
+    pub content_version: Option<Placed<String>>,
+    /// What is asked of who deploys it.
+    pub parameters: Vec<Parameter>,
+    /// Names with values.
+    pub variables: Vec<Variable>,
+    /// Every resource, those inside of others too.
+    pub resources: Vec<Resource>,
+    /// The resources that are extensions of a cluster.
+    pub extensions: Vec<Extension>,
+    /// Each `parameters('x')` of the template, with its place.
+    pub used_parameters: Vec<Placed<String>>,
+    /// Each `variables('x')`.
+    pub used_variables: Vec<Placed<String>>,
+}
+
+/// Something that is asked of who deploys the template.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Parameter {
+    /// Its name.
+    pub name: Placed<String>,
+    /// Its type.
+    pub kind: Option<Placed<String>>,
+    /// What counts when nothing is given.
+    pub default: Option<Node>,
+}
+
+/// A name with a value.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Variable {
+    /// The name.
+    pub name: Placed<String>,
+    /// The value.
+    pub value: Node,
+}
+
+/// A resource.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Resource {
+    /// Where it stands.
+    pub spot: Spot,
+    /// Its type.
+    pub kind: Option<Placed<String>>,
+    /// Where it links another template.
+    pub link: Option<Spot>,
+}
+
+/// The resource that installs the application.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Extension {
+    /// Where it stands.
+    pub spot: Spot,
+    /// Of which resource it is an extension.
+    pub of: Option<Placed<String>>,
+    /// Where `plan` stands, with `name`, `publisher` and `product`.
+    pub plan: Option<(Spot, [Option<Placed<String>>; 3])>,
+    /// `extensionType`.
+    pub extension_type: Option<Placed<String>>,
+    /// `releaseTrain`.
+    pub release_train: Option<Placed<String>>,
+    /// Its scope in the cluster.
+    pub scope: Option<ReleaseScope>,
+    /// What the chart is given.
+    pub settings: Vec<Setting>,
+    /// The same for what is secret.
+    pub protected: Vec<Setting>,
+}
+
+/// How often the extension is in a cluster, and where.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ReleaseScope {
+    /// Once, in this namespace.
+    Cluster {
+        /// Where it stands.
+        spot: Spot,
+        /// `releaseNamespace`.
+        namespace: Option<Placed<String>>,
+    },
+    /// Once in each namespace.
+    Namespace {
+        /// Where it stands.
+        spot: Spot,
+    },
+}
+
+/// A value that the chart is given.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Setting {
+    /// Its name: the path of the value in the chart, with dots.
+    pub name: Placed<String>,
+    /// The value.
+    pub value: Node,
+}
+
+impl Parameter {
+    /// Whether its value is kept out of logs.
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        let kind = self.kind.as_ref().map(|kind| kind.value.to_ascii_lowercase());
+        matches!(kind.as_deref(), Some("securestring" | "secureobject"))
+    }
+}
+
+impl ArmTemplate {
+    pub(super) fn of(root: &Node) -> Self {
+        let text = |key: &str| root.get(key).and_then(Node::placed);
+        let (mut used_parameters, mut used_variables) = (Vec::new(), Vec::new());
+        root.each_text(&mut |text, spot| {
+            let Some(expression) = expression::of(text) else { return };
+            let placed = |name: &str| Placed { spot, value: name.to_owned() };
+            used_parameters
+                .extend(expression::calls(expression, "parameters").into_iter().map(placed));
+            used_variables
+                .extend(expression::calls(expression, "variables").into_iter().map(placed));
+        });
+        let mut template = Self {
+            schema: text("$schema"),
+            content_version: text("contentVersion"),
+            parameters: parameters(root),
+            variables: variables(root),
+            resources: Vec::new(),
+            extensions: Vec::new(),
+            used_parameters,
+            used_variables,
+        };
+        if let Some(resources) = root.get("resources") {
+            template.add_resources(resources, None);
+        }
+        template
+    }
+
+    /// A list, or, by the newer language version, a mapping of names.
+    fn add_resources(&mut self, resources: &Node, above: Option<&str>) {
+        let named = resources.entries().iter().map(|entry| &entry.value);
+        for node in resources.items().iter().chain(named) {
+            let kind = node.get_any_case("type").and_then(Node::placed).map(|kind| match above {
+                // A resource inside of another has the rest of its type only.
+                Some(above) if !kind.value.contains('.') => {
+                    Placed { value: format!("{above}/{}", kind.value), ..kind }
+                }
+                _ => kind,
+            });
+            let properties = node.get_any_case("properties");
+            let link = properties.and_then(|at| at.get_any_case("templateLink"));
+            let inner = properties.and_then(|at| at.get_any_case("template"));
+            let is = |wanted: &str| {
+                kind.as_ref().is_some_and(|at| at.value.eq_ignore_ascii_case(wanted))
+            };
+            if is(EXTENSION_TYPE) {
+                self.extensions.push(Extension::of(node));
+            }
+            let name = kind.as_ref().map(|kind| kind.value.clone());
+            let link = link.map(|at| at.spot);
+            self.resources.push(Resource { spot: node.spot, kind, link });
+            if let Some(children) = node.get_any_case("resources") {
+                self.add_resources(children, name.as_deref());
+            }
+            if let Some(children) = inner.and_then(|inner| inner.get_any_case("resources")) {
+                self.add_resources(children, None);
+            }
+        }
+    }
+
+    /// The variable of this name.
+    #[must_use]
+    pub fn variable(&self, name: &str) -> Option<&Variable> {
+        self.variables.iter().find(|variable| variable.name.value.eq_ignore_ascii_case(name))
+    }
+
+    /// The parameter of this name.
+    #[must_use]
+    pub fn parameter(&self, name: &str) -> Option<&Parameter> {
+        self.parameters.iter().find(|parameter| parameter.name.value.eq_ignore_ascii_case(name))
+    }
+
+    /// The text that a text comes to: itself, or that of the variable that it is. `None` where it is
+    /// known only when the template is deployed.
+    #[must_use]
+    pub fn literal<'a>(&'a self, text: &'a str) -> Option<&'a str> {
+        let Some(expression) = expression::of(text) else { return Some(text) };
+        let name = expression::only_call(expression, "variables")?;
+        let value = self.variable(name)?.value.text()?;
+        expression::of(value).is_none().then_some(value)
+    }
+}
+
+fn parameters(root: &Node) -> Vec<Parameter> {
+    let entries = root.get("parameters").map(Node::entries).unwrap_or_default();
+    let parameter = |entry: &super::tree::Entry| Parameter {
+        name: entry.key.clone(),
+        kind: entry.value.get_any_case("type").and_then(Node::placed),
+        default: entry.value.get_any_case("defaultValue").cloned(),
+    };
+    entries.iter().map(parameter).collect()
+}
+
+fn variables(root: &Node) -> Vec<Variable> {
+    let entries = root.get("variables").map(Node::entries).unwrap_or_default().iter();
+    entries.map(|at| Variable { name: at.key.clone(), value: at.value.clone() }).collect()
+}
+
+impl Extension {
+    fn of(node: &Node) -> Self {
+        let text = |of: Option<&Node>, key: &str| {
+            of.and_then(|of| of.get_any_case(key)).and_then(Node::placed)
+        };
+        let properties = node.get_any_case("properties");
+        let plan = node.get_any_case("plan").map(|plan| {
+            (plan.spot, ["name", "publisher", "product"].map(|key| text(Some(plan), key)))
+        });
+        let scope = properties.and_then(|at| at.get_any_case("scope")).and_then(|scope| {
+            let cluster = scope.get_any_case("cluster").map(|cluster| ReleaseScope::Cluster {
+                spot: cluster.spot,
+                namespace: text(Some(cluster), "releaseNamespace"),
+            });
+            let namespace = scope.get_any_case("namespace");
+            cluster.or_else(|| namespace.map(|at| ReleaseScope::Namespace { spot: at.spot }))
+        });
+        let settings = |key: &str| {
+            let settings = properties.and_then(|at| at.get_any_case(key));
+            let entries = settings.map(Node::entries).unwrap_or_default().iter();
+            entries.map(|at| Setting { name: at.key.clone(), value: at.value.clone() }).collect()
+        };
+        Self {
+            spot: node.spot,
+            of: text(Some(node), "scope"),
+            plan,
+            extension_type: text(properties, "extensionType"),
+            release_train: text(properties, "releaseTrain"),
+            scope,
+            settings: settings("configurationSettings"),
+            protected: settings("configurationProtectedSettings"),
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! `createUiDefinition.json`: what the portal asks a customer, and which parameter of the template
+//! each answer becomes.
+
+use super::expression;
+use super::tree::{Fault, Node, Placed, Value};
+use crate::offer::spots::Spot;
+
+/// What the file says.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct UiDefinition {
+    /// `$schema`.
+    pub schema: Option<Placed<String>>,
+    /// `handler`.
+    pub handler: Option<Placed<String>>,
+    /// `version`.
+    pub version: Option<Placed<String>>,
+    /// Every question.
+    pub elements: Vec<Element>,
+    /// The names of the steps.
+    pub steps: Vec<Placed<String>>,
+    /// What parameters of the template get.
+    pub outputs: Vec<Output>,
+    /// Where `outputs` stands.
+    pub outputs_at: Option<Spot>,
+    /// What has another shape than the portal reads.
+    pub faults: Vec<Fault>,
+}
+
+/// A question.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Element {
+    /// The step that it is in; none for the first page.
+    pub step: Option<String>,
+    /// The section that it is in.
+    pub section: Option<String>,
+    /// Its name.
+    pub name: Placed<String>,
+    /// What kind of question.
+    pub kind: Option<Placed<String>>,
+}
+
+/// What a parameter of the template gets.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Output {
+    /// The parameter.
+    pub name: Placed<String>,
+    /// The value: mostly an expression.
+    pub value: Node,
+}
+
+impl UiDefinition {
+    pub(super) fn of(root: &Node) -> Self {
+        let text = |key: &str| root.get(key).and_then(Node::placed);
+        let mut ui = Self {
+            schema: text("$schema"),
+            handler: text("handler"),
+            version: text("version"),
+            ..Self::default()
+        };
+        let Some(parameters) = root.get("parameters").filter(|at| !at.entries().is_empty()) else {
+            let spot = root.get("parameters").map_or(root.spot, |at| at.spot);
+            ui.faults
+                .push(Fault::new(spot, "`parameters` is a mapping with basics, steps, outputs"));
+            return ui;
+        };
+        ui.basics(parameters);
+        ui.pages(parameters);
+        match parameters.get("outputs") {
+            Some(outputs @ Node { value: Value::Map(entries), .. }) => {
+                ui.outputs_at = Some(outputs.spot);
+                let output = |at: &super::tree::Entry| Output {
+                    name: at.key.clone(),
+                    value: at.value.clone(),
+                };
+                ui.outputs = entries.iter().map(output).collect();
+            }
+            other => ui.shape(other, parameters.spot, "`outputs` is a mapping"),
+        }
+        if let Some(config) = parameters.get("config") {
+            ui.config(config);
+        }
+        ui
+    }
+
+    fn shape(&mut self, found: Option<&Node>, above: Spot, message: &str) {
+        self.faults.push(Fault::new(found.map_or(above, |at| at.spot), message));
+    }
+
+    fn config(&mut self, config: &Node) {
+        let is_wizard = config.get("isWizard");
+        if is_wizard.is_some_and(|at| !matches!(at.value, Value::Bool(_))) {
+            self.shape(is_wizard, config.spot, "`isWizard` is true or false");
+        }
+    }
+
+    fn basics(&mut self, parameters: &Node) {
+        match parameters.get("basics") {
+            Some(Node { value: Value::List(elements), .. }) => {
+                elements.iter().for_each(|element| self.element(element, None, None));
+            }
+            other => self.shape(other, parameters.spot, "`basics` is a list, which may be empty"),
+        }
+    }
+
+    fn pages(&mut self, parameters: &Node) {
+        let Some(Node { value: Value::List(steps), .. }) = parameters.get("steps") else {
+            let found = parameters.get("steps");
+            self.shape(found, parameters.spot, "`steps` is a list, which may be empty");
+            return;
+        };
+        for step in steps {
+            let Some(name) = step.get("name").and_then(Node::placed) else {
+                self.shape(None, step.spot, "a step has a `name`");
+                continue;
+            };
+            if step.get("label").and_then(Node::text).is_none() {
+                let message = format!("the step `{}` has no `label`", name.value);
+                self.shape(None, step.spot, &message);
+            }
+            match step.get("elements") {
+                Some(Node { value: Value::List(elements), .. }) => {
+                    elements.iter().for_each(|at| self.element(at, Some(&name.value), None));
+                }
+                other => self.shape(other, step.spot, "`elements` of a step is a list"),
+            }
+            self.steps.push(name);
+        }
+    }
+
+    fn element(&mut self, node: &Node, step: Option<&str>, section: Option<&str>) {
+        let Some(name) = node.get("name").and_then(Node::placed) else {
+            self.shape(None, node.spot, "an element has a `name`");
+            return;
+        };
+        let kind = node.get("type").and_then(Node::placed);
+        if kind.is_none() {
+            let message = format!("the element `{}` has no `type`", name.value);
+            self.shape(None, node.spot, &message);
+        }
+        // Sections do not stand in one another more than once, so the names say where one is.
+        if section.is_none() {
+            let inner = node.get("elements").map(Node::items).unwrap_or_default();
+            inner.iter().for_each(|inner| self.element(inner, step, Some(&name.value)));
+        }
+        let (step, section) = (step.map(str::to_owned), section.map(str::to_owned));
+        self.elements.push(Element { step, section, name, kind });
+    }
+
+    /// The questions whose answers an expression takes, each as it is asked for: the step, none for
+    /// the first page, and the names behind it.
+    #[must_use]
+    pub fn asked<'a>(expression: &'a str) -> Vec<(Option<&'a str>, Vec<&'a str>)> {
+        let mut asked = Vec::new();
+        for (step, names) in expression::members(expression, "steps") {
+            asked.push((Some(step), names));
+        }
+        for (name, mut names) in expression::members(expression, "basics") {
+            names.insert(0, name);
+            asked.push((None, names));
+        }
+        asked
+    }
+
+    /// The question that is asked for so.
+    #[must_use]
+    pub fn element_of(&self, step: Option<&str>, names: &[&str]) -> Option<&Element> {
+        let first = *names.first()?;
+        let in_step = || self.elements.iter().filter(move |at| at.step.as_deref() == step);
+        let second = names.get(1).copied();
+        let inner = in_step().find(|at| {
+            at.section.as_deref() == Some(first) && second == Some(at.name.value.as_str())
+        });
+        inner.or_else(|| in_step().find(|at| at.section.is_none() && at.name.value == first))
+    }
+}

@@ -1,0 +1,62 @@
+//! The images of a chart: what stands under `global.azure.images` of its values, which is where
+//! Microsoft's packaging tool looks for them (AC-technical-assets-kubernetes).
+
+use super::yaml::{Mark, Node, Value};
+
+/// The keys that lead to the images.
+pub const IMAGES: [&str; 3] = ["global", "azure", "images"];
+
+/// An image under `global.azure.images`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChartImage {
+    /// Its name there.
+    pub name: String,
+    /// Where the name stands.
+    pub mark: Mark,
+    /// Whether it is a mapping at all.
+    pub is_mapping: bool,
+    /// The registry, without a repository.
+    pub registry: Option<String>,
+    /// The repository.
+    pub image: Option<String>,
+    /// The digest.
+    pub digest: Option<String>,
+    /// The tag.
+    pub tag: Option<String>,
+}
+
+/// Reads them from the values of a chart.
+pub(super) fn read(values: &Node) -> Vec<ChartImage> {
+    let Some(images) = values.find(&IMAGES) else { return Vec::new() };
+    let entries = images.entries().iter();
+    entries.filter_map(|(name, node)| ChartImage::of(name, node)).collect()
+}
+
+impl ChartImage {
+    fn of(name: &Node, node: &Node) -> Option<Self> {
+        let said = |key: &str| node.get(key).and_then(Node::said).map(str::to_owned);
+        Some(Self {
+            name: name.text()?.to_owned(),
+            mark: name.mark,
+            is_mapping: matches!(node.value, Value::Map(_)),
+            registry: said("registry"),
+            image: said("image"),
+            digest: said("digest"),
+            tag: said("tag"),
+        })
+    }
+
+    /// Every reference that a template may make of it.
+    #[must_use]
+    pub fn references(&self) -> Vec<String> {
+        let (Some(registry), Some(image)) = (&self.registry, &self.image) else {
+            return Vec::new();
+        };
+        let base = format!("{registry}/{image}");
+        let tagged = self.tag.as_ref().map(|tag| format!("{base}:{tag}"));
+        let pinned = self.digest.as_ref().map(|digest| format!("{base}@{digest}"));
+        let both = self.tag.as_ref().zip(self.digest.as_ref());
+        let both = both.map(|(tag, digest)| format!("{base}:{tag}@{digest}"));
+        pinned.into_iter().chain(both).chain(tagged).collect()
+    }
+}

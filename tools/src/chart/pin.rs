@@ -1,0 +1,107 @@
+//! Writes where an image is, by digest, into the values of a chart: at its place under
+//! `global.azure.images`, and nothing else.
+//!
+//! Invariant: every byte outside of these values stays, and the values read as before but for them;
+//! `yaml_edit` proves that for each.
+
+use super::images::IMAGES;
+use super::yaml::{self, Node, Value};
+use crate::yaml_edit::{self, EditError, Step};
+
+/// Where an image is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pin {
+    /// Its name under `global.azure.images`.
+    pub name: String,
+    /// The registry, without a repository.
+    pub registry: String,
+    /// The repository.
+    pub image: String,
+    /// The digest.
+    pub digest: String,
+}
+
+/// Why an image is not pinned.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PinError {
+    /// The values are no YAML.
+    #[error("line {line}: this is no YAML: {message}")]
+    NotYaml {
+        /// Where.
+        line: usize,
+        /// What is wrong.
+        message: String,
+    },
+    /// The values do not name the image.
+    #[error(
+        "there is no `global.azure.images.{0}`; add it with `registry`, `image` and `digest`, and \
+             build the image from them in templates"
+    )]
+    Missing(String),
+    /// What stands there is shared with other places.
+    #[error(
+        "line {line}: `{path}` is an anchor or an alias, and writing it would change other places; \
+             write the value in both places"
+    )]
+    Shared {
+        /// Where.
+        line: usize,
+        /// Which value.
+        path: String,
+    },
+    /// It cannot be written.
+    #[error(transparent)]
+    Edit(#[from] EditError),
+}
+
+/// The values with these images pinned; the same text when they are.
+pub fn pin(text: &str, pins: &[Pin]) -> Result<String, PinError> {
+    let (mark, body) = match text.strip_prefix('\u{feff}') {
+        Some(body) => ("\u{feff}", body),
+        None => ("", text),
+    };
+    let mut body = body.to_owned();
+    for pin in pins {
+        for (key, value) in
+            [("registry", &pin.registry), ("image", &pin.image), ("digest", &pin.digest)]
+        {
+            body = set(body, &pin.name, key, value)?;
+        }
+    }
+    Ok(format!("{mark}{body}"))
+}
+
+fn set(text: String, name: &str, key: &str, value: &str) -> Result<String, PinError> {
+    let [global, azure, images] = IMAGES;
+    let path = [global, azure, images, name, key];
+    let values = yaml::one("values.yaml", &text)
+        .map_err(|fault| PinError::NotYaml { line: fault.mark.line, message: fault.message })?;
+    let values = values.ok_or_else(|| PinError::Missing(name.to_owned()))?;
+    let mut at = &values;
+    let mut shown = Vec::new();
+    for (done, step) in path.iter().enumerate() {
+        shown.push(*step);
+        let Some(next) = at.get(step) else {
+            if done + 1 == path.len() {
+                break;
+            }
+            return Err(PinError::Missing(name.to_owned()));
+        };
+        if next.is_anchored || matches!(next.value, Value::Alias(_)) || has_merge(next) {
+            return Err(PinError::Shared { line: next.mark.line, path: shown.join(".") });
+        }
+        at = next;
+    }
+    if values.find(&path).and_then(Node::text) == Some(value) {
+        return Ok(text);
+    }
+    Ok(yaml_edit::set(&text, &path.map(Step::Key), value)?)
+}
+
+/// Whether a mapping takes keys of another one.
+fn has_merge(node: &Node) -> bool {
+    node.get("<<").is_some()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,125 @@
+#![allow(clippy::unwrap_used)]
+use super::super::tests::chart;
+use super::*;
+
+/// What is found in one template: line, whether it is unsure, and the words.
+fn found(template: &str) -> Vec<(usize, bool, String)> {
+    let strays = strays(&chart(&[("Chart.yaml", "name: a\n"), ("templates/a.yaml", template)]));
+    let words = |what: What| match what {
+        What::Literal(text) => text,
+        What::Elsewhere(path) => path,
+    };
+    strays.into_iter().map(|at| (at.mark.line, at.is_unsure, words(at.what))).collect()
+}
+
+fn one(template: &str) -> (usize, bool, String) {
+    let all = found(template);
+    assert_eq!(all.len(), 1, "{template}: {all:?}");
+    all.into_iter().next().unwrap()
+}
+
+#[test]
+fn images_of_the_values_are_taken_in_every_way_of_writing() {
+    for image in [
+        "{{ .Values.global.azure.images.web.registry }}/{{ .Values.global.azure.images.web.image }}@{{ .Values.global.azure.images.web.digest }}",
+        "\"{{ $.Values.global.azure.images.web.registry }}/{{ $.Values.global.azure.images.web.image }}:{{ $.Values.global.azure.images.web.tag }}\" # note",
+        "{{ printf \"%s/%s@%s\" .Values.global.azure.images.web.registry .Values.global.azure.images.web.image .Values.global.azure.images.web.digest }}",
+        "{{ with .Values.global.azure.images.web }}{{ .registry }}/{{ .image }}@{{ .digest }}{{ end }}",
+        "{{ (index .Values.global.azure.images \"web-one\").image | quote }}",
+        "{{ required \"say which image\" .Values.global.azure.images.web.image }}",
+        "{{/* nginx:1.2 */}}{{ .Values.global.azure.images.web.image }}",
+    ] {
+        assert_eq!(found(&format!("containers:\n  - image: {image}\n")), [], "{image}");
+    }
+}
+
+#[test]
+fn literal_references_are_found_wherever_a_container_has_its_image() {
+    for (template, line, words) in [
+        ("a:\n  - image: nginx:1.27\n", 2, "nginx:1.27"),
+        ("a:\n  - name: x\n    image: \"nginx\" # note\n", 3, "nginx"),
+        ("initContainers:\n  - {name: x, image: busybox, command: [a]}\n", 2, "busybox"),
+        ("image:   'busybox@sha256:00'\n", 1, "busybox@sha256:00"),
+        ("\"image\": busybox\n", 1, "busybox"),
+        ("image: >-\n  quay.azurecr.io/a:1\n", 2, "quay.azurecr.io/a:1"),
+        ("image: {{ .Values.global.azure.images.web.registry }}/web:1\n", 1, "/web:1"),
+        (
+            "image: {{ .Values.global.azure.images.web.image | default \"nginx:1\" }}\n",
+            1,
+            "nginx:1",
+        ),
+        ("image: {{ \"nginx:1\" }}\n", 1, "nginx:1"),
+        (
+            "image: {{ printf \"quay.azurecr.io/%s\" .Values.global.azure.images.web.image }}\n",
+            1,
+            "quay.azurecr.io/%s",
+        ),
+    ] {
+        assert_eq!(one(template), (line, false, words.to_owned()), "{template}");
+    }
+}
+
+#[test]
+fn other_values_are_told_by_their_path() {
+    let image = "image: \"{{ .Values.foo.image }}\"\n";
+    assert_eq!(one(image), (1, false, ".Values.foo.image".to_owned()));
+    let image = "image: {{ .Values.global.azure.images.web.image }}:{{ .Chart.AppVersion }}\n";
+    assert_eq!(one(image), (1, false, ".Chart.AppVersion".to_owned()));
+    let both = found("image: \"{{ .Values.foo }}:1.2\"\n");
+    assert_eq!(both.len(), 2, "{both:?}");
+    let variable = "{{- $at := .Values.image }}\nx: 1\nimage: {{ $at.repository }}\n";
+    assert_eq!(one(variable), (1, false, ".Values.image".to_owned()));
+}
+
+#[test]
+fn named_templates_are_looked_into_at_their_own_lines() {
+    let helper = "{{- define \"img\" -}}\nquay.azurecr.io/{{ .image }}\n{{- end -}}\n\
+                  {{- define \"by\" }}{{ include \"img\" .Values.global.azure.images.web }}{{ end }}\n\
+                  {{- define \"unused\" }}nginx{{ end }}\n";
+    let use_of = "image: {{ include \"by\" . }}\n";
+    let chart = chart(&[("templates/_helpers.tpl", helper), ("templates/a.yaml", use_of)]);
+    let strays = strays(&chart);
+    assert_eq!(strays.len(), 1, "{strays:?}");
+    assert_eq!((strays[0].file.as_str(), strays[0].mark.line), ("templates/_helpers.tpl", 2));
+    assert_eq!(strays[0].what, What::Literal("quay.azurecr.io/".to_owned()));
+}
+
+#[test]
+fn texts_and_variables_are_only_suspected() {
+    let map = "kind: ConfigMap\ndata:\n  pod.yaml: |\n    spec:\n      image: nginx:1\nmore: 1\n";
+    assert_eq!(one(map), (5, true, "nginx:1".to_owned()));
+    let operator =
+        "env:\n  - name: RELATED_IMAGE_WEB\n    value: web:1\n  - name: IMAGES\n    value: x\n";
+    assert_eq!(one(operator), (3, true, "web:1".to_owned()));
+    let argument = "args: [\"--sidecar=quay.azurecr.io/side/car:2\"]\n";
+    assert_eq!(one(argument), (1, true, "quay.azurecr.io/side/car:2".to_owned()));
+}
+
+#[test]
+fn what_is_no_image_is_left_alone() {
+    for template in [
+        "# image: nginx\n",
+        "{{/*\nimage: nginx\n*/}}\n",
+        "properties:\n  image:\n    type: string\n",
+        "imagePullPolicy: Always\n",
+        "apiVersion: rbac.authorization.k8s.io/v1\n",
+        "nodeSelector:\n  kubernetes.io/os: linux\n",
+        "url: https://quayline.dev/a:b\n",
+    ] {
+        assert_eq!(found(template), [], "{template}");
+    }
+}
+
+#[test]
+fn a_name_is_used_by_its_path_or_as_a_key() {
+    let chart =
+        chart(&[("templates/a.yaml", "{{ .x.images.web }} {{ index .y \"side-car\" }} .webs\n")]);
+    assert!(uses(&chart, "web") && uses(&chart, "side-car"));
+    assert!(!uses(&chart, "we") && !uses(&chart, "other"));
+}
+
+#[test]
+fn a_template_that_includes_itself_ends() {
+    let helper = "{{ define \"a\" }}{{ include \"a\" . }}{{ end }}\nimage: {{ include \"a\" . }}\n";
+    assert_eq!(found(helper), []);
+}

@@ -1,0 +1,105 @@
+//! `wharf offer diff`: what the payload changes against a saved resource tree.
+
+mod text;
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use regex::Regex;
+use serde::Serialize;
+
+use super::super::given::published;
+use super::super::{Context, write_file};
+use crate::cli::{DiffFormat, OfferDiffArgs, OutputFormat};
+use crate::exit::Exit;
+use crate::marketplace::diff::{Change, TreeDiff, compare};
+use crate::marketplace::render::live::Live;
+use crate::marketplace::render::{Secrets, render};
+use crate::marketplace::tree::Tree;
+use crate::offer::OfferFile;
+use crate::offer::content::Content;
+use crate::output::{Paint, json};
+use crate::published::State;
+
+/// What came out.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Compared {
+    offer: PathBuf,
+    tree: PathBuf,
+    #[serde(flatten)]
+    diff: TreeDiff,
+    /// Keys of changes that nobody allowed, where somebody said what is allowed.
+    unexpected: Vec<String>,
+}
+
+/// Runs the command.
+pub(super) fn run(args: &OfferDiffArgs, context: &Context) -> anyhow::Result<Exit> {
+    let mut file = OfferFile::open(&args.offer)?;
+    let state = published(args.ledger.as_deref(), &mut file)?.unwrap_or_default().state;
+    let tree = Tree::open(&args.tree)?;
+    let texts = Content::load(&file)?;
+    let diff = of(&file, &texts, &tree, &state)?;
+    let allowed = args.allowed.iter().map(|glob| matcher(glob)).collect::<Result<Vec<_>, _>>()?;
+    let unexpected = unexpected(&diff.changes, &allowed);
+    let compared =
+        Compared { offer: args.offer.clone(), tree: args.tree.clone(), diff, unexpected };
+    publish(&compared, args, context)?;
+    let is_refused = compared.diff.changes.iter().any(|change| change.refused.is_some());
+    let is_wrong = is_refused || !compared.unexpected.is_empty();
+    Ok(if is_wrong { Exit::Findings } else { Exit::Ok })
+}
+
+/// The payload of an offer against a tree, with placeholders for its secrets. It is the payload that
+/// is rendered with that tree, so bundles and tags that are live stay in it.
+pub(super) fn of(
+    file: &OfferFile,
+    texts: &Content,
+    tree: &Tree,
+    state: &State,
+) -> anyhow::Result<TreeDiff> {
+    let live = Live::of(tree).with_published(file, state);
+    let rendered = render(file, texts, &Secrets::Placeholders, Some(&live))?;
+    let payload = serde_json::to_value(&rendered.payload)?;
+    Ok(compare(&payload, tree)?)
+}
+
+/// Without a word about what is allowed, everything is.
+fn unexpected(changes: &[Change], allowed: &[Regex]) -> Vec<String> {
+    if allowed.is_empty() {
+        return Vec::new();
+    }
+    let is_allowed = |change: &&Change| !allowed.iter().any(|glob| glob.is_match(&change.key));
+    changes.iter().filter(is_allowed).map(|change| change.key.clone()).collect()
+}
+
+/// `*` stands for anything, everything else for itself.
+fn matcher(glob: &str) -> anyhow::Result<Regex> {
+    let parts: Vec<String> = glob.split('*').map(regex::escape).collect();
+    let pattern = format!("^{}$", parts.join("(?s:.*)"));
+    Regex::new(&pattern).with_context(|| format!("`{glob}` is too long for a pattern"))
+}
+
+fn publish(compared: &Compared, args: &OfferDiffArgs, context: &Context) -> anyhow::Result<()> {
+    let format = args.format.unwrap_or(match context.output.format() {
+        OutputFormat::Text => DiffFormat::Text,
+        OutputFormat::Json => DiffFormat::Json,
+    });
+    let whole = match (format, &args.output) {
+        (DiffFormat::Json, _) => json("offer diff", compared)?,
+        (DiffFormat::Markdown, _) => text::markdown(&compared.diff, &compared.unexpected),
+        (DiffFormat::Text, Some(_)) => {
+            text::plain(&compared.diff, &compared.unexpected, Paint::PLAIN)
+        }
+        (DiffFormat::Text, None) => {
+            text::plain(&compared.diff, &compared.unexpected, context.output.paint())
+        }
+    };
+    match &args.output {
+        None => Ok(context.output.raw(&whole)?),
+        Some(path) => write_file(path, &whole),
+    }
+}
+
+#[cfg(test)]
+mod tests;

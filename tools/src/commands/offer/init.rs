@@ -1,0 +1,178 @@
+//! `wharf offer init`.
+
+pub(super) mod ask;
+
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::super::Context;
+use crate::cli::InitArgs;
+use crate::exit::Exit;
+use crate::offer::OfferFile;
+use crate::offer::content::Content;
+use crate::offer_init::settle::{Question, Way, settle};
+use crate::offer_init::sources::Sources;
+use crate::offer_init::topics::Topic;
+use crate::offer_init::{Answers, InitError, Kind, Outcome, WrittenFile, draft, write};
+use crate::output::{Paint, Style, visible};
+use crate::rules::evidence::Evidence;
+use crate::rules::{Profile, judge_offer};
+
+/// What was begun.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Begun {
+    offer: PathBuf,
+    written: Vec<String>,
+    replaced: Vec<String>,
+    kept: Vec<String>,
+    /// Flags of what only holds a place.
+    placeholders: Vec<&'static str>,
+    /// What `offer lint` finds in what was there before.
+    findings: usize,
+    #[serde(skip)]
+    is_kubernetes: bool,
+    #[serde(skip)]
+    has_image: bool,
+}
+
+/// Runs the command.
+pub(super) fn run(args: &InitArgs, context: &Context) -> anyhow::Result<Exit> {
+    let begun = match begin(args, context) {
+        Err(InitError::Interrupted) => {
+            context.output.end("offer init", "interrupted", None, Exit::Interrupted);
+            return Ok(Exit::Interrupted);
+        }
+        begun => begun?,
+    };
+    context.output.result("offer init", &begun, |paint| told(&begun, paint))?;
+    Ok(Exit::Ok)
+}
+
+fn begin(args: &InitArgs, context: &Context) -> Result<Begun, InitError> {
+    let (folder, file) = place(&args.place);
+    if !args.force && std::fs::symlink_metadata(&file).is_ok() {
+        return Err(InitError::Exists(file));
+    }
+    let sources = Sources::read(&folder, args.chart.as_deref(), args.image.as_deref())?;
+    if let Some(note) = sources.notes() {
+        context.output.note(&visible(&note));
+    }
+    let mut given = args.given();
+    let repository = sources.image.as_ref().and_then(|image| image.repository.clone());
+    if let Some(repository) = repository {
+        given.insert(Topic::Repository, repository);
+    }
+    let is_person = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+    let looks = ask::looks(context.global.color);
+    let mut ask = |question: &Question<'_>| ask::ask(question, &looks);
+    let way = match (args.yes, is_person) {
+        (true, _) => Way::Take,
+        (false, true) => Way::Ask(&mut ask),
+        (false, false) => Way::Refuse,
+    };
+    let values = settle(&given, &sources, way)?;
+    let today = jiff::Timestamp::now().strftime("%Y-%m-%d").to_string();
+    let answers = Answers::new(values, &sources, today);
+    if args.chart.is_some() && answers.kind == Kind::Image {
+        let message =
+            "--chart: an image plan has no chart; leave it out, or write --kind kubernetes";
+        return Err(InitError::Wrong(vec![message.to_owned()]));
+    }
+    if args.yes || !is_person {
+        for (topic, value) in answers.taken() {
+            let taken = format!("{} {}: {}", topic.flag(), value.text, value.origin.words());
+            context.output.note(&visible(&taken));
+        }
+    }
+    draft::check(&answers)?;
+    let files = write(&answers, &file, args.force)?;
+    let paths = |outcome: Outcome| -> Vec<String> {
+        let files = files.iter().filter(|file| file.outcome == outcome);
+        files.map(|WrittenFile { path, .. }| path.clone()).collect()
+    };
+    Ok(Begun {
+        written: paths(Outcome::Written),
+        replaced: paths(Outcome::Replaced),
+        kept: paths(Outcome::Kept),
+        placeholders: answers.placeholders().into_iter().map(Topic::flag).collect(),
+        findings: findings(&file),
+        is_kubernetes: answers.kind == Kind::Kubernetes,
+        has_image: answers.image.is_some(),
+        offer: file,
+    })
+}
+
+/// The folder of the offer, and its file.
+fn place(named: &Path) -> (PathBuf, PathBuf) {
+    let is_file = named.extension().is_some_and(|end| end == "yaml" || end == "yml");
+    if named == Path::new(".") {
+        return (named.to_owned(), PathBuf::from("offer.yaml"));
+    }
+    if !is_file || named.is_dir() {
+        return (named.to_owned(), named.join("offer.yaml"));
+    }
+    let folder = match named.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    };
+    (folder, named.to_owned())
+}
+
+/// How much the rules find in the whole; what was there before may break some. What cannot be read
+/// counts once: `offer lint` says what it is.
+fn findings(file: &Path) -> usize {
+    let read = OfferFile::open(file).and_then(|file| Ok((Content::load(&file)?, file)));
+    read.map_or(1, |(content, file)| {
+        let judgement = judge_offer(&file, &content, &Evidence::default(), Profile::Strict);
+        judgement.findings.len()
+    })
+}
+
+fn told(begun: &Begun, paint: Paint) -> String {
+    let offer = visible(&begun.offer.display().to_string());
+    let count = begun.written.len() + begun.replaced.len();
+    let wrote = paint.text(Style::Good, "wrote");
+    let mut lines = vec![format!("{wrote} {offer} and {} more files", count.saturating_sub(1))];
+    let below = begun.written.iter().chain(&begun.replaced).skip(1);
+    lines.extend(below.map(|path| format!("  {}", visible(path))));
+    let kept = paint.text(Style::Dim, "was there and is as it was");
+    lines.extend(begun.kept.iter().map(|path| format!("  {} {kept}", visible(path))));
+    let mut say = |text: &str| lines.extend([String::new(), paint.wrap(text, 0)]);
+    if !begun.placeholders.is_empty() {
+        say(&format!("Only placeholders yet: {}.", begun.placeholders.join(", ")));
+    }
+    say(
+        "Texts, pictures and values behind `# replace` are not yours yet: write your own before you \
+         publish.",
+    );
+    if begun.findings > 0 {
+        let note = paint.text(Style::Warning, "note:");
+        let count = begun.findings;
+        say(&format!("{note} `wharf offer lint` finds {count} things in what was there before."));
+    }
+    say(&paint.text(Style::Strong, "Next"));
+    for (command, what) in next(begun) {
+        let command = format!("{command} {offer}");
+        lines.push(format!("  {command:<44} {what}"));
+    }
+    lines.push(String::new());
+    lines.join("\n")
+}
+
+/// The next commands, each to be followed by the offer.
+fn next(begun: &Begun) -> Vec<(&'static str, &'static str)> {
+    let mut next = vec![("wharf offer lint", "say what the marketplace would refuse")];
+    if begun.has_image {
+        next.push(("wharf package", "make the image"));
+        next.push(("wharf push --to production", "push it to your registry"));
+    }
+    if begun.is_kubernetes {
+        next.push(("wharf offer pin", "write its digest into the chart"));
+        next.push(("wharf offer bundle", "lay out what Microsoft's packaging tool takes"));
+    }
+    next.push(("wharf offer render", "make what Partner Center takes"));
+    next
+}

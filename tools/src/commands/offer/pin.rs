@@ -1,0 +1,171 @@
+//! `wharf offer pin`: where images are, by digest, into the values of charts.
+
+mod digests;
+
+use std::fs;
+use std::io::Read as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail, ensure};
+use serde::Serialize;
+
+use self::digests::Digests;
+use super::super::Context;
+use crate::chart::VALUES_FILE;
+use crate::chart::folder::FILE_BYTES_MAX;
+use crate::chart::pin::{Pin, pin};
+use crate::cli::PinArgs;
+use crate::exit::Exit;
+use crate::input;
+use crate::offer::OfferFile;
+use crate::offer::model::{Plan, Registry};
+use crate::offer::plans::PlanKind;
+use crate::output_file;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report {
+    charts: Vec<ChartItem>,
+}
+
+/// The values of one plan.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ChartItem {
+    plan: String,
+    file: PathBuf,
+    state: State,
+    images: Vec<ImageItem>,
+}
+
+/// What stands there now, or would.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ImageItem {
+    name: String,
+    reference: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+enum State {
+    Pinned,
+    Unchanged,
+    /// With `--check`: it would be changed.
+    NotPinned,
+}
+
+/// Runs the command.
+pub(super) fn run(args: &PinArgs, context: &Context) -> anyhow::Result<Exit> {
+    let file = OfferFile::open(&args.offer)?;
+    let plans = file.select(&args.plans)?;
+    let is_kubernetes = |plan: &Plan| matches!(plan.kind, PlanKind::Kubernetes(_));
+    if let Some((_, plan)) =
+        plans.iter().find(|(_, plan)| !args.plans.is_empty() && !is_kubernetes(plan))
+    {
+        bail!("the plan `{}` is of `kind: image` and has no chart to pin", plan.id);
+    }
+    let name = &file.offer.offer.registry;
+    let registry =
+        file.offer.registries.get(name).context("the registry of the offer is missing")?;
+    let digests = Digests::read(args, &file, registry)?;
+    // All is known before the first file changes.
+    let mut work = Vec::new();
+    for (_, plan) in plans {
+        work.extend(planned(&file, plan, registry, &digests)?);
+    }
+    digests.all_used()?;
+    ensure!(!work.is_empty(), "no plan of this offer has a chart with images to pin");
+    let mut charts = Vec::new();
+    for (plan, path, pins) in work {
+        charts.push(apply(plan, path, &pins, args.check)?);
+    }
+    let is_pinned = charts.iter().all(|chart| chart.state != State::NotPinned);
+    let report = Report { charts };
+    context.output.result("offer pin", &report, |_| text(&report))?;
+    Ok(if is_pinned { Exit::Ok } else { Exit::Findings })
+}
+
+/// What is to be written into the values of a plan; nothing for one without a chart, or of whose images
+/// none is asked for.
+fn planned(
+    file: &OfferFile,
+    plan: &Plan,
+    registry: &Registry,
+    digests: &Digests,
+) -> anyhow::Result<Option<(String, PathBuf, Vec<Pin>)>> {
+    let PlanKind::Kubernetes(kind) = &plan.kind else { return Ok(None) };
+    let mut pins = Vec::new();
+    for image in &kind.images {
+        let Some(name) = &image.name else { continue };
+        let Some(digest) = digests.of(image)? else { continue };
+        let repository = match &registry.prefix {
+            Some(prefix) => image.image.repository.under(prefix)?,
+            None => image.image.repository.clone(),
+        };
+        pins.push(Pin {
+            name: name.to_string(),
+            registry: registry.login_server.to_string(),
+            image: repository.to_string(),
+            digest: digest.to_string(),
+        });
+    }
+    let path = file.resolve(&kind.chart).join(VALUES_FILE);
+    Ok((!pins.is_empty()).then(|| (plan.id.to_string(), path, pins)))
+}
+
+fn apply(plan: String, path: PathBuf, pins: &[Pin], is_check: bool) -> anyhow::Result<ChartItem> {
+    let text = read(&path)?;
+    let pinned = pin(&text, pins).with_context(|| format!("cannot pin {}", path.display()))?;
+    let state = match (pinned == text, is_check) {
+        (true, _) => State::Unchanged,
+        (false, true) => State::NotPinned,
+        (false, false) => {
+            write(&path, &pinned).with_context(|| format!("cannot write {}", path.display()))?;
+            State::Pinned
+        }
+    };
+    let images = pins.iter().map(|pin| ImageItem {
+        name: pin.name.clone(),
+        reference: format!("{}/{}@{}", pin.registry, pin.image, pin.digest),
+    });
+    Ok(ChartItem { plan, file: path, state, images: images.collect() })
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    let cannot = || format!("cannot read {}", path.display());
+    let mut bytes = Vec::new();
+    let file = input::open(path).with_context(cannot)?;
+    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).with_context(cannot)?;
+    ensure!(
+        bytes.len() as u64 <= FILE_BYTES_MAX,
+        "{} has more than {FILE_BYTES_MAX} bytes",
+        path.display()
+    );
+    String::from_utf8(bytes).ok().with_context(|| format!("{} is not UTF-8", path.display()))
+}
+
+/// The file is another one afterwards, with the bits of the old one.
+fn write(path: &Path, text: &str) -> std::io::Result<()> {
+    let permissions = fs::metadata(path)?.permissions();
+    output_file::write(path, text, permissions.mode() & 0o777)?;
+    // The umask took some away.
+    fs::set_permissions(path, permissions)
+}
+
+fn text(report: &Report) -> String {
+    let mut text = String::new();
+    for chart in &report.charts {
+        let state = match chart.state {
+            State::Pinned => "pinned",
+            State::Unchanged => "unchanged",
+            State::NotPinned => "not pinned",
+        };
+        text.push_str(&format!("{state}: {} ({})\n", chart.file.display(), chart.plan));
+        for image in &chart.images {
+            text.push_str(&format!("  {} = {}\n", image.name, image.reference));
+        }
+    }
+    text
+}

@@ -1,0 +1,273 @@
+//! `wharf offer record`: what was submitted, or taken back, into the ledger of the publisher.
+
+mod digests;
+mod of_tree;
+mod withdrawing;
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::Context as _;
+use serde::Serialize;
+
+use super::super::Context;
+use crate::cli::{RecordArgs, RecordTarget};
+use crate::exit::Exit;
+use crate::input;
+use crate::marketplace::tree::Tree;
+use crate::offer::OfferFile;
+use crate::offer::timestamp::Timestamp;
+use crate::output::{Paint, Style, Table, visible};
+use crate::published::{
+    self, Contradiction, LEDGER_NAME, PublishedError, PublishedFile, Record, State, Submission,
+    Target, contradictions,
+};
+
+/// What came out.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Recorded {
+    ledger: PathBuf,
+    dry_run: bool,
+    /// What was written, or would be; nothing where something is refused.
+    records: Vec<Record>,
+    /// Plans of which the ledger says the same already.
+    unchanged: Vec<String>,
+    /// What the ledger does not let be.
+    refused: Vec<Told>,
+    /// What may be refused.
+    warnings: Vec<Told>,
+}
+
+/// A contradiction as it is told.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Told {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plan: Option<String>,
+    message: String,
+}
+
+/// Why nothing is appended.
+#[derive(Debug, thiserror::Error)]
+enum Stop {
+    #[error(transparent)]
+    Ledger(#[from] PublishedError),
+    #[error(transparent)]
+    Other(#[from] anyhow::Error),
+    /// What is told already.
+    #[error("the ledger says otherwise")]
+    Refused(Box<Decision>),
+}
+
+/// What is to be appended, with what is told about it.
+#[derive(Debug, Default)]
+struct Decision {
+    records: Vec<Record>,
+    unchanged: Vec<String>,
+    contradictions: Vec<Contradiction>,
+}
+
+/// Runs the command.
+pub(super) fn run(args: &RecordArgs, context: &Context) -> anyhow::Result<Exit> {
+    let file = OfferFile::open(&args.offer)?;
+    let path = args.ledger.clone().unwrap_or_else(|| file.folder().join(LEDGER_NAME));
+    let tree = args.tree.as_deref().map(Tree::open).transpose()?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let time = args.time.unwrap_or(Timestamp::from_unix_seconds(now).unwrap_or_default());
+    let asked = Asked { args, file: &file, tree: tree.as_ref(), time };
+    let decide = |records: &[Record]| asked.decide(records);
+    let done = if args.dry_run {
+        let known = PublishedFile::find(
+            file.folder(),
+            Some(&path).filter(|path| path.exists()).map(PathBuf::as_path),
+        );
+        let known =
+            known.map_err(Stop::from).map(|known| known.map(|known| known.records().to_vec()));
+        known.and_then(|known| decide(&known.unwrap_or_default()))
+    } else {
+        append(&path, decide)
+    };
+    let (decision, is_refused) = match done {
+        Ok(decision) => (decision, false),
+        Err(Stop::Refused(decision)) => (*decision, true),
+        Err(Stop::Ledger(error)) => return Err(error.into()),
+        Err(Stop::Other(error)) => return Err(error),
+    };
+    let recorded = told(decision, path, args.dry_run, is_refused);
+    context.output.result("offer record", &recorded, |paint| text(&recorded, paint))?;
+    Ok(if is_refused { Exit::Findings } else { Exit::Ok })
+}
+
+/// Appends under the lock; what is decided there is what is told.
+fn append(
+    path: &std::path::Path,
+    decide: impl Fn(&[Record]) -> Result<Decision, Stop>,
+) -> Result<Decision, Stop> {
+    let last = std::cell::RefCell::new(Decision::default());
+    PublishedFile::append(path, |records| -> Result<Vec<Record>, Stop> {
+        let decision = decide(records)?;
+        let records = decision.records.clone();
+        *last.borrow_mut() = decision;
+        Ok(records)
+    })?;
+    Ok(last.into_inner())
+}
+
+/// What the command line asks for.
+struct Asked<'a> {
+    args: &'a RecordArgs,
+    file: &'a OfferFile,
+    tree: Option<&'a Tree>,
+    time: Timestamp,
+}
+
+impl Asked<'_> {
+    fn decide(&self, records: &[Record]) -> Result<Decision, Stop> {
+        let state = State::of(records);
+        if !self.args.withdraw.is_empty() {
+            let records = withdrawing::records(self.file, &self.args.withdraw, &state, self.time)?;
+            return Ok(Decision { records, ..Decision::default() });
+        }
+        let submissions = self.submissions(&state)?;
+        let contradictions = contradictions(&state, &submissions);
+        let (known, new): (Vec<_>, Vec<_>) =
+            submissions.into_iter().partition(|own| is_known(records, &state, own));
+        let decision = Decision {
+            unchanged: known.into_iter().map(|submission| submission.plan).collect(),
+            records: new.into_iter().map(|own| Record::Submitted(Box::new(own))).collect(),
+            contradictions,
+        };
+        if decision.contradictions.iter().any(|found| found.is_certain) {
+            return Err(Stop::Refused(Box::new(decision)));
+        }
+        Ok(decision)
+    }
+
+    fn submissions(&self, state: &State) -> anyhow::Result<Vec<Submission>> {
+        let target = match self.args.target {
+            Some(RecordTarget::Live) => Target::Live,
+            Some(RecordTarget::Preview) => Target::Preview,
+            None => anyhow::bail!("say where it was submitted to: --target preview or live"),
+        };
+        let mut submissions = if let Some(tree) = self.tree {
+            of_tree::submissions(self.file, tree, target, self.time)?
+        } else {
+            let mut file = self.file.clone();
+            published::complete(&mut file, state);
+            let mut submissions = published::submissions(&file, state, target, self.time);
+            digests::fill(&mut submissions, &file, self.args, state)?;
+            submissions
+        };
+        let offer = &self.file.offer;
+        for submission in &mut submissions {
+            let last = state.last_withdrawal(&offer.publisher, &offer.offer.id, &submission.plan);
+            submission.time = later_than(submission.time, last);
+        }
+        Ok(submissions)
+    }
+}
+
+/// What is offered again after it was taken back is later than that, whatever the clocks say.
+fn later_than(time: Timestamp, last: Option<Timestamp>) -> Timestamp {
+    match last {
+        Some(last) if last >= time => {
+            Timestamp::from_unix_seconds(last.unix_seconds() + 1).unwrap_or(last)
+        }
+        _ => time,
+    }
+}
+
+/// Whether the ledger says the same, and nothing of it was taken back since.
+fn is_known(records: &[Record], state: &State, own: &Submission) -> bool {
+    let last = state.last_withdrawal(&own.publisher, &own.offer, &own.plan);
+    records.iter().any(|record| match record {
+        Record::Submitted(known) => {
+            let same = Submission { time: known.time, ..own.clone() };
+            **known == same && Some(known.time) > last
+        }
+        Record::Withdrawn(_) => false,
+    })
+}
+
+fn told(decision: Decision, ledger: PathBuf, dry_run: bool, is_refused: bool) -> Recorded {
+    let Decision { records, unchanged, contradictions } = decision;
+    let (refused, warnings): (Vec<_>, Vec<_>) =
+        contradictions.into_iter().partition(|found| found.is_certain);
+    let tell = |found: Contradiction| Told { plan: found.plan, message: found.message };
+    Recorded {
+        ledger,
+        dry_run,
+        records: if is_refused { Vec::new() } else { records },
+        unchanged,
+        refused: refused.into_iter().map(tell).collect(),
+        warnings: warnings.into_iter().map(tell).collect(),
+    }
+}
+
+fn text(recorded: &Recorded, paint: Paint) -> String {
+    let mut text = String::new();
+    for (told, style, word) in [
+        (&recorded.refused, Style::Error, "refused:"),
+        (&recorded.warnings, Style::Warning, "warning:"),
+    ] {
+        for Told { plan, message } in told {
+            let plan = plan.as_ref().map(|plan| format!("{plan}: ")).unwrap_or_default();
+            let line =
+                format!("{} {}", paint.text(style, word), visible(&format!("{plan}{message}")));
+            text.push_str(&line);
+            text.push('\n');
+        }
+    }
+    if !recorded.refused.is_empty() {
+        text.push_str("nothing was recorded\n");
+        return text;
+    }
+    let mut table = Table::new(&["PLAN", "EVENT", "WHAT"]);
+    for record in &recorded.records {
+        match record {
+            Record::Submitted(at) => table.row([at.plan.clone(), at.target.to_string(), what(at)]),
+            Record::Withdrawn(at) => {
+                let what = at.versions.iter().cloned().collect::<Vec<_>>().join(", ");
+                let what = if what.is_empty() { "the whole plan".to_owned() } else { what };
+                table.row([at.plan.clone(), "withdrawn".to_owned(), what]);
+            }
+        }
+    }
+    for plan in &recorded.unchanged {
+        table.row([plan.as_str(), "unchanged", "the ledger says this already"]);
+    }
+    text.push_str(&table.render(paint));
+    let word = match (recorded.records.is_empty(), recorded.dry_run) {
+        (true, _) => "nothing to add to",
+        (false, true) => "would be added to",
+        (false, false) => "added to",
+    };
+    let _ = writeln!(text, "{word} {}", visible(&recorded.ledger.display().to_string()));
+    text
+}
+
+fn what(submission: &Submission) -> String {
+    let tags = submission.tags.keys().map(ToString::to_string);
+    let bundles = submission.bundles.iter().map(|at| format!("{}:{}", at.repository, at.version));
+    tags.chain(bundles).collect::<Vec<_>>().join(", ")
+}
+
+/// Largest result of another command that is read.
+const RESULT_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// Reads a file whole.
+fn read(path: &std::path::Path) -> anyhow::Result<Vec<u8>> {
+    use std::io::Read as _;
+    let cannot = || format!("cannot read {}", path.display());
+    let mut bytes = Vec::new();
+    let file = input::open(path).with_context(cannot)?;
+    file.take(RESULT_BYTES_MAX + 1).read_to_end(&mut bytes).with_context(cannot)?;
+    let is_small = bytes.len() as u64 <= RESULT_BYTES_MAX;
+    anyhow::ensure!(is_small, "{} has more than {RESULT_BYTES_MAX} bytes", path.display());
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,167 @@
+//! What can never change, by how far it was published (facts §1.7, §3.1): one row per field.
+
+use serde_json::Value;
+
+use super::How;
+use crate::marketplace::tree::TreeTarget;
+
+/// A field that is frozen.
+struct Frozen {
+    /// The resource.
+    kind: &'static str,
+    /// The beginning of the field's path; empty is the whole resource.
+    field: &'static str,
+    /// Which changes are refused.
+    how: &'static [How],
+    /// From which target on.
+    since: TreeTarget,
+    why: &'static str,
+}
+
+const OTHER: &[How] = &[How::Changed, How::Removed];
+const GONE: &[How] = &[How::Removed];
+const CHANGED: &[How] = &[How::Changed];
+const TECHNICAL: &str = "container-plan-technical-configuration";
+
+const FROZEN: &[Frozen] = &[
+    Frozen {
+        kind: "product",
+        field: "identity",
+        how: OTHER,
+        since: TreeTarget::Draft,
+        why: "the ID of an offer can never change",
+    },
+    Frozen {
+        kind: "product",
+        field: "type",
+        how: OTHER,
+        since: TreeTarget::Draft,
+        why: "the type of an offer can never change",
+    },
+    Frozen {
+        kind: "commercial-marketplace-setup",
+        field: "sellThroughMicrosoft",
+        how: CHANGED,
+        since: TreeTarget::Live,
+        why: "who sells a published offer cannot change",
+    },
+    Frozen {
+        kind: "plan",
+        field: "",
+        how: GONE,
+        since: TreeTarget::Live,
+        why: "a published plan cannot be deleted, and its ID cannot change",
+    },
+    Frozen {
+        kind: "plan",
+        field: "azureRegions",
+        how: GONE,
+        since: TreeTarget::Live,
+        why: "a published region cannot be removed",
+    },
+    Frozen {
+        kind: "price-and-availability-plan",
+        field: "pricing.licenseModel",
+        how: CHANGED,
+        since: TreeTarget::Live,
+        why: "the licence of a live plan cannot change",
+    },
+    Frozen {
+        kind: TECHNICAL,
+        field: "payloadType",
+        how: OTHER,
+        since: TreeTarget::Live,
+        why: "what a live plan is made of cannot change",
+    },
+    Frozen {
+        kind: TECHNICAL,
+        field: "imageRepositoryDetails.repositoryName",
+        how: OTHER,
+        since: TreeTarget::Live,
+        why: "the repository of a live plan cannot change",
+    },
+    Frozen {
+        kind: TECHNICAL,
+        field: "imageTags",
+        how: GONE,
+        since: TreeTarget::Live,
+        why: "a live tag must stay: customers are on it",
+    },
+    Frozen {
+        kind: TECHNICAL,
+        field: "clusterExtensionType",
+        how: OTHER,
+        since: TreeTarget::Preview,
+        why: "the type of a cluster extension is frozen from the preview on",
+    },
+    Frozen {
+        kind: TECHNICAL,
+        field: "cnabReferences",
+        how: GONE,
+        since: TreeTarget::Live,
+        why: "a published bundle must stay: references are only appended",
+    },
+];
+
+/// Why a change is refused; none where it may be.
+pub(super) fn refusal(
+    target: TreeTarget,
+    kind: &str,
+    path: &str,
+    how: How,
+    values: (&Option<Value>, &Option<Value>),
+) -> Option<&'static str> {
+    let is_within = |field: &str| match path.strip_prefix(field) {
+        Some(rest) => {
+            path.is_empty()
+                || (!field.is_empty() && (rest.is_empty() || rest.starts_with(['.', '['])))
+        }
+        None => false,
+    };
+    let rows = FROZEN.iter().filter(|row| row.kind == kind && target >= row.since);
+    let row = rows.into_iter().find(|row| {
+        let is_item = row.how != GONE || row.field.is_empty() || is_whole_item(path, row.field);
+        is_within(row.field) && row.how.contains(&how) && is_item
+    });
+    row.map(|row| row.why).or_else(|| by_value(target, kind, path, how, values))
+}
+
+/// Whether an item of a list goes, and not only a key of it.
+fn is_whole_item(path: &str, field: &str) -> bool {
+    let rest = path.strip_prefix(field).unwrap_or_default();
+    rest.is_empty() || rest.ends_with(']')
+}
+
+/// What is refused in one direction only, or of one key of an item.
+fn by_value(
+    target: TreeTarget,
+    kind: &str,
+    path: &str,
+    how: How,
+    (before, after): (&Option<Value>, &Option<Value>),
+) -> Option<&'static str> {
+    let text = |value: &Option<Value>| value.as_ref().and_then(Value::as_str).map(str::to_owned);
+    let (before, after) = (text(before), text(after));
+    let (before, after) = (before.as_deref(), after.as_deref());
+    match (kind, path) {
+        ("property", "termsConditions")
+            if target == TreeTarget::Live && before == Some("standardMicrosoft") =>
+        {
+            Some("an offer that is live with the standard contract keeps it")
+        }
+        ("price-and-availability-plan", "audience")
+            if target == TreeTarget::Live && before == Some("public") && after != before =>
+        {
+            Some("a plan that is live for everyone cannot become private")
+        }
+        (TECHNICAL, _)
+            if target >= TreeTarget::Preview
+                && how == How::Changed
+                && path.starts_with("cnabReferences[")
+                && path.ends_with("].digest") =>
+        {
+            Some("a published version of a bundle keeps its digest: raise the version")
+        }
+        _ => None,
+    }
+}

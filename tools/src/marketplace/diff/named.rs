@@ -1,0 +1,91 @@
+//! Which resource of a payload is which of a tree. Both name things in their own way: durable IDs on
+//! one side, names of the same payload on the other; what they share is what the publisher gave.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+use crate::marketplace::tree::{Saved, Tree};
+
+/// What a resource is called on both sides.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Name {
+    /// Its schema.
+    pub(super) kind: String,
+    /// The external ID of the plan that it is, or belongs to.
+    pub(super) plan: Option<String>,
+    /// What tells it from others of its kind.
+    rest: String,
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = self.plan.iter().chain(Some(&self.rest).filter(|rest| !rest.is_empty()));
+        let parts = parts.map(String::as_str).collect::<Vec<_>>().join(", ");
+        if parts.is_empty() { f.write_str(&self.kind) } else { write!(f, "{}[{parts}]", self.kind) }
+    }
+}
+
+/// A resource with its name.
+#[derive(Debug)]
+pub(super) struct Named<'a> {
+    pub(super) value: &'a Map<String, Value>,
+}
+
+impl<'a> Named<'a> {
+    pub(super) fn of_payload(resources: &'a [Saved]) -> BTreeMap<Name, Self> {
+        let plan = |resource: &Saved| {
+            let reference = resource.value.get("plan")?;
+            let plans = resources.iter().filter(|at| at.kind == "plan");
+            plans.into_iter().find(|plan| plan.is_meant_by(reference))?.external_id()
+        };
+        all(resources, &plan)
+    }
+
+    pub(super) fn of_tree(tree: &'a Tree) -> BTreeMap<Name, Self> {
+        all(tree.resources(), &|resource| tree.plan_of(resource)?.external_id())
+    }
+}
+
+/// Things of the server, which no payload has.
+const SERVERS: [&str; 3] = ["submission", "configure-status", "resource-tree"];
+
+fn all<'a, 'p>(
+    resources: &'a [Saved],
+    plan_of: &dyn Fn(&Saved) -> Option<&'p str>,
+) -> BTreeMap<Name, Named<'a>> {
+    let mut named = BTreeMap::new();
+    for resource in resources.iter().filter(|at| !SERVERS.contains(&at.kind.as_str())) {
+        let plan = match resource.kind.as_str() {
+            "plan" => resource.external_id().map(str::to_owned),
+            _ => plan_of(resource).map(str::to_owned),
+        };
+        let mut name = Name { kind: resource.kind.clone(), plan, rest: rest(resource) };
+        // Two of one name are kept apart; a tree has none, so this says only what is there.
+        let mut number = 2;
+        while named.contains_key(&name) {
+            name.rest = format!("{} #{number}", rest(resource));
+            number += 1;
+        }
+        named.insert(name, Named { value: &resource.value });
+    }
+    named
+}
+
+/// Language, kind of picture and place: what each kind has of them.
+fn rest(resource: &Saved) -> String {
+    let text = |key: &str| resource.text(key).unwrap_or_default().to_owned();
+    let parts = match resource.kind.as_str() {
+        "listing" | "plan-listing" => vec![text("languageId")],
+        "listing-asset" => {
+            let order = resource.value.get("displayOrder").and_then(Value::as_u64);
+            let order = order.filter(|order| *order > 0).map(|order| order.to_string());
+            vec![text("languageId"), text("type"), order.unwrap_or_default()]
+        }
+        "listing-trailer" => vec![text("languageId"), text("streamingUrl")],
+        _ => Vec::new(),
+    };
+    let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    parts.join(" ")
+}

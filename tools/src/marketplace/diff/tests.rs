@@ -1,0 +1,339 @@
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::*;
+
+fn schema(name: &str) -> String {
+    format!("https://schema.mp.microsoft.com/schema/{name}/2022-03-01-preview3")
+}
+
+/// A payload of one plan of each kind.
+fn payload() -> Value {
+    let plan = |name: &str| json!({"resourceName": name});
+    let product = json!({"resourceName": "product"});
+    json!({"$schema": schema("configure"), "resources": [
+        {"$schema": schema("product"), "resourceName": "product", "type": "azureContainer",
+         "identity": {"externalId": "tidepool"}, "alias": "Tidepool"},
+        {"$schema": schema("commercial-marketplace-setup"), "product": product,
+         "sellThroughMicrosoft": false},
+        {"$schema": schema("property"), "product": product, "termsConditions": "standardMicrosoft",
+         "categories": {"containers": ["container-images", "container-apps"]}},
+        {"$schema": schema("listing"), "resourceName": "listing", "product": product,
+         "languageId": "en-us", "title": "Tidepool", "description": "<p>One</p>",
+         "generalLinks": [{"displayText": "A", "link": "https://a.example"},
+                          {"displayText": "B", "link": "https://b.example"}]},
+        {"$schema": schema("price-and-availability-offer"), "product": product,
+         "previewAudiences": [{"type": "subscription", "id": "one", "label": ""},
+                              {"type": "subscription", "id": "two", "label": "Second"}]},
+        {"$schema": schema("plan"), "resourceName": "plan-server", "product": product,
+         "identity": {"externalId": "server"}, "alias": "Server",
+         "azureRegions": ["azureGlobal", "azureGovernment"]},
+        {"$schema": schema("price-and-availability-plan"), "product": product,
+         "plan": plan("plan-server"), "visibility": "visible", "audience": "public",
+         "pricing": {"licenseModel": "byol", "price": 5}},
+        {"$schema": schema("container-plan-technical-configuration"), "product": product,
+         "plan": plan("plan-server"), "payloadType": "image",
+         "imageRepositoryDetails": {"subscriptionId": "s", "userName": "${env:USER}",
+            "password": "${env:PASSWORD}", "repositoryName": "live/server"},
+         "imageTags": ["latest", "1.4.0-all"]},
+        {"$schema": schema("plan"), "resourceName": "plan-cluster", "product": product,
+         "identity": {"externalId": "cluster"}, "alias": "Cluster", "azureRegions": ["azureGlobal"]},
+        {"$schema": schema("container-plan-technical-configuration"), "product": product,
+         "plan": plan("plan-cluster"), "payloadType": "cnab",
+         "clusterExtensionType": "Quayline.Tidepool",
+         "cnabReferences": [{"repositoryName": "bundle", "tag": "1.0.0", "digest": "sha256:aa"}]},
+    ]})
+}
+
+/// The same as the server has it: durable IDs, another order, keys of its own.
+fn saved() -> Value {
+    let mut resources = payload()["resources"].as_array().unwrap().clone();
+    for (place, resource) in resources.iter_mut().enumerate() {
+        let kind = resource["$schema"].as_str().unwrap().split('/').nth(4).unwrap().to_owned();
+        let keys = resource.as_object_mut().unwrap();
+        keys.remove("resourceName");
+        keys.insert("id".into(), json!(format!("{kind}/p/{place}")));
+        keys.insert("validations".into(), json!([{"level": "warning", "message": "x"}]));
+        keys.insert("lastModifiedDate".into(), json!("2026-11-01"));
+        keys.insert("@odata.etag".into(), json!("x"));
+        if kind != "product" {
+            keys.insert("product".into(), json!("product/p"));
+        }
+        if let Some(plan) = keys.get_mut("plan") {
+            *plan = match plan["resourceName"].as_str() {
+                Some("plan-server") => json!("plan/p/5"),
+                _ => json!("plan/p/8"),
+            };
+        }
+    }
+    resources[2]["categories"]["containers"] = json!(["container-apps", "container-images"]);
+    resources[2]["appVersion"] = json!("");
+    resources[4]["previewAudiences"].as_array_mut().unwrap().reverse();
+    resources[6]["pricing"]["price"] = json!(5.0);
+    resources[7]["imageRepositoryDetails"]["password"] = json!("planted-secret");
+    resources[7]["imageRepositoryDetails"]["userName"] = json!("planted-user");
+    resources[7]["imageTags"] = json!(["1.4.0-all", "latest"]);
+    let details = resources[7]["imageRepositoryDetails"].as_object_mut().unwrap();
+    let subscription = details.remove("subscriptionId").unwrap();
+    details.insert("subscriptionID".into(), subscription);
+    resources.push(json!({"$schema": schema("customer-leads"), "product": "product/p",
+        "leadDestination": "azureTable", "connectionString": "planted-secret"}));
+    resources.push(
+        json!({"$schema": schema("submission"), "product": "product/p", "id": "submission/p/0"}),
+    );
+    resources.reverse();
+    json!({"target": {"targetType": "live"}, "root": "product/p", "resources": resources})
+}
+
+fn of(payload: &Value, saved: &Value, target: &str) -> TreeDiff {
+    let mut saved = saved.clone();
+    saved["target"] = json!({"targetType": target});
+    let tree = Tree::parse(Path::new("t.json"), saved.to_string().as_bytes()).unwrap();
+    compare(payload, &tree).unwrap()
+}
+
+#[test]
+fn what_the_server_adds_and_the_order_of_sets_are_no_changes() {
+    let diff = of(&payload(), &saved(), "live");
+    assert_eq!(diff.changes, []);
+    assert_eq!(diff.untouched, ["customer-leads"]);
+}
+
+/// A change of the payload, the key that is told, and from which target on it is refused.
+type Row = (&'static str, Value, String, How, Option<TreeTarget>);
+
+#[expect(clippy::too_many_lines, reason = "a table, one row per case")]
+fn rows() -> Vec<Row> {
+    use How::{Added, Changed, Removed};
+    const TECHNICAL: &str = "container-plan-technical-configuration";
+    let server = |rest: &str| format!("{TECHNICAL}[server].{rest}");
+    let cluster = |rest: &str| format!("{TECHNICAL}[cluster].{rest}");
+    let (repository, tags, kind) = (
+        server("imageRepositoryDetails.repositoryName"),
+        server("imageTags[1.4.0-all]"),
+        server("payloadType"),
+    );
+    let (extension, bundle, digest, newer) = (
+        cluster("clusterExtensionType"),
+        cluster("cnabReferences[bundle:1.0.0]"),
+        cluster("cnabReferences[bundle:1.0.0].digest"),
+        cluster("cnabReferences[bundle:1.1.0]"),
+    );
+    let second = json!([{"repositoryName": "bundle", "tag": "1.0.0", "digest": "sha256:aa"},
+                        {"repositoryName": "bundle", "tag": "1.1.0", "digest": "sha256:bb"}]);
+    vec![
+        ("/0/alias", json!("Other"), "product.alias".to_owned(), Changed, None),
+        (
+            "/0/identity/externalId",
+            json!("other"),
+            "product.identity.externalId".to_owned(),
+            Changed,
+            Some(TreeTarget::Draft),
+        ),
+        (
+            "/1/sellThroughMicrosoft",
+            json!(true),
+            "commercial-marketplace-setup.sellThroughMicrosoft".to_owned(),
+            Changed,
+            Some(TreeTarget::Live),
+        ),
+        (
+            "/2/termsConditions",
+            json!("custom"),
+            "property.termsConditions".to_owned(),
+            Changed,
+            Some(TreeTarget::Live),
+        ),
+        (
+            "/2/categories/containers",
+            json!(["container-images"]),
+            "property.categories.containers[container-apps]".to_owned(),
+            Removed,
+            None,
+        ),
+        ("/3/title", json!("Other"), "listing[en-us].title".to_owned(), Changed, None),
+        (
+            "/3/shortDescription",
+            json!("New"),
+            "listing[en-us].shortDescription".to_owned(),
+            Added,
+            None,
+        ),
+        ("/3/description", json!(""), "listing[en-us].description".to_owned(), Removed, None),
+        (
+            "/3/generalLinks",
+            json!([{"displayText": "A", "link": "https://a.example"}]),
+            "listing[en-us].generalLinks[1]".to_owned(),
+            Removed,
+            None,
+        ),
+        (
+            "/4/previewAudiences/1/label",
+            json!("Other"),
+            "price-and-availability-offer.previewAudiences[two].label".to_owned(),
+            Changed,
+            None,
+        ),
+        (
+            "/5/azureRegions",
+            json!(["azureGlobal"]),
+            "plan[server].azureRegions[azureGovernment]".to_owned(),
+            Removed,
+            Some(TreeTarget::Live),
+        ),
+        (
+            "/8/azureRegions",
+            json!(["azureGlobal", "azureGovernment"]),
+            "plan[cluster].azureRegions[azureGovernment]".to_owned(),
+            Added,
+            None,
+        ),
+        (
+            "/6/visibility",
+            json!("hidden"),
+            "price-and-availability-plan[server].visibility".to_owned(),
+            Changed,
+            None,
+        ),
+        (
+            "/6/audience",
+            json!("private"),
+            "price-and-availability-plan[server].audience".to_owned(),
+            Changed,
+            Some(TreeTarget::Live),
+        ),
+        (
+            "/6/pricing/licenseModel",
+            json!("free"),
+            "price-and-availability-plan[server].pricing.licenseModel".to_owned(),
+            Changed,
+            Some(TreeTarget::Live),
+        ),
+        (
+            "/6/pricing/price",
+            json!(6),
+            "price-and-availability-plan[server].pricing.price".to_owned(),
+            Changed,
+            None,
+        ),
+        ("/7/payloadType", json!("cnab"), kind, Changed, Some(TreeTarget::Live)),
+        (
+            "/7/imageRepositoryDetails/repositoryName",
+            json!("x"),
+            repository,
+            Changed,
+            Some(TreeTarget::Live),
+        ),
+        ("/7/imageTags", json!(["latest"]), tags, Removed, Some(TreeTarget::Live)),
+        (
+            "/9/clusterExtensionType",
+            json!("Quayline.X"),
+            extension,
+            Changed,
+            Some(TreeTarget::Preview),
+        ),
+        ("/9/cnabReferences", json!([]), bundle, Removed, Some(TreeTarget::Live)),
+        (
+            "/9/cnabReferences/0/digest",
+            json!("sha256:bb"),
+            digest,
+            Changed,
+            Some(TreeTarget::Preview),
+        ),
+        ("/9/cnabReferences", second, newer, Added, None),
+    ]
+}
+
+#[test]
+fn each_change_is_told_with_both_values_and_refused_where_it_can_never_be() {
+    use How::{Added, Removed};
+    for (path, value, key, how, since) in rows() {
+        let mut changed = payload();
+        let (parent, name) = path.rsplit_once('/').unwrap();
+        let parent = changed["resources"].pointer_mut(parent).unwrap();
+        match parent {
+            Value::Object(keys) => drop(keys.insert(name.to_owned(), value)),
+            other => panic!("{path} is in {other}"),
+        }
+        for target in [TreeTarget::Draft, TreeTarget::Preview, TreeTarget::Live] {
+            let diff = of(&changed, &saved(), target.as_str());
+            // A list that is emptied is gone as a whole.
+            let whole = key.split('[').next().unwrap();
+            let found = diff.changes.iter().find(|change| change.key == key);
+            let found = found.or_else(|| diff.changes.iter().find(|at| at.key.starts_with(whole)));
+            let found = found.unwrap_or_else(|| panic!("{key}: {:?}", diff.changes));
+            assert_eq!(diff.changes.len(), 1, "{key}: {:?}", diff.changes);
+            assert_eq!(found.how, how, "{key}");
+            assert_eq!(
+                (found.before.is_some(), found.after.is_some()),
+                (how != Added, how != Removed)
+            );
+            let is_refused = since.is_some_and(|since| target >= since);
+            assert_eq!(found.refused.is_some(), is_refused, "{key} in {}", target.as_str());
+        }
+    }
+}
+
+#[test]
+fn whole_resources_are_told_and_a_live_plan_cannot_go() {
+    let mut without = payload();
+    let resources = without["resources"].as_array_mut().unwrap();
+    resources.truncate(8);
+    let diff = of(&without, &saved(), "live");
+    let keys: Vec<&str> = diff.changes.iter().map(|change| change.key.as_str()).collect();
+    assert_eq!(keys, ["container-plan-technical-configuration[cluster]", "plan[cluster]"]);
+    assert!(diff.changes[1].refused.is_some());
+    assert!(of(&without, &saved(), "draft").changes.iter().all(|at| at.refused.is_none()));
+    let mut more = payload();
+    let list = more["resources"].as_array_mut().unwrap();
+    list.push(
+        json!({"$schema": schema("listing"), "languageId": "de-de", "title": "Gezeitentümpel"}),
+    );
+    let diff = of(&more, &saved(), "live");
+    assert_eq!(diff.changes.len(), 1);
+    assert_eq!((diff.changes[0].key.as_str(), diff.changes[0].how), ("listing[de-de]", How::Added));
+}
+
+#[test]
+fn no_secret_is_in_what_is_told() {
+    let mut without = payload();
+    without["resources"].as_array_mut().unwrap().retain(|at| {
+        at["identity"]["externalId"] != "server" && at["plan"]["resourceName"] != "plan-server"
+    });
+    let mut leads = without.clone();
+    leads["resources"].as_array_mut().unwrap().push(json!({
+        "$schema": schema("customer-leads"), "leadDestination": "https",
+        "connectionString": "planted-secret", "clientSecret": "planted-secret"}));
+    for payload in [payload(), without, leads] {
+        let diff = of(&payload, &saved(), "live");
+        let text = serde_json::to_string(&diff).unwrap();
+        assert!(!text.contains("planted"), "{text}");
+    }
+}
+
+#[test]
+fn what_is_no_payload_is_an_error() {
+    let tree = Tree::parse(Path::new("t.json"), saved().to_string().as_bytes()).unwrap();
+    assert!(compare(&json!({}), &tree).is_err());
+    assert!(compare(&json!({"resources": [{"title": "x"}]}), &tree).is_err());
+}
+
+proptest::proptest! {
+    /// Whatever a stranger saved, reading and comparing it ends without a panic, and with itself
+    /// nothing changes.
+    #[test]
+    fn any_tree_is_read_or_refused(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200), cut in 0_usize..4000, flip in 0_usize..4000) {
+        let _ = Tree::parse(Path::new("t"), &bytes);
+        let mut text = saved().to_string().into_bytes();
+        let place = flip % text.len();
+        text[place] ^= 1 << (cut % 8);
+        if let Ok(tree) = Tree::parse(Path::new("t"), &text) {
+            let _ = compare(&payload(), &tree);
+        }
+        text.truncate(cut % text.len());
+        let _ = Tree::parse(Path::new("t"), &text);
+    }
+}

@@ -1,0 +1,120 @@
+//! What an offer is begun with, once everything is settled.
+
+use std::collections::BTreeSet;
+
+use super::sources::{ImageFound, Sources};
+use super::topics::{Origin, Topic, Value, Values, text};
+use crate::offer::words::ImageVersion;
+
+/// What customers get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A Helm chart with its images.
+    Kubernetes,
+    /// One image.
+    Image,
+}
+
+/// What a plan costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Licence {
+    /// Nothing.
+    Free,
+    /// The customer brings a licence.
+    Byol,
+    /// Microsoft bills.
+    PayAsYouGo,
+}
+
+/// Everything that the files of an offer are made from.
+#[derive(Debug, Clone)]
+pub struct Answers {
+    values: Values,
+    /// What customers get.
+    pub kind: Kind,
+    /// What the plan costs.
+    pub licence: Licence,
+    /// Whether Microsoft's standard contract counts.
+    pub standard_contract: bool,
+    /// The version of application, chart and image.
+    pub version: ImageVersion,
+    /// The chart that is there, relative to the offer; none where a first one is written.
+    pub chart: Option<String>,
+    /// The images that the chart names, as `name: registry/image`.
+    pub chart_images: Vec<String>,
+    /// The image that the offer makes; none where the chart that is there names its own.
+    pub image: Option<ImageFound>,
+    /// The day of the image, as `2026-11-29`.
+    pub today: String,
+}
+
+impl Answers {
+    /// What the values and the sources come to.
+    #[must_use]
+    pub fn new(values: Values, sources: &Sources, today: String) -> Self {
+        let kind = match text(&values, Topic::Kind) {
+            "image" => Kind::Image,
+            _ => Kind::Kubernetes,
+        };
+        let licence = match text(&values, Topic::Licence) {
+            "free" => Licence::Free,
+            "payAsYouGo" => Licence::PayAsYouGo,
+            _ => Licence::Byol,
+        };
+        let chart = sources.chart.as_ref().filter(|_| kind == Kind::Kubernetes);
+        let is_made = kind == Kind::Image || chart.is_none() || sources.image.is_some();
+        Self {
+            kind,
+            licence,
+            standard_contract: text(&values, Topic::Terms) != "own",
+            version: sources.version(kind),
+            chart: chart.map(|chart| chart.path.clone()),
+            chart_images: chart.map(|chart| chart.images.clone()).unwrap_or_default(),
+            image: is_made.then(|| sources.image.clone().unwrap_or_default()),
+            today,
+            values,
+        }
+    }
+
+    /// A value.
+    #[must_use]
+    pub fn text(&self, topic: Topic) -> &str {
+        text(&self.values, topic)
+    }
+
+    /// The topics whose values only hold the place.
+    #[must_use]
+    pub fn placeholders(&self) -> BTreeSet<Topic> {
+        let is_placeholder = |value: &Value| value.origin == Origin::Placeholder;
+        self.values.iter().filter(|(_, v)| is_placeholder(v)).map(|(topic, _)| *topic).collect()
+    }
+
+    /// What stands behind a value in the file: nothing, or that it is to be replaced.
+    #[must_use]
+    pub fn mark(&self, topic: Topic) -> &'static str {
+        if self.placeholders().contains(&topic) { "  # replace" } else { "" }
+    }
+
+    /// Whether Kubernetes plans can have the image, as far as that is known.
+    #[must_use]
+    pub fn runs_on_amd64(&self) -> bool {
+        let platforms = self.image.iter().flat_map(|image| &image.platforms);
+        let mut platforms = platforms.map(ToString::to_string).peekable();
+        self.kind == Kind::Image
+            || platforms.peek().is_none()
+            || platforms.any(|platform| platform == "linux/amd64")
+    }
+
+    /// Every value that nobody gave, with where it comes from.
+    pub fn taken(&self) -> impl Iterator<Item = (Topic, &Value)> {
+        let is_taken = |value: &Value| value.origin != Origin::Given;
+        self.values.iter().filter(move |(_, value)| is_taken(value)).map(|(at, value)| (*at, value))
+    }
+
+    /// The three numbers of the version, as a manifest wants them.
+    #[must_use]
+    pub fn full_version(&self) -> String {
+        let [major, minor, patch] = self.version.numbers();
+        format!("{major}.{minor}.{patch}")
+    }
+}

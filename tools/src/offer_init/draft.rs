@@ -1,0 +1,109 @@
+//! An offer that is judged before it is written: what its values alone break, said by the flags that
+//! give them.
+
+use std::path::Path;
+
+use super::answers::Answers;
+use super::error::InitError;
+use super::settle::{complete, said};
+use super::sources::Sources;
+use super::topics::{Topic, Values};
+use super::{offer_text, texts};
+use crate::offer::content::Content;
+use crate::offer::{OfferError, OfferFile};
+use crate::rules::evidence::Evidence;
+use crate::rules::{Profile, judge_offer};
+
+/// Keys whose files are not made yet, or are not made by the values.
+const FILES: [&str; 7] =
+    ["chart", "manifest", "uiDefinition", "armTemplate", "bundle", "clusters", "namespace"];
+
+/// Which value stands at a key: the first whose start fits.
+const KEYS: [(&str, Topic); 19] = [
+    ("publisher", Topic::Publisher),
+    ("offer.id", Topic::OfferId),
+    ("offer.alias", Topic::Title),
+    ("registries.production.azure.subscriptionId", Topic::SubscriptionId),
+    ("registries.production.azure.tenantId", Topic::TenantId),
+    ("registries.production.azure.resourceGroup", Topic::ResourceGroup),
+    ("registries.production", Topic::Registry),
+    ("listing.title", Topic::Title),
+    ("listing.keywords", Topic::Title),
+    ("listing.searchSummary", Topic::Summary),
+    ("listing.shortDescription", Topic::Summary),
+    ("listing.description", Topic::Summary),
+    ("listing.contacts.support.email", Topic::Email),
+    ("listing.contacts.support.phone", Topic::Phone),
+    ("preview.subscriptions", Topic::SubscriptionId),
+    ("plans[0].id", Topic::PlanId),
+    ("plans[0].name", Topic::Title),
+    ("plans[0].licence", Topic::Licence),
+    ("plans[0].extensionType", Topic::ExtensionType),
+];
+
+/// Checks everything that is settled.
+pub fn check(answers: &Answers) -> Result<(), InitError> {
+    if !answers.runs_on_amd64() {
+        let message = "the image has no linux/amd64, the only platform of Kubernetes plans";
+        return Err(InitError::Wrong(vec![said(Topic::Repository, message)]));
+    }
+    let faults = faults(answers)?;
+    if faults.is_empty() {
+        return Ok(());
+    }
+    let said = |(topic, message): (Option<Topic>, String)| match topic {
+        Some(topic) => said(topic, &message),
+        None => message,
+    };
+    let mut said: Vec<String> = faults.into_iter().map(said).collect();
+    said.dedup();
+    Err(InitError::Wrong(said))
+}
+
+/// What is wrong with one value, where the others are as proposed.
+pub(super) fn fault(topic: Topic, values: Values, sources: &Sources) -> Option<String> {
+    let values = complete(values, sources);
+    let answers = Answers::new(values, sources, String::from("2026-01-01"));
+    let faults = faults(&answers).ok()?;
+    faults.into_iter().find(|(at, _)| *at == Some(topic)).map(|(_, message)| message)
+}
+
+/// What the rules find in texts and words; the strict ones, which every page keeps.
+fn faults(answers: &Answers) -> Result<Vec<(Option<Topic>, String)>, InitError> {
+    let text = offer_text::offer(answers);
+    let file = match OfferFile::parse(Path::new("offer.yaml"), text.into_bytes()) {
+        Ok(file) => file,
+        Err(OfferError::Invalid(faults)) => {
+            let messages: Vec<String> = faults.iter().map(|fault| fault.message.clone()).collect();
+            return Err(InitError::Offer(messages.join("; ")));
+        }
+        Err(error) => return Err(InitError::Offer(error.to_string())),
+    };
+    let content = Content {
+        description: texts::description(answers),
+        terms: (!answers.standard_contract).then(|| texts::terms(answers)),
+        certification_notes: Some(texts::notes(answers)),
+        plan_descriptions: vec![texts::plan(answers)],
+        ..Content::default()
+    };
+    let judgement = judge_offer(&file, &content, &Evidence::default(), Profile::Strict);
+    let of_values = judgement.findings.into_iter().filter_map(|finding| {
+        let key = finding.place.key.unwrap_or_default();
+        let plan = key.strip_prefix("plans[0].").unwrap_or_default();
+        let is_file = FILES.iter().any(|name| plan == *name || key.starts_with("listing.logos"));
+        (!is_file).then(|| (topic(&key), finding.message))
+    });
+    Ok(of_values.collect())
+}
+
+fn topic(key: &str) -> Option<Topic> {
+    let starts = |(start, topic): &(&str, Topic)| key.starts_with(start).then_some(*topic);
+    let by_end = match key {
+        _ if key.ends_with(".repository") => Some(Topic::Repository),
+        _ if key.to_ascii_lowercase().ends_with("url") || key == "listing.privacyPolicy" => {
+            Some(Topic::Website)
+        }
+        _ => None,
+    };
+    by_end.or_else(|| KEYS.iter().find_map(starts))
+}

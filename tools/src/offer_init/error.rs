@@ -1,0 +1,58 @@
+//! Why no offer was begun.
+
+use std::path::PathBuf;
+
+use super::topics::Topic;
+
+/// Why no offer was begun.
+#[derive(Debug, thiserror::Error)]
+pub enum InitError {
+    /// Nobody said this, and it cannot be found out.
+    #[error("{}", missing(topics, *may_propose))]
+    Missing {
+        /// What.
+        topics: Vec<Topic>,
+        /// Whether there are proposals for some of it, which nobody took.
+        may_propose: bool,
+    },
+    /// These values cannot stand in an offer; each text names its flag.
+    #[error("{}", .0.join("\n       "))]
+    Wrong(Vec<String>),
+    /// The person who was asked ended it.
+    #[error("interrupted")]
+    Interrupted,
+    /// The terminal failed while somebody was asked.
+    #[error("the terminal cannot be asked; give values by flags, or `--yes`")]
+    Terminal(#[source] std::io::Error),
+    /// The offer file is there.
+    #[error("{} is there already; name another file, or replace it with --force", .0.display())]
+    Exists(PathBuf),
+    /// Something that a flag names cannot be read.
+    #[error("{flag}: {}: {reason}", path.display())]
+    Unreadable {
+        /// The flag.
+        flag: &'static str,
+        /// What it names.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// A file cannot be written.
+    #[error("cannot write {}; nothing was written", path.display())]
+    Write {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The values make no offer. It is a fault of this program, or of a value that nobody foresaw.
+    #[error("these values make no offer that can be read: {0}")]
+    Offer(String),
+}
+
+fn missing(topics: &[Topic], may_propose: bool) -> String {
+    let flags: Vec<String> =
+        topics.iter().map(|topic| format!("{} ({})", topic.flag(), topic.what())).collect();
+    let more = if may_propose { ", or take what is proposed with --yes" } else { "" };
+    format!("this is missing and cannot be found out: {}; give it{more}", flags.join(", "))
+}

@@ -1,0 +1,221 @@
+//! Where the source code is, as the configuration of Git says it. Git itself is not called: its
+//! files are read, within bounds.
+//!
+//! Invariant: what is given back is an address on the web without user and password.
+
+use std::fs;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use url::Url;
+
+use crate::input;
+use crate::rules::urls;
+
+/// Largest configuration that is read, in bytes.
+const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
+/// Largest file that leads elsewhere: `.git` of a worktree, `commondir`.
+const POINTER_BYTES_MAX: u64 = 4 * 1024;
+/// How many folders above are looked into.
+const FOLDERS_MAX: usize = 64;
+/// The remote that counts where there are several.
+const USUAL: &str = "origin";
+
+/// A remote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remote {
+    /// Its name: `origin`.
+    pub name: String,
+    /// Where people find it.
+    pub address: String,
+}
+
+impl Remote {
+    /// Who owns the repository, by the address: `https://github.com/OWNER/name`. A host that a
+    /// company runs itself has groups of its own, so only a path of two parts says it.
+    #[must_use]
+    pub fn owner(&self) -> Option<String> {
+        let url = Url::parse(&self.address).ok()?;
+        let mut parts = url.path_segments()?;
+        match (parts.next(), parts.next(), parts.next()) {
+            (Some(owner), Some(name), None) if !owner.is_empty() && !name.is_empty() => {
+                Some(owner.to_owned())
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The remote of the working copy that a folder is in; `None` when there is none that people can
+/// open.
+#[must_use]
+pub(super) fn remote(folder: &Path) -> Option<Remote> {
+    let folder = folder.canonicalize().ok()?;
+    let found = folder.ancestors().take(FOLDERS_MAX).find_map(|at| {
+        let git = at.join(".git");
+        fs::symlink_metadata(&git).is_ok().then_some(git)
+    })?;
+    let text = read(&common(&found)?.join("config"), CONFIG_BYTES_MAX)?;
+    let remotes = remotes(&text);
+    let usual = remotes.iter().find(|(name, _)| name == USUAL);
+    let (name, written) = usual.or_else(|| remotes.first())?;
+    Some(Remote { name: name.clone(), address: address(written)? })
+}
+
+/// The folder with the configuration: `.git` itself, or what the file of a worktree or a submodule
+/// leads to.
+fn common(git: &Path) -> Option<PathBuf> {
+    if git.is_dir() {
+        return Some(git.to_owned());
+    }
+    let text = read(git, POINTER_BYTES_MAX)?;
+    let target = text.trim_end().strip_prefix("gitdir:")?.trim_start();
+    let own = git.parent()?.join(target);
+    match read(&own.join("commondir"), POINTER_BYTES_MAX) {
+        Some(text) => Some(own.join(text.trim_end())),
+        None => Some(own),
+    }
+}
+
+fn read(path: &Path, bytes_max: u64) -> Option<String> {
+    let mut text = String::new();
+    let read = input::open(path).ok()?.take(bytes_max + 1).read_to_string(&mut text).ok()?;
+    (read as u64 <= bytes_max).then_some(text)
+}
+
+/// The remotes with their first addresses, in the order of the file (git-config(1), "Syntax").
+fn remotes(config: &str) -> Vec<(String, String)> {
+    let mut remotes: Vec<(String, String)> = Vec::new();
+    let mut section = None;
+    for line in config.lines().map(str::trim) {
+        if let Some(head) = line.strip_prefix('[') {
+            section = remote_name(head);
+            continue;
+        }
+        let (Some(name), Some((key, value))) = (&section, line.split_once('=')) else { continue };
+        let is_known = remotes.iter().any(|(known, _)| known == name);
+        if key.trim().eq_ignore_ascii_case("url") && !is_known {
+            remotes.push((name.clone(), value.trim().trim_matches('"').to_owned()));
+        }
+    }
+    remotes
+}
+
+/// The name in the head of a section, `remote "origin"]`.
+fn remote_name(head: &str) -> Option<String> {
+    let (kind, rest) = head.split_once(char::is_whitespace)?;
+    let name = rest.trim_start().strip_prefix('"')?.rsplit_once('"')?.0;
+    kind.eq_ignore_ascii_case("remote").then(|| name.to_owned())
+}
+
+/// The page of a repository from what git fetches from: an address of HTTP or SSH, or
+/// `USER@HOST:PATH`.
+fn address(written: &str) -> Option<String> {
+    let url = match Url::parse(written) {
+        Ok(url) if matches!(url.scheme(), "http" | "https" | "ssh" | "git" | "git+ssh") => url,
+        Ok(url) if url.has_host() => return None,
+        // `host:path` is read as an address of the scheme `host`.
+        _ => {
+            let (host, path) = written.split_once(':')?;
+            let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+            if host.contains('/') || path.starts_with("//") {
+                return None;
+            }
+            Url::parse(&format!("https://{host}/{}", path.trim_start_matches('/'))).ok()?
+        }
+    };
+    let host = url.host_str().filter(|host| host.contains('.'))?;
+    // A port of HTTP is part of the address; that of SSH is another door.
+    let port = url.port().filter(|_| url.scheme().starts_with("http"));
+    let port = port.map(|port| format!(":{port}")).unwrap_or_default();
+    let path = url.path().trim_end_matches('/');
+    let path = path.strip_suffix(".git").unwrap_or(path);
+    let address = format!("https://{host}{port}{path}");
+    let is_public = urls::fault(&address).is_none() && urls::unsafe_fault(&address).is_none();
+    (is_public && !path.is_empty()).then_some(address)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn folder(config: &str) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join(".git")).unwrap();
+        fs::write(folder.path().join(".git/config"), config).unwrap();
+        folder
+    }
+
+    #[test]
+    fn addresses_lose_their_logins_and_become_pages() {
+        for (written, page) in [
+            ("https://github.com/quayline/tidepool.git", "https://github.com/quayline/tidepool"),
+            ("https://bob:s3cret@github.com/quayline/t.git", "https://github.com/quayline/t"),
+            ("https://ghp_token@github.com/quayline/t", "https://github.com/quayline/t"),
+            ("git@github.com:quayline/t.git", "https://github.com/quayline/t"),
+            ("ssh://git@code.quayline.dev:2222/team/t.git/", "https://code.quayline.dev/team/t"),
+            ("http://code.quayline.dev:8080/t", "https://code.quayline.dev:8080/t"),
+            ("git://code.quayline.dev/t.git", "https://code.quayline.dev/t"),
+        ] {
+            assert_eq!(address(written).as_deref(), Some(page), "{written}");
+        }
+        for written in [
+            "",
+            "/srv/git/t.git",
+            "../t",
+            "file:///srv/t",
+            "mirror:t.git",
+            "git@localhost:t.git",
+            "https://127.0.0.1/t.git",
+            "https://github.com/",
+            "C:\\code",
+            "https://u:p@",
+            "ext::sh -c x",
+            "git@10.0.0.1:t",
+        ] {
+            assert_eq!(address(written), None, "{written}");
+        }
+    }
+
+    #[test]
+    fn origin_counts_and_else_the_first() {
+        let config = "[core]\n\turl = x\n[remote \"fork\"]\n url = git@github.com:me/t.git\n\
+                      [remote \"origin\"]\n  URL = https://a:b@github.com/quayline/t.git\n\
+                      url = https://github.com/other/t\n[branch \"main\"]\n url = y\n";
+        let found = remote(folder(config).path()).unwrap();
+        assert_eq!(found.name, "origin");
+        assert_eq!(found.address, "https://github.com/quayline/t");
+        assert_eq!(found.owner().as_deref(), Some("quayline"));
+        let only = "[remote \"fork\"]\nurl = git@git.corp.dev:a/b/c.git\n";
+        let found = remote(folder(only).path()).unwrap();
+        assert_eq!((found.name.as_str(), found.owner()), ("fork", None));
+        assert_eq!(remote(folder("[remote]\nurl = https://a.dev/x\n").path()), None);
+    }
+
+    #[test]
+    fn folders_below_and_worktrees_lead_to_the_configuration() {
+        let main = folder("[remote \"origin\"]\nurl = https://github.com/quayline/t\n");
+        let below = main.path().join("deploy/offer");
+        fs::create_dir_all(&below).unwrap();
+        assert!(remote(&below).is_some());
+        let own = main.path().join(".git/worktrees/two");
+        fs::create_dir_all(&own).unwrap();
+        fs::write(own.join("commondir"), "../..\n").unwrap();
+        let tree = tempfile::tempdir().unwrap();
+        fs::write(tree.path().join(".git"), format!("gitdir: {}\n", own.display())).unwrap();
+        assert_eq!(remote(tree.path()), remote(main.path()));
+        fs::write(tree.path().join(".git"), "gitdir: /nowhere\n").unwrap();
+        assert_eq!(remote(tree.path()), None);
+    }
+
+    #[test]
+    fn a_configuration_that_is_too_large_or_no_text_is_not_read() {
+        let start = "[remote \"origin\"]\nurl = https://github.com/quayline/t\n";
+        let large = format!("{start}{}", "#".repeat(2 * 1024 * 1024));
+        assert_eq!(remote(folder(&large).path()), None);
+        let odd = folder(start);
+        fs::write(odd.path().join(".git/config"), [0xff, 0xfe]).unwrap();
+        assert_eq!(remote(odd.path()), None);
+    }
+}

@@ -1,0 +1,213 @@
+//! What is proposed for each topic, by what was read and what is settled already, and where it
+//! comes from. What nothing says has a placeholder where one does no harm.
+
+use super::answers::Kind;
+use super::names;
+use super::sources::Sources;
+use super::topics::{Origin, Topic, Value, Values, text};
+use crate::characters::is_emoji;
+use crate::rules::urls;
+
+/// Longest title by all pages, in characters.
+const TITLE_CHARS_MAX: usize = 50;
+/// Longest sentence for search results.
+const SUMMARY_CHARS_MAX: usize = 100;
+/// A GUID that belongs to nobody.
+const NO_GUID: &str = "00000000-0000-0000-0000-000000000000";
+/// A number of those that are kept for examples.
+const NO_PHONE: &str = "+1 206 555 0100";
+/// Hosts of registries whose name Azure knows.
+const AZURE_DOMAIN: &str = ".azurecr.io";
+
+/// What is proposed; `None` when nobody but the publisher can know it.
+#[must_use]
+pub(super) fn propose(topic: Topic, values: &Values, sources: &Sources) -> Option<Value> {
+    let publisher = text(values, Topic::Publisher);
+    let usual = |text: &str| Some(value(text.to_owned(), Origin::Usual));
+    let placeholder = |text: String| Some(value(text, Origin::Placeholder));
+    match topic {
+        Topic::Kind => usual("kubernetes"),
+        Topic::Title => title(sources),
+        Topic::Summary => summary(values, sources),
+        Topic::Publisher => publisher_id(sources),
+        Topic::OfferId => Some(match names::id(text(values, Topic::Title)) {
+            Some(id) => value(id, Origin::Derived("the title")),
+            None => value("my-offer".to_owned(), Origin::Placeholder),
+        }),
+        Topic::PlanId => usual("standard"),
+        Topic::Licence => usual("byol"),
+        Topic::ExtensionType => {
+            let derived = names::extension_type(publisher, text(values, Topic::OfferId));
+            Some(value(derived, Origin::Derived("publisher and offer")))
+        }
+        Topic::Registry => registry(sources)
+            .or_else(|| placeholder(format!("{}{AZURE_DOMAIN}", names::registry(publisher)))),
+        Topic::Repository => Some(repository(values, sources)),
+        Topic::SubscriptionId | Topic::TenantId => placeholder(NO_GUID.to_owned()),
+        Topic::ResourceGroup => placeholder(format!("{}-registries", names::host_part(publisher))),
+        Topic::Website => website(sources)
+            .or_else(|| placeholder(format!("https://www.{}.com", names::host_part(publisher)))),
+        Topic::Email => email(sources)
+            .or_else(|| placeholder(format!("support@{}.com", names::host_part(publisher)))),
+        Topic::Phone => placeholder(NO_PHONE.to_owned()),
+        Topic::Terms => usual("standard"),
+    }
+}
+
+const fn value(text: String, origin: Origin) -> Value {
+    Value { text, origin }
+}
+
+fn found(text: String, place: impl Into<String>) -> Value {
+    value(text, Origin::Found(place.into()))
+}
+
+const IMAGE: &str = "the labels of the image";
+
+fn of_chart(path: &str) -> String {
+    format!("the chart ({path}/Chart.yaml)")
+}
+
+fn title(sources: &Sources) -> Option<Value> {
+    let plain = |text: &str| {
+        let text: String = text.chars().filter(|c| !is_emoji(*c)).collect();
+        names::one_line(&text, TITLE_CHARS_MAX)
+    };
+    let named = |name: &str| names::title(&plain(name)?);
+    let chart = sources.chart.as_ref();
+    let image = sources.image.as_ref();
+    if let Some(title) = image.and_then(|image| image.label("title")).and_then(plain) {
+        return Some(found(title, IMAGE));
+    }
+    if let Some((chart, title)) = chart.and_then(|chart| Some((chart, named(&chart.name)?))) {
+        return Some(found(title, of_chart(&chart.path)));
+    }
+    let repository = image.and_then(|image| image.repository.as_deref());
+    let repository = repository.and_then(|name| named(name.rsplit('/').next()?));
+    if let Some(title) = repository {
+        return Some(value(title, Origin::Derived("the repository")));
+    }
+    let remote = sources.remote.as_ref();
+    let remote = remote.and_then(|remote| Some((remote, remote.address.rsplit('/').next()?)));
+    if let Some((remote, title)) = remote.and_then(|(remote, name)| Some((remote, named(name)?))) {
+        return Some(found(title, format!("the Git remote `{}`", remote.name)));
+    }
+    let folder = sources.folder_name.as_deref().and_then(named);
+    Some(match folder {
+        Some(title) => value(title, Origin::Derived("the folder's name")),
+        None => value("My Offer".to_owned(), Origin::Placeholder),
+    })
+}
+
+fn summary(values: &Values, sources: &Sources) -> Option<Value> {
+    let short = |text: &str| names::one_line(text, SUMMARY_CHARS_MAX);
+    let image = sources.image.as_ref().and_then(|image| image.label("description"));
+    if let Some(text) = image.and_then(short) {
+        return Some(found(text, IMAGE));
+    }
+    let chart = sources.chart.as_ref();
+    if let Some((chart, text)) =
+        chart.and_then(|chart| Some((chart, short(chart.description.as_ref()?)?)))
+    {
+        return Some(found(text, of_chart(&chart.path)));
+    }
+    let place = match text(values, Topic::Kind) {
+        "image" => "for Azure Container Instances and Azure Kubernetes Service",
+        _ => "for Azure Kubernetes Service",
+    };
+    // A title that no rule takes is told as such, not by what is made of it.
+    let made = short(&format!("{} {place}", text(values, Topic::Title)));
+    let made = made.unwrap_or_else(|| format!("An application {place}"));
+    Some(value(made, Origin::Placeholder))
+}
+
+fn publisher_id(sources: &Sources) -> Option<Value> {
+    let image = sources.image.as_ref().and_then(|image| image.label("vendor"));
+    if let Some(id) = image.and_then(names::id) {
+        return Some(found(id, IMAGE));
+    }
+    let remote = sources.remote.as_ref()?;
+    Some(found(names::id(&remote.owner()?)?, format!("the Git remote `{}`", remote.name)))
+}
+
+/// The registry of the images, where Azure knows it.
+fn registry(sources: &Sources) -> Option<Value> {
+    let image = sources.image.as_ref().and_then(|image| image.adopt.as_deref());
+    if let Some(host) = image.and_then(azure_host) {
+        return Some(found(host, "the image"));
+    }
+    let chart = sources.chart.as_ref()?;
+    let images = chart.images.iter().filter_map(|image| image.split_once(": "));
+    let host = images.filter_map(|(_, image)| azure_host(image)).next()?;
+    Some(found(host, format!("the chart ({}/values.yaml)", chart.path)))
+}
+
+fn azure_host(reference: &str) -> Option<String> {
+    let (host, _) = reference.split_once('/')?;
+    let name = host.strip_suffix(AZURE_DOMAIN)?;
+    let is_name = !name.is_empty() && name.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-');
+    is_name.then(|| host.to_owned())
+}
+
+fn repository(values: &Values, sources: &Sources) -> Value {
+    let image = sources.image.as_ref();
+    if let Some(name) = image.and_then(|image| image.repository.clone()) {
+        return found(name, "--image");
+    }
+    // An ID may hold what no repository does.
+    let offer = names::id(text(values, Topic::OfferId)).unwrap_or_else(|| "my-offer".to_owned());
+    value(format!("{offer}/server"), Origin::Derived("the offer's ID"))
+}
+
+/// The first address that customers could open: pages before sources.
+fn website(sources: &Sources) -> Option<Value> {
+    let mut known: Vec<(String, String)> = Vec::new();
+    if let Some(image) = &sources.image {
+        let labels = ["url", "documentation"].iter().filter_map(|name| image.label(name));
+        known.extend(labels.map(|address| (address.to_owned(), IMAGE.to_owned())));
+    }
+    if let Some(chart) = &sources.chart {
+        let pages = chart.home.iter().chain(&chart.sources);
+        known.extend(pages.map(|address| (address.clone(), of_chart(&chart.path))));
+    }
+    if let Some(address) = sources.image.as_ref().and_then(|image| image.label("source")) {
+        known.push((address.to_owned(), IMAGE.to_owned()));
+    }
+    if let Some(remote) = &sources.remote {
+        known.push((remote.address.clone(), format!("the Git remote `{}`", remote.name)));
+    }
+    let (address, place) = known.into_iter().find(|(address, _)| is_public(address))?;
+    Some(found(address.trim_end_matches('/').to_owned(), place))
+}
+
+/// Whether an address can be opened, tells no secret, and more can be written behind it.
+#[must_use]
+pub(super) fn is_public(address: &str) -> bool {
+    urls::fault(address).is_none()
+        && urls::unsafe_fault(address).is_none()
+        && !urls::is_placeholder(address)
+        && !address.contains(['?', '#'])
+}
+
+fn email(sources: &Sources) -> Option<Value> {
+    let chart = sources.chart.as_ref()?;
+    let address = chart.emails.iter().find(|address| is_mail_address(address))?;
+    Some(found(address.clone(), of_chart(&chart.path)))
+}
+
+fn is_mail_address(text: &str) -> bool {
+    let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '+');
+    text.split_once('@').is_some_and(|(name, host)| {
+        !name.is_empty()
+            && name.chars().all(word)
+            && host.contains('.')
+            && host.split('.').all(|part| !part.is_empty())
+            && host.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-'))
+    })
+}
+
+/// Whether the topic is settled by the image of the offer, which not every offer makes.
+#[must_use]
+pub(super) const fn has_image(kind: Kind, sources: &Sources) -> bool {
+    matches!(kind, Kind::Image) || sources.chart.is_none() || sources.image.is_some()
+}

@@ -1,0 +1,147 @@
+//! How every topic gets its value: a flag, else whoever is asked, else what is proposed.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use super::answers::Kind;
+use super::draft;
+use super::error::InitError;
+use super::proposals::{has_image, propose};
+use super::sources::Sources;
+use super::topics::{ALL, Origin, Topic, Value, Values, text};
+
+/// What somebody is asked.
+pub struct Question<'a> {
+    /// What about.
+    pub topic: Topic,
+    /// What is proposed.
+    pub proposal: Option<&'a Value>,
+    /// What may be chosen, with what each means; empty when any text may be written.
+    pub choices: Vec<(&'static str, &'static str)>,
+    /// What is wrong with an answer, if anything is.
+    pub fault: Rc<dyn Fn(&str) -> Option<String>>,
+}
+
+/// Where values come from that no flag gives.
+pub enum Way<'a> {
+    /// Somebody is asked.
+    Ask(&'a mut dyn FnMut(&Question<'_>) -> Result<String, InitError>),
+    /// What is proposed is taken.
+    Take,
+    /// What was found, or follows from it, is taken; placeholders are not.
+    Refuse,
+}
+
+/// Settles every topic. Faults of flags are found before anybody is asked.
+pub fn settle(
+    given: &BTreeMap<Topic, String>,
+    sources: &Sources,
+    mut way: Way<'_>,
+) -> Result<Values, InitError> {
+    let wrong: Vec<String> = given
+        .iter()
+        .filter_map(|(topic, text)| Some(said(*topic, &fault(*topic, text)?)))
+        .collect();
+    if !wrong.is_empty() {
+        return Err(InitError::Wrong(wrong));
+    }
+    let mut values = Values::new();
+    let mut missing = Vec::new();
+    for topic in ALL {
+        if !is_asked(topic, &values, sources) {
+            if given.contains_key(&topic) {
+                let message = "an image plan has none; leave it out, or write --kind kubernetes";
+                return Err(InitError::Wrong(vec![said(topic, message)]));
+            }
+            continue;
+        }
+        if let Some(text) = given.get(&topic) {
+            values.insert(topic, Value { text: text.clone(), origin: Origin::Given });
+            check_licence(&values)?;
+            continue;
+        }
+        let proposal = propose(topic, &values, sources);
+        let value = match &mut way {
+            Way::Ask(ask) => Some(asked(topic, proposal, &values, sources, ask)?),
+            Way::Take => proposal,
+            Way::Refuse => proposal.filter(|value| value.origin != Origin::Placeholder),
+        };
+        match value {
+            Some(value) => {
+                values.insert(topic, value);
+            }
+            None => missing.push(topic),
+        }
+    }
+    if missing.is_empty() {
+        return Ok(values);
+    }
+    Err(InitError::Missing { topics: missing, may_propose: matches!(way, Way::Refuse) })
+}
+
+/// Whether the offer has the topic, by what is settled so far.
+fn is_asked(topic: Topic, values: &Values, sources: &Sources) -> bool {
+    let kind = match text(values, Topic::Kind) {
+        "image" => Kind::Image,
+        _ => Kind::Kubernetes,
+    };
+    topic.is_of(kind) && (topic != Topic::Repository || has_image(kind, sources))
+}
+
+fn asked(
+    topic: Topic,
+    proposal: Option<Value>,
+    values: &Values,
+    sources: &Sources,
+    ask: &mut dyn FnMut(&Question<'_>) -> Result<String, InitError>,
+) -> Result<Value, InitError> {
+    let is_image = text(values, Topic::Kind) == "image";
+    let is_possible = |name: &str| !(is_image && name == "payAsYouGo");
+    let choices = topic.choices().iter().filter(|(name, _)| is_possible(name)).copied().collect();
+    let (before, sources) = (values.clone(), sources.clone());
+    let judged = move |text: &str| {
+        fault(topic, text).or_else(|| {
+            let mut values = before.clone();
+            values.insert(topic, Value { text: text.to_owned(), origin: Origin::Given });
+            draft::fault(topic, values, &sources)
+        })
+    };
+    let fault = Rc::new(judged);
+    let text = ask(&Question { topic, proposal: proposal.as_ref(), choices, fault })?;
+    Ok(match proposal {
+        Some(proposal) if proposal.text == text => proposal,
+        _ => Value { text, origin: Origin::Given },
+    })
+}
+
+/// Fills in what is proposed for everything that is not settled.
+pub(super) fn complete(mut values: Values, sources: &Sources) -> Values {
+    for topic in ALL {
+        if is_asked(topic, &values, sources)
+            && !values.contains_key(&topic)
+            && let Some(value) = propose(topic, &values, sources)
+        {
+            values.insert(topic, value);
+        }
+    }
+    values
+}
+
+fn check_licence(values: &Values) -> Result<(), InitError> {
+    let is_billed = text(values, Topic::Licence) == "payAsYouGo";
+    if is_billed && text(values, Topic::Kind) == "image" {
+        let message = "Microsoft bills for Kubernetes plans only; write `byol` or `free`";
+        return Err(InitError::Wrong(vec![said(Topic::Licence, message)]));
+    }
+    Ok(())
+}
+
+fn fault(topic: Topic, text: &str) -> Option<String> {
+    topic.check(text).err()
+}
+
+/// A fault with the flag that it is about.
+#[must_use]
+pub(super) fn said(topic: Topic, fault: &str) -> String {
+    format!("{}: {fault}", topic.flag())
+}

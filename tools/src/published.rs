@@ -1,0 +1,45 @@
+//! What was submitted to the marketplace, kept as a text file in the publisher's repository: one JSON
+//! record per line, only ever appended.
+//!
+//! Invariant: the meaning of the file is that of the set of its records. Their order and their number
+//! say nothing, so two branches that each append can be merged line by line, by Git or by hand.
+
+mod contradictions;
+mod file;
+mod of_offer;
+mod record;
+mod state;
+
+use crate::offer::OfferFile;
+use crate::offer::timestamp::Timestamp;
+
+pub use self::contradictions::{About, Contradiction, contradictions};
+pub use self::file::{Appended, LEDGER_NAME, PublishedError, PublishedFile};
+pub use self::of_offer::{complete, submissions};
+pub use self::record::{
+    Audience, Bundle, Kind, Licence, Record, Scope, Submission, Target, Terms, Visibility,
+    Withdrawal,
+};
+pub use self::state::{BundleState, Known, Life, OfferState, PlanState, State, TagState};
+
+/// A ledger as the rules of an offer see it.
+#[derive(Debug, Clone, Default)]
+pub struct Published {
+    /// What was submitted.
+    pub state: State,
+    /// What the offer says against it.
+    pub contradictions: Vec<Contradiction>,
+}
+
+impl Published {
+    /// Compares an offer with what was submitted.
+    #[must_use]
+    pub fn of(state: State, file: &OfferFile) -> Self {
+        let submissions = submissions(file, &state, Target::Live, Timestamp::default());
+        let contradictions = contradictions(&state, &submissions);
+        Self { state, contradictions }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

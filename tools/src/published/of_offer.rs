@@ -1,0 +1,161 @@
+//! What an offer file would submit, and what it has from the ledger.
+
+use std::collections::BTreeMap;
+
+use wharf_oci::{Digest, Tag};
+
+use super::record::{
+    Audience, Bundle, Kind, Licence, Scope, Submission, Target, Terms, Visibility,
+};
+use super::state::{PlanState, State};
+use crate::moves::FLOATING_TAG;
+use crate::offer::OfferFile;
+use crate::offer::model::{self as offer, Plan, PlanKind};
+use crate::offer::timestamp::Timestamp;
+
+/// What the offer says of each plan. Tags have no digest: only images know them. Bundles that are
+/// live go along with the one of the offer, as they are appended to (facts §3.1).
+#[must_use]
+pub fn submissions(
+    file: &OfferFile,
+    state: &State,
+    target: Target,
+    time: Timestamp,
+) -> Vec<Submission> {
+    let offer = &file.offer;
+    let known = state.offer(&offer.publisher, &offer.offer.id);
+    let plans = offer.plans.iter().map(|plan| {
+        let mut submission = submission(file, plan, target, time);
+        if let PlanKind::Kubernetes(kind) = &plan.kind
+            && kind.bundle.is_some()
+            && let Some(known) = known.and_then(|known| known.plans.get(plan.id.as_str()))
+        {
+            carry_bundles(&mut submission, known);
+        }
+        submission
+    });
+    plans.collect()
+}
+
+fn carry_bundles(submission: &mut Submission, known: &PlanState) {
+    for ((repository, version), state) in known.live_bundles() {
+        let is_there = submission
+            .bundles
+            .iter()
+            .any(|own| own.repository == *repository && own.version == *version);
+        if !is_there {
+            submission.bundles.push(Bundle {
+                repository: repository.clone(),
+                version: version.clone(),
+                digest: state.digests.latest().copied(),
+            });
+        }
+    }
+    submission.bundles.sort();
+}
+
+fn submission(file: &OfferFile, plan: &Plan, target: Target, time: Timestamp) -> Submission {
+    let offer = &file.offer;
+    let mut submission = Submission {
+        time,
+        target,
+        publisher: offer.publisher.clone(),
+        offer: offer.offer.id.clone(),
+        sell_through_microsoft: Some(offer.offer.sell_through_microsoft),
+        terms: Some(match offer.legal.terms {
+            Some(_) => Terms::Custom,
+            None => Terms::Standard,
+        }),
+        plan: plan.id.to_string(),
+        kind: Kind::Image,
+        licence: Some(match plan.licence {
+            offer::Licence::Free => Licence::Free,
+            offer::Licence::Byol => Licence::Byol,
+            offer::Licence::PayAsYouGo => Licence::PayAsYouGo,
+        }),
+        visibility: Some(match plan.visibility {
+            offer::Visibility::Visible => Visibility::Visible,
+            offer::Visibility::Hidden => Visibility::Hidden,
+        }),
+        audience: Some(Audience::Public),
+        regions: plan.regions.iter().map(|region| region_word(*region).to_owned()).collect(),
+        repository: None,
+        tags: BTreeMap::new(),
+        extension_type: None,
+        scope: None,
+        bundles: Vec::new(),
+    };
+    match &plan.kind {
+        PlanKind::Image(plan) => {
+            let image = &plan.image.image;
+            submission.repository = Some(in_registry(file, image.repository.as_str()));
+            submission.tags = tags(image);
+        }
+        PlanKind::Kubernetes(plan) => {
+            submission.kind = Kind::Kubernetes;
+            if plan.audience.is_some() {
+                submission.audience = Some(Audience::Private);
+            }
+            submission.extension_type = Some(plan.extension_type.clone());
+            submission.scope = Some(match plan.scope {
+                offer::Scope::Cluster => Scope::Cluster,
+                offer::Scope::Namespace => Scope::Namespace,
+            });
+            submission.bundles = bundle(file, plan).into_iter().collect();
+        }
+    }
+    submission
+}
+
+const fn region_word(region: offer::Region) -> &'static str {
+    match region {
+        offer::Region::AzureGlobal => "azureGlobal",
+        offer::Region::AzureGovernment => "azureGovernment",
+    }
+}
+
+fn tags(image: &offer::Image) -> BTreeMap<Tag, Option<Digest>> {
+    let written = image.expanded_tags.iter().map(|item| item.tag.clone());
+    written.chain(image.published_tags.iter().cloned()).map(|tag| (tag, None)).collect()
+}
+
+/// A bundle that has no version yet is made with the one of its manifest, which is not read here.
+fn bundle(file: &OfferFile, plan: &offer::KubernetesPlan) -> Option<Bundle> {
+    let bundle = plan.bundle.as_ref()?;
+    Some(Bundle {
+        repository: in_registry(file, bundle.repository.as_str()),
+        version: bundle.version.clone()?,
+        digest: bundle.digest,
+    })
+}
+
+/// A repository on the registry that Microsoft copies from.
+fn in_registry(file: &OfferFile, repository: &str) -> String {
+    let entry = file.offer.registries.get(&file.offer.offer.registry);
+    match entry.and_then(|entry| entry.prefix.as_ref()) {
+        Some(prefix) => format!("{prefix}/{repository}"),
+        None => repository.to_owned(),
+    }
+}
+
+/// Gives each image without a `publishedTags` of its own the tags of earlier versions that are live.
+/// What the file lists counts as it is: whoever leaves a tag out there is told so by TEC-018.
+pub fn complete(file: &mut OfferFile, state: &State) {
+    let offer = &file.offer;
+    let Some(known) = state.offer(&offer.publisher, &offer.offer.id) else { return };
+    let mut additions = Vec::new();
+    for (place, plan, kind) in offer.image_plans() {
+        let key = format!("{}.publishedTags", kind.image.key);
+        let Some(state) = known.plans.get(plan.id.as_str()).filter(|_| !file.has(&key)) else {
+            continue;
+        };
+        let written = &kind.image.image.expanded_tags;
+        let is_written = |tag: &Tag| written.iter().any(|item| item.tag == *tag);
+        let tags = state.live_tags().map(|(tag, _)| tag);
+        let tags = tags.filter(|tag| tag.as_str() != FLOATING_TAG && !is_written(tag));
+        additions.push((place, tags.cloned().collect::<Vec<_>>()));
+    }
+    for (place, tags) in additions {
+        file.offer.take_published_tags(place, tags);
+    }
+}

@@ -1,0 +1,253 @@
+//! Rules K8S: what the files of an application have in common, and how rules look at them. The rules
+//! about each file are in `application_manifest`, `application_template` and `application_ui`.
+
+use std::cell::Cell;
+use std::collections::BTreeSet;
+
+use super::{Check, Judge, NamedPlace, OfferView, Rule, Severity};
+use crate::application::{Application, Source};
+use crate::offer::model::{Cluster, KubernetesPlan, Offer};
+use crate::offer::spots::Spot;
+
+/// Most findings of one rule about one plan: who repeats one fault a thousand times reads it once.
+const FINDINGS_MAX: usize = 20;
+/// Longest type of a cluster extension, in characters.
+const EXTENSION_TYPE_CHARS_MAX: usize = 50;
+
+pub(super) const RULES: &[Rule] = &[
+    Rule {
+        id: "K8S-013",
+        title: "manifest, UI definition and ARM template are plain YAML and JSON",
+        severity: Severity::Error,
+        source: "RFC 8259; AC-technical-assets-kubernetes (INFERENCE: the packaging tool reads \
+                 standard JSON)",
+        why: "Comments, byte order marks, commas before an end and keys that stand twice are read \
+              by some programs and not by others.",
+        fix: "save the file as UTF-8 without comments, each key once",
+        check: Check::Offer(|view, judge| {
+            each(view, judge, |seen, judge| {
+                let Application { manifest, ui, template } = seen.application;
+                for fault in &manifest.faults {
+                    seen.manifest(judge, fault.spot, &fault.message);
+                }
+                for fault in &ui.faults {
+                    seen.ui(judge, fault.spot, &fault.message);
+                }
+                for fault in &template.faults {
+                    seen.template(judge, fault.spot, &fault.message);
+                }
+            });
+        }),
+    },
+    Rule {
+        id: "K8S-017",
+        title: "an extension type is `Publisher.Application` in 1 to 50 letters, dots and dashes, \
+                and each plan has its own",
+        severity: Severity::Error,
+        source: "AC-plan-technical-configuration-kubernetes; CLI-M `^[a-zA-Z\\.-]{1,50}$`",
+        why: "It is unique over all offers, has no digits, and can never change once the offer was \
+              in preview.",
+        fix: "write the publisher, a dot and the application in letters, dots and dashes",
+        check: Check::Offer(extension_types),
+    },
+    Rule {
+        id: "K8S-019",
+        title: "offer, manifest and ARM template name the same kinds of clusters",
+        severity: Severity::Error,
+        source: "K8S-S; Learn (one kind for an offer) against an older sample (both)",
+        why: "An application that is installed where its manifest does not support it is refused \
+              by the cluster.",
+        fix: "name the same kinds in `clusters`, in `supportedClusterTypes`, and in the scope of \
+              the extension",
+        check: Check::Offer(clusters),
+    },
+];
+
+/// A plan whose files are looked at.
+pub(super) struct Seen<'a> {
+    pub(super) place: usize,
+    pub(super) offer: &'a Offer,
+    pub(super) plan: &'a KubernetesPlan,
+    pub(super) application: &'a Application,
+    told: Cell<usize>,
+}
+
+/// Looks at each Kubernetes plan; without one there is nothing that the rule is about.
+pub(super) fn each(
+    view: &OfferView<'_>,
+    judge: &mut Judge<'_>,
+    mut look: impl FnMut(&Seen<'_>, &mut Judge<'_>),
+) {
+    let mut any = false;
+    for (place, _, plan) in view.offer.kubernetes_plans() {
+        let Some(application) = view.content.applications.get(&place) else { continue };
+        any = true;
+        let told = Cell::new(0);
+        look(&Seen { place, offer: view.offer, plan, application, told }, judge);
+    }
+    if !any {
+        judge.not_applicable();
+    }
+}
+
+impl Seen<'_> {
+    /// The path of a key of the plan in the offer.
+    pub(super) fn key(&self, key: &str) -> String {
+        format!("plans[{}].{key}", self.place)
+    }
+
+    /// An error in the manifest.
+    pub(super) fn manifest(&self, judge: &mut Judge<'_>, spot: Spot, message: impl Into<String>) {
+        let key = self.key("manifest");
+        self.tell(judge, Severity::Error, &key, &self.application.manifest, spot, message);
+    }
+
+    /// An error in the UI definition.
+    pub(super) fn ui(&self, judge: &mut Judge<'_>, spot: Spot, message: impl Into<String>) {
+        let key = self.key("uiDefinition");
+        self.tell(judge, Severity::Error, &key, &self.application.ui, spot, message);
+    }
+
+    /// An error in the ARM template.
+    pub(super) fn template(&self, judge: &mut Judge<'_>, spot: Spot, message: impl Into<String>) {
+        let key = self.key("armTemplate");
+        self.tell(judge, Severity::Error, &key, &self.application.template, spot, message);
+    }
+
+    /// Something at a place of one of the files.
+    pub(super) fn tell<T>(
+        &self,
+        judge: &mut Judge<'_>,
+        severity: Severity,
+        key: &str,
+        source: &Source<T>,
+        spot: Spot,
+        message: impl Into<String>,
+    ) {
+        self.told.set(self.told.get() + 1);
+        if self.told.get() > FINDINGS_MAX {
+            return;
+        }
+        let at = NamedPlace::new(&source.path, &source.text, spot);
+        match severity {
+            Severity::Error => judge.error_in(key, &at, message),
+            Severity::Warning => judge.warning_in(key, &at, message),
+        }
+    }
+}
+
+fn extension_types(view: &OfferView<'_>, judge: &mut Judge<'_>) {
+    let mut known = BTreeSet::new();
+    each(view, judge, |seen, judge| {
+        let text = seen.plan.extension_type.as_str();
+        let key = seen.key("extensionType");
+        let count = text.chars().count();
+        let is_letter = |c: char| c.is_ascii_alphabetic() || matches!(c, '.' | '-');
+        if let Some(other) = text.chars().find(|c| !is_letter(*c)) {
+            judge.error(&key, format!("the extension type has {other:?}, which it cannot have"));
+        } else if count == 0 || count > EXTENSION_TYPE_CHARS_MAX {
+            let message = format!(
+                "the extension type has {count} characters; it has 1 to {EXTENSION_TYPE_CHARS_MAX}"
+            );
+            judge.error(&key, message);
+        } else if text.split('.').count() < 2 || text.split('.').any(str::is_empty) {
+            let message = format!("`{text}` is not of the form `Publisher.Application`");
+            judge.error(&key, message);
+        }
+        if !known.insert(text.to_ascii_lowercase()) {
+            judge.error(&key, format!("another plan has the extension type `{text}`"));
+        }
+    });
+}
+
+fn clusters(view: &OfferView<'_>, judge: &mut Judge<'_>) {
+    let mut all = Vec::new();
+    each(view, judge, |seen, judge| {
+        let wanted = &seen.plan.clusters;
+        let key = seen.key("clusters");
+        if wanted.is_empty() {
+            judge.error(&key, "no kind of cluster is named");
+        }
+        all.extend(wanted.iter().copied());
+        if all.contains(&Cluster::Aks) && all.contains(&Cluster::Arc) {
+            judge.narrow(&key, "the offer is for both kinds of clusters; one page allows one only");
+        }
+        supported(seen, judge);
+        scoped(seen, judge);
+    });
+}
+
+/// What the manifest supports; a manifest that says nothing supports AKS.
+fn supported(seen: &Seen<'_>, judge: &mut Judge<'_>) {
+    let Some(manifest) = &seen.application.manifest.content else { return };
+    let wanted = &seen.plan.clusters;
+    let Some(types) = &manifest.clusters else {
+        if wanted.contains(&Cluster::Arc) {
+            let message = "without `supportedClusterTypes` only managed clusters are supported, and \
+                           the offer names `arc`";
+            seen.manifest(judge, manifest.registration.unwrap_or(Spot::START), message);
+        }
+        return;
+    };
+    for kind in types {
+        let Some(cluster) = kind.cluster().filter(|_| kind.is_supported) else { continue };
+        if !wanted.contains(&cluster) {
+            let message = format!(
+                "`{}` is supported, and the offer's `clusters` has it not",
+                kind.kind.value
+            );
+            seen.manifest(judge, kind.kind.spot, message);
+        }
+    }
+    for cluster in wanted {
+        let is_it = |at: &&crate::application::manifest::SupportedClusters| {
+            at.is_supported && at.cluster() == Some(*cluster)
+        };
+        if !types.iter().any(|at| is_it(&at)) {
+            let message = format!("{} is not supported, and the offer names it", words(*cluster));
+            let spot = types.first().map_or(Spot::START, |at| at.kind.spot);
+            seen.manifest(judge, spot, message);
+        }
+    }
+}
+
+/// What the ARM template installs the extension in, where its text says that.
+fn scoped(seen: &Seen<'_>, judge: &mut Judge<'_>) {
+    let Some(template) = &seen.application.template.content else { return };
+    for extension in &template.extensions {
+        let Some(of) = &extension.of else { continue };
+        let text = of.value.to_ascii_lowercase();
+        let found: Vec<Cluster> =
+            [("managedclusters", Cluster::Aks), ("connectedclusters", Cluster::Arc)]
+                .into_iter()
+                .filter(|(word, _)| text.contains(word))
+                .map(|(_, cluster)| cluster)
+                .collect();
+        if found.is_empty() {
+            // The kind is a parameter of the template.
+            continue;
+        }
+        for cluster in &seen.plan.clusters {
+            if !found.contains(cluster) {
+                let message = format!("the extension is never installed in {}", words(*cluster));
+                seen.template(judge, of.spot, message);
+            }
+        }
+        for cluster in found {
+            if !seen.plan.clusters.contains(&cluster) {
+                let message = format!(
+                    "the extension is installed in {}, which the offer does not name",
+                    words(cluster)
+                );
+                seen.template(judge, of.spot, message);
+            }
+        }
+    }
+}
+
+const fn words(cluster: Cluster) -> &'static str {
+    match cluster {
+        Cluster::Aks => "`managedClusters` (aks)",
+        Cluster::Arc => "`connectedClusters` (arc)",
+    }
+}

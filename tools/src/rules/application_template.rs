@@ -1,0 +1,335 @@
+//! Rules K8S about `mainTemplate.json`: which resources it has, how it installs the extension, and
+//! what it gives the chart.
+
+use std::collections::BTreeSet;
+
+use super::application::{Seen, each};
+use super::{Check, Judge, OfferView, Rule, Severity};
+use crate::application::expression;
+use crate::application::template::{ArmTemplate, CLUSTER_TYPE, EXTENSION_TYPE, Extension, Setting};
+use crate::application::tree::{Placed, Value};
+use crate::chart::yaml::Node as ChartNode;
+use crate::offer::spots::Spot;
+
+/// What stands in the variables that Microsoft fills in.
+const FILLED_IN: &str = "DONOTMODIFY";
+/// Longest name of a key of a Kubernetes secret, in characters.
+const SECRET_KEY_CHARS_MAX: usize = 253;
+
+pub(super) const RULES: &[Rule] = &[
+    Rule {
+        id: "K8S-001",
+        title: "the ARM template has managed clusters and cluster extensions only, and links none",
+        severity: Severity::Error,
+        source: "AC-technical-assets-kubernetes",
+        why: "Templates with other resources, and linked templates, are not taken.",
+        fix: "keep `Microsoft.ContainerService/managedClusters` and \
+              `Microsoft.KubernetesConfiguration/extensions`, in one template",
+        check: Check::Offer(|view, judge| each(view, judge, resources)),
+    },
+    Rule {
+        id: "K8S-020",
+        title: "the ARM template installs one extension in a cluster",
+        severity: Severity::Error,
+        source: "K8S-S samples/k8s-offer-azure-vote/mainTemplate.json",
+        why: "The extension is the application; without its cluster it is installed nowhere.",
+        fix: "write one extension with the `scope` of its cluster, below `$schema` and \
+              `contentVersion`",
+        check: Check::Offer(|view, judge| each(view, judge, extension)),
+    },
+    Rule {
+        id: "K8S-021",
+        title: "the extension has a plan of variables that Microsoft fills in",
+        severity: Severity::Error,
+        source: "K8S-S samples/k8s-offer-azure-vote/mainTemplate.json",
+        why: "Who has bought which plan is known by it; its names are filled in on publication.",
+        fix: "write `plan` with the variables `plan-name`, `plan-publisher` and `plan-offerID`, each \
+              `DONOTMODIFY`",
+        check: Check::Offer(|view, judge| each(view, judge, bought)),
+    },
+    Rule {
+        id: "K8S-022",
+        title: "extension type and release train are variables that Microsoft fills in",
+        severity: Severity::Error,
+        source: "K8S-S samples/k8s-offer-azure-vote/mainTemplate.json",
+        why: "Previews and live offers have different trains, and the type is registered on \
+              publication.",
+        fix: "write `[variables('clusterExtensionTypeName')]` and `[variables('releaseTrain')]`, \
+              both `DONOTMODIFY`",
+        check: Check::Offer(|view, judge| each(view, judge, registered)),
+    },
+    Rule {
+        id: "K8S-023",
+        title: "the ARM template uses what it declares, and declares what it uses",
+        severity: Severity::Error,
+        source: "ARM template reference",
+        why: "A parameter that is not declared fails the deployment; one that is not used asks \
+              customers for nothing.",
+        fix: "declare each parameter and variable once, and use each parameter",
+        check: Check::Offer(|view, judge| each(view, judge, declared)),
+    },
+    Rule {
+        id: "K8S-027",
+        title: "settings have names that the chart and Kubernetes secrets can have",
+        severity: Severity::Error,
+        source: "K8S-S (protected settings are kept as a Kubernetes secret)",
+        why: "A protected setting is a key of a secret: letters, digits, `-`, `_` and `.`.",
+        fix: "write the path of the value in the chart with dots, in letters, digits, `-` and `_`",
+        check: Check::Offer(|view, judge| each(view, judge, setting_names)),
+    },
+    Rule {
+        id: "K8S-028",
+        title: "secrets go from secure parameters to protected settings, and stand in no file",
+        severity: Severity::Error,
+        source: "K8S-S; ARM template reference (secureString)",
+        why: "What stands in the template is public; settings that are not protected are read by \
+              everybody who may look at the extension.",
+        fix: "take a `secureString` without a default value, and give it to \
+              `configurationProtectedSettings`",
+        check: Check::Offer(|view, judge| each(view, judge, secrets)),
+    },
+    Rule {
+        id: "K8S-029",
+        title: "settings set values that the chart has",
+        severity: Severity::Warning,
+        source: "INFERENCE: Helm takes any name and says nothing",
+        why: "A setting that no template reads is an answer of the customer that is lost.",
+        fix: "write the path of the value as it stands in values.yaml",
+        check: Check::Offer(set_values),
+    },
+];
+
+fn resources(seen: &Seen<'_>, judge: &mut Judge<'_>) {
+    let Some(template) = &seen.application.template.content else { return };
+    for resource in &template.resources {
+        let Some(kind) = &resource.kind else {
+            seen.template(judge, resource.spot, "a resource has no `type`");
+            continue;
+        };
+        let allowed = [CLUSTER_TYPE, EXTENSION_TYPE];
+        match template.literal(&kind.value) {
+            Some(text) if allowed.iter().any(|known| known.eq_ignore_ascii_case(text)) => {}
+            Some(text) => {
+                let message = format!("a resource of type `{text}` is not taken");
+                seen.template(judge, kind.spot, message);
+            }
+            None => {
+                seen.template(judge, kind.spot, "a type is written as it is, without functions")
+            }
+        }
+        if let Some(link) = resource.link {
+            seen.template(judge, link, "it links another template");
+        }
+    }
+}
+
+fn extension(seen: &Seen<'_>, judge: &mut Judge<'_>) {
+    let Some(template) = &seen.application.template.content else { return };
+    let is_schema =
+        |at: &Placed<String>| at.value.to_ascii_lowercase().contains("deploymenttemplate.json");
+    match &template.schema {
+        Some(schema) if is_schema(schema) => {}
+        Some(schema) => seen.template(judge, schema.spot, "`$schema` is not that of a deployment"),
+        None => seen.template(judge, Spot::START, "the key `$schema` is missing"),
+    }
+    if template.content_version.is_none() {
+        seen.template(judge, Spot::START, "the key `contentVersion` is missing");
+    }
+    match template.extensions.as_slice() {
+        [] => seen.template(judge, Spot::START, format!("there is no `{EXTENSION_TYPE}`")),
+        [one] if one.of.is_none() => {
+            seen.template(judge, one.spot, "the extension does not say its cluster: `scope`");
+        }
+        [_] => {}
+        [_, second, ..] => {
+            let message = format!("there are {} extensions", template.extensions.len());
+            seen.template(judge, second.spot, message);
+        }
+    }
+}
+
+fn bought(seen: &Seen<'_>, judge: &mut Judge<'_>) {
+    let Some(template) = &seen.application.template.content else { return };
+    for extension in &template.extensions {
+        let Some((spot, found)) = &extension.plan else {
+            seen.template(judge, extension.spot, "the extension has no `plan`");
+            continue;
+        };
+        let wanted =
+            [("name", "plan-name"), ("publisher", "plan-publisher"), ("product", "plan-offerID")];
+        for ((key, variable), found) in wanted.into_iter().zip(found) {
+            filled_in(seen, judge, template, (key, found.as_ref(), *spot), variable);
+        }
+    }
+}
+
+fn registered(seen: &Seen<'_>, judge: &mut Judge<'_>) {
+    let Some(template) = &seen.application.template.content else { return };
+    for Extension { spot, extension_type, release_train, .. } in &template.extensions {
+        let (kind, train) = (extension_type.as_ref(), release_train.as_ref());
+        let variable = "clusterExtensionTypeName";
+        filled_in(seen, judge, template, ("extensionType", kind, *spot), variable);
+        filled_in(seen, judge, template, ("releaseTrain", train, *spot), "releaseTrain");
+    }
+}
+
+/// Whether a key is a variable whose value Microsoft fills in.
+fn filled_in(
+    seen: &Seen<'_>,
+    judge: &mut Judge<'_>,
+    template: &ArmTemplate,
+    (key, found, parent): (&str, Option<&Placed<String>>, Spot),
+    variable: &str,
+) {
+    let Some(found) = found else {
+        let message = format!("`{key}` is missing; it is `[variables('{variable}')]`");
+        return seen.template(judge, parent, message);
+    };
+    let used = expression::of(&found.value).and_then(|at| expression::only_call(at, "variables"));
+    if used != Some(variable) {
+        let message = format!("`{key}` is not `[variables('{variable}')]`");
+        return seen.template(judge, found.spot, message);
+    }
+    match template.variable(variable) {
+        Some(at) if at.value.text() != Some(FILLED_IN) => {
+            let message = format!("the variable `{variable}` is not `{FILLED_IN}`");
+            seen.template(judge, at.value.spot, message);
+        }
+        // One that is not declared is for the rule about that.
+        _ => {}
+    }
+}
+
+fn declared(seen: &Seen<'_>, judge: &mut Judge<'_>) {
+    let source = &seen.application.template;
+    let Some(template) = &source.content else { return };
+    let mut told = BTreeSet::new();
+    for used in &template.used_parameters {
+        if template.parameter(&used.value).is_none() && told.insert(&used.value) {
+            let message = format!("the parameter `{}` is not declared", used.value);
+            seen.template(judge, used.spot, message);
+        }
+    }
+    for used in &template.used_variables {
+        if template.variable(&used.value).is_none() && told.insert(&used.value) {
+            let message = format!("the variable `{}` is not declared", used.value);
+            seen.template(judge, used.spot, message);
+        }
+    }
+    let used: BTreeSet<String> =
+        template.used_parameters.iter().map(|at| at.value.to_ascii_lowercase()).collect();
+    for parameter in &template.parameters {
+        if !used.contains(&parameter.name.value.to_ascii_lowercase()) {
+            let message = format!("the parameter `{}` is not used", parameter.name.value);
+            let key = seen.key("armTemplate");
+            seen.tell(judge, Severity::Warning, &key, source, parameter.name.spot, message);
+        }
+    }
+}
+
+fn setting_names(seen: &Seen<'_>, judge: &mut Judge<'_>) {
+    let Some(template) = &seen.application.template.content else { return };
+    for extension in &template.extensions {
+        let mut known = BTreeSet::new();
+        for setting in extension.settings.iter().chain(&extension.protected) {
+            let name = &setting.name.value;
+            let fault = if !known.insert(name) {
+                Some("is a setting and a protected setting")
+            } else if name.len() > SECRET_KEY_CHARS_MAX {
+                Some("has more than 253 characters")
+            } else if name.is_empty() || name.split('.').any(str::is_empty) {
+                Some("has an empty part")
+            } else if !name.bytes().all(is_secret_key) {
+                Some("has other characters than letters, digits, `-`, `_` and `.`")
+            } else {
+                None
+            };
+            if let Some(fault) = fault {
+                seen.template(judge, setting.name.spot, format!("the setting `{name}` {fault}"));
+            }
+        }
+    }
+}
+
+const fn is_secret_key(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')
+}
+
+fn secrets(seen: &Seen<'_>, judge: &mut Judge<'_>) {
+    let Some(template) = &seen.application.template.content else { return };
+    for parameter in template.parameters.iter().filter(|parameter| parameter.is_secure()) {
+        if let Some(default) = &parameter.default
+            && default.text() != Some("")
+        {
+            let message = format!("the secure parameter `{}` has a default", parameter.name.value);
+            seen.template(judge, default.spot, message);
+        }
+    }
+    for extension in &template.extensions {
+        for Setting { name, value } in &extension.settings {
+            let mut secure = false;
+            value.each_text(&mut |text, _| {
+                let expression = expression::of(text).unwrap_or_default();
+                let mut used = expression::calls(expression, "parameters").into_iter();
+                secure |=
+                    used.any(|used| template.parameter(used).is_some_and(|at| at.is_secure()));
+            });
+            if secure {
+                let message =
+                    format!("the setting `{}` is a secret, and is not protected", name.value);
+                seen.template(judge, name.spot, message);
+            }
+        }
+        for Setting { name, value } in &extension.protected {
+            let is_literal = match &value.value {
+                Value::Text(text) => !text.is_empty() && template.literal(text).is_some(),
+                Value::Number(_) | Value::Bool(_) => true,
+                _ => false,
+            };
+            if is_literal {
+                let message =
+                    format!("the protected setting `{}` stands in the template", name.value);
+                seen.template(judge, name.spot, message);
+            }
+        }
+    }
+}
+
+fn set_values(view: &OfferView<'_>, judge: &mut Judge<'_>) {
+    each(view, judge, |seen, judge| {
+        let chart = view.content.charts.get(&seen.place);
+        let values = chart.and_then(|chart| chart.values.as_ref().ok()).and_then(Option::as_ref);
+        let source = &seen.application.template;
+        let (Some(values), Some(template)) = (values, &source.content) else { return };
+        for extension in &template.extensions {
+            for setting in extension.settings.iter().chain(&extension.protected) {
+                let name = setting.name.value.as_str();
+                let parts: Vec<&str> = name.split('.').collect();
+                if is_there(values, &parts) || !name.bytes().all(is_secret_key) {
+                    continue;
+                }
+                let key = seen.key("armTemplate");
+                let message = format!("values.yaml of the chart has no `{name}`");
+                let spot = setting.name.spot;
+                seen.tell(judge, Severity::Warning, &key, source, spot, message);
+            }
+        }
+    });
+}
+
+/// Whether values have this path; below an empty mapping, and below anything that is no mapping,
+/// everything is free.
+fn is_there(values: &ChartNode, parts: &[&str]) -> bool {
+    let mut at = values;
+    for part in parts {
+        if at.entries().is_empty() && !std::ptr::eq(at, values) {
+            return true;
+        }
+        match at.get(part) {
+            Some(next) => at = next,
+            // An empty part is for the rule about names.
+            None => return part.is_empty(),
+        }
+    }
+    true
+}

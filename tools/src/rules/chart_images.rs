@@ -1,0 +1,114 @@
+//! Rule K8S-002: every image of a chart comes from `global.azure.images` of its values.
+
+use super::chart::{Seen, each};
+use super::{Check, Judge, Rule, Severity};
+use crate::chart::VALUES_FILE;
+use crate::chart::images::{ChartImage, IMAGES};
+use crate::chart::templates::{What, strays};
+use crate::chart::yaml::Mark;
+
+pub(super) const RULES: &[Rule] = &[Rule {
+    id: "K8S-002",
+    title: "every image of a chart comes from `global.azure.images`, by digest",
+    severity: Severity::Error,
+    source: "AC-technical-assets-kubernetes (digests) against gh:neuvector/neuvector-helm#339 and \
+             K8S-S (tags too)",
+    why: "Microsoft copies what stands there and writes its own registry into it; every other image \
+          would not be copied, and could not be pulled by a customer.",
+    fix: "put `registry`, `image` and `digest` under `global.azure.images.NAME` of values.yaml, build \
+          every image in templates from them, and let `wharf offer pin` write the digests",
+    check: Check::Offer(|view, judge| {
+        each(view, judge, |seen, judge| {
+            values(seen, judge);
+            templates(seen, judge);
+        });
+    }),
+}];
+
+fn values(seen: &Seen<'_>, judge: &mut Judge<'_>) {
+    // What cannot be read is told of by K8S-008.
+    let Ok(values) = &seen.chart.values else { return };
+    let images = seen.chart.images();
+    if images.is_empty() {
+        let found = values.as_ref().and_then(|values| values.find(&IMAGES));
+        let at = seen.at(VALUES_FILE, found.map_or(Mark::START, |node| node.mark));
+        judge.error_in(&seen.key, &at, "nothing stands under `global.azure.images`");
+    }
+    for image in &images {
+        let at = seen.at(VALUES_FILE, image.mark);
+        for fault in faults(image) {
+            judge.error_in(&seen.key, &at, format!("the image `{}` {fault}", image.name));
+        }
+        if !image.is_mapping || image.digest.is_some() {
+            continue;
+        }
+        let is_made = seen
+            .kind
+            .images
+            .iter()
+            .any(|made| made.name.as_ref().is_some_and(|name| name.as_str() == image.name));
+        let name = &image.name;
+        match (&image.tag, is_made) {
+            (Some(tag), _) => {
+                let message =
+                    format!("the image `{name}` is named by its tag `{tag}` and has no digest");
+                judge.narrow_in(&seen.key, &at, message);
+            }
+            (None, true) => {
+                judge.narrow_in(&seen.key, &at, format!("the image `{name}` has no digest yet"));
+            }
+            (None, false) => {
+                let message = format!("the image `{name}` has neither `digest` nor `tag`");
+                judge.error_in(&seen.key, &at, message);
+            }
+        }
+    }
+}
+
+fn faults(image: &ChartImage) -> Vec<String> {
+    if !image.is_mapping {
+        return vec!["is no mapping with `registry`, `image` and `digest`".to_owned()];
+    }
+    let mut faults = Vec::new();
+    match &image.registry {
+        None => faults.push("has no `registry`".to_owned()),
+        Some(registry) if registry.contains('/') => {
+            faults.push(format!("has the registry `{registry}`: write the host alone"));
+        }
+        Some(_) => {}
+    }
+    match &image.image {
+        None => faults.push("has no `image`".to_owned()),
+        Some(image) if image.contains([':', '@']) || image.starts_with('/') => {
+            faults.push(format!("has the image `{image}`: write the repository alone"));
+        }
+        Some(_) => {}
+    }
+    if let Some(digest) = &image.digest
+        && digest.parse::<wharf_oci::Digest>().is_err()
+    {
+        faults.push(format!("has the digest `{digest}`, which is none"));
+    }
+    faults
+}
+
+fn templates(seen: &Seen<'_>, judge: &mut Judge<'_>) {
+    for stray in strays(seen.chart) {
+        let at = seen.at(&stray.file, stray.mark);
+        match (&stray.what, stray.is_unsure) {
+            (What::Literal(text), false) => {
+                let message = format!("`{text}` is written out where an image is named");
+                judge.error_in(&seen.key, &at, message);
+            }
+            (What::Elsewhere(path), false) => {
+                let message = format!("an image is made of `{path}`, not of global.azure.images");
+                judge.error_in(&seen.key, &at, message);
+            }
+            (What::Literal(text) | What::Elsewhere(text), true) => {
+                let message =
+                    format!("`{text}` may become an image, and is not of global.azure.images");
+                judge.warning_in(&seen.key, &at, message);
+            }
+        }
+    }
+}

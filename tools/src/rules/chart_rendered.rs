@@ -1,0 +1,208 @@
+//! Rules K8S about what Helm makes of a chart with its values: whether it renders at all, which images
+//! come out, who is billed for, and on which nodes it runs.
+
+use std::collections::BTreeSet;
+
+use super::chart::{Seen, each};
+use super::{Check, Gap, Judge, OfferView, Rule, Severity};
+use crate::chart::CHART_FILE;
+use crate::chart::helm::{Refusal, Rendering};
+use crate::chart::rendered::{Rendered, Workload};
+use crate::chart::yaml::Mark;
+use crate::offer::model::Licence;
+use crate::offer::plans::PriceUnit;
+
+/// The label by which Azure knows whose pods are billed.
+const BILLING_LABEL: &str = "azure-extensions-usage-release-identifier";
+/// What the release is called that is rendered.
+const RELEASE: &str = "release";
+
+pub(super) const RULES: &[Rule] = &[
+    Rule {
+        id: "K8S-003",
+        title: "pods of a billed plan have the billing label, and ask for cores where those are billed",
+        severity: Severity::Error,
+        source: "AC-technical-assets-kubernetes",
+        why: "Azure counts by this label; without it nothing is billed, or the bundle is refused.",
+        fix: "write `azure-extensions-usage-release-identifier: {{ .Release.Name }}` into the labels of \
+              every pod, and `resources.requests.cpu` into every container that is billed by core",
+        check: Check::Offer(billing),
+    },
+    Rule {
+        id: "K8S-006",
+        title: "the chart renders, to something that runs",
+        severity: Severity::Error,
+        source: "AC-technical-assets-kubernetes; Helm",
+        why: "The packaging tool renders the chart with its values, and so does each installation.",
+        fix: "make `helm template` of the chart succeed with values.yaml alone, and have it render at \
+              least one workload",
+        check: Check::Offer(renders),
+    },
+    Rule {
+        id: "K8S-007",
+        title: "every rendered image is one of `global.azure.images`",
+        severity: Severity::Error,
+        source: "AC-technical-assets-kubernetes",
+        why: "An image that is made of anything else is not copied, and a customer cannot pull it.",
+        fix: "build the image from `registry`, `image` and `digest` of one entry of \
+              `global.azure.images`",
+        check: Check::Offer(|view, judge| {
+            rendered(view, judge, |seen, rendered, judge| images(seen, rendered, judge));
+        }),
+    },
+    Rule {
+        id: "K8S-011",
+        title: "pods run on linux/amd64",
+        severity: Severity::Error,
+        source: "AC-technical-assets-kubernetes: Linux and AMD64 only",
+        why: "Images of other platforms are not taken, so a pod that asks for such a node never starts.",
+        fix: "ask for `kubernetes.io/os: linux` and `kubernetes.io/arch: amd64`, or for nothing",
+        check: Check::Offer(|view, judge| {
+            rendered(view, judge, |seen, rendered, judge| nodes(seen, rendered, judge));
+        }),
+    },
+];
+
+/// Looks at what each chart renders to. Without Helm the rule is not decided; one that Helm refuses is
+/// told of by K8S-006.
+fn rendered(
+    view: &OfferView<'_>,
+    judge: &mut Judge<'_>,
+    mut look: impl FnMut(&Seen<'_>, &Rendered, &mut Judge<'_>),
+) {
+    each(view, judge, |seen, judge| match view.evidence.rendered.get(&seen.place) {
+        None => judge.not_looked_at(Gap::Helm),
+        Some(Rendering::Done(rendered)) => look(seen, rendered, judge),
+        Some(Rendering::Refused(_) | Rendering::Failed(_)) => {}
+    });
+}
+
+fn renders(view: &OfferView<'_>, judge: &mut Judge<'_>) {
+    each(view, judge, |seen, judge| match view.evidence.rendered.get(&seen.place) {
+        None => judge.not_looked_at(Gap::Helm),
+        Some(Rendering::Failed(message)) => judge.not_said(&seen.key, message.as_str()),
+        Some(Rendering::Refused(refusal)) => refused(seen, refusal, judge),
+        Some(Rendering::Done(rendered)) if rendered.workloads.is_empty() => {
+            let message =
+                format!("the chart renders to {} objects, and none of them runs", rendered.objects);
+            judge.error_in(&seen.key, &seen.at(CHART_FILE, Mark::START), message);
+        }
+        Some(Rendering::Done(_)) => {}
+    });
+}
+
+fn refused(seen: &Seen<'_>, refusal: &Refusal, judge: &mut Judge<'_>) {
+    let Refusal { message, file, line, column } = refusal;
+    let file = file.as_deref().filter(|file| seen.chart.file(file).is_some());
+    let mark = Mark { line: line.unwrap_or(1), column: column.unwrap_or(1), width: 1 };
+    let mark = if file.is_some() { mark } else { Mark::START };
+    let at = seen.at(file.unwrap_or(CHART_FILE), mark);
+    judge.error_in(&seen.key, &at, format!("Helm does not render it: {message}"));
+}
+
+fn images(seen: &Seen<'_>, rendered: &Rendered, judge: &mut Judge<'_>) {
+    let known: BTreeSet<String> =
+        seen.chart.images().iter().flat_map(|at| at.references()).collect();
+    for workload in &rendered.workloads {
+        for container in workload.containers.iter().filter(|at| !known.contains(&at.image)) {
+            let image = match container.image.as_str() {
+                "" => "no image".to_owned(),
+                image => format!("the image `{image}`, which is not of global.azure.images"),
+            };
+            let message =
+                format!("the container `{}` of {} has {image}", container.name, workload.shown());
+            judge.error_in(&seen.key, &seen.at(&workload.template, Mark::START), message);
+        }
+    }
+    for loose in rendered.loose.iter().filter(|at| !known.contains(&at.image)) {
+        let message = format!(
+            "`{}` of {} is `{}`, which is not of global.azure.images",
+            loose.key, loose.object, loose.image
+        );
+        judge.warning_in(&seen.key, &seen.at(&loose.template, Mark::START), message);
+    }
+}
+
+fn billing(view: &OfferView<'_>, judge: &mut Judge<'_>) {
+    let is_billed = |plan: &crate::offer::model::Plan| plan.licence == Licence::PayAsYouGo;
+    if !view.offer.plans.iter().any(is_billed) {
+        judge.not_applicable();
+        return;
+    }
+    each(view, judge, |seen, judge| {
+        if !is_billed(seen.plan) {
+            return;
+        }
+        match view.evidence.rendered.get(&seen.place) {
+            Some(Rendering::Done(rendered)) => billed(seen, rendered, judge),
+            Some(Rendering::Refused(_) | Rendering::Failed(_)) => {}
+            None => {
+                // That it stands nowhere is known without Helm.
+                let mut texts = seen.chart.templates().filter_map(|file| file.text());
+                if texts.any(|text| text.contains(BILLING_LABEL)) {
+                    judge.not_looked_at(Gap::Helm);
+                } else {
+                    let at = seen.at(CHART_FILE, Mark::START);
+                    judge.error_in(
+                        &seen.key,
+                        &at,
+                        format!("no template has the label `{BILLING_LABEL}`"),
+                    );
+                }
+            }
+        }
+    });
+}
+
+fn billed(seen: &Seen<'_>, rendered: &Rendered, judge: &mut Judge<'_>) {
+    let is_by_core =
+        seen.kind.prices.as_ref().and_then(|prices| prices.unit) == Some(PriceUnit::PerCore);
+    for workload in rendered.workloads.iter().filter(|at| stays(at)) {
+        let at = seen.at(&workload.template, Mark::START);
+        let shown = workload.shown();
+        match workload.labels.iter().find(|(key, _)| key == BILLING_LABEL) {
+            None => {
+                let message = format!("the pods of {shown} have no label `{BILLING_LABEL}`");
+                judge.error_in(&seen.key, &at, message);
+            }
+            Some((_, value)) if value != RELEASE => {
+                let message = format!(
+                    "the label `{BILLING_LABEL}` of {shown} is not `{{{{ .Release.Name }}}}`"
+                );
+                judge.warning_in(&seen.key, &at, message);
+            }
+            Some(_) => {}
+        }
+        let containers = workload.containers.iter().filter(|at| at.is_main && !at.has_cpu_request);
+        for container in containers.filter(|_| is_by_core) {
+            let message = format!("the container `{}` of {shown} asks for no cpu", container.name);
+            judge.error_in(&seen.key, &at, message);
+        }
+    }
+}
+
+/// The kinds whose pods are billed (AC-technical-assets-kubernetes).
+fn stays(workload: &Workload) -> bool {
+    let kinds = ["Pod", "Deployment", "ReplicaSet", "StatefulSet", "DaemonSet"];
+    kinds.contains(&workload.kind.as_str())
+}
+
+fn nodes(seen: &Seen<'_>, rendered: &Rendered, judge: &mut Judge<'_>) {
+    for workload in &rendered.workloads {
+        for (key, values) in &workload.nodes {
+            let wanted = match key.as_str() {
+                "kubernetes.io/os" | "beta.kubernetes.io/os" => "linux",
+                "kubernetes.io/arch" | "beta.kubernetes.io/arch" => "amd64",
+                _ => continue,
+            };
+            if !values.iter().any(|value| value == wanted) {
+                let message = format!(
+                    "{} asks for nodes with `{key}: {}`, and only {wanted} is taken",
+                    workload.shown(),
+                    values.join(", ")
+                );
+                judge.error_in(&seen.key, &seen.at(&workload.template, Mark::START), message);
+            }
+        }
+    }
+}
