@@ -248,7 +248,10 @@ impl Engine {
             let value = self.db.property_int_value_cf(&handle, property).map_err(failed)?;
             Ok::<u64, StoreError>(value.unwrap_or(0))
         };
-        let tables = self.db.property_value_cf(&handle, rocksdb::properties::AGGREGATED_TABLE_PROPERTIES).map_err(failed)?;
+        let tables = self
+            .db
+            .property_value_cf(&handle, rocksdb::properties::AGGREGATED_TABLE_PROPERTIES)
+            .map_err(failed)?;
         // `# entries=5; # deletions=2; …`
         let tables = tables.unwrap_or_default();
         let counted = tables.split(';').find_map(|property| {

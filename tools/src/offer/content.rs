@@ -100,6 +100,13 @@ impl Content {
         loader.faults.sort_by_key(|fault| fault.spot);
         Err(OfferError::Invalid(loader.faults))
     }
+
+    /// The version of a plan's `manifest.yaml`, which the bundle has where the offer names none.
+    #[must_use]
+    pub fn manifest_version(&self, plan: usize) -> Option<&str> {
+        let manifest = self.applications.get(&plan)?.manifest.content.as_ref()?;
+        Some(manifest.version.as_ref()?.value.as_str())
+    }
 }
 
 /// Every picture that the offer names, with the path of its key, in the order of the file.

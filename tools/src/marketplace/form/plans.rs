@@ -15,7 +15,7 @@ pub(super) fn sheets(file: &OfferFile, content: &Content, place: usize, plan: &P
     let mut sheets = vec![setup(place, plan)];
     sheets.extend(listings(file, content, place, plan));
     sheets.push(pricing(content, place, plan));
-    sheets.push(technical(file, place, plan));
+    sheets.push(technical(file, content, place, plan));
     sheets
 }
 
@@ -139,12 +139,12 @@ fn audience(sheet: &mut Sheet, content: &Content, place: usize, application: &Ku
     }
 }
 
-fn technical(file: &OfferFile, place: usize, plan: &Plan) -> Sheet {
+fn technical(file: &OfferFile, content: &Content, place: usize, plan: &Plan) -> Sheet {
     let mut sheet = Sheet::new(Page::PlanTechnical, Some(plan.id.to_string()));
     registry(&mut sheet, file);
     match &plan.kind {
         PlanKind::Image(plan) => image(&mut sheet, file, plan),
-        PlanKind::Kubernetes(plan) => bundle(&mut sheet, file, place, plan),
+        PlanKind::Kubernetes(plan) => bundle(&mut sheet, file, content, (place, plan)),
     }
     sheet
 }
@@ -188,7 +188,12 @@ fn image(sheet: &mut Sheet, file: &OfferFile, plan: &ImagePlan) {
     sheet.api(of_image("tags"), "Image tags", Shown::list(tags.chain(published)));
 }
 
-fn bundle(sheet: &mut Sheet, file: &OfferFile, place: usize, plan: &KubernetesPlan) {
+fn bundle(
+    sheet: &mut Sheet,
+    file: &OfferFile,
+    content: &Content,
+    (place, plan): (usize, &KubernetesPlan),
+) {
     let name = &file.offer.offer.registry;
     let azure = file.offer.registries.get(name).and_then(|entry| entry.azure.as_ref());
     let tenant = Shown::optional(azure.and_then(|at| at.tenant_id.as_ref()));
@@ -199,8 +204,9 @@ fn bundle(sheet: &mut Sheet, file: &OfferFile, place: usize, plan: &KubernetesPl
     let bundle = plan.bundle.as_ref();
     let repository = bundle.map(|at| repository(file, &at.repository));
     sheet.api(key("bundle.repository"), "CNAB repository", Shown::optional(repository.as_ref()));
-    let version = Shown::optional(bundle.and_then(|at| at.version.as_ref()));
-    sheet.api(key("bundle.version"), "CNAB tag", version);
+    let named = bundle.and_then(|at| at.version.as_deref());
+    let version = named.or_else(|| content.manifest_version(place).filter(|_| bundle.is_some()));
+    sheet.api(key("bundle.version"), "CNAB tag", version.map_or(Shown::Nothing, Shown::text));
     let digest = Shown::optional(bundle.and_then(|at| at.digest.as_ref()));
     sheet.api(key("bundle.digest"), "CNAB digest", digest);
 }

@@ -13,7 +13,7 @@ use crate::offer::model::{self as offer, KubernetesPlan, PlanKind, Region, Visib
 /// A plan on its way into the payload.
 pub(super) struct PlanPart<'a> {
     pub(super) file: &'a OfferFile,
-    content: &'a Content,
+    pub(super) content: &'a Content,
     /// Its place in the offer.
     pub(super) place: usize,
     pub(super) plan: &'a offer::Plan,

@@ -179,7 +179,8 @@ fn new_reference(
     origin: &Origin<'_>,
 ) -> Result<Option<BundleReference>, OfferError> {
     let Some(bundle) = &plan.bundle else { return Ok(None) };
-    let (Some(version), Some(digest)) = (&bundle.version, &bundle.digest) else { return Ok(None) };
+    let version = bundle.version.as_deref().or_else(|| part.content.manifest_version(part.place));
+    let (Some(version), Some(digest)) = (version, &bundle.digest) else { return Ok(None) };
     let Origin { azure, prefix, .. } = origin;
     let Some(tenant_id) = azure.tenant_id.clone() else {
         let registry = &part.file.offer.offer.registry;
@@ -193,7 +194,7 @@ fn new_reference(
         resource_group_name: azure.resource_group.clone(),
         registry_name: azure.registry_name.clone(),
         repository_name: repository(*prefix, &bundle.repository),
-        tag: version.clone(),
+        tag: version.to_owned(),
         digest: digest.to_string(),
     }))
 }
