@@ -13,9 +13,9 @@ use std::str::FromStr;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use self::offer::{
-    AciArgs, AksArgs, BundleArgs, ChecklistArgs, ChecklistFormat, DeployArgs, DeployCommand, GroupFormat,
-    InitArgs, LintArgs, NamedDigest, ObjectsFormat, OfferCommand, OfferDiffArgs, PinArgs, PublishedArgs,
-    RecordArgs, RecordTarget, RenderArgs, SchemaArgs, SchemaFormat,
+    AciArgs, AksArgs, BundleArgs, ChecklistArgs, ChecklistFormat, DeployArgs, DeployCommand,
+    GroupFormat, InitArgs, LintArgs, NamedDigest, ObjectsFormat, OfferCommand, OfferDiffArgs,
+    PinArgs, PublishedArgs, RecordArgs, RecordTarget, RenderArgs, SchemaArgs, SchemaFormat,
 };
 pub use self::package::{ExplainArgs, PackageArgs};
 

@@ -1,7 +1,7 @@
 //! The arguments of `wharf offer`.
 
-mod init;
 mod deploy;
+mod init;
 
 use std::path::PathBuf;
 use std::str::FromStr;

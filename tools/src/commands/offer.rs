@@ -2,9 +2,9 @@
 
 mod bundle;
 mod checklist;
+mod deploy;
 mod diff;
 mod init;
-mod deploy;
 mod lint;
 mod pin;
 mod published;
