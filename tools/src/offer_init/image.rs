@@ -130,6 +130,7 @@ impl Look<'_> {
 #[cfg(test)]
 pub(super) mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::fmt::Write as _;
     use std::fs;
 
     use serde_json::{Value, json};
@@ -139,7 +140,10 @@ pub(super) mod tests {
 
     fn blob(layout: &Path, value: &Value) -> (String, usize) {
         let bytes = serde_json::to_vec(value).unwrap();
-        let hex: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = Sha256::digest(&bytes).iter().fold(String::new(), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        });
         fs::create_dir_all(layout.join("blobs/sha256")).unwrap();
         fs::write(layout.join("blobs/sha256").join(&hex), &bytes).unwrap();
         (format!("sha256:{hex}"), bytes.len())

@@ -10,6 +10,9 @@ use super::proposals::{has_image, propose};
 use super::sources::Sources;
 use super::topics::{ALL, Origin, Topic, Value, Values, text};
 
+/// What is wrong with an answer, if anything is.
+pub type Faults = dyn Fn(&str) -> Option<String>;
+
 /// What somebody is asked.
 pub struct Question<'a> {
     /// What about.
@@ -19,7 +22,7 @@ pub struct Question<'a> {
     /// What may be chosen, with what each means; empty when any text may be written.
     pub choices: Vec<(&'static str, &'static str)>,
     /// What is wrong with an answer, if anything is.
-    pub fault: Rc<dyn Fn(&str) -> Option<String>>,
+    pub fault: Rc<Faults>,
 }
 
 /// Asks one question; the answer has no fault.
