@@ -137,11 +137,14 @@ fn decode(bytes: &[u8]) -> Result<Picture, png::DecodingError> {
 /// pixel wide, a half where it is two; `None` where there are hardly any edges. A flat picture is not
 /// blurry, so a plain variance of the Laplacian would say the wrong thing of it.
 fn sharpness(pixels: &[u8], width: usize, samples: usize) -> Option<u32> {
-    let grey: Vec<i32> = pixels.chunks_exact(samples).map(brightness).collect();
+    let grey = greys(pixels, width, samples)?;
     let rows: Vec<&[i32]> = grey.chunks_exact(width.max(1)).collect();
     let (mut edges, mut first, mut second) = (0_u64, 0_u64, 0_u64);
     for window in rows.windows(3) {
         let [above, row, below] = window else { continue };
+        if above == row && row == below && is_flat(row) {
+            continue;
+        }
         for ((up, line), down) in above.iter().skip(1).zip(row.windows(3)).zip(below.iter().skip(1))
         {
             let [left, here, right] = line else { continue };
@@ -154,6 +157,26 @@ fn sharpness(pixels: &[u8], width: usize, samples: usize) -> Option<u32> {
         }
     }
     (edges >= EDGES_MIN).then(|| u32::try_from(second * 1000 / first.max(1)).unwrap_or(u32::MAX))
+}
+
+/// The brightness of every pixel. Rows are often like the one above, and then not worked out again.
+fn greys(pixels: &[u8], width: usize, samples: usize) -> Option<Vec<i32>> {
+    let mut greys: Vec<i32> = Vec::with_capacity(pixels.len().checked_div(samples)?);
+    let mut above: Option<&[u8]> = None;
+    for row in pixels.chunks_exact(width.checked_mul(samples).filter(|bytes| *bytes > 0)?) {
+        if above == Some(row) {
+            greys.extend_from_within(greys.len().checked_sub(width)?..);
+        } else {
+            greys.extend(row.chunks_exact(samples).map(brightness));
+        }
+        above = Some(row);
+    }
+    Some(greys)
+}
+
+/// Whether a row has one brightness only.
+fn is_flat(row: &[i32]) -> bool {
+    matches!((row.split_first(), row.split_last()), (Some((_, after)), Some((_, before))) if after == before)
 }
 
 /// The brightness of a pixel, without its alpha.

@@ -92,7 +92,7 @@ impl Shown {
         matches!(self, Self::Nothing)
     }
 
-    fn text(text: impl ToString) -> Self {
+    fn text(text: &(impl ToString + ?Sized)) -> Self {
         Self::Text(text.to_string())
     }
 

@@ -54,12 +54,11 @@ pub fn faults(payload: &Value) -> Vec<Fault> {
             continue;
         };
         let schema = keys.get("$schema").and_then(Value::as_str).unwrap_or_default();
-        match schema_name(schema).and_then(|(kind, _)| shapes::of(kind)) {
-            Some(shape) => found.object(&at, keys, shape),
-            None => {
-                let message = format!("`{schema}` is no schema of a container offer");
-                found.add(About::References, &format!("{at}.$schema"), &message);
-            }
+        if let Some(shape) = schema_name(schema).and_then(|(kind, _)| shapes::of(kind)) {
+            found.object(&at, keys, shape);
+        } else {
+            let message = format!("`{schema}` is no schema of a container offer");
+            found.add(About::References, &format!("{at}.$schema"), &message);
         }
         for key in ["product", "plan", "listing"] {
             found.reference(&format!("{at}.{key}"), keys.get(key), &names);
@@ -120,7 +119,8 @@ impl Faults {
         match (shape, value) {
             (Shape::Text, Value::String(_))
             | (Shape::Flag, Value::Bool(_))
-            | (Shape::Number, Value::Number(_)) => {}
+            | (Shape::Number, Value::Number(_))
+            | (Shape::Reference, Value::String(_) | Value::Object(_)) => {}
             (Shape::Word(words), Value::String(text)) => {
                 if !words.contains(&text.as_str()) {
                     let message = format!("`{text}` is none of {}", words.join(", "));
@@ -142,7 +142,6 @@ impl Faults {
                     self.value(&at, value, shape);
                 }
             }
-            (Shape::Reference, Value::String(_) | Value::Object(_)) => {}
             _ => self.add(About::Keys, at, &format!("it is not {}", shape.what())),
         }
     }

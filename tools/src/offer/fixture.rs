@@ -2,6 +2,7 @@
 //! in its text or in its files and look at what is said.
 
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use super::content::Content;
 use super::{OfferError, OfferFile};
@@ -138,6 +139,20 @@ pub(crate) fn parse(text: &str) -> Result<OfferFile, OfferError> {
     OfferFile::parse(Path::new("offer.yaml"), text.as_bytes().to_vec())
 }
 
+/// The pictures of the offer; made once, because that takes a while.
+static PICTURES: LazyLock<Vec<(&str, Vec<u8>)>> = LazyLock::new(|| {
+    let sizes = [
+        ("large.png", 256, 256),
+        ("medium.png", 90, 90),
+        ("small.png", 48, 48),
+        ("wide.png", 255, 115),
+        ("screen.png", 1280, 720),
+        ("video.png", 1280, 720),
+    ];
+    let made = |(name, width, height)| (name, png(width, height, [20, 90, 160]));
+    sizes.into_iter().map(made).collect()
+});
+
 /// A folder with the offer and every file that it names.
 pub(crate) struct Folder(tempfile::TempDir);
 
@@ -152,15 +167,8 @@ impl Folder {
         folder.write("terms.txt", b"Be kind.\n");
         folder.write("preview.csv", format!("Id,Description,Type\n{TABLED},Us,SubscriptionId\n"));
         folder.write("tenants.csv", format!("Id,Description,Type\n{TABLED},Them,TenantId\n"));
-        for (name, width, height) in [
-            ("large.png", 256, 256),
-            ("medium.png", 90, 90),
-            ("small.png", 48, 48),
-            ("wide.png", 255, 115),
-            ("screen.png", 1280, 720),
-            ("video.png", 1280, 720),
-        ] {
-            folder.write(name, &png(width, height, [20, 90, 160]));
+        for (name, bytes) in &*PICTURES {
+            folder.write(name, bytes);
         }
         folder
     }

@@ -64,11 +64,12 @@ fn shop(checklist: &Checklist<'_>, texts: &InLanguage<'_>) -> Markup {
 }
 
 fn logo(checklist: &Checklist<'_>, side: u32) -> Markup {
-    match checklist.pictures.get("listing.logos.large") {
-        Some(picture) => html! {
+    html! {
+        @if let Some(picture) = checklist.pictures.get("listing.logos.large") {
             img.logo src=(picture.uri) width=(side) height=(side) alt="logo";
-        },
-        None => html! { span.missing { "no logo" } },
+        } @else {
+            span.missing { "no logo" }
+        }
     }
 }
 

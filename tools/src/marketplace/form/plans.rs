@@ -118,8 +118,8 @@ fn prices(sheet: &mut Sheet, key: &str, application: &KubernetesPlan) {
         sheet.api(key("id"), label("ID"), Shown::text(&meter.id));
         sheet.api(key("name"), label("display name"), Shown::text(&meter.name));
         sheet.api(key("unit"), label("unit of measure"), Shown::text(&meter.unit));
-        sheet.api(key("usdPerUnit"), label("US dollars for one"), Shown::text(meter.usd_per_unit));
-        sheet.api(key("included"), label("free each month"), Shown::text(meter.included));
+        sheet.api(key("usdPerUnit"), label("US dollars for one"), Shown::text(&meter.usd_per_unit));
+        sheet.api(key("included"), label("free each month"), Shown::text(&meter.included));
     }
 }
 
@@ -181,7 +181,7 @@ fn image(sheet: &mut Sheet, file: &OfferFile, plan: &ImagePlan) {
     sheet.api(key("password"), "Admin password for the registry", password);
     let image = &plan.image.image;
     let of_image = |field: &str| format!("{}.{field}", plan.image.key);
-    let repository = Shown::text(repository(file, &image.repository));
+    let repository = Shown::text(&repository(file, &image.repository));
     sheet.api(of_image("repository"), "Repository within the registry", repository);
     let tags = image.expanded_tags.iter().map(|ExpandedTag { tag, .. }| tag.to_string());
     let published = image.published_tags.iter().map(ToString::to_string);

@@ -21,10 +21,12 @@ fn payload() -> Value {
     ] })
 }
 
+/// A slip, what it is about, and its place.
+type Slip = (fn(&mut Value), About, &'static str);
+
 #[test]
 fn each_slip_is_found_at_its_place() {
     assert_eq!(faults(&payload()), []);
-    type Slip = (fn(&mut Value), About, &'static str);
     let slips: [Slip; 11] = [
         (
             |at| at["resources"][2]["imageRepositoryDetails"]["subscriptionID"] = json!("s"),

@@ -44,18 +44,20 @@ pub(super) fn rows() -> Vec<Row> {
 
 fn offer_rows() -> Vec<Row> {
     use Severity::{Error, Warning};
-    let private = (0..46)
+    let private: Vec<String> = (0..46)
         .map(|number| {
             let named = APPLICATION
                 .replacen("id: cluster", &format!("id: cluster-{number}"), 1)
                 .replacen("name: Cluster", &format!("name: Cluster {number}"), 1);
             format!("{named}    audience: {{ tenants: [{{ id: {TABLED} }}] }}\n")
         })
-        .collect::<String>();
-    let many = Change::Whole(format!("{}{private}", changed(&[])), Vec::new());
-    let hundred: String = (0..100)
-        .map(|number| format!("{}{number:04x},,SubscriptionId\n", TABLED.get(..32).unwrap_or("")))
         .collect();
+    let private = private.concat();
+    let many = Change::Whole(format!("{}{private}", changed(&[])), Vec::new());
+    let start = TABLED.get(..32).unwrap_or_default();
+    let hundred: Vec<String> =
+        (0..100).map(|number| format!("{start}{number:04x},,SubscriptionId\n")).collect();
+    let hundred = hundred.concat();
     vec![
         ("OFR-005", many, Error, "plans"),
         ("OFR-007", table(&format!("Id,Description,Type\n{hundred}")), Error, "preview.csv"),

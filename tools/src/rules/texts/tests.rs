@@ -310,6 +310,7 @@ fn fates() -> Vec<(&'static str, Fate)> {
 }
 
 /// The same for what an offer says to the marketplace besides, and of Kubernetes plans.
+#[expect(clippy::too_many_lines, reason = "a table, one row per field")]
 fn market_fates() -> Vec<(&'static str, Fate)> {
     let judged = |rule, key, offer: String| Fate::Judged(rule, key, Change::Whole(offer, vec![]));
     let beside = |entry: String| changed(&[("plans:\n", &format!("{entry}\nplans:\n"))]);
