@@ -12,7 +12,7 @@ use super::error::Diagnostic;
 use super::examples::{example, flow};
 use super::model::Offer;
 use super::origin::DOCKERFILE_ADVICE;
-use super::parse::{self, is_build, suggest};
+use super::parse::{self, NODES_MAX, is_build, suggest};
 use super::schema::{choices, expected, schema};
 use super::secrets::LITERAL;
 use super::spots::Spots;
@@ -28,7 +28,7 @@ pub(super) fn read(file: &Path, text: &str, spots: &Spots) -> Result<Offer, Vec<
     if spots.contains(&format!("plans[{PLANS_MAX}]")) {
         // Nobody reads thousands of plans to learn that they are too many.
         let beyond = |place: &usize| spots.contains(&format!("plans[{place}]"));
-        let count = (PLANS_MAX..).take_while(beyond).count() + PLANS_MAX;
+        let count = (PLANS_MAX..NODES_MAX).take_while(beyond).count() + PLANS_MAX;
         let message = format!("there are {count} plans");
         let told = Diagnostic::new(file, text, spots.find("plans"), message);
         return Err(vec![told.help(plans_allowed())]);
@@ -83,7 +83,7 @@ fn hide_secret_keys(mut refusal: Diagnostic) -> Diagnostic {
         let before = refusal.line.get(..behind).unwrap_or_default();
         refusal.hide_from(before.chars().count() + 2);
         // What the parser says may repeat what it took for a key.
-        refusal.message = "what stands here cannot be read".to_owned();
+        "what stands here cannot be read".clone_into(&mut refusal.message);
         refusal.help = Some("a secret is written like `{ env: QUAY_PASSWORD }`".to_owned());
     }
     refusal
@@ -91,7 +91,7 @@ fn hide_secret_keys(mut refusal: Diagnostic) -> Diagnostic {
 
 /// What is wrong and what to do, in words of the file.
 fn words(what: &What<'_>, schema: &Part) -> (String, Option<String>) {
-    let add = |key: &str, property: &Option<&Part>| {
+    let add = |key: &str, property: Option<&Part>| {
         let example = property.and_then(|property| example(property, schema));
         Some(format!("add `{key}: {}`", example.unwrap_or_else(|| "…".to_owned())))
     };
@@ -107,9 +107,9 @@ fn words(what: &What<'_>, schema: &Part) -> (String, Option<String>) {
         }
         What::UnknownKey { key, known } => unknown_key(key, known, schema),
         What::Missing { key, property } => {
-            (format!("the key `{key}` is missing here"), add(key, property))
+            (format!("the key `{key}` is missing here"), add(key, *property))
         }
-        What::MissingOfKind { message, key, property } => (message.clone(), add(key, property)),
+        What::MissingOfKind { message, key, property } => (message.clone(), add(key, *property)),
         What::UnknownWord { word, part } => {
             let known = choices(part).unwrap_or_default();
             (format!("`{}` is not known here", short(word)), Some(suggest(word, &known)))

@@ -49,10 +49,10 @@ fn complete(name: &str, definition: &mut Value) {
             property.remove("default");
         }
         let written = examples::find(name, key);
-        if let Some(example) = written.and_then(|row| row.example()) {
+        if let Some(example) = written.and_then(examples::Row::example) {
             property.insert("examples".to_owned(), Value::Array(vec![example]));
         }
-        if let Some(default) = written.and_then(|row| row.default()) {
+        if let Some(default) = written.and_then(examples::Row::default) {
             property.insert("default".to_owned(), default);
         }
     }

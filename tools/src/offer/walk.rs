@@ -114,7 +114,7 @@ impl<'a> Walk<'a> {
         let before = self.found.faults.len();
         let (name, chosen) = match self.choose(node, None, part) {
             Some(chosen) => chosen,
-            None if self.is_secret(part) => (Some(SECRET), part),
+            None if is_secret(part) => (Some(SECRET), part),
             None => return self.add(node.spot, What::Type { found: &node.value, part, key }),
         };
         match &node.value {
@@ -124,7 +124,9 @@ impl<'a> Walk<'a> {
             }
             Value::List(items) => {
                 if let Some(part) = chosen.get("items") {
-                    items.iter().for_each(|item| self.value(item, part, None));
+                    for item in items {
+                        self.value(item, part, None);
+                    }
                 }
             }
             Value::Mapping(entries) => self.mapping(node, entries, (name, chosen), (part, key)),
@@ -147,12 +149,6 @@ impl<'a> Walk<'a> {
             }
             _ => admits(part, &node.value).then_some((name, part)),
         }
-    }
-
-    fn is_secret(&self, part: &Part) -> bool {
-        let alternatives = part.get("anyOf").and_then(Part::as_array);
-        referred(part) == Some(SECRET)
-            || alternatives.is_some_and(|all| all.iter().any(|part| referred(part) == Some(SECRET)))
     }
 
     fn scalar(
@@ -234,8 +230,7 @@ impl<'a> Walk<'a> {
                 self.add(node.spot, What::Missing { key, property });
             }
         }
-        let has_secrets =
-            properties.is_some_and(|known| known.values().any(|one| self.is_secret(one)));
+        let has_secrets = properties.is_some_and(|known| known.values().any(|one| is_secret(one)));
         if has_secrets && !unknown.is_empty() {
             // A misspelt key may hold what belongs to a secret's.
             let is_unknown = |entry: &&Entry| {
@@ -384,6 +379,13 @@ const NO_KEY_VAULT: &str =
     "this is not a secret of a key vault: write VAULT/NAME, each of letters, digits and `-`";
 const NO_FILE: &str =
     "this is not a path of this offer: write it relative to the folder of the offer file";
+
+/// Whether a secret stands in this part.
+fn is_secret(part: &Part) -> bool {
+    let alternatives = part.get("anyOf").and_then(Part::as_array);
+    referred(part) == Some(SECRET)
+        || alternatives.is_some_and(|all| all.iter().any(|part| referred(part) == Some(SECRET)))
+}
 
 /// The word behind a key.
 fn word_of<'a>(entries: &'a [Entry], key: &str) -> Option<&'a str> {
