@@ -1,6 +1,7 @@
 //! The corpus: small images and offers, each broken in one place, and what `wharf` says of them. Each
 //! raises exactly its rule; what is healthy raises none. `make corpus` prints the table.
 
+mod applications;
 mod config;
 mod entries;
 mod evidence;
@@ -92,6 +93,7 @@ pub(crate) fn cases() -> impl Iterator<Item = &'static Case> {
         secrets::CASES,
         evidence::CASES,
         offers::CASES,
+        applications::CASES,
     ]
     .into_iter()
     .flatten()
@@ -138,6 +140,7 @@ fn what_is_healthy_raises_nothing() {
                 files::HEALTHY,
                 secrets::HEALTHY,
                 evidence::HEALTHY,
+                applications::HEALTHY,
             ]
             .into_iter()
             .flatten(),

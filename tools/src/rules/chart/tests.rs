@@ -29,27 +29,6 @@ const CHART: &[(&str, &str)] = &[
 /// What that chart renders to.
 const RENDERED: &str = "---\n# Source: tidepool/templates/web.yaml\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: release-web}\nspec:\n  template:\n    metadata:\n      labels:\n        azure-extensions-usage-release-identifier: release\n    spec:\n      containers:\n        - name: web\n          image: quayline.azurecr.io/live/tidepool/web@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\n          resources: {requests: {cpu: 100m}}\n";
 
-/// A chart in few words.
-const CHART: &[(&str, &str)] = &[
-    ("chart/Chart.yaml", "apiVersion: v2\nname: tidepool\ntype: application\nversion: 1.0.0\n"),
-    (
-        "chart/values.yaml",
-        "global:\n  azure:\n    images:\n      web:\n        registry: quayline.azurecr.io\n        \
-         image: live/tidepool/web\n        digest: sha256:\
-         0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\n",
-    ),
-    (
-        "chart/templates/web.yaml",
-        "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: {{ .Release.Name }}-web\nspec:\n  \
-         selector: {matchLabels: {app: web}}\n  template:\n    metadata:\n      labels:\n        \
-         app: web\n        azure-extensions-usage-release-identifier: {{ .Release.Name }}\n    \
-         spec:\n      containers:\n        - name: web\n          \
-         {{- with .Values.global.azure.images.web }}\n          \
-         image: {{ .registry }}/{{ .image }}@{{ .digest }}\n          {{- end }}\n          \
-         resources: {requests: {cpu: 100m}}\n",
-    ),
-];
-
 /// One change of a file: what stands there, and what comes in its place.
 type Change<'a> = (&'a str, &'a str, &'a str);
 
