@@ -230,7 +230,7 @@ impl<'a> Walk<'a> {
                 self.add(node.spot, What::Missing { key, property });
             }
         }
-        let has_secrets = properties.is_some_and(|known| known.values().any(|one| is_secret(one)));
+        let has_secrets = properties.is_some_and(|known| known.values().any(is_secret));
         if has_secrets && !unknown.is_empty() {
             // A misspelt key may hold what belongs to a secret's.
             let is_unknown = |entry: &&Entry| {
