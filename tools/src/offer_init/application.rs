@@ -43,7 +43,7 @@ fn manifest(answers: &Answers) -> String {
          extensionRegistrationParameters:\n\
          \x20 # cluster: once in a cluster, into the namespace below; namespace: once in each.\n\
          \x20 defaultScope: cluster\n\
-         \x20 namespace: {id}\n",
+         \x20 namespace: {}\n",
         scalar(&format!("com.{}.{id}", names::host_part(publisher))),
         scalar(publisher),
         quoted(&description),
@@ -51,6 +51,7 @@ fn manifest(answers: &Answers) -> String {
         scalar_path(chart),
         scalar(answers.text(Topic::Registry)),
         answers.mark(Topic::Registry),
+        scalar(&id),
     )
 }
 

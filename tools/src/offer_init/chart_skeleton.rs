@@ -4,7 +4,7 @@
 
 use super::answers::Answers;
 use super::names;
-use super::scalar::quoted;
+use super::scalar::{quoted, scalar};
 use super::texts::{CHART_FOLDER, IMAGE_NAME};
 use super::topics::Topic;
 
@@ -30,7 +30,7 @@ fn chart(answers: &Answers) -> String {
          # The same as in manifest.yaml: raise both for each release.\n\
          version: {version}\n\
          appVersion: \"{version}\"\n",
-        names::label(answers.text(Topic::OfferId)),
+        scalar(&names::label(answers.text(Topic::OfferId))),
         quoted(answers.text(Topic::Summary)),
     )
 }
@@ -66,9 +66,9 @@ fn values(answers: &Answers) -> String {
          \x20 limits:\n\
          \x20   cpu: \"1\"\n\
          \x20   memory: 1Gi\n",
-        answers.text(Topic::Registry),
+        scalar(answers.text(Topic::Registry)),
         answers.mark(Topic::Registry),
-        answers.text(Topic::Repository),
+        scalar(answers.text(Topic::Repository)),
     )
 }
 
@@ -76,24 +76,24 @@ fn values(answers: &Answers) -> String {
 const DEPLOYMENT: &str = r#"apiVersion: apps/v1
 kind: Deployment
 metadata:
-  name: {{ .Release.Name }}
-  namespace: {{ .Release.Namespace }}
+  name: {{ .Release.Name | quote }}
+  namespace: {{ .Release.Namespace | quote }}
   labels:
-    app.kubernetes.io/name: {{ .Chart.Name }}
-    app.kubernetes.io/instance: {{ .Release.Name }}
+    app.kubernetes.io/name: {{ .Chart.Name | quote }}
+    app.kubernetes.io/instance: {{ .Release.Name | quote }}
     app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 spec:
   replicas: {{ .Values.replicas }}
   selector:
     matchLabels:
-      app.kubernetes.io/name: {{ .Chart.Name }}
-      app.kubernetes.io/instance: {{ .Release.Name }}
+      app.kubernetes.io/name: {{ .Chart.Name | quote }}
+      app.kubernetes.io/instance: {{ .Release.Name | quote }}
   template:
     metadata:
       labels:
-        app.kubernetes.io/name: {{ .Chart.Name }}
-        app.kubernetes.io/instance: {{ .Release.Name }}
-        azure-extensions-usage-release-identifier: {{ .Release.Name }}
+        app.kubernetes.io/name: {{ .Chart.Name | quote }}
+        app.kubernetes.io/instance: {{ .Release.Name | quote }}
+        azure-extensions-usage-release-identifier: {{ .Release.Name | quote }}
     spec:
       automountServiceAccountToken: false
       nodeSelector:
@@ -131,16 +131,16 @@ spec:
 const SERVICE: &str = r"apiVersion: v1
 kind: Service
 metadata:
-  name: {{ .Release.Name }}
-  namespace: {{ .Release.Namespace }}
+  name: {{ .Release.Name | quote }}
+  namespace: {{ .Release.Namespace | quote }}
   labels:
-    app.kubernetes.io/name: {{ .Chart.Name }}
-    app.kubernetes.io/instance: {{ .Release.Name }}
+    app.kubernetes.io/name: {{ .Chart.Name | quote }}
+    app.kubernetes.io/instance: {{ .Release.Name | quote }}
 spec:
   type: ClusterIP
   selector:
-    app.kubernetes.io/name: {{ .Chart.Name }}
-    app.kubernetes.io/instance: {{ .Release.Name }}
+    app.kubernetes.io/name: {{ .Chart.Name | quote }}
+    app.kubernetes.io/instance: {{ .Release.Name | quote }}
   ports:
     - name: http
       port: {{ .Values.service.port }}
