@@ -54,13 +54,18 @@ async fn reports_for_programs_fit_the_schemas_of_their_formats() {
                 image.write(&at).unwrap();
                 report_on(&at, &reports, &number.to_string());
             }
-            Make::Offer(change) => {
+            Make::Offer(change) | Make::Unrendered(change) => {
                 let mut offer = Offer::healthy();
                 change(&mut offer);
                 let file = offer.write(&at).unwrap();
                 report(&["offer", "lint"], &file, &reports, &number.to_string());
             }
-            Make::Both(_) | Make::Scanned(_) | Make::Registry(_) | Make::Waived(..) => {}
+            Make::Both(_)
+            | Make::Scanned(_)
+            | Make::Registry(_)
+            | Make::Waived(..)
+            | Make::Recorded(..)
+            | Make::Live(_) => {}
         }
         let _ = fs::remove_dir_all(at);
     });

@@ -3,12 +3,12 @@
 
 use wharf_testkit::offers::Offer;
 
-use super::{Case, Make, Weight, offer};
+use super::{Case, Make, Weight, offer, unrendered};
 
-const MANIFEST: &str = "manifest.yaml";
+pub(super) const MANIFEST: &str = "manifest.yaml";
 const QUESTIONS: &str = "createUiDefinition.json";
 const TEMPLATE: &str = "mainTemplate.json";
-const CHART: &str = "chart/Chart.yaml";
+pub(super) const CHART: &str = "chart/Chart.yaml";
 const WORKLOAD: &str = "chart/templates/web.yaml";
 
 /// A healthy offer with an application, in which one piece of one file is another.
@@ -18,23 +18,26 @@ fn change(at: &mut Offer, name: &'static str, from: &str, to: &str) {
 }
 
 /// An offer of an application alone, which Microsoft bills by the core.
-fn sold(at: &mut Offer) {
+pub(super) fn sold(at: &mut Offer) {
     at.add_application();
     let image = at.text.find("  - id: tide-service").unwrap();
     let application = at.text.find("  - id: tide-cluster").unwrap();
     at.text.replace_range(image..application, "");
     at.add_after("  registry: harbour\n", "  sellThroughMicrosoft: true\n");
-    at.replace("    licence: byol\n", "    licence: payAsYouGo\n    prices: { unit: perCore, usdPerHour: 0.02 }\n");
+    at.replace(
+        "    licence: byol\n",
+        "    licence: payAsYouGo\n    prices: { unit: perCore, usdPerHour: 0.02 }\n",
+    );
 }
 
-fn edit(at: &mut Offer, name: &'static str, from: &str, to: &str) {
+pub(super) fn edit(at: &mut Offer, name: &'static str, from: &str, to: &str) {
     let text = String::from_utf8(at.files[name].clone()).unwrap();
     assert!(text.contains(from), "{name} does not hold {from:?}");
     at.file(name, text.replacen(from, to, 1));
 }
 
 /// The same for the plan in `offer.yaml`.
-fn plan(at: &mut Offer, from: &str, to: &str) {
+pub(super) fn plan(at: &mut Offer, from: &str, to: &str) {
     at.add_application();
     at.replace(from, to);
 }
@@ -68,9 +71,16 @@ pub(super) const CASES: &[Case] = &[
     }),
     file!("K8S-004", Error, "the manifest has no version of three numbers", MANIFEST,
         "version: 1.0.0" => "version: 1.0"),
-    file!("K8S-002", Error, "a template names an image itself", WORKLOAD,
-        "{{ .Values.global.azure.images.web.registry }}/{{ .Values.global.azure.images.web.image }}@{{ .Values.global.azure.images.web.digest }}"
-            => "nginx:1.27"),
+    offer("K8S-002", Weight::Error, "a template names an image itself", |at| {
+        let same = "quayharbour.azurecr.io/sold/tide/web@sha256:\
+                    5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef";
+        let first = format!(
+            "      initContainers:\n        - {{ name: first, image: {same} }}\n      containers:"
+        );
+        change(at, WORKLOAD, "      containers:", &first);
+    }),
+    file!("K8S-007", Error, "what renders is another image", WORKLOAD,
+        "images.web.image }}" => "images.web.image | replace \"tide\" \"ebb\" }}"),
     file!("K8S-013", Error, "the template has a comment", TEMPLATE,
         "{\n" => "{\n  // the template\n"),
     file!("K8S-014", Error, "the manifest leads to another chart", MANIFEST,
@@ -104,20 +114,22 @@ pub(super) const CASES: &[Case] = &[
         "\"pageTitle\": { \"type\": \"string\" }" => "\"pageTitle\": { \"type\": \"secureString\", \"defaultValue\": \"tea4two\" }"),
     file!("K8S-029", Warning, "a setting sets what the chart has not", TEMPLATE,
         "\"page.title\"" => "\"page.heading\""),
-    file!("K8S-005", Error, "a subchart is packed", CHART, "version: 1.0.0" => "version: 1.0.0\n"),
+    unrendered("K8S-005", Weight::Error, "a subchart is packed", |at| {
+        at.add_application();
+        at.file("chart/charts/sea-1.0.0.tgz", "sea");
+    }),
     file!("K8S-006", Error, "the chart does not render", WORKLOAD,
         "replicas: 1" => "replicas: {{ required \"say how many\" .Values.replicas }}"),
-    file!("K8S-008", Error, "the chart has no version", CHART, "version: 1.0.0\n" => ""),
-    file!("K8S-009", Error, "a chart that is needed is not there", CHART,
-        "version: 1.0.0\n" => "version: 1.0.0\ndependencies:\n  - { name: redis, version: 20.0.0, repository: \"file://../redis\" }\n"),
+    unrendered("K8S-008", Weight::Error, "the chart has no version", |at| {
+        change(at, CHART, "version: 1.0.0\n", "");
+    }),
+    unrendered("K8S-009", Weight::Error, "a chart that is needed is not there", |at| {
+        let needed = "version: 1.0.0\ndependencies:\n  - { name: redis, version: 20.0.0, repository: \"file://../redis\" }\n";
+        change(at, CHART, "version: 1.0.0\n", needed);
+    }),
     file!("K8S-010", Warning, "the chart asks the cluster while it renders", WORKLOAD,
         "replicas: 1" => "replicas: {{ if (lookup \"v1\" \"Namespace\" \"\" \"tide\") }}1{{ else }}1{{ end }}"),
     file!("K8S-011", Error, "the pods want another processor", WORKLOAD,
         "kubernetes.io/arch: amd64" => "kubernetes.io/arch: arm64"),
     said!("K8S-012", Error, "the offer makes an image that the chart has not", "      web:\n" => "      wave:\n"),
-    said!("PLN-011", Error, "a private plan has no tenant", "    namespace: tide\n" => "    namespace: tide\n    audience: {}\n"),
-    said!("PLN-012", Error, "a market is no country", "    namespace: tide\n" => "    namespace: tide\n    markets: [DE, Germany]\n"),
-    said!("PLN-013", Error, "a plan without a price is billed", "    licence: byol\n    chart" => "    licence: payAsYouGo\n    chart"),
-    said!("PLN-014", Error, "a price is below nothing", "    licence: byol\n    chart" => "    licence: byol\n    chart"),
-    said!("PLN-016", Error, "an application is for governments only", "    namespace: tide\n" => "    namespace: tide\n    regions: [azureGovernment]\n"),
 ];

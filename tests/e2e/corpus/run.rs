@@ -68,6 +68,36 @@ pub(crate) fn wharf(make: &Make, folder: &Path) -> Said {
             change(&mut offer);
             command.args(["offer", "lint"]).arg(offer.write(folder).unwrap());
         }
+        Make::Unrendered(change) => {
+            let mut offer = Offer::healthy();
+            change(&mut offer);
+            command.env("PATH", "/nowhere").env_remove("WHARF_HELM");
+            command.args(["offer", "lint"]).arg(offer.write(folder).unwrap());
+        }
+        Make::Recorded(before, change) => {
+            let mut offer = Offer::with_application();
+            before(&mut offer);
+            offered().write(&folder.join("out").join(PLAN)).unwrap();
+            let path = offer.write(folder).unwrap();
+            let mut record = program();
+            record.args(["offer", "record", "--target", "live"]).arg(&path);
+            succeeds(&mut record);
+            change(&mut offer);
+            command.args(["offer", "lint"]).arg(offer.write(folder).unwrap());
+        }
+        Make::Live(change) => {
+            let mut offer = Offer::with_application();
+            let (path, payload) = (offer.write(folder).unwrap(), folder.join("payload.json"));
+            let mut render = program();
+            render.args(["offer", "render"]).arg(&path).arg("--output").arg(&payload);
+            succeeds(&mut render);
+            let payload: Value = serde_json::from_slice(&fs::read(payload).unwrap()).unwrap();
+            let tree = folder.join("tree.json");
+            fs::write(&tree, resource_tree(&payload).to_string()).unwrap();
+            change(&mut offer);
+            command.args(["offer", "lint"]).arg(offer.write(folder).unwrap());
+            command.arg("--tree").arg(tree);
+        }
         Make::Both(change) => {
             let (mut offer, mut image) = (Offer::healthy(), offered());
             change(&mut offer, &mut image);
@@ -101,6 +131,22 @@ pub(crate) fn wharf(make: &Make, folder: &Path) -> Said {
     let said = look(&mut command);
     fs::remove_dir_all(folder).unwrap();
     said
+}
+
+fn succeeds(command: &mut Command) {
+    let output = command.output().unwrap();
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {words}");
+}
+
+/// What the marketplace would answer once it has taken a payload.
+fn resource_tree(payload: &Value) -> Value {
+    serde_json::json!({
+        "$schema": "https://schema.mp.microsoft.com/schema/resource-tree/2022-03-01-preview2",
+        "root": "product/6f9c11a0-2f75-4f3a-9a51-6a1f1d2d7c10",
+        "target": { "targetType": "live" },
+        "resources": payload["resources"],
+    })
 }
 
 /// The image of the offer's plan, with the tags of the offer.

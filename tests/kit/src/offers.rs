@@ -240,10 +240,25 @@ impl Offer {
 
 /// A PNG of one colour.
 pub fn picture(width: u32, height: u32, colour: [u8; 3]) -> Vec<u8> {
+    rows(width, height, &colour.repeat(width as usize))
+}
+
+/// A picture of stripes with soft edges, as one has that was made larger.
+pub fn blurred(width: u32, height: u32) -> Vec<u8> {
+    // Four pixels from black to white, thirty-two from one edge to the next.
+    let level = |x: u32| {
+        let rise = u8::try_from(((x % 32 + 1) * 255 / 4).min(255)).unwrap_or(255);
+        if x % 64 < 32 { rise } else { 255 - rise }
+    };
+    rows(width, height, &(0..width).flat_map(|x| [level(x); 3]).collect::<Vec<u8>>())
+}
+
+/// A picture whose rows are all alike.
+fn rows(width: u32, height: u32, row: &[u8]) -> Vec<u8> {
     let mut png = b"\x89PNG\r\n\x1a\n".to_vec();
     let header = [width.to_be_bytes().as_slice(), &height.to_be_bytes(), &[8, 2, 0, 0, 0]].concat();
     chunk(&mut png, *b"IHDR", &header);
-    let row = [vec![0], colour.repeat(width as usize)].concat();
+    let row = [&[0], row].concat();
     let mut pixels = ZlibEncoder::new(Vec::new(), Compression::fast());
     for _ in 0..height {
         pixels.write_all(&row).expect("memory takes everything");

@@ -216,10 +216,11 @@ fn open_ledger(
     }
     let ledger = Ledger::create(path)?;
     let content = plan.content();
-    let items = content
-        .items
-        .iter()
-        .map(|item| BeginItem { plan: item.plan.clone(), destination: item.destination.clone() });
+    let items = content.items.iter().map(|item| BeginItem {
+        plan: item.plan.clone(),
+        destination: item.destination.clone(),
+        tags: item.tags.iter().map(|step| (step.tag.clone(), step.digest)).collect(),
+    });
     ledger.append(Event::Begin {
         plan_digest: plan.digest(),
         offer: content.offer.clone(),

@@ -151,6 +151,9 @@ pub struct BeginItem {
     pub plan: String,
     /// Where it goes.
     pub destination: RepoName,
+    /// What each tag is to point at, also where it does already; ledgers of before have none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<Tag, Digest>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -195,6 +198,8 @@ pub struct ItemHistory {
     pub is_undone: bool,
     /// Blobs that are there.
     pub blobs: BTreeSet<Digest>,
+    /// What each tag is to point at, also where it did already.
+    pub wanted: BTreeMap<Tag, Digest>,
     /// Tags that were written, or were about to be, in order.
     pub tags: Vec<TagHistory>,
 }
@@ -310,8 +315,16 @@ impl ItemHistory {
             state: None,
             is_undone: false,
             blobs: BTreeSet::new(),
+            wanted: item.tags,
             tags: Vec::new(),
         }
+    }
+
+    /// What a tag points at when the image is promoted.
+    #[must_use]
+    pub fn target(&self, tag: &Tag) -> Option<Digest> {
+        let written = self.tags.iter().find(|at| at.tag == *tag).map(|at| at.after);
+        written.or_else(|| self.wanted.get(tag).copied())
     }
 }
 

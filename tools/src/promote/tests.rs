@@ -121,6 +121,7 @@ impl Journey {
         let items = content.items.iter().map(|item| BeginItem {
             plan: item.plan.clone(),
             destination: item.destination.clone(),
+            tags: item.tags.iter().map(|step| (step.tag.clone(), step.digest)).collect(),
         });
         let (plan_digest, offer) = (plan.digest(), content.offer.clone());
         let (to, items) = (content.to.clone(), items.collect());

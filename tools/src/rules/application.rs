@@ -171,16 +171,11 @@ fn extension_types(view: &OfferView<'_>, judge: &mut Judge<'_>) {
 }
 
 fn clusters(view: &OfferView<'_>, judge: &mut Judge<'_>) {
-    let mut all = Vec::new();
     each(view, judge, |seen, judge| {
         let wanted = &seen.plan.clusters;
         let key = seen.key("clusters");
         if wanted.is_empty() {
             judge.error(&key, "no kind of cluster is named");
-        }
-        all.extend(wanted.iter().copied());
-        if all.contains(&Cluster::Aks) && all.contains(&Cluster::Arc) {
-            judge.narrow(&key, "the offer is for both kinds of clusters; one page allows one only");
         }
         supported(seen, judge);
         scoped(seen, judge);

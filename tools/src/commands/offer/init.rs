@@ -171,7 +171,10 @@ fn next(begun: &Begun) -> Vec<(&'static str, &'static str)> {
     }
     if begun.is_kubernetes {
         next.push(("wharf offer pin", "write its digest into the chart"));
-        next.push(("wharf offer bundle", "lay out what Microsoft's packaging tool takes"));
+        next.push((
+            "wharf offer bundle --output bundle",
+            "lay out what Microsoft's packaging tool takes",
+        ));
     }
     next.push(("wharf offer render", "make what Partner Center takes"));
     next

@@ -17,7 +17,11 @@ fn begin() -> Event {
         offer_folder: ".".into(),
     };
     let destination = "prod/app".parse().unwrap();
-    let items = vec![BeginItem { plan: "app".to_owned(), destination }];
+    let items = vec![BeginItem {
+        plan: "app".to_owned(),
+        destination,
+        tags: std::collections::BTreeMap::new(),
+    }];
     Event::Begin { plan_digest: digest("plan"), offer: "o".to_owned(), to, items }
 }
 

@@ -163,8 +163,7 @@ fn promoted(path: &Path, history: &History, image: &PlanImage) -> anyhow::Result
         path.display()
     );
     let tag = tag_of(image)?;
-    let found = item.tags.iter().find(|at| at.tag == *tag).map(|at| at.after);
-    found.with_context(|| {
+    item.target(tag).with_context(|| {
         format!("{} does not say what the tag {tag} of {id} points at", path.display())
     })
 }

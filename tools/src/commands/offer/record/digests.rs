@@ -189,7 +189,10 @@ fn promoted(
         None => bail!("{name} says that `{}` did not end; resume it", image.id),
     }
     let mut tags = known.get(image.id.plan()).cloned().unwrap_or_default();
+    tags.extend(item.wanted.iter().map(|(tag, digest)| (tag.clone(), *digest)));
     tags.extend(item.tags.iter().map(|at| (at.tag.clone(), at.after)));
-    let hint = format!("{name} (a tag that was in place before is not in it: give --layouts)");
+    let hint = format!(
+        "{name} (ledgers of earlier versions lack tags that were in place before: give --layouts)"
+    );
     all_of(image, tags, &hint)
 }
