@@ -28,34 +28,34 @@ const SECRET: &str = "planted-0f9e8d7c";
 
 const ODD: &[Odd] = &[
     Odd { what: "healthy", make: |_| (), codes: (0, 0) },
-    Odd { what: "no ports", make: |image| every(image, "ExposedPorts", json!({})), codes: (0, 0) },
+    Odd { what: "no ports", make: |image| every(image, "ExposedPorts", &json!({})), codes: (0, 0) },
     Odd {
         what: "six ports",
         make: |image| {
             let ports = (81..87).map(|port| (format!("{port}/tcp"), json!({})));
-            every(image, "ExposedPorts", Value::Object(ports.collect()));
+            every(image, "ExposedPorts", &Value::Object(ports.collect()));
         },
         codes: (1, 0),
     },
     Odd {
         what: "a reserved port",
-        make: |image| every(image, "ExposedPorts", json!({ "9999/udp": {} })),
+        make: |image| every(image, "ExposedPorts", &json!({ "9999/udp": {} })),
         codes: (1, 0),
     },
     Odd {
         what: "low ports of both protocols",
-        make: |image| every(image, "ExposedPorts", json!({ "53/udp": {}, "80/tcp": {} })),
+        make: |image| every(image, "ExposedPorts", &json!({ "53/udp": {}, "80/tcp": {} })),
         codes: (0, 0),
     },
-    Odd { what: "root", make: |image| every(image, "User", json!("")), codes: (0, 0) },
+    Odd { what: "root", make: |image| every(image, "User", &json!("")), codes: (0, 0) },
     Odd {
         what: "a user by name",
-        make: |image| every(image, "User", json!("skipper")),
+        make: |image| every(image, "User", &json!("skipper")),
         codes: (0, 0),
     },
     Odd {
         what: "a user in no file",
-        make: |image| every(image, "User", json!("captain")),
+        make: |image| every(image, "User", &json!("captain")),
         codes: (0, 0),
     },
     Odd {
@@ -73,13 +73,13 @@ const ODD: &[Odd] = &[
             set(&mut image.platforms[0].config, "os", json!("windows"));
             set(&mut image.platforms[0].config, "os.version", json!("10.0.17763.7000"));
             image.platforms[0].stated = json!({ "os": "windows", "architecture": "amd64" });
-            every(image, "User", json!("ContainerUser"));
+            every(image, "User", &json!("ContainerUser"));
         },
         codes: (0, 0),
     },
     Odd {
         what: "volumes",
-        make: |image| every(image, "Volumes", json!({ "/data": {}, "/a/b": {}, "/a-b": {} })),
+        make: |image| every(image, "Volumes", &json!({ "/data": {}, "/a/b": {}, "/a-b": {} })),
         codes: (0, 0),
     },
     Odd {
@@ -103,7 +103,7 @@ const ODD: &[Odd] = &[
                 "o.p=2",
                 "PATH=/bin",
             ];
-            every(image, "Env", json!(odd));
+            every(image, "Env", &json!(odd));
         },
         codes: (0, 0),
     },
@@ -111,7 +111,7 @@ const ODD: &[Odd] = &[
         what: "secrets",
         make: |image| {
             let lower = format!("db_password={SECRET}");
-            every(image, "Env", json!([format!("DB_PASSWORD={SECRET}"), lower]));
+            every(image, "Env", &json!([format!("DB_PASSWORD={SECRET}"), lower]));
         },
         codes: (0, 0),
     },
@@ -119,7 +119,7 @@ const ODD: &[Odd] = &[
         what: "a page to ask",
         make: |image| {
             let line = "curl -f http://localhost:8080/healthz || exit 1";
-            every(image, "Healthcheck", json!({ "Test": ["CMD-SHELL", line], "Retries": 5 }));
+            every(image, "Healthcheck", &json!({ "Test": ["CMD-SHELL", line], "Retries": 5 }));
         },
         codes: (0, 0),
     },
@@ -127,22 +127,22 @@ const ODD: &[Odd] = &[
         what: "a command to ask",
         make: |image| {
             let test = json!({ "Test": ["CMD", "/bin/ok", "it's"], "Interval": 5_000_000_000_u64 });
-            every(image, "Healthcheck", test);
+            every(image, "Healthcheck", &test);
         },
         codes: (0, 0),
     },
     Odd {
         what: "no command",
         make: |image| {
-            every(image, "Cmd", Value::Null);
-            every(image, "Entrypoint", Value::Null);
+            every(image, "Cmd", &Value::Null);
+            every(image, "Entrypoint", &Value::Null);
         },
         codes: (1, 1),
     },
 ];
 
 /// Says something else of how every platform starts.
-fn every(image: &mut Handmade, name: &str, value: Value) {
+fn every(image: &mut Handmade, name: &str, value: &Value) {
     for platform in &mut image.platforms {
         set(platform.run(), name, value.clone());
     }
@@ -270,7 +270,7 @@ async fn validate(validators: &Path, wanted: &[String], fits: bool) {
     let output = Command::new(python).arg(script).args(wanted).output().await.unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     let failed = String::from_utf8_lossy(&output.stderr);
-    let code = if fits { 0 } else { 1 };
+    let code = i32::from(!fits);
     assert_eq!(output.status.code(), Some(code), "{wanted:?}: {said}{failed}");
     assert!(fits || failed.is_empty(), "{wanted:?}: {failed}");
 }

@@ -16,6 +16,9 @@ use wharf_testkit::processes::product;
 use super::evidence::{registry_state, write_waivers};
 use super::{Case, Error, Make, NotProven, Warning, Weight};
 
+/// How an offer is changed.
+type Change = fn(&mut Offer);
+
 /// How many programs run at once; each is short, and mostly waits for the disk.
 const AT_ONCE: usize = 4;
 
@@ -74,30 +77,8 @@ pub(crate) fn wharf(make: &Make, folder: &Path) -> Said {
             command.env("PATH", "/nowhere").env_remove("WHARF_HELM");
             command.args(["offer", "lint"]).arg(offer.write(folder).unwrap());
         }
-        Make::Recorded(before, change) => {
-            let mut offer = Offer::with_application();
-            before(&mut offer);
-            offered().write(&folder.join("out").join(PLAN)).unwrap();
-            let path = offer.write(folder).unwrap();
-            let mut record = program();
-            record.args(["offer", "record", "--target", "live"]).arg(&path);
-            succeeds(&mut record);
-            change(&mut offer);
-            command.args(["offer", "lint"]).arg(offer.write(folder).unwrap());
-        }
-        Make::Live(change) => {
-            let mut offer = Offer::with_application();
-            let (path, payload) = (offer.write(folder).unwrap(), folder.join("payload.json"));
-            let mut render = program();
-            render.args(["offer", "render"]).arg(&path).arg("--output").arg(&payload);
-            succeeds(&mut render);
-            let payload: Value = serde_json::from_slice(&fs::read(payload).unwrap()).unwrap();
-            let tree = folder.join("tree.json");
-            fs::write(&tree, resource_tree(&payload).to_string()).unwrap();
-            change(&mut offer);
-            command.args(["offer", "lint"]).arg(offer.write(folder).unwrap());
-            command.arg("--tree").arg(tree);
-        }
+        Make::Recorded(before, change) => recorded(&mut command, folder, *before, *change),
+        Make::Live(change) => live(&mut command, folder, *change),
         Make::Both(change) => {
             let (mut offer, mut image) = (Offer::healthy(), offered());
             change(&mut offer, &mut image);
@@ -131,6 +112,34 @@ pub(crate) fn wharf(make: &Make, folder: &Path) -> Said {
     let said = look(&mut command);
     fs::remove_dir_all(folder).unwrap();
     said
+}
+
+/// An offer that went live, as its ledger says, and was changed since.
+fn recorded(command: &mut Command, folder: &Path, before: Change, change: Change) {
+    let mut offer = Offer::with_application();
+    before(&mut offer);
+    offered().write(&folder.join("out").join(PLAN)).unwrap();
+    let path = offer.write(folder).unwrap();
+    let mut record = program();
+    record.args(["offer", "record", "--target", "live"]).arg(&path);
+    succeeds(&mut record);
+    change(&mut offer);
+    command.args(["offer", "lint"]).arg(offer.write(folder).unwrap());
+}
+
+/// The same, as a saved resource tree says.
+fn live(command: &mut Command, folder: &Path, change: Change) {
+    let mut offer = Offer::with_application();
+    let (path, payload) = (offer.write(folder).unwrap(), folder.join("payload.json"));
+    let mut render = program();
+    render.args(["offer", "render"]).arg(&path).arg("--output").arg(&payload);
+    succeeds(&mut render);
+    let payload: Value = serde_json::from_slice(&fs::read(payload).unwrap()).unwrap();
+    let tree = folder.join("tree.json");
+    fs::write(&tree, resource_tree(&payload).to_string()).unwrap();
+    change(&mut offer);
+    command.args(["offer", "lint"]).arg(offer.write(folder).unwrap());
+    command.arg("--tree").arg(tree);
 }
 
 fn succeeds(command: &mut Command) {

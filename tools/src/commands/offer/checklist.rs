@@ -25,8 +25,8 @@ struct Written<'a> {
 pub(super) fn run(args: &ChecklistArgs, context: &Context) -> anyhow::Result<Exit> {
     let mut file = OfferFile::open(&args.offer)?;
     published(args.ledger.as_deref(), &mut file)?;
-    let content = Content::load(&file)?;
-    let checklist = Checklist::of(&file, &content);
+    let texts = Content::load(&file)?;
+    let checklist = Checklist::of(&file, &texts);
     let text = match args.format {
         ChecklistFormat::Markdown => markdown::write(&checklist),
         ChecklistFormat::Html => html::write(&checklist),
