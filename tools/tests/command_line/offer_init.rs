@@ -94,7 +94,7 @@ fn an_offer_that_is_there_is_replaced_only_when_asked() {
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(said.contains("offer.yaml is there already") && said.contains("--force"), "{said}");
     assert_eq!(fs::read(publisher.path("offer.yaml")).unwrap(), before);
-    assert_eq!(files(&publisher.folder.path().to_owned()), ["offer.yaml", "root/lamp"]);
+    assert_eq!(files(publisher.folder.path()), ["offer.yaml", "root/lamp"]);
     let output = publisher.run(&[&arguments[..], &["--force"]].concat());
     assert_eq!(output.status.code(), Some(0));
     assert_ne!(fs::read(publisher.path("offer.yaml")).unwrap(), before);
