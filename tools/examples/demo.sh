@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The whole journey of one offer with the real commands: lint, package, verify, push through the
-# proxy, pull back, promote, render. Each command is printed before it runs. The last table is made
+# proxy, pull back, promote, pin, lay out, deploy, record, render. Each command is printed before it runs. The last table is made
 # of what the tools report *and* of what Debian's own registry behind the proxy holds; a cell that
 # is not right makes the exit code 1. Everything lives in one temporary folder and ends with it.
 #
@@ -56,6 +56,21 @@ step "Promote from staging to production, by digest"
 run wharf promote plan $offer --from staging --to production --output "$work/promotion.json"
 run wharf promote apply "$work/promotion.json" --ledger "$work/promotion.ledger"
 run_to status.json wharf promote status "$work/promotion.ledger" --output-format json
+
+step "Pin the chart of the Kubernetes plan, and lay out what Microsoft's packaging tool takes (on a copy)"
+own=$work/offer
+mkdir "$own"
+cp -r $example/offer.yaml $example/cluster $example/legal $example/listing $example/pictures "$own"
+run wharf offer pin "$own/offer.yaml" --layouts "$work/out"
+run wharf offer bundle "$own/offer.yaml" --output "$work/bundle"
+say "Images that Helm renders of it:"
+helm_images "$own/cluster/chart"
+
+step "Write what runs each plan, and remember what was submitted"
+run wharf offer deploy aci $offer --plan cache-server --layouts "$work/out" --output "$work/group.yaml"
+run wharf offer deploy aks $offer --plan health-probe --layouts "$work/out" --output "$work/objects.yaml"
+run wharf offer record "$own/offer.yaml" --target live --layouts "$work/out"
+run wharf offer published "$own/offer.yaml"
 
 step "Render what Microsoft's Product Ingestion API is given"
 run wharf offer render $offer --output "$work/payload.json"

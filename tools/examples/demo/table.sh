@@ -65,6 +65,15 @@ promoted() {
         --arg plan "$1" --arg digest "$2"
 }
 
+# helm_images CHART: the images that a chart renders; one without a digest is wrong.
+helm_images() {
+    local helm images
+    helm=$(command -v helm || printf '%s/bin/helm' "$(go env GOPATH)")
+    images=$("$helm" template demo "$1" --kube-version 1.32.0 | sed -nE 's/^ +(- )?image: "?([^"]+)"?$/\2/p' | sort -u)
+    printf '%s\n' "$images"
+    [ -n "$images" ] && ! grep -qvE '@sha256:[0-9a-f]{64}$' <<<"$images" || wrong=$((wrong + 1))
+}
+
 wrong=0
 # cell SHOULD_BE IS...: answer becomes yes when all are the same; what is not is counted.
 cell() {
