@@ -357,10 +357,31 @@ fn assert_newest_first(case: &Case, plan: &TagPlan) {
         };
         let newer = plan.tags.iter().filter(|at| at.state == State::Published);
         let newer = newer.filter(|at| numbers(&at.tag) > Some(version.numbers())).count();
-        let least = item.tags.iter().filter(|tag| !is_test_tag(tag.as_str())).count().max(1);
+        let others = item.tags.iter().filter(|tag| !is_test_tag(tag.as_str())).count();
+        // A version of test tags alone has nothing to shed: it stays whole or goes whole.
+        let least = if others == 0 { item.tags.len() } else { others };
         assert!(before + newer + least > TAGS_MAX, "{version} would fit: {plan:?}");
         assert_eq!(*needed, item.tags.len());
     }
+}
+
+#[test]
+fn a_version_of_test_tags_alone_goes_whole() {
+    let published = "1.2 1.1.1 1.1.1-all 1.2-all 1.1.1-test 1.6 1.2-test 1.2-linux-amd64 \
+                     1.1.1-linux-amd64 1.3 1.1-test 1.2.0 1.1.1-windows-x64 1.2-windows-x64 1.1.0-test";
+    let case = Case {
+        version: "3.0.0".to_owned(),
+        platforms: vec!["windows/arm64"],
+        templates: vec!["{version}-"],
+        published: published.split(' ').map(str::to_owned).collect(),
+        profile: Profile::Lenient,
+    };
+    let plan = case.solve().unwrap();
+    assert_fits(&case, &plan);
+    assert_newest_first(&case, &plan);
+    let gone = plan.left_out.iter().find(|item| matches!(item.origin, Origin::Version(_))).unwrap();
+    let gone: Vec<&str> = gone.tags.iter().map(Tag::as_str).collect();
+    assert_eq!(gone, ["1.1-test", "1.1.0-test"]);
 }
 
 proptest! {
