@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail, ensure};
 use serde::Serialize;
 
-use self::digests::Digests;
+use self::digests::{Digests, published};
 use super::super::Context;
 use crate::chart::VALUES_FILE;
 use crate::chart::folder::FILE_BYTES_MAX;
@@ -101,10 +101,7 @@ fn planned(
     for image in &kind.images {
         let Some(name) = &image.name else { continue };
         let Some(digest) = digests.of(image)? else { continue };
-        let repository = match &registry.prefix {
-            Some(prefix) => image.image.repository.under(prefix)?,
-            None => image.image.repository.clone(),
-        };
+        let repository = published(registry, image)?;
         pins.push(Pin {
             name: name.to_string(),
             registry: registry.login_server.to_string(),
@@ -171,3 +168,6 @@ fn text(report: &Report) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests;
