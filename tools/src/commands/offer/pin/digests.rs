@@ -29,6 +29,8 @@ pub(super) struct Digests {
     /// Which of them an image was found for.
     used: RefCell<BTreeSet<usize>>,
     origin: Origin,
+    /// Where the offer is published from.
+    registry: Registry,
 }
 
 enum Origin {
@@ -36,7 +38,13 @@ enum Origin {
     Named,
     Layouts(PathBuf),
     Promoted(PathBuf, Box<History>),
-    Pushed(PathBuf, BTreeMap<String, Digest>),
+    Pushed(PathBuf, BTreeMap<String, PushedImage>),
+}
+
+/// Where a push brought an image, and what its tag points at there.
+struct PushedImage {
+    repository: RepoName,
+    digest: Digest,
 }
 
 /// What `wharf push --output-format json` says, as far as it is read here.
@@ -90,7 +98,8 @@ impl Digests {
         } else {
             Origin::Named
         };
-        Ok(Self { named: args.images.clone(), used: RefCell::default(), origin })
+        let (named, registry) = (args.images.clone(), registry.clone());
+        Ok(Self { named, used: RefCell::default(), origin, registry })
     }
 
     /// The digest of an image; none when only others are asked for.
@@ -114,11 +123,16 @@ impl Digests {
         match &self.origin {
             Origin::Named => Ok(None),
             Origin::Layouts(folder) => layout(folder, image).map(Some),
-            Origin::Promoted(path, history) => promoted(path, history, image).map(Some),
+            Origin::Promoted(path, history) => {
+                let repository = published(&self.registry, image)?;
+                promoted(path, history, image, &repository).map(Some)
+            }
             Origin::Pushed(path, digests) => {
-                let digest = digests.get(&id).copied();
                 let advice = || format!("{} does not say that {id} was pushed", path.display());
-                digest.with_context(advice).map(Some)
+                let pushed = digests.get(&id).with_context(advice)?;
+                let repository = published(&self.registry, image)?;
+                is_there(path, image, &pushed.repository, &repository)?;
+                Ok(Some(pushed.digest))
             }
         }
     }
@@ -152,10 +166,43 @@ fn layout(folder: &Path, image: &PlanImage) -> anyhow::Result<Digest> {
     Ok(image_for(&source, Some(tag_of(image)?))?.digest)
 }
 
-fn promoted(path: &Path, history: &History, image: &PlanImage) -> anyhow::Result<Digest> {
+/// The repository that an image is published in: what a chart is given.
+pub(super) fn published(registry: &Registry, image: &PlanImage) -> anyhow::Result<RepoName> {
+    let repository = &image.image.repository;
+    Ok(match &registry.prefix {
+        Some(prefix) => repository.under(prefix)?,
+        None => repository.clone(),
+    })
+}
+
+/// One login server may hold several registries of an offer, each with a prefix of its own: what is
+/// in one of them is not in the others.
+fn is_there(
+    path: &Path,
+    image: &PlanImage,
+    found: &RepoName,
+    wanted: &RepoName,
+) -> anyhow::Result<()> {
+    ensure!(
+        found == wanted,
+        "by {} the image {} went to {found}, and the offer is published from {wanted}; bring it \
+         there first",
+        path.display(),
+        image.id
+    );
+    Ok(())
+}
+
+fn promoted(
+    path: &Path,
+    history: &History,
+    image: &PlanImage,
+    repository: &RepoName,
+) -> anyhow::Result<Digest> {
     let id = &image.id;
     let item = history.item(id.as_str());
     let item = item.with_context(|| format!("{} is not about the image {id}", path.display()))?;
+    is_there(path, image, &item.destination, repository)?;
     let is_done = item.state.as_ref().is_some_and(|(state, _)| state.is_done());
     ensure!(
         is_done && !item.is_undone,
@@ -172,7 +219,7 @@ fn pushed(
     path: &Path,
     file: &OfferFile,
     registry: &Registry,
-) -> anyhow::Result<BTreeMap<String, Digest>> {
+) -> anyhow::Result<BTreeMap<String, PushedImage>> {
     let cannot = || format!("cannot read {}", path.display());
     let mut bytes = Vec::new();
     let opened = input::open(path).with_context(cannot)?;
@@ -196,15 +243,9 @@ fn pushed(
             .iter()
             .find(|item| item.plan.as_deref() == Some(image.id.as_str()));
         let Some(item) = item else { continue };
-        ensure!(
-            item.repository.to_string().ends_with(&image.image.repository.to_string()),
-            "{} has the image {} in the repository {}",
-            path.display(),
-            image.id,
-            item.repository
-        );
         let found = item.tags.iter().find(|at| at.tag == *tag).map(|at| at.digest);
-        digests.extend(found.map(|digest| (image.id.to_string(), digest)));
+        let pushed = |digest| PushedImage { repository: item.repository.clone(), digest };
+        digests.extend(found.map(|digest| (image.id.to_string(), pushed(digest))));
     }
     Ok(digests)
 }
