@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use super::topics::Topic;
 
+/// How many charts an error names.
+const CHARTS_TOLD: usize = 5;
+
 /// Why no offer was begun.
 #[derive(Debug, thiserror::Error)]
 pub enum InitError {
@@ -27,6 +30,12 @@ pub enum InitError {
     /// The offer file is there.
     #[error("{} is there already; name another file, or replace it with --force", .0.display())]
     Exists(PathBuf),
+    /// Nobody said which of these charts is sold.
+    #[error("there are several charts ({}); say with --chart which is sold", told(.0))]
+    SeveralCharts(Vec<PathBuf>),
+    /// A chart stands where a first one would be written, and the offer does not name it.
+    #[error("{} is there already, and a first chart never takes its place; name it with --chart", .0.display())]
+    ChartThere(PathBuf),
     /// Something that a flag names cannot be read.
     #[error("{flag}: {}: {reason}", path.display())]
     Unreadable {
@@ -48,6 +57,15 @@ pub enum InitError {
     /// The values make no offer. It is a fault of this program, or of a value that nobody foresaw.
     #[error("these values make no offer that can be read: {0}")]
     Offer(String),
+}
+
+fn told(charts: &[PathBuf]) -> String {
+    let mut told: Vec<String> =
+        charts.iter().take(CHARTS_TOLD).map(|at| at.display().to_string()).collect();
+    if charts.len() > CHARTS_TOLD {
+        told.push(format!("and {} more", charts.len() - CHARTS_TOLD));
+    }
+    told.join(", ")
 }
 
 fn missing(topics: &[Topic], may_propose: bool) -> String {

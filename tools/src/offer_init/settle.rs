@@ -44,16 +44,13 @@ pub fn settle(
     sources: &Sources,
     mut way: Way<'_>,
 ) -> Result<Values, InitError> {
-    let wrong: Vec<String> = given
-        .iter()
-        .filter_map(|(topic, text)| Some(said(*topic, &fault(*topic, text)?)))
-        .collect();
-    if !wrong.is_empty() {
-        return Err(InitError::Wrong(wrong));
-    }
+    check_given(given)?;
     let mut values = Values::new();
     let mut missing = Vec::new();
     for topic in ALL {
+        if topic != Topic::Kind {
+            check_charts(&values, sources)?;
+        }
         if !is_asked(topic, &values, sources) {
             if given.contains_key(&topic) {
                 let message = "an image plan has none; leave it out, or write --kind kubernetes";
@@ -83,6 +80,29 @@ pub fn settle(
         return Ok(values);
     }
     Err(InitError::Missing { topics: missing, may_propose: matches!(way, Way::Refuse) })
+}
+
+/// Checks flags, each by itself.
+pub fn check_given(given: &BTreeMap<Topic, String>) -> Result<(), InitError> {
+    let wrong: Vec<String> = given
+        .iter()
+        .filter_map(|(topic, text)| Some(said(*topic, &fault(*topic, text)?)))
+        .collect();
+    if wrong.is_empty() { Ok(()) } else { Err(InitError::Wrong(wrong)) }
+}
+
+/// Asks what customers get, which decides what else is to be asked.
+pub fn ask_kind(sources: &Sources, ask: &mut Asks<'_>) -> Result<String, InitError> {
+    let values = Values::new();
+    let proposal = propose(Topic::Kind, &values, sources);
+    Ok(asked(Topic::Kind, proposal, &values, sources, ask)?.text)
+}
+
+fn check_charts(values: &Values, sources: &Sources) -> Result<(), InitError> {
+    if text(values, Topic::Kind) == "image" || sources.charts.is_empty() {
+        return Ok(());
+    }
+    Err(InitError::SeveralCharts(sources.charts.clone()))
 }
 
 /// Whether the offer has the topic, by what is settled so far.

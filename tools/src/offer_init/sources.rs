@@ -16,9 +16,6 @@ use crate::offer::words::{ImageVersion, LoginServer};
 /// The version where nothing names one.
 const FIRST_VERSION: &str = "1.0.0";
 
-/// How many charts a note names.
-const CHARTS_TOLD: usize = 5;
-
 /// Everything that was read.
 #[derive(Debug, Clone, Default)]
 pub struct Sources {
@@ -30,7 +27,8 @@ pub struct Sources {
     pub image: Option<ImageFound>,
     /// The remote of the working copy.
     pub remote: Option<Remote>,
-    /// Charts of which none is taken, because nobody said which.
+    /// Charts of which none is taken, because nobody said which: [`settle`](super::settle::settle)
+    /// refuses them for a Kubernetes plan.
     pub charts: Vec<PathBuf>,
 }
 
@@ -62,16 +60,6 @@ impl Sources {
             remote: above.and_then(git::remote),
             charts,
         })
-    }
-
-    /// What whoever runs the command should know of what was read.
-    #[must_use]
-    pub fn notes(&self) -> Option<String> {
-        let charts: Vec<String> =
-            self.charts.iter().take(CHARTS_TOLD).map(|at| at.display().to_string()).collect();
-        let charts = charts.join(", ");
-        (!charts.is_empty())
-            .then(|| format!("there are several charts ({charts}); --chart says which is sold"))
     }
 
     /// The version of what is sold: the chart's, the image's, or the first.

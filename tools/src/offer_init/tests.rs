@@ -331,12 +331,50 @@ fn what_is_there_is_kept_unless_somebody_says_otherwise() {
     assert_eq!(fs::read_to_string(&mine).unwrap(), "<p>Mine.</p>\n");
     let error = begin(folder.path(), &Sources::default(), &flags).unwrap_err();
     assert!(matches!(error, InitError::Exists(_)) && error.to_string().contains("--force"));
-    let values = settle(&flags, &Sources::default(), Way::Take).unwrap();
-    let answers = Answers::new(values, &Sources::default(), "2026-11-29".to_owned());
-    let files = write(&answers, &folder.path().join("offer.yaml"), true).unwrap();
+    // The chart of the first time is one that is there now.
+    let forced = |sources: &Sources| {
+        let values = settle(&flags, sources, Way::Take).unwrap();
+        let answers = Answers::new(values, sources, "2026-11-29".to_owned());
+        write(&answers, &folder.path().join("offer.yaml"), true)
+    };
+    let again = forced(&Sources::default()).unwrap_err();
+    assert!(matches!(&again, InitError::ChartThere(_)), "{again}");
+    assert!(again.to_string().contains("chart/Chart.yaml"), "{again}");
+    let files = forced(&Sources::read(folder.path(), None, None).unwrap()).unwrap();
     assert!(files.iter().all(|file| file.outcome == Outcome::Replaced), "{files:?}");
     assert_ne!(fs::read_to_string(&mine).unwrap(), "<p>Mine.</p>\n");
     assert_eq!(parts(folder.path()), 0);
+}
+
+#[test]
+fn of_several_charts_none_is_touched_until_somebody_says_which() {
+    for force in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        working_copy(folder.path(), true, false);
+        fs::create_dir(folder.path().join("other")).unwrap();
+        fs::write(folder.path().join("other/Chart.yaml"), "name: b\nversion: 1.0.0\n").unwrap();
+        let mine = fs::read(folder.path().join("chart/Chart.yaml")).unwrap();
+        let begin = |chart: Option<&Path>, kind| {
+            let sources = Sources::read(folder.path(), chart, None)?;
+            let flags = given(&[(Topic::Publisher, "quayline"), (Topic::Kind, kind)]);
+            let values = settle(&flags, &sources, Way::Take)?;
+            let answers = Answers::new(values, &sources, "2026-11-29".to_owned());
+            write(&answers, &folder.path().join("offer.yaml"), force)
+        };
+        let error = begin(None, "kubernetes").unwrap_err();
+        let said = error.to_string();
+        assert!(matches!(error, InitError::SeveralCharts(_)), "{said}");
+        for part in ["/chart", "/other", "--chart"] {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+        let files = begin(Some(&folder.path().join("other")), "kubernetes").unwrap();
+        assert!(files.iter().all(|file| !file.path.starts_with("chart/")), "{files:?}");
+        assert_eq!(fs::read(folder.path().join("chart/Chart.yaml")).unwrap(), mine);
+        assert_eq!(fs::read_dir(folder.path().join("chart/templates")).unwrap().count(), 1);
+        fs::remove_file(folder.path().join("offer.yaml")).unwrap();
+        begin(None, "image").unwrap();
+    }
 }
 
 /// How many half-written files are left.

@@ -1,7 +1,7 @@
 //! Which files an offer has, and how they come to their places: all of them, or none.
 //!
-//! Invariant: a file that is there is never replaced unless the caller says so, and a file of
-//! nobody's is left behind when one cannot be written or the program is ended.
+//! Invariant: a file that is there is never replaced unless the caller says so, a chart that is there
+//! not even then, and a file of nobody's is left behind when one cannot be written or the program is ended.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -55,6 +55,7 @@ pub fn write(answers: &Answers, file: &Path, force: bool) -> Result<Vec<WrittenF
     if !force && fs::symlink_metadata(file).is_ok() {
         return Err(InitError::Exists(file.to_owned()));
     }
+    refuse_second_chart(answers, folder)?;
     let mut folders = Vec::new();
     let mut ready = Vec::new();
     let mut files = Vec::new();
@@ -72,6 +73,17 @@ pub fn write(answers: &Answers, file: &Path, force: bool) -> Result<Vec<WrittenF
     files.extend(publish(&ready)?);
     files.sort_by(|a, b| (a.path != name, &a.path).cmp(&(b.path != name, &b.path)));
     Ok(files)
+}
+
+/// A first chart is written where there is none: it would mix with one that somebody has, or take its
+/// place.
+fn refuse_second_chart(answers: &Answers, folder: &Path) -> Result<(), InitError> {
+    let chart = folder.join(texts::CHART_FOLDER).join("Chart.yaml");
+    let is_written = answers.kind == Kind::Kubernetes && answers.chart.is_none();
+    if is_written && fs::symlink_metadata(&chart).is_ok() {
+        return Err(InitError::ChartThere(chart));
+    }
+    Ok(())
 }
 
 /// Writes a file beside its place, into a folder that goes again when nothing comes to be in it.

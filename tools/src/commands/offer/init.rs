@@ -12,7 +12,7 @@ use crate::cli::InitArgs;
 use crate::exit::Exit;
 use crate::offer::OfferFile;
 use crate::offer::content::Content;
-use crate::offer_init::settle::{Question, Way, settle};
+use crate::offer_init::settle::{Question, Way, ask_kind, check_given, settle};
 use crate::offer_init::sources::Sources;
 use crate::offer_init::topics::Topic;
 use crate::offer_init::{Answers, InitError, Kind, Outcome, WrittenFile, draft, write};
@@ -56,10 +56,7 @@ fn begin(args: &InitArgs, context: &Context) -> Result<Begun, InitError> {
     if !args.force && std::fs::symlink_metadata(&file).is_ok() {
         return Err(InitError::Exists(file));
     }
-    let sources = Sources::read(&folder, args.chart.as_deref(), args.image.as_deref())?;
-    if let Some(note) = sources.notes() {
-        context.output.note(&visible(&note));
-    }
+    let mut sources = Sources::read(&folder, args.chart.as_deref(), args.image.as_deref())?;
     let mut given = args.given();
     let repository = sources.image.as_ref().and_then(|image| image.repository.clone());
     if let Some(repository) = repository {
@@ -68,6 +65,18 @@ fn begin(args: &InitArgs, context: &Context) -> Result<Begun, InitError> {
     let is_person = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
     let looks = ask::looks(context.global.color);
     let mut ask = |question: &Question<'_>| ask::ask(question, &looks);
+    if is_person && !args.yes && !sources.charts.is_empty() {
+        check_given(&given)?;
+        let kind = match given.get(&Topic::Kind) {
+            Some(kind) => kind.clone(),
+            None => ask_kind(&sources, &mut ask)?,
+        };
+        if kind == "kubernetes" {
+            let chart = ask::chart(&sources.charts, &looks)?;
+            sources = Sources::read(&folder, Some(&chart), args.image.as_deref())?;
+        }
+        given.insert(Topic::Kind, kind);
+    }
     let way = match (args.yes, is_person) {
         (true, _) => Way::Take,
         (false, true) => Way::Ask(&mut ask),

@@ -1,6 +1,7 @@
 //! Questions at the terminal. They are drawn on stderr, so that stdout holds results alone.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::rc::Rc;
 
 use inquire::ui::RenderConfig;
@@ -31,13 +32,29 @@ pub fn leave() {
 pub(super) fn ask(question: &Question<'_>, looks: &RenderConfig<'_>) -> Result<String, InitError> {
     let answer =
         if question.choices.is_empty() { write(question, looks) } else { choose(question, looks) };
-    answer.map_err(|error| match error {
+    answer.map_err(failed)
+}
+
+/// Asks which of several charts is sold.
+pub(super) fn chart(charts: &[PathBuf], looks: &RenderConfig<'_>) -> Result<PathBuf, InitError> {
+    let names = charts.iter().map(|at| visible(&at.display().to_string())).collect();
+    let chosen = Select::new("Chart that is sold:", names)
+        .with_render_config(*looks)
+        .without_filtering()
+        .raw_prompt()
+        .map_err(failed)?;
+    let chart = charts.get(chosen.index).cloned();
+    chart.ok_or_else(|| InitError::SeveralCharts(charts.to_vec()))
+}
+
+fn failed(error: InquireError) -> InitError {
+    match error {
         InquireError::OperationCanceled | InquireError::OperationInterrupted => {
             InitError::Interrupted
         }
         InquireError::IO(source) => InitError::Terminal(source),
         other => InitError::Terminal(std::io::Error::other(other.to_string())),
-    })
+    }
 }
 
 /// A choice with what it means.
