@@ -17,7 +17,7 @@ use crate::input;
 use crate::offer::OfferFile;
 use crate::offer::plans::PlanKind;
 use crate::offer::timestamp::Timestamp;
-use crate::published::{self, Published, PublishedFile};
+use crate::published::{self, PublishedFile, State};
 use crate::registry_state::{RegistryState, STATE_BYTES_MAX};
 use crate::rules::evidence::{Evidence, MaxAge};
 use crate::rules::waiving::Waiving;
@@ -84,11 +84,11 @@ impl Given {
 pub(super) fn published(
     ledger: Option<&Path>,
     file: &mut OfferFile,
-) -> anyhow::Result<Option<Published>> {
+) -> anyhow::Result<Option<State>> {
     let Some(ledger) = PublishedFile::find(file.folder(), ledger)? else { return Ok(None) };
     let state = ledger.state();
     published::complete(file, &state);
-    Ok(Some(Published::of(state, file)))
+    Ok(Some(state))
 }
 
 /// The state of the registry that the offer is published from: in the first file that has it.

@@ -390,7 +390,10 @@ fn an_offer_gets_the_tags_of_earlier_versions_that_it_does_not_list() {
     let mut file = fixture::parse(&listed).unwrap();
     complete(&mut file, &state);
     assert_eq!(published(&file, 0), ["1.3.0-all"]);
-    let found = contradictions(&state, &submissions(&file, &state, Target::Live, at(1)));
+    let found = contradictions(
+        &state,
+        &submissions(&file, &Content::default(), &state, Target::Live, at(1)),
+    );
     let dropped = found.iter().filter(|found| found.about == About::Tag).count();
     assert_eq!(dropped, 1, "{found:?}");
 }

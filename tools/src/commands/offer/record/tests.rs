@@ -29,7 +29,8 @@ fn decide(
 ) -> Result<Decision, Stop> {
     let file = fixture::parse(text).unwrap();
     let time = Timestamp::from_unix_seconds(seconds).unwrap();
-    Asked { args: &args(line), file: &file, tree, time }.decide(records)
+    let content = Content::default();
+    Asked { args: &args(line), file: &file, content: &content, tree, time }.decide(records)
 }
 
 /// What `wharf push` says of the offer, with one digest for everything.
@@ -224,4 +225,44 @@ fn what_is_taken_back_is_a_record_of_its_own_and_must_have_been_there() {
     assert!(lives(&records).is_live());
     records.extend(withdraw("server", &records).unwrap().records);
     assert!(!lives(&records).is_live());
+}
+
+#[test]
+fn a_bundle_without_a_version_of_its_own_is_recorded_with_that_of_its_manifest() {
+    let folder = Folder::new();
+    let digest = format!("sha256:{}", "a".repeat(64));
+    let with =
+        |bundle: &str| fixture::with_application().replacen("    namespace: tidepool\n", bundle, 1);
+    let bundle = format!(
+        "    namespace: tidepool\n    bundle: {{ repository: tidepool/bundle, digest: \"{digest}\" }}\n"
+    );
+    let path = pushed(&folder, "1.4.0", "a");
+    let line = format!("o --target live --pushed {}", path.display());
+    let decided = |text: &str, records: &[Record]| {
+        let file = OfferFile::parse(&folder.path(), text.as_bytes().to_vec()).unwrap();
+        let content = content(&file).unwrap();
+        let time = Timestamp::from_unix_seconds(100).unwrap();
+        Asked { args: &args(&line), file: &file, content: &content, tree: None, time }
+            .decide(records)
+    };
+    let bundles = |decision: &Decision| -> Vec<String> {
+        let Some(Record::Submitted(own)) = decision.records.last() else { panic!("a submission") };
+        assert_eq!(own.plan, "cluster");
+        own.bundles.iter().map(|at| format!("{}:{}", at.repository, at.version)).collect()
+    };
+    let first = decided(&with(&bundle), &[]).unwrap();
+    assert_eq!(bundles(&first), ["live/tidepool/bundle:1.0.0"]);
+    assert!(first.contradictions.is_empty(), "{:?}", first.contradictions);
+    // The next release keeps it, and another digest of that version is refused.
+    let manifest = fixture::APPLICATION_FILES[0].1;
+    folder.write("manifest.yaml", manifest.replacen("version: 1.0.0", "version: 1.1.0", 1));
+    let next = decided(&with(&bundle), &first.records).unwrap();
+    assert_eq!(bundles(&next), ["live/tidepool/bundle:1.0.0", "live/tidepool/bundle:1.1.0"]);
+    folder.write("manifest.yaml", manifest);
+    let other = bundle.replace(&digest, &format!("sha256:{}", "b".repeat(64)));
+    assert!(matches!(decided(&with(&other), &first.records), Err(Stop::Refused(_))));
+    // Without any bundle the reader is told.
+    let none = decided(&fixture::with_application(), &[]).unwrap();
+    let [warning] = &none.contradictions[..] else { panic!("{:?}", none.contradictions) };
+    assert!(!warning.is_certain && warning.message.contains("no bundle is recorded"));
 }
