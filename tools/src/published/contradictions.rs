@@ -103,7 +103,8 @@ impl Found {
     }
 }
 
-/// The same offer under another name: of another publisher, or with plans of an offer that is known.
+/// The same offer under another name: of another publisher, or with what no two offers share. IDs of
+/// plans say nothing: most offers have a plan `standard`.
 fn identity(state: &State, submissions: &[Submission], first: &Submission, found: &mut Found) {
     let Submission { publisher, offer, .. } = first;
     if state.offer(publisher, offer).is_some() {
@@ -116,15 +117,13 @@ fn identity(state: &State, submissions: &[Submission], first: &Submission, found
             found.refused(About::Publisher, message);
         }
     }
-    let is_only = state.offers.len() == 1;
     for ((known_publisher, known_offer), known) in &state.offers {
         let is_it = submissions.iter().any(|submission| {
             let Some(plan) = known.plans.get(&submission.plan) else { return false };
             let has = |known: &super::Known<String>, value: &Option<String>| {
                 value.as_ref().is_some_and(|value| known.all().any(|at| at == value))
             };
-            is_only
-                || has(&plan.repository, &submission.repository)
+            has(&plan.repository, &submission.repository)
                 || has(&plan.extension_type, &submission.extension_type)
         });
         if known_publisher == publisher && is_it {

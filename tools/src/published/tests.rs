@@ -358,6 +358,13 @@ fn offers_are_told_apart_and_one_that_was_renamed_is_found() {
         own.extension_type = own.extension_type.as_ref().map(|_| "Quayline.Lagoon".to_owned());
     });
     assert_eq!(new, []);
+    // So is one that calls its plans the same.
+    let second = of(|own| {
+        own.offer = "lagoon".to_owned();
+        own.repository = own.repository.as_ref().map(|_| "live/lagoon".to_owned());
+        own.extension_type = own.extension_type.as_ref().map(|_| "Quayline.Lagoon".to_owned());
+    });
+    assert_eq!(second, []);
     let gone = contradictions(&state, &[image()]);
     let [gone] = &gone[..] else { panic!("{gone:?}") };
     assert_eq!(gone.about, About::Plan);
