@@ -8,7 +8,7 @@ use serde_json::json;
 use super::*;
 use crate::cli::{Cli, Command, OfferCommand};
 use crate::offer::fixture::{self, Folder, OFFER};
-use crate::published::Life;
+use crate::published::{Licence, Life};
 
 /// The arguments of a command line.
 fn args(line: &str) -> RecordArgs {
@@ -153,7 +153,7 @@ fn what_a_tree_says_is_recorded_as_it_stands_there() {
     let schema =
         |name: &str| format!("https://schema.mp.microsoft.com/schema/{name}/2022-03-01-preview3");
     let digest = format!("sha256:{}", "a".repeat(64));
-    let tree = |target: &str, id: &str| {
+    let priced = |target: &str, id: &str, system: &str| {
         let tree = json!({"target": {"targetType": target}, "resources": [
             {"$schema": schema("product"), "id": "product/p", "identity": {"externalId": id}},
             {"$schema": schema("property"), "termsConditions": "standardMicrosoft"},
@@ -164,6 +164,9 @@ fn what_a_tree_says_is_recorded_as_it_stands_there() {
              "lifecycleState": "deprecated"},
             {"$schema": schema("price-and-availability-plan"), "plan": "plan/p/1",
              "visibility": "visible", "audience": "public", "pricing": {"licenseModel": "byol"}},
+            {"$schema": schema("price-and-availability-plan"), "plan": "plan/p/2",
+             "pricing": {"licenseModel": "payAsYouGo",
+                         "systemMeterPricing": {"priceInputOption": system}}},
             {"$schema": schema("container-plan-technical-configuration"), "plan": "plan/p/1",
              "payloadType": "image", "imageTags": ["latest", "1.3.0-all"],
              "imageRepositoryDetails": {"repositoryName": "live/tidepool/server", "password": "***"}},
@@ -173,6 +176,7 @@ fn what_a_tree_says_is_recorded_as_it_stands_there() {
         ]});
         Tree::parse(std::path::Path::new("t.json"), tree.to_string().as_bytes()).unwrap()
     };
+    let tree = |target: &str, id: &str| priced(target, id, "free");
     let decided = |tree: &Tree| decide(OFFER, "o --target live --tree t.json", Some(tree), &[], 5);
     let decision = decided(&tree("live", "tidepool")).unwrap();
     let state = State::of(&decision.records);
@@ -183,6 +187,12 @@ fn what_a_tree_says_is_recorded_as_it_stands_there() {
     assert_eq!(plans["server"].live_tags().count(), 2);
     let digests = &plans["cluster"].bundles[&("b".to_owned(), "1.0.0".to_owned())].digests;
     assert_eq!(digests.latest().map(ToString::to_string), Some(digest.clone()));
+    assert_eq!(plans["cluster"].licence.latest(), Some(&Licence::Free));
+    assert_eq!(plans["server"].licence.latest(), Some(&Licence::Byol));
+    let paid = decided(&priced("live", "tidepool", "perCore")).unwrap();
+    let paid = State::of(&paid.records);
+    let paid = &paid.offer("quayline", "tidepool").unwrap().plans["cluster"];
+    assert_eq!(paid.licence.latest(), Some(&Licence::PayAsYouGo));
     for (tree, words) in [
         (tree("preview", "tidepool"), "targetType=live"),
         (tree("live", "lagoon"), "is of the offer `lagoon`"),
