@@ -278,6 +278,38 @@ fn each_change_is_told_with_both_values_and_refused_where_it_can_never_be() {
 }
 
 #[test]
+fn a_free_application_stays_free_and_a_paid_one_paid() {
+    let priced = |pricing: &Value| {
+        let mut payload = payload();
+        payload["resources"][6]["pricing"] = pricing.clone();
+        payload
+    };
+    let system = |option: &str| {
+        json!({"licenseModel": "payAsYouGo",
+        "systemMeterPricing": {"priceInputOption": option}})
+    };
+    let custom = json!({"licenseModel": "payAsYouGo",
+        "customMeters": {"meters": {"calls": {"pricePerPaymentInUSD": 1}}}});
+    let (free, core, node) = (system("free"), system("perCore"), system("perNode"));
+    for (before, after, is_refused) in [
+        (&free, &core, true),
+        (&core, &free, true),
+        (&free, &custom, true),
+        (&custom, &free, true),
+        (&core, &node, false),
+        (&free, &free, false),
+    ] {
+        let saved = json!({"resources": priced(before)["resources"]});
+        for target in ["preview", "live"] {
+            let diff = of(&priced(after), &saved, target);
+            let refused = diff.changes.iter().any(|change| change.refused.is_some());
+            let is_live = target == "live";
+            assert_eq!(refused, is_refused && is_live, "{before} {after}: {:?}", diff.changes);
+        }
+    }
+}
+
+#[test]
 fn whole_resources_are_told_and_a_live_plan_cannot_go() {
     let mut without = payload();
     let resources = without["resources"].as_array_mut().unwrap();
