@@ -347,6 +347,36 @@ fn no_secret_is_in_what_is_told() {
 }
 
 #[test]
+fn a_meter_may_be_called_like_a_secret() {
+    let with = |meter: &str, price: f64| {
+        let mut payload = payload();
+        let meters = json!({meter: {"displayName": "Calls", "unitOfMeasure": "call"}});
+        payload["resources"]
+            .as_array_mut()
+            .unwrap()
+            .push(json!({"$schema": schema("container-custom-meters"), "customMeters": meters}));
+        payload["resources"][6]["pricing"] = json!({"licenseModel": "payAsYouGo",
+            "customMeters": {"priceInputOption": "usd", "meters": {
+                meter: {"pricePerPaymentInUSD": price, "apiSecret": "planted-secret"}}}});
+        payload
+    };
+    let saved = |payload: Value| json!({"resources": payload["resources"]});
+    for meter in ["token", "usernameID", "secret_reads", "password-resets"] {
+        let dearer = of(&with(meter, 2.0), &saved(with(meter, 1.0)), "live");
+        let [change] = &dearer.changes[..] else { panic!("{meter}: {:?}", dearer.changes) };
+        let key = format!(".pricing.customMeters.meters.{meter}.pricePerPaymentInUSD");
+        assert!(change.key.ends_with(&key), "{}", change.key);
+        assert_eq!((&change.before, &change.after), (&Some(json!(1.0)), &Some(json!(2.0))));
+        // A meter that is renamed goes, and another one comes, with what they are.
+        let renamed = of(&with("calls", 1.0), &saved(with(meter, 1.0)), "live");
+        assert_eq!(renamed.changes.len(), 4, "{:?}", renamed.changes);
+        let text = serde_json::to_string(&renamed).unwrap();
+        assert_eq!(text.matches("\"unitOfMeasure\":\"call\"").count(), 2, "{text}");
+        assert!(!text.contains("planted"), "{text}");
+    }
+}
+
+#[test]
 fn what_is_no_payload_is_an_error() {
     let tree = Tree::parse(Path::new("t.json"), saved().to_string().as_bytes()).unwrap();
     assert!(compare(&json!({}), &tree).is_err());
