@@ -210,15 +210,24 @@ fn later_than(time: Timestamp, last: Option<Timestamp>) -> Timestamp {
     }
 }
 
-/// Whether the ledger says the same, and nothing of it was taken back since.
+/// Whether the last that the ledger says of this plan and target is the same, and nothing of it was
+/// taken back since. What was so before and is so again is news.
 fn is_known(records: &[Record], state: &State, own: &Submission) -> bool {
     let last = state.last_withdrawal(&own.publisher, &own.offer, &own.plan);
-    records.iter().any(|record| match record {
+    let of_plan = |record: &'_ Record| match record {
         Record::Submitted(known) => {
-            let same = Submission { time: known.time, ..own.clone() };
-            **known == same && Some(known.time) > last
+            let ids = |at: &Submission| {
+                (at.publisher.clone(), at.offer.clone(), at.plan.clone(), at.target)
+            };
+            (ids(known) == ids(own)).then(|| known.as_ref().clone())
         }
-        Record::Withdrawn(_) => false,
+        Record::Withdrawn(_) => None,
+    };
+    let known: Vec<Submission> = records.iter().filter_map(of_plan).collect();
+    let newest = known.iter().map(|known| known.time).max();
+    known.iter().any(|known| {
+        let same = Submission { time: known.time, ..own.clone() };
+        *known == same && Some(known.time) == newest && Some(known.time) > last
     })
 }
 

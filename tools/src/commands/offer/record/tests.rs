@@ -276,3 +276,23 @@ fn a_bundle_without_a_version_of_its_own_is_recorded_with_that_of_its_manifest()
     let [warning] = &none.contradictions[..] else { panic!("{:?}", none.contradictions) };
     assert!(!warning.is_certain && warning.message.contains("no bundle is recorded"));
 }
+
+#[test]
+fn going_back_to_an_earlier_state_is_recorded() {
+    let folder = Folder::new();
+    let path = pushed(&folder, "1.4.0", "a");
+    let line = format!("o --target live --pushed {}", path.display());
+    let visible = OFFER.replace("visibility: hidden", "visibility: visible");
+    let mut records = decide(OFFER, &line, None, &[], 100).unwrap().records;
+    let there = decide(&visible, &line, None, &records, 200).unwrap();
+    assert_eq!(there.unchanged, ["server"]);
+    records.extend(there.records);
+    let back = decide(OFFER, &line, None, &records, 300).unwrap();
+    assert_eq!(back.unchanged, ["server"]);
+    records.extend(back.records);
+    let state = State::of(&records);
+    let probe = &state.offer("quayline", "tidepool").unwrap().plans["probe"];
+    assert_eq!(probe.visibility.latest(), Some(&crate::published::Visibility::Hidden));
+    // The same once more adds nothing.
+    assert!(decide(OFFER, &line, None, &records, 400).unwrap().records.is_empty());
+}
