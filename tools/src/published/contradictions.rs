@@ -216,8 +216,10 @@ fn image(known: &PlanState, submission: &Submission, found: &mut Found) {
             found.add(About::Repository, is_live, message);
         }
     }
-    for (tag, state) in known.live_tags() {
+    // What a tag pointed at is with customers, also after the tag was taken back.
+    for (tag, state) in known.tags.iter().filter(|(_, state)| state.life.was_live()) {
         match submission.tags.get(tag) {
+            None if !state.life.is_live() => {}
             None => {
                 let message = format!(
                     "the tag `{tag}` is live and missing; where you stopped offering it, say so with \
@@ -228,7 +230,8 @@ fn image(known: &PlanState, submission: &Submission, found: &mut Found) {
             }
             Some(Some(digest)) if !moves(tag.as_str()) => {
                 if let Some(other) = state.digests.live().find(|other| *other != digest) {
-                    let message = format!("the tag `{tag}` is live as {other}, not {digest}");
+                    let verb = if state.life.is_live() { "is" } else { "was" };
+                    let message = format!("the tag `{tag}` {verb} live as {other}, not {digest}");
                     found.refused(About::TagDigest, message);
                 }
             }

@@ -260,6 +260,18 @@ fn what_was_taken_back_is_gone_until_it_is_submitted_again() {
     assert!(live(&whole).is_empty() && !whole.life.is_live() && whole.life.was_live());
 }
 
+#[test]
+fn a_tag_that_was_taken_back_comes_again_only_as_what_it_was() {
+    let state = State::of(&[submitted(&image()), withdrawal("server", &["1.4.0-all"], 5)]);
+    let found = |change: fn(&mut Submission)| contradictions(&state, &[changed(change)]);
+    assert_eq!(found(|_| ()), []);
+    assert_eq!(found(|own| _ = own.tags.remove(&tag("1.4.0-all"))), []);
+    let moved = found(|own| _ = own.tags.insert(tag("1.4.0-all"), Some(digest("x"))));
+    let [moved] = &moved[..] else { panic!("{moved:?}") };
+    assert!(moved.about == About::TagDigest && moved.is_certain);
+    assert!(moved.message.contains("`1.4.0-all` was live as"), "{}", moved.message);
+}
+
 /// Each change of a submission against the live one, with what it contradicts.
 #[test]
 fn what_can_never_change_is_told_and_what_may_is_not() {
