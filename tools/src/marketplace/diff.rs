@@ -87,7 +87,7 @@ pub enum CompareError {
 pub fn compare(payload: &Value, tree: &Tree) -> Result<TreeDiff, CompareError> {
     let written = resources(payload)?;
     let after = Named::of_payload(&written);
-    let before = Named::of_tree(tree);
+    let before = Named::of_tree(tree, &written);
     let sent: BTreeSet<&str> = written.iter().map(|resource| resource.kind.as_str()).collect();
     let mut found = Vec::new();
     let mut untouched = BTreeSet::new();

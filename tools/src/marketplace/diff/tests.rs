@@ -330,6 +330,25 @@ fn whole_resources_are_told_and_a_live_plan_cannot_go() {
 }
 
 #[test]
+fn a_plan_that_is_no_longer_sold_may_stay_out_of_the_payload() {
+    let mut without = payload();
+    without["resources"].as_array_mut().unwrap().truncate(8);
+    let mut saved = saved();
+    for resource in saved["resources"].as_array_mut().unwrap() {
+        if resource["identity"]["externalId"] == "cluster" {
+            resource["lifecycleState"] = json!("deprecated");
+        }
+    }
+    assert_eq!(of(&without, &saved, "live").changes, []);
+    // A payload that names it is compared with it.
+    let mut other = payload();
+    other["resources"][9]["clusterExtensionType"] = json!("Quayline.X");
+    let diff = of(&other, &saved, "live");
+    assert_eq!(diff.changes.len(), 1, "{:?}", diff.changes);
+    assert!(diff.changes[0].refused.is_some());
+}
+
+#[test]
 fn no_secret_is_in_what_is_told() {
     let mut without = payload();
     without["resources"].as_array_mut().unwrap().retain(|at| {
