@@ -82,13 +82,7 @@ pub(super) fn run(args: &RecordArgs, context: &Context) -> anyhow::Result<Exit> 
     let asked = Asked { args, file: &file, content: &content, tree: tree.as_ref(), time };
     let decide = |records: &[Record]| asked.decide(records);
     let done = if args.dry_run {
-        let known = PublishedFile::find(
-            file.folder(),
-            Some(&path).filter(|path| path.exists()).map(PathBuf::as_path),
-        );
-        let known =
-            known.map_err(Stop::from).map(|known| known.map(|known| known.records().to_vec()));
-        known.and_then(|known| decide(&known.unwrap_or_default()))
+        known(&path).map_err(Stop::from).and_then(|known| decide(&known))
     } else {
         append(&path, decide)
     };
@@ -101,6 +95,11 @@ pub(super) fn run(args: &RecordArgs, context: &Context) -> anyhow::Result<Exit> 
     let recorded = told(decision, path, args.dry_run, is_refused);
     context.output.result("offer record", &recorded, |paint| text(&recorded, paint))?;
     Ok(if is_refused { Exit::Findings } else { Exit::Ok })
+}
+
+/// The records of a ledger; none where it would be made.
+fn known(path: &std::path::Path) -> Result<Vec<Record>, PublishedError> {
+    if path.exists() { Ok(PublishedFile::open(path)?.records().to_vec()) } else { Ok(Vec::new()) }
 }
 
 /// The files of the offer, where a bundle has the version of its manifest; nothing else of them is

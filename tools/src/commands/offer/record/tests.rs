@@ -296,3 +296,22 @@ fn going_back_to_an_earlier_state_is_recorded() {
     // The same once more adds nothing.
     assert!(decide(OFFER, &line, None, &records, 400).unwrap().records.is_empty());
 }
+
+#[test]
+fn a_ledger_that_is_not_there_yet_has_no_records_and_no_other_one_stands_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let (there, new) = (folder.path().join(LEDGER_NAME), folder.path().join("new.jsonl"));
+    let record = Record::Withdrawn(crate::published::Withdrawal {
+        time: Timestamp::default(),
+        publisher: "quayline".to_owned(),
+        offer: "tidepool".to_owned(),
+        plan: "server".to_owned(),
+        versions: std::collections::BTreeSet::new(),
+    });
+    append(&there, |_| Ok(Decision { records: vec![record.clone()], ..Decision::default() }))
+        .unwrap();
+    assert_eq!(known(&there).unwrap(), [record]);
+    assert_eq!(known(&new).unwrap(), []);
+    std::fs::write(&new, "no record\n").unwrap();
+    assert!(known(&new).is_err());
+}
