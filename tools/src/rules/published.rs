@@ -71,7 +71,8 @@ pub(super) const RULES: &[Rule] = &[
         source: "gh:Azure/partnercenter-cli-extension#192 for bundles; INFERENCE for images",
         why: "Customers stay on versions; a list without them may be refused.",
         fix: "list the tags of earlier versions in `publishedTags`, or remove that key: then they \
-              are taken from the ledger",
+              are taken from the ledger; where there is no room for one (TEC-009), say that you stop \
+              offering it: `wharf offer record OFFER --withdraw PLAN:TAG`",
         check: Check::Offer(|view, judge| against(view, judge, About::Tag)),
     },
     Rule {
