@@ -11,6 +11,7 @@ mod record;
 mod state;
 
 use crate::offer::OfferFile;
+use crate::offer::content::Content;
 use crate::offer::timestamp::Timestamp;
 
 pub use self::contradictions::{About, Contradiction, contradictions};
@@ -34,8 +35,8 @@ pub struct Published {
 impl Published {
     /// Compares an offer with what was submitted.
     #[must_use]
-    pub fn of(state: State, file: &OfferFile) -> Self {
-        let submissions = submissions(file, &state, Target::Live, Timestamp::default());
+    pub fn of(state: State, file: &OfferFile, content: &Content) -> Self {
+        let submissions = submissions(file, content, &state, Target::Live, Timestamp::default());
         let contradictions = contradictions(&state, &submissions);
         Self { state, contradictions }
     }

@@ -17,7 +17,7 @@ use crate::input;
 use crate::offer::OfferFile;
 use crate::offer::plans::PlanKind;
 use crate::offer::timestamp::Timestamp;
-use crate::published::{self, Published, PublishedFile};
+use crate::published::{self, PublishedFile, State};
 use crate::registry_state::{RegistryState, STATE_BYTES_MAX};
 use crate::rules::evidence::{Evidence, MaxAge};
 use crate::rules::waiving::Waiving;
@@ -84,11 +84,15 @@ impl Given {
 pub(super) fn published(
     ledger: Option<&Path>,
     file: &mut OfferFile,
-) -> anyhow::Result<Option<Published>> {
+) -> anyhow::Result<Option<State>> {
     let Some(ledger) = PublishedFile::find(file.folder(), ledger)? else { return Ok(None) };
     let state = ledger.state();
+    // A file without a record knows as little as none.
+    if state.offers.is_empty() {
+        return Ok(None);
+    }
     published::complete(file, &state);
-    Ok(Some(Published::of(state, file)))
+    Ok(Some(state))
 }
 
 /// The state of the registry that the offer is published from: in the first file that has it.
@@ -168,4 +172,25 @@ fn read(file: &Path, most: u64, what: &str) -> anyhow::Result<Vec<u8>> {
     let is_small = bytes.len() as u64 <= most;
     ensure!(is_small, "the {what} {} has more than {most} bytes", shown(file).display());
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::offer::fixture::{Folder, OFFER};
+    use crate::published::LEDGER_NAME;
+
+    #[test]
+    fn a_ledger_without_records_is_none() {
+        let folder = Folder::new();
+        let mut file = OfferFile::parse(&folder.path(), OFFER.as_bytes().to_vec()).unwrap();
+        for text in ["", "\n\n"] {
+            folder.write(LEDGER_NAME, text);
+            assert!(published(None, &mut file).unwrap().is_none());
+        }
+        folder.write(LEDGER_NAME, "no record\n");
+        assert!(published(None, &mut file).is_err());
+    }
 }

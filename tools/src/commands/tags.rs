@@ -14,6 +14,7 @@ use crate::offer::OfferFile;
 use crate::offer::model::PlanImage;
 use crate::offer::tags::{TagTarget, TagTemplate};
 use crate::output::{Paint, Style, Table, json, visible};
+use crate::published::PlanState;
 use crate::rules::Profile;
 use crate::rules::tag_forms::{TAGS_MAX, version_of};
 use crate::tag_plan::{LeftOut, Origin, PlannedTag, State, TagPlan, Wanted, solve};
@@ -45,6 +46,9 @@ enum Answer {
         free: usize,
         tags_per_version: usize,
         left_out: Vec<LeftOutTags>,
+        /// What of it the ledger has as live, as `wharf offer record --withdraw` takes it.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        withdraw: Vec<String>,
         /// What the offer has to say for this list.
         offer: OfferKeys,
     },
@@ -90,12 +94,15 @@ struct OfferKeys {
 /// Runs the command.
 pub fn run(args: &TagsArgs, context: &Context) -> anyhow::Result<Exit> {
     let mut file = OfferFile::open(&args.offer)?;
-    published(args.ledger.as_deref(), &mut file)?;
+    let state = published(args.ledger.as_deref(), &mut file)?.unwrap_or_default();
     only_earlier(&mut file);
     let profile = if args.lenient { Profile::Lenient } else { args.profile };
     // The images of a chart are found by their digests; nobody lists their tags.
     let plans = file.select_images(&args.plans)?.into_iter();
-    let plans = plans.filter(|plan| plan.name.is_none()).map(|plan| solved(plan, profile));
+    let known = state.offer(&file.offer.publisher, &file.offer.offer.id);
+    let live = |plan: &PlanImage| known.and_then(|known| known.plans.get(plan.id.plan()));
+    let plans = plans.filter(|plan| plan.name.is_none());
+    let plans = plans.map(|plan| solved(plan, live(plan), profile));
     let profile = match profile {
         Profile::Strict => "strict",
         Profile::Lenient => "lenient",
@@ -103,7 +110,10 @@ pub fn run(args: &TagsArgs, context: &Context) -> anyhow::Result<Exit> {
     let result = Solved { profile, plans: plans.collect() };
     match args.format.unwrap_or_else(|| context.output.format()) {
         OutputFormat::Json => context.output.raw(&json("tags", &result)?)?,
-        OutputFormat::Text => context.output.raw(&text(&result, context.output.paint()))?,
+        OutputFormat::Text => {
+            let offer = args.offer.display().to_string();
+            context.output.raw(&text(&result, &offer, context.output.paint()))?;
+        }
     }
     let unsolved = result.plans.iter().any(|plan| matches!(plan.answer, Answer::None { .. }));
     Ok(if unsolved { Exit::Findings } else { Exit::Ok })
@@ -129,9 +139,9 @@ fn only_earlier(file: &mut OfferFile) {
     }
 }
 
-fn solved(plan: &PlanImage, profile: Profile) -> SolvedPlan {
+fn solved(plan: &PlanImage, live: Option<&PlanState>, profile: Profile) -> SolvedPlan {
     let answer = match solve(&Wanted::of(&plan.image), profile) {
-        Ok(tags) => list(plan, tags),
+        Ok(tags) => list(plan, live, tags),
         Err(error) => Answer::None { error: error.to_string() },
     };
     SolvedPlan {
@@ -142,7 +152,7 @@ fn solved(plan: &PlanImage, profile: Profile) -> SolvedPlan {
     }
 }
 
-fn list(plan: &PlanImage, solved: TagPlan) -> Answer {
+fn list(plan: &PlanImage, live: Option<&PlanState>, solved: TagPlan) -> Answer {
     let TagPlan { tags, left_out, templates } = solved;
     let is_published = |item: &&PlannedTag| item.state == State::Published;
     let published = tags.iter().filter(is_published).map(|item| item.tag.to_string());
@@ -157,6 +167,7 @@ fn list(plan: &PlanImage, solved: TagPlan) -> Answer {
         // `latest` is the same tag in each version.
         tags_per_version: (tags.len() - published.len()).saturating_sub(1),
         offer: OfferKeys { is_same: same, tags: written.collect(), published_tags: published },
+        withdraw: withdraw(plan, live, &left_out),
         left_out: left_out.iter().map(left_out_tags).collect(),
         tags: tags.iter().map(|item| listed(plan, item)).collect(),
     }
@@ -179,6 +190,15 @@ fn listed(plan: &PlanImage, item: &PlannedTag) -> ListedTag {
     ListedTag { tag: item.tag.to_string(), state, points_at, style }
 }
 
+/// What is left out of the list while customers can have it: the ledger would ask for it again.
+fn withdraw(plan: &PlanImage, live: Option<&PlanState>, left_out: &[LeftOut]) -> Vec<String> {
+    let is_live = |tag: &&Tag| {
+        live.and_then(|live| live.tags.get(*tag)).is_some_and(|known| known.life.is_live())
+    };
+    let tags = left_out.iter().flat_map(|item| &item.tags).filter(is_live);
+    tags.map(|tag| format!("{}:{tag}", plan.id.plan())).collect()
+}
+
 fn left_out_tags(item: &LeftOut) -> LeftOutTags {
     let (mut version, mut template) = (None, None);
     match &item.origin {
@@ -190,7 +210,7 @@ fn left_out_tags(item: &LeftOut) -> LeftOutTags {
     LeftOutTags { version, template, tags, reason: item.reason.to_string() }
 }
 
-fn text(result: &Solved, paint: Paint) -> String {
+fn text(result: &Solved, file: &str, paint: Paint) -> String {
     let mut text = String::new();
     for (place, plan) in result.plans.iter().enumerate() {
         if place > 0 {
@@ -203,7 +223,7 @@ fn text(result: &Solved, paint: Paint) -> String {
                 let what = paint.text(Style::Error, "no list");
                 let _ = writeln!(text, ": {what}: {}", visible(error));
             }
-            Answer::List { tags, free, tags_per_version, left_out, offer } => {
+            Answer::List { tags, free, tags_per_version, left_out, withdraw, offer } => {
                 let used = tags.len();
                 let _ = writeln!(text, ": {used} of {TAGS_MAX} tags, {}", result.profile);
                 text.push_str(&table(tags, paint));
@@ -211,12 +231,23 @@ fn text(result: &Solved, paint: Paint) -> String {
                     let line = format!("left out: {}: {}", named(item), item.reason);
                     let _ = writeln!(text, "{}", paint.wrap(&visible(&line), 4));
                 }
+                text.push_str(&withdrawal(file, withdraw));
                 let _ = writeln!(text, "{}", outlook(*free, *tags_per_version));
                 text.push_str(&keys(offer));
             }
         }
     }
     text
+}
+
+/// The command that tells the ledger what is no longer offered; nothing where nothing is.
+fn withdrawal(file: &str, tags: &[String]) -> String {
+    if tags.is_empty() {
+        return String::new();
+    }
+    let tags: String = tags.iter().map(|tag| format!(" --withdraw {tag}")).collect();
+    let command = format!("wharf offer record {file}{tags}");
+    format!("the ledger has these as live; to stop offering them:\n  {}\n", visible(&command))
 }
 
 fn table(tags: &[ListedTag], paint: Paint) -> String {
@@ -269,4 +300,46 @@ fn keys(offer: &OfferKeys) -> String {
         let _ = writeln!(text, "  publishedTags: [{}]", visible(&list(&offer.published_tags)));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+
+    use super::*;
+    use crate::offer::fixture;
+    use crate::published::tests::{image, submitted};
+    use crate::published::{self, State, Submission};
+
+    #[test]
+    fn what_is_left_out_and_live_is_told_with_the_command_that_takes_it_back() {
+        let versions = ["1.1.0", "1.2.0", "1.3.0"];
+        let words = ["all", "test", "linux-amd64", "linux-arm64"];
+        let tags =
+            versions.iter().flat_map(|version| words.map(|word| format!("{version}-{word}")));
+        let tags = tags.map(|tag| (tag.parse().unwrap(), None)).collect();
+        let live = Submission { tags, ..image() };
+        let state = State::of(&[submitted(&live)]);
+        let mut file = fixture::parse(fixture::OFFER).unwrap();
+        published::complete(&mut file, &state);
+        let known = &state.offer("quayline", "tidepool").unwrap().plans["server"];
+        let plan = file.image(0).unwrap();
+        let solved = |known| {
+            let plans = vec![solved(plan, known, Profile::Strict)];
+            let result = Solved { profile: "strict", plans };
+            let text = text(&result, "offer.yaml", Paint::PLAIN);
+            let Answer::List { left_out, withdraw, .. } = &result.plans[0].answer else {
+                panic!("{result:?}")
+            };
+            assert!(!left_out.is_empty(), "17 tags fit");
+            (withdraw.clone(), text)
+        };
+        let (withdraw, text) = solved(Some(known));
+        assert!(withdraw.iter().any(|tag| tag.starts_with("server:1.1.0-")), "{withdraw:?}");
+        let command = format!("wharf offer record offer.yaml --withdraw {}", withdraw[0]);
+        assert!(text.contains(&command), "{text}");
+        // Nobody takes back what no ledger has as live.
+        let (withdraw, text) = solved(None);
+        assert!(withdraw.is_empty() && !text.contains("--withdraw"), "{text}");
+    }
 }

@@ -16,6 +16,7 @@ use crate::offer::OfferFile;
 use crate::offer::content::Content;
 use crate::offer::model::PlanImage;
 use crate::output::visible;
+use crate::published::Published;
 use crate::report::anatomy::Anatomy;
 use crate::report::{ImageSummary, Report, Unread, summarise};
 use crate::rules::{self, Judgement};
@@ -38,8 +39,9 @@ pub fn run(args: &VerifyArgs, context: &Context) -> anyhow::Result<Exit> {
         None => None,
         Some(path) => {
             let mut file = OfferFile::open(path)?;
-            ledger = published(args.judge.given.ledger.as_deref(), &mut file)?;
+            let state = published(args.judge.given.ledger.as_deref(), &mut file)?;
             let texts = Content::load(&file)?;
+            ledger = state.map(|state| Published::of(state, &file, &texts));
             Some((file, texts))
         }
     };

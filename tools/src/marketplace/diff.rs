@@ -87,7 +87,7 @@ pub enum CompareError {
 pub fn compare(payload: &Value, tree: &Tree) -> Result<TreeDiff, CompareError> {
     let written = resources(payload)?;
     let after = Named::of_payload(&written);
-    let before = Named::of_tree(tree);
+    let before = Named::of_tree(tree, &written);
     let sent: BTreeSet<&str> = written.iter().map(|resource| resource.kind.as_str()).collect();
     let mut found = Vec::new();
     let mut untouched = BTreeSet::new();
@@ -167,8 +167,12 @@ impl Changes<'_> {
         let after = after.filter(|value| !values::is_nothing(value));
         match (before, after) {
             (None, None) => {}
-            (Some(before), None) => self.add(path, How::Removed, Some(cleaned(path, before)), None),
-            (None, Some(after)) => self.add(path, How::Added, None, Some(cleaned(path, after))),
+            (Some(before), None) => {
+                self.add(path, How::Removed, Some(values::without_secrets(path, before)), None)
+            }
+            (None, Some(after)) => {
+                self.add(path, How::Added, None, Some(values::without_secrets(path, after)))
+            }
             (Some(Value::Object(before)), Some(Value::Object(after))) => {
                 self.fields(path, before, after);
             }
@@ -177,7 +181,8 @@ impl Changes<'_> {
             }
             (Some(before), Some(after)) if values::is_same(before, after) => {}
             (Some(before), Some(after)) => {
-                let (before, after) = (cleaned(path, before), cleaned(path, after));
+                let (before, after) =
+                    (values::without_secrets(path, before), values::without_secrets(path, after));
                 self.add(path, How::Changed, Some(before), Some(after));
             }
         }
@@ -200,10 +205,6 @@ impl Changes<'_> {
             self.value(&place, before.get(name), after.get(name));
         }
     }
-}
-
-fn cleaned(path: &str, value: &Value) -> Value {
-    values::without_secrets(path.rsplit('.').next().unwrap_or_default(), value)
 }
 
 #[cfg(test)]

@@ -103,7 +103,8 @@ impl Found {
     }
 }
 
-/// The same offer under another name: of another publisher, or with plans of an offer that is known.
+/// The same offer under another name: of another publisher, or with what no two offers share. IDs of
+/// plans say nothing: most offers have a plan `standard`.
 fn identity(state: &State, submissions: &[Submission], first: &Submission, found: &mut Found) {
     let Submission { publisher, offer, .. } = first;
     if state.offer(publisher, offer).is_some() {
@@ -116,15 +117,13 @@ fn identity(state: &State, submissions: &[Submission], first: &Submission, found
             found.refused(About::Publisher, message);
         }
     }
-    let is_only = state.offers.len() == 1;
     for ((known_publisher, known_offer), known) in &state.offers {
         let is_it = submissions.iter().any(|submission| {
             let Some(plan) = known.plans.get(&submission.plan) else { return false };
             let has = |known: &super::Known<String>, value: &Option<String>| {
                 value.as_ref().is_some_and(|value| known.all().any(|at| at == value))
             };
-            is_only
-                || has(&plan.repository, &submission.repository)
+            has(&plan.repository, &submission.repository)
                 || has(&plan.extension_type, &submission.extension_type)
         });
         if known_publisher == publisher && is_it {
@@ -217,8 +216,10 @@ fn image(known: &PlanState, submission: &Submission, found: &mut Found) {
             found.add(About::Repository, is_live, message);
         }
     }
-    for (tag, state) in known.live_tags() {
+    // What a tag pointed at is with customers, also after the tag was taken back.
+    for (tag, state) in known.tags.iter().filter(|(_, state)| state.life.was_live()) {
         match submission.tags.get(tag) {
+            None if !state.life.is_live() => {}
             None => {
                 let message = format!(
                     "the tag `{tag}` is live and missing; where you stopped offering it, say so with \
@@ -229,7 +230,8 @@ fn image(known: &PlanState, submission: &Submission, found: &mut Found) {
             }
             Some(Some(digest)) if !moves(tag.as_str()) => {
                 if let Some(other) = state.digests.live().find(|other| *other != digest) {
-                    let message = format!("the tag `{tag}` is live as {other}, not {digest}");
+                    let verb = if state.life.is_live() { "is" } else { "was" };
+                    let message = format!("the tag `{tag}` {verb} live as {other}, not {digest}");
                     found.refused(About::TagDigest, message);
                 }
             }

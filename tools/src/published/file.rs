@@ -126,7 +126,7 @@ impl PublishedFile {
     ) -> Result<Appended, E> {
         let failed = |source| PublishedError::Io { path: path.to_owned(), source };
         let is_new = !path.exists();
-        // An empty ledger would say that nothing was ever published, so none is left by a refusal.
+        // A ledger without records says nothing, so none is left by a refusal.
         if is_new && decide(&[])?.is_empty() {
             return Ok(Appended { records: Vec::new(), is_new: false });
         }

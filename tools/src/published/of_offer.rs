@@ -10,22 +10,29 @@ use super::record::{
 use super::state::{PlanState, State};
 use crate::moves::FLOATING_TAG;
 use crate::offer::OfferFile;
+use crate::offer::content::Content;
 use crate::offer::model::{self as offer, Plan, PlanKind};
 use crate::offer::timestamp::Timestamp;
 
 /// What the offer says of each plan. Tags have no digest: only images know them. Bundles that are
-/// live go along with the one of the offer, as they are appended to (facts §3.1).
+/// live go along with the one of the offer, as they are appended to (facts §3.1). A bundle that the
+/// offer gives no version has the one of its manifest, which is in the content.
 #[must_use]
 pub fn submissions(
     file: &OfferFile,
+    content: &Content,
     state: &State,
     target: Target,
     time: Timestamp,
 ) -> Vec<Submission> {
     let offer = &file.offer;
     let known = state.offer(&offer.publisher, &offer.offer.id);
-    let plans = offer.plans.iter().map(|plan| {
+    let plans = offer.plans.iter().enumerate().map(|(place, plan)| {
         let mut submission = submission(file, plan, target, time);
+        if let PlanKind::Kubernetes(plan) = &plan.kind {
+            submission.bundles =
+                bundle(file, plan, content.manifest_version(place)).into_iter().collect();
+        }
         if let PlanKind::Kubernetes(kind) = &plan.kind
             && kind.bundle.is_some()
             && let Some(known) = known.and_then(|known| known.plans.get(plan.id.as_str()))
@@ -101,7 +108,6 @@ fn submission(file: &OfferFile, plan: &Plan, target: Target, time: Timestamp) ->
                 offer::Scope::Cluster => Scope::Cluster,
                 offer::Scope::Namespace => Scope::Namespace,
             });
-            submission.bundles = bundle(file, plan).into_iter().collect();
         }
     }
     submission
@@ -119,12 +125,16 @@ fn tags(image: &offer::Image) -> BTreeMap<Tag, Option<Digest>> {
     written.chain(image.published_tags.iter().cloned()).map(|tag| (tag, None)).collect()
 }
 
-/// A bundle that has no version yet is made with the one of its manifest, which is not read here.
-fn bundle(file: &OfferFile, plan: &offer::KubernetesPlan) -> Option<Bundle> {
+/// The bundle of the offer, with the version that its payload says too.
+fn bundle(
+    file: &OfferFile,
+    plan: &offer::KubernetesPlan,
+    manifest_version: Option<&str>,
+) -> Option<Bundle> {
     let bundle = plan.bundle.as_ref()?;
     Some(Bundle {
         repository: in_registry(file, bundle.repository.as_str()),
-        version: bundle.version.clone()?,
+        version: bundle.version.as_deref().or(manifest_version)?.to_owned(),
         digest: bundle.digest,
     })
 }

@@ -260,6 +260,18 @@ fn what_was_taken_back_is_gone_until_it_is_submitted_again() {
     assert!(live(&whole).is_empty() && !whole.life.is_live() && whole.life.was_live());
 }
 
+#[test]
+fn a_tag_that_was_taken_back_comes_again_only_as_what_it_was() {
+    let state = State::of(&[submitted(&image()), withdrawal("server", &["1.4.0-all"], 5)]);
+    let found = |change: fn(&mut Submission)| contradictions(&state, &[changed(change)]);
+    assert_eq!(found(|_| ()), []);
+    assert_eq!(found(|own| _ = own.tags.remove(&tag("1.4.0-all"))), []);
+    let moved = found(|own| _ = own.tags.insert(tag("1.4.0-all"), Some(digest("x"))));
+    let [moved] = &moved[..] else { panic!("{moved:?}") };
+    assert!(moved.about == About::TagDigest && moved.is_certain);
+    assert!(moved.message.contains("`1.4.0-all` was live as"), "{}", moved.message);
+}
+
 /// Each change of a submission against the live one, with what it contradicts.
 #[test]
 fn what_can_never_change_is_told_and_what_may_is_not() {
@@ -358,6 +370,13 @@ fn offers_are_told_apart_and_one_that_was_renamed_is_found() {
         own.extension_type = own.extension_type.as_ref().map(|_| "Quayline.Lagoon".to_owned());
     });
     assert_eq!(new, []);
+    // So is one that calls its plans the same.
+    let second = of(|own| {
+        own.offer = "lagoon".to_owned();
+        own.repository = own.repository.as_ref().map(|_| "live/lagoon".to_owned());
+        own.extension_type = own.extension_type.as_ref().map(|_| "Quayline.Lagoon".to_owned());
+    });
+    assert_eq!(second, []);
     let gone = contradictions(&state, &[image()]);
     let [gone] = &gone[..] else { panic!("{gone:?}") };
     assert_eq!(gone.about, About::Plan);
@@ -390,7 +409,10 @@ fn an_offer_gets_the_tags_of_earlier_versions_that_it_does_not_list() {
     let mut file = fixture::parse(&listed).unwrap();
     complete(&mut file, &state);
     assert_eq!(published(&file, 0), ["1.3.0-all"]);
-    let found = contradictions(&state, &submissions(&file, &state, Target::Live, at(1)));
+    let found = contradictions(
+        &state,
+        &submissions(&file, &Content::default(), &state, Target::Live, at(1)),
+    );
     let dropped = found.iter().filter(|found| found.about == About::Tag).count();
     assert_eq!(dropped, 1, "{found:?}");
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use super::{Check, Gap, Judge, OfferView, Rule, Severity};
 use crate::image::facts::ImageFacts;
 use crate::offer::OfferFile;
+use crate::offer::content::Content;
 use crate::offer::model::PlanKind;
 use crate::offer::timestamp::Timestamp;
 use crate::published::{About, Contradiction, State, Target, contradictions, submissions};
@@ -70,7 +71,8 @@ pub(super) const RULES: &[Rule] = &[
         source: "gh:Azure/partnercenter-cli-extension#192 for bundles; INFERENCE for images",
         why: "Customers stay on versions; a list without them may be refused.",
         fix: "list the tags of earlier versions in `publishedTags`, or remove that key: then they \
-              are taken from the ledger",
+              are taken from the ledger; where there is no room for one (TEC-009), say that you stop \
+              offering it: `wharf offer record OFFER --withdraw PLAN:TAG`",
         check: Check::Offer(|view, judge| against(view, judge, About::Tag)),
     },
     Rule {
@@ -202,7 +204,9 @@ pub(super) fn moved_tags(
     images: &[(Option<usize>, ImageFacts)],
     judge: &mut Judge<'_>,
 ) {
-    let mut submissions = submissions(file, state, Target::Live, Timestamp::default());
+    // Only tags are looked at, so that no content is needed.
+    let content = Content::default();
+    let mut submissions = submissions(file, &content, state, Target::Live, Timestamp::default());
     let mut keys = BTreeMap::new();
     for (place, facts) in images {
         let Some(image) = place.and_then(|place| file.image(place)) else { continue };

@@ -22,7 +22,9 @@ pub(super) const RULES: &[Rule] = &[
         severity: Severity::Error,
         source: "PLAN; CLI-M",
         why: "The technical configuration takes no more.",
-        fix: "remove templates, or tags of old versions from `publishedTags`; `wharf tags OFFER` says which",
+        fix: "remove templates, or tags of old versions from `publishedTags`; `wharf tags OFFER` says \
+              which; where one is live, say first that you stop offering it: \
+              `wharf offer record OFFER --withdraw PLAN:TAG`",
         check: Check::Offer(|view, judge| {
             each_image(view, |key, image| {
                 let count = image.expanded_tags.len() + image.published_tags.len();

@@ -36,7 +36,7 @@ struct Compared {
 /// Runs the command.
 pub(super) fn run(args: &OfferDiffArgs, context: &Context) -> anyhow::Result<Exit> {
     let mut file = OfferFile::open(&args.offer)?;
-    let state = published(args.ledger.as_deref(), &mut file)?.unwrap_or_default().state;
+    let state = published(args.ledger.as_deref(), &mut file)?.unwrap_or_default();
     let tree = Tree::open(&args.tree)?;
     let texts = Content::load(&file)?;
     let diff = of(&file, &texts, &tree, &state)?;

@@ -10,6 +10,7 @@ use crate::exit::Exit;
 use crate::marketplace::tree::Tree;
 use crate::offer::OfferFile;
 use crate::offer::content::Content;
+use crate::published::Published;
 use crate::report::Report;
 use crate::rules;
 
@@ -17,19 +18,18 @@ use crate::rules;
 pub(super) fn run(args: &LintArgs, context: &Context) -> anyhow::Result<Exit> {
     publish::check(&args.judge, context)?;
     let mut file = OfferFile::open(&args.offer)?;
-    let published = published(args.judge.given.ledger.as_deref(), &mut file)?;
+    let state = published(args.judge.given.ledger.as_deref(), &mut file)?;
     let texts = Content::load(&file)?;
     let profile = args.judge.profile;
     let named = std::iter::once(args.offer.as_path());
     let mut given = Given::read(&args.judge.given, None, named, Some(&file))?;
-    given.evidence.published = published;
     if let Some(tree) = &args.tree {
         let tree = Tree::open(tree)?;
-        let state =
-            given.evidence.published.as_ref().map(|at| at.state.clone()).unwrap_or_default();
+        let state = state.clone().unwrap_or_default();
         let compared = diff::of(&file, &texts, &tree, &state);
         given.evidence.tree = Some(compared.map_err(|error| one_line(error.as_ref())));
     }
+    given.evidence.published = state.map(|state| Published::of(state, &file, &texts));
     let judgement = rules::judge_offer(&file, &texts, &given.evidence, profile);
     let judgement = given.conclude(judgement, &[], true, profile);
     let report = Report::new(Vec::new(), judgement, args.judge.fail_on);

@@ -12,7 +12,10 @@ use crate::offer::OfferFile;
 use crate::offer::tag_forms::version_of;
 use crate::offer::words::ImageVersion;
 use crate::output::{Paint, Style, Table};
-use crate::published::{Known, LEDGER_NAME, Life, OfferState, PlanState, PublishedFile};
+use crate::published::{Known, LEDGER_NAME, Life, OfferState, PlanState, PublishedFile, State};
+
+/// Most offers that are named where the wanted one is not among them.
+const NAMED_MAX: usize = 8;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -20,6 +23,9 @@ struct Shown {
     ledger: String,
     records: usize,
     offers: Vec<ShownOffer>,
+    /// What is said instead of a table without rows.
+    #[serde(skip)]
+    nothing: String,
 }
 
 #[derive(Serialize)]
@@ -84,9 +90,24 @@ pub(super) fn run(args: &PublishedArgs, context: &Context) -> anyhow::Result<Exi
         ledger: ledger.path().display().to_string(),
         records: ledger.records().len(),
         offers: offers.map(|((publisher, id), at)| shown_offer(publisher, id, at)).collect(),
+        nothing: nothing(&state, wanted),
     };
     context.output.result("offer published", &shown, |paint| text(&shown, paint))?;
     Ok(Exit::Ok)
+}
+
+/// Why there is no row.
+fn nothing(state: &State, wanted: Option<(&String, &String)>) -> String {
+    let advice = "`wharf offer record OFFER --target live` adds what was submitted";
+    let known = state.offers.keys().map(|(publisher, offer)| format!("{publisher}/{offer}"));
+    let known: Vec<String> = known.take(NAMED_MAX).collect();
+    match wanted {
+        Some((publisher, offer)) if !known.is_empty() => format!(
+            "the ledger says nothing of `{publisher}/{offer}`, only of {}; {advice}",
+            known.join(", ")
+        ),
+        _ => format!("the ledger has no records; {advice}"),
+    }
 }
 
 fn shown_offer(publisher: &str, offer: &str, state: &OfferState) -> ShownOffer {
@@ -137,6 +158,9 @@ fn shown_plan(id: &str, plan: &PlanState) -> ShownPlan {
 }
 
 fn text(shown: &Shown, paint: Paint) -> String {
+    if shown.offers.is_empty() {
+        return format!("{}\n", crate::output::visible(&shown.nothing));
+    }
     let mut table = Table::new(&[
         "OFFER",
         "PLAN",
@@ -182,4 +206,30 @@ fn text(shown: &Shown, paint: Paint) -> String {
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::published::tests::{image, submitted};
+
+    #[test]
+    fn a_ledger_that_says_nothing_of_the_offer_says_so() {
+        let shown = |state: &State, wanted: Option<(&String, &String)>| {
+            let nothing = nothing(state, wanted);
+            text(
+                &Shown { ledger: String::new(), records: 0, offers: Vec::new(), nothing },
+                Paint::PLAIN,
+            )
+        };
+        let (publisher, offer) = ("quayline".to_owned(), "lagoon".to_owned());
+        let state = State::of(&[submitted(&image())]);
+        let unknown = shown(&state, Some((&publisher, &offer)));
+        let words = "says nothing of `quayline/lagoon`, only of quayline/tidepool;";
+        assert!(unknown.contains(words), "{unknown}");
+        for wanted in [None, Some((&publisher, &offer))] {
+            let empty = shown(&State::default(), wanted);
+            assert!(empty.contains("no records"), "{empty}");
+        }
+    }
 }

@@ -17,11 +17,13 @@ use crate::exit::Exit;
 use crate::input;
 use crate::marketplace::tree::Tree;
 use crate::offer::OfferFile;
+use crate::offer::content::Content;
+use crate::offer::model::KubernetesPlan;
 use crate::offer::timestamp::Timestamp;
 use crate::output::{Paint, Style, Table, visible};
 use crate::published::{
-    self, Contradiction, LEDGER_NAME, PublishedError, PublishedFile, Record, State, Submission,
-    Target, contradictions,
+    self, About, Contradiction, Kind, LEDGER_NAME, PublishedError, PublishedFile, Record, State,
+    Submission, Target, contradictions,
 };
 
 /// What came out.
@@ -76,16 +78,11 @@ pub(super) fn run(args: &RecordArgs, context: &Context) -> anyhow::Result<Exit> 
     let tree = args.tree.as_deref().map(Tree::open).transpose()?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let time = args.time.unwrap_or(Timestamp::from_unix_seconds(now).unwrap_or_default());
-    let asked = Asked { args, file: &file, tree: tree.as_ref(), time };
+    let content = content(&file)?;
+    let asked = Asked { args, file: &file, content: &content, tree: tree.as_ref(), time };
     let decide = |records: &[Record]| asked.decide(records);
     let done = if args.dry_run {
-        let known = PublishedFile::find(
-            file.folder(),
-            Some(&path).filter(|path| path.exists()).map(PathBuf::as_path),
-        );
-        let known =
-            known.map_err(Stop::from).map(|known| known.map(|known| known.records().to_vec()));
-        known.and_then(|known| decide(&known.unwrap_or_default()))
+        known(&path).map_err(Stop::from).and_then(|known| decide(&known))
     } else {
         append(&path, decide)
     };
@@ -98,6 +95,36 @@ pub(super) fn run(args: &RecordArgs, context: &Context) -> anyhow::Result<Exit> 
     let recorded = told(decision, path, args.dry_run, is_refused);
     context.output.result("offer record", &recorded, |paint| text(&recorded, paint))?;
     Ok(if is_refused { Exit::Findings } else { Exit::Ok })
+}
+
+/// The records of a ledger; none where it would be made.
+fn known(path: &std::path::Path) -> Result<Vec<Record>, PublishedError> {
+    if path.exists() { Ok(PublishedFile::open(path)?.records().to_vec()) } else { Ok(Vec::new()) }
+}
+
+/// The files of the offer, where a bundle has the version of its manifest; nothing else of them is
+/// recorded, so that one that is missing stops nobody else.
+fn content(file: &OfferFile) -> anyhow::Result<Content> {
+    let is_in_manifest =
+        |plan: &KubernetesPlan| plan.bundle.as_ref().is_some_and(|at| at.version.is_none());
+    if file.offer.kubernetes_plans().any(|(_, _, plan)| is_in_manifest(plan)) {
+        return Ok(Content::load(file)?);
+    }
+    Ok(Content::default())
+}
+
+/// A plan without its bundle is half a record: later releases would not know what has to stay.
+fn without_bundle(own: &Submission) -> Option<Contradiction> {
+    let is_without = own.kind == Kind::Kubernetes && own.bundles.is_empty();
+    is_without.then(|| Contradiction {
+        about: About::Bundle,
+        plan: Some(own.plan.clone()),
+        is_certain: false,
+        message:
+            "no bundle is recorded; write what `wharf offer bundle` made into `bundle`, and a \
+                  version into it or into `manifest.yaml`"
+                .to_owned(),
+    })
 }
 
 /// Appends under the lock; what is decided there is what is told.
@@ -119,6 +146,7 @@ fn append(
 struct Asked<'a> {
     args: &'a RecordArgs,
     file: &'a OfferFile,
+    content: &'a Content,
     tree: Option<&'a Tree>,
     time: Timestamp,
 }
@@ -131,7 +159,8 @@ impl Asked<'_> {
             return Ok(Decision { records, ..Decision::default() });
         }
         let submissions = self.submissions(&state)?;
-        let contradictions = contradictions(&state, &submissions);
+        let mut contradictions = contradictions(&state, &submissions);
+        contradictions.extend(submissions.iter().filter_map(without_bundle));
         let (known, new): (Vec<_>, Vec<_>) =
             submissions.into_iter().partition(|own| is_known(records, &state, own));
         let decision = Decision {
@@ -156,7 +185,8 @@ impl Asked<'_> {
         } else {
             let mut file = self.file.clone();
             published::complete(&mut file, state);
-            let mut submissions = published::submissions(&file, state, target, self.time);
+            let mut submissions =
+                published::submissions(&file, self.content, state, target, self.time);
             digests::fill(&mut submissions, &file, self.args, state)?;
             submissions
         };
@@ -179,15 +209,24 @@ fn later_than(time: Timestamp, last: Option<Timestamp>) -> Timestamp {
     }
 }
 
-/// Whether the ledger says the same, and nothing of it was taken back since.
+/// Whether the last that the ledger says of this plan and target is the same, and nothing of it was
+/// taken back since. What was so before and is so again is news.
 fn is_known(records: &[Record], state: &State, own: &Submission) -> bool {
     let last = state.last_withdrawal(&own.publisher, &own.offer, &own.plan);
-    records.iter().any(|record| match record {
+    let of_plan = |record: &'_ Record| match record {
         Record::Submitted(known) => {
-            let same = Submission { time: known.time, ..own.clone() };
-            **known == same && Some(known.time) > last
+            let ids = |at: &Submission| {
+                (at.publisher.clone(), at.offer.clone(), at.plan.clone(), at.target)
+            };
+            (ids(known) == ids(own)).then(|| known.as_ref().clone())
         }
-        Record::Withdrawn(_) => false,
+        Record::Withdrawn(_) => None,
+    };
+    let known: Vec<Submission> = records.iter().filter_map(of_plan).collect();
+    let newest = known.iter().map(|known| known.time).max();
+    known.iter().any(|known| {
+        let same = Submission { time: known.time, ..own.clone() };
+        *known == same && Some(known.time) == newest && Some(known.time) > last
     })
 }
 

@@ -35,6 +35,7 @@ pub(super) fn run(args: &RenderArgs, context: &Context) -> anyhow::Result<Exit> 
     let mut file = OfferFile::open(&args.offer)?;
     let published = published(args.given.ledger.as_deref(), &mut file)?;
     let texts = Content::load(&file)?;
+    let published = published.map(|state| Published::of(state, &file, &texts));
     let tree = args.tree.as_deref().map(|tree| open_tree(tree, &file)).transpose()?;
     let live = tree.as_ref().map(Live::of).unwrap_or_default();
     let state = published.as_ref().map(|at| at.state.clone()).unwrap_or_default();

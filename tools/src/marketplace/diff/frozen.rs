@@ -132,6 +132,19 @@ fn is_whole_item(path: &str, field: &str) -> bool {
     rest.is_empty() || rest.ends_with(']')
 }
 
+/// Whether a price says that Microsoft counts nothing: a free application has the same licence model
+/// as one that is paid for. The price may come or go as a whole.
+fn is_free(path: &str, value: &Option<Value>) -> bool {
+    let option = match path {
+        "pricing.systemMeterPricing" => {
+            value.as_ref().and_then(|price| price.get("priceInputOption"))
+        }
+        "pricing.systemMeterPricing.priceInputOption" => value.as_ref(),
+        _ => None,
+    };
+    option.and_then(Value::as_str) == Some("free")
+}
+
 /// What is refused in one direction only, or of one key of an item.
 fn by_value(
     target: TreeTarget,
@@ -140,6 +153,12 @@ fn by_value(
     how: How,
     (before, after): (&Option<Value>, &Option<Value>),
 ) -> Option<&'static str> {
+    if target == TreeTarget::Live
+        && kind == "price-and-availability-plan"
+        && is_free(path, before) != is_free(path, after)
+    {
+        return Some("a live plan that is free stays free, and one that is paid for stays so");
+    }
     let text = |value: &Option<Value>| value.as_ref().and_then(Value::as_str).map(str::to_owned);
     let (before, after) = (text(before), text(after));
     let (before, after) = (before.as_deref(), after.as_deref());

@@ -40,11 +40,23 @@ impl<'a> Named<'a> {
             let plans = resources.iter().filter(|at| at.kind == "plan");
             plans.into_iter().find(|plan| plan.is_meant_by(reference))?.external_id()
         };
-        all(resources, &plan)
+        all(resources.iter(), &plan)
     }
 
-    pub(super) fn of_tree(tree: &'a Tree) -> BTreeMap<Name, Self> {
-        all(tree.resources(), &|resource| tree.plan_of(resource)?.external_id())
+    /// Without the plans that are no longer sold, and what belongs to them: no payload has to say
+    /// them again. One that the payload names counts.
+    pub(super) fn of_tree(tree: &'a Tree, payload: &[Saved]) -> BTreeMap<Name, Self> {
+        let named: Vec<_> = payload.iter().filter(|at| at.kind == "plan").collect();
+        let is_named = |plan: &Saved| named.iter().any(|at| at.external_id() == plan.external_id());
+        let counts = |resource: &&Saved| {
+            let plan = match resource.kind.as_str() {
+                "plan" => Some(*resource),
+                _ => tree.plan_of(resource),
+            };
+            plan.is_none_or(|plan| !plan.is_withdrawn() || is_named(plan))
+        };
+        let resources = tree.resources().iter().filter(counts);
+        all(resources, &|resource| tree.plan_of(resource)?.external_id())
     }
 }
 
@@ -52,11 +64,11 @@ impl<'a> Named<'a> {
 const SERVERS: [&str; 3] = ["submission", "configure-status", "resource-tree"];
 
 fn all<'a, 'p>(
-    resources: &'a [Saved],
+    resources: impl Iterator<Item = &'a Saved>,
     plan_of: &dyn Fn(&Saved) -> Option<&'p str>,
 ) -> BTreeMap<Name, Named<'a>> {
     let mut named = BTreeMap::new();
-    for resource in resources.iter().filter(|at| !SERVERS.contains(&at.kind.as_str())) {
+    for resource in resources.filter(|at| !SERVERS.contains(&at.kind.as_str())) {
         let plan = match resource.kind.as_str() {
             "plan" => resource.external_id().map(str::to_owned),
             _ => plan_of(resource).map(str::to_owned),

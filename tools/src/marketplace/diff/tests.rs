@@ -278,6 +278,38 @@ fn each_change_is_told_with_both_values_and_refused_where_it_can_never_be() {
 }
 
 #[test]
+fn a_free_application_stays_free_and_a_paid_one_paid() {
+    let priced = |pricing: &Value| {
+        let mut payload = payload();
+        payload["resources"][6]["pricing"] = pricing.clone();
+        payload
+    };
+    let system = |option: &str| {
+        json!({"licenseModel": "payAsYouGo",
+        "systemMeterPricing": {"priceInputOption": option}})
+    };
+    let custom = json!({"licenseModel": "payAsYouGo",
+        "customMeters": {"meters": {"calls": {"pricePerPaymentInUSD": 1}}}});
+    let (free, core, node) = (system("free"), system("perCore"), system("perNode"));
+    for (before, after, is_refused) in [
+        (&free, &core, true),
+        (&core, &free, true),
+        (&free, &custom, true),
+        (&custom, &free, true),
+        (&core, &node, false),
+        (&free, &free, false),
+    ] {
+        let saved = json!({"resources": priced(before)["resources"]});
+        for target in ["preview", "live"] {
+            let diff = of(&priced(after), &saved, target);
+            let refused = diff.changes.iter().any(|change| change.refused.is_some());
+            let is_live = target == "live";
+            assert_eq!(refused, is_refused && is_live, "{before} {after}: {:?}", diff.changes);
+        }
+    }
+}
+
+#[test]
 fn whole_resources_are_told_and_a_live_plan_cannot_go() {
     let mut without = payload();
     let resources = without["resources"].as_array_mut().unwrap();
@@ -298,6 +330,25 @@ fn whole_resources_are_told_and_a_live_plan_cannot_go() {
 }
 
 #[test]
+fn a_plan_that_is_no_longer_sold_may_stay_out_of_the_payload() {
+    let mut without = payload();
+    without["resources"].as_array_mut().unwrap().truncate(8);
+    let mut saved = saved();
+    for resource in saved["resources"].as_array_mut().unwrap() {
+        if resource["identity"]["externalId"] == "cluster" {
+            resource["lifecycleState"] = json!("deprecated");
+        }
+    }
+    assert_eq!(of(&without, &saved, "live").changes, []);
+    // A payload that names it is compared with it.
+    let mut other = payload();
+    other["resources"][9]["clusterExtensionType"] = json!("Quayline.X");
+    let diff = of(&other, &saved, "live");
+    assert_eq!(diff.changes.len(), 1, "{:?}", diff.changes);
+    assert!(diff.changes[0].refused.is_some());
+}
+
+#[test]
 fn no_secret_is_in_what_is_told() {
     let mut without = payload();
     without["resources"].as_array_mut().unwrap().retain(|at| {
@@ -310,6 +361,36 @@ fn no_secret_is_in_what_is_told() {
     for payload in [payload(), without, leads] {
         let diff = of(&payload, &saved(), "live");
         let text = serde_json::to_string(&diff).unwrap();
+        assert!(!text.contains("planted"), "{text}");
+    }
+}
+
+#[test]
+fn a_meter_may_be_called_like_a_secret() {
+    let with = |meter: &str, price: f64| {
+        let mut payload = payload();
+        let meters = json!({meter: {"displayName": "Calls", "unitOfMeasure": "call"}});
+        payload["resources"]
+            .as_array_mut()
+            .unwrap()
+            .push(json!({"$schema": schema("container-custom-meters"), "customMeters": meters}));
+        payload["resources"][6]["pricing"] = json!({"licenseModel": "payAsYouGo",
+            "customMeters": {"priceInputOption": "usd", "meters": {
+                meter: {"pricePerPaymentInUSD": price, "apiSecret": "planted-secret"}}}});
+        payload
+    };
+    let saved = |payload: Value| json!({"resources": payload["resources"]});
+    for meter in ["token", "usernameID", "secret_reads", "password-resets"] {
+        let dearer = of(&with(meter, 2.0), &saved(with(meter, 1.0)), "live");
+        let [change] = &dearer.changes[..] else { panic!("{meter}: {:?}", dearer.changes) };
+        let key = format!(".pricing.customMeters.meters.{meter}.pricePerPaymentInUSD");
+        assert!(change.key.ends_with(&key), "{}", change.key);
+        assert_eq!((&change.before, &change.after), (&Some(json!(1.0)), &Some(json!(2.0))));
+        // A meter that is renamed goes, and another one comes, with what they are.
+        let renamed = of(&with("calls", 1.0), &saved(with(meter, 1.0)), "live");
+        assert_eq!(renamed.changes.len(), 4, "{:?}", renamed.changes);
+        let text = serde_json::to_string(&renamed).unwrap();
+        assert_eq!(text.matches("\"unitOfMeasure\":\"call\"").count(), 2, "{text}");
         assert!(!text.contains("planted"), "{text}");
     }
 }

@@ -27,10 +27,22 @@ const OF_SERVER: [&str; 16] = [
 /// Lists that customers see in their order.
 const ORDERED: [&str; 2] = ["generalLinks", "imageList"];
 
-/// Words in the names of keys whose values are secret. The user of a registry is one here too: the
-/// offer only says where it stands.
-const SECRET_WORDS: [&str; 7] =
-    ["password", "secret", "connectionstring", "accesskey", "token", "username", "sasuri"];
+/// How the names of keys end whose values are secret (`clientSecret`, `sasToken`), in small letters.
+/// The user of a registry is one here too: the offer only says where it stands.
+const SECRET_ENDS: [&str; 9] = [
+    "password",
+    "secret",
+    "connectionstring",
+    "accesskey",
+    "accountkey",
+    "appkey",
+    "token",
+    "username",
+    "sasuri",
+];
+
+/// Objects whose keys are the publisher's own: IDs of meters. None of them says what a value is.
+const OF_PUBLISHER: [&str; 2] = ["customMeters", "pricing.customMeters.meters"];
 
 /// Whether a key of a resource says nothing that the publisher decides.
 pub(super) fn is_of_server(key: &str) -> bool {
@@ -38,9 +50,15 @@ pub(super) fn is_of_server(key: &str) -> bool {
 }
 
 /// Whether what stands under a key is secret.
-pub(super) fn is_secret(key: &str) -> bool {
+fn is_secret(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
-    SECRET_WORDS.iter().any(|word| key.contains(word))
+    SECRET_ENDS.iter().any(|end| key.ends_with(end))
+}
+
+/// Whether the value at a path is secret. A key that the publisher gave says nothing of it.
+fn is_secret_at(path: &str) -> bool {
+    let (parent, key) = path.rsplit_once('.').unwrap_or(("", path));
+    !OF_PUBLISHER.contains(&parent) && is_secret(key)
 }
 
 /// Whether a list has an order that customers see.
@@ -50,6 +68,9 @@ pub(super) fn is_ordered(path: &str) -> bool {
 
 /// The keys that count, spelled in one way: samples write `externalID` and `externalId`.
 pub(super) fn known<'a>(path: &str, keys: &'a Map<String, Value>) -> BTreeMap<String, &'a Value> {
+    if OF_PUBLISHER.contains(&path) {
+        return keys.iter().map(|(key, value)| (key.clone(), value)).collect();
+    }
     let counts = |key: &str| {
         let is_added = if path.is_empty() { is_of_server(key) } else { key.starts_with('@') };
         !is_added && !is_secret(key)
@@ -94,18 +115,22 @@ pub(super) fn name_of(item: &Value) -> String {
     named.map_or_else(|| item.to_string(), str::to_owned)
 }
 
-/// The same without the values of secret keys.
-pub(super) fn without_secrets(key: &str, value: &Value) -> Value {
-    if is_secret(key) {
+/// The value at a path of a resource without the values of secret keys.
+pub(super) fn without_secrets(path: &str, value: &Value) -> Value {
+    if is_secret_at(path) {
         return Value::String("(not shown)".to_owned());
     }
     match value {
         Value::Object(keys) => {
-            let keys = keys.iter().map(|(key, value)| (key.clone(), without_secrets(key, value)));
-            Value::Object(keys.collect())
+            let shown = |(key, value): (&String, &Value)| {
+                let place = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                (key.clone(), without_secrets(&place, value))
+            };
+            Value::Object(keys.iter().map(shown).collect())
         }
         Value::Array(items) => {
-            Value::Array(items.iter().map(|item| without_secrets("", item)).collect())
+            let place = format!("{path}[]");
+            Value::Array(items.iter().map(|item| without_secrets(&place, item)).collect())
         }
         other => other.clone(),
     }

@@ -1,6 +1,7 @@
 //! What a saved resource tree says was submitted. Trees know no digests of tags.
 
 use anyhow::ensure;
+use serde_json::Value;
 
 use crate::marketplace::tree::{Saved, SavedTechnical, Tree};
 use crate::offer::OfferFile;
@@ -49,9 +50,7 @@ fn submission(
     let property = tree.of_kind("property").next();
     let availability = tree.of_plan("price-and-availability-plan", plan).next();
     let text = |key: &str| availability.and_then(|at| at.text(key));
-    let licence = availability
-        .and_then(|at| at.value.get("pricing")?.get("licenseModel")?.as_str())
-        .and_then(Licence::of);
+    let licence = availability.and_then(|at| licence(at.value.get("pricing")?));
     let mut submission = Submission {
         time,
         target,
@@ -80,6 +79,15 @@ fn submission(
         Some(technical) => fill(&mut submission, technical, &place.to_string())?,
     }
     Ok(submission)
+}
+
+/// What a plan costs. A plan of an application that is free has the model `payAsYouGo`, with nothing
+/// to pay for what Microsoft counts.
+fn licence(pricing: &Value) -> Option<Licence> {
+    let model = pricing.get("licenseModel")?.as_str().and_then(Licence::of)?;
+    let system = pricing.get("systemMeterPricing").and_then(|at| at.get("priceInputOption"));
+    let is_free = system.and_then(Value::as_str) == Some("free");
+    Some(if model == Licence::PayAsYouGo && is_free { Licence::Free } else { model })
 }
 
 fn fill(

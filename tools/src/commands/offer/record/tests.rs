@@ -8,7 +8,7 @@ use serde_json::json;
 use super::*;
 use crate::cli::{Cli, Command, OfferCommand};
 use crate::offer::fixture::{self, Folder, OFFER};
-use crate::published::Life;
+use crate::published::{Licence, Life};
 
 /// The arguments of a command line.
 fn args(line: &str) -> RecordArgs {
@@ -29,7 +29,8 @@ fn decide(
 ) -> Result<Decision, Stop> {
     let file = fixture::parse(text).unwrap();
     let time = Timestamp::from_unix_seconds(seconds).unwrap();
-    Asked { args: &args(line), file: &file, tree, time }.decide(records)
+    let content = Content::default();
+    Asked { args: &args(line), file: &file, content: &content, tree, time }.decide(records)
 }
 
 /// What `wharf push` says of the offer, with one digest for everything.
@@ -152,7 +153,7 @@ fn what_a_tree_says_is_recorded_as_it_stands_there() {
     let schema =
         |name: &str| format!("https://schema.mp.microsoft.com/schema/{name}/2022-03-01-preview3");
     let digest = format!("sha256:{}", "a".repeat(64));
-    let tree = |target: &str, id: &str| {
+    let priced = |target: &str, id: &str, system: &str| {
         let tree = json!({"target": {"targetType": target}, "resources": [
             {"$schema": schema("product"), "id": "product/p", "identity": {"externalId": id}},
             {"$schema": schema("property"), "termsConditions": "standardMicrosoft"},
@@ -163,6 +164,9 @@ fn what_a_tree_says_is_recorded_as_it_stands_there() {
              "lifecycleState": "deprecated"},
             {"$schema": schema("price-and-availability-plan"), "plan": "plan/p/1",
              "visibility": "visible", "audience": "public", "pricing": {"licenseModel": "byol"}},
+            {"$schema": schema("price-and-availability-plan"), "plan": "plan/p/2",
+             "pricing": {"licenseModel": "payAsYouGo",
+                         "systemMeterPricing": {"priceInputOption": system}}},
             {"$schema": schema("container-plan-technical-configuration"), "plan": "plan/p/1",
              "payloadType": "image", "imageTags": ["latest", "1.3.0-all"],
              "imageRepositoryDetails": {"repositoryName": "live/tidepool/server", "password": "***"}},
@@ -172,6 +176,7 @@ fn what_a_tree_says_is_recorded_as_it_stands_there() {
         ]});
         Tree::parse(std::path::Path::new("t.json"), tree.to_string().as_bytes()).unwrap()
     };
+    let tree = |target: &str, id: &str| priced(target, id, "free");
     let decided = |tree: &Tree| decide(OFFER, "o --target live --tree t.json", Some(tree), &[], 5);
     let decision = decided(&tree("live", "tidepool")).unwrap();
     let state = State::of(&decision.records);
@@ -182,6 +187,12 @@ fn what_a_tree_says_is_recorded_as_it_stands_there() {
     assert_eq!(plans["server"].live_tags().count(), 2);
     let digests = &plans["cluster"].bundles[&("b".to_owned(), "1.0.0".to_owned())].digests;
     assert_eq!(digests.latest().map(ToString::to_string), Some(digest.clone()));
+    assert_eq!(plans["cluster"].licence.latest(), Some(&Licence::Free));
+    assert_eq!(plans["server"].licence.latest(), Some(&Licence::Byol));
+    let paid = decided(&priced("live", "tidepool", "perCore")).unwrap();
+    let paid = State::of(&paid.records);
+    let paid = &paid.offer("quayline", "tidepool").unwrap().plans["cluster"];
+    assert_eq!(paid.licence.latest(), Some(&Licence::PayAsYouGo));
     for (tree, words) in [
         (tree("preview", "tidepool"), "targetType=live"),
         (tree("live", "lagoon"), "is of the offer `lagoon`"),
@@ -224,4 +235,83 @@ fn what_is_taken_back_is_a_record_of_its_own_and_must_have_been_there() {
     assert!(lives(&records).is_live());
     records.extend(withdraw("server", &records).unwrap().records);
     assert!(!lives(&records).is_live());
+}
+
+#[test]
+fn a_bundle_without_a_version_of_its_own_is_recorded_with_that_of_its_manifest() {
+    let folder = Folder::new();
+    let digest = format!("sha256:{}", "a".repeat(64));
+    let with =
+        |bundle: &str| fixture::with_application().replacen("    namespace: tidepool\n", bundle, 1);
+    let bundle = format!(
+        "    namespace: tidepool\n    bundle: {{ repository: tidepool/bundle, digest: \"{digest}\" }}\n"
+    );
+    let path = pushed(&folder, "1.4.0", "a");
+    let line = format!("o --target live --pushed {}", path.display());
+    let decided = |text: &str, records: &[Record]| {
+        let file = OfferFile::parse(&folder.path(), text.as_bytes().to_vec()).unwrap();
+        let content = content(&file).unwrap();
+        let time = Timestamp::from_unix_seconds(100).unwrap();
+        Asked { args: &args(&line), file: &file, content: &content, tree: None, time }
+            .decide(records)
+    };
+    let bundles = |decision: &Decision| -> Vec<String> {
+        let Some(Record::Submitted(own)) = decision.records.last() else { panic!("a submission") };
+        assert_eq!(own.plan, "cluster");
+        own.bundles.iter().map(|at| format!("{}:{}", at.repository, at.version)).collect()
+    };
+    let first = decided(&with(&bundle), &[]).unwrap();
+    assert_eq!(bundles(&first), ["live/tidepool/bundle:1.0.0"]);
+    assert!(first.contradictions.is_empty(), "{:?}", first.contradictions);
+    // The next release keeps it, and another digest of that version is refused.
+    let manifest = fixture::APPLICATION_FILES[0].1;
+    folder.write("manifest.yaml", manifest.replacen("version: 1.0.0", "version: 1.1.0", 1));
+    let next = decided(&with(&bundle), &first.records).unwrap();
+    assert_eq!(bundles(&next), ["live/tidepool/bundle:1.0.0", "live/tidepool/bundle:1.1.0"]);
+    folder.write("manifest.yaml", manifest);
+    let other = bundle.replace(&digest, &format!("sha256:{}", "b".repeat(64)));
+    assert!(matches!(decided(&with(&other), &first.records), Err(Stop::Refused(_))));
+    // Without any bundle the reader is told.
+    let none = decided(&fixture::with_application(), &[]).unwrap();
+    let [warning] = &none.contradictions[..] else { panic!("{:?}", none.contradictions) };
+    assert!(!warning.is_certain && warning.message.contains("no bundle is recorded"));
+}
+
+#[test]
+fn going_back_to_an_earlier_state_is_recorded() {
+    let folder = Folder::new();
+    let path = pushed(&folder, "1.4.0", "a");
+    let line = format!("o --target live --pushed {}", path.display());
+    let visible = OFFER.replace("visibility: hidden", "visibility: visible");
+    let mut records = decide(OFFER, &line, None, &[], 100).unwrap().records;
+    let there = decide(&visible, &line, None, &records, 200).unwrap();
+    assert_eq!(there.unchanged, ["server"]);
+    records.extend(there.records);
+    let back = decide(OFFER, &line, None, &records, 300).unwrap();
+    assert_eq!(back.unchanged, ["server"]);
+    records.extend(back.records);
+    let state = State::of(&records);
+    let probe = &state.offer("quayline", "tidepool").unwrap().plans["probe"];
+    assert_eq!(probe.visibility.latest(), Some(&crate::published::Visibility::Hidden));
+    // The same once more adds nothing.
+    assert!(decide(OFFER, &line, None, &records, 400).unwrap().records.is_empty());
+}
+
+#[test]
+fn a_ledger_that_is_not_there_yet_has_no_records_and_no_other_one_stands_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let (there, new) = (folder.path().join(LEDGER_NAME), folder.path().join("new.jsonl"));
+    let record = Record::Withdrawn(crate::published::Withdrawal {
+        time: Timestamp::default(),
+        publisher: "quayline".to_owned(),
+        offer: "tidepool".to_owned(),
+        plan: "server".to_owned(),
+        versions: std::collections::BTreeSet::new(),
+    });
+    append(&there, |_| Ok(Decision { records: vec![record.clone()], ..Decision::default() }))
+        .unwrap();
+    assert_eq!(known(&there).unwrap(), [record]);
+    assert_eq!(known(&new).unwrap(), []);
+    std::fs::write(&new, "no record\n").unwrap();
+    assert!(known(&new).is_err());
 }
