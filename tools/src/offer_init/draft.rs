@@ -1,6 +1,7 @@
 //! An offer that is judged before it is written: what its values alone break, said by the flags that
 //! give them.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::answers::Answers;
@@ -43,10 +44,6 @@ const KEYS: [(&str, Topic); 19] = [
 
 /// Checks everything that is settled.
 pub fn check(answers: &Answers) -> Result<(), InitError> {
-    if !answers.runs_on_amd64() {
-        let message = "the image has no linux/amd64, the only platform of Kubernetes plans";
-        return Err(InitError::Wrong(vec![said(Topic::Repository, message)]));
-    }
     let faults = faults(answers)?;
     if faults.is_empty() {
         return Ok(());
@@ -60,12 +57,37 @@ pub fn check(answers: &Answers) -> Result<(), InitError> {
     Err(InitError::Wrong(said))
 }
 
-/// What is wrong with one value, where the others are as proposed.
+/// Checks flags before anybody is asked for the rest, which is as proposed meanwhile.
+pub(super) fn check_given(
+    given: &BTreeMap<Topic, String>,
+    values: &Values,
+    sources: &Sources,
+) -> Result<(), InitError> {
+    let wrong = |topic: &Topic| Some(said(*topic, &fault(*topic, values.clone(), sources)?));
+    let wrong: Vec<String> = given.keys().filter_map(wrong).collect();
+    if wrong.is_empty() { Ok(()) } else { Err(InitError::Wrong(wrong)) }
+}
+
+/// What is wrong with one value, where the others are as proposed: what stands in its place, and what
+/// goes with it.
 pub(super) fn fault(topic: Topic, values: Values, sources: &Sources) -> Option<String> {
-    let values = complete(values, sources);
-    let answers = Answers::new(values, sources, String::from("2026-01-01"));
-    let faults = faults(&answers).ok()?;
-    faults.into_iter().find(|(at, _)| *at == Some(topic)).map(|(_, message)| message)
+    let judged = |values: Values| {
+        let values = complete(values, sources);
+        faults(&Answers::new(values, sources, String::from("2026-01-01")))
+    };
+    let mut without = values.clone();
+    without.remove(&topic);
+    let found = match judged(values) {
+        Ok(found) => found,
+        Err(error) => return judged(without).is_ok().then(|| error.to_string()),
+    };
+    if let Some((_, message)) = found.iter().find(|(at, _)| *at == Some(topic)) {
+        return Some(message.clone());
+    }
+    let mut nobodys = found.into_iter().filter(|(at, _)| at.is_none()).peekable();
+    nobodys.peek()?;
+    let before = judged(without).unwrap_or_default();
+    nobodys.find(|fault| !before.contains(fault)).map(|(_, message)| message)
 }
 
 /// What the rules find in texts and words; the strict ones, which every page keeps.

@@ -459,6 +459,73 @@ fn a_person_is_asked_what_no_flag_says_and_hears_what_is_wrong() {
 }
 
 #[test]
+fn every_answer_is_judged_as_the_whole_is_before_the_next_question() {
+    let bad = |topic| match topic {
+        Topic::Title => Some("Cache \u{1f680}"),
+        Topic::Summary => Some("<b>fast</b>"),
+        Topic::Publisher => Some("quay line"),
+        Topic::OfferId => Some("Tide"),
+        Topic::SubscriptionId | Topic::TenantId => Some("mine"),
+        Topic::ResourceGroup => Some("a/b"),
+        Topic::Website => Some("https://example.com"),
+        Topic::Email => Some("nobody"),
+        Topic::Phone => Some("call us"),
+        _ => None,
+    };
+    for kind in ["kubernetes", "image"] {
+        let mut judged = 0;
+        let mut ask = |question: &Question<'_>| {
+            let topic = question.topic;
+            if let Some(bad) = bad(topic) {
+                assert!((question.fault)(bad).is_some(), "{kind} {topic:?}");
+                judged += 1;
+            }
+            let good = question.proposal.map_or("quayline", |value| value.text.as_str());
+            let good = if topic == Topic::Kind { kind } else { good };
+            assert_eq!((question.fault)(good), None, "{kind} {topic:?}");
+            Ok(good.to_owned())
+        };
+        let values = settle(&Given::new(), &Sources::default(), Way::Ask(&mut ask)).unwrap();
+        let answers = Answers::new(values, &Sources::default(), "2026-11-29".to_owned());
+        draft::check(&answers).unwrap();
+        assert!(judged >= 9, "{judged}");
+    }
+}
+
+#[test]
+fn what_flags_break_is_said_before_anybody_answers() {
+    let image = |platform: &str| {
+        let platforms = vec![platform.parse().unwrap()];
+        Sources {
+            image: Some(sources::ImageFound { platforms, ..Default::default() }),
+            ..Default::default()
+        }
+    };
+    let named = Sources { chart_is_named: true, ..Sources::default() };
+    for (kind, topic, bad, sources) in [
+        ("kubernetes", Topic::Title, "two\nlines", Sources::default()),
+        ("kubernetes", Topic::Phone, "call us", Sources::default()),
+        ("image", Topic::ExtensionType, "A.B", Sources::default()),
+        ("image", Topic::Licence, "payAsYouGo", Sources::default()),
+        ("image", Topic::Title, "Cache", named),
+        ("kubernetes", Topic::Title, "Cache", image("linux/arm64")),
+    ] {
+        let mut ask = |question: &Question<'_>| {
+            assert_eq!(question.topic, Topic::Kind, "{bad}");
+            Ok(kind.to_owned())
+        };
+        let error = settle(&given(&[(topic, bad)]), &sources, Way::Ask(&mut ask)).unwrap_err();
+        assert!(matches!(error, InitError::Wrong(_)), "{bad}: {error}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("file"), "").unwrap();
+    check_place(&folder.path().join("new/offer.yaml")).unwrap();
+    check_place(Path::new("new/offer.yaml")).unwrap();
+    let error = check_place(&folder.path().join("file/new/offer.yaml")).unwrap_err();
+    assert!(matches!(error, InitError::Write { .. }), "{error}");
+}
+
+#[test]
 fn what_holds_a_place_says_so_and_secrets_are_only_named() {
     let folder = tempfile::tempdir().unwrap();
     let flags = given(&[(Topic::Publisher, "quayline"), (Topic::Phone, "+1 206 555 0142")]);

@@ -15,7 +15,9 @@ use crate::offer::content::Content;
 use crate::offer_init::settle::{Question, Way, ask_kind, check_given, settle};
 use crate::offer_init::sources::Sources;
 use crate::offer_init::topics::Topic;
-use crate::offer_init::{Answers, InitError, Kind, Outcome, WrittenFile, draft, write};
+use crate::offer_init::{
+    Answers, InitError, Kind, Outcome, WrittenFile, check_place, draft, write,
+};
 use crate::output::{Paint, Style, visible};
 use crate::rules::evidence::Evidence;
 use crate::rules::{Profile, judge_offer};
@@ -56,40 +58,9 @@ fn begin(args: &InitArgs, context: &Context) -> Result<Begun, InitError> {
     if !args.force && std::fs::symlink_metadata(&file).is_ok() {
         return Err(InitError::Exists(file));
     }
-    let mut sources = Sources::read(&folder, args.chart.as_deref(), args.image.as_deref())?;
-    let mut given = args.given();
-    let repository = sources.image.as_ref().and_then(|image| image.repository.clone());
-    if let Some(repository) = repository {
-        given.insert(Topic::Repository, repository);
-    }
+    check_place(&file)?;
     let is_person = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
-    let looks = ask::looks(context.global.color);
-    let mut ask = |question: &Question<'_>| ask::ask(question, &looks);
-    if is_person && !args.yes && !sources.charts.is_empty() {
-        check_given(&given)?;
-        let kind = match given.get(&Topic::Kind) {
-            Some(kind) => kind.clone(),
-            None => ask_kind(&sources, &mut ask)?,
-        };
-        if kind == "kubernetes" {
-            let chart = ask::chart(&sources.charts, &looks)?;
-            sources = Sources::read(&folder, Some(&chart), args.image.as_deref())?;
-        }
-        given.insert(Topic::Kind, kind);
-    }
-    let way = match (args.yes, is_person) {
-        (true, _) => Way::Take,
-        (false, true) => Way::Ask(&mut ask),
-        (false, false) => Way::Refuse,
-    };
-    let values = settle(&given, &sources, way)?;
-    let today = jiff::Timestamp::now().strftime("%Y-%m-%d").to_string();
-    let answers = Answers::new(values, &sources, today);
-    if args.chart.is_some() && answers.kind == Kind::Image {
-        let message =
-            "--chart: an image plan has no chart; leave it out, or write --kind kubernetes";
-        return Err(InitError::Wrong(vec![message.to_owned()]));
-    }
+    let answers = answers(args, &folder, is_person, context)?;
     if args.yes || !is_person {
         for (topic, value) in answers.taken() {
             let taken = format!("{} {}: {}", topic.flag(), value.text, value.origin.words());
@@ -112,6 +83,43 @@ fn begin(args: &InitArgs, context: &Context) -> Result<Begun, InitError> {
         has_image: answers.image.is_some(),
         offer: file,
     })
+}
+
+/// Reads what is there, and settles the rest.
+fn answers(
+    args: &InitArgs,
+    folder: &Path,
+    is_person: bool,
+    context: &Context,
+) -> Result<Answers, InitError> {
+    let mut sources = Sources::read(folder, args.chart.as_deref(), args.image.as_deref())?;
+    let mut given = args.given();
+    let repository = sources.image.as_ref().and_then(|image| image.repository.clone());
+    if let Some(repository) = repository {
+        given.insert(Topic::Repository, repository);
+    }
+    let looks = ask::looks(context.global.color);
+    let mut ask = |question: &Question<'_>| ask::ask(question, &looks);
+    if is_person && !args.yes && !sources.charts.is_empty() {
+        check_given(&given)?;
+        let kind = match given.get(&Topic::Kind) {
+            Some(kind) => kind.clone(),
+            None => ask_kind(&sources, &mut ask)?,
+        };
+        if kind == "kubernetes" {
+            let chart = ask::chart(&sources.charts, &looks)?;
+            sources = Sources::read(folder, Some(&chart), args.image.as_deref())?;
+        }
+        given.insert(Topic::Kind, kind);
+    }
+    let way = match (args.yes, is_person) {
+        (true, _) => Way::Take,
+        (false, true) => Way::Ask(&mut ask),
+        (false, false) => Way::Refuse,
+    };
+    let values = settle(&given, &sources, way)?;
+    let today = jiff::Timestamp::now().strftime("%Y-%m-%d").to_string();
+    Ok(Answers::new(values, &sources, today))
 }
 
 /// The folder of the offer, and its file.
