@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::error::InitError;
+use super::image;
 use crate::input;
 
 /// Largest file of a chart that is read, in bytes.
@@ -103,7 +104,7 @@ pub(super) fn read(folder: &Path, path: String) -> Result<ChartFound, InitError>
             Scalar::Text(text) => text,
             Scalar::Number(number) => number.to_string(),
         },
-        description: chart.description,
+        description: chart.description.filter(|text| !image::is_unsafe(text)),
         home: chart.home,
         sources: chart.sources.unwrap_or_default(),
         emails: maintainers.filter_map(|maintainer| maintainer.email).collect(),
@@ -144,6 +145,7 @@ fn images(folder: &Path) -> Vec<ChartImage> {
         }
         None => elsewhere(&values, "", DEPTH_MAX, &mut images),
     }
+    images.retain(|image| !image::is_unsafe(&image.location));
     images.truncate(IMAGES_MAX);
     images
 }

@@ -304,6 +304,37 @@ fn with_and_without_chart_image_and_remote_nothing_is_found() {
 }
 
 #[test]
+fn logins_in_labels_and_charts_come_into_no_file() {
+    let folder = tempfile::tempdir().unwrap();
+    working_copy(folder.path(), true, false);
+    let text = "name: tidepool\nversion: 1.0.0\ndescription: See https://s3cret@quayline.dev/t\n";
+    fs::write(folder.path().join("chart/Chart.yaml"), text).unwrap();
+    let values = "web:\n  image: { repository: \"bob:s3cret@quayline.dev/web\" }\n";
+    fs::write(folder.path().join("chart/values.yaml"), values).unwrap();
+    let layout = folder.path().join("layout");
+    fs::create_dir(&layout).unwrap();
+    let labels = json!({
+        "org.opencontainers.image.title": "Cache (https://s3cret@quayline.dev)",
+        "org.opencontainers.image.description": "A cache; bob:s3cret@quayline.dev.",
+        "org.opencontainers.image.source": "https://s3cret@quayline.dev/src",
+        "org.opencontainers.image.url": "https://bob:s3cret@quayline.dev/",
+        "org.opencontainers.image.licenses": "https://s3cret@quayline.dev/licence" });
+    image::tests::layout(&layout, &["linux/amd64"], &labels);
+    for (kind, image) in
+        [("image", layout.to_str()), ("kubernetes", layout.to_str()), ("kubernetes", None)]
+    {
+        let sources = Sources::read(folder.path(), None, image).unwrap();
+        let flags = given(&[(Topic::Publisher, "quayline"), (Topic::Kind, kind)]);
+        let at = folder.path().join(format!("{kind}{}", image.is_some()));
+        begin(&at, &sources, &flags).unwrap();
+        for file in ["offer.yaml", "listing/description.html"] {
+            let text = fs::read_to_string(at.join(file)).unwrap();
+            assert!(!text.contains("s3cret"), "{kind} {file}: {text}");
+        }
+    }
+}
+
+#[test]
 fn an_image_without_amd64_is_refused_for_kubernetes_only() {
     let folder = tempfile::tempdir().unwrap();
     let layout = folder.path().join("layout");
