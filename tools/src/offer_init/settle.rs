@@ -48,10 +48,11 @@ pub fn settle(
     // What is given counts from the first question on, so that answers are judged beside it.
     let mut values: Values =
         given.iter().map(|(topic, text)| (*topic, value_given(text.clone()))).collect();
-    let mut missing = Vec::new();
+    let (mut unknown, mut untaken) = (Vec::new(), Vec::new());
     for topic in ALL {
         if is_asked(topic, &values, sources) && !given.contains_key(&topic) {
             let proposal = propose(topic, &values, sources);
+            let is_known = proposal.is_some();
             let value = match &mut way {
                 Way::Ask(ask) => Some(asked(topic, proposal, &values, sources, ask)?),
                 Way::Take => proposal,
@@ -61,7 +62,8 @@ pub fn settle(
                 Some(value) => {
                     values.insert(topic, value);
                 }
-                None => missing.push(topic),
+                None if is_known => untaken.push(topic),
+                None => unknown.push(topic),
             }
         }
         if topic == Topic::Kind {
@@ -71,10 +73,10 @@ pub fn settle(
             }
         }
     }
-    if missing.is_empty() {
+    if unknown.is_empty() && untaken.is_empty() {
         return Ok(values);
     }
-    Err(InitError::Missing { topics: missing, may_propose: matches!(way, Way::Refuse) })
+    Err(InitError::Missing { unknown, untaken })
 }
 
 /// Checks flags, each by itself.

@@ -453,6 +453,11 @@ fn without_anybody_to_ask_every_missing_flag_is_named() {
         assert!(said.contains(flag), "{flag}: {said}");
     }
     assert!(!said.contains("--title") && !said.contains("--offer-id") && said.contains("--yes"));
+    let (must, may) = said.split_once("give it. ").unwrap();
+    assert!(must.contains("--publisher") && !must.contains("--yes"), "{said}");
+    assert!(!may.contains("--publisher") && may.contains("--phone"), "{said}");
+    let said = refused(&given(&[(Topic::Publisher, "quayline")])).to_string();
+    assert!(said.ends_with("give it, or take what is proposed with --yes"), "{said}");
     let said = settle(&Given::new(), &Sources::default(), Way::Take).unwrap_err().to_string();
     assert!(said.contains("--publisher") && !said.contains("--yes"), "{said}");
 }

@@ -171,15 +171,32 @@ fn told(begun: &Begun, paint: Paint) -> String {
         say(&format!("{note} `wharf offer lint` finds {count} things in what was there before."));
     }
     say(&paint.text(Style::Strong, "Next"));
-    for (command, what) in next(begun) {
-        let command = format!("{command} {offer}");
-        lines.push(format!("  {command:<44} {what}"));
-    }
+    lines.extend(next_lines(begun));
     lines.push(String::new());
     lines.join("\n")
 }
 
-/// The next commands, each to be followed by the offer.
+/// The next commands with what they do, in two columns.
+fn next_lines(begun: &Begun) -> Vec<String> {
+    let offer = shell_word(&begun.offer.display().to_string());
+    let next = next(begun).into_iter();
+    let next: Vec<_> = next.map(|(command, what)| (format!("{command} {offer}"), what)).collect();
+    let width = next.iter().map(|(command, _)| command.chars().count()).max().unwrap_or_default();
+    next.iter().map(|(command, what)| format!("  {command:<width$}  {what}")).collect()
+}
+
+/// A path as a shell takes it for one word that is no option.
+fn shell_word(path: &str) -> String {
+    let path = if path.starts_with('-') { format!("./{path}") } else { path.to_owned() };
+    let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '/' | '.' | '_' | '-' | '+' | ',');
+    if path.chars().all(is_plain) {
+        return path;
+    }
+    visible(&format!("'{}'", path.replace('\'', "'\\''")))
+}
+
+/// The next commands, each to be followed by the offer. Where the offer makes no image there is no
+/// digest to write.
 fn next(begun: &Begun) -> Vec<(&'static str, &'static str)> {
     let mut next = vec![("wharf offer lint", "say what the marketplace would refuse")];
     if begun.has_image {
@@ -187,7 +204,9 @@ fn next(begun: &Begun) -> Vec<(&'static str, &'static str)> {
         next.push(("wharf push --to production", "push it to your registry"));
     }
     if begun.is_kubernetes {
-        next.push(("wharf offer pin", "write its digest into the chart"));
+        if begun.has_image {
+            next.push(("wharf offer pin", "write its digest into the chart"));
+        }
         next.push((
             "wharf offer bundle --output bundle",
             "lay out what Microsoft's packaging tool takes",
@@ -195,4 +214,55 @@ fn next(begun: &Begun) -> Vec<(&'static str, &'static str)> {
     }
     next.push(("wharf offer render", "make what Partner Center takes"));
     next
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn begun(offer: &str, is_kubernetes: bool, has_image: bool) -> Begun {
+        Begun {
+            offer: PathBuf::from(offer),
+            written: Vec::new(),
+            replaced: Vec::new(),
+            kept: Vec::new(),
+            placeholders: Vec::new(),
+            findings: 0,
+            is_kubernetes,
+            has_image,
+        }
+    }
+
+    #[test]
+    fn next_commands_are_those_that_the_offer_can_have() {
+        let commands = |is_kubernetes, has_image| {
+            let next = next(&begun("offer.yaml", is_kubernetes, has_image)).into_iter();
+            next.map(|(command, _)| command).collect::<Vec<_>>().join("; ")
+        };
+        assert!(!commands(true, false).contains("pin") && commands(true, false).contains("bundle"));
+        assert!(commands(true, true).contains("pin") && commands(true, true).contains("push"));
+        assert!(
+            !commands(false, true).contains("pin") && !commands(false, true).contains("bundle")
+        );
+    }
+
+    #[test]
+    fn next_commands_can_be_copied_into_a_shell() {
+        for (path, word) in [
+            ("offer.yaml", "offer.yaml"),
+            ("my offer/offer.yaml", "'my offer/offer.yaml'"),
+            ("ann's/offer.yaml", "'ann'\\''s/offer.yaml'"),
+            ("-x/offer.yaml", "./-x/offer.yaml"),
+            ("$x;y/offer.yaml", "'$x;y/offer.yaml'"),
+            ("~/offer.yaml", "'~/offer.yaml'"),
+        ] {
+            assert_eq!(shell_word(path), word);
+        }
+        let lines = next_lines(&begun("a rather long folder/offer.yaml", true, true));
+        for line in &lines {
+            assert!(line.contains("yaml'  "), "{line}");
+        }
+        let starts = lines.iter().filter_map(|line| line.find("say what"));
+        assert!(starts.count() == 1 && lines.iter().any(|line| line.contains("yaml'  lay out")));
+    }
 }
