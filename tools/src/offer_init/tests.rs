@@ -107,6 +107,9 @@ fn every_licence_contract_and_name_is_silent() {
         for (publisher, id, plan) in [
             ("quayline", "tidepool", "standard"),
             ("42", "1st-offer_2", "0_0"),
+            ("q1", "plan-description", "description"),
+            ("q2", "a-b-c", "plan-description"),
+            ("q3", "logo-large", "certification-notes"),
             ("Quay_Line.dev", "a--b__c", "plan-1"),
             ("a-very-long-publisher-id-0123456789-0123456789-0123456789", "abc", "xyz"),
             ("q", "a-very-long-id_of-50-characters-0123456789-abcdefg", "x-y"),
