@@ -1,7 +1,7 @@
 //! An offer that is judged before it is written: what its values alone break, said by the flags that
 //! give them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::answers::Answers;
@@ -20,7 +20,7 @@ const FILES: [&str; 7] =
     ["chart", "manifest", "uiDefinition", "armTemplate", "bundle", "clusters", "namespace"];
 
 /// Which value stands at a key: the first whose start fits.
-const KEYS: [(&str, Topic); 19] = [
+const KEYS: [(&str, Topic); 27] = [
     ("publisher", Topic::Publisher),
     ("offer.id", Topic::OfferId),
     ("offer.alias", Topic::Title),
@@ -35,9 +35,17 @@ const KEYS: [(&str, Topic); 19] = [
     ("listing.description", Topic::Summary),
     ("listing.contacts.support.email", Topic::Email),
     ("listing.contacts.support.phone", Topic::Phone),
+    ("listing.contacts.support.name", Topic::Title),
+    ("listing.contacts.engineering.email", Topic::Email),
+    ("listing.contacts.engineering.phone", Topic::Phone),
+    ("listing.contacts.engineering.name", Topic::Title),
+    ("listing.screenshots", Topic::Title),
+    ("legal.terms", Topic::Title),
     ("preview.subscriptions", Topic::SubscriptionId),
     ("plans[0].id", Topic::PlanId),
     ("plans[0].name", Topic::Title),
+    ("plans[0].summary", Topic::Title),
+    ("plans[0].description", Topic::Title),
     ("plans[0].licence", Topic::Licence),
     ("plans[0].extensionType", Topic::ExtensionType),
 ];
@@ -48,13 +56,22 @@ pub fn check(answers: &Answers) -> Result<(), InitError> {
     if faults.is_empty() {
         return Ok(());
     }
-    let said = |(topic, message): (Option<Topic>, String)| match topic {
-        Some(topic) => said(topic, &message),
-        None => message,
-    };
-    let mut said: Vec<String> = faults.into_iter().map(said).collect();
-    said.dedup();
-    Err(InitError::Wrong(said))
+    Err(InitError::Wrong(told(faults)))
+}
+
+/// Faults with their flags. One value stands at many keys, so only its first fault is told.
+fn told(faults: Vec<(Option<Topic>, String)>) -> Vec<String> {
+    let mut topics = BTreeSet::new();
+    let (mut told, mut others) = (Vec::new(), Vec::new());
+    for (topic, message) in faults {
+        match topic {
+            Some(topic) if topics.insert(topic) => told.push(said(topic, &message)),
+            None if !others.contains(&message) => others.push(message),
+            _ => {}
+        }
+    }
+    // Texts that are made of several values repeat what is said of one.
+    if told.is_empty() { others } else { told }
 }
 
 /// Checks flags before anybody is asked for the rest, which is as proposed meanwhile.
