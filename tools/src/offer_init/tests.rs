@@ -413,6 +413,24 @@ fn of_several_charts_none_is_touched_until_somebody_says_which() {
     }
 }
 
+#[test]
+fn a_version_that_no_manifest_takes_is_told() {
+    for (version, told) in [("1.4.0-rc.1", true), ("\"1.4\"", true), ("1.4.0", false)] {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("chart")).unwrap();
+        let text = format!("name: tidepool\nversion: {version}\n");
+        fs::write(folder.path().join("chart/Chart.yaml"), text).unwrap();
+        let sources = Sources::read(folder.path(), None, None).unwrap();
+        let values =
+            settle(&given(&[(Topic::Publisher, "quayline")]), &sources, Way::Take).unwrap();
+        let note = Answers::new(values, &sources, "2026-11-29".to_owned()).version_note();
+        assert_eq!(note.is_some(), told, "{note:?}");
+        let said = note.unwrap_or_default();
+        let version = version.trim_matches('"');
+        assert!(!told || said.contains(version) && said.contains("has 1.4.0:"), "{said}");
+    }
+}
+
 /// How many half-written files are left.
 fn parts(folder: &Path) -> usize {
     let entries = fs::read_dir(folder).unwrap().map(Result::unwrap);

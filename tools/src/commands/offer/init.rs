@@ -68,6 +68,9 @@ fn begin(args: &InitArgs, context: &Context) -> Result<Begun, InitError> {
         }
     }
     draft::check(&answers)?;
+    if let Some(note) = answers.version_note() {
+        context.output.note(&visible(&note));
+    }
     let files = write(&answers, &file, args.force)?;
     let paths = |outcome: Outcome| -> Vec<String> {
         let files = files.iter().filter(|file| file.outcome == outcome);
