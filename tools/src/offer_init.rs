@@ -26,7 +26,7 @@ mod writing;
 
 pub use answers::{Answers, Kind};
 pub use error::InitError;
-pub use writing::{Outcome, WrittenFile, write};
+pub use writing::{Outcome, WrittenFile, check_place, write};
 
 #[cfg(test)]
 mod tests;

@@ -47,7 +47,7 @@ mod networks;
 mod plans;
 mod published;
 mod published_tree;
-mod registry;
+pub(crate) mod registry;
 mod registry_state;
 mod resources;
 mod roots;

@@ -41,6 +41,8 @@ pub struct Answers {
     pub version: ImageVersion,
     /// The chart that is there, relative to the offer; none where a first one is written.
     pub chart: Option<String>,
+    /// The version of that chart, as it is written.
+    pub chart_version: Option<String>,
     /// The images that the chart names.
     pub chart_images: Vec<ChartImage>,
     /// The image that the offer makes; none where the chart that is there names its own.
@@ -70,6 +72,7 @@ impl Answers {
             standard_contract: text(&values, Topic::Terms) != "own",
             version: sources.version(kind),
             chart: chart.map(|chart| chart.path.clone()),
+            chart_version: chart.map(|chart| chart.version.clone()),
             chart_images: chart.map(|chart| chart.images.clone()).unwrap_or_default(),
             image: is_made.then(|| sources.image.clone().unwrap_or_default()),
             today,
@@ -124,6 +127,19 @@ impl Answers {
     pub fn taken(&self) -> impl Iterator<Item = (Topic, &Value)> {
         let is_taken = |value: &Value| value.origin != Origin::Given;
         self.values.iter().filter(move |(_, value)| is_taken(value)).map(|(at, value)| (*at, value))
+    }
+
+    /// What to know where the chart that is there has a version that no manifest can repeat.
+    #[must_use]
+    pub fn version_note(&self) -> Option<String> {
+        let chart = self.chart_version.as_deref()?;
+        let version = self.full_version();
+        (chart != version).then(|| {
+            format!(
+                "the chart has version {chart}; a manifest takes three numbers alone, so manifest.yaml \
+                 has {version}: write that into Chart.yaml, too (K8S-016)"
+            )
+        })
     }
 
     /// The three numbers of the version, as a manifest wants them.

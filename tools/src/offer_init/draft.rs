@@ -1,6 +1,7 @@
 //! An offer that is judged before it is written: what its values alone break, said by the flags that
 //! give them.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::answers::Answers;
@@ -19,7 +20,7 @@ const FILES: [&str; 7] =
     ["chart", "manifest", "uiDefinition", "armTemplate", "bundle", "clusters", "namespace"];
 
 /// Which value stands at a key: the first whose start fits.
-const KEYS: [(&str, Topic); 19] = [
+const KEYS: [(&str, Topic); 27] = [
     ("publisher", Topic::Publisher),
     ("offer.id", Topic::OfferId),
     ("offer.alias", Topic::Title),
@@ -34,38 +35,76 @@ const KEYS: [(&str, Topic); 19] = [
     ("listing.description", Topic::Summary),
     ("listing.contacts.support.email", Topic::Email),
     ("listing.contacts.support.phone", Topic::Phone),
+    ("listing.contacts.support.name", Topic::Title),
+    ("listing.contacts.engineering.email", Topic::Email),
+    ("listing.contacts.engineering.phone", Topic::Phone),
+    ("listing.contacts.engineering.name", Topic::Title),
+    ("listing.screenshots", Topic::Title),
+    ("legal.terms", Topic::Title),
     ("preview.subscriptions", Topic::SubscriptionId),
     ("plans[0].id", Topic::PlanId),
     ("plans[0].name", Topic::Title),
+    ("plans[0].summary", Topic::Title),
+    ("plans[0].description", Topic::Title),
     ("plans[0].licence", Topic::Licence),
     ("plans[0].extensionType", Topic::ExtensionType),
 ];
 
 /// Checks everything that is settled.
 pub fn check(answers: &Answers) -> Result<(), InitError> {
-    if !answers.runs_on_amd64() {
-        let message = "the image has no linux/amd64, the only platform of Kubernetes plans";
-        return Err(InitError::Wrong(vec![said(Topic::Repository, message)]));
-    }
     let faults = faults(answers)?;
     if faults.is_empty() {
         return Ok(());
     }
-    let said = |(topic, message): (Option<Topic>, String)| match topic {
-        Some(topic) => said(topic, &message),
-        None => message,
-    };
-    let mut said: Vec<String> = faults.into_iter().map(said).collect();
-    said.dedup();
-    Err(InitError::Wrong(said))
+    Err(InitError::Wrong(told(faults)))
 }
 
-/// What is wrong with one value, where the others are as proposed.
+/// Faults with their flags. One value stands at many keys, so only its first fault is told.
+fn told(faults: Vec<(Option<Topic>, String)>) -> Vec<String> {
+    let mut topics = BTreeSet::new();
+    let (mut told, mut others) = (Vec::new(), Vec::new());
+    for (topic, message) in faults {
+        match topic {
+            Some(topic) if topics.insert(topic) => told.push(said(topic, &message)),
+            None if !others.contains(&message) => others.push(message),
+            _ => {}
+        }
+    }
+    // Texts that are made of several values repeat what is said of one.
+    if told.is_empty() { others } else { told }
+}
+
+/// Checks flags before anybody is asked for the rest, which is as proposed meanwhile.
+pub(super) fn check_given(
+    given: &BTreeMap<Topic, String>,
+    values: &Values,
+    sources: &Sources,
+) -> Result<(), InitError> {
+    let wrong = |topic: &Topic| Some(said(*topic, &fault(*topic, values.clone(), sources)?));
+    let wrong: Vec<String> = given.keys().filter_map(wrong).collect();
+    if wrong.is_empty() { Ok(()) } else { Err(InitError::Wrong(wrong)) }
+}
+
+/// What is wrong with one value, where the others are as proposed: what stands in its place, and what
+/// goes with it.
 pub(super) fn fault(topic: Topic, values: Values, sources: &Sources) -> Option<String> {
-    let values = complete(values, sources);
-    let answers = Answers::new(values, sources, String::from("2026-01-01"));
-    let faults = faults(&answers).ok()?;
-    faults.into_iter().find(|(at, _)| *at == Some(topic)).map(|(_, message)| message)
+    let judged = |values: Values| {
+        let values = complete(values, sources);
+        faults(&Answers::new(values, sources, String::from("2026-01-01")))
+    };
+    let mut without = values.clone();
+    without.remove(&topic);
+    let found = match judged(values) {
+        Ok(found) => found,
+        Err(error) => return judged(without).is_ok().then(|| error.to_string()),
+    };
+    if let Some((_, message)) = found.iter().find(|(at, _)| *at == Some(topic)) {
+        return Some(message.clone());
+    }
+    let mut nobodys = found.into_iter().filter(|(at, _)| at.is_none()).peekable();
+    nobodys.peek()?;
+    let before = judged(without).unwrap_or_default();
+    nobodys.find(|fault| !before.contains(fault)).map(|(_, message)| message)
 }
 
 /// What the rules find in texts and words; the strict ones, which every page keeps.

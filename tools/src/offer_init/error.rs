@@ -11,12 +11,12 @@ const CHARTS_TOLD: usize = 5;
 #[derive(Debug, thiserror::Error)]
 pub enum InitError {
     /// Nobody said this, and it cannot be found out.
-    #[error("{}", missing(topics, *may_propose))]
+    #[error("{}", missing(unknown, untaken))]
     Missing {
-        /// What.
-        topics: Vec<Topic>,
-        /// Whether there are proposals for some of it, which nobody took.
-        may_propose: bool,
+        /// What has no proposal.
+        unknown: Vec<Topic>,
+        /// What has placeholders, which nobody took.
+        untaken: Vec<Topic>,
     },
     /// These values cannot stand in an offer; each text names its flag.
     #[error("{}", .0.join("\n       "))]
@@ -68,9 +68,23 @@ fn told(charts: &[PathBuf]) -> String {
     told.join(", ")
 }
 
-fn missing(topics: &[Topic], may_propose: bool) -> String {
-    let flags: Vec<String> =
-        topics.iter().map(|topic| format!("{} ({})", topic.flag(), topic.what())).collect();
-    let more = if may_propose { ", or take what is proposed with --yes" } else { "" };
-    format!("this is missing and cannot be found out: {}; give it{more}", flags.join(", "))
+fn missing(unknown: &[Topic], untaken: &[Topic]) -> String {
+    let flags = |topics: &[Topic]| {
+        let flag = |topic: &Topic| format!("{} ({})", topic.flag(), topic.what());
+        topics.iter().map(flag).collect::<Vec<_>>().join(", ")
+    };
+    let missing = "this is missing and cannot be found out:";
+    match (unknown.is_empty(), untaken.is_empty()) {
+        (_, true) => format!("{missing} {}; give it", flags(unknown)),
+        (true, false) => {
+            let untaken = flags(untaken);
+            format!("{missing} {untaken}; give it, or take what is proposed with --yes")
+        }
+        (false, false) => format!(
+            "{missing} {}; give it. There are only placeholders for {}; give those too, or take them \
+             with --yes",
+            flags(unknown),
+            flags(untaken)
+        ),
+    }
 }

@@ -39,11 +39,22 @@ impl Remote {
         let mut parts = url.path_segments()?;
         match (parts.next(), parts.next(), parts.next()) {
             (Some(owner), Some(name), None) if !owner.is_empty() && !name.is_empty() => {
-                Some(owner.to_owned())
+                Some(decoded(owner))
             }
             _ => None,
         }
     }
+
+    /// The name of the repository, by the address.
+    #[must_use]
+    pub fn repository(&self) -> Option<String> {
+        self.address.rsplit('/').next().map(decoded)
+    }
+}
+
+/// A part of an address as people write it.
+fn decoded(part: &str) -> String {
+    percent_encoding::percent_decode_str(part).decode_utf8_lossy().into_owned()
 }
 
 /// The remote of the working copy that a folder is in; `None` when there is none that people can
@@ -87,25 +98,82 @@ fn read(path: &Path, bytes_max: u64) -> Option<String> {
 fn remotes(config: &str) -> Vec<(String, String)> {
     let mut remotes: Vec<(String, String)> = Vec::new();
     let mut section = None;
-    for line in config.lines().map(str::trim) {
+    let mut lines = config.lines();
+    while let Some(line) = lines.next() {
+        let mut line = line.trim_start();
         if let Some(head) = line.strip_prefix('[') {
-            section = remote_name(head);
-            continue;
+            let (name, rest) = remote_name(head);
+            section = name;
+            line = rest.trim_start();
         }
-        let (Some(name), Some((key, value))) = (&section, line.split_once('=')) else { continue };
+        let Some((key, start)) = line.split_once('=').filter(|_| !is_comment(line)) else {
+            continue;
+        };
+        let value = value(start, &mut lines);
+        let Some(name) = &section else { continue };
         let is_known = remotes.iter().any(|(known, _)| known == name);
         if key.trim().eq_ignore_ascii_case("url") && !is_known {
-            remotes.push((name.clone(), value.trim().trim_matches('"').to_owned()));
+            remotes.push((name.clone(), value));
         }
     }
     remotes
 }
 
-/// The name in the head of a section, `remote "origin"]`.
-fn remote_name(head: &str) -> Option<String> {
-    let (kind, rest) = head.split_once(char::is_whitespace)?;
-    let name = rest.trim_start().strip_prefix('"')?.rsplit_once('"')?.0;
-    kind.eq_ignore_ascii_case("remote").then(|| name.to_owned())
+fn is_comment(line: &str) -> bool {
+    line.starts_with(['#', ';'])
+}
+
+/// The name of the remote in the head of a section, `remote "origin"]`, and what stands behind it.
+fn remote_name(head: &str) -> (Option<String>, &str) {
+    let Some((kind, named)) = head.split_once('"') else {
+        let (kind, rest) = head.split_once(']').unwrap_or((head, ""));
+        // An older way to write it, in lowercase.
+        let name = kind.split_once('.').filter(|(kind, _)| kind.eq_ignore_ascii_case("remote"));
+        return (name.map(|(_, name)| name.to_ascii_lowercase()), rest);
+    };
+    if kind.contains(']') {
+        return (None, head.split_once(']').map_or("", |(_, rest)| rest));
+    }
+    let mut name = String::new();
+    let mut letters = named.chars();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '"' => break,
+            '\\' => name.extend(letters.next()),
+            _ => name.push(letter),
+        }
+    }
+    match letters.as_str().trim_start().strip_prefix(']') {
+        Some(rest) => (kind.trim().eq_ignore_ascii_case("remote").then_some(name), rest),
+        None => (None, ""),
+    }
+}
+
+/// A value: quotes hold it together, a comment ends it outside of them, and `\` at the end of a line
+/// leads on to the next.
+fn value<'a>(start: &'a str, lines: &mut impl Iterator<Item = &'a str>) -> String {
+    let (mut value, mut kept) = (String::new(), 0);
+    let mut is_quoted = false;
+    let mut letters = start.trim_start().chars();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '"' => is_quoted = !is_quoted,
+            '#' | ';' if !is_quoted => break,
+            '\\' => match letters.next() {
+                Some('n') => value.push('\n'),
+                Some('t') => value.push('\t'),
+                Some(other) => value.push(other),
+                None => letters = lines.next().unwrap_or_default().chars(),
+            },
+            _ => value.push(letter),
+        }
+        // Space at the end counts only within quotes.
+        if is_quoted || !letter.is_whitespace() {
+            kept = value.len();
+        }
+    }
+    value.truncate(kept);
+    value
 }
 
 /// The page of a repository from what git fetches from: an address of HTTP or SSH, or
@@ -191,6 +259,41 @@ mod tests {
         let found = remote(folder(only).path()).unwrap();
         assert_eq!((found.name.as_str(), found.owner()), ("fork", None));
         assert_eq!(remote(folder("[remote]\nurl = https://a.dev/x\n").path()), None);
+    }
+
+    #[test]
+    fn configurations_are_read_as_git_reads_them() {
+        for (config, name, address) in [
+            ("[remote \"origin\"]\nurl = https://a.dev/q/t # mine", "origin", "https://a.dev/q/t"),
+            ("[remote \"origin\"]\nurl = https://a.dev/q/t;mine", "origin", "https://a.dev/q/t"),
+            ("[remote \"origin\"] url = https://a.dev/q/t\n", "origin", "https://a.dev/q/t"),
+            ("[remote \"a]b\"]\nurl = \"https://a.dev/q/t\" ; x", "a]b", "https://a.dev/q/t"),
+            ("[remote \"a\\\"b\"]\nurl = https://a.dev/q/t", "a\"b", "https://a.dev/q/t"),
+            ("[remote \"x\"] # [core]\nurl=https://a.dev/q/t\r\n", "x", "https://a.dev/q/t"),
+            ("[remote \"x\"]\nurl = https://a.dev/\\\nq/t\n", "x", "https://a.dev/q/t"),
+            (
+                "[remote \"x\"]\n#url = https://b.dev/x\nurl = https://a.dev/q/t",
+                "x",
+                "https://a.dev/q/t",
+            ),
+            ("[Remote.Fork]\nurl = https://a.dev/q/t", "fork", "https://a.dev/q/t"),
+        ] {
+            assert_eq!(remotes(config), [(name.to_owned(), address.to_owned())], "{config}");
+        }
+        let quoted = "[remote \"x\"]\nurl = \"a # b ; c \" # d\n";
+        assert_eq!(remotes(quoted), [("x".to_owned(), "a # b ; c ".to_owned())]);
+        for config in ["[remote \"x\nurl", "[", "url = x", "[remote \"x\"]\nurl", "[core] url = x"]
+        {
+            assert_eq!(remotes(config), [], "{config}");
+        }
+    }
+
+    #[test]
+    fn names_are_told_as_people_write_them() {
+        let config = "[remote \"origin\"]\nurl = https://github.com/caf%C3%A9/t%20one.git\n";
+        let found = remote(folder(config).path()).unwrap();
+        assert_eq!(found.owner().as_deref(), Some("café"));
+        assert_eq!(found.repository().as_deref(), Some("t one"));
     }
 
     #[test]

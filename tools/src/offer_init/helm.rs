@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::error::InitError;
+use super::image;
 use crate::input;
 
 /// Largest file of a chart that is read, in bytes.
@@ -59,7 +60,7 @@ pub struct ChartImage {
 #[derive(Deserialize)]
 struct ChartFile {
     name: String,
-    version: Scalar,
+    version: Value,
     #[serde(default)]
     description: Option<String>,
     #[serde(default)]
@@ -76,14 +77,6 @@ struct Maintainer {
     email: Option<String>,
 }
 
-/// A version that somebody wrote without quotes is a number.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Scalar {
-    Text(String),
-    Number(f64),
-}
-
 /// Reads the chart in a folder; `path` is how the offer names it.
 pub(super) fn read(folder: &Path, path: String) -> Result<ChartFound, InitError> {
     let failed = |file: &Path, reason: String| InitError::Unreadable {
@@ -95,15 +88,18 @@ pub(super) fn read(folder: &Path, path: String) -> Result<ChartFound, InitError>
     let text = text(&file).map_err(|reason| failed(&file, reason))?;
     let chart: ChartFile =
         serde_saphyr::from_str(&text).map_err(|error| failed(&file, first_line(&error)))?;
+    // A version that somebody wrote without quotes is a number.
+    let version = match chart.version {
+        Value::String(text) => text,
+        Value::Number(number) => number.to_string(),
+        _ => return Err(failed(&file, "`version` is no text such as 1.0.0".to_owned())),
+    };
     let maintainers = chart.maintainers.unwrap_or_default().into_iter();
     Ok(ChartFound {
         path,
         name: chart.name,
-        version: match chart.version {
-            Scalar::Text(text) => text,
-            Scalar::Number(number) => number.to_string(),
-        },
-        description: chart.description,
+        version,
+        description: chart.description.filter(|text| !image::is_unsafe(text)),
         home: chart.home,
         sources: chart.sources.unwrap_or_default(),
         emails: maintainers.filter_map(|maintainer| maintainer.email).collect(),
@@ -144,6 +140,7 @@ fn images(folder: &Path) -> Vec<ChartImage> {
         }
         None => elsewhere(&values, "", DEPTH_MAX, &mut images),
     }
+    images.retain(|image| !image::is_unsafe(&image.location));
     images.truncate(IMAGES_MAX);
     images
 }
@@ -240,6 +237,12 @@ mod tests {
         );
         let at = chart(folder.path(), "a", "name: [", "");
         assert!(said(&at).contains("Chart.yaml"));
+        for version in ["[1]", "{ a: 1 }", "true", "null"] {
+            let text = format!("name: a\nversion: {version}\n");
+            let at = chart(folder.path(), "c", &text, "");
+            let said = said(&at);
+            assert!(said.contains("`version` is no text such as 1.0.0"), "{version}: {said}");
+        }
         let at = chart(folder.path(), "b", &format!("# {}\n", "x".repeat(2_000_000)), "");
         assert!(said(&at).contains("more than"), "{}", said(&at));
     }

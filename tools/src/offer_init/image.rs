@@ -8,7 +8,9 @@ use wharf_oci::{Descriptor, Manifest, ManifestKind, Platform};
 
 use super::error::InitError;
 use crate::image::config::ImageConfig;
+use crate::logins;
 use crate::offer::described::PREFIX;
+use crate::rules::urls;
 use crate::source::Source;
 
 /// How deep indexes are followed.
@@ -39,11 +41,25 @@ pub struct ImageFound {
 }
 
 impl ImageFound {
-    /// A label of those that everybody knows, without what they begin with.
+    /// A label of those that everybody knows, without what they begin with. One that tells a login is
+    /// not repeated: it would come into a file that is committed.
     #[must_use]
     pub fn label(&self, name: &str) -> Option<&str> {
-        self.labels.get(&format!("{PREFIX}{name}")).map(String::as_str)
+        let label = self.labels.get(&format!("{PREFIX}{name}")).map(String::as_str);
+        label.filter(|text| !is_unsafe(text))
     }
+}
+
+/// Whether a text that others wrote holds an address with a login, or one that only some can open.
+#[must_use]
+pub(super) fn is_unsafe(text: &str) -> bool {
+    let bare = |word: &str| {
+        let is_around = |c: char| matches!(c, '(' | ')' | '<' | '>' | '"' | '\'' | ',' | ';' | '`');
+        word.trim_matches(is_around).to_owned()
+    };
+    text.split_whitespace()
+        .map(bare)
+        .any(|word| urls::unsafe_fault(&word).is_some() || logins::is_address(&word))
 }
 
 /// Reads the image at a path of this disk.

@@ -5,6 +5,7 @@ use unicode_normalization::UnicodeNormalization as _;
 
 use crate::characters::{breaks_line, is_hidden};
 use crate::rules::html;
+use crate::rules::registry::is_registry_name;
 
 /// Longest ID of an offer or a plan, in characters.
 const ID_CHARS_MAX: usize = 50;
@@ -69,6 +70,15 @@ pub(super) fn registry(publisher: &str) -> String {
     }
     name.truncate(ID_CHARS_MAX);
     name
+}
+
+/// The name of the registry behind a login server. Names have no `-`, so one that a name stands before
+/// begins the hash of a domain label; anything else is kept whole, to be judged as it was written.
+#[must_use]
+pub(super) fn registry_of(login_server: &str) -> &str {
+    let first = login_server.split(['.', ':']).next().unwrap_or_default();
+    let named = first.split_once('-').map(|(name, _)| name);
+    named.filter(|name| is_registry_name(name)).unwrap_or(first)
 }
 
 /// A part of a host name.
@@ -146,6 +156,14 @@ mod tests {
         assert_eq!(extension_type("quay-line2", "tidepool-3"), "QuayLine.Tidepool");
         assert_eq!(extension_type("42", "7"), "Publisher.Application");
         assert_eq!(registry("ab"), "abregistry");
+        for (server, name) in [
+            ("quayline.azurecr.io", "quayline"),
+            ("quayline-e7ggejfuhzhgedc8.azurecr.io", "quayline"),
+            ("my-registry.azurecr.io", "my-registry"),
+            ("localhost:5000", "localhost"),
+        ] {
+            assert_eq!(registry_of(server), name);
+        }
         assert_eq!(host_part("Quay_Line."), "quay-line");
         assert_eq!(variable("7-up"), "OFFER_7_UP");
     }

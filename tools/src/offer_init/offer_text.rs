@@ -63,7 +63,7 @@ fn head(answers: &Answers) -> String {
 
 fn registries(answers: &Answers) -> String {
     let server = answers.text(Topic::Registry);
-    let name = server.split(['.', '-', ':']).next().unwrap_or_default();
+    let name = names::registry_of(server);
     let variable = names::variable(answers.text(Topic::OfferId));
     let mark = answers.mark(Topic::Registry);
     let mut text = format!(

@@ -87,8 +87,9 @@ fn title(sources: &Sources) -> Value {
         return value(title, Origin::Derived("the repository"));
     }
     let remote = sources.remote.as_ref();
-    let remote = remote.and_then(|remote| Some((remote, remote.address.rsplit('/').next()?)));
-    if let Some((remote, title)) = remote.and_then(|(remote, name)| Some((remote, named(name)?))) {
+    if let Some((remote, title)) =
+        remote.and_then(|remote| Some((remote, named(&remote.repository()?)?)))
+    {
         return found(title, format!("the Git remote `{}`", remote.name));
     }
     let folder = sources.folder_name.as_deref().and_then(named);

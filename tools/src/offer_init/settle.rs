@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::answers::Kind;
+use super::answers::{Answers, Kind};
 use super::draft;
 use super::error::InitError;
 use super::proposals::{has_image, propose};
@@ -45,41 +45,38 @@ pub fn settle(
     mut way: Way<'_>,
 ) -> Result<Values, InitError> {
     check_given(given)?;
-    let mut values = Values::new();
-    let mut missing = Vec::new();
+    // What is given counts from the first question on, so that answers are judged beside it.
+    let mut values: Values =
+        given.iter().map(|(topic, text)| (*topic, value_given(text.clone()))).collect();
+    let (mut unknown, mut untaken) = (Vec::new(), Vec::new());
     for topic in ALL {
-        if topic != Topic::Kind {
-            check_charts(&values, sources)?;
-        }
-        if !is_asked(topic, &values, sources) {
-            if given.contains_key(&topic) {
-                let message = "an image plan has none; leave it out, or write --kind kubernetes";
-                return Err(InitError::Wrong(vec![said(topic, message)]));
+        if is_asked(topic, &values, sources) && !given.contains_key(&topic) {
+            let proposal = propose(topic, &values, sources);
+            let is_known = proposal.is_some();
+            let value = match &mut way {
+                Way::Ask(ask) => Some(asked(topic, proposal, &values, sources, ask)?),
+                Way::Take => proposal,
+                Way::Refuse => proposal.filter(|value| value.origin != Origin::Placeholder),
+            };
+            match value {
+                Some(value) => {
+                    values.insert(topic, value);
+                }
+                None if is_known => untaken.push(topic),
+                None => unknown.push(topic),
             }
-            continue;
         }
-        if let Some(text) = given.get(&topic) {
-            values.insert(topic, Value { text: text.clone(), origin: Origin::Given });
-            check_licence(&values)?;
-            continue;
-        }
-        let proposal = propose(topic, &values, sources);
-        let value = match &mut way {
-            Way::Ask(ask) => Some(asked(topic, proposal, &values, sources, ask)?),
-            Way::Take => proposal,
-            Way::Refuse => proposal.filter(|value| value.origin != Origin::Placeholder),
-        };
-        match value {
-            Some(value) => {
-                values.insert(topic, value);
+        if topic == Topic::Kind {
+            check_kind(given, &values, sources)?;
+            if matches!(way, Way::Ask(_)) {
+                draft::check_given(given, &values, sources)?;
             }
-            None => missing.push(topic),
         }
     }
-    if missing.is_empty() {
+    if unknown.is_empty() && untaken.is_empty() {
         return Ok(values);
     }
-    Err(InitError::Missing { topics: missing, may_propose: matches!(way, Way::Refuse) })
+    Err(InitError::Missing { unknown, untaken })
 }
 
 /// Checks flags, each by itself.
@@ -98,11 +95,42 @@ pub fn ask_kind(sources: &Sources, ask: &mut Asks<'_>) -> Result<String, InitErr
     Ok(asked(Topic::Kind, proposal, &values, sources, ask)?.text)
 }
 
-fn check_charts(values: &Values, sources: &Sources) -> Result<(), InitError> {
-    if text(values, Topic::Kind) == "image" || sources.charts.is_empty() {
-        return Ok(());
+/// What does not go together with what customers get; it is known before anything else is asked.
+fn check_kind(
+    given: &BTreeMap<Topic, String>,
+    values: &Values,
+    sources: &Sources,
+) -> Result<(), InitError> {
+    let is_image = text(values, Topic::Kind) == "image";
+    let mut wrong = Vec::new();
+    let others = given.keys().filter(|topic| !is_asked(**topic, values, sources));
+    wrong.extend(others.map(|topic| {
+        said(*topic, "an image plan has none; leave it out, or write --kind kubernetes")
+    }));
+    if is_image && text(values, Topic::Licence) == "payAsYouGo" {
+        let message = "Microsoft bills for Kubernetes plans only; write `byol` or `free`";
+        wrong.push(said(Topic::Licence, message));
     }
-    Err(InitError::SeveralCharts(sources.charts.clone()))
+    if is_image && sources.chart_is_named {
+        let message = "an image plan has no chart; leave it out, or write --kind kubernetes";
+        wrong.push(format!("--chart: {message}"));
+    }
+    let answers = Answers::new(values.clone(), sources, String::new());
+    if !answers.runs_on_amd64() {
+        let message = "the image has no linux/amd64, the only platform of Kubernetes plans";
+        wrong.push(said(Topic::Repository, message));
+    }
+    if !wrong.is_empty() {
+        return Err(InitError::Wrong(wrong));
+    }
+    if !is_image && !sources.charts.is_empty() {
+        return Err(InitError::SeveralCharts(sources.charts.clone()));
+    }
+    Ok(())
+}
+
+const fn value_given(text: String) -> Value {
+    Value { text, origin: Origin::Given }
 }
 
 /// Whether the offer has the topic, by what is settled so far.
@@ -128,7 +156,7 @@ fn asked(
     let judged = move |text: &str| {
         fault(topic, text).or_else(|| {
             let mut values = before.clone();
-            values.insert(topic, Value { text: text.to_owned(), origin: Origin::Given });
+            values.insert(topic, value_given(text.to_owned()));
             draft::fault(topic, values, &sources)
         })
     };
@@ -136,16 +164,17 @@ fn asked(
     let text = ask(&Question { topic, proposal: proposal.as_ref(), choices, fault })?;
     Ok(match proposal {
         Some(proposal) if proposal.text == text => proposal,
-        _ => Value { text, origin: Origin::Given },
+        _ => value_given(text),
     })
 }
 
-/// Fills in what is proposed for everything that is not settled.
+/// Fills in what is proposed for everything that is not settled, and a stand-in for what only the
+/// publisher knows: every answer can be judged as part of a whole offer.
 pub(super) fn complete(mut values: Values, sources: &Sources) -> Values {
     for topic in ALL {
         if is_asked(topic, &values, sources)
             && !values.contains_key(&topic)
-            && let Some(value) = propose(topic, &values, sources)
+            && let Some(value) = propose(topic, &values, sources).or_else(|| stand_in(topic))
         {
             values.insert(topic, value);
         }
@@ -153,13 +182,9 @@ pub(super) fn complete(mut values: Values, sources: &Sources) -> Values {
     values
 }
 
-fn check_licence(values: &Values) -> Result<(), InitError> {
-    let is_billed = text(values, Topic::Licence) == "payAsYouGo";
-    if is_billed && text(values, Topic::Kind) == "image" {
-        let message = "Microsoft bills for Kubernetes plans only; write `byol` or `free`";
-        return Err(InitError::Wrong(vec![said(Topic::Licence, message)]));
-    }
-    Ok(())
+fn stand_in(topic: Topic) -> Option<Value> {
+    let text = (topic == Topic::Publisher).then(|| "publisher".to_owned())?;
+    Some(Value { text, origin: Origin::Placeholder })
 }
 
 fn fault(topic: Topic, text: &str) -> Option<String> {

@@ -23,6 +23,8 @@ pub struct Sources {
     pub folder_name: Option<String>,
     /// The chart.
     pub chart: Option<ChartFound>,
+    /// Whether a flag or a person named it.
+    pub chart_is_named: bool,
     /// The image.
     pub image: Option<ImageFound>,
     /// The remote of the working copy.
@@ -41,6 +43,7 @@ impl Sources {
         image: Option<&str>,
     ) -> Result<Self, InitError> {
         let whole = absolute(folder);
+        let chart_is_named = chart.is_some();
         let mut charts = match chart {
             Some(named) => vec![named.to_owned()],
             None => helm::look_for(folder),
@@ -56,6 +59,7 @@ impl Sources {
         Ok(Self {
             folder_name: whole.file_name().and_then(|name| name.to_str()).map(ToOwned::to_owned),
             chart,
+            chart_is_named,
             image: image.map(|image| read_image(&whole, image)).transpose()?,
             remote: above.and_then(git::remote),
             charts,

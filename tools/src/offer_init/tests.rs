@@ -107,6 +107,9 @@ fn every_licence_contract_and_name_is_silent() {
         for (publisher, id, plan) in [
             ("quayline", "tidepool", "standard"),
             ("42", "1st-offer_2", "0_0"),
+            ("q1", "plan-description", "description"),
+            ("q2", "a-b-c", "plan-description"),
+            ("q3", "logo-large", "certification-notes"),
             ("Quay_Line.dev", "a--b__c", "plan-1"),
             ("a-very-long-publisher-id-0123456789-0123456789-0123456789", "abc", "xyz"),
             ("q", "a-very-long-id_of-50-characters-0123456789-abcdefg", "x-y"),
@@ -180,6 +183,7 @@ fn values_that_rules_refuse_are_refused_with_their_flag_and_nothing_is_written()
         (Topic::PlanId, "A"),
         (Topic::Registry, "localhost:5000"),
         (Topic::Registry, "https://quayline.azurecr.io"),
+        (Topic::Registry, "my-registry.azurecr.io"),
         (Topic::SubscriptionId, "my-subscription"),
         (Topic::TenantId, "x"),
         (Topic::ResourceGroup, "a/b"),
@@ -198,7 +202,8 @@ fn values_that_rules_refuse_are_refused_with_their_flag_and_nothing_is_written()
         let error = begin(folder.path(), &Sources::default(), &flags).unwrap_err();
         let said = error.to_string();
         assert!(matches!(error, InitError::Wrong(_)), "{bad:?}: {said}");
-        assert!(said.contains(topic.flag()), "{bad:?}: {said}");
+        let is_one = said.starts_with(topic.flag()) && !said.contains("\n       ");
+        assert!(is_one, "{bad:?}: {said}");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "{bad:?}");
     }
     let flags = given(&[
@@ -304,6 +309,37 @@ fn with_and_without_chart_image_and_remote_nothing_is_found() {
 }
 
 #[test]
+fn logins_in_labels_and_charts_come_into_no_file() {
+    let folder = tempfile::tempdir().unwrap();
+    working_copy(folder.path(), true, false);
+    let text = "name: tidepool\nversion: 1.0.0\ndescription: See https://s3cret@quayline.dev/t\n";
+    fs::write(folder.path().join("chart/Chart.yaml"), text).unwrap();
+    let values = "web:\n  image: { repository: \"bob:s3cret@quayline.dev/web\" }\n";
+    fs::write(folder.path().join("chart/values.yaml"), values).unwrap();
+    let layout = folder.path().join("layout");
+    fs::create_dir(&layout).unwrap();
+    let labels = json!({
+        "org.opencontainers.image.title": "Cache (https://s3cret@quayline.dev)",
+        "org.opencontainers.image.description": "A cache; bob:s3cret@quayline.dev.",
+        "org.opencontainers.image.source": "https://s3cret@quayline.dev/src",
+        "org.opencontainers.image.url": "https://bob:s3cret@quayline.dev/",
+        "org.opencontainers.image.licenses": "https://s3cret@quayline.dev/licence" });
+    image::tests::layout(&layout, &["linux/amd64"], &labels);
+    for (kind, image) in
+        [("image", layout.to_str()), ("kubernetes", layout.to_str()), ("kubernetes", None)]
+    {
+        let sources = Sources::read(folder.path(), None, image).unwrap();
+        let flags = given(&[(Topic::Publisher, "quayline"), (Topic::Kind, kind)]);
+        let at = folder.path().join(format!("{kind}{}", image.is_some()));
+        begin(&at, &sources, &flags).unwrap();
+        for file in ["offer.yaml", "listing/description.html"] {
+            let text = fs::read_to_string(at.join(file)).unwrap();
+            assert!(!text.contains("s3cret"), "{kind} {file}: {text}");
+        }
+    }
+}
+
+#[test]
 fn an_image_without_amd64_is_refused_for_kubernetes_only() {
     let folder = tempfile::tempdir().unwrap();
     let layout = folder.path().join("layout");
@@ -377,6 +413,24 @@ fn of_several_charts_none_is_touched_until_somebody_says_which() {
     }
 }
 
+#[test]
+fn a_version_that_no_manifest_takes_is_told() {
+    for (version, told) in [("1.4.0-rc.1", true), ("\"1.4\"", true), ("1.4.0", false)] {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("chart")).unwrap();
+        let text = format!("name: tidepool\nversion: {version}\n");
+        fs::write(folder.path().join("chart/Chart.yaml"), text).unwrap();
+        let sources = Sources::read(folder.path(), None, None).unwrap();
+        let values =
+            settle(&given(&[(Topic::Publisher, "quayline")]), &sources, Way::Take).unwrap();
+        let note = Answers::new(values, &sources, "2026-11-29".to_owned()).version_note();
+        assert_eq!(note.is_some(), told, "{note:?}");
+        let said = note.unwrap_or_default();
+        let version = version.trim_matches('"');
+        assert!(!told || said.contains(version) && said.contains("has 1.4.0:"), "{said}");
+    }
+}
+
 /// How many half-written files are left.
 fn parts(folder: &Path) -> usize {
     let entries = fs::read_dir(folder).unwrap().map(Result::unwrap);
@@ -422,6 +476,11 @@ fn without_anybody_to_ask_every_missing_flag_is_named() {
         assert!(said.contains(flag), "{flag}: {said}");
     }
     assert!(!said.contains("--title") && !said.contains("--offer-id") && said.contains("--yes"));
+    let (must, may) = said.split_once("give it. ").unwrap();
+    assert!(must.contains("--publisher") && !must.contains("--yes"), "{said}");
+    assert!(!may.contains("--publisher") && may.contains("--phone"), "{said}");
+    let said = refused(&given(&[(Topic::Publisher, "quayline")])).to_string();
+    assert!(said.ends_with("give it, or take what is proposed with --yes"), "{said}");
     let said = settle(&Given::new(), &Sources::default(), Way::Take).unwrap_err().to_string();
     assert!(said.contains("--publisher") && !said.contains("--yes"), "{said}");
 }
@@ -456,6 +515,73 @@ fn a_person_is_asked_what_no_flag_says_and_hears_what_is_wrong() {
     let mut stop = |_: &Question<'_>| Err(InitError::Interrupted);
     let stopped = settle(&flags, &Sources::default(), Way::Ask(&mut stop));
     assert!(matches!(stopped, Err(InitError::Interrupted)));
+}
+
+#[test]
+fn every_answer_is_judged_as_the_whole_is_before_the_next_question() {
+    let bad = |topic| match topic {
+        Topic::Title => Some("Cache \u{1f680}"),
+        Topic::Summary => Some("<b>fast</b>"),
+        Topic::Publisher => Some("quay line"),
+        Topic::OfferId => Some("Tide"),
+        Topic::SubscriptionId | Topic::TenantId => Some("mine"),
+        Topic::ResourceGroup => Some("a/b"),
+        Topic::Website => Some("https://example.com"),
+        Topic::Email => Some("nobody"),
+        Topic::Phone => Some("call us"),
+        _ => None,
+    };
+    for kind in ["kubernetes", "image"] {
+        let mut judged = 0;
+        let mut ask = |question: &Question<'_>| {
+            let topic = question.topic;
+            if let Some(bad) = bad(topic) {
+                assert!((question.fault)(bad).is_some(), "{kind} {topic:?}");
+                judged += 1;
+            }
+            let good = question.proposal.map_or("quayline", |value| value.text.as_str());
+            let good = if topic == Topic::Kind { kind } else { good };
+            assert_eq!((question.fault)(good), None, "{kind} {topic:?}");
+            Ok(good.to_owned())
+        };
+        let values = settle(&Given::new(), &Sources::default(), Way::Ask(&mut ask)).unwrap();
+        let answers = Answers::new(values, &Sources::default(), "2026-11-29".to_owned());
+        draft::check(&answers).unwrap();
+        assert!(judged >= 9, "{judged}");
+    }
+}
+
+#[test]
+fn what_flags_break_is_said_before_anybody_answers() {
+    let image = |platform: &str| {
+        let platforms = vec![platform.parse().unwrap()];
+        Sources {
+            image: Some(sources::ImageFound { platforms, ..Default::default() }),
+            ..Default::default()
+        }
+    };
+    let named = Sources { chart_is_named: true, ..Sources::default() };
+    for (kind, topic, bad, sources) in [
+        ("kubernetes", Topic::Title, "two\nlines", Sources::default()),
+        ("kubernetes", Topic::Phone, "call us", Sources::default()),
+        ("image", Topic::ExtensionType, "A.B", Sources::default()),
+        ("image", Topic::Licence, "payAsYouGo", Sources::default()),
+        ("image", Topic::Title, "Cache", named),
+        ("kubernetes", Topic::Title, "Cache", image("linux/arm64")),
+    ] {
+        let mut ask = |question: &Question<'_>| {
+            assert_eq!(question.topic, Topic::Kind, "{bad}");
+            Ok(kind.to_owned())
+        };
+        let error = settle(&given(&[(topic, bad)]), &sources, Way::Ask(&mut ask)).unwrap_err();
+        assert!(matches!(error, InitError::Wrong(_)), "{bad}: {error}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("file"), "").unwrap();
+    check_place(&folder.path().join("new/offer.yaml")).unwrap();
+    check_place(Path::new("new/offer.yaml")).unwrap();
+    let error = check_place(&folder.path().join("file/new/offer.yaml")).unwrap_err();
+    assert!(matches!(error, InitError::Write { .. }), "{error}");
 }
 
 #[test]

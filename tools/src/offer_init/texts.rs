@@ -19,10 +19,10 @@ pub(super) const IMAGE_NAME: &str = "server";
 /// Longest summary of a plan and caption, in characters.
 const LINE_CHARS_MAX: usize = 100;
 
-/// Where the long text of the plan is.
+/// Where the long text of the plan is; no ID makes it the place of another file.
 #[must_use]
 pub(super) fn plan_file(answers: &Answers) -> String {
-    format!("listing/{}.html", answers.text(Topic::PlanId))
+    format!("listing/plan-{}.html", answers.text(Topic::PlanId))
 }
 
 /// The long text of the offer.

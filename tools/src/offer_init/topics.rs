@@ -250,6 +250,10 @@ impl Topic {
             Self::ExtensionType => is_extension_type(text).then_some(()).ok_or_else(|| {
                 "write Publisher.Application in letters, `-` and one `.`".to_owned()
             }),
+            Self::Website if text.contains(['?', '#']) => {
+                Err("pages are named below it, so it has no query (`?`) and no fragment (`#`)"
+                    .to_owned())
+            }
             _ => Ok(()),
         }
     }
@@ -287,6 +291,8 @@ mod tests {
             (Topic::ExtensionType, "Quayline.Tide-pool", "Quayline.Tidepool2"),
             (Topic::ExtensionType, "A.b", "A.b.c"),
             (Topic::Title, "x", " "),
+            (Topic::Website, "https://quayline.dev/tidepool/", "https://quayline.dev/?p=tidepool"),
+            (Topic::Website, "https://quayline.dev", "https://quayline.dev/#tidepool"),
         ] {
             topic.check(good).unwrap();
             assert!(topic.check(bad).is_err(), "{bad}");

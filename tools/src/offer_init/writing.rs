@@ -7,7 +7,7 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::fs::{Access, AtFlags, CWD, RenameFlags, accessat, renameat_with};
 use rustix::io::Errno;
 
 use super::answers::{Answers, Kind};
@@ -47,10 +47,7 @@ struct Ready {
 /// Writes the offer to `file`, and what it names beside it. Without `force` an offer that is there is
 /// an error, and other files that are there stay as they are.
 pub fn write(answers: &Answers, file: &Path, force: bool) -> Result<Vec<WrittenFile>, InitError> {
-    let folder = match file.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
+    let folder = folder_of(file);
     let name = file.file_name().and_then(|name| name.to_str()).unwrap_or("offer.yaml");
     if !force && fs::symlink_metadata(file).is_ok() {
         return Err(InitError::Exists(file.to_owned()));
@@ -73,6 +70,26 @@ pub fn write(answers: &Answers, file: &Path, force: bool) -> Result<Vec<WrittenF
     files.extend(publish(&ready)?);
     files.sort_by(|a, b| (a.path != name, &a.path).cmp(&(b.path != name, &b.path)));
     Ok(files)
+}
+
+fn folder_of(file: &Path) -> &Path {
+    file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Whether files can come to be beside `file`, as far as that is known without making one: nobody
+/// should answer questions for nothing.
+pub fn check_place(file: &Path) -> Result<(), InitError> {
+    let failed = |source: io::Error| InitError::Write { path: file.to_owned(), source };
+    let there = folder_of(file).ancestors().find(|at| fs::symlink_metadata(at).is_ok());
+    let there = there.unwrap_or(Path::new("."));
+    if !there.is_dir() {
+        return Err(failed(io::Error::from(io::ErrorKind::NotADirectory)));
+    }
+    match accessat(CWD, there, Access::WRITE_OK | Access::EXEC_OK, AtFlags::empty()) {
+        Err(errno @ (Errno::ACCESS | Errno::PERM | Errno::ROFS)) => Err(failed(errno.into())),
+        // Whatever else it is, writing says it.
+        _ => Ok(()),
+    }
 }
 
 /// A first chart is written where there is none: it would mix with one that somebody has, or take its

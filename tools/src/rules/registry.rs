@@ -124,7 +124,9 @@ fn azure<'a>(view: &'a OfferView<'_>) -> Vec<(String, &'a AzureRegistry)> {
         .collect()
 }
 
-fn is_registry_name(name: &str) -> bool {
+/// Whether it is 5 to 50 letters and digits.
+#[must_use]
+pub(crate) fn is_registry_name(name: &str) -> bool {
     (5..=50).contains(&name.len()) && name.bytes().all(|c| c.is_ascii_alphanumeric())
 }
 

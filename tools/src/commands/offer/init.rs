@@ -15,7 +15,9 @@ use crate::offer::content::Content;
 use crate::offer_init::settle::{Question, Way, ask_kind, check_given, settle};
 use crate::offer_init::sources::Sources;
 use crate::offer_init::topics::Topic;
-use crate::offer_init::{Answers, InitError, Kind, Outcome, WrittenFile, draft, write};
+use crate::offer_init::{
+    Answers, InitError, Kind, Outcome, WrittenFile, check_place, draft, write,
+};
 use crate::output::{Paint, Style, visible};
 use crate::rules::evidence::Evidence;
 use crate::rules::{Profile, judge_offer};
@@ -56,40 +58,9 @@ fn begin(args: &InitArgs, context: &Context) -> Result<Begun, InitError> {
     if !args.force && std::fs::symlink_metadata(&file).is_ok() {
         return Err(InitError::Exists(file));
     }
-    let mut sources = Sources::read(&folder, args.chart.as_deref(), args.image.as_deref())?;
-    let mut given = args.given();
-    let repository = sources.image.as_ref().and_then(|image| image.repository.clone());
-    if let Some(repository) = repository {
-        given.insert(Topic::Repository, repository);
-    }
+    check_place(&file)?;
     let is_person = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
-    let looks = ask::looks(context.global.color);
-    let mut ask = |question: &Question<'_>| ask::ask(question, &looks);
-    if is_person && !args.yes && !sources.charts.is_empty() {
-        check_given(&given)?;
-        let kind = match given.get(&Topic::Kind) {
-            Some(kind) => kind.clone(),
-            None => ask_kind(&sources, &mut ask)?,
-        };
-        if kind == "kubernetes" {
-            let chart = ask::chart(&sources.charts, &looks)?;
-            sources = Sources::read(&folder, Some(&chart), args.image.as_deref())?;
-        }
-        given.insert(Topic::Kind, kind);
-    }
-    let way = match (args.yes, is_person) {
-        (true, _) => Way::Take,
-        (false, true) => Way::Ask(&mut ask),
-        (false, false) => Way::Refuse,
-    };
-    let values = settle(&given, &sources, way)?;
-    let today = jiff::Timestamp::now().strftime("%Y-%m-%d").to_string();
-    let answers = Answers::new(values, &sources, today);
-    if args.chart.is_some() && answers.kind == Kind::Image {
-        let message =
-            "--chart: an image plan has no chart; leave it out, or write --kind kubernetes";
-        return Err(InitError::Wrong(vec![message.to_owned()]));
-    }
+    let answers = answers(args, &folder, is_person, context)?;
     if args.yes || !is_person {
         for (topic, value) in answers.taken() {
             let taken = format!("{} {}: {}", topic.flag(), value.text, value.origin.words());
@@ -97,6 +68,9 @@ fn begin(args: &InitArgs, context: &Context) -> Result<Begun, InitError> {
         }
     }
     draft::check(&answers)?;
+    if let Some(note) = answers.version_note() {
+        context.output.note(&visible(&note));
+    }
     let files = write(&answers, &file, args.force)?;
     let paths = |outcome: Outcome| -> Vec<String> {
         let files = files.iter().filter(|file| file.outcome == outcome);
@@ -112,6 +86,43 @@ fn begin(args: &InitArgs, context: &Context) -> Result<Begun, InitError> {
         has_image: answers.image.is_some(),
         offer: file,
     })
+}
+
+/// Reads what is there, and settles the rest.
+fn answers(
+    args: &InitArgs,
+    folder: &Path,
+    is_person: bool,
+    context: &Context,
+) -> Result<Answers, InitError> {
+    let mut sources = Sources::read(folder, args.chart.as_deref(), args.image.as_deref())?;
+    let mut given = args.given();
+    let repository = sources.image.as_ref().and_then(|image| image.repository.clone());
+    if let Some(repository) = repository {
+        given.insert(Topic::Repository, repository);
+    }
+    let looks = ask::looks(context.global.color);
+    let mut ask = |question: &Question<'_>| ask::ask(question, &looks);
+    if is_person && !args.yes && !sources.charts.is_empty() {
+        check_given(&given)?;
+        let kind = match given.get(&Topic::Kind) {
+            Some(kind) => kind.clone(),
+            None => ask_kind(&sources, &mut ask)?,
+        };
+        if kind == "kubernetes" {
+            let chart = ask::chart(&sources.charts, &looks)?;
+            sources = Sources::read(folder, Some(&chart), args.image.as_deref())?;
+        }
+        given.insert(Topic::Kind, kind);
+    }
+    let way = match (args.yes, is_person) {
+        (true, _) => Way::Take,
+        (false, true) => Way::Ask(&mut ask),
+        (false, false) => Way::Refuse,
+    };
+    let values = settle(&given, &sources, way)?;
+    let today = jiff::Timestamp::now().strftime("%Y-%m-%d").to_string();
+    Ok(Answers::new(values, &sources, today))
 }
 
 /// The folder of the offer, and its file.
@@ -163,15 +174,32 @@ fn told(begun: &Begun, paint: Paint) -> String {
         say(&format!("{note} `wharf offer lint` finds {count} things in what was there before."));
     }
     say(&paint.text(Style::Strong, "Next"));
-    for (command, what) in next(begun) {
-        let command = format!("{command} {offer}");
-        lines.push(format!("  {command:<44} {what}"));
-    }
+    lines.extend(next_lines(begun));
     lines.push(String::new());
     lines.join("\n")
 }
 
-/// The next commands, each to be followed by the offer.
+/// The next commands with what they do, in two columns.
+fn next_lines(begun: &Begun) -> Vec<String> {
+    let offer = shell_word(&begun.offer.display().to_string());
+    let next = next(begun).into_iter();
+    let next: Vec<_> = next.map(|(command, what)| (format!("{command} {offer}"), what)).collect();
+    let width = next.iter().map(|(command, _)| command.chars().count()).max().unwrap_or_default();
+    next.iter().map(|(command, what)| format!("  {command:<width$}  {what}")).collect()
+}
+
+/// A path as a shell takes it for one word that is no option.
+fn shell_word(path: &str) -> String {
+    let path = if path.starts_with('-') { format!("./{path}") } else { path.to_owned() };
+    let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '/' | '.' | '_' | '-' | '+' | ',');
+    if path.chars().all(is_plain) {
+        return path;
+    }
+    visible(&format!("'{}'", path.replace('\'', "'\\''")))
+}
+
+/// The next commands, each to be followed by the offer. Where the offer makes no image there is no
+/// digest to write.
 fn next(begun: &Begun) -> Vec<(&'static str, &'static str)> {
     let mut next = vec![("wharf offer lint", "say what the marketplace would refuse")];
     if begun.has_image {
@@ -179,7 +207,9 @@ fn next(begun: &Begun) -> Vec<(&'static str, &'static str)> {
         next.push(("wharf push --to production", "push it to your registry"));
     }
     if begun.is_kubernetes {
-        next.push(("wharf offer pin", "write its digest into the chart"));
+        if begun.has_image {
+            next.push(("wharf offer pin", "write its digest into the chart"));
+        }
         next.push((
             "wharf offer bundle --output bundle",
             "lay out what Microsoft's packaging tool takes",
@@ -187,4 +217,55 @@ fn next(begun: &Begun) -> Vec<(&'static str, &'static str)> {
     }
     next.push(("wharf offer render", "make what Partner Center takes"));
     next
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn begun(offer: &str, is_kubernetes: bool, has_image: bool) -> Begun {
+        Begun {
+            offer: PathBuf::from(offer),
+            written: Vec::new(),
+            replaced: Vec::new(),
+            kept: Vec::new(),
+            placeholders: Vec::new(),
+            findings: 0,
+            is_kubernetes,
+            has_image,
+        }
+    }
+
+    #[test]
+    fn next_commands_are_those_that_the_offer_can_have() {
+        let commands = |is_kubernetes, has_image| {
+            let next = next(&begun("offer.yaml", is_kubernetes, has_image)).into_iter();
+            next.map(|(command, _)| command).collect::<Vec<_>>().join("; ")
+        };
+        assert!(!commands(true, false).contains("pin") && commands(true, false).contains("bundle"));
+        assert!(commands(true, true).contains("pin") && commands(true, true).contains("push"));
+        assert!(
+            !commands(false, true).contains("pin") && !commands(false, true).contains("bundle")
+        );
+    }
+
+    #[test]
+    fn next_commands_can_be_copied_into_a_shell() {
+        for (path, word) in [
+            ("offer.yaml", "offer.yaml"),
+            ("my offer/offer.yaml", "'my offer/offer.yaml'"),
+            ("ann's/offer.yaml", "'ann'\\''s/offer.yaml'"),
+            ("-x/offer.yaml", "./-x/offer.yaml"),
+            ("$x;y/offer.yaml", "'$x;y/offer.yaml'"),
+            ("~/offer.yaml", "'~/offer.yaml'"),
+        ] {
+            assert_eq!(shell_word(path), word);
+        }
+        let lines = next_lines(&begun("a rather long folder/offer.yaml", true, true));
+        for line in &lines {
+            assert!(line.contains("yaml'  "), "{line}");
+        }
+        let starts = lines.iter().filter_map(|line| line.find("say what"));
+        assert!(starts.count() == 1 && lines.iter().any(|line| line.contains("yaml'  lay out")));
+    }
 }
