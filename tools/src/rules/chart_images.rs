@@ -1,10 +1,13 @@
 //! Rule K8S-002: every image of a chart comes from `global.azure.images` of its values.
 
+use std::collections::BTreeSet;
+
 use super::chart::{Seen, each};
 use super::{Check, Judge, Rule, Severity};
 use crate::chart::VALUES_FILE;
+use crate::chart::helm::Rendering;
 use crate::chart::images::{ChartImage, IMAGES};
-use crate::chart::templates::{What, strays};
+use crate::chart::templates::{Certainty, What, strays};
 use crate::chart::yaml::Mark;
 
 pub(super) const RULES: &[Rule] = &[Rule {
@@ -20,10 +23,20 @@ pub(super) const RULES: &[Rule] = &[Rule {
     check: Check::Offer(|view, judge| {
         each(view, judge, |seen, judge| {
             values(seen, judge);
-            templates(seen, judge);
+            let rendering = view.evidence.rendered.get(&seen.place);
+            templates(seen, rendering.is_some_and(|made| is_proven(seen, made)), judge);
         });
     }),
 }];
+
+/// Whether Helm made containers of the chart, each with an image of `global.azure.images`.
+fn is_proven(seen: &Seen<'_>, rendering: &Rendering) -> bool {
+    let Rendering::Done(rendered) = rendering else { return false };
+    let known: BTreeSet<String> =
+        seen.chart.images().iter().flat_map(ChartImage::references).collect();
+    let mut containers = rendered.workloads.iter().flat_map(|workload| &workload.containers);
+    !rendered.workloads.is_empty() && containers.all(|at| known.contains(&at.image))
+}
 
 fn values(seen: &Seen<'_>, judge: &mut Judge<'_>) {
     // What cannot be read is told of by K8S-008.
@@ -92,23 +105,29 @@ fn faults(image: &ChartImage) -> Vec<String> {
     faults
 }
 
-fn templates(seen: &Seen<'_>, judge: &mut Judge<'_>) {
+fn templates(seen: &Seen<'_>, is_proven: bool, judge: &mut Judge<'_>) {
     for stray in strays(seen.chart) {
         let at = seen.at(&stray.file, stray.mark);
-        match (&stray.what, stray.is_unsure) {
-            (What::Literal(text), false) => {
-                let message = format!("`{text}` is written out where an image is named");
+        let message = match (&stray.what, stray.certainty) {
+            (What::Literal(text), Certainty::Whole | Certainty::Part) => {
+                format!("`{text}` is written out where an image is named")
+            }
+            (What::Elsewhere(path), Certainty::Whole | Certainty::Part) => {
+                format!("an image is made of `{path}`, not of global.azure.images")
+            }
+            (What::Literal(text) | What::Elsewhere(text), _) => {
+                format!("`{text}` may become an image, and is not of global.azure.images")
+            }
+        };
+        // What a template makes of its words is better known from what came out.
+        match (stray.certainty, is_proven) {
+            (Certainty::Whole, _) | (Certainty::Part, false) => {
                 judge.error_in(&seen.key, &at, message);
             }
-            (What::Elsewhere(path), false) => {
-                let message = format!("an image is made of `{path}`, not of global.azure.images");
-                judge.error_in(&seen.key, &at, message);
-            }
-            (What::Literal(text) | What::Elsewhere(text), true) => {
-                let message =
-                    format!("`{text}` may become an image, and is not of global.azure.images");
+            (Certainty::Part, true) | (Certainty::Maybe, false) | (Certainty::Suspected, _) => {
                 judge.warning_in(&seen.key, &at, message);
             }
+            (Certainty::Maybe, true) => {}
         }
     }
 }

@@ -9,7 +9,10 @@ fn found(template: &str) -> Vec<(usize, bool, String)> {
         What::Literal(text) => text,
         What::Elsewhere(path) => path,
     };
-    strays.into_iter().map(|at| (at.mark.line, at.is_unsure, words(at.what))).collect()
+    strays
+        .into_iter()
+        .map(|at| (at.mark.line, at.certainty > Certainty::Part, words(at.what)))
+        .collect()
 }
 
 fn one(template: &str) -> (usize, bool, String) {
@@ -122,4 +125,48 @@ fn a_name_is_used_by_its_path_or_as_a_key() {
 fn a_template_that_includes_itself_ends() {
     let helper = "{{ define \"a\" }}{{ include \"a\" . }}{{ end }}\nimage: {{ include \"a\" . }}\n";
     assert_eq!(found(helper), []);
+}
+
+#[test]
+fn an_image_is_seen_over_the_lines_of_an_action_and_its_arguments_are_none() {
+    let server = ".Values.global.azure.images.server";
+    let helper = "{{- define \"img\" -}}{{ .image.registry }}/{{ .image.image }}@{{ .image.digest }}\
+                  {{- end -}}\n";
+    for image in [
+        "{{ include \"img\" (dict\n    \"image\" S\n    \"root\" $) }}",
+        "{{ printf \"%s/%s@%s\" (get (get .Values.global.azure.images \"server\") \"registry\") S.image S.digest }}",
+        "{{ printf \"%s/%s@sha256:%s\" S.registry S.image (trimPrefix \"sha256:\" S.digest) }}",
+        "{{ S.registry }}/{{ S.image }}@sha256:{{ S.hex }}",
+        "{{ tpl \"{{ S.registry }}/{{ S.image }}@{{ S.digest }}\" . }}",
+    ] {
+        let template = format!("{helper}image: {}\n", image.replace('S', server));
+        assert_eq!(found(&template), [], "{image}");
+    }
+    let split =
+        "image: {{ printf \"quay.azurecr.io/%s\"\n  .Values.global.azure.images.a.image }}\n";
+    assert_eq!(one(split), (1, false, "quay.azurecr.io/%s".to_owned()));
+    for image in [
+        "{{ include \"img\" (dict \"image\" S \"chart\" .Chart) }}",
+        "{{ include \"img\" (dict \"image\" S \"name\" .Values.service.port) }}",
+        "{{ include \"img\" (dict \"image\" (index .Values.global.azure.images .Values.part)) }}",
+        "{{ S.image }}{{ if S.digest }}@{{ S.digest }}{{ else }}:{{ S.tag | default .Chart.AppVersion }}{{ end }}",
+        "{{ S.image }}:{{ S.tag | default \"latest\" }}",
+        "{{ S.image }}{{ ternary (printf \"@%s\" S.digest) (printf \":%s\" (S.tag | default \"1.0\")) true }}",
+        "{{- $part := \"web\" }}{{ include \"img\" (dict \"image\" S \"part\" $part) }}",
+    ] {
+        let template = format!("{helper}image: {}\n", image.replace('S', server));
+        let all = found(&template);
+        assert!(all.iter().all(|at| at.1), "{image}: {all:?}");
+    }
+}
+
+#[test]
+fn only_a_key_of_an_object_that_runs_names_the_image_of_a_container() {
+    let map = "kind: ConfigMap\ndata:\n  image: logo.png\n---\nkind: Pod\nimage: web\n";
+    let all = found(map);
+    assert_eq!(all, [(3, true, "logo.png".to_owned()), (6, false, "web".to_owned())]);
+    let kind = "kind: CustomResourceDefinition\n";
+    let described = "  description: 'image: the image, e.g. quay.azurecr.io/a/b:1'\n";
+    assert_eq!(found(&format!("{kind}{described}  image: x\n")), []);
+    assert!(found(described).iter().all(|at| at.1));
 }

@@ -108,7 +108,6 @@ fn each_fault_of_the_files_is_told_at_its_line() {
     let image = "{{ .registry }}/{{ .image }}@{{ .digest }}";
     let cases: &[(Change<'_>, &str, Severity, &str, usize)] = &[
         ((web, image, "nginx:1.27"), "K8S-002", error, web, 16),
-        ((web, image, "{{ .Values.foo }}:1"), "K8S-002", error, web, 16),
         (
             (
                 web,
@@ -288,4 +287,23 @@ fn a_chart_that_is_not_there_is_told_at_the_line_that_names_it() {
     let offer = with_application().replace("chart: chart", "chart: nowhere");
     let error = folder.load(&offer).unwrap_err().to_string();
     assert!(error.contains("there is no folder") && error.contains("chart: nowhere"), "{error}");
+}
+
+#[test]
+fn what_came_out_says_more_than_the_words_of_a_template() {
+    let web = "chart/templates/web.yaml";
+    let image = "{{ .registry }}/{{ .image }}@{{ .digest }}";
+    let weight = |to: &str, rendering: Option<Rendering>| -> Vec<Severity> {
+        let findings = ours(&[(web, image, to)], rendering);
+        findings.iter().filter(|at| at.rule == "K8S-002").map(|at| at.severity).collect()
+    };
+    let made = "{{ if .x }}{{ .Values.foo }}:1{{ else }}{{ .registry }}{{ end }}{{ .Chart.Name }}";
+    assert!(weight(made, None).contains(&Severity::Error));
+    assert_eq!(weight(made, done(RENDERED)), [Severity::Warning]);
+    let other = RENDERED.replace("image: quayline", "image: elsewhere");
+    assert!(weight(made, done(&other)).contains(&Severity::Error));
+    let given = "{{ include \"x\" (dict \"image\" . \"chart\" .Chart) }}";
+    assert_eq!(weight(given, None), [Severity::Warning]);
+    assert_eq!(weight(given, done(RENDERED)), []);
+    assert_eq!(weight("nginx", done(RENDERED)), [Severity::Error]);
 }
