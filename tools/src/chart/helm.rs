@@ -31,6 +31,13 @@ const WORDS_BYTES_MAX: u64 = 64 * 1024;
 /// The version of Kubernetes that charts are rendered for, where theirs takes it. AKS has newer and
 /// older ones; Helm would otherwise take the one that it was made with.
 pub const KUBERNETES_VERSION: &str = "1.32.0";
+/// Those that are tried where a chart does not take that one, in this order.
+const OTHER_VERSIONS: [&str; 10] = [
+    "1.33.0", "1.34.0", "1.35.0", "1.31.0", "1.30.0", "1.29.0", "1.28.0", "1.27.0", "1.26.0",
+    "1.25.0",
+];
+/// How Helm says that a chart does not take a version.
+const NOT_THIS_VERSION: &str = "which is incompatible with Kubernetes";
 
 /// What became of a chart.
 #[derive(Debug, Clone)]
@@ -72,7 +79,18 @@ pub fn find(variable: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
 pub fn render(helm: &Path, chart: &Chart, namespace: &str, patience: Duration) -> Rendering {
     let name = chart.metadata.as_ref().ok().and_then(|data| data.name.clone());
     let name = name.map(|word| word.text).unwrap_or_default();
-    match run(helm, chart, namespace, patience) {
+    let mut ended = run(helm, chart, namespace, KUBERNETES_VERSION, patience);
+    for version in OTHER_VERSIONS {
+        if !is_other_version_wanted(&ended) {
+            break;
+        }
+        let next = run(helm, chart, namespace, version, patience);
+        // Where none is taken, the first answer stays.
+        if !is_other_version_wanted(&next) {
+            ended = next;
+        }
+    }
+    match ended {
         Ok(Ended { status, out, words }) if status.success() => {
             if out.len() as u64 > OUTPUT_BYTES_MAX {
                 return Rendering::Failed(format!(
@@ -89,13 +107,25 @@ pub fn render(helm: &Path, chart: &Chart, namespace: &str, patience: Duration) -
     }
 }
 
+fn is_other_version_wanted(ended: &Result<Ended, String>) -> bool {
+    ended.as_ref().is_ok_and(|Ended { status, words, .. }| {
+        !status.success() && words.contains(NOT_THIS_VERSION)
+    })
+}
+
 struct Ended {
     status: ExitStatus,
     out: Vec<u8>,
     words: String,
 }
 
-fn run(helm: &Path, chart: &Chart, namespace: &str, patience: Duration) -> Result<Ended, String> {
+fn run(
+    helm: &Path,
+    chart: &Chart,
+    namespace: &str,
+    version: &str,
+    patience: Duration,
+) -> Result<Ended, String> {
     let failed = |error: io::Error| format!("a private copy of the chart cannot be made: {error}");
     let (place, ()) = Temporary::make(private_path(), |path| copy(chart, path)).map_err(failed)?;
     let home = place.path().join("home");
@@ -103,7 +133,7 @@ fn run(helm: &Path, chart: &Chart, namespace: &str, patience: Duration) -> Resul
     command
         .args(["template", "release"])
         .arg(place.path().join("chart"))
-        .args(["--namespace", namespace, "--kube-version", KUBERNETES_VERSION])
+        .args(["--namespace", namespace, "--kube-version", version])
         .env_clear()
         .env("HOME", &home)
         .env("TMPDIR", &home)

@@ -120,3 +120,13 @@ fn real_helm_renders_a_chart_and_says_where_one_is_broken() {
         );
     }
 }
+
+#[test]
+fn a_chart_is_rendered_for_a_version_that_it_takes() {
+    let refused = "echo 'Error: chart requires kubeVersion: X which is incompatible with \
+                   Kubernetes v'\"$7\" >&2; exit 1";
+    let script = format!("if [ \"$7\" = 1.34.0 ]; then echo 'kind: Env'; else {refused}; fi");
+    assert!(matches!(said(&script, PATIENCE), Rendering::Done(_)));
+    let Rendering::Refused(refusal) = said(refused, PATIENCE) else { panic!() };
+    assert!(refusal.message.ends_with(KUBERNETES_VERSION), "{refusal:?}");
+}
