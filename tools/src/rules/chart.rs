@@ -156,17 +156,24 @@ fn described(seen: &Seen<'_>, folder: &str, metadata: &Metadata, judge: &mut Jud
         must(
             &metadata.api_version,
             "apiVersion",
-            |text| text == "v2",
+            |text| matches!(text, "v1" | "v2"),
             "write `v2`, the format of Helm 3",
         );
     }
+    // Names and versions of subcharts are their makers', and Helm takes more of them.
+    let is_fit: fn(&str) -> bool = if is_root { is_name } else { |_| true };
     must(
         &metadata.name,
         "name",
-        is_name,
+        is_fit,
         "lowercase letters, digits and `-` go into names of objects",
     );
-    must(&metadata.version, "version", is_semantic, "write three numbers: 1.0.0");
+    let is_version: fn(&str) -> bool = if is_root { is_semantic } else { |_| true };
+    must(&metadata.version, "version", is_version, "write three numbers: 1.0.0");
+    if let Some(old) = metadata.api_version.as_ref().filter(|word| is_root && word.text == "v1") {
+        let message = "`apiVersion` is `v1`, the format of Helm 2; write `v2`";
+        judge.warning_in(&seen.key, &seen.at(&file, old.mark), message);
+    }
     if let Some(kind) = metadata.kind.as_ref().filter(|kind| is_root && kind.text == "library") {
         let message = "a library is not installed; the chart of a plan is an `application`";
         judge.error_in(&seen.key, &seen.at(&file, kind.mark), message);

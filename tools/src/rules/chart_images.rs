@@ -49,6 +49,13 @@ fn values(seen: &Seen<'_>, judge: &mut Judge<'_>) {
     }
     for image in &images {
         let at = seen.at(VALUES_FILE, image.mark);
+        // Microsoft's own samples have a repository there, and its page says a host.
+        if let Some(registry) = image.registry.as_ref().filter(|text| text.contains('/')) {
+            let name = &image.name;
+            let message =
+                format!("the image `{name}` has the registry `{registry}`: write the host alone");
+            judge.warning_in(&seen.key, &at, message);
+        }
         for fault in faults(image) {
             judge.error_in(&seen.key, &at, format!("the image `{}` {fault}", image.name));
         }
@@ -83,12 +90,8 @@ fn faults(image: &ChartImage) -> Vec<String> {
         return vec!["is no mapping with `registry`, `image` and `digest`".to_owned()];
     }
     let mut faults = Vec::new();
-    match &image.registry {
-        None => faults.push("has no `registry`".to_owned()),
-        Some(registry) if registry.contains('/') => {
-            faults.push(format!("has the registry `{registry}`: write the host alone"));
-        }
-        Some(_) => {}
+    if image.registry.is_none() {
+        faults.push("has no `registry`".to_owned());
     }
     match &image.image {
         None => faults.push("has no `image`".to_owned()),

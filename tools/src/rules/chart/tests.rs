@@ -122,7 +122,7 @@ fn each_fault_of_the_files_is_told_at_its_line() {
         (
             (values, "registry: quayline.azurecr.io", "registry: quayline.azurecr.io/live"),
             "K8S-002",
-            error,
+            warning,
             values,
             4,
         ),
@@ -144,7 +144,8 @@ fn each_fault_of_the_files_is_told_at_its_line() {
             "chart/charts/sea-1.0.0.tgz",
             1,
         ),
-        ((described, "apiVersion: v2", "apiVersion: v1"), "K8S-008", error, described, 1),
+        ((described, "apiVersion: v2", "apiVersion: v3"), "K8S-008", error, described, 1),
+        ((described, "apiVersion: v2", "apiVersion: v1"), "K8S-008", warning, described, 1),
         ((described, "name: tidepool\n", ""), "K8S-008", error, described, 1),
         ((described, "name: tidepool", "name: Tide_Pool"), "K8S-008", error, described, 2),
         ((described, "version: 1.0.0", "version: 1.0"), "K8S-008", error, described, 4),
@@ -306,4 +307,40 @@ fn what_came_out_says_more_than_the_words_of_a_template() {
     assert_eq!(weight(given, None), [Severity::Warning]);
     assert_eq!(weight(given, done(RENDERED)), []);
     assert_eq!(weight("nginx", done(RENDERED)), [Severity::Error]);
+}
+
+#[test]
+fn what_microsoft_and_helm_take_is_no_error() {
+    let errors = |change: Change<'_>| -> Vec<Finding> {
+        let all = ours(&[change], done(RENDERED));
+        all.into_iter()
+            .filter(|at| at.severity == Severity::Error && matches!(at.rule, "K8S-002" | "K8S-008"))
+            .collect()
+    };
+    let long = ("chart/values.yaml", "quayline.azurecr.io\n", "quayline.azurecr.io/live\n");
+    let old = ("chart/Chart.yaml", "apiVersion: v2", "apiVersion: v1");
+    for change in [long, old] {
+        assert_eq!(errors(change), [], "{change:?}");
+    }
+}
+
+#[test]
+fn names_and_versions_of_subcharts_are_those_that_helm_takes() {
+    let subchart = |text| ours(&[("chart/charts/sea/Chart.yaml", "", text)], done(RENDERED));
+    for text in [
+        "apiVersion: v2\nname: cert-manager\nversion: v1.14.2\n",
+        "apiVersion: v1\nname: My_Sub.chart\nversion: '1.0'\n",
+    ] {
+        assert_eq!(subchart(text), [], "{text}");
+    }
+    let nameless = subchart("apiVersion: v2\nversion: 1.0.0\n");
+    assert_eq!(nameless.len(), 1, "{nameless:#?}");
+    assert_eq!((nameless[0].rule, nameless[0].severity), ("K8S-008", Severity::Error));
+}
+
+#[test]
+fn values_that_cannot_be_read_are_told_once() {
+    let two = ours(&[("chart/values.yaml", "global:", "a: 1\n---\nglobal:")], done(RENDERED));
+    let rules: Vec<&str> = two.iter().map(|at| at.rule).collect();
+    assert_eq!(rules, ["K8S-008"]);
 }
