@@ -98,6 +98,11 @@ impl Chart {
         self.files.iter().filter(|file| is_template(&file.path))
     }
 
+    /// Those of them that make objects, or help to. What `NOTES.txt` says is shown, and never runs.
+    pub fn active_templates(&self) -> impl Iterator<Item = &ChartFile> {
+        self.templates().filter(|file| !file.path.ends_with("/NOTES.txt"))
+    }
+
     /// What stands under `global.azure.images`, in the order of the file.
     #[must_use]
     pub fn images(&self) -> Vec<ChartImage> {

@@ -7,6 +7,7 @@ use std::ops::Range;
 use self::calls::Calls;
 use self::lines::{image_values, image_variable, joined, opens_block, reference};
 use super::actions::{self, Action, Token, actions, tokens};
+use super::images::is_image_variable;
 use super::yaml::Mark;
 use super::{Chart, ChartFile};
 
@@ -57,7 +58,7 @@ pub enum What {
 #[must_use]
 pub fn strays(chart: &Chart) -> Vec<Stray> {
     let texts: Vec<(&ChartFile, String)> = chart
-        .templates()
+        .active_templates()
         .filter_map(|file| Some((file, actions::without_comments(file.text()?))))
         .collect();
     let mut defines = BTreeMap::new();
@@ -137,7 +138,10 @@ struct Above {
     wanted: Option<(usize, Certainty)>,
     /// What the document is.
     kind: Kind,
-    is_image_variable: bool,
+    /// The variable that operators may take an image from, when the line before names one.
+    variable: Option<String>,
+    /// How far a line that opens annotations is indented.
+    annotations: Option<usize>,
 }
 
 /// What the key `image` means in an object.
@@ -209,10 +213,16 @@ impl<'a> Look<'a> {
         if above.wanted.is_none() && above.block.is_none() && opens_block(line) {
             above.block = Some(indent);
         }
-        if values.is_empty() {
-            self.besides(piece, above.is_image_variable);
+        if above.annotations.is_some_and(|of_key| indent <= of_key) {
+            above.annotations = None;
         }
-        above.is_image_variable = image_variable(line.trim_start()).is_some();
+        if values.is_empty() && above.annotations.is_none() {
+            self.besides(piece, above.variable.as_deref());
+        }
+        if line.trim_start() == "annotations:" {
+            above.annotations = Some(indent);
+        }
+        above.variable = image_variable(line.trim_start()).map(str::to_owned);
     }
 
     /// What an image is made of: texts outside of actions, and the words of actions.
@@ -337,14 +347,15 @@ impl<'a> Look<'a> {
     }
 
     /// References that stand in a line besides those of `image`: in arguments, variables, texts.
-    fn besides(&mut self, piece: &Piece<'a>, is_image_variable: bool) {
+    fn besides(&mut self, piece: &Piece<'a>, variable: Option<&str>) {
         let line = piece.str();
         let given = || {
             let value = line.trim_start().strip_prefix("value:")?.trim();
             let value = value.trim_matches(['"', '\'']);
-            (!value.is_empty() && !value.contains("{{")).then_some(value)
+            let is_image = variable.is_some_and(|name| is_image_variable(name, value));
+            (is_image && !value.is_empty() && !value.contains("{{")).then_some(value)
         };
-        let literal = reference(line).or_else(|| given().filter(|_| is_image_variable));
+        let literal = reference(line).or_else(given);
         if let Some(literal) = literal {
             let offset = line.find(literal).unwrap_or_default();
             let mark = piece.mark(offset, literal.chars().count());
