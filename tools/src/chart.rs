@@ -36,7 +36,7 @@ pub struct Chart {
     pub folder: PathBuf,
     /// Every file that Helm would take, in the order of their paths.
     pub files: Vec<ChartFile>,
-    /// Links that lead out of the folder, or nowhere; what they lead to was not read.
+    /// Links that lead out of the folder, in a circle, or nowhere; what they lead to was not read.
     pub astray: Vec<String>,
     /// What `Chart.yaml` says.
     pub metadata: Result<Metadata, YamlFault>,
