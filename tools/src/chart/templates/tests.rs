@@ -187,3 +187,18 @@ fn policies_sizes_annotations_and_notes_are_no_images() {
     let notes = chart(&[("templates/NOTES.txt", "run quay.azurecr.io/a/b:1\nimage: x\n")]);
     assert_eq!(strays(&notes), []);
 }
+
+#[test]
+fn a_large_template_is_looked_through_soon() {
+    use std::fmt::Write as _;
+    let started = std::time::Instant::now();
+    let mut text = String::new();
+    for number in 0..5_000 {
+        writeln!(text, "{{{{ $v{number} := .Values.a{number} }}}}\nimage: {{{{ $v{number} }}}}")
+            .unwrap();
+    }
+    let all = found(&text);
+    assert_eq!(all.len(), USES_MAX);
+    assert_eq!((all[0].0, all[199].0), (1, 399));
+    assert!(started.elapsed() < std::time::Duration::from_secs(20), "{:?}", started.elapsed());
+}
