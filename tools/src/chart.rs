@@ -36,7 +36,7 @@ pub struct Chart {
     pub folder: PathBuf,
     /// Every file that Helm would take, in the order of their paths.
     pub files: Vec<ChartFile>,
-    /// Links that lead out of the folder, or nowhere; what they lead to was not read.
+    /// Links that lead out of the folder, in a circle, or nowhere; what they lead to was not read.
     pub astray: Vec<String>,
     /// What `Chart.yaml` says.
     pub metadata: Result<Metadata, YamlFault>,
@@ -96,6 +96,11 @@ impl Chart {
     /// The files that Helm renders, of the chart and of all its subcharts.
     pub fn templates(&self) -> impl Iterator<Item = &ChartFile> {
         self.files.iter().filter(|file| is_template(&file.path))
+    }
+
+    /// Those of them that make objects, or help to. What `NOTES.txt` says is shown, and never runs.
+    pub fn active_templates(&self) -> impl Iterator<Item = &ChartFile> {
+        self.templates().filter(|file| !file.path.ends_with("/NOTES.txt"))
     }
 
     /// What stands under `global.azure.images`, in the order of the file.

@@ -29,11 +29,6 @@ fn bundle(at: &mut Offer, version: &str, letter: &str) {
 }
 
 pub(super) const CASES: &[Case] = &[
-    recorded("OFR-003", Error, "the offer has another ID than it was published with", |at| {
-        at.replace("  id: tide\n", "  id: tides\n");
-        at.replace("repository: tide/service", "repository: tides/service");
-        at.replace("Quayline.Tide", "Quayline.Tides");
-    }),
     recorded("PLN-008", Error, "a live plan leaves a cloud", |at| {
         at.add_after("    licence: byol\n", "    regions: [azureGovernment]\n");
         at.add_after(

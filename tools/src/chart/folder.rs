@@ -1,5 +1,5 @@
 //! The files of a chart, read from its folder within bounds. A link counts as what it leads to when that
-//! is a file of the chart; whatever leads out of it is named and not read.
+//! is a file or a folder of the chart; whatever leads out of it is named and not read.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -96,8 +96,16 @@ pub(super) fn read(folder: &Path) -> Result<Found, ChartError> {
     }
     let real = folder.canonicalize().map_err(|error| failed(folder, error))?;
     let ignored = ignored(folder)?;
-    let mut walk =
-        Walk { folder, real, ignored, files: BTreeMap::new(), astray: Vec::new(), size: 0 };
+    let mut walk = Walk {
+        folder,
+        real,
+        ignored,
+        files: BTreeMap::new(),
+        astray: Vec::new(),
+        size: 0,
+        folders: 0,
+        links: Vec::new(),
+    };
     walk.folder("", 0)?;
     if !walk.files.contains_key("Chart.yaml") {
         return Err(ChartError::NoChart(folder.to_owned()));
@@ -129,6 +137,9 @@ struct Walk<'a> {
     files: BTreeMap<String, Vec<u8>>,
     astray: Vec<String>,
     size: u64,
+    folders: usize,
+    /// Where the links lead that are being followed.
+    links: Vec<PathBuf>,
 }
 
 impl Walk<'_> {
@@ -137,6 +148,11 @@ impl Walk<'_> {
         if depth > DEPTH_MAX {
             let excess = format!("lies deeper than {DEPTH_MAX} folders");
             return Err(ChartError::TooMuch { path: at, excess });
+        }
+        self.folders += 1;
+        if self.folders > FILES_MAX {
+            let excess = format!("holds more than {FILES_MAX} folders");
+            return Err(ChartError::TooMuch { path: self.folder.to_owned(), excess });
         }
         let failed = |source| ChartError::Read { path: at.clone(), source };
         for entry in fs::read_dir(&at).map_err(failed)? {
@@ -147,7 +163,7 @@ impl Walk<'_> {
             let path = format!("{below}{slash}{name}");
             let kind = entry.file_type().map_err(failed)?;
             if kind.is_symlink() {
-                self.link(path)?;
+                self.link(path, depth)?;
             } else if self.ignored.takes(&path, kind.is_dir()) {
                 // Helm does not take it either.
             } else if kind.is_dir() {
@@ -159,18 +175,32 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// A link to a file of the chart is that file once more.
-    fn link(&mut self, path: String) -> Result<(), ChartError> {
-        let leads_to = self.folder.join(&path).canonicalize();
-        let is_inside = leads_to.is_ok_and(|at| at.starts_with(&self.real) && at.is_file());
-        if self.ignored.takes(&path, false) {
+    /// A link to a file or a folder of the chart is that once more; one that leads in a circle is not.
+    fn link(&mut self, path: String, depth: usize) -> Result<(), ChartError> {
+        let from = self.folder.join(&path);
+        let inside = from.canonicalize().ok().filter(|at| at.starts_with(&self.real));
+        let is_folder = inside.as_ref().is_some_and(|at| at.is_dir());
+        if self.ignored.takes(&path, is_folder) {
             return Ok(());
         }
-        if is_inside {
-            return self.file(path);
+        match inside {
+            Some(at) if is_folder => {
+                let above = from.parent().and_then(|above| above.canonicalize().ok());
+                if above.is_none_or(|above| above.starts_with(&at)) || self.links.contains(&at) {
+                    self.astray.push(path);
+                    return Ok(());
+                }
+                self.links.push(at);
+                let read = self.folder(&path, depth + 1);
+                self.links.pop();
+                read
+            }
+            Some(at) if at.is_file() => self.file(path),
+            _ => {
+                self.astray.push(path);
+                Ok(())
+            }
         }
-        self.astray.push(path);
-        Ok(())
     }
 
     fn file(&mut self, path: String) -> Result<(), ChartError> {

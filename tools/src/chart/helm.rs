@@ -36,6 +36,8 @@ const OTHER_VERSIONS: [&str; 10] = [
     "1.33.0", "1.34.0", "1.35.0", "1.31.0", "1.30.0", "1.29.0", "1.28.0", "1.27.0", "1.26.0",
     "1.25.0",
 ];
+/// What stands for a value that a customer gives.
+const PLACEHOLDER: &str = "placeholder";
 /// How Helm says that a chart does not take a version.
 const NOT_THIS_VERSION: &str = "which is incompatible with Kubernetes";
 
@@ -74,17 +76,42 @@ pub fn find(variable: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
     found.find(|path| path.is_file())
 }
 
-/// Renders a chart as it would be installed into this namespace.
+/// Renders a chart as it would be installed into this namespace. Where it is refused as it stands, a
+/// customer may have to give something: then it is rendered with a word for each of these settings, and
+/// refused when that is refused too.
 #[must_use]
-pub fn render(helm: &Path, chart: &Chart, namespace: &str, patience: Duration) -> Rendering {
+pub fn render(
+    helm: &Path,
+    chart: &Chart,
+    namespace: &str,
+    settings: &[String],
+    patience: Duration,
+) -> Rendering {
+    let plain = rendering(helm, chart, namespace, &[], patience);
+    if settings.is_empty() || !matches!(plain, Rendering::Refused(_)) {
+        return plain;
+    }
+    match rendering(helm, chart, namespace, settings, patience) {
+        done @ Rendering::Done(_) => done,
+        Rendering::Refused(_) | Rendering::Failed(_) => plain,
+    }
+}
+
+fn rendering(
+    helm: &Path,
+    chart: &Chart,
+    namespace: &str,
+    settings: &[String],
+    patience: Duration,
+) -> Rendering {
     let name = chart.metadata.as_ref().ok().and_then(|data| data.name.clone());
     let name = name.map(|word| word.text).unwrap_or_default();
-    let mut ended = run(helm, chart, namespace, KUBERNETES_VERSION, patience);
+    let mut ended = run(helm, chart, (namespace, KUBERNETES_VERSION), settings, patience);
     for version in OTHER_VERSIONS {
         if !is_other_version_wanted(&ended) {
             break;
         }
-        let next = run(helm, chart, namespace, version, patience);
+        let next = run(helm, chart, (namespace, version), settings, patience);
         // Where none is taken, the first answer stays.
         if !is_other_version_wanted(&next) {
             ended = next;
@@ -122,8 +149,8 @@ struct Ended {
 fn run(
     helm: &Path,
     chart: &Chart,
-    namespace: &str,
-    version: &str,
+    (namespace, version): (&str, &str),
+    settings: &[String],
     patience: Duration,
 ) -> Result<Ended, String> {
     let failed = |error: io::Error| format!("a private copy of the chart cannot be made: {error}");
@@ -143,6 +170,9 @@ fn run(
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
+    for name in settings {
+        command.args(["--set-string", &format!("{name}={PLACEHOLDER}")]);
+    }
     for kind in ["CACHE", "CONFIG", "DATA"] {
         command.env(format!("HELM_{kind}_HOME"), &home);
     }

@@ -25,6 +25,16 @@ pub struct ChartImage {
     pub tag: Option<String>,
 }
 
+/// Whether a variable of a container may hold an image: by its name, and by what it holds.
+#[must_use]
+pub fn is_image_variable(name: &str, value: &str) -> bool {
+    let other = ["POLICY", "SIZE", "SECRET", "SECRETS"];
+    let is_named = name.split('_').any(|part| part == "IMAGE")
+        && !name.rsplit('_').next().is_some_and(|last| other.contains(&last));
+    let is_number = value.bytes().all(|letter| letter.is_ascii_digit() || letter == b'.');
+    is_named && !is_number && !matches!(value, "true" | "false")
+}
+
 /// Reads them from the values of a chart.
 pub(super) fn read(values: &Node) -> Vec<ChartImage> {
     let Some(images) = values.find(&IMAGES) else { return Vec::new() };

@@ -1,5 +1,6 @@
 //! What a chart renders to: its workloads with their pods, and other places that name images.
 
+use super::images::is_image_variable;
 use super::yaml::{self, Node};
 
 /// Most objects of one chart.
@@ -140,7 +141,7 @@ impl Rendered {
                 ) else {
                     continue;
                 };
-                if name.split('_').any(|part| part == "IMAGE") {
+                if is_image_variable(name, value) {
                     self.loose.push(LooseImage {
                         template: workload.template.clone(),
                         object: workload.shown(),
@@ -267,7 +268,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    const STREAM: &str = "---\n# Source: pool/templates/a.yaml\nkind: Deployment\nmetadata: {name: web}\nspec:\n  template:\n    metadata: {labels: {app: web}}\n    spec:\n      nodeSelector: {kubernetes.io/os: linux}\n      initContainers:\n        - {name: first, image: i}\n      containers:\n        - name: main\n          image: m\n          command: [sh, -c]\n          args: [run]\n          resources: {requests: {cpu: 1}}\n          env: [{name: RELATED_IMAGE_X, value: rel}]\n---\n# Source: pool/charts/sea/templates/b.yaml\nkind: CronJob\nmetadata: {name: night}\nspec: {jobTemplate: {spec: {template: {spec: {containers: [{name: c, image: n}]}}}}}\n---\n# Source: pool/templates/c.yaml\nkind: Sea\nmetadata: {name: deep}\nspec: {parts: [{image: wave}]}\n---\n# Source: pool/templates/d.yaml\n# nothing\n";
+    const STREAM: &str = "---\n# Source: pool/templates/a.yaml\nkind: Deployment\nmetadata: {name: web}\nspec:\n  template:\n    metadata: {labels: {app: web}}\n    spec:\n      nodeSelector: {kubernetes.io/os: linux}\n      initContainers:\n        - {name: first, image: i}\n      containers:\n        - name: main\n          image: m\n          command: [sh, -c]\n          args: [run]\n          resources: {requests: {cpu: 1}}\n          env: [{name: RELATED_IMAGE_X, value: rel}, {name: IMAGE_PULL_POLICY, value: Always}, {name: MAX_IMAGE_SIZE, value: \"10\"}, {name: USE_IMAGE, value: \"true\"}]\n---\n# Source: pool/charts/sea/templates/b.yaml\nkind: CronJob\nmetadata: {name: night}\nspec: {jobTemplate: {spec: {template: {spec: {containers: [{name: c, image: n}]}}}}}\n---\n# Source: pool/templates/c.yaml\nkind: Sea\nmetadata: {name: deep}\nspec: {parts: [{image: wave}]}\n---\n# Source: pool/templates/d.yaml\n# nothing\n";
 
     #[test]
     fn workloads_and_images_of_other_objects_are_found() {

@@ -7,6 +7,7 @@ use std::ops::Range;
 use self::calls::Calls;
 use self::lines::{image_values, image_variable, joined, opens_block, reference};
 use super::actions::{self, Action, Token, actions, tokens};
+use super::images::is_image_variable;
 use super::yaml::Mark;
 use super::{Chart, ChartFile};
 
@@ -57,18 +58,20 @@ pub enum What {
 #[must_use]
 pub fn strays(chart: &Chart) -> Vec<Stray> {
     let texts: Vec<(&ChartFile, String)> = chart
-        .templates()
+        .active_templates()
         .filter_map(|file| Some((file, actions::without_comments(file.text()?))))
         .collect();
+    let sources: Vec<Source<'_>> =
+        texts.iter().map(|(file, text)| Source::of(&file.path, text)).collect();
     let mut defines = BTreeMap::new();
-    for (file, text) in &texts {
-        for (name, range) in actions::defines(text) {
-            defines.insert(name, Piece { file: &file.path, text, range });
+    for source in &sources {
+        for (name, range) in actions::defines(source.text) {
+            defines.insert(name, Piece { source, range });
         }
     }
-    let mut look = Look { defines, seen: BTreeSet::new(), found: BTreeSet::new() };
-    for (file, text) in &texts {
-        look.file(&file.path, text);
+    let mut look = Look { defines, seen: BTreeSet::new(), found: BTreeSet::new(), counts: [0; 4] };
+    for source in &sources {
+        look.file(source);
     }
     let mut found: Vec<Stray> = look.found.into_iter().collect();
     // The surest comes first.
@@ -94,11 +97,44 @@ pub fn uses(chart: &Chart, name: &str) -> bool {
     })
 }
 
+/// A template, with what is asked of it again and again.
+struct Source<'a> {
+    file: &'a str,
+    text: &'a str,
+    /// Where each line starts.
+    lines: Vec<usize>,
+    /// What variables are given, by their names.
+    given: BTreeMap<&'a str, Vec<Action<'a>>>,
+}
+
+impl<'a> Source<'a> {
+    fn of(file: &'a str, text: &'a str) -> Self {
+        let breaks = text.match_indices('\n').map(|(at, _)| at + 1);
+        let lines = std::iter::once(0).chain(breaks).collect();
+        let mut given: BTreeMap<&str, Vec<Action<'_>>> = BTreeMap::new();
+        for action in actions(text) {
+            let Some((name, body)) = action.body.strip_prefix('$').and_then(assignment) else {
+                continue;
+            };
+            given.entry(name).or_default().push(Action { range: action.range, body });
+        }
+        Self { file, text, lines, given }
+    }
+}
+
+/// The name of a variable, and what it is given.
+fn assignment(body: &str) -> Option<(&str, &str)> {
+    let is_name = |letter: char| letter.is_alphanumeric() || letter == '_';
+    let end = body.find(|letter| !is_name(letter))?;
+    let (name, rest) = body.split_at_checked(end)?;
+    let rest = rest.trim_start();
+    Some((name, rest.strip_prefix(":=").or_else(|| rest.strip_prefix('='))?))
+}
+
 /// A piece of a template.
 #[derive(Clone)]
 struct Piece<'a> {
-    file: &'a str,
-    text: &'a str,
+    source: &'a Source<'a>,
     range: Range<usize>,
 }
 
@@ -110,14 +146,17 @@ impl<'a> Piece<'a> {
     }
 
     fn str(&self) -> &'a str {
-        self.text.get(self.range.clone()).unwrap_or_default()
+        self.source.text.get(self.range.clone()).unwrap_or_default()
     }
 
     /// Where a part of it is, which starts that many bytes behind its start.
     fn mark(&self, offset: usize, width: usize) -> Mark {
-        let before = self.text.get(..self.range.start + offset).unwrap_or_default();
-        let line = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        let Source { text, lines, .. } = self.source;
+        let at = self.range.start + offset;
+        let line = lines.partition_point(|start| *start <= at);
+        let start = line.checked_sub(1).and_then(|line| lines.get(line)).copied();
+        let before = text.get(start.unwrap_or_default()..at).unwrap_or_default();
+        let column = before.chars().count() + 1;
         Mark { line, column, width: width.max(1) }
     }
 }
@@ -126,6 +165,8 @@ struct Look<'a> {
     defines: BTreeMap<String, Piece<'a>>,
     seen: BTreeSet<(String, Certainty)>,
     found: BTreeSet<Stray>,
+    /// How many of each certainty were found.
+    counts: [usize; 4],
 }
 
 /// What is known of a file up to some line.
@@ -137,7 +178,10 @@ struct Above {
     wanted: Option<(usize, Certainty)>,
     /// What the document is.
     kind: Kind,
-    is_image_variable: bool,
+    /// The variable that operators may take an image from, when the line before names one.
+    variable: Option<String>,
+    /// How far a line that opens annotations is indented.
+    annotations: Option<usize>,
 }
 
 /// What the key `image` means in an object.
@@ -168,7 +212,8 @@ impl Above {
 }
 
 impl<'a> Look<'a> {
-    fn file(&mut self, file: &'a str, text: &'a str) {
+    fn file(&mut self, source: &'a Source<'a>) {
+        let text = source.text;
         let mut above = Above::default();
         for range in joined(text) {
             let whole = text.get(range.clone()).unwrap_or_default();
@@ -178,7 +223,7 @@ impl<'a> Look<'a> {
             if trimmed.is_empty() || trimmed.starts_with('#') || above.kind == Kind::Description {
                 continue;
             }
-            let piece = Piece { file, text, range: range.start..range.start + bare.len() };
+            let piece = Piece { source, range: range.start..range.start + bare.len() };
             self.line(&piece, &mut above);
         }
     }
@@ -209,10 +254,16 @@ impl<'a> Look<'a> {
         if above.wanted.is_none() && above.block.is_none() && opens_block(line) {
             above.block = Some(indent);
         }
-        if values.is_empty() {
-            self.besides(piece, above.is_image_variable);
+        if above.annotations.is_some_and(|of_key| indent <= of_key) {
+            above.annotations = None;
         }
-        above.is_image_variable = image_variable(line.trim_start()).is_some();
+        if values.is_empty() && above.annotations.is_none() {
+            self.besides(piece, above.variable.as_deref());
+        }
+        if line.trim_start() == "annotations:" {
+            above.annotations = Some(indent);
+        }
+        above.variable = image_variable(line.trim_start()).map(str::to_owned);
     }
 
     /// What an image is made of: texts outside of actions, and the words of actions.
@@ -234,7 +285,9 @@ impl<'a> Look<'a> {
             match action.body.split_whitespace().next() {
                 Some("if") => open.push(true),
                 Some("range" | "with" | "define" | "block") => open.push(false),
-                Some("end") => drop(open.pop()),
+                Some("end") => {
+                    open.pop();
+                }
                 _ => {}
             }
             from = action.range.end;
@@ -253,8 +306,8 @@ impl<'a> Look<'a> {
                 (false, false) => certainty,
             };
             let offset = range.start + literal.find(shown).unwrap_or_default();
-            let mark = piece.mark(offset, shown.chars().count());
-            self.add(piece.file, mark, What::Literal(shown.to_owned()), certainty);
+            let place = (offset, shown.chars().count());
+            self.add(piece, place, What::Literal(shown.to_owned()), certainty);
         }
     }
 
@@ -270,7 +323,7 @@ impl<'a> Look<'a> {
         {
             return;
         }
-        let mark = piece.mark(action.range.start, action.range.len());
+        let place = (action.range.start, action.range.len());
         let mut calls = Calls::default();
         for token in tokens {
             let certainty = if calls.is_argument() { base.max(Certainty::Maybe) } else { base };
@@ -284,7 +337,7 @@ impl<'a> Look<'a> {
                     if let Some(other) = elsewhere(word) {
                         let of_chart = other.starts_with(".Chart");
                         let certainty = if of_chart { fallback } else { certainty };
-                        self.add(piece.file, mark, What::Elsewhere(other), certainty);
+                        self.add(piece, place, What::Elsewhere(other), certainty);
                     } else if let Some(name) = word.strip_prefix('$') {
                         self.variable(piece, name, certainty, depth);
                     }
@@ -294,7 +347,7 @@ impl<'a> Look<'a> {
                 Token::Text(text) => {
                     if let Some(literal) = literal_of(calls.function(), calls.is_start(), text) {
                         let certainty = if is_tag(&literal) { fallback } else { certainty };
-                        self.add(piece.file, mark, What::Literal(literal), certainty);
+                        self.add(piece, place, What::Literal(literal), certainty);
                     }
                 }
             }
@@ -317,42 +370,47 @@ impl<'a> Look<'a> {
         let name = name.split('.').next().unwrap_or_default();
         if name.is_empty()
             || depth > DEPTH_MAX
-            || !self.seen.insert((format!("{} ${name}", piece.file), certainty))
+            || !self.seen.insert((format!("{} ${name}", piece.source.file), certainty))
         {
             return;
         }
-        let whole = Piece { file: piece.file, text: piece.text, range: 0..piece.text.len() };
-        for action in actions(piece.text) {
-            let given = action.body.strip_prefix('$').and_then(|rest| rest.strip_prefix(name));
-            let given = given
-                .map(str::trim_start)
-                .and_then(|rest| rest.strip_prefix(":=").or_else(|| rest.strip_prefix('=')));
-            if let Some(body) = given {
-                let given = Action { range: action.range.clone(), body };
-                self.action(&whole, &given, certainty, depth + 1);
-            }
+        let source = piece.source;
+        let whole = Piece { source, range: 0..source.text.len() };
+        for given in source.given.get(name).into_iter().flatten() {
+            self.action(&whole, given, certainty, depth + 1);
         }
     }
 
     /// References that stand in a line besides those of `image`: in arguments, variables, texts.
-    fn besides(&mut self, piece: &Piece<'a>, is_image_variable: bool) {
+    fn besides(&mut self, piece: &Piece<'a>, variable: Option<&str>) {
         let line = piece.str();
         let given = || {
             let value = line.trim_start().strip_prefix("value:")?.trim();
             let value = value.trim_matches(['"', '\'']);
-            (!value.is_empty() && !value.contains("{{")).then_some(value)
+            let is_image = variable.is_some_and(|name| is_image_variable(name, value));
+            (is_image && !value.is_empty() && !value.contains("{{")).then_some(value)
         };
-        let literal = reference(line).or_else(|| given().filter(|_| is_image_variable));
+        let literal = reference(line).or_else(given);
         if let Some(literal) = literal {
             let offset = line.find(literal).unwrap_or_default();
-            let mark = piece.mark(offset, literal.chars().count());
+            let place = (offset, literal.chars().count());
             let what = What::Literal(literal.to_owned());
-            self.add(piece.file, mark, what, Certainty::Suspected);
+            self.add(piece, place, what, Certainty::Suspected);
         }
     }
 
-    fn add(&mut self, file: &str, mark: Mark, what: What, certainty: Certainty) {
-        self.found.insert(Stray { file: file.to_owned(), mark, what, certainty });
+    /// Takes note of one, at this many bytes behind the start of the piece and this many letters wide.
+    fn add(&mut self, piece: &Piece<'a>, place: (usize, usize), what: What, certainty: Certainty) {
+        // Who has so many of one kind learns nothing from more.
+        let Some(count) = self.counts.get_mut(certainty as usize) else { return };
+        if *count >= USES_MAX {
+            return;
+        }
+        let (offset, width) = place;
+        let (file, mark) = (piece.source.file.to_owned(), piece.mark(offset, width));
+        if self.found.insert(Stray { file, mark, what, certainty }) {
+            *count += 1;
+        }
     }
 }
 

@@ -71,6 +71,19 @@ fn links_out_of_the_chart_are_named_and_not_read() {
 }
 
 #[test]
+fn a_link_to_a_folder_of_the_chart_is_that_folder_once_more() {
+    let folder = folder(&[("Chart.yaml", "name: a\n"), ("shared/one/a.yaml", "a: 1\n")]);
+    symlink("shared", folder.path().join("files")).unwrap();
+    symlink("..", folder.path().join("shared/up")).unwrap();
+    symlink("../two", folder.path().join("shared/to-two")).unwrap();
+    fs::create_dir(folder.path().join("two")).unwrap();
+    symlink("../shared", folder.path().join("two/back")).unwrap();
+    let chart = Chart::read(folder.path()).unwrap();
+    assert!(paths(&chart).contains(&"files/one/a.yaml"), "{:?}", paths(&chart));
+    assert!(chart.astray.contains(&"shared/up".to_owned()), "{:?}", chart.astray);
+}
+
+#[test]
 fn what_is_no_chart_is_refused_by_what_it_is() {
     let folder = folder(&[("a", "x")]);
     let said = |path: &Path| Chart::read(path).unwrap_err();

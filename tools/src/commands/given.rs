@@ -9,8 +9,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context as _, ensure};
 
 use super::variable;
+use crate::application::Source;
 use crate::chart::Chart;
 use crate::chart::helm::{self, Rendering};
+use crate::chart::yaml::Node;
 use crate::cli::{GivenArgs, ScanArgs};
 use crate::image::facts::ImageFacts;
 use crate::input;
@@ -24,6 +26,9 @@ use crate::rules::waiving::Waiving;
 use crate::rules::{self, Judgement, Profile};
 use crate::scans::{REPORT_BYTES_MAX, Scan};
 use crate::waivers::{WAIVERS_BYTES_MAX, WaiverFile};
+
+/// Most settings of one application that are given a word.
+const SETTINGS_MAX: usize = 200;
 
 /// What was given, read.
 pub(super) struct Given {
@@ -120,14 +125,36 @@ fn rendered(offer: &OfferFile) -> BTreeMap<usize, Rendering> {
     for (place, plan) in offer.offer.plans.iter().enumerate() {
         let PlanKind::Kubernetes(plan) = &plan.kind else { continue };
         let namespace = plan.namespace.as_deref().unwrap_or("default");
-        let key = (plan.chart.as_str(), namespace);
+        let key = (plan.chart.as_str(), plan.arm_template.as_str(), namespace);
         let found = known.entry(key).or_insert_with(|| {
             let chart = Chart::read(&offer.resolve(&plan.chart)).ok()?;
-            Some(helm::render(&program, &chart, namespace, helm::PATIENCE))
+            let settings = open_settings(&offer.resolve(&plan.arm_template), &chart);
+            Some(helm::render(&program, &chart, namespace, &settings, helm::PATIENCE))
         });
         rendered.extend(found.clone().map(|found| (place, found)));
     }
     rendered
+}
+
+/// What the ARM template gives to a chart and its values leave open: a customer is asked for it.
+fn open_settings(template: &Path, chart: &Chart) -> Vec<String> {
+    let read = Source::template(template).ok().and_then(|source| source.content);
+    let values = chart.values.as_ref().ok().and_then(Option::as_ref);
+    let is_open = |name: &String| {
+        let keys: Vec<&str> = name.split('.').collect();
+        let found = values.and_then(|values| values.find(&keys));
+        let is_said = |node: &Node| {
+            node.said().is_some() || !node.entries().is_empty() || !node.items().is_empty()
+        };
+        // Images are Microsoft's to give. Other letters mean something to Helm.
+        !name.starts_with("global.azure.")
+            && name.bytes().all(|letter| letter.is_ascii_alphanumeric() || b"._-".contains(&letter))
+            && !found.is_some_and(is_said)
+    };
+    let extensions = read.iter().flat_map(|template| &template.extensions);
+    let settings = extensions.flat_map(|at| at.settings.iter().chain(&at.protected));
+    let names = settings.map(|setting| setting.name.value.clone()).filter(is_open);
+    names.take(SETTINGS_MAX).collect()
 }
 
 /// The waivers, if there are any.
@@ -192,5 +219,21 @@ mod tests {
         }
         folder.write(LEDGER_NAME, "no record\n");
         assert!(published(None, &mut file).is_err());
+    }
+
+    #[test]
+    fn settings_that_the_values_leave_open_are_a_customers() {
+        let folder = tempfile::tempdir().unwrap();
+        let template = folder.path().join("mainTemplate.json");
+        let text = r#"{"resources": [{"type": "Microsoft.KubernetesConfiguration/extensions",
+            "properties": {
+                "configurationSettings": {"title": "t", "a,b": "x", "global.azure.x": "y"},
+                "configurationProtectedSettings": {"db.password": "p", "db.user": "u"}}}]}"#;
+        std::fs::write(&template, text).unwrap();
+        std::fs::write(folder.path().join("Chart.yaml"), "name: pool\n").unwrap();
+        let values = "title: known\ndb: {password: \"\"}\n";
+        std::fs::write(folder.path().join("values.yaml"), values).unwrap();
+        let chart = Chart::read(folder.path()).unwrap();
+        assert_eq!(open_settings(&template, &chart), ["db.password", "db.user"]);
     }
 }

@@ -125,7 +125,11 @@ fn says_what_it_is(seen: &Seen<'_>, judge: &mut Judge<'_>) {
     }
     for link in &chart.astray {
         let at = seen.at(link, Mark::START);
-        judge.error_in(key, &at, format!("{link} is a link that leads out of the chart"));
+        judge.error_in(
+            key,
+            &at,
+            format!("{link} is a link that leads out of the chart, or in a circle"),
+        );
     }
     if let Some(schema) = chart.file(SCHEMA_FILE)
         && let Err(error) = serde_json::from_slice::<serde_json::Value>(&schema.bytes)

@@ -45,15 +45,30 @@ static SIGNS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     made.collect()
 });
 
+/// Whether everything that a line asks for is in its own pod: a probe, say, and no download.
+fn stays_inside(found: &str, line: &str) -> bool {
+    let local = ["localhost", "127.0.0.1", "[::1]"];
+    let mut hosts = line.split("://").skip(1).peekable();
+    let is_request = found.ends_with("://") && hosts.peek().is_some();
+    is_request
+        && hosts.all(|rest| {
+            let rest = local.iter().find_map(|host| rest.strip_prefix(host));
+            // The whole name of a host, and not the start of another.
+            rest.is_some_and(|rest| {
+                !rest.starts_with(|c: char| c.is_ascii_alphanumeric() || "-.@".contains(c))
+            })
+        })
+}
+
 fn look(seen: &Seen<'_>, judge: &mut Judge<'_>) {
-    for file in seen.chart.templates() {
+    for file in seen.chart.active_templates() {
         let Some(text) = file.text() else { continue };
         for (number, line) in text.lines().enumerate() {
             if line.trim_start().starts_with('#') {
                 continue;
             }
             for (sign, what) in SIGNS.iter() {
-                if let Some(found) = sign.find(line) {
+                if let Some(found) = sign.find(line).filter(|at| !stays_inside(at.as_str(), line)) {
                     let column = line.get(..found.start()).unwrap_or_default().chars().count() + 1;
                     let mark =
                         Mark { line: number + 1, column, width: found.as_str().chars().count() };

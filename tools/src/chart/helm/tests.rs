@@ -17,7 +17,7 @@ fn stand_in(script: &str) -> (tempfile::TempDir, PathBuf) {
 fn said(script: &str, patience: Duration) -> Rendering {
     let (_folder, program) = stand_in(script);
     let chart = chart(&[("Chart.yaml", "name: pool\n"), ("templates/a.yaml", "a: 1\n")]);
-    render(&program, &chart, "sea", patience)
+    render(&program, &chart, "sea", &[], patience)
 }
 
 #[test]
@@ -41,7 +41,7 @@ fn one_that_does_not_end_is_ended_with_what_it_started() {
 #[test]
 fn one_that_is_not_there_or_writes_without_end_is_told() {
     let chart = chart(&[("Chart.yaml", "name: pool\n")]);
-    let gone = render(Path::new("/nowhere/helm"), &chart, "sea", PATIENCE);
+    let gone = render(Path::new("/nowhere/helm"), &chart, "sea", &[], PATIENCE);
     assert!(matches!(gone, Rendering::Failed(message) if message.contains("cannot be run")));
     let endless = said("exec /usr/bin/yes", PATIENCE);
     assert!(!matches!(endless, Rendering::Done(_)), "{endless:?}");
@@ -103,7 +103,7 @@ fn real_helm_renders_a_chart_and_says_where_one_is_broken() {
             ("values.yaml", "image: web\n"),
             ("templates/a.yaml", template),
         ]);
-        render(&helm, &chart, "sea", PATIENCE)
+        render(&helm, &chart, "sea", &[], PATIENCE)
     };
     let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec:\n  containers:\n    - name: c\n      image: {{ .Values.image }}\n";
     let Rendering::Done(rendered) = whole(pod) else { panic!() };
@@ -129,4 +129,19 @@ fn a_chart_is_rendered_for_a_version_that_it_takes() {
     assert!(matches!(said(&script, PATIENCE), Rendering::Done(_)));
     let Rendering::Refused(refusal) = said(refused, PATIENCE) else { panic!() };
     assert!(refusal.message.ends_with(KUBERNETES_VERSION), "{refusal:?}");
+}
+
+#[test]
+fn what_a_customer_must_give_is_given_when_the_chart_is_refused_without() {
+    let (_folder, program) = stand_in(
+        "[ \"$8 $9\" = '--set-string db.password=placeholder' ] || { echo 'Error: no'; exit 1; } >&2\n\
+         echo 'kind: Env'",
+    );
+    let chart = chart(&[("Chart.yaml", "name: pool\n")]);
+    let with = |names: &[String]| render(&program, &chart, "sea", names, PATIENCE);
+    assert!(matches!(with(&["db.password".to_owned()]), Rendering::Done(_)));
+    for names in [vec![], vec!["other".to_owned()]] {
+        let Rendering::Refused(refusal) = with(&names) else { panic!("{names:?}") };
+        assert_eq!(refusal.message, "no");
+    }
 }

@@ -7,6 +7,7 @@ const TAKERS: [&str; 14] = [
 ];
 
 /// The calls that are open at a word: the innermost last.
+#[derive(Default)]
 pub(super) struct Calls<'a> {
     outer: Vec<Call<'a>>,
     inner: Call<'a>,
@@ -22,12 +23,6 @@ struct Call<'a> {
 impl Default for Call<'_> {
     fn default() -> Self {
         Self { function: "", is_start: true }
-    }
-}
-
-impl Default for Calls<'_> {
-    fn default() -> Self {
-        Self { outer: Vec::new(), inner: Call::default() }
     }
 }
 

@@ -170,3 +170,35 @@ fn only_a_key_of_an_object_that_runs_names_the_image_of_a_container() {
     assert_eq!(found(&format!("{kind}{described}  image: x\n")), []);
     assert!(found(described).iter().all(|at| at.1));
 }
+
+#[test]
+fn policies_sizes_annotations_and_notes_are_no_images() {
+    for template in [
+        "env:\n  - name: IMAGE_PULL_POLICY\n    value: IfNotPresent\n",
+        "env:\n  - name: MAX_IMAGE_SIZE\n    value: big\n",
+        "env:\n  - name: IMAGE_LIMIT\n    value: \"10485760\"\n",
+        "env:\n  - name: IMAGE_CHECK\n    value: \"true\"\n",
+        "metadata:\n  annotations:\n    rule: \"auth.quayline.dev/oauth2/start:443\"\n",
+    ] {
+        assert_eq!(found(template), [], "{template}");
+    }
+    let behind = "annotations:\n  a: b\nargs: [\"--x=quay.azurecr.io/a/b:1\"]\n";
+    assert_eq!(one(behind), (3, true, "quay.azurecr.io/a/b:1".to_owned()));
+    let notes = chart(&[("templates/NOTES.txt", "run quay.azurecr.io/a/b:1\nimage: x\n")]);
+    assert_eq!(strays(&notes), []);
+}
+
+#[test]
+fn a_large_template_is_looked_through_soon() {
+    use std::fmt::Write as _;
+    let started = std::time::Instant::now();
+    let mut text = String::new();
+    for number in 0..5_000 {
+        writeln!(text, "{{{{ $v{number} := .Values.a{number} }}}}\nimage: {{{{ $v{number} }}}}")
+            .unwrap();
+    }
+    let all = found(&text);
+    assert_eq!(all.len(), USES_MAX);
+    assert_eq!((all[0].0, all[199].0), (1, 399));
+    assert!(started.elapsed() < std::time::Duration::from_secs(20), "{:?}", started.elapsed());
+}

@@ -344,3 +344,22 @@ fn values_that_cannot_be_read_are_told_once() {
     let rules: Vec<&str> = two.iter().map(|at| at.rule).collect();
     assert_eq!(rules, ["K8S-008"]);
 }
+
+#[test]
+fn a_probe_of_the_own_pod_and_notes_download_nothing() {
+    let told = |line: &str| {
+        let to = format!("args: [\"{line}\"]\n          resources:");
+        let change = ("chart/templates/web.yaml", "resources:", to.as_str());
+        ours(&[change], done(RENDERED)).iter().filter(|at| at.rule == "K8S-010").count()
+    };
+    for line in ["curl -f http://localhost:8080/up", "wget http://[::1]", "curl http://127.0.0.1/x"]
+    {
+        assert_eq!(told(line), 0, "{line}");
+    }
+    for line in ["curl http://localhost.quayline.dev/x", "curl http://localhost/ https://quay.dev"]
+    {
+        assert_eq!(told(line), 1, "{line}");
+    }
+    let notes = ("chart/templates/NOTES.txt", "", "curl https://quayline.dev/x\n");
+    assert_eq!(ours(&[notes], done(RENDERED)), []);
+}
