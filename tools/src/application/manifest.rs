@@ -154,10 +154,7 @@ impl Manifest {
             }
             for distribution in entry.value.items() {
                 self.strangers(distribution, &KEYS);
-                if self.text(distribution, "distribution").is_none() {
-                    let message = "each distribution has a name: `distribution`";
-                    self.faults.push(Fault::new(distribution.spot, message));
-                }
+                self.distribution(distribution);
                 is_supported |= self.is_supported(distribution);
             }
             let kind = entry.key.clone();
@@ -172,6 +169,18 @@ impl Manifest {
             found.push(clusters);
         }
         self.clusters.get_or_insert_default().extend(found);
+    }
+
+    /// One name, or a list of names.
+    fn distribution(&mut self, distribution: &Node) {
+        let names = distribution.get("distribution").map(Node::items).unwrap_or_default();
+        if let Some(other) = names.iter().find(|name| name.text().is_none()) {
+            let message = format!("a name in `distribution` is {}, not a text", other.kind());
+            self.faults.push(Fault::new(other.spot, message));
+        } else if names.is_empty() && self.text(distribution, "distribution").is_none() {
+            let message = "each distribution has a name: `distribution`";
+            self.faults.push(Fault::new(distribution.spot, message));
+        }
     }
 
     fn is_supported(&mut self, distribution: &Node) -> bool {

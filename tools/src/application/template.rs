@@ -122,14 +122,19 @@ impl ArmTemplate {
     pub(super) fn of(root: &Node) -> Self {
         let text = |key: &str| root.get(key).and_then(Node::placed);
         let (mut used_parameters, mut used_variables) = (Vec::new(), Vec::new());
-        root.each_text(&mut |text, spot| {
+        let mut take = |text: &str, spot: Spot| {
             let Some(expression) = expression::of(text) else { return };
             let placed = |name: &str| Placed { spot, value: name.to_owned() };
             used_parameters
                 .extend(expression::calls(expression, "parameters").into_iter().map(placed));
             used_variables
                 .extend(expression::calls(expression, "variables").into_iter().map(placed));
-        });
+        };
+        // A function of the template has parameters of its own, and sees no others.
+        let is_function = |key: &str| key.eq_ignore_ascii_case("functions");
+        for entry in root.entries().iter().filter(|at| !is_function(&at.key.value)) {
+            entry.value.each_text(&mut take);
+        }
         let mut template = Self {
             schema: text("$schema"),
             content_version: text("contentVersion"),
@@ -212,8 +217,14 @@ fn parameters(root: &Node) -> Vec<Parameter> {
 }
 
 fn variables(root: &Node) -> Vec<Variable> {
-    let entries = root.get("variables").map(Node::entries).unwrap_or_default().iter();
-    entries.map(|at| Variable { name: at.key.clone(), value: at.value.clone() }).collect()
+    let Some(declared) = root.get("variables") else { return Vec::new() };
+    let (copies, plain): (Vec<_>, Vec<_>) =
+        declared.entries().iter().partition(|at| at.key.value.eq_ignore_ascii_case("copy"));
+    let plain = plain.into_iter().map(|at| (at.key.clone(), &at.value));
+    // Each item of `copy` declares a list; what is in it is known only when it is deployed.
+    let lists = copies.into_iter().flat_map(|at| at.value.items());
+    let lists = lists.filter_map(|at| Some((at.get_any_case("name")?.placed()?, at)));
+    plain.chain(lists).map(|(name, value)| Variable { name, value: value.clone() }).collect()
 }
 
 impl Extension {

@@ -76,7 +76,8 @@ pub(super) const RULES: &[Rule] = &[
         severity: Severity::Error,
         source: "K8S-S (protected settings are kept as a Kubernetes secret)",
         why: "A protected setting is a key of a secret: letters, digits, `-`, `_` and `.`.",
-        fix: "write the path of the value in the chart with dots, in letters, digits, `-` and `_`",
+        fix: "write the path of the value in the chart with dots; of a protected one in letters, \
+              digits, `-` and `_`",
         check: Check::Offer(|view, judge| each(view, judge, setting_names)),
     },
     Rule {
@@ -231,24 +232,50 @@ fn setting_names(seen: &Seen<'_>, judge: &mut Judge<'_>) {
     let Some(template) = &seen.application.template.content else { return };
     for extension in &template.extensions {
         let mut known = BTreeSet::new();
-        for setting in extension.settings.iter().chain(&extension.protected) {
+        let plain = extension.settings.iter().map(|setting| (setting, false));
+        let protected = extension.protected.iter().map(|setting| (setting, true));
+        for (setting, is_protected) in plain.chain(protected) {
             let name = &setting.name.value;
-            let fault = if !known.insert(name) {
-                Some("is a setting and a protected setting")
-            } else if name.len() > SECRET_KEY_CHARS_MAX {
-                Some("has more than 253 characters")
-            } else if name.is_empty() || name.split('.').any(str::is_empty) {
-                Some("has an empty part")
-            } else if !name.bytes().all(is_secret_key) {
-                Some("has other characters than letters, digits, `-`, `_` and `.`")
+            let fault = if known.insert(name) {
+                name_fault(name, is_protected)
             } else {
-                None
+                Some("is a setting and a protected setting")
             };
             if let Some(fault) = fault {
                 seen.template(judge, setting.name.spot, format!("the setting `{name}` {fault}"));
             }
         }
     }
+}
+
+/// What is wrong with the name of a setting. A plain one is a path as Helm's `--set` reads it, with
+/// items in brackets and `\\.` for a dot in a key; only a protected one is a key of a secret.
+fn name_fault(name: &str, is_protected: bool) -> Option<&'static str> {
+    if has_empty_part(name) {
+        Some("has an empty part")
+    } else if is_protected && name.len() > SECRET_KEY_CHARS_MAX {
+        Some("has more than 253 characters")
+    } else if is_protected && !name.bytes().all(is_secret_key) {
+        Some("has other characters than letters, digits, `-`, `_` and `.`")
+    } else {
+        None
+    }
+}
+
+fn has_empty_part(name: &str) -> bool {
+    let (mut is_empty, mut is_escaped) = (true, false);
+    for c in name.chars() {
+        if c == '.' && !is_escaped {
+            if is_empty {
+                return true;
+            }
+            is_empty = true;
+        } else {
+            is_empty = false;
+        }
+        is_escaped = c == '\\' && !is_escaped;
+    }
+    is_empty
 }
 
 const fn is_secret_key(byte: u8) -> bool {

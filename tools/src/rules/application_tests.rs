@@ -191,6 +191,12 @@ fn rows() -> Vec<Row> {
         // Settings and secrets.
         ("K8S-027", ARM, "\"store.password\"", "\"store/password\""),
         ("K8S-027", ARM, "\"vote.title\"", "\"vote..title\""),
+        (
+            "K8S-004",
+            M,
+            "distributionSupported: true",
+            "distributionSupported: true\n      - distribution: [k3s, 1]",
+        ),
         ("K8S-028", ARM, "\"secureString\" }", "\"secureString\", \"defaultValue\": \"tea4two\" }"),
         (
             "K8S-028",
@@ -211,6 +217,33 @@ fn rows() -> Vec<Row> {
 #[test]
 fn the_sample_passes_every_rule_about_applications() {
     assert_eq!(found(None), []);
+}
+
+/// What templates and manifests may say besides what the sample says.
+#[test]
+fn other_forms_that_azure_takes_are_taken() {
+    let function = "\"functions\": [{ \"namespace\": \"own\", \"members\": { \"low\": { \"parameters\": \
+                    [{ \"name\": \"p\", \"type\": \"string\" }], \"output\": { \"type\": \"string\", \
+                    \"value\": \"[toLower(parameters('p'))]\" } } } }],\n  \"variables\": {";
+    let copy = "\"variables\": {\n    \"many\": \"[variables('limits')[0]]\",\n    \"copy\": [{ \"name\": \
+                \"limits\", \"count\": 2, \"input\": \"[copyIndex('limits')]\" }],";
+    let settings = "\"configurationSettings\": {\n          \"ingress.hosts[0].host\": \"x\",\n          \
+                    \"nodeSelector.kubernetes\\\\.io/os\": \"linux\",\n          \
+                    \"resourcesLimit.memory\\\\.Limit[0]\": \"1\",";
+    for (file, old, new) in [
+        (ARM, "\"variables\": {", function),
+        (ARM, "\"variables\": {", copy),
+        (ARM, "\"configurationSettings\": {", settings),
+        (
+            M,
+            "distributionSupported: true",
+            "distributionSupported: true\n      - distribution: [openshift, rancher]\n        \
+             distributionSupported: false",
+        ),
+    ] {
+        let found = found(Some((file, old, new)));
+        assert!(found.is_empty(), "{new}: {found:#?}");
+    }
 }
 
 #[test]
