@@ -4,6 +4,7 @@
 //! Invariant: what comes out reads as what went in with that one value changed, or there is an
 //! error. That is checked by reading both, not believed.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Range;
 
@@ -29,6 +30,14 @@ pub enum EditError {
     NotYaml {
         /// Where it stops being one.
         line: usize,
+    },
+    /// A key stands twice in one mapping, and which one counts is not said.
+    #[error("line {line}: the key `{key}` stands twice in its mapping; remove one of them")]
+    Twice {
+        /// The line of the second.
+        line: usize,
+        /// Which key.
+        key: String,
     },
     /// The mapping or list that the value belongs into is not there.
     #[error("line {line}: there is no `{path}` to write into")]
@@ -194,9 +203,32 @@ fn checked(
 ) -> Result<String, EditError> {
     let spills = || EditError::Spills { line, path: Shown(path).to_string() };
     let values = |text: &str| serde_saphyr::from_str::<serde_json::Value>(text).ok();
-    let mut wanted = values(text).ok_or(EditError::NotYaml { line })?;
+    let unreadable = || twice(text).unwrap_or(EditError::NotYaml { line });
+    let mut wanted = values(text).ok_or_else(unreadable)?;
     put(&mut wanted, path, value).ok_or_else(spills)?;
     if values(&edited) == Some(wanted) { Ok(edited) } else { Err(spills()) }
+}
+
+/// A key that stands twice in a mapping, wherever that is.
+fn twice(text: &str) -> Option<EditError> {
+    let root = read(text).ok()?;
+    let mut open = vec![&root];
+    while let Some(part) = open.pop() {
+        match &part.shape {
+            Shape::List(items) => open.extend(items),
+            Shape::Mapping { entries, .. } => {
+                let mut known = BTreeSet::new();
+                if let Some(again) = entries.iter().find(|entry| !known.insert(&entry.key)) {
+                    let before = before(text, again.range.start);
+                    let line = before.matches('\n').count() + 1;
+                    return Some(EditError::Twice { line, key: again.key.clone() });
+                }
+                open.extend(entries.iter().map(|entry| &entry.value));
+            }
+            Shape::Scalar(_) | Shape::Alias => {}
+        }
+    }
+    None
 }
 
 fn put(root: &mut serde_json::Value, path: &[Step<'_>], value: &str) -> Option<()> {
@@ -377,6 +409,10 @@ mod tests {
         assert_eq!(
             set("a:\n  b: 1\n", &[Key("a"), Key("x"), Key("y")]).to_string(),
             "line 2: there is no `a.x` to write into"
+        );
+        assert_eq!(
+            set("a:\n  b: 1\nc:\n  d: 1\n  e: 2\n  d: 3\n", &[Key("a"), Key("b")]).to_string(),
+            "line 6: the key `d` stands twice in its mapping; remove one of them"
         );
         assert!(matches!(set("a:\n  b: 1\n", &[Key("a")]), EditError::Kind { .. }));
         assert!(matches!(set("a: |\n  b\n", &[Key("a")]), EditError::Kind { .. }));

@@ -38,6 +38,19 @@ pub enum PinError {
              build the image from them in templates"
     )]
     Missing(String),
+    /// It is named, and nothing can be written below it.
+    #[error(
+        "line {line}: `{path}` is {found}; write `registry`, `image` and `digest` below it, with any \
+             values"
+    )]
+    NoMapping {
+        /// Where.
+        line: usize,
+        /// Which value.
+        path: String,
+        /// What stands there.
+        found: &'static str,
+    },
     /// What stands there is shared with other places.
     #[error(
         "line {line}: `{path}` is an anchor or an alias, and writing it would change other places; \
@@ -89,6 +102,12 @@ fn set(text: String, name: &str, key: &str, value: &str) -> Result<String, PinEr
         };
         if next.is_anchored || matches!(next.value, Value::Alias(_)) || has_merge(next) {
             return Err(PinError::Shared { line: next.mark.line, path: shown.join(".") });
+        }
+        let is_image = done + 2 == path.len();
+        if is_image && !matches!(next.value, Value::Map(_)) {
+            let found = if next.said().is_some() { "a text" } else { "empty" };
+            let found = if matches!(next.value, Value::List(_)) { "a list" } else { found };
+            return Err(PinError::NoMapping { line: next.mark.line, path: shown.join("."), found });
         }
         at = next;
     }

@@ -142,3 +142,21 @@ proptest! {
         prop_assert_eq!(pinned.matches('\r').count(), text.matches('\r').count());
     }
 }
+
+#[test]
+fn an_image_that_is_empty_or_stands_twice_is_told_as_what_it_is() {
+    let within = |images: &str| format!("global:\n  azure:\n    images:\n{images}size: 1\n");
+    for (images, wanted) in [
+        ("      web:\n", "line 4: `global.azure.images.web` is empty; write `registry`"),
+        ("      web: null\n", "line 4: `global.azure.images.web` is empty; write `registry`"),
+        ("      web: r/w:1\n", "line 4: `global.azure.images.web` is a text; write"),
+        ("      web: [r]\n", "line 4: `global.azure.images.web` is a list; write"),
+        (
+            "      web:\n        image: w\n        registry: r\n        image: w\n",
+            "line 7: the key `image` stands twice",
+        ),
+    ] {
+        let said = pin(&within(images), &[web('a')]).unwrap_err().to_string();
+        assert!(said.starts_with(wanted), "{said}");
+    }
+}
