@@ -5,7 +5,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{OFlags, fcntl_setfl};
@@ -32,6 +32,14 @@ pub fn write(path: &Path, text: &str, mode: u32) -> io::Result<()> {
         Ok(kind) if !kind.is_file() => Err(refusal("it is no file, pipe or character device")),
         _ => replace(&place, text, mode),
     }
+}
+
+/// Writes over a file that is there; its permissions stay as they are.
+pub fn rewrite(path: &Path, text: &str) -> io::Result<()> {
+    let permissions = fs::metadata(path)?.permissions();
+    write(path, text, permissions.mode() & 0o777)?;
+    // The umask took some away.
+    fs::set_permissions(path, permissions)
 }
 
 /// Adds a text to the end of a file, which is made when it is not there.

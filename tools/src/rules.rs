@@ -12,6 +12,7 @@ mod chart;
 mod chart_images;
 mod chart_rendered;
 mod chart_runtime;
+mod chart_shared;
 mod claims;
 mod deployment;
 mod end_of_life;

@@ -1,7 +1,7 @@
 //! Rules K8S about the Helm chart of a plan as it lies there: what it says of itself, what is packed
 //! into it, and whether it and the offer name the same images.
 
-use super::{Check, Judge, NamedPlace, OfferView, Rule, Severity};
+use super::{Check, Judge, NamedPlace, OfferView, Rule, Severity, chart_shared};
 use crate::chart::metadata::{Metadata, Word};
 use crate::chart::yaml::{Mark, YamlFault};
 use crate::chart::{CHART_FILE, Chart, SCHEMA_FILE, Subchart, VALUES_FILE, templates};
@@ -54,7 +54,10 @@ pub(super) const RULES: &[Rule] = &[
               cannot be copied.",
         fix: "use one name in `images` of the plan, under `global.azure.images`, and in templates; \
               `wharf offer pin` writes where each image is",
-        check: Check::Offer(same_images),
+        check: Check::Offer(|view, judge| {
+            same_images(view, judge);
+            chart_shared::images(view, judge);
+        }),
     },
 ];
 

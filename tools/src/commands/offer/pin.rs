@@ -2,10 +2,9 @@
 
 mod digests;
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs;
 use std::io::Read as _;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
@@ -78,6 +77,7 @@ pub(super) fn run(args: &PinArgs, context: &Context) -> anyhow::Result<Exit> {
     }
     digests.all_used()?;
     ensure!(!work.is_empty(), "no plan of this offer has a chart with images to pin");
+    agree(&work)?;
     let mut charts = Vec::new();
     for (plan, path, pins) in work {
         charts.push(apply(plan, path, &pins, args.check)?);
@@ -113,6 +113,31 @@ fn planned(
     Ok((!pins.is_empty()).then(|| (plan.id.to_string(), path, pins)))
 }
 
+/// Plans may share a chart, which holds one image under a name: two would be written over each other.
+fn agree(work: &[(String, PathBuf, Vec<Pin>)]) -> anyhow::Result<()> {
+    let mut known = BTreeMap::new();
+    for (plan, path, pins) in work {
+        let place = path.canonicalize().unwrap_or_else(|_| path.clone());
+        for pin in pins {
+            let (other, first) = *known.entry((place.clone(), &pin.name)).or_insert((plan, pin));
+            ensure!(
+                first == pin,
+                "the plans {other} and {plan} share {}, and `{}` is {} for the one and {} for the \
+                 other; give each plan a chart of its own, or the images two names",
+                path.display(),
+                pin.name,
+                reference(first),
+                reference(pin)
+            );
+        }
+    }
+    Ok(())
+}
+
+fn reference(pin: &Pin) -> String {
+    format!("{}/{}@{}", pin.registry, pin.image, pin.digest)
+}
+
 fn apply(plan: String, path: PathBuf, pins: &[Pin], is_check: bool) -> anyhow::Result<ChartItem> {
     let text = read(&path)?;
     let pinned = pin(&text, pins).with_context(|| format!("cannot pin {}", path.display()))?;
@@ -120,14 +145,13 @@ fn apply(plan: String, path: PathBuf, pins: &[Pin], is_check: bool) -> anyhow::R
         (true, _) => State::Unchanged,
         (false, true) => State::NotPinned,
         (false, false) => {
-            write(&path, &pinned).with_context(|| format!("cannot write {}", path.display()))?;
+            output_file::rewrite(&path, &pinned)
+                .with_context(|| format!("cannot write {}", path.display()))?;
             State::Pinned
         }
     };
-    let images = pins.iter().map(|pin| ImageItem {
-        name: pin.name.clone(),
-        reference: format!("{}/{}@{}", pin.registry, pin.image, pin.digest),
-    });
+    let images =
+        pins.iter().map(|pin| ImageItem { name: pin.name.clone(), reference: reference(pin) });
     Ok(ChartItem { plan, file: path, state, images: images.collect() })
 }
 
@@ -142,14 +166,6 @@ fn read(path: &Path) -> anyhow::Result<String> {
         path.display()
     );
     String::from_utf8(bytes).ok().with_context(|| format!("{} is not UTF-8", path.display()))
-}
-
-/// The file is another one afterwards, with the bits of the old one.
-fn write(path: &Path, text: &str) -> std::io::Result<()> {
-    let permissions = fs::metadata(path)?.permissions();
-    output_file::write(path, text, permissions.mode() & 0o777)?;
-    // The umask took some away.
-    fs::set_permissions(path, permissions)
 }
 
 fn text(report: &Report) -> String {

@@ -1,4 +1,6 @@
 #![allow(clippy::unwrap_used)]
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 use clap::Parser as _;
@@ -6,10 +8,12 @@ use serde_json::json;
 
 use super::*;
 use crate::cli::{Cli, Command, OfferCommand};
-use crate::offer::fixture::{Folder, with_application};
+use crate::offer::fixture::{APPLICATION, Folder, with_application};
 use crate::promote::State;
 use crate::promote::ledger::{BeginItem, Event, Ledger};
 use crate::promote::plan::Side;
+use crate::rules::evidence::Evidence;
+use crate::rules::{Finding, Profile, Severity, judge_offer};
 
 const VALUES: &str = "chart/values.yaml";
 /// Where the offer is published from.
@@ -78,7 +82,8 @@ fn what_went_to_another_prefix_of_the_login_server_is_not_there() {
         let before = values(&folder);
         for other in ["staging/tidepool/web", "tidepool/web", "live/live/tidepool/web"] {
             let said = run_in(&folder, &with_application(), &[option, &bring(&folder, other)]);
-            let wanted = format!("web went to {other}, and the offer is published from {PUBLISHED}");
+            let wanted =
+                format!("web went to {other}, and the offer is published from {PUBLISHED}");
             let said = said.unwrap_err();
             assert!(said.contains(&wanted), "{option}: {said}");
             assert_eq!(values(&folder), before);
@@ -88,4 +93,46 @@ fn what_went_to_another_prefix_of_the_login_server_is_not_there() {
         assert_eq!(done, Exit::Ok);
         assert!(values(&folder).contains(&digest('a')), "{option}: {}", values(&folder));
     }
+}
+
+#[test]
+fn plans_that_share_a_chart_agree_on_its_images() {
+    let folder = Folder::new();
+    let second = APPLICATION
+        .replace("id: cluster", "id: second")
+        .replace("chart: chart", "chart: ./chart")
+        .replace("Quayline.Tidepool", "Quayline.Second");
+    let other = second.replace("tidepool/web", "tidepool/other");
+    let before = values(&folder);
+    let offer = format!("{}{other}", with_application());
+    let digest = format!("web={}", digest('a'));
+    let said = run_in(&folder, &offer, &["--image", &digest]).unwrap_err();
+    assert!(said.contains("the plans cluster and second share"), "{said}");
+    assert_eq!(values(&folder), before);
+    // Lint says it before, also where one plan alone is pinned.
+    let (file, content) = folder.load(&offer).unwrap();
+    let judgement = judge_offer(&file, &content, &Evidence::default(), Profile::Strict);
+    let shared = |finding: &&Finding| {
+        finding.rule == "K8S-012"
+            && finding.severity == Severity::Error
+            && finding.message.contains("`cluster` has the same chart")
+    };
+    let found: Vec<_> = judgement.findings.iter().filter(shared).collect();
+    assert_eq!(found.len(), 1, "{:?}", judgement.findings);
+    // Two plans of one image under one name are fine.
+    let offer = format!("{}{second}", with_application());
+    assert_eq!(run_in(&folder, &offer, &["--image", &digest]).unwrap(), Exit::Ok);
+    let (file, content) = folder.load(&offer).unwrap();
+    let judgement = judge_offer(&file, &content, &Evidence::default(), Profile::Strict);
+    assert!(!judgement.findings.iter().any(|at| shared(&at)), "{:?}", judgement.findings);
+}
+
+#[test]
+fn permissions_stay() {
+    let folder = Folder::new();
+    let path = at(&folder, VALUES);
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+    let digest = format!("web={}", digest('a'));
+    run_in(&folder, &with_application(), &["--image", &digest]).unwrap();
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
 }

@@ -1,0 +1,27 @@
+//! K8S-012 where plans share a chart: its values hold one image under a name, so plans that mean
+//! different ones there cannot both be right.
+
+use std::collections::BTreeMap;
+
+use super::{Judge, OfferView};
+
+/// Two plans of one chart that give a name to two images.
+pub(super) fn images(view: &OfferView<'_>, judge: &mut Judge<'_>) {
+    let mut known = BTreeMap::new();
+    for (place, plan, kind) in view.offer.kubernetes_plans() {
+        let Some(chart) = view.content.charts.get(&place) else { continue };
+        for made in &kind.images {
+            let Some(name) = &made.name else { continue };
+            let (image, key) = (&made.image, (&chart.folder, name.as_str()));
+            let (first, of) = *known.entry(key).or_insert((image, &plan.id));
+            if first.repository != image.repository || first.version != image.version {
+                let message = format!(
+                    "the plan `{of}` has the same chart, and its `{name}` is {} {}, not {} {}; give \
+                     each plan a chart of its own, or the images two names",
+                    first.repository, first.version, image.repository, image.version
+                );
+                judge.error(&made.key, message);
+            }
+        }
+    }
+}
