@@ -11,6 +11,7 @@ mod published;
 mod record;
 mod render;
 mod schema;
+mod unpinned;
 
 pub use self::init::ask::leave as leave_questions;
 use super::Context;

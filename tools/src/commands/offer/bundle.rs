@@ -12,7 +12,8 @@ use wharf_oci::{Digest, MANIFEST_SIZE_BYTES_MAX, Manifest, Reference};
 
 use super::super::given::Given;
 use super::super::remote::{Endpoint, open};
-use super::super::{Context, variable, write_file};
+use super::super::{Context, variable};
+use super::unpinned::unpinned;
 use crate::application::layout::Layout;
 use crate::cli::BundleArgs;
 use crate::exit::Exit;
@@ -21,6 +22,7 @@ use crate::offer::OfferFile;
 use crate::offer::content::Content;
 use crate::offer::model::{Bundle, KubernetesPlan, Plan, PlanKind};
 use crate::offer::registries::target;
+use crate::output_file;
 use crate::report::Report;
 use crate::rules::{self, Severity};
 use crate::yaml_edit::{self, Step};
@@ -109,10 +111,18 @@ fn lay_out(
     output: &Path,
     context: &Context,
 ) -> anyhow::Result<Exit> {
+    outside_of_charts(output, plans, files)?;
+    // What comes of it, rules would say of the rendered chart, and `pin` is what helps.
+    let unpinned = unpinned(file, files, plans.iter().map(|(place, plan, _)| (*place, *plan)));
+    ensure!(unpinned.is_empty(), "{}", unpinned.join("\n"));
     let report = judged(args, (file, files), plans)?;
     if report.exit() != Exit::Ok {
         context.output.result("offer bundle", &report, |paint| report.text(paint))?;
         return Ok(report.exit());
+    }
+    // What is doubtful only is said, and is no reason against it.
+    if !report.findings.is_empty() && !context.global.quiet {
+        context.output.result_aside(|paint| report.text(paint));
     }
     let mut laid_out = Vec::new();
     for (place, plan, _) in plans {
@@ -140,6 +150,31 @@ fn lay_out(
     let result = LaidOut { plans: laid_out };
     context.output.result("offer bundle", &result, |_| text(&result, &args.offer))?;
     Ok(Exit::Ok)
+}
+
+/// A folder in a chart would be a part of that chart the next time.
+fn outside_of_charts(output: &Path, plans: &[At<'_>], files: &Content) -> anyhow::Result<()> {
+    for (_, plan, _) in plans {
+        let folder = output.join(plan.id.as_str());
+        let place = real(&folder);
+        let inside = files.charts.values().find(|chart| place.starts_with(real(&chart.folder)));
+        if let Some(chart) = inside {
+            bail!(
+                "{} is inside of the chart {}, which would pack it; name another --output",
+                folder.display(),
+                chart.folder.display()
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Where a path leads when links are followed; what is not there yet is taken as it is written.
+fn real(path: &Path) -> PathBuf {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let found = path.ancestors().find_map(|at| Some((at, at.canonicalize().ok()?)));
+    let Some((at, real)) = found else { return path };
+    real.join(path.strip_prefix(at).unwrap_or(Path::new("")))
 }
 
 /// What the rules about applications refuse of these plans.
@@ -315,25 +350,8 @@ fn write(
             yaml_edit::set(&text, &path, value).with_context(|| format!("cannot edit {shown}"))?;
     }
     OfferFile::parse(file.path(), text.clone().into_bytes())?;
-    write_file(file.path(), &text)
+    output_file::rewrite(file.path(), &text).with_context(|| format!("cannot write {shown}"))
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    #[test]
-    fn digests_are_found_in_what_a_tool_says() {
-        let (one, two) = ("a".repeat(64), "b".repeat(64));
-        let text = format!("sha pushed repo@sha256:{one}\nsha256:{one} sha256:12\nshasum");
-        assert_eq!(digests(&text), [format!("sha256:{one}").parse().unwrap()]);
-        assert_eq!(digests(&format!("sha256:{one} sha256:{two}")).len(), 2);
-    }
-
-    #[test]
-    fn a_path_is_one_word_for_a_shell() {
-        let call = verify_call(Path::new("/a b/it's"));
-        assert!(call.contains(r"-v '/a b/it'\''s:/data' -w"), "{call}");
-    }
-}
+mod tests;

@@ -9,6 +9,7 @@ use super::super::given::{Given, published};
 use super::super::remote::one_line;
 use super::super::{Context, variable, write_file, write_secret_file};
 use super::diff;
+use super::unpinned::unpinned;
 use crate::cli::{OutputFormat, RenderArgs};
 use crate::exit::Exit;
 use crate::marketplace::payload::faults;
@@ -56,6 +57,7 @@ pub(super) fn run(args: &RenderArgs, context: &Context) -> anyhow::Result<Exit> 
         };
         rendered.notes.extend(unknown.map(words));
     }
+    rendered.notes.extend(unpinned(&file, &texts, file.offer.plans.iter().enumerate()));
     for note in &rendered.notes {
         context.output.warning(note);
     }
