@@ -222,9 +222,9 @@ fn variables(root: &Node) -> Vec<Variable> {
         declared.entries().iter().partition(|at| at.key.value.eq_ignore_ascii_case("copy"));
     let plain = plain.into_iter().map(|at| (at.key.clone(), &at.value));
     // Each item of `copy` declares a list; what is in it is known only when it is deployed.
-    let copied = copies.into_iter().flat_map(|at| at.value.items());
-    let copied = copied.filter_map(|at| Some((at.get_any_case("name")?.placed()?, at)));
-    plain.chain(copied).map(|(name, value)| Variable { name, value: value.clone() }).collect()
+    let lists = copies.into_iter().flat_map(|at| at.value.items());
+    let lists = lists.filter_map(|at| Some((at.get_any_case("name")?.placed()?, at)));
+    plain.chain(lists).map(|(name, value)| Variable { name, value: value.clone() }).collect()
 }
 
 impl Extension {

@@ -121,7 +121,7 @@ fn lay_out(
         return Ok(report.exit());
     }
     // What is doubtful only is said, and is no reason against it.
-    if !report.findings.is_empty() {
+    if !report.findings.is_empty() && !context.global.quiet {
         context.output.result_aside(|paint| report.text(paint));
     }
     let mut laid_out = Vec::new();
