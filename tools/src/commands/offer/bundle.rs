@@ -11,6 +11,7 @@ use tokio::runtime::Handle;
 use wharf_oci::{Digest, MANIFEST_SIZE_BYTES_MAX, Manifest, Reference};
 
 use super::super::given::Given;
+use super::super::inputs::Inputs;
 use super::super::remote::{Endpoint, open};
 use super::super::{Context, variable, write_file};
 use crate::application::layout::Layout;
@@ -315,7 +316,7 @@ fn write(
             yaml_edit::set(&text, &path, value).with_context(|| format!("cannot edit {shown}"))?;
     }
     OfferFile::parse(file.path(), text.clone().into_bytes())?;
-    write_file(file.path(), &text)
+    write_file(file.path(), &text, &Inputs::none())
 }
 
 #[cfg(test)]
