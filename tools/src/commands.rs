@@ -3,6 +3,7 @@
 mod bases;
 pub mod diff;
 mod given;
+mod inputs;
 pub mod offer;
 pub mod package;
 pub mod promote;
@@ -23,6 +24,7 @@ use anyhow::Context as _;
 use crate::cli::GlobalArgs;
 use crate::output::Output;
 use crate::output_file;
+use inputs::Inputs;
 
 /// What every command gets.
 #[derive(Debug)]
@@ -67,16 +69,17 @@ pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// Writes a whole file that whom the umask allows may read.
-fn write_file(path: &Path, text: &str) -> anyhow::Result<()> {
-    write_with_mode(path, text, 0o666)
+/// Writes a whole file that whom the umask allows may read, and none of those that were read.
+fn write_file(path: &Path, text: &str, inputs: &Inputs) -> anyhow::Result<()> {
+    write_with_mode(path, text, inputs, 0o666)
 }
 
 /// Writes a whole file with secrets in it: only the user may read it.
-fn write_secret_file(path: &Path, text: &str) -> anyhow::Result<()> {
-    write_with_mode(path, text, 0o600)
+fn write_secret_file(path: &Path, text: &str, inputs: &Inputs) -> anyhow::Result<()> {
+    write_with_mode(path, text, inputs, 0o600)
 }
 
-fn write_with_mode(path: &Path, text: &str, mode: u32) -> anyhow::Result<()> {
+fn write_with_mode(path: &Path, text: &str, inputs: &Inputs, mode: u32) -> anyhow::Result<()> {
+    inputs.keep(path)?;
     output_file::write(path, text, mode).with_context(|| format!("cannot write {}", path.display()))
 }

@@ -119,6 +119,16 @@ impl OfferFile {
         self.folder.join(path.as_str())
     }
 
+    /// Every file that a value of the offer may name, layers and archives among them; of a chart, also
+    /// its two files that are written by hand.
+    #[must_use]
+    pub fn named_files(&self) -> Vec<PathBuf> {
+        let charts = self.offer.kubernetes_plans().map(|(_, _, plan)| self.resolve(&plan.chart));
+        let of_charts = charts.flat_map(|at| [at.join("Chart.yaml"), at.join("values.yaml")]);
+        let values = spots::values(&self.text).into_iter().map(|value| self.folder.join(value));
+        values.chain(of_charts).collect()
+    }
+
     /// Where a value stands; `path` is like `plans[0].image.version`.
     #[must_use]
     pub fn spot(&self, path: &str) -> Spot {

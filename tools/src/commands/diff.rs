@@ -8,6 +8,7 @@ use anyhow::{Context as _, bail, ensure};
 use serde::Serialize;
 
 use super::Context;
+use super::inputs::Inputs;
 use super::remote::jobs;
 use super::targets::Opener;
 use super::write_file;
@@ -81,7 +82,10 @@ fn publish(outcome: &Outcome, args: &DiffArgs, context: &Context) -> anyhow::Res
     };
     match &args.output {
         None => Ok(context.output.raw(&whole)?),
-        Some(path) => write_file(path, &whole),
+        Some(path) => {
+            let sides = [&args.before, &args.after].map(Path::new);
+            write_file(path, &whole, &Inputs::none().and(sides))
+        }
     }
 }
 

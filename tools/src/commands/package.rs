@@ -16,6 +16,7 @@ use anyhow::Context as _;
 use self::explaining::Explaining;
 use self::notes::Notes;
 use self::outcome::{Packaged, PackagedPlan, State};
+use super::inputs::Inputs;
 use super::{Context, bases, variable, write_file};
 use crate::cli::{PackageArgs, is_stdout};
 use crate::exit::Exit;
@@ -94,8 +95,8 @@ pub fn run(args: &PackageArgs, context: &Context) -> anyhow::Result<Exit> {
             context.output.raw(&explained_page(explained))?;
             context.output.result_aside(told);
         }
-        Some((file, explained)) => {
-            write_file(file, &explained_page(explained))?;
+        Some((to, explained)) => {
+            write_file(to, &explained_page(explained), &Inputs::of(&file))?;
             context.output.result("package", &result, told)?;
         }
         None => context.output.result("package", &result, told)?,

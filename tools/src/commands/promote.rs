@@ -8,6 +8,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use serde::Serialize;
 
+use super::inputs::Inputs;
 use super::remote::{Endpoint, exit_of, open};
 use super::{Context, variable, write_file};
 use crate::cli::{LedgerArgs, PromoteApplyArgs, PromoteCommand, PromotePlanArgs};
@@ -72,7 +73,7 @@ async fn make_plan(args: &PromotePlanArgs, context: &Context) -> anyhow::Result<
     let plan = Plan::new(promotion);
     match &args.output {
         Some(path) => {
-            write_file(path, &plan.to_json())?;
+            write_file(path, &plan.to_json(), &Inputs::of(&file))?;
             context.output.result("promote plan", &plan, |paint| plan_text(&plan, path, paint))?;
         }
         None => context.output.raw(&plan.to_json())?,

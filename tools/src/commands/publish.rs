@@ -3,10 +3,11 @@
 //! Invariant: stdout has one thing on it, the result or reports; a report that cannot be written
 //! loses none of the others, nor the result.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 
+use super::inputs::Inputs;
 use super::{Context, variable, write_file};
 use crate::cli::{JudgeArgs, OutputFormat, ReportFormat, ReportTarget};
 use crate::exit::Exit;
@@ -39,13 +40,17 @@ pub(super) fn publish(
     report: &Report,
     command: &str,
     judge: &JudgeArgs,
+    inputs: Inputs,
     context: &Context,
 ) -> anyhow::Result<Exit> {
     let root = Root::around(&std::env::current_dir().unwrap_or_default(), variable);
     let frame = Frame { report, command, root: &root, bytes_max: STEP_SUMMARY_BYTES_MAX };
+    let given = &judge.given;
+    let given = given.registry_states.iter().chain(&given.waivers).chain(&given.ledger);
+    let inputs = inputs.and(given.map(PathBuf::as_path));
     let mut exit = report.exit();
     for target in &judge.reports {
-        match write(&frame, target, context) {
+        match write(&frame, target, &inputs, context) {
             Ok(()) => context.output.detail(&format!("wrote {}", target.file.display())),
             Err(error) => {
                 context.output.failure(&format!("{error:#}"), None);
@@ -61,7 +66,12 @@ pub(super) fn publish(
     Ok(exit)
 }
 
-fn write(frame: &Frame<'_>, target: &ReportTarget, context: &Context) -> anyhow::Result<()> {
+fn write(
+    frame: &Frame<'_>,
+    target: &ReportTarget,
+    inputs: &Inputs,
+    context: &Context,
+) -> anyhow::Result<()> {
     let ReportTarget { format, file } = target;
     if target.is_stdout() {
         return Ok(context.output.raw(&formats::write(frame, *format)?)?);
@@ -69,7 +79,7 @@ fn write(frame: &Frame<'_>, target: &ReportTarget, context: &Context) -> anyhow:
     if *format == ReportFormat::Markdown && is_step_summary(file) {
         return append(frame, file);
     }
-    write_file(file, &formats::write(frame, *format)?)
+    write_file(file, &formats::write(frame, *format)?, inputs)
 }
 
 fn is_step_summary(file: &Path) -> bool {

@@ -1,9 +1,11 @@
 //! `wharf verify`: proves images, judges them and their offer, and reports.
 
 use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 
 use super::Context;
 use super::given::{Given, published};
+use super::inputs::Inputs;
 use super::publish::{self, publish};
 use super::remote::{exit_of, jobs, one_line};
 use super::since::{self, Current};
@@ -102,7 +104,11 @@ pub fn run(args: &VerifyArgs, context: &Context) -> anyhow::Result<Exit> {
     let mut report = report.with_unread(unread.collect(), exit);
     report.anatomies = anatomies;
     report.changes = changes;
-    publish(&report, "verify", &args.judge, context)
+    let inputs = file.map(Inputs::of).unwrap_or_default();
+    let images =
+        args.targets.iter().map(PathBuf::as_path).chain(args.since.as_ref().map(Path::new));
+    let inputs = inputs.and(images.chain(args.scan.scans.iter().map(PathBuf::as_path)));
+    publish(&report, "verify", &args.judge, inputs, context)
 }
 
 /// What is made of an image besides findings.

@@ -100,6 +100,16 @@ impl Spots {
     }
 }
 
+/// Every key and value of a text that is one word or line.
+pub(super) fn values(text: &str) -> Vec<String> {
+    let events = Parser::new_from_str(text).map_while(Result::ok);
+    let scalar = |(event, _)| match event {
+        Event::Scalar(value, ..) if !value.contains('\n') => Some(value.into_owned()),
+        _ => None,
+    };
+    events.filter_map(scalar).collect()
+}
+
 fn is_anchor(event: &Event<'_>) -> bool {
     match event {
         Event::Alias(_) => true,

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::super::given::published;
+use super::super::inputs::Inputs;
 use super::super::{Context, write_file};
 use crate::checklist::{Checklist, html, markdown};
 use crate::cli::{ChecklistArgs, ChecklistFormat};
@@ -34,7 +35,7 @@ pub(super) fn run(args: &ChecklistArgs, context: &Context) -> anyhow::Result<Exi
     match &args.output {
         None => context.output.raw(&text)?,
         Some(path) => {
-            write_file(path, &text)?;
+            write_file(path, &text, &Inputs::of(&file).and(args.ledger.as_deref()))?;
             let (fields, by_hand) = checklist.counts();
             let written = Written { output: path, fields, by_hand };
             context.output.note(&format!("wrote {}", path.display()));

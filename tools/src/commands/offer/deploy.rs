@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use serde::Serialize;
 
+use super::super::inputs::Inputs;
 use super::super::remote::jobs;
 use super::super::{Context, write_file};
 use crate::cli::{
@@ -38,6 +39,9 @@ struct Deployment {
     /// The file, or the files of a folder with their paths in it.
     #[serde(skip)]
     content: Content,
+    /// What it was made of.
+    #[serde(skip)]
+    inputs: Inputs,
 }
 
 /// What is written.
@@ -152,6 +156,7 @@ fn group(args: &AciArgs, context: &Context) -> anyhow::Result<Deployment> {
         notes: group.notes().to_vec(),
         next,
         content: Content::File(text),
+        inputs: Inputs::of(&file),
         ..Deployment::default()
     })
 }
@@ -206,6 +211,7 @@ fn of_image(
         notes,
         next,
         content: written,
+        inputs: Inputs::of(chosen.file),
         ..Deployment::default()
     })
 }
@@ -255,6 +261,7 @@ fn of_chart(
         images: pinned.iter().map(|(_, image)| image.reference()).collect(),
         next,
         content: Content::File(values),
+        inputs: Inputs::of(chosen.file),
         ..Deployment::default()
     })
 }
@@ -272,7 +279,7 @@ fn finish(
 ) -> anyhow::Result<Exit> {
     match (std::mem::take(&mut deployment.content), output) {
         (Content::File(text), Some(path)) => {
-            write_file(path, &text)?;
+            write_file(path, &text, &deployment.inputs)?;
             deployment.files.push(path.to_owned());
         }
         (Content::File(text), None) => {
@@ -312,7 +319,7 @@ fn write_folder(folder: &Path, files: &[(String, String)]) -> anyhow::Result<Vec
         if let Some(parent) = path.parent() {
             std::fs::create_dir_all(parent).with_context(failed)?;
         }
-        write_file(&path, text)?;
+        write_file(&path, text, &Inputs::none())?;
         written.push(path);
     }
     Ok(written)

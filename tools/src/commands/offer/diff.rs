@@ -9,6 +9,7 @@ use regex::Regex;
 use serde::Serialize;
 
 use super::super::given::published;
+use super::super::inputs::Inputs;
 use super::super::{Context, write_file};
 use crate::cli::{DiffFormat, OfferDiffArgs, OutputFormat};
 use crate::exit::Exit;
@@ -44,7 +45,9 @@ pub(super) fn run(args: &OfferDiffArgs, context: &Context) -> anyhow::Result<Exi
     let unexpected = unexpected(&diff.changes, &allowed);
     let compared =
         Compared { offer: args.offer.clone(), tree: args.tree.clone(), diff, unexpected };
-    publish(&compared, args, context)?;
+    let read = [Some(args.tree.as_path()), args.ledger.as_deref()];
+    let inputs = Inputs::of(&file).and(read.into_iter().flatten());
+    publish(&compared, args, &inputs, context)?;
     let is_refused = compared.diff.changes.iter().any(|change| change.refused.is_some());
     let is_wrong = is_refused || !compared.unexpected.is_empty();
     Ok(if is_wrong { Exit::Findings } else { Exit::Ok })
@@ -80,7 +83,12 @@ fn matcher(glob: &str) -> anyhow::Result<Regex> {
     Regex::new(&pattern).with_context(|| format!("`{glob}` is too long for a pattern"))
 }
 
-fn publish(compared: &Compared, args: &OfferDiffArgs, context: &Context) -> anyhow::Result<()> {
+fn publish(
+    compared: &Compared,
+    args: &OfferDiffArgs,
+    inputs: &Inputs,
+    context: &Context,
+) -> anyhow::Result<()> {
     let format = args.format.unwrap_or(match context.output.format() {
         OutputFormat::Text => DiffFormat::Text,
         OutputFormat::Json => DiffFormat::Json,
@@ -97,7 +105,7 @@ fn publish(compared: &Compared, args: &OfferDiffArgs, context: &Context) -> anyh
     };
     match &args.output {
         None => Ok(context.output.raw(&whole)?),
-        Some(path) => write_file(path, &whole),
+        Some(path) => write_file(path, &whole, inputs),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::super::Context;
 use super::super::given::{Given, published};
+use super::super::inputs::Inputs;
 use super::super::publish::{self, publish};
 use super::super::remote::one_line;
 use super::diff;
@@ -33,5 +34,6 @@ pub(super) fn run(args: &LintArgs, context: &Context) -> anyhow::Result<Exit> {
     let judgement = rules::judge_offer(&file, &texts, &given.evidence, profile);
     let judgement = given.conclude(judgement, &[], true, profile);
     let report = Report::new(Vec::new(), judgement, args.judge.fail_on);
-    publish(&report, "offer lint", &args.judge, context)
+    let inputs = Inputs::of(&file).and(args.tree.as_deref());
+    publish(&report, "offer lint", &args.judge, inputs, context)
 }

@@ -1,11 +1,12 @@
 //! `wharf offer render`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::ensure;
 use serde::Serialize;
 
 use super::super::given::{Given, published};
+use super::super::inputs::Inputs;
 use super::super::remote::one_line;
 use super::super::{Context, variable, write_file, write_secret_file};
 use super::diff;
@@ -68,7 +69,10 @@ pub(super) fn run(args: &RenderArgs, context: &Context) -> anyhow::Result<Exit> 
         None => context.output.raw(&text)?,
         Some(path) => {
             let write = if args.with_secrets { write_secret_file } else { write_file };
-            write(path, &text)?;
+            let given = &args.given;
+            let given = given.registry_states.iter().chain(&given.waivers).chain(&given.ledger);
+            let read = given.map(PathBuf::as_path).chain(args.tree.as_deref());
+            write(path, &text, &Inputs::of(&file).and(read))?;
             let written = Written { output: path, notes: &rendered.notes };
             context.output.note(&format!("wrote {}", path.display()));
             context.output.result("offer render", &written, |_| String::new())?;

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::super::inputs::Inputs;
 use super::super::{Context, write_file};
 use crate::cli::{SchemaArgs, SchemaFormat};
 use crate::exit::Exit;
@@ -27,7 +28,7 @@ pub(super) fn run(args: &SchemaArgs, context: &Context) -> anyhow::Result<Exit> 
     match &args.output {
         None => context.output.raw(&text)?,
         Some(path) => {
-            write_file(path, &text)?;
+            write_file(path, &text, &Inputs::none())?;
             context.output.note(&format!("wrote {}", path.display()));
             context.output.result("offer schema", &Written { output: path }, |_| String::new())?;
         }

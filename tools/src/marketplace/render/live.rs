@@ -6,11 +6,15 @@ use serde_json::{Value, json};
 
 use crate::marketplace::tree::Tree;
 use crate::offer::OfferFile;
-use crate::published::{BundleState, State};
+use crate::published::State;
 
 /// What is published of each plan, by the plan's ID.
 #[derive(Debug, Clone, Default)]
-pub struct Live(BTreeMap<String, Value>);
+pub struct Live {
+    technical: BTreeMap<String, Value>,
+    /// Bundles without a digest, as `REPOSITORY:VERSION`.
+    unknown: BTreeMap<String, Vec<String>>,
+}
 
 impl Live {
     /// The technical configurations of a saved resource tree.
@@ -21,7 +25,7 @@ impl Live {
             let plan = tree.plan_of(resource)?.external_id()?.to_owned();
             Some((plan, Value::Object(resource.value.clone())))
         });
-        Self(by_plan.collect())
+        Self { technical: by_plan.collect(), unknown: BTreeMap::new() }
     }
 
     /// The same with the bundles that the ledger has as live, for plans that no tree speaks of. They
@@ -33,20 +37,29 @@ impl Live {
         let Some(azure) = entry.and_then(|entry| entry.azure.as_ref()) else { return self };
         let Some(known) = state.offer(&offer.publisher, &offer.offer.id) else { return self };
         for (id, plan) in &known.plans {
-            let reference = |((repository, version), bundle): (&(String, String), &BundleState)| {
-                json!({
+            if self.technical.contains_key(id) {
+                continue;
+            }
+            let mut references = Vec::new();
+            for ((repository, version), bundle) in plan.live_bundles() {
+                // Without a digest it is no reference: Microsoft finds a bundle by it.
+                let Some(digest) = bundle.digests.latest() else {
+                    let unknown = self.unknown.entry(id.clone()).or_default();
+                    unknown.push(format!("{repository}:{version}"));
+                    continue;
+                };
+                references.push(json!({
                     "tenantId": azure.tenant_id,
                     "subscriptionId": azure.subscription_id,
                     "resourceGroupName": azure.resource_group,
                     "registryName": azure.registry_name,
                     "repositoryName": repository,
                     "tag": version,
-                    "digest": bundle.digests.latest(),
-                })
-            };
-            let references: Vec<Value> = plan.live_bundles().map(reference).collect();
-            if !references.is_empty() && !self.0.contains_key(id) {
-                self.0.insert(id.clone(), json!({ "cnabReferences": references }));
+                    "digest": digest,
+                }));
+            }
+            if !references.is_empty() {
+                self.technical.insert(id.clone(), json!({ "cnabReferences": references }));
             }
         }
         self
@@ -58,6 +71,11 @@ impl Live {
         self.list(plan, "cnabReferences").to_vec()
     }
 
+    /// The bundles of a plan of which nobody knows the digest, as `REPOSITORY:VERSION`.
+    pub(super) fn unknown(&self, plan: &str) -> &[String] {
+        self.unknown.get(plan).map(Vec::as_slice).unwrap_or_default()
+    }
+
     /// The tags of a plan's image.
     #[must_use]
     pub fn tags(&self, plan: &str) -> Vec<String> {
@@ -66,7 +84,7 @@ impl Live {
     }
 
     fn list(&self, plan: &str, key: &str) -> &[Value] {
-        let list = self.0.get(plan).and_then(|at| at.get(key)).and_then(Value::as_array);
+        let list = self.technical.get(plan).and_then(|at| at.get(key)).and_then(Value::as_array);
         list.map(Vec::as_slice).unwrap_or_default()
     }
 }

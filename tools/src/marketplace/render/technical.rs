@@ -2,6 +2,8 @@
 //! live stays first: dropping a published bundle is refused (gh:Azure/partnercenter-cli-extension#192;
 //! CONFLICT: a newer publisher's client removes some).
 
+use serde_json::Value;
+
 use super::live::Live;
 use super::plan::PlanPart;
 use super::{RenderError, Secrets, filled, product, repository};
@@ -10,6 +12,7 @@ use crate::marketplace::model::{
     ImageRepositoryDetails, Resource, schema,
 };
 use crate::offer::model::{self as offer, ImagePlan, KubernetesPlan, PlanKind};
+use crate::offer::tag_forms::TAGS_MAX;
 use crate::offer::tags::TagTarget;
 use crate::offer::{OfferError, OfferFile};
 
@@ -56,7 +59,7 @@ pub(super) fn resource(
     live: Option<&Live>,
 ) -> Result<Technical, RenderError> {
     match &part.plan.kind {
-        PlanKind::Image(plan) => Ok(of_image(part, plan, origin, live)),
+        PlanKind::Image(plan) => Ok(of_image(part, plan, origin, live)?),
         PlanKind::Kubernetes(plan) => Ok(of_bundles(part, plan, origin, live)?),
     }
 }
@@ -66,7 +69,7 @@ fn of_image(
     plan: &ImagePlan,
     origin: &Origin<'_>,
     live: Option<&Live>,
-) -> Technical {
+) -> Result<Technical, OfferError> {
     let Origin { azure, prefix, login } = origin;
     let (user_name, password) = login.clone().unwrap_or_default();
     let image = &plan.image.image;
@@ -79,6 +82,10 @@ fn of_image(
         .collect();
     let mut notes = Vec::new();
     if !gone.is_empty() {
+        // More of the offer's own are for a rule (TEC-007), which --force passes over.
+        if image_tags.len() <= TAGS_MAX && image_tags.len() + gone.len() > TAGS_MAX {
+            return Err(no_room(part, plan, image_tags.len(), &gone));
+        }
         let (id, tags) = (&part.plan.id, gone.join(", "));
         notes.push(format!(
             "the plan `{id}` keeps the tags that are live and that the offer does not list: {tags}"
@@ -100,7 +107,21 @@ fn of_image(
         },
         image_tags,
     }));
-    Technical { resource: Some(resource), notes }
+    Ok(Technical { resource: Some(resource), notes })
+}
+
+/// A published tag stays, so the offer has to leave room for it.
+fn no_room(part: &PlanPart<'_>, plan: &ImagePlan, own: usize, gone: &[String]) -> OfferError {
+    let message = format!(
+        "the plan `{}` would have {} tags, and {TAGS_MAX} is the most: {own} of the offer, and {} that \
+         are live and not listed in it: {}",
+        part.plan.id,
+        own + gone.len(),
+        gone.len(),
+        gone.join(", ")
+    );
+    let help = "leave out tags of the offer until all have room; `wharf tags` says which it needs";
+    part.file.error_at(&format!("{}.tags", plan.image.key), message, help)
 }
 
 /// `latest`, other tags of the index, tags of platforms, then tags of earlier versions: the order of
@@ -145,11 +166,27 @@ fn of_bundles(
             "the plan `{id}` has no bundle yet, so its technical configuration lacks it: make it with \
              `wharf offer bundle`, and write its version and digest into `bundle`"
         )),
-        Some(new) => match same_version(&references, &new) {
+        Some(new) => match references.iter_mut().find(|it| is_version_of(it, &new)) {
             None => references.push(CnabReference::New(new)),
-            Some(there) if there.eq_ignore_ascii_case(&new.digest) => {}
-            Some(there) => return Err(other_content(part, &new, &there)),
+            Some(there) => match digest(there) {
+                // Recorded before its digest was known, it names nothing yet.
+                None => *there = CnabReference::New(new),
+                Some(digest) if digest.eq_ignore_ascii_case(&new.digest) => {}
+                Some(digest) => return Err(other_content(part, &new, digest)),
+            },
         },
+    }
+    for unknown in live.map(|live| live.unknown(id.as_str())).unwrap_or_default() {
+        let is_there = |it: &CnabReference| {
+            matches!(it, CnabReference::New(new)
+            if *unknown == format!("{}:{}", new.repository_name, new.tag))
+        };
+        if !references.iter().any(is_there) {
+            notes.push(format!(
+                "the plan `{id}` leaves out the bundle {unknown}, which is live: nobody recorded its \
+                 digest; record it again with the digest"
+            ));
+        }
     }
     if live.is_some() && references.len() > 1 {
         let earlier = references.len() - 1;
@@ -199,19 +236,18 @@ fn new_reference(
     }))
 }
 
-/// The digest of the same version, where it is published.
-fn same_version(references: &[CnabReference], new: &BundleReference) -> Option<String> {
-    references.iter().find_map(|reference| match reference {
-        CnabReference::Live(value) => {
-            let is = |key: &str, mine: &str| {
-                value.get(key).and_then(serde_json::Value::as_str).is_some_and(|it| it == mine)
-            };
-            let is_same = is("repositoryName", &new.repository_name) && is("tag", &new.tag);
-            let digest = value.get("digest").and_then(serde_json::Value::as_str);
-            is_same.then(|| digest.unwrap_or(&new.digest).to_owned())
-        }
-        CnabReference::New(_) => None,
-    })
+/// Whether it is the same version of the same bundle.
+fn is_version_of(reference: &CnabReference, new: &BundleReference) -> bool {
+    let CnabReference::Live(value) = reference else { return false };
+    let is = |key: &str, mine: &str| value.get(key).and_then(Value::as_str) == Some(mine);
+    is("repositoryName", &new.repository_name) && is("tag", &new.tag)
+}
+
+fn digest(reference: &CnabReference) -> Option<&str> {
+    match reference {
+        CnabReference::Live(value) => value.get("digest").and_then(Value::as_str),
+        CnabReference::New(new) => Some(&new.digest),
+    }
 }
 
 /// Microsoft refuses that too, days later (AC-troubleshoot).
