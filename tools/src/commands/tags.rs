@@ -245,8 +245,7 @@ fn withdrawal(file: &str, tags: &[String]) -> String {
     if tags.is_empty() {
         return String::new();
     }
-    let tags: String = tags.iter().map(|tag| format!(" --withdraw {tag}")).collect();
-    let command = format!("wharf offer record {file}{tags}");
+    let command = format!("wharf offer record {file} --withdraw {}", tags.join(" --withdraw "));
     format!("the ledger has these as live; to stop offering them:\n  {}\n", visible(&command))
 }
 
@@ -304,7 +303,7 @@ fn keys(offer: &OfferKeys) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::panic)]
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
     use super::*;
     use crate::offer::fixture;

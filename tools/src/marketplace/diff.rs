@@ -168,10 +168,10 @@ impl Changes<'_> {
         match (before, after) {
             (None, None) => {}
             (Some(before), None) => {
-                self.add(path, How::Removed, Some(values::without_secrets(path, before)), None)
+                self.add(path, How::Removed, Some(values::without_secrets(path, before)), None);
             }
             (None, Some(after)) => {
-                self.add(path, How::Added, None, Some(values::without_secrets(path, after)))
+                self.add(path, How::Added, None, Some(values::without_secrets(path, after)));
             }
             (Some(Value::Object(before)), Some(Value::Object(after))) => {
                 self.fields(path, before, after);

@@ -187,6 +187,32 @@ impl Tree {
         self.of_kind("plan").find(|plan| plan.is_meant_by(reference))
     }
 
+    /// The same without a version of a plan's bundle that has another digest.
+    #[must_use]
+    pub fn without_other(
+        mut self,
+        plan: &str,
+        repository: &str,
+        version: &str,
+        digest: &str,
+    ) -> Self {
+        let Some(plan) = self.plan(plan).cloned() else { return self };
+        let is_other = |value: &Value| {
+            let text = |key: &str| value.get(key).and_then(Value::as_str);
+            text("repositoryName") == Some(repository)
+                && text("tag") == Some(version)
+                && text("digest").is_some_and(|known| !known.eq_ignore_ascii_case(digest))
+        };
+        for resource in &mut self.resources {
+            let is_of_plan = resource.value.get("plan").is_some_and(|at| plan.is_meant_by(at));
+            if is_of_plan && let Some(Value::Array(list)) = resource.value.get_mut("cnabReferences")
+            {
+                list.retain(|value| !is_other(value));
+            }
+        }
+        self
+    }
+
     /// What customers of a plan get.
     #[must_use]
     pub fn technical<'a>(&'a self, plan: &'a Saved) -> Option<SavedTechnical<'a>> {

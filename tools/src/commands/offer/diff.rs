@@ -10,17 +10,20 @@ use serde::Serialize;
 
 use super::super::given::published;
 use super::super::inputs::Inputs;
+use super::super::remote::one_line;
 use super::super::{Context, write_file};
 use crate::cli::{DiffFormat, OfferDiffArgs, OutputFormat};
 use crate::exit::Exit;
 use crate::marketplace::diff::{Change, TreeDiff, compare};
 use crate::marketplace::render::live::Live;
-use crate::marketplace::render::{Secrets, render};
+use crate::marketplace::render::{RenderError, Secrets, render};
 use crate::marketplace::tree::Tree;
 use crate::offer::OfferFile;
 use crate::offer::content::Content;
+use crate::offer::error::{Diagnostic, OfferError};
+use crate::offer::timestamp::Timestamp;
 use crate::output::{Paint, json};
-use crate::published::State;
+use crate::published::{State, Target, submissions};
 
 /// What came out.
 #[derive(Serialize)]
@@ -61,10 +64,44 @@ pub(super) fn of(
     tree: &Tree,
     state: &State,
 ) -> anyhow::Result<TreeDiff> {
-    let live = Live::of(tree).with_published(file, state);
+    let live = Live::of(&without_clashes(file, texts, tree)).with_published(file, state);
     let rendered = render(file, texts, &Secrets::Placeholders, Some(&live))?;
     let payload = serde_json::to_value(&rendered.payload)?;
     Ok(compare(&payload, tree)?)
+}
+
+/// A version that is published with another digest cannot be rendered. Here the two are told, as
+/// everything else that is refused, so the published one does not stand in the way.
+fn without_clashes(file: &OfferFile, texts: &Content, tree: &Tree) -> Tree {
+    let own = submissions(file, texts, &State::default(), Target::Live, Timestamp::default());
+    let bundles = own.iter().flat_map(|own| own.bundles.iter().map(|at| (&own.plan, at)));
+    bundles.fold(tree.clone(), |tree, (plan, bundle)| match bundle.digest {
+        Some(digest) => {
+            tree.without_other(plan, &bundle.repository, &bundle.version, &digest.to_string())
+        }
+        None => tree,
+    })
+}
+
+/// The same for the rules, which say in one line why there is nothing to compare.
+pub(super) fn evidence(
+    file: &OfferFile,
+    texts: &Content,
+    tree: &Tree,
+    state: &State,
+) -> Result<TreeDiff, String> {
+    of(file, texts, tree, state).map_err(|error| match error.downcast_ref::<RenderError>() {
+        Some(RenderError::Offer(OfferError::Invalid(faults))) => brief(faults),
+        _ => one_line(error.as_ref()),
+    })
+}
+
+/// Faults without their lines.
+fn brief(faults: &[Diagnostic]) -> String {
+    let fault = |fault: &Diagnostic| {
+        format!("{}:{}: {}", fault.file.display(), fault.spot.line, fault.message)
+    };
+    faults.iter().map(fault).collect::<Vec<_>>().join("; ")
 }
 
 /// Without a word about what is allowed, everything is.

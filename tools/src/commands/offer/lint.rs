@@ -4,7 +4,6 @@ use super::super::Context;
 use super::super::given::{Given, published};
 use super::super::inputs::Inputs;
 use super::super::publish::{self, publish};
-use super::super::remote::one_line;
 use super::diff;
 use crate::cli::LintArgs;
 use crate::exit::Exit;
@@ -27,8 +26,8 @@ pub(super) fn run(args: &LintArgs, context: &Context) -> anyhow::Result<Exit> {
     if let Some(tree) = &args.tree {
         let tree = Tree::open(tree)?;
         let state = state.clone().unwrap_or_default();
-        let compared = diff::of(&file, &texts, &tree, &state);
-        given.evidence.tree = Some(compared.map_err(|error| one_line(error.as_ref())));
+        let compared = diff::evidence(&file, &texts, &tree, &state);
+        given.evidence.tree = Some(compared);
     }
     given.evidence.published = state.map(|state| Published::of(state, &file, &texts));
     let judgement = rules::judge_offer(&file, &texts, &given.evidence, profile);

@@ -78,8 +78,8 @@ pub(super) fn run(args: &RecordArgs, context: &Context) -> anyhow::Result<Exit> 
     let tree = args.tree.as_deref().map(Tree::open).transpose()?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let time = args.time.unwrap_or(Timestamp::from_unix_seconds(now).unwrap_or_default());
-    let content = content(&file)?;
-    let asked = Asked { args, file: &file, content: &content, tree: tree.as_ref(), time };
+    let texts = content(&file)?;
+    let asked = Asked { args, file: &file, content: &texts, tree: tree.as_ref(), time };
     let decide = |records: &[Record]| asked.decide(records);
     let done = if args.dry_run {
         known(&path).map_err(Stop::from).and_then(|known| decide(&known))
@@ -213,7 +213,7 @@ fn later_than(time: Timestamp, last: Option<Timestamp>) -> Timestamp {
 /// taken back since. What was so before and is so again is news.
 fn is_known(records: &[Record], state: &State, own: &Submission) -> bool {
     let last = state.last_withdrawal(&own.publisher, &own.offer, &own.plan);
-    let of_plan = |record: &'_ Record| match record {
+    let of_plan = |record: &Record| match record {
         Record::Submitted(known) => {
             let ids = |at: &Submission| {
                 (at.publisher.clone(), at.offer.clone(), at.plan.clone(), at.target)

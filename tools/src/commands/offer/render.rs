@@ -105,8 +105,8 @@ fn judged(
     let mut given = Given::read(&args.given, None, named, Some(file))?;
     if let Some(tree) = tree {
         let state = published.as_ref().map(|at| at.state.clone()).unwrap_or_default();
-        let compared = diff::of(file, texts, tree, &state);
-        given.evidence.tree = Some(compared.map_err(|error| one_line(error.as_ref())));
+        let compared = diff::evidence(file, texts, tree, &state);
+        given.evidence.tree = Some(compared);
     }
     given.evidence.published = published;
     let judgement = rules::judge_offer(file, texts, &given.evidence, args.profile);

@@ -134,12 +134,10 @@ fn is_whole_item(path: &str, field: &str) -> bool {
 
 /// Whether a price says that Microsoft counts nothing: a free application has the same licence model
 /// as one that is paid for. The price may come or go as a whole.
-fn is_free(path: &str, value: &Option<Value>) -> bool {
+fn is_free(path: &str, value: Option<&Value>) -> bool {
     let option = match path {
-        "pricing.systemMeterPricing" => {
-            value.as_ref().and_then(|price| price.get("priceInputOption"))
-        }
-        "pricing.systemMeterPricing.priceInputOption" => value.as_ref(),
+        "pricing.systemMeterPricing" => value.and_then(|price| price.get("priceInputOption")),
+        "pricing.systemMeterPricing.priceInputOption" => value,
         _ => None,
     };
     option.and_then(Value::as_str) == Some("free")
@@ -155,7 +153,7 @@ fn by_value(
 ) -> Option<&'static str> {
     if target == TreeTarget::Live
         && kind == "price-and-availability-plan"
-        && is_free(path, before) != is_free(path, after)
+        && is_free(path, before.as_ref()) != is_free(path, after.as_ref())
     {
         return Some("a live plan that is free stays free, and one that is paid for stays so");
     }

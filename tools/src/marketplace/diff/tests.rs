@@ -349,6 +349,24 @@ fn a_plan_that_is_no_longer_sold_may_stay_out_of_the_payload() {
 }
 
 #[test]
+fn a_guid_is_the_same_in_capitals() {
+    let guid = "7c1f2d64-9a0b-4e5d-8f3a-2b6c91d0e7f4";
+    let with = |id: &str| {
+        let mut payload = payload();
+        payload["resources"][4]["previewAudiences"][0]["id"] = json!(id);
+        payload["resources"][7]["imageRepositoryDetails"]["subscriptionId"] = json!(id);
+        payload
+    };
+    let saved = json!({"resources": with(&guid.to_ascii_uppercase())["resources"]});
+    assert_eq!(of(&with(guid), &saved, "live").changes, []);
+    let other = guid.replacen('7', "8", 1);
+    assert_eq!(of(&with(&other), &saved, "live").changes.len(), 3);
+    // Other texts are not.
+    let saved = json!({"resources": with("One")["resources"]});
+    assert_eq!(of(&with("one"), &saved, "live").changes.len(), 3);
+}
+
+#[test]
 fn no_secret_is_in_what_is_told() {
     let mut without = payload();
     without["resources"].as_array_mut().unwrap().retain(|at| {

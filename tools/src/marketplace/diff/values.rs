@@ -1,5 +1,6 @@
 //! Which keys and values count when a payload is compared with a tree.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
@@ -98,21 +99,32 @@ pub(super) fn is_nothing(value: &Value) -> bool {
 pub(super) fn is_same(one: &Value, other: &Value) -> bool {
     match (one, other) {
         (Value::Number(one), Value::Number(other)) => one.as_f64() == other.as_f64(),
+        (Value::String(one), Value::String(other)) => folded(one) == folded(other),
         _ => one == other,
     }
+}
+
+/// A GUID in small letters, in which portals and programs write it differently; else the text.
+fn folded(text: &str) -> Cow<'_, str> {
+    let is_guid = text.len() == 36
+        && text.bytes().enumerate().all(|(place, byte)| match place {
+            8 | 13 | 18 | 23 => byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
+        });
+    if is_guid { Cow::Owned(text.to_ascii_lowercase()) } else { Cow::Borrowed(text) }
 }
 
 /// What an item of a list is called: what tells it from others, else its whole text.
 pub(super) fn name_of(item: &Value) -> String {
     let Value::Object(keys) = item else {
-        return item.as_str().map_or_else(|| item.to_string(), str::to_owned);
+        return item.as_str().map_or_else(|| item.to_string(), |text| folded(text).into_owned());
     };
     let text = |key: &str| keys.get(key).and_then(Value::as_str);
     if let (Some(repository), Some(tag)) = (text("repositoryName"), text("tag")) {
         return format!("{repository}:{tag}");
     }
     let named = ["id", "code", "name", "link", "url"].iter().find_map(|key| text(key));
-    named.map_or_else(|| item.to_string(), str::to_owned)
+    named.map_or_else(|| item.to_string(), |text| folded(text).into_owned())
 }
 
 /// The value at a path of a resource without the values of secret keys.
