@@ -33,6 +33,7 @@ pub mod registry_state;
 pub mod report;
 pub mod rules;
 pub mod scans;
+pub mod secret_keys;
 pub mod secret_patterns;
 pub mod shown;
 pub mod source;

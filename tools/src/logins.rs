@@ -7,6 +7,8 @@ use std::borrow::Cow;
 
 use wharf_oci::Digest;
 
+use crate::secret_keys;
+
 /// What stands in place of a text that may hold a password.
 pub const NOT_SHOWN: &str = "(not shown, it may hold a password)";
 
@@ -59,12 +61,22 @@ pub fn hide_all<'a>(message: &str, texts: impl IntoIterator<Item = &'a str>) -> 
     hide(&hidden).into_owned()
 }
 
-/// A line of an offer file up to the first login in it.
+/// A line of an offer file up to the first login in it, or to what stands behind a key that is called
+/// like a secret's.
 #[must_use]
 pub fn cut_line(line: &str) -> Cow<'_, str> {
-    let Some((before, _)) = line.rsplit_once('@') else { return Cow::Borrowed(line) };
+    let cut = [login_in(line), secret_keys::value_in(line)].into_iter().flatten().min();
+    match cut.and_then(|cut| line.get(..cut)) {
+        Some(kept) => Cow::Owned(format!("{kept}…")),
+        None => Cow::Borrowed(line),
+    }
+}
+
+/// The byte at which the first login of a line begins.
+fn login_in(line: &str) -> Option<usize> {
+    let (before, _) = line.rsplit_once('@')?;
     // A password may hold white space and quotes, so an address begins where its key ends.
-    let cut = before.find(ADDRESS_KEY).map(|at| at + ADDRESS_KEY.len()).or_else(|| {
+    before.find(ADDRESS_KEY).map(|at| at + ADDRESS_KEY.len()).or_else(|| {
         let words = line.split_inclusive(|c: char| c.is_whitespace() || matches!(c, '"' | '\''));
         let mut at = 0;
         words.into_iter().find_map(|word| {
@@ -73,11 +85,7 @@ pub fn cut_line(line: &str) -> Cow<'_, str> {
             let (login, _) = word.split_once('@')?;
             (login.contains(':') && may_hold(word)).then_some(begin)
         })
-    });
-    match cut.and_then(|cut| line.get(..cut)) {
-        Some(kept) => Cow::Owned(format!("{kept}…")),
-        None => Cow::Borrowed(line),
-    }
+    })
 }
 
 #[cfg(test)]

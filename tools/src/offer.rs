@@ -36,6 +36,7 @@ pub mod tags;
 pub mod texts;
 pub mod timestamp;
 mod tree;
+mod unread;
 mod walk;
 pub mod words;
 

@@ -97,10 +97,16 @@ impl Diagnostic {
 
     /// The same for who has the line already.
     pub(super) fn of_line(file: &Path, line: &str, spot: Spot, message: impl Into<String>) -> Self {
+        let shown = logins::cut_line(line);
+        let mut spot = spot;
+        if shown != line && spot.column > shown.chars().count() {
+            // A mark far behind the end of what is shown would point at nothing.
+            spot = Spot { column: shown.chars().count().max(1), width: 1, ..spot };
+        }
         Self {
             file: file.to_owned(),
             spot,
-            line: logins::cut_line(line).into_owned(),
+            line: shown.into_owned(),
             message: logins::hide(&message.into()).into_owned(),
             help: None,
         }
@@ -120,8 +126,9 @@ impl Diagnostic {
         self.line = self.line.chars().take(column.saturating_sub(1)).collect();
         self.line.push('…');
         // A mark far behind the end of what is shown would point at nothing.
-        self.spot.column = self.spot.column.min(column);
-        self.spot.width = 1;
+        let Spot { column: from, width, .. } = self.spot;
+        self.spot.column = from.min(column);
+        self.spot.width = width.min(column.saturating_sub(from)).max(1);
     }
 
     /// The same with advice.

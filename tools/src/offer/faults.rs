@@ -17,6 +17,7 @@ use super::schema::{choices, expected, schema};
 use super::secrets::LITERAL;
 use super::spots::Spots;
 use super::tree::{Foreign, Tree, Value};
+use super::unread;
 use super::walk::{Fault, Found, What, walk};
 
 /// Most faults that are told; the others are counted.
@@ -37,11 +38,14 @@ pub(super) fn read(file: &Path, text: &str, spots: &Spots) -> Result<Offer, Vec<
         Ok(offer) => return Ok(offer),
         Err(refusal) => refusal,
     };
-    if text.trim().is_empty() {
+    if parse::is_empty(text) {
         return Err(vec![refusal]);
     }
-    let Some(tree) = Tree::read(text) else { return Err(vec![hide_secret_keys(refusal)]) };
     let schema = schema();
+    let tree = match Tree::read(text) {
+        Ok(tree) => tree,
+        Err(unread) => return Err(vec![unread::told(file, text, &unread, &schema)]),
+    };
     let Found { faults, secrets } = walk(text, &tree, &schema);
     let lines: Vec<&str> = text.lines().collect();
     let told = faults.iter().take(FAULTS_MAX).map(|fault| {
@@ -53,6 +57,12 @@ pub(super) fn read(file: &Path, text: &str, spots: &Spots) -> Result<Offer, Vec<
     });
     let mut told: Vec<Diagnostic> = told.collect();
     if told.is_empty() {
+        let mut refusal = refusal;
+        if secrets.contains_key(&refusal.spot.line) {
+            // What the types say may repeat what they read.
+            "what stands here cannot be read".clone_into(&mut refusal.message);
+            refusal.help = None;
+        }
         told.push(refusal);
     }
     if let Some(next) = faults.get(FAULTS_MAX) {
@@ -72,21 +82,6 @@ fn more(file: &Path, lines: &[&str], next: &Fault<'_>, count: usize) -> Diagnost
     let message = format!("and {count} more faults from here on");
     Diagnostic::of_line(file, line.unwrap_or(&""), next.spot, message)
         .help("correct those above first")
-}
-
-/// A text that is no YAML has no places: what stands behind a key for secrets is hidden by its name.
-fn hide_secret_keys(mut refusal: Diagnostic) -> Diagnostic {
-    let line = refusal.line.to_ascii_lowercase();
-    let keys = ["password:", "secret:", "username:"];
-    let behind = keys.iter().filter_map(|key| Some(line.find(key)? + key.len())).min();
-    if let Some(behind) = behind {
-        let before = refusal.line.get(..behind).unwrap_or_default();
-        refusal.hide_from(before.chars().count() + 2);
-        // What the parser says may repeat what it took for a key.
-        "what stands here cannot be read".clone_into(&mut refusal.message);
-        refusal.help = Some("a secret is written like `{ env: QUAY_PASSWORD }`".to_owned());
-    }
-    refusal
 }
 
 /// What is wrong and what to do, in words of the file.

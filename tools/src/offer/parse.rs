@@ -26,12 +26,15 @@ pub(crate) fn parse<T: DeserializeOwned>(
     spots: &Spots,
 ) -> Result<T, Diagnostic> {
     let fault = |spot, message: &str| Diagnostic::new(file, text, spot, message);
-    if text.trim().is_empty() {
+    if is_empty(text) {
         return Err(fault(Spot::START, "the file is empty").help("start it with `version: 1`"));
     }
     if let Some(spot) = spots.anchor() {
         return Err(fault(spot, "anchors and aliases are not read here")
             .help("write the value in both places"));
+    }
+    if let Some(spot) = spots.tag() {
+        return Err(fault(spot, "tags are not read here").help("remove the word with the `!`"));
     }
     serde_saphyr::from_str_with_options(text, options())
         .map_err(|error| explain(file, text, &error))
@@ -54,6 +57,12 @@ pub(crate) fn images(text: &str) -> Vec<serde_json::Value> {
     let written: Option<Written> = serde_saphyr::from_str_with_options(text, options()).ok();
     let plans = written.map(|all| all.plans).unwrap_or_default().into_iter();
     plans.flat_map(|plan| plan.image.into_iter().chain(plan.images.into_values())).collect()
+}
+
+/// Whether a text holds nothing but comments and the marks of documents.
+pub(super) fn is_empty(text: &str) -> bool {
+    let mut lines = text.lines().map(|line| line.trim_start_matches('\u{feff}').trim());
+    lines.all(|line| line.is_empty() || line.starts_with('#') || matches!(line, "---" | "..."))
 }
 
 fn options() -> Options {
@@ -113,6 +122,10 @@ fn words(error: &Error) -> (String, Option<String>) {
         Error::MultipleDocuments { .. } => {
             ("the file is one YAML document".to_owned(), Some("remove the `---`".to_owned()))
         }
+        Error::Budget { .. } => (
+            format!("this is more than is read: {DEPTH_MAX} levels, {NODES_MAX} keys and values"),
+            Some("remove what is nested or repeated here".to_owned()),
+        ),
         other => (serde_saphyr::UserMessageFormatter.format_message(other).into_owned(), None),
     }
 }

@@ -40,6 +40,11 @@ pub(super) fn referred(part: &Value) -> Option<&str> {
     part.get("$ref")?.as_str()?.strip_prefix(REFERENCE)
 }
 
+/// The keys of a mapping.
+pub(super) fn mapping_of(part: &Value) -> Option<&Map<String, Value>> {
+    part.get("properties")?.as_object()
+}
+
 fn complete(name: &str, definition: &mut Value) {
     let Some(Value::Object(properties)) = definition.get_mut("properties") else { return };
     for (key, property) in properties {
@@ -108,8 +113,8 @@ pub(super) fn admits(part: &Value, value: &tree::Value) -> bool {
             || several.is_some_and(|all| all.iter().any(|kind| kind.as_str() == Some(name)))
     };
     match value {
-        // Where a list may be left out, it may be empty.
-        _ if value.is_nothing() => has("null") || has("array"),
+        // A list that may be left out may be empty, but never nothing.
+        _ if value.is_nothing() => has("null"),
         tree::Value::Scalar { .. } => {
             ["string", "integer", "number", "boolean"].into_iter().any(has)
                 || choices(part).is_some()

@@ -29,6 +29,7 @@ impl Spot {
 pub struct Spots {
     places: HashMap<String, Spot>,
     anchor: Option<Spot>,
+    tag: Option<Spot>,
 }
 
 /// An open mapping or list while the events pass.
@@ -49,12 +50,15 @@ impl Spots {
     #[must_use]
     pub fn read(text: &str) -> Self {
         let mut spots = HashMap::new();
-        let mut anchor = None;
+        let (mut anchor, mut tag) = (None, None);
         let mut open: Vec<Open> = Vec::new();
         for event in Parser::new_from_str(text) {
             let Ok((event, span)) = event else { break };
             if is_anchor(&event) {
                 anchor = anchor.or(Some(spot_of(&span)));
+            }
+            if has_tag(&event) {
+                tag = tag.or(Some(spot_of(&span)));
             }
             match event {
                 Event::Scalar(value, ..) => scalar(&mut spots, &mut open, &value, spot_of(&span)),
@@ -69,7 +73,7 @@ impl Spots {
                 _ => {}
             }
         }
-        Self { places: spots, anchor }
+        Self { places: spots, anchor, tag }
     }
 
     /// The place of this path, or of its nearest parent.
@@ -91,6 +95,12 @@ impl Spots {
     #[must_use]
     pub fn anchor(&self) -> Option<Spot> {
         self.anchor
+    }
+
+    /// The first value with a tag (`!!str`), which an offer has none of.
+    #[must_use]
+    pub fn tag(&self) -> Option<Spot> {
+        self.tag
     }
 
     /// Whether this path stands in the file.
@@ -116,6 +126,15 @@ fn is_anchor(event: &Event<'_>) -> bool {
         Event::Scalar(_, _, anchor, _)
         | Event::SequenceStart(_, anchor, _)
         | Event::MappingStart(_, anchor, _) => *anchor != 0,
+        _ => false,
+    }
+}
+
+fn has_tag(event: &Event<'_>) -> bool {
+    match event {
+        Event::Scalar(.., tag) | Event::SequenceStart(.., tag) | Event::MappingStart(.., tag) => {
+            tag.is_some()
+        }
         _ => false,
     }
 }

@@ -20,7 +20,7 @@ const IMAGE: &str = "image:\n      repository: tidepool/server\n";
 /// the message must say.
 const BAD: &[(&str, &str, &str, &str)] = &[
     // Keys.
-    ("  alias: Tidepool", "  alais: Tidepool", "alais: Tidepool", "`alais` is not known here"),
+    ("  alias: Tidepool", "  alais: Tidepool", "alais: …", "`alais` is not known here"),
     (
         "publisher: quayline",
         "publisher: q\npublisher: r",
@@ -96,7 +96,7 @@ const BAD: &[(&str, &str, &str, &str)] = &[
     (
         IMAGE,
         "image:\n      repository: tidepool/server\n      base: { image: a.tar, tag: b }\n",
-        "tag: b",
+        "tag: …",
         "`tag` is not known",
     ),
     (
@@ -117,12 +117,12 @@ const BAD: &[(&str, &str, &str, &str)] = &[
         "source:",
         "`source` is empty",
     ),
-    ("{ dir: rootfs/amd64 }", "{ build: . }", "build: .", "does not build"),
+    ("{ dir: rootfs/amd64 }", "{ build: . }", "build: …", "does not build"),
     ("{ dir: rootfs/amd64 }", "{ dir: app/Dockerfile }", "app/Dockerfile", "does not build"),
     (
         "          layers:\n            - { dir: rootfs/amd64 }",
         "          context: app",
-        "context: app",
+        "context: …",
         "does not build",
     ),
     (
@@ -219,7 +219,9 @@ fn an_empty_offer_is_refused_at_its_start() {
         assert_eq!(first.spot.line, 1);
         assert!(first.message.contains("is empty"), "{first}");
     }
-    assert!(!refusals("# only a comment\n").is_empty());
+    for text in ["# only a comment\n", "---\n# a\n\n", "---\n...\n"] {
+        assert_eq!(refusals(text).first().unwrap().message, "the file is empty");
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //!
 //! Invariant: a tree is bounded in depth and in values, so that whoever walks it may recurse.
 
-use serde_saphyr::granit_parser::{Event, Parser, ScalarStyle, Span};
+use serde_saphyr::granit_parser::{ErrorKind, Event, Parser, ScalarStyle, Span};
 
 use super::parse::{DEPTH_MAX, NODES_MAX};
 use super::spots::{Spot, spot_of};
@@ -89,13 +89,29 @@ struct Open {
     is_refused: bool,
 }
 
+/// Why a text is no tree.
+#[derive(Debug)]
+pub(super) enum Unread {
+    /// It is no YAML from here on.
+    Syntax(Spot, ErrorKind),
+    /// It is nested too deep here.
+    Deep(Spot),
+    /// It holds too many values, of which this is the first.
+    Large(Spot),
+    /// Nothing stands in it.
+    Empty,
+}
+
 impl Tree {
-    /// Reads a text; none where it is no YAML, or too deep or large to be an offer.
-    pub(super) fn read(text: &str) -> Option<Self> {
+    /// Reads a text, where it is YAML and neither too deep nor too large to be an offer.
+    pub(super) fn read(text: &str) -> Result<Self, Unread> {
         let mut building = Building::default();
         let mut documents = 0;
         for event in Parser::new_from_str(text) {
-            let (event, span) = event.ok()?;
+            let (event, span) = event.map_err(|error| {
+                let (line, column) = (error.marker().line().max(1), error.marker().col() + 1);
+                Unread::Syntax(Spot { line, column, width: 1 }, error.kind().clone())
+            })?;
             match &event {
                 Event::DocumentStart(..) => {
                     documents += 1;
@@ -108,12 +124,16 @@ impl Tree {
                 _ => {}
             }
             building.nodes += 1;
-            if building.nodes > 2 * NODES_MAX || building.open.len() > DEPTH_MAX {
-                return None;
+            if building.nodes > 2 * NODES_MAX {
+                return Err(Unread::Large(spot_of(&span)));
+            }
+            if building.open.len() > DEPTH_MAX {
+                return Err(Unread::Deep(spot_of(&span)));
             }
             building.take(event, &span);
         }
-        Some(Self { root: building.root?, foreign: building.foreign })
+        let root = building.root.ok_or(Unread::Empty)?;
+        Ok(Self { root, foreign: building.foreign })
     }
 }
 

@@ -4,7 +4,7 @@
 //! Invariant: time and memory are linear in the size of the file. What costs more, to find the word
 //! that was meant, is left to whoever tells the faults, for as many as are told.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use serde_json::{Map, Value as Part};
 
@@ -18,6 +18,7 @@ use super::plans::{
 use super::schema::{DEFINITIONS, admits, choices, referred};
 use super::spots::Spot;
 use super::tree::{Entry, Foreign, Node, Tree, Value};
+use crate::secret_keys;
 
 /// The definition of a secret's place in the schema.
 const SECRET: &str = "Secret";
@@ -84,7 +85,8 @@ pub(super) fn walk_part<'a>(
     part: &'a Part,
 ) -> Found<'a> {
     let Some(Part::Object(definitions)) = schema.get(DEFINITIONS) else { return Found::default() };
-    let mut walk = Walk { text, definitions, found: Found::default() };
+    let secret = with_secrets(definitions);
+    let mut walk = Walk { text, definitions, secret, found: Found::default() };
     for (spot, foreign) in &tree.foreign {
         walk.add(*spot, What::Foreign(*foreign));
     }
@@ -96,6 +98,8 @@ pub(super) fn walk_part<'a>(
 struct Walk<'a> {
     text: &'a str,
     definitions: &'a Map<String, Part>,
+    /// The definitions below which a secret may stand.
+    secret: BTreeSet<&'a str>,
     found: Found<'a>,
 }
 
@@ -109,13 +113,21 @@ impl<'a> Walk<'a> {
 
     fn value(&mut self, node: &'a Node, part: &'a Part, key: Option<&'a str>) {
         if matches!(node.value, Value::Refused) {
+            if holds(part, &self.secret) {
+                self.hide(node);
+            }
             return;
         }
         let before = self.found.faults.len();
         let (name, chosen) = match self.choose(node, None, part) {
             Some(chosen) => chosen,
             None if is_secret(part) => (Some(SECRET), part),
-            None => return self.add(node.spot, What::Type { found: &node.value, part, key }),
+            None => {
+                if holds(part, &self.secret) {
+                    self.hide(node);
+                }
+                return self.add(node.spot, What::Type { found: &node.value, part, key });
+            }
         };
         match &node.value {
             _ if name == Some(SECRET) => self.secret(node),
@@ -218,6 +230,9 @@ impl<'a> Walk<'a> {
                 (Some(property), _) => self.value(&entry.node, property, Some(key)),
                 (None, Some(free)) => {
                     self.free_key(entry, key, part);
+                    if secret_keys::names_secret(key) && !holds(free, &self.secret) {
+                        self.hide_behind(entry);
+                    }
                     self.value(&entry.node, free, Some(key));
                 }
                 (None, None) => unknown.extend(properties.map(|known| (entry.spot, key, known))),
@@ -231,16 +246,18 @@ impl<'a> Walk<'a> {
             }
         }
         let has_secrets = properties.is_some_and(|known| known.values().any(is_secret));
-        if has_secrets && !unknown.is_empty() {
-            // A misspelt key may hold what belongs to a secret's.
-            let is_unknown = |entry: &&Entry| {
-                let key = entry.key.as_deref().unwrap_or_default();
-                properties.is_none_or(|known| !known.contains_key(key))
-            };
-            entries.iter().filter(is_unknown).for_each(|entry| self.hide(&entry.node));
+        if free.is_none()
+            && let Some(known) = properties
+        {
+            self.hide_unknown(entries, known, has_secrets);
         }
         for (spot, key, known) in unknown {
-            self.add(spot, What::UnknownKey { key, known });
+            let what = if has_secrets && !is_key(key) {
+                What::Said(NO_KEY.to_owned())
+            } else {
+                What::UnknownKey { key, known }
+            };
+            self.add(spot, what);
         }
         let most = part.get("maxProperties").and_then(Part::as_u64);
         if most.is_some_and(|most| most != entries.len() as u64) {
@@ -347,10 +364,40 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// Never shows what stands behind unknown keys: a misspelt one may be a secret's.
+    fn hide_unknown(&mut self, entries: &[Entry], known: &Map<String, Part>, has_secrets: bool) {
+        for entry in entries {
+            match entry.key.as_deref() {
+                Some(key) if known.contains_key(key) => {}
+                Some("<<") | None if !has_secrets => {}
+                Some(key) if is_key(key) || !has_secrets => self.hide_behind(entry),
+                _ => {
+                    self.hide_from(entry.spot);
+                    self.hide_lines(entry.spot, &entry.node);
+                }
+            }
+        }
+    }
+
     /// Never shows these lines from here on.
     fn hide(&mut self, node: &Node) {
         self.hide_from(node.spot);
-        for line in node.spot.line + 1..=node.end_line {
+        self.hide_lines(node.spot, node);
+    }
+
+    /// Shows the key alone.
+    fn hide_behind(&mut self, entry: &Entry) {
+        let Spot { column, width, .. } = entry.spot;
+        self.hide_from(Spot { column: column + width + 2, ..entry.spot });
+        self.hide_lines(entry.spot, &entry.node);
+    }
+
+    /// Hides the other lines of a value; what ends a mapping may stand far below it.
+    fn hide_lines(&mut self, first: Spot, node: &Node) {
+        let slice = self.text.get(node.bytes.0..node.bytes.1).unwrap_or_default();
+        let below = slice.get(slice.trim_end().len()..).unwrap_or_default();
+        let last = node.end_line.saturating_sub(below.matches('\n').count());
+        for line in first.line + 1..=last {
             self.found.secrets.insert(line, 1);
         }
     }
@@ -371,6 +418,8 @@ impl<'a> Walk<'a> {
     }
 }
 
+/// What is said of a key that may be a secret.
+const NO_KEY: &str = "what stands here is no key, and is not shown: it may be a secret";
 /// What is said of a secret's place.
 const ONE_SECRET: &str = "a secret is a mapping with exactly one key of: env, file, keyVault";
 const NO_VARIABLE: &str =
@@ -385,6 +434,42 @@ fn is_secret(part: &Part) -> bool {
     let alternatives = part.get("anyOf").and_then(Part::as_array);
     referred(part) == Some(SECRET)
         || alternatives.is_some_and(|all| all.iter().any(|part| referred(part) == Some(SECRET)))
+}
+
+/// The definitions in which a secret stands, or below which one stands.
+fn with_secrets(definitions: &Map<String, Part>) -> BTreeSet<&str> {
+    let mut found = BTreeSet::from([SECRET]);
+    // Each round finds at least one more, so there are no more rounds than definitions.
+    for _ in 0..definitions.len() {
+        let more = definitions.iter().filter(|(_, part)| holds(part, &found));
+        let more: Vec<&str> = more.map(|(name, _)| name.as_str()).collect();
+        let before = found.len();
+        found.extend(more);
+        if found.len() == before {
+            break;
+        }
+    }
+    found
+}
+
+/// Whether one of these definitions stands in a part of the schema.
+fn holds(part: &Part, definitions: &BTreeSet<&str>) -> bool {
+    match part {
+        Part::Object(keys) => {
+            referred(part).is_some_and(|name| definitions.contains(name))
+                || keys
+                    .iter()
+                    .filter(|(key, _)| key.as_str() != DEFINITIONS)
+                    .any(|(_, part)| holds(part, definitions))
+        }
+        Part::Array(parts) => parts.iter().any(|part| holds(part, definitions)),
+        _ => false,
+    }
+}
+
+/// Whether a word has the form of a key, and not of a secret that stands where a key is expected.
+fn is_key(word: &str) -> bool {
+    word.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'_' | b'-' | b'.'))
 }
 
 /// The word behind a key.

@@ -81,7 +81,7 @@ const KEYS: &[Row] = &[
     (&[(", thumbnail: video.png", "")], &[("vimeo", "`thumbnail` is missing")]),
     (&[("legal:\n  terms: { file: terms.txt }\n", "")], &[("version: 1", "`legal` is missing")]),
     (&[("  categories:\n    containers: [container-images]\n", "  tags: []\n")],
-        &[("properties:", "`categories` is missing"), ("tags: []", "`tags` is not known")]),
+        &[("properties:", "`categories` is missing"), ("tags: …", "`tags` is not known")]),
     (&[("{ id: 3f0c8a52-61d7-4b89-9e24-d5a7c0b1f386, label: Test }", "{ label: Test }")], &[("label: Test", "`id` is missing")]),
     (&[("    summary: The server.\n", "")], &[("- id: server", "`summary` is missing")]),
     (&[("      repository: tidepool/server\n", "")], &[("image:", "add `repository: tidepool/cache-server`")]),
@@ -91,7 +91,7 @@ const KEYS: &[Row] = &[
     (&[("publisher: quayline\n", "publisher: a\npublisher: b\npublisher: c\n")],
         &[("publisher: b", "stands twice"), ("publisher: c", "stands twice")]),
     (&[("  title: Tidepool Cache\n", "  title: A\n  titel: B\n  title: C\n")],
-        &[("titel: B", "did you mean `title`? as in `title: Tidepool Cache`"), ("title: C", "stands twice")]),
+        &[("titel: …", "did you mean `title`? as in `title: Tidepool Cache`"), ("title: C", "stands twice")]),
     (&[("{ TZ: Etc/UTC }", "{ TZ: Etc/UTC, TZ: Etc/GMT }")], &[("TZ: Etc/UTC, TZ", "`TZ` stands twice")]),
     (&[("  staging:\n", "  production:\n")], &[("production:", "`production` stands twice")]),
     (&[("version: 1\n", "version: 1\n? [a, b]\n: c\n")], &[("? [a, b]", "a key is one word")]),
@@ -107,11 +107,13 @@ const WORDS: &[Row] = &[
     (&[("version: 1\n", "version: 1.5\n")], &[("version: 1.5", "this is a number, but a whole number")]),
     (&[("alias: Tidepool", "alias: [a]")], &[("alias: [a]", "this is a list, but a text is expected")]),
     (&[("alias: Tidepool", "alias:")], &[("alias:", "this is nothing, but a text is expected")]),
+    (&[("keywords: [cache]", "keywords:"), ("exposedPorts: [6379/tcp]", "exposedPorts: ~"), ("alias:", "alais:")],
+        &[("alais", "`alais` is not known"), ("keywords:", "this is nothing, but a list is expected"), ("exposedPorts: ~", "this is nothing, but a list")]),
     (&[("alias: Tidepool", "alias: { a: b }")], &[("alias:", "this is a mapping, but a text")]),
     (&[("keywords: [cache]", "keywords: cache")], &[("keywords: cache", "a list is expected")]),
     (&[("cpu: 1,", "cpu: much,")], &[("cpu: much", "a number is expected")]),
     (&[("    prefix: live\n", "    prefix: live\n    plainHttp: perhaps\n")], &[("plainHttp", "`true` or `false` is expected")]),
-    (&[("description: { file: description.html }", "description: { url: x }")], &[("url: x", "`url` is not known")]),
+    (&[("description: { file: description.html }", "description: { url: x }")], &[("url: …", "`url` is not known")]),
     (&[("description: { file: description.html }", "description: { }")], &[("description", "exactly one key of: file")]),
     (&[("description: { file: description.html }", "description: 5")], &[("description: 5", "this is a number")]),
     (&[("terms: { file: terms.txt }", "terms: { file: terms.txt, url: https://a.example }")], &[("terms:", "exactly one key of: file, url")]),
@@ -180,9 +182,9 @@ const KINDS: &[Row] = &[
     (&[("            - { dir: rootfs/amd64 }\n", "            - dir: a\n              mode: \"0644\"\n")],
         &[("- dir: a", "`mode` goes with `file`")]),
     (&[("{ tar: probe.tar }", "{ inputs: [{ file: a, comment: b }] }")], &[("inputs", "stand at a layer")]),
-    (&[("{ dir: rootfs/amd64 }", "{ build: . }")], &[("build: .", "does not build Dockerfiles")]),
+    (&[("{ dir: rootfs/amd64 }", "{ build: . }")], &[("build: …", "does not build Dockerfiles")]),
     (&[("      repository: tidepool/server\n", "      repository: tidepool/server\n      base: { image: a.tar, tag: b }\n")],
-        &[("tag: b", "`tag` is not known")]),
+        &[("tag: …", "`tag` is not known")]),
     (&[("      repository: tidepool/server\n", "      repository: tidepool/server\n      base: ci/Dockerfile\n      adopt: 5\n")],
         &[("ci/Dockerfile", "does not build"), ("adopt: 5", "this is a number")]),
 ];
@@ -202,6 +204,25 @@ const SECRETS: &[Row] = &[
     (&[("username: { env: QUAY_USER }", "username: hunter2"), ("password: { env: QUAY_PASSWORD }", "password: |\n        hunter2"), ("alias", "alais")],
         &[("alais", "did you mean `alias`?"), ("username: …", "TEC-005"), ("…", "TEC-005")]),
     (&[("preview:\n", "leads: { destination: azureTable, secret: hunter2 }\npreview:\n")], &[("secret: …", "TEC-005")]),
+    // Beside its place, under a key that nobody knows.
+    (&[("    prefix: live\n", "    prefix: live\n    password: hunter2\n")], &[("password: …", "`password` is not known")]),
+    (&[("  alias: Tidepool\n", "  alias: Tidepool\n  token:\n    - hunter2\n")], &[("token:", "`token` is not known")]),
+    (&[("  alias: Tidepool\n", "  alias: Tidepool\n  pasword: hunter2\n")], &[("pasword: …", "`pasword` is not known")]),
+    (&[("  alias: Tidepool\n", "  alias: Tidepool\n  kennwort: hunter2\n")], &[("kennwort: …", "`kennwort` is not known")]),
+    // Another type than the mapping that holds it.
+    (&[("credentials:\n      username: { env: QUAY_USER }\n      password: { env: QUAY_PASSWORD }", "credentials: bob:hunter2")],
+        &[("credentials: …", "this is a text, but a mapping of password, username")]),
+    (&[("credentials:\n      username: { env: QUAY_USER }\n      password: { env: QUAY_PASSWORD }", "credentials: { \"bob:hunter2\" }")],
+        &[("…", "it may be a secret"), ("", "`username` is missing"), ("", "`password` is missing")]),
+    (&[("  staging:\n    loginServer: quaylinestaging.azurecr.io\n", "  staging: [a, hunter2]\n")], &[("…", "this is a list")]),
+    // Behind a tag.
+    (&[("password: { env: QUAY_PASSWORD }", "password: !vault hunter2")], &[("password: …", "tags are not read")]),
+    (&[("password: { env: QUAY_PASSWORD }", "password: !x { env: hunter2! }")], &[("…", "tags are not read")]),
+    (&[("credentials:\n", "credentials: !x\n"), ("{ env: QUAY_PASSWORD }", "hunter2")], &[("…", "tags are not read")]),
+    // In a mapping of any keys.
+    (&[("env: { TZ: Etc/UTC }", "env: { PASSWORD: [hunter2] }")], &[("PASSWORD: …", "this is a list")]),
+    (&[("env: { TZ: Etc/UTC }", "env: { DB_PASSWORD: hunter2, X: 1 }")], &[("DB_PASSWORD: …", "in quotes")]),
+    (&[("env: { TZ: Etc/UTC }", "env: { DB_PASSWORD:\n            [hunter2], X: 1 }")], &[("DB_PASSWORD:", "this is a list"), ("…", "in quotes")]),
 ];
 
 /// YAML that an offer has not.
@@ -209,7 +230,11 @@ const SECRETS: &[Row] = &[
 const YAML: &[Row] = &[
     (&[("alias: Tidepool", "alias: &a Tidepool")], &[("&a", "anchors")]),
     (&[("alias: Tidepool", "alias: &a Tidepool"), ("title: Tidepool Cache", "titel: *a")],
-        &[("&a", "anchors"), ("*a", "anchors"), ("titel", "did you mean `title`?")]),
+        &[("&a", "anchors"), ("titel: …", "anchors"), ("titel", "did you mean `title`?")]),
+    (&[("title: Tidepool Cache", "title: !!str Tidepool Cache")], &[("!!str", "tags are not read")]),
+    (&[("cpu: 1,", "cpu: !!int 1,")], &[("!!int", "tags are not read")]),
+    (&[("keywords: [cache]", "keywords: !!seq [cache]"), ("alias: Tidepool", "alias: !!binary VGlkZQ==")],
+        &[("!!seq", "tags are not read"), ("!!binary", "tags are not read")]),
     (&[("  staging:\n", "  staging: &s\n"), ("    prefix: live\n", "    <<: *s\n    prefix: live\n")],
         &[("&s", "anchors"), ("<<: *s", "merge keys"), ("<<: *s", "anchors")]),
     (&[("alias: Tidepool", "alias: !vault Tidepool"), ("cpu: 1,", "cpu: x,")], &[("!vault", "tags are not read"), ("cpu: x", "a number")]),
@@ -248,24 +273,51 @@ fn the_tables_have_at_least_eighty_rows() {
     assert!(rows.sum::<usize>() >= 80);
 }
 
+/// Text that is no YAML: what is changed, the line that is told, and what is said.
+#[rustfmt::skip]
+const NO_YAML: &[(&str, &str, &str, &str)] = &[
+    ("alias: Tidepool", "alias: \"Tidepool", "", "close every quote above"),
+    ("keywords: [cache]", "keywords: [cache", "", "close every quote, `[` and `{` above"),
+    ("legal:\n", "legal:\n\t", "", "a tab"),
+    ("password: { env: QUAY_PASSWORD }", "password: \"hunter2\" x", "", ""),
+    ("password: { env: QUAY_PASSWORD }", "password: {hunter2", "", ""),
+    ("password: { env: QUAY_PASSWORD }", "password : `hunter2`", "…", "cannot begin like this"),
+    ("password: { env: QUAY_PASSWORD }", "\"password\" : %hunter2", "…", "cannot begin like this"),
+    ("password: { env: QUAY_PASSWORD }", "password:\n        @hunter2", "…", "cannot begin like this"),
+    ("password: { env: QUAY_PASSWORD }", "password:\n        hunter2: @x", "…", "cannot begin like this"),
+    ("password: { env: QUAY_PASSWORD }", "token: @hunter2", "…", "cannot begin like this"),
+    ("password: { env: QUAY_PASSWORD }", "pasword: hunter2\n      x: \"", "", "close every quote above"),
+    ("password: { env: QUAY_PASSWORD }", "password:\n        value: hunter2\n      x: @", "…", "cannot begin"),
+    ("alias: Tidepool", "alias: a: b", "  alias: …", "a `:`"),
+    ("alias: Tidepool", "alias: @x", "  alias: …", "cannot begin like this"),
+    ("  registry: production", "   registry: production", "", "a `:`"),
+    ("  id: tidepool\n", "   id: tidepool\n", "  alias: …", "begins at another column"),
+    ("version: 1\n", "version: 1\nx: [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[hunter2]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]\n", "…", "nested deeper than the 24 levels"),
+    ("alias: Tidepool", "alias: *nowhere", "", "anchors and aliases are not read"),
+    ("alias: Tidepool", "alias: Tide\0pool", "", ""),
+];
+
 #[test]
-fn text_that_is_no_yaml_is_refused_at_its_line_and_shows_no_secret() {
-    for (from, to) in [
-        ("alias: Tidepool", "alias: \"Tidepool"),
-        ("keywords: [cache]", "keywords: [cache"),
-        ("legal:\n", "legal:\n\t"),
-        ("password: { env: QUAY_PASSWORD }", "password: \"hunter2\" x"),
-        ("password: { env: QUAY_PASSWORD }", "password: {hunter2"),
-        ("alias: Tidepool", "alias: a: b"),
-        ("alias: Tidepool", "alias: @x"),
-        ("  registry: production", "   registry: production"),
-        ("alias: Tidepool", "alias: Tide\0pool"),
-    ] {
-        let found = faults(&changed(&[(from, to)]));
-        assert!(!found.is_empty(), "{to}");
-        let said = OfferError::Invalid(found).to_string();
-        assert!(!said.contains(SECRET), "{said}");
+fn text_that_is_no_yaml_is_refused_where_it_ends_and_shows_no_secret() {
+    let mut wrong = Vec::new();
+    for (from, to, line, words) in NO_YAML {
+        // Whatever the types would say first is not what is wrong.
+        for more in ["", "x-unknown: [1]\n"] {
+            let text =
+                changed(&[(from, to)]).replacen("publisher:", &format!("{more}publisher:"), 1);
+            let found = faults(&text);
+            let said = OfferError::Invalid(found.clone()).to_string();
+            assert!(!said.contains(SECRET), "{said}");
+            let [fault] = found.as_slice() else { panic!("{to}: {said}") };
+            if !fault.to_string().contains(words) || !fault.line.contains(line) {
+                wrong.push(format!("{to:?} is not {line:?}, {words:?}:\n{said}"));
+            }
+            for leaked in ["limits breached", "reference to", "Depth", "<block"] {
+                assert!(!said.contains(leaked), "{said}");
+            }
+        }
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }
 
 #[test]

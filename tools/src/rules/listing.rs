@@ -3,6 +3,7 @@
 use super::listing_texts::{descriptions, languages};
 use super::{Check, Judge, OfferView, Rule, Severity, html, markup, urls};
 use crate::characters::is_hidden;
+use crate::logins;
 use crate::offer::model::Region;
 use crate::offer::texts::Terms;
 
@@ -251,6 +252,16 @@ fn addresses(view: &OfferView<'_>) -> Vec<(String, String)> {
         for (number, certification) in plan.government_certifications.iter().enumerate() {
             let key = format!("plans[{place}].governmentCertifications[{number}].url");
             add(key, &certification.url);
+        }
+        // It goes into the annotations of the image, which everybody reads who pulls it.
+        for image in plan.images() {
+            // In `ssh://git@…` the user is no secret.
+            let is_web = |source: &str| source.to_ascii_lowercase().starts_with("http");
+            if let Some(source) = &image.image.source
+                && (is_web(source) || logins::is_address(source))
+            {
+                add(format!("{}.source", image.key), source);
+            }
         }
     }
     all

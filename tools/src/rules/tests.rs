@@ -57,6 +57,7 @@ const TITLE: &str = "title: Tidepool Cache";
 const TEST_TAG: &str = "\"{version}-test\"";
 const PLATFORM_TAG: &str = "\"{version}-{platform}\"";
 const SUBSCRIPTION: &str = "{ id: 3f0c8a52-61d7-4b89-9e24-d5a7c0b1f386, label: Test }";
+const REPOSITORY: &str = "      repository: tidepool/server\n";
 const VIDEO: &str = "- { title: Tour, url: https://vimeo.com/1, thumbnail: video.png }";
 
 /// The rule, what breaks it, the severity, and the key that is named.
@@ -320,6 +321,24 @@ fn listing_rows() -> Vec<(&'static str, Change, Severity, &'static str)> {
             text("https://assets.quayline.dev/t", "https://u:p@quayline.dev"),
             Error,
             "listing.assetBaseUrl",
+        ),
+        (
+            "LST-025",
+            text(REPOSITORY, format!("{REPOSITORY}      source: https://bob:hunter2@x.y/z\n")),
+            Error,
+            "plans[0].image.source",
+        ),
+        (
+            "LST-025",
+            text(REPOSITORY, format!("{REPOSITORY}      source: ssh://bob:hunter2@x.y/z\n")),
+            Error,
+            "plans[0].image.source",
+        ),
+        (
+            "LST-025",
+            text(REPOSITORY, format!("{REPOSITORY}      source: http://10.0.0.7/z\n")),
+            Error,
+            "plans[0].image.source",
         ),
         ("LST-025", html("<a href=http://10.0.0.7>x</a>"), Error, "listing.description"),
         ("LST-025", html("<a href='http://0x0a.7'>x</a>"), Error, "listing.description"),
