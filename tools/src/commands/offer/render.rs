@@ -7,7 +7,6 @@ use serde::Serialize;
 
 use super::super::given::{Given, published};
 use super::super::inputs::Inputs;
-use super::super::remote::one_line;
 use super::super::{Context, variable, write_file, write_secret_file};
 use super::diff;
 use super::unpinned::unpinned;
