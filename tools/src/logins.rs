@@ -5,12 +5,28 @@
 
 use std::borrow::Cow;
 
+use url::Url;
+use url::form_urlencoded;
 use wharf_oci::Digest;
 
 use crate::secret_keys;
 
 /// What stands in place of a text that may hold a password.
 pub const NOT_SHOWN: &str = "(not shown, it may hold a password)";
+
+/// What stands in place of a secret within an address.
+const HIDDEN: &str = "(not shown)";
+
+/// What parts the parameters of an address, before them and between them.
+const PARAMETER_ENDS: [char; 4] = ['?', '&', ';', '#'];
+
+/// How the names of parameters end whose values are secrets. `sig` is that of Azure's signatures,
+/// `code` that of keys of its functions, where it is no short word.
+const SECRET_ENDS: [&str; 9] =
+    ["token", "secret", "password", "passwd", "pwd", "signature", "apikey", "api_key", "api-key"];
+
+/// Shortest value of `code` and `key` that is taken for a secret, in bytes.
+const KEY_BYTES_MIN: usize = 8;
 
 /// What to do instead of writing a login into an address.
 pub const ADVICE: &str = "write it without user and password, and log in with `docker login` or name a file with --authfile";
@@ -33,6 +49,19 @@ pub fn is_address(text: &str) -> bool {
     login.is_some_and(|login| login.contains(':') && !login.contains('/'))
 }
 
+/// Whether a value holds an address with a login anywhere: `postgres://USER:PASSWORD@…`. A mail address
+/// is none.
+#[must_use]
+pub fn within(value: &str) -> bool {
+    let has_login = |rest: &str| {
+        let word = rest.split_whitespace().next().unwrap_or_default();
+        let before = word.rsplit_once('@').filter(|_| may_hold(word)).map(|(before, _)| before);
+        before.is_some_and(|before| !before.contains('/') || before.contains(':'))
+    };
+    value.split("://").skip(1).any(has_login)
+        || (is_address(value) && !value.starts_with("mailto:"))
+}
+
 /// A message without its words that may hold a login.
 #[must_use]
 pub fn hide(message: &str) -> Cow<'_, str> {
@@ -45,6 +74,57 @@ pub fn hide(message: &str) -> Cow<'_, str> {
     let shown = |word: &str| if may_hold(&bare(word)) { NOT_SHOWN } else { word }.to_owned();
     let line = |line: &str| line.split(' ').map(shown).collect::<Vec<_>>().join(" ");
     Cow::Owned(message.split('\n').map(line).collect::<Vec<_>>().join("\n"))
+}
+
+/// An address without user, password and the values of parameters that are secrets; a text of several
+/// words is taken for as many addresses. What has an `@` and cannot be read is not shown at all.
+#[must_use]
+pub fn hide_in_address(text: &str) -> Cow<'_, str> {
+    if text.contains(' ') && !text.starts_with("http") {
+        let words: Vec<_> = text.split(' ').map(hide_in_address).collect();
+        return Cow::Owned(words.join(" "));
+    }
+    let read = Url::parse(text);
+    let Some((scheme, rest)) = text.split_once("://") else {
+        let is_login = read.is_ok_and(|url| !url.username().is_empty() || url.password().is_some());
+        return if is_login { NOT_SHOWN.into() } else { text.into() };
+    };
+    if text.contains('@') && read.is_err() {
+        return NOT_SHOWN.into();
+    }
+    let end = rest.find(['/', '?', '#', '\\']).unwrap_or(rest.len());
+    let (authority, tail) = rest.split_at(end);
+    let host = match authority.rsplit_once('@') {
+        Some((_, host)) => format!("{HIDDEN}@{host}"),
+        None => authority.to_owned(),
+    };
+    let part = |part: &str| match part.split_once('=') {
+        Some((name, _)) if secret_parameter(part).is_some() => {
+            let end = part.chars().next_back().filter(|c| PARAMETER_ENDS.contains(c));
+            format!("{name}={HIDDEN}{}", end.map(String::from).unwrap_or_default())
+        }
+        _ => part.to_owned(),
+    };
+    let tail: String = tail.split_inclusive(PARAMETER_ENDS).map(part).collect();
+    Cow::Owned(format!("{scheme}://{host}{tail}"))
+}
+
+/// The names of the parameters of an address whose values are secrets.
+pub fn secret_parameters(address: &str) -> impl Iterator<Item = String> {
+    let parameters = address.split(PARAMETER_ENDS).skip(1);
+    parameters.filter_map(secret_parameter)
+}
+
+/// The name of a parameter (`NAME=VALUE`) when its value is a secret.
+fn secret_parameter(parameter: &str) -> Option<String> {
+    let parameter = parameter.trim_end_matches(PARAMETER_ENDS);
+    let (name, value) = form_urlencoded::parse(parameter.as_bytes()).next()?;
+    let lower = name.to_ascii_lowercase();
+    let is_long = value.len() >= KEY_BYTES_MIN;
+    let is_secret = SECRET_ENDS.iter().any(|end| lower.ends_with(end))
+        || matches!(lower.as_str(), "sig" | "sas")
+        || (is_long && matches!(lower.as_str(), "code" | "key"));
+    (is_secret && !value.is_empty()).then(|| name.into_owned())
 }
 
 /// A message without these texts, whatever is in them, and without other words that may hold a login.
@@ -111,6 +191,54 @@ mod tests {
         }
         for path in ["out@2", "./a:b@c", "/tmp/a:b@c", &format!("a.dev:5000/x@{DIGEST}")] {
             assert!(!is_address(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn addresses_are_shown_without_their_secrets() {
+        for (address, shown) in [
+            ("https://u:PLANTEDPW@a.dev/x", "https://(not shown)@a.dev/x"),
+            ("https://PLANTED@a.dev", "https://(not shown)@a.dev"),
+            (
+                "https://a.dev/x?a=1&sig=PLANTEDSIG&code=PLANTEDCODE#top",
+                "https://a.dev/x?a=1&sig=(not shown)&code=(not shown)#top",
+            ),
+            ("https://a.dev/#access_token=PLANTED", "https://a.dev/#access_token=(not shown)"),
+            ("https://a.dev/?s%69g=PLANTED", "https://a.dev/?s%69g=(not shown)"),
+            ("https://u:PLANTED PW@a .dev/", NOT_SHOWN),
+            ("see https://u:PLANTED@a.dev now", "see https://(not shown)@a.dev now"),
+        ] {
+            assert_eq!(hide_in_address(address), shown);
+        }
+        for open in [
+            "https://a.dev/@user?code=en&key=top&sig=",
+            "https://a.dev/x?signed=1#a@b",
+            "help@a.dev",
+            "Write to help@a.dev or see https://a.dev",
+            "mailto:help@a.dev",
+        ] {
+            assert_eq!(hide_in_address(open), open);
+        }
+        let names: Vec<_> = secret_parameters("https://a.dev/x?v=1&sig=x&api-key=y").collect();
+        assert_eq!(names, ["sig", "api-key"]);
+    }
+
+    #[test]
+    fn logins_within_values_are_known() {
+        for value in [
+            "postgres://u:pw@db/x",
+            "url=amqp://u:p/w@mq",
+            "u:pw@tcp(db:3306)/x",
+            "https://token@a.dev/x",
+            "a,redis://:pw@cache:6379",
+        ] {
+            assert!(within(value), "{value}");
+        }
+        let image = format!("docker://a.dev:5000/x@{DIGEST}");
+        for value in
+            ["help@a.dev", "https://a.dev/@user", "mailto:help@a.dev", "redis://cache:6379", &image]
+        {
+            assert!(!within(value), "{value}");
         }
     }
 

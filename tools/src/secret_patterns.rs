@@ -29,6 +29,20 @@ const MARKS: [(&str, &str); 4] = [
     ("SharedAccessSignature=", "holds a shared access signature"),
 ];
 
+/// What stands beside a password in the texts that name a connection.
+const CONNECTION_NAMES: [&str; 10] = [
+    "server",
+    "host",
+    "hostname",
+    "data source",
+    "address",
+    "database",
+    "initial catalog",
+    "user id",
+    "uid",
+    "username",
+];
+
 /// Ends of names of variables that hold secrets; what goes on (`TOKEN_ISSUER`, `PASSWORD_FILE`) says
 /// something about one.
 const NAMES: [&str; 11] = [
@@ -50,6 +64,9 @@ const NAMES: [&str; 11] = [
 pub fn looks_secret(name: Option<&str>, value: &str) -> Option<&'static str> {
     if let Some((_, why)) = MARKS.iter().find(|(mark, _)| value.contains(mark)) {
         return Some(why);
+    }
+    if has_connection_password(value) {
+        return Some("holds the password of a connection");
     }
     for word in value.split(|c: char| !is_token(c)) {
         for (start, least, why) in STARTS {
@@ -87,6 +104,17 @@ pub fn masked<'a>(name: Option<&str>, value: &'a str) -> Cow<'a, str> {
     }
 }
 
+/// `Server=HOST;Password=…`, as ODBC and ADO.NET write it: a password beside the name of a host or user.
+fn has_connection_password(value: &str) -> bool {
+    let pairs = || value.split([';', '"']).filter_map(|pair| pair.split_once('='));
+    let is = |name: &str, words: &[&str]| {
+        words.iter().any(|word| name.trim().eq_ignore_ascii_case(word))
+    };
+    let is_value = |text: &str| !text.is_empty() && !text.starts_with(['$', '<', '{', '%', '/']);
+    pairs().any(|(name, _)| is(name, &CONNECTION_NAMES))
+        && pairs().any(|(name, text)| is(name, &["password", "pwd"]) && is_value(text.trim()))
+}
+
 fn is_token(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.')
 }
@@ -121,6 +149,8 @@ mod tests {
             (None, signed.as_str()),
             (None, "-----BEGIN RSA PRIVATE KEY-----"),
             (None, "DefaultEndpointsProtocol=https;AccountKey=abc"),
+            (None, "Server=x;Password=pw2;"),
+            (Some("CONN"), "Driver={SQL};Server=x;UID=sa; PWD=pw2"),
             (Some("REDIS_PASSWORD"), "hunter2"),
             (Some("api_token"), "x"),
             (Some("PGPASSWORD"), "1234"),
@@ -137,6 +167,9 @@ mod tests {
             (None, "AKIA"),
             (None, "/usr/bin/redis-server /etc/tidepool.conf"),
             (None, "a.b.c"),
+            (None, "cd /x; PWD=/y; HOST=z"),
+            (None, "Server=x;Password=${PASSWORD};"),
+            (None, "Server=x;Password=;Database=y"),
             (Some("REDIS_PASSWORD_FILE"), "/run/secrets/redis"),
             (Some("REDIS_PASSWORD"), ""),
             (Some("TOKEN_ENABLED"), "x"),

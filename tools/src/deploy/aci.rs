@@ -24,6 +24,10 @@ pub const USERNAME: &str = "REGISTRY_USERNAME";
 /// The same for the password.
 pub const PASSWORD: &str = "REGISTRY_PASSWORD";
 
+/// What whoever fills in the file has to do with a value.
+pub const FILLED: &str = "What `envsubst` fills in stands in single quotes: write a ' in a value \
+                          twice. A value of several lines takes `--format arm`.";
+
 const ABOUT: &str =
     "Made by `wharf offer deploy aci`; the digest is the one of the packaged image.";
 
@@ -75,7 +79,9 @@ impl<'a> ContainerGroup<'a> {
             ("registryUsername".to_owned(), format!("${{{USERNAME}}}")),
             ("registryPassword".to_owned(), format!("${{{PASSWORD}}}")),
         ]);
-        let head = format!("# {ABOUT}\n# Where it runs is the location of the resource group.\n");
+        let head = format!(
+            "# {ABOUT}\n# Where it runs is the location of the resource group.\n# {FILLED}\n"
+        );
         let document = yaml::document(&self.resource(Form::File), Fill::Values(&values));
         format!("{head}{document}")
     }

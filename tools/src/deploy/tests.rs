@@ -214,19 +214,24 @@ fn secrets_are_asked_for_and_stand_nowhere() {
     let workload = workload(&["linux/amd64"], |runtime| {
         runtime.env.push("DB_PASSWORD=hunter2-planted".to_owned());
         runtime.env.push("db_password=hunter3-planted".to_owned());
+        runtime.env.push("DATABASE_URL=postgres://u:hunter4-planted@db/x".to_owned());
+        runtime.env.push("CONN=Server=x;Password=hunter5-planted;".to_owned());
     });
     let made = ContainerGroup::new(&workload).unwrap();
     let objects = Objects::new(&workload, SCALE).unwrap();
-    assert_eq!(objects.secrets(), ["DB_PASSWORD", "db_password"]);
+    assert_eq!(objects.secrets(), ["DB_PASSWORD", "db_password", "DATABASE_URL", "CONN"]);
     // Names of parameters are the same in any case.
-    assert_eq!(made.secret_parameters(), ["env_DB_PASSWORD", "env_db_passwordx"]);
+    assert_eq!(
+        made.secret_parameters(),
+        ["env_CONN", "env_DATABASE_URL", "env_DB_PASSWORD", "env_db_passwordx"]
+    );
     let manifests = objects.manifests();
     let mut texts = vec![made.yaml(), made.arm(), made.bicep(), manifests];
     texts.extend(helm::chart(objects, "A server.").into_iter().map(|(_, text)| text));
     for text in &texts {
         assert!(!text.contains("planted"), "{text}");
     }
-    assert!(texts[0].contains("secureValue: \"${env_DB_PASSWORD}\""), "{}", texts[0]);
+    assert!(texts[0].contains("secureValue: '${env_DB_PASSWORD}'"), "{}", texts[0]);
     assert!(texts[1].contains("\"secureValue\": \"[parameters('env_DB_PASSWORD')]\""));
     assert!(texts[2].contains("@secure()\nparam env_db_passwordx string\n"), "{}", texts[2]);
     let said = pod(&workload)["containers"][0]["env"][1].clone();

@@ -8,6 +8,7 @@ use wharf_oci::RepoName;
 use super::limits::NAME_CHARS_MAX;
 use crate::logins;
 use crate::offer::words::LoginServer;
+use crate::shown::visible;
 
 /// Longest path of a probe; services state none, servers take some thousand.
 const PATH_BYTES_MAX: usize = 1_000;
@@ -159,6 +160,13 @@ impl FromStr for Origin {
             None => (text, None),
             Some((server, prefix)) => (server, Some(prefix)),
         };
+        // As clients read it: a first part without these is a repository of Docker's own registry.
+        if !server.contains(['.', ':']) && server != "localhost" {
+            return Err(format!(
+                "`{}` is no host of a registry; write it in full, as NAME.azurecr.io",
+                visible(server)
+            ));
+        }
         let server = server.parse().map_err(|error| format!("{error}"))?;
         let prefix = prefix.map(str::parse).transpose().map_err(|error| format!("{error}"))?;
         Ok(Self { server, prefix })
@@ -208,8 +216,19 @@ mod tests {
         for bad in ["", "healthz", "/a b", "/é", "/a\n"] {
             assert!(bad.parse::<Path>().is_err(), "{bad}");
         }
-        for bad in ["", "https://a.example", "user:pass@a.example", "a.example/", "a.example/A"] {
+        for bad in [
+            "",
+            "foo",
+            "foo/bar",
+            "https://a.example",
+            "user:pass@a.example",
+            "a.example/",
+            "a.example/A",
+        ] {
             assert!(bad.parse::<Origin>().is_err(), "{bad}");
+        }
+        for good in ["localhost", "localhost/x", "foo:5000", "foo.example/x"] {
+            assert!(good.parse::<Origin>().is_ok(), "{good}");
         }
         let origin: Origin = "registry.example:5000/sold/here".parse().unwrap();
         assert_eq!(origin.server.as_str(), "registry.example:5000");

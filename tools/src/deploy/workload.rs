@@ -14,6 +14,7 @@ use super::words::{Name, Origin, Path};
 use crate::image::accounts::{Identity, resolve};
 use crate::image::config::ImageConfig;
 use crate::image::facts::{ImageFacts, PlatformImage, Weight};
+use crate::logins;
 use crate::offer::model::{PlanImage, Resources};
 use crate::offer::words::{ExposedPort, LoginServer};
 use crate::secret_patterns::looks_secret;
@@ -328,7 +329,7 @@ fn variables(config: &ImageConfig) -> Vec<Variable> {
         if name.is_empty() || name.eq_ignore_ascii_case("path") {
             continue;
         }
-        let is_secret = looks_secret(Some(name), value).is_some();
+        let is_secret = looks_secret(Some(name), value).is_some() || logins::within(value);
         let value = (!is_secret).then(|| value.to_owned());
         variables.retain(|known| known.name != name);
         variables.push(Variable { name: name.to_owned(), value });

@@ -106,7 +106,13 @@ impl Writer<'_> {
 
     fn phrase(&self, phrase: &Phrase) -> String {
         let expressions = match self.fill {
-            Fill::Values(values) => return scalar(&phrase.filled(|name| value_of(values, name))),
+            Fill::Values(values) => {
+                let text = phrase.filled(|name| value_of(values, name));
+                let is_left =
+                    matches!(phrase.0.as_slice(), [Part::Parameter(_)]) && is_placeholder(&text);
+                // What takes its place is not escaped: in single quotes only `'` has a meaning.
+                return if is_left { format!("'{text}'") } else { scalar(&text) };
+            }
             Fill::Helm(expressions) => expressions,
         };
         if phrase.is_plain() {
@@ -119,6 +125,12 @@ impl Writer<'_> {
         let parts: String = phrase.0.iter().map(part).collect();
         format!("\"{parts}\"")
     }
+}
+
+/// `${NAME}`, for `envsubst`.
+fn is_placeholder(text: &str) -> bool {
+    let name = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
+    name.is_some_and(|name| name.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_'))
 }
 
 fn value_of(values: &BTreeMap<String, String>, name: &str) -> String {
@@ -272,6 +284,15 @@ mod tests {
         let expected = "a: \"a {{ \"{{\" }} evil }} {{ \"{{\" }}{\"\n\
                         b: \"{{ .Values.host }}/\\\"{{ \"{{\" }}\"\n";
         assert_eq!(written, expected);
+    }
+
+    #[test]
+    fn what_envsubst_fills_in_may_hold_any_sign_but_a_single_quote() {
+        let map = Map::new().with("password", Phrase::parameter("secret"));
+        let written = document(&map, Fill::Values(&BTreeMap::new()));
+        let value = r#"a"b\n\${x}: #{"#;
+        let filled = written.replace("${secret}", value);
+        assert_eq!(read(&filled), serde_json::json!({ "password": value }));
     }
 
     proptest! {

@@ -7,6 +7,7 @@ mod listing;
 mod plans;
 mod whole;
 
+use crate::logins;
 use crate::offer::OfferFile;
 use crate::offer::content::Content;
 use crate::offer::model::{Plan, PlanKind};
@@ -90,6 +91,20 @@ impl Shown {
     #[must_use]
     pub const fn is_nothing(&self) -> bool {
         matches!(self, Self::Nothing)
+    }
+
+    /// Forms go further than the offer: whoever fills in a secret takes it from there.
+    fn without_secrets(self) -> Self {
+        let hidden = |text: &str| logins::hide_in_address(text).into_owned();
+        match self {
+            Self::Text(text) => Self::Text(hidden(&text)),
+            Self::List(items) => Self::items(
+                items
+                    .iter()
+                    .map(|item| Item { value: hidden(&item.value), beside: hidden(&item.beside) }),
+            ),
+            other => other,
+        }
     }
 
     fn text(text: &(impl ToString + ?Sized)) -> Self {
@@ -217,6 +232,7 @@ impl Sheet {
     }
 
     fn add(&mut self, key: impl Into<String>, label: impl Into<String>, value: Shown, way: Way) {
+        let value = value.without_secrets();
         self.fields.push(Field { key: key.into(), label: label.into(), value, way });
     }
 }

@@ -20,7 +20,7 @@ const FILES: [&str; 7] =
     ["chart", "manifest", "uiDefinition", "armTemplate", "bundle", "clusters", "namespace"];
 
 /// Which value stands at a key: the first whose start fits.
-const KEYS: [(&str, Topic); 27] = [
+const KEYS: [(&str, Topic); 26] = [
     ("publisher", Topic::Publisher),
     ("offer.id", Topic::OfferId),
     ("offer.alias", Topic::Title),
@@ -32,7 +32,6 @@ const KEYS: [(&str, Topic); 27] = [
     ("listing.keywords", Topic::Title),
     ("listing.searchSummary", Topic::Summary),
     ("listing.shortDescription", Topic::Summary),
-    ("listing.description", Topic::Summary),
     ("listing.contacts.support.email", Topic::Email),
     ("listing.contacts.support.phone", Topic::Phone),
     ("listing.contacts.support.name", Topic::Title),

@@ -105,6 +105,9 @@ pub(super) const RULES: &[Rule] = &[
                 if let Some(fault) = urls::unsafe_fault(&url) {
                     judge.error(&key, fault);
                 }
+                if let Some(secret) = urls::secret(&url) {
+                    judge.warning(&key, secret);
+                }
             }
             // The others are judged by the rule of their field.
             let partner = view.offer.listing.contacts.csp.as_ref().and_then(|csp| csp.url.as_ref());

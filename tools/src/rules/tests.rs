@@ -340,6 +340,12 @@ fn listing_rows() -> Vec<(&'static str, Change, Severity, &'static str)> {
             Error,
             "plans[0].image.source",
         ),
+        (
+            "LST-025",
+            text("https://quayline.dev/guide", "https://quayline.dev/guide?sig=PLANTED"),
+            Warning,
+            "listing.links[0].url",
+        ),
         ("LST-025", html("<a href=http://10.0.0.7>x</a>"), Error, "listing.description"),
         ("LST-025", html("<a href='http://0x0a.7'>x</a>"), Error, "listing.description"),
         ("LST-025", html("<a href=&#47;x>x</a>"), Error, "listing.description"),

@@ -11,6 +11,7 @@ use self::lines::lines;
 use super::html::{self, Piece};
 use super::{Check, Judge, OfferView, Rule, Severity};
 use crate::characters::{self, breaks_line, is_hidden};
+use crate::offer::audience::Row;
 use crate::offer::model::PlanImage;
 
 pub(super) const RULES: &[Rule] = &[
@@ -25,6 +26,15 @@ pub(super) const RULES: &[Rule] = &[
         check: Check::Offer(|view, judge| {
             for (key, what, text) in lines(view) {
                 one_line(judge, &key, what, text);
+            }
+            let plans = view.content.audience_tables.iter();
+            let plans = plans.map(|(place, table)| (format!("plans[{place}].audience.csv"), table));
+            let preview = view.content.preview_table.iter();
+            for (key, table) in preview.map(|table| ("preview.csv".to_owned(), table)).chain(plans)
+            {
+                for Row { line, description, .. } in &table.rows {
+                    one_line(judge, &key, &format!("the description in line {line}"), description);
+                }
             }
         }),
     },

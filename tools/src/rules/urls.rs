@@ -92,6 +92,16 @@ pub fn unsafe_fault(address: &str) -> Option<String> {
     networks::fault(&url.host()?)
 }
 
+/// The secret that stands among the parameters of an address.
+#[must_use]
+pub fn secret(address: &str) -> Option<String> {
+    let name = logins::secret_parameters(address).next()?;
+    Some(format!(
+        "it holds a secret: the value of `{}`; whoever reads the address may use it",
+        visible(&name)
+    ))
+}
+
 /// Whether a browser that follows the address runs or shows what stands in it.
 #[must_use]
 pub fn is_active(address: &str) -> bool {
@@ -158,6 +168,7 @@ fn shown(address: &str) -> String {
     if logins::may_hold(address) {
         return logins::NOT_SHOWN.to_owned();
     }
+    let address = &*logins::hide_in_address(address);
     let start: String = address.chars().take(SHOWN_CHARS_MAX).collect();
     let more = if start.len() < address.len() { "…" } else { "" };
     format!("{}{more}", visible(&start))

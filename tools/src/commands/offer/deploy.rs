@@ -12,6 +12,7 @@ use super::super::{Context, write_file};
 use crate::cli::{
     AciArgs, AksArgs, DeployArgs, DeployCommand, GroupFormat, ObjectsFormat, is_stdout,
 };
+use crate::deploy::aci::FILLED;
 use crate::deploy::{
     ContainerGroup, Objects, Origin, PinnedImage, Scale, Wishes, Workload, helm, next, workload,
 };
@@ -144,6 +145,10 @@ fn group(args: &AciArgs, context: &Context) -> anyhow::Result<Deployment> {
     let group = ContainerGroup::new(&workload)?;
     let shown = shown(args.output.as_deref(), "-");
     let secrets = group.secret_parameters();
+    let mut notes = group.notes().to_vec();
+    if args.format == GroupFormat::Yaml {
+        notes.push(FILLED.to_owned());
+    }
     let (format, text, next) = match args.format {
         GroupFormat::Yaml => ("yaml", group.yaml(), next::group_file(&shown, &secrets)),
         GroupFormat::Arm => ("arm", group.arm(), next::template(&shown, &secrets)),
@@ -153,7 +158,7 @@ fn group(args: &AciArgs, context: &Context) -> anyhow::Result<Deployment> {
         plan: chosen.plan.id.to_string(),
         format,
         images: vec![workload.image.reference()],
-        notes: group.notes().to_vec(),
+        notes,
         next,
         content: Content::File(text),
         inputs: Inputs::of(&file),

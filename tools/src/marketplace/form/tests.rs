@@ -131,6 +131,20 @@ fn others(value: &Value) -> Vec<Value> {
 }
 
 #[test]
+fn no_secret_of_an_address_is_in_a_form() {
+    let link = ("https://quayline.dev/guide", "https://u:PLANTEDPW@quayline.dev/guide");
+    let leads = "leads: { destination: httpsEndpoint, url: \"https://a.dev/x?sig=PLANTEDSIG&code=PLANTEDCODE\" }\nlegal:\n";
+    let offer = crate::offer::fixture::changed(&[link, ("legal:\n", leads)]);
+    let (file, content) = folder().load(&offer).unwrap_or_else(|error| panic!("{error}"));
+    let form = format!("{:?}", Form::of(&file, &content));
+    assert!(form.contains("https://a.dev/x?sig=(not shown)"), "{form}");
+    let notes = render(&file, &content, &Secrets::Placeholders, None).unwrap().notes;
+    for text in [form, notes.join("\n")] {
+        assert!(!text.contains("PLANTED"), "{text}");
+    }
+}
+
+#[test]
 fn no_key_of_an_offer_is_lost_in_silence() {
     let folder = folder();
     let mut walked = 0;

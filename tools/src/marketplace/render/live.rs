@@ -65,6 +65,11 @@ impl Live {
         self
     }
 
+    #[cfg(test)]
+    pub(super) fn of_plan(plan: &str, technical: Value) -> Self {
+        Self { technical: [(plan.to_owned(), technical)].into(), unknown: BTreeMap::new() }
+    }
+
     /// The bundles of a plan, as they are written there.
     #[must_use]
     pub fn references(&self, plan: &str) -> Vec<Value> {

@@ -82,7 +82,7 @@ fn of_image(
         .collect();
     let mut notes = Vec::new();
     if !gone.is_empty() {
-        // More of the offer's own are for a rule (TEC-007), which --force passes over.
+        // More of the offer's own are for a rule (TEC-009), which --force passes over.
         if image_tags.len() <= TAGS_MAX && image_tags.len() + gone.len() > TAGS_MAX {
             return Err(no_room(part, plan, image_tags.len(), &gone));
         }

@@ -171,6 +171,59 @@ fn what_is_live_stays_before_what_is_new_and_is_never_other_content() {
 }
 
 #[test]
+fn live_tags_that_have_no_room_are_refused_and_named() {
+    let with = |tags: usize| {
+        let list: Vec<String> = (0..tags).map(|at| format!("t{at}")).collect();
+        let tags = format!("tags: [{}]", list.join(", "));
+        let all = "tags: [latest, \"{version}-all\", \"{version}-test\", \"{version}-{platform}\"]";
+        let (file, content) = Folder::new().load(&changed(&[(all, &tags)])).unwrap();
+        render(&file, &content, &Secrets::Placeholders, Some(&live())).map_err(|it| it.to_string())
+    };
+    // Two more are live.
+    let payload = serde_json::to_value(with(14).unwrap().payload).unwrap();
+    let technical = of_schema(&payload, "container-plan-technical-configuration");
+    assert_eq!(technical[0]["imageTags"].as_array().unwrap().len(), 16);
+    let said = with(15).unwrap_err();
+    assert!(said.contains("would have 17 tags, and 16 is the most: 15 of the offer"), "{said}");
+    assert!(said.contains("latest, 1.3.0-all"), "{said}");
+    // More of the offer's own are the affair of TEC-009.
+    assert!(with(17).is_ok());
+}
+
+#[test]
+fn a_live_bundle_without_a_digest_is_no_reference_and_gives_way_to_the_offer() {
+    use crate::published::tests::{application, digest};
+    use crate::published::{Record, State};
+
+    let offer = sold(&[]);
+    let (file, content) = Folder::new().load(&offer).unwrap();
+    let of = |live: &Live| {
+        let rendered = render(&file, &content, &Secrets::Placeholders, Some(live)).unwrap();
+        let payload = serde_json::to_value(&rendered.payload).unwrap();
+        assert_eq!(faults(&payload), []);
+        let technical = of_schema(&payload, "container-plan-technical-configuration");
+        let references = technical[0]["cnabReferences"].as_array().unwrap();
+        let named = |it: &Value| format!("{}@{}", it["tag"], it["digest"]).replace('"', "");
+        (references.iter().map(named).collect::<Vec<_>>(), rendered.notes)
+    };
+    let new = format!("1.0.1@sha256:{}", "5f".repeat(32));
+    let mut submission = application();
+    submission.bundles[0].digest = None;
+    let mut known = submission.bundles[0].clone();
+    known.version = "0.9.0".to_owned();
+    known.digest = Some(digest("nine"));
+    submission.bundles.push(known);
+    let records = [Record::Submitted(Box::new(submission))];
+    let live = Live::default().with_published(&file, &State::of(&records));
+    let (references, notes) = of(&live);
+    assert_eq!(references, [format!("0.9.0@{}", digest("nine")), new.clone()]);
+    assert!(notes.iter().any(|note| note.contains("live/tidepool/bundle:1.0.0")), "{notes:?}");
+    let null = serde_json::json!({ "cnabReferences": [
+        { "repositoryName": "live/tidepool/bundle", "tag": "1.0.1", "digest": null }] });
+    assert_eq!(of(&Live::of_plan("cluster", null)).0, [new]);
+}
+
+#[test]
 fn a_plan_without_its_bundle_says_so() {
     let offer = with_application();
     let (whole, notes) = payload(&offer, &Secrets::Placeholders).unwrap();

@@ -487,3 +487,30 @@ fn joiners_are_allowed_where_letters_need_them() {
         assert!(super::hidden(bad, |_| false).is_some(), "{bad}");
     }
 }
+
+#[test]
+fn descriptions_in_tables_are_judged_like_labels() {
+    let table = |kind: &str| {
+        format!("Id,Description,Type\n{TABLED},Us,{kind}\n{TABLED},\"<b>x</b>\nline2\",{kind}\n")
+    };
+    let preview = changed(&[("preview:\n", "preview:\n  csv: poisoned.csv\n")]);
+    let tenants = with_application().replacen(
+        "    chart: chart\n",
+        "    audience: { csv: poisoned.csv }\n    chart: chart\n",
+        1,
+    );
+    let place = "plans[2].audience.csv";
+    for (offer, kind, key) in
+        [(preview, "SubscriptionId", "preview.csv"), (tenants, "TenantId", place)]
+    {
+        let files = vec![("poisoned.csv", table(kind).into_bytes())];
+        let found = findings(Some(&Change::Whole(offer, files)), Profile::Strict);
+        let said: Vec<&str> = found
+            .iter()
+            .filter(|it| it.rule == "LST-026" && it.place.key.as_deref() == Some(key))
+            .map(|it| it.message.as_str())
+            .collect();
+        assert_eq!(said.len(), 2, "{found:#?}");
+        assert!(said.iter().all(|it| it.contains("description in line 3")), "{said:?}");
+    }
+}
