@@ -36,17 +36,7 @@ struct Wanted {
 /// Runs the command.
 pub fn run(args: &VerifyArgs, context: &Context) -> anyhow::Result<Exit> {
     publish::check(&args.judge, context)?;
-    let mut ledger = None;
-    let offer = match &args.offer {
-        None => None,
-        Some(path) => {
-            let mut file = OfferFile::open(path)?;
-            let state = published(args.judge.given.ledger.as_deref(), &mut file)?;
-            let texts = Content::load(&file)?;
-            ledger = state.map(|state| Published::of(state, &file, &texts));
-            Some((file, texts))
-        }
-    };
+    let (offer, ledger) = read_offer(args)?;
     let file = offer.as_ref().map(|(file, _)| file);
     let named = args.targets.iter().chain(&args.offer).map(AsRef::as_ref);
     let mut given = Given::read(&args.judge.given, Some(&args.scan), named, file)?;
@@ -104,11 +94,27 @@ pub fn run(args: &VerifyArgs, context: &Context) -> anyhow::Result<Exit> {
     let mut report = report.with_unread(unread.collect(), exit);
     report.anatomies = anatomies;
     report.changes = changes;
-    let inputs = file.map(Inputs::of).unwrap_or_default();
+    publish(&report, "verify", &args.judge, inputs(args, file), context)
+}
+
+/// What no report may be written over.
+fn inputs(args: &VerifyArgs, file: Option<&OfferFile>) -> Inputs {
     let images =
         args.targets.iter().map(PathBuf::as_path).chain(args.since.as_ref().map(Path::new));
-    let inputs = inputs.and(images.chain(args.scan.scans.iter().map(PathBuf::as_path)));
-    publish(&report, "verify", &args.judge, inputs, context)
+    let inputs = file.map(Inputs::of).unwrap_or_default();
+    inputs.and(images.chain(args.scan.scans.iter().map(PathBuf::as_path)))
+}
+
+/// The offer with its texts, and what was published of it.
+type OfferGiven = (Option<(OfferFile, Content)>, Option<Published>);
+
+fn read_offer(args: &VerifyArgs) -> anyhow::Result<OfferGiven> {
+    let Some(path) = &args.offer else { return Ok((None, None)) };
+    let mut file = OfferFile::open(path)?;
+    let state = published(args.judge.given.ledger.as_deref(), &mut file)?;
+    let texts = Content::load(&file)?;
+    let ledger = state.map(|state| Published::of(state, &file, &texts));
+    Ok((Some((file, texts)), ledger))
 }
 
 /// What is made of an image besides findings.
