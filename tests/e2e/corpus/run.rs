@@ -9,6 +9,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::Value;
+use wharf_testkit::clients;
 use wharf_testkit::handmade::Handmade;
 use wharf_testkit::offers::{Offer, PLAN};
 use wharf_testkit::processes::product;
@@ -50,6 +51,10 @@ pub(crate) fn program() -> Command {
         if name.to_string_lossy().starts_with("WHARF_") {
             command.env_remove(name);
         }
+    }
+    // Where `go install` puts it, which need not be on the PATH of who runs the tests.
+    if let Some(helm) = clients::require("helm") {
+        command.env("WHARF_HELM", helm.path());
     }
     command.args(["--quiet", "--color", "never"]);
     command
