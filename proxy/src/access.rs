@@ -141,11 +141,12 @@ impl Access {
         headers: &HeaderMap,
         client: IpAddr,
     ) -> Result<Caller, Error> {
-        match &self.kind {
-            Kind::Open => Ok(Caller::anonymous()),
-            Kind::Users(users) => users.authenticate(&Shown::of(headers)?, client).await,
-            Kind::Passthrough(passthrough) => passthrough.authenticate(headers),
-        }
+        let caller = match &self.kind {
+            Kind::Open => Caller::anonymous(),
+            Kind::Users(users) => users.authenticate(&Shown::of(headers)?, client).await?,
+            Kind::Passthrough(passthrough) => passthrough.authenticate(headers)?,
+        };
+        Ok(caller.at(client))
     }
 
     /// Whether they may come in at all, where no repository is asked for.
@@ -202,7 +203,10 @@ impl Access {
     ) -> Result<(Caller, Given), Error> {
         match &self.kind {
             Kind::Open | Kind::Passthrough(_) => Err(Error::MethodNotAllowed { allowed: "" }),
-            Kind::Users(users) => users.give(request, client).await,
+            Kind::Users(users) => {
+                let (caller, given) = users.give(request, client).await?;
+                Ok((caller.at(client), given))
+            }
         }
     }
 

@@ -7,9 +7,8 @@
 mod connections;
 mod counts;
 mod rates;
-mod shares;
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,13 +19,13 @@ use crate::Error;
 use crate::access::Caller;
 use crate::config::Limits;
 use crate::held::Held;
+use crate::party::Party;
 use crate::route::Route;
+use crate::shares::{Share, Shares};
 
 pub(crate) use connections::{Connections, Seat};
 pub(crate) use counts::{Limit, LimitCounts};
 use rates::{Rates, Who};
-pub(crate) use shares::Share;
-use shares::Shares;
 
 /// All that is counted.
 #[derive(Default)]
@@ -63,16 +62,6 @@ pub(crate) fn is_transfer(method: &Method, path: &str) -> bool {
     }
 }
 
-/// The party behind an address: a network of 64 bits is one, since whoever has it has all its
-/// addresses.
-#[must_use]
-pub(crate) fn party(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
-        address @ IpAddr::V4(_) => address,
-    }
-}
-
 impl Admission {
     /// A request from an address, before anything of it is looked at.
     pub(crate) fn address(
@@ -84,7 +73,7 @@ impl Admission {
         if transfer || limits.address_requests.per_second == 0 {
             return Ok(());
         }
-        let who = Who::Address(party(client));
+        let who = Who::Address(Party::behind(client));
         let taken = self.rates.take(who, limits.address_requests, Instant::now());
         taken.map_err(|wait| self.too_often(Limit::AddressRate, wait))
     }
@@ -93,7 +82,6 @@ impl Admission {
     pub(crate) fn caller(
         &self,
         caller: &Caller,
-        client: IpAddr,
         transfer: bool,
         limits: &Limits,
     ) -> Result<(), Error> {
@@ -105,8 +93,8 @@ impl Admission {
         if rate.per_second == 0 {
             return Ok(());
         }
-        let name = owner(caller, client);
-        let who = if transfer { Who::Transfers(name) } else { Who::User(name) };
+        let party = caller.party();
+        let who = if transfer { Who::Transfers(party) } else { Who::User(party) };
         let taken = self.rates.take(who, rate, Instant::now());
         taken.map_err(|wait| self.too_often(limit, wait))
     }
@@ -125,7 +113,6 @@ impl Admission {
     pub(crate) fn upload(
         &self,
         caller: &Caller,
-        client: IpAddr,
         limits: &Limits,
         open: usize,
     ) -> Result<Share, Error> {
@@ -133,7 +120,7 @@ impl Admission {
             self.counts.refuse(Limit::Uploads);
             return Err(Error::TooMany("uploads"));
         }
-        let share = self.uploads.take(owner(caller, client), limits.uploads_per_user);
+        let share = self.uploads.take(caller.party(), limits.uploads_per_user);
         share.ok_or_else(|| {
             self.counts.refuse(Limit::UserUploads);
             Error::TooMany("uploads of this user")
@@ -162,14 +149,6 @@ impl Admission {
     }
 }
 
-/// Under which name a caller has a share.
-fn owner(caller: &Caller, client: IpAddr) -> Box<str> {
-    if *caller == Caller::anonymous() {
-        return party(client).to_string().into();
-    }
-    caller.name().into()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -194,21 +173,13 @@ mod tests {
     }
 
     #[test]
-    fn addresses_of_one_network_of_64_bits_are_one_party() {
-        let of = |text: &str| party(text.parse().unwrap());
-        assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:1"));
-        assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
-        assert_ne!(of("10.0.0.1"), of("10.0.0.2"));
-        assert_eq!(of("::ffff:10.0.0.1"), of("10.0.0.1"));
-    }
-
-    #[test]
     fn rates_are_kept_apart_and_say_how_long_to_wait() {
         let rate = crate::config::Rate { per_second: 1, burst: 2 };
         let limits = Limits { user_requests: rate, address_requests: rate, ..Limits::default() };
         let (admission, caller) = (Admission::default(), Caller::anonymous());
         let client = "10.0.0.1".parse().unwrap();
-        let ask = |transfer| admission.caller(&caller, client, transfer, &limits);
+        let caller = caller.at(client);
+        let ask = |transfer| admission.caller(&caller, transfer, &limits);
         assert!(ask(false).is_ok() && ask(false).is_ok());
         let refused = ask(false).unwrap_err();
         assert!(matches!(refused, Error::TooOften { retry_after_seconds: 1 }), "{refused}");

@@ -172,7 +172,7 @@ async fn handle(
         }
         Route::StartUpload { repo, start } => {
             let (open, resting) = app.uploads.count();
-            let share = app.admission.upload(&caller, client, &rules.limits, open + resting)?;
+            let share = app.admission.upload(&caller, &rules.limits, open + resting)?;
             let opening = uploads::Opening { repo: &repo, caller: &caller, rules: &rules };
             uploads::start(app, opening, (start, share), (&headers, body)).await
         }

@@ -33,6 +33,7 @@ use crate::error::Fault;
 use crate::handlers::{self, App, Call};
 use crate::limits::ADMIN_CONNECTIONS_MAX;
 use crate::live::Rules;
+use crate::party::Party;
 use crate::response::{self, API_VERSION, Answer};
 use crate::route;
 use crate::upstreams::Upstreams;
@@ -135,7 +136,7 @@ impl Connection {
                 (rules.limits.connections, each)
             }
         };
-        connections.enter(admission::party(address), most, each)
+        connections.enter(Party::behind(address), most, each)
     }
 
     /// Answers a request; it is open until all of its answer is sent.
@@ -246,7 +247,7 @@ impl Connection {
         let transfer = self.gate(parts, client, &rules)?;
         let caller = rules.access.authenticate(&parts.headers, client).await?;
         account.notes.caller = Some(caller.clone());
-        admission.caller(&caller, client, transfer, limits)?;
+        admission.caller(&caller, transfer, limits)?;
         let call = read_call(parts, account, caller, Arc::clone(&rules))?;
         admission.memory(&call.route, &self.app.cache.bridge.held(), limits)?;
         Ok(call)

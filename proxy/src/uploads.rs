@@ -19,13 +19,13 @@ use wharf_store::{BlobWriter, NewUpload, Retention, StoreError};
 
 use crate::Error;
 use crate::access::Caller;
-use crate::admission::Share;
 use crate::bridge::{Bridge, Pump};
 use crate::cache::Store;
 use crate::delivery::Deliveries;
 use crate::finishing::Finishing;
 use crate::limits::{BLOB_BYTES_MAX, UPLOADS_MAX};
 use crate::sending::Senders;
+use crate::shares::Share;
 use crate::telemetry;
 use crate::turns::Turn;
 use crate::upstream::{Haste, Push};

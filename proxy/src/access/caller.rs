@@ -1,20 +1,24 @@
-//! Who asks, once that is proven.
+//! Who asks, once that is proven, and from where.
 //!
 //! Invariant: a caller is made by `access` only, from what was checked; its name is safe to log.
 
 use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, LazyLock};
 
 use super::grants::Grants;
 use crate::limits::CALLER_NAME_CHARS_MAX;
-
+use crate::party::Party;
 use crate::upstream::CallerLogin;
 
 /// Who asks. Cheap to clone.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Caller(Arc<Proven>);
+#[derive(Clone)]
+pub(crate) struct Caller {
+    proven: Arc<Proven>,
+    /// From where; `access` fills it in before anybody else sees this.
+    client: IpAddr,
+}
 
-#[derive(PartialEq, Eq, Hash)]
 struct Proven {
     name: String,
     kind: CallerKind,
@@ -85,29 +89,48 @@ impl Caller {
     #[must_use]
     pub(super) fn with_login(name: &str, login: Arc<CallerLogin>) -> Self {
         let (name, kind) = (safe(name), CallerKind::Passthrough);
-        Self(Arc::new(Proven { name, kind, grants: None, login: Some(login) }))
+        Self::of(Proven { name, kind, grants: None, login: Some(login) })
     }
 
     /// The login to show to upstreams; none when they are shown this proxy's own.
     #[must_use]
     pub(crate) fn login(&self) -> Option<&CallerLogin> {
-        self.0.login.as_deref()
+        self.proven.login.as_deref()
     }
 
     fn new(name: &str, kind: CallerKind, grants: Option<Grants>) -> Self {
-        Self(Arc::new(Proven { name: safe(name), kind, grants, login: None }))
+        Self::of(Proven { name: safe(name), kind, grants, login: None })
+    }
+
+    fn of(proven: Proven) -> Self {
+        Self { proven: Arc::new(proven), client: Ipv4Addr::UNSPECIFIED.into() }
+    }
+
+    /// The same, asking from this address.
+    #[must_use]
+    pub(crate) fn at(self, client: IpAddr) -> Self {
+        Self { client, ..self }
+    }
+
+    /// With whom bounds are shared: the name where there is one, else the address.
+    #[must_use]
+    pub(crate) fn party(&self) -> Party {
+        match self.somebody() {
+            Some(name) => Party::Caller(name.into()),
+            None => Party::behind(self.client),
+        }
     }
 
     /// The name, as logs and limits have it.
     #[must_use]
     pub(crate) fn name(&self) -> &str {
-        &self.0.name
+        &self.proven.name
     }
 
     /// How it was proven.
     #[must_use]
     pub(crate) fn kind(&self) -> CallerKind {
-        self.0.kind
+        self.proven.kind
     }
 
     /// The name of somebody in particular.
@@ -119,7 +142,7 @@ impl Caller {
     /// What its token allows at most.
     #[must_use]
     pub(super) fn grants(&self) -> Option<&Grants> {
-        self.0.grants.as_ref()
+        self.proven.grants.as_ref()
     }
 }
 

@@ -4,13 +4,13 @@
 //! each party that has a connection, so it is never longer than there are connections.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
 use super::Limit;
 use crate::limits::REFUSALS_MAX;
+use crate::party::Party;
 
 /// All connections of one kind.
 #[derive(Default, Clone)]
@@ -27,7 +27,7 @@ struct Table {
     open: usize,
     /// Those that are only told that there is no room.
     refused: usize,
-    by_party: HashMap<IpAddr, usize>,
+    by_party: HashMap<Party, usize>,
 }
 
 /// One connection; it is over when this is dropped.
@@ -37,7 +37,7 @@ pub(crate) struct Seat {
 }
 
 enum Kind {
-    Counted(IpAddr),
+    Counted(Party),
     /// Of somebody who speaks for many.
     Trusted,
     Refused,
@@ -47,7 +47,7 @@ impl Connections {
     /// One more, unless there are `most`, or its party has `most_each`; `None` for that is no bound.
     pub(crate) fn enter(
         &self,
-        party: IpAddr,
+        party: Party,
         most: usize,
         most_each: Option<usize>,
     ) -> Result<Seat, Limit> {
@@ -58,11 +58,11 @@ impl Connections {
         let kind = match most_each {
             None => Kind::Trusted,
             Some(most) => {
-                let count = table.by_party.entry(party).or_insert(0);
-                if *count >= most {
+                let has = table.by_party.get(&party).copied().unwrap_or(0);
+                if has >= most {
                     return Err(Limit::AddressConnections);
                 }
-                *count += 1;
+                table.by_party.insert(party.clone(), has + 1);
                 Kind::Counted(party)
             }
         };
@@ -108,17 +108,17 @@ impl Connections {
 impl Drop for Seat {
     fn drop(&mut self) {
         let mut table = self.connections.lock();
-        match self.kind {
+        match &self.kind {
             Kind::Refused => table.refused -= 1,
             Kind::Trusted => table.open -= 1,
             Kind::Counted(party) => {
                 table.open -= 1;
-                let left = table.by_party.get_mut(&party).map(|count| {
+                let left = table.by_party.get_mut(party).map(|count| {
                     *count -= 1;
                     *count
                 });
                 if left == Some(0) {
-                    table.by_party.remove(&party);
+                    table.by_party.remove(party);
                 }
             }
         }
@@ -131,8 +131,8 @@ impl Drop for Seat {
 mod tests {
     use super::*;
 
-    fn address(last: u8) -> IpAddr {
-        [10, 0, 0, last].into()
+    fn address(last: u8) -> Party {
+        Party::behind([10, 0, 0, last].into())
     }
 
     #[test]

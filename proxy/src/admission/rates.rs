@@ -4,7 +4,6 @@
 //! addresses without end buy nothing.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::config::Rate;
 use crate::limits::RATES_MAX;
+use crate::party::Party;
 
 /// How often the full buckets are looked for, at most.
 const SWEEP_PERIOD: Duration = Duration::from_secs(1);
@@ -20,11 +20,11 @@ const SWEEP_PERIOD: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Who {
     /// A caller's, for questions.
-    User(Box<str>),
+    User(Party),
     /// A caller's, for blobs.
-    Transfers(Box<str>),
+    Transfers(Party),
     /// An address's.
-    Address(IpAddr),
+    Address(Party),
     /// Of all who are too many to be known.
     Others,
 }
@@ -96,7 +96,7 @@ mod tests {
     const RATE: Rate = Rate { per_second: 2, burst: 3 };
 
     fn user(name: &str) -> Who {
-        Who::User(name.into())
+        Who::User(Party::Caller(name.into()))
     }
 
     #[test]
