@@ -39,6 +39,7 @@ mod package_bases;
 mod packages;
 mod passthrough;
 mod pull;
+mod private;
 mod push;
 mod reading;
 mod real_images;
