@@ -317,8 +317,8 @@ impl Config {
         })
     }
 
-    /// Says in the log what surrounds this and nobody asked for: proxies on the way out, and a way in
-    /// on which passwords can be read.
+    /// Says in the log what surrounds this and nobody asked for: proxies on the way out, registries of
+    /// anybody, and a way in on which passwords can be read.
     pub fn announce(&self) {
         self.egress.announce();
         let public_url = match &self.access {
@@ -327,6 +327,9 @@ impl Config {
             AccessConfig::Passthrough => None,
         };
         let is_encrypted = public_url.is_some_and(|url| url.starts_with("https:"));
+        for upstream in &self.upstreams {
+            upstream.announce();
+        }
         if self.tls.is_none()
             && self.may_be_plain
             && !is_encrypted
