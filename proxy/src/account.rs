@@ -166,8 +166,9 @@ impl Account {
         }
         let status = answer.status();
         self.app.metrics.answer(status);
-        let outcome = answer.headers().get(WHARF_CACHE).and_then(|value| value.to_str().ok());
-        self.outcome = outcome.and_then(Outcome::parse);
+        let told = answer.headers().get(WHARF_CACHE).and_then(|value| value.to_str().ok());
+        let told = told.and_then(Outcome::parse);
+        self.outcome = answer.extensions_mut().remove::<Outcome>().or(told);
         if let Some(outcome) = self.outcome {
             match &self.notes.home {
                 Home::There(upstream) => upstream.reads().count(outcome),

@@ -79,6 +79,31 @@ impl Outcome {
     }
 }
 
+/// How an answer came about, and what its caller is told of that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Came {
+    /// In logs and metrics.
+    pub(crate) outcome: Outcome,
+    /// In the answer.
+    pub(crate) told: Outcome,
+}
+
+impl From<Outcome> for Came {
+    fn from(outcome: Outcome) -> Self {
+        Self { outcome, told: outcome }
+    }
+}
+
+impl Came {
+    /// Of content that another repository brought here, or is bringing: its caller is told what they would
+    /// be told had nobody, because who else has it is not theirs to know. That it comes sooner cannot
+    /// be hidden without taking as long.
+    #[must_use]
+    pub(crate) const fn from_another(outcome: Outcome) -> Self {
+        Self { outcome, told: Outcome::Fill }
+    }
+}
+
 /// Reads through the store to the upstreams.
 pub(crate) struct Cache {
     pub(crate) bridge: Bridge,
@@ -185,11 +210,11 @@ impl Cache {
         repo: &RepoName,
         digest: &Digest,
         caller: &Caller,
-    ) -> Result<(BlobInfo, Outcome), Error> {
+    ) -> Result<(BlobInfo, Came), Error> {
         let site = self.upstreams.site_for(repo, caller.login())?;
         let (linked, info) = self.look_up(repo, digest).await?;
         if let (true, Some(info)) = (linked, info) {
-            return Ok((info, Outcome::Hit));
+            return Ok((info, Outcome::Hit.into()));
         }
         let Site::Remote(remote) = site else {
             return Err(unknown(repo, digest));
@@ -200,7 +225,7 @@ impl Cache {
             BlobThere::Sized(size_bytes) => size_bytes,
             BlobThere::Unsized => return self.info_of_filled(repo, digest, &remote).await,
         };
-        Ok((BlobInfo { digest: *digest, size_bytes }, Outcome::Bypass))
+        Ok((BlobInfo { digest: *digest, size_bytes }, Outcome::Bypass.into()))
     }
 
     /// A blob's content; of one that is in the store, the part that `range` names.
@@ -210,26 +235,28 @@ impl Cache {
         digest: &Digest,
         range: Option<ByteRange>,
         caller: &Caller,
-    ) -> Result<(ServedBlob, Outcome), Error> {
+    ) -> Result<(ServedBlob, Came), Error> {
         let site = self.upstreams.site_for(repo, caller.login())?;
         let since = self.generations.now(repo);
         let found = self.find(Some(repo), digest, range).await;
         let Site::Remote(remote) = site else {
             return match found? {
-                Found::Stored(stored) => Ok((ServedBlob::Stored(stored), Outcome::Hit)),
+                Found::Stored(stored) => Ok((ServedBlob::Stored(stored), Outcome::Hit.into())),
                 Found::Outside { size_bytes } => Err(Error::RangeUnsatisfiable { size_bytes }),
                 // Corrupt content is as good as absent: whoever has it can push it again.
                 Found::Foreign | Found::Absent | Found::Corrupt => Err(unknown(repo, digest)),
             };
         };
         let mut found = usable(found);
+        let mut came = Came::from(Outcome::Hit);
         if matches!(found, Found::Foreign) && self.is_stored(digest).await? {
             self.ask_whether_theirs(repo, digest, &remote).await?;
             self.link_since(since, repo, digest).await?;
             found = usable(self.find(None, digest, range).await);
+            came = Came::from_another(Outcome::Hit);
         }
         match found {
-            Found::Stored(stored) => Ok((ServedBlob::Stored(stored), Outcome::Hit)),
+            Found::Stored(stored) => Ok((ServedBlob::Stored(stored), came)),
             Found::Outside { size_bytes } => Err(Error::RangeUnsatisfiable { size_bytes }),
             Found::Foreign | Found::Absent | Found::Corrupt => {
                 let absent = || Absent::Blob(repo.clone(), *digest);

@@ -167,6 +167,15 @@ pub enum Error {
     /// Who asks may not do this, whether it exists or not.
     #[error("this login does not allow that")]
     Denied,
+    /// A web page of another site made this request.
+    #[error("a web page of another site made this request, which may not be")]
+    ForeignPage,
+    /// Where nobody has to log in, a request for a host that is not known to be this one.
+    #[error(
+        "{0} is not known to be this registry, and nobody has to log in here, so a web page could have \
+         led this request here: list the name in `hosts` of [access], or use an address"
+    )]
+    HostUnlisted(String),
     /// Too many logins failed.
     #[error("too many logins failed; try again in {retry_after_seconds} s")]
     TooManyLogins {

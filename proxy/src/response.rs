@@ -10,7 +10,7 @@ use wharf_oci::{ContentRange, Digest, ErrorBody, ErrorCode, ErrorEntry, RepoName
 
 use crate::Error;
 use crate::body::Body;
-use crate::cache::{Outcome, ServedManifest};
+use crate::cache::{Came, Outcome, ServedManifest};
 use crate::limits::{RETRY_AFTER_SECONDS, UPLOAD_CHUNK_BYTES};
 use crate::route::upload_path;
 
@@ -61,6 +61,15 @@ pub(crate) fn with_outcome(mut answer: Answer, outcome: Outcome) -> Answer {
     answer.headers_mut().insert(WHARF_CACHE, HeaderValue::from_static(outcome.as_str()));
     if outcome == Outcome::Stale {
         answer.headers_mut().insert(WARNING, HeaderValue::from_static(STALE));
+    }
+    answer
+}
+
+/// With how it came about for the account, where its caller is told another word.
+#[must_use]
+pub(crate) fn with_account(mut answer: Answer, came: Came) -> Answer {
+    if came.outcome != came.told {
+        answer.extensions_mut().insert(came.outcome);
     }
     answer
 }

@@ -11,6 +11,7 @@ mod hygiene;
 mod leftovers;
 mod linger;
 mod listeners;
+mod origin;
 mod stream;
 mod watch;
 
@@ -156,11 +157,14 @@ impl Connection {
             framing::fit(&parts.method, &mut answer);
             answer.map(|body| Watched::new(body, open, &watch, is_http2, held))
         };
+        let rules = self.app.live.rules();
         if self.purpose == Purpose::Admin {
-            let answer = handlers::admin(&self.app, &parts.method, parts.uri.path()).await;
+            let answer = match self.guard(&parts, &rules) {
+                Ok(()) => handlers::admin(&self.app, &parts.method, parts.uri.path()).await,
+                Err(error) => response::error(&error),
+            };
             return watched(answer).map(Accounted::nobodys);
         }
-        let rules = self.app.live.rules();
         let client = rules.proxies.client(self.peer.ip(), &parts.headers);
         let trusted = rules.proxies.trusts(self.peer.ip());
         let mut account = Account::open(&self.app, &parts, (self.peer, client), trusted);
@@ -256,10 +260,21 @@ impl Connection {
     /// What may turn anybody away before it is asked who they are: the head, and the rate of their
     /// address. Whether the request carries a blob.
     fn gate(&self, parts: &Parts, client: IpAddr, rules: &Rules) -> Result<bool, Error> {
-        hygiene::check(parts, &rules.limits)?;
+        self.guard(parts, rules)?;
         let transfer = admission::is_transfer(&parts.method, parts.uri.path());
         self.app.admission.address(client, transfer, &rules.limits)?;
         Ok(transfer)
+    }
+
+    /// The head must say plainly whom it is for, and may not be a web page's.
+    fn guard(&self, parts: &Parts, rules: &Rules) -> Result<(), Error> {
+        hygiene::check(parts, &rules.limits)?;
+        let is_public = self.purpose == Purpose::Admin || rules.access.is_open();
+        let hosts = if self.purpose == Purpose::Admin { &rules.admin_hosts } else { &rules.hosts };
+        let tls = self.app.tls.as_deref().filter(|_| self.purpose == Purpose::Registry);
+        let (peer, headers) = (self.peer.ip(), &parts.headers);
+        let is_encrypted = rules.proxies.is_encrypted(peer, tls.is_some(), headers);
+        origin::check(parts, &origin::Door { is_public, is_encrypted, hosts, tls })
     }
 
     /// An error as the client sees it, with how to log in when that mends it.

@@ -111,3 +111,6 @@ pub const OPEN_FILES_MAX: u32 = 4_096;
 
 /// How many entries a listing reads at most in one call.
 pub const PAGE_ENTRIES_MAX: usize = 1_000;
+
+/// Folders of a store that are looked at for who may read them; it has three.
+pub const STORE_FOLDERS_MAX: u32 = 64;

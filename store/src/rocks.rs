@@ -17,6 +17,7 @@ mod lease;
 mod names;
 mod options;
 mod order;
+mod private;
 mod read;
 mod records;
 mod recover;

@@ -12,7 +12,7 @@ use wharf_oci::{ByteRange, ContentRange, Digest, RepoName};
 use wharf_store::{BlobInfo, InFlight, Retention, Tail};
 
 use super::generations::{Generation, Generations};
-use super::{Arriving, Cache, Outcome, ServedBlob, Store, link_unless_removed, unknown};
+use super::{Arriving, Cache, Came, Outcome, ServedBlob, Store, link_unless_removed, unknown};
 use crate::Error;
 use crate::body::Ending;
 use crate::bridge::{Bridge, Pump};
@@ -68,7 +68,7 @@ impl Cache {
         digest: &Digest,
         remote: &Remote,
         range: Option<ByteRange>,
-    ) -> Result<(ServedBlob, Outcome), Error> {
+    ) -> Result<(ServedBlob, Came), Error> {
         if self.unstorable.holds(digest) {
             return self.bypass(remote, digest).await;
         }
@@ -105,7 +105,8 @@ impl Cache {
         if let Some(Part { content, .. }) = part.filter(|part| filling.is_far_ahead(part)) {
             match self.relay_part(remote, digest, content.span).await {
                 Ok(Some(relayed)) => {
-                    return Ok((ServedBlob::Relayed(relayed, Some(content)), Outcome::Bypass));
+                    let relayed = ServedBlob::Relayed(relayed, Some(content));
+                    return Ok((relayed, Outcome::Bypass.into()));
                 }
                 // It would send everything each time: one such answer is enough.
                 Ok(None) => filling.relay_no_more(),
@@ -116,11 +117,15 @@ impl Cache {
                 Err(error) => return Err(error),
             }
         }
-        let outcome = if joined { Outcome::Join } else { Outcome::Fill };
+        let came = match joined {
+            true if filling.repo != *repo => Came::from_another(Outcome::Join),
+            true => Outcome::Join.into(),
+            false => Outcome::Fill.into(),
+        };
         let ending = part.map_or(Ending::Arrived, |part| filling.ending(&part));
         let part = part.map(|part| part.content);
         let Filling { blob, size_bytes, .. } = filling;
-        Ok((ServedBlob::Arriving(Arriving { blob, size_bytes, part, ending }), outcome))
+        Ok((ServedBlob::Arriving(Arriving { blob, size_bytes, part, ending }), came))
     }
 
     /// What only a download tells: how large a blob is whose upstream does not say it.
@@ -129,8 +134,8 @@ impl Cache {
         repo: &RepoName,
         digest: &Digest,
         remote: &Remote,
-    ) -> Result<(BlobInfo, Outcome), Error> {
-        let (served, outcome) = self.fill(repo, digest, remote, None).await?;
+    ) -> Result<(BlobInfo, Came), Error> {
+        let (served, came) = self.fill(repo, digest, remote, None).await?;
         let size_bytes = match served {
             ServedBlob::Stored(_) => {
                 self.look_up(repo, digest).await?.1.map(|info| info.size_bytes)
@@ -143,17 +148,13 @@ impl Cache {
             operation: "asking for a blob",
             reason: "it does not say its size, and the blob cannot be kept".to_owned(),
         })?;
-        Ok((BlobInfo { digest: *digest, size_bytes }, outcome))
+        Ok((BlobInfo { digest: *digest, size_bytes }, came))
     }
 
     /// A blob that the store does not take is a blob all the same.
-    async fn bypass(
-        &self,
-        remote: &Remote,
-        digest: &Digest,
-    ) -> Result<(ServedBlob, Outcome), Error> {
+    async fn bypass(&self, remote: &Remote, digest: &Digest) -> Result<(ServedBlob, Came), Error> {
         let relayed = self.relay_whole(remote, digest).await?;
-        Ok((ServedBlob::Relayed(relayed, None), Outcome::Bypass))
+        Ok((ServedBlob::Relayed(relayed, None), Outcome::Bypass.into()))
     }
 
     /// A repository that joined another's download is linked when that ends well.

@@ -61,6 +61,8 @@ impl Error {
             | Self::ScopeNeeded { .. }
             | Self::LoginRefused
             | Self::Denied
+            | Self::ForeignPage
+            | Self::HostUnlisted(_)
             | Self::UploadUnknown
             | Self::UploadBusy
             | Self::ChunkOutOfOrder { .. }

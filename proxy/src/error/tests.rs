@@ -66,6 +66,8 @@ fn the_table_says_what_the_specification_says() {
         (Error::ScopeNeeded { scope: String::new() }, 401, "UNAUTHORIZED"),
         (Error::LoginRefused, 401, "UNAUTHORIZED"),
         (Error::Denied, 403, "DENIED"),
+        (Error::ForeignPage, 403, "DENIED"),
+        (Error::HostUnlisted("evil.test".to_owned()), 403, "DENIED"),
         (Error::TooManyLogins { retry_after_seconds: 3 }, 429, "TOOMANYREQUESTS"),
     ];
     assert_shown(&rows);
