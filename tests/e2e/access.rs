@@ -9,7 +9,7 @@ mod issuers;
 mod logins;
 mod passing_by;
 mod reload;
-mod scene;
+pub(crate) mod scene;
 mod sessions;
 mod tokens;
 

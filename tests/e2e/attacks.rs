@@ -52,6 +52,12 @@
 //! | log injection | `logs::no_line_of_a_text_log_is_written_by_a_stranger`, `logs::every_line_of_a_json_log_is_one_object_that_wharfd_wrote`, `logs::every_line_of_the_audit_log_is_one_object_that_wharfd_wrote` |
 //! | secrets of clients in logs, answers, metrics, arguments, files | `secrets::nothing_that_clients_show_is_written_down_anywhere`, `secrets::files_with_secrets_are_for_their_owner_only` |
 //! | secrets of upstreams | `credentials::secrets` |
+//! | reloads beside pushes and deletions of one tag | `races::reloads_beside_pushes_and_deletions_leave_what_was_answered_last`, `races::reloads_of_the_upstream_beside_pushes_and_deletions_leave_what_was_answered_last` |
+//! | a put at once after a deletion, from many | `races::what_is_put_at_once_after_its_deletion_is_there`, `races::what_is_put_at_once_after_its_deletion_is_there_and_at_the_upstream` |
+//! | two who stage different images for one write-once tag, also over a kill | `staged::once` |
+//! | a caller who is revoked in the middle of a push | `passthrough::revoked` |
+//! | two parties that take all there is of anything | `tenants` |
+//! | anything, on any route, from many at once | `fuzz_routes` |
 
 mod astray;
 mod injection;
@@ -61,6 +67,7 @@ mod logs;
 mod oversize;
 mod paths;
 mod probing;
+mod races;
 mod raw;
 mod scene;
 mod secrets;

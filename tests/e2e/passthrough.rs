@@ -4,6 +4,7 @@
 
 mod clients;
 mod others;
+mod revoked;
 mod scene;
 
 use std::time::Duration;

@@ -19,6 +19,7 @@ pub(crate) struct Call {
     pub(crate) query: Query,
     pub(crate) kind: Kind,
     pub(crate) digest: Option<String>,
+    pub(crate) repo: Option<String>,
     pub(crate) parts: Parts,
 }
 
@@ -26,7 +27,8 @@ impl Call {
     pub(crate) fn new(route: Route, parts: Parts) -> Self {
         let query = Query::parse(parts.uri.query().unwrap_or_default().as_bytes());
         let (kind, digest) = (route.kind(&parts.method), route.digest(&query));
-        Self { route, query, kind, digest, parts }
+        let repo = route.repo(&query);
+        Self { route, query, kind, digest, repo, parts }
     }
 
     /// What the journal says of it, before its answer.
@@ -38,7 +40,8 @@ impl Call {
     /// What the rules of faults see of it.
     pub(crate) fn asked(&self) -> Asked<'_> {
         let ranged = self.parts.headers.contains_key(RANGE);
-        Asked { kind: self.kind, digest: self.digest.as_deref(), ranged }
+        let (digest, repo) = (self.digest.as_deref(), self.repo.as_deref());
+        Asked { kind: self.kind, digest, repo, ranged }
     }
 
     pub(crate) fn has_body(&self) -> bool {

@@ -30,6 +30,9 @@ pub struct FaultRule {
     /// Only requests that name this digest; any when absent.
     #[serde(default)]
     pub digest: Option<String>,
+    /// Only requests about a repository whose name begins so; any when absent.
+    #[serde(default)]
+    pub repo: Option<String>,
     /// Only requests with (`true`) or without (`false`) a Range header; both when absent.
     #[serde(default)]
     pub ranged: Option<bool>,
@@ -56,14 +59,21 @@ fn once() -> u64 {
 impl FaultRule {
     /// A fault that hits the next request of this kind.
     pub fn next(kind: Kind, fault: Fault) -> Self {
-        let (digest, ranged, for_ms, percent) = (None, None, None, None);
-        Self { kind: Some(kind), digest, ranged, skip: 0, times: 1, for_ms, percent, fault }
+        let (digest, repo, ranged, for_ms, percent) = (None, None, None, None, None);
+        Self { kind: Some(kind), digest, repo, ranged, skip: 0, times: 1, for_ms, percent, fault }
     }
 
     /// The same for requests that name this digest only.
     #[must_use]
     pub fn of_digest(self, digest: impl Into<String>) -> Self {
         Self { digest: Some(digest.into()), ..self }
+    }
+
+    /// The same for requests about repositories whose names begin so: at the token endpoint, about
+    /// what a token is asked for.
+    #[must_use]
+    pub fn in_repos(self, begin: impl Into<String>) -> Self {
+        Self { repo: Some(begin.into()), ..self }
     }
 
     /// The same for this many requests.
@@ -105,9 +115,14 @@ impl FaultRule {
     fn fits(&self, asked: &Asked<'_>) -> bool {
         self.kind.is_none_or(|wanted| wanted == asked.kind)
             && self.digest.as_deref().is_none_or(|wanted| asked.digest == Some(wanted))
+            && self.repo.as_deref().is_none_or(|begin| is_in(asked.repo, begin))
             && self.ranged.is_none_or(|wanted| wanted == asked.ranged)
             && (asked.ranged || !self.fault.needs_range())
     }
+}
+
+fn is_in(repo: Option<&str>, begin: &str) -> bool {
+    repo.is_some_and(|repo| repo.starts_with(begin))
 }
 
 /// What a request asks for, as rules see it.
@@ -115,6 +130,7 @@ impl FaultRule {
 pub(crate) struct Asked<'a> {
     pub(crate) kind: Kind,
     pub(crate) digest: Option<&'a str>,
+    pub(crate) repo: Option<&'a str>,
     /// Whether it has a Range header.
     pub(crate) ranged: bool,
 }
@@ -243,7 +259,7 @@ mod tests {
     use super::*;
 
     fn asked(kind: Kind, digest: Option<&str>) -> Asked<'_> {
-        Asked { kind, digest, ranged: false }
+        Asked { kind, digest, repo: None, ranged: false }
     }
 
     #[test]
@@ -269,6 +285,15 @@ mod tests {
             faults.take(&asked(Kind::StorageGet, Some("sha256:a"))),
             Some(Fault::WrongBytes)
         );
+    }
+
+    #[test]
+    fn a_rule_for_repositories_spares_others_and_what_is_about_none() {
+        let faults = Faults::default();
+        faults.add(FaultRule::next(Kind::BlobGet, Fault::Hang).in_repos("mallory/").times(9));
+        let hits = |repo| faults.take(&Asked { repo, ..asked(Kind::BlobGet, None) }).is_some();
+        assert!(hits(Some("mallory/a")) && hits(Some("mallory/b/c")));
+        assert!(!hits(Some("alice/mallory/")) && !hits(None));
     }
 
     #[test]

@@ -140,6 +140,26 @@ impl Route {
         }
     }
 
+    /// The repository that the request is about: at the token endpoint, that of the first scope.
+    pub(crate) fn repo(&self, query: &Query) -> Option<String> {
+        match self {
+            Self::Tags { name }
+            | Self::Referrers { name, .. }
+            | Self::Manifest { name, .. }
+            | Self::Blob { name, .. }
+            | Self::Uploads { name }
+            | Self::Upload { name, .. }
+            | Self::Metadata { name, .. } => Some(name.clone()),
+            Self::Token => Scope::parse(&query.first("scope")?).map(|scope| scope.name),
+            Self::Version
+            | Self::Exchange
+            | Self::Catalog
+            | Self::MetadataCatalog
+            | Self::Control { .. }
+            | Self::Unknown => None,
+        }
+    }
+
     /// What a caller must be allowed to do. Empty for `/v2/`, which any known caller may see.
     pub(crate) fn scopes(&self, method: &Method, query: &Query) -> Vec<Scope> {
         let name = match self {

@@ -204,7 +204,8 @@ async fn answer(around: &Surroundings, call: &Call) -> Result<Outcome, Denial> {
         return Ok(Outcome::Answer(hop));
     }
     let ranged = headers.contains_key(RANGE);
-    let asked = Asked { kind: call.entry.kind, digest: Some(digest), ranged };
+    let (kind, repo) = (call.entry.kind, Some(name.as_str()));
+    let asked = Asked { kind, digest: Some(digest), repo, ranged };
     let Some(fault) = shared.faults.take(&asked) else {
         let blob = fetch(shared, call.request.method(), headers, &name, digest).await?;
         return Ok(Outcome::Answer(blob));

@@ -65,7 +65,7 @@ pub(super) fn access_command(arguments: &[&str], input: &str) -> (bool, String, 
 }
 
 /// A folder with the file of passwords.
-pub(super) fn access_files() -> TempDir {
+pub(crate) fn access_files() -> TempDir {
     let folder = TempDir::with_prefix("access-").unwrap();
     std::fs::write(folder.path().join("htpasswd"), HTPASSWD).unwrap();
     folder
@@ -126,7 +126,7 @@ impl Scene {
 }
 
 /// What each user's is.
-pub(super) fn password(name: &str) -> String {
+pub(crate) fn password(name: &str) -> String {
     format!("{name}-password")
 }
 

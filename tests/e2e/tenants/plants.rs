@@ -1,0 +1,138 @@
+//! What a pool needs before its siege: content that the hostile two ask for, and an upstream that is as
+//! slow as they find it.
+
+use std::time::Duration;
+
+use wharf_double::{Fault, FaultRule, Kind};
+use wharf_testkit::images::sha256;
+use wharf_testkit::registry::Registry;
+
+use super::content::{self, letters, many, put};
+use super::ground::{HOSTILE, Scene};
+use super::line::Party;
+use super::pools::Pool;
+use crate::fixture::{Api, noise};
+
+const HOUR: Duration = Duration::from_hours(1);
+/// What both read and nobody takes.
+pub(super) const SHARED: &str = "bob/big";
+/// Almost the largest manifest that there is.
+pub(super) const BIG_BYTES: usize = 4_000_000;
+pub(super) const BIG_MANIFESTS: usize = 32;
+const BIG_BLOB_BYTES: usize = 16 * 1024 * 1024;
+const TAGS: usize = 1_000;
+const REPOS: usize = 200;
+const REFERRERS: usize = 40;
+/// Blobs of one party that come slowly, and how: not so slowly that they are given up for it.
+pub(super) const SLOW_BLOBS: usize = 128;
+const SLOW_BLOB_BYTES: usize = 512 * 1024;
+const SLOW_BYTES_PER_S: u64 = 6 * 1024;
+
+impl Pool {
+    /// Puts there what the hostile two need, and makes the upstream as slow as they find it.
+    pub(super) async fn plant(self, scene: &Scene, origin: &Api, registry: &Registry) {
+        let fault = |kinds: &[Kind], fault| {
+            for (kind, name) in kinds.iter().flat_map(|kind| HOSTILE.map(|name| (*kind, name))) {
+                let rule = FaultRule::next(kind, fault).in_repos(format!("{name}/"));
+                scene.double.set_fault(rule.during(HOUR));
+            }
+        };
+        match self {
+            Self::Manifest => big_manifests(origin, 1).await,
+            Self::Manifests => big_manifests(origin, BIG_MANIFESTS).await,
+            Self::Blob => drop(origin.push_blob(SHARED, big_blob()).await),
+            Self::Tags => plant_tags(origin, registry).await,
+            Self::Catalog => plant_repos(&scene.hostile[0], scene).await,
+            Self::Referrers => plant_referrers(&scene.hostile[0], scene).await,
+            Self::Fills => {
+                for name in HOSTILE {
+                    plant_blobs(origin, &format!("{name}/slow")).await;
+                }
+                fault(&[Kind::StorageGet], Fault::Slow { bytes_per_s: SLOW_BYTES_PER_S });
+            }
+            Self::Questions => fault(&[Kind::ManifestGet, Kind::ManifestHead], Fault::Hang),
+            Self::ManyTags | Self::OneTag => fault(&[Kind::ManifestPut], Fault::Hang),
+            Self::Refused => {
+                fault(&[Kind::UploadPost], Fault::Status { code: 403, retry_after_s: None });
+            }
+            Self::Undelivered => fault(&[Kind::UploadPatch], Fault::Stall { after: 1 }),
+            Self::Logins => fault(&[Kind::Token], Fault::Hang),
+            _ => {}
+        }
+    }
+}
+
+pub(super) fn big_blob() -> Vec<u8> {
+    noise(2, BIG_BLOB_BYTES)
+}
+
+async fn big_manifests(origin: &Api, count: usize) {
+    many(count, |number| {
+        let origin = origin.clone();
+        async move {
+            let manifest = content::index(&[("n", &letters(number as u64, BIG_BYTES))]);
+            put(&origin, SHARED, &format!("b{number}"), &manifest).await;
+        }
+    })
+    .await;
+}
+
+async fn plant_tags(origin: &Api, registry: &Registry) {
+    let manifest = content::index(&[]);
+    put(origin, "bob/tags", "first", &manifest).await;
+    let name = |number| format!("t{number}-{}", letters(number as u64, 100));
+    let names = (0..TAGS).map(name).collect();
+    content::tag_often(registry, "bob/tags", &sha256(manifest.as_bytes()), names);
+}
+
+/// The way of a party through `wharfd`, past the sieges.
+fn api(party: &Party, scene: &Scene) -> Api {
+    let login = party.login.as_ref();
+    let api = scene.wharfd.api.clone();
+    login.map_or_else(|| api.clone(), |(user, password)| api.with_password(user, password))
+}
+
+async fn plant_repos(party: &Party, scene: &Scene) {
+    let (api, name) = (api(party, scene), party.name.clone());
+    let cell = scene.number;
+    many(REPOS, |number| {
+        let (api, long) = (api.clone(), letters(number as u64, 200));
+        let repo = format!("{name}/r{cell}-{number}-{long}");
+        async move { put(&api, &repo, "v1", &content::index(&[])).await }
+    })
+    .await;
+}
+
+pub(super) fn referred(scene: &Scene) -> String {
+    format!("bob/referred{}", scene.number)
+}
+
+pub(super) fn subject_digest() -> String {
+    sha256(content::index(&[("subject", "")]).as_bytes())
+}
+
+async fn plant_referrers(party: &Party, scene: &Scene) {
+    let (api, repo) = (api(party, scene), referred(scene));
+    put(&api, &repo, "v1", &content::index(&[("subject", "")])).await;
+    many(REFERRERS, |number| {
+        let (api, repo) = (api.clone(), repo.clone());
+        async move {
+            let manifest = content::referrer(&subject_digest(), &letters(number as u64, BIG_BYTES));
+            put(&api, &repo, &sha256(manifest.as_bytes()), &manifest).await;
+        }
+    })
+    .await;
+}
+
+pub(super) fn slow_blob(repo: &str, number: usize) -> Vec<u8> {
+    let seed = (repo.len() * 1_000 + number) as u64;
+    noise(seed, SLOW_BLOB_BYTES)
+}
+
+async fn plant_blobs(origin: &Api, repo: &str) {
+    many(SLOW_BLOBS, |number| {
+        let (origin, repo) = (origin.clone(), repo.to_owned());
+        async move { drop(origin.push_blob(&repo, slow_blob(&repo, number)).await) }
+    })
+    .await;
+}

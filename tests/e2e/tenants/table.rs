@@ -1,0 +1,129 @@
+//! What came of a cell, as a row of the table.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::good::Measured;
+use super::ground::{Access, Ground, Protocol};
+use super::memory::{KEPT_BYTES_MAX, Left};
+use super::pools::Pool;
+
+const MIB: u64 = 1024 * 1024;
+/// Resident memory of `wharfd`, whatever two parties do.
+const PEAK_BYTES_MAX: u64 = 256 * MIB;
+/// What the good party keeps of its rate.
+const SHARE_MIN: f64 = 0.5;
+/// Errors and answers that are shown of each cell.
+const SHOWN: usize = 4;
+
+/// A row.
+pub(super) struct Row {
+    pool: Pool,
+    access: Access,
+    protocol: Protocol,
+    before: Measured,
+    during: Measured,
+    resident_before: u64,
+    peak: u64,
+    left: Left,
+    told: BTreeMap<String, usize>,
+    /// What `wharfd` says of its own mistakes.
+    faults: Vec<String>,
+}
+
+impl Row {
+    #[expect(clippy::too_many_arguments, reason = "a row has many columns")]
+    pub(super) fn new(
+        pool: Pool,
+        ground: &Ground,
+        [before, during]: [Measured; 2],
+        resident_before: u64,
+        peak: u64,
+        left: Left,
+        told: BTreeMap<String, usize>,
+        log: &str,
+    ) -> Self {
+        let faults =
+            log.lines().filter(|line| line.contains(" ERROR ") || line.contains("panicked"));
+        let faults = faults.map(str::to_owned).collect();
+        let (access, protocol) = (ground.access, ground.protocol);
+        Self { pool, access, protocol, before, during, resident_before, peak, left, told, faults }
+    }
+
+    fn share(&self) -> f64 {
+        self.during.rate() / self.before.rate().max(f64::MIN_POSITIVE)
+    }
+
+    /// Whether nothing is wrong but the time.
+    pub(super) fn is_slow(&self) -> bool {
+        self.share() < SHARE_MIN && self.complaint(false).is_none()
+    }
+
+    fn wrongs(&self, timed: bool) -> Vec<String> {
+        let mut wrongs = Vec::new();
+        if !self.before.errors.is_empty() {
+            wrongs.push(format!("errors before: {}", shown(&self.before.errors)));
+        }
+        if !self.during.errors.is_empty() {
+            wrongs.push("errors".to_owned());
+        }
+        if self.peak >= PEAK_BYTES_MAX {
+            wrongs.push(format!("{} MiB resident", self.peak / MIB));
+        }
+        if self.left.resident > self.resident_before + KEPT_BYTES_MAX {
+            wrongs.push("memory does not return".to_owned());
+        }
+        if let Some(bytes) = self.left.in_flight {
+            wrongs.push(format!("{bytes} bytes stay in flight"));
+        }
+        if let Some(line) = self.faults.first() {
+            wrongs.push(format!("it logged: {line}"));
+        }
+        if timed && self.share() < SHARE_MIN {
+            wrongs.push("slow".to_owned());
+        }
+        wrongs
+    }
+
+    /// What is not as it should be.
+    pub(super) fn complaint(&self, timed: bool) -> Option<String> {
+        let wrongs = self.wrongs(timed);
+        (!wrongs.is_empty()).then(|| format!("{self}: {}", wrongs.join(", ")))
+    }
+}
+
+/// The first few of each kind, with their numbers.
+fn shown(errors: &BTreeMap<String, usize>) -> String {
+    let words = errors.iter().take(SHOWN).map(|(what, times)| format!("{times} {what}"));
+    words.collect::<Vec<_>>().join(", ")
+}
+
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let errors: usize = self.during.errors.values().sum();
+        let wrongs = self.wrongs(true);
+        let verdict = if wrongs.is_empty() { "holds".to_owned() } else { wrongs.join(", ") };
+        write!(
+            f,
+            "| {} | {} | {} | {:.1} | {:.1} | {:.0} % | {errors} {} | {} | {} | {} | {verdict} |",
+            self.pool.name(),
+            self.access,
+            self.protocol,
+            self.before.rate(),
+            self.during.rate(),
+            self.share() * 100.0,
+            shown(&self.during.errors),
+            self.peak / MIB,
+            self.left.resident / MIB,
+            shown(&self.told),
+        )
+    }
+}
+
+/// All rows under their heads.
+pub(super) fn of(rows: &[Row]) -> String {
+    let head = "| pool | access | HTTP | rounds/s before | during | share | errors | peak MiB | \
+                MiB after | the hostile are told | verdict |\n\
+                | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n";
+    rows.iter().fold(head.to_owned(), |table, row| table + &row.to_string() + "\n")
+}
