@@ -37,6 +37,7 @@ impl Error {
             | Self::NotLocked { .. } => Fault::Upstream,
             Self::PutInPart { source, .. } => source.fault(),
             Self::TooMany(_)
+            | Self::TooManyBytes(_)
             | Self::TooOften { .. }
             | Self::TooManyLogins { .. }
             | Self::PendingFull { .. }
@@ -86,6 +87,7 @@ impl Error {
                 | Self::UpstreamDown { .. }
                 | Self::AccessUndecided { .. }
                 | Self::TooMany(_)
+                | Self::TooManyBytes(_)
                 | Self::TooOften { .. }
                 | Self::TooManyLogins { .. }
                 | Self::Stopping
@@ -135,7 +137,8 @@ impl Error {
             | Self::UpstreamFailed { .. }
             | Self::UpstreamAstray { .. }
             | Self::LoginFailed { .. }
-            | Self::TooMany(_) => true,
+            | Self::TooMany(_)
+            | Self::TooManyBytes(_) => true,
             Self::UpstreamRefused { status, .. } => status.as_u16() >= 500,
             _ => false,
         }

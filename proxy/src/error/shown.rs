@@ -76,6 +76,7 @@ impl Error {
             }
             Self::UpstreamBusy { .. }
             | Self::TooMany(_)
+            | Self::TooManyBytes(_)
             | Self::TooOften { .. }
             | Self::TooManyLogins { .. } => {
                 (StatusCode::TOO_MANY_REQUESTS, ErrorCode::TooManyRequests)
