@@ -21,6 +21,7 @@ use tracing::Span;
 use crate::access::Caller;
 use crate::cache::Outcome;
 use crate::handlers::App;
+use crate::held::Purse;
 use crate::metrics::{Over, RouteClass};
 use crate::response::{DOCKER_CONTENT_DIGEST, WHARF_CACHE};
 use crate::route::Route;
@@ -44,6 +45,8 @@ pub(crate) struct Notes {
     pub(crate) caller: Option<Caller>,
     /// Whose certificate its connection showed.
     pub(crate) certificate: Option<Arc<str>>,
+    /// What whoever asks holds in memory, and may hold.
+    pub(crate) purse: Option<Purse>,
 }
 
 /// Where a repository lives.
@@ -121,6 +124,7 @@ impl Account {
             namespace: None,
             caller: None,
             certificate: None,
+            purse: None,
         };
         Self {
             app: Arc::clone(app),

@@ -9,6 +9,7 @@ mod generations;
 mod manifests;
 mod recent;
 mod relay;
+mod shared;
 mod stored;
 mod tags;
 
@@ -123,6 +124,8 @@ pub(crate) struct Cache {
     generations: Arc<Generations>,
     /// What was served a moment ago.
     recent: Arc<recent::Recent>,
+    /// What is on its way to clients.
+    shared: Arc<shared::Shared>,
     /// What an upstream said that it does not have, and to which caller, where each has a login of
     /// their own.
     absent: Lately<(Option<Fingerprint>, Absent)>,
@@ -186,6 +189,7 @@ impl Cache {
             tags: Flights::new(QUESTIONS_MAX, "tag requests"),
             generations: Arc::default(),
             recent: Arc::default(),
+            shared: Arc::default(),
             absent: Lately::new(NEGATIVES_MAX),
             unanswered: Lately::new(NEGATIVES_MAX),
             read_stale: Lately::new(NEGATIVES_MAX),

@@ -330,9 +330,40 @@ pub enum Error {
     /// A bound of `limits.rs` is reached.
     #[error("too many {0} at once")]
     TooMany(&'static str),
+    /// There is no memory for one more body.
+    #[error("{0}")]
+    TooManyBytes(BytesOf),
     /// The store failed.
     #[error("the store failed: {0}")]
     Store(StoreFault),
+}
+
+/// Whose bytes in memory are too many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BytesOf {
+    /// Everybody's.
+    All,
+    /// One caller's, or one address's.
+    Party,
+    /// One connection's.
+    Connection,
+}
+
+impl fmt::Display for BytesOf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::All => {
+                "bodies on their way take all the memory that there is for them; try again in a moment"
+            }
+            Self::Party => {
+                "bodies on their way to you, or from you, take your share of the memory; read the answers \
+                 that wait and end the requests that are open, or send fewer at once, then try again"
+            }
+            Self::Connection => {
+                "too many bytes wait on this connection; read the answers that wait on it, then try again"
+            }
+        })
+    }
 }
 
 /// A store error as every waiter of one download gets it: its kind and its words.

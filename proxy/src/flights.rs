@@ -44,7 +44,9 @@ impl From<Option<Fingerprint>> for Whose {
 impl Whose {
     /// Whether a failure of what was done for `theirs` says nothing of what is asked for here.
     fn is_not_told_by(&self, theirs: &Self, error: &Error) -> bool {
-        theirs.repo != self.repo || (theirs.login != self.login && error.is_about_login())
+        theirs.repo != self.repo
+            || (theirs.login != self.login && error.is_about_login())
+            || error.is_about_a_share()
     }
 }
 

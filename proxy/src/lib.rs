@@ -193,6 +193,8 @@ impl Server {
         let upstreams = Arc::new(Upstreams::with(Arc::clone(&set)));
         let tls = load_tls(config, &bridge).await?;
         let rocks = Arc::new(open_store(config, &bridge).await?);
+        let segments = Arc::downgrade(&rocks);
+        bridge.held().watch(move || segments.upgrade().map_or(0, |store| store.read_bytes()));
         let control = bind_control(config);
         let store: Arc<dyn Store> = Arc::clone(&rocks) as _;
         let finishing = Finishing::default();

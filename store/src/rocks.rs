@@ -38,6 +38,7 @@ use rocksdb::{IteratorMode, WriteBatch};
 use wharf_oci::Digest;
 
 use crate::blob::{BlobInfo, BlobReader, BlobStore, BlobWriter};
+use crate::buffers;
 use crate::limits::DISK_RESERVE_BYTES;
 use crate::upkeep::{Evicted, Eviction, StoreOptions, Usage, Watch};
 use crate::{Result, StoreError};
@@ -139,6 +140,14 @@ impl RocksStore {
     #[must_use]
     pub fn in_flight_bytes(&self) -> u64 {
         self.engine.hot.in_flight_bytes()
+    }
+
+    /// How many bytes of segments are in memory only because somebody who reads has them: the store let
+    /// go of them, or never kept them. Each counts once. Cheap.
+    #[must_use]
+    pub fn read_bytes(&self) -> u64 {
+        let hot = &self.engine.hot;
+        buffers::made_bytes().saturating_sub(hot.in_flight_bytes() + hot.kept_bytes())
     }
 
     fn quarantined(&self) -> Result<(u64, u64)> {

@@ -5,6 +5,7 @@
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use wharf_store::limits::SEGMENT_BYTES;
 use wharf_store::{InFlight, StoreError, Tail};
 
 use super::{BodyError, Job};
@@ -95,7 +96,15 @@ impl InFlightBody {
                 }
                 Tail::Stored => {
                     let (bridge, blob, at) = (self.bridge.clone(), self.blob.clone(), self.at);
-                    let job = async move { bridge.run(move || blob.read_stored(at)).await };
+                    let job = async move {
+                        let reading = bridge.reading(SEGMENT_BYTES);
+                        let read = move || {
+                            let read = blob.read_stored(at);
+                            drop(reading);
+                            read
+                        };
+                        bridge.run(read).await
+                    };
                     self.reading = Some(Box::pin(job));
                 }
                 Tail::End => {

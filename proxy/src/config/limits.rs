@@ -9,6 +9,7 @@ use serde::Deserialize;
 use wharf_oci::MANIFEST_SIZE_BYTES_MAX;
 
 use super::ConfigError;
+use crate::held::Bounds;
 use crate::lag::Floor;
 use crate::limits;
 use crate::quantity::Size;
@@ -48,8 +49,8 @@ pub(crate) struct Limits {
     pub(crate) uploads_per_user: usize,
     /// Blobs that are fetched for one caller at once.
     pub(crate) fills_per_user: usize,
-    /// Bytes in memory on their way in or out, in all.
-    pub(crate) bytes_in_flight: u64,
+    /// Bytes in memory on their way in or out, in all and of one caller.
+    pub(crate) bytes: Bounds,
     /// Requests of one caller.
     pub(crate) user_requests: Rate,
     /// Requests from one address.
@@ -89,6 +90,7 @@ pub(super) struct LimitsFile {
     uploads_per_user: Option<usize>,
     fills_per_user: Option<usize>,
     bytes_in_flight: Option<Size>,
+    bytes_in_flight_per_user: Option<Size>,
     requests_per_second: Option<u32>,
     requests_burst: Option<u32>,
     address_requests_per_second: Option<u32>,
@@ -139,8 +141,12 @@ impl LimitsFile {
         let blob_range = 1..=limits::BLOB_BYTES_MAX;
         set(&mut limits.blob_bytes, "blob_bytes", size(self.blob_bytes), blob_range)?;
         set(&mut limits.form_bytes, "form_bytes", size(self.form_bytes), 1_024..=1_048_576)?;
-        let flight = &mut limits.bytes_in_flight;
-        set(flight, "bytes_in_flight", size(self.bytes_in_flight), 1_048_576..=u64::MAX)?;
+        let flight = 1_048_576..=u64::MAX;
+        let (all, each) = (size(self.bytes_in_flight), size(self.bytes_in_flight_per_user));
+        set(&mut limits.bytes.most, "bytes_in_flight", all, flight.clone())?;
+        limits.bytes.share = limits.bytes.most / limits::BYTES_IN_FLIGHT_SHARE;
+        let range = limits.bytes.share.min(*flight.start())..=u64::MAX;
+        set(&mut limits.bytes.share, "bytes_in_flight_per_user", each, range)?;
         let pace = &mut limits.floor.bytes_per_second;
         set(pace, "min_bytes_per_second", size(self.min_bytes_per_second), 0..=u64::MAX)?;
         let head_range = 8_192..=1_048_576;
@@ -193,7 +199,10 @@ impl Default for Limits {
             uploads: limits::UPLOADS_MAX,
             uploads_per_user: limits::USER_UPLOADS_MAX,
             fills_per_user: limits::FILLS_MAX / limits::PARTY_SHARE,
-            bytes_in_flight: limits::BYTES_IN_FLIGHT_MAX,
+            bytes: Bounds {
+                most: limits::BYTES_IN_FLIGHT_MAX,
+                share: limits::BYTES_IN_FLIGHT_MAX / limits::BYTES_IN_FLIGHT_SHARE,
+            },
             user_requests: Rate::new(None, None),
             address_requests: Rate::new(None, None),
             transfers: Rate::new(None, None),
@@ -252,6 +261,10 @@ mod tests {
         .unwrap();
         assert_eq!((limits.connections, limits.connections_per_address), (3, 3));
         assert_eq!((limits.uploads, limits.uploads_per_user), (2, 2));
+        let bytes = read("bytes_in_flight = \"2MiB\"").unwrap().bytes;
+        assert_eq!(bytes, Bounds { most: 2 << 20, share: 1 << 19 });
+        let bytes = read("bytes_in_flight_per_user = \"2MiB\"").unwrap().bytes;
+        assert_eq!(bytes, Bounds { share: 2 << 20, ..Limits::default().bytes });
         assert_eq!((limits.floor.window.as_secs(), limits.floor.bytes_per_second), (1, 1024));
         assert_eq!(limits.user_requests, Rate { per_second: 5, burst: 50 });
         assert_eq!(limits.transfers, Rate { per_second: 2, burst: 7 });
@@ -267,6 +280,7 @@ mod tests {
             "header_bytes = \"1KiB\"",
             "manifest_bytes = \"5MiB\"",
             "bytes_in_flight = 5",
+            "bytes_in_flight_per_user = 5",
             "http2_streams = 100000",
         ] {
             let key = text.split(' ').next().unwrap();

@@ -77,6 +77,7 @@ impl Error {
             | Self::HostUnlisted(_) => (StatusCode::FORBIDDEN, ErrorCode::Denied),
             Self::UpstreamBusy { .. }
             | Self::TooMany(_)
+            | Self::TooManyBytes(_)
             | Self::TooOften { .. }
             | Self::TooManyLogins { .. } => {
                 (StatusCode::TOO_MANY_REQUESTS, ErrorCode::TooManyRequests)

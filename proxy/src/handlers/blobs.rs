@@ -11,6 +11,7 @@ use crate::Error;
 use crate::access::Caller;
 use crate::body::Body;
 use crate::cache::{Arriving, Relayed, ServedBlob, StoredBlob};
+use crate::held::Purse;
 use crate::limits::ARRIVAL_WAIT;
 use crate::response::{self, Answer};
 
@@ -35,7 +36,7 @@ pub(super) async fn get(
     repo: &RepoName,
     digest: &Digest,
     headers: &HeaderMap,
-    caller: &Caller,
+    (caller, purse): (&Caller, &Purse),
 ) -> Result<Answer, Error> {
     if headers.contains_key(header::IF_NONE_MATCH) {
         // Whoever has it needs no download, only to hear that the repository has it.
@@ -52,6 +53,8 @@ pub(super) async fn get(
     let known_bytes = digest.is_of_nothing().then_some(0);
     let answer = match served {
         ServedBlob::Stored(StoredBlob { part, first, rest }) => {
+            // Many may have begun to read at once, when there was room for each of them.
+            purse.may_begin()?;
             response::blob(digest, part, told, Body::stored(bridge, first, rest))
         }
         ServedBlob::Arriving(Arriving { blob, seat, size_bytes, part, ending }) => {

@@ -164,7 +164,7 @@ impl Wire {
         let response = self.in_tries(ask, authorization, operation).await?;
         let status = response.status();
         if status.is_success() {
-            return self.collect(response, operation).await;
+            return self.collect_short(response, operation).await;
         }
         Err(self.endpoint_refusal(status, operation))
     }

@@ -445,7 +445,7 @@ impl Wire {
         if !status.is_client_error() && !status.is_server_error() {
             return failed(operation, format!("an answer that makes no sense here: {status}"));
         }
-        let body = self.collect(response, operation).await.unwrap_or_default();
+        let body = self.collect_short(response, operation).await.unwrap_or_default();
         let entry = ErrorBody::parse(&body).and_then(|body| body.errors.into_iter().next());
         let (code, message) = entry.map_or_else(
             || (ErrorCode::Unknown, "no reason given".to_owned()),
