@@ -237,7 +237,8 @@ impl Work {
 
     /// Everything to disk, then the place to the next one.
     async fn hand_on(&mut self) -> Result<(), Error> {
-        // What does not fill a segment is out of reach from here on.
+        // What does not fill a segment is out of reach from here on; what comes before it must be there.
+        self.settled().await?;
         self.show();
         self.start(self.batch_bytes, BlobWriter::settle).await?;
         self.settled().await?;
