@@ -70,6 +70,7 @@ for_test() {
     need_command docker docker.io
     need_command containerd
     need_command ctr containerd
+    need_command chromium
     need_command busybox busybox-static
     need_command dpkg-deb dpkg
     need_command git

@@ -21,6 +21,7 @@ use tracing::Span;
 use crate::access::Caller;
 use crate::cache::Outcome;
 use crate::handlers::App;
+use crate::held::Purse;
 use crate::metrics::{Over, RouteClass};
 use crate::response::{DOCKER_CONTENT_DIGEST, WHARF_CACHE};
 use crate::route::Route;
@@ -44,6 +45,8 @@ pub(crate) struct Notes {
     pub(crate) caller: Option<Caller>,
     /// Whose certificate its connection showed.
     pub(crate) certificate: Option<Arc<str>>,
+    /// What whoever asks holds in memory, and may hold.
+    pub(crate) purse: Option<Purse>,
 }
 
 /// Where a repository lives.
@@ -121,6 +124,7 @@ impl Account {
             namespace: None,
             caller: None,
             certificate: None,
+            purse: None,
         };
         Self {
             app: Arc::clone(app),
@@ -166,8 +170,9 @@ impl Account {
         }
         let status = answer.status();
         self.app.metrics.answer(status);
-        let outcome = answer.headers().get(WHARF_CACHE).and_then(|value| value.to_str().ok());
-        self.outcome = outcome.and_then(Outcome::parse);
+        let told = answer.headers().get(WHARF_CACHE).and_then(|value| value.to_str().ok());
+        let told = told.and_then(Outcome::parse);
+        self.outcome = answer.extensions_mut().remove::<Outcome>().or(told);
         if let Some(outcome) = self.outcome {
             match &self.notes.home {
                 Home::There(upstream) => upstream.reads().count(outcome),

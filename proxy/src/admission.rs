@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use crate::Error;
 use crate::access::Caller;
 use crate::config::Limits;
-use crate::held::Held;
+use crate::held::{Held, Purse};
 use crate::party::Party;
 use crate::route::Route;
 use crate::shares::{Share, Shares};
@@ -49,6 +49,15 @@ pub(crate) struct Use {
     pub used: u64,
     /// What there is.
     pub most: u64,
+}
+
+/// A request that will take memory piece by piece for as long as it goes on; refused when too much is
+/// taken. What others take is reserved when it is known.
+pub(crate) fn memory(route: &Route, purse: &Purse) -> Result<(), Error> {
+    match route {
+        Route::StartUpload { .. } | Route::Blob { head: false, .. } => purse.may_begin(),
+        _ => Ok(()),
+    }
 }
 
 /// Whether a request carries a blob. Such are counted apart: who was let begin with an image is not
@@ -99,16 +108,6 @@ impl Admission {
         taken.map_err(|wait| self.too_often(limit, wait))
     }
 
-    /// A request that will take memory for as long as it goes on; refused when too much is taken.
-    pub(crate) fn memory(&self, route: &Route, held: &Held, limits: &Limits) -> Result<(), Error> {
-        let begins = matches!(route, Route::StartUpload { .. } | Route::Blob { head: false, .. });
-        if begins && held.bytes() >= limits.bytes_in_flight {
-            self.counts.refuse(Limit::BytesInFlight);
-            return Err(Error::TooMany("bytes on their way"));
-        }
-        Ok(())
-    }
-
     /// One more upload of this caller, when there are `open` of all callers.
     pub(crate) fn upload(
         &self,
@@ -137,7 +136,8 @@ impl Admission {
             row(Limit::AddressConnections, largest, limits.connections_per_address),
             row(Limit::Uploads, uploads, limits.uploads),
             row(Limit::UserUploads, self.uploads.largest(), limits.uploads_per_user),
-            Use { limit: Limit::BytesInFlight, used: held.bytes(), most: limits.bytes_in_flight },
+            Use { limit: Limit::BytesInFlight, used: held.bytes(), most: limits.bytes.most },
+            Use { limit: Limit::UserBytesInFlight, used: held.largest(), most: limits.bytes.share },
             row(Limit::UserRate, self.rates.count(), crate::limits::RATES_MAX),
         ]
     }

@@ -12,6 +12,7 @@ mod stored;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -20,7 +21,11 @@ use tokio::sync::mpsc;
 use wharf_oci::Span;
 use wharf_store::{BlobReader, InFlight, StoreError};
 
+use crate::Error;
 use crate::bridge::Bridge;
+use crate::held::{Hold, Purse, cover};
+use crate::limits::SMALL_BODY_BYTES;
+use crate::seats::Seat;
 
 pub(crate) use in_flight::Ending;
 use in_flight::InFlightBody;
@@ -28,7 +33,7 @@ pub(crate) use payload::{Outgoing, Payload, Sent};
 pub(crate) use relayed::Piece;
 use relayed::RelayedBody;
 use stored::StoredBody;
-pub(crate) use stored::read_batch;
+pub(crate) use stored::{Batch, read_batch};
 
 /// Why a body broke off.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +60,8 @@ pub(crate) enum Body {
         parts: VecDeque<Bytes>,
         /// Their number.
         left_bytes: u64,
+        /// Whether they are counted as held; their last part then ends that.
+        is_counted: bool,
     },
     /// A published blob, or a part of it.
     Stored(StoredBody),
@@ -68,7 +75,7 @@ impl Body {
     /// No bytes.
     #[must_use]
     pub(crate) const fn empty() -> Self {
-        Self::Ready { parts: VecDeque::new(), left_bytes: 0 }
+        Self::Ready { parts: VecDeque::new(), left_bytes: 0, is_counted: false }
     }
 
     /// These bytes.
@@ -81,7 +88,53 @@ impl Body {
     #[must_use]
     pub(crate) fn parts(parts: Vec<Bytes>) -> Self {
         let left_bytes = parts.iter().map(|part| part.len() as u64).sum();
-        Self::Ready { parts: parts.into(), left_bytes }
+        Self::Ready { parts: parts.into(), left_bytes, is_counted: false }
+    }
+
+    /// These bytes, which are counted as held ([`crate::held::cover`]).
+    #[must_use]
+    pub(crate) fn counted(bytes: Bytes) -> Self {
+        let left_bytes = bytes.len() as u64;
+        Self::Ready { parts: VecDeque::from([bytes]), left_bytes, is_counted: true }
+    }
+
+    /// Counts what is held whole, from now until the last of it has left, or says that there is no room.
+    pub(crate) fn count(&mut self, purse: &Purse) -> Result<(), Error> {
+        if let Some(bytes) = self.uncounted_bytes() {
+            self.cover(purse.take(bytes)?);
+        }
+        Ok(())
+    }
+
+    /// The same for what has to be said in any case.
+    pub(crate) fn count_anyway(&mut self, purse: &Purse) {
+        if let Some(bytes) = self.uncounted_bytes() {
+            self.cover(purse.note(bytes));
+        }
+    }
+
+    fn uncounted_bytes(&self) -> Option<u64> {
+        match self {
+            Self::Ready { left_bytes, is_counted: false, .. } => {
+                Some(*left_bytes).filter(|bytes| *bytes > SMALL_BODY_BYTES)
+            }
+            _ => None,
+        }
+    }
+
+    fn cover(&mut self, hold: Hold) {
+        let Self::Ready { parts, is_counted, .. } = self else { return };
+        let hold = Arc::new(hold);
+        for part in parts {
+            *part = cover(std::mem::take(part), Arc::clone(&hold));
+        }
+        *is_counted = true;
+    }
+
+    /// Whether what it gives is in memory because of it alone: no store has it, nobody counts it.
+    #[must_use]
+    pub(crate) const fn is_passing(&self) -> bool {
+        matches!(self, Self::Relayed(_))
     }
 
     /// Bytes that were read already, then what the reader has left.
@@ -108,13 +161,23 @@ impl Body {
         Self::InFlight(body.ending(ending))
     }
 
-    /// How much of it is in memory and waits to be given.
+    /// The same for somebody who is one of those that want it, as long as this lasts.
     #[must_use]
-    pub(crate) const fn ready_bytes(&self) -> u64 {
+    pub(crate) fn seated(self, seat: Seat) -> Self {
         match self {
-            Self::Ready { left_bytes, .. } => *left_bytes,
-            Self::Stored(body) => body.ready_bytes,
-            Self::InFlight(_) | Self::Relayed(_) => 0,
+            Self::InFlight(body) => Self::InFlight(body.seated(seat)),
+            other => other,
+        }
+    }
+
+    /// How much of it is in memory and waits to be given, of a body that goes on piece by piece; `None`
+    /// for one that is whole.
+    #[must_use]
+    pub(crate) const fn ready_bytes(&self) -> Option<u64> {
+        match self {
+            Self::Ready { .. } => None,
+            Self::Stored(body) => Some(body.ready_bytes),
+            Self::InFlight(_) | Self::Relayed(_) => Some(0),
         }
     }
 
@@ -136,7 +199,7 @@ impl HttpBody for Body {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let bytes = match self.get_mut() {
-            Self::Ready { parts, left_bytes } => {
+            Self::Ready { parts, left_bytes, .. } => {
                 let part = parts.pop_front();
                 *left_bytes -= part.as_ref().map_or(0, |part| part.len() as u64);
                 part.map(Ok)
@@ -165,5 +228,47 @@ impl HttpBody for Body {
             }
             Self::Relayed(body) => body.left_bytes.map_or_else(SizeHint::new, SizeHint::with_exact),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::BytesOf;
+    use crate::held::{Bounds, Held};
+    use crate::party::Party;
+    use http_body_util::BodyExt as _;
+
+    fn purse(held: &Arc<Held>) -> Purse {
+        held.purse(Party::Ourselves, Bounds { most: 10_000, share: 8_000 })
+    }
+
+    #[tokio::test]
+    async fn what_is_whole_is_held_from_the_moment_it_is_counted_until_its_last_byte_has_left() {
+        let held = Arc::new(Held::default());
+        let mut body = Body::parts(vec![vec![7; 3_000].into(), vec![8; 1_000].into()]);
+        body.count(&purse(&held)).unwrap();
+        body.count(&purse(&held)).unwrap();
+        assert_eq!(held.bytes(), 4_000, "before anybody asked for it");
+        let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
+        let last = body.frame().await.unwrap().unwrap().into_data().unwrap();
+        assert_eq!((first.len(), last.len()), (3_000, 1_000));
+        drop(body);
+        drop(first);
+        assert_eq!(held.bytes(), 4_000, "its connection has a part of it");
+        drop(last);
+        assert_eq!(held.bytes(), 0);
+    }
+
+    #[test]
+    fn what_finds_no_room_is_refused_and_what_is_small_is_not() {
+        let held = Arc::new(Held::default());
+        let _others = purse(&held).note(10_000);
+        let mut body = Body::full(vec![7; 2_000]);
+        let refused = body.count(&purse(&held)).unwrap_err();
+        assert!(matches!(refused, Error::TooManyBytes(BytesOf::Party)));
+        Body::full("{}").count(&purse(&held)).unwrap();
+        body.count_anyway(&purse(&held));
+        assert_eq!(held.bytes(), 12_000);
     }
 }

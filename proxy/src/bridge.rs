@@ -13,11 +13,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinHandle};
 
-use crate::held::Held;
-use crate::limits::{BATCHES_AHEAD_MAX, BLOCKING_JOBS_MAX, WRITERS_MAX};
+use crate::held::{Held, Reading};
+use crate::limits::{BATCHES_AHEAD_MAX, BLOCKING_JOBS_MAX, MANIFEST_READS_MAX, WRITERS_MAX};
 
 use places::Places;
-pub(crate) use places::PlacesState;
+pub(crate) use places::{ForWhom, PlacesState};
 pub(crate) use pump::Pump;
 
 /// Runs store calls off the async threads.
@@ -29,6 +29,7 @@ pub(crate) struct Bridge {
     ahead: Arc<Semaphore>,
     places: Arc<Places>,
     held: Arc<Held>,
+    manifests: Arc<Semaphore>,
 }
 
 /// Jobs at one moment; for metrics.
@@ -65,6 +66,7 @@ impl Default for Bridge {
             ahead: Arc::new(Semaphore::new(BATCHES_AHEAD_MAX)),
             places: Arc::new(Places::new(WRITERS_MAX)),
             held: Arc::default(),
+            manifests: Arc::new(Semaphore::new(MANIFEST_READS_MAX)),
         }
     }
 }
@@ -115,6 +117,17 @@ impl Bridge {
     /// What waits in memory for clients.
     pub(crate) fn held(&self) -> Arc<Held> {
         Arc::clone(&self.held)
+    }
+
+    /// So many bytes will be read: to be kept until they are.
+    pub(crate) fn reading(&self, bytes: usize) -> Reading {
+        self.held.reading(bytes)
+    }
+
+    /// The turn to read a manifest, whose size is not known before: to be kept until it is counted.
+    pub(crate) async fn manifest_turn(&self) -> OwnedSemaphorePermit {
+        let turn = Arc::clone(&self.manifests).acquire_owned().await;
+        turn.expect("the semaphore is never closed")
     }
 
     /// Whether that is so much that nobody should read far ahead.

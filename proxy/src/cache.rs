@@ -9,13 +9,16 @@ mod generations;
 mod manifests;
 mod recent;
 mod relay;
+mod shared;
 mod stored;
 mod tags;
 
 use std::sync::Arc;
 
 use wharf_oci::{ByteRange, ContentRange, Digest, Reference, RepoName};
-use wharf_store::{BlobInfo, DeliveryStore, InFlight, ManifestStore, StoreError, UploadStore};
+use wharf_store::{
+    BlobInfo, DeliveryStore, InFlight, ManifestStore, PartStore, StoreError, UploadStore,
+};
 
 use crate::Error;
 use crate::access::Caller;
@@ -23,6 +26,7 @@ use crate::body::Ending;
 use crate::bridge::Bridge;
 use crate::flights::Flights;
 use crate::limits::{FILLS_MAX, NEGATIVES_MAX, QUESTIONS_MAX};
+use crate::seats::Seat;
 use crate::upstream::{Accept, BlobThere, Fingerprint, Haste};
 use crate::upstreams::{Remote, Site, Upstreams};
 
@@ -37,8 +41,8 @@ use generations::{Generation, Generations, Still};
 use stored::Found;
 
 /// All parts of a store.
-pub(crate) trait Store: UploadStore + ManifestStore + DeliveryStore {}
-impl<S: UploadStore + ManifestStore + DeliveryStore> Store for S {}
+pub(crate) trait Store: UploadStore + PartStore + ManifestStore + DeliveryStore {}
+impl<S: UploadStore + PartStore + ManifestStore + DeliveryStore> Store for S {}
 
 /// How an answer came about; the same words in headers, logs and metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -79,6 +83,31 @@ impl Outcome {
     }
 }
 
+/// How an answer came about, and what its caller is told of that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Came {
+    /// In logs and metrics.
+    pub(crate) outcome: Outcome,
+    /// In the answer.
+    pub(crate) told: Outcome,
+}
+
+impl From<Outcome> for Came {
+    fn from(outcome: Outcome) -> Self {
+        Self { outcome, told: outcome }
+    }
+}
+
+impl Came {
+    /// Of content that another repository brought here, or is bringing: its caller is told what they would
+    /// be told had nobody, because who else has it is not theirs to know. That it comes sooner cannot
+    /// be hidden without taking as long.
+    #[must_use]
+    pub(crate) const fn from_another(outcome: Outcome) -> Self {
+        Self { outcome, told: Outcome::Fill }
+    }
+}
+
 /// Reads through the store to the upstreams.
 pub(crate) struct Cache {
     pub(crate) bridge: Bridge,
@@ -86,6 +115,8 @@ pub(crate) struct Cache {
     pub(crate) upstreams: Arc<Upstreams>,
     /// By the upstream too: a blob that two have is two downloads.
     fills: Flights<(usize, Digest), fill::Filling>,
+    /// Whole blobs that pass by.
+    relays: relay::Relays,
     /// Whoever asks after a change does not join those who asked before it.
     manifests: Flights<(RepoName, Digest, Accept, Generation), manifests::Stored>,
     tags: Flights<(RepoName, wharf_oci::Tag, Accept, Generation), tags::Resolved>,
@@ -93,6 +124,8 @@ pub(crate) struct Cache {
     generations: Arc<Generations>,
     /// What was served a moment ago.
     recent: Arc<recent::Recent>,
+    /// What is on its way to clients.
+    shared: Arc<shared::Shared>,
     /// What an upstream said that it does not have, and to which caller, where each has a login of
     /// their own.
     absent: Lately<(Option<Fingerprint>, Absent)>,
@@ -132,6 +165,8 @@ pub(crate) enum ServedBlob {
 pub(crate) struct Arriving {
     /// The download.
     pub(crate) blob: InFlight,
+    /// Whoever reads it has this.
+    pub(crate) seat: Seat,
     /// Its size, when the upstream announced one.
     pub(crate) size_bytes: Option<u64>,
     /// Which part, when it is one.
@@ -148,11 +183,13 @@ impl Cache {
             bridge,
             store,
             upstreams,
-            fills: Flights::new(FILLS_MAX, "downloads"),
+            fills: Flights::new(FILLS_MAX, "downloads").ending_themselves(),
+            relays: relay::Relays::default(),
             manifests: Flights::new(QUESTIONS_MAX, "manifest requests"),
             tags: Flights::new(QUESTIONS_MAX, "tag requests"),
             generations: Arc::default(),
             recent: Arc::default(),
+            shared: Arc::default(),
             absent: Lately::new(NEGATIVES_MAX),
             unanswered: Lately::new(NEGATIVES_MAX),
             read_stale: Lately::new(NEGATIVES_MAX),
@@ -164,6 +201,23 @@ impl Cache {
     #[must_use]
     pub(crate) fn fills(&self) -> usize {
         self.fills.count()
+    }
+
+    /// How many of them are one party's at most, and how many ended because nobody wanted them.
+    #[must_use]
+    pub(crate) fn fills_shared(&self) -> (usize, u64) {
+        (self.fills.largest(), self.fills.ended())
+    }
+
+    /// From now on each party may have so many blobs fetched at once.
+    pub(crate) fn share_out(&self, fills_per_user: usize) {
+        self.fills.share_out(fills_per_user);
+    }
+
+    /// How many whole blobs pass by the store.
+    #[must_use]
+    pub(crate) fn relays(&self) -> usize {
+        self.relays.count()
     }
 
     /// How many manifests and tags are being asked for.
@@ -185,11 +239,11 @@ impl Cache {
         repo: &RepoName,
         digest: &Digest,
         caller: &Caller,
-    ) -> Result<(BlobInfo, Outcome), Error> {
+    ) -> Result<(BlobInfo, Came), Error> {
         let site = self.upstreams.site_for(repo, caller.login())?;
         let (linked, info) = self.look_up(repo, digest).await?;
         if let (true, Some(info)) = (linked, info) {
-            return Ok((info, Outcome::Hit));
+            return Ok((info, Outcome::Hit.into()));
         }
         let Site::Remote(remote) = site else {
             return Err(unknown(repo, digest));
@@ -198,9 +252,12 @@ impl Cache {
         let size_bytes = match there {
             BlobThere::Absent => return Err(unknown(repo, digest)),
             BlobThere::Sized(size_bytes) => size_bytes,
-            BlobThere::Unsized => return self.info_of_filled(repo, digest, &remote).await,
+            BlobThere::Unsized => {
+                let asked = (&remote, &caller.party());
+                return self.info_of_filled(repo, digest, asked).await;
+            }
         };
-        Ok((BlobInfo { digest: *digest, size_bytes }, Outcome::Bypass))
+        Ok((BlobInfo { digest: *digest, size_bytes }, Outcome::Bypass.into()))
     }
 
     /// A blob's content; of one that is in the store, the part that `range` names.
@@ -210,31 +267,33 @@ impl Cache {
         digest: &Digest,
         range: Option<ByteRange>,
         caller: &Caller,
-    ) -> Result<(ServedBlob, Outcome), Error> {
+    ) -> Result<(ServedBlob, Came), Error> {
         let site = self.upstreams.site_for(repo, caller.login())?;
         let since = self.generations.now(repo);
         let found = self.find(Some(repo), digest, range).await;
         let Site::Remote(remote) = site else {
             return match found? {
-                Found::Stored(stored) => Ok((ServedBlob::Stored(stored), Outcome::Hit)),
+                Found::Stored(stored) => Ok((ServedBlob::Stored(stored), Outcome::Hit.into())),
                 Found::Outside { size_bytes } => Err(Error::RangeUnsatisfiable { size_bytes }),
                 // Corrupt content is as good as absent: whoever has it can push it again.
                 Found::Foreign | Found::Absent | Found::Corrupt => Err(unknown(repo, digest)),
             };
         };
         let mut found = usable(found);
+        let mut came = Came::from(Outcome::Hit);
         if matches!(found, Found::Foreign) && self.is_stored(digest).await? {
             self.ask_whether_theirs(repo, digest, &remote).await?;
             self.link_since(since, repo, digest).await?;
             found = usable(self.find(None, digest, range).await);
+            came = Came::from_another(Outcome::Hit);
         }
         match found {
-            Found::Stored(stored) => Ok((ServedBlob::Stored(stored), Outcome::Hit)),
+            Found::Stored(stored) => Ok((ServedBlob::Stored(stored), came)),
             Found::Outside { size_bytes } => Err(Error::RangeUnsatisfiable { size_bytes }),
             Found::Foreign | Found::Absent | Found::Corrupt => {
                 let absent = || Absent::Blob(repo.clone(), *digest);
                 let epoch = self.not_absent(absent(), &remote, || unknown(repo, digest))?;
-                let filled = self.fill(repo, digest, &remote, range).await;
+                let filled = self.fill(repo, digest, (&remote, &caller.party()), range).await;
                 self.learn(filled, absent, &remote, epoch)
             }
         }

@@ -10,6 +10,7 @@ mod address;
 mod credentials;
 mod egress;
 mod exposure;
+mod hosts;
 mod keys;
 mod limits;
 mod listen;
@@ -40,6 +41,7 @@ pub use address::{Address, AddressError};
 pub(crate) use credentials::{Application, Entra, Identity, Source};
 pub(crate) use egress::{Egress, Proxy};
 use exposure::{Everyone, Exposure};
+pub(crate) use hosts::{HostName, Hosts};
 pub(crate) use keys::{Keys, needs_restart};
 use limits::LimitsFile;
 pub(crate) use limits::{Limits, Rate};
@@ -190,6 +192,8 @@ pub struct Config {
     pub(crate) trusted_proxies: TrustedProxies,
     /// Who may do what.
     pub(crate) access: AccessConfig,
+    /// Under which names this may be asked for, where nobody has to log in.
+    pub(crate) hosts: Vec<HostName>,
     /// Where lines for the audit log go; into the ordinary log when not given.
     pub(crate) audit_log: Option<PathBuf>,
     /// Where traces go.
@@ -275,6 +279,7 @@ impl Config {
             upstream.through(&egress);
         }
         check_upstreams(&upstreams)?;
+        let hosts = file.access.hosts.clone();
         let access = file.access.resolve(&upstreams, &egress)?;
         let telemetry = file.telemetry.through(&egress);
         let exposure = Exposure {
@@ -310,6 +315,7 @@ impl Config {
             write_once_tags: file.write_once_tags,
             trusted_proxies: file.trusted_proxies,
             access,
+            hosts,
             audit_log: file.audit_log,
             telemetry,
             upstreams,
@@ -317,10 +323,13 @@ impl Config {
         })
     }
 
-    /// Says in the log what surrounds this and nobody asked for: proxies on the way out, and a way in
-    /// on which passwords can be read.
+    /// Says in the log what surrounds this and nobody asked for: proxies on the way out, registries of
+    /// anybody, and a way in on which passwords can be read.
     pub fn announce(&self) {
         self.egress.announce();
+        for upstream in &self.upstreams {
+            upstream.announce();
+        }
         let public_url = match &self.access {
             AccessConfig::Open => return,
             AccessConfig::Users(users) => users.public_url.as_deref(),

@@ -167,6 +167,15 @@ pub enum Error {
     /// Who asks may not do this, whether it exists or not.
     #[error("this login does not allow that")]
     Denied,
+    /// A web page of another site made this request.
+    #[error("a web page of another site made this request, which may not be")]
+    ForeignPage,
+    /// Where nobody has to log in, a request for a host that is not known to be this one.
+    #[error(
+        "{0} is not known to be this registry, and nobody has to log in here, so a web page could have \
+         led this request here: list the name in `hosts` of [access], or use an address"
+    )]
+    HostUnlisted(String),
     /// Too many logins failed.
     #[error("too many logins failed; try again in {retry_after_seconds} s")]
     TooManyLogins {
@@ -321,9 +330,40 @@ pub enum Error {
     /// A bound of `limits.rs` is reached.
     #[error("too many {0} at once")]
     TooMany(&'static str),
+    /// There is no memory for one more body.
+    #[error("{0}")]
+    TooManyBytes(BytesOf),
     /// The store failed.
     #[error("the store failed: {0}")]
     Store(StoreFault),
+}
+
+/// Whose bytes in memory are too many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BytesOf {
+    /// Everybody's.
+    All,
+    /// One caller's, or one address's.
+    Party,
+    /// One connection's.
+    Connection,
+}
+
+impl fmt::Display for BytesOf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::All => {
+                "bodies on their way take all the memory that there is for them; try again in a moment"
+            }
+            Self::Party => {
+                "bodies on their way to you, or from you, take your share of the memory; read the answers \
+                 that wait and end the requests that are open, or send fewer at once, then try again"
+            }
+            Self::Connection => {
+                "too many bytes wait on this connection; read the answers that wait on it, then try again"
+            }
+        })
+    }
 }
 
 /// A store error as every waiter of one download gets it: its kind and its words.

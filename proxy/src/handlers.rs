@@ -3,6 +3,7 @@
 mod admin;
 mod arriving;
 mod blobs;
+mod collected;
 mod content;
 mod current;
 mod listings;
@@ -29,10 +30,13 @@ use crate::admission::Admission;
 use crate::audit::Act;
 use crate::body::Body;
 use crate::cache::Cache;
+use crate::config::Limits;
 use crate::delivery::Deliveries;
 use crate::finishing::Finishing;
+use crate::held::Purse;
 use crate::live::{Live, Rules};
 use crate::metrics::Metrics;
+use crate::party::Party;
 use crate::readiness::Readiness;
 use crate::response::{API_VERSION, Answer, answer};
 use crate::route::Route;
@@ -87,8 +91,22 @@ pub(crate) struct Call {
     pub client: IpAddr,
     /// Who asks.
     pub caller: Caller,
+    /// What they hold in memory, and may hold.
+    pub purse: Purse,
     /// The rules when it came.
     pub rules: Arc<Rules>,
+}
+
+impl App {
+    /// What this party holds in memory, and may hold.
+    pub(crate) fn purse(&self, party: Party, limits: &Limits) -> Purse {
+        self.cache.bridge.held().purse(party, limits.bytes)
+    }
+
+    /// The same for what is done for nobody in particular.
+    pub(crate) fn own_purse(&self) -> Purse {
+        self.purse(Party::Ourselves, &self.live.rules().limits)
+    }
 }
 
 /// Answers a call. What is left of the body afterwards is the caller's to deal with.
@@ -143,7 +161,7 @@ async fn permit(
 
 async fn handle(
     app: &Arc<App>,
-    (Call { route, headers, client, caller, rules, .. }, act): (Call, Act),
+    (Call { route, headers, client, caller, purse, rules, .. }, act): (Call, Act),
     namespace: Option<&Namespace>,
     body: &mut Incoming,
 ) -> Result<Answer, Error> {
@@ -151,7 +169,7 @@ async fn handle(
         Route::Base => Ok(base()),
         Route::Catalog(cursor) => listings::catalog(app, cursor, caller, rules).await,
         Route::Blob { repo, digest, head: false } => {
-            blobs::get(app, &repo, &digest, &headers, &caller).await
+            blobs::get(app, &repo, &digest, &headers, (&caller, &purse)).await
         }
         Route::Blob { repo, digest, head: true } => {
             blobs::head(app, &repo, &digest, &headers, &caller).await
@@ -160,11 +178,11 @@ async fn handle(
             removals::blob(app, (repo, digest), caller, act).await
         }
         Route::Manifest { repo, reference, head } => {
-            manifests::get(app, &repo, &reference, head, (&headers, &caller)).await
+            manifests::get(app, &repo, &reference, head, (&headers, &caller, &purse)).await
         }
         Route::NoManifest { repo, .. } => Err(Error::ReferenceImpossible(repo)),
         Route::PutManifest { repo, reference, tags } => {
-            let put = manifests::Put { repo, reference, tags, caller, client };
+            let put = manifests::Put { repo, reference, tags, caller, client, purse };
             manifests::put(app, (put, act), &headers, (body, &rules.limits)).await
         }
         Route::DeleteManifest { repo, reference } => {
@@ -187,11 +205,12 @@ async fn handle(
         Route::CancelUpload { repo, id } => uploads::cancel(app, &repo, id).await,
         Route::Tags { repo, cursor } => {
             let name = namespace.map_or(&repo, Namespace::asked);
-            listings::tags(app, &repo, name, cursor, &caller).await
+            listings::tags(app, &repo, name, cursor, (&caller, &purse)).await
         }
         Route::Referrers { repo, digest, artifact_type } => {
             let artifact_type = artifact_type.as_deref();
-            referrers::referrers(app, &repo, &digest, artifact_type, &caller).await
+            let asks = (&caller, &purse);
+            referrers::referrers(app, &repo, &digest, artifact_type, asks).await
         }
     }
 }

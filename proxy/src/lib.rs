@@ -44,6 +44,7 @@ mod readiness;
 mod reload;
 mod response;
 mod route;
+mod seats;
 mod sending;
 mod server;
 mod shares;
@@ -192,6 +193,8 @@ impl Server {
         let upstreams = Arc::new(Upstreams::with(Arc::clone(&set)));
         let tls = load_tls(config, &bridge).await?;
         let rocks = Arc::new(open_store(config, &bridge).await?);
+        let segments = Arc::downgrade(&rocks);
+        bridge.held().watch(move || segments.upgrade().map_or(0, |store| store.read_bytes()));
         let control = bind_control(config);
         let store: Arc<dyn Store> = Arc::clone(&rocks) as _;
         let finishing = Finishing::default();
@@ -227,6 +230,7 @@ impl Server {
             tls,
             readiness: Readiness::default(),
         };
+        app.cache.share_out(config.limits.fills_per_user);
         app.metrics.configured();
         let deadline = config.shutdown_deadline;
         let scrub_rate = watch::Sender::new(config.scrub_rate);

@@ -60,11 +60,27 @@ pub const HTTP2_PIECE_BYTES: usize = 16 * 1024 - 9;
 pub const CLIENT_BYTES_PER_SECOND_MIN: u64 = 4 * 1024;
 /// Largest form at the token endpoint, in bytes.
 pub const FORM_BYTES_MAX: u64 = 64 * 1024;
-/// Bytes in memory that are on their way in or out; past it, uploads and downloads that begin are
-/// answered 429.
-pub const BYTES_IN_FLIGHT_MAX: u64 = 512 * 1024 * 1024;
-/// Past so many of them, bodies read ahead a segment instead of a batch.
-pub const BYTES_IN_FLIGHT_SHORT: u64 = 128 * 1024 * 1024;
+/// Bytes in memory that are on their way in or out, beside what the store keeps for all: bodies that are
+/// held whole, and segments that only readers have any more. Past it, whole bodies, and uploads and
+/// downloads that begin, are answered 429.
+pub const BYTES_IN_FLIGHT_MAX: u64 = 96 * 1024 * 1024;
+/// Of these, one party has one in so many for whole bodies; past that it also begins no download while
+/// more than half of all is taken.
+pub const BYTES_IN_FLIGHT_SHARE: u64 = 4;
+/// Of that, one connection has one in so many.
+pub const CONNECTION_BYTES_PART: u64 = 2;
+/// Past so many bytes in flight, bodies read ahead a segment instead of a batch.
+pub const BYTES_IN_FLIGHT_SHORT: u64 = 24 * 1024 * 1024;
+/// Answers up to this size are not counted, in bytes: their connection takes more.
+pub const SMALL_BODY_BYTES: u64 = 1024;
+/// Manifests from this size on are in memory once, however many answers wait with them, in bytes.
+pub const SHARED_MANIFEST_BYTES: usize = 64 * 1024;
+/// Manifests that are read from the store at once, before it is known how large they are.
+pub const MANIFEST_READS_MAX: usize = 4;
+/// A body without a length is reserved in steps of at least so many bytes.
+pub const COLLECT_STEP_BYTES: usize = 64 * 1024;
+/// What a manifest takes once it is read, in lengths of its bytes.
+pub const MANIFEST_READ_LENGTHS: u64 = 3;
 /// Callers and addresses whose rate of requests is known; those beyond share one.
 pub const RATES_MAX: usize = 16_384;
 /// How long a burst may last that the configuration does not name, in seconds at the rate.
@@ -96,8 +112,21 @@ pub const LINGER_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 
 /// Blobs that are fetched from upstreams at once; the next fetch is answered 429.
 pub const FILLS_MAX: usize = 256;
+/// Blobs that pass by the store whole at once, because the store does not take them or whoever wants
+/// them has their share of downloads; the next one is answered 429.
+pub const RELAYS_MAX: usize = 256;
+/// How long a blob's first bytes are waited for before the head of its answer is sent: what fails
+/// before that has a status of its own.
+pub const ARRIVAL_WAIT: Duration = Duration::from_millis(500);
+/// How often bytes are shown that fill no segment yet, while nothing else comes.
+pub const SHOW_PERIOD: Duration = Duration::from_millis(200);
 /// Manifests and tokens that are asked for at once.
 pub const QUESTIONS_MAX: usize = 1_024;
+/// One party has at most so much of these, as a share: a quarter.
+pub const PARTY_SHARE: usize = 4;
+/// For how long nobody must have wanted a download or a question before it ends for somebody else who
+/// needs its place.
+pub const UNWANTED_GRACE: Duration = Duration::from_secs(5);
 /// Upload sessions open or at rest at once; the next one is answered 429.
 pub const UPLOADS_MAX: usize = 1_024;
 /// Of these, by one caller: half, so that none takes all.
@@ -162,6 +191,8 @@ pub const SCRUB_REMEMBERED_MAX: usize = 10_000;
 pub const BLOB_BYTES_MAX: u64 = 200 * 1024 * 1024 * 1024;
 /// Largest JSON answer of an upstream that is read into memory: lists, tokens, errors.
 pub const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Largest answer that is a token or a refusal, in bytes; such are not counted.
+pub const SHORT_ANSWER_BYTES_MAX: usize = 64 * 1024;
 /// Entries of a listing when the client names no number, and the most it gets.
 pub const PAGE_ENTRIES_MAX: usize = 1_000;
 /// Pages of an upstream's list that are put together for one answer.

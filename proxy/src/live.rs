@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use crate::access::Access;
-use crate::config::{Config, ConfigError, Limits};
+use crate::config::{Config, ConfigError, Hosts, Limits};
 use crate::forwarded::TrustedProxies;
 use crate::upstreams::{UpstreamSet, Upstreams};
 
@@ -16,6 +16,9 @@ use crate::upstreams::{UpstreamSet, Upstreams};
 pub(crate) struct Rules {
     /// Who may do what.
     pub(crate) access: Access,
+    /// Under which names the registry may be asked for where nobody has to log in, and the admin address.
+    pub(crate) hosts: Hosts,
+    pub(crate) admin_hosts: Hosts,
     /// Who is believed about the addresses of clients.
     pub(crate) proxies: TrustedProxies,
     /// Whether passwords may cross a network readable.
@@ -41,8 +44,10 @@ impl Rules {
         let before = before.map(|before| &before.access);
         let access = Access::new(&config.access, &config.store, upstreams, before)?;
         let (proxies, limits) = (config.trusted_proxies.clone(), Arc::new(config.limits.clone()));
+        let hosts = Hosts::new(&config.hosts, Some(&config.listen));
+        let admin_hosts = Hosts::new(&config.hosts, config.admin.as_ref());
         let may_be_plain = config.may_be_plain;
-        Ok(Self { access, proxies, may_be_plain, limits, upstreams: set })
+        Ok(Self { access, hosts, admin_hosts, proxies, may_be_plain, limits, upstreams: set })
     }
 }
 

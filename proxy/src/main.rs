@@ -12,6 +12,8 @@ mod tag_commands;
 use std::process::ExitCode;
 
 use clap::Parser;
+use rustix::fs::Mode;
+use rustix::process::umask;
 use tokio::sync::watch;
 use wharf_proxy::telemetry::{Collector, Traces};
 use wharf_proxy::{ConfigSource, Loaded, ServeError, Server, Told, logging};
@@ -26,6 +28,8 @@ const EXIT_FAILED: u8 = 5;
 const EXIT_INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
+    // Before there is a thread or a file: what is made here, by RocksDB too, is its owner's alone.
+    umask(Mode::RWXG | Mode::RWXO);
     let Cli { command } = Cli::try_parse().unwrap_or_else(|error| cli::refuse(&error));
     match command {
         Command::Serve(serve) => serve_until_told(serve),

@@ -10,7 +10,7 @@ use wharf_oci::{ContentRange, Digest, ErrorBody, ErrorCode, ErrorEntry, RepoName
 
 use crate::Error;
 use crate::body::Body;
-use crate::cache::{Outcome, ServedManifest};
+use crate::cache::{Came, Outcome, ServedManifest};
 use crate::limits::{RETRY_AFTER_SECONDS, UPLOAD_CHUNK_BYTES};
 use crate::route::upload_path;
 
@@ -65,6 +65,15 @@ pub(crate) fn with_outcome(mut answer: Answer, outcome: Outcome) -> Answer {
     answer
 }
 
+/// With how it came about for the account, where its caller is told another word.
+#[must_use]
+pub(crate) fn with_account(mut answer: Answer, came: Came) -> Answer {
+    if came.outcome != came.told {
+        answer.extensions_mut().insert(came.outcome);
+    }
+    answer
+}
+
 /// JSON; `next` is the query of the next page.
 #[must_use]
 pub(crate) fn json(value: &impl Serialize, next: Option<String>) -> Answer {
@@ -92,7 +101,9 @@ fn content(digest: &Digest, outcome: Outcome) -> Vec<(HeaderName, String)> {
 pub(crate) fn manifest(manifest: ServedManifest, outcome: Outcome) -> Answer {
     let mut headers = content(&manifest.digest, outcome);
     headers.push((CONTENT_TYPE, manifest.media_type.to_string()));
-    answer(StatusCode::OK, &headers, Body::full(manifest.bytes))
+    let ServedManifest { bytes, is_counted, .. } = manifest;
+    let body = if is_counted { Body::counted(bytes) } else { Body::full(bytes) };
+    answer(StatusCode::OK, &headers, body)
 }
 
 /// 304 when the client says that it has exactly this already (RFC 9110 §13.1.2).
@@ -204,7 +215,9 @@ pub(crate) fn error(error: &Error) -> Answer {
         | Error::TooOften { retry_after_seconds } => {
             headers.push((RETRY_AFTER, retry_after_seconds.to_string()));
         }
-        Error::TooMany(_) => headers.push((RETRY_AFTER, RETRY_AFTER_SECONDS.to_string())),
+        Error::TooMany(_) | Error::TooManyBytes(_) => {
+            headers.push((RETRY_AFTER, RETRY_AFTER_SECONDS.to_string()));
+        }
         _ if shown.status == StatusCode::SERVICE_UNAVAILABLE => {
             headers.push((RETRY_AFTER, RETRY_AFTER_SECONDS.to_string()));
         }

@@ -11,6 +11,7 @@ mod hygiene;
 mod leftovers;
 mod linger;
 mod listeners;
+mod origin;
 mod stream;
 mod watch;
 
@@ -20,7 +21,7 @@ use std::time::Duration;
 
 use http::header::WWW_AUTHENTICATE;
 use http::request::Parts;
-use http::{HeaderValue, Request, Response, Version};
+use http::{HeaderValue, Method, Request, Response, Version};
 use hyper::body::Incoming;
 use tokio::net::TcpStream;
 use tracing::Instrument as _;
@@ -31,6 +32,7 @@ use crate::account::{Account, Accounted, Notes};
 use crate::admission::{self, Connections, Limit, Seat};
 use crate::error::Fault;
 use crate::handlers::{self, App, Call};
+use crate::held::Purse;
 use crate::limits::ADMIN_CONNECTIONS_MAX;
 use crate::live::Rules;
 use crate::party::Party;
@@ -148,24 +150,29 @@ impl Connection {
         let (parts, mut body) = request.into_parts();
         let open = watch.open(parts.version);
         let (is_http2, is_last) = (parts.version == Version::HTTP_2, hygiene::is_last(&parts));
-        let held = self.app.cache.bridge.held();
-        let watched = |mut answer: Answer| {
+        let watched = |mut answer: Answer, purse: Purse| {
             if is_last && !is_http2 {
                 response::close(&mut answer);
             }
             framing::fit(&parts.method, &mut answer);
-            answer.map(|body| Watched::new(body, open, &watch, is_http2, held))
+            answer.map(|body| Watched::new(body, open, &watch, is_http2, &purse))
         };
-        if self.purpose == Purpose::Admin {
-            let answer = handlers::admin(&self.app, &parts.method, parts.uri.path()).await;
-            return watched(answer).map(Accounted::nobodys);
-        }
         let rules = self.app.live.rules();
+        if self.purpose == Purpose::Admin {
+            let answer = match self.guard(&parts, &rules) {
+                Ok(()) => handlers::admin(&self.app, &parts.method, parts.uri.path()).await,
+                Err(error) => response::error(&error),
+            };
+            return watched(answer, self.app.own_purse()).map(Accounted::nobodys);
+        }
         let client = rules.proxies.client(self.peer.ip(), &parts.headers);
         let trusted = rules.proxies.trusts(self.peer.ip());
         let mut account = Account::open(&self.app, &parts, (self.peer, client), trusted);
         account.notes.certificate.clone_from(&self.subject);
         let (span, upstreams) = (account.span(), Arc::clone(&rules.upstreams));
+        // Until it is known who asks, its address is.
+        let purse = self.app.purse(Party::behind(client), &rules.limits);
+        account.notes.purse = Some(purse.clone().on(watch.bytes()));
         let work = self.work(&parts, &mut body, rules, &mut account);
         // On the heap: what a handler needs is large, and would be moved with every layer around it.
         let work = Box::pin(Upstreams::seen_as(upstreams, work));
@@ -183,7 +190,8 @@ impl Connection {
             }
             Leftover::Unread => watch.expect_more(),
         }
-        account.answered(watched(answer))
+        let purse = account.notes.purse.take().unwrap_or(purse);
+        account.answered(watched(answer, purse))
     }
 
     async fn work(
@@ -208,11 +216,13 @@ impl Connection {
                 Err(error) => Err(error),
             }
         };
+        let answered = answered.and_then(|answer| counted(answer, parts, account));
         let ends = answered.as_ref().is_err_and(Error::ends_connection);
         let leftover = Leftover::of(parts, body, answered.as_ref().err()).await;
         let mut answer = answered.unwrap_or_else(|error| {
             let bound = match &error {
                 Error::TooMany(what) => Some(*what),
+                Error::TooManyBytes(_) => Some("bytes in flight"),
                 _ => None,
             };
             self.app.metrics.fault(error.fault(), bound);
@@ -228,7 +238,11 @@ impl Connection {
                 Fault::Upstream | Fault::Load => tracing::warn!(id, %error, "failed"),
                 Fault::Store => tracing::error!(id, %error, "failed"),
             }
-            self.shown(&error, parts, &rules)
+            let mut shown = self.shown(&error, parts, &rules);
+            if let Some(purse) = &account.notes.purse {
+                shown.body_mut().count_anyway(purse);
+            }
+            shown
         });
         if (ends || leftover == Leftover::Unread) && parts.version < Version::HTTP_2 {
             response::close(&mut answer);
@@ -248,18 +262,34 @@ impl Connection {
         let caller = rules.access.authenticate(&parts.headers, client).await?;
         account.notes.caller = Some(caller.clone());
         admission.caller(&caller, transfer, limits)?;
-        let call = read_call(parts, account, caller, Arc::clone(&rules))?;
-        admission.memory(&call.route, &self.app.cache.bridge.held(), limits)?;
+        let mut purse = self.app.purse(caller.party(), limits);
+        if let Some(by_address) = account.notes.purse.take() {
+            purse = purse.beside(&by_address);
+        }
+        account.notes.purse = Some(purse.clone());
+        let call = read_call(parts, account, (caller, purse), Arc::clone(&rules))?;
+        admission::memory(&call.route, &call.purse)?;
         Ok(call)
     }
 
     /// What may turn anybody away before it is asked who they are: the head, and the rate of their
     /// address. Whether the request carries a blob.
     fn gate(&self, parts: &Parts, client: IpAddr, rules: &Rules) -> Result<bool, Error> {
-        hygiene::check(parts, &rules.limits)?;
+        self.guard(parts, rules)?;
         let transfer = admission::is_transfer(&parts.method, parts.uri.path());
         self.app.admission.address(client, transfer, &rules.limits)?;
         Ok(transfer)
+    }
+
+    /// The head must say plainly whom it is for, and may not be a web page's.
+    fn guard(&self, parts: &Parts, rules: &Rules) -> Result<(), Error> {
+        hygiene::check(parts, &rules.limits)?;
+        let is_public = self.purpose == Purpose::Admin || rules.access.is_open();
+        let hosts = if self.purpose == Purpose::Admin { &rules.admin_hosts } else { &rules.hosts };
+        let tls = self.app.tls.as_deref().filter(|_| self.purpose == Purpose::Registry);
+        let (peer, headers) = (self.peer.ip(), &parts.headers);
+        let is_encrypted = rules.proxies.is_encrypted(peer, tls.is_some(), headers);
+        origin::check(parts, &origin::Door { is_public, is_encrypted, hosts, tls })
     }
 
     /// An error as the client sees it, with how to log in when that mends it.
@@ -281,7 +311,7 @@ impl Connection {
 fn read_call(
     parts: &Parts,
     account: &mut Account,
-    caller: Caller,
+    (caller, purse): (Caller, Purse),
     rules: Arc<Rules>,
 ) -> Result<Call, Error> {
     let route = route::parse(&parts.method, parts.uri.path(), parts.uri.query())?;
@@ -289,5 +319,14 @@ fn read_call(
     let namespace = route::namespace(parts.uri.query())?;
     account.notes.namespace.clone_from(&namespace);
     let client = account.client();
-    Ok(Call { route, namespace, headers: parts.headers.clone(), client, caller, rules })
+    let headers = parts.headers.clone();
+    Ok(Call { route, namespace, headers, client, caller, purse, rules })
+}
+
+/// An answer that is held whole counts from now on, or finds no room. To HEAD nothing of it is sent.
+fn counted(mut answer: Answer, parts: &Parts, account: &Account) -> Result<Answer, Error> {
+    if let Some(purse) = account.notes.purse.as_ref().filter(|_| parts.method != Method::HEAD) {
+        answer.body_mut().count(purse)?;
+    }
+    Ok(answer)
 }

@@ -11,7 +11,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use rustls::pki_types::CertificateDer;
+use rustls::client::verify_server_name;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::server::ParsedCertificate;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
@@ -189,6 +191,16 @@ impl Tls {
         let counter = if accepted.is_ok() { &self.counts.handshakes } else { &self.counts.failed };
         counter.fetch_add(1, Ordering::Relaxed);
         accepted
+    }
+
+    /// Whether the certificate is for this host: a client that looks at certificates then came to whom
+    /// it meant.
+    pub(crate) fn is_for(&self, host: &str) -> bool {
+        let current = self.current.load();
+        let certificate = ParsedCertificate::try_from(&current.identity.certificate);
+        let host = ServerName::try_from(host);
+        let both = certificate.ok().zip(host.ok());
+        both.is_some_and(|(certificate, host)| verify_server_name(&certificate, &host).is_ok())
     }
 
     /// For metrics.

@@ -40,6 +40,7 @@ use wharf_oci::{Digest, Endpoint, MediaType, Reference, RepoName, Span};
 use crate::Error;
 use crate::body::Payload;
 use crate::config::UpstreamConfig;
+use crate::held::{Hold, Purse, cover};
 use crate::lately::Lately;
 use crate::limits::{BLOB_BYTES_MAX, NEGATIVES_MAX};
 use crate::metrics::Reads;
@@ -80,6 +81,8 @@ pub(crate) struct Upstream {
 pub(crate) struct Fetched {
     /// The bytes.
     pub bytes: Bytes,
+    /// What they are counted as.
+    pub hold: Hold,
     /// `Content-Type`.
     pub media_type: Option<MediaType>,
     /// What the upstream says its digest is.
@@ -115,7 +118,7 @@ pub(crate) struct Accepted {
 
 /// A page of JSON with the query of the next one.
 pub(crate) struct Listing {
-    /// The bytes.
+    /// The bytes; they are counted as held.
     pub bytes: Bytes,
     /// The query in its `Link` header.
     pub next: Option<String>,
@@ -283,15 +286,16 @@ impl Upstream {
         repo: &RepoName,
         reference: &Reference,
         haste: Haste,
+        purse: &Purse,
     ) -> Result<Option<Fetched>, Error> {
         let mut ask = self.manifest_ask(Method::GET, repo, reference);
         ask.effort = haste.into();
-        match self.wire.fetch(ask, "fetching a manifest").await {
-            Ok((headers, bytes)) => {
+        match self.wire.fetch(ask, "fetching a manifest", purse).await {
+            Ok((headers, (bytes, hold))) => {
                 let media_type = text(&headers, header::CONTENT_TYPE);
                 let media_type = media_type.and_then(|text| text.parse().ok());
                 let digest = content_digest(&headers);
-                Ok(Some(Fetched { bytes, media_type, digest }))
+                Ok(Some(Fetched { bytes, hold, media_type, digest }))
             }
             Err(error) => absent(error),
         }
@@ -316,7 +320,7 @@ impl Upstream {
         if accepted.keeps_referrers {
             self.referrers_api.learn(ReferrersApi::Present);
         }
-        self.wire.collect(response, "pushing a manifest").await?;
+        self.wire.drain(response, "pushing a manifest").await?;
         Ok(accepted)
     }
 
@@ -333,7 +337,7 @@ impl Upstream {
         let sent = self.wire.send(ask, "deleting").await;
         self.removals.fetch_add(1, Ordering::SeqCst);
         match sent {
-            Ok(response) => self.wire.collect(response, "deleting").await.map(|_| true),
+            Ok(response) => self.wire.drain(response, "deleting").await.map(|()| true),
             Err(error) => {
                 let absent: Option<()> = absent(error)?;
                 Ok(absent.is_some())
@@ -346,6 +350,7 @@ impl Upstream {
         &self,
         endpoint: &Endpoint,
         query: &str,
+        purse: &Purse,
     ) -> Result<Option<Listing>, Error> {
         let Some(repo) = endpoint.repo() else {
             return Ok(None);
@@ -353,10 +358,10 @@ impl Upstream {
         let scope = Scope::repo(repo, Access::Pull);
         let mut ask = Ask::new(Method::GET, self.wire.url(&format!("{endpoint}{query}")), scope);
         ask.headers.insert(header::ACCEPT, wire::value("application/json, */*;q=0.1"));
-        match self.wire.fetch(ask, "listing").await {
-            Ok((headers, bytes)) => {
+        match self.wire.fetch(ask, "listing", purse).await {
+            Ok((headers, (bytes, hold))) => {
                 let next = text(&headers, header::LINK).and_then(next_query);
-                Ok(Some(Listing { bytes, next }))
+                Ok(Some(Listing { bytes: cover(bytes, hold), next }))
             }
             Err(error) => absent(error),
         }

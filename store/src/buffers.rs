@@ -2,8 +2,9 @@
 //! is more than copying into it.
 //!
 //! Invariant: a buffer is in one place: being filled, shared as `Bytes`, or here. What is kept here
-//! is bounded.
+//! is bounded. A segment is counted once, from when it is made until nobody has a part of it.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -11,6 +12,37 @@ use bytes::Bytes;
 use crate::limits::{SEGMENT_BUFFERS_MAX, SEGMENT_BYTES};
 
 static FREE: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
+
+/// Bytes of segments that somebody has, of every store of the process.
+static MADE: AtomicU64 = AtomicU64::new(0);
+
+/// Bytes of segments that somebody has, however many share one.
+pub(crate) fn made_bytes() -> u64 {
+    MADE.load(Ordering::Relaxed)
+}
+
+/// A segment that was made, as long as somebody has a part of it.
+struct Made<B>(B, u64);
+
+impl<B: AsRef<[u8]>> Made<B> {
+    fn new(buffer: B) -> Self {
+        let bytes = buffer.as_ref().len() as u64;
+        MADE.fetch_add(bytes, Ordering::Relaxed);
+        Self(buffer, bytes)
+    }
+}
+
+impl<B: AsRef<[u8]>> AsRef<[u8]> for Made<B> {
+    fn as_ref(&self) -> &[u8] {
+        self.0.as_ref()
+    }
+}
+
+impl<B> Drop for Made<B> {
+    fn drop(&mut self) {
+        MADE.fetch_sub(self.1, Ordering::Relaxed);
+    }
+}
 
 /// Room for one segment; goes back when it is dropped, also as `Bytes`.
 #[derive(Debug)]
@@ -47,9 +79,9 @@ impl SegmentBuffer {
     /// What it holds. Few bytes get memory of their own, so that they do not keep a whole buffer.
     pub(crate) fn freeze(self) -> Bytes {
         if self.0.len() < SEGMENT_BYTES / 2 {
-            return Bytes::copy_from_slice(&self.0);
+            return Bytes::from_owner(Made::new(self.0.as_slice().to_vec()));
         }
-        Bytes::from_owner(self)
+        Bytes::from_owner(Made::new(self))
     }
 }
 

@@ -25,6 +25,8 @@ pub(crate) enum Pressure {
 pub(crate) struct HotSegments {
     limit_bytes: u64,
     in_flight_bytes: AtomicU64,
+    /// Of what is kept, for those who only want to know.
+    kept_bytes: AtomicU64,
     kept: Mutex<Kept>,
 }
 
@@ -59,14 +61,21 @@ enum Stay {
 
 impl HotSegments {
     pub(crate) fn new(limit_bytes: u64) -> Self {
-        Self { limit_bytes, in_flight_bytes: AtomicU64::new(0), kept: Mutex::default() }
+        Self {
+            limit_bytes,
+            in_flight_bytes: AtomicU64::new(0),
+            kept_bytes: AtomicU64::new(0),
+            kept: Mutex::default(),
+        }
     }
 
     /// Counts bytes of a blob in flight; what is kept makes room.
     pub(crate) fn take(&self, bytes: usize) {
         let before = self.in_flight_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
         let room = self.limit_bytes.saturating_sub(before + bytes as u64);
-        self.lock().shrink_to(room);
+        let mut kept = self.lock();
+        kept.shrink_to(room);
+        self.kept_bytes.store(kept.bytes, Ordering::Relaxed);
     }
 
     /// Bytes of a blob in flight that left memory.
@@ -90,7 +99,7 @@ impl HotSegments {
     }
 
     pub(crate) fn kept_bytes(&self) -> u64 {
-        self.lock().bytes
+        self.kept_bytes.load(Ordering::Relaxed)
     }
 
     /// A kept segment of a blob.
@@ -119,6 +128,7 @@ impl HotSegments {
         }
         kept.shrink_passing_to(self.limit_bytes / 3);
         kept.shrink_to(room);
+        self.kept_bytes.store(kept.bytes, Ordering::Relaxed);
     }
 
     /// Lets go of a blob.
@@ -128,6 +138,7 @@ impl HotSegments {
         for key in keys {
             kept.remove(key);
         }
+        self.kept_bytes.store(kept.bytes, Ordering::Relaxed);
     }
 
     /// A panic elsewhere leaves at worst a segment that is counted and not found.

@@ -17,6 +17,8 @@ mod lease;
 mod names;
 mod options;
 mod order;
+mod parts;
+mod private;
 mod read;
 mod records;
 mod recover;
@@ -36,6 +38,7 @@ use rocksdb::{IteratorMode, WriteBatch};
 use wharf_oci::Digest;
 
 use crate::blob::{BlobInfo, BlobReader, BlobStore, BlobWriter};
+use crate::buffers;
 use crate::limits::DISK_RESERVE_BYTES;
 use crate::upkeep::{Evicted, Eviction, StoreOptions, Usage, Watch};
 use crate::{Result, StoreError};
@@ -89,6 +92,7 @@ impl RocksStore {
         let totals = engine.totals()?;
         let count = |sum: i64| sum.max(0).cast_unsigned();
         let (quarantined_blobs, quarantined_bytes) = self.quarantined()?;
+        let (parts, part_bytes) = engine.parts.usage();
         let (disk_bytes, run_bytes) = (engine.space.used_bytes(), engine.space.run_bytes());
         Ok(Usage {
             format: schema::FORMAT,
@@ -103,6 +107,8 @@ impl RocksStore {
             quarantined_blobs,
             quarantined_bytes,
             uploads: self.count_uploads()?,
+            parts,
+            part_bytes,
             in_flight_bytes: engine.hot.in_flight_bytes(),
             hot_bytes: engine.hot.kept_bytes(),
             evicted_blobs: engine.evicted.blobs.load(Ordering::Relaxed),
@@ -134,6 +140,14 @@ impl RocksStore {
     #[must_use]
     pub fn in_flight_bytes(&self) -> u64 {
         self.engine.hot.in_flight_bytes()
+    }
+
+    /// How many bytes of segments are in memory only because somebody who reads has them: the store let
+    /// go of them, or never kept them. Each counts once. Cheap.
+    #[must_use]
+    pub fn read_bytes(&self) -> u64 {
+        let hot = &self.engine.hot;
+        buffers::made_bytes().saturating_sub(hot.in_flight_bytes() + hot.kept_bytes())
     }
 
     fn quarantined(&self) -> Result<(u64, u64)> {
@@ -213,6 +227,10 @@ impl BlobStore for RocksStore {
 
 impl Drop for RocksStore {
     fn drop(&mut self) {
+        // Parts hold leases, and through them the reaper.
+        if let Err(error) = parts::forget_all(&self.engine, self.reaper.leases()) {
+            tracing::error!(%error, "parts of blobs wait for the next start to be freed");
+        }
         self.engine.await_background();
     }
 }

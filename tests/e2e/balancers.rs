@@ -18,6 +18,9 @@ const REPO: &str = "acme/web";
 const TYPE: &str = "application/vnd.oci.image.index.v1+json";
 const INDEX: &str = "{\"schemaVersion\":2,\"manifests\":[]}";
 
+/// Under this name it may be asked for without a login.
+const EVIL: &str = "[access]\nhosts = [\"evil.example\"]\n";
+
 /// The same request as a balancer, or a client that lies, would send it.
 fn lying(call: Call<'_>) -> Call<'_> {
     call.header("host", "evil.example")
@@ -81,8 +84,8 @@ async fn every_way_on_is_relative(api: &Api) {
 
 #[tokio::test]
 async fn no_header_leads_a_client_elsewhere() {
-    every_way_on_is_relative(&Wharfd::alone().await.api).await;
-    let Some(stage) = Stage::start().await else { return };
+    every_way_on_is_relative(&Wharfd::with_config(EVIL).await.api).await;
+    let Some(stage) = Stage::start_with(|setup| setup.lines(EVIL)).await else { return };
     every_way_on_is_relative(stage.api()).await;
 }
 
@@ -103,8 +106,9 @@ async fn an_upload_says_how_long_its_chunks_should_be_and_takes_shorter_ones() {
 
 #[tokio::test]
 async fn a_client_is_who_trusted_peers_say_and_nobody_else() {
-    let believing = Wharfd::with_config("trusted_proxies = [\"127.0.0.0/8\"]\n").await;
-    let doubting = Wharfd::with_config("trusted_proxies = [\"10.0.0.0/8\"]\n").await;
+    let trusting = |network: &str| format!("trusted_proxies = [\"{network}\"]\n{EVIL}");
+    let believing = Wharfd::with_config(&trusting("127.0.0.0/8")).await;
+    let doubting = Wharfd::with_config(&trusting("10.0.0.0/8")).await;
     for (wharfd, client) in [(&believing, "client=203.0.113.7"), (&doubting, "client=127.0.0.1")] {
         let call = lying(wharfd.api.call(Method::GET, "/v2/"));
         assert_eq!(call.send().await.unwrap().status, 200);
@@ -131,7 +135,7 @@ async fn what_clients_say_of_themselves_does_not_reach_the_upstream() {
         stream.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n").await.unwrap();
         String::from_utf8(head).unwrap().to_ascii_lowercase()
     });
-    let trusting = format!("trusted_proxies = [\"127.0.0.1\"]\n{upstream}");
+    let trusting = format!("trusted_proxies = [\"127.0.0.1\"]\n{EVIL}{upstream}");
     let wharfd = Wharfd::with_config(&trusting).await;
     let call = lying(wharfd.api.call(Method::GET, &format!("/v2/{REPO}/manifests/v1")));
     assert_eq!(call.send().await.unwrap().status, 404);

@@ -86,7 +86,7 @@ async fn who_reads_first_has_the_answer_and_the_end_before_it_has_sent_a_tenth()
     let location = wharfd.api.open_upload(REPO).await;
     let mut stream = TcpStream::connect(wharfd.host()).await.unwrap();
     let head = format!(
-        "PATCH {location} HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n",
+        "PATCH {location} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n",
         1024 * BODY_BYTES
     );
     stream.write_all(&[head.as_bytes(), &noise(1, MIB)].concat()).await.unwrap();
@@ -111,7 +111,8 @@ async fn a_stop_does_not_wait_for_who_was_told_and_stays() {
     let mut wharfd = Wharfd::with_config("shutdown_deadline_seconds = 1\n").await;
     let location = wharfd.api.open_upload(REPO).await;
     let mut stream = TcpStream::connect(wharfd.host()).await.unwrap();
-    let head = format!("PATCH {location} HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\n12345");
+    let head =
+        format!("PATCH {location} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 10\r\n\r\n12345");
     stream.write_all(head.as_bytes()).await.unwrap();
     wharfd.metric_reaches("wharfd_received_bytes_total", 5).await;
     // Neither sends the rest nor closes.

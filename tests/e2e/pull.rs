@@ -5,9 +5,10 @@ use tempfile::TempDir;
 use wharf_double::{Account, AcrDouble, DoubleConfig, Fault, FaultRule, Kind};
 use wharf_testkit::images::{Layout, Recipe, sha256};
 
-use crate::fixture::{Stage, code, noise};
+use crate::fixture::{Stage, code, eventually, noise};
 
 const REPO: &str = "acme/web";
+const HITS: &str = "wharfd_reads_total{outcome=\"hit\"}";
 
 /// An image in the registry behind, past `wharfd`.
 async fn plant(stage: &Stage, seed: u64) -> (TempDir, Layout) {
@@ -217,11 +218,23 @@ async fn what_one_repository_brought_is_not_served_to_another_that_lacks_it() {
         assert_eq!((stranger.status.as_u16(), code(&stranger).as_str()), (404, "BLOB_UNKNOWN"));
         assert_eq!(stage.api().head_blob("team/b", &digest).await.status, 404);
     }
-    // Once its upstream has it, one question is enough: the bytes are here.
+    // Once its upstream has it, one question is enough: the bytes are here. That they were is for the
+    // operator to know, and not for who asks.
     stage.origin.push_blob("team/b", content.clone()).await;
+    let hits = stage.wharfd.metric(HITS).await;
     let shared = stage.api().get_blob("team/b", &digest).await;
-    assert_eq!((shared.status.as_u16(), shared.header("wharf-cache")), (200, "hit"));
+    assert_eq!((shared.status.as_u16(), shared.header("wharf-cache")), (200, "fill"));
     assert!(shared.body == content);
+    assert_eq!(stage.wharfd.metric(HITS).await, hits + 1);
+    let line = eventually("the log line", async || {
+        let log = stage.wharfd.log();
+        let mut lines = log.lines().rev();
+        lines
+            .find(|line| line.contains("/v2/team/b/") && line.contains("status=200"))
+            .map(str::to_owned)
+    });
+    assert!(line.await.contains("outcome=\"hit\""));
+    assert_eq!(stage.api().get_blob("team/b", &digest).await.header("wharf-cache"), "hit");
     assert_eq!(stage.double.counts().served(Kind::StorageGet, &digest), 1);
 }
 

@@ -49,7 +49,9 @@ async fn both_versions_of_tls_are_spoken() {
 async fn plain_http_on_the_encrypted_address_is_refused_and_nobody_else_is_disturbed() {
     let scene = Scene::start().await;
     let mut other = scene.connect(&["http/1.1"]).await;
-    for bytes in [&b"GET /v2/ HTTP/1.1\r\nhost: a\r\n\r\n"[..], &[0; 64], b"\x16\x03\x01\xff\xff"] {
+    for bytes in
+        [&b"GET /v2/ HTTP/1.1\r\nhost: localhost\r\n\r\n"[..], &[0; 64], b"\x16\x03\x01\xff\xff"]
+    {
         let mut stream = TcpStream::connect(scene.wharfd.host()).await.unwrap();
         stream.write_all(bytes).await.unwrap();
         stream.shutdown().await.unwrap();

@@ -18,6 +18,7 @@ use super::{Action, Caller, Door, Need};
 use crate::Error;
 use crate::flights::Flights;
 use crate::limits::{QUESTIONS_MAX, RETRY_AFTER_SECONDS, USER_BYTES_MAX};
+use crate::party::Party;
 use crate::upstream::{Access as Right, CallerLogin, Fingerprints, Permit, Upstream, Wish};
 use crate::upstreams::{Site, Upstreams};
 
@@ -106,7 +107,7 @@ impl Passthrough {
         }
         let (permits, upstreams) = (Arc::clone(&self.permits), Arc::clone(&self.upstreams));
         let (view, asked) = (Arc::clone(view), question.clone());
-        let answer = self.asking.ask(question, |promise| async move {
+        let answer = self.asking.ask(&Party::Ourselves, question, |promise| async move {
             // It may have come between the look and this moment.
             if let Some(known) = permits.known(&asked) {
                 return promise.keep(Ok(known));

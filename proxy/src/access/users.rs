@@ -26,6 +26,7 @@ use crate::bridge::Bridge;
 use crate::config::UsersConfig;
 use crate::flights::Flights;
 use crate::limits::{PASSWORD_CHECKS_MAX, PASSWORD_CHECKS_WAITING_MAX};
+use crate::party::Party;
 
 /// Everything that decides.
 pub(super) struct Users {
@@ -187,8 +188,10 @@ impl Users {
             turns: Arc::clone(&self.turns),
             bridge: self.bridge.clone(),
         };
-        let checked =
-            self.checks.ask(mark, |promise| async move { promise.keep(check.run().await) });
+        let party = Party::behind(client);
+        let checked = self.checks.ask(&party, mark, |promise| async move {
+            promise.keep(check.run().await)
+        });
         match checked.await? {
             (true, _) => Ok(Caller::proven(user, CallerKind::Password)),
             (false, _) => Err(Error::LoginRefused),

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use wharf_oci::ParseError;
 
 use crate::Error;
+use crate::error::BytesOf;
 
 /// A bound at which clients end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +38,10 @@ pub(crate) enum Limit {
     UserUploads,
     /// Bytes in memory.
     BytesInFlight,
+    /// Bytes in memory of one caller.
+    UserBytesInFlight,
+    /// Bytes in memory that wait on one connection.
+    ConnectionBytesInFlight,
     /// Requests of one caller.
     UserRate,
     /// Requests from one address.
@@ -48,7 +53,7 @@ pub(crate) enum Limit {
 }
 
 /// Every word of [`Limit`], in the order of its variants.
-const WORDS: [&str; 17] = [
+const WORDS: [&str; 19] = [
     "connections",
     "address_connections",
     "handshake_time",
@@ -62,6 +67,8 @@ const WORDS: [&str; 17] = [
     "uploads",
     "user_uploads",
     "bytes_in_flight",
+    "user_bytes_in_flight",
+    "connection_bytes_in_flight",
     "user_rate",
     "address_rate",
     "transfers",
@@ -84,6 +91,9 @@ impl Limit {
             Error::BlobTooLarge { .. } | Error::Parse(ParseError::ManifestTooLarge { .. }) => {
                 Some(Self::BodySize)
             }
+            Error::TooManyBytes(BytesOf::All) => Some(Self::BytesInFlight),
+            Error::TooManyBytes(BytesOf::Party) => Some(Self::UserBytesInFlight),
+            Error::TooManyBytes(BytesOf::Connection) => Some(Self::ConnectionBytesInFlight),
             _ => None,
         }
     }

@@ -5,10 +5,12 @@
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use wharf_store::limits::SEGMENT_BYTES;
 use wharf_store::{InFlight, StoreError, Tail};
 
 use super::{BodyError, Job};
 use crate::bridge::Bridge;
+use crate::seats::Seat;
 
 /// Follows a blob in flight at the pace of the client.
 pub(crate) struct InFlightBody {
@@ -20,6 +22,8 @@ pub(crate) struct InFlightBody {
     ending: Ending,
     /// The last bytes of a part, until the whole is proven.
     held: Option<Bytes>,
+    /// As long as it is read, the download is wanted.
+    _seat: Option<Seat>,
 }
 
 /// When a part of a blob in flight is complete.
@@ -34,12 +38,18 @@ pub(crate) enum Ending {
 impl InFlightBody {
     /// From `at` on, to the end or to `end`.
     pub(super) fn new(bridge: Bridge, blob: InFlight, at: u64, end: Option<u64>) -> Self {
-        Self { bridge, blob, at, end, reading: None, ending: Ending::Arrived, held: None }
+        let ending = Ending::Arrived;
+        Self { bridge, blob, at, end, reading: None, ending, held: None, _seat: None }
     }
 
     /// The same with its last bytes held back, or not.
     pub(super) fn ending(self, ending: Ending) -> Self {
         Self { ending, ..self }
+    }
+
+    /// The same for somebody who wants it.
+    pub(super) fn seated(self, seat: Seat) -> Self {
+        Self { _seat: Some(seat), ..self }
     }
 
     pub(super) fn poll_next(
@@ -86,7 +96,15 @@ impl InFlightBody {
                 }
                 Tail::Stored => {
                     let (bridge, blob, at) = (self.bridge.clone(), self.blob.clone(), self.at);
-                    let job = async move { bridge.run(move || blob.read_stored(at)).await };
+                    let job = async move {
+                        let reading = bridge.reading(SEGMENT_BYTES);
+                        let read = move || {
+                            let read = blob.read_stored(at);
+                            drop(reading);
+                            read
+                        };
+                        bridge.run(read).await
+                    };
                     self.reading = Some(Box::pin(job));
                 }
                 Tail::End => {

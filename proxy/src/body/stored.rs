@@ -9,6 +9,7 @@ use wharf_store::{BlobReader, StoreError};
 
 use super::{BodyError, Job};
 use crate::bridge::Bridge;
+use crate::held::Reading;
 use crate::limits::BATCH_BYTES;
 
 /// Gives what is in memory at once, and reads the rest in batches: the next one while the client
@@ -28,15 +29,28 @@ enum Work {
     Over,
 }
 
-/// The next segments: as many as are handed over at once, or one while memory is `short`. Blocks.
+/// How much is read at once: it counts until it is there.
+pub(crate) struct Batch {
+    bytes: usize,
+    _reading: Reading,
+}
+
+impl Batch {
+    /// As many segments as are handed over at once, or one while memory is short.
+    pub(crate) fn begin(bridge: &Bridge) -> Self {
+        let bytes = if bridge.is_short() { SEGMENT_BYTES } else { BATCH_BYTES };
+        Self { bytes, _reading: bridge.reading(bytes) }
+    }
+}
+
+/// The next segments. Blocks.
 pub(crate) fn read_batch(
     mut reader: BlobReader,
-    short: bool,
+    batch: Batch,
 ) -> (BlobReader, Result<VecDeque<Bytes>, StoreError>) {
     let mut segments = VecDeque::new();
     let mut bytes = 0;
-    let batch_bytes = if short { SEGMENT_BYTES } else { BATCH_BYTES };
-    while bytes < batch_bytes {
+    while bytes < batch.bytes {
         match reader.next_segment() {
             Ok(Some(segment)) => {
                 bytes += segment.len();
@@ -98,8 +112,8 @@ impl StoredBody {
     }
 
     fn read(&self, reader: BlobReader) -> Job<(BlobReader, Result<VecDeque<Bytes>, StoreError>)> {
-        let (bridge, short) = (self.bridge.clone(), self.bridge.is_short());
-        Box::pin(async move { bridge.run(move || read_batch(reader, short)).await })
+        let (bridge, batch) = (self.bridge.clone(), Batch::begin(&self.bridge));
+        Box::pin(async move { bridge.run(move || read_batch(reader, batch)).await })
     }
 
     /// Begins on the next batch before it is asked for.
@@ -108,7 +122,8 @@ impl StoredBody {
         let room = wanted.then(|| self.bridge.room_ahead());
         match room.flatten() {
             Some(room) => {
-                Work::Reading(Box::pin(Bridge::begin(room, move || read_batch(reader, false))))
+                let batch = Batch::begin(&self.bridge);
+                Work::Reading(Box::pin(Bridge::begin(room, move || read_batch(reader, batch))))
             }
             None => Work::Idle(reader),
         }

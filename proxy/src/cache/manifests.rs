@@ -9,10 +9,13 @@ use wharf_store::{StoreError, StoredManifest, TagRecord};
 
 use super::generations::{Change, Generation, Generations, Still};
 use super::recent::Recent;
+use super::shared::Shared;
 use super::{Absent, Cache, Outcome, Store};
 use crate::Error;
 use crate::access::Caller;
 use crate::bridge::Bridge;
+use crate::held::Purse;
+use crate::limits::MANIFEST_READ_LENGTHS;
 use crate::telemetry;
 use crate::upstream::{Accept, Fetched, Haste};
 use crate::upstreams::{Remote, Site};
@@ -26,13 +29,16 @@ pub(crate) struct ServedManifest {
     pub media_type: MediaType,
     /// Exactly what was pushed.
     pub bytes: Bytes,
+    /// Whether they are counted as held.
+    pub is_counted: bool,
 }
 
 pub(super) type Stored = ServedManifest;
 
 impl From<StoredManifest> for ServedManifest {
     fn from(stored: StoredManifest) -> Self {
-        Self { digest: stored.digest, media_type: stored.media_type, bytes: stored.bytes }
+        let StoredManifest { digest, media_type, bytes } = stored;
+        Self { digest, media_type, bytes, is_counted: false }
     }
 }
 
@@ -44,6 +50,7 @@ pub(super) struct Keeper {
     pub(super) store: Arc<dyn Store>,
     pub(super) repo: RepoName,
     recent: Arc<Recent>,
+    shared: Arc<Shared>,
     generations: Arc<Generations>,
     pub(super) since: Generation,
 }
@@ -126,10 +133,15 @@ impl Keeper {
         Ok(written.await?)
     }
 
-    pub(super) async fn stored(&self, digest: Digest) -> Result<Option<ServedManifest>, Error> {
+    pub(super) async fn stored(
+        &self,
+        digest: Digest,
+        purse: &Purse,
+    ) -> Result<Option<ServedManifest>, Error> {
         if let Some(manifest) = self.recent.manifest(&self.repo, &digest) {
-            return Ok(Some(manifest));
+            return self.shared.share(purse, manifest).map(Some);
         }
+        let _turn = self.bridge.manifest_turn().await;
         let before = self.recent.before();
         let (store, repo) = (Arc::clone(&self.store), self.repo.clone());
         let found = self.bridge.run(move || store.manifest(&repo, &digest));
@@ -138,34 +150,39 @@ impl Keeper {
         if let Some(manifest) = &found {
             self.recent.take(before, &self.repo, manifest, None);
         }
-        Ok(found)
+        found.map(|manifest| self.shared.share(purse, manifest)).transpose()
     }
 }
 
 impl Cache {
-    /// A manifest, by tag or digest; what is not here is asked for as the client accepts it.
+    /// A manifest, by tag or digest; what is not here is asked for as the client accepts it. A large one
+    /// is counted as held.
     pub(crate) async fn manifest(
         &self,
         repo: &RepoName,
         reference: &Reference,
-        (caller, accept): (&Caller, Accept),
+        (caller, accept, purse): (&Caller, Accept, &Purse),
     ) -> Result<(ServedManifest, Outcome), Error> {
         let unknown =
             || Error::ManifestUnknown { repo: repo.clone(), reference: reference.to_string() };
         match (self.upstreams.site_for(repo, caller.login())?, reference) {
             (Site::Local, Reference::Digest(digest)) => {
-                let found = self.keeper(repo).stored(*digest).await?;
+                let found = self.keeper(repo).stored(*digest, purse).await?;
                 found.map(|manifest| (manifest, Outcome::Hit)).ok_or_else(unknown)
             }
             (Site::Local, Reference::Tag(tag)) => {
-                let found = self.tagged(repo, tag).await?;
+                let found = self.tagged(repo, tag, purse).await?;
                 found.map(|(manifest, _)| (manifest, Outcome::Hit)).ok_or_else(unknown)
             }
             (Site::Remote(remote), Reference::Digest(digest)) => {
-                self.manifest_by_digest(repo, *digest, &remote.accepting(accept)).await
+                let remote = remote.accepting(accept);
+                self.manifest_by_digest(repo, *digest, &remote, purse).await
             }
             (Site::Remote(remote), Reference::Tag(tag)) => {
-                self.manifest_by_tag(repo, tag, &remote.accepting(accept)).await
+                let remote = remote.accepting(accept);
+                let found = self.manifest_by_tag(repo, tag, &remote, purse);
+                let (manifest, outcome) = found.await?;
+                Ok((self.shared.share(purse, manifest)?, outcome))
             }
         }
     }
@@ -177,6 +194,7 @@ impl Cache {
             store,
             repo: repo.clone(),
             recent: Arc::clone(&self.recent),
+            shared: Arc::clone(&self.shared),
             generations: Arc::clone(&self.generations),
             since: self.generations.now(repo),
         }
@@ -187,10 +205,16 @@ impl Cache {
         &self,
         repo: &RepoName,
         tag: &Tag,
+        purse: &Purse,
     ) -> Result<Option<(ServedManifest, TagRecord)>, Error> {
+        let share = |(manifest, record)| {
+            let manifest = self.shared.share(purse, manifest)?;
+            Ok::<_, Error>((manifest, record))
+        };
         if let Some(found) = self.recent.tagged(repo, tag) {
-            return Ok(Some(found));
+            return share(found).map(Some);
         }
+        let _turn = self.bridge.manifest_turn().await;
         let before = self.recent.before();
         let (store, of, wanted) = (Arc::clone(&self.store), repo.clone(), tag.clone());
         let found = self.bridge.run(move || {
@@ -204,7 +228,7 @@ impl Cache {
         if let Some((manifest, record)) = &found {
             self.recent.take(before, repo, manifest, Some((tag, *record)));
         }
-        Ok(found)
+        found.map(share).transpose()
     }
 
     async fn manifest_by_digest(
@@ -212,9 +236,10 @@ impl Cache {
         repo: &RepoName,
         digest: Digest,
         remote: &Remote,
+        purse: &Purse,
     ) -> Result<(ServedManifest, Outcome), Error> {
         let keeper = self.keeper(repo);
-        if let Some(manifest) = usable(keeper.stored(digest).await) {
+        if let Some(manifest) = usable(keeper.stored(digest, purse).await)? {
             return Ok((manifest, Outcome::Hit));
         }
         let accept = remote.upstream.accept();
@@ -223,47 +248,64 @@ impl Cache {
             || Error::ManifestUnknown { repo: repo.clone(), reference: digest.to_string() };
         let epoch = self.not_absent(absent(), remote, unknown)?;
         let (there, key) = (remote.clone(), (repo.clone(), digest, accept.clone(), keeper.since));
-        let asked = self.manifests.ask_as(remote.upstream.whose(), key, |promise| {
-            let (keeper, there) = (keeper.clone(), there.clone());
+        let asked = self.manifests.ask_as(purse.party(), remote.upstream.whose(), key, |promise| {
+            let asking =
+                Asking { keeper: keeper.clone(), remote: there.clone(), purse: purse.clone() };
             async move {
                 let reference = Reference::Digest(digest);
-                promise.keep(fetch(&keeper, &there, &reference, None, Haste::Patient).await);
+                promise.keep(fetch(&asking, &reference, None, Haste::Patient).await);
             }
         });
         let (manifest, joined) = self.learn(asked.await, absent, remote, epoch)?;
+        let manifest = self.shared.share(purse, manifest)?;
         Ok((manifest, if joined { Outcome::Join } else { Outcome::Fill }))
     }
 }
 
 /// What the store has, where an upstream can be asked instead: trouble of the store is no trouble of
-/// the request there.
-pub(super) fn usable<T>(found: Result<Option<T>, Error>) -> Option<T> {
-    found.unwrap_or_else(|error| {
-        tracing::error!(%error, "the store cannot be read; the upstream is asked");
-        None
-    })
+/// the request there. What finds no room here finds none from there either.
+pub(super) fn usable<T>(found: Result<Option<T>, Error>) -> Result<Option<T>, Error> {
+    match found {
+        Err(error) if !matches!(error, Error::TooManyBytes(_)) => {
+            tracing::error!(%error, "the store cannot be read; the upstream is asked");
+            Ok(None)
+        }
+        found => found,
+    }
+}
+
+/// Who asks an upstream for a manifest of a repository.
+#[derive(Clone)]
+pub(super) struct Asking {
+    pub(super) keeper: Keeper,
+    pub(super) remote: Remote,
+    /// Who holds what comes, until it is given to those who wait for it.
+    pub(super) purse: Purse,
 }
 
 /// Fetches a manifest, proves it, and keeps it; with a tag, the tag too, unless it came because this
 /// client named its type: another client may be sent another one. What is not understood is kept and
 /// served as it is.
 pub(super) async fn fetch(
-    keeper: &Keeper,
-    remote: &Remote,
+    asking: &Asking,
     reference: &Reference,
     tag: Option<(Tag, Accept)>,
     haste: Haste,
 ) -> Result<ServedManifest, Error> {
-    let fetched = remote.upstream.manifest(&remote.repo, reference, haste).await?;
-    let fetched = fetched.ok_or_else(|| Error::ManifestUnknown {
+    let Asking { keeper, remote, purse } = asking;
+    let fetched = remote.upstream.manifest(&remote.repo, reference, haste, purse).await?;
+    let mut fetched = fetched.ok_or_else(|| Error::ManifestUnknown {
         repo: keeper.repo.clone(),
         reference: reference.to_string(),
     })?;
-    let (manifest, digest) = prove(fetched, reference)?;
+    fetched.hold.grow_to(fetched.bytes.len() as u64 * MANIFEST_READ_LENGTHS)?;
+    let Fetched { bytes, media_type, digest: said, hold: _hold } = fetched;
+    let (manifest, digest) = prove(bytes, media_type.as_ref(), said, reference)?;
     let served = ServedManifest {
         digest,
         media_type: manifest.media_type().clone(),
         bytes: manifest.bytes().clone(),
+        is_counted: false,
     };
     let record = TagRecord { digest, checked_ms: super::tags::now_ms() };
     let tag = tag.filter(|(_, accept)| !accept.names(&served.media_type)).map(|(tag, _)| tag);
@@ -276,10 +318,14 @@ pub(super) async fn fetch(
 
 /// What was fetched by digest must be that. By tag the digest is computed: what the upstream says
 /// counts only for what could be anything (a page that asks for a login, say), which it has to bear out.
-fn prove(fetched: Fetched, reference: &Reference) -> Result<(Manifest, Digest), Error> {
+fn prove(
+    bytes: Bytes,
+    media_type: Option<&MediaType>,
+    said: Option<Digest>,
+    reference: &Reference,
+) -> Result<(Manifest, Digest), Error> {
     let failed = |reason: String| Error::UpstreamFailed { operation: FETCHING, reason };
-    let Fetched { bytes, media_type, digest: said } = fetched;
-    let manifest = Manifest::read(bytes, media_type.as_ref());
+    let manifest = Manifest::read(bytes, media_type);
     let manifest = manifest.map_err(|error| failed(error.to_string()))?;
     if let Some(expected) = reference.digest() {
         manifest.prove(expected).map_err(Error::UpstreamLied)?;
@@ -302,10 +348,14 @@ mod tests {
     use super::*;
     use wharf_oci::{Algorithm, Digester};
 
-    fn fetched(text: &'static str, media_type: Option<&str>, said: Option<&str>) -> Fetched {
-        let digest = said.map(|said| Digester::digest(Algorithm::Sha256, said.as_bytes()));
-        let media_type = media_type.map(|text| text.parse().unwrap());
-        Fetched { bytes: Bytes::from_static(text.as_bytes()), media_type, digest }
+    /// What is proven of a text that came so.
+    fn proven(
+        (text, media_type, said): (&'static str, Option<&str>, Option<&str>),
+        reference: &Reference,
+    ) -> Result<(Manifest, Digest), Error> {
+        let said = said.map(|said| Digester::digest(Algorithm::Sha256, said.as_bytes()));
+        let media_type: Option<MediaType> = media_type.map(|text| text.parse().unwrap());
+        prove(Bytes::from_static(text.as_bytes()), media_type.as_ref(), said, reference)
     }
 
     #[test]
@@ -323,13 +373,13 @@ mod tests {
             ("{}", Some("application/json"), None, false),
             ("{}", Some("application/json"), Some("{}"), true),
         ] {
-            let proven = prove(fetched(text, media_type, said), &tag);
-            assert_eq!(proven.is_ok(), is_taken, "{media_type:?} {text}");
+            let by_tag = proven((text, media_type, said), &tag);
+            assert_eq!(by_tag.is_ok(), is_taken, "{media_type:?} {text}");
             let right = Digester::digest(Algorithm::Sha256, text.as_bytes());
-            let by_digest = prove(fetched(text, media_type, said), &Reference::Digest(right));
+            let by_digest = proven((text, media_type, said), &Reference::Digest(right));
             assert_eq!(by_digest.unwrap().0.bytes(), text);
             let wrong = Reference::Digest(Digester::digest(Algorithm::Sha256, b"wrong"));
-            let by_digest = prove(fetched(text, media_type, said), &wrong);
+            let by_digest = proven((text, media_type, said), &wrong);
             assert!(matches!(by_digest, Err(Error::UpstreamLied(_))));
         }
     }

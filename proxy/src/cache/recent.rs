@@ -103,7 +103,12 @@ mod tests {
 
     fn manifest(content: &'static [u8]) -> ServedManifest {
         let digest = Digester::digest(Algorithm::Sha256, content);
-        ServedManifest { digest, media_type: MediaType::OCI_INDEX, bytes: content.into() }
+        ServedManifest {
+            digest,
+            media_type: MediaType::OCI_INDEX,
+            bytes: content.into(),
+            is_counted: false,
+        }
     }
 
     #[test]

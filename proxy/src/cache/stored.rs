@@ -11,7 +11,7 @@ use wharf_store::{BlobReader, StoreError};
 
 use super::{Cache, Store};
 use crate::Error;
-use crate::body::read_batch;
+use crate::body::{Batch, read_batch};
 use crate::telemetry;
 
 /// A blob in the store, or the part of it that was asked for.
@@ -48,14 +48,14 @@ impl Cache {
         range: Option<ByteRange>,
     ) -> Result<Found, Error> {
         let (store, repo, wanted) = (Arc::clone(&self.store), repo.cloned(), *digest);
-        let short = self.bridge.is_short();
+        let batch = Batch::begin(&self.bridge);
         let found = self.bridge.run(move || {
             if let Some(repo) = repo
                 && !store.has_blob(&repo, &wanted)?
             {
                 return Ok(Found::Foreign);
             }
-            match open(&*store, &wanted, range, short) {
+            match open(&*store, &wanted, range, batch) {
                 Err(error @ StoreError::Corrupt { .. }) => {
                     tracing::error!(digest = %wanted, %error, "a blob is corrupt and not served");
                     Ok(Found::Corrupt)
@@ -71,7 +71,7 @@ fn open(
     store: &dyn Store,
     digest: &Digest,
     range: Option<ByteRange>,
-    short: bool,
+    batch: Batch,
 ) -> Result<Found, StoreError> {
     let Some(mut reader) = store.open(digest)? else {
         return Ok(Found::Absent);
@@ -85,6 +85,6 @@ fn open(
         part = Some(ContentRange { span, size_bytes });
         reader = reader.narrow(span);
     }
-    let (rest, first) = read_batch(reader, short);
+    let (rest, first) = read_batch(reader, batch);
     Ok(Found::Stored(StoredBlob { part, first: first?, rest }))
 }

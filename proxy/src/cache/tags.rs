@@ -10,9 +10,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use wharf_oci::{Reference, RepoName, Tag};
 use wharf_store::TagRecord;
 
-use super::manifests::{Keeper, ServedManifest, fetch, usable};
+use super::manifests::{Asking, ServedManifest, fetch, usable};
 use super::{Absent, Cache, Outcome};
 use crate::Error;
+use crate::held::Purse;
 use crate::limits::{READ_STALE_TIME, STALE_TIME};
 use crate::upstream::{Accept, Haste};
 use crate::upstreams::Remote;
@@ -26,11 +27,10 @@ pub(crate) fn now_ms() -> u64 {
     u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// A tag of a repository, and where that lives.
+/// A tag of a repository, and who asks for it.
 #[derive(Clone)]
 struct Asked {
-    keeper: Keeper,
-    remote: Remote,
+    asking: Asking,
     tag: Tag,
 }
 
@@ -40,26 +40,31 @@ impl Cache {
         repo: &RepoName,
         tag: &Tag,
         remote: &Remote,
+        purse: &Purse,
     ) -> Result<(ServedManifest, Outcome), Error> {
         // Before the store is looked into: what changes after that is newer than any answer.
-        let keeper = self.keeper(repo);
+        let (remote, purse) = (remote.clone(), purse.clone());
+        let asking = Asking { keeper: self.keeper(repo), remote, purse };
         if tag.is_read_modify_write() {
-            return self.current_of_tag(keeper, tag, remote).await;
+            return self.current_of_tag(asking, tag).await;
         }
-        let Some((manifest, record)) = usable(self.tagged(repo, tag).await) else {
-            return self.first_of_tag(keeper, tag, remote).await;
+        let found = usable(self.tagged(repo, tag, &asking.purse).await)?;
+        let Some((manifest, record)) = found else {
+            return self.first_of_tag(asking, tag).await;
         };
+        let remote = asking.remote.clone();
         let age = Duration::from_millis(now_ms().saturating_sub(record.checked_ms));
         let lifetime = remote.upstream.config().tag_ttl(tag);
         let accept = remote.upstream.accept().clone();
-        let flight = (repo.clone(), tag.clone(), accept, keeper.since);
-        let asked = Asked { keeper, remote: remote.clone(), tag: tag.clone() };
+        let flight = (repo.clone(), tag.clone(), accept, asking.keeper.since);
+        let party = &asking.purse.party().clone();
+        let asked = Asked { asking, tag: tag.clone() };
         let key = (repo.clone(), tag.clone());
         if age < lifetime {
             // A tag that is still asked for near its end is refreshed while the old answer is good.
             if age >= lifetime / 4 * 3 && !self.unanswered.holds(&key) {
                 let old = manifest.clone();
-                self.tags.begin(remote.upstream.whose(), flight, |promise| async move {
+                self.tags.begin(party, remote.upstream.whose(), &flight, |promise| async move {
                     promise.keep(revalidate(&asked, old).await);
                 });
             }
@@ -69,7 +74,7 @@ impl Cache {
             return Ok((manifest, Outcome::Stale));
         }
         let (old, epoch) = (manifest.clone(), self.unanswered.epoch());
-        let answer = self.tags.ask_as(remote.upstream.whose(), flight, |promise| {
+        let answer = self.tags.ask_as(party, remote.upstream.whose(), flight, |promise| {
             let (asked, old) = (asked.clone(), old.clone());
             async move { promise.keep(revalidate(&asked, old).await) }
         });
@@ -87,20 +92,16 @@ impl Cache {
 
     /// What a tag is at this moment. Nobody joins the question of somebody else: its answer may be older
     /// than what a client wrote at the upstream since.
-    async fn current_of_tag(
-        &self,
-        keeper: Keeper,
-        tag: &Tag,
-        remote: &Remote,
-    ) -> Result<Resolved, Error> {
-        let repo = keeper.repo.clone();
-        let Some((old, _)) = usable(self.tagged(&repo, tag).await) else {
-            let (reference, name) = (Reference::Tag(tag.clone()), Some(name_of(tag, remote)));
-            let fetched = fetch(&keeper, remote, &reference, name, Haste::Patient).await?;
+    async fn current_of_tag(&self, asking: Asking, tag: &Tag) -> Result<Resolved, Error> {
+        let repo = asking.keeper.repo.clone();
+        let Some((old, _)) = usable(self.tagged(&repo, tag, &asking.purse).await)? else {
+            let name = Some(name_of(tag, &asking.remote));
+            let reference = Reference::Tag(tag.clone());
+            let fetched = fetch(&asking, &reference, name, Haste::Patient).await?;
             return Ok((fetched, Outcome::Fill));
         };
         let (key, epoch) = ((repo.clone(), tag.clone()), self.read_stale.epoch());
-        let asked = Asked { keeper, remote: remote.clone(), tag: tag.clone() };
+        let asked = Asked { asking, tag: tag.clone() };
         match revalidate(&asked, old.clone()).await {
             Err(error) if error.is_outage() => {
                 tracing::warn!(%repo, %tag, %error, "serving what the tag was before");
@@ -119,14 +120,16 @@ impl Cache {
         repo: &RepoName,
         tag: &Tag,
         remote: &Remote,
+        purse: &Purse,
     ) -> Result<(), Error> {
         if !self.read_stale.holds(&(repo.clone(), tag.clone())) {
             return Ok(());
         }
         let reference = Reference::Tag(tag.clone());
-        let there = remote.upstream.manifest(&remote.repo, &reference, Haste::Long).await?;
+        let there = remote.upstream.manifest(&remote.repo, &reference, Haste::Long, purse);
+        let there = there.await?;
         // Whoever read it since has seen what it is: that is here.
-        let here = usable(self.tagged(repo, tag).await);
+        let here = usable(self.tagged(repo, tag, purse).await)?;
         if there.map(|there| there.bytes) == here.map(|(here, _)| here.bytes) {
             return Ok(());
         }
@@ -136,23 +139,23 @@ impl Cache {
     /// A tag of which nothing is known here.
     async fn first_of_tag(
         &self,
-        keeper: Keeper,
+        asking: Asking,
         tag: &Tag,
-        remote: &Remote,
     ) -> Result<(ServedManifest, Outcome), Error> {
-        let repo = &keeper.repo.clone();
+        let (repo, remote) = (&asking.keeper.repo.clone(), &asking.remote.clone());
         let accept = remote.upstream.accept();
         let absent = || Absent::manifest(repo, Reference::Tag(tag.clone()), accept);
         let unknown = || Error::ManifestUnknown { repo: repo.clone(), reference: tag.to_string() };
         let epoch = self.not_absent(absent(), remote, unknown)?;
-        let (there, wanted) = (remote.clone(), tag.clone());
-        let key = (repo.clone(), tag.clone(), accept.clone(), keeper.since);
-        let asked = self.tags.ask_as(remote.upstream.whose(), key, |promise| {
-            let (keeper, there, wanted) = (keeper.clone(), there.clone(), wanted.clone());
+        let wanted = tag.clone();
+        let key = (repo.clone(), tag.clone(), accept.clone(), asking.keeper.since);
+        let party = asking.purse.party().clone();
+        let asked = self.tags.ask_as(&party, remote.upstream.whose(), key, |promise| {
+            let (asking, wanted) = (asking.clone(), wanted.clone());
             async move {
-                let (reference, name) =
-                    (Reference::Tag(wanted.clone()), Some(name_of(&wanted, &there)));
-                let fetched = fetch(&keeper, &there, &reference, name, Haste::Patient).await;
+                let name = Some(name_of(&wanted, &asking.remote));
+                let reference = Reference::Tag(wanted);
+                let fetched = fetch(&asking, &reference, name, Haste::Patient).await;
                 promise.keep(fetched.map(|manifest| (manifest, Outcome::Fill)));
             }
         });
@@ -169,10 +172,13 @@ fn name_of(tag: &Tag, remote: &Remote) -> (Tag, Accept) {
 
 /// Asks the upstream where the tag points; fetches only what is not here.
 async fn revalidate(asked: &Asked, old: ServedManifest) -> Result<Resolved, Error> {
-    let Asked { keeper, remote, tag } = asked;
-    let name = name_of(tag, remote);
+    let Asked { asking, tag } = asked;
+    let (keeper, name) = (&asking.keeper, name_of(tag, &asking.remote));
     // What is here is still there for whoever does not name its type.
-    let remote = &remote.accepting(remote.upstream.accept().with(&old.media_type));
+    let accept = asking.remote.upstream.accept().with(&old.media_type);
+    let remote = asking.remote.accepting(accept);
+    let asking = &Asking { remote, ..asking.clone() };
+    let remote = &asking.remote;
     let reference = Reference::Tag(tag.clone());
     let digest = remote.upstream.manifest_digest(&remote.repo, &reference).await?;
     if digest == Some(old.digest) {
@@ -180,7 +186,7 @@ async fn revalidate(asked: &Asked, old: ServedManifest) -> Result<Resolved, Erro
         return Ok((old, Outcome::Hit));
     }
     // Moved, deleted, or a registry that does not say the digest: the manifest itself tells.
-    match fetch(keeper, remote, &reference, Some(name), Haste::Brief).await {
+    match fetch(asking, &reference, Some(name), Haste::Brief).await {
         Ok(manifest) => Ok((manifest, Outcome::Fill)),
         Err(error @ Error::ManifestUnknown { .. }) => {
             keeper.unpoint(tag).await?;

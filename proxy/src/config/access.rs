@@ -20,7 +20,7 @@ use url::{Host, Url};
 use super::address::{self, Address, AddressError};
 use super::egress::Egress;
 use super::patterns::RepoPattern;
-use super::{ConfigError, UpstreamConfig, passthrough};
+use super::{ConfigError, HostName, UpstreamConfig, passthrough};
 use crate::access::{
     Action, Actions, Line, Passwords, Rule, Rules, Tokens, Who, read_file, read_key,
 };
@@ -107,6 +107,9 @@ enum Kind {
 pub(super) struct AccessKeys {
     #[serde(default)]
     kind: Kind,
+    /// Under which names this server may be asked for, where nobody has to log in.
+    #[serde(default)]
+    pub(super) hosts: Vec<HostName>,
     htpasswd: Option<PathBuf>,
     tokens: Option<PathBuf>,
     public_url: Option<Address>,

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use wharf_oci::MANIFEST_SIZE_BYTES_MAX;
 
 use super::ConfigError;
+use crate::held::Bounds;
 use crate::lag::Floor;
 use crate::limits;
 use crate::quantity::Size;
@@ -46,8 +47,10 @@ pub(crate) struct Limits {
     pub(crate) uploads: usize,
     /// Of these, by one caller.
     pub(crate) uploads_per_user: usize,
-    /// Bytes in memory on their way in or out, in all.
-    pub(crate) bytes_in_flight: u64,
+    /// Blobs that are fetched for one caller at once.
+    pub(crate) fills_per_user: usize,
+    /// Bytes in memory on their way in or out, in all and of one caller.
+    pub(crate) bytes: Bounds,
     /// Requests of one caller.
     pub(crate) user_requests: Rate,
     /// Requests from one address.
@@ -85,7 +88,9 @@ pub(super) struct LimitsFile {
     form_bytes: Option<Size>,
     uploads: Option<usize>,
     uploads_per_user: Option<usize>,
+    fills_per_user: Option<usize>,
     bytes_in_flight: Option<Size>,
+    bytes_in_flight_per_user: Option<Size>,
     requests_per_second: Option<u32>,
     requests_burst: Option<u32>,
     address_requests_per_second: Option<u32>,
@@ -117,6 +122,8 @@ impl LimitsFile {
         let each = &mut limits.connections_per_address;
         set(each, "connections_per_address", self.connections_per_address, 1..=65_536)?;
         set(&mut limits.uploads_per_user, "uploads_per_user", self.uploads_per_user, 1..=65_536)?;
+        let fills = &mut limits.fills_per_user;
+        set(fills, "fills_per_user", self.fills_per_user, 1..=limits::FILLS_MAX)?;
         set(&mut limits.http2_streams, "http2_streams", self.http2_streams, 1..=1_000)?;
         set(&mut limits.headers, "headers", self.headers, 8..=1_000)
     }
@@ -134,8 +141,12 @@ impl LimitsFile {
         let blob_range = 1..=limits::BLOB_BYTES_MAX;
         set(&mut limits.blob_bytes, "blob_bytes", size(self.blob_bytes), blob_range)?;
         set(&mut limits.form_bytes, "form_bytes", size(self.form_bytes), 1_024..=1_048_576)?;
-        let flight = &mut limits.bytes_in_flight;
-        set(flight, "bytes_in_flight", size(self.bytes_in_flight), 1_048_576..=u64::MAX)?;
+        let flight = 1_048_576..=u64::MAX;
+        let (all, each) = (size(self.bytes_in_flight), size(self.bytes_in_flight_per_user));
+        set(&mut limits.bytes.most, "bytes_in_flight", all, flight.clone())?;
+        limits.bytes.share = limits.bytes.most / limits::BYTES_IN_FLIGHT_SHARE;
+        let range = limits.bytes.share.min(*flight.start())..=u64::MAX;
+        set(&mut limits.bytes.share, "bytes_in_flight_per_user", each, range)?;
         let pace = &mut limits.floor.bytes_per_second;
         set(pace, "min_bytes_per_second", size(self.min_bytes_per_second), 0..=u64::MAX)?;
         let head_range = 8_192..=1_048_576;
@@ -187,7 +198,11 @@ impl Default for Limits {
             form_bytes: limits::FORM_BYTES_MAX,
             uploads: limits::UPLOADS_MAX,
             uploads_per_user: limits::USER_UPLOADS_MAX,
-            bytes_in_flight: limits::BYTES_IN_FLIGHT_MAX,
+            fills_per_user: limits::FILLS_MAX / limits::PARTY_SHARE,
+            bytes: Bounds {
+                most: limits::BYTES_IN_FLIGHT_MAX,
+                share: limits::BYTES_IN_FLIGHT_MAX / limits::BYTES_IN_FLIGHT_SHARE,
+            },
             user_requests: Rate::new(None, None),
             address_requests: Rate::new(None, None),
             transfers: Rate::new(None, None),
@@ -246,6 +261,10 @@ mod tests {
         .unwrap();
         assert_eq!((limits.connections, limits.connections_per_address), (3, 3));
         assert_eq!((limits.uploads, limits.uploads_per_user), (2, 2));
+        let bytes = read("bytes_in_flight = \"2MiB\"").unwrap().bytes;
+        assert_eq!(bytes, Bounds { most: 2 << 20, share: 1 << 19 });
+        let bytes = read("bytes_in_flight_per_user = \"2MiB\"").unwrap().bytes;
+        assert_eq!(bytes, Bounds { share: 2 << 20, ..Limits::default().bytes });
         assert_eq!((limits.floor.window.as_secs(), limits.floor.bytes_per_second), (1, 1024));
         assert_eq!(limits.user_requests, Rate { per_second: 5, burst: 50 });
         assert_eq!(limits.transfers, Rate { per_second: 2, burst: 7 });
@@ -257,9 +276,11 @@ mod tests {
             "connections = 0",
             "headers_timeout_seconds = 0",
             "uploads_per_user = 0",
+            "fills_per_user = 0",
             "header_bytes = \"1KiB\"",
             "manifest_bytes = \"5MiB\"",
             "bytes_in_flight = 5",
+            "bytes_in_flight_per_user = 5",
             "http2_streams = 100000",
         ] {
             let key = text.split(' ').next().unwrap();

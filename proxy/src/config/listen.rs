@@ -29,6 +29,12 @@ impl Listen {
         &self.addresses
     }
 
+    /// The name that it was written with, in place of an address.
+    pub(super) fn name(&self) -> Option<String> {
+        let (host, _) = self.text.rsplit_once(':')?;
+        self.text.parse::<SocketAddr>().is_err().then(|| host.to_owned())
+    }
+
     /// The first that others than this machine can reach.
     pub(super) fn elsewhere(&self) -> Option<SocketAddr> {
         self.addresses.iter().copied().find(|address| !address.ip().to_canonical().is_loopback())
@@ -103,7 +109,9 @@ mod tests {
         assert_eq!("[::1]:5000".parse::<Listen>().unwrap().elsewhere(), None);
         let all: Listen = "0.0.0.0:5000".parse().unwrap();
         assert_eq!(all.elsewhere(), Some("0.0.0.0:5000".parse().unwrap()));
+        assert_eq!((one.name(), all.name()), (None, None));
         let named: Listen = "localhost:5000".parse().unwrap();
+        assert_eq!(named.name().as_deref(), Some("localhost"));
         assert!(named.elsewhere().is_none() && named.addresses().iter().all(|a| a.port() == 5000));
         let v4 = "127.0.0.1:5000".parse().unwrap();
         assert_eq!(named.addresses().iter().filter(|address| **address == v4).count(), 1);

@@ -105,6 +105,17 @@ impl HostPattern {
         self.0.contains('*')
     }
 
+    /// Whether it stands for every host that has a name of the public DNS.
+    pub(crate) fn is_any(&self) -> bool {
+        self.0.chars().all(|c| c == '*')
+    }
+
+    /// Whether it names the host, whatever its port: nobody but the configuration chose that.
+    pub(crate) fn names(&self, host: &str) -> bool {
+        let name = self.0.split(':').next().unwrap_or(&self.0);
+        !name.contains('*') && self.fits(host)
+    }
+
     /// As written.
     pub(crate) fn as_str(&self) -> &str {
         &self.0
@@ -182,7 +193,10 @@ mod tests {
         }
         let acr = HostPattern::try_from("*.azurecr.io".to_owned()).unwrap();
         assert!(acr.fits("acme.azurecr.io") && !acr.fits("azurecr.io.example.com"));
-        assert!(HostPattern::try_from("127.0.0.1:*".to_owned()).unwrap().fits("127.0.0.1:5000"));
+        let port = HostPattern::try_from("127.0.0.1:*".to_owned()).unwrap();
+        assert!(port.fits("127.0.0.1:5000") && port.names("127.0.0.1:5000"));
+        assert!(any.is_any() && !any.names("acme.azurecr.io") && !acr.names("acme.azurecr.io"));
+        assert!(!acr.is_any());
         assert!(HostPattern::try_from("a/b".to_owned()).is_err());
     }
 }

@@ -103,6 +103,9 @@ pub struct UpstreamConfig {
     /// Whether such tags and their manifests are locked at the upstream too, as ACR can.
     #[serde(default)]
     lock_tags: bool,
+    /// Whether a caller chose its host, among those that a pattern stands for.
+    #[serde(skip)]
+    is_of_caller: bool,
     /// Which proxy leads there; of the environment.
     #[serde(skip)]
     egress: Arc<Egress>,
@@ -186,6 +189,7 @@ impl std::str::FromStr for UpstreamConfig {
             http2: None,
             write_once_tags: Vec::new(),
             lock_tags: false,
+            is_of_caller: false,
             egress: Arc::default(),
         };
         upstream.check()?;
@@ -224,6 +228,11 @@ impl UpstreamConfig {
     /// Hosts to which it may lead although their addresses are not public.
     pub(crate) fn redirect_hosts(&self) -> &[HostPattern] {
         &self.redirect_hosts
+    }
+
+    /// Whether a caller chose its host: then it may be in a private network only when that is listed.
+    pub(crate) const fn is_of_caller(&self) -> bool {
+        self.is_of_caller
     }
 
     /// Which proxy leads there.
@@ -306,6 +315,17 @@ impl UpstreamConfig {
         self.url.as_str().trim_end_matches('/').to_owned()
     }
 
+    /// Says in the log what it lets callers do that its writer may not have meant.
+    pub(super) fn announce(&self) {
+        if self.namespaces.iter().any(HostPattern::is_any) {
+            tracing::warn!(
+                upstream = %self.url,
+                "namespaces = [\"*\"]: whoever may pull here makes this server ask any registry on the \
+                 internet; name those that are meant, such as \"*.azurecr.io\""
+            );
+        }
+    }
+
     /// A digest of what the files hold that this names; a change of it is a change of configuration. Of
     /// one that cannot be read it is that of nothing.
     #[must_use]
@@ -323,7 +343,8 @@ impl UpstreamConfig {
     #[must_use]
     pub(crate) fn for_host(&self, host: &str) -> Option<Self> {
         let url = format!("{}://{host}", self.url.scheme()).parse().ok()?;
-        Some(Self { url, ..self.clone() })
+        let is_of_caller = !self.namespaces.iter().any(|pattern| pattern.names(host));
+        Some(Self { url, is_of_caller, ..self.clone() })
     }
 
     pub(super) fn check(&self) -> Result<(), ConfigError> {

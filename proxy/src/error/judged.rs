@@ -3,7 +3,7 @@
 //!
 //! Invariant: blame has no wildcard, so that no new error is forgotten.
 
-use super::Error;
+use super::{BytesOf, Error};
 
 /// Whose fault an error is: decides how it is logged and counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +37,7 @@ impl Error {
             | Self::NotLocked { .. } => Fault::Upstream,
             Self::PutInPart { source, .. } => source.fault(),
             Self::TooMany(_)
+            | Self::TooManyBytes(_)
             | Self::TooOften { .. }
             | Self::TooManyLogins { .. }
             | Self::PendingFull { .. }
@@ -61,6 +62,8 @@ impl Error {
             | Self::ScopeNeeded { .. }
             | Self::LoginRefused
             | Self::Denied
+            | Self::ForeignPage
+            | Self::HostUnlisted(_)
             | Self::UploadUnknown
             | Self::UploadBusy
             | Self::ChunkOutOfOrder { .. }
@@ -86,6 +89,7 @@ impl Error {
                 | Self::UpstreamDown { .. }
                 | Self::AccessUndecided { .. }
                 | Self::TooMany(_)
+                | Self::TooManyBytes(_)
                 | Self::TooOften { .. }
                 | Self::TooManyLogins { .. }
                 | Self::Stopping
@@ -125,6 +129,12 @@ impl Error {
         )
     }
 
+    /// Whether somebody's share of the memory was taken, which says nothing of anybody else.
+    #[must_use]
+    pub(crate) const fn is_about_a_share(&self) -> bool {
+        matches!(self, Self::TooManyBytes(BytesOf::Party | BytesOf::Connection))
+    }
+
     /// Whether content that is already here may be served instead: the upstream could not answer.
     /// What it did answer (401, 403, 404) is believed.
     #[must_use]
@@ -135,7 +145,8 @@ impl Error {
             | Self::UpstreamFailed { .. }
             | Self::UpstreamAstray { .. }
             | Self::LoginFailed { .. }
-            | Self::TooMany(_) => true,
+            | Self::TooMany(_)
+            | Self::TooManyBytes(_) => true,
             Self::UpstreamRefused { status, .. } => status.as_u16() >= 500,
             _ => false,
         }

@@ -71,11 +71,13 @@ impl Error {
                 (StatusCode::UNAUTHORIZED, ErrorCode::Unauthorized)
             }
             // Never 401: the client has no credentials that would help.
-            Self::UpstreamDenied { .. } | Self::Denied => {
-                (StatusCode::FORBIDDEN, ErrorCode::Denied)
-            }
+            Self::UpstreamDenied { .. }
+            | Self::Denied
+            | Self::ForeignPage
+            | Self::HostUnlisted(_) => (StatusCode::FORBIDDEN, ErrorCode::Denied),
             Self::UpstreamBusy { .. }
             | Self::TooMany(_)
+            | Self::TooManyBytes(_)
             | Self::TooOften { .. }
             | Self::TooManyLogins { .. } => {
                 (StatusCode::TOO_MANY_REQUESTS, ErrorCode::TooManyRequests)

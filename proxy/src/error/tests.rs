@@ -56,6 +56,9 @@ fn the_table_says_what_the_specification_says() {
         (Error::HeadMalformed(""), 400, "UNSUPPORTED"),
         (Error::BodyTooSlow, 408, "BLOB_UPLOAD_INVALID"),
         (Error::TooOften { retry_after_seconds: 3 }, 429, "TOOMANYREQUESTS"),
+        (Error::TooManyBytes(BytesOf::All), 429, "TOOMANYREQUESTS"),
+        (Error::TooManyBytes(BytesOf::Party), 429, "TOOMANYREQUESTS"),
+        (Error::TooManyBytes(BytesOf::Connection), 429, "TOOMANYREQUESTS"),
         (write_once, 409, "DENIED"),
         (Error::ReferrersUnsupported(repo.clone()), 404, "UNSUPPORTED"),
         (undecided, 503, "UNKNOWN"),
@@ -66,6 +69,8 @@ fn the_table_says_what_the_specification_says() {
         (Error::ScopeNeeded { scope: String::new() }, 401, "UNAUTHORIZED"),
         (Error::LoginRefused, 401, "UNAUTHORIZED"),
         (Error::Denied, 403, "DENIED"),
+        (Error::ForeignPage, 403, "DENIED"),
+        (Error::HostUnlisted("evil.test".to_owned()), 403, "DENIED"),
         (Error::TooManyLogins { retry_after_seconds: 3 }, 429, "TOOMANYREQUESTS"),
     ];
     assert_shown(&rows);

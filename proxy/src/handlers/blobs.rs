@@ -11,6 +11,8 @@ use crate::Error;
 use crate::access::Caller;
 use crate::body::Body;
 use crate::cache::{Arriving, Relayed, ServedBlob, StoredBlob};
+use crate::held::Purse;
+use crate::limits::ARRIVAL_WAIT;
 use crate::response::{self, Answer};
 
 pub(super) async fn head(
@@ -20,13 +22,13 @@ pub(super) async fn head(
     headers: &HeaderMap,
     caller: &Caller,
 ) -> Result<Answer, Error> {
-    let (info, outcome) = app.cache.blob_info(repo, digest, caller).await?;
-    app.metrics.outcome(outcome);
-    if let Some(unchanged) = response::not_modified(headers, digest, outcome) {
-        return Ok(unchanged);
+    let (info, came) = app.cache.blob_info(repo, digest, caller).await?;
+    app.metrics.outcome(came.outcome);
+    if let Some(unchanged) = response::not_modified(headers, digest, came.told) {
+        return Ok(response::with_account(unchanged, came));
     }
-    let full = response::blob(digest, None, outcome, Body::empty());
-    Ok(response::head(full, info.size_bytes))
+    let full = response::blob(digest, None, came.told, Body::empty());
+    Ok(response::with_account(response::head(full, info.size_bytes), came))
 }
 
 pub(super) async fn get(
@@ -34,49 +36,55 @@ pub(super) async fn get(
     repo: &RepoName,
     digest: &Digest,
     headers: &HeaderMap,
-    caller: &Caller,
+    (caller, purse): (&Caller, &Purse),
 ) -> Result<Answer, Error> {
     if headers.contains_key(header::IF_NONE_MATCH) {
         // Whoever has it needs no download, only to hear that the repository has it.
-        let (_, outcome) = app.cache.blob_info(repo, digest, caller).await?;
-        if let Some(unchanged) = response::not_modified(headers, digest, outcome) {
-            return Ok(unchanged);
+        let (_, came) = app.cache.blob_info(repo, digest, caller).await?;
+        if let Some(unchanged) = response::not_modified(headers, digest, came.told) {
+            return Ok(response::with_account(unchanged, came));
         }
     }
     let range = byte_range(headers);
-    let (served, outcome) = app.cache.blob(repo, digest, range, caller).await?;
-    app.metrics.outcome(outcome);
+    let (served, came) = app.cache.blob(repo, digest, range, caller).await?;
+    app.metrics.outcome(came.outcome);
+    let told = came.told;
     let bridge = app.cache.bridge.clone();
     let known_bytes = digest.is_of_nothing().then_some(0);
-    match served {
+    let answer = match served {
         ServedBlob::Stored(StoredBlob { part, first, rest }) => {
-            Ok(response::blob(digest, part, outcome, Body::stored(bridge, first, rest)))
+            // Many may have begun to read at once, when there was room for each of them.
+            purse.may_begin()?;
+            response::blob(digest, part, told, Body::stored(bridge, first, rest))
         }
-        ServedBlob::Arriving(Arriving { blob, size_bytes, part, ending }) => {
+        ServedBlob::Arriving(Arriving { blob, seat, size_bytes, part, ending }) => {
             arrived(&blob, part.map(|part| part.span)).await?;
             let body = match part {
                 Some(part) => Body::in_flight_part(bridge, blob, part.span, ending),
                 None => Body::in_flight(bridge, blob, size_bytes.or(known_bytes)),
             };
-            Ok(response::blob(digest, part, outcome, body))
+            response::blob(digest, part, told, body.seated(seat))
         }
         ServedBlob::Relayed(Relayed { size_bytes, pieces }, part) => {
             let bytes = part.map(|part| part.span.end() - part.span.start()).or(size_bytes);
             let bytes = bytes.or(known_bytes);
-            Ok(response::blob(digest, part, outcome, Body::relayed(pieces, bytes)))
+            response::blob(digest, part, told, Body::relayed(pieces, bytes))
         }
-    }
+    };
+    Ok(response::with_account(answer, came))
 }
 
-/// Waits for the first byte of the answer, so that a download that fails before it is an error with
-/// a status and not a body that breaks off. A blob of one segment is proven by then.
+/// Waits a little for the first byte of the answer, so that a download that fails before it is an
+/// error with a status and not a body that breaks off. A blob of one segment is proven by then. Not
+/// for long: the client of a slow upstream is to know that there is an answer.
 async fn arrived(blob: &InFlight, span: Option<Span>) -> Result<(), Error> {
     let start = span.map_or(0, |span| span.start());
-    match poll_fn(|context| blob.poll_read(start, context)).await {
-        Tail::Abandoned(reason) => {
+    let first = poll_fn(|context| blob.poll_read(start, context));
+    match tokio::time::timeout(ARRIVAL_WAIT, first).await {
+        Ok(Tail::Abandoned(reason)) => {
             Err(Error::UpstreamFailed { operation: "fetching a blob", reason })
         }
-        Tail::Bytes(_) | Tail::Stored | Tail::End => Ok(()),
+        Ok(Tail::Bytes(_) | Tail::Stored | Tail::End) | Err(_) => Ok(()),
     }
 }
 

@@ -8,6 +8,7 @@ use wharf_store::StoreError;
 
 use super::App;
 use crate::Error;
+use crate::held::Purse;
 use crate::upstream::{Haste, There};
 use crate::upstreams::{Remote, Site};
 
@@ -29,18 +30,19 @@ pub(super) async fn current(
         };
         return Ok(app.cache.bridge.run(look).await?);
     };
-    digest_there(remote, reference).await
+    digest_there(remote, reference, &app.own_purse()).await
 }
 
 /// The digest of a name at the upstream. One that does not say it sends the manifest.
 pub(super) async fn digest_there(
     remote: &Remote,
     reference: &Reference,
+    purse: &Purse,
 ) -> Result<Option<Digest>, Error> {
     match remote.upstream.manifest_there(&remote.repo, reference).await? {
         There::Absent => Ok(None),
         There::Is(digest) => Ok(Some(digest)),
-        There::Unsaid => sha256_there(remote, reference).await,
+        There::Unsaid => sha256_there(remote, reference, purse).await,
     }
 }
 
@@ -48,8 +50,9 @@ pub(super) async fn digest_there(
 pub(super) async fn sha256_there(
     remote: &Remote,
     reference: &Reference,
+    purse: &Purse,
 ) -> Result<Option<Digest>, Error> {
-    let fetched = remote.upstream.manifest(&remote.repo, reference, Haste::Long).await?;
+    let fetched = remote.upstream.manifest(&remote.repo, reference, Haste::Long, purse).await?;
     let digest = fetched.map(|fetched| {
         Manifest::read(fetched.bytes, fetched.media_type.as_ref()).map(|there| there.digest())
     });

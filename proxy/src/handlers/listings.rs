@@ -13,6 +13,7 @@ use crate::Error;
 use crate::access::Caller;
 use crate::body::Body;
 use crate::cache::{Outcome, Store};
+use crate::held::Purse;
 use crate::limits::{CATALOG_SCANNED_MAX, PAGE_ENTRIES_MAX};
 use crate::live::Rules;
 use crate::response::{self, Answer};
@@ -36,11 +37,11 @@ pub(super) async fn tags(
     repo: &RepoName,
     name: &RepoName,
     cursor: Cursor,
-    caller: &Caller,
+    (caller, purse): (&Caller, &Purse),
 ) -> Result<Answer, Error> {
     if let Site::Remote(remote) = app.cache.upstreams.site_for(repo, caller.login())? {
         app.metrics.outcome(Outcome::Bypass);
-        let answer = remote_tags(repo, name, &remote, &cursor).await?;
+        let answer = remote_tags((repo, name), &remote, &cursor, purse).await?;
         return Ok(response::with_outcome(answer, Outcome::Bypass));
     }
     let (store, of, limit, last) =
@@ -55,13 +56,13 @@ pub(super) async fn tags(
 
 /// The upstream's page, under our name and with our link.
 async fn remote_tags(
-    repo: &RepoName,
-    name: &RepoName,
+    (repo, name): (&RepoName, &RepoName),
     remote: &Remote,
     cursor: &Cursor,
+    purse: &Purse,
 ) -> Result<Answer, Error> {
     let endpoint = Endpoint::Tags { repo: remote.repo.clone() };
-    let listing = remote.upstream.list(&endpoint, &cursor.render()).await?;
+    let listing = remote.upstream.list(&endpoint, &cursor.render(), purse).await?;
     let listing = listing.ok_or_else(|| Error::NameUnknown(repo.clone()))?;
     let list: TagList = serde_json::from_slice(&listing.bytes).map_err(|error| {
         Error::UpstreamFailed { operation: "listing tags", reason: error.to_string() }

@@ -4,19 +4,21 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{HeaderMap, header};
 use hyper::body::Incoming;
 use tracing::Instrument as _;
 use wharf_oci::{Digest, Manifest, MediaType, ParseError, Reference, RepoName, Tag};
 
-use super::arriving::Arriving;
+use super::collected::{self, Taking};
 use super::push::Push;
 use super::{App, content};
 use crate::Error;
 use crate::access::Caller;
 use crate::audit::Act;
 use crate::config::Limits;
+use crate::held::{Hold, Purse};
+use crate::limits::MANIFEST_READ_LENGTHS;
 use crate::response::{self, Answer};
 use crate::turns::{Place, Turn, Wanted};
 use crate::upstream::{Accept, Conditions};
@@ -30,6 +32,8 @@ pub(super) struct Put {
     /// Who asks, and from where.
     pub(super) caller: Caller,
     pub(super) client: IpAddr,
+    /// What they hold in memory, and may hold.
+    pub(super) purse: Purse,
 }
 
 impl Put {
@@ -48,9 +52,9 @@ pub(super) async fn get(
     repo: &RepoName,
     reference: &Reference,
     head: bool,
-    (headers, caller): (&HeaderMap, &Caller),
+    (headers, caller, purse): (&HeaderMap, &Caller, &Purse),
 ) -> Result<Answer, Error> {
-    let asked = (caller, Accept::of(headers));
+    let asked = (caller, Accept::of(headers), purse);
     let (manifest, outcome) = app.cache.manifest(repo, reference, asked).await?;
     app.metrics.outcome(outcome);
     if let Some(unchanged) = response::not_modified(headers, &manifest.digest, outcome) {
@@ -91,7 +95,8 @@ async fn prepare(
     let site = app.cache.upstreams.site_for(&put.repo, put.caller.login())?;
     let conditions = Conditions::of(headers)?;
     let declared = declared(headers, &site)?;
-    let bytes = collect(headers, body, limits).await?;
+    let (bytes, mut hold) = collect(headers, body, &put.purse, limits).await?;
+    hold.grow_to(bytes.len() as u64 * MANIFEST_READ_LENGTHS)?;
     let manifest = match &site {
         Site::Local => Manifest::accept(bytes, declared.as_ref())?,
         // What is a manifest is the upstream's to say.
@@ -108,7 +113,7 @@ async fn prepare(
     let wanted = if conditions.is_empty() { wanted } else { wanted.alone() };
     let turn = app.turns.take(wanted).await?;
     let app = Arc::clone(app);
-    Ok((Push { app, site, place, put, manifest, digest, conditions }, turn))
+    Ok((Push { app, site, place, put, manifest, digest, conditions, _hold: hold }, turn))
 }
 
 /// What a manifest is sent as. What is no media type is refused where nobody else is asked.
@@ -134,23 +139,12 @@ fn prove(manifest: &Manifest, reference: &Reference) -> Result<Digest, Error> {
 async fn collect(
     headers: &HeaderMap,
     body: &mut Incoming,
+    purse: &Purse,
     limits: &Limits,
-) -> Result<Bytes, Error> {
+) -> Result<(Bytes, Hold), Error> {
     let limit_bytes = limits.manifest_bytes;
     let too_large =
-        |size_bytes| Err(Error::Parse(ParseError::ManifestTooLarge { size_bytes, limit_bytes }));
-    let announced = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
-    if let Some(size) = announced.filter(|size: &u64| *size > limit_bytes) {
-        return too_large(size);
-    }
-    let mut collected = BytesMut::new();
-    let mut arriving = Arriving::new(body, limits.floor);
-    while let Some(bytes) = arriving.next().await? {
-        let size = (collected.len() + bytes.len()) as u64;
-        if size > limit_bytes {
-            return too_large(size);
-        }
-        collected.extend_from_slice(&bytes);
-    }
-    Ok(collected.freeze())
+        |size_bytes| Error::Parse(ParseError::ManifestTooLarge { size_bytes, limit_bytes });
+    let taking = Taking { purse, limit_bytes, floor: limits.floor, too_large };
+    collected::collect(headers, body, taking).await
 }

@@ -15,6 +15,7 @@ use wharf_store::StoreError;
 use super::App;
 use super::current::{current, digest_there, sha256_there};
 use crate::Error;
+use crate::held::Purse;
 use crate::limits::{
     CONTENT_QUESTIONS_MAX, LIST_PAGES_MAX, PAGE_ENTRIES_MAX, RETRY_AFTER_SECONDS, TAGS_ASKED_MAX,
 };
@@ -260,15 +261,16 @@ impl Scene<'_> {
     /// A write-once tag of the upstream that points to a manifest: every one is asked for, because
     /// no API of registries says it.
     async fn tag_of_there(&self, remote: &Remote, digest: &Digest) -> Result<Option<Tag>, Error> {
-        let same = same_content(remote, digest).await?;
+        let purse = self.app.own_purse();
+        let same = same_content(remote, digest, &purse).await?;
         let tags = self.covered_there(remote).await?;
         let (mut tags, mut asked) = (tags.into_iter(), JoinSet::new());
         loop {
             while asked.len() < CONTENT_QUESTIONS_MAX {
                 let Some(tag) = tags.next() else { break };
-                let remote = remote.clone();
+                let (remote, purse) = (remote.clone(), purse.clone());
                 asked.spawn(async move {
-                    let there = digest_there(&remote, &Reference::Tag(tag.clone())).await;
+                    let there = digest_there(&remote, &Reference::Tag(tag.clone()), &purse).await;
                     (tag, there)
                 });
             }
@@ -292,8 +294,9 @@ impl Scene<'_> {
         }
         let endpoint = Endpoint::Tags { repo: remote.repo.clone() };
         let (mut covered, mut query) = (Vec::new(), String::new());
+        let purse = self.app.own_purse();
         for _ in 0..LIST_PAGES_MAX {
-            let Some(listing) = remote.upstream.list(&endpoint, &query).await? else {
+            let Some(listing) = remote.upstream.list(&endpoint, &query, &purse).await? else {
                 return Ok(covered);
             };
             let list: List = serde_json::from_slice(&listing.bytes).map_err(|error| {
@@ -313,10 +316,14 @@ impl Scene<'_> {
 }
 
 /// Every digest that a manifest may be known by as what tags point to.
-async fn same_content(remote: &Remote, digest: &Digest) -> Result<Vec<Digest>, Error> {
+async fn same_content(
+    remote: &Remote,
+    digest: &Digest,
+    purse: &Purse,
+) -> Result<Vec<Digest>, Error> {
     if digest.algorithm() == Algorithm::Sha256 {
         return Ok(vec![*digest]);
     }
-    let other = sha256_there(remote, &Reference::Digest(*digest)).await?;
+    let other = sha256_there(remote, &Reference::Digest(*digest), purse).await?;
     Ok(other.into_iter().chain([*digest]).collect())
 }

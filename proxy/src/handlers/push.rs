@@ -16,6 +16,7 @@ use super::redelivery::Redelivery;
 use super::{App, content};
 use crate::Error;
 use crate::cache::{Change, Store, now_ms};
+use crate::held::{Hold, Purse};
 use crate::response::{self, Answer, OCI_SUBJECT, OCI_TAG};
 use crate::turns::Place;
 use crate::upstream::{Accepted, Conditions, There};
@@ -31,6 +32,8 @@ pub(super) struct Push {
     pub(super) digest: Digest,
     /// What its reference has to be at this moment; further tags have no conditions.
     pub(super) conditions: Conditions,
+    /// What all of it holds in memory.
+    pub(super) _hold: Hold,
 }
 
 /// What an upstream did with a manifest.
@@ -47,7 +50,7 @@ impl Push {
     pub(super) async fn run(self) -> Result<Answer, Error> {
         if let Site::Remote(remote) = &self.site {
             for tag in self.put.named_tags() {
-                self.app.cache.not_read_stale(&self.put.repo, tag, remote).await?;
+                self.app.cache.not_read_stale(&self.put.repo, tag, remote, &self.put.purse).await?;
             }
         }
         self.check_conditions().await?;
@@ -134,7 +137,8 @@ impl Push {
             sent.done.push(name);
         }
         if let (false, Some(subject)) = (told, self.manifest.subject()) {
-            sent.keeps_referrers = keeps_referrers(remote, &subject.digest).await;
+            let purse = &self.put.purse;
+            sent.keeps_referrers = keeps_referrers(remote, &subject.digest, purse).await;
         }
         sent
     }
@@ -203,6 +207,6 @@ async fn is_locked_there(remote: &Remote, name: &Reference, error: &Error) -> bo
 }
 
 /// Whether the upstream lists referrers, when it was not told of this one just now.
-async fn keeps_referrers(remote: &Remote, subject: &Digest) -> bool {
-    matches!(remote.upstream.referrers(&remote.repo, subject).await, Ok(Some(_)))
+async fn keeps_referrers(remote: &Remote, subject: &Digest, purse: &Purse) -> bool {
+    matches!(remote.upstream.referrers(&remote.repo, subject, purse).await, Ok(Some(_)))
 }

@@ -17,6 +17,7 @@ use super::App;
 use crate::Error;
 use crate::access::Caller;
 use crate::cache::Outcome;
+use crate::held::Purse;
 use crate::limits::REFERRERS_ASKED_MAX;
 use crate::response::{self, Answer, OCI_FILTERS_APPLIED};
 use crate::upstream::ReferrersApi;
@@ -27,12 +28,13 @@ pub(super) async fn referrers(
     repo: &RepoName,
     subject: &Digest,
     artifact_type: Option<&str>,
-    caller: &Caller,
+    (caller, purse): (&Caller, &Purse),
 ) -> Result<Answer, Error> {
     let here = pushed_here(app, repo, subject).await?;
     let (mut list, outcome) = match app.cache.upstreams.site_for(repo, caller.login())? {
         Site::Local => (entries(&here), Outcome::Hit),
-        Site::Remote(remote) => match remote.upstream.referrers(&remote.repo, subject).await {
+        Site::Remote(remote) => match remote.upstream.referrers(&remote.repo, subject, purse).await
+        {
             Ok(Some(there)) => (merge(&remote, there, here).await, Outcome::Bypass),
             Ok(None) => return Err(Error::ReferrersUnsupported(repo.clone())),
             Err(error) if error.is_outage() => match remote.upstream.referrers_api() {

@@ -10,18 +10,20 @@ use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderValue, Method};
-use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use url::form_urlencoded;
 use wharf_oci::Secret;
 
 use super::App;
+use super::collected::{Taking, collect};
 use crate::Error;
 use crate::access::{Grants, Shown, TokenRequest};
 use crate::account::Notes;
 use crate::config::Limits;
+use crate::held::{Hold, Purse};
 use crate::limits::STALL_TIMEOUT;
 use crate::live::Rules;
+use crate::party::Party;
 use crate::response::{self, Answer};
 
 /// Answers a request for a token.
@@ -32,9 +34,15 @@ pub(crate) async fn token(
     client: IpAddr,
     notes: &mut Notes,
 ) -> Result<Answer, Error> {
-    let fields = match parts.method {
-        Method::GET => Fields::read(parts.uri.query().unwrap_or_default().as_bytes()),
-        Method::POST => Fields::read(&form(parts, body, &rules.limits).await?),
+    // Until it is over, what was sent is in memory.
+    let (fields, _form) = match parts.method {
+        Method::GET => (Fields::read(parts.uri.query().unwrap_or_default().as_bytes()), None),
+        Method::POST => {
+            let address = app.purse(Party::behind(client), &rules.limits);
+            let purse = notes.purse.as_ref().unwrap_or(&address);
+            let (form, hold) = form(parts, body, purse, &rules.limits).await?;
+            (Fields::read(&form), Some(hold))
+        }
         _ => return Err(Error::MethodNotAllowed { allowed: "GET, POST" }),
     };
     let (shown, refresh) = match fields.one("grant_type") {
@@ -93,7 +101,12 @@ impl Fields {
     }
 }
 
-async fn form(parts: &Parts, body: &mut Incoming, limits: &Limits) -> Result<Bytes, Error> {
+async fn form(
+    parts: &Parts,
+    body: &mut Incoming,
+    purse: &Purse,
+    limits: &Limits,
+) -> Result<(Bytes, Hold), Error> {
     let media_type = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let is_form = media_type.is_some_and(|media_type| {
         let essence = media_type.split(';').next().unwrap_or(media_type);
@@ -102,9 +115,9 @@ async fn form(parts: &Parts, body: &mut Incoming, limits: &Limits) -> Result<Byt
     if !is_form {
         return Err(Error::Parameter("send a form: application/x-www-form-urlencoded"));
     }
-    let most = usize::try_from(limits.form_bytes).unwrap_or(usize::MAX);
-    let read = Limited::new(body, most).collect();
-    let read = tokio::time::timeout(STALL_TIMEOUT, read).await.map_err(|_| Error::BodyBroken)?;
-    read.map(http_body_util::Collected::to_bytes)
-        .map_err(|_| Error::Parameter("the form is too long, or broke off"))
+    let too_large = |_| Error::Parameter("the form is too long; ask for fewer scopes at once");
+    let (limit_bytes, floor) = (limits.form_bytes, limits.floor);
+    let taking = Taking { purse, limit_bytes, floor, too_large };
+    let read = tokio::time::timeout(STALL_TIMEOUT, collect(&parts.headers, body, taking));
+    read.await.map_err(|_| Error::BodyBroken)?
 }

@@ -1,5 +1,6 @@
-//! The body of an answer on its way to a client: what it holds in memory is counted, and over HTTP/2,
-//! where a client says for each body how much it takes, it is seen when nobody takes it.
+//! The body of an answer on its way to a client: what it holds piece by piece is counted (what is whole
+//! counts itself, `body.rs`), and over HTTP/2, where a client says for each body how much it takes, it is
+//! seen when nobody takes it.
 //!
 //! Invariant: time runs only between a piece that was given and the wish for the next; what is waited
 //! for here or at an upstream makes no client slow.
@@ -14,7 +15,7 @@ use tokio::time::Instant;
 
 use super::watch::{Open, Watch};
 use crate::body::{Body, BodyError};
-use crate::held::{Held, Hold};
+use crate::held::{Pieces, Purse};
 use crate::lag::{Floor, Lag};
 use crate::limits::HTTP2_PIECE_BYTES;
 
@@ -35,7 +36,8 @@ enum Kind {
 /// A body whose bytes in memory are counted.
 struct Counted {
     body: Body,
-    hold: Hold,
+    /// None of one that is whole.
+    pieces: Option<Pieces>,
 }
 
 /// A body that is given piece by piece.
@@ -55,9 +57,9 @@ impl Watched {
         open: Open,
         watch: &Watch,
         is_http2: bool,
-        held: Arc<Held>,
+        purse: &Purse,
     ) -> Self {
-        let counted = Counted { body, hold: Hold::new(held) };
+        let counted = Counted::new(body, purse);
         let kind = if is_http2 {
             let given = Arc::new(Mutex::new(Given::new(counted, watch.floor())));
             watch.follow(&given);
@@ -70,11 +72,23 @@ impl Watched {
 }
 
 impl Counted {
+    /// Counted from now on, not only once it is asked for.
+    fn new(body: Body, purse: &Purse) -> Self {
+        let pieces = body.ready_bytes().map(|ready| {
+            let mut pieces = purse.pieces();
+            pieces.set(ready, body.is_passing());
+            pieces
+        });
+        Self { body, pieces }
+    }
+
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
         let next = ready!(Pin::new(&mut self.body).poll_frame(context));
         let next = next.map(|frame| frame.map(|frame| frame.into_data().unwrap_or_default()));
         let given = next.as_ref().and_then(|next| next.as_ref().ok()).map_or(0, Bytes::len);
-        self.hold.set(self.body.ready_bytes() + given as u64);
+        if let (Some(pieces), Some(ready)) = (&mut self.pieces, self.body.ready_bytes()) {
+            pieces.set(ready + given as u64, self.body.is_passing());
+        }
         Poll::Ready(next)
     }
 }

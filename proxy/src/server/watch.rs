@@ -4,6 +4,7 @@
 //! Invariant: only what the client lets us wait for counts. While a request is worked on here, or waits
 //! for an upstream, no time of the connection runs.
 
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -23,6 +24,8 @@ pub(super) struct Watch {
     headers_time: Duration,
     floor: Floor,
     counts: Arc<LimitCounts>,
+    /// Bytes of whole bodies that its requests hold.
+    bytes: Arc<AtomicU64>,
 }
 
 struct State {
@@ -92,7 +95,13 @@ impl Watch {
             headers_time: limits.headers_timeout,
             floor: limits.floor,
             counts,
+            bytes: Arc::default(),
         })
+    }
+
+    /// What its requests hold together.
+    pub(super) const fn bytes(&self) -> &Arc<AtomicU64> {
+        &self.bytes
     }
 
     /// The handshake is over: from now on a request is waited for.

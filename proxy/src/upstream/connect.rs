@@ -50,7 +50,7 @@ mod tests {
     /// Whether a client of this upstream connects to a name of this machine.
     async fn reaches(upstream: &str, listener: &TcpListener) -> bool {
         let config: UpstreamConfig = upstream.parse().unwrap();
-        let reach = Reach::new(&config.url, &[], config.egress());
+        let reach = Reach::new(&config.url, true, &[], config.egress());
         let client = client(&config, reach).unwrap();
         let port = listener.local_addr().unwrap().port();
         let request = http::Request::get(format!("http://localhost:{port}/"));

@@ -13,7 +13,10 @@ use super::pace::Paced;
 use super::wire::{Ask, Effort, Wire};
 use super::{failed, length, retry, text};
 use crate::Error;
-use crate::limits::{ANSWER_BYTES_MAX, LINKS_MAX, REDIRECTS_MAX, TRIES_MAX};
+use crate::held::{Collected, Hold, Purse};
+use crate::limits::{
+    ANSWER_BYTES_MAX, LINKS_MAX, REDIRECTS_MAX, SHORT_ANSWER_BYTES_MAX, TRIES_MAX,
+};
 
 impl Wire {
     /// Sends a read and follows redirects; every answer but a success is an error.
@@ -46,16 +49,15 @@ impl Wire {
         &self,
         ask: Ask,
         operation: &'static str,
-    ) -> Result<(HeaderMap, Bytes), Error> {
+        purse: &Purse,
+    ) -> Result<(HeaderMap, (Bytes, Hold)), Error> {
         let mut tries = 1;
         loop {
             let response = self.follow(ask.clone(), operation).await?;
             let headers = response.headers().clone();
-            if length(&headers).is_some_and(|bytes| bytes > ANSWER_BYTES_MAX as u64) {
-                return Err(failed(operation, format!("it exceeds {ANSWER_BYTES_MAX} bytes")));
-            }
-            match self.collect(response, operation).await {
-                Ok(bytes) => return Ok((headers, bytes)),
+            match self.collect(response, operation, purse).await {
+                Ok(collected) => return Ok((headers, collected)),
+                Err(error @ Error::TooManyBytes(_)) => return Err(error),
                 Err(error) if ask.effort != Effort::Patient || tries >= TRIES_MAX => {
                     return Err(error);
                 }
@@ -68,23 +70,67 @@ impl Wire {
         }
     }
 
-    /// A whole body, bounded.
+    /// A whole body, bounded, and what it is counted as: reserved before it is read.
     pub(super) async fn collect(
         &self,
         response: Response<Incoming>,
         operation: &'static str,
-    ) -> Result<Bytes, Error> {
-        let mut body = Paced::new(response.into_body(), self.patience.floor);
-        let mut collected = bytes::BytesMut::new();
+        purse: &Purse,
+    ) -> Result<(Bytes, Hold), Error> {
+        let announced = length(response.headers()).unwrap_or(0);
+        if announced > ANSWER_BYTES_MAX as u64 {
+            return Err(failed(operation, format!("it exceeds {ANSWER_BYTES_MAX} bytes")));
+        }
+        let mut hold = purse.take(announced)?;
+        let mut collected = Collected::with_room(announced);
+        let mut body = Paced::new(response.into_body(), self.patience().floor);
         while let Some(bytes) = body.next(operation).await? {
             if collected.len() + bytes.len() > ANSWER_BYTES_MAX {
                 let reason = format!("its answer exceeds {ANSWER_BYTES_MAX} bytes");
                 return Err(failed(operation, reason));
             }
             self.counts().received(bytes.len());
+            collected.push(&bytes, ANSWER_BYTES_MAX, &mut hold)?;
+        }
+        Ok((collected.into_bytes(), hold))
+    }
+
+    /// A short answer: a token, or why something was refused. Nobody's request is turned away for it.
+    pub(super) async fn collect_short(
+        &self,
+        response: Response<Incoming>,
+        operation: &'static str,
+    ) -> Result<Bytes, Error> {
+        let mut body = Paced::new(response.into_body(), self.patience().floor);
+        let mut collected = bytes::BytesMut::new();
+        while let Some(bytes) = body.next(operation).await? {
+            if collected.len() + bytes.len() > SHORT_ANSWER_BYTES_MAX {
+                let reason = format!("its answer exceeds {SHORT_ANSWER_BYTES_MAX} bytes");
+                return Err(failed(operation, reason));
+            }
+            self.counts().received(bytes.len());
             collected.extend_from_slice(&bytes);
         }
         Ok(collected.freeze())
+    }
+
+    /// Reads an answer that says nothing beside its head, so that its connection can go on.
+    pub(super) async fn drain(
+        &self,
+        response: Response<Incoming>,
+        operation: &'static str,
+    ) -> Result<(), Error> {
+        let mut body = Paced::new(response.into_body(), self.patience().floor);
+        let mut seen = 0;
+        while let Some(bytes) = body.next(operation).await? {
+            seen += bytes.len();
+            if seen > ANSWER_BYTES_MAX {
+                let reason = format!("its answer exceeds {ANSWER_BYTES_MAX} bytes");
+                return Err(failed(operation, reason));
+            }
+            self.counts().received(bytes.len());
+        }
+        Ok(())
     }
 
     /// The first answer that is no redirect, and whether it is from another address.

@@ -33,6 +33,6 @@ impl Upstream {
         // Mostly it comes after a change, and while it is not made everybody may change the tag.
         ask.effort = Effort::Long;
         let response = self.wire.send(ask, LOCKING).await?;
-        self.wire.collect(response, LOCKING).await.map(|_| ())
+        self.wire.drain(response, LOCKING).await
     }
 }

@@ -141,7 +141,7 @@ impl Upstream {
         match self.wire.answer(&ask, ASKING).await {
             Ok(response) => {
                 let status = response.status();
-                self.wire.collect(response, ASKING).await?;
+                self.wire.drain(response, ASKING).await?;
                 Ok(status)
             }
             Err(Error::UpstreamDenied { status }) => Ok(status),

@@ -123,12 +123,12 @@ async fn open(
     let url = ask.url.clone();
     let response = wire.send(ask, OPENING).await?;
     if mounts && response.status() == StatusCode::CREATED {
-        wire.collect(response, OPENING).await?;
+        wire.drain(response, OPENING).await?;
         return Ok(Started::Mounted);
     }
     let location = next_location(&wire, &url, &response)?;
     wire.chunks().announced(chunk_floor(&response));
-    wire.collect(response, OPENING).await?;
+    wire.drain(response, OPENING).await?;
     let (sent_bytes, offered_bytes, over) = (0, 0, false);
     let push = Push { wire, scope, location, haste, sent_bytes, offered_bytes, over };
     Ok(Started::Session(push))
@@ -173,7 +173,7 @@ impl Push {
                 chunk.taken(began.elapsed());
                 self.location = next_location(&self.wire, &url, &response)?;
                 let taken = offset(&response).unwrap_or(end);
-                self.wire.collect(response, SENDING).await?;
+                self.wire.drain(response, SENDING).await?;
                 self.sent_bytes = self.believed(taken)?;
                 Ok(())
             }
@@ -213,7 +213,7 @@ impl Push {
         // `0-0` is how registries say both "nothing" and "one byte": a chunk at 0 is refused by one that
         // has a byte, and then the upload starts over.
         let there = offset(&response).filter(|bytes| *bytes > 1).unwrap_or(0);
-        self.wire.collect(response, "asking for an upload").await?;
+        self.wire.drain(response, "asking for an upload").await?;
         self.sent_bytes = there;
         Ok(there <= self.offered_bytes)
     }
@@ -229,7 +229,7 @@ impl Push {
             return Err(failed(ENDING, format!("{} instead of 201", response.status())));
         }
         self.over = true;
-        self.wire.collect(response, ENDING).await?;
+        self.wire.drain(response, ENDING).await?;
         Ok(())
     }
 
@@ -276,7 +276,7 @@ async fn give_up(wire: &Wire, scope: &Scope, location: Url) -> Result<(), Error>
     }
     let response = wire.send(ask(Method::GET, &location), CANCELLING).await?;
     let location = next_location(wire, &location, &response)?;
-    wire.collect(response, CANCELLING).await?;
+    wire.drain(response, CANCELLING).await?;
     wire.send(ask(Method::DELETE, &location), CANCELLING).await.map(|_| ())
 }
 

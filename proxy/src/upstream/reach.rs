@@ -3,7 +3,8 @@
 //! judged and to nothing else: a name that resolves to something else a moment later is of no use.
 //!
 //! Invariant: past its own host, an upstream leads to public addresses, to those of the kind that it
-//! has itself, and to hosts that the configuration lists; to the metadata service of a cloud never.
+//! has itself, and to hosts that the configuration lists; to the metadata service of a cloud never. Of a
+//! host that a caller chose (`https://*`) the same holds for the host itself.
 
 use std::error::Error as StdError;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -29,6 +30,8 @@ pub(super) struct Reach {
 /// What is known of the upstream itself.
 struct Around {
     own: String,
+    /// Whether the configuration names that host, and not a caller.
+    is_own_trusted: bool,
     listed: Vec<HostPattern>,
     /// The kinds of address that it was seen to have, a bit for each.
     kinds: AtomicU8,
@@ -58,15 +61,27 @@ enum Kind {
 }
 
 impl Reach {
-    /// Of the upstream at this address, which may also lead to these hosts.
-    pub(super) fn new(base: &Url, listed: &[HostPattern], egress: &Arc<Egress>) -> Self {
+    /// Of the upstream at this address, which may also lead to these hosts; whether nobody but the
+    /// configuration chose it.
+    pub(super) fn new(
+        base: &Url,
+        is_own_trusted: bool,
+        listed: &[HostPattern],
+        egress: &Arc<Egress>,
+    ) -> Self {
         let own = base.host_str().unwrap_or_default().to_owned();
-        let around = Around { own, listed: listed.to_vec(), kinds: AtomicU8::new(0) };
-        if let Some(address) = literal(base) {
+        let listed = listed.to_vec();
+        let around = Around { own, is_own_trusted, listed, kinds: AtomicU8::new(0) };
+        if let Some(address) = literal(base).filter(|_| is_own_trusted) {
             around.note(address);
         }
         let (around, egress) = (Arc::new(around), Arc::clone(egress));
         Self { around, egress, resolver: GaiResolver::new() }
+    }
+
+    /// Whether the upstream's own host is judged like every other.
+    pub(super) fn judges_own(&self) -> bool {
+        !self.around.is_own_trusted
     }
 
     /// Judges an address that is written as one, and a name that a proxy will resolve. Other names are
@@ -99,12 +114,12 @@ impl Around {
             let kind = Kind::of(address.into());
             let passes = match kind {
                 Kind::Never => false,
-                _ if is_own => true,
+                _ if is_own && self.is_own_trusted => true,
                 Kind::Public => true,
                 Kind::Link => self.has(kind),
                 Kind::Private | Kind::Loopback => listed || self.has(kind),
             };
-            if is_own {
+            if is_own && passes {
                 self.note(address.into());
             }
             if passes {
@@ -122,8 +137,9 @@ impl Around {
     /// Of a name whose addresses a proxy decides only the name is known.
     fn judge_name(&self, host: &str) -> Result<(), Astray> {
         let name = host.trim_end_matches('.');
+        let is_trusted = host == self.own && self.is_own_trusted;
         let is_inside = is_metadata(name)
-            || (is_inside(name) && host != self.own && !self.listed.iter().any(|p| p.fits(name)));
+            || (is_inside(name) && !is_trusted && !self.listed.iter().any(|p| p.fits(name)));
         if is_inside {
             return Err(Astray { host: host.to_owned(), kind: "a name of a private network" });
         }
@@ -274,10 +290,17 @@ impl Kind {
 mod tests {
     use super::*;
 
+    fn patterns(listed: &[&str]) -> Vec<HostPattern> {
+        listed.iter().map(|host| HostPattern::try_from((*host).to_owned()).unwrap()).collect()
+    }
+
     fn reach(base: &str, listed: &[&str]) -> Reach {
-        let listed: Vec<_> =
-            listed.iter().map(|host| HostPattern::try_from((*host).to_owned()).unwrap()).collect();
-        Reach::new(&Url::parse(base).unwrap(), &listed, &Arc::default())
+        Reach::new(&Url::parse(base).unwrap(), true, &patterns(listed), &Arc::default())
+    }
+
+    /// Of a host that a caller chose.
+    fn chosen(base: &str, listed: &[&str]) -> Reach {
+        Reach::new(&Url::parse(base).unwrap(), false, &patterns(listed), &Arc::default())
     }
 
     fn goes(reach: &Reach, url: &str) -> bool {
@@ -367,9 +390,13 @@ mod tests {
     fn of_names_that_a_proxy_resolves_those_of_inside_are_refused() {
         let proxy = |name: &str| (name == "HTTPS_PROXY").then(|| "http://p.example.com".to_owned());
         let egress = Arc::new(Egress::of(proxy).unwrap());
-        let listed = [HostPattern::try_from("*.store.internal".to_owned()).unwrap()];
+        let listed = patterns(&["*.store.internal"]);
         let base = Url::parse("https://registry").unwrap();
-        let reach = Reach::new(&base, &listed, &egress);
+        let reach = Reach::new(&base, true, &listed, &egress);
+        let chosen = Reach::new(&Url::parse("https://db.corp").unwrap(), false, &listed, &egress);
+        assert!(
+            !goes(&chosen, "https://db.corp/v2/") && goes(&chosen, "https://a.store.internal/")
+        );
         for outside in ["https://contoso.blob.core.windows.net/x", "https://a.store.internal/"] {
             assert!(goes(&reach, outside), "{outside}");
         }
@@ -386,6 +413,28 @@ mod tests {
         assert!(goes(&reach, "https://registry:5000/"), "its own host");
         // Without a proxy a name is judged by its addresses.
         assert!(goes(&reach, "http://intranet/"));
+    }
+
+    #[test]
+    fn a_host_that_a_caller_chose_is_public_or_listed() {
+        let host = "registry.example.com";
+        let base = format!("https://{host}");
+        let public = chosen(&base, &[]);
+        assert_eq!(resolves(&public, host, &["20.60.1.1"]), ["20.60.1.1"]);
+        for inside in ["10.0.0.5", "127.0.0.1", "169.254.7.7", "169.254.169.254", "fd00::1"] {
+            assert!(resolves(&public, host, &[inside]).is_empty(), "{inside}");
+            // What was refused is not learned: the next one of its kind is refused too.
+            assert!(resolves(&public, "other.example.com", &[inside]).is_empty(), "{inside}");
+        }
+        assert_eq!(resolves(&public, host, &["10.0.0.5", "20.60.1.1"]), ["20.60.1.1"]);
+        let listed = chosen(&base, &["*.example.com"]);
+        assert_eq!(resolves(&listed, host, &["10.0.0.5"]), ["10.0.0.5"]);
+        assert!(resolves(&listed, host, &["169.254.169.254"]).is_empty());
+        // Written as an address it is not resolved, and judged all the same.
+        let literal = chosen("http://10.0.0.5:5000", &[]);
+        assert!(literal.judges_own() && !goes(&literal, "http://10.0.0.5:5000/v2/"));
+        assert!(goes(&chosen("http://10.0.0.5", &["10.0.0.5"]), "http://10.0.0.5/v2/"));
+        assert!(!reach(&base, &[]).judges_own());
     }
 
     #[tokio::test]

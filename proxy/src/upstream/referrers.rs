@@ -16,6 +16,7 @@ use super::auth::{Access, Scope};
 use super::wire::{self, Ask};
 use super::{Upstream, next_query, retry, text};
 use crate::Error;
+use crate::held::Purse;
 use crate::limits::{LIST_PAGES_MAX, REDIRECTS_MAX, TRIES_MAX};
 
 const LISTING: &str = "listing referrers";
@@ -69,11 +70,12 @@ impl Upstream {
         &self,
         repo: &RepoName,
         subject: &Digest,
+        purse: &Purse,
     ) -> Result<Option<ReferrerList>, Error> {
         let endpoint = Endpoint::Referrers { repo: repo.clone(), digest: *subject };
         let (mut list, mut query) = (ReferrerList::default(), String::new());
         for number in 0..LIST_PAGES_MAX {
-            let (page, next) = match self.page_of_referrers(repo, &endpoint, &query).await? {
+            let (page, next) = match self.page_of_referrers(repo, &endpoint, &query, purse).await? {
                 Asked::Page(page, next) => (page, next),
                 // Its link to the next page leads nowhere.
                 Asked::NoApi | Asked::NoRepo if number > 0 => break,
@@ -105,6 +107,7 @@ impl Upstream {
         repo: &RepoName,
         endpoint: &Endpoint,
         query: &str,
+        purse: &Purse,
     ) -> Result<Asked, Error> {
         let url = self.wire.url(&format!("{endpoint}{query}"));
         let mut ask = Ask::new(Method::GET, url, Scope::repo(repo, Access::Pull));
@@ -123,8 +126,9 @@ impl Upstream {
                 Err(error) => return Err(error),
             };
             let headers = response.headers().clone();
-            match self.wire.collect(response, LISTING).await {
-                Ok(bytes) => return Ok(read(&headers, &bytes)),
+            match self.wire.collect(response, LISTING, purse).await {
+                Ok((bytes, _hold)) => return Ok(read(&headers, &bytes)),
+                Err(error @ Error::TooManyBytes(_)) => return Err(error),
                 Err(error) if tries >= TRIES_MAX => return Err(error),
                 Err(error) => {
                     tracing::warn!(upstream = self.address(), %error, tries, "trying again");

@@ -1,6 +1,6 @@
 //! Backup of an open store and restore into a new folder.
 //!
-//! Invariant: a folder that has the marker is whole; it is written last.
+//! Invariants: a folder that has the marker is whole; it is written last. Its owner alone can read it.
 
 use std::fs;
 use std::io;
@@ -8,8 +8,7 @@ use std::path::{Path, PathBuf};
 
 use rocksdb::checkpoint::Checkpoint;
 
-use super::RocksStore;
-use super::schema;
+use super::{RocksStore, private, schema};
 use crate::upkeep::{Copied, Progress, Watch};
 use crate::{Result, StoreError};
 
@@ -25,13 +24,13 @@ impl RocksStore {
             fs::remove_dir_all(&partial)
                 .map_err(|error| StoreError::io("clearing", &partial, error))?;
         }
-        fs::create_dir_all(&partial)
-            .map_err(|error| StoreError::io("creating", &partial, error))?;
+        private::make(&partial)?;
         let key = || to.display().to_string();
         Checkpoint::new(self.engine.db())
             .and_then(|checkpoint| checkpoint.create_checkpoint(partial.join("db")))
             .map_err(|error| StoreError::database("backing up to", key(), error))?;
         schema::mark(&partial)?;
+        private::mend(&partial);
         fs::rename(&partial, to).map_err(|error| StoreError::io("renaming", &partial, error))?;
         if let Some(parent) = to.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             schema::sync_folder(parent)?;
@@ -80,7 +79,7 @@ fn copy(from: &Path, to: &Path, watch: Watch<'_>) -> Result<Copied> {
         ..Progress::default()
     };
     let target = to.join("db");
-    fs::create_dir_all(&target).map_err(|error| StoreError::io("creating", &target, error))?;
+    private::make(&target)?;
     for (path, _) in files {
         let name = path.file_name().unwrap_or_default();
         if name != "LOCK" {

@@ -15,10 +15,11 @@ use wharf_oci::{Digest, UploadId};
 
 use super::options::{self, RUN_OPTIONS};
 use super::order::Order;
+use super::parts::Parts;
 use super::records::{Located, Numbered, Session, Totals};
 use super::schema::{self, BLOBS, FAMILIES, META, NEXT_NUMBER, NUMBERS, SESSIONS, SMALL, TOTALS};
 use super::space::Space;
-use super::{ballast, holder, recover, undecodable, upgrade};
+use super::{ballast, holder, private, recover, undecodable, upgrade};
 use crate::hot::HotSegments;
 use crate::limits::{LIMIT_BYTES_MIN, NUMBERS_RESERVED};
 use crate::upkeep::StoreOptions;
@@ -34,6 +35,7 @@ pub(super) struct Engine {
     pub(super) space: Space,
     pub(super) order: Order,
     pub(super) hot: Arc<HotSegments>,
+    pub(super) parts: Parts,
     pub(super) small_blob_segments: usize,
     /// Each held while one of its digests is made visible or forgotten, so that two writers of one
     /// digest agree.
@@ -48,6 +50,8 @@ pub(super) struct Engine {
     small_heap_bytes: AtomicU64,
     /// Threads that nobody else waits for. They hold the engine, so whoever closes the store does.
     background: Mutex<Vec<JoinHandle<()>>>,
+    /// The last to go: after the database has closed.
+    _owner: Option<private::Owner>,
 }
 
 /// Blobs and their bytes, since the start.
@@ -75,6 +79,7 @@ impl Engine {
             return Err(StoreError::LimitTooSmall { limit_bytes, least_bytes: LIMIT_BYTES_MIN });
         }
         let format = schema::claim(folder)?;
+        private::mend(folder);
         ballast::release_if_full(folder)?;
         let engine = Self {
             db: open_database(folder)?,
@@ -83,6 +88,7 @@ impl Engine {
             space: Space::new(how.limit_bytes),
             order: Order::default(),
             hot: Arc::new(HotSegments::new(how.hot_bytes)),
+            parts: Parts::default(),
             small_blob_segments: how.small_blob_segments,
             digests: std::array::from_fn(|_| Mutex::default()),
             evicting: Mutex::default(),
@@ -90,6 +96,7 @@ impl Engine {
             evicted: Counter::default(),
             small_heap_bytes: AtomicU64::new(0),
             background: Mutex::default(),
+            _owner: private::Owner::of(folder),
         };
         if format < schema::FORMAT {
             upgrade::upgrade(&engine, format)?;
@@ -384,8 +391,7 @@ impl Engine {
     fn clear_incoming(&self) -> Result<()> {
         let incoming = self.folder.join("incoming");
         // The folder itself stays: on a full disk there may be no room for another.
-        fs::create_dir_all(&incoming)
-            .map_err(|error| StoreError::io("creating", &incoming, error))?;
+        private::make(&incoming)?;
         let failed = |error| StoreError::io("clearing", &incoming, error);
         for entry in fs::read_dir(&incoming).map_err(failed)? {
             fs::remove_file(entry.map_err(failed)?.path()).map_err(failed)?;

@@ -10,6 +10,7 @@ use std::path::Path;
 use bytes::Bytes;
 use wharf_oci::{Algorithm, Digest, MediaType, RepoName};
 
+use super::private;
 use crate::manifests::{StoredManifest, TagRecord};
 use crate::{Result, StoreError};
 
@@ -240,7 +241,7 @@ pub(super) fn claim(folder: &Path) -> Result<u32> {
     if let Some(found) = found_format(folder)? {
         return Ok(found);
     }
-    fs::create_dir_all(folder).map_err(|error| StoreError::io("creating", folder, error))?;
+    private::make(folder)?;
     let mut entries =
         fs::read_dir(folder).map_err(|error| StoreError::io("reading", folder, error))?;
     // A claim that was interrupted leaves its unfinished marker; nothing else of ours comes first.

@@ -12,7 +12,7 @@ use crate::contract::{self, noise, put, read_all};
 use crate::fault::{FaultStore, Operation};
 use crate::limits::{RUN_SEGMENTS_MAX, SEGMENT_BYTES};
 use crate::memory::MemoryStore;
-use crate::{ManifestStore, NewUpload, StoreError, UploadStore};
+use crate::{ManifestStore, NewUpload, StoreError, StoreOptions, UploadStore};
 
 fn store() -> (tempfile::TempDir, RocksStore) {
     let folder = tempfile::tempdir().unwrap();
@@ -325,6 +325,22 @@ fn memory_of_a_large_blob_in_flight_stays_under_the_budget() {
     assert_eq!(in_flight.read_stored(0).unwrap(), piece);
     drop((writer, in_flight));
     assert_eq!(store.in_flight_bytes(), 0);
+}
+
+#[test]
+fn segments_that_only_a_reader_has_are_told_from_those_that_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = StoreOptions { hot_bytes: 4 * SEGMENT_BYTES as u64, ..StoreOptions::default() };
+    let store = RocksStore::open_with(folder.path(), &options).unwrap();
+    let digest = put(&store, &noise(32 * SEGMENT_BYTES, 8), 1 << 20);
+    let mut reader = store.open(&digest).unwrap().unwrap();
+    let read: Vec<_> = std::iter::from_fn(|| reader.next_segment().unwrap()).collect();
+    assert_eq!(read.len(), 32);
+    let parts: Vec<_> = read.iter().map(|segment| segment.slice(..1)).collect();
+    drop(read);
+    // Other tests of this process add to what is counted, and take nothing of this away.
+    assert!(store.read_bytes() >= 28 * SEGMENT_BYTES as u64, "{}", store.read_bytes());
+    assert_eq!(parts.len(), 32);
 }
 
 #[test]

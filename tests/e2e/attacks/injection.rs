@@ -194,7 +194,8 @@ async fn what_is_said_twice_or_makes_no_number_is_refused() {
 
 #[tokio::test]
 async fn no_header_about_hosts_or_addresses_shows_in_an_answer() {
-    let wharfd = Wharfd::alone().await;
+    // A name that is not listed is told to who asked by it, and to nobody else.
+    let wharfd = Wharfd::with_config("[access]\nhosts = [\"evil.example\"]\n").await;
     let api = &wharfd.api;
     plant(api).await;
     let host = api.host();

@@ -88,7 +88,7 @@ async fn say_everywhere(host: &str, text: &str) {
     }
     let length = manifest.len();
     let put = format!(
-        "PUT /v2/{REPO}/manifests/v1 HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\
+        "PUT /v2/{REPO}/manifests/v1 HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
          content-type: {MANIFEST_TYPE}\r\ncontent-length: {length}\r\n\r\n{manifest}"
     );
     let _ = exchange(host, put).await;

@@ -17,20 +17,29 @@ async fn heads_of_requests_are_bounded_in_bytes_and_in_lines() {
     let api = &wharfd.api;
     let host = api.host();
     let rows = [
-        ("a long path", format!("GET /v2/{} HTTP/1.1\r\nhost: a\r\n\r\n", "a".repeat(MIB))),
-        ("a long query", format!("GET /v2/?n={} HTTP/1.1\r\nhost: a\r\n\r\n", "1".repeat(70_000))),
-        ("a long method", format!("{} /v2/ HTTP/1.1\r\nhost: a\r\n\r\n", "G".repeat(MIB))),
-        ("a long value", format!("GET /v2/ HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n", "b".repeat(MIB))),
+        ("a long path", format!("GET /v2/{} HTTP/1.1\r\nhost: localhost\r\n\r\n", "a".repeat(MIB))),
+        (
+            "a long query",
+            format!("GET /v2/?n={} HTTP/1.1\r\nhost: localhost\r\n\r\n", "1".repeat(70_000)),
+        ),
+        ("a long method", format!("{} /v2/ HTTP/1.1\r\nhost: localhost\r\n\r\n", "G".repeat(MIB))),
+        (
+            "a long value",
+            format!("GET /v2/ HTTP/1.1\r\nhost: localhost\r\nx: {}\r\n\r\n", "b".repeat(MIB)),
+        ),
         (
             "a long name",
-            format!("GET /v2/ HTTP/1.1\r\nhost: a\r\n{}: c\r\n\r\n", "x".repeat(100_000)),
+            format!("GET /v2/ HTTP/1.1\r\nhost: localhost\r\n{}: c\r\n\r\n", "x".repeat(100_000)),
         ),
-        ("many lines", format!("GET /v2/ HTTP/1.1\r\nhost: a\r\n{}\r\n", "x: y\r\n".repeat(200))),
+        (
+            "many lines",
+            format!("GET /v2/ HTTP/1.1\r\nhost: localhost\r\n{}\r\n", "x: y\r\n".repeat(200)),
+        ),
         ("very many lines", format!("GET /v2/ HTTP/1.1\r\n{}\r\n", "x: y\r\n".repeat(200_000))),
         (
             "a long credential",
             format!(
-                "GET /v2/ HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {}\r\n\r\n",
+                "GET /v2/ HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\n\r\n",
                 "e".repeat(MIB)
             ),
         ),

@@ -9,7 +9,7 @@ use crate::fixture::{Api, Wharfd, eventually};
 
 const REPO: &str = "acme/web";
 /// What an attacker hides behind a request: its answer would be a 404 of this name.
-const HIDDEN: &str = "GET /v2/hidden/tags/list HTTP/1.1\r\nhost: hidden\r\n\r\n";
+const HIDDEN: &str = "GET /v2/hidden/tags/list HTTP/1.1\r\nhost: localhost\r\n\r\n";
 
 /// A request with this framing, and then the hidden one.
 fn hide(api: &Api, location: &str, framing: &str, body: &str) -> String {
@@ -199,9 +199,8 @@ async fn requests_in_a_row_are_answered_in_their_order_and_each_with_its_own() {
         "PATCH {location} HTTP/1.1\r\nhost: {host}\r\ncontent-length: {}\r\n\r\n{HIDDEN}",
         HIDDEN.len()
     );
-    let refused =
-        "PUT /v2/Wrong/manifests/x HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\nGET / HTT";
-    let last = "GET /v2/last/tags/list HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+    let refused = "PUT /v2/Wrong/manifests/x HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\nGET / HTT";
+    let last = "GET /v2/last/tags/list HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
     let row =
         [&get(&digests[1]), &patch, &get(&digests[0]), refused, &get(&digests[1]), last].concat();
     let answers = exchange(host, row).await;
@@ -250,7 +249,7 @@ async fn a_connection_is_never_handed_to_another_protocol_or_host() {
 
 /// A request after which the connection ends.
 fn closing(path: &str) -> String {
-    format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
+    format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
 }
 
 /// A client that asks first whether it may send, is refused, and sends a request in place of the body.

@@ -30,7 +30,7 @@ async fn refused(users: &Users, user: &str, address: [u8; 2]) -> Duration {
     socket.bind(SocketAddr::new(from, 0)).unwrap();
     let mut stream = socket.connect(users.host().parse().unwrap()).await.unwrap();
     let head = format!(
-        "GET /v2/ HTTP/1.1\r\nhost: a\r\nconnection: close\r\n{}\r\n",
+        "GET /v2/ HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{}\r\n",
         Shown::basic(user, &format!("wrong-{}-{}", address[0], address[1])).0
     );
     let began = Instant::now();

@@ -17,7 +17,7 @@ async fn a_head_that_does_not_end_is_given_up_and_others_are_served_meanwhile() 
     let lines = "[limits]\nheaders_timeout_seconds = 1\nidle_timeout_seconds = 60\n";
     let wharfd = Wharfd::with_config(lines).await;
     let host = wharfd.host();
-    let kept = b"GET /v2/ HTTP/1.1\r\nhost: a\r\n\r\n";
+    let kept = b"GET /v2/ HTTP/1.1\r\nhost: localhost\r\n\r\n";
     let mut keep_alive = send(&host, kept).await;
     let mut silent = send(&host, b"").await;
     let mut half = send(&host, b"GET /v2/ HTTP/1.1\r\nx: ").await;
@@ -47,9 +47,10 @@ async fn a_head_that_does_not_end_is_given_up_and_others_are_served_meanwhile() 
 #[tokio::test]
 async fn a_connection_without_a_request_ends_and_one_with_a_long_one_does_not() {
     let wharfd = Wharfd::with_config("[limits]\nidle_timeout_seconds = 1\n").await;
-    let mut idle = send(&wharfd.host(), b"GET /v2/ HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    let mut idle = send(&wharfd.host(), b"GET /v2/ HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
     let location = wharfd.api.open_upload(REPO).await;
-    let head = format!("PATCH {location} HTTP/1.1\r\nhost: a\r\ncontent-length: 30\r\n\r\n");
+    let head =
+        format!("PATCH {location} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 30\r\n\r\n");
     let mut busy = send(&wharfd.host(), head.as_bytes()).await;
     let upload = async {
         for _ in 0..30 {
@@ -85,8 +86,9 @@ async fn an_upload_that_trickles_is_told_so_and_goes_on_later_and_a_slow_one_is_
     let (api, host) = (&wharfd.api, wharfd.host());
     let begin = async |bytes: usize| {
         let location = api.open_upload(REPO).await;
-        let head =
-            format!("PATCH {location} HTTP/1.1\r\nhost: a\r\ncontent-length: {bytes}\r\n\r\n");
+        let head = format!(
+            "PATCH {location} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {bytes}\r\n\r\n"
+        );
         (send(&host, head.as_bytes()).await, location)
     };
     // A tenth of the pace, and ten times the pace.
@@ -134,8 +136,9 @@ async fn an_upload_that_trickles_is_told_so_and_goes_on_later_and_a_slow_one_is_
 async fn a_manifest_that_stands_still_is_told_so() {
     let lines = "[limits]\nslow_timeout_seconds = 1\n";
     let wharfd = Wharfd::with_config(lines).await;
-    let head =
-        format!("PUT /v2/{REPO}/manifests/v1 HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n{{");
+    let head = format!(
+        "PUT /v2/{REPO}/manifests/v1 HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\n{{"
+    );
     let said = rest(&mut send(&wharfd.host(), head.as_bytes()).await).await;
     assert!(said.starts_with("HTTP/1.1 408") && said.contains("connection: close"), "{said}");
 }
@@ -153,8 +156,9 @@ async fn who_takes_nothing_is_cut_off_and_who_takes_slowly_is_not() {
     let slow = TcpSocket::new_v4().unwrap();
     slow.set_recv_buffer_size(64 * 1024).unwrap();
     let mut slow = slow.connect(api.host().parse().unwrap()).await.unwrap();
-    let head =
-        format!("GET /v2/{REPO}/blobs/{digest} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+    let head = format!(
+        "GET /v2/{REPO}/blobs/{digest} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
+    );
     slow.write_all(head.as_bytes()).await.unwrap();
     let mut taken = Vec::new();
     let mut part = vec![0; 100_000];

@@ -151,3 +151,23 @@ async fn every_registry_of_a_pattern_is_reached_without_naming_it_in_the_configu
     let refused = get(&wharfd, &outside, None).await;
     assert_eq!((refused.status.as_u16(), code(&refused).as_str()), (404, "NAME_UNKNOWN"));
 }
+
+#[tokio::test]
+async fn a_registry_that_a_caller_chose_is_public_or_listed() {
+    let Some(there) = There::start().await else { return };
+    there.plant("v1", "inside").await;
+    let path = format!("/v2/{REPO}/manifests/v1?ns={}", there.double.addr());
+    let template = "[[upstream]]\nurl = \"http://*\"\nnamespaces = [\"127.0.*:*\", \"*\"]\n";
+    let wharfd = Wharfd::with_config(template).await;
+    let asked = there.double.journal().len();
+    let refused = get(&wharfd, &path, None).await;
+    assert_eq!(refused.status, 502, "{}", refused.text());
+    assert_eq!(there.double.journal().len(), asked, "it was asked");
+    assert!(wharfd.log().contains("list it in redirect_hosts"), "{}", wharfd.log());
+    let warned = |log: &str| log.contains("WARN") && log.contains("any registry on the internet");
+    assert!(warned(&wharfd.log()), "{}", wharfd.log());
+    let listed = format!("{template}redirect_hosts = [\"127.0.0.1\"]\n");
+    let wharfd = Wharfd::with_config(&listed.replace(", \"*\"", "")).await;
+    assert_eq!(get(&wharfd, &path, None).await.body, manifest("inside"));
+    assert!(!warned(&wharfd.log()), "{}", wharfd.log());
+}

@@ -77,7 +77,7 @@ async fn a_client_that_hangs_up_in_the_middle_is_said_to_have_been_cut_off() {
     let content = noise(2, 64 << 20);
     let digest = wharfd.api.push_blob(REPO, content.clone()).await;
     let mut stream = TcpStream::connect(wharfd.host()).await.unwrap();
-    let head = format!("GET /v2/{REPO}/blobs/{digest} HTTP/1.1\r\nhost: x\r\n\r\n");
+    let head = format!("GET /v2/{REPO}/blobs/{digest} HTTP/1.1\r\nhost: localhost\r\n\r\n");
     stream.write_all(head.as_bytes()).await.unwrap();
     stream.read_exact(&mut [0; 1000]).await.unwrap();
     drop(stream);
@@ -94,7 +94,7 @@ async fn a_client_that_goes_away_before_its_answer_is_a_line_too() {
     let Some(stage) = Stage::start().await else { return };
     stage.front.hold_after(0);
     let mut stream = TcpStream::connect(stage.wharfd.host()).await.unwrap();
-    let head = format!("GET /v2/{REPO}/manifests/v9 HTTP/1.1\r\nhost: x\r\n\r\n");
+    let head = format!("GET /v2/{REPO}/manifests/v9 HTTP/1.1\r\nhost: localhost\r\n\r\n");
     stream.write_all(head.as_bytes()).await.unwrap();
     stage.wharfd.metric_reaches("wharfd_requests_in_flight", 1).await;
     drop(stream);

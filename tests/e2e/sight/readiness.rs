@@ -33,8 +33,9 @@ async fn a_server_that_drains_is_not_ready_and_ends_its_transfers() {
     let content = noise(5, 32 << 20);
     let digest = wharfd.api.push_blob(REPO, content.clone()).await;
     let mut stream = TcpStream::connect(wharfd.host()).await.unwrap();
-    let head =
-        format!("GET /v2/{REPO}/blobs/{digest} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    let head = format!(
+        "GET /v2/{REPO}/blobs/{digest} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
+    );
     stream.write_all(head.as_bytes()).await.unwrap();
     let mut received = vec![0; 1000];
     stream.read_exact(&mut received).await.unwrap();

@@ -1,0 +1,50 @@
+//! The body of a request that is needed whole.
+//!
+//! Invariant: no byte of it is in memory that was not reserved before, and none beyond the limit.
+
+use bytes::Bytes;
+use http::{HeaderMap, header};
+use hyper::body::Incoming;
+
+use super::arriving::Arriving;
+use crate::Error;
+use crate::held::{Collected, Hold, Purse};
+use crate::lag::Floor;
+
+/// How much of a body is taken, and how.
+pub(super) struct Taking<'a, F> {
+    /// Whose it is.
+    pub(super) purse: &'a Purse,
+    /// The most bytes.
+    pub(super) limit_bytes: u64,
+    /// The least pace.
+    pub(super) floor: Floor,
+    /// What is said of one that has so many bytes, or more.
+    pub(super) too_large: F,
+}
+
+/// The body, and what it is counted as. Refused as soon as it is known to be too large, or to find no
+/// room: an announced length is reserved before anything is read.
+pub(super) async fn collect(
+    headers: &HeaderMap,
+    body: &mut Incoming,
+    taking: Taking<'_, impl Fn(u64) -> Error>,
+) -> Result<(Bytes, Hold), Error> {
+    let Taking { purse, limit_bytes, floor, too_large } = taking;
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
+    if let Some(size) = announced.filter(|size: &u64| *size > limit_bytes) {
+        return Err(too_large(size));
+    }
+    let mut hold = purse.take(announced.unwrap_or(0))?;
+    let mut collected = Collected::with_room(announced.unwrap_or(0));
+    let most = usize::try_from(limit_bytes).unwrap_or(usize::MAX);
+    let mut arriving = Arriving::new(body, floor);
+    while let Some(bytes) = arriving.next().await? {
+        let size = collected.len() + bytes.len();
+        if size > most {
+            return Err(too_large(size as u64));
+        }
+        collected.push(&bytes, most, &mut hold)?;
+    }
+    Ok((collected.into_bytes(), hold))
+}

@@ -1,0 +1,268 @@
+//! Bodies that are held whole, by clients that take nothing or stand still: streams of HTTP/2, readers of
+//! HTTP/1.1, pushes of manifests that hang. In trials as many as issue 17 counted. Memory stays under
+//! its bound, somebody else is served meanwhile, and all of it comes back.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use wharf_testkit::trials;
+
+use super::http2::frame;
+use super::{INDEX, MANIFEST_TYPE, REPO, connect_from, refusals, used};
+use crate::fixture::{PATIENCE, Wharfd, eventually, noise};
+
+const MIB: usize = 1024 * 1024;
+const SIZE: usize = 4_000_000;
+/// What `wharfd` may have resident at most, whatever clients do.
+const RESIDENT_MAX: usize = 256 * MIB;
+/// What it may have more afterwards than before: what the allocator and the store keep.
+const KEPT_MAX: usize = 96 * MIB;
+/// So many different manifests are asked for.
+const MANIFESTS: usize = 24;
+
+/// A manifest that is an index of nothing and has `SIZE` bytes.
+fn manifest(number: usize) -> String {
+    let index = INDEX.trim_end_matches('}');
+    let mut text = format!("{index},\"annotations\":{{\"number\":\"{number}\"}}}}");
+    text.push_str(&" ".repeat(SIZE - text.len()));
+    text
+}
+
+fn path(number: usize) -> String {
+    format!("/v2/{REPO}/manifests/v{}", number % MANIFESTS)
+}
+
+/// `wharfd` with the manifests, and a blob for whoever behaves.
+async fn stage() -> (Wharfd, String, usize) {
+    let wharfd = Wharfd::with_config("[limits]\nslow_timeout_seconds = 600\n").await;
+    for number in 0..MANIFESTS {
+        let tag = format!("v{number}");
+        let put = wharfd.api.put_manifest(REPO, &tag, MANIFEST_TYPE, manifest(number)).await;
+        assert_eq!(put.status, 201, "{}", put.text());
+    }
+    let digest = wharfd.api.push_blob(REPO, noise(1, MIB)).await;
+    let before = resident(&wharfd);
+    (wharfd, digest, before)
+}
+
+/// What it has in memory now, as the kernel counts.
+fn resident(wharfd: &Wharfd) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", wharfd.pid())).unwrap();
+    let now = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    now.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
+}
+
+/// A connection that takes as little as a kernel lets it.
+async fn narrow(host: &str) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    socket.connect(host.parse().unwrap()).await.unwrap()
+}
+
+/// What another address is answered, whole: the head, and how long the body is.
+async fn other(host: &str, head: &str, body: &[u8]) -> (String, usize) {
+    let mut stream = connect_from("127.0.0.2", host).await;
+    let length = body.len();
+    let head = format!(
+        "{head} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\ncontent-type: {MANIFEST_TYPE}\r\n\
+         content-length: {length}\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(body).await.unwrap();
+    let mut all = Vec::new();
+    timeout(PATIENCE, stream.read_to_end(&mut all)).await.expect("an answer").unwrap();
+    let end = all.windows(4).position(|four| four == b"\r\n\r\n").expect("a head") + 4;
+    (String::from_utf8_lossy(&all[..end]).into_owned(), all.len() - end)
+}
+
+/// Somebody else asks for a bit of everything, and gets all of it.
+async fn assert_others_are_served(wharfd: &Wharfd, digest: &str) {
+    let host = wharfd.host();
+    let rows = [
+        ("GET /v2/".to_owned(), String::new(), 200, 2),
+        (format!("GET {}", path(7)), String::new(), 200, SIZE),
+        (format!("GET /v2/{REPO}/blobs/{digest}"), String::new(), 200, MIB),
+        (format!("PUT /v2/{REPO}/manifests/other"), manifest(1_000), 201, 0),
+        (format!("GET /v2/{REPO}/manifests/other"), String::new(), 200, SIZE),
+    ];
+    for (head, body, status, bytes) in rows {
+        let (said, came) = other(&host, &head, body.as_bytes()).await;
+        assert!(said.starts_with(&format!("HTTP/1.1 {status}")), "{head}: {said}");
+        assert_eq!(came, bytes, "{head}");
+    }
+}
+
+/// What clients that hold on may cost, and what is left when they are gone.
+#[expect(clippy::print_stdout, reason = "what it measured is its result")]
+async fn assert_it_comes_back<T>(wharfd: &Wharfd, what: &str, before: usize, clients: T) {
+    let held = wharfd.metric(&used("bytes_in_flight")).await;
+    let (peak, during) = (wharfd.peak_memory_bytes(), resident(wharfd));
+    drop(clients);
+    let nothing = async || (wharfd.metric(&used("bytes_in_flight")).await == 0).then_some(());
+    eventually("all of it to be free", nothing).await;
+    let enough = async || (resident(wharfd) <= before + KEPT_MAX).then(|| resident(wharfd));
+    let after = eventually("memory to come back", enough).await;
+    println!(
+        "| {what} | {} MiB before | {} MiB at most | {} MiB meanwhile, of which {} counted | {} \
+         MiB after |",
+        before / MIB,
+        peak / MIB,
+        during / MIB,
+        held / MIB as u64,
+        after / MIB
+    );
+    assert!(peak <= RESIDENT_MAX, "{} MiB resident", peak / MIB);
+}
+
+/// A GET of `http://a/PATH` in HPACK without a table.
+fn get(path: &str) -> Vec<u8> {
+    let mut head = vec![0x82, 0x86, 0x01, 1, b'a', 0x04, u8::try_from(path.len()).unwrap()];
+    head.extend(path.as_bytes());
+    head
+}
+
+/// Opens streams that each ask for a manifest; what comes is not read. With `wide` windows the server
+/// may send all of it at once.
+async fn streams(host: &str, count: usize, wide: bool) -> TcpStream {
+    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    let window = 0x7fff_ffff_u32.to_be_bytes();
+    if wide {
+        bytes.extend(frame(4, 0, 0, &[&4_u16.to_be_bytes()[..], &window[..]].concat()));
+        bytes.extend(frame(8, 0, 0, &(0x7fff_ffff_u32 - 65_535).to_be_bytes()));
+    } else {
+        bytes.extend(frame(4, 0, 0, &[]));
+    }
+    for number in 0..count {
+        let stream = u32::try_from(number).unwrap() * 2 + 1;
+        bytes.extend(frame(1, 5, stream, &get(&path(number))));
+    }
+    let mut stream = narrow(host).await;
+    stream.write_all(&bytes).await.unwrap();
+    stream
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn streams_that_read_nothing_take_little_memory() {
+    let (wharfd, digest, before) = stage().await;
+    let (host, count) = (wharfd.host(), trials::size(96, 128));
+    let mut connections = Vec::new();
+    for wide in [false, true, true] {
+        connections.push(streams(&host, count, wide).await);
+    }
+    // The share has room for six of the manifests; those that ask for another one are told so.
+    let refused = u64::try_from(count * 3 / 2).unwrap();
+    wharfd.metric_reaches(&refusals("user_bytes_in_flight"), refused).await;
+    assert_others_are_served(&wharfd, &digest).await;
+    assert!(wharfd.metric(&used("bytes_in_flight")).await >= SIZE as u64);
+    assert_it_comes_back(&wharfd, "3 connections of HTTP/2", before, connections).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readers_that_read_nothing_take_little_memory() {
+    let (wharfd, digest, before) = stage().await;
+    let readers = trials::size(120, 400);
+    let mut open = Vec::new();
+    for number in 0..readers {
+        let mut stream = narrow(&wharfd.host()).await;
+        let head = format!("GET {} HTTP/1.1\r\nhost: a\r\n\r\n", path(number));
+        stream.write_all(head.as_bytes()).await.unwrap();
+        open.push(stream);
+    }
+    // Each has its answer, or is told to come again.
+    let (mut served, mut refused) = (0, 0);
+    for stream in &mut open {
+        let mut said = [0; 12];
+        timeout(PATIENCE, stream.read_exact(&mut said)).await.expect("an answer").unwrap();
+        match &said {
+            b"HTTP/1.1 200" => served += 1,
+            b"HTTP/1.1 429" => refused += 1,
+            other => panic!("{}", String::from_utf8_lossy(other)),
+        }
+    }
+    assert!(served >= readers / MANIFESTS, "those of one manifest share it: {served}");
+    assert_eq!(wharfd.metric(&refusals("user_bytes_in_flight")).await, refused);
+    assert!(refused > 0);
+    assert_others_are_served(&wharfd, &digest).await;
+    assert_it_comes_back(&wharfd, &format!("{readers} readers"), before, open).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readers_of_one_manifest_share_it_and_none_is_refused() {
+    let (wharfd, digest, before) = stage().await;
+    let readers = trials::size(120, 400);
+    let mut open = Vec::new();
+    for _ in 0..readers {
+        let mut stream = narrow(&wharfd.host()).await;
+        let head = format!("GET {} HTTP/1.1\r\nhost: a\r\n\r\n", path(3));
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut said = [0; 12];
+        timeout(PATIENCE, stream.read_exact(&mut said)).await.expect("an answer").unwrap();
+        assert_eq!(&said, b"HTTP/1.1 200");
+        open.push(stream);
+    }
+    let held = wharfd.metric(&used("bytes_in_flight")).await;
+    assert_eq!(held, SIZE as u64, "it is in memory once");
+    assert_others_are_served(&wharfd, &digest).await;
+    assert_it_comes_back(&wharfd, &format!("{readers} readers of one"), before, open).await;
+}
+
+/// Announces a manifest and sends most of it, as far as anybody takes that; stays until it is told to go.
+async fn hang(host: String, content: &'static [u8], number: usize) -> TcpStream {
+    let mut stream = TcpStream::connect(&host).await.unwrap();
+    let head = format!(
+        "PUT /v2/{REPO}/manifests/h{number} HTTP/1.1\r\nhost: a\r\ncontent-type: {MANIFEST_TYPE}\r\n\
+         content-length: {}\r\n\r\n",
+        content.len()
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let _ = timeout(Duration::from_secs(5), stream.write_all(&content[..SIZE * 7 / 8])).await;
+    stream
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pushes_that_hang_take_little_memory_and_an_announced_length_is_reserved() {
+    let (wharfd, digest, before) = stage().await;
+    let pushes = trials::size(120, 400);
+    let content: &'static [u8] = manifest(0).leak().as_bytes();
+    let all: JoinSet<_> = (0..pushes).map(|number| hang(wharfd.host(), content, number)).collect();
+    let open = all.join_all().await;
+    let told = async || {
+        let refused = wharfd.metric(&refusals("user_bytes_in_flight")).await;
+        let held = wharfd.metric(&used("bytes_in_flight")).await;
+        let places = u64::try_from(pushes).unwrap() - refused;
+        // What was let in holds all that it announced, however little came.
+        (refused > 0 && held == places * SIZE as u64).then_some(())
+    };
+    eventually("all but a few to be refused", told).await;
+    assert_others_are_served(&wharfd, &digest).await;
+    assert_it_comes_back(&wharfd, &format!("{pushes} pushes"), before, open).await;
+    // Whoever was refused comes in now.
+    let put = wharfd.api.put_manifest(REPO, "again", MANIFEST_TYPE, manifest(2_000)).await;
+    assert_eq!(put.status, 201, "{}", put.text());
+}
+
+/// A body that says no length is counted as it grows.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_push_without_a_length_is_reserved_as_it_grows() {
+    let wharfd = Wharfd::alone().await;
+    let head = format!(
+        "PUT /v2/{REPO}/manifests/v1 HTTP/1.1\r\nhost: a\r\ncontent-type: {MANIFEST_TYPE}\r\n\
+         transfer-encoding: chunked\r\n\r\n"
+    );
+    let mut stream = TcpStream::connect(wharfd.host()).await.unwrap();
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let chunk = [format!("{:x}\r\n", 300_000).into_bytes(), vec![b' '; 300_000], b"\r\n".to_vec()];
+    stream.write_all(&chunk.concat()).await.unwrap();
+    let name = used("bytes_in_flight");
+    let grown = async || Some(wharfd.metric(&name).await).filter(|held| *held >= 300_000);
+    let held = eventually("what came to be counted", grown).await;
+    assert!(held < 1_000_000, "{held}: not more than it may need next");
+    stream.write_all(&chunk.concat()).await.unwrap();
+    wharfd.metric_reaches(&name, 600_000).await;
+    drop(stream);
+    let nothing = async || (wharfd.metric(&name).await == 0).then_some(());
+    eventually("all of it to be free", nothing).await;
+}
