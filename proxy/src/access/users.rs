@@ -189,9 +189,8 @@ impl Users {
             bridge: self.bridge.clone(),
         };
         let party = Party::behind(client);
-        let checked = self.checks.ask(&party, mark, |promise| async move {
-            promise.keep(check.run().await)
-        });
+        let checked =
+            self.checks.ask(&party, mark, |promise| async move { promise.keep(check.run().await) });
         match checked.await? {
             (true, _) => Ok(Caller::proven(user, CallerKind::Password)),
             (false, _) => Err(Error::LoginRefused),

@@ -111,6 +111,8 @@ impl Pool {
             }
             Self::Tokens => access == Access::Users,
             Self::Logins => access != Access::Open,
+            // What is delivered later needs a login of its own.
+            Self::Refused | Self::Undelivered => access != Access::Passthrough,
             _ => true,
         }
     }
