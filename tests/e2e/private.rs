@@ -2,7 +2,7 @@
 //! owner alone can look into it, and into its backups.
 
 use std::ffi::OsStr;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -87,13 +87,14 @@ async fn a_store_and_its_backups_are_their_owner_s_whatever_made_or_left_them() 
     assert_private(&store, 12);
     assert!(!wharfd.stderr().contains("others on this machine"), "{}", wharfd.stderr());
     // By the server, and by a program of its own.
+    let place = folder.path();
     let backup = |to: &Path| {
         let to = to.as_os_str().to_owned();
         let store = store.as_os_str().to_owned();
         async move {
             let words = ["backup", "--store"].map(OsStr::new);
             let arguments = [&words[..], &[&store, OsStr::new("--output"), &to]].concat();
-            store_command(folder.path(), &arguments).await
+            store_command(place, &arguments).await
         }
     };
     backup(&at("beside")).await;

@@ -93,15 +93,18 @@ async fn cell(ground: &mut Ground, pool: Pool) -> Row {
     let memory = Memory::watch(&scene.wharfd);
     let before = good.measure(undisturbed).await;
     let siege = pool.besiege(&scene);
-    siege.settled().await;
+    siege.settled(pool.holds_answers()).await;
     let during = good.measure(beside).await;
+    let used = ["connections", "bytes_in_flight"]
+        .map(|limit| format!("wharfd_limit_used{{limit=\"{limit}\"}}"));
+    let used = [scene.wharfd.metric(&used[0]).await, scene.wharfd.metric(&used[1]).await];
     let peak = memory.peak();
     let told = siege.lift().await;
     scene.double.release();
     let left = memory.returned(&scene.wharfd).await;
     let log = scene.wharfd.log();
     ground.clear();
-    Row::new(pool, ground, [before, during], memory.before(), peak, left, told, &log)
+    Row::new(pool, ground, [before, during], memory.before(), peak, left, told, used, &log)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

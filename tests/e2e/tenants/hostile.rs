@@ -21,6 +21,8 @@ pub(super) const PAUSE: Duration = Duration::from_secs(2);
 pub(super) const STREAMS: usize = 128;
 /// How long a siege may take until all of it has begun. What hangs longer has.
 const SETTLING: Duration = Duration::from_secs(3);
+/// The same until its answers are there, where they are what is held.
+const ANSWERING: Duration = Duration::from_secs(15);
 const POLL: Duration = Duration::from_millis(20);
 
 /// All that goes on at once; it ends with this.
@@ -36,12 +38,18 @@ pub(super) struct Seen {
     told: Arc<Mutex<BTreeMap<String, usize>>>,
     /// Requests that were sent as far as they ever will.
     settled: AtomicUsize,
+    answered: AtomicUsize,
 }
 
 impl Seen {
     /// What was answered first.
     pub(super) fn tell(&self, what: impl Into<String>) {
         *self.told.lock().unwrap().entry(what.into()).or_default() += 1;
+    }
+
+    fn answer(&self, what: impl Into<String>) {
+        self.answered.fetch_add(1, Ordering::Relaxed);
+        self.tell(what);
     }
 
     pub(super) fn settle(&self) {
@@ -62,7 +70,7 @@ impl Siege {
 
     /// A part of a siege, whose answers count for the whole.
     pub(super) fn within(seen: &Seen) -> Self {
-        let seen = Seen { told: Arc::clone(&seen.told), settled: AtomicUsize::new(0) };
+        let seen = Seen { told: Arc::clone(&seen.told), ..Seen::default() };
         Self { seen: Arc::new(seen), ..Self::default() }
     }
 
@@ -97,9 +105,11 @@ impl Siege {
 
     /// Opens connections, says this on each, and waits; who is put out comes again.
     pub(super) fn sit(&mut self, party: &Party, connections: usize, says: &'static [u8]) {
-        for _ in 0..connections {
+        for number in 0..connections {
             let party = party.clone();
             self.go(1, |seen| async move {
+                // All at once would overflow the queue of the kernel, and be no connections of `wharfd`.
+                sleep(Duration::from_millis(number as u64)).await;
                 loop {
                     let told = sit_down(&party, says, &seen).await;
                     seen.tell(told.unwrap_or_else(|error| error.to_string()));
@@ -109,10 +119,13 @@ impl Siege {
         }
     }
 
-    /// Waits until all of it has begun, for a while.
-    pub(super) async fn settled(&self) {
-        let until = Instant::now() + SETTLING;
-        while self.seen.settled.load(Ordering::Relaxed) < self.begun && Instant::now() < until {
+    /// Waits until all of it has begun, or is answered, for a while.
+    pub(super) async fn settled(&self, answered: bool) {
+        let seen = &self.seen;
+        let (count, patience) =
+            if answered { (&seen.answered, ANSWERING) } else { (&seen.settled, SETTLING) };
+        let until = Instant::now() + patience;
+        while count.load(Ordering::Relaxed) < self.begun && Instant::now() < until {
             sleep(POLL).await;
         }
     }
@@ -133,14 +146,14 @@ async fn alone(party: &Party, ask: &Ask, seen: &Seen, leave: Option<Duration>) {
         let mut stream = party.connect(true).await?;
         ask.write(party, &mut stream).await?;
         seen.settle();
-        seen.tell(status(&stream).await?);
+        seen.answer(status(&stream).await?);
         closed(&mut stream).await;
         anyhow::Ok(())
     };
     let held = async {
         if let Err(error) = held.await {
             seen.settle();
-            seen.tell(error.to_string());
+            seen.answer(error.to_string());
         }
     };
     match leave {
@@ -205,13 +218,13 @@ async fn together(party: &Party, asks: &[Ask], seen: &Arc<Seen>, leave: Option<D
                 seen.settle();
                 match answer.await {
                     Ok(answer) if answer.status().is_success() => {
-                        seen.tell(answer.status().as_str());
+                        seen.answer(answer.status().as_str());
                         // Its body is held, and nothing of it taken.
                         std::future::pending::<()>().await;
                         drop(answer);
                     }
-                    Ok(answer) => seen.tell(answer.status().as_str()),
-                    Err(error) => seen.tell(error.to_string()),
+                    Ok(answer) => seen.answer(answer.status().as_str()),
+                    Err(error) => seen.answer(error.to_string()),
                 }
             };
             match leave {

@@ -10,8 +10,8 @@ const MIB: u64 = 1024 * 1024;
 /// How long what is left of a siege may take: connections are missed, bodies given up.
 const RETURN: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(50);
-/// What the allocator may keep of a siege.
-pub(super) const KEPT_BYTES_MAX: u64 = 64 * MIB;
+/// What may be kept of a siege: the store's segments in memory, and the holes of the allocator.
+pub(super) const KEPT_BYTES_MAX: u64 = 128 * MIB;
 
 /// The memory of one process, from a moment on.
 pub(super) struct Memory {

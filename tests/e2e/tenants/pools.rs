@@ -20,6 +20,8 @@ const MIB: usize = 1024 * 1024;
 /// Requests of one party whose answers it does not take: so many connections, or four of `STREAMS`.
 const READERS: usize = 200;
 const STREAMS: usize = 512;
+/// Of answers that once had hundreds of megabytes each, a few do.
+const REFERRER_READERS: usize = 4;
 /// Connections of one party: half of all that there are.
 const CONNECTIONS: usize = 1_024;
 /// Each slow blob is left after this.
@@ -109,8 +111,24 @@ impl Pool {
             }
             Self::Tokens => access == Access::Users,
             Self::Logins => access != Access::Open,
+            // What is delivered later needs a login of its own.
+            Self::Refused | Self::Undelivered => access != Access::Passthrough,
             _ => true,
         }
+    }
+
+    /// Whether what is held are answers. Else requests are, which get none.
+    pub(super) fn holds_answers(self) -> bool {
+        matches!(
+            self,
+            Self::Manifest
+                | Self::Manifests
+                | Self::Blob
+                | Self::Tags
+                | Self::Catalog
+                | Self::Referrers
+                | Self::Tokens
+        )
     }
 
     /// What stands in the configuration before everything, and in the part of the upstream.
@@ -157,7 +175,7 @@ impl Pool {
             Self::Catalog => siege.hold(party, unread("/v2/_catalog"), None),
             Self::Referrers => {
                 let path = format!("/v2/{}/referrers/{}", referred(scene), subject_digest());
-                let times = Self::readers(party) / 8;
+                let times = REFERRER_READERS;
                 siege.hold(party, vec![Ask::get(path); times], None);
             }
             Self::Tokens => {

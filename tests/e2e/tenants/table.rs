@@ -27,6 +27,8 @@ pub(super) struct Row {
     peak: u64,
     left: Left,
     told: BTreeMap<String, usize>,
+    /// Connections, and bytes that wait for somebody, beside the siege.
+    used: [u64; 2],
     /// What `wharfd` says of its own mistakes.
     faults: Vec<String>,
 }
@@ -41,13 +43,26 @@ impl Row {
         peak: u64,
         left: Left,
         told: BTreeMap<String, usize>,
+        used: [u64; 2],
         log: &str,
     ) -> Self {
         let faults =
             log.lines().filter(|line| line.contains(" ERROR ") || line.contains("panicked"));
         let faults = faults.map(str::to_owned).collect();
         let (access, protocol) = (ground.access, ground.protocol);
-        Self { pool, access, protocol, before, during, resident_before, peak, left, told, faults }
+        Self {
+            pool,
+            access,
+            protocol,
+            before,
+            during,
+            resident_before,
+            peak,
+            left,
+            told,
+            used,
+            faults,
+        }
     }
 
     fn share(&self) -> f64 {
@@ -105,7 +120,7 @@ impl fmt::Display for Row {
         let verdict = if wrongs.is_empty() { "holds".to_owned() } else { wrongs.join(", ") };
         write!(
             f,
-            "| {} | {} | {} | {:.1} | {:.1} | {:.0} % | {errors} {} | {} | {} | {} | {verdict} |",
+            "| {} | {} | {} | {:.1} | {:.1} | {:.0} % | {errors} {} | {} | {} | {} | {} | {} | {verdict} |",
             self.pool.name(),
             self.access,
             self.protocol,
@@ -115,6 +130,8 @@ impl fmt::Display for Row {
             shown(&self.during.errors),
             self.peak / MIB,
             self.left.resident / MIB,
+            self.used[0],
+            self.used[1] / MIB,
             shown(&self.told),
         )
     }
@@ -123,7 +140,7 @@ impl fmt::Display for Row {
 /// All rows under their heads.
 pub(super) fn of(rows: &[Row]) -> String {
     let head = "| pool | access | HTTP | rounds/s before | during | share | errors | peak MiB | \
-                MiB after | the hostile are told | verdict |\n\
-                | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n";
+                MiB after | connections | MiB in flight | the hostile are told | verdict |\n\
+                | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n";
     rows.iter().fold(head.to_owned(), |table, row| table + &row.to_string() + "\n")
 }

@@ -83,7 +83,7 @@ fn within(party: &Party, repo: &str, siege: &mut Siege, count: usize, body: fn(A
         }
         seen.tell(format!("{} sessions", asks.len()));
         inner.hold(&party, asks, None);
-        inner.settled().await;
+        inner.settled(false).await;
         seen.settle();
         std::future::pending::<()>().await;
         drop(inner);
