@@ -45,10 +45,14 @@ pub(crate) enum Limit {
     Transfers,
     /// What is read of a client after its last answer.
     Linger,
+    /// Idle connections that made room for somebody else's.
+    Displaced,
+    /// The same of upload sessions.
+    DisplacedUploads,
 }
 
 /// Every word of [`Limit`], in the order of its variants.
-const WORDS: [&str; 17] = [
+const WORDS: [&str; 19] = [
     "connections",
     "address_connections",
     "handshake_time",
@@ -66,6 +70,8 @@ const WORDS: [&str; 17] = [
     "address_rate",
     "transfers",
     "linger",
+    "displaced",
+    "displaced_uploads",
 ];
 
 /// Counters of one process.
@@ -127,6 +133,6 @@ mod tests {
         counts.refuse(Limit::Url);
         let rows: Vec<_> = counts.rows().filter(|(_, count)| *count > 0).collect();
         assert_eq!(rows, [("url", 2), ("transfers", 1)]);
-        assert_eq!(Limit::Linger as usize + 1, WORDS.len());
+        assert_eq!(Limit::DisplacedUploads as usize + 1, WORDS.len());
     }
 }
