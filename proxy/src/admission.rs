@@ -1,4 +1,5 @@
-//! Who is let in, and how much of it: connections, uploads, rates of requests, memory. What the bounds
+//! Who is let in, and how much of it: connections, rates of requests, memory; uploads are in
+//! `uploads/room.rs`. What the bounds
 //! are is in `config/limits.rs`; the answer is 429 with the time to wait.
 //!
 //! Invariant: nothing waits here. Whoever is past a bound is told so at once, counted, and what others
@@ -21,9 +22,8 @@ use crate::config::Limits;
 use crate::held::{Held, Purse};
 use crate::party::Party;
 use crate::route::Route;
-use crate::shares::{Share, Shares};
 
-pub(crate) use connections::{Connections, Seat};
+pub(crate) use connections::{Connections, Occupant, Seat};
 pub(crate) use counts::{Limit, LimitCounts};
 use rates::{Rates, Who};
 
@@ -37,7 +37,6 @@ pub(crate) struct Admission {
     /// What was turned away.
     pub(crate) counts: Arc<LimitCounts>,
     rates: Rates,
-    uploads: Shares,
 }
 
 /// What is used of one bound, for metrics.
@@ -108,26 +107,13 @@ impl Admission {
         taken.map_err(|wait| self.too_often(limit, wait))
     }
 
-    /// One more upload of this caller, when there are `open` of all callers.
-    pub(crate) fn upload(
+    /// What is used of the bounds; of uploads, how many there are and the most of one party.
+    pub(crate) fn state(
         &self,
-        caller: &Caller,
         limits: &Limits,
-        open: usize,
-    ) -> Result<Share, Error> {
-        if open >= limits.uploads {
-            self.counts.refuse(Limit::Uploads);
-            return Err(Error::TooMany("uploads"));
-        }
-        let share = self.uploads.take(caller.party(), limits.uploads_per_user);
-        share.ok_or_else(|| {
-            self.counts.refuse(Limit::UserUploads);
-            Error::TooMany("uploads of this user")
-        })
-    }
-
-    /// What is used of the bounds; `uploads` are those that are open, or rest.
-    pub(crate) fn state(&self, limits: &Limits, held: &Held, uploads: usize) -> Vec<Use> {
+        held: &Held,
+        (uploads, largest_uploads): (usize, usize),
+    ) -> Vec<Use> {
         let row =
             |limit, used: usize, most: usize| Use { limit, used: used as u64, most: most as u64 };
         let (connections, largest) = self.connections.state();
@@ -135,7 +121,7 @@ impl Admission {
             row(Limit::Connections, connections, limits.connections),
             row(Limit::AddressConnections, largest, limits.connections_per_address),
             row(Limit::Uploads, uploads, limits.uploads),
-            row(Limit::UserUploads, self.uploads.largest(), limits.uploads_per_user),
+            row(Limit::UserUploads, largest_uploads, limits.uploads_per_user),
             Use { limit: Limit::BytesInFlight, used: held.bytes(), most: limits.bytes.most },
             Use { limit: Limit::UserBytesInFlight, used: held.largest(), most: limits.bytes.share },
             row(Limit::UserRate, self.rates.count(), crate::limits::RATES_MAX),

@@ -248,6 +248,7 @@ impl Cache {
         let Site::Remote(remote) = site else {
             return Err(unknown(repo, digest));
         };
+        let remote = remote.for_party(caller.party());
         let there = remote.upstream.blob_there(&remote.repo, digest, Haste::Patient).await?;
         let size_bytes = match there {
             BlobThere::Absent => return Err(unknown(repo, digest)),
@@ -281,6 +282,11 @@ impl Cache {
         };
         let mut found = usable(found);
         let mut came = Came::from(Outcome::Hit);
+        // What is here waits for nobody's turn.
+        let remote = match found {
+            Found::Stored(_) => remote,
+            _ => remote.for_party(caller.party()),
+        };
         if matches!(found, Found::Foreign) && self.is_stored(digest).await? {
             self.ask_whether_theirs(repo, digest, &remote).await?;
             self.link_since(since, repo, digest).await?;

@@ -1,5 +1,5 @@
 //! Staged pushes: blobs that were answered 201 because they are durable here, and are owed to their
-//! upstream. What is owed is in `delivery/table.rs`, who sends it in `delivery/work.rs`, how one blob
+//! upstream. What is owed is in `delivery/table.rs` (how much may be in `delivery/pool.rs`), who sends it in `delivery/work.rs`, how one blob
 //! is sent in `sending.rs`; manifests wait in `delivery/barrier.rs`, operators look through
 //! `delivery/report.rs`.
 //!
@@ -8,6 +8,7 @@
 
 mod barrier;
 mod holds;
+mod pool;
 pub(crate) mod report;
 mod table;
 mod work;
@@ -24,6 +25,7 @@ use crate::Error;
 use crate::bridge::Bridge;
 use crate::cache::{Store, now_ms};
 use crate::limits::PENDING_BYTES_MAX;
+use crate::party::Party;
 use crate::sending::Senders;
 use crate::upstreams::{Remote, Upstreams};
 
@@ -113,24 +115,24 @@ impl Deliveries {
         }
     }
 
-    /// An error when no more can be owed; asked before a client sends its bytes.
-    pub(crate) fn room(&self) -> Result<(), Error> {
-        self.table().room(0)
+    /// An error when no more can be owed for this party; asked before a client sends its bytes.
+    pub(crate) fn room(&self, party: &Party) -> Result<(), Error> {
+        self.table().room(party, 0, now_ms())
     }
 
     /// Publishes a blob as owed. When it returns, the blob is durable, its repository's, and on its way.
     /// To be run to its end.
     pub(crate) async fn publish(
         &self,
-        ready: ReadyBlob,
+        (ready, party): (ReadyBlob, Party),
         repo: &RepoName,
         remote: &Remote,
     ) -> Result<(), Error> {
-        let reserved = self.reserve(ready.info().size_bytes)?;
+        let reserved = self.reserve(&party, ready.info().size_bytes).await?;
         let errand = errand(repo, remote, None)?;
         let delivery = self.bridge.run(move || ready.publish_pending(&errand)).await?;
         drop(reserved);
-        self.table().add(delivery);
+        self.table().add(delivery, party);
         self.changed(remote.upstream.address());
         Ok(())
     }
@@ -139,14 +141,15 @@ impl Deliveries {
     /// has it already; `false` when the client has to send it.
     pub(crate) async fn mount(
         &self,
-        repo: &RepoName,
+        (repo, party): (&RepoName, Party),
         remote: &Remote,
         digest: Digest,
         from: Option<RepoName>,
     ) -> Result<bool, Error> {
         let (deliveries, repo, remote) = (self.clone(), repo.clone(), remote.clone());
-        let work =
-            tokio::spawn(async move { deliveries.try_mount(&repo, &remote, digest, from).await });
+        let work = tokio::spawn(async move {
+            deliveries.try_mount((&repo, party), &remote, digest, from).await
+        });
         match work.await {
             Ok(result) => result,
             Err(error) => std::panic::resume_unwind(error.into_panic()),
@@ -155,7 +158,7 @@ impl Deliveries {
 
     async fn try_mount(
         &self,
-        repo: &RepoName,
+        (repo, party): (&RepoName, Party),
         remote: &Remote,
         digest: Digest,
         from: Option<RepoName>,
@@ -177,14 +180,14 @@ impl Deliveries {
         let Some((info, there)) = found.await? else {
             return Ok(false);
         };
-        let reserved = self.reserve(info.size_bytes)?;
+        let reserved = self.reserve(&party, info.size_bytes).await?;
         let (store, errand) = (Arc::clone(&self.store), errand(repo, remote, there)?);
         let owed = self.bridge.run(move || store.owe(&digest, &errand)).await?;
         drop(reserved);
         let Some(delivery) = owed else {
             return Ok(false);
         };
-        self.table().add(delivery);
+        self.table().add(delivery, party);
         self.changed(remote.upstream.address());
         Ok(true)
     }
@@ -211,9 +214,22 @@ impl Deliveries {
         tasks.join_all().await;
     }
 
-    fn reserve(&self, bytes: u64) -> Result<Reserved<'_>, Error> {
-        self.table().reserve(bytes)?;
-        Ok(Reserved { deliveries: self, bytes })
+    /// The most blobs that are owed for one party.
+    pub(crate) fn largest(&self) -> usize {
+        self.table().largest()
+    }
+
+    /// Room for one more. Blobs that were refused long ago give way.
+    async fn reserve(&self, party: &Party, bytes: u64) -> Result<Reserved<'_>, Error> {
+        loop {
+            let in_the_way = self.table().reserve(party, bytes, now_ms())?;
+            let Some(delivery) = in_the_way else {
+                return Ok(Reserved { deliveries: self, party: party.clone(), bytes });
+            };
+            if self.forget(&delivery.errand.repo, &delivery.digest).await? {
+                report::note_given_up(&delivery, "a blob that was refused made room for others");
+            }
+        }
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -234,12 +250,13 @@ impl Deliveries {
 /// Room for a blob that is about to be owed; given back when dropped.
 struct Reserved<'a> {
     deliveries: &'a Deliveries,
+    party: Party,
     bytes: u64,
 }
 
 impl Drop for Reserved<'_> {
     fn drop(&mut self) {
-        self.deliveries.table().release(self.bytes);
+        self.deliveries.table().release(&self.party, self.bytes);
     }
 }
 

@@ -298,10 +298,14 @@ pub enum Error {
         retry_after_seconds: u64,
     },
     /// Too much waits for upstreams.
-    #[error("blobs of {limit_bytes} bytes wait for their upstream; try again when it took some")]
+    #[error(
+        "blobs of {limit_bytes} bytes {whose} wait for their upstream; try again when it took some"
+    )]
     PendingFull {
         /// The limit.
         limit_bytes: u64,
+        /// Of all, or of one party.
+        whose: &'static str,
     },
     /// The path of a request is too long.
     #[error("the path of a request may have {limit_bytes} bytes")]

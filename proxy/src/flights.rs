@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use wharf_oci::RepoName;
 
 use crate::Error;
-use crate::limits::{JOINS_MAX, PARTY_SHARE};
+use crate::limits::{JOINS_MAX, SHARES};
 use crate::party::Party;
 use crate::seats::{Seat, Seats};
 use crate::telemetry;
@@ -108,7 +108,7 @@ where
     /// are too many of.
     #[must_use]
     pub(crate) fn new(limit: usize, name: &'static str) -> Self {
-        let share = AtomicUsize::new((limit / PARTY_SHARE).max(1));
+        let share = AtomicUsize::new((limit / SHARES).max(1));
         Self { running: Arc::new(Mutex::new(Runs::new())), limit, share, cuts: true, name }
     }
 

@@ -189,10 +189,9 @@ async fn handle(
             removals::manifest(app, (repo, reference), (&caller, client), act).await
         }
         Route::StartUpload { repo, start } => {
-            let (open, resting) = app.uploads.count();
-            let share = app.admission.upload(&caller, &rules.limits, open + resting)?;
+            let room = uploads::room(app, &caller, &rules.limits).await?;
             let opening = uploads::Opening { repo: &repo, caller: &caller, rules: &rules };
-            uploads::start(app, opening, (start, share), (&headers, body)).await
+            uploads::start(app, opening, (start, room), (&headers, body)).await
         }
         Route::UploadStatus { repo, id } => uploads::status(app, &repo, id),
         Route::PatchUpload { repo, id } => {

@@ -43,6 +43,7 @@ mod quantity;
 mod readiness;
 mod reload;
 mod response;
+mod rounds;
 mod route;
 mod seats;
 mod sending;

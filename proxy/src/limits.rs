@@ -4,18 +4,24 @@
 
 use std::time::Duration;
 
-/// Connections of clients open at once; the next one is answered 429 and closed.
+/// What one party gets of what all share, unless the configuration says otherwise: one in so many parts,
+/// so that no two take all.
+pub const SHARES: usize = 4;
+/// Connections of clients open at once; the next one takes the place of an idle one of whoever has most,
+/// or is answered 429 and closed. From one address that is not a trusted proxy, a share.
 pub const CONNECTIONS_MAX: usize = 2_048;
-/// Of these, from one address that is not a trusted proxy: half, so that none takes all.
-pub const ADDRESS_CONNECTIONS_MAX: usize = 1_024;
 /// Files that the process asks to have open: connections of clients and to upstreams, and the store.
 pub const OPEN_FILES_WANTED: u64 = 16_384;
 /// Connections past the limit that are answered at once; more than these are closed without a word.
 pub const REFUSALS_MAX: usize = 64;
+/// Of these, from one address.
+pub const PARTY_REFUSALS_MAX: usize = REFUSALS_MAX / SHARES;
 /// How long such an answer may take, the handshake included.
 pub const REFUSAL_TIMEOUT: Duration = Duration::from_secs(3);
-/// Connections to the admin address at once; the next one waits to be accepted.
+/// Connections to the admin address at once; past it as for clients.
 pub const ADMIN_CONNECTIONS_MAX: usize = 64;
+/// Of these, from one address.
+pub const PARTY_ADMIN_CONNECTIONS_MAX: usize = ADMIN_CONNECTIONS_MAX / SHARES;
 /// What the kernel keeps for one client on this machine, in bytes. Left to itself it takes megabytes,
 /// which fall out of the CPU's cache before the client reads them: up to twice the time per byte.
 /// Clients that are further away get what the kernel finds right for their distance.
@@ -62,12 +68,10 @@ pub const CLIENT_BYTES_PER_SECOND_MIN: u64 = 4 * 1024;
 pub const FORM_BYTES_MAX: u64 = 64 * 1024;
 /// Bytes in memory that are on their way in or out, beside what the store keeps for all: bodies that are
 /// held whole, and segments that only readers have any more. Past it, whole bodies, and uploads and
-/// downloads that begin, are answered 429.
+/// downloads that begin, are answered 429. One party has a share for whole bodies; past that it also begins
+/// no download while more than half of all is taken.
 pub const BYTES_IN_FLIGHT_MAX: u64 = 96 * 1024 * 1024;
-/// Of these, one party has one in so many for whole bodies; past that it also begins no download while
-/// more than half of all is taken.
-pub const BYTES_IN_FLIGHT_SHARE: u64 = 4;
-/// Of that, one connection has one in so many.
+/// Of a party's bytes in flight, one connection has one in so many.
 pub const CONNECTION_BYTES_PART: u64 = 2;
 /// Past so many bytes in flight, bodies read ahead a segment instead of a batch.
 pub const BYTES_IN_FLIGHT_SHORT: u64 = 24 * 1024 * 1024;
@@ -122,17 +126,16 @@ pub const ARRIVAL_WAIT: Duration = Duration::from_millis(500);
 pub const SHOW_PERIOD: Duration = Duration::from_millis(200);
 /// Manifests and tokens that are asked for at once.
 pub const QUESTIONS_MAX: usize = 1_024;
-/// One party has at most so much of these, as a share: a quarter.
-pub const PARTY_SHARE: usize = 4;
 /// For how long nobody must have wanted a download or a question before it ends for somebody else who
 /// needs its place.
 pub const UNWANTED_GRACE: Duration = Duration::from_secs(5);
-/// Upload sessions open or at rest at once; the next one is answered 429.
+/// Upload sessions open or at rest at once; the next one takes the place of the longest idle one of
+/// whoever has most, or is answered 429. By one caller, a share.
 pub const UPLOADS_MAX: usize = 1_024;
-/// Of these, by one caller: half, so that none takes all.
-pub const USER_UPLOADS_MAX: usize = 512;
 /// A session that nobody touched for so long is given up, also when it rests in the store.
 pub const UPLOAD_IDLE_MAX: Duration = Duration::from_hours(1);
+/// The same for one that has no byte yet: opening one again costs nothing.
+pub const UPLOAD_EMPTY_IDLE_MAX: Duration = Duration::from_mins(5);
 /// How long a stopping server waits, after its transfers, for work that others have a part in: the
 /// end of an upload, a manifest and its lock, a deletion.
 pub const FINISHING_DEADLINE: Duration = Duration::from_secs(10);
@@ -148,8 +151,15 @@ pub const CANCEL_TIMEOUT: Duration = Duration::from_secs(5);
 /// when that is less; the next one is answered 507. How many they may be is `DELIVERIES_MAX` of the
 /// store; past that, 429.
 pub const PENDING_BYTES_MAX: u64 = 256 * 1024 * 1024 * 1024;
+/// Of both, a share for one party, or more while half of all is free. A blob that its upstream refused
+/// makes room for others once a client has heard of the refusal for so long.
+pub const REFUSED_TOLD_TIME: Duration = Duration::from_mins(15);
+/// The same when no client asks for it.
+pub const REFUSED_TIME: Duration = Duration::from_hours(1);
 /// Blobs that are delivered to one upstream at once.
 pub const DELIVERY_WORKERS_MAX: usize = 4;
+/// The same besides, one for each party of whom nothing is being delivered there.
+pub const DELIVERY_WORKERS_SPARE: usize = 4;
 /// How long an upstream is left alone after a delivery failed; it doubles.
 pub const DELIVERY_PAUSE: Duration = Duration::from_secs(1);
 /// The longest such time, unless the upstream asks for more.
@@ -216,8 +226,11 @@ pub const UPLOAD_CHUNK_BYTES: u64 = 1024 * 1024;
 pub const FORWARDED_HOPS_MAX: usize = 16;
 /// Counters of changes that all repositories share.
 pub const GENERATIONS: usize = 256;
-/// Tags, manifests and blobs that are being changed, or wait for that, at once.
+/// Tags, manifests and blobs that are being changed, or wait for that, at once; the next one is
+/// answered 429.
 pub const TURNS_MAX: usize = 4_096;
+/// Of these, by one party.
+pub const PARTY_TURNS_MAX: usize = TURNS_MAX / SHARES;
 /// Tags of a repository about which an upstream is asked before a manifest of it is deleted, where
 /// some tags are write-once; with more than that none is deleted.
 pub const TAGS_ASKED_MAX: usize = 1_000;
@@ -356,6 +369,8 @@ pub const UPSTREAM_READS_MAX: u32 = 128;
 pub const UPSTREAM_WRITES_MAX: u32 = 64;
 /// Requests that wait for their turn at one upstream; the next one is answered 429.
 pub const UPSTREAM_WAITING_MAX: usize = 2_048;
+/// Of these, for one party.
+pub const PARTY_UPSTREAM_WAITING_MAX: usize = UPSTREAM_WAITING_MAX / SHARES;
 /// How long a request waits for its turn: for others, and for pauses that each are short enough.
 pub const TURN_WAIT_MAX: Duration = Duration::from_mins(1);
 /// The same when an old answer is at hand.

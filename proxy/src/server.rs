@@ -33,7 +33,7 @@ use crate::admission::{self, Connections, Limit, Seat};
 use crate::error::Fault;
 use crate::handlers::{self, App, Call};
 use crate::held::Purse;
-use crate::limits::ADMIN_CONNECTIONS_MAX;
+use crate::limits::{ADMIN_CONNECTIONS_MAX, PARTY_ADMIN_CONNECTIONS_MAX};
 use crate::live::Rules;
 use crate::party::Party;
 use crate::response::{self, API_VERSION, Answer};
@@ -113,24 +113,30 @@ impl Connection {
     fn admit(self, stream: TcpStream, connections: &Connections) {
         let rules = self.app.live.rules();
         let limits = Arc::clone(&rules.limits);
-        match self.seat(connections, &rules) {
+        let watch = Watch::new(&limits, Arc::clone(&self.app.admission.counts));
+        match self.seat(connections, &rules, Arc::clone(&watch)) {
             Ok(seat) => {
-                tokio::spawn(self.serve(stream, limits, seat));
+                tokio::spawn(self.serve(stream, limits, watch, seat));
             }
             Err(limit) => {
                 self.app.admission.counts.refuse(limit);
                 tracing::debug!(peer = %self.peer, limit = limit.as_str(), "no connection");
-                if let Some(seat) = connections.refuse() {
-                    tokio::spawn(self.refuse(stream, limits, seat));
+                if let Some(seat) = connections.refuse(Party::behind(self.peer.ip())) {
+                    tokio::spawn(self.refuse(stream, limits, watch, seat));
                 }
             }
         }
     }
 
-    fn seat(&self, connections: &Connections, rules: &Rules) -> Result<Seat, Limit> {
+    fn seat(
+        &self,
+        connections: &Connections,
+        rules: &Rules,
+        watch: Arc<Watch>,
+    ) -> Result<Seat, Limit> {
         let address = self.peer.ip();
-        let (most, each) = match self.purpose {
-            Purpose::Admin => (ADMIN_CONNECTIONS_MAX, None),
+        let bounds = match self.purpose {
+            Purpose::Admin => (ADMIN_CONNECTIONS_MAX, Some(PARTY_ADMIN_CONNECTIONS_MAX)),
             Purpose::Registry => {
                 let each = rules.limits.connections_per_address;
                 // Who speaks for many clients may have many connections.
@@ -138,7 +144,7 @@ impl Connection {
                 (rules.limits.connections, each)
             }
         };
-        connections.enter(Party::behind(address), most, each)
+        connections.enter(Party::behind(address), bounds, watch)
     }
 
     /// Answers a request; it is open until all of its answer is sent.

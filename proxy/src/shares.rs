@@ -30,10 +30,38 @@ impl Shares {
         Some(Share { shares: self.clone(), owner })
     }
 
-    /// The most that one has.
+    /// One more, however many the owner has: somebody has looked, or it is there already.
+    pub(crate) fn join(&self, owner: Party) -> Share {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *counts.entry(owner.clone()).or_default() += 1;
+        drop(counts);
+        Share { shares: self.clone(), owner }
+    }
+
+    /// What one has.
+    pub(crate) fn of(&self, owner: &Party) -> usize {
+        let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.get(owner).copied().unwrap_or(0)
+    }
+
+    /// What all have together.
+    pub(crate) fn total(&self) -> usize {
+        let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.values().sum()
+    }
+
+    /// The most that one has, besides this program.
     pub(crate) fn largest(&self) -> usize {
         let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        counts.values().copied().max().unwrap_or(0)
+        let others = counts.iter().filter(|(owner, _)| **owner != Party::Ourselves);
+        others.map(|(_, count)| *count).max().unwrap_or(0)
+    }
+}
+
+impl Share {
+    /// Whose it is.
+    pub(crate) const fn owner(&self) -> &Party {
+        &self.owner
     }
 }
 
@@ -60,7 +88,10 @@ mod tests {
         let first = shares.take(alice.clone(), 1).unwrap();
         assert!(shares.take(alice.clone(), 1).is_none());
         let _other = shares.take(bob, 1).unwrap();
-        assert_eq!(shares.largest(), 1);
+        assert_eq!((shares.largest(), shares.total(), shares.of(&alice)), (1, 2, 1));
+        let ours: Vec<_> = (0..3).map(|_| shares.join(Party::Ourselves)).collect();
+        assert_eq!((ours[0].owner(), shares.largest()), (&Party::Ourselves, 1));
+        drop(ours);
         drop(first);
         assert!(!shares.0.lock().unwrap().contains_key(&alice));
         assert!(shares.take(alice, 1).is_some());

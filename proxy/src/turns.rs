@@ -3,7 +3,9 @@
 //! the upstream was told last.
 //!
 //! Invariants: turns are taken in one order, so nobody waits for each other; a tag is the same one
-//! under whichever name its repository is called here. Bounded in number and in waiting.
+//! under whichever name its repository is called here. Bounded in number and in waiting, and no party
+//! has all: of those who want something alone, one of each party stands in line, so that the line goes
+//! in rounds between parties.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,7 +15,9 @@ use tokio::time::timeout;
 use wharf_oci::{Digest, RepoName, Tag};
 
 use crate::Error;
-use crate::limits::{TURN_WAIT_MAX, TURNS_MAX};
+use crate::limits::{PARTY_TURNS_MAX, TURN_WAIT_MAX, TURNS_MAX};
+use crate::party::Party;
+use crate::shares::{Share, Shares};
 use crate::upstreams::Site;
 
 /// A repository where it lives: at which registry, and its name there.
@@ -44,14 +48,16 @@ enum What {
     Blob(Digest),
 }
 
-/// Without a place for what all repositories share.
-type Key = (Option<Place>, What);
+/// Without a place for what all repositories share. With a party it is the door of that party, behind
+/// which those wait who are not in line yet.
+type Key = (Option<Place>, What, Option<Party>);
 type Open = Arc<Mutex<HashMap<Key, Arc<RwLock<()>>>>>;
 
 /// All turns that are held or waited for.
 #[derive(Default)]
 pub(crate) struct Turns {
     open: Open,
+    shares: Shares,
 }
 
 /// What a change needs for itself.
@@ -120,6 +126,7 @@ pub(crate) struct Turn {
 struct Held {
     _lock: Lock,
     _claim: Claim,
+    _share: Share,
 }
 
 enum Lock {
@@ -146,18 +153,12 @@ impl Drop for Claim {
 }
 
 impl Turns {
-    /// Waits for the turn of this change.
-    pub(crate) async fn take(&self, wanted: Wanted) -> Result<Turn, Error> {
+    /// Waits for the turn of this change, which somebody of this party makes.
+    pub(crate) async fn take(&self, party: &Party, wanted: Wanted) -> Result<Turn, Error> {
         let waiting = async {
             let mut held = Vec::new();
             for (what, alone) in wanted.keys {
-                let (claim, lock) = self.claim((wanted.place.clone(), what))?;
-                let lock = if alone {
-                    Lock::Alone { _guard: lock.write_owned().await }
-                } else {
-                    Lock::Shared { _guard: lock.read_owned().await }
-                };
-                held.push(Held { _lock: lock, _claim: claim });
+                held.push(self.hold(party, (wanted.place.clone(), what), alone).await?);
             }
             Ok(Turn { _held: held })
         };
@@ -166,19 +167,47 @@ impl Turns {
             .unwrap_or(Err(Error::TooMany("changes of one tag or blob")))
     }
 
-    /// How many changes are made, or wait for that.
+    /// How much is being changed, or waited for.
     pub(crate) fn count(&self) -> usize {
-        lock(&self.open).len()
+        self.shares.total()
     }
 
-    fn claim(&self, key: Key) -> Result<(Claim, Arc<RwLock<()>>), Error> {
-        let mut open = lock(&self.open);
-        if open.len() >= TURNS_MAX && !open.contains_key(&key) {
+    /// How much of that one party has at most.
+    pub(crate) fn largest(&self) -> usize {
+        self.shares.largest()
+    }
+
+    async fn hold(
+        &self,
+        party: &Party,
+        (place, what): (Option<Place>, What),
+        alone: bool,
+    ) -> Result<Held, Error> {
+        let share = self.share(party)?;
+        let (claim, lock) = self.claim((place.clone(), what.clone(), None));
+        let lock = if alone {
+            let (_at_door, door) = self.claim((place, what, Some(party.clone())));
+            let _through = door.write_owned().await;
+            Lock::Alone { _guard: lock.write_owned().await }
+        } else {
+            Lock::Shared { _guard: lock.read_owned().await }
+        };
+        Ok(Held { _lock: lock, _claim: claim, _share: share })
+    }
+
+    fn share(&self, party: &Party) -> Result<Share, Error> {
+        if self.shares.total() >= TURNS_MAX {
             return Err(Error::TooMany("changes of tags and blobs"));
         }
+        let share = self.shares.take(party.clone(), PARTY_TURNS_MAX);
+        share.ok_or(Error::TooMany("changes of tags and blobs of one party"))
+    }
+
+    fn claim(&self, key: Key) -> (Claim, Arc<RwLock<()>>) {
+        let mut open = lock(&self.open);
         let lock = Arc::clone(open.entry(key.clone()).or_default());
         let claim = Claim { open: Arc::clone(&self.open), key, lock: Some(Arc::clone(&lock)) };
-        Ok((claim, lock))
+        (claim, lock)
     }
 }
 
@@ -192,6 +221,10 @@ mod tests {
     use super::*;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use wharf_oci::{Algorithm, Digester};
+
+    fn alice() -> Party {
+        Party::Caller("alice".into())
+    }
 
     fn place() -> Place {
         Place { registry: String::new(), repo: "a/b".parse().unwrap() }
@@ -216,7 +249,7 @@ mod tests {
                 // Each wants both tags, in either order.
                 let tags = if number % 2 == 0 { ["a", "b"] } else { ["b", "a"] };
                 tokio::spawn(async move {
-                    let _turn = turns.take(put(&[number], &tags)).await.unwrap();
+                    let _turn = turns.take(&alice(), put(&[number], &tags)).await.unwrap();
                     assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0);
                     tokio::task::yield_now().await;
                     inside.fetch_sub(1, Ordering::SeqCst);
@@ -232,16 +265,17 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_manifest_is_put_by_many_and_deleted_by_one_and_waiting_has_an_end() {
         let turns = Turns::default();
-        let first = turns.take(put(b"m", &["a"])).await.unwrap();
-        let second = turns.take(put(b"m", &["b"])).await.unwrap();
+        let first = turns.take(&alice(), put(b"m", &["a"])).await.unwrap();
+        let second = turns.take(&alice(), put(b"m", &["b"])).await.unwrap();
         let removal = Wanted::to_remove(&place(), digest(b"m"));
-        assert!(matches!(turns.take(removal).await, Err(Error::TooMany(_))));
+        assert!(matches!(turns.take(&alice(), removal).await, Err(Error::TooMany(_))));
         drop((first, second));
-        let removal = turns.take(Wanted::to_remove(&place(), digest(b"m"))).await.unwrap();
-        assert!(matches!(turns.take(put(b"m", &[])).await, Err(Error::TooMany(_))));
+        let removal =
+            turns.take(&alice(), Wanted::to_remove(&place(), digest(b"m"))).await.unwrap();
+        assert!(matches!(turns.take(&alice(), put(b"m", &[])).await, Err(Error::TooMany(_))));
         // Another manifest, and a tag, are other turns.
-        turns.take(put(b"n", &["a"])).await.unwrap();
-        turns.take(Wanted::to_untag(&place(), &"a".parse().unwrap())).await.unwrap();
+        turns.take(&alice(), put(b"n", &["a"])).await.unwrap();
+        turns.take(&alice(), Wanted::to_untag(&place(), &"a".parse().unwrap())).await.unwrap();
         drop(removal);
         assert!(lock(&turns.open).is_empty());
     }
@@ -252,25 +286,85 @@ mod tests {
         // Alone it matters to every repository.
         let link = || Wanted::to_link(&Site::Local, &"a/b".parse().unwrap(), digest(b"b"));
         let unlink = || Wanted::to_unlink(&Site::Local, &"c/d".parse().unwrap(), digest(b"b"));
-        let pushes = (turns.take(link()).await.unwrap(), turns.take(link()).await.unwrap());
-        assert!(matches!(turns.take(unlink()).await, Err(Error::TooMany(_))));
+        let pushes = (
+            turns.take(&alice(), link()).await.unwrap(),
+            turns.take(&alice(), link()).await.unwrap(),
+        );
+        assert!(matches!(turns.take(&alice(), unlink()).await, Err(Error::TooMany(_))));
         drop(pushes);
-        let removal = turns.take(unlink()).await.unwrap();
-        assert!(matches!(turns.take(link()).await, Err(Error::TooMany(_))));
+        let removal = turns.take(&alice(), unlink()).await.unwrap();
+        assert!(matches!(turns.take(&alice(), link()).await, Err(Error::TooMany(_))));
         drop(removal);
         assert!(lock(&turns.open).is_empty());
     }
 
-    #[tokio::test]
-    async fn past_the_bound_a_change_is_turned_away() {
-        let turns = Turns::default();
+    /// Takes all that this party gets.
+    async fn flood(turns: &Turns, party: &Party) -> Vec<Turn> {
         let mut held = Vec::new();
-        for number in 0..TURNS_MAX / 2 {
-            let tag = format!("t{number}");
-            held.push(turns.take(put(tag.as_bytes(), &[&tag])).await.unwrap());
+        loop {
+            let tag = format!("{party}-{}", held.len()).replace(':', "-");
+            match turns.take(party, put(tag.as_bytes(), &[&tag])).await {
+                Ok(turn) => held.push(turn),
+                Err(error) => {
+                    assert!(matches!(error, Error::TooMany(_)));
+                    return held;
+                }
+            }
         }
-        assert!(matches!(turns.take(put(b"one more", &["x"])).await, Err(Error::TooMany(_))));
+    }
+
+    #[tokio::test]
+    async fn each_party_has_its_share_and_a_third_always_gets_in() {
+        let turns = Turns::default();
+        let [two, three, third] = [2, 3, 4].map(|n| Party::behind([127, 0, 0, n].into()));
+        let mut hostile = vec![flood(&turns, &two).await, flood(&turns, &three).await];
+        assert_eq!(hostile[0].len(), PARTY_TURNS_MAX / 2, "each has a tag and a manifest");
+        let theirs = turns.take(&third, put(b"one more", &["x"])).await;
+        assert!(theirs.is_ok());
+        assert_eq!(turns.count(), PARTY_TURNS_MAX * 2 + 2);
+        hostile[0].pop();
+        assert!(turns.take(&two, put(b"one more", &["y"])).await.is_ok());
+        drop((hostile, theirs));
+        assert_eq!((turns.count(), lock(&turns.open).len()), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn past_the_bound_of_all_a_change_is_turned_away() {
+        let turns = Turns::default();
+        let parties: Vec<_> = (0..4).map(|n| Party::behind([127, 0, 0, n].into())).collect();
+        let mut held = Vec::new();
+        for party in &parties {
+            held.push(flood(&turns, party).await);
+        }
+        let refused = turns.take(&alice(), put(b"one more", &["x"])).await.err();
+        assert!(matches!(refused, Some(Error::TooMany("changes of tags and blobs"))));
         held.pop();
-        assert!(turns.take(put(b"one more", &["x"])).await.is_ok());
+        assert!(turns.take(&alice(), put(b"one more", &["x"])).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_who_want_one_tag_get_it_in_rounds_between_parties() {
+        let turns = Arc::new(Turns::default());
+        let [two, three, third] = [2, 3, 4].map(|n| Party::behind([127, 0, 0, n].into()));
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let first = turns.take(&two, put(b"0", &["latest"])).await.unwrap();
+        let mut tasks = Vec::new();
+        for party in [&two, &three].repeat(20).into_iter().chain([&third]) {
+            let (turns, order, party) = (Arc::clone(&turns), Arc::clone(&order), party.clone());
+            tasks.push(tokio::spawn(async move {
+                let _turn = turns.take(&party, put(b"1", &["latest"])).await.unwrap();
+                order.lock().unwrap().push(party);
+                tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+            }));
+            tokio::task::yield_now().await;
+        }
+        drop(first);
+        for task in tasks {
+            task.await.unwrap();
+        }
+        let order = order.lock().unwrap();
+        let place = order.iter().position(|party| *party == third).unwrap();
+        assert!(place <= 2, "it waited for {place} turns of others");
+        assert_eq!(order.len(), 41);
     }
 }

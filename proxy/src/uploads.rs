@@ -1,11 +1,13 @@
 //! Open upload sessions: who may write next, and what happens at the end. Knows no HTTP. Sessions
-//! that survived a restart are in `uploads/resting.rs`, their side at the upstream in `uploads/leg.rs`.
+//! that survived a restart are in `uploads/resting.rs`, their side at the upstream in `uploads/leg.rs`,
+//! how many there may be and who makes room in `uploads/room.rs`.
 //!
 //! Invariant: a session is written by one request at a time, and after a request that broke off it
 //! holds exactly the bytes that it says it holds.
 
 mod leg;
 mod resting;
+mod room;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,9 +25,10 @@ use crate::bridge::{Bridge, Pump};
 use crate::cache::Store;
 use crate::delivery::Deliveries;
 use crate::finishing::Finishing;
-use crate::limits::{BLOB_BYTES_MAX, UPLOADS_MAX};
+use crate::limits::BLOB_BYTES_MAX;
+use crate::party::Party;
 use crate::sending::Senders;
-use crate::shares::Share;
+use crate::shares::{Share, Shares};
 use crate::telemetry;
 use crate::turns::Turn;
 use crate::upstream::{Haste, Push};
@@ -33,6 +36,7 @@ use crate::upstreams::{Remote, Site, Upstreams};
 
 use leg::Leg;
 use resting::Resting;
+pub(crate) use room::Full;
 
 /// All sessions, open and at rest.
 #[derive(Clone)]
@@ -48,6 +52,8 @@ pub(crate) struct Uploads {
 
 #[derive(Default)]
 struct Sessions {
+    /// What each party has of all, also those without a name.
+    shares: Shares,
     /// One lock for both, so that a session is never in none of them.
     table: Mutex<Table>,
     /// A session came back from a request.
@@ -60,12 +66,7 @@ struct Sessions {
 struct Table {
     open: HashMap<UploadId, Slot>,
     resting: HashMap<UploadId, Resting>,
-    /// Those that are about to be opened.
-    reserved: usize,
 }
-
-/// Room for a session that is about to be opened; given back when dropped.
-pub(crate) struct Room(Arc<Sessions>);
 
 struct Slot {
     repo: RepoName,
@@ -76,8 +77,6 @@ struct Slot {
     offset: u64,
     /// Absent while a request writes to it.
     session: Option<Session>,
-    /// Counted for whoever opened it, until it is over.
-    share: Option<Share>,
 }
 
 /// Where an upload goes on to.
@@ -93,6 +92,8 @@ pub(crate) struct Beyond {
 pub(crate) struct Session {
     pump: Pump,
     leg: Option<Leg>,
+    /// Counted for whoever opened it or went on with it, until it is over.
+    room: Option<Share>,
 }
 
 /// A session in the hands of one request; goes back when dropped.
@@ -123,9 +124,10 @@ impl Uploads {
         deliveries: Deliveries,
         finishing: Finishing,
     ) -> Result<Self, StoreError> {
-        let (resting, bridge) = (resting::load(&*store)?, senders.bridge().clone());
+        let (shares, bridge) = (Shares::default(), senders.bridge().clone());
+        let resting = resting::load(&*store, &shares)?;
         let table = Mutex::new(Table { resting, ..Table::default() });
-        let sessions = Arc::new(Sessions { table, ..Sessions::default() });
+        let sessions = Arc::new(Sessions { shares, table, ..Sessions::default() });
         Ok(Self { bridge, store, upstreams, senders, deliveries, finishing, sessions })
     }
 
@@ -137,11 +139,10 @@ impl Uploads {
         algorithm: Option<Algorithm>,
         caller: &Caller,
     ) -> Result<Option<Beyond>, Error> {
-        let Site::Remote(remote) = self.upstreams.site_for(repo, caller.login())? else {
-            return Ok(None);
-        };
+        let site = self.upstreams.site_for(repo, caller.login())?.for_party(caller.party());
+        let Site::Remote(remote) = site else { return Ok(None) };
         if remote.is_staged() {
-            self.deliveries.room()?;
+            self.deliveries.room(&caller.party())?;
             return Ok(None);
         }
         let push = remote.upstream.open_upload(&remote.repo, algorithm, Haste::Long).await?;
@@ -156,11 +157,10 @@ impl Uploads {
         digest: Digest,
         caller: &Caller,
     ) -> Result<Option<Beyond>, Error> {
-        let Site::Remote(remote) = self.upstreams.site_for(repo, caller.login())? else {
-            return Ok(None);
-        };
+        let site = self.upstreams.site_for(repo, caller.login())?.for_party(caller.party());
+        let Site::Remote(remote) = site else { return Ok(None) };
         if remote.is_staged() {
-            self.deliveries.room()?;
+            self.deliveries.room(&caller.party())?;
             return Ok(None);
         }
         Ok(Some(Beyond { remote, open: None, expected: Some(digest) }))
@@ -169,28 +169,19 @@ impl Uploads {
     /// A session that nobody can name; for content that comes in one request.
     pub(crate) async fn anonymous(
         &self,
+        room: Share,
         algorithm: Algorithm,
         beyond: Option<Beyond>,
     ) -> Result<Session, Error> {
         let store = Arc::clone(&self.store);
         let writer = self.bridge.run(move || store.begin()).await?;
-        Ok(self.session(writer.hashing(algorithm), beyond))
-    }
-
-    /// Room for one more session; asked for before an upstream is asked for anything.
-    pub(crate) fn room(&self) -> Result<Room, Error> {
-        let mut table = self.sessions.lock();
-        if table.len() >= UPLOADS_MAX || *self.sessions.closing.borrow() {
-            return Err(Error::TooMany("uploads"));
-        }
-        table.reserved += 1;
-        Ok(Room(Arc::clone(&self.sessions)))
+        Ok(self.session(writer.hashing(algorithm), beyond, room))
     }
 
     /// Opens a session; the store keeps it from now on.
     pub(crate) async fn open(
         &self,
-        room: Room,
+        room: Share,
         (repo, owner): (&RepoName, Option<String>),
         algorithm: Option<Algorithm>,
         beyond: Option<Beyond>,
@@ -200,27 +191,15 @@ impl Uploads {
         let store = Arc::clone(&self.store);
         let writer = self.bridge.run(move || store.begin_upload(upload)).await?;
         let writer = writer.hashing(algorithm.unwrap_or(Algorithm::Sha256));
-        {
-            let mut table = self.sessions.lock();
-            // The server may stop meanwhile; a writer that is dropped leaves nothing.
-            if *self.sessions.closing.borrow() {
-                return Err(Error::TooMany("uploads"));
-            }
-            let session = Some(self.session(writer, beyond));
-            let touched = Instant::now();
-            let repo = repo.clone();
-            let slot = Slot { repo, owner, touched, offset: 0, session, share: None };
-            table.open.insert(id, slot);
+        let mut table = self.sessions.lock();
+        // The server may stop meanwhile; a writer that is dropped leaves nothing.
+        if *self.sessions.closing.borrow() {
+            return Err(Error::TooMany("uploads"));
         }
-        drop(room);
+        let session = Some(self.session(writer, beyond, room));
+        let (touched, repo) = (Instant::now(), repo.clone());
+        table.open.insert(id, Slot { repo, owner, touched, offset: 0, session });
         Ok(id)
-    }
-
-    /// Counts a session for whoever opened it.
-    pub(crate) fn count_for(&self, id: UploadId, share: Share) {
-        if let Some(slot) = self.sessions.lock().open.get_mut(&id) {
-            slot.share = Some(share);
-        }
     }
 
     /// Where a session ends: one that has begun at an upstream goes on there, whatever is configured
@@ -232,7 +211,7 @@ impl Uploads {
         }
     }
 
-    fn session(&self, writer: BlobWriter, beyond: Option<Beyond>) -> Session {
+    fn session(&self, writer: BlobWriter, beyond: Option<Beyond>, room: Share) -> Session {
         let blob = writer.in_flight();
         let leg = beyond.map(|Beyond { remote, open, expected }| {
             let mut leg = Leg::start(&self.senders, remote, blob, open);
@@ -241,7 +220,7 @@ impl Uploads {
             }
             leg
         });
-        Session { pump: Pump::new(self.bridge.clone(), writer), leg }
+        Session { pump: Pump::new(self.bridge.clone(), writer), leg, room: Some(room) }
     }
 
     /// Who alone may go on with a session, if anybody.
@@ -334,7 +313,10 @@ impl Uploads {
         let of = repo.clone();
         let Some(leg) = session.leg else {
             return match site {
-                Site::Remote(remote) => self.deliveries.publish(ready, repo, &remote).await,
+                Site::Remote(remote) => {
+                    let party = session.room.map_or(Party::Ourselves, |room| room.owner().clone());
+                    self.deliveries.publish((ready, party), repo, &remote).await
+                }
                 // What is only here is never evicted.
                 Site::Local => {
                     let publish = move || ready.publish_into(Retention::Kept, &of);
@@ -376,12 +358,6 @@ impl Sessions {
     }
 }
 
-impl Table {
-    fn len(&self) -> usize {
-        self.open.len() + self.resting.len() + self.reserved
-    }
-}
-
 impl Session {
     /// Says what it will be, which may spare sending it. Only of use before the first byte.
     pub(crate) fn expect(&mut self, digest: Digest) {
@@ -406,12 +382,6 @@ impl Session {
     #[must_use]
     pub(crate) const fn offset(&self) -> u64 {
         self.pump.taken_bytes()
-    }
-}
-
-impl Drop for Room {
-    fn drop(&mut self) {
-        self.0.lock().reserved -= 1;
     }
 }
 

@@ -44,6 +44,7 @@ use crate::held::{Hold, Purse, cover};
 use crate::lately::Lately;
 use crate::limits::{BLOB_BYTES_MAX, NEGATIVES_MAX};
 use crate::metrics::Reads;
+use crate::party::Party;
 
 pub(crate) use accept::Accept;
 pub(crate) use auth::{Access, Scope};
@@ -172,6 +173,21 @@ impl Upstream {
             whose: Some(login.fingerprint()),
             accept: self.accept.clone(),
         }
+    }
+
+    /// The same, asked for somebody: while it is busy, their requests wait in rounds with others'.
+    #[must_use]
+    pub(crate) fn for_party(&self, party: Party) -> Arc<Self> {
+        Arc::new(Self {
+            wire: self.wire.for_party(party),
+            config: Arc::clone(&self.config),
+            label: Arc::clone(&self.label),
+            missed: Arc::clone(&self.missed),
+            removals: Arc::clone(&self.removals),
+            referrers_api: Arc::clone(&self.referrers_api),
+            whose: self.whose,
+            accept: self.accept.clone(),
+        })
     }
 
     /// The same for a client that accepts more kinds of manifests.

@@ -17,6 +17,7 @@ use wharf_oci::{Digest, RepoName};
 use crate::Error;
 use crate::config::{ConfigError, HostPattern, PushMode, UpstreamConfig};
 use crate::limits::{CANCEL_TIMEOUT, TEMPLATE_HOSTS_MAX};
+use crate::party::Party;
 use crate::upstream::{Accept, CallerLogin, Upstream};
 
 use views::Views;
@@ -71,7 +72,24 @@ pub(crate) struct Remote {
     pub repo: RepoName,
 }
 
+impl Site {
+    /// The same, asked for somebody.
+    #[must_use]
+    pub(crate) fn for_party(self, party: Party) -> Self {
+        match self {
+            Self::Local => Self::Local,
+            Self::Remote(remote) => Self::Remote(remote.for_party(party)),
+        }
+    }
+}
+
 impl Remote {
+    /// The same, asked for somebody.
+    #[must_use]
+    pub(crate) fn for_party(self, party: Party) -> Self {
+        Self { upstream: self.upstream.for_party(party), repo: self.repo }
+    }
+
     /// The same for a client that accepts these kinds of manifests.
     #[must_use]
     pub(crate) fn accepting(&self, accept: Accept) -> Self {

@@ -62,7 +62,9 @@ async fn pull(base: String, digest: String, content: Bytes, thorough: bool) -> F
 /// Lets so many clients loose on a new blob.
 #[expect(clippy::print_stdout, reason = "what it measured is its result")]
 async fn herd(clients: usize, mib: usize) {
-    let Some(stage) = Stage::start().await else { return };
+    // They stand for clients with addresses of their own.
+    let many = "limits = { connections_per_address = 2048 }\n";
+    let Some(stage) = Stage::start_with(|setup| setup.lines(many)).await else { return };
     let content = Bytes::from(noise(clients as u64, mib * MIB));
     let digest = stage.origin.push_blob(REPO, content.clone()).await;
     assert_eq!(digest, sha256(&content));

@@ -1,10 +1,12 @@
 //! The bounds of `[limits]`, each small here: who comes past one is told so, and nobody else is
-//! disturbed. Time has its own file, `limits/clocks.rs`; heads that are none, `limits/heads.rs`.
+//! disturbed. Time has its own file, `limits/clocks.rs`; heads that are none, `limits/heads.rs`; pools
+//! that parties share, `limits/parties.rs`.
 
 mod clocks;
 mod downloads;
 mod heads;
 mod http2;
+mod parties;
 mod whole;
 
 use std::net::SocketAddr;
@@ -70,8 +72,9 @@ async fn asks_from(address: &str, host: &str) -> String {
 
 #[tokio::test]
 async fn past_all_connections_the_next_is_told_and_operators_are_not() {
-    let wharfd =
-        Wharfd::with_config("[limits]\nconnections = 4\nidle_timeout_seconds = 600\n").await;
+    let lines = "[limits]\nconnections = 4\nconnections_per_address = 4\n\
+                 idle_timeout_seconds = 600\n";
+    let wharfd = Wharfd::with_config(lines).await;
     let host = wharfd.host();
     let mut open = Vec::new();
     for _ in 0..4 {
@@ -89,7 +92,7 @@ async fn past_all_connections_the_next_is_told_and_operators_are_not() {
     }
     assert_eq!(wharfd.admin_get("/healthz").await.0, 200);
     assert_eq!(wharfd.admin_get("/readyz").await.0, 200);
-    wharfd.metric_reaches(&refusals("connections"), 201).await;
+    wharfd.metric_reaches(&refusals("address_connections"), 201).await;
     assert_eq!(wharfd.metric(&used("connections")).await, 4);
     for mut stream in connected {
         rest(&mut stream).await;
@@ -125,30 +128,6 @@ async fn over_tls_there_is_the_same_answer_in_both_versions() {
         assert_eq!(status, 429, "{alpn}");
         assert!(body.windows(15).any(|word| word == b"TOOMANYREQUESTS"), "{alpn}");
     }
-}
-
-#[tokio::test]
-async fn one_caller_has_its_share_of_uploads_and_all_have_theirs() {
-    let lines = "trusted_proxies = [\"127.0.0.1\"]\n[limits]\nuploads = 3\nuploads_per_user = 2\n";
-    let wharfd = Wharfd::with_config(lines).await;
-    let open = async |client: &str| {
-        let call = wharfd.api.post(&format!("/v2/{REPO}/blobs/uploads/"));
-        call.header("x-forwarded-for", client).send().await.unwrap()
-    };
-    let first = open("10.0.0.1").await;
-    assert_eq!(
-        (first.status, open("10.0.0.1").await.status),
-        (202.try_into().unwrap(), first.status)
-    );
-    assert_turned_away(&open("10.0.0.1").await);
-    assert_eq!(open("10.0.0.2").await.status, 202);
-    assert_turned_away(&open("10.0.0.3").await);
-    assert_eq!(wharfd.metric(&refusals("user_uploads")).await, 1);
-    assert_eq!(wharfd.metric(&refusals("uploads")).await, 1);
-    assert_eq!(wharfd.metric(&used("uploads")).await, 3);
-    let ended = wharfd.api.end_upload(first.header("location"), &sha256(b"x"), "x").await;
-    assert_eq!(ended.status, 201);
-    assert_eq!(open("10.0.0.1").await.status, 202);
 }
 
 #[tokio::test]

@@ -1,11 +1,12 @@
 //! Staged pushes: a blob is answered when it is durable here, a manifest when all that it names is at
 //! the upstream; what is between outlives kills and outages. What operators see of it is in
 //! `staged/operators.rs`, deletions that the upstream refuses in `staged/deletes.rs`, write-once tags in
-//! `staged/once.rs`.
+//! `staged/once.rs`, who may owe how much in `staged/parties.rs`.
 
 mod deletes;
 mod once;
 mod operators;
+mod parties;
 
 use std::time::Duration;
 

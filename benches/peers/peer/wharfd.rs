@@ -29,6 +29,10 @@ pub(super) fn start(
     let mut command = Command::new(program()?);
     command.args(["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--store"]);
     command.arg(below(folder, "store")?).env_remove("WHARFD_LOG");
+    // Hundreds of clients here stand for as many addresses.
+    let config = folder.join("wharfd.toml");
+    std::fs::write(&config, "[limits]\nconnections_per_address = 2048\n")?;
+    command.arg("--config").arg(config);
     if let Some(upstream) = upstream {
         command.arg("--upstream").arg(format!("http://{upstream}"));
     }

@@ -50,10 +50,14 @@ pub(crate) enum Limit {
     Transfers,
     /// What is read of a client after its last answer.
     Linger,
+    /// Idle connections that made room for somebody else's.
+    Displaced,
+    /// The same of upload sessions.
+    DisplacedUploads,
 }
 
 /// Every word of [`Limit`], in the order of its variants.
-const WORDS: [&str; 19] = [
+const WORDS: [&str; 21] = [
     "connections",
     "address_connections",
     "handshake_time",
@@ -73,6 +77,8 @@ const WORDS: [&str; 19] = [
     "address_rate",
     "transfers",
     "linger",
+    "displaced",
+    "displaced_uploads",
 ];
 
 /// Counters of one process.
@@ -137,6 +143,6 @@ mod tests {
         counts.refuse(Limit::Url);
         let rows: Vec<_> = counts.rows().filter(|(_, count)| *count > 0).collect();
         assert_eq!(rows, [("url", 2), ("transfers", 1)]);
-        assert_eq!(Limit::Linger as usize + 1, WORDS.len());
+        assert_eq!(Limit::DisplacedUploads as usize + 1, WORDS.len());
     }
 }

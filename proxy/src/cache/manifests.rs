@@ -165,7 +165,8 @@ impl Cache {
     ) -> Result<(ServedManifest, Outcome), Error> {
         let unknown =
             || Error::ManifestUnknown { repo: repo.clone(), reference: reference.to_string() };
-        match (self.upstreams.site_for(repo, caller.login())?, reference) {
+        match (self.upstreams.site_for(repo, caller.login())?.for_party(caller.party()), reference)
+        {
             (Site::Local, Reference::Digest(digest)) => {
                 let found = self.keeper(repo).stored(*digest, purse).await?;
                 found.map(|manifest| (manifest, Outcome::Hit)).ok_or_else(unknown)

@@ -15,7 +15,7 @@ use wharf_oci::{Digest, Digester, Span};
 use super::{Cache, unknown};
 use crate::Error;
 use crate::body::Piece;
-use crate::limits::{PARTY_SHARE, RELAY_QUEUE, RELAYS_MAX};
+use crate::limits::{RELAY_QUEUE, RELAYS_MAX, SHARES};
 use crate::party::Party;
 use crate::shares::{Share, Shares};
 use crate::upstream::Download;
@@ -49,7 +49,7 @@ impl Default for Relays {
 
 impl Relays {
     fn take(&self, party: &Party) -> Option<Room> {
-        let share = self.shares.take(party.clone(), RELAYS_MAX / PARTY_SHARE)?;
+        let share = self.shares.take(party.clone(), RELAYS_MAX / SHARES)?;
         let permit = Arc::clone(&self.room).try_acquire_owned().ok()?;
         Some(Room { _permit: permit, _share: share })
     }

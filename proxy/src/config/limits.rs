@@ -116,9 +116,8 @@ impl LimitsFile {
     fn counts(&self, limits: &mut Limits) -> Result<(), ConfigError> {
         set(&mut limits.connections, "connections", self.connections, 1..=65_536)?;
         set(&mut limits.uploads, "uploads", self.uploads, 1..=limits::UPLOADS_MAX)?;
-        // A share is never more than the whole.
-        limits.connections_per_address = limits.connections_per_address.min(limits.connections);
-        limits.uploads_per_user = limits.uploads_per_user.min(limits.uploads);
+        limits.connections_per_address = share(limits.connections);
+        limits.uploads_per_user = share(limits.uploads);
         let each = &mut limits.connections_per_address;
         set(each, "connections_per_address", self.connections_per_address, 1..=65_536)?;
         set(&mut limits.uploads_per_user, "uploads_per_user", self.uploads_per_user, 1..=65_536)?;
@@ -144,7 +143,7 @@ impl LimitsFile {
         let flight = 1_048_576..=u64::MAX;
         let (all, each) = (size(self.bytes_in_flight), size(self.bytes_in_flight_per_user));
         set(&mut limits.bytes.most, "bytes_in_flight", all, flight.clone())?;
-        limits.bytes.share = limits.bytes.most / limits::BYTES_IN_FLIGHT_SHARE;
+        limits.bytes.share = limits.bytes.most / limits::SHARES as u64;
         let range = limits.bytes.share.min(*flight.start())..=u64::MAX;
         set(&mut limits.bytes.share, "bytes_in_flight_per_user", each, range)?;
         let pace = &mut limits.floor.bytes_per_second;
@@ -181,7 +180,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: limits::CONNECTIONS_MAX,
-            connections_per_address: limits::ADDRESS_CONNECTIONS_MAX,
+            connections_per_address: share(limits::CONNECTIONS_MAX),
             http2_streams: limits::HTTP2_STREAMS_MAX,
             header_bytes: limits::CLIENT_READ_BYTES,
             headers: limits::HEADERS_MAX,
@@ -197,11 +196,11 @@ impl Default for Limits {
             blob_bytes: limits::BLOB_BYTES_MAX,
             form_bytes: limits::FORM_BYTES_MAX,
             uploads: limits::UPLOADS_MAX,
-            uploads_per_user: limits::USER_UPLOADS_MAX,
-            fills_per_user: limits::FILLS_MAX / limits::PARTY_SHARE,
+            uploads_per_user: share(limits::UPLOADS_MAX),
+            fills_per_user: share(limits::FILLS_MAX),
             bytes: Bounds {
                 most: limits::BYTES_IN_FLIGHT_MAX,
-                share: limits::BYTES_IN_FLIGHT_MAX / limits::BYTES_IN_FLIGHT_SHARE,
+                share: limits::BYTES_IN_FLIGHT_MAX / limits::SHARES as u64,
             },
             user_requests: Rate::new(None, None),
             address_requests: Rate::new(None, None),
@@ -217,6 +216,11 @@ impl Rate {
         let burst = burst.unwrap_or(per_second.saturating_mul(limits::BURST_SECONDS)).max(1);
         Self { per_second, burst }
     }
+}
+
+/// What one party gets when nobody says how much.
+const fn share(whole: usize) -> usize {
+    whole.div_ceil(limits::SHARES)
 }
 
 /// What is given takes the place of the default, when it is within the range.
@@ -253,14 +257,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_counts_and_shares_are_never_more_than_the_whole() {
+    fn what_is_written_counts_and_a_share_is_a_quarter_unless_it_is_written() {
         let limits = read(
-            "connections = 3\nuploads = 2\nslow_timeout_seconds = 1\nmin_bytes_per_second = \"1KiB\"\n\
+            "connections = 30\nuploads = 2\nslow_timeout_seconds = 1\nmin_bytes_per_second = \"1KiB\"\n\
              requests_per_second = 5\ntransfers_per_second = 2\ntransfers_burst = 7\n",
         )
         .unwrap();
-        assert_eq!((limits.connections, limits.connections_per_address), (3, 3));
-        assert_eq!((limits.uploads, limits.uploads_per_user), (2, 2));
+        assert_eq!((limits.connections, limits.connections_per_address), (30, 8));
+        assert_eq!((limits.uploads, limits.uploads_per_user), (2, 1));
+        let given = read("uploads = 5\nuploads_per_user = 5\nconnections_per_address = 9").unwrap();
+        assert_eq!((given.uploads_per_user, given.connections_per_address), (5, 9));
         let bytes = read("bytes_in_flight = \"2MiB\"").unwrap().bytes;
         assert_eq!(bytes, Bounds { most: 2 << 20, share: 1 << 19 });
         let bytes = read("bytes_in_flight_per_user = \"2MiB\"").unwrap().bytes;

@@ -9,6 +9,7 @@ use wharf_oci::{Manifest, RepoName};
 use super::Deliveries;
 use super::table::Standing;
 use crate::Error;
+use crate::cache::now_ms;
 use crate::limits::{
     BARRIER_OUTAGE_MAX, BARRIER_RETRY_SECONDS, BARRIER_STALL_MAX, BARRIER_WAIT_MAX,
 };
@@ -27,7 +28,7 @@ impl Deliveries {
         let (mut moved, mut seen) = (begun, None);
         loop {
             changed.borrow_and_update();
-            let standing = self.table().standing(repo, &digests);
+            let standing = self.table().standing(repo, &digests, now_ms());
             let (count, progress, failing) = match standing {
                 Standing::Settled => return Ok(()),
                 Standing::Refused(digest, error) => {

@@ -135,12 +135,16 @@ impl GivenUp {
     fn note(&mut self, delivery: &Delivery) {
         self.blobs += 1;
         self.bytes += delivery.size_bytes;
-        let (repo, digest, upstream) =
-            (&delivery.errand.repo, &delivery.digest, &delivery.errand.to.upstream);
-        let reason = delivery.trouble.as_ref().map_or("", |trouble| trouble.reason.as_str());
-        tracing::warn!(target: "audit", audit = "drop", %repo, %digest, upstream, reason,
-            "an operator gave up a blob that was owed");
+        note_given_up(delivery, "an operator gave up a blob that was owed");
     }
+}
+
+/// The line of a blob that is not owed any more although its upstream does not have it.
+pub(super) fn note_given_up(delivery: &Delivery, why: &'static str) {
+    let (repo, digest, upstream) =
+        (&delivery.errand.repo, &delivery.digest, &delivery.errand.to.upstream);
+    let reason = delivery.trouble.as_ref().map_or("", |trouble| trouble.reason.as_str());
+    tracing::warn!(target: "audit", audit = "drop", %repo, %digest, upstream, reason, "{why}");
 }
 
 fn status(all: Vec<(Delivery, bool)>, now_ms: u64) -> PushStatus {

@@ -1,10 +1,11 @@
 //! What is owed, and whose turn it is. Pure state: no IO, no waiting. A lane is what goes to one
-//! upstream.
+//! upstream; what waits in it is in `rounds.rs`, how much may be owed in `pool.rs`.
 //!
 //! Invariant: a key is sent by at most one worker at a time; a key that waits is in the queue of its
 //! lane, and a lane that has both work and leave to work has a worker or a timer.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::cmp::Reverse;
+use std::collections::HashMap;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -14,37 +15,47 @@ use wharf_store::limits::DELIVERIES_MAX;
 use wharf_store::{Delivery, Refused};
 
 use super::DeliveryState;
+use super::pool::{Amount, Full, Pool};
 use crate::Error;
-use crate::limits::{DELIVERY_PAUSE, DELIVERY_PAUSE_MAX, DELIVERY_WORKERS_MAX, QUOTA_WAIT_MAX};
+use crate::limits::{
+    DELIVERY_PAUSE, DELIVERY_PAUSE_MAX, DELIVERY_WORKERS_MAX, DELIVERY_WORKERS_SPARE,
+    QUOTA_WAIT_MAX, REFUSED_TIME, REFUSED_TOLD_TIME,
+};
+use crate::party::Party;
+use crate::rounds::{Rounds, Stand};
 
 /// A blob of a repository here.
 pub(super) type Key = (RepoName, Digest);
 
 pub(super) struct Table {
     owed: HashMap<Key, Owed>,
-    sending: HashSet<Key>,
+    /// What is being sent, and for whom.
+    sending: HashMap<Key, Party>,
     /// What nobody may send, and how many want that.
     held: HashMap<Key, usize>,
     lanes: HashMap<String, Lane>,
-    /// Of what is owed, and of what is about to be.
-    bytes: u64,
-    bytes_max: u64,
-    /// How many are about to be owed.
-    reserved: usize,
+    /// What is owed, and what is about to be.
+    pool: Pool,
 }
 
 struct Owed {
     delivery: Delivery,
+    /// Who pushed it; nobody in particular when that was in an earlier process.
+    party: Party,
     /// Set when the upstream does not want it.
     refused: Option<Error>,
     /// Whether a client heard of the refusal: the next one that asks gets another try.
     told: bool,
+    /// From when on it makes room for others, once it is refused; in milliseconds since 1970.
+    due_ms: u64,
 }
 
 #[derive(Default)]
 struct Lane {
-    queue: VecDeque<Key>,
+    queue: Rounds<Key>,
     working: usize,
+    /// How much of each party is being sent.
+    sending: HashMap<Party, usize>,
     /// Rounds in a row that failed.
     failures: u32,
     /// Nobody sends before.
@@ -86,12 +97,10 @@ impl Table {
     pub(super) fn new(bytes_max: u64) -> Self {
         Self {
             owed: HashMap::new(),
-            sending: HashSet::new(),
+            sending: HashMap::new(),
             held: HashMap::new(),
             lanes: HashMap::new(),
-            bytes: 0,
-            bytes_max,
-            reserved: 0,
+            pool: Pool::new(Amount { blobs: DELIVERIES_MAX, bytes: bytes_max }),
         }
     }
 
@@ -103,46 +112,57 @@ impl Table {
         });
         let key = (delivery.errand.repo.clone(), delivery.digest);
         let was_refused = refused.is_some();
-        self.add(delivery);
+        let due_ms =
+            delivery.trouble.as_ref().map_or(0, |trouble| after(trouble.at_ms, REFUSED_TIME));
+        self.add(delivery, Party::Ourselves);
         if let Some(owed) = self.owed.get_mut(&key).filter(|_| was_refused) {
-            (owed.refused, owed.told) = (refused, true);
+            (owed.refused, owed.told, owed.due_ms) = (refused, true, due_ms);
         }
     }
 
-    /// An error when no more can be owed.
-    pub(super) fn room(&self, bytes: u64) -> Result<(), Error> {
-        if self.owed.len() + self.reserved >= DELIVERIES_MAX {
-            return Err(Error::TooMany("blobs that wait for the upstream"));
+    /// An error when no more can be owed for this party, also when everything gives way that has to.
+    pub(super) fn room(&self, party: &Party, bytes: u64, now_ms: u64) -> Result<(), Error> {
+        match self.pool.room(party, bytes) {
+            Err(full) if self.outdated(party, &full, now_ms).is_none() => Err(full.error),
+            Ok(()) | Err(_) => Ok(()),
         }
-        if self.bytes.saturating_add(bytes) > self.bytes_max {
-            return Err(Error::PendingFull { limit_bytes: self.bytes_max });
-        }
-        Ok(())
     }
 
-    pub(super) fn reserve(&mut self, bytes: u64) -> Result<(), Error> {
-        self.room(bytes)?;
-        self.reserved += 1;
-        self.bytes += bytes;
-        Ok(())
+    /// Room for a blob that is about to be owed; when there is none, what has to give way first.
+    pub(super) fn reserve(
+        &mut self,
+        party: &Party,
+        bytes: u64,
+        now_ms: u64,
+    ) -> Result<Option<Delivery>, Error> {
+        let Err(full) = self.pool.room(party, bytes) else {
+            self.pool.take(party, bytes);
+            return Ok(None);
+        };
+        self.outdated(party, &full, now_ms).ok_or(full.error).map(|delivery| Some(delivery.clone()))
     }
 
-    pub(super) fn release(&mut self, bytes: u64) {
-        self.reserved = self.reserved.saturating_sub(1);
-        self.bytes = self.bytes.saturating_sub(bytes);
+    pub(super) fn release(&mut self, party: &Party, bytes: u64) {
+        self.pool.give_back(party, bytes);
     }
 
-    pub(super) fn add(&mut self, delivery: Delivery) {
+    /// What was refused and has had its time: of this party when it has its share, else of whoever has
+    /// most, and there the first.
+    fn outdated(&self, party: &Party, full: &Full, now_ms: u64) -> Option<&Delivery> {
+        let due = self.owed.values().filter(|owed| owed.refused.is_some() && owed.due_ms <= now_ms);
+        let fits = due.filter(|owed| !full.is_share || owed.party == *party);
+        let first = fits.max_by_key(|owed| (self.pool.of(&owed.party).bytes, Reverse(owed.due_ms)));
+        first.map(|owed| &owed.delivery)
+    }
+
+    pub(super) fn add(&mut self, delivery: Delivery, party: Party) {
         let key = (delivery.errand.repo.clone(), delivery.digest);
         let lane = self.lanes.entry(delivery.errand.to.upstream.clone()).or_default();
-        self.bytes += delivery.size_bytes;
-        let owed = Owed { delivery, refused: None, told: false };
-        let before = self.owed.insert(key.clone(), owed);
-        if before.is_none() || !lane.queue.contains(&key) {
-            lane.queue.push_back(key);
-        }
-        if let Some(before) = before {
-            self.bytes = self.bytes.saturating_sub(before.delivery.size_bytes);
+        lane.queue.push(&party, key.clone());
+        self.pool.take(&party, delivery.size_bytes);
+        let owed = Owed { delivery, party, refused: None, told: false, due_ms: 0 };
+        if let Some(before) = self.owed.insert(key, owed) {
+            self.pool.give_back(&before.party, before.delivery.size_bytes);
         }
     }
 
@@ -151,11 +171,16 @@ impl Table {
         let Some(owed) = self.owed.remove(key) else {
             return false;
         };
-        self.bytes = self.bytes.saturating_sub(owed.delivery.size_bytes);
+        self.pool.give_back(&owed.party, owed.delivery.size_bytes);
         if let Some(lane) = self.lanes.get_mut(&owed.delivery.errand.to.upstream) {
-            lane.queue.retain(|queued| queued != key);
+            lane.queue.remove(key);
         }
         true
+    }
+
+    /// The most blobs that are owed for one party.
+    pub(super) fn largest(&self) -> usize {
+        self.pool.largest()
     }
 
     /// Nobody takes it from now on, until as many have let go of it; the upstream that it is owed to,
@@ -176,7 +201,7 @@ impl Table {
     }
 
     pub(super) fn is_sending(&self, key: &Key) -> bool {
-        self.sending.contains(key)
+        self.sending.contains_key(key)
     }
 
     /// Whether anything is owed for it.
@@ -203,7 +228,7 @@ impl Table {
     /// Everything that is owed, and whether it is being sent.
     pub(super) fn all(&self) -> Vec<(Delivery, bool)> {
         let each = self.owed.iter();
-        each.map(|(key, owed)| (owed.delivery.clone(), self.sending.contains(key))).collect()
+        each.map(|(key, owed)| (owed.delivery.clone(), self.sending.contains_key(key))).collect()
     }
 
     pub(super) fn state(&self, now_ms: u64) -> DeliveryState {
@@ -227,33 +252,54 @@ impl Table {
             return if is_set { Next::Nothing } else { Next::Later(until) };
         }
         // What is being sent and was pushed again waits for its sender, not for another worker.
-        let room = DELIVERY_WORKERS_MAX.saturating_sub(lane.working);
-        let is_free = |key: &&Key| !self.sending.contains(*key) && !self.held.contains_key(*key);
-        let ready = lane.queue.iter().filter(is_free);
+        let is_free =
+            |key: &&Key| !self.sending.contains_key(*key) && !self.held.contains_key(*key);
+        let sending: usize = lane.sending.values().sum();
+        let room = DELIVERY_WORKERS_MAX.saturating_sub(sending);
+        let ready = lane.queue.each().flat_map(|(_, queue)| queue).filter(is_free);
         let more = ready.take(room).count();
+        let parties = lane.queue.each().filter(|(party, _)| !lane.sending.contains_key(*party));
+        let parties = parties.filter(|(_, queue)| queue.iter().any(|key| is_free(&key))).count();
+        // They come first; those for whom there is no room besides have a worker more.
+        let spare = (DELIVERY_WORKERS_MAX + DELIVERY_WORKERS_SPARE).saturating_sub(sending + more);
+        let wanted = more + parties.saturating_sub(more).min(spare);
+        let more = (sending + wanted).saturating_sub(lane.working);
         lane.working += more;
         if more > 0 { Next::Work(more) } else { Next::Nothing }
     }
 
-    /// The next delivery for a worker; with `None` the worker ends.
+    /// The next delivery for a worker, in rounds between parties, those first of whom nothing is being
+    /// sent; with `None` the worker ends.
     pub(super) fn take(&mut self, upstream: &str, now: Instant) -> Option<Delivery> {
         let lane = self.lanes.get_mut(upstream)?;
-        if lane.until.is_none_or(|until| until <= now) {
-            for _ in 0..lane.queue.len() {
-                let key = lane.queue.pop_front()?;
-                let wanted = self.owed.get(&key).filter(|owed| owed.refused.is_none());
-                let Some(owed) = wanted else { continue };
-                if self.sending.contains(&key) || self.held.contains_key(&key) {
+        let taken = if lane.until.is_none_or(|until| until <= now) {
+            let stand = |key: &Key| match self.owed.get(key) {
+                Some(owed) if owed.refused.is_none() => {
                     // Pushed again while it is sent, or held: its turn comes after.
-                    lane.queue.push_back(key);
-                    continue;
+                    let is_busy = self.sending.contains_key(key) || self.held.contains_key(key);
+                    if is_busy { Stand::Busy } else { Stand::Free }
                 }
-                self.sending.insert(key);
-                return Some(owed.delivery.clone());
-            }
-        }
-        lane.working = lane.working.saturating_sub(1);
-        None
+                Some(_) | None => Stand::Gone,
+            };
+            let sending: usize = lane.sending.values().sum();
+            let is_new = |party: &Party| !lane.sending.contains_key(party);
+            let new = (sending < DELIVERY_WORKERS_MAX + DELIVERY_WORKERS_SPARE)
+                .then(|| lane.queue.pop(is_new, stand));
+            let any = || {
+                (sending < DELIVERY_WORKERS_MAX).then(|| lane.queue.pop(|_| true, stand)).flatten()
+            };
+            new.flatten().or_else(any)
+        } else {
+            None
+        };
+        let Some((party, key)) = taken else {
+            lane.working = lane.working.saturating_sub(1);
+            return None;
+        };
+        *lane.sending.entry(party.clone()).or_default() += 1;
+        let delivery = self.owed.get(&key).map(|owed| owed.delivery.clone());
+        self.sending.insert(key, party);
+        delivery
     }
 
     /// No lane pauses for a reason of ours any more; all lanes.
@@ -275,12 +321,17 @@ impl Table {
     /// Nobody sends it any more; it waits for another worker.
     pub(super) fn put_back(&mut self, delivery: &Delivery) {
         let key = (delivery.errand.repo.clone(), delivery.digest);
-        self.sending.remove(&key);
-        if self.owed.get(&key).is_some_and(|owed| owed.refused.is_none())
-            && let Some(lane) = self.lanes.get_mut(&delivery.errand.to.upstream)
-            && !lane.queue.contains(&key)
+        let Some(lane) = self.lanes.get_mut(&delivery.errand.to.upstream) else { return };
+        if let Some(party) = self.sending.remove(&key)
+            && let Some(count) = lane.sending.get_mut(&party)
         {
-            lane.queue.push_back(key);
+            *count -= 1;
+            if *count == 0 {
+                lane.sending.remove(&party);
+            }
+        }
+        if let Some(owed) = self.owed.get(&key).filter(|owed| owed.refused.is_none()) {
+            lane.queue.push(&owed.party, key);
         }
     }
 
@@ -307,6 +358,8 @@ impl Table {
                 relayed(delivery, refused, reason)
             });
             owed.told = false;
+            let at_ms = delivery.trouble.as_ref().map_or(0, |trouble| trouble.at_ms);
+            owed.due_ms = after(at_ms, REFUSED_TIME);
         }
         if refused.is_some() {
             self.moved(upstream);
@@ -327,11 +380,11 @@ impl Table {
             if owed.told && owed.refused.take().is_some() {
                 owed.told = false;
             }
-            let waits = owed.refused.is_none() && !self.sending.contains(&key);
+            let waits = owed.refused.is_none() && !self.sending.contains_key(&key);
             let Some(lane) = self.lanes.get_mut(&upstream) else { continue };
             lane.until = None;
-            if waits && !lane.queue.contains(&key) {
-                lane.queue.push_back(key);
+            if waits {
+                lane.queue.push(&owed.party, key);
             }
             if !urged.contains(&upstream) {
                 urged.push(upstream);
@@ -340,12 +393,18 @@ impl Table {
         urged
     }
 
-    pub(super) fn standing(&mut self, repo: &RepoName, digests: &[Digest]) -> Standing {
+    pub(super) fn standing(
+        &mut self,
+        repo: &RepoName,
+        digests: &[Digest],
+        now_ms: u64,
+    ) -> Standing {
         let (mut count, mut lane) = (0, None);
         for digest in digests {
             let Some(owed) = self.owed.get_mut(&(repo.clone(), *digest)) else { continue };
             if let Some(error) = owed.refused.clone() {
                 owed.told = true;
+                owed.due_ms = owed.due_ms.min(after(now_ms, REFUSED_TOLD_TIME));
                 return Standing::Refused(*digest, error);
             }
             count += 1;
@@ -379,6 +438,11 @@ impl Lane {
         let doubled = DELIVERY_PAUSE.saturating_mul(1 << (self.failures - 1).min(10));
         self.until = Some(now + doubled.min(DELIVERY_PAUSE_MAX).max(asked));
     }
+}
+
+/// So long after a time, in milliseconds since 1970.
+fn after(time_ms: u64, wait: Duration) -> u64 {
+    time_ms.saturating_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// A refusal as the client that pushes the manifest hears it.

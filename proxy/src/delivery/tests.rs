@@ -19,6 +19,10 @@ fn delivery(seed: u8, size_bytes: u64) -> Delivery {
     errand(&repo(), seed.into()).of(BlobInfo { digest, size_bytes })
 }
 
+fn alice() -> Party {
+    Party::Caller("alice".into())
+}
+
 fn workers(table: &mut Table, now: Instant) -> usize {
     match table.next(UPSTREAM, now) {
         Next::Work(workers) => workers,
@@ -39,16 +43,18 @@ fn troubled(delivery: &Delivery, refused: Option<Refused>) -> Delivery {
 fn a_lane_has_a_few_workers_and_each_key_one_of_them() {
     let (mut table, now) = (Table::new(1000), Instant::now());
     for seed in 0..10 {
-        table.add(delivery(seed, 1));
+        table.add(delivery(seed, 1), alice());
     }
     assert_eq!(workers(&mut table, now), DELIVERY_WORKERS_MAX);
     assert_eq!(workers(&mut table, now), 0);
     let first = table.take(UPSTREAM, now).unwrap();
     // Pushed again while it is sent: nobody else takes it.
     let again = Delivery { errand: errand(&repo(), 99), ..first.clone() };
-    table.add(again.clone());
+    table.add(again.clone(), alice());
     for _ in 1..10 {
-        assert_ne!(table.take(UPSTREAM, now).unwrap().digest, first.digest);
+        let other = table.take(UPSTREAM, now).unwrap();
+        assert_ne!(other.digest, first.digest);
+        table.settle(&other);
     }
     assert!(table.take(UPSTREAM, now).is_none());
     // No worker is started in vain for what only its sender can take.
@@ -62,7 +68,7 @@ fn failures_pause_a_lane_for_longer_and_longer_and_anything_that_arrives_ends_th
     let (mut table, mut now) = (Table::new(1000), Instant::now());
     let owed = [delivery(1, 1), delivery(2, 1)];
     for delivery in &owed {
-        table.add(delivery.clone());
+        table.add(delivery.clone(), alice());
     }
     assert_eq!(workers(&mut table, now), 2);
     let mut pause = DELIVERY_PAUSE;
@@ -83,13 +89,14 @@ fn failures_pause_a_lane_for_longer_and_longer_and_anything_that_arrives_ends_th
         assert_eq!(workers(&mut table, now), 2);
     }
     let digests = owed.each_ref().map(|delivery| delivery.digest);
-    let Standing::Owed { count: 2, failing: Some(_), .. } = table.standing(&repo(), &digests)
+    let Standing::Owed { count: 2, failing: Some(_), .. } = table.standing(&repo(), &digests, 0)
     else {
         panic!("it fails");
     };
     let taken = table.take(UPSTREAM, now).unwrap();
     table.settle(&taken);
-    let Standing::Owed { count: 1, failing: None, .. } = table.standing(&repo(), &digests) else {
+    let Standing::Owed { count: 1, failing: None, .. } = table.standing(&repo(), &digests, 0)
+    else {
         panic!("it is back");
     };
     let asked = Error::UpstreamBusy { retry_after_seconds: 300 };
@@ -102,7 +109,7 @@ fn failures_pause_a_lane_for_longer_and_longer_and_anything_that_arrives_ends_th
 fn a_refusal_is_told_once_and_tried_again_for_the_next_who_asks() {
     let (mut table, now) = (Table::new(1000), Instant::now());
     let owed = delivery(1, 1);
-    table.add(owed.clone());
+    table.add(owed.clone(), alice());
     assert_eq!(workers(&mut table, now), 1);
     let refused = Refused { status: 400, code: "SIZE_INVALID".to_owned() };
     let digests = [owed.digest];
@@ -114,7 +121,7 @@ fn a_refusal_is_told_once_and_tried_again_for_the_next_who_asks() {
         assert_eq!(table.state(0).refused, 1);
         table.urge(&repo(), &digests);
         assert!(table.take(UPSTREAM, now).is_none(), "nobody was told");
-        let Standing::Refused(digest, error) = table.standing(&repo(), &digests) else {
+        let Standing::Refused(digest, error) = table.standing(&repo(), &digests, 0) else {
             panic!("it was refused");
         };
         assert_eq!((digest, error.shown().status.as_u16()), (owed.digest, 400));
@@ -134,7 +141,7 @@ fn what_is_held_is_nobodys_turn_until_everybody_let_go_of_it() {
     let owed = delivery(1, 1);
     let key = (repo(), owed.digest);
     assert_eq!(table.hold(&key), None);
-    table.add(owed.clone());
+    table.add(owed.clone(), alice());
     assert_eq!(workers(&mut table, now), 1);
     let taken = table.take(UPSTREAM, now).unwrap();
     for _ in 0..2 {
@@ -153,19 +160,104 @@ fn what_is_held_is_nobodys_turn_until_everybody_let_go_of_it() {
 #[test]
 fn bytes_and_numbers_have_a_bound_and_what_goes_makes_room() {
     let mut table = Table::new(100);
-    table.reserve(60).unwrap();
-    assert!(matches!(table.reserve(60), Err(Error::PendingFull { limit_bytes: 100 })));
-    table.release(60);
-    table.add(delivery(1, 60));
-    table.add(delivery(1, 60));
-    table.add(delivery(2, 40));
-    assert!(table.reserve(1).is_err() && table.room(0).is_ok());
+    let nobody = Party::Ourselves;
+    let reserve = |table: &mut Table, bytes| table.reserve(&nobody, bytes, 0);
+    assert!(reserve(&mut table, 60).unwrap().is_none());
+    let full = reserve(&mut table, 60);
+    assert!(matches!(full, Err(Error::PendingFull { limit_bytes: 100, .. })));
+    table.release(&nobody, 60);
+    table.add(delivery(1, 60), nobody.clone());
+    table.add(delivery(1, 60), nobody.clone());
+    table.add(delivery(2, 40), nobody.clone());
+    assert!(reserve(&mut table, 1).is_err() && table.room(&nobody, 0, 0).is_ok());
     assert!(table.forget(&(repo(), delivery(1, 60).digest)));
     assert!(!table.forget(&(repo(), delivery(1, 60).digest)));
-    table.reserve(60).unwrap();
-    table.release(60);
+    reserve(&mut table, 60).unwrap();
+    table.release(&nobody, 60);
     for _ in 1..wharf_store::limits::DELIVERIES_MAX {
-        table.reserve(0).unwrap();
+        reserve(&mut table, 0).unwrap();
     }
-    assert!(matches!(table.room(0), Err(Error::TooMany(_))));
+    assert!(matches!(table.room(&nobody, 0, 0), Err(Error::TooMany(_))));
+}
+
+/// Has a blob be refused at this time.
+fn refuse(table: &mut Table, owed: &Delivery, at_ms: u64) {
+    let refused = Refused { status: 400, code: "SIZE_INVALID".to_owned() };
+    let mut owed = troubled(owed, Some(refused));
+    owed.trouble.as_mut().unwrap().at_ms = at_ms;
+    table.failed(&owed, &down(), Instant::now());
+}
+
+fn minutes(count: u64) -> u64 {
+    count * 60 * 1000
+}
+
+#[test]
+fn a_refused_blob_makes_room_a_quarter_of_an_hour_after_it_was_told_or_an_hour_after_the_refusal() {
+    let (mut table, bob) = (Table::new(100), Party::Caller("bob".into()));
+    let [told, untold] = [delivery(1, 25), delivery(2, 25)];
+    for owed in [&told, &untold] {
+        table.add(owed.clone(), alice());
+        refuse(&mut table, owed, minutes(1));
+    }
+    table.standing(&repo(), &[told.digest], minutes(2));
+    // Her share is hers as long as that: nothing of others gives way, and they have room.
+    let full = |table: &mut Table, now_ms| table.reserve(&alice(), 25, now_ms).is_err();
+    assert!(full(&mut table, minutes(2)) && full(&mut table, minutes(17) - 1));
+    assert!(table.room(&alice(), 1, minutes(17) - 1).is_err());
+    assert!(table.room(&alice(), 1, minutes(17)).is_ok());
+    let first = table.reserve(&alice(), 25, minutes(17)).unwrap().unwrap();
+    assert_eq!(first.digest, told.digest);
+    assert!(table.forget(&(repo(), told.digest)));
+    assert!(table.reserve(&alice(), 25, minutes(17)).unwrap().is_none());
+    assert!(full(&mut table, minutes(61) - 1));
+    let next = table.reserve(&alice(), 25, minutes(61)).unwrap().unwrap();
+    assert_eq!(next.digest, untold.digest);
+    // Bob has his own share, and what is not refused never gives way.
+    table.add(delivery(3, 25), bob.clone());
+    assert!(table.reserve(&bob, 25, minutes(61)).is_err());
+    // When all is full, what was refused gives way to whoever comes.
+    table.add(delivery(4, 25), Party::Ourselves);
+    let third = Party::Caller("carol".into());
+    let gives_way = table.reserve(&third, 25, minutes(61)).unwrap().unwrap();
+    assert_eq!(gives_way.digest, untold.digest);
+}
+
+#[test]
+fn two_who_owe_all_they_can_leave_room_and_a_worker_for_a_third() {
+    let (mut table, now) = (Table::new(1 << 20), Instant::now());
+    let parties = [2, 3, 4].map(|last| Party::behind([127, 0, 0, last].into()));
+    let mut number = 0_u64;
+    let mut next = || {
+        number += 1;
+        let digest = Digester::digest(Algorithm::Sha256, &number.to_be_bytes());
+        errand(&repo(), number).of(BlobInfo { digest, size_bytes: 1 })
+    };
+    for hostile in &parties[..2] {
+        while table.room(hostile, 1, 0).is_ok() {
+            table.add(next(), hostile.clone());
+        }
+    }
+    let most = wharf_store::limits::DELIVERIES_MAX;
+    assert_eq!(table.all().len(), most / 2 + most / 4);
+    assert_eq!(workers(&mut table, now), DELIVERY_WORKERS_MAX);
+    let sent: Vec<_> = (0..4).map(|_| table.take(UPSTREAM, now).unwrap()).collect();
+    assert_eq!(workers(&mut table, now), 0, "both have some under way");
+    // The third one waits for none of them.
+    let (third, later) = (next(), next());
+    table.reserve(&parties[2], 1, 0).unwrap();
+    table.release(&parties[2], 1);
+    for owed in [&third, &later] {
+        table.add(owed.clone(), parties[2].clone());
+    }
+    assert_eq!(workers(&mut table, now), 1);
+    assert_eq!(table.take(UPSTREAM, now), Some(third.clone()));
+    assert_eq!(workers(&mut table, now), 0);
+    // Nor does its second blob.
+    table.settle(&third);
+    assert_eq!(table.take(UPSTREAM, now), Some(later));
+    for delivery in &sent {
+        table.settle(delivery);
+    }
+    assert!(table.take(UPSTREAM, now).is_some());
 }

@@ -46,7 +46,7 @@ fn the_table_says_what_the_specification_says() {
             503,
             "UNKNOWN",
         ),
-        (Error::PendingFull { limit_bytes: 3 }, 507, "UNKNOWN"),
+        (Error::PendingFull { limit_bytes: 3, whose: "of all" }, 507, "UNKNOWN"),
         (Error::Stopping, 503, "UNKNOWN"),
         (Error::MethodNotAllowed { allowed: "GET" }, 405, "UNSUPPORTED"),
         (Error::AccessUndecided { retry_after_seconds: 3 }, 503, "UNKNOWN"),

@@ -8,7 +8,9 @@ use wharf_store::limits::DELIVERIES_MAX;
 
 use super::App;
 use super::listings::plain;
-use crate::limits::{FILLS_MAX, QUESTIONS_MAX, RELAYS_MAX, TURNS_MAX, UPLOADS_MAX};
+use crate::limits::{
+    FILLS_MAX, PARTY_TURNS_MAX, QUESTIONS_MAX, RELAYS_MAX, SHARES, TURNS_MAX, UPLOADS_MAX,
+};
 use crate::metrics::{Admitted, Bound, Gauges, ProcessState};
 use crate::response::Answer;
 use crate::upstream::Upstream;
@@ -49,9 +51,15 @@ async fn gauges(app: &App) -> Gauges {
         Bound::new("relayed downloads", app.cache.relays(), RELAYS_MAX),
         Bound::new("manifest requests", manifests, QUESTIONS_MAX),
         Bound::new("tag requests", tags, QUESTIONS_MAX),
-        Bound::new("uploads", uploads + uploads_resting, UPLOADS_MAX),
-        Bound::new("changes of tags", app.turns.count(), TURNS_MAX),
+        Bound::new("uploads", app.uploads.taken().0, UPLOADS_MAX),
+        Bound::new("changes of tags and blobs", app.turns.count(), TURNS_MAX),
+        Bound::new("changes of tags and blobs of one party", app.turns.largest(), PARTY_TURNS_MAX),
         Bound::new("blobs that wait for the upstream", pending, DELIVERIES_MAX),
+        Bound::new(
+            "blobs of one party that wait for the upstream",
+            app.deliveries.largest(),
+            DELIVERIES_MAX / SHARES,
+        ),
     ];
     Gauges {
         process,
@@ -67,15 +75,15 @@ async fn gauges(app: &App) -> Gauges {
         scrub: app.keeper.scrub_state(),
         usage,
         upstreams: app.cache.upstreams.all().iter().map(state).collect(),
-        admitted: admitted(app, uploads + uploads_resting),
+        admitted: admitted(app),
     }
 }
 
 /// What is used of the bounds on clients, and who ended at one.
-fn admitted(app: &App, uploads: usize) -> Admitted {
+fn admitted(app: &App) -> Admitted {
     let limits = &app.live.rules().limits;
     Admitted {
-        uses: app.admission.state(limits, &app.cache.bridge.held(), uploads),
+        uses: app.admission.state(limits, &app.cache.bridge.held(), app.uploads.taken()),
         refusals: app.admission.counts.rows().collect(),
         tls: app.tls.as_ref().map(|tls| tls.state()),
     }

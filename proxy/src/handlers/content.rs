@@ -17,6 +17,7 @@ use super::App;
 use crate::Error;
 use crate::cache::{Change, Store};
 use crate::limits::{CONTENT_QUESTIONS_MAX, MISSING_NAMED_MAX};
+use crate::party::Party;
 use crate::turns::Wanted;
 use crate::upstream::{BlobThere, Haste, There};
 use crate::upstreams::{Remote, Site};
@@ -61,7 +62,7 @@ pub(super) async fn require(
 /// content, it is asked for each piece, also for those that are linked here: what it does not have
 /// is forgotten here too, so that the next push brings it.
 pub(super) async fn after_refusal(
-    app: &App,
+    (app, party): (&App, &Party),
     repo: &RepoName,
     remote: &Remote,
     manifest: &Manifest,
@@ -76,7 +77,7 @@ pub(super) async fn after_refusal(
         Err(error) => return error,
     };
     for piece in &missing {
-        if let Err(error) = piece.forget(app, repo, remote).await {
+        if let Err(error) = piece.forget((app, party), repo, remote).await {
             return error;
         }
     }
@@ -187,14 +188,14 @@ impl Piece {
     /// there after all.
     pub(super) async fn forget(
         self,
-        app: &App,
+        (app, party): (&App, &Party),
         repo: &RepoName,
         remote: &Remote,
     ) -> Result<(), Error> {
         let _turn = match self {
             Self::Blob(digest) | Self::Either(digest) => {
                 let site = Site::Remote(remote.clone());
-                Some(app.turns.take(Wanted::to_unlink(&site, repo, digest)).await?)
+                Some(app.turns.take(party, Wanted::to_unlink(&site, repo, digest)).await?)
             }
             Self::Manifest(_) => None,
         };

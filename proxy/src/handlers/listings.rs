@@ -39,7 +39,8 @@ pub(super) async fn tags(
     cursor: Cursor,
     (caller, purse): (&Caller, &Purse),
 ) -> Result<Answer, Error> {
-    if let Site::Remote(remote) = app.cache.upstreams.site_for(repo, caller.login())? {
+    let site = app.cache.upstreams.site_for(repo, caller.login())?;
+    if let Site::Remote(remote) = site.for_party(caller.party()) {
         app.metrics.outcome(Outcome::Bypass);
         let answer = remote_tags((repo, name), &remote, &cursor, purse).await?;
         return Ok(response::with_outcome(answer, Outcome::Bypass));

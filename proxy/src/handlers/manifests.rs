@@ -92,7 +92,8 @@ async fn prepare(
     headers: &HeaderMap,
     (body, limits): (&mut Incoming, &Limits),
 ) -> Result<(Push, Turn), Error> {
-    let site = app.cache.upstreams.site_for(&put.repo, put.caller.login())?;
+    let site =
+        app.cache.upstreams.site_for(&put.repo, put.caller.login())?.for_party(put.caller.party());
     let conditions = Conditions::of(headers)?;
     let declared = declared(headers, &site)?;
     let (bytes, mut hold) = collect(headers, body, &put.purse, limits).await?;
@@ -111,7 +112,7 @@ async fn prepare(
     let wanted = Wanted::to_put(&place, digest, put.named_tags());
     // What is put on a condition is not there at the same time by somebody else's hand.
     let wanted = if conditions.is_empty() { wanted } else { wanted.alone() };
-    let turn = app.turns.take(wanted).await?;
+    let turn = app.turns.take(&put.caller.party(), wanted).await?;
     let app = Arc::clone(app);
     Ok((Push { app, site, place, put, manifest, digest, conditions, _hold: hold }, turn))
 }

@@ -75,8 +75,8 @@ impl Push {
             scene.undo(decided, &[], (!error.is_refusal()).then_some(&name)).await;
             let Site::Remote(remote) = &self.site else { return Err(error) };
             let repo = &self.put.repo;
-            let manifest = &self.manifest;
-            return Err(content::after_refusal(&self.app, repo, remote, manifest, error).await);
+            let (asked, manifest) = ((&*self.app, &self.put.caller.party()), &self.manifest);
+            return Err(content::after_refusal(asked, repo, remote, manifest, error).await);
         }
         self.keep(&sent.done).await?;
         let is_done = |tag: &&Tag| sent.done.contains(&Reference::Tag((*tag).clone()));
@@ -152,7 +152,8 @@ impl Push {
         };
         match put().await {
             Err(refusal) if content::is_about_content(&refusal) => {
-                let redelivery = Redelivery::new(&self.app, &self.put.repo, remote);
+                let party = self.put.caller.party();
+                let redelivery = Redelivery::new(&self.app, party, &self.put.repo, remote);
                 if redelivery.of(&self.manifest).await? { put().await } else { Err(refusal) }
             }
             answered => answered,

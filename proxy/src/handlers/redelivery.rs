@@ -21,6 +21,7 @@ use crate::Error;
 use crate::limits::{
     REDELIVERED_MAX, REDELIVERIES_AT_ONCE, REDELIVERY_DEPTH_MAX, REDELIVERY_TIME_MAX,
 };
+use crate::party::Party;
 use crate::turns::{Place, Wanted};
 use crate::upstream::Conditions;
 use crate::upstreams::{Remote, Site};
@@ -28,6 +29,8 @@ use crate::upstreams::{Remote, Site};
 /// The redelivery of one push.
 pub(super) struct Redelivery<'a> {
     app: &'a Arc<App>,
+    /// Who pushes.
+    party: Party,
     repo: &'a RepoName,
     remote: &'a Remote,
     /// How many more pieces may be looked for.
@@ -53,9 +56,14 @@ struct Sorted {
 }
 
 impl<'a> Redelivery<'a> {
-    pub(super) fn new(app: &'a Arc<App>, repo: &'a RepoName, remote: &'a Remote) -> Self {
+    pub(super) fn new(
+        app: &'a Arc<App>,
+        party: Party,
+        repo: &'a RepoName,
+        remote: &'a Remote,
+    ) -> Self {
         let until = Instant::now() + REDELIVERY_TIME_MAX;
-        Self { app, repo, remote, left: AtomicUsize::new(REDELIVERED_MAX), until }
+        Self { app, party, repo, remote, left: AtomicUsize::new(REDELIVERED_MAX), until }
     }
 
     /// Delivers what the upstream does not have of a manifest; whether there was anything, so that it is
@@ -94,7 +102,7 @@ impl<'a> Redelivery<'a> {
                 return Ok(Came::Delivered);
             }
             for piece in &lacking {
-                piece.forget(self.app, self.repo, self.remote).await?;
+                piece.forget((self.app, &self.party), self.repo, self.remote).await?;
             }
             Ok(Came::Lacking(lacking))
         })
@@ -127,8 +135,10 @@ impl<'a> Redelivery<'a> {
                 && let Some(digest) = digests.next()
             {
                 let (app, until) = (Arc::clone(self.app), self.until);
-                let (repo, remote) = (self.repo.clone(), self.remote.clone());
-                sending.spawn(async move { blob(&app, &repo, remote, digest, until).await });
+                let (repo, remote, party) =
+                    (self.repo.clone(), self.remote.clone(), self.party.clone());
+                sending
+                    .spawn(async move { blob((&app, &party), &repo, remote, digest, until).await });
             }
             match sending.join_next().await {
                 None => return Ok(()),
@@ -153,7 +163,8 @@ impl<'a> Redelivery<'a> {
         }
         let (repo, remote) = (self.repo, self.remote);
         let place = Place::of(&Site::Remote(remote.clone()), repo);
-        let _turn = self.app.turns.take(Wanted::to_put(&place, digest, std::iter::empty())).await?;
+        let wanted = Wanted::to_put(&place, digest, std::iter::empty());
+        let _turn = self.app.turns.take(&self.party, wanted).await?;
         let (reference, conditions) = (Reference::Digest(digest), Conditions::default());
         let (name, media_type) = ((&remote.repo, &reference), &stored.media_type);
         remote.upstream.put_manifest(name, media_type, stored.bytes, &conditions).await?;
@@ -163,14 +174,14 @@ impl<'a> Redelivery<'a> {
 }
 
 async fn blob(
-    app: &App,
+    (app, party): (&App, &Party),
     repo: &RepoName,
     remote: Remote,
     digest: Digest,
     until: Instant,
 ) -> Result<(), Error> {
     let wanted = Wanted::to_link(&Site::Remote(remote.clone()), repo, digest);
-    let _turn = app.turns.take(wanted).await?;
+    let _turn = app.turns.take(party, wanted).await?;
     app.deliveries.redeliver(repo, remote, digest, until).await?;
     tracing::info!(%repo, %digest, "a blob was gone from the upstream and was delivered again");
     Ok(())

@@ -31,7 +31,12 @@ pub(super) async fn referrers(
     (caller, purse): (&Caller, &Purse),
 ) -> Result<Answer, Error> {
     let here = pushed_here(app, repo, subject).await?;
-    let (mut list, outcome) = match app.cache.upstreams.site_for(repo, caller.login())? {
+    let (mut list, outcome) = match app
+        .cache
+        .upstreams
+        .site_for(repo, caller.login())?
+        .for_party(caller.party())
+    {
         Site::Local => (entries(&here), Outcome::Hit),
         Site::Remote(remote) => match remote.upstream.referrers(&remote.repo, subject, purse).await
         {

@@ -31,15 +31,15 @@ pub(super) async fn manifest(
     act: Act,
 ) -> Result<Answer, Error> {
     let site = match app.cache.upstreams.site_for(&repo, caller.login()) {
-        Ok(site) => site,
+        Ok(site) => site.for_party(caller.party()),
         Err(error) => return act.ended(Err(error)),
     };
     let place = Place::of(&site, &repo);
-    let turn = app.turns.take(match &reference {
+    let wanted = match &reference {
         Reference::Tag(tag) => Wanted::to_untag(&place, tag),
         Reference::Digest(digest) => Wanted::to_remove(&place, *digest),
-    });
-    let turn = match turn.await {
+    };
+    let turn = match app.turns.take(&caller.party(), wanted).await {
         Ok(turn) => turn,
         Err(error) => return act.ended(Err(error)),
     };
@@ -97,21 +97,22 @@ pub(super) async fn blob(
     act: Act,
 ) -> Result<Answer, Error> {
     let site = match app.cache.upstreams.site_for(&repo, caller.login()) {
-        Ok(site) => site,
+        Ok(site) => site.for_party(caller.party()),
         Err(error) => return act.ended(Err(error)),
     };
     let (finishing, app) = (app.finishing.clone(), Arc::clone(app));
-    let work = async move { act.ended(remove_blob(&app, site, &repo, &digest).await) };
+    let work = async move { act.ended(remove_blob(&app, &caller, site, (&repo, &digest)).await) };
     finishing.run(work.in_current_span()).await
 }
 
 async fn remove_blob(
     app: &App,
+    caller: &Caller,
     site: Site,
-    repo: &RepoName,
-    digest: &Digest,
+    (repo, digest): (&RepoName, &Digest),
 ) -> Result<Answer, Error> {
-    let _turn = app.turns.take(Wanted::to_unlink(&site, repo, *digest)).await?;
+    let wanted = Wanted::to_unlink(&site, repo, *digest);
+    let _turn = app.turns.take(&caller.party(), wanted).await?;
     // Before the upstream is asked: nobody may deliver it after that. When it refuses, the blob is owed
     // as before.
     let held = app.deliveries.hold(repo, digest).await;

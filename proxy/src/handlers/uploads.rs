@@ -12,6 +12,7 @@ use super::arriving::Arriving;
 use super::{App, Call};
 use crate::Error;
 use crate::access::{Caller, Need};
+use crate::admission::Limit;
 use crate::body::Body;
 use crate::config::Limits;
 use crate::limits::MOUNT_SOURCES_MAX;
@@ -20,7 +21,7 @@ use crate::response::{self, Answer};
 use crate::route::{UploadStart, upload_path};
 use crate::shares::Share;
 use crate::turns::{Turn, Wanted};
-use crate::uploads::{Beyond, Room, Session};
+use crate::uploads::{Beyond, Full, Session};
 use crate::upstream::{Arrival, Haste, Push, Started, Upstream};
 use crate::upstreams::{Remote, Site};
 
@@ -42,54 +43,79 @@ pub(super) struct End {
 pub(super) async fn start(
     app: &App,
     opening: Opening<'_>,
-    (start, share): (UploadStart, Share),
+    (start, room): (UploadStart, Share),
     (headers, body): (&HeaderMap, &mut Incoming),
 ) -> Result<Answer, Error> {
     let repo = opening.repo;
     match start {
-        UploadStart::Session(algorithm) => session(app, opening, algorithm, share).await,
+        UploadStart::Session(algorithm) => session(app, opening, algorithm, room).await,
         UploadStart::Whole(digest) => {
             let beyond = app.uploads.beyond(repo, digest, opening.caller)?;
-            let mut session = app.uploads.anonymous(digest.algorithm(), beyond).await?;
+            let mut session = app.uploads.anonymous(room, digest.algorithm(), beyond).await?;
             receive(app, &mut session, headers, (body, &opening.rules.limits)).await?;
             let site = app.uploads.site_of(&session, repo)?;
-            let turn = linking(app, &site, repo, digest).await?;
+            let turn = linking(app, opening.caller, &site, (repo, digest)).await?;
             app.uploads.finish(repo, session.into(), digest, turn).await?;
             Ok(created(repo, &digest))
         }
         UploadStart::Mount { digest, from } => match source(app, opening, &digest, from).await? {
-            Some(from) => mount(app, opening, (digest, from), share).await,
+            Some(from) => mount(app, opening, (digest, from), room).await,
             // As if the source did not have it.
-            None => session(app, opening, Some(digest.algorithm()), share).await,
+            None => session(app, opening, Some(digest.algorithm()), room).await,
         },
     }
 }
 
+/// Room for one more upload of this caller.
+pub(super) async fn room(app: &App, caller: &Caller, limits: &Limits) -> Result<Share, Error> {
+    let bounds = (limits.uploads, limits.uploads_per_user);
+    let counts = &app.admission.counts;
+    match app.uploads.room(caller.party(), bounds).await {
+        Ok((room, others_left)) => {
+            if others_left {
+                counts.refuse(Limit::DisplacedUploads);
+            }
+            Ok(room)
+        }
+        Err(Full::Whole) => {
+            counts.refuse(Limit::Uploads);
+            Err(Error::TooMany("uploads"))
+        }
+        Err(Full::Share) => {
+            counts.refuse(Limit::UserUploads);
+            Err(Error::TooMany("uploads of this user"))
+        }
+    }
+}
+
 /// The turn to make a blob this repository's: nobody deletes it there meanwhile.
-async fn linking(app: &App, site: &Site, repo: &RepoName, digest: Digest) -> Result<Turn, Error> {
-    app.turns.take(Wanted::to_link(site, repo, digest)).await
+async fn linking(
+    app: &App,
+    caller: &Caller,
+    site: &Site,
+    (repo, digest): (&RepoName, Digest),
+) -> Result<Turn, Error> {
+    app.turns.take(&caller.party(), Wanted::to_link(site, repo, digest)).await
 }
 
 async fn session(
     app: &App,
     opening: Opening<'_>,
     algorithm: Option<Algorithm>,
-    share: Share,
+    room: Share,
 ) -> Result<Answer, Error> {
-    let room = app.uploads.room()?;
     let beyond = app.uploads.open_upstream(opening.repo, algorithm, opening.caller).await?;
-    open(app, opening, (room, share), (algorithm, beyond)).await
+    open(app, opening, room, (algorithm, beyond)).await
 }
 
 async fn open(
     app: &App,
     Opening { repo, caller, .. }: Opening<'_>,
-    (room, share): (Room, Share),
+    room: Share,
     (algorithm, beyond): (Option<Algorithm>, Option<Beyond>),
 ) -> Result<Answer, Error> {
     let owner = caller.somebody().map(str::to_owned);
     let id = app.uploads.open(room, (repo, owner), algorithm, beyond).await?;
-    app.uploads.count_for(id, share);
     Ok(response::opened(repo, id))
 }
 
@@ -143,11 +169,15 @@ async fn mount(
     app: &App,
     opening: Opening<'_>,
     (digest, from): (Digest, Option<RepoName>),
-    share: Share,
+    room: Share,
 ) -> Result<Answer, Error> {
-    let (repo, room) = (opening.repo, app.uploads.room()?);
-    let site = app.cache.upstreams.site_for(repo, opening.caller.login())?;
-    let _turn = linking(app, &site, repo, digest).await?;
+    let repo = opening.repo;
+    let site = app
+        .cache
+        .upstreams
+        .site_for(repo, opening.caller.login())?
+        .for_party(opening.caller.party());
+    let _turn = linking(app, opening.caller, &site, (repo, digest)).await?;
     let beyond = match site {
         Site::Local => {
             if lend(app, repo, &digest, from.as_ref()).await? {
@@ -156,8 +186,9 @@ async fn mount(
             None
         }
         Site::Remote(remote) if remote.is_staged() => {
-            app.deliveries.room()?;
-            if app.deliveries.mount(repo, &remote, digest, from).await? {
+            let party = opening.caller.party();
+            app.deliveries.room(&party)?;
+            if app.deliveries.mount((repo, party), &remote, digest, from).await? {
                 return Ok(created(repo, &digest));
             }
             None
@@ -174,7 +205,7 @@ async fn mount(
             }
         }
     };
-    open(app, opening, (room, share), (Some(digest.algorithm()), beyond)).await
+    open(app, opening, room, (Some(digest.algorithm()), beyond)).await
 }
 
 /// Has the upstream take the blob from another repository of its own; when it does not, a session.
@@ -272,7 +303,7 @@ pub(super) async fn finish(
     session.expect(digest);
     receive(app, session, headers, (body, &rules.limits)).await?;
     let site = app.uploads.site_of(session, &repo)?;
-    let turn = linking(app, &site, &repo, digest).await?;
+    let turn = linking(app, caller, &site, (&repo, digest)).await?;
     app.uploads.finish(&repo, checkout.end(), digest, turn).await?;
     Ok(created(&repo, &digest))
 }

@@ -44,15 +44,21 @@ enum Agreed {
 
 impl Connection {
     /// Serves a client until it leaves, or has to.
-    pub(super) async fn serve(mut self, stream: TcpStream, limits: Arc<Limits>, _seat: Seat) {
+    pub(super) async fn serve(
+        mut self,
+        stream: TcpStream,
+        limits: Arc<Limits>,
+        watch: Arc<Watch>,
+        _seat: Seat,
+    ) {
         let counts = Arc::clone(&self.app.admission.counts);
-        let watch = Watch::new(&limits, Arc::clone(&counts));
         let observed = Observed::new(stream, self.peer, Arc::clone(&watch));
         let mut stop = self.stop.clone();
         let begun = tokio::select! {
             begun = self.begin(observed, &limits) => begun,
             // Nothing was asked yet.
             _ = stop.wait_for(|stop| *stop) => None,
+            () = watch.told_to_leave() => None,
         };
         let Some((stream, agreed)) = begun else { return };
         watch.begin();
@@ -63,9 +69,14 @@ impl Connection {
     }
 
     /// Tells a client that there is no room, whatever it asks, and closes.
-    pub(super) async fn refuse(mut self, stream: TcpStream, limits: Arc<Limits>, _seat: Seat) {
+    pub(super) async fn refuse(
+        mut self,
+        stream: TcpStream,
+        limits: Arc<Limits>,
+        watch: Arc<Watch>,
+        _seat: Seat,
+    ) {
         let told = async {
-            let watch = Watch::new(&limits, Arc::clone(&self.app.admission.counts));
             let observed = Observed::new(stream, self.peer, Arc::clone(&watch));
             let Some((stream, agreed)) = self.begin(observed, &limits).await else { return };
             let service = service_fn(|request: Request<Incoming>| {
@@ -135,7 +146,7 @@ async fn drive(
             }
             _ = stop.wait_for(|stop| *stop), if !goodbye => {}
             Over(limit) = watch.over() => {
-                if goodbye || limit != Limit::IdleTime {
+                if goodbye || !matches!(limit, Limit::IdleTime | Limit::Displaced) {
                     tracing::debug!(%peer, limit = limit.as_str(), "a connection was cut off");
                     return None;
                 }

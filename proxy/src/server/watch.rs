@@ -9,11 +9,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use http::Version;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::body::Given;
 use super::linger::Linger;
-use crate::admission::{Limit, LimitCounts};
+use crate::admission::{Limit, LimitCounts, Occupant};
 use crate::config::Limits;
 use crate::lag::{Floor, Lag};
 use crate::limits::GOODBYE_TIMEOUT;
@@ -21,6 +22,8 @@ use crate::limits::GOODBYE_TIMEOUT;
 /// One connection.
 pub(super) struct Watch {
     state: Mutex<State>,
+    /// It was told to leave.
+    told: Notify,
     headers_time: Duration,
     floor: Floor,
     counts: Arc<LimitCounts>,
@@ -49,6 +52,8 @@ struct State {
     given_up_since: Option<Instant>,
     /// Whether the client may still be sending what nobody reads.
     expects_more: bool,
+    /// Whether it is to make room for somebody else.
+    is_displaced: bool,
 }
 
 /// Why a connection is ended.
@@ -89,9 +94,11 @@ impl Watch {
             streams: Vec::new(),
             given_up_since: None,
             expects_more: false,
+            is_displaced: false,
         };
         Arc::new(Self {
             state: Mutex::new(state),
+            told: Notify::new(),
             headers_time: limits.headers_timeout,
             floor: limits.floor,
             counts,
@@ -186,8 +193,18 @@ impl Watch {
         loop {
             match self.look(Instant::now()) {
                 Look::Over(over) => return over,
-                Look::Until(time) => tokio::time::sleep_until(time).await,
+                Look::Until(time) => tokio::select! {
+                    () = tokio::time::sleep_until(time) => {}
+                    () = self.told.notified() => {}
+                },
             }
+        }
+    }
+
+    /// Resolves when somebody else has the seat, for a connection that is not asked anything yet.
+    pub(super) async fn told_to_leave(&self) {
+        while !self.lock().is_displaced {
+            self.told.notified().await;
         }
     }
 
@@ -195,6 +212,9 @@ impl Watch {
     /// before the shortest of all times has passed.
     fn look(&self, now: Instant) -> Look {
         let mut state = self.lock();
+        if std::mem::take(&mut state.is_displaced) {
+            return Look::Over(Over(Limit::Displaced));
+        }
         let shortest = self.headers_time.min(state.idle_time).min(self.floor.window);
         let mut next = now + shortest;
         let ends = [
@@ -220,6 +240,18 @@ impl Watch {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Occupant for Watch {
+    fn idle_since(&self) -> Option<Instant> {
+        self.lock().quiet_since()
+    }
+
+    fn leave(&self) {
+        self.lock().is_displaced = true;
+        self.counts.refuse(Limit::Displaced);
+        self.told.notify_one();
     }
 }
 
@@ -307,6 +339,28 @@ mod tests {
         drop(http2.open(Version::HTTP_2));
         http2.read();
         assert_eq!(over(&http2).await, (5, Limit::IdleTime));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_asked_nothing_may_have_to_leave_at_once() {
+        let watch = watch();
+        assert!(watch.idle_since().is_some(), "also before the first head");
+        let open = watch.open(Version::HTTP_2);
+        assert_eq!(watch.idle_since(), None);
+        drop(open);
+        watch.stuck();
+        assert_eq!(watch.idle_since(), None, "its answer is not all sent");
+        watch.wrote(1);
+        assert!(watch.idle_since().is_some());
+        let told = async {
+            tokio::task::yield_now().await;
+            watch.leave();
+        };
+        let (ended, ()) = tokio::join!(over(&watch), told);
+        assert_eq!(ended, (0, Limit::Displaced));
+        // It was told once; how it leaves has its own clock.
+        watch.said_goodbye();
+        assert_eq!(over(&watch).await, (5, Limit::IdleTime));
     }
 
     #[tokio::test(start_paused = true)]

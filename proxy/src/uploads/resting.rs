@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
@@ -13,15 +14,16 @@ use tracing::Instrument as _;
 use wharf_oci::{RepoName, UploadId};
 use wharf_store::StoreError;
 
-use super::{Checkout, Session, Slot, Uploads};
+use super::{Checkout, Session, Slot, Table, Uploads};
 use crate::Error;
 use crate::access::Caller;
 use crate::cache::Store;
-use crate::limits::{SUSPEND_DEADLINE, UPLOAD_IDLE_MAX};
+use crate::limits::{SUSPEND_DEADLINE, UPLOAD_EMPTY_IDLE_MAX, UPLOAD_IDLE_MAX};
+use crate::party::Party;
+use crate::shares::{Share, Shares};
 
 /// What is known of a session at rest. The list is in memory, because only this process has the
 /// store: nobody else can add to it.
-#[derive(Clone)]
 pub(super) struct Resting {
     pub(super) repo: RepoName,
     /// Who alone may go on with it, if anybody.
@@ -30,17 +32,71 @@ pub(super) struct Resting {
     pub(super) offset: u64,
     /// Since when, in milliseconds since 1970.
     saved_ms: u64,
+    /// Counted for its owner; who opened one that nobody owns is not known any more.
+    room: Share,
 }
 
 /// Every session at rest in the store. Blocks.
-pub(super) fn load(store: &dyn Store) -> Result<HashMap<UploadId, Resting>, StoreError> {
+pub(super) fn load(
+    store: &dyn Store,
+    shares: &Shares,
+) -> Result<HashMap<UploadId, Resting>, StoreError> {
     let saved = store.saved_uploads()?.into_iter();
     let resting = saved.map(|saved| {
         let (repo, owner) = (saved.repo, saved.owner);
-        let rest = Resting { repo, owner, offset: saved.offset, saved_ms: saved.saved_ms };
-        (saved.id, rest)
+        let party =
+            owner.as_ref().map_or(Party::Ourselves, |name| Party::Caller(name.as_str().into()));
+        let (offset, saved_ms) = (saved.offset, saved.saved_ms);
+        (saved.id, Resting { repo, owner, offset, saved_ms, room: shares.join(party) })
     });
     Ok(resting.collect())
+}
+
+/// Sessions that are given up, out of the table.
+#[derive(Default)]
+pub(super) struct Old {
+    open: Vec<Slot>,
+    resting: Vec<UploadId>,
+}
+
+/// For how long a session with so many bytes may be idle.
+const fn idle_max(offset: u64) -> Duration {
+    if offset == 0 { UPLOAD_EMPTY_IDLE_MAX } else { UPLOAD_IDLE_MAX }
+}
+
+impl Resting {
+    /// Who it is counted for.
+    pub(super) const fn owned_by(&self) -> &Party {
+        self.room.owner()
+    }
+
+    /// For how long it rests.
+    pub(super) const fn idle(&self, now_ms: u64) -> Duration {
+        Duration::from_millis(now_ms.saturating_sub(self.saved_ms))
+    }
+}
+
+impl Table {
+    /// Takes one session out that is given up; it is not counted any more.
+    pub(super) fn take_old(&mut self, id: UploadId) -> Old {
+        let mut old = Old::default();
+        if let Some(mut slot) = self.open.remove(&id) {
+            drop(slot.session.as_mut().and_then(|session| session.room.take()));
+            old.open.push(slot);
+        }
+        old.resting.extend(self.resting.remove(&id).map(|_| id));
+        old
+    }
+
+    /// The same of all that nobody touched for long: open ones by `now`, those at rest by `now_ms`.
+    fn take_expired(&mut self, now: Instant, now_ms: u64) -> Old {
+        let open = self.open.extract_if(|_, slot| {
+            slot.session.is_some() && now.duration_since(slot.touched) >= idle_max(slot.offset)
+        });
+        let open = open.map(|(_, slot)| slot).collect();
+        let resting = self.resting.extract_if(|_, rest| rest.idle(now_ms) >= idle_max(rest.offset));
+        Old { open, resting: resting.map(|(id, _)| id).collect() }
+    }
 }
 
 impl Uploads {
@@ -57,7 +113,7 @@ impl Uploads {
         let resting = table.resting.remove(&id)?;
         let (repo, owner) = (resting.repo.clone(), resting.owner.clone());
         let (touched, offset) = (Instant::now(), resting.offset);
-        let slot = Slot { repo, owner, touched, offset, session: None, share: None };
+        let slot = Slot { repo, owner, touched, offset, session: None };
         table.open.insert(id, slot);
         Some(resting)
     }
@@ -101,7 +157,9 @@ impl Uploads {
         };
         let offset = writer.size_bytes();
         tracing::info!(%repo, %id, offset, "an upload goes on after a restart");
-        let session = self.session(writer, upstream);
+        // Whoever goes on with it has it, also past their share: it is there already.
+        let room = self.sessions.shares.join(caller.party());
+        let session = self.session(writer, upstream, room);
         Ok(Checkout { id, sessions: Arc::clone(&self.sessions), session: Some(session) })
     }
 
@@ -132,32 +190,26 @@ impl Uploads {
 
     /// Gives up sessions that nobody touched for long: open ones by `now`, those at rest by `now_ms`.
     pub(crate) async fn expire(&self, now: Instant, now_ms: u64) {
-        let (idle, old) = self.take_expired(now, now_ms);
-        if idle.is_empty() && old.is_empty() {
+        let old = self.sessions.lock().take_expired(now, now_ms);
+        self.give_up(old).await;
+    }
+
+    /// Forgets sessions that were taken out of the table; theirs at the upstream go with them.
+    pub(super) async fn give_up(&self, old: Old) {
+        if old.open.is_empty() && old.resting.is_empty() {
             return;
         }
         let store = Arc::clone(&self.store);
         let forget = move || {
-            drop(idle);
-            for id in old {
+            // Dropping a writer forgets its session in the store.
+            drop(old.open);
+            for id in old.resting {
                 if let Err(error) = store.forget_upload(id) {
                     tracing::warn!(%id, %error, "an upload at rest was not forgotten");
                 }
             }
         };
         self.bridge.run(forget).await;
-    }
-
-    fn take_expired(&self, now: Instant, now_ms: u64) -> (Vec<Slot>, Vec<UploadId>) {
-        let mut table = self.sessions.lock();
-        let idle = table.open.extract_if(|_, slot| {
-            slot.session.is_some() && now.duration_since(slot.touched) >= UPLOAD_IDLE_MAX
-        });
-        let idle = idle.map(|(_, slot)| slot).collect();
-        let old = table.resting.extract_if(|_, rest| {
-            u128::from(now_ms.saturating_sub(rest.saved_ms)) >= UPLOAD_IDLE_MAX.as_millis()
-        });
-        (idle, old.map(|(id, _)| id).collect())
     }
 
     /// Resolves when sessions go to rest: a request that writes to one has to let go of it.

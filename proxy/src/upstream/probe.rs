@@ -15,6 +15,7 @@ use super::retry;
 use super::wire::{Ask, Effort, Wire};
 use crate::Error;
 use crate::limits::PROBE_TIMEOUT;
+use crate::party::Party;
 
 const PROBING: &str = "probing an upstream";
 
@@ -44,7 +45,8 @@ impl Wire {
 
     /// Any answer below 500 says that it is; `None` when it may not be asked.
     async fn is_there(&self) -> Option<bool> {
-        let _pass = self.quota().enter(Class::Read, Duration::ZERO).await.ok()?;
+        let _pass =
+            self.quota().enter(Class::Read, Duration::ZERO, &Party::Ourselves).await.ok()?;
         let mut ask = Ask::new(Method::GET, self.url("/v2/"), Scope::nothing());
         ask.effort = Effort::Brief;
         let asked = tokio::time::timeout(PROBE_TIMEOUT, self.authorized(&ask, PROBING));

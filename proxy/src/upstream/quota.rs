@@ -4,8 +4,10 @@
 //!
 //! Invariant: no request leaves before the time that `Retry-After` named, whoever was told it; of a
 //! longer time than `QUOTA_WAIT_MAX` only that much counts. Of callers with logins of their own, which
-//! registries count apart, each has a quota of its own besides.
+//! registries count apart, each has a quota of its own besides. Those who wait are let go in rounds
+//! between parties, and nobody who comes goes before them.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,9 +17,11 @@ use tokio::time::Instant;
 
 use crate::Error;
 use crate::limits::{
-    BUSY_PATIENCE, QUOTA_CUT_PERIOD, QUOTA_WAIT_MAX, TURN_WAIT_BRIEF, TURN_WAIT_MAX,
-    UPSTREAM_WAITING_MAX, WINDOW_MIN,
+    BUSY_PATIENCE, PARTY_UPSTREAM_WAITING_MAX, QUOTA_CUT_PERIOD, QUOTA_WAIT_MAX, TURN_WAIT_BRIEF,
+    TURN_WAIT_MAX, UPSTREAM_WAITING_MAX, WINDOW_MIN,
 };
+use crate::party::Party;
+use crate::rounds::{Rounds, Stand};
 
 /// What ACR counts apart (facts/marketplace.md §4.5): GET, HEAD and OPTIONS are reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,13 +93,16 @@ struct Lane {
     /// How long a request waits for its turn.
     turn_wait: Duration,
     state: Mutex<State>,
-    freed: Notify,
 }
 
 struct State {
     window: f64,
     running: u32,
-    waiting: usize,
+    /// Those who wait, by the number of each.
+    line: Rounds<u64>,
+    /// Whom to tell that it is their turn; they count as running then.
+    told: HashMap<u64, Arc<Notify>>,
+    next: u64,
     paused_until: Option<Instant>,
     cut_at: Option<Instant>,
     throttled: u64,
@@ -109,6 +116,30 @@ struct State {
 const ANSWER_WEIGHT: f64 = 1.0 / 16.0;
 
 impl State {
+    /// Lets as many go as there is room for.
+    fn serve(&mut self, now: Instant) {
+        let is_paused = self.paused_until.is_some_and(|until| until > now);
+        while !is_paused && self.running < whole_u32(self.window) {
+            let Some((_, number)) = self.line.pop(|_| true, |_| Stand::Free) else { return };
+            self.running += 1;
+            if let Some(told) = self.told.remove(&number) {
+                told.notify_one();
+            }
+        }
+    }
+
+    /// Until when nothing may go; an error when that is after `latest`.
+    fn pause(&self, now: Instant, latest: Instant) -> Result<Option<Instant>, Error> {
+        let pause = self.paused_until.filter(|until| *until > now);
+        match pause.filter(|until| *until > latest) {
+            Some(until) => {
+                let seconds = (until - now).as_secs_f64().ceil();
+                Err(Error::UpstreamBusy { retry_after_seconds: whole(seconds).max(1) })
+            }
+            None => Ok(pause),
+        }
+    }
+
     /// Notes an answer; whether the upstream turns most away.
     fn refuses_most(&mut self, refused: bool) -> bool {
         let share = if refused { 1.0 } else { 0.0 };
@@ -117,13 +148,12 @@ impl State {
     }
 }
 
-/// When a request may go.
-enum Turn {
-    Now,
-    /// Not before this time.
-    At(Instant),
-    /// When another request ends.
-    Later,
+/// A place in the line; given up when dropped, and so is the turn, once it came and was not taken.
+struct Waiting<'a> {
+    lane: &'a Lane,
+    number: u64,
+    told: Arc<Notify>,
+    is_gone: bool,
 }
 
 /// Leave for one request, until its answer begins.
@@ -141,12 +171,17 @@ impl Quota {
 
     /// Waits for leave to send. A pause that is longer than `patience` is not waited for; several
     /// short ones, and the turns of others, are, within `TURN_WAIT_MAX`; by what writes, longer.
-    pub(super) async fn enter(&self, class: Class, patience: Duration) -> Result<Pass, Error> {
+    pub(super) async fn enter(
+        &self,
+        class: Class,
+        patience: Duration,
+        party: &Party,
+    ) -> Result<Pass, Error> {
         let lane = match class {
             Class::Read => &self.reads,
             Class::Write => &self.writes,
         };
-        lane.enter(patience).await?;
+        lane.enter(patience, party).await?;
         Ok(Pass { lane: Arc::clone(lane) })
     }
 
@@ -160,56 +195,56 @@ impl Lane {
         let state = State {
             window: f64::from(max),
             running: 0,
-            waiting: 0,
+            line: Rounds::default(),
+            told: HashMap::new(),
+            next: 0,
             paused_until: None,
             cut_at: None,
             throttled: 0,
             refused_share: 0.0,
             left: None,
         };
-        Self { max: max.max(1), turn_wait, state: Mutex::new(state), freed: Notify::new() }
+        Self { max: max.max(1), turn_wait, state: Mutex::new(state) }
     }
 
-    async fn enter(&self, patience: Duration) -> Result<(), Error> {
+    async fn enter(&self, patience: Duration, party: &Party) -> Result<(), Error> {
         let brief = patience.is_zero();
         let deadline = Instant::now() + if brief { TURN_WAIT_BRIEF } else { self.turn_wait };
+        let Some(mut waiting) = self.queue(party, deadline.min(Instant::now() + patience))? else {
+            return Ok(());
+        };
         loop {
-            let freed = self.freed.notified();
-            tokio::pin!(freed);
-            freed.as_mut().enable();
-            let turn = self.try_enter(patience, deadline)?;
-            if matches!(turn, Turn::Now) {
-                return Ok(());
-            }
-            let _waiting = Waiting(self);
-            match turn {
-                Turn::At(until) => tokio::time::sleep_until(until).await,
-                Turn::Now | Turn::Later => {
-                    let waited = tokio::time::timeout_at(deadline, freed).await;
-                    waited.map_err(|_| Error::UpstreamBusy { retry_after_seconds: 1 })?;
-                }
+            let latest = deadline.min(Instant::now() + patience);
+            let Some(pause) = waiting.look(latest)? else { return Ok(()) };
+            let until = pause.unwrap_or(deadline).min(deadline);
+            let told = tokio::time::timeout_at(until, waiting.told.notified()).await;
+            if told.is_err() && until == deadline && waiting.look(latest)?.is_some() {
+                return Err(Error::UpstreamBusy { retry_after_seconds: 1 });
             }
         }
     }
 
-    /// Who has to wait is counted, until `Waiting` goes.
-    fn try_enter(&self, patience: Duration, deadline: Instant) -> Result<Turn, Error> {
+    /// A place in the line; `None` when nobody waits and there is room.
+    fn queue(&self, party: &Party, latest: Instant) -> Result<Option<Waiting<'_>>, Error> {
         let (mut state, now) = (self.state(), Instant::now());
-        let pause = state.paused_until.filter(|until| *until > now);
-        let latest = deadline.min(now + patience);
-        if let Some(until) = pause.filter(|until| *until > latest) {
-            let seconds = (until - now).as_secs_f64().ceil();
-            return Err(Error::UpstreamBusy { retry_after_seconds: whole(seconds).max(1) });
-        }
-        if pause.is_none() && state.running < whole_u32(state.window) {
+        let pause = state.pause(now, latest)?;
+        state.serve(now);
+        if pause.is_none() && state.line.is_empty() && state.running < whole_u32(state.window) {
             state.running += 1;
-            return Ok(Turn::Now);
+            return Ok(None);
         }
-        if state.waiting >= UPSTREAM_WAITING_MAX {
+        if state.line.len() >= UPSTREAM_WAITING_MAX {
             return Err(Error::TooMany("requests to one upstream"));
         }
-        state.waiting += 1;
-        Ok(pause.map_or(Turn::Later, Turn::At))
+        let has_share = state.line.of(party) >= PARTY_UPSTREAM_WAITING_MAX;
+        if has_share && *party != Party::Ourselves {
+            return Err(Error::TooMany("requests of one party to one upstream"));
+        }
+        let (number, told) = (state.next, Arc::new(Notify::new()));
+        state.next += 1;
+        state.line.push(party, number);
+        state.told.insert(number, Arc::clone(&told));
+        Ok(Some(Waiting { lane: self, number, told, is_gone: false }))
     }
 
     fn known(&self) -> LaneState {
@@ -219,7 +254,7 @@ impl Lane {
             window: whole_u32(state.window),
             throttled: state.throttled,
             running: state.running,
-            waiting: state.waiting,
+            waiting: state.line.len(),
             pause_seconds: whole(pause.unwrap_or_default().as_secs_f64().ceil()),
             left: state.left,
         }
@@ -230,11 +265,31 @@ impl Lane {
     }
 }
 
-struct Waiting<'a>(&'a Lane);
+impl Waiting<'_> {
+    /// `None` when it may go, else until when there is a pause, if there is one.
+    fn look(&mut self, latest: Instant) -> Result<Option<Option<Instant>>, Error> {
+        let (mut state, now) = (self.lane.state(), Instant::now());
+        state.serve(now);
+        if !state.told.contains_key(&self.number) {
+            self.is_gone = true;
+            return Ok(None);
+        }
+        state.pause(now, latest).map(Some)
+    }
+}
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.0.state().waiting -= 1;
+        if self.is_gone {
+            return;
+        }
+        let mut state = self.lane.state();
+        if state.told.remove(&self.number).is_some() {
+            state.line.remove(&self.number);
+        } else {
+            state.running -= 1;
+            state.serve(Instant::now());
+        }
     }
 }
 
@@ -285,15 +340,9 @@ impl Pass {
 impl Drop for Pass {
     fn drop(&mut self) {
         // As many as there is room for: after the window grew that is more than this one's.
-        let turns = {
-            let mut state = self.lane.state();
-            state.running -= 1;
-            let room = whole_u32(state.window).saturating_sub(state.running);
-            state.waiting.min(usize::try_from(room).unwrap_or(usize::MAX))
-        };
-        for _ in 0..turns.max(1) {
-            self.lane.freed.notify_one();
-        }
+        let mut state = self.lane.state();
+        state.running -= 1;
+        state.serve(Instant::now());
     }
 }
 
@@ -313,19 +362,23 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(20);
 
+    fn party(last: u8) -> Party {
+        Party::behind([127, 0, 0, last].into())
+    }
+
     #[tokio::test(start_paused = true)]
     async fn nobody_asks_before_the_time_that_the_upstream_named() {
         let quota = Quota::new(8, 8);
-        let pass = quota.enter(Class::Read, LONG).await.unwrap();
+        let pass = quota.enter(Class::Read, LONG, &party(1)).await.unwrap();
         pass.throttled(Some(Duration::from_secs(7)));
         drop(pass);
         let began = Instant::now();
-        drop(quota.enter(Class::Read, LONG).await.unwrap());
+        drop(quota.enter(Class::Read, LONG, &party(1)).await.unwrap());
         assert!(began.elapsed() >= Duration::from_secs(7));
         // Writes are another quota.
-        let pass = quota.enter(Class::Write, Duration::ZERO).await.unwrap();
+        let pass = quota.enter(Class::Write, Duration::ZERO, &party(1)).await.unwrap();
         pass.throttled(Some(Duration::from_secs(30)));
-        let busy = quota.enter(Class::Write, LONG).await;
+        let busy = quota.enter(Class::Write, LONG, &party(1)).await;
         assert!(matches!(busy, Err(Error::UpstreamBusy { retry_after_seconds: 30 })));
     }
 
@@ -334,17 +387,17 @@ mod tests {
         let quota = Quota::new(16, 1);
         let mut passes = Vec::new();
         for _ in 0..16 {
-            passes.push(quota.enter(Class::Read, LONG).await.unwrap());
+            passes.push(quota.enter(Class::Read, LONG, &party(1)).await.unwrap());
         }
         for pass in &passes {
             pass.throttled(None);
         }
         assert_eq!((quota.states()[0].window, quota.states()[0].throttled), (8, 16));
-        let none = quota.enter(Class::Read, Duration::from_millis(1)).await;
+        let none = quota.enter(Class::Read, Duration::from_millis(1), &party(1)).await;
         assert!(matches!(none, Err(Error::UpstreamBusy { .. })));
         passes.truncate(7);
         for _ in 0..9 {
-            quota.enter(Class::Read, LONG).await.unwrap().answered();
+            quota.enter(Class::Read, LONG, &party(1)).await.unwrap().answered();
         }
         assert_eq!(quota.states()[0].window, 9);
     }
@@ -355,7 +408,7 @@ mod tests {
         let window = || quota.states()[0].window;
         let second = Some(Duration::from_secs(1));
         for number in 0..100 {
-            let pass = quota.enter(Class::Read, LONG).await.unwrap();
+            let pass = quota.enter(Class::Read, LONG, &party(1)).await.unwrap();
             if number % 5 == 4 {
                 pass.throttled(second);
             } else {
@@ -365,32 +418,34 @@ mod tests {
         assert_eq!(window(), 16);
         // One that refuses all does not, and neither does one that does not say for how long.
         for _ in 0..20 {
-            quota.enter(Class::Read, LONG).await.unwrap().throttled(second);
+            quota.enter(Class::Read, LONG, &party(1)).await.unwrap().throttled(second);
         }
         let cut = window();
         assert!(cut < 16, "{cut}");
         let quota = Quota::new(16, 1);
         for _ in 0..10 {
-            quota.enter(Class::Read, LONG).await.unwrap().answered();
+            quota.enter(Class::Read, LONG, &party(1)).await.unwrap().answered();
         }
-        quota.enter(Class::Read, LONG).await.unwrap().throttled(None);
+        quota.enter(Class::Read, LONG, &party(1)).await.unwrap().throttled(None);
         assert!(quota.states()[0].window < 16);
     }
 
     #[tokio::test(start_paused = true)]
     async fn those_who_wait_are_let_in_as_the_window_grows() {
         let quota = Arc::new(Quota::new(16, 1));
-        let first = quota.enter(Class::Read, LONG).await.unwrap();
+        let first = quota.enter(Class::Read, LONG, &party(1)).await.unwrap();
         first.throttled(None);
         assert_eq!(quota.states()[0].window, WINDOW_MIN);
         let mut passes = vec![first];
         for _ in 1..WINDOW_MIN {
-            passes.push(quota.enter(Class::Read, LONG).await.unwrap());
+            passes.push(quota.enter(Class::Read, LONG, &party(1)).await.unwrap());
         }
         let waiters: Vec<_> = (0..8)
             .map(|_| {
                 let quota = Arc::clone(&quota);
-                tokio::spawn(async move { quota.enter(Class::Read, LONG).await.unwrap() })
+                tokio::spawn(
+                    async move { quota.enter(Class::Read, LONG, &party(1)).await.unwrap() },
+                )
             })
             .collect();
         tokio::task::yield_now().await;
@@ -409,6 +464,68 @@ mod tests {
         waiters.iter().for_each(tokio::task::JoinHandle::abort);
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn two_who_ask_all_they_can_leave_room_in_the_line_for_a_third_and_go_in_rounds_with_it()
+    {
+        let quota = Arc::new(Quota::new(1, 1));
+        let first = quota.enter(Class::Read, LONG, &party(2)).await.unwrap();
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let ask = |last: u8| {
+            let (quota, order) = (Arc::clone(&quota), Arc::clone(&order));
+            tokio::spawn(async move {
+                let pass = quota.enter(Class::Read, LONG, &party(last)).await;
+                order.lock().unwrap().push(last);
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                pass.map(drop)
+            })
+        };
+        let hostile: Vec<_> = (0..2 * PARTY_UPSTREAM_WAITING_MAX + 20)
+            .map(|n| ask(if n % 2 == 0 { 2 } else { 3 }))
+            .collect();
+        for _ in 0..100_000 {
+            tokio::task::yield_now().await;
+            if order.lock().unwrap().len() == 20 {
+                break;
+            }
+        }
+        assert_eq!(std::mem::take(&mut *order.lock().unwrap()).len(), 20, "the rest is refused");
+        assert_eq!(quota.states()[0].waiting, 2 * PARTY_UPSTREAM_WAITING_MAX);
+        let third = ask(4);
+        tokio::task::yield_now().await;
+        drop(first);
+        third.await.unwrap().unwrap();
+        let place = order.lock().unwrap().iter().position(|last| *last == 4).unwrap();
+        assert!(place <= 2, "it waited for {place} of others");
+        hostile.iter().for_each(tokio::task::JoinHandle::abort);
+        for task in hostile {
+            let _ = task.await;
+        }
+        let state = quota.states()[0];
+        assert_eq!((state.waiting, state.running), (0, 0), "who goes away leaves nothing");
+        assert!(quota.reads.state().told.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_comes_does_not_go_before_those_who_wait() {
+        let quota = Arc::new(Quota::new(1, 1));
+        let pass = quota.enter(Class::Read, LONG, &party(2)).await.unwrap();
+        let other = Arc::clone(&quota);
+        let waiting =
+            tokio::spawn(async move { other.enter(Class::Read, LONG, &party(3)).await.map(drop) });
+        tokio::task::yield_now().await;
+        drop(pass);
+        // It has not run since it was told; its turn is its own all the same.
+        let own = party(2);
+        let mut late = std::pin::pin!(quota.enter(Class::Read, LONG, &own));
+        tokio::select! {
+            biased;
+            _ = &mut late => panic!("it went before the one that waits"),
+            () = std::future::ready(()) => {}
+        }
+        waiting.await.unwrap().unwrap();
+        late.await.unwrap();
+    }
+
     #[test]
     fn what_is_left_is_read_as_registries_say_it() {
         let said = |name: &'static str, value: &'static str| {
@@ -423,10 +540,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_request_that_ends_lets_the_next_one_in() {
         let quota = Arc::new(Quota::new(1, 1));
-        let first = quota.enter(Class::Read, LONG).await.unwrap();
+        let first = quota.enter(Class::Read, LONG, &party(1)).await.unwrap();
         let waiter = {
             let quota = Arc::clone(&quota);
-            tokio::spawn(async move { quota.enter(Class::Read, LONG).await.is_ok() })
+            tokio::spawn(async move { quota.enter(Class::Read, LONG, &party(1)).await.is_ok() })
         };
         tokio::task::yield_now().await;
         drop(first);

@@ -36,6 +36,7 @@ use crate::limits::{
     CHALLENGE_TIME, CHALLENGES_MAX, QUESTIONS_MAX, RETRY_AFTER_MAX, REVALIDATE_TIMEOUT,
     WRITE_TIMEOUT,
 };
+use crate::party::Party;
 use crate::telemetry;
 
 /// A clone shares connections, tokens and what is known of the upstream's state.
@@ -52,6 +53,8 @@ pub(super) struct Wire {
     health: Arc<Health>,
     /// What is asked with a caller's login is counted for it.
     own_quota: Option<Arc<Quota>>,
+    /// For whom it is asked.
+    party: Party,
 }
 
 /// What is known of the upstream's state; one for all who ask it.
@@ -141,6 +144,7 @@ impl Wire {
             patience,
             health: Arc::new(health),
             own_quota: None,
+            party: Party::Ourselves,
         })
     }
 
@@ -151,6 +155,11 @@ impl Wire {
         let token_flights = Arc::new(Flights::new(QUESTIONS_MAX, "token requests"));
         let own_quota = Quota::new(self.patience.reads_max, self.patience.writes_max);
         Self { auth, token_flights, own_quota: Some(Arc::new(own_quota)), ..self.clone() }
+    }
+
+    /// The same for somebody: of those who wait for their turn, each party has some.
+    pub(super) fn for_party(&self, party: Party) -> Self {
+        Self { party, ..self.clone() }
     }
 
     /// A number that is the same for all logins at one upstream, and another one for each upstream.
@@ -280,10 +289,10 @@ impl Wire {
         }
         let class = Class::of(&ask.method);
         let own = match &self.own_quota {
-            Some(quota) => Some(quota.enter(class, ask.patience()).await?),
+            Some(quota) => Some(quota.enter(class, ask.patience(), &self.party).await?),
             None => None,
         };
-        let pass = self.health.quota.enter(class, ask.patience()).await?;
+        let pass = self.health.quota.enter(class, ask.patience(), &self.party).await?;
         let leave = self.health.breaker.admit()?;
         let began = Instant::now();
         let answered = self.authorized(ask, operation).await;
@@ -333,7 +342,7 @@ impl Wire {
         path: &str,
         question: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        let pass = self.health.quota.enter(Class::Read, RETRY_AFTER_MAX).await?;
+        let pass = self.health.quota.enter(Class::Read, RETRY_AFTER_MAX, &self.party).await?;
         let leave = self.health.breaker.admit()?;
         let answered = question.await;
         if let Some(kind) = answered.as_ref().err().and_then(probe::failure) {

@@ -1,0 +1,47 @@
+//! What waits for an upstream is shared: two who push all that they can leave room for a third.
+
+use wharf_double::Kind;
+use wharf_testkit::http::Answer;
+use wharf_testkit::images::sha256;
+
+use super::{MIB, REPO, all_is_delivered, hold_back, pending, staged};
+use crate::fixture::{Stage, code, message, noise};
+
+/// Pushes a blob in one request, as whoever is behind the balancer.
+async fn push(stage: &Stage, client: &str, content: Vec<u8>) -> Answer {
+    let path = format!("/v2/{REPO}/blobs/uploads/?digest={}", sha256(&content));
+    let call = stage.api().post(&path).header("x-forwarded-for", client);
+    call.bytes(content).send().await.unwrap()
+}
+
+#[tokio::test]
+async fn two_who_push_all_they_can_leave_room_for_a_third() {
+    let lines = "store_limit = \"256MiB\"\ntrusted_proxies = [\"127.0.0.1\"]\n";
+    let Some(stage) = Stage::start_with(|setup| staged(setup).lines(lines)).await else { return };
+    hold_back(&stage, Kind::BlobHead);
+    let (mut seed, mut taken) = (0, Vec::new());
+    for hostile in ["10.0.0.1", "10.0.0.2"] {
+        for blobs in 0.. {
+            seed += 1;
+            let answer = push(&stage, hostile, noise(seed, 8 * MIB)).await;
+            if answer.status != 201 {
+                assert_eq!((answer.status.as_u16(), code(&answer).as_str()), (507, "UNKNOWN"));
+                assert!(message(&answer).contains("of one party"), "{}", answer.text());
+                taken.push(blobs);
+                break;
+            }
+        }
+    }
+    // Of 128 MiB: half while nobody else has any, then a quarter.
+    assert_eq!(taken, [8, 4]);
+    for _ in 0..4 {
+        seed += 1;
+        let third = push(&stage, "10.0.0.3", noise(seed, 8 * MIB)).await;
+        assert_eq!(third.status, 201, "{}", third.text());
+    }
+    assert_eq!(pending(&stage).await, 16);
+    stage.double.clear_faults();
+    all_is_delivered(&stage).await;
+    seed += 1;
+    assert_eq!(push(&stage, "10.0.0.1", noise(seed, 8 * MIB)).await.status, 201);
+}
