@@ -43,12 +43,14 @@ pub(crate) enum Limit {
     AddressRate,
     /// Transfers of one caller.
     Transfers,
+    /// Logins that failed.
+    Logins,
     /// What is read of a client after its last answer.
     Linger,
 }
 
 /// Every word of [`Limit`], in the order of its variants.
-const WORDS: [&str; 17] = [
+const WORDS: [&str; 18] = [
     "connections",
     "address_connections",
     "handshake_time",
@@ -65,6 +67,7 @@ const WORDS: [&str; 17] = [
     "user_rate",
     "address_rate",
     "transfers",
+    "logins",
     "linger",
 ];
 
@@ -84,6 +87,7 @@ impl Limit {
             Error::BlobTooLarge { .. } | Error::Parse(ParseError::ManifestTooLarge { .. }) => {
                 Some(Self::BodySize)
             }
+            Error::TooManyLogins { .. } => Some(Self::Logins),
             _ => None,
         }
     }

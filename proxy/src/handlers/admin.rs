@@ -41,6 +41,8 @@ async fn gauges(app: &App) -> Gauges {
     let (manifests, tags) = app.cache.questions();
     let deliveries = app.deliveries.state();
     let pending = usize::try_from(deliveries.blobs).unwrap_or(usize::MAX);
+    let of_access = app.live.rules().access.state().into_iter();
+    let of_access = of_access.map(|(name, used, most)| Bound::new(name, used, most));
     let bounds = vec![
         Bound::new("downloads", app.cache.fills(), FILLS_MAX),
         Bound::new("manifest requests", manifests, QUESTIONS_MAX),
@@ -49,6 +51,7 @@ async fn gauges(app: &App) -> Gauges {
         Bound::new("changes of tags", app.turns.count(), TURNS_MAX),
         Bound::new("blobs that wait for the upstream", pending, DELIVERIES_MAX),
     ];
+    let bounds = bounds.into_iter().chain(of_access).collect();
     Gauges {
         process,
         ready,

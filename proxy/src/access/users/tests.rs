@@ -28,7 +28,9 @@ fn config(passwords: &str, actions: &[Action]) -> UsersConfig {
 }
 
 fn users(passwords: &str, actions: &[Action], before: Option<&Users>) -> Users {
-    Users::new(&config(passwords, actions), KEY, before).unwrap()
+    let failures = before.map(|before| Arc::clone(before.failures()));
+    let failures = failures.unwrap_or_else(|| Arc::new(Failures::new().unwrap()));
+    Users::new(&config(passwords, actions), KEY, failures, before).unwrap()
 }
 
 fn basic(user: &str, password: &str) -> Shown {
