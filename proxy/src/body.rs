@@ -21,6 +21,7 @@ use wharf_oci::Span;
 use wharf_store::{BlobReader, InFlight, StoreError};
 
 use crate::bridge::Bridge;
+use crate::seats::Seat;
 
 pub(crate) use in_flight::Ending;
 use in_flight::InFlightBody;
@@ -106,6 +107,15 @@ impl Body {
     ) -> Self {
         let body = InFlightBody::new(bridge, blob, span.start(), Some(span.end()));
         Self::InFlight(body.ending(ending))
+    }
+
+    /// The same for somebody who is one of those that want it, as long as this lasts.
+    #[must_use]
+    pub(crate) fn seated(self, seat: Seat) -> Self {
+        match self {
+            Self::InFlight(body) => Self::InFlight(body.seated(seat)),
+            other => other,
+        }
     }
 
     /// How much of it is in memory and waits to be given.

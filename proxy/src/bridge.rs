@@ -17,7 +17,7 @@ use crate::held::Held;
 use crate::limits::{BATCHES_AHEAD_MAX, BLOCKING_JOBS_MAX, WRITERS_MAX};
 
 use places::Places;
-pub(crate) use places::PlacesState;
+pub(crate) use places::{ForWhom, PlacesState};
 pub(crate) use pump::Pump;
 
 /// Runs store calls off the async threads.

@@ -15,7 +15,9 @@ mod tags;
 use std::sync::Arc;
 
 use wharf_oci::{ByteRange, ContentRange, Digest, Reference, RepoName};
-use wharf_store::{BlobInfo, DeliveryStore, InFlight, ManifestStore, StoreError, UploadStore};
+use wharf_store::{
+    BlobInfo, DeliveryStore, InFlight, ManifestStore, PartStore, StoreError, UploadStore,
+};
 
 use crate::Error;
 use crate::access::Caller;
@@ -23,6 +25,7 @@ use crate::body::Ending;
 use crate::bridge::Bridge;
 use crate::flights::Flights;
 use crate::limits::{FILLS_MAX, NEGATIVES_MAX, QUESTIONS_MAX};
+use crate::seats::Seat;
 use crate::upstream::{Accept, BlobThere, Fingerprint, Haste};
 use crate::upstreams::{Remote, Site, Upstreams};
 
@@ -37,8 +40,8 @@ use generations::{Generation, Generations, Still};
 use stored::Found;
 
 /// All parts of a store.
-pub(crate) trait Store: UploadStore + ManifestStore + DeliveryStore {}
-impl<S: UploadStore + ManifestStore + DeliveryStore> Store for S {}
+pub(crate) trait Store: UploadStore + PartStore + ManifestStore + DeliveryStore {}
+impl<S: UploadStore + PartStore + ManifestStore + DeliveryStore> Store for S {}
 
 /// How an answer came about; the same words in headers, logs and metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -86,6 +89,8 @@ pub(crate) struct Cache {
     pub(crate) upstreams: Arc<Upstreams>,
     /// By the upstream too: a blob that two have is two downloads.
     fills: Flights<(usize, Digest), fill::Filling>,
+    /// Whole blobs that pass by.
+    relays: relay::Relays,
     /// Whoever asks after a change does not join those who asked before it.
     manifests: Flights<(RepoName, Digest, Accept, Generation), manifests::Stored>,
     tags: Flights<(RepoName, wharf_oci::Tag, Accept, Generation), tags::Resolved>,
@@ -132,6 +137,8 @@ pub(crate) enum ServedBlob {
 pub(crate) struct Arriving {
     /// The download.
     pub(crate) blob: InFlight,
+    /// Whoever reads it has this.
+    pub(crate) seat: Seat,
     /// Its size, when the upstream announced one.
     pub(crate) size_bytes: Option<u64>,
     /// Which part, when it is one.
@@ -148,7 +155,8 @@ impl Cache {
             bridge,
             store,
             upstreams,
-            fills: Flights::new(FILLS_MAX, "downloads"),
+            fills: Flights::new(FILLS_MAX, "downloads").ending_themselves(),
+            relays: relay::Relays::default(),
             manifests: Flights::new(QUESTIONS_MAX, "manifest requests"),
             tags: Flights::new(QUESTIONS_MAX, "tag requests"),
             generations: Arc::default(),
@@ -164,6 +172,23 @@ impl Cache {
     #[must_use]
     pub(crate) fn fills(&self) -> usize {
         self.fills.count()
+    }
+
+    /// How many of them are one party's at most, and how many ended because nobody wanted them.
+    #[must_use]
+    pub(crate) fn fills_shared(&self) -> (usize, u64) {
+        (self.fills.largest(), self.fills.ended())
+    }
+
+    /// From now on each party may have so many blobs fetched at once.
+    pub(crate) fn share_out(&self, fills_per_user: usize) {
+        self.fills.share_out(fills_per_user);
+    }
+
+    /// How many whole blobs pass by the store.
+    #[must_use]
+    pub(crate) fn relays(&self) -> usize {
+        self.relays.count()
     }
 
     /// How many manifests and tags are being asked for.
@@ -198,7 +223,10 @@ impl Cache {
         let size_bytes = match there {
             BlobThere::Absent => return Err(unknown(repo, digest)),
             BlobThere::Sized(size_bytes) => size_bytes,
-            BlobThere::Unsized => return self.info_of_filled(repo, digest, &remote).await,
+            BlobThere::Unsized => {
+                let asked = (&remote, &caller.party());
+                return self.info_of_filled(repo, digest, asked).await;
+            }
         };
         Ok((BlobInfo { digest: *digest, size_bytes }, Outcome::Bypass))
     }
@@ -234,7 +262,7 @@ impl Cache {
             Found::Foreign | Found::Absent | Found::Corrupt => {
                 let absent = || Absent::Blob(repo.clone(), *digest);
                 let epoch = self.not_absent(absent(), &remote, || unknown(repo, digest))?;
-                let filled = self.fill(repo, digest, &remote, range).await;
+                let filled = self.fill(repo, digest, (&remote, &caller.party()), range).await;
                 self.learn(filled, absent, &remote, epoch)
             }
         }

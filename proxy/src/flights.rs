@@ -1,23 +1,30 @@
 //! One piece of work for many who want its result: the first asker starts it, the others wait for
 //! the same answer. Used for downloads, manifests and tokens.
 //!
-//! Invariant: the work is nobody's: it runs on its own, so that an asker who goes away neither ends
-//! it nor keeps it. A piece of work that ends without an answer is an error for all who wait.
+//! Invariants: the work is nobody's: it runs on its own, so that an asker who goes away neither ends
+//! it nor keeps it. Only where places are short is work told to end that nobody has wanted for a while.
+//! A piece of work that ends without an answer is an error for all who wait. No party has more than
+//! its share of the places; whoever joins takes none.
 
-use std::collections::HashMap;
+mod runs;
+
 use std::hash::Hash;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 use wharf_oci::RepoName;
 
 use crate::Error;
-use crate::limits::JOINS_MAX;
+use crate::limits::{JOINS_MAX, PARTY_SHARE};
+use crate::party::Party;
+use crate::seats::{Seat, Seats};
 use crate::telemetry;
 use crate::upstream::Fingerprint;
+use runs::{Bounds, Run, Runs};
 
 type Answer<V> = Option<Result<V, Error>>;
-type Running<K, V> = Arc<Mutex<HashMap<K, Run<V>>>>;
+type Running<K, V> = Arc<Mutex<Runs<K, V>>>;
 
 /// For whom work is done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -41,31 +48,53 @@ impl Whose {
     }
 }
 
-/// Work that is going on.
-struct Run<V> {
-    answer: watch::Receiver<Answer<V>>,
-    whose: Whose,
-}
-
 /// How an asker came to an answer.
 enum Part {
     Began,
     Joined(Whose),
 }
 
+/// An answer, and the seat of whoever asked: while it is kept, the work is wanted.
+pub(crate) struct Asked<V> {
+    pub(crate) value: V,
+    /// Whether it was going on.
+    pub(crate) joined: bool,
+    pub(crate) seat: Seat,
+}
+
+/// One who waits for an answer.
+struct Entered<V> {
+    answer: watch::Receiver<Answer<V>>,
+    part: Part,
+    seat: Seat,
+}
+
+/// What is found at a key.
+enum Place<K: Clone + Eq + Hash, V> {
+    Here(Entered<V>),
+    Free(Promise<K, V>, Entered<V>),
+    /// Work that was told to end, and is not over.
+    Ending(watch::Receiver<Answer<V>>),
+}
+
 /// Work that is going on, by key.
 pub(crate) struct Flights<K, V> {
     running: Running<K, V>,
     limit: usize,
+    share: AtomicUsize,
+    /// Whether work that is told to end is cut off, or ends itself.
+    cuts: bool,
     name: &'static str,
 }
 
 /// The work's side: gives the answer, perhaps long before the work is over. While it exists, those
 /// who ask join; dropping it ends the work.
-pub(crate) struct Promise<K: Eq + Hash, V> {
+pub(crate) struct Promise<K: Clone + Eq + Hash, V> {
     key: K,
     running: Running<K, V>,
     answer: watch::Sender<Answer<V>>,
+    end: watch::Receiver<bool>,
+    seats: Seats,
 }
 
 impl<K, V> Flights<K, V>
@@ -73,30 +102,45 @@ where
     K: Clone + Eq + Hash + Send + 'static,
     V: Clone + Send + Sync + 'static,
 {
-    /// At most `limit` pieces of work at once; `name` is what there are too many of.
+    /// At most `limit` pieces of work at once, and a share of them for each party; `name` is what there
+    /// are too many of.
     #[must_use]
     pub(crate) fn new(limit: usize, name: &'static str) -> Self {
-        Self { running: Arc::default(), limit, name }
+        let share = AtomicUsize::new((limit / PARTY_SHARE).max(1));
+        Self { running: Arc::new(Mutex::new(Runs::new())), limit, share, cuts: true, name }
+    }
+
+    /// The same for work that looks at [`Promise::told_to_end`] itself.
+    #[must_use]
+    pub(crate) fn ending_themselves(self) -> Self {
+        Self { cuts: false, ..self }
+    }
+
+    /// From now on each party has so many.
+    pub(crate) fn share_out(&self, each: usize) {
+        self.share.store(each, Ordering::Relaxed);
     }
 
     /// The answer for `key`, and whether this call joined work that was going on.
     pub(crate) async fn ask<W>(
         &self,
+        party: &Party,
         key: K,
         work: impl FnOnce(Promise<K, V>) -> W + Send,
     ) -> Result<(V, bool), Error>
     where
         W: Future<Output = ()> + Send + 'static,
     {
-        let (answer, part) = self.join_or_start(&Whose::default(), key, work)?;
-        let value = wait(answer).await?;
-        Ok((value, matches!(part, Part::Joined(_))))
+        let entered = self.enter(party, &Whose::default(), &key, work).await?;
+        let value = wait(entered.answer).await?;
+        Ok((value, matches!(entered.part, Part::Joined(_))))
     }
 
     /// The same for work that is done for somebody: whoever joined somebody else's asks anew when it
     /// failed for a reason that is only theirs.
     pub(crate) async fn ask_as<W>(
         &self,
+        party: &Party,
         whose: impl Into<Whose>,
         key: K,
         work: impl Fn(Promise<K, V>) -> W + Send + Sync,
@@ -104,11 +148,28 @@ where
     where
         W: Future<Output = ()> + Send + 'static,
     {
+        let asked = self.ask_to_stay(party, whose, key, work).await?;
+        Ok((asked.value, asked.joined))
+    }
+
+    /// The same for whoever wants the work to go on after its answer.
+    pub(crate) async fn ask_to_stay<W>(
+        &self,
+        party: &Party,
+        whose: impl Into<Whose>,
+        key: K,
+        work: impl Fn(Promise<K, V>) -> W + Send + Sync,
+    ) -> Result<Asked<V>, Error>
+    where
+        W: Future<Output = ()> + Send + 'static,
+    {
         let (whose, mut joins) = (whose.into(), 0);
         loop {
-            let (answer, part) = self.join_or_start(&whose, key.clone(), &work)?;
+            let Entered { answer, part, seat } = self.enter(party, &whose, &key, &work).await?;
             match (wait(answer).await, part) {
-                (Ok(value), part) => return Ok((value, matches!(part, Part::Joined(_)))),
+                (Ok(value), part) => {
+                    return Ok(Asked { value, joined: matches!(part, Part::Joined(_)), seat });
+                }
                 (Err(error), Part::Joined(theirs)) if whose.is_not_told_by(&theirs, &error) => {
                     joins += 1;
                     if joins > JOINS_MAX {
@@ -123,70 +184,141 @@ where
     /// Starts work that nobody waits for, unless it is going on.
     pub(crate) fn begin<W>(
         &self,
+        party: &Party,
         whose: impl Into<Whose>,
-        key: K,
+        key: &K,
         work: impl FnOnce(Promise<K, V>) -> W,
     ) where
         W: Future<Output = ()> + Send + 'static,
     {
-        if let Err(error) = self.join_or_start(&whose.into(), key, work) {
-            tracing::debug!(%error, "work in the background was not started");
+        match self.place(party, &whose.into(), key) {
+            Ok(Place::Free(promise, _)) => self.start(promise, work),
+            Ok(Place::Here(_) | Place::Ending(_)) => {}
+            Err(error) => tracing::debug!(%error, "work in the background was not started"),
         }
     }
 
-    fn join_or_start<W>(
+    /// Joins work, or starts it.
+    async fn enter<W>(
         &self,
+        party: &Party,
         whose: &Whose,
-        key: K,
-        work: impl FnOnce(Promise<K, V>) -> W,
-    ) -> Result<(watch::Receiver<Answer<V>>, Part), Error>
+        key: &K,
+        work: impl FnOnce(Promise<K, V>) -> W + Send,
+    ) -> Result<Entered<V>, Error>
     where
         W: Future<Output = ()> + Send + 'static,
     {
-        let mut running = lock(&self.running);
-        if let Some(run) = running.get(&key) {
-            return Ok((run.answer.clone(), Part::Joined(run.whose.clone())));
+        loop {
+            match self.place(party, whose, key)? {
+                Place::Here(entered) => return Ok(entered),
+                Place::Free(promise, entered) => {
+                    self.start(promise, work);
+                    return Ok(entered);
+                }
+                // Until its promise is gone.
+                Place::Ending(mut answer) => while answer.changed().await.is_ok() {},
+            }
         }
-        if running.len() >= self.limit {
-            return Err(Error::TooMany(self.name));
-        }
-        let (sender, receiver) = watch::channel(None);
-        let whose = whose.clone();
-        running.insert(key.clone(), Run { answer: receiver.clone(), whose });
-        drop(running);
-        let promise = Promise { key, running: Arc::clone(&self.running), answer: sender };
-        tokio::spawn(telemetry::branch().carry(self.name, work(promise)));
-        Ok((receiver, Part::Began))
     }
 
-    /// How many pieces of work are going on.
+    fn place(&self, party: &Party, whose: &Whose, key: &K) -> Result<Place<K, V>, Error> {
+        let mut running = lock(&self.running);
+        if let Some(run) = running.get(key) {
+            let answer = run.answer.clone();
+            if run.is_ending() {
+                return Ok(Place::Ending(answer));
+            }
+            let part = Part::Joined(run.whose.clone());
+            return Ok(Place::Here(Entered { answer, part, seat: run.seats.take() }));
+        }
+        let bounds = Bounds { all: self.limit, each: self.share.load(Ordering::Relaxed) };
+        if !running.make_room(party, bounds) {
+            return Err(Error::TooMany(self.name));
+        }
+        let (sender, answer) = watch::channel(None);
+        let (end, ended) = watch::channel(false);
+        let (seats, party, whose) = (Seats::new(), party.clone(), whose.clone());
+        let entered = Entered { answer: answer.clone(), part: Part::Began, seat: seats.take() };
+        running.insert(key.clone(), Run { answer, whose, party, seats: seats.clone(), end });
+        drop(running);
+        let (key, running) = (key.clone(), Arc::clone(&self.running));
+        Ok(Place::Free(Promise { key, running, answer: sender, end: ended, seats }, entered))
+    }
+
+    fn start<W>(&self, promise: Promise<K, V>, work: impl FnOnce(Promise<K, V>) -> W)
+    where
+        W: Future<Output = ()> + Send + 'static,
+    {
+        let (cuts, told) = (self.cuts, promise.told_to_end());
+        let work = work(promise);
+        let work = async move {
+            if !cuts {
+                return work.await;
+            }
+            tokio::select! {
+                biased;
+                () = work => {}
+                () = told => {}
+            }
+        };
+        tokio::spawn(telemetry::branch().carry(self.name, work));
+    }
+
+    /// How many pieces of work take a place.
     #[must_use]
     pub(crate) fn count(&self) -> usize {
-        lock(&self.running).len()
+        lock(&self.running).count()
+    }
+
+    /// The most that one party has.
+    #[must_use]
+    pub(crate) fn largest(&self) -> usize {
+        lock(&self.running).largest()
+    }
+
+    /// How many were told to end because nobody wanted them and somebody else needed their place.
+    #[must_use]
+    pub(crate) fn ended(&self) -> u64 {
+        lock(&self.running).ended()
     }
 }
 
-impl<K: Eq + Hash, V> Promise<K, V> {
+impl<K: Clone + Eq + Hash, V> Promise<K, V> {
     /// Answers everyone who asked and who will ask while the work goes on.
     pub(crate) fn keep(&self, result: Result<V, Error>) {
         // An error is not for those who ask later: they start anew.
         if result.is_err() {
-            lock(&self.running).remove(&self.key);
+            self.leave();
         }
         self.answer.send_replace(Some(result));
     }
+
+    /// Resolves when somebody else needs the place and nobody wants the result.
+    pub(crate) fn told_to_end(&self) -> impl Future<Output = ()> + Send + 'static {
+        let mut end = self.end.clone();
+        async move {
+            if end.wait_for(|end| *end).await.is_err() {
+                std::future::pending().await
+            }
+        }
+    }
+
+    /// Who wants the result.
+    pub(crate) fn seats(&self) -> Seats {
+        self.seats.clone()
+    }
+
+    /// After an error, the key may belong to work that was started since.
+    fn leave(&self) {
+        let ours = self.answer.subscribe();
+        lock(&self.running).remove(&self.key, |run| run.answer.same_channel(&ours));
+    }
 }
 
-impl<K: Eq + Hash, V> Drop for Promise<K, V> {
+impl<K: Clone + Eq + Hash, V> Drop for Promise<K, V> {
     fn drop(&mut self) {
-        let mut running = lock(&self.running);
-        // After an error, the key may belong to work that was started since.
-        let ours = running
-            .get(&self.key)
-            .is_some_and(|run| run.answer.same_channel(&self.answer.subscribe()));
-        if ours {
-            running.remove(&self.key);
-        }
+        self.leave();
     }
 }
 
@@ -206,102 +338,4 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::sync::atomic::{AtomicU32, Ordering};
-
-    #[tokio::test]
-    async fn many_askers_get_one_answer_from_one_piece_of_work() {
-        let flights: Arc<Flights<u8, u32>> = Arc::new(Flights::new(10, "things"));
-        let runs = Arc::new(AtomicU32::new(0));
-        let (start, started) = watch::channel(false);
-        let askers: Vec<_> = (0..50)
-            .map(|_| {
-                let (flights, runs, mut started) =
-                    (Arc::clone(&flights), Arc::clone(&runs), started.clone());
-                tokio::spawn(async move {
-                    flights
-                        .ask(1, |promise| async move {
-                            started.wait_for(|go| *go).await.unwrap();
-                            promise.keep(Ok(runs.fetch_add(1, Ordering::SeqCst)));
-                        })
-                        .await
-                })
-            })
-            .collect();
-        tokio::task::yield_now().await;
-        start.send_replace(true);
-        let mut joined = 0;
-        for asker in askers {
-            let (value, was_joined) = asker.await.unwrap().unwrap();
-            assert_eq!(value, 0);
-            joined += u32::from(was_joined);
-        }
-        assert_eq!((runs.load(Ordering::SeqCst), joined), (1, 49));
-    }
-
-    #[tokio::test]
-    async fn work_that_ends_without_an_answer_is_an_error_and_the_next_ask_starts_anew() {
-        let flights: Flights<u8, u32> = Flights::new(10, "things");
-        assert!(flights.ask(1, |promise| async move { drop(promise) }).await.is_err());
-        let refused = flights.ask(1, |promise| async move {
-            promise.keep(Err(Error::UploadUnknown));
-        });
-        assert!(matches!(refused.await, Err(Error::UploadUnknown)));
-        let again = flights.ask(1, |promise| async move { promise.keep(Ok(7)) }).await;
-        assert_eq!(again.unwrap().0, 7);
-    }
-
-    #[tokio::test]
-    async fn whoever_joined_a_caller_that_was_refused_asks_with_their_own_login() {
-        let flights: Arc<Flights<u8, u32>> = Arc::new(Flights::new(10, "things"));
-        let prints = crate::upstream::Fingerprints::new();
-        let whose = |user| Some(prints.login(user, "secret").fingerprint());
-        let (revoked, allowed) = (whose("revoked"), whose("allowed"));
-        let (go, gone) = watch::channel(false);
-        let leader = tokio::spawn({
-            let (flights, gone) = (Arc::clone(&flights), gone.clone());
-            async move {
-                let work = |promise: Promise<u8, u32>| {
-                    let mut gone = gone.clone();
-                    async move {
-                        gone.wait_for(|go| *go).await.unwrap();
-                        let status = http::StatusCode::FORBIDDEN;
-                        promise.keep(Err(Error::UpstreamDenied { status }));
-                    }
-                };
-                flights.ask_as(revoked, 1, work).await
-            }
-        });
-        while flights.count() == 0 {
-            tokio::task::yield_now().await;
-        }
-        let own = |promise: Promise<u8, u32>| async move { promise.keep(Ok(7)) };
-        let (mut others, mut polled) = (std::pin::pin!(flights.ask_as(allowed, 1, own)), false);
-        let other = std::future::poll_fn(|context| {
-            let poll = others.as_mut().poll(context);
-            if !std::mem::replace(&mut polled, true) {
-                assert!(poll.is_pending(), "it joined");
-                go.send_replace(true);
-            }
-            poll
-        });
-        assert_eq!(other.await.unwrap(), (7, false));
-        assert!(matches!(leader.await.unwrap(), Err(Error::UpstreamDenied { .. })));
-    }
-
-    #[tokio::test]
-    async fn past_the_bound_an_asker_is_turned_away() {
-        let flights: Flights<u8, u32> = Flights::new(1, "things");
-        let (_keep, mut wait) = watch::channel(());
-        let first = flights.ask(1, move |promise| async move {
-            promise.keep(Ok(1));
-            let _ = wait.changed().await;
-            drop(promise);
-        });
-        first.await.unwrap();
-        let second = flights.ask(2, |promise| async move { promise.keep(Ok(2)) }).await;
-        assert!(matches!(second, Err(Error::TooMany("things"))));
-        assert_eq!(flights.ask(1, |_| async {}).await.unwrap(), (1, true));
-    }
-}
+mod tests;

@@ -44,6 +44,7 @@ mod readiness;
 mod reload;
 mod response;
 mod route;
+mod seats;
 mod sending;
 mod server;
 mod shares;
@@ -227,6 +228,7 @@ impl Server {
             tls,
             readiness: Readiness::default(),
         };
+        app.cache.share_out(config.limits.fills_per_user);
         app.metrics.configured();
         let deadline = config.shutdown_deadline;
         let scrub_rate = watch::Sender::new(config.scrub_rate);

@@ -96,8 +96,21 @@ pub const LINGER_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 
 /// Blobs that are fetched from upstreams at once; the next fetch is answered 429.
 pub const FILLS_MAX: usize = 256;
+/// Blobs that pass by the store whole at once, because the store does not take them or whoever wants
+/// them has their share of downloads; the next one is answered 429.
+pub const RELAYS_MAX: usize = 256;
+/// How long a blob's first bytes are waited for before the head of its answer is sent: what fails
+/// before that has a status of its own.
+pub const ARRIVAL_WAIT: Duration = Duration::from_millis(500);
+/// How often bytes are shown that fill no segment yet, while nothing else comes.
+pub const SHOW_PERIOD: Duration = Duration::from_millis(200);
 /// Manifests and tokens that are asked for at once.
 pub const QUESTIONS_MAX: usize = 1_024;
+/// One party has at most so much of these, as a share: a quarter.
+pub const PARTY_SHARE: usize = 4;
+/// For how long nobody must have wanted a download or a question before it ends for somebody else who
+/// needs its place.
+pub const UNWANTED_GRACE: Duration = Duration::from_secs(5);
 /// Upload sessions open or at rest at once; the next one is answered 429.
 pub const UPLOADS_MAX: usize = 1_024;
 /// Of these, by one caller: half, so that none takes all.

@@ -101,6 +101,7 @@ impl Reloader {
         app.write_once.replace(config.write_once_tags.clone());
         app.cache.upstreams.replace(Arc::clone(&rules.upstreams));
         app.live.replace(rules);
+        app.cache.share_out(config.limits.fills_per_user);
         app.cache.reconfigured();
         app.deliveries.reconfigured();
         // Another rate only: the scrub begins anew with one.

@@ -12,6 +12,7 @@ use wharf_oci::{Digest, HashState, Hashed, RepoName, Span};
 
 use crate::hot::Pressure;
 use crate::journal::Errand;
+use crate::parts::PartKey;
 use crate::{Result, StoreError};
 
 pub use writer::{BlobWriter, ReadyBlob};
@@ -120,6 +121,12 @@ pub(crate) trait Sink: Send {
     /// Makes everything taken, and `tail` after it, durable for an upload that is to rest. The sink is
     /// dropped next, and what it saved stays.
     fn suspend(&mut self, _hash: HashState, _tail: &[u8]) -> Result<()> {
+        Ok(())
+    }
+
+    /// Makes readable all that it took, of which `hash` is, and keeps it for whoever takes up `key`, with
+    /// the size of the whole. The sink is dropped next.
+    fn lay_down(&mut self, _hash: HashState, _key: PartKey, _size_bytes: u64) -> Result<()> {
         Ok(())
     }
 

@@ -1,9 +1,10 @@
 //! A blob in flight: an append-only run of segments with one writer and any number of readers.
 //!
 //! Readers join at any offset, at any time, and never slow the writer. Segments are kept in memory
-//! until they can be read from disk and memory is short. Invariants: the last segment is visible
-//! only once the digest of the whole is proven; a writer that goes away without that is an error at
-//! every reader, never an end.
+//! until they can be read from disk and memory is short. Where it is known how large the whole will be,
+//! bytes can be shown before their segment is full, so that readers of a slow writer get something.
+//! Invariants: the last segment is visible only once the digest of the whole is proven; a writer that
+//! goes away without that is an error at every reader, never an end.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -34,6 +35,11 @@ struct State {
     first_segment: u64,
     /// Segments below this index can be read from the source.
     stored_segments: u64,
+    /// Where the last segment begins, once the size of the whole is known.
+    held_from: Option<u64>,
+    /// What is shown before its segment is full, without a gap up to `shown_bytes`.
+    shown: VecDeque<Bytes>,
+    shown_bytes: u64,
     /// Bytes that readers may have.
     visible_bytes: u64,
     outcome: Outcome,
@@ -70,6 +76,9 @@ impl InFlight {
             segments: VecDeque::new(),
             first_segment: stored,
             stored_segments: stored,
+            held_from: None,
+            shown: VecDeque::new(),
+            shown_bytes: 0,
             visible_bytes: stored.saturating_sub(1) * SEGMENT_BYTES as u64,
             outcome: Outcome::Open,
             wakers: Vec::new(),
@@ -119,15 +128,44 @@ impl InFlight {
         self.read_stored(offset)
     }
 
+    /// Says how large the whole will be. From now on no more than its last segment is held back.
+    pub fn expect(&self, size_bytes: u64) {
+        let wakers = {
+            let mut state = self.lock();
+            let last = size_bytes.saturating_sub(1) / SEGMENT_BYTES as u64;
+            state.held_from = Some(last * SEGMENT_BYTES as u64);
+            state.see()
+        };
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Shows bytes from `at` on that the writer is going to append, as far as they follow what there is
+    /// and are not of the last segment. Copied: they may be pieces of something larger. Does nothing
+    /// as long as nobody knows which segment that is.
+    pub fn show(&self, at: u64, bytes: &[u8]) {
+        let wakers = {
+            let mut state = self.lock();
+            let from = state.pushed_bytes().max(state.shown_bytes);
+            let end = (at + bytes.len() as u64).min(state.held_from.unwrap_or(0));
+            let within = |offset: u64| usize::try_from(offset.checked_sub(at)?).ok();
+            let (Some(first), Some(last)) = (within(from), within(end)) else { return };
+            let Some(news) = bytes.get(first..last).filter(|news| !news.is_empty()) else { return };
+            self.0.hot.take(news.len());
+            state.shown.push_back(Bytes::copy_from_slice(news));
+            state.shown_bytes = end;
+            state.see()
+        };
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
     /// Adds a segment. The one before it becomes visible, because it is no longer the last.
     pub(crate) fn push(&self, segment: Bytes) {
         self.0.hot.take(segment.len());
         let wakers = {
             let mut state = self.lock();
             state.segments.push_back(segment);
-            let segments = state.first_segment + state.segments.len() as u64;
-            state.visible_bytes = segments.saturating_sub(1) * SEGMENT_BYTES as u64;
-            std::mem::take(&mut state.wakers)
+            self.0.hot.give_back(state.forget_shown());
+            state.see()
         };
         wakers.into_iter().for_each(Waker::wake);
     }
@@ -216,10 +254,59 @@ impl State {
     }
 
     fn in_memory(&self, offset: u64) -> Option<Bytes> {
+        self.in_segment(offset).or_else(|| self.in_shown(offset))
+    }
+
+    fn in_segment(&self, offset: u64) -> Option<Bytes> {
         let index = (offset / SEGMENT_BYTES as u64).checked_sub(self.first_segment)?;
         let within = usize::try_from(offset % SEGMENT_BYTES as u64).ok()?;
         let segment = self.segments.get(usize::try_from(index).ok()?)?;
         (within < segment.len()).then(|| segment.slice(within..))
+    }
+
+    fn in_shown(&self, offset: u64) -> Option<Bytes> {
+        let mut end = self.shown_bytes;
+        for piece in self.shown.iter().rev() {
+            let start = end - piece.len() as u64;
+            if (start..end).contains(&offset) {
+                return Some(piece.slice(usize::try_from(offset - start).ok()?..));
+            }
+            end = start;
+        }
+        None
+    }
+
+    /// How many bytes the segments have; the last one may be shorter than it counts here.
+    fn pushed_bytes(&self) -> u64 {
+        (self.first_segment + self.segments.len() as u64) * SEGMENT_BYTES as u64
+    }
+
+    /// What readers may have by now; those who are to be told.
+    fn see(&mut self) -> Vec<Waker> {
+        let pushed = self.pushed_bytes();
+        let before_last = pushed.saturating_sub(SEGMENT_BYTES as u64);
+        let visible = match self.held_from {
+            Some(held_from) => pushed.max(self.shown_bytes).min(held_from).max(before_last),
+            None => before_last,
+        };
+        self.visible_bytes = self.visible_bytes.max(visible);
+        std::mem::take(&mut self.wakers)
+    }
+
+    /// Lets go of what is in segments by now; its bytes.
+    fn forget_shown(&mut self) -> usize {
+        let (pushed, mut forgotten) = (self.pushed_bytes(), 0);
+        let all: usize = self.shown.iter().map(Bytes::len).sum();
+        let mut end = self.shown_bytes - all as u64;
+        while let Some(piece) = self.shown.front() {
+            end += piece.len() as u64;
+            if end > pushed {
+                break;
+            }
+            forgotten += piece.len();
+            self.shown.pop_front();
+        }
+        forgotten
     }
 
     /// Keeps one waker per reader: a task that polls twice is woken once.
@@ -233,6 +320,7 @@ impl State {
 impl Drop for Shared {
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        self.hot.give_back(state.segments.iter().map(Bytes::len).sum());
+        let in_memory = state.segments.iter().chain(&state.shown);
+        self.hot.give_back(in_memory.map(Bytes::len).sum());
     }
 }

@@ -15,6 +15,7 @@
 //! | readers of a blob that is still arriving | `in_flight.rs` |
 //! | what repositories know | `manifests.rs` |
 //! | uploads that outlive the process | `sessions.rs` |
+//! | the begin of content that broke off | `parts.rs` |
 //! | what is owed to upstreams | `journal.rs` |
 //! | what an operator asks for | `upkeep.rs` |
 //! | keys and families on disk, their values | `rocks/schema.rs`, `rocks/records.rs` |
@@ -36,6 +37,7 @@ pub mod limits;
 mod manifests;
 #[cfg(any(test, feature = "test-util"))]
 mod memory;
+mod parts;
 mod rocks;
 mod sessions;
 mod upkeep;
@@ -49,6 +51,7 @@ pub use journal::{Delivery, DeliveryStore, Destination, Errand, Refused, Trouble
 pub use manifests::{ManifestStore, Page, StoredManifest, TagRecord};
 #[cfg(any(test, feature = "test-util"))]
 pub use memory::MemoryStore;
+pub use parts::{PartKey, PartStore, TakenUp};
 pub use rocks::RocksStore;
 pub use sessions::{NewUpload, SavedUpload, UploadStore};
 pub use upkeep::{

@@ -1,5 +1,7 @@
 //! Every size and bound of the store, in one place.
 
+use std::time::Duration;
+
 /// Size of a segment, the value that RocksDB keeps, in bytes. Measured (design §3): 256 KiB reads
 /// at 5.4 GB/s, 1 MiB at 3.1, because it leaves the second-level cache.
 pub const SEGMENT_BYTES: usize = 256 * 1024;
@@ -96,6 +98,18 @@ pub const SCRUB_CURSOR_BYTES: u64 = 64 * 1024 * 1024;
 
 /// How many uploads at rest are listed at most; more than a server keeps open.
 pub const UPLOADS_MAX: usize = 65_536;
+
+/// Parts of blobs that are kept for whoever goes on with them.
+pub const PARTS_MAX: usize = 256;
+
+/// What they may take on disk, in bytes.
+pub const PARTS_BYTES_MAX: u64 = 16 * 1024 * 1024 * 1024;
+
+/// The same as a share of the store's limit.
+pub const PARTS_SHARE: u64 = 8;
+
+/// How long a part waits for that.
+pub const PART_TIME: Duration = Duration::from_hours(1);
 
 /// How many blobs may be owed to upstreams at once; whoever adds to them keeps to it.
 pub const DELIVERIES_MAX: usize = 16_384;

@@ -14,6 +14,7 @@ use crate::hot::HotSegments;
 use crate::journal::{Delivery, DeliveryStore, Errand, Trouble};
 use crate::limits::{HOT_BYTES_MAX, SEGMENT_BYTES};
 use crate::manifests::{ManifestStore, Page, StoredManifest, TagRecord};
+use crate::parts::PartStore;
 use crate::rocks::referrer;
 use crate::sessions::{NewUpload, SavedUpload, UploadStore};
 use crate::{Result, StoreError};
@@ -224,6 +225,8 @@ impl MemoryStore {
         MemorySink { segments, blobs, names, uploads, upload }
     }
 }
+
+impl PartStore for MemoryStore {}
 
 /// Nothing here outlives the process, so only an upload that was suspended rests.
 impl UploadStore for MemoryStore {

@@ -17,6 +17,7 @@ mod lease;
 mod names;
 mod options;
 mod order;
+mod parts;
 mod read;
 mod records;
 mod recover;
@@ -89,6 +90,7 @@ impl RocksStore {
         let totals = engine.totals()?;
         let count = |sum: i64| sum.max(0).cast_unsigned();
         let (quarantined_blobs, quarantined_bytes) = self.quarantined()?;
+        let (parts, part_bytes) = engine.parts.usage();
         let (disk_bytes, run_bytes) = (engine.space.used_bytes(), engine.space.run_bytes());
         Ok(Usage {
             format: schema::FORMAT,
@@ -103,6 +105,8 @@ impl RocksStore {
             quarantined_blobs,
             quarantined_bytes,
             uploads: self.count_uploads()?,
+            parts,
+            part_bytes,
             in_flight_bytes: engine.hot.in_flight_bytes(),
             hot_bytes: engine.hot.kept_bytes(),
             evicted_blobs: engine.evicted.blobs.load(Ordering::Relaxed),
@@ -213,6 +217,10 @@ impl BlobStore for RocksStore {
 
 impl Drop for RocksStore {
     fn drop(&mut self) {
+        // Parts hold leases, and through them the reaper.
+        if let Err(error) = parts::forget_all(&self.engine, self.reaper.leases()) {
+            tracing::error!(%error, "parts of blobs wait for the next start to be freed");
+        }
         self.engine.await_background();
     }
 }

@@ -57,6 +57,10 @@ pub struct Usage {
     pub quarantined_bytes: u64,
     /// Uploads at rest or open.
     pub uploads: u64,
+    /// Parts of blobs that are kept for whoever goes on with them.
+    pub parts: u64,
+    /// What they take on disk; counted in `run_bytes`.
+    pub part_bytes: u64,
     /// Segments of blobs in flight in memory.
     pub in_flight_bytes: u64,
     /// Segments kept in memory for readers.

@@ -64,6 +64,9 @@ struct Scene {
     readers: Vec<(usize, usize)>,
     /// After which appends the writer lets go of its memory.
     settles: Vec<bool>,
+    /// Whether the size is known from the begin, and before which appends they are shown.
+    is_sized: bool,
+    shows: Vec<bool>,
     end: End,
 }
 
@@ -82,13 +85,14 @@ fn scenes() -> impl Strategy<Value = Scene> {
         2 => Just(End::Dropped),
     ];
     let settles = proptest::collection::vec(prop::bool::weighted(0.2), 1..6);
-    let all = (size, pieces, readers, settles, end);
-    all.prop_map(|((segments, more), pieces, readers, settles, end)| {
+    let shows = proptest::collection::vec(any::<bool>(), 1..6);
+    let all = (size, pieces, readers, settles, (any::<bool>(), shows), end);
+    all.prop_map(|((segments, more), pieces, readers, settles, (is_sized, shows), end)| {
         let size = segments * SEGMENT_BYTES + more;
         // Small pieces of a large blob would take minutes: each is at least a thousandth of it.
         let pieces = pieces.into_iter().map(|piece| piece.max(size / 1000)).collect();
         let readers = readers.into_iter().map(|(at, join)| (at.index(size + 1), join)).collect();
-        Scene { size, pieces, readers, settles, end }
+        Scene { size, pieces, readers, settles, is_sized, shows, end }
     })
 }
 
@@ -141,6 +145,9 @@ fn play(store: &dyn BlobStore, scene: &Scene, seed: u64) {
     let proving = AtomicBool::new(false);
     let mut writer = store.begin().expect("begin");
     let in_flight = writer.in_flight();
+    if scene.is_sized {
+        in_flight.expect(scene.size as u64);
+    }
     std::thread::scope(|scope| {
         let mut readers = Vec::new();
         let mut join = |appends: usize| {
@@ -158,7 +165,14 @@ fn play(store: &dyn BlobStore, scene: &Scene, seed: u64) {
                 (appends + 1..20).for_each(&mut join);
                 break;
             }
-            writer.append(rest.split_to((*piece).min(rest.len()))).expect("append");
+            let piece = rest.split_to((*piece).min(rest.len()));
+            if scene.shows[appends % scene.shows.len()] {
+                // Some of it is shown twice, and nothing before what it follows is there.
+                in_flight.show(writer.size_bytes(), &piece[..piece.len() / 2]);
+                in_flight.show(writer.size_bytes() + 1 + piece.len() as u64, b"after a gap");
+                in_flight.show(writer.size_bytes(), &piece);
+            }
+            writer.append(piece).expect("append");
             if scene.settles[appends % scene.settles.len()] {
                 writer.settle().expect("settle");
             }
@@ -229,6 +243,31 @@ proptest! {
     ) {
         play(&TIGHT.store, &scene, seed);
     }
+}
+
+/// What is shown is there before its segment is full, counted, and let go of with that; the last
+/// segment is not shown.
+#[test]
+fn bytes_are_shown_before_their_segment_is_full() {
+    let rocks = rocks(MIB as u64);
+    let content = noise(2 * SEGMENT_BYTES + 10, 8);
+    let mut writer = rocks.store.begin().unwrap();
+    let in_flight = writer.in_flight();
+    in_flight.show(0, &content[..5]);
+    assert_eq!(in_flight.visible_bytes(), 0, "nobody knows whether these are the last");
+    in_flight.expect(content.len() as u64);
+    in_flight.show(0, &content[..5]);
+    in_flight.show(5, &content[5..9]);
+    assert_eq!((in_flight.visible_bytes(), rocks.store.in_flight_bytes()), (9, 9));
+    let Some(Tail::Bytes(bytes)) = in_flight.try_read(3) else { panic!("it was shown") };
+    assert_eq!(bytes, content[3..5]);
+    in_flight.show(9, &content[9..]);
+    assert_eq!(in_flight.visible_bytes(), 2 * SEGMENT_BYTES as u64);
+    writer.append(content.clone()).unwrap();
+    assert_eq!(rocks.store.in_flight_bytes(), 2 * SEGMENT_BYTES as u64);
+    drop(writer);
+    drop(in_flight);
+    assert_eq!(rocks.store.in_flight_bytes(), 0);
 }
 
 /// With little memory the first segments are on disk while the blob still arrives: otherwise the

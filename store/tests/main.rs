@@ -7,4 +7,5 @@ mod flips;
 mod full;
 mod ground;
 mod in_flight;
+mod parts;
 mod records;

@@ -2,6 +2,7 @@
 //! disturbed. Time has its own file, `limits/clocks.rs`; heads that are none, `limits/heads.rs`.
 
 mod clocks;
+mod downloads;
 mod heads;
 mod http2;
 

@@ -188,7 +188,8 @@ impl Passthrough {
         }
         let (permits, upstreams) = (Arc::clone(&self.permits), Arc::clone(&self.upstreams));
         let (upstream, caller, asked) = (Arc::clone(upstream), caller.clone(), question.clone());
-        let answer = self.asking.ask(question, |promise| async move {
+        let party = caller.party();
+        let answer = self.asking.ask(&party, question, |promise| async move {
             // It may have come between the look and this moment.
             if let Some(known) = permits.known(&asked) {
                 return promise.keep(Ok(known));

@@ -111,7 +111,8 @@ impl Strangers {
         let held_back = |_: &Error| audit("unknown", login.client, "held back");
         self.failures.allow(&login).inspect_err(held_back)?;
         let key = (stranger.upstream.identity(), mark);
-        let asked = self.asking.ask(key, |promise| async move {
+        let party = self.failures.party(&login);
+        let asked = self.asking.ask(&party, key, |promise| async move {
             promise.keep(stranger.ask(login).await);
         });
         asked.await.map(|(is_known, _)| is_known)

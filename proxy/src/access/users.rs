@@ -202,8 +202,9 @@ impl Users {
             places: self.places.clone(),
             bridge: self.bridge.clone(),
         };
+        let party = check.party.clone();
         let checked =
-            self.checks.ask(mark, |promise| async move { promise.keep(check.run().await) });
+            self.checks.ask(&party, mark, |promise| async move { promise.keep(check.run().await) });
         match checked.await? {
             (true, _) => Ok(Caller::proven(user, CallerKind::Password)),
             (false, _) => Err(Error::LoginRefused),

@@ -9,6 +9,7 @@ use wharf_store::{InFlight, StoreError, Tail};
 
 use super::{BodyError, Job};
 use crate::bridge::Bridge;
+use crate::seats::Seat;
 
 /// Follows a blob in flight at the pace of the client.
 pub(crate) struct InFlightBody {
@@ -20,6 +21,8 @@ pub(crate) struct InFlightBody {
     ending: Ending,
     /// The last bytes of a part, until the whole is proven.
     held: Option<Bytes>,
+    /// As long as it is read, the download is wanted.
+    _seat: Option<Seat>,
 }
 
 /// When a part of a blob in flight is complete.
@@ -34,12 +37,18 @@ pub(crate) enum Ending {
 impl InFlightBody {
     /// From `at` on, to the end or to `end`.
     pub(super) fn new(bridge: Bridge, blob: InFlight, at: u64, end: Option<u64>) -> Self {
-        Self { bridge, blob, at, end, reading: None, ending: Ending::Arrived, held: None }
+        let ending = Ending::Arrived;
+        Self { bridge, blob, at, end, reading: None, ending, held: None, _seat: None }
     }
 
     /// The same with its last bytes held back, or not.
     pub(super) fn ending(self, ending: Ending) -> Self {
         Self { ending, ..self }
+    }
+
+    /// The same for somebody who wants it.
+    pub(super) fn seated(self, seat: Seat) -> Self {
+        Self { _seat: Some(seat), ..self }
     }
 
     pub(super) fn poll_next(

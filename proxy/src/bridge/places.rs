@@ -1,21 +1,83 @@
-//! Who may have content in memory that is not on disk yet: so many writers at once, the others in
-//! the order in which they asked. A client that waits is held back by its connection.
+//! Who may have content in memory that is not on disk yet: so many writers at once. A place that is
+//! free goes to the party that has fewest, each in turn, and within one to whoever asked first: two
+//! that write without end make a third wait for one turn. A client that waits is held back by its
+//! connection.
 //!
-//! Invariant: whoever has a place and stops while others wait loses it (`pump.rs` sees to that), so
-//! a client that stands still keeps nobody out.
+//! Invariants: whoever has a place and stops while others wait loses it (`pump.rs` sees to that), so
+//! a client that stands still keeps nobody out. What nobody wants gets a place only when nobody else
+//! waits. A place is free only while nobody waits.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{oneshot, watch};
 use tokio::task::AbortHandle;
+
+use crate::party::Party;
+use crate::seats::Seats;
 
 /// All places, and who waits for one.
 pub(super) struct Places {
-    free: Arc<Semaphore>,
+    lines: Mutex<Lines>,
     count: usize,
     waiting: watch::Sender<usize>,
     handed_on: AtomicU64,
+    tickets: AtomicUsize,
+}
+
+/// For whom content is written.
+#[derive(Clone)]
+pub(crate) struct ForWhom {
+    party: Party,
+    /// Who wants it; none where it is written because somebody sends it.
+    seats: Option<Seats>,
+}
+
+impl ForWhom {
+    /// A download that these wait for, and this party began.
+    pub(crate) const fn those_at(seats: Seats, party: Party) -> Self {
+        Self { party, seats: Some(seats) }
+    }
+
+    pub(super) fn is_wanted(&self) -> bool {
+        self.seats.as_ref().is_none_or(Seats::are_taken)
+    }
+}
+
+impl From<Party> for ForWhom {
+    fn from(party: Party) -> Self {
+        Self { party, seats: None }
+    }
+}
+
+#[derive(Default)]
+struct Lines {
+    free: usize,
+    /// Of parties that have a place, or wait for one.
+    by_party: HashMap<Party, Line>,
+    /// Places that were given, ever.
+    given: u64,
+}
+
+#[derive(Default)]
+struct Line {
+    waiting: VecDeque<Waiter>,
+    places: usize,
+    /// When this party was given a place last, in places that were given.
+    last: u64,
+}
+
+struct Waiter {
+    ticket: usize,
+    for_whom: ForWhom,
+    grant: oneshot::Sender<Permit>,
+}
+
+/// The right to a place; goes to the next one when it is dropped.
+struct Permit {
+    places: Option<Arc<Places>>,
+    party: Party,
 }
 
 /// Places at one moment.
@@ -31,7 +93,7 @@ pub(crate) struct PlacesState {
 
 /// A place; free again when it is dropped.
 pub(super) struct Place {
-    _permit: OwnedSemaphorePermit,
+    _permit: Permit,
     /// Bytes that were taken since it was given.
     pub(super) bytes: u64,
     /// The task that looks whether its writer stands still; ends with it.
@@ -47,37 +109,55 @@ impl Drop for Place {
 }
 
 /// One that waits, as long as it does.
-struct Waiting<'a>(&'a watch::Sender<usize>);
+struct Waiting<'a> {
+    places: &'a Places,
+    party: Party,
+    ticket: usize,
+}
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.0.send_modify(|count| *count -= 1);
+        self.places.lines().leave(&self.party, self.ticket);
+        self.places.waiting.send_modify(|count| *count -= 1);
     }
 }
 
 impl Places {
     pub(super) fn new(count: usize) -> Self {
         let (waiting, _) = watch::channel(0);
-        let free = Arc::new(Semaphore::new(count));
-        Self { free, count, waiting, handed_on: AtomicU64::new(0) }
+        let lines = Mutex::new(Lines { free: count, ..Lines::default() });
+        let (handed_on, tickets) = (AtomicU64::new(0), AtomicUsize::new(0));
+        Self { lines, count, waiting, handed_on, tickets }
     }
 
     /// A place; waits for its turn. Safe to give up in the middle.
-    pub(super) async fn take(&self) -> Place {
-        if let Ok(permit) = Arc::clone(&self.free).try_acquire_owned() {
-            return Place { _permit: permit, bytes: 0, watch: None };
-        }
+    pub(super) async fn take(self: &Arc<Self>, for_whom: &ForWhom) -> Place {
+        let party = for_whom.party.clone();
+        let (grant, granted) = oneshot::channel();
+        let waiting = {
+            let mut lines = self.lines();
+            if lines.take_free(&party) {
+                return Place::of(Permit { places: Some(Arc::clone(self)), party });
+            }
+            let ticket = self.tickets.fetch_add(1, Ordering::Relaxed);
+            let waiter = Waiter { ticket, for_whom: for_whom.clone(), grant };
+            lines.by_party.entry(party.clone()).or_default().waiting.push_back(waiter);
+            Waiting { places: self, party, ticket }
+        };
         self.waiting.send_modify(|count| *count += 1);
-        let waiting = Waiting(&self.waiting);
-        let permit = Arc::clone(&self.free).acquire_owned().await;
+        let permit = granted.await;
         drop(waiting);
-        let permit = permit.expect("the semaphore is never closed");
-        Place { _permit: permit, bytes: 0, watch: None }
+        Place::of(permit.expect("whoever waits is in a line"))
     }
 
     /// Whether somebody waits.
     pub(super) fn are_wanted(&self) -> bool {
         *self.waiting.borrow() > 0
+    }
+
+    /// Whether somebody waits who is to have a place before these go on.
+    pub(super) fn are_wanted_before(&self, for_whom: &ForWhom) -> bool {
+        self.are_wanted() && (!for_whom.is_wanted() || self.lines().is_anybody_wanted())
     }
 
     /// Resolves when somebody waits.
@@ -95,9 +175,93 @@ impl Places {
 
     pub(super) fn state(&self) -> PlacesState {
         PlacesState {
-            taken: self.count - self.free.available_permits(),
+            taken: self.count - self.lines().free,
             waiting: *self.waiting.borrow(),
             handed_on: self.handed_on.load(Ordering::Relaxed),
         }
+    }
+
+    fn lines(&self) -> MutexGuard<'_, Lines> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Place {
+    const fn of(permit: Permit) -> Self {
+        Self { _permit: permit, bytes: 0, watch: None }
+    }
+}
+
+impl Lines {
+    fn take_free(&mut self, party: &Party) -> bool {
+        let is_free = self.free > 0;
+        if is_free {
+            self.free -= 1;
+            self.give(party);
+        }
+        is_free
+    }
+
+    fn give(&mut self, party: &Party) {
+        self.given += 1;
+        let line = self.by_party.entry(party.clone()).or_default();
+        line.places += 1;
+        line.last = self.given;
+    }
+
+    fn give_back(&mut self, party: &Party) {
+        if let Some(line) = self.by_party.get_mut(party) {
+            line.places -= 1;
+        }
+        self.tidy(party);
+    }
+
+    fn leave(&mut self, party: &Party, ticket: usize) {
+        if let Some(line) = self.by_party.get_mut(party) {
+            line.waiting.retain(|waiter| waiter.ticket != ticket);
+        }
+        self.tidy(party);
+    }
+
+    fn tidy(&mut self, party: &Party) {
+        if self.by_party.get(party).is_some_and(|line| line.places == 0 && line.waiting.is_empty())
+        {
+            self.by_party.remove(party);
+        }
+    }
+
+    fn is_anybody_wanted(&self) -> bool {
+        let mut waiting = self.by_party.values().flat_map(|line| &line.waiting);
+        waiting.any(|waiter| waiter.for_whom.is_wanted())
+    }
+
+    /// Who gets the next place.
+    fn next(&mut self) -> Option<Waiter> {
+        let turns = self.by_party.iter().filter_map(|(party, line)| {
+            let wanted = line.waiting.iter().position(|waiter| waiter.for_whom.is_wanted());
+            let index = wanted.unwrap_or(0);
+            let ticket = line.waiting.get(index)?.ticket;
+            Some(((wanted.is_none(), line.places, line.last, ticket), party, index))
+        });
+        let (_, party, index) = turns.min_by_key(|(rank, ..)| *rank)?;
+        let party = party.clone();
+        self.by_party.get_mut(&party)?.waiting.remove(index)
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let Some(places) = self.places.take() else { return };
+        let mut lines = places.lines();
+        lines.give_back(&self.party);
+        while let Some(Waiter { for_whom: ForWhom { party, .. }, grant, .. }) = lines.next() {
+            lines.give(&party);
+            let permit = Permit { places: Some(Arc::clone(&places)), party };
+            let Err(mut refused) = grant.send(permit) else { return };
+            // It gave up: the next one, then, and without a second drop of the same place.
+            refused.places = None;
+            lines.give_back(&refused.party);
+        }
+        lines.free += 1;
     }
 }

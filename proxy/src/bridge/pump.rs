@@ -13,23 +13,30 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use wharf_oci::{Digest, Mismatch};
 use wharf_store::limits::SEGMENT_BYTES;
-use wharf_store::{BlobWriter, ReadyBlob, StoreError};
+use wharf_store::{BlobWriter, InFlight, PartKey, ReadyBlob, StoreError};
 
-use super::places::{Place, Places};
+use super::places::{ForWhom, Place, Places};
 use super::{Bridge, spawn, unwind};
 use crate::Error;
 use crate::limits::{BATCH_BYTES, PLACE_IDLE_MAX, TURN_BYTES, UNPLACED_BYTES_MAX};
+use crate::party::Party;
 
 /// Feeds a writer: collects a batch while the one before is hashed and stored.
 pub(crate) struct Pump {
     work: Arc<Mutex<Work>>,
     taken_bytes: u64,
+    blob: InFlight,
+    for_whom: ForWhom,
 }
 
 /// What the owner of the pump and the watch over its place work on, one at a time.
 struct Work {
     bridge: Bridge,
+    /// What the writer has is seen there.
+    blob: InFlight,
     stage: Stage,
+    /// How many bytes were given to the writer; those of the batch follow them.
+    given_bytes: u64,
     batch: Vec<Bytes>,
     batch_bytes: usize,
     place: Option<Place>,
@@ -44,19 +51,28 @@ enum Stage {
 }
 
 impl Pump {
-    /// A pump into this writer.
+    /// A pump into this writer; in the end for this program, as long as nobody says for whom.
     #[must_use]
     pub(crate) fn new(bridge: Bridge, writer: BlobWriter) -> Self {
         let taken_bytes = writer.size_bytes();
+        let blob = writer.in_flight();
         let work = Work {
             bridge,
+            blob: blob.clone(),
+            given_bytes: taken_bytes,
             stage: Stage::Idle(writer),
             batch: Vec::new(),
             batch_bytes: 0,
             place: None,
             touched: Instant::now(),
         };
-        Self { work: Arc::new(Mutex::new(work)), taken_bytes }
+        let for_whom = Party::Ourselves.into();
+        Self { work: Arc::new(Mutex::new(work)), taken_bytes, blob, for_whom }
+    }
+
+    /// From now on it waits for its turn among theirs.
+    pub(crate) fn write_for(&mut self, for_whom: impl Into<ForWhom>) {
+        self.for_whom = for_whom.into();
     }
 
     /// How many bytes the writer has or will have: those that it began with, and all that were taken.
@@ -65,13 +81,18 @@ impl Pump {
         self.taken_bytes
     }
 
+    /// How many bytes readers may have at this moment.
+    pub(crate) fn visible_bytes(&self) -> u64 {
+        self.blob.visible_bytes()
+    }
+
     /// Takes bytes. Waits when a whole batch is behind, and for a place when others have them all.
     pub(crate) async fn append(&mut self, mut bytes: Bytes) -> Result<(), Error> {
         let mut work = self.work.lock().await;
         // A turn ends at the border of a segment: what is past it needs no memory of the store.
         let past = usize::try_from((self.taken_bytes + bytes.len() as u64) % SEGMENT_BYTES as u64);
         let past = past.unwrap_or(0);
-        if work.is_turn_over() && past <= bytes.len() {
+        if work.is_turn_over(&self.for_whom) && past <= bytes.len() {
             let before = bytes.split_to(bytes.len() - past);
             self.taken_bytes += before.len() as u64;
             work.take(before);
@@ -80,12 +101,17 @@ impl Pump {
         self.taken_bytes += bytes.len() as u64;
         work.take(bytes);
         if work.place.is_none() && work.batch_bytes >= UNPLACED_BYTES_MAX {
-            let mut place = work.bridge.places.take().await;
+            let mut place = work.bridge.places.take(&self.for_whom).await;
             let watched = watch(Arc::clone(&work.bridge.places), Arc::downgrade(&self.work));
             place.watch = Some(tokio::spawn(watched).abort_handle());
             work.place = Some(place);
         }
-        work.flush_when_due().await
+        work.flush_when_due(&self.for_whom).await
+    }
+
+    /// Lets readers have what was taken and fills no segment yet, as far as that is possible.
+    pub(crate) async fn show(&self) {
+        self.work.lock().await.show();
     }
 
     /// Proves that everything taken is `digest`; the writer is used up. While others wait for a place,
@@ -94,7 +120,7 @@ impl Pump {
         let places = {
             let mut work = self.work.lock().await;
             if work.place.is_none() && self.taken_bytes >= UNPLACED_BYTES_MAX as u64 {
-                work.place = Some(work.bridge.places.take().await);
+                work.place = Some(work.bridge.places.take(&self.for_whom).await);
             }
             Arc::clone(&work.bridge.places)
         };
@@ -113,6 +139,11 @@ impl Pump {
     /// Lets the upload rest with everything that was taken.
     pub(crate) async fn suspend(self) -> Result<(), Error> {
         self.end(BlobWriter::suspend).await
+    }
+
+    /// Keeps what was taken, up to the end of its last segment, for whoever goes on with it.
+    pub(crate) async fn lay_down(self, key: PartKey, size_bytes: u64) -> Result<(), Error> {
+        self.end(move |writer| writer.lay_down(key, size_bytes)).await
     }
 
     /// Appends what was taken, then does the last thing that is done with the writer.
@@ -148,29 +179,68 @@ impl Work {
         }
     }
 
-    /// Whether others wait and this one has had its turn.
-    fn is_turn_over(&self) -> bool {
-        let had = self.place.as_ref().is_some_and(|place| place.bytes >= TURN_BYTES);
-        had && self.bridge.places.are_wanted()
+    /// Whether others wait and this one has had its turn; what nobody wants has none.
+    fn is_turn_over(&self, for_whom: &ForWhom) -> bool {
+        let turn_bytes = if for_whom.is_wanted() { TURN_BYTES } else { 0 };
+        let had = self.place.as_ref().is_some_and(|place| place.bytes >= turn_bytes);
+        had && self.bridge.places.are_wanted_before(for_whom)
     }
 
-    async fn flush_when_due(&mut self) -> Result<(), Error> {
+    async fn flush_when_due(&mut self, for_whom: &ForWhom) -> Result<(), Error> {
         let finished = match &self.stage {
             Stage::Idle(_) => true,
             Stage::Working(job) => job.is_finished(),
             Stage::Failed(error) => return Err(error.clone()),
         };
-        let short = self.bridge.places.are_wanted();
+        let short = self.bridge.places.are_wanted_before(for_whom);
         let batch_bytes = if short { SEGMENT_BYTES } else { BATCH_BYTES };
         if self.batch_bytes >= batch_bytes || (finished && self.batch_bytes >= SEGMENT_BYTES) {
-            self.start(|_| Ok(())).await?;
+            let whole = self.batch_bytes - self.past_border();
+            self.start(whole, |_| Ok(())).await?;
         }
         Ok(())
     }
 
+    /// How much of the batch is past the end of the last whole segment.
+    fn past_border(&self) -> usize {
+        let past = (self.given_bytes + self.batch_bytes as u64) % SEGMENT_BYTES as u64;
+        usize::try_from(past).unwrap_or(0).min(self.batch_bytes)
+    }
+
+    fn show(&self) {
+        let mut at = self.given_bytes;
+        for bytes in &self.batch {
+            self.blob.show(at, bytes);
+            at += bytes.len() as u64;
+        }
+    }
+
+    /// The first bytes of the batch.
+    fn take_first(&mut self, count: usize) -> Vec<Bytes> {
+        let (mut first, mut left) = (Vec::new(), count);
+        let mut batch = std::mem::take(&mut self.batch).into_iter();
+        while left > 0
+            && let Some(mut bytes) = batch.next()
+        {
+            let part = bytes.split_to(bytes.len().min(left));
+            left -= part.len();
+            first.push(part);
+            if !bytes.is_empty() {
+                self.batch.push(bytes);
+            }
+        }
+        self.batch.extend(batch);
+        self.batch_bytes -= count - left;
+        self.given_bytes += (count - left) as u64;
+        first
+    }
+
     /// Everything to disk, then the place to the next one.
     async fn hand_on(&mut self) -> Result<(), Error> {
-        self.start(BlobWriter::settle).await?;
+        // What does not fill a segment is out of reach from here on; what comes before it must be there.
+        self.settled().await?;
+        self.show();
+        self.start(self.batch_bytes, BlobWriter::settle).await?;
         self.settled().await?;
         if let Some(place) = self.place.take() {
             self.bridge.places.hand_on(place);
@@ -178,9 +248,10 @@ impl Work {
         Ok(())
     }
 
-    /// Starts on the batch and what is to be done after it; waits for the one before.
+    /// Starts on so much of the batch and what is to be done after it; waits for what went before.
     async fn start(
         &mut self,
+        count: usize,
         then: impl FnOnce(&mut BlobWriter) -> Result<(), StoreError> + Send + 'static,
     ) -> Result<(), Error> {
         self.settled().await?;
@@ -188,8 +259,7 @@ impl Work {
         let room = self.bridge.room().await;
         match std::mem::replace(&mut self.stage, Stage::Failed(Error::UploadUnknown)) {
             Stage::Idle(mut writer) => {
-                let batch = std::mem::take(&mut self.batch);
-                self.batch_bytes = 0;
+                let batch = self.take_first(count);
                 let job = spawn(room, move || {
                     append_all(&mut writer, batch)?;
                     then(&mut writer)?;

@@ -8,9 +8,11 @@ use wharf_store::contract::noise;
 use wharf_store::limits::SEGMENT_BYTES;
 use wharf_store::{BlobStore, Retention, RocksStore};
 
-use super::places::Places;
+use super::places::{ForWhom, Place, Places};
 use super::*;
 use crate::limits::{TURN_BYTES, UNPLACED_BYTES_MAX};
+use crate::party::Party;
+use crate::seats::Seats;
 
 /// Longer than any of this takes when nobody waits for somebody who waits.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -126,4 +128,118 @@ async fn a_place_is_free_when_its_writer_goes_away_or_a_wait_is_given_up() {
     let taken = usize::try_from(second.taken_bytes()).unwrap();
     feed(&mut second, content.slice(taken..)).await;
     finish(second, &content).await;
+}
+
+/// Somebody who waits for a place.
+struct Waits(tokio::task::JoinHandle<Place>);
+
+impl Waits {
+    /// In line when this returns.
+    async fn begin(places: &Arc<Places>, for_whom: ForWhom) -> Self {
+        let (before, asked) = (places.state().waiting, Arc::clone(places));
+        let task = tokio::spawn(async move { asked.take(&for_whom).await });
+        while places.state().waiting == before {
+            tokio::task::yield_now().await;
+        }
+        Self(task)
+    }
+
+    async fn place(self) -> Place {
+        tokio::time::timeout(PATIENCE, self.0).await.unwrap().unwrap()
+    }
+}
+
+fn named(name: &str) -> ForWhom {
+    Party::Caller(name.into()).into()
+}
+
+#[tokio::test]
+async fn a_third_party_gets_the_next_place_however_many_the_others_wait_for() {
+    let places = Arc::new(Places::new(4));
+    let mut held = Vec::new();
+    for name in ["mallory", "oscar", "mallory", "oscar"] {
+        held.push(places.take(&named(name)).await);
+    }
+    let mut others = Vec::new();
+    for name in ["mallory", "oscar"].repeat(10) {
+        others.push(Waits::begin(&places, named(name)).await);
+    }
+    let alice = Waits::begin(&places, named("alice")).await;
+    drop(held.remove(0));
+    let alice = alice.place().await;
+    assert_eq!(places.state().waiting, 20);
+    // Then those who have fewest, in the order in which they asked.
+    drop(held.remove(0));
+    let mut others = others.into_iter();
+    let (mallory, oscar) = (others.next().unwrap(), others.next().unwrap());
+    let _mallory = mallory.place().await;
+    drop(alice);
+    let _oscar = oscar.place().await;
+    // Whoever gave up is passed over, and no place is lost.
+    for other in others {
+        other.0.abort();
+    }
+    drop(held);
+    while places.state().waiting > 0 || places.state().taken > 2 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn what_nobody_wants_gets_a_place_after_everybody_else() {
+    let places = Arc::new(Places::new(1));
+    let seats = Seats::new();
+    let unwanted = ForWhom::those_at(seats.clone(), Party::Caller("alice".into()));
+    let held = places.take(&unwanted).await;
+    assert!(!places.are_wanted_before(&unwanted));
+    let last = Waits::begin(&places, unwanted.clone()).await;
+    // Whoever is wanted goes on while only such wait.
+    assert!(places.are_wanted_before(&unwanted) && !places.are_wanted_before(&named("bob")));
+    let first = Waits::begin(&places, named("mallory")).await;
+    assert!(places.are_wanted_before(&named("bob")));
+    drop(held);
+    let first = first.place().await;
+    let second = Waits::begin(&places, named("mallory")).await;
+    // Somebody wants it after all, and has had no place meanwhile.
+    let _seat = seats.take();
+    drop(first);
+    let last = last.place().await;
+    drop(last);
+    second.place().await;
+}
+
+/// So much is there in the end, and no more; what comes before it may be with a job.
+async fn is_shown(pump: &Pump, blob: &wharf_store::InFlight, bytes: usize) {
+    let all = async {
+        while blob.visible_bytes() < bytes as u64 {
+            pump.show().await;
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, all).await.unwrap();
+    assert_eq!(blob.visible_bytes(), bytes as u64);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_shown_is_there_whenever_its_segment_is_stored() {
+    let harbour = harbour(1);
+    let content = noise(3 * SEGMENT_BYTES + 500, 9);
+    let mut pump = harbour.pump();
+    let writer = harbour.store.begin().unwrap();
+    let blob = writer.in_flight();
+    blob.expect(content.len() as u64);
+    let mut shown = Pump::new(harbour.bridge.clone(), writer);
+    let mut at = 0;
+    for (index, bytes) in [1_000, 300_000, 40_000, 200_000, 100_000].into_iter().enumerate() {
+        feed(&mut shown, content.slice(at..at + bytes)).await;
+        at += bytes;
+        if index == 2 {
+            // Its place is taken from it in the middle of a segment.
+            feed(&mut pump, content.slice(..UNPLACED_BYTES_MAX)).await;
+        }
+        is_shown(&shown, &blob, at).await;
+    }
+    feed(&mut shown, content.slice(at..)).await;
+    is_shown(&shown, &blob, 3 * SEGMENT_BYTES).await;
+    finish(shown, &content).await;
 }

@@ -1,30 +1,30 @@
 //! A download into the store that any number of clients follow.
 //!
 //! Invariants: one download per digest at a time; it outlives the client that caused it; nothing is
-//! kept that is not exactly the digest, and no follower ever sees a whole wrong blob.
+//! kept that is not exactly the digest, and no follower ever sees a whole wrong blob. Its work is in
+//! `fill/fetch.rs`.
+
+mod fetch;
 
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tracing::Instrument as _;
 use wharf_oci::{ByteRange, ContentRange, Digest, RepoName};
-use wharf_store::{BlobInfo, InFlight, Retention, Tail};
+use wharf_store::{BlobInfo, InFlight, Tail};
 
-use super::generations::{Generation, Generations};
-use super::{Arriving, Cache, Outcome, ServedBlob, Store, link_unless_removed, unknown};
+use super::generations::Generation;
+use super::{Arriving, Cache, Outcome, ServedBlob, link_unless_removed};
 use crate::Error;
 use crate::body::Ending;
-use crate::bridge::{Bridge, Pump};
-use crate::flights::{Promise, Whose};
-use crate::lately::Lately;
+use crate::flights::{Asked, Whose};
 use crate::limits::{
-    BLOB_BYTES_MAX, PROOF_WAIT_BYTES, RELAY_AHEAD_BYTES, RELAY_PART_BYTES_MAX, RELAY_SHARE,
-    TAIL_AHEAD_BYTES, TAIL_BEGIN_SHARE, TAIL_PART_SHARE, UNSIZED_BLOB_BYTES_MAX, UNSTORABLE_TIME,
+    PROOF_WAIT_BYTES, RELAY_AHEAD_BYTES, RELAY_PART_BYTES_MAX, RELAY_SHARE, TAIL_AHEAD_BYTES,
+    TAIL_BEGIN_SHARE, TAIL_PART_SHARE,
 };
-use crate::telemetry;
-use crate::upstream::Download;
+use crate::party::Party;
 use crate::upstreams::Remote;
+use fetch::Fill;
 
 /// A download that is going on.
 #[derive(Clone)]
@@ -47,30 +47,18 @@ struct Part {
     is_tail: bool,
 }
 
-/// Everything that the download needs once nobody waits for it.
-#[derive(Clone)]
-struct Fill {
-    bridge: Bridge,
-    store: Arc<dyn Store>,
-    remote: Remote,
-    repo: RepoName,
-    digest: Digest,
-    unstorable: Arc<Lately<Digest>>,
-    generations: Arc<Generations>,
-    since: Generation,
-}
-
 impl Cache {
     /// From the download of this digest, which is begun when there is none.
     pub(super) async fn fill(
         &self,
         repo: &RepoName,
         digest: &Digest,
-        remote: &Remote,
+        asked: (&Remote, &Party),
         range: Option<ByteRange>,
     ) -> Result<(ServedBlob, Outcome), Error> {
+        let (remote, party) = asked;
         if self.unstorable.holds(digest) {
-            return self.bypass(remote, digest).await;
+            return self.bypass(asked, digest).await;
         }
         let since = self.generations.now(repo);
         let fill = Fill {
@@ -86,15 +74,20 @@ impl Cache {
         let whose = Whose { login: remote.upstream.whose(), repo: Some(repo.clone()) };
         // What one registry sends is nothing to who trusts another.
         let key = (remote.upstream.identity(), *digest);
-        let asked = self.fills.ask_as(whose, key, |promise| fill.clone().run(promise)).await;
-        let (filling, joined) = match asked {
-            Ok(filling) => filling,
+        let work = |promise| fill.clone().run(promise, party.clone());
+        let found = match self.fills.ask_to_stay(party, whose, key, work).await {
+            Ok(found) => found,
             Err(error @ Error::Store(_)) => {
                 tracing::error!(%error, %digest, "a blob passes by the store");
-                return self.bypass(remote, digest).await;
+                return self.bypass(asked, digest).await;
+            }
+            Err(Error::TooMany(_)) => {
+                tracing::debug!(%party, %digest, "no room to keep a blob; it passes by the store");
+                return self.bypass(asked, digest).await;
             }
             Err(error) => return Err(error),
         };
+        let Asked { value: filling, joined, seat } = found;
         // What was known of this repository before a removal does not count after it.
         let is_old = since.is_past_a_removal_since(&filling.since);
         if joined && (filling.repo != *repo || is_old) {
@@ -120,7 +113,7 @@ impl Cache {
         let ending = part.map_or(Ending::Arrived, |part| filling.ending(&part));
         let part = part.map(|part| part.content);
         let Filling { blob, size_bytes, .. } = filling;
-        Ok((ServedBlob::Arriving(Arriving { blob, size_bytes, part, ending }), outcome))
+        Ok((ServedBlob::Arriving(Arriving { blob, seat, size_bytes, part, ending }), outcome))
     }
 
     /// What only a download tells: how large a blob is whose upstream does not say it.
@@ -128,16 +121,19 @@ impl Cache {
         &self,
         repo: &RepoName,
         digest: &Digest,
-        remote: &Remote,
+        asked: (&Remote, &Party),
     ) -> Result<(BlobInfo, Outcome), Error> {
-        let (served, outcome) = self.fill(repo, digest, remote, None).await?;
+        let (served, outcome) = self.fill(repo, digest, asked, None).await?;
         let size_bytes = match served {
             ServedBlob::Stored(_) => {
                 self.look_up(repo, digest).await?.1.map(|info| info.size_bytes)
             }
             ServedBlob::Relayed(relayed, _) => relayed.size_bytes,
             ServedBlob::Arriving(Arriving { size_bytes: Some(size_bytes), .. }) => Some(size_bytes),
-            ServedBlob::Arriving(Arriving { blob, .. }) => Some(arrived_bytes(&blob).await?),
+            ServedBlob::Arriving(Arriving { blob, seat, .. }) => {
+                let _wanted = seat;
+                Some(arrived_bytes(&blob).await?)
+            }
         };
         let size_bytes = size_bytes.ok_or_else(|| Error::UpstreamFailed {
             operation: "asking for a blob",
@@ -146,13 +142,13 @@ impl Cache {
         Ok((BlobInfo { digest: *digest, size_bytes }, outcome))
     }
 
-    /// A blob that the store does not take is a blob all the same.
+    /// A blob that the store does not take, or has no room to take now, is a blob all the same.
     async fn bypass(
         &self,
-        remote: &Remote,
+        asked: (&Remote, &Party),
         digest: &Digest,
     ) -> Result<(ServedBlob, Outcome), Error> {
-        let relayed = self.relay_whole(remote, digest).await?;
+        let relayed = self.relay_whole(asked, digest).await?;
         Ok((ServedBlob::Relayed(relayed, None), Outcome::Bypass))
     }
 
@@ -238,66 +234,6 @@ impl Part {
         let is_last = span.start() >= size_bytes - size_bytes / TAIL_BEGIN_SHARE;
         let is_small = span.size_bytes() <= size_bytes / TAIL_PART_SHARE;
         Self { content, is_tail: is_closed && is_last && is_small }
-    }
-}
-
-impl Fill {
-    async fn run(self, promise: Promise<(usize, Digest), Filling>) {
-        let started = self.start().await;
-        let (download, pump, filling) = match started {
-            Ok(started) => started,
-            Err(error) => return promise.keep(Err(error)),
-        };
-        promise.keep(Ok(filling));
-        if let Err(error) = self.pump(download, pump).await {
-            if matches!(error, Error::Store(_)) {
-                let epoch = self.unstorable.epoch();
-                self.unstorable.note(self.digest, UNSTORABLE_TIME, epoch);
-            }
-            tracing::warn!(
-                upstream = self.remote.upstream.address(),
-                repo = %self.remote.repo,
-                digest = %self.digest,
-                %error,
-                "a download was given up"
-            );
-        }
-        // Only here does the digest leave the list of downloads: by then it is in the store.
-        drop(promise);
-    }
-
-    async fn start(&self) -> Result<(Download, Pump, Filling), Error> {
-        let download = self.remote.upstream.blob(&self.remote.repo, &self.digest).await?;
-        let download = download.ok_or_else(|| unknown(&self.repo, &self.digest))?;
-        let (store, algorithm) = (Arc::clone(&self.store), self.digest.algorithm());
-        let writer = self.bridge.run(move || store.begin()).await?.hashing(algorithm);
-        let filling = Filling {
-            blob: writer.in_flight(),
-            size_bytes: download.size_bytes(),
-            repo: self.repo.clone(),
-            since: self.since,
-            relayed_bytes: Arc::default(),
-        };
-        Ok((download, Pump::new(self.bridge.clone(), writer), filling))
-    }
-
-    async fn pump(&self, mut download: Download, mut pump: Pump) -> Result<(), Error> {
-        let sized = download.size_bytes().is_some();
-        let limit_bytes = if sized { BLOB_BYTES_MAX } else { UNSIZED_BLOB_BYTES_MAX };
-        while let Some(bytes) = download.next().await? {
-            pump.append(bytes).await?;
-            if pump.taken_bytes() > limit_bytes {
-                return Err(Error::BlobTooLarge { limit_bytes });
-            }
-        }
-        let ready = pump.verify(self.digest).await?.map_err(Error::UpstreamLied)?;
-        let (store, repo, digest) = (Arc::clone(&self.store), self.repo.clone(), self.digest);
-        let (generations, since) = (Arc::clone(&self.generations), self.since);
-        let kept = self.bridge.run(move || {
-            ready.publish(Retention::Cached)?;
-            link_unless_removed(&*store, &generations, since, &repo, &digest)
-        });
-        Ok(kept.instrument(telemetry::step("publish")).await?)
     }
 }
 

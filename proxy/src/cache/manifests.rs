@@ -13,6 +13,7 @@ use super::{Absent, Cache, Outcome, Store};
 use crate::Error;
 use crate::access::Caller;
 use crate::bridge::Bridge;
+use crate::party::Party;
 use crate::telemetry;
 use crate::upstream::{Accept, Fetched, Haste};
 use crate::upstreams::{Remote, Site};
@@ -162,10 +163,12 @@ impl Cache {
                 found.map(|(manifest, _)| (manifest, Outcome::Hit)).ok_or_else(unknown)
             }
             (Site::Remote(remote), Reference::Digest(digest)) => {
-                self.manifest_by_digest(repo, *digest, &remote.accepting(accept)).await
+                let asked = (&remote.accepting(accept), &caller.party());
+                self.manifest_by_digest(repo, *digest, asked).await
             }
             (Site::Remote(remote), Reference::Tag(tag)) => {
-                self.manifest_by_tag(repo, tag, &remote.accepting(accept)).await
+                let asked = (&remote.accepting(accept), &caller.party());
+                self.manifest_by_tag(repo, tag, asked).await
             }
         }
     }
@@ -211,7 +214,7 @@ impl Cache {
         &self,
         repo: &RepoName,
         digest: Digest,
-        remote: &Remote,
+        (remote, party): (&Remote, &Party),
     ) -> Result<(ServedManifest, Outcome), Error> {
         let keeper = self.keeper(repo);
         if let Some(manifest) = usable(keeper.stored(digest).await) {
@@ -223,7 +226,7 @@ impl Cache {
             || Error::ManifestUnknown { repo: repo.clone(), reference: digest.to_string() };
         let epoch = self.not_absent(absent(), remote, unknown)?;
         let (there, key) = (remote.clone(), (repo.clone(), digest, accept.clone(), keeper.since));
-        let asked = self.manifests.ask_as(remote.upstream.whose(), key, |promise| {
+        let asked = self.manifests.ask_as(party, remote.upstream.whose(), key, |promise| {
             let (keeper, there) = (keeper.clone(), there.clone());
             async move {
                 let reference = Reference::Digest(digest);

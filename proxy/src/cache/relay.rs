@@ -6,14 +6,18 @@
 //! second one. A relayed part cannot be proven, as no registry's part can: the client has the
 //! digest of the whole.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use wharf_oci::{Digest, Digester, Span};
 
 use super::{Cache, unknown};
 use crate::Error;
 use crate::body::Piece;
-use crate::limits::RELAY_QUEUE;
+use crate::limits::{PARTY_SHARE, RELAY_QUEUE, RELAYS_MAX};
+use crate::party::Party;
+use crate::shares::{Share, Shares};
 use crate::upstream::Download;
 use crate::upstreams::Remote;
 
@@ -25,17 +29,49 @@ pub(crate) struct Relayed {
     pub(crate) pieces: mpsc::Receiver<Piece>,
 }
 
+/// Room for whole blobs that pass by the store: they are not shared, so each has an upstream to itself.
+pub(super) struct Relays {
+    room: Arc<Semaphore>,
+    shares: Shares,
+}
+
+/// Room for one; free again when it is dropped.
+struct Room {
+    _permit: OwnedSemaphorePermit,
+    _share: Share,
+}
+
+impl Default for Relays {
+    fn default() -> Self {
+        Self { room: Arc::new(Semaphore::new(RELAYS_MAX)), shares: Shares::default() }
+    }
+}
+
+impl Relays {
+    fn take(&self, party: &Party) -> Option<Room> {
+        let share = self.shares.take(party.clone(), RELAYS_MAX / PARTY_SHARE)?;
+        let permit = Arc::clone(&self.room).try_acquire_owned().ok()?;
+        Some(Room { _permit: permit, _share: share })
+    }
+
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        RELAYS_MAX.saturating_sub(self.room.available_permits())
+    }
+}
+
 impl Cache {
     /// A whole blob past the store.
     pub(super) async fn relay_whole(
         &self,
-        remote: &Remote,
+        (remote, party): (&Remote, &Party),
         digest: &Digest,
     ) -> Result<Relayed, Error> {
+        let room = self.relays.take(party).ok_or(Error::TooMany("relayed downloads"))?;
         let download = remote.upstream.blob(&remote.repo, digest).await?;
         let download = download.ok_or_else(|| unknown(&remote.repo, digest))?;
-        let proof = Proof { digester: Digester::new(digest.algorithm()), digest: *digest };
-        Ok(start(download, Some(proof)))
+        let digester = Digester::new(digest.algorithm());
+        Ok(start(download, Some(Proof { digester, digest: *digest, _room: room })))
     }
 
     /// A part past the store; `None` when the upstream sends no parts.
@@ -54,14 +90,20 @@ impl Cache {
 struct Proof {
     digester: Digester,
     digest: Digest,
+    _room: Room,
 }
 
-/// Hands on at the pace of the client; ends with it.
+/// Hands on at the pace of the client; ends with it, also while the upstream says nothing.
 fn start(download: Download, proof: Option<Proof>) -> Relayed {
     let (sender, pieces) = mpsc::channel(RELAY_QUEUE);
     let size_bytes = download.size_bytes();
     tokio::spawn(async move {
-        let last = match hand_on(download, proof, &sender).await {
+        let handed_on = tokio::select! {
+            biased;
+            () = sender.closed() => return,
+            handed_on = hand_on(download, proof, &sender) => handed_on,
+        };
+        let last = match handed_on {
             Ok(()) => Piece::End,
             Err(error) => {
                 tracing::warn!(%error, "a relayed blob broke off");
@@ -78,7 +120,7 @@ async fn hand_on(
     proof: Option<Proof>,
     sender: &mpsc::Sender<Piece>,
 ) -> Result<(), Error> {
-    let Some(Proof { mut digester, digest }) = proof else {
+    let Some(Proof { mut digester, digest, _room }) = proof else {
         while let Some(bytes) = download.next().await? {
             if sender.send(Piece::Bytes(bytes)).await.is_err() {
                 return Ok(());

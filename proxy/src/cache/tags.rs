@@ -14,6 +14,7 @@ use super::manifests::{Keeper, ServedManifest, fetch, usable};
 use super::{Absent, Cache, Outcome};
 use crate::Error;
 use crate::limits::{READ_STALE_TIME, STALE_TIME};
+use crate::party::Party;
 use crate::upstream::{Accept, Haste};
 use crate::upstreams::Remote;
 
@@ -39,7 +40,7 @@ impl Cache {
         &self,
         repo: &RepoName,
         tag: &Tag,
-        remote: &Remote,
+        (remote, party): (&Remote, &Party),
     ) -> Result<(ServedManifest, Outcome), Error> {
         // Before the store is looked into: what changes after that is newer than any answer.
         let keeper = self.keeper(repo);
@@ -47,7 +48,7 @@ impl Cache {
             return self.current_of_tag(keeper, tag, remote).await;
         }
         let Some((manifest, record)) = usable(self.tagged(repo, tag).await) else {
-            return self.first_of_tag(keeper, tag, remote).await;
+            return self.first_of_tag(keeper, tag, (remote, party)).await;
         };
         let age = Duration::from_millis(now_ms().saturating_sub(record.checked_ms));
         let lifetime = remote.upstream.config().tag_ttl(tag);
@@ -59,7 +60,7 @@ impl Cache {
             // A tag that is still asked for near its end is refreshed while the old answer is good.
             if age >= lifetime / 4 * 3 && !self.unanswered.holds(&key) {
                 let old = manifest.clone();
-                self.tags.begin(remote.upstream.whose(), flight, |promise| async move {
+                self.tags.begin(party, remote.upstream.whose(), &flight, |promise| async move {
                     promise.keep(revalidate(&asked, old).await);
                 });
             }
@@ -69,7 +70,7 @@ impl Cache {
             return Ok((manifest, Outcome::Stale));
         }
         let (old, epoch) = (manifest.clone(), self.unanswered.epoch());
-        let answer = self.tags.ask_as(remote.upstream.whose(), flight, |promise| {
+        let answer = self.tags.ask_as(party, remote.upstream.whose(), flight, |promise| {
             let (asked, old) = (asked.clone(), old.clone());
             async move { promise.keep(revalidate(&asked, old).await) }
         });
@@ -138,7 +139,7 @@ impl Cache {
         &self,
         keeper: Keeper,
         tag: &Tag,
-        remote: &Remote,
+        (remote, party): (&Remote, &Party),
     ) -> Result<(ServedManifest, Outcome), Error> {
         let repo = &keeper.repo.clone();
         let accept = remote.upstream.accept();
@@ -147,7 +148,7 @@ impl Cache {
         let epoch = self.not_absent(absent(), remote, unknown)?;
         let (there, wanted) = (remote.clone(), tag.clone());
         let key = (repo.clone(), tag.clone(), accept.clone(), keeper.since);
-        let asked = self.tags.ask_as(remote.upstream.whose(), key, |promise| {
+        let asked = self.tags.ask_as(party, remote.upstream.whose(), key, |promise| {
             let (keeper, there, wanted) = (keeper.clone(), there.clone(), wanted.clone());
             async move {
                 let (reference, name) =

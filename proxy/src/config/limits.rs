@@ -46,6 +46,8 @@ pub(crate) struct Limits {
     pub(crate) uploads: usize,
     /// Of these, by one caller.
     pub(crate) uploads_per_user: usize,
+    /// Blobs that are fetched for one caller at once.
+    pub(crate) fills_per_user: usize,
     /// Bytes in memory on their way in or out, in all.
     pub(crate) bytes_in_flight: u64,
     /// Requests of one caller.
@@ -85,6 +87,7 @@ pub(super) struct LimitsFile {
     form_bytes: Option<Size>,
     uploads: Option<usize>,
     uploads_per_user: Option<usize>,
+    fills_per_user: Option<usize>,
     bytes_in_flight: Option<Size>,
     requests_per_second: Option<u32>,
     requests_burst: Option<u32>,
@@ -117,6 +120,8 @@ impl LimitsFile {
         let each = &mut limits.connections_per_address;
         set(each, "connections_per_address", self.connections_per_address, 1..=65_536)?;
         set(&mut limits.uploads_per_user, "uploads_per_user", self.uploads_per_user, 1..=65_536)?;
+        let fills = &mut limits.fills_per_user;
+        set(fills, "fills_per_user", self.fills_per_user, 1..=limits::FILLS_MAX)?;
         set(&mut limits.http2_streams, "http2_streams", self.http2_streams, 1..=1_000)?;
         set(&mut limits.headers, "headers", self.headers, 8..=1_000)
     }
@@ -187,6 +192,7 @@ impl Default for Limits {
             form_bytes: limits::FORM_BYTES_MAX,
             uploads: limits::UPLOADS_MAX,
             uploads_per_user: limits::USER_UPLOADS_MAX,
+            fills_per_user: limits::FILLS_MAX / limits::PARTY_SHARE,
             bytes_in_flight: limits::BYTES_IN_FLIGHT_MAX,
             user_requests: Rate::new(None, None),
             address_requests: Rate::new(None, None),
@@ -257,6 +263,7 @@ mod tests {
             "connections = 0",
             "headers_timeout_seconds = 0",
             "uploads_per_user = 0",
+            "fills_per_user = 0",
             "header_bytes = \"1KiB\"",
             "manifest_bytes = \"5MiB\"",
             "bytes_in_flight = 5",

@@ -8,7 +8,7 @@ use wharf_store::limits::DELIVERIES_MAX;
 
 use super::App;
 use super::listings::plain;
-use crate::limits::{FILLS_MAX, QUESTIONS_MAX, TURNS_MAX, UPLOADS_MAX};
+use crate::limits::{FILLS_MAX, QUESTIONS_MAX, RELAYS_MAX, TURNS_MAX, UPLOADS_MAX};
 use crate::metrics::{Admitted, Bound, Gauges, ProcessState};
 use crate::response::Answer;
 use crate::upstream::Upstream;
@@ -43,8 +43,12 @@ async fn gauges(app: &App) -> Gauges {
     let pending = usize::try_from(deliveries.blobs).unwrap_or(usize::MAX);
     let of_access = app.live.rules().access.state().into_iter();
     let of_access = of_access.map(|(name, used, most)| Bound::new(name, used, most));
+    let limits = Arc::clone(&app.live.rules().limits);
+    let (fills_of_one, fills_ended) = app.cache.fills_shared();
     let bounds = vec![
         Bound::new("downloads", app.cache.fills(), FILLS_MAX),
+        Bound::new("downloads of one party", fills_of_one, limits.fills_per_user),
+        Bound::new("relayed downloads", app.cache.relays(), RELAYS_MAX),
         Bound::new("manifest requests", manifests, QUESTIONS_MAX),
         Bound::new("tag requests", tags, QUESTIONS_MAX),
         Bound::new("uploads", uploads + uploads_resting, UPLOADS_MAX),
@@ -56,6 +60,7 @@ async fn gauges(app: &App) -> Gauges {
         process,
         ready,
         fills: app.cache.fills(),
+        fills_ended,
         uploads,
         uploads_resting,
         deliveries,

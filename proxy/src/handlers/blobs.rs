@@ -11,6 +11,7 @@ use crate::Error;
 use crate::access::Caller;
 use crate::body::Body;
 use crate::cache::{Arriving, Relayed, ServedBlob, StoredBlob};
+use crate::limits::ARRIVAL_WAIT;
 use crate::response::{self, Answer};
 
 pub(super) async fn head(
@@ -52,13 +53,13 @@ pub(super) async fn get(
         ServedBlob::Stored(StoredBlob { part, first, rest }) => {
             Ok(response::blob(digest, part, outcome, Body::stored(bridge, first, rest)))
         }
-        ServedBlob::Arriving(Arriving { blob, size_bytes, part, ending }) => {
+        ServedBlob::Arriving(Arriving { blob, seat, size_bytes, part, ending }) => {
             arrived(&blob, part.map(|part| part.span)).await?;
             let body = match part {
                 Some(part) => Body::in_flight_part(bridge, blob, part.span, ending),
                 None => Body::in_flight(bridge, blob, size_bytes.or(known_bytes)),
             };
-            Ok(response::blob(digest, part, outcome, body))
+            Ok(response::blob(digest, part, outcome, body.seated(seat)))
         }
         ServedBlob::Relayed(Relayed { size_bytes, pieces }, part) => {
             let bytes = part.map(|part| part.span.end() - part.span.start()).or(size_bytes);
@@ -68,15 +69,17 @@ pub(super) async fn get(
     }
 }
 
-/// Waits for the first byte of the answer, so that a download that fails before it is an error with
-/// a status and not a body that breaks off. A blob of one segment is proven by then.
+/// Waits a little for the first byte of the answer, so that a download that fails before it is an
+/// error with a status and not a body that breaks off. A blob of one segment is proven by then. Not
+/// for long: the client of a slow upstream is to know that there is an answer.
 async fn arrived(blob: &InFlight, span: Option<Span>) -> Result<(), Error> {
     let start = span.map_or(0, |span| span.start());
-    match poll_fn(|context| blob.poll_read(start, context)).await {
-        Tail::Abandoned(reason) => {
+    let first = poll_fn(|context| blob.poll_read(start, context));
+    match tokio::time::timeout(ARRIVAL_WAIT, first).await {
+        Ok(Tail::Abandoned(reason)) => {
             Err(Error::UpstreamFailed { operation: "fetching a blob", reason })
         }
-        Tail::Bytes(_) | Tail::Stored | Tail::End => Ok(()),
+        Ok(Tail::Bytes(_) | Tail::Stored | Tail::End) | Err(_) => Ok(()),
     }
 }
 

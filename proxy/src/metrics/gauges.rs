@@ -21,6 +21,8 @@ pub(crate) struct Gauges {
     pub(crate) ready: bool,
     /// Downloads that are going on.
     pub(crate) fills: usize,
+    /// How many ended for others because nobody waited for them.
+    pub(crate) fills_ended: u64,
     /// Upload sessions that are open.
     pub(crate) uploads: usize,
     /// Upload sessions that rest in the store.
@@ -70,6 +72,12 @@ pub(super) fn render(page: &mut Page, gauges: &Gauges, reached: &BTreeMap<&'stat
             u64::from(gauges.ready),
         ),
         ("wharfd_fills", Kind::Gauge, "Downloads that are going on.", gauges.fills as u64),
+        (
+            "wharfd_fills_ended_total",
+            Kind::Counter,
+            "Downloads that nobody waited for and that ended for others.",
+            gauges.fills_ended,
+        ),
         ("wharfd_uploads", Kind::Gauge, "Upload sessions that are open.", gauges.uploads as u64),
         (
             "wharfd_uploads_resting",
@@ -210,6 +218,11 @@ fn of_store(usage: &Usage) -> impl Iterator<Item = Single> {
             "wharfd_store_in_flight_bytes",
             "Segments of blobs in flight in memory.",
             usage.in_flight_bytes,
+        ),
+        (
+            "wharfd_store_part_bytes",
+            "On disk, of downloads that broke off and can go on.",
+            usage.part_bytes,
         ),
     ];
     let evicted = [

@@ -20,6 +20,7 @@ fn gauges(upstreams: &[&str]) -> Gauges {
         process: ProcessState::read(),
         ready: true,
         fills: 2,
+        fills_ended: 30,
         uploads: 3,
         uploads_resting: 4,
         deliveries: DeliveryState {
@@ -58,6 +59,8 @@ fn usage() -> Usage {
         quarantined_blobs: 6,
         quarantined_bytes: 0,
         uploads: 0,
+        parts: 1,
+        part_bytes: 31,
         in_flight_bytes: 10,
         hot_bytes: 9,
         evicted_blobs: 7,
@@ -114,6 +117,7 @@ fn every_counter_is_rendered_under_its_name() {
         "wharfd_tls_handshakes_total{result=\"failed\"} 4",
         "wharfd_ready 1",
         "wharfd_fills 2",
+        "wharfd_fills_ended_total 30",
         "wharfd_uploads 3",
         "wharfd_uploads_resting 4",
         "wharfd_pending_blobs 11",
@@ -138,6 +142,7 @@ fn every_counter_is_rendered_under_its_name() {
         "wharfd_store_evicted_bytes_total 8",
         "wharfd_store_hot_bytes 9",
         "wharfd_store_in_flight_bytes 10",
+        "wharfd_store_part_bytes 31",
     ] {
         assert!(text.lines().any(|found| found == line), "{line}\n{text}");
     }

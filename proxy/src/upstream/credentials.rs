@@ -24,6 +24,7 @@ use crate::Error;
 use crate::config::{ConfigError, Source, UpstreamConfig};
 use crate::flights::Flights;
 use crate::limits::{LOGIN_LIFETIME, QUESTIONS_MAX, REFRESH_LIFETIME, RENEW_PAUSE, TOKEN_MARGIN};
+use crate::party::Party;
 
 use docker::DockerLogins;
 use entra::EntraLogin;
@@ -118,9 +119,10 @@ impl Wire {
         }
         let number = refused.map_or(0, |held| held.number);
         let wire = self.clone();
-        let asked = self.auth.credentials.flights.ask(number, |promise| async move {
-            promise.keep(wire.held_after(number).await);
-        });
+        let asked =
+            self.auth.credentials.flights.ask(&Party::Ourselves, number, |promise| async move {
+                promise.keep(wire.held_after(number).await);
+            });
         asked.await.map(|(held, _)| held)
     }
 

@@ -15,6 +15,7 @@ use crate::hot::{HotSegments, Pressure};
 use crate::in_flight::InFlight;
 use crate::journal::{Delivery, Errand};
 use crate::limits::SEGMENT_BYTES;
+use crate::parts::PartKey;
 use crate::{Result, StoreError};
 
 /// Content that arrives. Dropping it forgets everything and tells every reader so.
@@ -151,6 +152,15 @@ impl BlobWriter {
         self.in_flight.abandon("the upload rests until it is resumed");
         let hash = self.hashing.settled().first.save();
         self.sink.suspend(hash, self.filling.as_ref())
+    }
+
+    /// Keeps the whole segments that were appended for whoever takes them up
+    /// ([`PartStore`](crate::PartStore)); what is less than a segment is forgotten. `size_bytes` is that
+    /// of the whole. Blocks on the disk.
+    pub fn lay_down(mut self, key: PartKey, size_bytes: u64) -> Result<()> {
+        self.in_flight.abandon("its writer stopped before the end");
+        let hash = self.hashing.settled().first.save();
+        self.sink.lay_down(hash, key, size_bytes)
     }
 
     /// The digest of everything by `algorithm`; read again only when another one ran.

@@ -15,6 +15,7 @@ use wharf_oci::{Digest, UploadId};
 
 use super::options::{self, RUN_OPTIONS};
 use super::order::Order;
+use super::parts::Parts;
 use super::records::{Located, Numbered, Session, Totals};
 use super::schema::{self, BLOBS, FAMILIES, META, NEXT_NUMBER, NUMBERS, SESSIONS, SMALL, TOTALS};
 use super::space::Space;
@@ -34,6 +35,7 @@ pub(super) struct Engine {
     pub(super) space: Space,
     pub(super) order: Order,
     pub(super) hot: Arc<HotSegments>,
+    pub(super) parts: Parts,
     pub(super) small_blob_segments: usize,
     /// Each held while one of its digests is made visible or forgotten, so that two writers of one
     /// digest agree.
@@ -83,6 +85,7 @@ impl Engine {
             space: Space::new(how.limit_bytes),
             order: Order::default(),
             hot: Arc::new(HotSegments::new(how.hot_bytes)),
+            parts: Parts::default(),
             small_blob_segments: how.small_blob_segments,
             digests: std::array::from_fn(|_| Mutex::default()),
             evicting: Mutex::default(),

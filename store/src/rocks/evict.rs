@@ -14,9 +14,9 @@ use super::lease::{self, Leases, Remains};
 use super::records::{Hold, Quarantined};
 use super::schema::{self, LINKS, QUARANTINE, RECENCY, SMALL};
 use super::space::ShortBy;
-use super::{forget, journal, order, undecodable};
+use super::{forget, journal, order, parts, undecodable};
 use crate::limits::{
-    EVICTION_EXTRA_BYTES, EVICTION_PAGE_LEN, EVICTION_ROUNDS_MAX, SMALL_HEAP_BYTES,
+    EVICTION_EXTRA_BYTES, EVICTION_PAGE_LEN, EVICTION_ROUNDS_MAX, PART_TIME, SMALL_HEAP_BYTES,
 };
 use crate::upkeep::{Evicted, Eviction, Progress, Watch};
 use crate::{Result, StoreError};
@@ -36,8 +36,10 @@ pub(super) fn reserve(engine: &Engine, leases: &Leases, bytes: u64, key: &str) -
             return Ok(());
         };
         let extra = engine.space.limit_bytes().map_or(EVICTION_EXTRA_BYTES, |limit| limit / 32);
-        let goal = Goal::Free(short + extra.min(EVICTION_EXTRA_BYTES));
-        let mut gone = unless_damaged(evict_quarantined(engine, leases))?.blobs;
+        let wanted = short + extra.min(EVICTION_EXTRA_BYTES);
+        let mut gone = parts::forget(engine, leases, wanted)?;
+        let goal = Goal::Free(wanted.saturating_sub(gone));
+        gone += unless_damaged(evict_quarantined(engine, leases))?.blobs;
         gone += evict_cached(engine, leases, goal, &mut |_| ControlFlow::Continue(()))?.blobs;
         if gone == 0 && engine.small_heap(0) == 0 {
             break;
@@ -57,6 +59,7 @@ pub(super) fn reserve(engine: &Engine, leases: &Leases, bytes: u64, key: &str) -
 /// that grew over its limit, or a disk that others fill, gets room.
 pub(super) fn look_after(engine: &Engine, leases: &Leases) -> Result<()> {
     order::write_touched(engine)?;
+    parts::forget_old(engine, leases, PART_TIME)?;
     give_back_small(engine, SMALL_HEAP_BYTES)?;
     engine.measure_records()?;
     ballast::hold_again(engine, leases)?;
@@ -81,7 +84,8 @@ pub(super) fn evict(
     engine.measure_records()?;
     match what {
         Eviction::DownTo { disk_bytes } => {
-            let goal = Goal::Free(engine.space.used_bytes().saturating_sub(*disk_bytes));
+            let over = engine.space.used_bytes().saturating_sub(*disk_bytes);
+            let goal = Goal::Free(over.saturating_sub(parts::forget(engine, leases, over)?));
             let mut evicted = Evicted::default();
             if goal != Goal::Free(0) {
                 evicted = evict_quarantined(engine, leases)?;

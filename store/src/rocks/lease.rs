@@ -113,6 +113,12 @@ impl Lease {
         self.number
     }
 
+    /// Another lease on the same number.
+    pub(super) fn again(&self) -> Self {
+        *lock(&self.leases.0).held.entry(self.number).or_default() += 1;
+        Self { number: self.number, leases: Arc::clone(&self.leases), queue: self.queue.clone() }
+    }
+
     /// Frees the bytes when this and every other lease are gone.
     pub(super) fn doom(&self, doomed: Doomed) {
         let number = self.number;

@@ -4,6 +4,7 @@
 //! Invariant: a segment is durable before a record says so, of a blob as of an upload.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use rocksdb::WriteBatch;
@@ -12,6 +13,7 @@ use wharf_oci::{Digest, HashState, Hashed};
 use super::engine::Engine;
 use super::lease::{Lease, Leases, Reaper};
 use super::order::now_ms;
+use super::parts::{self, Part};
 use super::read::SegmentSource;
 use super::records::{Hold, Located, Numbered, Session, Totals};
 use super::runs::Runs;
@@ -20,6 +22,7 @@ use super::{evict, forget, journal, names};
 use crate::blob::{BlobInfo, Fate, Published, Sink, Source};
 use crate::hot::Pressure;
 use crate::limits::{RUN_SEGMENTS_MAX, RUN_SEGMENTS_SEVERE, RUN_SEGMENTS_SHORT};
+use crate::parts::PartKey;
 use crate::sessions::NewUpload;
 use crate::{Result, StoreError};
 
@@ -44,7 +47,7 @@ impl RocksSink {
         upload: Option<NewUpload>,
     ) -> Result<Self> {
         let number = engine.take_number()?;
-        Ok(Self::new(engine, reaper, reaper.lease(number), upload))
+        Ok(Self::new(engine, Arc::clone(reaper.leases()), reaper.lease(number), upload))
     }
 
     /// Goes on with a saved upload.
@@ -56,7 +59,7 @@ impl RocksSink {
     ) -> Self {
         let (repo, owner) = (saved.repo.clone(), saved.owner.clone());
         let upload = Some(NewUpload { id: saved.id, repo, owner });
-        let mut sink = Self::new(engine, reaper, lease, upload);
+        let mut sink = Self::new(engine, Arc::clone(reaper.leases()), lease, upload);
         let epoch = saved.place.and_then(|place| match place {
             Place::Small => None,
             Place::Epoch(epoch) => Some(epoch),
@@ -65,8 +68,20 @@ impl RocksSink {
         sink
     }
 
-    fn new(engine: Arc<Engine>, reaper: &Reaper, lease: Lease, upload: Option<NewUpload>) -> Self {
-        let (leases, number) = (Arc::clone(reaper.leases()), lease.number());
+    /// Goes on with a part.
+    pub(super) fn take_up(engine: Arc<Engine>, leases: Arc<Leases>, part: Part) -> Self {
+        let mut sink = Self::new(engine, leases, part.lease, None);
+        sink.runs.go_on(Some(part.epoch), part.segments, part.run_bytes);
+        sink
+    }
+
+    fn new(
+        engine: Arc<Engine>,
+        leases: Arc<Leases>,
+        lease: Lease,
+        upload: Option<NewUpload>,
+    ) -> Self {
+        let number = lease.number();
         let source = Arc::new(SegmentSource::in_flight(Arc::clone(&engine), lease));
         let runs = Runs::new(Arc::clone(&engine), number, Arc::clone(&source));
         let waiting = Vec::new();
@@ -296,6 +311,24 @@ impl Sink for RocksSink {
         }
         self.stays = true;
         Ok(())
+    }
+
+    fn lay_down(&mut self, hash: HashState, key: PartKey, size_bytes: u64) -> Result<()> {
+        self.put_waiting()?;
+        self.end_all()?;
+        let Some(epoch) = self.runs.epoch() else { return Ok(()) };
+        self.stays = true;
+        let part = Part {
+            key,
+            size_bytes,
+            lease: self.source.lease().again(),
+            epoch,
+            run_bytes: self.runs.bytes(),
+            segments: self.runs.ingested(),
+            hash,
+            since: Instant::now(),
+        };
+        parts::keep(&self.engine, &self.leases, part)
     }
 
     fn leave(&mut self) {

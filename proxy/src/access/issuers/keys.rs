@@ -15,6 +15,7 @@ use crate::Error;
 use crate::config::{ConfigError, IssuerConfig};
 use crate::flights::{Flights, Whose};
 use crate::limits::{ISSUER_KEYS_MAX, KEYS_AGE_MAX, KEYS_FETCH_PAUSE, KEYS_YOUNG};
+use crate::party::Party;
 
 /// What is known of an issuer's keys.
 pub(super) struct Keys {
@@ -63,16 +64,22 @@ impl Keys {
             if !fitting.is_empty() {
                 if known.since.elapsed() >= KEYS_YOUNG {
                     let shared = Arc::clone(&self.shared);
-                    self.flights.begin(Whose::default(), (), |promise| async move {
-                        promise.keep(shared.renew().await);
-                    });
+                    self.flights.begin(
+                        &Party::Ourselves,
+                        Whose::default(),
+                        &(),
+                        |promise| async move {
+                            promise.keep(shared.renew().await);
+                        },
+                    );
                 }
                 return fitting;
             }
         }
         let shared = Arc::clone(&self.shared);
-        let asked =
-            self.flights.ask((), |promise| async move { promise.keep(shared.renew().await) });
+        let asked = self.flights.ask(&Party::Ourselves, (), |promise| async move {
+            promise.keep(shared.renew().await)
+        });
         asked.await.map_or_else(|_| Vec::new(), |(keys, _)| keys.fitting(header))
     }
 }

@@ -1,0 +1,79 @@
+//! Who still wants something: one seat for each, and since when all of them are empty.
+//!
+//! Invariant: whoever has a seat is counted until it is dropped, however that comes about.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// The seats at one thing. A clone is the same seats.
+#[derive(Clone)]
+pub(crate) struct Seats(Arc<State>);
+
+struct State {
+    taken: AtomicUsize,
+    left: Mutex<Instant>,
+}
+
+/// A seat; empty again when it is dropped.
+pub(crate) struct Seat(Arc<State>);
+
+impl Seats {
+    /// All empty from now on.
+    #[must_use]
+    pub(crate) fn new() -> Self {
+        let left = Mutex::new(Instant::now());
+        Self(Arc::new(State { taken: AtomicUsize::new(0), left }))
+    }
+
+    /// One more.
+    pub(crate) fn take(&self) -> Seat {
+        self.0.taken.fetch_add(1, Ordering::AcqRel);
+        Seat(Arc::clone(&self.0))
+    }
+
+    /// Whether somebody sits here.
+    #[must_use]
+    pub(crate) fn are_taken(&self) -> bool {
+        self.0.taken.load(Ordering::Acquire) > 0
+    }
+
+    /// For how long nobody sat here; `None` while somebody does.
+    #[must_use]
+    pub(crate) fn empty_for(&self) -> Option<Duration> {
+        if self.are_taken() {
+            return None;
+        }
+        Some(self.0.left.lock().unwrap_or_else(PoisonError::into_inner).elapsed())
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        // Before it is empty: else it would seem so since the one before.
+        *self.0.left.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        self.0.taken.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn seats_are_empty_since_the_last_one_left() {
+        let (seats, second) = (Seats::new(), Duration::from_secs(1));
+        tokio::time::advance(second).await;
+        assert_eq!(seats.empty_for(), Some(second));
+        let (one, two) = (seats.take(), seats.take());
+        drop(one);
+        assert_eq!((seats.are_taken(), seats.empty_for()), (true, None));
+        tokio::time::advance(second).await;
+        drop(two);
+        assert_eq!(seats.empty_for(), Some(Duration::ZERO));
+        tokio::time::advance(second).await;
+        assert_eq!((seats.are_taken(), seats.empty_for()), (false, Some(second)));
+    }
+}
