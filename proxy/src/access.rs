@@ -10,8 +10,11 @@ mod dates;
 mod failures;
 mod file;
 mod grants;
+mod in_turn;
 mod issued;
 mod issuers;
+mod known;
+mod marks;
 mod needs;
 mod passthrough;
 mod passwords;
@@ -19,6 +22,7 @@ mod permits;
 mod rules;
 mod shown;
 mod signatures;
+mod strangers;
 mod tokens;
 mod users;
 mod verified;
@@ -33,6 +37,7 @@ use wharf_oci::RepoName;
 use crate::Error;
 use crate::config::{AccessConfig, ConfigError};
 use crate::upstreams::Upstreams;
+use failures::Failures;
 use passthrough::Passthrough;
 use users::Users;
 
@@ -103,30 +108,61 @@ pub(crate) struct TokenRequest {
 
 impl Access {
     /// What the configuration says. The folder of the store holds the key of our tokens, when no other
-    /// is named. Of rules that were in force before, the keys of issuers and the count of failures stay;
-    /// nobody stays logged in.
+    /// is named. Of rules that were in force before, the keys of issuers stay, the count of failures and
+    /// which logins were right lately; nobody stays logged in.
     pub(crate) fn new(
         config: &AccessConfig,
         store: &Path,
         upstreams: &Arc<Upstreams>,
         before: Option<&Self>,
     ) -> Result<Self, ConfigError> {
+        let refused = |reason| ConfigError::Access { place: "[access]".to_owned(), reason };
+        let failures = || match before.and_then(Self::failures) {
+            Some(failures) => Ok(Arc::clone(failures)),
+            None => Failures::new()
+                .map(Arc::new)
+                .map_err(|error| refused(format!("no random numbers: {error}"))),
+        };
         let kind = match config {
             AccessConfig::Open => Kind::Open,
             AccessConfig::Users(users) => {
                 let key = users.token_key.clone().map_or_else(|| key_in(store), Ok);
-                let refused = |reason| ConfigError::Access { place: "[access]".to_owned(), reason };
+                let key = key.map_err(refused)?;
                 let before = before.and_then(|before| match &before.kind {
                     Kind::Users(users) => Some(&**users),
                     Kind::Open | Kind::Passthrough(_) => None,
                 });
-                Kind::Users(Box::new(Users::new(users, &key.map_err(refused)?, before)?))
+                Kind::Users(Box::new(Users::new(users, &key, failures()?, before)?))
             }
-            AccessConfig::Passthrough => {
-                Kind::Passthrough(Box::new(Passthrough::new(Arc::clone(upstreams))))
+            AccessConfig::Passthrough { registry } => {
+                let before = before.and_then(|before| match &before.kind {
+                    Kind::Passthrough(passthrough) => Some(&**passthrough),
+                    Kind::Open | Kind::Users(_) => None,
+                });
+                let upstreams = Arc::clone(upstreams);
+                let passthrough = Passthrough::new(upstreams, registry, failures()?, before);
+                Kind::Passthrough(Box::new(passthrough))
             }
         };
         Ok(Self { kind })
+    }
+
+    fn failures(&self) -> Option<&Arc<Failures>> {
+        match &self.kind {
+            Kind::Open => None,
+            Kind::Users(users) => Some(users.failures()),
+            Kind::Passthrough(passthrough) => Some(passthrough.failures()),
+        }
+    }
+
+    /// What is checked or asked at this moment: what it is, how much of it, and the most.
+    #[must_use]
+    pub(crate) fn state(&self) -> Vec<(&'static str, usize, usize)> {
+        match &self.kind {
+            Kind::Open => Vec::new(),
+            Kind::Users(users) => vec![users.state()],
+            Kind::Passthrough(passthrough) => passthrough.state().to_vec(),
+        }
     }
 
     /// Whether everyone may do everything.
@@ -144,7 +180,7 @@ impl Access {
         let caller = match &self.kind {
             Kind::Open => Caller::anonymous(),
             Kind::Users(users) => users.authenticate(&Shown::of(headers)?, client).await?,
-            Kind::Passthrough(passthrough) => passthrough.authenticate(headers)?,
+            Kind::Passthrough(passthrough) => passthrough.authenticate(headers, client)?,
         };
         Ok(caller.at(client))
     }

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use crate::Error;
 use crate::access::Caller;
 use crate::config::Limits;
+use crate::forwarded::Unbelieved;
 use crate::held::{Held, Purse};
 use crate::party::Party;
 use crate::route::Route;
@@ -36,6 +37,8 @@ pub(crate) struct Admission {
     pub(crate) admin_connections: Connections,
     /// What was turned away.
     pub(crate) counts: Arc<LimitCounts>,
+    /// Who speaks for others without being believed.
+    pub(crate) unbelieved: Unbelieved,
     rates: Rates,
 }
 

@@ -333,7 +333,7 @@ impl Config {
         let public_url = match &self.access {
             AccessConfig::Open => return,
             AccessConfig::Users(users) => users.public_url.as_deref(),
-            AccessConfig::Passthrough => None,
+            AccessConfig::Passthrough { .. } => None,
         };
         let is_encrypted = public_url.is_some_and(|url| url.starts_with("https:"));
         if self.tls.is_none()

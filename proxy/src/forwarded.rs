@@ -5,12 +5,15 @@
 //! Invariant: an address is taken from a header only as far to the left as everyone to the right of
 //! it is trusted, and from a peer that is trusted; what a client writes there itself says nothing.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
 
 use http::header::{FORWARDED, HeaderMap, HeaderName};
 use serde::Deserialize;
 
-use crate::limits::FORWARDED_HOPS_MAX;
+use crate::limits::{FORWARDED_HOPS_MAX, UNBELIEVED_MAX};
+use crate::party::Party;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -135,6 +138,32 @@ impl TrustedProxies {
             }
         }
         known
+    }
+}
+
+/// Peers that say who is behind them and are not believed. Such a one is most often a balancer that nobody
+/// named, and then all of its clients count as one.
+#[derive(Default)]
+pub(crate) struct Unbelieved(Mutex<HashSet<Party>>);
+
+impl Unbelieved {
+    /// A request of a peer that is not believed. Each such peer is named in the log once, and not more of
+    /// them than a few, since anybody can say anything.
+    pub(crate) fn hear(&self, peer: IpAddr, headers: &HeaderMap) {
+        let speaks = headers.contains_key(&FORWARDED) || headers.contains_key(&X_FORWARDED_FOR);
+        if speaks && self.is_new(peer) {
+            tracing::warn!(
+                %peer,
+                "says whom its requests come from and is not in trusted_proxies, so all of them count as \
+                 those of one client: in rates, shares, failed logins and the log; name it there if it \
+                 is a balancer of yours"
+            );
+        }
+    }
+
+    fn is_new(&self, peer: IpAddr) -> bool {
+        let mut named = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        named.len() < UNBELIEVED_MAX && named.insert(Party::behind(peer))
     }
 }
 
@@ -294,6 +323,16 @@ mod tests {
         let quoted = "for=\"1.2.3.4\";host=\"a,b;for=6.6.6.6\\\",for=7.7.7.7\"";
         assert_eq!(client("10.0.0.1", &[("forwarded", quoted)]), "1.2.3.4");
         assert_eq!(client("10.0.0.1", &[("forwarded", "for=_hidden")]), "10.0.0.1");
+    }
+
+    #[test]
+    fn who_is_not_believed_is_named_once_and_so_are_a_few() {
+        let unbelieved = Unbelieved::default();
+        assert!(
+            unbelieved.is_new([10, 0, 0, 1].into()) && !unbelieved.is_new([10, 0, 0, 1].into())
+        );
+        let named = (2..250).filter(|last| unbelieved.is_new([10, 0, 0, *last].into()));
+        assert_eq!(named.count(), UNBELIEVED_MAX - 1);
     }
 
     #[test]

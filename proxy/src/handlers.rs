@@ -127,8 +127,11 @@ pub(crate) async fn dispatch(
     }
     notes.home = home(app, &call.route);
     let written = call.route.repo().filter(|_| call.route.writes()).cloned();
+    let has_own_login = call.caller.login().is_some();
     let mut answer = match handle(app, (call, act), namespace.as_ref(), body).await {
         Ok(answer) => answer,
+        // Of a login that is theirs, that it may not is no fault of the upstream, nor of ours.
+        Err(Error::UpstreamDenied { .. }) if has_own_login => return Err(Error::Denied),
         Err(mut error) => {
             if let Some(namespace) = &namespace {
                 namespace.leave_refused(&mut error);

@@ -39,6 +39,12 @@ impl<K: Eq + Hash> Lately<K> {
         !state.until.is_empty() && state.until.get(key).is_some_and(|until| Instant::now() < *until)
     }
 
+    /// For how long it still counts.
+    pub(crate) fn left(&self, key: &K) -> Option<Duration> {
+        let until = self.state().until.get(key).copied()?;
+        Some(until.saturating_duration_since(Instant::now())).filter(|left| !left.is_zero())
+    }
+
     pub(crate) fn epoch(&self) -> Epoch {
         Epoch(self.state().epoch)
     }
@@ -81,8 +87,9 @@ mod tests {
         let lately = Lately::new(2);
         lately.note(1, WHILE, lately.epoch());
         assert!(lately.holds(&1) && !lately.holds(&2));
+        assert_eq!((lately.left(&1), lately.left(&2)), (Some(WHILE), None));
         tokio::time::advance(WHILE).await;
-        assert!(!lately.holds(&1));
+        assert!(!lately.holds(&1) && lately.left(&1).is_none());
         let asked = lately.epoch();
         lately.forget(|_| true);
         lately.note(1, WHILE, asked);

@@ -224,6 +224,8 @@ pub const TAGS_PER_PUT_MAX: usize = 16;
 pub const UPLOAD_CHUNK_BYTES: u64 = 1024 * 1024;
 /// Entries of `Forwarded` or `X-Forwarded-For` that are looked at, from the right.
 pub const FORWARDED_HOPS_MAX: usize = 16;
+/// Peers that send such headers without being trusted, and are named in the log.
+pub const UNBELIEVED_MAX: usize = 16;
 /// Counters of changes that all repositories share.
 pub const GENERATIONS: usize = 256;
 /// Tags, manifests and blobs that are being changed, or wait for that, at once; the next one is
@@ -367,6 +369,8 @@ pub const RESUME_PROGRESS_BYTES: u64 = 1024 * 1024;
 pub const UPSTREAM_READS_MAX: u32 = 128;
 /// The same for requests that write.
 pub const UPSTREAM_WRITES_MAX: u32 = 64;
+/// Of either, one caller has one in so many, where access is `passthrough`.
+pub const CALLER_WINDOW_SHARE: u32 = 4;
 /// Requests that wait for their turn at one upstream; the next one is answered 429.
 pub const UPSTREAM_WAITING_MAX: usize = 2_048;
 /// Of these, for one party.
@@ -420,7 +424,7 @@ pub const TOKENS_MAX: usize = 1_024;
 /// The same for one caller, where access is `passthrough`; past it those that end first are forgotten.
 pub const CALLER_TOKENS_MAX: usize = 64;
 /// Callers whose tokens are remembered, where access is `passthrough`: past it those who were not seen
-/// for longest are forgotten, first those whom the upstream does not know.
+/// for longest are forgotten.
 pub const CALLERS_MAX: usize = 1_024;
 /// And those who were not seen for so long, when somebody new comes.
 pub const CALLER_IDLE_MAX: Duration = Duration::from_hours(1);
@@ -429,6 +433,16 @@ pub const CALLER_IDLE_MAX: Duration = Duration::from_hours(1);
 pub const PERMIT_TIME: Duration = Duration::from_mins(1);
 /// The same for a refusal.
 pub const REFUSAL_TIME: Duration = Duration::from_secs(3);
+/// Logins about which one upstream is asked at once whether it knows them, where access is `passthrough`.
+pub const STRANGERS_MAX: usize = 8;
+/// Of these, for one address: a quarter.
+pub const STRANGERS_EACH_MAX: usize = 2;
+/// Logins that are asked about or wait for that; the next one is answered 429. A quarter for one address.
+pub const STRANGERS_WAITING_MAX: usize = 256;
+/// How long one of them waits.
+pub const STRANGER_WAIT_MAX: Duration = Duration::from_secs(10);
+/// How long the upstream may take to say whether it knows one; less when its answers have less time.
+pub const STRANGER_TIME_MAX: Duration = Duration::from_secs(10);
 /// Leaves that are remembered, and as many refusals.
 pub const PERMITS_MAX: usize = 16_384;
 /// How long the address at which an upstream hands out tokens is believed.
@@ -512,7 +526,7 @@ pub const ARGON2_KIB_MAX: u32 = 256 * 1024;
 pub const ARGON2_PASSES_MAX: u32 = 16;
 /// Passwords that are checked at once: each takes a core.
 pub const PASSWORD_CHECKS_MAX: usize = 2;
-/// Passwords that are checked or wait for that; the next login is answered 429.
+/// Passwords that are checked or wait for that; the next login is answered 429. A quarter for one address.
 pub const PASSWORD_CHECKS_WAITING_MAX: usize = 256;
 /// For how long a login that was good is believed without a check.
 pub const VERIFIED_TIME: Duration = Duration::from_mins(5);
@@ -528,6 +542,10 @@ pub const LOGIN_FAILURES_PERIOD: Duration = Duration::from_secs(6);
 pub const LOGIN_FAILURES_BURST_ADDRESS: u32 = 60;
 /// See above.
 pub const LOGIN_FAILURES_PERIOD_ADDRESS: Duration = Duration::from_secs(1);
+/// For how long a login that was right is not held back by what others did wrong.
+pub const LOGINS_KNOWN_TIME: Duration = Duration::from_hours(12);
+/// Logins, and names of such, that are known so.
+pub const LOGINS_KNOWN_MAX: usize = 16_384;
 /// Keys of one issuer that are looked at.
 pub const ISSUER_KEYS_MAX: usize = 128;
 /// Largest document of an issuer, in bytes.

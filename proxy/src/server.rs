@@ -173,6 +173,9 @@ impl Connection {
         }
         let client = rules.proxies.client(self.peer.ip(), &parts.headers);
         let trusted = rules.proxies.trusts(self.peer.ip());
+        if !trusted {
+            self.app.admission.unbelieved.hear(self.peer.ip(), &parts.headers);
+        }
         let mut account = Account::open(&self.app, &parts, (self.peer, client), trusted);
         account.notes.certificate.clone_from(&self.subject);
         let (span, upstreams) = (account.span(), Arc::clone(&rules.upstreams));

@@ -26,6 +26,7 @@ mod reach;
 mod referrers;
 mod retry;
 mod state;
+mod stranger;
 mod there;
 mod tokens;
 mod wire;
@@ -188,6 +189,12 @@ impl Upstream {
             whose: self.whose,
             accept: self.accept.clone(),
         })
+    }
+
+    /// The same for a login that the upstream may not know, beside everybody else.
+    fn as_stranger(&self, login: &CallerLogin) -> Self {
+        let view = self.as_caller(login);
+        Self { wire: view.wire.aside(), ..view }
     }
 
     /// The same for a client that accepts more kinds of manifests.

@@ -249,11 +249,6 @@ impl UpstreamSet {
         self.views.view(upstream, login)
     }
 
-    /// A view turned out to be of somebody whom the registry knows.
-    pub(crate) fn prove(&self, view: &Arc<Upstream>) {
-        self.views.prove(view);
-    }
-
     /// Whether a pattern stands for its registry. Adds none: it is asked before anybody knows whether
     /// the caller may have it.
     fn is_templated(&self, repo: &RepoName) -> bool {

@@ -48,6 +48,11 @@
 //! | forged tokens of an issuer: alg none, its public key as a secret, wrong key | `issuers::a_signature_counts_only_when_it_is_of_a_key_and_a_kind_that_the_issuer_has` |
 //! | an issuer's tokens that are over, for others, of others | `issuers::a_good_signature_is_not_enough_where_the_claims_are_wrong` |
 //! | making us fetch keys, from where a token says or too often | `issuers::keys_come_from_the_configured_place_and_are_not_asked_for_at_a_stranger_s_will` |
+//! | guessing passwords of users | `access::logins::who_guesses_passwords_is_told_to_wait_and_others_go_on` |
+//! | guessing where the upstream decides: floods, names without end | `passthrough::strangers::a_flood_of_guesses_reaches_the_upstream_a_few_times_and_keeps_nobody_out`, `passthrough::strangers::a_name_that_is_guessed_at_is_asked_about_a_few_times` |
+//! | guesses about which the upstream never answers | `passthrough::strangers::logins_about_which_the_upstream_never_answers_keep_nobody_waiting_whom_it_knows` |
+//! | locking others out by wrong logins | `access::logins::who_logged_in_lately_is_not_locked_out_by_wrong_logins_behind_the_same_address`, `passthrough::strangers::right_logins_are_not_locked_out_by_wrong_ones_behind_their_address` |
+//! | names that are claimed: in logs, in rates | `passthrough::strangers::a_name_that_nobody_proved_is_written_down_nowhere`, `passthrough::strangers::claimed_names_have_one_rate_and_it_is_that_of_their_address`, `access::logins::what_was_typed_as_a_name_is_not_written_down_when_it_is_refused` |
 //! | timing of password checks | `timing::a_wrong_password_and_an_unknown_user_take_the_same_time` |
 //! | log injection | `logs::no_line_of_a_text_log_is_written_by_a_stranger`, `logs::every_line_of_a_json_log_is_one_object_that_wharfd_wrote`, `logs::every_line_of_the_audit_log_is_one_object_that_wharfd_wrote` |
 //! | secrets of clients in logs, answers, metrics, arguments, files | `secrets::nothing_that_clients_show_is_written_down_anywhere`, `secrets::files_with_secrets_are_for_their_owner_only` |

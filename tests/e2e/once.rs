@@ -308,6 +308,24 @@ async fn of_two_tags_that_may_change_none_stays_unlocked_when_one_fails() {
 }
 
 #[tokio::test]
+async fn who_may_not_unlock_a_tag_is_refused_and_that_is_no_error_of_ours() {
+    let Some(stage) = Stage::start_with(locking).await else { return };
+    let wharfd = &stage.wharfd;
+    assert_put(&put(wharfd, "v1", "first").await);
+    assert_eq!(allow(wharfd, &[&format!("{REPO}:v1"), "--reason", "because"]).await.code, 0);
+    let no = Fault::Status { code: 403, retry_after_s: None };
+    stage.double.set_fault(FaultRule::next(Kind::Metadata, no).during(HELD));
+    let refused = put(wharfd, "v1", "second").await;
+    assert_eq!((refused.status.as_u16(), code(&refused).as_str()), (403, "DENIED"));
+    stage.double.clear_faults();
+    let log = wharfd.log();
+    assert_eq!(log.lines().find(|line| line.contains("ERROR")), None);
+    assert!(is_locked(&attributes(&stage, "_tags/v1").await));
+    // What was allowed is allowed still.
+    assert_put(&put(wharfd, "v1", "second").await);
+}
+
+#[tokio::test]
 async fn a_deletion_is_allowed_once_too() {
     let wharfd = Wharfd::with_config("write_once_tags = [\"v*\"]\n").await;
     assert_put(&put(&wharfd, "v1", "first").await);

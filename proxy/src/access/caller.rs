@@ -1,6 +1,8 @@
 //! Who asks, once that is proven, and from where.
 //!
-//! Invariant: a caller is made by `access` only, from what was checked; its name is safe to log.
+//! Invariants: a caller is made by `access` only, from what was checked; its name is safe to log. Of a login
+//! that an upstream has to check, the name counts from the moment on that the upstream knows it: until then
+//! this is nobody, from an address.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
@@ -85,7 +87,7 @@ impl Caller {
         Self::new(name.unwrap_or(NOBODY), CallerKind::Issued, Some(grants))
     }
 
-    /// Somebody who is known to upstreams by a login of their own.
+    /// Somebody with a login of their own for upstreams, called so once those know it.
     #[must_use]
     pub(super) fn with_login(name: &str, login: Arc<CallerLogin>) -> Self {
         let (name, kind) = (safe(name), CallerKind::Passthrough);
@@ -112,6 +114,19 @@ impl Caller {
         Self { client, ..self }
     }
 
+    /// What they call themselves, proven or not: for counting failures, and for nothing that is written
+    /// down.
+    #[must_use]
+    pub(super) fn claimed(&self) -> &str {
+        &self.proven.name
+    }
+
+    /// From where.
+    #[must_use]
+    pub(super) const fn client(&self) -> IpAddr {
+        self.client
+    }
+
     /// With whom bounds are shared: the name where there is one, else the address.
     #[must_use]
     pub(crate) fn party(&self) -> Party {
@@ -121,10 +136,13 @@ impl Caller {
         }
     }
 
-    /// The name, as logs and limits have it.
+    /// The name, as logs and limits have it: as it is proven at this moment.
     #[must_use]
     pub(crate) fn name(&self) -> &str {
-        &self.proven.name
+        match &self.proven.login {
+            Some(login) if !login.is_known() => NOBODY,
+            _ => &self.proven.name,
+        }
     }
 
     /// How it was proven.
@@ -181,5 +199,23 @@ mod tests {
         assert_eq!(Caller::anonymous().somebody(), None);
         assert_eq!(Caller::with_token(None, Grants::default()).somebody(), None);
         assert_eq!(Caller::proven("alice", CallerKind::Password).somebody(), Some("alice"));
+    }
+
+    #[test]
+    fn a_claimed_name_is_nobody_s_until_the_upstream_knows_its_login() {
+        let client: IpAddr = [192, 0, 2, 1].into();
+        let login = Arc::new(crate::upstream::Fingerprints::new().login("alice", "secret"));
+        let caller = Caller::with_login("alice", Arc::clone(&login)).at(client);
+        let noted = caller.clone();
+        for _ in 0..2 {
+            assert_eq!((caller.name(), caller.somebody()), ("-", None));
+            assert_eq!(caller.party(), Party::behind(client));
+            assert!(!format!("{caller} {caller:?}").contains("alice"));
+            login.set_known(true);
+            assert_eq!((noted.name(), noted.somebody()), ("alice", Some("alice")));
+            assert_eq!(noted.party(), Party::Caller("alice".into()));
+            // And not any more, once it says so.
+            login.set_known(false);
+        }
     }
 }

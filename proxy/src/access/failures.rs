@@ -1,38 +1,112 @@
-//! Logins that failed: how many an address, and a name from an address, may try.
+//! Logins that failed: how many an address, and a name from an address, may try. What was right lately
+//! from there is not held back by what others did wrong (`known.rs`).
 //!
-//! Invariant: bounded memory. Counters are shared by whoever falls on the same one, which nobody outside
-//! can aim at; that may hold somebody back for seconds, and lets nobody try more.
+//! Invariants: a login that is being tried counts as one that may fail, so that guesses at once are no more
+//! than guesses one after the other; whoever finds no room for that waits until it is known what came of
+//! those. Bounded memory. Counters are shared by whoever falls on the same one, which nobody outside can
+//! aim at; that may hold somebody back for seconds, and lets nobody try more.
 
+use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
-use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Mutex, PoisonError};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::known::Known;
+use super::marks::{Mark, Marks};
 use crate::Error;
 use crate::limits::{
     LOGIN_COUNTERS, LOGIN_FAILURES_BURST, LOGIN_FAILURES_BURST_ADDRESS, LOGIN_FAILURES_PERIOD,
-    LOGIN_FAILURES_PERIOD_ADDRESS,
+    LOGIN_FAILURES_PERIOD_ADDRESS, LOGINS_KNOWN_MAX, LOGINS_KNOWN_TIME,
 };
+use crate::party::Party;
 
-/// Counters of failures.
+/// Counters of failures, and what was right lately.
 pub(super) struct Failures {
+    /// Stand for credentials, over reloads too.
+    pub(super) marks: Marks,
     chance: RandomState,
     begin: Instant,
-    /// When each would be empty again, in milliseconds since the begin.
-    counters: Mutex<Vec<u64>>,
+    counters: Mutex<Counters>,
+    /// A login that was tried is over.
+    ended: Notify,
+    right: Known<Mark>,
+    /// Names that logged in lately, with from where.
+    named: Known<Pair>,
 }
 
-/// A login that is being tried. It counts as failed until it is said to be good.
-pub(super) struct Attempt<'a> {
-    failures: &'a Failures,
-    charged: [(usize, u64); 2],
+struct Counters {
+    /// When each would be empty again, in milliseconds since the begin.
+    empty_at: Vec<u64>,
+    /// Logins that are being tried, by the counter that they would count in.
+    under_way: HashMap<usize, u64>,
+}
+
+/// Stands for a name and from where it comes.
+type Pair = u64;
+
+/// A login that somebody wants to try.
+#[derive(Clone)]
+pub(super) struct Login {
+    pub(super) name: String,
+    pub(super) client: IpAddr,
+    /// The name and the secret, from there.
+    pub(super) mark: Mark,
+}
+
+/// One counter, and how much of what it takes.
+#[derive(Clone, Copy)]
+struct Counter {
+    place: usize,
+    period: Duration,
+    burst: u32,
+}
+
+impl Counter {
+    fn period_ms(&self) -> u64 {
+        millis(self.period)
+    }
+
+    fn full_ms(&self) -> u64 {
+        self.period_ms() * u64::from(self.burst)
+    }
+}
+
+/// What counts for one login.
+struct Bounds {
+    pair: Pair,
+    /// Whether this very login was right lately.
+    was_right: bool,
+    /// Where it counts while it is being tried.
+    held_by: Vec<Counter>,
+    of_name: Counter,
+    /// None for a name that logged in from there lately.
+    of_address: Option<Counter>,
+}
+
+/// A login that is being tried. What it comes to has to be said; else nobody answered.
+pub(super) struct Attempt {
+    failures: Arc<Failures>,
+    mark: Mark,
+    bounds: Bounds,
+    is_over: bool,
 }
 
 impl Failures {
-    pub(super) fn new() -> Self {
-        let counters = Mutex::new(vec![0; LOGIN_COUNTERS]);
-        Self { chance: RandomState::new(), begin: Instant::now(), counters }
+    pub(super) fn new() -> std::io::Result<Self> {
+        let counters = Counters { empty_at: vec![0; LOGIN_COUNTERS], under_way: HashMap::new() };
+        Ok(Self {
+            marks: Marks::new()?,
+            chance: RandomState::new(),
+            begin: Instant::now(),
+            counters: Mutex::new(counters),
+            ended: Notify::new(),
+            right: Known::new(LOGINS_KNOWN_MAX, LOGINS_KNOWN_TIME),
+            named: Known::new(LOGINS_KNOWN_MAX, LOGINS_KNOWN_TIME),
+        })
     }
 
     /// A number that stands for a text, the same as long as this lives.
@@ -40,113 +114,175 @@ impl Failures {
         self.chance.hash_one(text)
     }
 
-    /// Begins to try, unless too many failed.
-    pub(super) fn begin(&self, name: &str, client: IpAddr) -> Result<Attempt<'_>, Error> {
-        let client = neighbourhood(client);
-        let now = millis(self.begin.elapsed());
-        let kinds = [
-            (self.place((name, client)), LOGIN_FAILURES_PERIOD, LOGIN_FAILURES_BURST),
-            (self.place(client), LOGIN_FAILURES_PERIOD_ADDRESS, LOGIN_FAILURES_BURST_ADDRESS),
-        ];
-        let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
-        for (place, period, burst) in kinds {
-            let full_at = millis(period) * u64::from(burst);
-            let level = counters.get(place).map_or(0, |empty_at| empty_at.saturating_sub(now));
-            if level + millis(period) > full_at {
-                let wait = level + millis(period) - full_at;
-                let retry_after_seconds = wait.div_ceil(1_000).max(1);
-                return Err(Error::TooManyLogins { retry_after_seconds });
-            }
+    /// Who shares what this login takes while it is tried: whoever was right with it lately; else all who
+    /// come from there.
+    pub(super) fn party(&self, login: &Login) -> Party {
+        if self.right.holds(&login.mark) {
+            Party::Caller(login.name.as_str().into())
+        } else {
+            Party::behind(login.client)
         }
-        let charged = kinds.map(|(place, period, _)| (place, millis(period)));
-        for (place, period) in charged {
-            if let Some(empty_at) = counters.get_mut(place) {
-                *empty_at = (*empty_at).max(now) + period;
-            }
-        }
-        Ok(Attempt { failures: self, charged })
     }
 
-    fn place(&self, of: impl std::hash::Hash) -> usize {
-        usize::try_from(self.chance.hash_one(of) % LOGIN_COUNTERS as u64).unwrap_or(0)
+    /// Whether it may be tried at all at this moment. Whoever may not takes no place to be told so.
+    pub(super) fn allow(&self, login: &Login) -> Result<(), Error> {
+        self.counters().levels(&self.bound(login).held_by, self.now()).map(|_| ())
+    }
+
+    /// Begins to try, unless too many failed. Waits while as many are being tried as may fail.
+    pub(super) async fn begin(self: &Arc<Self>, login: &Login) -> Result<Attempt, Error> {
+        loop {
+            let ended = self.ended.notified();
+            tokio::pin!(ended);
+            ended.as_mut().enable();
+            if let Some(attempt) = self.try_begin(login)? {
+                return Ok(attempt);
+            }
+            ended.await;
+        }
+    }
+
+    /// `None` when it has to be waited for what others come to.
+    fn try_begin(self: &Arc<Self>, login: &Login) -> Result<Option<Attempt>, Error> {
+        let bounds = self.bound(login);
+        let has_room = self.counters().take(&bounds.held_by, self.now())?;
+        let begun =
+            || Attempt { failures: Arc::clone(self), mark: login.mark, bounds, is_over: false };
+        Ok(has_room.then(begun))
+    }
+
+    /// What counts for a login.
+    fn bound(&self, login: &Login) -> Bounds {
+        let network = Party::behind(login.client);
+        let pair = self.chance.hash_one((&login.name, &network));
+        let of_name = self.counter(("name", pair), LOGIN_FAILURES_PERIOD, LOGIN_FAILURES_BURST);
+        let of_address = self.counter(
+            ("address", network),
+            LOGIN_FAILURES_PERIOD_ADDRESS,
+            LOGIN_FAILURES_BURST_ADDRESS,
+        );
+        let was_right = self.right.holds(&login.mark);
+        let of_address = Some(of_address).filter(|_| !self.named.holds(&pair));
+        let held_by: Vec<_> = if was_right {
+            let own = ("right", login.mark);
+            vec![self.counter(own, LOGIN_FAILURES_PERIOD, LOGIN_FAILURES_BURST)]
+        } else {
+            std::iter::once(of_name).chain(of_address).collect()
+        };
+        Bounds { pair, was_right, held_by, of_name, of_address }
+    }
+
+    fn counter(&self, of: impl std::hash::Hash, period: Duration, burst: u32) -> Counter {
+        let place = usize::try_from(self.chance.hash_one(of) % LOGIN_COUNTERS as u64).unwrap_or(0);
+        Counter { place, period, burst }
+    }
+
+    fn now(&self) -> u64 {
+        millis(self.begin.elapsed())
+    }
+
+    fn counters(&self) -> MutexGuard<'_, Counters> {
+        self.counters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Attempt<'_> {
-    /// It was good, and does not count.
-    pub(super) fn succeeded(self) {
-        let mut counters = self.failures.counters.lock().unwrap_or_else(PoisonError::into_inner);
-        for (place, period) in self.charged {
-            if let Some(empty_at) = counters.get_mut(place) {
-                *empty_at = empty_at.saturating_sub(period);
+impl Counters {
+    /// How full each is; an error when one is, and nothing that is under way can change that.
+    fn levels(&self, all: &[Counter], now: u64) -> Result<Vec<u64>, Error> {
+        let level = |counter: &Counter| {
+            let empty_at = self.empty_at.get(counter.place).copied().unwrap_or(0);
+            let level = empty_at.saturating_sub(now);
+            let over = (level + counter.period_ms()).saturating_sub(counter.full_ms());
+            if over > 0 {
+                return Err(Error::TooManyLogins { retry_after_seconds: over.div_ceil(1_000) });
+            }
+            Ok(level)
+        };
+        all.iter().map(level).collect()
+    }
+
+    /// Takes one under way in each, or in none; `false` when there would be room if those under way
+    /// turned out to be good.
+    fn take(&mut self, all: &[Counter], now: u64) -> Result<bool, Error> {
+        let levels = self.levels(all, now)?;
+        let has_room = all.iter().zip(levels).all(|(counter, level)| {
+            let under_way = self.under_way.get(&counter.place).copied().unwrap_or(0);
+            level + (under_way + 1) * counter.period_ms() <= counter.full_ms()
+        });
+        if has_room {
+            for counter in all {
+                *self.under_way.entry(counter.place).or_default() += 1;
+            }
+        }
+        Ok(has_room)
+    }
+
+    fn release(&mut self, all: &[Counter]) {
+        for counter in all {
+            if let Some(count) = self.under_way.get_mut(&counter.place) {
+                *count -= 1;
+                if *count == 0 {
+                    self.under_way.remove(&counter.place);
+                }
             }
         }
     }
-}
 
-/// Who has one IPv6 address has the 2^64 beside it.
-fn neighbourhood(client: IpAddr) -> IpAddr {
-    match client.to_canonical() {
-        IpAddr::V6(address) => {
-            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)))
+    fn charge(&mut self, counter: &Counter, now: u64) {
+        if let Some(empty_at) = self.empty_at.get_mut(counter.place) {
+            *empty_at = (*empty_at).max(now) + counter.period_ms();
         }
-        IpAddr::V4(address) => IpAddr::V4(address),
     }
 }
 
-fn millis(duration: std::time::Duration) -> u64 {
+impl Attempt {
+    /// It was good, and counts for itself from now on.
+    pub(super) fn succeeded(mut self) {
+        self.failures.right.note(self.mark);
+        self.failures.named.note(self.bounds.pair);
+        self.end(&[]);
+    }
+
+    /// It was wrong. Of one that was right lately the right one is another by now.
+    pub(super) fn failed(mut self) {
+        if self.bounds.was_right {
+            self.failures.right.forget(&self.mark);
+        }
+        let Bounds { of_name, of_address, .. } = &self.bounds;
+        let charged: Vec<_> = std::iter::once(*of_name).chain(*of_address).collect();
+        self.end(&charged);
+    }
+
+    /// Nobody was asked.
+    pub(super) fn given_up(mut self) {
+        self.end(&[]);
+    }
+
+    fn end(&mut self, charged: &[Counter]) {
+        if std::mem::replace(&mut self.is_over, true) {
+            return;
+        }
+        let now = self.failures.now();
+        let mut counters = self.failures.counters();
+        counters.release(&self.bounds.held_by);
+        charged.iter().for_each(|counter| counters.charge(counter, now));
+        drop(counters);
+        self.failures.ended.notify_waiters();
+    }
+}
+
+impl Drop for Attempt {
+    /// Nobody answered: that says nothing of the login, but whoever asks so much waits.
+    fn drop(&mut self) {
+        let of_address = self.bounds.of_address.filter(|_| !self.bounds.was_right);
+        let charged: Vec<_> = of_address.into_iter().collect();
+        self.end(&charged);
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
-
-    fn is_held_back(failures: &Failures, name: &str, client: IpAddr) -> bool {
-        matches!(failures.begin(name, client), Err(Error::TooManyLogins { .. }))
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn who_fails_often_waits_and_others_do_not() {
-        let failures = Failures::new();
-        for _ in 0..LOGIN_FAILURES_BURST {
-            failures.begin("alice", CLIENT).ok().unwrap();
-        }
-        assert!(is_held_back(&failures, "alice", CLIENT));
-        assert!(!is_held_back(&failures, "alice", "192.0.2.2".parse().unwrap()));
-        assert!(!is_held_back(&failures, "bob", CLIENT));
-        tokio::time::advance(LOGIN_FAILURES_PERIOD).await;
-        assert!(!is_held_back(&failures, "alice", CLIENT));
-        assert!(is_held_back(&failures, "alice", CLIENT));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_address_that_tries_many_names_waits() {
-        let failures = Failures::new();
-        let begin = |n: u32| failures.begin(&format!("user-{n}"), CLIENT).map(|_| ());
-        let count = (0..LOGIN_FAILURES_BURST_ADDRESS + 50).filter(|n| begin(*n).is_ok()).count();
-        assert_eq!(count, LOGIN_FAILURES_BURST_ADDRESS as usize);
-        let Err(Error::TooManyLogins { retry_after_seconds }) = begin(10_000) else { panic!() };
-        assert_eq!(retry_after_seconds, LOGIN_FAILURES_PERIOD_ADDRESS.as_secs().max(1));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_good_login_does_not_count() {
-        let failures = Failures::new();
-        for _ in 0..10_000 {
-            failures.begin("alice", CLIENT).ok().unwrap().succeeded();
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_addresses_of_one_network_count_as_one() {
-        let failures = Failures::new();
-        for n in 0..LOGIN_FAILURES_BURST {
-            failures.begin("alice", format!("2001:db8::{n:x}").parse().unwrap()).ok().unwrap();
-        }
-        assert!(is_held_back(&failures, "alice", "2001:db8::ffff".parse().unwrap()));
-        assert!(!is_held_back(&failures, "alice", "2001:db8:0:1::1".parse().unwrap()));
-    }
-}
+mod tests;

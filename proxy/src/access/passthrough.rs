@@ -1,10 +1,12 @@
 //! Access as the upstream itself decides it: what a caller shows us is shown to the upstream, for
 //! exactly what the request needs. What the upstream has to say is asked in `upstream/permit.rs`; here
-//! it is remembered for a while.
+//! it is remembered for a while. Whether it knows a login at all is asked first (`strangers.rs`).
 //!
 //! Invariants: an answer is remembered for the login that it was given to and for nobody else, for a
-//! bounded time. An upstream that cannot answer lets nobody in.
+//! bounded time. An upstream that cannot answer lets nobody in. A caller has a name from the moment on that
+//! the upstream knows their login, and not longer.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -13,51 +15,83 @@ use http::{HeaderMap, header};
 use serde::Deserialize;
 use tokio::time::Instant;
 
+use super::failures::Failures;
+use super::marks::Mark;
 use super::permits::{Permits, Question};
+use super::strangers::Strangers;
 use super::{Action, Caller, Door, Need};
 use crate::Error;
 use crate::flights::Flights;
-use crate::limits::{QUESTIONS_MAX, RETRY_AFTER_SECONDS, USER_BYTES_MAX};
-use crate::party::Party;
-use crate::upstream::{Access as Right, CallerLogin, Fingerprints, Permit, Upstream, Wish};
+use crate::limits::{PERMIT_TIME, QUESTIONS_MAX, RETRY_AFTER_SECONDS, USER_BYTES_MAX};
+use crate::upstream::{Access as Right, Fingerprints, Permit, Upstream, Wish};
 use crate::upstreams::{Site, Upstreams};
 
 /// The user name that stands for "the password is a token", as `az acr login` has it.
 const TOKEN_USER: &str = "00000000-0000-0000-0000-000000000000";
+/// What there are too many of.
+const QUESTIONS: &str = "questions of access";
 
 /// Asks upstreams who may do what.
 pub(super) struct Passthrough {
     upstreams: Arc<Upstreams>,
     fingerprints: Fingerprints,
+    strangers: Arc<Strangers>,
     permits: Arc<Permits>,
     /// One question for all requests of one caller that need the same.
     asking: Flights<Question, Permit>,
 }
 
 impl Passthrough {
-    pub(super) fn new(upstreams: Arc<Upstreams>) -> Self {
+    /// After others: whom the same registry knew then, it knows still.
+    pub(super) fn new(
+        upstreams: Arc<Upstreams>,
+        registry: &str,
+        failures: Arc<Failures>,
+        before: Option<&Self>,
+    ) -> Self {
+        let strangers = before.map(|before| &before.strangers);
+        let strangers = strangers.filter(|strangers| strangers.are_of(registry)).cloned();
+        let strangers = strangers.unwrap_or_else(|| Arc::new(Strangers::new(registry, failures)));
+        let fingerprints = before.map(|before| before.fingerprints.clone());
         Self {
             upstreams,
-            fingerprints: Fingerprints::new(),
+            fingerprints: fingerprints.unwrap_or_else(Fingerprints::new),
+            strangers,
             permits: Arc::default(),
-            asking: Flights::new(QUESTIONS_MAX, "questions of access"),
+            asking: Flights::new(QUESTIONS_MAX, QUESTIONS),
         }
     }
 
+    /// Counters of failures.
+    pub(super) fn failures(&self) -> &Arc<Failures> {
+        self.strangers.failures()
+    }
+
+    /// What is asked at this moment, and the most of it.
+    pub(super) fn state(&self) -> [(&'static str, usize, usize); 2] {
+        [(QUESTIONS, self.asking.count(), QUESTIONS_MAX), self.strangers.state()]
+    }
+
     /// Reads what is shown. Whether it is any good is asked with the first need.
-    pub(super) fn authenticate(&self, headers: &HeaderMap) -> Result<Caller, Error> {
+    pub(super) fn authenticate(
+        &self,
+        headers: &HeaderMap,
+        client: IpAddr,
+    ) -> Result<Caller, Error> {
         if !headers.contains_key(header::AUTHORIZATION) {
             return Err(login_needed());
         }
         let (user, password) = basic(headers).ok_or(Error::LoginRefused)?;
-        let login = self.fingerprints.login(&user, &password);
-        Ok(Caller::with_login(&name_of(&user, &password), Arc::new(login)))
+        let login = Arc::new(self.fingerprints.login(&user, &password));
+        let caller = Caller::with_login(&name_of(&user, &password), Arc::clone(&login)).at(client);
+        let mark = self.strangers.mark(&caller);
+        login.set_known(mark.is_some_and(|mark| self.strangers.know(&mark)));
+        Ok(caller)
     }
 
     /// Whether the upstream lets this caller do this.
     pub(super) async fn authorize(&self, caller: &Caller, need: &Need) -> Result<(), Error> {
-        let login = caller.login().ok_or_else(login_needed)?;
-        let Site::Remote(remote) = self.upstreams.site_for(&need.repo, Some(login))? else {
+        let Site::Remote(remote) = self.upstreams.site(&need.repo)? else {
             return Err(Error::NameUnserved(need.repo.clone()));
         };
         let right = match need.action {
@@ -66,8 +100,7 @@ impl Passthrough {
             Action::Delete => Right::Delete,
             Action::Admin => return Err(Error::Denied),
         };
-        let permit = self.permit(&remote.upstream, login, Wish::Repo(remote.repo, right)).await?;
-        match permit {
+        match self.permit(&remote.upstream, caller, Wish::Repo(remote.repo, right)).await? {
             Permit::Granted => Ok(()),
             Permit::Denied => Err(Error::Denied),
             Permit::Absent => Err(Error::NameUnknown(need.repo.clone())),
@@ -78,14 +111,12 @@ impl Passthrough {
     /// Whether this caller may come in, and list repositories: at every upstream, since all are in one
     /// list.
     pub(super) async fn admit(&self, caller: &Caller, door: Door) -> Result<(), Error> {
-        let login = caller.login().ok_or_else(login_needed)?;
         let wish = match door {
             Door::Base => Wish::Login,
             Door::Catalog => Wish::Catalog,
         };
         for upstream in self.upstreams.all() {
-            let view = self.upstreams.view(&upstream, login);
-            match self.permit(&view, login, wish.clone()).await? {
+            match self.permit(&upstream, caller, wish.clone()).await? {
                 Permit::Granted => {}
                 Permit::Stranger => return Err(Error::LoginRefused),
                 Permit::Denied | Permit::Absent => return Err(Error::Denied),
@@ -94,35 +125,82 @@ impl Passthrough {
         Ok(())
     }
 
-    /// What an upstream says, or said a moment ago.
+    /// What an upstream says, or said a moment ago. A name counts from here on, or not any more.
     async fn permit(
         &self,
-        view: &Arc<Upstream>,
-        login: &CallerLogin,
+        upstream: &Arc<Upstream>,
+        caller: &Caller,
         wish: Wish,
     ) -> Result<Permit, Error> {
-        let question = Question { whose: login.fingerprint(), upstream: view.identity(), wish };
+        let login = caller.login().ok_or_else(login_needed)?;
+        let mark = self.strangers.mark(caller).ok_or_else(login_needed)?;
+        let (whose, at) = (login.fingerprint(), upstream.identity());
+        let to_be_known = Question { whose, upstream: at, wish: Wish::Login };
+        if !login.is_known() {
+            let is_known = self.meet(upstream, caller, mark, to_be_known.clone()).await?;
+            login.set_known(is_known);
+            if !is_known {
+                return Ok(Permit::Stranger);
+            }
+        }
+        let permit = self.ask(upstream, caller, Question { whose, upstream: at, wish }).await?;
+        match permit {
+            Permit::Granted | Permit::Denied => self.strangers.learn(mark, true),
+            Permit::Stranger => {
+                self.strangers.learn(mark, false);
+                self.permits.note(to_be_known, permit, Instant::now(), PERMIT_TIME);
+                login.set_known(false);
+            }
+            Permit::Absent => {}
+        }
+        Ok(permit)
+    }
+
+    /// Whether the upstream knows a login that it may not know.
+    async fn meet(
+        &self,
+        upstream: &Arc<Upstream>,
+        caller: &Caller,
+        mark: Mark,
+        question: Question,
+    ) -> Result<bool, Error> {
+        // A refusal of a moment ago is no other failure. What it granted elsewhere a moment ago is not
+        // asked here: that would tell a guess from elsewhere more than its share.
+        if self.permits.known(&question) == Some(Permit::Stranger) {
+            return Ok(false);
+        }
+        let began = Instant::now();
+        let is_known = self.strangers.ask(upstream, caller, mark).await.map_err(undecided)?;
+        let permit = if is_known { Permit::Granted } else { Permit::Stranger };
+        self.permits.note(question, permit, began, PERMIT_TIME);
+        Ok(is_known)
+    }
+
+    /// What the upstream lets somebody do whom it knows.
+    async fn ask(
+        &self,
+        upstream: &Arc<Upstream>,
+        caller: &Caller,
+        question: Question,
+    ) -> Result<Permit, Error> {
         if let Some(known) = self.permits.known(&question) {
             return Ok(known);
         }
         let (permits, upstreams) = (Arc::clone(&self.permits), Arc::clone(&self.upstreams));
-        let (view, asked) = (Arc::clone(view), question.clone());
-        let answer = self.asking.ask(&Party::Ourselves, question, |promise| async move {
+        let (upstream, caller, asked) = (Arc::clone(upstream), caller.clone(), question.clone());
+        let party = caller.party();
+        let answer = self.asking.ask(&party, question, |promise| async move {
             // It may have come between the look and this moment.
             if let Some(known) = permits.known(&asked) {
                 return promise.keep(Ok(known));
             }
+            let Some(login) = caller.login() else { return };
             let began = Instant::now();
-            let answer = view.permit(&asked.wish).await;
+            let answer = upstreams.view(&upstream, login).permit(&asked.wish).await;
             match &answer {
-                Ok((permit, life)) => {
-                    if matches!(permit, Permit::Granted | Permit::Denied) {
-                        upstreams.prove(&view);
-                    }
-                    permits.note(asked, *permit, began, *life);
-                }
+                Ok((permit, life)) => permits.note(asked, *permit, began, *life),
                 Err(error) => {
-                    let upstream = view.address();
+                    let upstream = upstream.address();
                     tracing::warn!(upstream, %error, "who may do what cannot be asked");
                 }
             }
@@ -137,7 +215,9 @@ impl Passthrough {
 fn undecided(error: Error) -> Error {
     let retry_after_seconds = match &error {
         Error::UpstreamDown { retry_after_seconds } => *retry_after_seconds,
-        Error::UpstreamBusy { .. } | Error::TooMany(_) => return error,
+        Error::UpstreamBusy { .. } | Error::TooMany(_) | Error::TooManyLogins { .. } => {
+            return error;
+        }
         _ => RETRY_AFTER_SECONDS,
     };
     Error::AccessUndecided { retry_after_seconds }
@@ -164,8 +244,8 @@ fn basic(headers: &HeaderMap) -> Option<(String, String)> {
     (is_named && clean && !password.is_empty()).then(|| (user.to_owned(), password.to_owned()))
 }
 
-/// How a caller is called in logs and limits. Of a token it is the subject that it names: who forged
-/// one is turned away with it. It is never a part of a secret.
+/// How a caller is called in logs and limits once the upstream knows their login. Of a token it is the
+/// subject that it names: who forged one is turned away with it. It is never a part of a secret.
 fn name_of(user: &str, password: &str) -> String {
     let is_safe = |c: char| c.is_ascii_alphanumeric() || "-._@+/:".contains(c);
     let safe = |text: &str| text.chars().map(|c| if is_safe(c) { c } else { '?' }).collect();
@@ -230,12 +310,21 @@ mod tests {
         }
     }
 
+    const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+
+    fn passthrough(registry: &str, before: Option<&Passthrough>) -> Passthrough {
+        let config = registry.parse().unwrap();
+        let upstreams = Arc::new(Upstreams::new(&[config]).unwrap());
+        let failures = before.map(|before| Arc::clone(before.failures()));
+        let failures = failures.unwrap_or_else(|| Arc::new(Failures::new().unwrap()));
+        Passthrough::new(upstreams, registry, failures, before)
+    }
+
     #[tokio::test]
     async fn nobody_is_let_in_while_the_upstream_cannot_be_asked() {
-        let config = "http://127.0.0.1:1".parse().unwrap();
-        let upstreams = Arc::new(Upstreams::new(&[config]).unwrap());
-        let passthrough = Passthrough::new(upstreams);
-        let caller = passthrough.authenticate(&headers(&[&shown("alice:secret")])).unwrap();
+        let passthrough = passthrough("http://127.0.0.1:1", None);
+        let shown = headers(&[&shown("alice:secret")]);
+        let caller = passthrough.authenticate(&shown, CLIENT).unwrap();
         let need = Need::of_one("a/b".parse().unwrap(), Action::Pull);
         for _ in 0..2 {
             let refused = passthrough.authorize(&caller, &need).await.unwrap_err();
@@ -245,5 +334,26 @@ mod tests {
             }
         }
         assert!(!format!("{caller:?}").contains("secret"));
+        assert_eq!(caller.somebody(), None);
+    }
+
+    #[tokio::test]
+    async fn who_is_known_to_a_registry_is_so_from_there_and_over_reloads_and_to_no_other() {
+        let before = passthrough("http://127.0.0.1:1", None);
+        let shown = headers(&[&shown("alice:secret")]);
+        let name = |passthrough: &Passthrough, client: IpAddr| {
+            passthrough.authenticate(&shown, client).unwrap().name().to_owned()
+        };
+        assert_eq!(name(&before, CLIENT), "-");
+        let caller = before.authenticate(&shown, CLIENT).unwrap();
+        before.strangers.learn(before.strangers.mark(&caller).unwrap(), true);
+        assert_eq!(name(&before, CLIENT), "alice");
+        assert_eq!(name(&before, [192, 0, 2, 2].into()), "-");
+        let after = passthrough("http://127.0.0.1:1", Some(&before));
+        assert_eq!(name(&after, CLIENT), "alice");
+        let other = passthrough("http://127.0.0.1:2", Some(&after));
+        assert_eq!(name(&other, CLIENT), "-");
+        let mark = other.strangers.mark(&caller).unwrap();
+        assert_eq!(mark, before.strangers.mark(&caller).unwrap(), "its counters go on");
     }
 }

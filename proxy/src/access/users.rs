@@ -7,19 +7,20 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
 use wharf_oci::{RepoName, Secret};
 
 use super::caller::{Caller, CallerKind};
-use super::failures::Failures;
+use super::failures::{Failures, Login};
+use super::in_turn::InTurn;
 use super::issued::{Given, Issuing, Proof};
 use super::issuers::{self, Issuer, Vouched};
+use super::marks::Mark;
 use super::needs::{Action, Door, Need};
 use super::passwords::Passwords;
 use super::rules::Rules;
 use super::shown::Shown;
 use super::tokens::{self, Tokens};
-use super::verified::{Mark, Verified};
+use super::verified::Verified;
 use super::{TokenRequest, dates};
 use crate::Error;
 use crate::bridge::Bridge;
@@ -27,6 +28,9 @@ use crate::config::UsersConfig;
 use crate::flights::Flights;
 use crate::limits::{PASSWORD_CHECKS_MAX, PASSWORD_CHECKS_WAITING_MAX};
 use crate::party::Party;
+
+/// What there are too many of.
+const LOGINS: &str = "logins";
 
 /// Everything that decides.
 pub(super) struct Users {
@@ -40,38 +44,38 @@ pub(super) struct Users {
     failures: Arc<Failures>,
     /// Checks of passwords, by what they are for.
     checks: Flights<Mark, bool>,
-    turns: Arc<Semaphore>,
+    places: InTurn,
     bridge: Bridge,
 }
 
 /// One check of a password.
 struct Check {
-    user: String,
+    login: Login,
     password: Secret,
-    client: IpAddr,
-    /// Who it is in the log.
-    logged: String,
+    party: Party,
     passwords: Arc<Passwords>,
     failures: Arc<Failures>,
-    turns: Arc<Semaphore>,
+    places: InTurn,
     bridge: Bridge,
 }
 
 impl Check {
     /// Whether it is the user's: in its turn, on the bridge, unless too many failed.
     async fn run(self) -> Result<bool, Error> {
-        let Self { user, password, client, logged, passwords, failures, turns, bridge } = self;
-        let attempt = failures.begin(&user, client).inspect_err(|_| {
-            audit(&logged, "password", client, "held back");
-        })?;
-        let chance = failures.chance(&user);
-        let turn = turns.acquire_owned().await;
+        let Self { login, password, party, passwords, failures, places, bridge } = self;
+        let held_back = |_: &Error| audit_refused("password", login.client, "held back");
+        let attempt = failures.begin(&login).await.inspect_err(held_back)?;
+        let (chance, user) = (failures.chance(&login.name), login.name.clone());
+        let place = places.enter(&party).await;
         let fits = bridge.run(move || passwords.check(&user, password.expose(), chance)).await;
-        drop(turn);
+        drop(place);
         if fits {
             attempt.succeeded();
+            audit(&login.name, "password", login.client, "accepted");
+        } else {
+            attempt.failed();
+            audit_refused("password", login.client, "refused");
         }
-        audit(&logged, "password", client, if fits { "accepted" } else { "refused" });
         Ok(fits)
     }
 }
@@ -91,23 +95,19 @@ impl Proven {
 }
 
 impl Users {
-    /// After others, whose keys of issuers and counts of failures still hold.
+    /// After others, whose keys of issuers still hold.
     pub(super) fn new(
         config: &UsersConfig,
         key: &[u8],
+        failures: Arc<Failures>,
         before: Option<&Self>,
     ) -> Result<Self, crate::ConfigError> {
-        let verified = Verified::new().map_err(|error| crate::ConfigError::Access {
-            place: "[access]".to_owned(),
-            reason: format!("no random numbers: {error}"),
-        })?;
         let known = before.map_or(&[][..], |before| &before.issuers);
         let issuer = |config| {
             let known = known.iter().find(|issuer| issuer.is_of(config));
             known.map_or_else(|| Issuer::new(config).map(Arc::new), |known| Ok(Arc::clone(known)))
         };
         let issuers = config.issuers.iter().map(issuer).collect::<Result<_, _>>()?;
-        let failures = before.map(|before| Arc::clone(&before.failures));
         Ok(Self {
             rules: config.rules.clone(),
             passwords: Arc::clone(&config.passwords),
@@ -115,12 +115,23 @@ impl Users {
             issuers,
             issuing: Issuing::new(key, config.token_lifetime.as_secs()),
             public_url: config.public_url.clone(),
-            verified,
-            failures: failures.unwrap_or_else(|| Arc::new(Failures::new())),
-            checks: Flights::new(PASSWORD_CHECKS_WAITING_MAX, "logins"),
-            turns: Arc::new(Semaphore::new(PASSWORD_CHECKS_MAX)),
+            verified: Verified::default(),
+            failures,
+            checks: Flights::new(PASSWORD_CHECKS_WAITING_MAX, LOGINS),
+            // One alone may use all: each check is short, and whoever else comes is next.
+            places: InTurn::new(PASSWORD_CHECKS_MAX, PASSWORD_CHECKS_MAX),
             bridge: Bridge::default(),
         })
+    }
+
+    /// Logins that are being tried, and the most.
+    pub(super) fn state(&self) -> (&'static str, usize, usize) {
+        (LOGINS, self.checks.count(), PASSWORD_CHECKS_WAITING_MAX)
+    }
+
+    /// Counters of failures.
+    pub(super) const fn failures(&self) -> &Arc<Failures> {
+        &self.failures
     }
 
     /// Who asks.
@@ -138,7 +149,8 @@ impl Users {
 
     /// A user with a password, or with a token in its place.
     async fn basic(&self, user: &str, password: &Secret, client: IpAddr) -> Result<Caller, Error> {
-        let mark = self.verified.mark(["basic", user, password.expose()]);
+        let words: [&[u8]; 3] = [b"basic", user.as_bytes(), password.expose().as_bytes()];
+        let mark = self.failures.marks.from(client, &words);
         if let Some(caller) = self.verified.get(&mark) {
             return Ok(caller);
         }
@@ -177,18 +189,20 @@ impl Users {
         client: IpAddr,
         mark: Mark,
     ) -> Result<Caller, Error> {
+        let login = Login { name: user.to_owned(), client, mark };
+        let held_back = |_: &Error| audit_refused("password", client, "held back");
+        self.failures.allow(&login).inspect_err(held_back)?;
+        let party = self.failures.party(&login);
         let check = Check {
-            user: user.to_owned(),
+            login,
             password: password.clone(),
-            client,
-            // What is typed in the place of a name may be a secret.
-            logged: if self.passwords.knows(user) { user } else { "unknown" }.to_owned(),
+            party,
             passwords: Arc::clone(&self.passwords),
             failures: Arc::clone(&self.failures),
-            turns: Arc::clone(&self.turns),
+            places: self.places.clone(),
             bridge: self.bridge.clone(),
         };
-        let party = Party::behind(client);
+        let party = check.party.clone();
         let checked =
             self.checks.ask(&party, mark, |promise| async move { promise.keep(check.run().await) });
         match checked.await? {
@@ -198,7 +212,7 @@ impl Users {
     }
 
     async fn bearer(&self, token: &str, client: IpAddr) -> Result<Caller, Error> {
-        let mark = self.verified.mark(["bearer", "", token]);
+        let mark = self.failures.marks.of(&[b"bearer".as_slice(), token.as_bytes()]);
         if let Some(caller) = self.verified.get(&mark) {
             return Ok(caller);
         }
@@ -274,7 +288,7 @@ impl Users {
     fn refreshed(&self, token: &str, client: IpAddr) -> Result<Caller, Error> {
         let name = self.issuing.read_refresh(token, |name| self.passwords.line(name));
         let Some(name) = name else {
-            audit("unknown", "refresh", client, "refused");
+            audit_refused("refresh", client, "refused");
             return Err(Error::LoginRefused);
         };
         audit(&name, "refresh", client, "accepted");
@@ -329,6 +343,12 @@ impl Users {
     pub(super) fn administers(&self, caller: &Caller, repo: &RepoName) -> bool {
         self.rules.allow(caller, repo, Action::Admin)
     }
+}
+
+/// A line for the audit log about somebody who is not let in. Nobody knows who that is: what stands in the
+/// place of a name is what was typed, and may be a secret, or the name of somebody else.
+fn audit_refused(by: &str, client: IpAddr, result: &str) {
+    audit("unknown", by, client, result);
 }
 
 /// A line for the audit log.

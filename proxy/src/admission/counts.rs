@@ -48,6 +48,8 @@ pub(crate) enum Limit {
     AddressRate,
     /// Transfers of one caller.
     Transfers,
+    /// Logins that failed.
+    Logins,
     /// What is read of a client after its last answer.
     Linger,
     /// Idle connections that made room for somebody else's.
@@ -57,7 +59,7 @@ pub(crate) enum Limit {
 }
 
 /// Every word of [`Limit`], in the order of its variants.
-const WORDS: [&str; 21] = [
+const WORDS: [&str; 22] = [
     "connections",
     "address_connections",
     "handshake_time",
@@ -76,6 +78,7 @@ const WORDS: [&str; 21] = [
     "user_rate",
     "address_rate",
     "transfers",
+    "logins",
     "linger",
     "displaced",
     "displaced_uploads",
@@ -100,6 +103,7 @@ impl Limit {
             Error::TooManyBytes(BytesOf::All) => Some(Self::BytesInFlight),
             Error::TooManyBytes(BytesOf::Party) => Some(Self::UserBytesInFlight),
             Error::TooManyBytes(BytesOf::Connection) => Some(Self::ConnectionBytesInFlight),
+            Error::TooManyLogins { .. } => Some(Self::Logins),
             _ => None,
         }
     }

@@ -35,7 +35,10 @@ pub(crate) enum AccessConfig {
     /// As files and rules say.
     Users(Box<UsersConfig>),
     /// As the upstream decides by the caller's own login.
-    Passthrough,
+    Passthrough {
+        /// The one registry.
+        registry: String,
+    },
 }
 
 /// Users, and what they may do.
@@ -182,8 +185,8 @@ impl AccessKeys {
             Kind::Open => self.without_users(AccessConfig::Open),
             Kind::Passthrough => {
                 let refused = |reason| refuse("[access] kind = \"passthrough\"", reason);
-                passthrough::check(upstreams).map_err(refused)?;
-                self.without_users(AccessConfig::Passthrough)
+                let registry = passthrough::check(upstreams).map_err(refused)?;
+                self.without_users(AccessConfig::Passthrough { registry })
             }
             Kind::Users => self.resolve_users(),
         }

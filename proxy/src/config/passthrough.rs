@@ -4,8 +4,8 @@
 
 use super::{PushMode, UpstreamConfig};
 
-/// Why the logins of callers cannot be taken to these.
-pub(super) fn check(upstreams: &[UpstreamConfig]) -> Result<(), &'static str> {
+/// The registry that decides, or why the logins of callers cannot be taken to these.
+pub(super) fn check(upstreams: &[UpstreamConfig]) -> Result<String, &'static str> {
     let Some(first) = upstreams.first() else {
         return Err("it needs an [[upstream]] that decides");
     };
@@ -31,14 +31,14 @@ pub(super) fn check(upstreams: &[UpstreamConfig]) -> Result<(), &'static str> {
             "push = \"staged\" delivers when the caller and their login are gone; use \"through\"",
         );
     }
-    Ok(())
+    Ok(first.url.origin().to_owned())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn checked(lines: &str) -> Result<(), &'static str> {
+    fn checked(lines: &str) -> Result<String, &'static str> {
         #[derive(serde::Deserialize)]
         struct File {
             #[serde(default)]
@@ -52,9 +52,10 @@ mod tests {
     fn passthrough_is_for_one_registry_and_has_no_other_login() {
         let upstream = |url: &str, rest: &str| format!("[[upstream]]\nurl = \"{url}\"\n{rest}\n");
         let one = upstream("https://a.azurecr.io", "");
-        assert_eq!(checked(&one), Ok(()));
+        let registry = Ok("https://a.azurecr.io".to_owned());
+        assert_eq!(checked(&one), registry);
         let twice = upstream("https://a.azurecr.io", "prefix = \"b\"");
-        assert_eq!(checked(&format!("{one}{twice}")), Ok(()));
+        assert_eq!(checked(&format!("{one}{twice}")), registry);
         let other = upstream("https://b.azurecr.io", "prefix = \"b\"");
         let hosts = upstream("https://*", "namespaces = [\"*.azurecr.io\"]");
         let user = upstream("https://a", "username = \"u\"\npassword_env = \"HOME\"");

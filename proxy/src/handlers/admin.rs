@@ -43,6 +43,8 @@ async fn gauges(app: &App) -> Gauges {
     let (manifests, tags) = app.cache.questions();
     let deliveries = app.deliveries.state();
     let pending = usize::try_from(deliveries.blobs).unwrap_or(usize::MAX);
+    let of_access = app.live.rules().access.state().into_iter();
+    let of_access = of_access.map(|(name, used, most)| Bound::new(name, used, most));
     let limits = Arc::clone(&app.live.rules().limits);
     let (fills_of_one, fills_ended) = app.cache.fills_shared();
     let bounds = vec![
@@ -61,6 +63,7 @@ async fn gauges(app: &App) -> Gauges {
             DELIVERIES_MAX / SHARES,
         ),
     ];
+    let bounds = bounds.into_iter().chain(of_access).collect();
     Gauges {
         process,
         ready,

@@ -50,6 +50,8 @@ struct Spent {
     /// What it was before.
     there: Digest,
     allowance: Allowance,
+    /// Whether it was unlocked, or may have been.
+    is_unlocked: bool,
 }
 
 impl Scene<'_> {
@@ -114,23 +116,27 @@ impl Scene<'_> {
                 let (repo, tag) = (self.repo.clone(), (*tag).clone());
                 return Err(Error::TagWriteOnce { repo, tag, there: *there });
             };
-            decided.spent.push(Spent { tag: (*tag).clone(), there: *there, allowance });
+            let (tag, there) = ((*tag).clone(), *there);
+            decided.spent.push(Spent { tag, there, allowance, is_unlocked: false });
         }
-        for Spent { tag, there, allowance } in &decided.spent {
+        for Spent { tag, there, allowance, .. } in &decided.spent {
             audit_used(self.repo, tag, (*there, to), &allowance.reason, self.client);
         }
-        if let Err(error) = self.unlock(&decided).await {
+        if let Err(error) = self.unlock(&mut decided).await {
             self.undo(decided, &[], None).await;
             return Err(error);
         }
         Ok(decided)
     }
 
-    async fn unlock(&self, decided: &Decided) -> Result<(), Error> {
+    async fn unlock(&self, decided: &mut Decided) -> Result<(), Error> {
         let Some(remote) = self.locking() else { return Ok(()) };
-        for spent in &decided.spent {
+        for spent in &mut decided.spent {
             let reference = Reference::Tag(spent.tag.clone());
-            remote.upstream.set_lock(&remote.repo, &reference, false).await?;
+            let unlocked = remote.upstream.set_lock(&remote.repo, &reference, false).await;
+            // Who may not unlock a tag has left it locked, and may not lock it either.
+            spent.is_unlocked = !unlocked.as_ref().is_err_and(Error::is_refusal);
+            unlocked?;
         }
         Ok(())
     }
@@ -150,7 +156,9 @@ impl Scene<'_> {
                 continue;
             }
             // Before it is asked for: from then on it stays what it is.
-            self.lock_again(&reference).await;
+            if spent.is_unlocked {
+                self.lock_again(&reference).await;
+            }
             let undone = if unsure == Some(&reference) {
                 match self.current(&spent.tag).await {
                     Ok(Some(there)) if there == spent.there => Undone::NotMade,

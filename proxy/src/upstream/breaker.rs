@@ -173,6 +173,11 @@ impl Row {
 }
 
 impl<'a> Try<'a> {
+    /// Whether it is the one that finds out.
+    pub(super) const fn is_trial(&self) -> bool {
+        self.trial.is_some()
+    }
+
     /// The upstream is there: it answered, whatever it said.
     pub(super) fn answered(mut self) {
         *self.breaker.state() = State::default();

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use ring::hmac::{self, HMAC_SHA256};
 use ring::rand::SystemRandom;
@@ -14,13 +15,16 @@ use wharf_oci::{Login, Secret};
 pub(crate) struct CallerLogin {
     pub(super) login: Login,
     fingerprint: Fingerprint,
+    /// Whether the upstream has said, lately, that it knows it.
+    known: AtomicBool,
 }
 
 /// Stands for a login where things are remembered for it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Fingerprint([u8; 32]);
 
-/// Makes fingerprints; with another key in each process.
+/// Makes fingerprints; with another key in each process. A clone makes the same.
+#[derive(Clone)]
 pub(crate) struct Fingerprints(hmac::Key);
 
 impl Fingerprints {
@@ -42,6 +46,7 @@ impl Fingerprints {
         CallerLogin {
             login: Login::basic(user, Secret::new(password)),
             fingerprint: Fingerprint(fingerprint),
+            known: AtomicBool::new(false),
         }
     }
 }
@@ -50,6 +55,23 @@ impl CallerLogin {
     /// What stands for it.
     pub(crate) const fn fingerprint(&self) -> Fingerprint {
         self.fingerprint
+    }
+
+    /// Whether the upstream has said, lately, that it knows it. Nobody does at first.
+    pub(crate) fn is_known(&self) -> bool {
+        self.known.load(Ordering::Acquire)
+    }
+
+    /// What it said of it.
+    pub(crate) fn set_known(&self, known: bool) {
+        self.known.store(known, Ordering::Release);
+    }
+}
+
+impl Fingerprint {
+    /// For what is computed of it.
+    pub(crate) const fn as_bytes(&self) -> &[u8] {
+        &self.0
     }
 }
 

@@ -60,11 +60,13 @@ impl Upstream {
     /// Whether the login of this view may do something, and how long that can be believed at most.
     pub(crate) async fn permit(&self, wish: &Wish) -> Result<(Permit, Duration), Error> {
         let challenge = self.wire.challenge().await?;
+        let scope = wish.scope();
         let Challenge::Bearer { .. } = &challenge else {
+            // Shown from the first request on: what anybody may have proves nothing of a login.
+            self.wire.after_challenge(Challenge::Basic, &scope, None).await?;
             let permit = self.prove(wish, &challenge).await?;
             return Ok((permit, PERMIT_TIME));
         };
-        let scope = wish.scope();
         match self.wire.token_anew(&challenge, &scope).await {
             Ok(token) => {
                 let permit = match (wish, granted(&token, wish)) {

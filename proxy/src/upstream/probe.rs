@@ -9,12 +9,12 @@ use std::time::Duration;
 use http::Method;
 
 use super::auth::Scope;
-use super::breaker::{Failure, FailureKind, Try};
+use super::breaker::{Failure, FailureKind, Suspicion, Try};
 use super::quota::Class;
 use super::retry;
 use super::wire::{Ask, Effort, Wire};
 use crate::Error;
-use crate::limits::PROBE_TIMEOUT;
+use crate::limits::{PROBE_TIMEOUT, RETRY_AFTER_SECONDS};
 use crate::party::Party;
 
 const PROBING: &str = "probing an upstream";
@@ -41,6 +41,26 @@ impl Wire {
         if is_left_alone {
             tracing::warn!(upstream = &*self.address, "down; left alone for a while");
         }
+    }
+
+    /// For whoever asks beside everybody else: an error while the upstream is down. When it is time to see
+    /// whether it is back, that is asked first, and for nobody in particular: what comes of a login that
+    /// may be a guess says nothing of the upstream.
+    pub(super) async fn look_whether_back(&self) -> Result<(), Error> {
+        let leave = self.breaker().admit()?;
+        if !leave.is_trial() {
+            return Ok(());
+        }
+        let ask = Ask::new(Method::GET, self.url("/v2/"), Scope::nothing());
+        let asked = tokio::time::timeout(PROBE_TIMEOUT, self.once(&ask, None, PROBING)).await;
+        if matches!(asked, Ok(Ok(response)) if !response.status().is_server_error()) {
+            leave.answered();
+            return Ok(());
+        }
+        let unanswered = FailureKind::Unanswered;
+        let failure = Failure { path: ask.url.path(), repo: None, kind: unanswered };
+        leave.failed(&failure).map(Suspicion::confirmed);
+        Err(Error::UpstreamDown { retry_after_seconds: RETRY_AFTER_SECONDS })
     }
 
     /// Any answer below 500 says that it is; `None` when it may not be asked.

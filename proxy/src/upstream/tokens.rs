@@ -104,6 +104,10 @@ impl Wire {
         challenge: Challenge,
         scope: &Scope,
     ) -> Result<HeaderValue, Error> {
+        if self.is_aside {
+            // Not as work of its own: it ends with whoever gave it its time.
+            return self.fetch_token(&challenge, scope).await;
+        }
         self.token(challenge, scope, Want::Newer).await
     }
 
@@ -181,6 +185,13 @@ impl Wire {
             let response = self.once(ask, authorization.clone(), operation).await?;
             let status = response.status();
             match retry::judge(status, response.headers(), tries) {
+                Verdict::Again(wait) if self.is_aside => {
+                    return if status == StatusCode::TOO_MANY_REQUESTS {
+                        Err(Error::UpstreamBusy { retry_after_seconds: wait.as_secs().max(1) })
+                    } else {
+                        Ok(response)
+                    };
+                }
                 Verdict::Again(wait) => {
                     tracing::debug!(upstream = self.address(), operation, %status, "trying again");
                     tokio::time::sleep(wait).await;

@@ -22,7 +22,7 @@ use super::chunks::Chunks;
 use super::connect::{self, HttpClient};
 use super::credentials::Credentials;
 use super::farewells::Farewells;
-use super::quota::{Class, Quota};
+use super::quota::{Class, Pass, Quota};
 use super::reach::{self, Astray, Reach};
 use super::retry::{self, Budget, Verdict};
 use super::state::{Counts, UpstreamState};
@@ -33,8 +33,8 @@ use crate::config::{ConfigError, Patience, UpstreamConfig};
 use crate::error::chain;
 use crate::flights::Flights;
 use crate::limits::{
-    CHALLENGE_TIME, CHALLENGES_MAX, QUESTIONS_MAX, RETRY_AFTER_MAX, REVALIDATE_TIMEOUT,
-    WRITE_TIMEOUT,
+    CALLER_WINDOW_SHARE, CHALLENGE_TIME, CHALLENGES_MAX, QUESTIONS_MAX, RETRY_AFTER_MAX,
+    REVALIDATE_TIMEOUT, WRITE_TIMEOUT,
 };
 use crate::party::Party;
 use crate::telemetry;
@@ -55,6 +55,9 @@ pub(super) struct Wire {
     own_quota: Option<Arc<Quota>>,
     /// For whom it is asked.
     party: Party,
+    /// Whether this asks beside everybody else: once, not in turn with others, and without saying anything
+    /// of the upstream's state.
+    pub(super) is_aside: bool,
 }
 
 /// What is known of the upstream's state; one for all who ask it.
@@ -145,6 +148,7 @@ impl Wire {
             health: Arc::new(health),
             own_quota: None,
             party: Party::Ourselves,
+            is_aside: false,
         })
     }
 
@@ -153,13 +157,20 @@ impl Wire {
     pub(super) fn with_login(&self, login: Login) -> Self {
         let auth = Arc::new(Auth::of_caller(Credentials::of(login)));
         let token_flights = Arc::new(Flights::new(QUESTIONS_MAX, "token requests"));
-        let own_quota = Quota::new(self.patience.reads_max, self.patience.writes_max);
+        let Patience { reads_max, writes_max, .. } = self.patience;
+        let share = |most: u32| most.div_ceil(CALLER_WINDOW_SHARE);
+        let own_quota = Quota::new(share(reads_max), share(writes_max));
         Self { auth, token_flights, own_quota: Some(Arc::new(own_quota)), ..self.clone() }
     }
 
     /// The same for somebody: of those who wait for their turn, each party has some.
     pub(super) fn for_party(&self, party: Party) -> Self {
         Self { party, ..self.clone() }
+    }
+
+    /// The same, beside everybody else.
+    pub(super) fn aside(self) -> Self {
+        Self { is_aside: true, ..self }
     }
 
     /// A number that is the same for all logins at one upstream, and another one for each upstream.
@@ -184,6 +195,10 @@ impl Wire {
 
     pub(super) fn quota(&self) -> &Quota {
         &self.health.quota
+    }
+
+    pub(super) fn breaker(&self) -> &Breaker {
+        &self.health.breaker
     }
 
     pub(super) fn counts(&self) -> &Counts {
@@ -251,7 +266,8 @@ impl Wire {
                 }
                 Err(_) => Verdict::Stands,
             };
-            let wait = match (verdict, ask.effort) {
+            let effort = if self.is_aside { Effort::Once } else { ask.effort };
+            let wait = match (verdict, effort) {
                 (Verdict::Stands, _) => return answered,
                 (Verdict::Busy { retry_after_seconds }, _) => {
                     return Err(Error::UpstreamBusy { retry_after_seconds });
@@ -287,11 +303,12 @@ impl Wire {
         if !self.is_own(&ask.url) {
             return self.once(ask, None, operation).await;
         }
+        if self.is_aside {
+            self.look_whether_back().await?;
+            return self.authorized(ask, operation).await;
+        }
         let class = Class::of(&ask.method);
-        let own = match &self.own_quota {
-            Some(quota) => Some(quota.enter(class, ask.patience(), &self.party).await?),
-            None => None,
-        };
+        let own = self.own_turn(class, ask.patience()).await?;
         let pass = self.health.quota.enter(class, ask.patience(), &self.party).await?;
         let leave = self.health.breaker.admit()?;
         let began = Instant::now();
@@ -335,6 +352,14 @@ impl Wire {
         answered
     }
 
+    /// The turn among what the same caller asks for.
+    async fn own_turn(&self, class: Class, patience: Duration) -> Result<Option<Pass>, Error> {
+        match &self.own_quota {
+            Some(quota) => quota.enter(class, patience, &self.party).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// A question beside the usual way, in its turn and when the upstream is not known to be down; `path`
     /// is where it asks.
     pub(super) async fn guarded<T>(
@@ -342,11 +367,16 @@ impl Wire {
         path: &str,
         question: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
+        if self.is_aside {
+            self.look_whether_back().await?;
+            return question.await;
+        }
+        let own = self.own_turn(Class::Read, RETRY_AFTER_MAX).await?;
         let pass = self.health.quota.enter(Class::Read, RETRY_AFTER_MAX, &self.party).await?;
         let leave = self.health.breaker.admit()?;
         let answered = question.await;
         if let Some(kind) = answered.as_ref().err().and_then(probe::failure) {
-            drop(pass);
+            drop((own, pass));
             self.doubt(leave, &Failure { path, repo: None, kind }).await;
         } else {
             pass.answered();

@@ -93,11 +93,6 @@ impl Upstreams {
         self.seen().view(upstream, login)
     }
 
-    /// See [`UpstreamSet::prove`].
-    pub(crate) fn prove(&self, view: &Arc<Upstream>) {
-        self.seen().prove(view);
-    }
-
     /// The repository's name at the same upstream as `remote`; `None` when it lives elsewhere.
     #[must_use]
     pub(crate) fn beside(&self, remote: &Remote, repo: &RepoName) -> Option<RepoName> {

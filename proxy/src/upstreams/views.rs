@@ -2,8 +2,7 @@
 //! tokens are in them.
 //!
 //! Invariant: a view is found by exactly the login that it was made with. Bounded in number and, because
-//! passwords are in them too, in time; who only tries passwords does not drive out those whom the registry
-//! knows.
+//! passwords are in them too, in time. Whom the registry does not know has none (`access/strangers.rs`).
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,8 +22,6 @@ pub(super) struct Views(Mutex<HashMap<Key, View>>);
 struct View {
     upstream: Arc<Upstream>,
     used: Instant,
-    /// Whether the registry knows who it is.
-    proven: bool,
 }
 
 impl Views {
@@ -38,23 +35,15 @@ impl Views {
         }
         views.retain(|_, view| now.duration_since(view.used) < CALLER_IDLE_MAX);
         if views.len() >= CALLERS_MAX {
-            let oldest = views.iter().min_by_key(|(_, view)| (view.proven, view.used));
+            let oldest = views.iter().min_by_key(|(_, view)| view.used);
             if let Some(oldest) = oldest.map(|(key, _)| *key) {
                 views.remove(&oldest);
             }
         }
         let view = Arc::new(upstream.as_caller(login));
-        let kept = View { upstream: Arc::clone(&view), used: now, proven: false };
+        let kept = View { upstream: Arc::clone(&view), used: now };
         views.insert(key, kept);
         view
-    }
-
-    /// The registry knows whose view this is.
-    pub(super) fn prove(&self, view: &Arc<Upstream>) {
-        let Some(whose) = view.whose() else { return };
-        if let Some(known) = self.views().get_mut(&(view.identity(), whose)) {
-            known.proven = true;
-        }
     }
 
     fn views(&self) -> MutexGuard<'_, HashMap<Key, View>> {
@@ -84,23 +73,28 @@ mod tests {
         assert_eq!(alice.whose(), Some(prints.login("alice", "a").fingerprint()));
     }
 
-    #[test]
-    fn who_tries_passwords_drives_out_nobody_who_is_known() {
+    #[tokio::test(start_paused = true)]
+    async fn past_the_bound_whoever_was_not_seen_for_longest_goes() {
         let (views, prints, upstream) = (Views::default(), Fingerprints::new(), upstream());
-        let known = views.view(&upstream, &prints.login("alice", "right"));
-        views.prove(&known);
-        for number in 0..CALLERS_MAX + 10 {
-            views.view(&upstream, &prints.login("mallory", &number.to_string()));
+        let (alice, bob) = (prints.login("alice", "a"), prints.login("bob", "b"));
+        let [first, second] = [&alice, &bob].map(|login| views.view(&upstream, login));
+        for number in 2..CALLERS_MAX {
+            views.view(&upstream, &prints.login("carol", &number.to_string()));
+        }
+        tokio::time::advance(CALLER_IDLE_MAX / 2).await;
+        assert!(Arc::ptr_eq(&first, &views.view(&upstream, &alice)));
+        for number in 0..CALLERS_MAX - 1 {
+            views.view(&upstream, &prints.login("dave", &number.to_string()));
         }
         assert_eq!(views.views().len(), CALLERS_MAX);
-        assert!(Arc::ptr_eq(&known, &views.view(&upstream, &prints.login("alice", "right"))));
+        assert!(Arc::ptr_eq(&first, &views.view(&upstream, &alice)));
+        assert!(!Arc::ptr_eq(&second, &views.view(&upstream, &bob)));
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_is_not_seen_for_long_is_forgotten() {
         let (views, prints, upstream) = (Views::default(), Fingerprints::new(), upstream());
         let alice = views.view(&upstream, &prints.login("alice", "a"));
-        views.prove(&alice);
         tokio::time::advance(CALLER_IDLE_MAX / 2).await;
         views.view(&upstream, &prints.login("bob", "b"));
         tokio::time::advance(CALLER_IDLE_MAX / 2).await;

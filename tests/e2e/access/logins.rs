@@ -73,6 +73,82 @@ async fn who_guesses_passwords_is_told_to_wait_and_others_go_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_logged_in_lately_is_not_locked_out_by_wrong_logins_behind_the_same_address() {
+    let mut scene = Scene::set().await;
+    assert_eq!(scene.alice().get("/v2/").await.status, 200);
+    // Another configuration: nobody is logged in any more, and what was right and wrong is known still.
+    let reloads = "wharfd_config_reloads_total{result=\"success\"}";
+    let reload = async |scene: &mut Scene| {
+        let before = scene.wharfd.metric(reloads).await;
+        scene.wharfd.hang_up();
+        scene.wharfd.metric_reaches(reloads, before + 1).await;
+    };
+    let fail = async |scene: &Scene, user: &str| {
+        scene.nobody().with_password(user, "wrong").get("/v2/").await.status.as_u16()
+    };
+    let mut statuses = Vec::new();
+    for number in 0..80 {
+        statuses.push(fail(&scene, &format!("user-{number}")).await);
+    }
+    assert!(statuses.contains(&401) && statuses.contains(&429), "{statuses:?}");
+    reload(&mut scene).await;
+    assert_eq!(
+        scene.alice().get("/v2/").await.status,
+        200,
+        "a name that was good keeps its counter"
+    );
+    let mut statuses = Vec::new();
+    for _ in 0..20 {
+        statuses.push(fail(&scene, "alice").await);
+    }
+    assert_eq!(statuses.last(), Some(&429), "{statuses:?}");
+    reload(&mut scene).await;
+    assert_eq!(scene.alice().get("/v2/").await.status, 200, "and so does the very login");
+    let checks = scene.wharfd.log().matches("caller=\"alice\" by=\"password\"").count();
+    assert_eq!(checks, 3, "each was checked");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_typed_as_a_name_is_not_written_down_when_it_is_refused() {
+    let scene = Scene::set().await;
+    let guess = |user: &str| scene.nobody().with_password(user, "wrong");
+    for user in ["bob", "planted-typed-name"] {
+        for path in ["/v2/", "/v2/bob/app/manifests/v1", "/token?scope=repository:x:pull"] {
+            assert_eq!(guess(user).get(path).await.status, 401);
+        }
+        for _ in 0..20 {
+            guess(user).get("/v2/").await;
+        }
+    }
+    let log = scene.wharfd.log();
+    for word in ["caller=\"bob\"", "planted-typed-name"] {
+        assert_eq!(log.lines().find(|line| line.contains(word)), None, "{word}");
+    }
+    for result in ["refused", "held back"] {
+        let line =
+            format!("caller=\"unknown\" by=\"password\" client=127.0.0.1 result=\"{result}\"");
+        assert!(log.contains(&line), "{line} is not in:\n{log}");
+    }
+    assert!(!scene.wharfd.metrics().await.contains("planted-typed-name"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_speaks_for_others_without_being_trusted_is_warned_of_once() {
+    let scene = Scene::set().await;
+    let said = |header: &'static str, value: &'static str| {
+        scene.nobody().call(http::Method::GET, "/v2/").header(header, value).send()
+    };
+    for _ in 0..3 {
+        assert_eq!(said("x-forwarded-for", "192.0.2.1").await.unwrap().status, 401);
+        assert_eq!(said("forwarded", "for=192.0.2.1").await.unwrap().status, 401);
+    }
+    let log = scene.wharfd.log();
+    let lines: Vec<_> = log.lines().filter(|line| line.contains("trusted_proxies")).collect();
+    assert_eq!(lines.len(), 1, "{log}");
+    assert!(lines[0].contains("WARN") && lines[0].contains("127.0.0.1"), "{}", lines[0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_name_that_is_not_there_takes_as_long_as_one_that_is() {
     let rules = RULES.to_owned();
     let scene = Scene::with("", &rules, "").await;

@@ -5,6 +5,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -162,8 +163,18 @@ impl Default for Client {
 impl Client {
     /// A client without any connection yet.
     pub fn new() -> Self {
+        Self::coming_from(None)
+    }
+
+    /// A client whose connections come from this address of the machine.
+    pub fn from_address(address: IpAddr) -> Self {
+        Self::coming_from(Some(address))
+    }
+
+    fn coming_from(address: Option<IpAddr>) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
+        connector.set_local_address(address);
         let inner = PooledClient::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)

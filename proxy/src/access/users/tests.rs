@@ -28,7 +28,9 @@ fn config(passwords: &str, actions: &[Action]) -> UsersConfig {
 }
 
 fn users(passwords: &str, actions: &[Action], before: Option<&Users>) -> Users {
-    Users::new(&config(passwords, actions), KEY, before).unwrap()
+    let failures = before.map(|before| Arc::clone(before.failures()));
+    let failures = failures.unwrap_or_else(|| Arc::new(Failures::new().unwrap()));
+    Users::new(&config(passwords, actions), KEY, failures, before).unwrap()
 }
 
 fn basic(user: &str, password: &str) -> Shown {
@@ -80,12 +82,34 @@ async fn guesses_at_once_are_counted_each() {
     for one in all {
         match one.await.unwrap() {
             Err(Error::LoginRefused) => refused += 1,
-            Err(Error::TooManyLogins { .. }) => held_back += 1,
+            Err(Error::TooManyLogins { .. } | Error::TooMany(_)) => held_back += 1,
             other => panic!("{other:?}"),
         }
     }
     let most = crate::limits::LOGIN_FAILURES_BURST + 5;
     assert!(refused <= most && refused + held_back == 100, "{refused} {held_back}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_addresses_that_guess_without_end_keep_no_third_one_out() {
+    let users = Arc::new(users(ALICE, &[Action::Pull], None));
+    let from = |last: u8| IpAddr::from([192, 0, 2, last]);
+    let guesses: Vec<_> = (0..1_000)
+        .map(|n: u32| {
+            let users = Arc::clone(&users);
+            // Names without end, so that no counter of a name is in the way.
+            let (user, client) = (format!("user-{n}"), from(u8::try_from(n % 2).unwrap()));
+            tokio::spawn(async move { users.authenticate(&basic(&user, "guess"), client).await })
+        })
+        .collect();
+    while users.checks.count() < 64 && !guesses.iter().all(tokio::task::JoinHandle::is_finished) {
+        tokio::task::yield_now().await;
+    }
+    let alice = users.authenticate(&basic("alice", "alice-password"), from(3)).await;
+    assert_eq!(alice.unwrap().name(), "alice");
+    for guess in guesses {
+        guess.await.unwrap().unwrap_err();
+    }
 }
 
 #[tokio::test]

@@ -1,0 +1,84 @@
+//! What was proven lately: logins that were right, and from where.
+//!
+//! Invariant: bounded in number and in time. Past the bound what ends first is forgotten, which costs its
+//! owner that others' failures count for them again, and is never a wrong answer.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Keys with the time until which they count.
+pub(super) struct Known<K> {
+    most: usize,
+    lifetime: Duration,
+    until: Mutex<HashMap<K, Instant>>,
+}
+
+impl<K: Clone + Eq + Hash> Known<K> {
+    pub(super) fn new(most: usize, lifetime: Duration) -> Self {
+        Self { most, lifetime, until: Mutex::default() }
+    }
+
+    /// Whether it was noted lately.
+    pub(super) fn holds(&self, key: &K) -> bool {
+        self.until().get(key).is_some_and(|until| Instant::now() < *until)
+    }
+
+    /// From now on, for a while.
+    pub(super) fn note(&self, key: K) {
+        let (mut all, now) = (self.until(), Instant::now());
+        if all.len() >= self.most && !all.contains_key(&key) {
+            let first = all.iter().min_by_key(|(_, until)| **until).map(|(key, _)| key.clone());
+            first.and_then(|first| all.remove(&first));
+        }
+        all.insert(key, now + self.lifetime);
+    }
+
+    /// Not any more.
+    pub(super) fn forget(&self, key: &K) {
+        self.until().remove(key);
+    }
+
+    fn until(&self) -> MutexGuard<'_, HashMap<K, Instant>> {
+        self.until.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WHILE: Duration = Duration::from_secs(9);
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_noted_counts_for_its_time_and_is_noted_again() {
+        let known = Known::new(2, WHILE);
+        known.note("a");
+        assert!(known.holds(&"a") && !known.holds(&"b"));
+        tokio::time::advance(WHILE / 2).await;
+        known.note("a");
+        tokio::time::advance(WHILE / 2).await;
+        assert!(known.holds(&"a"));
+        tokio::time::advance(WHILE / 2).await;
+        assert!(!known.holds(&"a"));
+        known.note("a");
+        known.forget(&"a");
+        assert!(!known.holds(&"a"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn past_the_bound_the_oldest_goes_and_the_youngest_stays() {
+        let known = Known::new(2, WHILE);
+        for key in ["a", "b", "c"] {
+            known.note(key);
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+        assert!(!known.holds(&"a") && known.holds(&"b") && known.holds(&"c"));
+        known.note("b");
+        known.note("d");
+        assert!(known.holds(&"b") && !known.holds(&"c") && known.holds(&"d"));
+    }
+}
