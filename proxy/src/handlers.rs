@@ -189,9 +189,9 @@ async fn handle(
             let name = namespace.map_or(&repo, Namespace::asked);
             listings::tags(app, &repo, name, cursor, &caller).await
         }
-        Route::Referrers { repo, digest, artifact_type } => {
-            let artifact_type = artifact_type.as_deref();
-            referrers::referrers(app, &repo, &digest, artifact_type, &caller).await
+        Route::Referrers { repo, digest: subject, artifact_type, cursor } => {
+            let asked = referrers::Asked { repo, subject, artifact_type };
+            referrers::referrers(app, asked, cursor, &caller).await
         }
     }
 }
