@@ -10,6 +10,7 @@ mod manifests;
 mod namespace;
 mod once;
 mod push;
+mod reaching;
 mod redelivery;
 mod referrers;
 mod removals;
@@ -157,7 +158,7 @@ async fn handle(
             blobs::head(app, &repo, &digest, &headers, &caller).await
         }
         Route::DeleteBlob { repo, digest } => {
-            removals::blob(app, (repo, digest), caller, act).await
+            removals::blob(app, (repo, digest), (caller, client), act).await
         }
         Route::Manifest { repo, reference, head } => {
             manifests::get(app, &repo, &reference, head, (&headers, &caller)).await

@@ -196,6 +196,9 @@ pub const TURNS_MAX: usize = 4_096;
 /// Tags of a repository about which an upstream is asked before a manifest of it is deleted, where
 /// some tags are write-once; with more than that none is deleted.
 pub const TAGS_ASKED_MAX: usize = 1_000;
+/// Manifests that name what is to be deleted, name those, and so on, where some tags are write-once;
+/// with more than that it is not deleted.
+pub const REACHING_MAX: usize = 10_000;
 /// Changes of write-once tags that are allowed and not made yet.
 pub const ALLOWANCES_MAX: usize = 1_000;
 /// How long such a change may be allowed for.
