@@ -270,6 +270,11 @@ pub const UNPLACED_BYTES_MAX: usize = 32 * 1024;
 /// Arenas of the C library's allocator. Left to itself it keeps eight for each core, and each keeps
 /// holes: of 256 uploads at once 60 MiB on two cores.
 pub const ARENAS_MAX: u32 = 2;
+/// From this size on, memory is taken from the system and given back to it at once, in bytes. Left to itself
+/// the allocator keeps what bodies of megabytes left behind.
+pub const MAPPED_BYTES_MIN: u64 = 1024 * 1024;
+/// So much at the end of an arena is kept, in bytes: segments come and go.
+pub const TRIMMED_BYTES_MIN: u64 = 8 * 1024 * 1024;
 /// Batches that are read before their client asks for them, in all.
 pub const BATCHES_AHEAD_MAX: usize = 32;
 /// Blocking jobs that run or wait at once.
