@@ -55,9 +55,13 @@ impl Wire {
         loop {
             let response = self.follow(ask.clone(), operation).await?;
             let headers = response.headers().clone();
+            // Another try brings no shorter one, and no more room.
+            let too_long = length(&headers).is_some_and(|bytes| bytes > ANSWER_BYTES_MAX as u64);
             match self.collect(response, operation, purse).await {
                 Ok(collected) => return Ok((headers, collected)),
-                Err(error @ Error::TooManyBytes(_)) => return Err(error),
+                Err(error) if too_long || matches!(error, Error::TooManyBytes(_)) => {
+                    return Err(error);
+                }
                 Err(error) if ask.effort != Effort::Patient || tries >= TRIES_MAX => {
                     return Err(error);
                 }
