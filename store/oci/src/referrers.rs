@@ -149,9 +149,8 @@ fn fitting(fields: &Map<String, Value>, annotations: Map<String, Value>) -> Map<
 
 impl From<&Descriptor> for Referrer {
     fn from(descriptor: &Descriptor) -> Self {
-        let fields = match serde_json::to_value(descriptor) {
-            Ok(Value::Object(fields)) => fields,
-            _ => unreachable!("a descriptor serialises to an object"),
+        let Ok(Value::Object(fields)) = serde_json::to_value(descriptor) else {
+            unreachable!("a descriptor serialises to an object")
         };
         Self::bounded(fields).expect("a digest, a size and a media type are short")
     }

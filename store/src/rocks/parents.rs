@@ -102,7 +102,7 @@ pub(super) fn check(engine: &Engine, moment: &Snapshot<'_>, found: &mut Scrubbed
         }
     }
     let entries = moment.iterator_cf_opt(&parents, scan_options(), IteratorMode::Start);
-    let noted = entries.filter(|entry| entry.is_ok()).count() as u64;
+    let noted = entries.flatten().count() as u64;
     if noted > expected {
         let reason = format!("{} entries of manifests that name nothing", noted - expected);
         found.add_records(PARENTS, reason);
