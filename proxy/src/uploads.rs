@@ -248,10 +248,12 @@ impl Uploads {
         id: UploadId,
         caller: &Caller,
     ) -> Result<Checkout, Error> {
-        match self.rouse(repo, id) {
-            Some(resting) => self.resume(id, resting, caller.clone()).await,
-            None => self.take_open(repo, id),
-        }
+        let mut checkout = match self.rouse(repo, id) {
+            Some(resting) => self.resume(id, resting, caller.clone()).await?,
+            None => self.take_open(repo, id)?,
+        };
+        checkout.session().write_for(caller);
+        Ok(checkout)
     }
 
     fn take_open(&self, repo: &RepoName, id: UploadId) -> Result<Checkout, Error> {
@@ -364,6 +366,11 @@ impl Session {
         if let (0, Some(leg)) = (self.offset(), &mut self.leg) {
             leg.expect(digest);
         }
+    }
+
+    /// From now on it waits for its turn among the writers of this caller.
+    pub(crate) fn write_for(&mut self, caller: &Caller) {
+        self.pump.write_for(caller.party());
     }
 
     /// Takes bytes; fails as soon as the upstream has refused them.

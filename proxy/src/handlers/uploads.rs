@@ -52,6 +52,7 @@ pub(super) async fn start(
         UploadStart::Whole(digest) => {
             let beyond = app.uploads.beyond(repo, digest, opening.caller)?;
             let mut session = app.uploads.anonymous(room, digest.algorithm(), beyond).await?;
+            session.write_for(opening.caller);
             receive(app, &mut session, headers, (body, &opening.rules.limits)).await?;
             let site = app.uploads.site_of(&session, repo)?;
             let turn = linking(app, opening.caller, &site, (repo, digest)).await?;

@@ -83,8 +83,10 @@ impl Fill {
     }
 
     async fn start(&self) -> Result<(Download, Pump, Filling), Error> {
-        let (download, writer) = match self.go_on().await? {
-            Some(begun) => begun,
+        let (store, key) = (Arc::clone(&self.store), self.part_key());
+        let part = self.bridge.run(move || store.take_up(&key)).await?;
+        let (download, writer) = match part {
+            Some(part) => self.go_on(part).await?,
             None => self.begin().await?,
         };
         let blob = writer.in_flight();
@@ -109,32 +111,31 @@ impl Fill {
         Ok((download, writer))
     }
 
-    /// What an earlier download left, and the rest from the upstream; `None` when there is nothing
-    /// left, or the upstream sends no parts, or has another blob now.
-    async fn go_on(&self) -> Result<Option<(Download, BlobWriter)>, Error> {
-        let (store, key) = (Arc::clone(&self.store), self.part_key());
-        let Some(TakenUp { writer, size_bytes }) =
-            self.bridge.run(move || store.take_up(&key)).await?
-        else {
-            return Ok(None);
-        };
+    /// With what an earlier download left, and the rest from the upstream; with all of it when the
+    /// upstream sends no parts, or has another blob now.
+    async fn go_on(&self, part: TakenUp) -> Result<(Download, BlobWriter), Error> {
+        let TakenUp { writer, size_bytes } = part;
         let rest = ByteRange::From { first: writer.size_bytes() }.resolve(size_bytes);
-        let Some(rest) = rest else { return Ok(None) };
         let upstream = &self.remote.upstream;
-        match upstream.blob_part(&self.remote.repo, &self.digest, rest).await {
+        let answered = match rest {
+            Some(rest) => upstream.blob_part(&self.remote.repo, &self.digest, rest).await,
+            None => Ok(None),
+        };
+        let begun = match answered {
             Ok(Some(download)) if download.size_bytes() == Some(size_bytes) => {
-                tracing::debug!(digest = %self.digest, at = rest.start(), "a download goes on");
-                Ok(Some((download, writer)))
+                let at = writer.size_bytes();
+                tracing::debug!(digest = %self.digest, at, "a download goes on");
+                return Ok((download, writer));
             }
-            Ok(_) => Ok(None),
-            // Whoever asks next finds it again.
-            Err(error) if error.is_outage() => {
-                let key = self.part_key();
-                self.bridge.run(move || writer.lay_down(key, size_bytes)).await?;
-                Err(error)
-            }
-            Err(_) => Ok(None),
+            Err(error) if error.is_outage() => Err(error),
+            Ok(_) | Err(_) => self.begin().await,
+        };
+        if begun.is_err() {
+            // It may be only this caller who does not get it.
+            let key = self.part_key();
+            self.bridge.run(move || writer.lay_down(key, size_bytes)).await?;
         }
+        begun
     }
 
     /// Hands on everything that comes. What comes slowly is shown as it comes.
