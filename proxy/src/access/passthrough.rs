@@ -16,7 +16,6 @@ use serde::Deserialize;
 use tokio::time::Instant;
 
 use super::failures::Failures;
-use super::marks::Mark;
 use super::permits::{Permits, Question};
 use super::strangers::Strangers;
 use super::{Action, Caller, Door, Need};
@@ -135,45 +134,26 @@ impl Passthrough {
         let login = caller.login().ok_or_else(login_needed)?;
         let mark = self.strangers.mark(caller).ok_or_else(login_needed)?;
         let (whose, at) = (login.fingerprint(), upstream.identity());
-        let to_be_known = Question { whose, upstream: at, wish: Wish::Login };
         if !login.is_known() {
-            let is_known = self.meet(upstream, caller, mark, to_be_known.clone()).await?;
+            let began = Instant::now();
+            let is_known = self.strangers.ask(upstream, caller, mark).await.map_err(undecided)?;
             login.set_known(is_known);
             if !is_known {
                 return Ok(Permit::Stranger);
             }
+            let question = Question { whose, upstream: at, wish: Wish::Login };
+            self.permits.note(question, Permit::Granted, began, PERMIT_TIME);
         }
         let permit = self.ask(upstream, caller, Question { whose, upstream: at, wish }).await?;
         match permit {
             Permit::Granted | Permit::Denied => self.strangers.learn(mark, true),
             Permit::Stranger => {
                 self.strangers.learn(mark, false);
-                self.permits.note(to_be_known, permit, Instant::now(), PERMIT_TIME);
                 login.set_known(false);
             }
             Permit::Absent => {}
         }
         Ok(permit)
-    }
-
-    /// Whether the upstream knows a login that it may not know.
-    async fn meet(
-        &self,
-        upstream: &Arc<Upstream>,
-        caller: &Caller,
-        mark: Mark,
-        question: Question,
-    ) -> Result<bool, Error> {
-        // A refusal of a moment ago is no other failure. What it granted elsewhere a moment ago is not
-        // asked here: that would tell a guess from elsewhere more than its share.
-        if self.permits.known(&question) == Some(Permit::Stranger) {
-            return Ok(false);
-        }
-        let began = Instant::now();
-        let is_known = self.strangers.ask(upstream, caller, mark).await.map_err(undecided)?;
-        let permit = if is_known { Permit::Granted } else { Permit::Stranger };
-        self.permits.note(question, permit, began, PERMIT_TIME);
-        Ok(is_known)
     }
 
     /// What the upstream lets somebody do whom it knows.

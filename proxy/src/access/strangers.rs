@@ -20,8 +20,8 @@ use crate::Error;
 use crate::flights::Flights;
 use crate::lately::Lately;
 use crate::limits::{
-    LOGINS_KNOWN_MAX, LOGINS_KNOWN_TIME, NEGATIVES_MAX, QUOTA_WAIT_MAX, STRANGER_WAIT_MAX,
-    STRANGERS_EACH_MAX, STRANGERS_MAX, STRANGERS_WAITING_MAX,
+    LOGINS_KNOWN_MAX, LOGINS_KNOWN_TIME, NEGATIVES_MAX, PERMITS_MAX, QUOTA_WAIT_MAX, REFUSAL_TIME,
+    STRANGER_WAIT_MAX, STRANGERS_EACH_MAX, STRANGERS_MAX, STRANGERS_WAITING_MAX,
 };
 use crate::upstream::Upstream;
 
@@ -39,6 +39,8 @@ pub(super) struct Strangers {
     places: InTurn,
     /// Whom the upstream told to wait.
     told: Lately<Mark>,
+    /// Whom it did not know a moment ago.
+    refused: Lately<Mark>,
 }
 
 /// One of them.
@@ -59,6 +61,7 @@ impl Strangers {
             asking: Flights::new(STRANGERS_WAITING_MAX, STRANGERS),
             places: InTurn::new(STRANGERS_MAX, STRANGERS_EACH_MAX),
             told: Lately::new(NEGATIVES_MAX),
+            refused: Lately::new(PERMITS_MAX),
         }
     }
 
@@ -89,7 +92,13 @@ impl Strangers {
             self.known.note(mark);
         } else {
             self.known.forget(&mark);
+            self.refused.note(mark, REFUSAL_TIME, self.refused.epoch());
         }
+    }
+
+    /// What it said a moment ago. A refusal that still counts is no other failure.
+    fn said(&self, mark: &Mark) -> Option<bool> {
+        if self.know(mark) { Some(true) } else { self.refused.holds(mark).then_some(false) }
     }
 
     /// Logins that are being tried, and the most.
@@ -105,6 +114,9 @@ impl Strangers {
         caller: &Caller,
         mark: Mark,
     ) -> Result<bool, Error> {
+        if let Some(is_known) = self.said(&mark) {
+            return Ok(is_known);
+        }
         let (all, upstream) = (Arc::clone(self), Arc::clone(upstream));
         let stranger = Stranger { all, upstream, caller: caller.clone(), mark };
         let login = stranger.login();
@@ -129,6 +141,10 @@ impl Stranger {
     async fn ask(self, login: Login) -> Result<bool, Error> {
         let Self { all, upstream, caller, mark } = self;
         let Some(shown) = caller.login() else { return Ok(false) };
+        // It may have come between the look and this moment.
+        if let Some(is_known) = all.said(&mark) {
+            return Ok(is_known);
+        }
         if let Some(left) = all.told.left(&mark) {
             return Err(Error::UpstreamBusy { retry_after_seconds: left.as_secs() + 1 });
         }
@@ -153,6 +169,7 @@ impl Stranger {
             }
             Ok(false) => {
                 attempt.failed();
+                all.learn(mark, false);
                 audit("unknown", login.client, "refused");
                 Ok(false)
             }

@@ -70,13 +70,16 @@ impl Fill {
                 let epoch = self.unstorable.epoch();
                 self.unstorable.note(self.digest, UNSTORABLE_TIME, epoch);
             }
-            tracing::warn!(
-                upstream = self.remote.upstream.address(),
-                repo = %self.remote.repo,
-                digest = %self.digest,
-                %error,
-                "a download was given up"
-            );
+            let (upstream, repo) = (self.remote.upstream.address(), &self.remote.repo);
+            let digest = &self.digest;
+            // That a caller may not any more is no trouble of the upstream's, nor of ours.
+            let is_callers = matches!(error, Error::UpstreamDenied { .. })
+                && self.remote.upstream.whose().is_some();
+            if is_callers {
+                tracing::debug!(upstream, %repo, %digest, %error, "a download was refused");
+            } else {
+                tracing::warn!(upstream, %repo, %digest, %error, "a download was given up");
+            }
         }
         // Only here does the digest leave the list of downloads: by then it is in the store.
         drop(promise);
