@@ -14,7 +14,6 @@ use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 use wharf_testkit::http::{Answer, chunked};
-use wharf_testkit::images::sha256;
 
 use crate::fixture::{Api, Wharfd, code, eventually, noise};
 use crate::tls::scene::Scene;
