@@ -2,7 +2,7 @@
 //! owner alone can look into it, and into its backups.
 
 use std::ffi::OsStr;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -49,6 +49,14 @@ async fn store_command(folder: &Path, arguments: &[&OsStr]) -> String {
     process.stderr()
 }
 
+/// Copies the store in a folder.
+async fn back_up(folder: &Path, to: &Path) {
+    let store = folder.join("store");
+    let words = ["backup", "--store"].map(OsStr::new);
+    let places = [store.as_os_str(), OsStr::new("--output"), to.as_os_str()];
+    store_command(folder, &[&words[..], &places].concat()).await;
+}
+
 /// A folder and all that is in it.
 fn all(folder: &Path) -> Vec<PathBuf> {
     let mut found = vec![folder.to_owned()];
@@ -87,22 +95,15 @@ async fn a_store_and_its_backups_are_their_owner_s_whatever_made_or_left_them() 
     assert_private(&store, 12);
     assert!(!wharfd.stderr().contains("others on this machine"), "{}", wharfd.stderr());
     // By the server, and by a program of its own.
-    let place = folder.path();
-    let backup = |to: &Path| {
-        let to = to.as_os_str().to_owned();
-        let store = store.as_os_str().to_owned();
-        async move {
-            let words = ["backup", "--store"].map(OsStr::new);
-            let arguments = [&words[..], &[&store, OsStr::new("--output"), &to]].concat();
-            store_command(place, &arguments).await
-        }
-    };
-    backup(&at("beside")).await;
+    back_up(folder.path(), &at("beside")).await;
     assert!(wharfd.terminate(PATIENCE).await.unwrap().success(), "{}", wharfd.stderr());
     assert_private(&store, 12);
-    backup(&at("alone")).await;
+    back_up(folder.path(), &at("alone")).await;
+    // Runs are linked and not copied, so both have the same.
     for copy in ["beside", "alone"] {
         assert_private(&at(copy), 6);
+    }
+    for copy in ["beside", "alone"] {
         widen(&at(copy));
         let words = [OsStr::new("restore"), OsStr::new("--from")];
         let (from, to) = (at(copy), at(&format!("{copy}-again")));
@@ -131,12 +132,12 @@ async fn a_folder_that_is_a_group_s_is_said_and_used() {
     }
     let Some(setpriv) = clients::require("setpriv") else { return };
     let folder = TempDir::with_prefix("private-").unwrap();
-    std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
     let (program, store) = (folder.path().join("wharfd"), folder.path().join("store"));
     std::fs::copy(command([""; 0]).get_program(), &program).unwrap();
     std::fs::create_dir(&store).unwrap();
     std::os::unix::fs::chown(&store, Some(0), Some(65_534)).unwrap();
-    std::fs::set_permissions(&store, PermissionsExt::from_mode(0o2770)).unwrap();
+    std::fs::set_permissions(&store, std::fs::Permissions::from_mode(0o2770)).unwrap();
     let mut command = Command::new(setpriv.path());
     command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]).arg(&program);
     command.args(["serve", "--listen", "127.0.0.1:0", "--store"]).arg(&store);
