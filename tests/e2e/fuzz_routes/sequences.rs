@@ -56,7 +56,8 @@ async fn push(known: &Known, dice: &mut Dice, http2: bool) {
     if !ended.is(201) {
         return;
     }
-    if dice.percent(20) {
+    // The empty blob is everybody's.
+    if dice.percent(20) && size > 0 {
         known.loose.add(digest);
         return;
     }
