@@ -1,5 +1,5 @@
 //! How the C library's allocator keeps memory for a server with many threads: few arenas, because each
-//! keeps what was freed in it.
+//! keeps what was freed in it, and whole bodies outside of them, so that what they took goes back.
 //!
 //! The allocator reads this from the environment before `main`, and it cannot be told later without
 //! `unsafe`. So the program starts itself once more, in the same process.
@@ -7,8 +7,9 @@
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
-use wharf_proxy::limits::ARENAS_MAX;
+use wharf_proxy::limits::{ARENAS_MAX, MAPPED_BYTES_MIN, TRIMMED_BYTES_MIN};
 
+/// What says that somebody has decided.
 const VARIABLE: &str = "MALLOC_ARENA_MAX";
 
 /// Returns in a process that was started with a bound, ours or the operator's.
@@ -22,7 +23,13 @@ pub(crate) fn bound() {
     if let Some(name) = words.next() {
         again.arg0(name);
     }
+    let variables = [
+        (VARIABLE, u64::from(ARENAS_MAX)),
+        ("MALLOC_MMAP_THRESHOLD_", MAPPED_BYTES_MIN),
+        ("MALLOC_TRIM_THRESHOLD_", TRIMMED_BYTES_MIN),
+    ];
+    let variables = variables.map(|(name, value)| (name, value.to_string()));
     // Comes back only when it failed: then more memory is taken, and nothing else is different.
-    let error = again.args(words).env(VARIABLE, ARENAS_MAX.to_string()).exec();
+    let error = again.args(words).envs(variables).exec();
     tracing::warn!(%error, "the allocator takes as much as it likes");
 }

@@ -11,6 +11,7 @@ mod manifests;
 mod namespace;
 mod once;
 mod push;
+mod reaching;
 mod redelivery;
 mod referrers;
 mod removals;
@@ -178,7 +179,7 @@ async fn handle(
             blobs::head(app, &repo, &digest, &headers, &caller).await
         }
         Route::DeleteBlob { repo, digest } => {
-            removals::blob(app, (repo, digest), caller, act).await
+            removals::blob(app, (repo, digest), (caller, client), act).await
         }
         Route::Manifest { repo, reference, head } => {
             manifests::get(app, &repo, &reference, head, (&headers, &caller, &purse)).await
@@ -209,10 +210,9 @@ async fn handle(
             let name = namespace.map_or(&repo, Namespace::asked);
             listings::tags(app, &repo, name, cursor, (&caller, &purse)).await
         }
-        Route::Referrers { repo, digest, artifact_type } => {
-            let artifact_type = artifact_type.as_deref();
-            let asks = (&caller, &purse);
-            referrers::referrers(app, &repo, &digest, artifact_type, asks).await
+        Route::Referrers { repo, digest: subject, artifact_type, cursor } => {
+            let asked = referrers::Asked { repo, subject, artifact_type, purse };
+            referrers::referrers(app, asked, cursor, &caller).await
         }
     }
 }

@@ -205,9 +205,15 @@ pub const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub const SHORT_ANSWER_BYTES_MAX: usize = 64 * 1024;
 /// Entries of a listing when the client names no number, and the most it gets.
 pub const PAGE_ENTRIES_MAX: usize = 1_000;
-/// Pages of an upstream's list that are put together for one answer.
+/// Pages of an upstream's list that are read for one answer, of which no more than one is in memory.
 pub const LIST_PAGES_MAX: usize = 32;
-/// Referrers that are here but not in the upstream's list, and about which it is asked one by one.
+/// Largest page of a list of referrers, in bytes; what comes after it is behind a `Link`. One entry has
+/// `REFERRER_BYTES_MAX` of `wharf-oci` at most.
+pub const REFERRERS_PAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// What of them is not for entries: the index around them.
+pub const REFERRERS_INDEX_BYTES: usize = 1024;
+/// Referrers that are here but not in the upstream's list, and about which it is asked one by one, for
+/// one page.
 pub const REFERRERS_ASKED_MAX: usize = 16;
 /// Query parameters of a request that are looked at.
 pub const QUERY_PARAMETERS_MAX: usize = 32;
@@ -236,6 +242,9 @@ pub const PARTY_TURNS_MAX: usize = TURNS_MAX / SHARES;
 /// Tags of a repository about which an upstream is asked before a manifest of it is deleted, where
 /// some tags are write-once; with more than that none is deleted.
 pub const TAGS_ASKED_MAX: usize = 1_000;
+/// Manifests that name what is to be deleted, name those, and so on, where some tags are write-once;
+/// with more than that it is not deleted.
+pub const REACHING_MAX: usize = 10_000;
 /// Changes of write-once tags that are allowed and not made yet.
 pub const ALLOWANCES_MAX: usize = 1_000;
 /// How long such a change may be allowed for.
@@ -261,6 +270,11 @@ pub const UNPLACED_BYTES_MAX: usize = 32 * 1024;
 /// Arenas of the C library's allocator. Left to itself it keeps eight for each core, and each keeps
 /// holes: of 256 uploads at once 60 MiB on two cores.
 pub const ARENAS_MAX: u32 = 2;
+/// From this size on, memory is taken from the system and given back to it at once, in bytes. Left to itself
+/// the allocator keeps what bodies of megabytes left behind.
+pub const MAPPED_BYTES_MIN: u64 = 1024 * 1024;
+/// So much at the end of an arena is kept, in bytes: segments come and go.
+pub const TRIMMED_BYTES_MIN: u64 = 8 * 1024 * 1024;
 /// Batches that are read before their client asks for them, in all.
 pub const BATCHES_AHEAD_MAX: usize = 32;
 /// Blocking jobs that run or wait at once.

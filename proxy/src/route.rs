@@ -12,6 +12,10 @@ use wharf_oci::{
 use crate::Error;
 use crate::limits::{PAGE_ENTRIES_MAX, QUERY_PARAMETERS_MAX, TAGS_PER_PUT_MAX};
 
+mod referrers;
+
+pub(crate) use referrers::ReferrersCursor;
+
 /// Everything that a client can ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Route {
@@ -120,6 +124,8 @@ pub enum Route {
         digest: Digest,
         /// Only of this type.
         artifact_type: Option<String>,
+        /// Which part of the list.
+        cursor: ReferrersCursor,
     },
 }
 
@@ -196,7 +202,8 @@ pub fn parse(method: &Method, path: &str, query: Option<&str>) -> Result<Route, 
         ("GET", Endpoint::Tags { repo }) => Ok(Route::Tags { repo, cursor: query.cursor()? }),
         ("GET", Endpoint::Referrers { repo, digest }) => {
             let artifact_type = query.one("artifactType")?.map(str::to_owned);
-            Ok(Route::Referrers { repo, digest, artifact_type })
+            let cursor = ReferrersCursor::parse(&query)?;
+            Ok(Route::Referrers { repo, digest, artifact_type, cursor })
         }
         _ => Err(Error::MethodNotAllowed { allowed }),
     }
@@ -383,8 +390,12 @@ fn query(route: &Route) -> String {
         }
         Route::StartUpload { start, .. } => start.render(),
         Route::FinishUpload { digest, .. } => format!("?digest={digest}"),
-        Route::Referrers { artifact_type: Some(artifact_type), .. } => {
-            format!("?artifactType={}", escape(artifact_type))
+        Route::Referrers { artifact_type, cursor, .. } => {
+            let filter = artifact_type.as_ref();
+            let filter = filter.map(|wanted| format!("artifactType={}", escape(wanted)));
+            let parameters: Vec<_> = filter.into_iter().chain(cursor.render()).collect();
+            let mark = if parameters.is_empty() { "" } else { "?" };
+            format!("{mark}{}", parameters.join("&"))
         }
         _ => String::new(),
     }

@@ -43,6 +43,8 @@ impl Place {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum What {
+    /// What a repository is made of, where some tags are write-once.
+    Content,
     Tag(Tag),
     Manifest(Digest),
     Blob(Digest),
@@ -108,6 +110,17 @@ impl Wanted {
             Site::Remote(_) => Some(Place::of(site, repo)),
         };
         Self { place, keys: [(What::Blob(digest), alone)].into() }
+    }
+
+    /// To put what a write-once tag will keep: nothing of the repository is deleted meanwhile. Like
+    /// [`Self::to_delete`], taken before every other turn of the change.
+    pub(crate) fn to_keep(place: &Place) -> Self {
+        Self { place: Some(place.clone()), keys: [(What::Content, false)].into() }
+    }
+
+    /// To delete what a write-once tag may keep.
+    pub(crate) fn to_delete(place: &Place) -> Self {
+        Self { place: Some(place.clone()), keys: [(What::Content, true)].into() }
     }
 
     /// To delete a manifest.
@@ -295,6 +308,25 @@ mod tests {
         let removal = turns.take(&alice(), unlink()).await.unwrap();
         assert!(matches!(turns.take(&alice(), link()).await, Err(Error::TooMany(_))));
         drop(removal);
+        assert!(lock(&turns.open).is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_put_what_is_kept_and_nothing_is_deleted_meanwhile() {
+        let turns = Turns::default();
+        let puts = (
+            turns.take(&alice(), Wanted::to_keep(&place())).await.unwrap(),
+            turns.take(&alice(), Wanted::to_keep(&place())).await.unwrap(),
+        );
+        let delete = || Wanted::to_delete(&place());
+        assert!(matches!(turns.take(&alice(), delete()).await, Err(Error::TooMany(_))));
+        drop(puts);
+        let deletion = turns.take(&alice(), delete()).await.unwrap();
+        let put = turns.take(&alice(), Wanted::to_keep(&place())).await;
+        assert!(matches!(put, Err(Error::TooMany(_))));
+        // The turns of the manifests and blobs themselves are others.
+        turns.take(&alice(), Wanted::to_remove(&place(), digest(b"m"))).await.unwrap();
+        drop(deletion);
         assert!(lock(&turns.open).is_empty());
     }
 

@@ -79,7 +79,8 @@ impl SegmentBuffer {
     /// What it holds. Few bytes get memory of their own, so that they do not keep a whole buffer.
     pub(crate) fn freeze(self) -> Bytes {
         if self.0.len() < SEGMENT_BYTES / 2 {
-            return Bytes::from_owner(Made::new(self.0.as_slice().to_vec()));
+            let few: Box<[u8]> = self.0.as_slice().into();
+            return Bytes::from_owner(Made::new(few));
         }
         Bytes::from_owner(Made::new(self))
     }

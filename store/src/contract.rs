@@ -3,6 +3,8 @@
 
 pub mod acts;
 mod links;
+pub mod parents;
+mod referrers;
 mod rests;
 
 use std::task::{Context, Poll, Waker};
@@ -383,7 +385,8 @@ pub fn manifests(store: &dyn ManifestStore) {
     assert_eq!(store.tag(&repo, &tag("a")).expect("tag"), Some(record));
     assert_eq!(store.tag(&other, &tag("a")).expect("tag"), None);
     tags_are_listed_in_order_and_in_pages(store, &repo, record);
-    referrers_are_found_by_subject(store, &repo, &digest);
+    referrers::referrers_are_found_by_subject(store, &repo, &digest);
+    referrers::referrers_are_read_page_by_page(store, &repo, &digest);
     links_are_per_repository(store, &repo, &other);
     let repos = store.repos(None, 10).expect("repos").entries;
     assert_eq!(repos, [repo.clone(), other.clone()]);
@@ -408,19 +411,6 @@ fn tags_are_listed_in_order_and_in_pages(
     assert_eq!((rest.entries, rest.more), (vec![tag("c")], false));
     let between = store.tags(repo, Some("aa"), 1).expect("tags").expect("known");
     assert_eq!((between.entries, between.more), (vec![tag("b")], true));
-}
-
-fn referrers_are_found_by_subject(store: &dyn ManifestStore, repo: &RepoName, subject: &Digest) {
-    assert!(store.referrers(repo, subject).expect("referrers").is_empty());
-    let note = manifest(Some(subject), "note");
-    store.put_manifest(repo, &note, &note.digest(), &[]).expect("put");
-    let found = store.referrers(repo, subject).expect("referrers");
-    let first = found.first().expect("one");
-    assert_eq!((found.len(), first.digest), (1, note.digest()));
-    assert_eq!(first.artifact_type.as_deref(), Some("application/note"));
-    assert_eq!(first.annotations.get("note").map(String::as_str), Some("note"));
-    assert!(store.remove_manifest(repo, &note.digest()).expect("remove"));
-    assert!(store.referrers(repo, subject).expect("referrers").is_empty());
 }
 
 fn links_are_per_repository(store: &dyn ManifestStore, repo: &RepoName, other: &RepoName) {

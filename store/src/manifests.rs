@@ -4,7 +4,7 @@
 //! Invariant: nothing here is shared between repositories. That a blob is in the store does not
 //! mean that a repository has it; its link does.
 
-use wharf_oci::{Descriptor, Digest, Manifest, MediaType, RepoName, Tag};
+use wharf_oci::{Digest, Manifest, MediaType, Referrer, RepoName, Tag};
 
 use bytes::Bytes;
 
@@ -71,8 +71,26 @@ pub trait ManifestStore: Send + Sync {
     /// At most `limit` repositories after `last`, in byte order.
     fn repos(&self, last: Option<&str>, limit: usize) -> Result<Page<RepoName>>;
 
-    /// Descriptors of the manifests whose subject is `subject`.
-    fn referrers(&self, repo: &RepoName, subject: &Digest) -> Result<Vec<Descriptor>>;
+    /// The manifests whose subject is `subject`, after one of them, in the order of their digests; as
+    /// many as have at most `bytes_max` of JSON with their commas, perhaps none.
+    fn referrers(
+        &self,
+        repo: &RepoName,
+        subject: &Digest,
+        after: Option<&Digest>,
+        bytes_max: usize,
+    ) -> Result<Page<Referrer>>;
+
+    /// At most `limit` manifests of this repository after one of them, in the order of their digests,
+    /// that name `digest`: as a child, a configuration or a layer. What a manifest refers to
+    /// (its subject) it does not name.
+    fn parents(
+        &self,
+        repo: &RepoName,
+        digest: &Digest,
+        after: Option<&Digest>,
+        limit: usize,
+    ) -> Result<Page<Digest>>;
 
     /// Says that a blob belongs to a repository, whether it is here or not.
     fn link_blob(&self, repo: &RepoName, digest: &Digest) -> Result<()>;

@@ -5,17 +5,14 @@ use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use wharf_oci::{
-    Descriptor, Digest, Digester, HashState, Hashed, Manifest, RepoName, Tag, UploadId,
-};
+use wharf_oci::{Digest, Digester, HashState, Hashed, Manifest, Referrer, RepoName, Tag, UploadId};
 
 use crate::blob::{BlobInfo, BlobReader, BlobStore, BlobWriter, Fate, Published, Sink, Source};
 use crate::hot::HotSegments;
 use crate::journal::{Delivery, DeliveryStore, Errand, Trouble};
-use crate::limits::{HOT_BYTES_MAX, SEGMENT_BYTES};
+use crate::limits::{HOT_BYTES_MAX, PAGE_ENTRIES_MAX, SEGMENT_BYTES};
 use crate::manifests::{ManifestStore, Page, StoredManifest, TagRecord};
 use crate::parts::PartStore;
-use crate::rocks::referrer;
 use crate::sessions::{NewUpload, SavedUpload, UploadStore};
 use crate::{Result, StoreError};
 
@@ -35,7 +32,7 @@ struct Names {
     manifests: BTreeMap<(RepoName, Digest), StoredManifest>,
     tags: BTreeMap<(RepoName, String), TagRecord>,
     links: BTreeSet<(RepoName, Digest)>,
-    referrers: BTreeMap<(RepoName, Digest, Digest), Descriptor>,
+    referrers: BTreeMap<(RepoName, Digest, Digest), Referrer>,
     deliveries: BTreeMap<(RepoName, Digest), Delivery>,
 }
 
@@ -285,7 +282,7 @@ impl ManifestStore for MemoryStore {
         names.manifests.insert((repo.clone(), *digest), stored);
         if let Some(subject) = manifest.subject() {
             let key = (repo.clone(), subject.digest, *digest);
-            names.referrers.insert(key, referrer(manifest, digest));
+            names.referrers.insert(key, Referrer::of(manifest, digest));
         }
         for (tag, record) in tags {
             names.tags.insert((repo.clone(), tag.as_str().to_owned()), *record);
@@ -341,10 +338,51 @@ impl ManifestStore for MemoryStore {
         Ok(Page { entries, more })
     }
 
-    fn referrers(&self, repo: &RepoName, subject: &Digest) -> Result<Vec<Descriptor>> {
+    fn referrers(
+        &self,
+        repo: &RepoName,
+        subject: &Digest,
+        after: Option<&Digest>,
+        bytes_max: usize,
+    ) -> Result<Page<Referrer>> {
         let names = lock(&self.names);
-        let found = names.referrers.iter().filter(|((of, to, _), _)| of == repo && to == subject);
-        Ok(found.map(|(_, descriptor)| descriptor.clone()).collect())
+        let found = names.referrers.iter().filter(|((of, to, by), _)| {
+            of == repo && to == subject && after.is_none_or(|after| by > after)
+        });
+        let (mut entries, mut bytes) = (Vec::new(), 0);
+        for (_, entry) in found {
+            bytes += entry.json().len() + 1;
+            if entries.len() >= PAGE_ENTRIES_MAX || bytes > bytes_max {
+                return Ok(Page { entries, more: true });
+            }
+            entries.push(entry.clone());
+        }
+        Ok(Page { entries, more: false })
+    }
+
+    /// Every manifest is read: what the other store keeps an index of.
+    fn parents(
+        &self,
+        repo: &RepoName,
+        digest: &Digest,
+        after: Option<&Digest>,
+        limit: usize,
+    ) -> Result<Page<Digest>> {
+        let names = lock(&self.names);
+        let names_it = |stored: &StoredManifest| {
+            let manifest = Manifest::read(stored.bytes.clone(), Some(&stored.media_type));
+            manifest.is_ok_and(|manifest| manifest.named().contains(digest))
+        };
+        let after = |by: &Digest| after.is_none_or(|after| by > after);
+        let found = names
+            .manifests
+            .iter()
+            .filter(|((of, by), stored)| of == repo && after(by) && names_it(stored));
+        let mut entries: Vec<Digest> =
+            found.map(|((_, by), _)| *by).take(limit.saturating_add(1)).collect();
+        let more = entries.len() > limit;
+        entries.truncate(limit);
+        Ok(Page { entries, more })
     }
 
     fn link_blob(&self, repo: &RepoName, digest: &Digest) -> Result<()> {

@@ -17,11 +17,13 @@ mod lease;
 mod names;
 mod options;
 mod order;
+mod parents;
 mod parts;
 mod private;
 mod read;
 mod records;
 mod recover;
+mod referrers;
 mod runs;
 mod schema;
 mod scrub;
@@ -45,8 +47,6 @@ use crate::{Result, StoreError};
 
 use engine::Engine;
 use lease::Reaper;
-#[cfg(any(test, feature = "test-util"))]
-pub(crate) use names::referrer;
 use read::SegmentSource;
 #[cfg(any(test, feature = "test-util"))]
 pub(crate) use records::decode_anything;

@@ -42,6 +42,7 @@ const OTHER_SCHEMES: [&str; 3] = ["ftp://127.0.0.1/x", "file:///etc/passwd", "go
 pub(crate) struct Came {
     pub(crate) method: Method,
     pub(crate) path: String,
+    pub(crate) query: String,
     shown: Option<String>,
     body: Vec<u8>,
 }
@@ -111,7 +112,8 @@ async fn answer(
     let body = read_to_limit(body, 1 << 20).await.map(|bytes| bytes.to_vec()).unwrap_or_default();
     let shown = head.headers.get(AUTHORIZATION).map(|value| value.to_str().unwrap().to_owned());
     let path = head.uri.path().to_owned();
-    let this = Came { method: head.method, path, shown, body };
+    let query = head.uri.query().unwrap_or_default().to_owned();
+    let this = Came { method: head.method, path, query, shown, body };
     came.lock().unwrap().push(this.clone());
     let rule = Arc::clone(&rule.lock().unwrap());
     let (status, headers, body) = rule(&this);

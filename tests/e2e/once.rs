@@ -1,5 +1,8 @@
 //! Write-once tags: one of many pushers puts them, everybody else may put the same; what the upstream
-//! cannot say is not guessed; what an operator allows happens once.
+//! cannot say is not guessed; what an operator allows happens once. What a tag keeps besides itself is in
+//! `once/kept.rs`.
+
+mod kept;
 
 use std::time::Duration;
 

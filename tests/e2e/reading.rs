@@ -26,5 +26,6 @@
 mod blobs;
 mod namespaces;
 mod outages;
+mod referrer_pages;
 mod referrers;
 mod tags;

@@ -46,7 +46,7 @@ impl Batch {
 /// The next segments. Blocks.
 pub(crate) fn read_batch(
     mut reader: BlobReader,
-    batch: Batch,
+    batch: &Batch,
 ) -> (BlobReader, Result<VecDeque<Bytes>, StoreError>) {
     let mut segments = VecDeque::new();
     let mut bytes = 0;
@@ -113,7 +113,7 @@ impl StoredBody {
 
     fn read(&self, reader: BlobReader) -> Job<(BlobReader, Result<VecDeque<Bytes>, StoreError>)> {
         let (bridge, batch) = (self.bridge.clone(), Batch::begin(&self.bridge));
-        Box::pin(async move { bridge.run(move || read_batch(reader, batch)).await })
+        Box::pin(async move { bridge.run(move || read_batch(reader, &batch)).await })
     }
 
     /// Begins on the next batch before it is asked for.
@@ -123,7 +123,7 @@ impl StoredBody {
         match room.flatten() {
             Some(room) => {
                 let batch = Batch::begin(&self.bridge);
-                Work::Reading(Box::pin(Bridge::begin(room, move || read_batch(reader, batch))))
+                Work::Reading(Box::pin(Bridge::begin(room, move || read_batch(reader, &batch))))
             }
             None => Work::Idle(reader),
         }

@@ -55,7 +55,7 @@ impl Cache {
             {
                 return Ok(Found::Foreign);
             }
-            match open(&*store, &wanted, range, batch) {
+            match open(&*store, &wanted, range, &batch) {
                 Err(error @ StoreError::Corrupt { .. }) => {
                     tracing::error!(digest = %wanted, %error, "a blob is corrupt and not served");
                     Ok(Found::Corrupt)
@@ -71,7 +71,7 @@ fn open(
     store: &dyn Store,
     digest: &Digest,
     range: Option<ByteRange>,
-    batch: Batch,
+    batch: &Batch,
 ) -> Result<Found, StoreError> {
     let Some(mut reader) = store.open(digest)? else {
         return Ok(Found::Absent);

@@ -73,13 +73,13 @@ pub(super) async fn put(
     headers: &HeaderMap,
     body: (&mut Incoming, &Limits),
 ) -> Result<Answer, Error> {
-    let (push, turn) = match prepare(app, put, headers, body).await {
+    let (push, turns) = match prepare(app, put, headers, body).await {
         Ok(prepared) => prepared,
         Err(error) => return act.ended(Err(error)),
     };
     let work = async move {
         let done = act.ended(push.run().await);
-        drop(turn);
+        drop(turns);
         done
     };
     app.finishing.run(work.in_current_span()).await
@@ -91,7 +91,7 @@ async fn prepare(
     put: Put,
     headers: &HeaderMap,
     (body, limits): (&mut Incoming, &Limits),
-) -> Result<(Push, Turn), Error> {
+) -> Result<(Push, (Option<Turn>, Turn)), Error> {
     let site =
         app.cache.upstreams.site_for(&put.repo, put.caller.login())?.for_party(put.caller.party());
     let conditions = Conditions::of(headers)?;
@@ -109,12 +109,29 @@ async fn prepare(
         app.deliveries.settle(&put.repo, &manifest).await?;
     }
     let place = Place::of(&site, &put.repo);
+    let keeping = keep(app, (&site, &place), &put, &manifest).await?;
     let wanted = Wanted::to_put(&place, digest, put.named_tags());
     // What is put on a condition is not there at the same time by somebody else's hand.
     let wanted = if conditions.is_empty() { wanted } else { wanted.alone() };
     let turn = app.turns.take(&put.caller.party(), wanted).await?;
     let app = Arc::clone(app);
-    Ok((Push { app, site, place, put, manifest, digest, conditions, _hold: hold }, turn))
+    Ok((Push { app, site, place, put, manifest, digest, conditions, _hold: hold }, (keeping, turn)))
+}
+
+/// For a write-once tag: from now on nothing of the repository is deleted until it is put. What was there
+/// before may have gone while this waited.
+async fn keep(
+    app: &App,
+    (site, place): (&Site, &Place),
+    put: &Put,
+    manifest: &Manifest,
+) -> Result<Option<Turn>, Error> {
+    if !put.named_tags().any(|tag| app.write_once.covers(site, place, tag)) {
+        return Ok(None);
+    }
+    let turn = app.turns.take(&put.caller.party(), Wanted::to_keep(place)).await?;
+    content::require(app, &put.repo, site, manifest).await?;
+    Ok(Some(turn))
 }
 
 /// What a manifest is sent as. What is no media type is refused where nobody else is asked.

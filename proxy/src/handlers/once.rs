@@ -4,6 +4,7 @@
 //! Invariant: asked inside the turn of the change (`turns.rs`), so that the answer still holds when
 //! the change is made. Who cannot be asked is not guessed for: the change is refused.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use wharf_store::StoreError;
 
 use super::App;
 use super::current::{current, digest_there, sha256_there};
+use super::reaching::reaching;
 use crate::Error;
 use crate::held::Purse;
 use crate::limits::{
@@ -31,6 +33,13 @@ pub(super) struct Scene<'a> {
     /// As it is called here.
     pub(super) repo: &'a RepoName,
     pub(super) client: IpAddr,
+}
+
+/// What shall be deleted by its digest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Manifest,
+    Blob,
 }
 
 /// What was found out about the write-once tags of one change that may be made.
@@ -85,21 +94,35 @@ impl Scene<'_> {
         self.spend(decided, there.map(|there| (tag, there)).into_iter().collect(), None).await
     }
 
-    /// Whether a manifest may be deleted: not while a write-once tag points to it.
-    pub(super) async fn decide_removal(&self, digest: &Digest) -> Result<(), Error> {
+    /// Whether a manifest or a blob may be deleted: not while a write-once tag points to it, or to a
+    /// manifest that names it, directly or through others.
+    pub(super) async fn decide_removal(&self, digest: &Digest, kind: Kind) -> Result<(), Error> {
         if !self.app.write_once.concerns(self.site, self.place) {
             return Ok(());
         }
+        let mut reaching = reaching(self.app, self.repo, digest).await?;
+        if kind == Kind::Manifest {
+            reaching.insert(*digest);
+        }
+        // What nothing names is kept by nobody.
+        if reaching.is_empty() {
+            return Ok(());
+        }
         let pointing = match self.site {
-            Site::Local => self.tag_of_here(digest).await?,
+            Site::Local => self.tag_of_here(reaching).await?,
             Site::Remote(remote) => {
-                let found = self.tag_of_there(remote, digest).await;
-                found.map_err(|error| self.undecided(digest.to_string(), error))?
+                let found = async {
+                    if kind == Kind::Manifest {
+                        reaching.extend(other_digest(remote, digest, &self.app.own_purse()).await?);
+                    }
+                    self.tag_of_there(remote, &reaching).await
+                };
+                found.await.map_err(|error| self.undecided(digest.to_string(), error))?
             }
         };
-        let Some(tag) = pointing else { return Ok(()) };
-        audit_refused(self.repo, &tag, (*digest, None), self.client);
-        Err(Error::TagWriteOnce { repo: self.repo.clone(), tag, there: *digest })
+        let Some((tag, there)) = pointing else { return Ok(()) };
+        audit_refused(self.repo, &tag, (there, None), self.client);
+        Err(Error::TagWriteOnce { repo: self.repo.clone(), tag, there })
     }
 
     /// Takes what was allowed for these tags, all or none, and unlocks them where they are locked.
@@ -236,28 +259,33 @@ impl Scene<'_> {
         Error::TagUndecided { repo: self.repo.clone(), reference, retry_after_seconds }
     }
 
-    /// A write-once tag of a registry of its own that points to a manifest.
-    async fn tag_of_here(&self, digest: &Digest) -> Result<Option<Tag>, Error> {
-        let mut last = None;
+    /// A write-once tag of a registry of its own that points to one of these manifests, and to which.
+    async fn tag_of_here(
+        &self,
+        manifests: HashSet<Digest>,
+    ) -> Result<Option<(Tag, Digest)>, Error> {
+        let (manifests, mut last) = (Arc::new(manifests), None);
         loop {
             let (store, of) = (Arc::clone(&self.app.cache.store), self.repo.clone());
-            let (after, digest) = (last.take(), *digest);
+            let (after, manifests) = (last.take(), Arc::clone(&manifests));
             let look = move || {
                 let page = store.tags(&of, after.as_deref(), PAGE_ENTRIES_MAX)?;
                 let Some(page) = page else { return Ok((Vec::new(), None)) };
                 let next = page.entries.last().filter(|_| page.more).map(ToString::to_string);
                 let mut pointing = Vec::new();
                 for tag in page.entries {
-                    if store.tag(&of, &tag)?.is_some_and(|record| record.digest == digest) {
-                        pointing.push(tag);
-                    }
+                    let record = store.tag(&of, &tag)?;
+                    let there = record.map(|record| record.digest);
+                    let there = there.filter(|there| manifests.contains(there));
+                    pointing.extend(there.map(|there| (tag, there)));
                 }
                 Ok::<_, StoreError>((pointing, next))
             };
             let (pointing, next) = self.app.cache.bridge.run(look).await?;
-            let covered = |tag: &Tag| self.app.write_once.covers(self.site, self.place, tag);
-            if let Some(tag) = pointing.into_iter().find(covered) {
-                return Ok(Some(tag));
+            let once = &self.app.write_once;
+            let covered = |(tag, _): &(Tag, Digest)| once.covers(self.site, self.place, tag);
+            if let Some(found) = pointing.into_iter().find(covered) {
+                return Ok(Some(found));
             }
             match next {
                 Some(next) => last = Some(next),
@@ -266,12 +294,15 @@ impl Scene<'_> {
         }
     }
 
-    /// A write-once tag of the upstream that points to a manifest: every one is asked for, because
-    /// no API of registries says it.
-    async fn tag_of_there(&self, remote: &Remote, digest: &Digest) -> Result<Option<Tag>, Error> {
-        let purse = self.app.own_purse();
-        let same = same_content(remote, digest, &purse).await?;
+    /// A write-once tag of the upstream that points to one of these manifests, and to which: every tag
+    /// is asked for, because no API of registries says it.
+    async fn tag_of_there(
+        &self,
+        remote: &Remote,
+        manifests: &HashSet<Digest>,
+    ) -> Result<Option<(Tag, Digest)>, Error> {
         let tags = self.covered_there(remote).await?;
+        let purse = self.app.own_purse();
         let (mut tags, mut asked) = (tags.into_iter(), JoinSet::new());
         loop {
             while asked.len() < CONTENT_QUESTIONS_MAX {
@@ -285,8 +316,8 @@ impl Scene<'_> {
             match asked.join_next().await {
                 None => return Ok(None),
                 Some(Ok((tag, there))) => {
-                    if there?.is_some_and(|there| same.contains(&there)) {
-                        return Ok(Some(tag));
+                    if let Some(there) = there?.filter(|there| manifests.contains(there)) {
+                        return Ok(Some((tag, there)));
                     }
                 }
                 Some(Err(error)) => std::panic::resume_unwind(error.into_panic()),
@@ -323,15 +354,14 @@ impl Scene<'_> {
     }
 }
 
-/// Every digest that a manifest may be known by as what tags point to.
-async fn same_content(
+/// The other digest that a manifest may be known by as what tags point to.
+async fn other_digest(
     remote: &Remote,
     digest: &Digest,
     purse: &Purse,
-) -> Result<Vec<Digest>, Error> {
+) -> Result<Option<Digest>, Error> {
     if digest.algorithm() == Algorithm::Sha256 {
-        return Ok(vec![*digest]);
+        return Ok(None);
     }
-    let other = sha256_there(remote, &Reference::Digest(*digest), purse).await?;
-    Ok(other.into_iter().chain([*digest]).collect())
+    sha256_there(remote, &Reference::Digest(*digest), purse).await
 }

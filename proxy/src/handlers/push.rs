@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use wharf_oci::{Digest, Endpoint, Manifest, Reference, RepoName, Tag};
+use wharf_oci::{Digest, Endpoint, Manifest, PageQuery, Reference, RepoName, Tag};
 use wharf_store::TagRecord;
 
 use super::current::current;
@@ -209,5 +209,7 @@ async fn is_locked_there(remote: &Remote, name: &Reference, error: &Error) -> bo
 
 /// Whether the upstream lists referrers, when it was not told of this one just now.
 async fn keeps_referrers(remote: &Remote, subject: &Digest, purse: &Purse) -> bool {
-    matches!(remote.upstream.referrers(&remote.repo, subject, purse).await, Ok(Some(_)))
+    let first = PageQuery::default();
+    let page = remote.upstream.referrers_page(&remote.repo, subject, &first, purse).await;
+    matches!(page, Ok(Some(_)))
 }

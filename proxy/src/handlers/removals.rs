@@ -1,7 +1,8 @@
 //! `DELETE` of manifests, tags and blobs (distribution-spec end-9, end-10): at the upstream first,
 //! then here.
 //!
-//! Invariant: what the upstream refuses to delete stays here too. After 202 it is gone on both sides,
+//! Invariant: what a write-once tag keeps, directly or through other manifests, is not deleted while it
+//! stands, and nothing is put under one while its content goes. What the upstream refuses to delete stays here too. After 202 it is gone on both sides,
 //! also from answers of the upstream that are still on their way (`cache/generations.rs`).
 
 use std::net::IpAddr;
@@ -12,14 +13,15 @@ use tracing::Instrument as _;
 use wharf_oci::{Digest, Endpoint, Reference, RepoName};
 
 use super::App;
-use super::once::{Decided, Scene};
+use super::once::{Decided, Kind, Scene};
 use crate::Error;
 use crate::access::Caller;
 use crate::audit::Act;
 use crate::body::Body;
 use crate::cache::{Change, Store};
+use crate::party::Party;
 use crate::response::{self, Answer};
-use crate::turns::{Place, Wanted};
+use crate::turns::{Place, Turn, Wanted};
 use crate::upstreams::Site;
 
 /// Deletes a tag, or a manifest with every tag that points to it. Goes on to its end when the caller
@@ -35,29 +37,49 @@ pub(super) async fn manifest(
         Err(error) => return act.ended(Err(error)),
     };
     let place = Place::of(&site, &repo);
-    let wanted = match &reference {
-        Reference::Tag(tag) => Wanted::to_untag(&place, tag),
-        Reference::Digest(digest) => Wanted::to_remove(&place, *digest),
+    let turns = match &reference {
+        Reference::Tag(tag) => (None, Wanted::to_untag(&place, tag)),
+        Reference::Digest(digest) => {
+            (deleting(app, &site, &place), Wanted::to_remove(&place, *digest))
+        }
     };
-    let turn = match app.turns.take(&caller.party(), wanted).await {
-        Ok(turn) => turn,
+    let turns = match taken(app, &caller.party(), turns).await {
+        Ok(turns) => turns,
         Err(error) => return act.ended(Err(error)),
     };
     let (finishing, app) = (app.finishing.clone(), Arc::clone(app));
     let work = async move {
         let scene = Scene { app: &app, site: &site, place: &place, repo: &repo, client };
         let removed = act.ended(remove(&scene, &reference).await);
-        drop(turn);
+        drop(turns);
         removed
     };
     finishing.run(work.in_current_span()).await
+}
+
+/// Where tags are write-once, nothing is deleted while something is put that they keep.
+fn deleting(app: &App, site: &Site, place: &Place) -> Option<Wanted> {
+    app.write_once.concerns(site, place).then(|| Wanted::to_delete(place))
+}
+
+/// The turns of a deletion, that of its repository first.
+async fn taken(
+    app: &App,
+    party: &Party,
+    (first, second): (Option<Wanted>, Wanted),
+) -> Result<(Option<Turn>, Turn), Error> {
+    let first = match first {
+        Some(wanted) => Some(app.turns.take(party, wanted).await?),
+        None => None,
+    };
+    Ok((first, app.turns.take(party, second).await?))
 }
 
 async fn remove(scene: &Scene<'_>, reference: &Reference) -> Result<Answer, Error> {
     let decided = match reference {
         Reference::Tag(tag) => scene.decide_untag(tag).await?,
         Reference::Digest(digest) => {
-            scene.decide_removal(digest).await?;
+            scene.decide_removal(digest, Kind::Manifest).await?;
             Decided::default()
         }
     };
@@ -93,7 +115,7 @@ async fn remove(scene: &Scene<'_>, reference: &Reference) -> Result<Answer, Erro
 pub(super) async fn blob(
     app: &Arc<App>,
     (repo, digest): (RepoName, Digest),
-    caller: Caller,
+    (caller, client): (Caller, IpAddr),
     act: Act,
 ) -> Result<Answer, Error> {
     let site = match app.cache.upstreams.site_for(&repo, caller.login()) {
@@ -101,23 +123,24 @@ pub(super) async fn blob(
         Err(error) => return act.ended(Err(error)),
     };
     let (finishing, app) = (app.finishing.clone(), Arc::clone(app));
-    let work = async move { act.ended(remove_blob(&app, &caller, site, (&repo, &digest)).await) };
+    let work = async move {
+        let place = Place::of(&site, &repo);
+        let scene = Scene { app: &app, site: &site, place: &place, repo: &repo, client };
+        act.ended(remove_blob(&scene, &caller.party(), &digest).await)
+    };
     finishing.run(work.in_current_span()).await
 }
 
-async fn remove_blob(
-    app: &App,
-    caller: &Caller,
-    site: Site,
-    (repo, digest): (&RepoName, &Digest),
-) -> Result<Answer, Error> {
-    let wanted = Wanted::to_unlink(&site, repo, *digest);
-    let _turn = app.turns.take(&caller.party(), wanted).await?;
+async fn remove_blob(scene: &Scene<'_>, party: &Party, digest: &Digest) -> Result<Answer, Error> {
+    let Scene { app, site, place, repo, .. } = scene;
+    let turns = (deleting(app, site, place), Wanted::to_unlink(site, repo, *digest));
+    let _turns = taken(app, party, turns).await?;
+    scene.decide_removal(digest, Kind::Blob).await?;
     // Before the upstream is asked: nobody may deliver it after that. When it refuses, the blob is owed
     // as before.
     let held = app.deliveries.hold(repo, digest).await;
     let mut known = held.is_some();
-    if let Site::Remote(remote) = site {
+    if let Site::Remote(remote) = *site {
         let endpoint = Endpoint::Blob { repo: remote.repo.clone(), digest: *digest };
         known |= remote.upstream.delete(&endpoint).await?;
     }
@@ -128,7 +151,7 @@ async fn remove_blob(
     let unlink = move |store: &dyn Store, repo: &RepoName| store.unlink_blob(repo, &wanted);
     known |= app.cache.change(repo, Change::Removal, unlink).await?;
     if !known {
-        return Err(Error::BlobUnknown { repo: repo.clone(), digest: *digest });
+        return Err(Error::BlobUnknown { repo: (*repo).clone(), digest: *digest });
     }
     Ok(response::answer(StatusCode::ACCEPTED, &[], Body::empty()))
 }

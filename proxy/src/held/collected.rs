@@ -55,19 +55,19 @@ mod tests {
 
     #[test]
     fn what_has_no_length_is_reserved_in_steps_before_it_is_there() {
-        let held = Arc::new(Held::default());
+        let pool = Arc::new(Held::default());
         let bounds = Bounds { most: u64::MAX, share: 600_000 };
-        let purse = held.purse(Party::Ourselves, bounds);
+        let purse = pool.purse(Party::Ourselves, bounds);
         let (mut hold, mut collected) = (purse.take(0).unwrap(), Collected::with_room(0));
         let piece = Bytes::from(vec![7; 10_000]);
         let mut seen = Vec::new();
         let _other = purse.note(1);
         let refused = loop {
             match collected.push(&piece, 10_000_000, &mut hold) {
-                Ok(()) => assert!(collected.0.capacity() as u64 <= held.bytes()),
+                Ok(()) => assert!(collected.0.capacity() as u64 <= pool.bytes()),
                 Err(error) => break error,
             }
-            seen.push(held.bytes() - 1);
+            seen.push(pool.bytes() - 1);
         };
         assert!(matches!(refused, Error::TooManyBytes(BytesOf::Connection)));
         seen.dedup();
@@ -77,11 +77,11 @@ mod tests {
 
     #[test]
     fn the_last_step_goes_no_further_than_the_body_may() {
-        let held = Arc::new(Held::default());
-        let purse = held.purse(Party::Ourselves, Bounds { most: 1 << 20, share: 1 << 20 });
+        let pool = Arc::new(Held::default());
+        let purse = pool.purse(Party::Ourselves, Bounds { most: 1 << 20, share: 1 << 20 });
         let (mut hold, mut collected) = (purse.take(0).unwrap(), Collected::with_room(0));
         collected.push(&Bytes::from(vec![7; 1_000]), 1_500, &mut hold).unwrap();
         collected.push(&Bytes::from(vec![7; 500]), 1_500, &mut hold).unwrap();
-        assert_eq!((held.bytes(), collected.into_bytes().len()), (1_500, 1_500));
+        assert_eq!((pool.bytes(), collected.into_bytes().len()), (1_500, 1_500));
     }
 }

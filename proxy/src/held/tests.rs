@@ -6,12 +6,12 @@ use crate::error::BytesOf;
 
 const BOUNDS: Bounds = Bounds { most: 100, share: 40 };
 
-fn held() -> Arc<Held> {
+fn pool() -> Arc<Held> {
     Arc::new(Held::default())
 }
 
-fn purse(held: &Arc<Held>, last: u8) -> Purse {
-    held.purse(Party::behind([10, 0, 0, last].into()), BOUNDS)
+fn purse(pool: &Arc<Held>, last: u8) -> Purse {
+    pool.purse(Party::behind([10, 0, 0, last].into()), BOUNDS)
 }
 
 fn refused<T>(taken: Result<T, Error>) -> BytesOf {
@@ -29,44 +29,44 @@ fn take(purse: &Purse, bytes: u64) -> Result<Hold, Error> {
 
 #[test]
 fn no_party_has_more_than_its_share_and_all_have_no_more_than_there_is() {
-    let held = held();
-    let parties: Vec<_> = (0..4).map(|last| purse(&held, last)).collect();
+    let pool = pool();
+    let parties: Vec<_> = (0..4).map(|last| purse(&pool, last)).collect();
     let first = take(&parties[0], 40).unwrap();
     assert_eq!(refused(take(&parties[0], 1)), BytesOf::Party);
     // Another purse of the same party.
-    assert_eq!(refused(take(&purse(&held, 0), 1)), BytesOf::Party);
+    assert_eq!(refused(take(&purse(&pool, 0), 1)), BytesOf::Party);
     let _second = take(&parties[1], 40).unwrap();
     let third = take(&parties[2], 20).unwrap();
     assert_eq!(refused(take(&parties[3], 1)), BytesOf::All);
-    assert_eq!((held.bytes(), held.largest()), (100, 40));
+    assert_eq!((pool.bytes(), pool.largest()), (100, 40));
     drop(third);
     let _fourth = take(&parties[3], 20).unwrap();
     drop(first);
-    assert_eq!(held.bytes(), 60);
+    assert_eq!(pool.bytes(), 60);
 }
 
 #[test]
 fn what_is_refused_leaves_nothing_behind_and_what_was_held_is_held() {
-    let (held, of) = (held(), BOUNDS.share);
-    let purse = purse(&held, 1);
+    let (pool, of) = (pool(), BOUNDS.share);
+    let purse = purse(&pool, 1);
     let mut hold = take(&purse, 10).unwrap();
     let _other = take(&purse, 20).unwrap();
     hold.grow_to(20).unwrap();
     assert_eq!(refused(hold.grow_to(of)), BytesOf::Party);
-    assert_eq!((held.bytes(), held.largest()), (40, 40));
+    assert_eq!((pool.bytes(), pool.largest()), (40, 40));
     drop(hold);
-    assert_eq!((held.bytes(), held.largest()), (20, 20));
+    assert_eq!((pool.bytes(), pool.largest()), (20, 20));
 }
 
 #[test]
 fn one_connection_has_a_part_of_the_share() {
-    let held = held();
+    let pool = pool();
     let connection = Arc::default();
-    let here = purse(&held, 1).on(&connection);
+    let here = purse(&pool, 1).on(&connection);
     let hold = here.take(20).unwrap();
     assert_eq!(refused(here.take(1)), BytesOf::Connection);
-    assert_eq!(refused(purse(&held, 1).on(&connection).take(1)), BytesOf::Connection);
-    let _elsewhere = take(&purse(&held, 1), 20).unwrap();
+    assert_eq!(refused(purse(&pool, 1).on(&connection).take(1)), BytesOf::Connection);
+    let _elsewhere = take(&purse(&pool, 1), 20).unwrap();
     drop(hold);
     assert!(here.take(20).is_ok());
     assert_eq!(connection.load(Ordering::Relaxed), 0);
@@ -74,89 +74,89 @@ fn one_connection_has_a_part_of_the_share() {
 
 #[test]
 fn whoever_holds_nothing_may_take_one_body_however_large_it_is() {
-    let held = held();
-    let mut large = purse(&held, 1).take(30).unwrap();
+    let pool = pool();
+    let mut large = purse(&pool, 1).take(30).unwrap();
     large.grow_to(500).unwrap();
-    assert_eq!(refused(take(&purse(&held, 1), 1)), BytesOf::Party);
-    assert_eq!(refused(take(&purse(&held, 2), 1)), BytesOf::All);
+    assert_eq!(refused(take(&purse(&pool, 1), 1)), BytesOf::Party);
+    assert_eq!(refused(take(&purse(&pool, 2), 1)), BytesOf::All);
 }
 
 #[test]
 fn what_is_covered_is_held_until_its_last_part_is_gone() {
-    let held = held();
-    let bytes = cover(Bytes::from_static(&[7; 30]), take(&purse(&held, 1), 30).unwrap());
+    let pool = pool();
+    let bytes = cover(Bytes::from_static(&[7; 30]), take(&purse(&pool, 1), 30).unwrap());
     let part = bytes.slice(29..);
     drop(bytes);
-    assert_eq!((held.bytes(), part.as_ref()), (30, &[7][..]));
+    assert_eq!((pool.bytes(), part.as_ref()), (30, &[7][..]));
     drop(part);
-    assert_eq!(held.bytes(), 0);
+    assert_eq!(pool.bytes(), 0);
 }
 
 #[test]
 fn pieces_count_for_their_party_and_in_all_only_when_no_store_has_them() {
-    let held = held();
-    let purse = purse(&held, 1);
+    let pool = pool();
+    let purse = purse(&pool, 1);
     let (mut stored, mut passing) = (purse.pieces(), purse.pieces());
     stored.set(45, false);
-    assert_eq!(held.bytes(), 0);
+    assert_eq!(pool.bytes(), 0);
     assert!(purse.may_begin().is_ok(), "past its share while there is room");
     passing.set(50, true);
     passing.set(51, true);
-    assert_eq!((held.bytes(), held.largest()), (51, 0));
+    assert_eq!((pool.bytes(), pool.largest()), (51, 0));
     assert_eq!(refused(purse.may_begin()), BytesOf::Party);
-    assert!(self::purse(&held, 2).may_begin().is_ok());
+    assert!(self::purse(&pool, 2).may_begin().is_ok());
     drop(stored);
     passing.set(30, true);
     assert!(purse.may_begin().is_ok());
     drop(passing);
-    assert_eq!(held.bytes(), 0);
+    assert_eq!(pool.bytes(), 0);
 }
 
 #[test]
 fn segments_that_only_readers_have_take_room_from_everybody() {
-    let (held, out) = (held(), Arc::new(AtomicU64::new(90)));
+    let (pool, out) = (pool(), Arc::new(AtomicU64::new(90)));
     let seen = Arc::clone(&out);
-    held.watch(move || seen.load(Ordering::Relaxed));
-    let _one = take(&purse(&held, 1), 10).unwrap();
-    assert_eq!(held.bytes(), 100);
-    assert_eq!(refused(take(&purse(&held, 2), 1)), BytesOf::All);
-    assert_eq!(refused(purse(&held, 2).may_begin()), BytesOf::All);
+    pool.watch(move || seen.load(Ordering::Relaxed));
+    let _one = take(&purse(&pool, 1), 10).unwrap();
+    assert_eq!(pool.bytes(), 100);
+    assert_eq!(refused(take(&purse(&pool, 2), 1)), BytesOf::All);
+    assert_eq!(refused(purse(&pool, 2).may_begin()), BytesOf::All);
     out.store(0, Ordering::Relaxed);
-    assert!(take(&purse(&held, 2), 1).is_ok());
+    assert!(take(&purse(&pool, 2), 1).is_ok());
 }
 
 #[test]
 fn what_is_shared_is_counted_once_in_all_and_for_each_who_has_it() {
-    let held = held();
-    let (one, other) = (purse(&held, 1), purse(&held, 2));
+    let pool = pool();
+    let (one, other) = (purse(&pool, 1), purse(&pool, 2));
     let _shared = one.take_shared(40).unwrap();
     let _holds = (one.take_own(40).unwrap(), other.take_own(40).unwrap());
-    assert_eq!((held.bytes(), held.largest()), (40, 40));
+    assert_eq!((pool.bytes(), pool.largest()), (40, 40));
     assert_eq!(refused(one.take_own(1)), BytesOf::Party);
 }
 
 #[test]
 fn a_party_that_holds_nothing_is_forgotten() {
-    let held = held();
-    let (one, again) = (purse(&held, 1), purse(&held, 1));
+    let pool = pool();
+    let (one, again) = (purse(&pool, 1), purse(&pool, 1));
     assert_eq!(one.identity(), again.identity());
     let hold = take(&one, 1).unwrap();
     drop((one, again));
-    assert_eq!(held.parties.lock().unwrap().len(), 1);
+    assert_eq!(pool.parties.lock().unwrap().len(), 1);
     drop(hold);
-    assert!(held.parties.lock().unwrap().is_empty());
+    assert!(pool.parties.lock().unwrap().is_empty());
 }
 
 #[test]
 fn everyone_should_hold_less_once_much_is_held() {
-    let held = held();
-    assert!(!held.is_short());
-    let much = purse(&held, 1).note(BYTES_IN_FLIGHT_SHORT - 10);
-    assert!(!held.is_short());
-    let reading = held.reading(10);
-    assert!(held.is_short());
-    assert_eq!(held.bytes(), BYTES_IN_FLIGHT_SHORT - 10, "nobody is refused for it");
+    let pool = pool();
+    assert!(!pool.is_short());
+    let much = purse(&pool, 1).note(BYTES_IN_FLIGHT_SHORT - 10);
+    assert!(!pool.is_short());
+    let reading = pool.reading(10);
+    assert!(pool.is_short());
+    assert_eq!(pool.bytes(), BYTES_IN_FLIGHT_SHORT - 10, "nobody is refused for it");
     drop(reading);
-    assert!(!held.is_short());
+    assert!(!pool.is_short());
     drop(much);
 }

@@ -67,9 +67,22 @@ fn route() -> impl Strategy<Value = Route> {
         }),
         (repo(), id).prop_map(|(repo, id)| Route::CancelUpload { repo, id }),
         (repo(), cursor()).prop_map(|(repo, cursor)| Route::Tags { repo, cursor }),
-        (repo(), digest(), proptest::option::of("[ -~]{0,20}")).prop_map(
-            |(repo, digest, artifact_type)| Route::Referrers { repo, digest, artifact_type }
+        (repo(), digest(), proptest::option::of("[ -~]{0,20}"), referrers_cursor()).prop_map(
+            |(repo, digest, artifact_type, cursor)| {
+                Route::Referrers { repo, digest, artifact_type, cursor }
+            }
         ),
+    ]
+}
+
+fn referrers_cursor() -> impl Strategy<Value = ReferrersCursor> {
+    prop_oneof![
+        Just(ReferrersCursor::Start),
+        ("\\PC{0,40}", any::<usize>()).prop_map(|(query, at)| {
+            ReferrersCursor::There { query: wharf_oci::PageQuery::parse(&query).unwrap(), at }
+        }),
+        proptest::option::of(digest()).prop_map(ReferrersCursor::Here),
+        digest().prop_map(ReferrersCursor::Stale),
     ]
 }
 

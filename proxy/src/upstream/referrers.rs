@@ -5,18 +5,19 @@
 //! keep the list in a tag; nor is a page for people, or any other answer that is no list, taken for
 //! trouble.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use http::{HeaderMap, Method, StatusCode, header};
 use hyper::Response;
 use hyper::body::Incoming;
-use wharf_oci::{Digest, Endpoint, ErrorCode, ReferrerList, RepoName};
+use wharf_oci::{Digest, Endpoint, ErrorCode, PageQuery, ReferrerList, RepoName};
 
 use super::auth::{Access, Scope};
 use super::wire::{self, Ask};
-use super::{Upstream, next_query, retry, text};
+use super::{Upstream, failed, next_query, retry, text};
 use crate::Error;
-use crate::held::Purse;
+use crate::held::{Hold, Purse};
 use crate::limits::{LIST_PAGES_MAX, REDIRECTS_MAX, TRIES_MAX};
 
 const LISTING: &str = "listing referrers";
@@ -55,44 +56,73 @@ impl KnownApi {
     }
 }
 
+/// A page of the list.
+#[derive(Default)]
+pub(crate) struct ReferrersPage {
+    pub(crate) list: ReferrerList,
+    /// The query of the next one.
+    pub(crate) next: Option<PageQuery>,
+    /// What it is counted as.
+    pub(crate) hold: Option<Hold>,
+}
+
 /// What one request for a page of the list came to.
 enum Asked {
-    Page(ReferrerList, Option<String>),
+    Page(ReferrersPage),
     NoApi,
     /// The same, and it says no more than that there is no such repository.
     NoRepo,
 }
 
 impl Upstream {
-    /// Everything that the upstream lists as a referrer of `subject`, of all pages; `None` when it has
-    /// no such API.
-    pub(crate) async fn referrers(
+    /// A page of what the upstream lists as referrers of `subject`; `None` when it has no such API. A page
+    /// that is not there, behind one that was, is the end of the list.
+    pub(crate) async fn referrers_page(
         &self,
         repo: &RepoName,
         subject: &Digest,
+        query: &PageQuery,
         purse: &Purse,
-    ) -> Result<Option<ReferrerList>, Error> {
+    ) -> Result<Option<ReferrersPage>, Error> {
         let endpoint = Endpoint::Referrers { repo: repo.clone(), digest: *subject };
-        let (mut list, mut query) = (ReferrerList::default(), String::new());
-        for number in 0..LIST_PAGES_MAX {
-            let (page, next) = match self.page_of_referrers(repo, &endpoint, &query, purse).await? {
-                Asked::Page(page, next) => (page, next),
-                // Its link to the next page leads nowhere.
-                Asked::NoApi | Asked::NoRepo if number > 0 => break,
-                Asked::NoRepo => return Ok(None),
-                Asked::NoApi => {
-                    self.referrers_api.learn(ReferrersApi::Absent);
-                    return Ok(None);
-                }
-            };
-            list.extend(page);
-            match next {
-                Some(next) if next != query => query = next,
-                _ => break,
+        match self.page_of_referrers(repo, &endpoint, &query.to_string(), purse).await? {
+            Asked::Page(mut page) => {
+                self.referrers_api.learn(ReferrersApi::Present);
+                page.next = page.next.filter(|next| next != query);
+                Ok(Some(page))
+            }
+            Asked::NoApi | Asked::NoRepo if !query.is_first() => Ok(Some(ReferrersPage::default())),
+            Asked::NoRepo => Ok(None),
+            Asked::NoApi => {
+                self.referrers_api.learn(ReferrersApi::Absent);
+                Ok(None)
             }
         }
-        self.referrers_api.learn(ReferrersApi::Present);
-        Ok(Some(list))
+    }
+
+    /// Which of these are in the upstream's list, page by page; `None` when that is longer than is read
+    /// for one answer.
+    pub(crate) async fn listed_referrers(
+        &self,
+        (repo, subject): (&RepoName, &Digest),
+        mut wanted: HashSet<Digest>,
+        purse: &Purse,
+    ) -> Result<Option<HashSet<Digest>>, Error> {
+        let (mut listed, mut query) = (HashSet::new(), PageQuery::default());
+        for _ in 0..LIST_PAGES_MAX {
+            if wanted.is_empty() {
+                return Ok(Some(listed));
+            }
+            let page = self.referrers_page(repo, subject, &query, purse).await?.unwrap_or_default();
+            let digests =
+                page.list.entries().iter().filter_map(|entry| entry.digest().parse().ok());
+            listed.extend(digests.filter(|digest| wanted.remove(digest)));
+            match page.next {
+                Some(next) => query = next,
+                None => return Ok(Some(listed)),
+            }
+        }
+        Ok(None)
     }
 
     /// What it said last of its referrers API, for when it cannot be asked.
@@ -127,7 +157,7 @@ impl Upstream {
             };
             let headers = response.headers().clone();
             match self.wire.collect(response, LISTING, purse).await {
-                Ok((bytes, _hold)) => return Ok(read(&headers, &bytes)),
+                Ok((bytes, hold)) => return read(&headers, &bytes, hold),
                 Err(error @ Error::TooManyBytes(_)) => return Err(error),
                 Err(error) if tries >= TRIES_MAX => return Err(error),
                 Err(error) => {
@@ -179,10 +209,16 @@ fn is_refused_page(status: StatusCode) -> bool {
     status.is_client_error() && !is_trouble
 }
 
-fn read(headers: &HeaderMap, bytes: &[u8]) -> Asked {
+fn read(headers: &HeaderMap, bytes: &[u8], hold: Hold) -> Result<Asked, Error> {
     let declared = text(headers, header::CONTENT_TYPE).and_then(|text| text.parse().ok());
-    match ReferrerList::parse(bytes, declared.as_ref()) {
-        Some(page) => Asked::Page(page, text(headers, header::LINK).and_then(next_query)),
-        None => Asked::NoApi,
-    }
+    let Some(list) = ReferrerList::parse(bytes, declared.as_ref()) else {
+        return Ok(Asked::NoApi);
+    };
+    let next = text(headers, header::LINK).and_then(next_query);
+    let next = next.map(|query| {
+        // Without it the list would be cut, and look whole.
+        PageQuery::parse(query.trim_start_matches('?')).map_err(|error| failed(LISTING, error))
+    });
+    let next = next.transpose()?.filter(|next| !next.is_first());
+    Ok(Asked::Page(ReferrersPage { list, next, hold: Some(hold) }))
 }

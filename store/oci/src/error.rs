@@ -80,6 +80,14 @@ pub enum ParseError {
         /// The text, shortened.
         text: String,
     },
+    /// The query of a page of a list, longer than is kept.
+    #[error("`{text}` as the query of a page is too long; the limit is {limit_bytes} bytes")]
+    PageQuery {
+        /// The text, shortened.
+        text: String,
+        /// How many bytes are allowed.
+        limit_bytes: usize,
+    },
     /// Larger than a registry has to accept.
     #[error("the manifest has {size_bytes} bytes; the limit is {limit_bytes}")]
     ManifestTooLarge {

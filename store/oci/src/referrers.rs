@@ -2,19 +2,35 @@
 //! Referrers"). Read leniently: entries stay as they came, and one that is no descriptor does not
 //! spoil the others.
 //!
-//! Invariant: every entry is a descriptor with a digest, so that strict readers take the whole list.
+//! Invariant: every entry is a descriptor with a digest, so that strict readers take the whole list, and
+//! has at most [`REFERRER_BYTES_MAX`]: who writes annotations does not decide how large a list is.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
 
-use crate::{Descriptor, MediaType};
+use crate::members::{each, members, text};
+use crate::{Descriptor, Manifest, MediaType};
 
-/// One entry of a list, with all fields that it came with.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+/// Largest entry of a list, in bytes of JSON. Annotations that do not fit are left out of the list; the
+/// manifest has them all.
+pub const REFERRER_BYTES_MAX: usize = 64 * 1024;
+
+/// What an entry keeps when even without annotations it is too large.
+const ESSENTIAL: [&str; 4] = ["mediaType", "digest", "size", "artifactType"];
+
+/// One entry of a list, with the fields that it came with.
+#[derive(Debug, Clone, Serialize)]
 #[serde(transparent)]
-pub struct Referrer(Map<String, Value>);
+pub struct Referrer {
+    json: Box<RawValue>,
+    #[serde(skip)]
+    digest: String,
+    #[serde(skip)]
+    artifact_type: Option<String>,
+}
 
 /// A list of referrers, perhaps one page of it.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -36,34 +52,108 @@ struct Shape {
 }
 
 impl Referrer {
-    fn read(value: &Value) -> Option<Self> {
-        let shape = Shape::deserialize(value).ok().filter(|shape| is_digest(&shape.digest));
-        shape.and(value.as_object()).map(|fields| Self(fields.clone()))
+    /// How a manifest that is known by `digest` is listed.
+    #[must_use]
+    pub fn of(manifest: &Manifest, digest: &crate::Digest) -> Self {
+        let mut descriptor = manifest.descriptor();
+        descriptor.digest = *digest;
+        descriptor.artifact_type = manifest.artifact_type().map(str::to_owned);
+        descriptor.annotations.clone_from(manifest.annotations());
+        Self::from(&descriptor)
+    }
+
+    /// Reads one entry, as it was written by [`Self::json`] or by anybody else.
+    #[must_use]
+    pub fn parse(json: &[u8]) -> Option<Self> {
+        Self::read(serde_json::from_slice(json).ok()?)
+    }
+
+    fn read(value: Value) -> Option<Self> {
+        Shape::deserialize(&value).ok().filter(|shape| is_digest(&shape.digest))?;
+        match value {
+            Value::Object(fields) => Self::bounded(fields),
+            _ => None,
+        }
+    }
+
+    /// Leaves out what is too much; `None` when what remains still is.
+    fn bounded(mut fields: Map<String, Value>) -> Option<Self> {
+        if json_len(&fields) > REFERRER_BYTES_MAX {
+            let annotations = fields.remove("annotations");
+            if json_len(&fields) > REFERRER_BYTES_MAX {
+                fields.retain(|name, _| ESSENTIAL.contains(&name.as_str()));
+            }
+            if json_len(&fields) > REFERRER_BYTES_MAX {
+                fields.remove("artifactType");
+            }
+            if let Some(Value::Object(annotations)) = annotations {
+                let fitting = fitting(&fields, annotations);
+                if !fitting.is_empty() {
+                    fields.insert("annotations".to_owned(), Value::Object(fitting));
+                }
+            }
+        }
+        let json = to_raw_value(&fields).ok()?;
+        if json.get().len() > REFERRER_BYTES_MAX {
+            return None;
+        }
+        let text = |field| fields.get(field).and_then(Value::as_str).map(str::to_owned);
+        Some(Self { json, digest: text("digest")?, artifact_type: text("artifactType") })
     }
 
     /// The digest, as it is written; perhaps by an algorithm that we do not know.
     #[must_use]
     pub fn digest(&self) -> &str {
-        self.text("digest").unwrap_or_default()
+        &self.digest
     }
 
     /// What kind of artifact it is.
     #[must_use]
     pub fn artifact_type(&self) -> Option<&str> {
-        self.text("artifactType")
+        self.artifact_type.as_deref()
     }
 
-    fn text(&self, field: &str) -> Option<&str> {
-        self.0.get(field)?.as_str()
+    /// The entry as it is written.
+    #[must_use]
+    pub fn json(&self) -> &str {
+        self.json.get()
     }
+}
+
+impl PartialEq for Referrer {
+    fn eq(&self, other: &Self) -> bool {
+        self.json() == other.json()
+    }
+}
+
+/// How many bytes of JSON a value is.
+fn json_len(value: &impl Serialize) -> usize {
+    serde_json::to_vec(value).map_or(usize::MAX, |json| json.len())
+}
+
+/// Those annotations, in their order, that fit beside these fields.
+fn fitting(fields: &Map<String, Value>, annotations: Map<String, Value>) -> Map<String, Value> {
+    // With the name of the field, its brackets, and a comma before it.
+    let mut room =
+        REFERRER_BYTES_MAX.saturating_sub(json_len(fields) + ",\"annotations\":{}".len());
+    let fits = |(name, value): &(String, Value)| {
+        let bytes = json_len(name) + ":,".len() + json_len(value);
+        let is_room = bytes <= room;
+        if is_room {
+            room -= bytes;
+        }
+        is_room
+    };
+    annotations.into_iter().filter(fits).collect()
 }
 
 impl From<&Descriptor> for Referrer {
     fn from(descriptor: &Descriptor) -> Self {
-        match serde_json::to_value(descriptor) {
-            Ok(Value::Object(fields)) => Self(fields),
+        let fields = match serde_json::to_value(descriptor) {
+            Ok(Value::Object(fields)) => fields,
             _ => unreachable!("a descriptor serialises to an object"),
-        }
+        };
+        Self::bounded(fields).expect("a digest, a size and a media type are short")
     }
 }
 
@@ -78,18 +168,21 @@ impl ReferrerList {
     /// whoever sent it has no such list.
     #[must_use]
     pub fn parse(bytes: &[u8], declared: Option<&MediaType>) -> Option<Self> {
-        let index: Map<String, Value> = serde_json::from_slice(bytes).ok()?;
-        let own = index.get("mediaType").and_then(Value::as_str);
+        let json = std::str::from_utf8(bytes).ok()?;
+        let [own, manifests] = members(json, ["mediaType", "manifests"]).ok()?.values;
+        let own = text(own);
         let is_index = |media_type: &str| media_type == MediaType::OCI_INDEX.as_str();
-        let says_so = own.or(declared.map(MediaType::as_str)).is_some_and(is_index);
-        match index.get("manifests") {
-            Some(Value::Array(entries)) => {
-                Some(entries.iter().filter_map(Referrer::read).collect())
-            }
+        let says_so = own.as_deref().or(declared.map(MediaType::as_str)).is_some_and(is_index);
+        let Some(manifests) = manifests else {
             // How some programs write an empty list.
-            None | Some(Value::Null) if says_so => Some(Self::default()),
-            _ => None,
-        }
+            return says_so.then(Self::default);
+        };
+        // One entry at a time: read whole, small ones take ten times their size.
+        let mut entries = Vec::new();
+        let is_list = each(manifests, |_, entry| {
+            entries.extend(Referrer::parse(entry.get().as_bytes()));
+        });
+        is_list.then_some(Self(entries))
     }
 
     /// The entries.
@@ -98,14 +191,9 @@ impl ReferrerList {
         &self.0
     }
 
-    /// Appends entries.
-    pub fn extend(&mut self, more: impl IntoIterator<Item = Referrer>) {
-        self.0.extend(more);
-    }
-
-    /// Leaves only those of one kind.
-    pub fn retain_type(&mut self, artifact_type: &str) {
-        self.0.retain(|entry| entry.artifact_type() == Some(artifact_type));
+    /// Appends an entry.
+    pub fn push(&mut self, entry: Referrer) {
+        self.0.push(entry);
     }
 }
 
@@ -166,13 +254,12 @@ mod tests {
         });
         let other = json!({ "digest": "blake3:abc", "size": null });
         let list = json!({ "schemaVersion": 2, "manifests": [entry, other] });
-        let mut list = parse(&list).unwrap();
-        assert_eq!(list.entries()[0].digest(), DIGEST);
+        let list = parse(&list).unwrap();
+        let first = &list.entries()[0];
+        assert_eq!((first.digest(), first.artifact_type()), (DIGEST, Some("application/a")));
         let written = serde_json::to_value(&list).unwrap();
         assert_eq!(written["manifests"], json!([entry, other]));
         assert_eq!(written["mediaType"], MediaType::OCI_INDEX.as_str());
-        list.retain_type("application/a");
-        assert_eq!(serde_json::to_value(&list).unwrap()["manifests"], json!([entry]));
     }
 
     #[test]
@@ -228,7 +315,52 @@ mod tests {
         let entry = Referrer::from(&ours);
         let written = serde_json::to_value(&entry).unwrap();
         assert_eq!(written["mediaType"], MediaType::OCI_MANIFEST.as_str());
-        assert_eq!(Referrer::read(&written), Some(entry));
+        assert_eq!(Referrer::read(written), Some(entry.clone()));
+        assert_eq!(Referrer::parse(entry.json().as_bytes()), Some(entry));
+    }
+
+    #[test]
+    fn what_is_too_large_is_left_out_of_an_entry_and_the_entry_is_not() {
+        let large = "x".repeat(REFERRER_BYTES_MAX);
+        let fields = |more: Value| {
+            let mut fields = json!({
+                "mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": DIGEST, "size": 7,
+            });
+            fields.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            fields
+        };
+        let few = json!({ "a": "1", "z": "2" });
+        let many = json!({ "a": "1", "large": large, "z": "2" });
+        for (more, left) in [
+            (json!({ "annotations": many }), json!({ "annotations": few })),
+            (
+                json!({ "artifactType": "application/a", "annotations": few, "extra": large }),
+                json!({ "artifactType": "application/a", "annotations": few }),
+            ),
+            (json!({ "artifactType": large, "annotations": few }), json!({ "annotations": few })),
+        ] {
+            let entry = Referrer::read(fields(more)).unwrap();
+            assert!(entry.json().len() <= REFERRER_BYTES_MAX);
+            let written: Value = serde_json::from_str(entry.json()).unwrap();
+            assert_eq!(written, fields(left));
+            assert_eq!(Referrer::parse(entry.json().as_bytes()), Some(entry));
+        }
+        assert_eq!(Referrer::read(json!({ "digest": format!("{DIGEST}{large}") })), None);
+    }
+
+    #[test]
+    fn an_entry_that_just_fits_is_whole_and_one_byte_more_is_not() {
+        let entry = |size: usize| {
+            let mut descriptor =
+                Descriptor::new(MediaType::OCI_MANIFEST, DIGEST.parse().unwrap(), 7);
+            descriptor.annotations.insert("a".to_owned(), "x".repeat(size));
+            Referrer::from(&descriptor)
+        };
+        let empty = entry(0).json().len();
+        let full = entry(REFERRER_BYTES_MAX - empty);
+        assert_eq!(full.json().len(), REFERRER_BYTES_MAX);
+        let over = entry(REFERRER_BYTES_MAX - empty + 1);
+        assert!(over.json().len() < 300 && !over.json().contains("annotations"));
     }
 
     proptest! {

@@ -10,10 +10,11 @@ use wharf_oci::Digest;
 
 use super::engine::Engine;
 use super::options::scan_options;
+use super::parents;
 use super::records::{Doomed, Hold, Located, Numbered, Quarantined, Session, Totals};
 use super::schema::{
-    self, BLOBS, DOOMED, FAMILIES, HOLDERS, JOURNAL, LINKS, MANIFESTS, META, NUMBERS, QUARANTINE,
-    RECENCY, REFERRERS, REPOS, SESSIONS, SMALL, TAGS, TOTALS,
+    self, BLOBS, DOOMED, FAMILIES, HOLDERS, JOURNAL, LINKS, MANIFESTS, META, NUMBERS, PARENTS,
+    QUARANTINE, RECENCY, REFERRERS, REPOS, SESSIONS, SMALL, TAGS, TOTALS,
 };
 use crate::Result;
 use crate::journal::Delivery;
@@ -56,6 +57,7 @@ fn decodes(family: &str, key: &[u8], value: &[u8]) -> bool {
         SMALL => schema::decode_segment(key).is_some(),
         LINKS => schema::decode_link(key).is_some(),
         HOLDERS => schema::decode_holder(key).is_some(),
+        PARENTS => schema::decode_parent(key).is_some(),
         SESSIONS => Session::decode(key, value).is_some(),
         QUARANTINE => {
             schema::decode_quarantine_key(key).is_some() && Quarantined::decode(value).is_some()
@@ -67,17 +69,23 @@ fn decodes(family: &str, key: &[u8], value: &[u8]) -> bool {
         REPOS => {
             std::str::from_utf8(key).is_ok_and(|name| name.parse::<wharf_oci::RepoName>().is_ok())
         }
-        REFERRERS => serde_json::from_slice::<wharf_oci::Descriptor>(value).is_ok(),
+        REFERRERS => wharf_oci::Referrer::parse(value).is_some(),
         _ => true,
     }
 }
 
-/// Blobs, numbers, the order of use, the journal and the totals are five views of one set; each change of it is
-/// one batch, so at one moment they agree, also in a store that is in use.
+/// Manifests, and what they name the other way round, agree; so do the views of the blobs.
 fn check_agreement(engine: &Engine, found: &mut Scrubbed) -> Result<()> {
     let moment = engine.db().snapshot();
+    parents::check(engine, &moment, found)?;
+    check_blobs(engine, &moment, found)
+}
+
+/// Blobs, numbers, the order of use, the journal and the totals are five views of one set; each change of it is
+/// one batch, so at one moment they agree, also in a store that is in use.
+fn check_blobs(engine: &Engine, moment: &Snapshot<'_>, found: &mut Scrubbed) -> Result<()> {
     let mut ordered: HashMap<u64, u64> = HashMap::new();
-    for entry in entries(engine, &moment, RECENCY)? {
+    for entry in entries(engine, moment, RECENCY)? {
         // What cannot be read was reported with its family, and cannot be compared.
         let Ok((key, _)) = entry else { return Ok(()) };
         if let Some((used, number)) = schema::decode_recency(&key) {
@@ -85,13 +93,13 @@ fn check_agreement(engine: &Engine, found: &mut Scrubbed) -> Result<()> {
         }
     }
     let mut owed: HashSet<Digest> = HashSet::new();
-    for entry in entries(engine, &moment, JOURNAL)? {
+    for entry in entries(engine, moment, JOURNAL)? {
         let Ok((key, _)) = entry else { return Ok(()) };
         owed.extend(schema::decode_held(&key));
     }
     let numbers = engine.family(NUMBERS)?;
     let mut sum = Totals::default();
-    for entry in entries(engine, &moment, BLOBS)? {
+    for entry in entries(engine, moment, BLOBS)? {
         let Ok((key, value)) = entry else { return Ok(()) };
         let (Some(digest), Some(located)) = (schema::decode_digest(&key), Located::decode(&value))
         else {

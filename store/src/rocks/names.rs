@@ -2,11 +2,11 @@
 //! batch.
 
 use rocksdb::{Direction, IteratorMode, WriteBatch};
-use wharf_oci::{Descriptor, Digest, Manifest, RepoName, Tag};
+use wharf_oci::{Digest, Manifest, Referrer, RepoName, Tag};
 
 use super::engine::Engine;
-use super::schema::{self, HOLDERS, LINKS, MANIFESTS, REFERRERS, REPOS, TAGS};
-use super::{RocksStore, forget, journal, undecodable};
+use super::schema::{self, HOLDERS, LINKS, MANIFESTS, PARENTS, REPOS, TAGS};
+use super::{RocksStore, forget, journal, parents, referrers, undecodable};
 use crate::limits::PAGE_ENTRIES_MAX;
 use crate::manifests::{ManifestStore, Page, StoredManifest, TagRecord};
 use crate::{Result, StoreError};
@@ -109,17 +109,14 @@ impl ManifestStore for RocksStore {
         digest: &Digest,
         tags: &[(Tag, TagRecord)],
     ) -> Result<()> {
+        let _changing = self.engine.changing(digest);
+        let before = self.manifest(repo, digest).ok().flatten();
         let mut batch = WriteBatch::default();
         self.remember_repo(&mut batch, repo)?;
         let value = schema::encode_manifest(manifest.media_type(), manifest.bytes());
         batch.put_cf(&self.engine.family(MANIFESTS)?, schema::repo_digest_key(repo, digest), value);
-        if let Some(subject) = manifest.subject() {
-            let mut key = schema::referrer_prefix(repo, &subject.digest);
-            key.extend(schema::digest_key(digest));
-            let value = serde_json::to_vec(&referrer(manifest, digest))
-                .expect("a descriptor always serialises");
-            batch.put_cf(&self.engine.family(REFERRERS)?, key, value);
-        }
+        parents::note(&self.engine, &mut batch, repo, (manifest, digest), before)?;
+        referrers::note(&self.engine, &mut batch, repo, (manifest, digest))?;
         let family = self.engine.family(TAGS)?;
         for (tag, record) in tags {
             let key = schema::tag_key(repo, tag.as_str());
@@ -129,16 +126,15 @@ impl ManifestStore for RocksStore {
     }
 
     fn remove_manifest(&self, repo: &RepoName, digest: &Digest) -> Result<bool> {
+        let _changing = self.engine.changing(digest);
         let Some(stored) = self.manifest(repo, digest)? else {
             return Ok(false);
         };
         let mut batch = WriteBatch::default();
         batch.delete_cf(&self.engine.family(MANIFESTS)?, schema::repo_digest_key(repo, digest));
-        let parsed = Manifest::read(stored.bytes, Some(&stored.media_type)).ok();
-        if let Some(subject) = parsed.as_ref().and_then(Manifest::subject) {
-            let mut key = schema::referrer_prefix(repo, &subject.digest);
-            key.extend(schema::digest_key(digest));
-            batch.delete_cf(&self.engine.family(REFERRERS)?, key);
+        parents::forget(&self.engine, &mut batch, repo, &stored)?;
+        if let Ok(manifest) = Manifest::read(stored.bytes, Some(&stored.media_type)) {
+            referrers::forget(&self.engine, &mut batch, repo, (&manifest, digest))?;
         }
         let family = self.engine.family(TAGS)?;
         self.for_each(TAGS, &schema::repo_prefix(repo), |key, value| {
@@ -202,16 +198,34 @@ impl ManifestStore for RocksStore {
         Ok(Page { entries: repos.collect::<Result<_>>()?, more })
     }
 
-    fn referrers(&self, repo: &RepoName, subject: &Digest) -> Result<Vec<Descriptor>> {
-        let prefix = schema::referrer_prefix(repo, subject);
-        let mut found = Vec::new();
-        // One page is the most that a referrers answer of 4 MiB could hold anyway.
-        for (_, value) in self.scan(REFERRERS, &prefix, None, PAGE_ENTRIES_MAX)? {
-            let descriptor = serde_json::from_slice(&value)
-                .map_err(|_| undecodable("listing", format!("referrers of {repo}@{subject}")))?;
-            found.push(descriptor);
-        }
-        Ok(found)
+    fn referrers(
+        &self,
+        repo: &RepoName,
+        subject: &Digest,
+        after: Option<&Digest>,
+        bytes_max: usize,
+    ) -> Result<Page<Referrer>> {
+        referrers::page(&self.engine, repo, subject, after, bytes_max)
+    }
+
+    fn parents(
+        &self,
+        repo: &RepoName,
+        digest: &Digest,
+        after: Option<&Digest>,
+        limit: usize,
+    ) -> Result<Page<Digest>> {
+        let limit = limit.min(PAGE_ENTRIES_MAX);
+        let prefix = schema::repo_digest_key(repo, digest);
+        let after = after.map(|after| schema::parent_key(repo, digest, after));
+        let entries = self.scan(PARENTS, &prefix, after.as_deref(), limit)?;
+        let more = entries.len() > limit;
+        let parents = entries.iter().take(limit).map(|(key, _)| {
+            key.get(prefix.len()..)
+                .and_then(schema::decode_digest)
+                .ok_or_else(|| undecodable("listing", format!("what names {repo}@{digest}")))
+        });
+        Ok(Page { entries: parents.collect::<Result<_>>()?, more })
     }
 
     fn link_blob(&self, repo: &RepoName, digest: &Digest) -> Result<()> {
@@ -292,13 +306,4 @@ pub(super) fn link_anew(
         Some(_) => Ok(()),
         None => link(engine, batch, repo, digest),
     }
-}
-
-/// How a referrer is listed (distribution-spec, "Listing Referrers").
-pub(crate) fn referrer(manifest: &Manifest, digest: &Digest) -> Descriptor {
-    let mut descriptor = manifest.descriptor();
-    descriptor.digest = *digest;
-    descriptor.artifact_type = manifest.artifact_type().map(str::to_owned);
-    descriptor.annotations.clone_from(manifest.annotations());
-    descriptor
 }

@@ -412,6 +412,9 @@ pub(crate) fn decode_anything(key: &[u8], value: &[u8]) {
     let _ = (Doomed::decode(value), Located::decode_format_1(value));
     let _ = (schema::decode_number(key), schema::decode_recency(key), schema::decode_link(key));
     let _ = (schema::decode_holder(key), schema::decode_quarantine_key(key));
+    if let Some((repo, child, parent)) = schema::decode_parent(key) {
+        assert_eq!(schema::parent_key(&repo, &child, &parent), key);
+    }
 }
 
 #[cfg(test)]

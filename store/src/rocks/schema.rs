@@ -15,7 +15,7 @@ use crate::manifests::{StoredManifest, TagRecord};
 use crate::{Result, StoreError};
 
 /// The format that this program writes; it reads this one and none later.
-pub(super) const FORMAT: u32 = 3;
+pub(super) const FORMAT: u32 = 4;
 /// The file that makes a folder a store.
 pub(super) const MARKER: &str = "WHARF-STORE";
 const MARKER_WORDS: &str = "wharf store format ";
@@ -46,14 +46,16 @@ pub(super) const HOLDERS: &str = "holders";
 pub(super) const SESSIONS: &str = "sessions";
 /// number, digest -> `Quarantined`.
 pub(super) const QUARANTINE: &str = "quarantine";
+/// repository, digest, manifest -> nothing: the manifests that name a digest.
+pub(super) const PARENTS: &str = "parents";
 /// repository, subject, digest -> descriptor as JSON.
 pub(super) const REFERRERS: &str = "referrers";
 /// digest, repository -> `Delivery`: blobs that are owed to upstreams.
 pub(super) const JOURNAL: &str = "journal";
 /// Every family but the epochs.
-pub(super) const FAMILIES: [&str; 15] = [
+pub(super) const FAMILIES: [&str; 16] = [
     META, BLOBS, NUMBERS, RECENCY, DOOMED, SMALL, REPOS, MANIFESTS, TAGS, LINKS, HOLDERS, SESSIONS,
-    QUARANTINE, REFERRERS, JOURNAL,
+    QUARANTINE, PARENTS, REFERRERS, JOURNAL,
 ];
 /// Key in [`META`] -> u64: numbers below it may have been given out.
 pub(super) const NEXT_NUMBER: &[u8] = b"next-number";
@@ -208,6 +210,22 @@ pub(super) fn referrer_prefix(repo: &RepoName, subject: &Digest) -> Vec<u8> {
     repo_digest_key(repo, subject)
 }
 
+pub(super) fn referrer_key(repo: &RepoName, subject: &Digest, digest: &Digest) -> Vec<u8> {
+    [referrer_prefix(repo, subject), digest_key(digest)].concat()
+}
+
+pub(super) fn parent_key(repo: &RepoName, child: &Digest, parent: &Digest) -> Vec<u8> {
+    [repo_digest_key(repo, child), digest_key(parent)].concat()
+}
+
+/// Repository, digest and manifest, from a key of [`PARENTS`].
+pub(super) fn decode_parent(key: &[u8]) -> Option<(RepoName, Digest, Digest)> {
+    let start = key.iter().position(|byte| *byte == 0)? + 1;
+    let end = start + held_len(key.get(start..)?)?;
+    let (repo, child) = decode_link(key.get(..end)?)?;
+    Some((repo, child, decode_digest(key.get(end..)?)?))
+}
+
 pub(super) fn tag_key(repo: &RepoName, tag: &str) -> Vec<u8> {
     [repo_prefix(repo), tag.as_bytes().to_vec()].concat()
 }
@@ -319,8 +337,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         claim(folder.path()).unwrap();
         claim(folder.path()).unwrap();
-        fs::write(folder.path().join(MARKER), "wharf store format 4\n").unwrap();
-        assert!(matches!(claim(folder.path()), Err(StoreError::NewerFormat { found: 4, .. })));
+        fs::write(folder.path().join(MARKER), "wharf store format 5\n").unwrap();
+        assert!(matches!(claim(folder.path()), Err(StoreError::NewerFormat { found: 5, .. })));
         fs::write(folder.path().join(MARKER), "something else\n").unwrap();
         assert!(matches!(claim(folder.path()), Err(StoreError::NotAStore { .. })));
     }

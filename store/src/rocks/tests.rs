@@ -61,6 +61,20 @@ fn any_acts_leave_uploads_as_the_model_says() {
     }
 }
 
+/// Chance, on both stores; and afterwards the store agrees with itself.
+#[test]
+fn any_acts_leave_what_names_a_digest_as_the_model_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let rocks = RocksStore::open(folder.path()).unwrap();
+    for seed in 0..24 {
+        let input = noise(160, seed);
+        contract::parents::acts(&rocks, &input);
+        contract::parents::acts(&MemoryStore::default(), &input);
+        let found = rocks.verify(&mut |_| std::ops::ControlFlow::Continue(())).unwrap();
+        assert!(found.complete && found.damage.is_empty(), "{found:?}");
+    }
+}
+
 #[test]
 fn every_store_keeps_the_contract() {
     let (_folder, rocks) = store();

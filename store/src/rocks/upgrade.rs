@@ -11,7 +11,7 @@ use super::engine::Engine;
 use super::records::{Hold, Located, Numbered, Totals};
 use super::schema::{self, BLOBS, HOLDERS, LINKS, META, NUMBERS, TOTALS};
 use super::space::on_disk;
-use super::undecodable;
+use super::{parents, referrers, undecodable};
 use crate::{Result, StoreError};
 
 pub(super) fn upgrade(engine: &Engine, from: u32) -> Result<()> {
@@ -21,6 +21,11 @@ pub(super) fn upgrade(engine: &Engine, from: u32) -> Result<()> {
     }
     // Format 3 added the journal, which opening made, blobs that are owed, and owners of uploads, of
     // which format 2 had none: what it wrote stays as it is, and its uploads belong to nobody.
+    if from < 4 {
+        // Which manifests name a digest; and what refers to one is listed within a bound.
+        parents::rebuild(engine)?;
+        referrers::cut(engine)?;
+    }
     engine.sync()
 }
 

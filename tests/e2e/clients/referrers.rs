@@ -4,16 +4,18 @@
 
 use std::fmt::Write as _;
 
+use serde_json::json;
 use tempfile::TempDir;
 use wharf_double::Referrers;
 use wharf_testkit::clients::{self, Client};
-use wharf_testkit::images::Recipe;
+use wharf_testkit::images::{Recipe, sha256};
 
 use super::run;
 use crate::fixture::{Stage, USER, Wharfd, upstream_lines};
 
 const REPO: &str = "clients/signed";
 const TAG: &str = "1.0";
+const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 /// What the upstream may be like.
 const UPSTREAMS: [Referrers; 2] = [Referrers::Absent, Referrers::Kept];
 
@@ -150,5 +152,48 @@ async fn crane_brings_a_referrer_that_is_found_everywhere() {
         scene.assert_found(&oras, &regctl, &[&made]).await;
         let second = scene.attach(&oras, &through, "application/second").await;
         scene.assert_found(&oras, &regctl, &[&made, &second]).await;
+    }
+}
+
+/// 100 referrers of 60 kB, which are two pages.
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_follow_a_long_list_from_page_to_page() {
+    let (Some(oras), Some(regctl)) = (clients::require("oras"), clients::require("regctl")) else {
+        return;
+    };
+    let wharfd = Wharfd::alone().await;
+    let folder = TempDir::with_prefix("clients-").unwrap();
+    let layout = Recipe::new(1, &[20_000]).write(folder.path(), TAG).unwrap();
+    wharfd.api.push_layout(REPO, &layout).await;
+    let empty = json!({ "mediaType": "application/vnd.oci.empty.v1+json", "digest": sha256(b"{}"), "size": 2 });
+    wharfd.api.push_blob(REPO, "{}").await;
+    let mut pushed = Vec::new();
+    for number in 0..100 {
+        let manifest = json!({
+            "schemaVersion": 2, "mediaType": MANIFEST, "artifactType": "application/long",
+            "config": empty, "layers": [empty],
+            "subject": {
+                "mediaType": layout.top.media_type, "digest": layout.top.digest, "size": 7,
+            },
+            "annotations": { "number": number.to_string(), "x": "x".repeat(60_000) },
+        });
+        let manifest = manifest.to_string();
+        let digest = sha256(manifest.as_bytes());
+        let put = wharfd.api.put_manifest(REPO, &digest, MANIFEST, manifest).await;
+        assert_eq!(put.status, 201, "{}", put.text());
+        pushed.push(digest);
+    }
+    let image = format!("{}/{REPO}@{}", wharfd.host(), layout.top.digest);
+    // Digests alone: the kit keeps no more than 4 MiB of what a client prints.
+    let template = "{{range .referrers}}{{.digest}} {{end}}";
+    let format = ["--format", "go-template", "--template", template];
+    let found = run(&oras, &[&["discover", "--plain-http"], &format[..], &[&image]].concat()).await;
+    let host = format!("reg={},tls=disabled", wharfd.host());
+    let format = ["--format", "{{range .Descriptors}}{{println .Digest}}{{end}}", &image];
+    let list = ["--host", &host, "artifact", "list"];
+    let listed = run(&regctl, &[&list[..], &format].concat()).await;
+    for digest in &pushed {
+        assert!(found.contains(digest.as_str()), "oras does not find {digest}");
+        assert!(listed.contains(digest.as_str()), "regctl does not find {digest}");
     }
 }

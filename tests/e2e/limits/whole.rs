@@ -19,7 +19,7 @@ const SIZE: usize = 4_000_000;
 /// What `wharfd` may have resident at most, whatever clients do.
 const RESIDENT_MAX: usize = 256 * MIB;
 /// What it may have more afterwards than before: what the allocator and the store keep.
-const KEPT_MAX: usize = 96 * MIB;
+const KEPT_MAX: usize = 48 * MIB;
 /// So many different manifests are asked for.
 const MANIFESTS: usize = 24;
 
@@ -265,4 +265,35 @@ async fn a_push_without_a_length_is_reserved_as_it_grows() {
     drop(stream);
     let nothing = async || (wharfd.metric(&name).await == 0).then_some(());
     eventually("all of it to be free", nothing).await;
+}
+
+/// Readers of many places of large blobs, each of which holds a segment that nobody else has: counted
+/// where it is made. Those who begin when there is no room are told so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readers_of_cold_blobs_take_little_memory() {
+    let wharfd = Wharfd::with_config("[limits]\nslow_timeout_seconds = 600\n").await;
+    let (blob_bytes, readers) = (trials::size(128, 384) * MIB, trials::size(160, 600));
+    let small = wharfd.api.push_blob(REPO, noise(1, MIB)).await;
+    let put = wharfd.api.put_manifest(REPO, "v7", MANIFEST_TYPE, manifest(7)).await;
+    assert_eq!(put.status, 201);
+    let digest = wharfd.api.push_blob(REPO, noise(2, blob_bytes)).await;
+    let (host, before) = (wharfd.host(), resident(&wharfd));
+    let (mut open, mut served) = (Vec::new(), 0);
+    for number in 0..readers {
+        let mut stream = narrow(&host).await;
+        let from = number * (blob_bytes / readers);
+        let head = format!(
+            "GET /v2/{REPO}/blobs/{digest} HTTP/1.1\r\nhost: a\r\nrange: bytes={from}-\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut said = [0; 12];
+        timeout(PATIENCE, stream.read_exact(&mut said)).await.expect("an answer").unwrap();
+        assert!([b"HTTP/1.1 206", b"HTTP/1.1 429"].contains(&&said), "{said:?}");
+        served += usize::from(&said == b"HTTP/1.1 206");
+        open.push(stream);
+    }
+    assert!(served > readers / 4, "{served}");
+    assert_others_are_served(&wharfd, &small).await;
+    let what = format!("{readers} readers of {} MiB, {served} served", blob_bytes / MIB);
+    assert_it_comes_back(&wharfd, &what, before, open).await;
 }

@@ -130,6 +130,46 @@ async fn referrers_are_listed_filtered_and_forgotten() {
     assert_eq!(api.get(&elsewhere).await.json().unwrap()["manifests"], json!([]));
 }
 
+/// Referrers of 4 MB each are listed without what makes them large, many of 60 kB on several pages; the
+/// list never is in memory as a whole.
+#[tokio::test]
+async fn referrers_end_at_4_mib_and_go_on_behind_a_link() {
+    let wharfd = Wharfd::alone().await;
+    let api = &wharfd.api;
+    let subject = push_image(api, REPO, "v1").await;
+    let list = format!("/v2/{REPO}/referrers/{}", sha256(&subject));
+    let mut pushed = Vec::new();
+    for number in 0..130 {
+        let size = if number < 30 { 4_000_000 } else { 60_000 };
+        let kind = if number % 2 == 0 { "application/even" } else { "application/odd" };
+        let mut entry =
+            push_referrer(api, &subject, kind, &format!("{number}{}", "x".repeat(size))).await;
+        if number < 30 {
+            entry.as_object_mut().unwrap().remove("annotations");
+        }
+        pushed.push(entry);
+    }
+    let before = wharfd.peak_memory_bytes();
+    for filter in [None, Some("application/even")] {
+        let query = filter.map_or_else(String::new, |kind| format!("?artifactType={kind}"));
+        let (mut found, mut pages, mut path) = (Vec::new(), 0, Some(format!("{list}{query}")));
+        while let Some(asked) = path {
+            let page = api.get(&asked).await;
+            assert_eq!((page.status.as_u16(), page.header("content-type")), (200, INDEX_TYPE));
+            assert!(page.body.len() <= 4 * 1024 * 1024, "{} bytes", page.body.len());
+            assert_eq!(page.header("oci-filters-applied") == "artifactType", filter.is_some());
+            path = next(&page);
+            found.extend(page.json().unwrap()["manifests"].as_array().unwrap().clone());
+            pages += 1;
+        }
+        let wanted = |entry: &&Value| filter.is_none_or(|kind| entry["artifactType"] == kind);
+        assert_eq!(sorted(found), sorted(pushed.iter().filter(wanted).cloned().collect()));
+        assert!(pages >= 2, "{pages} pages");
+    }
+    let grown = wharfd.peak_memory_bytes() - before;
+    assert!(grown < 64 * 1024 * 1024, "{grown} bytes more");
+}
+
 #[tokio::test]
 async fn a_referrer_may_come_before_its_subject() {
     let wharfd = Wharfd::alone().await;

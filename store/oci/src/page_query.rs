@@ -1,0 +1,82 @@
+//! `PageQuery`: what a registry says in a `Link` to ask for the next page of a list (distribution-spec,
+//! "Listing Referrers"), kept to be said again.
+//!
+//! Invariant: it holds nothing but characters that may stand in a query (RFC 3986 §3.4), so it never
+//! leads to another path or host, nor ends a header; and it is not long.
+
+use std::fmt;
+use std::fmt::Write as _;
+
+use crate::ParseError;
+use crate::error::excerpt;
+
+/// Longest query, in bytes. Escaped once more it still fits into the path of a request.
+const LEN_MAX: usize = 2 * 1024;
+
+/// The query of a page, without its question mark; empty for the first page.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PageQuery(String);
+
+impl PageQuery {
+    /// Reads a query, without its question mark. What cannot stand in one is escaped.
+    pub fn parse(text: &str) -> Result<Self, ParseError> {
+        let mut query = String::with_capacity(text.len());
+        for byte in text.bytes() {
+            let punctuation = b"-._~!$&'()*+,;=:@/?%";
+            if byte.is_ascii_alphanumeric() || punctuation.contains(&byte) {
+                query.push(char::from(byte));
+            } else {
+                // Writing to a string does not fail.
+                let _ = write!(query, "%{byte:02X}");
+            }
+        }
+        if query.len() > LEN_MAX {
+            return Err(ParseError::PageQuery { text: excerpt(text), limit_bytes: LEN_MAX });
+        }
+        Ok(Self(query))
+    }
+
+    /// Whether it stands for the first page.
+    #[must_use]
+    pub fn is_first(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The query.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// As it follows a path: with its question mark, and nothing for the first page.
+impl fmt::Display for PageQuery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_first() { Ok(()) } else { write!(f, "?{}", self.0) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn what_a_registry_says_never_leaves_the_query() {
+        let said = "n=2&last=sha256:0%2F/../x?y#z\"> <a\r\nb: c\u{e9}";
+        let query = PageQuery::parse(said).unwrap();
+        let escaped = "n=2&last=sha256:0%2F/../x?y%23z%22%3E%20%3Ca%0D%0Ab:%20c%C3%A9";
+        assert_eq!((query.as_str(), query.to_string()), (escaped, format!("?{escaped}")));
+        assert_eq!(PageQuery::parse(escaped).unwrap(), query);
+        assert_eq!(PageQuery::default().to_string(), "");
+    }
+
+    #[test]
+    fn it_is_not_long() {
+        assert!(PageQuery::parse(&"x".repeat(LEN_MAX)).is_ok());
+        for long in ["x".repeat(LEN_MAX + 1), "#".repeat(LEN_MAX / 3 + 1)] {
+            let refused = PageQuery::parse(&long).unwrap_err().to_string();
+            assert!(refused.contains("2048") && refused.len() < 300, "{refused}");
+        }
+    }
+}
