@@ -4,7 +4,7 @@
 //! A cell of the table is one pool under one kind of access and one version of HTTP, before a `wharfd` of
 //! its own. The good party does a fixed mix (`good.rs`) undisturbed, then beside the hostile two
 //! (`pools.rs`), who mostly hold what they got; who is turned away asks again after `hostile::PAUSE`, which
-//! is more often than a polite client does. What must hold:
+//! is more often than a polite client does, and no flood that is about the processor. What must hold:
 //!
 //! - the good one sees no error that is not its own;
 //! - resident memory stays under 256 MiB, and comes back when the hostile two are gone;

@@ -27,7 +27,12 @@ pub(super) async fn play(known: &Known, dice: &mut Dice, http2: bool) {
 
 async fn fire(known: &Known, shot: &Shot, http2: bool) -> Seen {
     let began = Instant::now();
-    let seen = send(&known.host, shot, http2).await;
+    let mut seen = send(&known.host, shot, http2).await;
+    if shot.method == "HEAD" && seen.is(502) {
+        // What went wrong stands in a body.
+        let asked = Shot { method: String::from("GET"), ..shot.clone() };
+        seen = send(&known.host, &asked, http2).await;
+    }
     known.judge(shot, began, &seen);
     seen
 }
@@ -54,9 +59,12 @@ async fn push(known: &Known, dice: &mut Dice, http2: bool) {
     let put = Shot::plain("PUT", with_digest(&started.location, &digest)).body(content);
     let ended = fire(known, &by_root(known, put), http2).await;
     if !ended.is(201) {
+        let cancel = Shot::plain("DELETE", &started.location);
+        fire(known, &by_root(known, cancel), http2).await;
         return;
     }
-    if dice.percent(20) {
+    // The empty blob is everybody's.
+    if dice.percent(20) && size > 0 {
         known.loose.add(digest);
         return;
     }
@@ -113,6 +121,10 @@ async fn upload(known: &Known, dice: &mut Dice, http2: bool) {
             offset += content.len();
             location = if seen.location.is_empty() { location } else { seen.location };
         }
+    }
+    // A few are left; more would be all that there may be.
+    if dice.percent(95) {
+        fire(known, &by_root(known, Shot::plain("DELETE", &location)), http2).await;
     }
 }
 

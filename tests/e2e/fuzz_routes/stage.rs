@@ -217,6 +217,8 @@ impl Known {
         let what = match seen.status {
             _ if seen.hung => "no answer in time".to_owned(),
             Some(502..=504) if failing => return,
+            // What its own upstream makes of it is not ours.
+            Some(502) if self.upstream && seen.text().contains("the upstream answered 5") => return,
             Some(status @ 500..) => format!("{status} {}", seen.text()),
             _ => return,
         };

@@ -21,7 +21,9 @@ const COLD: usize = 240;
 const COLD_REPOS: usize = 40;
 const COLD_BYTES: usize = 32 * 1024;
 /// Things that are planted at once.
-const AT_ONCE: usize = 8;
+pub(super) const AT_ONCE: usize = 8;
+/// The same of what is large: a party has its share of bodies that are read whole.
+pub(super) const LARGE_AT_ONCE: usize = 2;
 
 /// What one cell has.
 pub(super) struct Content {
@@ -53,7 +55,7 @@ impl Content {
 
 impl Cold {
     pub(super) async fn plant(origin: &Api) -> Self {
-        let items = many(COLD, |number| {
+        let items = many(COLD, AT_ONCE, |number| {
             let origin = origin.clone();
             async move {
                 let repo = format!("{GOOD}/cold{}", number % COLD_REPOS);
@@ -67,14 +69,18 @@ impl Cold {
     }
 }
 
-/// Makes so many of something, a few at once.
-pub(super) async fn many<T: Send + 'static, F>(count: usize, make: impl Fn(usize) -> F) -> Vec<T>
+/// Makes so many of something, and so many at once.
+pub(super) async fn many<T: Send + 'static, F>(
+    count: usize,
+    at_once: usize,
+    make: impl Fn(usize) -> F,
+) -> Vec<T>
 where
     F: Future<Output = T> + Send + 'static,
 {
     let (mut making, mut ready) = (JoinSet::new(), Vec::new());
     for number in 0..count {
-        if making.len() >= AT_ONCE {
+        if making.len() >= at_once {
             ready.extend(making.join_next().await.map(Result::unwrap));
         }
         making.spawn(make(number));

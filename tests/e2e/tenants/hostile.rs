@@ -17,6 +17,8 @@ use super::line::{Line, Party};
 /// Who was turned away, or whose connection was closed, comes again after this: sooner than a client
 /// would that is told to wait a second and doubles that, and no flood that is about the processor.
 pub(super) const PAUSE: Duration = Duration::from_secs(2);
+/// The same for whoever says nothing, and has hundreds of connections to open again.
+const SEAT_PAUSE: Duration = Duration::from_secs(5);
 /// Requests of one HTTP/2 connection at once.
 pub(super) const STREAMS: usize = 128;
 /// How long a siege may take until all of it has begun. What hangs longer has.
@@ -113,7 +115,7 @@ impl Siege {
                 loop {
                     let told = sit_down(&party, says, &seen).await;
                     seen.tell(told.unwrap_or_else(|error| error.to_string()));
-                    sleep(PAUSE).await;
+                    sleep(SEAT_PAUSE).await;
                 }
             });
         }

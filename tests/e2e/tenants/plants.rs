@@ -7,7 +7,7 @@ use wharf_double::{Fault, FaultRule, Kind};
 use wharf_testkit::images::sha256;
 use wharf_testkit::registry::Registry;
 
-use super::content::{self, letters, many, put};
+use super::content::{self, AT_ONCE, LARGE_AT_ONCE, letters, many, put};
 use super::ground::{HOSTILE, Scene};
 use super::line::Party;
 use super::pools::Pool;
@@ -67,7 +67,7 @@ pub(super) fn big_blob() -> Vec<u8> {
 }
 
 async fn big_manifests(origin: &Api, count: usize) {
-    many(count, |number| {
+    many(count, LARGE_AT_ONCE, |number| {
         let origin = origin.clone();
         async move {
             let manifest = content::index(&[("n", &letters(number as u64, BIG_BYTES))]);
@@ -95,7 +95,7 @@ fn api(party: &Party, scene: &Scene) -> Api {
 async fn plant_repos(party: &Party, scene: &Scene) {
     let (api, name) = (api(party, scene), party.name.clone());
     let cell = scene.number;
-    many(REPOS, |number| {
+    many(REPOS, AT_ONCE, |number| {
         let (api, long) = (api.clone(), letters(number as u64, 200));
         let repo = format!("{name}/r{cell}-{number}-{long}");
         async move { put(&api, &repo, "v1", &content::index(&[])).await }
@@ -114,7 +114,7 @@ pub(super) fn subject_digest() -> String {
 async fn plant_referrers(party: &Party, scene: &Scene) {
     let (api, repo) = (api(party, scene), referred(scene));
     put(&api, &repo, "v1", &content::index(&[("subject", "")])).await;
-    many(REFERRERS, |number| {
+    many(REFERRERS, LARGE_AT_ONCE, |number| {
         let (api, repo) = (api.clone(), repo.clone());
         async move {
             let manifest = content::referrer(&subject_digest(), &letters(number as u64, BIG_BYTES));
@@ -130,7 +130,7 @@ pub(super) fn slow_blob(repo: &str, number: usize) -> Vec<u8> {
 }
 
 async fn plant_blobs(origin: &Api, repo: &str) {
-    many(SLOW_BLOBS, |number| {
+    many(SLOW_BLOBS, AT_ONCE, |number| {
         let (origin, repo) = (origin.clone(), repo.to_owned());
         async move { drop(origin.push_blob(&repo, slow_blob(&repo, number)).await) }
     })
