@@ -187,7 +187,7 @@ async fn handle(
         Route::NoManifest { repo, .. } => Err(Error::ReferenceImpossible(repo)),
         Route::PutManifest { repo, reference, tags } => {
             let put = manifests::Put { repo, reference, tags, caller, client, purse };
-            manifests::put(app, (put, act), &headers, (body, &rules.limits)).await
+            Box::pin(manifests::put(app, (put, act), &headers, (body, &rules.limits))).await
         }
         Route::DeleteManifest { repo, reference } => {
             removals::manifest(app, (repo, reference), (&caller, client), act).await
@@ -212,7 +212,8 @@ async fn handle(
         }
         Route::Referrers { repo, digest: subject, artifact_type, cursor } => {
             let asked = referrers::Asked { repo, subject, artifact_type, purse };
-            referrers::referrers(app, asked, cursor, &caller).await
+            // On the heap, as all that is large and seldom wanted.
+            Box::pin(referrers::referrers(app, asked, cursor, &caller)).await
         }
     }
 }

@@ -265,7 +265,9 @@ impl Attempt {
         let now = self.failures.now();
         let mut counters = self.failures.counters();
         counters.release(&self.bounds.held_by);
-        charged.iter().for_each(|counter| counters.charge(counter, now));
+        for counter in charged {
+            counters.charge(counter, now);
+        }
         drop(counters);
         self.failures.ended.notify_waiters();
     }

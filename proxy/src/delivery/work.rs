@@ -30,7 +30,7 @@ impl Deliveries {
             Next::Work(more) => {
                 for _ in 0..more {
                     let (deliveries, upstream) = (self.clone(), upstream.to_owned());
-                    self.spawn(async move { deliveries.work(&upstream).await });
+                    self.spawn(async move { Box::pin(deliveries.work(&upstream)).await });
                 }
             }
             Next::Later(until) => {

@@ -20,6 +20,10 @@ pub struct Shown {
 impl Error {
     /// The table: every error with its status and code. No wildcard, so that no case is forgotten.
     #[must_use]
+    #[expect(
+        clippy::too_many_lines,
+        reason = "the one table; a second function would be a second one"
+    )]
     pub fn shown(&self) -> Shown {
         let (status, code) = match self {
             Self::Parse(error) => shown_parse(error),

@@ -34,9 +34,8 @@ pub(super) struct Watch {
 struct State {
     /// Requests that are being answered.
     open: usize,
-    /// Whether there was one.
-    was_asked: bool,
-    is_http2: bool,
+    /// The protocol of the last one that came, if one did.
+    asked_by: Option<Version>,
     /// Since when there is none.
     idle_since: Instant,
     /// How long that may be.
@@ -84,8 +83,7 @@ impl Watch {
     pub(super) fn new(limits: &Limits, counts: Arc<LimitCounts>) -> Arc<Self> {
         let state = State {
             open: 0,
-            was_asked: false,
-            is_http2: false,
+            asked_by: None,
             idle_since: Instant::now(),
             idle_time: limits.idle_timeout,
             first_byte: None,
@@ -122,9 +120,8 @@ impl Watch {
     pub(super) fn open(self: &Arc<Self>, version: Version) -> Open {
         let mut state = self.lock();
         state.open += 1;
-        state.was_asked = true;
         state.given_up_since = None;
-        state.is_http2 = version == Version::HTTP_2;
+        state.asked_by = Some(version);
         drop(state);
         Open(Arc::clone(self))
     }
@@ -259,9 +256,9 @@ impl State {
     /// Since when a head is waited for that must come.
     fn waiting_since(&self) -> Option<Instant> {
         match self.open {
-            0 if !self.was_asked => Some(self.idle_since),
+            0 if self.asked_by.is_none() => Some(self.idle_since),
             // On HTTP/2 bytes come between requests, too.
-            0 if !self.is_http2 => self.first_byte,
+            0 if self.asked_by != Some(Version::HTTP_2) => self.first_byte,
             _ => None,
         }
     }

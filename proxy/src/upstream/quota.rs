@@ -215,10 +215,11 @@ impl Lane {
         };
         loop {
             let latest = deadline.min(Instant::now() + patience);
-            let Some(pause) = waiting.look(latest)? else { return Ok(()) };
+            let Look::Wait(pause) = waiting.look(latest)? else { return Ok(()) };
             let until = pause.unwrap_or(deadline).min(deadline);
             let told = tokio::time::timeout_at(until, waiting.told.notified()).await;
-            if told.is_err() && until == deadline && waiting.look(latest)?.is_some() {
+            let is_late = told.is_err() && until == deadline;
+            if is_late && matches!(waiting.look(latest)?, Look::Wait(_)) {
                 return Err(Error::UpstreamBusy { retry_after_seconds: 1 });
             }
         }
@@ -265,16 +266,22 @@ impl Lane {
     }
 }
 
+/// What one that waits finds.
+enum Look {
+    Go,
+    /// Until then, when there is a pause.
+    Wait(Option<Instant>),
+}
+
 impl Waiting<'_> {
-    /// `None` when it may go, else until when there is a pause, if there is one.
-    fn look(&mut self, latest: Instant) -> Result<Option<Option<Instant>>, Error> {
+    fn look(&mut self, latest: Instant) -> Result<Look, Error> {
         let (mut state, now) = (self.lane.state(), Instant::now());
         state.serve(now);
         if !state.told.contains_key(&self.number) {
             self.is_gone = true;
-            return Ok(None);
+            return Ok(Look::Go);
         }
-        state.pause(now, latest).map(Some)
+        state.pause(now, latest).map(Look::Wait)
     }
 }
 
