@@ -299,7 +299,7 @@ impl<K: Clone + Eq + Hash, V> Promise<K, V> {
         let mut end = self.end.clone();
         async move {
             if end.wait_for(|end| *end).await.is_err() {
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
         }
     }

@@ -78,7 +78,7 @@ impl Keys {
         }
         let shared = Arc::clone(&self.shared);
         let asked = self.flights.ask(&Party::Ourselves, (), |promise| async move {
-            promise.keep(shared.renew().await)
+            promise.keep(shared.renew().await);
         });
         asked.await.map_or_else(|_| Vec::new(), |(keys, _)| keys.fitting(header))
     }
