@@ -95,7 +95,8 @@ impl Wire {
                 });
                 promise.keep(fetched);
             });
-        asked.await.map(|(header, _)| header)
+        // Seldom asked, and large in whatever sends something.
+        Box::pin(asked).await.map(|(header, _)| header)
     }
 
     /// A token for this scope that is bought now, whatever is remembered.

@@ -225,6 +225,8 @@ async fn a_download_that_made_room_goes_on_where_it_was() {
         eventually("a place for another", kept).await;
         wharfd.metric_reaches("wharfd_fills_ended_total", 1).await;
         wharfd.metric_reaches("wharfd_store_part_bytes", 7 * SEGMENT_BYTES).await;
+        // The other one has its share until it is published.
+        wharfd.fills_are_over().await;
         upstream.allow(usize::MAX);
         let answer = wharfd.api.get_blob(REPO, &wanted).await;
         assert_eq!((answer.status.as_u16(), answer.header("wharf-cache")), (200, "fill"));
@@ -234,6 +236,7 @@ async fn a_download_that_made_room_goes_on_where_it_was() {
         assert!(from >= 7 * SEGMENT_BYTES && from % SEGMENT_BYTES == 0, "{asked:?}");
         assert_eq!(asked.len(), if sends_parts { 2 } else { 3 }, "{asked:?}");
         assert_eq!(wharfd.metric("wharfd_store_part_bytes").await, 0);
+        wharfd.fills_are_over().await;
         assert_eq!(wharfd.api.get_blob(REPO, &wanted).await.header("wharf-cache"), "hit");
     }
 }
