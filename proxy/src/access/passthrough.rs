@@ -21,7 +21,7 @@ use super::strangers::Strangers;
 use super::{Action, Caller, Door, Need};
 use crate::Error;
 use crate::flights::Flights;
-use crate::limits::{PERMIT_TIME, QUESTIONS_MAX, RETRY_AFTER_SECONDS, USER_BYTES_MAX};
+use crate::limits::{QUESTIONS_MAX, RETRY_AFTER_SECONDS, USER_BYTES_MAX};
 use crate::upstream::{Access as Right, Fingerprints, Permit, Upstream, Wish};
 use crate::upstreams::{Site, Upstreams};
 
@@ -136,13 +136,13 @@ impl Passthrough {
         let (whose, at) = (login.fingerprint(), upstream.identity());
         if !login.is_known() {
             let began = Instant::now();
-            let is_known = self.strangers.ask(upstream, caller, mark).await.map_err(undecided)?;
-            login.set_known(is_known);
-            if !is_known {
-                return Ok(Permit::Stranger);
+            let said = self.strangers.ask(upstream, caller, mark).await.map_err(undecided)?;
+            login.set_known(said.is_some());
+            let Some(life) = said else { return Ok(Permit::Stranger) };
+            if !life.is_zero() {
+                let question = Question { whose, upstream: at, wish: Wish::Login };
+                self.permits.note(question, Permit::Granted, began, life);
             }
-            let question = Question { whose, upstream: at, wish: Wish::Login };
-            self.permits.note(question, Permit::Granted, began, PERMIT_TIME);
         }
         let permit = self.ask(upstream, caller, Question { whose, upstream: at, wish }).await?;
         match permit {

@@ -35,7 +35,7 @@ pub(super) struct Strangers {
     failures: Arc<Failures>,
     known: Known<Mark>,
     /// One question for all requests with one login.
-    asking: Flights<(usize, Mark), bool>,
+    asking: Flights<(usize, Mark), Option<Duration>>,
     places: InTurn,
     /// Whom the upstream told to wait.
     told: Lately<Mark>,
@@ -106,16 +106,17 @@ impl Strangers {
         (STRANGERS, self.asking.count(), STRANGERS_WAITING_MAX)
     }
 
-    /// Whether the upstream knows this login, as it says now. Those who show the same at the same time wait
+    /// Whether the upstream knows this login, as it says now, and for how long it said so; not at all when
+    /// it had said so before. Those who show the same at the same time wait
     /// for one answer: it is one login, and one failure.
     pub(super) async fn ask(
         self: &Arc<Self>,
         upstream: &Arc<Upstream>,
         caller: &Caller,
         mark: Mark,
-    ) -> Result<bool, Error> {
+    ) -> Result<Option<Duration>, Error> {
         if let Some(is_known) = self.said(&mark) {
-            return Ok(is_known);
+            return Ok(is_known.then_some(Duration::ZERO));
         }
         let (all, upstream) = (Arc::clone(self), Arc::clone(upstream));
         let stranger = Stranger { all, upstream, caller: caller.clone(), mark };
@@ -127,7 +128,7 @@ impl Strangers {
         let asked = self.asking.ask(&party, key, |promise| async move {
             promise.keep(stranger.ask(login).await);
         });
-        asked.await.map(|(is_known, _)| is_known)
+        asked.await.map(|(said, _)| said)
     }
 }
 
@@ -138,12 +139,12 @@ impl Stranger {
         Login { name, client, mark: self.mark }
     }
 
-    async fn ask(self, login: Login) -> Result<bool, Error> {
+    async fn ask(self, login: Login) -> Result<Option<Duration>, Error> {
         let Self { all, upstream, caller, mark } = self;
-        let Some(shown) = caller.login() else { return Ok(false) };
+        let Some(shown) = caller.login() else { return Ok(None) };
         // It may have come between the look and this moment.
         if let Some(is_known) = all.said(&mark) {
-            return Ok(is_known);
+            return Ok(is_known.then_some(Duration::ZERO));
         }
         if let Some(left) = all.told.left(&mark) {
             return Err(Error::UpstreamBusy { retry_after_seconds: left.as_secs() + 1 });
@@ -161,17 +162,17 @@ impl Stranger {
         let answer = upstream.knows(shown).await;
         drop(place);
         match answer {
-            Ok(true) => {
+            Ok(Some(life)) => {
                 attempt.succeeded();
                 all.learn(mark, true);
                 audit(caller.claimed(), login.client, "accepted");
-                Ok(true)
+                Ok(Some(life))
             }
-            Ok(false) => {
+            Ok(None) => {
                 attempt.failed();
                 all.learn(mark, false);
                 audit("unknown", login.client, "refused");
-                Ok(false)
+                Ok(None)
             }
             Err(error) => {
                 if let Error::UpstreamBusy { retry_after_seconds } = &error {

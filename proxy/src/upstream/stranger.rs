@@ -4,6 +4,8 @@
 //! those whom the upstream knows, and leaves nothing behind: however many guesses hang or fail, nobody
 //! else waits for them, and they say nothing of the upstream.
 
+use std::time::Duration;
+
 use tokio::time::timeout;
 
 use super::permit::{Permit, Wish};
@@ -14,12 +16,12 @@ use crate::limits::STRANGER_TIME_MAX;
 const ASKING: &str = "asking whether it knows a login";
 
 impl Upstream {
-    /// Whether it knows this login.
-    pub(crate) async fn knows(&self, login: &CallerLogin) -> Result<bool, Error> {
+    /// Whether it knows this login, and then how long that can be believed at most.
+    pub(crate) async fn knows(&self, login: &CallerLogin) -> Result<Option<Duration>, Error> {
         let asked = self.as_stranger(login);
         let longest = STRANGER_TIME_MAX.min(self.wire.patience().answer);
         match timeout(longest, asked.permit(&Wish::Login)).await {
-            Ok(Ok((permit, _))) => Ok(permit == Permit::Granted),
+            Ok(Ok((permit, life))) => Ok((permit == Permit::Granted).then_some(life)),
             Ok(Err(error)) => Err(error),
             Err(_) => Err(failed(ASKING, "no answer in time")),
         }

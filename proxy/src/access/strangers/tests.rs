@@ -27,7 +27,8 @@ impl Scene {
         let login = Arc::new(self.prints.login(user, password));
         let caller = Caller::with_login(user, login).at(CLIENT);
         let mark = self.strangers.mark(&caller).unwrap();
-        self.strangers.ask(&self.upstream, &caller, mark).await
+        let said = self.strangers.ask(&self.upstream, &caller, mark).await;
+        said.map(|life| life.is_some())
     }
 
     /// Nothing that a stranger does is said of the upstream.
