@@ -44,11 +44,11 @@ pub(crate) struct Hosts {
 }
 
 impl Hosts {
-    pub(crate) fn new(listed: &[HostName], listen: Option<&Listen>) -> Self {
+    pub(crate) fn new(names: &[HostName], listen: Option<&Listen>) -> Self {
         let own = listen.and_then(Listen::name).and_then(|name| HostName::try_from(name).ok());
         let is_public = listen.and_then(Listen::elsewhere).is_some();
-        let listed = listed.iter().cloned().chain(own).collect();
-        Self { listed, is_public, told: AtomicBool::new(false) }
+        let all = names.iter().cloned().chain(own).collect();
+        Self { listed: all, is_public, told: AtomicBool::new(false) }
     }
 
     /// Whether a request for this host may be answered to whoever asks. `host` is as it stands in the
@@ -84,10 +84,10 @@ fn is_address(host: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn hosts(listed: &[&str], listen: &str) -> Hosts {
+    fn hosts(names: &[&str], listen: &str) -> Hosts {
         let name = |text: &&str| HostName::try_from((*text).to_owned()).unwrap();
-        let listed: Vec<_> = listed.iter().map(name).collect();
-        Hosts::new(&listed, Some(&listen.parse().unwrap()))
+        let names: Vec<_> = names.iter().map(name).collect();
+        Hosts::new(&names, Some(&listen.parse().unwrap()))
     }
 
     #[test]
