@@ -118,11 +118,10 @@ async fn assert_it_comes_back<T>(wharfd: &Wharfd, what: &str, rest: usize, clien
     assert!(peak <= RESIDENT_MAX, "{} MiB resident", peak / MIB);
 }
 
-/// A GET of `http://a/PATH` in HPACK without a table.
+/// A GET of `http://localhost/PATH` in HPACK without a table.
 fn get(path: &str) -> Vec<u8> {
-    let mut head = vec![0x82, 0x86, 0x01, 1, b'a', 0x04, u8::try_from(path.len()).unwrap()];
-    head.extend(path.as_bytes());
-    head
+    let length = u8::try_from(path.len()).unwrap();
+    [&[0x82, 0x86, 0x01, 9][..], b"localhost", &[0x04, length], path.as_bytes()].concat()
 }
 
 /// Opens streams that each ask for a manifest; what comes is not read. With `wide` windows the server
