@@ -25,6 +25,7 @@ use crate::held::Purse;
 use crate::metrics::{Over, RouteClass};
 use crate::response::{DOCKER_CONTENT_DIGEST, WHARF_CACHE};
 use crate::route::Route;
+use crate::shares::Share;
 use crate::telemetry;
 use crate::upstream::Upstream;
 
@@ -45,6 +46,8 @@ pub(crate) struct Notes {
     pub(crate) caller: Option<Caller>,
     /// Whose certificate its connection showed.
     pub(crate) certificate: Option<Arc<str>>,
+    /// Counted among the requests of its party, until this is dropped.
+    pub(crate) open: Option<Share>,
     /// What whoever asks holds in memory, and may hold.
     pub(crate) purse: Option<Purse>,
 }
@@ -124,6 +127,7 @@ impl Account {
             namespace: None,
             caller: None,
             certificate: None,
+            open: None,
             purse: None,
         };
         Self {

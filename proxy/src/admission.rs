@@ -21,8 +21,10 @@ use crate::access::Caller;
 use crate::config::Limits;
 use crate::forwarded::Unbelieved;
 use crate::held::{Held, Purse};
+use crate::limits::{PARTY_REQUESTS_MAX, REQUESTS_MAX};
 use crate::party::Party;
 use crate::route::Route;
+use crate::shares::{Share, Shares};
 
 pub(crate) use connections::{Connections, Occupant, Seat};
 pub(crate) use counts::{Limit, LimitCounts};
@@ -40,6 +42,7 @@ pub(crate) struct Admission {
     /// Who speaks for others without being believed.
     pub(crate) unbelieved: Unbelieved,
     rates: Rates,
+    requests: Shares,
 }
 
 /// What is used of one bound, for metrics.
@@ -66,9 +69,11 @@ pub(crate) fn memory(route: &Route, purse: &Purse) -> Result<(), Error> {
 /// stopped in its middle by the questions that others ask.
 #[must_use]
 pub(crate) fn is_transfer(method: &Method, path: &str) -> bool {
-    match *method {
-        Method::GET => path.contains("/blobs/sha"),
-        Method::PATCH | Method::PUT => path.contains("/blobs/uploads/"),
+    // By its last words: a repository may be called anything.
+    let mut words = path.rsplit('/');
+    match (method, words.next(), words.next(), words.next()) {
+        (&Method::GET, Some(digest), Some("blobs"), _) => digest.starts_with("sha"),
+        (&Method::PATCH | &Method::PUT, Some(_), Some("uploads"), Some("blobs")) => true,
         _ => false,
     }
 }
@@ -87,6 +92,19 @@ impl Admission {
         let who = Who::Address(Party::behind(client));
         let taken = self.rates.take(who, limits.address_requests, Instant::now());
         taken.map_err(|wait| self.too_often(Limit::AddressRate, wait))
+    }
+
+    /// One more request that is being answered for somebody, until its answer is sent.
+    pub(crate) fn request(&self, party: Party) -> Result<Share, Error> {
+        let share = if self.requests.total() < REQUESTS_MAX {
+            self.requests.take(party, PARTY_REQUESTS_MAX)
+        } else {
+            None
+        };
+        share.ok_or_else(|| {
+            self.counts.refuse(Limit::Requests);
+            Error::TooMany("requests at once")
+        })
     }
 
     /// The same once it is known who asks; for whoever shows nothing, by the address.
@@ -155,6 +173,8 @@ mod tests {
             (Method::PUT, "/v2/a/manifests/v1", false),
             (Method::GET, "/v2/a/manifests/v1", false),
             (Method::GET, "/v2/", false),
+            (Method::GET, "/v2/x/blobs/sha/tags/list", false),
+            (Method::PUT, "/v2/a/blobs/uploads/x/manifests/v1", false),
         ];
         for (method, path, expected) in rows {
             assert_eq!(is_transfer(&method, path), expected, "{method} {path}");

@@ -14,7 +14,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinHandle};
 
 use crate::held::{Held, Reading};
-use crate::limits::{BATCHES_AHEAD_MAX, BLOCKING_JOBS_MAX, MANIFEST_READS_MAX, WRITERS_MAX};
+use crate::limits::{
+    BATCHES_AHEAD_MAX, BLOCKING_JOBS_MAX, MANIFEST_READS_MAX, READ_HERE_BYTES, WRITERS_MAX,
+};
 
 use places::Places;
 pub(crate) use places::{ForWhom, PlacesState};
@@ -78,6 +80,16 @@ impl Bridge {
         job: impl FnOnce() -> T + Send + 'static,
     ) -> T {
         unwind(self.start(job).await.await)
+    }
+
+    /// Runs what reads so many bytes: here when they are few, since parsing and hashing megabytes would
+    /// hold up whoever else this thread serves.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        bytes: usize,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> T {
+        if bytes < READ_HERE_BYTES { job() } else { self.run(job).await }
     }
 
     /// Starts a job once there is room for it.

@@ -84,6 +84,8 @@ pub(crate) struct Flights<K, V> {
     running: Running<K, V>,
     limit: usize,
     share: AtomicUsize,
+    /// How many of them are kept for parties with a name that was proven.
+    kept_for_names: usize,
     /// Whether work that is told to end is cut off, or ends itself.
     cuts: bool,
     name: &'static str,
@@ -109,13 +111,21 @@ where
     #[must_use]
     pub(crate) fn new(limit: usize, name: &'static str) -> Self {
         let share = AtomicUsize::new((limit / SHARES).max(1));
-        Self { running: Arc::new(Mutex::new(Runs::new())), limit, share, cuts: true, name }
+        let running = Arc::new(Mutex::new(Runs::new()));
+        Self { running, limit, share, kept_for_names: 0, cuts: true, name }
     }
 
     /// The same for work that looks at [`Promise::told_to_end`] itself.
     #[must_use]
     pub(crate) fn ending_themselves(self) -> Self {
         Self { cuts: false, ..self }
+    }
+
+    /// The same, of which a share is kept for those whose name was proven: addresses without end take
+    /// nothing of it.
+    #[must_use]
+    pub(crate) fn keeping_a_share_for_names(self) -> Self {
+        Self { kept_for_names: self.limit / SHARES, ..self }
     }
 
     /// From now on each party has so many.
@@ -234,7 +244,8 @@ where
             let part = Part::Joined(run.whose.clone());
             return Ok(Place::Here(Entered { answer, part, seat: run.seats.take() }));
         }
-        let bounds = Bounds { all: self.limit, each: self.share.load(Ordering::Relaxed) };
+        let (all, kept_for_names) = (self.limit, self.kept_for_names);
+        let bounds = Bounds { all, each: self.share.load(Ordering::Relaxed), kept_for_names };
         if !running.make_room(party, bounds) {
             return Err(Error::TooMany(self.name));
         }

@@ -52,8 +52,9 @@ pub const HTTP2_STREAMS_MAX: u32 = 128;
 pub const HTTP2_RESETS_PENDING_MAX: usize = 20;
 /// Requests on one HTTP/2 connection that were against the protocol; with more of them it is closed.
 pub const HTTP2_RESETS_LOCAL_MAX: usize = 256;
-/// What one HTTP/2 connection may send us before it is read, in bytes: for one request, and in all.
-pub const HTTP2_CLIENT_WINDOW_BYTES: u32 = 1024 * 1024;
+/// What one HTTP/2 connection may send us before it is read, in bytes: for one request, and in all. It is
+/// in no account, and every connection may fill it: a thousand of them 128 MiB.
+pub const HTTP2_CLIENT_WINDOW_BYTES: u32 = 128 * 1024;
 /// How often an HTTP/2 connection that says nothing is asked whether it is there.
 pub const HTTP2_PING_PERIOD: Duration = Duration::from_secs(30);
 /// How long it may take to say so.
@@ -81,10 +82,17 @@ pub const SMALL_BODY_BYTES: u64 = 1024;
 pub const SHARED_MANIFEST_BYTES: usize = 64 * 1024;
 /// Manifests that are read from the store at once, before it is known how large they are.
 pub const MANIFEST_READS_MAX: usize = 4;
+/// Documents up to this size are parsed and hashed where they arrive, in bytes; larger ones are a job of
+/// their own.
+pub const READ_HERE_BYTES: usize = 64 * 1024;
 /// A body without a length is reserved in steps of at least so many bytes.
 pub const COLLECT_STEP_BYTES: usize = 64 * 1024;
 /// What a manifest takes once it is read, in lengths of its bytes.
 pub const MANIFEST_READ_LENGTHS: u64 = 3;
+/// Requests that are being answered at once: each takes some 20 KiB.
+pub const REQUESTS_MAX: usize = 8_192;
+/// Of these, of one party.
+pub const PARTY_REQUESTS_MAX: usize = REQUESTS_MAX / SHARES;
 /// Callers and addresses whose rate of requests is known; those beyond share one.
 pub const RATES_MAX: usize = 16_384;
 /// How long a burst may last that the configuration does not name, in seconds at the rate.
@@ -116,8 +124,9 @@ pub const LINGER_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 
 /// Blobs that are fetched from upstreams at once; the next fetch is answered 429.
 pub const FILLS_MAX: usize = 256;
-/// Blobs that pass by the store whole at once, because the store does not take them or whoever wants
-/// them has their share of downloads; the next one is answered 429.
+/// What passes by the store at once: blobs that it does not take or whose downloads are more than the
+/// share of whoever wants them, of which the next one is answered 429, and parts far ahead of a download,
+/// which then wait for it.
 pub const RELAYS_MAX: usize = 256;
 /// How long a blob's first bytes are waited for before the head of its answer is sent: what fails
 /// before that has a status of its own.
@@ -265,6 +274,8 @@ pub const WRITERS_MAX: usize = 16;
 pub const TURN_BYTES: u64 = 4 * 1024 * 1024;
 /// How long one of them may stand still while others wait.
 pub const PLACE_IDLE_MAX: Duration = Duration::from_millis(100);
+/// How long one of them may have a place while others wait, however little it sends.
+pub const PLACE_TIME_MAX: Duration = Duration::from_secs(1);
 /// What each other blob may have in memory, in bytes: a small one never waits.
 pub const UNPLACED_BYTES_MAX: usize = 32 * 1024;
 /// Arenas of the C library's allocator. Left to itself it keeps eight for each core, and each keeps
@@ -371,9 +382,10 @@ pub const LINKS_MAX: usize = 3;
 pub const IDLE_CONNECTIONS_MAX: usize = 32;
 /// What one HTTP/2 body from an upstream may have under way, in bytes; it is also the most that
 /// one such body holds in memory.
-pub const HTTP2_STREAM_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
-/// The same for all bodies of one HTTP/2 connection.
-pub const HTTP2_CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
+pub const HTTP2_STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
+/// The same for all bodies of one HTTP/2 connection: as much as all of them together may have, so that
+/// clients who do not take what passes by hold up nobody else's answers.
+pub const HTTP2_CONNECTION_WINDOW_BYTES: u32 = 512 * 1024 * 1024;
 /// How often one download is taken up again in all; see `TRIES_MAX` for how often in a row.
 pub const RESUMES_MAX: u32 = 64;
 /// So much has to arrive for a failure not to count as one in a row.
@@ -556,6 +568,8 @@ pub const LOGIN_FAILURES_PERIOD: Duration = Duration::from_secs(6);
 pub const LOGIN_FAILURES_BURST_ADDRESS: u32 = 60;
 /// See above.
 pub const LOGIN_FAILURES_PERIOD_ADDRESS: Duration = Duration::from_secs(1);
+/// For how long further logins of a network that is held back are no lines of the audit log.
+pub const HELD_BACK_TOLD_TIME: Duration = Duration::from_mins(1);
 /// For how long a login that was right is not held back by what others did wrong.
 pub const LOGINS_KNOWN_TIME: Duration = Duration::from_hours(12);
 /// Logins, and names of such, that are known so.

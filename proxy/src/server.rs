@@ -271,6 +271,7 @@ impl Connection {
         let caller = rules.access.authenticate(&parts.headers, client).await?;
         account.notes.caller = Some(caller.clone());
         admission.caller(&caller, transfer, limits)?;
+        account.notes.open = Some(admission.request(caller.party())?);
         let mut purse = self.app.purse(caller.party(), limits);
         if let Some(by_address) = account.notes.purse.take() {
             purse = purse.beside(&by_address);

@@ -57,7 +57,7 @@ pub(crate) use pace::Floor;
 pub(crate) use permit::{Permit, Wish};
 pub(crate) use push::{Push, Started};
 use referrers::KnownApi;
-pub(crate) use referrers::ReferrersApi;
+pub(crate) use referrers::{Reader, ReferrersApi};
 pub(crate) use state::{Arrival, TokenResult, UpstreamState};
 pub(crate) use there::{BlobThere, There};
 use wire::{Ask, Effort, Wire};

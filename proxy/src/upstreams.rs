@@ -229,6 +229,23 @@ impl UpstreamSet {
         Ok(Site::Remote(Remote { upstream: Arc::clone(&rest.upstream), repo: repo.clone() }))
     }
 
+    /// Every name under which a repository of a registry is known here, as far as the configuration says.
+    pub(crate) fn names_of(&self, remote: &Remote) -> Vec<RepoName> {
+        let address = remote.upstream.address();
+        let entries = self.entries.iter().filter(|entry| entry.upstream.address() == address);
+        let names = entries.filter_map(|entry| match &entry.prefix {
+            Some(prefix) => remote.repo.under(prefix).ok(),
+            None => Some(remote.repo.clone()),
+        });
+        let leads_there = |name: &RepoName| match self.site(name) {
+            Ok(Site::Remote(there)) => {
+                there.upstream.address() == address && there.repo == remote.repo
+            }
+            Ok(Site::Local) | Err(_) => false,
+        };
+        names.filter(leads_there).collect()
+    }
+
     /// The same for a caller: one who has a login of their own is known there by it.
     pub(crate) fn site_for(
         &self,

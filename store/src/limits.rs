@@ -28,6 +28,8 @@ pub const RUN_SEGMENTS_MAX: usize = 128;
 
 /// So many of its last runs are read back into the page cache when a cached blob is published (1 GiB).
 pub const RUN_FILES_MAX: usize = 32;
+/// Files of runs that are kept open for that by all blobs together; past it they are not read back.
+pub const RUN_FILES_ALL_MAX: usize = 1_024;
 
 /// Under memory pressure a run is ingested early, but not before it has this many segments (4 MiB).
 pub const RUN_SEGMENTS_SHORT: usize = 16;

@@ -18,9 +18,10 @@ use tokio::time::Instant;
 use super::known::Known;
 use super::marks::{Mark, Marks};
 use crate::Error;
+use crate::lately::Lately;
 use crate::limits::{
-    LOGIN_COUNTERS, LOGIN_FAILURES_BURST, LOGIN_FAILURES_BURST_ADDRESS, LOGIN_FAILURES_PERIOD,
-    LOGIN_FAILURES_PERIOD_ADDRESS, LOGINS_KNOWN_MAX, LOGINS_KNOWN_TIME,
+    HELD_BACK_TOLD_TIME, LOGIN_COUNTERS, LOGIN_FAILURES_BURST, LOGIN_FAILURES_BURST_ADDRESS,
+    LOGIN_FAILURES_PERIOD, LOGIN_FAILURES_PERIOD_ADDRESS, LOGINS_KNOWN_MAX, LOGINS_KNOWN_TIME,
 };
 use crate::party::Party;
 
@@ -36,6 +37,8 @@ pub(super) struct Failures {
     right: Known<Mark>,
     /// Names that logged in lately, with from where.
     named: Known<Pair>,
+    /// Networks of which the audit log has a line that says that they are held back.
+    told: Lately<Party>,
 }
 
 struct Counters {
@@ -106,7 +109,18 @@ impl Failures {
             ended: Notify::new(),
             right: Known::new(LOGINS_KNOWN_MAX, LOGINS_KNOWN_TIME),
             named: Known::new(LOGINS_KNOWN_MAX, LOGINS_KNOWN_TIME),
+            told: Lately::new(LOGINS_KNOWN_MAX),
         })
+    }
+
+    /// True once a minute for each network: who is held back again and again is one line of the audit log.
+    pub(super) fn tells_of(&self, client: IpAddr) -> bool {
+        let party = Party::behind(client);
+        let is_new = !self.told.holds(&party);
+        if is_new {
+            self.told.note(party, HELD_BACK_TOLD_TIME, self.told.epoch());
+        }
+        is_new
     }
 
     /// A number that stands for a text, the same as long as this lives.

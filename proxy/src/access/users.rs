@@ -63,7 +63,7 @@ impl Check {
     /// Whether it is the user's: in its turn, on the bridge, unless too many failed.
     async fn run(self) -> Result<bool, Error> {
         let Self { login, password, party, passwords, failures, places, bridge } = self;
-        let held_back = |_: &Error| audit_refused("password", login.client, "held back");
+        let held_back = |_: &Error| audit_held_back(&failures, "password", login.client);
         let attempt = failures.begin(&login).await.inspect_err(held_back)?;
         let (chance, user) = (failures.chance(&login.name), login.name.clone());
         let place = places.enter(&party).await;
@@ -117,7 +117,7 @@ impl Users {
             public_url: config.public_url.clone(),
             verified: Verified::default(),
             failures,
-            checks: Flights::new(PASSWORD_CHECKS_WAITING_MAX, LOGINS),
+            checks: Flights::new(PASSWORD_CHECKS_WAITING_MAX, LOGINS).keeping_a_share_for_names(),
             // One alone may use all: each check is short, and whoever else comes is next.
             places: InTurn::new(PASSWORD_CHECKS_MAX, PASSWORD_CHECKS_MAX),
             bridge: Bridge::default(),
@@ -190,7 +190,7 @@ impl Users {
         mark: Mark,
     ) -> Result<Caller, Error> {
         let login = Login { name: user.to_owned(), client, mark };
-        let held_back = |_: &Error| audit_refused("password", client, "held back");
+        let held_back = |_: &Error| audit_held_back(&self.failures, "password", client);
         self.failures.allow(&login).inspect_err(held_back)?;
         let party = self.failures.party(&login);
         let check = Check {
@@ -288,7 +288,10 @@ impl Users {
     fn refreshed(&self, token: &str, client: IpAddr) -> Result<Caller, Error> {
         let name = self.issuing.read_refresh(token, |name| self.passwords.line(name));
         let Some(name) = name else {
-            audit_refused("refresh", client, "refused");
+            // Nobody guesses one, so these are not counted, nor written down one by one.
+            if self.failures.tells_of(client) {
+                audit_refused("refresh", client, "refused");
+            }
             return Err(Error::LoginRefused);
         };
         audit(&name, "refresh", client, "accepted");
@@ -349,6 +352,13 @@ impl Users {
 /// place of a name is what was typed, and may be a secret, or the name of somebody else.
 fn audit_refused(by: &str, client: IpAddr, result: &str) {
     audit("unknown", by, client, result);
+}
+
+/// A line for whoever is told to wait, once in a while.
+fn audit_held_back(failures: &Failures, by: &str, client: IpAddr) {
+    if failures.tells_of(client) {
+        audit_refused(by, client, "held back");
+    }
 }
 
 /// A line for the audit log.

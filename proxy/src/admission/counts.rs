@@ -48,6 +48,8 @@ pub(crate) enum Limit {
     AddressRate,
     /// Transfers of one caller.
     Transfers,
+    /// Requests of one caller at once.
+    Requests,
     /// Logins that failed.
     Logins,
     /// What is read of a client after its last answer.
@@ -59,7 +61,7 @@ pub(crate) enum Limit {
 }
 
 /// Every word of [`Limit`], in the order of its variants.
-const WORDS: [&str; 22] = [
+const WORDS: [&str; 23] = [
     "connections",
     "address_connections",
     "handshake_time",
@@ -78,6 +80,7 @@ const WORDS: [&str; 22] = [
     "user_rate",
     "address_rate",
     "transfers",
+    "requests",
     "logins",
     "linger",
     "displaced",

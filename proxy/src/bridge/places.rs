@@ -3,9 +3,10 @@
 //! that write without end make a third wait for one turn. A client that waits is held back by its
 //! connection.
 //!
-//! Invariants: whoever has a place and stops while others wait loses it (`pump.rs` sees to that), so
-//! a client that stands still keeps nobody out. What nobody wants gets a place only when nobody else
-//! waits. A place is free only while nobody waits.
+//! Invariants: whoever has a place while others wait loses it (`pump.rs` sees to that) when it stops, goes
+//! on slowly for long, or its party has more places than that of one who waits; so a client that stands
+//! still or trickles keeps nobody out. What nobody wants gets a place only when nobody else waits. A
+//! place is free only while nobody waits.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -13,7 +14,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{oneshot, watch};
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 
+use crate::limits::PLACE_TIME_MAX;
 use crate::party::Party;
 use crate::seats::Seats;
 
@@ -93,9 +96,11 @@ pub(crate) struct PlacesState {
 
 /// A place; free again when it is dropped.
 pub(super) struct Place {
-    _permit: Permit,
+    permit: Permit,
     /// Bytes that were taken since it was given.
     pub(super) bytes: u64,
+    /// When that was.
+    pub(super) since: Instant,
     /// The task that looks whether its writer stands still; ends with it.
     pub(super) watch: Option<AbortHandle>,
 }
@@ -160,6 +165,11 @@ impl Places {
         self.are_wanted() && (!for_whom.is_wanted() || self.lines().is_anybody_wanted())
     }
 
+    /// Whether somebody waits whose party has fewer places than this one would have without one of its own.
+    pub(super) fn are_owed_by(&self, party: &Party) -> bool {
+        self.are_wanted() && self.lines().are_owed_by(party)
+    }
+
     /// Resolves when somebody waits.
     pub(super) async fn wanted(&self) {
         let mut waiting = self.waiting.subscribe();
@@ -187,8 +197,18 @@ impl Places {
 }
 
 impl Place {
-    const fn of(permit: Permit) -> Self {
-        Self { _permit: permit, bytes: 0, watch: None }
+    fn of(permit: Permit) -> Self {
+        Self { permit, bytes: 0, since: Instant::now(), watch: None }
+    }
+
+    /// Whose it is.
+    pub(super) const fn party(&self) -> &Party {
+        &self.permit.party
+    }
+
+    /// Whether it was had for as long as one may while others wait.
+    pub(super) fn had_its_time(&self) -> bool {
+        self.since.elapsed() >= PLACE_TIME_MAX
     }
 }
 
@@ -233,6 +253,14 @@ impl Lines {
     fn is_anybody_wanted(&self) -> bool {
         let mut waiting = self.by_party.values().flat_map(|line| &line.waiting);
         waiting.any(|waiter| waiter.for_whom.is_wanted())
+    }
+
+    fn are_owed_by(&self, party: &Party) -> bool {
+        let has = self.by_party.get(party).map_or(0, |line| line.places);
+        self.by_party.values().any(|line| {
+            let mut waiting = line.waiting.iter();
+            line.places + 1 < has && waiting.any(|waiter| waiter.for_whom.is_wanted())
+        })
     }
 
     /// Who gets the next place.

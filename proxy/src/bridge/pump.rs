@@ -182,7 +182,11 @@ impl Work {
     /// Whether others wait and this one has had its turn; what nobody wants has none.
     fn is_turn_over(&self, for_whom: &ForWhom) -> bool {
         let turn_bytes = if for_whom.is_wanted() { TURN_BYTES } else { 0 };
-        let had = self.place.as_ref().is_some_and(|place| place.bytes >= turn_bytes);
+        let places = &self.bridge.places;
+        let had_all = |place: &Place| {
+            place.bytes >= turn_bytes || place.had_its_time() || places.are_owed_by(place.party())
+        };
+        let had = self.place.as_ref().is_some_and(had_all);
         had && self.bridge.places.are_wanted_before(for_whom)
     }
 
@@ -296,14 +300,18 @@ impl Work {
     }
 }
 
-/// Takes the place from a pump that stands still while others wait. Ends with the place.
+/// Takes the place from a pump that stands still while others wait, or goes on slowly for long. Ends with
+/// the place.
 async fn watch(places: Arc<Places>, work: Weak<Mutex<Work>>) {
     loop {
         places.wanted().await;
         tokio::time::sleep(PLACE_IDLE_MAX).await;
         let Some(work) = work.upgrade() else { return };
         let mut work = work.lock().await;
-        if work.touched.elapsed() < PLACE_IDLE_MAX || !places.are_wanted() {
+        let is_over = |place: &Place| place.had_its_time() || places.are_owed_by(place.party());
+        let goes_on =
+            work.touched.elapsed() < PLACE_IDLE_MAX && !work.place.as_ref().is_some_and(is_over);
+        if goes_on || !places.are_wanted() {
             continue;
         }
         if let Err(error) = work.hand_on().await {

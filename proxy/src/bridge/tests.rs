@@ -243,3 +243,29 @@ async fn what_is_shown_is_there_whenever_its_segment_is_stored() {
     is_shown(&shown, &blob, 3 * SEGMENT_BYTES).await;
     finish(shown, &content).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_writer_that_trickles_keeps_its_place_for_no_longer_than_one_that_stands_still() {
+    let harbour = harbour(1);
+    let content = noise(2 * SEGMENT_BYTES, 1);
+    let play = async {
+        let mut slow = harbour.pump();
+        feed(&mut slow, content.slice(..SEGMENT_BYTES)).await;
+        let trickle = {
+            let content = content.clone();
+            tokio::spawn(async move {
+                for at in SEGMENT_BYTES.. {
+                    slow.append(content.slice(at..=at)).await.unwrap();
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            })
+        };
+        let other = noise(SEGMENT_BYTES, 2);
+        let mut pump = harbour.pump();
+        feed(&mut pump, other.clone()).await;
+        finish(pump, &other).await;
+        assert!(harbour.bridge.places().handed_on >= 1);
+        trickle.abort();
+    };
+    tokio::time::timeout(PATIENCE, play).await.unwrap();
+}

@@ -95,8 +95,11 @@ impl Cache {
             self.link_after(since, repo, digest, &filling);
         }
         let part = filling.part(range)?;
-        if let Some(Part { content, .. }) = part.filter(|part| filling.is_far_ahead(part)) {
-            match self.relay_part(remote, digest, content.span).await {
+        // Whoever has their share of what passes by waits for the download.
+        if let Some(Part { content, .. }) = part.filter(|part| filling.is_far_ahead(part))
+            && let Some(room) = self.relays.take(party)
+        {
+            match self.relay_part(remote, digest, content.span, room).await {
                 Ok(Some(relayed)) => {
                     let relayed = ServedBlob::Relayed(relayed, Some(content));
                     return Ok((relayed, Outcome::Bypass.into()));

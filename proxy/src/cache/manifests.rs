@@ -301,7 +301,9 @@ pub(super) async fn fetch(
     })?;
     fetched.hold.grow_to(fetched.bytes.len() as u64 * MANIFEST_READ_LENGTHS)?;
     let Fetched { bytes, media_type, digest: said, hold: _hold } = fetched;
-    let (manifest, digest) = prove(bytes, media_type.as_ref(), said, reference)?;
+    let (size, name) = (bytes.len(), reference.clone());
+    let read = move || prove(bytes, media_type.as_ref(), said, &name);
+    let (manifest, digest) = keeper.bridge.read(size, read).await?;
     let served = ServedManifest {
         digest,
         media_type: manifest.media_type().clone(),

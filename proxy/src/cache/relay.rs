@@ -29,14 +29,14 @@ pub(crate) struct Relayed {
     pub(crate) pieces: mpsc::Receiver<Piece>,
 }
 
-/// Room for whole blobs that pass by the store: they are not shared, so each has an upstream to itself.
+/// Room for what passes by the store: it is not shared, so each has an upstream to itself.
 pub(super) struct Relays {
     room: Arc<Semaphore>,
     shares: Shares,
 }
 
 /// Room for one; free again when it is dropped.
-struct Room {
+pub(super) struct Room {
     _permit: OwnedSemaphorePermit,
     _share: Share,
 }
@@ -48,7 +48,7 @@ impl Default for Relays {
 }
 
 impl Relays {
-    fn take(&self, party: &Party) -> Option<Room> {
+    pub(super) fn take(&self, party: &Party) -> Option<Room> {
         let share = self.shares.take(party.clone(), RELAYS_MAX / SHARES)?;
         let permit = Arc::clone(&self.room).try_acquire_owned().ok()?;
         Some(Room { _permit: permit, _share: share })
@@ -71,7 +71,7 @@ impl Cache {
         let download = remote.upstream.blob(&remote.repo, digest).await?;
         let download = download.ok_or_else(|| unknown(&remote.repo, digest))?;
         let digester = Digester::new(digest.algorithm());
-        Ok(start(download, Some(Proof { digester, digest: *digest, _room: room })))
+        Ok(start(download, What::Whole { digester, digest: *digest }, room))
     }
 
     /// A part past the store; `None` when the upstream sends no parts.
@@ -80,28 +80,33 @@ impl Cache {
         remote: &Remote,
         digest: &Digest,
         part: Span,
+        room: Room,
     ) -> Result<Option<Relayed>, Error> {
         let download = remote.upstream.blob_part(&remote.repo, digest, part).await?;
-        Ok(download.map(|download| start(download, None)))
+        Ok(download.map(|download| start(download, What::Part, room)))
     }
 }
 
-/// What a whole blob must turn out to be.
-struct Proof {
-    digester: Digester,
-    digest: Digest,
-    _room: Room,
+/// What passes by.
+enum What {
+    Part,
+    /// A blob, and what it must turn out to be.
+    Whole {
+        digester: Digester,
+        digest: Digest,
+    },
 }
 
 /// Hands on at the pace of the client; ends with it, also while the upstream says nothing.
-fn start(download: Download, proof: Option<Proof>) -> Relayed {
+fn start(download: Download, what: What, room: Room) -> Relayed {
     let (sender, pieces) = mpsc::channel(RELAY_QUEUE);
     let size_bytes = download.size_bytes();
     tokio::spawn(async move {
+        let _room = room;
         let handed_on = tokio::select! {
             biased;
             () = sender.closed() => return,
-            handed_on = hand_on(download, proof, &sender) => handed_on,
+            handed_on = hand_on(download, what, &sender) => handed_on,
         };
         let last = match handed_on {
             Ok(()) => Piece::End,
@@ -117,10 +122,10 @@ fn start(download: Download, proof: Option<Proof>) -> Relayed {
 
 async fn hand_on(
     mut download: Download,
-    proof: Option<Proof>,
+    what: What,
     sender: &mpsc::Sender<Piece>,
 ) -> Result<(), Error> {
-    let Some(Proof { mut digester, digest, _room }) = proof else {
+    let What::Whole { mut digester, digest } = what else {
         while let Some(bytes) = download.next().await? {
             if sender.send(Piece::Bytes(bytes)).await.is_err() {
                 return Ok(());

@@ -73,11 +73,12 @@ impl Hosts {
     }
 }
 
-/// No page has an address for its name without being at that address.
+/// No page has an address for its name without being at that address. The one that stands for any is
+/// nobody's, and browsers do not mark requests to it.
 fn is_address(host: &str) -> bool {
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     let without_zone = bare.split('%').next().unwrap_or(bare);
-    without_zone.parse::<IpAddr>().is_ok()
+    without_zone.parse::<IpAddr>().is_ok_and(|address| !address.is_unspecified())
 }
 
 #[cfg(test)]

@@ -39,6 +39,8 @@ pub(super) struct Run<V> {
 pub(super) struct Bounds {
     pub(super) all: usize,
     pub(super) each: usize,
+    /// How many are kept for parties with a name that was proven.
+    pub(super) kept_for_names: usize,
 }
 
 impl<V> Run<V> {
@@ -80,12 +82,24 @@ impl<K: Clone + Eq + Hash, V> Runs<K, V> {
     /// Makes room for one more of this party's, if need be by ending what nobody wants: their own when
     /// they have their share, else of whoever has most. `false` when there is none.
     pub(super) fn make_room(&mut self, party: &Party, bounds: Bounds) -> bool {
-        let has = self.of(party);
+        let (has, count) = (self.of(party), self.count());
         // What this program does on its own is bounded where it does it.
-        if *party != Party::Ourselves && has >= bounds.each {
+        let is_ours = *party == Party::Ourselves;
+        // Beside others nobody has more than is still free: so a newcomer finds a place, however many came
+        // before it.
+        let is_crowded = has > 0 && count > has && has >= bounds.all.saturating_sub(count);
+        if !is_ours && (has >= bounds.each || is_crowded) {
             return self.end_one(|run| &run.party == party);
         }
-        self.count() < bounds.all || self.end_one(|_| true)
+        if matches!(party, Party::Address(_)) {
+            let of_addresses =
+                self.places.iter().filter(|(who, _)| matches!(who, Party::Address(_)));
+            let taken: usize = of_addresses.map(|(_, count)| count).sum();
+            if taken >= bounds.all.saturating_sub(bounds.kept_for_names) {
+                return self.end_one(|run| matches!(run.party, Party::Address(_)));
+            }
+        }
+        count < bounds.all || self.end_one(|_| true)
     }
 
     pub(super) fn insert(&mut self, key: K, run: Run<V>) {

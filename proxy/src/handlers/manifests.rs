@@ -97,13 +97,20 @@ async fn prepare(
     let conditions = Conditions::of(headers)?;
     let declared = declared(headers, &site)?;
     let (bytes, mut hold) = collect(headers, body, &put.purse, limits).await?;
-    hold.grow_to(bytes.len() as u64 * MANIFEST_READ_LENGTHS)?;
-    let manifest = match &site {
-        Site::Local => Manifest::accept(bytes, declared.as_ref())?,
-        // What is a manifest is the upstream's to say.
-        Site::Remote(_) => Manifest::read(bytes, declared.as_ref())?,
+    let length = bytes.len();
+    hold.grow_to(length as u64 * MANIFEST_READ_LENGTHS)?;
+    let (is_local, reference) = (matches!(site, Site::Local), put.reference.clone());
+    let read = move || {
+        let manifest = if is_local {
+            Manifest::accept(bytes, declared.as_ref())?
+        } else {
+            // What is a manifest is the upstream's to say.
+            Manifest::read(bytes, declared.as_ref())?
+        };
+        let digest = prove(&manifest, &reference)?;
+        Ok::<_, Error>((manifest, digest))
     };
-    let digest = prove(&manifest, &put.reference)?;
+    let (manifest, digest) = app.cache.bridge.read(length, read).await?;
     content::require(app, &put.repo, &site, &manifest).await?;
     if let Site::Remote(_) = &site {
         app.deliveries.settle(&put.repo, &manifest).await?;

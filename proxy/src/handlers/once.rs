@@ -15,7 +15,7 @@ use wharf_store::StoreError;
 
 use super::App;
 use super::current::{current, digest_there, sha256_there};
-use super::reaching::reaching;
+use super::reaching::reaching as above;
 use crate::Error;
 use crate::held::Purse;
 use crate::limits::{
@@ -100,7 +100,15 @@ impl Scene<'_> {
         if !self.app.write_once.concerns(self.site, self.place) {
             return Ok(());
         }
-        let mut reaching = reaching(self.app, self.repo, digest).await?;
+        let mut names = vec![self.repo.clone()];
+        if let Site::Remote(remote) = self.site {
+            // What was pushed under another name of the same repository keeps its content too.
+            names.extend(self.app.cache.upstreams.names_of(remote));
+        }
+        let mut reaching = HashSet::new();
+        for name in &names {
+            reaching.extend(above(self.app, name, digest).await?);
+        }
         if kind == Kind::Manifest {
             reaching.insert(*digest);
         }

@@ -16,10 +16,10 @@ use super::redelivery::Redelivery;
 use super::{App, content};
 use crate::Error;
 use crate::cache::{Change, Store, now_ms};
-use crate::held::{Hold, Purse};
+use crate::held::Hold;
 use crate::response::{self, Answer, OCI_SUBJECT, OCI_TAG};
 use crate::turns::Place;
-use crate::upstream::{Accepted, Conditions, There};
+use crate::upstream::{Accepted, Conditions, Reader, There};
 use crate::upstreams::{Remote, Site};
 
 /// A push of a manifest.
@@ -137,8 +137,8 @@ impl Push {
             sent.done.push(name);
         }
         if let (false, Some(subject)) = (told, self.manifest.subject()) {
-            let purse = &self.put.purse;
-            sent.keeps_referrers = keeps_referrers(remote, &subject.digest, purse).await;
+            let reader = Reader { purse: &self.put.purse, bridge: &self.app.cache.bridge };
+            sent.keeps_referrers = keeps_referrers(remote, &subject.digest, reader).await;
         }
         sent
     }
@@ -208,8 +208,8 @@ async fn is_locked_there(remote: &Remote, name: &Reference, error: &Error) -> bo
 }
 
 /// Whether the upstream lists referrers, when it was not told of this one just now.
-async fn keeps_referrers(remote: &Remote, subject: &Digest, purse: &Purse) -> bool {
+async fn keeps_referrers(remote: &Remote, subject: &Digest, reader: Reader<'_>) -> bool {
     let first = PageQuery::default();
-    let page = remote.upstream.referrers_page(&remote.repo, subject, &first, purse).await;
+    let page = remote.upstream.referrers_page(&remote.repo, subject, &first, reader).await;
     matches!(page, Ok(Some(_)))
 }

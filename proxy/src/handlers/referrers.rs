@@ -26,7 +26,7 @@ use crate::held::{Hold, Purse};
 use crate::limits::{REFERRERS_ASKED_MAX, REFERRERS_INDEX_BYTES, REFERRERS_PAGE_BYTES_MAX};
 use crate::response::{self, Answer, OCI_FILTERS_APPLIED};
 use crate::route::{ReferrersCursor, Route, render};
-use crate::upstream::ReferrersApi;
+use crate::upstream::{Reader, ReferrersApi};
 use crate::upstreams::{Remote, Site};
 
 /// Whose referrers are asked for, which of them, and by whom.
@@ -207,6 +207,10 @@ enum Kept {
 }
 
 impl There<'_> {
+    fn reader(&self) -> Reader<'_> {
+        Reader { purse: &self.asked.purse, bridge: &self.app.cache.bridge }
+    }
+
     async fn page(&self, cursor: &ReferrersCursor) -> Result<Draft, Error> {
         match cursor {
             ReferrersCursor::Start => self.theirs(&PageQuery::default(), 0).await,
@@ -221,7 +225,7 @@ impl There<'_> {
     async fn theirs(&self, query: &PageQuery, at: usize) -> Result<Draft, Error> {
         let Asked { repo, subject, .. } = self.asked;
         let (upstream, there) = (&self.remote.upstream, &self.remote.repo);
-        let page = upstream.referrers_page(there, subject, query, &self.asked.purse).await?;
+        let page = upstream.referrers_page(there, subject, query, self.reader()).await?;
         let page = page.ok_or_else(|| Error::ReferrersUnsupported(repo.clone()))?;
         let is_all = query.is_first() && at == 0 && page.next.is_none();
         let mut listed = HashSet::new();
@@ -257,8 +261,8 @@ impl There<'_> {
         let wanted = page.entries.iter().filter(|entry| self.asked.wants(entry));
         let wanted: HashSet<Digest> = wanted.filter_map(digest_of).collect();
         let (upstream, repo) = (&self.remote.upstream, &self.remote.repo);
-        let (subject, purse) = (&self.asked.subject, &self.asked.purse);
-        let listed = upstream.listed_referrers((repo, subject), wanted, purse).await?;
+        let list = (repo, &self.asked.subject);
+        let listed = upstream.listed_referrers(list, wanted, self.reader()).await?;
         if listed.is_none() && kept == Kept::Unlisted {
             let (repo, subject) = (&self.asked.repo, &self.asked.subject);
             tracing::warn!(%repo, %subject, "the upstream's list is too long to be compared with");

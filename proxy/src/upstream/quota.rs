@@ -5,7 +5,8 @@
 //! Invariant: no request leaves before the time that `Retry-After` named, whoever was told it; of a
 //! longer time than `QUOTA_WAIT_MAX` only that much counts. Of callers with logins of their own, which
 //! registries count apart, each has a quota of its own besides. Those who wait are let go in rounds
-//! between parties, and nobody who comes goes before them.
+//! between parties, and nobody who comes goes before them. Of what many share, one party has at most half
+//! of a window, and a quarter once half is taken: questions that hang leave room for others.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,8 +18,8 @@ use tokio::time::Instant;
 
 use crate::Error;
 use crate::limits::{
-    BUSY_PATIENCE, PARTY_UPSTREAM_WAITING_MAX, QUOTA_CUT_PERIOD, QUOTA_WAIT_MAX, TURN_WAIT_BRIEF,
-    TURN_WAIT_MAX, UPSTREAM_WAITING_MAX, WINDOW_MIN,
+    BUSY_PATIENCE, PARTY_UPSTREAM_WAITING_MAX, QUOTA_CUT_PERIOD, QUOTA_WAIT_MAX, SHARES,
+    TURN_WAIT_BRIEF, TURN_WAIT_MAX, UPSTREAM_WAITING_MAX, WINDOW_MIN,
 };
 use crate::party::Party;
 use crate::rounds::{Rounds, Stand};
@@ -98,6 +99,9 @@ struct Lane {
 struct State {
     window: f64,
     running: u32,
+    /// Of these, by party, where several share the window.
+    running_of: HashMap<Party, usize>,
+    is_shared: bool,
     /// Those who wait, by the number of each.
     line: Rounds<u64>,
     /// Whom to tell that it is their turn; they count as running then.
@@ -120,10 +124,41 @@ impl State {
     fn serve(&mut self, now: Instant) {
         let is_paused = self.paused_until.is_some_and(|until| until > now);
         while !is_paused && self.running < whole_u32(self.window) {
-            let Some((_, number)) = self.line.pop(|_| true, |_| Stand::Free) else { return };
-            self.running += 1;
+            let may = Self::may(self.is_shared, &self.running_of, self.running, self.window);
+            let Some((party, number)) = self.line.pop(may, |_| Stand::Free) else { return };
+            self.begin(&party);
             if let Some(told) = self.told.remove(&number) {
                 told.notify_one();
+            }
+        }
+    }
+
+    /// Whether one more of a party may run.
+    fn may(
+        is_shared: bool,
+        running_of: &HashMap<Party, usize>,
+        running: u32,
+        window: f64,
+    ) -> impl Fn(&Party) -> bool {
+        let window = whole_u32(window);
+        let share = (usize::try_from(window).unwrap_or(usize::MAX) / SHARES).max(1);
+        move |party| {
+            let own = running_of.get(party).copied().unwrap_or(0);
+            !is_shared || *party == Party::Ourselves || own < share || running < window / 2
+        }
+    }
+
+    fn begin(&mut self, party: &Party) {
+        self.running += 1;
+        *self.running_of.entry(party.clone()).or_default() += 1;
+    }
+
+    fn end(&mut self, party: &Party) {
+        self.running -= 1;
+        if let Some(count) = self.running_of.get_mut(party) {
+            *count -= 1;
+            if *count == 0 {
+                self.running_of.remove(party);
             }
         }
     }
@@ -152,6 +187,7 @@ impl State {
 struct Waiting<'a> {
     lane: &'a Lane,
     number: u64,
+    party: &'a Party,
     told: Arc<Notify>,
     is_gone: bool,
 }
@@ -159,13 +195,23 @@ struct Waiting<'a> {
 /// Leave for one request, until its answer begins.
 pub(super) struct Pass {
     lane: Arc<Lane>,
+    party: Party,
 }
 
 impl Quota {
+    /// Windows that all who ask share.
     pub(super) fn new(reads_max: u32, writes_max: u32) -> Self {
         Self {
-            reads: Arc::new(Lane::new(reads_max, TURN_WAIT_MAX)),
-            writes: Arc::new(Lane::new(writes_max, BUSY_PATIENCE)),
+            reads: Arc::new(Lane::new(reads_max, TURN_WAIT_MAX, true)),
+            writes: Arc::new(Lane::new(writes_max, BUSY_PATIENCE, true)),
+        }
+    }
+
+    /// Those of one login.
+    pub(super) fn of_one(reads_max: u32, writes_max: u32) -> Self {
+        Self {
+            reads: Arc::new(Lane::new(reads_max, TURN_WAIT_MAX, false)),
+            writes: Arc::new(Lane::new(writes_max, BUSY_PATIENCE, false)),
         }
     }
 
@@ -182,7 +228,7 @@ impl Quota {
             Class::Write => &self.writes,
         };
         lane.enter(patience, party).await?;
-        Ok(Pass { lane: Arc::clone(lane) })
+        Ok(Pass { lane: Arc::clone(lane), party: party.clone() })
     }
 
     pub(super) fn states(&self) -> [LaneState; 2] {
@@ -191,10 +237,12 @@ impl Quota {
 }
 
 impl Lane {
-    fn new(max: u32, turn_wait: Duration) -> Self {
+    fn new(max: u32, turn_wait: Duration, is_shared: bool) -> Self {
         let state = State {
             window: f64::from(max),
             running: 0,
+            running_of: HashMap::new(),
+            is_shared,
             line: Rounds::default(),
             told: HashMap::new(),
             next: 0,
@@ -226,12 +274,19 @@ impl Lane {
     }
 
     /// A place in the line; `None` when nobody waits and there is room.
-    fn queue(&self, party: &Party, latest: Instant) -> Result<Option<Waiting<'_>>, Error> {
+    fn queue<'a>(
+        &'a self,
+        party: &'a Party,
+        latest: Instant,
+    ) -> Result<Option<Waiting<'a>>, Error> {
         let (mut state, now) = (self.state(), Instant::now());
         let pause = state.pause(now, latest)?;
         state.serve(now);
-        if pause.is_none() && state.line.is_empty() && state.running < whole_u32(state.window) {
-            state.running += 1;
+        let may_run =
+            State::may(state.is_shared, &state.running_of, state.running, state.window)(party);
+        let is_free = state.running < whole_u32(state.window) && may_run;
+        if pause.is_none() && state.line.of(party) == 0 && is_free {
+            state.begin(party);
             return Ok(None);
         }
         if state.line.len() >= UPSTREAM_WAITING_MAX {
@@ -245,7 +300,7 @@ impl Lane {
         state.next += 1;
         state.line.push(party, number);
         state.told.insert(number, Arc::clone(&told));
-        Ok(Some(Waiting { lane: self, number, told, is_gone: false }))
+        Ok(Some(Waiting { lane: self, number, party, told, is_gone: false }))
     }
 
     fn known(&self) -> LaneState {
@@ -294,7 +349,7 @@ impl Drop for Waiting<'_> {
         if state.told.remove(&self.number).is_some() {
             state.line.remove(&self.number);
         } else {
-            state.running -= 1;
+            state.end(self.party);
             state.serve(Instant::now());
         }
     }
@@ -348,7 +403,7 @@ impl Drop for Pass {
     fn drop(&mut self) {
         // As many as there is room for: after the window grew that is more than this one's.
         let mut state = self.lane.state();
-        state.running -= 1;
+        state.end(&self.party);
         state.serve(Instant::now());
     }
 }
@@ -364,196 +419,4 @@ fn whole(seconds: f64) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const LONG: Duration = Duration::from_secs(20);
-
-    fn party(last: u8) -> Party {
-        Party::behind([127, 0, 0, last].into())
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn nobody_asks_before_the_time_that_the_upstream_named() {
-        let quota = Quota::new(8, 8);
-        let pass = quota.enter(Class::Read, LONG, &party(1)).await.unwrap();
-        pass.throttled(Some(Duration::from_secs(7)));
-        drop(pass);
-        let began = Instant::now();
-        drop(quota.enter(Class::Read, LONG, &party(1)).await.unwrap());
-        assert!(began.elapsed() >= Duration::from_secs(7));
-        // Writes are another quota.
-        let pass = quota.enter(Class::Write, Duration::ZERO, &party(1)).await.unwrap();
-        pass.throttled(Some(Duration::from_secs(30)));
-        let busy = quota.enter(Class::Write, LONG, &party(1)).await;
-        assert!(matches!(busy, Err(Error::UpstreamBusy { retry_after_seconds: 30 })));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_window_halves_once_for_a_storm_and_grows_back_slowly() {
-        let quota = Quota::new(16, 1);
-        let mut passes = Vec::new();
-        for _ in 0..16 {
-            passes.push(quota.enter(Class::Read, LONG, &party(1)).await.unwrap());
-        }
-        for pass in &passes {
-            pass.throttled(None);
-        }
-        assert_eq!((quota.states()[0].window, quota.states()[0].throttled), (8, 16));
-        let none = quota.enter(Class::Read, Duration::from_millis(1), &party(1)).await;
-        assert!(matches!(none, Err(Error::UpstreamBusy { .. })));
-        passes.truncate(7);
-        for _ in 0..9 {
-            quota.enter(Class::Read, LONG, &party(1)).await.unwrap().answered();
-        }
-        assert_eq!(quota.states()[0].window, 9);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_upstream_that_refuses_a_few_and_says_for_how_long_keeps_its_window() {
-        let quota = Quota::new(16, 1);
-        let window = || quota.states()[0].window;
-        let second = Some(Duration::from_secs(1));
-        for number in 0..100 {
-            let pass = quota.enter(Class::Read, LONG, &party(1)).await.unwrap();
-            if number % 5 == 4 {
-                pass.throttled(second);
-            } else {
-                pass.answered();
-            }
-        }
-        assert_eq!(window(), 16);
-        // One that refuses all does not, and neither does one that does not say for how long.
-        for _ in 0..20 {
-            quota.enter(Class::Read, LONG, &party(1)).await.unwrap().throttled(second);
-        }
-        let cut = window();
-        assert!(cut < 16, "{cut}");
-        let quota = Quota::new(16, 1);
-        for _ in 0..10 {
-            quota.enter(Class::Read, LONG, &party(1)).await.unwrap().answered();
-        }
-        quota.enter(Class::Read, LONG, &party(1)).await.unwrap().throttled(None);
-        assert!(quota.states()[0].window < 16);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn those_who_wait_are_let_in_as_the_window_grows() {
-        let quota = Arc::new(Quota::new(16, 1));
-        let first = quota.enter(Class::Read, LONG, &party(1)).await.unwrap();
-        first.throttled(None);
-        assert_eq!(quota.states()[0].window, WINDOW_MIN);
-        let mut passes = vec![first];
-        for _ in 1..WINDOW_MIN {
-            passes.push(quota.enter(Class::Read, LONG, &party(1)).await.unwrap());
-        }
-        let waiters: Vec<_> = (0..8)
-            .map(|_| {
-                let quota = Arc::clone(&quota);
-                tokio::spawn(
-                    async move { quota.enter(Class::Read, LONG, &party(1)).await.unwrap() },
-                )
-            })
-            .collect();
-        tokio::task::yield_now().await;
-        // Nobody new comes: only the end of one request can let two in.
-        for _ in 0..2 * WINDOW_MIN {
-            passes[0].answered();
-        }
-        let grown = quota.states()[0].window;
-        assert!(grown > WINDOW_MIN);
-        passes.truncate(usize::try_from(WINDOW_MIN).unwrap() - 1);
-        for _ in 0..10 {
-            tokio::task::yield_now().await;
-        }
-        let running = quota.reads.state().running;
-        assert_eq!(running, grown);
-        waiters.iter().for_each(tokio::task::JoinHandle::abort);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn two_who_ask_all_they_can_leave_room_in_the_line_for_a_third_and_go_in_rounds_with_it()
-    {
-        let quota = Arc::new(Quota::new(1, 1));
-        let first = quota.enter(Class::Read, LONG, &party(2)).await.unwrap();
-        let order = Arc::new(Mutex::new(Vec::new()));
-        let ask = |last: u8| {
-            let (quota, order) = (Arc::clone(&quota), Arc::clone(&order));
-            tokio::spawn(async move {
-                let pass = quota.enter(Class::Read, LONG, &party(last)).await;
-                order.lock().unwrap().push(last);
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                pass.map(drop)
-            })
-        };
-        let hostile: Vec<_> = (0..2 * PARTY_UPSTREAM_WAITING_MAX + 20)
-            .map(|n| ask(if n % 2 == 0 { 2 } else { 3 }))
-            .collect();
-        for _ in 0..100_000 {
-            tokio::task::yield_now().await;
-            if order.lock().unwrap().len() == 20 {
-                break;
-            }
-        }
-        assert_eq!(std::mem::take(&mut *order.lock().unwrap()).len(), 20, "the rest is refused");
-        assert_eq!(quota.states()[0].waiting, 2 * PARTY_UPSTREAM_WAITING_MAX);
-        let third = ask(4);
-        tokio::task::yield_now().await;
-        drop(first);
-        third.await.unwrap().unwrap();
-        let place = order.lock().unwrap().iter().position(|last| *last == 4).unwrap();
-        assert!(place <= 2, "it waited for {place} of others");
-        hostile.iter().for_each(tokio::task::JoinHandle::abort);
-        for task in hostile {
-            let _ = task.await;
-        }
-        let state = quota.states()[0];
-        assert_eq!((state.waiting, state.running), (0, 0), "who goes away leaves nothing");
-        assert!(quota.reads.state().told.is_empty());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn who_comes_does_not_go_before_those_who_wait() {
-        let quota = Arc::new(Quota::new(1, 1));
-        let pass = quota.enter(Class::Read, LONG, &party(2)).await.unwrap();
-        let other = Arc::clone(&quota);
-        let waiting =
-            tokio::spawn(async move { other.enter(Class::Read, LONG, &party(3)).await.map(drop) });
-        tokio::task::yield_now().await;
-        drop(pass);
-        // It has not run since it was told; its turn is its own all the same.
-        let own = party(2);
-        let mut late = std::pin::pin!(quota.enter(Class::Read, LONG, &own));
-        tokio::select! {
-            biased;
-            _ = &mut late => panic!("it went before the one that waits"),
-            () = std::future::ready(()) => {}
-        }
-        waiting.await.unwrap().unwrap();
-        late.await.unwrap();
-    }
-
-    #[test]
-    fn what_is_left_is_read_as_registries_say_it() {
-        let said = |name: &'static str, value: &'static str| {
-            left(&HeaderMap::from_iter([(name.parse().unwrap(), value.parse().unwrap())]))
-        };
-        assert_eq!(said("ratelimit-remaining", "76;w=21600"), Some(76));
-        assert_eq!(said("x-ms-ratelimit-remaining-calls-per-second", "166.6"), Some(166));
-        assert_eq!(said("x-ratelimit-remaining", "many"), None);
-        assert_eq!(said("ratelimit-limit", "5"), None);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_request_that_ends_lets_the_next_one_in() {
-        let quota = Arc::new(Quota::new(1, 1));
-        let first = quota.enter(Class::Read, LONG, &party(1)).await.unwrap();
-        let waiter = {
-            let quota = Arc::clone(&quota);
-            tokio::spawn(async move { quota.enter(Class::Read, LONG, &party(1)).await.is_ok() })
-        };
-        tokio::task::yield_now().await;
-        drop(first);
-        assert!(waiter.await.unwrap());
-    }
-}
+mod tests;

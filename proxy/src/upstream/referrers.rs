@@ -17,6 +17,7 @@ use super::auth::{Access, Scope};
 use super::wire::{self, Ask};
 use super::{Upstream, failed, next_query, retry, text};
 use crate::Error;
+use crate::bridge::Bridge;
 use crate::held::{Hold, Purse};
 use crate::limits::{LIST_PAGES_MAX, REDIRECTS_MAX, TRIES_MAX};
 
@@ -56,6 +57,13 @@ impl KnownApi {
     }
 }
 
+/// Who reads a list, and where that is done.
+#[derive(Clone, Copy)]
+pub(crate) struct Reader<'a> {
+    pub(crate) purse: &'a Purse,
+    pub(crate) bridge: &'a Bridge,
+}
+
 /// A page of the list.
 #[derive(Default)]
 pub(crate) struct ReferrersPage {
@@ -82,10 +90,10 @@ impl Upstream {
         repo: &RepoName,
         subject: &Digest,
         query: &PageQuery,
-        purse: &Purse,
+        reader: Reader<'_>,
     ) -> Result<Option<ReferrersPage>, Error> {
         let endpoint = Endpoint::Referrers { repo: repo.clone(), digest: *subject };
-        match self.page_of_referrers(repo, &endpoint, &query.to_string(), purse).await? {
+        match self.page_of_referrers(repo, &endpoint, &query.to_string(), reader).await? {
             Asked::Page(mut page) => {
                 self.referrers_api.learn(ReferrersApi::Present);
                 page.next = page.next.filter(|next| next != query);
@@ -106,14 +114,15 @@ impl Upstream {
         &self,
         (repo, subject): (&RepoName, &Digest),
         mut wanted: HashSet<Digest>,
-        purse: &Purse,
+        reader: Reader<'_>,
     ) -> Result<Option<HashSet<Digest>>, Error> {
         let (mut listed, mut query) = (HashSet::new(), PageQuery::default());
         for _ in 0..LIST_PAGES_MAX {
             if wanted.is_empty() {
                 return Ok(Some(listed));
             }
-            let page = self.referrers_page(repo, subject, &query, purse).await?.unwrap_or_default();
+            let page = self.referrers_page(repo, subject, &query, reader).await?;
+            let page = page.unwrap_or_default();
             let digests =
                 page.list.entries().iter().filter_map(|entry| entry.digest().parse().ok());
             listed.extend(digests.filter(|digest| wanted.remove(digest)));
@@ -137,7 +146,7 @@ impl Upstream {
         repo: &RepoName,
         endpoint: &Endpoint,
         query: &str,
-        purse: &Purse,
+        Reader { purse, bridge }: Reader<'_>,
     ) -> Result<Asked, Error> {
         let url = self.wire.url(&format!("{endpoint}{query}"));
         let mut ask = Ask::new(Method::GET, url, Scope::repo(repo, Access::Pull));
@@ -157,7 +166,10 @@ impl Upstream {
             };
             let headers = response.headers().clone();
             match self.wire.collect(response, LISTING, purse).await {
-                Ok((bytes, hold)) => return read(&headers, &bytes, hold),
+                Ok((bytes, hold)) => {
+                    let size = bytes.len();
+                    return bridge.read(size, move || read(&headers, &bytes, hold)).await;
+                }
                 Err(error @ Error::TooManyBytes(_)) => return Err(error),
                 Err(error) if tries >= TRIES_MAX => return Err(error),
                 Err(error) => {

@@ -159,7 +159,7 @@ impl Wire {
         let token_flights = Arc::new(Flights::new(QUESTIONS_MAX, "token requests"));
         let Patience { reads_max, writes_max, .. } = self.patience;
         let share = |most: u32| most.div_ceil(CALLER_WINDOW_SHARE);
-        let own_quota = Quota::new(share(reads_max), share(writes_max));
+        let own_quota = Quota::of_one(share(reads_max), share(writes_max));
         Self { auth, token_flights, own_quota: Some(Arc::new(own_quota)), ..self.clone() }
     }
 

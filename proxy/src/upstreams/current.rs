@@ -79,6 +79,11 @@ impl Upstreams {
         self.seen().site(repo)
     }
 
+    /// See [`UpstreamSet::names_of`].
+    pub(crate) fn names_of(&self, remote: &Remote) -> Vec<RepoName> {
+        self.seen().names_of(remote)
+    }
+
     /// See [`UpstreamSet::site_for`].
     pub(crate) fn site_for(
         &self,

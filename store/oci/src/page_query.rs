@@ -18,8 +18,11 @@ const LEN_MAX: usize = 2 * 1024;
 pub struct PageQuery(String);
 
 impl PageQuery {
-    /// Reads a query, without its question mark. What cannot stand in one is escaped.
+    /// Reads a query, without its question mark. What cannot stand in one is escaped; `ns`, which chooses
+    /// another registry behind a mirror, is left out: no list of this repository goes on there.
     pub fn parse(text: &str) -> Result<Self, ParseError> {
+        let kept: Vec<_> = text.split('&').filter(|pair| !names_a_registry(pair)).collect();
+        let text = kept.join("&");
         let mut query = String::with_capacity(text.len());
         for byte in text.bytes() {
             let punctuation = b"-._~!$&'()*+,;=:@/?%";
@@ -31,7 +34,7 @@ impl PageQuery {
             }
         }
         if query.len() > LEN_MAX {
-            return Err(ParseError::PageQuery { text: excerpt(text), limit_bytes: LEN_MAX });
+            return Err(ParseError::PageQuery { text: excerpt(&text), limit_bytes: LEN_MAX });
         }
         Ok(Self(query))
     }
@@ -47,6 +50,24 @@ impl PageQuery {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Whether a pair of a query is `ns`, however it is escaped.
+fn names_a_registry(pair: &str) -> bool {
+    let name = pair.split_once('=').map_or(pair, |(name, _)| name);
+    let (mut bytes, mut plain) = (name.bytes(), Vec::new());
+    while let Some(byte) = bytes.next() {
+        let digits = [bytes.clone().next(), bytes.clone().nth(1)];
+        let digit = |byte: Option<u8>| char::from(byte?).to_digit(16);
+        match (byte, digit(digits[0]), digit(digits[1])) {
+            (b'%', Some(high), Some(low)) => {
+                plain.extend(u8::try_from(high * 16 + low));
+                bytes.nth(1);
+            }
+            _ => plain.push(byte),
+        }
+    }
+    plain.eq_ignore_ascii_case(b"ns")
 }
 
 /// As it follows a path: with its question mark, and nothing for the first page.

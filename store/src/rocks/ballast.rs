@@ -6,10 +6,10 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FallocateFlags, fallocate};
+use rustix::fs::{FallocateFlags, OFlags, fallocate};
 use rustix::io::Errno;
 
 use super::engine::Engine;
@@ -95,7 +95,10 @@ fn fill(engine: &Engine, reserved_bytes: u64) -> Result<()> {
 
 /// A file of which every block is there. One that cannot be is none.
 fn make(path: &Path, bytes: u64) -> io::Result<()> {
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
+    let link = i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or(0);
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true).custom_flags(link);
+    let file = options.open(path)?;
     let made = match fallocate(&file, FallocateFlags::empty(), 0, bytes) {
         Err(Errno::OPNOTSUPP | Errno::NOSYS) => write_through(file, bytes),
         other => other.map_err(Into::into),

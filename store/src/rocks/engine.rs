@@ -50,8 +50,6 @@ pub(super) struct Engine {
     small_heap_bytes: AtomicU64,
     /// Threads that nobody else waits for. They hold the engine, so whoever closes the store does.
     background: Mutex<Vec<JoinHandle<()>>>,
-    /// The last to go: after the database has closed.
-    _owner: Option<private::Owner>,
 }
 
 /// Blobs and their bytes, since the start.
@@ -79,6 +77,7 @@ impl Engine {
             return Err(StoreError::LimitTooSmall { limit_bytes, least_bytes: LIMIT_BYTES_MIN });
         }
         let format = schema::claim(folder)?;
+        private::require_own(folder)?;
         private::mend(folder);
         ballast::release_if_full(folder)?;
         let engine = Self {
@@ -96,7 +95,6 @@ impl Engine {
             evicted: Counter::default(),
             small_heap_bytes: AtomicU64::new(0),
             background: Mutex::default(),
-            _owner: private::Owner::of(folder),
         };
         if format < schema::FORMAT {
             upgrade::upgrade(&engine, format)?;

@@ -11,9 +11,10 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Gid, Mode, OFlags, Uid};
+use rustix::fs::{Mode, OFlags, Uid};
 use rustix::process::geteuid;
 
+use super::schema::MARKER;
 use crate::limits::STORE_FOLDERS_MAX;
 use crate::{Result, StoreError};
 
@@ -26,50 +27,22 @@ pub(super) fn make(folder: &Path) -> Result<()> {
     made.map_err(|error| StoreError::io("creating", folder, error))
 }
 
-/// Of a store that the superuser works on in the place of its owner, with `wharfd store` most often: what
-/// they make, they alone could read, so it is given to the owner in the end, and what an earlier run
-/// that was killed left.
-pub(super) struct Owner {
-    folder: PathBuf,
-    uid: Uid,
-    gid: Gid,
+/// Whether the superuser works in a folder of somebody else, who may put links and files of their choice
+/// into it meanwhile: nothing outside must change by that, so modes are left alone.
+fn is_somebody_elses(folder: &Path) -> bool {
+    let owner = fs::metadata(folder).map(|about| about.uid());
+    geteuid().is_root() && owner.is_ok_and(|uid| !Uid::from_raw(uid).is_root())
 }
 
-impl Owner {
-    /// None, where who works on it is the owner, or could not give anything away.
-    pub(super) fn of(folder: &Path) -> Option<Self> {
-        let about = fs::metadata(folder).ok()?;
-        let (uid, gid) = (Uid::from_raw(about.uid()), Gid::from_raw(about.gid()));
-        (geteuid().is_root() && !uid.is_root()).then(|| Self {
-            folder: folder.to_owned(),
-            uid,
-            gid,
-        })
+/// An error when the superuser would open a store that somebody else runs: what it made there they could
+/// not read any more, and they could have it write where they may not.
+pub(super) fn require_own(folder: &Path) -> Result<()> {
+    let Ok(about) = fs::symlink_metadata(folder.join(MARKER)) else { return Ok(()) };
+    if !geteuid().is_root() || Uid::from_raw(about.uid()).is_root() {
+        return Ok(());
     }
-
-    fn give(&self, path: &Path) -> io::Result<bool> {
-        if fs::symlink_metadata(path)?.uid() != Uid::ROOT.as_raw() {
-            return Ok(false);
-        }
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        let file = rustix::fs::open(path, flags, Mode::empty())?;
-        rustix::fs::fchown(file, Some(self.uid), Some(self.gid))?;
-        Ok(true)
-    }
-}
-
-impl Drop for Owner {
-    fn drop(&mut self) {
-        let given = each(&self.folder, |path, _| self.give(path));
-        if let Some((path, error)) = given.first {
-            tracing::warn!(
-                folder = %self.folder.display(),
-                path = %path.display(),
-                %error,
-                "the owner of a store may not be able to read what was made in it"
-            );
-        }
-    }
+    let reason = format!("it is the store of user {}; run this as that user", about.uid());
+    Err(StoreError::io("opening as the superuser", folder, io::Error::other(reason)))
 }
 
 /// What was done about a folder and all that is in it.
@@ -83,6 +56,14 @@ struct Mended {
 
 /// Takes from a folder, and from all that is in it, what others have, and says so in the log.
 pub(super) fn mend(folder: &Path) {
+    if is_somebody_elses(folder) {
+        tracing::warn!(
+            folder = %folder.display(),
+            "the superuser has a store in a folder of somebody else: what is made in it is not theirs, and \
+             modes stay as they are"
+        );
+        return;
+    }
     let mended = mend_all(folder);
     let shown = folder.display();
     if mended.files > 0 {
@@ -219,23 +200,26 @@ mod tests {
     }
 
     #[test]
-    fn what_the_superuser_makes_in_the_store_of_another_is_given_to_them() {
+    fn the_superuser_leaves_the_modes_in_a_folder_of_another_alone() {
         if !geteuid().is_root() {
             return;
         }
         let folder = tempfile::tempdir().unwrap();
-        assert!(Owner::of(folder.path()).is_none(), "it is the superuser's own");
-        let (uid, gid) = (Some(Uid::from_raw(65_532)), Some(Gid::from_raw(65_533)));
-        rustix::fs::chown(folder.path(), uid, gid).unwrap();
-        let owner = Owner::of(folder.path()).unwrap();
-        make(&folder.path().join("db")).unwrap();
-        let file = folder.path().join("db/CURRENT");
+        let file = folder.path().join("file");
         fs::write(&file, "x").unwrap();
-        drop(owner);
-        for path in [folder.path().join("db"), file] {
-            let about = fs::metadata(&path).unwrap();
-            assert_eq!((about.uid(), about.gid()), (65_532, 65_533), "{}", path.display());
-        }
+        set(&file, 0o644);
+        assert!(!is_somebody_elses(folder.path()));
+        rustix::fs::chown(folder.path(), Some(Uid::from_raw(65_532)), None).unwrap();
+        mend(folder.path());
+        assert_eq!(mode(&file), 0o644);
+        // A store that is run as that user is not opened at all.
+        assert!(require_own(folder.path()).is_ok());
+        let marker = folder.path().join(MARKER);
+        fs::write(&marker, "x").unwrap();
+        assert!(require_own(folder.path()).is_ok());
+        rustix::fs::chown(&marker, Some(Uid::from_raw(65_532)), None).unwrap();
+        let refused = require_own(folder.path()).unwrap_err().to_string();
+        assert!(refused.contains("user 65532"), "{refused}");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
@@ -21,7 +22,7 @@ use super::read::SegmentSource;
 use super::records::{Doomed, Session};
 use super::schema::{self, Place};
 use super::space::on_disk;
-use crate::limits::RUN_FILES_MAX;
+use crate::limits::{RUN_FILES_ALL_MAX, RUN_FILES_MAX};
 use crate::{Result, StoreError};
 
 pub(super) struct Runs {
@@ -39,7 +40,27 @@ pub(super) struct Runs {
     written: u64,
     ingested: u64,
     /// The last runs, for [`Runs::expect_readers`].
-    files: VecDeque<File>,
+    files: VecDeque<KeptFile>,
+}
+
+/// A run that stays open until its blob is published: so many of all blobs, however many uploads there are.
+struct KeptFile(File);
+
+static KEPT_FILES: AtomicUsize = AtomicUsize::new(0);
+
+impl KeptFile {
+    /// `None` when all are taken.
+    fn new(file: File) -> Option<Self> {
+        let one_more = |kept| (kept < RUN_FILES_ALL_MAX).then_some(kept + 1);
+        let taken = KEPT_FILES.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more);
+        taken.is_ok().then_some(Self(file))
+    }
+}
+
+impl Drop for KeptFile {
+    fn drop(&mut self) {
+        KEPT_FILES.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// A run that is being written; its file is removed when it is dropped without being ingested.
@@ -186,7 +207,7 @@ impl Runs {
         self.epoch = Some(ingested.epoch);
         self.bytes += ingested.bytes;
         self.ingested = ending.segments;
-        self.files.extend(ingested.file);
+        self.files.extend(ingested.file.and_then(KeptFile::new));
         if self.files.len() > RUN_FILES_MAX {
             self.files.pop_front();
         }
@@ -202,7 +223,7 @@ impl Runs {
         let advise = move || {
             for file in files {
                 // Advice only: a file system that does not take it serves as before.
-                let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::WillNeed);
+                let _ = rustix::fs::fadvise(&file.0, 0, None, rustix::fs::Advice::WillNeed);
             }
         };
         // Without a thread for it the first reader waits for the disk, as it would have.

@@ -306,8 +306,13 @@ pub(super) fn sync_folder(folder: &Path) -> Result<()> {
         .map_err(|error| StoreError::io("syncing", folder, error))
 }
 
+/// A file of its own: what an interrupted run left goes, and a link leads nowhere.
 fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut file = fs::File::create(path)?;
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = fs::File::create_new(path)?;
     file.write_all(bytes)?;
     file.sync_all()
 }
