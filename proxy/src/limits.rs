@@ -601,3 +601,6 @@ pub const READY_TIMEOUT: Duration = Duration::from_secs(5);
 pub const CHANGES_SHOWN_MAX: usize = 200;
 /// How much of a value is shown with its key, in characters.
 pub const CHANGE_CHARS_MAX: usize = 200;
+
+#[cfg(test)]
+mod tests;

@@ -278,7 +278,7 @@ async fn a_manifest_waits_out_a_short_outage() {
 
 #[tokio::test]
 async fn what_waits_is_not_evicted_and_has_a_bound() {
-    let lines = "store_limit = \"256MiB\"\n";
+    let lines = "store_limit = \"256MiB\"\ntrusted_proxies = [\"127.0.0.1\"]\n";
     let start = Stage::start_with(|setup| staged(setup).lines(lines)).await;
     let Some(stage) = start else { return };
     hold_back(&stage, Kind::UploadPost);
@@ -293,13 +293,19 @@ async fn what_waits_is_not_evicted_and_has_a_bound() {
     assert_eq!(stage.wharfd.store_command("evict", &["--down-to", "0"]).await.code, 0);
     let here = stage.api().get_blob(REPO, &digest).await;
     assert!(here.header("wharf-cache") == "hit" && here.body == waiting, "{}", here.status);
-    // Half of the store's limit is 128 MiB.
-    stage.api().push_blob(REPO, noise(12, 60 * MIB)).await;
+    // Half of the store's limit is 128 MiB, of which one may have half.
     let third = noise(13, 60 * MIB);
     let full = stage.api().try_push_blob(REPO, &sha256(&third), third.clone()).await.unwrap();
     assert_eq!(full.status, 507, "{}", full.text());
+    assert!(message(&full).contains("of one party wait for their upstream"), "{}", full.text());
+    for (seed, client) in [(12, "10.0.0.2"), (14, "10.0.0.3")] {
+        let pushed = parties::push(&stage, client, noise(seed, 30 * MIB)).await;
+        assert_eq!(pushed.status, 201, "{}", pushed.text());
+    }
+    let full = parties::push(&stage, "10.0.0.4", noise(15, 30 * MIB)).await;
+    assert_eq!(full.status, 507, "{}", full.text());
     assert!(message(&full).contains("wait for their upstream"), "{}", full.text());
-    assert_eq!(pending(&stage).await, 2);
+    assert_eq!(pending(&stage).await, 3);
     stage.double.clear_faults();
     all_is_delivered(&stage).await;
     stage.api().push_blob(REPO, third.clone()).await;

@@ -91,7 +91,9 @@ impl<'a> Redelivery<'a> {
             self.left.store(left.saturating_sub(missing.len()), Ordering::Relaxed);
             let Sorted { blobs, manifests, mut lacking } = self.sort(missing).await?;
             if lacking.is_empty() {
-                self.blobs(blobs).await?;
+                lacking.extend(self.blobs(blobs).await?);
+            }
+            if lacking.is_empty() {
                 for (piece, stored) in manifests {
                     if !self.manifest(piece.digest(), stored, depth).await? {
                         lacking.push(piece);
@@ -128,8 +130,10 @@ impl<'a> Redelivery<'a> {
         Ok(self.app.cache.bridge.run(sort).await?)
     }
 
-    async fn blobs(&self, digests: Vec<Digest>) -> Result<(), Error> {
+    /// Those that are not here any more: somebody deleted them meanwhile.
+    async fn blobs(&self, digests: Vec<Digest>) -> Result<Vec<Piece>, Error> {
         let (mut digests, mut sending) = (digests.into_iter(), JoinSet::new());
+        let mut gone = Vec::new();
         loop {
             while sending.len() < REDELIVERIES_AT_ONCE
                 && let Some(digest) = digests.next()
@@ -141,7 +145,8 @@ impl<'a> Redelivery<'a> {
                     .spawn(async move { blob((&app, &party), &repo, remote, digest, until).await });
             }
             match sending.join_next().await {
-                None => return Ok(()),
+                None => return Ok(gone),
+                Some(Ok(Err(Error::BlobUnknown { digest, .. }))) => gone.push(Piece::Blob(digest)),
                 Some(Ok(sent)) => sent?,
                 Some(Err(error)) => std::panic::resume_unwind(error.into_panic()),
             }

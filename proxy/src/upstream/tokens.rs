@@ -18,7 +18,6 @@ use super::state::TokenResult;
 use super::wire::{Ask, Wire};
 use crate::Error;
 use crate::body::Payload;
-use crate::party::Party;
 
 /// Where ACR gives a refresh token for an Entra token.
 const EXCHANGE: &str = "/oauth2/exchange";
@@ -80,21 +79,20 @@ impl Wire {
         want: Want,
     ) -> Result<HeaderValue, Error> {
         let (wire, wanted) = (self.clone(), scope.clone());
-        let asked =
-            self.token_flights.ask(&Party::Ourselves, scope.clone(), |promise| async move {
-                // It may have come between the refusal and this moment.
-                let known = wire.auth.token(&wanted).filter(|_| want == Want::Any);
-                if let Some(header) = known {
-                    return promise.keep(Ok(header));
-                }
-                let fetched = wire.fetch_token(&challenge, &wanted).await;
-                wire.counts().token(match (&fetched, want) {
-                    (Ok(_), Want::Any) => TokenResult::Fetched,
-                    (Ok(_), Want::Newer) => TokenResult::Renewed,
-                    (Err(_), _) => TokenResult::Failed,
-                });
-                promise.keep(fetched);
+        let asked = self.token_flights.ask(&self.party, scope.clone(), |promise| async move {
+            // It may have come between the refusal and this moment.
+            let known = wire.auth.token(&wanted).filter(|_| want == Want::Any);
+            if let Some(header) = known {
+                return promise.keep(Ok(header));
+            }
+            let fetched = wire.fetch_token(&challenge, &wanted).await;
+            wire.counts().token(match (&fetched, want) {
+                (Ok(_), Want::Any) => TokenResult::Fetched,
+                (Ok(_), Want::Newer) => TokenResult::Renewed,
+                (Err(_), _) => TokenResult::Failed,
             });
+            promise.keep(fetched);
+        });
         // Seldom asked, and large in whatever sends something.
         Box::pin(asked).await.map(|(header, _)| header)
     }

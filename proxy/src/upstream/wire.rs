@@ -54,7 +54,7 @@ pub(super) struct Wire {
     /// What is asked with a caller's login is counted for it.
     own_quota: Option<Arc<Quota>>,
     /// For whom it is asked.
-    party: Party,
+    pub(super) party: Party,
     /// Whether this asks beside everybody else: once, not in turn with others, and without saying anything
     /// of the upstream's state.
     pub(super) is_aside: bool,

@@ -4,8 +4,9 @@
 use super::client::Shared;
 use crate::fixture::Wharfd;
 
-/// Blobs that one `wharfd` delivers to one upstream at once.
-const DELIVERIES_MAX: u64 = 4;
+/// Blobs that one `wharfd` delivers to one upstream at once: four, and one more for who pushed before a
+/// restart and one for who pushes since.
+const DELIVERIES_MAX: u64 = 5;
 
 /// What a `wharfd` had to do a moment before its death.
 pub(super) struct Busy {

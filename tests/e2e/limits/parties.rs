@@ -17,7 +17,7 @@ const HOSTILE: [&str; 2] = ["127.0.0.2", "127.0.0.3"];
 const THIRD: &str = "127.0.0.4";
 
 /// A head of a request that does not end.
-const PART: &[u8] = b"GET /v2/ HTTP/1.1\r\nhost: a\r\n";
+const PART: &[u8] = b"GET /v2/ HTTP/1.1\r\nhost: localhost\r\n";
 
 /// An upload in one request that goes on and on.
 fn push(host: &str, bytes: usize) -> String {

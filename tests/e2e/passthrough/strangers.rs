@@ -21,7 +21,8 @@ use crate::fixture::{Api, Wharfd, code};
 /// Failures that one address has at once, and then one in each second; of one name, ten.
 const ADDRESS_BURST: u64 = 60;
 const NAME_BURST: u64 = 10;
-/// Logins of one address that are asked about at once.
+/// Logins that are asked about at once, and those of one address.
+const AT_ONCE: usize = 8;
 const AT_ONCE_EACH: usize = 2;
 
 /// The same way from another address of this machine.
@@ -182,7 +183,8 @@ async fn logins_about_which_the_upstream_never_answers_keep_nobody_waiting_whom_
     for status in hanging.join_all().await {
         assert!([429, 503].contains(&status), "{status}");
     }
-    assert_eq!(upstream.hanging_most(), 2 * AT_ONCE_EACH);
+    // Of one that was given up the upstream may hear later than of the next one.
+    assert!(upstream.hanging_most() <= AT_ONCE, "{}", upstream.hanging_most());
     // It is there, and nobody but them was told otherwise.
     assert_eq!(dora.get("/v2/acme/z/tags/list").await.status, 200);
     let breaker = format!("wharfd_upstream_breaker{{upstream=\"{}\"}}", upstream.url());

@@ -8,7 +8,7 @@ use super::{MIB, REPO, all_is_delivered, hold_back, pending, staged};
 use crate::fixture::{Stage, code, message, noise};
 
 /// Pushes a blob in one request, as whoever is behind the balancer.
-async fn push(stage: &Stage, client: &str, content: Vec<u8>) -> Answer {
+pub(super) async fn push(stage: &Stage, client: &str, content: Vec<u8>) -> Answer {
     let path = format!("/v2/{REPO}/blobs/uploads/?digest={}", sha256(&content));
     let call = stage.api().post(&path).header("x-forwarded-for", client);
     call.bytes(content).send().await.unwrap()

@@ -157,7 +157,7 @@ impl Pool {
         match self {
             Self::IdleConnections => siege.sit(party, CONNECTIONS, b""),
             Self::HalfHeads => {
-                siege.sit(party, CONNECTIONS, b"GET /v2/ HTTP/1.1\r\nhost: a\r\nx: ");
+                siege.sit(party, CONNECTIONS, b"GET /v2/ HTTP/1.1\r\nhost: localhost\r\nx: ");
             }
             Self::Manifest => {
                 let path = format!("/v2/{SHARED}/manifests/{}", big_digest(0));
