@@ -107,32 +107,32 @@ async fn cell(ground: &mut Ground, pool: Pool) -> Row {
     Row::new(pool, ground, [before, during], memory.before(), peak, left, told, used, &log)
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 8)]
 async fn open_over_http1() {
     take(Access::Open, Protocol::Http1, &[Pool::Manifest]).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 8)]
 async fn open_over_http2() {
     take(Access::Open, Protocol::Http2, &[Pool::Fills]).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 8)]
 async fn users_over_http1() {
     take(Access::Users, Protocol::Http1, &[Pool::IdleConnections]).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 8)]
 async fn users_over_http2() {
     take(Access::Users, Protocol::Http2, &[Pool::OpenUploads]).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 8)]
 async fn passthrough_over_http1() {
     take(Access::Passthrough, Protocol::Http1, &[Pool::Questions]).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 8)]
 async fn passthrough_over_http2() {
     take(Access::Passthrough, Protocol::Http2, &[Pool::Manifest]).await;
 }

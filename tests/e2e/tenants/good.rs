@@ -35,6 +35,7 @@ pub(super) struct Good {
     layer: Vec<u8>,
     round: usize,
     number: usize,
+    slowest: (Duration, &'static str),
 }
 
 /// What came of some rounds.
@@ -43,6 +44,8 @@ pub(super) struct Measured {
     took: Duration,
     /// What went wrong, and how often.
     pub(super) errors: BTreeMap<String, usize>,
+    /// What took longest, and how long.
+    pub(super) slowest: (Duration, &'static str),
 }
 
 impl Measured {
@@ -62,6 +65,7 @@ impl Good {
             layer: noise(7_000 + scene.number as u64, LAYER_BYTES),
             round: 0,
             number: scene.number,
+            slowest: Default::default(),
         }
     }
 
@@ -74,6 +78,7 @@ impl Good {
     pub(super) async fn measure(&mut self, time: Duration) -> Measured {
         let began = Instant::now();
         let (mut rounds, mut errors) = (0, BTreeMap::new());
+        self.slowest = Default::default();
         while began.elapsed() < time {
             match self.round().await {
                 Ok(()) => rounds += 1,
@@ -83,15 +88,21 @@ impl Good {
                 }
             }
         }
-        Measured { rounds, took: began.elapsed(), errors }
+        Measured { rounds, took: began.elapsed(), errors, slowest: self.slowest }
     }
 
     async fn round(&mut self) -> anyhow::Result<()> {
         self.round += 1;
         let mut line = Line::open(&self.party).await.context("connecting")?;
-        self.read(&mut line).await?;
-        self.push(&mut line).await?;
-        self.read_cold(&mut line).await
+        let done = self.work(&mut line).await;
+        self.slowest = self.slowest.max(line.slowest);
+        done
+    }
+
+    async fn work(&mut self, line: &mut Line) -> anyhow::Result<()> {
+        self.read(line).await?;
+        self.push(line).await?;
+        self.read_cold(line).await
     }
 
     async fn read(&self, line: &mut Line) -> anyhow::Result<()> {
@@ -144,7 +155,7 @@ impl Good {
 
 async fn ask(
     line: &mut Line,
-    what: &str,
+    what: &'static str,
     method: Method,
     path: &str,
     expected: u16,
@@ -156,7 +167,7 @@ async fn ask(
 
 async fn send(
     line: &mut Line,
-    (what, method, path): (&str, Method, &str),
+    (what, method, path): (&'static str, Method, &str),
     headers: &[(&str, &str)],
     body: Body,
     expected: u16,
@@ -164,7 +175,10 @@ async fn send(
     let request = line.request(method, path);
     let request =
         headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
-    let answer = line.send(request.body(body)?).await.with_context(|| what.to_owned())?;
+    let began = Instant::now();
+    let answer = line.send(request.body(body)?).await.with_context(|| what.to_owned());
+    line.slowest = line.slowest.max((began.elapsed(), what));
+    let answer = answer?;
     let status = answer.status.as_u16();
     ensure!(status == expected, "{what}: {status} {}", answer.text().trim());
     Ok(answer)

@@ -14,11 +14,10 @@ use super::asks::Ask;
 use super::ground::Protocol;
 use super::line::{Line, Party};
 
-/// Who was turned away, or whose connection was closed, comes again after this: sooner than a client
-/// would that is told to wait a second and doubles that, and no flood that is about the processor.
-pub(super) const PAUSE: Duration = Duration::from_secs(2);
-/// The same for whoever says nothing, and has hundreds of connections to open again.
-const SEAT_PAUSE: Duration = Duration::from_secs(5);
+/// Who was turned away, or whose connection was closed, comes again after this, for ever: with hundreds of
+/// requests that makes a hundred in a second, far more than a client sends that waits longer each time,
+/// and no flood that is about the processor, which two cores share with this program.
+pub(super) const PAUSE: Duration = Duration::from_secs(5);
 /// Requests of one HTTP/2 connection at once.
 pub(super) const STREAMS: usize = 128;
 /// How long a siege may take until all of it has begun. What hangs longer has.
@@ -115,7 +114,7 @@ impl Siege {
                 loop {
                     let told = sit_down(&party, says, &seen).await;
                     seen.tell(told.unwrap_or_else(|error| error.to_string()));
-                    sleep(SEAT_PAUSE).await;
+                    sleep(PAUSE).await;
                 }
             });
         }
@@ -193,7 +192,7 @@ async fn closed(stream: &mut TcpStream) {
         if ready.is_read_closed() || ready.is_write_closed() || ready.is_error() {
             return;
         }
-        sleep(PAUSE / 4).await;
+        sleep(PAUSE / 10).await;
     }
 }
 

@@ -12,7 +12,7 @@ use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::AbortHandle;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use wharf_testkit::http::{ANSWER_BYTES_MAX, Answer, Body, read_to_limit};
 
 use super::ground::Protocol;
@@ -68,6 +68,8 @@ pub(super) struct Line {
     party: Party,
     sender: Sender,
     driver: AbortHandle,
+    /// What took longest on it, and how long.
+    pub(super) slowest: (Duration, &'static str),
 }
 
 impl Line {
@@ -82,6 +84,7 @@ impl Line {
     }
 
     async fn with_window(party: &Party, window: Option<u32>) -> anyhow::Result<Self> {
+        let began = Instant::now();
         let io = TokioIo::new(party.connect(false).await?);
         let (sender, driver) = match party.protocol {
             Protocol::Http1 => {
@@ -95,7 +98,8 @@ impl Line {
                 (Sender::Http2(sender), tokio::spawn(async { drop(driver.await) }))
             }
         };
-        Ok(Self { party: party.clone(), sender, driver: driver.abort_handle() })
+        let slowest = (began.elapsed(), "connecting");
+        Ok(Self { party: party.clone(), sender, driver: driver.abort_handle(), slowest })
     }
 
     /// A request without its body.

@@ -1,6 +1,8 @@
 //! What a pool needs before its siege: content that the hostile two ask for, and an upstream that is as
 //! slow as they find it.
 
+use std::collections::BTreeMap;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use wharf_double::{Fault, FaultRule, Kind};
@@ -22,7 +24,9 @@ pub(super) const BIG_MANIFESTS: usize = 32;
 const BIG_BLOB_BYTES: usize = 16 * 1024 * 1024;
 const TAGS: usize = 1_000;
 const REPOS: usize = 200;
-const REFERRERS: usize = 40;
+/// Together five megabytes: the upstream, which is in this program, makes a list of them each time.
+const REFERRERS: usize = 20;
+const REFERRER_BYTES: usize = 256 * 1024;
 /// Blobs of one party that come slowly, and how: not so slowly that they are given up for it.
 pub(super) const SLOW_BLOBS: usize = 128;
 const SLOW_BLOB_BYTES: usize = 512 * 1024;
@@ -38,8 +42,8 @@ impl Pool {
             }
         };
         match self {
-            Self::Manifest => big_manifests(origin, 1).await,
-            Self::Manifests => big_manifests(origin, BIG_MANIFESTS).await,
+            Self::Manifest => big_manifests(scene, origin, 1).await,
+            Self::Manifests => big_manifests(scene, origin, BIG_MANIFESTS).await,
             Self::Blob => drop(origin.push_blob(SHARED, big_blob()).await),
             Self::Tags => plant_tags(origin, registry).await,
             Self::Catalog => plant_repos(&scene.hostile[0], scene).await,
@@ -66,12 +70,28 @@ pub(super) fn big_blob() -> Vec<u8> {
     noise(2, BIG_BLOB_BYTES)
 }
 
-async fn big_manifests(origin: &Api, count: usize) {
+fn big_manifest(number: usize) -> String {
+    content::index(&[("n", &letters(number as u64, BIG_BYTES))])
+}
+
+pub(super) fn big_digest(number: usize) -> String {
+    static DIGESTS: Mutex<BTreeMap<usize, String>> = Mutex::new(BTreeMap::new());
+    let mut digests = DIGESTS.lock().unwrap();
+    let digest = || sha256(big_manifest(number).as_bytes());
+    digests.entry(number).or_insert_with(digest).clone()
+}
+
+/// They are here already when the siege begins, which is about what is held and not about fetching it.
+async fn big_manifests(scene: &Scene, origin: &Api, count: usize) {
+    let api = api(&scene.hostile[0], scene);
     many(count, LARGE_AT_ONCE, |number| {
-        let origin = origin.clone();
+        let (origin, api) = (origin.clone(), api.clone());
         async move {
-            let manifest = content::index(&[("n", &letters(number as u64, BIG_BYTES))]);
-            put(&origin, SHARED, &format!("b{number}"), &manifest).await;
+            let digest = big_digest(number);
+            if origin.head_manifest(SHARED, &digest).await.status != 200 {
+                put(&origin, SHARED, &digest, &big_manifest(number)).await;
+            }
+            assert_eq!(api.get_manifest(SHARED, &digest).await.status, 200);
         }
     })
     .await;
@@ -117,7 +137,8 @@ async fn plant_referrers(party: &Party, scene: &Scene) {
     many(REFERRERS, LARGE_AT_ONCE, |number| {
         let (api, repo) = (api.clone(), repo.clone());
         async move {
-            let manifest = content::referrer(&subject_digest(), &letters(number as u64, BIG_BYTES));
+            let manifest =
+                content::referrer(&subject_digest(), &letters(number as u64, REFERRER_BYTES));
             put(&api, &repo, &sha256(manifest.as_bytes()), &manifest).await;
         }
     })

@@ -12,7 +12,8 @@ use super::ground::{Access, Protocol, Scene};
 use super::hostile::Siege;
 use super::line::Party;
 use super::plants::{
-    BIG_BYTES, BIG_MANIFESTS, SHARED, SLOW_BLOBS, big_blob, referred, slow_blob, subject_digest,
+    BIG_BYTES, BIG_MANIFESTS, SHARED, SLOW_BLOBS, big_blob, big_digest, referred, slow_blob,
+    subject_digest,
 };
 use super::uploads;
 
@@ -20,7 +21,7 @@ const MIB: usize = 1024 * 1024;
 /// Requests of one party whose answers it does not take: so many connections, or four of `STREAMS`.
 const READERS: usize = 200;
 const STREAMS: usize = 512;
-/// Of answers that once had hundreds of megabytes each, a few do.
+/// Of lists that the upstream takes long to make, fewer do.
 const REFERRER_READERS: usize = 4;
 /// Connections of one party: half of all that there are.
 const CONNECTIONS: usize = 1_024;
@@ -86,7 +87,7 @@ impl Pool {
             Self::Blob => "unread: a blob",
             Self::Tags => "unread: tags",
             Self::Catalog => "unread: catalog",
-            Self::Referrers => "unread: referrers of 4 MB",
+            Self::Referrers => "unread: large referrers",
             Self::Tokens => "unread: tokens",
             Self::ManifestPuts => "hanging: manifest PUTs",
             Self::UploadBodies => "hanging: upload bodies",
@@ -159,12 +160,14 @@ impl Pool {
                 siege.sit(party, CONNECTIONS, b"GET /v2/ HTTP/1.1\r\nhost: localhost\r\nx: ");
             }
             Self::Manifest => {
-                siege.hold(party, unread(&format!("/v2/{SHARED}/manifests/b0")), None);
+                let path = format!("/v2/{SHARED}/manifests/{}", big_digest(0));
+                siege.hold(party, unread(&path), None);
             }
             Self::Manifests => {
-                let path = |number| format!("/v2/{SHARED}/manifests/b{}", number % BIG_MANIFESTS);
-                let asks =
-                    (0..Self::readers(party)).map(|number| accepting(Ask::get(path(number))));
+                let paths = (0..BIG_MANIFESTS).map(big_digest);
+                let paths = paths.map(|digest| format!("/v2/{SHARED}/manifests/{digest}"));
+                let asks: Vec<_> = paths.map(|path| accepting(Ask::get(path))).collect();
+                let asks = asks.iter().cycle().take(Self::readers(party)).cloned();
                 siege.hold(party, asks.collect(), None);
             }
             Self::Blob => {

@@ -95,7 +95,8 @@ impl Row {
             wrongs.push(format!("it logged: {line}"));
         }
         if timed && self.share() < SHARE_MIN {
-            wrongs.push("slow".to_owned());
+            let (time, what) = self.during.slowest;
+            wrongs.push(format!("slow: {what} took {time:.1?}"));
         }
         wrongs
     }
