@@ -407,6 +407,8 @@ pub const TURN_WAIT_MAX: Duration = Duration::from_mins(1);
 pub const TURN_WAIT_BRIEF: Duration = Duration::from_millis(500);
 /// A window is never smaller.
 pub const WINDOW_MIN: u32 = 4;
+/// Smaller windows are not shared out between parties.
+pub const SHARED_WINDOW_MIN: u32 = 16;
 /// A window is cut at most so often: refusals that come together are one.
 pub const QUOTA_CUT_PERIOD: Duration = Duration::from_secs(1);
 /// The longest that `Retry-After` keeps all requests away.

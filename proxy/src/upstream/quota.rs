@@ -18,8 +18,8 @@ use tokio::time::Instant;
 
 use crate::Error;
 use crate::limits::{
-    BUSY_PATIENCE, PARTY_UPSTREAM_WAITING_MAX, QUOTA_CUT_PERIOD, QUOTA_WAIT_MAX, SHARES,
-    TURN_WAIT_BRIEF, TURN_WAIT_MAX, UPSTREAM_WAITING_MAX, WINDOW_MIN,
+    BUSY_PATIENCE, PARTY_UPSTREAM_WAITING_MAX, QUOTA_CUT_PERIOD, QUOTA_WAIT_MAX, SHARED_WINDOW_MIN,
+    SHARES, TURN_WAIT_BRIEF, TURN_WAIT_MAX, UPSTREAM_WAITING_MAX, WINDOW_MIN,
 };
 use crate::party::Party;
 use crate::rounds::{Rounds, Stand};
@@ -144,7 +144,12 @@ impl State {
         let share = (usize::try_from(window).unwrap_or(usize::MAX) / SHARES).max(1);
         move |party| {
             let own = running_of.get(party).copied().unwrap_or(0);
-            !is_shared || *party == Party::Ourselves || own < share || running < window / 2
+            // An upstream that has cut its window answers at once, and each has its turn soon.
+            !is_shared
+                || window < SHARED_WINDOW_MIN
+                || *party == Party::Ourselves
+                || own < share
+                || running < window / 2
         }
     }
 

@@ -4,11 +4,13 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
+/// How often the list is read.
+const READINGS: usize = 4;
+
 /// The process that has a lock on this file; `None` when the system does not say, as of one in another
 /// container.
 pub(super) fn of(lock: &Path) -> Option<u32> {
     let about = fs::metadata(lock).ok()?;
-    let list = fs::read_to_string("/proc/locks").ok()?;
     let device = about.dev();
     let file = format!(
         "{:02x}:{:02x}:{}",
@@ -16,7 +18,11 @@ pub(super) fn of(lock: &Path) -> Option<u32> {
         rustix::fs::minor(device),
         about.ino()
     );
-    list.lines().find_map(|line| holder(line, &file))
+    // While others take and give back locks, one reading may miss a line.
+    (0..READINGS).find_map(|_| {
+        let list = fs::read_to_string("/proc/locks").ok()?;
+        list.lines().find_map(|line| holder(line, &file))
+    })
 }
 
 /// `1: POSIX  ADVISORY  WRITE 4711 fe:01:131074 0 EOF`; a line with `->` is of one who waits.
