@@ -160,7 +160,7 @@ async fn a_folder_that_is_a_group_s_is_said_and_used() {
     let mut evict = Process::spawn("store", &mut evict, folder.path()).unwrap();
     assert!(!evict.wait(PATIENCE).await.unwrap().success());
     assert!(evict.stderr().contains("run this as that user"), "{}", evict.stderr());
-    for path in all(&store) {
+    for path in all(&store).into_iter().skip(1) {
         let about = std::fs::symlink_metadata(&path).unwrap();
         assert_eq!((about.mode() & 0o077, about.uid()), (0, 65_534), "{}", path.display());
     }

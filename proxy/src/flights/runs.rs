@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::{Answer, Whose};
-use crate::limits::UNWANTED_GRACE;
+use crate::limits::{SHARES, UNWANTED_GRACE};
 use crate::party::Party;
 use crate::seats::Seats;
 
@@ -87,7 +87,10 @@ impl<K: Clone + Eq + Hash, V> Runs<K, V> {
         let is_ours = *party == Party::Ourselves;
         // Beside others nobody has more than is still free: so a newcomer finds a place, however many came
         // before it.
-        let is_crowded = has > 0 && count > has && has >= bounds.all.saturating_sub(count);
+        // Whoever set a larger share wants it as it is.
+        let is_shared_out = bounds.each <= (bounds.all / SHARES).max(1);
+        let is_beside = is_shared_out && has > 0 && count > has;
+        let is_crowded = is_beside && has >= bounds.all.saturating_sub(count);
         if !is_ours && (has >= bounds.each || is_crowded) {
             return self.end_one(|run| &run.party == party);
         }

@@ -222,3 +222,30 @@ async fn a_question_that_hangs_for_nobody_is_cut_off_when_somebody_else_asks() {
     assert_eq!(flights.ask(&party("alice"), 2, own).await.unwrap(), (7, false));
     assert_eq!(flights.count(), 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn however_many_came_before_there_is_a_place_for_one_more() {
+    let flights: Arc<Flights<u32, u8>> = Arc::new(Flights::new(256, "things"));
+    let mut keys = 0..;
+    let mut hanging = Vec::new();
+    // Each takes all it gets: a quarter, then half of what is left.
+    for name in ["a", "b", "c", "d", "e", "f"] {
+        for key in keys.by_ref().take(70) {
+            let flights = Arc::clone(&flights);
+            hanging.push(tokio::spawn(async move {
+                let hangs = |promise: Promise<u32, u8>| async move {
+                    std::future::pending::<()>().await;
+                    drop(promise);
+                };
+                flights.ask(&party(name), key, hangs).await
+            }));
+        }
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+    }
+    assert!(flights.count() < 256, "{}", flights.count());
+    let own = |promise: Promise<u32, u8>| async move { promise.keep(Ok(7)) };
+    assert_eq!(flights.ask(&party("late"), 10_000, own).await.unwrap(), (7, false));
+    hanging.iter().for_each(tokio::task::JoinHandle::abort);
+}
