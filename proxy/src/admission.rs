@@ -96,11 +96,7 @@ impl Admission {
 
     /// One more request that is being answered for somebody, until its answer is sent.
     pub(crate) fn request(&self, party: Party) -> Result<Share, Error> {
-        let share = if self.requests.total() < REQUESTS_MAX {
-            self.requests.take(party, PARTY_REQUESTS_MAX)
-        } else {
-            None
-        };
+        let share = self.requests.take_within(party, PARTY_REQUESTS_MAX, REQUESTS_MAX);
         share.ok_or_else(|| {
             self.counts.refuse(Limit::Requests);
             Error::TooMany("requests at once")
@@ -179,6 +175,22 @@ mod tests {
         for (method, path, expected) in rows {
             assert_eq!(is_transfer(&method, path), expected, "{method} {path}");
         }
+    }
+
+    #[test]
+    fn two_whose_requests_hang_leave_a_third_its_own() {
+        let admission = Admission::default();
+        let ask = |last: u8| admission.request(Party::behind([127, 0, 0, last].into()));
+        let hanging: Vec<_> = [2, 3]
+            .into_iter()
+            .flat_map(|last| std::iter::from_fn(move || ask(last).ok()))
+            .collect();
+        assert_eq!(hanging.len(), 2 * PARTY_REQUESTS_MAX);
+        assert_eq!(admission.counts.refused(Limit::Requests), 2);
+        assert!(ask(4).is_ok());
+        drop(hanging);
+        assert!(ask(2).is_ok());
+        assert_eq!(admission.requests.total(), 0);
     }
 
     #[test]

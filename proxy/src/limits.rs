@@ -570,8 +570,8 @@ pub const LOGIN_FAILURES_PERIOD: Duration = Duration::from_secs(6);
 pub const LOGIN_FAILURES_BURST_ADDRESS: u32 = 60;
 /// See above.
 pub const LOGIN_FAILURES_PERIOD_ADDRESS: Duration = Duration::from_secs(1);
-/// For how long further logins of a network that is held back are no lines of the audit log.
-pub const HELD_BACK_TOLD_TIME: Duration = Duration::from_mins(1);
+/// For how long the audit log does not repeat that a network is held back, or shows tokens that are none.
+pub const AUDIT_REPEAT_TIME: Duration = Duration::from_mins(1);
 /// For how long a login that was right is not held back by what others did wrong.
 pub const LOGINS_KNOWN_TIME: Duration = Duration::from_hours(12);
 /// Logins, and names of such, that are known so.

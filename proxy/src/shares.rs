@@ -3,13 +3,20 @@
 //! Invariant: what is counted lives; whoever has nothing has no entry.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::party::Party;
 
 /// All shares of one kind.
 #[derive(Default, Clone)]
-pub(crate) struct Shares(Arc<Mutex<HashMap<Party, usize>>>);
+pub(crate) struct Shares(Arc<Mutex<Table>>);
+
+#[derive(Default)]
+struct Table {
+    counts: HashMap<Party, usize>,
+    /// Of all: asked for with every request.
+    total: usize,
+}
 
 /// One of somebody's; given back when it is dropped.
 pub(crate) struct Share {
@@ -20,41 +27,62 @@ pub(crate) struct Share {
 impl Shares {
     /// One more; `None` when the owner has `most`.
     pub(crate) fn take(&self, owner: Party, most: usize) -> Option<Share> {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let has = counts.get(&owner).copied().unwrap_or(0);
-        if has >= most {
+        self.take_within(owner, most, usize::MAX)
+    }
+
+    /// The same, also `None` when all have `most_of_all` together.
+    pub(crate) fn take_within(
+        &self,
+        owner: Party,
+        most: usize,
+        most_of_all: usize,
+    ) -> Option<Share> {
+        let mut table = self.lock();
+        let has = table.counts.get(&owner).copied().unwrap_or(0);
+        if has >= most || table.total >= most_of_all {
             return None;
         }
-        counts.insert(owner.clone(), has + 1);
-        drop(counts);
+        table.add(&owner);
+        drop(table);
         Some(Share { shares: self.clone(), owner })
     }
 
     /// One more, however many the owner has: somebody has looked, or it is there already.
     pub(crate) fn join(&self, owner: Party) -> Share {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *counts.entry(owner.clone()).or_default() += 1;
-        drop(counts);
+        self.lock().add(&owner);
         Share { shares: self.clone(), owner }
     }
 
     /// What one has.
     pub(crate) fn of(&self, owner: &Party) -> usize {
-        let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        counts.get(owner).copied().unwrap_or(0)
+        self.lock().counts.get(owner).copied().unwrap_or(0)
     }
 
     /// What all have together.
     pub(crate) fn total(&self) -> usize {
-        let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        counts.values().sum()
+        self.lock().total
     }
 
     /// The most that one has, besides this program.
     pub(crate) fn largest(&self) -> usize {
-        let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let others = counts.iter().filter(|(owner, _)| **owner != Party::Ourselves);
+        let table = self.lock();
+        let others = table.counts.iter().filter(|(owner, _)| **owner != Party::Ourselves);
         others.map(|(_, count)| *count).max().unwrap_or(0)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Table {
+    fn add(&mut self, owner: &Party) {
+        self.total += 1;
+        if let Some(count) = self.counts.get_mut(owner) {
+            *count += 1;
+        } else {
+            self.counts.insert(owner.clone(), 1);
+        }
     }
 }
 
@@ -67,11 +95,12 @@ impl Share {
 
 impl Drop for Share {
     fn drop(&mut self) {
-        let mut counts = self.shares.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = counts.get_mut(&self.owner) {
+        let mut table = self.shares.lock();
+        table.total -= 1;
+        if let Some(count) = table.counts.get_mut(&self.owner) {
             *count -= 1;
             if *count == 0 {
-                counts.remove(&self.owner);
+                table.counts.remove(&self.owner);
             }
         }
     }
@@ -93,7 +122,7 @@ mod tests {
         assert_eq!((ours[0].owner(), shares.largest()), (&Party::Ourselves, 1));
         drop(ours);
         drop(first);
-        assert!(!shares.0.lock().unwrap().contains_key(&alice));
+        assert!(!shares.0.lock().unwrap().counts.contains_key(&alice));
         assert!(shares.take(alice, 1).is_some());
     }
 }

@@ -62,7 +62,9 @@ pub(crate) use state::{Arrival, TokenResult, UpstreamState};
 pub(crate) use there::{BlobThere, There};
 use wire::{Ask, Effort, Wire};
 
-/// A client of one registry, with the login of this proxy, or with that of a caller.
+/// A client of one registry, with the login of this proxy, or with that of a caller. A clone is
+/// another view of the same.
+#[derive(Clone)]
 pub(crate) struct Upstream {
     wire: Wire,
     config: Arc<UpstreamConfig>,
@@ -164,31 +166,14 @@ impl Upstream {
     /// of the upstream's state are shared.
     #[must_use]
     pub(crate) fn as_caller(&self, login: &CallerLogin) -> Self {
-        Self {
-            wire: self.wire.with_login(login.login.clone()),
-            config: Arc::clone(&self.config),
-            label: Arc::clone(&self.label),
-            missed: Arc::clone(&self.missed),
-            removals: Arc::clone(&self.removals),
-            referrers_api: Arc::clone(&self.referrers_api),
-            whose: Some(login.fingerprint()),
-            accept: self.accept.clone(),
-        }
+        let (wire, whose) = (self.wire.with_login(login.login.clone()), Some(login.fingerprint()));
+        Self { wire, whose, ..self.clone() }
     }
 
     /// The same, asked for somebody: while it is busy, their requests wait in rounds with others'.
     #[must_use]
     pub(crate) fn for_party(&self, party: Party) -> Arc<Self> {
-        Arc::new(Self {
-            wire: self.wire.for_party(party),
-            config: Arc::clone(&self.config),
-            label: Arc::clone(&self.label),
-            missed: Arc::clone(&self.missed),
-            removals: Arc::clone(&self.removals),
-            referrers_api: Arc::clone(&self.referrers_api),
-            whose: self.whose,
-            accept: self.accept.clone(),
-        })
+        Arc::new(Self { wire: self.wire.for_party(party), ..self.clone() })
     }
 
     /// The same for a login that the upstream may not know, beside everybody else.
@@ -203,16 +188,7 @@ impl Upstream {
         if accept == self.accept {
             return Arc::clone(self);
         }
-        Arc::new(Self {
-            wire: self.wire.clone(),
-            config: Arc::clone(&self.config),
-            label: Arc::clone(&self.label),
-            missed: Arc::clone(&self.missed),
-            removals: Arc::clone(&self.removals),
-            referrers_api: Arc::clone(&self.referrers_api),
-            whose: self.whose,
-            accept,
-        })
+        Arc::new(Self { accept, ..Self::clone(self) })
     }
 
     /// What manifests are asked for beside what is known here.

@@ -20,7 +20,7 @@ use super::marks::{Mark, Marks};
 use crate::Error;
 use crate::lately::Lately;
 use crate::limits::{
-    HELD_BACK_TOLD_TIME, LOGIN_COUNTERS, LOGIN_FAILURES_BURST, LOGIN_FAILURES_BURST_ADDRESS,
+    AUDIT_REPEAT_TIME, LOGIN_COUNTERS, LOGIN_FAILURES_BURST, LOGIN_FAILURES_BURST_ADDRESS,
     LOGIN_FAILURES_PERIOD, LOGIN_FAILURES_PERIOD_ADDRESS, LOGINS_KNOWN_MAX, LOGINS_KNOWN_TIME,
 };
 use crate::party::Party;
@@ -37,8 +37,8 @@ pub(super) struct Failures {
     right: Known<Mark>,
     /// Names that logged in lately, with from where.
     named: Known<Pair>,
-    /// Networks of which the audit log has a line that says that they are held back.
-    told: Lately<Party>,
+    /// Networks of which the audit log has a line that says this, not long ago.
+    told: Lately<(Party, &'static str)>,
 }
 
 struct Counters {
@@ -113,12 +113,12 @@ impl Failures {
         })
     }
 
-    /// True once a minute for each network: who is held back again and again is one line of the audit log.
-    pub(super) fn tells_of(&self, client: IpAddr) -> bool {
-        let party = Party::behind(client);
-        let is_new = !self.told.holds(&party);
+    /// True once a minute for each network: what is said of it again and again is one line of the audit log.
+    pub(super) fn tells_of(&self, client: IpAddr, what: &'static str) -> bool {
+        let line = (Party::behind(client), what);
+        let is_new = !self.told.holds(&line);
         if is_new {
-            self.told.note(party, HELD_BACK_TOLD_TIME, self.told.epoch());
+            self.told.note(line, AUDIT_REPEAT_TIME, self.told.epoch());
         }
         is_new
     }

@@ -121,7 +121,7 @@ impl Strangers {
         let (all, upstream) = (Arc::clone(self), Arc::clone(upstream));
         let stranger = Stranger { all, upstream, caller: caller.clone(), mark };
         let login = stranger.login();
-        let held_back = |_: &Error| held_back_told(&self.failures, login.client);
+        let held_back = |_: &Error| audit_held_back(&self.failures, login.client);
         self.failures.allow(&login).inspect_err(held_back)?;
         let key = (stranger.upstream.identity(), mark);
         let party = self.failures.party(&login);
@@ -152,7 +152,7 @@ impl Stranger {
         let deadline = Instant::now() + STRANGER_WAIT_MAX;
         let late = |_| Error::TooMany(STRANGERS);
         let begun = timeout_at(deadline, all.failures.begin(&login)).await.map_err(late)?;
-        let held_back = |_: &Error| held_back_told(&all.failures, login.client);
+        let held_back = |_: &Error| audit_held_back(&all.failures, login.client);
         let attempt = begun.inspect_err(held_back)?;
         let party = all.failures.party(&login);
         let Ok(place) = timeout_at(deadline, all.places.enter(&party)).await else {
@@ -187,13 +187,14 @@ impl Stranger {
     }
 }
 
-/// A line for the audit log.
-fn held_back_told(failures: &Failures, client: IpAddr) {
-    if failures.tells_of(client) {
+/// A line for whoever is told to wait, once in a while.
+fn audit_held_back(failures: &Failures, client: IpAddr) {
+    if failures.tells_of(client, "held back") {
         audit("unknown", client, "held back");
     }
 }
 
+/// A line for the audit log.
 fn audit(caller: &str, client: IpAddr, result: &str) {
     let by = "passthrough";
     tracing::info!(target: "audit", audit = "login", caller, by, %client, result, "login");

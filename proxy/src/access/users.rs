@@ -289,7 +289,7 @@ impl Users {
         let name = self.issuing.read_refresh(token, |name| self.passwords.line(name));
         let Some(name) = name else {
             // Nobody guesses one, so these are not counted, nor written down one by one.
-            if self.failures.tells_of(client) {
+            if self.failures.tells_of(client, "refresh") {
                 audit_refused("refresh", client, "refused");
             }
             return Err(Error::LoginRefused);
@@ -356,7 +356,7 @@ fn audit_refused(by: &str, client: IpAddr, result: &str) {
 
 /// A line for whoever is told to wait, once in a while.
 fn audit_held_back(failures: &Failures, by: &str, client: IpAddr) {
-    if failures.tells_of(client) {
+    if failures.tells_of(client, "held back") {
         audit_refused(by, client, "held back");
     }
 }

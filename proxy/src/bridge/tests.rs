@@ -269,3 +269,20 @@ async fn a_writer_that_trickles_keeps_its_place_for_no_longer_than_one_that_stan
     };
     tokio::time::timeout(PATIENCE, play).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_place_is_owed_by_a_party_that_has_more_than_that_of_who_waits() {
+    let places = Arc::new(Places::new(3));
+    let (mallory, alice) = (Party::Caller("mallory".into()), Party::Caller("alice".into()));
+    let mut held = Vec::new();
+    for name in ["mallory", "mallory", "alice"] {
+        held.push(places.take(&named(name)).await);
+    }
+    let _one_more = Waits::begin(&places, named("mallory")).await;
+    assert!(!places.are_owed_by(&mallory) && !places.are_owed_by(&alice), "its own can wait");
+    let bob = Waits::begin(&places, named("bob")).await;
+    assert!(places.are_owed_by(&mallory) && !places.are_owed_by(&alice));
+    drop(held.remove(0));
+    let _bob = bob.place().await;
+    assert!(!places.are_owed_by(&mallory));
+}

@@ -117,6 +117,8 @@ mod tests {
             ".",
             "localhost..",
             "[::1].evil.test",
+            "0.0.0.0",
+            "[::]",
         ] {
             assert!(!hosts.have(other), "{other}");
         }

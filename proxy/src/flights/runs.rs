@@ -85,16 +85,15 @@ impl<K: Clone + Eq + Hash, V> Runs<K, V> {
         let (has, count) = (self.of(party), self.count());
         // What this program does on its own is bounded where it does it.
         let is_ours = *party == Party::Ourselves;
-        // Beside others nobody has more than is still free: so a newcomer finds a place, however many came
-        // before it.
-        // Whoever set a larger share wants it as it is.
+        // Beside others nobody has more than is still free, so that a newcomer finds a place, however many
+        // came before it. A larger share that an operator set counts as it is.
         let is_shared_out = bounds.each <= (bounds.all / SHARES).max(1);
         let is_beside = is_shared_out && has > 0 && count > has;
         let is_crowded = is_beside && has >= bounds.all.saturating_sub(count);
         if !is_ours && (has >= bounds.each || is_crowded) {
             return self.end_one(|run| &run.party == party);
         }
-        if matches!(party, Party::Address(_)) {
+        if bounds.kept_for_names > 0 && matches!(party, Party::Address(_)) {
             let of_addresses =
                 self.places.iter().filter(|(who, _)| matches!(who, Party::Address(_)));
             let taken: usize = of_addresses.map(|(_, count)| count).sum();

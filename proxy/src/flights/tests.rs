@@ -249,3 +249,28 @@ async fn however_many_came_before_there_is_a_place_for_one_more() {
     assert_eq!(flights.ask(&party("late"), 10_000, own).await.unwrap(), (7, false));
     hanging.iter().for_each(tokio::task::JoinHandle::abort);
 }
+
+#[tokio::test(start_paused = true)]
+async fn addresses_without_end_leave_the_part_of_names_alone() {
+    let flights = Flights::<u32, u8>::new(8, "things").keeping_a_share_for_names();
+    let flights = Arc::new(flights);
+    let hangs = |promise: Promise<u32, u8>| async move {
+        std::future::pending::<()>().await;
+        drop(promise);
+    };
+    let mut hanging = Vec::new();
+    for number in 0..20_u8 {
+        let flights = Arc::clone(&flights);
+        hanging.push(tokio::spawn(async move {
+            let party = Party::behind([10, 0, 0, number].into());
+            flights.ask(&party, number.into(), hangs).await
+        }));
+    }
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(flights.count(), 6);
+    let own = |promise: Promise<u32, u8>| async move { promise.keep(Ok(7)) };
+    assert_eq!(flights.ask(&party("alice"), 100, own).await.unwrap(), (7, false));
+    hanging.iter().for_each(tokio::task::JoinHandle::abort);
+}

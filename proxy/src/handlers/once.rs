@@ -15,7 +15,7 @@ use wharf_store::StoreError;
 
 use super::App;
 use super::current::{current, digest_there, sha256_there};
-use super::reaching::reaching as above;
+use super::reaching::reaching;
 use crate::Error;
 use crate::held::Purse;
 use crate::limits::{
@@ -100,30 +100,31 @@ impl Scene<'_> {
         if !self.app.write_once.concerns(self.site, self.place) {
             return Ok(());
         }
-        let mut names = vec![self.repo.clone()];
+        let mut names = HashSet::from([self.repo.clone()]);
         if let Site::Remote(remote) = self.site {
             // What was pushed under another name of the same repository keeps its content too.
             names.extend(self.app.cache.upstreams.names_of(remote));
         }
-        let mut reaching = HashSet::new();
+        let mut manifests = HashSet::new();
         for name in &names {
-            reaching.extend(above(self.app, name, digest).await?);
+            manifests.extend(reaching(self.app, name, digest).await?);
         }
         if kind == Kind::Manifest {
-            reaching.insert(*digest);
+            manifests.insert(*digest);
         }
         // What nothing names is kept by nobody.
-        if reaching.is_empty() {
+        if manifests.is_empty() {
             return Ok(());
         }
         let pointing = match self.site {
-            Site::Local => self.tag_of_here(reaching).await?,
+            Site::Local => self.tag_of_here(manifests).await?,
             Site::Remote(remote) => {
                 let found = async {
                     if kind == Kind::Manifest {
-                        reaching.extend(other_digest(remote, digest, &self.app.own_purse()).await?);
+                        manifests
+                            .extend(other_digest(remote, digest, &self.app.own_purse()).await?);
                     }
-                    self.tag_of_there(remote, &reaching).await
+                    self.tag_of_there(remote, &manifests).await
                 };
                 found.await.map_err(|error| self.undecided(digest.to_string(), error))?
             }

@@ -100,4 +100,16 @@ mod tests {
             assert!(refused.contains("2048") && refused.len() < 300, "{refused}");
         }
     }
+
+    #[test]
+    fn no_page_is_at_another_registry() {
+        let kept = |text| PageQuery::parse(text).unwrap().as_str().to_owned();
+        assert_eq!(kept("n=5&ns=secret.example&last=a"), "n=5&last=a");
+        for other in ["ns=a", "NS=a", "n%73=a", "%6E%73=a", "ns", "ns=a&ns=b"] {
+            assert_eq!(kept(other), "", "{other}");
+        }
+        for own in ["nsx=1", "n=s", "x=ns", "n%7=1", "cursor=a%26ns%3Db"] {
+            assert_eq!(kept(own), own);
+        }
+    }
 }

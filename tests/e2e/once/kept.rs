@@ -6,12 +6,13 @@ use std::time::Duration;
 use http::Method;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
-use wharf_double::{Fault, FaultRule, Kind};
+use wharf_double::{AcrDouble, Fault, FaultRule, Kind};
 use wharf_testkit::http::Answer;
 use wharf_testkit::images::sha256;
+use wharf_testkit::registry::Registry;
 
 use super::{REPO, TYPE as INDEX, allow, assert_put, assert_refused, delete_path, once};
-use crate::fixture::{Api, Stage, Wharfd, code, eventually};
+use crate::fixture::{Api, Stage, USER, Wharfd, code, double_config, eventually, upstream_lines};
 
 const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
 const RULE: &str = "write_once_tags = [\"v*\"]\n";
@@ -141,6 +142,24 @@ async fn what_a_tag_reached_before_it_was_moved_is_not_kept() {
         assert_eq!(deleted.status, 202, "{path}: {}", deleted.text());
     }
     assert_kept(&wharfd.api, &new, "v1").await;
+}
+
+#[tokio::test]
+async fn what_a_tag_reaches_is_kept_under_every_name_of_its_repository() {
+    let Some(registry) = Registry::start().await.unwrap() else { return };
+    let double = AcrDouble::start(double_config(&registry)).await.unwrap();
+    let upstream = upstream_lines(&double.url(), USER);
+    let config = format!("{upstream}{RULE}{upstream}{RULE}prefix = \"other\"\n");
+    let wharfd = Wharfd::with_config(&config).await;
+    let (api, nested) = (&wharfd.api, Nested::new("names"));
+    nested.push_content(api).await;
+    assert_put(&nested.push_top(api, "v1").await);
+    for path in nested.paths() {
+        let by_the_other = path.replacen("/v2/", "/v2/other/", 1);
+        let refused = api.delete(&by_the_other).await;
+        assert_eq!(refused.status, 409, "{by_the_other}: {}", refused.text());
+    }
+    assert_kept(api, &nested, "v1").await;
 }
 
 #[tokio::test]

@@ -180,3 +180,16 @@ async fn what_nobody_answered_counts_for_the_address_and_for_no_name() {
     tokio::time::advance(LOGIN_FAILURES_PERIOD_ADDRESS).await;
     assert!(!is_held_back(&failures, "alice", CLIENT));
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_is_held_back_again_and_again_is_one_line_a_minute_for_each_network_and_word() {
+    let failures = Failures::new().unwrap();
+    let [one, beside, other] =
+        ["2001:db8::1", "2001:db8::2", "192.0.2.1"].map(|a| a.parse().unwrap());
+    assert!(failures.tells_of(one, "held back"));
+    assert!(!failures.tells_of(one, "held back") && !failures.tells_of(beside, "held back"));
+    assert!(failures.tells_of(one, "refresh"), "one word hides no other");
+    assert!(failures.tells_of(other, "held back"));
+    tokio::time::advance(crate::limits::AUDIT_REPEAT_TIME).await;
+    assert!(failures.tells_of(beside, "held back"));
+}
