@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use tracing::Span;
 
 use crate::access::Caller;
+use crate::agent::Agent;
 use crate::cache::Outcome;
 use crate::handlers::App;
 use crate::held::Purse;
@@ -50,6 +51,8 @@ pub(crate) struct Notes {
     pub(crate) open: Option<Share>,
     /// What whoever asks holds in memory, and may hold.
     pub(crate) purse: Option<Purse>,
+    /// Since when it is held, if it is.
+    pub(crate) held: Option<Instant>,
 }
 
 /// Where a repository lives.
@@ -79,6 +82,9 @@ pub(crate) struct Account {
     first_byte: Option<Duration>,
     sent_bytes: u64,
     complete: bool,
+    agent: Agent,
+    /// For how long it was held before its answer.
+    held: Duration,
     span: Span,
 }
 
@@ -129,6 +135,7 @@ impl Account {
             certificate: None,
             open: None,
             purse: None,
+            held: None,
         };
         Self {
             app: Arc::clone(app),
@@ -145,6 +152,8 @@ impl Account {
             first_byte: None,
             sent_bytes: 0,
             complete: false,
+            agent: Agent::of(&parts.headers),
+            held: Duration::ZERO,
             span: telemetry::request(parts, trusted),
         }
     }
@@ -172,6 +181,7 @@ impl Account {
         if let Ok(value) = HeaderValue::from_str(&self.id.to_string()) {
             answer.headers_mut().insert(X_REQUEST_ID, value);
         }
+        self.held = self.notes.held.map(|since| since.elapsed()).unwrap_or_default();
         let status = answer.status();
         self.app.metrics.answer(status);
         let told = answer.headers().get(WHARF_CACHE).and_then(|value| value.to_str().ok());
@@ -220,6 +230,8 @@ impl Drop for Account {
             outcome,
             digest = digest.unwrap_or("-"),
             sent = sent_bytes,
+            agent = self.agent.as_str(),
+            held_ms = milliseconds(self.held),
             first_ms = milliseconds(first_byte),
             ms = milliseconds(total),
             cut_off,

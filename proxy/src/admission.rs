@@ -7,6 +7,7 @@
 
 mod connections;
 mod counts;
+mod holds;
 mod rates;
 
 use std::net::IpAddr;
@@ -28,6 +29,7 @@ use crate::shares::{Share, Shares};
 
 pub(crate) use connections::{Connections, Occupant, Seat};
 pub(crate) use counts::{Limit, LimitCounts};
+pub(crate) use holds::{HoldOutcome, Holds};
 use rates::{Rates, Who};
 
 /// All that is counted.
@@ -39,6 +41,8 @@ pub(crate) struct Admission {
     pub(crate) admin_connections: Connections,
     /// What was turned away.
     pub(crate) counts: Arc<LimitCounts>,
+    /// Requests that are held before they are refused.
+    pub(crate) holds: Holds,
     /// Who speaks for others without being believed.
     pub(crate) unbelieved: Unbelieved,
     rates: Rates,

@@ -10,19 +10,21 @@ mod file;
 mod lines;
 
 use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use wharf_oci::{Reference, RepoName};
+use wharf_oci::{Digest, Reference, RepoName};
 
 use crate::Error;
 use crate::access::Caller;
-use crate::response::{Answer, DOCKER_CONTENT_DIGEST};
 use crate::route::Route;
 
 pub(crate) use file::{close, lost, open};
 pub(crate) use lines::{AuditLines, Elsewhere};
 
-/// A change that a client asks for; written down when it is ended, or dropped without that.
-pub(crate) struct Act(Option<Facts>);
+/// A change that a client asks for. A clone is the same change: it is written down when it is done, when it
+/// failed for good, or with the last clone.
+#[derive(Clone)]
+pub(crate) struct Act(Option<Arc<Facts>>);
 
 struct Facts {
     kind: &'static str,
@@ -30,6 +32,19 @@ struct Facts {
     reference: String,
     caller: Caller,
     client: IpAddr,
+    ending: Mutex<Ending>,
+}
+
+/// What is known of its end.
+enum Ending {
+    /// Nothing: whoever asked for it went away.
+    Unknown,
+    /// It did not succeed so far, and may be tried again.
+    Failed {
+        word: &'static str,
+        reason: String,
+    },
+    Written,
 }
 
 impl Act {
@@ -46,40 +61,65 @@ impl Act {
             Route::DeleteBlob { repo, digest } => ("delete", repo, digest.to_string()),
             _ => return Self(None),
         };
-        let (repo, caller) = (repo.clone(), caller.clone());
-        Self(Some(Facts { kind, repo, reference, caller, client }))
+        let (repo, caller, ending) = (repo.clone(), caller.clone(), Mutex::new(Ending::Unknown));
+        Self(Some(Arc::new(Facts { kind, repo, reference, caller, client, ending })))
     }
 
-    /// This came of it.
-    pub(crate) fn ended(mut self, result: Result<Answer, Error>) -> Result<Answer, Error> {
-        if let Some(facts) = self.0.take() {
-            match &result {
-                Ok(answer) => {
-                    let digest = answer.headers().get(DOCKER_CONTENT_DIGEST);
-                    facts.write("done", digest.and_then(|value| value.to_str().ok()), "");
-                }
-                Err(error) => {
-                    let status = error.shown().status;
-                    let word = if status.is_server_error() { "failed" } else { "refused" };
-                    facts.write(word, None, &error.to_string());
-                }
-            }
+    /// It was done, and came to this content.
+    pub(crate) fn done(&self, digest: Option<&Digest>) {
+        let Some(facts) = &self.0 else { return };
+        let before = std::mem::replace(&mut *facts.ending(), Ending::Written);
+        if !matches!(before, Ending::Written) {
+            let digest = digest.map(ToString::to_string);
+            facts.write("done", digest.as_deref(), "");
+        }
+    }
+
+    /// It was not done. What passes by itself may be tried again, and is written down when it was not.
+    pub(crate) fn failed(&self, error: &Error) {
+        let Some(facts) = &self.0 else { return };
+        let mut ending = facts.ending();
+        if matches!(*ending, Ending::Written) {
+            return;
+        }
+        let status = error.shown().status;
+        let word = if status.is_server_error() { "failed" } else { "refused" };
+        if error.passes() {
+            *ending = Ending::Failed { word, reason: error.to_string() };
+            return;
+        }
+        *ending = Ending::Written;
+        drop(ending);
+        facts.write(word, None, &error.to_string());
+    }
+
+    /// Notes the end of what has no content, and hands it on.
+    pub(crate) fn ended<T>(&self, result: Result<T, Error>) -> Result<T, Error> {
+        match &result {
+            Ok(_) => self.done(None),
+            Err(error) => self.failed(error),
         }
         result
     }
 }
 
-impl Drop for Act {
+impl Drop for Facts {
     fn drop(&mut self) {
-        if let Some(facts) = self.0.take() {
-            facts.write("abandoned", None, "the client went away");
+        match std::mem::replace(&mut *self.ending(), Ending::Written) {
+            Ending::Written => {}
+            Ending::Unknown => self.write("abandoned", None, "the client went away"),
+            Ending::Failed { word, reason } => self.write(word, None, &reason),
         }
     }
 }
 
 impl Facts {
+    fn ending(&self) -> MutexGuard<'_, Ending> {
+        self.ending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn write(&self, result: &str, digest: Option<&str>, reason: &str) {
-        let Self { kind, repo, reference, caller, client } = self;
+        let Self { kind, repo, reference, caller, client, .. } = self;
         tracing::info!(
             target: "audit",
             audit = kind,

@@ -63,6 +63,10 @@ pub(crate) struct Serve {
     /// is damaged into quarantine; 0 is off [default: 0]
     #[arg(long, value_name = "SIZE", env = "WHARFD_SCRUB_RATE")]
     scrub_rate: Option<Size>,
+    /// For how many seconds a request is held at most before it is refused, over `hold_seconds` of [limits];
+    /// 0 refuses at once [default: 45]
+    #[arg(long, value_name = "SECONDS", env = "WHARFD_HOLD")]
+    hold: Option<u64>,
     /// Registry to proxy, for all names or for those under PREFIX/; may be repeated. Without one,
     /// this is a registry of its own. Credentials: `WHARFD_UPSTREAM_USERNAME` and
     /// `WHARFD_UPSTREAM_PASSWORD`, or the configuration file
@@ -111,6 +115,7 @@ impl Serve {
             store: self.store,
             store_limit: self.store_limit,
             scrub_rate: self.scrub_rate,
+            hold_seconds: self.hold,
             upstreams: upstreams.collect::<Result<_, _>>()?,
             insecure_open: self.insecure_open,
             insecure_http: self.insecure_http,

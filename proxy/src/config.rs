@@ -245,6 +245,8 @@ pub struct Overrides {
     pub store_limit: Option<Size>,
     /// `--scrub-rate`
     pub scrub_rate: Option<Size>,
+    /// `--hold`
+    pub hold_seconds: Option<u64>,
     /// `--upstream`, added to those of the file.
     pub upstreams: Vec<UpstreamConfig>,
     /// `--insecure-open`
@@ -311,7 +313,7 @@ impl Config {
             shutdown_deadline: deadline.unwrap_or(SHUTDOWN_DEADLINE),
             tls,
             may_be_plain,
-            limits: file.limits.check()?,
+            limits: file.limits.holding(overrides.hold_seconds).check()?,
             write_once_tags: file.write_once_tags,
             trusted_proxies: file.trusted_proxies,
             access,

@@ -276,6 +276,12 @@ pub enum Error {
         /// When.
         retry_after_seconds: u64,
     },
+    /// A request was held for as long as its client waits, and nothing that it needs came.
+    #[error("there is no answer after {held_seconds} s; try again, what was begun goes on")]
+    Unanswered {
+        /// For how long.
+        held_seconds: u64,
+    },
     /// The upstream cannot be reached, or breaks off, or makes no sense.
     #[error("the upstream failed while {operation}: {reason}")]
     UpstreamFailed {

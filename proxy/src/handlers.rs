@@ -11,10 +11,12 @@ mod manifests;
 mod namespace;
 mod once;
 mod push;
+mod puts;
 mod reaching;
 mod redelivery;
 mod referrers;
 mod removals;
+mod request_body;
 mod token;
 mod uploads;
 
@@ -22,7 +24,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::{HeaderMap, StatusCode, header};
-use hyper::body::Incoming;
 
 use crate::Error;
 use crate::access::{Caller, Door, Need};
@@ -50,6 +51,8 @@ use crate::write_once::WriteOnce;
 
 pub(crate) use admin::admin;
 use namespace::Namespace;
+pub(crate) use puts::Puts;
+pub(crate) use request_body::RequestBody;
 pub(crate) use token::token;
 
 /// Everything that handlers share.
@@ -64,6 +67,8 @@ pub(crate) struct App {
     pub turns: Turns,
     /// What goes on although its client went away.
     pub finishing: Finishing,
+    /// Manifests that are being put.
+    pub puts: Puts,
     /// Which tags are put once.
     pub write_once: Arc<WriteOnce>,
     /// What a reload changes.
@@ -80,12 +85,12 @@ pub(crate) struct App {
     pub readiness: Readiness,
 }
 
-/// A request whose URL was parsed.
+/// A request whose URL was parsed. It may be answered more than once, until one answer stands.
 pub(crate) struct Call {
-    /// What is wanted.
+    /// What is wanted, by the names that it has here.
     pub route: Route,
-    /// The registry that is meant (`?ns=`).
-    pub namespace: Option<String>,
+    /// What the caller calls it, when it is another name, or why there is no such name here.
+    namespace: Result<Option<Namespace>, Error>,
     /// Headers as they came.
     pub headers: HeaderMap,
     /// From where it comes, for the log.
@@ -96,6 +101,32 @@ pub(crate) struct Call {
     pub purse: Purse,
     /// The rules when it came.
     pub rules: Arc<Rules>,
+    /// What it changes.
+    act: Act,
+}
+
+/// Who asks, and how.
+pub(crate) struct Asking {
+    /// Headers as they came.
+    pub headers: HeaderMap,
+    /// From where, for the log.
+    pub client: IpAddr,
+    /// Who.
+    pub caller: Caller,
+    /// What they hold in memory, and may hold.
+    pub purse: Purse,
+    /// The rules when it came.
+    pub rules: Arc<Rules>,
+}
+
+impl Call {
+    /// Of a route as the caller names things; `namespace` is the registry that is meant (`?ns=`).
+    pub(crate) fn new(app: &App, mut route: Route, host: Option<String>, asking: Asking) -> Self {
+        let Asking { headers, client, caller, purse, rules } = asking;
+        let namespace = Namespace::enter(&app.cache.upstreams, &mut route, (host, &headers));
+        let act = Act::of(&route, &caller, client);
+        Self { route, namespace, headers, client, caller, purse, rules, act }
+    }
 }
 
 impl App {
@@ -113,35 +144,32 @@ impl App {
 /// Answers a call. What is left of the body afterwards is the caller's to deal with.
 pub(crate) async fn dispatch(
     app: &Arc<App>,
-    mut call: Call,
-    body: &mut Incoming,
+    call: &Call,
+    body: &mut RequestBody,
     notes: &mut Notes,
 ) -> Result<Answer, Error> {
-    let named = Namespace::enter(&app.cache.upstreams, &mut call);
-    let act = Act::of(&call.route, &call.caller, call.client);
-    let namespace = match permit(&call, named).await {
+    let namespace = match permit(call).await {
         Ok(namespace) => namespace,
-        Err(error) => return act.ended(Err(error)),
+        Err(error) => return call.act.ended(Err(error)),
     };
     if let Some((repo, id)) = call.route.upload() {
-        uploads::require_own(app, &call, repo, id)?;
+        uploads::require_own(app, call, repo, id)?;
     }
     notes.home = home(app, &call.route);
-    let written = call.route.repo().filter(|_| call.route.writes()).cloned();
     let has_own_login = call.caller.login().is_some();
-    let mut answer = match handle(app, (call, act), namespace.as_ref(), body).await {
+    let mut answer = match handle(app, call, namespace, body).await {
         Ok(answer) => answer,
         // Of a login that is theirs, that it may not is no fault of the upstream, nor of ours.
         Err(Error::UpstreamDenied { .. }) if has_own_login => return Err(Error::Denied),
         Err(mut error) => {
-            if let Some(namespace) = &namespace {
+            if let Some(namespace) = namespace {
                 namespace.leave_refused(&mut error);
             }
             return Err(error);
         }
     };
-    if let Some(repo) = written {
-        app.cache.written(&repo);
+    if let Some(repo) = call.route.repo().filter(|_| call.route.writes()) {
+        app.cache.written(repo);
     }
     if let Some(namespace) = namespace {
         namespace.leave(&mut answer);
@@ -151,69 +179,75 @@ pub(crate) async fn dispatch(
 
 /// Asks whether the call may be answered, before anything else is: also a name that nobody serves is
 /// for those who may come in.
-async fn permit(
-    call: &Call,
-    named: Result<Option<Namespace>, Error>,
-) -> Result<Option<Namespace>, Error> {
+async fn permit(call: &Call) -> Result<Option<&Namespace>, Error> {
     let access = &call.rules.access;
-    match (&named, Need::of(&call.route)) {
+    match (&call.namespace, Need::of(&call.route)) {
         (Ok(_), Some(need)) => access.authorize(&call.caller, &need).await?,
         _ => access.admit(&call.caller, Door::of(&call.route)).await?,
     }
-    named
+    call.namespace.as_ref().map(Option::as_ref).map_err(Clone::clone)
 }
 
 async fn handle(
     app: &Arc<App>,
-    (Call { route, headers, client, caller, purse, rules, .. }, act): (Call, Act),
+    call: &Call,
     namespace: Option<&Namespace>,
-    body: &mut Incoming,
+    body: &mut RequestBody,
 ) -> Result<Answer, Error> {
+    let Call { route, headers, client, caller, purse, rules, act, .. } = call;
     match route {
         Route::Base => Ok(base()),
-        Route::Catalog(cursor) => listings::catalog(app, cursor, caller, rules).await,
+        Route::Catalog(cursor) => {
+            listings::catalog(app, cursor.clone(), caller.clone(), Arc::clone(rules)).await
+        }
         Route::Blob { repo, digest, head: false } => {
-            blobs::get(app, &repo, &digest, &headers, (&caller, &purse)).await
+            blobs::get(app, repo, digest, headers, (caller, purse)).await
         }
         Route::Blob { repo, digest, head: true } => {
-            blobs::head(app, &repo, &digest, &headers, &caller).await
+            blobs::head(app, repo, digest, headers, caller).await
         }
         Route::DeleteBlob { repo, digest } => {
-            removals::blob(app, (repo, digest), (caller, client), act).await
+            let act = act.clone();
+            removals::blob(app, (repo.clone(), *digest), (caller.clone(), *client), act).await
         }
         Route::Manifest { repo, reference, head } => {
-            manifests::get(app, &repo, &reference, head, (&headers, &caller, &purse)).await
+            manifests::get(app, repo, reference, *head, (headers, caller, purse)).await
         }
-        Route::NoManifest { repo, .. } => Err(Error::ReferenceImpossible(repo)),
+        Route::NoManifest { repo, .. } => Err(Error::ReferenceImpossible(repo.clone())),
         Route::PutManifest { repo, reference, tags } => {
+            let (repo, reference, tags) = (repo.clone(), reference.clone(), tags.clone());
+            let (caller, client, purse) = (caller.clone(), *client, purse.clone());
             let put = manifests::Put { repo, reference, tags, caller, client, purse };
-            Box::pin(manifests::put(app, (put, act), &headers, (body, &rules.limits))).await
+            Box::pin(manifests::put(app, (put, act), headers, (body, &rules.limits))).await
         }
         Route::DeleteManifest { repo, reference } => {
-            removals::manifest(app, (repo, reference), (&caller, client), act).await
+            let (named, act) = ((repo.clone(), reference.clone()), act.clone());
+            removals::manifest(app, named, (caller, *client), act).await
         }
         Route::StartUpload { repo, start } => {
-            let room = uploads::room(app, &caller, &rules.limits).await?;
-            let opening = uploads::Opening { repo: &repo, caller: &caller, rules: &rules };
-            uploads::start(app, opening, (start, room), (&headers, body)).await
+            let room = uploads::room(app, caller, &rules.limits).await?;
+            let opening = uploads::Opening { repo, caller, rules };
+            uploads::start(app, opening, (start.clone(), room), (headers, body.pieces())).await
         }
-        Route::UploadStatus { repo, id } => uploads::status(app, &repo, id),
+        Route::UploadStatus { repo, id } => uploads::status(app, repo, *id),
         Route::PatchUpload { repo, id } => {
-            uploads::patch(app, (&repo, id), (&caller, &rules), (&headers, body)).await
+            uploads::patch(app, (repo, *id), (caller, rules), (headers, body)).await
         }
         Route::FinishUpload { repo, id, digest } => {
-            let end = uploads::End { repo, id, digest };
-            uploads::finish(app, end, (&caller, &rules), (&headers, body)).await
+            let end = uploads::End { repo: repo.clone(), id: *id, digest: *digest };
+            uploads::finish(app, end, (caller, rules), (headers, body)).await
         }
-        Route::CancelUpload { repo, id } => uploads::cancel(app, &repo, id).await,
+        Route::CancelUpload { repo, id } => uploads::cancel(app, repo, *id).await,
         Route::Tags { repo, cursor } => {
-            let name = namespace.map_or(&repo, Namespace::asked);
-            listings::tags(app, &repo, name, cursor, (&caller, &purse)).await
+            let name = namespace.map_or(repo, Namespace::asked);
+            listings::tags(app, repo, name, cursor.clone(), (caller, purse)).await
         }
         Route::Referrers { repo, digest: subject, artifact_type, cursor } => {
+            let (repo, subject, purse) = (repo.clone(), *subject, purse.clone());
+            let artifact_type = artifact_type.clone();
             let asked = referrers::Asked { repo, subject, artifact_type, purse };
             // On the heap, as all that is large and seldom wanted.
-            Box::pin(referrers::referrers(app, asked, cursor, &caller)).await
+            Box::pin(referrers::referrers(app, asked, cursor.clone(), caller)).await
         }
     }
 }

@@ -19,6 +19,7 @@
 mod access;
 mod account;
 mod admission;
+mod agent;
 mod audit;
 mod body;
 mod bridge;
@@ -72,7 +73,7 @@ use bridge::Bridge;
 use cache::{Cache, Store, now_ms};
 use delivery::Deliveries;
 use finishing::Finishing;
-use handlers::App;
+use handlers::{App, Puts};
 use limits::{FINISHING_DEADLINE, LAST_ANSWERS_TIMEOUT};
 use live::{Live, Rules};
 use metrics::Metrics;
@@ -226,6 +227,7 @@ impl Server {
             deliveries,
             turns: Turns::default(),
             finishing,
+            puts: Puts::default(),
             write_once,
             admission: Admission::default(),
             tls,

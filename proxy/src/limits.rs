@@ -93,6 +93,36 @@ pub const MANIFEST_READ_LENGTHS: u64 = 3;
 pub const REQUESTS_MAX: usize = 8_192;
 /// Of these, of one party.
 pub const PARTY_REQUESTS_MAX: usize = REQUESTS_MAX / SHARES;
+/// For how long a request is held before it is refused, where its client is known to wait for an answer to
+/// begin: all of these were seen to wait for 50 s (docs/clients.md). An operator may move it.
+pub const HOLD_MAX: Duration = Duration::from_secs(45);
+/// The most seconds that an operator may say.
+pub const HOLD_SECONDS_MAX: u64 = 600;
+/// The same for containerd, which hangs up after 30 s, and for clients that are not known.
+pub const HOLD_HASTY: Duration = Duration::from_secs(25);
+/// The same before the first byte of an upload's body is taken: who sends one has no second try.
+pub const HOLD_UPLOAD_MAX: Duration = Duration::from_mins(3);
+/// The first pause before a held request is tried again, where nobody said one; it doubles.
+pub const HOLD_PAUSE: Duration = Duration::from_millis(250);
+/// The longest such pause.
+pub const HOLD_PAUSE_MAX: Duration = Duration::from_secs(2);
+/// What the client of a request that was held in vain is told to wait, in seconds: it is held again.
+pub const HOLD_RETRY_SECONDS: u64 = 1;
+/// How long a held request may still be tried for when the server stops.
+pub const HOLD_DRAIN_TIME: Duration = Duration::from_secs(1);
+/// The same for a request that was not held before.
+pub const HOLD_DRAIN_FIRST_TIME: Duration = Duration::from_secs(15);
+/// Requests that are held at once, each with some 30 KiB; the next one is refused at once.
+pub const HELD_MAX: usize = 2_048;
+/// Of these, of one party.
+pub const PARTY_HELD_MAX: usize = HELD_MAX / SHARES;
+/// For how long the end of an upload, or the put of a manifest, is remembered that its client did not
+/// hear of: the same request finds it.
+pub const UNHEARD_TIME: Duration = Duration::from_mins(2);
+/// Such ends that are remembered.
+pub const UNHEARD_MAX: usize = 4_096;
+/// Manifests that are put at once.
+pub const PUTS_MAX: usize = 1_024;
 /// Callers and addresses whose rate of requests is known; those beyond share one.
 pub const RATES_MAX: usize = 16_384;
 /// How long a burst may last that the configuration does not name, in seconds at the rate.
@@ -430,8 +460,8 @@ pub const FAILING_PATH_TIME: Duration = Duration::from_secs(10);
 pub const FAILING_PATHS_MAX: usize = 1_024;
 /// For how long an upstream is left alone at first; it doubles.
 pub const BREAKER_PAUSE: Duration = Duration::from_secs(1);
-/// The longest such time.
-pub const BREAKER_PAUSE_MAX: Duration = Duration::from_secs(30);
+/// The longest such time: one question without an owner, so that held requests go on soon after it is back.
+pub const BREAKER_PAUSE_MAX: Duration = Duration::from_secs(2);
 /// How often one request to an upstream is tried in all.
 pub const TRIES_MAX: u32 = 4;
 /// The first pause between tries; it doubles.

@@ -206,23 +206,12 @@ pub(crate) fn error(error: &Error) -> Answer {
         Error::RangeUnsatisfiable { size_bytes } => {
             headers.push((CONTENT_RANGE, format!("bytes */{size_bytes}")));
         }
-        Error::UpstreamBusy { retry_after_seconds }
-        | Error::UpstreamDown { retry_after_seconds }
-        | Error::AccessUndecided { retry_after_seconds }
-        | Error::TooManyLogins { retry_after_seconds }
-        | Error::Undelivered { retry_after_seconds, .. }
-        | Error::TagUndecided { retry_after_seconds, .. }
-        | Error::TooOften { retry_after_seconds } => {
-            headers.push((RETRY_AFTER, retry_after_seconds.to_string()));
-        }
-        Error::TooMany(_) | Error::TooManyBytes(_) => {
-            headers.push((RETRY_AFTER, RETRY_AFTER_SECONDS.to_string()));
-        }
-        _ if shown.status == StatusCode::SERVICE_UNAVAILABLE => {
-            headers.push((RETRY_AFTER, RETRY_AFTER_SECONDS.to_string()));
-        }
         Error::MethodNotAllowed { allowed } => headers.push((ALLOW, (*allowed).to_owned())),
         _ => {}
     }
+    let seconds = cause.retry_after_seconds();
+    let is_to_wait = shown.status == StatusCode::TOO_MANY_REQUESTS;
+    let seconds = seconds.or_else(|| is_to_wait.then_some(RETRY_AFTER_SECONDS));
+    headers.extend(seconds.map(|seconds| (RETRY_AFTER, seconds.to_string())));
     answer(shown.status, &headers, Body::full(body.to_json()))
 }

@@ -6,6 +6,7 @@
 
 mod body;
 mod connection;
+mod deadline;
 mod framing;
 mod hygiene;
 mod leftovers;
@@ -24,14 +25,15 @@ use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, Version};
 use hyper::body::Incoming;
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use crate::Error;
 use crate::access::{Caller, TOKEN_PATH, Way};
 use crate::account::{Account, Accounted, Notes};
-use crate::admission::{self, Connections, Limit, Seat};
+use crate::admission::{self, Connections, HoldOutcome, Limit, Seat};
 use crate::error::Fault;
-use crate::handlers::{self, App, Call};
+use crate::handlers::{self, App, Asking, Call, RequestBody};
 use crate::held::Purse;
 use crate::limits::{ADMIN_CONNECTIONS_MAX, PARTY_ADMIN_CONNECTIONS_MAX};
 use crate::live::Rules;
@@ -41,6 +43,7 @@ use crate::route;
 use crate::upstreams::Upstreams;
 
 use body::Watched;
+use deadline::{After, Deadline};
 use leftovers::Leftover;
 use linger::Ended;
 use watch::Watch;
@@ -98,6 +101,15 @@ pub(crate) async fn serve(
     connections
 }
 
+/// How far a request came: what is behind it is not done again with the next try.
+#[derive(Default)]
+struct Admitted {
+    /// Whether it carries a blob; its head and its address are known to be good then.
+    transfer: Option<bool>,
+    caller: Option<Caller>,
+    call: Option<Call>,
+}
+
 #[derive(Clone)]
 struct Connection {
     purpose: Purpose,
@@ -153,7 +165,8 @@ impl Connection {
         request: Request<Incoming>,
         watch: Arc<Watch>,
     ) -> Response<Accounted<Watched>> {
-        let (parts, mut body) = request.into_parts();
+        let (parts, body) = request.into_parts();
+        let mut body = RequestBody::new(body);
         let open = watch.open(parts.version);
         let (is_http2, is_last) = (parts.version == Version::HTTP_2, hygiene::is_last(&parts));
         let watched = |mut answer: Answer, purse: Purse| {
@@ -183,8 +196,7 @@ impl Connection {
         let purse = self.app.purse(Party::behind(client), &rules.limits);
         account.notes.purse = Some(purse.clone().on(watch.bytes()));
         let work = self.work(&parts, &mut body, rules, &mut account);
-        // On the heap: what a handler needs is large, and would be moved with every layer around it.
-        let work = Box::pin(Upstreams::seen_as(upstreams, work));
+        let work = Upstreams::seen_as(upstreams, work);
         let (answer, leftover) = work.instrument(span).await;
         match leftover {
             Leftover::Nothing => {}
@@ -192,7 +204,7 @@ impl Connection {
             Leftover::Unread if is_http2 => {
                 let watch = Arc::clone(&watch);
                 tokio::spawn(async move {
-                    if leftovers::linger(body).await == Ended::AtTheBound {
+                    if leftovers::linger(body.into_rest()).await == Ended::AtTheBound {
                         watch.lingered();
                     }
                 });
@@ -206,28 +218,16 @@ impl Connection {
     async fn work(
         &self,
         parts: &Parts,
-        body: &mut Incoming,
+        body: &mut RequestBody,
         rules: Arc<Rules>,
         account: &mut Account,
     ) -> (Answer, Leftover) {
-        let client = account.client();
-        let answered = if parts.uri.path() == TOKEN_PATH && rules.access.gives_tokens() {
-            match self.gate(parts, client, &rules) {
-                Ok(_) => {
-                    let notes = &mut account.notes;
-                    handlers::token(&self.app, &rules, (parts, body), client, notes).await
-                }
-                Err(error) => Err(error),
-            }
-        } else {
-            match self.admit_call(parts, account, Arc::clone(&rules)).await {
-                Ok(call) => handlers::dispatch(&self.app, call, body, &mut account.notes).await,
-                Err(error) => Err(error),
-            }
-        };
+        let deadline = Deadline::new(parts, &rules.limits, body.came());
+        let told = deadline.told();
+        let answered = self.hold((parts, body), &rules, account, deadline).await;
         let answered = answered.and_then(|answer| counted(answer, parts, account));
         let ends = answered.as_ref().is_err_and(Error::ends_connection);
-        let leftover = Leftover::of(parts, body, answered.as_ref().err()).await;
+        let leftover = Leftover::of(parts, body.rest(), answered.as_ref().err()).await;
         let mut answer = answered.unwrap_or_else(|error| {
             let bound = match &error {
                 Error::TooMany(what) => Some(*what),
@@ -248,6 +248,7 @@ impl Connection {
                 Fault::Store => tracing::error!(id, %error, "failed"),
             }
             let mut shown = self.shown(&error, parts, &rules);
+            told.fit(&error, account.notes.held.is_some(), &mut shown);
             if let Some(purse) = &account.notes.purse {
                 shown.body_mut().count_anyway(purse);
             }
@@ -259,27 +260,103 @@ impl Connection {
         (answer, leftover)
     }
 
-    /// From a head to a call, past everything that may turn it away before it is looked at.
-    async fn admit_call(
+    /// Answers a request; again while what is in its way passes by itself and its client waits.
+    async fn hold(
+        &self,
+        (parts, body): (&Parts, &mut RequestBody),
+        rules: &Arc<Rules>,
+        account: &mut Account,
+        mut deadline: Deadline,
+    ) -> Result<Answer, Error> {
+        let (mut admitted, mut held) = (Admitted::default(), None);
+        let mut stop = self.stop.clone();
+        let (answered, outcome) = loop {
+            // On the heap: what a handler needs is large, and is gone while the request is held.
+            let attempt = Box::pin(self.attempt((parts, body), rules, account, &mut admitted));
+            let answered = deadline.bound(attempt, held.is_some(), &mut stop).await;
+            let Err(error) = answered else { break (answered, HoldOutcome::Answered) };
+            let again = match deadline.after(&error, body.can_come_again()) {
+                After::Stands => break (Err(error), HoldOutcome::Answered),
+                After::Expired => break (Err(error), HoldOutcome::Expired),
+                After::Again(at) => at,
+            };
+            if held.is_none() {
+                let party = account.notes.caller.as_ref().map(Caller::party);
+                let party = party.unwrap_or_else(|| Party::behind(account.client()));
+                let Some(begun) = self.app.admission.holds.begin(party, deadline.agent()) else {
+                    return Err(error);
+                };
+                tracing::debug!(id = account.id(), %error, "held");
+                (held, account.notes.held) = (Some(begun), Some(Instant::now()));
+            }
+            tokio::select! {
+                () = tokio::time::sleep_until(again) => {}
+                _ = stop.wait_for(|stop| *stop) => break (Err(error), HoldOutcome::Drained),
+            }
+        };
+        if let Some(held) = held {
+            held.ended(outcome);
+        }
+        answered
+    }
+
+    /// Once: from its head to a call, as far as it did not come before, and to its answer.
+    async fn attempt(
+        &self,
+        (parts, body): (&Parts, &mut RequestBody),
+        rules: &Arc<Rules>,
+        account: &mut Account,
+        admitted: &mut Admitted,
+    ) -> Result<Answer, Error> {
+        let client = account.client();
+        let transfer = match admitted.transfer {
+            Some(transfer) => transfer,
+            None => *admitted.transfer.insert(self.gate(parts, client, rules)?),
+        };
+        if parts.uri.path() == TOKEN_PATH && rules.access.gives_tokens() {
+            let notes = &mut account.notes;
+            return handlers::token(&self.app, rules, (parts, body), client, notes).await;
+        }
+        let caller = match admitted.caller.take() {
+            Some(caller) => caller,
+            None => {
+                let caller = rules.access.authenticate(&parts.headers, client).await?;
+                account.notes.caller = Some(caller.clone());
+                self.app.admission.caller(&caller, transfer, &rules.limits)?;
+                caller
+            }
+        };
+        let caller = admitted.caller.insert(caller);
+        let call = match admitted.call.take() {
+            Some(call) => call,
+            None => self.call(parts, account, caller, rules)?,
+        };
+        let call = admitted.call.insert(call);
+        admission::memory(&call.route, &call.purse)?;
+        handlers::dispatch(&self.app, call, body, &mut account.notes).await
+    }
+
+    /// What a known caller asks for, within what they may have at once.
+    fn call(
         &self,
         parts: &Parts,
         account: &mut Account,
-        rules: Arc<Rules>,
+        caller: &Caller,
+        rules: &Arc<Rules>,
     ) -> Result<Call, Error> {
-        let (admission, limits, client) = (&self.app.admission, &rules.limits, account.client());
-        let transfer = self.gate(parts, client, &rules)?;
-        let caller = rules.access.authenticate(&parts.headers, client).await?;
-        account.notes.caller = Some(caller.clone());
-        admission.caller(&caller, transfer, limits)?;
-        account.notes.open = Some(admission.request(caller.party())?);
-        let mut purse = self.app.purse(caller.party(), limits);
+        account.notes.open = Some(self.app.admission.request(caller.party())?);
+        let mut purse = self.app.purse(caller.party(), &rules.limits);
         if let Some(by_address) = account.notes.purse.take() {
             purse = purse.beside(&by_address);
         }
         account.notes.purse = Some(purse.clone());
-        let call = read_call(parts, account, (caller, purse), Arc::clone(&rules))?;
-        admission::memory(&call.route, &call.purse)?;
-        Ok(call)
+        let route = route::parse(&parts.method, parts.uri.path(), parts.uri.query())?;
+        account.notes.route = Notes::class(&route);
+        let namespace = route::namespace(parts.uri.query())?;
+        account.notes.namespace.clone_from(&namespace);
+        let (client, headers, caller) = (account.client(), parts.headers.clone(), caller.clone());
+        let asking = Asking { headers, client, caller, purse, rules: Arc::clone(rules) };
+        Ok(Call::new(&self.app, route, namespace, asking))
     }
 
     /// What may turn anybody away before it is asked who they are: the head, and the rate of their
@@ -316,21 +393,6 @@ impl Connection {
         }
         answer
     }
-}
-
-fn read_call(
-    parts: &Parts,
-    account: &mut Account,
-    (caller, purse): (Caller, Purse),
-    rules: Arc<Rules>,
-) -> Result<Call, Error> {
-    let route = route::parse(&parts.method, parts.uri.path(), parts.uri.query())?;
-    account.notes.route = Notes::class(&route);
-    let namespace = route::namespace(parts.uri.query())?;
-    account.notes.namespace.clone_from(&namespace);
-    let client = account.client();
-    let headers = parts.headers.clone();
-    Ok(Call { route, namespace, headers, client, caller, purse, rules })
 }
 
 /// An answer that is held whole counts from now on, or finds no room. To HEAD nothing of it is sent.

@@ -5,6 +5,7 @@
 //! Invariant: a session is written by one request at a time, and after a request that broke off it
 //! holds exactly the bytes that it says it holds.
 
+mod commits;
 mod leg;
 mod resting;
 mod room;
@@ -17,7 +18,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tracing::Instrument as _;
 use wharf_oci::{Algorithm, Digest, RepoName, UploadId};
-use wharf_store::{BlobWriter, NewUpload, Retention, StoreError};
+use wharf_store::{BlobWriter, NewUpload, ReadyBlob, Retention, StoreError};
 
 use crate::Error;
 use crate::access::Caller;
@@ -34,6 +35,7 @@ use crate::turns::Turn;
 use crate::upstream::{Haste, Push};
 use crate::upstreams::{Remote, Site, Upstreams};
 
+use commits::{Commits, Committing};
 use leg::Leg;
 use resting::Resting;
 pub(crate) use room::Full;
@@ -60,6 +62,8 @@ struct Sessions {
     returned: Notify,
     /// True once sessions go to rest.
     closing: watch::Sender<bool>,
+    /// Those that end, and that did.
+    commits: Commits,
 }
 
 #[derive(Default)]
@@ -101,12 +105,33 @@ pub(crate) struct Checkout {
     id: UploadId,
     sessions: Arc<Sessions>,
     session: Option<Session>,
+    /// What is left of a session that could not end.
+    rests: Option<Resting>,
 }
 
 /// Content that is all here. Its name, when it has one, belongs to it until this is dropped.
 pub(crate) struct Ending {
     session: Session,
     name: Option<Checkout>,
+}
+
+/// Why an upload did not end.
+struct Unended {
+    error: Error,
+    /// Its content, when the upstream may take it later.
+    unsent: Option<Unsent>,
+}
+
+/// Content that is proven, and that its upstream did not take.
+struct Unsent {
+    ready: Box<ReadyBlob>,
+    room: Share,
+}
+
+impl<E: Into<Error>> From<E> for Unended {
+    fn from(error: E) -> Self {
+        Self { error: error.into(), unsent: None }
+    }
 }
 
 impl From<Session> for Ending {
@@ -229,7 +254,19 @@ impl Uploads {
         let open = table.open.get(&id).map(|slot| (&slot.repo, &slot.owner));
         let found = open.or_else(|| table.resting.get(&id).map(|rest| (&rest.repo, &rest.owner)));
         let found = found.filter(|(of, _)| *of == repo);
-        found.map(|(_, owner)| owner.clone()).ok_or(Error::UploadUnknown)
+        let found = found.map(|(_, owner)| owner.clone());
+        found.or_else(|| self.sessions.commits.owner(repo, id)).ok_or(Error::UploadUnknown)
+    }
+
+    /// What came of an end of this upload that was asked for before, also while it is under way; `None` when
+    /// there was none.
+    pub(crate) async fn ended(
+        &self,
+        repo: &RepoName,
+        id: UploadId,
+        digest: &Digest,
+    ) -> Option<Result<(), Error>> {
+        self.sessions.commits.outcome(repo, id, digest).await
     }
 
     /// How many bytes a session has; of one at rest, how many are durable.
@@ -262,7 +299,7 @@ impl Uploads {
         let slot = slot.ok_or_else(|| self.unknown())?;
         let session = slot.session.take().ok_or(Error::UploadBusy)?;
         slot.touched = Instant::now();
-        Ok(Checkout { id, sessions: Arc::clone(&self.sessions), session: Some(session) })
+        Ok(Checkout::new(id, &self.sessions, session))
     }
 
     /// Gives a session up; its bytes here and its session at the upstream go.
@@ -285,7 +322,7 @@ impl Uploads {
 
     /// Ends an upload: proven, at the upstream, and kept here, in this order. Goes on to its end
     /// when the caller goes away, and has its turn for so long; one that a stop finds at the upstream goes
-    /// to rest.
+    /// to rest, and so does one that the upstream does not take for now.
     pub(crate) async fn finish(
         &self,
         repo: &RepoName,
@@ -296,8 +333,21 @@ impl Uploads {
         let site = self.site_of(&ending.session, repo)?;
         let (uploads, repo) = (self.clone(), repo.clone());
         let work = async move {
-            let Ending { session, name } = ending;
-            let done = uploads.end(&repo, site, session, digest).await;
+            let Ending { session, mut name } = ending;
+            let commit = name.as_ref().map(|name| name.commit(digest));
+            let done = match uploads.end(&repo, site, session, digest).await {
+                Ok(()) => Ok(()),
+                Err(Unended { error, unsent }) => {
+                    if let (Some(name), Some(unsent)) = (&mut name, unsent) {
+                        name.rests =
+                            uploads.rest_unsent((name.id, name.owner()), &repo, unsent).await;
+                    }
+                    Err(error)
+                }
+            };
+            if let Some(commit) = commit {
+                commit.ended(&done);
+            }
             drop((name, turn));
             done
         };
@@ -310,14 +360,14 @@ impl Uploads {
         site: Site,
         session: Session,
         digest: Digest,
-    ) -> Result<(), Error> {
+    ) -> Result<(), Unended> {
         let ready = session.pump.verify(digest).await?.map_err(Error::DigestMismatch)?;
         let of = repo.clone();
         let Some(leg) = session.leg else {
             return match site {
                 Site::Remote(remote) => {
                     let party = session.room.map_or(Party::Ourselves, |room| room.owner().clone());
-                    self.deliveries.publish((ready, party), repo, &remote).await
+                    Ok(self.deliveries.publish((ready, party), repo, &remote).await?)
                 }
                 // What is only here is never evicted.
                 Site::Local => {
@@ -335,9 +385,13 @@ impl Uploads {
         };
         let Some(arrived) = arrived else {
             self.bridge.run(move || ready.suspend()).await?;
-            return Err(Error::Stopping);
+            return Err(Error::Stopping.into());
         };
-        arrived?;
+        if let Err(error) = arrived {
+            let unsent = session.room.filter(|_| error.passes());
+            let unsent = unsent.map(|room| Unsent { ready: Box::new(ready), room });
+            return Err(Unended { error, unsent });
+        }
         // What an upstream has can be fetched again, so trouble of the store is not the client's.
         let publish = move || ready.publish_into(Retention::Cached, &of);
         let kept = self.bridge.run(publish).instrument(telemetry::step("publish")).await;
@@ -393,9 +447,26 @@ impl Session {
 }
 
 impl Checkout {
+    fn new(id: UploadId, sessions: &Arc<Sessions>, session: Session) -> Self {
+        Self { id, sessions: Arc::clone(sessions), session: Some(session), rests: None }
+    }
+
     /// The session.
     pub(crate) fn session(&mut self) -> &mut Session {
         self.session.as_mut().expect("only `take`, which consumes this, leaves it empty")
+    }
+
+    /// It ends as this digest.
+    fn commit(&self, digest: Digest) -> Committing {
+        let table = self.sessions.lock();
+        let slot = table.open.get(&self.id);
+        let of = slot.map(|slot| (slot.repo.clone(), slot.owner.clone()));
+        drop(table);
+        self.sessions.commits.begin(self.id, of, digest)
+    }
+
+    fn owner(&self) -> Option<String> {
+        self.sessions.lock().open.get(&self.id)?.owner.clone()
     }
 
     /// Takes it to end it; until that is over nobody else has its name.
@@ -421,6 +492,7 @@ impl Drop for Checkout {
         match self.session.take() {
             None => {
                 table.open.remove(&self.id);
+                table.resting.extend(self.rests.take().map(|rests| (self.id, rests)));
             }
             Some(session) => {
                 if let Some(slot) = table.open.get_mut(&self.id) {

@@ -121,7 +121,7 @@ async fn a_stop_does_not_wait_for_who_was_told_and_stays() {
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
-    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer:?}");
+    assert!(answer.starts_with("HTTP/1.1 429 "), "{answer:?}");
 }
 
 /// A layout with one layer that is larger than the server takes.

@@ -70,7 +70,8 @@ pub(crate) fn command<A: AsRef<std::ffi::OsStr>>(
             command.env_remove(name);
         }
     }
-    command.args(arguments).env(PASSWORD_VARIABLE, PASSWORD);
+    // What is refused is refused at once; how long it is held before is asked in `patience.rs`.
+    command.args(arguments).env(PASSWORD_VARIABLE, PASSWORD).env("WHARFD_HOLD", "0");
     command
 }
 
@@ -205,10 +206,19 @@ impl Wharfd {
 
     /// The most memory that it ever had resident, as the kernel counts.
     pub(crate) fn peak_memory_bytes(&self) -> usize {
+        self.memory("VmHWM:")
+    }
+
+    /// The memory that it has resident now.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.memory("VmRSS:")
+    }
+
+    fn memory(&self, kind: &str) -> usize {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.pid()));
         let status = status.unwrap();
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-        peak.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
+        let found = status.lines().find_map(|line| line.strip_prefix(kind)).unwrap();
+        found.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
     }
 
     /// The id of its process.
@@ -346,6 +356,8 @@ pub(crate) struct Setup {
     /// Lines in the part before.
     pub(crate) lines: &'static str,
     user: &'static str,
+    /// For how many seconds `wharfd` holds a request at most.
+    hold: &'static str,
 }
 
 impl Setup {
@@ -358,6 +370,11 @@ impl Setup {
     /// These lines stand in wharfd's configuration.
     pub(crate) fn lines(self, lines: &'static str) -> Self {
         Self { lines, ..self }
+    }
+
+    /// `wharfd` holds requests for as long as it does for people.
+    pub(crate) fn holding(self) -> Self {
+        Self { hold: "45", ..self }
     }
 
     /// `wharfd` may only read at the upstream.
@@ -391,13 +408,15 @@ impl Stage {
         let (front, storage) = (Relay::start().await.unwrap(), Relay::start().await.unwrap());
         let mut double = double_config(&registry);
         double.storage_public = Some(storage.addr().to_string());
-        let setup = change(Setup { double, upstream: String::new(), lines: "", user: USER });
+        let setup =
+            change(Setup { double, upstream: String::new(), lines: "", user: USER, hold: "0" });
         let double = AcrDouble::start(setup.double).await.unwrap();
         front.point_to(double.addr());
         storage.point_to(double.storage_addr());
         let upstream = upstream_lines(&front.url(), setup.user);
         let config = format!("{}{upstream}{}", setup.lines, setup.upstream);
-        let wharfd = Wharfd::with_config(&config).await;
+        let variables = vec![("WHARFD_HOLD", setup.hold.to_owned())];
+        let wharfd = Wharfd::started(&config, How { variables, ..How::default() }).await;
         let origin = Api::new(registry.url(), Client::new());
         Some(Self { wharfd, double, front, storage, origin, registry })
     }

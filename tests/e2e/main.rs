@@ -28,6 +28,7 @@ mod full_disk;
 mod fuzz_corpus;
 mod fuzz_routes;
 mod herd;
+mod holds;
 mod kills;
 mod layering;
 mod limits;

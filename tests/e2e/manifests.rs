@@ -108,11 +108,11 @@ async fn an_upstream_that_cannot_say_what_it_has_is_an_outage_and_not_a_missing_
     let Some(stage) = start.await else { return };
     stage.api().push_blob(REPO, "{}").await;
     let manifest = image(&["elsewhere"]).to_string();
-    // The breaker says 503 for what would be 502, once there were many failures.
+    // The breaker says 429 for what would be 502, once there were many failures.
     for (fault, statuses) in [
-        (Fault::Status { code: 500, retry_after_s: None }, [502, 503]),
-        (Fault::HangUp { reset: true }, [502, 503]),
-        (Fault::TooManyRequests { retry_after_s: 60 }, [429, 503]),
+        (Fault::Status { code: 500, retry_after_s: None }, [429, 502]),
+        (Fault::HangUp { reset: true }, [429, 502]),
+        (Fault::TooManyRequests { retry_after_s: 60 }, [429, 429]),
     ] {
         let rule = FaultRule::next(Kind::BlobHead, fault);
         stage.double.set_fault(rule.during(std::time::Duration::from_hours(1)));

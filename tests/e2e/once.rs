@@ -220,11 +220,11 @@ async fn an_upstream_that_cannot_say_is_not_guessed_for() {
         stage.double.set_fault(FaultRule::next(Kind::ManifestHead, fault).during(HELD));
         for (tag, word) in [("v1", "second"), ("v2", "first")] {
             let undecided = put(&stage.wharfd, tag, word).await;
-            assert_eq!(undecided.status, 503, "{fault:?}: {}", undecided.text());
+            assert_eq!(undecided.status, 429, "{fault:?}: {}", undecided.text());
             assert!(!undecided.header("retry-after").is_empty());
         }
         let undecided = stage.api().delete(&delete_path(&digest("first"))).await;
-        assert_eq!(undecided.status, 503, "{fault:?}: {}", undecided.text());
+        assert_eq!(undecided.status, 429, "{fault:?}: {}", undecided.text());
         stage.double.clear_faults();
     }
     assert_eq!(stage.double.counts().answered(Kind::ManifestPut, 201), 1);

@@ -165,12 +165,12 @@ async fn without_its_upstream_a_known_image_is_served_stale_and_an_unknown_one_i
     let served = wharfd.api.get_manifest(REPO, "v1").await;
     assert_eq!((served.status.as_u16(), served.header("wharf-cache")), (200, "stale"));
     wharfd.api.assert_serves(REPO, &layout).await;
-    // 503 as soon as the upstream is known to be down.
+    // 429 as soon as the upstream is known to be down.
     let unknown = wharfd.api.get_manifest(REPO, "v2").await;
-    assert!(matches!(unknown.status.as_u16(), 502 | 503), "{}", unknown.text());
+    assert!(matches!(unknown.status.as_u16(), 429 | 502), "{}", unknown.text());
     assert_eq!(code(&unknown), "UNKNOWN");
     let unknown = wharfd.api.get_blob(REPO, &sha256(b"unknown")).await;
-    assert!(matches!(unknown.status.as_u16(), 502 | 503), "{}", unknown.text());
+    assert!(matches!(unknown.status.as_u16(), 429 | 502), "{}", unknown.text());
 }
 
 #[tokio::test]

@@ -233,7 +233,7 @@ async fn what_was_answered_survives_a_kill_and_is_delivered_after_it() {
 }
 
 #[tokio::test]
-async fn an_outage_is_503_at_the_manifest_and_the_retry_goes_on_from_there() {
+async fn an_outage_is_429_at_the_manifest_and_the_retry_goes_on_from_there() {
     let Some(stage) = Stage::start_with(staged).await else { return };
     let (config, layer) = (b"{}".to_vec(), noise(8, 12 * MIB));
     for content in [&config, &layer] {
@@ -244,7 +244,7 @@ async fn an_outage_is_503_at_the_manifest_and_the_retry_goes_on_from_there() {
     let other = noise(9, 12 * MIB);
     stage.api().push_blob(REPO, other.clone()).await;
     let refused = put_image(stage.api(), "v1", &config, &other).await;
-    assert_eq!(refused.status, 503, "{}", refused.text());
+    assert_eq!(refused.status, 429, "{}", refused.text());
     assert!(refused.header("retry-after").parse::<u64>().unwrap() > 0);
     assert!(message(&refused).contains("1 blobs of this manifest"), "{}", refused.text());
     assert_eq!(stage.origin.get_manifest(REPO, "v1").await.status, 404);

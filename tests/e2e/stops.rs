@@ -61,7 +61,7 @@ async fn an_upload_whose_end_the_upstream_does_not_answer_rests_with_all_of_it()
     let (location, end) = hanging_end(&stage, &content).await;
     assert!(stage.wharfd.stop().await.success(), "{}", stage.wharfd.log());
     let told = end.await.unwrap();
-    assert_eq!(told.status, 503, "{}", told.text());
+    assert_eq!(told.status, 429, "{}", told.text());
     assert!(!told.header("retry-after").is_empty());
     stage.double.clear_faults();
     stage.wharfd.start_again().await;
@@ -86,7 +86,7 @@ async fn a_chunk_that_a_stop_cuts_is_told_to_come_again() {
     assert!(wharfd.stop().await.success(), "{}", wharfd.log());
     let mut answer = String::new();
     client.read_to_string(&mut answer).await.unwrap();
-    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer:?}");
+    assert!(answer.starts_with("HTTP/1.1 429 "), "{answer:?}");
     assert!(answer.contains("\r\nretry-after: "), "{answer}");
     wharfd.start_again().await;
     assert_eq!(wharfd.api.upload_offset(&location).await, Some(5));

@@ -35,6 +35,8 @@ pub(crate) struct Limits {
     pub(crate) headers_timeout: Duration,
     /// How long a connection may be without a request.
     pub(crate) idle_timeout: Duration,
+    /// For how long a request is held at most before it is refused; zero refuses at once.
+    pub(crate) hold: Duration,
     /// The least pace of a client, in both directions.
     pub(crate) floor: Floor,
     /// Largest manifest that is taken, in bytes.
@@ -81,6 +83,7 @@ pub(super) struct LimitsFile {
     handshake_timeout_seconds: Option<u64>,
     headers_timeout_seconds: Option<u64>,
     idle_timeout_seconds: Option<u64>,
+    hold_seconds: Option<u64>,
     min_bytes_per_second: Option<Size>,
     slow_timeout_seconds: Option<u64>,
     manifest_bytes: Option<Size>,
@@ -100,6 +103,11 @@ pub(super) struct LimitsFile {
 }
 
 impl LimitsFile {
+    /// With what the command line says.
+    pub(super) fn holding(self, seconds: Option<u64>) -> Self {
+        Self { hold_seconds: seconds.or(self.hold_seconds), ..self }
+    }
+
     /// Checks every number.
     pub(super) fn check(self) -> Result<Limits, ConfigError> {
         let mut limits = Limits::default();
@@ -154,6 +162,9 @@ impl LimitsFile {
     }
 
     fn times(&self, limits: &mut Limits) -> Result<(), ConfigError> {
+        let mut hold = limits.hold.as_secs();
+        set(&mut hold, "hold_seconds", self.hold_seconds, 0..=limits::HOLD_SECONDS_MAX)?;
+        limits.hold = Duration::from_secs(hold);
         let range = || Duration::from_secs(1)..=Duration::from_hours(24);
         for (place, key, given) in [
             (
@@ -188,6 +199,7 @@ impl Default for Limits {
             handshake_timeout: limits::HANDSHAKE_TIMEOUT,
             headers_timeout: limits::HEADERS_TIMEOUT,
             idle_timeout: limits::IDLE_TIMEOUT,
+            hold: limits::HOLD_MAX,
             floor: Floor {
                 window: limits::STALL_TIMEOUT,
                 bytes_per_second: limits::CLIENT_BYTES_PER_SECOND_MIN,
@@ -272,6 +284,10 @@ mod tests {
         let bytes = read("bytes_in_flight_per_user = \"2MiB\"").unwrap().bytes;
         assert_eq!(bytes, Bounds { share: 2 << 20, ..Limits::default().bytes });
         assert_eq!((limits.floor.window.as_secs(), limits.floor.bytes_per_second), (1, 1024));
+        assert_eq!(
+            (limits.hold.as_secs(), read("hold_seconds = 0").unwrap().hold.as_secs()),
+            (45, 0)
+        );
         assert_eq!(limits.user_requests, Rate { per_second: 5, burst: 50 });
         assert_eq!(limits.transfers, Rate { per_second: 2, burst: 7 });
     }
@@ -280,6 +296,7 @@ mod tests {
     fn what_would_shut_everyone_out_is_refused_by_its_key() {
         for text in [
             "connections = 0",
+            "hold_seconds = 601",
             "headers_timeout_seconds = 0",
             "uploads_per_user = 0",
             "fills_per_user = 0",

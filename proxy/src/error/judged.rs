@@ -28,6 +28,7 @@ impl Error {
             | Self::UpstreamDenied { .. }
             | Self::UpstreamBusy { .. }
             | Self::UpstreamDown { .. }
+            | Self::Unanswered { .. }
             | Self::UpstreamFailed { .. }
             | Self::UpstreamAstray { .. }
             | Self::AccessUndecided { .. }
@@ -94,6 +95,44 @@ impl Error {
                 | Self::TooManyLogins { .. }
                 | Self::Stopping
         )
+    }
+
+    /// Whether it passes by itself: the same request may be answered in a while.
+    #[must_use]
+    pub fn passes(&self) -> bool {
+        match self {
+            Self::UpstreamBusy { .. }
+            | Self::UpstreamDown { .. }
+            | Self::UpstreamFailed { .. }
+            | Self::Unanswered { .. }
+            | Self::AccessUndecided { .. }
+            | Self::Undelivered { .. }
+            | Self::TagUndecided { .. }
+            | Self::PendingFull { .. }
+            | Self::TooMany(_)
+            | Self::TooManyBytes(_)
+            | Self::TooOften { .. } => true,
+            Self::UpstreamRefused { status, .. } => {
+                matches!(status.as_u16(), 408 | 429 | 500 | 502..=504)
+            }
+            Self::PutInPart { source, .. } => source.passes(),
+            _ => false,
+        }
+    }
+
+    /// After how many seconds it may have passed, where that is known.
+    #[must_use]
+    pub const fn retry_after_seconds(&self) -> Option<u64> {
+        match self {
+            Self::UpstreamBusy { retry_after_seconds }
+            | Self::UpstreamDown { retry_after_seconds }
+            | Self::AccessUndecided { retry_after_seconds }
+            | Self::TooManyLogins { retry_after_seconds }
+            | Self::Undelivered { retry_after_seconds, .. }
+            | Self::TagUndecided { retry_after_seconds, .. }
+            | Self::TooOften { retry_after_seconds } => Some(*retry_after_seconds),
+            _ => None,
+        }
     }
 
     /// Whether nothing more is read from a client after this: what follows may not be what it seems, or

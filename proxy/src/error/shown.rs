@@ -65,11 +65,6 @@ impl Error {
             }
             Self::DigestMismatch(_) => (StatusCode::BAD_REQUEST, ErrorCode::DigestInvalid),
             Self::UpstreamRefused { status, code, .. } => (relayed(*status), *code),
-            Self::UpstreamDown { .. }
-            | Self::Undelivered { .. }
-            | Self::TagUndecided { .. }
-            | Self::AccessUndecided { .. }
-            | Self::Stopping => (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unknown),
             Self::PendingFull { .. } => (StatusCode::INSUFFICIENT_STORAGE, ErrorCode::Unknown),
             Self::LoginNeeded { .. } | Self::ScopeNeeded { .. } | Self::LoginRefused => {
                 (StatusCode::UNAUTHORIZED, ErrorCode::Unauthorized)
@@ -79,7 +74,15 @@ impl Error {
             | Self::Denied
             | Self::ForeignPage
             | Self::HostUnlisted(_) => (StatusCode::FORBIDDEN, ErrorCode::Denied),
+            // What passes by itself is 429: after 503 most clients end (docs/clients.md). Where docker is
+            // better off with 503, `server/deadline.rs` says so.
             Self::UpstreamBusy { .. }
+            | Self::UpstreamDown { .. }
+            | Self::Unanswered { .. }
+            | Self::Undelivered { .. }
+            | Self::TagUndecided { .. }
+            | Self::AccessUndecided { .. }
+            | Self::Stopping
             | Self::TooMany(_)
             | Self::TooManyBytes(_)
             | Self::TooOften { .. }
@@ -123,10 +126,10 @@ impl Error {
     }
 }
 
-/// What is broken behind is not broken here: 500 and its like become 502.
+/// What is broken behind is not broken here: 500 and its like become 502, and what passes there passes here.
 fn relayed(status: StatusCode) -> StatusCode {
     match status.as_u16() {
-        503 => StatusCode::SERVICE_UNAVAILABLE,
+        503 => StatusCode::TOO_MANY_REQUESTS,
         500..=599 => StatusCode::BAD_GATEWAY,
         _ => status,
     }

@@ -88,6 +88,8 @@ fn admitted(app: &App) -> Admitted {
     Admitted {
         uses: app.admission.state(limits, &app.cache.bridge.held(), app.uploads.taken()),
         refusals: app.admission.counts.rows().collect(),
+        held: app.admission.holds.held() as u64,
+        holds: app.admission.holds.rows().collect(),
         tls: app.tls.as_ref().map(|tls| tls.state()),
     }
 }

@@ -2,13 +2,12 @@
 //!
 //! Invariant: no byte of it is in memory that was not reserved before, and none beyond the limit.
 
-use bytes::Bytes;
 use http::{HeaderMap, header};
-use hyper::body::Incoming;
 
 use super::arriving::Arriving;
+use super::request_body::{RequestBody, WholeBody};
 use crate::Error;
-use crate::held::{Collected, Hold, Purse};
+use crate::held::{Collected, Purse};
 use crate::lag::Floor;
 
 /// How much of a body is taken, and how.
@@ -24,12 +23,15 @@ pub(super) struct Taking<'a, F> {
 }
 
 /// The body, and what it is counted as. Refused as soon as it is known to be too large, or to find no
-/// room: an announced length is reserved before anything is read.
+/// room: an announced length is reserved before anything is read. A request that is tried again has it.
 pub(super) async fn collect(
     headers: &HeaderMap,
-    body: &mut Incoming,
+    body: &mut RequestBody,
     taking: Taking<'_, impl Fn(u64) -> Error>,
-) -> Result<(Bytes, Hold), Error> {
+) -> Result<WholeBody, Error> {
+    if let Some(whole) = body.whole() {
+        return Ok(whole);
+    }
     let Taking { purse, limit_bytes, floor, too_large } = taking;
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
     if let Some(size) = announced.filter(|size: &u64| *size > limit_bytes) {
@@ -38,7 +40,7 @@ pub(super) async fn collect(
     let mut hold = purse.take(announced.unwrap_or(0))?;
     let mut collected = Collected::with_room(announced.unwrap_or(0));
     let most = usize::try_from(limit_bytes).unwrap_or(usize::MAX);
-    let mut arriving = Arriving::new(body, floor);
+    let mut arriving = Arriving::new(body.pieces(), floor);
     while let Some(bytes) = arriving.next().await? {
         let size = collected.len() + bytes.len();
         if size > most {
@@ -46,5 +48,5 @@ pub(super) async fn collect(
         }
         collected.push(&bytes, most, &mut hold)?;
     }
-    Ok((collected.into_bytes(), hold))
+    Ok(body.keep(collected.into_bytes(), hold))
 }

@@ -1,26 +1,23 @@
 //! `GET`, `HEAD` and `PUT` of manifests (distribution-spec end-3, end-7): reading them, and what a
-//! body must be. What is done with it is in `push.rs`, deleting in `removals.rs`.
+//! body must be. Who puts it is in `puts.rs`, how in `push.rs`; deleting is in `removals.rs`.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::{HeaderMap, header};
-use hyper::body::Incoming;
-use tracing::Instrument as _;
-use wharf_oci::{Digest, Manifest, MediaType, ParseError, Reference, RepoName, Tag};
+use wharf_oci::{Digest, Endpoint, Manifest, MediaType, ParseError, Reference, RepoName, Tag};
 
 use super::collected::{self, Taking};
-use super::push::Push;
-use super::{App, content};
+use super::request_body::{RequestBody, WholeBody};
+use super::{App, puts};
 use crate::Error;
 use crate::access::Caller;
 use crate::audit::Act;
 use crate::config::Limits;
 use crate::held::{Hold, Purse};
 use crate::limits::MANIFEST_READ_LENGTHS;
-use crate::response::{self, Answer};
-use crate::turns::{Place, Turn, Wanted};
+use crate::response::{self, Answer, OCI_SUBJECT, OCI_TAG};
+use crate::turns::Place;
 use crate::upstream::{Accept, Conditions};
 use crate::upstreams::Site;
 
@@ -65,40 +62,53 @@ pub(super) async fn get(
     Ok(if head { response::head(full, size_bytes) } else { full })
 }
 
+/// A manifest that is what it says that it is, and where it goes.
+pub(super) struct Proven {
+    pub(super) put: Put,
+    pub(super) site: Site,
+    pub(super) place: Place,
+    pub(super) conditions: Conditions,
+    pub(super) manifest: Manifest,
+    pub(super) digest: Digest,
+    pub(super) holds: (WholeBody, Hold),
+}
+
 /// Puts a manifest. Once it is somebody's turn it goes on to its end when the caller goes away: the
 /// upstream may have done its part.
 pub(super) async fn put(
     app: &Arc<App>,
-    (put, act): (Put, Act),
+    (put, act): (Put, &Act),
     headers: &HeaderMap,
-    body: (&mut Incoming, &Limits),
+    body: (&mut RequestBody, &Limits),
 ) -> Result<Answer, Error> {
-    let (push, turns) = match prepare(app, put, headers, body).await {
-        Ok(prepared) => prepared,
+    let proven = match prove_body(app, put, headers, body).await {
+        Ok(proven) => proven,
         Err(error) => return act.ended(Err(error)),
     };
-    let work = async move {
-        let done = act.ended(push.run().await);
-        drop(turns);
-        done
-    };
-    app.finishing.run(work.in_current_span()).await
+    let receipt = Receipt::of(&proven);
+    let put = puts::put(app, proven, act).await;
+    match &put {
+        Ok(_) => act.done(Some(&receipt.digest)),
+        Err(error) => act.failed(error),
+    }
+    put.map(|keeps_referrers| receipt.answer(keeps_referrers))
 }
 
-/// A push whose manifest is proven, whose content is there, and whose turn it is.
-async fn prepare(
+/// A manifest whose bytes are all here.
+async fn prove_body(
     app: &Arc<App>,
     put: Put,
     headers: &HeaderMap,
-    (body, limits): (&mut Incoming, &Limits),
-) -> Result<(Push, (Option<Turn>, Turn)), Error> {
+    (body, limits): (&mut RequestBody, &Limits),
+) -> Result<Proven, Error> {
     let site =
         app.cache.upstreams.site_for(&put.repo, put.caller.login())?.for_party(put.caller.party());
     let conditions = Conditions::of(headers)?;
     let declared = declared(headers, &site)?;
-    let (bytes, mut hold) = collect(headers, body, &put.purse, limits).await?;
+    let whole = collect(headers, body, &put.purse, limits).await?;
+    let bytes = whole.bytes.clone();
     let length = bytes.len();
-    hold.grow_to(length as u64 * MANIFEST_READ_LENGTHS)?;
+    let hold = put.purse.take(length as u64 * (MANIFEST_READ_LENGTHS - 1))?;
     let (is_local, reference) = (matches!(site, Site::Local), put.reference.clone());
     let read = move || {
         let manifest = if is_local {
@@ -111,34 +121,39 @@ async fn prepare(
         Ok::<_, Error>((manifest, digest))
     };
     let (manifest, digest) = app.cache.bridge.read(length, read).await?;
-    content::require(app, &put.repo, &site, &manifest).await?;
-    if let Site::Remote(_) = &site {
-        app.deliveries.settle(&put.repo, &manifest).await?;
-    }
     let place = Place::of(&site, &put.repo);
-    let keeping = keep(app, (&site, &place), &put, &manifest).await?;
-    let wanted = Wanted::to_put(&place, digest, put.named_tags());
-    // What is put on a condition is not there at the same time by somebody else's hand.
-    let wanted = if conditions.is_empty() { wanted } else { wanted.alone() };
-    let turn = app.turns.take(&put.caller.party(), wanted).await?;
-    let app = Arc::clone(app);
-    Ok((Push { app, site, place, put, manifest, digest, conditions, _hold: hold }, (keeping, turn)))
+    Ok(Proven { put, site, place, conditions, manifest, digest, holds: (whole, hold) })
 }
 
-/// For a write-once tag: from now on nothing of the repository is deleted until it is put. What was there
-/// before may have gone while this waited.
-async fn keep(
-    app: &App,
-    (site, place): (&Site, &Place),
-    put: &Put,
-    manifest: &Manifest,
-) -> Result<Option<Turn>, Error> {
-    if !put.named_tags().any(|tag| app.write_once.covers(site, place, tag)) {
-        return Ok(None);
+/// What a client is told of its put.
+struct Receipt {
+    digest: Digest,
+    repo: RepoName,
+    subject: Option<Digest>,
+    tags: Vec<Tag>,
+}
+
+impl Receipt {
+    fn of(proven: &Proven) -> Self {
+        let subject = proven.manifest.subject().map(|subject| subject.digest);
+        let (repo, tags) = (proven.put.repo.clone(), proven.put.tags.clone());
+        Self { digest: proven.digest, repo, subject, tags }
     }
-    let turn = app.turns.take(&put.caller.party(), Wanted::to_keep(place)).await?;
-    content::require(app, &put.repo, site, manifest).await?;
-    Ok(Some(turn))
+
+    fn answer(self, keeps_referrers: bool) -> Answer {
+        let Self { digest, repo, subject, tags } = self;
+        let location = Endpoint::Manifest { repo, reference: Reference::Digest(digest) };
+        let mut created = response::created(location.to_string(), &digest);
+        let subject = subject.filter(|_| keeps_referrers);
+        let subject = subject.map(|subject| (OCI_SUBJECT, subject.to_string()));
+        let tags = tags.iter().map(|tag| (OCI_TAG, tag.to_string()));
+        for (name, value) in subject.into_iter().chain(tags) {
+            if let Ok(value) = value.parse() {
+                created.headers_mut().append(name, value);
+            }
+        }
+        created
+    }
 }
 
 /// What a manifest is sent as. What is no media type is refused where nobody else is asked.
@@ -163,10 +178,10 @@ fn prove(manifest: &Manifest, reference: &Reference) -> Result<Digest, Error> {
 /// The body, refused as soon as it is known to be too large.
 async fn collect(
     headers: &HeaderMap,
-    body: &mut Incoming,
+    body: &mut RequestBody,
     purse: &Purse,
     limits: &Limits,
-) -> Result<(Bytes, Hold), Error> {
+) -> Result<WholeBody, Error> {
     let limit_bytes = limits.manifest_bytes;
     let too_large =
         |size_bytes| Error::Parse(ParseError::ManifestTooLarge { size_bytes, limit_bytes });

@@ -4,12 +4,13 @@
 //! Invariant: past this file a repository has one name, and nothing that leaves with a namespace
 //! shows it.
 
+use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue, LINK, LOCATION};
 use wharf_oci::RepoName;
 
-use super::Call;
 use crate::Error;
 use crate::response::Answer;
+use crate::route::Route;
 use crate::upstreams::Upstreams;
 
 /// The namespace that was used to answer.
@@ -25,10 +26,14 @@ pub(super) struct Namespace {
 
 impl Namespace {
     /// Renames what a call asks for; `None` when it is called the same here.
-    pub(super) fn enter(upstreams: &Upstreams, call: &mut Call) -> Result<Option<Self>, Error> {
-        let Some(asked) = call.route.repo().cloned() else { return Ok(None) };
-        let header = || call.headers.get(OCI_NAMESPACE)?.to_str().ok().map(str::to_ascii_lowercase);
-        let host = call.namespace.take().or_else(header);
+    pub(super) fn enter(
+        upstreams: &Upstreams,
+        route: &mut Route,
+        (host, headers): (Option<String>, &HeaderMap),
+    ) -> Result<Option<Self>, Error> {
+        let Some(asked) = route.repo().cloned() else { return Ok(None) };
+        let header = || headers.get(OCI_NAMESPACE)?.to_str().ok().map(str::to_ascii_lowercase);
+        let host = host.or_else(header);
         let name = |repo: &RepoName| match &host {
             Some(host) => upstreams.in_namespace(host, repo),
             None => upstreams.without_namespace(repo),
@@ -37,7 +42,7 @@ impl Namespace {
         if host.is_none() && here == asked {
             return Ok(None);
         }
-        call.route.rename(name)?;
+        route.rename(name)?;
         Ok(Some(Self { host, asked, here }))
     }
 

@@ -6,18 +6,18 @@
 
 use std::sync::Arc;
 
-use wharf_oci::{Digest, Endpoint, Manifest, PageQuery, Reference, RepoName, Tag};
+use wharf_oci::{Digest, Manifest, PageQuery, Reference, RepoName, Tag};
 use wharf_store::TagRecord;
 
 use super::current::current;
 use super::manifests::Put;
 use super::once::{Decided, Scene};
 use super::redelivery::Redelivery;
+use super::request_body::WholeBody;
 use super::{App, content};
 use crate::Error;
 use crate::cache::{Change, Store, now_ms};
 use crate::held::Hold;
-use crate::response::{self, Answer, OCI_SUBJECT, OCI_TAG};
 use crate::turns::Place;
 use crate::upstream::{Accepted, Conditions, Reader, There};
 use crate::upstreams::{Remote, Site};
@@ -33,7 +33,7 @@ pub(super) struct Push {
     /// What its reference has to be at this moment; further tags have no conditions.
     pub(super) conditions: Conditions,
     /// What all of it holds in memory.
-    pub(super) _hold: Hold,
+    pub(super) _holds: (WholeBody, Hold),
 }
 
 /// What an upstream did with a manifest.
@@ -47,7 +47,8 @@ struct Sent {
 }
 
 impl Push {
-    pub(super) async fn run(self) -> Result<Answer, Error> {
+    /// Whether referrers are kept where it is now.
+    pub(super) async fn run(self) -> Result<bool, Error> {
         if let Site::Remote(remote) = &self.site {
             for tag in self.put.named_tags() {
                 self.app.cache.not_read_stale(&self.put.repo, tag, remote, &self.put.purse).await?;
@@ -86,7 +87,7 @@ impl Push {
         scene.undo(decided, &sent.done, unsure.map(|(name, _)| name)).await;
         locked?;
         match failed {
-            None => Ok(self.created(sent.keeps_referrers)),
+            None => Ok(sent.keeps_referrers),
             Some((failed, source)) => {
                 let done: Vec<_> = sent.done.iter().map(ToString::to_string).collect();
                 let (done, failed) = (done.join(", "), failed.to_string());
@@ -178,21 +179,6 @@ impl Push {
             store.put_manifest(repo, &manifest, &digest, &tags)
         };
         self.app.cache.change(&self.put.repo, kind, change).await
-    }
-
-    fn created(&self, keeps_referrers: bool) -> Answer {
-        let (repo, reference) = (self.put.repo.clone(), Reference::Digest(self.digest));
-        let location = Endpoint::Manifest { repo, reference };
-        let mut created = response::created(location.to_string(), &self.digest);
-        let subject = self.manifest.subject().filter(|_| keeps_referrers);
-        let subject = subject.map(|subject| (OCI_SUBJECT, subject.digest.to_string()));
-        let tags = self.put.tags.iter().map(|tag| (OCI_TAG, tag.to_string()));
-        for (name, value) in subject.into_iter().chain(tags) {
-            if let Ok(value) = value.parse() {
-                created.headers_mut().append(name, value);
-            }
-        }
-        created
     }
 }
 

@@ -6,21 +6,20 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderValue, Method};
-use hyper::body::Incoming;
 use url::form_urlencoded;
 use wharf_oci::Secret;
 
 use super::App;
 use super::collected::{Taking, collect};
+use super::request_body::{RequestBody, WholeBody};
 use crate::Error;
 use crate::access::{Grants, Shown, TokenRequest};
 use crate::account::Notes;
 use crate::config::Limits;
-use crate::held::{Hold, Purse};
+use crate::held::Purse;
 use crate::limits::STALL_TIMEOUT;
 use crate::live::Rules;
 use crate::party::Party;
@@ -30,7 +29,7 @@ use crate::response::{self, Answer};
 pub(crate) async fn token(
     app: &App,
     rules: &Rules,
-    (parts, body): (&Parts, &mut Incoming),
+    (parts, body): (&Parts, &mut RequestBody),
     client: IpAddr,
     notes: &mut Notes,
 ) -> Result<Answer, Error> {
@@ -40,8 +39,8 @@ pub(crate) async fn token(
         Method::POST => {
             let address = app.purse(Party::behind(client), &rules.limits);
             let purse = notes.purse.as_ref().unwrap_or(&address);
-            let (form, hold) = form(parts, body, purse, &rules.limits).await?;
-            (Fields::read(&form), Some(hold))
+            let form = form(parts, body, purse, &rules.limits).await?;
+            (Fields::read(&form.bytes), Some(form))
         }
         _ => return Err(Error::MethodNotAllowed { allowed: "GET, POST" }),
     };
@@ -103,10 +102,10 @@ impl Fields {
 
 async fn form(
     parts: &Parts,
-    body: &mut Incoming,
+    body: &mut RequestBody,
     purse: &Purse,
     limits: &Limits,
-) -> Result<(Bytes, Hold), Error> {
+) -> Result<WholeBody, Error> {
     let media_type = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let is_form = media_type.is_some_and(|media_type| {
         let essence = media_type.split(';').next().unwrap_or(media_type);

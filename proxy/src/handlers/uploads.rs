@@ -9,6 +9,7 @@ use hyper::body::Incoming;
 use wharf_oci::{Algorithm, ChunkRange, Digest, Endpoint, RepoName, UploadId};
 
 use super::arriving::Arriving;
+use super::request_body::RequestBody;
 use super::{App, Call};
 use crate::Error;
 use crate::access::{Caller, Need};
@@ -276,13 +277,13 @@ pub(super) async fn patch(
     app: &App,
     (repo, id): (&RepoName, UploadId),
     (caller, rules): (&Caller, &Rules),
-    (headers, body): (&HeaderMap, &mut Incoming),
+    (headers, body): (&HeaderMap, &mut RequestBody),
 ) -> Result<Answer, Error> {
     let mut checkout = app.uploads.check_out(repo, id, caller).await?;
     let session = checkout.session();
     let chunk = check_chunk(session, headers, &upload_path(repo, id))?;
     let before = session.offset();
-    receive(app, session, headers, (body, &rules.limits)).await?;
+    receive(app, session, headers, (body.pieces(), &rules.limits)).await?;
     let offset = session.offset();
     if let Some(chunk) = chunk.filter(|chunk| chunk.size_bytes() != offset - before) {
         let (declared, actual) = (chunk.size_bytes(), offset - before);
@@ -295,14 +296,17 @@ pub(super) async fn finish(
     app: &App,
     end: End,
     (caller, rules): (&Caller, &Rules),
-    (headers, body): (&HeaderMap, &mut Incoming),
+    (headers, body): (&HeaderMap, &mut RequestBody),
 ) -> Result<Answer, Error> {
     let End { repo, id, digest } = end;
+    if let Some(ended) = app.uploads.ended(&repo, id, &digest).await {
+        return ended.map(|()| created(&repo, &digest));
+    }
     let mut checkout = app.uploads.check_out(&repo, id, caller).await?;
     let session = checkout.session();
     check_chunk(session, headers, &upload_path(&repo, id))?;
     session.expect(digest);
-    receive(app, session, headers, (body, &rules.limits)).await?;
+    receive(app, session, headers, (body.pieces(), &rules.limits)).await?;
     let site = app.uploads.site_of(session, &repo)?;
     let turn = linking(app, caller, &site, (&repo, digest)).await?;
     app.uploads.finish(&repo, checkout.end(), digest, turn).await?;

@@ -11,6 +11,10 @@ pub(crate) struct Admitted {
     pub uses: Vec<Use>,
     /// Who ended at each.
     pub refusals: Vec<(&'static str, u64)>,
+    /// Requests that are held.
+    pub held: u64,
+    /// What became of those that were: kind of client, outcome, how often.
+    pub holds: Vec<(&'static str, &'static str, u64)>,
     /// Without it, plain HTTP is spoken.
     pub tls: Option<TlsState>,
 }
@@ -28,6 +32,13 @@ pub(super) fn render(page: &mut Page, admitted: &Admitted) {
     page.family("wharfd_limit_refusals_total", Kind::Counter, help);
     for (limit, count) in &admitted.refusals {
         page.row(&[("limit", limit)], *count);
+    }
+    let help = "Requests that are held before they are refused.";
+    page.single("wharfd_held_requests", Kind::Gauge, help, admitted.held);
+    let help = "Requests that were held, by kind of client and by what became of them.";
+    page.family("wharfd_holds_total", Kind::Counter, help);
+    for (agent, outcome, count) in &admitted.holds {
+        page.row(&[("agent", agent), ("outcome", outcome)], *count);
     }
     if let Some(tls) = &admitted.tls {
         of_tls(page, tls);
@@ -61,6 +72,8 @@ mod tests {
         let admitted = Admitted {
             uses: vec![Use { limit: Limit::Connections, used: 5, most: 6 }],
             refusals: vec![("connections", 8)],
+            held: 9,
+            holds: vec![("docker", "expired", 10)],
             tls: Some(tls),
         };
         let mut page = Page::default();
@@ -73,6 +86,8 @@ mod tests {
                 "wharfd_limit_used{limit=\"connections\"} 5",
                 "wharfd_limit_most{limit=\"connections\"} 6",
                 "wharfd_limit_refusals_total{limit=\"connections\"} 8",
+                "wharfd_held_requests 9",
+                "wharfd_holds_total{agent=\"docker\",outcome=\"expired\"} 10",
                 "wharfd_tls_certificate_valid_until_seconds 7",
                 "wharfd_tls_certificates_total{result=\"taken\"} 1",
                 "wharfd_tls_certificates_total{result=\"refused\"} 2",

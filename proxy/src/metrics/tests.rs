@@ -40,6 +40,8 @@ fn gauges(upstreams: &[&str]) -> Gauges {
         admitted: Admitted {
             uses: vec![Use { limit: Limit::Connections, used: 26, most: 27 }],
             refusals: vec![("connections", 28)],
+            held: 30,
+            holds: vec![("docker", "left", 31)],
             tls: Some(TlsState { valid_until: 29, taken: 1, refused: 2, handshakes: 3, failed: 4 }),
         },
     }

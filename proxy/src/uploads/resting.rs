@@ -14,10 +14,10 @@ use tracing::Instrument as _;
 use wharf_oci::{RepoName, UploadId};
 use wharf_store::StoreError;
 
-use super::{Checkout, Session, Slot, Table, Uploads};
+use super::{Checkout, Session, Slot, Table, Unsent, Uploads};
 use crate::Error;
 use crate::access::Caller;
-use crate::cache::Store;
+use crate::cache::{Store, now_ms};
 use crate::limits::{SUSPEND_DEADLINE, UPLOAD_EMPTY_IDLE_MAX, UPLOAD_IDLE_MAX};
 use crate::party::Party;
 use crate::shares::{Share, Shares};
@@ -160,7 +160,24 @@ impl Uploads {
         // Whoever goes on with it has it, also past their share: it is there already.
         let room = self.sessions.shares.join(caller.party());
         let session = self.session(writer, upstream, room);
-        Ok(Checkout { id, sessions: Arc::clone(&self.sessions), session: Some(session) })
+        Ok(Checkout::new(id, &self.sessions, session))
+    }
+
+    /// Lets an upload rest that was all here when its upstream did not take it: the same end may be asked
+    /// for again.
+    pub(super) async fn rest_unsent(
+        &self,
+        (id, owner): (UploadId, Option<String>),
+        repo: &RepoName,
+        unsent: Unsent,
+    ) -> Option<Resting> {
+        let Unsent { ready, room } = unsent;
+        let offset = ready.info().size_bytes;
+        if let Err(error) = self.bridge.run(move || ready.suspend()).await {
+            tracing::error!(%id, %error, "an upload was lost");
+            return None;
+        }
+        Some(Resting { repo: repo.clone(), owner, offset, saved_ms: now_ms(), room })
     }
 
     fn rest_again(&self, id: UploadId, resting: Resting) {

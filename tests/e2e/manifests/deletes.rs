@@ -141,7 +141,7 @@ async fn what_the_upstream_does_not_delete_stays_and_what_it_never_had_goes() {
             let no = Fault::Status { code: said, retry_after_s: None };
             stage.double.set_fault(FaultRule::next(*kind, no).during(HELD));
             let refused = stage.api().delete(path).await.status.as_u16();
-            assert!(refused == shown || (said == 500 && refused == 503), "{path}: {refused}");
+            assert!(refused == shown || (said == 500 && refused == 429), "{path}: {refused}");
             stage.double.clear_faults();
         }
     }

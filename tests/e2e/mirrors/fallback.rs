@@ -31,10 +31,10 @@ async fn containerd_goes_to_the_next_host_when_wharfd_has_no_answer() {
     let unavailable = Fault::Status { code: 503, retry_after_s: None };
     let patience = Fault::TooManyRequests { retry_after_s: 600 };
     for (seed, fault, status) in
-        [(1, None, 404), (2, Some(patience), 429), (3, Some(unavailable), 503)]
+        [(1, None, 404), (2, Some(patience), 429), (3, Some(unavailable), 429)]
     {
         let layout = image(&scene, seed);
-        let repo = format!("{REPO}-{status}");
+        let repo = format!("{REPO}-{seed}");
         second.push_layout(&repo, &layout).await;
         if let Some(fault) = fault {
             scene.hub.double.set_fault(every_request(fault));
@@ -71,12 +71,12 @@ async fn clients_go_to_the_next_host_for_what_a_stopped_upstream_left_out() {
         assert_eq!(pulled, layout.top.digest);
     }
     assert_answered(&scene.wharfd, &format!("{REPO}/manifests/1.0"), 200);
-    assert_answered(&scene.wharfd, &format!("{REPO}/blobs/"), 503);
-    assert_answered(&scene.wharfd, "team/other/manifests/1.0", 503);
+    assert_answered(&scene.wharfd, &format!("{REPO}/blobs/"), 429);
+    assert_answered(&scene.wharfd, "team/other/manifests/1.0", 429);
     // skopeo and podman stay with the host that had the manifest, so only what is wholly elsewhere
     // is found there.
     let copied = copy(&skopeo, &registries, "docker.io/team/other:1.0").await;
     assert_eq!(copied, other.top.digest);
-    assert_answered(&scene.wharfd, "docker.io/team/other/manifests/1.0", 503);
+    assert_answered(&scene.wharfd, "docker.io/team/other/manifests/1.0", 429);
     node.stop().await;
 }

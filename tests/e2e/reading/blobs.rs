@@ -160,8 +160,8 @@ async fn what_is_gone_is_an_error_and_never_an_empty_success() {
         wharfd.api.head_blob(REPO, &digest).await,
         wharfd.api.get_range(REPO, &digest, "bytes=0-9").await,
     ] {
-        // 503 as soon as the upstream is known to be down.
-        assert!(matches!(answer.status.as_u16(), 502 | 503), "{}", answer.status);
+        // 429 as soon as the upstream is known to be down.
+        assert!(matches!(answer.status.as_u16(), 429 | 502), "{}", answer.status);
     }
 }
 
@@ -187,7 +187,7 @@ async fn a_dead_upstream_is_an_error_at_once_and_comes_back_by_itself() {
     let open = format!("wharfd_upstream_breaker{{upstream=\"{}\"}}", stage.front.url());
     eventually("the upstream to be left alone", async || {
         let failed = stage.api().get_blob(REPO, &digest).await;
-        assert!(matches!(failed.status.as_u16(), 502 | 503), "{}", failed.status);
+        assert!(matches!(failed.status.as_u16(), 429 | 502), "{}", failed.status);
         (stage.wharfd.metric(&open).await == 2).then_some(())
     })
     .await;
@@ -198,7 +198,7 @@ async fn a_dead_upstream_is_an_error_at_once_and_comes_back_by_itself() {
         (stage.wharfd.metric(&asked).await == before).then_some(refused)
     })
     .await;
-    assert_eq!(refused.status, 503);
+    assert_eq!(refused.status, 429);
     assert!(refused.header("retry-after").parse::<u64>().unwrap() >= 1);
     stage.front.point_to(stage.double.addr());
     let back = eventually("the upstream to be asked again", async || {

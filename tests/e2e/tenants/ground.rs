@@ -13,7 +13,7 @@ use super::content::{Cold, Content};
 use super::line::Party;
 use super::pools::Pool;
 use crate::access::scene::{access_files, password};
-use crate::fixture::{Api, Wharfd, upstream_lines};
+use crate::fixture::{Api, How, Wharfd, upstream_lines};
 
 /// Who works, and the two who are in the way.
 pub(super) const GOOD: &str = "alice";
@@ -103,7 +103,10 @@ impl Ground {
         let number = self.cells;
         let origin = Api::new(self.registry.url(), Client::new());
         let content = Content::plant(&origin, number).await;
-        let wharfd = Wharfd::with_config(&self.lines(pool)).await;
+        // As strangers meet it: what is refused is held before.
+        let variables = vec![("WHARFD_HOLD", "45".to_owned())];
+        let how = How { variables, ..How::default() };
+        let wharfd = Wharfd::started(&self.lines(pool), how).await;
         let [good, first, second] = [(GOOD, 1), (HOSTILE[0], 2), (HOSTILE[1], 3)]
             .map(|(name, address)| self.party(&wharfd, name, address));
         let (double, cold) = (Arc::clone(&self.double), Arc::clone(&self.cold));

@@ -1,0 +1,163 @@
+//! Which client asks, by the begin of its `User-Agent`, and how long it waits for an answer to begin.
+//!
+//! The times were measured with a silent registry (docs/clients.md): most clients wait for 50 s and more,
+//! containerd 2 hangs up after 30 s, jib after 20 s and then asks once more.
+//!
+//! Invariant: a client that is not known is taken for one of the hastiest.
+
+use std::time::Duration;
+
+use http::{HeaderMap, header};
+
+use crate::limits::{HOLD_HASTY, HOLD_MAX};
+
+/// A kind of client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Agent {
+    /// containerd and what stands on it: ctr, nerdctl, the kubelet.
+    Containerd,
+    /// The Docker daemon.
+    Docker,
+    /// crane, cosign, ko.
+    GoContainerRegistry,
+    /// regctl, regsync.
+    Regclient,
+    /// oras and its library for Go.
+    Oras,
+    /// helm.
+    Helm,
+    /// skopeo, podman, buildah, CRI-O.
+    ContainersImage,
+    /// jib: Maven, Gradle.
+    Jib,
+    /// oras-py and python-dxf.
+    Python,
+    /// oci-client: the library for Rust, and Wasm runtimes on it.
+    OciClient,
+    /// Another one, or one that does not say.
+    Other,
+}
+
+/// Every kind with its word and how it begins, in the order of the variants.
+const KINDS: [(Agent, &str, &[&str]); 11] = [
+    (Agent::Containerd, "containerd", &["containerd/"]),
+    (Agent::Docker, "docker", &["docker/"]),
+    (
+        Agent::GoContainerRegistry,
+        "go_containerregistry",
+        &["crane/", "cosign/", "go-containerregistry", "ko/"],
+    ),
+    (Agent::Regclient, "regclient", &["regclient/"]),
+    (Agent::Oras, "oras", &["oras/", "oras-go"]),
+    (Agent::Helm, "helm", &["helm/"]),
+    (
+        Agent::ContainersImage,
+        "containers_image",
+        &["skopeo/", "libpod/", "buildah/", "containers/", "cri-o/"],
+    ),
+    (Agent::Jib, "jib", &["jib "]),
+    (Agent::Python, "python", &["python-requests/", "oras-py", "python-dxf"]),
+    (Agent::OciClient, "oci_client", &["oci-client/"]),
+    (Agent::Other, "other", &[]),
+];
+
+impl Agent {
+    /// How many kinds there are.
+    pub(crate) const COUNT: usize = KINDS.len();
+
+    /// By the headers of a request.
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        let Some(value) = headers.get(header::USER_AGENT) else { return Self::Other };
+        let begins = |begin: &&str| {
+            let found = value.as_bytes().get(..begin.len());
+            found.is_some_and(|found| found.eq_ignore_ascii_case(begin.as_bytes()))
+        };
+        let found = KINDS.iter().find(|(_, _, begins_with)| begins_with.iter().any(|b| begins(&b)));
+        found.map_or(Self::Other, |(agent, ..)| *agent)
+    }
+
+    /// The word in metrics and in the log.
+    pub(crate) fn as_str(self) -> &'static str {
+        KINDS.get(self as usize).map_or("other", |(_, word, _)| word)
+    }
+
+    /// Every word, in the order of the kinds.
+    pub(crate) fn words() -> impl Iterator<Item = &'static str> {
+        KINDS.iter().map(|(_, word, _)| *word)
+    }
+
+    /// For how long a request of it may be held before its answer begins. jib hangs up before that: its
+    /// second request finds what the first one began, and a refusal would be its end.
+    pub(crate) const fn holds_for(self) -> Duration {
+        match self {
+            Self::Containerd | Self::Other => HOLD_HASTY,
+            Self::Docker
+            | Self::GoContainerRegistry
+            | Self::Regclient
+            | Self::Oras
+            | Self::Helm
+            | Self::ContainersImage
+            | Self::Jib
+            | Self::Python
+            | Self::OciClient => HOLD_MAX,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(text: &'static str) -> Agent {
+        let headers = HeaderMap::from_iter([(header::USER_AGENT, text.parse().unwrap())]);
+        Agent::of(&headers)
+    }
+
+    #[test]
+    fn clients_are_known_by_the_begin_of_what_they_call_themselves() {
+        let rows = [
+            ("containerd/2.4.2", Agent::Containerd),
+            ("containerd/1.6.20~ds1", Agent::Containerd),
+            (
+                "docker/20.10.24+dfsg1 go/go1.19.8 os/linux arch/amd64 UpstreamClient(Docker-Client)",
+                Agent::Docker,
+            ),
+            ("crane/v0.22.1 go-containerregistry/v0.22.1", Agent::GoContainerRegistry),
+            (
+                "cosign/v3.1.3 (linux; amd64) go-containerregistry/v0.22.1",
+                Agent::GoContainerRegistry,
+            ),
+            ("regclient/regctl (v0.11.7)", Agent::Regclient),
+            ("oras/1.3.6", Agent::Oras),
+            ("Helm/3.19", Agent::Helm),
+            ("skopeo/1.9.3", Agent::ContainersImage),
+            ("Buildah/1.28.2", Agent::ContainersImage),
+            ("containers/5.23.1 (github.com/containers/image)", Agent::ContainersImage),
+            ("jib 0.28.1 jib-core Google-HTTP-Java-Client/1.42.2 (gzip)", Agent::Jib),
+            ("python-requests/2.34.2", Agent::Python),
+            ("oci-client/0.18.0", Agent::OciClient),
+            ("curl/7.88.1", Agent::Other),
+            ("x containerd/2", Agent::Other),
+            ("", Agent::Other),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(of(text), expected, "{text}");
+        }
+        assert_eq!(Agent::of(&HeaderMap::new()), Agent::Other);
+    }
+
+    #[test]
+    fn each_kind_has_its_own_place_and_word() {
+        for (index, (agent, word, _)) in KINDS.iter().enumerate() {
+            assert_eq!((*agent as usize, agent.as_str()), (index, *word));
+        }
+        assert_eq!(Agent::words().count(), Agent::COUNT);
+    }
+
+    #[test]
+    fn who_hangs_up_early_is_answered_before() {
+        assert!(Agent::Containerd.holds_for() < Duration::from_secs(30));
+        assert_eq!(Agent::Other.holds_for(), Agent::Containerd.holds_for());
+        assert!(Agent::Docker.holds_for() > Agent::Containerd.holds_for());
+    }
+}
