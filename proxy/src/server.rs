@@ -24,16 +24,17 @@ use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, Version};
 use hyper::body::Incoming;
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use crate::Error;
 use crate::access::{Caller, TOKEN_PATH, Way};
 use crate::account::{Account, Accounted, Notes};
-use crate::admission::{self, Connections, Limit, Seat};
+use crate::admission::{self, Connections, Demand, Limit, Seat};
 use crate::error::Fault;
 use crate::handlers::{self, App, Call};
 use crate::held::Purse;
-use crate::limits::{ADMIN_CONNECTIONS_MAX, PARTY_ADMIN_CONNECTIONS_MAX};
+use crate::limits::{ADMIN_CONNECTIONS_MAX, PARTY_ADMIN_CONNECTIONS_MAX, RATE_WAIT_MAX};
 use crate::live::Rules;
 use crate::party::Party;
 use crate::response::{self, API_VERSION, Answer};
@@ -212,7 +213,7 @@ impl Connection {
     ) -> (Answer, Leftover) {
         let client = account.client();
         let answered = if parts.uri.path() == TOKEN_PATH && rules.access.gives_tokens() {
-            match self.gate(parts, client, &rules) {
+            match self.gate(parts, client, &rules, Instant::now() + RATE_WAIT_MAX).await {
                 Ok(_) => {
                     let notes = &mut account.notes;
                     handlers::token(&self.app, &rules, (parts, body), client, notes).await
@@ -267,10 +268,11 @@ impl Connection {
         rules: Arc<Rules>,
     ) -> Result<Call, Error> {
         let (admission, limits, client) = (&self.app.admission, &rules.limits, account.client());
-        let transfer = self.gate(parts, client, &rules)?;
+        let latest = Instant::now() + RATE_WAIT_MAX;
+        let demand = self.gate(parts, client, &rules, latest).await?;
         let caller = rules.access.authenticate(&parts.headers, client).await?;
         account.notes.caller = Some(caller.clone());
-        admission.caller(&caller, transfer, limits)?;
+        admission.caller(&caller, demand, limits, latest).await?;
         account.notes.open = Some(admission.request(caller.party())?);
         let mut purse = self.app.purse(caller.party(), limits);
         if let Some(by_address) = account.notes.purse.take() {
@@ -283,12 +285,18 @@ impl Connection {
     }
 
     /// What may turn anybody away before it is asked who they are: the head, and the rate of their
-    /// address. Whether the request carries a blob.
-    fn gate(&self, parts: &Parts, client: IpAddr, rules: &Rules) -> Result<bool, Error> {
+    /// address, whose turn is waited for until `latest`. What the request asks of rates.
+    async fn gate(
+        &self,
+        parts: &Parts,
+        client: IpAddr,
+        rules: &Rules,
+        latest: Instant,
+    ) -> Result<Demand, Error> {
         self.guard(parts, rules)?;
-        let transfer = admission::is_transfer(&parts.method, parts.uri.path());
-        self.app.admission.address(client, transfer, &rules.limits)?;
-        Ok(transfer)
+        let demand = Demand::of(&parts.method, parts.uri.path());
+        self.app.admission.address(client, demand, &rules.limits, latest).await?;
+        Ok(demand)
     }
 
     /// The head must say plainly whom it is for, and may not be a web page's.

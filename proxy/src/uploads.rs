@@ -1,6 +1,6 @@
 //! Open upload sessions: who may write next, and what happens at the end. Knows no HTTP. Sessions
 //! that survived a restart are in `uploads/resting.rs`, their side at the upstream in `uploads/leg.rs`,
-//! how many there may be and who makes room in `uploads/room.rs`.
+//! how many there may be and who makes room in `uploads/room.rs`, what one has in `uploads/session.rs`.
 //!
 //! Invariant: a session is written by one request at a time, and after a request that broke off it
 //! holds exactly the bytes that it says it holds.
@@ -8,16 +8,16 @@
 mod leg;
 mod resting;
 mod room;
+mod session;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::Bytes;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tracing::Instrument as _;
-use wharf_oci::{Algorithm, Digest, RepoName, UploadId};
-use wharf_store::{BlobWriter, NewUpload, Retention, StoreError};
+use wharf_oci::{Algorithm, Digest, Mismatch, RepoName, UploadId};
+use wharf_store::{BlobInfo, BlobWriter, NewUpload, ReadyBlob, Retention, StoreError};
 
 use crate::Error;
 use crate::access::Caller;
@@ -25,7 +25,6 @@ use crate::bridge::{Bridge, Pump};
 use crate::cache::Store;
 use crate::delivery::Deliveries;
 use crate::finishing::Finishing;
-use crate::limits::BLOB_BYTES_MAX;
 use crate::party::Party;
 use crate::sending::Senders;
 use crate::shares::{Share, Shares};
@@ -37,6 +36,8 @@ use crate::upstreams::{Remote, Site, Upstreams};
 use leg::Leg;
 use resting::Resting;
 pub(crate) use room::Full;
+use session::Held;
+pub(crate) use session::Session;
 
 /// All sessions, open and at rest.
 #[derive(Clone)]
@@ -86,14 +87,6 @@ pub(crate) struct Beyond {
     pub(crate) open: Option<Push>,
     /// What the client says it will be.
     pub(crate) expected: Option<Digest>,
-}
-
-/// Content on its way in.
-pub(crate) struct Session {
-    pump: Pump,
-    leg: Option<Leg>,
-    /// Counted for whoever opened it or went on with it, until it is over.
-    room: Option<Share>,
 }
 
 /// A session in the hands of one request; goes back when dropped.
@@ -147,6 +140,15 @@ impl Uploads {
         }
         let push = remote.upstream.open_upload(&remote.repo, algorithm, Haste::Long).await?;
         Ok(Some(Beyond { remote, open: Some(push), expected: None }))
+    }
+
+    /// The way of content that is here already: a session is opened there with the first bytes that are
+    /// sent. `None` as with [`Uploads::open_upstream`].
+    fn onward(&self, repo: &RepoName, caller: &Caller) -> Result<Option<Beyond>, Error> {
+        let site = self.upstreams.site_for(repo, caller.login())?.for_party(caller.party());
+        let Site::Remote(remote) = site else { return Ok(None) };
+        let beyond = Beyond { remote, open: None, expected: None };
+        Ok((!beyond.remote.is_staged()).then_some(beyond))
     }
 
     /// The way of content whose digest the client says before it: the upstream is asked for that
@@ -220,7 +222,7 @@ impl Uploads {
             }
             leg
         });
-        Session { pump: Pump::new(self.bridge.clone(), writer), leg, room: Some(room) }
+        Session::new(Pump::new(self.bridge.clone(), writer), leg, room)
     }
 
     /// Who alone may go on with a session, if anybody.
@@ -296,8 +298,8 @@ impl Uploads {
         let site = self.site_of(&ending.session, repo)?;
         let (uploads, repo) = (self.clone(), repo.clone());
         let work = async move {
-            let Ending { session, name } = ending;
-            let done = uploads.end(&repo, site, session, digest).await;
+            let Ending { session, mut name } = ending;
+            let done = uploads.end(&repo, site, (session, digest), &mut name).await;
             drop((name, turn));
             done
         };
@@ -308,16 +310,33 @@ impl Uploads {
         &self,
         repo: &RepoName,
         site: Site,
-        session: Session,
-        digest: Digest,
+        (session, digest): (Session, Digest),
+        name: &mut Option<Checkout>,
     ) -> Result<(), Error> {
-        let ready = session.pump.verify(digest).await?.map_err(Error::DigestMismatch)?;
+        let Session { held, mut leg, room } = session;
+        let ready = match held {
+            Held::Arriving(pump) => pump.verify(digest).await?.map_err(Error::DigestMismatch)?,
+            Held::Proven(ready, _) => *ready,
+        };
+        if let Err(mismatch) = is(&ready, digest) {
+            self.keep(name, ready, (leg, room)).await;
+            return Err(Error::DigestMismatch(mismatch));
+        }
         let of = repo.clone();
-        let Some(leg) = session.leg else {
+        let Some(way) = &mut leg else {
             return match site {
                 Site::Remote(remote) => {
-                    let party = session.room.map_or(Party::Ourselves, |room| room.owner().clone());
-                    self.deliveries.publish((ready, party), repo, &remote).await
+                    let party = room.as_ref().map_or(Party::Ourselves, |room| room.owner().clone());
+                    let reserved = self.deliveries.reserve(party, ready.info().size_bytes).await;
+                    match reserved {
+                        Ok(reserved) => {
+                            self.deliveries.publish(ready, repo, &remote, reserved).await
+                        }
+                        Err(error) => {
+                            self.keep(name, ready, (leg, room)).await;
+                            Err(error)
+                        }
+                    }
                 }
                 // What is only here is never evicted.
                 Site::Local => {
@@ -330,14 +349,23 @@ impl Uploads {
         let arrived = tokio::select! {
             // An answer that is here counts.
             biased;
-            arrived = leg.finish(digest) => Some(arrived),
+            arrived = way.finish(digest) => Some(arrived),
             () = self.closing() => None,
         };
-        let Some(arrived) = arrived else {
-            self.bridge.run(move || ready.suspend()).await?;
-            return Err(Error::Stopping);
-        };
-        arrived?;
+        match arrived {
+            Some(Ok(())) => {}
+            Some(Err(error)) => {
+                // It may take it later, and its client need not send it again.
+                if error.is_outage() {
+                    self.keep(name, ready, (leg, room)).await;
+                }
+                return Err(error);
+            }
+            None => {
+                self.bridge.run(move || ready.suspend()).await?;
+                return Err(Error::Stopping);
+            }
+        }
         // What an upstream has can be fetched again, so trouble of the store is not the client's.
         let publish = move || ready.publish_into(Retention::Cached, &of);
         let kept = self.bridge.run(publish).instrument(telemetry::step("publish")).await;
@@ -346,6 +374,28 @@ impl Uploads {
             tracing::error!(%repo, %digest, error, "a blob was pushed and is not kept here");
         }
         Ok(())
+    }
+
+    /// Keeps what was proven under its name, on disk, for another end of it. What has no name is
+    /// forgotten: nobody can come back for it.
+    async fn keep(
+        &self,
+        name: &mut Option<Checkout>,
+        mut ready: ReadyBlob,
+        (leg, room): (Option<Leg>, Option<Share>),
+    ) {
+        let Some(name) = name else { return };
+        let settled = self.bridge.run(move || ready.settle().map(|()| ready)).await;
+        match settled {
+            Ok(ready) => {
+                let held = Held::Proven(Box::new(ready), self.bridge.clone());
+                name.session = Some(Session { held, leg, room });
+            }
+            Err(error) => {
+                let error = crate::error::chain(&error);
+                tracing::error!(error, "an upload that its upstream did not take was lost");
+            }
+        }
     }
 
     /// That a session is not here, or only that it rests from now on.
@@ -357,38 +407,6 @@ impl Uploads {
 impl Sessions {
     fn lock(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Session {
-    /// Says what it will be, which may spare sending it. Only of use before the first byte.
-    pub(crate) fn expect(&mut self, digest: Digest) {
-        if let (0, Some(leg)) = (self.offset(), &mut self.leg) {
-            leg.expect(digest);
-        }
-    }
-
-    /// From now on it waits for its turn among the writers of this caller.
-    pub(crate) fn write_for(&mut self, caller: &Caller) {
-        self.pump.write_for(caller.party());
-    }
-
-    /// Takes bytes; fails as soon as the upstream has refused them.
-    pub(crate) async fn append(&mut self, bytes: Bytes) -> Result<(), Error> {
-        self.pump.append(bytes).await?;
-        if let Some(leg) = &mut self.leg {
-            leg.check().await?;
-        }
-        if self.offset() > BLOB_BYTES_MAX {
-            return Err(Error::BlobTooLarge { limit_bytes: BLOB_BYTES_MAX });
-        }
-        Ok(())
-    }
-
-    /// How many bytes it has.
-    #[must_use]
-    pub(crate) const fn offset(&self) -> u64 {
-        self.pump.taken_bytes()
     }
 }
 
@@ -432,6 +450,13 @@ impl Drop for Checkout {
         }
         self.sessions.returned.notify_one();
     }
+}
+
+/// Whether what was proven is what it is said to be. By another algorithm it is not known to be.
+fn is(ready: &ReadyBlob, expected: Digest) -> Result<(), Mismatch> {
+    let BlobInfo { digest: actual, size_bytes } = ready.info();
+    let same = actual == expected;
+    if same { Ok(()) } else { Err(Mismatch { expected, actual, size_bytes }) }
 }
 
 /// Hard to guess: the name of a session is what lets one write to it.

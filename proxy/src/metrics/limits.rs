@@ -11,6 +11,10 @@ pub(crate) struct Admitted {
     pub uses: Vec<Use>,
     /// Who ended at each.
     pub refusals: Vec<(&'static str, u64)>,
+    /// Who waited for a turn at each rate.
+    pub waits: Vec<(&'static str, u64)>,
+    /// Who waits for one.
+    pub waiting: u64,
     /// Without it, plain HTTP is spoken.
     pub tls: Option<TlsState>,
 }
@@ -29,6 +33,13 @@ pub(super) fn render(page: &mut Page, admitted: &Admitted) {
     for (limit, count) in &admitted.refusals {
         page.row(&[("limit", limit)], *count);
     }
+    let help = "Requests over a rate that waited for their turn, and had it.";
+    page.family("wharfd_limit_waits_total", Kind::Counter, help);
+    for (limit, count) in &admitted.waits {
+        page.row(&[("limit", limit)], *count);
+    }
+    let help = "Requests over a rate that wait for their turn.";
+    page.single("wharfd_limit_waiting", Kind::Gauge, help, admitted.waiting);
     if let Some(tls) = &admitted.tls {
         of_tls(page, tls);
     }
@@ -61,6 +72,8 @@ mod tests {
         let admitted = Admitted {
             uses: vec![Use { limit: Limit::Connections, used: 5, most: 6 }],
             refusals: vec![("connections", 8)],
+            waits: vec![("user_rate", 9)],
+            waiting: 10,
             tls: Some(tls),
         };
         let mut page = Page::default();
@@ -73,6 +86,8 @@ mod tests {
                 "wharfd_limit_used{limit=\"connections\"} 5",
                 "wharfd_limit_most{limit=\"connections\"} 6",
                 "wharfd_limit_refusals_total{limit=\"connections\"} 8",
+                "wharfd_limit_waits_total{limit=\"user_rate\"} 9",
+                "wharfd_limit_waiting 10",
                 "wharfd_tls_certificate_valid_until_seconds 7",
                 "wharfd_tls_certificates_total{result=\"taken\"} 1",
                 "wharfd_tls_certificates_total{result=\"refused\"} 2",

@@ -40,6 +40,8 @@ fn gauges(upstreams: &[&str]) -> Gauges {
         admitted: Admitted {
             uses: vec![Use { limit: Limit::Connections, used: 26, most: 27 }],
             refusals: vec![("connections", 28)],
+            waits: vec![("user_rate", 30)],
+            waiting: 31,
             tls: Some(TlsState { valid_until: 29, taken: 1, refused: 2, handshakes: 3, failed: 4 }),
         },
     }

@@ -119,7 +119,7 @@ impl Uploads {
     }
 
     /// Goes on with a session, with a new one at the upstream, which is sent everything again from
-    /// here. Runs to its end when the caller goes away: a writer that nobody takes would be
+    /// here; an upstream that is out at this moment is no matter of the client's. Runs to its end when the caller goes away: a writer that nobody takes would be
     /// dropped, and forgotten.
     pub(super) async fn resume(
         &self,
@@ -148,7 +148,7 @@ impl Uploads {
         repo: &RepoName,
         caller: &Caller,
     ) -> Result<Checkout, Error> {
-        let upstream = self.open_upstream(repo, None, caller).await?;
+        let upstream = self.onward(repo, caller)?;
         let store = Arc::clone(&self.store);
         let Some(writer) = self.bridge.run(move || store.resume_upload(id)).await? else {
             self.sessions.lock().open.remove(&id);
@@ -227,7 +227,11 @@ impl Uploads {
         loop {
             let (idle, busy) = self.take_idle();
             for (id, session) in idle {
-                suspended.spawn(async move { session.suspend(id).await });
+                suspended.spawn(async move {
+                    if let Err(error) = session.suspend().await {
+                        tracing::error!(%id, %error, "an upload was lost");
+                    }
+                });
             }
             if busy == 0 {
                 break;
@@ -250,16 +254,5 @@ impl Uploads {
         let idle = table.open.extract_if(|_, slot| slot.session.is_some());
         let idle = idle.filter_map(|(id, slot)| Some((id, slot.session?))).collect();
         (idle, table.open.len())
-    }
-}
-
-impl Session {
-    async fn suspend(self, id: UploadId) {
-        if let Err(error) = self.pump.suspend().await {
-            tracing::error!(%id, %error, "an upload was lost");
-        }
-        if let Some(leg) = self.leg {
-            leg.cancelled().await;
-        }
     }
 }
