@@ -42,8 +42,9 @@ async fn an_upload_that_its_upstream_forgets_is_mended_in_its_middle_and_at_its_
 #[tokio::test]
 async fn bytes_are_taken_while_the_upstream_is_out_and_sent_when_it_is_back() {
     let Some(stage) = Stage::start().await else { return };
-    let content = noise(72, 12_000_000);
-    let (first, rest) = content.split_at(4_000_000);
+    let content = noise(72, 24_000_000);
+    // More than a chunk, so that something is sent before the end.
+    let (first, rest) = content.split_at(16_000_000);
     let location = stage.api().open_upload(REPO).await;
     forget_for_good(&stage, Kind::UploadPatch);
     let sent = stage.api().patch(&location).bytes(first.to_vec()).send().await.unwrap();
