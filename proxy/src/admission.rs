@@ -2,8 +2,8 @@
 //! `uploads/room.rs`. What the bounds
 //! are is in `config/limits.rs`; the answer is 429 with the time to wait.
 //!
-//! Invariant: nothing waits here. Whoever is past a bound is told so at once, counted, and what others
-//! have is not touched.
+//! Invariant: only a request over its rate waits here, for its turn and in a bounded line (`rates.rs`).
+//! Whoever is past another bound is told so at once, counted, and what others have is not touched.
 
 mod connections;
 mod counts;
@@ -19,10 +19,10 @@ use tokio::time::Instant;
 
 use crate::Error;
 use crate::access::Caller;
-use crate::config::Limits;
+use crate::config::{Limits, Rate};
 use crate::forwarded::Unbelieved;
 use crate::held::{Held, Purse};
-use crate::limits::{PARTY_REQUESTS_MAX, REQUESTS_MAX};
+use crate::limits::{PARTY_REQUESTS_MAX, RATE_WAITING_MAX, REQUESTS_MAX};
 use crate::party::Party;
 use crate::route::Route;
 use crate::shares::{Share, Shares};
@@ -30,7 +30,10 @@ use crate::shares::{Share, Shares};
 pub(crate) use connections::{Connections, Occupant, Seat};
 pub(crate) use counts::{Limit, LimitCounts};
 pub(crate) use holds::{HoldOutcome, Holds};
-use rates::{Rates, Who};
+use rates::{Rates, Refused, Who};
+
+/// What there are too many of when the lines are full.
+const WAITING: &str = "requests that wait for their turn";
 
 /// All that is counted.
 #[derive(Default)]
@@ -69,33 +72,56 @@ pub(crate) fn memory(route: &Route, purse: &Purse) -> Result<(), Error> {
     }
 }
 
-/// Whether a request carries a blob. Such are counted apart: who was let begin with an image is not
-/// stopped in its middle by the questions that others ask.
-#[must_use]
-pub(crate) fn is_transfer(method: &Method, path: &str) -> bool {
-    // By its last words: a repository may be called anything.
-    let mut words = path.rsplit('/');
-    match (method, words.next(), words.next(), words.next()) {
-        (&Method::GET, Some(digest), Some("blobs"), _) => digest.starts_with("sha"),
-        (&Method::PATCH | &Method::PUT, Some(_), Some("uploads"), Some("blobs")) => true,
-        _ => false,
+/// What a request asks of a rate. Those that carry a blob are counted apart: who was let begin with an
+/// image is not stopped in its middle by the questions that others ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Demand {
+    /// It carries no blob.
+    Question,
+    /// It wants one.
+    Download,
+    /// It brings bytes of one. They are never refused by a rate: hardly any client sends them twice.
+    Upload,
+}
+
+impl Demand {
+    /// Of a request, by its head.
+    #[must_use]
+    pub(crate) fn of(method: &Method, path: &str) -> Self {
+        // By its last words: a repository may be called anything.
+        let mut words = path.rsplit('/');
+        match (method, words.next(), words.next(), words.next()) {
+            (&Method::GET, Some(digest), Some("blobs"), _) if digest.starts_with("sha") => {
+                Self::Download
+            }
+            (&Method::PATCH | &Method::PUT, Some(_), Some("uploads"), Some("blobs")) => {
+                Self::Upload
+            }
+            _ => Self::Question,
+        }
+    }
+
+    /// Until when it waits for its turn.
+    fn latest(self, latest: Instant) -> Option<Instant> {
+        (self != Self::Upload).then_some(latest)
     }
 }
 
 impl Admission {
-    /// A request from an address, before anything of it is looked at.
-    pub(crate) fn address(
+    /// A request from an address, before anything of it is looked at: waits for its turn, not after
+    /// `latest`. How long that took.
+    pub(crate) async fn address(
         &self,
         client: IpAddr,
-        transfer: bool,
+        demand: Demand,
         limits: &Limits,
-    ) -> Result<(), Error> {
-        if transfer || limits.address_requests.per_second == 0 {
-            return Ok(());
+        latest: Instant,
+    ) -> Result<Duration, Error> {
+        if demand != Demand::Question {
+            return Ok(Duration::ZERO);
         }
-        let who = Who::Address(Party::behind(client));
-        let taken = self.rates.take(who, limits.address_requests, Instant::now());
-        taken.map_err(|wait| self.too_often(Limit::AddressRate, wait))
+        let turn = Turn { who: Who::Address(Party::behind(client)), rate: limits.address_requests };
+        self.turn(Limit::AddressRate, turn, Some(latest)).await
     }
 
     /// One more request that is being answered for somebody, until its answer is sent.
@@ -107,25 +133,58 @@ impl Admission {
         })
     }
 
-    /// The same once it is known who asks; for whoever shows nothing, by the address.
-    pub(crate) fn caller(
+    /// A request once it is known who asks; for whoever shows nothing, by the address. Waits as above,
+    /// and bytes of an upload for as long as it takes.
+    pub(crate) async fn caller(
         &self,
         caller: &Caller,
-        transfer: bool,
+        demand: Demand,
         limits: &Limits,
-    ) -> Result<(), Error> {
-        let (rate, limit) = if transfer {
-            (limits.transfers, Limit::Transfers)
-        } else {
-            (limits.user_requests, Limit::UserRate)
-        };
-        if rate.per_second == 0 {
-            return Ok(());
-        }
+        latest: Instant,
+    ) -> Result<Duration, Error> {
         let party = caller.party();
-        let who = if transfer { Who::Transfers(party) } else { Who::User(party) };
-        let taken = self.rates.take(who, rate, Instant::now());
-        taken.map_err(|wait| self.too_often(limit, wait))
+        let (limit, turn) = match demand {
+            Demand::Question => {
+                let turn = Turn { who: Who::User(party), rate: limits.user_requests };
+                (Limit::UserRate, turn)
+            }
+            Demand::Download | Demand::Upload => {
+                let turn = Turn { who: Who::Transfers(party), rate: limits.transfers };
+                (Limit::Transfers, turn)
+            }
+        };
+        self.turn(limit, turn, demand.latest(latest)).await
+    }
+
+    async fn turn(
+        &self,
+        limit: Limit,
+        Turn { who, rate }: Turn,
+        latest: Option<Instant>,
+    ) -> Result<Duration, Error> {
+        if rate.per_second == 0 {
+            return Ok(Duration::ZERO);
+        }
+        let waited = self.rates.turn(who, rate, latest).await.map_err(|refused| {
+            self.counts.refuse(limit);
+            match refused {
+                Refused::TooLate(wait) => {
+                    let whole = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+                    Error::TooOften { retry_after_seconds: whole.max(1) }
+                }
+                Refused::Full => Error::TooMany(WAITING),
+            }
+        })?;
+        if !waited.is_zero() {
+            tracing::debug!(limit = limit.as_str(), ?waited, "a request waited for its turn");
+            self.counts.waited(limit);
+        }
+        Ok(waited)
+    }
+
+    /// Requests that wait for their turn: what they are, how many, and the most.
+    pub(crate) fn waiting(&self) -> (&'static str, usize, usize) {
+        (WAITING, self.rates.waiting(), RATE_WAITING_MAX)
     }
 
     /// What is used of the bounds; of uploads, how many there are and the most of one party.
@@ -148,12 +207,12 @@ impl Admission {
             row(Limit::UserRate, self.rates.count(), crate::limits::RATES_MAX),
         ]
     }
+}
 
-    fn too_often(&self, limit: Limit, wait: Duration) -> Error {
-        self.counts.refuse(limit);
-        let whole = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-        Error::TooOften { retry_after_seconds: whole.max(1) }
-    }
+/// Whose turn is waited for.
+struct Turn {
+    who: Who,
+    rate: Rate,
 }
 
 #[cfg(test)]
@@ -165,19 +224,19 @@ mod tests {
         let digest = format!("sha256:{}", "0".repeat(64));
         let blob = format!("/v2/a/blobs/{digest}");
         let rows = [
-            (Method::GET, blob.as_str(), true),
-            (Method::HEAD, blob.as_str(), false),
-            (Method::PATCH, "/v2/a/blobs/uploads/1", true),
-            (Method::PUT, "/v2/a/blobs/uploads/1", true),
-            (Method::POST, "/v2/a/blobs/uploads/", false),
-            (Method::PUT, "/v2/a/manifests/v1", false),
-            (Method::GET, "/v2/a/manifests/v1", false),
-            (Method::GET, "/v2/", false),
-            (Method::GET, "/v2/x/blobs/sha/tags/list", false),
-            (Method::PUT, "/v2/a/blobs/uploads/x/manifests/v1", false),
+            (Method::GET, blob.as_str(), Demand::Download),
+            (Method::HEAD, blob.as_str(), Demand::Question),
+            (Method::PATCH, "/v2/a/blobs/uploads/1", Demand::Upload),
+            (Method::PUT, "/v2/a/blobs/uploads/1", Demand::Upload),
+            (Method::POST, "/v2/a/blobs/uploads/", Demand::Question),
+            (Method::PUT, "/v2/a/manifests/v1", Demand::Question),
+            (Method::GET, "/v2/a/manifests/v1", Demand::Question),
+            (Method::GET, "/v2/", Demand::Question),
+            (Method::GET, "/v2/x/blobs/sha/tags/list", Demand::Question),
+            (Method::PUT, "/v2/a/blobs/uploads/x/manifests/v1", Demand::Question),
         ];
         for (method, path, expected) in rows {
-            assert_eq!(is_transfer(&method, path), expected, "{method} {path}");
+            assert_eq!(Demand::of(&method, path), expected, "{method} {path}");
         }
     }
 
@@ -197,20 +256,51 @@ mod tests {
         assert_eq!(admission.requests.total(), 0);
     }
 
-    #[test]
-    fn rates_are_kept_apart_and_say_how_long_to_wait() {
+    #[tokio::test(start_paused = true)]
+    async fn rates_are_kept_apart_and_say_how_long_to_wait() {
         let rate = crate::config::Rate { per_second: 1, burst: 2 };
         let limits = Limits { user_requests: rate, address_requests: rate, ..Limits::default() };
         let (admission, caller) = (Admission::default(), Caller::anonymous());
         let client = "10.0.0.1".parse().unwrap();
-        let caller = caller.at(client);
-        let ask = |transfer| admission.caller(&caller, transfer, &limits);
-        assert!(ask(false).is_ok() && ask(false).is_ok());
-        let refused = ask(false).unwrap_err();
+        let (caller, now) = (caller.at(client), Instant::now());
+        let ask = |demand, latest| admission.caller(&caller, demand, &limits, latest);
+        for _ in 0..2 {
+            assert!(ask(Demand::Question, now).await.unwrap().is_zero());
+        }
+        let refused = ask(Demand::Question, now).await.unwrap_err();
         assert!(matches!(refused, Error::TooOften { retry_after_seconds: 1 }), "{refused}");
-        assert!(ask(true).is_ok(), "transfers have a rate of their own");
-        assert!(admission.address(client, false, &limits).is_ok(), "and so have addresses");
-        assert!(admission.address(client, true, &limits).is_ok());
+        for demand in [Demand::Download, Demand::Upload] {
+            assert!(ask(demand, now).await.is_ok(), "transfers have a rate of their own");
+            assert!(admission.address(client, demand, &limits, now).await.is_ok());
+        }
+        let question = Demand::Question;
+        assert!(
+            admission.address(client, question, &limits, now).await.is_ok(),
+            "and so have addresses"
+        );
         assert_eq!(admission.counts.refused(Limit::UserRate), 1);
+        // With time it waits for its turn.
+        assert!(!ask(question, now + Duration::from_secs(5)).await.unwrap().is_zero());
+        assert_eq!(admission.counts.refused(Limit::UserRate), 1);
+        let waited = admission.counts.waits().find(|(limit, _)| *limit == "user_rate");
+        assert_eq!(waited, Some(("user_rate", 1)));
+        assert_eq!(admission.waiting().1, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn bytes_of_an_upload_wait_for_as_long_as_it_takes_and_downloads_do_not() {
+        let rate = crate::config::Rate { per_second: 1, burst: 1 };
+        let limits = Limits { transfers: rate, ..Limits::default() };
+        let (admission, caller) = (Admission::default(), Caller::anonymous());
+        let latest = Instant::now() + Duration::from_secs(3);
+        let ask = |demand| admission.caller(&caller, demand, &limits, latest);
+        let uploads = async {
+            for _ in 0..10 {
+                assert!(ask(Demand::Upload).await.is_ok());
+            }
+        };
+        uploads.await;
+        assert!(Instant::now() > latest);
+        assert!(matches!(ask(Demand::Download).await, Err(Error::TooOften { .. })));
     }
 }

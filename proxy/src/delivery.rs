@@ -124,11 +124,12 @@ impl Deliveries {
     /// To be run to its end.
     pub(crate) async fn publish(
         &self,
-        (ready, party): (ReadyBlob, Party),
+        ready: ReadyBlob,
         repo: &RepoName,
         remote: &Remote,
+        reserved: Reserved<'_>,
     ) -> Result<(), Error> {
-        let reserved = self.reserve(&party, ready.info().size_bytes).await?;
+        let party = reserved.party.clone();
         let errand = errand(repo, remote, None)?;
         let delivery = self.bridge.run(move || ready.publish_pending(&errand)).await?;
         drop(reserved);
@@ -180,7 +181,7 @@ impl Deliveries {
         let Some((info, there)) = found.await? else {
             return Ok(false);
         };
-        let reserved = self.reserve(&party, info.size_bytes).await?;
+        let reserved = self.reserve(party.clone(), info.size_bytes).await?;
         let (store, errand) = (Arc::clone(&self.store), errand(repo, remote, there)?);
         let owed = self.bridge.run(move || store.owe(&digest, &errand)).await?;
         drop(reserved);
@@ -220,11 +221,11 @@ impl Deliveries {
     }
 
     /// Room for one more. Blobs that were refused long ago give way.
-    async fn reserve(&self, party: &Party, bytes: u64) -> Result<Reserved<'_>, Error> {
+    pub(crate) async fn reserve(&self, party: Party, bytes: u64) -> Result<Reserved<'_>, Error> {
         loop {
-            let in_the_way = self.table().reserve(party, bytes, now_ms())?;
+            let in_the_way = self.table().reserve(&party, bytes, now_ms())?;
             let Some(delivery) = in_the_way else {
-                return Ok(Reserved { deliveries: self, party: party.clone(), bytes });
+                return Ok(Reserved { deliveries: self, party, bytes });
             };
             if self.forget(&delivery.errand.repo, &delivery.digest).await? {
                 report::note_given_up(&delivery, "a blob that was refused made room for others");
@@ -248,7 +249,7 @@ impl Deliveries {
 }
 
 /// Room for a blob that is about to be owed; given back when dropped.
-struct Reserved<'a> {
+pub(crate) struct Reserved<'a> {
     deliveries: &'a Deliveries,
     party: Party,
     bytes: u64,

@@ -13,7 +13,7 @@
 //! An operator's command crosses: `store_commands` (of the program), `upkeep/ask` (is a server
 //! there?), and in that server `upkeep/control`; then `upkeep` does it.
 //!
-//! Imports point down that list. `error`, `finishing`, `held`, `lag`, `lately` and `limits` are leaves; `body`, `flights` and
+//! Imports point down that list. `error`, `finishing`, `held`, `lately`, `limits` and `min_rate` are leaves; `body`, `flights` and
 //! `metrics` import little else.
 
 mod access;
@@ -33,12 +33,12 @@ mod flights;
 mod forwarded;
 mod handlers;
 mod held;
-mod lag;
 mod lately;
 pub mod limits;
 mod live;
 pub mod logging;
 mod metrics;
+mod min_rate;
 mod party;
 mod quantity;
 mod readiness;

@@ -62,7 +62,7 @@ pub const HTTP2_PING_TIMEOUT: Duration = Duration::from_secs(20);
 /// Largest piece of a body that is given to an HTTP/2 connection at once, in bytes. With the head of its
 /// frame it fills a TLS record exactly: one byte more, and each frame would cost a second, tiny record.
 pub const HTTP2_PIECE_BYTES: usize = 16 * 1024 - 9;
-/// The least pace of a client that sends or takes a body, in bytes per second, as a mean over
+/// The least rate of a client that sends or takes a body, in bytes per second, as a mean over
 /// `STALL_TIMEOUT`.
 pub const CLIENT_BYTES_PER_SECOND_MIN: u64 = 4 * 1024;
 /// Largest form at the token endpoint, in bytes.
@@ -125,6 +125,11 @@ pub const UNHEARD_MAX: usize = 4_096;
 pub const PUTS_MAX: usize = 1_024;
 /// Callers and addresses whose rate of requests is known; those beyond share one.
 pub const RATES_MAX: usize = 16_384;
+/// Requests over a rate that wait for their turn, in all; the next one is answered 429. Each takes some
+/// 20 KiB.
+pub const RATE_WAITING_MAX: usize = 1_024;
+/// Of these, of one party.
+pub const PARTY_RATE_WAITING_MAX: usize = RATE_WAITING_MAX / SHARES;
 /// How long a burst may last that the configuration does not name, in seconds at the rate.
 pub const BURST_SECONDS: u32 = 10;
 /// How often the files of the certificate are looked at.
@@ -398,9 +403,12 @@ pub const WRITE_TIMEOUT: Duration = Duration::from_mins(2);
 pub const REVALIDATE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a connection to an upstream may take, unless the configuration says otherwise.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a body may stand still, or one from an upstream stay under its least pace.
+/// How long a body may be slower than its least rate; of a client's, also how long it may stand still.
 pub const STALL_TIMEOUT: Duration = Duration::from_secs(30);
-/// The least pace of a body from an upstream, unless the configuration says otherwise.
+/// How long a body from an upstream may stand still, counted from its last byte, unless the configuration
+/// says otherwise: then it is asked for anew. Clients wait for 20 s and more.
+pub const SILENCE_TIMEOUT: Duration = Duration::from_secs(10);
+/// The least rate of a body from an upstream, unless the configuration says otherwise.
 pub const BYTES_PER_SECOND_MIN: u64 = 4 * 1024;
 /// How often one request is answered with a token that it was challenged for.
 pub const CHALLENGES_MAX: usize = 3;

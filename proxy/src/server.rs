@@ -31,7 +31,7 @@ use tracing::Instrument as _;
 use crate::Error;
 use crate::access::{Caller, TOKEN_PATH, Way};
 use crate::account::{Account, Accounted, Notes};
-use crate::admission::{self, Connections, HoldOutcome, Limit, Seat};
+use crate::admission::{self, Connections, Demand, HoldOutcome, Limit, Seat};
 use crate::error::Fault;
 use crate::handlers::{self, App, Asking, Call, RequestBody};
 use crate::held::Purse;
@@ -104,8 +104,8 @@ pub(crate) async fn serve(
 /// How far a request came: what is behind it is not done again with the next try.
 #[derive(Default)]
 struct Admitted {
-    /// Whether it carries a blob; its head and its address are known to be good then.
-    transfer: Option<bool>,
+    /// What it asks of rates; its head and its address are known to be good then.
+    demand: Option<Demand>,
     caller: Option<Caller>,
     call: Option<Call>,
 }
@@ -272,7 +272,8 @@ impl Connection {
         let mut stop = self.stop.clone();
         let (answered, outcome) = loop {
             // On the heap: what a handler needs is large, and is gone while the request is held.
-            let attempt = Box::pin(self.attempt((parts, body), rules, account, &mut admitted));
+            let asked = (parts, &mut *body, deadline.latest());
+            let attempt = Box::pin(self.attempt(asked, rules, account, &mut admitted));
             let answered = deadline.bound(attempt, held.is_some(), &mut stop).await;
             let Err(error) = answered else { break (answered, HoldOutcome::Answered) };
             let again = match deadline.after(&error, body.can_come_again()) {
@@ -303,15 +304,15 @@ impl Connection {
     /// Once: from its head to a call, as far as it did not come before, and to its answer.
     async fn attempt(
         &self,
-        (parts, body): (&Parts, &mut RequestBody),
+        (parts, body, latest): (&Parts, &mut RequestBody, Instant),
         rules: &Arc<Rules>,
         account: &mut Account,
         admitted: &mut Admitted,
     ) -> Result<Answer, Error> {
         let client = account.client();
-        let transfer = match admitted.transfer {
-            Some(transfer) => transfer,
-            None => *admitted.transfer.insert(self.gate(parts, client, rules)?),
+        let demand = match admitted.demand {
+            Some(demand) => demand,
+            None => *admitted.demand.insert(self.gate(parts, client, rules, latest).await?),
         };
         if parts.uri.path() == TOKEN_PATH && rules.access.gives_tokens() {
             let notes = &mut account.notes;
@@ -322,7 +323,7 @@ impl Connection {
             None => {
                 let caller = rules.access.authenticate(&parts.headers, client).await?;
                 account.notes.caller = Some(caller.clone());
-                self.app.admission.caller(&caller, transfer, &rules.limits)?;
+                self.app.admission.caller(&caller, demand, &rules.limits, latest).await?;
                 caller
             }
         };
@@ -360,12 +361,18 @@ impl Connection {
     }
 
     /// What may turn anybody away before it is asked who they are: the head, and the rate of their
-    /// address. Whether the request carries a blob.
-    fn gate(&self, parts: &Parts, client: IpAddr, rules: &Rules) -> Result<bool, Error> {
+    /// address, whose turn is waited for until `latest`. What the request asks of rates.
+    async fn gate(
+        &self,
+        parts: &Parts,
+        client: IpAddr,
+        rules: &Rules,
+        latest: Instant,
+    ) -> Result<Demand, Error> {
         self.guard(parts, rules)?;
-        let transfer = admission::is_transfer(&parts.method, parts.uri.path());
-        self.app.admission.address(client, transfer, &rules.limits)?;
-        Ok(transfer)
+        let demand = Demand::of(&parts.method, parts.uri.path());
+        self.app.admission.address(client, demand, &rules.limits, latest).await?;
+        Ok(demand)
     }
 
     /// The head must say plainly whom it is for, and may not be a web page's.

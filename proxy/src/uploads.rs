@@ -1,6 +1,6 @@
 //! Open upload sessions: who may write next, and what happens at the end. Knows no HTTP. Sessions
 //! that survived a restart are in `uploads/resting.rs`, their side at the upstream in `uploads/leg.rs`,
-//! how many there may be and who makes room in `uploads/room.rs`.
+//! how many there may be and who makes room in `uploads/room.rs`, what one has in `uploads/session.rs`.
 //!
 //! Invariant: a session is written by one request at a time, and after a request that broke off it
 //! holds exactly the bytes that it says it holds.
@@ -9,16 +9,16 @@ mod commits;
 mod leg;
 mod resting;
 mod room;
+mod session;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::Bytes;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tracing::Instrument as _;
-use wharf_oci::{Algorithm, Digest, RepoName, UploadId};
-use wharf_store::{BlobWriter, NewUpload, ReadyBlob, Retention, StoreError};
+use wharf_oci::{Algorithm, Digest, Mismatch, RepoName, UploadId};
+use wharf_store::{BlobInfo, BlobWriter, NewUpload, ReadyBlob, Retention, StoreError};
 
 use crate::Error;
 use crate::access::Caller;
@@ -26,7 +26,6 @@ use crate::bridge::{Bridge, Pump};
 use crate::cache::Store;
 use crate::delivery::Deliveries;
 use crate::finishing::Finishing;
-use crate::limits::BLOB_BYTES_MAX;
 use crate::party::Party;
 use crate::sending::Senders;
 use crate::shares::{Share, Shares};
@@ -39,6 +38,8 @@ use commits::{Commits, Committing};
 use leg::Leg;
 use resting::Resting;
 pub(crate) use room::Full;
+use session::Held;
+pub(crate) use session::Session;
 
 /// All sessions, open and at rest.
 #[derive(Clone)]
@@ -92,46 +93,17 @@ pub(crate) struct Beyond {
     pub(crate) expected: Option<Digest>,
 }
 
-/// Content on its way in.
-pub(crate) struct Session {
-    pump: Pump,
-    leg: Option<Leg>,
-    /// Counted for whoever opened it or went on with it, until it is over.
-    room: Option<Share>,
-}
-
 /// A session in the hands of one request; goes back when dropped.
 pub(crate) struct Checkout {
     id: UploadId,
     sessions: Arc<Sessions>,
     session: Option<Session>,
-    /// What is left of a session that could not end.
-    rests: Option<Resting>,
 }
 
 /// Content that is all here. Its name, when it has one, belongs to it until this is dropped.
 pub(crate) struct Ending {
     session: Session,
     name: Option<Checkout>,
-}
-
-/// Why an upload did not end.
-struct Unended {
-    error: Error,
-    /// Its content, when the upstream may take it later.
-    unsent: Option<Unsent>,
-}
-
-/// Content that is proven, and that its upstream did not take.
-struct Unsent {
-    ready: Box<ReadyBlob>,
-    room: Share,
-}
-
-impl<E: Into<Error>> From<E> for Unended {
-    fn from(error: E) -> Self {
-        Self { error: error.into(), unsent: None }
-    }
 }
 
 impl From<Session> for Ending {
@@ -172,6 +144,15 @@ impl Uploads {
         }
         let push = remote.upstream.open_upload(&remote.repo, algorithm, Haste::Long).await?;
         Ok(Some(Beyond { remote, open: Some(push), expected: None }))
+    }
+
+    /// The way of content that is here already: a session is opened there with the first bytes that are
+    /// sent. `None` as with [`Uploads::open_upstream`].
+    fn onward(&self, repo: &RepoName, caller: &Caller) -> Result<Option<Beyond>, Error> {
+        let site = self.upstreams.site_for(repo, caller.login())?.for_party(caller.party());
+        let Site::Remote(remote) = site else { return Ok(None) };
+        let beyond = Beyond { remote, open: None, expected: None };
+        Ok((!beyond.remote.is_staged()).then_some(beyond))
     }
 
     /// The way of content whose digest the client says before it: the upstream is asked for that
@@ -245,7 +226,7 @@ impl Uploads {
             }
             leg
         });
-        Session { pump: Pump::new(self.bridge.clone(), writer), leg, room: Some(room) }
+        Session::new(Pump::new(self.bridge.clone(), writer), leg, room)
     }
 
     /// Who alone may go on with a session, if anybody.
@@ -299,7 +280,7 @@ impl Uploads {
         let slot = slot.ok_or_else(|| self.unknown())?;
         let session = slot.session.take().ok_or(Error::UploadBusy)?;
         slot.touched = Instant::now();
-        Ok(Checkout::new(id, &self.sessions, session))
+        Ok(Checkout { id, sessions: Arc::clone(&self.sessions), session: Some(session) })
     }
 
     /// Gives a session up; its bytes here and its session at the upstream go.
@@ -322,7 +303,7 @@ impl Uploads {
 
     /// Ends an upload: proven, at the upstream, and kept here, in this order. Goes on to its end
     /// when the caller goes away, and has its turn for so long; one that a stop finds at the upstream goes
-    /// to rest, and so does one that the upstream does not take for now.
+    /// to rest.
     pub(crate) async fn finish(
         &self,
         repo: &RepoName,
@@ -335,16 +316,7 @@ impl Uploads {
         let work = async move {
             let Ending { session, mut name } = ending;
             let commit = name.as_ref().map(|name| name.commit(digest));
-            let done = match uploads.end(&repo, site, session, digest).await {
-                Ok(()) => Ok(()),
-                Err(Unended { error, unsent }) => {
-                    if let (Some(name), Some(unsent)) = (&mut name, unsent) {
-                        name.rests =
-                            uploads.rest_unsent((name.id, name.owner()), &repo, unsent).await;
-                    }
-                    Err(error)
-                }
-            };
+            let done = uploads.end(&repo, site, (session, digest), &mut name).await;
             if let Some(commit) = commit {
                 commit.ended(&done);
             }
@@ -358,16 +330,33 @@ impl Uploads {
         &self,
         repo: &RepoName,
         site: Site,
-        session: Session,
-        digest: Digest,
-    ) -> Result<(), Unended> {
-        let ready = session.pump.verify(digest).await?.map_err(Error::DigestMismatch)?;
+        (session, digest): (Session, Digest),
+        name: &mut Option<Checkout>,
+    ) -> Result<(), Error> {
+        let Session { held, mut leg, room } = session;
+        let ready = match held {
+            Held::Arriving(pump) => pump.verify(digest).await?.map_err(Error::DigestMismatch)?,
+            Held::Proven(ready, _) => *ready,
+        };
+        if let Err(mismatch) = is(&ready, digest) {
+            self.keep(name, ready, (leg, room)).await;
+            return Err(Error::DigestMismatch(mismatch));
+        }
         let of = repo.clone();
-        let Some(leg) = session.leg else {
+        let Some(way) = &mut leg else {
             return match site {
                 Site::Remote(remote) => {
-                    let party = session.room.map_or(Party::Ourselves, |room| room.owner().clone());
-                    Ok(self.deliveries.publish((ready, party), repo, &remote).await?)
+                    let party = room.as_ref().map_or(Party::Ourselves, |room| room.owner().clone());
+                    let reserved = self.deliveries.reserve(party, ready.info().size_bytes).await;
+                    match reserved {
+                        Ok(reserved) => {
+                            self.deliveries.publish(ready, repo, &remote, reserved).await
+                        }
+                        Err(error) => {
+                            self.keep(name, ready, (leg, room)).await;
+                            Err(error)
+                        }
+                    }
                 }
                 // What is only here is never evicted.
                 Site::Local => {
@@ -380,17 +369,22 @@ impl Uploads {
         let arrived = tokio::select! {
             // An answer that is here counts.
             biased;
-            arrived = leg.finish(digest) => Some(arrived),
+            arrived = way.finish(digest) => Some(arrived),
             () = self.closing() => None,
         };
-        let Some(arrived) = arrived else {
-            self.bridge.run(move || ready.suspend()).await?;
-            return Err(Error::Stopping.into());
-        };
-        if let Err(error) = arrived {
-            let unsent = session.room.filter(|_| error.passes());
-            let unsent = unsent.map(|room| Unsent { ready: Box::new(ready), room });
-            return Err(Unended { error, unsent });
+        match arrived {
+            Some(Ok(())) => {}
+            Some(Err(error)) => {
+                // It may take it later, and its client need not send it again.
+                if error.is_outage() {
+                    self.keep(name, ready, (leg, room)).await;
+                }
+                return Err(error);
+            }
+            None => {
+                self.bridge.run(move || ready.suspend()).await?;
+                return Err(Error::Stopping);
+            }
         }
         // What an upstream has can be fetched again, so trouble of the store is not the client's.
         let publish = move || ready.publish_into(Retention::Cached, &of);
@@ -400,6 +394,28 @@ impl Uploads {
             tracing::error!(%repo, %digest, error, "a blob was pushed and is not kept here");
         }
         Ok(())
+    }
+
+    /// Keeps what was proven under its name, on disk, for another end of it. What has no name is
+    /// forgotten: nobody can come back for it.
+    async fn keep(
+        &self,
+        name: &mut Option<Checkout>,
+        mut ready: ReadyBlob,
+        (leg, room): (Option<Leg>, Option<Share>),
+    ) {
+        let Some(name) = name else { return };
+        let settled = self.bridge.run(move || ready.settle().map(|()| ready)).await;
+        match settled {
+            Ok(ready) => {
+                let held = Held::Proven(Box::new(ready), self.bridge.clone());
+                name.session = Some(Session { held, leg, room });
+            }
+            Err(error) => {
+                let error = crate::error::chain(&error);
+                tracing::error!(error, "an upload that its upstream did not take was lost");
+            }
+        }
     }
 
     /// That a session is not here, or only that it rests from now on.
@@ -414,43 +430,7 @@ impl Sessions {
     }
 }
 
-impl Session {
-    /// Says what it will be, which may spare sending it. Only of use before the first byte.
-    pub(crate) fn expect(&mut self, digest: Digest) {
-        if let (0, Some(leg)) = (self.offset(), &mut self.leg) {
-            leg.expect(digest);
-        }
-    }
-
-    /// From now on it waits for its turn among the writers of this caller.
-    pub(crate) fn write_for(&mut self, caller: &Caller) {
-        self.pump.write_for(caller.party());
-    }
-
-    /// Takes bytes; fails as soon as the upstream has refused them.
-    pub(crate) async fn append(&mut self, bytes: Bytes) -> Result<(), Error> {
-        self.pump.append(bytes).await?;
-        if let Some(leg) = &mut self.leg {
-            leg.check().await?;
-        }
-        if self.offset() > BLOB_BYTES_MAX {
-            return Err(Error::BlobTooLarge { limit_bytes: BLOB_BYTES_MAX });
-        }
-        Ok(())
-    }
-
-    /// How many bytes it has.
-    #[must_use]
-    pub(crate) const fn offset(&self) -> u64 {
-        self.pump.taken_bytes()
-    }
-}
-
 impl Checkout {
-    fn new(id: UploadId, sessions: &Arc<Sessions>, session: Session) -> Self {
-        Self { id, sessions: Arc::clone(sessions), session: Some(session), rests: None }
-    }
-
     /// The session.
     pub(crate) fn session(&mut self) -> &mut Session {
         self.session.as_mut().expect("only `take`, which consumes this, leaves it empty")
@@ -463,10 +443,6 @@ impl Checkout {
         let of = slot.map(|slot| (slot.repo.clone(), slot.owner.clone()));
         drop(table);
         self.sessions.commits.begin(self.id, of, digest)
-    }
-
-    fn owner(&self) -> Option<String> {
-        self.sessions.lock().open.get(&self.id)?.owner.clone()
     }
 
     /// Takes it to end it; until that is over nobody else has its name.
@@ -492,7 +468,6 @@ impl Drop for Checkout {
         match self.session.take() {
             None => {
                 table.open.remove(&self.id);
-                table.resting.extend(self.rests.take().map(|rests| (self.id, rests)));
             }
             Some(session) => {
                 if let Some(slot) = table.open.get_mut(&self.id) {
@@ -504,6 +479,13 @@ impl Drop for Checkout {
         }
         self.sessions.returned.notify_one();
     }
+}
+
+/// Whether what was proven is what it is said to be. By another algorithm it is not known to be.
+fn is(ready: &ReadyBlob, expected: Digest) -> Result<(), Mismatch> {
+    let BlobInfo { digest: actual, size_bytes } = ready.info();
+    let same = actual == expected;
+    if same { Ok(()) } else { Err(Mismatch { expected, actual, size_bytes }) }
 }
 
 /// Hard to guess: the name of a session is what lets one write to it.

@@ -6,6 +6,7 @@ mod clients;
 mod commands;
 mod issuer;
 mod issuers;
+mod lifetimes;
 mod logins;
 mod passing_by;
 mod reload;

@@ -67,13 +67,14 @@ async fn who_sends_everything_first_is_told_why_it_was_refused() {
 }
 
 #[tokio::test]
-async fn who_comes_too_often_or_too_many_is_told_so_while_it_sends() {
+async fn who_is_too_many_is_told_so_while_it_sends_and_who_comes_too_often_has_its_turn() {
     let often = Wharfd::with_config("[limits]\ntransfers_per_second = 1\ntransfers_burst = 1\n");
     let often = often.await;
     let request = format!("PATCH /v2/{REPO}/blobs/uploads/{:032x} HTTP/1.1", 7);
     let first = often.api.patch(&format!("/v2/{REPO}/blobs/uploads/x")).send().await.unwrap();
     assert_eq!(first.status, 404);
-    assert_refused(&send_all_first(&often.host(), &request).await, 429, "TOOMANYREQUESTS");
+    // It waits for its turn, and is told what is wrong then.
+    assert_refused(&send_all_first(&often.host(), &request).await, 404, "BLOB_UPLOAD_UNKNOWN");
     let many = Wharfd::with_config("[limits]\nconnections = 1\n").await;
     let _one = TcpStream::connect(many.host()).await.unwrap();
     many.metric_reaches("wharfd_limit_used{limit=\"connections\"}", 1).await;

@@ -249,7 +249,12 @@ async fn too_many_requests_at_the_token_endpoints_are_waited_for_or_handed_on() 
     for kind in [Kind::Exchange, Kind::Token] {
         scene.double.set_fault(FaultRule::next(kind, patience(300)));
         let answer = wharfd.pull().await;
-        assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (429, "300"));
+        assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (429, "120"));
+        // 503 that says when to come again says the same.
+        let later = Fault::Status { code: 503, retry_after_s: Some(60) };
+        scene.double.set_fault(FaultRule::next(kind, later));
+        let answer = wharfd.pull().await;
+        assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (429, "60"));
         scene.double.set_fault(FaultRule::next(kind, patience(1)));
         scene.double.set_fault(FaultRule::next(kind, Fault::Unavailable));
         if kind == Kind::Token {

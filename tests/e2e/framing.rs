@@ -4,6 +4,7 @@
 
 use tokio::net::TcpStream;
 use tokio::process::Command;
+use tokio::task::JoinSet;
 use wharf_testkit::clients::{self, COMMAND_TIME, Client, Output};
 
 use crate::fixture::{Wharfd, eventually};
@@ -138,8 +139,14 @@ async fn an_answer_to_head_has_no_content_on_any_route_with_any_status() {
 async fn nor_has_one_that_turns_the_client_away() {
     let Some(curl) = Curl::find() else { return };
     let lines = "[limits]\nrequests_per_second = 1\nrequests_burst = 1\nheader_bytes = \"8KiB\"\n\
-                 connections_per_address = 1\n";
+                 connections_per_address = 80\n";
     let wharfd = Wharfd::with_config(lines).await;
+    // As many as may wait at this rate do.
+    let mut waiting = JoinSet::new();
+    for _ in 0..60 {
+        let api = wharfd.api.clone();
+        waiting.spawn(async move { api.get("/v2/").await.status });
+    }
     let url = format!("{}/v2/", wharfd.api.base());
     let large = format!("x: {}", "a".repeat(10_000));
     for version in VERSIONS {
@@ -153,12 +160,16 @@ async fn nor_has_one_that_turns_the_client_away() {
     }
     let head = curl.head("--http1.1", &url, &["-H", "host: a b"]).await;
     assert_eq!(head.status, 400);
+    drop(waiting);
     // No connection is left: the answer is not of the routes at all.
     let used = "wharfd_limit_used{limit=\"address_connections\"}";
     let free = async || (wharfd.metric(used).await == 0).then_some(());
     eventually("the end of all connections", free).await;
-    let _one = TcpStream::connect(wharfd.host()).await.unwrap();
-    wharfd.metric_reaches(used, 1).await;
+    let mut all = Vec::new();
+    for _ in 0..80 {
+        all.push(TcpStream::connect(wharfd.host()).await.unwrap());
+    }
+    wharfd.metric_reaches(used, 80).await;
     for version in VERSIONS {
         let head = curl.head(version, &url, &[]).await;
         assert!(head.status == 429 && head.length > Some(0), "{version}: {head:?}");

@@ -42,7 +42,7 @@ const INSIDE_PROXY: [(&str, &[&str]); 14] = [
     ("error", &["handlers", "server", "cache", "uploads", "upstream", "bridge", "response"]),
     ("limits", &["handlers", "server", "cache", "uploads", "upstream", "bridge", "response"]),
     (
-        "lag",
+        "min_rate",
         &["handlers", "server", "cache", "uploads", "upstream", "bridge", "response", "config"],
     ),
     (

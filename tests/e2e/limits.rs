@@ -13,7 +13,9 @@ use std::net::SocketAddr;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::task::JoinSet;
 use wharf_testkit::http::{Answer, chunked};
+use wharf_testkit::images::sha256;
 
 use crate::fixture::{Api, Wharfd, code, eventually, noise};
 use crate::tls::scene::Scene;
@@ -129,29 +131,52 @@ async fn over_tls_there_is_the_same_answer_in_both_versions() {
     }
 }
 
+/// A GET as a proxy hands it on for a client.
+async fn ask_for(api: &Api, path: &str, client: &str) -> Answer {
+    let call = api.call(http::Method::GET, path).header("x-forwarded-for", client);
+    call.send().await.unwrap()
+}
+
+/// More requests at once than a rate lets through in the time that each may wait: the first refusal. The
+/// others go away.
+async fn ask_too_much(api: &Api, path: &str, client: &'static str) -> Answer {
+    let mut asked = JoinSet::new();
+    for _ in 0..80 {
+        let (api, path) = (api.clone(), path.to_owned());
+        asked.spawn(async move { ask_for(&api, &path, client).await });
+    }
+    while let Some(answer) = asked.join_next().await {
+        let answer = answer.unwrap();
+        if answer.status == 429 {
+            return answer;
+        }
+    }
+    panic!("nobody was turned away");
+}
+
 #[tokio::test]
-async fn who_asks_too_often_waits_and_transfers_go_on() {
+async fn who_asks_too_often_waits_for_a_turn_and_transfers_go_on() {
     let lines = "trusted_proxies = [\"127.0.0.1\"]\n[limits]\nrequests_per_second = 1\n\
                  requests_burst = 5\n";
     let wharfd = Wharfd::with_config(lines).await;
     let digest = wharfd.api.push_blob(REPO, "content").await;
-    let ask = async |path: &str, client: &str| {
-        let call = wharfd.api.call(http::Method::GET, path);
-        call.header("x-forwarded-for", client).send().await.unwrap()
-    };
-    let refused = async || {
-        let answer = ask("/v2/", "10.0.0.1").await;
-        (answer.status == 429).then_some(answer)
-    };
-    assert_turned_away(&eventually("the end of the burst", refused).await);
+    let ask = async |path: &str, client: &str| ask_for(&wharfd.api, path, client).await;
+    for _ in 0..7 {
+        assert_eq!(ask("/v2/", "10.0.0.1").await.status, 200);
+    }
+    let waited = wharfd.metric("wharfd_limit_waits_total{limit=\"user_rate\"}").await;
+    assert!(waited >= 1, "past the burst");
+    assert_turned_away(&ask_too_much(&wharfd.api, "/v2/", "10.0.0.1").await);
+    assert!(wharfd.metric(&refusals("user_rate")).await >= 1);
     for _ in 0..20 {
         let blob = ask(&format!("/v2/{REPO}/blobs/{digest}"), "10.0.0.1").await;
         assert_eq!(blob.status, 200);
     }
     assert_eq!(ask("/v2/", "10.0.0.2").await.status, 200, "others are not meant");
-    let again = async || (ask("/v2/", "10.0.0.1").await.status == 200).then_some(());
-    eventually("the next turn", again).await;
-    assert!(wharfd.metric(&refusals("user_rate")).await >= 1);
+    // Nobody waits for those who went away.
+    let gone = async || (wharfd.metric("wharfd_limit_waiting").await == 0).then_some(());
+    eventually("the line to be empty", gone).await;
+    assert_eq!(ask("/v2/", "10.0.0.1").await.status, 200);
 }
 
 #[tokio::test]
@@ -162,13 +187,31 @@ async fn addresses_and_transfers_have_rates_of_their_own() {
     let digest = wharfd.api.push_blob(REPO, "content").await;
     let blob = format!("/v2/{REPO}/blobs/{digest}");
     for (path, limit) in [(blob.as_str(), "transfers"), ("/v2/", "address_rate")] {
-        let refused = async || {
-            let answer = wharfd.api.get(path).await;
-            (answer.status == 429).then_some(answer)
-        };
-        assert_turned_away(&eventually("a refusal", refused).await);
+        let refused = ask_too_much(&wharfd.api, path, "10.0.0.1").await;
+        assert_turned_away(&refused);
         assert!(wharfd.metric(&refusals(limit)).await >= 1);
     }
+}
+
+#[tokio::test]
+async fn bytes_of_uploads_wait_for_their_turn_and_are_never_refused_for_their_rate() {
+    let lines = "[limits]\ntransfers_per_second = 20\ntransfers_burst = 1\n";
+    let wharfd = Wharfd::with_config(lines).await;
+    let mut pushes = JoinSet::new();
+    for seed in 0..40 {
+        let api = wharfd.api.clone();
+        pushes.spawn(async move {
+            let content = noise(seed, 1_000);
+            let location = api.open_upload(REPO).await;
+            let sent = api.patch(&location).bytes(content.clone()).send().await.unwrap();
+            assert_eq!(sent.status, 202, "{}", sent.text());
+            let ended = api.end_upload(&location, &sha256(&content), "").await;
+            assert_eq!(ended.status, 201, "{}", ended.text());
+        });
+    }
+    pushes.join_all().await;
+    assert_eq!(wharfd.metric(&refusals("transfers")).await, 0);
+    assert!(wharfd.metric("wharfd_limit_waits_total{limit=\"transfers\"}").await > 0);
 }
 
 /// Begins to fetch a blob, and takes nothing of it.

@@ -2,6 +2,7 @@
 //! on the way is not the client's business; what it refuses is.
 
 mod faults;
+mod lasting;
 mod purged;
 mod sparing;
 mod storm;

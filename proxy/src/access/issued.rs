@@ -233,7 +233,9 @@ fn make_key(path: &Path) -> std::io::Result<()> {
     let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&partial)?;
     file.write_all(hex(&random).as_bytes())?;
     file.sync_all()?;
-    std::fs::rename(&partial, path)
+    std::fs::rename(&partial, path)?;
+    // What is signed with it counts also after the power fails.
+    path.parent().map_or(Ok(()), |folder| std::fs::File::open(folder)?.sync_all())
 }
 
 #[cfg(test)]

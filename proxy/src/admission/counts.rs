@@ -28,9 +28,9 @@ pub(crate) enum Limit {
     Url,
     /// The size of a manifest, a blob or a form.
     BodySize,
-    /// The pace of whoever sends.
+    /// The rate of bytes of whoever sends.
     SlowSender,
-    /// The pace of whoever receives.
+    /// The rate of bytes of whoever receives.
     SlowReceiver,
     /// Upload sessions in all.
     Uploads,
@@ -87,9 +87,15 @@ const WORDS: [&str; 23] = [
     "displaced_uploads",
 ];
 
+/// The rates, where somebody may wait.
+const RATES: [Limit; 3] = [Limit::UserRate, Limit::AddressRate, Limit::Transfers];
+
 /// Counters of one process.
 #[derive(Default)]
-pub(crate) struct LimitCounts([AtomicU64; WORDS.len()]);
+pub(crate) struct LimitCounts {
+    refused: [AtomicU64; WORDS.len()],
+    waited: [AtomicU64; RATES.len()],
+}
 
 impl Limit {
     /// Where a request ended that is answered with this error; `None` when at no bound, or when whoever
@@ -121,20 +127,37 @@ impl Limit {
 impl LimitCounts {
     /// Counts one who ended there.
     pub(crate) fn refuse(&self, limit: Limit) {
-        if let Some(counter) = self.0.get(limit as usize) {
+        if let Some(counter) = self.refused.get(limit as usize) {
             counter.fetch_add(1, Ordering::Relaxed);
         }
     }
 
+    /// Counts one who waited for a turn there, and had it.
+    pub(crate) fn waited(&self, limit: Limit) {
+        let of_rate = RATES.iter().zip(&self.waited).find(|(rate, _)| **rate == limit);
+        if let Some((_, counter)) = of_rate {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Each rate with the number of those.
+    pub(crate) fn waits(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let counts = self.waited.iter().map(|counter| counter.load(Ordering::Relaxed));
+        RATES.iter().map(|rate| rate.as_str()).zip(counts)
+    }
+
     /// Each bound with its number.
     pub(crate) fn rows(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        WORDS.iter().copied().zip(self.0.iter().map(|counter| counter.load(Ordering::Relaxed)))
+        WORDS
+            .iter()
+            .copied()
+            .zip(self.refused.iter().map(|counter| counter.load(Ordering::Relaxed)))
     }
 
     /// The number of one.
     #[cfg(test)]
     pub(crate) fn refused(&self, limit: Limit) -> u64 {
-        self.0[limit as usize].load(Ordering::Relaxed)
+        self.refused[limit as usize].load(Ordering::Relaxed)
     }
 }
 

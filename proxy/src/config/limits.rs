@@ -10,8 +10,8 @@ use wharf_oci::MANIFEST_SIZE_BYTES_MAX;
 
 use super::ConfigError;
 use crate::held::Bounds;
-use crate::lag::Floor;
 use crate::limits;
+use crate::min_rate::MinRate;
 use crate::quantity::Size;
 
 /// The bounds of the moment.
@@ -37,8 +37,8 @@ pub(crate) struct Limits {
     pub(crate) idle_timeout: Duration,
     /// For how long a request is held at most before it is refused; zero refuses at once.
     pub(crate) hold: Duration,
-    /// The least pace of a client, in both directions.
-    pub(crate) floor: Floor,
+    /// The least rate of a client, in both directions.
+    pub(crate) min_rate: MinRate,
     /// Largest manifest that is taken, in bytes.
     pub(crate) manifest_bytes: u64,
     /// Largest blob that is taken, in bytes.
@@ -154,8 +154,8 @@ impl LimitsFile {
         limits.bytes.share = limits.bytes.most / limits::SHARES as u64;
         let range = limits.bytes.share.min(*flight.start())..=u64::MAX;
         set(&mut limits.bytes.share, "bytes_in_flight_per_user", each, range)?;
-        let pace = &mut limits.floor.bytes_per_second;
-        set(pace, "min_bytes_per_second", size(self.min_bytes_per_second), 0..=u64::MAX)?;
+        let rate = &mut limits.min_rate.bytes_per_second;
+        set(rate, "min_bytes_per_second", size(self.min_bytes_per_second), 0..=u64::MAX)?;
         let head_range = 8_192..=1_048_576;
         set(&mut limits.header_bytes, "header_bytes", short(self.header_bytes), head_range)?;
         set(&mut limits.url_bytes, "url_bytes", short(self.url_bytes), 1_024..=65_534)
@@ -174,7 +174,7 @@ impl LimitsFile {
             ),
             (&mut limits.headers_timeout, "headers_timeout_seconds", self.headers_timeout_seconds),
             (&mut limits.idle_timeout, "idle_timeout_seconds", self.idle_timeout_seconds),
-            (&mut limits.floor.window, "slow_timeout_seconds", self.slow_timeout_seconds),
+            (&mut limits.min_rate.window, "slow_timeout_seconds", self.slow_timeout_seconds),
         ] {
             let given = given.map(Duration::from_secs);
             *place = given.unwrap_or(*place);
@@ -200,9 +200,10 @@ impl Default for Limits {
             headers_timeout: limits::HEADERS_TIMEOUT,
             idle_timeout: limits::IDLE_TIMEOUT,
             hold: limits::HOLD_MAX,
-            floor: Floor {
+            min_rate: MinRate {
                 window: limits::STALL_TIMEOUT,
                 bytes_per_second: limits::CLIENT_BYTES_PER_SECOND_MIN,
+                silence: None,
             },
             manifest_bytes: MANIFEST_SIZE_BYTES_MAX,
             blob_bytes: limits::BLOB_BYTES_MAX,
@@ -283,7 +284,7 @@ mod tests {
         assert_eq!(bytes, Bounds { most: 2 << 20, share: 1 << 19 });
         let bytes = read("bytes_in_flight_per_user = \"2MiB\"").unwrap().bytes;
         assert_eq!(bytes, Bounds { share: 2 << 20, ..Limits::default().bytes });
-        assert_eq!((limits.floor.window.as_secs(), limits.floor.bytes_per_second), (1, 1024));
+        assert_eq!((limits.min_rate.window.as_secs(), limits.min_rate.bytes_per_second), (1, 1024));
         assert_eq!(
             (limits.hold.as_secs(), read("hold_seconds = 0").unwrap().hold.as_secs()),
             (45, 0)

@@ -19,10 +19,10 @@ use super::credentials::{DockerConfigKey, EntraTable, SecretPlace, Source, has_d
 use super::egress::Egress;
 use super::patterns::{HostPattern, TagPattern, TagRule};
 use crate::limits::{
-    ANSWER_TIMEOUT, BYTES_PER_SECOND_MIN, CONNECT_TIMEOUT, NEGATIVE_TTL, STALL_TIMEOUT, TAG_TTL,
-    UPSTREAM_READS_MAX, UPSTREAM_WRITES_MAX,
+    ANSWER_TIMEOUT, BYTES_PER_SECOND_MIN, CONNECT_TIMEOUT, NEGATIVE_TTL, SILENCE_TIMEOUT,
+    STALL_TIMEOUT, TAG_TTL, UPSTREAM_READS_MAX, UPSTREAM_WRITES_MAX,
 };
-use crate::upstream::Floor;
+use crate::min_rate::MinRate;
 
 /// One registry behind the proxy.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -85,7 +85,10 @@ pub struct UpstreamConfig {
     /// How long a body may stay under `min_bytes_per_second`.
     #[serde(default)]
     stall_timeout_seconds: Option<u64>,
-    /// The least pace of a body.
+    /// How long a body may stand still, counted from its last byte.
+    #[serde(default)]
+    silence_timeout_seconds: Option<u64>,
+    /// The least rate of a body.
     #[serde(default)]
     min_bytes_per_second: Option<u64>,
     /// Requests that read, at once.
@@ -138,7 +141,7 @@ pub(crate) struct Patience {
     /// For the beginning of an answer.
     pub answer: Duration,
     /// For a body.
-    pub floor: Floor,
+    pub min_rate: MinRate,
     /// Requests that read, at once.
     pub reads_max: u32,
     /// Requests that write, at once.
@@ -183,6 +186,7 @@ impl std::str::FromStr for UpstreamConfig {
             connect_timeout_seconds: None,
             answer_timeout_seconds: None,
             stall_timeout_seconds: None,
+            silence_timeout_seconds: None,
             min_bytes_per_second: None,
             max_reads: None,
             max_writes: None,
@@ -255,12 +259,15 @@ impl UpstreamConfig {
         let seconds = |given: Option<u64>, default| {
             given.map_or(default, |seconds| Duration::from_secs(seconds.max(1)))
         };
+        // Who says how slow a body may be has said how long it may be silent.
+        let silence = self.silence_timeout_seconds.or(self.stall_timeout_seconds);
         Patience {
             connect: seconds(self.connect_timeout_seconds, CONNECT_TIMEOUT),
             answer: seconds(self.answer_timeout_seconds, ANSWER_TIMEOUT),
-            floor: Floor {
+            min_rate: MinRate {
                 window: seconds(self.stall_timeout_seconds, STALL_TIMEOUT),
                 bytes_per_second: self.min_bytes_per_second.unwrap_or(BYTES_PER_SECOND_MIN),
+                silence: Some(seconds(silence, SILENCE_TIMEOUT)),
             },
             reads_max: self.max_reads.unwrap_or(UPSTREAM_READS_MAX).max(1),
             writes_max: self.max_writes.unwrap_or(UPSTREAM_WRITES_MAX).max(1),

@@ -44,6 +44,7 @@ async fn gauges(app: &App) -> Gauges {
     let deliveries = app.deliveries.state();
     let pending = usize::try_from(deliveries.blobs).unwrap_or(usize::MAX);
     let of_access = app.live.rules().access.state().into_iter();
+    let of_access = of_access.chain([app.admission.waiting()]);
     let of_access = of_access.map(|(name, used, most)| Bound::new(name, used, most));
     let limits = Arc::clone(&app.live.rules().limits);
     let (fills_of_one, fills_ended) = app.cache.fills_shared();
@@ -90,6 +91,8 @@ fn admitted(app: &App) -> Admitted {
         refusals: app.admission.counts.rows().collect(),
         held: app.admission.holds.held() as u64,
         holds: app.admission.holds.rows().collect(),
+        waits: app.admission.counts.waits().collect(),
+        waiting: app.admission.waiting().1 as u64,
         tls: app.tls.as_ref().map(|tls| tls.state()),
     }
 }

@@ -1,48 +1,28 @@
-//! The body of a request as it arrives, at no less than a given pace.
+//! The body of a request as it arrives, at no less than a given rate (`min_rate.rs`).
 //!
 //! Invariant: only the wait for the client counts. While its bytes wait for their place here, or for an
 //! upstream, it cannot be slow.
 
 use bytes::Bytes;
-use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use tokio::time::{Instant, timeout};
 
 use crate::Error;
-use crate::lag::{Floor, Lag};
+use crate::min_rate::{MinRate, RateError, RatedBody};
 
 /// A body on its way in.
-pub(super) struct Arriving<'a> {
-    body: &'a mut Incoming,
-    lag: Lag,
-}
+pub(super) struct Arriving<'a>(RatedBody<&'a mut Incoming>);
 
 impl<'a> Arriving<'a> {
-    pub(super) const fn new(body: &'a mut Incoming, floor: Floor) -> Self {
-        Self { body, lag: Lag::new(floor) }
+    pub(super) const fn new(body: &'a mut Incoming, min_rate: MinRate) -> Self {
+        Self(RatedBody::new(body, min_rate))
     }
 
     /// The next bytes; `None` at the end. Safe to give up in the middle.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Error> {
-        loop {
-            let began = Instant::now();
-            let frame = match self.lag.left() {
-                None => self.body.frame().await,
-                Some(left) => {
-                    timeout(left, self.body.frame()).await.map_err(|_| Error::BodyTooSlow)?
-                }
-            };
-            let Some(frame) = frame else { return Ok(None) };
-            let bytes = frame.map_err(|_| Error::BodyBroken)?.into_data().unwrap_or_default();
-            let in_time = self.lag.waited(began.elapsed());
-            self.lag.moved(bytes.len());
-            if !in_time && self.lag.left().is_some_and(|left| left.is_zero()) {
-                return Err(Error::BodyTooSlow);
-            }
-            if !bytes.is_empty() {
-                return Ok(Some(bytes));
-            }
-        }
+        self.0.next().await.map_err(|error| match error {
+            RateError::TooSlow(_) => Error::BodyTooSlow,
+            RateError::Broken(_) => Error::BodyBroken,
+        })
     }
 }
 
@@ -59,7 +39,8 @@ mod tests {
     use tokio::io::AsyncWriteExt;
     use tokio::sync::mpsc;
 
-    const FLOOR: Floor = Floor { window: Duration::from_secs(10), bytes_per_second: 100 };
+    const RATE: MinRate =
+        MinRate { window: Duration::from_secs(10), bytes_per_second: 100, silence: None };
 
     /// What comes of a body whose parts come after pauses of so many seconds, read by somebody who
     /// takes so long over each.
@@ -70,7 +51,7 @@ mod tests {
             let told = told.clone();
             async move {
                 let mut body = request.into_body();
-                let mut arriving = Arriving::new(&mut body, FLOOR);
+                let mut arriving = Arriving::new(&mut body, RATE);
                 let mut bytes = 0;
                 let ended = loop {
                     match arriving.next().await {

@@ -8,7 +8,7 @@ use super::arriving::Arriving;
 use super::request_body::{RequestBody, WholeBody};
 use crate::Error;
 use crate::held::{Collected, Purse};
-use crate::lag::Floor;
+use crate::min_rate::MinRate;
 
 /// How much of a body is taken, and how.
 pub(super) struct Taking<'a, F> {
@@ -16,8 +16,8 @@ pub(super) struct Taking<'a, F> {
     pub(super) purse: &'a Purse,
     /// The most bytes.
     pub(super) limit_bytes: u64,
-    /// The least pace.
-    pub(super) floor: Floor,
+    /// The least rate.
+    pub(super) min_rate: MinRate,
     /// What is said of one that has so many bytes, or more.
     pub(super) too_large: F,
 }
@@ -32,7 +32,7 @@ pub(super) async fn collect(
     if let Some(whole) = body.whole() {
         return Ok(whole);
     }
-    let Taking { purse, limit_bytes, floor, too_large } = taking;
+    let Taking { purse, limit_bytes, min_rate, too_large } = taking;
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
     if let Some(size) = announced.filter(|size: &u64| *size > limit_bytes) {
         return Err(too_large(size));
@@ -40,7 +40,7 @@ pub(super) async fn collect(
     let mut hold = purse.take(announced.unwrap_or(0))?;
     let mut collected = Collected::with_room(announced.unwrap_or(0));
     let most = usize::try_from(limit_bytes).unwrap_or(usize::MAX);
-    let mut arriving = Arriving::new(body.pieces(), floor);
+    let mut arriving = Arriving::new(body.pieces(), min_rate);
     while let Some(bytes) = arriving.next().await? {
         let size = collected.len() + bytes.len();
         if size > most {

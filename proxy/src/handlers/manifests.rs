@@ -185,6 +185,6 @@ async fn collect(
     let limit_bytes = limits.manifest_bytes;
     let too_large =
         |size_bytes| Error::Parse(ParseError::ManifestTooLarge { size_bytes, limit_bytes });
-    let taking = Taking { purse, limit_bytes, floor: limits.floor, too_large };
+    let taking = Taking { purse, limit_bytes, min_rate: limits.min_rate, too_large };
     collected::collect(headers, body, taking).await
 }

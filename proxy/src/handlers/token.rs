@@ -115,8 +115,8 @@ async fn form(
         return Err(Error::Parameter("send a form: application/x-www-form-urlencoded"));
     }
     let too_large = |_| Error::Parameter("the form is too long; ask for fewer scopes at once");
-    let (limit_bytes, floor) = (limits.form_bytes, limits.floor);
-    let taking = Taking { purse, limit_bytes, floor, too_large };
+    let (limit_bytes, min_rate) = (limits.form_bytes, limits.min_rate);
+    let taking = Taking { purse, limit_bytes, min_rate, too_large };
     let read = tokio::time::timeout(STALL_TIMEOUT, collect(&parts.headers, body, taking));
     read.await.map_err(|_| Error::BodyBroken)?
 }

@@ -283,6 +283,11 @@ pub(super) async fn patch(
     let session = checkout.session();
     let chunk = check_chunk(session, headers, &upload_path(repo, id))?;
     let before = session.offset();
+    if session.is_proven() {
+        // All of it is here: it waits for its end.
+        let location = upload_path(repo, id);
+        return Err(Error::ChunkOutOfOrder { offset: before, location });
+    }
     receive(app, session, headers, (body.pieces(), &rules.limits)).await?;
     let offset = session.offset();
     if let Some(chunk) = chunk.filter(|chunk| chunk.size_bytes() != offset - before) {
@@ -355,7 +360,7 @@ async fn receive(
         return Err(Error::BlobTooLarge { limit_bytes });
     }
     let mut closing = pin!(app.uploads.closing());
-    let mut arriving = Arriving::new(body, limits.floor);
+    let mut arriving = Arriving::new(body, limits.min_rate);
     loop {
         let next = tokio::select! {
             next = arriving.next() => next?,

@@ -15,6 +15,10 @@ pub(crate) struct Admitted {
     pub held: u64,
     /// What became of those that were: kind of client, outcome, how often.
     pub holds: Vec<(&'static str, &'static str, u64)>,
+    /// Who waited for a turn at each rate.
+    pub waits: Vec<(&'static str, u64)>,
+    /// Who waits for one.
+    pub waiting: u64,
     /// Without it, plain HTTP is spoken.
     pub tls: Option<TlsState>,
 }
@@ -40,6 +44,13 @@ pub(super) fn render(page: &mut Page, admitted: &Admitted) {
     for (agent, outcome, count) in &admitted.holds {
         page.row(&[("agent", agent), ("outcome", outcome)], *count);
     }
+    let help = "Requests over a rate that waited for their turn, and had it.";
+    page.family("wharfd_limit_waits_total", Kind::Counter, help);
+    for (limit, count) in &admitted.waits {
+        page.row(&[("limit", limit)], *count);
+    }
+    let help = "Requests over a rate that wait for their turn.";
+    page.single("wharfd_limit_waiting", Kind::Gauge, help, admitted.waiting);
     if let Some(tls) = &admitted.tls {
         of_tls(page, tls);
     }
@@ -74,6 +85,8 @@ mod tests {
             refusals: vec![("connections", 8)],
             held: 9,
             holds: vec![("docker", "expired", 10)],
+            waits: vec![("user_rate", 9)],
+            waiting: 10,
             tls: Some(tls),
         };
         let mut page = Page::default();
@@ -88,6 +101,8 @@ mod tests {
                 "wharfd_limit_refusals_total{limit=\"connections\"} 8",
                 "wharfd_held_requests 9",
                 "wharfd_holds_total{agent=\"docker\",outcome=\"expired\"} 10",
+                "wharfd_limit_waits_total{limit=\"user_rate\"} 9",
+                "wharfd_limit_waiting 10",
                 "wharfd_tls_certificate_valid_until_seconds 7",
                 "wharfd_tls_certificates_total{result=\"taken\"} 1",
                 "wharfd_tls_certificates_total{result=\"refused\"} 2",

@@ -42,6 +42,8 @@ fn gauges(upstreams: &[&str]) -> Gauges {
             refusals: vec![("connections", 28)],
             held: 30,
             holds: vec![("docker", "left", 31)],
+            waits: vec![("user_rate", 30)],
+            waiting: 31,
             tls: Some(TlsState { valid_until: 29, taken: 1, refused: 2, handshakes: 3, failed: 4 }),
         },
     }

@@ -16,8 +16,8 @@ use tokio::time::Instant;
 use super::watch::{Open, Watch};
 use crate::body::{Body, BodyError};
 use crate::held::{Pieces, Purse};
-use crate::lag::{Floor, Lag};
 use crate::limits::HTTP2_PIECE_BYTES;
+use crate::min_rate::{MinRate, RateDebt};
 
 /// A body, and the request that it answers.
 pub(super) struct Watched {
@@ -45,7 +45,7 @@ pub(super) struct Given {
     body: Option<Counted>,
     /// What was taken from the body and not given yet.
     rest: Bytes,
-    lag: Lag,
+    debt: RateDebt,
     /// When the last piece was given, until the next is wanted.
     since: Option<Instant>,
 }
@@ -61,7 +61,7 @@ impl Watched {
     ) -> Self {
         let counted = Counted::new(body, purse);
         let kind = if is_http2 {
-            let given = Arc::new(Mutex::new(Given::new(counted, watch.floor())));
+            let given = Arc::new(Mutex::new(Given::new(counted, watch.min_rate())));
             watch.follow(&given);
             Kind::Stream(given)
         } else {
@@ -94,14 +94,14 @@ impl Counted {
 }
 
 impl Given {
-    fn new(counted: Counted, floor: Floor) -> Self {
-        Self { body: Some(counted), rest: Bytes::new(), lag: Lag::new(floor), since: None }
+    fn new(counted: Counted, min_rate: MinRate) -> Self {
+        Self { body: Some(counted), rest: Bytes::new(), debt: RateDebt::new(min_rate), since: None }
     }
 
     /// When it will have been given for too long without being taken.
     pub(super) fn due(&self) -> Option<Instant> {
         self.body.as_ref()?;
-        Some(self.since? + self.lag.left()?)
+        Some(self.since? + self.debt.left()?)
     }
 
     /// Lets go of what it has. Whoever wants more after all is told that it broke off.
@@ -118,7 +118,7 @@ impl Given {
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
         if let Some(since) = self.since.take() {
             // The look of the watch ends it; here it is only counted.
-            let _ = self.lag.waited(since.elapsed());
+            let _ = self.debt.waited(since.elapsed());
         }
         let Some(counted) = &mut self.body else {
             return Poll::Ready(Some(Err(BodyError::NotTaken)));
@@ -130,7 +130,7 @@ impl Given {
             }
         }
         let piece = self.rest.split_to(self.rest.len().min(HTTP2_PIECE_BYTES));
-        self.lag.moved(piece.len());
+        self.debt.moved(piece.len());
         self.since = Some(Instant::now());
         Poll::Ready(Some(Ok(piece)))
     }

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use crate::Error;
-use crate::admission::is_transfer;
+use crate::admission::Demand;
 use crate::agent::Agent;
 use crate::config::Limits;
 use crate::limits::{
@@ -42,16 +42,16 @@ pub(super) type BodyCame = Arc<OnceLock<Instant>>;
 
 impl Deed {
     fn of(parts: &Parts) -> Self {
-        let transfers = is_transfer(&parts.method, parts.uri.path());
+        let demand = Demand::of(&parts.method, parts.uri.path());
         // `POST …/blobs/uploads/?digest=` brings all of a blob.
         let query = parts.uri.query().unwrap_or_default();
         let is_whole = || query.split('&').any(|pair| pair.starts_with("digest="));
-        match (&parts.method, transfers) {
+        match (&parts.method, demand) {
             (&Method::POST, _) if is_whole() => Self::Upload,
-            (&Method::GET, true) => Self::BlobRead,
-            (_, true) => Self::Upload,
+            (_, Demand::Download) => Self::BlobRead,
+            (_, Demand::Upload) => Self::Upload,
             (&Method::DELETE, _) => Self::Single,
-            (&Method::PUT, false) if has_condition(parts) => Self::Single,
+            (&Method::PUT, _) if has_condition(parts) => Self::Single,
             _ => Self::Repeatable,
         }
     }
@@ -106,6 +106,11 @@ impl Deadline {
         let now = Instant::now();
         self.at = self.came.get().map_or(now, |came| *came) + self.time;
         now >= self.at
+    }
+
+    /// Until when it may wait for its turn.
+    pub(super) const fn latest(&self) -> Instant {
+        self.at
     }
 
     pub(super) const fn agent(&self) -> Agent {

@@ -16,8 +16,8 @@ use super::body::Given;
 use super::linger::Linger;
 use crate::admission::{Limit, LimitCounts, Occupant};
 use crate::config::Limits;
-use crate::lag::{Floor, Lag};
 use crate::limits::GOODBYE_TIMEOUT;
+use crate::min_rate::{MinRate, RateDebt};
 
 /// One connection.
 pub(super) struct Watch {
@@ -25,7 +25,7 @@ pub(super) struct Watch {
     /// It was told to leave.
     told: Notify,
     headers_time: Duration,
-    floor: Floor,
+    min_rate: MinRate,
     counts: Arc<LimitCounts>,
     /// Bytes of whole bodies that its requests hold.
     bytes: Arc<AtomicU64>,
@@ -44,7 +44,7 @@ struct State {
     first_byte: Option<Instant>,
     /// Since when the client does not take what it is sent.
     stuck_since: Option<Instant>,
-    sending: Lag,
+    sending: RateDebt,
     /// Bodies whose client says stream by stream how much it takes.
     streams: Vec<Weak<Mutex<Given>>>,
     /// Since when there are only such that were given up.
@@ -88,7 +88,7 @@ impl Watch {
             idle_time: limits.idle_timeout,
             first_byte: None,
             stuck_since: None,
-            sending: Lag::new(limits.floor),
+            sending: RateDebt::new(limits.min_rate),
             streams: Vec::new(),
             given_up_since: None,
             expects_more: false,
@@ -98,7 +98,7 @@ impl Watch {
             state: Mutex::new(state),
             told: Notify::new(),
             headers_time: limits.headers_timeout,
-            floor: limits.floor,
+            min_rate: limits.min_rate,
             counts,
             bytes: Arc::default(),
         })
@@ -181,8 +181,8 @@ impl Watch {
     }
 
     /// How slow a client may be.
-    pub(super) const fn floor(&self) -> Floor {
-        self.floor
+    pub(super) const fn min_rate(&self) -> MinRate {
+        self.min_rate
     }
 
     /// Resolves when the connection is to end.
@@ -212,7 +212,7 @@ impl Watch {
         if std::mem::take(&mut state.is_displaced) {
             return Look::Over(Over(Limit::Displaced));
         }
-        let shortest = self.headers_time.min(state.idle_time).min(self.floor.window);
+        let shortest = self.headers_time.min(state.idle_time).min(self.min_rate.window);
         let mut next = now + shortest;
         let ends = [
             (state.waiting_since(), Limit::HeadersTime, Some(self.headers_time)),
@@ -229,7 +229,7 @@ impl Watch {
         }
         let next = next.min(state.look_at_streams(now, &self.counts).unwrap_or(next));
         // Somebody who takes nothing of anything may still ask for something else.
-        match state.given_up_since.map(|since| since + self.floor.window) {
+        match state.given_up_since.map(|since| since + self.min_rate.window) {
             Some(end) if end <= now => Look::Over(Over(Limit::SlowReceiver)),
             end => Look::Until(end.map_or(next, |end| next.min(end))),
         }
@@ -298,11 +298,11 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn watch() -> Arc<Watch> {
-        let floor = Floor { window: 3 * SECOND, bytes_per_second: 1_000 };
+        let min_rate = MinRate { window: 3 * SECOND, bytes_per_second: 1_000, silence: None };
         let limits = Limits {
             headers_timeout: 2 * SECOND,
             idle_timeout: 5 * SECOND,
-            floor,
+            min_rate,
             ..Limits::default()
         };
         Watch::new(&limits, Arc::default())

@@ -55,18 +55,26 @@ impl Leg {
         self.sending = Some(sending);
     }
 
-    /// The upstream's refusal, as soon as there is one: what follows would be sent in vain.
+    /// The upstream's refusal, as soon as there is one: what follows would be sent in vain. While it is
+    /// out, bytes are taken all the same: its client could hardly send them again, and they are sent from
+    /// the start when it is back.
     pub(super) async fn check(&mut self) -> Result<(), Error> {
         let sending = self.sending();
-        if sending.is_over() {
-            return sending.result().await;
+        if !sending.is_over() {
+            self.sending = Some(sending);
+            return Ok(());
         }
-        self.sending = Some(sending);
-        Ok(())
+        match sending.result().await {
+            Err(error) if error.is_outage() => {
+                tracing::warn!(upstream = self.remote.upstream.address(), %error, "an upload waits");
+                Ok(())
+            }
+            ended => ended,
+        }
     }
 
     /// Ends the upload at the upstream and waits for its answer.
-    pub(super) async fn finish(mut self, digest: Digest) -> Result<(), Error> {
+    pub(super) async fn finish(&mut self, digest: Digest) -> Result<(), Error> {
         self.sending().finish(digest).await
     }
 

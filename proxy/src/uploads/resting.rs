@@ -14,10 +14,10 @@ use tracing::Instrument as _;
 use wharf_oci::{RepoName, UploadId};
 use wharf_store::StoreError;
 
-use super::{Checkout, Session, Slot, Table, Unsent, Uploads};
+use super::{Checkout, Session, Slot, Table, Uploads};
 use crate::Error;
 use crate::access::Caller;
-use crate::cache::{Store, now_ms};
+use crate::cache::Store;
 use crate::limits::{SUSPEND_DEADLINE, UPLOAD_EMPTY_IDLE_MAX, UPLOAD_IDLE_MAX};
 use crate::party::Party;
 use crate::shares::{Share, Shares};
@@ -119,7 +119,7 @@ impl Uploads {
     }
 
     /// Goes on with a session, with a new one at the upstream, which is sent everything again from
-    /// here. Runs to its end when the caller goes away: a writer that nobody takes would be
+    /// here; an upstream that is out at this moment is no matter of the client's. Runs to its end when the caller goes away: a writer that nobody takes would be
     /// dropped, and forgotten.
     pub(super) async fn resume(
         &self,
@@ -148,7 +148,7 @@ impl Uploads {
         repo: &RepoName,
         caller: &Caller,
     ) -> Result<Checkout, Error> {
-        let upstream = self.open_upstream(repo, None, caller).await?;
+        let upstream = self.onward(repo, caller)?;
         let store = Arc::clone(&self.store);
         let Some(writer) = self.bridge.run(move || store.resume_upload(id)).await? else {
             self.sessions.lock().open.remove(&id);
@@ -160,24 +160,7 @@ impl Uploads {
         // Whoever goes on with it has it, also past their share: it is there already.
         let room = self.sessions.shares.join(caller.party());
         let session = self.session(writer, upstream, room);
-        Ok(Checkout::new(id, &self.sessions, session))
-    }
-
-    /// Lets an upload rest that was all here when its upstream did not take it: the same end may be asked
-    /// for again.
-    pub(super) async fn rest_unsent(
-        &self,
-        (id, owner): (UploadId, Option<String>),
-        repo: &RepoName,
-        unsent: Unsent,
-    ) -> Option<Resting> {
-        let Unsent { ready, room } = unsent;
-        let offset = ready.info().size_bytes;
-        if let Err(error) = self.bridge.run(move || ready.suspend()).await {
-            tracing::error!(%id, %error, "an upload was lost");
-            return None;
-        }
-        Some(Resting { repo: repo.clone(), owner, offset, saved_ms: now_ms(), room })
+        Ok(Checkout { id, sessions: Arc::clone(&self.sessions), session: Some(session) })
     }
 
     fn rest_again(&self, id: UploadId, resting: Resting) {
@@ -244,7 +227,11 @@ impl Uploads {
         loop {
             let (idle, busy) = self.take_idle();
             for (id, session) in idle {
-                suspended.spawn(async move { session.suspend(id).await });
+                suspended.spawn(async move {
+                    if let Err(error) = session.suspend().await {
+                        tracing::error!(%id, %error, "an upload was lost");
+                    }
+                });
             }
             if busy == 0 {
                 break;
@@ -267,16 +254,5 @@ impl Uploads {
         let idle = table.open.extract_if(|_, slot| slot.session.is_some());
         let idle = idle.filter_map(|(id, slot)| Some((id, slot.session?))).collect();
         (idle, table.open.len())
-    }
-}
-
-impl Session {
-    async fn suspend(self, id: UploadId) {
-        if let Err(error) = self.pump.suspend().await {
-            tracing::error!(%id, %error, "an upload was lost");
-        }
-        if let Some(leg) = self.leg {
-            leg.cancelled().await;
-        }
     }
 }

@@ -4,6 +4,7 @@ use super::*;
 use crate::cache::now_ms;
 use crate::limits::{UPLOAD_EMPTY_IDLE_MAX, UPLOAD_IDLE_MAX, UPLOADS_MAX};
 use crate::party::Party;
+use bytes::Bytes;
 use wharf_oci::Digester;
 use wharf_store::{BlobStore, MemoryStore, UploadStore, contract::noise};
 

@@ -127,7 +127,9 @@ impl Breaker {
                 Ok(Try { breaker: self, trial })
             }
             State::Open { until, .. } => {
-                Err(Error::UpstreamDown { retry_after_seconds: (*until - now).as_secs() + 1 })
+                let left = *until - now;
+                let retry_after_seconds = left.as_secs() + u64::from(left.subsec_nanos() > 0);
+                Err(Error::UpstreamDown { retry_after_seconds })
             }
             State::HalfOpen(_) => Err(Error::UpstreamDown { retry_after_seconds: 1 }),
         }

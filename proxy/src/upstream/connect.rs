@@ -35,7 +35,7 @@ pub(super) fn client(config: &UpstreamConfig, reach: Reach) -> Result<HttpClient
         .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
         .http2_initial_stream_window_size(HTTP2_STREAM_WINDOW_BYTES)
         .http2_initial_connection_window_size(HTTP2_CONNECTION_WINDOW_BYTES)
-        .http2_keep_alive_interval(Some(patience.floor.window));
+        .http2_keep_alive_interval(Some(patience.min_rate.window));
     Ok(way.client(&pool))
 }
 

@@ -12,11 +12,12 @@ use hyper::Response;
 use hyper::body::Incoming;
 use wharf_oci::{ContentRange, Span};
 
-use super::pace::Paced;
+use super::follow;
 use super::wire::{Ask, Wire, value};
 use super::{failed, length, retry, text};
 use crate::Error;
 use crate::limits::{RESUME_PROGRESS_BYTES, RESUMES_MAX, TRIES_MAX};
+use crate::min_rate::RatedBody;
 
 const FETCHING: &str = "fetching a blob";
 
@@ -24,7 +25,7 @@ const FETCHING: &str = "fetching a blob";
 pub(crate) struct Download {
     wire: Wire,
     ask: Ask,
-    body: Paced,
+    body: RatedBody<Incoming>,
     /// The size of the whole blob, when the upstream says so.
     size_bytes: Option<u64>,
     /// The next byte that is handed on, from the start of the blob.
@@ -75,7 +76,7 @@ impl Download {
         response: Response<Incoming>,
         (size_bytes, at, end): (Option<u64>, u64, Option<u64>),
     ) -> Self {
-        let body = Paced::new(response.into_body(), wire.patience().floor);
+        let body = RatedBody::new(response.into_body(), wire.patience().min_rate);
         let failures = Failures::default();
         Self { wire: wire.clone(), ask, body, size_bytes, at, end, skip: 0, failures }
     }
@@ -89,7 +90,7 @@ impl Download {
     /// The next bytes; `None` at the end.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Error> {
         loop {
-            let problem = match self.body.next(FETCHING).await {
+            let problem = match follow::next(&mut self.body, FETCHING).await {
                 Ok(Some(bytes)) => match self.take(bytes)? {
                     Some(bytes) => return Ok(Some(bytes)),
                     None => continue,
@@ -180,7 +181,7 @@ impl Download {
     }
 
     fn go_on_with(&mut self, response: Response<Incoming>, skip: u64) {
-        self.body = Paced::new(response.into_body(), self.wire.patience().floor);
+        self.body = RatedBody::new(response.into_body(), self.wire.patience().min_rate);
         self.skip = skip;
     }
 }

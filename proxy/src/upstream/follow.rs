@@ -9,7 +9,6 @@ use hyper::Response;
 use hyper::body::Incoming;
 use url::Url;
 
-use super::pace::Paced;
 use super::wire::{Ask, Effort, Wire};
 use super::{failed, length, retry, text};
 use crate::Error;
@@ -17,6 +16,18 @@ use crate::held::{Collected, Hold, Purse};
 use crate::limits::{
     ANSWER_BYTES_MAX, LINKS_MAX, REDIRECTS_MAX, SHORT_ANSWER_BYTES_MAX, TRIES_MAX,
 };
+use crate::min_rate::{RateError, RatedBody};
+
+/// The next bytes of a body; `None` at its end.
+pub(super) async fn next(
+    body: &mut RatedBody<Incoming>,
+    operation: &'static str,
+) -> Result<Option<Bytes>, Error> {
+    body.next().await.map_err(|error| match error {
+        RateError::TooSlow(how) => failed(operation, how),
+        RateError::Broken(error) => failed(operation, error),
+    })
+}
 
 impl Wire {
     /// Sends a read and follows redirects; every answer but a success is an error.
@@ -87,8 +98,8 @@ impl Wire {
         }
         let mut hold = purse.take(announced)?;
         let mut collected = Collected::with_room(announced);
-        let mut body = Paced::new(response.into_body(), self.patience().floor);
-        while let Some(bytes) = body.next(operation).await? {
+        let mut body = RatedBody::new(response.into_body(), self.patience().min_rate);
+        while let Some(bytes) = next(&mut body, operation).await? {
             if collected.len() + bytes.len() > ANSWER_BYTES_MAX {
                 let reason = format!("its answer exceeds {ANSWER_BYTES_MAX} bytes");
                 return Err(failed(operation, reason));
@@ -105,9 +116,9 @@ impl Wire {
         response: Response<Incoming>,
         operation: &'static str,
     ) -> Result<Bytes, Error> {
-        let mut body = Paced::new(response.into_body(), self.patience().floor);
+        let mut body = RatedBody::new(response.into_body(), self.patience().min_rate);
         let mut collected = bytes::BytesMut::new();
-        while let Some(bytes) = body.next(operation).await? {
+        while let Some(bytes) = next(&mut body, operation).await? {
             if collected.len() + bytes.len() > SHORT_ANSWER_BYTES_MAX {
                 let reason = format!("its answer exceeds {SHORT_ANSWER_BYTES_MAX} bytes");
                 return Err(failed(operation, reason));
@@ -124,9 +135,9 @@ impl Wire {
         response: Response<Incoming>,
         operation: &'static str,
     ) -> Result<(), Error> {
-        let mut body = Paced::new(response.into_body(), self.patience().floor);
+        let mut body = RatedBody::new(response.into_body(), self.patience().min_rate);
         let mut seen = 0;
-        while let Some(bytes) = body.next(operation).await? {
+        while let Some(bytes) = next(&mut body, operation).await? {
             seen += bytes.len();
             if seen > ANSWER_BYTES_MAX {
                 let reason = format!("its answer exceeds {ANSWER_BYTES_MAX} bytes");

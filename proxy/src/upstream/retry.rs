@@ -1,13 +1,14 @@
-//! What is tried again, how often, and after which pause. Pure; the waiting is done by the caller.
+//! What is tried again, how often, and after which pause. Pure but for the clock of `Retry-After`; the
+//! waiting is done by the caller.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::{HeaderMap, Response, StatusCode, header};
 
 use super::breaker::FailureKind;
 use crate::limits::{
-    BUSY_PATIENCE, OUTAGE_PATIENCE, PATIENT_TRIES_MAX, RETRY_AFTER_MAX, RETRY_PAUSE,
-    RETRY_PAUSE_MAX, TRIES_MAX,
+    BUSY_PATIENCE, OUTAGE_PATIENCE, PATIENT_TRIES_MAX, QUOTA_WAIT_MAX, RETRY_AFTER_MAX,
+    RETRY_PAUSE, RETRY_PAUSE_MAX, TRIES_MAX,
 };
 
 /// What to do after an answer or a failure.
@@ -85,15 +86,27 @@ fn judge_answer(
     if !temporary {
         return Verdict::Stands;
     }
-    let wait = retry_after(headers).unwrap_or_else(|| pause(so_far.0));
+    // "At once" is no pause: the usual one is kept.
+    let told = retry_after(headers);
+    let wait = told.filter(|told| !told.is_zero()).unwrap_or_else(|| pause(so_far.0));
     let busy = status == StatusCode::TOO_MANY_REQUESTS;
     if wait <= RETRY_AFTER_MAX && budget.allows(so_far, wait, busy) {
         return Verdict::Again(wait);
     }
-    if busy {
+    if busy || is_busy(status, headers) {
         return Verdict::Busy { retry_after_seconds: wait.as_secs().max(1) };
     }
     Verdict::Stands
+}
+
+/// Whether an answer says that it is too much for now, and not that something there is broken: 429, and
+/// 503 that says when to come again.
+pub(super) fn is_busy(status: StatusCode, headers: &HeaderMap) -> bool {
+    match status {
+        StatusCode::TOO_MANY_REQUESTS => true,
+        StatusCode::SERVICE_UNAVAILABLE => retry_after(headers).is_some(),
+        _ => false,
+    }
 }
 
 /// Judges a try that got no answer.
@@ -109,11 +122,32 @@ pub(super) fn judge_down(so_far: (u32, Duration), budget: Budget, wait: Duration
     if soon { Verdict::Again(wait) } else { Verdict::Stands }
 }
 
-/// What `Retry-After` asks for, in seconds as ACR writes it; a date is not understood.
+/// What `Retry-After` asks for, in either form of RFC 9110 §10.2.3, and never more than is waited for; `None`
+/// when it makes no sense. A time of day is taken by the clock of whoever wrote it, when it says that.
 pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
-    value.parse().ok().map(Duration::from_secs)
+    let text = |name: header::HeaderName| Some(headers.get(name)?.to_str().ok()?.trim());
+    let value = text(header::RETRY_AFTER)?;
+    let now = || {
+        let said = text(header::DATE).and_then(|date| httpdate::parse_http_date(date).ok());
+        said.unwrap_or_else(SystemTime::now)
+    };
+    // One that is past is now.
+    let until = |time: SystemTime| time.duration_since(now()).unwrap_or_default();
+    let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+    let wait = if is_number {
+        let seconds = value.parse().unwrap_or(u64::MAX);
+        // Some write the time of day as a number: nobody asks for thirty years.
+        let time = UNIX_EPOCH.checked_add(Duration::from_secs(seconds));
+        let time = time.filter(|_| seconds >= TIME_OF_DAY_MIN);
+        time.map_or(Duration::from_secs(seconds), until)
+    } else {
+        until(httpdate::parse_http_date(value).ok()?)
+    };
+    Some(wait.min(QUOTA_WAIT_MAX))
 }
+
+/// From so many seconds on, a number is a time since 1970.
+const TIME_OF_DAY_MIN: u64 = 1_000_000_000;
 
 /// What an answer says that says no more than that something there is broken. A gateway says that it has
 /// nothing behind it, a registry mostly means what was asked for.
@@ -172,9 +206,65 @@ mod tests {
         };
         let asked = judge("3", 1);
         assert_eq!(asked, Verdict::Again(Duration::from_secs(3)));
-        let long = judge("300", 1);
-        assert_eq!(long, Verdict::Busy { retry_after_seconds: 300 });
+        let long = judge("90", 1);
+        assert_eq!(long, Verdict::Busy { retry_after_seconds: 90 });
+        let for_ever = judge("999999", 1);
+        assert_eq!(for_ever, Verdict::Busy { retry_after_seconds: QUOTA_WAIT_MAX.as_secs() });
+        assert_eq!(judge("0", 2), Verdict::Again(RETRY_PAUSE * 2), "at once is no pause");
         let last = judge("2", TRIES_MAX);
         assert_eq!(last, Verdict::Busy { retry_after_seconds: 2 });
+    }
+
+    #[test]
+    fn only_what_says_when_to_come_again_is_busy_and_the_rest_is_broken() {
+        let unavailable = StatusCode::SERVICE_UNAVAILABLE;
+        let judge = |status, headers: &HeaderMap| judge(status, headers, TRIES_MAX);
+        let busy = Verdict::Busy { retry_after_seconds: 30 };
+        assert_eq!(judge(unavailable, &with_retry_after("30")), busy);
+        assert_eq!(judge(unavailable, &HeaderMap::new()), Verdict::Stands);
+        assert_eq!(judge(unavailable, &with_retry_after("soon")), Verdict::Stands);
+        assert_eq!(judge(StatusCode::BAD_GATEWAY, &with_retry_after("30")), Verdict::Stands);
+        let too_many = StatusCode::TOO_MANY_REQUESTS;
+        assert_eq!(judge(too_many, &with_retry_after("30")), busy);
+        assert!(matches!(judge(too_many, &HeaderMap::new()), Verdict::Busy { .. }));
+    }
+
+    #[test]
+    fn retry_after_is_read_in_both_forms_and_never_asks_for_more_than_is_waited_for() {
+        let date = "Mon, 30 Nov 2026 10:00:00 GMT";
+        let told = |value: &str, date: Option<&str>| {
+            let mut headers = with_retry_after(value);
+            headers.extend(date.map(|date| (header::DATE, date.parse().unwrap())));
+            retry_after(&headers).map(|wait| wait.as_secs())
+        };
+        let most = Some(QUOTA_WAIT_MAX.as_secs());
+        for (value, expected) in [
+            ("0", Some(0)),
+            (" 7 ", Some(7)),
+            ("3600", most),
+            ("99999999999999999999999", most),
+            ("Mon, 30 Nov 2026 10:00:09 GMT", Some(9)),
+            ("Monday, 30-Nov-26 10:00:09 GMT", Some(9)),
+            ("Mon Nov 30 10:00:09 2026", Some(9)),
+            ("Mon, 30 Nov 2026 09:59:59 GMT", Some(0)),
+            ("Thu, 01 Jan 1970 00:00:00 GMT", Some(0)),
+            ("Wed, 30 Nov 2050 10:00:00 GMT", most),
+            // The same moments as numbers.
+            ("1796032809", Some(9)),
+            ("1000000000", Some(0)),
+            ("", None),
+            ("-5", None),
+            ("+5", None),
+            ("1.5", None),
+            ("5 s", None),
+            ("soon", None),
+            ("Mon, 31 Nov 2026 25:00:00 GMT", None),
+        ] {
+            assert_eq!(told(value, Some(date)), expected, "{value:?}");
+        }
+        // Without a clock of theirs, or with a wrong one, ours counts.
+        assert_eq!(told("Thu, 01 Jan 1970 00:00:00 GMT", None), Some(0));
+        assert_eq!(told("Fri, 31 Dec 9999 23:59:59 GMT", Some("today")), most);
+        assert_eq!(retry_after(&HeaderMap::new()), None);
     }
 }

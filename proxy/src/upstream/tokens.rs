@@ -185,7 +185,7 @@ impl Wire {
             let status = response.status();
             match retry::judge(status, response.headers(), tries) {
                 Verdict::Again(wait) if self.is_aside => {
-                    return if status == StatusCode::TOO_MANY_REQUESTS {
+                    return if retry::is_busy(status, response.headers()) {
                         Err(Error::UpstreamBusy { retry_after_seconds: wait.as_secs().max(1) })
                     } else {
                         Ok(response)

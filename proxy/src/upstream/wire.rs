@@ -275,11 +275,12 @@ impl Wire {
                 (Verdict::Again(wait), Effort::Patient | Effort::Long) => wait,
                 // Who may not be repeated here still learns for how long to wait.
                 (Verdict::Again(wait), Effort::Once | Effort::Brief) => {
-                    return answered.and_then(|response| match response.status() {
-                        StatusCode::TOO_MANY_REQUESTS => {
-                            Err(Error::UpstreamBusy { retry_after_seconds: wait.as_secs().max(1) })
+                    return answered.and_then(|response| {
+                        if retry::is_busy(response.status(), response.headers()) {
+                            let retry_after_seconds = wait.as_secs().max(1);
+                            return Err(Error::UpstreamBusy { retry_after_seconds });
                         }
-                        _ => Ok(response),
+                        Ok(response)
                     });
                 }
             };

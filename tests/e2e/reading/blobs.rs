@@ -259,3 +259,34 @@ async fn a_store_that_is_full_of_what_it_must_keep_still_serves_pulls() {
     assert_eq!((second.status.as_u16(), second.header("wharf-cache")), (200, "bypass"));
     assert!(second.body == content);
 }
+
+#[tokio::test]
+async fn a_body_that_falls_silent_is_taken_up_where_it_was_and_no_client_sees_it() {
+    let start = Stage::start_with(|mut setup| {
+        // Its rate is no matter: what came before the silence was fast.
+        setup.upstream.push_str("stall_timeout_seconds = 600\nsilence_timeout_seconds = 1\n");
+        setup
+    });
+    let Some(stage) = start.await else { return };
+    let (content, digest) = plant(&stage, 30, 8 * MIB).await;
+    for after in [3 * MIB as u64, 2 * MIB as u64, 0] {
+        let stall = FaultRule::next(Kind::StorageGet, Fault::Stall { after });
+        stage.double.set_fault(stall);
+    }
+    let clients: Vec<_> = (0..3)
+        .map(|_| {
+            let (api, digest) = (stage.api().clone(), digest.clone());
+            tokio::spawn(async move { api.get_blob(REPO, &digest).await })
+        })
+        .collect();
+    for client in clients {
+        let answer = client.await.unwrap();
+        assert!(answer.status == 200 && answer.body == content, "{}", answer.status);
+    }
+    assert!(stage.double.waiting_faults().is_empty());
+    // Of what had come nothing was asked for again.
+    let storage = stage.double.journal().into_iter().filter(|e| e.kind == Kind::StorageGet);
+    let ranged: Vec<_> = storage.map(|entry| entry.range.is_some()).collect();
+    assert_eq!(ranged.first(), Some(&false));
+    assert_eq!(ranged.iter().filter(|ranged| **ranged).count(), ranged.len() - 1);
+}

@@ -3,7 +3,7 @@
 
 use http::HeaderName;
 use serde_json::{Value, json};
-use wharf_double::Referrers;
+use wharf_double::{Fault, FaultRule, Kind, Referrers};
 use wharf_testkit::http::Answer;
 use wharf_testkit::images::sha256;
 
@@ -226,4 +226,22 @@ async fn an_odd_entry_spoils_no_list_and_the_others_stay_as_they_came() {
         assert_eq!((answer.status.as_u16(), answer.header("content-type")), (200, INDEX));
         assert_eq!(answer.json().unwrap()["manifests"], json!([one, two]));
     }
+}
+
+#[tokio::test]
+async fn an_api_that_the_upstream_refuses_is_one_that_is_not_there() {
+    let start = Stage::start_with(|mut setup| {
+        setup.double.habits.referrers = Referrers::Kept;
+        setup
+    });
+    let Some(stage) = start.await else { return };
+    let subject = push(stage.api(), "application/image", None).await;
+    let path = format!("/v2/{REPO}/referrers/{}", subject["digest"].as_str().unwrap());
+    for code in [400, 404, 405, 501] {
+        let refused = Fault::Status { code, retry_after_s: None };
+        stage.double.set_fault(FaultRule::next(Kind::Referrers, refused));
+        assert_no_api(&stage.api().get(&path).await, &format!("{code}"));
+        assert!(stage.double.waiting_faults().is_empty(), "{code} was not met");
+    }
+    assert!(listed(stage.api(), &path).await.is_empty(), "it is there after all");
 }

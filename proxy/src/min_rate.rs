@@ -1,0 +1,280 @@
+//! The least rate of a transfer, in both directions: how far somebody is behind it, and a body that is
+//! read at no less. Only time that is spent waiting for them counts; what they give or take makes up for
+//! it, and nothing is saved up for later.
+//!
+//! Invariant: who keeps the rate is never behind by the window; who does nothing is, after exactly it,
+//! counted from the last byte, or after the silence that is allowed when that is shorter.
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::Body;
+use http_body_util::BodyExt as _;
+use tokio::time::{Instant, timeout};
+
+/// How slow a transfer may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct MinRate {
+    /// For so long it may be slower, or stand still.
+    pub window: Duration,
+    /// Bytes per second, as a mean over the window; no rate is asked when it is 0.
+    pub bytes_per_second: u64,
+    /// For so long it may stand still, whatever it gave before; as long as the rate allows when there is none.
+    pub silence: Option<Duration>,
+}
+
+/// How far one transfer is behind.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RateDebt {
+    min_rate: MinRate,
+    behind: Duration,
+    /// What was waited since the last byte.
+    silent: Duration,
+}
+
+/// Why no more of a body is read.
+#[derive(Debug)]
+pub(crate) enum RateError<E> {
+    /// It came too slowly.
+    TooSlow(TooSlow),
+    /// It broke off.
+    Broken(E),
+}
+
+/// How it was too slow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TooSlow {
+    /// No byte came for so long.
+    Silent(Duration),
+    /// It was slower than this for too long.
+    Behind(MinRate),
+}
+
+impl fmt::Display for TooSlow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Silent(time) => {
+                write!(f, "its body stands still: no byte in {} s", time.as_secs_f64())
+            }
+            Self::Behind(MinRate { window, bytes_per_second, .. }) => {
+                let seconds = window.as_secs_f64();
+                write!(
+                    f,
+                    "its body is slower than {bytes_per_second} bytes a second, by {seconds} s"
+                )
+            }
+        }
+    }
+}
+
+impl RateDebt {
+    /// At the beginning.
+    #[must_use]
+    pub(crate) const fn new(min_rate: MinRate) -> Self {
+        Self { min_rate, behind: Duration::ZERO, silent: Duration::ZERO }
+    }
+
+    /// For how long they may be waited for from now on; `None` for as long as it takes.
+    #[must_use]
+    pub(crate) fn left(&self) -> Option<Duration> {
+        let MinRate { window, bytes_per_second, silence } = self.min_rate;
+        let by_rate = (bytes_per_second > 0).then(|| window.saturating_sub(self.behind));
+        let by_silence = silence.map(|silence| silence.saturating_sub(self.silent));
+        by_rate.into_iter().chain(by_silence).min()
+    }
+
+    /// They were waited for. `false` when they are too far behind.
+    #[must_use]
+    pub(crate) fn waited(&mut self, time: Duration) -> bool {
+        self.behind = self.behind.saturating_add(time);
+        self.silent = self.silent.saturating_add(time);
+        self.left().is_none_or(|left| !left.is_zero())
+    }
+
+    /// They gave or took so many bytes.
+    pub(crate) fn moved(&mut self, bytes: usize) {
+        if bytes > 0 {
+            self.silent = Duration::ZERO;
+        }
+        if self.min_rate.bytes_per_second == 0 {
+            return;
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a rate needs no 53 bits")]
+        let seconds = bytes as f64 / self.min_rate.bytes_per_second as f64;
+        // What would be worth centuries is worth everything.
+        let worth = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
+        self.behind = self.behind.saturating_sub(worth);
+    }
+
+    /// How they are too slow, if they are.
+    fn too_slow(&self) -> Option<TooSlow> {
+        let is_over = self.left().is_some_and(|left| left.is_zero());
+        let silent = self.min_rate.silence.filter(|silence| *silence <= self.silent);
+        is_over.then(|| silent.map_or(TooSlow::Behind(self.min_rate), TooSlow::Silent))
+    }
+}
+
+/// A body that is read at no less than a rate. A reader that takes its time between two reads makes
+/// nobody slow.
+pub(crate) struct RatedBody<B> {
+    body: B,
+    debt: RateDebt,
+}
+
+impl<B: Body<Data = Bytes> + Unpin> RatedBody<B> {
+    /// From its first byte.
+    pub(crate) const fn new(body: B, min_rate: MinRate) -> Self {
+        Self { body, debt: RateDebt::new(min_rate) }
+    }
+
+    /// The next bytes; `None` at the end. Safe to give up in the middle.
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, RateError<B::Error>> {
+        loop {
+            let began = Instant::now();
+            let frame = match self.debt.left() {
+                None => Ok(self.body.frame().await),
+                Some(left) => timeout(left, self.body.frame()).await,
+            };
+            let bytes = match frame {
+                Err(_) => Bytes::new(),
+                Ok(None) => return Ok(None),
+                Ok(Some(frame)) => {
+                    frame.map_err(RateError::Broken)?.into_data().unwrap_or_default()
+                }
+            };
+            let _ = self.debt.waited(began.elapsed());
+            // What came at last may make up for it.
+            self.debt.moved(bytes.len());
+            if let Some(too_slow) = self.debt.too_slow() {
+                return Err(RateError::TooSlow(too_slow));
+            }
+            if !bytes.is_empty() {
+                return Ok(Some(bytes));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::convert::Infallible;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use http_body::Frame;
+    use tokio::sync::mpsc;
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const RATE: MinRate =
+        MinRate { window: Duration::from_secs(10), bytes_per_second: 1_000, silence: None };
+
+    #[test]
+    fn who_does_nothing_is_behind_after_the_window_and_not_before() {
+        let mut debt = RateDebt::new(RATE);
+        assert!((0..9).all(|_| debt.waited(SECOND)));
+        assert_eq!(debt.left(), Some(SECOND));
+        assert!(!debt.waited(SECOND));
+        assert_eq!(debt.too_slow(), Some(TooSlow::Behind(RATE)));
+    }
+
+    #[test]
+    fn who_keeps_the_rate_is_never_behind_however_it_is_spread() {
+        for (times, seconds) in [(1, 1), (100, 9)] {
+            let mut debt = RateDebt::new(RATE);
+            for _ in 0..times {
+                assert!(debt.waited(SECOND * seconds));
+                debt.moved(1_000 * seconds as usize);
+            }
+            assert_eq!(debt.left(), Some(RATE.window));
+        }
+    }
+
+    #[test]
+    fn half_the_rate_is_too_slow_after_about_twice_the_window_and_haste_saves_nothing_up() {
+        let mut debt = RateDebt::new(RATE);
+        debt.moved(1_000_000);
+        let steps = (1..100).find(|_| {
+            let good = debt.waited(SECOND);
+            debt.moved(500);
+            !good
+        });
+        assert_eq!(steps, Some(19));
+    }
+
+    #[test]
+    fn without_a_rate_nobody_is_behind() {
+        let mut debt = RateDebt::new(MinRate { bytes_per_second: 0, ..RATE });
+        assert!(debt.waited(SECOND * 1_000_000) && debt.left().is_none());
+        debt.moved(5);
+    }
+
+    #[test]
+    fn silence_counts_from_the_last_byte_and_is_no_matter_of_the_rate() {
+        for bytes_per_second in [0, 1_000] {
+            let silence = Some(SECOND * 3);
+            let mut debt = RateDebt::new(MinRate { bytes_per_second, silence, ..RATE });
+            // However much came before: only the last byte counts.
+            debt.moved(1_000_000);
+            assert!(debt.waited(SECOND * 2));
+            debt.moved(2_000);
+            assert_eq!(debt.left(), Some(SECOND * 3));
+            debt.moved(0);
+            assert!(debt.waited(SECOND * 2));
+            // Nothing is no byte.
+            debt.moved(0);
+            assert_eq!((debt.waited(SECOND), debt.left()), (false, Some(Duration::ZERO)));
+            assert_eq!(debt.too_slow(), Some(TooSlow::Silent(SECOND * 3)));
+        }
+    }
+
+    /// A body whose pieces come from elsewhere.
+    struct Pieces(mpsc::Receiver<Bytes>);
+
+    impl Body for Pieces {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            self.0.poll_recv(context).map(|bytes| Some(Ok(Frame::data(bytes?))))
+        }
+    }
+
+    /// What comes of a body whose parts come after so many seconds each.
+    async fn read(parts: &'static [(u64, usize)], min_rate: MinRate) -> Result<usize, TooSlow> {
+        let (send, receive) = mpsc::channel(1);
+        tokio::spawn(async move {
+            for (seconds, bytes) in parts {
+                tokio::time::sleep(Duration::from_secs(*seconds)).await;
+                let _ = send.send(Bytes::from(vec![7; *bytes])).await;
+            }
+        });
+        let (mut body, mut bytes) = (RatedBody::new(Pieces(receive), min_rate), 0);
+        loop {
+            match body.next().await {
+                Ok(Some(part)) => bytes += part.len(),
+                Ok(None) => return Ok(bytes),
+                Err(RateError::TooSlow(how)) => return Err(how),
+                Err(RateError::Broken(never)) => match never {},
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_may_be_slow_and_steady_and_is_given_up_when_it_falls_silent() {
+        let silence = Some(SECOND * 3);
+        let min_rate = MinRate { silence, ..RATE };
+        assert_eq!(read(&[(2, 2_000); 100], min_rate).await, Ok(200_000));
+        let silent = read(&[(1, 1_000_000), (4, 1_000_000)], min_rate).await;
+        assert_eq!(silent, Err(TooSlow::Silent(SECOND * 3)));
+        assert_eq!(read(&[(1, 500); 100], min_rate).await, Err(TooSlow::Behind(min_rate)));
+        assert_eq!(
+            read(&[(1, 500); 100], MinRate { bytes_per_second: 0, ..RATE }).await,
+            Ok(50_000)
+        );
+    }
+}
