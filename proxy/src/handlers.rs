@@ -37,7 +37,7 @@ use crate::finishing::Finishing;
 use crate::held::Purse;
 use crate::live::{Live, Rules};
 use crate::metrics::Metrics;
-use crate::party::Party;
+use crate::party::{self, Party};
 use crate::readiness::Readiness;
 use crate::response::{API_VERSION, Answer, answer};
 use crate::route::Route;
@@ -129,7 +129,9 @@ pub(crate) async fn dispatch(
     notes.home = home(app, &call.route);
     let written = call.route.repo().filter(|_| call.route.writes()).cloned();
     let has_own_login = call.caller.login().is_some();
-    let mut answer = match handle(app, (call, act), namespace.as_ref(), body).await {
+    let party = call.caller.party();
+    let handled = handle(app, (call, act), namespace.as_ref(), body);
+    let mut answer = match party::work_for(party, handled).await {
         Ok(answer) => answer,
         // Of a login that is theirs, that it may not is no fault of the upstream, nor of ours.
         Err(Error::UpstreamDenied { .. }) if has_own_login => return Err(Error::Denied),

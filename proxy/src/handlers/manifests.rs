@@ -18,7 +18,6 @@ use crate::access::Caller;
 use crate::audit::Act;
 use crate::config::Limits;
 use crate::held::{Hold, Purse};
-use crate::limits::MANIFEST_READ_LENGTHS;
 use crate::response::{self, Answer};
 use crate::turns::{Place, Turn, Wanted};
 use crate::upstream::{Accept, Conditions};
@@ -98,14 +97,17 @@ async fn prepare(
     let declared = declared(headers, &site)?;
     let (bytes, mut hold) = collect(headers, body, &put.purse, limits).await?;
     let length = bytes.len();
-    hold.grow_to(length as u64 * MANIFEST_READ_LENGTHS)?;
+    let counted = bytes.clone();
+    let outline_bytes =
+        app.cache.bridge.read(length, move || Manifest::outline_bytes(&counted)).await;
+    hold.grow_to(length as u64 + outline_bytes)?;
     let (is_local, reference) = (matches!(site, Site::Local), put.reference.clone());
     let read = move || {
         let manifest = if is_local {
             Manifest::accept(bytes, declared.as_ref())?
         } else {
             // What is a manifest is the upstream's to say.
-            Manifest::read(bytes, declared.as_ref())?
+            Manifest::read_outline(bytes, declared.as_ref())?
         };
         let digest = prove(&manifest, &reference)?;
         Ok::<_, Error>((manifest, digest))
@@ -113,7 +115,7 @@ async fn prepare(
     let (manifest, digest) = app.cache.bridge.read(length, read).await?;
     content::require(app, &put.repo, &site, &manifest).await?;
     if let Site::Remote(_) = &site {
-        app.deliveries.settle(&put.repo, &manifest).await?;
+        app.deliveries.settle((&put.repo, &put.caller.party()), &manifest).await?;
     }
     let place = Place::of(&site, &put.repo);
     let keeping = keep(app, (&site, &place), &put, &manifest).await?;
@@ -122,6 +124,7 @@ async fn prepare(
     let wanted = if conditions.is_empty() { wanted } else { wanted.alone() };
     let turn = app.turns.take(&put.caller.party(), wanted).await?;
     let app = Arc::clone(app);
+    let manifest = Arc::new(manifest);
     Ok((Push { app, site, place, put, manifest, digest, conditions, _hold: hold }, (keeping, turn)))
 }
 
