@@ -159,7 +159,7 @@ fn descriptors(
     (detail, faults): (Detail, &mut Faults),
 ) -> Option<Vec<Descriptor>> {
     let mut count = 0;
-    each(raw, |_, _| count += 1);
+    each(raw, |_, raw| count += usize::from(raw.get().starts_with('{')));
     // Room for exactly those, of which what is too short has no digest: as it grows, a list takes twice
     // its size.
     let mut found = Vec::with_capacity(count.min(raw.get().len() / DESCRIPTOR_BYTES));
