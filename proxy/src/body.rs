@@ -131,22 +131,16 @@ impl Body {
         *is_counted = true;
     }
 
-    /// Whether what it gives is in memory because of it alone: no store has it, nobody counts it.
-    #[must_use]
-    pub(crate) const fn is_passing(&self) -> bool {
-        matches!(self, Self::Relayed(_))
-    }
-
     /// Bytes that were read already, then what the reader has left.
     #[must_use]
     pub(crate) fn stored(bridge: Bridge, first: VecDeque<Bytes>, rest: BlobReader) -> Self {
-        Self::Stored(StoredBody::new(bridge, first, rest))
+        Self::Stored(StoredBody::new(bridge.for_whom_asks(), first, rest))
     }
 
     /// What arrives, from the first byte; `size_bytes` when the sender announced it.
     #[must_use]
     pub(crate) fn in_flight(bridge: Bridge, blob: InFlight, size_bytes: Option<u64>) -> Self {
-        Self::InFlight(InFlightBody::new(bridge, blob, 0, size_bytes))
+        Self::InFlight(InFlightBody::new(bridge.for_whom_asks(), blob, 0, size_bytes))
     }
 
     /// The part of what arrives.
@@ -157,6 +151,7 @@ impl Body {
         span: Span,
         ending: Ending,
     ) -> Self {
+        let bridge = bridge.for_whom_asks();
         let body = InFlightBody::new(bridge, blob, span.start(), Some(span.end()));
         Self::InFlight(body.ending(ending))
     }
@@ -171,13 +166,13 @@ impl Body {
     }
 
     /// How much of it is in memory and waits to be given, of a body that goes on piece by piece; `None`
-    /// for one that is whole.
+    /// for one that counts itself.
     #[must_use]
     pub(crate) const fn ready_bytes(&self) -> Option<u64> {
         match self {
-            Self::Ready { .. } => None,
+            Self::Ready { .. } | Self::Relayed(_) => None,
             Self::Stored(body) => Some(body.ready_bytes),
-            Self::InFlight(_) | Self::Relayed(_) => Some(0),
+            Self::InFlight(_) => Some(0),
         }
     }
 

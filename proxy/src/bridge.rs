@@ -1,23 +1,26 @@
-//! The only file that moves work to blocking threads. Bounded: past the bound, jobs wait. Content
-//! goes to the store through `bridge/pump.rs`, in the turns of `bridge/places.rs`.
+//! The only file that moves work to blocking threads. Bounded: past the bound, jobs wait, in rounds
+//! between parties (`bridge/line.rs`). Content goes to the store through `bridge/pump.rs`, in the turns of `bridge/places.rs`.
 //!
 //! Invariant: a job waits for the disk and for locks of the store, never for a client, an upstream or
 //! another job; so every job ends, and the next one starts.
 
+mod line;
 mod places;
 mod pump;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinHandle};
 
 use crate::held::{Held, Reading};
 use crate::limits::{
-    BATCHES_AHEAD_MAX, BLOCKING_JOBS_MAX, MANIFEST_READS_MAX, READ_HERE_BYTES, WRITERS_MAX,
+    BATCHES_AHEAD_MAX, BLOCKING_JOBS_MAX, MANIFEST_READS_MAX, PARTY_BLOCKING_JOBS_MAX,
+    READ_HERE_BYTES, WRITERS_MAX,
 };
+use crate::party::{self, Party};
 
+use line::{Line, Room};
 use places::Places;
 pub(crate) use places::{ForWhom, PlacesState};
 pub(crate) use pump::Pump;
@@ -25,13 +28,13 @@ pub(crate) use pump::Pump;
 /// Runs store calls off the async threads.
 #[derive(Clone)]
 pub(crate) struct Bridge {
-    permits: Arc<Semaphore>,
-    /// How many wait for a permit.
-    waiting: Arc<AtomicUsize>,
+    jobs: Arc<Line>,
     ahead: Arc<Semaphore>,
     places: Arc<Places>,
     held: Arc<Held>,
-    manifests: Arc<Semaphore>,
+    manifests: Arc<Line>,
+    /// For whom it is used; none for whoever is at work where it is used.
+    whom: Option<Party>,
 }
 
 /// Jobs at one moment; for metrics.
@@ -45,35 +48,32 @@ pub(crate) struct JobsState {
     pub ahead: usize,
 }
 
-/// One that waits, as long as it does.
-struct Waits<'a>(&'a AtomicUsize);
-
-impl Drop for Waits<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 /// Room for a job whose result nobody waits for yet, and for that result.
 pub(crate) struct RoomAhead {
-    job: OwnedSemaphorePermit,
+    job: Room,
     result: OwnedSemaphorePermit,
 }
 
 impl Default for Bridge {
     fn default() -> Self {
         Self {
-            permits: Arc::new(Semaphore::new(BLOCKING_JOBS_MAX)),
-            waiting: Arc::default(),
+            jobs: Arc::new(Line::new(BLOCKING_JOBS_MAX, PARTY_BLOCKING_JOBS_MAX)),
             ahead: Arc::new(Semaphore::new(BATCHES_AHEAD_MAX)),
             places: Arc::new(Places::new(WRITERS_MAX)),
             held: Arc::default(),
-            manifests: Arc::new(Semaphore::new(MANIFEST_READS_MAX)),
+            manifests: Arc::new(Line::new(MANIFEST_READS_MAX, MANIFEST_READS_MAX)),
+            whom: None,
         }
     }
 }
 
 impl Bridge {
+    /// The same for whoever is at work here, also where it is used by others.
+    #[must_use]
+    pub(crate) fn for_whom_asks(self) -> Self {
+        Self { whom: Some(party::at_work()), ..self }
+    }
+
     /// Runs a job and waits for it. When the caller goes away the job still runs to its end.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
@@ -103,7 +103,7 @@ impl Bridge {
     /// Room for a job ahead of its need; `None` when there is none at this moment.
     pub(crate) fn room_ahead(&self) -> Option<RoomAhead> {
         let result = Arc::clone(&self.ahead).try_acquire_owned().ok()?;
-        let job = Arc::clone(&self.permits).try_acquire_owned().ok()?;
+        let job = self.jobs.try_take(&self.whom())?;
         Some(RoomAhead { job, result })
     }
 
@@ -137,9 +137,8 @@ impl Bridge {
     }
 
     /// The turn to read a manifest, whose size is not known before: to be kept until it is counted.
-    pub(crate) async fn manifest_turn(&self) -> OwnedSemaphorePermit {
-        let turn = Arc::clone(&self.manifests).acquire_owned().await;
-        turn.expect("the semaphore is never closed")
+    pub(crate) async fn manifest_turn(&self) -> Room {
+        self.manifests.take(&self.whom()).await
     }
 
     /// Whether that is so much that nobody should read far ahead.
@@ -150,29 +149,23 @@ impl Bridge {
     /// What runs, and what waits for room.
     pub(crate) fn jobs(&self) -> JobsState {
         JobsState {
-            running: BLOCKING_JOBS_MAX.saturating_sub(self.permits.available_permits()),
-            waiting: self.waiting.load(Ordering::Relaxed),
+            running: self.jobs.taken(),
+            waiting: self.jobs.waiting(),
             ahead: BATCHES_AHEAD_MAX.saturating_sub(self.ahead.available_permits()),
         }
     }
 
     /// Room for one job, kept until it is used.
-    async fn room(&self) -> OwnedSemaphorePermit {
-        if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
-            return permit;
-        }
-        self.waiting.fetch_add(1, Ordering::Relaxed);
-        let waits = Waits(&self.waiting);
-        let permit = Arc::clone(&self.permits).acquire_owned().await;
-        drop(waits);
-        permit.expect("the semaphore is never closed")
+    async fn room(&self) -> Room {
+        self.jobs.take(&self.whom()).await
+    }
+
+    fn whom(&self) -> Party {
+        self.whom.clone().unwrap_or_else(party::at_work)
     }
 }
 
-fn spawn<T: Send + 'static>(
-    room: OwnedSemaphorePermit,
-    job: impl FnOnce() -> T + Send + 'static,
-) -> JoinHandle<T> {
+fn spawn<T: Send + 'static>(room: Room, job: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
     #[expect(clippy::disallowed_methods, reason = "this is the bridge")]
     tokio::task::spawn_blocking(move || {
         let _room = room;

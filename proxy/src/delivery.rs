@@ -25,8 +25,9 @@ use crate::Error;
 use crate::bridge::Bridge;
 use crate::cache::{Store, now_ms};
 use crate::limits::PENDING_BYTES_MAX;
-use crate::party::Party;
+use crate::party::{self, Party};
 use crate::sending::Senders;
+use crate::shares::Shares;
 use crate::upstreams::{Remote, Upstreams};
 
 use table::Table;
@@ -48,6 +49,8 @@ struct Shared {
     /// True once the server stops.
     stopping: watch::Sender<bool>,
     tasks: Mutex<JoinSet<()>>,
+    /// Whose manifests wait for their blobs.
+    waiting: Shares,
     delivered: AtomicU64,
     failures: AtomicU64,
 }
@@ -88,6 +91,7 @@ impl Deliveries {
             changed: watch::Sender::default(),
             stopping: watch::Sender::default(),
             tasks: Mutex::default(),
+            waiting: Shares::default(),
             delivered: AtomicU64::new(0),
             failures: AtomicU64::new(0),
         };
@@ -148,9 +152,9 @@ impl Deliveries {
         from: Option<RepoName>,
     ) -> Result<bool, Error> {
         let (deliveries, repo, remote) = (self.clone(), repo.clone(), remote.clone());
-        let work = tokio::spawn(async move {
+        let work = tokio::spawn(party::hand_on(async move {
             deliveries.try_mount((&repo, party), &remote, digest, from).await
-        });
+        }));
         match work.await {
             Ok(result) => result,
             Err(error) => std::panic::resume_unwind(error.into_panic()),

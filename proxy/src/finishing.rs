@@ -9,6 +9,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use crate::party;
+
 /// Everything that is being finished.
 #[derive(Clone, Default)]
 pub(crate) struct Finishing {
@@ -27,10 +29,10 @@ impl Finishing {
     ) -> T {
         self.count.send_modify(|count| *count += 1);
         let piece = Piece(Arc::clone(&self.count));
-        let work = tokio::spawn(async move {
+        let work = tokio::spawn(party::hand_on(async move {
             let _piece = piece;
             work.await
-        });
+        }));
         match work.await {
             Ok(result) => result,
             Err(error) => std::panic::resume_unwind(error.into_panic()),

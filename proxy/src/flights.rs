@@ -17,7 +17,7 @@ use wharf_oci::RepoName;
 
 use crate::Error;
 use crate::limits::{JOINS_MAX, SHARES};
-use crate::party::Party;
+use crate::party::{self, Party};
 use crate::seats::{Seat, Seats};
 use crate::telemetry;
 use crate::upstream::Fingerprint;
@@ -84,8 +84,8 @@ pub(crate) struct Flights<K, V> {
     running: Running<K, V>,
     limit: usize,
     share: AtomicUsize,
-    /// How many of them are kept for parties with a name that was proven.
-    kept_for_names: usize,
+    /// How many of them are kept for parties that are no strangers.
+    kept_for_known: usize,
     /// Whether work that is told to end is cut off, or ends itself.
     cuts: bool,
     name: &'static str,
@@ -112,7 +112,7 @@ where
     pub(crate) fn new(limit: usize, name: &'static str) -> Self {
         let share = AtomicUsize::new((limit / SHARES).max(1));
         let running = Arc::new(Mutex::new(Runs::new()));
-        Self { running, limit, share, kept_for_names: 0, cuts: true, name }
+        Self { running, limit, share, kept_for_known: 0, cuts: true, name }
     }
 
     /// The same for work that looks at [`Promise::told_to_end`] itself.
@@ -121,11 +121,11 @@ where
         Self { cuts: false, ..self }
     }
 
-    /// The same, of which a share is kept for those whose name was proven: addresses without end take
-    /// nothing of it.
+    /// The same, of which a share is kept for those whose name or address is known: addresses without end
+    /// take nothing of it.
     #[must_use]
-    pub(crate) fn keeping_a_share_for_names(self) -> Self {
-        Self { kept_for_names: self.limit / SHARES, ..self }
+    pub(crate) fn keeping_a_share_for_known(self) -> Self {
+        Self { kept_for_known: self.limit / SHARES, ..self }
     }
 
     /// From now on each party has so many.
@@ -244,8 +244,8 @@ where
             let part = Part::Joined(run.whose.clone());
             return Ok(Place::Here(Entered { answer, part, seat: run.seats.take() }));
         }
-        let (all, kept_for_names) = (self.limit, self.kept_for_names);
-        let bounds = Bounds { all, each: self.share.load(Ordering::Relaxed), kept_for_names };
+        let (all, kept_for_known) = (self.limit, self.kept_for_known);
+        let bounds = Bounds { all, each: self.share.load(Ordering::Relaxed), kept_for_known };
         if !running.make_room(party, bounds) {
             return Err(Error::TooMany(self.name));
         }
@@ -275,7 +275,7 @@ where
                 () = told => {}
             }
         };
-        tokio::spawn(telemetry::branch().carry(self.name, work));
+        tokio::spawn(party::hand_on(telemetry::branch().carry(self.name, work)));
     }
 
     /// How many pieces of work take a place.

@@ -38,7 +38,7 @@ use crate::finishing::Finishing;
 use crate::held::Purse;
 use crate::live::{Live, Rules};
 use crate::metrics::Metrics;
-use crate::party::Party;
+use crate::party::{self, Party};
 use crate::readiness::Readiness;
 use crate::response::{API_VERSION, Answer, answer};
 use crate::route::Route;
@@ -157,7 +157,8 @@ pub(crate) async fn dispatch(
     }
     notes.home = home(app, &call.route);
     let has_own_login = call.caller.login().is_some();
-    let mut answer = match handle(app, call, namespace, body).await {
+    let handled = handle(app, call, namespace, body);
+    let mut answer = match party::work_for(call.caller.party(), handled).await {
         Ok(answer) => answer,
         // Of a login that is theirs, that it may not is no fault of the upstream, nor of ours.
         Err(Error::UpstreamDenied { .. }) if has_own_login => return Err(Error::Denied),

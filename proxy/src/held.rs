@@ -58,6 +58,11 @@ pub(crate) struct Bounds {
     pub(crate) share: u64,
 }
 
+impl Bounds {
+    /// For what is counted, and refused elsewhere.
+    pub(crate) const NONE: Self = Self { most: u64::MAX, share: u64::MAX };
+}
+
 /// Bytes with what they are counted as, for as long as anybody has a part of them.
 struct Covered<H> {
     bytes: Bytes,

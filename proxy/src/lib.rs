@@ -311,7 +311,11 @@ fn store_error(config: &Config, source: StoreError) -> ServeError {
 async fn open_store(config: &Config, bridge: &Bridge) -> Result<RocksStore, ServeError> {
     let options = StoreOptions { limit_bytes: config.store_limit, ..StoreOptions::default() };
     let path = config.store.clone();
-    let opened = bridge.run(move || RocksStore::open_with(&path, &options)).await;
+    let open = move || {
+        access::drop_open_key(&path);
+        RocksStore::open_with(&path, &options)
+    };
+    let opened = bridge.run(open).await;
     opened.map_err(|source| store_error(config, source))
 }
 

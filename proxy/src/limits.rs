@@ -80,6 +80,9 @@ pub const BYTES_IN_FLIGHT_SHORT: u64 = 24 * 1024 * 1024;
 pub const SMALL_BODY_BYTES: u64 = 1024;
 /// Manifests from this size on are in memory once, however many answers wait with them, in bytes.
 pub const SHARED_MANIFEST_BYTES: usize = 64 * 1024;
+/// What one manifest counts at most while it is read, in its lengths: the largest has room in a share then,
+/// and only one made of nothing but the shortest descriptors takes more (ten).
+pub const MANIFEST_COUNTED_LENGTHS_MAX: u64 = 5;
 /// Manifests that are read from the store at once, before it is known how large they are.
 pub const MANIFEST_READS_MAX: usize = 4;
 /// Documents up to this size are parsed and hashed where they arrive, in bytes; larger ones are a job of
@@ -87,8 +90,6 @@ pub const MANIFEST_READS_MAX: usize = 4;
 pub const READ_HERE_BYTES: usize = 64 * 1024;
 /// A body without a length is reserved in steps of at least so many bytes.
 pub const COLLECT_STEP_BYTES: usize = 64 * 1024;
-/// What a manifest takes once it is read, in lengths of its bytes.
-pub const MANIFEST_READ_LENGTHS: u64 = 3;
 /// Requests that are being answered at once: each takes some 20 KiB.
 pub const REQUESTS_MAX: usize = 8_192;
 /// Of these, of one party.
@@ -212,6 +213,10 @@ pub const DELIVERY_PAUSE_MAX: Duration = Duration::from_mins(1);
 pub const REFUSALS_SHOWN_MAX: usize = 1_000;
 /// How much of the reason is kept with a delivery that failed.
 pub const TROUBLE_CHARS_MAX: usize = 500;
+/// Manifests that wait for their blobs at once; the next one is answered 429.
+pub const BARRIER_WAITERS_MAX: usize = 2_048;
+/// Of these, of one party.
+pub const PARTY_BARRIER_WAITERS_MAX: usize = BARRIER_WAITERS_MAX / SHARES;
 /// How long a manifest waits for its blobs while something gets ahead.
 pub const BARRIER_WAIT_MAX: Duration = Duration::from_mins(10);
 /// How long while nothing does; longer than one chunk may take.
@@ -283,12 +288,17 @@ pub const GENERATIONS: usize = 256;
 pub const TURNS_MAX: usize = 4_096;
 /// Of these, by one party.
 pub const PARTY_TURNS_MAX: usize = TURNS_MAX / SHARES;
+/// Whoever wants a manifest or a blob alone holds up those who share it for no longer than this; then they
+/// go before.
+pub const TURN_AHEAD_MAX: Duration = Duration::from_secs(2);
 /// Tags of a repository about which an upstream is asked before a manifest of it is deleted, where
 /// some tags are write-once; with more than that none is deleted.
 pub const TAGS_ASKED_MAX: usize = 1_000;
 /// Manifests that name what is to be deleted, name those, and so on, where some tags are write-once;
 /// with more than that it is not deleted.
 pub const REACHING_MAX: usize = 10_000;
+/// What is read of them for that, in bytes.
+pub const REACHING_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// Changes of write-once tags that are allowed and not made yet.
 pub const ALLOWANCES_MAX: usize = 1_000;
 /// How long such a change may be allowed for.
@@ -323,8 +333,10 @@ pub const MAPPED_BYTES_MIN: u64 = 1024 * 1024;
 pub const TRIMMED_BYTES_MIN: u64 = 8 * 1024 * 1024;
 /// Batches that are read before their client asks for them, in all.
 pub const BATCHES_AHEAD_MAX: usize = 32;
-/// Blocking jobs that run or wait at once.
+/// Blocking jobs that run at once; the next ones wait.
 pub const BLOCKING_JOBS_MAX: usize = 256;
+/// Of these, of one party once half of all run.
+pub const PARTY_BLOCKING_JOBS_MAX: usize = BLOCKING_JOBS_MAX / SHARES;
 
 /// A part is the tail of a blob, as lazy pullers read it first, when it begins in the last eighth and has
 /// at most a sixteenth of the blob.
@@ -346,7 +358,7 @@ pub const RELAY_PART_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// All such parts together may be one in so many bytes of the blob.
 pub const RELAY_SHARE: u64 = 4;
 /// Pieces of a relayed body that wait for the client.
-pub const RELAY_QUEUE: usize = 4;
+pub const RELAY_QUEUE: usize = 1;
 /// A part is held back until the whole blob is proven when no more than this is still to come.
 pub const PROOF_WAIT_BYTES: u64 = 32 * 1024 * 1024;
 /// Largest blob whose size the upstream does not say.
@@ -455,9 +467,11 @@ pub const QUOTA_WAIT_MAX: Duration = Duration::from_mins(2);
 pub const BREAKER_FAILURES: u32 = 3;
 /// After so long without another one, a failure is the first of a row.
 pub const BREAKER_ROW_TIME: Duration = Duration::from_mins(1);
-/// Repositories without an answer in one row after which an upstream is left alone although its probe is
-/// answered: by a gateway, then, that has nothing behind it.
+/// Repositories without an answer in one row after which those who asked for them leave an upstream alone
+/// although its probe is answered: by a gateway, then, that has nothing behind it.
 pub const BREAKER_REPOSITORIES: usize = 4;
+/// Parties that are turned away so; whoever comes after them finds out for itself.
+pub const BREAKER_PARTIES_MAX: usize = 1_024;
 /// How long the probe of an upstream may take.
 pub const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an answer to it is believed.
@@ -612,6 +626,9 @@ pub const LOGIN_FAILURES_PERIOD_ADDRESS: Duration = Duration::from_secs(1);
 pub const AUDIT_REPEAT_TIME: Duration = Duration::from_mins(1);
 /// For how long a login that was right is not held back by what others did wrong.
 pub const LOGINS_KNOWN_TIME: Duration = Duration::from_hours(12);
+/// For how long an upstream's word counts that it knows a login: then it is asked again, beside those whom
+/// it knows. A login that it took back meanwhile is somebody's for no longer.
+pub const LOGINS_PROVEN_TIME: Duration = Duration::from_mins(15);
 /// Logins, and names of such, that are known so.
 pub const LOGINS_KNOWN_MAX: usize = 16_384;
 /// Keys of one issuer that are looked at.

@@ -7,6 +7,9 @@ use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
+use tokio::task::futures::TaskLocalFuture;
+use tokio::task_local;
+
 /// One of those who share. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Party {
@@ -16,6 +19,29 @@ pub(crate) enum Party {
     Caller(Arc<str>),
     /// Whoever is behind an address.
     Address(IpAddr),
+    /// Whoever is behind an address from where somebody logged in lately, while they log in.
+    Familiar(IpAddr),
+}
+
+task_local! {
+    /// Who waits for what a task does.
+    static AT_WORK: Party;
+}
+
+/// For whom this task works: this program, where nobody was said.
+#[must_use]
+pub(crate) fn at_work() -> Party {
+    AT_WORK.try_with(Clone::clone).unwrap_or(Party::Ourselves)
+}
+
+/// Does work for somebody.
+pub(crate) fn work_for<W: Future>(party: Party, work: W) -> TaskLocalFuture<Party, W> {
+    AT_WORK.scope(party, work)
+}
+
+/// Work of a task of its own, for whoever this one works for.
+pub(crate) fn hand_on<W: Future>(work: W) -> TaskLocalFuture<Party, W> {
+    work_for(at_work(), work)
 }
 
 impl Party {
@@ -28,6 +54,21 @@ impl Party {
             address @ IpAddr::V4(_) => address,
         })
     }
+
+    /// Whether this may be anybody: addresses are to be had without end.
+    #[must_use]
+    pub(crate) const fn is_stranger(&self) -> bool {
+        matches!(self, Self::Address(_))
+    }
+
+    /// The same behind an address that is familiar.
+    #[must_use]
+    pub(crate) fn familiar(self) -> Self {
+        match self {
+            Self::Address(address) => Self::Familiar(address),
+            other => other,
+        }
+    }
 }
 
 impl fmt::Display for Party {
@@ -35,7 +76,7 @@ impl fmt::Display for Party {
         match self {
             Self::Ourselves => f.write_str("wharfd"),
             Self::Caller(name) => f.write_str(name),
-            Self::Address(address) => address.fmt(f),
+            Self::Address(address) | Self::Familiar(address) => address.fmt(f),
         }
     }
 }

@@ -21,6 +21,8 @@ use crate::Error;
 use crate::bridge::Bridge;
 use crate::cache::Store;
 use crate::limits::{CANCEL_TIMEOUT, CHUNK_BYTES, SENDING_PATIENCE};
+use crate::party;
+use crate::telemetry;
 use crate::upstream::{Arrival, Push};
 use crate::upstreams::{Remote, Upstreams};
 
@@ -126,7 +128,7 @@ impl Senders {
         let sender = self.sender(remote, content, told, open);
         Sending {
             known,
-            work: tokio::spawn(crate::telemetry::branch().carry("send", sender.run())),
+            work: tokio::spawn(party::hand_on(telemetry::branch().carry("send", sender.run()))),
         }
     }
 

@@ -5,7 +5,8 @@
 //! Invariants: turns are taken in one order, so nobody waits for each other; a tag is the same one
 //! under whichever name its repository is called here. Bounded in number and in waiting, and no party
 //! has all: of those who want something alone, one of each party stands in line, so that the line goes
-//! in rounds between parties.
+//! in rounds between parties. Who waits to have something alone holds up those who share it for a short
+//! time only, then lets them before and stands in line again.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,7 +16,7 @@ use tokio::time::timeout;
 use wharf_oci::{Digest, RepoName, Tag};
 
 use crate::Error;
-use crate::limits::{PARTY_TURNS_MAX, TURN_WAIT_MAX, TURNS_MAX};
+use crate::limits::{PARTY_TURNS_MAX, TURN_AHEAD_MAX, TURN_WAIT_MAX, TURNS_MAX};
 use crate::party::Party;
 use crate::shares::{Share, Shares};
 use crate::upstreams::Site;
@@ -198,10 +199,13 @@ impl Turns {
     ) -> Result<Held, Error> {
         let share = self.share(party)?;
         let (claim, lock) = self.claim((place.clone(), what.clone(), None));
+        // Nobody shares a tag: there the line keeps its order.
+        let is_shared = !matches!(what, What::Tag(_));
         let lock = if alone {
             let (_at_door, door) = self.claim((place, what, Some(party.clone())));
             let _through = door.write_owned().await;
-            Lock::Alone { _guard: lock.write_owned().await }
+            let guard = if is_shared { take_alone(&lock).await } else { lock.write_owned().await };
+            Lock::Alone { _guard: guard }
         } else {
             Lock::Shared { _guard: lock.read_owned().await }
         };
@@ -221,6 +225,17 @@ impl Turns {
         let lock = Arc::clone(open.entry(key.clone()).or_default());
         let claim = Claim { open: Arc::clone(&self.open), key, lock: Some(Arc::clone(&lock)) };
         (claim, lock)
+    }
+}
+
+/// The lock alone. Whoever shares it may hold it for long, while an upstream takes its time; those behind
+/// would all wait for that one.
+async fn take_alone(lock: &Arc<RwLock<()>>) -> OwnedRwLockWriteGuard<()> {
+    loop {
+        // Leaving the line lets all go who stand right behind, before this is in it again.
+        if let Ok(guard) = timeout(TURN_AHEAD_MAX, Arc::clone(lock).write_owned()).await {
+            return guard;
+        }
     }
 }
 
@@ -327,6 +342,34 @@ mod tests {
         // The turns of the manifests and blobs themselves are others.
         turns.take(&alice(), Wanted::to_remove(&place(), digest(b"m"))).await.unwrap();
         drop(deletion);
+        assert!(lock(&turns.open).is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_deletion_that_waits_lets_puts_of_others_before_and_comes_when_they_are_over() {
+        let turns = Arc::new(Turns::default());
+        let [mallory, oscar, alice] =
+            ["mallory", "oscar", "alice"].map(|n| Party::Caller(n.into()));
+        // It hangs at the upstream.
+        let hanging = turns.take(&mallory, put(b"m", &[])).await.unwrap();
+        let mut deletions = Vec::new();
+        for party in [&mallory, &oscar, &mallory, &oscar] {
+            let (turns, party) = (Arc::clone(&turns), party.clone());
+            deletions.push(tokio::spawn(async move {
+                turns.take(&party, Wanted::to_remove(&place(), digest(b"m"))).await.map(drop)
+            }));
+            tokio::task::yield_now().await;
+        }
+        let bound = TURN_AHEAD_MAX + std::time::Duration::from_secs(1);
+        let mut puts = Vec::new();
+        for _ in 0..3 {
+            let put = timeout(bound, turns.take(&alice, put(b"m", &[]))).await;
+            puts.push(put.expect("it is not held up by who waits").unwrap());
+        }
+        drop((hanging, puts));
+        for deletion in deletions {
+            deletion.await.unwrap().unwrap();
+        }
         assert!(lock(&turns.open).is_empty());
     }
 

@@ -370,7 +370,7 @@ impl ManifestStore for MemoryStore {
     ) -> Result<Page<Digest>> {
         let names = lock(&self.names);
         let names_it = |stored: &StoredManifest| {
-            let manifest = Manifest::read(stored.bytes.clone(), Some(&stored.media_type));
+            let manifest = Manifest::read_outline(stored.bytes.clone(), Some(&stored.media_type));
             manifest.is_ok_and(|manifest| manifest.named().contains(digest))
         };
         let after = |by: &Digest| after.is_none_or(|after| by > after);

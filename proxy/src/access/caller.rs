@@ -131,6 +131,10 @@ impl Caller {
     #[must_use]
     pub(crate) fn party(&self) -> Party {
         match self.somebody() {
+            // Registries take a name in any case for the same.
+            Some(name) if self.kind() == CallerKind::Passthrough => {
+                Party::Caller(name.to_lowercase().into())
+            }
             Some(name) => Party::Caller(name.into()),
             None => Party::behind(self.client),
         }
@@ -214,6 +218,8 @@ mod tests {
             login.set_known(true);
             assert_eq!((noted.name(), noted.somebody()), ("alice", Some("alice")));
             assert_eq!(noted.party(), Party::Caller("alice".into()));
+            let upper = Caller::with_login("ALICE", Arc::clone(&login));
+            assert_eq!((upper.name(), upper.party()), ("ALICE", noted.party()));
             // And not any more, once it says so.
             login.set_known(false);
         }

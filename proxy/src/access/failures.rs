@@ -37,6 +37,8 @@ pub(super) struct Failures {
     right: Known<Mark>,
     /// Names that logged in lately, with from where.
     named: Known<Pair>,
+    /// Networks from where somebody did.
+    familiar: Known<Party>,
     /// Networks of which the audit log has a line that says this, not long ago.
     told: Lately<(Party, &'static str)>,
 }
@@ -94,6 +96,8 @@ struct Bounds {
 pub(super) struct Attempt {
     failures: Arc<Failures>,
     mark: Mark,
+    /// From where.
+    network: Party,
     bounds: Bounds,
     is_over: bool,
 }
@@ -109,6 +113,7 @@ impl Failures {
             ended: Notify::new(),
             right: Known::new(LOGINS_KNOWN_MAX, LOGINS_KNOWN_TIME),
             named: Known::new(LOGINS_KNOWN_MAX, LOGINS_KNOWN_TIME),
+            familiar: Known::new(LOGINS_KNOWN_MAX, LOGINS_KNOWN_TIME),
             told: Lately::new(LOGINS_KNOWN_MAX),
         })
     }
@@ -129,13 +134,13 @@ impl Failures {
     }
 
     /// Who shares what this login takes while it is tried: whoever was right with it lately; else all who
-    /// come from there.
+    /// come from there, who are no strangers when one of them was right.
     pub(super) fn party(&self, login: &Login) -> Party {
         if self.right.holds(&login.mark) {
-            Party::Caller(login.name.as_str().into())
-        } else {
-            Party::behind(login.client)
+            return Party::Caller(login.name.as_str().into());
         }
+        let network = Party::behind(login.client);
+        if self.familiar.holds(&network) { network.familiar() } else { network }
     }
 
     /// Whether it may be tried at all at this moment. Whoever may not takes no place to be told so.
@@ -160,8 +165,10 @@ impl Failures {
     fn try_begin(self: &Arc<Self>, login: &Login) -> Result<Option<Attempt>, Error> {
         let bounds = self.bound(login);
         let has_room = self.counters().take(&bounds.held_by, self.now())?;
-        let begun =
-            || Attempt { failures: Arc::clone(self), mark: login.mark, bounds, is_over: false };
+        let begun = || {
+            let (failures, network) = (Arc::clone(self), Party::behind(login.client));
+            Attempt { failures, mark: login.mark, network, bounds, is_over: false }
+        };
         Ok(has_room.then(begun))
     }
 
@@ -254,6 +261,7 @@ impl Attempt {
     pub(super) fn succeeded(mut self) {
         self.failures.right.note(self.mark);
         self.failures.named.note(self.bounds.pair);
+        self.failures.familiar.note(self.network.clone());
         self.end(&[]);
     }
 

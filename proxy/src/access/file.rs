@@ -20,8 +20,12 @@ pub(super) fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
 
 /// A text file, when it is not too large for one.
 pub(crate) fn read(path: &Path) -> std::io::Result<String> {
+    read_all(&std::fs::File::open(path)?)
+}
+
+/// The same of one that is open.
+pub(super) fn read_all(file: &std::fs::File) -> std::io::Result<String> {
     let mut text = String::new();
-    let file = std::fs::File::open(path)?;
     file.take(ACCESS_FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
     if text.len() as u64 > ACCESS_FILE_BYTES_MAX {
         return Err(std::io::Error::other(format!("more than {ACCESS_FILE_BYTES_MAX} bytes")));

@@ -1,5 +1,5 @@
 //! Places that parties get in turn: whoever has many who wait gets one, then everybody else, then the
-//! next one.
+//! next one. Every other place goes to those who are no strangers, however many of those wait.
 //!
 //! Invariants: a place that is dropped is free, also one that was given to whoever went away meanwhile. How
 //! many wait is bounded by those who come here (`Flights`, with a share for each party).
@@ -20,8 +20,11 @@ struct State {
     /// How many a party may have.
     each: usize,
     lots: HashMap<Party, Lot>,
-    /// Parties of whom somebody waits; the first is next.
-    order: VecDeque<Party>,
+    /// Parties of whom somebody waits: strangers, and others; the first of each is next.
+    strangers: VecDeque<Party>,
+    known: VecDeque<Party>,
+    /// Whether the last place was given to a stranger.
+    after_stranger: bool,
     number: u64,
 }
 
@@ -50,8 +53,16 @@ struct Waiting {
 impl InTurn {
     /// So many in all, and so many of them for each party.
     pub(super) fn new(places: usize, each: usize) -> Self {
-        let (lots, order) = (HashMap::new(), VecDeque::new());
-        Self(Arc::new(Mutex::new(State { free: places, each, lots, order, number: 0 })))
+        let state = State {
+            free: places,
+            each,
+            lots: HashMap::new(),
+            strangers: VecDeque::new(),
+            known: VecDeque::new(),
+            after_stranger: false,
+            number: 0,
+        };
+        Self(Arc::new(Mutex::new(state)))
     }
 
     /// A place; waits for its turn. Safe to give up in the middle.
@@ -82,7 +93,7 @@ impl InTurn {
             lot.waiting.push_back((number, sender));
         }
         if is_first {
-            state.order.push_back(party.clone());
+            state.order(party.is_stranger()).push_back(party.clone());
         }
         Some(Waiting { all: self.clone(), party: party.clone(), number, given, taken: false })
     }
@@ -105,10 +116,10 @@ impl State {
 
     /// Gives a place to the next who may have one; whether there was somebody.
     fn hand_on(&mut self) -> bool {
-        let (lots, each) = (&self.lots, self.each);
-        let may = |party: &Party| lots.get(party).is_some_and(|lot| lot.places < each);
-        let next = self.order.iter().position(may).and_then(|at| self.order.remove(at));
+        let first = !self.after_stranger;
+        let next = self.next(first).or_else(|| self.next(!first));
         let Some(party) = next else { return false };
+        self.after_stranger = party.is_stranger();
         let Some(lot) = self.lots.get_mut(&party) else { return true };
         if let Some((_, sender)) = lot.waiting.pop_front() {
             // Nobody goes away without taking itself off this list, under the same lock.
@@ -117,9 +128,21 @@ impl State {
             self.free -= 1;
         }
         if !lot.waiting.is_empty() {
-            self.order.push_back(party);
+            self.order(party.is_stranger()).push_back(party);
         }
         true
+    }
+
+    fn order(&mut self, of_strangers: bool) -> &mut VecDeque<Party> {
+        if of_strangers { &mut self.strangers } else { &mut self.known }
+    }
+
+    /// Takes the next who may have a place off its list.
+    fn next(&mut self, of_strangers: bool) -> Option<Party> {
+        let Self { lots, each, strangers, known, .. } = self;
+        let order = if of_strangers { strangers } else { known };
+        let may = |party: &Party| lots.get(party).is_some_and(|lot| lot.places < *each);
+        order.iter().position(may).and_then(|at| order.remove(at))
     }
 
     /// Takes one off the list; `false` when it is not there, because it was given a place.
@@ -128,7 +151,7 @@ impl State {
         let Some(at) = lot.waiting.iter().position(|(of, _)| *of == number) else { return false };
         lot.waiting.remove(at);
         if lot.waiting.is_empty() {
-            self.order.retain(|other| other != party);
+            self.order(party.is_stranger()).retain(|other| other != party);
         }
         self.tidy(party);
         true
@@ -210,6 +233,33 @@ mod tests {
     }
 
     #[test]
+    fn who_is_known_waits_for_one_stranger_and_not_for_all_of_them() {
+        let all = InTurn::new(1, 1);
+        let held = poll(&mut entering(&all, 1)).unwrap();
+        let mut strangers: Vec<_> = (2..=200).map(|of| entering(&all, of)).collect();
+        assert!(ready(&mut strangers).is_none());
+        let known = |party: Party| -> Entering {
+            let all = all.clone();
+            Box::pin(async move { all.enter(&party).await })
+        };
+        let mut waiting = [known(party(1).familiar()), known(Party::Caller("alice".into()))];
+        assert!(waiting.iter_mut().all(|known| poll(known).is_none()));
+        drop(held);
+        let mut before = 0;
+        for known in &mut waiting {
+            let place = loop {
+                match poll(known) {
+                    Some(place) => break place,
+                    None => drop(ready(&mut strangers).unwrap()),
+                }
+                before += 1;
+            };
+            drop(place);
+        }
+        assert!(before <= 2, "they waited for {before} strangers");
+    }
+
+    #[test]
     fn a_share_is_not_exceeded_while_others_find_room() {
         let all = InTurn::new(8, 2);
         let held: Vec<_> = (0..2).map(|_| poll(&mut entering(&all, 1)).unwrap()).collect();
@@ -233,6 +283,7 @@ mod tests {
         drop(first);
         drop(poll(&mut third).unwrap());
         let state = all.state();
-        assert_eq!((state.free, state.lots.len(), state.order.len()), (1, 0, 0));
+        let waiting = state.strangers.len() + state.known.len();
+        assert_eq!((state.free, state.lots.len(), waiting), (1, 0, 0));
     }
 }

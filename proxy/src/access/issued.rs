@@ -1,12 +1,8 @@
 //! The tokens that we give out: short-lived ones that allow what was granted (Docker's token
 //! specification), and refresh tokens that stand for a password.
 //!
-//! Invariant: who holds the key of this file can be anybody, so it is read from where others cannot
-//! look; a token that was not signed with it, is for somebody else, or is over, says nothing.
-
-use std::io::Write as _;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
-use std::path::Path;
+//! Invariant: who holds the key can be anybody, so it is read from where others cannot look
+//! (`key_file.rs`); a token that was not signed with it, is for somebody else, or is over, says nothing.
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::de::DeserializeOwned;
@@ -14,18 +10,15 @@ use serde::{Deserialize, Serialize};
 
 use super::caller::{Caller, CallerKind};
 use super::dates;
-use super::file;
 use super::grants::{Entry, Grants};
 use super::signatures;
 use super::tokens::hex;
-use crate::limits::{CLOCK_LEEWAY, REFRESH_TOKEN_LIFETIME, TOKEN_KEY_BYTES_MIN};
+use crate::limits::{CLOCK_LEEWAY, REFRESH_TOKEN_LIFETIME};
 
 /// Who we are in tokens: their issuer, and for whom they are.
 pub(crate) const SERVICE: &str = "wharfd";
 /// For whom refresh tokens are: not for routes.
 const REFRESH: &str = "wharfd/token";
-/// The file in the folder of the store that has the key when no other is named.
-const KEY_FILE: &str = "token.key";
 
 /// Gives out tokens, and reads them again.
 pub(crate) struct Issuing {
@@ -196,48 +189,6 @@ fn digest(text: &str) -> String {
     hex(ring::digest::digest(&ring::digest::SHA256, text.as_bytes()).as_ref())
 }
 
-/// The key in a file that an operator made.
-pub(crate) fn read_key(path: &Path) -> Result<Vec<u8>, String> {
-    let mode = std::fs::metadata(path).map_err(|error| error.to_string())?.mode();
-    if mode & 0o007 != 0 {
-        return Err(format!(
-            "everyone on this machine can read it (mode {:o}), and so sign tokens; chmod 600 it",
-            mode & 0o777
-        ));
-    }
-    let text = file::read(path).map_err(|error| error.to_string())?;
-    let key = text.trim().as_bytes().to_vec();
-    if key.len() < TOKEN_KEY_BYTES_MIN {
-        return Err(format!(
-            "a key has at least {TOKEN_KEY_BYTES_MIN} characters; make one with \
-             `openssl rand -hex 32`"
-        ));
-    }
-    Ok(key)
-}
-
-/// The key in the folder of a store; made when there is none.
-pub(crate) fn key_in(store: &Path) -> Result<Vec<u8>, String> {
-    let path = store.join(KEY_FILE);
-    if !path.exists() {
-        make_key(&path).map_err(|error| format!("{} cannot be made: {error}", path.display()))?;
-    }
-    read_key(&path).map_err(|reason| format!("{}: {reason}", path.display()))
-}
-
-fn make_key(path: &Path) -> std::io::Result<()> {
-    let mut random = [0; 32];
-    getrandom::fill(&mut random).map_err(std::io::Error::other)?;
-    let partial = path.with_extension("new");
-    let mut options = std::fs::OpenOptions::new();
-    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&partial)?;
-    file.write_all(hex(&random).as_bytes())?;
-    file.sync_all()?;
-    std::fs::rename(&partial, path)?;
-    // What is signed with it counts also after the power fails.
-    path.parent().map_or(Ok(()), |folder| std::fs::File::open(folder)?.sync_all())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -329,23 +280,5 @@ mod tests {
         assert!(issuing.read_refresh(&refresh, |_| None).is_none());
         assert!(issuing.read_refresh(&given.token, line("alice:hash")).is_none());
         assert!(issuing.read(&refresh).is_none());
-    }
-
-    #[test]
-    fn the_key_of_a_store_is_made_once_and_is_its_owners_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        let key = key_in(folder.path()).unwrap();
-        assert_eq!((key.len(), key_in(folder.path()).unwrap()), (64, key));
-        let path = folder.path().join(KEY_FILE);
-        assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
-        let everyone = std::os::unix::fs::PermissionsExt::from_mode(0o644);
-        std::fs::set_permissions(&path, everyone).unwrap();
-        assert!(key_in(folder.path()).unwrap_err().contains("chmod 600"));
-        std::fs::remove_file(&path).unwrap();
-        let mut options = std::fs::OpenOptions::new();
-        let mut file =
-            options.write(true).create(true).truncate(true).mode(0o600).open(&path).unwrap();
-        file.write_all(b"short\n").unwrap();
-        assert!(key_in(folder.path()).unwrap_err().contains("openssl rand"));
     }
 }

@@ -14,6 +14,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use http::{HeaderMap, header};
 use serde::Deserialize;
 use tokio::time::Instant;
+use wharf_oci::{Algorithm, Digester};
 
 use super::failures::Failures;
 use super::permits::{Permits, Question};
@@ -27,6 +28,8 @@ use crate::upstreams::{Site, Upstreams};
 
 /// The user name that stands for "the password is a token", as `az acr login` has it.
 const TOKEN_USER: &str = "00000000-0000-0000-0000-000000000000";
+/// How many characters tell names apart that are written the same.
+const NAME_MARK_CHARS: usize = 12;
 /// What there are too many of.
 const QUESTIONS: &str = "questions of access";
 
@@ -225,10 +228,18 @@ fn basic(headers: &HeaderMap) -> Option<(String, String)> {
 }
 
 /// How a caller is called in logs and limits once the upstream knows their login. Of a token it is the
-/// subject that it names: who forged one is turned away with it. It is never a part of a secret.
+/// subject that it names: who forged one is turned away with it. It is never a part of a secret. Two that
+/// are written the same once they are safe to write differ in what comes after it.
 fn name_of(user: &str, password: &str) -> String {
     let is_safe = |c: char| c.is_ascii_alphanumeric() || "-._@+/:".contains(c);
-    let safe = |text: &str| text.chars().map(|c| if is_safe(c) { c } else { '?' }).collect();
+    let safe = |text: &str| -> String {
+        let safe: String = text.chars().map(|c| if is_safe(c) { c } else { '?' }).collect();
+        if safe == text {
+            return safe;
+        }
+        let digest = Digester::digest(Algorithm::Sha256, text.as_bytes()).hex();
+        format!("{safe}~{}", digest.get(..NAME_MARK_CHARS).unwrap_or_default())
+    };
     if user != TOKEN_USER {
         return safe(user);
     }
@@ -282,7 +293,10 @@ mod tests {
     #[test]
     fn a_caller_is_called_by_the_user_or_by_the_subject_of_the_token() {
         assert_eq!(name_of("alice@contoso", "secret"), "alice@contoso");
-        assert_eq!(name_of("al ice\u{202e}\"", "secret"), "al?ice??");
+        let odd = name_of("al ice\u{202e}\"", "secret");
+        assert!(odd.starts_with("al?ice??~") && odd.is_ascii(), "{odd}");
+        let names = ["é", "ü", "?"].map(|user| name_of(user, "secret"));
+        assert!(names[0] != names[1] && names[1] != names[2] && names[0] != names[2], "{names:?}");
         let token = |claims: &str| format!("e30.{}.x", URL_SAFE_NO_PAD.encode(claims));
         assert_eq!(name_of(TOKEN_USER, &token(r#"{"sub":"4f-1"}"#)), "token:4f-1");
         for password in ["opaque", &token("{}"), &token(r#"{"sub":""}"#)] {

@@ -20,7 +20,7 @@ use crate::Error;
 use crate::flights::Flights;
 use crate::lately::Lately;
 use crate::limits::{
-    LOGINS_KNOWN_MAX, LOGINS_KNOWN_TIME, NEGATIVES_MAX, PERMITS_MAX, QUOTA_WAIT_MAX, REFUSAL_TIME,
+    LOGINS_KNOWN_MAX, LOGINS_PROVEN_TIME, NEGATIVES_MAX, PERMITS_MAX, QUOTA_WAIT_MAX, REFUSAL_TIME,
     STRANGER_WAIT_MAX, STRANGERS_EACH_MAX, STRANGERS_MAX, STRANGERS_WAITING_MAX,
 };
 use crate::upstream::Upstream;
@@ -57,8 +57,8 @@ impl Strangers {
         Self {
             registry: registry.to_owned(),
             failures,
-            known: Known::new(LOGINS_KNOWN_MAX, LOGINS_KNOWN_TIME),
-            asking: Flights::new(STRANGERS_WAITING_MAX, STRANGERS),
+            known: Known::new(LOGINS_KNOWN_MAX, LOGINS_PROVEN_TIME),
+            asking: Flights::new(STRANGERS_WAITING_MAX, STRANGERS).keeping_a_share_for_known(),
             places: InTurn::new(STRANGERS_MAX, STRANGERS_EACH_MAX),
             told: Lately::new(NEGATIVES_MAX),
             refused: Lately::new(PERMITS_MAX),

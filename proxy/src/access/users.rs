@@ -117,7 +117,7 @@ impl Users {
             public_url: config.public_url.clone(),
             verified: Verified::default(),
             failures,
-            checks: Flights::new(PASSWORD_CHECKS_WAITING_MAX, LOGINS).keeping_a_share_for_names(),
+            checks: Flights::new(PASSWORD_CHECKS_WAITING_MAX, LOGINS).keeping_a_share_for_known(),
             // One alone may use all: each check is short, and whoever else comes is next.
             places: InTurn::new(PASSWORD_CHECKS_MAX, PASSWORD_CHECKS_MAX),
             bridge: Bridge::default(),

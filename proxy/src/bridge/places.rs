@@ -43,6 +43,10 @@ impl ForWhom {
         Self { party, seats: Some(seats) }
     }
 
+    pub(super) const fn party(&self) -> &Party {
+        &self.party
+    }
+
     pub(super) fn is_wanted(&self) -> bool {
         self.seats.as_ref().is_none_or(Seats::are_taken)
     }

@@ -3,7 +3,7 @@
 //!
 //! Invariant: bytes that a [`Pump`] counts as taken are appended in their order, and a caller that
 //! goes away in the middle of a call loses none of them. Without a place it holds less than
-//! [`UNPLACED_BYTES_MAX`] and one frame, and its writer no run.
+//! [`UNPLACED_BYTES_MAX`] and one frame, and its writer no run. What it holds is counted as held.
 
 use std::sync::{Arc, Weak};
 
@@ -18,8 +18,9 @@ use wharf_store::{BlobWriter, InFlight, PartKey, ReadyBlob, StoreError};
 use super::places::{ForWhom, Place, Places};
 use super::{Bridge, spawn, unwind};
 use crate::Error;
+use crate::held::{Bounds, Pieces};
 use crate::limits::{BATCH_BYTES, PLACE_IDLE_MAX, TURN_BYTES, UNPLACED_BYTES_MAX};
-use crate::party::Party;
+use crate::party::{self, Party};
 
 /// Feeds a writer: collects a batch while the one before is hashed and stored.
 pub(crate) struct Pump {
@@ -39,6 +40,8 @@ struct Work {
     given_bytes: u64,
     batch: Vec<Bytes>,
     batch_bytes: usize,
+    /// What that is counted as, and for whom.
+    held: Option<(Party, Pieces)>,
     place: Option<Place>,
     /// When bytes came last.
     touched: Instant,
@@ -63,6 +66,7 @@ impl Pump {
             stage: Stage::Idle(writer),
             batch: Vec::new(),
             batch_bytes: 0,
+            held: None,
             place: None,
             touched: Instant::now(),
         };
@@ -95,11 +99,11 @@ impl Pump {
         if work.is_turn_over(&self.for_whom) && past <= bytes.len() {
             let before = bytes.split_to(bytes.len() - past);
             self.taken_bytes += before.len() as u64;
-            work.take(before);
+            work.take(before, &self.for_whom);
             work.hand_on().await?;
         }
         self.taken_bytes += bytes.len() as u64;
-        work.take(bytes);
+        work.take(bytes, &self.for_whom);
         if work.place.is_none() && work.batch_bytes >= UNPLACED_BYTES_MAX {
             let mut place = work.bridge.places.take(&self.for_whom).await;
             let watched = watch(Arc::clone(&work.bridge.places), Arc::downgrade(&self.work));
@@ -154,6 +158,7 @@ impl Pump {
         let mut work = self.work.lock().await;
         let mut writer = work.writer().await?;
         let batch = std::mem::take(&mut work.batch);
+        work.held = None;
         let place = work.place.take();
         let bridge = work.bridge.clone();
         drop(work);
@@ -168,14 +173,30 @@ impl Pump {
 }
 
 impl Work {
-    fn take(&mut self, bytes: Bytes) {
+    fn take(&mut self, bytes: Bytes, for_whom: &ForWhom) {
         self.batch_bytes += bytes.len();
+        self.count(for_whom.party());
         if let Some(place) = &mut self.place {
             place.bytes += bytes.len() as u64;
         }
         self.touched = Instant::now();
         if !bytes.is_empty() {
             self.batch.push(bytes);
+        }
+    }
+
+    /// Counts what is in the batch, for whoever brought it last.
+    fn count(&mut self, party: &Party) {
+        if self.held.as_ref().is_none_or(|(of, _)| of != party) {
+            let purse = self.bridge.held.purse(party.clone(), Bounds::NONE);
+            self.held = Some((party.clone(), purse.pieces()));
+        }
+        self.count_again();
+    }
+
+    fn count_again(&mut self) {
+        if let Some((_, held)) = &mut self.held {
+            held.set(self.batch_bytes as u64, true);
         }
     }
 
@@ -236,6 +257,7 @@ impl Work {
         self.batch.extend(batch);
         self.batch_bytes -= count - left;
         self.given_bytes += (count - left) as u64;
+        self.count_again();
         first
     }
 
@@ -260,7 +282,8 @@ impl Work {
     ) -> Result<(), Error> {
         self.settled().await?;
         // Nothing is awaited past this line: a caller that goes away leaves the pump whole.
-        let room = self.bridge.room().await;
+        let whom = self.place.as_ref().map_or_else(party::at_work, |place| place.party().clone());
+        let room = self.bridge.jobs.take(&whom).await;
         match std::mem::replace(&mut self.stage, Stage::Failed(Error::UploadUnknown)) {
             Stage::Idle(mut writer) => {
                 let batch = self.take_first(count);

@@ -286,3 +286,47 @@ async fn a_place_is_owed_by_a_party_that_has_more_than_that_of_who_waits() {
     let _bob = bob.place().await;
     assert!(!places.are_owed_by(&mallory));
 }
+
+#[tokio::test]
+async fn what_waits_to_be_written_is_held_by_whoever_sent_it() {
+    let harbour = harbour(1);
+    let mut pump = harbour.pump();
+    pump.write_for(Party::Caller("alice".into()));
+    feed(&mut pump, noise(UNPLACED_BYTES_MAX - 1, 1)).await;
+    let held = harbour.bridge.held();
+    assert_eq!(held.bytes(), UNPLACED_BYTES_MAX as u64 - 1);
+    feed(&mut pump, noise(SEGMENT_BYTES, 2)).await;
+    pump.append(Bytes::new()).await.unwrap();
+    assert!(held.bytes() < SEGMENT_BYTES as u64, "{}", held.bytes());
+    drop(pump);
+    assert_eq!(held.bytes(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_parties_whose_jobs_hang_leave_room_for_a_third() {
+    let bridge = Bridge::default();
+    let (gate, open) = std::sync::mpsc::channel::<()>();
+    let open = Arc::new(std::sync::Mutex::new(open));
+    let mut hostile = Vec::new();
+    for name in ["mallory", "oscar"].repeat(BLOCKING_JOBS_MAX) {
+        let (bridge, open) = (bridge.clone(), Arc::clone(&open));
+        let work =
+            async move { bridge.run(move || open.lock().unwrap().recv().unwrap_err()).await };
+        hostile.push(tokio::spawn(party::work_for(Party::Caller(name.into()), work)));
+    }
+    let all = hostile.len();
+    let waits = async {
+        while bridge.jobs().running + bridge.jobs().waiting < all {
+            tokio::task::yield_now().await;
+        }
+        let alice = party::work_for(Party::Caller("alice".into()), bridge.run(|| 7));
+        assert_eq!(alice.await, 7);
+        assert!(bridge.jobs().running <= BLOCKING_JOBS_MAX * 3 / 4);
+    };
+    tokio::time::timeout(PATIENCE, waits).await.unwrap();
+    drop(gate);
+    for job in hostile {
+        job.await.unwrap();
+    }
+    assert_eq!(bridge.jobs(), JobsState { running: 0, waiting: 0, ahead: 0 });
+}

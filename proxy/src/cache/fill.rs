@@ -22,7 +22,7 @@ use crate::limits::{
     PROOF_WAIT_BYTES, RELAY_AHEAD_BYTES, RELAY_PART_BYTES_MAX, RELAY_SHARE, TAIL_AHEAD_BYTES,
     TAIL_BEGIN_SHARE, TAIL_PART_SHARE,
 };
-use crate::party::Party;
+use crate::party::{self, Party};
 use crate::upstreams::Remote;
 use fetch::Fill;
 
@@ -165,7 +165,7 @@ impl Cache {
         let (bridge, store) = (self.bridge.clone(), Arc::clone(&self.store));
         let generations = Arc::clone(&self.generations);
         let (repo, digest, blob) = (repo.clone(), *digest, filling.blob.clone());
-        tokio::spawn(async move {
+        tokio::spawn(party::hand_on(async move {
             let end = u64::MAX;
             let tail = poll_fn(|context| blob.poll_read(end, context)).await;
             if matches!(tail, Tail::End) {
@@ -176,7 +176,7 @@ impl Cache {
                     tracing::warn!(%error, "a repository was not linked to its blob");
                 }
             }
-        });
+        }));
     }
 }
 

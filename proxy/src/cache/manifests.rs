@@ -15,7 +15,7 @@ use crate::Error;
 use crate::access::Caller;
 use crate::bridge::Bridge;
 use crate::held::Purse;
-use crate::limits::MANIFEST_READ_LENGTHS;
+use crate::limits::MANIFEST_COUNTED_LENGTHS_MAX;
 use crate::telemetry;
 use crate::upstream::{Accept, Fetched, Haste};
 use crate::upstreams::{Remote, Site};
@@ -114,6 +114,11 @@ impl Keeper {
         change: impl FnOnce(&dyn Store, &RepoName) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, Error> {
         let generations = Arc::clone(&self.generations);
+        // A deletion reads what it deletes.
+        let _turn = match kind {
+            Change::Removal => Some(self.bridge.manifest_turn().await),
+            Change::Addition | Change::Tagging => None,
+        };
         self.write(move |store, repo| generations.change(repo, kind, || change(store, repo))).await
     }
 
@@ -299,7 +304,12 @@ pub(super) async fn fetch(
         repo: keeper.repo.clone(),
         reference: reference.to_string(),
     })?;
-    fetched.hold.grow_to(fetched.bytes.len() as u64 * MANIFEST_READ_LENGTHS)?;
+    let counted = fetched.bytes.clone();
+    let outline_bytes =
+        keeper.bridge.read(counted.len(), move || Manifest::outline_bytes(&counted)).await;
+    let length = fetched.bytes.len() as u64;
+    let most = length * MANIFEST_COUNTED_LENGTHS_MAX;
+    fetched.hold.grow_to((length + outline_bytes).min(most))?;
     let Fetched { bytes, media_type, digest: said, hold: _hold } = fetched;
     let (size, name) = (bytes.len(), reference.clone());
     let read = move || prove(bytes, media_type.as_ref(), said, &name);
@@ -328,7 +338,7 @@ fn prove(
     reference: &Reference,
 ) -> Result<(Manifest, Digest), Error> {
     let failed = |reason: String| Error::UpstreamFailed { operation: FETCHING, reason };
-    let manifest = Manifest::read(bytes, media_type);
+    let manifest = Manifest::read_outline(bytes, media_type);
     let manifest = manifest.map_err(|error| failed(error.to_string()))?;
     if let Some(expected) = reference.digest() {
         manifest.prove(expected).map_err(Error::UpstreamLied)?;

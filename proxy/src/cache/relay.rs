@@ -3,7 +3,7 @@
 //!
 //! Invariants: a whole blob is proven on its way, and its last piece is given only then; the parts
 //! that are relayed beside one download are bounded together, so that they never amount to a
-//! second one. A relayed part cannot be proven, as no registry's part can: the client has the
+//! second one. A piece is counted as held from the moment on that it is here, until its client took it. A relayed part cannot be proven, as no registry's part can: the client has the
 //! digest of the whole.
 
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use wharf_oci::{Digest, Digester, Span};
 use super::{Cache, unknown};
 use crate::Error;
 use crate::body::Piece;
+use crate::held::{Bounds, Held, Purse, cover};
 use crate::limits::{RELAY_QUEUE, RELAYS_MAX, SHARES};
 use crate::party::Party;
 use crate::shares::{Share, Shares};
@@ -38,7 +39,7 @@ pub(super) struct Relays {
 /// Room for one; free again when it is dropped.
 pub(super) struct Room {
     _permit: OwnedSemaphorePermit,
-    _share: Share,
+    share: Share,
 }
 
 impl Default for Relays {
@@ -51,7 +52,7 @@ impl Relays {
     pub(super) fn take(&self, party: &Party) -> Option<Room> {
         let share = self.shares.take(party.clone(), RELAYS_MAX / SHARES)?;
         let permit = Arc::clone(&self.room).try_acquire_owned().ok()?;
-        Some(Room { _permit: permit, _share: share })
+        Some(Room { _permit: permit, share })
     }
 
     /// How many there are.
@@ -71,7 +72,8 @@ impl Cache {
         let download = remote.upstream.blob(&remote.repo, digest).await?;
         let download = download.ok_or_else(|| unknown(&remote.repo, digest))?;
         let digester = Digester::new(digest.algorithm());
-        Ok(start(download, What::Whole { digester, digest: *digest }, room))
+        let what = What::Whole { digester, digest: *digest };
+        Ok(start(download, what, (room, self.bridge.held())))
     }
 
     /// A part past the store; `None` when the upstream sends no parts.
@@ -83,7 +85,7 @@ impl Cache {
         room: Room,
     ) -> Result<Option<Relayed>, Error> {
         let download = remote.upstream.blob_part(&remote.repo, digest, part).await?;
-        Ok(download.map(|download| start(download, What::Part, room)))
+        Ok(download.map(|download| start(download, What::Part, (room, self.bridge.held()))))
     }
 }
 
@@ -98,15 +100,16 @@ enum What {
 }
 
 /// Hands on at the pace of the client; ends with it, also while the upstream says nothing.
-fn start(download: Download, what: What, room: Room) -> Relayed {
+fn start(download: Download, what: What, (room, held): (Room, Arc<Held>)) -> Relayed {
     let (sender, pieces) = mpsc::channel(RELAY_QUEUE);
     let size_bytes = download.size_bytes();
+    let purse = held.purse(room.share.owner().clone(), Bounds::NONE);
     tokio::spawn(async move {
         let _room = room;
         let handed_on = tokio::select! {
             biased;
             () = sender.closed() => return,
-            handed_on = hand_on(download, what, &sender) => handed_on,
+            handed_on = hand_on(download, what, (&sender, &purse)) => handed_on,
         };
         let last = match handed_on {
             Ok(()) => Piece::End,
@@ -123,11 +126,11 @@ fn start(download: Download, what: What, room: Room) -> Relayed {
 async fn hand_on(
     mut download: Download,
     what: What,
-    sender: &mpsc::Sender<Piece>,
+    (sender, purse): (&mpsc::Sender<Piece>, &Purse),
 ) -> Result<(), Error> {
     let What::Whole { mut digester, digest } = what else {
         while let Some(bytes) = download.next().await? {
-            if sender.send(Piece::Bytes(bytes)).await.is_err() {
+            if sender.send(Piece::Bytes(counted(purse, bytes))).await.is_err() {
                 return Ok(());
             }
         }
@@ -136,7 +139,7 @@ async fn hand_on(
     let mut held: Option<Bytes> = None;
     while let Some(bytes) = download.next().await? {
         digester.update(&bytes);
-        let before = held.replace(bytes).map(Piece::Bytes);
+        let before = held.replace(counted(purse, bytes)).map(Piece::Bytes);
         if let Some(before) = before
             && sender.send(before).await.is_err()
         {
@@ -148,4 +151,34 @@ async fn hand_on(
         let _ = sender.send(Piece::Bytes(last)).await;
     }
     Ok(())
+}
+
+/// These bytes, counted for whoever they are for, as long as anybody has a part of them.
+fn counted(purse: &Purse, bytes: Bytes) -> Bytes {
+    let mut held = purse.pieces();
+    held.set(bytes.len() as u64, true);
+    cover(bytes, held)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_waits_for_a_client_is_counted_until_it_took_it() {
+        let (held, bounds) = (Arc::new(Held::default()), Bounds { most: 300, share: 300 });
+        let purse = held.purse(Party::Ourselves, bounds);
+        let (sender, mut pieces) = mpsc::channel(RELAY_QUEUE);
+        for _ in 0..RELAY_QUEUE {
+            let bytes = counted(&purse, Bytes::from(vec![7; 300]));
+            sender.send(Piece::Bytes(bytes)).await.unwrap();
+        }
+        assert_eq!(held.bytes(), 300 * RELAY_QUEUE as u64);
+        assert!(purse.may_begin().is_err(), "others do not begin beside it");
+        let Some(Piece::Bytes(mut first)) = pieces.recv().await else { panic!("there is one") };
+        drop(first.split_to(200));
+        assert_eq!(held.bytes(), 300 * RELAY_QUEUE as u64, "its connection has a part of it");
+        drop((first, pieces));
+        assert_eq!(held.bytes(), 0);
+    }
 }

@@ -1,7 +1,8 @@
 //! Where a manifest waits until everything that it names is at the upstream.
 //!
 //! Invariant: nobody waits without end: for as long as something gets ahead, and never longer than
-//! the bounds say. What was not delivered by then is still delivered behind.
+//! the bounds say. What was not delivered by then is still delivered behind. No party has more than its
+//! share of those who wait.
 
 use tokio::time::{Instant, sleep_until};
 use wharf_oci::{Manifest, RepoName};
@@ -12,12 +13,19 @@ use crate::Error;
 use crate::cache::now_ms;
 use crate::limits::{
     BARRIER_OUTAGE_MAX, BARRIER_RETRY_SECONDS, BARRIER_STALL_MAX, BARRIER_WAIT_MAX,
+    BARRIER_WAITERS_MAX, PARTY_BARRIER_WAITERS_MAX,
 };
+use crate::party::Party;
+use crate::shares::{Share, Shares};
 
 impl Deliveries {
     /// Waits until the upstream has every blob of the manifest that this repository owes. The refusal
     /// of one is the answer; a client that comes again gets another try.
-    pub(crate) async fn settle(&self, repo: &RepoName, manifest: &Manifest) -> Result<(), Error> {
+    pub(crate) async fn settle(
+        &self,
+        (repo, party): (&RepoName, &Party),
+        manifest: &Manifest,
+    ) -> Result<(), Error> {
         let digests = manifest.named();
         let mut changed = self.shared.changed.subscribe();
         let urged = self.table().urge(repo, &digests);
@@ -25,7 +33,7 @@ impl Deliveries {
             self.wake(&upstream);
         }
         let begun = Instant::now();
-        let (mut moved, mut seen) = (begun, None);
+        let (mut moved, mut seen, mut waits) = (begun, None, None);
         loop {
             changed.borrow_and_update();
             let standing = self.table().standing(repo, &digests, now_ms());
@@ -37,6 +45,9 @@ impl Deliveries {
                 }
                 Standing::Owed { count, progress, failing } => (count, progress, failing),
             };
+            if waits.is_none() {
+                waits = Some(wait(&self.shared.waiting, party)?);
+            }
             let now = Instant::now();
             if seen.replace(progress) != Some(progress) {
                 moved = now;
@@ -56,6 +67,12 @@ impl Deliveries {
     }
 }
 
+/// A place among those who wait.
+fn wait(waiting: &Shares, party: &Party) -> Result<Share, Error> {
+    let share = waiting.take_within(party.clone(), PARTY_BARRIER_WAITERS_MAX, BARRIER_WAITERS_MAX);
+    share.ok_or(Error::TooMany("manifests that wait for their blobs"))
+}
+
 fn undelivered(blobs: usize, error: Option<&Error>) -> Error {
     let reason = error.map_or_else(|| "they are on their way".to_owned(), Error::message);
     let retry_after_seconds = match error {
@@ -66,4 +83,23 @@ fn undelivered(blobs: usize, error: Option<&Error>) -> Error {
         _ => BARRIER_RETRY_SECONDS,
     };
     Error::Undelivered { blobs, reason, retry_after_seconds }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_parties_whose_manifests_wait_leave_room_for_a_third() {
+        let (waiting, mut held) = (Shares::default(), Vec::new());
+        for last in 1..=2 {
+            let party = Party::behind([10, 0, 0, last].into());
+            let theirs = std::iter::from_fn(|| wait(&waiting, &party).ok());
+            held.extend(theirs.take(BARRIER_WAITERS_MAX * 2));
+            assert!(matches!(wait(&waiting, &party), Err(Error::TooMany(_))));
+        }
+        assert!(wait(&waiting, &Party::behind([10, 0, 0, 3].into())).is_ok());
+        drop(held);
+        assert_eq!(waiting.total(), 0);
+    }
 }

@@ -1,5 +1,6 @@
-//! How much may be owed, in number and in bytes, and how much of that by one party: a quarter, or more
-//! while half of all stays free. So two parties never have more than three quarters.
+//! How much may be owed, in number and in bytes, and how much of that by one party: a quarter and no more
+//! than is still free, or more while half of all stays free. So two parties never have more than three
+//! quarters, and whoever comes finds room, whatever an earlier process left.
 //!
 //! Invariant: what is owed or about to be is counted for one party; what an earlier process left is
 //! counted for nobody in particular, who has no share.
@@ -47,6 +48,10 @@ impl Amount {
         Self { blobs, bytes: self.bytes.saturating_sub(other.bytes) }
     }
 
+    fn least(self, other: Self) -> Self {
+        Self { blobs: self.blobs.min(other.blobs), bytes: self.bytes.min(other.bytes) }
+    }
+
     const fn fits(self, most: Self) -> bool {
         self.blobs <= most.blobs && self.bytes <= most.bytes
     }
@@ -64,8 +69,11 @@ impl Pool {
         if !all.fits(self.most) {
             return Err(full(all.blobs > self.most.blobs, self.most.bytes, false));
         }
-        let share = self.most.part(SHARES);
-        if *party == Party::Ourselves || theirs.fits(share) || all.fits(self.most.part(2)) {
+        if *party == Party::Ourselves || all.fits(self.most.part(2)) {
+            return Ok(());
+        }
+        let share = self.most.part(SHARES).least(self.most.without(self.all));
+        if theirs.fits(share) {
             return Ok(());
         }
         Err(full(theirs.blobs > share.blobs, share.bytes, true))
@@ -144,6 +152,20 @@ mod tests {
             assert!(pool.of(&two).fits(pool.most.part(2)));
             assert!(pool.of(&three).fits(pool.most.part(4)), "{bytes} {:?}", pool.of(&three));
             assert!(pool.room(&third, 100).is_ok(), "{bytes}");
+        }
+    }
+
+    #[test]
+    fn whatever_an_earlier_process_left_there_is_room_for_who_comes() {
+        for (bytes, blobs) in [(0, 75), (10, 75), (30, 25)] {
+            let mut pool = pool();
+            for _ in 0..blobs {
+                pool.take(&Party::Ourselves, bytes);
+            }
+            for last in 2..5 {
+                flood(&mut pool, &party(last), bytes);
+            }
+            assert!(pool.room(&party(5), bytes).is_ok(), "{bytes} {:?}", pool.all);
         }
     }
 

@@ -39,8 +39,8 @@ pub(super) struct Run<V> {
 pub(super) struct Bounds {
     pub(super) all: usize,
     pub(super) each: usize,
-    /// How many are kept for parties with a name that was proven.
-    pub(super) kept_for_names: usize,
+    /// How many are kept for parties that are no strangers.
+    pub(super) kept_for_known: usize,
 }
 
 impl<V> Run<V> {
@@ -93,12 +93,11 @@ impl<K: Clone + Eq + Hash, V> Runs<K, V> {
         if !is_ours && (has >= bounds.each || is_crowded) {
             return self.end_one(|run| &run.party == party);
         }
-        if bounds.kept_for_names > 0 && matches!(party, Party::Address(_)) {
-            let of_addresses =
-                self.places.iter().filter(|(who, _)| matches!(who, Party::Address(_)));
-            let taken: usize = of_addresses.map(|(_, count)| count).sum();
-            if taken >= bounds.all.saturating_sub(bounds.kept_for_names) {
-                return self.end_one(|run| matches!(run.party, Party::Address(_)));
+        if bounds.kept_for_known > 0 && party.is_stranger() {
+            let of_strangers = self.places.iter().filter(|(who, _)| who.is_stranger());
+            let taken: usize = of_strangers.map(|(_, count)| count).sum();
+            if taken >= bounds.all.saturating_sub(bounds.kept_for_known) {
+                return self.end_one(|run| run.party.is_stranger());
             }
         }
         count < bounds.all || self.end_one(|_| true)

@@ -251,8 +251,8 @@ async fn however_many_came_before_there_is_a_place_for_one_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn addresses_without_end_leave_the_part_of_names_alone() {
-    let flights = Flights::<u32, u8>::new(8, "things").keeping_a_share_for_names();
+async fn addresses_without_end_leave_the_part_of_who_is_known_alone() {
+    let flights = Flights::<u32, u8>::new(8, "things").keeping_a_share_for_known();
     let flights = Arc::new(flights);
     let hangs = |promise: Promise<u32, u8>| async move {
         std::future::pending::<()>().await;

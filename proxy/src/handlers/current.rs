@@ -7,6 +7,7 @@ use wharf_oci::{Digest, Manifest, Reference, RepoName};
 use wharf_store::StoreError;
 
 use super::App;
+use super::reaching::names;
 use crate::Error;
 use crate::held::Purse;
 use crate::upstream::{Haste, There};
@@ -42,21 +43,25 @@ pub(super) async fn digest_there(
     match remote.upstream.manifest_there(&remote.repo, reference).await? {
         There::Absent => Ok(None),
         There::Is(digest) => Ok(Some(digest)),
-        There::Unsaid => sha256_there(remote, reference, purse).await,
+        There::Unsaid => {
+            let names = names_there(remote, reference, purse).await?;
+            Ok(names.map(|[sha256, _]| sha256))
+        }
     }
 }
 
-/// The same, computed.
-pub(super) async fn sha256_there(
+/// All digests of the manifest that it has under a name: SHA-256 first.
+pub(super) async fn names_there(
     remote: &Remote,
     reference: &Reference,
     purse: &Purse,
-) -> Result<Option<Digest>, Error> {
+) -> Result<Option<[Digest; 2]>, Error> {
     let fetched = remote.upstream.manifest(&remote.repo, reference, Haste::Long, purse).await?;
-    let digest = fetched.map(|fetched| {
-        Manifest::read(fetched.bytes, fetched.media_type.as_ref()).map(|there| there.digest())
+    let names = fetched.map(|fetched| {
+        Manifest::read_outline(fetched.bytes, fetched.media_type.as_ref())
+            .map(|there| names(&there))
     });
-    digest.transpose().map_err(|error| Error::UpstreamFailed {
+    names.transpose().map_err(|error| Error::UpstreamFailed {
         operation: "asking for a manifest",
         reason: error.to_string(),
     })

@@ -15,7 +15,7 @@ use crate::access::Caller;
 use crate::audit::Act;
 use crate::config::Limits;
 use crate::held::{Hold, Purse};
-use crate::limits::MANIFEST_READ_LENGTHS;
+use crate::limits::MANIFEST_COUNTED_LENGTHS_MAX;
 use crate::response::{self, Answer, OCI_SUBJECT, OCI_TAG};
 use crate::turns::Place;
 use crate::upstream::{Accept, Conditions};
@@ -68,7 +68,7 @@ pub(super) struct Proven {
     pub(super) site: Site,
     pub(super) place: Place,
     pub(super) conditions: Conditions,
-    pub(super) manifest: Manifest,
+    pub(super) manifest: Arc<Manifest>,
     pub(super) digest: Digest,
     pub(super) holds: (WholeBody, Hold),
 }
@@ -108,21 +108,34 @@ async fn prove_body(
     let whole = collect(headers, body, &put.purse, limits).await?;
     let bytes = whole.bytes.clone();
     let length = bytes.len();
-    let hold = put.purse.take(length as u64 * (MANIFEST_READ_LENGTHS - 1))?;
+    let counted = bytes.clone();
+    let outline_bytes =
+        app.cache.bridge.read(length, move || Manifest::outline_bytes(&counted)).await;
+    // No more than a share has, or a large one could never come.
+    let most = length as u64 * (MANIFEST_COUNTED_LENGTHS_MAX - 1);
+    let hold = put.purse.take(outline_bytes.min(most))?;
     let (is_local, reference) = (matches!(site, Site::Local), put.reference.clone());
     let read = move || {
         let manifest = if is_local {
             Manifest::accept(bytes, declared.as_ref())?
         } else {
             // What is a manifest is the upstream's to say.
-            Manifest::read(bytes, declared.as_ref())?
+            Manifest::read_outline(bytes, declared.as_ref())?
         };
         let digest = prove(&manifest, &reference)?;
         Ok::<_, Error>((manifest, digest))
     };
     let (manifest, digest) = app.cache.bridge.read(length, read).await?;
     let place = Place::of(&site, &put.repo);
-    Ok(Proven { put, site, place, conditions, manifest, digest, holds: (whole, hold) })
+    Ok(Proven {
+        put,
+        site,
+        place,
+        conditions,
+        manifest: Arc::new(manifest),
+        digest,
+        holds: (whole, hold),
+    })
 }
 
 /// What a client is told of its put.

@@ -10,18 +10,18 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use tokio::task::JoinSet;
-use wharf_oci::{Algorithm, Digest, Endpoint, Manifest, Reference, RepoName, Tag};
+use wharf_oci::{Digest, Endpoint, Manifest, Reference, RepoName, Tag};
 use wharf_store::StoreError;
 
 use super::App;
-use super::current::{current, digest_there, sha256_there};
-use super::reaching::reaching;
+use super::current::{current, digest_there, names_there};
+use super::reaching::{names_here, reaching};
 use crate::Error;
-use crate::held::Purse;
 use crate::limits::{
     CONTENT_QUESTIONS_MAX, LIST_PAGES_MAX, PAGE_ENTRIES_MAX, RETRY_AFTER_SECONDS, TAGS_ASKED_MAX,
 };
 use crate::turns::Place;
+use crate::upstream::There;
 use crate::upstreams::{Remote, Site};
 use crate::write_once::{Allowance, Undone, audit_refused, audit_undone, audit_used};
 
@@ -105,12 +105,14 @@ impl Scene<'_> {
             // What was pushed under another name of the same repository keeps its content too.
             names.extend(self.app.cache.upstreams.names_of(remote));
         }
-        let mut manifests = HashSet::new();
+        let undecided = |error| self.undecided(digest.to_string(), error);
+        // Also where it is asked for as a blob: registries have manifests among their blobs.
+        let as_manifest = self.names_of(&names, digest, kind).await.map_err(undecided)?;
+        let mut itself = as_manifest.clone();
+        itself.insert(*digest);
+        let mut manifests = as_manifest;
         for name in &names {
-            manifests.extend(reaching(self.app, name, digest).await?);
-        }
-        if kind == Kind::Manifest {
-            manifests.insert(*digest);
+            manifests.extend(reaching(self.app, name, &itself).await?);
         }
         // What nothing names is kept by nobody.
         if manifests.is_empty() {
@@ -119,19 +121,40 @@ impl Scene<'_> {
         let pointing = match self.site {
             Site::Local => self.tag_of_here(manifests).await?,
             Site::Remote(remote) => {
-                let found = async {
-                    if kind == Kind::Manifest {
-                        manifests
-                            .extend(other_digest(remote, digest, &self.app.own_purse()).await?);
-                    }
-                    self.tag_of_there(remote, &manifests).await
-                };
-                found.await.map_err(|error| self.undecided(digest.to_string(), error))?
+                self.tag_of_there(remote, &manifests).await.map_err(undecided)?
             }
         };
         let Some((tag, there)) = pointing else { return Ok(()) };
         audit_refused(self.repo, &tag, (there, None), self.client);
         Err(Error::TagWriteOnce { repo: self.repo.clone(), tag, there })
+    }
+
+    /// All digests of what shall be deleted, if it is a manifest.
+    async fn names_of(
+        &self,
+        repos: &HashSet<RepoName>,
+        digest: &Digest,
+        kind: Kind,
+    ) -> Result<HashSet<Digest>, Error> {
+        for repo in repos {
+            if let Some(names) = names_here(self.app, repo, *digest).await? {
+                return Ok(names);
+            }
+        }
+        let mut found = HashSet::new();
+        if kind == Kind::Manifest {
+            found.insert(*digest);
+        }
+        let (Site::Remote(remote), reference) = (self.site, Reference::Digest(*digest)) else {
+            return Ok(found);
+        };
+        if kind == Kind::Manifest
+            || remote.upstream.manifest_there(&remote.repo, &reference).await? != There::Absent
+        {
+            let there = names_there(remote, &reference, &self.app.own_purse()).await?;
+            found.extend(there.into_iter().flatten());
+        }
+        Ok(found)
     }
 
     /// Takes what was allowed for these tags, all or none, and unlocks them where they are locked.
@@ -361,16 +384,4 @@ impl Scene<'_> {
         }
         Err(Error::TooMany("write-once tags to ask for before a deletion"))
     }
-}
-
-/// The other digest that a manifest may be known by as what tags point to.
-async fn other_digest(
-    remote: &Remote,
-    digest: &Digest,
-    purse: &Purse,
-) -> Result<Option<Digest>, Error> {
-    if digest.algorithm() == Algorithm::Sha256 {
-        return Ok(None);
-    }
-    sha256_there(remote, &Reference::Digest(*digest), purse).await
 }

@@ -28,7 +28,7 @@ pub(super) struct Push {
     pub(super) site: Site,
     pub(super) place: Place,
     pub(super) put: Put,
-    pub(super) manifest: Manifest,
+    pub(super) manifest: Arc<Manifest>,
     pub(super) digest: Digest,
     /// What its reference has to be at this moment; further tags have no conditions.
     pub(super) conditions: Conditions,
@@ -167,7 +167,7 @@ impl Push {
 
     /// What was taken is fresh here.
     async fn keep(&self, done: &[Reference]) -> Result<(), Error> {
-        let (manifest, digest) = (self.manifest.clone(), self.digest);
+        let (manifest, digest) = (Arc::clone(&self.manifest), self.digest);
         let record = TagRecord { digest, checked_ms: now_ms() };
         let tags = done.iter().filter_map(|name| match name {
             Reference::Tag(tag) => Some((tag.clone(), record)),

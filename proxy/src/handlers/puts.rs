@@ -118,7 +118,7 @@ async fn ready(app: &App, proven: &Proven) -> Result<(), Error> {
     let Proven { put, site, manifest, .. } = proven;
     content::require(app, &put.repo, site, manifest).await?;
     if let Site::Remote(_) = site {
-        app.deliveries.settle(&put.repo, manifest).await?;
+        app.deliveries.settle((&put.repo, &put.caller.party()), manifest).await?;
     }
     Ok(())
 }

@@ -8,45 +8,86 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use wharf_oci::{Algorithm, Digest, Manifest, RepoName};
-use wharf_store::StoreError;
+use wharf_store::{StoreError, StoredManifest};
 
 use super::App;
 use crate::Error;
 use crate::cache::Store;
-use crate::limits::{PAGE_ENTRIES_MAX, REACHING_MAX};
+use crate::limits::{PAGE_ENTRIES_MAX, REACHING_BYTES_MAX, REACHING_MAX};
 
-/// Every digest of a manifest that reaches `digest`, without itself.
+/// Every digest of a manifest that reaches one of these, without themselves. They are what one thing is
+/// known by.
 pub(super) async fn reaching(
     app: &App,
     repo: &RepoName,
-    digest: &Digest,
+    itself: &HashSet<Digest>,
 ) -> Result<HashSet<Digest>, Error> {
-    let (store, repo, digest) = (Arc::clone(&app.cache.store), repo.clone(), *digest);
-    let look = move || upwards(&*store, &repo, digest, REACHING_MAX);
+    let (store, repo, itself) = (Arc::clone(&app.cache.store), repo.clone(), itself.clone());
+    let most = Most { names: REACHING_MAX, bytes: REACHING_BYTES_MAX };
+    let look = move || upwards(&*store, &repo, itself, most);
+    let _turn = app.cache.bridge.manifest_turn().await;
     let found = app.cache.bridge.run(look).await?;
     found.ok_or(Error::TooMany("manifests that name what is to be deleted"))
 }
 
-/// `None` when they are more than `most`.
+/// What a manifest that is here is known by; `None` when none is.
+pub(super) async fn names_here(
+    app: &App,
+    repo: &RepoName,
+    digest: Digest,
+) -> Result<Option<HashSet<Digest>>, Error> {
+    let (store, repo) = (Arc::clone(&app.cache.store), repo.clone());
+    let look = move || {
+        let found = store.manifest(&repo, &digest)?;
+        let manifest = found
+            .and_then(|found| Manifest::read_outline(found.bytes, Some(&found.media_type)).ok());
+        Ok::<_, StoreError>(manifest.map(|manifest| names(&manifest).into()))
+    };
+    let _turn = app.cache.bridge.manifest_turn().await;
+    Ok(app.cache.bridge.run(look).await?)
+}
+
+/// What a manifest is known by.
+pub(super) fn names(manifest: &Manifest) -> [Digest; 2] {
+    [Algorithm::Sha256, Algorithm::Sha512].map(|by| manifest.digest_by(by))
+}
+
+/// How much is looked at.
+struct Most {
+    names: usize,
+    /// Of manifests that are read for their other name.
+    bytes: u64,
+}
+
+/// `None` when they are more than that.
 fn upwards(
     store: &dyn Store,
     repo: &RepoName,
-    digest: Digest,
-    most: usize,
+    itself: HashSet<Digest>,
+    mut most: Most,
 ) -> Result<Option<HashSet<Digest>>, StoreError> {
-    let (mut found, mut open) = (HashSet::new(), vec![digest]);
+    let (mut found, mut open) = (HashSet::new(), Vec::from_iter(itself.iter().copied()));
     while let Some(child) = open.pop() {
         let mut after = None;
         loop {
             let page = store.parents(repo, &child, after.as_ref(), PAGE_ENTRIES_MAX)?;
             after = page.entries.last().copied();
             for parent in page.entries {
-                for name in names(store, repo, parent)? {
-                    if found.insert(name) {
-                        open.push(name);
-                    }
+                if found.contains(&parent) || itself.contains(&parent) {
+                    continue;
                 }
-                if found.len() > most {
+                let stored = store.manifest(repo, &parent)?;
+                most.bytes = match most.bytes.checked_sub(stored.as_ref().map_or(0, size_bytes)) {
+                    Some(left) => left,
+                    None => return Ok(None),
+                };
+                let read = stored.and_then(|stored| {
+                    Manifest::read_outline(stored.bytes, Some(&stored.media_type)).ok()
+                });
+                // Tags and other manifests may have it under either.
+                let names = read.map_or([parent; 2], |manifest| names(&manifest));
+                open.extend(names.into_iter().filter(|name| found.insert(*name)));
+                if found.len() > most.names {
                     return Ok(None);
                 }
             }
@@ -58,20 +99,8 @@ fn upwards(
     Ok(Some(found))
 }
 
-/// What a manifest is known by. Tags at an upstream say SHA-256 of one that was put under another digest.
-fn names(
-    store: &dyn Store,
-    repo: &RepoName,
-    digest: Digest,
-) -> Result<impl Iterator<Item = Digest>, StoreError> {
-    let other = match digest.algorithm() {
-        Algorithm::Sha256 => None,
-        Algorithm::Sha512 => store.manifest(repo, &digest)?.and_then(|stored| {
-            let manifest = Manifest::read(stored.bytes, Some(&stored.media_type)).ok()?;
-            Some(manifest.digest())
-        }),
-    };
-    Ok(other.into_iter().chain([digest]))
+fn size_bytes(stored: &StoredManifest) -> u64 {
+    stored.bytes.len() as u64
 }
 
 #[cfg(test)]
@@ -88,7 +117,7 @@ mod tests {
     }
 
     fn put(store: &MemoryStore, by: Algorithm, manifest: &Value) -> Digest {
-        let manifest = Manifest::read(manifest.to_string().into(), None).unwrap();
+        let manifest = Manifest::read_outline(manifest.to_string().into(), None).unwrap();
         let digest = manifest.digest_by(by);
         store.put_manifest(&repo(), &manifest, &digest, &[]).unwrap();
         digest
@@ -113,17 +142,42 @@ mod tests {
         });
         let child = put(&store, Algorithm::Sha256, &image);
         let middle = put(&store, Algorithm::Sha512, &index(&[child]));
-        let middle_256 = Manifest::read(index(&[child]).to_string().into(), None).unwrap().digest();
+        let middle_256 =
+            Manifest::read_outline(index(&[child]).to_string().into(), None).unwrap().digest();
         let tops = [index(&[middle]), index(&[middle, middle_256])];
-        let tops = tops.map(|top| put(&store, Algorithm::Sha256, &top));
-        let up = |digest, most| upwards(&store, &repo(), digest, most).unwrap();
-        let above_child: HashSet<_> = [middle, middle_256].into_iter().chain(tops).collect();
-        let above_layer: HashSet<_> = above_child.iter().copied().chain([child]).collect();
-        assert_eq!(up(tops[0], 10), Some(HashSet::new()));
-        assert_eq!(up(child, 10), Some(above_child));
-        assert_eq!(up(layer, 5), Some(above_layer));
-        assert_eq!(up(layer, 4), None);
+        let tops = tops.map(|top| {
+            put(&store, Algorithm::Sha256, &top);
+            names(&Manifest::read_outline(top.to_string().into(), None).unwrap())
+        });
+        let up = |digest: Digest, count, bytes| {
+            let most = Most { names: count, bytes };
+            upwards(&store, &repo(), HashSet::from([digest]), most).unwrap()
+        };
+        let plenty = 1 << 20;
+        let above_child: HashSet<_> =
+            [middle, middle_256].into_iter().chain(tops.into_iter().flatten()).collect();
+        let child_512 = Manifest::read_outline(image.to_string().into(), None).unwrap();
+        let child_512 = child_512.digest_by(Algorithm::Sha512);
+        let above_layer: HashSet<_> =
+            above_child.iter().copied().chain([child, child_512]).collect();
+        assert_eq!(up(tops[0][0], 10, plenty), Some(HashSet::new()));
+        assert_eq!(up(child, 10, plenty), Some(above_child));
+        assert_eq!(up(layer, 8, plenty), Some(above_layer));
+        assert_eq!(up(layer, 7, plenty), None);
+        assert_eq!(up(layer, 8, 100), None);
         assert!(store.remove_manifest(&repo(), &middle).unwrap());
-        assert_eq!(up(child, 10), Some(HashSet::new()));
+        assert_eq!(up(child, 10, plenty), Some(HashSet::new()));
+    }
+
+    #[test]
+    fn a_parent_that_names_a_child_by_its_other_digest_is_found_by_both() {
+        let store = MemoryStore::default();
+        let child = Manifest::read_outline(index(&[]).to_string().into(), None).unwrap();
+        let by_other = index(&[child.digest_by(Algorithm::Sha512)]);
+        put(&store, Algorithm::Sha256, &index(&[]));
+        let parent = put(&store, Algorithm::Sha256, &by_other);
+        let most = Most { names: 10, bytes: 1 << 20 };
+        let found = upwards(&store, &repo(), names(&child).into(), most).unwrap().unwrap();
+        assert!(found.contains(&parent));
     }
 }

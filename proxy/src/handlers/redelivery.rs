@@ -161,7 +161,7 @@ impl<'a> Redelivery<'a> {
         stored: StoredManifest,
         depth: usize,
     ) -> Result<bool, Error> {
-        if let Ok(manifest) = Manifest::read(stored.bytes.clone(), Some(&stored.media_type))
+        if let Ok(manifest) = Manifest::read_outline(stored.bytes.clone(), Some(&stored.media_type))
             && let Came::Lacking(_) = self.pieces(&manifest, depth + 1).await?
         {
             return Ok(false);

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use http::{HeaderMap, StatusCode, header};
 use hyper::body::Incoming;
+use tracing::Instrument as _;
 use wharf_oci::{Algorithm, ChunkRange, Digest, Endpoint, RepoName, UploadId};
 
 use super::arriving::Arriving;
@@ -18,6 +19,7 @@ use crate::body::Body;
 use crate::config::Limits;
 use crate::limits::MOUNT_SOURCES_MAX;
 use crate::live::Rules;
+use crate::party;
 use crate::response::{self, Answer};
 use crate::route::{UploadStart, upload_path};
 use crate::shares::Share;
@@ -106,8 +108,26 @@ async fn session(
     algorithm: Option<Algorithm>,
     room: Share,
 ) -> Result<Answer, Error> {
-    let beyond = app.uploads.open_upstream(opening.repo, algorithm, opening.caller).await?;
+    let (uploads, repo) = (app.uploads.clone(), opening.repo.clone());
+    let caller = opening.caller.clone();
+    let asking = async move { uploads.open_upstream(&repo, algorithm, &caller).await };
+    let (beyond, room) = keeping(app, room, asking).await?;
     open(app, opening, room, (algorithm, beyond)).await
+}
+
+/// Has an upstream begin something, which goes on although the client goes away: its room is taken for as
+/// long.
+async fn keeping<T: Send + 'static>(
+    app: &App,
+    room: Share,
+    asking: impl Future<Output = Result<T, Error>> + Send + 'static,
+) -> Result<(T, Share), Error> {
+    let asking = app.cache.upstreams.still_seen(asking);
+    let asking = async move { asking.await.map(|begun| (begun, room)) };
+    match tokio::spawn(party::hand_on(asking.in_current_span())).await {
+        Ok(begun) => begun,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
 }
 
 async fn open(
@@ -171,7 +191,7 @@ async fn mount(
     app: &App,
     opening: Opening<'_>,
     (digest, from): (Digest, Option<RepoName>),
-    room: Share,
+    mut room: Share,
 ) -> Result<Answer, Error> {
     let repo = opening.repo;
     let site = app
@@ -198,13 +218,15 @@ async fn mount(
         Site::Remote(remote) => {
             let from = from.filter(|_| Upstream::mounts(&digest));
             let from = from.and_then(|from| app.cache.upstreams.beside(&remote, &from));
-            match mount_beyond(&remote, &digest, from.as_ref()).await? {
-                None => {
-                    app.cache.link(repo, &digest).await?;
-                    return Ok(created(repo, &digest));
-                }
-                Some(push) => Some(Beyond { remote, open: Some(push), expected: Some(digest) }),
+            let there = remote.clone();
+            let asking = async move { mount_beyond(&there, &digest, from.as_ref()).await };
+            let push;
+            (push, room) = keeping(app, room, asking).await?;
+            if push.is_none() {
+                app.cache.link(repo, &digest).await?;
+                return Ok(created(repo, &digest));
             }
+            Some(Beyond { remote, open: push, expected: Some(digest) })
         }
     };
     open(app, opening, room, (Some(digest.algorithm()), beyond)).await

@@ -1,5 +1,5 @@
 //! The body of an answer on its way to a client: what it holds piece by piece is counted (what is whole
-//! counts itself, `body.rs`), and over HTTP/2, where a client says for each body how much it takes, it is
+//! or passes by counts itself, `body.rs`, `cache/relay.rs`), and over HTTP/2, where a client says for each body how much it takes, it is
 //! seen when nobody takes it.
 //!
 //! Invariant: time runs only between a piece that was given and the wish for the next; what is waited
@@ -36,7 +36,7 @@ enum Kind {
 /// A body whose bytes in memory are counted.
 struct Counted {
     body: Body,
-    /// None of one that is whole.
+    /// None of one that counts itself.
     pieces: Option<Pieces>,
 }
 
@@ -76,7 +76,7 @@ impl Counted {
     fn new(body: Body, purse: &Purse) -> Self {
         let pieces = body.ready_bytes().map(|ready| {
             let mut pieces = purse.pieces();
-            pieces.set(ready, body.is_passing());
+            pieces.set(ready, false);
             pieces
         });
         Self { body, pieces }
@@ -87,7 +87,7 @@ impl Counted {
         let next = next.map(|frame| frame.map(|frame| frame.into_data().unwrap_or_default()));
         let given = next.as_ref().and_then(|next| next.as_ref().ok()).map_or(0, Bytes::len);
         if let (Some(pieces), Some(ready)) = (&mut self.pieces, self.body.ready_bytes()) {
-            pieces.set(ready + given as u64, self.body.is_passing());
+            pieces.set(ready + given as u64, false);
         }
         Poll::Ready(next)
     }

@@ -1,5 +1,5 @@
 //! Whether an upstream is there at all, asked where no path and no right to a repository matters: `GET /v2/`,
-//! with the login that there is, because gateways tell strangers to log in whatever is behind them. What is
+//! with the login that this proxy has, because gateways tell strangers to log in whatever is behind them. What is
 //! suspected and what follows is in `breaker.rs`.
 //!
 //! Invariant: the probe keeps the pauses that the upstream asked for, as every request does.
@@ -9,7 +9,7 @@ use std::time::Duration;
 use http::Method;
 
 use super::auth::Scope;
-use super::breaker::{Failure, FailureKind, Suspicion, Try};
+use super::breaker::{Failure, FailureKind, Leave, Try};
 use super::quota::Class;
 use super::retry;
 use super::wire::{Ask, Effort, Wire};
@@ -43,37 +43,53 @@ impl Wire {
         }
     }
 
-    /// For whoever asks beside everybody else: an error while the upstream is down. When it is time to see
-    /// whether it is back, that is asked first, and for nobody in particular: what comes of a login that
-    /// may be a guess says nothing of the upstream.
-    pub(super) async fn look_whether_back(&self) -> Result<(), Error> {
-        let leave = self.breaker().admit()?;
-        if !leave.is_trial() {
-            return Ok(());
+    /// Leave to ask, or an error while the upstream is down. When it is time to see whether it is back,
+    /// that is asked first, and never by what somebody wants: it could hang for itself.
+    pub(super) async fn leave(&self) -> Result<Try<'_>, Error> {
+        let down = || Error::UpstreamDown { retry_after_seconds: RETRY_AFTER_SECONDS };
+        let trial = match self.breaker().admit(&self.party)? {
+            Leave::Try(leave) => return Ok(leave),
+            Leave::Trial(trial) => trial,
+        };
+        if !self.answers_a_probe().await {
+            trial.failed();
+            return Err(down());
         }
-        let ask = Ask::new(Method::GET, self.url("/v2/"), Scope::nothing());
-        let asked = tokio::time::timeout(PROBE_TIMEOUT, self.once(&ask, None, PROBING)).await;
-        if matches!(asked, Ok(Ok(response)) if !response.status().is_server_error()) {
-            leave.answered();
-            return Ok(());
+        trial.answered();
+        match self.breaker().admit(&self.party)? {
+            Leave::Try(leave) => Ok(leave),
+            Leave::Trial(_) => Err(down()),
         }
-        let unanswered = FailureKind::Unanswered;
-        let failure = Failure { path: ask.url.path(), repo: None, kind: unanswered };
-        leave.failed(&failure).map(Suspicion::confirmed);
-        Err(Error::UpstreamDown { retry_after_seconds: RETRY_AFTER_SECONDS })
     }
 
-    /// Any answer below 500 says that it is; `None` when it may not be asked.
+    /// For whoever asks beside everybody else: the same, and nothing that comes of it counts.
+    pub(super) async fn look_whether_back(&self) -> Result<(), Error> {
+        self.leave().await.map(drop)
+    }
+
+    /// Whether it is there; `None` when it may not be asked.
     async fn is_there(&self) -> Option<bool> {
         let _pass =
             self.quota().enter(Class::Read, Duration::ZERO, &Party::Ourselves).await.ok()?;
+        Some(self.answers_a_probe().await)
+    }
+
+    /// Any answer below 500 says that it does. What comes of a caller's login says nothing of the upstream,
+    /// and none is shown.
+    async fn answers_a_probe(&self) -> bool {
         let mut ask = Ask::new(Method::GET, self.url("/v2/"), Scope::nothing());
         ask.effort = Effort::Brief;
-        let asked = tokio::time::timeout(PROBE_TIMEOUT, self.authorized(&ask, PROBING));
-        match asked.await {
-            Ok(Ok(response)) => Some(!response.status().is_server_error()),
-            Ok(Err(error)) => Some(failure(&error).is_none()),
-            Err(_) => Some(false),
+        let asking = async {
+            if self.is_aside || self.is_of_caller() {
+                self.once(&ask, None, PROBING).await
+            } else {
+                self.authorized(&ask, PROBING).await
+            }
+        };
+        match tokio::time::timeout(PROBE_TIMEOUT, asking).await {
+            Ok(Ok(response)) => !response.status().is_server_error(),
+            Ok(Err(error)) => failure(&error).is_none(),
+            Err(_) => false,
         }
     }
 }

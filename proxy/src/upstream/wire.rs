@@ -189,6 +189,11 @@ impl Wire {
         *known = Some((challenge.clone(), Instant::now() + CHALLENGE_TIME));
     }
 
+    /// Whether a caller's login is shown.
+    pub(super) const fn is_of_caller(&self) -> bool {
+        self.own_quota.is_some()
+    }
+
     pub(super) const fn patience(&self) -> &Patience {
         &self.patience
     }
@@ -311,7 +316,7 @@ impl Wire {
         let class = Class::of(&ask.method);
         let own = self.own_turn(class, ask.patience()).await?;
         let pass = self.health.quota.enter(class, ask.patience(), &self.party).await?;
-        let leave = self.health.breaker.admit()?;
+        let leave = self.leave().await?;
         let began = Instant::now();
         let answered = self.authorized(ask, operation).await;
         if let Ok(response) = &answered {
@@ -327,7 +332,8 @@ impl Wire {
             let repo = ask.scope.repository().map(RepoName::as_str);
             // The probe takes a turn of its own.
             drop((own, pass));
-            self.doubt(leave, &Failure { path: ask.url.path(), repo, kind }).await;
+            let (path, party) = (ask.url.path(), &self.party);
+            self.doubt(leave, &Failure { path, repo, party, kind }).await;
             return answered;
         }
         match &answered {
@@ -374,11 +380,12 @@ impl Wire {
         }
         let own = self.own_turn(Class::Read, RETRY_AFTER_MAX).await?;
         let pass = self.health.quota.enter(Class::Read, RETRY_AFTER_MAX, &self.party).await?;
-        let leave = self.health.breaker.admit()?;
+        let leave = self.leave().await?;
         let answered = question.await;
         if let Some(kind) = answered.as_ref().err().and_then(probe::failure) {
             drop((own, pass));
-            self.doubt(leave, &Failure { path, repo: None, kind }).await;
+            let party = &self.party;
+            self.doubt(leave, &Failure { path, repo: None, party, kind }).await;
         } else {
             pass.answered();
             leave.answered();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::members::{Faults, members, number, text};
+use crate::members::{Faults, each, members, number, text};
 use crate::{Digest, MediaType, Platform};
 
 /// What a manifest points at (image-spec, "Content Descriptors").
@@ -64,22 +64,47 @@ impl Descriptor {
         let names = ["mediaType", "digest", "size", "urls", "artifactType"];
         let found = members(raw.get(), names).map(|found| found.values);
         let [media_type, digest, size, urls, artifact_type] = found.unwrap_or_default();
-        let Some(digest) = text(digest).and_then(|text| text.parse().ok()) else {
+        let Some(read) = Self::essence(media_type, digest, size) else {
             faults.wrong(|| format!("`{place}` has no digest that can be one: {odd}"));
             return None;
         };
         faults.odd(|| format!("`{place}`: {odd}"));
-        let media_type = text(media_type).and_then(|text| text.parse().ok());
         let urls = urls.and_then(|urls| serde_json::from_str(urls.get()).ok());
-        Some(Self {
-            urls: urls.unwrap_or_default(),
-            artifact_type: text(artifact_type),
-            ..Self::new(
-                media_type.unwrap_or(MediaType::OCTET_STREAM),
-                digest,
-                number(size).unwrap_or_default(),
-            )
-        })
+        let (urls, artifact_type) = (urls.unwrap_or_default(), text(artifact_type));
+        Some(Self { urls, artifact_type, ..read })
+    }
+
+    /// The same without what is said about it, and of its addresses the first one only: whether it has one
+    /// matters.
+    pub(crate) fn read_outline(raw: &RawValue, place: &str, faults: &mut Faults) -> Option<Self> {
+        let found = members(raw.get(), ["mediaType", "digest", "size", "urls"]);
+        let [media_type, digest, size, urls] = found.map(|found| found.values).unwrap_or_default();
+        let Some(read) = Self::essence(media_type, digest, size) else {
+            faults.wrong(|| format!("`{place}` has no digest that can be one"));
+            return None;
+        };
+        let (mut first, mut are_text) = (None, true);
+        let is_list = urls.is_some_and(|urls| {
+            each(urls, |_, url| {
+                if first.is_none() {
+                    first = text(Some(url));
+                }
+                are_text &= url.get().starts_with('"');
+            })
+        });
+        let urls = first.filter(|_| is_list && are_text).into_iter().collect();
+        Some(Self { urls, ..read })
+    }
+
+    fn essence(
+        media_type: Option<&RawValue>,
+        digest: Option<&RawValue>,
+        size: Option<&RawValue>,
+    ) -> Option<Self> {
+        let digest = text(digest)?.parse().ok()?;
+        let media_type = text(media_type).and_then(|text| text.parse().ok());
+        let media_type = media_type.unwrap_or(MediaType::OCTET_STREAM);
+        Some(Self::new(media_type, digest, number(size).unwrap_or_default()))
     }
 }
 

@@ -4,7 +4,11 @@
 //! Invariant: a `Manifest` has at most 4 MiB, and every digest in it parsed. How much of the rest has
 //! to be as the specification says is the choice of who reads it: all of it ([`Manifest::parse`]),
 //! what makes a digest or a reference ([`Manifest::accept`]), or nothing ([`Manifest::read`]).
+//!
+//! Registries read an outline: what points at something, and nothing that is said about it. It takes no
+//! more than [`Manifest::outline_bytes`] says, whatever somebody wrote.
 
+mod outline;
 mod reading;
 mod signed;
 
@@ -13,6 +17,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use crate::members::Faults;
+use crate::referrers::REFERRER_BYTES_MAX;
 use crate::{Algorithm, Descriptor, Digest, Digester, MediaType, Mismatch, ParseError};
 
 /// Largest manifest, in bytes: what the specification asks a registry to accept at least, and what
@@ -40,6 +45,13 @@ pub enum ManifestKind {
     Opaque,
 }
 
+/// How much of it is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Detail {
+    All,
+    Outline,
+}
+
 /// A manifest as it came, and what we read of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Manifest {
@@ -51,6 +63,8 @@ pub struct Manifest {
     subject: Option<Descriptor>,
     artifact_type: Option<String>,
     annotations: BTreeMap<String, String>,
+    /// The same of an outline, as they stand there.
+    unread: Option<Bytes>,
     /// What the digest is of, when that is not the bytes.
     payload: Option<signed::Payload>,
 }
@@ -62,17 +76,17 @@ impl Manifest {
     /// Refused: more than 4 MiB, whatever [`Self::accept`] refuses, and fields that are missing or of
     /// another kind.
     pub fn parse(bytes: Bytes, declared: Option<&MediaType>) -> Result<Self, ParseError> {
-        let (manifest, faults) = Self::draft(bytes, declared)?;
+        let (manifest, faults) = Self::draft(bytes, declared, Detail::All)?;
         refuse(manifest, faults.into_any())
     }
 
-    /// Reads a manifest as registries take it.
+    /// Reads a manifest as registries take it: its outline.
     ///
     /// Refused: more than 4 MiB, not JSON, a `mediaType` that differs from the declared one, a kind
     /// that we do not know (schema 1 among them), fields of two kinds at once, an image without a
     /// configuration, and a descriptor without a digest.
     pub fn accept(bytes: Bytes, declared: Option<&MediaType>) -> Result<Self, ParseError> {
-        let (manifest, faults) = Self::draft(bytes, declared)?;
+        let (manifest, faults) = Self::draft(bytes, declared, Detail::Outline)?;
         refuse(manifest, faults.into_wrong())
     }
 
@@ -80,16 +94,35 @@ impl Manifest {
     ///
     /// Refused: more than 4 MiB.
     pub fn read(bytes: Bytes, declared: Option<&MediaType>) -> Result<Self, ParseError> {
-        Self::draft(bytes, declared).map(|(manifest, _)| manifest)
+        Self::draft(bytes, declared, Detail::All).map(|(manifest, _)| manifest)
     }
 
-    fn draft(bytes: Bytes, declared: Option<&MediaType>) -> Result<(Self, Faults), ParseError> {
+    /// Reads the outline of a manifest that a registry has: like [`Self::read`], without annotations, and
+    /// of its descriptors no more than type, digest, size and the first address.
+    ///
+    /// Refused: more than 4 MiB.
+    pub fn read_outline(bytes: Bytes, declared: Option<&MediaType>) -> Result<Self, ParseError> {
+        Self::draft(bytes, declared, Detail::Outline).map(|(manifest, _)| manifest)
+    }
+
+    /// How much memory the outline of these bytes takes at most beside them, with what a registry makes of
+    /// it to keep it.
+    #[must_use]
+    pub fn outline_bytes(bytes: &[u8]) -> u64 {
+        outline::memory_bytes(bytes)
+    }
+
+    fn draft(
+        bytes: Bytes,
+        declared: Option<&MediaType>,
+        detail: Detail,
+    ) -> Result<(Self, Faults), ParseError> {
         let size_bytes = bytes.len() as u64;
         if size_bytes > MANIFEST_SIZE_BYTES_MAX {
             let limit_bytes = MANIFEST_SIZE_BYTES_MAX;
             return Err(ParseError::ManifestTooLarge { size_bytes, limit_bytes });
         }
-        let draft = reading::draft(&bytes, declared);
+        let draft = reading::draft(&bytes, declared, detail);
         let manifest = Self {
             digest: hash(&bytes, draft.payload.as_ref(), Algorithm::Sha256),
             bytes,
@@ -99,6 +132,7 @@ impl Manifest {
             subject: draft.subject,
             artifact_type: draft.artifact_type,
             annotations: draft.annotations,
+            unread: draft.unread,
             payload: draft.payload,
         };
         Ok((manifest, draft.faults))
@@ -161,10 +195,18 @@ impl Manifest {
         self.subject.as_ref()
     }
 
-    /// The annotations.
+    /// The annotations; none of an outline.
     #[must_use]
     pub const fn annotations(&self) -> &BTreeMap<String, String> {
         &self.annotations
+    }
+
+    /// Those that fit into a list of referrers, and perhaps more.
+    pub(crate) fn listed_annotations(&self) -> BTreeMap<String, String> {
+        match &self.unread {
+            Some(unread) => outline::annotations(unread, REFERRER_BYTES_MAX),
+            None => self.annotations.clone(),
+        }
     }
 
     /// What kind of artifact it is: its own word, or the media type of its configuration

@@ -58,7 +58,7 @@ impl Referrer {
         let mut descriptor = manifest.descriptor();
         descriptor.digest = *digest;
         descriptor.artifact_type = manifest.artifact_type().map(str::to_owned);
-        descriptor.annotations.clone_from(manifest.annotations());
+        descriptor.annotations = manifest.listed_annotations();
         Self::from(&descriptor)
     }
 

@@ -133,7 +133,7 @@ impl ManifestStore for RocksStore {
         let mut batch = WriteBatch::default();
         batch.delete_cf(&self.engine.family(MANIFESTS)?, schema::repo_digest_key(repo, digest));
         parents::forget(&self.engine, &mut batch, repo, &stored)?;
-        if let Ok(manifest) = Manifest::read(stored.bytes, Some(&stored.media_type)) {
+        if let Ok(manifest) = Manifest::read_outline(stored.bytes, Some(&stored.media_type)) {
             referrers::forget(&self.engine, &mut batch, repo, (&manifest, digest))?;
         }
         let family = self.engine.family(TAGS)?;

@@ -54,7 +54,7 @@ fn named(manifest: &Manifest) -> HashSet<Digest> {
 }
 
 fn named_by(stored: &StoredManifest) -> HashSet<Digest> {
-    let manifest = Manifest::read(stored.bytes.clone(), Some(&stored.media_type));
+    let manifest = Manifest::read_outline(stored.bytes.clone(), Some(&stored.media_type));
     manifest.map(|manifest| named(&manifest)).unwrap_or_default()
 }
 

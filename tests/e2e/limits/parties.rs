@@ -7,11 +7,12 @@ use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use wharf_double::{Fault, FaultRule, Kind};
 use wharf_testkit::http::{Answer, empty};
 use wharf_testkit::images::sha256;
 
 use super::{REPO, asks_from, assert_turned_away, connect_from, refusals, rest, used};
-use crate::fixture::{Wharfd, eventually};
+use crate::fixture::{Stage, Wharfd, eventually};
 
 const HOSTILE: [&str; 2] = ["127.0.0.2", "127.0.0.3"];
 const THIRD: &str = "127.0.0.4";
@@ -164,4 +165,26 @@ async fn past_all_uploads_the_longest_idle_of_whoever_has_most_goes() {
     let ended = wharfd.api.end_upload(second.header("location"), &sha256(b"x"), "x").await;
     assert_eq!(ended.status, 201);
     assert_eq!(open(&wharfd, "10.0.0.1").await.status, 202);
+}
+
+#[tokio::test]
+async fn an_upload_that_an_upstream_is_still_opening_counts_although_its_client_left() {
+    let lines = "[limits]\nuploads_per_user = 1\n";
+    let Some(stage) = Stage::start_with(|setup| setup.lines(lines)).await else { return };
+    let path = format!("/v2/{REPO}/blobs/uploads/");
+    let open = async || stage.api().post(&path).send().await.unwrap();
+    stage.double.set_fault(FaultRule::next(Kind::UploadPost, Fault::Hang));
+    let (api, asked) = (stage.api().clone(), path.clone());
+    let first = tokio::spawn(async move { api.post(&asked).send().await });
+    eventually("the upload at the upstream", async || (stage.double.held() == 1).then_some(()))
+        .await;
+    first.abort();
+    let left = async || (stage.wharfd.metric(&used("requests")).await == 0).then_some(());
+    eventually("its client to be gone", left).await;
+    assert_eq!(stage.wharfd.metric(&used("uploads")).await, 1);
+    assert_turned_away(&open().await);
+    stage.double.release();
+    let free = async || (stage.wharfd.metric(&used("uploads")).await == 0).then_some(());
+    eventually("its end", free).await;
+    assert_eq!(open().await.status, 202);
 }

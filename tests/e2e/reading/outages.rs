@@ -139,3 +139,29 @@ async fn a_gateway_that_answers_for_a_registry_that_does_not_is_an_outage() {
     };
     eventually("the upstream to be left alone", open).await;
 }
+
+#[tokio::test]
+async fn a_request_that_hangs_does_not_keep_others_from_an_upstream_that_is_back() {
+    let Some(stage) = Stage::start().await else { return };
+    let digest = stage.origin.push_blob("acme/web", noise(1, 10_000)).await;
+    assert_eq!(stage.api().get_manifest("acme/web", "absent").await.status, 404);
+    let everything = FaultRule { kind: None, ..FaultRule::next(Kind::Other, UNAVAILABLE) };
+    stage.double.set_fault(everything.during(HOUR));
+    assert_eq!(stage.api().get_manifest("acme/web", "v1").await.status, 503);
+    assert_eq!(breaker(&stage).await, 2);
+    stage.double.clear_faults();
+    let hangs = FaultRule::next(Kind::ManifestGet, Fault::Hang).in_repos("mallory/");
+    stage.double.set_fault(hangs.during(HOUR));
+    let api = stage.api().clone();
+    // The first request that may go on hangs.
+    let mallory = tokio::spawn(async move {
+        loop {
+            api.get_manifest("mallory/web", "v1").await;
+        }
+    });
+    eventually("it to hang", async || (stage.double.held() > 0).then_some(())).await;
+    let other = stage.api().get_blob("acme/web", &digest).await;
+    assert_eq!(other.status, 200, "{}", other.text());
+    assert_eq!(breaker(&stage).await, 0);
+    mallory.abort();
+}

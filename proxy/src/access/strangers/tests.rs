@@ -24,8 +24,12 @@ impl Scene {
     }
 
     async fn ask(&self, user: &str, password: &str) -> Result<bool, Error> {
+        self.ask_from(CLIENT, user, password).await
+    }
+
+    async fn ask_from(&self, client: IpAddr, user: &str, password: &str) -> Result<bool, Error> {
         let login = Arc::new(self.prints.login(user, password));
-        let caller = Caller::with_login(user, login).at(CLIENT);
+        let caller = Caller::with_login(user, login).at(client);
         let mark = self.strangers.mark(&caller).unwrap();
         let said = self.strangers.ask(&self.upstream, &caller, mark).await;
         said.map(|life| life.is_some())
@@ -130,4 +134,36 @@ async fn whom_the_registry_tells_to_wait_is_not_shown_to_it_before() {
         assert!((90..=101).contains(&retry_after_seconds), "{retry_after_seconds}");
     }
     scene.assert_untouched();
+}
+
+#[tokio::test]
+async fn addresses_without_end_leave_a_place_to_who_comes_from_where_somebody_logged_in() {
+    // It takes what it is sent, and says nothing.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let scene = Arc::new(Scene::at(&format!("http://{}", listener.local_addr().unwrap())));
+    let begin = |client: IpAddr, user: &str| {
+        let (scene, user) = (Arc::clone(&scene), user.to_owned());
+        tokio::spawn(async move { scene.ask_from(client, &user, "x").await })
+    };
+    let mut asked: Vec<_> =
+        (0..=255).map(|last| begin([10, 0, 0, last].into(), "mallory")).collect();
+    let most = STRANGERS_WAITING_MAX * 3 / 4;
+    while scene.strangers.state().1 < most {
+        tokio::task::yield_now().await;
+    }
+    let refused = scene.ask_from([10, 0, 1, 1].into(), "mallory", "x").await;
+    assert!(matches!(refused, Err(Error::TooMany(_))));
+    // Somebody else logged in from there.
+    let login = Login {
+        name: "alice".to_owned(),
+        client: CLIENT,
+        mark: scene.strangers.failures.marks.of(&[b"alice"]),
+    };
+    scene.strangers.failures.begin(&login).await.unwrap().succeeded();
+    asked.push(begin(CLIENT, "bob"));
+    while scene.strangers.state().1 <= most {
+        assert!(!asked.last().unwrap().is_finished(), "it was turned away");
+        tokio::task::yield_now().await;
+    }
+    asked.iter().for_each(tokio::task::JoinHandle::abort);
 }

@@ -2,12 +2,43 @@ use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
 
+const PARTY: Party = Party::Ourselves;
+
 fn broken(path: &str) -> Failure<'_> {
-    Failure { path, repo: Some("acme/web"), kind: FailureKind::Broken }
+    Failure { path, repo: Some("acme/web"), party: &PARTY, kind: FailureKind::Broken }
 }
 
 fn fail<'a>(breaker: &'a Breaker, failure: &Failure<'_>) -> Option<Suspicion<'a>> {
-    breaker.admit().unwrap().failed(failure)
+    admit(breaker).unwrap().failed(failure)
+}
+
+/// Leave to ask, when it is no time for the probe.
+fn admit(breaker: &Breaker) -> Option<Try<'_>> {
+    admit_for(breaker, &PARTY)
+}
+
+fn admit_for<'a>(breaker: &'a Breaker, party: &Party) -> Option<Try<'a>> {
+    match breaker.admit(party).ok()? {
+        Leave::Try(leave) => Some(leave),
+        Leave::Trial(_) => None,
+    }
+}
+
+fn trial(breaker: &Breaker) -> Trial<'_> {
+    match breaker.admit(&PARTY).unwrap() {
+        Leave::Try(_) => panic!("it is no time for the probe"),
+        Leave::Trial(trial) => trial,
+    }
+}
+
+/// What comes of asking for this repository, which does not answer while the probe does; whether that opens
+/// it.
+fn hang(breaker: &Breaker, party: &Party, number: usize) -> bool {
+    let (path, repo) = (format!("/{number}"), format!("acme/{number}"));
+    let kind = FailureKind::Late;
+    let failure = Failure { path: &path, repo: Some(&repo), party, kind };
+    let leave = admit_for(breaker, party);
+    leave.and_then(|leave| leave.failed(&failure)).is_some_and(Suspicion::refuted)
 }
 
 /// What many failures come to, at many paths.
@@ -27,10 +58,10 @@ async fn failures_in_a_row_open_it_when_the_probe_fails_and_one_answer_between_m
     let breaker = Breaker::default();
     for _ in 0..BREAKER_FAILURES * 4 {
         assert!(fail(&breaker, &broken("/a")).is_none());
-        breaker.admit().unwrap().answered();
+        admit(&breaker).unwrap().answered();
     }
     open(&breaker);
-    assert!(matches!(breaker.admit(), Err(Error::UpstreamDown { .. })));
+    assert!(matches!(breaker.admit(&PARTY), Err(Error::UpstreamDown { .. })));
 }
 
 #[tokio::test(start_paused = true)]
@@ -76,8 +107,8 @@ async fn repositories_without_an_answer_open_it_although_a_gateway_answers_the_p
         let (breaker, mut opened) = (Breaker::default(), false);
         for number in 0..40 {
             let (path, repo) = (format!("/{number}"), format!("acme/{}", number % repos));
-            let failure = Failure { path: &path, repo: Some(&repo), kind };
-            let raised = breaker.admit().ok().and_then(|leave| leave.failed(&failure));
+            let failure = Failure { path: &path, repo: Some(&repo), party: &PARTY, kind };
+            let raised = admit(&breaker).and_then(|leave| leave.failed(&failure));
             opened |= raised.is_some_and(Suspicion::refuted);
             tokio::time::advance(SECOND / 2).await;
         }
@@ -102,7 +133,7 @@ async fn one_probe_at_a_time_and_an_answer_meanwhile_is_worth_more() {
     let breaker = Breaker::default();
     let suspicion = suspect(&breaker);
     assert!((0..20).all(|_| fail(&breaker, &broken("/a")).is_none()));
-    breaker.admit().unwrap().answered();
+    admit(&breaker).unwrap().answered();
     assert!(!suspicion.confirmed());
     assert_eq!(breaker.known(), BreakerState::Closed);
     // Whoever was to ask went away.
@@ -115,25 +146,13 @@ async fn one_trial_at_a_time_and_longer_pauses_while_the_upstream_is_gone() {
     let breaker = Breaker::default();
     open(&breaker);
     tokio::time::advance(BREAKER_PAUSE).await;
-    let trial = breaker.admit().unwrap();
-    assert!(breaker.admit().is_err());
-    let suspicion = trial.failed(&broken("/a")).unwrap();
-    assert!(breaker.admit().is_err(), "the probe belongs to the trial");
-    assert!(suspicion.confirmed());
+    let found = trial(&breaker);
+    assert!(breaker.admit(&PARTY).is_err(), "the probe belongs to the trial");
+    found.failed();
     tokio::time::advance(BREAKER_PAUSE).await;
-    assert!(breaker.admit().is_err());
+    assert!(breaker.admit(&PARTY).is_err());
     tokio::time::advance(BREAKER_PAUSE).await;
-    breaker.admit().unwrap().answered();
-    assert_eq!(breaker.known(), BreakerState::Closed);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_trial_that_fails_for_itself_does_not_keep_the_others_away() {
-    let breaker = Breaker::default();
-    open(&breaker);
-    tokio::time::advance(BREAKER_PAUSE).await;
-    let trial = breaker.admit().unwrap();
-    assert!(!trial.failed(&broken("/odd")).unwrap().refuted());
+    trial(&breaker).answered();
     assert_eq!(breaker.known(), BreakerState::Closed);
 }
 
@@ -142,9 +161,54 @@ async fn a_trial_that_goes_away_is_followed_by_another() {
     let breaker = Breaker::default();
     open(&breaker);
     tokio::time::advance(BREAKER_PAUSE).await;
-    drop(breaker.admit().unwrap());
-    drop(breaker.admit().unwrap().failed(&broken("/a")));
-    assert!(breaker.admit().is_ok());
+    drop(trial(&breaker));
+    drop(trial(&breaker));
+    trial(&breaker).answered();
+    assert!(admit(&breaker).is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_lets_repositories_hang_is_turned_away_and_nobody_else() {
+    let breaker = Breaker::default();
+    let [mallory, oscar, alice] = ["mallory", "oscar", "alice"].map(|n| Party::Caller(n.into()));
+    let mut number = 0;
+    let mut let_hang = async |party: &Party| {
+        number += 1;
+        tokio::time::advance(SECOND * 2).await;
+        hang(&breaker, party, number)
+    };
+    while !let_hang(&mallory).await && !let_hang(&oscar).await {
+        assert_eq!(breaker.known(), BreakerState::Closed);
+    }
+    for hostile in [&mallory, &oscar] {
+        assert!(matches!(breaker.admit(hostile), Err(Error::UpstreamDown { .. })), "{hostile}");
+    }
+    let asks = admit_for(&breaker, &alice).expect("nothing of hers failed");
+    // While the probe is under way, too.
+    tokio::time::advance(BREAKER_PAUSE).await;
+    let Ok(Leave::Trial(found)) = breaker.admit(&mallory) else { panic!("it is time") };
+    assert!(admit_for(&breaker, &alice).is_some());
+    found.answered();
+    asks.answered();
+    assert_eq!(breaker.known(), BreakerState::Closed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_finds_out_that_there_is_no_answer_does_not_ask_again_at_once() {
+    let breaker = Breaker::default();
+    let alice = Party::Caller("alice".into());
+    let mut number = 0;
+    while !hang(&breaker, &PARTY, number) {
+        number += 1;
+        tokio::time::advance(SECOND * 2).await;
+    }
+    assert!(!hang(&breaker, &alice, 1_000));
+    assert!(matches!(breaker.admit(&alice), Err(Error::UpstreamDown { .. })));
+    // Once the probe fails too it is so for all.
+    tokio::time::advance(BREAKER_PAUSE).await;
+    trial(&breaker).failed();
+    let bob = Party::Caller("bob".into());
+    assert!(matches!(breaker.admit(&bob), Err(Error::UpstreamDown { .. })));
 }
 
 #[tokio::test(start_paused = true)]
@@ -152,8 +216,9 @@ async fn a_gateway_before_nothing_is_found_out_again_at_once_until_something_is_
     let breaker = Breaker::default();
     let unanswered = async |number: usize| {
         let (path, repo) = (format!("/{number}"), format!("acme/{}", number % 5));
-        let failure = Failure { path: &path, repo: Some(&repo), kind: FailureKind::Unanswered };
-        let raised = breaker.admit().ok().and_then(|leave| leave.failed(&failure));
+        let kind = FailureKind::Unanswered;
+        let failure = Failure { path: &path, repo: Some(&repo), party: &PARTY, kind };
+        let raised = admit(&breaker).and_then(|leave| leave.failed(&failure));
         tokio::time::advance(SECOND / 2).await;
         raised.is_some_and(Suspicion::refuted)
     };
@@ -165,9 +230,10 @@ async fn a_gateway_before_nothing_is_found_out_again_at_once_until_something_is_
         }
         after.push(tries);
         tokio::time::advance(BREAKER_PAUSE).await;
+        trial(&breaker).answered();
     }
     assert!(after[1] < after[0] && after[2] < after[0], "{after:?}");
-    breaker.admit().unwrap().answered();
+    admit(&breaker).unwrap().answered();
     // As at the begin.
     for number in 0..3 {
         assert!(!unanswered(1_000 + number).await);

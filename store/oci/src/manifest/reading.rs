@@ -4,9 +4,11 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use serde_json::value::RawValue;
 
-use super::{ManifestKind, signed};
+use super::outline::DESCRIPTOR_BYTES;
+use super::{Detail, ManifestKind, signed};
 use crate::members::{Faults, each, members, number, text};
 use crate::{Descriptor, MediaType};
 
@@ -18,6 +20,8 @@ pub(super) struct Draft {
     pub(super) subject: Option<Descriptor>,
     pub(super) artifact_type: Option<String>,
     pub(super) annotations: BTreeMap<String, String>,
+    /// Those of an outline, as they stand there.
+    pub(super) unread: Option<Bytes>,
     pub(super) payload: Option<signed::Payload>,
     pub(super) faults: Faults,
 }
@@ -34,23 +38,24 @@ struct Fields {
     manifests: Option<Vec<Descriptor>>,
     subject: Option<Descriptor>,
     annotations: BTreeMap<String, String>,
+    unread: Option<Bytes>,
     is_signed: bool,
 }
 
 /// Reads a manifest; `declared` is the `Content-Type` that it came with.
-pub(super) fn draft(bytes: &[u8], declared: Option<&MediaType>) -> Draft {
+pub(super) fn draft(bytes: &Bytes, declared: Option<&MediaType>, detail: Detail) -> Draft {
     let (mut faults, mut inner) = (Faults::default(), Faults::default());
-    let fields = std::str::from_utf8(bytes)
-        .map_err(|error| error.to_string())
-        .and_then(|json| Fields::read(json, &mut inner).map_err(|error| error.to_string()));
+    let fields = std::str::from_utf8(bytes).map_err(|error| error.to_string()).and_then(|json| {
+        Fields::read((bytes, json), detail, &mut inner).map_err(|error| error.to_string())
+    });
     let is_object = fields.is_ok();
-    let fields = fields.unwrap_or_else(|error| {
+    let mut fields = fields.unwrap_or_else(|error| {
         faults.wrong(|| error);
         Fields::default()
     });
     let media_type = decide_media_type(&fields, declared, &mut faults);
     let kind = if is_object {
-        decide_kind(&media_type, &fields, &mut faults)
+        decide_kind(&media_type, &mut fields, &mut faults)
     } else {
         ManifestKind::Opaque
     };
@@ -62,13 +67,18 @@ pub(super) fn draft(bytes: &[u8], declared: Option<&MediaType>) -> Draft {
         subject: fields.subject,
         artifact_type: fields.artifact_type,
         annotations: fields.annotations,
+        unread: fields.unread,
         payload: is_signed.then(|| signed::Payload::of(bytes)).flatten(),
         faults: faults.then(inner),
     }
 }
 
 impl Fields {
-    fn read(json: &str, faults: &mut Faults) -> Result<Self, serde_json::Error> {
+    fn read(
+        (bytes, json): (&Bytes, &str),
+        detail: Detail,
+        faults: &mut Faults,
+    ) -> Result<Self, serde_json::Error> {
         let names = [
             "schemaVersion",
             "mediaType",
@@ -105,29 +115,56 @@ impl Fields {
         if read_artifact_type.is_none() && artifact_type.is_some() {
             faults.odd(|| "`artifactType` is not text".to_owned());
         }
-        let mut one = |raw: Option<&RawValue>, name| Descriptor::read(raw?, name, faults);
+        let mut one = |raw: Option<&RawValue>, name| descriptor(raw?, name, (detail, &mut *faults));
         let (config, subject) = (one(config, "config"), one(subject, "subject"));
-        let mut list = |raw: Option<&RawValue>, name| descriptors(raw?, name, faults);
+        let mut list =
+            |raw: Option<&RawValue>, name| descriptors(raw?, name, (detail, &mut *faults));
+        let (layers, blobs) = (list(layers, "layers"), list(blobs, "blobs"));
+        let manifests = list(manifests, "manifests");
+        let (read, unread) = match detail {
+            Detail::All => (annotations, None),
+            Detail::Outline => (None, annotations),
+        };
         Ok(Self {
             schema_version: number(schema_version),
             media_type: read_type,
             artifact_type: read_artifact_type,
             config,
-            layers: list(layers, "layers"),
-            blobs: list(blobs, "blobs"),
-            manifests: list(manifests, "manifests"),
+            layers,
+            blobs,
+            manifests,
             subject,
-            annotations: annotations.map(|raw| texts(raw, faults)).unwrap_or_default(),
+            annotations: read.map(|raw| texts(raw, faults)).unwrap_or_default(),
+            unread: unread.map(|raw| bytes.slice_ref(raw.get().as_bytes())),
             is_signed: signatures.is_some(),
         })
     }
 }
 
+fn descriptor(
+    raw: &RawValue,
+    place: &str,
+    (detail, faults): (Detail, &mut Faults),
+) -> Option<Descriptor> {
+    match detail {
+        Detail::All => Descriptor::read(raw, place, faults),
+        Detail::Outline => Descriptor::read_outline(raw, place, faults),
+    }
+}
+
 /// The descriptors of an array, those that point at something.
-fn descriptors(raw: &RawValue, name: &str, faults: &mut Faults) -> Option<Vec<Descriptor>> {
-    let mut found = Vec::new();
+fn descriptors(
+    raw: &RawValue,
+    name: &str,
+    (detail, faults): (Detail, &mut Faults),
+) -> Option<Vec<Descriptor>> {
+    let mut count = 0;
+    each(raw, |_, raw| count += usize::from(raw.get().starts_with('{')));
+    // Room for exactly those, of which what is too short has no digest: as it grows, a list takes twice
+    // its size.
+    let mut found = Vec::with_capacity(count.min(raw.get().len() / DESCRIPTOR_BYTES));
     let is_array = each(raw, |place, raw| {
-        found.extend(Descriptor::read(raw, &format!("{name}[{place}]"), faults));
+        found.extend(descriptor(raw, &format!("{name}[{place}]"), (detail, &mut *faults)));
     });
     if !is_array {
         faults.wrong(|| format!("`{name}` is not an array"));
@@ -183,7 +220,7 @@ fn decide_media_type(
 
 /// What it is made of. Fields of two kinds at once are wrong, because clients would disagree about
 /// what they pulled (image-spec, "Manifest media types").
-fn decide_kind(media_type: &MediaType, fields: &Fields, faults: &mut Faults) -> ManifestKind {
+fn decide_kind(media_type: &MediaType, fields: &mut Fields, faults: &mut Faults) -> ManifestKind {
     if !media_type.is_manifest() {
         return ManifestKind::Opaque;
     }
@@ -197,13 +234,13 @@ fn decide_kind(media_type: &MediaType, fields: &Fields, faults: &mut Faults) -> 
         if fields.manifests.is_none() {
             faults.odd(|| missing("manifests"));
         }
-        return ManifestKind::Index { manifests: fields.manifests.clone().unwrap_or_default() };
+        return ManifestKind::Index { manifests: fields.manifests.take().unwrap_or_default() };
     }
     if fields.manifests.is_some() {
         faults.wrong(|| "an image manifest must not have `manifests`".to_owned());
     }
     if media_type.is_artifact() {
-        let layers = fields.blobs.clone().unwrap_or_default();
+        let layers = fields.blobs.take().unwrap_or_default();
         return ManifestKind::Image { config: None, layers };
     }
     if fields.config.is_none() {
@@ -212,8 +249,8 @@ fn decide_kind(media_type: &MediaType, fields: &Fields, faults: &mut Faults) -> 
     if fields.layers.is_none() {
         faults.odd(|| missing("layers"));
     }
-    let layers = fields.layers.clone().unwrap_or_default();
-    ManifestKind::Image { config: fields.config.clone(), layers }
+    let layers = fields.layers.take().unwrap_or_default();
+    ManifestKind::Image { config: fields.config.take(), layers }
 }
 
 fn missing(field: &str) -> String {

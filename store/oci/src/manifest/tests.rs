@@ -298,6 +298,89 @@ fn what_was_not_signed_is_not_hidden_beside_signatures() {
 }
 
 #[test]
+fn an_outline_points_at_the_same_things_and_says_whether_they_can_be_elsewhere() {
+    let mut value = image_with(&[("annotations", Some(json!({"a": "b"})))]);
+    value["layers"] = json!([
+        {"mediaType": "application/x", "digest": digest_of(b"1"), "size": 3, "annotations": {"c": "d"},
+         "urls": ["https://a.example", "https://b.example"], "data": "eA==", "extra": 1},
+        {"digest": digest_of(b"2"), "urls": [1], "size": "many"},
+        {"digest": digest_of(b"3"), "urls": [], "Size": 5},
+    ]);
+    let bytes = Bytes::from(value.to_string());
+    let (outline, whole) = (
+        Manifest::read_outline(bytes.clone(), None).unwrap(),
+        Manifest::read(bytes, None).unwrap(),
+    );
+    let essence = |manifest: &Manifest| -> Vec<_> {
+        let of =
+            |one: &Descriptor| (one.media_type.clone(), one.digest, one.size, one.urls.is_empty());
+        manifest.blobs().map(of).collect()
+    };
+    assert_eq!(essence(&outline), essence(&whole));
+    assert_eq!(outline.blobs().map(|blob| blob.urls.len()).sum::<usize>(), 1);
+    assert!(outline.blobs().all(|blob| blob.annotations.is_empty() && blob.data.is_none()));
+    assert_eq!((outline.digest(), outline.media_type()), (whole.digest(), whole.media_type()));
+    assert!(outline.annotations().is_empty());
+    let listed =
+        |manifest: &Manifest| crate::Referrer::of(manifest, &manifest.digest()).json().to_owned();
+    assert_eq!(listed(&outline), listed(&whole));
+    for odd in [json!({"a": 1}), json!(["a"]), json!("a")] {
+        let odd = image_with(&[("annotations", Some(odd))]);
+        let odd = Manifest::read_outline(odd.to_string().into(), None).unwrap();
+        assert!(odd.listed_annotations().is_empty());
+    }
+}
+
+/// What an outline has on the heap, beside the bytes, and what is made of it to keep it.
+fn on_the_heap(manifest: &Manifest) -> usize {
+    let piece = |bytes: usize| if bytes == 0 { 0 } else { bytes.max(24) + 8 };
+    let descriptor = |one: &Descriptor| {
+        assert!(one.annotations.is_empty() && one.data.is_none() && one.platform.is_none());
+        let urls: usize =
+            one.urls.iter().map(|url| size_of::<String>() + 8 + piece(url.len())).sum();
+        piece(one.media_type.as_str().len()) + urls
+    };
+    let list = match manifest.kind() {
+        ManifestKind::Image { layers, .. } => layers,
+        ManifestKind::Index { manifests } => manifests,
+        ManifestKind::Opaque => return 2 * piece(manifest.named().len() * size_of::<Digest>()),
+    };
+    let texts: usize = manifest.blobs().chain(manifest.children()).map(descriptor).sum();
+    // A list of what is named, and a set of it, which may be half empty.
+    let named = manifest.named().len() * size_of::<Digest>() * 3;
+    list.capacity() * size_of::<Descriptor>() + texts + named
+}
+
+#[test]
+fn an_outline_takes_no_more_memory_than_it_says_whatever_somebody_wrote() {
+    let digest = format!("\"digest\":\"{}\"", digest_of(b"a"));
+    let many = |one: &str| {
+        let all = vec![one; 400_000 / one.len()].join(",");
+        format!("{{\"schemaVersion\":2,\"config\":{{{digest}}},\"layers\":[{all}]}}")
+    };
+    let escaped = digest.replace("sha", "\\u0073ha");
+    let texts = (0..40_000).map(|n| format!("\"{n:x}\":\"a\"")).collect::<Vec<_>>().join(",");
+    let named = digest_of(b"a").to_string();
+    for text in [
+        many(&format!("{{{digest}}}")),
+        many(&format!("{{{escaped}}}")),
+        many(&format!("{{{digest},\"mediaType\":\"a/b\"}}")),
+        many(&format!("{{{digest},\"urls\":[\"a\",\"b\",\"c\"]}}")),
+        many("{}"),
+        many("[]"),
+        many(&format!("{{{digest},\"annotations\":{{{texts}}}}}")),
+        format!("{{\"schemaVersion\":2,\"config\":{{{digest}}},\"annotations\":{{{texts}}}}}"),
+        vec![named.as_str(); 5_000].join(""),
+        image().to_string(),
+    ] {
+        let manifest = Manifest::read_outline(Bytes::from(text.clone()), None).unwrap();
+        let (says, has) = (Manifest::outline_bytes(text.as_bytes()), on_the_heap(&manifest));
+        assert!(has as u64 <= says, "{has} of {says}: {}", text.get(..200).unwrap_or(&text));
+        assert!(says <= 10 * text.len() as u64 + 1_000, "{says} for {}", text.len());
+    }
+}
+
+#[test]
 fn a_manifest_over_four_mebibytes_is_refused_by_size() {
     let bytes = Bytes::from(vec![b' '; usize::try_from(MANIFEST_SIZE_BYTES_MAX).unwrap() + 1]);
     let error = Manifest::parse(bytes, None).unwrap_err();
@@ -312,8 +395,11 @@ proptest! {
         let bytes = Bytes::from(bytes);
         let read = Manifest::read(bytes.clone(), None).unwrap();
         prop_assert_eq!(read.bytes(), &bytes);
-        for stricter in [Manifest::accept(bytes.clone(), None), Manifest::parse(bytes, None)] {
-            prop_assert!(stricter.is_err() || stricter.ok() == Some(read.clone()));
-        }
+        let parsed = Manifest::parse(bytes.clone(), None);
+        prop_assert!(parsed.is_err() || parsed.ok().as_ref() == Some(&read));
+        let outline = Manifest::read_outline(bytes.clone(), None).unwrap();
+        prop_assert_eq!(outline.named(), read.named());
+        let taken = Manifest::accept(bytes, None);
+        prop_assert!(taken.is_err() || taken.ok() == Some(outline));
     }
 }
