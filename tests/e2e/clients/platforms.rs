@@ -226,7 +226,11 @@ async fn buildah_pushes_a_list_and_pulls_each_platform() {
 
 /// containerd of this test's own; its socket. `None`, with a loud word, where none can run.
 pub(crate) async fn containerd(folder: &Path) -> Option<(Process, String)> {
-    let program = clients::require("containerd")?;
+    containerd_by(&clients::require("containerd")?, folder).await
+}
+
+/// The same by this program.
+pub(crate) async fn containerd_by(program: &Client, folder: &Path) -> Option<(Process, String)> {
     let root = folder.display();
     let config = format!(
         "version = 2\nroot = \"{root}/root\"\nstate = \"{root}/state\"\n\
