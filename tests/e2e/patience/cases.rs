@@ -154,11 +154,7 @@ fn short(times: &Times) -> Vec<Case> {
 fn pulls(times: &Times) -> Vec<Case> {
     use Way::Pull;
     let mut all = Vec::new();
-    for (what, kind) in [
-        ("blob GET", Kind::BlobGet),
-        ("manifest GET", Kind::ManifestGet),
-        ("manifest HEAD", Kind::ManifestHead),
-    ] {
+    for (what, kind) in [("blob GET", Kind::BlobGet), ("manifest GET", Kind::ManifestGet)] {
         all.push(once(Pull, what, kind));
         all.push(paused(Pull, what, kind, Says::Nothing, times));
         all.push(paused(Pull, what, kind, Says::Seconds, times));

@@ -16,11 +16,13 @@ use wharf_testkit::images::{Blob, Layout, Recipe, sha256};
 use super::cases::{Case, Trouble, Way};
 use super::ground::Ground;
 use super::tools::{Tool, programs};
-use crate::fixture::{USER, Wharfd, double_config, held_port, upstream_lines};
+use crate::fixture::{USER, Wharfd, disk_bytes, double_config, held_port, upstream_lines};
 
 /// How long a client may take. Nobody at a terminal waits longer.
 const CLIENT_TIME: Duration = Duration::from_secs(150);
 pub(super) const TAG: &str = "1.0";
+/// The bytes in each layer.
+const LAYERS: [u64; 2] = [20_000, 400_000];
 /// What of a client's words is shown.
 const WORDS_MAX: usize = 400;
 const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -61,7 +63,7 @@ impl<'a> Cell<'a> {
         let (number, folder) = ground.place();
         let upstream = Upstream::start(ground, case).await;
         let wharfd = upstream.wharfd(case).await;
-        let recipe = Recipe::new(number + 1_000, &[20_000, 400_000]);
+        let recipe = Recipe::new(number + 1_000, &LAYERS);
         let layout = recipe.write(&folder.join("in"), TAG).unwrap();
         let (host, repo) = (wharfd.host(), format!("patience/{number}"));
         let cell = Self { ground, tool, host, repo, layout, folder };
@@ -71,12 +73,12 @@ impl<'a> Cell<'a> {
                 let opened = upstream.begin(ground, case, &largest);
                 drop(beginning);
                 let began = Instant::now();
-                let (double, said) = tokio::join!(opened, cell.work(case.way));
+                let work = async { (cell.work(case.way).await, began.elapsed().as_secs()) };
+                let (double, (said, seconds)) = tokio::join!(opened, work);
                 let said = match said {
                     Ok(()) => cell.check(case.way).await,
                     Err(words) => Err(words),
                 };
-                let seconds = began.elapsed().as_secs();
                 let ending = match said {
                     Err(words) => Ending::Failed(words),
                     Ok(()) if case.is_unmet(&double) => Ending::Unmet,
@@ -247,6 +249,13 @@ impl<'a> Cell<'a> {
         let pulled = std::fs::read(path).map_err(|error| format!("{}: {error}", blob.digest))?;
         let right = self.layout.read(blob).unwrap() == pulled;
         if right { Ok(()) } else { Err(format!("{} differs", blob.digest)) }
+    }
+
+    /// The client unpacked layers into a folder: as many bytes as they have.
+    pub(super) fn pulled_content(&self, folder: &str) -> Result<(), String> {
+        let bytes = disk_bytes(&self.folder.join(folder));
+        let wanted = LAYERS.iter().sum::<u64>();
+        if bytes >= wanted { Ok(()) } else { Err(format!("only {bytes} bytes of {wanted}")) }
     }
 
     /// Each of the files that the client printed is a layer of the image.

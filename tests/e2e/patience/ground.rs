@@ -18,6 +18,16 @@ use crate::fixture::Api;
 /// Cells that begin at once: that, not the waiting, is what takes the processor.
 const BEGINNINGS: usize = 3;
 
+/// podman takes a path for a name, in which there are no capitals.
+fn folder() -> TempDir {
+    let prefix = format!("patience-{}", std::process::id());
+    tempfile::Builder::new().prefix(&prefix).rand_bytes(0).tempdir().unwrap()
+}
+
+/// Pulls and pushes of one containerd 2 stand in one line; here none waits for another cell's.
+const UNSHARED: &str = "[plugins.\"io.containerd.transfer.v1.local\"]\n\
+    max_concurrent_downloads = 200\nmax_concurrent_uploaded_layers = 200\n";
+
 /// The ground that cells stand on.
 pub(super) struct Ground {
     pub(super) registry: Registry,
@@ -45,7 +55,7 @@ impl Ground {
             beginnings: Semaphore::new(BEGINNINGS),
             programs,
             sockets: HashMap::new(),
-            folder: TempDir::with_prefix("patience-").unwrap(),
+            folder: folder(),
             cells: AtomicU64::new(0),
             daemons: Vec::new(),
         };
@@ -64,12 +74,12 @@ impl Ground {
                     daemon_with(docker, &folder, &more).await
                 }
                 (Tool::Ctr1, Some(_)) => match clients::optional("containerd") {
-                    Some(containerd) => containerd_by(&containerd, &folder).await,
+                    Some(containerd) => containerd_by(&containerd, &folder, "").await,
                     None => None,
                 },
                 (Tool::Ctr2 | Tool::Ctr2Local, Some(_)) => {
                     match clients::of_trials("bin/containerd") {
-                        Some(containerd) => containerd_by(&containerd, &folder).await,
+                        Some(containerd) => containerd_by(&containerd, &folder, UNSHARED).await,
                         None => None,
                     }
                 }

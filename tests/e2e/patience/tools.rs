@@ -175,8 +175,13 @@ impl Tool {
             Self::Ctr1 | Self::Ctr2Local => engines::fetch(cell).await,
             Self::Ctr2 => engines::pull_by_daemon(cell).await,
             Self::Jib => programs::pull_by_jib(cell).await,
-            Self::OrasPy => programs::pull_by_python(cell, "oras_py.py").await,
-            Self::PythonDxf => programs::pull_by_python(cell, "dxf_py.py").await,
+            Self::OrasPy => {
+                programs::pull_by_python(cell, "oras_py.py").await?;
+                cell.pulled_content("out")
+            }
+            Self::PythonDxf => {
+                cell.pulled_files(&programs::pull_by_python(cell, "dxf_py.py").await?)
+            }
             Self::OciClient => oci_client::pull(cell).await,
         }
     }
