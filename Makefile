@@ -17,7 +17,8 @@ help: ## list the targets
 
 test: setup lint tests fuzz-check ## everything CI runs, in minutes: formatting, clippy, all tests
 
-trials: setup programs ## kills, crashes, crowds, faults, tenants, fuzzing and a soak at their whole size (an hour and a half)
+trials: setup programs ## kills, crashes, crowds, faults, patience, tenants, fuzzing and a soak at their whole size (an hour and a half)
+	@tests/setup.sh trials
 	WHARF_TRIALS=1 WHARF_BIN_DIR="$(TARGET)/debug" \
 		cargo nextest run --workspace --locked --profile trials
 	@$(MAKE) soak-brief

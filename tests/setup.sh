@@ -6,6 +6,7 @@
 #   tests/setup.sh build    what compiles the workspace
 #   tests/setup.sh demo     build, and what `make demo` runs
 #   tests/setup.sh test     demo, and every real client of the end-to-end tests
+#   tests/setup.sh trials   test, and the clients that only `make trials` drives
 #   tests/setup.sh bench    build, and the programs that `make bench-peers` runs beside wharfd
 set -euo pipefail
 
@@ -43,6 +44,18 @@ JUNIT_SCHEMA=pytest==8.3.4 # its source has Jenkins' junit-10.xsd
 schemas=
 need_schemas() { [ -e "$SCHEMAS/complete" ] || schemas=1; }
 have_venv() { have python3 && python3 -c 'import ensurepip, venv' 2>/dev/null; }
+
+# Clients that only trials need, in a folder of their own: Go modules whose names others have too, libraries
+# of Python, and a Java library with the program that drives it. The number in the folder's name goes up
+# with any version.
+TRIALS=${XDG_CACHE_HOME:-$HOME/.cache}/wharf/trials-1
+PROGRAMS=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/kit/programs
+TRIALS_MODULES=(github.com/sigstore/cosign/v3/cmd/cosign@v3.1.3
+    github.com/containerd/containerd/v2/cmd/ctr@v2.4.2
+    github.com/containerd/containerd/v2/cmd/containerd@v2.4.2)
+TRIALS_PYTHON=(oras==0.2.43 python-dxf==12.1.1)
+trials=()
+need_trials() { [ -e "$TRIALS/$1/complete" ] || trials+=("$1"); }
 
 for_build() {
     need_command gcc
@@ -87,6 +100,14 @@ for_test() {
     need_module helm helm.sh/helm/v3/cmd/helm@v3.19.2
     need_module oras oras.land/oras/cmd/oras@v1.3.6
 }
+for_trials() {
+    for_test
+    need_command mvn maven
+    need_command javac default-jdk-headless
+    need_trials bin
+    need_trials python
+    need_trials jib
+}
 for_bench() {
     for_build
     need_command docker-registry
@@ -98,8 +119,9 @@ case "${1:-}" in
 build) for_build ;;
 demo) for_demo ;;
 test) for_test ;;
+trials) for_trials ;;
 bench) for_bench ;;
-*) die "usage: tests/setup.sh build|demo|test|bench" ;;
+*) die "usage: tests/setup.sh build|demo|test|trials|bench" ;;
 esac
 
 have cargo ||
@@ -189,7 +211,41 @@ install_schemas() {
     mv -T "$fresh" "$SCHEMAS"
 }
 
+# Some minutes, once; each part by itself. It is put in place when it is whole.
+install_trials() {
+    local part fresh said
+    for part in "${trials[@]}"; do
+        say "installing clients of trials: $part"
+        fresh=$TRIALS/$part.$$
+        mkdir -p "$fresh"
+        said=$("install_trials_$part" "$fresh" 2>&1) || {
+            printf '%s\n' "$said" >&2
+            rm -rf "$fresh"
+            say "*** installing $part failed: its clients are NOT tried; is its registry reachable? ***"
+            continue
+        }
+        touch "$fresh/complete"
+        rm -rf "${TRIALS:?}/$part"
+        mv -T "$fresh" "$TRIALS/$part"
+    done
+}
+install_trials_bin() {
+    have go || { say "Go is missing"; return 1; }
+    local module
+    for module in "${TRIALS_MODULES[@]}"; do
+        CGO_ENABLED=0 GOBIN=$1 go install -tags no_btrfs,no_devmapper,no_zfs "$module" || return 1
+    done
+}
+install_trials_python() {
+    python3 -m venv --copies "$1" && "$1/bin/pip" install --quiet "${TRIALS_PYTHON[@]}"
+}
+install_trials_jib() {
+    mvn --quiet --batch-mode --file "$PROGRAMS/pom.xml" dependency:copy-dependencies \
+        "-DoutputDirectory=$1/lib" && javac -cp "$1/lib/*" -d "$1" "$PROGRAMS/Trial.java"
+}
+
 [ ${#missing[@]} -eq 0 ] || install_packages
 [ ${#modules[@]} -eq 0 ] || install_modules
 [ -z "$runner" ] || install_runner
 [ -z "$schemas" ] || install_schemas
+[ ${#trials[@]} -eq 0 ] || install_trials

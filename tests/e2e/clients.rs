@@ -15,7 +15,7 @@ use wharf_testkit::processes::Process;
 
 use crate::fixture::{START, Stage, noise};
 
-pub(crate) use platforms::containerd;
+pub(crate) use platforms::{containerd, containerd_by};
 
 fn image(seed: u64, folder: &Path) -> Layout {
     let recipe = Recipe::new(seed, &[200_000, 3_000_000]).architectures(&["amd64", "arm64"]);
@@ -79,6 +79,15 @@ async fn buildah_builds_from_it_and_pushes_back() {
 /// A daemon of this test's own, ended with its guard. `None`, with a loud word, where none can run:
 /// without root, for instance.
 pub(crate) async fn daemon(docker: &Client, folder: &Path) -> Option<(Process, String)> {
+    daemon_with(docker, folder, &[]).await
+}
+
+/// The same with more arguments.
+pub(crate) async fn daemon_with(
+    docker: &Client,
+    folder: &Path,
+    more: &[&str],
+) -> Option<(Process, String)> {
     let program = clients::require("dockerd")?;
     let path = |name: &str| folder.join(name).display().to_string();
     let host = format!("unix://{}", path("socket"));
@@ -86,6 +95,7 @@ pub(crate) async fn daemon(docker: &Client, folder: &Path) -> Option<(Process, S
     command.args(["--iptables=false", "--ip6tables=false", "--bridge=none"]);
     command.args(["--storage-driver=vfs", "--data-root", &path("data")]);
     command.args(["--exec-root", &path("exec"), "--pidfile", &path("pid"), "-H", &host]);
+    command.args(more);
     let mut process = Process::spawn("dockerd", &mut command, folder).unwrap();
     let up =
         process.wait_for_line(START, |line| line.contains("API listen on").then_some(())).await;

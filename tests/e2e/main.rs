@@ -41,6 +41,7 @@ mod package_bases;
 mod packages;
 mod pages;
 mod passthrough;
+mod patience;
 mod private;
 mod pull;
 mod push;

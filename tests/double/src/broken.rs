@@ -41,8 +41,10 @@ enum Then {
     Pad(u64),
     /// The connection is flooded behind the body, which ends as HTTP wants it.
     Flood,
-    /// Everything waits, and then goes on as if nothing were.
+    /// Everything waits until it is let go, and then goes on as if nothing were.
     Stall,
+    /// The same for so long.
+    Silence(Duration),
     /// The connection closes in the middle.
     Close,
     /// The connection is reset in the middle.
@@ -82,6 +84,9 @@ impl Plan {
             Fault::CutBody { after } => pass_then(after, Then::Close),
             Fault::Reset { after } => pass_then(after, Then::Reset),
             Fault::Stall { after } => pass_then(after, Then::Stall),
+            Fault::Silence { after, for_ms } => {
+                pass_then(after, Then::Silence(Duration::from_millis(for_ms)))
+            }
             Fault::ExpireAndCut { after } => pass_then(after, Then::ExpireAndClose),
             Fault::Slow { bytes_per_s } => {
                 Self { pace: Some((bytes_per_s / TICKS_PER_S).max(1)), ..whole }
@@ -127,9 +132,9 @@ pub(crate) fn break_answer(
 
 /// Makes a request's body come late, when the fault says so.
 pub(crate) fn delay_request(body: Body, fault: Fault, around: Surroundings) -> Body {
-    match (fault, Plan::of(fault, None)) {
-        (Fault::Slow { .. } | Fault::Stall { .. }, Some(plan)) => Faulty::wrap(body, plan, around),
-        _ => body,
+    match Plan::of(fault, None).filter(|_| fault.delays_body()) {
+        Some(plan) => Faulty::wrap(body, plan, around),
+        None => body,
     }
 }
 
@@ -169,6 +174,11 @@ impl Faulty {
             Then::Stall => {
                 (self.plan.then, self.plan.pass) = (Then::End, u64::MAX);
                 self.wait = Some(Box::pin(self.around.shared.holds.hold()));
+                return None;
+            }
+            Then::Silence(time) => {
+                (self.plan.then, self.plan.pass) = (Then::End, u64::MAX);
+                self.wait = Some(Box::pin(tokio::time::sleep(time)));
                 return None;
             }
             Then::Close | Then::Reset | Then::ExpireAndClose => {}

@@ -73,8 +73,11 @@ async fn answer(around: &Surroundings, call: &Call, body: Body) -> Result<Respon
     };
     let body = begin_fault(around, call, fault, body).await?;
     let answer = dispatch(shared, call, Some(fault), body).await;
+    if let Fault::Late { by_ms, done: true } = fault {
+        late(shared, call, by_ms).await;
+    }
     let answer = heads::lie(answer.unwrap_or_else(Refusal::into_response), fault);
-    if call.has_body() && matches!(fault, Fault::Slow { .. } | Fault::Stall { .. }) {
+    if call.has_body() && fault.delays_body() {
         return Ok(answer);
     }
     Ok(break_answer(answer, fault, around.clone()))
@@ -137,6 +140,10 @@ async fn begin_fault(
             abandoned.answered();
             Ok(body)
         }
+        Fault::Late { by_ms, done: false } => {
+            late(shared, call, by_ms).await;
+            Ok(body)
+        }
         Fault::Reset { after } if call.has_body() => {
             read_some(body, after).await;
             Err(Outcome::HangUp { reset: true })
@@ -149,6 +156,13 @@ async fn begin_fault(
         _ if call.has_body() => Ok(delay_request(body, fault, around.clone())),
         _ => Ok(body),
     }
+}
+
+/// Lets time pass; a client that goes meanwhile is recorded as one without an answer.
+async fn late(shared: &Shared, call: &Call, by_ms: u64) {
+    let abandoned = shared.recorder.unless_answered(call.entry());
+    tokio::time::sleep(Duration::from_millis(by_ms)).await;
+    abandoned.answered();
 }
 
 async fn dispatch(
@@ -202,6 +216,11 @@ async fn dispatch(
         }
         (Route::Upload { name, id }, _) => {
             let request = uploads::UploadRequest { name, id, query, parts: &call.parts };
+            if fault == Some(Fault::LoseUpload) {
+                drain(body).await;
+                shared.uploads.forget(id);
+                return Err(Refusal::UploadUnknown);
+            }
             if fault == Some(Fault::LoseChunk) && call.parts.method == Method::PATCH {
                 drain(body).await;
                 let mut answer = uploads::status(shared, &request).await?;

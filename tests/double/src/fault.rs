@@ -4,7 +4,7 @@
 //! `facade.rs` and `storage.rs` (refusals), `astray.rs` (redirects), `heads.rs` (headers) and
 //! `broken.rs` (bodies).
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
@@ -59,6 +59,14 @@ pub enum Fault {
         /// How many bytes pass first.
         after: u64,
     },
+    /// After this many bytes nothing passes for so long, then everything goes on as if nothing were:
+    /// of the request when it has a body, of the answer otherwise.
+    Silence {
+        /// How many bytes pass first.
+        after: u64,
+        /// For how long nothing passes.
+        for_ms: u64,
+    },
     /// After this many bytes every token and link is expired, and the connection closes: bytes of
     /// the request when it has a body, of the answer otherwise.
     ExpireAndCut {
@@ -67,6 +75,16 @@ pub enum Fault {
     },
     /// A chunk is read and forgotten: the answer is 202 with what the upload had before.
     LoseChunk,
+    /// The upload is forgotten with all that it had, as by a replica that ended: 404.
+    LoseUpload,
+    /// The head of the answer comes so much later.
+    Late {
+        /// How much later.
+        by_ms: u64,
+        /// `true`: what was asked for is done at once, also when the client goes meanwhile.
+        /// `false`: it is begun when the time is over, and never when the client has gone.
+        done: bool,
+    },
     /// The head of the answer does not come until the test releases it or the client goes. Then the
     /// request is answered as if nothing were.
     Hang,
@@ -87,6 +105,14 @@ pub enum Fault {
         /// How long the answer takes, as from a registry that is further away.
         #[serde(default)]
         delay_ms: u64,
+    },
+    /// 429 whose `Retry-After` tells how much longer its rule holds.
+    Busy {
+        /// How it tells.
+        says: Says,
+        /// How much longer, in seconds; counted by a rule for a time.
+        #[serde(default = "a_second")]
+        left_s: u64,
     },
     /// 503, without a word on when to come back.
     Unavailable,
@@ -154,24 +180,54 @@ pub enum Fault {
     NoRedirect,
 }
 
+/// How a refusal tells when to come back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Says {
+    /// Not at all.
+    Nothing,
+    /// As a number of seconds.
+    Seconds,
+    /// As a time of day.
+    Date,
+}
+
 /// A refusal on order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Rejection {
     pub(crate) status: u16,
-    pub(crate) retry_after_s: Option<u64>,
+    /// The value of `Retry-After`.
+    pub(crate) retry_after: Option<String>,
 }
 
 impl Fault {
     /// The refusal that takes the place of an answer, if this is one.
     pub(crate) fn rejection(self) -> Option<Rejection> {
         let (status, retry_after_s) = match self {
+            Self::Busy { says, left_s } => {
+                return Some(Rejection { status: 429, retry_after: says.retry_after(left_s) });
+            }
             Self::TooManyRequests { retry_after_s } => (429, Some(retry_after_s)),
             Self::CountingDown { period_s, .. } => (429, Some(left_of(period_s))),
             Self::Unavailable => (503, None),
             Self::Status { code, retry_after_s } => (code, retry_after_s),
             _ => return None,
         };
-        Some(Rejection { status, retry_after_s })
+        let retry_after = retry_after_s.and_then(|left_s| Says::Seconds.retry_after(left_s));
+        Some(Rejection { status, retry_after })
+    }
+
+    /// The same, with what is left of its rule's time.
+    pub(crate) fn with_left(self, left: Duration) -> Self {
+        match self {
+            Self::Busy { says, .. } => Self::Busy { says, left_s: whole_seconds(left) },
+            other => other,
+        }
+    }
+
+    /// Whether it is about the way of a body, that of a request when it has one.
+    pub(crate) fn delays_body(self) -> bool {
+        matches!(self, Self::Slow { .. } | Self::Stall { .. } | Self::Silence { .. })
     }
 
     /// Whether it is about Range and would do nothing to a request without one.
@@ -195,6 +251,27 @@ impl Fault {
             _ => true,
         }
     }
+}
+
+impl Says {
+    fn retry_after(self, left_s: u64) -> Option<String> {
+        match self {
+            Self::Nothing => None,
+            Self::Seconds => Some(left_s.to_string()),
+            Self::Date => {
+                Some(httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(left_s)))
+            }
+        }
+    }
+}
+
+fn a_second() -> u64 {
+    1
+}
+
+/// A begun second counts, and there is always one.
+fn whole_seconds(time: Duration) -> u64 {
+    (time.as_secs() + u64::from(time.subsec_nanos() > 0)).max(1)
 }
 
 /// Seconds until the next whole period since 1970: from all of it down to one.

@@ -45,6 +45,9 @@ pub struct FaultRule {
     /// Hits every fitting request for this long from its order on, whatever `times` says.
     #[serde(default)]
     pub for_ms: Option<u64>,
+    /// That time begins with the first request that is hit, not with the order.
+    #[serde(default)]
+    pub from_first_hit: bool,
     /// Hits only so many of a hundred fitting requests, by chance; all when absent.
     #[serde(default)]
     pub percent: Option<u8>,
@@ -60,7 +63,14 @@ impl FaultRule {
     /// A fault that hits the next request of this kind.
     pub fn next(kind: Kind, fault: Fault) -> Self {
         let (digest, repo, ranged, for_ms, percent) = (None, None, None, None, None);
-        Self { kind: Some(kind), digest, repo, ranged, skip: 0, times: 1, for_ms, percent, fault }
+        let (kind, from_first_hit) = (Some(kind), false);
+        let (skip, times) = (0, 1);
+        Self { kind, digest, repo, ranged, skip, times, for_ms, from_first_hit, percent, fault }
+    }
+
+    /// A fault that hits the next request, whatever it is about.
+    pub fn any(fault: Fault) -> Self {
+        Self { kind: None, ..Self::next(Kind::Other, fault) }
     }
 
     /// The same for requests that name this digest only.
@@ -92,6 +102,12 @@ impl FaultRule {
     #[must_use]
     pub fn during(self, time: Duration) -> Self {
         Self { for_ms: Some(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)), ..self }
+    }
+
+    /// The same for every fitting request from the first one that is hit, for this long.
+    #[must_use]
+    pub fn pause(self, time: Duration) -> Self {
+        Self { from_first_hit: true, ..self.during(time) }
     }
 
     /// The same for only so many of a hundred fitting requests, by chance.
@@ -139,7 +155,9 @@ pub(crate) struct Asked<'a> {
 #[derive(Debug)]
 struct Waiting {
     rule: FaultRule,
-    /// When a rule for a time is over.
+    /// How long a rule for a time holds.
+    time: Option<Duration>,
+    /// When it is over, once its time has begun.
     until: Option<Instant>,
 }
 
@@ -147,8 +165,18 @@ impl Waiting {
     fn is_over(&self) -> bool {
         match self.until {
             Some(until) => Instant::now() >= until,
-            None => self.rule.times == 0,
+            None => self.time.is_none() && self.rule.times == 0,
         }
+    }
+
+    /// It hits one request; how much of its time is left.
+    fn hit(&mut self) -> Duration {
+        let Some(time) = self.time else {
+            self.rule.times -= 1;
+            return Duration::ZERO;
+        };
+        let now = Instant::now();
+        self.until.get_or_insert(now + time).saturating_duration_since(now)
     }
 }
 
@@ -172,12 +200,13 @@ impl Faults {
     /// Adds a rule; `false` when too many wait already or the rule would hit nothing.
     pub(crate) fn add(&self, rule: FaultRule) -> bool {
         let time = |time| Duration::from_millis(time).min(TIME_MAX);
-        let until = rule.for_ms.map(|for_ms| Instant::now() + time(for_ms));
+        let time = rule.for_ms.map(time);
+        let until = time.filter(|_| !rule.from_first_hit).map(|time| Instant::now() + time);
         self.with(|rules| {
-            let hits = rule.fault.is_sound() && (rule.times > 0 || until.is_some());
+            let hits = rule.fault.is_sound() && (rule.times > 0 || time.is_some());
             let room = rules.len() < RULES_MAX && hits;
             if room {
-                rules.push(Waiting { rule, until });
+                rules.push(Waiting { rule, time, until });
             }
             room
         })
@@ -208,6 +237,12 @@ impl Faults {
         of.map_or(0, |(.., times)| *times)
     }
 
+    /// How many requests any fault has hit.
+    pub(crate) fn struck_in_all(&self) -> u64 {
+        let struck = self.struck.lock().unwrap_or_else(PoisonError::into_inner);
+        struck.iter().map(|(.., times)| *times).sum()
+    }
+
     fn count(&self, kind: Kind, fault: Fault) {
         let mut struck = self.struck.lock().unwrap_or_else(PoisonError::into_inner);
         let known = |(of, which, _): &&mut (Kind, Fault, u64)| (*of, *which) == (kind, fault);
@@ -220,25 +255,23 @@ impl Faults {
 
     /// The fault that this request gets, if any.
     pub(crate) fn take(&self, asked: &Asked<'_>) -> Option<Fault> {
-        let taken = self.next(asked);
-        taken.inspect(|fault| self.count(asked.kind, *fault))
+        let (fault, left) = self.next(asked)?;
+        self.count(asked.kind, fault);
+        Some(fault.with_left(left))
     }
 
-    fn next(&self, asked: &Asked<'_>) -> Option<Fault> {
+    /// The fault as it was ordered, and how much longer its rule holds.
+    fn next(&self, asked: &Asked<'_>) -> Option<(Fault, Duration)> {
         self.with(|rules| {
             for waiting in rules.iter_mut().filter(|waiting| waiting.rule.fits(asked)) {
-                let rule = &mut waiting.rule;
-                if rule.skip > 0 {
-                    rule.skip -= 1;
+                if waiting.rule.skip > 0 {
+                    waiting.rule.skip -= 1;
                     continue;
                 }
-                if !self.hits(rule) {
+                if !self.hits(&waiting.rule) {
                     continue;
                 }
-                if waiting.until.is_none() {
-                    rule.times -= 1;
-                }
-                return Some(rule.fault);
+                return Some((waiting.rule.fault, waiting.hit()));
             }
             None
         })
@@ -257,6 +290,7 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
     use super::*;
+    use crate::fault::Says;
 
     fn asked(kind: Kind, digest: Option<&str>) -> Asked<'_> {
         Asked { kind, digest, repo: None, ranged: false }
@@ -323,6 +357,31 @@ mod tests {
         assert!(faults.add(rule.during(Duration::ZERO)));
         assert_eq!([hit(), hit()], [false, false]);
         assert!(faults.waiting().is_empty());
+    }
+
+    #[test]
+    fn a_pause_begins_with_the_first_request_and_says_how_much_of_it_is_left() {
+        let faults = Faults::default();
+        let busy = |left_s| Fault::Busy { says: Says::Seconds, left_s };
+        let rule = FaultRule::next(Kind::BlobGet, busy(1));
+        let hit = || faults.take(&asked(Kind::BlobGet, None));
+        assert!(faults.add(rule.clone().pause(Duration::ZERO)));
+        assert_eq!([hit(), hit()], [Some(busy(1)), None]);
+        assert!(faults.add(rule.pause(Duration::from_secs(3600))));
+        assert_eq!(hit(), Some(busy(3600)));
+        assert!(matches!(hit(), Some(Fault::Busy { left_s: 2..=3600, .. })));
+        assert_eq!(faults.struck(Kind::BlobGet, busy(1)), 3);
+        assert_eq!(faults.struck_in_all(), 3);
+    }
+
+    #[test]
+    fn when_to_come_back_is_said_in_either_form_or_not_at_all() {
+        let said = |says| Fault::Busy { says, left_s: 7 }.rejection().unwrap().retry_after;
+        assert_eq!(said(Says::Nothing), None);
+        assert_eq!(said(Says::Seconds).as_deref(), Some("7"));
+        let date = httpdate::parse_http_date(&said(Says::Date).unwrap()).unwrap();
+        let left = date.duration_since(std::time::SystemTime::now()).unwrap();
+        assert!(left <= Duration::from_secs(7), "{left:?}");
     }
 
     #[test]

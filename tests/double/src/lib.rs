@@ -49,7 +49,7 @@ use tokio::task::JoinSet;
 pub use self::auth::Account;
 pub use self::config::{DoubleConfig, Habits, Redirects, Referrers};
 pub use self::counts::{Counts, Credentials, Entry, Kind};
-pub use self::fault::Fault;
+pub use self::fault::{Fault, Says};
 pub use self::faults::FaultRule;
 pub use self::quotas::{Quota, Quotas};
 pub use self::replicas::Lag;
@@ -181,6 +181,11 @@ impl AcrDouble {
     /// How many requests of this kind this very fault has hit, whatever came of it.
     pub fn struck(&self, kind: Kind, fault: Fault) -> u64 {
         self.shared.faults.struck(kind, fault)
+    }
+
+    /// How many requests any fault has hit.
+    pub fn struck_in_all(&self) -> u64 {
+        self.shared.faults.struck_in_all()
     }
 
     /// The faults that still wait.

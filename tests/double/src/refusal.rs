@@ -153,8 +153,8 @@ fn ordered(rejection: Rejection, kind: Kind) -> Response<Body> {
         Some(code) => plain(status, code, "this is refused on order"),
         None => front_end(status),
     };
-    match rejection.retry_after_s {
-        Some(seconds) => with_header(answer, RETRY_AFTER, &seconds.to_string()),
+    match rejection.retry_after {
+        Some(text) => with_header(answer, RETRY_AFTER, &text),
         None => answer,
     }
 }

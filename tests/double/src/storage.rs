@@ -115,10 +115,10 @@ impl Denial {
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "UnsupportedHttpVerb", None),
             Self::Range => (StatusCode::RANGE_NOT_SATISFIABLE, "InvalidRange", None),
             Self::Blob => (StatusCode::NOT_FOUND, "BlobNotFound", None),
-            Self::Ordered(Rejection { status, retry_after_s }) => {
+            Self::Ordered(Rejection { status, retry_after }) => {
                 let status = StatusCode::from_u16(status);
                 let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-                (status, ordered_code(status), retry_after_s)
+                (status, ordered_code(status), retry_after)
             }
             Self::Backing => (StatusCode::INTERNAL_SERVER_ERROR, "InternalError", None),
         };
@@ -130,7 +130,7 @@ impl Denial {
         *response.status_mut() = status;
         let response = with_header(response, CONTENT_TYPE, "application/xml");
         match retry {
-            Some(seconds) => with_header(response, RETRY_AFTER, &seconds.to_string()),
+            Some(text) => with_header(response, RETRY_AFTER, &text),
             None => response,
         }
     }
@@ -240,6 +240,12 @@ async fn begin_fault(
         Fault::Hang => {
             let abandoned = shared.recorder.unless_answered(call.entry.clone());
             shared.holds.hold().await;
+            abandoned.answered();
+            Ok(None)
+        }
+        Fault::Late { by_ms, .. } => {
+            let abandoned = shared.recorder.unless_answered(call.entry.clone());
+            tokio::time::sleep(Duration::from_millis(by_ms)).await;
             abandoned.answered();
             Ok(None)
         }

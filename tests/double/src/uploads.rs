@@ -69,6 +69,11 @@ impl Uploads {
         self.with(|open| open.len())
     }
 
+    /// Forgets one, as if it had never been; the backing registry's own session is left to it.
+    pub(crate) fn forget(&self, id: &str) {
+        self.with(|open| open.remove(id));
+    }
+
     fn open(&self, name: &str, target: String, algorithm: String) -> Result<Session, Refusal> {
         let serial = self.signer.next_serial();
         let mut id = self.signer.sign(&format!("upload {serial}"));
@@ -220,7 +225,7 @@ async fn finish(
     if shared.habits.nth_put_fails.is_some_and(|nth| nth > 0 && ends.is_multiple_of(nth)) {
         drain(body).await;
         shared.uploads.with(|open| open.remove(request.id));
-        let rejection = Rejection { status: 416, retry_after_s: None };
+        let rejection = Rejection { status: 416, retry_after: None };
         return Err(Refusal::Ordered { rejection, kind: Kind::UploadPut });
     }
     let digest = request.query.first("digest").unwrap_or_default();

@@ -226,13 +226,21 @@ async fn buildah_pushes_a_list_and_pulls_each_platform() {
 
 /// containerd of this test's own; its socket. `None`, with a loud word, where none can run.
 pub(crate) async fn containerd(folder: &Path) -> Option<(Process, String)> {
-    let program = clients::require("containerd")?;
+    containerd_by(&clients::require("containerd")?, folder, "").await
+}
+
+/// The same by this program, with more lines in its configuration.
+pub(crate) async fn containerd_by(
+    program: &Client,
+    folder: &Path,
+    more: &str,
+) -> Option<(Process, String)> {
     let root = folder.display();
     let config = format!(
         "version = 2\nroot = \"{root}/root\"\nstate = \"{root}/state\"\n\
          disabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n\
          [grpc]\naddress = \"{root}/socket\"\n[ttrpc]\naddress = \"{root}/ttrpc\"\n\
-         [plugins.\"io.containerd.internal.v1.opt\"]\npath = \"{root}/opt\"\n"
+         [plugins.\"io.containerd.internal.v1.opt\"]\npath = \"{root}/opt\"\n{more}"
     );
     let file = folder.join("config.toml");
     std::fs::write(&file, config).unwrap();

@@ -46,6 +46,25 @@ pub fn require(name: &str) -> Option<Client> {
     found
 }
 
+/// Where `tests/setup.sh trials` puts the clients that only trials need.
+pub fn trials_folder() -> PathBuf {
+    let named = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let cache = named("XDG_CACHE_HOME").or_else(|| Some(named("HOME")?.join(".cache")));
+    cache.unwrap_or_default().join("wharf/trials-1")
+}
+
+/// Finds a program where [`require`] does. `None`, without a word, when it is missing: whoever asks
+/// says so.
+pub fn optional(name: &str) -> Option<Client> {
+    find(name)
+}
+
+/// A program at a path below [`trials_folder`]. `None`, without a word, when it is missing.
+pub fn of_trials(path: &str) -> Option<Client> {
+    let path = trials_folder().join(path);
+    path.is_file().then(|| Client { name: path.display().to_string(), path })
+}
+
 fn missing(what: &str) {
     assert!(std::env::var_os("CI").is_none(), "{what}, and CI must not skip");
     skipped(what);

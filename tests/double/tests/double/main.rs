@@ -6,6 +6,7 @@ mod astray;
 mod broken;
 mod clients;
 mod credentials;
+mod delays;
 mod faults;
 mod habits;
 mod heads;
