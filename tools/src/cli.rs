@@ -181,8 +181,8 @@ pub struct GivenArgs {
     /// `az acr list` writes it (repeat for more files); `-` is stdin
     #[arg(long = "registry-state", value_name = "FILE", requires = "offer")]
     pub registry_states: Vec<PathBuf>,
-    /// Findings that somebody took over, with a reason and a day: a YAML file, see README; `-` is
-    /// stdin
+    /// Findings that somebody took over, with a reason and a day: a YAML file (docs/how-to/ci.md); `-`
+    /// is stdin
     #[arg(long, env = "WHARF_WAIVERS", value_name = "FILE")]
     pub waivers: Option<PathBuf>,
     /// What was published before [default: `wharf.published.jsonl` beside the offer, if it is there]

@@ -611,16 +611,6 @@ fn addresses_of_other_registries_are_not_asked_for() {
 }
 
 #[test]
-fn the_readme_says_how_many_rules_there_are() {
-    let readme = include_str!("../../../README.md");
-    let count = |is_meant: fn(&Check) -> bool| all().filter(|rule| is_meant(&rule.check)).count();
-    let offers = count(|check| matches!(check, Check::Offer(_)));
-    let images = count(|check| matches!(check, Check::Image(_)));
-    assert!(readme.contains(&format!("# {offers} rules that need no network")), "{offers}");
-    assert!(readme.contains(&format!("and {images} rules about images")), "{images}");
-}
-
-#[test]
 fn an_offer_of_applications_may_be_sold_by_microsoft_and_a_table_is_an_audience() {
     let (before, _) = OFFER.split_once("plans:\n").unwrap();
     let offer = format!("{before}plans:\n{APPLICATION}");
