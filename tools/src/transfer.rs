@@ -31,9 +31,7 @@ impl Tree {
     pub fn add(&mut self, manifest: Manifest) {
         for blob in manifest.blobs() {
             let seen = self.blobs.iter().any(|seen| seen.digest == blob.digest);
-            // Layers that registries must not hold stay where their `urls` say.
-            let elsewhere = blob.media_type.is_nondistributable() && !blob.urls.is_empty();
-            if !seen && !elsewhere {
+            if !seen && !blob.stays_elsewhere() {
                 self.blobs.push(blob.clone());
             }
         }

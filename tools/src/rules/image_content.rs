@@ -179,8 +179,8 @@ pub(super) const RULES: &[Rule] = &[
         check: Check::Image(|view, judge| {
             for image in &view.facts.images {
                 for layer in &image.layers {
-                    let Descriptor { media_type, urls, digest, .. } = &layer.descriptor;
-                    if media_type.is_nondistributable() || !urls.is_empty() {
+                    let Descriptor { media_type, digest, .. } = &layer.descriptor;
+                    if layer.descriptor.may_be_elsewhere() {
                         let message = format!("the layer {digest} is foreign ({media_type})");
                         judge.warning(&platform_key(view, image), message);
                     }

@@ -104,11 +104,9 @@ fn check_layer(
     room: &Room,
 ) -> CheckedLayer {
     let mut layer = CheckedLayer::unread(descriptor);
-    // Layers with `urls` may stay away: whoever pulls gets them elsewhere.
-    let may_be_elsewhere = descriptor.media_type.is_nondistributable();
     let mut blob = match source.open_blob(descriptor) {
         Ok(blob) => blob,
-        Err(_) if may_be_elsewhere => {
+        Err(_) if descriptor.may_be_elsewhere() => {
             layer.is_elsewhere = true;
             return layer;
         }

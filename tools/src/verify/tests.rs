@@ -124,11 +124,17 @@ fn a_sound_layout_has_no_faults_and_all_facts() {
 
 #[test]
 fn what_is_kept_elsewhere_is_not_proven_and_other_annotations_hide_no_image() {
-    let mut sample = Sample::new();
-    fs::remove_file(sample.layer_path()).unwrap();
-    sample.layer["mediaType"] = json!("application/vnd.docker.image.rootfs.foreign.diff.tar.gzip");
-    let facts = check_it(&sample.finish());
-    assert_eq!(facts.faults.iter().map(|at| at.kind).collect::<Vec<_>>(), [FaultKind::Unproven]);
+    for (key, value) in [
+        ("mediaType", json!("application/vnd.docker.image.rootfs.foreign.diff.tar.gzip")),
+        ("urls", json!(["https://layers.example.com/x"])),
+    ] {
+        let mut sample = Sample::new();
+        fs::remove_file(sample.layer_path()).unwrap();
+        sample.layer[key] = value;
+        let facts = check_it(&sample.finish());
+        let kinds: Vec<_> = facts.faults.iter().map(|at| at.kind).collect();
+        assert_eq!(kinds, [FaultKind::Unproven], "{key}");
+    }
     let sample = Sample::new();
     let config = sample.json(&MediaType::OCI_CONFIG, &sample.config);
     let manifest = json!({"schemaVersion": 2, "config": config, "layers": [sample.layer]});
