@@ -20,7 +20,8 @@ use std::path::{Path, PathBuf};
 pub use self::folder::{ChartError, ChartFile};
 use self::images::ChartImage;
 use self::metadata::Metadata;
-use self::yaml::{Node, YamlFault};
+use self::yaml::YamlFault;
+use crate::yaml::Node;
 
 /// What the files of a chart are called.
 pub const CHART_FILE: &str = "Chart.yaml";

@@ -43,4 +43,5 @@ pub mod transfer;
 pub mod usage;
 pub mod verify;
 pub mod waivers;
+pub mod yaml;
 pub mod yaml_edit;

@@ -1,7 +1,7 @@
 //! The images of a chart: what stands under `global.azure.images` of its values, which is where
 //! Microsoft's packaging tool looks for them (AC-technical-assets-kubernetes).
 
-use super::yaml::{Mark, Node, Value};
+use crate::yaml::{Node, Spot, Value};
 
 /// The keys that lead to the images.
 pub const IMAGES: [&str; 3] = ["global", "azure", "images"];
@@ -11,8 +11,7 @@ pub const IMAGES: [&str; 3] = ["global", "azure", "images"];
 pub struct ChartImage {
     /// Its name there.
     pub name: String,
-    /// Where the name stands.
-    pub mark: Mark,
+    pub spot: Spot,
     /// Whether it is a mapping at all.
     pub is_mapping: bool,
     /// The registry, without a repository.
@@ -47,7 +46,7 @@ impl ChartImage {
         let said = |key: &str| node.get(key).and_then(Node::said).map(str::to_owned);
         Some(Self {
             name: name.text()?.to_owned(),
-            mark: name.mark,
+            spot: name.spot,
             is_mapping: matches!(node.value, Value::Map(_)),
             registry: said("registry"),
             image: said("image"),

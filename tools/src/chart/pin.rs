@@ -5,7 +5,8 @@
 //! `yaml_edit` proves that for each.
 
 use super::images::IMAGES;
-use super::yaml::{self, Node, Value};
+use super::yaml;
+use crate::yaml::{Node, Value};
 use crate::yaml_edit::{self, EditError, Step};
 
 /// Where an image is.
@@ -88,7 +89,7 @@ fn set(text: String, name: &str, key: &str, value: &str) -> Result<String, PinEr
     let [global, azure, images] = IMAGES;
     let path = [global, azure, images, name, key];
     let values = yaml::one("values.yaml", &text)
-        .map_err(|fault| PinError::NotYaml { line: fault.mark.line, message: fault.message })?;
+        .map_err(|fault| PinError::NotYaml { line: fault.spot.line, message: fault.message })?;
     let values = values.ok_or_else(|| PinError::Missing(name.to_owned()))?;
     let mut at = &values;
     let mut shown = Vec::new();
@@ -101,13 +102,13 @@ fn set(text: String, name: &str, key: &str, value: &str) -> Result<String, PinEr
             return Err(PinError::Missing(name.to_owned()));
         };
         if next.is_anchored || matches!(next.value, Value::Alias(_)) || has_merge(next) {
-            return Err(PinError::Shared { line: next.mark.line, path: shown.join(".") });
+            return Err(PinError::Shared { line: next.spot.line, path: shown.join(".") });
         }
         let is_image = done + 2 == path.len();
         if is_image && !matches!(next.value, Value::Map(_)) {
             let found = if next.said().is_some() { "a text" } else { "empty" };
             let found = if matches!(next.value, Value::List(_)) { "a list" } else { found };
-            return Err(PinError::NoMapping { line: next.mark.line, path: shown.join("."), found });
+            return Err(PinError::NoMapping { line: next.spot.line, path: shown.join("."), found });
         }
         at = next;
     }

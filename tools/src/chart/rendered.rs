@@ -1,7 +1,8 @@
 //! What a chart renders to: its workloads with their pods, and other places that name images.
 
 use super::images::is_image_variable;
-use super::yaml::{self, Node};
+use super::yaml;
+use crate::yaml::Node;
 
 /// Most objects of one chart.
 const OBJECTS_MAX: usize = 10_000;

@@ -6,7 +6,7 @@ use regex::Regex;
 
 use super::chart::{Seen, each};
 use super::{Check, Judge, Rule, Severity};
-use crate::chart::yaml::Mark;
+use crate::yaml::Spot;
 
 pub(super) const RULES: &[Rule] = &[Rule {
     id: "K8S-010",
@@ -70,9 +70,9 @@ fn look(seen: &Seen<'_>, judge: &mut Judge<'_>) {
             for (sign, what) in SIGNS.iter() {
                 if let Some(found) = sign.find(line).filter(|at| !stays_inside(at.as_str(), line)) {
                     let column = line.get(..found.start()).unwrap_or_default().chars().count() + 1;
-                    let mark =
-                        Mark { line: number + 1, column, width: found.as_str().chars().count() };
-                    judge.warning_in(&seen.key, &seen.at(&file.path, mark), *what);
+                    let spot =
+                        Spot { line: number + 1, column, width: found.as_str().chars().count() };
+                    judge.warning_in(&seen.key, &seen.at(&file.path, spot), *what);
                 }
             }
         }
