@@ -9,18 +9,14 @@ pub const IMAGES: [&str; 3] = ["global", "azure", "images"];
 /// An image under `global.azure.images`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChartImage {
-    /// Its name there.
     pub name: String,
     pub spot: Spot,
     /// Whether it is a mapping at all.
     pub is_mapping: bool,
     /// The registry, without a repository.
     pub registry: Option<String>,
-    /// The repository.
     pub image: Option<String>,
-    /// The digest.
     pub digest: Option<String>,
-    /// The tag.
     pub tag: Option<String>,
 }
 
@@ -55,7 +51,7 @@ impl ChartImage {
         })
     }
 
-    /// Every reference that a template may make of it.
+    /// Every reference a template may make of it.
     #[must_use]
     pub fn references(&self) -> Vec<String> {
         let (Some(registry), Some(image)) = (&self.registry, &self.image) else {

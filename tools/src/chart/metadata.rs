@@ -9,22 +9,19 @@ use crate::yaml::{Node, Spot, Value};
 pub struct Metadata {
     /// `v2` for Helm 3.
     pub api_version: Option<Word>,
-    /// Its name.
     pub name: Option<Word>,
-    /// Its version.
     pub version: Option<Word>,
     /// `application`, or `library`.
     pub kind: Option<Word>,
     /// Which versions of Kubernetes it takes.
     pub kube_version: Option<Word>,
-    /// The charts that it needs.
+    /// The charts it needs.
     pub dependencies: Vec<Dependency>,
 }
 
 /// A text with its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Word {
-    /// The text.
     pub text: String,
     pub spot: Spot,
 }
@@ -32,7 +29,6 @@ pub struct Word {
 /// A chart that another one needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dependency {
-    /// Its name.
     pub name: String,
     /// Where it would come from; nothing for one that lies in `charts`.
     pub repository: Option<String>,

@@ -16,9 +16,7 @@ pub struct Pin {
     pub name: String,
     /// The registry, without a repository.
     pub registry: String,
-    /// The repository.
     pub image: String,
-    /// The digest.
     pub digest: String,
 }
 
@@ -27,12 +25,7 @@ pub struct Pin {
 pub enum PinError {
     /// The values are no YAML.
     #[error("line {line}: this is no YAML: {message}")]
-    NotYaml {
-        /// Where.
-        line: usize,
-        /// What is wrong.
-        message: String,
-    },
+    NotYaml { line: usize, message: String },
     /// The values do not name the image.
     #[error(
         "there is no `global.azure.images.{0}`; add it with `registry`, `image` and `digest`, and \
@@ -44,25 +37,13 @@ pub enum PinError {
         "line {line}: `{path}` is {found}; write `registry`, `image` and `digest` below it, with any \
              values"
     )]
-    NoMapping {
-        /// Where.
-        line: usize,
-        /// Which value.
-        path: String,
-        /// What stands there.
-        found: &'static str,
-    },
+    NoMapping { line: usize, path: String, found: &'static str },
     /// What stands there is shared with other places.
     #[error(
         "line {line}: `{path}` is an anchor or an alias, and writing it would change other places; \
              write the value in both places"
     )]
-    Shared {
-        /// Where.
-        line: usize,
-        /// Which value.
-        path: String,
-    },
+    Shared { line: usize, path: String },
     /// It cannot be written.
     #[error(transparent)]
     Edit(#[from] EditError),

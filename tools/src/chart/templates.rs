@@ -99,7 +99,6 @@ pub fn uses(chart: &Chart, name: &str) -> bool {
 struct Source<'a> {
     file: &'a str,
     text: &'a str,
-    /// Where each line starts.
     lines: Vec<usize>,
     /// What variables are given, by their names.
     given: BTreeMap<&'a str, Vec<Action<'a>>>,
@@ -174,7 +173,6 @@ struct Above {
     block: Option<usize>,
     /// The same of a key `image` whose value stands on the next line.
     wanted: Option<(usize, Certainty)>,
-    /// What the document is.
     kind: Kind,
     /// The variable that operators may take an image from, when the line before names one.
     variable: Option<String>,
@@ -412,7 +410,7 @@ impl<'a> Look<'a> {
     }
 }
 
-/// The value that an image is made of instead of one of `global.azure.images`.
+/// The value an image is made of instead of one of `global.azure.images`.
 fn elsewhere(word: &str) -> Option<String> {
     let path = word.strip_prefix('$').unwrap_or(word);
     let path = path.trim_end_matches('.');

@@ -100,7 +100,7 @@ pub(super) fn published(
     Ok(Some(state))
 }
 
-/// The state of the registry that the offer is published from: in the first file that has it.
+/// The state of the registry the offer is published from: in the first file that has it.
 fn registry(files: &[PathBuf], offer: &OfferFile) -> anyhow::Result<Option<RegistryState>> {
     let name = &offer.offer.offer.registry;
     let Some(entry) = offer.offer.registries.get(name) else { return Ok(None) };

@@ -2,7 +2,7 @@
 //! Read from the same text as the offer itself, by the same YAML parser.
 //!
 //! Invariant: a path that has no place of its own (a key that is not there) is found at its
-//! nearest parent, so that every message can point somewhere.
+//! nearest parent, so every message can point somewhere.
 
 use std::collections::HashMap;
 

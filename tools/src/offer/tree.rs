@@ -1,7 +1,7 @@
 //! The text of an offer as a tree of its values, each with its place. It is read only where the
 //! types refuse the text, to tell all that is wrong with it at once.
 //!
-//! Invariant: a tree is bounded in depth and in values, so that a walk of it may recurse.
+//! Invariant: a tree is bounded in depth and in values, so a walk of it may recurse.
 
 use serde_saphyr::granit_parser::ErrorKind;
 
@@ -28,7 +28,7 @@ pub(super) enum Value {
     Scalar {
         /// The text.
         text: String,
-        /// Whether it stands there without quotes, so that it may be a number.
+        /// Whether it stands there without quotes, so it may be a number.
         is_plain: bool,
     },
     /// A list.

@@ -67,11 +67,9 @@ pub(super) struct Seen<'a> {
     pub(super) place: usize,
     /// The key that names the chart.
     pub(super) key: String,
-    /// The plan.
     pub(super) plan: &'a Plan,
     /// What it says of Kubernetes.
     pub(super) kind: &'a KubernetesPlan,
-    /// Its chart.
     pub(super) chart: &'a Chart,
 }
 

@@ -64,7 +64,7 @@ pub(super) const RULES: &[Rule] = &[
     },
 ];
 
-/// Looks at what each chart renders to. Without Helm the rule is not decided; one that Helm refuses is
+/// Looks at what each chart renders to. Without Helm the rule is not decided; one Helm refuses is
 /// told of by K8S-006.
 fn rendered(
     view: &OfferView<'_>,

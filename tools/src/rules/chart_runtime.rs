@@ -45,7 +45,7 @@ static SIGNS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     made.collect()
 });
 
-/// Whether everything that a line asks for is in its own pod: a probe, say, and no download.
+/// Whether everything a line asks for is in its own pod: a probe, say, and no download.
 fn stays_inside(found: &str, line: &str) -> bool {
     let local = ["localhost", "127.0.0.1", "[::1]"];
     let mut hosts = line.split("://").skip(1).peekable();

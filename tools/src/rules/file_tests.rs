@@ -1,5 +1,5 @@
-//! Every rule about files with an image that breaks it, with ones that it must leave in peace, and
-//! with ones that it is not about.
+//! Every rule about files with an image that breaks it, with ones it must leave in peace, and
+//! with ones it is not about.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::zero_sized_map_values)]
 
 mod contents;
@@ -166,12 +166,12 @@ fn env(config: &mut ImageConfig, entry: &str) {
 
 const ROWS: [&[Row]; 5] = [START_ROWS, MACHINE_ROWS, SECRET_ROWS, PACKAGE_ROWS, FILE_ROWS];
 
-/// The rules that this file has rows for.
+/// The rules this file has rows for.
 pub(super) fn ids() -> BTreeSet<&'static str> {
     ROWS.into_iter().flatten().filter(|row| row.1.is_some()).map(|row| row.0).collect()
 }
 
-/// The rules that it shows not to apply somewhere.
+/// The rules it shows not to apply somewhere.
 pub(super) fn not_applicable_ids() -> BTreeSet<&'static str> {
     NOT_APPLICABLE.iter().map(|row| row.0).collect()
 }

@@ -14,7 +14,7 @@ use crate::image::facts::{FaultKind, PlatformImage};
 const GIB: u64 = 1024 * 1024 * 1024;
 /// Largest layer that ACR takes.
 const LAYER_BYTES_MAX: u64 = 200 * GIB;
-/// Largest image that Azure Container Instances starts.
+/// Largest image Azure Container Instances starts.
 const IMAGE_BYTES_MAX: u64 = 15 * GIB;
 /// Marks a child of an index that is an attestation.
 const REFERENCE_TYPE: &str = "vnd.docker.reference.type";

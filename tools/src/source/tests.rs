@@ -43,7 +43,7 @@ fn layer(name: &str, content: &str) -> Vec<u8> {
     tar.finish()
 }
 
-/// An archive that is made member by member, so that each test can lie in its own way.
+/// An archive that is made member by member, so each test can lie in its own way.
 struct Tar(tar::Builder<Vec<u8>>);
 
 impl Default for Tar {
@@ -85,7 +85,7 @@ impl Tar {
     }
 }
 
-/// The image that every form holds: two layers, the first of which comes twice.
+/// The image every form holds: two layers, the first of which comes twice.
 struct Image {
     layers: Vec<Vec<u8>>,
     config: Vec<u8>,

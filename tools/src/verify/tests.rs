@@ -17,7 +17,7 @@ use crate::image::facts::Refusal;
 use crate::image::files::Magic;
 use crate::report::{Proof, summarise};
 
-/// A layout in a temporary folder, made blob by blob, so that each test can lie in its own way.
+/// A layout in a temporary folder, made blob by blob, so each test can lie in its own way.
 struct Sample {
     folder: tempfile::TempDir,
     layer: Value,

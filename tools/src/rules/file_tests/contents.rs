@@ -153,7 +153,7 @@ pub(super) const FILE_ROWS: &[Row] = &[
     }),
 ];
 
-/// The rule, and an image that it is not about; linux/arm64 is left out of each.
+/// The rule, and an image it is not about; linux/arm64 is left out of each.
 pub(super) const NOT_APPLICABLE: &[(&str, Change)] = &[
     ("IMG-018", |_, config| config.os = "windows".to_owned()),
     ("IMG-019", |_, _| {}),

@@ -85,7 +85,7 @@ pub(super) const START_ROWS: &[Row] = &[
         tree[0].push(elf("sbin/tini", |_| {}));
         start(config, &["/sbin/tini", "--", "/bin/servr"]);
     }),
-    // A file that an upper layer removed.
+    // A file an upper layer removed.
     ("IMG-040", ERROR, |tree, _| tree.push(vec![text("bin/.wh.server", "")])),
     ("IMG-041", ERROR, |tree, _| tree[0][0] = script("bin/server", "/bin/bash")),
     ("IMG-041", PEACE, |tree, _| {
@@ -105,7 +105,7 @@ pub(super) const START_ROWS: &[Row] = &[
         tree[0].push(elf("usr/bin/env", |_| {}));
         tree[0].push(elf("usr/local/bin/node", |_| {}));
     }),
-    // A script that its user may start and not read.
+    // A script its user may start and not read.
     ("IMG-041", ERROR, |tree, _| {
         tree[0][0] = with_mode(0o711, script("bin/server", "/bin/sh"));
         tree[0].push(elf("bin/sh", |_| {}));

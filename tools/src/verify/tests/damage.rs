@@ -32,7 +32,7 @@ proptest! {
         prop_assert!(!facts.faults.is_empty() && !is_intact, "{file:?} at {at}");
     }
 
-    /// Bytes of a tar, damaged in a few places, under the digests that they have.
+    /// Bytes of a tar, damaged in a few places, under the digests they have.
     #[test]
     fn any_tar_is_looked_at_without_panic(
         places in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..20),
