@@ -8,7 +8,7 @@ MAKEFLAGS += --no-print-directory
 SCRIPTS := .ci/run ci/verify.sh .cargo/cc.sh .cargo/cxx.sh tests/setup.sh benches/tools/run.sh \
 	$(wildcard tools/examples/*.sh tools/examples/*/*.sh)
 
-.PHONY: help test trials demo setup fmt lint programs tests corpus soak soak-brief fuzz-check fuzz-tools bench bench-store bench-tools bench-peers deny
+.PHONY: help test trials demo setup fmt lint programs tests corpus soak soak-brief fuzz-check fuzz-tools bench bench-store bench-tools bench-peers deny reference book
 
 TARGET := $${CARGO_TARGET_DIR:-$$PWD/target}
 
@@ -55,6 +55,14 @@ soak: programs ## ten minutes of everything at once; memory and files must stay 
 
 soak-brief: ## two minutes of it
 	@WHARF_SOAK_SECONDS=120 $(MAKE) soak
+
+reference: programs ## write the generated pages of docs/reference
+	WHARF_WRITE_DOCS=1 WHARF_BIN_DIR="$(TARGET)/debug" cargo nextest run --workspace --locked \
+		-E 'package(wharf-e2e) & test(/^book::.*current/) | test(the_reference_is_what_the_types_say)'
+
+book: ## the documents as a book with search, in target/book
+	@command -v mdbook >/dev/null || { echo "mdbook is missing: cargo install --locked mdbook" >&2; exit 1; }
+	mdbook build
 
 fuzz-check: ## compile the fuzz targets
 	@if [ -f fuzz/Cargo.toml ]; then set -x; \

@@ -1,6 +1,6 @@
 //! Which client asks, by the begin of its `User-Agent`, and how long it waits for an answer to begin.
 //!
-//! The times were measured with a silent registry (docs/clients.md): most clients wait for 50 s and more,
+//! The times were measured with a silent registry (docs/explanation/clients.md): most clients wait for 50 s and more,
 //! containerd 2 hangs up after 30 s, jib after 20 s and then asks once more.
 //!
 //! Invariant: a client that is not known is taken for one of the hastiest.

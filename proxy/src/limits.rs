@@ -95,7 +95,7 @@ pub const REQUESTS_MAX: usize = 8_192;
 /// Of these, of one party.
 pub const PARTY_REQUESTS_MAX: usize = REQUESTS_MAX / SHARES;
 /// For how long a request is held before it is refused, where its client is known to wait for an answer to
-/// begin: all of these were seen to wait for 50 s (docs/clients.md). An operator may move it.
+/// begin: all of these were seen to wait for 50 s (docs/explanation/clients.md). An operator may move it.
 pub const HOLD_MAX: Duration = Duration::from_secs(45);
 /// The most seconds that an operator may say.
 pub const HOLD_SECONDS_MAX: u64 = 600;

@@ -99,7 +99,7 @@ pub(crate) trait Sink: Send {
         Ok(())
     }
 
-    /// Makes readable all that it took and keeps no memory for it. `size_bytes` is that of the whole
+    /// Makes readable all it took and keeps no memory for it. `size_bytes` is that of the whole
     /// content, once everything is here.
     fn settle(
         &mut self,
@@ -124,7 +124,7 @@ pub(crate) trait Sink: Send {
         Ok(())
     }
 
-    /// Makes readable all that it took, of which `hash` is, and keeps it for whoever takes up `key`, with
+    /// Makes readable all it took, of which `hash` is, and keeps it for whoever takes up `key`, with
     /// the size of the whole. The sink is dropped next.
     fn lay_down(&mut self, _hash: HashState, _key: PartKey, _size_bytes: u64) -> Result<()> {
         Ok(())

@@ -76,7 +76,7 @@ impl SegmentBuffer {
         }
     }
 
-    /// What it holds. Few bytes get memory of their own, so that they do not keep a whole buffer.
+    /// What it holds. Few bytes get memory of their own, so they do not keep a whole buffer.
     pub(crate) fn freeze(self) -> Bytes {
         if self.0.len() < SEGMENT_BYTES / 2 {
             let few: Box<[u8]> = self.0.as_slice().into();

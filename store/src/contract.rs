@@ -1,5 +1,5 @@
 //! The contract: what every store does, as functions that take a store. A bug in a store gets its
-//! test here, so that all of them have it.
+//! test here, so all of them have it.
 
 pub mod acts;
 mod links;
@@ -81,7 +81,7 @@ fn append_all(writer: &mut BlobWriter, content: &Bytes, piece: usize) {
     }
 }
 
-/// Everything that a reader gives.
+/// Everything a reader gives.
 pub fn read_all(mut reader: BlobReader) -> Vec<u8> {
     let mut bytes = Vec::new();
     while let Some(segment) = reader.next_segment().expect("read") {

@@ -60,9 +60,9 @@ pub enum StoreError {
     NewerFormat {
         /// The folder.
         path: PathBuf,
-        /// The format that it says it has.
+        /// The format it says it has.
         found: u32,
-        /// The newest that we know.
+        /// The newest we know.
         known: u32,
     },
     /// Another process has the store open.
@@ -107,7 +107,7 @@ pub enum StoreError {
         /// Why.
         reason: String,
     },
-    /// A fault that a test asked for.
+    /// A fault a test asked for.
     #[cfg(any(test, feature = "test-util"))]
     #[error("injected fault while {operation}")]
     Injected {

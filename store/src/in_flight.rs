@@ -120,7 +120,7 @@ impl InFlight {
         matches!(state.outcome, Outcome::Proven).then_some(state.visible_bytes)
     }
 
-    /// Reads bytes that the writer appended, whether visible to readers or not.
+    /// Reads bytes the writer appended, whether visible to readers or not.
     pub(crate) fn read_back(&self, offset: u64) -> Result<Bytes> {
         if let Some(bytes) = self.lock().in_memory(offset) {
             return Ok(bytes);

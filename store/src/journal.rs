@@ -25,7 +25,7 @@ pub struct Destination {
 /// What is owed for a blob that has no digest yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Errand {
-    /// The repository here that it was pushed into.
+    /// The repository here it was pushed into.
     pub repo: RepoName,
     /// Tells this errand from every other for the same blob.
     pub id: u64,

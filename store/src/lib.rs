@@ -22,6 +22,8 @@
 //! | who is evicted, and when | `rocks/evict.rs`, `rocks/space.rs` |
 //! | bounds | `limits.rs` |
 
+#![warn(missing_docs)]
+
 mod blob;
 mod buffers;
 #[cfg(any(test, feature = "test-util"))]

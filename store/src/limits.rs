@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Size of a segment, the value that RocksDB keeps, in bytes. Measured (design §3): 256 KiB reads
+/// Size of a segment, the value RocksDB keeps, in bytes. Measured (design §3): 256 KiB reads
 /// at 5.4 GB/s, 1 MiB at 3.1, because it leaves the second-level cache.
 pub const SEGMENT_BYTES: usize = 256 * 1024;
 
@@ -46,7 +46,7 @@ pub const EPOCH_RUNS_MAX: u64 = 2_000;
 /// early.
 pub const HOT_BYTES_MAX: u64 = 96 * 1024 * 1024;
 
-/// The smallest limit on disk that a store accepts, in bytes: below it, logs take more than blobs.
+/// The smallest limit on disk a store accepts, in bytes: below it, logs take more than blobs.
 pub const LIMIT_BYTES_MIN: u64 = 256 * 1024 * 1024;
 
 /// The log that lets records survive a crash is folded in when it has this many bytes.
@@ -116,13 +116,13 @@ pub const PART_TIME: Duration = Duration::from_hours(1);
 /// How many blobs may be owed to upstreams at once; whoever adds to them keeps to it.
 pub const DELIVERIES_MAX: usize = 16_384;
 
-/// How many forgotten blobs may wait to be freed; past that they stay on disk until the next start.
+/// How many forgotten blobs may wait to be freed; past they stay on disk until the next start.
 pub const FREEING_QUEUE_LEN_MAX: usize = 4_096;
 
 /// How many blob numbers are reserved with one synced write.
 pub const NUMBERS_RESERVED: u64 = 1_024;
 
-/// Open file handles that RocksDB may hold; most of them are runs.
+/// Open file handles RocksDB may hold; most of them are runs.
 pub const OPEN_FILES_MAX: u32 = 4_096;
 
 /// How many entries a listing reads at most in one call.

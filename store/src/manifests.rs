@@ -2,7 +2,7 @@
 //! refers to whom. Content itself is in `blob.rs`.
 //!
 //! Invariant: nothing here is shared between repositories. That a blob is in the store does not
-//! mean that a repository has it; its link does.
+//! mean a repository has it; its link does.
 
 use wharf_oci::{Digest, Manifest, MediaType, Referrer, RepoName, Tag};
 
@@ -13,7 +13,7 @@ use crate::Result;
 /// A manifest as it was put: exact bytes and the type to serve them as.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredManifest {
-    /// The digest that it is known by here.
+    /// The digest it is known by here.
     pub digest: Digest,
     /// For `Content-Type`.
     pub media_type: MediaType,
@@ -92,10 +92,10 @@ pub trait ManifestStore: Send + Sync {
         limit: usize,
     ) -> Result<Page<Digest>>;
 
-    /// Says that a blob belongs to a repository, whether it is here or not.
+    /// Says a blob belongs to a repository, whether it is here or not.
     fn link_blob(&self, repo: &RepoName, digest: &Digest) -> Result<()>;
 
-    /// Says that a blob belongs to a repository; `false` when it is not here, and then nothing
+    /// Says a blob belongs to a repository; `false` when it is not here, and then nothing
     /// changes. A removal comes before or after it, never in between.
     fn link_if_here(&self, repo: &RepoName, digest: &Digest) -> Result<bool>;
 

@@ -80,7 +80,7 @@ impl RocksStore {
         Ok(Self { engine, reaper })
     }
 
-    /// Whether there is a store in `folder`, of a format that we know.
+    /// Whether there is a store in `folder`, of a format we know.
     pub fn exists(folder: &Path) -> Result<bool> {
         Ok(schema::found_format(folder)?.is_some())
     }
@@ -121,7 +121,7 @@ impl RocksStore {
         evict::evict(&self.engine, self.reaper.leases(), what, watch)
     }
 
-    /// Whether the store takes something small so that it survives power loss: it is written, synced and
+    /// Whether the store takes something small so it survives power loss: it is written, synced and
     /// taken away again in one batch. Errors: those of a write, and [`StoreError::Full`] when records
     /// will soon have no room. Blocks.
     pub fn probe(&self) -> Result<()> {
@@ -241,7 +241,7 @@ impl std::fmt::Debug for RocksStore {
     }
 }
 
-/// A value that its decoder refused.
+/// A value its decoder refused.
 fn undecodable(operation: &'static str, key: impl Into<String>) -> StoreError {
     StoreError::Corrupt { operation, key: key.into(), reason: "the record is malformed".to_owned() }
 }

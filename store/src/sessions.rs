@@ -1,6 +1,6 @@
 //! The seam for uploads that outlive the process. What a backend keeps of them is its own affair.
 //!
-//! Invariant: an upload that is resumed has exactly the bytes that its offset says, and their hash.
+//! Invariant: an upload that is resumed has exactly the bytes its offset says, and their hash.
 
 use wharf_oci::{RepoName, UploadId};
 

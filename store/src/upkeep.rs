@@ -11,7 +11,7 @@ use crate::limits::{HOT_BYTES_MAX, SMALL_BLOB_SEGMENTS_MAX};
 /// How a store is opened.
 #[derive(Debug, Clone)]
 pub struct StoreOptions {
-    /// The most that the store may take on disk, in bytes. Cached blobs are evicted to stay under
+    /// The most the store may take on disk, in bytes. Cached blobs are evicted to stay under
     /// it; what cannot be evicted is refused with [`StoreError::Full`](crate::StoreError::Full).
     pub limit_bytes: Option<u64>,
     /// The most that segments may take in memory, in bytes.

@@ -9,6 +9,7 @@ mod attested;
 mod bad_images;
 mod bad_input;
 mod balancers;
+mod book;
 mod charts;
 mod clients;
 mod closing;

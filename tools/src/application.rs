@@ -47,9 +47,7 @@ pub struct Application {
 /// A file with what it says.
 #[derive(Debug, Clone)]
 pub struct Source<T> {
-    /// Where it is.
     pub path: PathBuf,
-    /// Its text.
     pub text: String,
     /// What is wrong with its form.
     pub faults: Vec<Fault>,
@@ -65,12 +63,7 @@ pub enum SourceError {
     Missing(PathBuf),
     /// It cannot be read.
     #[error("cannot read {}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    Read { path: PathBuf, source: io::Error },
     /// It is larger than any such file may be.
     #[error("{} has more than {FILE_SIZE_BYTES_MAX} bytes", .0.display())]
     TooLarge(PathBuf),

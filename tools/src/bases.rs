@@ -27,7 +27,7 @@ use crate::rules::image::size;
 use crate::source::{Source, Target};
 use crate::verify::Room;
 
-/// The images that the plans of one run are made from.
+/// The images the plans of one run are made from.
 #[derive(Debug, Default)]
 pub struct OpenBases {
     sources: BTreeMap<String, Opened>,
@@ -130,7 +130,7 @@ impl OpenBases {
     }
 }
 
-/// Layers that an archive has as plain tars are kept so, because their digests are.
+/// Layers an archive has as plain tars are kept so, because their digests are.
 fn plain_layers(base: &BaseImage) -> Option<String> {
     let plain = |layer: &&Descriptor| layer.media_type.as_str().rsplit('.').next() == Some("tar");
     let sizes = base.layers.iter().filter(plain).map(|layer| layer.size);

@@ -20,7 +20,8 @@ use std::path::{Path, PathBuf};
 pub use self::folder::{ChartError, ChartFile};
 use self::images::ChartImage;
 use self::metadata::Metadata;
-use self::yaml::{Node, YamlFault};
+use self::yaml::YamlFault;
+use crate::yaml::Node;
 
 /// What the files of a chart are called.
 pub const CHART_FILE: &str = "Chart.yaml";
@@ -34,7 +35,7 @@ pub const SCHEMA_FILE: &str = "values.schema.json";
 pub struct Chart {
     /// Its folder, as it is found from where the user is.
     pub folder: PathBuf,
-    /// Every file that Helm would take, in the order of their paths.
+    /// Every file Helm would take, in the order of their paths.
     pub files: Vec<ChartFile>,
     /// Links that lead out of the folder, in a circle, or nowhere; what they lead to was not read.
     pub astray: Vec<String>,
@@ -93,7 +94,7 @@ impl Chart {
         self.folder.join(file)
     }
 
-    /// The files that Helm renders, of the chart and of all its subcharts.
+    /// The files Helm renders, of the chart and of all its subcharts.
     pub fn templates(&self) -> impl Iterator<Item = &ChartFile> {
         self.files.iter().filter(|file| is_template(&file.path))
     }

@@ -31,7 +31,6 @@ use inputs::Inputs;
 pub struct Context {
     /// Options of every command.
     pub global: GlobalArgs,
-    /// Where it writes.
     pub output: Output,
     /// How to go on when it is interrupted.
     pub going_on: GoingOn,

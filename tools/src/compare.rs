@@ -76,13 +76,12 @@ impl Difference {
 
 /// The image that would be made, and who makes its layers again.
 pub struct Wanted<'a> {
-    /// What it is, counted.
     pub image: &'a BuiltImage,
     /// Writes the tar of a layer, by the places of its platform and its own, from 0.
     pub rebuild: &'a Rebuild<'a>,
 }
 
-/// Names the first difference of each platform, and then what else is other. None means that the
+/// Names the first difference of each platform, and then what else is other. None means the
 /// bytes of `index.json` alone are other, or nothing is.
 pub fn differences(layout: &Source, wanted: &Wanted<'_>) -> Result<Vec<Difference>, BuildError> {
     let mut found = match list::index_of(layout, wanted.image) {

@@ -26,12 +26,7 @@ const HELPER_PATIENCE: Duration = Duration::from_mins(2);
 #[derive(Clone, PartialEq, Eq)]
 pub enum Login {
     /// User and password.
-    Basic {
-        /// The user.
-        username: String,
-        /// The password.
-        password: SecretValue,
-    },
+    Basic { username: String, password: SecretValue },
     /// A token that is exchanged for access tokens.
     IdentityToken(SecretValue),
 }
@@ -63,25 +58,18 @@ pub enum CredentialsError {
     /// A file is there but cannot be used.
     #[error("cannot use the credentials file {path}: {reason}")]
     File {
-        /// Which.
         path: PathBuf,
         /// Why not; never a part of its content.
         reason: String,
     },
     /// A helper failed.
     #[error("the credential helper docker-credential-{helper} failed: {reason}")]
-    Helper {
-        /// Which.
-        helper: String,
-        /// Why.
-        reason: String,
-    },
+    Helper { helper: String, reason: String },
     /// The secrets of the offer cannot be read.
     #[error("cannot read the credentials of registry {registry}")]
     Offer {
         /// Its name in the offer.
         registry: String,
-        /// Why.
         source: SecretError,
     },
 }
@@ -194,7 +182,7 @@ fn read_config(path: &Path) -> Result<Option<DockerConfig>, CredentialsError> {
     DockerConfig::parse(&bytes).map(Some).map_err(|error| refuse(error.to_string()))
 }
 
-/// The login that a file has of a host, itself or through a helper.
+/// The login a file has of a host, itself or through a helper.
 async fn login_of(
     config: &DockerConfig,
     path: &Path,

@@ -3,7 +3,7 @@
 //! people are in `text`.
 //!
 //! Invariant: lists are bounded unless somebody asks for all, and say how many are left out. Equal
-//! means that the manifests are the same bytes; whatever else is compared only explains a difference.
+//! means the manifests are the same bytes; whatever else is compared only explains a difference.
 
 mod configuration;
 mod files;
@@ -96,7 +96,6 @@ pub struct ReleaseDiff {
     pub plans_removed: Vec<String>,
     /// Plans that only the second has.
     pub plans_added: Vec<String>,
-    /// Images that both have.
     pub images: Vec<ImageDiff>,
 }
 
@@ -125,7 +124,6 @@ pub struct ImageDiff {
     pub platforms_removed: Vec<PlatformSummary>,
     /// Platforms that only the second has.
     pub platforms_added: Vec<PlatformSummary>,
-    /// Platforms that both have.
     pub platforms: Vec<PlatformDiff>,
     /// What could not be compared, in words.
     pub not_compared: Vec<String>,
@@ -149,7 +147,7 @@ pub struct PlatformSummary {
     pub platform: String,
     /// The digest of its manifest.
     pub digest: Digest,
-    /// Bytes that a registry stores for it.
+    /// Bytes a registry stores for it.
     pub stored_bytes: u64,
     /// Bytes of its layers unpacked, when all were read.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -201,10 +199,8 @@ impl PlatformDiff {
 pub struct ValueChange {
     /// Which: `user`, `env.PATH`, `ports.80/tcp`, `labels.version`.
     pub key: String,
-    /// What it was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub before: Option<String>,
-    /// What it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
 }

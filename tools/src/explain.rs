@@ -22,11 +22,8 @@ const CHUNK_BYTES: u64 = 8 * 1024 * 1024;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Part {
-    /// Its digest.
     pub digest: Digest,
-    /// Its size.
     pub bytes: u64,
-    /// What it is.
     pub kind: PartKind,
 }
 
@@ -48,7 +45,6 @@ pub enum PartKind {
 pub struct PlanContent {
     /// What its tags lead to, and under which names.
     pub tags: BTreeMap<String, Digest>,
-    /// All that is below.
     pub parts: Vec<Part>,
 }
 
@@ -71,15 +67,12 @@ impl PlanContent {
 /// A plan, and what is compared with it.
 #[derive(Debug, Clone)]
 pub struct ExplainedPlan {
-    /// Its ID.
     pub plan: String,
-    /// The repository that it is pushed to.
+    /// The repository it is pushed to.
     pub repository: String,
-    /// What it holds.
     pub content: PlanContent,
     /// What layers are made of, by their digests.
     pub sources: BTreeMap<Digest, String>,
-    /// What refers to it.
     pub attestations: Attestations,
     /// What was there before, and where.
     pub before: Option<(Before, PlanContent)>,
@@ -89,7 +82,6 @@ pub struct ExplainedPlan {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Attestations {
-    /// How many there are.
     pub count: usize,
     /// Their manifests and what those hold.
     pub bytes: u64,
@@ -101,7 +93,7 @@ pub struct Attestations {
 pub enum Before {
     /// The one that was in its place when the command started.
     InPlace,
-    /// The one that the layout in place was put in the place of.
+    /// The one the layout in place was put in the place of.
     Previous,
 }
 
@@ -123,7 +115,6 @@ pub struct Explained {
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PlanCost {
-    /// Its ID.
     pub plan: String,
     /// Layers of all platforms, each once.
     pub layers: Vec<LayerShare>,
@@ -131,7 +122,6 @@ pub struct PlanCost {
     pub bytes: u64,
     /// How many of the layers other plans have too.
     pub shared_layers: usize,
-    /// Their bytes.
     pub shared_bytes: u64,
     /// What goes along with it, first and whenever it changes. How many requests that takes depends on
     /// the registry (one without the API of referrers takes many), so they are counted nowhere.
@@ -147,9 +137,7 @@ pub struct PlanCost {
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LayerShare {
-    /// Its digest.
     pub digest: Digest,
-    /// Its size.
     pub bytes: u64,
     /// What it is made of.
     pub source: String,
@@ -161,13 +149,10 @@ pub struct LayerShare {
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SharedLayer {
-    /// Its digest.
     pub digest: Digest,
-    /// Its size.
     pub bytes: u64,
     /// What it is made of.
     pub source: String,
-    /// Which plans have it.
     pub plans: Vec<String>,
 }
 
@@ -177,7 +162,7 @@ pub struct SharedLayer {
 pub struct Cost {
     /// Bytes that are sent, manifests too.
     pub sent_bytes: u64,
-    /// Bytes that the registry takes from another plan's repository.
+    /// Bytes the registry takes from another plan's repository.
     pub mounted_bytes: u64,
     /// Bytes that are there.
     pub there_bytes: u64,
@@ -189,9 +174,7 @@ pub struct Cost {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Update {
-    /// Since which layout.
     pub since: Before,
-    /// What it costs.
     #[serde(flatten)]
     pub cost: Cost,
 }

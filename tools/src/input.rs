@@ -1,4 +1,4 @@
-//! Files that a user names. Only regular ones are opened: a named pipe that nobody writes to would be
+//! Files a user names. Only regular ones are opened: a named pipe that nobody writes to would be
 //! waited for without end, and a pipe or a terminal can be read only once.
 
 use std::fs::{File, OpenOptions};

@@ -1,5 +1,5 @@
 //! `wharf` as a library: from an offer file and build folders to checked, pushed and promoted
-//! images, and to the payload that the marketplace takes.
+//! images, and to the payload the marketplace takes.
 
 pub mod application;
 pub mod bases;
@@ -43,4 +43,5 @@ pub mod transfer;
 pub mod usage;
 pub mod verify;
 pub mod waivers;
+pub mod yaml;
 pub mod yaml_edit;

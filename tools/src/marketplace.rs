@@ -1,4 +1,4 @@
-//! The marketplace's side: the resources that its Product Ingestion API takes, and how an offer
+//! The marketplace's side: the resources its Product Ingestion API takes, and how an offer
 //! becomes them. No HTTP here.
 
 pub mod diff;

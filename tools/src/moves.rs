@@ -5,15 +5,13 @@
 
 use wharf_oci::{Digest, Tag};
 
-/// The tag that every release moves, so its move is never a surprise.
+/// The tag every release moves, so its move is never a surprise.
 pub const FLOATING_TAG: &str = "latest";
 
 /// A tag that would be written.
 #[derive(Debug, Clone, Copy)]
 pub struct Write<'a> {
-    /// Which.
     pub tag: &'a Tag,
-    /// What it points at.
     pub before: Option<Digest>,
     /// What it is to point at.
     pub after: Digest,

@@ -114,13 +114,13 @@ impl OfferFile {
         &self.folder
     }
 
-    /// The file that a path of the offer means.
+    /// The file a path of the offer means.
     #[must_use]
     pub fn resolve(&self, path: &RelativePath) -> PathBuf {
         self.folder.join(path.as_str())
     }
 
-    /// Every file that a value of the offer may name, layers and archives among them; of a chart, also
+    /// Every file a value of the offer may name, layers and archives among them; of a chart, also
     /// its two files that are written by hand.
     #[must_use]
     pub fn named_files(&self) -> Vec<PathBuf> {

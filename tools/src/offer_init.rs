@@ -1,5 +1,5 @@
 //! A first offer. What a chart, an image and a Git remote say becomes proposals; a person or flags
-//! settle what is left; then a commented `offer.yaml` is written with every file that it names.
+//! settle what is left; then a commented `offer.yaml` is written with every file it names.
 //!
 //! Invariant: what the values alone make of an offer breaks no rule: [`draft::check`] judges the
 //! texts and pictures before anything is written. What a chart that was there breaks is said by

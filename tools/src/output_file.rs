@@ -1,4 +1,4 @@
-//! A file that a user names to be written: the write half of `input`.
+//! A file a user names to be written: the write half of `input`.
 //!
 //! Invariant: nothing but a regular file is ever replaced. A link stays and what it leads to is
 //! written; a device or a pipe is written into.
@@ -100,7 +100,7 @@ fn write_into(place: &Path, text: &str) -> io::Result<()> {
     file.write_all(text.as_bytes())
 }
 
-/// Writes beside the place first, then moves there, so that a reader never sees half a file.
+/// Writes beside the place first, then moves there, so a reader never sees half a file.
 fn replace(place: &Path, text: &str, mode: u32) -> io::Result<()> {
     let mut beside = place.as_os_str().to_owned();
     beside.push(format!(".{}.part", std::process::id()));

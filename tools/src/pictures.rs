@@ -56,12 +56,7 @@ pub enum PictureError {
     Missing(PathBuf),
     /// It cannot be read.
     #[error("cannot read {}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
+    Read { path: PathBuf, source: std::io::Error },
 }
 
 /// What a file that was read turned out to be.

@@ -2,7 +2,7 @@
 //! record per line, only ever appended.
 //!
 //! Invariant: the meaning of the file is that of the set of its records. Their order and their number
-//! say nothing, so two branches that each append can be merged line by line, by Git or by hand.
+//! say nothing, so two branches each append can be merged line by line, by Git or by hand.
 
 mod contradictions;
 mod file;
@@ -26,7 +26,6 @@ pub use self::state::{BundleState, Known, Life, OfferState, PlanState, State, Ta
 /// A ledger as the rules of an offer see it.
 #[derive(Debug, Clone, Default)]
 pub struct Published {
-    /// What was submitted.
     pub state: State,
     /// What the offer says against it.
     pub contradictions: Vec<Contradiction>,

@@ -28,29 +28,17 @@ pub enum PushError {
     Source(#[from] SourceError),
     /// It is damaged, or no engine takes it.
     #[error("{location} cannot be used and nothing of it was sent: {}", first(.faults))]
-    Faults {
-        /// Where it is.
-        location: String,
-        /// What is wrong.
-        faults: Vec<Fault>,
-    },
+    Faults { location: String, faults: Vec<Fault> },
     /// It does not have what should be pushed.
     #[error("{location} has no {missing}; run `wharf package` again")]
-    Absent {
-        /// Where it is.
-        location: String,
-        /// What it has not.
-        missing: String,
-    },
+    Absent { location: String, missing: String },
     /// It has several images, and none is named.
     #[error(
         "{location} holds {count} images ({names}); push with the tag of one of these names, or \
              copy one into a layout of its own"
     )]
     Ambiguous {
-        /// Where it is.
         location: String,
-        /// How many.
         count: usize,
         /// What they are called there.
         names: String,
@@ -59,11 +47,8 @@ pub enum PushError {
     #[error(
         "{location} was not made from what the offer says now of this image; run `wharf package`"
     )]
-    Outdated {
-        /// Where it is.
-        location: String,
-    },
-    /// Tags that others may rely on would be taken away from what they point at.
+    Outdated { location: String },
+    /// Tags others may rely on would be taken away from what they point at.
     #[error("{}", .reasons.join("; "))]
     TagMoves {
         /// Why not, tag by tag.
@@ -87,11 +72,8 @@ fn first(faults: &[Fault]) -> String {
 
 /// What is pushed, and where to.
 pub struct Push<'a> {
-    /// Where the image is.
     pub source: &'a Source,
-    /// The registry.
     pub registry: &'a Registry,
-    /// The repository.
     pub repo: &'a RepoName,
     /// The tags in the order of writing, with what they point at.
     pub tags: Vec<(Tag, Descriptor)>,
@@ -122,9 +104,7 @@ pub struct Pushed {
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PushedTag {
-    /// The tag.
     pub tag: Tag,
-    /// What it points at.
     pub digest: Digest,
     /// What it pointed at before, if that was something else.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -148,7 +128,7 @@ pub fn open_proven(path: &Path, jobs: NonZeroUsize) -> Result<(Source, Vec<Fault
     prove(Source::open_path(path)?, jobs)
 }
 
-/// The image of a source that a reference with this tag means: that of the tag, or the only one.
+/// The image of a source a reference with this tag means: that of the tag, or the only one.
 pub fn image_for(source: &Source, tag: Option<&Tag>) -> Result<Descriptor, PushError> {
     let location = || source.location().to_owned();
     if let Some((_, named)) = source.tags().find(|(name, _)| Some(name) == tag) {

@@ -22,17 +22,14 @@ const REGISTRIES_MAX: usize = 1000;
 pub struct RegistryState {
     /// The file, as it was named.
     pub file: PathBuf,
-    /// The keys that it does not have, or has as `null`.
+    /// The keys it does not have, or has as `null`.
     pub unstated: Vec<&'static str>,
-    /// Its name.
     pub name: String,
-    /// Where it listens.
     pub login_server: String,
     /// The subscription, where the file says it.
     pub subscription: Option<String>,
     /// The resource group, where the file says it.
     pub resource_group: Option<String>,
-    /// Its tier.
     pub tier: Tier,
     /// How far Azure came with its last change: `Succeeded`.
     pub provisioning: Option<String>,
@@ -40,7 +37,6 @@ pub struct RegistryState {
     pub has_admin_user: bool,
     /// Whether roles of repositories count instead of those of the registry.
     pub uses_abac: bool,
-    /// Who reaches it.
     pub network: Network,
     /// Whether images are hidden until somebody passes them.
     pub has_quarantine: bool,
@@ -92,32 +88,17 @@ pub enum Network {
 pub enum StateError {
     /// It is no JSON.
     #[error("{} is no JSON; write it with `az acr show --name NAME --output json`", file.display())]
-    NoJson {
-        /// The file.
-        file: PathBuf,
-        /// Why.
-        source: serde_json::Error,
-    },
+    NoJson { file: PathBuf, source: serde_json::Error },
     /// It is JSON of another kind.
     #[error("{} is JSON, but not the state of a registry; write it with `az acr show --name NAME --output json`", file.display())]
-    NoRegistry {
-        /// The file.
-        file: PathBuf,
-    },
+    NoRegistry { file: PathBuf },
     /// It has a value that such a state does not have.
     #[error("{} is the state of a registry and cannot be read", file.display())]
-    Content {
-        /// The file.
-        file: PathBuf,
-        /// Why.
-        source: serde_json::Error,
-    },
+    Content { file: PathBuf, source: serde_json::Error },
     /// It is the state of other registries.
     #[error("{} has the state of {found}, and the offer publishes from `{wanted}`; give the state of that one", file.display())]
     Other {
-        /// The file.
         file: PathBuf,
-        /// What it has.
         found: String,
         /// The registry of the offer.
         wanted: String,

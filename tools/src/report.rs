@@ -38,7 +38,6 @@ pub struct Report {
     pub images: Vec<ImageSummary>,
     /// Everything found: by file and line, then in the order of the catalogue.
     pub findings: Vec<Finding>,
-    /// How many.
     pub summary: Summary,
     /// What became of each rule.
     pub outcomes: BTreeMap<&'static str, Outcome>,
@@ -69,7 +68,6 @@ pub struct Report {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Unread {
-    /// As it was named.
     pub target: String,
     /// Why, with its causes, on one line.
     pub error: String,
@@ -79,13 +77,12 @@ pub struct Unread {
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Unlooked {
-    /// Which input was missing.
     pub gap: Gap,
     /// The same in words.
     pub what: &'static str,
     /// How it can be given.
     pub how: &'static str,
-    /// The images that it was missing for, when it was not missing for the whole run.
+    /// The images it was missing for, when it was not missing for the whole run.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub images: Vec<String>,
     /// The rules that were not decided without it.
@@ -137,7 +134,6 @@ impl Verdict {
 pub struct Part<'a> {
     /// The offer, or an image.
     pub subject: &'a Subject,
-    /// What people call it.
     pub name: String,
     /// What was found, the gravest first.
     pub findings: Vec<&'a Finding>,

@@ -38,7 +38,6 @@ pub struct Scan {
     pub file: PathBuf,
     /// What made it, as it says itself: `Trivy`, `grype`.
     pub tool: String,
-    /// What was scanned.
     pub subject: Subject,
     /// When it was made, if that is said.
     pub made: Option<Timestamp>,
@@ -52,7 +51,7 @@ pub struct Scan {
     pub count: usize,
     /// How many that block, or have no score of CVSS v3, were found and not kept.
     pub not_kept: usize,
-    /// What it says of vulnerabilities that others may find.
+    /// What it says of vulnerabilities others may find.
     pub statements: Vec<Statement>,
 }
 
@@ -72,9 +71,9 @@ pub enum Kind {
     Scan,
     /// The same in a form that has at most one number of a vulnerability (SARIF).
     Summary,
-    /// What somebody says of vulnerabilities that others find (VEX).
+    /// What somebody says of vulnerabilities others find (VEX).
     Verdicts,
-    /// What an image is made of. Nobody says that it was looked at for vulnerabilities, since such a
+    /// What an image is made of. Nobody says it was looked at for vulnerabilities, since such a
     /// list has an empty one of them as well.
     Components,
 }
@@ -88,9 +87,8 @@ pub struct Vulnerability {
     pub package: Package,
     /// The version that mends it, if there is one.
     pub fixed: Option<String>,
-    /// How bad it is.
     pub score: Score,
-    /// The word that the scanner has for that, which decides nothing.
+    /// The word the scanner has for that, which decides nothing.
     pub label: Option<String>,
     /// Why it does no harm, where the report says so.
     pub excuse: Option<String>,
@@ -99,7 +97,6 @@ pub struct Vulnerability {
 /// A package of an image.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Package {
-    /// Its name.
     pub name: String,
     /// The version that is installed.
     pub version: String,
@@ -112,7 +109,6 @@ pub struct Package {
 pub enum Score {
     /// The highest base score of CVSS v3 that is stated.
     V3 {
-        /// The score.
         score: BaseScore,
         /// Whose it is: `nvd`, `ghsa`.
         source: String,
@@ -128,9 +124,8 @@ pub enum Score {
 /// What a VEX document says of a vulnerability.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement {
-    /// The vulnerability.
     pub id: String,
-    /// The packages or images that it is said of, as package URLs.
+    /// The packages or images it is said of, as package URLs.
     pub affects: Vec<String>,
     /// Why it does no harm there.
     pub excuse: String,
@@ -142,24 +137,10 @@ pub struct Statement {
 pub enum ScanError {
     /// It is something else.
     #[error("{} is {what}, no vulnerability report that is read here; {help}", file.display())]
-    NoReport {
-        /// The file.
-        file: PathBuf,
-        /// What it is.
-        what: String,
-        /// What to do.
-        help: &'static str,
-    },
+    NoReport { file: PathBuf, what: String, help: &'static str },
     /// It has what such a report does not have.
     #[error("{} begins as a report of {format} and cannot be read on", file.display())]
-    Content {
-        /// The file.
-        file: PathBuf,
-        /// What it looks like.
-        format: &'static str,
-        /// Why.
-        source: serde_json::Error,
-    },
+    Content { file: PathBuf, format: &'static str, source: serde_json::Error },
 }
 
 impl Scan {
@@ -192,7 +173,7 @@ impl Scan {
 }
 
 impl Score {
-    /// Whether it decides that an image is refused.
+    /// Whether it decides an image is refused.
     #[must_use]
     pub fn blocks(&self) -> bool {
         matches!(self, Self::V3 { score, .. } if score.blocks())

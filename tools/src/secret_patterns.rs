@@ -94,7 +94,7 @@ pub fn looks_secret(name: Option<&str>, value: &str) -> Option<&'static str> {
 }
 
 /// The text as others may read it: what is probably a secret, or an address with a login, is named
-/// instead. Reports go further than the image that they are about.
+/// instead. Reports go further than the image they are about.
 #[must_use]
 pub fn masked<'a>(name: Option<&str>, value: &'a str) -> Cow<'a, str> {
     match looks_secret(name, value) {

@@ -80,7 +80,7 @@ impl Source {
         &self.roots
     }
 
-    /// The tags that it names, in its order: names that are tags, and the tags of whole references
+    /// The tags it names, in its order: names that are tags, and the tags of whole references
     /// (which other tools write) where those do not mean several images.
     pub fn tags(&self) -> impl Iterator<Item = (Tag, &Descriptor)> {
         let mut tags: Vec<(Tag, &Descriptor)> = Vec::new();
@@ -103,7 +103,7 @@ impl Source {
         tags.into_iter()
     }
 
-    /// The names that it gives, as they stand there: tags, or whole references.
+    /// The names it gives, as they stand there: tags, or whole references.
     pub fn names(&self) -> impl Iterator<Item = (&str, &Descriptor)> {
         self.roots.iter().filter_map(|root| Some((root.annotations.get(REF_NAME)?.as_str(), root)))
     }
@@ -120,7 +120,7 @@ impl Source {
         Ok(blob)
     }
 
-    /// Reads a manifest and proves that it is what its descriptor says.
+    /// Reads a manifest and proves it is what its descriptor says.
     pub fn manifest(&self, descriptor: &Descriptor) -> Result<Manifest, BlobError> {
         let digest = descriptor.digest;
         let refuse = |source| BlobError::Manifest { digest, source };

@@ -1,5 +1,5 @@
 //! The tags of an `image` plan, solved: from a version, its platforms and what is published, the exact
-//! list that the technical configuration takes, and what has no place in it. The rules TEC-009 to
+//! list the technical configuration takes, and what has no place in it. The rules TEC-009 to
 //! TEC-023 judge what an offer writes; this says what it should write.
 //!
 //! Invariant: a plan has 1 to 16 tags, all different, `latest` and one tag per platform among them. A
@@ -30,7 +30,6 @@ use room::Room;
 pub struct Wanted<'a> {
     /// The version that is published next.
     pub version: &'a ImageVersion,
-    /// Its platforms, all different.
     pub platforms: Vec<Platform>,
     /// The tags as the offer writes them.
     pub templates: &'a TagTemplates,
@@ -66,11 +65,9 @@ pub struct TagPlan {
 /// A tag of the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlannedTag {
-    /// The tag.
     pub tag: Tag,
     /// What it points at; of a published tag only its text is known.
     pub target: Option<TagTarget>,
-    /// What happens to it.
     pub state: State,
 }
 
@@ -186,7 +183,7 @@ impl Solver<'_> {
         Ok(units)
     }
 
-    /// What else the offer writes. A bare version that the profile does not take gets a word after it.
+    /// What else the offer writes. A bare version the profile does not take gets a word after it.
     fn own(&mut self, units: &mut Vec<Unit>) -> Result<(), NoPlan> {
         let own = self.written()?;
         let mut bare = None;

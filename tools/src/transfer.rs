@@ -20,7 +20,7 @@ const BLOBS_AT_ONCE: usize = 4;
 /// Everything that hangs from some manifests.
 #[derive(Debug, Default)]
 pub struct Tree {
-    /// The manifests, each after those that it lists.
+    /// The manifests, each after those it lists.
     pub manifests: Vec<Manifest>,
     /// Configurations and layers, each once.
     pub blobs: Vec<Descriptor>,
@@ -31,9 +31,7 @@ impl Tree {
     pub fn add(&mut self, manifest: Manifest) {
         for blob in manifest.blobs() {
             let seen = self.blobs.iter().any(|seen| seen.digest == blob.digest);
-            // Layers that registries must not hold stay where their `urls` say.
-            let elsewhere = blob.media_type.is_nondistributable() && !blob.urls.is_empty();
-            if !seen && !elsewhere {
+            if !seen && !blob.stays_elsewhere() {
                 self.blobs.push(blob.clone());
             }
         }
@@ -53,12 +51,12 @@ impl Tree {
     }
 }
 
-/// Which repositories of a registry are known to have a blob, so that others can mount it.
+/// Which repositories of a registry are known to have a blob, so others can mount it.
 #[derive(Debug, Default)]
 pub struct KnownBlobs(Mutex<BTreeMap<Digest, RepoName>>);
 
 impl KnownBlobs {
-    /// Takes note that a repository has a blob.
+    /// Takes note a repository has a blob.
     pub fn add(&self, digest: Digest, repo: &RepoName) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.entry(digest).or_insert_with(|| repo.clone());
@@ -76,11 +74,9 @@ impl KnownBlobs {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Moved {
-    /// Sent.
     pub sent_bytes: u64,
     /// Mounted from another repository.
     pub mounted_bytes: u64,
-    /// There before.
     pub skipped_bytes: u64,
 }
 
@@ -104,9 +100,7 @@ impl Moved {
 
 /// Where an image goes.
 pub struct Destination<'a> {
-    /// The registry.
     pub registry: &'a Registry,
-    /// The repository.
     pub repo: &'a RepoName,
     /// What the registry is known to have.
     pub known: &'a KnownBlobs,
@@ -147,7 +141,7 @@ impl Destination<'_> {
                     place += 1;
                 }
                 Err(error) if !healed && is_incomplete(&error) => {
-                    // It said that a part is there and does not find it: everything once more.
+                    // It said a part is there and does not find it: everything once more.
                     healed = true;
                     place = 0;
                     let again = self.put_blobs(tree, open, &|_| false, tell).await?;
@@ -193,7 +187,7 @@ impl Destination<'_> {
         counted.await
     }
 
-    /// Points a tag at a manifest that is there, and looks that it does.
+    /// Points a tag at a manifest that is there, and looks it does.
     pub async fn tag(&self, tag: &Tag, manifest: &Manifest) -> Result<(), RegistryError> {
         let reference = Reference::Tag(tag.clone());
         self.registry.put_manifest(self.repo, &reference, manifest).await?;

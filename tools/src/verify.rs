@@ -1,5 +1,5 @@
 //! Whether a source is what it says: every blob there with its size and digest, every manifest
-//! readable, every layer inflating to its diffID, every tar one that engines unpack. What was found becomes
+//! readable, every layer inflating to its diffID, every tar one engines unpack. What was found becomes
 //! [`ImageFacts`]; what the marketplace thinks of it is in `rules`.
 //!
 //! Invariant: a source of a stranger costs bounded memory, ends, and never panics; what is broken is
@@ -46,7 +46,7 @@ const DEPTH_MAX: usize = 4;
 pub(crate) const CONFIG_TYPES: [&str; 2] =
     ["application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"];
 
-/// Reads and proves everything that a source leads to, on `jobs` threads.
+/// Reads and proves everything a source leads to, on `jobs` threads.
 #[must_use]
 pub fn check(source: &Source, jobs: NonZeroUsize, limits: &Limits) -> ImageFacts {
     let mut walk = Walk {
@@ -336,7 +336,7 @@ impl Walk<'_> {
     }
 }
 
-/// `BuildKit` lists attestations beside the images, with a platform that nothing runs on.
+/// `BuildKit` lists attestations beside the images, with a platform nothing runs on.
 pub(crate) fn is_attestation(descriptor: &Descriptor) -> bool {
     let kind = descriptor.annotations.get("vnd.docker.reference.type");
     descriptor.platform.as_ref().is_some_and(Platform::is_unknown)

@@ -35,7 +35,6 @@ const REASON_CHARS_MAX: usize = 1000;
 /// A file of waivers.
 #[derive(Debug, Clone)]
 pub struct WaiverFile {
-    /// What it says.
     pub waivers: Vec<Waiver>,
     path: PathBuf,
     text: String,
@@ -49,11 +48,10 @@ struct Document {
     waivers: Vec<Waiver>,
 }
 
-/// Something that was taken over: every finding of the rule that all of the stated scopes fit.
+/// Something that was taken over: every finding of the rule all of the stated scopes fit.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Waiver {
-    /// The rule.
     pub rule: String,
     /// The plan, by its ID, with all its images; or one image of a chart: `PLAN.NAME`.
     #[serde(default)]
@@ -73,17 +71,14 @@ pub struct Waiver {
     /// The key of the offer, and what is below it.
     #[serde(default)]
     pub key: Option<String>,
-    /// The vulnerability.
     #[serde(default)]
     pub vulnerability: Option<String>,
     /// The package that has it.
     #[serde(default)]
     pub package: Option<String>,
-    /// Why.
     pub reason: Reason,
     /// The last day on which it counts, in UTC.
     pub expires: Day,
-    /// Who took it over.
     #[serde(default)]
     pub owner: Option<String>,
 }

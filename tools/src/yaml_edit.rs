@@ -36,10 +36,9 @@ pub enum EditError {
     Twice {
         /// The line of the second.
         line: usize,
-        /// Which key.
         key: String,
     },
-    /// The mapping or list that the value belongs into is not there.
+    /// The mapping or list the value belongs into is not there.
     #[error("line {line}: there is no `{path}` to write into")]
     Missing {
         /// The line of its nearest parent.
@@ -49,23 +48,13 @@ pub enum EditError {
     },
     /// Something else than a text on one line stands there.
     #[error("line {line}: `{path}` is no text on one line, and is not replaced")]
-    Kind {
-        /// Where it stands.
-        line: usize,
-        /// Which value.
-        path: String,
-    },
+    Kind { line: usize, path: String },
     /// The value would need escapes.
     #[error("the value {0:?} cannot be written into a YAML file as it is")]
     Value(String),
     /// More than the one value would change: it is shared by an anchor, or read in another way.
     #[error("line {line}: writing `{path}` would change more than that; write it by hand")]
-    Spills {
-        /// Where it stands.
-        line: usize,
-        /// Which value.
-        path: String,
-    },
+    Spills { line: usize, path: String },
 }
 
 /// A value with its stretch of the text.

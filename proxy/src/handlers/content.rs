@@ -117,10 +117,8 @@ pub(super) fn is_about_content(refusal: &Error) -> bool {
 /// What must exist, each once, in the order of the manifest. Layers that registries need not hold
 /// are no part of it.
 fn pieces(manifest: &Manifest) -> Vec<Piece> {
-    let distributable = manifest
-        .blobs()
-        .filter(|blob| !blob.media_type.is_nondistributable() && blob.urls.is_empty());
-    let blobs = distributable.map(|blob| Piece::Blob(blob.digest));
+    let required = manifest.blobs().filter(|blob| !blob.may_be_elsewhere());
+    let blobs = required.map(|blob| Piece::Blob(blob.digest));
     let children = manifest.children().iter().map(Piece::listed);
     let mut seen = HashSet::new();
     blobs.chain(children).filter(|piece| seen.insert(*piece)).collect()

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-const PAGE: &str = include_str!("../../../docs/limits.md");
+const PAGE: &str = include_str!("../../../docs/reference/limits.md");
 const OURS: &str = include_str!("../limits.rs");
 const OF_THE_STORE: &str = include_str!("../../../store/src/limits.rs");
 
@@ -31,7 +31,7 @@ fn every_bound_is_on_the_page_about_them() {
         constants(OURS).filter(|(name, kind)| name.ends_with("_MAX") && *kind != "Duration");
     let missing: Vec<_> =
         bounds.map(|(name, _)| name).filter(|name| !named.contains(name)).collect();
-    assert_eq!(missing, [""; 0], "docs/limits.md does not name these");
+    assert_eq!(missing, [""; 0], "docs/reference/limits.md does not name these");
 }
 
 #[test]
@@ -41,5 +41,5 @@ fn the_page_names_no_bound_that_is_gone() {
     let other = "TOOMANYREQUESTS";
     let gone: Vec<_> =
         named(PAGE).into_iter().filter(|n| !known.contains(n) && *n != other).collect();
-    assert_eq!(gone, [""; 0], "docs/limits.md names these, and they are gone");
+    assert_eq!(gone, [""; 0], "docs/reference/limits.md names these, and they are gone");
 }

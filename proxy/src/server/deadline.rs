@@ -1,5 +1,5 @@
 //! For how long a request is held before it is refused, and what its client is told then: the one place
-//! where patience is decided. Which client has how much is in `agent.rs`, its source in docs/clients.md.
+//! where patience is decided. Which client has how much is in `agent.rs`, its source in docs/explanation/clients.md.
 //!
 //! Invariants: no client is told 429 before its request was held for as long as it waits, or too many are
 //! held; what took bytes of a body is not tried again, and is told neither 429 nor 503.

@@ -50,6 +50,20 @@ impl Descriptor {
             artifact_type: None,
         }
     }
+
+    /// Whether a registry or a layout may lack these bytes: a layer that registries may refuse to hold,
+    /// or one that says where else it can be had.
+    #[must_use]
+    pub fn may_be_elsewhere(&self) -> bool {
+        self.media_type.is_nondistributable() || !self.urls.is_empty()
+    }
+
+    /// Whether a copy leaves these bytes where they are: registries may refuse to hold them, and their
+    /// source is known. With one of the two alone the copy would lose a layer that it could have.
+    #[must_use]
+    pub fn stays_elsewhere(&self) -> bool {
+        self.media_type.is_nondistributable() && !self.urls.is_empty()
+    }
 }
 
 impl Descriptor {
@@ -112,4 +126,29 @@ impl Descriptor {
 fn reason(error: &serde_json::Error) -> String {
     let text = error.to_string();
     text.rsplit_once(" at line ").map_or(text.clone(), |(reason, _)| reason.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::{Algorithm, Digester};
+
+    #[test]
+    fn a_layer_may_be_elsewhere_for_its_type_or_its_addresses_and_stays_there_for_both() {
+        let foreign = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip";
+        let layer = "application/vnd.oci.image.layer.v1.tar+gzip";
+        for (media_type, has_urls, may_be, stays) in [
+            (layer, false, false, false),
+            (layer, true, true, false),
+            (foreign, false, true, false),
+            (foreign, true, true, true),
+        ] {
+            let digest = Digester::digest(Algorithm::Sha256, b"layer");
+            let mut one = Descriptor::new(media_type.parse().unwrap(), digest, 5);
+            one.urls = vec!["https://layers.example.com/x".to_owned(); usize::from(has_urls)];
+            let case = format!("{media_type}, urls: {has_urls}");
+            assert_eq!((one.may_be_elsewhere(), one.stays_elsewhere()), (may_be, stays), "{case}");
+        }
+    }
 }

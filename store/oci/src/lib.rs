@@ -16,6 +16,8 @@
 //! | error body | [`ErrorCode`], [`ErrorBody`] |
 //! | login, as Docker keeps it | [`Login`], [`Secret`], [`DockerConfig`] |
 
+#![warn(missing_docs)]
+
 mod descriptor;
 mod digest;
 mod error;

@@ -27,7 +27,7 @@ pub struct BlobWriter {
     in_flight: InFlight,
     /// The segment that is being filled.
     filling: SegmentBuffer,
-    /// Set once the writer was used up by `verify`, so that the drop does not abandon.
+    /// Set once the writer was used up by `verify`, so the drop does not abandon.
     done: bool,
 }
 
@@ -132,7 +132,7 @@ impl BlobWriter {
             self.in_flight.abandon(mismatch.to_string());
             return Ok(Err(mismatch));
         }
-        // Readers get the last segment now; the sink takes it when it is known that it stays.
+        // Readers get the last segment now; the sink takes it when it is known it stays.
         let last = (self.filling.len() > 0).then(|| self.take_filled());
         if let Some(last) = &last {
             self.in_flight.push(last.clone());
@@ -241,7 +241,7 @@ impl ReadyBlob {
         BlobInfo { digest: self.hashed.digest, size_bytes: self.hashed.size_bytes }
     }
 
-    /// Makes all of it readable from disk before it is published, so that it can wait without taking
+    /// Makes all of it readable from disk before it is published, so it can wait without taking
     /// memory. Blocks.
     pub fn settle(&mut self) -> Result<()> {
         self.settled = true;

@@ -1,7 +1,7 @@
 //! Any sequence of what can happen to uploads, on a store and on a model of it: what a fuzz target
 //! makes up, and what its corpus holds.
 //!
-//! Invariant: an upload has exactly the bytes that it was given, at rest too; only one that ended
+//! Invariant: an upload has exactly the bytes it was given, at rest too; only one that ended
 //! under its own digest leaves a blob.
 
 use bytes::Bytes;

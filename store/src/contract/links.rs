@@ -1,6 +1,6 @@
 //! The contract of blobs that come to a repository: with their content at once, or from another one.
 //!
-//! Invariant: a repository that was told that it has a blob has its content until somebody takes it
+//! Invariant: a repository that was told it has a blob has its content until somebody takes it
 //! from that repository, whatever others do meanwhile.
 
 use bytes::Bytes;

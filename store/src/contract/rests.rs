@@ -1,6 +1,6 @@
 //! The contract of uploads that outlive the process: at rest, resumed, proven, forgotten.
 //!
-//! Invariant: an upload that rests goes on with exactly the bytes that it was given.
+//! Invariant: an upload that rests goes on with exactly the bytes it was given.
 
 use wharf_oci::{Algorithm, Digester, RepoName, UploadId};
 

@@ -41,7 +41,7 @@ impl RocksStore {
     }
 
     /// Makes a new store in `to`, which must not exist, from a backup. Everything is copied, so the
-    /// backup stays what it is, and the new store is opened once to see that it can be.
+    /// backup stays what it is, and the new store is opened once to see it can be.
     pub fn restore(from: &Path, to: &Path, watch: Watch<'_>) -> Result<Copied> {
         if schema::found_format(from)?.is_none() {
             return Err(StoreError::NoStore { path: from.to_owned() });

@@ -1,7 +1,7 @@
-//! Room on the disk that a start is held by: a file without content. Where others have filled the disk
+//! Room on the disk a start is held by: a file without content. Where others have filled the disk
 //! it goes before the database is opened, because opening writes: the log of records is folded in.
 //!
-//! Invariant: it is made only of room that nothing else of the store needs, and counts like everything
+//! Invariant: it is made only of room nothing else of the store needs, and counts like everything
 //! that the store takes.
 
 use std::fs::{self, File, OpenOptions};

@@ -46,7 +46,7 @@ pub(super) struct Engine {
     /// files go again, and nobody would count them.
     runs_change: RwLock<()>,
     pub(super) evicted: Counter,
-    /// Bytes of forgotten small blobs that the disk has not back yet.
+    /// Bytes of forgotten small blobs the disk has not back yet.
     small_heap_bytes: AtomicU64,
     /// Threads that nobody else waits for. They hold the engine, so whoever closes the store does.
     background: Mutex<Vec<JoinHandle<()>>>,
@@ -173,7 +173,7 @@ impl Engine {
             .map_err(|error| StoreError::database("reading", family, error))
     }
 
-    /// Writes a batch so that it survives power loss.
+    /// Writes a batch so it survives power loss.
     pub(super) fn write(
         &self,
         batch: WriteBatch,
@@ -183,7 +183,7 @@ impl Engine {
         self.write_batch(batch, true, operation, key)
     }
 
-    /// Writes a batch so that it survives the end of this process; power loss may take it until
+    /// Writes a batch so it survives the end of this process; power loss may take it until
     /// [`Engine::sync`].
     pub(super) fn write_soon(
         &self,

@@ -29,7 +29,7 @@ pub(super) fn reserve(engine: &Engine, leases: &Leases, bytes: u64, key: &str) -
     }
     let _evicting = engine.evicting();
     engine.measure_records()?;
-    // Records weigh less or more than the blobs that they are of, so one round may not do.
+    // Records weigh less or more than the blobs they are of, so one round may not do.
     for _ in 0..EVICTION_ROUNDS_MAX {
         // Also on the first round: whoever held the lock before may have made the room.
         let Err(ShortBy(short)) = engine.space.reserve(engine.folder(), bytes)? else {
@@ -56,7 +56,7 @@ pub(super) fn reserve(engine: &Engine, leases: &Leases, bytes: u64, key: &str) -
 }
 
 /// What is done from time to time: the order of use is written, the disk looked at, and a store
-/// that grew over its limit, or a disk that others fill, gets room.
+/// that grew over its limit, or a disk others fill, gets room.
 pub(super) fn look_after(engine: &Engine, leases: &Leases) -> Result<()> {
     order::write_touched(engine)?;
     parts::forget_old(engine, leases, PART_TIME)?;

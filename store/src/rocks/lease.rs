@@ -145,7 +145,7 @@ impl Drop for Lease {
 
 impl Drop for Reaper {
     /// Leases hold senders of their own; the thread ends when the last of them is gone. Waiting for
-    /// it here makes sure that a store which nobody reads is closed when this returns.
+    /// it here makes sure a store which nobody reads is closed when this returns.
     fn drop(&mut self) {
         self.queue = None;
         let idle = lock(&self.leases.0).held.is_empty();

@@ -15,7 +15,7 @@ type Entry = (Box<[u8]>, Box<[u8]>);
 
 impl RocksStore {
     /// Entries of a family whose keys start with `prefix`, after `after`, one more than `limit` at
-    /// most, so that the caller sees whether there are more.
+    /// most, so the caller sees whether there are more.
     fn scan(
         &self,
         family: &'static str,

@@ -62,7 +62,7 @@ pub(super) fn record_options() -> Options {
     options
 }
 
-/// Small blobs: small tables, rewritten a few at a time, so that a rewrite never takes much room.
+/// Small blobs: small tables, rewritten a few at a time, so a rewrite never takes much room.
 pub(super) fn small_options() -> Options {
     let mut options = record_options();
     options.set_write_buffer_size(SMALL_TABLE_BYTES);

@@ -1,5 +1,5 @@
 //! The order in which blobs were last read, for eviction. Reads are noted in memory and written in
-//! heaps, so that a read costs no write.
+//! heaps, so a read costs no write.
 //!
 //! Invariant: a cached blob has exactly one entry in the order on disk; a kept one has none.
 
@@ -33,7 +33,7 @@ impl Order {
         next(before.unwrap_or_else(|last| last))
     }
 
-    /// Notes that a number was read; whether the notes should be written now.
+    /// Notes a number was read; whether the notes should be written now.
     pub(super) fn touch(&self, number: u64) -> bool {
         let now = self.now();
         let mut touched = lock(&self.touched);

@@ -3,7 +3,7 @@
 //!
 //! What is made here is made so; RocksDB asks the mask of the process, which is its program's to set. What
 //! is found wider, of an earlier version or by somebody's hand, is said and mended. Where that cannot be,
-//! because the folder is somebody else's (a volume that a group may write to) or its file system keeps no
+//! because the folder is somebody else's (a volume a group may write to) or its file system keeps no
 //! modes, it is said, and the store is used all the same.
 
 use std::fs::{self, DirBuilder, Permissions};
@@ -141,7 +141,7 @@ fn mend_one(path: &Path, may_be_link: bool) -> io::Result<bool> {
     if about.is_symlink() {
         return Ok(false);
     }
-    // Not by a descriptor: closing one of a lock file gives up the lock that this process has on it.
+    // Not by a descriptor: closing one of a lock file gives up the lock this process has on it.
     fs::set_permissions(path, Permissions::from_mode(about.mode() & 0o7777 & !OTHERS))?;
     if fs::metadata(path)?.mode() & OTHERS != 0 {
         return Err(io::Error::other("the file system keeps no modes"));

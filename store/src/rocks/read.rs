@@ -1,6 +1,6 @@
 //! Segments back from disk, one at a time, for published blobs and for those still in flight.
 //!
-//! Invariant: bytes whose checksum is wrong are never given out; the blob that they are of is put
+//! Invariant: bytes whose checksum is wrong are never given out; the blob they are of is put
 //! into quarantine.
 
 use std::sync::{Arc, OnceLock};

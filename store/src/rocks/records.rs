@@ -1,7 +1,7 @@
 //! The values of records: what is kept of a blob, a number, a session, a quarantined blob. Keys and
 //! families are in `schema.rs`. No database calls here.
 //!
-//! Invariant: every decoder is total. Bytes that the encoder beside it did not write give `None`,
+//! Invariant: every decoder is total. Bytes the encoder beside it did not write give `None`,
 //! never a panic, because a disk may lie.
 
 use wharf_oci::{Digest, HashState, RepoName, UploadId};

@@ -14,7 +14,7 @@ use super::private;
 use crate::manifests::{StoredManifest, TagRecord};
 use crate::{Result, StoreError};
 
-/// The format that this program writes; it reads this one and none later.
+/// The format this program writes; it reads this one and none later.
 pub(super) const FORMAT: u32 = 4;
 /// The file that makes a folder a store.
 pub(super) const MARKER: &str = "WHARF-STORE";
@@ -61,7 +61,7 @@ pub(super) const FAMILIES: [&str; 16] = [
 pub(super) const NEXT_NUMBER: &[u8] = b"next-number";
 /// Key in [`META`] -> `Totals`, merged.
 pub(super) const TOTALS: &[u8] = b"totals";
-/// Key in [`META`] -> u64: the number that the scrub looks at next.
+/// Key in [`META`] -> u64: the number the scrub looks at next.
 pub(super) const SCRUB_CURSOR: &[u8] = b"scrub-cursor";
 /// Key in [`META`] that is written to find out whether that is possible; never there afterwards.
 pub(super) const PROBE: &[u8] = b"probe";
@@ -109,7 +109,7 @@ pub(super) fn parse_epoch(family: &str) -> Option<u32> {
     family.strip_prefix(EPOCH_PREFIX)?.parse().ok().filter(|epoch| *epoch > 0)
 }
 
-/// Rising with number and index, so that the runs of a blob never overlap those of another.
+/// Rising with number and index, so the runs of a blob never overlap those of another.
 pub(super) fn segment_key(number: u64, index: u64) -> [u8; 16] {
     let mut key = [0_u8; 16];
     let (high, low) = key.split_at_mut(8);
@@ -253,8 +253,8 @@ pub(super) fn decode_manifest(digest: Digest, value: &[u8]) -> Option<StoredMani
     Some(StoredManifest { digest, media_type, bytes })
 }
 
-/// Makes sure that `folder` is a store of a format that we know, or makes it one when it is empty.
-/// Nothing is written into a folder that is not ours. The format that it has.
+/// Makes sure that `folder` is a store of a format we know, or makes it one when it is empty.
+/// Nothing is written into a folder that is not ours. The format it has.
 pub(super) fn claim(folder: &Path) -> Result<u32> {
     if let Some(found) = found_format(folder)? {
         return Ok(found);
@@ -289,7 +289,7 @@ pub(super) fn found_format(folder: &Path) -> Result<Option<u32>> {
     }
 }
 
-/// Says that the folder holds a store of this format, durably and at once.
+/// Says the folder holds a store of this format, durably and at once.
 pub(super) fn mark(folder: &Path) -> Result<()> {
     let partial = folder.join(format!("{MARKER}.new"));
     write_synced(&partial, format!("{MARKER_WORDS}{FORMAT}\n").as_bytes())

@@ -1,7 +1,7 @@
 //! From older formats to this one, when a store is opened.
 //!
 //! Invariant: every step can be run again from its beginning, so a process that ends in the middle
-//! leaves a store that the next start upgrades; the marker is changed after the last step.
+//! leaves a store the next start upgrades; the marker is changed after the last step.
 
 use std::collections::HashMap;
 
@@ -30,7 +30,7 @@ pub(super) fn upgrade(engine: &Engine, from: u32) -> Result<()> {
 }
 
 /// Format 2 knows sizes of runs, retention, totals, and links the other way round. Format 1 did not
-/// say what may be evicted, so nothing that it held may.
+/// say what may be evicted, so nothing it held may.
 fn to_2(engine: &Engine) -> Result<()> {
     let run_bytes = run_bytes_by_number(engine)?;
     let mut totals = Totals::default();

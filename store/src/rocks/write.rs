@@ -267,7 +267,7 @@ impl Sink for RocksSink {
         if self.runs.open_segments() > 0 {
             match size_bytes {
                 None => self.end_run(hash)?,
-                // It is hashed to its end: no state that an upload could go on from.
+                // It is hashed to its end: no state an upload could go on from.
                 Some(size_bytes) => {
                     self.source.sized(size_bytes);
                     self.runs.end(None)?;

@@ -16,7 +16,7 @@ use wharf_testkit::images::{Blob, Layout, Recipe, sha256};
 use super::cases::{Case, Trouble, Way};
 use super::ground::Ground;
 use super::tools::{Tool, programs};
-use crate::fixture::{USER, Wharfd, disk_bytes, double_config, held_port, upstream_lines};
+use crate::fixture::{How, USER, Wharfd, disk_bytes, double_config, held_port, upstream_lines};
 
 /// How long a client may take. Nobody at a terminal waits longer.
 const CLIENT_TIME: Duration = Duration::from_secs(150);
@@ -327,7 +327,10 @@ impl Upstream {
         };
         let push = if case.staged { "staged" } else { "through" };
         let upstream = format!("{}push = \"{push}\"\n", upstream_lines(&url, USER));
-        Wharfd::with_config(&format!("{}{upstream}", case.lines)).await
+        // As people run it: what passes by itself is held before it is refused.
+        let variables = vec![("WHARFD_HOLD", "45".to_owned())];
+        let how = How { variables, ..How::default() };
+        Wharfd::started(&format!("{}{upstream}", case.lines), how).await
     }
 
     /// The trouble begins; the double, when it is there.

@@ -24,7 +24,7 @@ pub fn calls<'a>(expression: &'a str, function: &str) -> Vec<&'a str> {
     found
 }
 
-/// The one call that the whole expression is: `variables('x')` gives `x`, a `concat` nothing.
+/// The one call the whole expression is: `variables('x')` gives `x`, a `concat` nothing.
 #[must_use]
 pub fn only_call<'a>(expression: &'a str, function: &str) -> Option<&'a str> {
     let (before, after) = split_at_call(expression.trim(), function)?;

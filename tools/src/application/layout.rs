@@ -48,12 +48,7 @@ struct Record {
 pub enum LayoutError {
     /// The paths of the manifest cannot be written.
     #[error("cannot write the paths of {}", path.display())]
-    Manifest {
-        /// The manifest.
-        path: PathBuf,
-        /// Why.
-        source: EditError,
-    },
+    Manifest { path: PathBuf, source: EditError },
     /// Something else is in the way.
     #[error(
         "{} was not written by `wharf offer bundle`, or was changed since; remove it, or name \
@@ -63,16 +58,11 @@ pub enum LayoutError {
     Foreign(PathBuf),
     /// It cannot be written or looked at.
     #[error("cannot write {}", path.display())]
-    Write {
-        /// What.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    Write { path: PathBuf, source: io::Error },
 }
 
 impl Layout {
-    /// The folder of a plan. Its files were judged before: paths that a manifest lacks are left out.
+    /// The folder of a plan. Its files were judged before: paths a manifest lacks are left out.
     pub fn of(application: &Application, chart: &Chart) -> Result<Self, LayoutError> {
         let Application { manifest, ui, template } = application;
         let mut files = BTreeMap::new();

@@ -20,7 +20,7 @@ const KEYS: [&str; 11] = [
     "supportedClusterTypes",
 ];
 /// The keys below `extensionRegistrationParameters`. Where `supportedClusterTypes` stands is not said
-/// by the pages that we have; it is read in both places (INFERENCE).
+/// by the pages we have; it is read in both places (INFERENCE).
 const REGISTRATION_KEYS: [&str; 3] = ["defaultScope", "namespace", "supportedClusterTypes"];
 
 /// What the file says.
@@ -28,9 +28,7 @@ const REGISTRATION_KEYS: [&str; 3] = ["defaultScope", "namespace", "supportedClu
 pub struct Manifest {
     /// What the application is called.
     pub application_name: Option<Placed<String>>,
-    /// Who publishes it.
     pub publisher: Option<Placed<String>>,
-    /// What it is.
     pub description: Option<Placed<String>>,
     /// Its version, `#.#.#`.
     pub version: Option<Placed<String>>,

@@ -34,9 +34,7 @@ pub struct ArmTemplate {
 /// Something that is asked of who deploys the template.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Parameter {
-    /// Its name.
     pub name: Placed<String>,
-    /// Its type.
     pub kind: Option<Placed<String>>,
     /// What counts when nothing is given.
     pub default: Option<Node>,
@@ -45,18 +43,14 @@ pub struct Parameter {
 /// A name with a value.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Variable {
-    /// The name.
     pub name: Placed<String>,
-    /// The value.
     pub value: Node,
 }
 
 /// A resource.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Resource {
-    /// Where it stands.
     pub spot: Spot,
-    /// Its type.
     pub kind: Option<Placed<String>>,
     /// Where it links another template.
     pub link: Option<Spot>,
@@ -65,7 +59,6 @@ pub struct Resource {
 /// The resource that installs the application.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Extension {
-    /// Where it stands.
     pub spot: Spot,
     /// Of which resource it is an extension.
     pub of: Option<Placed<String>>,
@@ -88,24 +81,19 @@ pub struct Extension {
 pub enum ReleaseScope {
     /// Once, in this namespace.
     Cluster {
-        /// Where it stands.
         spot: Spot,
         /// `releaseNamespace`.
         namespace: Option<Placed<String>>,
     },
     /// Once in each namespace.
-    Namespace {
-        /// Where it stands.
-        spot: Spot,
-    },
+    Namespace { spot: Spot },
 }
 
-/// A value that the chart is given.
+/// A value the chart is given.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Setting {
     /// Its name: the path of the value in the chart, with dots.
     pub name: Placed<String>,
-    /// The value.
     pub value: Node,
 }
 
@@ -195,7 +183,7 @@ impl ArmTemplate {
         self.parameters.iter().find(|parameter| parameter.name.value.eq_ignore_ascii_case(name))
     }
 
-    /// The text that a text comes to: itself, or that of the variable that it is. `None` where it is
+    /// The text a text comes to: itself, or that of the variable it is. `None` where it is
     /// known only when the template is deployed.
     #[must_use]
     pub fn literal<'a>(&'a self, text: &'a str) -> Option<&'a str> {

@@ -5,18 +5,14 @@ use crate::offer::spots::Spot;
 /// Something with the place where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Placed<T> {
-    /// Where.
     pub spot: Spot,
-    /// What.
     pub value: T,
 }
 
 /// A value of a file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Node {
-    /// Where it begins.
     pub spot: Spot,
-    /// What it is.
     pub value: Value,
 }
 
@@ -40,16 +36,13 @@ pub enum Value {
 /// A key with its value.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
-    /// The key.
     pub key: Placed<String>,
-    /// Its value.
     pub value: Node,
 }
 
 /// What is wrong with the form of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// Where.
     pub spot: Spot,
     /// What, in a few words.
     pub message: String,
@@ -58,9 +51,7 @@ pub struct Fault {
 /// What a file came to: a tree where one could be read, and what is wrong with its form.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Reading {
-    /// The tree.
     pub root: Option<Node>,
-    /// What is wrong.
     pub faults: Vec<Fault>,
 }
 

@@ -14,7 +14,6 @@ pub struct UiDefinition {
     pub handler: Option<Placed<String>>,
     /// `version`.
     pub version: Option<Placed<String>>,
-    /// Every question.
     pub elements: Vec<Element>,
     /// The names of the steps.
     pub steps: Vec<Placed<String>>,
@@ -29,20 +28,17 @@ pub struct UiDefinition {
 /// A question.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Element {
-    /// The step that it is in; none for the first page.
+    /// The step it is in; none for the first page.
     pub step: Option<String>,
-    /// The section that it is in.
+    /// The section it is in.
     pub section: Option<String>,
-    /// Its name.
     pub name: Placed<String>,
-    /// What kind of question.
     pub kind: Option<Placed<String>>,
 }
 
 /// What a parameter of the template gets.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Output {
-    /// The parameter.
     pub name: Placed<String>,
     /// The value: mostly an expression.
     pub value: Node,

@@ -1,130 +1,104 @@
-//! Reads one YAML document with the place of every value. Anchors, several documents and keys that
-//! are no texts are told: the files of an application need none of them.
+//! One YAML document of an application, with the place of every value. Anchors, several documents and
+//! keys that are no texts are told: the files of an application need none of them.
 
 use std::collections::HashSet;
 
-use serde_saphyr::granit_parser::{Event, Parser, ScalarStyle, Span, StrInput};
-
 use super::tree::{Entry, Fault, Node, Placed, Reading, Value};
 use super::{DEPTH_MAX, FAULTS_MAX, NODES_MAX};
-use crate::offer::spots::Spot;
+use crate::yaml::{self, Bounds, Spot, Stop, Style};
 
 /// Reads a text.
 #[must_use]
 pub fn read(text: &str) -> Reading {
-    let events = Parser::new_from_str(text);
-    let mut reader = Reader { events, spot: Spot::START, nodes: 0, faults: Vec::new() };
+    let bounds = Bounds { depth: DEPTH_MAX, values: NODES_MAX, documents: 1 };
+    let read = yaml::read(text, bounds);
+    let mut judging = Judging { faults: Vec::new() };
     let mut root = None;
-    loop {
-        let read = reader.next().and_then(|(event, span)| match event {
-            Event::StreamStart | Event::DocumentStart(..) | Event::DocumentEnd => Ok(true),
-            Event::StreamEnd => Ok(false),
-            _ if root.is_some() => {
-                Err(Fault::new(spot_of(&span), "the file is one YAML document; remove the `---`"))
-            }
-            event => {
-                root = Some(reader.node(&event, &span, 0)?);
-                Ok(true)
-            }
-        });
-        match read {
-            Ok(true) => {}
-            Ok(false) => break,
-            Err(fault) => {
-                reader.faults.push(fault);
-                return Reading { root: None, faults: reader.faults };
+    // Faults of what was read come before the fault that ended the reading.
+    let judged = match read.documents.first().map(|node| judging.node(node)).transpose() {
+        Ok(judged) => {
+            root = judged;
+            match (read.stop, read.further) {
+                (Some(stop), _) => Err(fault_of(stop)),
+                (None, Some(further)) => {
+                    let message = "the file is one YAML document; remove the `---`";
+                    Err(Fault::new(further.root, message))
+                }
+                (None, None) => Ok(()),
             }
         }
+        Err(fault) => Err(fault),
+    };
+    if let Err(fault) = judged {
+        judging.faults.push(fault);
+        return Reading { root: None, faults: judging.faults };
     }
     if root.is_none() {
-        reader.faults.push(Fault::new(Spot::START, "the file is empty"));
+        judging.faults.push(Fault::new(Spot::START, "the file is empty"));
     }
-    Reading { root, faults: reader.faults }
+    Reading { root, faults: judging.faults }
 }
 
-struct Reader<'a> {
-    events: Parser<'a, StrInput<'a>>,
-    spot: Spot,
-    nodes: usize,
+fn fault_of(stop: Stop) -> Fault {
+    match stop {
+        Stop::Syntax(spot, _, info) => Fault::new(spot, format!("this is no YAML: {info}")),
+        Stop::Deep(spot) | Stop::Large(spot) => {
+            Fault::new(spot, "it is nested too deeply or holds too many values")
+        }
+    }
+}
+
+struct Judging {
     faults: Vec<Fault>,
 }
 
-impl<'a> Reader<'a> {
-    fn next(&mut self) -> Result<(Event<'a>, Span), Fault> {
-        match self.events.next() {
-            Some(Ok((event, span))) => {
-                self.spot = spot_of(&span);
-                Ok((event, span))
-            }
-            Some(Err(error)) => {
-                let mark = error.marker();
-                let spot = Spot { line: mark.line(), column: mark.col() + 1, width: 1 };
-                Err(Fault::new(spot, format!("this is no YAML: {}", error.info())))
-            }
-            None => Err(Fault::new(self.spot, "the file ends before its YAML does")),
-        }
-    }
-
+impl Judging {
     fn fault(&mut self, spot: Spot, message: impl Into<String>) {
         if self.faults.len() < FAULTS_MAX {
             self.faults.push(Fault::new(spot, message));
         }
     }
 
-    fn node(&mut self, event: &Event<'a>, span: &Span, depth: usize) -> Result<Node, Fault> {
-        let spot = spot_of(span);
-        self.nodes += 1;
-        if depth > DEPTH_MAX || self.nodes > NODES_MAX {
-            return Err(Fault::new(spot, "it is nested too deeply or holds too many values"));
+    /// A value with its type; an error ends the reading.
+    fn node(&mut self, node: &yaml::Node) -> Result<Node, Fault> {
+        if node.is_anchored {
+            let message = "anchors are not read here; write the value in both places";
+            self.fault(node.spot, message);
         }
-        if let Event::Scalar(_, _, anchor, _)
-        | Event::SequenceStart(_, anchor, _)
-        | Event::MappingStart(_, anchor, _) = event
-            && *anchor != 0
-        {
-            self.fault(spot, "anchors are not read here; write the value in both places");
-        }
-        let value = match event {
-            Event::Scalar(text, ScalarStyle::Plain, ..) => plain(text),
-            Event::Scalar(text, ..) => Value::Text(text.to_string()),
-            Event::SequenceStart(..) => {
-                let mut items = Vec::new();
-                loop {
-                    let (event, span) = self.next()?;
-                    if matches!(event, Event::SequenceEnd) {
-                        break Value::List(items);
-                    }
-                    items.push(self.node(&event, &span, depth + 1)?);
-                }
+        let value = match &node.value {
+            yaml::Value::Scalar { text, style: Style::Plain } => plain(text),
+            yaml::Value::Scalar { text, .. } => Value::Text(text.clone()),
+            yaml::Value::List(items) => {
+                let items = items.iter().map(|item| self.node(item));
+                Value::List(items.collect::<Result<_, _>>()?)
             }
-            Event::MappingStart(..) => self.mapping(depth)?,
-            _ => return Err(Fault::new(spot, "anchors and aliases are not read here")),
+            yaml::Value::Map(entries) => self.mapping(entries)?,
+            yaml::Value::Alias(_) => {
+                return Err(Fault::new(node.spot, "anchors and aliases are not read here"));
+            }
         };
-        Ok(Node { spot, value })
+        Ok(Node { spot: node.spot, value })
     }
 
-    fn mapping(&mut self, depth: usize) -> Result<Value, Fault> {
+    fn mapping(&mut self, read: &[(yaml::Node, yaml::Node)]) -> Result<Value, Fault> {
         let mut entries: Vec<Entry> = Vec::new();
         let mut known = HashSet::new();
-        loop {
-            let (event, span) = self.next()?;
-            let spot = spot_of(&span);
-            let key = match event {
-                Event::MappingEnd => return Ok(Value::Map(entries)),
-                Event::Scalar(text, ..) => text.to_string(),
-                _ => return Err(Fault::new(spot, "a key is a text")),
+        for (key, value) in read {
+            let spot = key.spot;
+            let yaml::Value::Scalar { text: key, .. } = &key.value else {
+                return Err(Fault::new(spot, "a key is a text"));
             };
-            if !known.insert(key.clone()) {
+            if !known.insert(key) {
                 self.fault(spot, format!("the key `{key}` stands twice"));
             }
-            let (event, span) = self.next()?;
-            let mut value = self.node(&event, &span, depth + 1)?;
+            let mut value = self.node(value)?;
             if matches!(value.value, Value::List(_) | Value::Map(_) | Value::Null) {
                 // Such a value often begins on the line below, or nowhere; its key is what is looked for.
                 value.spot = spot;
             }
-            entries.push(Entry { key: Placed { spot, value: key }, value });
+            entries.push(Entry { key: Placed { spot, value: key.clone() }, value });
         }
+        Ok(Value::Map(entries))
     }
 }
 
@@ -142,13 +116,6 @@ fn plain(text: &str) -> Value {
 fn is_number(text: &str) -> bool {
     let starts = text.trim_start_matches(['-', '+', '.']);
     starts.starts_with(|c: char| c.is_ascii_digit()) && text.parse::<f64>().is_ok()
-}
-
-fn spot_of(span: &Span) -> Spot {
-    let (line, column) = (span.start.line(), span.start.col() + 1);
-    let same_line = span.end.line() == line;
-    let width = if same_line { (span.end.col() + 1).saturating_sub(column).max(1) } else { 1 };
-    Spot { line, column, width }
 }
 
 #[cfg(test)]

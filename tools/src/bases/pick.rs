@@ -37,39 +37,19 @@ pub enum PickError {
     },
     /// It has none for this platform.
     #[error("it has no image for {wanted}; it has: {there}")]
-    NoPlatform {
-        /// Which.
-        wanted: String,
-        /// Those that it has.
-        there: String,
-    },
+    NoPlatform { wanted: String, there: String },
     /// It has several, which differ in what was not said.
     #[error("it has several images for {wanted}, say which with `osVersion`: {there}")]
-    SeveralVersions {
-        /// The platform.
-        wanted: String,
-        /// Those that it has.
-        there: String,
-    },
+    SeveralVersions { wanted: String, there: String },
     /// It is for another platform than its index says.
     #[error("its index says {stated}, its configuration {own}; it was put together wrongly")]
-    Contradiction {
-        /// What the index says.
-        stated: String,
-        /// What the configuration says.
-        own: String,
-    },
+    Contradiction { stated: String, own: String },
     /// It is another image than the one that was pinned.
     #[error(
         "its digest is {actual}, and the offer says {expected}; take the new one over, or name the \
          old one by its digest"
     )]
-    Digest {
-        /// What the offer says.
-        expected: Digest,
-        /// What there is.
-        actual: Digest,
-    },
+    Digest { expected: Digest, actual: Digest },
     /// Its layers cannot be told apart.
     #[error("its manifest has {layers} layers, its configuration {diff_ids} diffIDs")]
     DiffIds {
@@ -90,9 +70,8 @@ pub enum PickError {
 pub(super) struct Picked {
     /// What the source lists at its top.
     pub(super) root: Descriptor,
-    /// How the image is pointed at, with the platform that its index says.
+    /// How the image is pointed at, with the platform its index says.
     pub(super) descriptor: Descriptor,
-    /// Its manifest.
     pub(super) manifest: Manifest,
     /// How many manifests say something of images, and are none.
     pub(super) attached: usize,
@@ -150,7 +129,7 @@ pub(super) fn compare_digest(pinned: Option<&Digest>, picked: &Picked) -> Result
     Err(PickError::Digest { expected: *expected, actual: picked.root.digest })
 }
 
-/// What a configuration says that its image runs on.
+/// What a configuration says its image runs on.
 pub(super) fn platform_of(config: &ImageConfig) -> Platform {
     Platform {
         os: config.os.clone(),

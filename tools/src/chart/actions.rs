@@ -6,7 +6,6 @@ use std::ops::Range;
 /// An action.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Action<'a> {
-    /// With its braces.
     pub(super) range: Range<usize>,
     /// Without them, and without the dashes that take blanks away.
     pub(super) body: &'a str,

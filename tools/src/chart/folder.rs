@@ -32,24 +32,13 @@ pub enum ChartError {
     NoChart(PathBuf),
     /// It cannot be read.
     #[error("cannot read {}", path.display())]
-    Read {
-        /// Which file or folder.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    Read { path: PathBuf, source: io::Error },
     /// It holds more than a chart may.
     #[error("{} {excess}", path.display())]
-    TooMuch {
-        /// Which file or folder.
-        path: PathBuf,
-        /// What is too much.
-        excess: String,
-    },
+    TooMuch { path: PathBuf, excess: String },
     /// Helm does not take its `.helmignore`.
     #[error("{}:{line}: Helm does not take this pattern", path.display())]
     Pattern {
-        /// The file.
         path: PathBuf,
         /// Which line, from 1.
         line: usize,
@@ -64,7 +53,6 @@ pub enum ChartError {
 pub struct ChartFile {
     /// Its path in the chart, with `/`.
     pub path: String,
-    /// What it holds.
     pub bytes: Vec<u8>,
 }
 

@@ -24,21 +24,21 @@ use crate::temporary::Temporary;
 const PROGRAM: &str = "helm";
 /// How long it may take for one chart.
 pub const PATIENCE: Duration = Duration::from_secs(30);
-/// Most that it may write.
+/// Most it may write.
 pub const OUTPUT_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Most of what it says about a fault.
 const WORDS_BYTES_MAX: u64 = 64 * 1024;
 /// The version of Kubernetes that charts are rendered for, where theirs takes it. AKS has newer and
-/// older ones; Helm would otherwise take the one that it was made with.
+/// older ones; Helm would otherwise take the one it was made with.
 pub const KUBERNETES_VERSION: &str = "1.32.0";
 /// Those that are tried where a chart does not take that one, in this order.
 const OTHER_VERSIONS: [&str; 10] = [
     "1.33.0", "1.34.0", "1.35.0", "1.31.0", "1.30.0", "1.29.0", "1.28.0", "1.27.0", "1.26.0",
     "1.25.0",
 ];
-/// What stands for a value that a customer gives.
+/// What stands for a value a customer gives.
 const PLACEHOLDER: &str = "placeholder";
-/// How Helm says that a chart does not take a version.
+/// How Helm says a chart does not take a version.
 const NOT_THIS_VERSION: &str = "which is incompatible with Kubernetes";
 
 /// What became of a chart.
@@ -57,11 +57,11 @@ pub enum Rendering {
 pub struct Refusal {
     /// In Helm's words.
     pub message: String,
-    /// The file that it names, by its path in the chart.
+    /// The file it names, by its path in the chart.
     pub file: Option<String>,
-    /// The line that it names, from 1.
+    /// The line it names, from 1.
     pub line: Option<usize>,
-    /// The column that it names, from 1.
+    /// The column it names, from 1.
     pub column: Option<usize>,
 }
 
@@ -236,7 +236,7 @@ fn copy(chart: &Chart, place: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// What Helm says, with the innermost file of the chart that it names.
+/// What Helm says, with the innermost file of the chart it names.
 fn refusal(words: &str, chart: &str) -> Refusal {
     let errors = words.split("Error: ").last().unwrap_or(words).trim();
     let mut message =

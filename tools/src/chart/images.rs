@@ -1,7 +1,7 @@
 //! The images of a chart: what stands under `global.azure.images` of its values, which is where
 //! Microsoft's packaging tool looks for them (AC-technical-assets-kubernetes).
 
-use super::yaml::{Mark, Node, Value};
+use crate::yaml::{Node, Spot, Value};
 
 /// The keys that lead to the images.
 pub const IMAGES: [&str; 3] = ["global", "azure", "images"];
@@ -9,19 +9,14 @@ pub const IMAGES: [&str; 3] = ["global", "azure", "images"];
 /// An image under `global.azure.images`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChartImage {
-    /// Its name there.
     pub name: String,
-    /// Where the name stands.
-    pub mark: Mark,
+    pub spot: Spot,
     /// Whether it is a mapping at all.
     pub is_mapping: bool,
     /// The registry, without a repository.
     pub registry: Option<String>,
-    /// The repository.
     pub image: Option<String>,
-    /// The digest.
     pub digest: Option<String>,
-    /// The tag.
     pub tag: Option<String>,
 }
 
@@ -47,7 +42,7 @@ impl ChartImage {
         let said = |key: &str| node.get(key).and_then(Node::said).map(str::to_owned);
         Some(Self {
             name: name.text()?.to_owned(),
-            mark: name.mark,
+            spot: name.spot,
             is_mapping: matches!(node.value, Value::Map(_)),
             registry: said("registry"),
             image: said("image"),
@@ -56,7 +51,7 @@ impl ChartImage {
         })
     }
 
-    /// Every reference that a template may make of it.
+    /// Every reference a template may make of it.
     #[must_use]
     pub fn references(&self) -> Vec<String> {
         let (Some(registry), Some(image)) = (&self.registry, &self.image) else {

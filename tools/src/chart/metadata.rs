@@ -1,48 +1,43 @@
 //! What `Chart.yaml` says of a chart.
 
 use super::ChartFile;
-use super::yaml::{self, Mark, Node, YamlFault};
+use super::yaml::{self, YamlFault};
+use crate::yaml::{Node, Spot, Value};
 
 /// What `Chart.yaml` says. What is missing or of another kind is none; rules say so.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Metadata {
     /// `v2` for Helm 3.
     pub api_version: Option<Word>,
-    /// Its name.
     pub name: Option<Word>,
-    /// Its version.
     pub version: Option<Word>,
     /// `application`, or `library`.
     pub kind: Option<Word>,
     /// Which versions of Kubernetes it takes.
     pub kube_version: Option<Word>,
-    /// The charts that it needs.
+    /// The charts it needs.
     pub dependencies: Vec<Dependency>,
 }
 
 /// A text with its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Word {
-    /// The text.
     pub text: String,
-    /// Where it stands.
-    pub mark: Mark,
+    pub spot: Spot,
 }
 
 /// A chart that another one needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dependency {
-    /// Its name.
     pub name: String,
     /// Where it would come from; nothing for one that lies in `charts`.
     pub repository: Option<String>,
-    /// Where it stands.
-    pub mark: Mark,
+    pub spot: Spot,
 }
 
 impl Word {
     fn of(node: &Node) -> Option<Self> {
-        Some(Self { text: node.said()?.to_owned(), mark: node.mark })
+        Some(Self { text: node.said()?.to_owned(), spot: node.spot })
     }
 }
 
@@ -51,14 +46,14 @@ pub(super) fn read(file: Option<&ChartFile>) -> Result<Metadata, YamlFault> {
     let Some(file) = file else { return Ok(Metadata::default()) };
     let Some(text) = file.text() else { return Err(YamlFault::not_utf8(&file.path)) };
     let Some(node) = yaml::one(&file.path, text)? else { return Ok(Metadata::default()) };
-    if !matches!(node.value, yaml::Value::Map(_)) {
+    if !matches!(node.value, Value::Map(_)) {
         return Err(YamlFault::at(&file.path, &node, "this is no mapping of keys to values"));
     }
     let word = |key: &str| node.get(key).and_then(Word::of);
     let items = node.get("dependencies").map(Node::items).unwrap_or_default();
     let dependencies = items.iter().filter_map(|item| {
         let text = |key: &str| item.get(key).and_then(Node::said).map(str::to_owned);
-        Some(Dependency { name: text("name")?, repository: text("repository"), mark: item.mark })
+        Some(Dependency { name: text("name")?, repository: text("repository"), spot: item.spot })
     });
     Ok(Metadata {
         api_version: word("apiVersion"),

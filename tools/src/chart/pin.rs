@@ -5,7 +5,8 @@
 //! `yaml_edit` proves that for each.
 
 use super::images::IMAGES;
-use super::yaml::{self, Node, Value};
+use super::yaml;
+use crate::yaml::{Node, Value};
 use crate::yaml_edit::{self, EditError, Step};
 
 /// Where an image is.
@@ -15,9 +16,7 @@ pub struct Pin {
     pub name: String,
     /// The registry, without a repository.
     pub registry: String,
-    /// The repository.
     pub image: String,
-    /// The digest.
     pub digest: String,
 }
 
@@ -26,12 +25,7 @@ pub struct Pin {
 pub enum PinError {
     /// The values are no YAML.
     #[error("line {line}: this is no YAML: {message}")]
-    NotYaml {
-        /// Where.
-        line: usize,
-        /// What is wrong.
-        message: String,
-    },
+    NotYaml { line: usize, message: String },
     /// The values do not name the image.
     #[error(
         "there is no `global.azure.images.{0}`; add it with `registry`, `image` and `digest`, and \
@@ -43,25 +37,13 @@ pub enum PinError {
         "line {line}: `{path}` is {found}; write `registry`, `image` and `digest` below it, with any \
              values"
     )]
-    NoMapping {
-        /// Where.
-        line: usize,
-        /// Which value.
-        path: String,
-        /// What stands there.
-        found: &'static str,
-    },
+    NoMapping { line: usize, path: String, found: &'static str },
     /// What stands there is shared with other places.
     #[error(
         "line {line}: `{path}` is an anchor or an alias, and writing it would change other places; \
              write the value in both places"
     )]
-    Shared {
-        /// Where.
-        line: usize,
-        /// Which value.
-        path: String,
-    },
+    Shared { line: usize, path: String },
     /// It cannot be written.
     #[error(transparent)]
     Edit(#[from] EditError),
@@ -88,7 +70,7 @@ fn set(text: String, name: &str, key: &str, value: &str) -> Result<String, PinEr
     let [global, azure, images] = IMAGES;
     let path = [global, azure, images, name, key];
     let values = yaml::one("values.yaml", &text)
-        .map_err(|fault| PinError::NotYaml { line: fault.mark.line, message: fault.message })?;
+        .map_err(|fault| PinError::NotYaml { line: fault.spot.line, message: fault.message })?;
     let values = values.ok_or_else(|| PinError::Missing(name.to_owned()))?;
     let mut at = &values;
     let mut shown = Vec::new();
@@ -101,13 +83,13 @@ fn set(text: String, name: &str, key: &str, value: &str) -> Result<String, PinEr
             return Err(PinError::Missing(name.to_owned()));
         };
         if next.is_anchored || matches!(next.value, Value::Alias(_)) || has_merge(next) {
-            return Err(PinError::Shared { line: next.mark.line, path: shown.join(".") });
+            return Err(PinError::Shared { line: next.spot.line, path: shown.join(".") });
         }
         let is_image = done + 2 == path.len();
         if is_image && !matches!(next.value, Value::Map(_)) {
             let found = if next.said().is_some() { "a text" } else { "empty" };
             let found = if matches!(next.value, Value::List(_)) { "a list" } else { found };
-            return Err(PinError::NoMapping { line: next.mark.line, path: shown.join("."), found });
+            return Err(PinError::NoMapping { line: next.spot.line, path: shown.join("."), found });
         }
         at = next;
     }

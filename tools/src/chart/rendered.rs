@@ -1,7 +1,8 @@
 //! What a chart renders to: its workloads with their pods, and other places that name images.
 
 use super::images::is_image_variable;
-use super::yaml::{self, Node};
+use super::yaml;
+use crate::yaml::Node;
 
 /// Most objects of one chart.
 const OBJECTS_MAX: usize = 10_000;
@@ -11,7 +12,6 @@ const SEARCH_DEPTH_MAX: usize = 40;
 /// What a chart renders to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rendered {
-    /// What makes pods.
     pub workloads: Vec<Workload>,
     /// Images in other objects, or in variables of containers.
     pub loose: Vec<LooseImage>,
@@ -26,22 +26,19 @@ pub struct Workload {
     pub template: String,
     /// Its kind: `Deployment`.
     pub kind: String,
-    /// Its name.
     pub name: String,
     /// The labels of its pods.
     pub labels: Vec<(String, String)>,
     /// Its containers, also those that only begin or debug.
     pub containers: Vec<Container>,
-    /// On which nodes it runs, by their labels: each with the values that it takes.
+    /// On which nodes it runs, by their labels: each with the values it takes.
     pub nodes: Vec<(String, Vec<String>)>,
 }
 
 /// A container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Container {
-    /// Its name.
     pub name: String,
-    /// Its image.
     pub image: String,
     /// Whether it asks for cores.
     pub has_cpu_request: bool,
@@ -60,7 +57,6 @@ pub struct LooseImage {
     pub object: String,
     /// The key or variable.
     pub key: String,
-    /// The image.
     pub image: String,
 }
 
@@ -176,7 +172,7 @@ impl Rendered {
     }
 }
 
-/// The pod that an object makes: its template, or itself.
+/// The pod an object makes: its template, or itself.
 fn pod<'a>(kind: &str, object: &'a Node) -> Option<&'a Node> {
     match kind {
         "Pod" => Some(object),

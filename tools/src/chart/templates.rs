@@ -8,8 +8,8 @@ use self::calls::Calls;
 use self::lines::{image_values, image_variable, joined, opens_block, reference};
 use super::actions::{self, Action, Token, actions, tokens};
 use super::images::is_image_variable;
-use super::yaml::Mark;
 use super::{Chart, ChartFile};
+use crate::yaml::Spot;
 
 mod calls;
 mod lines;
@@ -24,9 +24,7 @@ const DEPTH_MAX: usize = 12;
 pub struct Stray {
     /// The file, by its path in the chart.
     pub file: String,
-    /// Where in it.
-    pub mark: Mark,
-    /// What is written there.
+    pub spot: Spot,
     pub what: What,
     /// How sure it is that an image is made of it.
     pub certainty: Certainty,
@@ -76,7 +74,7 @@ pub fn strays(chart: &Chart) -> Vec<Stray> {
     let mut found: Vec<Stray> = look.found.into_iter().collect();
     // The surest comes first.
     found.dedup_by(|next, kept| {
-        (&next.file, next.mark, &next.what) == (&kept.file, kept.mark, &kept.what)
+        (&next.file, next.spot, &next.what) == (&kept.file, kept.spot, &kept.what)
     });
     found.truncate(USES_MAX);
     found
@@ -101,7 +99,6 @@ pub fn uses(chart: &Chart, name: &str) -> bool {
 struct Source<'a> {
     file: &'a str,
     text: &'a str,
-    /// Where each line starts.
     lines: Vec<usize>,
     /// What variables are given, by their names.
     given: BTreeMap<&'a str, Vec<Action<'a>>>,
@@ -150,14 +147,14 @@ impl<'a> Piece<'a> {
     }
 
     /// Where a part of it is, which starts that many bytes behind its start.
-    fn mark(&self, offset: usize, width: usize) -> Mark {
+    fn spot(&self, offset: usize, width: usize) -> Spot {
         let Source { text, lines, .. } = self.source;
         let at = self.range.start + offset;
         let line = lines.partition_point(|start| *start <= at);
         let start = line.checked_sub(1).and_then(|line| lines.get(line)).copied();
         let before = text.get(start.unwrap_or_default()..at).unwrap_or_default();
         let column = before.chars().count() + 1;
-        Mark { line, column, width: width.max(1) }
+        Spot { line, column, width: width.max(1) }
     }
 }
 
@@ -176,7 +173,6 @@ struct Above {
     block: Option<usize>,
     /// The same of a key `image` whose value stands on the next line.
     wanted: Option<(usize, Certainty)>,
-    /// What the document is.
     kind: Kind,
     /// The variable that operators may take an image from, when the line before names one.
     variable: Option<String>,
@@ -407,14 +403,14 @@ impl<'a> Look<'a> {
             return;
         }
         let (offset, width) = place;
-        let (file, mark) = (piece.source.file.to_owned(), piece.mark(offset, width));
-        if self.found.insert(Stray { file, mark, what, certainty }) {
+        let (file, spot) = (piece.source.file.to_owned(), piece.spot(offset, width));
+        if self.found.insert(Stray { file, spot, what, certainty }) {
             *count += 1;
         }
     }
 }
 
-/// The value that an image is made of instead of one of `global.azure.images`.
+/// The value an image is made of instead of one of `global.azure.images`.
 fn elsewhere(word: &str) -> Option<String> {
     let path = word.strip_prefix('$').unwrap_or(word);
     let path = path.trim_end_matches('.');

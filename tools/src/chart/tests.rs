@@ -2,8 +2,8 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use super::yaml::{Style, Value};
 use super::*;
+use crate::yaml::{Style, Value};
 
 /// A chart of these files, as if it stood in `chart`.
 pub(crate) fn chart(files: &[(&str, &str)]) -> Chart {
@@ -116,7 +116,7 @@ fn scalars_have_their_bytes_also_behind_other_letters_and_carriage_returns() {
     assert_eq!(token(&["b", "e"]), "f");
     assert_eq!(token(&["h"]), "");
     assert_eq!(token(&["i"]), "j");
-    assert_eq!(node.find(&["b", "e"]).unwrap().mark.line, 3);
+    assert_eq!(node.find(&["b", "e"]).unwrap().spot.line, 3);
     let style = |key: &str| match &node.get(key).unwrap().value {
         Value::Scalar { style, .. } => *style,
         _ => Style::Block,
@@ -129,7 +129,7 @@ fn yaml_that_is_none_is_told_at_its_line() {
     let chart = chart(&[("Chart.yaml", "name: a\n"), ("values.yaml", "a: 1\nb: [\n")]);
     let fault = chart.values.unwrap_err();
     assert_eq!(fault.file, "values.yaml");
-    assert!(fault.mark.line >= 2, "{fault:?}");
+    assert!(fault.spot.line >= 2, "{fault:?}");
     let deep = "[".repeat(200);
     assert!(yaml::all("x", &deep).is_err());
     let bomb = "a: &a [x,x]\nb: &b [*a,*a]\nc: [*b,*b]\n";

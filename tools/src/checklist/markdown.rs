@@ -1,4 +1,4 @@
-//! The checklist as Markdown: a task list for each page. Values are code, so that they are copied as
+//! The checklist as Markdown: a task list for each page. Values are code, so they are copied as
 //! they are and mean nothing to whoever shows the list.
 
 use std::fmt::Write as _;

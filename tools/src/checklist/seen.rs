@@ -1,4 +1,4 @@
-//! A description as customers will see it: only the tags that the marketplace keeps, each closed, and
+//! A description as customers will see it: only the tags the marketplace keeps, each closed, and
 //! none of their attributes, whatever the text holds.
 
 use maud::{Markup, PreEscaped};

@@ -1,4 +1,4 @@
-//! The images that the plans of an offer are made from: each source opened once, each plan's image
+//! The images the plans of an offer are made from: each source opened once, each plan's image
 //! found in it.
 
 use std::ffi::OsStr;

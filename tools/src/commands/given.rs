@@ -12,7 +12,6 @@ use super::variable;
 use crate::application::Source;
 use crate::chart::Chart;
 use crate::chart::helm::{self, Rendering};
-use crate::chart::yaml::Node;
 use crate::cli::{GivenArgs, ScanArgs};
 use crate::image::facts::ImageFacts;
 use crate::input;
@@ -26,6 +25,7 @@ use crate::rules::waiving::Waiving;
 use crate::rules::{self, Judgement, Profile};
 use crate::scans::{REPORT_BYTES_MAX, Scan};
 use crate::waivers::{WAIVERS_BYTES_MAX, WaiverFile};
+use crate::yaml::Node;
 
 /// Most settings of one application that are given a word.
 const SETTINGS_MAX: usize = 200;
@@ -100,7 +100,7 @@ pub(super) fn published(
     Ok(Some(state))
 }
 
-/// The state of the registry that the offer is published from: in the first file that has it.
+/// The state of the registry the offer is published from: in the first file that has it.
 fn registry(files: &[PathBuf], offer: &OfferFile) -> anyhow::Result<Option<RegistryState>> {
     let name = &offer.offer.offer.registry;
     let Some(entry) = offer.offer.registries.get(name) else { return Ok(None) };

@@ -1,4 +1,4 @@
-//! The files that a command reads: what it writes goes into none of them.
+//! The files a command reads: what it writes goes into none of them.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ impl Inputs {
         Self(Vec::new())
     }
 
-    /// The offer, every file that it names, and the ledger beside it.
+    /// The offer, every file it names, and the ledger beside it.
     pub(super) fn of(file: &OfferFile) -> Self {
         let mut files = vec![file.path().to_owned(), file.folder().join(LEDGER_NAME)];
         files.extend(file.named_files());

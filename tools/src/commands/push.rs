@@ -163,7 +163,7 @@ fn check_inputs(plan: &PlanImage, source: &Source, context: &Context) -> Result<
     Ok(())
 }
 
-/// The tags that the offer gives the plan, with what the layout has for each.
+/// The tags the offer gives the plan, with what the layout has for each.
 fn plan_tags(plan: &PlanImage, source: &Source) -> Result<Vec<(Tag, Descriptor)>, PushError> {
     let found = |tag: &Tag| {
         let named = source.tags().find(|(name, _)| name == tag).map(|(_, target)| target.clone());

@@ -12,7 +12,7 @@ use crate::diff::{self, Bounds, ReleaseDiff};
 use crate::image::facts::ImageFacts;
 use crate::verify::{Limits, check};
 
-/// An image that is verified, with the plan that it belongs to.
+/// An image that is verified, with the plan it belongs to.
 pub(super) struct Current<'a> {
     pub(super) plan: Option<&'a str>,
     pub(super) facts: &'a ImageFacts,

@@ -1,4 +1,4 @@
-//! `wharf tags`: the tags that each plan should publish, in the order of writing, and what no longer
+//! `wharf tags`: the tags each plan should publish, in the order of writing, and what no longer
 //! fits.
 
 use std::fmt::Write as _;

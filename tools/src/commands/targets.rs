@@ -42,7 +42,7 @@ impl<'a> Opener<'a> {
         Self { context, offer: None, registries: BTreeMap::new(), stdin_is_read: false }
     }
 
-    /// The same for targets that an offer names: its registries are logged in to as it says.
+    /// The same for targets an offer names: its registries are logged in to as it says.
     pub(super) const fn of_offer(context: &'a Context, offer: &'a OfferFile) -> Self {
         Self { context, offer: Some(offer), registries: BTreeMap::new(), stdin_is_read: false }
     }

@@ -27,7 +27,6 @@ use crate::verify::{Limits, check};
 
 /// What to look at, and its place among the images of the offer.
 struct Wanted {
-    /// As it was named.
     name: String,
     target: anyhow::Result<Target>,
     plan: Option<usize>,

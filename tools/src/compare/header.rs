@@ -3,7 +3,7 @@
 use crate::image::files::shown;
 use crate::image::tar_walk::{Walked, WalkedKind};
 
-/// An entry, with the records that it is made of.
+/// An entry, with the records it is made of.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) path: Vec<u8>,
@@ -18,7 +18,7 @@ pub(super) struct Entry {
     extensions: Vec<(u8, Vec<u8>)>,
 }
 
-/// The fields of a header that a walk does not tell, with where they stand (POSIX, ustar).
+/// The fields of a header a walk does not tell, with where they stand (POSIX, ustar).
 const FIELDS: [(&str, usize, usize); 8] = [
     ("name", 0, 100),
     ("size field", 124, 136),

@@ -23,9 +23,7 @@ const PIECE_BYTES: usize = 64 * 1024;
 /// How two layers differ.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct TarDifference {
-    /// The file.
     pub(super) path: Option<String>,
-    /// What is other.
     pub(super) what: String,
 }
 

@@ -46,7 +46,7 @@ pub struct ContainerGroup<'a> {
 }
 
 impl<'a> ContainerGroup<'a> {
-    /// The group of a workload, or everything that the service would refuse of it.
+    /// The group of a workload, or everything the service would refuse of it.
     pub fn new(workload: &'a Workload) -> Result<Self, Refusal> {
         let faults = faults(workload);
         if faults.is_empty() {

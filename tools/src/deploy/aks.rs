@@ -22,7 +22,6 @@ const ABOUT: &str =
 /// How many pods there are, and what they keep.
 #[derive(Debug, Clone)]
 pub struct Scale<'a> {
-    /// How many pods.
     pub replicas: u32,
     /// How much each volume of each pod holds, when volumes outlive pods.
     pub storage: Option<&'a Capacity>,
@@ -36,7 +35,7 @@ pub struct Objects<'a> {
     pub(super) in_chart: bool,
 }
 
-/// An object, and the file of a chart that it stands in.
+/// An object, and the file of a chart it stands in.
 struct Object {
     file: &'static str,
     map: Map,
@@ -76,14 +75,14 @@ impl<'a> Objects<'a> {
         format!("{ABOUT}{}", yaml::documents(maps, Fill::Values(&values)))
     }
 
-    /// Each object by the file of a chart that it stands in.
+    /// Each object by the file of a chart it stands in.
     #[must_use]
     pub fn templates(&self, expressions: &BTreeMap<String, String>) -> Vec<(&'static str, String)> {
         let text = |object: &Object| yaml::document(&object.map, Fill::Helm(expressions));
         self.objects().iter().map(|object| (object.file, text(object))).collect()
     }
 
-    /// The names of the variables that a Secret has to hold.
+    /// The names of the variables a Secret has to hold.
     #[must_use]
     pub fn secrets(&self) -> Vec<&str> {
         let secret = |it: &&Variable| it.value.is_none() && is_variable(&it.name);

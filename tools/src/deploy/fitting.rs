@@ -17,7 +17,7 @@ pub(super) fn resources(workload: &Workload) -> (f64, f64) {
     (cpu.max(GROUP_MIN), memory.max(GROUP_MIN))
 }
 
-/// Everything that the service would refuse.
+/// Everything the service would refuse.
 pub(super) fn faults(workload: &Workload) -> Vec<Fault> {
     let mut faults = Vec::new();
     let mut fault = |what: String, fix: &str| faults.push(Fault::new(what, fix));

@@ -26,9 +26,7 @@ const SHELL_MARKS: &[char] = &[
 pub enum Check {
     /// A page that answers with 200 to 399.
     Http {
-        /// Where it listens.
         port: u16,
-        /// The page.
         path: Path,
         /// Whether over TLS.
         is_tls: bool,
@@ -42,11 +40,10 @@ pub enum Check {
 /// How to ask, and how often.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Health {
-    /// How.
     pub check: Check,
     /// Seconds between two questions.
     pub interval: u32,
-    /// Seconds that an answer may take.
+    /// Seconds an answer may take.
     pub timeout: u32,
     /// Failures after which it is not well.
     pub failures: u32,

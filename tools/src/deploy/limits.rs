@@ -7,7 +7,7 @@ use crate::offer::words::ExposedPort;
 pub const CPU_MAX: f64 = 31.0;
 /// Memory of one container group, at most.
 pub const MEMORY_GB_MAX: f64 = 240.0;
-/// Cores and gigabytes that a group is given at least.
+/// Cores and gigabytes a group is given at least.
 pub const GROUP_MIN: f64 = 1.0;
 /// What most regions have.
 pub const CPU_COMMON: f64 = 4.0;
@@ -26,7 +26,7 @@ pub const IMAGE_BYTES_MAX: u64 = 15_000_000_000;
 /// Longest name of a container or group, of a variable, and of a volume.
 pub const NAME_CHARS_MAX: usize = 63;
 
-/// Ports that the service keeps for itself.
+/// Ports the service keeps for itself.
 const PORTS_RESERVED: [(u16, u16); 10] = [
     (22, 22),
     (1025, 1027),

@@ -1,4 +1,4 @@
-//! The pod of a workload: its container with probes, rights, room and volumes, and the nodes that it
+//! The pod of a workload: its container with probes, rights, room and volumes, and the nodes it
 //! fits. It keeps to the restricted Pod Security Standard where the image can.
 
 use super::health::{Check, Health};

@@ -2,10 +2,9 @@
 
 use std::fmt;
 
-/// Something that a service would not take.
+/// Something a service would not take.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// What.
     pub what: String,
     /// What to do about it.
     pub fix: String,
@@ -19,7 +18,7 @@ impl Fault {
     }
 }
 
-/// All that a service would not take; at least one fault.
+/// All a service would not take; at least one fault.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal(pub Vec<Fault>);
 

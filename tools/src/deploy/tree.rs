@@ -19,12 +19,7 @@ pub(super) enum Node {
     /// Items in their order.
     List(Vec<Self>),
     /// The items while a parameter of this name is not empty, else none.
-    ListIf {
-        /// The parameter.
-        parameter: &'static str,
-        /// The items.
-        items: Vec<Self>,
-    },
+    ListIf { parameter: &'static str, items: Vec<Self> },
 }
 
 /// Fields in their order.
@@ -34,11 +29,9 @@ pub(super) struct Map(pub(super) Vec<Field>);
 /// A field.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Field {
-    /// Its name.
     pub(super) key: String,
     /// Why it is there, for who reads the file.
     pub(super) note: Option<String>,
-    /// What it says.
     pub(super) value: Node,
 }
 

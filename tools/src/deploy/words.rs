@@ -1,4 +1,4 @@
-//! The words of deployments as types: names that every service takes, registries, pages, sizes.
+//! The words of deployments as types: names every service takes, registries, pages, sizes.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,7 +12,7 @@ use crate::shown::visible;
 
 /// Longest path of a probe; services state none, servers take some thousand.
 const PATH_BYTES_MAX: usize = 1_000;
-/// Longest name that Helm takes for a release.
+/// Longest name Helm takes for a release.
 const RELEASE_CHARS_MAX: usize = 53;
 
 /// A name of containers, services and volumes.
@@ -140,10 +140,9 @@ impl FromStr for Capacity {
     }
 }
 
-/// A registry that customers pull from, with what stands before every repository there.
+/// A registry customers pull from, with what stands before every repository there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
-    /// Where it listens.
     pub server: LoginServer,
     /// What stands before every repository.
     pub prefix: Option<RepoName>,

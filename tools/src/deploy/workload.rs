@@ -1,7 +1,7 @@
-//! What runs: the image of a plan by its digest, with everything that its configuration and the offer
+//! What runs: the image of a plan by its digest, with everything its configuration and the offer
 //! say of how it runs. Services make their files of it.
 //!
-//! Invariant: a `Workload` names its image by a digest that every of its platforms is found by, has a
+//! Invariant: a `Workload` names its image by a digest every of its platforms is found by, has a
 //! command, and no secret: of a variable that looks like one only the name is kept.
 
 use std::collections::BTreeSet;
@@ -26,25 +26,19 @@ const FAULTS_SHOWN_MAX: usize = 3;
 /// What runs.
 #[derive(Debug, Clone)]
 pub struct Workload {
-    /// What it is called.
     pub name: Name,
     /// The offer, for labels.
     pub offer: String,
     /// The version, for labels.
     pub version: String,
-    /// The image.
     pub image: PinnedImage,
-    /// On what it runs.
     pub os: Os,
-    /// The architectures that it has for that, in their order.
+    /// The architectures it has for that, in their order.
     pub architectures: Vec<String>,
     /// Compressed bytes of the largest of them.
     pub image_bytes: u64,
-    /// As whom.
     pub user: RunAs,
-    /// Its variables.
     pub variables: Vec<Variable>,
-    /// Where it listens.
     pub ports: Vec<ExposedPort>,
     /// Where it writes what outlives a container.
     pub volumes: Vec<Volume>,
@@ -59,7 +53,6 @@ pub struct Workload {
 /// An image by its digest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PinnedImage {
-    /// The registry.
     pub server: LoginServer,
     /// The repository there.
     pub repository: RepoName,
@@ -105,7 +98,6 @@ pub enum RunAs {
 /// A variable of the environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Variable {
-    /// Its name.
     pub name: String,
     /// Its value; none of one that looks like a secret.
     pub value: Option<String>,
@@ -114,16 +106,14 @@ pub struct Variable {
 /// A folder that outlives a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Volume {
-    /// What it is called.
     pub name: Name,
-    /// Where it is.
     pub path: String,
 }
 
 /// What is asked for besides what the offer and the image say.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Wishes<'a> {
-    /// The registry that customers pull from.
+    /// The registry customers pull from.
     pub origin: Option<&'a Origin>,
     /// A page that says whether it is well.
     pub page: Option<&'a Path>,
@@ -193,7 +183,7 @@ impl PinnedImage {
     }
 }
 
-/// The one digest that an image is found by on every platform: its index, or its only manifest.
+/// The one digest an image is found by on every platform: its index, or its only manifest.
 pub fn whole(facts: &ImageFacts) -> Result<Digest, Refusal> {
     let damage: Vec<String> = facts
         .faults
@@ -308,7 +298,7 @@ impl RunAs {
     }
 }
 
-/// A user of a text that engines read as root although nothing of it is in the files.
+/// A user of a text engines read as root although nothing of it is in the files.
 fn is_number_or_root(user: &str) -> bool {
     let name = user.split(':').next().unwrap_or_default();
     matches!(name, "" | "root") || (!name.is_empty() && name.bytes().all(|c| c == b'0'))

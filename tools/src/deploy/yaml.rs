@@ -1,4 +1,4 @@
-//! Writes YAML that every reader takes for the same: those of YAML 1.1 too (`az` and `kubectl` have
+//! Writes YAML every reader takes for the same: those of YAML 1.1 too (`az` and `kubectl` have
 //! such), for which `no` is false, `012` is ten and `1:30` is ninety. So a text stands without quotes only when
 //! it is a word that no version reads as anything else.
 
@@ -13,11 +13,11 @@ use crate::characters;
 pub(super) enum Fill<'a> {
     /// Their values, by name; one without a value is left as `${NAME}`, for `envsubst`.
     Values(&'a BTreeMap<String, String>),
-    /// Expressions of a Helm template, by name. A text that Helm would take for one is escaped.
+    /// Expressions of a Helm template, by name. A text Helm would take for one is escaped.
     Helm(&'a BTreeMap<String, String>),
 }
 
-/// Words that a version of YAML takes for something else than a text.
+/// Words a version of YAML takes for something else than a text.
 const TAKEN: [&str; 11] =
     ["null", "true", "false", "yes", "no", "on", "off", "y", "n", "nan", "inf"];
 

@@ -48,7 +48,6 @@ pub struct FileSummary {
     pub owner: String,
     /// Size of the content in bytes.
     pub size_bytes: u64,
-    /// Where a link leads.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub link: Option<String>,
 }
@@ -59,9 +58,7 @@ pub struct FileSummary {
 pub struct FileChange {
     /// What differs, in this order: `kind`, `mode`, `owner`, `size`, `link`, `content`.
     pub differs: Vec<&'static str>,
-    /// What it was.
     pub before: FileSummary,
-    /// What it is.
     pub after: FileSummary,
 }
 
@@ -156,7 +153,7 @@ fn same_content(
     None
 }
 
-/// The tar that a file comes from: the same one has the same file, however it is compressed.
+/// The tar a file comes from: the same one has the same file, however it is compressed.
 fn layer(image: &PlatformImage, file: File<'_>) -> Option<Digest> {
     image.config.as_ref()?.rootfs.diff_ids.get(file.layer()).copied()
 }

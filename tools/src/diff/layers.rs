@@ -34,7 +34,6 @@ pub struct LayersDiff {
 pub struct LayerSummary {
     /// Which one, from the bottom, from 1.
     pub number: usize,
-    /// Its digest.
     pub digest: Digest,
     /// Its size in a registry, in bytes.
     pub size_bytes: u64,

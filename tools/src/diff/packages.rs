@@ -12,16 +12,14 @@ use crate::image::packages::{Manager, Package};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PackageChange {
-    /// Who manages it.
     pub manager: Manager,
     /// Its name; with its architecture (`libc6:i386`) when the image has it for several.
     pub name: String,
-    /// What became of it.
     pub change: PackageChangeKind,
-    /// The version that it had.
+    /// The version it had.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub before: Option<String>,
-    /// The version that it has.
+    /// The version it has.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
 }

@@ -1,7 +1,7 @@
 //! A comparison in words: plain text for terminals, markdown for pages and pull requests. Both have
 //! the same lines, each of which starts with `+`, `-` or `!`.
 //!
-//! Invariant: nothing that an image says can end its line, be obeyed by a terminal, or become markup.
+//! Invariant: nothing an image says can end its line, be obeyed by a terminal, or become markup.
 
 use std::fmt::Write as _;
 

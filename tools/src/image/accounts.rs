@@ -8,13 +8,12 @@ use super::files::File;
 /// How many lines of such a file are read; a large directory that was written into an image has
 /// some ten thousands.
 const LINES_MAX: usize = 100_000;
-/// The largest number of a user or group that engines take.
+/// The largest number of a user or group engines take.
 const ID_MAX: u32 = i32::MAX as u32;
 
 /// A line of `/etc/passwd`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Account<'a> {
-    /// The name.
     pub name: &'a [u8],
     /// The number of the user.
     pub user: u32,
@@ -27,7 +26,6 @@ pub struct Account<'a> {
 /// A line of `/etc/shadow`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Password<'a> {
-    /// The name.
     pub name: &'a [u8],
     /// The hash; what starts with `!` or `*` lets nobody in, nothing at all lets everybody.
     pub hash: &'a [u8],
@@ -36,13 +34,12 @@ pub struct Password<'a> {
 /// A user with groups, by number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// The user.
     pub user: u32,
     /// The groups, the main one first.
     pub groups: Vec<u32>,
 }
 
-/// A name that stands in no file, or a number that engines refuse.
+/// A name that stands in no file, or a number engines refuse.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unresolved {
     /// Of a user.

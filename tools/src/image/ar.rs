@@ -32,7 +32,6 @@ pub enum ArError {
     /// The bytes end within a member.
     #[error("it ends within `{name}`: {missing_bytes} bytes of it are missing")]
     Truncated {
-        /// The member.
         name: String,
         /// How many bytes there should be still.
         missing_bytes: u64,

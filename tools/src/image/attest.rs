@@ -25,9 +25,8 @@ pub struct Statement {
     pub media_type: &'static str,
     /// The type of the predicate, for statements of in-toto.
     pub predicate_type: Option<&'static str>,
-    /// The name that a client gives the file.
+    /// The name a client gives the file.
     pub title: &'static str,
-    /// The JSON.
     pub bytes: Vec<u8>,
 }
 

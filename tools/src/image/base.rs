@@ -1,4 +1,4 @@
-//! The image that a plan's image is made from: what is known of it once it was found, and what is
+//! The image a plan's image is made from: what is known of it once it was found, and what is
 //! taken over from it. Where it is read from is not known here.
 //!
 //! Invariant: nothing of it lands in a layout that is not what its digest says.
@@ -27,11 +27,10 @@ use crate::offer::words::ImageId;
 pub struct BaseImage {
     /// As the offer names it.
     pub said: String,
-    /// The reference that others know it by, without a digest; of an archive it may have none.
+    /// The reference others know it by, without a digest; of an archive it may have none.
     pub name: Option<String>,
     /// How its manifest is pointed at.
     pub manifest: Descriptor,
-    /// The manifest.
     pub manifest_bytes: Bytes,
     /// The annotations of its manifest.
     pub annotations: BTreeMap<String, String>,
@@ -39,7 +38,6 @@ pub struct BaseImage {
     pub is_made: bool,
     /// How its configuration is pointed at.
     pub config: Descriptor,
-    /// The configuration.
     pub config_bytes: Bytes,
     /// Its layers, bottom first.
     pub layers: Vec<Descriptor>,
@@ -72,7 +70,7 @@ pub struct Wanted<'a> {
 
 /// Where images are that others are made from.
 pub trait Bases: Sync {
-    /// The image that a platform of a plan is made from, if it is made from one.
+    /// The image a platform of a plan is made from, if it is made from one.
     fn of(&self, plan: &ImageId, platform: &Platform) -> Option<&BaseImage>;
 
     /// Brings a layer, by its place. Its bytes are proven by its digest, and by its diffID when its
@@ -113,32 +111,22 @@ pub enum BaseError {
     /// A layer of it cannot be read.
     #[error("layer {number} of `{said}` ({digest}) cannot be used")]
     Layer {
-        /// The image.
         said: String,
         /// Which layer, from 1.
         number: usize,
-        /// Its digest.
         digest: Digest,
-        /// Why.
         source: Box<dyn Error + Send + Sync>,
     },
     /// Its configuration cannot be inherited.
     #[error("the configuration of `{said}` cannot be used: {reason}")]
-    Config {
-        /// The image.
-        said: String,
-        /// Why.
-        reason: String,
-    },
+    Config { said: String, reason: String },
     /// There would be more layers than engines take.
     #[error(
         "`{said}` has {below} layers, and {above} more are too many: engines take {max} in all; \
          join some"
     )]
     TooManyLayers {
-        /// The image.
         said: String,
-        /// How many it has.
         below: usize,
         /// How many come on top.
         above: usize,
@@ -147,12 +135,7 @@ pub enum BaseError {
     },
     /// The copy of a layer cannot be written.
     #[error("cannot write a layer of `{said}`")]
-    Write {
-        /// The image.
-        said: String,
-        /// Why.
-        source: io::Error,
-    },
+    Write { said: String, source: io::Error },
     /// The layout cannot be written.
     #[error(transparent)]
     Layout(#[from] WriteError),

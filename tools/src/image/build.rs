@@ -50,7 +50,7 @@ pub struct Builder<'a> {
     epoch: Timestamp,
     jobs: NonZeroUsize,
     progress: &'a dyn Progress,
-    /// The images that others are made from.
+    /// The images others are made from.
     bases: &'a dyn Bases,
     /// The state of the source code, when the command line says it.
     revision: Option<&'a str>,

@@ -1,4 +1,4 @@
-//! How layers are compressed: in blocks that know nothing of one another, so that they can be made
+//! How layers are compressed: in blocks that know nothing of one another, so they can be made
 //! on any number of threads, and one that was made before can stand for itself.
 
 use std::io;

@@ -54,7 +54,6 @@ pub struct Sink<'s> {
 /// What the next run has to know of a layer.
 #[derive(Debug, Default)]
 pub struct Track {
-    /// Its blocks.
     pub blocks: Vec<TrackedBlock>,
     /// The layer of an earlier run that is the same to the last byte: then nothing was written.
     pub same_as: Option<KnownLayer>,

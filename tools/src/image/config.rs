@@ -26,7 +26,6 @@ pub struct ImageConfig {
     /// The exact version of Windows.
     #[serde(rename = "os.version", default, skip_serializing_if = "Option::is_none")]
     pub os_version: Option<String>,
-    /// How a container starts.
     #[serde(default, deserialize_with = "null_is_default")]
     pub config: RuntimeConfig,
     /// The uncompressed layers.
@@ -41,7 +40,6 @@ pub struct ImageConfig {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct RuntimeConfig {
-    /// As whom.
     #[serde(deserialize_with = "null_is_default", skip_serializing_if = "String::is_empty")]
     pub user: String,
     /// Where it listens: `PORT/PROTOCOL`.
@@ -50,7 +48,6 @@ pub struct RuntimeConfig {
     /// `NAME=value`.
     #[serde(deserialize_with = "null_is_default", skip_serializing_if = "Vec::is_empty")]
     pub env: Vec<String>,
-    /// The program.
     #[serde(deserialize_with = "null_is_default", skip_serializing_if = "Vec::is_empty")]
     pub entrypoint: Vec<String>,
     /// Its arguments, or the program.
@@ -59,10 +56,8 @@ pub struct RuntimeConfig {
     /// Folders that outlive a container.
     #[serde(deserialize_with = "null_is_default", skip_serializing_if = "BTreeMap::is_empty")]
     pub volumes: BTreeMap<String, Empty>,
-    /// Where it starts.
     #[serde(deserialize_with = "null_is_default", skip_serializing_if = "String::is_empty")]
     pub working_dir: String,
-    /// Labels.
     #[serde(deserialize_with = "null_is_default", skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
     /// The signal that ends it.
@@ -83,7 +78,7 @@ pub struct Healthcheck {
     /// Nanoseconds between two questions; 0 means docker's 30 seconds.
     #[serde(deserialize_with = "other_is_zero")]
     pub interval: u64,
-    /// Nanoseconds that an answer may take; 0 means docker's 30 seconds.
+    /// Nanoseconds an answer may take; 0 means docker's 30 seconds.
     #[serde(deserialize_with = "other_is_zero")]
     pub timeout: u64,
     /// Nanoseconds in which failures do not count.
@@ -119,13 +114,10 @@ impl Default for RootFs {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct History {
-    /// When.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created: Option<String>,
-    /// By which command.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created_by: Option<String>,
-    /// A remark.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
     /// Whether the step made no layer.
@@ -141,7 +133,7 @@ where
     Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
-/// A number that docker would not read is no reason to read nothing of the configuration.
+/// A number docker would not read is no reason to read nothing of the configuration.
 fn other_is_zero<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     let value = serde_json::Value::deserialize(deserializer)?;
     Ok(value.as_u64().unwrap_or_default())

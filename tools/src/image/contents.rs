@@ -1,7 +1,7 @@
 //! What the files of a layer hold: the digests of each, and the texts by which an image says which
 //! packages it has. Read for the statements about an image, after its layers were written.
 //!
-//! Files on this disk are read in parallel, unless a record of an earlier run proves that they are
+//! Files on this disk are read in parallel, unless a record of an earlier run proves they are
 //! what they were; archives are read by writing their layer once more, into a sink that hashes.
 //! Invariant: nothing here changes a byte of a layer; a file that changes while it is read is an error.
 
@@ -35,7 +35,6 @@ pub struct LayerContents {
 /// What an input of a layer is.
 #[derive(Debug, Clone, Copy)]
 pub struct InputContents {
-    /// Its digest.
     pub digest: InputDigest,
     /// How many files it has, when it is a folder.
     pub files: Option<u64>,
@@ -46,12 +45,7 @@ pub struct InputContents {
 pub enum ContentsError {
     /// A file.
     #[error("cannot read {path}")]
-    Read {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    Read { path: PathBuf, source: io::Error },
     /// The layer, written once more.
     #[error(transparent)]
     Layer(#[from] LayerError),

@@ -45,12 +45,7 @@ pub enum DebianError {
     Format(String),
     /// A member where another one must be.
     #[error("it has `{found}` where `{wanted}` must be")]
-    Unexpected {
-        /// What is there.
-        found: String,
-        /// What must be there.
-        wanted: &'static str,
-    },
+    Unexpected { found: String, wanted: &'static str },
     /// No more members.
     #[error("it ends before `{0}`")]
     Missing(&'static str),
@@ -59,28 +54,13 @@ pub enum DebianError {
     Compression(String),
     /// A member that does not inflate.
     #[error("its `{member}` cannot be unpacked")]
-    Inflate {
-        /// Which.
-        member: String,
-        /// Why.
-        source: io::Error,
-    },
+    Inflate { member: String, source: io::Error },
     /// A member that is no tar.
     #[error("its `{member}` is no tar: {fault}")]
-    Tar {
-        /// Which.
-        member: String,
-        /// Why not.
-        fault: TarFault,
-    },
+    Tar { member: String, fault: TarFault },
     /// A member, or a file in it, that is larger than any package's.
     #[error("its `{member}` has more than {limit_bytes} bytes")]
-    TooLarge {
-        /// Which.
-        member: String,
-        /// What is held.
-        limit_bytes: u64,
-    },
+    TooLarge { member: String, limit_bytes: u64 },
     /// A control file that says too little.
     #[error(transparent)]
     Control(#[from] ControlError),
@@ -233,7 +213,6 @@ fn walk<R: Read, V: Visit>(
 struct Found {
     control: Option<Vec<u8>>,
     md5sums: Option<Vec<u8>>,
-    /// Which of them passes.
     passes: Option<(&'static str, usize)>,
     too_large: Option<(&'static str, usize)>,
 }

@@ -40,14 +40,13 @@ pub struct IndexFacts {
     pub descriptor: Descriptor,
     /// Its children, in their order.
     pub children: Vec<Descriptor>,
-    /// Its annotations.
     pub annotations: BTreeMap<String, String>,
 }
 
 /// The image of one platform.
 #[derive(Debug, Clone)]
 pub struct PlatformImage {
-    /// How it is pointed at, with the platform that the index states, if it is in one.
+    /// How it is pointed at, with the platform the index states, if it is in one.
     pub descriptor: Descriptor,
     /// The configuration; `None` when it could not be read (there is a fault then).
     pub config: Option<ImageConfig>,
@@ -67,13 +66,12 @@ pub struct PlatformImage {
 pub struct ArtifactFacts {
     /// How it is pointed at.
     pub descriptor: Descriptor,
-    /// The image that it is about, when it says so.
+    /// The image it is about, when it says so.
     pub subject: Option<Digest>,
     /// What it is: its `artifactType`, or the type of its configuration.
     pub artifact_type: Option<String>,
-    /// What it holds.
     pub layers: Vec<Descriptor>,
-    /// The types of the statements that its layers hold (`in-toto.io/predicate-type`).
+    /// The types of the statements its layers hold (`in-toto.io/predicate-type`).
     pub predicate_types: Vec<String>,
 }
 
@@ -94,7 +92,7 @@ pub struct Fault {
     pub digest: Digest,
     /// What is wrong with it.
     pub kind: FaultKind,
-    /// The entry that it is about, in a layer; fit to be shown once control characters are out.
+    /// The entry it is about, in a layer; fit to be shown once control characters are out.
     pub path: Option<String>,
     /// The same in words.
     pub message: String,
@@ -114,7 +112,7 @@ pub enum FaultKind {
     Algorithm,
     /// Two manifests have one name (IMG-049).
     Name,
-    /// It is no manifest, or of a type that registries refuse (IMG-001).
+    /// It is no manifest, or of a type registries refuse (IMG-001).
     Manifest,
     /// The configuration is not readable (IMG-010).
     Config,
@@ -133,7 +131,7 @@ pub enum FaultKind {
     Entry(Refusal),
 }
 
-/// Which of the engines that customers run (docker, podman, containerd) refuse something.
+/// Which of the engines customers run (docker, podman, containerd) refuse something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Hash)]
 #[serde(rename_all = "camelCase")]
 pub enum Refusal {
@@ -217,7 +215,7 @@ impl ImageFacts {
 }
 
 impl PlatformImage {
-    /// The platform that its configuration states.
+    /// The platform its configuration states.
     #[must_use]
     pub fn platform(&self) -> Option<Platform> {
         let config = self.config.as_ref()?;
@@ -239,7 +237,7 @@ impl PlatformImage {
         }
     }
 
-    /// Bytes that a registry stores for it: configuration and layers, compressed.
+    /// Bytes a registry stores for it: configuration and layers, compressed.
     #[must_use]
     pub fn stored_bytes(&self) -> u64 {
         let layers = self.layers.iter().map(|layer| layer.descriptor.size);

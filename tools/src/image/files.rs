@@ -3,7 +3,7 @@
 //!
 //! Paths are those in the image's root, without `.`, `..` and a leading slash; the root itself is
 //! the empty path. Invariant: a file costs its path, its link and [`ENTRY_BYTES`], and nothing here
-//! asks the machine that it runs on.
+//! asks the machine it runs on.
 
 mod builder;
 mod content;

@@ -1,7 +1,7 @@
 //! What a layout was made from: the digest of the offer's image part, noted beside the tags in
 //! `index.json`, where it changes no digest of the image.
 //!
-//! In it is everything that an offer says and that changes a byte of the layout: how layers are made
+//! In it is everything an offer says and that changes a byte of the layout: how layers are made
 //! and what they start from, the configuration, labels and annotations with what the rest of the
 //! offer fills in (the plan's name, the publisher), and the tags with what each points at. Not in it
 //! is what changes none: where the image is pushed to, tags of earlier versions, texts of the listing,

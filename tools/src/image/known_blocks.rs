@@ -1,4 +1,4 @@
-//! Blocks that an earlier run compressed: what is proven to be the same is not compressed again.
+//! Blocks an earlier run compressed: what is proven to be the same is not compressed again.
 //!
 //! Beside its layouts, a folder has `.wharf` with a record for each layer: the key of every block,
 //! where its compressed bytes are in the layer, and their checksum. Invariants: a key is a
@@ -70,18 +70,15 @@ impl BlockName {
 /// A block in a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KnownBlock {
-    /// What it is called.
     pub name: BlockName,
     /// Where its compressed bytes start in the layer.
     pub at: u64,
-    /// How many there are.
     pub length: u32,
 }
 
 /// A block in a layer, and how far the hashes of the layer are behind it.
 #[derive(Debug, Clone, Copy)]
 pub struct TrackedBlock {
-    /// The block.
     pub block: KnownBlock,
     /// The hash of all that went in.
     pub input: Saved,
@@ -125,7 +122,7 @@ struct Known {
 }
 
 impl KnownBlocks {
-    /// Reads the records beside these layouts. Layers stay open, so that they can be read when their
+    /// Reads the records beside these layouts. Layers stay open, so they can be read when their
     /// layout was replaced meanwhile. What cannot be read is not known.
     #[must_use]
     pub fn open(layouts: &Path) -> Self {

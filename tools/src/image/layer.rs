@@ -2,7 +2,7 @@
 //!
 //! A layer is made in two steps. First its inputs are looked at: names and attributes, and what
 //! stands below in the image. Then it is written, which can wait, and goes on beside others.
-//! Invariant: a layer streams, it is never whole in memory; nothing that a runtime would refuse
+//! Invariant: a layer streams, it is never whole in memory; nothing a runtime would refuse
 //! leaves here.
 
 mod archive;
@@ -164,7 +164,7 @@ impl PreparedLayer {
         &self.packages
     }
 
-    /// Checks that its packages run on a platform.
+    /// Checks its packages run on a platform.
     pub fn check_platform(&self, platform: &Platform) -> Result<(), LayerError> {
         debian::check_platform(&self.packages, platform)
     }
@@ -211,7 +211,7 @@ impl PreparedLayer {
     }
 }
 
-/// Checks that a tar whose bytes are the layer makes nothing else of links and folders below it: its
+/// Checks a tar whose bytes are the layer makes nothing else of links and folders below it: its
 /// entries go where engines put them, and nobody here can move them.
 fn keeps_what_is_below(
     files: &Arc<LayerFiles>,

@@ -34,12 +34,7 @@ const LAYERS: &str = "layers.tmp";
 pub enum WriteError {
     /// A file or folder cannot be made.
     #[error("cannot write {path}")]
-    Write {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    Write { path: PathBuf, source: io::Error },
     /// Another program writes layouts here.
     #[error("another wharf is writing to {path}; wait for it")]
     Busy {
@@ -48,10 +43,7 @@ pub enum WriteError {
     },
     /// Where the layout goes there is something else.
     #[error("{path} is not a folder made by wharf; move it away")]
-    Foreign {
-        /// Where.
-        path: PathBuf,
-    },
+    Foreign { path: PathBuf },
 }
 
 /// What became of a finished layout.
@@ -108,7 +100,6 @@ impl LayoutFolder {
 /// A layer that was made, and is not in a layout yet.
 #[derive(Debug, Clone)]
 pub struct MadeLayer {
-    /// Its digests and sizes.
     pub compressed: Compressed,
     /// Where it is; nowhere when only its digests are wanted.
     pub path: Option<PathBuf>,
@@ -118,7 +109,7 @@ pub struct MadeLayer {
 #[derive(Debug)]
 pub struct LayerStaging {
     staging: Temporary,
-    /// The folder that it is in goes when nothing else came into it.
+    /// The folder it is in goes when nothing else came into it.
     _beside: Option<Temporary>,
 }
 
@@ -256,7 +247,6 @@ pub enum Finished {
 /// What is known of a layout that was only counted.
 #[derive(Debug, Clone, Default)]
 pub struct Counted {
-    /// Its manifests and configurations.
     pub small: BTreeMap<Digest, Vec<u8>>,
     /// All its blobs with their sizes.
     pub blobs: BTreeMap<Digest, u64>,
@@ -335,7 +325,7 @@ fn is_in_place(
         })
 }
 
-/// What says that a folder is a layout.
+/// What says a folder is a layout.
 fn marker() -> String {
     format!("{{\"imageLayoutVersion\":\"{LAYOUT_VERSION}\"}}")
 }
@@ -383,7 +373,7 @@ fn copy_hashed(path: &Path, algorithm: Algorithm, out: &mut dyn Write) -> io::Re
     }
 }
 
-/// Removes the staging folders that a run which was killed left behind. Nobody uses them: the folder
+/// Removes the staging folders a run which was killed left behind. Nobody uses them: the folder
 /// that they are in is locked.
 fn remove_stale(folder: &Path) -> Result<(), WriteError> {
     let failed = |source| WriteError::Write { path: folder.to_owned(), source };

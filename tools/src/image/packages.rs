@@ -40,15 +40,12 @@ pub enum Manager {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Package {
-    /// Who manages it.
     pub manager: Manager,
-    /// Its name.
     pub name: String,
     /// For which architecture; empty when that is not said.
     pub architecture: String,
-    /// Its version.
     pub version: String,
-    /// The source package that it was built from; its own name when nothing else is said.
+    /// The source package it was built from; its own name when nothing else is said.
     pub source: String,
 }
 
@@ -85,7 +82,7 @@ pub fn manager_of(path: &[u8]) -> Option<Manager> {
     (path == DPKG_STATUS || is_record).then_some(Manager::Dpkg)
 }
 
-/// The packages that a manager's file lists, in its order.
+/// The packages a manager's file lists, in its order.
 #[must_use]
 pub fn read(manager: Manager, text: &[u8]) -> Vec<Package> {
     let mut packages = Vec::new();

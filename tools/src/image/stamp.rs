@@ -1,4 +1,4 @@
-//! By what a file on this disk is known to be the one that was looked at, with the content that it had
+//! By what a file on this disk is known to be the one that was looked at, with the content it had
 //! then.
 
 use std::fs::Metadata;
@@ -19,11 +19,8 @@ const SETTLED_COARSE: Duration = Duration::from_secs(3);
 pub struct Stamp {
     /// The file system.
     pub device: u64,
-    /// The file in it.
     pub inode: u64,
-    /// Its kind and permissions.
     pub mode: u32,
-    /// Its size.
     pub size_bytes: u64,
     /// When its content changed: seconds since 1970, and nanoseconds.
     pub mtime: (i64, i64),

@@ -21,7 +21,7 @@ pub enum ShowError {
     TooLarge,
 }
 
-/// Shows a tar, and reads what stands behind its end too, so that all of its source was proven. It is
+/// Shows a tar, and reads what stands behind its end too, so all of its source was proven. It is
 /// left as soon as the visitor is done.
 pub fn show_all<V: Visit>(
     source: &mut dyn Read,

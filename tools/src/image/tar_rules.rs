@@ -21,7 +21,7 @@ const WHITEOUT_META: &[u8] = b".wh..wh.";
 const PATH_BYTES_MAX: usize = 4096;
 const NAME_BYTES_MAX: usize = 255;
 
-/// The first second that the twelve octal digits of a header cannot hold, in the year 2242.
+/// The first second the twelve octal digits of a header cannot hold, in the year 2242.
 const MTIME_MAX: i64 = 1 << 33;
 
 /// Judges the entries of one layer, in their order.
@@ -39,7 +39,6 @@ pub struct EntryRules {
 pub struct Verdict {
     /// The kind of fault: one of the same kind is no news.
     pub cause: Cause,
-    /// Who refuses it.
     pub refusal: Refusal,
     /// The rest of a sentence that begins with the entry.
     pub reason: String,
@@ -50,7 +49,7 @@ pub struct Verdict {
 pub enum Cause {
     /// A name that no disk takes.
     Name,
-    /// A type that engines do not know.
+    /// A type engines do not know.
     Type,
     /// A hard link to what is not before it.
     HardLink,
@@ -60,7 +59,7 @@ pub enum Cause {
     Twice,
     /// A device.
     Device,
-    /// A device that the overlay file system takes for a whiteout.
+    /// A device the overlay file system takes for a whiteout.
     OverlayWhiteout,
     /// A time that is not kept.
     Time,
@@ -201,7 +200,7 @@ impl EntryRules {
         }
     }
 
-    /// Whether a folder of a path is a link of this layer, so that the path leads elsewhere.
+    /// Whether a folder of a path is a link of this layer, so the path leads elsewhere.
     fn leads_through_symlink(&self, parts: &[&[u8]]) -> bool {
         (1..parts.len()).any(|length| {
             let above = parts.get(..length).unwrap_or_default();

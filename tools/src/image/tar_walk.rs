@@ -1,7 +1,7 @@
 //! Reads the entries of a tar while its bytes pass, with bounded memory whatever the tar says.
 //!
 //! Entries and their content are given to a visitor. GNU long names, PAX records and sparse files
-//! are understood as Go's reader understands them, which every engine uses: the path that a runtime
+//! are understood as Go's reader understands them, which every engine uses: the path a runtime
 //! sees is in them. Invariant: a walk never holds more than one name or one PAX block, and never
 //! panics.
 
@@ -21,7 +21,7 @@ const RECORD_BYTES: usize = 512;
 const HEADER_PARTS: usize = 4;
 const MAP_PARTS: usize = 21;
 
-/// Longest name or PAX block that is looked at, the limit that Go's reader has too.
+/// Longest name or PAX block that is looked at, the limit Go's reader has too.
 const EXTENSION_BYTES_MAX: u64 = 1024 * 1024;
 
 /// What an entry is.
@@ -51,11 +51,9 @@ pub enum WalkedKind {
 pub struct Walked<'a> {
     /// The whole path as it stands in the tar.
     pub path: &'a [u8],
-    /// What it is.
     pub kind: WalkedKind,
     /// The target of a link, else empty.
     pub link: &'a [u8],
-    /// Mode bits.
     pub mode: u32,
     /// Numbers of user and group; the greatest for one that has more than 32 bits.
     pub owner: (u32, u32),
@@ -90,9 +88,7 @@ impl Walked<'_> {
 /// A part of a sparse file that stands in the tar; everything between parts is zeros.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Part {
-    /// Where in the file.
     pub offset: u64,
-    /// How long.
     pub size_bytes: u64,
 }
 
@@ -108,24 +104,15 @@ struct Time {
 pub enum TarFault {
     /// A record that should be a header is none.
     #[error("the record at byte {offset} is not a tar header")]
-    NotAHeader {
-        /// Where.
-        offset: u64,
-    },
+    NotAHeader { offset: u64 },
     /// A number in a header or a PAX record cannot be read.
     #[error("the header at byte {offset} holds a number that cannot be read")]
-    Number {
-        /// Where.
-        offset: u64,
-    },
+    Number { offset: u64 },
     /// A long name or PAX block over the limit, or malformed.
     #[error(
         "the extended header at byte {offset} is malformed or over {EXTENSION_BYTES_MAX} bytes"
     )]
-    Extension {
-        /// Where.
-        offset: u64,
-    },
+    Extension { offset: u64 },
     /// The bytes end within an entry.
     #[error("the tar ends within an entry, after {offset} bytes")]
     Truncated {
@@ -311,7 +298,7 @@ impl TarWalk {
         }
     }
 
-    /// Says that there are no more bytes. A tar without the empty records at its end is accepted,
+    /// Says there are no more bytes. A tar without the empty records at its end is accepted,
     /// as every reader does, and one without the padding of its last entry: umoci writes those.
     pub fn finish(&self) -> Result<(), TarFault> {
         match self.state {
@@ -461,7 +448,7 @@ impl TarWalk {
     }
 }
 
-/// Shows the parts of an old GNU sparse file that a record lists from a place on, up to the first
+/// Shows the parts of an old GNU sparse file a record lists from a place on, up to the first
 /// empty one; `None` when a number cannot be read.
 fn show_parts(record: &[u8], from: usize, count: usize, visit: &mut dyn Visit) -> Option<()> {
     for at in (0..count).map(|place| from + place * 24) {

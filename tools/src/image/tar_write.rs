@@ -20,7 +20,6 @@ const NAME_BYTES_MAX: usize = 100;
 pub struct EntryHeader<'a> {
     /// Path without a leading slash; a folder's without the trailing one.
     pub path: &'a [u8],
-    /// What it is.
     pub kind: EntryKind<'a>,
     /// Permission, setuid, setgid and sticky bits.
     pub mode: u32,
@@ -37,7 +36,6 @@ pub struct EntryHeader<'a> {
 pub struct Attribute {
     /// Its name with the namespace: `security.capability`.
     pub name: Vec<u8>,
-    /// Its value.
     pub value: Vec<u8>,
 }
 
@@ -98,7 +96,7 @@ fn numbers(one: u32, other: u32) -> u64 {
 /// Why a file was not written.
 #[derive(Debug, thiserror::Error)]
 pub enum AppendError {
-    /// It has not the size that its header says.
+    /// It has not the size its header says.
     #[error("its size changed while it was read")]
     Size,
     /// It could not be read.

@@ -34,7 +34,6 @@ pub struct Step {
 /// Bytes behind the end of the compressed stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Behind {
-    /// How many.
     pub bytes: u64,
     /// Whether any of them is not zero.
     pub has_content: bool,

@@ -1,4 +1,4 @@
-//! What zstd (RFC 8878) looks like from outside, and the bound on the window that a frame may ask
+//! What zstd (RFC 8878) looks like from outside, and the bound on the window a frame may ask
 //! memory for.
 
 /// First bytes of a frame.

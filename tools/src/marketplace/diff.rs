@@ -49,12 +49,9 @@ pub struct Change {
     pub plan: Option<String>,
     /// The field: `listing[en-us].title`, `plan[server].azureRegions[azureGlobal]`.
     pub key: String,
-    /// What becomes of it.
     pub how: How,
-    /// What the tree says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub before: Option<Value>,
-    /// What the payload says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<Value>,
     /// Why it can never change; none where it may.
@@ -70,7 +67,7 @@ pub struct TreeDiff {
     pub target: &'static str,
     /// What would change: the offer first, then plan by plan.
     pub changes: Vec<Change>,
-    /// Kinds of resources that the payload has none of, so that they stay as they are.
+    /// Kinds of resources the payload has none of, so they stay as they are.
     pub untouched: Vec<String>,
 }
 

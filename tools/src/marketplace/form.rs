@@ -129,7 +129,6 @@ impl Shown {
 /// One of several values of a field, with what is entered beside it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Item {
-    /// The value.
     pub value: String,
     /// A note or an address, in a box of its own; empty where there is none.
     pub beside: String,
@@ -142,16 +141,13 @@ pub struct Field {
     pub key: String,
     /// What it is called on the page.
     pub label: String,
-    /// What it gets.
     pub value: Shown,
-    /// How it is filled.
     pub way: Way,
 }
 
 /// One page, for one plan or language.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sheet {
-    /// Which.
     pub page: Page,
     /// Of which plan or in which language, where there are several.
     pub of: Option<String>,
@@ -215,12 +211,12 @@ impl Sheet {
         Self { page, of, fields: Vec::new() }
     }
 
-    /// A field that the payload fills.
+    /// A field the payload fills.
     fn api(&mut self, key: impl Into<String>, label: impl Into<String>, value: Shown) {
         self.add(key, label, value, Way::Api);
     }
 
-    /// A field that a person fills.
+    /// A field a person fills.
     fn hand(
         &mut self,
         key: impl Into<String>,

@@ -28,7 +28,6 @@ macro_rules! resources {
         #[derive(Debug, Clone, PartialEq, Serialize)]
         #[serde(rename_all = "camelCase")]
         pub struct $name {
-            /// Its schema.
             #[serde(rename = "$schema", serialize_with = "address")]
             pub schema: &'static str,
             $($(#[$field_doc])* pub $field: $kind,)*
@@ -45,11 +44,9 @@ resources! {
 
     /// The offer itself.
     Product {
-        /// The name that the others in this payload refer to.
+        /// The name the others in this payload refer to.
         resource_name: &'static str,
-        /// Who it is.
         identity: Identity,
-        /// What kind of offer.
         #[serde(rename = "type")]
         kind: &'static str,
         /// Its name within Partner Center.
@@ -58,7 +55,6 @@ resources! {
 
     /// Who sells.
     Setup {
-        /// The offer.
         product: Reference,
         /// Whether Microsoft does.
         sell_through_microsoft: bool,
@@ -66,14 +62,11 @@ resources! {
 
     /// Categories and terms.
     Property {
-        /// The offer.
         product: Reference,
         /// `azureContainer`.
         kind: &'static str,
-        /// The terms.
         #[serde(flatten)]
         terms: Terms,
-        /// Categories with their subcategories.
         categories: BTreeMap<String, Vec<String>>,
     }
 
@@ -81,72 +74,54 @@ resources! {
     Listing {
         /// The name that pictures refer to.
         resource_name: String,
-        /// The offer.
         product: Reference,
         /// `azureContainer`.
         kind: &'static str,
         /// Language of all texts.
         language_id: String,
-        /// The title.
         title: String,
         /// The long text.
         description: String,
-        /// One sentence.
         search_result_summary: String,
         /// A plain paragraph.
         short_description: String,
         /// The privacy policy.
         privacy_policy_link: String,
-        /// Useful links.
         general_links: Vec<GeneralLink>,
-        /// Support.
         global_support_website: String,
         /// Support for government customers.
         #[serde(skip_serializing_if = "Option::is_none")]
         government_support_website: Option<String>,
-        /// Whom customers ask.
         support_contact: Contact,
-        /// Whom Microsoft asks.
         engineering_contact: Contact,
-        /// Whom partners ask.
         #[serde(skip_serializing_if = "Option::is_none")]
         cloud_solution_provider_contact: Option<Contact>,
     }
 
     /// A picture.
     ListingAsset {
-        /// The offer.
         product: Reference,
         /// `azure`.
         kind: &'static str,
-        /// The listing.
         listing: Reference,
-        /// Which picture.
         #[serde(rename = "type")]
         asset: &'static str,
         /// The language of its caption.
         language_id: String,
-        /// Its caption.
         description: String,
         /// Its place among those of its kind.
         display_order: usize,
-        /// Its name.
         file_name: String,
-        /// Its name for people.
         friendly_name: String,
-        /// Where Microsoft fetches it.
         url: String,
     }
 
     /// A video.
     ListingTrailer {
-        /// The offer.
         product: Reference,
         /// `azure`.
         kind: &'static str,
-        /// The listing.
         listing: Reference,
-        /// Where it plays.
         streaming_url: String,
         /// Title and picture by language.
         assets: BTreeMap<String, TrailerAsset>,
@@ -154,23 +129,18 @@ resources! {
 
     /// Who sees the preview.
     OfferAvailability {
-        /// The offer.
         product: Reference,
-        /// Who.
         preview_audiences: Vec<Audience>,
     }
 
     /// What applications of the offer count themselves.
     Meters {
-        /// The offer.
         product: Reference,
-        /// By their IDs.
         custom_meters: BTreeMap<String, Meter>,
     }
 
     /// Which partners may sell the offer.
     Reseller {
-        /// The offer.
         product: Reference,
         /// `none`, `some` or `all`.
         reseller_channel_state: &'static str,
@@ -180,15 +150,12 @@ resources! {
 
     /// A plan.
     Plan {
-        /// The name that the others in this payload refer to.
+        /// The name the others in this payload refer to.
         resource_name: String,
-        /// Who it is.
         identity: Identity,
         /// Its name within Partner Center.
         alias: String,
-        /// The offer.
         product: Reference,
-        /// In which clouds.
         azure_regions: Vec<&'static str>,
         /// Certifications for government customers.
         #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -197,17 +164,14 @@ resources! {
 
     /// The texts of a plan.
     PlanListing {
-        /// The offer.
         product: Reference,
-        /// The plan.
         plan: Reference,
         /// `azureContainer-plan`.
         kind: &'static str,
         /// Language of all texts.
         language_id: String,
-        /// The name that customers read.
+        /// The name customers read.
         name: String,
-        /// One sentence.
         summary: String,
         /// The long text.
         description: String,
@@ -215,9 +179,7 @@ resources! {
 
     /// Who sees a plan, and what it costs.
     PlanAvailability {
-        /// The offer.
         product: Reference,
-        /// The plan.
         plan: Reference,
         /// `visible` or `hidden`.
         visibility: &'static str,
@@ -239,23 +201,18 @@ resources! {
 
     /// The image of a plan.
     ImageConfiguration {
-        /// The offer.
         product: Reference,
-        /// The plan.
         plan: Reference,
         /// `image`.
         payload_type: &'static str,
         /// Where Microsoft copies it from.
         image_repository_details: ImageRepositoryDetails,
-        /// What it copies.
         image_tags: Vec<String>,
     }
 
     /// The bundles of a plan.
     BundleConfiguration {
-        /// The offer.
         product: Reference,
-        /// The plan.
         plan: Reference,
         /// `cnab`.
         payload_type: &'static str,
@@ -269,7 +226,6 @@ resources! {
 /// One resource of a payload.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
-#[expect(missing_docs, reason = "each variant is the type of its name")]
 pub enum Resource {
     Product(Product),
     Setup(Setup),

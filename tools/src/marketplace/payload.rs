@@ -1,6 +1,6 @@
 //! Whether a payload is what the API takes: only known keys, of the right kind, each reference after
 //! what it means (CLI-M, PIA, PIAC). The shapes are spelled here a second time, apart from the types
-//! that are sent, so that a slip of either shows.
+//! that are sent, so a slip of either shows.
 
 mod shapes;
 
@@ -20,20 +20,18 @@ const NAME_CHARS_MAX: usize = 50;
 /// What a fault is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum About {
-    /// A key that the schema does not have, lacks, or that holds something else (TEC-024).
+    /// A key the schema does not have, lacks, or that holds something else (TEC-024).
     Keys,
     /// A schema, a name, or a reference that leads nowhere (API-001).
     References,
 }
 
-/// Something that the API would refuse.
+/// Something the API would refuse.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// What it is about.
     pub about: About,
     /// Where in the payload: `resources[3].pricing.licenseModel`.
     pub at: String,
-    /// What is wrong.
     pub message: String,
 }
 

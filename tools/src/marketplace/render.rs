@@ -40,7 +40,6 @@ pub enum Secrets<'a> {
 /// A payload, and what the reader should know about it.
 #[derive(Debug, Clone)]
 pub struct Rendered {
-    /// The payload.
     pub payload: Configure,
     /// What was left out, and what has to be entered in Partner Center, in sentences.
     pub notes: Vec<String>,
@@ -49,7 +48,7 @@ pub struct Rendered {
 /// Why there is no payload.
 #[derive(Debug, thiserror::Error)]
 pub enum RenderError {
-    /// The offer lacks something that the payload must have.
+    /// The offer lacks something the payload must have.
     #[error(transparent)]
     Offer(#[from] OfferError),
     /// A secret cannot be had.
@@ -57,9 +56,7 @@ pub enum RenderError {
     Secret {
         /// `username` or `password`.
         what: &'static str,
-        /// The registry.
         registry: String,
-        /// Why.
         source: SecretError,
     },
 }
@@ -95,7 +92,7 @@ pub fn render(
     Ok(Rendered { payload, notes })
 }
 
-/// What the offer says and the payload does not, from the form that a person would fill.
+/// What the offer says and the payload does not, from the form a person would fill.
 fn by_hand(file: &OfferFile, content: &Content) -> Vec<String> {
     let form = Form::of(file, content);
     let fields = form.fields().filter(|(_, field)| !field.value.is_nothing());

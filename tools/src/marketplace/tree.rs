@@ -61,7 +61,6 @@ pub struct Saved {
     pub kind: String,
     /// The version of its schema: `2022-03-01-preview3`.
     pub version: String,
-    /// Everything that it says.
     pub value: Map<String, Value>,
 }
 
@@ -71,34 +70,19 @@ pub struct Saved {
 pub enum TreeError {
     /// It cannot be read.
     #[error("cannot read the resource tree {}", file.display())]
-    Read {
-        /// The file.
-        file: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
+    Read { file: PathBuf, source: std::io::Error },
     /// It is too large.
     #[error("the resource tree {} has more than {TREE_BYTES_MAX} bytes", file.display())]
-    TooLarge {
-        /// The file.
-        file: PathBuf,
-    },
+    TooLarge { file: PathBuf },
     /// It is no JSON.
     #[error("{}:{} is no JSON; save what `GET resource-tree/product/ID` answers", file.display(), source.line())]
-    NoJson {
-        /// The file.
-        file: PathBuf,
-        /// Why, and where.
-        source: serde_json::Error,
-    },
+    NoJson { file: PathBuf, source: serde_json::Error },
     /// It is JSON and not such a tree.
     #[error("{} is no resource tree: {at}: {reason}; save what `GET resource-tree/product/ID?targetType=live` answers", file.display())]
     Shape {
-        /// The file.
         file: PathBuf,
         /// The place as a path of keys: `resources[3].$schema`.
         at: String,
-        /// What is wrong there.
         reason: String,
     },
 }
@@ -180,7 +164,7 @@ impl Tree {
         })
     }
 
-    /// The plan that a resource belongs to.
+    /// The plan a resource belongs to.
     #[must_use]
     pub fn plan_of(&self, resource: &Saved) -> Option<&Saved> {
         let reference = resource.value.get("plan")?;
@@ -227,7 +211,7 @@ impl Saved {
         self.text("id")
     }
 
-    /// The ID that the publisher gave; samples spell it in two ways.
+    /// The ID the publisher gave; samples spell it in two ways.
     #[must_use]
     pub fn external_id(&self) -> Option<&str> {
         let identity = self.value.get("identity")?;

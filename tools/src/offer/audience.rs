@@ -138,7 +138,7 @@ impl AudienceTable {
     }
 }
 
-/// The records of a CSV text (RFC 4180), each with the line that it starts on.
+/// The records of a CSV text (RFC 4180), each with the line it starts on.
 struct Records<'a> {
     rest: &'a str,
     line: usize,

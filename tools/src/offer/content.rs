@@ -1,4 +1,4 @@
-//! The files that an offer names: texts and pictures, read once for the rules and for rendering.
+//! The files an offer names: texts and pictures, read once for the rules and for rendering.
 //! Layer folders are not among them: they exist only after the build, and `package` names them.
 
 use std::collections::BTreeMap;
@@ -29,7 +29,7 @@ pub struct Content {
     pub translations: Vec<String>,
     /// The descriptions of each plan in other languages, in the order of its translations.
     pub plan_translations: Vec<Vec<String>>,
-    /// Who sees the preview besides those that the offer names itself.
+    /// Who sees the preview besides those the offer names itself.
     pub preview_table: Option<AudienceTable>,
     /// Who sees a private plan besides, by the place of the plan.
     pub audience_tables: BTreeMap<usize, AudienceTable>,
@@ -109,7 +109,7 @@ impl Content {
     }
 }
 
-/// Every picture that the offer names, with the path of its key, in the order of the file.
+/// Every picture the offer names, with the path of its key, in the order of the file.
 #[must_use]
 pub fn picture_paths(file: &OfferFile) -> Vec<(String, &RelativePath)> {
     let listing = &file.offer.listing;

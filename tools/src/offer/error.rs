@@ -47,7 +47,7 @@ pub enum OfferError {
         path: PathBuf,
         /// What was asked for.
         name: String,
-        /// Those that it has.
+        /// Those it has.
         known: String,
     },
     /// A plan was asked for that the offer does not have.
@@ -57,7 +57,7 @@ pub enum OfferError {
         path: PathBuf,
         /// What was asked for.
         id: String,
-        /// Those that it has.
+        /// Those it has.
         known: String,
     },
     /// The variable that replaces a login server does not hold one.

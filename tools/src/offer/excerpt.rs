@@ -1,6 +1,6 @@
 //! A line of an offer file with a mark under a stretch of it, as messages and reports show it.
 //!
-//! Invariant: an excerpt holds nothing that a terminal obeys and is short, so that no file can
+//! Invariant: an excerpt holds nothing a terminal obeys and is short, so that no file can
 //! write to the terminal of who reads the message.
 
 use std::fmt;

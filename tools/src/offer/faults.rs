@@ -27,7 +27,7 @@ pub(super) const FAULTS_MAX: usize = 100;
 /// where none is found beside theirs, theirs is told.
 pub(super) fn read(file: &Path, text: &str, spots: &Spots) -> Result<Offer, Vec<Diagnostic>> {
     if spots.contains(&format!("plans[{PLANS_MAX}]")) {
-        // Nobody reads thousands of plans to learn that they are too many.
+        // Nobody reads thousands of plans to learn they are too many.
         let beyond = |place: &usize| spots.contains(&format!("plans[{place}]"));
         let count = (PLANS_MAX..NODES_MAX).take_while(beyond).count() + PLANS_MAX;
         let message = format!("there are {count} plans");
@@ -155,7 +155,7 @@ fn unknown_key(key: &str, known: &Map<String, Part>, schema: &Part) -> (String, 
     (format!("the key `{}` is not known here", short(key)), Some(help))
 }
 
-/// Most characters of a word of the file that a message repeats.
+/// Most characters of a word of the file a message repeats.
 const SHOWN_CHARS_MAX: usize = 80;
 
 fn short(word: &str) -> String {

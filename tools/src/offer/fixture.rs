@@ -169,7 +169,7 @@ static PICTURES: LazyLock<Vec<(&str, Vec<u8>)>> = LazyLock::new(|| {
     sizes.into_iter().map(made).collect()
 });
 
-/// A folder with the offer and every file that it names.
+/// A folder with the offer and every file it names.
 pub(crate) struct Folder(tempfile::TempDir);
 
 impl Folder {

@@ -1,20 +1,34 @@
-//! `Glob`: which paths of a layer folder stay out. `*` and `?` stay within one part of a path, `**`
+//! `Glob`: a pattern for paths of a layer folder. `*` and `?` stay within one part of a path, `**`
 //! crosses parts. A pattern with a `/` is held against the whole path, one without against the
 //! last part; a folder that matches goes with everything in it, which is the walker's business.
+//!
+//! `globset` matches, in time proportional to the path. Brackets and braces are ordinary letters here.
 
 use std::fmt;
 use std::str::FromStr;
 
+use globset::{Candidate, GlobBuilder, GlobMatcher};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Longest pattern, in bytes; matching takes time in proportion to it.
+/// Longest pattern, in bytes.
 const LEN_MAX: usize = 1024;
 
 /// A pattern for paths relative to a layer folder.
 ///
 /// - Not empty, no empty part (so no leading `/`), `**` only as a whole part.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Glob(String);
+#[derive(Debug, Clone)]
+pub struct Glob {
+    text: String,
+    matcher: GlobMatcher,
+}
+
+impl PartialEq for Glob {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Glob {}
 
 /// The text is no pattern.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -28,79 +42,30 @@ impl Glob {
     /// The pattern as it stands in the file.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
     }
 
-    /// Whether this path below the layer folder is meant. Bytes, because names need not be UTF-8.
+    /// Whether the pattern means this path below the layer folder. Bytes, because names need not be
+    /// UTF-8.
     #[must_use]
     pub fn matches(&self, path: &[u8]) -> bool {
-        let pattern = self.0.as_bytes();
-        let is_slash = |c: &u8| *c == b'/';
-        if !pattern.contains(&b'/') {
-            let name = path.rsplit(is_slash).next().unwrap_or(path);
-            return pattern == b"**" || part_matches(pattern, name);
-        }
-        let pattern: Vec<&[u8]> = pattern.split(is_slash).collect();
-        let path: Vec<&[u8]> = path.split(is_slash).collect();
-        parts_match(&pattern, &path)
+        let is_of_whole_path = self.text.contains('/') || self.text == "**";
+        let name = || path.rsplit(|c| *c == b'/').next().unwrap_or(path);
+        let judged = if is_of_whole_path { path } else { name() };
+        self.matcher.is_match_candidate(&Candidate::from_bytes(judged))
     }
 }
 
-/// Follows every place in the pattern that the path so far can have reached, so that the time is
-/// bounded by the product of both lengths. A `**` at the end needs at least one part: `a/**` means
-/// what is in `a`, not `a`.
-fn parts_match(pattern: &[&[u8]], path: &[&[u8]]) -> bool {
-    let mut reached = vec![false; pattern.len() + 1];
-    set(&mut reached, 0);
-    for part in path {
-        let mut next = vec![false; pattern.len() + 1];
-        let mut reaches_by_nothing = false;
-        for (place, expected) in pattern.iter().enumerate() {
-            let here = reached.get(place).copied().unwrap_or(false) || reaches_by_nothing;
-            reaches_by_nothing = here && *expected == b"**";
-            if here && *expected == b"**" {
-                set(&mut next, place);
-                set(&mut next, place + 1);
-            } else if here && part_matches(expected, part) {
-                set(&mut next, place + 1);
-            }
-        }
-        reached = next;
-    }
-    reached.last().copied().unwrap_or(false)
-}
-
-fn set(places: &mut [bool], place: usize) {
-    if let Some(slot) = places.get_mut(place) {
-        *slot = true;
-    }
-}
-
-/// One part against one part: on a mismatch the last `*` takes one byte more.
-fn part_matches(pattern: &[u8], text: &[u8]) -> bool {
-    let (mut at_pattern, mut at_text) = (0, 0);
-    let mut retry: Option<(usize, usize)> = None;
-    while at_text < text.len() {
-        match pattern.get(at_pattern) {
-            Some(b'*') => {
-                at_pattern += 1;
-                retry = Some((at_pattern, at_text));
-            }
-            Some(c) if *c == b'?' || Some(c) == text.get(at_text) => {
-                at_pattern += 1;
-                at_text += 1;
-            }
-            _ => match retry {
-                Some((after_star, taken)) => {
-                    at_pattern = after_star;
-                    at_text = taken + 1;
-                    retry = Some((after_star, taken + 1));
-                }
-                None => return false,
-            },
+/// The pattern in the syntax of `globset`: brackets and braces become classes of one letter.
+fn literal_brackets(text: &str) -> String {
+    let mut pattern = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '[' | ']' | '{' | '}' => pattern.extend(['[', letter, ']']),
+            letter => pattern.push(letter),
         }
     }
-    pattern.iter().skip(at_pattern).all(|c| *c == b'*')
+    pattern
 }
 
 impl FromStr for Glob {
@@ -119,19 +84,26 @@ impl FromStr for Glob {
                 return refuse("`**` stands alone between two `/`");
             }
         }
-        Ok(Self(text.to_owned()))
+        let built = GlobBuilder::new(&literal_brackets(text))
+            .literal_separator(true)
+            .backslash_escape(false)
+            .build();
+        match built {
+            Ok(glob) => Ok(Self { text: text.to_owned(), matcher: glob.compile_matcher() }),
+            Err(_) => refuse("it is too large"),
+        }
     }
 }
 
 impl fmt::Display for Glob {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 
 impl Serialize for Glob {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0)
+        serializer.serialize_str(&self.text)
     }
 }
 
@@ -163,6 +135,9 @@ mod tests {
             ("lib*.so.*", vec!["libc.so.6", "lib.so."], vec!["libc.so"]),
             ("**", vec!["a", "a/b"], vec![]),
             ("man", vec!["man", "usr/man"], vec!["man/a", "woman"]),
+            ("[a]{b,c}\\d", vec!["[a]{b,c}\\d"], vec!["ab\\d", "[a]b\\d"]),
+            ("a/**/**", vec!["a/b", "a/b/c"], vec!["a"]),
+            ("*\u{e9}", vec!["caf\u{e9}"], vec!["cafe"]),
         ] {
             let glob: Glob = pattern.parse().unwrap();
             for path in yes {

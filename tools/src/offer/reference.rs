@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn the_reference_is_what_the_types_say() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/offer.md");
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/reference/offer.md");
         let page = reference(&schema());
         if std::env::var_os("WHARF_WRITE_DOCS").is_some() {
             std::fs::write(path, &page).unwrap();
@@ -163,8 +163,7 @@ mod tests {
         let written = std::fs::read_to_string(path).unwrap_or_default();
         assert!(
             written == page,
-            "docs/offer.md is not what the types say; write it with `wharf offer schema --format \
-             markdown --output docs/offer.md`"
+            "docs/reference/offer.md is not what the types say; write it with `make reference`"
         );
     }
 

@@ -35,7 +35,7 @@ pub fn schema() -> Value {
     schema
 }
 
-/// The name of the mapping or word that a part of the schema refers to.
+/// The name of the mapping or word a part of the schema refers to.
 pub(super) fn referred(part: &Value) -> Option<&str> {
     part.get("$ref")?.as_str()?.strip_prefix(REFERENCE)
 }

@@ -2,27 +2,13 @@
 //! Read from the same text as the offer itself, by the same YAML parser.
 //!
 //! Invariant: a path that has no place of its own (a key that is not there) is found at its
-//! nearest parent, so that every message can point somewhere.
+//! nearest parent, so every message can point somewhere.
 
 use std::collections::HashMap;
 
-use serde_saphyr::granit_parser::{Event, Parser, Span};
+use serde_saphyr::granit_parser::{Event, Parser};
 
-/// A stretch of one line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Spot {
-    /// Line, from 1.
-    pub line: usize,
-    /// First column, from 1, in characters.
-    pub column: usize,
-    /// How many characters; at least 1.
-    pub width: usize,
-}
-
-impl Spot {
-    /// The start of the file.
-    pub const START: Self = Self { line: 1, column: 1, width: 1 };
-}
+pub use crate::yaml::Spot;
 
 /// The places of all keys and values.
 #[derive(Debug, Clone, Default)]
@@ -55,18 +41,18 @@ impl Spots {
         for event in Parser::new_from_str(text) {
             let Ok((event, span)) = event else { break };
             if is_anchor(&event) {
-                anchor = anchor.or(Some(spot_of(&span)));
+                anchor = anchor.or(Some(Spot::of(&span)));
             }
             if has_tag(&event) {
-                tag = tag.or(Some(spot_of(&span)));
+                tag = tag.or(Some(Spot::of(&span)));
             }
             match event {
-                Event::Scalar(value, ..) => scalar(&mut spots, &mut open, &value, spot_of(&span)),
-                Event::Alias(_) => scalar(&mut spots, &mut open, "", spot_of(&span)),
+                Event::Scalar(value, ..) => scalar(&mut spots, &mut open, &value, Spot::of(&span)),
+                Event::Alias(_) => scalar(&mut spots, &mut open, "", Spot::of(&span)),
                 Event::SequenceStart(..) => {
-                    start(&mut spots, &mut open, spot_of(&span), Next::Item(0));
+                    start(&mut spots, &mut open, Spot::of(&span), Next::Item(0));
                 }
-                Event::MappingStart(..) => start(&mut spots, &mut open, spot_of(&span), Next::Key),
+                Event::MappingStart(..) => start(&mut spots, &mut open, Spot::of(&span), Next::Key),
                 Event::SequenceEnd | Event::MappingEnd => {
                     open.pop();
                 }
@@ -174,13 +160,6 @@ fn take_path(parent: &mut Open) -> (String, Option<Spot>) {
         // A key that is a mapping or a list itself: the offer has none, and refuses it by name.
         Next::Key => (parent.path.clone(), None),
     }
-}
-
-pub(super) fn spot_of(span: &Span) -> Spot {
-    let (line, column) = (span.start.line(), span.start.col() + 1);
-    let same_line = span.end.line() == line;
-    let width = if same_line { (span.end.col() + 1).saturating_sub(column).max(1) } else { 1 };
-    Spot { line, column, width }
 }
 
 #[cfg(test)]

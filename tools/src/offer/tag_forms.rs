@@ -1,6 +1,6 @@
 //! What a tag says by its text, as the technical configuration of an image plan reads it: the version
-//! that it starts with, the platform that it names, whether it is for tests. The rules judge by this,
-//! and the tag plan is made by it, so that they cannot differ.
+//! that it starts with, the platform it names, whether it is for tests. The rules judge by this,
+//! and the tag plan is made by it, so they cannot differ.
 
 use wharf_oci::Platform;
 
@@ -11,7 +11,7 @@ pub const TAGS_MAX: usize = 16;
 /// How many characters the technical configuration takes of a tag; registries take 128 (CLI-M).
 pub const TAG_CHARS_MAX: usize = 100;
 
-/// The version that a tag starts with, and what follows it: nothing, or `-` and more.
+/// The version a tag starts with, and what follows it: nothing, or `-` and more.
 #[must_use]
 pub fn version_of(tag: &str) -> Option<(ImageVersion, &str)> {
     let end = tag.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(tag.len());
@@ -61,7 +61,7 @@ pub fn names_a_platform(tag: &str) -> bool {
     words(tag).next().is_some()
 }
 
-/// The words in a tag that are not true of the platform that it points at; `None` is all platforms.
+/// The words in a tag that are not true of the platform it points at; `None` is all platforms.
 pub fn wrong_words(tag: &str, target: Option<&Platform>) -> impl Iterator<Item = &'static str> {
     words(tag).filter_map(move |(word, field, value)| {
         let actual = target.map(|platform| match field {

@@ -35,7 +35,7 @@ pub(super) struct Fault<'a> {
 /// What is wrong.
 #[derive(Debug)]
 pub(super) enum What<'a> {
-    /// YAML that an offer has not.
+    /// YAML an offer has not.
     Foreign(Foreign),
     /// `<<`.
     MergeKey,
@@ -51,7 +51,7 @@ pub(super) enum What<'a> {
     MissingOfKind { message: String, key: &'static str, property: Option<&'a Part> },
     /// A word that is none of those of this part.
     UnknownWord { word: &'a str, part: &'a Part },
-    /// Another type than this part has; the key that it stands behind.
+    /// Another type than this part has; the key it stands behind.
     Type { found: &'a Value, part: &'a Part, key: Option<&'a str> },
     /// A word that breaks its rule; how one looks.
     Word { message: String, example: &'static str },
@@ -63,7 +63,7 @@ pub(super) enum What<'a> {
     Said(String),
 }
 
-/// All that a walk finds.
+/// All a walk finds.
 #[derive(Debug, Default)]
 pub(super) struct Found<'a> {
     /// The faults, in the order of the file.

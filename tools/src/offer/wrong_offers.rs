@@ -225,7 +225,7 @@ const SECRETS: &[Row] = &[
     (&[("env: { TZ: Etc/UTC }", "env: { DB_PASSWORD:\n            [hunter2], X: 1 }")], &[("DB_PASSWORD:", "this is a list"), ("…", "in quotes")]),
 ];
 
-/// YAML that an offer has not.
+/// YAML an offer has not.
 #[rustfmt::skip]
 const YAML: &[Row] = &[
     (&[("alias: Tidepool", "alias: &a Tidepool")], &[("&a", "anchors")]),

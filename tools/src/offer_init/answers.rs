@@ -27,13 +27,11 @@ pub enum Licence {
     PayAsYouGo,
 }
 
-/// Everything that the files of an offer are made from.
+/// Everything the files of an offer are made from.
 #[derive(Debug, Clone)]
 pub struct Answers {
     values: Values,
-    /// What customers get.
     pub kind: Kind,
-    /// What the plan costs.
     pub licence: Licence,
     /// Whether Microsoft's standard contract counts.
     pub standard_contract: bool,
@@ -43,9 +41,9 @@ pub struct Answers {
     pub chart: Option<String>,
     /// The version of that chart, as it is written.
     pub chart_version: Option<String>,
-    /// The images that the chart names.
+    /// The images the chart names.
     pub chart_images: Vec<ChartImage>,
-    /// The image that the offer makes; none where the chart that is there names its own.
+    /// The image the offer makes; none where the chart that is there names its own.
     pub image: Option<ImageFound>,
     /// The day of the image, as `2026-11-29`.
     pub today: String,

@@ -10,7 +10,7 @@ use super::scalar::{quoted, scalar};
 use super::texts::CHART_FOLDER;
 use super::topics::Topic;
 
-/// Longest answer of a value that the portal shows, in characters.
+/// Longest answer of a value the portal shows, in characters.
 const DESCRIPTION_CHARS_MAX: usize = 100;
 
 /// The files, with their paths.

@@ -1,5 +1,5 @@
 //! A first Helm chart: one Deployment with its Service, small and real. Its image comes from
-//! `global.azure.images` by digest, and its pods bear the label that Microsoft bills by
+//! `global.azure.images` by digest, and its pods bear the label Microsoft bills by
 //! (AC-technical-assets-kubernetes).
 
 use super::answers::Answers;

@@ -13,7 +13,6 @@ pub enum InitError {
     /// Nobody said this, and it cannot be found out.
     #[error("{}", missing(unknown, untaken))]
     Missing {
-        /// What has no proposal.
         unknown: Vec<Topic>,
         /// What has placeholders, which nobody took.
         untaken: Vec<Topic>,
@@ -36,24 +35,12 @@ pub enum InitError {
     /// A chart stands where a first one would be written, and the offer does not name it.
     #[error("{} is there already, and a first chart never takes its place; name it with --chart", .0.display())]
     ChartThere(PathBuf),
-    /// Something that a flag names cannot be read.
+    /// Something a flag names cannot be read.
     #[error("{flag}: {}: {reason}", path.display())]
-    Unreadable {
-        /// The flag.
-        flag: &'static str,
-        /// What it names.
-        path: PathBuf,
-        /// Why.
-        reason: String,
-    },
+    Unreadable { flag: &'static str, path: PathBuf, reason: String },
     /// A file cannot be written.
     #[error("cannot write {}; nothing was written", path.display())]
-    Write {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
+    Write { path: PathBuf, source: std::io::Error },
     /// The values make no offer. It is a fault of this program, or of a value that nobody foresaw.
     #[error("these values make no offer that can be read: {0}")]
     Offer(String),

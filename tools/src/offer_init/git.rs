@@ -26,12 +26,11 @@ const USUAL: &str = "origin";
 pub struct Remote {
     /// Its name: `origin`.
     pub name: String,
-    /// Where people find it.
     pub address: String,
 }
 
 impl Remote {
-    /// Who owns the repository, by the address: `https://github.com/OWNER/name`. A host that a
+    /// Who owns the repository, by the address: `https://github.com/OWNER/name`. A host a
     /// company runs itself has groups of its own, so only a path of two parts says it.
     #[must_use]
     pub fn owner(&self) -> Option<String> {
@@ -57,7 +56,7 @@ fn decoded(part: &str) -> String {
     percent_encoding::percent_decode_str(part).decode_utf8_lossy().into_owned()
 }
 
-/// The remote of the working copy that a folder is in; `None` when there is none that people can
+/// The remote of the working copy a folder is in; `None` when there is none that people can
 /// open.
 #[must_use]
 pub(super) fn remote(folder: &Path) -> Option<Remote> {

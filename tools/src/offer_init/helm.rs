@@ -30,19 +30,13 @@ const FLAG: &str = "--chart";
 pub struct ChartFound {
     /// Its folder, relative to that of the offer.
     pub path: String,
-    /// Its name.
     pub name: String,
-    /// Its version.
     pub version: String,
-    /// What it is.
     pub description: Option<String>,
-    /// Its page.
     pub home: Option<String>,
-    /// Where its sources are.
     pub sources: Vec<String>,
     /// Mail addresses of who keeps it.
     pub emails: Vec<String>,
-    /// Its images.
     pub images: Vec<ChartImage>,
 }
 

@@ -20,7 +20,7 @@ const MANIFESTS_MAX: usize = 100;
 /// The flag that names an image.
 pub(super) const FLAG: &str = "--image";
 
-/// An image that an offer is about.
+/// An image an offer is about.
 #[derive(Debug, Clone, Default)]
 pub struct ImageFound {
     /// How the offer names it, where it is to be taken as it is: a path relative to the offer, or a
@@ -34,9 +34,8 @@ pub struct ImageFound {
     pub labels: BTreeMap<String, String>,
     /// Where it listens: `8080/tcp`.
     pub ports: Vec<String>,
-    /// As whom it runs.
     pub user: String,
-    /// The tag that it was named by.
+    /// The tag it was named by.
     pub tag: Option<String>,
 }
 
@@ -50,7 +49,7 @@ impl ImageFound {
     }
 }
 
-/// Whether a text that others wrote holds an address with a login, or one that only some can open.
+/// Whether a text others wrote holds an address with a login, or one that only some can open.
 #[must_use]
 pub(super) fn is_unsafe(text: &str) -> bool {
     let bare = |word: &str| {

@@ -1,5 +1,5 @@
 //! Pictures that hold the place of the publisher's: a plain mark in one of a few colours as logos, and
-//! a drawn window as a screenshot. They have the sizes that the marketplace takes, no text, no
+//! a drawn window as a screenshot. They have the sizes the marketplace takes, no text, no
 //! gradient, and edges on single pixels.
 
 /// Red, green, blue.

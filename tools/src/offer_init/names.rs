@@ -72,7 +72,7 @@ pub(super) fn registry(publisher: &str) -> String {
     name
 }
 
-/// The name of the registry behind a login server. Names have no `-`, so one that a name stands before
+/// The name of the registry behind a login server. Names have no `-`, so one a name stands before
 /// begins the hash of a domain label; anything else is kept whole, to be judged as it was written.
 #[must_use]
 pub(super) fn registry_of(login_server: &str) -> &str {

@@ -153,7 +153,7 @@ fn repository(values: &Values, sources: &Sources) -> Value {
     if let Some(name) = image.and_then(|image| image.repository.clone()) {
         return found(name, "--image");
     }
-    // Whoever makes an image of a chart that is there makes one that the chart names.
+    // Whoever makes an image of a chart that is there makes one the chart names.
     let chart = sources.chart.as_ref();
     let named = chart.and_then(|chart| chart.images.iter().find(|image| image.is_of_azure));
     let named = named.and_then(|image| image.location.split_once('/'));
@@ -168,7 +168,7 @@ fn repository(values: &Values, sources: &Sources) -> Value {
     value(format!("{offer}/server"), Origin::Derived("the offer's ID"))
 }
 
-/// The first address that customers could open: pages before sources.
+/// The first address customers could open: pages before sources.
 fn website(sources: &Sources) -> Option<Value> {
     let mut known: Vec<(String, String)> = Vec::new();
     if let Some(image) = &sources.image {

@@ -15,9 +15,7 @@ pub type Faults = dyn Fn(&str) -> Option<String>;
 
 /// What somebody is asked.
 pub struct Question<'a> {
-    /// What about.
     pub topic: Topic,
-    /// What is proposed.
     pub proposal: Option<&'a Value>,
     /// What may be chosen, with what each means; empty when any text may be written.
     pub choices: Vec<(&'static str, &'static str)>,
@@ -191,7 +189,7 @@ fn fault(topic: Topic, text: &str) -> Option<String> {
     topic.check(text).err()
 }
 
-/// A fault with the flag that it is about.
+/// A fault with the flag it is about.
 #[must_use]
 pub(super) fn said(topic: Topic, fault: &str) -> String {
     format!("{}: {fault}", topic.flag())

@@ -21,11 +21,9 @@ const FIRST_VERSION: &str = "1.0.0";
 pub struct Sources {
     /// The name of the folder of the offer.
     pub folder_name: Option<String>,
-    /// The chart.
     pub chart: Option<ChartFound>,
     /// Whether a flag or a person named it.
     pub chart_is_named: bool,
-    /// The image.
     pub image: Option<ImageFound>,
     /// The remote of the working copy.
     pub remote: Option<Remote>,
@@ -79,14 +77,14 @@ impl Sources {
     }
 }
 
-/// The numbers that a version begins with: `v1.4.0-rc.1+x` is 1.4.0.
+/// The numbers a version begins with: `v1.4.0-rc.1+x` is 1.4.0.
 fn numbers(version: &str) -> Option<ImageVersion> {
     let bare = version.trim().trim_start_matches(['v', 'V']);
     let end = bare.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(bare.len());
     bare.get(..end)?.trim_end_matches('.').parse().ok()
 }
 
-/// What `--image` names: something on this disk, an image of a registry, or a repository that the
+/// What `--image` names: something on this disk, an image of a registry, or a repository the
 /// image will have.
 fn read_image(folder: &Path, text: &str) -> Result<ImageFound, InitError> {
     let path = Path::new(text);

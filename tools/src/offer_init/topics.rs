@@ -7,7 +7,7 @@ use super::answers::Kind;
 use crate::offer::words::{LoginServer, PlanId};
 use wharf_oci::RepoName;
 
-/// Longest value of any flag, in bytes; nothing that the marketplace takes in one line is longer.
+/// Longest value of any flag, in bytes; nothing the marketplace takes in one line is longer.
 const VALUE_BYTES_MAX: usize = 2_048;
 /// Longest type of an extension (CLI-M).
 const EXTENSION_TYPE_CHARS_MAX: usize = 50;
@@ -75,7 +75,6 @@ pub const ALL: [Topic; 17] = [
 /// A value with where it comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Value {
-    /// The value.
     pub text: String,
     /// Where it comes from.
     pub origin: Origin,

@@ -21,7 +21,6 @@ use crate::temporary::Temporary;
 pub struct WrittenFile {
     /// Where, relative to the folder of the offer.
     pub path: String,
-    /// What became of it.
     pub outcome: Outcome,
 }
 

@@ -21,11 +21,8 @@ use crate::transfer::{Destination, KnownBlobs, Moved, Step, Tree};
 pub struct Apply<'a> {
     /// What is to be done.
     pub content: &'a Content,
-    /// Where the images are.
     pub from: Arc<Registry>,
-    /// Where they go.
     pub to: Arc<Registry>,
-    /// Where progress is kept.
     pub ledger: &'a Ledger,
     /// What an earlier run did.
     pub history: Option<History>,
@@ -37,9 +34,7 @@ pub struct Apply<'a> {
 pub struct Outcome {
     /// The plan of the offer.
     pub plan: String,
-    /// Where it goes.
     pub destination: String,
-    /// How.
     pub state: State,
     /// Why, unless it is done.
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -53,7 +48,6 @@ pub struct Outcome {
     /// What belongs to it, and what became of that.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub companions: Vec<Companion>,
-    /// What failed.
     #[serde(skip)]
     pub failure: Option<RegistryError>,
 }
@@ -85,7 +79,7 @@ struct Copied {
 }
 
 impl Apply<'_> {
-    /// Runs the plan. An error means that the ledger cannot be written.
+    /// Runs the plan. An error means the ledger cannot be written.
     pub async fn run(&self, note: &dyn Fn(&str)) -> Result<Vec<Outcome>, LedgerError> {
         let known = KnownBlobs::default();
         if self.from.host() == self.to.host() {

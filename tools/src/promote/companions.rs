@@ -25,12 +25,11 @@ const COMPANIONS_MAX: usize = 1000;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Companion {
-    /// The manifest that it belongs to.
+    /// The manifest it belongs to.
     pub subject: Digest,
-    /// The tag that it stands under; nothing when it refers to its subject itself.
+    /// The tag it stands under; nothing when it refers to its subject itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tag: Option<Tag>,
-    /// It.
     pub digest: Digest,
     /// What the tag pointed at on the other side when the plan was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -96,11 +95,11 @@ impl std::fmt::Display for Companion {
 /// Where images are, and where they go.
 #[derive(Clone, Copy)]
 pub struct Sides<'a> {
-    /// The registry that they are on.
+    /// The registry they are on.
     pub from: &'a Registry,
     /// The repository there.
     pub source: &'a RepoName,
-    /// The registry that they go to.
+    /// The registry they go to.
     pub to: &'a Registry,
     /// The repository there.
     pub destination: &'a RepoName,
@@ -182,11 +181,10 @@ impl Sides<'_> {
 
 /// Copies companions of one image.
 pub struct Copying<'a> {
-    /// The registry that they are on.
+    /// The registry they are on.
     pub from: Arc<Registry>,
     /// The repository there.
     pub source: &'a RepoName,
-    /// Where they go.
     pub to: Destination<'a>,
 }
 

@@ -1,7 +1,7 @@
 //! The ledger of an apply: one JSON line per event, appended and synced before the next step.
 //!
 //! Invariant: what the ledger says has happened has happened; before a tag is written, the ledger
-//! knows what it pointed at. A last line that a crash cut off is dropped, nothing else ever is.
+//! knows what it pointed at. A last line a crash cut off is dropped, nothing else ever is.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions, TryLockError};
@@ -27,40 +27,26 @@ const LEDGER_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 pub enum LedgerError {
     /// It cannot be read or written.
     #[error("cannot use the ledger {path}")]
-    Io {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    Io { path: PathBuf, source: io::Error },
     /// It is there, and nobody said to go on.
     #[error("the ledger {path} exists; go on with --resume, or name another with --ledger")]
-    Exists {
-        /// Which.
-        path: PathBuf,
-    },
+    Exists { path: PathBuf },
     /// Another program writes to it.
     #[error("another wharf is using the ledger {path}")]
-    Busy {
-        /// Which.
-        path: PathBuf,
-    },
+    Busy { path: PathBuf },
     /// A line is no event.
     #[error("{path}:{line} is not a line of a ledger: {reason}")]
     Malformed {
-        /// Which ledger.
         path: PathBuf,
         /// Which line, from 1.
         line: usize,
-        /// Why not.
         reason: String,
     },
     /// It belongs to another plan.
     #[error("the ledger {path} belongs to the plan {found}, this is {expected}")]
     OtherPlan {
-        /// Which ledger.
         path: PathBuf,
-        /// The plan that it belongs to.
+        /// The plan it belongs to.
         found: Digest,
         /// The plan at hand.
         expected: Digest,
@@ -72,43 +58,28 @@ pub enum LedgerError {
 #[serde(tag = "event", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Event {
     /// An apply starts.
-    Begin {
-        /// The plan.
-        plan_digest: Digest,
-        /// The offer.
-        offer: String,
-        /// Where the images go.
-        to: Side,
-        /// The images.
-        items: Vec<BeginItem>,
-    },
+    Begin { plan_digest: Digest, offer: String, to: Side, items: Vec<BeginItem> },
     /// An apply goes on.
     Resume,
     /// A blob is there.
     Blob {
         /// The plan of the offer.
         plan: String,
-        /// Which.
         digest: Digest,
-        /// Its size.
         size_bytes: u64,
-        /// How it came there.
         how: Uploaded,
     },
     /// A manifest is there, by its digest.
     Manifest {
         /// The plan of the offer.
         plan: String,
-        /// Which.
         digest: Digest,
     },
     /// A tag is about to be written.
     Tagging {
         /// The plan of the offer.
         plan: String,
-        /// Which.
         tag: Tag,
-        /// What it points at.
         before: Option<Digest>,
         /// What it will point at.
         after: Digest,
@@ -117,14 +88,12 @@ pub enum Event {
     Tagged {
         /// The plan of the offer.
         plan: String,
-        /// Which.
         tag: Tag,
     },
     /// An image ended.
     Item {
         /// The plan of the offer.
         plan: String,
-        /// How.
         state: State,
         /// Why, unless it is done.
         #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -134,7 +103,6 @@ pub enum Event {
     Untagged {
         /// The plan of the offer.
         plan: String,
-        /// Which.
         tag: Tag,
         /// What it points at again.
         restored: Digest,
@@ -149,7 +117,6 @@ pub enum Event {
 pub struct BeginItem {
     /// The plan of the offer.
     pub plan: String,
-    /// Where it goes.
     pub destination: RepoName,
     /// What each tag is to point at, also where it does already; ledgers of before have none.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -173,11 +140,8 @@ pub struct Ledger {
 /// What a ledger says, put together.
 #[derive(Debug, Clone)]
 pub struct History {
-    /// The plan.
     pub plan_digest: Digest,
-    /// The offer.
     pub offer: String,
-    /// Where the images go.
     pub to: Side,
     /// The images, in the order of the plan.
     pub items: Vec<ItemHistory>,
@@ -190,13 +154,11 @@ pub struct History {
 pub struct ItemHistory {
     /// The plan of the offer.
     pub plan: String,
-    /// Where it goes.
     pub destination: RepoName,
     /// How it ended, and why; nothing when it did not end.
     pub state: Option<(State, String)>,
     /// Whether tags of it were put back since.
     pub is_undone: bool,
-    /// Blobs that are there.
     pub blobs: BTreeSet<Digest>,
     /// What each tag is to point at, also where it did already.
     pub wanted: BTreeMap<Tag, Digest>,
@@ -207,7 +169,6 @@ pub struct ItemHistory {
 /// What a ledger says about one tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TagHistory {
-    /// Which.
     pub tag: Tag,
     /// What it pointed at before the first run.
     pub before: Option<Digest>,
@@ -227,7 +188,7 @@ impl Ledger {
         }
     }
 
-    /// Opens a ledger to go on, and says what it holds. A line that a crash cut off is removed.
+    /// Opens a ledger to go on, and says what it holds. A line a crash cut off is removed.
     pub fn reopen(path: &Path) -> Result<(Self, History), LedgerError> {
         let failed = |source| LedgerError::Io { path: path.to_owned(), source };
         let file =

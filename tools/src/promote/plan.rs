@@ -36,9 +36,7 @@ pub struct Plan {
 pub struct Content {
     /// The ID of the offer.
     pub offer: String,
-    /// Where the images are.
     pub from: Side,
-    /// Where they go.
     pub to: Side,
     /// Whether tags other than `latest` may be moved.
     pub allow_tag_move: bool,
@@ -52,7 +50,6 @@ pub struct Content {
 pub struct Side {
     /// Its name in the offer.
     pub name: String,
-    /// Where it listens.
     pub login_server: LoginServer,
     /// Whether it speaks plain HTTP.
     pub plain_http: bool,
@@ -85,9 +82,9 @@ enum SecretName {
 pub struct Item {
     /// The plan of the offer.
     pub plan: String,
-    /// The repository that it is in.
+    /// The repository it is in.
     pub source: RepoName,
-    /// The repository that it goes to.
+    /// The repository it goes to.
     pub destination: RepoName,
     /// What is to be done.
     pub action: Action,
@@ -96,7 +93,7 @@ pub struct Item {
     pub reason: String,
     /// The tags in the order of writing.
     pub tags: Vec<TagStep>,
-    /// The manifests, each after those that it lists.
+    /// The manifests, each after those it lists.
     pub manifests: Vec<Descriptor>,
     /// Configurations and layers, each once.
     pub blobs: Vec<Descriptor>,
@@ -126,7 +123,6 @@ pub enum Action {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TagStep {
-    /// The tag.
     pub tag: Tag,
     /// What it has to point at.
     pub digest: Digest,
@@ -143,18 +139,10 @@ pub enum PlanError {
     Malformed(String),
     /// Of another version.
     #[error("the plan has format {found}, this wharf reads {SCHEMA_VERSION}")]
-    Version {
-        /// Which.
-        found: u32,
-    },
+    Version { found: u32 },
     /// Changed after it was made.
     #[error("the plan says {said} but its content is {actual}: it was changed, make it again")]
-    Changed {
-        /// What it says.
-        said: Digest,
-        /// What its content is.
-        actual: Digest,
-    },
+    Changed { said: Digest, actual: Digest },
 }
 
 impl Plan {
@@ -164,7 +152,7 @@ impl Plan {
         Self { schema_version: SCHEMA_VERSION, digest: digest_of(&content), content }
     }
 
-    /// Reads a plan and checks that it is the one that was made.
+    /// Reads a plan and checks it is the one that was made.
     pub fn parse(bytes: &[u8]) -> Result<Self, PlanError> {
         let plan: Self = serde_json::from_slice(bytes)
             .map_err(|error| PlanError::Malformed(error.to_string()))?;
@@ -206,7 +194,7 @@ fn digest_of(content: &Content) -> Digest {
 }
 
 impl CredentialNames {
-    /// The places that an offer names.
+    /// The places an offer names.
     #[must_use]
     pub fn of(credentials: &Credentials) -> Self {
         let name = |secret: &Secret| match secret {
@@ -233,11 +221,11 @@ impl CredentialNames {
 pub struct Question<'a> {
     /// The plan of the offer.
     pub plan: &'a str,
-    /// The registry that it is on.
+    /// The registry it is on.
     pub from: &'a Registry,
     /// The repository there.
     pub source: RepoName,
-    /// The registry that it goes to.
+    /// The registry it goes to.
     pub to: &'a Registry,
     /// The repository there.
     pub destination: RepoName,

@@ -18,7 +18,7 @@ use super::*;
 use crate::registry::fake::{Fake, Fault, Shared, start};
 use crate::registry::{Options, Policy, Registry};
 
-/// A registry with images in `stage/NAME`, and everything that a promotion to `prod/NAME` needs.
+/// A registry with images in `stage/NAME`, and everything a promotion to `prod/NAME` needs.
 struct Journey {
     shared: Shared,
     address: String,

@@ -21,7 +21,7 @@ pub enum UndoState {
     Already,
     /// It was not there before the apply; it is left.
     WasNew,
-    /// It points at something that the apply did not write; it is left.
+    /// It points at something the apply did not write; it is left.
     MovedSince,
     /// What it pointed at is gone.
     Gone,
@@ -37,20 +37,17 @@ pub struct Undone {
     pub plan: String,
     /// The whole name of the tag.
     pub name: String,
-    /// What became of it.
     pub state: UndoState,
     /// What it points at, as far as it was looked at.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,
-    /// Why, when it failed.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub reason: String,
-    /// What failed.
     #[serde(skip)]
     pub failure: Option<RegistryError>,
 }
 
-/// Undoes everything that the ledger says, last tag first. An error means that the ledger cannot be
+/// Undoes everything the ledger says, last tag first. An error means the ledger cannot be
 /// written.
 pub async fn undo(
     history: &History,

@@ -54,7 +54,6 @@ pub enum About {
 /// A submission against the ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Contradiction {
-    /// What it changes.
     pub about: About,
     /// Of which plan; none where it is the offer.
     pub plan: Option<String>,
@@ -64,7 +63,7 @@ pub struct Contradiction {
     pub message: String,
 }
 
-/// Everything that these submissions of one offer, one per plan, say against the ledger.
+/// Everything these submissions of one offer, one per plan, say against the ledger.
 #[must_use]
 pub fn contradictions(state: &State, submissions: &[Submission]) -> Vec<Contradiction> {
     let Some(first) = submissions.first() else { return Vec::new() };

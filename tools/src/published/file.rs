@@ -31,34 +31,21 @@ const LOCK_TRY_EVERY: Duration = Duration::from_millis(20);
 pub enum PublishedError {
     /// It cannot be read or written.
     #[error("cannot use the ledger {}", path.display())]
-    Io {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    Io { path: PathBuf, source: io::Error },
     /// It is too large.
     #[error("the ledger {} would have more than {LEDGER_BYTES_MAX} bytes", path.display())]
-    TooLarge {
-        /// Which.
-        path: PathBuf,
-    },
+    TooLarge { path: PathBuf },
     /// A line is no record.
     #[error("{}:{line} is no record of what was published: {reason}", path.display())]
     Line {
-        /// Which file.
         path: PathBuf,
         /// Which line, from 1.
         line: usize,
-        /// Why not.
         reason: String,
     },
     /// Another program holds it.
     #[error("another program has held the ledger {} for {} seconds", path.display(), LOCK_WAIT_MAX.as_secs())]
-    Busy {
-        /// Which.
-        path: PathBuf,
-    },
+    Busy { path: PathBuf },
 }
 
 /// A ledger with its records.

@@ -15,7 +15,7 @@ use crate::offer::model::{self as offer, Plan, PlanKind};
 use crate::offer::timestamp::Timestamp;
 
 /// What the offer says of each plan. Tags have no digest: only images know them. Bundles that are
-/// live go along with the one of the offer, as they are appended to (facts §3.1). A bundle that the
+/// live go along with the one of the offer, as they are appended to (facts §3.1). A bundle the
 /// offer gives no version has the one of its manifest, which is in the content.
 #[must_use]
 pub fn submissions(
@@ -125,7 +125,7 @@ fn tags(image: &offer::Image) -> BTreeMap<Tag, Option<Digest>> {
     written.chain(image.published_tags.iter().cloned()).map(|tag| (tag, None)).collect()
 }
 
-/// The bundle of the offer, with the version that its payload says too.
+/// The bundle of the offer, with the version its payload says too.
 fn bundle(
     file: &OfferFile,
     plan: &offer::KubernetesPlan,
@@ -139,7 +139,7 @@ fn bundle(
     })
 }
 
-/// A repository on the registry that Microsoft copies from.
+/// A repository on the registry Microsoft copies from.
 fn in_registry(file: &OfferFile, repository: &str) -> String {
     let entry = file.offer.registries.get(&file.offer.offer.registry);
     match entry.and_then(|entry| entry.prefix.as_ref()) {

@@ -1,4 +1,4 @@
-//! One record, and the line that it stands in: `{"wharfPublished":1,"hash":"sha256:…","record":{…}}`.
+//! One record, and the line it stands in: `{"wharfPublished":1,"hash":"sha256:…","record":{…}}`.
 //! The hash is that of the record with its keys in order and no white space, so an edit is seen, and
 //! a record that is only laid out anew is the same.
 //!
@@ -32,9 +32,7 @@ pub enum Record {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Submission {
-    /// When.
     pub time: Timestamp,
-    /// Where to.
     pub target: Target,
     /// The publisher ID.
     pub publisher: String,
@@ -43,20 +41,16 @@ pub struct Submission {
     /// Whether Microsoft sells it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sell_through_microsoft: Option<bool>,
-    /// Whose terms.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub terms: Option<Terms>,
     /// The plan ID.
     pub plan: String,
-    /// What customers get.
     pub kind: Kind,
-    /// What it costs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub licence: Option<Licence>,
     /// Whether it can be found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub visibility: Option<Visibility>,
-    /// Who sees it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audience: Option<Audience>,
     /// In which clouds, as the API writes them: `azureGlobal`.
@@ -100,9 +94,7 @@ pub struct Withdrawal {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Bundle {
-    /// Its repository.
     pub repository: String,
-    /// Its tag.
     pub version: String,
     /// Its digest, where it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -208,7 +200,7 @@ impl Record {
         }
     }
 
-    /// The line that it stands in, with its end.
+    /// The line it stands in, with its end.
     pub(super) fn line(&self) -> String {
         let record = serde_json::to_value(self).unwrap_or(Value::Null);
         let text = canonical(&record);

@@ -12,7 +12,7 @@ use super::record::{
 };
 use crate::offer::timestamp::Timestamp;
 
-/// Everything that a ledger says.
+/// Everything a ledger says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct State {
     /// The offers, by publisher and ID.
@@ -22,11 +22,9 @@ pub struct State {
 /// An offer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OfferState {
-    /// Whose terms it had.
     pub terms: Known<Terms>,
     /// Whether Microsoft sold it.
     pub sell_through_microsoft: Known<bool>,
-    /// Its plans.
     pub plans: BTreeMap<String, PlanState>,
 }
 
@@ -35,15 +33,11 @@ pub struct OfferState {
 pub struct PlanState {
     /// When it was submitted, and when it was taken back.
     pub life: Life,
-    /// What customers get.
     pub kind: Known<Kind>,
-    /// What it costs.
     pub licence: Known<Licence>,
     /// Whether it can be found.
     pub visibility: Known<Visibility>,
-    /// Who sees it.
     pub audience: Known<Audience>,
-    /// Its clouds.
     pub regions: Known<String>,
     /// The repository of its image.
     pub repository: Known<String>,
@@ -51,7 +45,6 @@ pub struct PlanState {
     pub extension_type: Known<String>,
     /// How often it is installed in a cluster.
     pub scope: Known<Scope>,
-    /// Its tags.
     pub tags: BTreeMap<Tag, TagState>,
     /// Its bundles, by repository and version.
     pub bundles: BTreeMap<(String, String), BundleState>,
@@ -69,7 +62,6 @@ pub type BundleState = Versioned;
 pub struct Versioned {
     /// When it was submitted, and when it was taken back.
     pub life: Life,
-    /// What it pointed at.
     pub digests: Known<Digest>,
 }
 
@@ -78,9 +70,7 @@ pub struct Versioned {
 pub struct Life {
     /// To the preview.
     pub preview: Option<Timestamp>,
-    /// To customers.
     pub live: Option<Timestamp>,
-    /// Taken back.
     pub withdrawn: Option<Timestamp>,
 }
 
@@ -137,7 +127,7 @@ impl Life {
         }
     }
 
-    /// The last time that it was submitted.
+    /// The last time it was submitted.
     #[must_use]
     pub fn submitted(&self) -> Option<Timestamp> {
         self.preview.max(self.live)
@@ -161,7 +151,7 @@ impl<T: Ord> Known<T> {
         self.values.get(value).is_some_and(Life::was_live)
     }
 
-    /// The values that customers could have.
+    /// The values customers could have.
     pub fn live(&self) -> impl Iterator<Item = &T> {
         self.values.iter().filter(|(_, life)| life.was_live()).map(|(value, _)| value)
     }
@@ -298,12 +288,12 @@ impl PlanState {
         }
     }
 
-    /// The tags that customers can have.
+    /// The tags customers can have.
     pub fn live_tags(&self) -> impl Iterator<Item = (&Tag, &TagState)> {
         self.tags.iter().filter(|(_, state)| state.life.is_live())
     }
 
-    /// The bundles that customers can have, by repository and version.
+    /// The bundles customers can have, by repository and version.
     pub fn live_bundles(&self) -> impl Iterator<Item = (&(String, String), &BundleState)> {
         self.bundles.iter().filter(|(_, state)| state.life.is_live())
     }

@@ -318,7 +318,7 @@ async fn what_refers_to_an_image_goes_along_before_its_tags_and_once() {
         assert!(again.unchanged);
         assert_eq!(again.referrers, Referrers { pushed: 0, already: 3 });
         assert_eq!(again.moved.sent_bytes, 0);
-        // A list that a registry lost is made again although no tag moves.
+        // A list a registry lost is made again although no tag moves.
         shared.lock().unwrap().manifests.retain(|(_, name), _| !name.starts_with("sha256-"));
         let healed = push(&layout, &registry, "x/a", &known).await.unwrap();
         assert!(!healed.unchanged);

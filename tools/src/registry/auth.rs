@@ -28,7 +28,7 @@ use crate::credentials::Login;
 /// How long a token holds when its service does not say (token specification: 60 seconds).
 const TOKEN_SECONDS: u64 = 60;
 
-/// A token is not used for its last seconds, so that it does not expire on the way.
+/// A token is not used for its last seconds, so it does not expire on the way.
 const TOKEN_MARGIN: Duration = Duration::from_secs(10);
 
 /// Largest answer of a token service.

@@ -65,7 +65,7 @@ impl BlobDownload {
         self.offset = offset;
     }
 
-    /// Asks for the blob; `None` when it is not there, else the size that the registry says, if it
+    /// Asks for the blob; `None` when it is not there, else the size the registry says, if it
     /// says one.
     pub async fn begin(&mut self) -> Result<Option<Option<u64>>, RegistryError> {
         let (repo, digest) = (&self.repo, &self.descriptor.digest);

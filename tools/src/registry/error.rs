@@ -13,11 +13,9 @@ pub enum RegistryError {
     /// The answer is a refusal that asking again will not change.
     #[error("{method} {url} was answered with {status}{}", said(.message))]
     Refused {
-        /// The request.
         method: Method,
         /// Its address, without a query.
         url: String,
-        /// The answer.
         status: StatusCode,
         /// What the body said, shortened; empty when it said nothing.
         message: String,
@@ -25,9 +23,7 @@ pub enum RegistryError {
     /// No credentials, or wrong ones, or not enough rights.
     #[error("{registry} did not accept the credentials for {scope}{}", said(.message))]
     Unauthorized {
-        /// The registry.
         registry: String,
-        /// What was asked for.
         scope: String,
         /// What the body said, shortened.
         message: String,
@@ -35,7 +31,6 @@ pub enum RegistryError {
     /// The retries are used up.
     #[error("{method} {url} failed {attempts} times, last: {last}")]
     Exhausted {
-        /// The request.
         method: Method,
         /// Its address, without a query.
         url: String,
@@ -47,7 +42,6 @@ pub enum RegistryError {
     /// No connection, or it broke.
     #[error("{method} {url} failed: {reason}")]
     Network {
-        /// The request.
         method: Method,
         /// Its address, without a query.
         url: String,
@@ -61,17 +55,14 @@ pub enum RegistryError {
         url: String,
         /// What the connection said, with its causes.
         reason: String,
-        /// What to do.
         advice: &'static str,
     },
     /// Nothing moved for too long.
     #[error("{method} {url} made no progress for {} s", .idle.as_secs())]
     Stalled {
-        /// The request.
         method: Method,
         /// Its address, without a query.
         url: String,
-        /// How long nothing moved.
         idle: Duration,
     },
     /// The answer breaks the protocol.
@@ -79,41 +70,20 @@ pub enum RegistryError {
     Protocol {
         /// The address, without a query.
         url: String,
-        /// What is wrong.
         reason: String,
     },
     /// A manifest that cannot be used.
     #[error("the manifest {url} cannot be used")]
-    Manifest {
-        /// The address.
-        url: String,
-        /// Why not.
-        source: ParseError,
-    },
+    Manifest { url: String, source: ParseError },
     /// Content that is not what its digest says.
     #[error("{url} sent other content than {expected}: {reason}")]
-    Content {
-        /// The address.
-        url: String,
-        /// What was asked for.
-        expected: Digest,
-        /// What came.
-        reason: String,
-    },
+    Content { url: String, expected: Digest, reason: String },
     /// What has to be sent cannot be read.
     #[error("the blob {digest} cannot be read")]
-    Source {
-        /// Which.
-        digest: Digest,
-        /// Why.
-        source: std::io::Error,
-    },
+    Source { digest: Digest, source: std::io::Error },
     /// TLS cannot be set up.
     #[error("cannot set up TLS: {reason}")]
-    Tls {
-        /// Why.
-        reason: String,
-    },
+    Tls { reason: String },
 }
 
 impl RegistryError {

@@ -19,13 +19,9 @@ const LEN_MAX: usize = 1024;
 /// - Displays as it parses.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ImageRef {
-    /// Where.
     pub registry: LoginServer,
-    /// Which repository.
     pub repository: RepoName,
-    /// By which name.
     pub tag: Option<Tag>,
-    /// Which content exactly.
     pub digest: Option<Digest>,
 }
 
@@ -46,10 +42,7 @@ pub enum ImageRefError {
     Login,
     /// There is a scheme before it.
     #[error("write the reference without `{scheme}://`")]
-    Scheme {
-        /// Which.
-        scheme: String,
-    },
+    Scheme { scheme: String },
     /// The registry is malformed.
     #[error(transparent)]
     Registry(#[from] WordError),
@@ -58,10 +51,7 @@ pub enum ImageRefError {
     Word(#[from] ParseError),
     /// There is neither a tag nor a digest where one is needed.
     #[error("`{text}` has neither a tag nor a digest; append :TAG or @DIGEST")]
-    NoReference {
-        /// The reference.
-        text: String,
-    },
+    NoReference { text: String },
 }
 
 impl ImageRef {

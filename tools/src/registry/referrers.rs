@@ -51,7 +51,7 @@ impl Registry {
         }
     }
 
-    /// Looks that the registry lists a referrer that was put. One without the API does not: there the
+    /// Looks the registry lists a referrer that was put. One without the API does not: there the
     /// list stands under a tag, and whoever pushes keeps it (distribution-spec, "Referrers Tag
     /// Schema").
     pub async fn list_referrer(

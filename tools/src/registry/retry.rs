@@ -16,7 +16,7 @@ pub struct Policy {
     pub first_pause: Duration,
     /// The longest pause of our own choice.
     pub pause_max: Duration,
-    /// The longest pause that a registry may ask for. Its throttling windows are one minute.
+    /// The longest pause a registry may ask for. Its throttling windows are one minute.
     pub asked_pause_max: Duration,
 }
 
@@ -80,7 +80,7 @@ pub(super) fn is_transient(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504)
 }
 
-/// The pause that an answer asks for: seconds, or a date (RFC 9110 §10.2.3).
+/// The pause an answer asks for: seconds, or a date (RFC 9110 §10.2.3).
 pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse::<u64>() {

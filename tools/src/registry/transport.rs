@@ -40,7 +40,6 @@ const PIECE_BYTES: usize = 128 * 1024;
 /// Limits on silence.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
-    /// To connect.
     pub connect: Duration,
     /// Without a byte in either direction.
     pub idle: Duration,
@@ -263,7 +262,7 @@ pub(super) fn shown(uri: &Uri) -> String {
     format!("{}://{host}{}", uri.scheme_str().unwrap_or("https"), uri.path())
 }
 
-/// An error with everything behind it: the outermost one only says that a request failed.
+/// An error with everything behind it: the outermost one only says a request failed.
 fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

@@ -7,7 +7,7 @@ use std::io;
 use http::HeaderName;
 use hyper_util::client::legacy;
 
-/// The header that every answer of a registry has.
+/// The header every answer of a registry has.
 pub(super) const API_VERSION: HeaderName =
     HeaderName::from_static("docker-distribution-api-version");
 

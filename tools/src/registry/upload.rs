@@ -25,7 +25,7 @@ const STARTS_MAX: u32 = 4;
 /// A chunk is never made smaller than this when a registry finds it too large.
 const CHUNK_BYTES_MIN: u64 = 256 * 1024;
 
-/// The largest chunk that a registry may ask for with `OCI-Chunk-Min-Length`.
+/// The largest chunk a registry may ask for with `OCI-Chunk-Min-Length`.
 const CHUNK_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 const CHUNK_MIN_LENGTH: HeaderName = HeaderName::from_static("oci-chunk-min-length");
@@ -190,7 +190,7 @@ impl Registry {
         let headers = response.headers();
         self.follow(session, asked, headers)?;
         session.offset = match offset_of(headers) {
-            // Of one byte, `0-0` says that it arrived.
+            // Of one byte, `0-0` says it arrived.
             Some(0) if sent_to == 1 => 1,
             Some(offset) if offset > sent_to => {
                 return Err(protocol(asked, "it has more bytes than were sent"));
@@ -252,7 +252,7 @@ impl Registry {
             return Ok(Some(self.refusal(&call, response).await));
         }
         self.follow(session, &call.uri, response.headers())?;
-        // No `Range` means that nothing has arrived.
+        // No `Range` means nothing has arrived.
         session.offset = offset_of(response.headers()).unwrap_or_default();
         if session.offset > descriptor.size || descriptor.size == 1 {
             return Ok(Some(protocol(&call.uri, "it cannot be told how far the upload is")));
@@ -339,7 +339,7 @@ fn protocol(uri: &Uri, reason: &str) -> RegistryError {
     RegistryError::Protocol { url: shown(uri), reason: reason.to_owned() }
 }
 
-/// A fault that a fresh look at the session may heal, so it counts like a broken connection.
+/// A fault a fresh look at the session may heal, so it counts like a broken connection.
 fn protocol_as_network(call: &Call<'_>, reason: &str) -> RegistryError {
     super::network_error(&call.method, &call.uri, reason)
 }

@@ -20,7 +20,7 @@ pub const TILES_MAX: usize = 220;
 /// Most tiles that one folder is divided into, before the rest.
 const PARTS_MAX: usize = 24;
 
-/// Least share of the whole that a folder has to have, to be divided: one in so many.
+/// Least share of the whole a folder has to have, to be divided: one in so many.
 const DIVIDED_MIN: u64 = 400;
 
 /// Longest name, in characters.
@@ -31,9 +31,7 @@ const NAME_CHARS_MAX: usize = 120;
 pub struct Anatomy {
     /// The plan, when an offer is at hand.
     pub plan: Option<String>,
-    /// Where it was read.
     pub location: String,
-    /// The platform.
     pub platform: String,
     /// The layers, bottom first.
     pub layers: Vec<LayerPart>,
@@ -44,7 +42,6 @@ pub struct Anatomy {
 /// A layer of it.
 #[derive(Debug, Clone)]
 pub struct LayerPart {
-    /// Its digest.
     pub digest: Digest,
     /// Bytes in a registry.
     pub stored_bytes: u64,

@@ -9,13 +9,12 @@ use crate::output::{self, Paint};
 /// A report on its way into a format.
 #[derive(Debug, Clone, Copy)]
 pub struct Frame<'a> {
-    /// What was found.
     pub report: &'a Report,
     /// The command that found it: `offer lint`.
     pub command: &'a str,
     /// What paths are relative to, where a format wants that.
     pub root: &'a Root,
-    /// The most bytes that a text may have whose reader has a limit.
+    /// The most bytes a text may have whose reader has a limit.
     pub bytes_max: usize,
 }
 

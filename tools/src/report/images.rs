@@ -25,15 +25,13 @@ pub struct ImageSummary {
     /// The plan, when an offer is at hand.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<String>,
-    /// Where it was read.
     pub location: String,
     /// The platform, or the digest when it is not known.
     pub platform: String,
-    /// Its manifest.
     pub digest: String,
     /// How many layers it has.
     pub layers: usize,
-    /// Bytes that a registry stores.
+    /// Bytes a registry stores.
     pub stored_bytes: u64,
     /// Whether every byte is as its digest says, which was proven.
     pub intact: bool,

@@ -1,4 +1,4 @@
-//! Where a rule can be read about: the pages that the keys of `Rule::source` stand for. The text of
+//! Where a rule can be read about: the pages the keys of `Rule::source` stand for. The text of
 //! old pages moved; a key whose page is gone leads to the page that took its place.
 
 use crate::rules::Rule;

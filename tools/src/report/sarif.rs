@@ -19,7 +19,7 @@ use crate::shown::visible;
 /// How many results GitHub takes of one run.
 const RESULTS_MAX: usize = 25_000;
 
-/// The name that a path from the root of the repository is relative to; pages know it by this name.
+/// The name a path from the root of the repository is relative to; pages know it by this name.
 const ROOT: &str = "%SRCROOT%";
 
 pub(super) fn write(frame: &Frame<'_>) -> io::Result<String> {

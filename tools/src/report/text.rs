@@ -1,7 +1,7 @@
 //! The report for people: what was looked at, what was found and where, what that comes to, and
 //! what was not looked at.
 //!
-//! Invariant: texts of strangers go through [`visible`], and no line begins with one that an agent
+//! Invariant: texts of strangers go through [`visible`], and no line begins with one an agent
 //! of CI would take for a command.
 
 use std::fmt::Write as _;

@@ -72,7 +72,7 @@ pub(super) struct Seen<'a> {
     told: Cell<usize>,
 }
 
-/// Looks at each Kubernetes plan; without one there is nothing that the rule is about.
+/// Looks at each Kubernetes plan; without one there is nothing the rule is about.
 pub(super) fn each(
     view: &OfferView<'_>,
     judge: &mut Judge<'_>,

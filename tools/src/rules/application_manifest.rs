@@ -175,7 +175,7 @@ fn paths(seen: &Seen<'_>, judge: &mut Judge<'_>) {
     }
 }
 
-/// The path from the offer's folder that a path in the manifest means.
+/// The path from the offer's folder a path in the manifest means.
 fn meant(manifest: &RelativePath, written: &str) -> Vec<String> {
     let folder = manifest.as_str().rsplit_once('/').map_or("", |(folder, _)| folder);
     parts(&format!("{folder}/{written}"))

@@ -10,10 +10,10 @@ use crate::application::template::{
     ArmTemplate, CLUSTER_TYPE, EXTENSION_TYPE, Extension, Parameter, Setting,
 };
 use crate::application::tree::{Placed, Value};
-use crate::chart::yaml::Node as ChartNode;
 use crate::offer::spots::Spot;
+use crate::yaml::Node as ChartNode;
 
-/// What stands in the variables that Microsoft fills in.
+/// What stands in the variables Microsoft fills in.
 const FILLED_IN: &str = "DONOTMODIFY";
 /// Longest name of a key of a Kubernetes secret, in characters.
 const SECRET_KEY_CHARS_MAX: usize = 253;

@@ -1,5 +1,5 @@
 //! The public sample offer's shape passes every rule about applications, and each broken variant of it
-//! raises exactly the rule that it breaks, at the file that is at fault.
+//! raises exactly the rule it breaks, at the file that is at fault.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::collections::BTreeSet;

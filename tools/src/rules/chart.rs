@@ -3,7 +3,7 @@
 
 use super::{Check, Judge, NamedPlace, OfferView, Rule, Severity, chart_shared};
 use crate::chart::metadata::{Metadata, Word};
-use crate::chart::yaml::{Mark, YamlFault};
+use crate::chart::yaml::YamlFault;
 use crate::chart::{CHART_FILE, Chart, SCHEMA_FILE, Subchart, VALUES_FILE, templates};
 use crate::offer::model::Plan;
 use crate::offer::plans::{KubernetesPlan, PlanKind};
@@ -20,7 +20,7 @@ pub(super) const RULES: &[Rule] = &[
         check: Check::Offer(|view, judge| {
             each(view, judge, |seen, judge| {
                 for archive in seen.chart.archives() {
-                    let at = seen.at(&archive.path, Mark::START);
+                    let at = seen.at(&archive.path, Spot::START);
                     judge.error_in(&seen.key, &at, format!("{} is a packed chart", archive.path));
                 }
             });
@@ -67,19 +67,16 @@ pub(super) struct Seen<'a> {
     pub(super) place: usize,
     /// The key that names the chart.
     pub(super) key: String,
-    /// The plan.
     pub(super) plan: &'a Plan,
     /// What it says of Kubernetes.
     pub(super) kind: &'a KubernetesPlan,
-    /// Its chart.
     pub(super) chart: &'a Chart,
 }
 
 impl Seen<'_> {
     /// A place in a file of the chart.
-    pub(super) fn at(&self, file: &str, mark: Mark) -> NamedPlace {
+    pub(super) fn at(&self, file: &str, spot: Spot) -> NamedPlace {
         let text = self.chart.file(file).and_then(|file| file.text()).unwrap_or_default();
-        let spot = Spot { line: mark.line, column: mark.column, width: mark.width };
         NamedPlace::new(&self.chart.path(file), text, spot)
     }
 }
@@ -124,7 +121,7 @@ fn says_what_it_is(seen: &Seen<'_>, judge: &mut Judge<'_>) {
         unreadable(seen, fault, judge);
     }
     for link in &chart.astray {
-        let at = seen.at(link, Mark::START);
+        let at = seen.at(link, Spot::START);
         judge.error_in(
             key,
             &at,
@@ -134,13 +131,13 @@ fn says_what_it_is(seen: &Seen<'_>, judge: &mut Judge<'_>) {
     if let Some(schema) = chart.file(SCHEMA_FILE)
         && let Err(error) = serde_json::from_slice::<serde_json::Value>(&schema.bytes)
     {
-        let mark = Mark { line: error.line().max(1), column: error.column().max(1), width: 1 };
-        judge.error_in(key, &seen.at(SCHEMA_FILE, mark), format!("this is no JSON: {error}"));
+        let spot = Spot { line: error.line().max(1), column: error.column().max(1), width: 1 };
+        judge.error_in(key, &seen.at(SCHEMA_FILE, spot), format!("this is no JSON: {error}"));
     }
 }
 
 fn unreadable(seen: &Seen<'_>, fault: &YamlFault, judge: &mut Judge<'_>) {
-    let at = seen.at(&fault.file, fault.mark);
+    let at = seen.at(&fault.file, fault.spot);
     judge.error_in(&seen.key, &at, format!("{} cannot be read: {}", fault.file, fault.message));
 }
 
@@ -150,12 +147,12 @@ fn described(seen: &Seen<'_>, folder: &str, metadata: &Metadata, judge: &mut Jud
     let mut must = |word: &Option<Word>, key: &str, fits: fn(&str) -> bool, wanted: &str| match word
     {
         None => {
-            let at = seen.at(&file, Mark::START);
+            let at = seen.at(&file, Spot::START);
             judge.error_in(&seen.key, &at, format!("the key `{key}` is missing; {wanted}"));
         }
         Some(word) if !fits(&word.text) => {
             let message = format!("`{key}` is `{}`; {wanted}", word.text);
-            judge.error_in(&seen.key, &seen.at(&file, word.mark), message);
+            judge.error_in(&seen.key, &seen.at(&file, word.spot), message);
         }
         Some(_) => {}
     };
@@ -179,11 +176,11 @@ fn described(seen: &Seen<'_>, folder: &str, metadata: &Metadata, judge: &mut Jud
     must(&metadata.version, "version", is_version, "write three numbers: 1.0.0");
     if let Some(old) = metadata.api_version.as_ref().filter(|word| is_root && word.text == "v1") {
         let message = "`apiVersion` is `v1`, the format of Helm 2; write `v2`";
-        judge.warning_in(&seen.key, &seen.at(&file, old.mark), message);
+        judge.warning_in(&seen.key, &seen.at(&file, old.spot), message);
     }
     if let Some(kind) = metadata.kind.as_ref().filter(|kind| is_root && kind.text == "library") {
         let message = "a library is not installed; the chart of a plan is an `application`";
-        judge.error_in(&seen.key, &seen.at(&file, kind.mark), message);
+        judge.error_in(&seen.key, &seen.at(&file, kind.spot), message);
     }
 }
 
@@ -233,7 +230,7 @@ fn needs_are_there(seen: &Seen<'_>, judge: &mut Judge<'_>) {
             let message = format!("`{}` is needed and not in {below}{from}", need.name);
             judge.error_in(
                 &seen.key,
-                &seen.at(&format!("{folder}{CHART_FILE}"), need.mark),
+                &seen.at(&format!("{folder}{CHART_FILE}"), need.spot),
                 message,
             );
         }
@@ -268,13 +265,13 @@ fn same_images(view: &OfferView<'_>, judge: &mut Judge<'_>) {
             if let Some(written) = written.filter(|written| *written != wanted) {
                 let message =
                     format!("`{name}` is {written}, and the offer publishes it as {wanted}");
-                judge.warning_in(&seen.key, &seen.at(VALUES_FILE, found.mark), message);
+                judge.warning_in(&seen.key, &seen.at(VALUES_FILE, found.spot), message);
             }
         }
         for image in &images {
             if !templates::uses(seen.chart, &image.name) {
                 let message = format!("no template uses the image `{}`", image.name);
-                judge.warning_in(&seen.key, &seen.at(VALUES_FILE, image.mark), message);
+                judge.warning_in(&seen.key, &seen.at(VALUES_FILE, image.spot), message);
             }
             let is_made = seen
                 .kind
@@ -284,7 +281,7 @@ fn same_images(view: &OfferView<'_>, judge: &mut Judge<'_>) {
             if !is_made && image.digest.is_none() && !seen.kind.images.is_empty() {
                 let message =
                     format!("`{}` is not made from this offer, and has no digest", image.name);
-                judge.warning_in(&seen.key, &seen.at(VALUES_FILE, image.mark), message);
+                judge.warning_in(&seen.key, &seen.at(VALUES_FILE, image.spot), message);
             }
         }
     });

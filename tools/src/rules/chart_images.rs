@@ -8,7 +8,7 @@ use crate::chart::VALUES_FILE;
 use crate::chart::helm::Rendering;
 use crate::chart::images::{ChartImage, IMAGES};
 use crate::chart::templates::{Certainty, What, strays};
-use crate::chart::yaml::Mark;
+use crate::yaml::Spot;
 
 pub(super) const RULES: &[Rule] = &[Rule {
     id: "K8S-002",
@@ -44,11 +44,11 @@ fn values(seen: &Seen<'_>, judge: &mut Judge<'_>) {
     let images = seen.chart.images();
     if images.is_empty() {
         let found = values.as_ref().and_then(|values| values.find(&IMAGES));
-        let at = seen.at(VALUES_FILE, found.map_or(Mark::START, |node| node.mark));
+        let at = seen.at(VALUES_FILE, found.map_or(Spot::START, |node| node.spot));
         judge.error_in(&seen.key, &at, "nothing stands under `global.azure.images`");
     }
     for image in &images {
-        let at = seen.at(VALUES_FILE, image.mark);
+        let at = seen.at(VALUES_FILE, image.spot);
         // Microsoft's own samples have a repository there, and its page says a host.
         if let Some(registry) = image.registry.as_ref().filter(|text| text.contains('/')) {
             let name = &image.name;
@@ -110,7 +110,7 @@ fn faults(image: &ChartImage) -> Vec<String> {
 
 fn templates(seen: &Seen<'_>, is_proven: bool, judge: &mut Judge<'_>) {
     for stray in strays(seen.chart) {
-        let at = seen.at(&stray.file, stray.mark);
+        let at = seen.at(&stray.file, stray.spot);
         let message = match (&stray.what, stray.certainty) {
             (What::Literal(text), Certainty::Whole | Certainty::Part) => {
                 format!("`{text}` is written out where an image is named")

@@ -9,9 +9,9 @@ use crate::chart::CHART_FILE;
 use crate::chart::helm::{Refusal, Rendering};
 use crate::chart::images::ChartImage;
 use crate::chart::rendered::{Rendered, Workload};
-use crate::chart::yaml::Mark;
 use crate::offer::model::Licence;
 use crate::offer::plans::PriceUnit;
+use crate::yaml::Spot;
 
 /// The label by which Azure knows whose pods are billed.
 const BILLING_LABEL: &str = "azure-extensions-usage-release-identifier";
@@ -64,7 +64,7 @@ pub(super) const RULES: &[Rule] = &[
     },
 ];
 
-/// Looks at what each chart renders to. Without Helm the rule is not decided; one that Helm refuses is
+/// Looks at what each chart renders to. Without Helm the rule is not decided; one Helm refuses is
 /// told of by K8S-006.
 fn rendered(
     view: &OfferView<'_>,
@@ -86,7 +86,7 @@ fn renders(view: &OfferView<'_>, judge: &mut Judge<'_>) {
         Some(Rendering::Done(rendered)) if rendered.workloads.is_empty() => {
             let message =
                 format!("the chart renders to {} objects, and none of them runs", rendered.objects);
-            judge.error_in(&seen.key, &seen.at(CHART_FILE, Mark::START), message);
+            judge.error_in(&seen.key, &seen.at(CHART_FILE, Spot::START), message);
         }
         Some(Rendering::Done(_)) => {}
     });
@@ -95,9 +95,9 @@ fn renders(view: &OfferView<'_>, judge: &mut Judge<'_>) {
 fn refused(seen: &Seen<'_>, refusal: &Refusal, judge: &mut Judge<'_>) {
     let Refusal { message, file, line, column } = refusal;
     let file = file.as_deref().filter(|file| seen.chart.file(file).is_some());
-    let mark = Mark { line: line.unwrap_or(1), column: column.unwrap_or(1), width: 1 };
-    let mark = if file.is_some() { mark } else { Mark::START };
-    let at = seen.at(file.unwrap_or(CHART_FILE), mark);
+    let spot = Spot { line: line.unwrap_or(1), column: column.unwrap_or(1), width: 1 };
+    let spot = if file.is_some() { spot } else { Spot::START };
+    let at = seen.at(file.unwrap_or(CHART_FILE), spot);
     judge.error_in(&seen.key, &at, format!("Helm does not render it: {message}"));
 }
 
@@ -116,7 +116,7 @@ fn images(seen: &Seen<'_>, rendered: &Rendered, judge: &mut Judge<'_>) {
             };
             let message =
                 format!("the container `{}` of {} has {image}", container.name, workload.shown());
-            judge.error_in(&seen.key, &seen.at(&workload.template, Mark::START), message);
+            judge.error_in(&seen.key, &seen.at(&workload.template, Spot::START), message);
         }
     }
     for loose in rendered.loose.iter().filter(|at| !known.contains(&at.image)) {
@@ -124,7 +124,7 @@ fn images(seen: &Seen<'_>, rendered: &Rendered, judge: &mut Judge<'_>) {
             "`{}` of {} is `{}`, which is not of global.azure.images",
             loose.key, loose.object, loose.image
         );
-        judge.warning_in(&seen.key, &seen.at(&loose.template, Mark::START), message);
+        judge.warning_in(&seen.key, &seen.at(&loose.template, Spot::START), message);
     }
 }
 
@@ -147,7 +147,7 @@ fn billing(view: &OfferView<'_>, judge: &mut Judge<'_>) {
                 if texts.any(|text| text.contains(BILLING_LABEL)) {
                     judge.not_looked_at(Gap::Helm);
                 } else {
-                    let at = seen.at(CHART_FILE, Mark::START);
+                    let at = seen.at(CHART_FILE, Spot::START);
                     judge.error_in(
                         &seen.key,
                         &at,
@@ -163,7 +163,7 @@ fn billed(seen: &Seen<'_>, rendered: &Rendered, judge: &mut Judge<'_>) {
     let is_by_core =
         seen.kind.prices.as_ref().and_then(|prices| prices.unit) == Some(PriceUnit::PerCore);
     for workload in rendered.workloads.iter().filter(|at| stays(at)) {
-        let at = seen.at(&workload.template, Mark::START);
+        let at = seen.at(&workload.template, Spot::START);
         let shown = workload.shown();
         match workload.labels.iter().find(|(key, _)| key == BILLING_LABEL) {
             None => {
@@ -206,7 +206,7 @@ fn nodes(seen: &Seen<'_>, rendered: &Rendered, judge: &mut Judge<'_>) {
                     workload.shown(),
                     values.join(", ")
                 );
-                judge.error_in(&seen.key, &seen.at(&workload.template, Mark::START), message);
+                judge.error_in(&seen.key, &seen.at(&workload.template, Spot::START), message);
             }
         }
     }

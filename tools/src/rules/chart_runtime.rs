@@ -6,7 +6,7 @@ use regex::Regex;
 
 use super::chart::{Seen, each};
 use super::{Check, Judge, Rule, Severity};
-use crate::chart::yaml::Mark;
+use crate::yaml::Spot;
 
 pub(super) const RULES: &[Rule] = &[Rule {
     id: "K8S-010",
@@ -45,7 +45,7 @@ static SIGNS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     made.collect()
 });
 
-/// Whether everything that a line asks for is in its own pod: a probe, say, and no download.
+/// Whether everything a line asks for is in its own pod: a probe, say, and no download.
 fn stays_inside(found: &str, line: &str) -> bool {
     let local = ["localhost", "127.0.0.1", "[::1]"];
     let mut hosts = line.split("://").skip(1).peekable();
@@ -70,9 +70,9 @@ fn look(seen: &Seen<'_>, judge: &mut Judge<'_>) {
             for (sign, what) in SIGNS.iter() {
                 if let Some(found) = sign.find(line).filter(|at| !stays_inside(at.as_str(), line)) {
                     let column = line.get(..found.start()).unwrap_or_default().chars().count() + 1;
-                    let mark =
-                        Mark { line: number + 1, column, width: found.as_str().chars().count() };
-                    judge.warning_in(&seen.key, &seen.at(&file.path, mark), *what);
+                    let spot =
+                        Spot { line: number + 1, column, width: found.as_str().chars().count() };
+                    judge.warning_in(&seen.key, &seen.at(&file.path, spot), *what);
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! What a text says of an image so plainly that it can be compared: ports, platforms, and the
+//! What a text says of an image so plainly it can be compared: ports, platforms, and the
 //! version of something named. A sentence with a "not" in it says nothing here.
 
 use std::collections::BTreeSet;
@@ -21,7 +21,7 @@ const ARCHITECTURES: [(&str, &str); 9] = [
     ("riscv64", "riscv64"),
     ("arm/v7", "arm"),
 ];
-/// How much of a text is read; the longest that the marketplace takes is far shorter.
+/// How much of a text is read; the longest the marketplace takes is far shorter.
 const WORDS_MAX: usize = 20_000;
 
 /// What a text says.

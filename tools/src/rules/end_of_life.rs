@@ -2,7 +2,7 @@
 //!
 //! Source: Debian and Ubuntu from Debian's package distro-info-data 0.58+deb12u6 (Debian until the
 //! end of LTS, Ubuntu until the end of what is free for everybody); the others from the life cycle
-//! pages of their makers, as of 2025-06. A release that is not here is one that nothing is known of.
+//! pages of their makers, as of 2025-06. A release that is not here is one nothing is known of.
 
 use crate::offer::timestamp::Timestamp;
 

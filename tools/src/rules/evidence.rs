@@ -16,11 +16,10 @@ use crate::scans::Scan;
 pub struct Evidence {
     /// The time that counts as now.
     pub now: Timestamp,
-    /// What scanners said.
     pub scans: Vec<Scan>,
     /// How old a report of a scanner may be, in days.
     pub report_max_age: MaxAge,
-    /// The registry that Microsoft copies from, as Azure has it.
+    /// The registry Microsoft copies from, as Azure has it.
     pub registry: Option<RegistryState>,
     /// What the charts of Kubernetes plans render to, by the places of the plans; none without Helm.
     pub rendered: BTreeMap<usize, Rendering>,

@@ -10,20 +10,16 @@ use super::Severity;
 use crate::logins;
 use crate::offer::spots::Spot;
 
-/// Something that a rule found.
+/// Something a rule found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Finding {
-    /// The rule.
     pub rule: &'static str,
-    /// What it weighs.
     pub severity: Severity,
-    /// What is wrong.
     pub message: String,
     /// Whether the rule could not be decided: neither kept nor broken.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub not_proven: bool,
-    /// What to do.
     pub fix: &'static str,
     /// Who took it over, and why: it is shown, and decides nothing any more.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -32,7 +28,6 @@ pub struct Finding {
     /// waiver would say is that other bytes are right.
     #[serde(skip)]
     pub is_damage: bool,
-    /// Where.
     #[serde(flatten)]
     pub place: Place,
 }
@@ -43,7 +38,7 @@ pub struct Finding {
 pub struct Waived {
     /// Why, in the words of who took it over.
     pub reason: String,
-    /// The last day on which that counts, in UTC; a report that says that a vulnerability does no
+    /// The last day on which that counts, in UTC; a report that says a vulnerability does no
     /// harm names none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires: Option<String>,
@@ -70,9 +65,9 @@ impl Waived {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Place {
-    /// The offer file, one that it names, or the image when there is no offer.
+    /// The offer file, one it names, or the image when there is no offer.
     pub file: PathBuf,
-    /// Whether `file` is one that the offer names.
+    /// Whether `file` is one the offer names.
     #[serde(skip)]
     pub is_named_file: bool,
     /// The line, from 1.
@@ -87,7 +82,7 @@ pub struct Place {
     /// The line of the file itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub snippet: Option<String>,
-    /// The plan that it is about, by its ID; of an image of a chart `PLAN.NAME`.
+    /// The plan it is about, by its ID; of an image of a chart `PLAN.NAME`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<String>,
     /// The key (`plans[0].name`).
@@ -96,7 +91,7 @@ pub struct Place {
     /// The image, when the finding is about one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
-    /// The platforms of the image that it is true of, when it is not about all of the image.
+    /// The platforms of the image it is true of, when it is not about all of the image.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub platforms: Vec<String>,
     /// The layer, when it is about one.
@@ -110,12 +105,11 @@ pub struct Place {
     pub vulnerability: Option<Affected>,
 }
 
-/// A place in a file that the offer names: a template of a chart, the manifest of an application.
+/// A place in a file the offer names: a template of a chart, the manifest of an application.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamedPlace {
     /// The file, as it is found from where the user is.
     pub file: PathBuf,
-    /// Where in it.
     pub spot: Spot,
     /// The line itself, fit to be shown.
     pub line: String,
@@ -162,7 +156,7 @@ pub struct LayerPlace {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Outcome {
-    /// There was nothing that the rule is about.
+    /// There was nothing the rule is about.
     NotApplicable,
     /// It is kept.
     Passed,
@@ -201,7 +195,7 @@ pub enum Gap {
     RegistryState,
     /// What was published before.
     Ledger,
-    /// The offer that the image belongs to.
+    /// The offer the image belongs to.
     Offer,
     /// The files of a layer that could not be read.
     Files,
@@ -260,9 +254,8 @@ pub enum Subject {
     Offer,
     /// An image.
     Image {
-        /// Where it was read.
         location: String,
-        /// The plan that it belongs to, by its ID or `PLAN.NAME`, when an offer is at hand.
+        /// The plan it belongs to, by its ID or `PLAN.NAME`, when an offer is at hand.
         plan: Option<String>,
     },
 }
@@ -270,7 +263,6 @@ pub enum Subject {
 /// What the rules came to over one subject.
 #[derive(Debug, Clone)]
 pub struct Section {
-    /// What they looked at.
     pub subject: Subject,
     /// What became of each rule.
     pub outcomes: BTreeMap<&'static str, Outcome>,

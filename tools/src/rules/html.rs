@@ -17,14 +17,13 @@ pub enum Piece {
     Text(String),
     /// A comment, a doctype or an instruction: what shows nothing.
     Unseen(&'static str),
-    /// Something that the standard calls an error; browsers go on in a way that few people guess.
+    /// Something the standard calls an error; browsers go on in a way that few people guess.
     Fault(&'static str),
 }
 
 /// An opening tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tag {
-    /// Its name in lowercase.
     pub name: String,
     /// Names in lowercase with their decoded values; of two with one name the first.
     pub attributes: Vec<(String, String)>,
@@ -35,7 +34,6 @@ pub struct Tag {
 /// A piece and the line where it stands, from 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Placed {
-    /// The piece.
     pub piece: Piece,
     /// The line within the text.
     pub line: usize,

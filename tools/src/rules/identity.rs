@@ -7,7 +7,7 @@ use crate::published::About;
 
 /// Longest text of own terms, in characters.
 const TERMS_CHARS_MAX: usize = 10_000;
-/// Preview subscriptions that the form takes by hand, and by file.
+/// Preview subscriptions the form takes by hand, and by file.
 const PREVIEW_BY_HAND_MAX: usize = 10;
 const PREVIEW_MAX: usize = 100;
 /// Plans of an offer, and private ones among them.
@@ -183,7 +183,7 @@ pub(super) fn id_fault(id: &str) -> Option<&'static str> {
     None
 }
 
-/// Whether a text is a GUID, in the forms that the API takes: braces and dashes are optional, and
+/// Whether a text is a GUID, in the forms the API takes: braces and dashes are optional, and
 /// at most 36 characters.
 pub(super) fn is_guid(text: &str) -> bool {
     let bare = text.strip_prefix(['{', '(']).unwrap_or(text);

@@ -62,7 +62,7 @@ pub(super) fn of_platform(image: &PlatformImage) -> Site {
     Site { platform: Some(image.name()), ..Site::default() }
 }
 
-/// Reports every fault of these kinds that the engine found, where it is: once, with every platform
+/// Reports every fault of these kinds the engine found, where it is: once, with every platform
 /// that it is true of.
 pub(super) fn faults(
     view: &ImageView<'_>,

@@ -14,7 +14,7 @@ use crate::image::facts::{FaultKind, PlatformImage};
 const GIB: u64 = 1024 * 1024 * 1024;
 /// Largest layer that ACR takes.
 const LAYER_BYTES_MAX: u64 = 200 * GIB;
-/// Largest image that Azure Container Instances starts.
+/// Largest image Azure Container Instances starts.
 const IMAGE_BYTES_MAX: u64 = 15 * GIB;
 /// Marks a child of an index that is an attestation.
 const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
@@ -179,8 +179,8 @@ pub(super) const RULES: &[Rule] = &[
         check: Check::Image(|view, judge| {
             for image in &view.facts.images {
                 for layer in &image.layers {
-                    let Descriptor { media_type, urls, digest, .. } = &layer.descriptor;
-                    if media_type.is_nondistributable() || !urls.is_empty() {
+                    let Descriptor { media_type, digest, .. } = &layer.descriptor;
+                    if layer.descriptor.may_be_elsewhere() {
                         let message = format!("the layer {digest} is foreign ({media_type})");
                         judge.warning(&platform_key(view, image), message);
                     }

@@ -1,4 +1,4 @@
-//! Rules about the files that a container sees: what runs with other rights, what the licences say,
+//! Rules about the files a container sees: what runs with other rights, what the licences say,
 //! and what an upper layer broke.
 
 use super::roots::{FILES_SHOWN_MAX, Need, Root, each_root, shown, some_of};

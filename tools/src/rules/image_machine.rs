@@ -75,7 +75,7 @@ enum Fit {
     Never,
 }
 
-/// `None` for an architecture that nothing is known of.
+/// `None` for an architecture nothing is known of.
 fn fit(architecture: &str, elf: &Elf) -> Option<Fit> {
     let (machine, is_64, big_endian) = match architecture {
         "amd64" => (Machine::X86_64, true, false),
@@ -162,7 +162,7 @@ fn describe(elf: &Elf) -> String {
     }
 }
 
-/// The folders that the loader of the platform looks in, not those of other platforms beside them.
+/// The folders the loader of the platform looks in, not those of other platforms beside them.
 fn library_folders(root: &Root<'_>) -> Vec<Vec<u8>> {
     let triplets = triplets(&root.config.architecture);
     let own = triplets.iter().flat_map(|triplet| {

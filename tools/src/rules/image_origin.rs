@@ -9,7 +9,7 @@ use crate::image::config::ImageConfig;
 use crate::image::facts::PlatformImage;
 use crate::image::inputs;
 
-/// Most layers that docker's storage stacks.
+/// Most layers docker's storage stacks.
 const LAYERS_MAX: usize = 127;
 /// More than this is more requests than a pull needs.
 const LAYERS_MODERATE: usize = 40;
@@ -179,7 +179,7 @@ fn said<'a>(
     maps.find_map(|map| map.get(&key).or_else(|| map.get(*older))).map(String::as_str)
 }
 
-/// The versions that the offer or the tags give the image; only what starts like `1.2`.
+/// The versions the offer or the tags give the image; only what starts like `1.2`.
 fn versions<'a>(view: &'a ImageView<'_>) -> BTreeSet<&'a str> {
     if let Some(plan) = view.plan {
         return BTreeSet::from([plan.image.version.as_str()]);

@@ -5,7 +5,7 @@ use super::roots::{Need, Root, each_root, words};
 use super::{Check, Rule, Severity};
 use crate::image::packages::{self, Package};
 
-/// The first OpenSSL that Microsoft's advice accepts.
+/// The first OpenSSL Microsoft's advice accepts.
 const OPENSSL_MIN: &str = "1.1.1";
 /// Where distributions say what they are.
 const OS_RELEASE: [&str; 2] = ["etc/os-release", "usr/lib/os-release"];

@@ -6,7 +6,7 @@ use super::{Check, Judge, Rule, Severity};
 use crate::image::config::ImageConfig;
 use crate::secret_patterns::masked;
 
-/// The Windows whose images Azure Container Instances runs, and its first build that it takes.
+/// The Windows whose images Azure Container Instances runs, and its first build it takes.
 const WINDOWS: &str = "10.0.17763.";
 const WINDOWS_BUILD_MIN: u32 = 1040;
 

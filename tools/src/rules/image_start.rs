@@ -1,5 +1,5 @@
 //! Rules about whether a container of the image starts: its user, its program, what runs that, and
-//! the folders that engines prepare.
+//! the folders engines prepare.
 
 use super::roots::{Need, Root, each_root, shown};
 use super::start::{Chain, Fault, chains};
@@ -105,7 +105,7 @@ pub(super) const RULES: &[Rule] = &[
     },
 ];
 
-/// Looks at every command that a container of each platform starts.
+/// Looks at every command a container of each platform starts.
 pub(super) fn each_chain(
     view: &ImageView<'_>,
     judge: &mut Judge<'_>,

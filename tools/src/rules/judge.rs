@@ -58,13 +58,10 @@ impl Scope<'_> {
 /// Where in an image a check looks; what is not stated is as around it.
 #[derive(Debug, Clone, Default)]
 pub struct Site {
-    /// The platform.
     pub platform: Option<String>,
-    /// The layer.
     pub layer: Option<LayerPlace>,
     /// The path, fit to be shown.
     pub path: Option<String>,
-    /// The vulnerability.
     pub vulnerability: Option<Affected>,
 }
 
@@ -75,7 +72,7 @@ impl<'a> Judge<'a> {
         Self { profile, rule, scope, site, applies: true, judgement, known }
     }
 
-    /// The most that a finding of the rule weighs.
+    /// The most a finding of the rule weighs.
     pub(super) const fn rule_severity(&self) -> Severity {
         self.rule.severity
     }
@@ -183,7 +180,7 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// There is nothing here that the rule is about.
+    /// There is nothing here the rule is about.
     pub const fn not_applicable(&mut self) {
         self.applies = false;
     }
@@ -287,7 +284,7 @@ fn plan_id(file: &OfferFile, plan: usize) -> Option<String> {
     file.offer.plans.get(plan).map(|plan| plan.id.to_string())
 }
 
-/// The plan that a key is in: 3 for `plans[3].name`.
+/// The plan a key is in: 3 for `plans[3].name`.
 fn plan_of(key: &str) -> Option<usize> {
     let (place, _) = key.strip_prefix("plans[")?.split_once(']')?;
     place.parse().ok()

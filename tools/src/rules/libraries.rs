@@ -1,5 +1,5 @@
 //! Which libraries the loader of a program finds, and which not: the order of glibc's and of musl's
-//! is reduced to the folders that they look in. Who looks too widely misses a fault; who looks too
+//! is reduced to the folders they look in. Who looks too widely misses a fault; who looks too
 //! narrowly stops a release that works, so what cannot be known counts as found.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -93,7 +93,7 @@ fn elf_of<'a>(file: &File<'a>) -> Option<&'a Elf> {
     }
 }
 
-/// The folders that a file names, `$ORIGIN` being its own.
+/// The folders a file names, `$ORIGIN` being its own.
 fn runpath(file: &File<'_>, elf: &Elf) -> Vec<Vec<u8>> {
     let own = file.path().iter().rposition(|c| *c == b'/').and_then(|at| file.path().get(..at));
     let own = [b"/", own.unwrap_or_default()].concat();
@@ -161,14 +161,14 @@ impl<'r, 'a> Search<'r, 'a> {
                 return Some(found);
             }
         }
-        // The cache names folders that nothing else here says.
+        // The cache names folders nothing else here says.
         if self.has_cache || (self.is_musl && self.musl_paths_unread()) {
             return self.anywhere(name, elf);
         }
         None
     }
 
-    /// A library that the loader takes: a file of the same class.
+    /// A library the loader takes: a file of the same class.
     fn library(&self, path: &[u8], elf: &Elf) -> Option<File<'a>> {
         let file = self.root.find(path).filter(|file| file.kind() == FileKind::File)?;
         let fits = elf_of(&file)

@@ -179,7 +179,7 @@ const FILLERS: &[&str] = &[
     "with",
 ];
 
-/// The project whose name is all that a title says, besides words and numbers that add nothing.
+/// The project whose name is all a title says, besides words and numbers that add nothing.
 fn bare_name(title: &str, publisher: &str) -> Option<&'static str> {
     let title = title.to_lowercase();
     let words: Vec<&str> =

@@ -11,7 +11,7 @@ const VIDEOS_MAX: usize = 5;
 const VIDEOS_MAX_NARROW: usize = 4;
 /// Width and height of screenshots and of the pictures of videos.
 const SCREEN: (u32, u32) = (1280, 720);
-/// Below that a screenshot is called blurry. Measured: drawn at its size 0.97 to 1.01, softened by half a
+/// Below a screenshot is called blurry. Measured: drawn at its size 0.97 to 1.01, softened by half a
 /// pixel 0.77, made twice as large 0.40 to 0.53.
 const SHARPNESS_MIN: u32 = 550;
 /// Least and most of the large logo's sides.

@@ -1,4 +1,4 @@
-//! Rules TEC-024 and API-001: the payload that the offer comes to is what the API takes.
+//! Rules TEC-024 and API-001: the payload the offer comes to is what the API takes.
 
 use super::{Check, Judge, OfferView, Rule, Severity, market_plans};
 use crate::marketplace::payload::{About, faults};

@@ -7,7 +7,7 @@ use super::{Check, Judge, OfferView, Rule, Severity, published};
 use crate::offer::model::{Cluster, CustomMeter, KubernetesPlan, Licence, Plan, Prices, Region};
 use crate::published::About;
 
-/// Tenants that the form takes by hand.
+/// Tenants the form takes by hand.
 const TENANTS_BY_HAND_MAX: usize = 10;
 /// The highest price that is believed, in US dollars for an hour or for one of a meter.
 const USD_MAX: f64 = 100_000.0;

@@ -4,7 +4,7 @@ use super::html::{self, Piece, Placed, Tag};
 use super::{Judge, urls};
 use crate::output::visible;
 
-/// Tags that Microsoft's pages and samples use in descriptions.
+/// Tags Microsoft's pages and samples use in descriptions.
 const TAGS_ALLOWED: [&str; 19] = [
     "p", "br", "b", "i", "u", "em", "strong", "ul", "ol", "li", "h1", "h2", "h3", "h4", "h5", "h6",
     "div", "span", "a",
@@ -13,7 +13,7 @@ const TAGS_ALLOWED: [&str; 19] = [
 const TAGS_DOUBTFUL: [&str; 5] = ["u", "em", "strong", "span", "a"];
 
 /// Tags that load or run something, ask for something, or make a browser read what follows by
-/// other rules, so that a filter sees other tags in it than the browser does.
+/// other rules, so a filter sees other tags in it than the browser does.
 const TAGS_REFUSED: [&str; 45] = [
     "applet",
     "area",
@@ -62,9 +62,9 @@ const TAGS_REFUSED: [&str; 45] = [
     "xmp",
 ];
 
-/// Attributes that every allowed tag may have.
+/// Attributes every allowed tag may have.
 const ATTRIBUTES_ALLOWED: [&str; 3] = ["dir", "lang", "title"];
-/// Attributes that a link may have besides.
+/// Attributes a link may have besides.
 const ATTRIBUTES_OF_LINKS: [&str; 3] = ["href", "rel", "target"];
 /// Attributes that load something from an address or send something there.
 const ATTRIBUTES_LOADING: [&str; 14] = [
@@ -208,7 +208,7 @@ pub(super) fn links(judge: &mut Judge<'_>, key: &str, html: &str) {
             continue;
         }
         for (_, address) in tag.attributes.iter().filter(|(name, _)| name == "href") {
-            // A script is no place that a link leads to, and is told as what it is.
+            // A script is no place a link leads to, and is told as what it is.
             if urls::is_active(address) {
                 continue;
             }

@@ -131,7 +131,7 @@ pub(super) const RULES: &[Rule] = &[
     },
 ];
 
-/// The same where a rule looks at more than the ledger, so that it is judged without one.
+/// The same where a rule looks at more than the ledger, so it is judged without one.
 pub(super) fn if_known(view: &OfferView<'_>, judge: &mut Judge<'_>, about: About) {
     if view.evidence.published.is_some() {
         against(view, judge, about);

@@ -1,4 +1,4 @@
-//! Rules TEC-001 to TEC-006: the registry that Microsoft copies from. Registries that only the
+//! Rules TEC-001 to TEC-006: the registry Microsoft copies from. Registries that only the
 //! publisher uses are judged where they say something about Azure.
 
 use super::identity::is_guid;

@@ -277,8 +277,8 @@ pub(super) const RULES: &[Rule] = &[
     },
 ];
 
-/// Looks at the state of the registry that Microsoft copies from, with its key in the offer. A rule is
-/// not decided where the state lacks one of the keys that it needs, but may still be broken.
+/// Looks at the state of the registry Microsoft copies from, with its key in the offer. A rule is
+/// not decided where the state lacks one of the keys it needs, but may still be broken.
 fn state(
     view: &OfferView<'_>,
     judge: &mut Judge<'_>,
@@ -301,7 +301,7 @@ fn unseen(view: &OfferView<'_>, judge: &mut Judge<'_>) {
     state(view, judge, &[], |_, _, judge| judge.not_looked_at(Gap::RegistryDetails));
 }
 
-/// The same for an image: without an offer there is no registry that it goes to.
+/// The same for an image: without an offer there is no registry it goes to.
 fn of_image(
     view: &ImageView<'_>,
     judge: &mut Judge<'_>,

@@ -32,7 +32,7 @@ pub(super) enum Need {
 }
 
 /// Looks at the files of every platform that is not Windows. `look` says whether there was
-/// anything that the rule is about.
+/// anything the rule is about.
 pub(super) fn each_root(
     view: &ImageView<'_>,
     judge: &mut Judge<'_>,
@@ -103,7 +103,7 @@ impl<'a> Root<'a> {
             .find_map(|(key, value)| (key == name).then_some(value))
     }
 
-    /// The folder that a container starts in.
+    /// The folder a container starts in.
     pub(super) fn working_folder(&self) -> &'a str {
         match self.config.config.working_dir.as_str() {
             "" => "/",

@@ -1,4 +1,4 @@
-//! Files that are secrets, by their content and by the names that programs give them. Few and
+//! Files that are secrets, by their content and by the names programs give them. Few and
 //! certain ones: a false alarm is an error that stops a release.
 
 use crate::image::files::{File, Magic};

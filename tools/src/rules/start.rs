@@ -1,5 +1,5 @@
 //! What happens when a container starts: which file the kernel opens for its command, and for the
-//! script or program that this is. The rules about it are in `image_start`.
+//! script or program this is. The rules about it are in `image_start`.
 
 use super::roots::{Root, shown, words};
 use crate::image::accounts::Identity;
@@ -95,7 +95,7 @@ pub(super) enum Fault {
     Interpreter(String),
 }
 
-/// The files that the kernel opens for one command, the program first.
+/// The files the kernel opens for one command, the program first.
 pub(super) struct Chain<'a> {
     /// What was named, and by whom.
     pub(super) what: String,
@@ -208,7 +208,7 @@ fn chain<'a>(root: &Root<'a>, identity: &Identity, word: &str, what: String, by:
     chain
 }
 
-/// Whether a file is none that the kernel starts, but may be a script without its first line.
+/// Whether a file is none the kernel starts, but may be a script without its first line.
 fn is_for_a_shell(file: &File<'_>) -> bool {
     matches!(file.content().magic, Magic::Empty | Magic::Other)
 }
@@ -243,7 +243,7 @@ fn program<'a>(root: &Root<'a>, identity: &Identity, word: &[u8]) -> Result<File
     }))
 }
 
-/// A path seen from the folder that a container starts in.
+/// A path seen from the folder a container starts in.
 fn absolute(root: &Root<'_>, path: &[u8]) -> Vec<u8> {
     if path.starts_with(b"/") {
         return path.to_vec();
@@ -293,7 +293,7 @@ pub(super) fn who(identity: &Identity) -> String {
     format!("the user {}:{group}", identity.user)
 }
 
-/// The first folder above a file that the user may not walk through. The root itself is not asked:
+/// The first folder above a file the user may not walk through. The root itself is not asked:
 /// engines make it as they like.
 fn closed_folder<'a>(root: &Root<'a>, identity: &Identity, file: &File<'a>) -> Option<File<'a>> {
     let path = file.path();

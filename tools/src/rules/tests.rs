@@ -2,6 +2,7 @@
 //! none, so each row shows both sides. Image rules are in `image_tests`.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+mod listing_rows;
 pub(super) mod market_offer;
 mod market_rows;
 
@@ -170,219 +171,6 @@ fn identity_rows() -> Vec<(&'static str, Change, Severity, &'static str)> {
 }
 
 #[expect(clippy::too_many_lines, reason = "a table, one row per case")]
-fn listing_rows() -> Vec<(&'static str, Change, Severity, &'static str)> {
-    use Severity::{Error, Warning};
-    let title = |title: &str| text(TITLE, format!("title: \"{title}\""));
-    let summary = |to: &str| text("searchSummary: A cache that says when it is well.", to);
-    let html = |html: &str| file("description.html", format!("<p>cache</p>{html}"));
-    let screen = "- { file: screen.png, caption: One day }";
-    vec![
-        ("LST-001", title(""), Error, "listing.title"),
-        ("LST-001", title(&"t".repeat(201)), Error, "listing.title"),
-        ("LST-001", title(&"t".repeat(51)), Warning, "listing.title"),
-        ("LST-002", title("Tidepool 🚀"), Error, "listing.title"),
-        ("LST-003", summary("searchSummary: <b>cache</b>"), Error, "listing.searchSummary"),
-        (
-            "LST-003",
-            summary(&format!("searchSummary: {}", "s".repeat(101))),
-            Error,
-            "listing.searchSummary",
-        ),
-        (
-            "LST-004",
-            text("A cache with safe defaults.", "\"A cache\\nwith\""),
-            Error,
-            "listing.shortDescription",
-        ),
-        ("LST-005", html(&"x".repeat(5_000)), Error, "listing.description"),
-        ("LST-005", html(&"x".repeat(3_000)), Warning, "listing.description"),
-        ("LST-006", html("<table></table>"), Warning, "listing.description"),
-        ("LST-006", html("<b><i>x</b></i>"), Warning, "listing.description"),
-        ("LST-006", html("<ul><li>x</li>"), Warning, "listing.description"),
-        ("LST-006", html("<em>x</em>"), Warning, "listing.description"),
-        ("LST-006", html("<p class=x>x</p>"), Warning, "listing.description"),
-        ("LST-006", html("<P ID=x>x</P>"), Warning, "listing.description"),
-        ("LST-006", html("<!-- x -->"), Warning, "listing.description"),
-        ("LST-006", html("<!doctype html>"), Warning, "listing.description"),
-        ("LST-006", html("<?php x ?>"), Warning, "listing.description"),
-        ("LST-006", html("<![CDATA[x]]>"), Warning, "listing.description"),
-        ("LST-006", html("<p/>"), Warning, "listing.description"),
-        ("LST-006", html("<p title=a title=b>x</p>"), Warning, "listing.description"),
-        ("LST-006", html("<p>x</p"), Warning, "listing.description"),
-        ("LST-006", html("<x-y>x</x-y>"), Warning, "listing.description"),
-        ("LST-007", html("<SVG onload=x()></SVG>"), Error, "listing.description"),
-        ("LST-007", html("<math></math>"), Error, "listing.description"),
-        ("LST-007", html("<title><p></title>"), Error, "listing.description"),
-        ("LST-007", html("<image src=x.png>"), Error, "listing.description"),
-        ("LST-007", html("<p background=https://a.dev/x.png>x</p>"), Error, "listing.description"),
-        ("LST-007", html("<p STYLE=top:0>x</p>"), Error, "listing.description"),
-        ("LST-007", html("<a href='java&Tab;script&#58;x'>x</a>"), Error, "listing.description"),
-        ("LST-007", html("<a href='data:text/html,x'>x</a>"), Error, "listing.description"),
-        ("LST-007", html("<script>x</script>"), Error, "listing.description"),
-        ("LST-007", html("<p onclick='x()'>x</p>"), Error, "listing.description"),
-        ("LST-007", html("<img src=https://x.dev/a.png>"), Error, "listing.description"),
-        ("LST-007", html("<a href=' JavaScript:x'>x</a>"), Error, "listing.description"),
-        (
-            "LST-008",
-            text(TITLE, format!("language: de-de\n  {TITLE}")),
-            Warning,
-            "listing.description",
-        ),
-        ("LST-009", text("[cache]", "[cache, kubernetes]"), Warning, "listing.keywords[1]"),
-        ("LST-009", text("[cache]", "[cache, a, b, c]"), Warning, "listing.keywords"),
-        (
-            "LST-010",
-            text("https://quayline.dev/privacy", "quayline.dev"),
-            Error,
-            "listing.privacyPolicy",
-        ),
-        (
-            "LST-010",
-            text("https://quayline.dev/privacy", "https://www.contoso.com/privacy"),
-            Error,
-            "listing.privacyPolicy",
-        ),
-        ("LST-011", text("title: Guide", "title: ''"), Error, "listing.links[0].title"),
-        ("LST-011", text("https://quayline.dev/guide", "guide"), Error, "listing.links[0].url"),
-        (
-            "LST-012",
-            text("email: eng@quayline.dev", "email: eng"),
-            Error,
-            "listing.contacts.engineering.email",
-        ),
-        (
-            "LST-012",
-            text("\"+1 206 555 0142\"", "call us"),
-            Error,
-            "listing.contacts.support.phone",
-        ),
-        ("LST-013", text("https://quayline.dev/support", "''"), Error, "listing.supportUrl"),
-        (
-            "LST-014",
-            text("licence: byol", "licence: byol\n    regions: [azureGovernment]"),
-            Error,
-            "listing.governmentSupportUrl",
-        ),
-        ("LST-015", picture("large.png", 215, 215), Error, "listing.logos.large"),
-        ("LST-015", picture("large.png", 256, 255), Error, "listing.logos.large"),
-        ("LST-015", picture("large.png", 351, 351), Error, "listing.logos.large"),
-        ("LST-016", picture("medium.png", 91, 90), Error, "listing.logos.medium"),
-        ("LST-016", text("    wide: wide.png\n", ""), Warning, "listing.logos.wide"),
-        (
-            "LST-017",
-            file("large.png", png(256, 256, [255, 255, 255])),
-            Warning,
-            "listing.logos.large",
-        ),
-        ("LST-018", picture("screen.png", 1281, 720), Error, "listing.screenshots[0].file"),
-        (
-            "LST-018",
-            text("caption: One day", "caption: ''"),
-            Error,
-            "listing.screenshots[0].caption",
-        ),
-        (
-            "LST-018",
-            text(
-                "screenshots:\n    - { file: screen.png, caption: One day }\n",
-                "screenshots: []\n",
-            ),
-            Error,
-            "listing.screenshots",
-        ),
-        (
-            "LST-018",
-            text(screen, format!("{screen}{}", format!("\n    {screen}").repeat(5))),
-            Error,
-            "listing.screenshots",
-        ),
-        (
-            "LST-020",
-            text("https://vimeo.com/1", "https://quayline.dev/v"),
-            Warning,
-            "listing.videos[0].url",
-        ),
-        (
-            "LST-020",
-            text(VIDEO, format!("{VIDEO}{}", format!("\n    {VIDEO}").repeat(4))),
-            Warning,
-            "listing.videos",
-        ),
-        (
-            "LST-020",
-            text(VIDEO, format!("{VIDEO}{}", format!("\n    {VIDEO}").repeat(5))),
-            Error,
-            "listing.videos",
-        ),
-        ("LST-020", picture("video.png", 640, 360), Error, "listing.videos[0].thumbnail"),
-        ("LST-021", file("small.png", *b"\xff\xd8\xff\xe0 JFIF"), Error, "listing.logos.small"),
-        (
-            "LST-025",
-            text("https://assets.quayline.dev/t", "https://u:p@quayline.dev"),
-            Error,
-            "listing.assetBaseUrl",
-        ),
-        (
-            "LST-025",
-            text(REPOSITORY, format!("{REPOSITORY}      source: https://bob:hunter2@x.y/z\n")),
-            Error,
-            "plans[0].image.source",
-        ),
-        (
-            "LST-025",
-            text(REPOSITORY, format!("{REPOSITORY}      source: ssh://bob:hunter2@x.y/z\n")),
-            Error,
-            "plans[0].image.source",
-        ),
-        (
-            "LST-025",
-            text(REPOSITORY, format!("{REPOSITORY}      source: http://10.0.0.7/z\n")),
-            Error,
-            "plans[0].image.source",
-        ),
-        (
-            "LST-025",
-            text("https://quayline.dev/guide", "https://quayline.dev/guide?sig=PLANTED"),
-            Warning,
-            "listing.links[0].url",
-        ),
-        ("LST-025", html("<a href=http://10.0.0.7>x</a>"), Error, "listing.description"),
-        ("LST-025", html("<a href='http://0x0a.7'>x</a>"), Error, "listing.description"),
-        ("LST-025", html("<a href=&#47;x>x</a>"), Error, "listing.description"),
-        ("LST-025", html("<a href=ftp://a.dev>x</a>"), Error, "listing.description"),
-        (
-            "LST-025",
-            text("<p>Nothing", "<p><a href='https://u:p@a.dev'>x</a> Nothing"),
-            Error,
-            "plans[1].description",
-        ),
-        (
-            "LST-025",
-            text("https://quayline.dev/guide", "http://2130706433/guide"),
-            Error,
-            "listing.links[0].url",
-        ),
-        ("LST-026", title("Tidepool <b>Cache</b>"), Error, "listing.title"),
-        ("LST-026", title("Tidepool &amp; Cache"), Error, "listing.title"),
-        ("LST-026", title("Tidepool\\u2028Cache"), Error, "listing.title"),
-        ("LST-026", title("Tidepool\\u200BCache"), Error, "listing.title"),
-        ("LST-026", title("\\u3164"), Error, "listing.title"),
-        ("LST-026", title(" Tidepool"), Warning, "listing.title"),
-        ("LST-026", title("Tidepo\\u0301ol"), Warning, "listing.title"),
-        ("LST-027", file("terms.txt", "Be <b>kind</b>."), Error, "legal.terms"),
-        ("LST-027", file("terms.txt", "\u{feff}Be kind."), Error, "legal.terms"),
-        ("LST-027", html("x&#x202e;y"), Error, "listing.description"),
-        ("LST-027", html("x\u{7}y"), Error, "listing.description"),
-        (
-            "LST-025",
-            text("https://quayline.dev/guide", "http://10.0.0.7/guide"),
-            Error,
-            "listing.links[0].url",
-        ),
-    ]
-}
-
-#[expect(clippy::too_many_lines, reason = "a table, one row per case")]
 fn technical_rows() -> Vec<(&'static str, Change, Severity, &'static str)> {
     use Severity::{Error, Warning};
     let repository =
@@ -493,7 +281,7 @@ fn technical_rows() -> Vec<(&'static str, Change, Severity, &'static str)> {
 }
 
 fn all_rows() -> Vec<(&'static str, Change, Severity, &'static str)> {
-    let rows = [identity_rows(), listing_rows(), technical_rows(), market_rows::rows()];
+    let rows = [identity_rows(), listing_rows::rows(), technical_rows(), market_rows::rows()];
     rows.into_iter().flatten().collect()
 }
 
@@ -608,16 +396,6 @@ fn addresses_of_other_registries_are_not_asked_for() {
         changed(&[("loginServer: quaylinestaging.azurecr.io", "loginServer: localhost:5000")]);
     let (file, content) = file.load(&offer).unwrap();
     assert_eq!(judge_offer(&file, &content, &Evidence::default(), Profile::Strict).findings, []);
-}
-
-#[test]
-fn the_readme_says_how_many_rules_there_are() {
-    let readme = include_str!("../../../README.md");
-    let count = |is_meant: fn(&Check) -> bool| all().filter(|rule| is_meant(&rule.check)).count();
-    let offers = count(|check| matches!(check, Check::Offer(_)));
-    let images = count(|check| matches!(check, Check::Image(_)));
-    assert!(readme.contains(&format!("# {offers} rules that need no network")), "{offers}");
-    assert!(readme.contains(&format!("and {images} rules about images")), "{images}");
 }
 
 #[test]

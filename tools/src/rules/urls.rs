@@ -1,6 +1,6 @@
 //! Addresses in a listing: whether a customer can follow them, and whether they lead to a public
 //! place. No network: what an address says is judged, not what answers there. It is read as browsers
-//! read it (WHATWG, crate `url`), so a host in an odd notation is the host that they would open.
+//! read it (WHATWG, crate `url`), so a host in an odd notation is the host they would open.
 
 use std::cell::RefCell;
 
@@ -32,7 +32,7 @@ const PORTS_BLOCKED: [u16; 82] = [
     6668, 6669, 6679, 6697,
 ];
 
-/// What is wrong with an address that customers should follow; `None` when nothing is.
+/// What is wrong with an address customers should follow; `None` when nothing is.
 #[must_use]
 pub fn fault(address: &str) -> Option<String> {
     let shown = shown(address);

@@ -98,13 +98,11 @@ enum Fate {
 /// What waivers are held against.
 #[derive(Clone, Copy)]
 pub struct Waiving<'a> {
-    /// The waivers.
     pub file: &'a WaiverFile,
     /// The images of the run.
     pub images: &'a [(Option<usize>, ImageFacts)],
     /// The time that counts as now.
     pub now: Timestamp,
-    /// Which values count.
     pub profile: Profile,
 }
 
@@ -211,7 +209,7 @@ impl Waiving<'_> {
         self.platforms(waiver, finding)
     }
 
-    /// The platforms that the scope leaves of a finding.
+    /// The platforms the scope leaves of a finding.
     fn platforms(self, waiver: &Waiver, finding: &Finding) -> Option<Vec<String>> {
         let place = &finding.place;
         let mut wanted: Vec<String> = waiver.platform.iter().cloned().collect();

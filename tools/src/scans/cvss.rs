@@ -12,7 +12,7 @@ const VECTOR_BYTES_MAX: usize = 400;
 pub struct BaseScore(u8);
 
 impl BaseScore {
-    /// The least score that Microsoft's certification refuses.
+    /// The least score Microsoft's certification refuses.
     pub const BLOCKING: Self = Self(70);
 
     /// A score as reports state it; `None` when it is none.
@@ -64,7 +64,7 @@ const METRICS: [(&str, &[(&str, f64)]); 8] = [
     ("A", &[("H", 0.56), ("L", 0.22), ("N", 0.0)]),
 ];
 
-/// The weight of the privileges that an attack needs: more when it reaches beyond its component.
+/// The weight of the privileges an attack needs: more when it reaches beyond its component.
 fn privileges(weight: f64, is_changed: bool) -> f64 {
     match (is_changed, weight) {
         (true, 0.62) => 0.68,
@@ -110,7 +110,7 @@ impl FromStr for Vector {
 }
 
 impl Vector {
-    /// The base score that the specification computes from it.
+    /// The base score the specification computes from it.
     #[must_use]
     pub fn base_score(&self) -> BaseScore {
         let [c, i, a] = self.impact;

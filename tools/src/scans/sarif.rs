@@ -1,6 +1,6 @@
 //! SARIF 2.1.0, as scanners write it. What its numbers mean depends on who wrote them:
 //!
-//! - Trivy states `cvssv3_baseScore` and `cvssv3_vector` of the one source that it trusts most, and
+//! - Trivy states `cvssv3_baseScore` and `cvssv3_vector` of the one source it trusts most, and
 //!   in `security-severity` the same or a number made from its label.
 //! - Others (Grype among them) state only `security-severity`, which may be CVSS 2, 3 or 4, or a
 //!   number made from a label. It decides nothing, and is kept as a number that is not named.

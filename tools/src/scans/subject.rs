@@ -41,7 +41,7 @@ impl Subject {
         !self.digests.is_empty() || !self.diff_ids.is_empty()
     }
 
-    /// All digests that it is named by, as people read them.
+    /// All digests it is named by, as people read them.
     #[must_use]
     pub fn words(&self) -> String {
         let all: Vec<String> = self.digests.iter().take(3).map(ToString::to_string).collect();

@@ -69,7 +69,7 @@ struct MadeManifest<'a> {
 }
 
 impl Entry {
-    /// The references that it has.
+    /// The references it has.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.repo_tags.iter().flatten().map(String::as_str)
     }
@@ -166,7 +166,7 @@ impl DockerArchive {
         Ok(root)
     }
 
-    /// Describes a layer. One that is missing is described too, so that it is found to be.
+    /// Describes a layer. One that is missing is described too, so it is found to be.
     fn layer(
         &mut self,
         location: &str,

@@ -15,7 +15,6 @@ pub enum SourceError {
     /// Nothing is there.
     #[error("{} does not exist{}", visible(.location), visible(.advice))]
     Missing {
-        /// Where.
         location: String,
         /// What may have been meant.
         advice: String,
@@ -23,87 +22,40 @@ pub enum SourceError {
     /// It is something that people have beside images.
     #[error("{} {}", visible(.location), .is)]
     NotAnImage {
-        /// Where.
         location: String,
         /// What it is, and what to do.
         is: NotAnImage,
     },
     /// A layout that is none.
     #[error("{} is not an OCI image layout: {}", visible(.location), visible(.reason))]
-    NotALayout {
-        /// Where.
-        location: String,
-        /// What is wrong.
-        reason: String,
-    },
+    NotALayout { location: String, reason: String },
     /// A docker-archive that is none.
     #[error("{} is not a docker-archive: {}", visible(.location), visible(.reason))]
-    NotADockerArchive {
-        /// Where.
-        location: String,
-        /// What is wrong.
-        reason: String,
-    },
+    NotADockerArchive { location: String, reason: String },
     /// It cannot be read.
     #[error("cannot read {}", visible(.location))]
-    Read {
-        /// Which file.
-        location: String,
-        /// Why.
-        source: io::Error,
-    },
+    Read { location: String, source: io::Error },
     /// An archive whose tar is damaged.
     #[error("{} is an archive that is damaged: {}; make or download it again", visible(.location), .fault)]
-    Damaged {
-        /// Which file.
-        location: String,
-        /// How.
-        fault: TarFault,
-    },
+    Damaged { location: String, fault: TarFault },
     /// An archive that costs more than is spent on one.
     #[error("{} has {}, which is more than is looked at", visible(.location), visible(.what))]
-    TooMuch {
-        /// Which file.
-        location: String,
-        /// More than which bound.
-        what: String,
-    },
+    TooMuch { location: String, what: String },
     /// It has no image of the name that was asked for.
     #[error("{} has no image {}; it has {}", visible(.location), visible(.name), visible(.there))]
-    NoSuchName {
-        /// Where.
-        location: String,
-        /// What was asked for.
-        name: String,
-        /// What is there.
-        there: String,
-    },
+    NoSuchName { location: String, name: String, there: String },
     /// The registry has nothing of that name.
     #[error("{} is not on the registry; is it pushed, and is the name right?", visible(.location))]
-    NotOnRegistry {
-        /// The reference.
-        location: String,
-    },
+    NotOnRegistry { location: String },
     /// The registry.
     #[error("cannot read {}", visible(.location))]
-    Registry {
-        /// The reference.
-        location: String,
-        /// Why.
-        source: RegistryError,
-    },
+    Registry { location: String, source: RegistryError },
     /// A text that is no target.
     #[error("`{}` is nothing on this disk, and no image on a registry", visible(.text))]
-    Reference {
-        /// The text.
-        text: String,
-        /// Why not.
-        source: ImageRefError,
-    },
+    Reference { text: String, source: ImageRefError },
     /// A form that other tools have and this one does not read.
     #[error("`{}`: {}", visible(.text), visible(.reason))]
     Unread {
-        /// The text.
         text: String,
         /// Why not, and what to do.
         reason: &'static str,
@@ -115,10 +67,7 @@ pub enum SourceError {
 pub enum BlobError {
     /// It is not there.
     #[error("the blob {digest} is missing")]
-    Missing {
-        /// Which.
-        digest: Digest,
-    },
+    Missing { digest: Digest },
     /// An index lists it, and whoever saved the index left it out.
     #[error(
         "the image for {} ({digest}) is listed and not there: this is a partial save, of \
@@ -126,34 +75,23 @@ pub enum BlobError {
          each platform was pulled)",
         visible(&.platform.to_string())
     )]
-    MissingPlatform {
-        /// Which.
-        digest: Digest,
-        /// For what.
-        platform: Platform,
-    },
+    MissingPlatform { digest: Digest, platform: Platform },
     /// A layer that `manifest.json` names, and the archive has not.
     #[error("the layer {digest} is missing: the archive has no `{}`", visible(.name))]
     MissingMember {
-        /// Which.
         digest: Digest,
         /// What it is called there.
         name: String,
     },
     /// It is a link or a folder.
     #[error("the blob {digest} is not a regular file")]
-    NotAFile {
-        /// Which.
-        digest: Digest,
-    },
+    NotAFile { digest: Digest },
     /// Its size differs from the descriptor's.
     #[error("the blob {digest} has {actual} bytes; its descriptor says {expected}")]
     Size {
-        /// Which.
         digest: Digest,
         /// The descriptor's size.
         expected: u64,
-        /// What there is.
         actual: u64,
     },
     /// Its content is not what the digest says.
@@ -161,36 +99,16 @@ pub enum BlobError {
     Mismatch(#[from] wharf_oci::Mismatch),
     /// A registry sent something else under its digest.
     #[error("the blob {digest} is not what the registry sends: {reason}")]
-    Content {
-        /// Which.
-        digest: Digest,
-        /// What came.
-        reason: String,
-    },
+    Content { digest: Digest, reason: String },
     /// It is no manifest.
     #[error("the blob {digest} is not a manifest that can be used")]
-    Manifest {
-        /// Which.
-        digest: Digest,
-        /// Why not.
-        source: ParseError,
-    },
+    Manifest { digest: Digest, source: ParseError },
     /// It cannot be read.
     #[error("the blob {digest} cannot be read")]
-    Read {
-        /// Which.
-        digest: Digest,
-        /// Why.
-        source: io::Error,
-    },
+    Read { digest: Digest, source: io::Error },
     /// Its registry cannot be asked for it.
     #[error("the blob {digest} could not be read from the registry")]
-    Registry {
-        /// Which.
-        digest: Digest,
-        /// Why.
-        source: Box<RegistryError>,
-    },
+    Registry { digest: Digest, source: Box<RegistryError> },
 }
 
 impl BlobError {

@@ -142,7 +142,7 @@ impl Layout {
         }
     }
 
-    /// Gives roots without a name the one that docker and containerd keep elsewhere.
+    /// Gives roots without a name the one docker and containerd keep elsewhere.
     fn name(&self, roots: &mut [Descriptor]) {
         let Files::Archive(members) = &self.files else { return };
         let is_named = |root: &Descriptor| root.annotations.contains_key(REF_NAME);

@@ -34,7 +34,7 @@ enum Member {
         start: u64,
         size_bytes: u64,
     },
-    /// The name that a link leads to.
+    /// The name a link leads to.
     Link(Vec<u8>),
     Other,
 }
@@ -50,7 +50,7 @@ pub(super) enum Found {
     Nothing,
 }
 
-/// The members of an archive, and the file that they are in.
+/// The members of an archive, and the file they are in.
 #[derive(Debug)]
 pub(super) struct Members {
     file: Arc<File>,
@@ -167,7 +167,7 @@ impl Members {
         self.found(self.table.members.get(plain(name.as_bytes())))
     }
 
-    /// The file that a name leads to, through links among the members.
+    /// The file a name leads to, through links among the members.
     pub(super) fn follow(&self, name: &str) -> Found {
         let mut member = self.table.members.get(plain(name.as_bytes()));
         for _ in 0..LINKS_MAX {
@@ -199,7 +199,7 @@ fn plain(mut name: &[u8]) -> &[u8] {
     name.strip_suffix(b"/").unwrap_or(name)
 }
 
-/// The name that a symbolic link means, from where it stands; `None` when it leaves the archive.
+/// The name a symbolic link means, from where it stands; `None` when it leaves the archive.
 fn beside(name: &[u8], link: &[u8]) -> Option<Vec<u8>> {
     let mut parts: Vec<&[u8]> = name.split(|byte| *byte == b'/').collect();
     parts.pop();

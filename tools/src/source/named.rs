@@ -29,9 +29,7 @@ const DECRYPT_FIRST: &str = "decrypt it first";
 /// Something that is no image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotAnImage {
-    /// With its article.
     what: &'static str,
-    /// What to do.
     advice: &'static str,
 }
 
@@ -53,7 +51,7 @@ pub(super) fn file(name: Option<&OsStr>, head: &[u8]) -> NotAnImage {
     binary(head).or_else(|| text(name, head)).unwrap_or(is("a file of another kind", PUSH_AND_NAME))
 }
 
-/// By the bytes that a format begins with.
+/// By the bytes a format begins with.
 fn binary(head: &[u8]) -> Option<NotAnImage> {
     let starts = |magic: &[u8]| head.starts_with(magic);
     let any = |magics: &[&[u8]]| magics.iter().any(|magic| starts(magic));

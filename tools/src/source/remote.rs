@@ -1,7 +1,7 @@
 //! An image on a registry. Its blobs are streamed into whoever reads them, each asked for once.
 //!
 //! Readers are threads without a runtime of their own: every read waits for the runtime of the
-//! program. Invariant: none of this is called on a thread that the runtime runs tasks on.
+//! program. Invariant: none of this is called on a thread the runtime runs tasks on.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -47,7 +47,7 @@ impl fmt::Debug for Remote {
 }
 
 impl Remote {
-    /// Reads the manifest that a reference leads to; gives back how it is pointed at.
+    /// Reads the manifest a reference leads to; gives back how it is pointed at.
     pub(super) fn open(
         registry: Arc<Registry>,
         image: &ImageRef,
@@ -116,7 +116,7 @@ impl Remote {
 }
 
 impl RemoteBlob {
-    /// The size that the registry says, if it says one.
+    /// The size the registry says, if it says one.
     pub(super) const fn size_bytes(&self) -> Option<u64> {
         self.size_bytes
     }

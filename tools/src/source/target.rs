@@ -2,7 +2,7 @@
 //! the prefixes that skopeo and podman use.
 //!
 //! What is on this disk under exactly that name is meant before anything else, so a file may be
-//! called `oci:x` or `host:5000/a:1`; `docker://` says that a registry is meant.
+//! called `oci:x` or `host:5000/a:1`; `docker://` says a registry is meant.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -41,7 +41,6 @@ pub enum Target {
     Stdin,
     /// Something on this disk.
     Path {
-        /// Where.
         path: PathBuf,
         /// Which form it has to have, where that was said.
         form: Option<PathForm>,
@@ -186,7 +185,7 @@ fn is_hidden(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.as_bytes().starts_with(b"."))
 }
 
-/// Whether something of a layout is in a folder, so that it is meant as one.
+/// Whether something of a layout is in a folder, so it is meant as one.
 fn is_layout(path: &Path) -> bool {
     path.join(LAYOUT_FILE).exists() || path.join(INDEX_FILE).exists()
 }

@@ -13,9 +13,7 @@ use crate::rules::tag_forms::{TAG_CHARS_MAX, TAGS_MAX};
 pub struct LeftOut {
     /// Where they come from.
     pub origin: Origin,
-    /// The tags.
     pub tags: Vec<Tag>,
-    /// Why.
     pub reason: Reason,
 }
 
@@ -26,7 +24,7 @@ pub enum Origin {
     Template(String),
     /// A published version: all of its tags, so nothing of it is left.
     Version(ImageVersion),
-    /// A template that the pages advise, and the offer does not have.
+    /// A template the pages advise, and the offer does not have.
     Advised(String),
     /// Single tags of `publishedTags`.
     Published,
@@ -39,7 +37,6 @@ pub enum Reason {
     NoRoom {
         /// How many would be needed.
         needed: usize,
-        /// How many are left.
         free: usize,
     },
     /// It does not start with a version.
@@ -54,7 +51,7 @@ pub enum Reason {
     Published,
     /// It starts with another version than the one that is published next.
     OtherVersion(ImageVersion),
-    /// It says a platform that it does not point at.
+    /// It says a platform it does not point at.
     WrongWord(&'static str),
     /// A test tag of a version that is out makes room.
     Tested,
@@ -76,9 +73,7 @@ pub enum NoPlan {
     NotGreater {
         /// The version to be published.
         version: ImageVersion,
-        /// The highest that is.
         published: ImageVersion,
-        /// A tag of it.
         tag: Tag,
     },
     /// Two platforms have one name, or a template gives no tag.
@@ -86,12 +81,7 @@ pub enum NoPlan {
     Alike(TagError),
     /// A tag that must be there is not one that may be there.
     #[error("`{tag}` cannot be listed: {reason}")]
-    Unfit {
-        /// The tag.
-        tag: Tag,
-        /// Why not.
-        reason: Reason,
-    },
+    Unfit { tag: Tag, reason: Reason },
 }
 
 impl fmt::Display for Reason {

@@ -280,7 +280,7 @@ fn case() -> impl Strategy<Value = Case> {
     )
 }
 
-/// Everything that the technical configuration asks of a list.
+/// Everything the technical configuration asks of a list.
 fn assert_fits(case: &Case, plan: &TagPlan) {
     assert!((1..=TAGS_MAX).contains(&plan.tags.len()), "{plan:?}");
     let folded: BTreeSet<String> =

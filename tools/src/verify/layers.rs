@@ -70,7 +70,6 @@ pub(super) struct CheckedLayer {
     pub(super) is_elsewhere: bool,
     /// What is wrong with it.
     pub(super) faults: Vec<Fault>,
-    /// What it holds.
     pub(super) files: Arc<LayerFiles>,
 }
 
@@ -104,11 +103,9 @@ fn check_layer(
     room: &Room,
 ) -> CheckedLayer {
     let mut layer = CheckedLayer::unread(descriptor);
-    // Layers with `urls` may stay away: whoever pulls gets them elsewhere.
-    let may_be_elsewhere = descriptor.media_type.is_nondistributable();
     let mut blob = match source.open_blob(descriptor) {
         Ok(blob) => blob,
-        Err(_) if may_be_elsewhere => {
+        Err(_) if descriptor.may_be_elsewhere() => {
             layer.is_elsewhere = true;
             return layer;
         }
@@ -126,7 +123,7 @@ fn check_layer(
 }
 
 /// What one layer holds whose bytes come from anywhere: it is read to its end, and everything that is
-/// wrong with it is among the faults. An error means that it could not be read.
+/// wrong with it is among the faults. An error means it could not be read.
 pub fn read_layer(
     blob: &mut (dyn Read + Send),
     descriptor: &Descriptor,
@@ -144,7 +141,6 @@ pub fn read_layer(
 pub struct ReadLayer {
     /// Digest of the tar; `None` when it could not be inflated.
     pub diff_id: Option<Digest>,
-    /// What it holds.
     pub files: Arc<LayerFiles>,
     /// What is wrong with it.
     pub faults: Vec<Fault>,
@@ -171,7 +167,7 @@ impl CheckedLayer {
         self.faults.push(Fault { digest: self.descriptor.digest, kind, path: None, message });
     }
 
-    /// Reads the blob to its end; everything that is wrong becomes a fault. An error means that it
+    /// Reads the blob to its end; everything that is wrong becomes a fault. An error means it
     /// could not be read.
     fn read(
         &mut self,

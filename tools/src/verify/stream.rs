@@ -47,7 +47,7 @@ pub(super) struct Found {
     pub(super) files: LayerFiles,
 }
 
-/// Reads a blob to its end. An error means that it could not be read.
+/// Reads a blob to its end. An error means it could not be read.
 pub(super) fn read(blob: &mut (dyn Read + Send), plan: &Plan, room: &Room) -> io::Result<Found> {
     let mut prover = Prover::new(plan, room);
     if plan.size_bytes < PIPELINE_BYTES_MIN || plan.packing.is_none() {
@@ -250,7 +250,7 @@ impl Pump {
         }
     }
 
-    /// Reads a blob to its end. An error means that it cannot be read; what is wrong with its bytes is
+    /// Reads a blob to its end. An error means it cannot be read; what is wrong with its bytes is
     /// in the value.
     fn run(
         mut self,

@@ -51,7 +51,7 @@ impl<'a> Calls<'a> {
         self.inner.is_start = false;
     }
 
-    /// The function that a word is given to; empty for none.
+    /// The function a word is given to; empty for none.
     pub(super) const fn function(&self) -> &'a str {
         self.inner.function
     }

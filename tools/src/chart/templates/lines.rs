@@ -89,7 +89,7 @@ pub(super) fn opens_block(line: &str) -> bool {
     BLOCK.as_ref().is_some_and(|block| block.is_match(line))
 }
 
-/// The variable that a line names, when it is one that operators take an image from.
+/// The variable a line names, when it is one that operators take an image from.
 pub(super) fn image_variable(line: &str) -> Option<&str> {
     Some(IMAGE_VARIABLE.as_ref()?.captures(line)?.get(1)?.as_str())
 }

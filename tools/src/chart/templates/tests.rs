@@ -11,7 +11,7 @@ fn found(template: &str) -> Vec<(usize, bool, String)> {
     };
     strays
         .into_iter()
-        .map(|at| (at.mark.line, at.certainty > Certainty::Part, words(at.what)))
+        .map(|at| (at.spot.line, at.certainty > Certainty::Part, words(at.what)))
         .collect()
 }
 
@@ -83,7 +83,7 @@ fn named_templates_are_looked_into_at_their_own_lines() {
     let chart = chart(&[("templates/_helpers.tpl", helper), ("templates/a.yaml", use_of)]);
     let strays = strays(&chart);
     assert_eq!(strays.len(), 1, "{strays:?}");
-    assert_eq!((strays[0].file.as_str(), strays[0].mark.line), ("templates/_helpers.tpl", 2));
+    assert_eq!((strays[0].file.as_str(), strays[0].spot.line), ("templates/_helpers.tpl", 2));
     assert_eq!(strays[0].what, What::Literal("quay.azurecr.io/".to_owned()));
 }
 

@@ -270,7 +270,7 @@ fn take_up(
     Ok(Exit::Ok)
 }
 
-/// What the registry that Microsoft copies from has under this version.
+/// What the registry Microsoft copies from has under this version.
 async fn asked(
     file: &OfferFile,
     bundle: &Bundle,

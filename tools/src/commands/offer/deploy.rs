@@ -35,7 +35,6 @@ struct Deployment {
     /// The images by digest.
     images: Vec<String>,
     notes: Vec<String>,
-    /// Commands, in their order.
     next: Vec<String>,
     /// The file, or the files of a folder with their paths in it.
     #[serde(skip)]

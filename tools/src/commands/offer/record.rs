@@ -38,7 +38,6 @@ struct Recorded {
     unchanged: Vec<String>,
     /// What the ledger does not let be.
     refused: Vec<Told>,
-    /// What may be refused.
     warnings: Vec<Told>,
 }
 
@@ -209,7 +208,7 @@ fn later_than(time: Timestamp, last: Option<Timestamp>) -> Timestamp {
     }
 }
 
-/// Whether the last that the ledger says of this plan and target is the same, and nothing of it was
+/// Whether the last the ledger says of this plan and target is the same, and nothing of it was
 /// taken back since. What was so before and is so again is news.
 fn is_known(records: &[Record], state: &State, own: &Submission) -> bool {
     let last = state.last_withdrawal(&own.publisher, &own.offer, &own.plan);

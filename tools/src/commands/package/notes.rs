@@ -1,4 +1,4 @@
-//! What a person should know of the inputs: said once, with every place that it holds for.
+//! What a person should know of the inputs: said once, with every place it holds for.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -35,7 +35,6 @@ pub(super) struct ToldNote {
 struct Place {
     plan: String,
     platform: String,
-    /// From 1.
     layer: usize,
 }
 

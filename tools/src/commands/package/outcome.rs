@@ -63,7 +63,6 @@ pub(super) struct PackagedLayer {
     #[serde(rename = "diffID")]
     diff_id: Digest,
     pub(super) size_bytes: u64,
-    /// Of its tar.
     #[serde(skip_serializing_if = "Option::is_none")]
     uncompressed_bytes: Option<u64>,
     media_type: String,
@@ -78,7 +77,7 @@ pub(super) struct Attestation {
     media_type: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     artifact_type: Option<String>,
-    /// The manifest or index that it is about.
+    /// The manifest or index it is about.
     subject: Digest,
     /// The platform of that; nothing where it is the index.
     #[serde(skip_serializing_if = "Option::is_none")]

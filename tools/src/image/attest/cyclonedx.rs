@@ -168,7 +168,7 @@ impl Serialize for Components<'_> {
     }
 }
 
-/// The image that the document is about.
+/// The image the document is about.
 fn whole(description: &Description) -> Component {
     let mut component = image(&description.subject, IMAGE.to_owned());
     let cut = [

@@ -1,4 +1,4 @@
-//! What went into an image, as plain data that every format is made of.
+//! What went into an image, as plain data every format is made of.
 
 use std::fmt;
 
@@ -25,7 +25,6 @@ pub struct Subject {
     pub digest: Digest,
     /// What it is called: the last part of the repository.
     pub name: String,
-    /// Its version.
     pub version: String,
     /// The platform; nothing for an index.
     pub platform: Option<Platform>,
@@ -34,7 +33,6 @@ pub struct Subject {
 /// The whole description.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Description {
-    /// What it is about.
     pub subject: Subject,
     /// The time of the image.
     pub created: Timestamp,
@@ -42,7 +40,6 @@ pub struct Description {
     pub system: Option<System>,
     /// The image below, when there is one.
     pub base: Option<Base>,
-    /// The packages.
     pub packages: Packages,
     /// The files of the layers that were made.
     pub files: Files,
@@ -78,9 +75,8 @@ pub struct Packages {
 /// A package, and what is known of it besides its record.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Part {
-    /// The record.
     pub package: Package,
-    /// Its licence, when it is stated in a form that programs read.
+    /// Its licence, when it is stated in a form programs read.
     pub licence: Option<Licence>,
     /// The digest of the archive that was unpacked, when the offer names one.
     pub archive: Option<Digest>,
@@ -98,16 +94,13 @@ pub struct Files {
 pub struct ListedFile {
     /// Its path without the first slash; bytes that are not UTF-8 are escaped.
     pub path: String,
-    /// What it holds.
     pub digests: FileDigests,
 }
 
 /// The digests of a file: SPDX wants the older one, everybody else the newer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FileDigests {
-    /// SHA-256.
     pub sha256: [u8; 32],
-    /// SHA-1.
     pub sha1: [u8; 20],
 }
 
@@ -191,7 +184,7 @@ impl Files {
     }
 }
 
-/// The most bytes that a text can take as JSON.
+/// The most bytes a text can take as JSON.
 fn json_len(text: &str) -> usize {
     text.bytes().map(|byte| if byte < 0x20 || matches!(byte, b'"' | b'\\') { 6 } else { 1 }).sum()
 }

@@ -1,4 +1,4 @@
-//! Licences of packages, as Debian's `copyright` files state them in the form that programs read
+//! Licences of packages, as Debian's `copyright` files state them in the form programs read
 //! (DEP-5), in the words of SPDX.
 //!
 //! Invariant: any bytes give a bounded value or nothing. A short name that is not in the table below
@@ -28,7 +28,7 @@ struct Choice(Vec<Name>);
 pub enum Name {
     /// One of SPDX's list.
     Listed(&'static str),
-    /// Another, by the name that the package gives it.
+    /// Another, by the name the package gives it.
     Other(String),
 }
 
@@ -55,7 +55,7 @@ const SHORT_NAMES: [(&str, &str, &str); 18] = [
     ("unicode-dfs", "Unicode-DFS-*", ""),
 ];
 
-/// Every identifier of SPDX's list that this program writes.
+/// Every identifier of SPDX's list this program writes.
 const LISTED: [&str; 58] = [
     "0BSD",
     "AGPL-3.0-only",

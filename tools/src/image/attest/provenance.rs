@@ -25,7 +25,6 @@ pub struct Dependency {
     pub name: String,
     /// Where it was: a path relative to the offer, or an image as the offer names it.
     pub uri: String,
-    /// What it was.
     pub digest: InputDigest,
     /// More about it, for people.
     pub annotations: BTreeMap<&'static str, String>,
@@ -45,11 +44,9 @@ pub enum InputDigest {
 /// All that provenance says.
 #[derive(Debug, Clone)]
 pub struct Provenance {
-    /// What was made.
     pub subject: Subject,
     /// What the offer says of it.
     pub parameters: BTreeMap<&'static str, Value>,
-    /// What went in.
     pub dependencies: Vec<Dependency>,
 }
 

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use super::description::{Base, Subject, System};
 use crate::image::packages::{Manager, Package};
 
-/// The name of a package. Without a known distribution it is the one that its manager comes from.
+/// The name of a package. Without a known distribution it is the one its manager comes from.
 #[must_use]
 pub fn of_package(package: &Package, system: Option<&System>) -> String {
     let (kind, fallback) = match package.manager {

@@ -15,7 +15,7 @@ pub const EMPTY: &[u8] = b"{}";
 /// The annotation that says what a statement of in-toto holds.
 const PREDICATE_TYPE: &str = "in-toto.io/predicate-type";
 
-/// The annotation by which clients name a file that they write.
+/// The annotation by which clients name a file they write.
 const TITLE: &str = "org.opencontainers.image.title";
 
 /// The annotation with the time.

@@ -225,7 +225,7 @@ fn cut(description: &Description) -> Option<String> {
     ))
 }
 
-/// The image that the document is about.
+/// The image the document is about.
 fn whole(description: &Description) -> Package {
     let mut whole = image(&description.subject, IMAGE.to_owned());
     if !description.files.listed().is_empty() {

@@ -65,7 +65,7 @@ fn lay_over(base: &mut Map<String, Value>, own: &Map<String, Value>, given: &Con
         base.remove("Cmd");
     }
     if !given.entrypoint.is_empty() || !given.cmd.is_empty() {
-        // It says that a command of the base is one line for a shell of Windows.
+        // It says a command of the base is one line for a shell of Windows.
         base.remove("ArgsEscaped");
     }
     for key in REPLACED {

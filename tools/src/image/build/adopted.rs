@@ -75,7 +75,7 @@ fn new_manifest(
     })
 }
 
-/// Adds a configuration under the digest that it has.
+/// Adds a configuration under the digest it has.
 fn add_as_it_is(
     config: &Descriptor,
     bytes: &[u8],

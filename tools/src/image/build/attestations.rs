@@ -45,7 +45,7 @@ pub(super) struct Made<'a> {
     pub(super) build: &'a PlatformBuild,
     /// Its place in the offer.
     pub(super) place: usize,
-    /// The image that it is made from, and the files of its layers as far as they were looked at.
+    /// The image it is made from, and the files of its layers as far as they were looked at.
     pub(super) base: Option<&'a BaseImage>,
     pub(super) below: &'a [Arc<LayerFiles>],
     pub(super) prepared: &'a [Arc<PreparedLayer>],
@@ -278,7 +278,7 @@ fn base(base: &BaseImage) -> Base {
     Base { name: base.name.clone().unwrap_or_else(|| base.said.clone()), digest }
 }
 
-/// The distribution that an image says it is.
+/// The distribution an image says it is.
 fn system(whole: &Whole) -> Option<System> {
     OS_RELEASE.iter().find_map(|path| {
         let file = whole.view.follow(path.as_bytes()).ok()?;
@@ -286,7 +286,7 @@ fn system(whole: &Whole) -> Option<System> {
     })
 }
 
-/// The packages that an image lists, with their licences, and those that were unpacked into it.
+/// The packages an image lists, with their licences, and those that were unpacked into it.
 fn packages(whole: &Whole, prepared: &[Arc<PreparedLayer>]) -> Vec<Part> {
     let mut unpacked: Vec<&DebianPackage> =
         prepared.iter().flat_map(|layer| layer.packages()).collect();

@@ -16,11 +16,11 @@ use crate::offer::model::{MadeFrom, PlanImage, PlatformBuild};
 const BASE_NAME: &str = "org.opencontainers.image.base.name";
 const BASE_DIGEST: &str = "org.opencontainers.image.base.digest";
 
-/// Most layers that engines stack.
+/// Most layers engines stack.
 const LAYERS_MAX: usize = 127;
 
 impl<'a> Builder<'a> {
-    /// The image that a platform of a plan is made from.
+    /// The image a platform of a plan is made from.
     pub(super) fn base(
         &self,
         plan: &PlanImage,
@@ -80,7 +80,7 @@ pub(super) fn base_layers(base: &BaseImage) -> Vec<BuiltLayer> {
     built.collect()
 }
 
-/// What the image of a platform runs on: what the offer says, and the version of Windows that its base
+/// What the image of a platform runs on: what the offer says, and the version of Windows its base
 /// has.
 pub(super) fn platform(build: &PlatformBuild, base: Option<&BaseImage>) -> Platform {
     let mut platform = build.full_platform();

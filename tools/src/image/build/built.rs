@@ -33,10 +33,8 @@ pub struct BuiltImage {
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BuiltPlatform {
-    /// Which.
     #[serde(serialize_with = "as_text")]
     pub platform: Platform,
-    /// Its manifest.
     pub manifest: Descriptor,
     /// Configuration and layers together, compressed.
     pub size_bytes: u64,
@@ -84,7 +82,7 @@ pub enum Origin {
 pub struct Referrer {
     /// As the layout lists it.
     pub descriptor: Descriptor,
-    /// The manifest that it is about.
+    /// The manifest it is about.
     pub subject: Digest,
     /// What it holds besides itself.
     pub content_bytes: u64,

@@ -17,7 +17,7 @@ use crate::image::layer::{LayerError, PreparedLayer};
 use crate::image::layout_write::{LayerStaging, LayoutFolder, MadeLayer, WriteError};
 use crate::image::progress::{Progress, Told, tar_bytes};
 
-/// All that the bytes of a layer follow from: layers of one run with the same recipe are the same.
+/// All the bytes of a layer follow from: layers of one run with the same recipe are the same.
 #[derive(PartialEq)]
 pub(super) struct Recipe {
     origin: Digest,

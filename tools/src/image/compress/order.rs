@@ -67,7 +67,7 @@ pub(super) fn hash_in_order(
 pub(super) struct Written {
     pub(super) hashed: Hashed,
     pub(super) same_as: Option<KnownLayer>,
-    /// The blocks of a known layer that it begins with.
+    /// The blocks of a known layer it begins with.
     led: Vec<TrackedBlock>,
     /// The others, with the hash of the output behind each.
     rest: Vec<(KnownBlock, Saved)>,
@@ -156,7 +156,7 @@ impl<'w> Writer<'w> {
         Ok(())
     }
 
-    /// The next block of the known layer that this one is so far, when it is the same.
+    /// The next block of the known layer this one is so far, when it is the same.
     fn next_led(&mut self, packed: &Packed) -> Option<TrackedBlock> {
         let from = packed.taken.filter(|from| from.at == self.end)?;
         if let Stage::Begun = self.stage {

@@ -44,7 +44,6 @@ pub struct Record {
     /// What earlier runs knew, by key, and whether this one asked for it.
     known: Vec<(Key, FileDigests)>,
     used: Vec<AtomicBool>,
-    /// What this run learned.
     learned: Mutex<BTreeMap<Key, FileDigests>>,
 }
 

@@ -33,13 +33,12 @@ pub struct Control {
 /// Why a text is no control file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ControlError {
-    /// A field that every package has is missing or empty.
+    /// A field every package has is missing or empty.
     #[error("its control file has no `{0}`")]
     Missing(&'static str),
     /// A field holds what cannot be in it.
     #[error("the `{field}` in its control file is none: `{value}`")]
     Malformed {
-        /// Which.
         field: &'static str,
         /// What it holds, shortened and escaped.
         value: String,

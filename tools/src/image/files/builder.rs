@@ -9,7 +9,7 @@ use super::entry::{
 use super::names::{self, clean, link_target};
 
 const WHITEOUT: &[u8] = b".wh.";
-/// Names that engines keep for themselves; of these only the opaque marker means something.
+/// Names engines keep for themselves; of these only the opaque marker means something.
 const WHITEOUT_META: &[u8] = b".wh..wh.";
 const OPAQUE: &[u8] = b".wh..wh..opq";
 
@@ -35,7 +35,6 @@ pub struct NewFile<'a> {
     pub path: &'a [u8],
     /// What it is; a whiteout is a file with the name of one.
     pub kind: FileKind,
-    /// Permissions.
     pub mode: u32,
     /// User and group.
     pub owner: (u32, u32),
@@ -193,8 +192,8 @@ impl LayerFilesBuilder {
         });
     }
 
-    /// Entries below a link of this layer lie where that leads; those that the link came after are
-    /// gone with the folder that it took the place of. Whether there were any.
+    /// Entries below a link of this layer lie where that leads; those the link came after are
+    /// gone with the folder it took the place of. Whether there were any.
     fn lay_through_links(&mut self, sorted: &mut Vec<u32>) -> bool {
         let mut through = Vec::new();
         let mut link: Option<u32> = None;
@@ -210,7 +209,7 @@ impl LayerFilesBuilder {
             let same = link.is_some_and(|over| self.files.path_at(over) == path);
             link = match kind {
                 Some(FileKind::Symlink) => Some(at),
-                // What the marker stands for is in the folder that the link leads to.
+                // What the marker stands for is in the folder the link leads to.
                 Some(FileKind::Opaque | FileKind::Whiteout) if same => link,
                 _ => None,
             };
@@ -232,7 +231,7 @@ impl LayerFilesBuilder {
         true
     }
 
-    /// Gives an entry the path that it has beyond a link.
+    /// Gives an entry the path it has beyond a link.
     fn move_entry(&mut self, at: u32, over: u32) -> bool {
         let files = &self.files;
         let (Some(entry), Some(over)) = (files.entry(at).cloned(), files.entry(over)) else {
@@ -320,7 +319,7 @@ impl LayerFilesBuilder {
         Some(winner)
     }
 
-    /// Adds the folders that a path lies in and that no entry is for; `false` when that are too many.
+    /// Adds the folders a path lies in and that no entry is for; `false` when that are too many.
     fn add_parents(&mut self, at: u32, above: &mut Vec<u32>, settled: &mut Vec<u32>) -> bool {
         let Some(entry) = self.files.entry(at) else { return false };
         let (name_at, path) = (entry.name_at, self.files.path(entry).to_vec());

@@ -5,7 +5,6 @@ use bytes::Bytes;
 /// What is known of the content of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Content {
-    /// What it is.
     pub magic: Magic,
     /// All of it, when it is a text that rules read.
     pub text: Option<Bytes>,
@@ -25,14 +24,13 @@ pub enum Magic {
     Script(Box<[u8]>),
     /// A private key, with the name of its form.
     PrivateKey(&'static str),
-    /// The test file that every scanner of malware reports.
+    /// The test file every scanner of malware reports.
     Eicar,
 }
 
 /// The head of an ELF file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Elf {
-    /// What it runs on.
     pub machine: Machine,
     /// Whether addresses have 64 bits.
     pub is_64: bool,
@@ -42,7 +40,7 @@ pub struct Elf {
     pub kind: ElfKind,
     /// The program that loads it (`PT_INTERP`).
     pub interpreter: Option<Box<[u8]>>,
-    /// The libraries that it names (`DT_NEEDED`); `None` when nobody looked.
+    /// The libraries it names (`DT_NEEDED`); `None` when nobody looked.
     pub needed: Option<Vec<Box<[u8]>>>,
     /// Where it wants them to be looked for (`DT_RUNPATH`, else `DT_RPATH`), one folder each.
     pub runpath: Vec<Box<[u8]>>,

@@ -67,7 +67,7 @@ pub(super) struct Entry {
     pub(super) link_bytes: u32,
     pub(super) uid: u32,
     pub(super) gid: u32,
-    /// The place of its content; of a hard link, the place of the entry that it is another name of.
+    /// The place of its content; of a hard link, the place of the entry it is another name of.
     pub(super) content: u32,
     pub(super) mode: u16,
     pub(super) kind: FileKind,
@@ -96,7 +96,7 @@ pub(super) static ROOT: Entry = Entry {
 #[derive(Debug, Default)]
 pub struct LayerFiles {
     pub(super) names: Vec<u8>,
-    /// Those of the tar, in its order, then folders that it only implies.
+    /// Those of the tar, in its order, then folders it only implies.
     pub(super) entries: Vec<Entry>,
     /// How many of them are in the tar.
     pub(super) listed: usize,
@@ -113,7 +113,7 @@ impl LayerFiles {
         Self { is_incomplete: true, ..Self::default() }
     }
 
-    /// The entries in the order of the tar. A whiteout has the path that it takes away, an opaque
+    /// The entries in the order of the tar. A whiteout has the path it takes away, an opaque
     /// marker that of its folder. [`File::layer`] is 0: which layer this is, only images know.
     pub fn entries(&self) -> impl Iterator<Item = File<'_>> {
         let listed = self.entries.iter().take(self.listed);
@@ -160,7 +160,7 @@ impl LayerFiles {
         self.entry(at).map(|entry| self.path(entry)).unwrap_or_default()
     }
 
-    /// Whether an entry is a folder that the tar does not list.
+    /// Whether an entry is a folder the tar does not list.
     pub(super) const fn is_implied(&self, at: u32) -> bool {
         at as usize >= self.listed
     }
@@ -254,7 +254,7 @@ impl<'a> File<'a> {
         }
     }
 
-    /// The layer that it comes from, from 0 at the bottom.
+    /// The layer it comes from, from 0 at the bottom.
     #[must_use]
     pub const fn layer(&self) -> usize {
         self.layer

@@ -17,7 +17,6 @@ const LOOKS_BELOW_MAX: usize = 1_000_000;
 
 /// The result.
 pub(super) struct Merged {
-    /// By path.
     pub(super) nodes: Vec<Node>,
     /// What hard links to files of lower layers are.
     pub(super) targets: BTreeMap<Node, Node>,
@@ -27,7 +26,7 @@ pub(super) struct Merged {
     pub(super) is_cut: bool,
 }
 
-/// A path that others may lie below.
+/// A path others may lie below.
 struct Above {
     at: Node,
     /// The lowest layer that can still be seen below it.

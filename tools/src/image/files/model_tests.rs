@@ -68,7 +68,7 @@ fn remove_below(tree: &mut Tree, path: &str) {
     tree.retain(|known, _| !known.starts_with(&format!("{path}/")));
 }
 
-/// Puts a layer on a tree: first all that it takes away, then all that it brings.
+/// Puts a layer on a tree: first all it takes away, then all it brings.
 fn apply(tree: &mut Tree, acts: &[(String, Act)], number: usize) {
     for (path, act) in acts {
         match act {

@@ -30,7 +30,7 @@ pub(super) fn parts(path: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
     path.split(|byte| *byte == b'/')
 }
 
-/// The folder that a path lies in; `None` for the root.
+/// The folder a path lies in; `None` for the root.
 pub(super) fn parent(path: &[u8]) -> Option<&[u8]> {
     if path.is_empty() {
         return None;
@@ -62,7 +62,7 @@ pub(super) fn compare(one: &[u8], other: &[u8]) -> Ordering {
     }
 }
 
-/// Where a link leads: from the root when it is absolute, else from the folder that it lies in.
+/// Where a link leads: from the root when it is absolute, else from the folder it lies in.
 pub(super) fn link_target(at: &[u8], link: &[u8]) -> Vec<u8> {
     if link.starts_with(b"/") {
         return clean(link).into_owned();

@@ -23,27 +23,22 @@ pub(super) struct Node {
 /// An upper layer turned a link, or a folder with content, of a lower layer into something else.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Replacement {
-    /// The path.
     pub path: Box<[u8]>,
     /// The layer whose file is gone, from 0 at the bottom.
     pub lower_layer: usize,
-    /// What that was.
     pub lower_kind: FileKind,
     /// The layer that did it.
     pub upper_layer: usize,
-    /// What is there now.
     pub upper_kind: FileKind,
     /// Whether the upper layer has no entry for the path, only for something below it: it was
     /// written through a link of the lower layer, perhaps.
     pub is_implied: bool,
 }
 
-/// Something in a layer that engines do not make the same of, because of what lies below it.
+/// Something in a layer engines do not make the same of, because of what lies below it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Oddity {
-    /// What it is.
     pub kind: OddityKind,
-    /// The path.
     pub path: Box<[u8]>,
     /// The layer, from 0 at the bottom.
     pub layer: usize,
@@ -126,7 +121,7 @@ impl FileView {
         self.exactly(clean(path).as_ref())
     }
 
-    /// The file that a path leads to, with every link on the way followed inside the root.
+    /// The file a path leads to, with every link on the way followed inside the root.
     pub fn follow(&self, path: &[u8]) -> Result<File<'_>, Broken> {
         let mut left: VecDeque<Vec<u8>> = names::parts(path).map(<[u8]>::to_vec).collect();
         let mut at: Vec<u8> = Vec::new();
@@ -242,7 +237,7 @@ impl FileView {
         Some(File { path: layer.path(at), ..of.file(entry, entry, node.layer as usize) })
     }
 
-    /// The entry that a node is: of a hard link, the file that it is another name of.
+    /// The entry a node is: of a hard link, the file it is another name of.
     fn meant<'a>(
         &'a self,
         node: Node,

@@ -24,7 +24,7 @@ const LENGTHS_ORDER: [usize; 19] =
 /// The place of the last block, in bits from the start of the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct FinalBlock {
-    /// Its first bit, the one that says that it is the last.
+    /// Its first bit, the one that says it is the last.
     pub(super) start: usize,
     /// The first bit behind it.
     pub(super) end: usize,
@@ -72,7 +72,7 @@ impl Bits<'_> {
     fn refill(&mut self) {
         let next = self.bytes.get(self.at..).and_then(|rest| rest.first_chunk::<8>());
         let bytes = next.map_or_else(|| self.tail(), |chunk| u64::from_le_bytes(*chunk));
-        // The bits above `count` are those that the next load brings again.
+        // The bits above `count` are those the next load brings again.
         self.buffer |= bytes << self.count;
         let loaded = (63 - self.count) >> 3;
         self.at += loaded as usize;

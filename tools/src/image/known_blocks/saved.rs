@@ -7,7 +7,7 @@ use wharf_oci::{Algorithm, Digester, HashState};
 /// How many bytes the hash library makes of its state.
 const STATE_BYTES: usize = 104;
 
-/// How many bytes it takes in a record: those that it has seen, counted, and its state.
+/// How many bytes it takes in a record: those it has seen, counted, and its state.
 pub(super) const SAVED_BYTES: usize = 8 + STATE_BYTES;
 
 /// A hash on its way.

@@ -103,7 +103,7 @@ fn not_a_package(path: &Path, source: DebianError) -> LayerError {
 }
 
 impl PreparedArchive {
-    /// Takes everything that the bytes follow from into a digest.
+    /// Takes everything the bytes follow from into a digest.
     pub(super) fn digest(&self, digester: &mut Digester) {
         digester.update(self.digest.to_string().as_bytes());
         for step in &self.steps {
@@ -186,7 +186,7 @@ impl Read for HashedFile {
     }
 }
 
-/// A reader of the tar that a file is or holds, whichever way it is compressed.
+/// A reader of the tar a file is or holds, whichever way it is compressed.
 pub(super) fn inflate<'a>(
     path: &Path,
     source: &'a mut HashedFile,

@@ -36,7 +36,6 @@ pub struct DebianPackage {
     pub path: String,
     /// The digest of that file.
     pub digest: Digest,
-    /// Its size.
     pub size_bytes: u64,
     /// What its control file says.
     pub control: Control,
@@ -50,7 +49,7 @@ pub(super) struct PreparedDebs {
     pub(super) archives: Vec<PreparedArchive>,
 }
 
-/// Finds the packages and plans their files. `packages` are those that the layer has already.
+/// Finds the packages and plans their files. `packages` are those the layer has already.
 pub(super) fn prepare(
     setting: &Setting<'_>,
     input: &DebInput,

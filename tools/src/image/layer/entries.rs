@@ -29,7 +29,7 @@ pub(super) enum FolderClaim {
     Exact,
 }
 
-/// A folder that an input wants.
+/// A folder an input wants.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Folder<'p> {
     pub(super) path: &'p [u8],
@@ -49,7 +49,7 @@ pub(super) struct LayerEntries<'a> {
     hasher: RandomState,
     /// Where the entries of each input begin, and what it is.
     inputs: Vec<(usize, String)>,
-    /// A path that the lower layers do not have; so they have nothing below it.
+    /// A path the lower layers do not have; so they have nothing below it.
     absent: Vec<u8>,
     notes: Vec<Note>,
 }

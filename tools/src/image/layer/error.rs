@@ -1,4 +1,4 @@
-//! Why a layer cannot be made, with the path that it is about.
+//! Why a layer cannot be made, with the path it is about.
 
 use std::fmt;
 use std::io;
@@ -16,7 +16,6 @@ pub enum LayerError {
     Missing {
         /// `folder`, `file` or `tar`.
         what: &'static str,
-        /// Where it should be.
         path: PathBuf,
     },
     /// It is there, but as something else.
@@ -24,29 +23,17 @@ pub enum LayerError {
     WrongKind {
         /// `folder` or `file`.
         what: &'static str,
-        /// Where.
         path: PathBuf,
     },
     /// Reading a file of the layer failed.
     #[error("cannot read {path}")]
-    Read {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    Read { path: PathBuf, source: io::Error },
     /// A socket, device or named pipe.
     #[error("{path} is a socket, a device or a named pipe; exclude it or remove it")]
-    Special {
-        /// Which.
-        path: PathBuf,
-    },
+    Special { path: PathBuf },
     /// It is not what it was when it was looked at.
     #[error("{path} changed while it was packaged; package again when nothing writes to it")]
-    Changed {
-        /// Which.
-        path: PathBuf,
-    },
+    Changed { path: PathBuf },
     /// A path that comes from two inputs, or that one input has under two names.
     #[error(
         "`{path}` comes twice, from {first} and from `{second}`; engines refuse that: exclude one"
@@ -56,7 +43,6 @@ pub enum LayerError {
         path: String,
         /// What had it first.
         first: Whose,
-        /// What has it again.
         second: String,
     },
     /// A folder of two inputs that do not agree about it.
@@ -71,7 +57,6 @@ pub enum LayerError {
         first: Whose,
         /// Mode and owner there.
         first_is: String,
-        /// What has it again.
         second: String,
         /// Mode and owner there.
         second_is: String,
@@ -83,15 +68,12 @@ pub enum LayerError {
     Replaces {
         /// The path in the image.
         path: String,
-        /// What it would become.
         kind: &'static str,
         /// The input that has it.
         input: String,
-        /// What it is.
         lower_kind: &'static str,
         /// Where that comes from.
         lower: Whose,
-        /// What to do.
         advice: &'static str,
     },
     /// A path that leads through something that is no folder.
@@ -99,9 +81,7 @@ pub enum LayerError {
     NotAFolder {
         /// The path in the image.
         path: String,
-        /// How far it leads.
         at: String,
-        /// What is there.
         kind: &'static str,
         /// Where that comes from.
         whose: Whose,
@@ -133,66 +113,43 @@ pub enum LayerError {
     #[error(
         "{path} has file capabilities in a form that engines cannot set; set them again by setcap"
     )]
-    Capabilities {
-        /// The file.
-        path: PathBuf,
-    },
+    Capabilities { path: PathBuf },
     /// A folder that layouts are written to.
     #[error("{path} is where layouts are written to; choose another `--output`, or another folder")]
-    IsOutput {
-        /// The folder.
-        path: PathBuf,
-    },
+    IsOutput { path: PathBuf },
     /// A pattern in an ignore file.
     #[error("line {line} of {path}: {message}")]
     IgnoreFile {
         /// The ignore file.
         path: PathBuf,
-        /// Which line.
         line: usize,
         /// What is wrong with it.
         message: String,
     },
     /// More entries than can be sorted.
     #[error("{path} has more than {ENTRIES_MAX} entries; make several layers of it")]
-    TooMany {
-        /// The folder.
-        path: PathBuf,
-    },
-    /// A ready tar that engines refuse to unpack.
+    TooMany { path: PathBuf },
+    /// A ready tar engines refuse to unpack.
     #[error("the entry `{entry}` of {path} {reason}")]
     Refused {
-        /// The tar.
         path: PathBuf,
-        /// The entry.
         entry: String,
         /// What is wrong with it.
         reason: String,
     },
     /// A ready tar that is none.
     #[error("{path} is not a tar, plain or compressed with gzip, zstd or xz: {fault}")]
-    NotATar {
-        /// Which.
-        path: PathBuf,
-        /// Why not.
-        fault: TarFault,
-    },
+    NotATar { path: PathBuf, fault: TarFault },
     /// An archive that holds more than any layer.
     #[error("{path} has {what}")]
     TooMuch {
-        /// The archive.
         path: PathBuf,
         /// Of what, and how much.
         what: String,
     },
     /// A Debian package that cannot be read.
     #[error("{path} cannot be unpacked: {source}")]
-    Package {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: DebianError,
-    },
+    Package { path: PathBuf, source: DebianError },
     /// A pattern that means no file.
     #[error("nothing matches {pattern}; build or download the packages first")]
     NoMatch {
@@ -202,7 +159,6 @@ pub enum LayerError {
     /// Two files with the same package.
     #[error("the package {name} comes twice, from {first} and {second}; leave one out")]
     SamePackage {
-        /// Its name.
         name: String,
         /// The file that had it first.
         first: String,
@@ -212,9 +168,7 @@ pub enum LayerError {
     /// A package for another machine.
     #[error("{path} is for the architecture {architecture}, and this image for {platform}")]
     Architecture {
-        /// The package.
         path: String,
-        /// As Debian calls it.
         architecture: String,
         /// Of the image.
         platform: String,

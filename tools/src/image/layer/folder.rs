@@ -62,7 +62,7 @@ pub(super) fn prepare(
     Ok(prepared)
 }
 
-/// Adds the folder that an input goes into, and those above it. What is there keeps mode and owner;
+/// Adds the folder an input goes into, and those above it. What is there keeps mode and owner;
 /// only the last of what is not there gets those of the input.
 pub(super) fn put_parents(
     entries: &mut LayerEntries<'_>,
@@ -142,7 +142,7 @@ fn add(
     Ok(())
 }
 
-/// The bits that a file or folder gets.
+/// The bits a file or folder gets.
 pub(super) fn mode_of(stat: &Stat, modes: Modes) -> u16 {
     let is_folder = rustix::fs::FileType::from_raw_mode(stat.st_mode).is_dir();
     let bits = match modes {

@@ -45,7 +45,7 @@ pub struct DiskFiles<'a> {
 }
 
 impl DiskFiles<'_> {
-    /// The folder that they are in.
+    /// The folder they are in.
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.input.root
@@ -104,7 +104,7 @@ impl FromDisk {
         })
     }
 
-    /// Takes everything that the bytes follow from into a digest.
+    /// Takes everything the bytes follow from into a digest.
     pub(super) fn digest(&self, files: &LayerFiles, digester: &mut Digester) {
         let told = self.each(files, &mut |header, source| {
             header.digest(digester);
@@ -169,7 +169,7 @@ enum FileFault {
 }
 
 impl FileFault {
-    /// With the path that it is about.
+    /// With the path it is about.
     fn at(self, path: PathBuf) -> LayerError {
         match self {
             Self::Changed => LayerError::Changed { path },

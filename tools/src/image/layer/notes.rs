@@ -5,12 +5,11 @@ use crate::image::files::shown;
 /// How many paths a note names.
 const NAMED_MAX: usize = 3;
 
-/// Something that a person should know of a layer.
+/// Something a person should know of a layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Note {
     /// The input, as the offer writes its path.
     pub input: String,
-    /// What, in one sentence.
     pub message: String,
 }
 

@@ -29,7 +29,6 @@ const NAMES_BYTES_MAX: usize = 128 << 20;
 pub(super) enum PreparedTar {
     /// Its bytes are the layer.
     AsItStands {
-        /// Where it is.
         path: PathBuf,
         /// Of the file as it was looked at.
         digest: Digest,
@@ -133,7 +132,7 @@ impl PreparedTar {
         }
     }
 
-    /// Takes everything that the bytes follow from into a digest.
+    /// Takes everything the bytes follow from into a digest.
     pub(super) fn digest(&self, digester: &mut Digester) {
         match self {
             Self::AsItStands { digest, .. } => digester.update(digest.to_string().as_bytes()),
@@ -179,7 +178,7 @@ fn note_ending(ending: Option<Ending>, input: &TarInput, entries: &mut LayerEntr
     entries.note(input.path.as_str(), message.to_owned());
 }
 
-/// What a person can do about a tar that engines refuse: it is tried.
+/// What a person can do about a tar engines refuse: it is tried.
 fn mended_by(path: &Path, input: &TarInput, below: &Below<'_>) -> &'static str {
     match prepare_anew(path, input, 0, &mut LayerEntries::new(below)) {
         Ok(_) => "; `into: /` beside `tar` writes the tar anew, entry by entry, which mends that",
@@ -187,7 +186,7 @@ fn mended_by(path: &Path, input: &TarInput, below: &Below<'_>) -> &'static str {
     }
 }
 
-/// An entry that engines refuse, or too much of something.
+/// An entry engines refuse, or too much of something.
 struct Fault {
     entry: Option<String>,
     reason: String,

@@ -73,9 +73,8 @@ pub(super) enum RecordFault {
 pub(super) struct Records {
     pub(super) entries: Vec<Record>,
     pub(super) fault: Option<RecordFault>,
-    /// How the archive ended.
     pub(super) ending: Option<Ending>,
-    /// The copyright file that each package has, when it is looked for.
+    /// The copyright file each package has, when it is looked for.
     pub(super) copyright: Option<Vec<u8>>,
     is_package: bool,
     has_copyright: bool,

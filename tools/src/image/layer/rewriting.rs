@@ -16,17 +16,16 @@ use crate::offer::globs::Glob;
 /// What is done to the entries on the way.
 #[derive(Debug, Clone)]
 pub(super) struct Wishes<'a> {
-    /// The folder of the image that they go into, without a leading slash; empty for the root.
+    /// The folder of the image they go into, without a leading slash; empty for the root.
     pub(super) into: &'a [u8],
     /// Who owns them all; `None` keeps the owners.
     pub(super) owner: Option<(u32, u32)>,
     /// What goes in, with the folders above it; everything when there are no patterns.
     pub(super) include: &'a [Glob],
-    /// What stays out.
     pub(super) exclude: &'a [Glob],
     /// Whether these are the files of a package: folders that are there already stay as they are.
     pub(super) is_package: bool,
-    /// The time of folders that the archive does not list.
+    /// The time of folders the archive does not list.
     pub(super) created: u64,
 }
 
@@ -118,7 +117,7 @@ struct Planner<'p, 'e> {
     wishes: &'p Wishes<'p>,
     entries: &'p mut LayerEntries<'e>,
     records: &'p [Record],
-    /// The folders that the archive lists, by path: of several entries for one the last counts.
+    /// The folders the archive lists, by path: of several entries for one the last counts.
     listed: HashMap<&'p [u8], usize>,
     /// Folders of the archive that are there.
     made: HashSet<&'p [u8]>,
@@ -128,7 +127,7 @@ struct Planner<'p, 'e> {
     attributed: HashMap<Box<[u8]>, Box<[Attribute]>>,
     /// Hard links whose target is not there yet.
     links: Vec<usize>,
-    /// Links and folders of lower layers that the archive removes.
+    /// Links and folders of lower layers the archive removes.
     removed: HashSet<Vec<u8>>,
     steps: Vec<Step>,
     used: Vec<bool>,
@@ -220,7 +219,7 @@ impl<'p> Planner<'p, '_> {
             self.needed_folder(at, above, None)?;
         }
         let listed = self.listed.get(path).and_then(|place| self.records.get(*place));
-        // The folder that a link of the image leads to is not the one that is listed here.
+        // The folder a link of the image leads to is not the one that is listed here.
         let (above, name) = split(&wanted);
         let is_itself = real == join(self.entries.resolve(above)?, name);
         self.needed_folder(at, &real, listed.filter(|_| is_itself))
@@ -356,7 +355,7 @@ impl<'p> Planner<'p, '_> {
         let records = self.records;
         let Some(record) = records.get(content) else { return Ok(false) };
         if let RecordKind::HardLink(further) = &record.kind {
-            // A link to a link. The way to the file leads to the front, so that it ends.
+            // A link to a link. The way to the file leads to the front, so it ends.
             let is_before = |(further, _): &(usize, _)| *further < content;
             let leads_on = self.left_out.get(further.as_ref()).is_none_or(is_before);
             return if leads_on { self.link(at, link, further) } else { Ok(false) };

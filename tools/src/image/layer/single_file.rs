@@ -73,7 +73,7 @@ pub(super) fn prepare(
     })
 }
 
-/// Adds the folders that a file goes into, and says where it goes.
+/// Adds the folders a file goes into, and says where it goes.
 fn put_place(input: &FileInput, entries: &mut LayerEntries<'_>) -> Result<Vec<u8>, LayerError> {
     let into = input.into.path.as_str().as_bytes();
     let (folder, name) = if input.into.is_folder {

@@ -1,4 +1,4 @@
-//! Blobs of a layout that come from elsewhere, under the digest that they have there.
+//! Blobs of a layout that come from elsewhere, under the digest they have there.
 
 use std::fs::{self, File};
 use std::io::Write as _;

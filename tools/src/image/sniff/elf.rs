@@ -1,7 +1,7 @@
 //! The head of ELF files: what they run on, what loads them, which libraries they name.
 //!
 //! Names of libraries lie near the start of a file, the list of them near its end. So the start is
-//! held, and of the rest the two parts that the head points at. Whatever a header says, no more than
+//! held, and of the rest the two parts the head points at. Whatever a header says, no more than
 //! that is held or looked at.
 
 use object::elf;
@@ -27,7 +27,7 @@ const CLASS_64: u8 = elf::ELFCLASS64.0;
 #[derive(Debug)]
 pub(super) struct ElfReader {
     prefix: Vec<u8>,
-    /// Parts that the head points at.
+    /// Parts the head points at.
     parts: Vec<Part>,
     offset: u64,
     is_static: bool,
@@ -204,7 +204,7 @@ struct Names {
     runpath: Vec<Box<[u8]>>,
 }
 
-/// The parts of a file that a loader reads names in.
+/// The parts of a file a loader reads names in.
 enum Parts {
     /// None of a static program.
     Known(Vec<Part>),

@@ -8,7 +8,7 @@ use super::{Behind, Step, Unpack, UnpackError, cut};
 /// First bytes of a member.
 pub(super) const MAGIC: [u8; 2] = [0x1f, 0x8b];
 
-/// Bytes of a header that every member has, and of the checksum and size at its end.
+/// Bytes of a header every member has, and of the checksum and size at its end.
 const FIXED_BYTES: usize = 10;
 const TRAILER_BYTES: usize = 8;
 
@@ -75,7 +75,7 @@ impl GzipUnpacker {
         (missing, self.field.len() >= length)
     }
 
-    /// Goes to the next part of the header that this one has.
+    /// Goes to the next part of the header this one has.
     fn after(&mut self, state: State) {
         self.field.clear();
         let has = |flag| self.flags & flag != 0;

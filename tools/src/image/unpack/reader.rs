@@ -70,7 +70,7 @@ impl Compression {
 
 /// The content of a compressed source. Zeros behind its end are passed over, other bytes are an error.
 ///
-/// An error of the kind `Unsupported` means that the bytes may be right, but need more memory than
+/// An error of the kind `Unsupported` means the bytes may be right, but need more memory than
 /// they get here.
 pub struct UnpackReader<R> {
     source: R,

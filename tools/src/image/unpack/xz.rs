@@ -1,5 +1,5 @@
 //! Xz (the .xz file format 1.2): streams one after another, with the zeros that may stand between
-//! them, and a bound on the memory that a stream may ask for.
+//! them, and a bound on the memory a stream may ask for.
 
 use liblzma::stream::{Action, Error, Status, Stream};
 

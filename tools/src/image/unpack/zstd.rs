@@ -1,5 +1,5 @@
 //! Zstd (RFC 8878): frames one after another, skippable frames between them, with a bound on the
-//! window that a frame may ask memory for.
+//! window a frame may ask memory for.
 
 use zstd::stream::raw::{DParameter, Decoder, InBuffer, Operation as _, OutBuffer};
 
@@ -18,7 +18,7 @@ pub struct ZstdUnpacker {
 }
 
 impl ZstdUnpacker {
-    /// At the first byte. An error means that there is no memory.
+    /// At the first byte. An error means there is no memory.
     pub fn new() -> Result<Self, UnpackError> {
         let failed = |error: std::io::Error| UnpackError::TooLarge(error.to_string());
         let mut decoder = Decoder::new().map_err(failed)?;

@@ -7,11 +7,9 @@ use crate::marketplace::tree::TreeTarget;
 
 /// A field that is frozen.
 struct Frozen {
-    /// The resource.
     kind: &'static str,
     /// The beginning of the field's path; empty is the whole resource.
     field: &'static str,
-    /// Which changes are refused.
     how: &'static [How],
     /// From which target on.
     since: TreeTarget,
@@ -132,7 +130,7 @@ fn is_whole_item(path: &str, field: &str) -> bool {
     rest.is_empty() || rest.ends_with(']')
 }
 
-/// Whether a price says that Microsoft counts nothing: a free application has the same licence model
+/// Whether a price says Microsoft counts nothing: a free application has the same licence model
 /// as one that is paid for. The price may come or go as a whole.
 fn is_free(path: &str, value: Option<&Value>) -> bool {
     let option = match path {

@@ -11,9 +11,8 @@ use crate::marketplace::tree::{Saved, Tree};
 /// What a resource is called on both sides.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Name {
-    /// Its schema.
     pub(super) kind: String,
-    /// The external ID of the plan that it is, or belongs to.
+    /// The external ID of the plan it is, or belongs to.
     pub(super) plan: Option<String>,
     /// What tells it from others of its kind.
     rest: String,
@@ -44,7 +43,7 @@ impl<'a> Named<'a> {
     }
 
     /// Without the plans that are no longer sold, and what belongs to them: no payload has to say
-    /// them again. One that the payload names counts.
+    /// them again. One the payload names counts.
     pub(super) fn of_tree(tree: &'a Tree, payload: &[Saved]) -> BTreeMap<Name, Self> {
         let named: Vec<_> = payload.iter().filter(|at| at.kind == "plan").collect();
         let is_named = |plan: &Saved| named.iter().any(|at| at.external_id() == plan.external_id());

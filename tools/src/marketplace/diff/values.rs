@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-/// Keys that the server adds, or that name a resource in its own way (facts §3.1).
+/// Keys the server adds, or that name a resource in its own way (facts §3.1).
 const OF_SERVER: [&str; 16] = [
     "$schema",
     "id",
@@ -25,7 +25,7 @@ const OF_SERVER: [&str; 16] = [
     "updated",
 ];
 
-/// Lists that customers see in their order.
+/// Lists customers see in their order.
 const ORDERED: [&str; 2] = ["generalLinks", "imageList"];
 
 /// How the names of keys end whose values are secret (`clientSecret`, `sasToken`), in small letters.
@@ -45,7 +45,7 @@ const SECRET_ENDS: [&str; 9] = [
 /// Objects whose keys are the publisher's own: IDs of meters. None of them says what a value is.
 const OF_PUBLISHER: [&str; 2] = ["customMeters", "pricing.customMeters.meters"];
 
-/// Whether a key of a resource says nothing that the publisher decides.
+/// Whether a key of a resource says nothing the publisher decides.
 pub(super) fn is_of_server(key: &str) -> bool {
     OF_SERVER.contains(&key) || key.starts_with('@') || key.starts_with("lastModified")
 }
@@ -56,13 +56,13 @@ fn is_secret(key: &str) -> bool {
     SECRET_ENDS.iter().any(|end| key.ends_with(end))
 }
 
-/// Whether the value at a path is secret. A key that the publisher gave says nothing of it.
+/// Whether the value at a path is secret. A key the publisher gave says nothing of it.
 fn is_secret_at(path: &str) -> bool {
     let (parent, key) = path.rsplit_once('.').unwrap_or(("", path));
     !OF_PUBLISHER.contains(&parent) && is_secret(key)
 }
 
-/// Whether a list has an order that customers see.
+/// Whether a list has an order customers see.
 pub(super) fn is_ordered(path: &str) -> bool {
     ORDERED.iter().any(|list| path.ends_with(list))
 }

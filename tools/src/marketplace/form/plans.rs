@@ -162,7 +162,7 @@ fn registry(sheet: &mut Sheet, file: &OfferFile) {
     sheet.api(key("registryName"), "Azure container registry name", registry);
 }
 
-/// The repository of a plan with the prefix of the registry that Microsoft copies from.
+/// The repository of a plan with the prefix of the registry Microsoft copies from.
 fn repository(file: &OfferFile, name: &wharf_oci::RepoName) -> String {
     let entry = file.offer.registries.get(&file.offer.offer.registry);
     match entry.and_then(|entry| entry.prefix.as_ref()) {

@@ -1,4 +1,4 @@
-//! Every key of an offer is walked: another value of it changes the payload, or a field that a person
+//! Every key of an offer is walked: another value of it changes the payload, or a field a person
 //! fills, or it stands in [`ELSEWHERE`]. So nothing that is written can be lost in silence.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
@@ -98,7 +98,7 @@ fn leaves(value: &Value, path: &str, pointer: &str, found: &mut Vec<(String, Str
     }
 }
 
-/// Other values of the same kind; the first that the file format takes is used.
+/// Other values of the same kind; the first the file format takes is used.
 fn others(value: &Value) -> Vec<Value> {
     match value {
         Value::Bool(flag) => vec![json!(!flag)],
@@ -199,7 +199,7 @@ fn repository_and_tags_of_an_image_reach_the_payload() {
     }
 }
 
-/// The keys that a type takes, from what `serde` says of one that it does not know.
+/// The keys a type takes, from what `serde` says of one it does not know.
 fn known_keys(offer: &Value, pointer: &str) -> Option<Vec<String>> {
     let mut changed = offer.clone();
     changed.pointer_mut(pointer)?.as_object_mut()?.insert("zzz".to_owned(), json!(1));

@@ -17,7 +17,7 @@ pub(super) fn setup(offer: &Offer) -> Sheet {
 }
 
 /// Microsoft's API has a resource for it, but no documented sample, and its keys for Marketo changed in
-/// December 2022 to some that this file does not have.
+/// December 2022 to some this file does not have.
 pub(super) fn leads(offer: &Offer) -> Sheet {
     const WHY: &str = "the keys of the API for it are not documented, and it holds a secret";
     let mut sheet = Sheet::new(Page::CustomerLeads, None);

@@ -12,41 +12,32 @@ macro_rules! parts {
 }
 
 parts! {
-    /// The ID that the publisher gave.
+    /// The ID the publisher gave.
     Identity {
-        /// It.
         external_id: String,
     }
 
     /// A useful link.
     GeneralLink {
-        /// Its text.
         display_text: String,
-        /// Where it leads.
         link: String,
     }
 
     /// Someone to ask.
     Contact {
-        /// Name.
         name: String,
-        /// Mail address.
         email: String,
-        /// Telephone number.
         phone: String,
     }
 
     /// Title and picture of a video.
     TrailerAsset {
-        /// Title.
         title: String,
-        /// Its picture.
         image_list: Vec<TrailerImage>,
     }
 
     /// The picture of a video.
     TrailerImage {
-        /// Where Microsoft fetches it.
         url: String,
     }
 
@@ -55,23 +46,19 @@ parts! {
         /// `subscription` or `tenant`.
         #[serde(rename = "type")]
         kind: &'static str,
-        /// The GUID.
         id: String,
-        /// A note.
         label: String,
     }
 
     /// A certification for government customers.
     Certification {
-        /// Its name.
         name: String,
-        /// Where it is described.
         link: String,
     }
 
-    /// Something that an application counts itself.
+    /// Something an application counts itself.
     Meter {
-        /// The name that customers read.
+        /// The name customers read.
         display_name: String,
         /// One of it, in a word.
         unit_of_measure: String,
@@ -81,10 +68,8 @@ parts! {
     Pricing {
         /// `byol` or `payAsYouGo`.
         license_model: &'static str,
-        /// What Microsoft counts.
         #[serde(skip_serializing_if = "Option::is_none")]
         system_meter_pricing: Option<SystemMeterPricing>,
-        /// What the application counts.
         #[serde(skip_serializing_if = "Option::is_none")]
         custom_meters: Option<CustomMeterPricing>,
     }
@@ -110,15 +95,12 @@ parts! {
     MeterPrice {
         /// US dollars for one.
         price_per_payment_in_usd: f64,
-        /// How many are free.
         included_quantities: Vec<IncludedQuantity>,
     }
 
     /// How many of a meter are free in a time.
     IncludedQuantity {
-        /// The time.
         billing_term: Term,
-        /// How many.
         quantity: u64,
         /// Whether there is no end to it.
         is_infinite: bool,
@@ -129,7 +111,6 @@ parts! {
         /// `month`.
         #[serde(rename = "type")]
         kind: &'static str,
-        /// How many of them.
         value: u32,
     }
 
@@ -137,7 +118,6 @@ parts! {
     ImageRepositoryDetails {
         /// The registry's subscription.
         subscription_id: String,
-        /// Its resource group.
         resource_group_name: String,
         /// Its name, without a domain.
         registry_name: String,
@@ -155,24 +135,21 @@ parts! {
         tenant_id: String,
         /// The registry's subscription.
         subscription_id: String,
-        /// Its resource group.
         resource_group_name: String,
         /// Its name, without a domain.
         registry_name: String,
         /// The repository with its prefix.
         repository_name: String,
-        /// The version.
         tag: String,
-        /// What it must be.
         digest: String,
     }
 }
 
-/// A bundle that customers may install.
+/// A bundle customers may install.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum CnabReference {
-    /// As Partner Center has it, with keys that we may not know.
+    /// As Partner Center has it, with keys we may not know.
     Live(serde_json::Value),
     /// As the offer has it.
     New(BundleReference),
@@ -195,14 +172,8 @@ pub enum Terms {
     Standard,
     /// The publisher's own, as text.
     #[serde(rename = "custom", rename_all = "camelCase")]
-    Text {
-        /// The text.
-        terms_of_use: String,
-    },
+    Text { terms_of_use: String },
     /// The publisher's own, as an address.
     #[serde(rename = "custom", rename_all = "camelCase")]
-    Url {
-        /// The address.
-        terms_of_use_url: String,
-    },
+    Url { terms_of_use_url: String },
 }

@@ -1,7 +1,7 @@
-//! The schemas, with the version of each that we speak: the one table of them.
+//! The schemas, with the version of each we speak: the one table of them.
 //!
 //! Newer versions were seen of some (`configure` up to preview3, the technical configuration up to
-//! preview5); the shapes that we send are documented for these.
+//! preview5); the shapes we send are documented for these.
 
 /// Where the schemas are.
 pub const SCHEMAS: &str = "https://schema.mp.microsoft.com/schema";

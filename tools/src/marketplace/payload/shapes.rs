@@ -19,7 +19,7 @@ pub(super) enum Shape {
     Word(&'static [&'static str]),
     List(&'static Shape),
     Object(&'static Keys),
-    /// Keys that the publisher chooses, as the function takes them.
+    /// Keys the publisher chooses, as the function takes them.
     Map(fn(&str) -> bool, &'static Shape),
     /// Another resource.
     Reference,

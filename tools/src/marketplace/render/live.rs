@@ -28,8 +28,8 @@ impl Live {
         Self { technical: by_plan.collect(), unknown: BTreeMap::new() }
     }
 
-    /// The same with the bundles that the ledger has as live, for plans that no tree speaks of. They
-    /// are in the registry that the offer names.
+    /// The same with the bundles the ledger has as live, for plans that no tree speaks of. They
+    /// are in the registry the offer names.
     #[must_use]
     pub fn with_published(mut self, file: &OfferFile, state: &State) -> Self {
         let offer = &file.offer;

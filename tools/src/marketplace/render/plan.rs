@@ -121,7 +121,7 @@ impl<'a> PlanPart<'a> {
         }
     }
 
-    /// Those that the plan names, then those of its table that it does not name.
+    /// Those the plan names, then those of its table it does not name.
     fn tenants(&self, application: &KubernetesPlan) -> Vec<Audience> {
         let named = application.audience.iter().flat_map(|at| &at.tenants);
         let named =

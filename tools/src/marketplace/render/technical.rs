@@ -16,7 +16,7 @@ use crate::offer::tag_forms::TAGS_MAX;
 use crate::offer::tags::TagTarget;
 use crate::offer::{OfferError, OfferFile};
 
-/// The registry that Microsoft copies from.
+/// The registry Microsoft copies from.
 pub(super) struct Origin<'a> {
     azure: &'a offer::AzureRegistry,
     prefix: Option<&'a wharf_oci::RepoName>,

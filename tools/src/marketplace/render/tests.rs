@@ -1,4 +1,4 @@
-//! The payload as a whole (against a golden file) and in the cases that the example does not have.
+//! The payload as a whole (against a golden file) and in the cases the example does not have.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::collections::BTreeSet;

@@ -68,7 +68,7 @@ fn terms(file: &OfferFile, content: &Content) -> Result<Terms, OfferError> {
     }
 }
 
-/// Those that the offer names, then those of its table that it does not name.
+/// Those the offer names, then those of its table it does not name.
 fn preview(offer: &Offer, content: &Content) -> Vec<Audience> {
     let named = offer
         .preview

@@ -11,10 +11,9 @@ pub struct SavedTechnical<'a> {
     resource: &'a Saved,
 }
 
-/// A bundle that a plan names.
+/// A bundle a plan names.
 #[derive(Debug, Clone, Copy)]
 pub struct CnabReference<'a> {
-    /// Everything that it says.
     pub value: &'a Map<String, Value>,
 }
 
@@ -41,7 +40,7 @@ impl<'a> SavedTechnical<'a> {
         self.resource.texts("imageTags")
     }
 
-    /// The repository that an image is copied from.
+    /// The repository an image is copied from.
     #[must_use]
     pub fn repository(self) -> Option<&'a str> {
         self.resource.value.get("imageRepositoryDetails")?.get("repositoryName")?.as_str()

@@ -5,7 +5,7 @@ use crate::offer::fixture::{Folder, with_application};
 use crate::rules::evidence::Evidence;
 use crate::rules::{Finding, Gap, Outcome, Profile, Severity, judge_offer};
 
-/// The files of the chart that each case changes.
+/// The files of the chart each case changes.
 const CHART: &[(&str, &str)] = &[
     ("chart/Chart.yaml", "apiVersion: v2\nname: tidepool\ntype: application\nversion: 1.0.0\n"),
     (

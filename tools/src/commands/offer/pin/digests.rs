@@ -166,7 +166,7 @@ fn layout(folder: &Path, image: &PlanImage) -> anyhow::Result<Digest> {
     Ok(image_for(&source, Some(tag_of(image)?))?.digest)
 }
 
-/// The repository that an image is published in: what a chart is given.
+/// The repository an image is published in: what a chart is given.
 pub(super) fn published(registry: &Registry, image: &PlanImage) -> anyhow::Result<RepoName> {
     let repository = &image.image.repository;
     Ok(match &registry.prefix {

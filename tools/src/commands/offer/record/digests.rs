@@ -22,7 +22,7 @@ type Tags = BTreeMap<Tag, Digest>;
 /// Says what the tags of an image point at.
 type Lookup = Box<dyn Fn(&PlanImage) -> anyhow::Result<Tags>>;
 
-/// Gives each tag that the offer writes its digest. Tags of earlier versions keep what the ledger
+/// Gives each tag the offer writes its digest. Tags of earlier versions keep what the ledger
 /// knows of them.
 pub(super) fn fill(
     submissions: &mut [Submission],

@@ -50,7 +50,7 @@ impl Found {
     }
 }
 
-/// All that a walk found.
+/// All a walk found.
 #[derive(Debug, Default)]
 pub(super) struct FoundList {
     text: Vec<u8>,
@@ -77,7 +77,7 @@ impl FoundList {
         Some(())
     }
 
-    /// Says that the last path is one of several names of a file.
+    /// Says the last path is one of several names of a file.
     pub(super) fn last_has_names(&mut self, device: u64, inode: u64) {
         if let Some(last) = self.list.last() {
             self.names.insert(last.path_at, (device, inode));

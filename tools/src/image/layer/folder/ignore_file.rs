@@ -81,7 +81,7 @@ impl IgnoreFile {
     }
 
     /// Whether a path stays out; whether something in it could come back all the same; and which
-    /// patterns mean it or what it is in. `above` is that of the folder that it is in.
+    /// patterns mean it or what it is in. `above` is that of the folder it is in.
     pub(super) fn judge(
         &self,
         path: &[u8],

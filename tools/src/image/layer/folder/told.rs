@@ -30,7 +30,7 @@ impl Told {
         }
     }
 
-    /// One sentence for each kind that there is.
+    /// One sentence for each kind there is.
     pub(super) fn messages(&self) -> Vec<String> {
         let with = |tally: &Tally, text: fn(String) -> String| tally.told().map(text);
         [

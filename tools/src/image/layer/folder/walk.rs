@@ -23,7 +23,7 @@ use crate::offer::layers::{DirInput, Modes};
 /// Set user, set group, sticky.
 const SPECIAL_BITS: u32 = 0o7000;
 
-/// Most links of lower layers that the content of a folder goes through.
+/// Most links of lower layers the content of a folder goes through.
 const PREFIXES_MAX: usize = 10_000;
 
 /// A walk through one folder.

@@ -18,7 +18,7 @@ const MTIME: u64 = 1_700_000_007;
 /// An entry: type flag, path, link, content.
 type New<'a> = (u8, &'a str, &'a str, &'a [u8]);
 
-/// A tar of these entries, header by header, so that nothing about them is cleaned.
+/// A tar of these entries, header by header, so nothing about them is cleaned.
 pub(super) fn raw(entries: &[New<'_>]) -> Vec<u8> {
     let mut tar = Vec::new();
     for (flag, path, link, content) in entries {
