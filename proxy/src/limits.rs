@@ -80,9 +80,9 @@ pub const BYTES_IN_FLIGHT_SHORT: u64 = 24 * 1024 * 1024;
 pub const SMALL_BODY_BYTES: u64 = 1024;
 /// Manifests from this size on are in memory once, however many answers wait with them, in bytes.
 pub const SHARED_MANIFEST_BYTES: usize = 64 * 1024;
-/// What one manifest counts at most while it is read, in its lengths: the largest has room in a share then,
-/// and only one made of nothing but the shortest descriptors takes more (ten).
-pub const MANIFEST_COUNTED_LENGTHS_MAX: u64 = 5;
+/// What one manifest counts at most while it is read, in its lengths: the largest has room on a connection
+/// then. One that is mostly descriptors takes more: four lengths, or ten where they are the shortest.
+pub const MANIFEST_COUNTED_LENGTHS_MAX: u64 = 3;
 /// Manifests that are read from the store at once, before it is known how large they are.
 pub const MANIFEST_READS_MAX: usize = 4;
 /// Documents up to this size are parsed and hashed where they arrive, in bytes; larger ones are a job of

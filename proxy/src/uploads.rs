@@ -239,15 +239,19 @@ impl Uploads {
         found.or_else(|| self.sessions.commits.owner(repo, id)).ok_or(Error::UploadUnknown)
     }
 
-    /// What came of an end of this upload that was asked for before, also while it is under way; `None` when
-    /// there was none.
-    pub(crate) async fn ended(
+    /// Whether this upload came to this digest by an end that was asked for before, also while that is under
+    /// way, and the repository still has it. After one that failed it is ended anew.
+    pub(crate) async fn has_ended(
         &self,
         repo: &RepoName,
         id: UploadId,
         digest: &Digest,
-    ) -> Option<Result<(), Error>> {
-        self.sessions.commits.outcome(repo, id, digest).await
+    ) -> Result<bool, Error> {
+        if !matches!(self.sessions.commits.outcome(repo, id, digest).await, Some(Ok(()))) {
+            return Ok(false);
+        }
+        let (store, repo, digest) = (Arc::clone(&self.store), repo.clone(), *digest);
+        Ok(self.bridge.run(move || store.has_blob(&repo, &digest)).await?)
     }
 
     /// How many bytes a session has; of one at rest, how many are durable.

@@ -105,6 +105,12 @@ impl Wharfd {
         Self::started(lines, How::default()).await
     }
 
+    /// The same, and it holds requests for as long as it does for people.
+    pub(crate) async fn holding(lines: &str) -> Self {
+        let variables = vec![("WHARFD_HOLD", "45".to_owned())];
+        Self::started(lines, How { variables, ..How::default() }).await
+    }
+
     /// The same, and it logs so much.
     pub(crate) async fn logging(log: &'static str, lines: &str) -> Self {
         let variables = vec![("WHARFD_LOG", log.to_owned())];

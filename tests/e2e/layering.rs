@@ -33,7 +33,11 @@ const ONLY_IN: [(&str, &str, &[&str]); 6] = [
     ("proxy/src", "HttpsConnectorBuilder", &["proxy/src/egress.rs"]),
     ("proxy/src", "spawn_blocking(", &["proxy/src/bridge.rs"]),
     ("store/src", "use rocksdb", &["store/src/rocks"]),
-    ("tests/e2e", "oci_client::", &["tests/e2e/clients/oci_client.rs", "tests/e2e/layering.rs"]),
+    (
+        "tests/e2e",
+        "oci_client::",
+        &["tests/e2e/clients/oci_client.rs", "tests/e2e/patience/", "tests/e2e/layering.rs"],
+    ),
 ];
 
 /// Layers inside the proxy: a file of the first must not import any of the second.

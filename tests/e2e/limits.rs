@@ -158,7 +158,7 @@ async fn ask_too_much(api: &Api, path: &str, client: &'static str) -> Answer {
 async fn who_asks_too_often_waits_for_a_turn_and_transfers_go_on() {
     let lines = "trusted_proxies = [\"127.0.0.1\"]\n[limits]\nrequests_per_second = 1\n\
                  requests_burst = 5\n";
-    let wharfd = Wharfd::with_config(lines).await;
+    let wharfd = Wharfd::holding(lines).await;
     let digest = wharfd.api.push_blob(REPO, "content").await;
     let ask = async |path: &str, client: &str| ask_for(&wharfd.api, path, client).await;
     for _ in 0..7 {

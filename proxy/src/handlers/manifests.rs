@@ -14,7 +14,7 @@ use crate::Error;
 use crate::access::Caller;
 use crate::audit::Act;
 use crate::config::Limits;
-use crate::held::{Hold, Purse};
+use crate::held::Purse;
 use crate::limits::MANIFEST_COUNTED_LENGTHS_MAX;
 use crate::response::{self, Answer, OCI_SUBJECT, OCI_TAG};
 use crate::turns::Place;
@@ -70,7 +70,7 @@ pub(super) struct Proven {
     pub(super) conditions: Conditions,
     pub(super) manifest: Arc<Manifest>,
     pub(super) digest: Digest,
-    pub(super) holds: (WholeBody, Hold),
+    pub(super) body: WholeBody,
 }
 
 /// Puts a manifest. Once it is somebody's turn it goes on to its end when the caller goes away: the
@@ -111,9 +111,8 @@ async fn prove_body(
     let counted = bytes.clone();
     let outline_bytes =
         app.cache.bridge.read(length, move || Manifest::outline_bytes(&counted)).await;
-    // No more than a share has, or a large one could never come.
-    let most = length as u64 * (MANIFEST_COUNTED_LENGTHS_MAX - 1);
-    let hold = put.purse.take(outline_bytes.min(most))?;
+    let most = length as u64 * MANIFEST_COUNTED_LENGTHS_MAX;
+    whole.grow_to((length as u64 + outline_bytes).min(most))?;
     let (is_local, reference) = (matches!(site, Site::Local), put.reference.clone());
     let read = move || {
         let manifest = if is_local {
@@ -127,15 +126,7 @@ async fn prove_body(
     };
     let (manifest, digest) = app.cache.bridge.read(length, read).await?;
     let place = Place::of(&site, &put.repo);
-    Ok(Proven {
-        put,
-        site,
-        place,
-        conditions,
-        manifest: Arc::new(manifest),
-        digest,
-        holds: (whole, hold),
-    })
+    Ok(Proven { put, site, place, conditions, manifest: Arc::new(manifest), digest, body: whole })
 }
 
 /// What a client is told of its put.

@@ -21,7 +21,6 @@ use crate::limits::{
     CONTENT_QUESTIONS_MAX, LIST_PAGES_MAX, PAGE_ENTRIES_MAX, RETRY_AFTER_SECONDS, TAGS_ASKED_MAX,
 };
 use crate::turns::Place;
-use crate::upstream::There;
 use crate::upstreams::{Remote, Site};
 use crate::write_once::{Allowance, Undone, audit_refused, audit_undone, audit_used};
 
@@ -148,9 +147,9 @@ impl Scene<'_> {
         let (Site::Remote(remote), reference) = (self.site, Reference::Digest(*digest)) else {
             return Ok(found);
         };
-        if kind == Kind::Manifest
-            || remote.upstream.manifest_there(&remote.repo, &reference).await? != There::Absent
-        {
+        // Whether a blob is a manifest too is only known of what is here: registries answer such a question
+        // in too many ways.
+        if kind == Kind::Manifest {
             let there = names_there(remote, &reference, &self.app.own_purse()).await?;
             found.extend(there.into_iter().flatten());
         }

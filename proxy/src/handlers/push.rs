@@ -17,7 +17,6 @@ use super::request_body::WholeBody;
 use super::{App, content};
 use crate::Error;
 use crate::cache::{Change, Store, now_ms};
-use crate::held::Hold;
 use crate::turns::Place;
 use crate::upstream::{Accepted, Conditions, Reader, There};
 use crate::upstreams::{Remote, Site};
@@ -33,7 +32,7 @@ pub(super) struct Push {
     /// What its reference has to be at this moment; further tags have no conditions.
     pub(super) conditions: Conditions,
     /// What all of it holds in memory.
-    pub(super) _holds: (WholeBody, Hold),
+    pub(super) _body: WholeBody,
 }
 
 /// What an upstream did with a manifest.

@@ -125,14 +125,14 @@ async fn ready(app: &App, proven: &Proven) -> Result<(), Error> {
 
 /// Puts it when it is its turn; whether referrers are kept.
 async fn in_turn(app: &Arc<App>, proven: Proven) -> Result<bool, Error> {
-    let Proven { put, site, place, conditions, manifest, digest, holds } = proven;
+    let Proven { put, site, place, conditions, manifest, digest, body } = proven;
     let _keeping = keep(app, (&site, &place), &put, &manifest).await?;
     let wanted = Wanted::to_put(&place, digest, put.named_tags());
     // What is put on a condition is not there at the same time by somebody else's hand.
     let wanted = if conditions.is_empty() { wanted } else { wanted.alone() };
     let _turn = app.turns.take(&put.caller.party(), wanted).await?;
     let app = Arc::clone(app);
-    Push { app, site, place, put, manifest, digest, conditions, _holds: holds }.run().await
+    Push { app, site, place, put, manifest, digest, conditions, _body: body }.run().await
 }
 
 /// For a write-once tag: from now on nothing of the repository is deleted until it is put. What was there

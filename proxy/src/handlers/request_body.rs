@@ -3,12 +3,13 @@
 //!
 //! Invariant: what is kept is counted for whoever sent it until it is dropped.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use hyper::body::{Body as _, Incoming};
 use tokio::time::Instant;
 
+use crate::Error;
 use crate::held::Hold;
 
 /// A body, and what is known of it.
@@ -25,7 +26,14 @@ pub(crate) struct RequestBody {
 pub(crate) struct WholeBody {
     /// What came.
     pub(crate) bytes: Bytes,
-    _hold: Arc<Hold>,
+    hold: Arc<Mutex<Hold>>,
+}
+
+impl WholeBody {
+    /// It takes so many bytes in all from now on, or there is no room for them.
+    pub(super) fn grow_to(&self, bytes: u64) -> Result<(), Error> {
+        self.hold.lock().unwrap_or_else(PoisonError::into_inner).grow_to(bytes)
+    }
 }
 
 impl RequestBody {
@@ -56,7 +64,7 @@ impl RequestBody {
 
     /// That is all of it.
     pub(super) fn keep(&mut self, bytes: Bytes, hold: Hold) -> WholeBody {
-        let whole = WholeBody { bytes, _hold: Arc::new(hold) };
+        let whole = WholeBody { bytes, hold: Arc::new(Mutex::new(hold)) };
         self.whole = Some(whole.clone());
         self.is_begun = false;
         self.came.get_or_init(Instant::now);

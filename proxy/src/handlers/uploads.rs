@@ -326,8 +326,8 @@ pub(super) async fn finish(
     (headers, body): (&HeaderMap, &mut RequestBody),
 ) -> Result<Answer, Error> {
     let End { repo, id, digest } = end;
-    if let Some(ended) = app.uploads.ended(&repo, id, &digest).await {
-        return ended.map(|()| created(&repo, &digest));
+    if app.uploads.has_ended(&repo, id, &digest).await? {
+        return Ok(created(&repo, &digest));
     }
     let mut checkout = app.uploads.check_out(&repo, id, caller).await?;
     let session = checkout.session();

@@ -255,6 +255,7 @@ impl Wire {
     ) -> Result<Response<Incoming>, Error> {
         let (began, budget) = (Instant::now(), ask.budget());
         let (mut tries, mut waited) = (1, Duration::ZERO);
+        let mut failed = None;
         loop {
             let attempted = Instant::now();
             let answered = self.attempt(ask, operation).await;
@@ -273,7 +274,11 @@ impl Wire {
             };
             let effort = if self.is_aside { Effort::Once } else { ask.effort };
             let wait = match (verdict, effort) {
-                (Verdict::Stands, _) => return answered,
+                // What a try ran into says more than that there is no further one.
+                (Verdict::Stands, _) => match (answered, failed) {
+                    (Err(Error::UpstreamDown { .. }), Some(failed)) => return Err(failed),
+                    (answered, _) => return answered,
+                },
                 (Verdict::Busy { retry_after_seconds }, _) => {
                     return Err(Error::UpstreamBusy { retry_after_seconds });
                 }
@@ -291,7 +296,12 @@ impl Wire {
             };
             let reason = match answered {
                 Ok(response) => response.status().to_string(),
-                Err(error) => error.to_string(),
+                Err(error) => {
+                    let reason = error.to_string();
+                    failed =
+                        Some(error).filter(|error| !matches!(error, Error::UpstreamDown { .. }));
+                    reason
+                }
             };
             tracing::warn!(upstream = &*self.address, operation, reason, tries, "trying again");
             tokio::time::sleep(wait).await;

@@ -179,7 +179,8 @@ async fn an_upload_that_an_upstream_is_still_opening_counts_although_its_client_
     eventually("the upload at the upstream", async || (stage.double.held() == 1).then_some(()))
         .await;
     first.abort();
-    let left = async || (stage.wharfd.metric(&used("requests")).await == 0).then_some(());
+    let open_requests = "wharfd_requests_in_flight";
+    let left = async || (stage.wharfd.metric(open_requests).await == 0).then_some(());
     eventually("its client to be gone", left).await;
     assert_eq!(stage.wharfd.metric(&used("uploads")).await, 1);
     assert_turned_away(&open().await);

@@ -147,7 +147,7 @@ async fn a_request_that_hangs_does_not_keep_others_from_an_upstream_that_is_back
     assert_eq!(stage.api().get_manifest("acme/web", "absent").await.status, 404);
     let everything = FaultRule { kind: None, ..FaultRule::next(Kind::Other, UNAVAILABLE) };
     stage.double.set_fault(everything.during(HOUR));
-    assert_eq!(stage.api().get_manifest("acme/web", "v1").await.status, 503);
+    assert_eq!(stage.api().get_manifest("acme/web", "v1").await.status, 429);
     assert_eq!(breaker(&stage).await, 2);
     stage.double.clear_faults();
     let hangs = FaultRule::next(Kind::ManifestGet, Fault::Hang).in_repos("mallory/");

@@ -310,7 +310,15 @@ impl World {
         let path = format!("{location}{joint}{}", self.digest_query(whole, named));
         let answer = ranged(self.api.put(&path).bytes(bytes), range).send().await?;
         let refused = self.model.refused(upload, place);
+        // The same end finds that it was made, for a while and until a restart.
+        let ended = self.model.uploads[upload].ended;
+        let is_there = ended.is_some_and(|ended| self.model.has(repo, ended));
+        let found = |algorithm| is_there && ended == Some((whole, algorithm));
         match (named, refused) {
+            (Named::Right(algorithm), Some(_)) if found(algorithm) && answer.status == 201 => {
+                self.created(&answer, repo, (whole, algorithm))?;
+                return Ok(());
+            }
             (Named::Malformed, _) => {
                 expect(&answer, Right { status: 400, code: "DIGEST_INVALID" })?;
             }
@@ -323,6 +331,7 @@ impl World {
             (Named::Right(algorithm), None) => {
                 self.created(&answer, repo, (whole, algorithm))?;
                 self.model.uploads[upload].open = false;
+                self.model.uploads[upload].ended = Some((whole, algorithm));
             }
         }
         self.check_progress(upload, &answer)

@@ -180,6 +180,8 @@ pub(super) struct Upload {
     pub(super) content: Content,
     pub(super) location: String,
     pub(super) open: bool,
+    /// What it came to, when it ended well.
+    pub(super) ended: Option<(Content, Algorithm)>,
 }
 
 #[derive(Default)]
@@ -226,7 +228,7 @@ impl Model {
 
     pub(super) fn opened(&mut self, repo: usize, way: usize, location: String) {
         let content = Content { way, size: 0 };
-        self.uploads.push(Upload { repo, content, location, open: true });
+        self.uploads.push(Upload { repo, content, location, open: true, ended: None });
     }
 
     pub(super) fn created(&mut self, repo: usize, mut blob: (Content, Algorithm)) {

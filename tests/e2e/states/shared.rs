@@ -55,7 +55,7 @@ async fn rounds(api: &Api, mode: Mode, count: usize) -> Vec<Found> {
 fn assert_explained(shared: &Shared) {
     for (location, events) in &*shared.of_uploads.lock().unwrap() {
         assert_busy_with_another(location, events);
-        explain::<Upload>(Some(0), &without_glimpses(events))
+        explain::<Upload>((Some(0), None), &without_glimpses(events))
             .unwrap_or_else(|why| panic!("the upload {location}: {why}"));
     }
     for ((repo, content), events) in &mut *shared.of_blobs.lock().unwrap() {

@@ -63,7 +63,8 @@ impl UploadAct {
 }
 
 impl Object for Upload {
-    type State = Option<usize>;
+    /// How much it has while it goes on; how much it came to, once it ended well.
+    type State = (Option<usize>, Option<usize>);
     type Act = UploadAct;
 
     fn after(state: &Self::State, act: &UploadAct) -> Option<Self::State> {
@@ -71,23 +72,31 @@ impl Object for Upload {
         if act.said() == Said::Busy {
             return Some(*state);
         }
-        let Some(has) = *state else { return (act.said() == Said::Unknown).then_some(None) };
+        let (Some(has), _) = *state else {
+            // The same end finds that it was made.
+            let is_found = match *act {
+                UploadAct::Finish { whole, said: Said::Ended, .. } => state.1 == Some(whole),
+                _ => act.said() == Said::Unknown,
+            };
+            return is_found.then_some(*state);
+        };
+        let goes_on = |has| (Some(has), None);
         let fits = |first: Option<usize>| first.is_none_or(|first| first == has);
         match *act {
             UploadAct::Patch { first, said: Said::OutOfOrder(at), .. }
             | UploadAct::Finish { first, said: Said::OutOfOrder(at), .. } => {
-                (!fits(first) && at == has).then_some(Some(has))
+                (!fits(first) && at == has).then_some(goes_on(has))
             }
             UploadAct::Patch { first, size, said: Said::At(at) } => {
-                (fits(first) && has + size == at).then_some(Some(at))
+                (fits(first) && has + size == at).then_some(goes_on(at))
             }
             UploadAct::Finish { first, size, whole, said } => {
                 let right = has + size == whole;
                 let said_right = said == if right { Said::Ended } else { Said::WrongDigest };
-                (fits(first) && said_right).then_some(None)
+                (fits(first) && said_right).then_some((None, right.then_some(whole)))
             }
-            UploadAct::Status(Said::At(at)) => (at == has).then_some(Some(has)),
-            UploadAct::Cancel(Said::Ended) => Some(None),
+            UploadAct::Status(Said::At(at)) => (at == has).then_some(goes_on(has)),
+            UploadAct::Cancel(Said::Ended) => Some((None, None)),
             _ => None,
         }
     }
