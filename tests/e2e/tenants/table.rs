@@ -33,6 +33,9 @@ pub(super) struct Row {
     faults: Vec<String>,
 }
 
+/// What may stay in flight when the hostile two are gone, in bytes.
+const LEFT_IN_FLIGHT_MAX: u64 = 8 << 20;
+
 impl Row {
     #[expect(clippy::too_many_arguments, reason = "a row has many columns")]
     pub(super) fn new(
