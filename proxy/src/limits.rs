@@ -223,6 +223,8 @@ pub const BARRIER_WAIT_MAX: Duration = Duration::from_mins(10);
 pub const BARRIER_STALL_MAX: Duration = Duration::from_mins(3);
 /// How long while the upstream fails.
 pub const BARRIER_OUTAGE_MAX: Duration = Duration::from_secs(15);
+/// How long deliveries pause at most after a failure while a manifest waits for them.
+pub const BARRIER_HASTE: Duration = Duration::from_secs(2);
 /// What the client is told to wait then, unless the upstream asks for more, in seconds.
 pub const BARRIER_RETRY_SECONDS: u64 = 5;
 

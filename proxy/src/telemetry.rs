@@ -200,6 +200,7 @@ fn work_name(what: &'static str) -> &'static str {
         "downloads" => "fill",
         "manifest requests" | "tag requests" => "manifest fill",
         "token requests" => "token",
+        "puts of manifests" => "manifest put",
         what => what,
     }
 }

@@ -12,7 +12,7 @@ use super::table::Standing;
 use crate::Error;
 use crate::cache::now_ms;
 use crate::limits::{
-    BARRIER_OUTAGE_MAX, BARRIER_RETRY_SECONDS, BARRIER_STALL_MAX, BARRIER_WAIT_MAX,
+    BARRIER_HASTE, BARRIER_OUTAGE_MAX, BARRIER_RETRY_SECONDS, BARRIER_STALL_MAX, BARRIER_WAIT_MAX,
     BARRIER_WAITERS_MAX, PARTY_BARRIER_WAITERS_MAX,
 };
 use crate::party::Party;
@@ -55,6 +55,12 @@ impl Deliveries {
             let outage = failing.as_ref().map(|(since, _)| *since.max(&begun) + BARRIER_OUTAGE_MAX);
             let bound = (begun + BARRIER_WAIT_MAX).min(moved + BARRIER_STALL_MAX);
             let bound = outage.map_or(bound, |outage| bound.min(outage));
+            if failing.is_some() {
+                let hastened = self.table().hasten(repo, &digests, now + BARRIER_HASTE);
+                for upstream in hastened {
+                    self.wake(&upstream);
+                }
+            }
             if now >= bound {
                 return Err(undelivered(count, failing.as_ref().map(|(_, error)| error)));
             }

@@ -1,6 +1,6 @@
-//! How much may be owed, in number and in bytes, and how much of that by one party: a quarter and no more
-//! than is still free, or more while half of all stays free. So two parties never have more than three
-//! quarters, and whoever comes finds room, whatever an earlier process left.
+//! How much may be owed, in number and in bytes, and how much of that by one party: a quarter of what an
+//! earlier process left free, or more while half of all stays free. So two parties never have more than three
+//! quarters, and a third finds room, whatever was there before.
 //!
 //! Invariant: what is owed or about to be is counted for one party; what an earlier process left is
 //! counted for nobody in particular, who has no share.
@@ -48,10 +48,6 @@ impl Amount {
         Self { blobs, bytes: self.bytes.saturating_sub(other.bytes) }
     }
 
-    fn least(self, other: Self) -> Self {
-        Self { blobs: self.blobs.min(other.blobs), bytes: self.bytes.min(other.bytes) }
-    }
-
     const fn fits(self, most: Self) -> bool {
         self.blobs <= most.blobs && self.bytes <= most.bytes
     }
@@ -72,7 +68,7 @@ impl Pool {
         if *party == Party::Ourselves || all.fits(self.most.part(2)) {
             return Ok(());
         }
-        let share = self.most.part(SHARES).least(self.most.without(self.all));
+        let share = self.most.without(self.of(&Party::Ourselves)).part(SHARES);
         if theirs.fits(share) {
             return Ok(());
         }

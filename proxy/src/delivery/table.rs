@@ -393,6 +393,27 @@ impl Table {
         urged
     }
 
+    /// A client waits for these while their lane fails: it goes on by this time at the latest. The lanes
+    /// that go on earlier now.
+    pub(super) fn hasten(
+        &mut self,
+        repo: &RepoName,
+        digests: &[Digest],
+        by: Instant,
+    ) -> Vec<String> {
+        let mut hastened = Vec::new();
+        for digest in digests {
+            let Some(owed) = self.owed.get(&(repo.clone(), *digest)) else { continue };
+            let upstream = &owed.delivery.errand.to.upstream;
+            let Some(lane) = self.lanes.get_mut(upstream) else { continue };
+            if lane.until.is_some_and(|until| until > by) {
+                lane.until = Some(by);
+                hastened.push(upstream.clone());
+            }
+        }
+        hastened
+    }
+
     pub(super) fn standing(
         &mut self,
         repo: &RepoName,

@@ -64,6 +64,28 @@ fn a_lane_has_a_few_workers_and_each_key_one_of_them() {
 }
 
 #[test]
+fn a_lane_that_fails_goes_on_soon_while_a_manifest_waits_for_it() {
+    let (mut table, mut now) = (Table::new(1000), Instant::now());
+    let owed = delivery(1, 1);
+    table.add(owed.clone(), alice());
+    let soon = DELIVERY_PAUSE * 2;
+    for _ in 0..6 {
+        assert_eq!(workers(&mut table, now), 1);
+        let taken = table.take(UPSTREAM, now).unwrap();
+        table.failed(&troubled(&taken, None), &down(), now);
+        assert!(table.take(UPSTREAM, now).is_none());
+        table.hasten(&repo(), &[owed.digest], now + soon);
+        match table.next(UPSTREAM, now) {
+            Next::Later(until) => assert!(until <= now + soon),
+            Next::Work(_) | Next::Nothing => panic!("no timer"),
+        }
+        now += soon;
+    }
+    let other = delivery(2, 1).digest;
+    assert!(table.hasten(&repo(), &[other], now).is_empty(), "nobody waits for what is not owed");
+}
+
+#[test]
 fn failures_pause_a_lane_for_longer_and_longer_and_anything_that_arrives_ends_that() {
     let (mut table, mut now) = (Table::new(1000), Instant::now());
     let owed = [delivery(1, 1), delivery(2, 1)];

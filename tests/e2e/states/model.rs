@@ -202,6 +202,14 @@ pub(super) struct Right {
 
 const UNKNOWN: Right = Right { status: 404, code: "BLOB_UPLOAD_UNKNOWN" };
 
+/// Nothing is the same however it would begin.
+fn canonical(mut blob: (Content, Algorithm)) -> (Content, Algorithm) {
+    if blob.0.size == 0 {
+        blob.0.way = 0;
+    }
+    blob
+}
+
 impl Model {
     /// The upload that a number means, unless there never was one.
     pub(super) fn upload(&self, number: usize) -> Option<usize> {
@@ -215,6 +223,7 @@ impl Model {
     }
 
     pub(super) fn has(&self, repo: usize, blob: (Content, Algorithm)) -> bool {
+        let blob = canonical(blob);
         self.has.contains(&(repo, blob.0, blob.1))
     }
 
@@ -231,11 +240,8 @@ impl Model {
         self.uploads.push(Upload { repo, content, location, open: true, ended: None });
     }
 
-    pub(super) fn created(&mut self, repo: usize, mut blob: (Content, Algorithm)) {
-        // Nothing is the same however it would begin.
-        if blob.0.size == 0 {
-            blob.0.way = 0;
-        }
+    pub(super) fn created(&mut self, repo: usize, blob: (Content, Algorithm)) {
+        let blob = canonical(blob);
         self.has.insert((repo, blob.0, blob.1));
         if !self.pushed.contains(&blob) {
             self.pushed.push(blob);
