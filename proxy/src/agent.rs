@@ -72,7 +72,7 @@ impl Agent {
             let found = value.as_bytes().get(..begin.len());
             found.is_some_and(|found| found.eq_ignore_ascii_case(begin.as_bytes()))
         };
-        let found = KINDS.iter().find(|(_, _, begins_with)| begins_with.iter().any(|b| begins(&b)));
+        let found = KINDS.iter().find(|(_, _, begins_with)| begins_with.iter().any(begins));
         found.map_or(Self::Other, |(agent, ..)| *agent)
     }
 

@@ -282,9 +282,9 @@ impl Connection {
                 After::Again(at) => at,
             };
             if held.is_none() {
-                let party = account.notes.caller.as_ref().map(Caller::party);
-                let party = party.unwrap_or_else(|| Party::behind(account.client()));
-                let Some(begun) = self.app.admission.holds.begin(party, deadline.agent()) else {
+                let whose = account.notes.caller.as_ref().map(Caller::party);
+                let whose = whose.unwrap_or_else(|| Party::behind(account.client()));
+                let Some(begun) = self.app.admission.holds.begin(whose, deadline.agent()) else {
                     return Err(error);
                 };
                 tracing::debug!(id = account.id(), %error, "held");
@@ -318,14 +318,13 @@ impl Connection {
             let notes = &mut account.notes;
             return handlers::token(&self.app, rules, (parts, body), client, notes).await;
         }
-        let caller = match admitted.caller.take() {
-            Some(caller) => caller,
-            None => {
-                let caller = rules.access.authenticate(&parts.headers, client).await?;
-                account.notes.caller = Some(caller.clone());
-                self.app.admission.caller(&caller, demand, &rules.limits, latest).await?;
-                caller
-            }
+        let caller = if let Some(caller) = admitted.caller.take() {
+            caller
+        } else {
+            let caller = rules.access.authenticate(&parts.headers, client).await?;
+            account.notes.caller = Some(caller.clone());
+            self.app.admission.caller(&caller, demand, &rules.limits, latest).await?;
+            caller
         };
         let caller = admitted.caller.insert(caller);
         let call = match admitted.call.take() {

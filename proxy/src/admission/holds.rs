@@ -47,11 +47,11 @@ impl Holds {
     /// Room for one more of a party; `None` when there is none.
     pub(crate) fn begin(&self, party: Party, agent: Agent) -> Option<HeldRequest<'_>> {
         let share = self.shares.take_within(party, PARTY_HELD_MAX, HELD_MAX);
-        let Some(_share) = share else {
+        let Some(share) = share else {
             self.count(agent, HoldOutcome::Crowded);
             return None;
         };
-        Some(HeldRequest { holds: self, agent, outcome: HoldOutcome::Left, _share })
+        Some(HeldRequest { holds: self, agent, outcome: HoldOutcome::Left, _share: share })
     }
 
     /// How many are held.

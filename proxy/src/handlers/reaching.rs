@@ -24,7 +24,7 @@ pub(super) async fn reaching(
 ) -> Result<HashSet<Digest>, Error> {
     let (store, repo, itself) = (Arc::clone(&app.cache.store), repo.clone(), itself.clone());
     let most = Most { names: REACHING_MAX, bytes: REACHING_BYTES_MAX };
-    let look = move || upwards(&*store, &repo, itself, most);
+    let look = move || upwards(&*store, &repo, &itself, most);
     let _turn = app.cache.bridge.manifest_turn().await;
     let found = app.cache.bridge.run(look).await?;
     found.ok_or(Error::TooMany("manifests that name what is to be deleted"))
@@ -63,10 +63,11 @@ struct Most {
 fn upwards(
     store: &dyn Store,
     repo: &RepoName,
-    itself: HashSet<Digest>,
+    itself: &HashSet<Digest>,
     mut most: Most,
 ) -> Result<Option<HashSet<Digest>>, StoreError> {
-    let (mut found, mut open) = (HashSet::new(), Vec::from_iter(itself.iter().copied()));
+    let mut found = HashSet::new();
+    let mut open: Vec<_> = itself.iter().copied().collect();
     while let Some(child) = open.pop() {
         let mut after = None;
         loop {
@@ -151,7 +152,7 @@ mod tests {
         });
         let up = |digest: Digest, count, bytes| {
             let most = Most { names: count, bytes };
-            upwards(&store, &repo(), HashSet::from([digest]), most).unwrap()
+            upwards(&store, &repo(), &HashSet::from([digest]), most).unwrap()
         };
         let plenty = 1 << 20;
         let above_child: HashSet<_> =
@@ -177,7 +178,7 @@ mod tests {
         put(&store, Algorithm::Sha256, &index(&[]));
         let parent = put(&store, Algorithm::Sha256, &by_other);
         let most = Most { names: 10, bytes: 1 << 20 };
-        let found = upwards(&store, &repo(), names(&child).into(), most).unwrap().unwrap();
+        let found = upwards(&store, &repo(), &names(&child).into(), most).unwrap().unwrap();
         assert!(found.contains(&parent));
     }
 }

@@ -367,7 +367,7 @@ mod tests {
         let hit = || faults.take(&asked(Kind::BlobGet, None));
         assert!(faults.add(rule.clone().pause(Duration::ZERO)));
         assert_eq!([hit(), hit()], [Some(busy(1)), None]);
-        assert!(faults.add(rule.pause(Duration::from_secs(3600))));
+        assert!(faults.add(rule.pause(Duration::from_hours(1))));
         assert_eq!(hit(), Some(busy(3600)));
         assert!(matches!(hit(), Some(Fault::Busy { left_s: 2..=3600, .. })));
         assert_eq!(faults.struck(Kind::BlobGet, busy(1)), 3);

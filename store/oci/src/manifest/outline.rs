@@ -22,7 +22,7 @@ pub(super) const DESCRIPTOR_BYTES: usize = DIGEST_BYTES + r#"{"digest":""}"#.len
 
 /// See [`super::Manifest::outline_bytes`].
 pub(super) fn memory_bytes(bytes: &[u8]) -> u64 {
-    let braces = bytes.iter().filter(|byte| **byte == b'{').count();
+    let braces = bytes.split(|byte| *byte == b'{').count() - 1;
     let named = bytes.windows(3).filter(|window| window == b"sha").count();
     // A digest may be written with escapes, but not without its object where that is looked into.
     let named = named.max(braces).min(bytes.len() / DIGEST_BYTES);
