@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, header};
 
-use crate::limits::{HOLD_HASTY, HOLD_MAX};
+use crate::limits::HOLD_HASTY;
 
 /// A kind of client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,11 +86,12 @@ impl Agent {
         KINDS.iter().map(|(_, word, _)| *word)
     }
 
-    /// For how long a request of it may be held before its answer begins. jib hangs up before that: its
-    /// second request finds what the first one began, and a refusal would be its end.
-    pub(crate) const fn holds_for(self) -> Duration {
+    /// For how long a request of it may be held before its answer begins, when an operator says so at most.
+    /// jib hangs up before that: its second request finds what the first one began, and a refusal would be
+    /// its end.
+    pub(crate) fn holds_for(self, longest: Duration) -> Duration {
         match self {
-            Self::Containerd | Self::Other => HOLD_HASTY,
+            Self::Containerd | Self::Other => HOLD_HASTY.min(longest),
             Self::Docker
             | Self::GoContainerRegistry
             | Self::Regclient
@@ -99,7 +100,7 @@ impl Agent {
             | Self::ContainersImage
             | Self::Jib
             | Self::Python
-            | Self::OciClient => HOLD_MAX,
+            | Self::OciClient => longest,
         }
     }
 }
@@ -107,6 +108,7 @@ impl Agent {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::HOLD_MAX;
 
     fn of(text: &'static str) -> Agent {
         let headers = HeaderMap::from_iter([(header::USER_AGENT, text.parse().unwrap())]);
@@ -155,9 +157,14 @@ mod tests {
     }
 
     #[test]
-    fn who_hangs_up_early_is_answered_before() {
-        assert!(Agent::Containerd.holds_for() < Duration::from_secs(30));
-        assert_eq!(Agent::Other.holds_for(), Agent::Containerd.holds_for());
-        assert!(Agent::Docker.holds_for() > Agent::Containerd.holds_for());
+    fn who_hangs_up_early_is_answered_before_and_others_as_an_operator_says() {
+        for hasty in [Agent::Containerd, Agent::Other] {
+            assert!(hasty.holds_for(HOLD_MAX) < Duration::from_secs(30));
+            assert_eq!(hasty.holds_for(Duration::from_mins(10)), HOLD_HASTY);
+            assert_eq!(hasty.holds_for(Duration::from_secs(3)), Duration::from_secs(3));
+        }
+        for longest in [Duration::ZERO, HOLD_MAX, Duration::from_mins(10)] {
+            assert_eq!(Agent::Docker.holds_for(longest), longest);
+        }
     }
 }

@@ -107,6 +107,8 @@ pub const HOLD_UPLOAD_MAX: Duration = Duration::from_mins(3);
 pub const HOLD_PAUSE: Duration = Duration::from_millis(250);
 /// The longest such pause.
 pub const HOLD_PAUSE_MAX: Duration = Duration::from_secs(2);
+/// How often in a row a held request that found no memory is not tried, while no memory was given back.
+pub const HOLD_PASSED_OVER_MAX: u32 = 4;
 /// What the client of a request that was held in vain is told to wait, in seconds: it is held again.
 pub const HOLD_RETRY_SECONDS: u64 = 1;
 /// How long a held request may still be tried for when the server stops.

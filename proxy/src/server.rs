@@ -32,10 +32,10 @@ use crate::Error;
 use crate::access::{Caller, TOKEN_PATH, Way};
 use crate::account::{Account, Accounted, Notes};
 use crate::admission::{self, Connections, Demand, HoldOutcome, Limit, Seat};
-use crate::error::Fault;
+use crate::error::{BytesOf, Fault};
 use crate::handlers::{self, App, Asking, Call, RequestBody};
 use crate::held::Purse;
-use crate::limits::{ADMIN_CONNECTIONS_MAX, PARTY_ADMIN_CONNECTIONS_MAX};
+use crate::limits::{ADMIN_CONNECTIONS_MAX, HOLD_PASSED_OVER_MAX, PARTY_ADMIN_CONNECTIONS_MAX};
 use crate::live::Rules;
 use crate::party::Party;
 use crate::response::{self, API_VERSION, Answer};
@@ -108,6 +108,29 @@ struct Admitted {
     demand: Option<Demand>,
     caller: Option<Caller>,
     call: Option<Call>,
+    /// The memory that it found full.
+    full: Option<FullMemory>,
+}
+
+/// Memory that had no room: a try reads from the store or an upstream before it can know how much it needs, so
+/// it is made again only when something was given back, or now and then.
+struct FullMemory {
+    of: BytesOf,
+    taken: u64,
+    passed_over: u32,
+}
+
+impl FullMemory {
+    fn found(error: &Error, call: Option<&Call>) -> Option<Self> {
+        let (Error::TooManyBytes(of), Some(call)) = (error, call) else { return None };
+        Some(Self { of: *of, taken: call.purse.taken(*of), passed_over: 0 })
+    }
+
+    /// Whether a try would be in vain.
+    fn is_still(&mut self, purse: &Purse) -> bool {
+        self.passed_over += 1;
+        purse.taken(self.of) >= self.taken && self.passed_over <= HOLD_PASSED_OVER_MAX
+    }
 }
 
 #[derive(Clone)]
@@ -276,6 +299,9 @@ impl Connection {
             let attempt = Box::pin(self.attempt(asked, rules, account, &mut admitted));
             let answered = deadline.bound(attempt, held.is_some(), &mut stop).await;
             let Err(error) = answered else { break (answered, HoldOutcome::Answered) };
+            if admitted.full.is_none() {
+                admitted.full = FullMemory::found(&error, admitted.call.as_ref());
+            }
             let again = match deadline.after(&error, body.can_come_again()) {
                 After::Stands => break (Err(error), HoldOutcome::Answered),
                 After::Expired => break (Err(error), HoldOutcome::Expired),
@@ -332,6 +358,12 @@ impl Connection {
             None => self.call(parts, account, caller, rules)?,
         };
         let call = admitted.call.insert(call);
+        if let Some(full) = &mut admitted.full
+            && full.is_still(&call.purse)
+        {
+            return Err(Error::TooManyBytes(full.of));
+        }
+        admitted.full = None;
         admission::memory(&call.route, &call.purse)?;
         handlers::dispatch(&self.app, call, body, &mut account.notes).await
     }

@@ -48,6 +48,19 @@ async fn held(stage: &Stage, count: u64) {
     eventually(&format!("{count} held requests"), found).await;
 }
 
+/// Asks for these tags while the upstream is out, until all of them up to the last are held.
+async fn ask_in_vain(stage: &Stage, tags: std::ops::Range<u64>) -> JoinSet<Answer> {
+    stage.double.set_fault(FaultRule::next(Kind::ManifestGet, OUT).during(LONG));
+    stage.double.set_fault(FaultRule::next(Kind::ManifestHead, OUT).during(LONG));
+    let (mut asking, count) = (JoinSet::new(), tags.end);
+    for number in tags {
+        let api = stage.api().clone();
+        asking.spawn(async move { api.get_manifest(REPO, &format!("v{number}")).await });
+    }
+    held(stage, count).await;
+    asking
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn reads_and_the_begin_of_an_upload_outlast_an_outage() {
     let Some((stage, digest)) = stage().await else { return };
@@ -76,14 +89,7 @@ async fn reads_and_the_begin_of_an_upload_outlast_an_outage() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_hangs_up_ends_its_hold() {
     let Some((stage, _)) = stage().await else { return };
-    stage.double.set_fault(FaultRule::next(Kind::ManifestGet, OUT).during(LONG));
-    stage.double.set_fault(FaultRule::next(Kind::ManifestHead, OUT).during(LONG));
-    let mut asking = JoinSet::new();
-    for _ in 0..8 {
-        let api = stage.api().clone();
-        asking.spawn(async move { api.get_manifest(REPO, "v1").await });
-    }
-    held(&stage, 8).await;
+    let mut asking = ask_in_vain(&stage, 0..8).await;
     asking.shutdown().await;
     held(&stage, 0).await;
     let left = "wharfd_holds_total{agent=\"other\",outcome=\"left\"}";
@@ -93,14 +99,7 @@ async fn a_client_that_hangs_up_ends_its_hold() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_answers_all_that_are_held() {
     let Some((mut stage, _)) = stage().await else { return };
-    stage.double.set_fault(FaultRule::next(Kind::ManifestGet, OUT).during(LONG));
-    stage.double.set_fault(FaultRule::next(Kind::ManifestHead, OUT).during(LONG));
-    let mut asking = JoinSet::new();
-    for _ in 0..8 {
-        let api = stage.api().clone();
-        asking.spawn(async move { api.get_manifest(REPO, "v1").await });
-    }
-    held(&stage, 8).await;
+    let asking = ask_in_vain(&stage, 0..8).await;
     assert!(stage.wharfd.stop().await.success());
     for answer in asking.join_all().await {
         assert_eq!(answer.status, 429, "{}", answer.text());
@@ -112,19 +111,10 @@ async fn a_stop_answers_all_that_are_held() {
 async fn many_held_requests_take_little_memory() {
     let lines = "[limits]\nconnections_per_address = 600\n";
     let Some((stage, _)) = stage_with(lines).await else { return };
-    stage.double.set_fault(FaultRule::next(Kind::ManifestGet, OUT).during(LONG));
-    stage.double.set_fault(FaultRule::next(Kind::ManifestHead, OUT).during(LONG));
     // What one of them makes the process take is not counted.
-    let api = stage.api().clone();
-    let first = tokio::spawn(async move { api.get_manifest(REPO, "v0").await });
-    held(&stage, 1).await;
+    let mut first = ask_in_vain(&stage, 0..1).await;
     let before = stage.wharfd.memory_bytes();
-    let mut asking = JoinSet::new();
-    for number in 0..511 {
-        let api = stage.api().clone();
-        asking.spawn(async move { api.get_manifest(REPO, &format!("v{number}")).await });
-    }
-    held(&stage, 512).await;
+    let mut asking = ask_in_vain(&stage, 1..512).await;
     let taken = stage.wharfd.memory_bytes().saturating_sub(before);
     assert!(taken < 32 << 20, "{} KiB", taken >> 10);
     // One party has no more than that; the next one is refused at once.
@@ -133,7 +123,7 @@ async fn many_held_requests_take_little_memory() {
     let crowded = "wharfd_holds_total{agent=\"other\",outcome=\"crowded\"}";
     assert_eq!(stage.wharfd.metric(crowded).await, 1);
     asking.shutdown().await;
-    first.abort();
+    first.shutdown().await;
     held(&stage, 0).await;
 }
 
@@ -228,6 +218,10 @@ async fn a_body_is_not_lost_when_its_put_is_tried_again() {
     assert_eq!(put.status, 201, "{}", put.text());
     let there = stage.origin.get_manifest(REPO, "v2").await;
     assert_eq!(there.text(), manifest(&digest));
+    // However often it was tried, it is one change.
+    let log = stage.wharfd.log();
+    let pushes: Vec<_> = log.lines().filter(|line| line.contains("audit=\"push\"")).collect();
+    assert!(pushes.len() == 1 && pushes[0].contains("result=\"done\""), "{pushes:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,7 +9,7 @@ use wharf_store::limits::DELIVERIES_MAX;
 use super::App;
 use super::listings::plain;
 use crate::limits::{
-    FILLS_MAX, PARTY_TURNS_MAX, QUESTIONS_MAX, RELAYS_MAX, SHARES, TURNS_MAX, UPLOADS_MAX,
+    FILLS_MAX, PARTY_TURNS_MAX, PUTS_MAX, QUESTIONS_MAX, RELAYS_MAX, SHARES, TURNS_MAX, UPLOADS_MAX,
 };
 use crate::metrics::{Admitted, Bound, Gauges, ProcessState};
 use crate::response::Answer;
@@ -54,6 +54,7 @@ async fn gauges(app: &App) -> Gauges {
         Bound::new("relayed downloads", app.cache.relays(), RELAYS_MAX),
         Bound::new("manifest requests", manifests, QUESTIONS_MAX),
         Bound::new("tag requests", tags, QUESTIONS_MAX),
+        Bound::new("puts of manifests", app.puts.count(), PUTS_MAX),
         Bound::new("uploads", app.uploads.taken().0, UPLOADS_MAX),
         Bound::new("changes of tags and blobs", app.turns.count(), TURNS_MAX),
         Bound::new("changes of tags and blobs of one party", app.turns.largest(), PARTY_TURNS_MAX),

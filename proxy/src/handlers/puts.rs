@@ -48,6 +48,13 @@ impl Default for Puts {
     }
 }
 
+impl Puts {
+    /// How many are under way.
+    pub(crate) fn count(&self) -> usize {
+        self.running.count()
+    }
+}
+
 /// Puts it, or waits for the same put that goes on; whether referrers are kept.
 pub(super) async fn put(app: &Arc<App>, proven: Proven, act: &Act) -> Result<bool, Error> {
     let key = PutKey {

@@ -116,6 +116,15 @@ impl Purse {
         Ok(())
     }
 
+    /// How much is taken of one of its bounds.
+    pub(crate) fn taken(&self, of: BytesOf) -> u64 {
+        match of {
+            BytesOf::All => self.part.held.bytes(),
+            BytesOf::Party => self.part.whole.load(Ordering::Relaxed),
+            BytesOf::Connection => self.connection.load(Ordering::Relaxed),
+        }
+    }
+
     /// A number that is the same for all purses of a party, while it has one.
     #[must_use]
     pub(crate) fn identity(&self) -> usize {

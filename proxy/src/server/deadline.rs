@@ -96,7 +96,7 @@ impl Deadline {
         let (agent, deed) = (Agent::of(&parts.headers), Deed::of(parts));
         let time = match deed {
             Deed::Upload if !limits.hold.is_zero() => HOLD_UPLOAD_MAX,
-            _ => agent.holds_for().min(limits.hold),
+            _ => agent.holds_for(limits.hold),
         };
         Self { agent, deed, time, at: Instant::now() + time, came, pause: HOLD_PAUSE }
     }
