@@ -28,7 +28,7 @@ use crate::route::Route;
 use crate::shares::{Share, Shares};
 
 pub(crate) use connections::{Connections, Occupant, Seat};
-pub(crate) use counts::{Limit, LimitCounts};
+pub(crate) use counts::{Limit, LimitCounts, UPLOADS, USER_UPLOADS};
 pub(crate) use holds::{HoldOutcome, Holds};
 use rates::{Rates, Refused, Who};
 
@@ -127,10 +127,7 @@ impl Admission {
     /// One more request that is being answered for somebody, until its answer is sent.
     pub(crate) fn request(&self, party: Party) -> Result<Share, Error> {
         let share = self.requests.take_within(party, PARTY_REQUESTS_MAX, REQUESTS_MAX);
-        share.ok_or_else(|| {
-            self.counts.refuse(Limit::Requests);
-            Error::TooMany("requests at once")
-        })
+        share.ok_or(Error::TooMany(counts::REQUESTS))
     }
 
     /// A request once it is known who asks; for whoever shows nothing, by the address. Waits as above,
@@ -249,7 +246,7 @@ mod tests {
             .flat_map(|last| std::iter::from_fn(move || ask(last).ok()))
             .collect();
         assert_eq!(hanging.len(), 2 * PARTY_REQUESTS_MAX);
-        assert_eq!(admission.counts.refused(Limit::Requests), 2);
+        assert_eq!(ask(2).err().and_then(|error| Limit::of(&error)), Some(Limit::Requests));
         assert!(ask(4).is_ok());
         drop(hanging);
         assert!(ask(2).is_ok());

@@ -60,6 +60,13 @@ pub(crate) enum Limit {
     DisplacedUploads,
 }
 
+/// What there are too many of when no upload may begin.
+pub(crate) const UPLOADS: &str = "uploads";
+/// The same of one caller.
+pub(crate) const USER_UPLOADS: &str = "uploads of this user";
+/// What there are too many of when one caller asks for too much at once.
+pub(super) const REQUESTS: &str = "requests at once";
+
 /// Every word of [`Limit`], in the order of its variants.
 const WORDS: [&str; 23] = [
     "connections",
@@ -113,6 +120,10 @@ impl Limit {
             Error::TooManyBytes(BytesOf::Party) => Some(Self::UserBytesInFlight),
             Error::TooManyBytes(BytesOf::Connection) => Some(Self::ConnectionBytesInFlight),
             Error::TooManyLogins { .. } => Some(Self::Logins),
+            // Of a request that is held, each try finds no room, and only the last one is told so.
+            Error::TooMany(UPLOADS) => Some(Self::Uploads),
+            Error::TooMany(USER_UPLOADS) => Some(Self::UserUploads),
+            Error::TooMany(REQUESTS) => Some(Self::Requests),
             _ => None,
         }
     }

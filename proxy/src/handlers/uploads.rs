@@ -14,7 +14,7 @@ use super::request_body::RequestBody;
 use super::{App, Call};
 use crate::Error;
 use crate::access::{Caller, Need};
-use crate::admission::Limit;
+use crate::admission::{Limit, UPLOADS, USER_UPLOADS};
 use crate::body::Body;
 use crate::config::Limits;
 use crate::limits::MOUNT_SOURCES_MAX;
@@ -81,14 +81,8 @@ pub(super) async fn room(app: &App, caller: &Caller, limits: &Limits) -> Result<
             }
             Ok(room)
         }
-        Err(Full::Whole) => {
-            counts.refuse(Limit::Uploads);
-            Err(Error::TooMany("uploads"))
-        }
-        Err(Full::Share) => {
-            counts.refuse(Limit::UserUploads);
-            Err(Error::TooMany("uploads of this user"))
-        }
+        Err(Full::Whole) => Err(Error::TooMany(UPLOADS)),
+        Err(Full::Share) => Err(Error::TooMany(USER_UPLOADS)),
     }
 }
 
