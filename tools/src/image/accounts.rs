@@ -1,12 +1,11 @@
-//! Who a container runs as: `/etc/passwd`, `/etc/group` and `/etc/shadow` as engines read them, and
-//! what somebody may do with a file.
+//! A container's user: reads `/etc/passwd`, `/etc/group` and `/etc/shadow` as engines do, and
+//! checks a user's permissions on a file.
 //!
 //! Invariant: any bytes give accounts, and no more than [`LINES_MAX`] of them are looked at.
 
 use super::files::File;
 
-/// How many lines of such a file are read; a large directory that was written into an image has
-/// some ten thousands.
+/// Most lines read of such a file; a large directory dumped into an image has some ten thousands.
 const LINES_MAX: usize = 100_000;
 /// The largest number of a user or group engines take.
 const ID_MAX: u32 = i32::MAX as u32;
@@ -19,7 +18,7 @@ pub struct Account<'a> {
     pub user: u32,
     /// The number of the main group.
     pub group: u32,
-    /// What is started for a login; empty means `/bin/sh`.
+    /// The program started for a login; empty means `/bin/sh`.
     pub shell: &'a [u8],
 }
 
@@ -27,7 +26,7 @@ pub struct Account<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Password<'a> {
     pub name: &'a [u8],
-    /// The hash; what starts with `!` or `*` lets nobody in, nothing at all lets everybody.
+    /// The hash: one with `!` or `*` in front locks the account, an empty one asks for no password.
     pub hash: &'a [u8],
 }
 
@@ -39,7 +38,7 @@ pub struct Identity {
     pub groups: Vec<u32>,
 }
 
-/// A name that stands in no file, or a number engines refuse.
+/// A name missing in the file, or a number engines refuse.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unresolved {
     /// Of a user.
@@ -57,7 +56,7 @@ fn fields(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     line.split(|byte| *byte == b':')
 }
 
-/// A number of decimal digits; what is none counts as 0, as engines read it.
+/// A number of decimal digits; any other text counts as 0, as engines read it.
 fn number(text: Option<&[u8]>) -> u32 {
     text.and_then(|text| std::str::from_utf8(text).ok()?.parse().ok()).unwrap_or(0)
 }
@@ -89,7 +88,8 @@ fn groups(group: &[u8]) -> impl Iterator<Item = (&[u8], u32, &[u8])> {
     })
 }
 
-/// Who `USER[:GROUP]` of a configuration is: names by the files of the image, numbers as they are.
+/// The user and groups of `USER[:GROUP]` in a configuration: names by the files of the image,
+/// numbers as they are.
 pub fn resolve(text: &str, passwd: &[u8], group: &[u8]) -> Result<Identity, Unresolved> {
     let (user, main_group) = text.split_once(':').unwrap_or((text, ""));
     let fits = |account: &Account<'_>| match user {
@@ -125,7 +125,8 @@ impl Identity {
         Self { user: 0, groups: vec![0] }
     }
 
-    /// Whether this may start a file, or walk through a folder. Root may start what anybody may.
+    /// Whether this user may start a file, or walk through a folder. Root needs one execute bit of
+    /// any set.
     #[must_use]
     pub fn may_execute(&self, file: &File<'_>) -> bool {
         self.may(file, 0o1) && (self.user != 0 || file.mode() & 0o111 != 0)
@@ -137,7 +138,8 @@ impl Identity {
         self.may(file, 0o4)
     }
 
-    /// The first set of permissions that is about somebody counts, also when a later one gives more.
+    /// The first matching set of permissions decides (owner, group, others), even if a later set
+    /// gives more.
     fn may(&self, file: &File<'_>, wish: u32) -> bool {
         let (user, group) = file.owner();
         let shift = if self.user == user {

@@ -1,4 +1,4 @@
-//! Digests by algorithms that are not known here: what they are of cannot be proven, and the rest can.
+//! Digests by algorithms unknown to this program: their content cannot be proven, and the rest can.
 
 use serde_json::Value;
 
@@ -7,7 +7,7 @@ use super::config::ImageConfig;
 /// How many of one manifest or configuration are named.
 const NAMED_MAX: usize = 10;
 
-/// Longest digest that is repeated in a message.
+/// Longest digest repeated in a message.
 const SHOWN_CHARS: usize = 40;
 
 /// Where a manifest has digests by unknown algorithms, in words; nothing when it is not JSON.

@@ -1,8 +1,8 @@
 //! Reads `ar` archives, the outer form of Debian packages, from first byte to last.
 //!
-//! Source: ar(5) of FreeBSD and deb(5). Names are padded with spaces; GNU ends them with a slash. What
-//! a header says of owners, modes and times means nothing here. Invariant: nothing is held but one
-//! header, and no more is read than a header says.
+//! Source: ar(5) of FreeBSD and deb(5). Names are padded with spaces; GNU ends them with a slash.
+//! The reader ignores owners, modes and times of a header. Invariant: the reader holds one header
+//! and no content, and reads no more bytes than the header states.
 
 use std::io::{self, Read};
 
@@ -20,10 +20,10 @@ pub enum ArError {
     /// The first bytes are others.
     #[error("it does not begin as an ar archive")]
     NotAnArchive,
-    /// What should be the header of a member is none.
+    /// The header of a member is malformed.
     #[error("the header of member {number} is malformed")]
     Header {
-        /// Which, from 1.
+        /// The member's number, from 1.
         number: usize,
     },
     /// More members than any package has.
@@ -41,7 +41,7 @@ pub enum ArError {
     Read(#[from] io::Error),
 }
 
-/// What the header of a member says.
+/// The fields of a member's header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
     /// The name, without padding.
@@ -50,7 +50,7 @@ pub struct Member {
     pub size_bytes: u64,
 }
 
-/// An archive that is read in its order. Between two calls of [`Archive::next_member`] the archive is a
+/// An archive, read in its order. Between two calls of [`Archive::next_member`] the archive is a
 /// reader of the member's content.
 pub struct Archive<R> {
     source: R,
@@ -73,7 +73,7 @@ impl<R: Read> Archive<R> {
         Ok(Self { source, name: String::new(), left: 0, is_odd: false, members: 0 })
     }
 
-    /// Goes on to the next member; what was not read of the last one is passed over.
+    /// Goes on to the next member and skips the unread rest of the last one.
     pub fn next_member(&mut self) -> Result<Option<Member>, ArError> {
         let mut rest = (&mut self.source).take(self.left);
         self.left -= io::copy(&mut rest, &mut io::sink())?;
@@ -115,7 +115,7 @@ impl<R: Read> Archive<R> {
         ArError::Truncated { name: self.name.clone(), missing_bytes: self.left }
     }
 
-    /// What the archive is read from, behind what was read.
+    /// The source of the archive, at its present position.
     pub fn into_source(self) -> R {
         self.source
     }
@@ -136,7 +136,7 @@ fn parse(header: &[u8]) -> Option<Member> {
         return None;
     }
     let name = text(0, 16)?;
-    // A name that is only slashes is GNU's table of long names, or of symbols.
+    // A name of slashes alone is GNU's table of long names, or of symbols.
     let name = match name.strip_suffix('/') {
         Some(short) if !short.trim_matches('/').is_empty() => short,
         _ => name,

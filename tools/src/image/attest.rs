@@ -1,10 +1,10 @@
-//! What is said about an image besides its bytes: lists of its parts (SBOM) in `CycloneDX` and SPDX,
-//! and where it came from (in-toto provenance). Each is a blob with a manifest that refers to what it
-//! is about (image-spec, "Image Manifest" with `subject`).
+//! Statements about an image: lists of its parts (SBOM) in `CycloneDX` and SPDX, and its origin
+//! (in-toto provenance). Each is a blob, and a manifest refers from it to the subject (image-spec,
+//! "Image Manifest" with `subject`).
 //!
-//! Invariant: every byte follows from the offer, its inputs and the version of wharf; no clock, host
-//! name, user, absolute path or number of threads goes in. Lists are sorted and bounded, and one that
-//! is cut says so.
+//! Invariant: every byte follows from the offer, its inputs and the version of wharf; no clock,
+//! host name, user, absolute path or number of threads goes in. Lists are sorted and bounded, and a
+//! cut list says so.
 
 pub mod cyclonedx;
 pub mod description;
@@ -21,7 +21,7 @@ const TOOL: (&str, &str) = ("wharf", env!("CARGO_PKG_VERSION"));
 /// A finished statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement {
-    /// Its media type, which is also what its manifest is found by.
+    /// Its media type; clients find the manifest by it too.
     pub media_type: &'static str,
     /// The type of the predicate, for statements of in-toto.
     pub predicate_type: Option<&'static str>,

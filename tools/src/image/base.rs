@@ -1,7 +1,7 @@
-//! The image a plan's image is made from: what is known of it once it was found, and what is
-//! taken over from it. Where it is read from is not known here.
+//! The base image of a plan: the facts known once it was found, and the parts an image inherits.
+//! Its source, a registry or an archive, is unknown here.
 //!
-//! Invariant: nothing of it lands in a layout that is not what its digest says.
+//! Invariant: no byte of it lands in a layout without the proof of its digest.
 
 mod inherit;
 mod layers;
@@ -34,21 +34,22 @@ pub struct BaseImage {
     pub manifest_bytes: Bytes,
     /// The annotations of its manifest.
     pub annotations: BTreeMap<String, String>,
-    /// Whether the manifest was only made because a docker-archive has none: nobody knows its digest.
+    /// Whether wharf made the manifest because a docker-archive has none: its digest is then no
+    /// name for the image elsewhere.
     pub is_made: bool,
     /// How its configuration is pointed at.
     pub config: Descriptor,
     pub config_bytes: Bytes,
     /// Its layers, bottom first.
     pub layers: Vec<Descriptor>,
-    /// What they inflate to; as many as there are layers.
+    /// The digests of the uncompressed layers; one for each layer.
     pub diff_ids: Vec<Digest>,
-    /// What it runs on, as it says itself.
+    /// The platform of its configuration.
     pub platform: Platform,
 }
 
 impl BaseImage {
-    /// Its configuration with what an image on it says over that. The layers and the history of `own`
+    /// Its configuration, under the values of the image above. The layers and the history of `own`
     /// come on top.
     pub fn inherit(
         &self,
@@ -68,13 +69,13 @@ pub struct Wanted<'a> {
     pub look: bool,
 }
 
-/// Where images are that others are made from.
+/// The source of base images.
 pub trait Bases: Sync {
     /// The image a platform of a plan is made from, if it is made from one.
     fn of(&self, plan: &ImageId, platform: &Platform) -> Option<&BaseImage>;
 
-    /// Brings a layer, by its place. Its bytes are proven by its digest, and by its diffID when its
-    /// files are looked at. Each is fetched once, whoever asks.
+    /// Brings a layer, by its place. Its digest proves its bytes, and its diffID proves them too
+    /// once its files are looked at. Each layer is fetched once for all callers.
     fn layer(
         &self,
         base: &BaseImage,
@@ -105,14 +106,14 @@ impl Bases for NoBases {
 /// Why nothing can be made from an image.
 #[derive(Debug, thiserror::Error)]
 pub enum BaseError {
-    /// Nobody looked for it.
+    /// The base image was not opened before the build.
     #[error("the image that it is made from was not opened")]
     NotOpened,
     /// A layer of it cannot be read.
     #[error("layer {number} of `{said}` ({digest}) cannot be used")]
     Layer {
         said: String,
-        /// Which layer, from 1.
+        /// The layer's number, from 1.
         number: usize,
         digest: Digest,
         source: Box<dyn Error + Send + Sync>,

@@ -40,13 +40,13 @@ use super::progress::{Progress, tar_bytes};
 use crate::offer::model::{MadeFrom, PlanImage, PlatformBuild};
 use crate::offer::timestamp::Timestamp;
 
-/// What stays the same for all plans of one run.
+/// The common inputs of all plans of one run.
 pub struct Builder<'a> {
     /// Where the paths of the offer start.
     offer_folder: &'a Path,
     /// Where layouts are written to; never input.
     output: &'a Path,
-    /// The time of images that set none.
+    /// The time of images without one.
     epoch: Timestamp,
     jobs: NonZeroUsize,
     progress: &'a dyn Progress,
@@ -54,9 +54,9 @@ pub struct Builder<'a> {
     bases: &'a dyn Bases,
     /// The state of the source code, when the command line says it.
     revision: Option<&'a str>,
-    /// What files were when an earlier run read them.
+    /// The digests of files by an earlier run.
     record: Record,
-    /// What was read in this run of the layers made so far.
+    /// The contents of the layers made and read in this run.
     read: ReadLayers,
 }
 
@@ -83,7 +83,7 @@ impl<'a> Builder<'a> {
         Self { offer_folder, output, epoch, jobs, progress, bases, revision, record, read }
     }
 
-    /// The same with a folder in which a run leaves what makes the next one faster.
+    /// The same with a folder for the record of file digests, to speed up the next run.
     #[must_use]
     pub fn remembering(self, folder: &Path) -> Self {
         Self { record: Record::open(folder), ..self }
@@ -95,7 +95,7 @@ impl<'a> Builder<'a> {
         Self { bases, ..self }
     }
 
-    /// The same, for this state of the source code, whatever the offer says.
+    /// The same, for this state of the source code; it overrides the offer's.
     #[must_use]
     pub fn with_revision(self, revision: Option<&'a str>) -> Self {
         Self { revision, ..self }
@@ -121,7 +121,7 @@ impl<'a> Builder<'a> {
     }
 
     /// Builds the images of plans, beside one another; `done` gets each once it is in its place, in
-    /// the order of the plans. Layers that are the same are made once.
+    /// the order of the plans. Equal layers are made once.
     pub fn build_all(
         &mut self,
         plans: &[&PlanImage],
@@ -169,7 +169,7 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    /// Looks at all that goes into an image, and has its layers made.
+    /// Looks at all inputs of an image, and has its layers made.
     fn begin<'p, 'f>(
         &mut self,
         plan: &'p PlanImage,
@@ -276,7 +276,7 @@ impl<'a> Builder<'a> {
     ) -> Result<(), BuildError> {
         let Some(build) = plan.image.platforms.get(platform) else { return Ok(()) };
         let base = self.base(plan, build)?;
-        // Those of a base come first, and are written by nobody here.
+        // The base's layers come first, and their tars are not made here.
         let below = base.map_or(0, |base| base.layers.len());
         let Some(number) = number.checked_sub(below) else { return Ok(()) };
         let below = self.lay_base(plan, build, base, &mut LayoutWriter::counted())?;
@@ -285,7 +285,7 @@ impl<'a> Builder<'a> {
         layer.write(out).map_err(|source| layer_error(plan, build, number, source))
     }
 
-    /// Looks at the layers of a platform, bottom first, each with what stands below it: the files of
+    /// Looks at the layers of a platform, bottom first, each with the layers below it: the files of
     /// its base first.
     pub(super) fn prepare(
         &self,
@@ -393,7 +393,7 @@ fn layer_error(
     }
 }
 
-/// An image whose layers are made.
+/// An image with layers under way.
 struct BegunImage<'p, 'f> {
     plan: &'p PlanImage,
     platforms: Vec<BegunPlatform<'p>>,
@@ -406,7 +406,7 @@ enum BegunPlatform<'p> {
     Made(MadePlatform<'p>),
 }
 
-/// A platform whose layers are made.
+/// A platform with all its layers made.
 struct MadePlatform<'p> {
     /// Its place in the offer.
     place: usize,

@@ -1,5 +1,5 @@
-//! How layers are compressed: in blocks that know nothing of one another, so they can be made
-//! on any number of threads, and one that was made before can stand for itself.
+//! The compression of layers: in independent blocks. Any number of threads can make the blocks, and
+//! an earlier run's block can be used again.
 
 use std::io;
 
@@ -10,14 +10,14 @@ use super::gzip::{self, GzipBlocks};
 use super::zstd_blocks::{self, ZstdBlocks};
 use crate::offer::layers::Compression;
 
-/// The annotation of every root of a layout that says how its layers are compressed. It stands where
-/// it changes no digest of the image.
+/// The annotation for the compression of a layout's layers, on every root. It stands outside the
+/// manifests, so it changes no digest of the image.
 pub const CODEC: &str = "wharf.image.codec";
 
 /// A way to compress layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Codec {
-    /// Gzip, which every engine takes.
+    /// Gzip; every engine takes it.
     Gzip,
     /// Zstandard.
     Zstd,
@@ -33,7 +33,7 @@ impl From<Compression> for Codec {
 }
 
 impl Codec {
-    /// What the bytes depend on besides the content: format, program, level, and how blocks are cut.
+    /// All the bytes depend on besides the content: format, program, level, and the cuts of blocks.
     /// It changes whenever the same content gets other bytes.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -43,7 +43,7 @@ impl Codec {
         }
     }
 
-    /// The type of a layer that is compressed this way.
+    /// The media type of a layer with this compression.
     #[must_use]
     pub const fn media_type(self) -> MediaType {
         match self {
@@ -52,7 +52,7 @@ impl Codec {
         }
     }
 
-    /// What stands before the first block.
+    /// The bytes before the first block.
     pub(super) const fn header(self) -> &'static [u8] {
         match self {
             Self::Gzip => &gzip::HEADER,
@@ -60,7 +60,7 @@ impl Codec {
         }
     }
 
-    /// What stands behind the last of so many blocks.
+    /// The bytes behind the last of so many blocks.
     pub(super) fn trailer(self, blocks: usize, crc: &Crc) -> Vec<u8> {
         match self {
             Self::Gzip => gzip::trailer(crc).to_vec(),
@@ -70,7 +70,7 @@ impl Codec {
     }
 }
 
-/// What a thread compresses with; made when it is first needed.
+/// A thread's compressors, made at first use.
 #[derive(Default)]
 pub(super) struct Compressors {
     gzip: Option<GzipBlocks>,

@@ -1,10 +1,10 @@
-//! Layers compressed on every core, with bytes that do not depend on how many there are.
+//! Compresses layers on every core, with bytes independent of the number of cores.
 //!
-//! What is written is cut into blocks, which a pool of threads compresses; each layer has a thread
-//! of its own that puts its blocks in order and hashes them, and one that hashes what went in.
-//! A layer that begins as a known one does is not written before it differs.
-//! Invariants: the output is a function of the input and the codec alone; a fixed number of blocks
-//! is in flight, for all layers together.
+//! The writer cuts its input into blocks, and a pool of threads compresses them. Each layer has one
+//! thread to put its blocks in order and hash them, and one thread to hash the input. A layer with
+//! the same beginning as a known layer is not written before it differs. Invariants: the output is
+//! a function of the input and the codec alone; a fixed number of blocks is in flight, for all
+//! layers together.
 
 mod blocks;
 mod order;
@@ -26,7 +26,7 @@ pub use self::pool::{Pool, with_pool};
 use super::codec::Codec;
 use super::known_blocks::{KnownLayer, TrackedBlock};
 
-/// What went in and what came out.
+/// Digests and sizes of the input and the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Compressed {
     /// Digest of the input: the diffID of a layer.
@@ -39,23 +39,23 @@ pub struct Compressed {
     pub size_bytes: u64,
 }
 
-/// Where a compressed layer goes, and who is told of it.
+/// The destination of a compressed layer, and the observers of it.
 pub struct Sink<'s> {
     /// Takes the compressed bytes.
     pub out: &'s mut (dyn Write + Send),
-    /// Takes the bytes that went in, once they are compressed.
+    /// Takes the input bytes, once they are compressed.
     pub input: Option<&'s mut (dyn Write + Send)>,
-    /// Takes what the next run has to know of the layer.
+    /// Takes the layer's blocks for the next run.
     pub track: Option<&'s mut Track>,
     /// Is told how many more bytes went in.
     pub progress: &'s (dyn Fn(u64) + Sync),
 }
 
-/// What the next run has to know of a layer.
+/// A layer's facts for the next run.
 #[derive(Debug, Default)]
 pub struct Track {
     pub blocks: Vec<TrackedBlock>,
-    /// The layer of an earlier run that is the same to the last byte: then nothing was written.
+    /// The layer of an earlier run with the same bytes to the last one: then nothing was written.
     pub same_as: Option<KnownLayer>,
 }
 
@@ -66,7 +66,7 @@ impl<'s> Sink<'s> {
     }
 }
 
-/// Compresses what `produce` writes into `out` as gzip, on `jobs` threads.
+/// Compresses the bytes of `produce` into `out` as gzip, on `jobs` threads.
 pub fn compress<E: From<io::Error>>(
     jobs: NonZeroUsize,
     out: &mut (dyn Write + Send),
@@ -76,10 +76,10 @@ pub fn compress<E: From<io::Error>>(
 }
 
 impl Pool<'_> {
-    /// Compresses what `produce` writes.
+    /// Compresses the bytes of `produce`.
     ///
-    /// An error of the sink (a full disk) is reported rather than the broken pipe that `produce`
-    /// sees because of it.
+    /// An error of the sink (a full disk) is reported rather than the broken pipe `produce` sees
+    /// because of it.
     pub fn compress<E: From<io::Error>>(
         &self,
         codec: Codec,
@@ -89,7 +89,8 @@ impl Pool<'_> {
         let (order, ordered) = channel();
         let (hash, hashing) = channel();
         let Sink { out, input, track, progress } = sink;
-        // Who wants to see the input sees all of it; who does not track blocks writes all of them.
+        // An observer of the input needs all of it, and a layer without a track has no blocks to
+        // compare: both rule out a known layer.
         let known = self.known.filter(|_| input.is_none() && track.is_some());
         thread::scope(|scope| {
             let hasher = scope.spawn(move || hash_in_order(&hashing, input));
@@ -97,10 +98,10 @@ impl Pool<'_> {
             let mut writing =
                 BlockWriter { pool: self, codec, order, cutter: Cutter::new(), progress };
             let produced = produce(&mut writing);
-            // Finishing drops the sender, which is what ends the threads.
+            // Finishing drops the sender, and so ends the threads.
             let finished = writing.finish();
             let (written, input) = (joined(writer.join()), joined(hasher.join()));
-            // When that one fails, the writer fails because of it.
+            // A failed hasher makes the writer fail too, so the hasher's error goes first.
             let input = input?;
             let written = written?;
             produced?;
@@ -123,7 +124,7 @@ fn joined<T>(result: thread::Result<T>) -> T {
     result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-/// The writing end: cuts what it is given into blocks and hands them to the pool.
+/// The writing end: cuts its input into blocks and hands them to the pool.
 pub struct BlockWriter<'p> {
     pool: &'p Pool<'p>,
     codec: Codec,
@@ -133,7 +134,7 @@ pub struct BlockWriter<'p> {
 }
 
 impl BlockWriter<'_> {
-    /// Sends the first bytes of what was not sent yet as a block.
+    /// Sends the first unsent bytes as a block.
     fn send_block(&mut self, length: usize) -> io::Result<()> {
         if self.pool.is_stopped() {
             return Err(io::Error::new(io::ErrorKind::BrokenPipe, "the run has failed elsewhere"));

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize};
 use wharf_oci::Digest;
 
-/// Platform, how a container starts, and what the layers hold.
+/// The platform, the start of a container, and the digests of the layers.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageConfig {
     /// When it was made, in RFC 3339.
@@ -60,7 +60,7 @@ pub struct RuntimeConfig {
     pub working_dir: String,
     #[serde(deserialize_with = "null_is_default", skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
-    /// The signal that ends it.
+    /// The signal to end it.
     #[serde(deserialize_with = "null_is_default", skip_serializing_if = "String::is_empty")]
     pub stop_signal: String,
     /// How docker asks whether it is well; not in the specification of OCI, and never written.
@@ -89,7 +89,7 @@ pub struct Healthcheck {
     pub retries: u64,
 }
 
-/// The `{}` that stands for "is in the set".
+/// The `{}` for a member of a set.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Empty {}
 

@@ -1,9 +1,9 @@
-//! What the files of a layer hold: the digests of each, and the texts by which an image says which
-//! packages it has. Read for the statements about an image, after its layers were written.
+//! The contents of a layer's files: the digests of each, and the texts with the image's own account
+//! of its packages. Read for the statements about an image, after its layers were written.
 //!
-//! Files on this disk are read in parallel, unless a record of an earlier run proves they are
-//! what they were; archives are read by writing their layer once more, into a sink that hashes.
-//! Invariant: nothing here changes a byte of a layer; a file that changes while it is read is an error.
+//! Files on this disk are read in parallel, unless a record of an earlier run proves them
+//! unchanged; for archives their layer is written once more, into a hashing sink. Invariant:
+//! nothing here changes a byte of a layer; a file with changes during the read is an error.
 
 mod digesting;
 mod on_disk;
@@ -21,18 +21,18 @@ use super::attest::provenance::InputDigest;
 use super::files::{FileKind, clean};
 use super::layer::{ContentPlace, LayerError, PreparedLayer};
 
-/// What the files of a layer hold.
+/// The contents of a layer's files.
 #[derive(Debug, Default)]
 pub struct LayerContents {
     /// By path, sorted, each once; the first of too many.
     files: Vec<(Box<[u8]>, FileDigests)>,
-    /// The texts that were kept.
+    /// The kept texts.
     pub texts: Texts,
     /// The inputs of the layer, in its order.
     pub inputs: Vec<InputContents>,
 }
 
-/// What an input of a layer is.
+/// The content of a layer's input.
 #[derive(Debug, Clone, Copy)]
 pub struct InputContents {
     pub digest: InputDigest,
@@ -43,7 +43,7 @@ pub struct InputContents {
 /// Why contents could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ContentsError {
-    /// A file.
+    /// A file cannot be read.
     #[error("cannot read {path}")]
     Read { path: PathBuf, source: io::Error },
     /// The layer, written once more.
@@ -52,7 +52,7 @@ pub enum ContentsError {
 }
 
 impl LayerContents {
-    /// Reads what a layer holds.
+    /// Reads the contents of a layer.
     pub fn read(
         layer: &PreparedLayer,
         record: &Record,
@@ -102,9 +102,9 @@ impl LayerContents {
         self.files.push((clean(path).into_owned().into_boxed_slice(), digests));
     }
 
-    /// Sorts the files, and gives second names what their first has.
+    /// Sorts the files, and gives second names the digests of their first.
     fn finish(&mut self, layer: &PreparedLayer) {
-        // Of a path that is there twice the last counts, as in an unpacked layer.
+        // The last of two entries with one path counts, as in an unpacked layer.
         self.files.reverse();
         self.files.sort_by(|one, other| one.0.cmp(&other.0));
         self.files.dedup_by(|later, first| later.0 == first.0);

@@ -1,9 +1,9 @@
 //! Debian packages (deb(5), format 2): an `ar` archive of `debian-binary`, `control.tar` and
 //! `data.tar`, the tars compressed or not.
 //!
-//! What is accepted is what `dpkg-deb` accepts, but for members by bzip2 and lzma, which Debian has
-//! not written for ten years. Invariant: a package streams; of it only the control file, the list of
-//! checksums and one buffer are held.
+//! The reader accepts the packages of `dpkg-deb`, but for members by bzip2 and lzma; Debian has not
+//! written those for ten years. Invariant: a package streams; the reader holds only the control
+//! file, the list of checksums and one buffer.
 
 mod control;
 
@@ -25,10 +25,10 @@ const CONTROL_TAR_BYTES_MAX: u64 = 64 << 20;
 /// Largest control file; the largest of Debian has 100 KiB.
 const CONTROL_BYTES_MAX: usize = 1 << 20;
 
-/// Longest list of checksums that is kept, for 100,000 files.
+/// Longest list of checksums in bytes, for 100,000 files.
 const MD5SUMS_BYTES_MAX: usize = 16 << 20;
 
-/// How much is read of the member that holds the format.
+/// How many bytes of the format member are read.
 const FORMAT_BYTES_MAX: u64 = 100;
 
 /// Why bytes are no Debian package.
@@ -49,19 +49,19 @@ pub enum DebianError {
     /// No more members.
     #[error("it ends before `{0}`")]
     Missing(&'static str),
-    /// A member that is compressed in a way that is not read.
+    /// A member with an unknown compression.
     #[error("its `{0}` is compressed in a way that is not read; build it with gzip, xz or zstd")]
     Compression(String),
-    /// A member that does not inflate.
+    /// A member with damaged compressed bytes.
     #[error("its `{member}` cannot be unpacked")]
     Inflate { member: String, source: io::Error },
-    /// A member that is no tar.
+    /// A member without a valid tar.
     #[error("its `{member}` is no tar: {fault}")]
     Tar { member: String, fault: TarFault },
-    /// A member, or a file in it, that is larger than any package's.
+    /// A member, or a file in it, beyond the size of any package's.
     #[error("its `{member}` has more than {limit_bytes} bytes")]
     TooLarge { member: String, limit_bytes: u64 },
-    /// A control file that says too little.
+    /// A control file with missing or malformed fields.
     #[error(transparent)]
     Control(#[from] ControlError),
 }
@@ -70,7 +70,7 @@ pub enum DebianError {
 pub struct Package<R> {
     archive: Archive<R>,
     data: Begun,
-    /// What its control file says.
+    /// The fields of its control file.
     pub control: Control,
     /// The control file.
     pub control_text: Box<[u8]>,
@@ -79,7 +79,7 @@ pub struct Package<R> {
 }
 
 impl<R: Read> Package<R> {
-    /// Reads all that stands before the files.
+    /// Reads all members before the files.
     pub fn open(source: R) -> Result<Self, DebianError> {
         let mut archive = Archive::open(source).map_err(DebianError::Archive)?;
         check_format(&mut archive)?;
@@ -106,7 +106,7 @@ impl<R: Read> Package<R> {
         walk(&mut self.archive, &mut self.data, limit_bytes, visit, is_done)
     }
 
-    /// What the package is read from, behind what was read.
+    /// The source of the package, at its present position.
     pub fn into_source(self) -> R {
         self.archive.into_source()
     }
@@ -128,7 +128,7 @@ pub fn runs_on(architecture: &str, platform: &Platform) -> bool {
     }
 }
 
-/// Reads the member that says which format this is.
+/// Reads the format member.
 fn check_format<R: Read>(archive: &mut Archive<R>) -> Result<(), DebianError> {
     let first = archive.next_member().map_err(DebianError::Archive)?;
     let first = first.ok_or(DebianError::Missing("debian-binary"))?;
@@ -146,7 +146,7 @@ fn check_format<R: Read>(archive: &mut Archive<R>) -> Result<(), DebianError> {
     Ok(())
 }
 
-/// Goes on to a member with a tar. Those whose names begin with `_` may stand anywhere before it.
+/// Goes on to a member with a tar. Members with names in `_` may stand anywhere before it.
 fn next_part<R: Read>(
     archive: &mut Archive<R>,
     wanted: &'static str,
@@ -165,7 +165,7 @@ fn next_part<R: Read>(
     }
 }
 
-/// A member whose first bytes were read: they say how it is compressed, not its name.
+/// A member with its first bytes read: they tell its compression, and its name does not.
 struct Begun {
     name: String,
     head: Vec<u8>,
@@ -182,7 +182,7 @@ fn begin<R: Read>(archive: &mut Archive<R>, member: Member) -> Result<Begun, Deb
     }
 }
 
-/// Inflates a member and shows what is in its tar.
+/// Inflates a member and walks its tar.
 fn walk<R: Read, V: Visit>(
     archive: &mut Archive<R>,
     member: &mut Begun,
@@ -198,7 +198,7 @@ fn walk<R: Read, V: Visit>(
     let shown = show_all(&mut tar, limit_bytes, visit, &is_done);
     drop(tar);
     if !is_done(visit) {
-        // What is missing of the member explains all else that is wrong with it.
+        // Missing bytes of the member explain every other fault in it.
         archive.check_cut().map_err(DebianError::Archive)?;
     }
     shown.map_err(|error| match error {
@@ -208,7 +208,7 @@ fn walk<R: Read, V: Visit>(
     })
 }
 
-/// What is kept of a `control.tar`.
+/// The kept parts of a `control.tar`.
 #[derive(Default)]
 struct Found {
     control: Option<Vec<u8>>,

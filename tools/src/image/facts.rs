@@ -1,8 +1,8 @@
-//! What is known of an image once its bytes were read: the seam between the engine that reads and
-//! proves them (`verify`) and the rules that judge them (`rules::image`). Only types.
+//! The facts of an image once its bytes were read: the seam between the engine to read and prove
+//! them (`verify`) and the rules to judge them (`rules::image`). Only types.
 //!
-//! Invariant: facts hold what stands in the image, not what should: a manifest whose bytes lie is
-//! among the faults, and only what could be read is among the manifests.
+//! Invariant: facts hold the image as it is, not as it should be: a manifest with other bytes than
+//! its digest is among the faults, and only readable manifests are among the manifests.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,17 +19,17 @@ use super::files::FileView;
 pub struct ImageFacts {
     /// Where it was read, as people call it: the folder, the archive, the reference.
     pub location: String,
-    /// What each tag points at.
+    /// The digest of each tag.
     pub tags: BTreeMap<Tag, Digest>,
-    /// What is listed at the top, in order, with duplicates removed.
+    /// The descriptors at the top, in order, with duplicates removed.
     pub roots: Vec<Descriptor>,
-    /// The indexes that could be read.
+    /// The readable indexes.
     pub indexes: Vec<IndexFacts>,
-    /// The manifests of images that could be read; attestations are not among them.
+    /// The readable manifests of images; attestations are not among them.
     pub images: Vec<PlatformImage>,
-    /// What is said of images: signatures, lists of parts, attestations.
+    /// Manifests about images: signatures, lists of parts, attestations.
     pub artifacts: Vec<ArtifactFacts>,
-    /// Everything that is not as its descriptor says.
+    /// Every difference from a descriptor or configuration.
     pub faults: Vec<Fault>,
 }
 
@@ -56,19 +56,18 @@ pub struct PlatformImage {
     pub annotations: BTreeMap<String, String>,
     /// Its layers, bottom first.
     pub layers: Vec<LayerFacts>,
-    /// What a container of it sees; `None` when nobody looked.
+    /// The files of a container of it; `None` if they were not read.
     pub files: Option<Arc<FileView>>,
 }
 
-/// A manifest that says something of an image: one with a subject, or a child of an index that
-/// belongs to another child.
+/// A manifest about an image: one with a subject, or an index's child about another child.
 #[derive(Debug, Clone)]
 pub struct ArtifactFacts {
     /// How it is pointed at.
     pub descriptor: Descriptor,
     /// The image it is about, when it says so.
     pub subject: Option<Digest>,
-    /// What it is: its `artifactType`, or the type of its configuration.
+    /// Its kind: the `artifactType`, or the type of its configuration.
     pub artifact_type: Option<String>,
     pub layers: Vec<Descriptor>,
     /// The types of the statements its layers hold (`in-toto.io/predicate-type`).
@@ -84,13 +83,13 @@ pub struct LayerFacts {
     pub uncompressed_bytes: Option<u64>,
 }
 
-/// Something that is not as its descriptor or configuration says.
+/// A difference between bytes and their descriptor or configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Hash)]
 #[serde(rename_all = "camelCase")]
 pub struct Fault {
     /// The blob or manifest it is about.
     pub digest: Digest,
-    /// What is wrong with it.
+    /// The kind of fault.
     pub kind: FaultKind,
     /// The entry it is about, in a layer; fit to be shown once control characters are out.
     pub path: Option<String>,
@@ -108,7 +107,7 @@ pub enum FaultKind {
     Size,
     /// Its bytes have another digest (IMG-003).
     Digest,
-    /// A digest is by an algorithm that is not known here, so nobody looked at what it is of (IMG-003).
+    /// A digest by an algorithm unknown to this program; its content was not checked (IMG-003).
     Algorithm,
     /// Two manifests have one name (IMG-049).
     Name,
@@ -119,7 +118,7 @@ pub enum FaultKind {
     /// A layer's tar has another digest than the configuration says, or their numbers differ
     /// (IMG-036).
     DiffId,
-    /// What a layer inflates to could not be found out (IMG-036).
+    /// The uncompressed bytes of a layer could not be checked (IMG-036).
     Unproven,
     /// A layer does not inflate (IMG-033).
     Compression,
@@ -127,11 +126,11 @@ pub enum FaultKind {
     Packing(Refusal),
     /// A layer's tar is damaged (IMG-032).
     Tar,
-    /// An entry of a layer that not every engine unpacks (IMG-032).
+    /// An entry of a layer some engines refuse to unpack (IMG-032).
     Entry(Refusal),
 }
 
-/// Which of the engines customers run (docker, podman, containerd) refuse something.
+/// The engines customers run (docker, podman, containerd), by their refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Hash)]
 #[serde(rename_all = "camelCase")]
 pub enum Refusal {
@@ -143,12 +142,12 @@ pub enum Refusal {
     None,
 }
 
-/// What a fault means for the image.
+/// The weight of a fault for the image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Weight {
     /// Worth knowing.
     Remark,
-    /// Nobody knows whether the bytes are right.
+    /// The bytes may be right or wrong; they were not proven.
     Unproven,
     /// Some engines refuse the image.
     Refused,
@@ -159,7 +158,7 @@ pub enum Weight {
 }
 
 impl FaultKind {
-    /// What it means for the image.
+    /// Its weight for the image.
     #[must_use]
     pub const fn weight(self) -> Weight {
         match self {
@@ -228,7 +227,7 @@ impl PlatformImage {
         })
     }
 
-    /// What it is called in messages: its platform, or its digest when that is not known.
+    /// Its name in messages: its platform, or its digest if the platform is unknown.
     #[must_use]
     pub fn name(&self) -> String {
         match self.platform().filter(|platform| !platform.os.is_empty()) {

@@ -1,5 +1,5 @@
-//! The files of layers and of whole platforms: what each layer holds, in its order, and what a
-//! container sees once runtimes laid the layers over one another.
+//! The files of layers and of whole platforms: the entries of each layer, in its order, and a
+//! container's view once runtimes laid the layers over one another.
 //!
 //! Paths are those in the image's root, without `.`, `..` and a leading slash; the root itself is
 //! the empty path. Invariant: a file costs its path, its link and [`ENTRY_BYTES`], and nothing here

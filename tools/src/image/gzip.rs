@@ -1,9 +1,8 @@
-//! Gzip (RFC 1952) made of blocks that know nothing of one another: one member, in which each block
-//! ends at a whole byte.
+//! Gzip (RFC 1952) made of independent blocks: one member, and each block ends at a whole byte.
 //!
-//! libdeflate compresses a buffer at a time into a whole deflate stream. Here its last block is told
-//! that it is none, and an empty stored block brings the next one to a whole byte, as a sync flush
-//! does. Invariant: the bytes of a block follow from its content alone.
+//! libdeflate compresses a buffer at a time into a whole deflate stream. This module clears the
+//! final bit of its last block, and an empty stored block brings the next one to a whole byte, as a
+//! sync flush does. Invariant: the bytes of a block follow from its content alone.
 
 mod final_block;
 
@@ -12,7 +11,7 @@ use std::io;
 use flate2::Crc;
 use libdeflater::{CompressionLvl, Compressor};
 
-/// The level. What it makes is smaller than what `gzip -6` makes. Part of the byte contract.
+/// The level. Its output is smaller than that of `gzip -6`. Part of the byte contract.
 const LEVEL: i32 = 5;
 
 /// Magic, deflate, no flags, no time, no extra flags, operating system "unknown".
@@ -21,7 +20,7 @@ pub(super) const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
 /// An empty last block with the fixed code: ends the deflate stream.
 const LAST_BLOCK: [u8; 2] = [3, 0];
 
-/// What a stored block has behind its three first bits, when it is empty: its length, twice.
+/// The length of an empty stored block, twice, behind its three first bits.
 const EMPTY_STORED: [u8; 4] = [0, 0, 0xff, 0xff];
 
 /// Most bytes of a stored block.
@@ -70,7 +69,7 @@ impl GzipBlocks {
         if let Some(byte) = bytes.get_mut(last.start / 8) {
             *byte &= !(1 << (last.start % 8));
         }
-        // The three zero bits that start a stored block, and zeros up to a whole byte; the
+        // The three zero bits of a stored block's start, and zeros up to a whole byte; the
         // compressor fills its last byte with zeros, too.
         bytes.resize((last.end + 3).div_ceil(8), 0);
         bytes.extend_from_slice(&EMPTY_STORED);
@@ -78,7 +77,7 @@ impl GzipBlocks {
     }
 }
 
-/// What stands behind the last block.
+/// The trailer behind the last block.
 pub(super) fn trailer(crc: &Crc) -> [u8; 10] {
     let mut bytes = [0; 10];
     let parts = [&LAST_BLOCK[..], &crc.sum().to_le_bytes(), &crc.amount().to_le_bytes()];
@@ -88,8 +87,8 @@ pub(super) fn trailer(crc: &Crc) -> [u8; 10] {
     bytes
 }
 
-/// Whether a block is as if no code makes it shorter: in places all over it, every byte comes as
-/// often as by chance, and nothing comes again. What was compressed already is like that.
+/// Whether no code is likely to shorten a block: in places all over it, every byte comes as often
+/// as by chance, and no word comes again. Compressed data is like that.
 fn is_noise(block: &[u8]) -> bool {
     let step = block.len() / SAMPLES;
     step >= SAMPLE_BYTES && block.chunks_exact(step).all(is_even) && !repeats(block)
@@ -107,8 +106,8 @@ fn is_even(part: &[u8]) -> bool {
     squares < EVEN_SQUARES_MAX
 }
 
-/// Whether words of this block come again in it. Of all words those are looked at whose hash says
-/// so, which are the same ones wherever they stand.
+/// Whether words of this block come again in it. The hash of a word decides whether it is looked
+/// at, so equal words are looked at everywhere.
 fn repeats(block: &[u8]) -> bool {
     let mut words: Vec<u64> = block
         .windows(8)

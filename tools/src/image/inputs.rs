@@ -1,20 +1,20 @@
-//! What a layout was made from: the digest of the offer's image part, noted beside the tags in
-//! `index.json`, where it changes no digest of the image.
+//! A layout's inputs: the digest of the offer's image part, noted beside the tags in `index.json`,
+//! where it changes no digest of the image.
 //!
-//! In it is everything an offer says and that changes a byte of the layout: how layers are made
-//! and what they start from, the configuration, labels and annotations with what the rest of the
-//! offer fills in (the plan's name, the publisher), and the tags with what each points at. Not in it
-//! is what changes none: where the image is pushed to, tags of earlier versions, texts of the listing,
-//! how a tag was spelled before its placeholders were filled. What stands in no offer is not in it
-//! either: the files of folders and the images that tags mean today, which `wharf package --check`
-//! compares, and what the environment or the command line says.
+//! The digest covers every value of an offer with an effect on a byte of the layout: the making of
+//! layers and their base, the configuration, labels and annotations with the values of the rest of
+//! the offer (the plan's name, the publisher), and the tags with the target of each. It leaves out
+//! values without such an effect: the destination of a push, tags of earlier versions, texts of the
+//! listing, the spelling of a tag before its placeholders were filled. It leaves out inputs outside
+//! the offer too: the files of folders and the present images of tags (`wharf package --check`
+//! compares those), and values of the environment or the command line.
 
 use wharf_oci::{Algorithm, Descriptor, Digest, Digester};
 
 use crate::offer::model::{Image, MadeFrom};
 use crate::offer::tags::TagTemplates;
 
-/// The annotation of every root of a layout that `wharf package` made.
+/// The annotation for the digest, on every root of a layout by `wharf package`.
 pub const INPUTS: &str = "wharf.image.inputs";
 
 /// The digest of the offer's image part.
@@ -24,7 +24,7 @@ pub fn digest_of(image: &Image) -> Digest {
         repository: "any".parse().unwrap_or_else(|_| image.repository.clone()),
         published_tags: Vec::new(),
         tags: TagTemplates::default(),
-        // What these three say is in `described`.
+        // The values of these three are in `described`.
         source: None,
         revision: None,
         licences: None,
@@ -36,19 +36,19 @@ pub fn digest_of(image: &Image) -> Digest {
         let is_label = has_labels && !image.config.labels.contains_key(key);
         is_label || !image.annotations.contains_key(key)
     });
-    // The derived form names every key and quotes every text, so that one that is added later cannot
-    // be forgotten, and no two offers that differ have the same.
+    // The derived form names every key and quotes every text: a key added later cannot be
+    // forgotten, and no two different offers have the same form.
     Digester::digest(Algorithm::Sha256, format!("{content:?}").as_bytes())
 }
 
-/// What a layout says it was made from; `None` when somebody else made it, or an older wharf.
+/// The digest noted in a layout; `None` for a layout by another tool, or by an older wharf.
 #[must_use]
 pub fn recorded(roots: &[Descriptor]) -> Option<Digest> {
     roots.iter().find_map(|root| root.annotations.get(INPUTS)?.parse().ok())
 }
 
-/// Whether a layout was made from something else than what the offer says now. One that does not say
-/// what it was made from is not known to be stale.
+/// Whether the offer has changed since the layout was made. A layout without a noted digest does
+/// not count as stale.
 #[must_use]
 pub fn is_stale(roots: &[Descriptor], image: &Image) -> bool {
     recorded(roots).is_some_and(|recorded| recorded != digest_of(image))

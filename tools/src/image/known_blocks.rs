@@ -1,9 +1,10 @@
-//! Blocks an earlier run compressed: what is proven to be the same is not compressed again.
+//! Blocks an earlier run compressed: a block with the same proven content is not compressed again.
 //!
 //! Beside its layouts, a folder has `.wharf` with a record for each layer: the key of every block,
-//! where its compressed bytes are in the layer, and their checksum. Invariants: a key is a
-//! cryptographic hash of the codec and the whole block; bytes are taken only when their checksum is
-//! right; whatever is wrong with the folder, a record or a layer only costs time. It may be deleted.
+//! the place of its compressed bytes in the layer, and their checksum. Invariants: a key is a
+//! cryptographic hash of the codec and the whole block; bytes are taken only with the right
+//! checksum; any fault of the folder, a record or a layer only costs time. The folder may be
+//! deleted.
 
 mod record;
 mod saved;
@@ -28,13 +29,13 @@ pub const FOLDER: &str = ".wharf";
 const ENDING: &str = ".blocks";
 const WRITING: &str = ".blocks.tmp";
 
-/// Most blocks that are known at once, which are held in memory: those of 100 GiB.
+/// Most known blocks at once, all held in memory: those of 100 GiB.
 const BLOCKS_MAX: usize = 200_000;
 
-/// Most layers that blocks are taken from: each is a file that stays open.
+/// Most layers with known blocks: each is an open file.
 const LAYERS_MAX: usize = 256;
 
-/// Most names that are looked at in the folder of layouts, and in that of the records.
+/// Most names read in the folder of layouts, and in the folder of the records.
 const NAMES_MAX: usize = 10_000;
 
 /// How much of a layer is copied at once.
@@ -43,7 +44,7 @@ const COPY_BYTES: usize = 256 * 1024;
 /// Largest compressed block: no codec makes one much longer than it was.
 const PACKED_BYTES_MAX: u32 = 2 << 20;
 
-/// What a block is called: a hash of its codec and content, and one of its compressed bytes.
+/// The name of a block: a hash of its codec and content, and one of its compressed bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BlockName {
     key: BlockKey,
@@ -61,7 +62,7 @@ impl BlockName {
         BlockKey(*hash.update(block).finalize().as_bytes())
     }
 
-    /// The name of a block that was compressed to these bytes.
+    /// The name of a block with these compressed bytes.
     pub(super) fn new(key: BlockKey, packed: &[u8]) -> Self {
         Self { key, checksum: *blake3::hash(packed).as_bytes() }
     }
@@ -80,9 +81,9 @@ pub struct KnownBlock {
 #[derive(Debug, Clone, Copy)]
 pub struct TrackedBlock {
     pub block: KnownBlock,
-    /// The hash of all that went in.
+    /// The hash of all input.
     pub input: Saved,
-    /// The hash of all that came out.
+    /// The hash of all output.
     pub output: Saved,
 }
 
@@ -122,8 +123,8 @@ struct Known {
 }
 
 impl KnownBlocks {
-    /// Reads the records beside these layouts. Layers stay open, so they can be read when their
-    /// layout was replaced meanwhile. What cannot be read is not known.
+    /// Reads the records beside these layouts. Layers stay open, so they can still be read after a
+    /// replacement of their layout. An unreadable layer or record gives no blocks.
     #[must_use]
     pub fn open(layouts: &Path) -> Self {
         let mut known = Self::default();
@@ -149,7 +150,7 @@ impl KnownBlocks {
         }
     }
 
-    /// The compressed bytes of a block, when they are known and what they were.
+    /// The compressed bytes of a known block, if their checksum is right.
     pub(super) fn take(&self, key: &BlockKey) -> Option<(Vec<u8>, BlockName, TakenFrom)> {
         let place = self.by_key.get(key)?;
         let file = self.file(place.layer)?;
@@ -163,7 +164,7 @@ impl KnownBlocks {
         Some((bytes, name, TakenFrom { layer: place.layer, at: place.at }))
     }
 
-    /// The record of a layer that begins with these bytes.
+    /// The record of a layer, if the layer begins with these bytes.
     pub(super) fn record(&self, layer: KnownLayer, start: &[u8]) -> Option<Vec<TrackedBlock>> {
         let mut found = vec![0; start.len()];
         self.file(layer)?.read_exact_at(&mut found, 0).ok()?;
@@ -239,7 +240,7 @@ pub fn keep(layouts: &Path, layer: &Digest, blocks: &[TrackedBlock]) -> io::Resu
     fs::rename(writing.path(), folder.join(format!("{}{ENDING}", layer.hex())))
 }
 
-/// Removes the records of layers that no layout has any more, and what a run left that was killed.
+/// Removes the records of layers no layout has any more, and the leftovers of a killed run.
 pub fn tidy(layouts: &Path) {
     let layers = Layers::of(layouts);
     for (path, hex) in records(layouts) {
@@ -255,7 +256,7 @@ pub fn tidy(layouts: &Path) {
     }
 }
 
-/// The layouts that may have a layer.
+/// The layouts to look for a layer in.
 struct Layers(Vec<PathBuf>);
 
 impl Layers {

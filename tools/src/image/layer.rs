@@ -1,9 +1,9 @@
-//! Layers: what an offer lists, made into one tar.
+//! Layers: the inputs of an offer, made into one tar.
 //!
-//! A layer is made in two steps. First its inputs are looked at: names and attributes, and what
-//! stands below in the image. Then it is written, which can wait, and goes on beside others.
-//! Invariant: a layer streams, it is never whole in memory; nothing a runtime would refuse
-//! leaves here.
+//! A layer is made in two steps. First its inputs are looked at: names and attributes, and the
+//! layers below in the image. Then it is written; the write can wait, and goes on beside others.
+//! Invariant: a layer streams, it is never whole in memory; no entry a runtime would refuse leaves
+//! here.
 
 mod archive;
 mod beneath;
@@ -43,7 +43,7 @@ use crate::offer::layers::{Layer, LayerInput};
 /// How many entries a layer may have: their paths are held in memory to be sorted.
 const ENTRIES_MAX: usize = 2_000_000;
 
-/// A layer whose inputs were looked at.
+/// A layer after the look at its inputs.
 #[derive(Debug)]
 pub struct PreparedLayer {
     inputs: Vec<PreparedInput>,
@@ -60,14 +60,15 @@ enum PreparedInput {
     Debs(PreparedDebs),
 }
 
-/// What the bytes of a layer follow from.
+/// The origin of a layer's bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Origin {
-    /// Equal of two layers only when their bytes are: over every entry, over device, inode, size
-    /// and times of every file whose content goes in, and over the content of archives.
+    /// Two layers with equal digests have equal bytes: the digest is over every entry, over device,
+    /// inode, size and times of every file with content in the layer, and over the content of
+    /// archives.
     pub digest: Digest,
-    /// When anything of those files last changed, in nanoseconds since 1970. The kernel's clock
-    /// for that may stand still for some milliseconds: what was read in the same moment may have
+    /// The last change of any of those files, in nanoseconds since 1970. The kernel's clock for
+    /// changes may stand still for some milliseconds: a file read in the same moment may have
     /// changed after it without a trace.
     pub newest_change: i128,
 }
@@ -77,7 +78,7 @@ pub struct Origin {
 pub enum ContentPlace<'a> {
     /// In the files of a folder.
     Folder(DiskFiles<'a>),
-    /// In one file, which becomes a file.
+    /// In one file; it becomes one file of the layer.
     File(DiskFiles<'a>),
     /// In an archive.
     Archive(&'a Path),
@@ -85,7 +86,7 @@ pub enum ContentPlace<'a> {
     Archives(Vec<&'a Path>),
 }
 
-/// Looks at the inputs of a layer; `below` is what stands below it in its image.
+/// Looks at the inputs of a layer; `below` has the layers under it in its image.
 pub fn prepare(
     setting: &Setting<'_>,
     layer: &Layer,
@@ -146,13 +147,13 @@ pub fn prepare(
 }
 
 impl PreparedLayer {
-    /// What the layer will hold.
+    /// The files of the layer to be written.
     #[must_use]
     pub const fn files(&self) -> &Arc<LayerFiles> {
         &self.files
     }
 
-    /// What a person should know of it.
+    /// Remarks for a person about it.
     #[must_use]
     pub fn notes(&self) -> &[Note] {
         &self.notes
@@ -169,7 +170,7 @@ impl PreparedLayer {
         debian::check_platform(&self.packages, platform)
     }
 
-    /// What its bytes follow from.
+    /// The origin of its bytes.
     #[must_use]
     pub const fn origin(&self) -> Origin {
         self.origin
@@ -190,7 +191,7 @@ impl PreparedLayer {
         })
     }
 
-    /// Writes the uncompressed tar. What changed since it was looked at is an error.
+    /// Writes the uncompressed tar. A change since the look at the inputs is an error.
     pub fn write(&self, out: &mut dyn Write) -> Result<(), LayerError> {
         if let [PreparedInput::Tar(tar)] = self.inputs.as_slice()
             && let Some(passed) = tar.pass_on(out)
@@ -211,8 +212,8 @@ impl PreparedLayer {
     }
 }
 
-/// Checks a tar whose bytes are the layer makes nothing else of links and folders below it: its
-/// entries go where engines put them, and nobody here can move them.
+/// Checks a ready tar against links and folders below it: none may become another kind. Engines
+/// choose the place of its entries, and a ready tar's bytes cannot be changed here to move them.
 fn keeps_what_is_below(
     files: &Arc<LayerFiles>,
     below: &Below<'_>,
@@ -234,7 +235,7 @@ fn keeps_what_is_below(
     })
 }
 
-/// Checks that what the offer names is there, without reading it.
+/// Checks for the existence of the offer's path, without reading it.
 pub fn check_source(folder: &Path, input: &LayerInput) -> Result<(), LayerError> {
     let path = folder.join(input.path().as_str());
     let (what, kind) = match input {

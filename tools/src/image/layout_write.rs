@@ -1,8 +1,7 @@
-//! An OCI image layout that is written: in a staging folder beside its place, then put there in one
-//! step.
+//! Writes an OCI image layout: in a staging folder beside its place, then put there in one step.
 //!
 //! Invariant: at the place of a layout there is, at every moment, nothing, the old layout or the
-//! whole new one. A layout that would not change is left alone.
+//! whole new one. A layout without a change is left alone.
 
 mod blobs;
 
@@ -41,12 +40,12 @@ pub enum WriteError {
         /// The folder of layouts.
         path: PathBuf,
     },
-    /// Where the layout goes there is something else.
+    /// A foreign file or folder stands at the layout's place.
     #[error("{path} is not a folder made by wharf; move it away")]
     Foreign { path: PathBuf },
 }
 
-/// What became of a finished layout.
+/// The outcome for a finished layout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Outcome {
@@ -97,7 +96,7 @@ impl LayoutFolder {
     }
 }
 
-/// A layer that was made, and is not in a layout yet.
+/// A finished layer, not in a layout yet.
 #[derive(Debug, Clone)]
 pub struct MadeLayer {
     pub compressed: Compressed,
@@ -105,7 +104,7 @@ pub struct MadeLayer {
     pub path: Option<PathBuf>,
 }
 
-/// The folder in which layers are made before layouts take them.
+/// The folder for finished layers before layouts take them.
 #[derive(Debug)]
 pub struct LayerStaging {
     staging: Temporary,
@@ -127,14 +126,14 @@ impl LayerStaging {
         Ok(Self { staging, _beside: made })
     }
 
-    /// The path of a layer that is made.
+    /// The path of a layer under construction.
     #[must_use]
     pub fn place(&self, number: usize) -> PathBuf {
         self.staging.path().join(number.to_string())
     }
 }
 
-/// A layout that is made. Dropped unfinished, it leaves nothing.
+/// A layout under construction. Dropped unfinished, it leaves nothing.
 #[derive(Debug)]
 pub struct LayoutWriter<'f> {
     place: Place<'f>,
@@ -167,7 +166,7 @@ impl<'f> LayoutWriter<'f> {
         Ok(Self { place, blobs: BTreeMap::new() })
     }
 
-    /// Starts a layout that is made to know its digests and sizes; nothing is written.
+    /// Starts a layout for its digests and sizes alone; nothing is written.
     #[must_use]
     pub const fn counted() -> Self {
         Self { place: Place::Counted { small: BTreeMap::new() }, blobs: BTreeMap::new() }
@@ -182,7 +181,8 @@ impl<'f> LayoutWriter<'f> {
                 let path = blob_path(staging.path(), &digest);
                 fs::write(&path, bytes).map_err(|source| WriteError::Write { path, source })?;
             }
-            // More than anybody reads as a manifest or a configuration is not compared as one.
+            // A blob above the manifest limit is no manifest and no configuration, and is not
+            // compared as one.
             Place::Counted { small } if length <= MANIFEST_SIZE_BYTES_MAX => {
                 small.insert(digest, bytes.to_vec());
             }
@@ -192,7 +192,7 @@ impl<'f> LayoutWriter<'f> {
         Ok(Descriptor::new(media_type, digest, length))
     }
 
-    /// Adds a layer that was made.
+    /// Adds a finished layer.
     pub fn add_layer(&mut self, layer: &MadeLayer) -> Result<(), WriteError> {
         let Compressed { digest, size_bytes, .. } = layer.compressed;
         let is_new = self.blobs.insert(digest, size_bytes).is_none();
@@ -205,8 +205,8 @@ impl<'f> LayoutWriter<'f> {
         }
     }
 
-    /// Writes `index.json` with these roots and what refers to them, and puts the layout in its
-    /// place. Of one that was only counted the manifests and configurations are given back.
+    /// Writes `index.json` with these roots and their referrers, and puts the layout in its place.
+    /// For a counted layout it returns the manifests and configurations.
     pub fn finish(
         mut self,
         roots: &[Descriptor],
@@ -235,7 +235,7 @@ impl<'f> LayoutWriter<'f> {
     }
 }
 
-/// A layout that is done.
+/// A finished layout.
 #[derive(Debug)]
 pub enum Finished {
     /// It is in its place.
@@ -244,7 +244,7 @@ pub enum Finished {
     Counted(Counted),
 }
 
-/// What is known of a layout that was only counted.
+/// The small blobs of a counted layout.
 #[derive(Debug, Clone, Default)]
 pub struct Counted {
     pub small: BTreeMap<Digest, Vec<u8>>,
@@ -261,7 +261,7 @@ impl Counted {
         is_in_place(place, None, &self.index, &self.blobs)
     }
 
-    /// The first blob that is not whole at a place, with what is wrong with it.
+    /// The first blob missing or damaged at a place, with its fault.
     #[must_use]
     pub fn damaged_at(&self, place: &Path) -> Option<(Digest, &'static str)> {
         self.blobs.keys().find_map(|digest| {
@@ -295,7 +295,7 @@ fn put_in_place(staging: &Path, target: PathBuf) -> Result<Outcome, WriteError> 
         Ok(metadata) if !metadata.is_dir() || !target.join(LAYOUT_FILE).exists() => {
             Err(WriteError::Foreign { path: target })
         }
-        // The old layout is in the staging folder after this, which goes with the writer.
+        // The old layout is in the staging folder after this, and goes with the writer.
         Ok(_) => renameat_with(CWD, staging, CWD, &target, RenameFlags::EXCHANGE)
             .map(|()| Outcome::Replaced)
             .map_err(|error| failed(error.into())),
@@ -303,7 +303,7 @@ fn put_in_place(staging: &Path, target: PathBuf) -> Result<Outcome, WriteError> 
 }
 
 /// Whether the same layout is in place, every blob whole: running again heals a damaged one. A blob
-/// that is the one in staging was proven when it was linked there.
+/// linked from the place into the staging folder was proven at the link.
 fn is_in_place(
     target: &Path,
     staging: Option<&Path>,
@@ -325,7 +325,7 @@ fn is_in_place(
         })
 }
 
-/// What says a folder is a layout.
+/// The content of the layout's marker file.
 fn marker() -> String {
     format!("{{\"imageLayoutVersion\":\"{LAYOUT_VERSION}\"}}")
 }
@@ -334,8 +334,8 @@ fn blob_path(layout: &Path, digest: &Digest) -> PathBuf {
     layout.join("blobs").join(digest.algorithm().to_string()).join(digest.hex())
 }
 
-/// The bytes of an `index.json` with these roots, and with the place of what refers to them when
-/// that is not among them.
+/// The bytes of an `index.json` with these roots, and with the digest of the referrers' index if
+/// the roots leave the referrers out.
 fn index_json(roots: &[Descriptor], referrers: Option<Digest>) -> Vec<u8> {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
@@ -357,7 +357,7 @@ fn link_or_copy(from: &Path, to: &Path) -> io::Result<()> {
     fs::hard_link(from, to).or_else(|_| fs::copy(from, to).map(|_| ()))
 }
 
-/// Copies a file and says what its bytes were.
+/// Copies a file and returns the digest of its bytes.
 fn copy_hashed(path: &Path, algorithm: Algorithm, out: &mut dyn Write) -> io::Result<Digest> {
     let mut file = File::open(path)?;
     let mut digester = Digester::new(algorithm);
@@ -373,8 +373,7 @@ fn copy_hashed(path: &Path, algorithm: Algorithm, out: &mut dyn Write) -> io::Re
     }
 }
 
-/// Removes the staging folders a run which was killed left behind. Nobody uses them: the folder
-/// that they are in is locked.
+/// Removes the staging folders of killed runs. No run uses them: their folder is locked.
 fn remove_stale(folder: &Path) -> Result<(), WriteError> {
     let failed = |source| WriteError::Write { path: folder.to_owned(), source };
     let beside = folder.join(known_blocks::FOLDER);
@@ -387,7 +386,8 @@ fn remove_stale(folder: &Path) -> Result<(), WriteError> {
             .file_name()
             .and_then(|name| name.to_str()?.strip_prefix('.')?.strip_suffix(STAGING))
             .is_some_and(|plan| plan.parse::<ImageId>().is_ok());
-        // Beside the blobs there is at most what `finish` writes, so another folder is left alone.
+        // Beside the blobs there are at most the files of `finish`, so a folder of any other form
+        // is left alone.
         if is_staging && path.join("blobs/sha256").is_dir() {
             remove(&path)?;
         }

@@ -1,8 +1,8 @@
-//! The packages of an image, as its package managers wrote them down: Debian's dpkg (one `status`, or
-//! a file per package in `status.d`, as distroless images have it) and Alpine's apk.
+//! The packages of an image, from the records of its package managers: Debian's dpkg (one `status`,
+//! or a file per package in `status.d`, as distroless images have it) and Alpine's apk.
 //!
 //! Invariant: any bytes give a list, bounded in number and in the length of every word; a record
-//! that says too little is left out.
+//! without a name or version is left out.
 
 mod order;
 
@@ -26,7 +26,7 @@ pub const DPKG_STATUS_FOLDER: &str = "var/lib/dpkg/status.d";
 /// Where apk keeps its list, and where version 3 does.
 pub const APK_INSTALLED: [&str; 2] = ["lib/apk/db/installed", "usr/lib/apk/db/installed"];
 
-/// Who manages a package.
+/// The manager of a package.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Manager {
@@ -42,7 +42,7 @@ pub enum Manager {
 pub struct Package {
     pub manager: Manager,
     pub name: String,
-    /// For which architecture; empty when that is not said.
+    /// The architecture; empty if the record has none.
     pub architecture: String,
     pub version: String,
     /// The source package it was built from; its own name when nothing else is said.
@@ -50,7 +50,7 @@ pub struct Package {
 }
 
 impl Manager {
-    /// The word that people and reports read.
+    /// Its name for people and reports.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -59,7 +59,7 @@ impl Manager {
         }
     }
 
-    /// Which of two versions is newer, by the manager's own order.
+    /// The order of two versions, by the manager's own rules.
     #[must_use]
     pub fn compare(self, one: &str, other: &str) -> Ordering {
         match self {
@@ -69,7 +69,8 @@ impl Manager {
     }
 }
 
-/// Whether a file is one that [`read`] takes, and whose. `path` is relative to the image's root.
+/// The manager of a file for [`read`]; `None` for any other file. `path` is relative to the image's
+/// root.
 #[must_use]
 pub fn manager_of(path: &[u8]) -> Option<Manager> {
     let path = std::str::from_utf8(path).ok()?;
@@ -104,7 +105,7 @@ pub fn read(manager: Manager, text: &[u8]) -> Vec<Package> {
     packages
 }
 
-/// The packages of an image, by what its files say; those of dpkg first.
+/// The packages of an image, from its files; those of dpkg first.
 #[must_use]
 pub fn of_files(files: &FileView) -> Vec<Package> {
     of_texts(files, &|file| file.content().text.clone())
@@ -129,7 +130,7 @@ pub fn of_texts(files: &FileView, text: &dyn Fn(&File<'_>) -> Option<Bytes>) -> 
     all
 }
 
-/// What was said of a package so far.
+/// The fields of a package so far.
 #[derive(Default)]
 struct Record {
     name: Option<String>,
@@ -140,7 +141,7 @@ struct Record {
 }
 
 impl Record {
-    /// `Field: value`, in any case; a line that starts with white space goes on with the field before.
+    /// `Field: value`, in any case; a line with leading white space continues the field before.
     fn dpkg(&mut self, line: &[u8]) {
         let Some(colon) = line.iter().position(|byte| *byte == b':') else { return };
         let (field, value) = (line.get(..colon).unwrap_or_default(), line.get(colon + 1..));

@@ -1,9 +1,9 @@
-//! Which platforms are the same one: variants that architectures have when none is said.
+//! Equality of platforms: the default variants of architectures.
 
 use wharf_oci::Platform;
 
-/// The variant that says something: what an architecture is anyway is left out. A runtime takes an
-/// image for `arm64` on `arm64/v8`, and the other way round (containerd's rules).
+/// The variant, unless it is the architecture's default. A runtime takes an image for `arm64` on
+/// `arm64/v8`, and the other way round (containerd's rules).
 #[must_use]
 pub fn telling_variant(platform: &Platform) -> Option<&str> {
     match (platform.architecture.as_str(), platform.variant.as_deref()) {

@@ -1,13 +1,13 @@
-//! How far the making of images has come: told by who makes them, shown by who runs the command.
+//! The progress of image making: the builder reports it, and the command shows it.
 //!
-//! A byte is a byte of a layer's uncompressed tar. Whoever makes layers says first how many are to
-//! come, as near as names and attributes tell, and then what became of each.
+//! A byte is a byte of a layer's uncompressed tar. The builder first announces the bytes to come,
+//! as near as names and attributes tell, and then the end of each.
 
 use std::io::{self, Write};
 
 use super::files::{FileKind, LayerFiles};
 
-/// Who is told. Called by several threads, and for every piece of a layer.
+/// The receiver of progress. Called by several threads, and for every piece of a layer.
 pub trait Progress: Send + Sync {
     /// A plan is begun.
     fn plan_begun(&self, _plan: &str) {}
@@ -25,7 +25,7 @@ pub trait Progress: Send + Sync {
     fn plan_done(&self, _plan: &str) {}
 }
 
-/// Nobody wants to know.
+/// Ignores all progress.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Silent;
 
@@ -44,14 +44,14 @@ pub fn tar_bytes(files: &LayerFiles) -> u64 {
     })
 }
 
-/// A writer that tells what passes.
+/// A writer with a count of the bytes through it.
 pub struct Told<'a, W: ?Sized> {
     inner: &'a mut W,
     progress: &'a dyn Progress,
 }
 
 impl<'a, W: Write + ?Sized> Told<'a, W> {
-    /// Tells of everything that goes into `inner`.
+    /// Reports all bytes on their way into `inner`.
     pub const fn new(inner: &'a mut W, progress: &'a dyn Progress) -> Self {
         Self { inner, progress }
     }

@@ -1,8 +1,8 @@
-//! Looks at the content of files while their bytes pass: what they are by their first bytes, and the
-//! whole of the texts that rules read.
+//! Looks at the content of files while their bytes pass: their kind by their first bytes, and the
+//! whole of the texts for rules.
 //!
 //! Invariant: of a file at most its first [`HEAD_BYTES`] are held, of an ELF file
-//! [`elf::PREFIX_BYTES_MAX`] more, of a text that rules read all, up to its bound.
+//! [`elf::PREFIX_BYTES_MAX`] more, of a text for rules all, up to its bound.
 
 mod elf;
 mod kept;
@@ -35,7 +35,7 @@ static EICAR: LazyLock<Option<Digest>> = LazyLock::new(|| EICAR_SHA256.parse().o
 pub struct Sniffer {
     head: Vec<u8>,
     elf: Option<ElfReader>,
-    /// The text that is kept, and how much of it there will be.
+    /// The text to keep, and its final length.
     text: Option<Vec<u8>>,
     size_bytes: u64,
     is_running: bool,

@@ -1,15 +1,15 @@
-//! Makes of the content of a sparse file in a tar what an engine has on its disk: the parts at their
+//! Expands the content of a sparse file in a tar to an engine's file on disk: the parts at their
 //! places, and zeros between them.
 //!
-//! Invariant: what is made has exactly the size that was said, or is an error; a list of parts is
-//! bounded, and believed only when they follow one another.
+//! Invariant: the result has exactly the stated size, or is an error; a list of parts is bounded,
+//! and valid only with its parts in order.
 
 use super::tar_walk::{Part, Walked};
 
 /// Most parts of a file: of one of 2 GiB with every other block a hole. Each takes 16 bytes.
 pub const PARTS_MAX: usize = 262_144;
 
-/// What a map in the content is padded to.
+/// The padding of a map in the content.
 const RECORD_BYTES: usize = 512;
 
 /// Longest number in a map: as many digits as 2^64 has.
@@ -21,10 +21,10 @@ pub enum SparseFault {
     /// More parts than are held.
     #[error("is a sparse file of more than {PARTS_MAX} parts")]
     TooMany,
-    /// Parts that overlap, or leave the file.
+    /// Parts with an overlap, or beyond the file.
     #[error("is a sparse file whose parts overlap or leave it")]
     Parts,
-    /// A list of parts that cannot be read.
+    /// A malformed list of parts.
     #[error("is a sparse file whose list of parts is malformed")]
     Map,
     /// Another number of bytes than the parts have.
@@ -32,7 +32,7 @@ pub enum SparseFault {
     Content,
 }
 
-/// What comes next of the file.
+/// The next piece of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Piece<'a> {
     /// These bytes.
@@ -48,7 +48,7 @@ pub struct Expander {
     parts: Vec<Part>,
     /// Where the last part ends.
     listed_to: u64,
-    /// The part that is filled, and how much of it is there.
+    /// The number of the present part, and its length so far.
     part: usize,
     filled: u64,
     /// How much of the file was made.
@@ -69,7 +69,7 @@ struct Map {
 }
 
 impl Expander {
-    /// For an entry that is sparse; `None` for another.
+    /// For a sparse entry; `None` for another.
     #[must_use]
     pub fn new(entry: &Walked<'_>) -> Option<Self> {
         Some(Self {
@@ -97,7 +97,7 @@ impl Expander {
         Ok(())
     }
 
-    /// The next bytes of the content; `make` is given what the file has of them.
+    /// The next bytes of the content; `make` is called with the file's pieces.
     pub fn content(
         &mut self,
         mut bytes: &[u8],

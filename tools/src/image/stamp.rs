@@ -1,5 +1,5 @@
-//! By what a file on this disk is known to be the one that was looked at, with the content it had
-//! then.
+//! The stamp of a file on this disk: an equal stamp at two times means the same file with the same
+//! content.
 
 use std::fs::Metadata;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -13,8 +13,8 @@ const SETTLED: Duration = Duration::from_millis(100);
 /// The same where they have none (older file systems count pairs of seconds).
 const SETTLED_COARSE: Duration = Duration::from_secs(3);
 
-/// What changes when a file does: what writes to it moves its times. The kernel's clock for that may
-/// stand still for some milliseconds (before Linux 6.13).
+/// The attributes a change of a file moves: a write moves its times. The kernel's clock for these
+/// may stand still for some milliseconds (before Linux 6.13).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Stamp {
     /// The file system.
@@ -33,7 +33,7 @@ pub struct Stamp {
 pub struct ShortStamp(u64);
 
 impl Stamp {
-    /// Of what the kernel says of a file.
+    /// From the kernel's attributes of a file.
     #[must_use]
     pub fn of(stat: &Stat) -> Self {
         let nanos = |nanos| i64::try_from(nanos).unwrap_or_default();
@@ -66,7 +66,7 @@ impl Stamp {
         i128::from(self.ctime.0) * 1_000_000_000 + i128::from(self.ctime.1)
     }
 
-    /// Whether it changed so long before `now` that another change could be told from it.
+    /// Whether its last change is so long before `now` that another change would get another time.
     #[must_use]
     pub fn is_settled(&self, now: SystemTime) -> bool {
         [self.mtime, self.ctime].into_iter().all(|(seconds, nanos)| {
@@ -80,7 +80,7 @@ impl Stamp {
         })
     }
 
-    /// All of it, to be hashed into something larger.
+    /// All of it, to be hashed into a larger value.
     pub fn bytes(&self) -> impl Iterator<Item = u8> {
         let times = [self.mtime.0, self.mtime.1, self.ctime.0, self.ctime.1];
         let numbers = [self.device, self.inode, u64::from(self.mode), self.size_bytes];
@@ -98,13 +98,13 @@ impl Stamp {
 }
 
 impl ShortStamp {
-    /// Of what the kernel says of a file.
+    /// From the kernel's attributes of a file.
     #[must_use]
     pub fn of(stat: &Stat) -> Self {
         Stamp::of(stat).short()
     }
 
-    /// As bytes, to be hashed into something larger.
+    /// As bytes, to be hashed into a larger value.
     #[must_use]
     pub const fn bytes(self) -> [u8; 8] {
         self.0.to_be_bytes()

@@ -1,4 +1,4 @@
-//! Brings a whole tar past somebody who looks at it.
+//! Brings a whole tar past a visitor.
 
 use std::io::{self, Read};
 
@@ -21,8 +21,8 @@ pub enum ShowError {
     TooLarge,
 }
 
-/// Shows a tar, and reads what stands behind its end too, so all of its source was proven. It is
-/// left as soon as the visitor is done.
+/// Shows a tar, and reads the bytes behind its end too, so all of its source was proven. A finished
+/// visitor ends the read early.
 pub fn show_all<V: Visit>(
     source: &mut dyn Read,
     limit_bytes: u64,

@@ -1,8 +1,8 @@
-//! Which entries of a layer engines do not unpack, or not alike. Names and links are resolved in the
-//! image's root, as engines do: absolute names, `..` and links that climb lead nowhere else.
+//! Entries of a layer engines refuse, or unpack differently. Names and links are resolved in the
+//! image's root, as engines do: absolute names, `..` and climbing links lead nowhere else.
 //!
-//! Source: docker 20.10, podman 4.3, containerd 1.6 and 2.4 given each case. Invariant: what is
-//! remembered of a layer is bounded, whatever it holds.
+//! Source: docker 20.10, podman 4.3, containerd 1.6 and 2.4 given each case. Invariant: the memory
+//! for any layer is bounded.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
@@ -14,10 +14,10 @@ use super::tar_walk::{Walked, WalkedKind};
 const NAMES_MAX: usize = 2_000_000;
 
 const WHITEOUT: &[u8] = b".wh.";
-/// Whiteouts that stand for no name: of opaque folders, and what AUFS kept.
+/// The prefix of whiteouts for no name: those of opaque folders, and AUFS's own files.
 const WHITEOUT_META: &[u8] = b".wh..wh.";
 
-/// Longest path, and longest name in it, that the kernel takes.
+/// The kernel's longest path, and longest name in it.
 const PATH_BYTES_MAX: usize = 4096;
 const NAME_BYTES_MAX: usize = 255;
 
@@ -30,40 +30,39 @@ pub struct EntryRules {
     names: HashMap<u64, Seen>,
     hasher: RandomState,
     is_full: bool,
-    /// The folder of the last entry, in which files can be made.
+    /// The folder of the last entry, if files can be made in it.
     folder: Option<u64>,
 }
 
-/// What is wrong with an entry.
+/// The fault of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
     /// The kind of fault: one of the same kind is no news.
     pub cause: Cause,
     pub refusal: Refusal,
-    /// The rest of a sentence that begins with the entry.
+    /// The end of a sentence with the entry as its subject.
     pub reason: String,
 }
 
-/// Kinds of what may be wrong with entries.
+/// Kinds of faults of entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Cause {
-    /// A name that no disk takes.
+    /// A name no disk takes.
     Name,
     /// A type engines do not know.
     Type,
-    /// A hard link to what is not before it.
+    /// A hard link without an earlier target.
     HardLink,
     /// A whiteout after the new entry of its name, or of no name.
     Whiteout,
-    /// A name that comes twice.
+    /// A name of two entries.
     Twice,
-    /// A device.
     Device,
     /// A device the overlay file system takes for a whiteout.
     OverlayWhiteout,
-    /// A time that is not kept.
+    /// A time engines do not keep.
     Time,
-    /// An attribute that is not kept.
+    /// An attribute engines do not keep.
     Attribute,
 }
 
@@ -85,7 +84,7 @@ impl Cause {
     }
 }
 
-/// What came under a name.
+/// The entries seen under a name.
 #[derive(Debug, Clone, Copy, Default)]
 struct Seen {
     is_symlink: bool,
@@ -103,7 +102,7 @@ struct Resolved<'a> {
 }
 
 impl EntryRules {
-    /// What is wrong with the next entry, the worst of it.
+    /// The worst fault of the next entry.
     pub fn judge(&mut self, entry: &Walked<'_>) -> Option<Verdict> {
         let verdict = |cause, refusal, reason| Some(Verdict { cause, refusal, reason });
         let all = |cause, reason: String| verdict(cause, Refusal::All, reason);
@@ -183,8 +182,8 @@ impl EntryRules {
         self.is_full
     }
 
-    /// A hard link needs its target before it, in the same layer: others are not visible to
-    /// engines that unpack each layer into a folder of its own.
+    /// A hard link needs its target before it, in the same layer: engines with a folder for each
+    /// layer do not see other targets.
     fn hard_link(&self, link: &[u8]) -> Option<String> {
         let target = resolve(link);
         match self.seen(&target.parts) {
@@ -208,7 +207,7 @@ impl EntryRules {
         })
     }
 
-    /// A whiteout hides what lower layers have, and would remove what its own layer wrote before.
+    /// A whiteout hides entries of lower layers, and would remove earlier entries of its own layer.
     fn whiteout(&self, name: &Resolved<'_>) -> Option<String> {
         let (last, above) = name.parts.split_last()?;
         let hidden = last.strip_prefix(WHITEOUT).filter(|_| !last.starts_with(WHITEOUT_META))?;
@@ -250,7 +249,7 @@ fn is_too_long(parts: &[&[u8]]) -> bool {
     bytes > PATH_BYTES_MAX || parts.iter().any(|part| part.len() > NAME_BYTES_MAX)
 }
 
-/// What every engine takes and not every one keeps.
+/// Entries every engine takes, and not every engine keeps whole.
 fn remark(entry: &Walked<'_>) -> Option<(Cause, String)> {
     match entry.kind {
         WalkedKind::CharDevice if entry.device == (0, 0) => {

@@ -1,9 +1,9 @@
-//! Reads the entries of a tar while its bytes pass, with bounded memory whatever the tar says.
+//! Reads the entries of a tar while its bytes pass, with bounded memory for any tar.
 //!
 //! Entries and their content are given to a visitor. GNU long names, PAX records and sparse files
-//! are understood as Go's reader understands them, which every engine uses: the path a runtime
-//! sees is in them. Invariant: a walk never holds more than one name or one PAX block, and never
-//! panics.
+//! are understood as Go's reader understands them: every engine uses it, and a runtime's path of a
+//! file comes from them. Invariant: a walk never holds more than one name or one PAX block, and
+//! never panics.
 
 mod header;
 mod pax;
@@ -21,10 +21,10 @@ const RECORD_BYTES: usize = 512;
 const HEADER_PARTS: usize = 4;
 const MAP_PARTS: usize = 21;
 
-/// Longest name or PAX block that is looked at, the limit Go's reader has too.
+/// Longest name or PAX block, the limit of Go's reader too.
 const EXTENSION_BYTES_MAX: u64 = 1024 * 1024;
 
-/// What an entry is.
+/// The kind of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WalkedKind {
     /// A file with content.
@@ -37,12 +37,11 @@ pub enum WalkedKind {
     CharDevice,
     /// A block device.
     BlockDevice,
-    /// A folder.
     Folder,
     /// A named pipe.
     Fifo,
-    /// A type flag that has no meaning in a layer, or that engines do not know: contiguous files
-    /// (`7`) and the sparse files of old GNU tar (`S`) among them.
+    /// A type flag without a meaning in a layer, or unknown to engines: contiguous files (`7`) and
+    /// the sparse files of old GNU tar (`S`) among them.
     Unknown(u8),
 }
 
@@ -55,18 +54,18 @@ pub struct Walked<'a> {
     /// The target of a link, else empty.
     pub link: &'a [u8],
     pub mode: u32,
-    /// Numbers of user and group; the greatest for one that has more than 32 bits.
+    /// Numbers of user and group; a number of more than 32 bits becomes the greatest.
     pub owner: (u32, u32),
     /// When it was changed, in seconds since 1970.
     pub mtime: i64,
-    /// The rest of that, in billionths of a second.
+    /// The rest of the time, in billionths of a second.
     pub mtime_nanos: u32,
     /// Numbers of a device, else zeros.
     pub device: (u64, u64),
     /// Extended attributes: names and values.
     pub attributes: &'a [(Vec<u8>, Vec<u8>)],
-    /// Size of the file that is unpacked, when its content stands packed in the tar. Where its parts
-    /// are is shown after the entry ([`Visit::part`]).
+    /// Size of the unpacked file, for a sparse entry. Its parts are shown after the entry
+    /// ([`Visit::part`]).
     pub sparse_bytes: Option<u64>,
     /// Whether the content begins with a list of those parts instead (PAX 1.0).
     pub map_in_content: bool,
@@ -77,7 +76,7 @@ pub struct Walked<'a> {
 }
 
 impl Walked<'_> {
-    /// An attribute in the namespace `trusted`, which some engines drop.
+    /// An attribute in the namespace `trusted`; some engines drop it.
     #[must_use]
     pub fn trusted(&self) -> Option<&[u8]> {
         let mut names = self.attributes.iter().map(|(name, _)| name.as_slice());
@@ -85,7 +84,7 @@ impl Walked<'_> {
     }
 }
 
-/// A part of a sparse file that stands in the tar; everything between parts is zeros.
+/// A part of a sparse file with bytes in the tar; everything between parts is zeros.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Part {
     pub offset: u64,
@@ -99,10 +98,10 @@ struct Time {
     nanos: u32,
 }
 
-/// Why bytes are not a tar that can be trusted.
+/// The fault of an untrustworthy tar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TarFault {
-    /// A record that should be a header is none.
+    /// A record without the form of a header.
     #[error("the record at byte {offset} is not a tar header")]
     NotAHeader { offset: u64 },
     /// A number in a header or a PAX record cannot be read.
@@ -124,20 +123,20 @@ pub enum TarFault {
 /// How a tar ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
-    /// With the empty record that stands for the end.
+    /// With the empty record of the end.
     Marked,
-    /// Without it: who reads it cannot tell whether it was cut.
+    /// Without it: a reader cannot tell whether the tar was cut.
     Unmarked,
-    /// Something that is not empty stands behind that record; nobody reads it.
+    /// Bytes other than zeros stand behind the end record; no program reads them.
     MoreBehind,
 }
 
-/// Somebody who is shown a tar.
+/// The visitor of a tar.
 pub trait Visit {
     /// The next entry; a break ends the walk.
     fn entry(&mut self, entry: &Walked<'_>) -> ControlFlow<()>;
 
-    /// The next part of the last entry, which is sparse; all of them come before its content.
+    /// The next part of the last, sparse entry; all parts come before its content.
     fn part(&mut self, _part: Part) {}
 
     /// The next piece of the content of the last entry, as it stands in the tar.
@@ -146,7 +145,7 @@ pub trait Visit {
     /// A PAX header for all entries after it.
     fn global_header(&mut self) {}
 
-    /// The 512 bytes of the header of the entry that is shown next.
+    /// The 512 bytes of the next entry's header.
     fn record(&mut self, _record: &[u8]) {}
 
     /// There are no more bytes.
@@ -165,7 +164,7 @@ impl Visit for Entries<'_> {
     }
 }
 
-/// What extension entries say of the entry after them.
+/// The values of extension entries for the entry after them.
 #[derive(Default)]
 struct Overrides {
     /// By GNU tar; these go before those of a PAX header.
@@ -190,11 +189,11 @@ enum State {
     },
     /// More records of a sparse map, then this much content.
     SparseMap(u64),
-    /// After the empty record; whatever follows is not read by anyone.
+    /// After the empty record; no reader looks at later bytes.
     End,
 }
 
-/// A walk over a tar that arrives in pieces.
+/// A walk over a tar in pieces.
 pub struct TarWalk {
     state: State,
     record: Vec<u8>,
@@ -225,7 +224,8 @@ impl TarWalk {
         }
     }
 
-    /// Takes the next bytes; `visit` is called once for each entry whose header completes in them.
+    /// Takes the next bytes; `visit` is called once for each entry with its header complete in
+    /// them.
     pub fn update(
         &mut self,
         bytes: &[u8],
@@ -234,7 +234,7 @@ impl TarWalk {
         self.show(bytes, &mut Entries(visit))
     }
 
-    /// Takes the next bytes, and shows what is in them.
+    /// Takes the next bytes, and shows their entries.
     pub fn show(&mut self, mut bytes: &[u8], visit: &mut dyn Visit) -> Result<(), TarFault> {
         while !bytes.is_empty() {
             bytes = match self.state {
@@ -282,7 +282,7 @@ impl TarWalk {
         Ok(())
     }
 
-    /// Whether the empty record at the end was seen: whatever follows is no entry.
+    /// Whether the walk saw the empty record at the end: later bytes are no entries.
     #[must_use]
     pub const fn is_at_end(&self) -> bool {
         matches!(self.state, State::End)
@@ -464,7 +464,7 @@ fn show_parts(record: &[u8], from: usize, count: usize, visit: &mut dyn Visit) -
 
 fn kind_of(flag: u8, path: &[u8]) -> WalkedKind {
     match flag {
-        // Before POSIX, folders were files whose name ends like this.
+        // Before POSIX, folders were files with a slash at the end of the name.
         0 if path.ends_with(b"/") => WalkedKind::Folder,
         0 | b'0' => WalkedKind::File,
         b'1' => WalkedKind::HardLink,

@@ -1,21 +1,21 @@
-//! Tar entries whose every byte follows from the arguments: no names of users, no clock, no inode.
-//! Long names use the GNU form, which every runtime reads.
+//! Tar entries with every byte from the arguments: no names of users, no clock, no inode. Long
+//! names use the GNU form, known to every runtime.
 
 use std::io::{self, Read, Write};
 
 use tar::{EntryType, Header};
 use wharf_oci::Digester;
 
-/// What a tar is made of.
+/// The size of a tar's record.
 const RECORD_BYTES: usize = 512;
 
 /// How much of a file is read at once.
 const COPY_BYTES: usize = 128 * 1024;
 
-/// What a header holds of a name; longer ones go into an entry of their own.
+/// The longest name in a header; longer ones go into an entry of their own.
 const NAME_BYTES_MAX: usize = 100;
 
-/// What stands in the header of an entry.
+/// The values of an entry's header.
 #[derive(Debug, Clone, Copy)]
 pub struct EntryHeader<'a> {
     /// Path without a leading slash; a folder's without the trailing one.
@@ -27,7 +27,7 @@ pub struct EntryHeader<'a> {
     pub owner: (u32, u32),
     /// Seconds since 1970.
     pub mtime: u64,
-    /// Extended attributes, in the order in which they are written.
+    /// Extended attributes, in the order of the tar.
     pub attributes: &'a [Attribute],
 }
 
@@ -39,14 +39,13 @@ pub struct Attribute {
     pub value: Vec<u8>,
 }
 
-/// What an entry is.
+/// The kind of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EntryKind<'a> {
-    /// A folder.
     Folder,
     /// A file of this size; its bytes follow.
     File(u64),
-    /// Another name of the file at this path, which stands earlier in the tar.
+    /// Another name of the file at this path, earlier in the tar.
     HardLink(&'a [u8]),
     /// A symbolic link to this text.
     Symlink(&'a [u8]),
@@ -59,7 +58,7 @@ pub enum EntryKind<'a> {
 }
 
 impl EntryHeader<'_> {
-    /// Takes all that stands in the header into a digest.
+    /// Takes all values of the header into a digest.
     pub(crate) fn digest(&self, digester: &mut Digester) {
         let (kind, size_bytes, link) = match self.kind {
             EntryKind::Folder => (b'd', 0, [].as_slice()),
@@ -123,7 +122,7 @@ pub struct TarWriter<'w, W: Write + ?Sized> {
 }
 
 impl<'w, W: Write + ?Sized> TarWriter<'w, W> {
-    /// A tar that starts here.
+    /// A tar from its start.
     pub fn new(out: &'w mut W) -> Self {
         Self { out, buffer: vec![0; COPY_BYTES] }
     }
@@ -133,9 +132,9 @@ impl<'w, W: Write + ?Sized> TarWriter<'w, W> {
         self.append_header(header)
     }
 
-    /// Writes a file. A source that ends before the size in the header is an error, because the
-    /// entries after it would be torn. What comes behind that size is not read: whether a file has
-    /// grown is for its reader to find out.
+    /// Writes a file. A source with fewer bytes than the size in the header is an error, because
+    /// the entries after it would be torn. The writer does not read behind the size: the source's
+    /// reader has to find out about growth.
     pub fn append_file(
         &mut self,
         header: &EntryHeader<'_>,
@@ -163,7 +162,7 @@ impl<'w, W: Write + ?Sized> TarWriter<'w, W> {
         self.pad(size_bytes).map_err(AppendError::Write)
     }
 
-    /// Writes the header of a file whose content comes in pieces, by [`Self::content`] and
+    /// Writes the header of a file with content in pieces, by [`Self::content`] and
     /// [`Self::zeros`]; [`Self::end_file`] ends it. The caller counts.
     pub fn begin_file(&mut self, header: &EntryHeader<'_>) -> io::Result<()> {
         self.append_header(header)
@@ -185,12 +184,12 @@ impl<'w, W: Write + ?Sized> TarWriter<'w, W> {
         Ok(())
     }
 
-    /// Ends a file that had this size.
+    /// Ends a file of this size.
     pub fn end_file(&mut self, size_bytes: u64) -> io::Result<()> {
         self.pad(size_bytes)
     }
 
-    /// Writes the two empty records that end a tar.
+    /// Writes the two empty records at the end of a tar.
     pub fn finish(self) -> io::Result<()> {
         self.out.write_all(&[0; 2 * RECORD_BYTES])
     }
@@ -232,8 +231,8 @@ impl<'w, W: Write + ?Sized> TarWriter<'w, W> {
         self.put(header, &path, link)
     }
 
-    /// Writes the entry that carries attributes, and long names with them: the two ways of writing
-    /// long names are not mixed for one file.
+    /// Writes the entry for attributes, and long names with them: the two ways of writing long
+    /// names are not mixed for one file.
     fn append_attributes(
         &mut self,
         entry: &EntryHeader<'_>,
@@ -262,7 +261,7 @@ impl<'w, W: Write + ?Sized> TarWriter<'w, W> {
         self.pad(size_bytes)
     }
 
-    /// Writes the entry that carries a name too long for a header.
+    /// Writes the entry for a name too long for a header.
     fn append_long(&mut self, kind: EntryType, name: &[u8]) -> io::Result<()> {
         if name.len() <= NAME_BYTES_MAX {
             return Ok(());

@@ -1,5 +1,5 @@
-//! Inflates layers while their bytes pass, whoever brings them: bytes are given, what they inflate to
-//! is written into a buffer of the caller.
+//! Inflates layers while their bytes pass: the caller gives compressed bytes and a buffer for the
+//! output.
 
 mod gzip;
 mod reader;
@@ -14,7 +14,7 @@ pub use self::zstd::ZstdUnpacker;
 /// Why bytes do not inflate.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UnpackError {
-    /// They are not what they say.
+    /// They are no valid stream.
     #[error("{0}")]
     Damaged(String),
     /// They may be right, but need more memory than they get here.
@@ -39,13 +39,13 @@ pub struct Behind {
     pub has_content: bool,
 }
 
-/// Something that inflates.
+/// A decompressor.
 pub trait Unpack {
-    /// Takes of the input and writes to the output what it can. Without input and with room left in
-    /// the output there is nothing more to come.
+    /// Takes as much of the input, and writes as much of the output, as it can. Without input and
+    /// with room left in the output, the output is complete.
     fn step(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, UnpackError>;
 
-    /// There is no more input; what stood behind the stream.
+    /// Ends the input, and returns the bytes behind the stream.
     fn finish(&self) -> Result<Behind, UnpackError>;
 }
 

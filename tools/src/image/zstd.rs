@@ -1,10 +1,9 @@
-//! What zstd (RFC 8878) looks like from outside, and the bound on the window a frame may ask
-//! memory for.
+//! The outer form of zstd (RFC 8878), and the bound on the window a frame may ask memory for.
 
 /// First bytes of a frame.
 pub const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
-/// Largest window, which is held in memory: what the highest level of the reference program uses.
+/// Largest window, held in memory: the window of the reference program's highest level.
 pub const WINDOW_BYTES_MAX: u64 = 1 << WINDOW_BYTES_LOG_MAX;
 
 /// The same as a power of two.
@@ -36,7 +35,7 @@ mod tests {
         bytes
     }
 
-    /// Inflates what comes in pieces of this size.
+    /// Inflates pieces of this size.
     fn inflate(bytes: &[u8], step: usize) -> io::Result<Vec<u8>> {
         struct Pieces<'a>(&'a [u8], usize);
         impl Read for Pieces<'_> {

@@ -1,12 +1,12 @@
-//! Zstandard (RFC 8878) made of blocks that know nothing of one another: one frame each, with its
-//! size in front and a checksum behind. No skippable frame: some engines refuse one in front.
+//! Zstandard (RFC 8878) made of independent blocks: one frame each, with its size in front and a
+//! checksum behind. No skippable frame: some engines refuse one in front.
 
 use std::io;
 
 use zstd::bulk::Compressor;
 use zstd::zstd_safe::CParameter;
 
-/// The level that `zstd` has by default. Part of the byte contract.
+/// The default level of `zstd`. Part of the byte contract.
 const LEVEL: i32 = 3;
 
 /// A frame without content: a stream has one frame at least.

@@ -1,6 +1,6 @@
 //! Lists of parts in `CycloneDX` 1.6.
 //!
-//! Invariant: every `bom-ref` is unique, and every dependency names one that is there.
+//! Invariant: every `bom-ref` is unique, and every dependency names an existing one.
 
 use serde::ser::SerializeSeq as _;
 use serde::{Serialize, Serializer};
@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 use super::description::{Description, ListedFile, Part, Subject};
 use super::{Statement, TOOL, json, purl, uuid};
 
-/// What the image itself is called within the document.
+/// The image's own identifier within the document.
 const IMAGE: &str = "image";
 /// The same for the image below.
 const BASE: &str = "base";
@@ -217,7 +217,7 @@ fn components(description: &Description) -> Vec<Component> {
             ..Component::default()
         });
     }
-    // Scanners look here for the distribution whose lists of vulnerabilities count.
+    // Scanners look here for the distribution, and take its lists of vulnerabilities.
     if let Some(system) = &description.system {
         all.push(Component {
             kind: "operating-system",

@@ -1,4 +1,4 @@
-//! What went into an image, as plain data every format is made of.
+//! The parts of an image as plain data, the source of every format.
 
 use std::fmt;
 
@@ -8,8 +8,8 @@ use super::licences::Licence;
 use crate::image::packages::{Manager, Package};
 use crate::offer::timestamp::Timestamp;
 
-/// How many files one list names. With their relations they take about 450 bytes each in SPDX, all of
-/// which are in memory at once; statements above 32 MiB were seen to break pushes (SUP-003).
+/// Most files named in one list. With their relations they take about 450 bytes each in SPDX, all
+/// in memory at once; statements above 32 MiB were seen to break pushes (SUP-003).
 pub const FILES_MAX: usize = 20_000;
 
 /// How many bytes the paths of listed files may have together, once written as JSON.
@@ -18,12 +18,12 @@ pub const PATH_BYTES_MAX: usize = 8 << 20;
 /// How many packages one list names; a full desktop has about 5,000.
 pub const PARTS_MAX: usize = 10_000;
 
-/// What a list of parts is about.
+/// The subject of a list of parts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subject {
     /// The digest of its manifest or index.
     pub digest: Digest,
-    /// What it is called: the last part of the repository.
+    /// Its name: the last part of the repository.
     pub name: String,
     pub version: String,
     /// The platform; nothing for an index.
@@ -36,12 +36,12 @@ pub struct Description {
     pub subject: Subject,
     /// The time of the image.
     pub created: Timestamp,
-    /// The distribution, when the image says which.
+    /// The distribution, if the image names one.
     pub system: Option<System>,
     /// The image below, when there is one.
     pub base: Option<Base>,
     pub packages: Packages,
-    /// The files of the layers that were made.
+    /// The files of the layers made here.
     pub files: Files,
     /// For an index: the image of each platform.
     pub platforms: Vec<Subject>,
@@ -72,13 +72,13 @@ pub struct Packages {
     total: usize,
 }
 
-/// A package, and what is known of it besides its record.
+/// A package, and all facts known besides its record.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Part {
     pub package: Package,
     /// Its licence, when it is stated in a form programs read.
     pub licence: Option<Licence>,
-    /// The digest of the archive that was unpacked, when the offer names one.
+    /// The digest of the unpacked archive, if the offer names one.
     pub archive: Option<Digest>,
 }
 
@@ -92,7 +92,7 @@ pub struct Files {
 /// A file as a container sees it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ListedFile {
-    /// Its path without the first slash; bytes that are not UTF-8 are escaped.
+    /// Its path without the first slash; bytes outside UTF-8 are escaped.
     pub path: String,
     pub digests: FileDigests,
 }
@@ -105,8 +105,8 @@ pub struct FileDigests {
 }
 
 impl Packages {
-    /// The packages of an image, sorted; one that is known from its archive and from the image's
-    /// records is one.
+    /// The packages of an image, sorted; a package known from both its archive and the image's
+    /// records is listed once.
     #[must_use]
     pub fn new(mut all: Vec<Part>) -> Self {
         all.sort_by(|left, right| {
@@ -130,7 +130,7 @@ impl Packages {
         Self { listed, total }
     }
 
-    /// Those that are listed.
+    /// The packages within the limit of the list.
     #[must_use]
     pub fn listed(&self) -> &[Part] {
         &self.listed
@@ -171,7 +171,7 @@ impl Files {
         Self { listed: fits.collect(), total }
     }
 
-    /// Those that are listed.
+    /// The files within the limit of the list.
     #[must_use]
     pub fn listed(&self) -> &[ListedFile] {
         &self.listed
@@ -189,7 +189,7 @@ fn json_len(text: &str) -> usize {
     text.bytes().map(|byte| if byte < 0x20 || matches!(byte, b'"' | b'\\') { 6 } else { 1 }).sum()
 }
 
-/// A path of an image as text: what is not UTF-8 is escaped, so that two names never become one.
+/// A path of an image as text: bytes outside UTF-8 are escaped, so that two names never become one.
 #[must_use]
 pub fn path_text(path: &[u8]) -> String {
     std::str::from_utf8(path).map_or_else(|_| path.escape_ascii().to_string(), str::to_owned)
@@ -218,7 +218,7 @@ pub(in crate::image) fn hex(bytes: &[u8]) -> String {
 }
 
 impl System {
-    /// Reads os-release; `None` when it does not say who it is.
+    /// Reads os-release; `None` without an `ID`.
     #[must_use]
     pub fn parse(text: &[u8]) -> Option<Self> {
         let text = String::from_utf8_lossy(text);

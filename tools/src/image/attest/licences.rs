@@ -1,7 +1,7 @@
-//! Licences of packages, as Debian's `copyright` files state them in the form programs read
-//! (DEP-5), in the words of SPDX.
+//! Licences of packages, read from Debian's machine-readable `copyright` files (DEP-5) and written
+//! in the words of SPDX.
 //!
-//! Invariant: any bytes give a bounded value or nothing. A short name that is not in the table below
+//! Invariant: any bytes give a bounded value or nothing. A short name missing in the table below
 //! stays as it stands, as a name; nothing is guessed from prose.
 
 use std::collections::BTreeSet;
@@ -19,7 +19,7 @@ pub const COPYRIGHT_BYTES_MAX: u64 = 1 << 20;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Licence(BTreeSet<Choice>);
 
-/// Licences of which one may be chosen.
+/// Licences to choose one of.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Choice(Vec<Name>);
 
@@ -34,7 +34,7 @@ pub enum Name {
 
 /// Debian's short names and SPDX's, where they differ. A `+` behind a version is "or later".
 const SHORT_NAMES: [(&str, &str, &str); 18] = [
-    // Family, and what it is alone and with `+`; `*` stands for the version.
+    // The family, its identifier alone, and its identifier with `+`; `*` stands for the version.
     ("gpl", "GPL-*-only", "GPL-*-or-later"),
     ("lgpl", "LGPL-*-only", "LGPL-*-or-later"),
     ("agpl", "AGPL-*-only", "AGPL-*-or-later"),
@@ -117,7 +117,7 @@ const LISTED: [&str; 58] = [
     "bzip2-1.0.6",
 ];
 
-/// Reads a `copyright` file; `None` when it is not in that form, or names no licence.
+/// Reads a `copyright` file; `None` for any other form, and for a file without a licence.
 #[must_use]
 pub fn read(text: &[u8]) -> Option<Licence> {
     let text = String::from_utf8_lossy(text);
@@ -131,7 +131,7 @@ pub fn read(text: &[u8]) -> Option<Licence> {
         return None;
     }
     let mut choices = BTreeSet::new();
-    // A stanza of files says what they have; one without `Files` only gives a licence's text.
+    // A stanza with `Files` states the licence of files; one without only gives a licence's text.
     let (mut is_of_files, mut stated) = (false, None);
     for line in lines.chain([""]) {
         if line.trim().is_empty() {
@@ -161,7 +161,7 @@ impl Licence {
         Choice::parse(text).map(|choice| Self(BTreeSet::from([choice])))
     }
 
-    /// Every licence in it that is not in SPDX's list, by its name.
+    /// The name of every licence outside SPDX's list.
     pub fn others(&self) -> impl Iterator<Item = &str> {
         self.0.iter().flat_map(|choice| &choice.0).filter_map(|name| match name {
             Name::Other(name) => Some(name.as_str()),
@@ -169,8 +169,8 @@ impl Licence {
         })
     }
 
-    /// The whole as an expression of SPDX. `reference` gives what stands for a name that is not in
-    /// the list.
+    /// The whole as an expression of SPDX. `reference` gives the identifier for a name outside the
+    /// list.
     #[must_use]
     pub fn expression(&self, reference: &dyn Fn(&str) -> String) -> String {
         let is_one = self.0.len() == 1;
@@ -184,7 +184,7 @@ impl Licence {
 }
 
 impl Choice {
-    /// `A`, or `A or B`. What has more structure stays one name: Debian's `and` and commas bind
+    /// `A`, or `A or B`. A text of more structure stays one name: Debian's `and` and commas bind
     /// otherwise than SPDX's.
     fn parse(text: &str) -> Option<Self> {
         if text.is_empty() || text.len() > NAME_BYTES_MAX || text.chars().any(char::is_control) {

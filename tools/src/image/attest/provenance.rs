@@ -1,5 +1,5 @@
-//! Where an image came from: an in-toto statement of version 1 with SLSA's provenance of version 1.
-//! It is not signed here; whoever signs it signs these bytes.
+//! An image's origin: an in-toto statement of version 1 with SLSA's provenance of version 1. The
+//! statement is unsigned; a signature covers these bytes.
 
 use std::collections::BTreeMap;
 
@@ -12,16 +12,16 @@ use super::{Statement, TOOL, json, purl};
 /// The type of the predicate.
 pub const PREDICATE_TYPE: &str = "https://slsa.dev/provenance/v1";
 
-/// What `wharf package` does, as a name; the offer reference says what its parameters mean.
+/// The kind of build, `wharf package`, as a name; the offer reference explains its parameters.
 const BUILD_TYPE: &str = "urn:wharf:package:v1";
 
-/// Who did it: this program, wherever it ran. Nothing of the machine is known to it.
+/// The builder: this program, on any machine. The statement names nothing of the machine.
 const BUILDER: &str = "urn:wharf:package";
 
-/// Something that went into the build.
+/// An input of the build.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Dependency {
-    /// What it is called in the offer, as `image.platforms[0].layers[1]`.
+    /// Its path in the offer, as `image.platforms[0].layers[1]`.
     pub name: String,
     /// Where it was: a path relative to the offer, or an image as the offer names it.
     pub uri: String,
@@ -41,17 +41,16 @@ pub enum InputDigest {
     Manifest(wharf_oci::Digest),
 }
 
-/// All that provenance says.
+/// The content of a provenance statement.
 #[derive(Debug, Clone)]
 pub struct Provenance {
     pub subject: Subject,
-    /// What the offer says of it.
+    /// The offer's own values.
     pub parameters: BTreeMap<&'static str, Value>,
     pub dependencies: Vec<Dependency>,
 }
 
 impl Provenance {
-    /// The statement.
     #[must_use]
     pub fn statement(&self) -> Statement {
         let subject = Resource {

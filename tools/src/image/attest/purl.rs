@@ -1,5 +1,5 @@
-//! Package URLs: names of packages that scanners of every kind look up (package-url specification,
-//! types `deb`, `apk`, `oci`).
+//! Package URLs: names of packages for scanners of every kind (package-url specification, types
+//! `deb`, `apk`, `oci`).
 
 use std::fmt::Write as _;
 
@@ -28,7 +28,7 @@ pub fn of_package(package: &Package, system: Option<&System>) -> String {
     purl
 }
 
-/// The name of an image: by its digest, without saying on which registry it lies.
+/// The name of an image: its digest, without a registry.
 #[must_use]
 pub fn of_image(subject: &Subject) -> String {
     let name = encoded(&subject.name.to_ascii_lowercase());
@@ -38,7 +38,7 @@ pub fn of_image(subject: &Subject) -> String {
     purl
 }
 
-/// The name of an image that another is made from. Where it is on a registry, that is said.
+/// The name of a base image, with its registry if there is one.
 #[must_use]
 pub fn of_base(base: &Base) -> String {
     let path = base.name.split('@').next().unwrap_or_default();
@@ -47,14 +47,14 @@ pub fn of_base(base: &Base) -> String {
     format!("pkg:oci/{}@{}", encoded(&name), encoded(&base.digest.to_string()))
 }
 
-/// A path of the offer as a URI that is relative to the offer's folder.
+/// A path of the offer as a URI relative to the offer's folder.
 #[must_use]
 pub fn of_file(path: &str) -> String {
     let parts: Vec<String> = path.split('/').map(encoded).collect();
     format!("file:{}", parts.join("/"))
 }
 
-/// Appends qualifiers, which come sorted by key; one without a value is none.
+/// Appends qualifiers, already sorted by key, and leaves out those without a value.
 fn qualify(purl: &mut String, qualifiers: &[(&str, &str)]) {
     let mut separator = '?';
     for (key, value) in qualifiers.iter().filter(|(_, value)| !value.is_empty()) {

@@ -1,5 +1,5 @@
-//! The manifests by which statements refer to their image (image-spec, "Guidelines for Artifact
-//! Usage"): one layer that holds the statement, the empty configuration, and a `subject`.
+//! The manifests of statements, as referrers of their image (image-spec, "Guidelines for Artifact
+//! Usage"): one layer with the statement, the empty configuration, and a `subject`.
 
 use std::collections::BTreeMap;
 
@@ -12,10 +12,10 @@ use crate::offer::timestamp::Timestamp;
 /// The content of the empty configuration.
 pub const EMPTY: &[u8] = b"{}";
 
-/// The annotation that says what a statement of in-toto holds.
+/// The annotation for the type of an in-toto statement's content.
 const PREDICATE_TYPE: &str = "in-toto.io/predicate-type";
 
-/// The annotation by which clients name a file they write.
+/// The annotation for the file name under which clients save a layer.
 const TITLE: &str = "org.opencontainers.image.title";
 
 /// The annotation with the time.
@@ -46,7 +46,7 @@ pub fn manifest(
     })
 }
 
-/// The annotations of the manifest, which lists of referrers repeat.
+/// The annotations of the manifest; lists of referrers repeat them.
 #[must_use]
 pub fn annotations(statement: &Statement, created: Timestamp) -> BTreeMap<String, String> {
     let mut all = BTreeMap::from([(CREATED.to_owned(), created.to_string())]);

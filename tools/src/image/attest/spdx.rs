@@ -1,6 +1,7 @@
 //! Lists of parts in SPDX 2.3.
 //!
-//! Invariant: every identifier is unique, and every relationship and licence names what is there.
+//! Invariant: every identifier is unique, and every relationship and licence names an existing
+//! element.
 
 #![expect(clippy::struct_field_names, reason = "the specification names the fields")]
 
@@ -13,11 +14,11 @@ use sha1::{Digest as _, Sha1};
 use super::description::{Description, Files, ListedFile, Part, Subject, hex};
 use super::{Statement, TOOL, json, purl, uuid};
 
-/// What stands where SPDX wants a value and none is known.
+/// The value for a field of SPDX without a known value.
 const NO_ASSERTION: &str = "NOASSERTION";
 /// The document within itself.
 const DOCUMENT: &str = "SPDXRef-DOCUMENT";
-/// The image.
+/// The image's own identifier.
 const IMAGE: &str = "SPDXRef-Image";
 /// The image below.
 const BASE: &str = "SPDXRef-Base";
@@ -212,7 +213,7 @@ fn file_id(number: usize) -> String {
     format!("SPDXRef-File-{number}")
 }
 
-/// What of the image is not listed.
+/// The comment for a cut list: how much of the image it leaves out.
 fn cut(description: &Description) -> Option<String> {
     let (files, packages) = (&description.files, &description.packages);
     if files.cut() == 0 && packages.cut() == 0 {
@@ -247,7 +248,7 @@ fn image(subject: &Subject, id: String) -> Package {
     }
 }
 
-/// The SHA-1 of the sorted SHA-1s of all files that are listed (SPDX 2.3, 7.9).
+/// The SHA-1 of the sorted SHA-1s of all listed files (SPDX 2.3, 7.9).
 fn verification_code(files: &Files) -> VerificationCode {
     let mut all: Vec<[u8; 20]> = files.listed().iter().map(|file| file.digests.sha1).collect();
     all.sort_unstable();
@@ -280,7 +281,7 @@ fn package(
     }
 }
 
-/// The licences that are not in SPDX's list, by their names.
+/// The licences outside SPDX's list, by their names.
 fn other_licences(description: &Description) -> BTreeMap<String, OtherLicence> {
     let licences = description.packages.listed().iter().filter_map(|part| part.licence.as_ref());
     let names: BTreeSet<&str> = licences.flat_map(super::licences::Licence::others).collect();
@@ -308,7 +309,7 @@ fn file((number, listed): (usize, &ListedFile)) -> File {
 }
 
 impl Package {
-    /// One of which nothing is known.
+    /// A part without known facts.
     fn unknown() -> Self {
         Self {
             download_location: NO_ASSERTION,

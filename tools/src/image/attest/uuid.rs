@@ -1,9 +1,9 @@
-//! Names that are unique and yet follow from what they name: UUIDs of version 5 (RFC 9562 §5.5).
+//! Unique names derived from their content alone: UUIDs of version 5 (RFC 9562 §5.5).
 
 use sha1::{Digest as _, Sha1};
 use wharf_oci::Digest;
 
-/// The namespace of everything that wharf names so.
+/// The namespace of all of wharf's UUIDs.
 const NAMESPACE: [u8; 16] = [
     0x5b, 0x1f, 0x0a, 0x6e, 0x7a, 0x52, 0x4c, 0x37, 0x9d, 0x2e, 0x61, 0xc4, 0x88, 0x0f, 0xb3, 0x19,
 ];

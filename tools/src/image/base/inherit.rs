@@ -1,19 +1,20 @@
-//! What an image takes over from the configuration of the image below it, as docker does: what it
-//! does not say itself stays, and so do keys that nobody knows here.
+//! Inherits the configuration of a base image, as docker does: a key without a value in the image
+//! keeps the base's, and so does a key unknown to this program.
 
 use serde_json::{Map, Value, json};
 
 use crate::image::config::ImageConfig;
 use crate::offer::model::ContainerConfig;
 
-/// Keys of the runtime configuration that are taken as they are when the image says them.
+/// Keys of the runtime configuration: the image's own value replaces the base's.
 const REPLACED: [&str; 5] = ["User", "WorkingDir", "StopSignal", "Entrypoint", "Cmd"];
 
-/// Keys that are sets or maps: what both say is in the result, and of one key the image's own value.
+/// Keys with sets or maps: the result has the entries of both, and the image's own value for a
+/// shared key.
 const JOINED: [&str; 3] = ["Labels", "ExposedPorts", "Volumes"];
 
-/// The configuration of an image on a base: that of the base, with what `own` says over it. The layers
-/// and the history of `own` come on top. An error says why the base's cannot be used.
+/// The configuration of an image on a base: the base's, under the values of `own`. The layers and
+/// the history of `own` come on top. The error is the reason for refusing the base's configuration.
 pub(super) fn inherit(
     base: &[u8],
     own: &ImageConfig,
@@ -49,7 +50,7 @@ fn to_map(own: &ImageConfig) -> Map<String, Value> {
     }
 }
 
-/// A map taken out of another; `null` and what is missing are empty.
+/// A map taken out of another; `null` and a missing key are empty.
 fn take_map(from: &mut Map<String, Value>, key: &str) -> Map<String, Value> {
     match from.remove(key) {
         Some(Value::Object(map)) => map,
@@ -61,7 +62,7 @@ fn take_map(from: &mut Map<String, Value>, key: &str) -> Map<String, Value> {
 fn lay_over(base: &mut Map<String, Value>, own: &Map<String, Value>, given: &ContainerConfig) {
     let own = own.get("config").and_then(Value::as_object).cloned().unwrap_or_default();
     if !given.entrypoint.is_empty() {
-        // Arguments were meant for the program that is replaced.
+        // Arguments were meant for the replaced program.
         base.remove("Cmd");
     }
     if !given.entrypoint.is_empty() || !given.cmd.is_empty() {
@@ -83,7 +84,7 @@ fn lay_over(base: &mut Map<String, Value>, own: &Map<String, Value>, given: &Con
     join_env(base, given);
 }
 
-/// Variables by name: one that both have keeps its place and gets the image's value.
+/// Variables by name: a variable in both keeps its place and gets the image's value.
 fn join_env(base: &mut Map<String, Value>, given: &ContainerConfig) {
     let mut left: Vec<(&str, String)> =
         given.env.iter().map(|(name, value)| (name.as_str(), format!("{name}={value}"))).collect();

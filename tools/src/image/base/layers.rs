@@ -1,4 +1,4 @@
-//! The layers of another image, brought into a layout that is being written.
+//! The layers of a base image, brought into a layout under construction.
 
 use std::fs::File;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use super::{BaseError, BaseImage, Bases, Wanted};
 use crate::image::files::LayerFiles;
 use crate::image::layout_write::LayoutWriter;
 
-/// Types of layers that Docker's schema has a name of its own for, with what OCI calls the same bytes.
+/// Layer types with a name of their own in Docker's schema, and OCI's name for the same bytes.
 const NAMES: [(&str, &str); 5] = [
     (
         "application/vnd.docker.image.rootfs.diff.tar.gzip",
@@ -41,8 +41,8 @@ pub(in crate::image) fn as_oci(layer: &Descriptor) -> Descriptor {
     }
 }
 
-/// Brings all layers into a layout, or, of one that is only counted, what is needed to look at their
-/// files; gives those back when somebody looks.
+/// Brings all layers into a layout. For a counted layout it fetches only the layers needed for a
+/// look at their files. It returns those files if `look` is set.
 pub(in crate::image) fn lay(
     bases: &dyn Bases,
     base: &BaseImage,

@@ -1,5 +1,5 @@
-//! An image that is taken as it is: its manifest, configuration and layers, byte for byte. Only what
-//! the offer says of its configuration or its annotations is written anew.
+//! An image adopted as it is: its manifest, configuration and layers, byte for byte. Only values
+//! the offer sets over its configuration or its annotations are written anew.
 
 use wharf_oci::{Algorithm, Descriptor, MediaType};
 

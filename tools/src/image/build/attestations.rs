@@ -1,5 +1,5 @@
-//! What is said of a plan's image besides its bytes: gathered from what its layers hold and what the
-//! offer says, put into the layout as referrers of each platform's manifest and of the index.
+//! Statements about a plan's image: gathered from the contents of its layers and from the offer,
+//! put into the layout as referrers of each platform's manifest and of the index.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -26,10 +26,10 @@ use crate::image::packages::{self, Manager, Package};
 use crate::offer::model::{Attestation, LayerInput, PlanImage, PlatformBuild};
 use crate::offer::timestamp::Timestamp;
 
-/// What layers hold that were read in this run, with what they were made of.
+/// The contents of the layers read in this run, with the inputs of each.
 pub(super) type ReadLayers = Vec<(Digest, Vec<LayerInput>, Arc<LayerContents>)>;
 
-/// What was said of one platform, and what the index repeats of it.
+/// The statements about one platform, and the facts the index repeats.
 #[derive(Debug, Clone)]
 pub(super) struct Attested {
     subject: Subject,
@@ -40,7 +40,7 @@ pub(super) struct Attested {
     referrers: Vec<Referrer>,
 }
 
-/// A platform whose layers were made.
+/// A platform with all its layers made.
 pub(super) struct Made<'a> {
     pub(super) build: &'a PlatformBuild,
     /// Its place in the offer.
@@ -55,7 +55,7 @@ pub(super) struct Made<'a> {
     pub(super) platform: &'a Platform,
 }
 
-/// The files of an image, and what those of its own layers hold.
+/// The files of an image, and the contents of its own layers.
 struct Whole {
     view: FileView,
     /// How many layers are the base's.
@@ -64,12 +64,12 @@ struct Whole {
 }
 
 impl Whole {
-    /// What the layer of a file holds; `None` for layers of the base.
+    /// The contents of a file's layer; `None` for layers of the base.
     fn contents(&self, file: &File<'_>) -> Option<&LayerContents> {
         Some(self.contents.get(file.layer().checked_sub(self.below)?)?.as_ref())
     }
 
-    /// A text by which the image says what it has.
+    /// The text of a file with the image's own account of its parts.
     fn text(&self, file: &File<'_>) -> Option<Bytes> {
         match self.contents(file) {
             Some(contents) => contents.texts.get(file.path()).cloned(),
@@ -79,7 +79,7 @@ impl Whole {
 }
 
 impl Builder<'_> {
-    /// Says of a platform's image what the offer asks for; `None` when that is nothing.
+    /// Writes the offer's statements about a platform's image; `None` if the offer asks for none.
     pub(super) fn attest_platform(
         &mut self,
         plan: &PlanImage,
@@ -139,7 +139,7 @@ impl Builder<'_> {
         Ok(of_platforms.chain(of_index).collect())
     }
 
-    /// The same of the index: which platforms it has, and all of their packages.
+    /// The same for the index: its platforms, and all of their packages.
     fn attest_index(
         &self,
         plan: &PlanImage,
@@ -181,7 +181,8 @@ impl Builder<'_> {
         Ok(put(statements, index, created, writer)?)
     }
 
-    /// What each layer holds; one that was read for another platform or plan is not read again.
+    /// The contents of each layer; a layer already read for another platform or plan is not read
+    /// again.
     fn read_contents(
         &mut self,
         plan: &PlanImage,
@@ -247,7 +248,7 @@ fn statements<'a>(
     kinds.flat_map(made).map(move |make| make(description, provenance))
 }
 
-/// Puts statements into the layout, each with a manifest that refers to its subject.
+/// Puts statements into the layout, each with a manifest as its subject's referrer.
 fn put(
     statements: impl Iterator<Item = Statement>,
     subject: &Descriptor,
@@ -272,7 +273,8 @@ fn put(
     Ok(referrers)
 }
 
-/// The image below, as a part. Of an archive that has no manifest the configuration is its name.
+/// The base image, as a part. For an archive without a manifest the digest of the configuration is
+/// its name.
 fn base(base: &BaseImage) -> Base {
     let digest = if base.is_made { base.config.digest } else { base.manifest.digest };
     Base { name: base.name.clone().unwrap_or_else(|| base.said.clone()), digest }
@@ -286,7 +288,7 @@ fn system(whole: &Whole) -> Option<System> {
     })
 }
 
-/// The packages an image lists, with their licences, and those that were unpacked into it.
+/// The packages in the image's own lists, with their licences, and the packages unpacked into it.
 fn packages(whole: &Whole, prepared: &[Arc<PreparedLayer>]) -> Vec<Part> {
     let mut unpacked: Vec<&DebianPackage> =
         prepared.iter().flat_map(|layer| layer.packages()).collect();
@@ -313,7 +315,7 @@ fn packages(whole: &Whole, prepared: &[Arc<PreparedLayer>]) -> Vec<Part> {
     parts
 }
 
-/// A package that was unpacked without a record of it in the image.
+/// A package unpacked without a record of it in the image.
 fn unlisted(known: &DebianPackage) -> Part {
     let Control { name, version, architecture, source, .. } = known.control.clone();
     let package = Package { manager: Manager::Dpkg, name, architecture, version, source };
@@ -324,7 +326,7 @@ fn stated_licence(known: &DebianPackage) -> Option<Licence> {
     licences::read(known.copyright.as_deref()?)
 }
 
-/// The files of an image that come from layers which were made here.
+/// The files of the layers made here.
 fn files(whole: &Whole) -> Files {
     let is_own = |file: &File<'_>| file.kind() == FileKind::File && file.layer() >= whole.below;
     let listed = whole.view.iter().filter(is_own).filter_map(|file| {
@@ -334,7 +336,7 @@ fn files(whole: &Whole) -> Files {
     Files::new(listed, whole.view.iter().filter(is_own).count())
 }
 
-/// What went into the layers of a platform, by its place in the offer.
+/// The inputs of a platform's layers, by their places in the offer.
 fn dependencies(made: &Made<'_>, contents: &[Arc<LayerContents>]) -> Vec<Dependency> {
     let mut all = Vec::new();
     if let Some(base) = made.base {
@@ -364,7 +366,7 @@ fn dependencies(made: &Made<'_>, contents: &[Arc<LayerContents>]) -> Vec<Depende
     all
 }
 
-/// What was asked for, as the offer writes it, without what does not reach the image.
+/// The requested build, as the offer writes it, without the keys that never reach the image.
 fn parameters(
     plan: &PlanImage,
     platform: Option<&PlatformBuild>,

@@ -1,4 +1,5 @@
-//! An image on a base: the layers of the base below its own, and what its manifest says of them.
+//! An image on a base: the base's layers below its own, and the manifest's annotations about the
+//! base.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -80,8 +81,7 @@ pub(super) fn base_layers(base: &BaseImage) -> Vec<BuiltLayer> {
     built.collect()
 }
 
-/// What the image of a platform runs on: what the offer says, and the version of Windows its base
-/// has.
+/// The platform of an image: the offer's, with the version of Windows of its base.
 pub(super) fn platform(build: &PlatformBuild, base: Option<&BaseImage>) -> Platform {
     let mut platform = build.full_platform();
     if platform.os_version.is_none() {

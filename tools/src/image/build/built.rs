@@ -1,4 +1,4 @@
-//! What came of a plan: its image, its platforms, their layers, and what refers to them.
+//! The result of a plan: its image, its platforms, their layers, and their referrers.
 
 use serde::Serialize;
 use wharf_oci::{Descriptor, Digest, Platform};
@@ -15,16 +15,16 @@ pub struct BuiltImage {
     pub index: Descriptor,
     /// The platforms in the order of the offer.
     pub platforms: Vec<BuiltPlatform>,
-    /// What the layout lists: one descriptor per tag, then what refers to the platforms and to the
-    /// index.
+    /// The layout's own list: one descriptor per tag, then the referrers of the platforms and of
+    /// the index.
     #[serde(skip)]
     pub roots: Vec<Descriptor>,
-    /// What refers to the platforms and to the index.
+    /// The referrers of the platforms and of the index.
     #[serde(skip)]
     pub referrers: Vec<Referrer>,
-    /// What became of the layout; nothing when it was only counted.
+    /// The outcome for the layout; `None` for a counted image.
     pub outcome: Option<Outcome>,
-    /// What is known of one that was only counted.
+    /// The manifests of a counted image.
     #[serde(skip)]
     pub counted: Counted,
 }
@@ -40,10 +40,10 @@ pub struct BuiltPlatform {
     pub size_bytes: u64,
     /// Its layers, bottom first.
     pub layers: Vec<BuiltLayer>,
-    /// What a person should know of its layers, with the number of each, from 1.
+    /// Remarks for a person about its layers, each with the layer's number, from 1.
     #[serde(skip)]
     pub notes: Vec<(usize, Note)>,
-    /// What is said of it.
+    /// The statements about it.
     #[serde(skip)]
     pub(super) attested: Option<Attested>,
 }
@@ -59,7 +59,7 @@ pub struct BuiltLayer {
     pub diff_id: Digest,
     /// The size of its tar, where the layer was made here.
     pub tar_bytes: Option<u64>,
-    /// What it is made of, in one line.
+    /// Its inputs, in one line.
     pub source: String,
     /// Where it comes from.
     pub origin: Origin,
@@ -73,18 +73,18 @@ pub enum Origin {
     Made,
     /// It was made earlier: for another platform or plan, or by a run before.
     Reused,
-    /// It is a layer of the base, or of the image that was adopted.
+    /// It is a layer of the base, or of the adopted image.
     Base,
 }
 
-/// A manifest that refers to another.
+/// A manifest with a subject.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Referrer {
     /// As the layout lists it.
     pub descriptor: Descriptor,
     /// The manifest it is about.
     pub subject: Digest,
-    /// What it holds besides itself.
+    /// The size of its blobs, without the manifest itself.
     pub content_bytes: u64,
 }
 

@@ -1,4 +1,4 @@
-//! The configuration of an image, and its annotations, from what the offer says.
+//! The configuration of an image, and its annotations, from the offer.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::offer::model::{Image, Layer, PlatformBuild};
 use crate::offer::timestamp::Timestamp;
 use crate::offer::words::ImagePath;
 
-/// What an offer says of an image, for labels and annotations.
+/// The offer's values for labels and annotations of an image.
 #[derive(Clone, Copy)]
 pub(super) struct Described<'a> {
     pub(super) image: &'a Image,
@@ -23,8 +23,8 @@ pub(super) struct Described<'a> {
 }
 
 impl Described<'_> {
-    /// What was given, and what the offer says where that does not say otherwise. The start of 1970
-    /// is no time that anything was made at, but that nobody said one.
+    /// The given entries over the offer's own. The start of 1970 stands for an unset time, so no
+    /// `created` is written for it.
     pub(super) fn with(&self, given: &BTreeMap<String, String>) -> BTreeMap<String, String> {
         let mut all = self.image.described.clone();
         let mut say = |key: &str, value: String| {
@@ -42,7 +42,7 @@ impl Described<'_> {
     }
 }
 
-/// The configuration of an image: of its base what stays, and the rest from the offer.
+/// The configuration of an image: the inherited part of its base, and the rest from the offer.
 pub(super) fn configuration(
     described: &Described<'_>,
     build: &PlatformBuild,
@@ -56,7 +56,7 @@ pub(super) fn configuration(
     }
 }
 
-/// The configuration of an adopted image with what the offer says over it, and nothing else.
+/// The configuration of an adopted image with only the offer's values changed.
 pub(super) fn adopted_configuration(
     image: &Image,
     build: &PlatformBuild,
@@ -106,7 +106,7 @@ pub(super) fn image_config(
     }
 }
 
-/// What a layer is made of, in one line.
+/// The inputs of a layer, in one line.
 pub(super) fn inputs_text(layer: &Layer) -> String {
     let texts: Vec<String> = layer.inputs.iter().map(ToString::to_string).collect();
     texts.join(", ")

@@ -14,16 +14,16 @@ pub enum BuildError {
     Layer {
         plan: String,
         platform: String,
-        /// Which layer, from 1.
+        /// The layer's number, from 1.
         number: usize,
         source: LayerError,
     },
-    /// A file of a layer, read once more for what is said of the image.
+    /// A file of a layer, read once more for the statements about the image.
     #[error("plan {plan}, {platform}, layer {number}: cannot read {path} for its SBOM")]
     Contents {
         plan: String,
         platform: String,
-        /// Which layer, from 1.
+        /// The layer's number, from 1.
         number: usize,
         path: PathBuf,
         source: std::io::Error,
@@ -31,7 +31,7 @@ pub enum BuildError {
     /// The image it is made from.
     #[error("plan {plan}, {platform}")]
     Base { plan: String, platform: String, source: BaseError },
-    /// Its layout.
+    /// The layout of the image.
     #[error(transparent)]
     Write(#[from] WriteError),
 }

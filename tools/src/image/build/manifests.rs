@@ -1,4 +1,4 @@
-//! The manifests of an image as they are written, and the roots by which a layout lists them.
+//! The manifests of an image, and the roots of its layout.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::image::layout::REF_NAME;
 use crate::offer::model::Image;
 use crate::offer::tags::TagTarget;
 
-/// A manifest or an index, in the order in which its fields are written.
+/// A manifest or an index; its fields are in the order of the JSON.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Manifest<'a> {
@@ -36,7 +36,7 @@ pub(super) fn child(built: &BuiltPlatform) -> Descriptor {
     Descriptor { platform: Some(built.platform.clone()), ..built.manifest.clone() }
 }
 
-/// One descriptor per tag, in the order in which tags are written.
+/// One descriptor per tag, in the order of the tags.
 pub(super) fn roots(image: &Image, index: &Descriptor, children: &[Descriptor]) -> Vec<Descriptor> {
     let inputs = inputs::digest_of(image).to_string();
     let codec = Codec::from(image.compression);

@@ -1,5 +1,5 @@
-//! Layers made beside one another: as many at once as there are threads to compress them, each that
-//! is the same as another one only once.
+//! Makes layers beside one another: as many at once as there are threads to compress them, and
+//! equal layers only once.
 
 use std::fs::{self, File};
 use std::io;
@@ -36,7 +36,7 @@ pub(super) enum Stage<'f> {
     Files {
         folder: &'f LayoutFolder,
         staging: LayerStaging,
-        /// The blocks of the layers that were made.
+        /// The blocks of the finished layers.
         kept: Mutex<Vec<(Digest, Vec<TrackedBlock>)>>,
     },
     /// Nowhere: only their digests and sizes are wanted.
@@ -55,11 +55,12 @@ impl<'f> Stage<'f> {
     }
 
     /// Once all layouts are in their places: records their blocks for the next run, and removes the
-    /// records that no layout needs any more.
+    /// records of layers no layout has any more.
     pub(super) fn record(&self) {
         if let Self::Files { folder, kept, .. } = self {
             for (layer, blocks) in kept.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
-                // Without it the next run takes longer, which is no reason to fail.
+                // Without the record the next run takes longer; a failure here is no reason to fail
+                // the build.
                 let _ = known_blocks::keep(folder.path(), &layer, &blocks);
             }
             known_blocks::tidy(folder.path());
@@ -67,7 +68,7 @@ impl<'f> Stage<'f> {
     }
 }
 
-/// What layers are made with.
+/// The shared tools of layer making.
 #[derive(Clone, Copy)]
 struct Means<'e> {
     pool: &'e Pool<'e>,
@@ -123,9 +124,9 @@ enum Making<'s> {
     Failed,
 }
 
-/// A layer that is made, or was.
+/// A layer under way, or finished.
 pub(super) struct BegunLayer {
-    /// What to ask for it with.
+    /// The key for [`Layers::wait`].
     pub(super) ticket: usize,
     /// Whether it was begun for another.
     pub(super) origin: Origin,
@@ -160,7 +161,7 @@ impl<'s, 'e> Layers<'s, 'e> {
         BegunLayer { ticket, origin: Origin::Made }
     }
 
-    /// Waits until a layer is made. A failure is reported to who asks first.
+    /// Waits until a layer is made. The first caller gets a failure.
     pub(super) fn wait(&mut self, ticket: usize) -> Result<&MadeLayer, LayerOrWrite> {
         let failed = || LayerOrWrite::from(io::Error::other("the layer failed before"));
         let (_, making) = self.all.get_mut(ticket).ok_or_else(failed)?;
@@ -205,7 +206,7 @@ impl Drop for Turn {
     }
 }
 
-/// What can fail while a layer is made.
+/// The failures of layer making.
 pub(super) enum LayerOrWrite {
     Layer(LayerError),
     Write(WriteError),

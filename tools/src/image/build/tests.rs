@@ -24,7 +24,7 @@ const IMAGE: &str = r#"{
     "config": {"entrypoint": ["/x"], "env": {"B": "2", "A": "1"}, "exposedPorts": ["80"]}
 }"#;
 
-/// A plan with two platforms that share a layer, and the folders it names.
+/// A plan with two platforms over one shared layer, and the folders it names.
 fn sample(folder: &Path) -> PlanImage {
     for (dir, name) in [("base", "lib"), ("app", "bin")] {
         fs::create_dir_all(folder.join(dir).join(name)).unwrap();

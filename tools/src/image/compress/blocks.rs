@@ -1,14 +1,15 @@
-//! Where a stream is cut into blocks: by what stands there, so that behind a place that changed the
+//! Finds the cuts between blocks in the content of a stream, so that behind a changed place the
 //! cuts are the same as before.
 //!
 //! A tar is made of records of 512 bytes, and files begin at one. Only the start of a record can be
-//! a cut, and its first bytes decide: a file that grew moves what is behind it by whole records.
+//! a cut, and its first bytes decide: a file of another size moves all later bytes by whole
+//! records.
 
 /// The records of a tar.
 const RECORD_BYTES: usize = 512;
 
-/// How many bytes of a record decide whether it is the first of a block: those of a header up to its
-/// checksum, so that names and sizes count.
+/// How many bytes of a record decide whether it is the first of a block: those of a header up to
+/// its checksum, so that names and sizes count.
 const PROBE_BYTES: usize = 160;
 
 /// Least size of a block, but for the last. Part of the byte contract, as all of this.
@@ -56,7 +57,7 @@ impl Cutter {
         self.filling.len()
     }
 
-    /// Takes a block of this length off; what is behind it goes on in the given buffer.
+    /// Takes a block of this length off; the bytes behind it go on in the given buffer.
     pub(super) fn cut(&mut self, length: usize, mut next: Vec<u8>) -> Vec<u8> {
         next.clear();
         next.reserve(BLOCK_BYTES_MAX + RECORD_BYTES);
@@ -83,7 +84,7 @@ mod tests {
     use super::*;
     use crate::image::compress::samples::{noise, text};
 
-    /// The blocks of what comes in pieces of this size.
+    /// The blocks of an input in pieces of this size.
     fn cut(bytes: &[u8], step: usize) -> Vec<Vec<u8>> {
         let mut cutter = Cutter::new();
         let mut blocks = Vec::new();

@@ -1,8 +1,8 @@
 //! The blocks of a layer in their order: hashed on both sides, and written.
 //!
-//! As long as a layer is as a known one was, block by block, nothing is written and nothing hashed:
-//! the record of that one has the hashes behind every block. Where it differs, what stands before is
-//! copied, and the hashes go on from there.
+//! While a layer equals a known one, block by block, this thread writes and hashes nothing: the
+//! known layer's record has the hashes behind every block. At the first difference the thread
+//! copies the blocks before it, and the hashes go on from there.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -24,9 +24,9 @@ pub(super) struct Ordered {
     pub(super) reply: Receiver<io::Result<Packed>>,
 }
 
-/// What the thread that hashes the input is told.
+/// A message to the thread that hashes the input.
 pub(super) enum Hashing {
-    /// What came before was known; this is its hash.
+    /// The input so far was known; this is its hash.
     Resume(Digester),
     /// The next block.
     Block(Arc<Block>),
@@ -35,7 +35,7 @@ pub(super) enum Hashing {
 /// The input, hashed.
 pub(super) struct HashedInput {
     pub(super) hashed: Hashed,
-    /// The hash behind each block that was hashed.
+    /// The hash behind each hashed block.
     pub(super) states: Vec<Saved>,
 }
 
@@ -63,7 +63,7 @@ pub(super) fn hash_in_order(
     Ok(HashedInput { hashed: digester.finish(), states })
 }
 
-/// A layer that was written.
+/// A finished layer.
 pub(super) struct Written {
     pub(super) hashed: Hashed,
     pub(super) same_as: Option<KnownLayer>,
@@ -74,7 +74,7 @@ pub(super) struct Written {
 }
 
 impl Written {
-    /// All blocks; `inputs` are the hashes behind those that were hashed.
+    /// All blocks; `inputs` are the hashes behind the hashed ones.
     pub(super) fn blocks(&self, inputs: Vec<Saved>) -> Vec<TrackedBlock> {
         let rest = self.rest.iter().zip(inputs);
         let rest = rest.map(|((block, output), input)| TrackedBlock {
@@ -103,7 +103,8 @@ pub(super) struct Writer<'w> {
 enum Stage {
     /// Nothing came yet.
     Begun,
-    /// It is, so far, what a known layer begins with; these are all of that one's blocks.
+    /// So far the layer equals the beginning of a known layer; these are all blocks of the known
+    /// one.
     Led(KnownLayer, std::vec::IntoIter<TrackedBlock>),
     /// It is written.
     Written(Digester),
@@ -175,7 +176,7 @@ impl<'w> Writer<'w> {
         Some(next)
     }
 
-    /// Writes from here on; gives the hash of what was written.
+    /// Writes from here on; gives the hash of the output so far.
     fn leave(&mut self) -> io::Result<&mut Digester> {
         let digester = match &self.stage {
             Stage::Written(_) => None,
@@ -202,7 +203,7 @@ impl<'w> Writer<'w> {
         }
     }
 
-    /// The hashes of input and output behind the last block that was led.
+    /// The hashes of input and output behind the last led block.
     fn states(&self) -> io::Result<(Digester, Digester)> {
         let last = self.led.last();
         last.and_then(|last| last.input.restore().zip(last.output.restore()))

@@ -1,4 +1,4 @@
-//! The threads that compress, and what they share: one pool for all layers of a run.
+//! The threads of compression, and their shared state: one pool for all layers of a run.
 
 use std::io;
 use std::num::NonZeroUsize;
@@ -12,11 +12,11 @@ use flate2::Crc;
 use crate::image::codec::{Codec, Compressors};
 use crate::image::known_blocks::{BlockName, KnownBlocks, TakenFrom};
 
-/// How many blocks may be in flight for each thread of the pool: one that is compressed, and one
-/// that waits for it or is written.
+/// How many blocks may be in flight for each thread of the pool: one under compression, and one in
+/// the queue or with the writer.
 const BLOCKS_PER_THREAD: usize = 2;
 
-/// Threads that compress blocks, of any number of layers at once.
+/// Compression threads for the blocks of any number of layers at once.
 pub struct Pool<'p> {
     jobs: Sender<Job>,
     shared: Arc<Shared>,
@@ -24,8 +24,8 @@ pub struct Pool<'p> {
     pub(super) known: Option<&'p KnownBlocks>,
 }
 
-/// Runs with a pool of so many threads. Blocks that are known are taken from where they are; without
-/// `known`, not even an empty one, they get no names.
+/// Runs with a pool of so many threads. A known block is taken from its layer. Blocks get names
+/// only with `known`, even if it is empty.
 pub fn with_pool<R>(
     threads: NonZeroUsize,
     known: Option<&KnownBlocks>,
@@ -44,14 +44,14 @@ pub fn with_pool<R>(
         for _ in 0..threads.get() {
             scope.spawn(|| work(&job, known));
         }
-        // Dropped at the end, which is what ends the threads.
+        // The drop at the end ends the threads.
         let pool = Pool { jobs, shared: Arc::new(shared), known };
         run(&pool)
     })
 }
 
 impl Pool<'_> {
-    /// A block, once there is room for one more. `fill` gets a buffer for what is behind it.
+    /// A block, once there is room for one more. `fill` gets a buffer for the bytes behind it.
     pub(super) fn block(&self, fill: impl FnOnce(Vec<u8>) -> Vec<u8>) -> Arc<Block> {
         self.shared.take_room();
         let buffer = self.shared.buffers().pop().unwrap_or_default();
@@ -64,7 +64,7 @@ impl Pool<'_> {
         self.known
     }
 
-    /// Ends what is compressed as soon as it wants another block: nobody wants it any more.
+    /// Ends each compression at its next block: its result is no longer wanted.
     pub fn stop(&self) {
         self.shared.is_stopped.store(true, Ordering::Relaxed);
     }
@@ -125,7 +125,7 @@ struct Shared {
     /// How many more blocks may be in flight.
     room: Mutex<usize>,
     freed: Condvar,
-    /// Buffers of blocks that are done: fresh memory costs more than a copy.
+    /// Buffers of finished blocks: fresh memory costs more than a copy.
     buffers: Mutex<Vec<Vec<u8>>>,
     is_stopped: AtomicBool,
 }
@@ -142,7 +142,7 @@ impl Shared {
     }
 }
 
-/// What each thread does until the pool is gone.
+/// The loop of each thread, until the pool is gone.
 fn work(jobs: &Mutex<Receiver<Job>>, known: Option<&KnownBlocks>) {
     let mut compressors = Compressors::default();
     loop {
@@ -150,7 +150,7 @@ fn work(jobs: &Mutex<Receiver<Job>>, known: Option<&KnownBlocks>) {
         let Ok(Job { block, codec, reply }) = job else { return };
         let packed = pack(&mut compressors, codec, block.bytes(), known);
         drop(block);
-        // Nobody waits for the reply when the writer failed; the failure is reported there.
+        // A failed writer waits for no reply; it reports its failure itself.
         let _ = reply.send(packed);
     }
 }

@@ -1,6 +1,6 @@
 //! Contents of every kind for tests.
 
-/// Text that compresses, with runs of noise that do not.
+/// Compressible text, with runs of incompressible noise.
 pub(crate) fn text(length: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_u32;
     let mut bytes = Vec::with_capacity(length + 32);

@@ -21,7 +21,7 @@ fn pack(codec: Codec, jobs: usize, input: &[u8], step: usize) -> (Vec<u8>, Compr
     (out, compressed.unwrap())
 }
 
-/// What the bytes inflate to, by a reader that knows one member only.
+/// The inflated bytes, by a reader of one member only.
 fn inflate(codec: Codec, bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     match codec {
@@ -89,7 +89,7 @@ fn the_real_programs_accept_the_streams() {
             let (bytes, _) = pack(codec, 3, input, 50_000);
             let child =
                 Command::new(program).arg("-t").stdin(Stdio::piped()).stderr(Stdio::null()).spawn();
-            // Which of them a machine has is its own affair; gzip is everywhere.
+            // Machines differ in their programs; gzip is everywhere.
             let Ok(mut child) = child else {
                 assert_ne!(program, "gzip");
                 continue;

@@ -48,7 +48,7 @@ struct Visitor<'a> {
     open: Option<Open>,
 }
 
-/// The file that passes.
+/// The present file of the walk.
 struct Open {
     path: Vec<u8>,
     hasher: Hasher,
@@ -68,7 +68,7 @@ impl Visitor<'_> {
 impl Visit for Visitor<'_> {
     fn entry(&mut self, entry: &Walked<'_>) -> ControlFlow<()> {
         self.end();
-        // Of a sparse file the tar holds a map and parts, not what is unpacked.
+        // For a sparse file the tar holds a map and parts, not the unpacked bytes.
         if entry.kind == WalkedKind::File && entry.sparse_bytes.is_none() {
             let path = clean(entry.path).into_owned();
             let text = (entry.size_bytes <= wanted_bytes(&path)).then(Vec::new);

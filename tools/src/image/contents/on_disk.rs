@@ -32,11 +32,11 @@ const READ_BYTES: usize = 128 * 1024;
 /// From this size on both digests are made at the same time, by two threads.
 const LARGE_BYTES: u64 = 32 << 20;
 
-/// A file that is to be hashed.
+/// A file to hash.
 struct Wanted {
     in_image: Vec<u8>,
     path: PathBuf,
-    /// What it was when the layer was written.
+    /// Its stamp at the time its layer was written.
     stamp: ShortStamp,
 }
 
@@ -86,7 +86,7 @@ pub(super) fn folder(
     Ok(InputContents { digest, files: Some(files) })
 }
 
-/// Several files: the digest of all, as that of a folder which holds them.
+/// Several files: the digest of all, as of one folder with them.
 pub(super) fn several(paths: &[&Path], record: &Record) -> Result<InputContents, ContentsError> {
     let mut lines = Vec::new();
     for path in paths {
@@ -123,8 +123,8 @@ pub(super) fn one(
     Ok(InputContents { digest: InputDigest::File(digests), files: None })
 }
 
-/// The digests of a file, from the record where that proves them. One that is not what it was when the
-/// layer was written is an error: the list would say what the image does not hold.
+/// The digests of a file, from the record if its stamp proves them. A file changed since its layer
+/// was written is an error: the list would name bytes the image does not hold.
 pub(super) fn file(
     path: &Path,
     was: Option<ShortStamp>,
@@ -179,7 +179,7 @@ fn claim<'w>(next: &AtomicUsize, wanted: &'w [Wanted]) -> Option<(usize, &'w Wan
     wanted.get(place).map(|one| (place, one))
 }
 
-/// Reads and hashes a file that has to be what its stamp says, before and after.
+/// Reads and hashes a file, and checks its stamp before and after.
 fn hash(path: &Path, stamp: &Stamp) -> io::Result<FileDigests> {
     let open = || {
         let flags = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or_default();
@@ -220,7 +220,7 @@ fn each_piece(file: &mut impl Read, mut see: impl FnMut(&[u8])) -> io::Result<()
     }
 }
 
-/// Keeps the text of a file that says which packages there are.
+/// Keeps the text of a package list.
 fn take_text(wanted: &Wanted, contents: &mut LayerContents) -> Result<(), ContentsError> {
     let in_image = clean(&wanted.in_image);
     let limit = wanted_bytes(&in_image);

@@ -1,9 +1,9 @@
-//! The digests of files that were read by an earlier run, so that what did not change is not read
-//! again. The record is this machine's alone, and may be deleted at any time.
+//! The digests of files by an earlier run: unchanged files are not read again. The record belongs
+//! to this machine alone, and may be deleted at any time.
 //!
-//! Invariant: an entry counts only for a file with the same path, size, times and inode. A file that
-//! changed within the last moments is never recorded: one that changes again in the same tick of the
-//! clock would look the same (Git's rule for its index).
+//! Invariant: an entry counts only for a file with the same path, size, times and inode. A file
+//! with a change in the last moments is never recorded: a second change in the same tick of the
+//! clock would leave the same stamp (Git's rule for its index).
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -20,10 +20,10 @@ use crate::image::attest::description::FileDigests;
 use crate::image::stamp::Stamp;
 use crate::temporary::Temporary;
 
-/// The name of the record in the folder of what speeds runs up.
+/// The name of the record in the folder of caches.
 const FILE: &str = "file-digests";
 
-/// What the record begins with; another version is another text.
+/// The start of the record; another version has another text.
 const MAGIC: &[u8; 24] = b"wharf file digests v3\n\0\0";
 
 /// How many files are remembered: 13 MiB on disk and in memory.
@@ -41,14 +41,15 @@ pub struct Record {
     /// Where it is kept; nowhere when this run is not to leave anything.
     path: Option<PathBuf>,
     began: SystemTime,
-    /// What earlier runs knew, by key, and whether this one asked for it.
+    /// The entries of earlier runs, by key, and whether this run used each.
     known: Vec<(Key, FileDigests)>,
     used: Vec<AtomicBool>,
     learned: Mutex<BTreeMap<Key, FileDigests>>,
 }
 
 impl Record {
-    /// Reads the record in a folder; one that is not there, damaged or of another version is empty.
+    /// Reads the record in a folder; a missing or damaged record, or one of another version, is
+    /// empty.
     #[must_use]
     pub fn open(folder: &Path) -> Self {
         let path = folder.join(FILE);
@@ -57,7 +58,7 @@ impl Record {
         Self { path: Some(path), known, used, ..Self::unkept() }
     }
 
-    /// A record that remembers for this run only.
+    /// A record for this run only.
     #[must_use]
     pub fn unkept() -> Self {
         let (known, used, learned) = (Vec::new(), Vec::new(), Mutex::default());
@@ -79,7 +80,7 @@ impl Record {
         }
     }
 
-    /// Takes an entry whatever the clock says.
+    /// Takes an entry without a look at the clock.
     pub(super) fn trust(&self, path: &Path, stamp: &Stamp, digests: FileDigests) {
         let mut learned = self.learned();
         if learned.len() < ENTRIES_MAX {
@@ -87,8 +88,8 @@ impl Record {
         }
     }
 
-    /// Writes the record, when there is anything new in it. That it cannot be written costs time at
-    /// the next run and nothing else.
+    /// Writes the record if it has new entries. A failed write costs time at the next run and
+    /// nothing else.
     pub fn save(&self) {
         let (Some(path), learned) = (&self.path, self.learned()) else { return };
         if learned.is_empty() {
@@ -96,7 +97,7 @@ impl Record {
         }
         let known = || self.known.iter().zip(&self.used);
         let is_used = |(_, used): &(_, &AtomicBool)| used.load(Ordering::Relaxed);
-        // What nobody asked for may be of another offer with the same output.
+        // An unused entry may belong to another offer with the same output.
         let used = known().filter(is_used).map(|(entry, _)| entry);
         let unused = known().filter(|at| !is_used(at)).map(|(entry, _)| entry);
         let fresh = learned.iter().map(|(key, digests)| (*key, *digests));

@@ -40,7 +40,7 @@ fn every_file_of_a_folder_has_its_digests_where_it_is_in_the_image() {
     let sha1 = contents.digests(b"opt/empty").unwrap().sha1_hex();
     assert_eq!(sha1, "da39a3ee5e6b4b0d3255bfef95601890afd80709");
     assert!(contents.digests(b"opt/lib").is_none());
-    // What `sha256sum` prints for the sorted names, hashed once more.
+    // The output of `sha256sum` for the sorted names, hashed once more.
     let hex = |bytes: &[u8]| wharf_oci::Digester::digest(wharf_oci::Algorithm::Sha256, bytes).hex();
     let lines = format!("{}  empty\n{}  lib/a\n", hex(b""), hex(b"one"));
     let InputDigest::Folder(digest) = contents.inputs[0].digest else { panic!() };

@@ -1,5 +1,5 @@
-//! The texts by which an image says what it has: the lists of package managers, the name of the
-//! distribution, and the licences of packages.
+//! The texts with the image's own account of its parts: the lists of package managers, the name of
+//! the distribution, and the licences of packages.
 
 use std::collections::BTreeMap;
 
@@ -8,10 +8,10 @@ use bytes::Bytes;
 use crate::image::attest::licences::{self, COPYRIGHT_BYTES_MAX, Licence};
 use crate::image::packages::manager_of;
 
-/// Where a distribution says who it is; the first counts.
+/// The paths of a distribution's os-release; the first counts.
 pub const OS_RELEASE: [&str; 2] = ["etc/os-release", "usr/lib/os-release"];
 
-/// Largest list of packages that is read.
+/// Largest package list read here.
 const LIST_BYTES_MAX: u64 = 8 << 20;
 
 /// Largest os-release.
@@ -46,7 +46,7 @@ pub(super) fn wanted_bytes(path: &[u8]) -> u64 {
     }
 }
 
-/// The package whose `copyright` file this is.
+/// The package of a `copyright` file.
 fn package_of(path: &[u8]) -> Option<&str> {
     let rest = std::str::from_utf8(path).ok()?.strip_prefix("usr/share/doc/")?;
     rest.strip_suffix("/copyright").filter(|name| !name.is_empty() && !name.contains('/'))

@@ -1,11 +1,11 @@
 //! The file `control` of a Debian package (deb822, Debian Policy §5): fields of one paragraph.
 //!
-//! Invariant: what is kept is bounded, and every field is UTF-8 without control characters.
+//! Invariant: kept values are bounded, and every field is UTF-8 without control characters.
 
-/// Longest field that is kept, in bytes; the longest lists of dependencies have about 20,000.
+/// Longest kept field, in bytes; the longest lists of dependencies have about 20,000.
 const FIELD_BYTES_MAX: usize = 64 * 1024;
 
-/// What the control file of a package says.
+/// The fields of a package's control file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Control {
     /// `Package`.
@@ -36,11 +36,11 @@ pub enum ControlError {
     /// A field every package has is missing or empty.
     #[error("its control file has no `{0}`")]
     Missing(&'static str),
-    /// A field holds what cannot be in it.
+    /// A field with an invalid value.
     #[error("the `{field}` in its control file is none: `{value}`")]
     Malformed {
         field: &'static str,
-        /// What it holds, shortened and escaped.
+        /// Its value, shortened and escaped.
         value: String,
     },
 }
@@ -117,8 +117,8 @@ fn is_architecture(text: &str) -> bool {
 struct Fields<'a>(Vec<(&'a str, String)>);
 
 impl<'a> Fields<'a> {
-    /// Lines that begin with white space go on with the field before; of two with one name the first
-    /// counts. What is no field is passed over.
+    /// A line with leading white space continues the field before; of two fields with one name the
+    /// first counts. Lines without a field are skipped.
     fn read(text: &'a [u8]) -> Self {
         let mut fields: Vec<(&str, String)> = Vec::new();
         let mut lines = text.split(|byte| *byte == b'\n');
@@ -147,7 +147,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// UTF-8, cut to what is kept, with other signs for what a terminal would obey.
+/// UTF-8, cut to the limit, with replacements for a terminal's control characters.
 fn printable(bytes: &[u8]) -> String {
     let bytes = bytes.get(..FIELD_BYTES_MAX.min(bytes.len())).unwrap_or_default();
     let text = String::from_utf8_lossy(bytes);

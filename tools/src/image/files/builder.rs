@@ -1,5 +1,5 @@
-//! Takes the entries of a layer in the order of its tar, and makes of them what an engine has on
-//! its disk after it unpacked the layer alone.
+//! Takes the entries of a layer in the order of its tar, and makes of them the files on an engine's
+//! disk after it unpacked the layer alone.
 
 use super::content::{Content, Magic};
 use super::entry::{
@@ -9,14 +9,14 @@ use super::entry::{
 use super::names::{self, clean, link_target};
 
 const WHITEOUT: &[u8] = b".wh.";
-/// Names engines keep for themselves; of these only the opaque marker means something.
+/// The prefix of names engines keep for themselves; of these only the opaque marker has a meaning.
 const WHITEOUT_META: &[u8] = b".wh..wh.";
 const OPAQUE: &[u8] = b".wh..wh..opq";
 
 /// How often the names of a layer may lead through links of its own, one after another.
 const LINKS_MAX: usize = 40;
 
-/// Most bytes of new names, of entries whose path leads through a link of their own layer.
+/// Most bytes of new names, for entries with a path through a link of their own layer.
 const MOVED_BYTES_MAX: usize = 16 << 20;
 
 /// How many folders may be implied by the names of a layer: a long name implies two thousand.
@@ -33,7 +33,7 @@ const NAMES_BYTES_MAX: usize = u32::MAX as usize;
 pub struct NewFile<'a> {
     /// The path, in any spelling; `.wh.` names are whiteouts and opaque markers.
     pub path: &'a [u8],
-    /// What it is; a whiteout is a file with the name of one.
+    /// The kind of entry; a whiteout is a file with a whiteout's name.
     pub kind: FileKind,
     pub mode: u32,
     /// User and group.
@@ -109,7 +109,7 @@ impl LayerFilesBuilder {
         }
     }
 
-    /// Says what the content of the last entry was.
+    /// Sets the content of the last entry.
     pub fn content(&mut self, content: Content) {
         let Some(entry) = self.files.entries.last_mut().filter(|at| at.kind == FileKind::File)
         else {
@@ -144,7 +144,7 @@ impl LayerFilesBuilder {
         self.files.entries.get(at).map(|entry| self.files.file(entry, entry, 0))
     }
 
-    /// Says that entries are missing.
+    /// Marks the layer as incomplete.
     pub const fn mark_incomplete(&mut self) {
         self.files.is_incomplete = true;
     }
@@ -153,7 +153,6 @@ impl LayerFilesBuilder {
         &mut self.files
     }
 
-    /// The layer.
     #[must_use]
     pub fn finish(mut self) -> LayerFiles {
         self.files.listed = self.files.entries.len();
@@ -184,7 +183,7 @@ impl LayerFilesBuilder {
         Some(entry)
     }
 
-    /// By path, and where that is the same, in the order of the tar.
+    /// By path; entries with one path are in the order of the tar.
     fn sort(&self, sorted: &mut [u32]) {
         let files = &self.files;
         sorted.sort_by(|one, other| {
@@ -192,8 +191,8 @@ impl LayerFilesBuilder {
         });
     }
 
-    /// Entries below a link of this layer lie where that leads; those the link came after are
-    /// gone with the folder it took the place of. Whether there were any.
+    /// Entries below a link of this layer lie at the link's target; entries before the link are
+    /// gone with the folder it replaced. Returns whether there were any.
     fn lay_through_links(&mut self, sorted: &mut Vec<u32>) -> bool {
         let mut through = Vec::new();
         let mut link: Option<u32> = None;
@@ -209,7 +208,7 @@ impl LayerFilesBuilder {
             let same = link.is_some_and(|over| self.files.path_at(over) == path);
             link = match kind {
                 Some(FileKind::Symlink) => Some(at),
-                // What the marker stands for is in the folder the link leads to.
+                // The marker's target is in the folder the link leads to.
                 Some(FileKind::Opaque | FileKind::Whiteout) if same => link,
                 _ => None,
             };
@@ -252,10 +251,10 @@ impl LayerFilesBuilder {
         true
     }
 
-    /// Leaves one entry for each path, and adds the folders that are only implied.
+    /// Leaves one entry for each path, and adds the implied folders.
     fn settle(&mut self, sorted: &[u32]) {
         let mut settled: Vec<u32> = Vec::with_capacity(sorted.len() + 1);
-        // The folders above the path that is looked at.
+        // The folders above the present path.
         let mut above: Vec<u32> = Vec::new();
         let root = self.add_folder(0, 0);
         settled.push(root);
@@ -272,7 +271,7 @@ impl LayerFilesBuilder {
                 above.pop();
             }
             if above.last().is_some_and(|last| self.kind(*last) != Some(FileKind::Folder)) {
-                // Something below what is no folder; no engine unpacks that.
+                // The parent is no folder; no engine unpacks such an entry.
                 continue;
             }
             if !self.add_parents(first, &mut above, &mut settled) {
@@ -282,7 +281,7 @@ impl LayerFilesBuilder {
             let winner = self.winner(group);
             if let Some(winner) = winner {
                 if self.files.path_at(winner).is_empty() {
-                    // The root that stands in the tar.
+                    // The tar has its own entry for the root.
                     settled.clear();
                     above.clear();
                 }
@@ -293,7 +292,7 @@ impl LayerFilesBuilder {
         self.files.sorted = settled;
     }
 
-    /// Of the entries with one path, the last one that is more than a whiteout; it takes the opaque
+    /// Of the entries with one path, the last one besides a mere whiteout; it takes the opaque
     /// marker along.
     fn winner(&mut self, group: &[u32]) -> Option<u32> {
         let kind = |at: &u32| self.kind(*at);
@@ -319,7 +318,7 @@ impl LayerFilesBuilder {
         Some(winner)
     }
 
-    /// Adds the folders a path lies in and that no entry is for; `false` when that are too many.
+    /// Adds a path's parent folders without an entry of their own; `false` if there are too many.
     fn add_parents(&mut self, at: u32, above: &mut Vec<u32>, settled: &mut Vec<u32>) -> bool {
         let Some(entry) = self.files.entry(at) else { return false };
         let (name_at, path) = (entry.name_at, self.files.path(entry).to_vec());
@@ -348,7 +347,7 @@ impl LayerFilesBuilder {
         self.files.entry(at).map(|entry| entry.kind)
     }
 
-    /// Finds what hard links are another name of: an entry before them.
+    /// Finds the targets of hard links: earlier entries.
     fn find_targets(&mut self) {
         for at in 0..self.files.listed {
             let Some(entry) = self.files.entries.get(at) else { return };
@@ -371,7 +370,7 @@ impl LayerFilesBuilder {
 }
 
 impl LayerFilesBuilder {
-    /// What lies at a path whose folders may be links of the layer.
+    /// The entry at a path; the folders of the path may be links of the layer.
     fn find_through_links(&self, path: &[u8]) -> Option<u32> {
         let mut left: Vec<Vec<u8>> = names::parts(path).rev().map(<[u8]>::to_vec).collect();
         let mut at: Vec<u8> = Vec::new();
@@ -399,7 +398,7 @@ impl LayerFilesBuilder {
     }
 }
 
-/// What a name stands for.
+/// The meaning of a name.
 enum Meaning<'a> {
     Itself,
     /// Takes this path away.

@@ -1,19 +1,19 @@
-//! What the content of a file is, as far as its first bytes say, and the texts that rules read.
+//! The content of a file: its kind by its first bytes, and the texts for rules.
 
 use bytes::Bytes;
 
-/// What is known of the content of a file.
+/// The facts of a file's content.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Content {
     pub magic: Magic,
-    /// All of it, when it is a text that rules read.
+    /// All of it, for a text rules read.
     pub text: Option<Bytes>,
 }
 
-/// What a file is by its first bytes.
+/// The kind of a file by its first bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Magic {
-    /// None of the others, or nobody looked.
+    /// None of the others, or the bytes were not looked at.
     #[default]
     Other,
     /// It has no bytes.
@@ -38,9 +38,9 @@ pub struct Elf {
     pub big_endian: bool,
     /// Program, library or neither.
     pub kind: ElfKind,
-    /// The program that loads it (`PT_INTERP`).
+    /// The path of its dynamic loader (`PT_INTERP`).
     pub interpreter: Option<Box<[u8]>>,
-    /// The libraries it names (`DT_NEEDED`); `None` when nobody looked.
+    /// The libraries it names (`DT_NEEDED`); `None` if they were not looked at.
     pub needed: Option<Vec<Box<[u8]>>>,
     /// Where it wants them to be looked for (`DT_RUNPATH`, else `DT_RPATH`), one folder each.
     pub runpath: Vec<Box<[u8]>>,
@@ -81,7 +81,7 @@ impl Machine {
     /// `LoongArch`.
     pub const LOONGARCH: Self = Self(258);
 
-    /// What people call it; `None` for one that no platform of images has.
+    /// Its usual name; `None` for a machine no platform of images has.
     #[must_use]
     pub const fn name(self) -> Option<&'static str> {
         Some(match self {
@@ -99,7 +99,7 @@ impl Machine {
     }
 }
 
-/// A file of which nothing is known.
+/// The content of a file without known facts.
 pub(super) static OTHER: Content = Content { magic: Magic::Other, text: None };
 /// A file without bytes.
 pub(super) static EMPTY: Content = Content { magic: Magic::Empty, text: None };
@@ -111,7 +111,7 @@ impl Content {
         Self { magic: Magic::Empty, text: None }
     }
 
-    /// Of a file whose text rules read.
+    /// The content of a text for rules.
     #[must_use]
     pub fn of_text(text: impl Into<Bytes>) -> Self {
         Self { magic: Magic::Other, text: Some(text.into()) }

@@ -3,7 +3,7 @@
 use super::content::{self, Content};
 use super::names;
 
-/// What an entry is.
+/// The kind of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum FileKind {
@@ -11,7 +11,6 @@ pub enum FileKind {
     File,
     /// Another name of a file; entries of layers only, in a view it is the file.
     HardLink,
-    /// A folder.
     Folder,
     /// A symbolic link.
     Symlink,
@@ -23,7 +22,7 @@ pub enum FileKind {
     Fifo,
     /// Takes the path away from the layers below; entries of layers only.
     Whiteout,
-    /// Takes what the layers below have in the folder away; entries of layers only.
+    /// Hides the lower layers' content of the folder; entries of layers only.
     Opaque,
 }
 
@@ -45,15 +44,15 @@ impl FileKind {
     }
 }
 
-/// What an entry costs in memory besides its path, its link and its content: the entry, and its
+/// The cost of an entry in memory besides its path, its link and its content: the entry, and its
 /// places in the sorted list of its layer and in a view.
 pub const ENTRY_BYTES: usize = size_of::<Entry>() + 4 + 8;
 
-/// `Entry::content` of a file of which nothing is known.
+/// `Entry::content` of a file without known facts.
 pub(super) const NO_CONTENT: u32 = 0;
 /// `Entry::content` of a file without bytes.
 pub(super) const EMPTY_CONTENT: u32 = 1;
-/// Where the places of contents that are kept begin.
+/// The first place of kept contents.
 pub(super) const CONTENTS_FROM: u32 = 2;
 /// `Entry::content` of a hard link whose target is not before it in its layer.
 pub(super) const NO_TARGET: u32 = u32::MAX;
@@ -71,7 +70,7 @@ pub(super) struct Entry {
     pub(super) content: u32,
     pub(super) mode: u16,
     pub(super) kind: FileKind,
-    /// A folder that hides what the layers below have in it.
+    /// A folder, and a marker to hide the lower layers' content of it.
     pub(super) is_opaque: bool,
     /// Whether a whiteout of its name stands in its layer too.
     pub(super) has_whiteout: bool,
@@ -100,21 +99,21 @@ pub struct LayerFiles {
     pub(super) entries: Vec<Entry>,
     /// How many of them are in the tar.
     pub(super) listed: usize,
-    /// What the layer holds in the end, by path: no path twice, no opaque markers.
+    /// The layer's final entries, by path: no path twice, no opaque markers.
     pub(super) sorted: Vec<u32>,
     pub(super) contents: Vec<Content>,
     pub(super) is_incomplete: bool,
 }
 
 impl LayerFiles {
-    /// A layer that could not be read.
+    /// A layer its reader could not read.
     #[must_use]
     pub fn unread() -> Self {
         Self { is_incomplete: true, ..Self::default() }
     }
 
-    /// The entries in the order of the tar. A whiteout has the path it takes away, an opaque
-    /// marker that of its folder. [`File::layer`] is 0: which layer this is, only images know.
+    /// The entries in the order of the tar. A whiteout has the path it takes away, an opaque marker
+    /// the path of its folder. [`File::layer`] is 0: only images know a layer's place.
     pub fn entries(&self) -> impl Iterator<Item = File<'_>> {
         let listed = self.entries.iter().take(self.listed);
         listed.map(|entry| self.file(entry, entry, 0))
@@ -186,7 +185,7 @@ impl LayerFiles {
         }
     }
 
-    /// The file that has the path of one entry and all else of another.
+    /// The file with the path of one entry and all else of another.
     pub(super) fn file<'a>(&'a self, at: &'a Entry, entry: &'a Entry, layer: usize) -> File<'a> {
         File {
             path: self.path(at),
@@ -221,7 +220,7 @@ impl<'a> File<'a> {
         self.path
     }
 
-    /// What it is.
+    /// The kind of its entry.
     #[must_use]
     pub const fn kind(&self) -> FileKind {
         self.entry.kind
@@ -239,7 +238,7 @@ impl<'a> File<'a> {
         (self.entry.uid, self.entry.gid)
     }
 
-    /// Size of the content; 0 of what has none.
+    /// Size of the content; 0 for an entry without any.
     #[must_use]
     pub const fn size_bytes(&self) -> u64 {
         self.entry.size_bytes
@@ -260,7 +259,7 @@ impl<'a> File<'a> {
         self.layer
     }
 
-    /// What is known of its content.
+    /// The known facts of its content.
     #[must_use]
     pub const fn content(&self) -> &'a Content {
         self.content

@@ -1,5 +1,5 @@
-//! Hashes of contents, for who compares images; nobody else asks for them. A file has no link, so its
-//! hash stands where a link would.
+//! Hashes of contents, for the comparison of images alone. A file has no link, so its hash stands
+//! in the place of a link.
 
 use super::{File, FileKind, LayerFilesBuilder};
 
@@ -7,7 +7,7 @@ use super::{File, FileKind, LayerFilesBuilder};
 pub const CONTENT_HASH_BYTES: usize = 16;
 
 impl LayerFilesBuilder {
-    /// Says what the content of the last entry hashes to; what is no file with bytes has none.
+    /// Sets the content hash of the last entry; only files with bytes have one.
     pub fn content_hash(&mut self, hash: [u8; CONTENT_HASH_BYTES]) {
         let files = self.files_mut();
         let end = files.names.len();
@@ -25,7 +25,7 @@ impl LayerFilesBuilder {
 }
 
 impl File<'_> {
-    /// What its content hashes to, when somebody asked for hashes.
+    /// The hash of its content, if the reader made hashes.
     #[must_use]
     pub fn content_hash(&self) -> Option<[u8; CONTENT_HASH_BYTES]> {
         self.link.try_into().ok().filter(|_| self.kind() == FileKind::File)

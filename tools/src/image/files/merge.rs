@@ -12,13 +12,13 @@ use super::view::{Node, Oddity, OddityKind, Replacement};
 /// How many replacements, and how many oddities, are named.
 const NAMED_MAX: usize = 1000;
 
-/// How many layers are looked into for the targets of hard links that are not in their own layer.
+/// Most look-ups in lower layers for the targets of hard links outside their own layer.
 const LOOKS_BELOW_MAX: usize = 1_000_000;
 
-/// The result.
+/// The merged layers.
 pub(super) struct Merged {
     pub(super) nodes: Vec<Node>,
-    /// What hard links to files of lower layers are.
+    /// The targets of hard links to files of lower layers.
     pub(super) targets: BTreeMap<Node, Node>,
     pub(super) replacements: Vec<Replacement>,
     pub(super) oddities: Vec<Oddity>,
@@ -29,7 +29,7 @@ pub(super) struct Merged {
 /// A path others may lie below.
 struct Above {
     at: Node,
-    /// The lowest layer that can still be seen below it.
+    /// The lowest visible layer below it.
     from: u32,
     /// Whether only one layer has it.
     is_single: bool,
@@ -95,8 +95,8 @@ impl Merge<'_> {
         merged
     }
 
-    /// What is seen of the entries of one path, the upper layer first, when nothing under the layer
-    /// `from` can be seen.
+    /// The visible entry of one path, from its entries with the upper layer first, if nothing under
+    /// the layer `from` is visible.
     fn look(&self, group: &[Node], from: u32) -> Option<Seen> {
         let mut visible = group.iter().copied().filter(|node| node.layer >= from);
         let top = visible.next()?;
@@ -116,7 +116,7 @@ impl Merge<'_> {
         }
     }
 
-    /// A folder is merged with the folders below it, down to what is none.
+    /// A folder is merged with the folders below it, down to the first other kind.
     fn look_into(&self, top: Node, lower: impl Iterator<Item = Node>, from: u32) -> Seen {
         let mut seen = Seen { from, ..Seen::only(Some(top), top) };
         let mut last = top;
@@ -128,7 +128,7 @@ impl Merge<'_> {
         for node in lower {
             match self.kind(node) {
                 Some(FileKind::Folder) => {
-                    // A folder that is only implied keeps what the layer below says of it.
+                    // An implied folder keeps the attributes of the layer below.
                     if self.is_implied(shown) {
                         shown = node;
                     }
@@ -157,7 +157,7 @@ impl Merge<'_> {
         seen
     }
 
-    /// Notes a whiteout that hides nothing, and a folder that comes back with its old content.
+    /// Notes a whiteout without a target, and a folder with its old content back.
     fn look_for_oddities(
         &self,
         group: &[Node],
@@ -185,7 +185,7 @@ impl Merge<'_> {
         }
     }
 
-    /// Notes that something was replaced; a folder only when there was something in it.
+    /// Notes a replacement; of a folder only if it had entries.
     fn replacement(
         &self,
         upper: Node,
@@ -219,7 +219,7 @@ impl Merge<'_> {
         }
     }
 
-    /// What lies at a path under a layer.
+    /// The entry at a path under a layer.
     fn find_below(&self, layer: u32, path: &[u8], looks_left: &mut usize) -> Option<Node> {
         if path.len() > PATH_BYTES_MAX {
             return None;
@@ -272,20 +272,20 @@ impl Merge<'_> {
     }
 }
 
-/// What is seen of a path.
+/// The visible entry of a path.
 struct Seen {
     /// `None` when it was taken away.
     node: Option<Node>,
-    /// The lowest layer that can be seen below it.
+    /// The lowest visible layer below it.
     from: u32,
-    /// What took the place of what.
+    /// The upper entry and the lower one it replaced.
     replaced: Option<(Node, Node)>,
     /// Whether it comes of one layer alone.
     is_single: bool,
 }
 
 impl Seen {
-    /// What one layer has, and hides all that lies under it.
+    /// The entry of one layer, and nothing under it.
     const fn only(node: Option<Node>, of: Node) -> Self {
         Self { node, from: of.layer + 1, replaced: None, is_single: true }
     }

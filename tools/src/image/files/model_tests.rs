@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// What a layer does to one path.
+/// A layer's change of one path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Act {
     File,
@@ -19,7 +19,7 @@ enum Act {
     Opaque,
 }
 
-/// Paths of up to three parts of three letters: most layers touch what others have.
+/// Paths of up to three parts of three letters: most layers touch the paths of others.
 fn path() -> impl Strategy<Value = String> {
     proptest::collection::vec(prop::sample::select(vec!["a", "b", "a-"]), 1..4)
         .prop_map(|parts| parts.join("/"))
@@ -31,7 +31,7 @@ fn layer() -> impl Strategy<Value = Vec<(String, Act)>> {
         .prop_map(|acts| sound(acts.into_iter().collect()))
 }
 
-/// Leaves out what lies below something that is no folder in the same layer.
+/// Leaves out paths below a file of the same layer.
 fn sound(acts: Vec<(String, Act)>) -> Vec<(String, Act)> {
     let closed: BTreeSet<String> = acts
         .iter()
@@ -61,7 +61,7 @@ fn built(acts: &[(String, Act)]) -> Arc<LayerFiles> {
     Arc::new(builder.finish())
 }
 
-/// Kind and layer of each path but folders', whose layer is not compared.
+/// Kind and layer of each path; the layer of folders is not compared.
 type Tree = BTreeMap<String, (FileKind, usize)>;
 
 fn remove_below(tree: &mut Tree, path: &str) {

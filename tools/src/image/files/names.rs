@@ -25,7 +25,7 @@ pub fn clean(path: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(kept.join(b"/".as_slice()))
 }
 
-/// What is between the slashes.
+/// The names between the slashes.
 pub(super) fn parts(path: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
     path.split(|byte| *byte == b'/')
 }
@@ -52,7 +52,7 @@ pub(super) fn is_below(path: &[u8], folder: &[u8]) -> bool {
     path.strip_prefix(folder).is_some_and(|rest| rest.first() == Some(&b'/'))
 }
 
-/// The order of a walk: a folder, then what is in it, then its next sibling.
+/// The order of a walk: a folder, then its entries, then its next sibling.
 pub(super) fn compare(one: &[u8], other: &[u8]) -> Ordering {
     // A slash ends a part, so it comes before every byte of a name.
     let rank = |byte: u8| if byte == b'/' { 0 } else { u16::from(byte) + 1 };
@@ -71,7 +71,7 @@ pub(super) fn link_target(at: &[u8], link: &[u8]) -> Vec<u8> {
     clean(&joined).into_owned()
 }
 
-/// A path fit to be shown: what is no UTF-8 is escaped.
+/// A path fit to be shown: bytes outside UTF-8 are escaped.
 #[must_use]
 pub fn shown(path: &[u8]) -> String {
     let mut text = String::with_capacity(path.len());

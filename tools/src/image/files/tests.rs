@@ -101,7 +101,7 @@ fn whiteouts_take_away_what_lies_below_and_nothing_of_their_own_layer() {
     for (upper, expected) in cases {
         assert_eq!(shown(&merged(&[lower, upper])), expected, "{upper:?}");
     }
-    // What a middle layer took away does not come back.
+    // Files a middle layer took away do not come back.
     let view = merged(&[lower, &[file(".wh.d")], &[folder("d"), file("d/new")]]);
     assert_eq!(shown(&view)[..2], ["d/ 2", "d/new 2"]);
     assert!(view.get(b"d/old").is_none() && view.replacements().is_empty());
@@ -246,7 +246,7 @@ fn what_engines_do_not_make_the_same_of_is_named() {
     );
     let opaque: &[_] = &[file(".wh.d"), folder("d"), file("d/.wh..wh..opq")];
     assert_eq!(odd(&[lower, opaque]), []);
-    // Nothing to hide: a ghost in a folder of one layer, nothing in one that is merged.
+    // Nothing to hide: a ghost in a folder of one layer, and no oddity in a merged folder.
     let upper: &[_] = &[folder("new"), file("new/.wh.x"), file("d/.wh.y")];
     assert_eq!(odd(&[lower, upper]), [(OddityKind::Ghost, b"new/x".to_vec(), 1)]);
     assert_eq!(odd(&[lower, &[file(".wh.d")]]), []);

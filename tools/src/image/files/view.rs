@@ -1,4 +1,4 @@
-//! What a container of a platform sees.
+//! A container's view of a platform.
 
 use std::collections::BTreeMap;
 use std::collections::VecDeque;
@@ -20,22 +20,22 @@ pub(super) struct Node {
     pub(super) entry: u32,
 }
 
-/// An upper layer turned a link, or a folder with content, of a lower layer into something else.
+/// A link of a lower layer, or a folder with content, replaced by another kind in an upper layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Replacement {
     pub path: Box<[u8]>,
-    /// The layer whose file is gone, from 0 at the bottom.
+    /// The layer with the lost file, from 0 at the bottom.
     pub lower_layer: usize,
     pub lower_kind: FileKind,
-    /// The layer that did it.
+    /// The layer with the replacement.
     pub upper_layer: usize,
     pub upper_kind: FileKind,
-    /// Whether the upper layer has no entry for the path, only for something below it: it was
-    /// written through a link of the lower layer, perhaps.
+    /// Whether the upper layer has no entry for the path, only entries below it: they were written
+    /// through a link of the lower layer, perhaps.
     pub is_implied: bool,
 }
 
-/// Something in a layer engines do not make the same of, because of what lies below it.
+/// An entry of a layer over lower layers, unpacked differently by different engines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Oddity {
     pub kind: OddityKind,
@@ -47,13 +47,13 @@ pub struct Oddity {
 /// The kinds of oddities.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OddityKind {
-    /// A whiteout of what no layer has, in a folder that no other layer has: its name is listed, and
-    /// nothing is there.
+    /// A whiteout without a target in any layer, in a folder of no other layer: its name is listed,
+    /// without a file.
     Ghost,
-    /// A folder whose whiteout stands in its own layer: what a lower layer has in it comes back.
+    /// A folder whose whiteout stands in its own layer: the content of a lower layer comes back.
     Revived,
-    /// A folder made of a link of this lower layer, by a name that leads through it; umoci follows
-    /// the link.
+    /// A folder in the place of a link of this lower layer, by a name with a path through the link;
+    /// umoci follows the link.
     ThroughLink(usize),
 }
 
@@ -64,17 +64,17 @@ pub enum Broken {
     Missing(Vec<u8>),
     /// There are more links than are followed; this one was the last.
     Loop(Vec<u8>),
-    /// This is no folder, and something in it was meant.
+    /// A file at this path, in the place of a folder on the way.
     NotAFolder(Vec<u8>),
 }
 
 /// The files of a platform, with the layers laid over one another as docker, podman and containerd
-/// do that.
+/// lay them.
 #[derive(Debug)]
 pub struct FileView {
     layers: Vec<Arc<LayerFiles>>,
     nodes: Vec<Node>,
-    /// What hard links to files of lower layers are.
+    /// The targets of hard links to files of lower layers.
     targets: BTreeMap<Node, Node>,
     replacements: Vec<Replacement>,
     oddities: Vec<Oddity>,
@@ -90,7 +90,7 @@ impl FileView {
         Self { layers: layers.to_vec(), nodes, targets, replacements, oddities, is_complete }
     }
 
-    /// The view of layers that nobody laid over one another.
+    /// The view of layers without a merge.
     #[must_use]
     pub fn unread(layers: &[Arc<LayerFiles>]) -> Self {
         Self {
@@ -109,7 +109,7 @@ impl FileView {
         layers.iter().map(|layer| layer.sorted.len() * size_of::<Node>()).sum()
     }
 
-    /// What each layer holds, also what layers above it hide.
+    /// The entries of each layer, the hidden ones too.
     #[must_use]
     pub fn layers(&self) -> &[Arc<LayerFiles>] {
         &self.layers
@@ -163,13 +163,13 @@ impl FileView {
         Ok(file)
     }
 
-    /// Every file in the order of a walk: a folder, what is in it, its next sibling. The root is
+    /// Every file in the order of a walk: a folder, its entries, its next sibling. The root is
     /// among them.
     pub fn iter(&self) -> impl Iterator<Item = File<'_>> {
         self.nodes.iter().filter_map(|node| self.file(*node))
     }
 
-    /// What is in a folder, without what is in the folders in it.
+    /// The direct entries of a folder.
     pub fn children(&self, path: &[u8]) -> impl Iterator<Item = File<'_>> {
         let folder = clean(path).into_owned();
         let mut next = self.place(&folder).map_or(self.nodes.len(), |place| place + 1);
@@ -185,13 +185,13 @@ impl FileView {
         })
     }
 
-    /// What upper layers turned into another kind, by path; a bounded number.
+    /// Entries of another kind in an upper layer, by path; a bounded number.
     #[must_use]
     pub fn replacements(&self) -> &[Replacement] {
         &self.replacements
     }
 
-    /// What engines do not make the same of; a bounded number.
+    /// Entries engines unpack differently; a bounded number.
     #[must_use]
     pub fn oddities(&self) -> &[Oddity] {
         &self.oddities
@@ -256,7 +256,7 @@ impl FileView {
     }
 }
 
-/// How many nodes at the start of a sorted list hold; looked for in steps that double.
+/// How many nodes at the start of a sorted list are below; searched in doubling steps.
 fn skip_below(nodes: &[Node], is_below: impl Fn(&Node) -> bool) -> usize {
     let mut step = 1;
     while nodes.get(step - 1).is_some_and(&is_below) {

@@ -2,7 +2,7 @@
 //!
 //! The symbols of every block are read and dropped: nothing else says where a block ends.
 
-// Numbers are masked to the few bits that count before they are made smaller.
+// Numbers are masked to their significant bits before they are made smaller.
 #![allow(clippy::cast_possible_truncation)]
 
 /// How many bits of a code the table of literals and lengths is asked by.
@@ -11,20 +11,20 @@ const LITERAL_BITS: u32 = 11;
 /// The same for the table of distances, and for that of the lengths of codes.
 const DISTANCE_BITS: u32 = 9;
 
-/// Longest code.
+/// Longest code, in bits (RFC 1951, section 3.2.7).
 const CODE_BITS_MAX: u32 = 15;
 
-/// The symbol that ends a block.
+/// The symbol at the end of a block.
 const END_OF_BLOCK: u16 = 256;
 
-/// In which order the lengths of the codes of code lengths stand.
+/// The order of the code lengths' own code lengths.
 const LENGTHS_ORDER: [usize; 19] =
     [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
 
 /// The place of the last block, in bits from the start of the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct FinalBlock {
-    /// Its first bit, the one that says it is the last.
+    /// The position of its first bit, the mark of the last block.
     pub(super) start: usize,
     /// The first bit behind it.
     pub(super) end: usize,
@@ -67,7 +67,7 @@ struct Bits<'a> {
 }
 
 impl Bits<'_> {
-    /// Loads at least 56 bits. Behind the end there are zeros, which `position` tells.
+    /// Loads at least 56 bits. Behind the end the bits are zeros; `position` shows them.
     #[inline]
     fn refill(&mut self) {
         let next = self.bytes.get(self.at..).and_then(|rest| rest.first_chunk::<8>());
@@ -91,7 +91,7 @@ impl Bits<'_> {
         self.count -= count;
     }
 
-    /// The next bits, of those that were loaded.
+    /// The next of the loaded bits.
     #[inline]
     fn take(&mut self, count: u32) -> u32 {
         let bits = self.buffer & ((1 << count) - 1);
@@ -112,12 +112,12 @@ impl Bits<'_> {
     }
 }
 
-/// What a symbol asks for.
+/// The element after a symbol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Next {
-    /// Another symbol.
+    /// A symbol follows.
     Symbol,
-    /// A distance.
+    /// A distance follows.
     Distance,
     /// The next block.
     Block,
@@ -127,7 +127,7 @@ enum Next {
 
 #[derive(Debug, Clone, Copy)]
 struct Entry {
-    /// How many bits the code and what follows it take.
+    /// How many bits the code and its extra bits take.
     bits: u8,
     next: Next,
 }
@@ -149,7 +149,7 @@ impl Codes {
         Self { literals, distances: Code::new(&[5; 30], DISTANCE_BITS, distance) }
     }
 
-    /// Reads the codes that stand at the start of a block.
+    /// Reads the codes at the start of a block.
     fn read(bits: &mut Bits<'_>) -> Option<Self> {
         let literals = bits.take(5) as usize + 257;
         let distances = bits.take(5) as usize + 1;
@@ -179,7 +179,7 @@ impl Codes {
     }
 }
 
-/// A symbol of the alphabet of literals and lengths: bits that follow its code, and what comes then.
+/// A symbol of the alphabet of literals and lengths: its extra bits, and the next element.
 fn literal(symbol: u16) -> (u8, Next) {
     match symbol {
         0..END_OF_BLOCK => (0, Next::Symbol),
@@ -197,7 +197,7 @@ fn plain(_: u16) -> (u8, Next) {
     (0, Next::Symbol)
 }
 
-/// A Huffman code: a table for what its first bits say, and all of it for what they do not.
+/// A Huffman code: a table for short codes by their first bits, and the whole code for longer ones.
 struct Code<const SIZE: usize> {
     table: [Entry; SIZE],
     /// How many codes there are of each length.

@@ -62,7 +62,7 @@ fn noise_is_stored_and_nothing_else_is() {
 
 #[test]
 fn the_last_block_is_found_in_every_kind_of_stream() {
-    // Stored; the fixed code; a dynamic code; all that zlib makes of a long text.
+    // Stored; the fixed code; a dynamic code; zlib's whole output for a long text.
     let fixed = [0x4b, 4, 0];
     assert_eq!(find(&fixed), Some(FinalBlock { start: 0, end: 18 }));
     let stored = [1, 3, 0, 0xfc, 0xff, b'a', b'b', b'c'];

@@ -1,4 +1,4 @@
-//! A record on disk: a line that says what it is, the blocks, and a checksum of all that.
+//! A record on disk: a line with its format, the blocks, and a checksum of both.
 
 use std::fs::File;
 use std::io::Read;
@@ -10,7 +10,7 @@ use super::{BlockKey, BlockName, KnownBlock, PACKED_BYTES_MAX, Saved, TrackedBlo
 /// The first bytes. Another form gets another number.
 const MAGIC: &[u8] = b"wharf blocks 1\n";
 
-/// What a block takes: key, checksum, place, length, and two hashes on their way.
+/// The size of a block's entry: key, checksum, place, length, and two unfinished hashes.
 const ENTRY_BYTES: usize = 32 + 32 + 8 + 4 + 2 * SAVED_BYTES;
 
 const CHECKSUM_BYTES: usize = 32;

@@ -1,4 +1,4 @@
-//! A SHA-256 on its way, as it stands in a record: with it, what is known need not be hashed again.
+//! An unfinished SHA-256 in a record: with it, the known part of a layer need not be hashed again.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ pub(super) const SAVED_BYTES: usize = 8 + STATE_BYTES;
 pub struct Saved([u8; SAVED_BYTES]);
 
 impl Saved {
-    /// The hash as it is now; `None` when it is not a SHA-256 of the form that is known.
+    /// The present state of the hash; `None` for any hash but a SHA-256 of the known form.
     #[must_use]
     pub fn of(digester: &Digester) -> Option<Self> {
         let HashState { algorithm, size_bytes, bytes } = digester.save();

@@ -11,7 +11,8 @@ use super::*;
 use crate::image::compress::samples::{letters, noise, text};
 use crate::image::compress::{Sink, Track, with_pool};
 
-/// Compresses, with what is known beside these layouts; how many blocks were taken from there.
+/// Compresses, with the known blocks beside these layouts; the last value is the number of blocks
+/// taken from there.
 fn pack(codec: Codec, layouts: &Path, input: &[u8]) -> (Vec<u8>, Vec<TrackedBlock>, usize) {
     let known = KnownBlocks::open(layouts);
     let (mut out, mut track) = (Vec::new(), Track::default());
@@ -72,7 +73,7 @@ fn blocks_are_taken_where_they_are_the_same_and_with_the_same_codec_only() {
     assert_eq!(taken, 0);
 }
 
-/// Something that is done to a layer and its record.
+/// A change to a layer and its record.
 type Damage<'d> = &'d dyn Fn(&Path, &Path);
 
 #[test]

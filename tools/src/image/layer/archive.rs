@@ -1,8 +1,8 @@
 //! An archive on its way into a layer, entry by entry: read once to be planned, and once more to be
 //! written.
 //!
-//! Invariant: what is written is what was planned. The archive is hashed both times, and one that
-//! changed is an error.
+//! Invariant: the written entries are the planned ones. The archive is hashed both times, and a
+//! changed archive is an error.
 
 use std::fs::File;
 use std::io::{self, Cursor, Read, Write};
@@ -23,7 +23,7 @@ use crate::image::tar_write::{EntryHeader, EntryKind, TarWriter};
 use crate::image::unpack::Compression;
 use crate::input;
 
-/// What an archive is.
+/// The form of an archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
     /// A tar, compressed or not.
@@ -32,7 +32,7 @@ pub(super) enum Form {
     Package,
 }
 
-/// An archive whose entries were planned.
+/// An archive with planned entries.
 #[derive(Debug)]
 pub(super) struct PreparedArchive {
     pub(super) path: PathBuf,
@@ -42,15 +42,15 @@ pub(super) struct PreparedArchive {
     pub(super) steps: Vec<Step>,
 }
 
-/// What a package says of itself: what its control file means, that file, and its checksums.
+/// A package's own metadata: its parsed control file, the file itself, and its checksums.
 pub(super) type Said = (Control, Box<[u8]>, Option<Box<[u8]>>);
 
-/// An archive that was read.
+/// The result of reading an archive.
 pub(super) struct Found {
     pub(super) records: Records,
     pub(super) digest: Digest,
     pub(super) size_bytes: u64,
-    /// What a package says of itself.
+    /// The package's own metadata.
     pub(super) package: Option<Said>,
 }
 
@@ -90,7 +90,7 @@ pub(super) fn refused(path: &Path, fault: RecordFault) -> LayerError {
     }
 }
 
-/// The same for what was found while it was planned.
+/// The same for a fault of the planning.
 pub(super) fn not_planned(path: &Path, fault: PlanFault) -> LayerError {
     match fault {
         PlanFault::Entry(entry, reason) => refused(path, RecordFault::Entry(entry, reason)),
@@ -134,7 +134,7 @@ impl PreparedArchive {
             writer.finish();
         }
         let error = writer.error.take();
-        // What cannot be read any more was replaced by something else, most likely.
+        // An archive unreadable at the second read was replaced, most likely.
         let (digest, _) = source.finish(&self.path)?;
         match error {
             Some(LayerError::Write(error)) => Err(error.into()),
@@ -145,7 +145,7 @@ impl PreparedArchive {
     }
 }
 
-/// A file that is hashed while it is read.
+/// A file, hashed during the read.
 pub(super) struct HashedFile {
     file: File,
     digester: Digester,
@@ -186,7 +186,7 @@ impl Read for HashedFile {
     }
 }
 
-/// A reader of the tar a file is or holds, whichever way it is compressed.
+/// A reader of the tar in a file, plain or in any known compression.
 pub(super) fn inflate<'a>(
     path: &Path,
     source: &'a mut HashedFile,
@@ -223,14 +223,14 @@ fn not_a_tar(path: &Path, error: ShowError, limit: u64) -> LayerError {
     }
 }
 
-/// Writes what was planned while the archive passes.
+/// Writes the planned entries while the archive passes.
 struct Writer<'a, 't, 'w, W: Write + ?Sized> {
     archive: &'a PreparedArchive,
     tar: &'t mut TarWriter<'w, W>,
     /// The next step, and the number of the next entry.
     next: usize,
     number: usize,
-    /// The size of the file whose content passes, and how much of it is still to come.
+    /// The size of the present file's content, and its remaining bytes.
     file: Option<(u64, u64)>,
     expander: Option<Expander>,
     error: Option<LayerError>,
@@ -281,7 +281,7 @@ impl<'a, 't, 'w, W: Write + ?Sized> Writer<'a, 't, 'w, W> {
         }
     }
 
-    /// Writes one entry; that of a file begins its content.
+    /// Writes one entry; a file's entry begins its content.
     fn write(&mut self, step: &Step, entry: Option<&Walked<'_>>) {
         let header = step.header();
         let written = match (&step.kind, header.kind) {

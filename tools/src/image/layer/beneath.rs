@@ -1,5 +1,5 @@
-//! Files below a folder, opened so that no link is followed on the way: whoever swaps a folder for a
-//! link while it is read cannot lead the reader out of it.
+//! Files below a folder, opened without following a link on the way: a swap of a folder for a link
+//! during the read cannot lead the reader out of it.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -8,14 +8,14 @@ use std::path::Path;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, Stat, fstat, openat, openat2};
 use rustix::io::Errno;
 
-/// Without waiting for the other end of a named pipe, and without becoming anybody's terminal.
+/// Without waiting for the other end of a named pipe, and without taking a controlling terminal.
 const READ: OFlags = OFlags::RDONLY
     .union(OFlags::CLOEXEC)
     .union(OFlags::NOFOLLOW)
     .union(OFlags::NONBLOCK)
     .union(OFlags::NOCTTY);
 
-/// A folder that is open.
+/// An open folder.
 #[derive(Debug)]
 pub(super) struct Beneath {
     folder: OwnedFd,
@@ -28,7 +28,7 @@ impl Beneath {
         Ok(Self { folder: openat(CWD, path, flags, Mode::empty())? })
     }
 
-    /// What the kernel says of the folder.
+    /// The kernel's attributes of the folder.
     pub(super) fn stat(&self) -> io::Result<Stat> {
         Ok(fstat(&self.folder)?)
     }
@@ -39,7 +39,7 @@ impl Beneath {
         Ok(open_below(self.folder.as_fd(), relative, READ | OFlags::DIRECTORY)?)
     }
 
-    /// Opens a file below it. What was opened may be anything but a link.
+    /// Opens a file below it. The result may be of any kind but a link.
     pub(super) fn file(&self, relative: &[u8]) -> io::Result<OwnedFd> {
         Ok(open_below(self.folder.as_fd(), relative, READ)?)
     }
@@ -51,7 +51,7 @@ fn open_below(
     flags: OFlags,
 ) -> rustix::io::Result<OwnedFd> {
     match openat2(folder, relative, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS) {
-        // Old kernels do not know the call, and sandboxes forbid what they do not know.
+        // Old kernels do not know the call, and sandboxes forbid calls unknown to them.
         Err(Errno::NOSYS | Errno::PERM) => step_down(folder, relative, flags),
         opened => opened,
     }
@@ -75,7 +75,7 @@ fn step_down(
     openat(at.as_ref().map_or(folder, AsFd::as_fd), rest, flags, Mode::empty())
 }
 
-/// Whether an error says that what was there before is gone, or is something else.
+/// Whether an error means a missing file, or a file of another kind than before.
 pub(super) fn is_change(error: &io::Error) -> bool {
     Errno::from_io_error(error)
         .is_some_and(|errno| matches!(errno, Errno::NOENT | Errno::NOTDIR | Errno::LOOP))

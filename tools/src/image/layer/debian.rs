@@ -1,7 +1,7 @@
-//! Debian packages on their way into a layer, unpacked as `dpkg -x` does, over what is there: links
-//! of a merged `/usr` are followed, and folders that are there stay as they are.
+//! Debian packages on their way into a layer, unpacked as `dpkg -x` does, over the existing files:
+//! links of a merged `/usr` are followed, and existing folders stay as they are.
 //!
-//! Scripts of packages do not run, and nobody asks for what a package depends on.
+//! Scripts of packages do not run, and dependencies of a package are not resolved.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -29,7 +29,7 @@ const PACKAGES_MAX: usize = 10_000;
 /// How deep folders are looked into for a pattern with `**`.
 const DEPTH_MAX: usize = 40;
 
-/// A package that goes into a layer.
+/// A package in a layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DebianPackage {
     /// Its file, from the folder of the offer.
@@ -37,7 +37,7 @@ pub struct DebianPackage {
     /// The digest of that file.
     pub digest: Digest,
     pub size_bytes: u64,
-    /// What its control file says.
+    /// The fields of its control file.
     pub control: Control,
     /// Its copyright file, when it has one of a fitting size.
     pub copyright: Option<Vec<u8>>,
@@ -72,7 +72,7 @@ pub(super) fn prepare(
         let plan = rewriting::plan(&found.records.entries, &wishes, entries);
         let plan = plan.map_err(|fault| archive::not_planned(&path, fault))?;
         let mut steps = plan.steps;
-        // What matches in one package need not in the others.
+        // A pattern without a match in one package may match in the others.
         unused = Some(match unused {
             None => plan.unused,
             Some(before) => before.into_iter().filter(|at| plan.unused.contains(at)).collect(),
@@ -99,7 +99,7 @@ pub(super) fn prepare(
     Ok(prepared)
 }
 
-/// Checks that packages run on a platform.
+/// Checks the architecture of packages against a platform.
 pub(super) fn check_platform(
     packages: &[DebianPackage],
     platform: &Platform,
@@ -124,7 +124,7 @@ fn described(path: String, found: Found) -> Option<(DebianPackage, Texts)> {
     Some((DebianPackage { path, digest, size_bytes, control, copyright }, (text, md5sums)))
 }
 
-/// The files that tell scanners of a package: its control file, and the checksums of its files.
+/// The files scanners read about a package: its control file, and the checksums of its files.
 fn status(
     name: &str,
     (control, md5sums): Texts,
@@ -162,7 +162,7 @@ fn status(
     Ok(steps)
 }
 
-/// The files that are meant, each once, in the order of their paths.
+/// The files of the input's patterns, each once, in the order of their paths.
 pub(super) fn find(folder: &Path, input: &DebInput) -> Result<Vec<(String, PathBuf)>, LayerError> {
     let mut names = Vec::new();
     for pattern in input.paths.iter() {
@@ -213,7 +213,7 @@ struct Search<'g> {
 }
 
 impl Search<'_> {
-    /// Looks at what is in a folder below the root. Links to folders are not followed.
+    /// Looks at the entries of a folder below the root. Links to folders are not followed.
     fn folder(&mut self, relative: &str, depth: usize) -> Result<(), LayerError> {
         let path = self.root.join(relative);
         let read = |source| LayerError::Read { path: path.clone(), source };
@@ -229,7 +229,7 @@ impl Search<'_> {
                 let what = format!("more than {LOOKED_AT_MAX} files to look at for a pattern");
                 return Err(LayerError::TooMuch { path: self.root.clone(), what });
             }
-            // A name that is no text cannot be meant by one.
+            // No pattern, being a text, can match a name outside UTF-8.
             let Ok(name) = entry.file_name().into_string() else { continue };
             let name = if relative.is_empty() { name } else { format!("{relative}/{name}") };
             let kind = entry.file_type().map_err(read)?;

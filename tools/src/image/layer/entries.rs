@@ -1,5 +1,5 @@
-//! The entries of a layer while they are collected: each path once, over all inputs, and nothing that
-//! turns a link or a folder of a lower layer into something else.
+//! The entries of a layer while they are collected: each path once, over all inputs, and no entry
+//! to turn a link or a folder of a lower layer into another kind.
 
 use std::hash::{BuildHasher as _, RandomState};
 
@@ -15,15 +15,15 @@ use crate::image::files::{clean, shown};
 const PATH_BYTES_MAX: usize = 4095;
 const NAME_BYTES_MAX: usize = 255;
 
-/// How engines mark what a layer takes away from those below it.
+/// The engines' prefix for names of removed files of lower layers.
 const WHITEOUT: &[u8] = b".wh.";
 
-/// What an input says of a folder.
+/// An input's demand on a folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FolderClaim {
-    /// It has to be there; what is there already stays as it is.
+    /// It has to exist; an existing folder stays as it is.
     Needed,
-    /// It is there, with this owner; its mode is nobody's wish.
+    /// It exists, with this owner; its mode was not asked for.
     Listed,
     /// It is there, with this owner and mode.
     Exact,
@@ -41,13 +41,13 @@ pub(super) struct Folder<'p> {
 /// Collects the entries of one layer.
 pub(super) struct LayerEntries<'a> {
     lower: &'a FileView,
-    /// What the lower layers are, bottom first.
+    /// The names of the lower layers, bottom first.
     below: &'a [String],
     files: LayerFilesBuilder,
     /// The entries by their path.
     places: HashTable<u32>,
     hasher: RandomState,
-    /// Where the entries of each input begin, and what it is.
+    /// The first entry of each input, and the input's name.
     inputs: Vec<(usize, String)>,
     /// A path the lower layers do not have; so they have nothing below it.
     absent: Vec<u8>,
@@ -68,7 +68,7 @@ impl<'a> LayerEntries<'a> {
         }
     }
 
-    /// What comes after this is of another input, `dir app`, say.
+    /// All later entries belong to another input, `dir app`, say.
     pub(super) fn begin_input(&mut self, name: String) {
         self.inputs.push((self.files.len(), name));
     }
@@ -83,12 +83,12 @@ impl<'a> LayerEntries<'a> {
         self.files.get(at)
     }
 
-    /// Notes something of an input.
+    /// Notes a remark about an input.
     pub(super) fn note(&mut self, input: &str, message: String) {
         self.notes.push(Note { input: input.to_owned(), message });
     }
 
-    /// The layer, and what is to be said of it.
+    /// The layer, and the remarks about it.
     pub(super) fn finish(mut self) -> (LayerFiles, Vec<Note>) {
         if self.files.is_empty() && self.notes.is_empty() {
             let names: Vec<&str> = self.inputs.iter().map(|(_, name)| name.as_str()).collect();
@@ -98,12 +98,12 @@ impl<'a> LayerEntries<'a> {
         (self.files.finish(), self.notes)
     }
 
-    /// Takes an entry as it is, for inputs that were judged in another way.
+    /// Takes entries unchecked, for inputs with checks of their own.
     pub(super) const fn files_mut(&mut self) -> &mut LayerFilesBuilder {
         &mut self.files
     }
 
-    /// Adds an entry that is no folder.
+    /// Adds an entry of any kind but a folder.
     pub(super) fn add(&mut self, new: &NewFile<'_>) -> Result<(), LayerError> {
         check_name(new.path)?;
         if let Some(at) = self.own(new.path) {
@@ -120,8 +120,8 @@ impl<'a> LayerEntries<'a> {
         Ok(())
     }
 
-    /// Adds a folder, when that is needed. Its path leads through no link ([`Self::resolve`]).
-    /// Whether an entry was added.
+    /// Adds a folder, if needed. Its path leads through no link ([`Self::resolve`]). Returns
+    /// whether an entry was added.
     pub(super) fn add_folder(&mut self, folder: &Folder<'_>) -> Result<bool, LayerError> {
         check_name(folder.path)?;
         let Folder { path, mut mode, mut owner, claim } = *folder;
@@ -154,7 +154,7 @@ impl<'a> LayerEntries<'a> {
         Ok(true)
     }
 
-    /// What is at a path, in this layer or below.
+    /// The entry at a path, in this layer or below.
     pub(super) fn at(&mut self, path: &[u8]) -> Option<File<'_>> {
         match self.own(path) {
             Some(at) => self.files.get(at),
@@ -162,8 +162,8 @@ impl<'a> LayerEntries<'a> {
         }
     }
 
-    /// Where a folder lies: links on the way to it, and in its place, are followed inside the image.
-    /// What is missing is taken for a folder that will be made.
+    /// The place of a folder: links on the way to it, and in its place, are followed inside the
+    /// image. A missing name is taken for a folder still to be made.
     pub(super) fn resolve(&mut self, path: &[u8]) -> Result<Vec<u8>, LayerError> {
         /// How many links are followed, as the kernel counts.
         const LINKS_MAX: usize = 40;
@@ -218,7 +218,7 @@ impl<'a> LayerEntries<'a> {
         Ok(at)
     }
 
-    /// What has a path, in words.
+    /// The origin of a path, in words.
     pub(super) fn whose(&mut self, path: &[u8]) -> Whose {
         if let Some(at) = self.own(path) {
             return self.input_of(at);
@@ -227,7 +227,7 @@ impl<'a> LayerEntries<'a> {
         number.map_or(Whose::Input(String::new()), |layer| self.layer_at(layer))
     }
 
-    /// The entry of this layer that has a path.
+    /// This layer's entry for a path.
     pub(super) fn own(&self, path: &[u8]) -> Option<usize> {
         let hash = self.hasher.hash_one(path);
         let is_it = |at: &u32| self.files.get(*at as usize).is_some_and(|own| own.path() == path);
@@ -245,7 +245,7 @@ impl<'a> LayerEntries<'a> {
         self.places.insert_unique(hasher.hash_one(new.path), at, hash);
     }
 
-    /// What the lower layers have at a path.
+    /// The lower layers' entry at a path.
     fn lower(&mut self, path: &[u8]) -> Option<File<'a>> {
         let rest = path.strip_prefix(self.absent.as_slice());
         if !self.absent.is_empty() && rest.is_some_and(|rest| rest.starts_with(b"/")) {
@@ -314,7 +314,7 @@ impl<'a> LayerEntries<'a> {
     }
 }
 
-/// Whether engines take a path, and take it for what it is.
+/// Whether engines take a path, and take it as it is.
 fn check_name(path: &[u8]) -> Result<(), LayerError> {
     debug_assert_eq!(clean(path).as_ref(), path);
     let mut parts = path.split(|byte| *byte == b'/');

@@ -11,14 +11,14 @@ use crate::image::tar_walk::TarFault;
 /// Why a layer cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum LayerError {
-    /// What the offer names is not there.
+    /// The offer's path does not exist.
     #[error("{what} {path} does not exist; build it first")]
     Missing {
         /// `folder`, `file` or `tar`.
         what: &'static str,
         path: PathBuf,
     },
-    /// It is there, but as something else.
+    /// It is of another kind.
     #[error("{path} is not a {what}")]
     WrongKind {
         /// `folder` or `file`.
@@ -31,21 +31,21 @@ pub enum LayerError {
     /// A socket, device or named pipe.
     #[error("{path} is a socket, a device or a named pipe; exclude it or remove it")]
     Special { path: PathBuf },
-    /// It is not what it was when it was looked at.
+    /// It has changed since the look at it.
     #[error("{path} changed while it was packaged; package again when nothing writes to it")]
     Changed { path: PathBuf },
-    /// A path that comes from two inputs, or that one input has under two names.
+    /// A path of two inputs, or of two names of one input.
     #[error(
         "`{path}` comes twice, from {first} and from `{second}`; engines refuse that: exclude one"
     )]
     Twice {
         /// The path in the image.
         path: String,
-        /// What had it first.
+        /// The first origin of the path.
         first: Whose,
         second: String,
     },
-    /// A folder of two inputs that do not agree about it.
+    /// A folder of two inputs with different attributes.
     #[error(
         "the folder `{path}` is {first_is} from {first}, and {second_is} from `{second}`; \
              give both the same mode and owner, or put what is in it there by `into`"
@@ -53,7 +53,7 @@ pub enum LayerError {
     FolderDiffers {
         /// The path in the image.
         path: String,
-        /// What had it first.
+        /// The first origin of the folder.
         first: Whose,
         /// Mode and owner there.
         first_is: String,
@@ -61,7 +61,7 @@ pub enum LayerError {
         /// Mode and owner there.
         second_is: String,
     },
-    /// A link or a folder of a lower layer would become something else.
+    /// A link or a folder of a lower layer would become another kind.
     #[error(
         "`{path}` is a {lower_kind} of {lower}, and `{input}` would make a {kind} of it; {advice}"
     )]
@@ -69,24 +69,24 @@ pub enum LayerError {
         /// The path in the image.
         path: String,
         kind: &'static str,
-        /// The input that has it.
+        /// The input with the entry.
         input: String,
         lower_kind: &'static str,
-        /// Where that comes from.
+        /// The origin of the lower entry.
         lower: Whose,
         advice: &'static str,
     },
-    /// A path that leads through something that is no folder.
+    /// A path through a file of another kind than a folder.
     #[error("`{path}` cannot be made: `{at}` is a {kind} of {whose}")]
     NotAFolder {
         /// The path in the image.
         path: String,
         at: String,
         kind: &'static str,
-        /// Where that comes from.
+        /// The origin of the file on the path.
         whose: Whose,
     },
-    /// A path of the image that leads in a circle.
+    /// A path of the image in a circle of links.
     #[error(
         "`{path}` leads through more links of the image than are followed; two may name each other"
     )]
@@ -94,13 +94,13 @@ pub enum LayerError {
         /// The path in the image.
         path: String,
     },
-    /// A path that no kernel takes.
+    /// A path too long for kernels.
     #[error("`{path}` is too long; a path has at most 4095 bytes, and a name 255")]
     NameTooLong {
         /// The path in the image.
         path: String,
     },
-    /// A name that would delete something.
+    /// A whiteout's name: it would delete a file.
     #[error(
         "`{path}` begins with `.wh.`: engines would not make it, but delete what it names; \
              rename or exclude it"
@@ -109,12 +109,12 @@ pub enum LayerError {
         /// The path in the image.
         path: String,
     },
-    /// File capabilities that cannot be carried over.
+    /// File capabilities in a form wharf cannot carry over.
     #[error(
         "{path} has file capabilities in a form that engines cannot set; set them again by setcap"
     )]
     Capabilities { path: PathBuf },
-    /// A folder that layouts are written to.
+    /// A folder of layouts, the output of this run.
     #[error("{path} is where layouts are written to; choose another `--output`, or another folder")]
     IsOutput { path: PathBuf },
     /// A pattern in an ignore file.
@@ -123,7 +123,7 @@ pub enum LayerError {
         /// The ignore file.
         path: PathBuf,
         line: usize,
-        /// What is wrong with it.
+        /// The fault of the pattern.
         message: String,
     },
     /// More entries than can be sorted.
@@ -134,23 +134,23 @@ pub enum LayerError {
     Refused {
         path: PathBuf,
         entry: String,
-        /// What is wrong with it.
+        /// The fault of the attribute.
         reason: String,
     },
-    /// A ready tar that is none.
+    /// A ready tar without the form of a tar.
     #[error("{path} is not a tar, plain or compressed with gzip, zstd or xz: {fault}")]
     NotATar { path: PathBuf, fault: TarFault },
-    /// An archive that holds more than any layer.
+    /// An archive beyond the limits of any layer.
     #[error("{path} has {what}")]
     TooMuch {
         path: PathBuf,
-        /// Of what, and how much.
+        /// The limit it breaks, in words.
         what: String,
     },
-    /// A Debian package that cannot be read.
+    /// An unreadable Debian package.
     #[error("{path} cannot be unpacked: {source}")]
     Package { path: PathBuf, source: DebianError },
-    /// A pattern that means no file.
+    /// A pattern without a match.
     #[error("nothing matches {pattern}; build or download the packages first")]
     NoMatch {
         /// The pattern, from the folder of the offer.
@@ -160,9 +160,9 @@ pub enum LayerError {
     #[error("the package {name} comes twice, from {first} and {second}; leave one out")]
     SamePackage {
         name: String,
-        /// The file that had it first.
+        /// The first file with it.
         first: String,
-        /// The file that has it again.
+        /// The second file with it.
         second: String,
     },
     /// A package for another machine.
@@ -187,7 +187,7 @@ pub enum Whose {
     Layer {
         /// Its number, from 1 at the bottom.
         number: usize,
-        /// What it is made of; may be empty.
+        /// The name of the origin; may be empty.
         name: String,
     },
 }

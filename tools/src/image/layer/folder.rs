@@ -1,8 +1,8 @@
 //! A folder on its way into a layer.
 //!
 //! Invariant: the entries follow from names, permission bits, contents, links, owner and time, and
-//! from what lies below in the image; their order is that of the path bytes. Neither umask nor the
-//! order in which a folder was filled goes in.
+//! from the layers below in the image; their order is that of the path bytes. Neither umask nor the
+//! order of the folder's own entries goes in.
 
 mod found;
 mod ignore_file;
@@ -62,8 +62,8 @@ pub(super) fn prepare(
     Ok(prepared)
 }
 
-/// Adds the folder an input goes into, and those above it. What is there keeps mode and owner;
-/// only the last of what is not there gets those of the input.
+/// Adds an input's target folder, and the folders above it. Existing folders keep mode and owner;
+/// of the missing ones only the last gets the input's.
 pub(super) fn put_parents(
     entries: &mut LayerEntries<'_>,
     into: &[u8],
@@ -78,7 +78,7 @@ pub(super) fn put_parents(
     Ok(())
 }
 
-/// Adds what was found to the layer, sorted, second names of a file as hard links.
+/// Adds the found paths to the layer, sorted, second names of a file as hard links.
 fn add(
     prepared: &mut FromDisk,
     mut found: found::FoundList,
@@ -91,7 +91,7 @@ fn add(
         Modes::Normal => FolderClaim::Listed,
         Modes::Kept => FolderClaim::Exact,
     };
-    // The number of the entry that has the content, by device and inode.
+    // The number of the entry with the content, by device and inode.
     let mut first_names: HashMap<(u64, u64), usize> = HashMap::new();
     for one in found.iter() {
         let path = found.path(one);

@@ -1,7 +1,6 @@
-//! Files that are read from this machine's disk on their way into a layer, once it is known which.
+//! Files of this machine's disk on their way into a layer, once the choice of paths is made.
 //!
-//! Invariant: what is written of a file is what it was when it was looked at; anything else is an
-//! error.
+//! Invariant: a file is written as it was at the look; any change is an error.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -19,7 +18,7 @@ use crate::image::files::{FileKind, LayerFiles};
 use crate::image::stamp::ShortStamp;
 use crate::image::tar_write::{AppendError, Attribute, EntryHeader, EntryKind, TarWriter};
 
-/// Entries of a layer that come from below one folder.
+/// The entries of a layer from below one folder.
 #[derive(Debug)]
 pub(super) struct FromDisk {
     pub(super) root: PathBuf,
@@ -37,7 +36,7 @@ pub(super) struct FromDisk {
     pub(super) is_one_file: bool,
 }
 
-/// The files of an input that lie on this machine's disk.
+/// The files of an input on this machine's disk.
 #[derive(Debug, Clone, Copy)]
 pub struct DiskFiles<'a> {
     input: &'a FromDisk,
@@ -52,7 +51,7 @@ impl DiskFiles<'_> {
     }
 
     /// Shows every file with content of its own, in the order of the layer: its path in the image,
-    /// where it is read from, and what it was when it was looked at.
+    /// its path on disk, and its stamp at the look.
     pub fn each(&self, see: &mut dyn FnMut(&[u8], &Path, ShortStamp)) -> Result<(), LayerError> {
         self.input.each(self.files, &mut |header, source| {
             if let Some(stamp) = source.stamp {
@@ -67,13 +66,13 @@ impl DiskFiles<'_> {
 /// From where an entry comes.
 #[derive(Debug)]
 pub(super) struct Source {
-    /// Of a file whose content goes in.
+    /// The stamp of a file with content in the layer.
     pub(super) stamp: Option<ShortStamp>,
-    /// Which of the prefixes its path begins with.
+    /// The prefix of its path, by number.
     pub(super) prefix: u16,
 }
 
-/// What is at or below a path on disk goes to a path of the image, or below it.
+/// A path on disk and its path in the image; paths below the first go below the second.
 #[derive(Debug)]
 pub(super) struct Prefix {
     /// The path on disk, from the root of the input.
@@ -83,7 +82,7 @@ pub(super) struct Prefix {
 }
 
 impl FromDisk {
-    /// Its files, which are among those of the layer.
+    /// Its files among those of the layer.
     pub(super) const fn files<'a>(&'a self, files: &'a LayerFiles) -> DiskFiles<'a> {
         DiskFiles { input: self, files }
     }
@@ -162,7 +161,7 @@ pub(super) fn joined(folder: &[u8], path: &[u8]) -> Vec<u8> {
 
 /// Why a file was not written.
 enum FileFault {
-    /// It is not what it was.
+    /// The file has changed since the look.
     Changed,
     Read(std::io::Error),
     Write(std::io::Error),
@@ -179,7 +178,7 @@ impl FileFault {
     }
 }
 
-/// Writes a file that is, before and after, the one that was looked at.
+/// Writes a file after a check of its stamp, and checks it once more at the end.
 fn write_file<W: Write + ?Sized>(
     root: &Beneath,
     relative: &[u8],
@@ -192,7 +191,7 @@ fn write_file<W: Write + ?Sized>(
     write_open(opened.into(), (header, stamp), tar)
 }
 
-/// Writes an open file that is, before and after, the one that was looked at.
+/// Writes an open file after a check of its stamp, and checks it once more at the end.
 fn write_open<W: Write + ?Sized>(
     mut file: File,
     (header, stamp): (&EntryHeader<'_>, ShortStamp),

@@ -1,11 +1,11 @@
-//! What a person should know of a layer, though it can be made.
+//! Remarks for a person about a layer: none of them keeps it from being made.
 
 use crate::image::files::shown;
 
 /// How many paths a note names.
 const NAMED_MAX: usize = 3;
 
-/// Something a person should know of a layer.
+/// A remark for a person about a layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Note {
     /// The input, as the offer writes its path.
@@ -13,7 +13,7 @@ pub struct Note {
     pub message: String,
 }
 
-/// Paths of one kind, of which only some are named.
+/// Paths of one kind; only some of them are named.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     count: u64,
@@ -26,7 +26,7 @@ impl Tally {
         self.add_text(|| format!("`{}`", shown(path)));
     }
 
-    /// Counts something that is named in another way.
+    /// Counts a case with a text in the place of a path.
     pub(super) fn add_text(&mut self, text: impl FnOnce() -> String) {
         self.count += 1;
         if self.first.len() < NAMED_MAX {

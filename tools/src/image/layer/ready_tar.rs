@@ -1,4 +1,4 @@
-//! A tar that somebody else made, on its way into a layer: as it stands, or entry by entry.
+//! A ready-made tar on its way into a layer: as it stands, or entry by entry.
 
 use std::io::{self, Read, Write};
 use std::ops::ControlFlow;
@@ -21,10 +21,10 @@ use crate::offer::layers::TarInput;
 /// How much of a tar is read at once.
 const COPY_BYTES: usize = 256 * 1024;
 
-/// Most bytes of names and links of a tar that goes in as it stands.
+/// Most bytes of names and links of a tar taken as it stands.
 const NAMES_BYTES_MAX: usize = 128 << 20;
 
-/// A tar whose entries were looked at.
+/// A tar after a look at its entries.
 #[derive(Debug)]
 pub(super) enum PreparedTar {
     /// Its bytes are the layer.
@@ -37,7 +37,7 @@ pub(super) enum PreparedTar {
     Anew(PreparedArchive),
 }
 
-/// Looks at every entry of a tar that is the layer.
+/// Looks at every entry of a tar with the layer's own bytes.
 pub(super) fn prepare_as_it_stands(
     path: &Path,
     input: &TarInput,
@@ -72,7 +72,7 @@ pub(super) fn prepare_as_it_stands(
     Ok(PreparedTar::AsItStands { path: path.to_owned(), digest })
 }
 
-/// Plans the entries of a tar that are written anew.
+/// Plans the entries of a tar to be written anew.
 pub(super) fn prepare_anew(
     path: &Path,
     input: &TarInput,
@@ -163,7 +163,7 @@ fn pass_on(path: &Path, expected: Digest, out: &mut dyn Write) -> Result<(), Lay
     if digest == expected { Ok(()) } else { Err(LayerError::Changed { path: path.to_owned() }) }
 }
 
-/// Tells of a tar that may be less than what somebody meant to hand over.
+/// Remarks on a tar with an unusual end: it may lack a part of its content.
 fn note_ending(ending: Option<Ending>, input: &TarInput, entries: &mut LayerEntries<'_>) {
     let message = match ending {
         Some(Ending::Unmarked) if entries.len() > 0 => {
@@ -178,7 +178,7 @@ fn note_ending(ending: Option<Ending>, input: &TarInput, entries: &mut LayerEntr
     entries.note(input.path.as_str(), message.to_owned());
 }
 
-/// What a person can do about a tar engines refuse: it is tried.
+/// A remedy for a tar engines refuse: this function tries it before it is named.
 fn mended_by(path: &Path, input: &TarInput, below: &Below<'_>) -> &'static str {
     match prepare_anew(path, input, 0, &mut LayerEntries::new(below)) {
         Ok(_) => "; `into: /` beside `tar` writes the tar anew, entry by entry, which mends that",
@@ -186,7 +186,7 @@ fn mended_by(path: &Path, input: &TarInput, below: &Below<'_>) -> &'static str {
     }
 }
 
-/// An entry engines refuse, or too much of something.
+/// An entry engines refuse, or a limit the tar breaks.
 struct Fault {
     entry: Option<String>,
     reason: String,

@@ -1,7 +1,7 @@
-//! The entries of an archive that is written anew, as they stand in it.
+//! The entries of an archive to be written anew, as they stand in it.
 //!
-//! Invariant: what is held is bounded, whatever the archive says; a content that could not be written
-//! later (a sparse file that lies) is found here.
+//! Invariant: memory is bounded for any archive; content without a valid form (a sparse file with a
+//! false map) is found here, before the layer is written.
 
 use std::ops::ControlFlow;
 
@@ -15,11 +15,12 @@ use crate::image::tar_write::Attribute;
 /// Most bytes of names, links and attributes of one archive: of a million files with names of 128.
 const NAMES_BYTES_MAX: usize = 128 << 20;
 
-/// Largest layer, not compressed: what `verify` inflates of one. What is larger counts as a bomb.
+/// Largest layer, not compressed: the limit of `verify` for an inflated layer. A larger one counts
+/// as a bomb.
 pub(super) const LAYER_BYTES_MAX: u64 = 64 << 30;
 
-/// How many times its own size an archive may inflate to, once that is over this many bytes: beyond
-/// that `verify` takes a layer for a bomb, too.
+/// How many times its own size an archive may inflate to, once it is over this many bytes: beyond
+/// this ratio `verify` takes a layer for a bomb, too.
 const RATIO_MAX: u64 = 500;
 const RATIO_FROM_BYTES: u64 = 4 << 30;
 
@@ -40,12 +41,12 @@ pub(super) struct Record {
     pub(super) kind: RecordKind,
     pub(super) mode: u32,
     pub(super) owner: (u32, u32),
-    /// Seconds since 1970; 0 for a time before that, of which engines make 0 too.
+    /// Seconds since 1970; 0 for a time before 1970, as engines read it.
     pub(super) mtime: u64,
     pub(super) attributes: Box<[Attribute]>,
 }
 
-/// What an entry is.
+/// The kind of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum RecordKind {
     Folder,
@@ -62,9 +63,9 @@ pub(super) enum RecordKind {
 /// Why an entry cannot be written anew, or the archive as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum RecordFault {
-    /// The entry with this path; the rest of a sentence that begins with it.
+    /// The entry with this path; the text ends a sentence with the entry as its subject.
     Entry(Vec<u8>, String),
-    /// Too much of something, in words.
+    /// The limit the archive breaks, in words.
     TooMuch(String),
 }
 
@@ -90,7 +91,7 @@ impl Records {
         Self::default()
     }
 
-    /// Of a package, which may hold less, and whose licences are asked for.
+    /// For a package: its entries have fewer kinds, and its licences are needed.
     pub(super) fn of_package() -> Self {
         Self { is_package: true, ..Self::default() }
     }
@@ -109,7 +110,7 @@ impl Records {
         self.fault.get_or_insert(RecordFault::TooMuch(what));
     }
 
-    /// What a sparse file lacks at its end.
+    /// Ends the content of a sparse file; missing bytes are a fault.
     fn end_content(&mut self) {
         self.takes_copyright = false;
         let Some(mut expander) = self.expander.take() else { return };
@@ -181,7 +182,7 @@ impl Records {
         }
         let unpacked = entry.sparse_bytes.unwrap_or(entry.size_bytes);
         Ok(match entry.kind {
-            // Contiguous files are files to everybody who knows them; old GNU tar writes sparse ones
+            // Every reader of contiguous files takes them for files; old GNU tar writes sparse ones
             // as `S`.
             WalkedKind::File | WalkedKind::Unknown(b'7' | b'S') => RecordKind::File(unpacked),
             WalkedKind::Folder => RecordKind::Folder,

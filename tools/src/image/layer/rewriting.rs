@@ -1,8 +1,8 @@
-//! What becomes of each entry of an archive that is written anew, entry by entry.
+//! Plans each entry of an archive to be written anew, entry by entry.
 //!
-//! Owners, modes, times, links and attributes stay as they stand in the archive, unless the offer says
-//! otherwise. Invariant: a hard link is written after its target, in the same layer, and each path
-//! once.
+//! Owners, modes, times, links and attributes stay as they stand in the archive, unless the offer
+//! says otherwise. Invariant: a hard link is written after its target, in the same layer, and each
+//! path once.
 
 use std::collections::{HashMap, HashSet};
 
@@ -13,17 +13,18 @@ use crate::image::files::{FileKind, NewFile, shown};
 use crate::image::tar_write::Attribute;
 use crate::offer::globs::Glob;
 
-/// What is done to the entries on the way.
+/// The changes to the entries on the way.
 #[derive(Debug, Clone)]
 pub(super) struct Wishes<'a> {
     /// The folder of the image they go into, without a leading slash; empty for the root.
     pub(super) into: &'a [u8],
-    /// Who owns them all; `None` keeps the owners.
+    /// The owner of all entries; `None` keeps the owners.
     pub(super) owner: Option<(u32, u32)>,
-    /// What goes in, with the folders above it; everything when there are no patterns.
+    /// The patterns of entries to take, with the folders above them; without patterns all entries
+    /// go in.
     pub(super) include: &'a [Glob],
     pub(super) exclude: &'a [Glob],
-    /// Whether these are the files of a package: folders that are there already stay as they are.
+    /// Whether these are the files of a package: existing folders then stay as they are.
     pub(super) is_package: bool,
     /// The time of folders the archive does not list.
     pub(super) created: u64,
@@ -32,7 +33,8 @@ pub(super) struct Wishes<'a> {
 /// An entry as it is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Step {
-    /// After the header of which entry of the archive, from 0; [`AT_END`] for after them all.
+    /// The number of the archive's entry, from 0, whose header the step follows; [`AT_END`] for a
+    /// step after them all.
     pub(super) at: usize,
     pub(super) path: Box<[u8]>,
     pub(super) kind: StepKind,
@@ -45,16 +47,16 @@ pub(super) struct Step {
 /// Behind the last entry.
 pub(super) const AT_END: usize = usize::MAX;
 
-/// What an entry is.
+/// The kind of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum StepKind {
-    /// As the archive has it, but for a hard link, whose target is a path of the image.
+    /// As the archive has it; a hard link has its target as a path of the image.
     Entry(RecordKind),
     /// A file with this content.
     Text(Box<[u8]>),
 }
 
-/// The entries of an archive as they are written, and the patterns that matched nothing.
+/// The entries of an archive to be written, and the patterns without a match.
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) steps: Vec<Step>,
@@ -64,7 +66,7 @@ pub(super) struct Plan {
 /// Why an archive cannot be written anew.
 #[derive(Debug)]
 pub(super) enum PlanFault {
-    /// One entry of it: its path, and the rest of a sentence that begins with it.
+    /// One entry of it: its path, and a text to end a sentence about it.
     Entry(Vec<u8>, String),
     /// Of the layer as a whole.
     Layer(LayerError),
@@ -101,7 +103,8 @@ pub(super) fn plan(
     }
     planner.late_links()?;
     let Planner { mut steps, used, .. } = planner;
-    // What was left out and is another file's content now stands where that content is.
+    // A left-out entry may hold another file's content; its step stands at the place of the
+    // content.
     steps.sort_by_key(|step| step.at);
     let include = wishes.include.iter().map(|glob| format!("`include` {glob}"));
     let exclude = wishes.exclude.iter().map(|glob| format!("`exclude` {glob}"));
@@ -110,7 +113,7 @@ pub(super) fn plan(
     Ok(Plan { steps, unused })
 }
 
-/// The number of an entry that stays out, and where its content went.
+/// The number of a left-out entry, and the path its content went to.
 type LeftOut = (usize, Option<Box<[u8]>>);
 
 struct Planner<'p, 'e> {
@@ -119,13 +122,13 @@ struct Planner<'p, 'e> {
     records: &'p [Record],
     /// The folders the archive lists, by path: of several entries for one the last counts.
     listed: HashMap<&'p [u8], usize>,
-    /// Folders of the archive that are there.
+    /// The made folders of the archive.
     made: HashSet<&'p [u8]>,
-    /// Files that stay out, by path; and where their content went, when a link to it goes in.
+    /// Left-out files, by path; and the path of their content, once a link to it goes in.
     left_out: HashMap<&'p [u8], LeftOut>,
-    /// The attributes of what has some, by path in the image.
+    /// The attributes of entries, by path in the image; entries without any are missing.
     attributed: HashMap<Box<[u8]>, Box<[Attribute]>>,
-    /// Hard links whose target is not there yet.
+    /// Hard links without a target so far.
     links: Vec<usize>,
     /// Links and folders of lower layers the archive removes.
     removed: HashSet<Vec<u8>>,
@@ -154,8 +157,8 @@ impl<'p> Planner<'p, '_> {
         }
     }
 
-    /// A link or folder that is removed and made anew in one layer: some engines go on in what was
-    /// there, others begin anew.
+    /// Refuses a link or folder removed and made anew in one layer: some engines go on in the old
+    /// one, others begin anew.
     fn is_not_removed(&self, record: &Record) -> Result<(), PlanFault> {
         if self.removed.is_empty() {
             return Ok(());
@@ -183,7 +186,7 @@ impl<'p> Planner<'p, '_> {
                 *used |= found;
                 found
             });
-            // Every pattern is held against it, for those that match nothing are told.
+            // Every pattern is matched against it, because patterns without any match are reported.
             found.fold(false, |any, found| any | found)
         };
         let is_in = is_any(include, for_include) || include.is_empty();
@@ -199,8 +202,8 @@ impl<'p> Planner<'p, '_> {
         }
     }
 
-    /// Makes a folder of the archive, after those above it. One that patterns leave out, but not what
-    /// is in it, is made all the same, as the archive lists it.
+    /// Makes a folder of the archive, after those above it. A left-out folder with entries in the
+    /// layer is made all the same, as the archive lists it.
     fn folder(&mut self, at: usize, path: &'p [u8]) -> Result<(), PlanFault> {
         let prefixes = prefixes(path);
         for path in std::iter::once(b"".as_slice()).chain(prefixes) {
@@ -219,7 +222,7 @@ impl<'p> Planner<'p, '_> {
             self.needed_folder(at, above, None)?;
         }
         let listed = self.listed.get(path).and_then(|place| self.records.get(*place));
-        // The folder a link of the image leads to is not the one that is listed here.
+        // A link of the image may lead to another folder than the one listed here.
         let (above, name) = split(&wanted);
         let is_itself = real == join(self.entries.resolve(above)?, name);
         self.needed_folder(at, &real, listed.filter(|_| is_itself))
@@ -260,7 +263,7 @@ impl<'p> Planner<'p, '_> {
         Ok(join(self.entries.resolve(&self.in_image(above))?, name))
     }
 
-    /// Adds what is no folder.
+    /// Adds an entry of any kind but a folder.
     fn entry(&mut self, at: usize, record: &'p Record, kind: RecordKind) -> Result<(), PlanFault> {
         let place = self.place(at, &record.path)?;
         self.put(at, record, place, kind)
@@ -297,7 +300,8 @@ impl<'p> Planner<'p, '_> {
         }
         let mut attributes = record.attributes.clone();
         if let (RecordKind::HardLink(target), true) = (&kind, attributes.is_empty()) {
-            // Engines change the owner once more at each name, which takes capabilities away.
+            // Engines change the owner again at each name, and the kernel then takes capabilities
+            // away.
             attributes = self.attributed.get(target).cloned().unwrap_or_default();
         } else if !attributes.is_empty() {
             self.attributed.insert(place.as_slice().into(), attributes.clone());
@@ -343,8 +347,8 @@ impl<'p> Planner<'p, '_> {
         Ok(true)
     }
 
-    /// The target of a link stays out, so the link takes its place: what it is stands in the archive
-    /// once, and there.
+    /// The target of a link stays out, so the link takes its place: the archive has the content
+    /// once, at the target.
     fn instead(
         &mut self,
         at: usize,
@@ -368,10 +372,11 @@ impl<'p> Planner<'p, '_> {
         Ok(true)
     }
 
-    /// Hard links that came before their target go behind everything.
+    /// Hard links before their target go behind everything.
     fn late_links(&mut self) -> Result<(), PlanFault> {
         let records = self.records;
-        // One may lead to another that is late as well, so it goes on while any finds its target.
+        // A late link may lead to another late link, so the loop goes on while any finds its
+        // target.
         loop {
             let links = std::mem::take(&mut self.links);
             let before = links.len();
@@ -399,7 +404,7 @@ fn no_target(link: &Record, target: &[u8]) -> PlanFault {
     PlanFault::Entry(link.path.to_vec(), reason)
 }
 
-/// What a whiteout takes away; `None` for what is none.
+/// The path a whiteout takes away; `None` for any other name.
 fn whiteout(path: &[u8]) -> Option<Vec<u8>> {
     let (above, name) = split(path);
     let hidden = name.strip_prefix(b".wh.")?;

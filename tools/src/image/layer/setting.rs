@@ -1,4 +1,4 @@
-//! Where and when layers are made, and what stands below one.
+//! The folders and the time of layer making, and the layers below one.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -10,7 +10,7 @@ use crate::image::layout::LAYOUT_FILE;
 use crate::offer::layers::LayerInput;
 use crate::offer::timestamp::Timestamp;
 
-/// What is the same for all layers of an image.
+/// The common setting of all layers of an image.
 #[derive(Debug, Clone, Copy)]
 pub struct Setting<'a> {
     /// Where the paths of the offer start.
@@ -21,12 +21,12 @@ pub struct Setting<'a> {
     pub created: Timestamp,
 }
 
-/// What stands below a layer.
+/// The layers below a layer.
 #[derive(Debug, Clone, Copy)]
 pub struct Below<'a> {
-    /// What a container sees of it.
+    /// A container's view of them.
     pub files: &'a FileView,
-    /// What each layer is made of, in a few words, bottom first; only told to people.
+    /// The inputs of each layer, in a few words, bottom first; only for messages.
     pub names: &'a [String],
 }
 
@@ -37,7 +37,7 @@ impl Setting<'_> {
         Some((metadata.dev(), metadata.ino()))
     }
 
-    /// Whether a folder is the output folder, or in something that was written there.
+    /// Whether a folder is the output folder, or within a layout there.
     pub(super) fn is_output(&self, folder: &Path) -> bool {
         let (Ok(folder), Ok(output)) = (folder.canonicalize(), self.output.canonicalize()) else {
             return false;

@@ -17,7 +17,7 @@ use crate::image::files::{FileKind, NewFile, shown};
 use crate::image::stamp::{ShortStamp, Stamp};
 use crate::offer::layers::{FileInput, FileMode, Modes};
 
-/// Looks at a file. When the offer names a link, what it leads to is meant.
+/// Looks at a file. For a link in the offer it takes the link's target.
 pub(super) fn prepare(
     setting: &Setting<'_>,
     input: &FileInput,

@@ -17,7 +17,7 @@ use super::*;
 use crate::image::files::FileView;
 use crate::offer::timestamp::Timestamp;
 
-/// A folder of an offer, and what is made of it.
+/// A folder of an offer, and the layers made of it.
 struct Bench {
     folder: tempfile::TempDir,
     lower: Vec<Arc<LayerFiles>>,
@@ -60,7 +60,7 @@ impl Bench {
         prepare(&setting, &layer, &Below { files: &view, names: &self.names })
     }
 
-    /// Puts a layer below those that come.
+    /// Puts a layer below the next ones.
     fn below(&mut self, layer: serde_json::Value) {
         let prepared = self.prepare(layer).unwrap();
         self.names.push(format!("dir lower{}", self.names.len() + 1));
@@ -108,7 +108,7 @@ fn entries(tar: &[u8]) -> Vec<String> {
     lines.collect()
 }
 
-/// Why what needs root is skipped, said loudly; whether it is.
+/// Whether a test is skipped for want of root, with a loud message.
 fn is_skipped(what: &str) -> bool {
     if rustix::process::geteuid().is_root() {
         return false;

@@ -1,4 +1,4 @@
-//! Extended attributes of what goes into a layer: file capabilities are kept, others are only named.
+//! Extended attributes of a layer's files: file capabilities are kept, others are only named.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -14,7 +14,8 @@ const LIST_BYTES_MAX: usize = 64 * 1024;
 
 const CAPABILITY: &[u8] = b"security.capability";
 
-/// What file systems and kernels put on every file by themselves; nobody misses it in an image.
+/// Attributes file systems and kernels put on every file by themselves; an image does not need
+/// them.
 const SILENT: [&[u8]; 5] =
     [b"security.selinux", b"security.ima", b"security.evm", b"system.nfs4_acl", b"system.cifs_acl"];
 
@@ -28,23 +29,23 @@ const BYTES_3: usize = 24;
 /// The file capabilities of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Capabilities {
-    /// They count for whoever runs the file.
+    /// They count for every user of the file.
     Everywhere(Attribute),
-    /// They counted in the user namespace whose root this user is; here written for everybody.
+    /// They counted in the user namespace of this root user; here written for every namespace.
     OfNamespace(Attribute, u32),
-    /// In a form that no kernel takes from an engine.
+    /// In a form no kernel takes from an engine.
     Unknown,
 }
 
-/// Reads the attributes of files, and counts those that stay out.
+/// Reads the attributes of files, and counts the left-out ones.
 #[derive(Debug)]
 pub(super) struct Xattrs {
     buffer: Vec<u8>,
-    /// Names that stay out, each with how many files have it and the first of them.
+    /// Left-out names, each with its number of files and the first of them.
     pub(super) left_out: BTreeMap<Vec<u8>, (u64, Vec<u8>)>,
 }
 
-/// Most names of attributes that are remembered.
+/// Most names of attributes in memory.
 const NAMES_MAX: usize = 100;
 
 impl Xattrs {
@@ -52,14 +53,14 @@ impl Xattrs {
         Self { buffer: vec![0; LIST_BYTES_MAX], left_out: BTreeMap::new() }
     }
 
-    /// The capabilities of an entry of a folder; `path` is what it is called when others are named.
+    /// The capabilities of an entry of a folder; `path` is its name in remarks on other attributes.
     pub(super) fn of_entry(
         &mut self,
         folder: impl AsFd,
         name: &[u8],
         path: &[u8],
     ) -> io::Result<Option<Capabilities>> {
-        // A descriptor's own link is resolved by the kernel, whatever happened to the folder's name.
+        // The kernel resolves a descriptor's own link, even after a change of the folder's name.
         let fd = folder.as_fd().as_raw_fd();
         let place = [format!("/proc/self/fd/{fd}/").as_bytes(), name].concat();
         let length = match llistxattr(&place, self.buffer.as_mut_slice()) {

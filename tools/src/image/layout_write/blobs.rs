@@ -1,4 +1,4 @@
-//! Blobs of a layout that come from elsewhere, under the digest they have there.
+//! Blobs of a layout from elsewhere, under the digest they have there.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -15,7 +15,7 @@ impl LayoutWriter<'_> {
         self.blobs.contains_key(digest)
     }
 
-    /// Adds a small blob whose bytes were proven, by whatever algorithm its digest is.
+    /// Adds a small blob with proven bytes, under a digest by any algorithm.
     pub fn add_proven(&mut self, blob: &Descriptor, bytes: &[u8]) -> Result<(), WriteError> {
         self.add_blob(blob, |out| match out {
             Some(out) => out.write_all(bytes).map_err(|source| {
@@ -26,8 +26,8 @@ impl LayoutWriter<'_> {
         })
     }
 
-    /// Adds a blob that `bring` proves and writes, where anything is written; nothing of it stays when
-    /// that fails.
+    /// Adds a blob, proven and written by `bring` unless the layout is only counted; after a
+    /// failure nothing of it stays.
     pub fn add_blob<T, E: From<WriteError>>(
         &mut self,
         blob: &Descriptor,
@@ -52,8 +52,8 @@ impl LayoutWriter<'_> {
     }
 }
 
-/// A file of a blob's name and size in any layout of a folder, one that is being written among them.
-/// Whether its bytes are right is not known.
+/// A file of a blob's name and size in any layout of a folder, also in a layout under construction.
+/// Its bytes are not proven.
 #[must_use]
 pub fn copy_of(folder: &Path, blob: &Descriptor) -> Option<File> {
     let layouts = fs::read_dir(folder).ok()?;

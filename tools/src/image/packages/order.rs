@@ -1,4 +1,4 @@
-//! Which of two versions is newer. dpkg: deb-version(7). apk: the suffixes and the revision of
+//! The order of two versions. dpkg: deb-version(7). apk: the suffixes and the revision of
 //! apk-package(5).
 
 use std::cmp::Ordering;
@@ -117,7 +117,7 @@ fn apk_version(one: &str, other: &str) -> Ordering {
     }
 }
 
-/// Suffixes of what comes before a release are less than none.
+/// Suffixes of pre-releases are less than none.
 fn suffix(suffix: Option<&str>) -> i32 {
     let name = suffix.map(|suffix| suffix.trim_end_matches(|c: char| c.is_ascii_digit()));
     match name {

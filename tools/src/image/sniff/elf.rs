@@ -1,8 +1,8 @@
-//! The head of ELF files: what they run on, what loads them, which libraries they name.
+//! The head of ELF files: their machine, their dynamic loader, their libraries.
 //!
-//! Names of libraries lie near the start of a file, the list of them near its end. So the start is
-//! held, and of the rest the two parts the head points at. Whatever a header says, no more than
-//! that is held or looked at.
+//! Names of libraries lie near the start of a file, the list of them near its end. So the reader
+//! holds the start, and the two parts of the rest the head points at. No header makes it hold or
+//! look at more.
 
 use object::elf;
 use object::endian::Endianness;
@@ -13,7 +13,7 @@ use crate::image::files::{Elf, ElfKind, Machine};
 /// How much of the start of an ELF file is held.
 pub(super) const PREFIX_BYTES_MAX: usize = 4 << 20;
 
-/// Largest dynamic section, and name of an interpreter, that are read behind that.
+/// Largest dynamic section, and name of an interpreter, read behind the prefix.
 const PART_BYTES_MAX: u64 = 64 << 10;
 
 /// How many libraries one file may name, and how long a name may be.
@@ -41,7 +41,7 @@ struct Part {
 }
 
 impl ElfReader {
-    /// A reader that has the first bytes, when they are those of an ELF file.
+    /// A reader with the first bytes, if they are those of an ELF file.
     pub(super) fn begin(head: &[u8], size_bytes: u64) -> Option<Self> {
         if !head.starts_with(&elf::ELFMAG) {
             return None;
@@ -60,7 +60,8 @@ impl ElfReader {
         let capacity = usize::try_from(size_bytes).unwrap_or(usize::MAX).min(PREFIX_BYTES_MAX);
         let mut prefix = Vec::new();
         if !is_static {
-            // The size is as the tar says, which has to bring the bytes before they cost memory.
+            // The size comes from the tar, so the tar has to bring the bytes before they cost
+            // memory.
             prefix.reserve(capacity.min(head.len() * 16));
         }
         let mut reader = Self { prefix, parts, offset: 0, is_static };
@@ -91,7 +92,7 @@ impl ElfReader {
         self.offset = to;
     }
 
-    /// What the file is; `None` when it is no ELF file after all.
+    /// The facts of the file; `None` if it is no ELF file after all.
     pub(super) fn finish(self) -> Option<Elf> {
         match self.prefix.get(4).copied() {
             Some(CLASS_32) => self.read::<elf::FileHeader32<Endianness>>(),

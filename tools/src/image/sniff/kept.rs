@@ -1,4 +1,4 @@
-//! The files whose text rules read, with how much is kept of each.
+//! The files with texts for rules, and the kept length of each.
 
 /// Largest list of packages, or of users.
 const TEXT_BYTES_MAX: u64 = 8 << 20;
@@ -20,7 +20,7 @@ const PATHS: [&[u8]; 10] = [
     b"etc/environment",
 ];
 
-/// Files that hold logins to services, by the end of their path.
+/// Files with logins to services, by the end of their path.
 const CREDENTIALS: [&[u8]; 26] = [
     b".aws/credentials",
     b".aws/config",

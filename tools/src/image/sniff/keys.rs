@@ -55,7 +55,7 @@ pub(super) fn form(head: &[u8]) -> Option<&'static str> {
     None
 }
 
-/// A key within a text of JSON, whose ends of lines are written as `\n`.
+/// A key within a text of JSON; there the ends of lines are written as `\n`.
 fn in_json(bytes: &[u8]) -> Option<&'static str> {
     const MARK: &[u8] = b" PRIVATE KEY-----\\n";
     const PLAIN: &[u8] = b"-----BEGIN PRIVATE KEY-----\\n";

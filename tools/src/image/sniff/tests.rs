@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::image::files::{Elf, ElfKind, Machine};
 
-/// What is found in a file whose bytes come in pieces of this size.
+/// The findings in a file in pieces of this size.
 fn sniff_in(path: &str, bytes: &[u8], step: usize) -> Content {
     let mut sniffer = Sniffer::default();
     sniffer.begin(path.as_bytes(), bytes.len() as u64);
@@ -23,7 +23,7 @@ fn magic(bytes: &[u8]) -> Magic {
     found
 }
 
-/// A 64-bit program with an interpreter and two libraries, whose dynamic section stands at `at`.
+/// A 64-bit program with an interpreter, two libraries, and its dynamic section at `at`.
 fn program(at: usize) -> Vec<u8> {
     let mut bytes = vec![0_u8; at + 6 * 16];
     let mut put = |at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);

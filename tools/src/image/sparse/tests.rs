@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::image::tar_walk::{TarWalk, Visit};
 
-/// A path and what is there.
+/// A path and its content.
 type Named = (Vec<u8>, Vec<u8>);
 
 /// Every file of a tar as it would be on a disk.

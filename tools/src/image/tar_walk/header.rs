@@ -5,7 +5,7 @@ pub(super) fn text(record: &[u8], from: usize, to: usize) -> &[u8] {
     record.get(from..to).unwrap_or_default().split(|c| *c == 0).next().unwrap_or_default()
 }
 
-/// Name, with the prefix that POSIX headers have before it.
+/// Name, with the prefix of POSIX headers before it.
 pub(super) fn header_path(record: &[u8]) -> Vec<u8> {
     let name = text(record, 0, 100);
     let prefix = text(record, 345, 500);
@@ -44,7 +44,7 @@ pub(super) fn signed_number(record: &[u8], from: usize, to: usize) -> Option<i64
         .try_fold(-1_i64, |sum, byte| sum.checked_mul(256).map(|sum| sum | i64::from(*byte)))
 }
 
-/// Whether the sum of a header's bytes is what it says; the sum counts its own field as spaces.
+/// Whether the checksum of a header is right; the sum counts its own field as spaces.
 pub(super) fn checksum_holds(record: &[u8]) -> bool {
     let sum: u64 = record.iter().map(|byte| u64::from(*byte)).sum();
     let own: u64 = record.get(148..156).unwrap_or_default().iter().map(|c| u64::from(*c)).sum();

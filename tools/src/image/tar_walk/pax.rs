@@ -5,7 +5,7 @@ use super::{Part, Time};
 /// How many extended attributes an entry may have: they are looked through for each other one.
 const ATTRIBUTES_MAX: usize = 1000;
 
-/// What a PAX header says of the entry after it.
+/// The values of a PAX header for the entry after it.
 #[derive(Debug, Default)]
 pub(super) struct Pax {
     pub(super) path: Option<Vec<u8>>,
@@ -16,14 +16,14 @@ pub(super) struct Pax {
     pub(super) mtime: Option<Time>,
     /// Extended attributes: names and values.
     pub(super) attributes: Vec<(Vec<u8>, Vec<u8>)>,
-    /// Size of the whole file of which the tar holds the parts that are not empty.
+    /// Size of the whole sparse file; the tar holds only the parts with data.
     pub(super) sparse_bytes: Option<u64>,
-    /// Where those parts are, and whether that stands before them in the content instead.
+    /// The places of those parts, and whether the map stands before them in the content instead.
     pub(super) parts: Vec<Part>,
     pub(super) map_in_content: bool,
 }
 
-/// What GNU tar says of a sparse file, in three forms.
+/// GNU tar's account of a sparse file, in three forms.
 #[derive(Default)]
 struct Sparse<'a> {
     major: &'a [u8],
@@ -32,7 +32,7 @@ struct Sparse<'a> {
     size_bytes: Option<u64>,
     real_bytes: Option<u64>,
     map: Option<&'a [u8]>,
-    /// Of the oldest form, which repeats its keys: offsets and lengths in turn.
+    /// The oldest form with repeated keys: offsets and lengths in turn.
     numbers: Vec<u64>,
 }
 
@@ -90,8 +90,7 @@ impl Pax {
         (self.attributes.len() <= ATTRIBUTES_MAX).then_some(())
     }
 
-    /// Makes of what was said of a sparse file its name, its size and its parts; `None` when it is
-    /// not said in whole.
+    /// Makes name, size and parts from the account of a sparse file; `None` if it is not complete.
     fn expand(&mut self, sparse: Sparse<'_>) -> Option<()> {
         let has_map = sparse.map.is_some() || !sparse.numbers.is_empty();
         let in_content = match (sparse.major, sparse.minor) {
@@ -136,7 +135,7 @@ fn decimal(digits: &[u8]) -> Option<u64> {
     })
 }
 
-/// A time that may be negative and have a fraction.
+/// A time, possibly negative and with a fraction.
 fn time(value: &[u8]) -> Option<Time> {
     let (is_negative, digits) = match value.strip_prefix(b"-") {
         Some(digits) => (true, digits),

@@ -66,7 +66,7 @@ fn a_tar_cut_anywhere_is_truncated_or_ends_between_entries() {
     let whole = walk(&bytes, 4096).unwrap();
     for cut in (0..bytes.len()).step_by(64) {
         match walk(&bytes[..cut], 4096) {
-            // What is after the last entry is not read, so it may be cut anywhere.
+            // The bytes after the last entry are not read, so a cut may be anywhere in them.
             Ok(seen) => assert!(whole.starts_with(&seen), "{cut}"),
             Err(fault) => assert_eq!(fault, TarFault::Truncated { offset: cut as u64 }),
         }

@@ -1,5 +1,5 @@
-//! Gzip (RFC 1952): members one after another, their checksums proven, and what stands behind them,
-//! which some engines refuse.
+//! Gzip (RFC 1952): members one after another, with proven checksums, and the bytes behind them;
+//! some engines refuse such bytes.
 
 use flate2::{Crc, Decompress, FlushDecompress, Status};
 
@@ -17,10 +17,10 @@ const HAS_EXTRA: u8 = 4;
 const HAS_NAME: u8 = 8;
 const HAS_COMMENT: u8 = 16;
 
-/// What comes next.
+/// The next part of the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// Two bytes that say whether there is another member.
+    /// Two bytes of another member's magic, or the end.
     Magic,
     Fixed,
     ExtraLength,
@@ -39,7 +39,7 @@ pub struct GzipUnpacker {
     crc: Crc,
     header_crc: Crc,
     state: State,
-    /// Bytes of a field that is not complete yet.
+    /// The bytes of an incomplete field.
     field: Vec<u8>,
     flags: u8,
     members: u64,
@@ -93,7 +93,7 @@ impl GzipUnpacker {
         }
     }
 
-    /// Takes of a header what its next part needs.
+    /// Takes the bytes of a header's next part.
     fn header(&mut self, input: &[u8]) -> Result<usize, UnpackError> {
         match self.state {
             State::Magic => self.magic(input),
@@ -120,7 +120,7 @@ impl GzipUnpacker {
         }
     }
 
-    /// Whether another member begins, or what stands behind the last one.
+    /// Begins another member, or notes the bytes behind the last one.
     fn magic(&mut self, input: &[u8]) -> Result<usize, UnpackError> {
         let (taken, is_full) = self.fill(input, MAGIC.len());
         if is_full && self.field == MAGIC {
@@ -258,7 +258,7 @@ mod tests {
         out.finish().unwrap()
     }
 
-    /// Inflates pieces of this size into a buffer of that one.
+    /// Inflates pieces of this size into a buffer of size `room`.
     fn unpack(bytes: &[u8], step: usize, room: usize) -> Result<(Vec<u8>, Behind), UnpackError> {
         let mut unpacker = GzipUnpacker::new();
         let (mut all, mut output) = (Vec::new(), vec![0; room]);
@@ -324,7 +324,7 @@ mod tests {
             let bytes = member(&(0..2000_u32).flat_map(u32::to_le_bytes).collect::<Vec<_>>());
             let good = unpack(&bytes, 100, 100).unwrap();
             let mut wrong = bytes.clone();
-            // Bytes 4 to 9 hold a time and the name of a system, which say nothing of the content.
+            // Bytes 4 to 9 hold a time and the name of a system, without an effect on the content.
             let at = at.index(bytes.len());
             prop_assume!(!(4..10).contains(&at));
             wrong[at] ^= 1_u8 << bit;

@@ -1,7 +1,7 @@
-//! Reads what a compressed source inflates to.
+//! Reads the decompressed bytes of a source.
 //!
-//! Invariant: an end is reported only where the compressed stream may end; one that is cut is an
-//! error.
+//! Invariant: an end is reported only at a possible end of the compressed stream; a cut stream is
+//! an error.
 
 use std::io::{self, Read};
 
@@ -11,7 +11,7 @@ use crate::image::zstd;
 /// How much is read at once.
 const BUFFER_BYTES: usize = 128 * 1024;
 
-/// First bytes of bzip2, which nothing here inflates.
+/// First bytes of bzip2; this module does not inflate it.
 const BZIP2_MAGIC: &[u8] = b"BZh";
 
 /// How bytes are compressed.
@@ -19,13 +19,10 @@ const BZIP2_MAGIC: &[u8] = b"BZh";
 pub enum Compression {
     /// They are not.
     None,
-    /// Gzip.
     Gzip,
-    /// Zstd.
     Zstd,
-    /// Xz.
     Xz,
-    /// Bzip2, which is not inflated.
+    /// Bzip2, recognised and not inflated.
     Bzip2,
 }
 
@@ -49,9 +46,9 @@ impl Compression {
         }
     }
 
-    /// A reader of what the source inflates to.
+    /// A reader of the source's decompressed bytes.
     ///
-    /// An error of the kind `Unsupported` names what is not inflated here.
+    /// An error of the kind `Unsupported` names a compression this module does not inflate.
     pub fn reader<'a, R: Read + 'a>(self, source: R) -> io::Result<Box<dyn Read + 'a>> {
         let unpacker: Box<dyn Unpack + Send> = match self {
             Self::None => return Ok(Box::new(source)),
@@ -76,7 +73,7 @@ pub struct UnpackReader<R> {
     source: R,
     unpacker: Box<dyn Unpack + Send>,
     buffer: Vec<u8>,
-    /// The bytes of the buffer that were not taken yet.
+    /// The unread bytes of the buffer.
     left: std::ops::Range<usize>,
     is_ended: bool,
 }

@@ -1,5 +1,5 @@
-//! Xz (the .xz file format 1.2): streams one after another, with the zeros that may stand between
-//! them, and a bound on the memory a stream may ask for.
+//! Xz (the .xz file format 1.2): streams one after another, with optional zeros between them, and a
+//! bound on the memory a stream may ask for.
 
 use liblzma::stream::{Action, Error, Status, Stream};
 
@@ -8,14 +8,14 @@ use super::{Behind, Step, Unpack, UnpackError, cut};
 /// First bytes of a stream.
 pub(super) const MAGIC: [u8; 6] = [0xfd, b'7', b'z', b'X', b'Z', 0];
 
-/// Most memory for one stream. The highest level of the reference program, which many Debian packages
-/// are made with, needs 65 MiB; twice that leaves room for a larger dictionary.
+/// Most memory for one stream. The highest level of the reference program, the choice of many
+/// Debian packages, needs 65 MiB; twice as much leaves room for a larger dictionary.
 const MEMORY_BYTES_MAX: u64 = 128 << 20;
 
 /// Inflates all streams of a file.
 #[derive(Default)]
 pub struct XzUnpacker {
-    /// The stream that is not complete yet.
+    /// The incomplete stream.
     stream: Option<Stream>,
     streams: u64,
     behind: Behind,
@@ -99,7 +99,7 @@ mod tests {
         out
     }
 
-    /// Inflates what comes in pieces of this size.
+    /// Inflates pieces of this size.
     fn inflate(bytes: &[u8], step: usize) -> io::Result<Vec<u8>> {
         struct Pieces<'a>(&'a [u8], usize);
         impl io::Read for Pieces<'_> {

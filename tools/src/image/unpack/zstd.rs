@@ -6,7 +6,7 @@ use zstd::stream::raw::{DParameter, Decoder, InBuffer, Operation as _, OutBuffer
 use super::{Behind, Step, Unpack, UnpackError, cut};
 use crate::image::zstd::{WINDOW_BYTES_LOG_MAX, WINDOW_BYTES_MAX};
 
-/// What the library says of a frame with a larger window.
+/// The library's message for a frame with a larger window.
 const WINDOW_TOO_LARGE: &str = "Frame requires too much memory for decoding";
 
 /// Inflates all frames of a stream.

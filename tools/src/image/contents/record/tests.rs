@@ -7,7 +7,7 @@ fn digests(byte: u8) -> FileDigests {
     FileDigests { sha256: [byte; 32], sha1: [byte; 20] }
 }
 
-/// A file whose times lie back, and its stamp.
+/// A file with times in the past, and its stamp.
 fn old_file(path: &Path) -> Stamp {
     fs::write(path, "content").unwrap();
     let mut stamp = Stamp::of_metadata(&fs::metadata(path).unwrap());

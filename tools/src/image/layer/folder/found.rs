@@ -1,24 +1,23 @@
-//! What a walk found, packed: a folder may have millions of paths.
+//! The paths found by a walk, packed: a folder may have millions of them.
 
 use std::collections::HashMap;
 
 use crate::image::stamp::ShortStamp;
 use crate::image::tar_write::Attribute;
 
-/// What was found at a path.
+/// The kind of a found path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum FoundKind {
     /// A folder of the input.
     Folder,
-    /// A folder that has to be there, because something goes into it.
+    /// A folder needed for an entry in it.
     Parent,
-    /// A file.
     File,
     /// A symbolic link.
     Symlink,
 }
 
-/// A path of the image, and what goes there.
+/// A path of the image, and its file.
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) size_bytes: u64,
@@ -28,13 +27,13 @@ pub(super) struct Found {
     path_bytes: u16,
     link_bytes: u16,
     pub(super) mode: u16,
-    /// By what prefix its path in the image became of that in the folder.
+    /// The prefix to turn its path in the image into the path in the folder.
     pub(super) prefix: u16,
     pub(super) kind: FoundKind,
 }
 
 impl Found {
-    /// Something that has no content.
+    /// A found path without content.
     pub(super) const fn without_content(kind: FoundKind, mode: u16, prefix: u16) -> Self {
         Self {
             size_bytes: 0,
@@ -91,7 +90,7 @@ impl FoundList {
         }
     }
 
-    /// By path; a folder of the input before one that only has to be there.
+    /// By path; a folder of the input comes before a needed one.
     pub(super) fn sort(&mut self) {
         let text = &self.text;
         let path = |found: &Found| range(text, found.path_at, found.path_bytes);

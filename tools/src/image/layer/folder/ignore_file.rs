@@ -1,6 +1,5 @@
-//! Files of patterns that say what stays out. A file whose name ends in `.dockerignore` means what
-//! Docker takes it for, any other what git takes it for; both are held against the paths in the
-//! folder of the input.
+//! Files of patterns for paths to leave out. A file with a name in `.dockerignore` has Docker's
+//! syntax, any other git's; both match against the paths in the folder of the input.
 
 use std::ffi::OsStr;
 use std::io::Read as _;
@@ -21,9 +20,9 @@ const PATTERNS_MAX: usize = 1000;
 /// The patterns of a file.
 #[derive(Debug)]
 pub(super) enum IgnoreFile {
-    /// In git's syntax. What is in a folder that is ignored cannot come back.
+    /// In git's syntax. Entries of an ignored folder cannot come back.
     Git(Gitignore),
-    /// In Docker's: every pattern means what is below its paths too, and the last one decides.
+    /// In Docker's: every pattern matches the paths below its own too, and the last one decides.
     Docker(Vec<DockerPattern>),
 }
 
@@ -80,8 +79,9 @@ impl IgnoreFile {
         }
     }
 
-    /// Whether a path stays out; whether something in it could come back all the same; and which
-    /// patterns mean it or what it is in. `above` is that of the folder it is in.
+    /// Whether a path stays out; whether an entry in it could still come back; and, for each
+    /// pattern, whether it matches the path or a folder above it. `above` has the matches of the
+    /// path's folder.
     pub(super) fn judge(
         &self,
         path: &[u8],
@@ -107,8 +107,8 @@ impl IgnoreFile {
     }
 }
 
-/// A line of git's in the words of the crate, which takes braces for alternatives, and does not know
-/// the classes of POSIX (`[[:digit:]]`).
+/// A line of git's in the syntax of the crate: there braces are alternatives, and the classes of
+/// POSIX (`[[:digit:]]`) are unknown.
 fn plain_line(line: &str) -> String {
     let mut plain = String::with_capacity(line.len());
     let (mut is_escaped, mut is_class) = (false, false);
@@ -129,7 +129,7 @@ fn plain_line(line: &str) -> String {
             _ if is_escaped => {}
             '[' if !is_class => {
                 is_class = true;
-                // A bracket that comes first is one of the characters.
+                // A bracket in the first place is one of the characters.
                 let rest = left.strip_prefix(['!', '^']).unwrap_or(left);
                 let first = left.len() - rest.len() + usize::from(rest.starts_with(']'));
                 plain.push(c);
@@ -194,8 +194,8 @@ fn docker_pattern(line: &str) -> Result<Option<DockerPattern>, String> {
     Ok(Some(DockerPattern { regex, brings_back }))
 }
 
-/// A pattern as a regular expression: that of Go's `filepath.Match`, with `**` for any number of
-/// folders.
+/// A pattern as a regular expression: the pattern of Go's `filepath.Match`, with `**` for any
+/// number of folders.
 fn docker_regex(pattern: &str) -> Result<String, String> {
     let faulty = || format!("`{pattern}` is not a pattern");
     let mut regex = "(?s-u)^".to_owned();

@@ -1,4 +1,4 @@
-//! Which paths of a folder go into a layer: `include`, `exclude` and an ignore file.
+//! The selection of a folder's paths for a layer: `include`, `exclude` and an ignore file.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use crate::image::layer::LayerError;
 use crate::offer::globs::Glob;
 use crate::offer::layers::DirInput;
 
-/// The patterns of an input, and which of them meant something.
+/// The patterns of an input, and the use of each.
 pub(super) struct Selection<'a> {
     include: Vec<Pattern<'a>>,
     exclude: Vec<Pattern<'a>>,
@@ -19,21 +19,21 @@ struct Pattern<'a> {
     is_used: bool,
 }
 
-/// What is known of a folder when the paths in it are judged.
+/// The state of a folder for the verdict on its paths.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Within {
     /// It is included, and all in it with it.
     is_picked: bool,
-    /// Which patterns of the ignore file mean it, or a folder above it.
+    /// The matches of the ignore file's patterns on it, or on a folder above it.
     ignoring: Vec<bool>,
 }
 
-/// What becomes of a path.
+/// The verdict on a path.
 #[derive(Debug)]
 pub(super) enum Verdict {
     /// It goes in.
     In(Within),
-    /// It is a folder that goes in when something in it does.
+    /// It is a folder, and goes in with any entry in it.
     Perhaps(Within),
     /// It stays out, with everything in it.
     Out,
@@ -54,7 +54,7 @@ impl<'a> Selection<'a> {
         })
     }
 
-    /// What holds for the folder itself.
+    /// The state of the folder itself.
     pub(super) fn start(&self) -> Within {
         let patterns = self.ignore.as_ref().map_or(0, IgnoreFile::len);
         Within { is_picked: self.include.is_empty(), ignoring: vec![false; patterns] }
@@ -72,7 +72,8 @@ impl<'a> Selection<'a> {
         if is_ignored && !(is_folder && can_return) {
             return Verdict::Out;
         }
-        // Every pattern is asked, also below what is picked, so that none counts as meaningless.
+        // Every pattern is matched, below a picked folder too, so that none counts as unused by
+        // mistake.
         let is_picked = mean(&mut self.include, path) || within.is_picked;
         let inner = Within { is_picked, ignoring };
         match is_picked && !is_ignored {
@@ -82,7 +83,7 @@ impl<'a> Selection<'a> {
         }
     }
 
-    /// The patterns that meant nothing, each with its key.
+    /// The unused patterns, each with its key.
     pub(super) fn unused(&self) -> impl Iterator<Item = (&'static str, &Glob)> {
         let include = self.include.iter().map(|pattern| ("include", pattern));
         let all = include.chain(self.exclude.iter().map(|pattern| ("exclude", pattern)));

@@ -1,11 +1,11 @@
-//! What a person should know of what was found in a folder.
+//! Remarks for a person about the paths of a folder.
 
 use std::collections::HashSet;
 
 use crate::image::layer::from_disk::joined;
 use crate::image::layer::notes::Tally;
 
-/// The paths that something is to be said of.
+/// The paths to remark on.
 #[derive(Debug, Default)]
 pub(super) struct Told {
     pub(super) special_bits: Tally,
@@ -16,7 +16,7 @@ pub(super) struct Told {
 }
 
 impl Told {
-    /// Looks for names that are not UTF-8, and for those that only differ in case.
+    /// Looks for names outside UTF-8, and for names with a difference in case alone.
     pub(super) fn of_names(&mut self, folder: &[u8], names: &[Vec<u8>]) {
         let mut seen = HashSet::with_capacity(names.len());
         for name in names {

@@ -1,4 +1,4 @@
-//! Walks a folder: names and attributes of what goes in, and where in the image each path goes.
+//! Walks a folder: names and attributes of the entries to take, and the path of each in the image.
 
 use std::ffi::OsStr;
 use std::io;
@@ -38,11 +38,11 @@ pub(super) struct Walk<'a, 'l> {
     told: Told,
     pub(super) found: FoundList,
     pub(super) prefixes: Vec<Prefix>,
-    /// The latest change of anything that was found, in nanoseconds since 1970.
+    /// The latest change of any found file, in nanoseconds since 1970.
     pub(super) newest_change: i128,
 }
 
-/// What stands in a folder.
+/// An entry of a folder.
 struct Entry<'f> {
     folder: &'f OwnedFd,
     name: &'f [u8],
@@ -57,7 +57,7 @@ struct Place {
     source: Vec<u8>,
     prefix: u16,
     within: Within,
-    /// Folders above it that go in when something in it does.
+    /// Folders above it; each goes in with any entry in it.
     waiting: Vec<(Vec<u8>, u16, u16)>,
 }
 
@@ -96,7 +96,7 @@ impl<'a, 'l> Walk<'a, 'l> {
         Ok(())
     }
 
-    /// Looks at what is in a folder, and returns the folders in it that are to be looked into.
+    /// Looks at the entries of a folder, and returns its folders still to be walked.
     fn folder(&mut self, place: &mut Place) -> Result<Vec<Place>, LayerError> {
         let opened = self.root.folder(&place.source);
         let folder = opened.map_err(|error| self.failed(&place.source, error))?;
@@ -155,7 +155,7 @@ impl<'a, 'l> Walk<'a, 'l> {
         Ok(Some(Place { source, prefix, within, waiting }))
     }
 
-    /// The folders above what goes in go in too.
+    /// The folders above an entry of the layer go in too.
     fn open_waiting(&mut self, place: &mut Place) -> Result<(), LayerError> {
         for (source, mode, prefix) in std::mem::take(&mut place.waiting) {
             let image = self.image_path(prefix, &source);
@@ -228,7 +228,7 @@ impl<'a, 'l> Walk<'a, 'l> {
         Ok(real)
     }
 
-    /// The place of a prefix for what is in a folder; the folders above it have to be there.
+    /// The place of a prefix for the entries of a folder; the folders above it are needed.
     fn new_prefix(&mut self, source: &[u8], image: Vec<u8>) -> Result<u16, LayerError> {
         let ends = image.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
         for end in ends.chain([image.len()]).filter(|end| *end > 0) {
@@ -287,7 +287,7 @@ impl<'a, 'l> Walk<'a, 'l> {
         }
     }
 
-    /// Notes what a person should know.
+    /// Notes the remarks for a person.
     pub(super) fn tell(&mut self) {
         let mut messages = self.told.messages();
         messages.extend(self.xattrs.left_out.iter().map(|(attribute, (count, first))| {

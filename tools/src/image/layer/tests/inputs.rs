@@ -86,7 +86,7 @@ fn the_output_folder_is_never_input() {
         let error = bench.error(json!({"dir": path}));
         assert!(error.contains("is where layouts are written to"), "{path}: {error}");
     }
-    // A folder that happens to lie there, and was not written by us.
+    // A user's own folder of the same name, not an output of ours.
     bench.file("out/rootfs/run", "x", 0o755);
     assert_eq!(bench.entries(json!({"dir": "out/rootfs"})), ["run 755 0:0"]);
 }

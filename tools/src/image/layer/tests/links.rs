@@ -1,4 +1,4 @@
-//! Second names of a file.
+//! Hard links: second names of a file.
 
 use serde_json::json;
 

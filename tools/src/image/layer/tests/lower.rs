@@ -1,4 +1,4 @@
-//! What stands below a layer in its image.
+//! Layers above other layers of their image.
 
 use serde_json::json;
 

@@ -1,4 +1,5 @@
-//! Debian packages: what `dpkg-deb` builds, against what `dpkg -x` makes of it.
+//! Debian packages: `dpkg-deb` builds them, and `dpkg -x` is the reference for their unpacked
+//! files.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -21,7 +22,7 @@ fn has_no_dpkg() -> bool {
 }
 
 impl Bench {
-    /// Builds a package of what is in `NAME/`.
+    /// Builds a package of the folder `NAME/`.
     fn build(&self, name: &str, architecture: &str, compression: &str) {
         let control = format!(
             "Package: {name}\nVersion: 1:2.0-1\nArchitecture: {architecture}\nSource: src-{name} (2.0)\n\
@@ -52,7 +53,7 @@ impl Bench {
     }
 }
 
-/// Everything below a folder: kind, mode, owner, time, link, content; and which names are one file.
+/// Everything below a folder: kind, mode, owner, time, link, content; and the names of one file.
 fn tree(root: &Path) -> BTreeMap<String, String> {
     fn walk(root: &Path, at: &Path, found: &mut BTreeMap<String, String>) {
         for entry in fs::read_dir(at).unwrap() {
@@ -107,7 +108,7 @@ fn a_package_becomes_what_dpkg_unpacks_in_every_compression() {
         fs::write(bench.path("layer.tar"), bench.tar(layer.clone())).unwrap();
         let ours = format!("by-us-{compression}");
         bench.dir(&ours, 0o755);
-        // Without -P it makes links that climb at the end, which changes the times of folders.
+        // Without -P, tar makes climbing links at the end, and so changes the times of folders.
         bench.run("tar", &["-xPpf", "layer.tar", "--numeric-owner", "-C", &ours]);
         let expected = tree(&bench.path(&format!("by-dpkg-{compression}")));
         assert!(expected.len() > 12);

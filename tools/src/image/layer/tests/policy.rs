@@ -188,7 +188,7 @@ proptest! {
                     continue;
                 }
                 let path = bench.path("root").join(path);
-                // A path that is a file of the tree already cannot be a folder too.
+                // A path of a file of the tree cannot be a folder too.
                 if tree.keys().any(|other| {
                     bench.path("root").join(other) != path && path.starts_with(bench.path("root").join(other))
                 }) {

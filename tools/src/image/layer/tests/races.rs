@@ -1,4 +1,4 @@
-//! Files that change between a look and the end of reading. What is written is also the hook: the
+//! Files with a change between a look and the end of reading. The output is also the hook: the
 //! change happens when the first content arrives.
 
 use std::os::unix::fs::MetadataExt as _;
@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::*;
 
-/// Bytes of a file that is read in several steps.
+/// Bytes of a file; reading it takes several steps.
 const SIZE: usize = 1024 * 1024;
 
 struct Hook<F: FnMut()> {
@@ -31,8 +31,7 @@ impl<F: FnMut()> Write for Hook<F> {
     }
 }
 
-/// Waits until the clock that files are stamped with has moved on: some kernels move it every few
-/// milliseconds only.
+/// Waits for a step of the clock for file times: some kernels move it every few milliseconds only.
 fn until_the_clock_moves(bench: &Bench, path: &str) {
     let time = |path: &Path| {
         let found = fs::metadata(path).unwrap();

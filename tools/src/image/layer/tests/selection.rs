@@ -1,4 +1,4 @@
-//! What goes in and what stays out.
+//! Includes and excludes.
 
 use serde_json::json;
 

@@ -45,7 +45,7 @@ impl Bench {
         fs::write(self.path(path), bytes).unwrap();
     }
 
-    /// The entries of what a tar becomes: path, mode, owner, link or content.
+    /// The entries of the layer of a tar: path, mode, owner, link or content.
     fn anew(&self, layer: serde_json::Value) -> Vec<String> {
         told(&self.tar(layer))
     }
@@ -215,7 +215,7 @@ fn entries_keep_what_they_have_and_go_where_they_are_sent() {
             "bin/link 4711 7:8 -> /bin/run",
         ]
     );
-    // The one name that goes in has the content, and folders are as the tar lists them.
+    // The only name in the layer has the content, and folders are as the tar lists them.
     for (only, line) in [("bin/again", "bin/again 4711 3:4 x"), ("bin/run", "bin/run 4711 3:4 x")] {
         let entries = bench.anew(json!({"tar": "x.tar", "include": [only]}));
         assert_eq!(entries, ["bin/ 750 3:4", line]);
@@ -336,7 +336,7 @@ fn what_may_be_less_than_was_meant_is_told() {
         let joined = [whole.as_slice(), &whole].concat();
         assert!(told(&joined, key).contains("`tar -A` joins them"));
         assert!(told(&[gzip(&whole), gzip(&whole)].concat(), key).contains("behind its end"));
-        // Zeros are what tar fills its last block with.
+        // tar fills its last block with zeros.
         assert_eq!(told(&[whole.clone(), vec![0; 9000]].concat(), key), "");
     }
 }
@@ -360,7 +360,7 @@ fn a_tar_that_would_make_something_else_of_what_lies_below_is_refused() {
         assert!(error.contains(expected) && error.contains("layer 1"), "{error}");
         assert!(error.contains("`into: /`"), "{error}");
     }
-    // Beside what is there it goes in.
+    // Beside the existing files it goes in.
     bench.put("x.tar", &raw(&[(b'0', "usr/bin/z", "", file)]));
     assert!(bench.prepare(json!({"tar": "x.tar"})).is_ok());
 }
