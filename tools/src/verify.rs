@@ -1,9 +1,9 @@
-//! Whether a source is what it says: every blob there with its size and digest, every manifest
-//! readable, every layer inflating to its diffID, every tar one engines unpack. What was found becomes
-//! [`ImageFacts`]; what the marketplace thinks of it is in `rules`.
+//! Checks a source: every blob there with its size and digest, every manifest readable, every layer
+//! inflating to its diffID, every tar fit for the engines. The findings become [`ImageFacts`]; the
+//! marketplace's judgement of them is in `rules`.
 //!
-//! Invariant: a source of a stranger costs bounded memory, ends, and never panics; what is broken is
-//! a fault, never silence.
+//! Invariant: a stranger's source costs bounded memory, ends, and never panics; every damage is a
+//! fault, never silence.
 
 mod bounded;
 mod entries;
@@ -42,7 +42,7 @@ const LAYERS_MAX: usize = 100_000;
 /// How deep indexes may lie in one another.
 const DEPTH_MAX: usize = 4;
 
-/// Media types of configurations that say how a container starts; artifacts have others.
+/// Media types of configurations for containers; artifacts have others.
 pub(crate) const CONFIG_TYPES: [&str; 2] =
     ["application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"];
 
@@ -131,23 +131,23 @@ fn unseen(
     Some(Fault::new(digest, FaultKind::Unproven, message.to_owned()))
 }
 
-/// An image manifest that could be read.
+/// A readable image manifest.
 struct ReadImage {
     descriptor: Descriptor,
     manifest: Manifest,
     config: Option<ImageConfig>,
-    /// Whether its diffIDs are by an algorithm that is not known here.
+    /// Whether its diffIDs are by an algorithm unknown to this program.
     has_unknown_diff_ids: bool,
     is_attestation: bool,
 }
 
 impl ReadImage {
-    /// Whether it says something of an image, and is none itself.
+    /// Whether it is a manifest about an image, and no image itself.
     fn is_artifact(&self) -> bool {
         self.is_attestation || (self.manifest.subject().is_some() && self.config.is_none())
     }
 
-    /// What it says of which image.
+    /// Its facts as a manifest about an image.
     fn artifact(&self) -> Option<ArtifactFacts> {
         const PREDICATE: [&str; 2] =
             ["in-toto.io/predicate-type", "dev.sigstore.bundle.predicateType"];
@@ -207,7 +207,7 @@ impl ReadImage {
 struct Walk<'a> {
     source: &'a Source,
     facts: ImageFacts,
-    /// Manifests that were looked at, readable or not: each is reported once.
+    /// Manifests already looked at, readable or not: each is reported once.
     seen: BTreeMap<Digest, Descriptor>,
     images: Vec<ReadImage>,
     layers_left: usize,
@@ -260,7 +260,7 @@ impl Walk<'_> {
                 let descriptor = descriptor.clone();
                 self.facts.indexes.push(IndexFacts { descriptor, children, annotations });
             }
-            // One that is not interpreted is not parsed.
+            // Opaque content is not parsed.
             ManifestKind::Opaque => {}
             ManifestKind::Image { config, layers } => {
                 let Some(left) = self.layers_left.checked_sub(layers.len()) else {
@@ -282,7 +282,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Reads a manifest. Of an index that is wrong in parts the others are still read.
+    /// Reads a manifest. An index with some faulty children still gives the others.
     fn read(&mut self, descriptor: &Descriptor) -> Option<Manifest> {
         let digest = descriptor.digest;
         let error = match self.source.manifest(descriptor) {
@@ -304,11 +304,11 @@ impl Walk<'_> {
             self.fault(FaultKind::Algorithm, digest, format!("of the manifest {digest}, {what}"));
         }
         let manifest = Manifest::read(bytes, Some(&descriptor.media_type)).ok()?;
-        // Of an image a part is not enough: what is missing is a layer.
+        // An image needs all its parts: a faulty one is a missing layer.
         matches!(manifest.kind(), ManifestKind::Index { .. }).then_some(manifest)
     }
 
-    /// A configuration, and whether its diffIDs are by an algorithm that is not known here.
+    /// A configuration, and whether its diffIDs are by an algorithm unknown to this program.
     fn config(&mut self, descriptor: &Descriptor) -> Option<(ImageConfig, bool)> {
         let bytes = match self.source.small_blob(descriptor) {
             Ok(bytes) => bytes,
@@ -357,7 +357,7 @@ fn kind_of(error: &BlobError) -> FaultKind {
     }
 }
 
-/// The message with its cause, for tables that have one line per fault.
+/// The message with its cause, for tables with one line per fault.
 fn explain(error: &BlobError) -> String {
     match std::error::Error::source(error) {
         Some(cause) => format!("{error}: {cause}"),

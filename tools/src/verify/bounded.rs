@@ -1,4 +1,4 @@
-//! Keeps a list of faults short, whatever somebody made.
+//! Keeps a list of faults short, for any image.
 
 use std::collections::{HashMap, HashSet};
 

@@ -1,5 +1,5 @@
-//! What the entries of one layer are: judged, laid down for the view of the files, and their content
-//! looked at, while the tar passes.
+//! The entries of one layer: judged, laid down for the view of the files, and their content looked
+//! at, while the tar passes.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -18,7 +18,7 @@ use crate::image::tar_walk::{Visit, Walked, WalkedKind};
 /// How many entries of one layer are named for each kind of fault.
 const NAMED_MAX: usize = 10;
 
-/// Something wrong with an entry.
+/// A fault of an entry.
 #[derive(Debug)]
 pub(super) struct EntryFault {
     pub(super) path: Option<String>,
@@ -37,7 +37,7 @@ pub(super) struct Entries<'a> {
     files: LayerFilesBuilder,
     is_full: bool,
     sniffer: Sniffer,
-    /// Whether contents are hashed; what hashes the one that passes.
+    /// Whether contents are hashed, and the hash of the present content.
     hash_contents: bool,
     digester: Option<Digester>,
 }
@@ -58,7 +58,7 @@ impl<'a> Entries<'a> {
         }
     }
 
-    /// What was wrong, and the files; `is_whole` when the tar was read to its end.
+    /// The faults, and the files; `is_whole` if the tar was read to its end.
     pub(super) fn finish(mut self, is_whole: bool) -> (Vec<EntryFault>, LayerFiles) {
         self.end_content();
         let more: Vec<_> = self.counts.iter().filter(|(_, count)| **count > NAMED_MAX).collect();
@@ -141,7 +141,7 @@ impl<'a> Entries<'a> {
             return self.stop();
         }
         self.files.push(&new);
-        // Of a sparse file the tar holds a map and parts, not what is unpacked.
+        // For a sparse file the tar holds a map and parts, not the unpacked bytes.
         if kind == FileKind::File && entry.sparse_bytes.is_none() {
             self.sniffer.begin(&clean(entry.path), size_bytes);
             let is_hashed = self.hash_contents && size_bytes > 0;
@@ -174,7 +174,7 @@ impl Visit for Entries<'_> {
     }
 }
 
-/// What an entry is in a view; `None` for what no engine unpacks.
+/// The kind of an entry in a view; `None` for an entry no engine unpacks.
 fn kind_of(entry: &Walked<'_>) -> Option<FileKind> {
     Some(match entry.kind {
         WalkedKind::File => FileKind::File,

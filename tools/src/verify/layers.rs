@@ -1,5 +1,6 @@
-//! One layer at a time: hash the blob, inflate it, hash the tar, walk the tar, look at the files, all
-//! in one pass. Several layers run beside one another; what each holds is bounded, whatever it holds.
+//! One layer at a time: hash the blob, inflate it, hash the tar, walk the tar, look at the files,
+//! all in one pass. Several layers run beside one another; the memory of each is bounded for any
+//! bytes.
 
 use std::collections::BTreeMap;
 use std::io::{self, Cursor, Read};
@@ -20,23 +21,23 @@ use crate::image::unpack::{Behind, UnpackError};
 use crate::image::zstd;
 use crate::source::Source;
 
-/// Bounds on what a layer may cost, and what is done besides.
+/// Bounds on the cost of a layer, and the optional work.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Largest tar that is inflated; a larger one counts as a bomb.
+    /// Largest tar in bytes, inflated; a larger one counts as a bomb.
     pub inflated_bytes_max: u64,
     /// How many times its own size a layer may inflate to, once it is over [`RATIO_FROM_BYTES`].
     pub ratio_max: u64,
-    /// Whether the content of every file is hashed too, for who compares images: SHA-256 once more
-    /// over every tar.
+    /// Whether the content of every file is hashed too, for the comparison of images: SHA-256 once
+    /// more over every tar.
     pub hash_contents: bool,
 }
 
-/// From which size of the tar on the ratio counts: a small layer of zeros costs nobody anything.
+/// The smallest tar for the ratio: a small layer of zeros costs little.
 pub const RATIO_FROM_BYTES: u64 = 4 << 30;
 
 impl Default for Limits {
-    /// 64 GiB, four times what the largest image for container instances may have.
+    /// 64 GiB, four times the limit of the largest image for container instances.
     fn default() -> Self {
         Self { inflated_bytes_max: 64 << 30, ratio_max: 500, hash_contents: false }
     }
@@ -57,18 +58,18 @@ impl Limits {
     }
 }
 
-/// What a layer turned out to be.
+/// The facts of a checked layer.
 #[derive(Debug, Clone)]
 pub(super) struct CheckedLayer {
     /// As the manifest describes it.
     pub(super) descriptor: Descriptor,
     /// Digest of the uncompressed tar, when it could be inflated.
     pub(super) diff_id: Option<Digest>,
-    /// Size of the uncompressed tar, 0 when that is not known.
+    /// Size of the uncompressed tar; 0 if it is unknown.
     pub(super) inflated_bytes: u64,
     /// Whether it is not in the layout, and need not be.
     pub(super) is_elsewhere: bool,
-    /// What is wrong with it.
+    /// The faults of the layer.
     pub(super) faults: Vec<Fault>,
     pub(super) files: Arc<LayerFiles>,
 }
@@ -115,15 +116,15 @@ fn check_layer(
         }
     };
     if let Err(error) = layer.read(&mut blob, limits, room) {
-        // A registry that cannot be reached says nothing of the blob.
+        // An unreachable registry proves nothing about the blob.
         let kind = if source.is_remote() { FaultKind::Unproven } else { FaultKind::Missing };
         layer.fault(kind, format!("the blob cannot be read: {error}"));
     }
     layer
 }
 
-/// What one layer holds whose bytes come from anywhere: it is read to its end, and everything that is
-/// wrong with it is among the faults. An error means it could not be read.
+/// Reads one layer with bytes from any source: the reader goes to its end, and every fault of it is
+/// among the faults. An error means it could not be read.
 pub fn read_layer(
     blob: &mut (dyn Read + Send),
     descriptor: &Descriptor,
@@ -136,13 +137,13 @@ pub fn read_layer(
     Ok(ReadLayer { diff_id, files, faults })
 }
 
-/// A layer that was read.
+/// A layer after its read.
 #[derive(Debug)]
 pub struct ReadLayer {
     /// Digest of the tar; `None` when it could not be inflated.
     pub diff_id: Option<Digest>,
     pub files: Arc<LayerFiles>,
-    /// What is wrong with it.
+    /// The faults of the layer.
     pub faults: Vec<Fault>,
 }
 
@@ -158,7 +159,7 @@ impl CheckedLayer {
         }
     }
 
-    /// Whether its bytes are right, as far as anybody looked, and nobody looked inside.
+    /// Whether its bytes are right as far as they were checked, and its content was not looked at.
     pub(super) fn is_unread(&self) -> bool {
         self.diff_id.is_none() && !self.is_elsewhere && self.faults.is_empty()
     }
@@ -167,8 +168,8 @@ impl CheckedLayer {
         self.faults.push(Fault { digest: self.descriptor.digest, kind, path: None, message });
     }
 
-    /// Reads the blob to its end; everything that is wrong becomes a fault. An error means it
-    /// could not be read.
+    /// Reads the blob to its end; everything wrong becomes a fault. An error means it could not be
+    /// read.
     fn read(
         &mut self,
         mut blob: &mut (dyn Read + Send),
@@ -189,7 +190,7 @@ impl CheckedLayer {
         let mut blob = Cursor::new(start.to_vec()).chain(blob);
         let read = stream::read(&mut blob, &plan, room)?;
         if let Err(mismatch) = read.blob.expect(&self.descriptor.digest) {
-            // What else was found is a consequence.
+            // Every other finding is a consequence.
             self.fault(FaultKind::Digest, mismatch.to_string());
             return Ok(());
         }
@@ -216,7 +217,7 @@ impl CheckedLayer {
         }
     }
 
-    /// Takes over what was found in a blob that is the right one.
+    /// Takes over the findings of a blob with the right digest.
     fn keep(&mut self, read: Found, found: Packing, room: &Room) {
         match &read.unpacked {
             Ok(behind) if behind.bytes > 0 => self.behind(*behind),

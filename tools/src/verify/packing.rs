@@ -1,5 +1,5 @@
-//! How the bytes of a layer are packed: what its media type says, what its first bytes say, and who
-//! refuses it when they differ (facts of docker, podman and containerd given each case).
+//! The packing of a layer's bytes: by its media type, by its first bytes, and the engines' refusal
+//! of a difference between the two (facts of docker, podman and containerd given each case).
 
 use wharf_oci::MediaType;
 
@@ -17,7 +17,7 @@ pub(super) enum Packing {
 }
 
 impl Packing {
-    /// `None` for what is no tar, or an encrypted one.
+    /// `None` for any type but a tar's, and for an encrypted tar.
     pub(super) fn of_type(media_type: &MediaType) -> Option<Self> {
         let text = media_type.as_str();
         if !text.contains(".tar") || text.contains("+encrypted") {
@@ -40,10 +40,10 @@ impl Packing {
         }
     }
 
-    /// Who refuses bytes that are packed like this under a type that says something else.
+    /// The engines' refusal of bytes with this packing under a type of the other.
     pub(super) const fn refused_as(self, said: Self) -> Refusal {
         match (said, self) {
-            // They look at the first bytes, whatever the type says.
+            // Engines look at the first bytes and ignore the type.
             (Self::Gzip, Self::Plain) => Refusal::None,
             _ => Refusal::Some,
         }
@@ -58,7 +58,7 @@ impl Packing {
     }
 }
 
-/// Whether two types, of OCI and of Docker perhaps, mean bytes that are packed alike.
+/// Whether two types, of OCI and of Docker perhaps, mean the same packing.
 pub(super) fn same_packing(one: &MediaType, other: &MediaType) -> bool {
     Packing::of_type(one) == Packing::of_type(other)
 }

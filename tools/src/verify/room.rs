@@ -8,15 +8,15 @@ use crate::image::files::ENTRY_BYTES;
 /// paths of a hundred bytes, and the process stays under 256 MiB.
 const FILES_BYTES_MAX: usize = 160 << 20;
 
-/// Bytes of texts that rules read, in all layers together.
+/// Bytes of texts for rules, in all layers together.
 const TEXTS_BYTES_MAX: usize = 32 << 20;
 
 const _: () = assert!(1_000_000 * (ENTRY_BYTES + 100) < FILES_BYTES_MAX);
 
-/// Remarks on entries, in all layers together; what engines refuse is named all the same.
+/// Remarks on entries, in all layers together; entries an engine refuses are named all the same.
 const FAULTS_MAX: usize = 5_000;
 
-/// What is left of each.
+/// The remaining amount of each.
 #[derive(Debug)]
 pub struct Room {
     faults: AtomicUsize,

@@ -1,7 +1,7 @@
-//! Brings the bytes of a layer past everybody who looks at them: one thread reads and inflates, another
-//! hashes and walks the tar. Buffers go back and forth and are used again.
+//! Brings the bytes of a layer past all their checks: one thread reads and inflates, another hashes
+//! and walks the tar. Buffers go back and forth and are used again.
 //!
-//! A small layer is done on one thread: starting another takes longer than it.
+//! A small layer is done on one thread: the start of another takes longer than the layer.
 
 use std::io::{self, Read};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
@@ -24,19 +24,19 @@ const BUFFER_BYTES: usize = 256 * 1024;
 /// How many buffers lie between the two threads.
 const DEPTH: usize = 8;
 
-/// Smallest blob for which a second thread is started.
+/// Smallest blob for a second thread.
 const PIPELINE_BYTES_MIN: u64 = 1 << 20;
 
 /// How a blob is read.
 pub(super) struct Plan {
     pub(super) algorithm: Algorithm,
-    /// How its bytes are packed; `None` when nobody can look into it.
+    /// The packing of its bytes; `None` if their content cannot be read.
     pub(super) packing: Option<Packing>,
     pub(super) size_bytes: u64,
     pub(super) limits: Limits,
 }
 
-/// What was read.
+/// The findings of the read.
 pub(super) struct Found {
     pub(super) blob: Hashed,
     /// The tar, when all of it was inflated.
@@ -80,7 +80,7 @@ enum PieceKind {
     Blob,
     /// Of the tar in it.
     Tar,
-    /// Of the blob, which is the tar.
+    /// Of the blob and of the tar, being the same bytes.
     Both,
 }
 
@@ -97,7 +97,7 @@ struct Prover<'a> {
     walk: Option<TarWalk>,
     tar_fault: Option<TarFault>,
     entries: Entries<'a>,
-    /// Whether the blob is the tar, and hashed by what tars are hashed by.
+    /// Whether the blob is the tar, and its digest is by the tars' own algorithm.
     is_same: bool,
 }
 
@@ -159,7 +159,7 @@ fn prove<'a>(
 ) -> Prover<'a> {
     for piece in pieces {
         prover.take(&piece);
-        // Nobody waits for it any more at the end.
+        // At the end of the read, the other side may be gone already.
         let _ = back.send(piece.bytes);
     }
     prover
@@ -169,7 +169,7 @@ fn prove<'a>(
 trait Sink {
     fn buffer(&mut self) -> Vec<u8>;
     fn put(&mut self, piece: Piece);
-    /// A buffer that was not used.
+    /// An unused buffer.
     fn keep(&mut self, buffer: Vec<u8>);
 }
 
@@ -194,7 +194,7 @@ impl Sink for Line<'_, '_> {
     }
 }
 
-/// Another thread.
+/// The way of pieces to another thread, and of free buffers back.
 struct Lane {
     sender: SyncSender<Piece>,
     free: Receiver<Vec<u8>>,
@@ -216,7 +216,7 @@ impl Sink for Lane {
     }
 
     fn put(&mut self, piece: Piece) {
-        // It fails when the other thread panicked, which joining it brings to light.
+        // It fails if the other thread panicked; the join shows the panic.
         let _ = self.sender.send(piece);
     }
 
@@ -250,8 +250,8 @@ impl Pump {
         }
     }
 
-    /// Reads a blob to its end. An error means it cannot be read; what is wrong with its bytes is
-    /// in the value.
+    /// Reads a blob to its end. An error means it cannot be read; faults of its bytes are in the
+    /// value.
     fn run(
         mut self,
         blob: &mut dyn Read,
@@ -318,7 +318,7 @@ impl Pump {
     }
 }
 
-/// A buffer that is being filled.
+/// A partly filled buffer.
 struct Output {
     bytes: Vec<u8>,
     filled: usize,

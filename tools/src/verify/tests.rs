@@ -50,7 +50,7 @@ impl Sample {
         Self::with_layer(&gzip(&tar_of("file")), &tar_of("file"))
     }
 
-    /// A layout whose one layer has these bytes and the diffID of this tar.
+    /// A layout with one layer of these bytes and the diffID of this tar.
     fn with_layer(layer: &[u8], tar: &[u8]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir_all(folder.path().join("blobs/sha256")).unwrap();
@@ -243,7 +243,7 @@ fn a_zstd_layer_is_inflated_and_proven() {
 
 #[test]
 fn a_layer_that_cannot_be_inflated_is_not_proven() {
-    // A frame whose window is 1 GiB.
+    // A frame with a window of 1 GiB.
     let wide = [0x28, 0xb5, 0x2f, 0xfd, 0x00, 20 << 3, 1, 0, 0];
     for (media_type, bytes) in [
         ("application/vnd.oci.image.layer.v1.tar+zstd", wide.as_slice()),
@@ -331,7 +331,7 @@ fn what_an_unknown_algorithm_names_is_not_proven_and_the_rest_is_looked_at() {
     assert_eq!(facts.faults.len(), 1, "{:?}", facts.faults);
     assert_eq!(facts.faults[0].kind, FaultKind::Algorithm);
     assert!(facts.faults[0].message.contains("`layers[0]`") && facts.images.is_empty());
-    // A child of an index that cannot be named leaves its brothers.
+    // A child of an index without a usable digest leaves its brothers.
     sample.layer = sound;
     let config = sample.json(&MediaType::OCI_CONFIG, &sample.config);
     let manifest = json!({"schemaVersion": 2, "config": config, "layers": [sample.layer]});

@@ -1,5 +1,5 @@
-//! Whether manifests agree: about a blob that several of them use, and with the configuration about
-//! what their layers inflate to.
+//! Whether manifests agree: about a blob several of them use, and with the configuration about the
+//! diffIDs of their layers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -50,7 +50,7 @@ pub(super) fn compare_pointers(first: &Descriptor, other: &Descriptor) -> Option
     None
 }
 
-/// Names that stand for two manifests: clients do not take the same one.
+/// Names of two manifests each: clients differ in the manifest they take.
 pub(super) fn compare_names(source: &Source, faults: &mut Vec<Fault>) {
     let mut names: BTreeMap<&str, Digest> = BTreeMap::new();
     let mut told = BTreeSet::new();
@@ -63,7 +63,7 @@ pub(super) fn compare_names(source: &Source, faults: &mut Vec<Fault>) {
     }
 }
 
-/// Whether the layers inflate to what the configuration says.
+/// Compares the diffIDs of the layers with those of the configuration.
 pub(super) fn compare_diff_ids(
     image: &ReadImage,
     checked: &BTreeMap<Digest, CheckedLayer>,

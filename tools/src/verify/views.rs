@@ -1,4 +1,4 @@
-//! The merged files of each platform, and what the layers make of one another.
+//! The merged files of each platform, and the layers' effects on one another.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,11 +13,11 @@ use crate::image::files::{FileView, LayerFiles, Oddity, OddityKind, shown};
 /// How many oddities of one image are named.
 const NAMED_MAX: usize = 100;
 
-/// Makes views.
+/// Makes the views of one source's platforms.
 pub(super) struct Views<'a> {
     room: &'a Room,
     checked: &'a BTreeMap<Digest, CheckedLayer>,
-    /// Platforms that have the same layers share their view.
+    /// Platforms with the same layers share their view.
     known: Vec<(Vec<Digest>, Arc<FileView>)>,
 }
 
@@ -26,7 +26,7 @@ impl<'a> Views<'a> {
         Self { room, checked, known: Vec::new() }
     }
 
-    /// What a container of these layers sees.
+    /// A container's view of these layers.
     pub(super) fn of(&mut self, layers: &[Descriptor]) -> Arc<FileView> {
         let digests: Vec<Digest> = layers.iter().map(|layer| layer.digest).collect();
         if let Some((_, view)) = self.known.iter().find(|(known, _)| *known == digests) {
@@ -48,9 +48,9 @@ impl<'a> Views<'a> {
     }
 }
 
-/// Says what engines do not make the same of.
+/// Reports the entries engines unpack differently.
 pub(super) fn look(view: &FileView, layers: &[Descriptor], faults: &mut Vec<Fault>) {
-    // What an upper layer replaces is judged by its weight (IMG-047), and said there.
+    // Replacements by an upper layer are judged by their weight in another rule (IMG-047).
     let odd = view.oddities().iter();
     let odd = odd.filter(|oddity| !matches!(oddity.kind, OddityKind::ThroughLink(_)));
     for oddity in odd.take(NAMED_MAX) {

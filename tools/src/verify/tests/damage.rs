@@ -1,11 +1,11 @@
-//! Images that are damaged anywhere, or nested without end.
+//! Images with damage anywhere, or with endless nesting.
 
 use super::*;
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Of a layout that is whole, whatever file is changed wherever.
+    /// A whole layout, and one flipped bit in any file at any place.
     #[test]
     fn every_flipped_bit_of_any_blob_is_found(
         file in any::<prop::sample::Index>(),
