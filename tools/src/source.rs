@@ -1,8 +1,8 @@
-//! Where images are read from: one reader for every form in which people have them.
+//! Sources of images: one reader for every form people have.
 //!
 //! A source may come from a stranger. Invariant: every size is bounded before it is read, nothing
-//! is opened through a symbolic link, and no input makes this panic. Whether blobs are what their
-//! digests say is proven in `verify`, not here.
+//! is opened through a symbolic link, and no input makes this panic. `verify`, not this module,
+//! proves the blobs against their digests.
 
 mod blob;
 mod docker;
@@ -29,7 +29,7 @@ use self::remote::Remote;
 pub use self::target::{PathForm, Target};
 use crate::image::layout::REF_NAME;
 
-/// Something that holds images, open, with what it lists at the top.
+/// An open container of images, with the descriptors at its top.
 #[derive(Debug)]
 pub struct Source {
     location: String,
@@ -46,8 +46,8 @@ enum Form {
 }
 
 impl Source {
-    /// The list of images, when some of them have digests that are not known here: they are not
-    /// among the roots.
+    /// The list of images, if some of them have digests by unknown algorithms: those are not among
+    /// the roots.
     #[must_use]
     pub const fn partly_read(&self) -> Option<&Bytes> {
         match &self.form {
@@ -62,7 +62,7 @@ impl Source {
         matches!(self.form, Form::Remote(_))
     }
 
-    /// Whether it has no manifests of images, so that those it shows are made of what it has.
+    /// Whether it has no manifests of images, so that its manifests are made here.
     #[must_use]
     pub const fn makes_manifests(&self) -> bool {
         matches!(self.form, Form::DockerArchive(_))
@@ -74,14 +74,14 @@ impl Source {
         &self.location
     }
 
-    /// What it lists at the top.
+    /// The descriptors at its top.
     #[must_use]
     pub fn roots(&self) -> &[Descriptor] {
         &self.roots
     }
 
-    /// The tags it names, in its order: names that are tags, and the tags of whole references
-    /// (which other tools write) where those do not mean several images.
+    /// Its tags, in its order: names in the form of tags, and the tags of whole references (written
+    /// by other tools) unless they mean several images.
     pub fn tags(&self) -> impl Iterator<Item = (Tag, &Descriptor)> {
         let mut tags: Vec<(Tag, &Descriptor)> = Vec::new();
         let named = self.names().filter_map(|(name, root)| Some((name.parse().ok()?, root)));
@@ -120,7 +120,7 @@ impl Source {
         Ok(blob)
     }
 
-    /// Reads a manifest and proves it is what its descriptor says.
+    /// Reads a manifest and proves it against its descriptor.
     pub fn manifest(&self, descriptor: &Descriptor) -> Result<Manifest, BlobError> {
         let digest = descriptor.digest;
         let refuse = |source| BlobError::Manifest { digest, source };

@@ -52,7 +52,6 @@ impl BlobFile {
         Self { file, start, size_bytes, position: 0 }
     }
 
-    /// Its size.
     #[must_use]
     pub const fn size_bytes(&self) -> u64 {
         self.size_bytes

@@ -1,9 +1,9 @@
 //! A docker-archive: `manifest.json` names a configuration and layers among the members. Written by
 //! `docker save` before 25, `podman save`, crane, jib and others, and by Nix.
 //!
-//! It has no manifest of the image, so one is made: the configuration as it is, each plain layer by
-//! its diffID, each compressed one by the digest of its bytes. What the archive does not keep (the
-//! digests under which a registry has the image) is not made up.
+//! The archive has no manifest of the image, so this module makes one: the configuration as it is,
+//! each plain layer by its diffID, each compressed one by the digest of its bytes. Facts the
+//! archive does not keep (a registry's digests of the image) are not made up.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read as _};
@@ -19,7 +19,7 @@ use crate::image::config::ImageConfig;
 use crate::image::layout::REF_NAME;
 use crate::image::zstd;
 
-/// The file that makes a tar a docker-archive.
+/// The file to mark a tar as a docker-archive.
 pub(super) const MANIFEST_FILE: &str = "manifest.json";
 
 /// How many images one archive may have.
@@ -48,14 +48,14 @@ pub(super) struct Entry {
     layers: Option<Vec<String>>,
 }
 
-/// An archive whose images have manifests.
+/// An archive with manifests for its images.
 #[derive(Debug)]
 pub(super) struct DockerArchive {
     members: Members,
     manifests: BTreeMap<Digest, Bytes>,
-    /// What each configuration and layer is called.
+    /// The name of each configuration and layer.
     names: BTreeMap<Digest, String>,
-    /// Digests of the members that were hashed, by their place: each is read once for that.
+    /// Digests of the hashed members, by their place: each is read once for its hash.
     hashed: BTreeMap<(u64, u64), Digest>,
 }
 
@@ -75,7 +75,7 @@ impl Entry {
     }
 }
 
-/// What `manifest.json` lists.
+/// The entries of `manifest.json`.
 pub(super) fn entries(location: &str, members: &Members) -> Result<Vec<Entry>, SourceError> {
     let wrong = |reason| SourceError::NotADockerArchive { location: location.to_owned(), reason };
     let bytes = small(location, members, MANIFEST_FILE)?;
@@ -147,7 +147,7 @@ impl DockerArchive {
         let config_bytes = small(location, &self.members, &entry.config)?;
         let config = describe(MediaType::OCI_CONFIG, &config_bytes);
         self.names.insert(config.digest, entry.config.clone());
-        // One that cannot be read is a fault of the image, and found where images are proven.
+        // An unreadable configuration is a fault of the image, and the proof of images finds it.
         let diff_ids = serde_json::from_slice::<ImageConfig>(&config_bytes)
             .map(|config| config.rootfs.diff_ids)
             .unwrap_or_default();
@@ -166,7 +166,7 @@ impl DockerArchive {
         Ok(root)
     }
 
-    /// Describes a layer. One that is missing is described too, so it is found to be.
+    /// Describes a layer. A missing one gets a descriptor too, so the proof finds it missing.
     fn layer(
         &mut self,
         location: &str,
@@ -190,7 +190,7 @@ impl DockerArchive {
         } else {
             (MediaType::OCI_LAYER, diff_id)
         };
-        // Two files that claim one diffID cannot both be what they say, so that both are read.
+        // Of two files with one diffID at most one is right, so both are read.
         let is_taken = |digest: &Digest| {
             self.names.get(digest).is_some_and(|other| match self.members.follow(other) {
                 Found::File(other) => !other.is_same(&file),
@@ -214,12 +214,12 @@ impl DockerArchive {
         Ok(digest)
     }
 
-    /// The bytes of a manifest that was made.
+    /// The bytes of a made manifest.
     pub(super) fn manifest(&self, digest: &Digest) -> Option<&Bytes> {
         self.manifests.get(digest)
     }
 
-    /// Opens a configuration or a layer, of whatever size.
+    /// Opens a configuration or a layer of any size.
     pub(super) fn open_blob(&self, digest: Digest) -> Result<BlobFile, BlobError> {
         let name = self.names.get(&digest).ok_or(BlobError::Missing { digest })?;
         match self.members.follow(name) {

@@ -9,55 +9,56 @@ use crate::image::tar_walk::TarFault;
 use crate::output::visible;
 use crate::registry::{ImageRefError, RegistryError};
 
-/// Why there is no image to read. What strangers named is shown without what a terminal would obey.
+/// The failure to find an image. A stranger's names are shown without a terminal's control
+/// characters.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
     /// Nothing is there.
     #[error("{} does not exist{}", visible(.location), visible(.advice))]
     Missing {
         location: String,
-        /// What may have been meant.
+        /// Advice on the likely intention.
         advice: String,
     },
-    /// It is something that people have beside images.
+    /// It is no image, but a file people often have beside images.
     #[error("{} {}", visible(.location), .is)]
     NotAnImage {
         location: String,
-        /// What it is, and what to do.
+        /// Its kind, and advice.
         is: NotAnImage,
     },
-    /// A layout that is none.
+    /// A layout without the form of a layout.
     #[error("{} is not an OCI image layout: {}", visible(.location), visible(.reason))]
     NotALayout { location: String, reason: String },
-    /// A docker-archive that is none.
+    /// A docker-archive without the form of one.
     #[error("{} is not a docker-archive: {}", visible(.location), visible(.reason))]
     NotADockerArchive { location: String, reason: String },
     /// It cannot be read.
     #[error("cannot read {}", visible(.location))]
     Read { location: String, source: io::Error },
-    /// An archive whose tar is damaged.
+    /// An archive with a damaged tar.
     #[error("{} is an archive that is damaged: {}; make or download it again", visible(.location), .fault)]
     Damaged { location: String, fault: TarFault },
-    /// An archive that costs more than is spent on one.
+    /// An archive beyond the cost limits of one archive.
     #[error("{} has {}, which is more than is looked at", visible(.location), visible(.what))]
     TooMuch { location: String, what: String },
-    /// It has no image of the name that was asked for.
+    /// It has no image of the requested name.
     #[error("{} has no image {}; it has {}", visible(.location), visible(.name), visible(.there))]
     NoSuchName { location: String, name: String, there: String },
-    /// The registry has nothing of that name.
+    /// The registry has no manifest of that name.
     #[error("{} is not on the registry; is it pushed, and is the name right?", visible(.location))]
     NotOnRegistry { location: String },
-    /// The registry.
+    /// The registry failed.
     #[error("cannot read {}", visible(.location))]
     Registry { location: String, source: RegistryError },
-    /// A text that is no target.
+    /// A text without the form of a target.
     #[error("`{}` is nothing on this disk, and no image on a registry", visible(.text))]
     Reference { text: String, source: ImageRefError },
-    /// A form that other tools have and this one does not read.
+    /// A form of other tools, unknown to this one.
     #[error("`{}`: {}", visible(.text), visible(.reason))]
     Unread {
         text: String,
-        /// Why not, and what to do.
+        /// The reason, and advice.
         reason: &'static str,
     },
 }
@@ -68,7 +69,7 @@ pub enum BlobError {
     /// It is not there.
     #[error("the blob {digest} is missing")]
     Missing { digest: Digest },
-    /// An index lists it, and whoever saved the index left it out.
+    /// An index lists it, and the save left it out.
     #[error(
         "the image for {} ({digest}) is listed and not there: this is a partial save, of \
          some platforms; save all of them (skopeo copy --all, docker save without --platform after \
@@ -76,11 +77,11 @@ pub enum BlobError {
         visible(&.platform.to_string())
     )]
     MissingPlatform { digest: Digest, platform: Platform },
-    /// A layer that `manifest.json` names, and the archive has not.
+    /// A layer of `manifest.json`, missing in the archive.
     #[error("the layer {digest} is missing: the archive has no `{}`", visible(.name))]
     MissingMember {
         digest: Digest,
-        /// What it is called there.
+        /// Its name there.
         name: String,
     },
     /// It is a link or a folder.
@@ -94,10 +95,10 @@ pub enum BlobError {
         expected: u64,
         actual: u64,
     },
-    /// Its content is not what the digest says.
+    /// Its content has another digest.
     #[error(transparent)]
     Mismatch(#[from] wharf_oci::Mismatch),
-    /// A registry sent something else under its digest.
+    /// The registry's bytes for a digest have another one.
     #[error("the blob {digest} is not what the registry sends: {reason}")]
     Content { digest: Digest, reason: String },
     /// It is no manifest.
@@ -112,12 +113,12 @@ pub enum BlobError {
 }
 
 impl BlobError {
-    /// An error of the disk, or of what streams.
+    /// An error of the disk, or of the stream.
     pub(super) const fn read(digest: Digest, source: io::Error) -> Self {
         Self::Read { digest, source }
     }
 
-    /// What a registry says of a blob.
+    /// A registry's error about a blob.
     pub(super) fn of_registry(digest: Digest, error: RegistryError) -> Self {
         match error {
             RegistryError::Manifest { source, .. } => Self::Manifest { digest, source },

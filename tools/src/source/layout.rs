@@ -33,12 +33,12 @@ pub(super) enum Files {
     Archive(Members),
 }
 
-/// A layout.
+/// A layout, open.
 #[derive(Debug)]
 pub(super) struct Layout {
     location: String,
     files: Files,
-    /// What lists the images, when some of them have digests that are not known here.
+    /// The list of images, if some of them have digests by unknown algorithms.
     partly_read: Option<Bytes>,
 }
 
@@ -49,7 +49,7 @@ struct LayoutFile {
 }
 
 impl Files {
-    /// Opens a file; something that is no file is `InvalidInput`.
+    /// Opens a file; any other kind is `InvalidInput`.
     fn open(&self, name: &str) -> io::Result<BlobFile> {
         let folder = match self {
             Self::Folder(folder) => folder,
@@ -78,7 +78,7 @@ impl Files {
 }
 
 impl Layout {
-    /// Reads `oci-layout` and `index.json`; gives back what the latter lists.
+    /// Reads `oci-layout` and `index.json`, and returns the latter's list.
     pub(super) fn open(
         location: &str,
         files: Files,
@@ -96,7 +96,7 @@ impl Layout {
         let index = layout.read_small(INDEX_FILE, MANIFEST_SIZE_BYTES_MAX)?;
         let index = Bytes::from(index);
         let parsed = match Manifest::parse(index.clone(), Some(&MediaType::OCI_INDEX)) {
-            // The images that can be named are looked at all the same.
+            // The images with known digests are looked at all the same.
             Err(_) if !algorithms::unknown_in_manifest(&index).is_empty() => {
                 layout.partly_read = Some(index.clone());
                 Manifest::read(index, Some(&MediaType::OCI_INDEX))
@@ -112,8 +112,8 @@ impl Layout {
         Ok((layout, roots))
     }
 
-    /// What a list that is not among the roots has. One that cannot be read stands for itself, so
-    /// that it is found wanting.
+    /// The children of a referrers' list outside the roots. An unreadable list stands for itself,
+    /// so the proof reports it.
     fn referrers(&self, list: Digest) -> Vec<Descriptor> {
         let read = || {
             let file = self.open_blob(list).ok()?;
@@ -129,7 +129,7 @@ impl Layout {
         })
     }
 
-    /// The list of images, when some of them have digests that are not known here.
+    /// The list of images, if some of them have digests by unknown algorithms.
     pub(super) const fn partly_read(&self) -> Option<&Bytes> {
         self.partly_read.as_ref()
     }
@@ -154,7 +154,7 @@ impl Layout {
         if roots.iter().all(is_named) {
             return;
         }
-        // It is for other readers; one that cannot be used takes nothing from this layout.
+        // It is for other readers; an unusable one takes nothing from this layout.
         let Ok(entries) = docker::entries(&self.location, members) else { return };
         for root in roots.iter_mut().filter(|root| !is_named(root)) {
             if let Some(name) = self.name_of(root, &entries) {
@@ -163,7 +163,7 @@ impl Layout {
         }
     }
 
-    /// The first name of the entry that has the configuration of this image.
+    /// The first name of the docker entry with this image's configuration.
     fn name_of(&self, root: &Descriptor, entries: &[Entry]) -> Option<String> {
         let file = self.open_blob(root.digest).ok()?;
         let mut bytes = Vec::new();
@@ -175,7 +175,7 @@ impl Layout {
         entry.names().next().map(ToOwned::to_owned)
     }
 
-    /// Opens a blob of whatever size.
+    /// Opens a blob of any size.
     pub(super) fn open_blob(&self, digest: Digest) -> Result<BlobFile, BlobError> {
         let name = format!("blobs/{}/{}", digest.algorithm(), digest.hex());
         self.files.open(&name).map_err(|error| match error.kind() {

@@ -1,6 +1,6 @@
-//! The files of a tar that is not unpacked: where each lies, and which names are links to others.
+//! The files of a tar, without unpacking it: the place of each, and the links among the names.
 //!
-//! Invariant: whatever the tar says, a bounded number of names is held, of bounded length in all.
+//! Invariant: for any tar, a bounded number of names is held, of bounded length in all.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -39,14 +39,13 @@ enum Member {
     Other,
 }
 
-/// What a name of an archive leads to.
+/// The target of a name in an archive.
 #[derive(Debug)]
 pub(super) enum Found {
-    /// A file.
     File(BlobFile),
-    /// A folder, a device, a link that leads nowhere.
+    /// A folder, a device, or a broken link.
     NotAFile,
-    /// Nothing.
+    /// No member has the name.
     Nothing,
 }
 
@@ -57,7 +56,7 @@ pub(super) struct Members {
     table: Table,
 }
 
-/// Where the members lie. A name that comes twice counts where it came last, as when the tar is
+/// The places of the members. Of two members with one name the last counts, as when the tar is
 /// unpacked.
 #[derive(Debug, Default)]
 pub(super) struct Table {
@@ -132,19 +131,19 @@ impl Table {
         self.members.keys().map(Vec::as_slice)
     }
 
-    /// Whether there is something of this name.
+    /// Whether a member has this name.
     pub(super) fn has(&self, name: &str) -> bool {
         self.members.contains_key(name.as_bytes())
     }
 
-    /// Whether a name is that of a file.
+    /// Whether a file has this name.
     pub(super) fn has_file(&self, name: &str) -> bool {
         matches!(self.members.get(name.as_bytes()), Some(Member::File { .. }))
     }
 }
 
-/// Reads the padding behind the last member, and so the checksum of what it was packed with. A
-/// megabyte of zeros packs to nothing, so there is an end to that.
+/// Reads the padding behind the last member, and so the checksum of its compression. A megabyte of
+/// zeros packs to nothing, so the padding has a bound.
 fn pass_end(location: &str, tar: &mut dyn Read) -> Result<(), SourceError> {
     io::copy(&mut tar.take(PADDING_BYTES_MAX), &mut io::sink())
         .map(drop)
@@ -152,12 +151,12 @@ fn pass_end(location: &str, tar: &mut dyn Read) -> Result<(), SourceError> {
 }
 
 impl Members {
-    /// The members of a tar that is in this file.
+    /// The members of a tar in this file.
     pub(super) fn new(file: File, table: Table) -> Self {
         Self { file: Arc::new(file), table }
     }
 
-    /// What they are.
+    /// The table of the members.
     pub(super) const fn table(&self) -> &Table {
         &self.table
     }
@@ -191,7 +190,7 @@ impl Members {
     }
 }
 
-/// A name without the `./` that some archives put before every one, and the `/` behind a folder.
+/// A name without the leading `./` of some archives, and the `/` behind a folder.
 fn plain(mut name: &[u8]) -> &[u8] {
     while let Some(rest) = name.strip_prefix(b"./") {
         name = rest;

@@ -1,5 +1,5 @@
-//! What people give that is no image, by its name and with what to do. Only what was found to be
-//! nothing that is read is looked at here, so a guess that is wrong costs a word, never an image.
+//! Common files besides images, by name and with advice. Only a file of no readable form is looked
+//! at here, so a wrong guess costs a word, never an image.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -26,7 +26,7 @@ const IMPORT_FIRST: &str = "it has files and no configuration; save the image in
                             (docker save, podman save), or make one of it with `wharf package`";
 const DECRYPT_FIRST: &str = "decrypt it first";
 
-/// Something that is no image.
+/// A file or folder of another kind than an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotAnImage {
     what: &'static str,
@@ -43,7 +43,7 @@ const fn is(what: &'static str, advice: &'static str) -> NotAnImage {
     NotAnImage { what, advice }
 }
 
-/// What a file is that begins like this and is no archive.
+/// The kind of a file with this beginning, other than an archive.
 pub(super) fn file(name: Option<&OsStr>, head: &[u8]) -> NotAnImage {
     if head.is_empty() {
         return is("an empty file", "whatever wrote it failed; make it again");
@@ -91,12 +91,12 @@ fn is_openpgp(head: &[u8]) -> bool {
     matches!(head, [0x84 | 0x8c | 0xc1 | 0xc3, _, 3..=6, ..] | [0x85 | 0x8d, _, _, 3..=6, ..])
 }
 
-/// By what stands in a text, or what the file is called.
+/// By the content of a text, or its file name.
 fn text(name: Option<&OsStr>, head: &[u8]) -> Option<NotAnImage> {
     let cut = |error: std::str::Utf8Error| head.get(..error.valid_up_to()).unwrap_or_default();
     let text = match std::str::from_utf8(head) {
         Ok(text) => text,
-        // A character may be cut at the end of what was read.
+        // The end of the read bytes may cut a character.
         Err(error) if error.error_len().is_none() => std::str::from_utf8(cut(error)).ok()?,
         Err(_) => return None,
     };
@@ -140,7 +140,7 @@ fn text(name: Option<&OsStr>, head: &[u8]) -> Option<NotAnImage> {
     Some(is("a text", PUSH_AND_NAME))
 }
 
-/// What a tar is that has these members, and no image.
+/// The kind of a tar with these members, and without an image.
 pub(super) fn archive(table: &Table) -> NotAnImage {
     let mut top = std::collections::BTreeSet::new();
     for name in table.names() {
@@ -183,7 +183,7 @@ pub(super) fn archive(table: &Table) -> NotAnImage {
     )
 }
 
-/// What a folder is that is no layout and has none in it.
+/// The kind of a folder without any layout.
 pub(super) fn folder(path: &Path) -> Option<NotAnImage> {
     let has = |name: &str| path.join(name).is_file();
     let has_folder = |name: &str| path.join(name).is_dir();

@@ -1,4 +1,4 @@
-//! Opens sources: finds out which form something has by what is in it, never by its name.
+//! Opens sources: finds out the form of a source by its content, never by its name.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -36,7 +36,7 @@ const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 const NAMES_TOLD: usize = 10;
 
 impl Source {
-    /// Opens what is at a path of this disk: a layout, or an archive of any form, compressed or not.
+    /// Opens a path of this disk: a layout, or an archive of any form, compressed or not.
     pub fn open_path(path: &Path) -> Result<Self, SourceError> {
         let location = path.display().to_string();
         let failed = |source| SourceError::Read { location: location.clone(), source };
@@ -84,7 +84,7 @@ impl Source {
         Ok(Self { location: image.to_string(), form: Form::Remote(remote), roots: vec![root] })
     }
 
-    /// Opens what a target means on this disk, and keeps only what it names.
+    /// Opens a target on this disk, and keeps only the named image.
     pub fn open_local(
         path: &Path,
         form: Option<PathForm>,
@@ -95,7 +95,7 @@ impl Source {
             (None, _)
             | (Some(PathForm::Layout | PathForm::OciArchive), Form::Layout(_))
             | (Some(PathForm::DockerArchive), Form::DockerArchive(_)) => true,
-            // What docker writes since 25 is both.
+            // docker writes both forms in one archive since version 25.
             (Some(PathForm::DockerArchive), Form::Layout(layout)) => layout.is_docker_archive(),
             _ => false,
         };
@@ -114,7 +114,7 @@ impl Source {
         Ok(source)
     }
 
-    /// Opens a file that can be read in any order; a compressed one is spooled.
+    /// Opens a file with random access; a compressed one is spooled.
     fn open_file(location: String, name: Option<&OsStr>, file: File) -> Result<Self, SourceError> {
         let mut head = vec![0_u8; named::HEAD_BYTES];
         let read = read_head(&file, &mut head);
@@ -162,7 +162,7 @@ impl Source {
         Self::open_members(location, members)
     }
 
-    /// Whichever form these members are.
+    /// Finds out the form of these members.
     fn open_members(location: String, members: Members) -> Result<Self, SourceError> {
         let table = members.table();
         if table.has_file(LAYOUT_FILE) || table.has_file(INDEX_FILE) {
@@ -205,7 +205,7 @@ impl Source {
     }
 }
 
-/// Reads a file by offset, so that who shares it is not disturbed.
+/// Reads a file by offset, so that other readers of it are not disturbed.
 struct Whole<'a> {
     file: &'a File,
     position: u64,
@@ -263,7 +263,7 @@ fn fill(stream: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
     Ok(filled)
 }
 
-/// What a decoder gives, with errors that say what is wrong with the file.
+/// A decoder's output, with errors about the damage of the file.
 struct Decompressed<R>(R);
 
 impl<R: Read> Read for Decompressed<R> {

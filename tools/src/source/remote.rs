@@ -1,4 +1,4 @@
-//! An image on a registry. Its blobs are streamed into whoever reads them, each asked for once.
+//! An image on a registry. Its blobs are streamed into their readers, each requested once.
 //!
 //! Readers are threads without a runtime of their own: every read waits for the runtime of the
 //! program. Invariant: none of this is called on a thread the runtime runs tasks on.
@@ -16,14 +16,13 @@ use super::error::{BlobError, SourceError};
 use crate::image::layout::REF_NAME;
 use crate::registry::{BlobDownload, ImageRef, Registry};
 
-/// How many bytes of manifests and configurations of one image are kept, so that none is asked for
-/// twice.
+/// Most bytes of manifests and configurations kept of one image, so that none is requested twice.
 const KEPT_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// How much is taken from a download at once.
 const PIECE_BYTES: usize = 1024 * 1024;
 
-/// A repository, and what was read of it.
+/// A repository, and the bytes read from it.
 pub(super) struct Remote {
     registry: Arc<Registry>,
     repo: RepoName,
@@ -31,7 +30,7 @@ pub(super) struct Remote {
     kept: Mutex<BTreeMap<Digest, Bytes>>,
 }
 
-/// A blob that is read while it is downloaded.
+/// A blob, read during its download.
 #[derive(Debug)]
 pub struct RemoteBlob {
     download: BlobDownload,
@@ -87,7 +86,7 @@ impl Remote {
         Ok(bytes)
     }
 
-    /// What was read of a small blob before.
+    /// The kept bytes of a small blob.
     pub(super) fn kept(&self, digest: &Digest) -> Option<Bytes> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(digest).cloned()
     }

@@ -1,5 +1,5 @@
-//! Archives that cannot be read in any order: compressed ones, and what comes from a pipe. They are
-//! written, decompressed, to a file that has no name, and so is gone when the program is.
+//! Archives without random access: compressed ones, and those from a pipe. They are written,
+//! decompressed, to a file without a name, and so are gone at the end of the program.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write as _};
@@ -10,8 +10,8 @@ use super::error::SourceError;
 use super::members::{Members, Table};
 use crate::temporary::Temporary;
 
-/// Largest archive, decompressed: four times what the largest image for container instances may
-/// have. What is larger counts as a bomb.
+/// Largest archive, decompressed: four times the limit of the largest image for container
+/// instances. A larger one counts as a bomb.
 const SPOOLED_BYTES_MAX: u64 = 64 << 30;
 
 /// Writes a tar to a file without a name, and says where its members lie.
@@ -44,7 +44,7 @@ fn bounded(location: &str, tar: &mut dyn Read, limit: u64) -> Result<Members, So
     Ok(Members::new(file, table))
 }
 
-/// A file that no name leads to, which only this user may read.
+/// A file without a name, readable by this user alone.
 fn nameless(folder: &Path) -> io::Result<File> {
     let flags = rustix::fs::OFlags::TMPFILE.bits().cast_signed();
     let mut options = OpenOptions::new();
@@ -58,7 +58,7 @@ fn nameless(folder: &Path) -> io::Result<File> {
     Temporary::make(folder.join(name), |path| options.open(path)).map(|(_, file)| file)
 }
 
-/// A number that nobody else has just now.
+/// A number unique at this moment.
 fn unique() -> u64 {
     use std::hash::{BuildHasher as _, RandomState};
     RandomState::new().hash_one(0_u8)

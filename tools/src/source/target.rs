@@ -1,8 +1,8 @@
-//! What a text of the command line means: a path, standard input, or an image on a registry, with
-//! the prefixes that skopeo and podman use.
+//! The meaning of a text of the command line: a path, standard input, or an image on a registry,
+//! with the prefixes of skopeo and podman.
 //!
-//! What is on this disk under exactly that name is meant before anything else, so a file may be
-//! called `oci:x` or `host:5000/a:1`; `docker://` says a registry is meant.
+//! A path on this disk with exactly that name comes before anything else, so a file may be called
+//! `oci:x` or `host:5000/a:1`; `docker://` forces a registry.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -17,7 +17,7 @@ use crate::registry::{ImageRef, ImageRefError};
 /// How many layouts a folder may have.
 const LAYOUTS_MAX: usize = 10_000;
 
-/// Prefixes of forms that other tools read, and why this one does not.
+/// Prefixes of other tools' forms, and the reason against reading each.
 const UNREAD: [(&str, &str); 7] = [
     ("dir:", "skopeo's dir: is not read; copy it first: skopeo copy dir:FOLDER oci:LAYOUT"),
     (
@@ -34,15 +34,15 @@ const UNREAD: [(&str, &str); 7] = [
     ("oci-dir:", "write oci:FOLDER"),
 ];
 
-/// What is meant.
+/// A parsed target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
-    /// An archive that comes in.
+    /// An archive on standard input.
     Stdin,
-    /// Something on this disk.
+    /// A path on this disk.
     Path {
         path: PathBuf,
-        /// Which form it has to have, where that was said.
+        /// The required form, if the text names one.
         form: Option<PathForm>,
         /// Only the image of this name.
         name: Option<String>,
@@ -51,7 +51,7 @@ pub enum Target {
     Image(Box<ImageRef>),
 }
 
-/// The form of something on disk.
+/// The form of a source on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PathForm {
     /// `oci:`
@@ -74,7 +74,7 @@ impl fmt::Display for Target {
 }
 
 impl Target {
-    /// What a text means.
+    /// Parses a text.
     pub fn parse(text: &OsStr) -> Result<Self, SourceError> {
         Self::parse_in(Path::new(""), text)
     }
@@ -124,7 +124,7 @@ impl Target {
                 Ok(_) => Ok(Self::Image(Box::new(image))),
                 Err(source) => Err(refuse(text, source)),
             },
-            // `out/a` is a path that is not there, or an image whose registry was not said.
+            // `out/a` is a missing path, or an image without its registry.
             Err(ImageRefError::NoRegistry { .. }) if !is_said => Ok(Self::path(OsStr::new(text))),
             Err(source) => Err(refuse(text, source)),
         }
@@ -148,7 +148,7 @@ impl Target {
         Self::Path { path: PathBuf::from(path), form: Some(form), name }
     }
 
-    /// The layouts of a folder that has some, sorted; else this one alone.
+    /// The layouts of a folder of layouts, sorted; else this one alone.
     #[must_use]
     pub fn expand(self) -> Vec<Self> {
         let Self::Path { path, form: None, name: None } = &self else { return vec![self] };
@@ -174,23 +174,23 @@ impl Target {
     }
 }
 
-/// A text that holds a login is not shown.
+/// A text with a login is not shown.
 fn refuse(text: &str, source: ImageRefError) -> SourceError {
     let shown = if source == ImageRefError::Login { "…" } else { text };
     SourceError::Reference { text: shown.to_owned(), source }
 }
 
-/// What a run that was killed leaves beside layouts begins with a dot.
+/// The leftovers of a killed run beside layouts begin with a dot.
 fn is_hidden(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.as_bytes().starts_with(b"."))
 }
 
-/// Whether something of a layout is in a folder, so it is meant as one.
+/// Whether a folder has a part of a layout, and so is meant as one.
 fn is_layout(path: &Path) -> bool {
     path.join(LAYOUT_FILE).exists() || path.join(INDEX_FILE).exists()
 }
 
-/// A path that may have been meant as an image: what to write instead.
+/// Advice for a path in the form of an image: the text to write instead.
 pub(super) fn advice(path: &Path) -> String {
     let text = path.to_string_lossy();
     let looks_like_an_image = !text.starts_with(['/', '.', '~'])

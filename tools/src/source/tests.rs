@@ -43,7 +43,7 @@ fn layer(name: &str, content: &str) -> Vec<u8> {
     tar.finish()
 }
 
-/// An archive that is made member by member, so each test can lie in its own way.
+/// An archive made member by member, so each test can forge it in its own way.
 struct Tar(tar::Builder<Vec<u8>>);
 
 impl Default for Tar {
@@ -85,7 +85,7 @@ impl Tar {
     }
 }
 
-/// The image every form holds: two layers, the first of which comes twice.
+/// The image of every form: two layers, the first of them twice.
 struct Image {
     layers: Vec<Vec<u8>>,
     config: Vec<u8>,
@@ -156,7 +156,7 @@ impl Image {
         tar.finish()
     }
 
-    /// crane's legacy form, that of jib and ko too: layers as gzip.
+    /// crane's legacy form, also of jib and ko: layers as gzip.
     fn crane(&self) -> Vec<u8> {
         let mut tar = Tar::default();
         let mut names: Vec<String> = Vec::new();
@@ -174,7 +174,7 @@ impl Image {
         tar.finish()
     }
 
-    /// What Nix makes: `./` before names, folders by the hash of the layer, no `repositories`.
+    /// Nix's form: `./` before names, folders by the hash of the layer, no `repositories`.
     fn nix(&self) -> Vec<u8> {
         let mut tar = Tar::default();
         let mut names: Vec<String> = Vec::new();
@@ -259,7 +259,7 @@ fn said(bytes: &[u8]) -> String {
     format!("{error}: {}", cause.unwrap_or_default())
 }
 
-/// What does not depend on the form: names, platform, configuration, and the layers unpacked.
+/// The form-independent facts: names, platform, configuration, and the layers unpacked.
 fn essence(source: &Source) -> (Vec<String>, Vec<Descriptor>, Vec<Option<u64>>) {
     let facts = examine(source);
     assert_eq!(facts.faults, [], "{}", source.location());
@@ -337,7 +337,7 @@ fn what_manifest_json_says_is_not_believed() {
     assert_eq!(kinds(&missing), [FaultKind::Missing]);
     let facts = examine(&open(&missing).unwrap());
     assert!(facts.faults[0].message.contains("`gone.tar`"), "{}", facts.faults[0].message);
-    // A name that comes twice counts where it came last.
+    // Of two members with one name the last counts.
     let list = json!([{"Config": "c.json", "Layers": ["a.tar", "b.tar"]}]);
     let again = with(list, &|tar| {
         tar.file("b.tar", b"other");

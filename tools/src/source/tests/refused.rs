@@ -1,4 +1,4 @@
-//! Archives and folders that are damaged, too large or no image.
+//! Archives and folders with damage, of too large a size, or without an image.
 
 use super::*;
 
@@ -189,7 +189,7 @@ proptest! {
         let (mut bytes, part) = match form {
             0 => (image.docker(), image.layers[0].clone()),
             1 => (image.docker_25(&json!({})), gzip(&image.layers[0])),
-            // Its name is no digest, but the digest is what others know it by.
+            // Its name is no digest, but other tools know it by the digest.
             _ => (image.docker_25(&json!({})), image.config.clone()),
         };
         let start = bytes.windows(part.len()).position(|window| window == part).unwrap();
