@@ -1,7 +1,7 @@
-//! A registry as the tools use it: manifests, blobs, uploads, referrers, with patience.
+//! A registry client for the tools: manifests, blobs, uploads, referrers, with retries.
 //!
-//! Our own client, because pushing needs what others lack: `Retry-After` on every verb, sessions that
-//! resume, mounts that go on as uploads, and answers byte for byte.
+//! It is our own, because a push needs parts other clients lack: `Retry-After` on every verb,
+//! resumed sessions, mounts with a fallback to uploads, and answers byte for byte.
 
 mod auth;
 mod challenge;
@@ -42,7 +42,7 @@ pub use self::upload::Uploaded;
 use crate::credentials::Login;
 use crate::offer::words::LoginServer;
 
-/// Pauses from this on are told, so that nobody waits without knowing why.
+/// Shortest pause with a notice, so that a person knows the reason for the wait.
 const TOLD_PAUSE: Duration = Duration::from_secs(1);
 
 /// How many redirects one request follows.
@@ -63,11 +63,11 @@ pub struct Options {
     pub patience: Patience,
     /// How many bytes one request of an upload carries.
     pub chunk_bytes: u64,
-    /// Told why something takes longer.
+    /// The receiver of notices about delays.
     pub notice: Notice,
 }
 
-/// Somebody who is told in words.
+/// A receiver of notices in words.
 #[derive(Clone, Default)]
 pub struct Notice(Option<Arc<Told>>);
 
@@ -170,7 +170,7 @@ impl Registry {
         Ok(Call { method, uri, scope, headers: HeaderMap::new(), body: Bytes::new() })
     }
 
-    /// Sends a request until the answer is not one that may change, or patience ends.
+    /// Sends a request until its answer is final, or the budget ends.
     async fn call(&self, call: &Call<'_>) -> Result<Response<Incoming>, RegistryError> {
         let mut budget = Budget::new(self.options.policy);
         loop {
@@ -188,7 +188,7 @@ impl Registry {
         }
     }
 
-    /// Waits before the next try, or ends with what went wrong.
+    /// Waits before the next try, or ends with the last error.
     async fn pause(
         &self,
         budget: &mut Budget,
@@ -214,8 +214,8 @@ impl Registry {
         Ok(())
     }
 
-    /// Sends a request once: authenticated, a second time when the token was refused, and along
-    /// redirects, which get the token only while they stay on this registry.
+    /// Sends a request once: with credentials, a second time after a refused token, and along
+    /// redirects; a redirect gets the token only on this registry.
     async fn call_once(&self, call: &Call<'_>) -> Result<Response<Incoming>, RegistryError> {
         let mut uri = call.uri.clone();
         let mut renewed = false;
@@ -279,7 +279,7 @@ impl Registry {
         }
     }
 
-    /// The answer when its status is one of these, else what it says is wrong.
+    /// The answer if its status is one of these, else its error.
     async fn expect(
         &self,
         call: &Call<'_>,
@@ -311,7 +311,7 @@ fn is_redirect(method: &Method, status: StatusCode, headers: &HeaderMap) -> bool
     (keeps || (reads && changes)) && headers.contains_key(LOCATION)
 }
 
-/// An address that may be relative to another; its query is kept as it is, it is opaque.
+/// An address, possibly relative to another; its query is opaque and kept as it is.
 fn resolve(base: &Uri, text: &str) -> Option<Uri> {
     if text.starts_with("http://") || text.starts_with("https://") {
         return text.parse().ok();
@@ -334,7 +334,7 @@ fn network_error(method: &Method, uri: &Uri, reason: &str) -> RegistryError {
     RegistryError::Network { method: method.clone(), url: shown(uri), reason: reason.to_owned() }
 }
 
-/// What the body of an error says, in one short line.
+/// The message in an error's body, in one short line.
 async fn error_message(transport: &Transport, uri: &Uri, body: &mut Incoming) -> String {
     let Ok(Some(bytes)) = transport.whole(uri, body, ERROR_BYTES_MAX).await else {
         return String::new();

@@ -37,7 +37,7 @@ const TOKEN_BYTES_MAX: usize = 256 * 1024;
 /// How many tokens are kept; one run touches few repositories.
 const TOKENS_MAX: usize = 1024;
 
-/// What a request needs to be allowed.
+/// The permissions a request needs.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Scope(Vec<String>);
 
@@ -61,14 +61,14 @@ impl std::fmt::Display for Scope {
     }
 }
 
-/// Who we are to one registry.
+/// Our identity towards one registry.
 pub(super) struct Authenticator {
     /// The registry as messages call it.
     registry: String,
     plain_http: bool,
     login: Option<Login>,
     policy: Policy,
-    /// Held while a token is fetched, so that many requests fetch it once.
+    /// Held during the fetch of a token, so that many requests fetch it once.
     state: Mutex<State>,
 }
 
@@ -130,7 +130,7 @@ impl Authenticator {
         }
     }
 
-    /// Takes note of a 401: what the registry asks for, and that this header did not do.
+    /// Notes a 401: the registry's challenge, and the refusal of this header.
     pub(super) async fn refused(
         &self,
         headers: &HeaderMap,

@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 
-/// Longest header that is looked at.
+/// Longest header, in bytes.
 const LEN_MAX: usize = 8192;
 
-/// What a registry asks for.
+/// A registry's demand.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Challenge {
     /// User and password on each request.
@@ -15,7 +15,7 @@ pub(super) enum Challenge {
     Bearer {
         /// Where tokens are given out.
         realm: String,
-        /// For whom the token is.
+        /// The audience of the token.
         service: Option<String>,
     },
 }
@@ -41,7 +41,7 @@ impl Challenge {
 }
 
 /// The schemes of a header, each with its parameters. A comma separates parameters and schemes
-/// alike; a scheme is the word that no `=` follows.
+/// alike; a scheme is a word without a `=` after it.
 fn schemes(header: &str) -> Vec<(String, BTreeMap<String, String>)> {
     let mut found: Vec<(String, BTreeMap<String, String>)> = Vec::new();
     let mut rest = header.trim_start();
@@ -65,7 +65,7 @@ fn schemes(header: &str) -> Vec<(String, BTreeMap<String, String>)> {
     found
 }
 
-/// A token or a quoted text, and what is after it.
+/// A token or a quoted text, and the rest after it.
 fn value_of(text: &str) -> (String, &str) {
     let Some(quoted) = text.strip_prefix('"') else {
         let end = text.find([',', ' ']).unwrap_or(text.len());

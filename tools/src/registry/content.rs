@@ -1,7 +1,7 @@
 //! Manifests and blobs of a registry: look, fetch, put. Uploads of blobs are in `upload`.
 //!
-//! Invariant: a manifest that leaves here is the exact bytes of the registry, of at most 4 MiB, and
-//! has the digest that was asked for.
+//! Invariant: a fetched manifest has the registry's exact bytes, at most 4 MiB, and the requested
+//! digest.
 
 use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, RANGE};
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
@@ -19,7 +19,7 @@ use super::{Call, Registry};
 const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
 impl Registry {
-    /// What a tag or digest points at; `None` when there is nothing.
+    /// The target of a tag or digest; `None` if the registry has no such manifest.
     pub async fn head_manifest(
         &self,
         repo: &RepoName,

@@ -1,8 +1,8 @@
-//! One blob on its way from a registry, piece by piece. A connection that breaks is opened again where
-//! it broke, as long as there is progress.
+//! One blob on its way from a registry, piece by piece. A broken connection is opened again at the
+//! break, while there is progress.
 //!
-//! Invariant: bytes are handed out in their order, at most as many as the descriptor says. Whether
-//! they are the blob is for whoever hashes them.
+//! Invariant: bytes are handed out in their order, at most as many as the descriptor says. The
+//! reader has to prove them by their hash.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use super::retry::Budget;
 use super::transport::shown;
 use super::{Registry, network_error};
 
-/// A blob that is read from its start, or from wherever it is sought.
+/// A blob, read from its start or from any sought offset.
 pub struct BlobDownload {
     registry: Arc<Registry>,
     repo: RepoName,
@@ -28,10 +28,10 @@ pub struct BlobDownload {
     budget: Budget,
 }
 
-/// An answer that is being read.
+/// An answer under way.
 struct Open {
     response: Response<Incoming>,
-    /// Bytes that arrived and were not taken.
+    /// Arrived bytes, not taken yet.
     ahead: Bytes,
     offset: u64,
 }
@@ -43,14 +43,14 @@ impl std::fmt::Debug for BlobDownload {
 }
 
 impl BlobDownload {
-    /// A download of which nothing was asked for yet.
+    /// A download before its first request.
     #[must_use]
     pub fn new(registry: Arc<Registry>, repo: RepoName, descriptor: Descriptor) -> Self {
         let budget = Budget::new(registry.options.policy);
         Self { registry, repo, descriptor, open: None, offset: 0, budget }
     }
 
-    /// What it is.
+    /// The descriptor of the blob.
     pub(super) const fn descriptor(&self) -> &Descriptor {
         &self.descriptor
     }
@@ -105,7 +105,7 @@ impl BlobDownload {
         Endpoint::Blob { repo: self.repo.clone(), digest: self.descriptor.digest }
     }
 
-    /// The next bytes from the open answer, or from one that starts there.
+    /// The next bytes from the open answer, or from a new one at this offset.
     async fn piece(&mut self, at_most: usize) -> Result<Bytes, RegistryError> {
         let offset = self.offset;
         let mut open = match self.open.take() {

@@ -1,23 +1,23 @@
-//! What can go wrong between us and a registry. Each error names the request or the name it is
-//! about; none ever holds a credential or a token.
+//! The errors between us and a registry. Each error names its request or name; none ever holds a
+//! credential or a token.
 
 use std::time::Duration;
 
 use http::{Method, StatusCode};
 use wharf_oci::{Digest, ParseError};
 
-/// Why a registry did not do what was asked.
+/// The failure of a request to a registry.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RegistryError {
-    /// The answer is a refusal that asking again will not change.
+    /// The answer is a lasting refusal: a retry will not change it.
     #[error("{method} {url} was answered with {status}{}", said(.message))]
     Refused {
         method: Method,
         /// Its address, without a query.
         url: String,
         status: StatusCode,
-        /// What the body said, shortened; empty when it said nothing.
+        /// The text of the body, shortened; may be empty.
         message: String,
     },
     /// No credentials, or wrong ones, or not enough rights.
@@ -25,7 +25,7 @@ pub enum RegistryError {
     Unauthorized {
         registry: String,
         scope: String,
-        /// What the body said, shortened.
+        /// The text of the body, shortened.
         message: String,
     },
     /// The retries are used up.
@@ -45,15 +45,15 @@ pub enum RegistryError {
         method: Method,
         /// Its address, without a query.
         url: String,
-        /// What the connection said, with its causes.
+        /// The connection's error, with its causes.
         reason: String,
     },
-    /// Nobody there speaks to us: asking again will not change that.
+    /// No registry answers at the address; a retry will not change it.
     #[error("cannot reach {url}: {reason}; {advice}")]
     Unreachable {
         /// The address, without a query.
         url: String,
-        /// What the connection said, with its causes.
+        /// The connection's error, with its causes.
         reason: String,
         advice: &'static str,
     },
@@ -72,13 +72,13 @@ pub enum RegistryError {
         url: String,
         reason: String,
     },
-    /// A manifest that cannot be used.
+    /// An unusable manifest.
     #[error("the manifest {url} cannot be used")]
     Manifest { url: String, source: ParseError },
-    /// Content that is not what its digest says.
+    /// Content with another digest.
     #[error("{url} sent other content than {expected}: {reason}")]
     Content { url: String, expected: Digest, reason: String },
-    /// What has to be sent cannot be read.
+    /// The bytes to send cannot be read.
     #[error("the blob {digest} cannot be read")]
     Source { digest: Digest, source: std::io::Error },
     /// TLS cannot be set up.

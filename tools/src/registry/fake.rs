@@ -1,5 +1,5 @@
-//! A registry in memory that speaks real HTTP on port 0 and misbehaves by script: each fault is
-//! used once, by the first request with its method. Real registries are in the end-to-end tests.
+//! A registry in memory with real HTTP on port 0 and scripted faults: each fault is used once, by
+//! the first request with its method. Real registries are in the end-to-end tests.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
@@ -15,7 +15,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use wharf_oci::{Algorithm, Digester};
 
-/// A misbehaviour.
+/// A scripted fault.
 pub(crate) enum Fault {
     /// This answer, and nothing done.
     Answer(Method, u16, Vec<(&'static str, String)>),
@@ -87,7 +87,7 @@ pub(crate) async fn start(fake: Fake) -> (Shared, String) {
             tokio::spawn(async move {
                 let service = service_fn(move |request| serve(Arc::clone(&state), request));
                 let builder = hyper::server::conn::http1::Builder::new();
-                // A broken connection is what some tests want.
+                // Some tests want a broken connection.
                 let _ = builder.serve_connection(TokioIo::new(stream), service).await;
             });
         }
@@ -225,7 +225,7 @@ impl Fake {
         }
         self.next_session += 1;
         self.sessions.insert(self.next_session, Vec::new());
-        // Relative, with a query that has to come back.
+        // Relative, with a query the client has to send back.
         let location = format!("/v2/{repo}/blobs/uploads/{}?_state=s0", self.next_session);
         reply(202, &[("location", location)], Bytes::new())
     }

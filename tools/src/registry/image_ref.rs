@@ -1,7 +1,7 @@
 //! `ImageRef`: an image as people type it, `REGISTRY/REPOSITORY[:TAG][@DIGEST]`.
 //!
-//! Invariant: the registry is always said. Other tools read `redis` as an image of Docker Hub; in
-//! front of a private registry that is a wrong-registry accident waiting.
+//! Invariant: a reference always names its registry. Other tools read `redis` as an image of Docker
+//! Hub; in front of a private registry such a default leads to the wrong registry.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,7 +11,7 @@ use wharf_oci::{Digest, ParseError, Reference, RepoName, Tag};
 use crate::logins;
 use crate::offer::words::{LoginServer, WordError};
 
-/// Longest text that is looked at.
+/// Longest text, in bytes.
 const LEN_MAX: usize = 1024;
 
 /// An image on a registry.
@@ -55,7 +55,7 @@ pub enum ImageRefError {
 }
 
 impl ImageRef {
-    /// What a registry is asked for: the digest when there is one, else the tag.
+    /// The reference for a request: the digest if there is one, else the tag.
     pub fn reference(&self) -> Result<Reference, ImageRefError> {
         match (&self.digest, &self.tag) {
             (Some(digest), _) => Ok(Reference::Digest(*digest)),
@@ -96,7 +96,7 @@ impl FromStr for ImageRef {
     }
 }
 
-/// Whether the only `@` begins what is meant as a digest, right or not.
+/// Whether the only `@` begins a digest, well-formed or not.
 fn ends_in_digest(text: &str) -> bool {
     let mut parts = text.split('@').skip(1);
     let is_digest = |part: &str| part.starts_with("sha256:") || part.starts_with("sha512:");

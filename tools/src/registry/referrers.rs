@@ -1,7 +1,7 @@
-//! What refers to a manifest: by the API where a registry has it, else as clients list it under a tag
+//! The referrers of a manifest: by the API of a registry, else by the clients' list under a tag
 //! (distribution-spec, "Listing Referrers" and "Referrers Tag Schema").
 //!
-//! Invariant: a registry that refuses, throttles or fails is an error, never an empty list.
+//! Invariant: a refusing, throttling or failing registry is an error, never an empty list.
 
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE, LINK};
@@ -23,7 +23,7 @@ const PAGES_MAX: usize = 100;
 const MERGES_MAX: usize = 4;
 
 impl Registry {
-    /// What refers to a manifest, as everybody who asks this registry finds it.
+    /// The referrers of a manifest, as every client of this registry finds them.
     pub async fn referrers(
         &self,
         repo: &RepoName,
@@ -35,8 +35,8 @@ impl Registry {
         }
     }
 
-    /// What clients listed under the tag that is made of the digest. Registries keep it when they
-    /// learn the API.
+    /// The clients' list under the tag made of the digest. A registry keeps it after it learns the
+    /// API.
     pub async fn listed_under_tag(
         &self,
         repo: &RepoName,
@@ -51,9 +51,9 @@ impl Registry {
         }
     }
 
-    /// Looks the registry lists a referrer that was put. One without the API does not: there the
-    /// list stands under a tag, and whoever pushes keeps it (distribution-spec, "Referrers Tag
-    /// Schema").
+    /// Checks for a pushed referrer in the registry's list. A registry without the API makes no
+    /// list: there the list stands under a tag, and the pushing client keeps it (distribution-spec,
+    /// "Referrers Tag Schema").
     pub async fn list_referrer(
         &self,
         repo: &RepoName,
@@ -85,7 +85,7 @@ impl Registry {
         })
     }
 
-    /// `None` when the registry has no such API. Some say that with a page for people.
+    /// `None` for a registry without the API. Some registries then answer with a page for people.
     async fn listed_by_api(
         &self,
         repo: &RepoName,
@@ -120,7 +120,7 @@ impl Registry {
     }
 }
 
-/// The list of referrers with one more; what else stands in it stays.
+/// The list of referrers with one more; its other entries stay.
 fn merged(before: Option<&Manifest>, manifest: &Manifest) -> Vec<u8> {
     let before = before.and_then(|before| serde_json::from_slice::<Value>(before.bytes()).ok());
     let mut index = before.filter(|index| index["manifests"].is_array()).unwrap_or_else(

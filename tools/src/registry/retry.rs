@@ -1,5 +1,5 @@
-//! What is tried again, how often and after how long. A registry that says how long to wait is
-//! believed, up to a bound; one that does not is asked again after a growing, jittered pause.
+//! The retry policy: the failures to retry, the number of tries and the pauses. The client obeys a
+//! registry's `Retry-After`, up to a bound; without one it retries after a growing, jittered pause.
 
 use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, SystemTime};
@@ -31,7 +31,7 @@ impl Default for Policy {
     }
 }
 
-/// What is left of a [`Policy`] for one request, or for one blob since its last progress.
+/// The rest of a [`Policy`] for one request, or for one blob since its last progress.
 #[derive(Debug)]
 pub(super) struct Budget {
     policy: Policy,
@@ -62,13 +62,14 @@ impl Budget {
         Some(jittered(doubled.min(self.policy.pause_max)))
     }
 
-    /// Something moved forward: patience starts over.
+    /// Progress was made: the budget starts over.
     pub(super) const fn progressed(&mut self) {
         self.tried = 0;
     }
 }
 
-/// Between half of the pause and all of it, so that many clients do not come back at once.
+/// A random time between half of the pause and all of it, so that many clients do not come back at
+/// once.
 fn jittered(pause: Duration) -> Duration {
     let random = RandomState::new().hash_one(0_u8) % 1024;
     let half = pause / 2;

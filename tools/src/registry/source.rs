@@ -1,8 +1,8 @@
-//! Where the bytes of an upload come from: a file, memory, or a blob of another registry. Any part
-//! can be had again, because an upload may have to go back.
+//! The source of an upload's bytes: a file, memory, or a blob of another registry. Any part can be
+//! read again, because an upload may have to go back.
 //!
-//! Invariant: bytes of another registry are hashed in their order, and a source whose bytes are not
-//! its digest says so before the upload is ended.
+//! Invariant: bytes of another registry are hashed in their order, and a source with another digest
+//! is an error before the upload is ended.
 
 use std::fs::File;
 use std::io;
@@ -32,7 +32,7 @@ pub struct FileSource {
     descriptor: Descriptor,
 }
 
-/// A blob that is downloaded while it is uploaded.
+/// A blob, downloaded during its upload.
 pub struct RemoteSource {
     download: BlobDownload,
     /// Everything from the start to here was hashed.
@@ -40,7 +40,7 @@ pub struct RemoteSource {
 }
 
 impl BlobSource {
-    /// A blob that starts here in a file, which others may read too.
+    /// A blob at this offset of a file; others may read the file too.
     #[must_use]
     pub fn file(file: Arc<File>, start: u64, descriptor: Descriptor) -> Self {
         Self::File(Box::new(FileSource { file, start, descriptor }))
@@ -54,7 +54,7 @@ impl BlobSource {
         Self::Remote(Box::new(RemoteSource { download, digester }))
     }
 
-    /// What it is.
+    /// The descriptor of the blob.
     pub(super) fn descriptor(&self) -> &Descriptor {
         match self {
             Self::File(source) => &source.descriptor,
@@ -112,7 +112,7 @@ impl RemoteSource {
         Ok(bytes)
     }
 
-    /// Hashes what was not hashed yet, and compares at the end.
+    /// Hashes the new bytes, and compares the digest at the end.
     fn prove(&mut self, offset: u64, bytes: &Bytes) -> Result<(), RegistryError> {
         let hashed = self.digester.size_bytes();
         let known = usize::try_from(hashed.saturating_sub(offset)).unwrap_or(usize::MAX);

@@ -333,7 +333,7 @@ fn locations_are_resolved_and_their_queries_kept() {
     assert_eq!(resolved("http://bad host/"), None);
 }
 
-/// What a registry at this address says to the first question.
+/// The error of the first request to a registry at this address.
 async fn first_contact(address: &str, plain_http: bool) -> RegistryError {
     let registry = Registry::new(address.parse().unwrap(), plain_http, None, quick()).unwrap();
     let reference = Reference::Tag("1.0".parse().unwrap());
@@ -342,7 +342,7 @@ async fn first_contact(address: &str, plain_http: bool) -> RegistryError {
 
 #[tokio::test]
 async fn nobody_at_an_address_is_told_at_once_with_what_to_do() {
-    // Bound but not listening: refused, and nobody else can take it.
+    // Bound but not listening: connections are refused, and no other process can take the port.
     let held = tokio::net::TcpSocket::new_v4().unwrap();
     held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let closed = held.local_addr().unwrap().to_string();
@@ -364,7 +364,7 @@ async fn nobody_at_an_address_is_told_at_once_with_what_to_do() {
 #[tokio::test]
 async fn plain_http_to_a_server_of_tls_is_told_at_once() {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    // An alert of TLS, what web servers answer, and nothing at all.
+    // An alert of TLS, web servers' answers, and an empty answer.
     for answer in [
         b"".as_slice(),
         b"\x15\x03\x01\x00\x02\x02\x46".as_slice(),

@@ -1,8 +1,8 @@
 //! One HTTP request and its answer: connections, TLS, and time limits on silence instead of on the
-//! whole. No retry, no authentication and no redirect is decided here.
+//! whole. This module decides no retry, no authentication and no redirect.
 //!
 //! Invariant: a body is sent with its exact length, never chunked, because registries refuse an
-//! upload without one; and no address that leaves here shows its query, which may be a secret.
+//! upload without one; and no address leaves here with its query, a possible secret.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -61,14 +61,15 @@ impl Default for Patience {
 pub(super) struct Transport {
     client: Client<HttpsConnector<HttpConnector>, Pieces>,
     patience: Patience,
-    /// Who answered in this run: trouble with them passes, trouble with others is a mistake.
+    /// The hosts of this run's answers: a failure of one of them is temporary, a failure of another
+    /// host is a mistake.
     answered: Mutex<BTreeSet<String>>,
-    /// How often somebody hung up who had not.
+    /// How often a host without any answer hung up.
     hung_up: AtomicU64,
 }
 
 impl Transport {
-    /// A client that trusts the system's certificates and those in `ca_file`.
+    /// A client with trust in the system's certificates and those in `ca_file`.
     pub(super) fn new(ca_file: Option<&Path>, patience: Patience) -> Result<Self, RegistryError> {
         let mut http = HttpConnector::new();
         http.enforce_http(false);
@@ -138,8 +139,8 @@ impl Transport {
         }
     }
 
-    /// What to do about a host that never answered. One that hangs up on plain HTTP is asked once
-    /// more, because connections break; then it is one that wants TLS.
+    /// Advice about a host without any answer. A host hanging up on plain HTTP gets a second
+    /// request, because connections break; after that it counts as one for TLS.
     fn advice(&self, uri: &Uri, error: &legacy::Error) -> Option<&'static str> {
         let hangs_up = uri.scheme_str() == Some("http") && unreachable::hangs_up(error);
         if hangs_up && self.hung_up.fetch_add(1, Ordering::Relaxed) > 0 {
@@ -153,7 +154,7 @@ impl Transport {
         uri.authority().is_none_or(|authority| !answered.contains(authority.as_str()))
     }
 
-    /// Takes note of who answered. Servers that expect TLS say 400 to plain HTTP.
+    /// Notes the host of an answer. Servers for TLS answer 400 to plain HTTP.
     fn met(
         &self,
         uri: &Uri,
@@ -223,7 +224,7 @@ impl Transport {
     }
 }
 
-/// A body at hand, given out in pieces so that progress can be seen.
+/// A body at hand, given out in pieces for visible progress.
 pub(super) struct Pieces {
     left: Bytes,
     sent: Arc<AtomicU64>,

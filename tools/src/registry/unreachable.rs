@@ -1,5 +1,5 @@
-//! Why nobody answers at an address, in words that say what to do. Only for hosts that never answered:
-//! what a host that did answers with is trouble that may pass.
+//! The reason for an unreachable address, with advice. Only for hosts without any answer: a failure
+//! of an answering host may pass.
 
 use std::error::Error;
 use std::io;
@@ -11,7 +11,7 @@ use hyper_util::client::legacy;
 pub(super) const API_VERSION: HeaderName =
     HeaderName::from_static("docker-distribution-api-version");
 
-/// For who spoke plain HTTP to TLS.
+/// For plain HTTP to a TLS port.
 pub(super) const SPEAKS_TLS: &str =
     "it may speak TLS: leave out --plain-http, and `plainHttp` in the offer";
 
@@ -30,7 +30,8 @@ pub(super) fn hangs_up(error: &legacy::Error) -> bool {
     })
 }
 
-/// What to do about a connection that failed; `None` when it was made, and trying again may help.
+/// Advice about a failed connection; `None` for a failure after the connection, where a retry may
+/// help.
 pub(super) fn advice(error: &legacy::Error) -> Option<&'static str> {
     if !error.is_connect() {
         let is_parse = links(error)
@@ -46,7 +47,7 @@ pub(super) fn advice(error: &legacy::Error) -> Option<&'static str> {
             // Layers of a connection wrap the errors of those below.
             inner = io.get_ref().and_then(|inner| inner.downcast_ref());
         }
-        // The resolver's error has no type of its own that could be asked for.
+        // The resolver's error has no type of its own to match.
         if link.to_string() == "dns error" {
             return Some(NO_NAME);
         }

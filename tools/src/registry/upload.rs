@@ -1,9 +1,9 @@
-//! One blob onto a registry: look, mount, or upload in chunks that survive throttling, broken
-//! connections, expired tokens and lost sessions.
+//! One blob onto a registry: look, mount, or upload in chunks. The upload survives throttling,
+//! broken connections, expired tokens and lost sessions.
 //!
 //! The form is POST, PATCH with `Content-Length` and `Content-Range: start-end`, and an empty PUT:
-//! the one that no registry is known to refuse. Invariant: the registry's word decides where an
-//! upload stands; no chunk is sent a second time without asking where the first one ended.
+//! the only one no registry is known to refuse. Invariant: the registry's offset decides where an
+//! upload stands; no chunk is sent a second time without a request for the end of the first.
 
 use bytes::Bytes;
 use http::header::{CONTENT_RANGE, CONTENT_TYPE, RANGE};
@@ -49,16 +49,16 @@ struct Session {
     chunk_bytes: u64,
 }
 
-/// What one try of a session came to.
+/// The result of one try of a session.
 enum Ended {
     Done,
-    /// The registry does not know the session any more; with what it said.
+    /// The registry has lost the session; with its error.
     Lost(RegistryError),
 }
 
 impl Registry {
-    /// Puts a blob into a repository. `mount_from` are repositories of this registry that may have
-    /// it.
+    /// Puts a blob into a repository. `mount_from` are repositories of this registry with a
+    /// possible copy of it.
     pub async fn upload(
         &self,
         repo: &RepoName,
@@ -141,7 +141,7 @@ impl Registry {
         })
     }
 
-    /// Sends everything that is missing and ends the upload.
+    /// Sends all missing bytes and ends the upload.
     async fn run(
         &self,
         session: &mut Session,
@@ -213,7 +213,7 @@ impl Registry {
         Ok(())
     }
 
-    /// What an answer to a chunk means that is not 202.
+    /// Judges an answer to a chunk other than 202.
     async fn judge(
         &self,
         session: &mut Session,
@@ -248,7 +248,7 @@ impl Registry {
         let response = self.call(&call).await?;
         let accepted = [StatusCode::NO_CONTENT, StatusCode::OK, StatusCode::ACCEPTED];
         if !accepted.contains(&response.status()) {
-            // Whatever it says, the session cannot be gone on with.
+            // After any such answer the session cannot go on.
             return Ok(Some(self.refusal(&call, response).await));
         }
         self.follow(session, &call.uri, response.headers())?;
@@ -260,7 +260,7 @@ impl Registry {
         Ok(None)
     }
 
-    /// Ends the upload. An answer that got lost is looked up instead of sent again.
+    /// Ends the upload. After a lost answer the client looks for the blob instead of sending again.
     async fn commit(
         &self,
         session: &Session,
@@ -283,7 +283,7 @@ impl Registry {
                 }
                 Err(error) => (error, None),
             };
-            // 400 is a digest that does not match: something on the way changed a byte.
+            // 400 means a digest mismatch: a byte changed on the way.
             let starts_over = matches!(
                 error.status(),
                 Some(
@@ -308,7 +308,7 @@ fn session_call<'a>(method: Method, location: &Uri, scope: &'a Scope) -> Call<'a
     Call { method, uri: location.clone(), scope, headers: HeaderMap::new(), body: Bytes::new() }
 }
 
-/// What to do after a chunk was not accepted.
+/// The next step after a refused chunk.
 enum Judged {
     Again(RegistryError, Option<std::time::Duration>),
     Lost(RegistryError),
@@ -324,8 +324,8 @@ fn patch<'a>(session: &Session, scope: &'a Scope, chunk: Bytes) -> Call<'a> {
     Call { method: Method::PATCH, uri: session.location.clone(), scope, headers, body: chunk }
 }
 
-/// How many bytes the registry has: `Range: 0-LAST`. `0-0` is what registries say for none; no
-/// chunk of ours has one byte but the last of all.
+/// How many bytes the registry has: `Range: 0-LAST`. Registries write `0-0` for none; of our chunks
+/// only the very last may have one byte.
 fn offset_of(headers: &HeaderMap) -> Option<u64> {
     let range: ChunkRange = headers.get(RANGE)?.to_str().ok()?.parse().ok()?;
     match range {
