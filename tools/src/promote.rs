@@ -1,8 +1,8 @@
-//! From one registry to another by digest: a plan that says everything, an apply that does nothing
-//! else, and a ledger from which it goes on, reports and undoes.
+//! From one registry to another by digest: a complete plan, an apply of this plan alone, and a
+//! ledger to resume, report and undo from.
 //!
-//! Invariant: nothing is written that is not in the plan; a source that changed since is refused;
-//! no image ends without a state.
+//! Invariant: nothing outside the plan is written; a source changed since the plan is refused; no
+//! image ends without a state.
 
 pub mod apply;
 pub mod companions;
@@ -20,11 +20,11 @@ pub enum State {
     Promoted,
     /// Everything was as it should be before.
     Already,
-    /// A tag points elsewhere, or something changed since the plan was made.
+    /// A tag has another digest, or a manifest changed since the plan was made.
     Refused,
     /// The source does not have it.
     Lost,
-    /// Something went wrong on the way.
+    /// An error ended it on the way.
     Failed,
 }
 

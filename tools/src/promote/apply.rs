@@ -1,8 +1,8 @@
-//! Does what a plan says, image by image, and writes each step down before the next.
+//! Applies a plan, image by image, and writes each step down before the next.
 //!
 //! Order within an image: blobs, manifests from the inside out, tags. `latest` of every image comes
-//! after everything else of all of them. One image that fails leaves the others alone; a ledger
-//! that cannot be written ends the run.
+//! after everything else of all of them. A failed image leaves the others alone; a failed write of
+//! the ledger ends the run.
 
 use std::sync::Arc;
 
@@ -19,12 +19,12 @@ use crate::transfer::{Destination, KnownBlobs, Moved, Step, Tree};
 
 /// A run of a plan.
 pub struct Apply<'a> {
-    /// What is to be done.
+    /// The content of the plan.
     pub content: &'a Content,
     pub from: Arc<Registry>,
     pub to: Arc<Registry>,
     pub ledger: &'a Ledger,
-    /// What an earlier run did.
+    /// The history of an earlier run.
     pub history: Option<History>,
 }
 
@@ -39,13 +39,13 @@ pub struct Outcome {
     /// Why, unless it is done.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub reason: String,
-    /// What the last tag points at.
+    /// The digest of the last tag.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,
     /// Bytes of blobs, of this run.
     #[serde(flatten)]
     pub moved: Moved,
-    /// What belongs to it, and what became of that.
+    /// Its companions, and the outcome of each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub companions: Vec<Companion>,
     #[serde(skip)]
@@ -71,7 +71,7 @@ impl From<LedgerError> for Stop {
     }
 }
 
-/// An image whose content is there; `latest` is still to be written.
+/// An image with its content in place; `latest` is still to be written.
 struct Copied {
     tree: Tree,
     moved: Moved,
@@ -179,14 +179,14 @@ impl Apply<'_> {
         if !in_place {
             moved = destination.put::<Stop>(&tree, &open, &skip, &tell).await?;
         }
-        // Before the tags: whoever pulls by one finds the signatures.
+        // Before the tags: a pull by tag then finds the signatures.
         let companions = self.copy_companions(item, known, &mut moved, &tell).await?;
         let pinned = item.tags.iter().filter(|step| step.tag.as_str() != FLOATING_TAG);
         self.write_tags(item, pinned, &tree, known).await?;
         Ok(Copied { tree, moved, companions })
     }
 
-    /// Copies what belongs to the image; says what became of each.
+    /// Copies the image's companions, and returns the outcome of each.
     async fn copy_companions(
         &self,
         item: &Item,
@@ -216,7 +216,7 @@ impl Apply<'_> {
         Ok(companions)
     }
 
-    /// The source has to be what the plan saw.
+    /// Checks the source's tags against the plan.
     async fn check_source(&self, item: &Item) -> Result<(), Stop> {
         for step in &item.tags {
             let reference = Reference::Tag(step.tag.clone());
@@ -236,8 +236,8 @@ impl Apply<'_> {
         Ok(())
     }
 
-    /// The destination has to be what the plan saw, or what an earlier run made of it. Whether
-    /// every tag is where it should be.
+    /// Checks the destination's tags against the plan, or against an earlier run of it. Returns
+    /// whether every tag is in its final place.
     async fn check_destination(&self, item: &Item) -> Result<bool, Stop> {
         let mut all = true;
         for step in &item.tags {
@@ -286,8 +286,8 @@ impl Apply<'_> {
         Ok(())
     }
 
-    /// Points a tag at a manifest that is there. What was said when it points at something else than
-    /// the plan saw: then it is left alone.
+    /// Points a tag at an existing manifest. A tag with another digest than in the plan is left
+    /// alone, and the reason is returned.
     async fn write_tag(
         &self,
         item: &Item,
@@ -317,7 +317,7 @@ impl Apply<'_> {
         Ok(None)
     }
 
-    /// That a tag of the destination is not where the plan saw it.
+    /// The reason for a changed tag: the destination has another digest than the plan.
     fn changed(&self, item: &Item, reference: &Reference, now: Option<Digest>) -> String {
         let url = self.to.manifest_url(&item.destination, reference);
         let now = now.map_or_else(|| "nothing".to_owned(), |digest| digest.to_string());

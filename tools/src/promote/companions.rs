@@ -1,9 +1,9 @@
-//! What belongs to an image without being part of it: signatures, attestations, bills of material.
-//! They refer to their manifest by `subject` (distribution-spec, "Referrers"), or stand under tags
-//! that are made of its digest (cosign). Both kinds go along with the image.
+//! The companions of an image, outside its own content: signatures, attestations, bills of
+//! material. They refer to their manifest by `subject` (distribution-spec, "Referrers"), or stand
+//! under tags made of its digest (cosign). Both kinds go along with the image.
 //!
-//! Invariant: what the destination has of its own is never taken away. A list of referrers kept under
-//! a tag is merged, and a tag with other signatures than the source's is left and named.
+//! Invariant: the destination's own companions are never taken away. A list of referrers under a
+//! tag is merged, and a tag with other signatures than the source's is left and named.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use super::plan::{Fetched, fetch_tree};
 use crate::registry::{BlobSource, Registry, RegistryError};
 use crate::transfer::{Destination, KnownBlobs, Moved, Step};
 
-/// The tags that cosign writes beside an image, by how they end.
+/// The endings of cosign's tags beside an image.
 const TAG_SUFFIXES: [&str; 3] = ["sig", "att", "sbom"];
 
 /// How many are looked for per image.
@@ -31,27 +31,26 @@ pub struct Companion {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tag: Option<Tag>,
     pub digest: Digest,
-    /// What the tag pointed at on the other side when the plan was made.
+    /// The tag's digest on the other side, when the plan was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Digest>,
-    /// What is to be done.
+    /// The planned action.
     pub action: CompanionAction,
     /// Why, when it is left.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
 }
 
-/// What is to be done about a companion, or was.
+/// The action for a companion, planned or done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum CompanionAction {
-    /// Copy it.
     Copy,
     /// It was copied.
     Copied,
     /// Nothing: it is there.
     Already,
-    /// Nothing: the other side has something else under its tag.
+    /// Nothing: the other side has other content under its tag.
     Left,
 }
 
@@ -69,7 +68,7 @@ impl CompanionAction {
 }
 
 impl Companion {
-    /// The same where everything that was to be copied is there.
+    /// The same once every planned copy is in place.
     #[must_use]
     pub fn in_place(&self) -> Self {
         let action = match self.action {
@@ -106,7 +105,7 @@ pub struct Sides<'a> {
 }
 
 impl Sides<'_> {
-    /// What belongs to these manifests, each after what it refers to.
+    /// The companions of these manifests, each after its subject.
     pub async fn find(&self, manifests: &[Descriptor]) -> Result<Vec<Companion>, RegistryError> {
         let mut found = Vec::new();
         let mut met: BTreeSet<Digest> = manifests.iter().map(|manifest| manifest.digest).collect();
@@ -136,7 +135,7 @@ impl Sides<'_> {
         Ok(found)
     }
 
-    /// What stands under a tag made of a digest.
+    /// The companion under a tag made of a digest.
     async fn tagged(
         &self,
         subject: Digest,
@@ -189,8 +188,8 @@ pub struct Copying<'a> {
 }
 
 impl Copying<'_> {
-    /// Puts the content of a companion, and makes it found by those who ask for its subject's
-    /// referrers. A tag is still to be written. `None` when the source does not have it any more.
+    /// Puts the content of a companion, and lists it among its subject's referrers. A tag is still
+    /// to be written. `None` if the source has lost it.
     pub async fn put<E: From<RegistryError>>(
         &self,
         companion: &Companion,

@@ -1,7 +1,7 @@
 //! The ledger of an apply: one JSON line per event, appended and synced before the next step.
 //!
-//! Invariant: what the ledger says has happened has happened; before a tag is written, the ledger
-//! knows what it pointed at. A last line a crash cut off is dropped, nothing else ever is.
+//! Invariant: every event in the ledger has happened; before a tag is written, the ledger has its
+//! old digest. A last line cut off by a crash is dropped, nothing else ever is.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions, TryLockError};
@@ -19,7 +19,7 @@ use crate::input;
 use crate::offer::timestamp::Timestamp;
 use crate::registry::Uploaded;
 
-/// Largest ledger that is read.
+/// Largest ledger, in bytes.
 const LEDGER_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 
 /// Why there is no ledger to work with.
@@ -28,7 +28,7 @@ pub enum LedgerError {
     /// It cannot be read or written.
     #[error("cannot use the ledger {path}")]
     Io { path: PathBuf, source: io::Error },
-    /// It is there, and nobody said to go on.
+    /// It exists, and the command line does not resume it.
     #[error("the ledger {path} exists; go on with --resume, or name another with --ledger")]
     Exists { path: PathBuf },
     /// Another program writes to it.
@@ -38,7 +38,7 @@ pub enum LedgerError {
     #[error("{path}:{line} is not a line of a ledger: {reason}")]
     Malformed {
         path: PathBuf,
-        /// Which line, from 1.
+        /// The number of the line, from 1.
         line: usize,
         reason: String,
     },
@@ -53,7 +53,7 @@ pub enum LedgerError {
     },
 }
 
-/// One line.
+/// One line of the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Event {
@@ -81,7 +81,7 @@ pub enum Event {
         plan: String,
         tag: Tag,
         before: Option<Digest>,
-        /// What it will point at.
+        /// The tag's new digest.
         after: Digest,
     },
     /// A tag was written and looked at.
@@ -104,7 +104,7 @@ pub enum Event {
         /// The plan of the offer.
         plan: String,
         tag: Tag,
-        /// What it points at again.
+        /// The tag's restored digest.
         restored: Digest,
     },
     /// The apply or the undo ended.
@@ -118,7 +118,7 @@ pub struct BeginItem {
     /// The plan of the offer.
     pub plan: String,
     pub destination: RepoName,
-    /// What each tag is to point at, also where it does already; ledgers of before have none.
+    /// The planned digest of each tag, an unchanged tag too; older ledgers have none.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<Tag, Digest>,
 }
@@ -130,14 +130,14 @@ struct Line {
     event: Event,
 }
 
-/// A ledger that is written to, by this program alone.
+/// A ledger open for writing, by this program alone.
 #[derive(Debug)]
 pub struct Ledger {
     path: PathBuf,
     file: Mutex<File>,
 }
 
-/// What a ledger says, put together.
+/// The state of all events of a ledger.
 #[derive(Debug, Clone)]
 pub struct History {
     pub plan_digest: Digest,
@@ -149,7 +149,7 @@ pub struct History {
     pub is_ended: bool,
 }
 
-/// What a ledger says about one image.
+/// A ledger's events about one image.
 #[derive(Debug, Clone)]
 pub struct ItemHistory {
     /// The plan of the offer.
@@ -160,24 +160,24 @@ pub struct ItemHistory {
     /// Whether tags of it were put back since.
     pub is_undone: bool,
     pub blobs: BTreeSet<Digest>,
-    /// What each tag is to point at, also where it did already.
+    /// The planned digest of each tag, an unchanged tag too.
     pub wanted: BTreeMap<Tag, Digest>,
-    /// Tags that were written, or were about to be, in order.
+    /// Tags written, or about to be written, in order.
     pub tags: Vec<TagHistory>,
 }
 
-/// What a ledger says about one tag.
+/// A ledger's events about one tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TagHistory {
     pub tag: Tag,
-    /// What it pointed at before the first run.
+    /// Its digest before the first run.
     pub before: Option<Digest>,
-    /// What it was to point at.
+    /// Its planned digest.
     pub after: Digest,
 }
 
 impl Ledger {
-    /// Starts a ledger; a file that is there is never written over.
+    /// Starts a ledger; an existing file is never overwritten.
     pub fn create(path: &Path) -> Result<Self, LedgerError> {
         match OpenOptions::new().read(true).append(true).create_new(true).open(path) {
             Ok(file) => Self::lock(path, file),
@@ -188,7 +188,7 @@ impl Ledger {
         }
     }
 
-    /// Opens a ledger to go on, and says what it holds. A line a crash cut off is removed.
+    /// Opens a ledger to go on, and returns its history. A line cut off by a crash is removed.
     pub fn reopen(path: &Path) -> Result<(Self, History), LedgerError> {
         let failed = |source| LedgerError::Io { path: path.to_owned(), source };
         let file =
@@ -281,7 +281,7 @@ impl ItemHistory {
         }
     }
 
-    /// What a tag points at when the image is promoted.
+    /// The digest of a tag in the promoted image.
     #[must_use]
     pub fn target(&self, tag: &Tag) -> Option<Digest> {
         let written = self.tags.iter().find(|at| at.tag == *tag).map(|at| at.after);
@@ -316,7 +316,7 @@ impl History {
                 item.state = Some((state, reason));
                 item.is_undone = false;
             }
-            // It is not where it should be any more: who goes on does it again.
+            // The tag has left its planned place: a resumed run writes it again.
             Event::Untagged { tag, .. } => {
                 item.tags.retain(|seen| seen.tag != tag);
                 item.state = None;
@@ -336,7 +336,7 @@ impl History {
         self.items.iter().find(|item| item.plan == plan)
     }
 
-    /// How many images are in each state; `None` are those that did not end.
+    /// How many images are in each state; an image without an end counts as unfinished.
     #[must_use]
     pub fn counts(&self) -> BTreeMap<&'static str, usize> {
         let mut counts = BTreeMap::new();

@@ -1,7 +1,7 @@
-//! What a promotion will do, found out by reading both sides once and bound to its own digest.
+//! The steps of a promotion, found out by reading both sides once and bound to their own digest.
 //!
-//! Invariant: a plan that is read is the one that was made, byte for byte in meaning; each tag is
-//! resolved once, and everything after that goes by digest.
+//! Invariant: a parsed plan is the made plan, byte for byte in meaning; each tag is resolved once,
+//! and everything after that goes by digest.
 
 use serde::{Deserialize, Serialize};
 use wharf_oci::{Algorithm, Descriptor, Digest, Digester, ManifestKind, Reference, RepoName, Tag};
@@ -30,7 +30,7 @@ pub struct Plan {
     content: Content,
 }
 
-/// What a plan says.
+/// The content of a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Content {
@@ -53,7 +53,7 @@ pub struct Side {
     pub login_server: LoginServer,
     /// Whether it speaks plain HTTP.
     pub plain_http: bool,
-    /// Where its credentials are; never what they are.
+    /// The places of its credentials; never the credentials themselves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials: Option<CredentialNames>,
     /// Where files of the offer are.
@@ -86,9 +86,9 @@ pub struct Item {
     pub source: RepoName,
     /// The repository it goes to.
     pub destination: RepoName,
-    /// What is to be done.
+    /// The planned action.
     pub action: Action,
-    /// Why, when nothing is to be done; names the exact address of what is lost.
+    /// The reason for doing nothing; for a lost manifest it has the exact address.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
     /// The tags in the order of writing.
@@ -97,15 +97,15 @@ pub struct Item {
     pub manifests: Vec<Descriptor>,
     /// Configurations and layers, each once.
     pub blobs: Vec<Descriptor>,
-    /// Signatures and the like that belong to these manifests, each after what it refers to.
+    /// The companions of these manifests, signatures for example, each after its subject.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub companions: Vec<Companion>,
-    /// Those of them that are not copied.
+    /// The companions left out of the copy.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_behind: Vec<Digest>,
 }
 
-/// What is to be done about an image.
+/// The action for an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Action {
@@ -124,9 +124,9 @@ pub enum Action {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TagStep {
     pub tag: Tag,
-    /// What it has to point at.
+    /// Its planned digest.
     pub digest: Digest,
-    /// What it pointed at when the plan was made.
+    /// Its digest when the plan was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Digest>,
 }
@@ -152,7 +152,7 @@ impl Plan {
         Self { schema_version: SCHEMA_VERSION, digest: digest_of(&content), content }
     }
 
-    /// Reads a plan and checks it is the one that was made.
+    /// Reads a plan and checks it against its digest.
     pub fn parse(bytes: &[u8]) -> Result<Self, PlanError> {
         let plan: Self = serde_json::from_slice(bytes)
             .map_err(|error| PlanError::Malformed(error.to_string()))?;
@@ -175,13 +175,13 @@ impl Plan {
         text
     }
 
-    /// The digest of what it says.
+    /// The digest of its content.
     #[must_use]
     pub const fn digest(&self) -> Digest {
         self.digest
     }
 
-    /// What it says.
+    /// The content of the plan.
     #[must_use]
     pub const fn content(&self) -> &Content {
         &self.content
@@ -217,7 +217,7 @@ impl CredentialNames {
     }
 }
 
-/// What has to be found out about one image.
+/// The request to plan one image.
 pub struct Question<'a> {
     /// The plan of the offer.
     pub plan: &'a str,
@@ -300,7 +300,7 @@ impl Question<'_> {
     }
 }
 
-/// What the tags on the other side mean, at `REGISTRY/REPOSITORY`.
+/// The action for the other side's tags, at `REGISTRY/REPOSITORY`.
 #[must_use]
 pub fn decide(tags: &[TagStep], place: &str, allow_tag_move: bool) -> (Action, String) {
     if let Some(reason) = tags.iter().find_map(|step| step.write().refusal(place, allow_tag_move)) {
@@ -313,7 +313,7 @@ pub fn decide(tags: &[TagStep], place: &str, allow_tag_move: bool) -> (Action, S
 }
 
 impl Item {
-    /// What belongs to the image and is not there yet.
+    /// The image's missing companions.
     pub fn companions_to_copy(&self) -> impl Iterator<Item = &Companion> {
         self.companions.iter().filter(|at| at.action == CompanionAction::Copy)
     }
@@ -326,14 +326,14 @@ impl Item {
 }
 
 impl TagStep {
-    /// What it comes to.
+    /// The effect of the write.
     #[must_use]
     pub const fn write(&self) -> Write<'_> {
         Write { tag: &self.tag, before: self.before, after: self.digest }
     }
 }
 
-/// A tree, or the address of what is missing of it.
+/// A tree, or the address of its missing part.
 pub(super) enum Fetched {
     Tree(Tree),
     Lost(String),

@@ -81,7 +81,7 @@ impl Journey {
         fake.manifests.get(&(repo.to_owned(), tag.to_owned())).map(|(_, bytes)| digest(bytes))
     }
 
-    /// Points a tag at something else.
+    /// Points a tag at other content.
     fn point(&self, repo: &str, tag: &str) {
         let mut fake = self.shared.lock().unwrap();
         let other = Bytes::from_static(br#"{"schemaVersion":2,"manifests":[]}"#);
@@ -314,7 +314,7 @@ impl Journey {
         attached
     }
 
-    /// What is listed for a manifest at the destination.
+    /// The listed referrers of a manifest at the destination.
     async fn listed(&self, subject: Digest) -> Vec<Digest> {
         let repo = "prod/a".parse().unwrap();
         let mut listed = self.registry.referrers(&repo, &subject).await.unwrap();
@@ -344,7 +344,7 @@ async fn signatures_and_attachments_go_along_and_what_is_there_stays() {
     let mut both = vec![ours, theirs];
     both.sort();
     assert_eq!(journey.listed(subject).await, both);
-    // The signature came before the tag that people pull by.
+    // The signature came before the tag for pulls.
     let fake = journey.shared.lock().unwrap();
     let puts = fake.seen.iter().filter(|seen| seen.method == Method::PUT);
     let order: Vec<&str> = puts.map(|seen| seen.path.rsplit('/').next().unwrap()).collect();

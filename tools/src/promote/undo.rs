@@ -1,7 +1,7 @@
-//! Puts the tags of an apply back to where they pointed before. Content stays: other tags and other
-//! images may use it.
+//! Puts the tags of an apply back to their old digests. Content stays: other tags and other images
+//! may use it.
 //!
-//! Invariant: a tag that somebody moved since is left alone, and a tag that was not there before is
+//! Invariant: a tag moved since the apply is left alone, and a tag without an old digest is
 //! reported, because registries cannot be asked to forget a tag without risking its manifest.
 
 use serde::Serialize;
@@ -11,7 +11,7 @@ use super::ledger::{Event, History, ItemHistory, Ledger, LedgerError, TagHistory
 use crate::registry::{Registry, RegistryError};
 use crate::transfer::{Destination, KnownBlobs};
 
-/// What became of a tag.
+/// The outcome for a tag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum UndoState {
@@ -21,11 +21,11 @@ pub enum UndoState {
     Already,
     /// It was not there before the apply; it is left.
     WasNew,
-    /// It points at something the apply did not write; it is left.
+    /// It has another digest than the apply wrote; it is left.
     MovedSince,
-    /// What it pointed at is gone.
+    /// Its old manifest is gone.
     Gone,
-    /// Something went wrong.
+    /// An error kept it from being restored.
     Failed,
 }
 
@@ -38,7 +38,7 @@ pub struct Undone {
     /// The whole name of the tag.
     pub name: String,
     pub state: UndoState,
-    /// What it points at, as far as it was looked at.
+    /// Its digest, if it was looked up.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,
     #[serde(skip_serializing_if = "String::is_empty")]
