@@ -1,7 +1,8 @@
-//! An image of any form on this disk onto a registry: proven before the first byte leaves, tags last, `latest` after all.
+//! An image of any form on this disk onto a registry: proven before the first byte leaves, tags
+//! last, `latest` after all.
 //!
-//! Invariant: nothing of a damaged image is sent, a tag is written only after everything it leads
-//! to was accepted, and none that points elsewhere is moved unless somebody said so.
+//! Invariant: nothing of a damaged image is sent, a tag is written only after its whole content was
+//! accepted, and no tag with another digest is moved without permission.
 
 mod attached;
 
@@ -29,7 +30,7 @@ pub enum PushError {
     /// It is damaged, or no engine takes it.
     #[error("{location} cannot be used and nothing of it was sent: {}", first(.faults))]
     Faults { location: String, faults: Vec<Fault> },
-    /// It does not have what should be pushed.
+    /// It lacks the image to push.
     #[error("{location} has no {missing}; run `wharf package` again")]
     Absent { location: String, missing: String },
     /// It has several images, and none is named.
@@ -40,7 +41,7 @@ pub enum PushError {
     Ambiguous {
         location: String,
         count: usize,
-        /// What they are called there.
+        /// Their names there.
         names: String,
     },
     /// It was made from another version of the offer's image part.
@@ -48,16 +49,16 @@ pub enum PushError {
         "{location} was not made from what the offer says now of this image; run `wharf package`"
     )]
     Outdated { location: String },
-    /// Tags others may rely on would be taken away from what they point at.
+    /// A move of tags others may rely on, without permission.
     #[error("{}", .reasons.join("; "))]
     TagMoves {
         /// Why not, tag by tag.
         reasons: Vec<String>,
     },
-    /// A blob that was there is not any more.
+    /// An earlier blob has been lost.
     #[error(transparent)]
     Blob(#[from] BlobError),
-    /// The registry.
+    /// The registry failed.
     #[error(transparent)]
     Registry(#[from] RegistryError),
 }
@@ -70,28 +71,28 @@ fn first(faults: &[Fault]) -> String {
     }
 }
 
-/// What is pushed, and where to.
+/// The image of a push, and its destination.
 pub struct Push<'a> {
     pub source: &'a Source,
     pub registry: &'a Registry,
     pub repo: &'a RepoName,
-    /// The tags in the order of writing, with what they point at.
+    /// The tags in the order of writing, each with its descriptor.
     pub tags: Vec<(Tag, Descriptor)>,
-    /// What the registry is known to have.
+    /// The known blobs of the registry.
     pub known: &'a KnownBlobs,
-    /// Whether tags that point elsewhere may be moved.
+    /// Whether tags with another digest may be moved.
     pub allow_tag_move: bool,
 }
 
-/// What a push came to.
+/// The result of a push.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Pushed {
-    /// What the last tag points at.
+    /// The digest of the last tag.
     pub digest: Digest,
-    /// Whether every tag pointed there before, with everything that refers to it.
+    /// Whether every tag had this digest before, with all its referrers.
     pub unchanged: bool,
-    /// What refers to it: SBOM, provenance, signatures.
+    /// Its referrers: SBOM, provenance, signatures.
     pub referrers: Referrers,
     /// The tags, in the order of writing.
     pub tags: Vec<PushedTag>,
@@ -106,13 +107,13 @@ pub struct Pushed {
 pub struct PushedTag {
     pub tag: Tag,
     pub digest: Digest,
-    /// What it pointed at before, if that was something else.
+    /// Its old digest, if it was another one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub moved_from: Option<Digest>,
 }
 
-/// Proves what was opened. What only some engines refuse, or nobody could prove, does not keep it
-/// from being pushed and is given back.
+/// Proves an open source. A fault for only some engines, or an unproven part, does not keep it from
+/// being pushed; such faults are returned as remarks.
 pub fn prove(source: Source, jobs: NonZeroUsize) -> Result<(Source, Vec<Fault>), PushError> {
     let facts = verify::check(&source, jobs, &Limits::default());
     let (faults, remarks): (Vec<Fault>, Vec<Fault>) =
@@ -123,12 +124,12 @@ pub fn prove(source: Source, jobs: NonZeroUsize) -> Result<(Source, Vec<Fault>),
     Err(PushError::Faults { location: source.location().to_owned(), faults })
 }
 
-/// The same for what is at a path.
+/// The same for a path.
 pub fn open_proven(path: &Path, jobs: NonZeroUsize) -> Result<(Source, Vec<Fault>), PushError> {
     prove(Source::open_path(path)?, jobs)
 }
 
-/// The image of a source a reference with this tag means: that of the tag, or the only one.
+/// The image of a source for a reference with this tag: the tag's own, or the only one.
 pub fn image_for(source: &Source, tag: Option<&Tag>) -> Result<Descriptor, PushError> {
     let location = || source.location().to_owned();
     if let Some((_, named)) = source.tags().find(|(name, _)| Some(name) == tag) {
@@ -138,7 +139,7 @@ pub fn image_for(source: &Source, tag: Option<&Tag>) -> Result<Descriptor, PushE
     let mut listed = Vec::new();
     for root in source.roots() {
         let manifest = source.manifest(root)?;
-        // What refers to an image is none.
+        // A referrer of an image is no image.
         if manifest.subject().is_some() {
             continue;
         }
@@ -185,7 +186,7 @@ pub fn tree_of(source: &Source, roots: &[&Descriptor]) -> Result<Tree, PushError
 }
 
 impl Push<'_> {
-    /// Sends what is missing, then writes the tags. `tell` hears of each step.
+    /// Sends the missing blobs, then writes the tags. `tell` gets each step.
     pub async fn run(&self, tell: &(dyn Fn(Step<'_>) + Sync)) -> Result<Pushed, PushError> {
         let mut tags = Vec::new();
         for (tag, target) in &self.tags {
@@ -222,7 +223,7 @@ impl Push<'_> {
                 missing: format!("manifest for the tag {tag}"),
             })?;
             if before != Some(target.digest) {
-                // Layers may have taken long: somebody else may have written the tag meanwhile.
+                // Layers may have taken long: another client may have written the tag meanwhile.
                 let now = self.points_at(tag).await?;
                 if now != before {
                     self.refuse_moves([Write { tag, before: now, after: target.digest }])?;

@@ -1,5 +1,5 @@
-//! What refers to a pushed image and lies beside it: SBOM, provenance, signatures. It goes along, so
-//! that whoever sees a tag finds it.
+//! The referrers beside a pushed image: SBOM, provenance, signatures. They go along, so that a
+//! client with the tag finds them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,10 +14,10 @@ use crate::transfer::{Destination, Moved, Step, Tree};
 /// How many are pushed with one image.
 const REFERRERS_MAX: usize = 1000;
 
-/// How the tag begins under which some programs list referrers in a layout.
+/// The prefix of some programs' tags for lists of referrers in a layout.
 const LIST_TAG: &str = "sha256-";
 
-/// How many manifests refer to an image, and to what refers to it.
+/// How many referrers an image has, with the referrers of those.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Referrers {
@@ -27,14 +27,14 @@ pub struct Referrers {
     pub already: usize,
 }
 
-/// A manifest that refers to another.
+/// A manifest with a subject.
 struct Referrer {
     descriptor: Descriptor,
     manifest: Manifest,
 }
 
 impl Push<'_> {
-    /// Puts what refers to the manifests of a tree.
+    /// Puts the referrers of a tree's manifests.
     pub(super) async fn attach(
         &self,
         tree: &Tree,
@@ -65,7 +65,7 @@ impl Push<'_> {
     }
 }
 
-/// What of a source refers to the manifests of a tree, by what it refers to; each after that.
+/// A source's referrers of a tree's manifests, by subject; each after its subject.
 fn of_tree(source: &Source, tree: &Tree) -> Result<Vec<(Digest, Vec<Referrer>)>, PushError> {
     let mut by_subject: BTreeMap<Digest, Vec<Referrer>> = BTreeMap::new();
     let mut met: BTreeSet<Digest> = tree.manifests.iter().map(Manifest::digest).collect();
@@ -93,7 +93,7 @@ fn of_tree(source: &Source, tree: &Tree) -> Result<Vec<(Digest, Vec<Referrer>)>,
     Ok(found)
 }
 
-/// What may refer to something: what is listed at the top, and in lists of referrers there.
+/// The possible referrers: the descriptors at the top, and those in lists of referrers there.
 fn candidates(source: &Source) -> Result<Vec<Descriptor>, PushError> {
     let mut all = source.roots().to_vec();
     for (name, root) in source.names() {

@@ -268,7 +268,7 @@ fn the_image_of_a_reference_is_the_tagged_one_or_the_only_one() {
     assert!(image_for(&single, Some(&tag("9.9"))).is_ok());
 }
 
-/// Something that refers to a manifest.
+/// A referrer of a manifest.
 fn referrer(writer: &mut LayoutWriter<'_>, subject: &Descriptor, content: &str) -> Descriptor {
     let layer = writer.add("text/plain".parse().unwrap(), content.as_bytes()).unwrap();
     let config = writer.add(MediaType::OCI_EMPTY, b"{}").unwrap();
@@ -336,11 +336,11 @@ fn a_layout_with_one_image_and_its_referrers_has_one_image() {
     writer.finish(&[named(&root, "1.0")], &[about]).unwrap();
     let layout = Source::open_path(&out.place("one")).unwrap();
     assert_eq!(image_for(&layout, None).unwrap().digest, root.digest);
-    // Programs that take no name find one image.
+    // Programs called without a name find one image.
     let index = std::fs::read(out.place("one").join("index.json")).unwrap();
     let index: serde_json::Value = serde_json::from_slice(&index).unwrap();
     assert_eq!(index["manifests"].as_array().unwrap().len(), 1);
-    // A list that is gone is missed.
+    // The proof reports a lost list.
     let list = index["annotations"]["wharf.referrers"].as_str().unwrap();
     let list = list.strip_prefix("sha256:").unwrap();
     std::fs::remove_file(out.place("one").join("blobs/sha256").join(list)).unwrap();
