@@ -1,5 +1,5 @@
-//! A layer on its way into a layout: from a copy that is near, or from its source; hashed, and looked
-//! into when somebody needs its files, in one pass.
+//! A layer on its way into a layout: from a near copy, or from its source; hashed, and looked into
+//! if its files are needed, in one pass.
 
 use std::error::Error;
 use std::fs::File;
@@ -16,12 +16,12 @@ use crate::verify::{Limits, Room, read_layer};
 /// How much is copied at once.
 const BUFFER_BYTES: usize = 256 * 1024;
 
-/// What is brought.
+/// The layer to bring.
 pub(super) struct Job<'a> {
     pub(super) source: &'a Source,
     pub(super) layer: &'a Descriptor,
     pub(super) diff_id: &'a Digest,
-    /// Where its files are counted; nobody looks when there is nothing.
+    /// The memory budget of its files; `None` skips the look into them.
     pub(super) room: Option<&'a Room>,
 }
 
@@ -29,12 +29,12 @@ pub(super) struct Job<'a> {
 pub(super) enum BringError {
     /// It cannot be written here.
     Write(io::Error),
-    /// It cannot be read, or is not what it should be.
+    /// It cannot be read, or has another digest.
     Wrong(Box<dyn Error + Send + Sync>),
 }
 
 impl Job<'_> {
-    /// Tries the copy first. What is wrong with that is no error: the source has the layer too.
+    /// Tries the copy first. A fault of the copy is no error: the source has the layer too.
     pub(super) fn run(
         &self,
         copy: Option<File>,
@@ -114,7 +114,7 @@ impl Job<'_> {
     }
 }
 
-/// Writes down what is read. An error of the file is kept apart from those of the reader.
+/// Writes the read bytes to a file. Errors of the file are kept apart from those of the reader.
 struct Tee<'a, R> {
     from: R,
     out: Option<&'a mut File>,

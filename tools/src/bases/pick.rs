@@ -1,5 +1,5 @@
-//! Which image of a source is meant for a platform: indexes are followed, what belongs to other
-//! images is passed over, and what is missing is said with what there is.
+//! Picks the image of a source for a platform: indexes are followed, referrers of other images are
+//! passed over, and an error about a missing image lists the present ones.
 
 use std::collections::BTreeSet;
 
@@ -38,13 +38,13 @@ pub enum PickError {
     /// It has none for this platform.
     #[error("it has no image for {wanted}; it has: {there}")]
     NoPlatform { wanted: String, there: String },
-    /// It has several, which differ in what was not said.
+    /// It has several, with different versions of Windows, and the offer names none.
     #[error("it has several images for {wanted}, say which with `osVersion`: {there}")]
     SeveralVersions { wanted: String, there: String },
     /// It is for another platform than its index says.
     #[error("its index says {stated}, its configuration {own}; it was put together wrongly")]
     Contradiction { stated: String, own: String },
-    /// It is another image than the one that was pinned.
+    /// It is another image than the pinned one.
     #[error(
         "its digest is {actual}, and the offer says {expected}; take the new one over, or name the \
          old one by its digest"
@@ -66,14 +66,14 @@ pub enum PickError {
     TooMany,
 }
 
-/// The image that is meant.
+/// The picked image.
 pub(super) struct Picked {
-    /// What the source lists at its top.
+    /// The source's descriptor at its top.
     pub(super) root: Descriptor,
     /// How the image is pointed at, with the platform its index says.
     pub(super) descriptor: Descriptor,
     pub(super) manifest: Manifest,
-    /// How many manifests say something of images, and are none.
+    /// How many manifests are about images, without being one.
     pub(super) attached: usize,
 }
 
@@ -93,7 +93,7 @@ pub(super) fn pick(source: &Source, wanted: &Platform) -> Result<Picked, PickErr
         let says = |one: &&Candidate| one.platform.os_version.as_ref().is_none_or(|v| v == version);
         fitting.retain(says);
     }
-    // One whose variant is spelled the same is meant before one that is as good.
+    // An image with the same spelling of the variant goes before an equivalent one.
     if fitting.iter().any(|one| one.platform.variant == wanted.variant) {
         fitting.retain(|one| one.platform.variant == wanted.variant);
     }
@@ -114,8 +114,8 @@ pub(super) fn pick(source: &Source, wanted: &Platform) -> Result<Picked, PickErr
     Ok(Picked { root, descriptor, manifest, attached })
 }
 
-/// Whether a pinned digest is that of what was found: of the index, the manifest, or the
-/// configuration, which docker calls the image's ID.
+/// Compares a pinned digest with the found image: with its index, its manifest, or its
+/// configuration (docker's image ID).
 pub(super) fn compare_digest(pinned: Option<&Digest>, picked: &Picked) -> Result<(), PickError> {
     let Some(expected) = pinned else { return Ok(()) };
     let config = match picked.manifest.kind() {
@@ -129,7 +129,7 @@ pub(super) fn compare_digest(pinned: Option<&Digest>, picked: &Picked) -> Result
     Err(PickError::Digest { expected: *expected, actual: picked.root.digest })
 }
 
-/// What a configuration says its image runs on.
+/// The platform of a configuration.
 pub(super) fn platform_of(config: &ImageConfig) -> Platform {
     Platform {
         os: config.os.clone(),
@@ -140,8 +140,8 @@ pub(super) fn platform_of(config: &ImageConfig) -> Platform {
     }
 }
 
-/// The configuration has to be of the platform that is wanted, and agree with the index. What one of
-/// them leaves out is believed of the other.
+/// Checks the configuration's platform against the wanted one, and against the index. A field
+/// missing in one of them is taken from the other.
 pub(super) fn compare_platforms(
     wanted: &Platform,
     stated: Option<&Platform>,
@@ -173,7 +173,7 @@ pub(super) fn compare_platforms(
     }
 }
 
-/// An image that was found.
+/// A found image.
 struct Candidate {
     descriptor: Descriptor,
     platform: Platform,
@@ -187,7 +187,7 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// The one root that everything else hangs from.
+    /// The one root above everything else.
     fn top(&mut self) -> Result<Descriptor, PickError> {
         let mut roots: Vec<&Descriptor> = Vec::new();
         let mut listed = BTreeSet::new();
@@ -231,7 +231,8 @@ impl Walk<'_> {
             self.attached += 1;
             return Ok(());
         }
-        // What an index says of a child is enough to choose: a save of one platform lists them all.
+        // An index's platform of a child is enough to choose: a save of one platform lists them
+        // all.
         if let Some(platform) = &descriptor.platform
             && !descriptor.media_type.is_index()
             && depth > 0
@@ -262,7 +263,7 @@ impl Walk<'_> {
     }
 }
 
-/// Whether a manifest is of something that runs.
+/// Whether a manifest is of a runnable image.
 fn is_image(manifest: &Manifest) -> bool {
     match manifest.kind() {
         ManifestKind::Image { config: Some(config), .. } => {

@@ -15,7 +15,7 @@ use crate::offer::model::{Image, MadeFrom, PlanImage, PlatformBuild};
 use crate::offer::timestamp::Timestamp;
 use crate::verify::{Limits, check};
 
-/// A folder with what plans are made of and from, and where they go.
+/// A folder for the inputs, bases and layouts of plans.
 struct Yard {
     folder: tempfile::TempDir,
 }
@@ -265,7 +265,7 @@ fn a_layer_that_the_output_has_is_not_read_again_and_a_damaged_copy_is() {
     let second = yard.build(&[&plan], "out").unwrap().remove(0);
     assert_ne!(first.index.digest, second.index.digest);
     assert_eq!(yard.faults("out/top"), [""; 0]);
-    // A copy that is not what it should be is passed over.
+    // A copy with other bytes is passed over.
     fs::write(&here, vec![7; kept.len()]).unwrap();
     assert!(yard.build(&[&plan], "out").is_err());
     fs::write(&there, &kept).unwrap();
