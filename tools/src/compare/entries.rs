@@ -1,4 +1,4 @@
-//! The entries of a tar that is read, one after another, with their headers as they stand there.
+//! Reads the entries of a tar, one after another, with their headers as they stand there.
 
 use std::collections::VecDeque;
 use std::io::{self, Read};
@@ -16,7 +16,7 @@ enum Event {
     Content(Vec<u8>),
 }
 
-/// Reads entries.
+/// Reads the entries of one tar.
 pub(super) struct Entries<R> {
     tar: R,
     walk: TarWalk,
@@ -28,7 +28,7 @@ pub(super) struct Entries<R> {
     is_ended: bool,
 }
 
-/// What a walk showed.
+/// The collected events of a walk.
 #[derive(Default)]
 struct Collect {
     events: VecDeque<Event>,
@@ -71,7 +71,7 @@ impl<R: Read> Entries<R> {
         }
     }
 
-    /// The next entry, whatever is left of the content before it.
+    /// The next entry; the unread content of the last one is skipped.
     pub(super) fn entry(&mut self) -> io::Result<Option<Entry>> {
         loop {
             match self.collect.events.pop_front() {
@@ -83,7 +83,7 @@ impl<R: Read> Entries<R> {
         }
     }
 
-    /// What comes next of the content of the last entry; empty at its end.
+    /// The next bytes of the last entry's content; empty at its end.
     pub(super) fn content(&mut self) -> io::Result<&[u8]> {
         loop {
             match self.collect.events.front() {

@@ -1,4 +1,5 @@
-//! What two entries of the same path differ in, field by field, in the order in which people care.
+//! The difference of two entries of the same path, field by field, in the order of importance for
+//! people.
 
 use crate::image::files::shown;
 use crate::image::tar_walk::{Walked, WalkedKind};
@@ -55,7 +56,7 @@ impl Entry {
         shown(self.path.strip_suffix(b"/").unwrap_or(&self.path))
     }
 
-    /// How this one is, and how the other was, at the first field in which they differ.
+    /// The new and the old value of the first different field.
     pub(super) fn differs(&self, was: &Self) -> Option<String> {
         let change = |name: &str, now: String, was: String| {
             (now != was).then(|| format!("{name} {now}, was {was}"))
@@ -72,7 +73,7 @@ impl Entry {
             .or_else(|| self.field(was))
     }
 
-    /// The first record of the extended headers that is other.
+    /// The first different record of the extended headers.
     fn attribute(&self, was: &Self) -> Option<String> {
         if self.extensions == was.extensions {
             return None;
@@ -96,7 +97,7 @@ impl Entry {
         ))
     }
 
-    /// The first field of the header that is other.
+    /// The first different field of the header.
     fn field(&self, was: &Self) -> Option<String> {
         if self.record == was.record {
             return None;
@@ -143,7 +144,8 @@ fn pax(extensions: &[(u8, Vec<u8>)]) -> Vec<(Vec<u8>, Vec<u8>)> {
     all
 }
 
-/// `LENGTH KEY=VALUE\n`: what is between the space and the end of the line, and what comes after.
+/// `LENGTH KEY=VALUE\n`: the text between the space and the end of the line, and the bytes after
+/// it.
 fn next_record(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let space = bytes.iter().position(|byte| *byte == b' ')?;
     let length: usize = std::str::from_utf8(bytes.get(..space)?).ok()?.parse().ok()?;

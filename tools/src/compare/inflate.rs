@@ -1,4 +1,4 @@
-//! The tar in a blob, however that is packed: its first bytes say.
+//! The tar in a blob of any packing: its first bytes tell.
 
 use std::io::{self, Read};
 
@@ -34,7 +34,7 @@ pub(super) struct Inflated<R> {
     unpacker: Option<Box<dyn Unpack>>,
     codec: Codec,
     input: Vec<u8>,
-    /// What of the input is not taken yet.
+    /// The start of the unread input.
     from: usize,
     to: usize,
     is_ended: bool,

@@ -1,4 +1,4 @@
-//! Two layers side by side: the one of the layout, inflated, and the one that is made, while it is.
+//! Two layers side by side: the layout's, inflated, and the new one, during its making.
 
 use std::io::{self, Read};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -14,7 +14,7 @@ use crate::image::files::clean;
 /// Writes the tar of a layer, by the places of its platform and its own, from 0.
 pub type Rebuild<'a> = dyn Fn(usize, usize, Out<'_>) -> Result<(), BuildError> + Sync + 'a;
 
-/// How many pieces of the tar that is made wait to be compared.
+/// How many pieces of the new tar wait for the comparison.
 const DEPTH: usize = 8;
 
 /// How large a piece is.
@@ -33,13 +33,13 @@ impl TarDifference {
     }
 }
 
-/// What came of it: how the layout's layer is packed, and what differs in the tars.
+/// The result: the packing of the layout's layer, and the difference of the tars.
 pub(super) struct Compared {
     pub(super) codec: Option<Codec>,
     pub(super) difference: Option<TarDifference>,
 }
 
-/// Compares the layer in `blob` with the one that is made.
+/// Compares the layer in `blob` with the new one.
 pub(super) fn compare(
     blob: impl Read,
     rebuild: &Rebuild<'_>,
@@ -53,7 +53,7 @@ pub(super) fn compare(
             let mut out = Pieces { sender, piece, is_refused: false };
             let made = rebuild(platform, layer, &mut out);
             let sent = out.send();
-            // Nobody waits for the rest once a difference was found.
+            // After a difference the comparison does not need the rest.
             if out.is_refused || sent.is_err() { Ok(()) } else { made }
         });
         let mut made = Entries::new(Arriving { receiver, piece: Vec::new(), looked: 0 });
@@ -66,7 +66,7 @@ pub(super) fn compare(
         };
         drop(made);
         let ended = making.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        // What ended early for a reason of its own looks like a shorter layer.
+        // A tar with an early end for its own reason looks like a shorter layer.
         ended?;
         let difference = match found {
             Ok(difference) => difference,
@@ -82,9 +82,9 @@ pub(super) fn compare(
 
 /// Why there is no comparing on.
 enum Stopped {
-    /// The layer of the layout cannot be read, which is a difference.
+    /// The layout's layer cannot be read; this is a difference.
     Layout(TarDifference),
-    /// The one that is made is not made; its maker says why.
+    /// The new layer failed; its maker has the reason.
     Made,
 }
 
@@ -155,7 +155,7 @@ fn content<M: Read, T: Read>(
     }
 }
 
-/// Two entries stand at one place: which of them the other tar has not?
+/// Two different entries stand at one place: finds the one missing in the other tar.
 fn order<M: Read, T: Read>(
     made: &mut Entries<M>,
     layout: &mut Entries<T>,
@@ -174,7 +174,7 @@ fn order<M: Read, T: Read>(
     }
 }
 
-/// Whether a path comes later. What cannot be read has it not.
+/// Whether a path comes later. An unreadable tar does not have it.
 fn comes<R: Read>(entries: &mut Entries<R>, wanted: &Entry) -> bool {
     while let Ok(Some(entry)) = entries.entry() {
         if clean(&entry.path) == clean(&wanted.path) {
@@ -184,7 +184,7 @@ fn comes<R: Read>(entries: &mut Entries<R>, wanted: &Entry) -> bool {
     false
 }
 
-/// All entries are the same; what is behind them may not be.
+/// All entries are the same; the bytes behind them may still differ.
 fn end<M: Read, T: Read>(
     made: &mut Entries<M>,
     layout: &mut Entries<T>,
@@ -195,11 +195,11 @@ fn end<M: Read, T: Read>(
     Ok((now != was).then_some(TarDifference { path: None, what }))
 }
 
-/// What is made, on its way here.
+/// The new tar, on its way to the comparison.
 struct Pieces {
     sender: SyncSender<Vec<u8>>,
     piece: Vec<u8>,
-    /// Whether nobody took what was sent.
+    /// Whether the comparison had ended before a piece was sent.
     is_refused: bool,
 }
 
@@ -229,7 +229,7 @@ impl io::Write for Pieces {
     }
 }
 
-/// The other end of that.
+/// The receiving end of the pieces.
 struct Arriving {
     receiver: Receiver<Vec<u8>>,
     piece: Vec<u8>,

@@ -1,4 +1,4 @@
-//! What a layout lists: its index over the platforms, its tags, and what refers to the image.
+//! A layout's own list: its index over the platforms, its tags, and the image's referrers.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::image::inputs::INPUTS;
 use crate::image::layout::REF_NAME;
 use crate::source::Source;
 
-/// The index of the layout that stands for the one that would be made, or why it cannot be read.
+/// The layout's index in the place of the new one, or the reason it cannot be read.
 pub(super) fn index_of(layout: &Source, image: &BuiltImage) -> Option<Result<Manifest, String>> {
     let tags: Vec<&String> = image
         .roots
@@ -31,7 +31,7 @@ pub(super) fn index_of(layout: &Source, image: &BuiltImage) -> Option<Result<Man
     Some(layout.manifest(root).map_err(|error| error.to_string()))
 }
 
-/// What is other in the index itself, when every platform in it is the same.
+/// The difference of the index itself, if every platform in it is the same.
 pub(super) fn index_document(index: &Manifest, image: &BuiltImage) -> Option<Difference> {
     if index.digest() == image.index.digest {
         return None;
@@ -43,7 +43,7 @@ pub(super) fn index_document(index: &Manifest, image: &BuiltImage) -> Option<Dif
     Some(Difference::whole(Some("index"), what))
 }
 
-/// The first value in which two documents differ, or the first byte.
+/// The first different value of two documents, or the first byte.
 pub(super) fn documents(made: &[u8], was: &[u8], but: &[&str]) -> String {
     let parsed = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).ok();
     let found = match (parsed(made), parsed(was)) {
@@ -56,8 +56,8 @@ pub(super) fn documents(made: &[u8], was: &[u8], but: &[&str]) -> String {
     })
 }
 
-/// What is other in `index.json`. What follows from the images is left out when they are other, and
-/// what refers to them when anything else is: it goes with them and with the offer.
+/// The differences of `index.json`. Changes due to different images are left out, and changed
+/// referrers are left out beside any other difference: they follow from the image and the offer.
 pub(super) fn roots(layout: &Source, image: &BuiltImage, is_explained: bool) -> Vec<Difference> {
     let (made, was) = (by_name(&image.roots), by_name(layout.roots()));
     let whole = |what: String| Difference::whole(Some("index.json"), what);
@@ -84,7 +84,7 @@ pub(super) fn roots(layout: &Source, image: &BuiltImage, is_explained: bool) -> 
     found
 }
 
-/// The first annotation that is other. It is the same at all tags, so it is said once.
+/// The first different annotation. It is the same at all tags, so it is reported once.
 fn annotation(made: &ByName<'_>, was: &ByName<'_>) -> Option<Difference> {
     let none = BTreeMap::new();
     for (name, root) in made {
@@ -117,7 +117,7 @@ fn annotation(made: &ByName<'_>, was: &ByName<'_>) -> Option<Difference> {
 
 type ByName<'a> = BTreeMap<Name, &'a Descriptor>;
 
-/// What a root is known by.
+/// The key of a root.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Name {
     is_tag: bool,

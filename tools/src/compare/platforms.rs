@@ -1,4 +1,4 @@
-//! The images of the platforms: each that differs, at its first layer, value or field that does.
+//! The images of the platforms: each different one, at its first different layer, value or field.
 
 use std::io::Read as _;
 
@@ -10,10 +10,10 @@ use super::{Difference, Wanted, list, short, values};
 use crate::image::build::{BuildError, BuiltLayer, BuiltPlatform, Origin};
 use crate::source::Source;
 
-/// Keys that say what the layers are: they follow from them.
+/// Keys about the layers: they follow from them.
 const OF_LAYERS: [&str; 2] = ["rootfs", "history"];
 
-/// Keys of a manifest that follow from the configuration and the layers.
+/// Keys of a manifest derived from the configuration and the layers.
 const OF_BLOBS: [&str; 2] = ["config", "layers"];
 
 pub(super) fn differences(
@@ -44,7 +44,7 @@ pub(super) fn differences(
     Ok(found)
 }
 
-/// One platform.
+/// One platform of the comparison.
 struct Look<'a> {
     layout: &'a Source,
     wanted: &'a Wanted<'a>,
@@ -145,7 +145,7 @@ impl Look<'_> {
         Ok(about(None, how))
     }
 
-    /// What is wrong with the bytes of a blob.
+    /// The fault in the bytes of a blob.
     fn fault(&self, blob: &Descriptor) -> Option<String> {
         let mut bytes = match self.layout.open_blob(blob) {
             Ok(bytes) => bytes,

@@ -16,7 +16,7 @@ use crate::image::progress::Silent;
 use crate::offer::model::{PlanImage, PlatformBuild};
 use crate::offer::timestamp::Timestamp;
 
-/// An offer's folders, and the layout that was made of them.
+/// An offer's folders, and the layout made of them.
 struct Shop {
     folder: tempfile::TempDir,
     out: PathBuf,
@@ -75,7 +75,7 @@ impl Shop {
         PlanImage::of_plan("one", image)
     }
 
-    /// What `--check` would say.
+    /// The report of `--check`.
     fn differences(&self) -> Vec<String> {
         let plan = self.plan();
         let mut builder = self.builder();
@@ -116,7 +116,8 @@ impl Shop {
         self.document(&index["manifests"][0]["digest"])
     }
 
-    /// Writes the layout anew with something else in a blob, and all that leads to it.
+    /// Writes the layout anew with other content in a blob, and updates every digest up to the
+    /// root.
     fn replace(&self, old: &Value, bytes: &[u8], media_type: Option<&str>) {
         let digest = Digester::digest(Algorithm::Sha256, bytes).to_string();
         fs::write(self.blob(&json!(digest)), bytes).unwrap();
@@ -309,7 +310,7 @@ fn a_header_field_that_nobody_unpacks_is_named() {
     let shop = Shop::new();
     let digest = shop.manifest()["layers"][1]["digest"].clone();
     let mut tar = inflate(&shop.blob(&digest));
-    // The name of the first entry's owner, and the sum that goes with it.
+    // The name of the first entry's owner, and the checksum for it.
     tar[265..268].copy_from_slice(b"bin");
     let mut header = tar::Header::new_old();
     header.as_mut_bytes().copy_from_slice(&tar[..512]);

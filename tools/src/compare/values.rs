@@ -1,15 +1,15 @@
-//! The first value in which two JSON documents differ, with the way to it.
+//! The first different value of two JSON documents, with the path to it.
 
 use serde_json::Value;
 
 use super::cut;
 use crate::secret_patterns::masked;
 
-/// How deep documents are looked into; what is below is compared as one text.
+/// The depth of the comparison; deeper values are compared as one text.
 const DEPTH_MAX: usize = 32;
 
-/// The way to the first value that is other, and how it would be and was. The keys at the top that
-/// are in `but` are left out.
+/// The path to the first different value, and its new and old form. The top keys in `but` are left
+/// out.
 pub(super) fn first(now: &Value, was: &Value, but: &[&str]) -> Option<String> {
     at(now, was, &mut Vec::new(), but)
 }

@@ -1,4 +1,4 @@
-//! What two configurations differ in, value by value.
+//! The difference of two configurations, value by value.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use crate::image::config::ImageConfig;
 use crate::image::facts::PlatformImage;
 use crate::secret_patterns::masked;
 
-/// Longest value that is kept, in characters; what is longer is cut and says so.
+/// Longest value, in characters; a longer one is cut, with a mark.
 const VALUE_CHARS_MAX: usize = 2_000;
 
 /// Compares how containers of two images start.

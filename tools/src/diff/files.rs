@@ -1,5 +1,4 @@
-//! What the merged files of two images differ in. Times are not compared: whoever builds twice has
-//! others.
+//! The difference of two images' merged files. Times are not compared: a second build has others.
 
 use serde::Serialize;
 use wharf_oci::Digest;
@@ -8,21 +7,21 @@ use super::{Bounds, Listed, complete};
 use crate::image::facts::PlatformImage;
 use crate::image::files::{File, FileKind, FileView};
 
-/// What the merged files of two images differ in.
+/// The difference of two images' merged files.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FilesDiff {
-    /// Paths that only the second has.
+    /// Paths of the second image alone.
     pub added: Listed<FileSummary>,
-    /// Paths that only the first has.
+    /// Paths of the first image alone.
     pub removed: Listed<FileSummary>,
-    /// Paths that both have and that differ.
+    /// Paths of both images with a difference.
     pub changed: Listed<FileChange>,
-    /// Content of paths that were added, in bytes.
+    /// Content of added paths, in bytes.
     pub added_bytes: u64,
-    /// Content of paths that went, in bytes.
+    /// Content of removed paths, in bytes.
     pub removed_bytes: u64,
-    /// Files of one size of whose content nobody knows whether it differs.
+    /// Files of one size with unknown equality of content.
     pub contents_unknown: usize,
 }
 
@@ -52,17 +51,17 @@ pub struct FileSummary {
     pub link: Option<String>,
 }
 
-/// A file that both images have.
+/// A file of both images.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FileChange {
-    /// What differs, in this order: `kind`, `mode`, `owner`, `size`, `link`, `content`.
+    /// The different fields, in this order: `kind`, `mode`, `owner`, `size`, `link`, `content`.
     pub differs: Vec<&'static str>,
     pub before: FileSummary,
     pub after: FileSummary,
 }
 
-/// The files of an image, and which layer holds what.
+/// The files of an image, and the image with their layers.
 struct Side<'a> {
     files: &'a FileView,
     image: &'a PlatformImage,
@@ -122,8 +121,8 @@ fn metadata(before: File<'_>, after: File<'_>) -> Vec<&'static str> {
     differs
 }
 
-/// Whether two files of one path hold the same bytes; `None` when nobody knows. Of those whose kind
-/// or size differs that says enough.
+/// Whether two files of one path hold the same bytes; `None` if it is unknown. A different kind or
+/// size is reported as such, so the content then counts as the same.
 fn same_content(
     before: &Side<'_>,
     file: File<'_>,

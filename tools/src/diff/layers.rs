@@ -1,4 +1,4 @@
-//! Which layers two images share.
+//! The shared layers of two images.
 
 use serde::Serialize;
 use wharf_oci::Digest;
@@ -7,7 +7,7 @@ use super::{Bounds, Listed};
 use crate::image::facts::PlatformImage;
 use crate::secret_patterns::masked;
 
-/// Longest command of a layer's history that is kept, in characters.
+/// Longest command of a layer's history, in characters.
 const COMMAND_CHARS_MAX: usize = 300;
 
 /// The layers of two images.
@@ -16,23 +16,22 @@ const COMMAND_CHARS_MAX: usize = 300;
 pub struct LayersDiff {
     /// How many both have, byte for byte.
     pub shared: usize,
-    /// What these take in a registry, in bytes.
+    /// The size of these in a registry, in bytes.
     pub shared_bytes: u64,
-    /// Layers that only the first has.
+    /// Layers of the first image alone.
     pub removed: Listed<LayerSummary>,
-    /// Layers that only the second has.
+    /// Layers of the second image alone.
     pub added: Listed<LayerSummary>,
-    /// What a registry that has the first must be sent for the second, in bytes.
+    /// The size of the second image's upload to a registry with the first, in bytes.
     pub added_bytes: u64,
-    /// Layers whose tar both have, compressed in another way: first, then second.
+    /// Layers with the same tar and another compression: first, then second.
     pub recompressed: Listed<(LayerSummary, LayerSummary)>,
 }
 
-/// A layer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LayerSummary {
-    /// Which one, from the bottom, from 1.
+    /// Its number, from 1 at the bottom.
     pub number: usize,
     pub digest: Digest,
     /// Its size in a registry, in bytes.
@@ -40,7 +39,7 @@ pub struct LayerSummary {
     /// Its size unpacked, when it was read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uncompressed_bytes: Option<u64>,
-    /// The step of the history that made it, when the history says which.
+    /// The history's step for the layer, if the history can be assigned to layers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created_by: Option<String>,
 }
@@ -102,7 +101,7 @@ fn summary(image: &PlatformImage, place: usize) -> Option<LayerSummary> {
     })
 }
 
-/// The history says which step made a layer only where it has one step for each.
+/// The history can be assigned to layers only if it has one step for each.
 fn command(image: &PlatformImage, place: usize) -> Option<String> {
     let history = &image.config.as_ref()?.history;
     let steps: Vec<_> = history.iter().filter(|step| !step.empty_layer).collect();

@@ -1,4 +1,4 @@
-//! Which packages came, went or changed their version.
+//! Added, removed and changed packages.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{Bounds, Listed};
 use crate::image::packages::{Manager, Package};
 
-/// A package that differs.
+/// A different package.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PackageChange {
@@ -24,24 +24,24 @@ pub struct PackageChange {
     pub after: Option<String>,
 }
 
-/// What became of a package.
+/// The change of a package.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum PackageChangeKind {
-    /// It came.
+    /// Only the second image has it.
     Added,
-    /// It went.
+    /// Only the first image has it.
     Removed,
     /// It is newer, by its manager's order.
     Upgraded,
     /// It is older.
     Downgraded,
-    /// It has another version that counts as the same.
+    /// It has another version, equal by its manager's order.
     Changed,
 }
 
 impl PackageChangeKind {
-    /// The word that people read.
+    /// Its name for people.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -92,7 +92,7 @@ fn kind(manager: Manager, before: Option<&str>, after: Option<&str>) -> PackageC
     }
 }
 
-/// A name that stands for several architectures is told apart by them.
+/// The versions of packages with one name; several architectures are told apart by their own names.
 fn versions(packages: &[Package]) -> Versions {
     let mut count: BTreeMap<(Manager, &str), usize> = BTreeMap::new();
     for package in packages {

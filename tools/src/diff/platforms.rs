@@ -1,4 +1,4 @@
-//! Which image of one side stands for the same platform as which of the other.
+//! Pairs the images of both sides by platform.
 
 use crate::image::facts::PlatformImage;
 use crate::image::platform::telling_variant;
@@ -7,9 +7,9 @@ use crate::image::platform::telling_variant;
 pub(super) struct Pairs<'a> {
     /// Images of one platform.
     pub(super) both: Vec<(&'a PlatformImage, &'a PlatformImage)>,
-    /// Platforms that only the first side has.
+    /// Platforms of the first side alone.
     pub(super) only_before: Vec<&'a PlatformImage>,
-    /// Platforms that only the second side has.
+    /// Platforms of the second side alone.
     pub(super) only_after: Vec<&'a PlatformImage>,
 }
 
@@ -31,7 +31,7 @@ pub(super) fn pairs<'a>(before: &'a [PlatformImage], after: &'a [PlatformImage])
     Pairs { both, only_before, only_after: left }
 }
 
-/// What a runtime chooses by. The version of Windows is left out: a new release has a new one.
+/// A runtime's key of choice. The version of Windows is left out: a new release has a new one.
 fn key(image: &PlatformImage) -> (String, String, String) {
     let Some(platform) = image.platform() else { return Default::default() };
     let variant = telling_variant(&platform).unwrap_or_default().to_owned();

@@ -23,7 +23,7 @@ fn descriptor(of: &str, size: u64) -> Descriptor {
     Descriptor::new(media_type, digest(of), size)
 }
 
-/// What a test puts into a file.
+/// The content a test puts into a file.
 struct Put {
     path: &'static str,
     new: NewFile<'static>,

@@ -1,7 +1,7 @@
 //! A comparison in words: plain text for terminals, markdown for pages and pull requests. Both have
-//! the same lines, each of which starts with `+`, `-` or `!`.
+//! the same lines; each starts with `+`, `-` or `!`.
 //!
-//! Invariant: nothing an image says can end its line, be obeyed by a terminal, or become markup.
+//! Invariant: no value of an image can end its line, control a terminal, or become markup.
 
 use std::fmt::Write as _;
 
@@ -15,7 +15,7 @@ use crate::rules::image::size;
 /// Longest value in a line, in characters.
 const VALUE_CHARS_MAX: usize = 200;
 
-/// What a line says.
+/// The kind of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Sign {
     Added,
@@ -39,7 +39,7 @@ pub enum Form {
     Markdown,
 }
 
-/// Two images.
+/// Renders the comparison of two images.
 #[must_use]
 pub fn image(diff: &ImageDiff, form: Form) -> String {
     let mut text = String::new();
@@ -47,7 +47,7 @@ pub fn image(diff: &ImageDiff, form: Form) -> String {
     text
 }
 
-/// Two releases.
+/// Renders the comparison of two releases.
 #[must_use]
 pub fn release(diff: &ReleaseDiff, form: Form) -> String {
     let mut text = String::new();
