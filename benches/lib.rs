@@ -1,4 +1,5 @@
-//! What every benchmark shares: inputs without a pattern, and the machine that a figure belongs to.
+//! The parts common to every benchmark: inputs without a pattern, and a description of the machine
+//! behind the figures.
 
 use std::fs;
 

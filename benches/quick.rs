@@ -1,5 +1,4 @@
-//! The table of `make bench-store` is made, with small sizes: every measurement runs to its end.
-//! What it says about speed is not looked at.
+//! The table of `make bench-store` runs to its end with small sizes. This test ignores the speed.
 
 use std::process::Command;
 

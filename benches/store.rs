@@ -1,5 +1,5 @@
-//! Claims about the store: verified ingest against hashing alone, reading what is warm, and the
-//! size up to which a blob is better kept by ordinary puts. `cargo bench -p wharf-benches`.
+//! Claims about the store: verified ingest against hashing alone, reads of warm blobs, and the size
+//! border between blobs in files and blobs as ordinary puts. `cargo bench -p wharf-benches`.
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use wharf_benches::{machine, noise};
@@ -7,7 +7,7 @@ use wharf_oci::{Algorithm, Digest, Digester, Span};
 use wharf_store::{BlobStore, Retention, RocksStore};
 
 const MIB: usize = 1024 * 1024;
-/// What the proxy hands over at once.
+/// The size of one piece from the proxy.
 const PIECE: usize = 128 * 1024;
 
 fn put(store: &dyn BlobStore, content: &bytes::Bytes, digest: &Digest) {
@@ -46,7 +46,7 @@ fn ingest(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Reading a published blob whose pages are in memory.
+/// Reads a published blob with its pages in memory.
 fn read(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("read");
     let size = 256 * MIB;

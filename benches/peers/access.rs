@@ -1,6 +1,6 @@
-//! What access costs: the same manifest from the same store, asked for by nobody in particular, by a
-//! user with a password, by bearers of our token and of somebody else's, and by a caller whom an
-//! upstream let in.
+//! The cost of access control. Every client reads the same manifest from the same store:
+//! anonymously, with a password, with a token of `wharfd`, with a token of an issuer, or as a
+//! caller admitted by the upstream.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -26,7 +26,7 @@ const PASSWORD: &str = "bench password";
 const CONNECTIONS: [usize; 2] = [16, 64];
 /// As `htpasswd -B` makes them.
 const BCRYPT_COST: u32 = 10;
-/// What access may cost a request, by the processor.
+/// The most processor time for a request with access control, as a multiple of an open request.
 const CPU_FACTOR: f64 = 1.5;
 
 const TEXT: &str = "\
@@ -41,7 +41,7 @@ struct Served {
     process: Process,
     addr: SocketAddr,
     authorization: Option<String>,
-    /// Others that it needs.
+    /// Servers in use by this kind of access, for example an upstream.
     _behind: Vec<Process>,
     _registry: Option<Peer>,
     _issuer: Option<Issuer>,
@@ -83,7 +83,7 @@ fn case(name: &str, connections: usize) -> String {
 }
 
 impl Served {
-    /// Whoever shows what is shown gets the manifest, and whoever does not is turned away.
+    /// The manifest is served with the credentials and refused without them.
     fn check(&self, image: &Image) -> anyhow::Result<()> {
         let status = |shown: Option<&str>| -> anyhow::Result<(u16, Vec<u8>)> {
             let headers = headers(shown);
@@ -129,7 +129,7 @@ fn basic_pair() -> String {
     format!("Basic {}", STANDARD.encode(format!("{USER}:{PASSWORD}")))
 }
 
-/// With the image, which was pushed while everyone could, and then this configuration.
+/// Starts `wharfd` without access rules, pushes the image, and starts it again with `lines`.
 fn served(bench: &Bench, image: &Image, name: &'static str, lines: &str) -> anyhow::Result<Served> {
     let folder = TempDir::with_prefix_in("access-", bench.folder())?;
     let hash = bcrypt::hash(PASSWORD, BCRYPT_COST).context("a password is hashed")?;
@@ -150,7 +150,7 @@ fn served(bench: &Bench, image: &Image, name: &'static str, lines: &str) -> anyh
     })
 }
 
-/// Users, of whom one may pull; a hundred other rules come first.
+/// Rules for 101 users; the rule of the only user with a password comes last.
 fn users() -> String {
     let mut lines = "[access]\nkind = \"users\"\nhtpasswd = \"FOLDER/htpasswd\"\n".to_owned();
     for number in 0..100 {

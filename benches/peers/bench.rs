@@ -1,4 +1,4 @@
-//! What every measurement is told (how much, how often, where), and how it names what it does.
+//! The settings of every measurement (sizes, runs, folder), and the names of its cases.
 
 use std::path::Path;
 

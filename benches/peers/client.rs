@@ -1,6 +1,6 @@
-//! The client of every measurement: one blocking socket, one buffer of 256 KiB, plain reads whose
-//! bytes are thrown away. It parses the head of an answer and nothing else, so that it costs the
-//! same for every server.
+//! The client of every measurement: one blocking socket, one buffer of 256 KiB, and plain reads
+//! into the same buffer. The client parses only the head of a response, so it costs the same with
+//! every server.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -13,7 +13,7 @@ const BUFFER_BYTES: usize = 256 * 1024;
 /// How long one read may take.
 const STALL: Duration = Duration::from_mins(2);
 
-/// A connection that is used again.
+/// A keep-alive connection.
 pub(crate) struct Client {
     addr: SocketAddr,
     stream: Stream,
@@ -41,7 +41,7 @@ impl Stream {
     }
 }
 
-/// A request.
+/// One HTTP request.
 #[derive(Clone, Copy)]
 pub(crate) struct Ask<'a> {
     pub(crate) method: &'a str,
@@ -58,7 +58,7 @@ impl<'a> Ask<'a> {
     }
 }
 
-/// What came.
+/// One HTTP response, without its body.
 pub(crate) struct Answer {
     pub(crate) status: u16,
     /// Status line and headers as they came.

@@ -1,5 +1,5 @@
-//! Blobs that only the upstream has, through proxies that were started for this one pull; with and
-//! without a long way to the upstream.
+//! Cold blobs: only the upstream has them, and each pull goes through a freshly started proxy. The
+//! round trip to the upstream is either short or long.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -31,7 +31,7 @@ direction, and the first piece of a connection 20 ms more for the handshake. Ban
 limited and TCP's slow start is not imitated; the relay works on the same cores. \"direct\" goes
 through the relay too.";
 
-/// The upstream, and the address at which proxies reach it.
+/// The upstream, and its address as the proxies see it.
 struct Origin {
     upstream: Peer,
     relay: Option<Relay>,
@@ -110,7 +110,7 @@ fn pulls(bench: &Bench, table: &mut Table, origin: &Origin, size: usize) -> anyh
     Ok(())
 }
 
-/// What a proxy sends first, and what it sends when it has the blob, is right to the byte.
+/// The proxy's first response, and its response from its own copy, are right to the byte.
 fn check(bench: &Bench, origin: &Origin, blob: &Blob) -> anyhow::Result<()> {
     prove(origin.addr(), &blob.path(), blob)?;
     for kind in Kind::ALL {

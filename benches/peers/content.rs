@@ -1,5 +1,5 @@
-//! What is served: blobs without a pattern and one image manifest, under the paths of the registry
-//! protocol, and the push that brings them to a registry.
+//! The content under measurement: blobs without a pattern and one image manifest, the paths of both
+//! in the registry protocol, and the push of both to a registry.
 
 use std::net::SocketAddr;
 
@@ -16,7 +16,7 @@ pub(crate) const GIB: usize = 1024 * MIB;
 pub(crate) const REPOSITORY: &str = "bench/app";
 pub(crate) const TAG: &str = "v1";
 pub(crate) const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
-/// A layer that a request per second is counted with.
+/// The size of a layer in measurements of requests per second.
 pub(crate) const SMALL_BYTES: usize = 4 * KIB;
 const LAYERS: usize = 8;
 
@@ -43,14 +43,14 @@ impl Blob {
     }
 }
 
-/// An image: blobs and the manifest that names them.
+/// An image: blobs and a manifest with their descriptors.
 pub(crate) struct Image {
     pub(crate) blobs: Vec<Blob>,
     pub(crate) manifest: Blob,
 }
 
 impl Image {
-    /// A config and small layers that differ; the first is [`SMALL_BYTES`] long, as all are.
+    /// A config and several different layers, each of [`SMALL_BYTES`].
     pub(crate) fn small() -> Self {
         let noise = wharf_benches::noise(LAYERS * SMALL_BYTES);
         let layers = (0..LAYERS).map(|index| index * SMALL_BYTES);
@@ -83,7 +83,7 @@ impl Image {
     }
 }
 
-/// POST and PUT, the way that every registry takes.
+/// Pushes by POST and PUT, because every registry accepts these two.
 pub(crate) fn push_blob(addr: SocketAddr, blob: &Blob) -> anyhow::Result<()> {
     let mut client = Client::connect(addr)?;
     let path = format!("/v2/{REPOSITORY}/blobs/uploads/");
@@ -104,7 +104,7 @@ pub(crate) fn place(answer: &Answer) -> anyhow::Result<String> {
     Ok(place.context("an upload's location is under /v2/")?.to_owned())
 }
 
-/// The address that ends an upload.
+/// The address for the closing PUT of an upload.
 pub(crate) fn ended_as(place: &str, digest: &Digest) -> String {
     let mark = if place.contains('?') { '&' } else { '?' };
     format!("{place}{mark}digest={digest}")
@@ -121,7 +121,7 @@ pub(crate) fn push_image(addr: SocketAddr, image: &Image) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// Reads with hashing: what a server says is right to the byte.
+/// Reads a blob and checks its digest, so a fast server with wrong bytes does not count.
 pub(crate) fn prove(addr: SocketAddr, path: &str, blob: &Blob) -> anyhow::Result<()> {
     let mut digester = Digester::new(Algorithm::Sha256);
     let headers = format!("Accept: {MANIFEST_TYPE}, */*\r\n");

@@ -1,4 +1,4 @@
-//! What figures belong to: the machine, the programs, the day.
+//! The environment of the figures: the machine, the programs, the date.
 
 use std::path::Path;
 use std::process::Command;
@@ -11,7 +11,7 @@ pub(crate) fn describe(bed: &Path) -> anyhow::Result<String> {
     let kernel = first_line("uname", &["-sr"]);
     let files = first_line("findmnt", &["-n", "-o", "FSTYPE", "-T", &bed.display().to_string()]);
     let source = first_line("git", &["describe", "--always", "--dirty"]);
-    // Figures of a machine that has other work are no figures.
+    // Other work on the machine falsifies the figures.
     let load = std::fs::read_to_string("/proc/loadavg")?;
     let words: Vec<String> = std::env::args().skip(1).collect();
     let lines = [
@@ -29,7 +29,7 @@ pub(crate) fn describe(bed: &Path) -> anyhow::Result<String> {
     Ok(lines.map(|(name, value)| format!("- {name}: {value}\n")).concat())
 }
 
-/// What a program says first, on either output.
+/// The first line of a program on either output.
 fn first_line(program: impl AsRef<std::ffi::OsStr>, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output();
     let said = output.map(|output| [output.stdout, output.stderr].concat()).unwrap_or_default();

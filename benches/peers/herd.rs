@@ -1,4 +1,5 @@
-//! A herd: many clients at once on one blob that only the upstream has.
+//! A herd: many clients at once pull one blob from an upstream through a proxy without a copy of
+//! it.
 
 use crate::bench::{self, Bench};
 use crate::content::{Blob, MIB};
@@ -11,7 +12,7 @@ const HERDS: [usize; 5] = [1, 16, 128, 256, 512];
 const QUICK_HERDS: [usize; 3] = [1, 16, 64];
 /// docker-registry asks its upstream once for every client; more than this takes minutes.
 const REGISTRY_MAX: usize = 128;
-/// The herd whose memory has a target, and that target.
+/// The number of clients in the herd with a memory target, and the target in MiB.
 const MEMORY: (usize, f64) = (256, 256.0);
 const PEERS: [&str; 2] = [Kind::Registry.name(), Kind::Nginx.name()];
 
@@ -64,7 +65,7 @@ fn stampede(
     let seen = Load::once(clients).run(peer.addr(), &blob.path(), size)?;
     match seen.failures.first() {
         Some(failure) => bench::say(&format!("a client of {} failed: {failure}", peer.name())),
-        // What is still done for the blob belongs to its cost.
+        // The proxy's later work on the blob belongs to the blob's cost.
         None => peer.wait_until_kept(blob)?,
     }
     let cpu = peer.process().cpu_seconds() - cpu;

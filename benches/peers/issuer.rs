@@ -1,4 +1,4 @@
-//! An issuer of bearer tokens: one ES256 key, served as a key set to whoever asks.
+//! An issuer of bearer tokens: one ES256 key, published as a key set without access control.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -40,7 +40,7 @@ impl Issuer {
         let body = keys.to_string();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                // Who goes away asks again.
+                // A client asks again after a broken connection.
                 let _ = answer(stream, &body);
             }
         });
@@ -51,7 +51,7 @@ impl Issuer {
         format!("http://{}", self.addr)
     }
 
-    /// A token of somebody.
+    /// A token for the bench's subject.
     pub(crate) fn token(&self) -> anyhow::Result<String> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
         let header = serde_json::json!({ "alg": "ES256", "typ": "JWT", "kid": "bench" });

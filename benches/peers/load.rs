@@ -1,5 +1,5 @@
-//! Many clients at once on one path, and what each of them saw. Each is a thread with a connection
-//! of its own, open before the clock starts.
+//! Many clients at once on one path, and the times of each. Each client is a thread with its own
+//! connection, opened before the clock starts.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Barrier};
@@ -10,10 +10,11 @@ use anyhow::{Context as _, ensure};
 use crate::client::Client;
 use crate::report::{Unit, float, gbps, percentile};
 
-/// A client needs little more than its buffer, which is on the heap.
+/// A client needs little more than its buffer, and the buffer is on the heap.
 const STACK_BYTES: usize = 128 * 1024;
 
-/// What one client does, told which it is and which time it is: until the first and the last byte.
+/// The work of one client, with the number of the client and of the repetition as arguments. The
+/// result is the time to the first and to the last byte.
 type Work<'a> = dyn Fn(&mut Client, usize, usize) -> anyhow::Result<[f64; 2]> + Sync + 'a;
 
 /// So many clients, each asking so many times.
@@ -23,7 +24,7 @@ pub(crate) struct Load {
     pub(crate) times: usize,
 }
 
-/// What came of it.
+/// The result of a load.
 pub(crate) struct Seen {
     pub(crate) begin: Instant,
     /// Until the last client was done.
@@ -31,7 +32,7 @@ pub(crate) struct Seen {
     /// Of each answer, until the first and the last byte.
     firsts: Vec<f64>,
     wholes: Vec<f64>,
-    /// What failed, as it was said.
+    /// The errors of failed requests.
     pub(crate) failures: Vec<String>,
     pub(crate) bytes: u64,
 }
@@ -43,19 +44,19 @@ impl Load {
         Self { clients, times: 1 }
     }
 
-    /// Every client reads a body of `size` bytes; one that does not get it has failed.
+    /// Every client reads a body of `size` bytes; any other length is a failure.
     pub(crate) fn run(self, addr: SocketAddr, path: &str, size: u64) -> anyhow::Result<Seen> {
         self.each(addr, size, &|client, _, _| read(client, path, size))
     }
 
-    /// Every client does its work so many times; it is told which client it is, and which time. What
-    /// it gives back is until the first and the last byte.
+    /// Every client repeats its work. The work gets the number of the client and of the repetition,
+    /// and returns the time to the first and to the last byte.
     pub(crate) fn each(self, addr: SocketAddr, size: u64, work: &Work<'_>) -> anyhow::Result<Seen> {
         let clients = (0..self.clients).map(|_| Client::connect(addr)).collect::<Result<_, _>>()?;
         Ok(self.each_of(clients, size, work))
     }
 
-    /// The same with clients that are connected already.
+    /// Like [`Self::each`], with connected clients.
     fn each_of(self, clients: Vec<Client>, size: u64, work: &Work<'_>) -> Seen {
         let gate = Barrier::new(self.clients + 1);
         let (begin, results) = std::thread::scope(|scope| {

@@ -1,8 +1,7 @@
-//! The servers under measurement, each behind the same few verbs: start, bring content, tell when a
-//! blob is kept, say what it costs. How each is configured is below `peer/`.
+//! The servers under measurement, each with the same verbs: start, keep content, wait until a blob
+//! is kept, report the cost. The configuration of each server is below `peer/`.
 //!
-//! A peer has a folder of its own, which goes with it. The same paths lead to the same bytes on
-//! all.
+//! Each peer has its own temporary folder. The same paths lead to the same bytes on all peers.
 
 mod nginx;
 mod registry;
@@ -22,7 +21,7 @@ use crate::process::{Process, pause};
 
 /// How often it is looked whether a blob is kept.
 const LOOK: Duration = Duration::from_millis(2);
-/// How long that may take.
+/// The longest wait until a proxy keeps a blob.
 const KEPT_MAX: Duration = Duration::from_mins(2);
 
 pub(crate) use nginx::{file as nginx_file, start_encrypted as start_nginx_encrypted};
@@ -70,7 +69,7 @@ impl Peer {
         Ok(peer)
     }
 
-    /// Ends the server and starts it again on what it has.
+    /// Stops the server and starts it again on its data.
     pub(crate) fn restart(&mut self) -> anyhow::Result<()> {
         if let Some((process, _)) = self.running.take() {
             process.stop()?;
@@ -78,8 +77,8 @@ impl Peer {
         self.run()
     }
 
-    /// All that this peer has is gone afterwards, also from the page cache and the disk's queue, so
-    /// that the next one does not pay for it.
+    /// Removes the data of this peer, also from the page cache and the disk's queue, so the next
+    /// peer does not pay for it.
     pub(crate) fn end(mut self) -> anyhow::Result<()> {
         if let Some((process, _)) = self.running.take() {
             process.stop()?;
@@ -112,7 +111,7 @@ impl Peer {
         &self.running.as_ref().expect("it runs until it ends").0
     }
 
-    /// Brings a blob: by a push, or as a file where nobody takes pushes.
+    /// Stores a blob: by a push, or as a file for a peer without pushes.
     pub(crate) fn keep(&self, blob: &Blob) -> anyhow::Result<()> {
         match self.kind {
             Kind::Nginx => self.keep_file(&blob.path(), blob),
@@ -138,8 +137,8 @@ impl Peer {
         Ok(fs::write(file, &blob.content)?)
     }
 
-    /// Waits until a proxy has this blob for the next who asks: wharfd says that it is a hit, of
-    /// the others the finished file is there.
+    /// Waits until a proxy has its own copy of this blob: until wharfd reports a hit, or until the
+    /// finished file exists in the folder of another proxy.
     pub(crate) fn wait_until_kept(&self, blob: &Blob) -> anyhow::Result<()> {
         let mut client = Client::connect(self.addr())?;
         let begin = Instant::now();
@@ -158,14 +157,14 @@ impl Peer {
     }
 }
 
-/// A folder below that of a peer.
+/// A folder below the peer's folder.
 fn below(folder: &Path, name: &str) -> std::io::Result<PathBuf> {
     let path = folder.join(name);
     fs::create_dir_all(&path)?;
     Ok(path)
 }
 
-/// The address that a log line names after these words.
+/// The address after these words in a log line.
 fn address_after(line: &str, words: &str) -> Option<SocketAddr> {
     let (_, rest) = line.split_once(words)?;
     let end = rest.find(|letter: char| letter == '"' || letter.is_whitespace());

@@ -1,7 +1,7 @@
-//! Programs that are measured: output in files, readiness by polling, what Linux accounts to them,
-//! a certain end. Knows nothing of registries.
+//! Programs under measurement: output in files, readiness by polling, resource usage as counted by
+//! Linux, and a certain end. This module knows nothing of registries.
 //!
-//! What a program costs is what all of its processes cost: nginx works in children.
+//! The cost of a program includes its child processes, because nginx works in children.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -41,7 +41,7 @@ impl Process {
         Ok(Self { name: name.to_owned(), child, stdout, stderr })
     }
 
-    /// Polls until `find` has something, or the program ends.
+    /// Polls until `find` returns a value, or the program ends.
     pub(crate) fn wait_for<T>(
         &mut self,
         mut find: impl FnMut(&Self) -> Option<T>,
@@ -60,7 +60,7 @@ impl Process {
         }
     }
 
-    /// The first whole line of output that `find` makes something of.
+    /// The first result of `find` over the complete lines of output.
     pub(crate) fn line<T>(&self, find: impl Fn(&str) -> Option<T>) -> Option<T> {
         [&self.stdout, &self.stderr].into_iter().find_map(|path| {
             let text = fs::read_to_string(path).unwrap_or_default();
@@ -105,7 +105,7 @@ impl Process {
         std::iter::once(own).chain(children).collect()
     }
 
-    /// Seconds of processor that it has taken, in user and system mode.
+    /// Processor time of the program in seconds, in user and system mode.
     pub(crate) fn cpu_seconds(&self) -> f64 {
         let stat = |pid: u32| fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         let ticks: u64 = self.family().into_iter().map(|pid| ticks(&stat(pid))).sum();
@@ -117,15 +117,15 @@ impl Process {
         self.memory_mib("VmRSS:")
     }
 
-    /// The most resident memory since [`Self::forget_peak`], in MiB. Pages that children share are
-    /// counted for each.
+    /// The peak of resident memory since [`Self::forget_peak`], in MiB. Pages shared by children
+    /// count once for each child.
     pub(crate) fn peak_mib(&self) -> f64 {
         self.memory_mib("VmHWM:")
     }
 
     pub(crate) fn forget_peak(&self) {
         for pid in self.family() {
-            // Where this is not allowed, the peak is that of the whole life.
+            // Without permission to write this file, the peak covers the whole life of the process.
             let _ = fs::write(format!("/proc/{pid}/clear_refs"), "5");
         }
     }
@@ -148,8 +148,8 @@ fn status_kib(pid: u32, field: &str) -> u64 {
     line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
 
-/// `utime` + `stime` of a line of `/proc/PID/stat`: the 12th and 13th word after the name, which is
-/// in brackets and may hold anything.
+/// `utime` + `stime` of a line of `/proc/PID/stat`: the 12th and 13th word after the name. The name
+/// is in brackets and may contain any character.
 fn ticks(stat: &str) -> u64 {
     let (_, words) = stat.rsplit_once(')').unwrap_or_default();
     words.split_whitespace().skip(11).take(2).filter_map(|word| word.parse::<u64>().ok()).sum()

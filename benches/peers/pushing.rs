@@ -1,5 +1,5 @@
-//! Pushes: into a registry of its own, through to an upstream, of what is known there, and by a
-//! crowd. The content of each push is in no other push.
+//! Pushes: into a local registry, through to an upstream, of layers known at the upstream, and by a
+//! crowd. No two pushes share content.
 
 use std::net::SocketAddr;
 
@@ -21,9 +21,9 @@ const ALONE_BYTES_MAX: usize = 8 * GIB;
 const THROUGH_BYTES_MAX: usize = 4 * GIB;
 /// Small layers are pushed several at a time by each client, until it has pushed so much.
 const EACH_BYTES: usize = 16 * MIB;
-/// So many pushes, of so many bytes, and the memory that they may take, in MiB.
+/// The crowd: the number of pushes, the bytes of each, and the memory target in MiB.
 const CROWD: (usize, usize, f64) = (256, 100 * MIB, 256.0);
-/// Layers of an image that is pushed again.
+/// Layers of the image in a repeated push.
 const LAYERS: usize = 8;
 
 const ALONE: &str = "\
@@ -47,7 +47,7 @@ const CROWD_TEXT: &str = "\
 So many pushes of 100 MiB at once, all of them different: 25 GiB. A push that was not answered 201
 has failed. Peak memory is that of wharfd alone.";
 
-/// What is pushed: the head makes it different from every other.
+/// One layer; its head makes its content unique.
 struct Layer {
     head: [u8; 16],
     digest: Digest,
@@ -60,7 +60,8 @@ struct Layers {
 }
 
 impl Layers {
-    /// `run` is in the content, so that no run meets what another one left. Hashed by all cores.
+    /// The head depends on `run`, so no run meets the content of an earlier run. All cores hash the
+    /// layers.
     fn new(count: usize, size: usize, run: u64) -> Self {
         let rest = wharf_benches::noise(size.saturating_sub(16));
         let layer = &|index: &usize| {
@@ -118,7 +119,7 @@ impl Layers {
         Ok([first, begin.elapsed().as_secs_f64()])
     }
 
-    /// Whether a registry says that it has this one.
+    /// Whether HEAD at a registry finds this layer.
     fn is_there(&self, client: &mut Client, index: usize) -> anyhow::Result<bool> {
         let layer = self.each.get(index).expect("there is a layer for each push");
         let path = format!("/v2/{REPOSITORY}/blobs/{}", layer.digest);
@@ -127,7 +128,7 @@ impl Layers {
     }
 }
 
-/// The loads that fit under a bound, by size.
+/// The loads under a bound of bytes, by size.
 fn loads(bench: &Bench, bytes_max: usize) -> Vec<(usize, Load)> {
     let sizes = bench.pick([MIB, 16 * MIB, 128 * MIB, GIB], [MIB, 2 * MIB, 3 * MIB, 4 * MIB]);
     let each = |size: usize| {
@@ -164,7 +165,7 @@ pub(crate) fn through(bench: &Bench) -> anyhow::Result<Vec<Table>> {
     for (size, load) in loads(bench, THROUGH_BYTES_MAX) {
         for run in 0..bench.runs {
             let layers = Layers::new(load.clients * load.times, size, run as u64 + 101);
-            // Every way begins with an upstream that has nothing.
+            // Every case starts with an empty upstream.
             let case = format!("{}, to docker-registry", bench::case(size, load.clients));
             bench::say(&format!("push, {case}"));
             let direct = Peer::start(Kind::Registry, bench.folder(), None)?;
@@ -194,7 +195,7 @@ pub(crate) fn through(bench: &Bench) -> anyhow::Result<Vec<Table>> {
     Ok(vec![table, known(bench)?])
 }
 
-/// Pushes, and what they cost that server.
+/// Pushes, and the cost to that server.
 fn measure(
     table: &mut Table,
     case: &str,

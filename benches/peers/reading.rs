@@ -1,4 +1,4 @@
-//! Blobs that the server has: just pushed (hot), and after a restart (warm).
+//! Blobs in the server's store: freshly pushed (hot), and after a restart (warm).
 
 use crate::bench::{self, Bench};
 use crate::content::{Blob, GIB, MIB, prove};
@@ -29,7 +29,7 @@ pub(crate) fn hot(bench: &Bench) -> anyhow::Result<Vec<Table>> {
         for clients in CLIENTS {
             measure(bench, &mut table, &peers, (&blob, clients))?;
             let case = bench::case(size, clients);
-            // What does not fit into the cache of segments is held to the target of warm reads.
+            // A blob too large for the cache of segments has the target of warm reads.
             if size <= 64 * MIB {
                 table.target(&case, Unit::GB_PER_SECOND, 1.5, Basis::BestPeer);
             } else {
@@ -69,9 +69,9 @@ fn warm_targets(table: &mut Table, case: &str) {
     table.target(case, Unit::CPU_PER_GIB, 1.2, Basis::Column(Kind::Nginx.name()));
 }
 
-/// All servers, with the blob, which each was seen to send right.
+/// All servers with the blob, each after a verified read.
 fn peers(bench: &Bench, blob: &Blob) -> anyhow::Result<Vec<Peer>> {
-    // wharfd comes last: what it was just given is what is measured.
+    // wharfd gets the blob last: the measurement is about a freshly pushed blob.
     let mut peers: Vec<Peer> = Vec::new();
     for kind in Kind::ALL.into_iter().rev() {
         let peer = Peer::start(kind, bench.folder(), None)?;
@@ -80,7 +80,7 @@ fn peers(bench: &Bench, blob: &Blob) -> anyhow::Result<Vec<Peer>> {
         prove(peer.addr(), &blob.path(), blob)?;
         peers.push(peer);
     }
-    // What was written must not go to the disk while somebody is measured.
+    // The disk finishes the writes before the measurement.
     rustix::fs::sync();
     Ok(peers)
 }

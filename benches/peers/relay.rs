@@ -1,6 +1,6 @@
-//! A TCP relay that makes a round trip long: every piece waits half of it, each way, and the first
-//! piece of a connection waits one round trip more, as for the handshake. Bandwidth is not limited,
-//! and a window of TCP that opens slowly is not imitated.
+//! A TCP relay with a long round trip. Each piece waits half a round trip in each direction, and
+//! the first piece of a connection waits one round trip more, for the handshake. The relay neither
+//! limits bandwidth nor imitates the slow opening of a TCP window.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use crate::process::pause;
 
 const PIECE_BYTES: usize = 256 * 1024;
-/// Pieces on their way in one direction: at most 64 MiB, so that 10 ms carry over 6 GB/s.
+/// Pieces on their way in one direction: at most 64 MiB, so 10 ms carry over 6 GB/s.
 const PIECES: usize = 256;
 
 /// A running relay. Dropping it closes its port; connections end with their peers.
@@ -39,7 +39,7 @@ impl Relay {
                 if stop.load(Ordering::Acquire) {
                     return;
                 }
-                // Who cannot be relayed sees a closed connection, and says so.
+                // The client sees a closed connection and reports it.
                 let _ = client.and_then(|client| connect(&client, target, round_trip));
             }
         });
@@ -54,7 +54,7 @@ impl Relay {
 impl Drop for Relay {
     fn drop(&mut self) {
         self.stopped.store(true, Ordering::Release);
-        // Wakes the one that accepts.
+        // Wakes the accepting thread.
         let _ = TcpStream::connect(self.addr);
     }
 }
@@ -69,7 +69,7 @@ fn connect(client: &TcpStream, target: SocketAddr, round_trip: Duration) -> std:
     Ok(())
 }
 
-/// One direction: a thread that reads, and one that writes when it is time.
+/// One direction: a reading thread, and a thread for the delayed writes.
 fn pass(from: TcpStream, to: TcpStream, delay: Duration, not_before: Instant) {
     let (send, receive) = sync_channel(PIECES);
     let (give_back, used) = channel();
@@ -102,7 +102,7 @@ fn give(mut to: TcpStream, receive: &Receiver<Piece>, give_back: &Sender<Vec<u8>
         }
         let _ = give_back.send(buffer);
     }
-    // Whoever wrote the rest of this direction learns that nobody reads it.
+    // The writer of this direction learns of the closed end.
     let _ = to.shutdown(Shutdown::Write);
 }
 
@@ -135,7 +135,7 @@ mod tests {
         writer.join().unwrap();
         echo.join().unwrap();
         assert!(came == sent, "{} bytes came", came.len());
-        // The handshake and one round trip; this is a lower bound, which no load can break.
+        // The handshake and one round trip are a lower bound, and no load can break it.
         assert!(begin.elapsed() >= round_trip * 2);
     }
 }

@@ -5,13 +5,13 @@ use std::fmt::Write as _;
 
 /// The column of ours.
 pub(crate) const OURS: &str = "wharfd";
-/// The column of what no proxy can beat; it is no peer.
+/// The column of the upper bound, a direct connection; it is no peer.
 pub(crate) const DIRECT: &str = "direct";
 
-/// The same for pushes: the other leg of a push that goes through, by itself.
+/// The upper bound of a push-through's other leg: a push into a stand-alone registry.
 pub(crate) const STAND_ALONE: &str = "stand-alone";
 
-/// What a figure counts, and which way is good.
+/// The unit of a figure, and its better direction.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Unit {
     name: &'static str,
@@ -47,7 +47,7 @@ impl Unit {
     }
 }
 
-/// What a target is a multiple of.
+/// The basis of a target's multiple.
 #[derive(Clone)]
 pub(crate) enum Basis {
     BestPeer,
@@ -59,7 +59,8 @@ pub(crate) enum Basis {
     One,
 }
 
-/// A multiple that ours must reach or stay under, by the unit's good way.
+/// A multiple of the basis: our figure must reach it or stay under it, by the unit's better
+/// direction.
 #[derive(Clone)]
 struct Target {
     factor: f64,
@@ -69,7 +70,7 @@ struct Target {
 struct Line {
     case: String,
     unit: Unit,
-    /// By column, what each run gave.
+    /// The figures of each run, by column.
     runs: Vec<Vec<f64>>,
     target: Option<Target>,
 }
@@ -89,7 +90,7 @@ impl Table {
         Self { title, text, columns, lines: Vec::new() }
     }
 
-    /// What one run gave.
+    /// Adds the figure of one run.
     pub(crate) fn add(&mut self, case: &str, unit: Unit, column: &str, figure: f64) {
         let index = self.columns.iter().position(|name| *name == column);
         let line = self.line(case, unit);
@@ -114,7 +115,7 @@ impl Table {
         let index = self.lines.iter().position(is_it).unwrap_or(self.lines.len());
         if index == self.lines.len() {
             let runs = vec![Vec::new(); self.columns.len()];
-            // Cases stay together, in the order in which they came first.
+            // Cases stay together, in the order of their first figure.
             self.lines.push(Line { case: case.to_owned(), unit, runs, target: None });
         }
         self.lines.get_mut(index).expect("it was found or added")
@@ -171,7 +172,7 @@ impl Table {
         (words, verdict)
     }
 
-    /// As Markdown that is also readable as text.
+    /// The table as Markdown, readable as plain text too.
     pub(crate) fn markdown(&self) -> String {
         let mut rows = vec![self.head()];
         let mut last = "";
@@ -200,7 +201,7 @@ impl Table {
     }
 }
 
-/// Rows with a rule under the first, in columns as wide as what they hold.
+/// The rows in aligned columns, with a rule under the first row.
 fn grid(rows: &[Vec<String>]) -> String {
     let columns = rows.first().map_or(0, Vec::len);
     let width = |column: usize| {
@@ -228,7 +229,7 @@ pub(crate) fn median(figures: &[f64]) -> Option<f64> {
     percentile(figures, 50)
 }
 
-/// The figure that so many of a hundred do not exceed.
+/// A percentile of the figures.
 pub(crate) fn percentile(figures: &[f64], percent: usize) -> Option<f64> {
     let mut sorted = figures.to_vec();
     sorted.sort_by(f64::total_cmp);

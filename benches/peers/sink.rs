@@ -1,6 +1,7 @@
-//! An upstream that takes every push and keeps nothing but digests and sizes: what it costs is as
-//! little as an upstream can cost. It counts what it is asked and sent. Plain HTTP/1.1, a thread for
-//! each connection; no checks, because every other test has real registries for that.
+//! An upstream without storage: it takes every push and keeps only digests and sizes, so it costs
+//! as little as an upstream can. The sink counts requests and body bytes. It speaks plain HTTP/1.1
+//! with one thread for each connection, and checks nothing, because every other test has real
+//! registries for checks.
 
 use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -27,13 +28,13 @@ struct Shared {
 #[derive(Default)]
 struct State {
     opened: u64,
-    /// Bytes that each open upload has.
+    /// Received bytes of each open upload.
     uploads: HashMap<u64, u64>,
     /// Sizes by digest.
     blobs: HashMap<String, u64>,
 }
 
-/// What a request says that matters here.
+/// The parts of a request in use here.
 struct Request {
     method: String,
     path: String,
@@ -52,7 +53,7 @@ impl Sink {
                 }
                 let shared = Arc::clone(&served);
                 std::thread::spawn(move || {
-                    // A connection that breaks off is the other side's business.
+                    // The client reports a broken connection.
                     let _ = serve(stream, &shared);
                 });
             }
@@ -64,7 +65,7 @@ impl Sink {
         self.addr
     }
 
-    /// Requests that were answered, and bytes of bodies, until now.
+    /// Answered requests and received body bytes until now.
     pub(crate) fn counted(&self) -> (u64, u64) {
         let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
         (count(&self.shared.requests), count(&self.shared.bytes))

@@ -18,10 +18,10 @@ use crate::report::{Basis, OURS, Table, Unit};
 const FAST: usize = 64;
 const PULLERS: usize = 448;
 const PUSHERS: usize = 64;
-/// What a slow client takes or sends each time: 8 KiB a second.
+/// The bytes of each step of a slow client, for 8 KiB a second.
 const STEP_BYTES: usize = 2 * 1024;
 const STEP: Duration = Duration::from_millis(250);
-/// What a slow upload promises; it never gets there.
+/// The declared length of a slow upload; the upload never reaches it.
 const PROMISED_BYTES: usize = 64 * MIB;
 /// So much of their throughput the fast ones must keep.
 const KEPT: f64 = 0.8;
@@ -80,7 +80,7 @@ fn measure(
     Ok(())
 }
 
-/// Connections whose requests have begun.
+/// Slow clients: connections in the middle of a request.
 struct Slow {
     connections: Vec<Connection>,
 }

@@ -1,4 +1,4 @@
-//! What encryption costs: the same blob by HTTP/1.1 in the clear and over TLS, and nginx beside it.
+//! The cost of encryption: the same blob by HTTP/1.1 in the clear and over TLS, beside nginx.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -102,7 +102,7 @@ fn measure(
             }
         }
     }
-    // A warm blob is read the same way by both; what is encrypted costs what it costs.
+    // Both servers read a warm blob the same way, so the remaining difference is encryption.
     table.target(&encrypted, Unit::CPU_PER_GIB, 1.5, Basis::Column(Kind::Nginx.name()));
     Ok(())
 }
@@ -133,7 +133,7 @@ fn wharfd(bench: &Bench, blob: &Blob, chain: &str, key: &str) -> anyhow::Result<
     content::push_blob(addr, blob)?;
     prove(addr, &blob.path(), blob)?;
     let clear = Server { process, addr };
-    // Given in the clear, so that both have it in the same way.
+    // The push goes in the clear, so both servers keep the blob in the same way.
     let (process, addr) = start_wharfd_with(&encrypted, "")?;
     content::push_blob(addr, blob)?;
     process.stop()?;
@@ -156,7 +156,7 @@ fn nginx(bench: &Bench, blob: &Blob, chain: &str, key: &str) -> anyhow::Result<S
     Ok(Side { name: Kind::Nginx.name(), clear, encrypted, _folder: folder })
 }
 
-/// A client that speaks TLS to one address.
+/// Opens a TLS connection to one address.
 pub(crate) fn connect(
     addr: SocketAddr,
     config: &Arc<rustls::ClientConfig>,

@@ -1,5 +1,4 @@
-//! Debian's `wrk`: requests per second over connections that stay open, and what it says about
-//! them.
+//! Debian's `wrk`: requests per second over keep-alive connections, and the parser of its report.
 
 use std::net::SocketAddr;
 use std::process::Command;
@@ -8,7 +7,7 @@ use anyhow::{Context as _, ensure};
 
 use crate::content::MANIFEST_TYPE;
 
-/// What wrk counted.
+/// The figures of one wrk report.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Rate {
     pub(crate) per_second: f64,

@@ -1,5 +1,5 @@
-//! What every measurement needs: stores in folders of their own, content, clocks, rows. Measures
-//! nothing itself.
+//! The common parts of every measurement: stores in their own folders, content, clocks, rows. This
+//! module measures nothing itself.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -14,7 +14,7 @@ use wharf_store::{BlobReader, BlobStore, Retention, RocksStore, StoreOptions};
 pub(crate) const KIB: usize = 1024;
 pub(crate) const MIB: usize = 1024 * KIB;
 pub(crate) const GIB: usize = 1024 * MIB;
-/// What the proxy hands over at once.
+/// The size of one piece from the proxy.
 const PIECE: usize = 128 * KIB;
 
 /// How much is measured.
@@ -82,7 +82,7 @@ pub(crate) fn header() -> String {
     Row { what, figure, target, met: "met?" }.to_string()
 }
 
-/// A store in a folder that goes with it.
+/// A store in a temporary folder.
 pub(crate) struct Bed {
     pub(crate) store: RocksStore,
     pub(crate) folder: tempfile::TempDir,
@@ -95,7 +95,7 @@ impl Bed {
         Self { store, folder }
     }
 
-    /// So little memory that everything is read from the page cache or the disk.
+    /// Too little memory for a cache: reads come from the page cache or the disk.
     pub(crate) fn bare() -> StoreOptions {
         StoreOptions { hot_bytes: MIB as u64, ..StoreOptions::default() }
     }
@@ -128,7 +128,7 @@ pub(crate) fn open(store: &RocksStore, digest: &Digest) -> BlobReader {
     store.open(digest).expect("open").expect("the blob is there")
 }
 
-/// Reads to the end and touches what came; how many bytes that was.
+/// Reads to the end and touches every byte; returns the number of bytes.
 pub(crate) fn drain(mut reader: BlobReader) -> usize {
     let mut bytes = 0;
     while let Some(segment) = reader.next_segment().expect("read") {
@@ -168,19 +168,19 @@ pub(crate) fn size(bytes: usize) -> String {
     }
 }
 
-/// Bytes that this process has sent towards the disk.
+/// Bytes written by this process towards the disk.
 pub(crate) fn written_bytes() -> u64 {
     let text = std::fs::read_to_string("/proc/self/io").unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix("write_bytes: "));
     line.and_then(|count| count.parse().ok()).unwrap_or(0)
 }
 
-/// Bytes of a folder in blocks, as `du` says; what goes away meanwhile is not counted.
+/// Bytes of a folder in blocks, as by `du`; files deleted during the count do not count.
 pub(crate) fn disk_bytes(folder: &Path) -> u64 {
     count(folder, &mut HashSet::new())
 }
 
-/// A run that is being ingested has two names for a moment.
+/// During ingest a run briefly has two names, so each inode counts once.
 fn count(folder: &Path, seen: &mut HashSet<u64>) -> u64 {
     let own = std::fs::symlink_metadata(folder).map_or(0, |metadata| metadata.blocks() * 512);
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();

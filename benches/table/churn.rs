@@ -1,5 +1,5 @@
-//! A cache under its limit while six times as much goes through it: how fast, what the disk is sent
-//! for a byte, and whether the limit holds at every moment.
+//! A cache at its limit takes in six times its size: the speed, the bytes to the disk for each byte
+//! of content, and the size of the cache at every moment.
 
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -56,7 +56,7 @@ pub(crate) fn churn(scale: Scale, row: &mut dyn FnMut(Row)) {
     row(Row::at_most("churn, most on disk (du) against the limit", share, 1.0, "of it"));
 }
 
-/// The most that the folder took until nobody works there any more.
+/// The largest size of the folder until the work on it ends.
 fn most_on_disk(folder: &Path, stopped: &Receiver<()>) -> u64 {
     let mut most = 0;
     loop {

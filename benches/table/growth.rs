@@ -1,5 +1,5 @@
-//! What a thousand, a hundred thousand and a million blobs cost at start, at each look-up, and in
-//! memory. Each store is opened by a process of its own, which has nothing else in memory.
+//! The cost of a thousand, a hundred thousand and a million blobs at start, at each look-up, and in
+//! memory. A separate process opens each store, with nothing else in its memory.
 
 use std::path::Path;
 use std::process::Command;
@@ -68,8 +68,8 @@ fn fill(store: &RocksStore, blobs: u64) {
     });
 }
 
-/// Seconds to open, microseconds for what is there and what is not, resident MiB; of a process that
-/// does only this.
+/// Seconds to open, microseconds for a found and for a missing blob, and resident MiB, of a process
+/// for this measurement alone.
 fn look(folder: &Path, blobs: usize) -> [f64; 4] {
     let program = std::env::current_exe().expect("this program");
     let mut command = Command::new(program);

@@ -1,5 +1,5 @@
-//! Writing: verified ingest against hashing alone, many blobs at once, and the size up to which a
-//! blob is better kept by ordinary puts.
+//! Writes: verified ingest against hashing alone, many blobs at once, and the size border between
+//! blobs in files and blobs as ordinary puts.
 
 use bytes::Bytes;
 use wharf_benches::noise;
@@ -69,10 +69,11 @@ pub(crate) fn many_at_once(scale: Scale, row: &mut dyn FnMut(Row)) {
     }
 }
 
-/// Blobs of each size with each border: how long one takes, and what the disk is sent for a byte.
+/// Blobs of each size with each border: the time for one blob, and the bytes to the disk for each
+/// byte of content.
 pub(crate) fn border(scale: Scale, row: &mut dyn FnMut(Row)) {
     let total = scale.pick(192 * MIB, 4 * MIB);
-    // Each blob is a window into this, so that no two are the same.
+    // Each blob is a window into this content, so no two blobs are equal.
     let content = noise(total);
     for segments in [0, 1, 2, 4, 8] {
         for bytes in [64 * KIB, 128 * KIB, 256 * KIB, 512 * KIB, MIB, 2 * MIB] {

@@ -1,8 +1,8 @@
-//! `make bench-store`: what the store does, as a table of figures against targets. `--quick` runs
-//! every measurement with small sizes, to see that it works.
+//! `make bench-store`: the store's figures against targets, as a table. `--quick` runs every
+//! measurement with small sizes as a smoke test.
 //!
-//! Claims that a statistic suits are in `store.rs` (criterion); here are those that take gigabytes,
-//! a process of their own, or the disk. Figures go to standard output, a word on progress nowhere.
+//! `store.rs` (criterion) has the claims for statistics; here are the claims about gigabytes, a
+//! separate process, or the disk. Figures go to standard output; there is no output on progress.
 
 mod bed;
 mod churn;
@@ -17,7 +17,7 @@ use bed::{Row, Scale};
 /// A group of measurements; it gives each row as soon as it has it.
 type Part = fn(Scale, &mut dyn FnMut(Row));
 
-/// Growth first: it measures the memory of processes that are forked from this one.
+/// Growth comes first: it measures the memory of processes forked from this one.
 const PARTS: [(&str, Part); 7] = [
     ("growth", growth::growth),
     ("ingest", ingest::verified),

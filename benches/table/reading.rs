@@ -8,8 +8,8 @@ use crate::bed::{
     Bed, GIB, KIB, MIB, Row, Scale, digest_of, drain, float, gbps, median, open, put, size, timed,
 };
 
-/// The first reader of what was just published, with the usual memory and with next to none: the
-/// writer of runs drops their pages behind itself.
+/// The first reader of a freshly published blob, with the usual memory and with next to none: the
+/// writer of runs drops its pages after the write.
 pub(crate) fn after_ingest(scale: Scale, row: &mut dyn FnMut(Row)) {
     for bytes in [scale.pick(64 * MIB, MIB), scale.pick(GIB, 8 * MIB)] {
         let content = noise(bytes);
@@ -41,7 +41,7 @@ pub(crate) fn warm_and_hot(scale: Scale, row: &mut dyn FnMut(Row)) {
     hot(scale, row);
 }
 
-/// Ranges that begin and end within segments, each a look-up of its own.
+/// Ranges with both ends inside of segments; each range needs its own look-up.
 fn ranges(bed: &Bed, content: &bytes::Bytes, scale: Scale, row: &mut dyn FnMut(Row)) {
     let digest = digest_of(content);
     for bytes in [64 * KIB, MIB] {
@@ -64,7 +64,7 @@ fn ranges(bed: &Bed, content: &bytes::Bytes, scale: Scale, row: &mut dyn FnMut(R
     }
 }
 
-/// A blob whose segments the store still has in memory.
+/// A blob with all its segments in the store's memory.
 fn hot(scale: Scale, row: &mut dyn FnMut(Row)) {
     let bytes = scale.pick(64 * MIB, MIB);
     let content = noise(bytes);

@@ -12,8 +12,8 @@ use crate::client::Client;
 use crate::content::MANIFEST_TYPE;
 use crate::process::Process;
 
-/// Times that another port is tried: nginx cannot be given port 0, and somebody else may take a
-/// port between the choice and the start.
+/// Attempts with different ports. nginx does not accept port 0, and another process can take a port
+/// between the choice and the start.
 const TRIES: usize = 5;
 
 pub(super) fn start(
@@ -38,7 +38,7 @@ fn try_start(folder: &Path, upstream: Option<SocketAddr>) -> anyhow::Result<(Pro
     let config = folder.join("nginx.conf");
     fs::write(&config, configuration(folder, addr, upstream))?;
     let mut process = Process::start("nginx", &mut command(folder, &config), folder)?;
-    // An answer, whatever it is, says that the workers are there.
+    // Any response proves a running worker.
     process.wait_for(|_| Client::connect(addr).and_then(|mut client| client.get("/")).ok())?;
     Ok((process, addr))
 }
@@ -85,7 +85,7 @@ fn try_start_encrypted(folder: &Path) -> anyhow::Result<[(Process, SocketAddr); 
 
 fn configuration(folder: &Path, addr: SocketAddr, upstream: Option<SocketAddr>) -> String {
     let folder = folder.display();
-    // Workers of root would be somebody who may not enter the folder.
+    // As root, nginx runs its workers as another user, without access to the folder.
     let user = if rustix::process::getuid().is_root() { "user root;\n" } else { "" };
     let location = upstream.map_or_else(
         || {

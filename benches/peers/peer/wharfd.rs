@@ -61,7 +61,7 @@ pub(crate) fn start_with(folder: &Path, lines: &str) -> anyhow::Result<(Process,
     Ok((process, addr))
 }
 
-/// Whether the next who asks is answered from the store.
+/// Whether the store has the blob, so the next client gets a hit.
 pub(super) fn has(client: &mut Client, blob: &Blob) -> anyhow::Result<bool> {
     let path = blob.path();
     let ask = Ask { headers: "Range: bytes=0-0\r\n", ..Ask::get(&path) };
