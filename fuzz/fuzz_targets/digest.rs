@@ -1,4 +1,4 @@
-//! A digest that parses displays as what was parsed.
+//! Every parsed digest displays as the input text.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|text: &str| {

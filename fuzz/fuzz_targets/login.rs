@@ -1,5 +1,5 @@
-//! What a client shows to log in and asks a token for, on a line each, then lines of the files of
-//! passwords and tokens: read as what they say, or refused.
+//! A client's credentials and its token request, one on each line, then lines of the password and
+//! token files: the parsers accept them by their meaning or refuse them.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|input: &str| {

@@ -1,5 +1,5 @@
-//! Any bytes are a manifest of exactly these bytes to who takes everything, and to who is stricter the
-//! same one or none.
+//! For a lenient parser any bytes are a manifest of exactly these bytes. A stricter parser reads
+//! the same manifest or none.
 #![no_main]
 use wharf_oci::Manifest;
 

@@ -1,4 +1,4 @@
-//! A name or reference that parses displays as what was parsed.
+//! Every parsed name or reference displays as the input text.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|text: &str| {

@@ -1,4 +1,4 @@
-//! A request that parses renders to one that parses to the same.
+//! A parsed request renders to a request with the same parse.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|input: (u8, &str, Option<&str>)| {

@@ -1,5 +1,5 @@
-//! What a client says of an upload, query and `Content-Range` (or an upstream, `Range`) on a line each,
-//! is read as what it says, or refused.
+//! A client's upload query and `Content-Range`, or an upstream's `Range`, one on each line: the
+//! parsers accept them by their meaning or refuse them.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|input: &str| {

@@ -1,5 +1,5 @@
-//! What the fuzz targets do: each takes bytes of a stranger and holds what they are read as against
-//! itself. A panic is a finding; so is an answer that contradicts another.
+//! The bodies of the fuzz targets. Each parses untrusted bytes and checks the result against
+//! itself. A panic is a finding, and so is a contradiction between two results.
 
 use std::collections::BTreeSet;
 use std::io::Read as _;
@@ -30,7 +30,7 @@ use wharf_tools::source::Source;
 use wharf_tools::verify::{Limits, check};
 use wharf_tools::waivers::WaiverFile;
 
-/// An offer whose texts are replaced.
+/// The offer around the texts under test.
 const OFFER: &str = include_str!("offer.yaml");
 
 /// Largest tar of a layer here: bombs end soon.
@@ -49,7 +49,7 @@ pub fn descriptions(bytes: &[u8]) {
         ..Content::default()
     };
     let found = judge_offer(file, &content, &Evidence::default(), Profile::Strict).findings;
-    // What a browser would run is never passed over, whatever hides it.
+    // Active content for a browser is always found, also inside of other markup.
     let runs = html::pieces(text).into_iter().any(|placed| match placed.piece {
         Piece::Open(tag) => {
             tag.name == "script"
@@ -65,7 +65,7 @@ pub fn descriptions(bytes: &[u8]) {
     }
 }
 
-/// An address.
+/// Links from texts.
 pub fn links(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let (fault, danger) = (urls::fault(text), urls::unsafe_fault(text));
@@ -85,7 +85,7 @@ pub fn links(bytes: &[u8]) {
     }
 }
 
-/// An offer.
+/// An offer in YAML.
 pub fn offer(bytes: &[u8]) {
     let Some(file) = read_offer(bytes) else { return };
     let plans = file.offer.plans.len();
@@ -101,7 +101,7 @@ fn read_offer(bytes: &[u8]) -> Option<OfferFile> {
     OfferFile::parse(Path::new("offer.yaml"), bytes.to_vec()).ok()
 }
 
-/// A tar, whole and in pieces whose length its first byte says.
+/// A tar, whole and in pieces; the first byte is the length of a piece.
 pub fn tar(bytes: &[u8]) {
     let Some((first, bytes)) = bytes.split_first() else { return };
     let entries = |length: usize| {
@@ -168,12 +168,13 @@ pub fn ar(bytes: &[u8]) {
     assert!(total < bytes.len());
 }
 
-/// A Debian package that becomes a layer.
+/// A Debian package as the source of a layer.
 pub fn deb(bytes: &[u8]) {
     made(bytes, serde_json::json!({"deb": "input"}));
 }
 
-/// A tar that becomes a layer: the first byte says whether its entries are written anew, and how.
+/// A tar as the source of a layer: the first byte chooses whether and how the packager rewrites its
+/// entries.
 pub fn rewriting(bytes: &[u8]) {
     let Some((first, bytes)) = bytes.split_first() else { return };
     let keys = [
@@ -187,7 +188,7 @@ pub fn rewriting(bytes: &[u8]) {
     made(bytes, layer);
 }
 
-/// What a layer is made into is taken by every engine, and is the same twice.
+/// Every engine accepts the made layer, and a second build makes the same layer.
 fn made(bytes: &[u8], layer: serde_json::Value) {
     let folder = tempfile::tempdir().expect("a folder can be made");
     std::fs::write(folder.path().join("input"), bytes).expect("the file can be written");
@@ -249,7 +250,7 @@ pub fn layer(bytes: &[u8]) {
     layout.judge("application/vnd.oci.image.manifest.v1+json", manifest.to_string().as_bytes());
 }
 
-/// JSON of an image: the first byte chooses what it is.
+/// JSON of an image: the first byte chooses the kind of document.
 pub fn manifest(bytes: &[u8]) {
     let Some((first, bytes)) = bytes.split_first() else { return };
     let layout = Layout::new();
