@@ -1,4 +1,4 @@
-//! What clients do, each chosen by chance.
+//! The acts of clients, chosen by chance.
 
 use anyhow::{Context as _, ensure};
 use bytes::Bytes;
@@ -29,7 +29,8 @@ pub(crate) async fn next(visitor: &mut Visitor) -> anyhow::Result<()> {
     }
 }
 
-/// Deletes what it pushed, so that its repository is empty for the next of its number.
+/// Deletes the client's pushed images, so the next client of this number starts with an empty
+/// repository.
 pub(crate) async fn tidy(visitor: &mut Visitor) -> anyhow::Result<()> {
     while !visitor.pushed.is_empty() {
         delete(visitor).await.context("tidying up")?;
@@ -44,7 +45,7 @@ async fn pull(visitor: &mut Visitor) -> anyhow::Result<()> {
     let reference = if visitor.dice.percent(60) { "v1" } else { digest.as_str() };
     let mut whole = visitor.read_manifest(&image.repo, reference, &image.manifest).await?;
     for blob in &image.blobs {
-        // As clients that have most layers already.
+        // Like a client with most layers at hand already.
         if blob.size > 1_000_000 && visitor.dice.percent(75) {
             continue;
         }
@@ -83,7 +84,7 @@ fn own_repo(visitor: &Visitor) -> String {
     format!("own/{}", visitor.number)
 }
 
-/// One of the contents that all pushes share.
+/// One of the contents common to all pushes.
 fn some_layer(visitor: &mut Visitor) -> Layer {
     let content = visitor.dice.below(PUSHED_CONTENTS);
     let size = usize::try_from(2_000 + content * 7_919 % (PUSHED_BYTES_MAX as u64 - 2_000));
@@ -110,7 +111,7 @@ async fn push(visitor: &mut Visitor) -> anyhow::Result<()> {
     let path = format!("/v2/{repo}/manifests/{tag}");
     let put = Ask::new(Method::PUT, path).header("content-type", MANIFEST_TYPE);
     let put = put.content(content.clone());
-    // Whether one that was turned away arrived is not known, so it is deleted like one that did.
+    // A refused push may still have arrived, so it is deleted like a successful one.
     if matches!(visitor.send(put, &[201]).await?, Went::Well(_)) {
         visitor.world.counts.one(What::Pushed);
         visitor.pushed.push((tag, content, blobs));
@@ -167,12 +168,12 @@ async fn end(
     }
 }
 
-/// Cancels an upload, which may have ended in its own way.
+/// Cancels an upload, if it is still open.
 async fn give_up(visitor: &mut Visitor, location: &str) -> anyhow::Result<()> {
     for _ in 0..100 {
         let cancel = Ask::new(Method::DELETE, location);
         match visitor.send(cancel, &[204, 404, 409]).await? {
-            // A request that was broken off is still at it.
+            // An earlier request, broken off by the client, still holds the session.
             Went::Well(answer) if answer.status == 409 => {}
             Went::Well(_) => return Ok(()),
             Went::Away => {}
@@ -196,7 +197,7 @@ async fn pull_own(visitor: &mut Visitor) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A deletion that was turned away may have happened; what counts is that it is gone in the end.
+/// A refused deletion may have happened; only the absence in the end counts.
 async fn delete(visitor: &mut Visitor) -> anyhow::Result<()> {
     let Some((tag, content, _)) = visitor.pushed.pop() else { return Ok(()) };
     let repo = own_repo(visitor);

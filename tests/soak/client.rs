@@ -1,5 +1,5 @@
-//! One client: what it is answered, and what it makes of that. Every body is read to its end and
-//! checked; an error is only taken when it was announced.
+//! One client: its requests, and its checks of the responses. The client reads every body to its
+//! end and checks it; an error is accepted only during announced trouble.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,20 +20,21 @@ use crate::world::{LARGE_BYTES, Layer, MANIFEST_TYPE, World};
 
 /// How long one request may take; longer than any patience of `wharfd` with its upstream.
 const PATIENCE: Duration = Duration::from_mins(4);
-/// Of content whose length is not said.
+/// The size of a piece of content without a declared length.
 const PIECE_BYTES: usize = 50_000;
-/// What of a blob is passed on at once; nothing of the last one before the blob is proven.
+/// The size of a blob's piece on its way to the client; the last piece waits for the proof of the
+/// blob.
 const SEGMENT_BYTES: usize = 256 * 1024;
-/// The most that a client waits because it was told to.
+/// The longest pause of a client after `Retry-After`.
 const PAUSE_MAX: Duration = Duration::from_secs(3);
 
-/// What a client shares with its own past.
+/// The state of a client over its requests.
 pub(crate) struct Visitor {
     pub(crate) world: Arc<World>,
     pub(crate) number: u64,
     pub(crate) dice: Dice,
     pub(crate) client: Client,
-    /// What it pushed and did not delete: tags of its repository with the digest of the manifest.
+    /// Pushed and not yet deleted: tags of the client's repository with the digest of the manifest.
     pub(crate) pushed: Vec<(String, String, Vec<Layer>)>,
     pub(crate) pushes: u64,
 }
@@ -71,11 +72,11 @@ impl Ask {
     }
 }
 
-/// Whether a request did what it should.
+/// The outcome of a request.
 pub(crate) enum Went {
-    /// This came.
+    /// The right response.
     Well(Answer),
-    /// It was turned away, which was announced.
+    /// A refusal during announced trouble.
     Away,
 }
 
@@ -109,7 +110,7 @@ impl Visitor {
         call.bytes(ask.content)
     }
 
-    /// Sends a request and reads its answer; only this status, or what was announced.
+    /// Sends a request and reads its response: one of these statuses, or an announced error.
     pub(crate) async fn send(&mut self, ask: Ask, right: &[u16]) -> anyhow::Result<Went> {
         let (began, what) = (Instant::now(), format!("{} {}", ask.method, ask.path));
         let sent = tokio::time::timeout(PATIENCE, self.call(ask).send()).await;
@@ -129,7 +130,7 @@ impl Visitor {
         }
     }
 
-    /// Takes an answer that is none of the right ones, or fails.
+    /// Accepts a refusal if it was announced, else fails.
     async fn turned_away(
         &mut self,
         status: StatusCode,
@@ -155,7 +156,7 @@ impl Visitor {
         Ok(())
     }
 
-    /// Takes a connection that broke, when that was announced.
+    /// Accepts a broken connection if it was announced, else fails.
     fn broken(&self, began: Instant, error: anyhow::Error) -> anyhow::Result<()> {
         if !self.world.is_announced(began) {
             return Err(error.context("a connection broke"));
@@ -266,7 +267,7 @@ impl Visitor {
 }
 
 enum Wrong {
-    /// What came is not right.
+    /// Wrong bytes.
     Bytes(String),
     /// It did not all come.
     Broken(anyhow::Error),

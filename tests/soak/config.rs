@@ -1,5 +1,5 @@
-//! The configuration of `wharfd` under soak, and who its clients are: users with passwords and a
-//! program with a long-lived token.
+//! The configuration of `wharfd` under soak, and the accounts of its clients: users with passwords
+//! and a program with a long-lived token.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use wharf_testkit::processes::product;
 
-/// The least that a store may have; less than what is pulled.
+/// The least limit of a store; less than the pulled content.
 pub(crate) const STORE_LIMIT: &str = "256MiB";
 /// The login of `wharfd` at its upstream.
 pub(crate) const USER: &str = "soak";
@@ -24,7 +24,7 @@ const HTPASSWD: &str = "\
     alice:$2y$05$abcdefghijklmnopqrstuuZ8x5zyHk/OWcnyt5S3g.ULVoOjZZfR.\n\
     bob:$2y$05$abcdefghijklmnopqrstuub5Q5aGoyEFz.nPwNUAOxddz458tpAM2\n";
 
-/// Writes the files of access; what each kind of client shows.
+/// Writes the access files; returns the credentials of each kind of client.
 pub(crate) fn write_access(folder: &Path) -> anyhow::Result<Vec<String>> {
     fs::write(folder.join("htpasswd"), HTPASSWD)?;
     let mut command = Command::new(product("wharfd")?);
@@ -39,7 +39,7 @@ pub(crate) fn write_access(folder: &Path) -> anyhow::Result<Vec<String>> {
     Ok(shown)
 }
 
-/// A configuration; what a reload changes depends on the number.
+/// A configuration; the number varies the reloadable settings.
 pub(crate) fn config_text(folder: &Path, upstream: &str, number: u64) -> String {
     let at = folder.display();
     let mut text = format!(

@@ -1,38 +1,37 @@
-//! What happened, counted. Each act has a line; one that never happened makes the run worthless.
+//! Counts of the run's events. Each act has a line, and an act without an event makes the run
+//! worthless.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What is counted.
+/// A counted event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum What {
-    /// Images of which everything was read.
+    /// Images read whole.
     Pulled,
     /// Parts of blobs.
     Ranges,
-    /// Downloads that the client broke off.
+    /// Downloads broken off by the client.
     HungUp,
-    /// Images that were pushed.
     Pushed,
-    /// Manifests that were deleted.
     Deleted,
-    /// Uploads that were given up in the middle.
+    /// Uploads cancelled in the middle.
     Abandoned,
     /// Lists of tags, of repositories, of referrers.
     Listed,
-    /// Bytes of bodies that were checked.
+    /// Bytes of checked bodies.
     Bytes,
     /// Answers 429, with a time.
     Shed,
-    /// Errors in or right after a time in which the upstream failed.
+    /// Errors during or right after the upstream's trouble.
     Announced,
-    /// Answers 507.
+    /// Responses with 507.
     Full,
-    /// Times in which the upstream failed.
+    /// Periods of trouble at the upstream.
     Faults,
-    /// Configurations that were read again.
+    /// Reloads of the configuration.
     Reloads,
-    /// Configurations that were wrong.
+    /// Reloads of a wrong configuration.
     WrongReloads,
     /// Whole scrubs by command.
     Scrubs,
@@ -82,7 +81,7 @@ impl Counts {
         self.0.iter().zip(&ALL).map(counter)
     }
 
-    /// What should have happened and did not. Being turned away is no duty.
+    /// The acts without an event. Refusals need not happen.
     pub(crate) fn idle(&self) -> Vec<&'static str> {
         let may_be_none = [What::Shed, What::Announced, What::Full];
         let idle = self.all().filter(|(what, _, count)| *count == 0 && !may_be_none.contains(what));

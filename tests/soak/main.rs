@@ -1,12 +1,13 @@
-//! `wharf-soak`: everything at once, for as long as it is told: 1, 32 and 256 clients that pull, push
-//! and delete, while the store is too small for them, is scrubbed and emptied, the configuration is
-//! read again, and the upstream fails now and then. Every byte of every body is checked.
+//! `wharf-soak`: every kind of load at once, for the given time. 1, 32 and 256 clients pull, push
+//! and delete. Meanwhile the store is too small for their content, is scrubbed and emptied, the
+//! configuration is reloaded, and the upstream fails now and then. Every byte of every body is
+//! checked.
 //!
-//! It ends with what it counted, and fails when a body was wrong, when an answer was an error that
-//! nobody had announced, or when memory or files of `wharfd` grew from the first crowd to the last.
+//! The run ends with its counts. It fails after a wrong body, after an unannounced error, or when
+//! memory or files of `wharfd` grew from the first crowd to the last.
 //!
-//! `make soak` lets it run for ten minutes, `make test` for two; `WHARF_SOAK_SECONDS` says otherwise,
-//! and `WHARF_SOAK_SEED` repeats what chance chose.
+//! `make soak` runs for ten minutes, `make test` for two. `WHARF_SOAK_SECONDS` overrides the time,
+//! and `WHARF_SOAK_SEED` repeats the choices of chance.
 #![allow(
     clippy::print_stdout,
     clippy::indexing_slicing,
@@ -39,7 +40,7 @@ const SECONDS: u64 = 600;
 const CROWDS: [(u64, u64); 3] = [(1, 10), (32, 30), (256, 45)];
 /// A round is about so long.
 const ROUND: Duration = Duration::from_secs(100);
-/// The first part of a run fills caches and pools; what they take then is what they may take.
+/// The first part of a run fills caches and pools; its memory is the base for the later limit.
 const WARM_UP_PERCENT: u32 = 20;
 
 #[tokio::main]
@@ -78,7 +79,7 @@ async fn main() -> anyhow::Result<()> {
     judge(&world.counts, &warm, &last)
 }
 
-/// So many clients for so long, with all the trouble there is. The first that fails ends it.
+/// This many clients for this long, with every kind of trouble. The first failure ends the crowd.
 async fn crowd(
     world: &Arc<World>,
     dice: &mut Dice,
@@ -100,7 +101,7 @@ async fn crowd(
     Ok(())
 }
 
-/// What must hold in the end.
+/// The conditions at the end.
 fn judge(counts: &Counts, warm: &Vitals, last: &Vitals) -> anyhow::Result<()> {
     ensure!(last.resident <= warm.resident_max(), "memory grew from {warm} to {last}");
     ensure!(last.sockets <= warm.sockets_max(), "connections grew from {warm} to {last}");

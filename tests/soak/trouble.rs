@@ -1,5 +1,5 @@
-//! What happens to `wharfd` meanwhile: an upstream that fails now and then, which announces errors;
-//! and what announces none: configurations that are read again, scrubs, evictions.
+//! The events around the clients: announced errors of a failing upstream, and reloads, scrubs and
+//! evictions. The latter announce no error, so clients must not notice them.
 
 use std::process::Command;
 use std::sync::Arc;
@@ -14,7 +14,8 @@ use wharf_testkit::processes::{Process, product};
 use crate::counts::What;
 use crate::world::World;
 
-/// Between two times of trouble at the upstream, of which the clients feel the echo for a while.
+/// The pause between two periods of trouble at the upstream; the clients feel the echo of each for
+/// a while.
 const QUIET: Duration = Duration::from_secs(8);
 const TROUBLE: Duration = Duration::from_secs(3);
 /// Between two configurations.
@@ -82,7 +83,7 @@ fn some_rules(dice: &mut Dice) -> Vec<FaultRule> {
     for _ in 0..3 {
         let percent = [10, 30, 100][dice.index(3)];
         let (kind, fault) = (kinds[dice.index(kinds.len())], faults[dice.index(faults.len())]);
-        // What is written wrong at the upstream is wrong for ever.
+        // Wrong bytes written to the upstream stay wrong for ever.
         let reads = matches!(kind, Kind::BlobGet | Kind::StorageGet | Kind::ManifestGet);
         if fault == Fault::WrongBytes && !reads {
             continue;
@@ -114,7 +115,7 @@ async fn commands(world: &World, until: Instant) -> anyhow::Result<()> {
             (["evict", "--down-to", "120MiB"], What::Evictions),
         ] {
             sleep(COMMAND).await;
-            // One that would be ended in the middle is not begun.
+            // A scrub without enough time to finish is not begun.
             if Instant::now() + COMMAND > until && what == What::Scrubs {
                 return std::future::pending().await;
             }

@@ -1,4 +1,4 @@
-//! What a process takes: memory, connections, files, threads, as Linux counts them.
+//! The resources of a process: memory, connections, files, threads, as counted by Linux.
 
 use std::fmt;
 use std::fs;
@@ -6,8 +6,8 @@ use std::fs;
 use anyhow::Context as _;
 
 const MIB: u64 = 1024 * 1024;
-/// `BLOCKING_JOBS_MAX` of `wharfd`, whose threads stay for ten seconds after their last job, and those
-/// of RocksDB and the runtime.
+/// `BLOCKING_JOBS_MAX` of `wharfd`, because its threads stay for ten seconds after their last job,
+/// plus the threads of RocksDB and the runtime.
 const THREADS_MAX: u64 = 256 + 44;
 
 /// Of one process at one time.
@@ -29,7 +29,7 @@ impl Vitals {
         };
         let (mut sockets, mut files) = (0, 0);
         for entry in fs::read_dir(format!("/proc/{pid}/fd"))?.flatten() {
-            // One that was closed meanwhile is none.
+            // A file closed meanwhile does not count.
             let Ok(target) = fs::read_link(entry.path()) else { continue };
             if target.to_string_lossy().starts_with("socket:") {
                 sockets += 1;
@@ -41,9 +41,9 @@ impl Vitals {
         Ok(Self { resident, peak, sockets, files, threads: field("Threads:") })
     }
 
-    /// What may be resident in the end. The hot cache, RocksDB's blocks and what the allocator keeps
-    /// are not filled to the same degree each time; a leak of a few KiB per request passes this within
-    /// a minute.
+    /// The most resident memory at the end. The fill of the hot cache, of RocksDB's blocks and of
+    /// the allocator's caches differs each time; a leak of a few KiB per request passes this limit
+    /// within a minute.
     pub(crate) fn resident_max(&self) -> u64 {
         self.resident + self.resident / 5 + 32 * MIB
     }
@@ -57,7 +57,7 @@ impl Vitals {
         self.sockets + 16
     }
 
-    /// RocksDB opens as many tables as the store has, which is bounded by its limit.
+    /// RocksDB opens as many tables as the store has, and the store's limit bounds them.
     pub(crate) fn files_max(&self) -> usize {
         self.files + self.files / 2 + 64
     }

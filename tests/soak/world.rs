@@ -1,5 +1,5 @@
-//! The stage: `wharfd` before the double before `docker-registry`, images that are always there, and
-//! the times in which errors are announced.
+//! The stage: `wharfd` before the double before `docker-registry`, the permanent images, and the
+//! periods of announced errors.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -33,7 +33,7 @@ const LAYER_BYTES: [usize; 3] = [40_000, 1_500_000, 16_000_000];
 /// Layers of this size or more are read by so many clients at once.
 pub(crate) const LARGE_BYTES: usize = 10_000_000;
 const LARGE_AT_ONCE: usize = 6;
-/// Pushes choose among so many contents, so that the registry behind has an end.
+/// Pushes choose among this many contents, so the backing registry stays bounded.
 pub(crate) const PUSHED_CONTENTS: u64 = 384;
 pub(crate) const PUSHED_BYTES_MAX: usize = 600_000;
 
@@ -43,7 +43,7 @@ const START: Duration = Duration::from_mins(1);
 /// How long transfers and connections may take to end when the clients have gone.
 const REST: Duration = Duration::from_mins(1);
 
-/// Everything that clients share.
+/// The state shared by all clients.
 pub(crate) struct World {
     pub(crate) counts: Counts,
     pub(crate) images: Vec<Image>,
@@ -53,23 +53,23 @@ pub(crate) struct World {
     admin: SocketAddr,
     folder: TempDir,
     noise: Bytes,
-    /// What clients show of themselves.
+    /// The credentials of the clients.
     shown: Vec<String>,
-    /// Who reads a large layer: what is read cannot be evicted, and more of it at once than the store
-    /// takes would have to go past it.
+    /// Permits to read a large layer. A layer cannot be evicted during a read, so more readers than
+    /// the store can hold would make `wharfd` bypass the store.
     pub(crate) large: Semaphore,
     troubles: Mutex<Vec<(Instant, Instant)>>,
     registry: Registry,
 }
 
-/// An image that is always there.
+/// A permanent image.
 pub(crate) struct Image {
     pub(crate) repo: String,
     pub(crate) manifest: Bytes,
     pub(crate) blobs: Vec<Layer>,
 }
 
-/// A blob whose content can be made again.
+/// A blob with reproducible content.
 #[derive(Clone)]
 pub(crate) struct Layer {
     pub(crate) title: String,
@@ -83,7 +83,7 @@ impl Layer {
     }
 }
 
-/// A manifest of these blobs, the first of which is the config.
+/// A manifest of these blobs; the first one is the config.
 pub(crate) fn manifest(blobs: &[Layer], note: u64) -> String {
     let (config, layers) = blobs.split_first().expect("an image has a config");
     let layers: Vec<Value> = layers.iter().map(Layer::json).collect();
@@ -95,7 +95,7 @@ pub(crate) fn manifest(blobs: &[Layer], note: u64) -> String {
 }
 
 impl World {
-    /// `None` when `docker-registry` is missing, which `Registry::start` has said.
+    /// `None` without `docker-registry`; `Registry::start` has reported it.
     pub(crate) async fn build() -> anyhow::Result<Option<Self>> {
         let Some(registry) = Registry::start().await? else { return Ok(None) };
         let config = DoubleConfig::new(registry.url()).account(Account::admin(USER, PASSWORD));
@@ -136,7 +136,7 @@ impl World {
         Ok(Some(world))
     }
 
-    /// Pushes the images past `wharfd`, so that it begins with nothing.
+    /// Pushes the images past `wharfd`, so its store starts empty.
     async fn plant(&mut self) -> anyhow::Result<()> {
         let (client, base) = (Client::new(), self.registry.url());
         for number in 0..IMAGES {
@@ -203,7 +203,7 @@ impl World {
         self.addr.to_string()
     }
 
-    /// What a client of this number shows.
+    /// The credentials of the client with this number.
     pub(crate) fn shown(&self, number: u64) -> &str {
         let index = usize::try_from(number).unwrap_or(0) % self.shown.len();
         &self.shown[index]
@@ -214,13 +214,13 @@ impl World {
         self.folder.path().join("store")
     }
 
-    /// Writes another configuration, which is right.
+    /// Writes another right configuration.
     pub(crate) fn reconfigure(&self, number: u64) -> anyhow::Result<()> {
         let text = config_text(self.folder.path(), &self.double.url(), number);
         Ok(fs::write(self.folder.path().join("wharfd.toml"), text)?)
     }
 
-    /// Writes one that is not.
+    /// Writes a wrong configuration.
     pub(crate) fn misconfigure(&self, number: u64) -> anyhow::Result<()> {
         let text = config_text(self.folder.path(), &self.double.url(), number);
         let text = format!("no_such_key = {number}\n{text}");
@@ -232,7 +232,7 @@ impl World {
         self.lock().signal(wharf_testkit::processes::Signal::HUP)
     }
 
-    /// A time in which errors are announced begins; it ends when what is returned goes.
+    /// Starts a period of announced errors; the drop of the returned guard ends it.
     pub(crate) fn trouble(&self) -> Trouble<'_> {
         let mut troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
@@ -240,7 +240,7 @@ impl World {
         Trouble { world: self, index: troubles.len() - 1 }
     }
 
-    /// Whether an error of a request that began then is announced.
+    /// Whether an error of a request begun at this time is announced.
     pub(crate) fn is_announced(&self, began: Instant) -> bool {
         let troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
         troubles.last().is_some_and(|(_, end)| began <= *end + ECHO)
@@ -267,7 +267,7 @@ impl World {
         Ok(Client::new().get(url).send().await?.text())
     }
 
-    /// What `wharfd` takes when nobody asks for anything, once that does not fall any more.
+    /// The resources of `wharfd` without requests, after its connections have closed.
     pub(crate) async fn at_rest(&self) -> anyhow::Result<Vitals> {
         let (pid, deadline) = (self.lock().pid(), Instant::now() + REST);
         loop {
@@ -289,7 +289,7 @@ impl World {
         Ok(best)
     }
 
-    /// What the store and the upstream say of the run.
+    /// Reports the figures of the store and of the upstream.
     pub(crate) async fn report(&self) -> anyhow::Result<()> {
         let text = self.metrics().await?;
         let interesting = [

@@ -1,7 +1,7 @@
 //! Redirects that lead a client astray on order: loops, chains, another host.
 //!
-//! A hop is told in the query, so that an address redirects for as long as it says, whoever asks,
-//! and no state is kept.
+//! The query carries the number of remaining redirects, so the double keeps no state and every
+//! client gets the same redirects.
 
 use std::net::SocketAddr;
 
@@ -13,12 +13,12 @@ use super::refusal::with_header;
 use super::route::Query;
 use wharf_testkit::http::{Body, empty};
 
-/// The field of the query that says how many redirects are left.
+/// The field of the query with the number of remaining redirects.
 const HOP: &str = "_hop";
-/// Its value at an address that redirects to itself for ever.
+/// Its value for an address with an endless redirect to itself.
 const LOOP: &str = "loop";
 
-/// The redirect that stands in for an answer, if this fault is one to the same address.
+/// The redirect ordered by this fault, for a fault with a redirect to the same address.
 pub(crate) fn ordered(fault: Fault, host: &str, uri: &Uri) -> Option<Response<Body>> {
     match fault {
         Fault::RedirectLoop => Some(to_itself(host, uri, LOOP)),
@@ -29,7 +29,7 @@ pub(crate) fn ordered(fault: Fault, host: &str, uri: &Uri) -> Option<Response<Bo
     }
 }
 
-/// The redirect that such a redirect led to, until none is left.
+/// The next redirect of a chain, until the query counts no more.
 pub(crate) fn next_hop(query: &Query, host: &str, uri: &Uri) -> Option<Response<Body>> {
     let hop = query.first(HOP)?;
     if hop == LOOP {

@@ -1,4 +1,4 @@
-//! Who may do what on `/v2/`: accounts, the `Authorization` header, and the 401 challenge.
+//! Access control on `/v2/`: accounts, the `Authorization` header, and the 401 challenge.
 //!
 //! The token endpoints live in `oauth.rs`. Neither passwords nor tokens appear in Debug output.
 
@@ -18,7 +18,7 @@ use super::refusal::Refusal;
 use super::scope::{Action, Rights, Scope};
 use super::token::TokenKind;
 
-/// The user name that stands for "the password is a token", as `az acr login` uses it.
+/// The user name of a login with a token as its password, as in `az acr login`.
 pub(crate) const TOKEN_USERNAME: &str = "00000000-0000-0000-0000-000000000000";
 
 /// A user name with its password, and the most it may do.
@@ -30,13 +30,13 @@ pub struct Account {
 }
 
 impl Account {
-    /// An account that may do everything, as ACR's admin user.
+    /// An account with all rights, as ACR's admin user.
     pub fn admin(username: impl Into<String>, password: impl Into<String>) -> Self {
         let rights = Rights::everywhere(&[Action::All]);
         Self { username: username.into(), password: password.into(), rights }
     }
 
-    /// An account that may only pull.
+    /// An account with the right to pull only.
     pub fn reader(username: impl Into<String>, password: impl Into<String>) -> Self {
         let rights = Rights::everywhere(&[Action::Pull]);
         Self { username: username.into(), password: password.into(), rights }
@@ -73,7 +73,7 @@ impl fmt::Debug for Account {
     }
 }
 
-/// What an `Authorization` header says.
+/// The parsed `Authorization` header.
 pub(crate) enum Authorization {
     None,
     Basic { username: String, password: String },
@@ -114,7 +114,7 @@ impl Authorization {
     }
 }
 
-/// The name by which the client reached this port; all addresses handed out are built from it.
+/// The host name from the client's request; every address in a response starts with it.
 pub(crate) fn host(headers: &HeaderMap) -> Result<String, Refusal> {
     headers
         .get(HOST)
@@ -124,13 +124,13 @@ pub(crate) fn host(headers: &HeaderMap) -> Result<String, Refusal> {
         .ok_or(Refusal::HostMissing)
 }
 
-/// Whether Basic credentials name a user that ends with a newline.
+/// Whether Basic credentials have a user name with a newline at its end.
 pub(crate) fn has_newline_user(headers: &HeaderMap) -> bool {
     matches!(Authorization::of(headers), Authorization::Basic { username, .. }
         if username.ends_with('\n'))
 }
 
-/// Lets a request pass and says whose it is, or says where and for what to get a token.
+/// Admits a request and returns its caller, or refuses it with a challenge for the needed scopes.
 pub(crate) fn admit(
     issuer: &Issuer,
     habits: &Habits,
@@ -171,7 +171,7 @@ pub(crate) fn admit(
     }
 }
 
-/// Who shows these credentials, when they are good for anything.
+/// The owner of valid credentials.
 pub(crate) fn caller(issuer: &Issuer, headers: &HeaderMap) -> Option<String> {
     match Authorization::of(headers) {
         Authorization::Bearer(token) => {

@@ -1,7 +1,8 @@
 //! The registry behind the double, reached over plain HTTP without credentials.
 //!
-//! Its answers stream through with the headers of one connection removed and its own address taken
-//! out of every Location, so that no client finds the way around the double.
+//! The responses of the backing registry stream through. The double removes the hop-by-hop headers,
+//! and takes the registry's own address out of every Location, so no client finds the way around
+//! the double.
 
 use anyhow::Context as _;
 use bytes::Bytes;
@@ -16,7 +17,7 @@ use hyper::body::Incoming;
 use super::refusal::Refusal;
 use wharf_testkit::http::{Body, Client, empty, read_to_limit, streamed};
 
-/// What of a client's request the backing registry gets to see.
+/// The headers of a client's request for the backing registry.
 const PASSED_ON: [HeaderName; 6] =
     [ACCEPT, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, IF_NONE_MATCH, RANGE];
 
@@ -55,7 +56,7 @@ impl Backing {
         sent.map_err(|error| Refusal::BackingFailed(format!("{error:#}")))
     }
 
-    /// A GET whose body is read whole.
+    /// Sends a GET and reads the whole body.
     pub(crate) async fn read(
         &self,
         target: &str,
@@ -79,7 +80,7 @@ impl Backing {
     }
 }
 
-/// The headers of a client's request that concern its content.
+/// The content headers of a client's request.
 pub(crate) fn passed_on(headers: &HeaderMap) -> HeaderMap {
     let mut passed = HeaderMap::new();
     for name in PASSED_ON {

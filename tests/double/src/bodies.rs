@@ -1,4 +1,4 @@
-//! Bodies that pass through the double unharmed: counted or drained.
+//! Bodies on an unharmed way through the double: counted or drained.
 //!
 //! Everything streams; nothing here holds more than one frame.
 
@@ -13,8 +13,8 @@ use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use super::counts::{Flow, Recorder};
 use wharf_testkit::http::{Body, BoxError};
 
-/// What is read of a refused body before the answer leaves. A connection that closes with unread
-/// bytes is reset by the kernel, and the answer could be lost with it.
+/// The part of a refused body to read before the response leaves. The kernel resets a connection
+/// closed with unread bytes, and the response can be lost with it.
 const DRAIN_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 pub(crate) async fn drain(mut body: Body) {
@@ -39,7 +39,7 @@ pub(crate) async fn read_some(mut body: Body, bytes: u64) {
     }
 }
 
-/// Counts the content that passes.
+/// Counts the content on its way through.
 pub(crate) struct Counted {
     inner: Body,
     recorder: Arc<Recorder>,

@@ -1,7 +1,7 @@
-//! Bodies that lie, dawdle or break on order, of answers and of requests.
+//! Faults in the bodies of requests and responses: wrong bytes, slow bytes, breaks.
 //!
-//! Everything streams; nothing here holds more than one frame. A body that no fault asked for is
-//! never wrapped.
+//! Everything streams; nothing here holds more than one frame. Without a fault a body is never
+//! wrapped.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -21,25 +21,25 @@ use wharf_testkit::http::{Body, BoxError};
 
 /// How much is added to a body at once.
 const PAD_BYTES: u64 = 64 * 1024;
-/// How often a slow body lets something pass.
+/// The period of a slow body; each period lets the next bytes pass.
 const TICK: Duration = Duration::from_millis(50);
 const TICKS_PER_S: u64 = 20;
 
-/// What a broken body may touch besides itself.
+/// The parts of the double in reach of a broken body.
 #[derive(Clone)]
 pub(crate) struct Surroundings {
     pub(crate) connection: Connection,
     pub(crate) shared: Arc<Shared>,
 }
 
-/// What happens when the bytes that may pass have passed.
+/// The next event after the last bytes of the allowance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Then {
     /// The body ends as HTTP wants it.
     End,
     /// So many more bytes, then the end.
     Pad(u64),
-    /// The connection is flooded behind the body, which ends as HTTP wants it.
+    /// The body ends as HTTP wants it, and the double floods the connection behind it.
     Flood,
     /// Everything waits until it is let go, and then goes on as if nothing were.
     Stall,
@@ -56,17 +56,17 @@ enum Then {
 /// How one body is broken.
 #[derive(Clone, Copy, Debug)]
 struct Plan {
-    /// How many bytes pass before the one that is flipped.
+    /// The number of bytes before the flipped byte.
     flip_at: Option<u64>,
-    /// Bytes that still pass.
+    /// The remaining allowance of bytes.
     pass: u64,
     then: Then,
-    /// Bytes that pass in a tick.
+    /// The allowance of bytes per tick.
     pace: Option<u64>,
 }
 
 impl Plan {
-    /// `None` for a fault that leaves bodies alone.
+    /// `None` for a fault with no effect on bodies.
     fn of(fault: Fault, length: Option<u64>) -> Option<Self> {
         let whole = Self { flip_at: None, pass: u64::MAX, then: Then::End, pace: None };
         let pass_then = |pass, then| Self { pass, then, ..whole };
@@ -101,7 +101,7 @@ impl Plan {
     }
 }
 
-/// Breaks an answer's body as the fault says; a fault that needs no body leaves it whole.
+/// Breaks a response's body by the fault; a fault of another kind leaves the body whole.
 pub(crate) fn break_answer(
     response: Response<Body>,
     fault: Fault,
@@ -138,18 +138,18 @@ pub(crate) fn delay_request(body: Body, fault: Fault, around: Surroundings) -> B
     }
 }
 
-/// A body that lies, dawdles or breaks.
+/// A body under a fault.
 struct Faulty {
     inner: Body,
     plan: Plan,
     around: Surroundings,
-    /// What of the last frame has not passed yet.
+    /// The rest of the last frame.
     rest: Bytes,
     /// Whether `inner` has ended.
     ended: bool,
-    /// What everything waits for.
+    /// A pause of the whole body.
     wait: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
-    /// What was written before the break has had its chance to be flushed.
+    /// The bytes before the break have had their chance to be flushed.
     flushed: bool,
 }
 
@@ -161,7 +161,7 @@ impl Faulty {
         Self { inner, plan, around, rest, ended, wait, flushed }.boxed_unsync()
     }
 
-    /// What comes when all has passed that may; `None` when the body goes on.
+    /// The event after the last allowed byte; `None` for a body without one.
     fn finish(&mut self, context: &Context<'_>) -> Option<Polled> {
         match self.plan.then {
             Then::End | Then::Flood | Then::Pad(0) => return Some(Poll::Ready(None)),
@@ -184,7 +184,7 @@ impl Faulty {
             Then::Close | Then::Reset | Then::ExpireAndClose => {}
         }
         if !self.flushed {
-            // Being told to wait makes the server write out what it holds.
+            // A pending body makes the server write out its buffer.
             self.flushed = true;
             context.waker().wake_by_ref();
             return Some(Poll::Pending);

@@ -31,13 +31,13 @@ impl Call {
         Self { route, query, kind, digest, repo, parts }
     }
 
-    /// What the journal says of it, before its answer.
+    /// The journal's entry of this request, before its response.
     pub(crate) fn entry(&self) -> Entry {
         let entry = Entry::of(&self.parts.method, &self.parts.uri, &self.parts.headers);
         Entry { kind: self.kind, digest: self.digest.clone(), ..entry }
     }
 
-    /// What the rules of faults see of it.
+    /// The view of this request for the fault rules.
     pub(crate) fn asked(&self) -> Asked<'_> {
         let ranged = self.parts.headers.contains_key(RANGE);
         let (digest, repo) = (self.digest.as_deref(), self.repo.as_deref());

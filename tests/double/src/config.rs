@@ -1,10 +1,10 @@
-//! How one double is set up: addresses, callers, and the habits that can be switched.
+//! The setup of one double: addresses, accounts, and the switches for its habits.
 //!
 //! | habit of ACR | switch |
 //! | --- | --- |
 //! | a token holds 75 minutes, a login three hours, a link twenty minutes | `*_life` |
 //! | Basic credentials open `/v2/` too; a scope-map token's do not | `basic_credentials` |
-//! | other registries: Basic only, or tokens that cannot be read | `basic_only`, `opaque_tokens` |
+//! | other registries: Basic only, or opaque tokens | `basic_only`, `opaque_tokens` |
 //! | a user name with a newline at its end is a 500 | `newline_user_fails` |
 //! | ABAC: the right to pull from the registry pulls nothing | [`Account::only`] |
 //! | a blob's GET and HEAD lead to the storage | `redirects` |
@@ -20,10 +20,10 @@
 //! | a full registry takes no uploads | `registry_bytes_max` |
 //! | so many requests in a minute | `quotas` |
 //! | a replica learns later of a push | `replica_lag` |
-//! | what is pushed waits for its scan | `quarantine` |
+//! | pushed content waits for its scan | `quarantine` |
 //!
-//! Locks need no switch: everything is open until `/acr/v1/` locks it. What happens now and then, as
-//! a 413 of the token endpoint, is a fault (`fault.rs`).
+//! Locks need no switch: everything is open until `/acr/v1/` locks it. Rare events, as a 413 of the
+//! token endpoint, are faults (`fault.rs`).
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -32,7 +32,7 @@ use super::auth::Account;
 use super::quotas::Quotas;
 use super::replicas::Lag;
 
-/// Which requests for a blob are redirected to the storage.
+/// The blob requests with a redirect to the storage.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Redirects {
     /// GET and HEAD.
@@ -44,19 +44,19 @@ pub enum Redirects {
     Never,
 }
 
-/// What becomes of the referrers API.
+/// The mode of the referrers API.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Referrers {
     /// The backing registry answers.
     #[default]
     Backing,
-    /// The double answers from what was pushed through it.
+    /// The double answers from the manifests pushed through it.
     Kept,
     /// There is none: 404, and clients use the tag schema.
     Absent,
 }
 
-/// Habits of ACR that a test may switch or tighten.
+/// Habits of ACR for a test to switch or tighten.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct Habits {
@@ -64,9 +64,9 @@ pub struct Habits {
     pub strict_location: bool,
     /// A chunk or blob without `Content-Length` is refused.
     pub refuse_chunked: bool,
-    /// A `Content-Range` that is not `start-end`, as `bytes 0-9/*`, is refused.
+    /// Refuses a `Content-Range` in another form than `start-end`, as `bytes 0-9/*`.
     pub strict_content_range: bool,
-    /// The largest body of the PUT that ends an upload.
+    /// The largest body of the closing PUT of an upload.
     pub put_bytes_max: Option<u64>,
     /// The largest chunk.
     pub patch_bytes_max: Option<u64>,
@@ -75,9 +75,9 @@ pub struct Habits {
     /// The shortest chunk before the last one: said when an upload opens, and no chunk is taken after
     /// a shorter one.
     pub chunk_bytes_min: Option<u64>,
-    /// An upload ends by the algorithm that it was opened for.
+    /// The closing PUT must use the algorithm named at the upload's start.
     pub strict_algorithm: bool,
-    /// Each n-th PUT that ends an upload is answered 416, and the upload is gone.
+    /// Each n-th closing PUT of an upload is answered 416, and the upload is gone.
     pub nth_put_fails: Option<u64>,
     /// The largest blob.
     pub blob_bytes_max: u64,
@@ -85,7 +85,7 @@ pub struct Habits {
     pub manifest_bytes_max: usize,
     /// When clients have uploaded this much, repeated content included, no more is taken.
     pub registry_bytes_max: Option<u64>,
-    /// Names in one page of a list; for tags also the most that can be asked for.
+    /// Names in one page of a list; the maximum of `n` for tags too.
     pub page_size: usize,
     /// How long an access token opens `/v2/`.
     pub access_token_life: Duration,
@@ -95,13 +95,13 @@ pub struct Habits {
     pub link_life: Duration,
     /// Basic credentials open `/v2/`, not only the token endpoints.
     pub basic_credentials: bool,
-    /// Basic credentials are all that opens `/v2/`, as at a registry without a token endpoint.
+    /// `/v2/` accepts Basic credentials only, as at a registry without a token endpoint.
     pub basic_only: bool,
-    /// Tokens say nothing to those who read them.
+    /// Access tokens are opaque to their readers.
     pub opaque_tokens: bool,
     /// Basic credentials whose user name ends with a newline are answered 500.
     pub newline_user_fails: bool,
-    /// Which requests for a blob are redirected.
+    /// The blob requests with a redirect.
     pub redirects: Redirects,
     /// The redirect says the blob's digest.
     pub digest_on_redirect: bool,
@@ -117,7 +117,7 @@ pub struct Habits {
     pub quotas: Quotas,
     /// How long a pushed manifest is unknown.
     pub replica_lag: Lag,
-    /// What is pushed is in quarantine until a PATCH says `"quarantineState": "Passed"`.
+    /// Pushed content is in quarantine until a PATCH says `"quarantineState": "Passed"`.
     pub quarantine: bool,
 }
 
@@ -164,21 +164,22 @@ pub struct DoubleConfig {
     pub listen: SocketAddr,
     /// Where the storage listens; port 0 lets the system choose.
     pub storage_listen: SocketAddr,
-    /// Where the other host listens that faults redirect to; port 0 lets the system choose. Another
-    /// address than the registry's, because some clients take a host for itself at any port.
+    /// The listen address of the other host, the target of some redirect faults; with port 0 the
+    /// system chooses. The address differs from the registry's, because for some clients a host is
+    /// the same at any port.
     pub elsewhere_listen: SocketAddr,
-    /// `HOST:PORT` of the storage in links. When absent, the name under which the client reached
-    /// the registry, with the storage's port.
+    /// `HOST:PORT` of the storage in links. By default the registry's name as used by the client,
+    /// with the storage's port.
     pub storage_public: Option<String>,
     /// The registry behind the double, `http://HOST:PORT`.
     pub backing: String,
-    /// Who may log in with a password.
+    /// The accounts for logins with a password.
     pub accounts: Vec<Account>,
-    /// The Entra token that `/oauth2/exchange` accepts.
+    /// The Entra token for `/oauth2/exchange`.
     pub aad_token: Option<String>,
     /// Whether a caller without credentials gets tokens for pulling.
     pub anonymous_pull: bool,
-    /// Switches.
+    /// The habits of the registry.
     pub habits: Habits,
 }
 

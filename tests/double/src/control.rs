@@ -1,7 +1,7 @@
 //! `/_double/…` on the registry's port: counts, journal, faults and expiry for other processes.
 //!
-//! It needs no credentials and is neither counted nor hit by faults; a real registry has no such
-//! path, so nothing that passes through a proxy reaches it.
+//! The control API needs no credentials, is not counted, and meets no faults. A real registry has
+//! no such path, so no request through a proxy reaches it.
 //!
 //! | request | does |
 //! | --- | --- |
@@ -11,7 +11,7 @@
 //! | `GET`, `POST`, `DELETE faults` | lists, adds (one rule as JSON), clears |
 //! | `POST expire-tokens`, `POST expire-links` | everything handed out so far is expired |
 //! | `POST refill` | every bucket of requests is full |
-//! | `POST catch-up` | the replica knows everything that was pushed |
+//! | `POST catch-up` | the replica knows everything pushed so far |
 //! | `GET uploads` | how many uploads are open |
 //! | `GET held`, `POST release` | how many answers are held; lets them go |
 
@@ -24,7 +24,7 @@ use super::refusal::{Refusal, json_response};
 use super::shared::Shared;
 use wharf_testkit::http::{Body, read_to_limit};
 
-/// The largest rule that is read.
+/// The largest rule in a request body.
 const RULE_BYTES_MAX: usize = 64 * 1024;
 
 pub(crate) async fn handle(

@@ -1,6 +1,7 @@
-//! What reached the double: counts by kind, status and digest, and a bounded journal.
+//! The requests to the double: counts by kind, status and digest, and a bounded journal.
 //!
-//! A request is recorded before its answer leaves, so a client that has its answer finds it counted.
+//! The double records a request before its response leaves, so a client with its response finds the
+//! request counted.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,7 +17,7 @@ const DIGESTS_MAX: usize = 4096;
 /// Entries the journal keeps; older ones leave.
 const JOURNAL_MAX: usize = 4096;
 
-/// What a request is about, as faults and counts name it.
+/// The kind of a request, as named by faults and counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
@@ -42,9 +43,9 @@ pub enum Kind {
     ManifestPut,
     /// DELETE of a manifest or tag.
     ManifestDelete,
-    /// GET of a blob at the facade, which redirects.
+    /// GET of a blob at the facade, answered with a redirect.
     BlobGet,
-    /// HEAD of a blob at the facade, which redirects too.
+    /// HEAD of a blob at the facade, answered with a redirect too.
     BlobHead,
     /// DELETE of a blob.
     BlobDelete,
@@ -62,9 +63,9 @@ pub enum Kind {
     StorageGet,
     /// HEAD of a blob at the storage port.
     StorageHead,
-    /// Anything at the other host that faults redirect to.
+    /// Anything at the other host, the target of some redirect faults.
     Elsewhere,
-    /// Anything else.
+    /// Any other request.
     Other,
 }
 
@@ -91,9 +92,7 @@ impl Kind {
 pub enum Credentials {
     /// No `Authorization` header.
     None,
-    /// `Basic`.
     Basic,
-    /// `Bearer`.
     Bearer,
     /// Any other scheme.
     Unknown,
@@ -102,9 +101,9 @@ pub enum Credentials {
 /// One request and the status it was answered with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// What the request was about.
+    /// The kind of the request.
     pub kind: Kind,
-    /// Its method.
+    /// The HTTP method.
     pub method: String,
     /// Its path, without the query.
     pub path: String,
@@ -112,13 +111,13 @@ pub struct Entry {
     pub digest: Option<String>,
     /// How it named its caller.
     pub credentials: Credentials,
-    /// Who that is, when the credentials are good.
+    /// The user behind valid credentials.
     #[serde(default)]
     pub caller: Option<String>,
     /// Its Range header, if any.
     #[serde(default)]
     pub range: Option<String>,
-    /// What the client says of itself in `X-Meta-Source-Client`, if anything.
+    /// The client's name for itself in `X-Meta-Source-Client`.
     #[serde(default)]
     pub source_client: Option<String>,
     /// The status of the answer; 0 when there was none.
@@ -126,7 +125,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// A request that is not answered yet.
+    /// A request without its response yet.
     pub(crate) fn of(method: &Method, uri: &Uri, headers: &HeaderMap) -> Self {
         let text =
             |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
@@ -154,7 +153,7 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// How many requests of this kind came, whatever they were answered.
+    /// The number of requests of this kind, with any response.
     pub fn total(&self, kind: Kind) -> u64 {
         self.by_kind.get(&kind).map_or(0, |statuses| statuses.values().sum())
     }
@@ -169,17 +168,17 @@ impl Counts {
         self.by_digest.get(digest).and_then(|kinds| kinds.get(&kind)).copied().unwrap_or(0)
     }
 
-    /// All requests.
+    /// The number of all requests.
     pub fn sum(&self) -> u64 {
         self.by_kind.values().flat_map(BTreeMap::values).sum()
     }
 
-    /// Bytes of blob content that clients sent, repeated ones included.
+    /// Bytes of blob content from clients, repeated ones included.
     pub fn upload_bytes(&self) -> u64 {
         self.upload_bytes
     }
 
-    /// Bytes of blob content that the storage port handed to its connections.
+    /// Bytes of blob content from the storage port to its connections.
     pub fn storage_bytes(&self) -> u64 {
         self.storage_bytes
     }
@@ -196,7 +195,7 @@ impl Counts {
     }
 }
 
-/// Which way counted content bytes went.
+/// The direction of counted content bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Flow {
     /// From a client into an upload.
@@ -211,7 +210,7 @@ struct Books {
     journal: VecDeque<Entry>,
 }
 
-/// Where both ports write down what came. Written by request tasks and counting bodies.
+/// The record of requests at both ports. Request tasks and counting bodies write it.
 #[derive(Debug, Default)]
 pub(crate) struct Recorder {
     books: Mutex<Books>,
@@ -228,7 +227,7 @@ impl Recorder {
         });
     }
 
-    /// Records a request without an answer, unless it is told in time that there is one.
+    /// Records a request as unanswered, unless the response comes in time.
     pub(crate) fn unless_answered(self: &Arc<Self>, entry: Entry) -> Abandoned {
         Abandoned { recorder: Arc::clone(self), entry: Some(entry) }
     }
@@ -258,7 +257,7 @@ impl Recorder {
     }
 }
 
-/// A request whose client may go before it is answered; then it is recorded when this is dropped.
+/// A request whose client may leave before its response; the drop of this guard then records it.
 #[derive(Debug)]
 pub(crate) struct Abandoned {
     recorder: Arc<Recorder>,

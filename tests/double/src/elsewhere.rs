@@ -1,7 +1,7 @@
-//! Another host, neither registry nor storage, that faults redirect to.
+//! Another host, neither registry nor storage: the target of some redirect faults.
 //!
-//! It serves what the backing registry has to everybody who asks, whatever credentials come: the
-//! journal says which did, and a client that sends any has leaked them.
+//! It serves the backing registry's content to every client, with any credentials. The journal
+//! records the credentials, and a client with credentials here has leaked them.
 
 use std::sync::Arc;
 

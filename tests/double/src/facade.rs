@@ -38,7 +38,7 @@ pub(crate) async fn handle(
         return Ok(answer.unwrap_or_else(Refusal::into_response));
     }
     let call = Call::new(route, parts);
-    // What the credentials are worth now; while it is answered they may expire.
+    // The credentials are checked on arrival, because they may expire during the response.
     let caller = auth::caller(&shared.authority, &call.parts.headers);
     let around = Surroundings { connection: connection.clone(), shared: Arc::clone(&shared) };
     let mut outcome = match answer(&around, &call, streamed(body)).await {
@@ -52,7 +52,7 @@ pub(crate) async fn handle(
     outcome.on(&connection)
 }
 
-/// The answer that the request itself leads to, or the outcome that came in between.
+/// The response to the request itself, or the earlier outcome of a fault.
 async fn answer(around: &Surroundings, call: &Call, body: Body) -> Result<Response<Body>, Outcome> {
     let shared = &*around.shared;
     let host = match enter(shared, call) {
@@ -83,7 +83,7 @@ async fn answer(around: &Surroundings, call: &Call, body: Body) -> Result<Respon
     Ok(break_answer(answer, fault, around.clone()))
 }
 
-/// Who comes, and whether they may and are not too many; then, under which name they came.
+/// Checks the caller, the caller's rights and the quotas; returns the host name from the request.
 fn enter(shared: &Shared, call: &Call) -> Result<String, Refusal> {
     let headers = &call.parts.headers;
     if shared.habits.newline_user_fails && auth::has_newline_user(headers) {
@@ -106,7 +106,7 @@ async fn refuse(refusal: Refusal, body: Body) -> Outcome {
     Outcome::Answer(refusal.into_response())
 }
 
-/// What a fault does before the request is looked at; the body of a request that goes on.
+/// The effect of a fault before the request is read; returns the body of a continued request.
 async fn begin_fault(
     around: &Surroundings,
     call: &Call,
@@ -158,7 +158,7 @@ async fn begin_fault(
     }
 }
 
-/// Lets time pass; a client that goes meanwhile is recorded as one without an answer.
+/// Waits; a client gone meanwhile is recorded as one without a response.
 async fn late(shared: &Shared, call: &Call, by_ms: u64) {
     let abandoned = shared.recorder.unless_answered(call.entry());
     tokio::time::sleep(Duration::from_millis(by_ms)).await;
@@ -258,7 +258,7 @@ async fn upload(
     }
 }
 
-/// A blob that is there is not sent, as a rule: the answer says where the storage has it.
+/// An existing blob is usually not sent: the response redirects to the storage.
 async fn blob(
     shared: &Shared,
     call: &Call,
@@ -278,7 +278,7 @@ async fn blob(
     *head.method_mut() = Method::HEAD;
     let found = shared.backing.relay(head, call.parts.uri.path()).await?;
     if found.status() != StatusCode::OK {
-        // The answer to a HEAD has no body; a GET of what is missing is answered with one.
+        // A response to HEAD has no body; a GET of a missing blob has one.
         return call.relay(shared, call.target(), fault, empty()).await;
     }
     let expiry = match fault {

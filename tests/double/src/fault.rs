@@ -1,15 +1,15 @@
-//! What can go wrong with one request, as tests and other processes order it.
+//! The faults of one request, as ordered by tests and other processes.
 //!
-//! Only the words live here. `faults.rs` decides which request is hit; the answer is spoiled in
-//! `facade.rs` and `storage.rs` (refusals), `astray.rs` (redirects), `heads.rs` (headers) and
-//! `broken.rs` (bodies).
+//! Only the names live here. `faults.rs` chooses the request for a fault. The other modules carry
+//! it out: `facade.rs` and `storage.rs` (refusals), `astray.rs` (redirects), `heads.rs` (headers)
+//! and `broken.rs` (bodies).
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-/// What goes wrong. Offsets and sizes count the bytes of the answer's own body, so with a Range they
-/// begin at the first byte of the range.
+/// The fault of a request. Offsets and sizes count the bytes of the response's own body, so with a
+/// Range they begin at the first byte of the range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Fault {
@@ -33,7 +33,7 @@ pub enum Fault {
     /// The body goes on without end after its content.
     Endless {
         /// `false`: there is no `Content-Length`, so the bytes belong to the body. `true`: the
-        /// header is right, and the bytes are rubbish that stands where the next answer would.
+        /// header is right, and the surplus bytes are in the place of the next response.
         length_header: bool,
     },
     /// The body ends after this many bytes, with the whole `Content-Length` promised, in an orderly
@@ -48,7 +48,7 @@ pub enum Fault {
         /// How many bytes pass.
         after: u64,
     },
-    /// The body takes its time: that of the request when it has one, of the answer otherwise.
+    /// The body is slow: the request's body if there is one, else the response's.
     Slow {
         /// How many bytes pass in a second; at least one does.
         bytes_per_s: u64,
@@ -73,16 +73,16 @@ pub enum Fault {
         /// How many bytes pass first.
         after: u64,
     },
-    /// A chunk is read and forgotten: the answer is 202 with what the upload had before.
+    /// The double reads a chunk and forgets it: the response is 202 with the upload's earlier size.
     LoseChunk,
-    /// The upload is forgotten with all that it had, as by a replica that ended: 404.
+    /// The upload is forgotten with all its bytes, as by a replica after its end: 404.
     LoseUpload,
     /// The head of the answer comes so much later.
     Late {
         /// How much later.
         by_ms: u64,
-        /// `true`: what was asked for is done at once, also when the client goes meanwhile.
-        /// `false`: it is begun when the time is over, and never when the client has gone.
+        /// `true`: the double does the work at once, even if the client leaves meanwhile. `false`:
+        /// the work begins after the delay, and never for a departed client.
         done: bool,
     },
     /// The head of the answer does not come until the test releases it or the client goes. Then the
@@ -98,15 +98,15 @@ pub enum Fault {
         /// The value of `Retry-After`, in seconds.
         retry_after_s: u64,
     },
-    /// 429 with a `Retry-After` that counts down to the next whole period of this clock, as ACR's does.
+    /// 429 with a `Retry-After` that counts down to the next whole period of this clock, as at ACR.
     CountingDown {
         /// How long a period is, in seconds; at least one.
         period_s: u64,
-        /// How long the answer takes, as from a registry that is further away.
+        /// The delay of the response, as from a registry further away.
         #[serde(default)]
         delay_ms: u64,
     },
-    /// 429 whose `Retry-After` tells how much longer its rule holds.
+    /// 429 with the remaining time of its rule in `Retry-After`.
     Busy {
         /// How it tells.
         says: Says,
@@ -116,7 +116,7 @@ pub enum Fault {
     },
     /// 503, without a word on when to come back.
     Unavailable,
-    /// This status, with the body that ACR, its front end or its storage gives with it.
+    /// This status, with the usual body of ACR, its front end or its storage.
     Status {
         /// The status, from 400 to 599.
         code: u16,
@@ -134,47 +134,46 @@ pub enum Fault {
         /// How much later the range begins.
         by: u64,
     },
-    /// The right bytes under a `Content-Range` that begins elsewhere. Hits requests with a Range
-    /// only.
+    /// The right bytes under a `Content-Range` with a wrong begin. Hits requests with a Range only.
     WrongRangeStart {
-        /// How much later the header says that the range begins and ends.
+        /// The shift of the range's begin and end in the header.
         by: u64,
     },
     /// The right bytes under a `Content-Range` with another total. Hits requests with a Range only.
     WrongRangeTotal {
-        /// How much more the header says that there is.
+        /// The surplus of the total in the header.
         by: u64,
     },
     /// 206 without `Content-Range`. Hits requests with a Range only.
     NoContentRange,
-    /// `Content-Length` is this, whatever the body. A body with more is cut to it; one with less
-    /// breaks off.
+    /// `Content-Length` is this, for any body. A longer body is cut to it; a shorter one breaks
+    /// off.
     WrongLength {
-        /// What the header says.
+        /// The value of the header.
         bytes: u64,
     },
     /// The right body without a `Content-Length`, in chunks of HTTP.
     NoLength,
-    /// `Docker-Content-Digest` names something else.
+    /// `Docker-Content-Digest` names another digest.
     WrongDigestHeader,
     /// There is no `Docker-Content-Digest`.
     NoDigestHeader,
     /// `Content-Type` is `text/html`.
     WrongContentType,
-    /// `Content-Encoding: gzip` on a body that is not compressed.
+    /// `Content-Encoding: gzip` on an uncompressed body.
     FalseGzip,
     /// `Location` is not an address.
     BadLocation,
     /// There is no `Location`.
     NoLocation,
-    /// 307 to the same address, which redirects to itself for ever.
+    /// 307 to the same address, in an endless loop.
     RedirectLoop,
     /// So many 307 to the same address, one after the other, before the answer.
     RedirectHops {
-        /// How many.
+        /// The number of redirects.
         hops: u32,
     },
-    /// 307 to another host, which serves content to everybody and records what credentials came.
+    /// 307 to the other host, open to every client; the journal there records the credentials.
     RedirectElsewhere,
     /// The registry serves the blob itself.
     NoRedirect,
@@ -201,7 +200,7 @@ pub(crate) struct Rejection {
 }
 
 impl Fault {
-    /// The refusal that takes the place of an answer, if this is one.
+    /// The refusal in place of a response, if this fault is one.
     pub(crate) fn rejection(self) -> Option<Rejection> {
         let (status, retry_after_s) = match self {
             Self::Busy { says, left_s } => {
@@ -217,7 +216,7 @@ impl Fault {
         Some(Rejection { status, retry_after })
     }
 
-    /// The same, with what is left of its rule's time.
+    /// The same fault with the remaining time of its rule.
     pub(crate) fn with_left(self, left: Duration) -> Self {
         match self {
             Self::Busy { says, .. } => Self::Busy { says, left_s: whole_seconds(left) },
@@ -225,7 +224,7 @@ impl Fault {
         }
     }
 
-    /// Whether it is about the way of a body, that of a request when it has one.
+    /// Whether the fault delays a body: the request's if there is one.
     pub(crate) fn delays_body(self) -> bool {
         matches!(self, Self::Slow { .. } | Self::Stall { .. } | Self::Silence { .. })
     }

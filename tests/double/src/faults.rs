@@ -1,7 +1,7 @@
-//! Faults on order: which requests are answered wrongly, and how often.
+//! Faults on order: the choice of the requests, and the number of times.
 //!
-//! A rule names a kind, a digest, both or neither; the first rule that fits a request is used up by
-//! it. Faults happen after the caller's credentials were accepted, and each that did is counted.
+//! A rule names a kind, a digest, both or neither. A request uses up the first rule it fits. A
+//! fault strikes after the caller's credentials were accepted, and every strike is counted.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -13,24 +13,24 @@ use super::counts::Kind;
 use super::fault::Fault;
 use wharf_testkit::dice::Dice;
 
-/// Rules that may wait at once.
+/// The most waiting rules.
 const RULES_MAX: usize = 256;
-/// Pairs of a kind and a fault that are counted; others are not.
+/// The most counted pairs of a kind and a fault; further pairs are not counted.
 const STRUCK_MAX: usize = 1024;
-/// The longest time that a rule can ask for.
+/// The longest time of a rule.
 const TIME_MAX: Duration = Duration::from_hours(24);
 
-/// Which requests a fault hits.
+/// The requests for a fault, and the fault.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FaultRule {
     /// Only requests of this kind; every kind when absent.
     #[serde(default)]
     pub kind: Option<Kind>,
-    /// Only requests that name this digest; any when absent.
+    /// Only requests with this digest; any request when absent.
     #[serde(default)]
     pub digest: Option<String>,
-    /// Only requests about a repository whose name begins so; any when absent.
+    /// Only requests for repositories with this prefix; any request when absent.
     #[serde(default)]
     pub repo: Option<String>,
     /// Only requests with (`true`) or without (`false`) a Range header; both when absent.
@@ -42,16 +42,16 @@ pub struct FaultRule {
     /// How many fitting requests are hit.
     #[serde(default = "once")]
     pub times: u64,
-    /// Hits every fitting request for this long from its order on, whatever `times` says.
+    /// Hits every fitting request for this long from its order on; `times` has no effect then.
     #[serde(default)]
     pub for_ms: Option<u64>,
-    /// That time begins with the first request that is hit, not with the order.
+    /// The time begins with the first hit, not with the order.
     #[serde(default)]
     pub from_first_hit: bool,
     /// Hits only so many of a hundred fitting requests, by chance; all when absent.
     #[serde(default)]
     pub percent: Option<u8>,
-    /// What goes wrong with them.
+    /// The fault of these requests.
     pub fault: Fault,
 }
 
@@ -60,7 +60,7 @@ fn once() -> u64 {
 }
 
 impl FaultRule {
-    /// A fault that hits the next request of this kind.
+    /// A fault for the next request of this kind.
     pub fn next(kind: Kind, fault: Fault) -> Self {
         let (digest, repo, ranged, for_ms, percent) = (None, None, None, None, None);
         let (kind, from_first_hit) = (Some(kind), false);
@@ -68,19 +68,19 @@ impl FaultRule {
         Self { kind, digest, repo, ranged, skip, times, for_ms, from_first_hit, percent, fault }
     }
 
-    /// A fault that hits the next request, whatever it is about.
+    /// A fault for the next request of any kind.
     pub fn any(fault: Fault) -> Self {
         Self { kind: None, ..Self::next(Kind::Other, fault) }
     }
 
-    /// The same for requests that name this digest only.
+    /// The same fault, only for requests with this digest.
     #[must_use]
     pub fn of_digest(self, digest: impl Into<String>) -> Self {
         Self { digest: Some(digest.into()), ..self }
     }
 
-    /// The same for requests about repositories whose names begin so: at the token endpoint, about
-    /// what a token is asked for.
+    /// The same fault, only for repositories with this prefix; at the token endpoint the scope
+    /// names the repository.
     #[must_use]
     pub fn in_repos(self, begin: impl Into<String>) -> Self {
         Self { repo: Some(begin.into()), ..self }
@@ -104,7 +104,7 @@ impl FaultRule {
         Self { for_ms: Some(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)), ..self }
     }
 
-    /// The same for every fitting request from the first one that is hit, for this long.
+    /// The same fault for every fitting request from the first hit on, for this long.
     #[must_use]
     pub fn pause(self, time: Duration) -> Self {
         Self { from_first_hit: true, ..self.during(time) }
@@ -141,7 +141,7 @@ fn is_in(repo: Option<&str>, begin: &str) -> bool {
     repo.is_some_and(|repo| repo.starts_with(begin))
 }
 
-/// What a request asks for, as rules see it.
+/// A request as seen by the rules.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Asked<'a> {
     pub(crate) kind: Kind,
@@ -151,7 +151,7 @@ pub(crate) struct Asked<'a> {
     pub(crate) ranged: bool,
 }
 
-/// A rule that waits.
+/// A waiting rule.
 #[derive(Debug)]
 struct Waiting {
     rule: FaultRule,
@@ -180,11 +180,11 @@ impl Waiting {
     }
 }
 
-/// The rules that wait. Filled by tests, used up by requests.
+/// The waiting rules. Tests add them, requests use them up.
 #[derive(Debug)]
 pub(crate) struct Faults {
     rules: Mutex<Vec<Waiting>>,
-    /// Decides for rules that hit by chance.
+    /// The dice of rules by chance.
     dice: Mutex<Dice>,
     /// How many requests of a kind a fault has hit.
     struck: Mutex<Vec<(Kind, Fault, u64)>>,
@@ -253,7 +253,7 @@ impl Faults {
         }
     }
 
-    /// The fault that this request gets, if any.
+    /// Takes the fault for this request.
     pub(crate) fn take(&self, asked: &Asked<'_>) -> Option<Fault> {
         let (fault, left) = self.next(asked)?;
         self.count(asked.kind, fault);

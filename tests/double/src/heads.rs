@@ -1,4 +1,5 @@
-//! Heads that lie on order: of an answer, and of what is asked of the backing registry in its place.
+//! Faults in heads: in the head of a response, and in the head of the request to the backing
+//! registry.
 
 use http::header::{
     CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, RANGE,
@@ -10,7 +11,7 @@ use wharf_testkit::http::Body;
 
 pub(crate) const DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
-/// The digest of nothing that anybody has.
+/// A digest without content.
 const NO_DIGEST: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
 
 /// Changes an answer's head as the fault says.
@@ -61,7 +62,7 @@ fn parse_span(text: &str) -> Option<Span> {
     Some((start.parse().ok()?, end.parse().ok()?, total.parse().ok()?))
 }
 
-/// What the backing registry is asked in place of this request.
+/// The headers of the request to the backing registry under this fault.
 pub(crate) fn asked_instead(headers: &HeaderMap, fault: Option<Fault>) -> HeaderMap {
     let mut headers = headers.clone();
     match fault {
@@ -79,7 +80,7 @@ pub(crate) fn asked_instead(headers: &HeaderMap, fault: Option<Fault>) -> Header
     headers
 }
 
-/// The same range, begun later; `None` for one that has no begin.
+/// The same range with a later begin; `None` for a range without a begin.
 fn later(range: &str, by: u64) -> Option<String> {
     let (start, end) = range.strip_prefix("bytes=")?.split_once('-')?;
     let start = start.parse::<u64>().ok()?.saturating_add(by);

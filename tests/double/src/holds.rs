@@ -1,7 +1,7 @@
-//! Answers that wait until a test lets them go.
+//! Responses held until a test releases them.
 //!
-//! A test that sees how many are held needs no clock to know that a stall was reached. Each wait
-//! has an end, so a forgotten one does not outlive a broken test run.
+//! A test counts the held responses, so it knows of a stall without a clock. Each wait has an end,
+//! so a forgotten one does not outlive a broken test run.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,7 +12,7 @@ use tokio::sync::watch;
 /// The longest wait.
 const HOLD_MAX: Duration = Duration::from_mins(10);
 
-/// All that is held at the moment, and the gate before it.
+/// The held responses, and the gate before them.
 #[derive(Debug)]
 pub(crate) struct Holds {
     /// Counted up by each release.
@@ -32,7 +32,7 @@ impl Holds {
         self.held.load(Ordering::SeqCst)
     }
 
-    /// Lets all go that are held now.
+    /// Releases every response held now.
     pub(crate) fn release(&self) {
         self.gate.send_modify(|releases| *releases += 1);
     }
@@ -43,7 +43,7 @@ impl Holds {
         let held = Held::begin(Arc::clone(&self.held));
         async move {
             let _held = held;
-            // A gate that is gone holds nobody: the double is being dropped.
+            // A dropped gate holds no response: the double is ending.
             let _ = tokio::time::timeout(HOLD_MAX, gate.changed()).await;
         }
     }

@@ -1,8 +1,8 @@
 //! The ACR double: a facade that gives any OCI registry the habits of Azure Container Registry.
 //!
-//! It keeps no content of its own. Two ports: the registry (`facade.rs`) and the storage that blob
-//! requests are redirected to (`storage.rs`); a third stands for a host that is neither
-//! (`elsewhere.rs`). A test sees what came (`counts.rs`) and orders what goes wrong (`fault.rs`,
+//! The double keeps no content of its own. It has two ports: the registry (`facade.rs`) and the
+//! storage as the target of blob redirects (`storage.rs`). A third port stands for an unrelated
+//! host (`elsewhere.rs`). A test reads the requests (`counts.rs`) and orders faults (`fault.rs`,
 //! `faults.rs`); another process does the same on `/_double/` (`control.rs`).
 
 mod astray;
@@ -138,7 +138,7 @@ impl AcrDouble {
         self.shared.storage_addr
     }
 
-    /// Where the other host listens that [`Fault::RedirectElsewhere`] leads to.
+    /// The address of the other host, the target of [`Fault::RedirectElsewhere`].
     pub fn elsewhere_addr(&self) -> SocketAddr {
         self.shared.elsewhere_addr
     }
@@ -148,7 +148,7 @@ impl AcrDouble {
         format!("http://{}", self.addr)
     }
 
-    /// What has come so far.
+    /// The requests so far.
     pub fn counts(&self) -> Counts {
         self.shared.recorder.counts()
     }
@@ -168,17 +168,17 @@ impl AcrDouble {
         assert!(self.shared.faults.add(rule), "too many faults wait, or this one hits nothing");
     }
 
-    /// Faults by chance hit from here on what this seed says.
+    /// From here on faults by chance follow this seed.
     pub fn seed_faults(&self, seed: u64) {
         self.shared.faults.seed(seed);
     }
 
-    /// Cancels the faults that still wait.
+    /// Cancels the waiting faults.
     pub fn clear_faults(&self) {
         self.shared.faults.clear();
     }
 
-    /// How many requests of this kind this very fault has hit, whatever came of it.
+    /// The number of requests of this kind hit by exactly this fault, with any outcome.
     pub fn struck(&self, kind: Kind, fault: Fault) -> u64 {
         self.shared.faults.struck(kind, fault)
     }
@@ -188,7 +188,7 @@ impl AcrDouble {
         self.shared.faults.struck_in_all()
     }
 
-    /// The faults that still wait.
+    /// The waiting faults.
     pub fn waiting_faults(&self) -> Vec<FaultRule> {
         self.shared.faults.waiting()
     }
@@ -198,7 +198,7 @@ impl AcrDouble {
         self.shared.holds.held()
     }
 
-    /// Lets go all that is held.
+    /// Releases every held response.
     pub fn release(&self) {
         self.shared.holds.release();
     }
@@ -213,13 +213,12 @@ impl AcrDouble {
         self.shared.authority.tokens().expire_all();
     }
 
-    /// Lets somebody log in from now on, in place of an account of the same name. Tokens that were
-    /// handed out before stay what they are.
+    /// Adds an account, in place of an account of the same name. Earlier tokens stay as they are.
     pub fn admit(&self, account: Account) {
         self.shared.authority.admit(account);
     }
 
-    /// Lets nobody of this name log in any more.
+    /// Removes the account of this name, so its logins fail.
     pub fn expel(&self, username: &str) {
         self.shared.authority.expel(username);
     }
@@ -234,12 +233,12 @@ impl AcrDouble {
         self.shared.meters.refill();
     }
 
-    /// The replica knows everything that was pushed.
+    /// The replica knows everything pushed so far.
     pub fn catch_up(&self) {
         self.shared.replicas.catch_up();
     }
 
-    /// Closes the ports and every connection, and waits until that is done.
+    /// Closes the ports and every connection, and waits for their end.
     pub async fn stop(mut self) {
         self.tasks.shutdown().await;
     }

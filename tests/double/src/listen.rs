@@ -1,5 +1,5 @@
-//! One listening port: accepting, the HTTP/1.1 server, and connections that can be
-//! reset or flooded.
+//! One listening port: the accept loop, the HTTP/1.1 server, and connections with a reset or a
+//! flood on order.
 //!
 //! Connections are bounded and belong to the port: when it goes, they go.
 
@@ -30,11 +30,11 @@ const CONNECTIONS_MAX: usize = 1024;
 /// How long a connection may take to send the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// What a flooded connection gets at once, and at most.
+/// The piece of bytes of a flood; a flooded connection holds one piece at most.
 const FLOOD: &[u8] = &[0; 64 * 1024];
 const FLOOD_BYTES_MAX: u64 = 1 << 40;
 
-/// The handle by which a request can have its connection reset or flooded.
+/// A request's handle on its connection, for a reset or a flood.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Connection {
     reset: Arc<AtomicBool>,
@@ -53,7 +53,7 @@ impl Connection {
     }
 }
 
-/// What becomes of a request.
+/// The outcome of a request.
 pub(crate) enum Outcome {
     Answer(Response<Body>),
     /// The connection closes without an answer.
@@ -131,7 +131,7 @@ where
     let io = Unruly { stream, connection: connection.clone(), flooded: 0 };
     let io = TokioIo::new(io);
     let service = service_fn(|request| handler(request, connection.clone()));
-    // A client that goes away and a connection closed on order both end here; neither is news.
+    // A departed client and a connection closed on order both end here; neither is news.
     let _ = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
@@ -139,8 +139,7 @@ where
         .await;
 }
 
-/// A stream that is reset when it is dropped, and flooded when it is flushed, if its connection was
-/// told so.
+/// A stream with a reset at its drop, or a flood at its flush, if its connection orders so.
 struct Unruly {
     stream: TcpStream,
     connection: Connection,
@@ -151,7 +150,7 @@ struct Unruly {
 impl Drop for Unruly {
     fn drop(&mut self) {
         if self.connection.reset.load(Ordering::SeqCst) {
-            // Without it the connection closes in order, and the test that wanted a reset fails.
+            // Without this option the connection closes in order, and the test of a reset fails.
             let _ = self.stream.set_zero_linger();
         }
     }
@@ -177,7 +176,7 @@ impl AsyncWrite for Unruly {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // The server flushes when it has written out all that it holds.
+        // The server flushes after it has written out its buffer.
         while self.connection.flood.load(Ordering::SeqCst) {
             let written = ready!(Pin::new(&mut self.stream).poll_write(context, FLOOD))?;
             self.flooded += written as u64;

@@ -1,8 +1,8 @@
-//! Attributes of repositories, tags and manifests: what may be read, written, deleted and listed,
-//! and what is in quarantine.
+//! Attributes of repositories, tags and manifests: the permissions to read, write, delete and list,
+//! and the quarantine.
 //!
-//! A tag and the manifest it names have attributes of their own, as at ACR. A repository's hold for
-//! all that is in it. What has no attributes is open.
+//! A tag and its manifest have attributes of their own, as at ACR. A repository's attributes hold
+//! for all of its content. A target without attributes is open.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -14,7 +14,7 @@ use super::refusal::Refusal;
 /// Attributes and tags kept at once.
 const ENTRIES_MAX: usize = 65_536;
 
-/// What has attributes, within a repository.
+/// The target of attributes within a repository.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Target {
     Repository,
@@ -23,7 +23,7 @@ pub(crate) enum Target {
 }
 
 impl Target {
-    /// What the reference of a manifest's path names.
+    /// The target of a reference in a manifest's path.
     pub(crate) fn of(reference: &str) -> Self {
         if reference.contains(':') {
             Self::Manifest(reference.to_owned())
@@ -33,7 +33,7 @@ impl Target {
     }
 }
 
-/// `changeableAttributes`.
+/// ACR's `changeableAttributes`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[expect(clippy::struct_excessive_bools, reason = "the four words are ACR's")]
@@ -61,7 +61,7 @@ impl Default for Attributes {
     }
 }
 
-/// The body of a PATCH: what it leaves out stays as it is.
+/// The body of a PATCH: a missing attribute stays unchanged.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Change {
@@ -98,7 +98,7 @@ impl Attributes {
     }
 }
 
-/// What attributes allow or not.
+/// An act under the control of attributes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Act {
     Read,
@@ -110,7 +110,7 @@ pub(crate) enum Act {
 #[derive(Debug, Default)]
 struct Entries {
     attributes: HashMap<(String, Target), Attributes>,
-    /// What the tags name that were pushed into quarantine.
+    /// The tags pushed into quarantine, and their manifests.
     tags: HashMap<(String, String), String>,
 }
 
@@ -148,7 +148,7 @@ impl Locks {
         self.attributes(name, target).allows(Act::List)
     }
 
-    /// Puts what was pushed into quarantine.
+    /// Puts a pushed manifest into quarantine.
     pub(crate) fn quarantine(
         &self,
         name: &str,

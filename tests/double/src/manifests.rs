@@ -1,4 +1,4 @@
-//! Manifests: their size, and who sees them how soon.
+//! Manifests: their size, and the time until replicas show them.
 
 use http::header::ACCEPT;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
@@ -15,13 +15,13 @@ use super::replicas::View;
 use super::shared::Shared;
 use wharf_testkit::http::{Body, empty, full, read_to_limit};
 
-/// Every form that a manifest has.
+/// Every media type of a manifest.
 const FORMS: &str = "application/vnd.oci.image.manifest.v1+json, \
     application/vnd.oci.image.index.v1+json, \
     application/vnd.docker.distribution.manifest.v2+json, \
     application/vnd.docker.distribution.manifest.list.v2+json";
 
-/// GET and HEAD: what a lagging replica sees of it, out of quarantine.
+/// GET and HEAD: a lagging replica's view of the manifest, outside of quarantine.
 pub(crate) async fn read(
     shared: &Shared,
     call: &Call,

@@ -1,8 +1,8 @@
-//! `/acr/v1/…`: what ACR knows of repositories, tags and manifests besides their content, and the
+//! `/acr/v1/…`: ACR's metadata of repositories, tags and manifests besides their content, and the
 //! locks on them.
 //!
-//! Times are not kept. The manifests of a repository are those that a tag names: the backing
-//! registry lists no others.
+//! Times are not kept. A repository's manifests are the manifests with a tag: the backing registry
+//! lists no others.
 
 use std::collections::BTreeMap;
 
@@ -20,9 +20,9 @@ use super::route::Metadata;
 use super::shared::Shared;
 use wharf_testkit::http::{Body, read_to_limit};
 
-/// The largest change that is read.
+/// The largest change in a request body.
 const CHANGE_BYTES_MAX: usize = 64 * 1024;
-/// The most tags that one list looks up.
+/// The most tags of one list with a look-up.
 const TAGS_MAX: usize = 100;
 
 /// Answers one request below `/acr/v1/<name>`.
@@ -92,7 +92,7 @@ async fn read(
     Ok(json_response(StatusCode::OK, &answer))
 }
 
-/// The tags of a repository and the manifests that they name.
+/// The tags of a repository, and the tags' manifests.
 async fn contents(shared: &Shared, name: &str) -> Result<(Vec<Value>, Vec<Value>), Refusal> {
     let path = format!("/v2/{name}/tags/list");
     let listed = whole_list(&shared.backing, &path, "tags").await?;

@@ -16,10 +16,10 @@ use super::scope::{Action, Rights, Scope};
 use super::token::{TokenKind, Tokens};
 use wharf_testkit::http::{Body, read_to_limit};
 
-/// The largest form that the token endpoints read.
+/// The largest form for the token endpoints.
 const FORM_BYTES_MAX: usize = 64 * 1024;
 
-/// Whom the token endpoints know.
+/// The callers known to the token endpoints.
 #[derive(Debug)]
 pub(crate) struct Authority {
     accounts: Mutex<Vec<Account>>,
@@ -28,11 +28,11 @@ pub(crate) struct Authority {
     tokens: Tokens,
 }
 
-/// A caller that proved itself.
+/// An authenticated caller.
 struct Caller {
     subject: String,
     rights: Rights,
-    /// The scopes of the access token that stood in for a password.
+    /// The scopes of the access token in place of a password.
     held: Option<Vec<Scope>>,
 }
 
@@ -56,15 +56,14 @@ impl Authority {
         self.accounts().iter().find(|known| known.is(username, password)).cloned()
     }
 
-    /// Lets somebody log in from now on, in place of an account of the same name. Tokens that were
-    /// handed out before stay what they are.
+    /// Adds an account, in place of an account of the same name. Earlier tokens stay as they are.
     pub(crate) fn admit(&self, account: Account) {
         let mut accounts = self.accounts();
         accounts.retain(|known| known.username() != account.username());
         accounts.push(account);
     }
 
-    /// Lets nobody of this name log in any more.
+    /// Removes the account of this name, so its logins fail.
     pub(crate) fn expel(&self, username: &str) {
         self.accounts().retain(|known| known.username() != username);
     }

@@ -1,4 +1,4 @@
-//! Tag lists and the catalog in pages, whatever the backing registry does about pages.
+//! Tag lists and the catalog in pages, independent of the backing registry's pages.
 //!
 //! The whole list is read from the backing registry, within a bound, and cut into pages here.
 
@@ -15,9 +15,9 @@ use wharf_testkit::http::{Body, full};
 
 /// Names read of one list.
 const NAMES_MAX: usize = 100_000;
-/// What one page of the backing registry may weigh.
+/// The largest page from the backing registry, in bytes.
 const PAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// The most names that one page of the catalog has, however many are asked for.
+/// The most names in one page of the catalog, also for a larger `n`.
 const CATALOG_PAGE_MAX: usize = 1000;
 
 /// The tags of a repository: `page_size` at most in one page.
@@ -37,7 +37,7 @@ pub(crate) async fn tags(
     Ok(page.into_response(&path, |names| json!({ "name": name, "tags": names })))
 }
 
-/// The names of all repositories, below the path under which they were asked for.
+/// The names of all repositories under the request's prefix.
 pub(crate) async fn catalog(
     shared: &Shared,
     path: &str,

@@ -1,8 +1,9 @@
 //! How many requests ACR takes in a minute: one bucket per class for the registry and one for each
 //! identity, as the tables of its tiers say.
 //!
-//! A bucket is filled once per period, so `Retry-After` counts down to that moment. A refused
-//! request costs nothing. All anonymous callers are one identity, and so are all logins of one user.
+//! A bucket is filled once per period, so `Retry-After` counts down to the next refill. A refused
+//! request costs nothing. All anonymous callers are one identity, and so are all logins of one
+//! user.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -17,7 +18,7 @@ use super::counts::Kind;
 const BUCKETS_MAX: usize = 4096;
 const MANY: &str = "\u{0}everybody else";
 
-/// What one class of requests may do in a period. `None` is no limit.
+/// The limit of one class of requests in a period. `None` is no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Quota {
     /// For all callers together.
@@ -41,9 +42,9 @@ pub struct Quotas {
     pub writes: Quota,
     /// DELETE.
     pub deletes: Quota,
-    /// Referrers lists, which are reads besides.
+    /// Referrers lists; they cost a read too.
     pub referrers: Quota,
-    /// The token endpoints, which know no identity yet.
+    /// The token endpoints; their callers have no identity yet.
     pub oauth: Quota,
     /// How often buckets are filled.
     pub period: Duration,
@@ -102,7 +103,7 @@ enum Class {
     OAuth,
 }
 
-/// The classes that a request costs.
+/// The classes of a request's cost.
 fn classes(kind: Kind, method: &Method) -> &'static [Class] {
     match (kind, method.as_str()) {
         (Kind::Token | Kind::Exchange, _) => &[Class::OAuth],
@@ -119,7 +120,7 @@ struct Bucket {
     filled: Instant,
 }
 
-/// A class, and the identity whose bucket it is; the registry's own without one.
+/// A class and the bucket's identity; without an identity the bucket is the registry's own.
 type Key = (Class, Option<String>);
 
 /// The buckets. Emptied by requests, filled by time or by a test.
@@ -139,8 +140,7 @@ impl Meters {
         self.with(HashMap::clear);
     }
 
-    /// Takes one request from every bucket that it costs, or says after how many seconds to come
-    /// back.
+    /// Takes one request from every bucket of its classes, or returns the seconds until the refill.
     pub(crate) fn take(&self, kind: Kind, method: &Method, identity: &str) -> Result<(), u64> {
         if self.quotas == Quotas::default() {
             return Ok(());

@@ -1,5 +1,5 @@
-//! A referrers API before a backing registry that has none: what a pushed manifest says of its
-//! subject is kept here.
+//! A referrers API before a backing registry without one: the double keeps the subject of every
+//! pushed manifest.
 //!
 //! Only pushes through the double are known.
 
@@ -20,7 +20,7 @@ const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 /// Referrers kept at once; those beyond are not listed.
 const REFERRERS_MAX: usize = 65_536;
 
-/// A repository and what is referred to in it.
+/// A repository and the subject's digest.
 type Subject = (String, String);
 
 /// The descriptors of all referrers. Written by pushes and deletions.
@@ -30,7 +30,7 @@ pub(crate) struct Referring {
 }
 
 impl Referring {
-    /// Keeps what a pushed manifest refers to; the digest of that, if it does.
+    /// Keeps the subject of a pushed manifest; returns the subject's digest.
     pub(crate) fn pushed(&self, name: &str, digest: &str, manifest: &[u8]) -> Option<String> {
         let size = manifest.len();
         let manifest: Value = serde_json::from_slice(manifest).ok()?;

@@ -1,4 +1,4 @@
-//! Every answer by which the double itself refuses a request, in one table.
+//! Every refusal of the double's own, in one table.
 //!
 //! Refusals of the backing registry pass through untouched and are not listed here.
 
@@ -13,45 +13,46 @@ use wharf_testkit::http::{Body, full};
 /// Why a request was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// No accepted credentials for this request: what to send to the token endpoint.
+    /// No accepted credentials for this request; the challenge has the words for the token
+    /// endpoint.
     Challenge { challenge: String, detail: Value },
     /// The token endpoints do not know this caller.
     CallerUnknown,
     /// A form or query lacks a field or holds a wrong one.
     FormInvalid(&'static str),
-    /// No `Host` header from which to build addresses.
+    /// No `Host` header as the start of addresses.
     HostMissing,
     /// A chunk or blob without `Content-Length`.
     LengthMissing,
     /// `Content-Range` not of the form `start-end`, or not as long as the body.
     ContentRangeFormat,
-    /// A chunk that does not start where the upload ends.
+    /// A chunk with another start than the upload's end.
     ChunkOutOfOrder { location: String, range: String },
-    /// A chunk after one that was shorter than chunks must be.
+    /// A chunk after a chunk below the least size.
     ChunkTooShort,
-    /// The digest is not of the algorithm that the upload was opened for.
+    /// The digest has another algorithm than the upload's start named.
     AlgorithmChanged,
-    /// A single PUT or PATCH beyond what the front end takes.
+    /// A single PUT or PATCH beyond the front end's limit.
     BodyTooLarge,
-    /// A manifest beyond what is taken.
+    /// A manifest beyond the limit.
     ManifestTooLarge { bytes_max: usize },
-    /// A manifest that is not there, or not yet.
+    /// A missing manifest, or one unknown to the replica yet.
     ManifestUnknown,
-    /// A repository that is not there.
+    /// A missing repository.
     NameUnknown,
     /// Locked, in quarantine, or the registry is full.
     Disallowed,
-    /// A user name that ACR fails on.
+    /// A user name with a newline, an internal error at ACR.
     UserNameBroken,
-    /// An upload that is not open, or an outdated Location of one that is.
+    /// An upload that is not open, or an outdated Location of an open one.
     UploadUnknown,
     /// More uploads open than the double keeps.
     UploadsFull,
-    /// A page size that is no number.
+    /// A page size other than a number.
     PageInvalid,
     /// The path names nothing, or not with this method.
     RouteUnknown,
-    /// The backing registry did not answer, or not with what it should.
+    /// The backing registry did not answer, or answered wrongly.
     BackingFailed(String),
     /// Too much was asked for.
     TooManyRequests { retry_after_s: u64 },
@@ -134,7 +135,7 @@ impl Refusal {
     }
 }
 
-/// What ACR says with a status that a test ordered.
+/// ACR's response with a status ordered by a test.
 fn ordered(rejection: Rejection, kind: Kind) -> Response<Body> {
     let status =
         StatusCode::from_u16(rejection.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -183,7 +184,7 @@ pub(crate) fn json_response(status: StatusCode, value: &Value) -> Response<Body>
     with_header(response, CONTENT_TYPE, "application/json; charset=utf-8")
 }
 
-/// Sets a header to a text that came in as a header or was made here, so it is printable.
+/// Sets a header to a printable text: from an earlier header or from this program.
 pub(crate) fn with_header(
     mut response: Response<Body>,
     name: http::HeaderName,

@@ -1,7 +1,7 @@
-//! A registry of several replicas, of which clients ask one that lags behind.
+//! A registry of several replicas: clients read from a replica with a lag.
 //!
-//! A manifest that was just pushed is unknown there for a while, and a tag that was moved still
-//! names what it named.
+//! A freshly pushed manifest is unknown to this replica for a while, and a moved tag still names
+//! its older manifest.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// References that may lag at once; those beyond do not.
+/// The most lagging references; further ones do not lag.
 const LAGGING_MAX: usize = 4096;
 
-/// How long a pushed manifest is unknown to those who ask.
+/// The time until the replica knows a pushed manifest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Lag {
     /// Not at all.
@@ -24,12 +24,12 @@ pub enum Lag {
     Time(Duration),
 }
 
-/// What a reference names as seen from a replica.
+/// A reference as seen from a replica.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum View {
-    /// What it names everywhere.
+    /// The manifest it names everywhere.
     Current,
-    /// Nothing yet.
+    /// No manifest yet.
     Unknown,
     /// This digest, from before.
     Older(String),
@@ -44,11 +44,11 @@ enum Left {
 #[derive(Debug)]
 struct Lagging {
     left: Left,
-    /// What a tag named before.
+    /// The tag's older manifest.
     older: Option<String>,
 }
 
-/// References that the replica does not know yet. Filled by pushes, emptied by requests and time.
+/// References still unknown to the replica. Pushes fill it, requests and time empty it.
 #[derive(Debug)]
 pub(crate) struct Replicas {
     lag: Lag,
@@ -84,7 +84,7 @@ impl Replicas {
         });
     }
 
-    /// What a request for this reference sees.
+    /// The view of this reference for a request.
     pub(crate) fn view(&self, name: &str, reference: &str) -> View {
         if !self.lags() {
             return View::Current;

@@ -1,6 +1,6 @@
-//! The facade's URL grammar: which request is what, and which scopes it needs.
+//! The facade's URL grammar: the kind of a request, and its needed scopes.
 //!
-//! It is written apart from the product's own grammar on purpose, so that neither grades itself.
+//! It is written apart from the product's own grammar on purpose, so neither grades itself.
 
 use http::Method;
 
@@ -8,7 +8,7 @@ use super::counts::Kind;
 use super::locks::Target;
 use super::scope::{Action, Scope};
 
-/// What a path names. Texts are taken as they stand; the backing registry judges them.
+/// The target of a path. Texts stay as they are; the backing registry judges them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Route {
     Version,
@@ -27,7 +27,7 @@ pub(crate) enum Route {
     Unknown,
 }
 
-/// What a path below `/acr/v1/<name>` names.
+/// The target of a path below `/acr/v1/<name>`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Metadata {
     One(Target),
@@ -126,7 +126,7 @@ impl Route {
         }
     }
 
-    /// The digest that the request names in its path or query.
+    /// The digest in the request's path or query.
     pub(crate) fn digest(&self, query: &Query) -> Option<String> {
         match self {
             Self::Blob { digest, .. } | Self::Referrers { digest, .. } => Some(digest.clone()),
@@ -140,7 +140,7 @@ impl Route {
         }
     }
 
-    /// The repository that the request is about: at the token endpoint, that of the first scope.
+    /// The request's repository: at the token endpoint, the repository of the first scope.
     pub(crate) fn repo(&self, query: &Query) -> Option<String> {
         match self {
             Self::Tags { name }
@@ -160,7 +160,7 @@ impl Route {
         }
     }
 
-    /// What a caller must be allowed to do. Empty for `/v2/`, which any known caller may see.
+    /// The scopes needed by this request. Empty for `/v2/`, open to any known caller.
     pub(crate) fn scopes(&self, method: &Method, query: &Query) -> Vec<Scope> {
         let name = match self {
             Self::Catalog | Self::MetadataCatalog => return vec![Scope::catalog()],

@@ -1,4 +1,4 @@
-//! Scopes of access tokens: what may be done to which resource, as text and as JSON.
+//! Scopes of access tokens: actions on a resource, as text and as JSON.
 //!
 //! The text form is `TYPE:NAME:ACTION,ACTION`; an action this double does not know is never granted.
 
@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What a token or an account may do.
+/// An action of a token or an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum Action {
     /// Read manifests, blobs and tags.
@@ -19,10 +19,8 @@ pub(crate) enum Action {
     /// Remove manifests and blobs.
     #[serde(rename = "delete")]
     Delete,
-    /// Read attributes.
     #[serde(rename = "metadata_read")]
     MetadataRead,
-    /// Change attributes.
     #[serde(rename = "metadata_write")]
     MetadataWrite,
     /// Everything, the catalog included.
@@ -58,7 +56,7 @@ impl Action {
 /// A set of actions; [`Action::All`] in it covers every other one.
 pub(crate) type Actions = BTreeSet<Action>;
 
-/// The most that a caller may do, and where.
+/// The most rights of a caller, and the repositories for them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Rights {
     actions: Actions,
@@ -84,7 +82,7 @@ fn covers(actions: &Actions, action: Action) -> bool {
     actions.contains(&Action::All) || actions.contains(&action)
 }
 
-/// One resource and what may be done to it.
+/// One resource and the actions on it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Scope {
@@ -115,7 +113,7 @@ impl Scope {
         Some(Self { kind: kind.to_owned(), name: name.to_owned(), actions })
     }
 
-    /// The part of this wish that a caller with these rights may have.
+    /// The part of this scope within these rights.
     pub(crate) fn within(&self, rights: &Rights) -> Self {
         let allowed = &rights.actions;
         let everything = allowed.contains(&Action::All) && rights.repositories.is_none();
@@ -129,7 +127,7 @@ impl Scope {
         Self { kind: self.kind.clone(), name: self.name.clone(), actions }
     }
 
-    /// Whether these grants together allow all that this scope asks for.
+    /// Whether these grants together allow the whole scope.
     pub(crate) fn is_granted_by(&self, grants: &[Self]) -> bool {
         self.actions.iter().all(|action| {
             grants.iter().any(|grant| {

@@ -1,4 +1,4 @@
-//! What the ports of one double share.
+//! The state shared by the ports of one double.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -30,10 +30,10 @@ pub(crate) struct Shared {
     pub(crate) meters: Meters,
     pub(crate) replicas: Replicas,
     pub(crate) referring: Referring,
-    /// Shared with the bodies that count what passes through them.
+    /// Shared with the counting bodies.
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) storage_addr: SocketAddr,
-    /// Where the other host is that faults redirect to.
+    /// The address of the other host, the target of some redirect faults.
     pub(crate) elsewhere_addr: SocketAddr,
     /// `HOST:PORT` of the storage in links, when it is not this machine's own port.
     pub(crate) storage_public: Option<String>,
@@ -46,8 +46,8 @@ impl Shared {
         self.links.expire_all();
     }
 
-    /// The storage as a client that reached the facade under `host` can reach it: the same name
-    /// with the storage's port.
+    /// The storage's address for a client of the facade at `host`: the same name with the storage's
+    /// port.
     pub(crate) fn storage_base(&self, host: &str) -> String {
         if let Some(public) = &self.storage_public {
             return public.clone();

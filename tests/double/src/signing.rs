@@ -1,7 +1,7 @@
 //! Signatures of tokens and of storage links, made with one key per double.
 //!
-//! What is signed carries a serial number, so that a test can expire everything handed out so far
-//! without waiting for a clock.
+//! Every signed text carries a serial number, so a test expires all earlier texts without waiting
+//! for a clock.
 
 use std::io::{self, Read as _};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,7 +17,7 @@ pub(crate) fn unix_now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-/// Signs texts and tells which serial numbers are still honoured.
+/// Signs texts and knows the valid serial numbers.
 #[derive(Debug)]
 pub(crate) struct Signer {
     key: [u8; 32],

@@ -1,4 +1,4 @@
-//! The storage behind the redirects: signed links, and the second port that serves them.
+//! The storage behind the redirects: signed links, and the second port as their server.
 //!
 //! It speaks as Azure's blob storage does: errors in XML, no digest header, and no tolerance for an
 //! `Authorization` header. Bytes stream from the backing registry.
@@ -46,7 +46,7 @@ impl Links {
         unix_now() + self.life.as_secs()
     }
 
-    /// A path and query that open this blob until then. Each one is different.
+    /// A path and query with access to this blob until `expiry`. Each one is different.
     fn make(&self, name: &str, digest: &str, expiry: u64) -> String {
         let expiry = expiry.to_string();
         let serial = self.signer.next_serial().to_string();
@@ -62,7 +62,7 @@ impl Links {
         self.signer.expire_all();
     }
 
-    /// The repository through which the link was given out, when the link holds.
+    /// The repository of a valid link.
     fn check(&self, digest: &str, query: &Query) -> Option<String> {
         let field = |name| query.first(name);
         let (name, expiry, serial) = (field("repo")?, field("se")?, field("regid")?);
@@ -73,7 +73,7 @@ impl Links {
         good.then_some(name)
     }
 
-    /// The facade's answer to a GET or HEAD of a blob that exists.
+    /// The facade's response to a GET or HEAD of an existing blob.
     pub(crate) fn redirect(
         &self,
         base: &str,
@@ -136,7 +136,7 @@ impl Denial {
     }
 }
 
-/// What the storage calls a status that a test ordered.
+/// The storage's error code for a status ordered by a test.
 fn ordered_code(status: StatusCode) -> &'static str {
     match status.as_u16() {
         403 => "AuthenticationFailed",
@@ -150,7 +150,7 @@ fn ordered_code(status: StatusCode) -> &'static str {
     }
 }
 
-/// One request and what is known of it before its answer.
+/// One request, and the facts known before its response.
 struct Call {
     request: Request<Incoming>,
     entry: Entry,
@@ -225,7 +225,7 @@ async fn answer(around: &Surroundings, call: &Call) -> Result<Outcome, Denial> {
     Ok(Outcome::Answer(break_answer(heads::lie(blob, fault), fault, around.clone())))
 }
 
-/// What a fault does before the blob is fetched; `None` when it is fetched then.
+/// The effect of a fault before the blob is fetched; `None` when the fetch goes on.
 async fn begin_fault(
     shared: &Shared,
     call: &Call,

@@ -12,13 +12,13 @@ use serde::{Deserialize, Serialize};
 use super::scope::{Rights, Scope};
 use super::signing::{Signer, unix_now};
 
-/// What a token is good for.
+/// The use of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum TokenKind {
     /// Buys access tokens at `/oauth2/token`.
     RefreshToken,
-    /// Opens `/v2/`.
+    /// For requests on `/v2/`.
     AccessToken,
 }
 
@@ -33,9 +33,9 @@ pub(crate) struct Claims {
     nbf: u64,
     pub(crate) exp: u64,
     grant_type: TokenKind,
-    /// What an access token opens.
+    /// The scopes of an access token.
     pub(crate) access: Vec<Scope>,
-    /// The most that a refresh token may be turned into.
+    /// The most rights of a refresh token's exchange.
     pub(crate) permissions: Rights,
 }
 
@@ -49,7 +49,7 @@ pub(crate) struct Tokens {
     opaque: bool,
 }
 
-/// Takes the place of the points in a token that cannot be read.
+/// Takes the place of the points in an opaque token.
 const OPAQUE: char = '~';
 
 impl Tokens {
@@ -57,7 +57,7 @@ impl Tokens {
         Self { signer, access_life, refresh_life, opaque: false }
     }
 
-    /// The same with access tokens that cannot be read, or that can.
+    /// The same issuer with opaque or readable access tokens.
     pub(crate) fn opaque(self, opaque: bool) -> Self {
         Self { opaque, ..self }
     }

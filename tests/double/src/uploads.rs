@@ -29,16 +29,16 @@ const UUID: HeaderName = HeaderName::from_static("docker-upload-uuid");
 
 const CHUNK_MIN: HeaderName = HeaderName::from_static("oci-chunk-min-length");
 
-/// One upload. Written by the request that holds its lock, one at a time.
+/// One upload. The request with its lock writes it, one at a time.
 #[derive(Debug)]
 struct Session {
     id: String,
     name: String,
     /// Where the backing registry wants the next request.
     target: String,
-    /// The bytes that the backing registry has accepted.
+    /// The bytes accepted by the backing registry.
     offset: u64,
-    /// What its digest will be made by.
+    /// The algorithm of its digest.
     algorithm: String,
     /// Whether the last chunk was shorter than only the last one may be.
     short: bool,
@@ -50,7 +50,7 @@ struct Session {
 #[derive(Debug)]
 pub(crate) struct Uploads {
     signer: Signer,
-    /// Counts the requests that end an upload.
+    /// Counts the closing PUTs.
     ends: AtomicU64,
     open: StdMutex<HashMap<String, Arc<Mutex<Session>>>>,
 }
@@ -101,7 +101,7 @@ impl Uploads {
         format!("/v2/{name}/blobs/uploads/{id}?_nouploadcache=false&_state={state}")
     }
 
-    /// The answer that hands out a fresh Location.
+    /// The response with a fresh Location.
     fn progress(&self, session: &mut Session, status: StatusCode) -> Response<Body> {
         session.generation += 1;
         let mut response = Response::new(empty());
@@ -190,7 +190,7 @@ pub(crate) async fn receive(
     }
 }
 
-/// One chunk.
+/// Appends one chunk.
 async fn append(
     shared: &Shared,
     request: &UploadRequest<'_>,
@@ -267,8 +267,8 @@ pub(crate) async fn status(
     Ok(shared.uploads.progress(&mut session, StatusCode::NO_CONTENT))
 }
 
-/// `DELETE`: the end without a blob. A chunk that broke off leaves docker-registry with bytes that its
-/// own state does not know, and it answers 404 from then on: the session is over for ACR all the same.
+/// `DELETE`: the end without a blob. After a broken chunk docker-registry has more bytes than its
+/// own state counts, and answers 404 from then on; for ACR the session is over all the same.
 pub(crate) async fn cancel(
     shared: &Shared,
     request: &UploadRequest<'_>,
@@ -287,7 +287,7 @@ pub(crate) async fn cancel(
     Ok(answer)
 }
 
-/// What is asked of every request with content; the result is its length, when it says one.
+/// Checks a request with content; returns its declared length.
 fn check(
     shared: &Shared,
     request: &UploadRequest<'_>,
@@ -301,7 +301,7 @@ fn check(
     let length = headers.get(CONTENT_LENGTH);
     let length = length.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if length.is_none() && shared.habits.refuse_chunked {
-        // A PUT that only ends the upload may leave its length out when it has no body at all.
+        // A PUT without a body may leave out its length.
         let bodiless = !headers.contains_key(TRANSFER_ENCODING);
         if request.parts.method == Method::PATCH || !bodiless {
             return Err(Refusal::LengthMissing);

@@ -14,7 +14,7 @@ use tokio::process::Command;
 
 /// How long one command of a client may take.
 pub const COMMAND_TIME: Duration = Duration::from_mins(2);
-/// What is kept of each output of a command; the rest is read and dropped.
+/// The kept part of each output of a command; the rest is read and dropped.
 const OUTPUT_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// A program on this machine.
@@ -24,7 +24,7 @@ pub struct Client {
     path: PathBuf,
 }
 
-/// What a command did.
+/// The result of a command.
 #[derive(Clone, Debug)]
 pub struct Output {
     /// How it ended.
@@ -35,9 +35,9 @@ pub struct Output {
     pub stderr: String,
 }
 
-/// Finds a program in `PATH`, among those that Go installed, or among the system's own. When it is
-/// missing this panics if `CI` is set, and says so and returns `None` elsewhere; the test that asked
-/// then ends.
+/// Finds a program in `PATH`, in Go's folder of programs, or in the system's own folders. For a
+/// missing program this panics if `CI` is set; elsewhere it prints a notice and returns `None`, and
+/// the test ends early.
 pub fn require(name: &str) -> Option<Client> {
     let found = find(name);
     if found.is_none() {
@@ -46,15 +46,15 @@ pub fn require(name: &str) -> Option<Client> {
     found
 }
 
-/// Where `tests/setup.sh trials` puts the clients that only trials need.
+/// The folder of the clients for trials, filled by `tests/setup.sh trials`.
 pub fn trials_folder() -> PathBuf {
     let named = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let cache = named("XDG_CACHE_HOME").or_else(|| Some(named("HOME")?.join(".cache")));
     cache.unwrap_or_default().join("wharf/trials-1")
 }
 
-/// Finds a program where [`require`] does. `None`, without a word, when it is missing: whoever asks
-/// says so.
+/// Finds a program where [`require`] does. Returns `None` without a notice when it is missing: the
+/// caller reports it.
 pub fn optional(name: &str) -> Option<Client> {
     find(name)
 }
@@ -70,7 +70,7 @@ fn missing(what: &str) {
     skipped(what);
 }
 
-/// Says that a test could not run here, for a reason that is not a missing program.
+/// Reports a skipped test, for a reason other than a missing program.
 #[expect(clippy::print_stderr, reason = "a skipped test must be seen, and tests have no log")]
 pub fn skipped(what: &str) {
     eprintln!("\n*** SKIPPED: {what}; what needs it is NOT tested ***\n");
@@ -102,7 +102,7 @@ impl Client {
         &self.path
     }
 
-    /// Runs the program and waits for its end, whatever that is.
+    /// Runs the program and waits for its end, successful or not.
     pub async fn run<A: AsRef<OsStr>>(
         &self,
         arguments: impl IntoIterator<Item = A>,
@@ -110,7 +110,7 @@ impl Client {
         self.run_with(Command::new(&self.path).args(arguments), COMMAND_TIME).await
     }
 
-    /// Runs the program; anything but success is an error that repeats what it said.
+    /// Runs the program; any end but success is an error with the program's output.
     pub async fn run_ok<A: AsRef<OsStr>>(
         &self,
         arguments: impl IntoIterator<Item = A>,

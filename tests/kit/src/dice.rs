@@ -1,4 +1,4 @@
-//! Chance that can be repeated: numbers from a seed, which a failing test prints.
+//! Repeatable chance: numbers from a seed, printed by a failing test.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -14,8 +14,8 @@ impl Dice {
         Self { state: seed }
     }
 
-    /// With the seed that this environment variable names, or another one each time; it is printed,
-    /// so that a failure can be repeated.
+    /// With the seed in this environment variable, or else with a fresh one; the seed is printed,
+    /// so a failure can be repeated.
     #[expect(clippy::print_stderr, reason = "whoever repeats a failure needs the seed")]
     pub fn from_env(variable: &str) -> Self {
         let named = std::env::var(variable).ok().and_then(|text| text.parse().ok());
@@ -28,7 +28,7 @@ impl Dice {
         Self::new(seed)
     }
 
-    /// Dice of its own for a part of a test: what others throw changes nothing for it.
+    /// Separate dice for a part of a test, independent of the throws of other parts.
     #[must_use]
     pub fn fork(&mut self) -> Self {
         Self::new(self.next())
@@ -41,17 +41,17 @@ impl Dice {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number below `end`, which is not 0.
+    /// A number below `end`; `end` is not 0.
     pub fn below(&mut self, end: u64) -> u64 {
         self.next() % end.max(1)
     }
 
-    /// An index into something of this length.
+    /// An index into a list of this length.
     pub fn index(&mut self, length: usize) -> usize {
         usize::try_from(self.below(length as u64)).unwrap_or_default()
     }
 
-    /// Whether something happens that happens so many times in a hundred.
+    /// True in so many of a hundred throws.
     pub fn percent(&mut self, percent: u8) -> bool {
         self.below(100) < u64::from(percent)
     }

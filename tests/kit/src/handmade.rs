@@ -1,5 +1,5 @@
-//! Images made entry by entry: a healthy one, and places where a test can break one thing of it. What
-//! a test does not break is right: digests, sizes and diffIDs are made of what is there.
+//! Images made entry by entry: a healthy one, and places for a test to break one part of it. Every
+//! unbroken part is right: digests, sizes and diffIDs come from the actual content.
 //!
 //! The same description gives the same bytes on every machine.
 
@@ -25,7 +25,7 @@ pub const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
 pub const INDEX_TYPE: &str = "application/vnd.oci.image.index.v1+json";
 /// The same for a configuration.
 pub const CONFIG_TYPE: &str = "application/vnd.oci.image.config.v1+json";
-/// A tar that is not compressed.
+/// An uncompressed tar.
 pub const TAR_TYPE: &str = "application/vnd.oci.image.layer.v1.tar";
 /// A tar in gzip.
 pub const GZIP_TYPE: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
@@ -37,11 +37,11 @@ pub const ZSTD_TYPE: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
 pub struct Handmade {
     /// The images; more than one makes an index.
     pub platforms: Vec<Platform>,
-    /// Under which names the index stands in `index.json`.
+    /// The names of the index in `index.json`.
     pub tags: Vec<String>,
-    /// Under which names single images stand there.
+    /// The names of single images in `index.json`.
     pub platform_tags: Vec<(usize, String)>,
-    /// Manifests that say something of an image, as scanners and signers attach them.
+    /// Attached manifests about an image, as from scanners and signers.
     pub attached: Vec<Attached>,
     /// Done to the index before it is hashed.
     pub on_index: fn(&mut Value),
@@ -54,7 +54,7 @@ pub struct Handmade {
 /// The image of one platform.
 #[derive(Clone, Debug)]
 pub struct Platform {
-    /// What the index says of it.
+    /// The index's fields about the platform.
     pub stated: Value,
     /// Its configuration; `rootfs` is added.
     pub config: Value,
@@ -66,14 +66,14 @@ pub struct Platform {
     pub on_manifest: fn(&mut Value),
 }
 
-/// A layer.
+/// One layer of an image.
 #[derive(Clone, Debug)]
 pub struct Layer {
-    /// What is in it.
+    /// Its tar entries.
     pub entries: Vec<Entry>,
     /// How it is compressed.
     pub packing: Packing,
-    /// What its descriptor says.
+    /// The media type in its descriptor.
     pub media_type: String,
     /// Done to the tar, before it is hashed.
     pub on_tar: fn(&mut Vec<u8>),
@@ -86,47 +86,44 @@ pub struct Layer {
 pub enum Packing {
     /// Not at all.
     Plain,
-    /// By gzip.
     Gzip,
-    /// By zstd.
     Zstd,
 }
 
 /// A manifest about another.
 #[derive(Clone, Copy, Debug)]
 pub struct Attached {
-    /// What it is about; `None` is the index.
+    /// The platform of the subject; `None` for the index.
     pub platform: Option<usize>,
-    /// What it is.
+    /// Its artifact type.
     pub artifact_type: &'static str,
     /// The type of its one blob.
     pub media_type: &'static str,
-    /// The content of that.
+    /// The content of its blob.
     pub content: &'static str,
 }
 
-/// A blob that was written.
+/// A blob in the layout.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Blob {
     /// Its media type.
     pub media_type: String,
-    /// `sha256:…`
     pub digest: String,
     /// Its size in bytes.
     pub size: u64,
 }
 
 impl Blob {
-    /// The descriptor.
+    /// The blob's descriptor.
     pub fn json(&self) -> Value {
         json!({ "mediaType": self.media_type, "digest": self.digest, "size": self.size })
     }
 }
 
-/// What was written, and where.
+/// A written layout, and its blobs.
 #[derive(Clone, Debug)]
 pub struct Written {
-    /// The layout.
+    /// The layout's folder.
     pub folder: PathBuf,
     /// The manifest of each platform.
     pub manifests: Vec<Blob>,
@@ -134,7 +131,7 @@ pub struct Written {
     pub configs: Vec<Blob>,
     /// The layers of each platform.
     pub layers: Vec<Vec<Blob>>,
-    /// What the tags name.
+    /// The manifest or index of the tags.
     pub top: Blob,
 }
 
@@ -144,7 +141,7 @@ impl Written {
         self.folder.join("blobs").join(blob.digest.replacen(':', "/", 1))
     }
 
-    /// The file of a layer: of which platform, and which from below, from 0.
+    /// The file of a layer: the platform's number, and the layer's number from the bottom, from 0.
     pub fn layer(&self, platform: usize, number: usize) -> PathBuf {
         let layers = self.layers.get(platform).expect("there is such a platform");
         self.path(layers.get(number).expect("there is such a layer"))

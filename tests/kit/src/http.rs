@@ -1,7 +1,7 @@
 //! A small HTTP/1.1 client and the one body type of the testkit.
 //!
-//! The client follows no redirect, retries nothing and adds no header of its own beyond what HTTP
-//! demands, so a test sees exactly what a server said. Bodies stream; what is collected has a limit.
+//! The client follows no redirect, retries nothing and adds no header beyond HTTP's own demands, so
+//! a test sees exactly the server's response. Bodies stream; collected bodies have a limit.
 
 use std::error::Error;
 use std::fmt;
@@ -21,19 +21,19 @@ use hyper_util::client::legacy::Client as PooledClient;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
-/// What an answer may weigh when a test asks for all of it at once.
+/// The largest response for a test to read at once.
 pub const ANSWER_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// Idle connections are closed sooner than any server behind this client closes them.
 const IDLE: Duration = Duration::from_secs(4);
 
-/// The error type that hyper accepts for every body.
+/// Hyper's error type for every body.
 pub type BoxError = Box<dyn Error + Send + Sync>;
 
 /// A request or answer body: whole or streamed, with one type.
 pub type Body = UnsyncBoxBody<Bytes, BoxError>;
 
-/// A body that is known whole; its length is sent as `Content-Length`.
+/// A complete body; its length is sent as `Content-Length`.
 pub fn full(bytes: impl Into<Bytes>) -> Body {
     Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
 }
@@ -43,7 +43,7 @@ pub fn empty() -> Body {
     full(Bytes::new())
 }
 
-/// A body that streams what arrives on another connection.
+/// A body streamed from another connection.
 pub fn streamed(incoming: Incoming) -> Body {
     incoming.map_err(Into::into).boxed_unsync()
 }
@@ -71,10 +71,10 @@ impl hyper::body::Body for Chunked {
     }
 }
 
-/// A body that broke before its end, with what had arrived until then.
+/// A body broken before its end, with the bytes received until then.
 #[derive(Debug)]
 pub struct BrokenBody {
-    /// The bytes that arrived before the failure.
+    /// The bytes received before the failure.
     pub received: Bytes,
     /// Why the rest did not arrive.
     pub source: BoxError,
@@ -92,7 +92,7 @@ impl Error for BrokenBody {
     }
 }
 
-/// Reads a body whole. More than `limit` bytes is a failure, as is a body that breaks.
+/// Reads a body whole. A body over `limit` bytes is a failure, and so is a broken body.
 pub async fn read_to_limit<B>(mut body: B, limit: usize) -> Result<Bytes, BrokenBody>
 where
     B: hyper::body::Body<Data = Bytes> + Unpin,
@@ -124,7 +124,7 @@ where
 pub struct Answer {
     /// The status code.
     pub status: StatusCode,
-    /// All headers.
+    /// The response's headers.
     pub headers: HeaderMap,
     /// The whole body.
     pub body: Bytes,
@@ -142,7 +142,7 @@ impl Answer {
             .with_context(|| format!("body is not JSON: {:?}", self.text()))
     }
 
-    /// The body as text, with what is not UTF-8 replaced.
+    /// The body as text, with invalid UTF-8 replaced.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
@@ -166,7 +166,7 @@ impl Client {
         Self::coming_from(None)
     }
 
-    /// A client whose connections come from this address of the machine.
+    /// A client with connections from this address of the machine.
     pub fn from_address(address: IpAddr) -> Self {
         Self::coming_from(Some(address))
     }
@@ -278,7 +278,7 @@ impl Call<'_> {
         self.client.send(request).await
     }
 
-    /// Sends the request and reads the answer whole. A body that breaks fails with [`BrokenBody`].
+    /// Sends the request and reads the whole response. A broken body fails with [`BrokenBody`].
     pub async fn send(self) -> anyhow::Result<Answer> {
         let (parts, body) = self.start().await?.into_parts();
         let body = read_to_limit(body, ANSWER_BYTES_MAX).await?;

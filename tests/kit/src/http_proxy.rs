@@ -1,7 +1,7 @@
 //! An HTTP proxy as a network has one on its way out: CONNECT, and requests by their whole address.
 //!
-//! It knows names that no resolver knows, wants a login when it is told to, and keeps what it was asked,
-//! so a test sees which way a request went.
+//! The proxy resolves names unknown to any resolver, demands a login on order, and records its
+//! requests, so a test sees the way of a request.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -28,12 +28,12 @@ pub struct HttpProxy {
     _tasks: JoinSet<()>,
 }
 
-/// What it was asked.
+/// A request to the proxy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Asked {
     /// `CONNECT HOST:PORT`, or `METHOD http://HOST/PATH`.
     pub line: String,
-    /// `Proxy-Authorization`.
+    /// The header `Proxy-Authorization`.
     pub login: Option<String>,
 }
 
@@ -50,7 +50,7 @@ struct State {
 }
 
 impl HttpProxy {
-    /// A proxy on a port of the system's choice that knows nobody.
+    /// A proxy on a port of the system's choice, without known names.
     pub async fn start() -> anyhow::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
         let listener = listener.context("cannot listen for a proxy")?;
@@ -66,17 +66,17 @@ impl HttpProxy {
         self.addr
     }
 
-    /// Where a name leads, on any port. Names that it does not know are answered 502.
+    /// Sets the target of a name, on any port. Unknown names are answered 502.
     pub fn knows(&self, name: &str, target: SocketAddr) {
         self.shared.lock().names.insert(name.to_owned(), target);
     }
 
-    /// Whoever shows no such `Proxy-Authorization` is answered 407.
+    /// Demands this `Proxy-Authorization`; a client without it is answered 407.
     pub fn wants(&self, login: &str) {
         self.shared.lock().login = Some(login.to_owned());
     }
 
-    /// What it was asked so far.
+    /// The requests so far.
     pub fn asked(&self) -> Vec<Asked> {
         self.shared.lock().asked.clone()
     }

@@ -1,7 +1,7 @@
 //! Small deterministic images, written as OCI layouts.
 //!
 //! The same recipe gives the same digests on every machine. Layers are real gzipped tar archives of
-//! bytes that do not compress, with true diffIDs.
+//! incompressible bytes, with true diffIDs.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
@@ -22,7 +22,7 @@ const INDEX_TYPE: &str = "application/vnd.oci.image.index.v1+json";
 const CREATED: &str = "2020-01-01T00:00:00Z";
 const CREATED_UNIX: u64 = 1_577_836_800;
 
-/// What to make: per platform, one layer per size.
+/// The recipe of an image: per platform, one layer per size.
 #[derive(Clone, Debug)]
 pub struct Recipe {
     /// Different seeds make different images.
@@ -113,7 +113,6 @@ impl Recipe {
 pub struct Blob {
     /// Its media type.
     pub media_type: &'static str,
-    /// `sha256:…`
     pub digest: String,
     /// Its size in bytes.
     pub size: u64,
@@ -125,7 +124,7 @@ impl Blob {
     }
 }
 
-/// One layer.
+/// One layer of an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layer {
     /// The gzipped archive.
@@ -139,11 +138,8 @@ pub struct Layer {
 pub struct Image {
     /// Its operating system.
     pub os: String,
-    /// Its architecture.
     pub architecture: String,
-    /// Its manifest.
     pub manifest: Blob,
-    /// Its config.
     pub config: Blob,
     /// Its layers, lowest first.
     pub layers: Vec<Layer>,
@@ -167,11 +163,10 @@ pub struct Layout {
     pub folder: PathBuf,
     /// The tag of its one entry.
     pub tag: String,
-    /// What the tag names: the index, or the only image's manifest.
+    /// The tag's target: the index, or the only image's manifest.
     pub top: Blob,
     /// The index, when there are several images.
     pub index: Option<Blob>,
-    /// The images.
     pub images: Vec<Image>,
 }
 
@@ -205,7 +200,7 @@ pub fn sha256(bytes: &[u8]) -> String {
     name_of(Sha256::new_with_prefix(bytes))
 }
 
-/// This many bytes that do not compress, the same for the same seed.
+/// This many incompressible bytes, the same for the same seed.
 pub fn noise(seed: u64, bytes: u64) -> impl Read {
     Noise { state: seed ^ 0x9e37_79b9_7f4a_7c15, word: [0; 8], used: 8 }.take(bytes)
 }
@@ -268,11 +263,11 @@ fn write_layer(blobs: &Path, seed: u64, bytes: u64) -> anyhow::Result<Layer> {
 
 fn persist(unnamed: tempfile::NamedTempFile, path: &Path) -> anyhow::Result<()> {
     let file: File = unnamed.persist(path)?;
-    // Temporary files are private; a layout is read by whoever runs the client.
+    // Temporary files are private, but a layout is read by the client's user.
     Ok(file.set_permissions(fs::Permissions::from_mode(0o644))?)
 }
 
-/// Hashes and counts what is written through it.
+/// Hashes and counts the bytes written through it.
 struct Hashed<W> {
     inner: W,
     hash: Sha256,

@@ -1,16 +1,16 @@
 //! The testkit: real registries and clients, images, processes, and a small client.
 //!
 //! - [`registry`]: Debian's `docker-registry` on a port of the system's choice
-//! - [`clients`]: real clients (`skopeo`, `podman`, …), and what to do when one is missing
+//! - [`clients`]: real clients (`skopeo`, `podman`, …), and the policy for missing ones
 //! - [`images`]: small deterministic images as OCI layouts
 //! - [`handmade`]: images made entry by entry, healthy until a test breaks one thing
-//! - [`offers`]: an offer that breaks no rule, until a test changes it
-//! - [`secrets`]: private keys that open nothing
+//! - [`offers`]: an offer without findings, until a test changes it
+//! - [`secrets`]: private keys without a use
 //! - [`processes`]: child processes with captured output and a certain end
-//! - [`http`]: a client that shows exactly what a server said
-//! - [`dice`]: chance that can be repeated
+//! - [`http`]: a client with an exact view of a server's response
+//! - [`dice`]: repeatable chance
 //! - [`http_proxy`]: an HTTP proxy on the way out
-//! - [`relay`]: a TCP relay that a test can hold in the middle of a transfer
+//! - [`relay`]: a TCP relay with a hold in the middle of a transfer
 //! - [`trials`]: how large a trial is, in `make test` and in `make trials`
 
 pub mod clients;

@@ -1,4 +1,4 @@
-//! An offer that breaks no rule, in a folder of its own. Tests change its text or its files.
+//! An offer without findings, in a folder of its own. Tests change its text or its files.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use flate2::write::ZlibEncoder;
 use flate2::{Compression, Crc};
 
-/// A blue that is neither white nor black.
+/// A blue unlike white and black.
 const BLUE: [u8; 3] = [24, 96, 152];
 
 const OFFER: &str = r#"version: 1
@@ -85,7 +85,7 @@ plans:
     resources: { cpu: 1, memoryGb: 2 }
 "#;
 
-/// The plan of the offer: what its layout is called.
+/// The name of the image plan, also of its layout.
 pub const PLAN: &str = "tide-service";
 
 /// One more plan, of a Kubernetes application.
@@ -115,7 +115,7 @@ macro_rules! application_files {
     ($($name:literal),*) => { [$(($name, include_str!(concat!("../applications/web/", $name)))),*] };
 }
 
-/// The plan of the offer: what its layout is called.
+/// The name of the application plan, also of its layout.
 pub const APPLICATION_PLAN: &str = "tide-cluster";
 
 /// An offer with its files.
@@ -123,12 +123,12 @@ pub const APPLICATION_PLAN: &str = "tide-cluster";
 pub struct Offer {
     /// The text of `offer.yaml`.
     pub text: String,
-    /// The files that it names.
+    /// The files beside the offer.
     pub files: BTreeMap<&'static str, Vec<u8>>,
 }
 
 impl Offer {
-    /// One that no rule finds fault with.
+    /// An offer without findings.
     pub fn healthy() -> Self {
         let mut files = BTreeMap::from([
             (
@@ -152,7 +152,7 @@ impl Offer {
         Self { text: OFFER.to_owned(), files }
     }
 
-    /// One with a plan of a Kubernetes application behind that of the image.
+    /// A healthy offer with a plan of a Kubernetes application after the plan of the image.
     pub fn with_application() -> Self {
         let mut offer = Self::healthy();
         offer.add_application();
@@ -167,7 +167,7 @@ impl Offer {
         self.add_application_files();
     }
 
-    /// Puts the files of that plan beside the offer.
+    /// Puts the files of the application plan beside the offer.
     pub fn add_application_files(&mut self) {
         for (name, text) in application_files!(
             "manifest.yaml",
@@ -191,7 +191,7 @@ impl Offer {
         self.text = self.text.replacen(from, to, 1);
     }
 
-    /// Puts a text behind one that stands there.
+    /// Puts a text after an existing text.
     pub fn add_after(&mut self, after: &str, text: &str) {
         self.replace(after, &format!("{after}{text}"));
     }
@@ -243,7 +243,7 @@ pub fn picture(width: u32, height: u32, colour: [u8; 3]) -> Vec<u8> {
     rows(width, height, &colour.repeat(width as usize))
 }
 
-/// A picture of stripes with soft edges, as one has that was made larger.
+/// A picture of stripes with soft edges, like an enlarged one.
 pub fn blurred(width: u32, height: u32) -> Vec<u8> {
     // Four pixels from black to white, thirty-two from one edge to the next.
     let level = |x: u32| {
@@ -253,7 +253,7 @@ pub fn blurred(width: u32, height: u32) -> Vec<u8> {
     rows(width, height, &(0..width).flat_map(|x| [level(x); 3]).collect::<Vec<u8>>())
 }
 
-/// A picture whose rows are all alike.
+/// A picture with equal rows.
 fn rows(width: u32, height: u32, row: &[u8]) -> Vec<u8> {
     let mut png = b"\x89PNG\r\n\x1a\n".to_vec();
     let header = [width.to_be_bytes().as_slice(), &height.to_be_bytes(), &[8, 2, 0, 0, 0]].concat();

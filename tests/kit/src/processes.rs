@@ -57,8 +57,8 @@ impl Process {
         read(&self.stderr)
     }
 
-    /// Waits until `find` makes something of a whole line of the child's output. Fails, with the end
-    /// of its standard error, when the child exits first or the time is up.
+    /// Waits until `find` returns a value for a complete line of the child's output. Fails, with
+    /// the end of the child's standard error, when the child exits first or the time is up.
     pub async fn wait_for_line<T>(
         &mut self,
         time: Duration,
@@ -78,7 +78,7 @@ impl Process {
         }
     }
 
-    /// Waits until a GET of this address is answered, whatever the answer is.
+    /// Waits until a GET of this address has any response.
     pub async fn wait_for_http(&mut self, url: &str, time: Duration) -> anyhow::Result<()> {
         let client = crate::http::Client::new();
         let deadline = Instant::now() + time;
@@ -116,12 +116,12 @@ impl Process {
         Ok(self.child.wait()?)
     }
 
-    /// Sends a signal. A child that has exited already gets none.
+    /// Sends a signal, unless the child has already exited.
     pub fn signal(&mut self, signal: Signal) -> anyhow::Result<()> {
         if self.child.try_wait()?.is_some() {
             return Ok(());
         }
-        // The child was not waited for, so its id cannot belong to anyone else.
+        // The child was not reaped yet, so its id belongs to no other process.
         let pid = Pid::from_child(&self.child);
         kill_process(pid, signal).with_context(|| format!("cannot signal {}", self.name))
     }
@@ -142,7 +142,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // A child that has exited cannot be killed, and one that was killed need only be reaped.
+        // An exited child cannot be killed, and a killed one need only be reaped.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -172,7 +172,7 @@ fn build_products() -> anyhow::Result<PathBuf> {
     built.clone().map_err(anyhow::Error::msg)
 }
 
-/// Builds with the profile of the running test, whose program lies in `target/PROFILE/deps`.
+/// Builds with the profile of the running test: the test's program is in `target/PROFILE/deps`.
 fn build() -> anyhow::Result<PathBuf> {
     let test = std::env::current_exe()?;
     let profile_folder =

@@ -1,6 +1,6 @@
-//! Debian's `docker-registry`, so that nothing of ours grades itself.
+//! Debian's `docker-registry`, so our code does not grade itself.
 //!
-//! Each one has its own folder and a port that the system chose; both go with it.
+//! Each registry has its own folder and a port of the system's choice; both end with it.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -35,8 +35,8 @@ impl Registry {
         let folder = TempDir::with_prefix("registry-")?;
         let config = folder.path().join("config.yml");
         let root = folder.path().join("root");
-        // The registry binds port 0 itself and says which port it got: no other process can take
-        // the port in between.
+        // The registry binds port 0 itself and reports its port, so no other process can take the
+        // port in between.
         fs::write(
             &config,
             format!(
@@ -63,12 +63,12 @@ impl Registry {
         format!("http://{}", self.addr)
     }
 
-    /// The folder that holds its content, its config and its log.
+    /// The folder of its content, its config and its log.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// What it logged.
+    /// The registry's log.
     pub fn log(&self) -> String {
         self.process.stderr()
     }

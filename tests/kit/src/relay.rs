@@ -1,7 +1,7 @@
-//! A TCP relay that a test can hold: bytes towards clients pass until an allowance is used up.
+//! A TCP relay with a hold: bytes towards clients pass until an allowance is used up.
 //!
-//! It makes "in the middle of a transfer" a place and not a moment: hold, act, release. It can also
-//! be pointed at another target, which is how a registry changes its mind behind one address.
+//! The relay makes "in the middle of a transfer" a place and not a moment: hold, act, release. It
+//! can also switch to another target, so a registry changes its mind behind one address.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-/// Bytes that are read at once.
+/// The size of one read.
 const PIECE_BYTES: usize = 64 * 1024;
 
 /// A running relay. Dropping it closes its port and every connection.
@@ -32,7 +32,7 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Where connections go; those that come before it is set are closed.
+    /// The target of connections; connections without a target are closed.
     target: Option<SocketAddr>,
     /// Counts holds and releases.
     order: u64,
@@ -42,7 +42,7 @@ struct State {
     passed_bytes: u64,
 }
 
-/// What one connection passed towards its client.
+/// The bytes passed on one connection towards its client.
 #[derive(Debug, Default)]
 struct Passed {
     /// After this order.
@@ -128,14 +128,14 @@ impl Shared {
         (allowed > 0).then_some(allowed)
     }
 
-    /// Nothing that holds the lock panics, so a poisoned one still guards a whole state.
+    /// No code panics under the lock, so a poisoned lock still guards a whole state.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 async fn accept(listener: TcpListener, shared: Arc<Shared>) {
-    // Connections end with this set, which ends with the relay.
+    // Connections end with this set, and the set ends with the relay.
     let mut connections = JoinSet::new();
     while let Ok((client, _)) = listener.accept().await {
         let target = shared.lock().target;

@@ -1,5 +1,5 @@
-//! Private keys that open nothing: true in form, made of counted bytes when a test runs, so that no
-//! text of a key stands in this repository.
+//! Private keys without a use: valid in form, and made of counted bytes at run time, so the
+//! repository contains no text of a key.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -329,7 +329,7 @@ impl Arguments {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    // Listening for signals first: a stop that comes as soon as the line is out is not missed.
+    // The program listens for signals before it prints its line, so no early stop is missed.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let double = AcrDouble::start(Arguments::parse().into_config()).await?;

@@ -1,4 +1,4 @@
-//! Redirects that lead astray: loops, chains, another host.
+//! Redirects astray: loops, chains, another host.
 
 use wharf_double::{Credentials, Fault, Kind};
 use wharf_testkit::http::Answer;
@@ -7,7 +7,7 @@ use super::Trap;
 
 const CONTENT: &[u8] = b"0123456789";
 
-/// Follows so many redirects at most, as a client that keeps its credentials would.
+/// Follows a bounded number of redirects, like a client with the same credentials at every hop.
 async fn follow(trap: &Trap, start: String, token: Option<&str>, most: u32) -> (Answer, u32) {
     let (mut url, mut hops) = (start, 0);
     loop {

@@ -1,4 +1,4 @@
-//! Bodies that lie, dawdle or break, whole ones and parts.
+//! Wrong, slow and broken bodies, whole ones and parts.
 
 use http_body_util::BodyExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -61,7 +61,7 @@ async fn an_endless_body_without_a_length_goes_on_behind_its_content() {
     trap.is_over().await;
 }
 
-/// Sends a GET by hand, to see what a client hides: all that comes on the connection.
+/// Sends a GET by hand and returns the connection, because a client hides the surplus bytes.
 async fn raw_get(url: &str) -> TcpStream {
     let rest = url.strip_prefix("http://").unwrap();
     let (host, path) = rest.split_once('/').unwrap();
@@ -86,7 +86,7 @@ async fn an_endless_body_with_the_right_length_floods_the_connection_behind_it()
     drop(stream);
     trap.is_over().await;
 
-    // A client that believes the header gets the right body.
+    // A client stops at the header's length, so it gets the right body.
     trap.set(Kind::StorageGet, Fault::Endless { length_header: true });
     assert_eq!(trap.fetch().await.unwrap().body, CONTENT);
 }

@@ -1,4 +1,4 @@
-//! Challenges, tokens, and what they open.
+//! Challenges, tokens, and the rights of tokens.
 
 use std::time::Duration;
 

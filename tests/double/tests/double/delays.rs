@@ -1,5 +1,5 @@
-//! What comes late, pauses, or is lost half-way. Times are so long that they cannot pass by themselves,
-//! or so short that a test need not wait.
+//! Late, paused and half-lost messages. Times are too long to pass by themselves, or too short to
+//! make a test wait.
 
 use std::time::Duration;
 

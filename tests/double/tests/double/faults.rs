@@ -1,4 +1,4 @@
-//! Each fault does what it says, as often as it was ordered, and nothing else.
+//! Each fault has its effect, for the ordered number of times, and no other effect.
 
 use bytes::Bytes;
 use serde_json::json;
@@ -10,7 +10,7 @@ use super::{REPOSITORY, Stage, code};
 
 const CONTENT: &[u8] = b"0123456789";
 
-/// A planted blob, a token that opens it, and one fault on its bytes.
+/// A planted blob, a token for it, and one fault on its bytes.
 async fn with_fault(fault: Fault) -> Option<(Stage, String, String)> {
     let stage = Stage::start().await?;
     let digest = stage.plant(CONTENT).await;

@@ -1,4 +1,4 @@
-//! Habits of ACR that a test may switch: who may come in, how blobs are read, what uploads meet.
+//! Switchable habits of ACR: access, reads of blobs, uploads.
 
 use bytes::Bytes;
 use serde_json::json;

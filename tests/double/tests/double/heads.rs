@@ -1,4 +1,4 @@
-//! Heads that lie: lengths, ranges, digests, types, addresses.
+//! Wrong heads: lengths, ranges, digests, types, addresses.
 
 use wharf_double::{Fault, FaultRule, Kind};
 

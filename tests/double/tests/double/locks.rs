@@ -1,4 +1,4 @@
-//! Locks, quarantine, and what `/acr/v1/` says.
+//! Locks, quarantine, and the responses of `/acr/v1/`.
 
 use serde_json::{Value, json};
 use wharf_double::{Account, Kind};
@@ -8,7 +8,7 @@ use super::{REPOSITORY, Stage, code, field};
 
 const SCOPE: &str = "repository:acme/web:pull,push,delete,metadata_read,metadata_write";
 
-/// One who pushes, locks and deletes.
+/// A client with the rights to push, lock and delete.
 struct Owner {
     stage: Stage,
     token: String,

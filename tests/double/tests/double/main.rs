@@ -40,7 +40,7 @@ struct Stage {
 }
 
 impl Stage {
-    /// `None` when `docker-registry` is missing, which `Registry::start` has said.
+    /// `None` without `docker-registry`; `Registry::start` has reported it.
     async fn start() -> Option<Self> {
         Self::start_with(|config| config).await
     }
@@ -64,7 +64,7 @@ impl Stage {
         format!("{}{target}", self.double.url())
     }
 
-    /// Pushes a manifest without layers, whose annotation is this word.
+    /// Pushes a manifest without layers, with this word as its annotation.
     async fn push_manifest(&self, token: &str, reference: &str, word: &str) -> Answer {
         let config = self.plant(b"{}").await;
         let manifest = serde_json::json!({
@@ -163,7 +163,7 @@ impl Stage {
     }
 }
 
-/// A blob with one fault on its way, and all that a client needs to meet it.
+/// A blob with one fault on its way, and a client's means to read it.
 struct Trap {
     stage: Stage,
     token: String,
@@ -180,7 +180,7 @@ impl Trap {
         Some(Self { stage, token, digest, content })
     }
 
-    /// Orders a fault for the next request of this kind that names the blob.
+    /// Orders a fault for the next request of this kind with this blob.
     fn set(&self, kind: Kind, fault: Fault) {
         self.stage.double.set_fault(FaultRule::next(kind, fault).of_digest(&self.digest));
     }
@@ -221,7 +221,7 @@ async fn held(double: &AcrDouble, count: usize) {
     }
 }
 
-/// What arrived of a body before it broke.
+/// The received part of a broken body.
 fn broken(result: anyhow::Result<Answer>) -> Bytes {
     let error = result.expect_err("the body must break");
     error.downcast::<BrokenBody>().expect("a head must have come").received

@@ -1,4 +1,4 @@
-//! Answers that are refused, late or missing, on any kind of request.
+//! Refused, late and missing responses to any kind of request.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! How many requests are taken, by class, and whose bucket they come from.
+//! The number of accepted requests by class, and the identity of each bucket.
 
 use std::time::Duration;
 

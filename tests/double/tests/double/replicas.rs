@@ -1,4 +1,4 @@
-//! A replica that lags behind what was pushed.
+//! A replica with a lag behind the pushes.
 
 use std::time::Duration;
 

@@ -11,24 +11,24 @@ pub const X86_64: u16 = 62;
 /// The same for arm64.
 pub const AARCH64: u16 = 183;
 
-/// What a program says of itself.
+/// The headers of a program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Program {
     /// The number of its machine.
     pub machine: u16,
-    /// Who loads it, when it is linked dynamically.
+    /// The loader of a dynamically linked program.
     pub interpreter: Option<&'static str>,
-    /// Libraries that it needs.
+    /// The needed libraries.
     pub needed: Vec<&'static str>,
 }
 
 impl Program {
-    /// One that needs nothing.
+    /// A program without needed libraries.
     pub const fn of(machine: u16) -> Self {
         Self { machine, interpreter: None, needed: Vec::new() }
     }
 
-    /// The file.
+    /// The ELF file.
     pub fn bytes(&self) -> Vec<u8> {
         let count = 1 + u64::from(self.interpreter.is_some()) + u64::from(!self.needed.is_empty());
         let mut tail = Vec::new();

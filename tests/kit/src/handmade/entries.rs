@@ -1,10 +1,10 @@
-//! The entries of a layer, and the tar that they make. Whatever a test writes into an entry stands in
-//! the tar: nothing is corrected.
+//! The entries of a layer, and the tar made of them. The tar holds every entry exactly as the test
+//! writes it, without corrections.
 
 /// The time of every entry.
 const CREATED_UNIX: u64 = 1_577_836_800;
 
-/// The longest name that the header itself holds.
+/// The longest name in the header itself.
 const NAME_BYTES_MAX: usize = 100;
 
 /// One entry of a tar.
@@ -16,11 +16,9 @@ pub struct Entry {
     pub flag: u8,
     /// Where a link leads.
     pub link: Vec<u8>,
-    /// Its mode.
     pub mode: u32,
     /// User and group.
     pub owner: (u64, u64),
-    /// Its bytes.
     pub content: Vec<u8>,
 }
 
@@ -31,17 +29,16 @@ impl Entry {
         Self { path, flag, link: Vec::new(), mode: 0o644, owner: (0, 0), content: Vec::new() }
     }
 
-    /// A file.
+    /// A plain file.
     pub fn file(path: impl AsRef<[u8]>, content: impl AsRef<[u8]>) -> Self {
         Self { content: content.as_ref().to_owned(), ..Self::new(b'0', path) }
     }
 
-    /// A file that everybody may run.
+    /// A file with the execute permission for every user.
     pub fn program(path: impl AsRef<[u8]>, content: impl AsRef<[u8]>) -> Self {
         Self { mode: 0o755, ..Self::file(path, content) }
     }
 
-    /// A folder.
     pub fn folder(path: impl AsRef<[u8]>) -> Self {
         Self { mode: 0o755, ..Self::new(b'5', path) }
     }

@@ -1,5 +1,5 @@
-//! The image that no rule finds fault with: two platforms of two layers, with a program, a user, and
-//! what customers and scanners look for.
+//! The image without any finding: two platforms of two layers, with a program, a user, and the
+//! metadata for customers and scanners.
 
 use serde_json::json;
 
