@@ -1,5 +1,5 @@
-//! Access for users: who may do what is decided before anything is looked at, and what is refused looks
-//! the same whether it is there or not.
+//! Access for users: `wharfd` checks the rules before it looks at content, and a refused request
+//! looks the same for existing and missing content.
 
 mod challenges;
 mod clients;
@@ -20,7 +20,7 @@ use wharf_testkit::images::sha256;
 use crate::fixture::code;
 use scene::{Scene, TINY_MANIFEST_TYPE};
 
-/// What a repository is asked for, and what each needs.
+/// The requests for a repository, and the needed permission of each.
 fn requests(repo: &str, digest: &str, manifest: &str) -> Vec<(Method, String, &'static str)> {
     let path = |rest: &str| format!("/v2/{repo}/{rest}");
     vec![
@@ -83,7 +83,7 @@ async fn every_route_is_refused_the_same_whether_the_repository_exists_or_not() 
             }
         }
     }
-    // Nothing was changed by what was refused.
+    // The refused requests changed nothing.
     assert_eq!(scene.root().get_manifest("secret/app", "1.0").await.status, 200);
     assert_eq!(scene.root().get_manifest("secret/nil", "1.0").await.status, 404);
 }
@@ -98,7 +98,7 @@ async fn each_may_do_what_the_rules_say_and_no_more() {
     let own = alice.push_blob("team/other", "pushed by alice").await;
     assert_eq!(alice.delete(&format!("/v2/team/other/blobs/{own}")).await.status, 403);
     assert_eq!(root.delete(&format!("/v2/team/other/blobs/{own}")).await.status, 202);
-    // Pull alone, for whoever logged in, and for whoever did not.
+    // Pull alone: for every logged-in user, and for anonymous clients.
     let (base, _) = scene.plant("base").await;
     let (open, _) = scene.plant("open/app").await;
     for api in [&alice, &bob] {
@@ -111,7 +111,7 @@ async fn each_may_do_what_the_rules_say_and_no_more() {
     assert_eq!(scene.nobody().get_blob("open/app", &open).await.status, 200);
     let put = scene.nobody().put_manifest("open/app", "1.0", TINY_MANIFEST_TYPE, "{}").await;
     assert_eq!(put.status, 401);
-    // A name that is like one that is allowed is another name.
+    // A name similar to an allowed one is another name.
     for name in ["teams/app", "team", "base/app", "xteam/app"] {
         assert_eq!(alice.get_manifest(name, &manifest).await.status, 403, "{name}");
     }
@@ -131,7 +131,7 @@ async fn a_blob_is_not_had_by_naming_it_in_a_repository_of_ones_own() {
         assert_eq!(mounted.status, 202, "{query}");
         assert_eq!(bob.get_blob("bob/app", &digest).await.status, 404, "{query}");
     }
-    // The same as for a blob that is nowhere, and for a repository that is nowhere.
+    // The response is the same for a missing blob, and for a missing repository.
     let absent = sha256(b"nowhere");
     for query in
         [format!("mount={absent}&from=secret/app"), format!("mount={digest}&from=secret/nil")]
@@ -140,7 +140,7 @@ async fn a_blob_is_not_had_by_naming_it_in_a_repository_of_ones_own() {
             bob.post(&format!("/v2/bob/app/blobs/uploads/?{query}")).send().await.unwrap();
         assert_eq!(mounted.status, 202, "{query}");
     }
-    // Who may pull it there, may mount it.
+    // A user with the right to pull a blob may mount it.
     let root = scene.root();
     let path = format!("/v2/any/app/blobs/uploads/?mount={digest}&from=secret/app");
     assert_eq!(root.post(&path).send().await.unwrap().status, 201);
@@ -168,7 +168,7 @@ async fn the_catalog_has_what_its_reader_may_pull() {
     assert_eq!(all.len(), 7);
     assert_eq!(listed(&scene.alice(), "").await.0, ["base", "open/a", "team/a", "team/b"]);
     assert_eq!(listed(&scene.bob(), "").await.0, ["base", "open/a"]);
-    // Pages neither name nor count what is not seen.
+    // Pages neither name nor count invisible repositories.
     let (first, next) = listed(&scene.alice(), "?n=3").await;
     assert_eq!(first, ["base", "open/a", "team/a"]);
     let next = next.unwrap();

@@ -1,5 +1,5 @@
 //! A plan of a Kubernetes application: the images of its chart go the way of any image, each by its
-//! own name, from a build folder to the registry that Microsoft copies from.
+//! own name, from a build folder to the registry for Microsoft's copy.
 
 use std::fs;
 use std::path::Path;
@@ -37,7 +37,8 @@ const PLAN: &str = r#"
         config: { entrypoint: [/answers], user: "7:7" }
 "#;
 
-/// An offer with that plan beside one of an image, its folders, and two places on one registry.
+/// An offer with the application plan beside an image plan, its folders, and two locations on one
+/// registry.
 fn publisher(registry: &Registry) -> (TempDir, String) {
     let folder = tempfile::tempdir().unwrap();
     let mut offer = Offer::healthy();
@@ -92,7 +93,7 @@ async fn images_of_a_chart_are_packaged_pushed_and_promoted_by_their_names() {
     }
 }
 
-/// From the yard to the registry that Microsoft copies from.
+/// From the yard to the registry for Microsoft's copy.
 async fn promote(offer: &str, plan: &Path, registry: &Registry) {
     let host = registry.addr().to_string();
     let text = fs::read_to_string(offer).unwrap();
@@ -127,7 +128,7 @@ async fn a_finding_about_an_image_of_a_chart_says_whose_it_is_and_where() {
     let key = found["key"].as_str().unwrap();
     assert!(key.starts_with("plans[1].images.tideService"), "{found}");
     assert_eq!(found["plan"], "tide-cluster.tideService", "{found}");
-    // Reports that are sorted by image have it with its image too.
+    // Reports sorted by image list the chart with its image too.
     let report = folder.path().join("report.xml");
     let target = format!("junit={}", report.display());
     let layout = layout.to_str().unwrap();

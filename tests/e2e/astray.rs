@@ -1,5 +1,5 @@
-//! Upstreams that lead `wharfd` where it must not go: into private networks, to the metadata of a cloud,
-//! to other schemes; and what other hosts, to which it may go, are shown.
+//! Upstreams with a lead into forbidden networks: private ones, the metadata service of a cloud,
+//! other schemes. Also the credentials visible to permitted other hosts.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -37,7 +37,7 @@ const INSIDE: [&str; 8] = [
 /// Nor by other means.
 const OTHER_SCHEMES: [&str; 3] = ["ftp://127.0.0.1/x", "file:///etc/passwd", "gopher://127.0.0.1/"];
 
-/// A request that came.
+/// A request to the server.
 #[derive(Clone, Debug)]
 pub(crate) struct Came {
     pub(crate) method: Method,
@@ -47,10 +47,10 @@ pub(crate) struct Came {
     body: Vec<u8>,
 }
 
-/// What a server answers, by method and path.
+/// The server's response by method and path.
 type Rule = Arc<dyn Fn(&Came) -> (u16, Vec<(HeaderName, String)>, Vec<u8>) + Send + Sync>;
 
-/// A server of this test's own that says what the test wants, and remembers what came.
+/// A scripted server of this test; it records its requests.
 pub(crate) struct Server {
     addr: SocketAddr,
     came: Arc<Mutex<Vec<Came>>>,
@@ -129,7 +129,7 @@ fn nothing(_: &Came) -> (u16, Vec<(HeaderName, String)>, Vec<u8>) {
     (404, Vec::new(), Vec::new())
 }
 
-/// A registry that wants Basic and then says this.
+/// A registry with a Basic challenge before this response.
 fn after_basic(
     say: impl Fn(&Came) -> (u16, Vec<(HeaderName, String)>, Vec<u8>) + Send + Sync + 'static,
 ) -> impl Fn(&Came) -> (u16, Vec<(HeaderName, String)>, Vec<u8>) + Send + Sync + 'static {
@@ -146,7 +146,7 @@ async fn before(upstream: &Server) -> Wharfd {
 
 fn assert_failed_at_once(answer: &Answer, began: Instant, what: &str) {
     assert_eq!((answer.status.as_u16(), code(answer).as_str()), (502, "UNKNOWN"), "{what}");
-    // Whoever tried to connect would wait for as long as that may take.
+    // A connection attempt would take as long as the timeout.
     assert!(began.elapsed().as_secs() < 4, "{what}: it was tried");
 }
 

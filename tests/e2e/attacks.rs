@@ -1,5 +1,5 @@
-//! Attacks, each with the test that makes it; where the test is elsewhere, its module is named from
-//! `e2e`. All of it is black box: raw sockets, configuration files and processes.
+//! Attacks, each with its test; for a test elsewhere the table names its module from `e2e`. All of
+//! it is black box: raw sockets, configuration files and processes.
 //!
 //! | attack | test |
 //! | --- | --- |
@@ -9,18 +9,18 @@
 //! | over-long names, digests, paths | `paths::no_path_is_too_long_to_be_refused_and_no_name_to_be_served` |
 //! | names ending in `/blobs/uploads`, `/tags/list` and the like | `paths::names_made_of_the_words_of_the_grammar_are_repositories_of_their_own` |
 //! | changed Locations | `paths::a_location_that_was_changed_on_the_way_leads_nowhere` |
-//! | names that are files | `paths::no_name_and_no_digest_becomes_a_path_on_disk` |
+//! | names of files as repository names | `paths::no_name_and_no_digest_becomes_a_path_on_disk` |
 //! | malformed words | `bad_input::requests::malformed_words_in_a_path_are_refused_by_their_code` |
 //! | smuggling: two framings (CL.TE, TE.CL) | `smuggling::a_body_with_two_framings_is_the_last_of_its_connection` |
 //! | smuggling: lengths, codings, obs-fold | `smuggling::lengths_and_codings_that_are_not_plain_are_refused` |
 //! | smuggling: chunks | `smuggling::chunks_that_are_not_well_formed_break_the_body_and_the_connection`, `smuggling::extensions_and_trailers_of_chunks_are_bounded_and_mean_nothing` |
-//! | smuggling: pipelines, bodies that look like requests | `smuggling::requests_in_a_row_are_answered_in_their_order_and_each_with_its_own`, `smuggling::a_body_that_was_not_asked_for_is_no_request` |
+//! | smuggling: pipelines, bodies like requests | `smuggling::requests_in_a_row_are_answered_in_their_order_and_each_with_its_own`, `smuggling::a_body_that_was_not_asked_for_is_no_request` |
 //! | h2c and other upgrades, CONNECT, TRACE | `smuggling::a_connection_is_never_handed_to_another_protocol_or_host` |
 //! | response splitting | `injection::a_line_break_in_a_query_or_a_header_never_becomes_a_header` |
 //! | `last` in the Link of the next page | `injection::the_next_page_is_a_link_that_holds_nothing_but_a_query` |
 //! | doubled and odd parameters | `injection::what_is_said_twice_or_makes_no_number_is_refused`, `bad_input::requests::malformed_queries_are_refused_and_not_guessed` |
 //! | Host and forwarding headers | `injection::no_header_about_hosts_or_addresses_shows_in_an_answer`, `balancers::no_header_leads_a_client_elsewhere`, `tokens::a_realm_is_an_address_of_ours_whatever_host_is_said` |
-//! | namespaces that name other hosts | `injection::a_namespace_is_a_host_that_is_listed_and_nothing_else` |
+//! | namespaces with the names of other hosts | `injection::a_namespace_is_a_host_that_is_listed_and_nothing_else` |
 //! | headers through to an upstream | `injection::a_client_s_headers_reach_no_upstream_and_an_upstream_s_words_no_header` |
 //! | oversized heads | `oversize::heads_of_requests_are_bounded_in_bytes_and_in_lines` |
 //! | oversized manifests, deep JSON | `oversize::a_manifest_is_bounded_however_its_length_is_said`, `bad_input::requests::a_manifest_of_four_mebibytes_is_taken_and_one_byte_more_is_not` |
@@ -35,33 +35,33 @@
 //! | SSRF: other networks, loopback | `astray::no_upstream_leads_into_another_network_unless_its_hosts_are_listed` |
 //! | SSRF: other schemes | `astray::no_upstream_leads_to_what_is_no_address_of_the_web` |
 //! | credentials to a wrong host | `astray::credentials_stay_at_the_address_that_they_are_for`, `pull::the_first_answer_is_a_fill_and_the_credentials_stay_at_the_registry` |
-//! | upstreams that lie | `malicious` |
-//! | probing for what one may not have | `probing::what_is_forbidden_looks_the_same_whether_it_is_there_or_not` |
-//! | probing the cache by digest, mounts across a forbidden repository, manifests that name its blobs | `probing::no_way_round_a_repository_leads_to_its_blobs` |
+//! | lying upstreams | `malicious` |
+//! | probing for forbidden content | `probing::what_is_forbidden_looks_the_same_whether_it_is_there_or_not` |
+//! | probing the cache by digest, mounts across a forbidden repository, manifests with its blobs | `probing::no_way_round_a_repository_leads_to_its_blobs` |
 //! | probing by lists | `probing::a_list_has_nothing_of_what_its_reader_may_not_see` |
 //! | an upload of another user | `sessions::an_upload_is_nobody_s_but_that_of_who_opened_it` |
 //! | a token of one repository on another | `tokens::a_token_is_good_for_its_repository_and_its_actions_only` |
-//! | scopes that ask for more | `tokens::a_scope_buys_nothing_that_its_asker_may_not_do` |
+//! | scopes beyond the caller's rights | `tokens::a_scope_buys_nothing_that_its_asker_may_not_do` |
 //! | forged tokens: alg none, guessed keys, `kid`, `jku`, `jwk` | `tokens::no_forged_token_is_taken_for_one_of_ours` |
 //! | expired tokens, wrong audience, wrong issuer | `tokens::a_token_of_our_own_key_counts_only_as_long_and_for_whom_it_says` |
 //! | credentials twice, in other headers, in addresses | `tokens::credentials_that_are_shown_twice_or_strangely_are_none` |
 //! | forged tokens of an issuer: alg none, its public key as a secret, wrong key | `issuers::a_signature_counts_only_when_it_is_of_a_key_and_a_kind_that_the_issuer_has` |
-//! | an issuer's tokens that are over, for others, of others | `issuers::a_good_signature_is_not_enough_where_the_claims_are_wrong` |
+//! | an issuer's tokens: expired, for others, of others | `issuers::a_good_signature_is_not_enough_where_the_claims_are_wrong` |
 //! | making us fetch keys, from where a token says or too often | `issuers::keys_come_from_the_configured_place_and_are_not_asked_for_at_a_stranger_s_will` |
 //! | guessing passwords of users | `access::logins::who_guesses_passwords_is_told_to_wait_and_others_go_on` |
 //! | guessing where the upstream decides: floods, names without end | `passthrough::strangers::a_flood_of_guesses_reaches_the_upstream_a_few_times_and_keeps_nobody_out`, `passthrough::strangers::a_name_that_is_guessed_at_is_asked_about_a_few_times` |
-//! | guesses about which the upstream never answers | `passthrough::strangers::logins_about_which_the_upstream_never_answers_keep_nobody_waiting_whom_it_knows` |
+//! | guessed logins without an answer from the upstream | `passthrough::strangers::logins_about_which_the_upstream_never_answers_keep_nobody_waiting_whom_it_knows` |
 //! | locking others out by wrong logins | `access::logins::who_logged_in_lately_is_not_locked_out_by_wrong_logins_behind_the_same_address`, `passthrough::strangers::right_logins_are_not_locked_out_by_wrong_ones_behind_their_address` |
-//! | names that are claimed: in logs, in rates | `passthrough::strangers::a_name_that_nobody_proved_is_written_down_nowhere`, `passthrough::strangers::claimed_names_have_one_rate_and_it_is_that_of_their_address`, `access::logins::what_was_typed_as_a_name_is_not_written_down_when_it_is_refused` |
+//! | unproven names: in logs, in rates | `passthrough::strangers::a_name_that_nobody_proved_is_written_down_nowhere`, `passthrough::strangers::claimed_names_have_one_rate_and_it_is_that_of_their_address`, `access::logins::what_was_typed_as_a_name_is_not_written_down_when_it_is_refused` |
 //! | timing of password checks | `timing::a_wrong_password_and_an_unknown_user_take_the_same_time` |
 //! | log injection | `logs::no_line_of_a_text_log_is_written_by_a_stranger`, `logs::every_line_of_a_json_log_is_one_object_that_wharfd_wrote`, `logs::every_line_of_the_audit_log_is_one_object_that_wharfd_wrote` |
 //! | secrets of clients in logs, answers, metrics, arguments, files | `secrets::nothing_that_clients_show_is_written_down_anywhere`, `secrets::files_with_secrets_are_for_their_owner_only` |
 //! | secrets of upstreams | `credentials::secrets` |
 //! | reloads beside pushes and deletions of one tag | `races::reloads_beside_pushes_and_deletions_leave_what_was_answered_last`, `races::reloads_of_the_upstream_beside_pushes_and_deletions_leave_what_was_answered_last` |
 //! | a put at once after a deletion, from many | `races::what_is_put_at_once_after_its_deletion_is_there`, `races::what_is_put_at_once_after_its_deletion_is_there_and_at_the_upstream` |
-//! | two who stage different images for one write-once tag, also over a kill | `staged::once` |
-//! | a caller who is revoked in the middle of a push | `passthrough::revoked` |
-//! | two parties that take all there is of anything | `tenants` |
+//! | two clients with different staged images for one write-once tag, also over a kill | `staged::once` |
+//! | a caller revoked in the middle of a push | `passthrough::revoked` |
+//! | two parties with all of every limit | `tenants` |
 //! | anything, on any route, from many at once | `fuzz_routes` |
 
 mod astray;

@@ -1,5 +1,5 @@
-//! What `wharf package` says of its images: formats that other programs read, found by clients in the
-//! layout and on registries, and in nobody's way.
+//! The attestations of `wharf package`: formats for other programs, found by clients in the layout
+//! and on registries, and harmless for every other use of the image.
 
 use std::ffi::OsString;
 use std::fs;
@@ -18,18 +18,18 @@ use crate::corpus::run::program;
 use crate::fixture::Wharfd;
 use crate::schemas::{validate, validators};
 
-/// The kinds of statements that every manifest has, by their artifact types.
+/// The kinds of statements of every manifest, by their artifact types.
 const KINDS: [&str; 3] =
     ["application/spdx+json", "application/vnd.cyclonedx+json", "application/vnd.in-toto+json"];
 
-/// An offer with the folders that it names, and what was made of it.
+/// An offer with its folders, and the images made of it.
 struct Shop {
     folder: TempDir,
 }
 
 impl Shop {
-    /// One with these tags, as the offer writes them; with a root of Debian, as far as an image says
-    /// what it has.
+    /// An offer with these tags, as written in YAML; the image has a Debian root, as far as an
+    /// image states its packages.
     fn new(tags: &str) -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         // podman takes no layout at a path with capital letters.
@@ -112,7 +112,7 @@ fn json(bytes: &[u8]) -> Value {
     serde_json::from_slice(bytes).unwrap()
 }
 
-/// What refers to something in a layout: subject, kind, statement.
+/// The statements about manifests of a layout: subject, kind, statement.
 fn statements(layout: &Path) -> Vec<(String, String, Vec<u8>)> {
     let index = json(&fs::read(layout.join("index.json")).unwrap());
     let mut listed = index["manifests"].as_array().unwrap().clone();
@@ -235,7 +235,7 @@ async fn layouts_with_statements_are_read_by_everybody() {
             ok(&umoci, &["unpack", "--image", &format!("{layout}:1.4.0-linux-amd64"), &path("u")])
                 .await;
         } else {
-            // Programs that are given no name find one image, and take it.
+            // Without a name, programs find one image and take it.
             ok(&skopeo, &["copy", &format!("oci:{layout}"), &format!("dir:{}", path("d"))]).await;
             ok(&crane, &["push", "--insecure", &layout, &format!("{host}/crane:1")]).await;
             ok(

@@ -1,6 +1,6 @@
-//! What strangers may hand to `wharf verify` instead of an image, or inside of one. Each ends with an
-//! exit code and a word of what it is: never a panic, a hang, memory without bound, a file that was
-//! not there before, or something that a terminal would obey.
+//! Strange input for `wharf verify` in place of an image, or inside of one. Each run ends with an
+//! exit code and a message about its cause: never with a panic, a hang, unbounded memory, a newly
+//! created file, or a control sequence for the terminal.
 
 pub(crate) mod hostile_names;
 mod sources;
@@ -16,12 +16,12 @@ use wharf_testkit::clients::require;
 
 use crate::corpus::run::program;
 
-/// How much memory `wharf` may write to, whatever it reads: of a million files it would be more.
+/// The most memory for `wharf`, for any input: a million files in memory would be more.
 const MEMORY_BYTES_MAX: u64 = 256 << 20;
 /// How long one look may take; a hang takes longer.
 const TIME_MAX: Duration = Duration::from_mins(2);
 
-/// How `wharf` ended, and what it said.
+/// The end of a `wharf` run, and its output.
 struct Ended {
     code: Option<i32>,
     stdout: Vec<u8>,
@@ -34,8 +34,8 @@ impl Ended {
     }
 }
 
-/// Runs `wharf` with bounded memory and time, in an empty folder of its own, which it has to leave as
-/// it was. Nothing in `watched` may change.
+/// Runs `wharf` with bounded memory and time, in an empty folder of its own; the run must leave the
+/// folder empty. No file in `watched` may change.
 #[expect(clippy::disallowed_methods, reason = "a poll with a deadline")]
 fn run_on<A: AsRef<std::ffi::OsStr>>(
     arguments: impl IntoIterator<Item = A>,

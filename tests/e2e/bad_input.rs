@@ -1,5 +1,5 @@
-//! Input that is wrong: each gets a clear answer with the specification's code, or a message with
-//! the offending line, and nothing half-written is visible afterwards.
+//! Wrong input: each gets a clear response with the specification's code, or a message with the
+//! wrong line, and no half-written content is visible afterwards.
 
 mod addresses;
 mod processes;
@@ -20,7 +20,7 @@ async fn send_raw(api: &Api, bytes: &[u8]) -> TcpStream {
     stream
 }
 
-/// Everything that comes back until the other side closes, as text.
+/// Every byte until the other side closes, as text.
 async fn read_raw(mut stream: TcpStream) -> String {
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await.unwrap();

@@ -1,6 +1,6 @@
-//! Behind balancers: nothing that leaves names a host, clients are known by what trusted peers say of
-//! them, and an upload that comes to another `wharfd` than the one that opened it is said to be
-//! unknown there, which clients answer by beginning again.
+//! Behind balancers: no address in a response names a host, and trusted peers report the client's
+//! address. An upload at another `wharfd` than its opener is unknown there, and clients answer by a
+//! new start.
 
 use std::net::TcpListener as StdListener;
 use std::process::Command;
@@ -21,7 +21,7 @@ const INDEX: &str = "{\"schemaVersion\":2,\"manifests\":[]}";
 /// Under this name it may be asked for without a login.
 const EVIL: &str = "[access]\nhosts = [\"evil.example\"]\n";
 
-/// The same request as a balancer, or a client that lies, would send it.
+/// The same request with forwarding headers, as from a balancer or a lying client.
 fn lying(call: Call<'_>) -> Call<'_> {
     call.header("host", "evil.example")
         .header("x-forwarded-host", "evil.example")
@@ -31,7 +31,7 @@ fn lying(call: Call<'_>) -> Call<'_> {
         .header("forwarded", "for=203.0.113.7;host=evil.example;proto=https")
 }
 
-/// Nothing that leads the client on names a host.
+/// No address for the client's next request names a host.
 fn assert_relative(answer: &Answer, name: &str) -> String {
     let value = answer.header(name).to_owned();
     assert!(value.trim_start_matches('<').starts_with("/v2/"), "{name}: {value:?}");
@@ -171,14 +171,14 @@ async fn an_upload_is_unknown_at_another_wharfd_and_the_retry_succeeds() {
     for answer in answers {
         assert_eq!((answer.status.as_u16(), code(&answer).as_str()), (404, "BLOB_UPLOAD_UNKNOWN"));
     }
-    // What every client does then: it begins again, wherever that leads.
+    // Like every client then: a new start, at any `wharfd`.
     other.api.push_blob(REPO, content.clone()).await;
     assert!(stage.origin.get_blob(REPO, &digest).await.body == content);
-    // The first session harms nobody, and can still be ended where it is.
+    // The first session does no harm, and can still be ended at its own `wharfd`.
     assert_eq!(stage.api().end_upload(&location, &digest, content).await.status, 201);
 }
 
-/// The example of nginx, with these addresses in place of those that a reader replaces.
+/// The documented nginx example, with the test's addresses in place of the example's.
 fn balancer(folder: &std::path::Path, port: u16, backends: [&str; 2]) -> Option<Process> {
     clients::require("nginx")?;
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../proxy/examples/nginx/wharfd.conf");
@@ -235,7 +235,7 @@ async fn the_example_of_nginx_keeps_every_upload_where_it_began() {
         assert!(api.get_blob(&repo, &sha256(&content)).await.body == content);
         assert_eq!(api.get_manifest(&repo, "v1").await.header("wharf-cache"), "hit", "{repo}");
     }
-    // Both had work, and know the client by what nginx says, not by what the client does.
+    // Both had work, and know the client by nginx's header, not by the client's own.
     let lie = api.call(Method::GET, "/v2/").header("forwarded", "for=203.0.113.9");
     let lie = lie.header("x-forwarded-for", "203.0.113.9").send().await.unwrap();
     assert_eq!(lie.status, 200);

@@ -1,5 +1,5 @@
-//! The documents: their links, their sizes, their list, and the pages of the reference that programs
-//! write. `WHARF_WRITE_DOCS=1` writes such a page instead of comparing it; `make reference` does so.
+//! The documents: their links, their sizes, their list, and the generated pages of the reference.
+//! `WHARF_WRITE_DOCS=1` writes such a page instead of comparing it; `make reference` does so.
 
 mod commands;
 mod configuration;
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 /// The folder of the documents.
 const DOCS: &str = "docs";
-/// Most bytes of README: what a newcomer reads before the first command.
+/// The most bytes of README, a newcomer's text before the first command.
 const README_BYTES_MAX: usize = 6 * 1024;
 /// Most bytes of ARCHITECTURE.
 const ARCHITECTURE_BYTES_MAX: usize = 10 * 1024;

@@ -1,5 +1,5 @@
-//! Charts of Kubernetes plans with real Helm: what lint says of what renders, and what a pinned chart
-//! comes to.
+//! Charts of Kubernetes plans with real Helm: the findings of lint in rendered charts, and the
+//! result of pinning a chart.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -91,7 +91,7 @@ impl Publisher {
     fn new(registry: Option<&Registry>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut offer = Offer::healthy();
-        // What belongs to a chart besides; the chart itself is another one here.
+        // The other files of an application; the chart itself is another one here.
         offer.add_application_files();
         offer.files.retain(|name, _| !name.starts_with("chart/"));
         if let Some(registry) = registry {
@@ -133,7 +133,7 @@ impl Publisher {
         fs::read_to_string(self.path("chart/values.yaml")).unwrap()
     }
 
-    /// What lint finds of the chart: rule, the end of its file, line.
+    /// Lint's findings about the chart: rule, the end of its file, line.
     async fn lint(&self, helm: &Path) -> (Said, Vec<(String, String, u64)>) {
         let script = format!("WHARF_HELM='{}' exec \"$0\" \"$@\" </dev/null", helm.display());
         let words = ["offer", "lint", &self.offer, "--output-format", "json"].map(OsStr::new);
@@ -165,7 +165,7 @@ fn succeeded(said: Said) -> Said {
     said
 }
 
-/// Every image that real Helm renders.
+/// Every image rendered by real Helm.
 async fn images(helm: &Client, chart: &Path) -> Vec<String> {
     let chart = chart.to_str().unwrap();
     let output = helm.run_ok(["template", "release", chart]).await.unwrap();
@@ -275,7 +275,8 @@ async fn a_pinned_chart_renders_to_digests_whatever_said_them() {
     succeeded(publisher.pin(&["--promoted", ledger.to_str().unwrap()]).await);
     assert_eq!(publisher.values(), by_layouts);
 
-    // By the command line, for one image; one that no chart has is refused before anything is written.
+    // One image replaced on the command line; an image unknown to the chart is refused before any
+    // write.
     let digest = format!("sha256:{}", "7".repeat(64));
     succeeded(publisher.pin(&["--image", &format!("page={digest}")]).await);
     let rendered = images(&helm, &publisher.path("chart")).await;

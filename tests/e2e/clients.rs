@@ -1,6 +1,6 @@
-//! Real clients through `wharfd` to the double before `docker-registry`: what an engine builds goes in
-//! and comes out, and its digest is the same on all sides. An image of two platforms by every client
-//! is in `clients/platforms.rs`, what they attach to an image in `clients/referrers.rs`.
+//! Real clients through `wharfd` to the double before `docker-registry`: an engine's image goes in
+//! and comes out, with the same digest on all sides. `clients/platforms.rs` has an image of two
+//! platforms with every client, `clients/referrers.rs` has the clients' attachments.
 
 mod oci_client;
 pub(crate) mod platforms;
@@ -30,7 +30,7 @@ async fn assert_everywhere(stage: &Stage, repo: &str, digest: &str) {
     }
 }
 
-/// Runs a client; what it says is in the panic when it fails.
+/// Runs a client; a failure panics with its output.
 pub(crate) async fn run(client: &Client, arguments: &[&str]) -> String {
     client.run_ok(arguments).await.unwrap().stdout
 }

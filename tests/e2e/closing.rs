@@ -1,5 +1,5 @@
-//! Clients that are refused while they are still sending: they see why, and not that their connection
-//! broke. Those who read first and those who send everything first, in either version of HTTP.
+//! Refusals during a client's upload: the client sees the reason, not a broken connection. Clients
+//! read first or send all first, in either version of HTTP.
 
 use std::path::Path;
 use std::time::Duration;
@@ -23,8 +23,8 @@ const MIB: usize = 1024 * 1024;
 const BODY_BYTES: usize = 48 * MIB;
 const LIMITS: &str = "[limits]\nblob_bytes = \"1MiB\"\n";
 
-/// Sends a head and all of a body, and reads nothing before; everything that comes back until the server
-/// is done.
+/// Sends a head and a whole body before the first read; returns every byte until the server's
+/// close.
 pub(crate) async fn send_all_first(host: &str, head: &str) -> String {
     let mut stream = TcpStream::connect(host).await.unwrap();
     let head = format!("{head}\r\nhost: {host}\r\ncontent-length: {BODY_BYTES}\r\n\r\n");
@@ -40,7 +40,7 @@ pub(crate) async fn send_all_first(host: &str, head: &str) -> String {
     String::from_utf8(answer).unwrap()
 }
 
-/// One whole answer of this status, and it says that it is the last.
+/// One whole response with this status, marked as the connection's last.
 pub(crate) fn assert_refused(answer: &str, status: u16, word: &str) {
     assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
     assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
@@ -58,7 +58,7 @@ async fn who_sends_everything_first_is_told_why_it_was_refused() {
         (format!("PUT /v2/{REPO}/manifests/v1 HTTP/1.1"), 413, "MANIFEST_INVALID"),
         ("POST /v2/ HTTP/1.1".to_owned(), 405, "UNSUPPORTED"),
         ("PUT /v2/Acme/blobs/uploads/1 HTTP/1.1".to_owned(), 404, "NAME_INVALID"),
-        // It is not read to its end in good manners: what is wrong is the head.
+        // The server does not read this body to its end, because the head itself is wrong.
         (format!("PATCH {location} HTTP/1.1\r\nhost: another"), 400, "more than one Host"),
     ] {
         assert_refused(&send_all_first(&wharfd.host(), &request).await, status, word);
@@ -73,7 +73,7 @@ async fn who_is_too_many_is_told_so_while_it_sends_and_who_comes_too_often_has_i
     let request = format!("PATCH /v2/{REPO}/blobs/uploads/{:032x} HTTP/1.1", 7);
     let first = often.api.patch(&format!("/v2/{REPO}/blobs/uploads/x")).send().await.unwrap();
     assert_eq!(first.status, 404);
-    // It waits for its turn, and is told what is wrong then.
+    // The request waits for its turn; then comes the refusal.
     assert_refused(&send_all_first(&often.host(), &request).await, 404, "BLOB_UPLOAD_UNKNOWN");
     let many = Wharfd::with_config("[limits]\nconnections = 1\n").await;
     let _one = TcpStream::connect(many.host()).await.unwrap();
@@ -95,7 +95,7 @@ async fn who_reads_first_has_the_answer_and_the_end_before_it_has_sent_a_tenth()
     // Our side of the connection stays open, and theirs ends all the same.
     timeout(PATIENCE, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
     assert_refused(&answer, 413, "SIZE_INVALID");
-    // What is still sent meets no reset.
+    // Bytes after the refusal meet no reset.
     for _ in 0..BODY_BYTES / MIB {
         stream.write_all(&noise(1, MIB)).await.unwrap();
     }
@@ -125,7 +125,7 @@ async fn a_stop_does_not_wait_for_who_was_told_and_stays() {
     assert!(answer.starts_with("HTTP/1.1 429 "), "{answer:?}");
 }
 
-/// A layout with one layer that is larger than the server takes.
+/// A layout with one layer above the server's limit.
 fn layout(folder: &Path) -> String {
     Recipe::new(5, &[BODY_BYTES as u64]).write(folder, "1.0").unwrap().reference()
 }
@@ -162,7 +162,7 @@ async fn curl_gets_each_answer_to_a_large_upload_over_http2() {
     std::fs::write(&file, noise(3, BODY_BYTES)).unwrap();
     let file = file.display().to_string();
     let absent = format!("/v2/{REPO}/blobs/uploads/{:032x}", 7);
-    // Some reads and writes fall so that the answer is seen before a reset, and others do not.
+    // The timing of reads and writes decides whether the client sees the response before a reset.
     for _ in 0..12 {
         for (method, path) in [("PUT", "/nope"), ("PATCH", absent.as_str())] {
             let url = format!("{}{path}", wharfd.api.base());
@@ -194,7 +194,7 @@ async fn other_requests_of_an_http2_connection_go_on_when_many_are_refused_while
     }
 }
 
-/// Pushes with a real client, which fails; what it said.
+/// Pushes with a real client; the push fails, and its output is returned.
 async fn push(name: &str, arguments: &[&str]) -> Option<String> {
     let client = clients::require(name)?;
     let mut command = Command::new(client.path());

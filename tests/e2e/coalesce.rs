@@ -1,5 +1,5 @@
-//! One download for many: however many clients ask and whenever they come or go, the upstream
-//! sends a blob once. A relay holds the download, so that "meanwhile" is certain.
+//! One download for many clients: the upstream sends a blob once, for any number of clients at any
+//! time. A relay holds the download, so "meanwhile" is certain.
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
@@ -19,7 +19,7 @@ async fn plant(stage: &Stage, seed: u64, mib: usize) -> (Bytes, String) {
     (content, digest)
 }
 
-/// The body of a blob that is still arriving.
+/// The body of a blob during its download.
 async fn open(api: &Api, digest: &str) -> Incoming {
     let call = api.call(http::Method::GET, &format!("/v2/{REPO}/blobs/{digest}"));
     let answer = call.start().await.unwrap();
@@ -111,7 +111,8 @@ async fn a_late_joiner_gets_the_blob_from_its_first_byte_and_a_range_joins_too()
     stage.storage.hold_after(20 * MIB as u64);
     let mut first = open(stage.api(), &digest).await;
     let mut received = read(&mut first, 18 * MIB).await;
-    // A part is here, but what it is a part of is not proven: it is complete when that is.
+    // The range has arrived, but the blob is not verified yet: the range's body ends after the
+    // blob's.
     let (api, wanted) = (stage.api().clone(), digest.clone());
     let range =
         tokio::spawn(async move { api.get_range(REPO, &wanted, "bytes=9000000-9999999").await });
@@ -119,7 +120,7 @@ async fn a_late_joiner_gets_the_blob_from_its_first_byte_and_a_range_joins_too()
     let mut late_received = read(&mut late, 18 * MIB).await;
     let api = stage.api().clone();
     let wanted = digest.clone();
-    // The rest of a download that broke off, as clients resume.
+    // The rest of a broken download, as clients resume.
     let rest = format!("bytes={}-", content.len() - 1000);
     let tail = tokio::spawn(async move { api.get_range(REPO, &wanted, &rest).await });
     stage.wharfd.metric_reaches(JOINS, 3).await;
@@ -162,7 +163,7 @@ async fn a_download_for_one_repository_is_joined_by_another_only_if_it_has_the_b
     stage.wharfd.metric_reaches(JOINS, 1).await;
     stage.storage.release();
     let same = same.await.unwrap();
-    // For whom else it is fetched at the moment is not theirs to know.
+    // A client must not learn of another client's fill.
     assert_eq!(same.header("wharf-cache"), "fill");
     assert!(same.body == content);
     assert_sent_once(&stage, &digest, &content);
@@ -171,7 +172,8 @@ async fn a_download_for_one_repository_is_joined_by_another_only_if_it_has_the_b
     assert_eq!(stage.api().get_blob("team/other", &digest).await.status, 404);
 }
 
-/// Whoever may only ask for a name of their own keeps nobody from a blob, and learns no other name.
+/// A client with access to its own repository alone blocks no other client's blob, and learns no
+/// other repository's name.
 #[tokio::test]
 async fn what_fails_for_one_repository_is_nothing_to_another() {
     let Some(stage) = Stage::start().await else { return };
@@ -184,7 +186,7 @@ async fn what_fails_for_one_repository_is_nothing_to_another() {
     let stranger = get("mallory/x");
     eventually("the question to hang", async || (stage.double.held() > 0).then_some(())).await;
     let (owner, other) = (get(REPO), get("secret/name"));
-    // Long enough for both to wait for what the stranger began; right either way.
+    // Long enough for both to wait for the stranger's request; the test passes in either case.
     tokio::time::sleep(std::time::Duration::from_millis(200)).await;
     stage.double.release();
     let owner = owner.await.unwrap();

@@ -1,5 +1,5 @@
-//! The corpus: small images and offers, each broken in one place, and what `wharf` says of them. Each
-//! raises exactly its rule; what is healthy raises none. `make corpus` prints the table.
+//! The corpus: small images and offers, each broken in one place, and the findings of `wharf`. Each
+//! raises exactly its rule; healthy ones raise none. `make corpus` prints the table.
 
 mod applications;
 mod config;
@@ -23,29 +23,29 @@ use wharf_testkit::offers::Offer;
 
 use self::run::{in_parallel, print, wharf};
 
-/// What a finding weighs, and so what the run comes to.
+/// The weight of a finding, and so the result of the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Weight {
     /// Worth knowing; it passes.
     Warning,
-    /// Nobody can say; it does not pass.
+    /// Undecidable; the run does not pass.
     NotProven,
-    /// It fails.
+    /// The run fails.
     Error,
 }
 
 use Weight::{Error, NotProven, Warning};
 
-/// One thing that is broken.
+/// A case with one broken part.
 #[derive(Clone, Copy)]
 pub(crate) struct Case {
-    /// The one rule that finds it.
+    /// The one rule with a finding.
     pub(crate) rule: &'static str,
-    /// How much that weighs.
+    /// The finding's weight.
     pub(crate) weight: Weight,
-    /// What is broken, in a few words; no two cases have the same.
+    /// The broken part, in a few words; no two cases have the same.
     pub(crate) what: &'static str,
-    /// How it is made from something healthy.
+    /// The change to a healthy image or offer.
     pub(crate) make: Make,
 }
 
@@ -56,10 +56,10 @@ pub(crate) enum Make {
     Image(fn(&mut Handmade)),
     /// An offer, by itself.
     Offer(fn(&mut Offer)),
-    /// An offer by itself, without Helm: what is broken would not render either.
+    /// An offer by itself, without Helm: the broken part would not render either.
     Unrendered(fn(&mut Offer)),
-    /// An offer that went live healthy after the first change, as its ledger says, and then had the
-    /// second.
+    /// An offer published after the first change, as recorded in its ledger, and then changed by
+    /// the second.
     Recorded(fn(&mut Offer), fn(&mut Offer)),
     /// The same, as a saved resource tree says.
     Live(fn(&mut Offer)),
@@ -100,7 +100,7 @@ const fn unrendered(
     Case { rule, weight, what, make: Make::Unrendered(make) }
 }
 
-/// Every case.
+/// All cases.
 pub(crate) fn cases() -> impl Iterator<Item = &'static Case> {
     [
         integrity::CASES,
@@ -192,16 +192,16 @@ fn every_rule_has_a_case() {
     assert_eq!(none, without, "rules without a case");
 }
 
-/// Rules that no case can break alone.
+/// Rules without a case of their own.
 const WITHOUT: &[&str] = &[
     // A layer of more than 200 GiB, a statement of 32 MiB, an image of 10 GiB, one of 300 layers.
     "IMG-004", "SUP-003", "REG-013", "REG-010",
     // Each volume is a finding of IMG-038; tags without any version, or without one for each
     // platform, break other rules about tags.
     "IMG-046", "TEC-012", "REG-006",
-    // What no file that is given says: they are never decided.
+    // No input file of `wharf` contains the facts for these, so no run decides them.
     "REG-002", "REG-008", "REG-009",
-    // An odd word of the payload breaks the rule about that word; an offer that was renamed has the
-    // repositories and types of the one before; clusters and scope of an application stand in its files.
+    // A wrong word of the payload breaks another rule; a renamed offer has the repositories and
+    // types of its predecessor; an application's files state its clusters and scope.
     "TEC-024", "OFR-003", "TEC-007", "OFR-016", "K8S-031",
 ];

@@ -1,6 +1,6 @@
-//! `kill -9` of `wharfd` in the middle of pushes and pulls: the store opens again, what was answered
-//! 201 is there, half blobs are not, and everything that is listed hashes to its name. How a half
-//! push goes on is in `resume.rs`.
+//! `kill -9` of `wharfd` in the middle of pushes and pulls. The store opens again, every upload
+//! with a 201 is there, half blobs are not, and all listed content hashes to its digest.
+//! `resume.rs` has the continuation of a half push.
 
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -33,7 +33,7 @@ async fn list(api: &Api, first: String, field: &str) -> Vec<String> {
     listed
 }
 
-/// Reads everything that is listed and hashes it; how many things that was.
+/// Reads and hashes all listed content; returns the number of pieces.
 async fn hash_everything(api: &Api) -> usize {
     let mut hashed = 0;
     for repo in list(api, "/v2/_catalog?n=3".to_owned(), "repositories").await {
@@ -56,7 +56,7 @@ async fn hash_everything(api: &Api) -> usize {
     hashed
 }
 
-/// An image of one layer under a tag. The error is that no answer came.
+/// Pushes an image of one layer under a tag. The error is a missing response.
 async fn push_image(api: &Api, tag: &str, layer: Vec<u8>) -> anyhow::Result<()> {
     let (config, layer_digest) = (json!({ "tag": tag }).to_string(), sha256(&layer));
     let manifest = json!({
@@ -73,7 +73,7 @@ async fn push_image(api: &Api, tag: &str, layer: Vec<u8>) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// Sends so many bytes of a PATCH that promises more, and waits until they were taken.
+/// Sends this many bytes of a longer PATCH, and waits until `wharfd` has taken them.
 async fn half_a_push(wharfd: &Wharfd, location: &str, content: &[u8], sent: usize) -> TcpStream {
     let before = wharfd.metric("wharfd_received_bytes_total").await;
     let head = format!(
@@ -94,7 +94,7 @@ async fn a_push_that_is_killed_half_way_leaves_no_blob_and_can_be_made_again() {
     push_image(&wharfd.api, "before", noise(1, 3_000_000)).await.unwrap();
     let content = noise(2, 80_000_000);
     let digest = sha256(&content);
-    // Nothing, less than a segment, several, just past what is written as one run, and nearly all.
+    // Zero, less than a segment, several segments, just past one run on disk, and nearly all.
     for sent in [0, 1_000, 1_500_000, 68_000_000, 79_999_999] {
         let location = wharfd.api.open_upload(REPO).await;
         let client = half_a_push(&wharfd, &location, &content, sent).await;
@@ -106,8 +106,8 @@ async fn a_push_that_is_killed_half_way_leaves_no_blob_and_can_be_made_again() {
         assert_eq!((half.status.as_u16(), code(&half).as_str()), (404, "BLOB_UNKNOWN"));
         let mount = format!("/v2/team/other/blobs/uploads/?mount={digest}");
         assert_eq!(wharfd.api.post(&mount).send().await.unwrap().status, 202);
-        // What is durable are whole runs; the last one may still have been on its way, the one before
-        // it was there when that one was full.
+        // Only whole runs are durable. The last run may still have been on its way; the one before
+        // it was complete.
         let offset = wharfd.api.upload_offset(&location).await.expect("the session survives");
         assert!(offset <= sent && offset.is_multiple_of(RUN_BYTES), "{offset} of {sent}");
         if sent == 79_999_999 {
@@ -140,7 +140,7 @@ async fn the_space_of_half_pushes_is_given_back_when_they_are_cancelled() {
     }
     // RocksDB deletes the files of freed runs in its own time.
     let store = wharfd.store();
-    // What it holds for a start on a full disk stays.
+    // The reserve for a start on a full disk stays.
     let ballast = std::fs::metadata(store.join("ballast")).map_or(0, |about| about.len());
     let most = 20_000_000 + ballast;
     let small = async || (size_of(&store) < most).then_some(());
@@ -180,7 +180,7 @@ async fn a_pull_that_is_killed_half_way_leaves_nothing_and_can_be_made_again() {
             anyhow::Ok(received)
         });
         stage.wharfd.metric_reaches("wharfd_fills", 1).await;
-        // The upstream has sent what the relay lets pass, and cannot send more.
+        // The upstream has sent as much as the relay lets pass.
         let sent = async || (stage.storage.passed_bytes() >= held).then_some(());
         eventually("the first part to pass", sent).await;
         stage.wharfd.kill();
@@ -238,7 +238,7 @@ async fn what_was_answered_201_survives_every_kill() {
         for tag in &tags {
             assert!(listed.contains(tag), "{tag} was answered 201 and is gone");
         }
-        // Listed may also be one whose answer the kill cut off; all of it must be whole.
+        // The kill can cut off the response to a listed image; all of its content must be whole.
         assert_eq!(hash_everything(&wharfd.api).await, 3 * listed.len());
     }
     let repositories = wharfd.api.get("/v2/_catalog").await.json().unwrap();

@@ -1,6 +1,6 @@
-//! How `wharfd` logs in to its upstream: every kind of login for real, against the double, an Entra
-//! ID and programs of our own; and what becomes of logins that are refused. What must not show is
-//! in `credentials/secrets.rs`.
+//! The logins of `wharfd` at its upstream: every kind of login for real, against the double, an
+//! Entra ID and programs of our own; also the handling of refused logins. `credentials/secrets.rs`
+//! tests the secrecy.
 
 mod gate;
 mod scene;
@@ -91,7 +91,7 @@ async fn two_logins_at_the_same_address_share_no_token() {
     wharfd.assert_pulls_again().await;
 }
 
-/// A helper whose first answer is refused, and that counts how often it was asked.
+/// A credential helper with a refused first response, and a count of its calls.
 fn forgetful_helper(scene: &Scene, second: &str) -> (String, PathBuf) {
     let count = scene.file("asked", "");
     let script = format!(
@@ -110,18 +110,18 @@ async fn a_login_that_was_refused_is_looked_up_again_once() {
     let (login, count) = forgetful_helper(&scene, PASSWORD);
     scene.wharfd(&login, &[]).await.assert_pulls().await;
     assert_eq!(asked(&count), 2);
-    // What is refused again right after is refused for good, for everyone.
+    // A login refused again immediately is refused for good, for every client.
     let (login, count) = forgetful_helper(&scene, "older");
     let wharfd = scene.wharfd(&login, &[]).await;
     for _ in 0..3 {
         wharfd.assert_denied().await;
     }
     assert_eq!(asked(&count), 2);
-    // The same for an upstream that hands out no tokens.
+    // The same for an upstream without tokens.
     scene.gate.ask_for_basic();
     let (login, count) = forgetful_helper(&scene, PASSWORD);
     let wharfd = scene.wharfd(&login, &[]).await;
-    // The first request learns that Basic is wanted, the second that it is refused.
+    // The first request learns of the Basic challenge, the second of the refusal.
     wharfd.pull().await;
     wharfd.assert_pulls().await;
     assert_eq!(asked(&count), 2);
@@ -250,7 +250,7 @@ async fn too_many_requests_at_the_token_endpoints_are_waited_for_or_handed_on() 
         scene.double.set_fault(FaultRule::next(kind, patience(300)));
         let answer = wharfd.pull().await;
         assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (429, "120"));
-        // 503 that says when to come again says the same.
+        // 503 with a `Retry-After` has the same effect.
         let later = Fault::Status { code: 503, retry_after_s: Some(60) };
         scene.double.set_fault(FaultRule::next(kind, later));
         let answer = wharfd.pull().await;
@@ -277,7 +277,7 @@ async fn a_token_near_its_end_is_renewed_before_anyone_needs_it() {
     let authority = Authority::start(trust()).await;
     let wharfd = scene.wharfd(&scene.entra(&authority, "client-secret"), &[]).await;
     wharfd.assert_pulls().await;
-    // Each asks the upstream whether the tag has moved, with the token that is there.
+    // Each asks the upstream with the current token whether the tag has moved.
     eventually("a second token", async || {
         assert_eq!(wharfd.pull().await.status, 200);
         (scene.gate.forms(TOKEN).len() == 2).then_some(())

@@ -1,8 +1,8 @@
 //! Many uploads at once in little memory: also when most of them stand still in the middle, and when
 //! an upstream (`crowd/sink.rs`, behind the double) has to get all of it.
 //!
-//! `WHARF_CROWD=full` runs the crowd that issue 5 speaks of too: 256 clients with 100 MiB each, which
-//! takes minutes, and 26 GiB of disk.
+//! `WHARF_CROWD=full` also runs the crowd of the memory target: 256 clients with 100 MiB each. The
+//! run takes minutes, and 26 GiB of disk.
 
 mod sink;
 
@@ -23,14 +23,15 @@ use crate::fixture::{PASSWORD, PATIENCE, USER, Wharfd, eventually, noise, upstre
 const MIB: usize = 1024 * 1024;
 const REPO: &str = "acme/web";
 const LAYER_BYTES: usize = 10 * MIB;
-/// What all clients may cost together, beyond the memory of one of them: its share of the segments
-/// in memory, and what the allocator keeps.
+/// The most memory of all clients together, beyond the memory of one client: their share of the
+/// segments in memory, and the allocator's caches.
 const PEAK_BYTES_MAX: usize = 224 * MIB;
-/// The same for any crowd and whatever they send, also when all of it goes through (issue 5).
+/// The memory budget for a crowd of any size and with any content, also when all of it goes through
+/// to the upstream: memory must not depend on the clients.
 const BUDGET_BYTES: usize = 256 * MIB;
 const FULL: Duration = Duration::from_mins(40);
 
-/// A client in the middle of its PATCH: of its number, then of what all layers have.
+/// A client in the middle of its PATCH: the content is its number, then bytes common to all layers.
 struct Client {
     wharfd: Arc<Wharfd>,
     shared: Arc<Vec<u8>>,

@@ -1,5 +1,5 @@
-//! Bits that flip on the disk: what an upstream has is fetched anew, what nobody else has is not
-//! served, and wrong bytes never are.
+//! Bits flipped on the disk: `wharfd` fetches an upstream's blob anew, refuses a blob without
+//! another copy, and never serves wrong bytes.
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt as _;
@@ -12,7 +12,7 @@ use crate::fixture::{Api, Stage, Wharfd, eventually, noise};
 const REPO: &str = "acme/web";
 const BLOB_BYTES: usize = 9_000_000;
 
-/// The file with the segments of the one large blob that is stored.
+/// The file with the segments of the one large stored blob.
 fn run_file(store: &Path) -> PathBuf {
     let files = std::fs::read_dir(store.join("db")).unwrap().map(|entry| entry.unwrap().path());
     let runs = files.filter(|path| path.extension().is_some_and(|extension| extension == "sst"));
@@ -21,7 +21,7 @@ fn run_file(store: &Path) -> PathBuf {
     run
 }
 
-/// Flips one bit of what the disk has of a blob; segments lie in their order.
+/// Flips one bit of a blob on disk; segments lie in their order.
 fn flip_a_bit(store: &Path, at: u64) {
     let path = run_file(store);
     let file = OpenOptions::new().read(true).write(true).open(path).unwrap();
@@ -30,7 +30,7 @@ fn flip_a_bit(store: &Path, at: u64) {
     file.write_all_at(&[byte[0] ^ 0x10], at).unwrap();
 }
 
-/// A pull that may break off or be refused; its body when it came whole.
+/// A pull, perhaps broken off or refused; returns a complete body.
 async fn pull(api: &Api, digest: &str) -> Option<(String, Vec<u8>)> {
     let answer = api.call(http::Method::GET, &format!("/v2/{REPO}/blobs/{digest}")).send().await;
     let answer = answer.ok()?;
@@ -41,7 +41,7 @@ async fn pull(api: &Api, digest: &str) -> Option<(String, Vec<u8>)> {
     Some((answer.header("wharf-cache").to_owned(), answer.body.to_vec()))
 }
 
-/// `wharfd` with a cached blob of which a bit was flipped while it was stopped.
+/// `wharfd` with a cached blob; one bit of the blob was flipped during a stop.
 async fn rotten(seed: u64, at: u64) -> Option<(Stage, String, Vec<u8>)> {
     let mut stage = Stage::start().await?;
     let content = noise(seed, BLOB_BYTES);
@@ -136,7 +136,7 @@ async fn a_scrub_finds_what_nobody_reads_and_the_server_does_so_by_itself() {
     eventually("the damage in the log", logged).await;
     assert_eq!(wharfd.api.get_blob(REPO, &digest).await.status, 404);
     assert_eq!(wharfd.api.get_blob(REPO, &good).await.status, 200);
-    // Asked beside it, a scrub has its turn, and finds what is left whole.
+    // A scrub beside the running server gets its turn, and finds the rest whole.
     let said = wharfd.store_command("scrub", &["--from-start", "--output-format", "json"]).await;
     assert_eq!((said.code, said.json()["complete"].as_bool()), (0, Some(true)), "{}", said.stderr);
 }

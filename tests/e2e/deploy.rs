@@ -1,6 +1,6 @@
-//! What `wharf offer deploy` writes of odd images, validated by what others say of it: objects by the
-//! schemas of Kubernetes (kubeconform), charts by Helm, container groups by the models that Microsoft
-//! generates from its API, Bicep by two parsers.
+//! The output of `wharf offer deploy` for odd images, validated by independent tools: objects by
+//! the schemas of Kubernetes (kubeconform), charts by Helm, container groups by Microsoft's
+//! generated API models, Bicep by two parsers.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,7 +16,7 @@ use wharf_testkit::offers::{Offer, PLAN};
 use crate::schemas::validators;
 use crate::sources::{Said, wharf};
 
-/// An image, and who runs it.
+/// An image, and the platforms to run it on.
 struct Odd {
     what: &'static str,
     make: fn(&mut Handmade),
@@ -141,14 +141,14 @@ const ODD: &[Odd] = &[
     },
 ];
 
-/// Says something else of how every platform starts.
+/// Replaces one field in the start configuration of every platform.
 fn every(image: &mut Handmade, name: &str, value: &Value) {
     for platform in &mut image.platforms {
         set(platform.run(), name, value.clone());
     }
 }
 
-/// What was written, by the kind that `validate.py` takes, and what Kubernetes runs.
+/// The written files, by their kind for `validate.py`, and the objects for Kubernetes.
 #[derive(Default)]
 struct Written {
     validated: Vec<String>,
@@ -241,7 +241,7 @@ async fn what_is_deployed_of_odd_images_is_what_services_take() {
     broken_ones_are_seen(&validators, &kubeconform, &schemas, &written).await;
 }
 
-/// The values of variables in the text of objects, by line, whatever they are called by.
+/// The values of variables in the text of objects, by line, under any name.
 fn variables(text: &str) -> BTreeMap<String, usize> {
     let mut lines = BTreeMap::new();
     for line in text.lines().map(str::trim).filter(|line| line.starts_with("value: ")) {
@@ -250,7 +250,7 @@ fn variables(text: &str) -> BTreeMap<String, usize> {
     lines
 }
 
-/// The same of the objects that were written beside a chart.
+/// The same for the objects written beside a chart.
 fn variables_of(objects: &[PathBuf], chart: &Path) -> BTreeMap<String, usize> {
     let beside = chart.parent().unwrap().join("objects.yaml");
     assert!(objects.contains(&beside));
@@ -275,7 +275,7 @@ async fn validate(validators: &Path, wanted: &[String], fits: bool) {
     assert!(fits || failed.is_empty(), "{wanted:?}: {failed}");
 }
 
-/// That nothing is found means something only if something would be.
+/// A run without findings has a meaning only if a broken file has findings.
 async fn broken_ones_are_seen(
     validators: &Path,
     kubeconform: &Client,

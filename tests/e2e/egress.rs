@@ -1,4 +1,4 @@
-//! The way out: `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY`, for everyone whom `wharfd` asks.
+//! The way out: `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY`, for every server in use by `wharfd`.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -16,7 +16,7 @@ use crate::fixture::{Api, How, USER, Wharfd, double_config, eventually, noise, u
 const REPO: &str = "acme/web";
 const PASSWORD: &str = "planted-proxy-password-77";
 
-/// `wharfd` whose environment names this proxy.
+/// `wharfd` with this proxy in its environment.
 async fn behind(proxy: &HttpProxy, lines: &str, no_proxy: &str) -> Wharfd {
     let url = format!("http://gate:{PASSWORD}@{}", proxy.addr());
     let variables = vec![
@@ -32,7 +32,7 @@ fn login() -> String {
     format!("Basic {}", STANDARD.encode(format!("gate:{PASSWORD}")))
 }
 
-/// Neither the password nor what stands for it on the wire.
+/// Neither the password nor its form on the wire.
 fn assert_hidden(wharfd: &Wharfd) {
     let log = wharfd.log();
     assert!(!log.contains(PASSWORD) && !log.contains(&login()), "the log shows the password");

@@ -1,4 +1,4 @@
-//! An upstream behind TLS: which version of HTTP is spoken to it, and whose certificates are believed.
+//! An upstream behind TLS: the version of HTTP for it, and the trusted certificates.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -20,7 +20,7 @@ use crate::fixture::{Api, Wharfd, noise};
 
 const REPO: &str = "acme/web";
 
-/// A registry behind TLS, with a certificate of its own, which speaks both versions.
+/// A registry behind TLS, with a certificate of its own and both versions of HTTP.
 pub(crate) struct Front {
     pub(crate) addr: SocketAddr,
     pub(crate) certificate: String,
@@ -72,7 +72,7 @@ async fn accept(
         let Ok((stream, _)) = listener.accept().await else { continue };
         let (tls, seen, behind) = (tls.clone(), Arc::clone(&seen), behind.clone());
         connections.spawn(async move {
-            // Who does not believe the certificate goes away here.
+            // A client without trust in the certificate leaves here.
             let Ok(stream) = tls.accept(stream).await else { return };
             let service = service_fn(|request| {
                 seen.lock().unwrap().push(request.version());
@@ -143,7 +143,7 @@ async fn a_certificate_of_another_host_or_of_another_authority_is_not_believed()
     let folder = TempDir::new().unwrap();
     let digest = Api::new(registry.url(), Client::new()).push_blob(REPO, "content").await;
     let named = Front::start_as("registry.example.com", &registry).await;
-    // Of the same name, and not who vouches for it.
+    // A certificate of the same name by another issuer.
     let (front, other) = (Front::start(&registry).await, Front::start(&registry).await);
     let mistaken = Front { certificate: other.certificate.clone(), ..front };
     for front in [named, mistaken] {

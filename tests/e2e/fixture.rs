@@ -1,5 +1,5 @@
-//! What the tests of `wharfd` share: a real process on a store of its own, alone or before the
-//! double, and the registry API as a test speaks it.
+//! The common parts of the tests of `wharfd`: a real process on a store of its own, alone or before
+//! the double, and a client of the registry API.
 //!
 //! Every process listens on port 0 and is ended by its guard.
 
@@ -27,7 +27,7 @@ pub(crate) use behind::{assert_all_stored_is_right, assert_blobs_are_right};
 
 /// How long `wharfd` may take to listen; opening a store is most of it.
 pub(crate) const START: Duration = Duration::from_secs(30);
-/// How long anything else may take that a test waits for.
+/// The longest wait of a test for any other event.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 /// How often a condition is looked at.
 const POLL: Duration = Duration::from_millis(5);
@@ -45,7 +45,7 @@ pub(crate) fn noise(seed: u64, bytes: usize) -> Vec<u8> {
     content
 }
 
-/// Waits until `look` finds something; `what` is what was waited for in vain.
+/// Waits until `look` returns a value; `what` names the event for the panic.
 pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -70,7 +70,7 @@ pub(crate) fn command<A: AsRef<std::ffi::OsStr>>(
             command.env_remove(name);
         }
     }
-    // What is refused is refused at once; how long it is held before is asked in `patience.rs`.
+    // Refusals come at once here; `patience.rs` tests the hold before a refusal.
     command.args(arguments).env(PASSWORD_VARIABLE, PASSWORD).env("WHARFD_HOLD", "0");
     command
 }
@@ -88,7 +88,7 @@ pub(crate) struct Wharfd {
 /// How `wharfd` is started, besides its configuration.
 #[derive(Default)]
 pub(crate) struct How {
-    /// Further arguments.
+    /// Further command-line arguments.
     pub(crate) arguments: Vec<String>,
     /// Further variables of its environment.
     pub(crate) variables: Vec<(&'static str, String)>,
@@ -130,7 +130,7 @@ impl Wharfd {
         Self { api, process, admin, folder, starts: 1, how }
     }
 
-    /// Puts something else into its configuration, for its next start or SIGHUP.
+    /// Changes its configuration, for its next start or SIGHUP.
     pub(crate) fn rewrite(&self, change: impl FnOnce(String) -> String) {
         let path = self.folder.path().join("wharfd.toml");
         let before = std::fs::read_to_string(&path).unwrap();
@@ -147,7 +147,7 @@ impl Wharfd {
         self.process.signal(Signal::TERM).unwrap();
     }
 
-    /// What the admin address answers.
+    /// The response of the admin address.
     pub(crate) async fn admin(&self, path: &str) -> Answer {
         Client::new().get(format!("http://{}{path}", self.admin)).send().await.unwrap()
     }
@@ -183,12 +183,12 @@ impl Wharfd {
         self.process.signal(Signal::TERM).unwrap();
     }
 
-    /// Waits for its end, which was asked for.
+    /// Waits for its requested end.
     pub(crate) async fn ended(&mut self) -> ExitStatus {
         self.process.wait(PATIENCE).await.unwrap()
     }
 
-    /// What the admin address answers: status and text.
+    /// The response of the admin address: status and text.
     pub(crate) async fn admin_get(&self, path: &str) -> (u16, String) {
         let answer = Client::new().get(format!("http://{}{path}", self.admin)).send().await;
         let answer = answer.unwrap();
@@ -205,17 +205,17 @@ impl Wharfd {
         self.api.base().trim_start_matches("http://").to_owned()
     }
 
-    /// What it logged.
+    /// Its log.
     pub(crate) fn log(&self) -> String {
         self.process.stderr()
     }
 
-    /// The most memory that it ever had resident, as the kernel counts.
+    /// The peak of its resident memory, as counted by the kernel.
     pub(crate) fn peak_memory_bytes(&self) -> usize {
         self.memory("VmHWM:")
     }
 
-    /// The memory that it has resident now.
+    /// Its resident memory at the moment.
     pub(crate) fn memory_bytes(&self) -> usize {
         self.memory("VmRSS:")
     }
@@ -255,7 +255,7 @@ impl Wharfd {
         run_to_end(arguments).await
     }
 
-    /// All metrics.
+    /// The text of all metrics.
     pub(crate) async fn metrics(&self) -> String {
         let answer = Client::new().get(format!("http://{}/metrics", self.admin)).send().await;
         answer.unwrap().text()
@@ -281,7 +281,7 @@ impl Wharfd {
     }
 }
 
-/// How `wharfd store` ended, and what it printed.
+/// The end of a `wharfd store` run, and its output.
 pub(crate) struct Said {
     pub(crate) code: i32,
     pub(crate) stdout: String,
@@ -289,7 +289,7 @@ pub(crate) struct Said {
 }
 
 impl Said {
-    /// The result of a command that was asked for JSON: one object and nothing else.
+    /// The result of a command with JSON output: one object and nothing else.
     pub(crate) fn json(&self) -> serde_json::Value {
         let parsed = serde_json::from_str(&self.stdout);
         parsed.unwrap_or_else(|error| panic!("{error}: {:?} {:?}", self.stdout, self.stderr))
@@ -314,14 +314,13 @@ async fn run_to_end<A: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item
     Said { code, stdout: process.stdout(), stderr: process.stderr() }
 }
 
-/// What a folder takes on disk, as `du` counts: blocks, and each file once however often it is
-/// linked.
+/// The size of a folder on disk, as by `du`: blocks, and each file once for any number of links.
 pub(crate) fn disk_bytes(folder: &Path) -> u64 {
     use std::os::unix::fs::MetadataExt as _;
     let mut files = std::collections::HashMap::new();
     let mut open = vec![folder.to_owned()];
     while let Some(folder) = open.pop() {
-        // What was deleted meanwhile takes nothing.
+        // A folder deleted meanwhile takes no space.
         let Ok(entries) = std::fs::read_dir(&folder) else { continue };
         for entry in entries.flatten() {
             let Ok(about) = entry.metadata() else { continue };
@@ -334,7 +333,8 @@ pub(crate) fn disk_bytes(folder: &Path) -> u64 {
     files.values().sum()
 }
 
-/// Starts `wharfd serve` with the configuration in `folder`; where it listens, for whom.
+/// Starts `wharfd serve` with the configuration in `folder`; returns its listen addresses, public
+/// and admin.
 async fn spawn(folder: &Path, number: u32, how: &How) -> (Process, SocketAddr, SocketAddr) {
     let config = folder.join("wharfd.toml");
     let mut command = command(["serve", "--config"]);
@@ -347,7 +347,7 @@ async fn spawn(folder: &Path, number: u32, how: &How) -> (Process, SocketAddr, S
     (process, addr.unwrap(), admin.unwrap())
 }
 
-/// The address that a log line ends in.
+/// The address at the end of a log line.
 pub(crate) fn address_after(line: &str, words: &str) -> Option<SocketAddr> {
     // In JSON more follows.
     line.split_once(words)?.1.split('"').next()?.trim().parse().ok()
@@ -404,7 +404,7 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// `None` when `docker-registry` is missing, which `Registry::start` has said.
+    /// `None` without `docker-registry`; `Registry::start` has reported it.
     pub(crate) async fn start() -> Option<Self> {
         Self::start_with(|setup| setup).await
     }
@@ -439,15 +439,15 @@ pub(crate) fn upstream_lines(url: &str, user: &str) -> String {
     format!("{url}username = \"{user}\"\npassword_env = \"{PASSWORD_VARIABLE}\"\n")
 }
 
-/// A double before this registry with the usual callers, one of whom may only read.
+/// A double before this registry with the usual accounts, among them one with read access only.
 pub(crate) fn double_config(registry: &Registry) -> DoubleConfig {
     DoubleConfig::new(registry.url())
         .account(Account::admin(USER, PASSWORD))
         .account(Account::reader(READER, PASSWORD))
 }
 
-/// An address where nobody listens, for as long as the socket lives: it is bound, so that no other test
-/// can take it, and refuses who connects.
+/// An address without a listener, for as long as the socket lives: the socket is bound, so no other
+/// test can take the port, and connections are refused.
 pub(crate) fn held_port() -> (tokio::net::TcpSocket, std::net::SocketAddr) {
     let held = tokio::net::TcpSocket::new_v4().unwrap();
     held.bind("127.0.0.1:0".parse().unwrap()).unwrap();

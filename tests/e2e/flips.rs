@@ -1,5 +1,5 @@
-//! One bit of one byte of one blob is another: `wharf verify` finds it, in every kind of compression
-//! and whatever the blob is.
+//! One bit of one byte of one blob is flipped: `wharf verify` finds it, in every kind of
+//! compression and for every kind of blob.
 
 use std::fs;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use wharf_testkit::trials;
 
 use crate::corpus::run::{in_parallel, look, program};
 
-/// A byte of a blob, and what it becomes.
+/// A byte of a blob, and its new value.
 struct Flip {
     packing: Packing,
     blob: usize,
@@ -45,7 +45,7 @@ fn any_flipped_bit_of_a_blob_is_found() {
 }
 
 impl Flip {
-    /// Writes a layout and breaks it; what was broken, in words.
+    /// Writes a layout and breaks it; returns a description of the break.
     fn apply(&self, layout: &std::path::Path) -> String {
         let mut image = Handmade::healthy();
         for platform in &mut image.platforms {

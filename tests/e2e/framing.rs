@@ -1,6 +1,5 @@
-//! What answers have of content, and what they say of its length, over either version of HTTP. The client
-//! is none of ours: curl reads HTTP/2 with nghttp2, which resets a stream that has content where there can
-//! be none.
+//! The content of responses and their declared length, over either version of HTTP. The client is
+//! not ours: curl reads HTTP/2 with nghttp2, and nghttp2 resets a stream with forbidden content.
 
 use tokio::net::TcpStream;
 use tokio::process::Command;
@@ -13,10 +12,9 @@ const REPO: &str = "acme/web";
 const INDEX_TYPE: &str = "application/vnd.oci.image.index.v1+json";
 const INDEX: &str = "{\"schemaVersion\":2,\"manifests\":[]}";
 
-/// What curl is told for each version.
+/// curl's option for each version.
 pub(crate) const VERSIONS: [&str; 2] = ["--http1.1", "--http2-prior-knowledge"];
 
-/// curl.
 pub(crate) struct Curl(Client);
 
 /// An answer, as curl saw it.
@@ -25,7 +23,7 @@ pub(crate) struct Seen {
     pub(crate) status: u16,
     /// `Content-Length`.
     pub(crate) length: Option<u64>,
-    /// The content that came.
+    /// The size of the received content.
     pub(crate) bytes: u64,
 }
 
@@ -34,7 +32,7 @@ impl Curl {
         clients::require("curl").map(Self)
     }
 
-    /// Asks once. An answer that is not well-formed, or does not end, is an error of curl's.
+    /// Sends one request. A malformed or endless response is an error of curl's.
     pub(crate) async fn ask(&self, version: &str, arguments: &[&str]) -> Seen {
         let Output { status, stdout, stderr } = self.run(version, arguments).await;
         assert!(status.success(), "{version} {arguments:?}: {stdout} {stderr}");

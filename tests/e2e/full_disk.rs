@@ -1,5 +1,5 @@
-//! A disk that others filled: `wharfd` starts all the same, serves what it has, says that it takes
-//! nothing, and can be made smaller. It takes root, to mount a small disk.
+//! A disk filled by other programs: `wharfd` starts all the same, serves its content, refuses new
+//! content, and can be made smaller. The test needs root, to mount a small disk.
 
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ const MIB: usize = 1024 * 1024;
 struct Disk(PathBuf);
 
 impl Disk {
-    /// `None` after a loud word when this process may not mount; in CI, where it may, that fails.
+    /// `None` with a loud notice for a process without the right to mount; in CI this is a failure.
     fn over(folder: &Path) -> Option<Self> {
         let mut command = Command::new("mount");
         command.args(["-t", "tmpfs", "-o", "size=200m", "wharf-full"]).arg(folder);
@@ -29,7 +29,7 @@ impl Disk {
         None
     }
 
-    /// Takes all that is left of it.
+    /// Takes all remaining space.
     fn fill(&self) -> PathBuf {
         let path = self.0.join("other");
         let mut file = std::fs::File::create(&path).unwrap();

@@ -1,12 +1,12 @@
-//! Fuzzing of every route under each kind of access: several clients at once send what the dice say
-//! (`shots.rs`, `sequences.rs`) with HTTP/1.1 and 2, to a registry of its own and to one before an upstream,
-//! while the configuration is read anew and the upstream goes and comes back.
+//! Fuzzing of every route under each kind of access. Several clients at once send random requests
+//! (`shots.rs`, `sequences.rs`) with HTTP/1.1 and 2, to a registry of its own and to one before an
+//! upstream. Meanwhile the configuration is reloaded, and the upstream goes and comes back.
 //!
-//! Invariant: no answer is a 5xx that is not the upstream's, none is missing for long, the process lives and
-//! logs no mistake of its own, and all that is stored in the end is right.
+//! Invariant: every 5xx comes from the upstream, no response is missing for long, the process lives
+//! and logs no internal error, and all content stored in the end is right.
 //!
-//! `WHARF_FUZZ_SECONDS` is the time for each kind of access, `WHARF_FUZZ_SEED` repeats what chance chose; in
-//! which order the requests come is the machine's.
+//! `WHARF_FUZZ_SECONDS` is the time for each kind of access, `WHARF_FUZZ_SEED` repeats the choices
+//! of chance; the machine decides the order of the requests.
 
 mod bodies;
 mod client;
@@ -32,7 +32,7 @@ const CLIENTS: usize = 6;
 const RELOAD: Duration = Duration::from_millis(700);
 /// Between two restarts of the upstream.
 const RESTART: Duration = Duration::from_secs(40);
-/// Findings after which a run ends: the first ones say enough.
+/// The most findings of a run: the first ones suffice.
 const FINDINGS_MAX: usize = 20;
 
 /// How long one kind of access is fuzzed.

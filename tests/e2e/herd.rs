@@ -1,6 +1,6 @@
-//! The herd: many clients of one cold blob at the same moment. The upstream sends it once, everybody
-//! gets all of it, and memory does not grow with the number of clients beyond what a connection
-//! takes.
+//! The herd: many clients of one cold blob at the same moment. The upstream sends it once, every
+//! client gets all of it, and memory grows with the number of clients only by the cost of a
+//! connection.
 //!
 //! In trials the blob has 100 MiB for up to 128 clients and 16 MiB for 512: programs of tests are
 //! not optimised. `WHARF_HERD_FULL=1` takes 100 MiB for all. Times are printed, never asserted.
@@ -25,9 +25,9 @@ const THOROUGH: usize = 16;
 /// `limits.rs` and the store's: segments in memory, of all blobs together, and half as much again
 /// while runs are ended early.
 const SEGMENTS_BYTES: usize = 96 * MIB * 3 / 2;
-/// What RocksDB and the program itself take: block cache, tables, code, threads.
+/// The memory of RocksDB and the program itself: block cache, tables, code, threads.
 const BASE_BYTES: usize = 160 * MIB;
-/// One client: buffers of its connection, and the segment that it is being sent.
+/// The memory of one client: buffers of its connection, and its current segment.
 const CLIENT_BYTES: usize = MIB / 4;
 
 /// How one client fared.

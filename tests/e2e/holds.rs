@@ -1,5 +1,5 @@
-//! Requests that are held before they are refused: an outage that a few tries do not outlast is waited for,
-//! what was begun is not lost when its client goes away, and nothing is held for ever.
+//! Requests held before a refusal: `wharfd` waits through an outage longer than a few tries, keeps
+//! the begun work of a departed client, and holds no request for ever.
 
 use std::time::Duration;
 
@@ -13,11 +13,11 @@ use crate::fixture::{Stage, eventually, noise};
 
 const REPO: &str = "acme/web";
 const OUT: Fault = Fault::Status { code: 503, retry_after_s: None };
-/// More than the few tries that are made without a hold.
+/// Longer than the few tries without a hold.
 const OUTAGE: Duration = Duration::from_secs(6);
 const LONG: Duration = Duration::from_hours(1);
 
-/// A stage that holds requests, with one image at its upstream.
+/// A stage with held requests, and one image at its upstream.
 async fn stage() -> Option<(Stage, String)> {
     stage_with("").await
 }
@@ -31,7 +31,7 @@ async fn stage_with(lines: &'static str) -> Option<(Stage, String)> {
     Some((stage, digest))
 }
 
-/// A manifest of one blob, which stands for the configuration too.
+/// A manifest of one blob, also used as the configuration.
 fn manifest(digest: &str) -> String {
     let descriptor = |media_type: &str| serde_json::json!({ "mediaType": media_type, "digest": digest, "size": 10_000 });
     serde_json::json!({
@@ -111,13 +111,13 @@ async fn a_stop_answers_all_that_are_held() {
 async fn many_held_requests_take_little_memory() {
     let lines = "[limits]\nconnections_per_address = 600\n";
     let Some((stage, _)) = stage_with(lines).await else { return };
-    // What one of them makes the process take is not counted.
+    // The memory for the first of them does not count.
     let mut first = ask_in_vain(&stage, 0..1).await;
     let before = stage.wharfd.memory_bytes();
     let mut asking = ask_in_vain(&stage, 1..512).await;
     let taken = stage.wharfd.memory_bytes().saturating_sub(before);
     assert!(taken < 32 << 20, "{} KiB", taken >> 10);
-    // One party has no more than that; the next one is refused at once.
+    // The limit of one party is reached; the next request is refused at once.
     let refused = stage.api().get_manifest(REPO, "v1").await;
     assert_eq!(refused.status, 429, "{}", refused.text());
     let crowded = "wharfd_holds_total{agent=\"other\",outcome=\"crowded\"}";
@@ -127,7 +127,7 @@ async fn many_held_requests_take_little_memory() {
     held(&stage, 0).await;
 }
 
-/// An upload that is all here; where it is.
+/// A complete upload before its closing PUT; returns its location.
 async fn uploaded(stage: &Stage, content: &[u8]) -> String {
     let location = stage.api().open_upload(REPO).await;
     let sent = stage.api().patch(&location).bytes(content.to_vec()).send().await.unwrap();

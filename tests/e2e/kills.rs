@@ -1,10 +1,11 @@
-//! `kill -9` at random moments of pushes, of `wharfd` and of the upstream, through and staged. Clients
-//! try again as real ones do (`kills/client.rs`) and arrive; what they sent twice is counted and
-//! printed; nothing wrong lies behind, nothing that was answered is lost, and no upload is left open
-//! at the upstream but those that a `wharfd` had open in the moment of its death (`kills/lost.rs`).
+//! `kill -9` at random moments of pushes, of `wharfd` and of the upstream, through and staged.
+//! Clients try again as real ones do (`kills/client.rs`) and succeed in the end; bytes sent twice
+//! are counted and printed. Then the upstream has no wrong content, every answered push is there,
+//! and the only open uploads at the upstream are those of a killed `wharfd`, open at the moment of
+//! its death (`kills/lost.rs`).
 //!
-//! `WHARF_KILLS` says how often each is killed, `WHARF_KILLS_SEED` repeats what chance chose; the
-//! moments are the machine's.
+//! `WHARF_KILLS` is the number of kills of each, `WHARF_KILLS_SEED` repeats the choices of chance;
+//! the machine decides the moments.
 
 mod client;
 mod lost;
@@ -34,11 +35,11 @@ use crate::fixture::{
 const PUSHERS: u64 = 4;
 /// After a start the next kill comes within this time.
 const CALM_MS: u64 = 350;
-/// Requests of a client that died are dropped within this time.
+/// `wharfd` drops the requests of a dead client within this time.
 const NOTICE: Duration = Duration::from_millis(40);
 
-/// The double as a process that can be killed; it comes back at the same addresses. Its uploads are
-/// gone then, what was pushed is not: that lies behind it.
+/// The double as a process to kill; it comes back at the same addresses. Its uploads are gone then,
+/// but pushed content stays in the backing registry.
 struct Upstream {
     process: Process,
     addr: String,
@@ -69,7 +70,7 @@ impl Upstream {
         self.starts += 1;
     }
 
-    /// What `/_double/` says.
+    /// The response of `/_double/`.
     async fn says(&self, action: &str) -> Value {
         let answer = Client::new().get(format!("{}/_double/{action}", self.url())).send().await;
         answer.unwrap().json().unwrap()
@@ -79,7 +80,7 @@ impl Upstream {
         self.says("uploads").await["open"].as_u64().unwrap()
     }
 
-    /// The same when nobody lives who asks for anything: once it took note of that.
+    /// The open uploads after the death of every client, once the double has noticed it.
     async fn settled_uploads(&self) -> u64 {
         let mut open = self.open_uploads().await;
         loop {
@@ -107,7 +108,7 @@ async fn spawn_double(
     (process, said)
 }
 
-/// Who is killed.
+/// The program to kill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Victim {
     Wharfd,
@@ -119,7 +120,7 @@ struct Scene {
     upstream: Upstream,
     registry: Registry,
     staged: bool,
-    /// Bytes of content that those who were killed had taken before.
+    /// Bytes of content received by `wharfd` processes before their death.
     at_wharfd: u64,
     at_upstream: u64,
     lost: Lost,
@@ -175,7 +176,7 @@ fn kills(staged: bool) -> u64 {
     asked.unwrap_or(trials::size(10, if staged { 50 } else { 100 }))
 }
 
-/// Clients push while one after the other is killed; then all that was answered is there.
+/// Clients push during repeated kills; then every answered push is there.
 async fn push_through_kills(victim: Victim, staged: bool) {
     let Some(mut scene) = Scene::set(staged).await else { return };
     let mut dice = Dice::from_env("WHARF_KILLS_SEED");
@@ -228,7 +229,8 @@ fn print(scene: &Scene, victim: Victim, shared: &Shared, pushed: &[Pushed], time
     );
 }
 
-/// All that was answered 201 is behind, whole, and so is all else; and `wharfd` serves it.
+/// Every push with a 201 is complete at the backing registry, all other content there is right too,
+/// and `wharfd` serves it.
 async fn assert_all_is_there(scene: &Scene, pushed: &[Pushed]) {
     let behind = scene.behind();
     for image in pushed {
@@ -245,7 +247,7 @@ async fn assert_all_is_there(scene: &Scene, pushed: &[Pushed]) {
     assert!(stored.tags >= pushed.len(), "{stored:?}");
 }
 
-/// What clients gave up is delivered too, and then nothing is in the journal.
+/// Blobs of pushes given up are delivered too; then the journal is empty.
 async fn assert_nothing_is_owed(scene: &Scene) {
     let owed = async || (scene.wharfd.metric("wharfd_pending_blobs").await == 0).then_some(());
     eventually("all that is owed to be delivered", owed).await;
@@ -253,9 +255,9 @@ async fn assert_nothing_is_owed(scene: &Scene) {
     assert_eq!((said.code, &said.json()["blobs"]), (0, &0.into()), "{}", said.stdout);
 }
 
-/// A client that gives an upload up tells it at the end: then none is open here, but those whose name
-/// a kill kept from the client, and at the upstream none that the living `wharfd` opened. Those of
-/// the dead expire there.
+/// A client cancels a given-up upload at the end. Then the only open uploads here are those with a
+/// name lost in a kill, and at the upstream none of the living `wharfd`. The uploads of the dead
+/// ones expire there.
 async fn assert_no_upload_is_left(scene: &Scene, abandoned: &[String], unanswered: u64) {
     for location in abandoned {
         let gone = scene.wharfd.api.delete(location).await.status;

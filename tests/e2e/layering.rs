@@ -1,11 +1,12 @@
-//! The layers, held by machine: which package may use which, and which file may use what.
+//! The layers, checked by machine: the permitted dependencies of each package, and the permitted
+//! imports of each file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
-/// What each package may import of ours, outside its tests.
+/// The first-party imports of each package, outside its tests.
 const ALLOWED: [(&str, &[&str]); 8] = [
     ("wharf-oci", &[]),
     ("wharf-store", &["wharf-oci"]),
@@ -17,7 +18,7 @@ const ALLOWED: [(&str, &[&str]); 8] = [
     ("wharf-benches", &["wharf-oci", "wharf-store"]),
 ];
 
-/// Which of our packages may use a dependency that must not spread.
+/// Dependencies bound to one package each, so they do not spread.
 const HELD: [(&str, &str); 4] = [
     ("rocksdb", "wharf-store"),
     ("oci-client", "wharf-e2e"),
@@ -25,11 +26,11 @@ const HELD: [(&str, &str); 4] = [
     ("azure_identity", "wharf-proxy"),
 ];
 
-/// A text that may stand only in files whose path starts so.
+/// Texts bound to files under these paths.
 const ONLY_IN: [(&str, &str, &[&str]); 6] = [
     ("proxy/src", "azure_core", &["proxy/src/upstream/credentials/entra.rs"]),
     ("proxy/src", "azure_identity", &["proxy/src/upstream/credentials/entra.rs"]),
-    // Whoever connects in another way goes past the proxy of the network.
+    // A connection made another way would bypass the network's proxy.
     ("proxy/src", "HttpsConnectorBuilder", &["proxy/src/egress.rs"]),
     ("proxy/src", "spawn_blocking(", &["proxy/src/bridge.rs"]),
     ("store/src", "use rocksdb", &["store/src/rocks"]),
@@ -128,7 +129,7 @@ fn what_belongs_into_one_place_is_there_only() {
     }
 }
 
-/// The modules of the crate that a source names, in imports or in the middle of its code.
+/// The modules of the crate named by a source, in imports or in the middle of its code.
 fn named_modules(source: &str) -> BTreeSet<&str> {
     let code = source.lines().filter(|line| !line.trim_start().starts_with("//"));
     let mut named = BTreeSet::new();
@@ -164,7 +165,7 @@ fn imports_inside_the_proxy_point_down() {
             continue;
         };
         seen.insert(*known);
-        // Tests beside the code may look at more; what they see cannot reach production.
+        // Tests beside the code may import more; their imports cannot reach production.
         let code = source.split("#[cfg(test)]").next().unwrap();
         for upper in named_modules(code) {
             assert!(!above.contains(&upper), "{name} must not import {upper}");

@@ -1,6 +1,6 @@
-//! The bounds of `[limits]`, each small here: who comes past one is told so, and nobody else is
-//! disturbed. Time has its own file, `limits/clocks.rs`; heads that are none, `limits/heads.rs`; pools
-//! that parties share, `limits/parties.rs`.
+//! The bounds of `[limits]`, each small here: a client beyond a bound gets a refusal, and no other
+//! client is disturbed. Time has its own file, `limits/clocks.rs`; malformed heads are in
+//! `limits/heads.rs`, pools shared by parties in `limits/parties.rs`.
 
 mod clocks;
 mod downloads;
@@ -54,7 +54,7 @@ async fn send(host: &str, bytes: &[u8]) -> TcpStream {
     stream
 }
 
-/// What comes back until the other side closes, as text; a reset is an end like any other.
+/// Every byte until the other side closes, as text; a reset is an end like any other.
 async fn rest(stream: &mut TcpStream) -> String {
     let (mut all, mut part) = (Vec::new(), [0; 4096]);
     while let Ok(count @ 1..) = stream.read(&mut part).await {
@@ -63,7 +63,7 @@ async fn rest(stream: &mut TcpStream) -> String {
     String::from_utf8_lossy(&all).into_owned()
 }
 
-/// The status that a new connection from this address is told.
+/// The status of a new connection from this address.
 async fn asks_from(address: &str, host: &str) -> String {
     let mut stream = connect_from(address, host).await;
     let head = format!("GET /v2/ HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
@@ -85,7 +85,7 @@ async fn past_all_connections_the_next_is_told_and_operators_are_not() {
     let refused = wharfd.api.get("/v2/").await;
     assert_turned_away(&refused);
     assert_eq!(refused.header("connection"), "close");
-    // Those who say nothing are not waited for.
+    // `wharfd` does not wait for silent clients.
     let silent: Vec<_> = (0..200).map(|_| TcpStream::connect(&host)).collect();
     let mut connected = Vec::new();
     for stream in silent {
@@ -137,8 +137,8 @@ async fn ask_for(api: &Api, path: &str, client: &str) -> Answer {
     call.send().await.unwrap()
 }
 
-/// More requests at once than a rate lets through in the time that each may wait: the first refusal. The
-/// others go away.
+/// More concurrent requests than the rate admits within their waiting time; returns the first
+/// refusal. The others disconnect.
 async fn ask_too_much(api: &Api, path: &str, client: &'static str) -> Answer {
     let mut asked = JoinSet::new();
     for _ in 0..80 {
@@ -173,7 +173,7 @@ async fn who_asks_too_often_waits_for_a_turn_and_transfers_go_on() {
         assert_eq!(blob.status, 200);
     }
     assert_eq!(ask("/v2/", "10.0.0.2").await.status, 200, "others are not meant");
-    // Nobody waits for those who went away.
+    // Departed clients leave the queue.
     let gone = async || (wharfd.metric("wharfd_limit_waiting").await == 0).then_some(());
     eventually("the line to be empty", gone).await;
     assert_eq!(ask("/v2/", "10.0.0.1").await.status, 200);
@@ -219,7 +219,7 @@ async fn fetch_nothing(api: &Api, digest: &str) -> TcpStream {
     read_nothing(api, &format!("blobs/{digest}")).await
 }
 
-/// Begins to fetch something, and takes nothing of it.
+/// Requests a path, and reads no byte of the response.
 async fn read_nothing(api: &Api, what: &str) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
@@ -240,7 +240,7 @@ async fn with_too_many_bytes_in_memory_no_transfer_begins_and_questions_are_answ
     assert_eq!(api.put_manifest(REPO, "large", MANIFEST_TYPE, large).await.status, 201);
     let readers = [fetch_nothing(api, &digest).await, fetch_nothing(api, &digest).await];
     assert_eq!(wharfd.metric(&used("bytes_in_flight")).await, 0, "the store has what they read");
-    // Alone, it may be larger than all that there is room for.
+    // Alone, a response may be larger than the whole limit.
     let stuck = read_nothing(api, "manifests/large").await;
     wharfd.metric_reaches(&used("bytes_in_flight"), 3_000_000).await;
     assert_turned_away(&api.get_blob(REPO, &digest).await);

@@ -1,5 +1,5 @@
-//! Upstreams that lie, break off or refuse: the client gets the right bytes or an error, never a
-//! whole wrong body; nothing wrong is kept; and the next pull after the fault succeeds.
+//! Lying, broken or refusing upstreams: the client gets the right bytes or an error, never a whole
+//! wrong body; no wrong content is kept; and the next pull after the fault succeeds.
 
 use tempfile::TempDir;
 use wharf_double::{Fault, FaultRule, Kind};
@@ -10,12 +10,12 @@ use crate::fixture::{Stage, code, message, noise};
 
 const REPO: &str = "acme/web";
 
-/// What a client saw of a blob.
+/// A client's view of a blob.
 #[derive(Debug, PartialEq)]
 enum Seen {
     /// A status other than 200.
     Refused(u16),
-    /// A body that broke off; whether its bytes were right, as far as there are right ones.
+    /// A broken body; whether its bytes so far were right, where right ones exist.
     Broken { right_so_far: bool },
     /// A whole body; whether it was right.
     Whole { right: bool },
@@ -197,7 +197,7 @@ async fn an_upstream_that_asks_for_much_patience_is_quoted_to_the_client() {
         assert_eq!((busy.status.as_u16(), busy.header("retry-after")), (429, "77"), "{kind:?}");
         assert_eq!(code(&busy), "TOOMANYREQUESTS");
     }
-    // What the registry asked for holds for everyone; its storage is another address.
+    // The registry's throttle holds for every client; its storage is another address.
     let asked = stage.double.counts();
     let next = stage.api().get_blob(REPO, &digest).await;
     let left: u64 = next.header("retry-after").parse().unwrap();

@@ -1,5 +1,5 @@
-//! Manifests through `wharfd`: what they name is there first, the bytes and the type arrive as they
-//! were sent, and what is said about a failure is enough to mend it.
+//! Manifests through `wharfd`: the upstream has a manifest's blobs first, the bytes and the type
+//! arrive unchanged, and the response to a failure is enough to mend it.
 
 mod conditions;
 mod deletes;
@@ -23,7 +23,7 @@ fn descriptor(media_type: &str, content: &str) -> Value {
     json!({ "mediaType": media_type, "digest": sha256(content.as_bytes()), "size": content.len() })
 }
 
-/// An image of these layers, whose configuration is `{}`.
+/// An image of these layers; its configuration is `{}`.
 fn image(layers: &[&str]) -> Value {
     let layers: Vec<_> = layers.iter().map(|layer| descriptor("application/x", layer)).collect();
     json!({
@@ -32,7 +32,7 @@ fn image(layers: &[&str]) -> Value {
     })
 }
 
-/// The digests that the entries of an answer name, in their order.
+/// The digests in the entries of a response, in their order.
 fn named(answer: &Answer) -> Vec<String> {
     let json = answer.json().unwrap();
     let entry = |entry: &Value| {
@@ -63,7 +63,8 @@ async fn every_missing_piece_is_named_and_the_upstream_is_not_given_the_manifest
     assert_eq!(refused.status, 404, "{}", refused.text());
     let missing = ["gone 1", "of another", "gone 2"].map(|content| sha256(content.as_bytes()));
     assert_eq!(named(&refused), missing);
-    // What was pushed through costs nothing; each of the others one question, however often named.
+    // A blob pushed through costs no request; each of the others costs one, for any number of
+    // mentions.
     let counts = stage.double.counts();
     let asked = [404, 307].map(|status| counts.answered(Kind::BlobHead, status));
     assert_eq!((asked, counts.total(Kind::ManifestPut)), ([3, 1], 0));
@@ -108,7 +109,7 @@ async fn an_upstream_that_cannot_say_what_it_has_is_an_outage_and_not_a_missing_
     let Some(stage) = start.await else { return };
     stage.api().push_blob(REPO, "{}").await;
     let manifest = image(&["elsewhere"]).to_string();
-    // The breaker says 429 for what would be 502, once there were many failures.
+    // After many failures the breaker responds with 429 in place of 502.
     for (fault, statuses) in [
         (Fault::Status { code: 500, retry_after_s: None }, [429, 502]),
         (Fault::HangUp { reset: true }, [429, 502]),
@@ -214,7 +215,7 @@ async fn a_subject_is_confirmed_and_listed_when_the_upstream_keeps_referrers() {
         let put = stage.api().put_manifest(REPO, &digest, MANIFEST_TYPE, signature).await;
         assert_eq!(put.status, 201, "{}", put.text());
         let said = put.headers.get("oci-subject").map(|value| value.to_str().unwrap().to_owned());
-        // Without that header, clients keep the list in a tag themselves.
+        // Without this header, clients keep the list in a tag themselves.
         assert_eq!(said, keeps.then(|| subject.clone()));
         let list = format!("/v2/{REPO}/referrers/{subject}");
         if !keeps {

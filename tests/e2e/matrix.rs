@@ -1,10 +1,10 @@
-//! The fault matrix: every fault of the double that concerns reads, once and each time, against a
-//! whole blob, a range, a herd of clients, a manifest by digest and by tag.
+//! The fault matrix: every fault of the double on reads, once and each time, against a whole blob,
+//! a range, a herd of clients, a manifest by digest and by tag.
 //!
-//! A client gets the right bytes or a clean error before the end; what the proxy must hide is right.
-//! Nothing wrong is ever cached. The table goes to standard output, and to `matrix.md` in the folder
-//! that `WHARF_MATRIX_DIR` names. What goes wrong where is in `rows.rs`, one cell of the table in
-//! `cell.rs`, manifests in `manifests.rs`.
+//! A client gets the right bytes or a clean error before the end; a fault hidden by the proxy
+//! leaves the response right. No wrong content is ever cached. The table goes to standard output,
+//! and to `matrix.md` in the folder `WHARF_MATRIX_DIR`. The faults are in `rows.rs`, one cell of
+//! the table in `cell.rs`, manifests in `manifests.rs`.
 
 mod cell;
 mod manifests;
@@ -19,7 +19,7 @@ use crate::fixture::Stage;
 use cell::{Finding, Ground, Shape};
 use rows::{Row, Times};
 
-/// Cells of the table that are tried at once before one `wharfd`.
+/// Concurrent cells of the table before one `wharfd`.
 const CELLS_AT_ONCE: usize = 16;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -28,13 +28,13 @@ async fn a_faulty_upstream_gives_right_bytes_or_a_clean_error_and_nothing_wrong_
         ("storage bodies", rows::storage_bodies(), CELLS_AT_ONCE),
         ("storage answers", rows::storage_answers(), CELLS_AT_ONCE),
         ("resumes", rows::resumes(), CELLS_AT_ONCE),
-        // What the registry itself says changes what is asked of it, for all.
+        // The registry's own responses change the later requests to it, for all clients.
         ("registry", rows::registry(), 6),
         // Tokens expire for all.
         ("expiries", rows::expiries(), 1),
         ("token refusals", rows::token_refusals(), 1),
         ("token answers", rows::token_answers(), 1),
-        // The longest pause that a client is not made to wait for holds for a whole upstream.
+        // A pause too long for a client to wait applies to the whole upstream.
         ("long pauses", rows::long_pauses(), 6),
     ];
     let blobs = join_all(lanes.into_iter().map(|(name, rows, at_once)| lane(name, rows, at_once)));
@@ -68,7 +68,7 @@ async fn lane(name: &str, rows: Vec<Row>, at_once: usize) -> Option<Vec<Finding>
     let (ground, turns) = (Ground::new(stage), Semaphore::new(at_once));
     let (ground, turns) = (&ground, &turns);
     let mut findings = Vec::new();
-    // One after the other: what happens each time may shut the upstream off for a while.
+    // One after the other: a repeated fault may open the upstream's breaker for a while.
     for (times, hidden) in [
         (Times::Once, true),
         (Times::Once, false),
@@ -88,7 +88,7 @@ async fn lane(name: &str, rows: Vec<Row>, at_once: usize) -> Option<Vec<Finding>
     Some(findings)
 }
 
-/// What `wharfd` logged goes where the table goes.
+/// The log of `wharfd` goes into the table's folder.
 fn keep_log(lane: &str, stage: &Stage) {
     if let Some(folder) = std::env::var_os("WHARF_MATRIX_DIR") {
         let name = format!("{lane}.log").replace(' ', "-");
@@ -112,7 +112,7 @@ async fn join_all<T>(futures: impl Iterator<Item = impl Future<Output = T>>) -> 
     pending.into_iter().filter_map(|(_, result)| result).collect()
 }
 
-/// Prints the table; panics with the cells that are not as they should be.
+/// Prints the table; panics with the failed cells.
 #[expect(clippy::print_stdout, reason = "the table is the result")]
 fn report(findings: &mut [Finding]) {
     findings.sort_by_key(Finding::key);

@@ -1,5 +1,5 @@
-//! The ready configurations in `proxy/examples`, tried with the real clients that they are for: what
-//! each gets through its mirror is what the registry has, and the registry is asked once.
+//! The ready configurations in `proxy/examples`, tried with the real clients for them: each client
+//! gets the registry's content through its mirror, and the registry serves it once.
 
 mod cri;
 mod daemons;
@@ -30,7 +30,7 @@ fn image(scene: &Scene, seed: u64) -> Layout {
     recipe.architectures(&["amd64", "arm64"]).write(&folder, "1.0").unwrap()
 }
 
-/// One that runs, at Docker Hub as `library/tree:1.0`.
+/// A runnable image, at Docker Hub as `library/tree:1.0`.
 async fn plant_tree(scene: &Scene) -> Option<Layout> {
     let busybox = clients::require("busybox")?;
     let layout = tree::write(&scene.folder.path().join("tree"), &busybox);
@@ -38,7 +38,7 @@ async fn plant_tree(scene: &Scene) -> Option<Layout> {
     Some(layout)
 }
 
-/// Copies an image with all its platforms, with these mirrors; the digest that its tag had.
+/// Copies an image with all its platforms, with these mirrors; returns the tag's digest.
 async fn copy(skopeo: &Client, registries: &str, image: &str) -> String {
     let out = tempfile::tempdir().unwrap();
     let (from, to) = (format!("docker://{image}"), format!("oci:{}:out", out.path().display()));
@@ -49,7 +49,7 @@ async fn copy(skopeo: &Client, registries: &str, image: &str) -> String {
     index["manifests"][0]["digest"].as_str().unwrap().to_owned()
 }
 
-/// Pulls an image of this machine's platform with podman; the digest that its tag had.
+/// Pulls an image of this machine's platform with podman; returns the tag's digest.
 async fn podman_pull(podman: &Client, scene: &Scene, image: &str) -> String {
     run(podman, &scene.podman(&["pull", "--quiet", image])).await;
     let digests = ["inspect", "--format={{index .RepoDigests 0}}", image];
@@ -169,7 +169,7 @@ async fn one_name_in_two_namespaces_stays_two_repositories() {
         assert_eq!(node.pull(&name, &["--all-platforms"]).await, layout.top.digest);
         assert_eq!(copy(&skopeo, &registries, &name).await, layout.top.digest);
     }
-    // What one has is not served as the other's, although it is here.
+    // One registry's content is not served as the other's, even though it is cached.
     let config = &hub.images[0].config.digest;
     for (host, status) in [("docker.io", 200), ("contoso.azurecr.io", 404)] {
         let path = format!("/v2/{REPO}/blobs/{config}?ns={host}");

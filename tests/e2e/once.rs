@@ -1,6 +1,6 @@
-//! Write-once tags: one of many pushers puts them, everybody else may put the same; what the upstream
-//! cannot say is not guessed; what an operator allows happens once. What a tag keeps besides itself is in
-//! `once/kept.rs`.
+//! Write-once tags: one of many pushers puts the tag, and every other may put only the same
+//! manifest. `wharfd` refuses without the upstream's answer, and an operator's override works once.
+//! `once/kept.rs` has the content kept by a tag.
 
 mod kept;
 
@@ -37,7 +37,7 @@ fn assert_put(answer: &Answer) {
     assert_eq!(answer.status, 201, "{}", answer.text());
 }
 
-/// Refused, naming the tag and what it is.
+/// A refusal with the tag's name and its current digest.
 fn assert_refused(answer: &Answer, tag: &str, there: &str) {
     assert_eq!((answer.status.as_u16(), code(answer).as_str()), (409, "DENIED"));
     let said = message(answer);
@@ -71,7 +71,7 @@ async fn allow(wharfd: &Wharfd, more: &[&str]) -> Said {
     Said { code, stdout: process.stdout(), stderr: process.stderr() }
 }
 
-/// What the upstream says of the locks on something.
+/// The upstream's lock attributes of a tag or manifest.
 async fn attributes(stage: &Stage, what: &str) -> Value {
     let url = format!("{}/acr/v1/{REPO}/{what}", stage.double.url());
     let answer = Client::new().get(url).basic("publisher", "a secret").send().await.unwrap();
@@ -131,7 +131,7 @@ async fn a_tag_is_put_once_and_stays_in_a_registry_of_its_own() {
     assert_refused(&put(&wharfd, "v1", "second").await, "v1", &digest("first"));
 }
 
-/// Of many who push different content under one new tag, one is told 201.
+/// Of many pushers with different content for one new tag, exactly one gets 201.
 async fn one_of_many_wins(wharfd: &Wharfd) -> String {
     let pushes = (0..32).map(|number| {
         let api = wharfd.api.clone();
@@ -184,7 +184,7 @@ async fn a_pusher_who_goes_away_while_the_upstream_works_keeps_its_turn() {
     let api = stage.api().clone();
     let second =
         tokio::spawn(async move { api.put_manifest(REPO, "v1", TYPE, manifest("second")).await });
-    // The second waits; what was sent for the first still arrives.
+    // The second waits; the first one's PUT still arrives.
     stage.double.release();
     assert_refused(&second.await.unwrap(), "v1", &digest("first"));
     assert_eq!(stage.origin.get_manifest(REPO, "v1").await.body, manifest("first"));
@@ -202,7 +202,7 @@ async fn the_upstream_is_asked_and_not_what_is_remembered_here() {
     let gone = stage.origin.delete(&delete_path(&digest("old"))).await;
     assert_eq!(gone.status, 202);
     assert_put(&put(&stage.wharfd, "v2", "new").await);
-    // One that does not say the digest sends the manifest.
+    // An upstream without a digest in HEAD sends the manifest.
     let unsaid = FaultRule::next(Kind::ManifestHead, Fault::NoDigestHeader).during(HELD);
     stage.double.set_fault(unsaid);
     assert_put(&put(&stage.wharfd, "v2", "new").await);
@@ -241,7 +241,7 @@ async fn a_change_is_allowed_once_for_one_push_and_written_down() {
     assert_put(&put(wharfd, "v1", "first").await);
     let said = allow(wharfd, &[&tag, "--reason", "wrong base image"]).await;
     assert_eq!((said.code, said.stdout.contains(&tag)), (0, true), "{}", said.stderr);
-    // A push that the upstream refuses uses nothing up, and leaves the tag locked.
+    // A push refused by the upstream consumes no override, and leaves the tag locked.
     let full = Fault::Status { code: 400, retry_after_s: None };
     stage.double.set_fault(FaultRule::next(Kind::ManifestPut, full));
     assert!(put(wharfd, "v1", "second").await.status.is_client_error());
@@ -305,7 +305,7 @@ async fn of_two_tags_that_may_change_none_stays_unlocked_when_one_fails() {
             assert!(is_locked(&attributes(&stage, what).await), "{kind:?}: {what}");
         }
     }
-    // What was put is used up, what was not is allowed as before.
+    // The successful put consumed its overrides, and the failed ones did not.
     assert_put(&put(wharfd, "v1?tag=v2", "second").await);
     for tag in ["v1", "v2"] {
         assert_refused(&put(wharfd, tag, "third").await, tag, &digest("second"));
@@ -326,7 +326,7 @@ async fn who_may_not_unlock_a_tag_is_refused_and_that_is_no_error_of_ours() {
     let log = wharfd.log();
     assert_eq!(log.lines().find(|line| line.contains("ERROR")), None);
     assert!(is_locked(&attributes(&stage, "_tags/v1").await));
-    // What was allowed is allowed still.
+    // The override is still valid.
     assert_put(&put(wharfd, "v1", "second").await);
 }
 
@@ -359,7 +359,7 @@ async fn what_cannot_be_allowed_is_said() {
     let allowed = ["acme/web:v1", "--reason", "because"];
     assert_put(&put(&wharfd, "v1", "first").await);
     assert_eq!(allow(&wharfd, &allowed).await.code, 0);
-    // Nothing is allowed across a restart, and without a server nobody can be asked.
+    // No override survives a restart, and the command needs a running server.
     wharfd.kill();
     let said = allow(&wharfd, &allowed).await;
     assert_eq!((said.code, said.stderr.contains("no server")), (5, true), "{}", said.stderr);
@@ -378,7 +378,7 @@ async fn tags_and_manifests_are_locked_at_the_upstream_against_everybody() {
     for what in ["_tags/v1", &manifest_path] {
         assert!(is_locked(&attributes(&stage, what).await), "{what}");
     }
-    // Past the proxy nobody moves it.
+    // No client moves it past the proxy.
     let path = format!("{}/v2/{REPO}/manifests/v1", stage.double.url());
     let call = Client::new();
     let call = call.call(Method::PUT, path).header("content-type", TYPE);

@@ -1,5 +1,5 @@
-//! Images that are made from others: `wharf package` on what buildah and podman wrote, from archives and
-//! from registries, and what engines make of the result.
+//! Images made from others: `wharf package` on images by buildah and podman, from archives and from
+//! registries, and the engines' view of the result.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -15,7 +15,7 @@ use wharf_testkit::registry::Registry;
 use crate::corpus::run::program;
 use crate::fixture::Wharfd;
 
-/// What stands between the tags of the offer and the resources of its plan.
+/// The texts before and after the image in the offer's plan.
 const IMAGE: (&str, &str) = ("      platforms:\n", "    resources:");
 
 /// Buildah and skopeo, with a folder for everything.
@@ -25,7 +25,7 @@ struct Yard {
     skopeo: Client,
 }
 
-/// What a run of `wharf` came to.
+/// The result of a `wharf` run.
 struct Ran {
     code: Option<i32>,
     stdout: Value,
@@ -83,7 +83,7 @@ impl Yard {
         self.buildah(&["push", "--quiet", "base", &archive]).await;
     }
 
-    /// An offer whose image is described like this; its path.
+    /// An offer with this image description; returns its path.
     fn offer(&self, name: &str, image: &str) -> PathBuf {
         let mut offer = Offer::healthy();
         let start = offer.text.find(IMAGE.0).unwrap();
@@ -124,7 +124,7 @@ impl Yard {
         Made { digest: digest.as_str().unwrap().to_owned(), manifest, config, layout }
     }
 
-    /// What is in an image, as skopeo says it.
+    /// The content of an image, as reported by skopeo.
     async fn inspect(&self, image: &str) -> (String, Vec<String>) {
         let arguments = ["inspect", "--tls-verify=false", "--override-arch=amd64", image];
         let said = self.skopeo.run_ok(arguments).await.unwrap().stdout;
@@ -150,7 +150,7 @@ impl Made {
     }
 }
 
-/// The image part of an offer: something at the image, and one platform with something.
+/// The image part of an offer: keys of the image, and one platform with its own.
 fn image(at_image: &str, at_platform: &str, config: &str) -> String {
     format!(
         "      {at_image}\n      platforms:\n        - platform: linux/amd64\n{at_platform}{config}"
@@ -184,7 +184,7 @@ async fn an_image_of_buildah_is_adopted_byte_for_byte_and_is_pushed_with_its_dig
     assert!(push.status().unwrap().success());
     let copy = format!("docker://{host}/tide@{digest}");
     assert_eq!(yard.inspect(&copy).await, (digest, layers));
-    // What docker-archives have is kept as well, not compressed, and that is said.
+    // Layers of docker-archives are kept uncompressed as well, with a message about it.
     let ran = yard.package("plain", &image("adopt: docker.tar", "", ""), &[]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     assert!(ran.stderr.is_empty() || ran.stderr.contains("not compressed"), "{}", ran.stderr);
@@ -224,7 +224,7 @@ async fn layers_on_a_base_are_the_same_from_every_source_and_run() {
         }
         configs.insert(made.config.to_string());
     }
-    // The same configuration, whatever form the base came in.
+    // The same configuration, for any form of the base.
     assert_eq!(configs.len(), 1, "{configs:#?}");
     let config: Value = serde_json::from_str(configs.first().unwrap()).unwrap();
     let runtime = &config["config"];
@@ -294,10 +294,10 @@ async fn a_layer_that_is_here_is_not_fetched_again_and_a_check_fetches_none() {
     let to = format!("docker://{host}/tide:1");
     yard.skopeo.run_ok(["copy", "--quiet", "--dest-tls-verify=false", &from, &to]).await.unwrap();
     let on_base = image(&format!("base: {host}/tide:1"), APP, CONFIG);
-    // A list of its parts is made of what is in its layers.
+    // Attestations are off, because the software list needs the content of the layers.
     let adopted = image(&format!("adopt: {host}/tide:1\n      attestations: []"), "", "");
     let made = yard.made("first", &on_base);
-    // The registry loses the layer: whoever asked for it now would fail.
+    // The registry loses the layer, so a new request for it would fail.
     let layers = made.layers();
     let hex = layers[0].strip_prefix("sha256:").unwrap();
     let blob =

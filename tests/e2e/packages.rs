@@ -1,6 +1,6 @@
-//! What `wharf package` makes, in the hands of those who use it: unpacked by the engines, beside what
-//! other builders make of the same folder, with the same bytes wherever it is made, made from what
-//! other builders left, and of input that nobody should have given it.
+//! The images of `wharf package` with their users: unpacked by the engines, beside other builders'
+//! images of the same folder, with the same bytes on any machine, made from other builders' images,
+//! and from bad input.
 
 mod adopted;
 mod bad_input;
@@ -25,7 +25,7 @@ use wharf_testkit::offers::{Offer, PLAN};
 
 use crate::corpus::run::program;
 
-/// A folder with an offer of one plan, and what it is made from.
+/// A folder with an offer of one plan, and the files for its image.
 struct Workshop {
     folder: TempDir,
 }
@@ -38,7 +38,7 @@ impl Workshop {
         shop
     }
 
-    /// Puts an offer there: `image` is what stands between `tags` and `config`.
+    /// Writes the offer: `image` is the text between `tags` and `config`.
     fn write_offer(&self, image: &str) {
         offer(image).write(self.folder.path()).unwrap();
     }
@@ -73,7 +73,7 @@ impl Workshop {
         command
     }
 
-    /// The same, which has to succeed.
+    /// The same with required success.
     fn packaged(&self) -> PathBuf {
         let output = self.package(&[]);
         assert!(output.status.success(), "{}", said(&output));
@@ -81,7 +81,7 @@ impl Workshop {
     }
 }
 
-/// An offer of one plan; `image` is what stands between `tags` and `config`.
+/// An offer of one plan; `image` is the text between `tags` and `config`.
 fn offer(image: &str) -> Offer {
     let mut offer = Offer::healthy();
     let start = offer.text.find("      platforms:\n").unwrap();
@@ -95,12 +95,12 @@ fn one_platform(layers: &str) -> String {
     format!("      platforms:\n        - platform: linux/amd64\n          layers: [{layers}]\n")
 }
 
-/// Everything that a program printed.
+/// The whole output of a program.
 fn said(output: &Output) -> String {
     String::from_utf8_lossy(&[output.stdout.as_slice(), &output.stderr].concat()).into_owned()
 }
 
-/// Every file of a layout with the hash of its bytes; what only speeds the next run up is not of it.
+/// Every file of a layout with the hash of its bytes, without the caches for the next run.
 fn bytes_of(layout: &Path) -> BTreeMap<String, String> {
     let mut files = BTreeMap::new();
     let mut open = vec![layout.to_owned()];
@@ -156,7 +156,7 @@ impl Engine {
         Self { client, here, _store: store }
     }
 
-    /// Runs a container of podman to its end; what it printed.
+    /// Runs a podman container to its end; returns its output.
     async fn container(&self, arguments: &[&str]) -> String {
         // podman's own limits are higher than some machines allow.
         let limits = ["--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024"];
@@ -164,12 +164,12 @@ impl Engine {
         self.run(&[&first[..], &limits, arguments].concat()).await
     }
 
-    /// Runs a command, to success; what it printed, without the line break.
+    /// Runs a command, to success; returns its output without the line break.
     async fn run(&self, arguments: &[&str]) -> String {
         self.run_in(Path::new("/"), arguments).await
     }
 
-    /// The same in a folder, so that a path may be short.
+    /// The same in a folder, so a path may be short.
     async fn run_in(&self, folder: &Path, arguments: &[&str]) -> String {
         let mut command = tokio::process::Command::new(self.client.path());
         command.args(&self.here).args(arguments).current_dir(folder);

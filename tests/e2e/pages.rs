@@ -1,6 +1,6 @@
-//! Open access is for who reaches the port, and a browser reaches it for every page that it shows: what a
-//! page of a stranger can do at a `wharfd` on the same machine is tried in a real one, and so is what
-//! other programs can do as before.
+//! Open access is for every program with a way to the port, and a browser reaches the port for
+//! every page. A real browser tries a stranger's page against a `wharfd` on the same machine, and
+//! other programs must still have access.
 
 mod site;
 
@@ -23,10 +23,10 @@ use site::Site;
 const INDEX_TYPE: &str = "application/vnd.oci.image.index.v1+json";
 const INDEX: &str = "{\"schemaVersion\":2,\"manifests\":[]}";
 const KEPT: &str = "content that was there before";
-/// The page, with what it tries where.
+/// The attacking page, with its list of attempts.
 const PAGE: &str = include_str!("pages/attack.html");
 
-/// A browser that resolves one name, to this machine, and no other.
+/// A browser with one resolvable name, for this machine.
 fn browse(browser: &clients::Client, folder: &TempDir, url: &str) -> Process {
     let mut command = Command::new(browser.path());
     command.args([
@@ -63,8 +63,8 @@ impl Scene {
         Some(Self { wharfd, browser, kept })
     }
 
-    /// What the page tells that a browser got at `from`, and that tries all at `there`. Both may be the
-    /// relay: then it is the page first, and `wharfd` as soon as the page is there.
+    /// The page's report from a browser with the page from `from` and the attempts against `there`.
+    /// Both may be the relay: then the relay first serves the page, and later leads to `wharfd`.
     async fn tried(&self, relay: &Arc<Relay>, from: Option<&str>, there: &str) -> Value {
         let wharfd = self.wharfd.host().parse().unwrap();
         let relay_addr = relay.addr();
@@ -85,7 +85,7 @@ impl Scene {
         told
     }
 
-    /// Nothing of what the page tried is there, and what was there is.
+    /// The page changed nothing: no new content, and no missing content.
     async fn assert_untouched(&self, what: &str) {
         let api = &self.wharfd.api;
         let catalog = api.get("/v2/_catalog").await.json().unwrap();
@@ -200,7 +200,7 @@ async fn a_name_is_served_when_it_is_listed_and_another_says_how_to_list_it() {
         assert!(status == 403 && said.contains(host), "{host}: {status} {said}");
         assert!(said.contains("`hosts` of [access]"), "{said}");
     }
-    // Where the network is let in, so are names that only the network has.
+    // With the network admitted, the network's host names are admitted too.
     let arguments = ["--listen", "0.0.0.0:0", "--insecure-open"].map(str::to_owned).to_vec();
     let wharfd = Wharfd::started("", How { arguments, ..How::default() }).await;
     let addr: SocketAddr = wharfd.host().parse().unwrap();
@@ -235,7 +235,7 @@ async fn the_admin_address_and_logins_are_not_for_pages_either() {
             assert!(!asked.text().contains("wharfd_"), "{}", asked.text());
         }
     }
-    // A browser may add a password to what a page sends; a token it never adds.
+    // A browser may add a password to a page's request, but never a token.
     let open = |page: &'static str, login: &'static str| {
         let call = wharfd.api.call(Method::POST, UPLOADS).header("origin", page);
         let call = if login.is_empty() { call } else { call.header("authorization", login) };

@@ -1,6 +1,6 @@
-//! `[access] kind = "passthrough"`: callers do at `wharfd` what the upstream lets them do, with their own
-//! logins. What is cached is shared, who may have it is not. Real clients are in
-//! `passthrough/clients.rs`, other kinds of upstreams in `passthrough/others.rs`.
+//! `[access] kind = "passthrough"`: callers have their upstream rights at `wharfd`, with their own
+//! logins. Cached content is shared, the rights to it are not. `passthrough/clients.rs` has real
+//! clients, `passthrough/others.rs` other kinds of upstreams.
 
 mod clients;
 mod gatekeeper;
@@ -25,7 +25,7 @@ fn assert_denied(answer: &Answer) {
     assert_eq!((answer.status.as_u16(), code(answer).as_str()), (403, "DENIED"));
 }
 
-/// 401 with the only challenge that there is.
+/// 401 with the only possible challenge.
 fn assert_login_wanted(answer: &Answer) {
     assert_eq!((answer.status.as_u16(), code(answer).as_str()), (401, "UNAUTHORIZED"));
     assert_eq!(answer.header("www-authenticate"), "Basic realm=\"wharfd\"");
@@ -56,7 +56,7 @@ async fn what_is_cached_is_shared_and_who_may_have_it_is_not() {
     assert_denied(&bob.get(&format!("/v2/{SHOP}/tags/list")).await);
     assert_denied(&bob.get_range(SHOP, &digest, "bytes=0-9").await);
     assert_denied(&bob.get(&format!("/v2/{SHOP}/referrers/{digest}")).await);
-    // A digest that is known here, in a repository that does not have it.
+    // A digest known here, in a repository without it.
     assert_eq!(code(&bob.get_blob(BANK, &digest).await), "BLOB_UNKNOWN");
     assert!(scene.came().iter().all(|entry| entry.caller.as_deref() == Some(BOB.0)));
 }
@@ -113,7 +113,7 @@ async fn a_push_goes_upstream_under_the_name_of_who_pushes() {
     assert_eq!(scene.came().iter().filter(put).count(), 3);
     scene.origin.assert_serves(SHOP, &layout).await;
     scene.by(CAROL).assert_serves(SHOP, &layout).await;
-    // The same layers in another repository: who pushes there is not made to read here.
+    // The same layers in another repository: its pushers need no right to read here.
     scene.double.reset_counts();
     scene.by(ADMIN).push_layout("acme/other", &layout).await;
     scene.assert_only(ADMIN);
@@ -167,7 +167,7 @@ async fn a_blob_is_mounted_only_from_where_the_caller_may_read() {
 
 #[tokio::test]
 async fn who_is_revoked_at_the_upstream_is_refused_when_the_answer_is_old() {
-    // Fifteen seconds of a token are kept back, so what it says counts for two.
+    // Fifteen seconds of a token's life are a reserve, so this token lasts two.
     let short = |config: &mut wharf_double::DoubleConfig| {
         config.habits.access_token_life = Duration::from_secs(17);
     };
@@ -184,7 +184,7 @@ async fn who_is_revoked_at_the_upstream_is_refused_when_the_answer_is_old() {
     .await;
     let refused = async || (scene.by(ALICE).get("/v2/").await.status == 401).then_some(());
     eventually("a refusal", refused).await;
-    // Her leave for the repository is another answer, which may be younger.
+    // Her right to the repository is a separate cached answer, perhaps a younger one.
     let refused = async || {
         let answer = scene.by(ALICE).get_blob(SHOP, &digest).await;
         (answer.status != 200).then_some(answer)

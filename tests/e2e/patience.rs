@@ -1,13 +1,14 @@
-//! Patience: every real client gets through `wharfd` whatever the upstream does meanwhile.
+//! Patience: every real client gets through `wharfd` in spite of the upstream's faults meanwhile.
 //!
 //! A table of clients and cases (`cases.rs`). Each cell has its own `wharfd` before its own odd
-//! upstream (`cell.rs`); most of it is waiting, so many run at once. How a client is driven is in
-//! `tools.rs`, what cells share in `ground.rs`. Printed: which client gets through which case, in how
-//! many seconds; and for each that does not, the last line of what it said.
+//! upstream (`cell.rs`); most of its time is waiting, so many run at once. `tools.rs` drives the
+//! clients, `ground.rs` has the parts shared by cells. The test prints the table: client, case,
+//! seconds; and for each failure the last line of the client's output.
 //!
-//! `make trials` runs it whole, with pauses of 25 s and an outage of 36 s; `make test` a few cells with
-//! short ones. `WHARF_PATIENCE=WORDS` runs only cells whose name (`CLIENT: CASE`) contains one of the
-//! words, which commas part; `WHARF_PATIENCE_DIR` names a folder for the table and for what was logged in cells that failed.
+//! `make trials` runs it whole, with pauses of 25 s and an outage of 36 s; `make test` runs a few
+//! cells with short ones. `WHARF_PATIENCE=WORDS` selects the cells (`CLIENT: CASE`) with one of the
+//! comma-separated words in their names. `WHARF_PATIENCE_DIR` names a folder for the table and for
+//! the logs of failed cells.
 
 mod cases;
 mod cell;
@@ -27,10 +28,10 @@ use cell::{Cell, Ending};
 use ground::Ground;
 use tools::Tool;
 
-/// Cells that are under way at once: each is a `wharfd` and a client that wait.
+/// Concurrent cells: each is a `wharfd` and a client, both waiting.
 const CELLS_AT_ONCE: usize = 40;
 
-/// What a patient proxy cannot give: `(client, case, reason)`.
+/// Cells impossible even with a patient proxy: `(client, case, reason)`.
 const IMPOSSIBLE: &[(Tool, &str, &str)] = &[];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -59,7 +60,7 @@ async fn every_client_gets_through_whatever_the_upstream_does() {
     report(&cases, &used, &findings);
 }
 
-/// What came of one cell.
+/// The result of one cell.
 struct Finding {
     case: usize,
     tool: Tool,
@@ -84,7 +85,7 @@ async fn run(ground: Ground, cases: &[Case], cells: Vec<(usize, Tool)>) -> Vec<F
     findings
 }
 
-/// Prints the table; panics with the cells that should have got through.
+/// Prints the table; panics with the failed cells.
 #[expect(clippy::print_stdout, reason = "the table is the result")]
 fn report(cases: &[Case], tools: &[Tool], findings: &[Finding]) {
     let mut text = table(cases, tools, findings);
@@ -117,7 +118,8 @@ fn table(cases: &[Case], tools: &[Tool], findings: &[Finding]) -> String {
     text
 }
 
-/// Adds to the text how many got through, and why the others did not; those that should have.
+/// Adds the number of successes to the text, and the reasons of the failures; returns the
+/// unexpected ones.
 fn failures(cases: &[Case], findings: &[Finding], text: &mut String) -> Vec<String> {
     let count = |wanted: fn(&Ending) -> bool| {
         findings.iter().filter(|finding| wanted(&finding.ending)).count()
@@ -145,7 +147,7 @@ fn failures(cases: &[Case], findings: &[Finding], text: &mut String) -> Vec<Stri
 }
 
 impl Finding {
-    /// What the table says.
+    /// The cell's text in the table.
     fn word(&self) -> String {
         match &self.ending {
             Ending::Through => format!("ok {}", self.seconds),

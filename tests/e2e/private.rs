@@ -1,5 +1,5 @@
-//! Whose a store is: whatever mask a program is started with, and whatever an earlier one left, its
-//! owner alone can look into it, and into its backups.
+//! The privacy of a store: with any umask of the program, and over any earlier store's modes, only
+//! the owner can read the store and its backups.
 
 use std::ffi::OsStr;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -16,7 +16,7 @@ use crate::fixture::{Api, PATIENCE, START, address_after, command, noise};
 const MENDED: &str = "others on this machine could read a store; now its owner alone can";
 const LEFT: &str = "others on this machine may read a store, and that cannot be mended here";
 
-/// `wharfd` started by a program that masks nothing.
+/// `wharfd` started with an empty umask.
 fn unmasked<A: AsRef<OsStr>>(arguments: &[A]) -> Command {
     let wharfd = command(arguments);
     let mut shell = Command::new("sh");
@@ -40,7 +40,7 @@ async fn serve(folder: &Path) -> (Process, Api) {
     (process, Api::new(format!("http://{}", addr.unwrap()), Client::new()))
 }
 
-/// Runs `wharfd store` with these arguments to a good end; what it said.
+/// Runs `wharfd store` with these arguments to success; returns its output.
 async fn store_command(folder: &Path, arguments: &[&OsStr]) -> String {
     let mut command = unmasked(&[&[OsStr::new("store")], arguments].concat());
     let mut process = Process::spawn("store", &mut command, folder).unwrap();
@@ -57,7 +57,7 @@ async fn back_up(folder: &Path, to: &Path) {
     store_command(folder, &[&words[..], &places].concat()).await;
 }
 
-/// A folder and all that is in it.
+/// A folder and all of its content.
 fn all(folder: &Path) -> Vec<PathBuf> {
     let mut found = vec![folder.to_owned()];
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -154,7 +154,8 @@ async fn a_folder_that_is_a_group_s_is_said_and_used() {
         assert_eq!((about.mode() & 0o077, about.uid()), (0, 65_534), "{}", path.display());
     }
     assert!(wharfd.terminate(PATIENCE).await.unwrap().success(), "{}", wharfd.stderr());
-    // The superuser leaves the store of another alone: what it made there that one could not read.
+    // `wharfd store` as root refuses another user's store, because the owner could not read files
+    // made by root.
     let words = ["store", "evict", "--quarantined", "--store"].map(OsStr::new);
     let mut evict = unmasked(&[&words[..], &[store.as_os_str()]].concat());
     let mut evict = Process::spawn("store", &mut evict, folder.path()).unwrap();

@@ -1,5 +1,5 @@
-//! Reads through `wharfd`, before the double, before `docker-registry`: what comes from here, what
-//! from there, and what is believed.
+//! Reads through `wharfd`, before the double, before `docker-registry`: content from the store,
+//! content from the upstream, and the trust in each.
 
 use tempfile::TempDir;
 use wharf_double::{Account, AcrDouble, DoubleConfig, Fault, FaultRule, Kind};
@@ -61,7 +61,7 @@ async fn the_first_answer_is_a_fill_and_the_credentials_stay_at_the_registry() {
     assert_eq!(first.header("docker-content-digest"), digest);
     assert_eq!(first.header("content-length"), "600000");
     assert!(first.body == content);
-    // The storage refuses a request that carries Authorization; it was asked, and it served.
+    // The storage refuses a request with Authorization; here it was asked, and it served.
     assert_eq!(stage.double.counts().answered(Kind::StorageGet, 200), 1);
     assert_eq!(stage.double.counts().total(Kind::StorageGet), 1);
 }
@@ -142,7 +142,7 @@ async fn a_tag_that_moved_upstream_moves_here_when_its_time_is_over() {
         let expected = if moves { &new } else { &old };
         assert_eq!(found.header("docker-content-digest"), expected.top.digest);
         assert_eq!(found.header("wharf-cache"), if moves { "fill" } else { "hit" });
-        // What the tag was stays reachable by its digest.
+        // The tag's older manifest stays reachable by its digest.
         let by_digest = stage.api().get_manifest(REPO, &old.top.digest).await;
         assert_eq!((by_digest.status.as_u16(), by_digest.header("wharf-cache")), (200, "hit"));
     }
@@ -193,7 +193,7 @@ async fn an_upstream_that_refuses_our_credentials_is_believed() {
     let Some(stage) = Stage::start_with(|setup| setup.tag_ttl(0)).await else { return };
     let (_folder, _layout) = plant(&stage, 10).await;
     assert_eq!(stage.api().get_manifest(REPO, "v1").await.status, 200);
-    // Behind the same address, a registry whose admin changed the password.
+    // Behind the same address, a registry with a changed admin password.
     let config = DoubleConfig::new(stage.registry.url())
         .account(Account::admin("publisher", "another secret"));
     let stricter = AcrDouble::start(config).await.unwrap();
@@ -218,8 +218,8 @@ async fn what_one_repository_brought_is_not_served_to_another_that_lacks_it() {
         assert_eq!((stranger.status.as_u16(), code(&stranger).as_str()), (404, "BLOB_UNKNOWN"));
         assert_eq!(stage.api().head_blob("team/b", &digest).await.status, 404);
     }
-    // Once its upstream has it, one question is enough: the bytes are here. That they were is for the
-    // operator to know, and not for who asks.
+    // Once the upstream has the blob under this repository, one request is enough, because the
+    // bytes are here already. Only the operator sees the hit; the client sees a fill.
     stage.origin.push_blob("team/b", content.clone()).await;
     let hits = stage.wharfd.metric(HITS).await;
     let shared = stage.api().get_blob("team/b", &digest).await;

@@ -1,5 +1,5 @@
-//! Writes through `wharfd`: 201 is said only for what the upstream has; what the upstream suffers
-//! on the way is not the client's business; what it refuses is.
+//! Writes through `wharfd`: a 201 means the content is at the upstream. The upstream's temporary
+//! faults do not reach the client; its refusals do.
 
 mod faults;
 mod lasting;
@@ -161,7 +161,7 @@ async fn an_upload_is_announced_and_cut_as_the_upstream_wants_it() {
     let whole = stage.api().post(&format!("{uploads}?digest={}", sha512(&content)));
     assert_eq!(whole.bytes(content.clone()).send().await.unwrap().status, 201);
     assert_upstream_has(&stage, &sha512(&content), &content).await;
-    // A chunk that is too large for once does not make the next one too short.
+    // One chunk refused as too large does not make the next one too short.
     let too_large = Fault::Status { code: 413, retry_after_s: None };
     stage.double.set_fault(FaultRule::next(Kind::UploadPatch, too_large).after(1));
     let content = noise(22, 40 * 1024 * 1024);
@@ -201,7 +201,8 @@ async fn a_cancelled_upload_is_cancelled_at_the_upstream_too() {
     eventually("the upstream upload to be cancelled", cancelled).await;
 }
 
-/// docker-registry answers 201 to a mount of what is not SHA-256, and has lost it then.
+/// docker-registry answers 201 to a mount of a digest other than SHA-256, and has lost the blob
+/// then.
 #[tokio::test]
 async fn a_mount_of_sha512_loses_nothing_and_its_bytes_can_be_sent() {
     let Some(stage) = Stage::start().await else { return };
@@ -216,7 +217,7 @@ async fn a_mount_of_sha512_loses_nothing_and_its_bytes_can_be_sent() {
     let ended = stage.api().end_upload(location, &digest, content.clone()).await;
     assert_eq!(ended.status, 201, "{}", ended.text());
     assert_upstream_has(&stage, &digest, &content).await;
-    // What the repository has already, it is not asked to send.
+    // A repeated mount of an existing blob asks for no upload.
     let again = stage.api().post(&mount).send().await.unwrap();
     assert_eq!(again.status, 201, "{}", again.text());
     assert_upstream_has(&stage, &digest, &content).await;

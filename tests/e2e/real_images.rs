@@ -1,5 +1,5 @@
-//! Images of programs that Debian packages brought, made by the tools that people use: `wharf verify`
-//! finds no error in any, in whichever form it is given one, and the same in each.
+//! Images of programs from Debian packages, made by common tools: `wharf verify` finds no error in
+//! any, and the same findings in every form of an image.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -50,7 +50,7 @@ impl Shop {
         ["--storage-driver=vfs", "--root", &root, "--runroot", &run].map(ToOwned::to_owned).to_vec()
     }
 
-    /// Runs podman or buildah on that store; its output without the line break.
+    /// Runs podman or buildah on that store; returns its output without the line break.
     async fn engine(&self, client: &Client, arguments: &[&str]) -> String {
         let all = self.stores().into_iter().chain(arguments.iter().map(|at| (*at).to_owned()));
         client.run_ok(all).await.unwrap().stdout.trim().to_owned()
@@ -84,7 +84,8 @@ impl Shop {
     }
 }
 
-/// Copies a file to its own place below a root; what a link leads to, under the name of the link.
+/// Copies a file to its own path below a root; for a link the target's content, under the link's
+/// name.
 fn copy(file: &Path, root: &Path) {
     let to = root.join(file.strip_prefix("/").unwrap());
     fs::create_dir_all(to.parent().unwrap()).unwrap();
@@ -92,7 +93,7 @@ fn copy(file: &Path, root: &Path) {
     fs::set_permissions(&to, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-/// What `wharf verify` says of a target.
+/// The result of `wharf verify` for a target.
 fn verify(arguments: &[&str], stdin: Option<&Path>) -> Said {
     let mut command = program();
     command.args(["--output-format", "json", "--plain-http", "verify"]).args(arguments);
@@ -152,7 +153,7 @@ async fn images_of_six_tools_pass() {
         .unwrap();
     assert_passes("umoci", &verify(&[&layout], None));
 
-    // crane, which appends a layer to nothing and writes the rest on the registry.
+    // crane appends a layer to an empty image and writes the rest on the registry.
     let root = shop.root("root-tar", &["tar"]).await;
     let tar = shop.path("layer.tar");
     let packed = Command::new("tar").args(["-C", &root, "-cf", &tar, "."]).status().await.unwrap();
@@ -170,7 +171,7 @@ async fn images_of_six_tools_pass() {
         .unwrap();
     assert_passes("crane append and mutate", &verify(&[&name], None));
 
-    // regctl, which compresses the layers of another image anew.
+    // regctl recompresses the layers of another image.
     let (from, to) =
         (format!("ocidir://{}:1", shop.path("sed")), format!("ocidir://{}:1", shop.path("zstd")));
     shop.regctl
@@ -205,7 +206,7 @@ async fn from_scratch(shop: &Shop, root: &str, entrypoint: &str, to: &str) {
     shop.engine(&shop.buildah, &["push", "--quiet", "localhost/tide:1", to]).await;
 }
 
-/// The layout that `wharf package` makes of a root folder.
+/// The layout made by `wharf package` from a root folder.
 async fn package(shop: &Shop, root: &str) -> String {
     let folder = shop.folder.path().join("offer");
     let mut offer = Offer::healthy();

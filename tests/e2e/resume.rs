@@ -1,5 +1,5 @@
-//! Uploads that outlive `wharfd`: after a kill they go on at the offset that is durable, after a stop
-//! at exactly the one they had, alone and before an upstream.
+//! Uploads across restarts of `wharfd`: after a kill they go on at the durable offset, after a stop
+//! at exactly their offset, alone and before an upstream.
 
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
@@ -15,7 +15,7 @@ const CHUNK_BYTES: usize = 5 * 1024 * 1024;
 const RUN_BYTES: usize = 32 * 1024 * 1024;
 const SEGMENT_BYTES: usize = 256 * 1024;
 
-/// Sends `content` from `from` up to `to`, in chunks that say where they belong.
+/// Sends `content` from `from` up to `to`, in chunks with a `Content-Range`.
 async fn send_chunks(api: &Api, location: &str, content: &[u8], from: usize, to: usize) {
     let mut at = from;
     while at < to {
@@ -28,7 +28,7 @@ async fn send_chunks(api: &Api, location: &str, content: &[u8], from: usize, to:
     }
 }
 
-/// A PATCH that promises more than it sends; all that it sends was taken when this returns.
+/// Sends a part of a longer PATCH; `wharfd` has taken every sent byte on return.
 async fn half_a_chunk(wharfd: &Wharfd, location: &str, at: usize, content: &[u8]) -> TcpStream {
     let before = wharfd.metric("wharfd_received_bytes_total").await;
     let head = format!(
@@ -56,7 +56,7 @@ async fn upload_through_kills(wharfd: &mut Wharfd, content: &[u8]) {
         drop(client);
         wharfd.start_again().await;
         assert_eq!(wharfd.metric("wharfd_uploads_resting").await, 1);
-        // What the client thinks is the end is not: the refusal says what is.
+        // The client's offset is wrong: the refusal has the right one.
         let range = format!("{killed_at}-{}", killed_at + 9);
         let call = wharfd.api.patch(&location).header("content-range", range);
         let offset = wharfd.api.upload_offset(&location).await.expect("the session survives");

@@ -1,5 +1,5 @@
-//! Reports for other programs, validated by the schemas of their formats: what an image without
-//! faults gives, what the whole corpus gives, and what hostile names give.
+//! Reports for other programs, validated by the schemas of their formats: of an image without
+//! faults, of the whole corpus, and of hostile names.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -79,7 +79,7 @@ async fn reports_for_programs_fit_the_schemas_of_their_formats() {
     validate(&validators, &wanted).await;
 }
 
-/// Fails with what does not fit.
+/// Panics with every mismatch.
 pub(crate) async fn validate(validators: &Path, wanted: &[String]) {
     let python = validators.join("bin/python");
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("e2e/schemas/validate.py");
@@ -94,7 +94,7 @@ fn report_on(layout: &Path, reports: &Path, name: &str) {
     report(&["verify"], layout, reports, name);
 }
 
-/// Writes a report in every format that has a schema.
+/// Writes a report in every format with a schema.
 fn report(command: &[&str], target: &Path, reports: &Path, name: &str) {
     let mut wharf = program();
     wharf.args(command).arg(target);

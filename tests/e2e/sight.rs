@@ -1,5 +1,5 @@
-//! What an operator sees of `wharfd`, and changes while it runs: lines of requests, metrics, traces,
-//! the audit log, readiness, and the configuration read again.
+//! The operator's view of a running `wharfd`, and the changes to it: lines of requests, metrics,
+//! traces, the audit log, readiness, and the reloaded configuration.
 
 mod audit;
 mod collector;

@@ -1,7 +1,7 @@
-//! Slow clients beside fast ones: in trials 512 that take or send a few KiB a second, some of whom stand
-//! still, and 64 that do not. What the fast ones get is right and complete; who is slower than the floor is
-//! cut off, who is not, is not; and memory stays under its bound. How fast the fast ones are is for
-//! `bench-peers slow`.
+//! Slow clients beside fast ones: in trials 512 with a few KiB a second in either direction, some
+//! of them stalled, and 64 fast ones. The fast clients' content is right and complete. A client
+//! below the floor is cut off, a client above it is not; and memory stays under its bound.
+//! `bench-peers slow` measures the speed of the fast ones.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use crate::fixture::{Api, PATIENCE, Wharfd, noise};
 
 const REPO: &str = "acme/web";
 const MIB: usize = 1024 * 1024;
-/// In memory for readers, and too large for that.
+/// A blob in the memory for readers, and a blob too large for it.
 const HOT_BYTES: usize = 8 * MIB;
 const WARM_BYTES: usize = 100 * MIB;
 const PUSHED_BYTES: usize = 2 * MIB;
@@ -32,25 +32,25 @@ const PUSHERS: u64 = 8;
 const STILL_PUSHERS: u64 = 2;
 const FAST: u64 = 8;
 
-/// The floor is 1 KiB a second, over four seconds; the slow ones take and send eight times that, so
-/// that a machine with other work to do makes nobody too slow.
+/// The floor is 1 KiB a second, over four seconds. The slow clients transfer at eight times the
+/// floor, so other work on the machine makes none of them too slow.
 const LIMITS: &str = "[limits]\nmin_bytes_per_second = \"1KiB\"\nslow_timeout_seconds = 4\n";
 const FLOOR_WINDOW: Duration = Duration::from_secs(4);
 const STEP: Duration = Duration::from_millis(500);
 const STEP_BYTES: usize = 4 * 1024;
 
-/// What the store keeps for readers and writers, what the program takes itself, and for each
-/// connection its buffers and the segment that it is being sent.
+/// The store's memory for readers and writers, the program's own, and for each connection its
+/// buffers and its current segment.
 const PEAK_BYTES_MAX: usize = (96 * 3 / 2 + 160) * MIB + 576 * MIB / 4;
 
-/// A connection whose own buffer is small, so that what it does not take is felt.
+/// A connection with a small buffer, so the server notices unread bytes.
 async fn connect(host: &str) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4 * 1024).unwrap();
     socket.connect(host.parse().unwrap()).await.unwrap()
 }
 
-/// The stage and what everyone knows of it.
+/// The stage and the state shared by its clients.
 struct Scene {
     wharfd: Wharfd,
     hot: (String, Bytes),
@@ -87,7 +87,7 @@ impl Scene {
         (stream, content.clone(), came)
     }
 
-    /// An upload with a body that promises `PUSHED_BYTES`.
+    /// An upload with a declared length of `PUSHED_BYTES`.
     async fn begin_push(&self) -> TcpStream {
         let location = self.wharfd.api.open_upload(REPO).await;
         let host = self.wharfd.host();
@@ -134,7 +134,7 @@ async fn push_slowly(scene: Arc<Scene>, number: u64, mut done: watch::Receiver<b
     sent
 }
 
-/// Takes nothing for a while; then all that is left before the end is what lay in buffers.
+/// Reads nothing for a while; then only the buffered bytes are left before the end.
 async fn stand_still_pulling(scene: Arc<Scene>, number: u64) {
     let (mut stream, content, mut came) = scene.begin_pull(number * 4).await;
     sleep(FLOOR_WINDOW * 4).await;
@@ -157,7 +157,7 @@ async fn stand_still_pushing(scene: Arc<Scene>, number: u64) {
     assert!(text.is_empty() || text.starts_with("HTTP/1.1 4"), "pusher {number}: {text}");
 }
 
-/// Both blobs, then a push of its own, then that pulled.
+/// Pulls both blobs, then pushes one, then pulls it.
 async fn hurry(scene: Arc<Scene>, number: u64) {
     let api = Api::new(scene.wharfd.api.base().to_owned(), Client::new());
     for _ in 0..2 {
@@ -199,7 +199,7 @@ async fn fast_clients_are_served_beside_slow_ones_of_whom_only_those_below_the_f
     timeout(3 * PATIENCE, fast.join_all()).await.expect("fast ones are served");
     let served = began.elapsed();
     timeout(3 * PATIENCE, still.join_all()).await.expect("who stands still is cut off");
-    // Long enough that slow ones would have been, too.
+    // Long enough for a cut of the slow ones, too.
     sleep(FLOOR_WINDOW * 3).await;
     done.send_replace(true);
     let moved = timeout(3 * PATIENCE, slow.join_all()).await.expect("slow ones are let go");

@@ -1,5 +1,5 @@
-//! `wharf verify` and `wharf push` on every form in which real clients hand an image over: the same
-//! image gives the same findings, whoever packed it, and a registry is asked for each blob once.
+//! `wharf verify` and `wharf push` on every form of an image from real clients: the same image
+//! gives the same findings from any of them, and a registry serves each blob once.
 
 mod forms;
 
@@ -21,7 +21,7 @@ use forms::Forms;
 
 const REPO: &str = "acme/app";
 
-/// How `wharf` ended, and what it said.
+/// The end of a `wharf` run, and its output.
 pub(crate) struct Said {
     pub(crate) code: i32,
     pub(crate) stdout: String,
@@ -63,7 +63,7 @@ pub(crate) async fn verify(targets: &[&str]) -> Said {
     wharf(&[&options[..], targets].concat()).await
 }
 
-/// What a report says of images, without where they were and under which digests.
+/// A report's findings about images, without their places and digests.
 pub(crate) fn essence(said: &Said) -> Value {
     let result = said.result();
     let findings: Vec<Value> =
@@ -132,7 +132,7 @@ async fn every_form_can_be_pushed_and_is_pulled_by_others() {
     assert!(said.stderr.contains("promote"), "{}", said.stderr);
 }
 
-/// The double, which sends who reads a blob on to its storage, before a registry with an image.
+/// The double, with its redirects to the storage, before a registry with an image.
 struct Origin {
     double: AcrDouble,
     layout: Layout,
@@ -272,7 +272,7 @@ async fn a_pipe_that_nobody_writes_and_a_device_are_refused_at_once() {
         assert_eq!(said.code, 2);
         assert!(said.stderr.contains(word), "{}", said.stderr);
     }
-    // Files that look like options or images.
+    // Files with names like options or images.
     std::fs::write(folder.path().join("-x"), "").unwrap();
     let line = "cd \"$1\" && exec \"$0\" verify -- -x";
     let said = shell(line, &[folder.path().as_os_str()]).await;

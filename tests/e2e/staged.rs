@@ -1,7 +1,7 @@
-//! Staged pushes: a blob is answered when it is durable here, a manifest when all that it names is at
-//! the upstream; what is between outlives kills and outages. What operators see of it is in
-//! `staged/operators.rs`, deletions that the upstream refuses in `staged/deletes.rs`, write-once tags in
-//! `staged/once.rs`, who may owe how much in `staged/parties.rs`.
+//! Staged pushes: `wharfd` answers a blob's push once the blob is durable here, and a manifest's
+//! push once all of its blobs are at the upstream; the blobs in between survive kills and outages.
+//! `staged/operators.rs` has the operators' view, `staged/deletes.rs` deletions refused by the
+//! upstream, `staged/once.rs` write-once tags, `staged/parties.rs` the shares of clients.
 
 mod deletes;
 mod once;
@@ -111,7 +111,7 @@ async fn blobs_are_answered_here_and_the_manifest_when_all_is_there() {
     assert_eq!(pending(&stage).await, 0);
     assert_eq!(stage.wharfd.metric("wharfd_pending_bytes").await, 0);
     assert_eq!(stage.wharfd.metric("wharfd_delivered_blobs_total").await, count);
-    // What was delivered is cached like any other content.
+    // Delivered blobs are cached like any other content.
     assert_eq!(stage.wharfd.metric("wharfd_store_cached_bytes").await, bytes as u64);
     assert_eq!(stage.double.counts().upload_bytes(), bytes as u64);
     no_upload_is_left(&stage).await;
@@ -150,7 +150,8 @@ async fn every_form_of_upload_is_staged() {
     let wrong = api.try_push_blob(REPO, &sha256(b"other"), "wrong").await.unwrap();
     assert_eq!((wrong.status.as_u16(), code(&wrong).as_str()), (400, "DIGEST_INVALID"));
     assert_eq!(pending(&stage).await, 3);
-    // From a repository of the same upstream that has it; a client that names another one has to send.
+    // From a repository of the same upstream with the blob; with another source the client has to
+    // send.
     let mount = async |digest: &str, from: &str| {
         let path = format!("/v2/acme/mounted/blobs/uploads/?mount={digest}&from={from}");
         api.post(&path).send().await.unwrap().status.as_u16()
@@ -196,7 +197,7 @@ async fn what_was_answered_survives_a_kill_and_is_delivered_after_it() {
     let put = put_image(stage.api(), "early", &config, &layer).await;
     assert_eq!(code(&put), "MANIFEST_BLOB_UNKNOWN", "{}", put.text());
     let mut left = 0;
-    // Before it is sent, and in the middle of that.
+    // Before the delivery, and in the middle of it.
     for kind in [Kind::UploadPost, Kind::UploadPut] {
         stage.double.clear_faults();
         hold_back(&stage, kind);
@@ -206,7 +207,7 @@ async fn what_was_answered_survives_a_kill_and_is_delivered_after_it() {
         let tried = async || (stage.double.counts().total(kind) > 0).then_some(());
         eventually("a delivery to begin", tried).await;
         stage.wharfd.kill();
-        // These expire there: who opened them is dead.
+        // These expire there: the `wharfd` behind them is dead.
         left = stage.double.open_uploads();
         stage.double.reset_counts();
         stage.wharfd.start_again().await;
@@ -219,7 +220,7 @@ async fn what_was_answered_survives_a_kill_and_is_delivered_after_it() {
     assert_eq!(put.status, 201, "{}", put.text());
     assert_upstream_has(&stage, REPO, &layer).await;
     assert_eq!(pending(&stage).await, 0);
-    // And a stop leaves nothing behind that a start would not find.
+    // And a start finds everything left by a stop.
     hold_back(&stage, Kind::BlobHead);
     let last = stage.api().push_blob(REPO, "last").await;
     let stopped = stage.wharfd.stop().await;
@@ -250,7 +251,7 @@ async fn an_outage_is_429_at_the_manifest_and_the_retry_goes_on_from_there() {
     assert_eq!(stage.origin.get_manifest(REPO, "v1").await.status, 404);
     assert_ne!(stage.api().get_manifest(REPO, "v1").await.status, 200);
     assert!(stage.wharfd.metric("wharfd_delivery_failures_total").await > 0);
-    // What does not wait for it is not held up.
+    // A push independent of the outbox is not held up.
     assert_eq!(put_image(stage.api(), "whole", &config, &layer).await.status, 201);
     stage.double.clear_faults();
     let put = put_image(stage.api(), "v1", &config, &other).await;
@@ -293,7 +294,7 @@ async fn what_waits_is_not_evicted_and_has_a_bound() {
     assert_eq!(stage.wharfd.store_command("evict", &["--down-to", "0"]).await.code, 0);
     let here = stage.api().get_blob(REPO, &digest).await;
     assert!(here.header("wharf-cache") == "hit" && here.body == waiting, "{}", here.status);
-    // Half of the store's limit is 128 MiB, of which one may have half.
+    // Half of the store's limit is 128 MiB, and one party may have half of it.
     let third = noise(13, 60 * MIB);
     let full = stage.api().try_push_blob(REPO, &sha256(&third), third.clone()).await.unwrap();
     assert_eq!(full.status, 507, "{}", full.text());

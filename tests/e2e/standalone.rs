@@ -1,5 +1,5 @@
 //! The endpoints of the distribution specification on a `wharfd` without upstream, one by one, as
-//! plain requests. What real clients make of them is in `clients.rs`.
+//! plain requests. `clients.rs` has the real clients.
 
 mod blobs;
 mod lists;
@@ -25,8 +25,8 @@ fn descriptor(media_type: &str, content: &[u8]) -> Value {
     json!({ "mediaType": media_type, "digest": sha256(content), "size": content.len() })
 }
 
-/// The manifest of an image whose configuration and only layer are these bytes, with fields added.
-/// It is printed with spaces, so that a registry that rewrites it is caught.
+/// The manifest of an image with these bytes as its configuration and only layer, and with added
+/// fields. It is printed with spaces, to catch a registry with a rewrite of it.
 fn image(config: &[u8], layer: &[u8], more: Value) -> Vec<u8> {
     let mut manifest = json!({
         "schemaVersion": 2,

@@ -1,10 +1,10 @@
-//! Uploads against a model: several clients do what chance says, right and wrong, and every answer is
-//! the one that the model (`states/model.rs`) says; in the end every blob is what was sent. The same
-//! alone and before an upstream.
+//! Uploads against a model: several clients send random right and wrong requests, and every
+//! response equals the model's (`states/model.rs`); in the end every blob has the bytes sent. The
+//! same alone and before an upstream.
 //!
 //! Here each client has repositories and contents of its own; in `states/shared.rs` they meet.
 //!
-//! `WHARF_STATES_SEED` repeats a run. A run that fails is made shorter while it still fails, and
+//! `WHARF_STATES_SEED` repeats a run. A failed run is shortened as long as it still fails, and
 //! printed.
 
 mod client;
@@ -64,7 +64,7 @@ async fn run(api: &Api, beyond: bool, name: &str, acts: &[Act]) -> Result<(), Fa
     result.and(ended)
 }
 
-/// The fewest of these acts that are found to fail, and how the last of these tries did.
+/// The shortest failing list of these acts, and the failure of its last try.
 async fn shortened(
     api: &Api,
     beyond: bool,

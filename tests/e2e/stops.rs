@@ -1,5 +1,5 @@
-//! What a SIGTERM finds half done: what the upstream has a part in is finished, or rests with all that
-//! was taken; nobody is told that the request was wrong.
+//! Half-done work at a SIGTERM: requests in progress at the upstream are finished, or suspended
+//! with every received byte; no client is told of a wrong request.
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -12,7 +12,7 @@ use crate::fixture::{Stage, Wharfd, eventually, noise};
 const REPO: &str = "acme/web";
 const SOON: &str = "shutdown_deadline_seconds = 1\n";
 
-/// An upload that is all here, and whose end hangs at the upstream.
+/// A complete upload with its closing PUT hanging at the upstream.
 async fn hanging_end(stage: &Stage, content: &[u8]) -> (String, tokio::task::JoinHandle<Answer>) {
     let location = stage.api().open_upload(REPO).await;
     let sent = stage.api().patch(&location).bytes(content.to_vec()).send().await.unwrap();
@@ -24,7 +24,7 @@ async fn hanging_end(stage: &Stage, content: &[u8]) -> (String, tokio::task::Joi
     (location, end)
 }
 
-/// Stops it, and does something once it takes no more connections.
+/// Stops `wharfd`, and calls `then` once it takes no more connections.
 pub(crate) async fn stop_and(wharfd: &mut Wharfd, then: impl FnOnce()) {
     let host = wharfd.host();
     let refused = async {
@@ -41,7 +41,7 @@ async fn the_end_of_an_upload_that_the_upstream_works_on_is_finished() {
     let Some(mut stage) = Stage::start_with(|setup| setup.lines(SOON)).await else { return };
     let content = noise(1, 1_234_567);
     let (location, end) = hanging_end(&stage, &content).await;
-    // Nobody waits for it any more.
+    // No client waits for it any more.
     end.abort();
     assert!(end.await.unwrap_err().is_cancelled());
     let Stage { wharfd, double, .. } = &mut stage;

@@ -1,19 +1,20 @@
-//! The tenant test bed: three parties share one `wharfd`, two of them hostile. Each pool and each body is
-//! taken in turn, with all that both can, and the third goes on with its own work.
+//! The tenant test bed: three parties share one `wharfd`, two of them hostile. The hostile two take
+//! each pool and each body in turn, as much as they can, and the third goes on with its own work.
 //!
-//! A cell of the table is one pool under one kind of access and one version of HTTP, before a `wharfd` of
-//! its own. The good party does a fixed mix (`good.rs`) undisturbed, then beside the hostile two
-//! (`pools.rs`), who mostly hold what they got; who is turned away asks again after `hostile::PAUSE`, which
-//! is more often than a polite client does, and no flood that is about the processor. What must hold:
+//! A cell of the table is one pool under one kind of access and one version of HTTP, before a
+//! `wharfd` of its own. The good party does a fixed mix (`good.rs`) undisturbed, then beside the
+//! hostile two (`pools.rs`). The hostile two mostly hold their connections and requests. After a
+//! refusal they come back after `hostile::PAUSE`: more often than a polite client, but not as a
+//! flood against the processor. The conditions:
 //!
-//! - the good one sees no error that is not its own;
+//! - the good party sees no errors except its own;
 //! - resident memory stays under 256 MiB, and comes back when the hostile two are gone;
 //! - in trials, where a whole machine is ours: the good one keeps half of its undisturbed rate.
 //!
-//! Parties are addresses (127.0.0.1, 127.0.0.2, 127.0.0.3) where access is open. Elsewhere they are names,
-//! and with HTTP/2, which needs few connections, all of them come from one address.
+//! With open access, parties are addresses (127.0.0.1, 127.0.0.2, 127.0.0.3). Otherwise they are
+//! names, and with HTTP/2 and its few connections all of them come from one address.
 //!
-//! `WHARF_TENANTS=uploads,fills` takes only the pools whose names contain one of these words, at their
+//! `WHARF_TENANTS=uploads,fills` selects the pools with one of these words in their names, at their
 //! whole size and length.
 
 mod asks;
@@ -47,13 +48,13 @@ fn spans() -> (Duration, Duration) {
     (millis(300, 2_000), millis(800, 3_000))
 }
 
-/// The words by which pools are chosen.
+/// The words for the selection of pools.
 fn chosen() -> Option<Vec<String>> {
     let words = std::env::var("WHARF_TENANTS").ok()?;
     Some(words.split(',').map(str::to_owned).collect())
 }
 
-/// The pools of one test: a few in `make test`, all that there are under this access in trials.
+/// The pools of one test: a few in `make test`, all pools of this access in trials.
 fn pools(access: Access, protocol: Protocol, few: &[Pool]) -> Vec<Pool> {
     let all = Pool::ALL.into_iter().filter(|pool| pool.is_there(access, protocol));
     match chosen() {
@@ -64,7 +65,7 @@ fn pools(access: Access, protocol: Protocol, few: &[Pool]) -> Vec<Pool> {
     }
 }
 
-/// Tries these pools one after the other, and prints what came of each.
+/// Tries these pools one after the other, and prints each result.
 #[expect(clippy::print_stdout, reason = "the table is the result")]
 async fn take(access: Access, protocol: Protocol, few: &[Pool]) {
     let Some(mut ground) = Ground::new(access, protocol).await else { return };
@@ -72,7 +73,7 @@ async fn take(access: Access, protocol: Protocol, few: &[Pool]) {
     let mut rows = Vec::new();
     for pool in pools(access, protocol, few) {
         let mut row = cell(&mut ground, pool).await;
-        // A machine has other things to do: what was slow once is measured again.
+        // A machine has other work: a slow result is measured again.
         if timed && row.is_slow() {
             row = cell(&mut ground, pool).await;
         }

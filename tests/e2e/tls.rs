@@ -1,5 +1,6 @@
-//! TLS towards clients: versions, certificates of both sides, and what a slow or wrong handshake does
-//! to others. New certificates are in `tls/reload.rs`, real clients in `tls/clients.rs`.
+//! TLS towards clients: versions, certificates of both sides, and the effect of a slow or wrong
+//! handshake on other clients. New certificates are in `tls/reload.rs`, real clients in
+//! `tls/clients.rs`.
 
 mod clients;
 mod reload;
@@ -84,8 +85,8 @@ async fn handshakes_that_stand_still_hold_nobody_up_and_end_after_their_time() {
     scene.wharfd.metric_reaches("wharfd_tls_handshakes_total{result=\"failed\"}", 60).await;
 }
 
-/// What becomes of a request with this certificate; the handshake of TLS 1.3 ends before the server has
-/// looked at it, so only an answer counts.
+/// The status of a request with this certificate. The handshake of TLS 1.3 ends before the server's
+/// check of it, so only a response counts.
 async fn asks(scene: &Scene, trust: &Trust) -> Option<u16> {
     let mut peer = Peer::connect(&scene.wharfd.host(), trust, &["http/1.1"]).await.ok()?;
     Some(peer.get("/v2/").await.ok()?.0)

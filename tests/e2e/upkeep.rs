@@ -1,5 +1,5 @@
-//! `wharfd store`: the same answers beside a running server and alone, one command at a time, and a
-//! store that keeps under its limit.
+//! `wharfd store`: the same responses beside a running server and alone, one command at a time, and
+//! a store within its limit.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -20,7 +20,7 @@ use crate::fixture::{
 const REPO: &str = "acme/web";
 const JSON: [&str; 2] = ["--output-format", "json"];
 
-/// What `stats` says, and that it is what is on the disk.
+/// The output of `stats`, compared with the disk.
 async fn stats(wharfd: &Wharfd) -> Value {
     let said = wharfd.store_command("stats", &JSON).await;
     assert_eq!(said.code, 0, "{}", said.stderr);
@@ -106,7 +106,7 @@ async fn cached_blobs_are_evicted_by_repository_age_and_size() {
     assert_eq!(wharfd.metric("wharfd_store_evicted_bytes_total").await, 3_000_000);
     assert_eq!(ok(wharfd, "evict", &["--down-to", "0"]).await["blobs"], 2);
     assert_eq!(wharfd.metric("wharfd_store_blobs").await, 0);
-    // What was evicted is fetched again.
+    // Evicted blobs are fetched again.
     for (digest, repo) in digests.iter().zip([REPO, REPO, "team/other"]) {
         let again = wharfd.api.get_blob(repo, digest).await;
         assert_eq!((again.header("wharf-cache"), &sha256(&again.body)), ("fill", digest));
@@ -124,12 +124,12 @@ async fn the_socket_is_its_owners_and_goes_with_the_server() {
     let mode = std::fs::metadata(&socket).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     wharfd.kill();
-    // Nobody is behind what a kill leaves.
+    // There is no server behind the socket left by a kill.
     assert!(socket.exists());
     assert_eq!(wharfd.store_command("stats", &[]).await.code, 0);
     wharfd.start_again().await;
     assert_eq!(wharfd.store_command("stats", &[]).await.code, 0);
-    // A server that does not answer keeps its store all the same.
+    // A server without a working socket keeps its store all the same.
     std::fs::remove_file(&socket).unwrap();
     let said = wharfd.store_command("stats", &[]).await;
     assert_eq!(said.code, 5, "{}", said.stdout);
@@ -149,7 +149,8 @@ async fn the_socket_is_its_owners_and_goes_with_the_server() {
     assert!(!Path::new("/nonexistent").exists());
 }
 
-/// Runs `wharfd store` as nobody, who owns nothing; its exit code and what it said.
+/// Runs `wharfd store` as the user "nobody", without any file of its own; returns its exit code and
+/// output.
 fn as_nobody(wharfd: &Path, arguments: &[&str]) -> (i32, String) {
     let ids = ["--reuid", "65534", "--regid", "65534", "--clear-groups"];
     let mut command = std::process::Command::new("setpriv");
@@ -164,7 +165,7 @@ async fn a_store_of_another_user_cannot_be_used_and_no_server_is_made_up() {
         return;
     }
     let mut wharfd = Wharfd::alone().await;
-    // Where nobody can get at the program.
+    // The program is in a folder closed to the user "nobody".
     let folder = TempDir::new().unwrap();
     std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
     let program = folder.path().join("wharfd");
@@ -173,7 +174,7 @@ async fn a_store_of_another_user_cannot_be_used_and_no_server_is_made_up() {
     assert!(wharfd.stop().await.success(), "{}", wharfd.log());
     let copied = std::process::Command::new("cp").arg("-a").args([&wharfd.store(), &copy]).status();
     assert!(copied.unwrap().success());
-    // A socket that takes no connection, as a copy of a folder has it, or one of another user.
+    // A dead socket, as in a copied folder, or a socket of another user.
     let socket = copy.join("control.sock");
     drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
     let store = copy.to_str().unwrap();
@@ -211,8 +212,8 @@ async fn a_folder_with_a_name_longer_than_a_socket_may_have_is_fine() {
     assert!(process.terminate(PATIENCE).await.unwrap().success());
 }
 
-/// Starts a scrub in the server that takes hours, minutes for each segment, longer than anything here
-/// waits for a stop; it is working when this returns.
+/// Starts a scrub of hours in the server, with minutes for each segment, longer than any wait for a
+/// stop here; the scrub is running on return.
 async fn slow_scrub(wharfd: &Wharfd, folder: &TempDir, number: usize) -> Process {
     let mut slow = command(["store", "scrub", "--from-start", "--rate", "1KiB", "--store"]);
     slow.arg(wharfd.store()).args(JSON);

@@ -1,5 +1,5 @@
-//! `ci/verify.sh`, which the GitHub Action and the Azure Pipelines template call, run as their agents
-//! run it: everything by the environment, the outputs read from the files that they name.
+//! `ci/verify.sh`, the script of the GitHub Action and the Azure Pipelines template, run as by
+//! their agents: every input from the environment, and the outputs read from the files named there.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,7 +10,7 @@ use serde_json::Value;
 use wharf_testkit::images::Recipe;
 use wharf_testkit::processes::product;
 
-/// A checkout with an image, and what an agent would say.
+/// A checkout with an image, and an agent's environment.
 struct Job {
     folder: tempfile::TempDir,
     variables: BTreeMap<&'static str, String>,
@@ -113,7 +113,7 @@ fn names_in_the_log_of_a_github_step_are_no_commands() {
     assert!(stopped.len() == 32 && stopped.chars().all(|c| c.is_ascii_hexdigit()), "{stopped}");
     let ended = format!("::{stopped}::");
     assert!(lines.any(|line| line == ended), "{log}");
-    // What is left are the annotations.
+    // The rest are the annotations.
     let commands: Vec<&str> = lines.filter(|line| line.starts_with("::")).collect();
     assert!(commands.iter().all(|line| !line.starts_with("::warning::x")), "{log}");
 }

@@ -1,4 +1,4 @@
-//! What a client is told when it is turned away, so that it finds the way to a login.
+//! The challenge in a refusal leads the client to a login.
 
 use http::Method;
 use wharf_testkit::http::Answer;
@@ -56,7 +56,7 @@ async fn the_realm_is_a_host_that_the_client_named_and_nothing_else_of_it() {
         let call = nobody.call(Method::GET, "/v2/").header(name, value);
         challenge(&call.send().await.unwrap())
     };
-    // Nobody sends passwords to another host in clear because a header was forgotten.
+    // A forgotten header sends no client to another host with a password in clear.
     let named = with("host", "registry.example.com").await;
     assert!(named.contains("\"https://registry.example.com/token"), "{named}");
     for lie in ["a\"b", "evil@host", "a/b", "a,b"] {
@@ -64,7 +64,7 @@ async fn the_realm_is_a_host_that_the_client_named_and_nothing_else_of_it() {
         let head = format!("{:?}", answer.headers);
         assert!([400, 401].contains(&answer.status.as_u16()) && !head.contains(lie), "{head}");
     }
-    // That a connection is encrypted anybody may say, and nothing else.
+    // Any client may claim an encrypted connection, but nothing else.
     for (name, value) in [("x-forwarded-proto", "https"), ("forwarded", "proto=https;host=evil")] {
         let said = with(name, value).await;
         assert!(said.contains("https://127.0.0.1:") && !said.contains("evil"), "{said}");
@@ -79,7 +79,8 @@ async fn the_realm_is_a_host_that_the_client_named_and_nothing_else_of_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_balancer_that_nobody_named_leads_no_password_into_the_open() {
-    // As the file says it that a start warns of: logins, no certificate, and nobody in front.
+    // The start warns of this configuration: logins without a certificate and without trusted
+    // proxies.
     let scene = Scene::with("insecure_http = true", RULES, "").await;
     assert!(scene.wharfd.log().contains("trusted_proxies"), "{}", scene.wharfd.log());
     let nobody = scene.nobody();

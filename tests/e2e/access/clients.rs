@@ -1,5 +1,5 @@
-//! Real clients log in for real: with a password, a long-lived token of ours, and a token of an issuer;
-//! they push and pull what they may, and are refused what they may not.
+//! Real clients log in for real: with a password, with a long-lived token of ours, and with a token
+//! of an issuer. They push and pull within their rights, and are refused everything else.
 
 use tokio::process::Command;
 use wharf_testkit::clients::{self, COMMAND_TIME, Client, Output};
@@ -41,7 +41,7 @@ impl Gate {
         self.scene.folder.path().join(name).display().to_string()
     }
 
-    /// What a client pushed is the image, and is there for its owners alone.
+    /// The pushed image is complete, and visible to its owners alone.
     async fn assert_pushed(&self, repo: &str) {
         let pushed = self.scene.root().get_manifest(repo, "1.0").await;
         assert_eq!(pushed.status, 200, "{repo}");
@@ -293,7 +293,7 @@ async fn docker_logs_in() {
         refused(&docker, &[], &[&here[..], &["push", "-q", &forbidden]].concat()).await;
         refused(&docker, &[], &[&here[..], &["pull", "-q", &forbidden]].concat()).await;
         run(&docker, &[], &[&here[..], &["rmi", "-f", &there, &forbidden]].concat()).await;
-        // What it kept of a password is a token in its place.
+        // The client keeps a token in place of the password.
         if *user == "alice" {
             let kept = std::fs::read_to_string(format!("{home}/config.json")).unwrap();
             assert!(kept.contains("identitytoken"), "{kept}");

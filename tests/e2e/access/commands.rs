@@ -1,4 +1,4 @@
-//! `wharfd access`: what it makes, `wharfd serve` takes.
+//! `wharfd serve` takes the output of `wharfd access`.
 
 use super::scene::{Scene, access_command};
 

@@ -28,7 +28,7 @@ struct State {
     more: Mutex<Vec<Value>>,
     served: Mutex<u64>,
     is_down: Mutex<bool>,
-    /// Where the discovery document says that the keys are, if not here.
+    /// Another address of the keys in the discovery document.
     elsewhere: Mutex<Option<String>>,
 }
 

@@ -1,4 +1,4 @@
-//! Bearer tokens of others: keys that are fetched, kept and changed, and tokens that are none.
+//! Bearer tokens of an issuer: fetched, kept and changed keys, and invalid tokens.
 
 use std::time::Duration;
 
@@ -69,7 +69,7 @@ async fn what_an_issuer_did_not_say_of_this_registry_opens_nothing() {
     let header = json!({"alg": "HS256", "kid": "1"});
     let text = unsigned(&header, &issuer.claims());
     refused(&format!("{text}.{}", base64(&hmac(&issuer.public_key(), &text))), "HS256").await;
-    // Another issuer, who says that it is this one.
+    // Another issuer under the name of the first.
     let evil = TestIssuer::start().await;
     refused(&evil.sign(&issuer.claims()), "a wrong key").await;
     assert_eq!(scene.nobody().with_token(&good).get("/v2/").await.status, 200);
@@ -90,7 +90,7 @@ async fn keys_change_and_names_that_nobody_has_cost_the_issuer_nothing() {
     assert_eq!(bearer(&old).get("/v2/").await.status, 200);
     issuer.rotate("2");
     let new = issuer.token();
-    // Names of keys that nobody knows: one look at most within the pause.
+    // Unknown key ids: one request to the issuer at most within the pause.
     for n in 0..50 {
         let header = json!({"alg": "EdDSA", "kid": format!("unknown-{n}")});
         let token = format!("{}.{}", unsigned(&header, &issuer.claims()), base64(&[0; 64]));
@@ -101,7 +101,8 @@ async fn keys_change_and_names_that_nobody_has_cost_the_issuer_nothing() {
     let opened = async || (api.get("/v2/").await.status == 200).then_some(());
     tokio::time::timeout(Duration::from_secs(30), eventually("the new key", opened)).await.unwrap();
     assert!(issuer.served() <= 4, "{}", issuer.served());
-    // The old key is gone; what was proven a moment ago may hold for minutes, a new token does not.
+    // The old key is gone. A login verified a moment ago may hold for minutes; a new token does
+    // not.
     issuer.set_down(true);
     let mut claims = issuer.claims();
     claims["jti"] = json!("another");

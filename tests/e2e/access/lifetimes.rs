@@ -1,5 +1,5 @@
-//! Tokens that we gave out live as long as they say: over a stop, over `kill -9`, and over a reload of changed
-//! files, unless their user is gone.
+//! Tokens of ours live for their stated time: over a stop, over `kill -9`, and over a reload of
+//! changed files, unless their user is gone.
 
 use super::scene::Scene;
 use crate::fixture::Api;
@@ -12,7 +12,7 @@ async fn token(api: &Api) -> String {
     answer.json().unwrap()["token"].as_str().unwrap().to_owned()
 }
 
-/// What the holder of each token is answered, in turn.
+/// The status for the holder of each token, in turn.
 async fn opens(scene: &Scene, tokens: &[&String]) -> Vec<u16> {
     let mut statuses = Vec::new();
     for token in tokens {

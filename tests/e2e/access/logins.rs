@@ -67,7 +67,7 @@ async fn who_guesses_passwords_is_told_to_wait_and_others_go_on() {
     let waited = waited.expect("forty guesses are too many");
     assert!(waited.header("retry-after").parse::<u64>().unwrap() >= 1);
     assert_eq!(code(&waited), "TOOMANYREQUESTS");
-    // Who is logged in is not locked out by it, nor is anybody else.
+    // The lockout touches neither logged-in users nor other users.
     assert_eq!(scene.alice().get("/v2/").await.status, 200);
     assert_eq!(scene.bob().get("/v2/").await.status, 200);
 }
@@ -76,7 +76,7 @@ async fn who_guesses_passwords_is_told_to_wait_and_others_go_on() {
 async fn who_logged_in_lately_is_not_locked_out_by_wrong_logins_behind_the_same_address() {
     let mut scene = Scene::set().await;
     assert_eq!(scene.alice().get("/v2/").await.status, 200);
-    // Another configuration: nobody is logged in any more, and what was right and wrong is known still.
+    // After a reload no user is logged in any more, but the counts of right and wrong logins stay.
     let reloads = "wharfd_config_reloads_total{result=\"success\"}";
     let reload = async |scene: &mut Scene| {
         let before = scene.wharfd.metric(reloads).await;
@@ -152,14 +152,14 @@ async fn a_peer_that_speaks_for_others_without_being_trusted_is_warned_of_once()
 async fn a_name_that_is_not_there_takes_as_long_as_one_that_is() {
     let rules = RULES.to_owned();
     let scene = Scene::with("", &rules, "").await;
-    // A line that takes long enough to be measured.
+    // A line with a cost high enough to measure.
     let (made, line, error) = access_command(&["hash-password", "slow"], "slow-password\n");
     assert!(made, "{error}");
     std::fs::write(scene.folder.path().join("htpasswd"), line).unwrap();
     let mut scene = scene;
     scene.wharfd.stop().await;
     scene.wharfd.start_again().await;
-    // By turns, so that other load hits both.
+    // In turns, so other load slows both.
     let (mut known, mut unknown) = (Duration::MAX, Duration::MAX);
     for _ in 0..8 {
         for (name, least) in [("slow", &mut known), ("nobody", &mut unknown)] {
@@ -179,7 +179,7 @@ async fn users_tokens_and_rules_are_those_of_the_files_at_the_start() {
     let (blob, _) = scene.plant("team/app").await;
     let alice = scene.alice();
     assert_eq!(alice.get_blob("team/app", &blob).await.status, 200);
-    // A token of ours that is still good by itself.
+    // A token of ours, valid by itself.
     let given = alice.get("/token?scope=repository:team/app:pull").await.json().unwrap();
     let given = given["token"].as_str().unwrap().to_owned();
     assert_eq!(scene.nobody().with_token(&given).get_blob("team/app", &blob).await.status, 200);

@@ -1,4 +1,4 @@
-//! Users before an upstream: what passes by `wharfd` is asked for here first.
+//! Users before an upstream: content from the upstream needs our permission first.
 
 use std::sync::LazyLock;
 
@@ -79,7 +79,7 @@ async fn rules_and_tokens_name_repositories_as_they_are_called_here() {
     let user = |name: &str| nobody.with_password(name, &format!("{name}-password"));
     assert_eq!(user("alice").get(path).await.status, 200);
     assert_eq!(user("bob").get(path).await.status, 403);
-    // As containerd asks: for the name that it knows, and for the one of the challenge.
+    // Like containerd: one scope for its own name, and one from the challenge.
     let both = format!("/token?scope=repository:library/x:pull&scope={scope}");
     let given = user("alice").get(&both).await.json().unwrap();
     let holder = nobody.with_token(given["token"].as_str().unwrap());
@@ -100,7 +100,7 @@ async fn a_reader_of_one_repository_shuts_the_registry_for_nobody() {
     }
     let user = |name: &str| stage.api().with_password(name, &format!("{name}-password"));
     let breaker = format!("wharfd_upstream_breaker{{upstream=\"{}\"}}", stage.front.url());
-    // All that bob may is to pull from here.
+    // bob may only pull from this repository.
     for _ in 0..6 {
         let refused = user("bob").get_manifest("base", &odd).await;
         assert!(refused.status.as_u16() >= 500, "{}", refused.status);

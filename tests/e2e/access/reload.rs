@@ -1,4 +1,4 @@
-//! Rules, files and limits, read again on SIGHUP, and what the log says of callers.
+//! Rules, files and limits reloaded on SIGHUP, and the log's lines about callers.
 
 use http::header::AUTHORIZATION;
 
@@ -34,7 +34,7 @@ async fn rules_files_and_limits_count_at_once_after_sighup_and_wrong_ones_never(
     assert_eq!((get(&alice).await, get(&bob).await), (401, 200));
     let large = bob.put_manifest("bob/app", "1.0", TINY_MANIFEST_TYPE, "x".repeat(65_537)).await;
     assert_eq!(large.status, 413);
-    // A rule that nobody understands changes nothing.
+    // An invalid rule changes nothing.
     scene.wharfd.rewrite(|text| text.replace("\"team/*\"]", "\"Team\"]"));
     scene.wharfd.hang_up();
     scene.wharfd.metric_reaches(REFUSED, 1).await;

@@ -10,7 +10,7 @@ use crate::fixture::{Api, Wharfd};
 
 pub(super) const TINY_MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
 
-/// `NAME-password` of each, with the least cost that is taken, so that tests do not wait for it.
+/// `NAME-password` of each, with the least allowed cost, so tests do not wait for it.
 const HTPASSWD: &str = "\
     alice:$2y$05$abcdefghijklmnopqrstuuZ8x5zyHk/OWcnyt5S3g.ULVoOjZZfR.\n\
     bob:$2y$05$abcdefghijklmnopqrstuub5Q5aGoyEFz.nPwNUAOxddz458tpAM2\n\
@@ -52,7 +52,7 @@ pub(super) struct Scene {
     pub(super) token: String,
 }
 
-/// Runs `wharfd access` with this on standard input; what it printed.
+/// Runs `wharfd access` with this on standard input; returns its output.
 pub(super) fn access_command(arguments: &[&str], input: &str) -> (bool, String, String) {
     let mut command = Command::new(product("wharfd").unwrap());
     command.arg("access").args(arguments);
@@ -96,7 +96,7 @@ impl Scene {
         &self.wharfd.api
     }
 
-    /// Somebody with their password.
+    /// A user with the user's password.
     pub(super) fn user(&self, name: &str) -> Api {
         self.wharfd.api.with_password(name, &password(name))
     }
@@ -109,7 +109,7 @@ impl Scene {
         self.user("bob")
     }
 
-    /// Who may do everything.
+    /// The user with all rights.
     pub(super) fn root(&self) -> Api {
         self.user("root")
     }
@@ -125,7 +125,7 @@ impl Scene {
     }
 }
 
-/// What each user's is.
+/// Each user's password.
 pub(crate) fn password(name: &str) -> String {
     format!("{name}-password")
 }

@@ -1,4 +1,4 @@
-//! Upload sessions belong to who opened them, also after a restart.
+//! An upload session belongs to its opener, also after a restart.
 
 use wharf_testkit::images::sha256;
 
@@ -40,7 +40,7 @@ async fn an_upload_belongs_to_who_opened_it_before_and_after_a_restart() {
     assert_foreign(&ci(&scene), &location).await;
     scene.wharfd.stop().await;
     scene.wharfd.start_again().await;
-    // Who administers the repository may end what others began.
+    // An administrator of the repository may end the sessions of others.
     assert_eq!(scene.root().upload_offset(&location).await, Some(10));
     let ended = scene.root().end_upload(&location, &sha256(b"1234567890"), "").await;
     assert_eq!(ended.status, 201, "{}", ended.text());
@@ -59,7 +59,7 @@ async fn an_upload_goes_on_however_its_owner_logs_in() {
     let ci = scene.nobody().with_token(&token(ci));
     assert_eq!(alice.patch(&location).bytes("12345").send().await.unwrap().status, 202);
     assert_foreign(&ci, &location).await;
-    // A token that may only pull goes on with nothing.
+    // A token for pull alone continues no upload.
     let pull = scene.alice().get("/token?scope=repository:team/app:pull").await;
     let pull = scene.nobody().with_token(&token(pull));
     assert_eq!(pull.get(&location).await.status, 401);

@@ -1,4 +1,4 @@
-//! Tokens that we give out: what they allow, for how long, and what cannot be made into one.
+//! Tokens of ours: their rights, their lifetime, and invalid requests for them.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -86,20 +86,20 @@ async fn a_mount_wants_a_token_for_its_target_and_its_source() {
     let target = scene.nobody().with_token(&target);
     let wanted = mount(&target, &blob, "team/b").await;
     assert!(challenge(&wanted).ends_with("error=\"insufficient_scope\""));
-    // What a client gets for the words of the challenge, as it gives them back.
+    // A client asks with the words of the challenge and gets a sufficient token.
     let query = told(&wanted).replace(' ', "%20");
     let both = token(&scene.alice(), &format!("scope={query}")).await;
     let mounted = mount(&scene.nobody().with_token(&both), &blob, "team/b").await;
     assert_eq!(mounted.status, 201, "{}", mounted.text());
-    // Who may not pull there is not sent for a token that would not help.
+    // Without the right to pull from the source, a challenge would not help, so none is sent.
     for (digest, from) in [(&secret, "secret/app"), (&secret, "secret/nil")] {
         assert_eq!(mount(&target, digest, from).await.status, 202, "{from}");
     }
-    // Nor who names the target again, or nothing.
+    // Nor with the target as the source, or without a source.
     assert_eq!(mount(&target, &secret, "team/a").await.status, 202);
     let path = format!("/v2/team/a/blobs/uploads/?mount={secret}");
     assert_eq!(target.post(&path).send().await.unwrap().status, 202);
-    // Passwords hold all that their users may.
+    // A password has all rights of its user.
     assert_eq!(mount(&scene.alice(), &blob, "team/b").await.status, 201);
 }
 
@@ -196,7 +196,7 @@ async fn a_refresh_token_stands_for_a_password_until_that_changes() {
     let renewed = given(&ask(&scene).await);
     assert_eq!(claims(&renewed)["sub"], "alice");
     assert_eq!(claims(&renewed)["access"][0]["actions"], json!(["push"]));
-    // A token that stands for itself needs none, and nobody in particular has none.
+    // A long-lived token needs no refresh token, and an anonymous client gets none.
     let with_token = scene.nobody().with_password("ci-1", &scene.token);
     for api in [&with_token, scene.nobody()] {
         assert_eq!(api.get(offline).await.json().unwrap()["refresh_token"], Value::Null);

@@ -1,6 +1,6 @@
-//! Upstreams that lead away (SSRF): by a redirect, by the Location of an upload, by the realm of their
-//! tokens. `wharfd` follows to where a registry's storage can be, never to a metadata service or into
-//! another network, and takes no credentials along.
+//! Upstreams with a lead elsewhere (SSRF): by a redirect, by the Location of an upload, by the
+//! realm of their tokens. `wharfd` follows to any possible host of a registry's storage, but never
+//! to a metadata service or into another network, and it takes no credentials along.
 
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 
@@ -13,7 +13,7 @@ const REPO: &str = "acme/web";
 const PASSWORD: &str = "planted-upstream-password-61ce";
 const BASIC: &str = "www-authenticate: Basic realm=\"here\"\r\n";
 
-/// By which an upstream leads away.
+/// The kind of an upstream's lead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Lead {
     Redirect,
@@ -21,7 +21,7 @@ enum Lead {
     Realm,
 }
 
-/// What an upstream says that leads there, to whoever shows a password.
+/// The upstream's response with the lead, to a client with a password.
 fn leading(lead: Lead, target: &str) -> impl Fn(&str) -> Vec<u8> + Send + Sync + use<> {
     let target = target.to_owned();
     move |head| {
@@ -50,7 +50,7 @@ async fn before(upstream: &Parrot) -> Daemon {
     Daemon::start(Start { config: &config, environment: &environment, ..Start::default() }).await
 }
 
-/// Has `wharfd` ask for what leads away; the statuses of the answers.
+/// Makes `wharfd` follow the lead; returns the statuses of its responses.
 async fn ask(daemon: &Daemon, lead: Lead) -> Vec<u16> {
     let api = &daemon.api;
     let digest = sha256(b"content");
@@ -89,7 +89,7 @@ const NOWHERE: [&str; 14] = [
 async fn no_upstream_leads_to_a_metadata_service() {
     for lead in [Lead::Redirect, Lead::Location, Lead::Realm] {
         for target in NOWHERE {
-            // In a header that names a realm, what follows `#` is no part of an address.
+            // In a realm's header, the text from `#` on is no part of an address.
             if lead == Lead::Realm && target.contains('#') {
                 continue;
             }
@@ -125,7 +125,7 @@ async fn no_upstream_leads_to_what_is_no_address_of_the_web() {
     }
 }
 
-/// An address of this machine that is no loopback address; nothing is sent to find it.
+/// An address of this machine other than a loopback address; finding it sends no packet.
 fn own_address() -> Option<IpAddr> {
     let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
     socket.connect("192.0.2.1:9").ok()?;

@@ -1,5 +1,5 @@
-//! Injection by headers and queries: nothing that a client says comes back as a header of its own,
-//! and nothing that is said twice is guessed at.
+//! Injection by headers and queries: no text of a client comes back as a separate header, and
+//! `wharfd` never guesses between two values of one header.
 
 use serde_json::json;
 use wharf_testkit::images::sha256;
@@ -9,7 +9,7 @@ use crate::fixture::{Api, Stage, Wharfd, code};
 
 const REPO: &str = "acme/web";
 const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
-/// Headers that an answer may have. Whoever can add another one has injected it.
+/// The known headers of a response. Any other header was injected.
 const KNOWN: [&str; 21] = [
     "accept-ranges",
     "allow",
@@ -58,7 +58,7 @@ async fn ask_one(api: &Api, method: &str, path: &str, headers: &str) -> RawAnswe
     answer
 }
 
-/// Six tags and a referrer, so that lists have a next page and filters something to do.
+/// Six tags and a referrer, so lists have a next page and filters have work.
 async fn plant(api: &Api) -> String {
     let config = api.push_blob(REPO, "{}").await;
     let entry = json!({ "mediaType": "application/json", "digest": config, "size": 2 });
@@ -194,7 +194,7 @@ async fn what_is_said_twice_or_makes_no_number_is_refused() {
 
 #[tokio::test]
 async fn no_header_about_hosts_or_addresses_shows_in_an_answer() {
-    // A name that is not listed is told to who asked by it, and to nobody else.
+    // Only a client with an unlisted name in its request is told of that name.
     let wharfd = Wharfd::with_config("[access]\nhosts = [\"evil.example\"]\n").await;
     let api = &wharfd.api;
     plant(api).await;
@@ -283,7 +283,7 @@ async fn a_namespace_is_a_host_that_is_listed_and_nothing_else() {
     );
 }
 
-/// What a registry behind says goes on as data, never as a line of ours.
+/// The upstream's text passes on as data, never as a header of ours.
 #[tokio::test]
 async fn a_client_s_headers_reach_no_upstream_and_an_upstream_s_words_no_header() {
     let Some(stage) = Stage::start().await else { return };

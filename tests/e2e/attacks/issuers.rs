@@ -1,4 +1,4 @@
-//! Tokens of an issuer that is trusted: forged, for somebody else, over, and by keys that nobody named.
+//! Tokens of a trusted issuer: forged, for another audience, expired, and by unknown keys.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::jwt::{Key, Shelf, now, sign_hs256, unsigned};
 use super::users::{SECRET, Setup, Shown, Users};
 
-/// A registry that trusts one issuer, and the issuer's key.
+/// A registry with one trusted issuer, and the issuer's key.
 struct Trusting {
     users: Users,
     key: Key,
@@ -28,7 +28,7 @@ impl Trusting {
         Self { users, key, shelf }
     }
 
-    /// What the secret manifest is answered.
+    /// The status for the secret manifest.
     async fn status(&self, token: &str) -> u16 {
         let path = format!("/v2/{SECRET}/manifests/v1");
         self.users.ask(&Shown::bearer(token), "GET", &path).await.status
@@ -79,7 +79,7 @@ async fn a_signature_counts_only_when_it_is_of_a_key_and_a_kind_that_the_issuer_
             trusting.assert_refused(&format!("{alg:?} {end}"), &token).await;
         }
     }
-    // What is public, taken for a secret.
+    // The public key as an HMAC secret.
     let (x, y) = key.point()[1..].split_at(32);
     let jwk = key.jwk("one");
     let (written, both) = (jwk.to_string(), [x, y].concat());
@@ -159,7 +159,7 @@ async fn a_good_signature_is_not_enough_where_the_claims_are_wrong() {
         let token = trusting.key.sign(&header(), &but(&changes));
         trusting.assert_refused(what, &token).await;
     }
-    // Whoever is called like a user of ours is somebody else.
+    // A subject with the name of our user is another caller.
     let root = trusting.key.sign(&header(), &but(&json!({ "sub": "root" })));
     let answer = trusting.users.ask(&Shown::bearer(&root), "GET", "/v2/any/manifests/v1").await;
     assert!(matches!(answer.status, 401 | 403), "{answer:?}");
@@ -182,7 +182,7 @@ async fn keys_come_from_the_configured_place_and_are_not_asked_for_at_a_stranger
     let mut header = json!({ "alg": "ES256", "typ": "JWT", "kid": "evil" });
     header["jwk"] = stranger.jwk("evil");
     trusting.assert_refused("a key in the header", &stranger.sign(&header, &claims())).await;
-    // Names of keys that lead elsewhere, or nowhere; each unknown one is no reason to ask again.
+    // Key ids with the address of another host or of none; an unknown key id causes no new request.
     for number in 0..60 {
         let kid = match number {
             0 => "../../../../dev/null".to_owned(),

@@ -1,5 +1,5 @@
-//! Tokens as attackers make them, and an issuer of good ones: a key set of one ES256 key, which counts
-//! how often it is asked for.
+//! Tokens made by attackers, and an issuer of good ones: a key set of one ES256 key, with a count
+//! of its requests.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -59,7 +59,7 @@ pub(super) fn unsigned(header: &Value, claims: &Value) -> String {
     format!("{}.{}", part(header), part(claims))
 }
 
-/// Signed with a secret that both sides would have to know.
+/// Signed with a secret, as if both sides shared it.
 pub(super) fn sign_hs256(header: &Value, claims: &Value, secret: &[u8]) -> String {
     let signed = unsigned(header, claims);
     let mut mac = Hmac::<Sha256>::new_from_slice(secret).unwrap();

@@ -1,5 +1,5 @@
-//! Log injection: whatever clients and upstreams say, each line of a log is one that `wharfd` wrote: as
-//! text and as JSON, at its loudest, and of the audit log.
+//! Log injection: for any text from clients and upstreams, `wharfd` itself wrote each line of a
+//! log: as text and as JSON, at the most verbose level, and of the audit log.
 
 use std::fmt::Write as _;
 
@@ -14,10 +14,10 @@ use crate::fixture::eventually;
 
 const REPO: &str = "acme/web";
 const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
-/// A line that an operator, or what reads the log for one, would believe.
+/// A line credible to an operator, or to the operator's log reader.
 const FORGED: &str = "2026-01-01T00:00:00.000000Z  INFO forged: login of admin granted";
 
-/// The forged line behind everything that could end the line before it.
+/// The forged line behind every possible end of the line before it.
 fn attempts() -> Vec<String> {
     [
         "\n",
@@ -37,7 +37,7 @@ fn attempts() -> Vec<String> {
     .collect()
 }
 
-/// Says it wherever a client can say something.
+/// Sends the text in every field of a client's request.
 async fn say_everywhere(host: &str, text: &str) {
     let path = percent(text);
     let pair = STANDARD.encode(format!("{text}:{text}"));
@@ -53,7 +53,7 @@ async fn say_everywhere(host: &str, text: &str) {
         "schemaVersion": 2, "mediaType": text, "config": { "mediaType": text, "digest": text, "size": text },
     })
     .to_string();
-    // What stands in a header may have tabs and bytes that are no UTF-8, but no line ends.
+    // A header may contain tabs and bytes outside of UTF-8, but no line ends.
     let header: String = text.chars().map(|c| if c.is_control() { '\t' } else { c }).collect();
     let requests = [
         format!("GET /v2/{path}/tags/list HTTP/1.1\r\n"),
@@ -94,7 +94,7 @@ async fn say_everywhere(host: &str, text: &str) {
     let _ = exchange(host, put).await;
 }
 
-/// Upstreams that say it wherever an upstream can say something.
+/// Upstreams with the text in every field of their responses.
 async fn upstreams(text: &str) -> Vec<Parrot> {
     let header: String = text.chars().map(|c| if c.is_control() { '\t' } else { c }).collect();
     let error =

@@ -48,7 +48,7 @@ async fn heads_of_requests_are_bounded_in_bytes_and_in_lines() {
     ];
     for (what, bytes) in rows {
         let answers = exchange(host, bytes).await;
-        // Who closes with bytes unread may be gone before the answer arrives.
+        // A server's close with unread bytes can lose its response.
         assert!(answers.len() <= 1, "{what}: {answers:?}");
         for answer in answers {
             assert!(matches!(answer.status, 400 | 414 | 431), "{what}: {answer:?}");
@@ -77,7 +77,7 @@ async fn a_manifest_is_bounded_however_its_length_is_said() {
         let answer = raw.answer().await.expect("a refusal at once, without the body");
         assert_eq!(answer.status, 413, "{answer:?}");
     }
-    // Deep, wide, and with numbers that fit nowhere.
+    // Deep, wide, and with numbers too large for any type.
     let deep = format!("{}{}", "[".repeat(MIB), "]".repeat(MIB));
     let wide = json!({ "schemaVersion": 2, "layers": vec![json!({}); 100_000] }).to_string();
     let entry = |size: &str| {
@@ -101,7 +101,7 @@ async fn a_manifest_is_bounded_however_its_length_is_said() {
         assert_eq!(code(&refused), "MANIFEST_INVALID", "{start}");
         assert!(refused.body.len() < 4_096, "{start}: the answer has {} bytes", refused.body.len());
     }
-    // A size is not needed to find what is named: that is what is missing.
+    // The size is not needed to find the blob, so only the missing blob is reported.
     for size in ["-1", "18446744073709551616", "1e400"] {
         let refused = api.put_manifest(REPO, "v1", MANIFEST_TYPE, sized(size)).await;
         assert_eq!(refused.status, 404, "{size}: {}", refused.text());
@@ -159,7 +159,7 @@ async fn numbers_at_the_end_of_their_range_overflow_nowhere() {
     assert_eq!(api.end_upload(&location, &sha256(b"end"), "end").await.status, 201);
 }
 
-/// A chunk that is longer than its header says: the rest is the next request, and no request at that.
+/// A chunk longer than its declared length: the rest is the next request, and an invalid one.
 #[tokio::test]
 async fn a_body_that_is_longer_than_its_length_is_cut_there() {
     let wharfd = Wharfd::alone().await;

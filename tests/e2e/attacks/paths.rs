@@ -1,5 +1,5 @@
-//! Tricks in paths: of requests, and of the Locations that clients follow. What is not exactly of the
-//! grammar is refused, and no spelling of a path reaches what another one would not.
+//! Tricks in paths: of requests, and of the Locations for clients to follow. `wharfd` refuses every
+//! path outside of the grammar, and no spelling of a path reaches more than another.
 
 use std::fs;
 use std::path::Path;
@@ -13,7 +13,7 @@ use crate::fixture::{Api, Wharfd, code};
 const REPO: &str = "acme/web";
 const HEX: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
-/// Sends the path as it is, which no ordinary client would; status and code of the answer.
+/// Sends the path unchanged, unlike an ordinary client; returns status and code of the response.
 async fn ask(api: &Api, method: &str, path: &str) -> (u16, String) {
     let head = format!(
         "{method} {path} HTTP/1.1\r\nhost: {}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
@@ -69,7 +69,7 @@ async fn a_path_that_climbs_out_of_its_repository_is_refused_in_every_spelling()
     assert_eq!(api.get(&open).await.status, 204, "the session is untouched");
 }
 
-/// What stands in no name, no tag and no digest.
+/// Characters invalid in every name, tag and digest.
 const ODD: &[&str] = &[
     "%00",
     "%0a",
@@ -141,7 +141,7 @@ async fn bytes_that_stand_in_no_name_are_refused_raw_and_encoded() {
                 continue;
             }
             let (status, code) = ask(api, "GET", &path).await;
-            // What is no HTTP is refused without a body.
+            // Invalid HTTP is refused without a body.
             let right = match status {
                 400 => matches!(code.as_str(), "" | "DIGEST_INVALID"),
                 404 => matches!(

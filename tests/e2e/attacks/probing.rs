@@ -1,5 +1,5 @@
-//! Probing: what somebody may not have looks the same to the last byte whether it is there or not, by
-//! every route and every header, and no way round leads to it.
+//! Probing: forbidden content looks the same to the last byte as missing content, by every route
+//! and every header, and no detour leads to it.
 
 use serde_json::{Value, json};
 use wharf_testkit::images::sha256;
@@ -7,12 +7,12 @@ use wharf_testkit::images::sha256;
 use super::raw::RawAnswer;
 use super::users::{MANIFEST_TYPE, SECRET, Shown, Users};
 
-/// A repository that nobody ever wrote to, with a name as long as that of the secret one.
+/// A repository without any push ever, with a name as long as the secret one's.
 const ABSENT: &str = "team/absent";
 /// As long as an upload's.
 const SESSION: &str = "0123456789abcdef0123456789abcdef";
 
-/// One way to ask for something in a repository.
+/// One request for content of a repository.
 struct Probe {
     method: &'static str,
     path: String,
@@ -24,7 +24,7 @@ fn probe(method: &'static str, path: String) -> Probe {
     Probe { method, path, headers: String::new(), body: Vec::new() }
 }
 
-/// Every way to ask, about one repository and what may be in it.
+/// Every kind of request for one repository and its possible content.
 fn probes(repo: &str, blob: &str, manifest: &str, session: &str) -> Vec<Probe> {
     let mut probes = Vec::new();
     for method in ["GET", "HEAD"] {
@@ -80,8 +80,8 @@ fn probes(repo: &str, blob: &str, manifest: &str, session: &str) -> Vec<Probe> {
     probes
 }
 
-/// What a client sees, without what differs from request to request, and with the words that were asked
-/// for replaced.
+/// The response as a client sees it, without its varying parts, and with the request's own words
+/// replaced.
 fn seen(answer: &RawAnswer, words: &[&str]) -> String {
     let headers: Vec<_> = answer
         .headers
@@ -95,7 +95,7 @@ fn seen(answer: &RawAnswer, words: &[&str]) -> String {
     text
 }
 
-/// Everybody who may not see the secret repository.
+/// Every client without access to the secret repository.
 async fn strangers(users: &Users) -> Vec<(&'static str, Shown)> {
     let bob = Shown::user("bob");
     let for_own = users.token(&bob, "repository:bob/app:pull,push").await;
@@ -120,7 +120,7 @@ async fn what_is_forbidden_looks_the_same_whether_it_is_there_or_not() {
     let (no_blob, no_manifest) = (sha256(b"no such layer"), sha256(b"no such manifest"));
     let there = [SECRET, blob.as_str(), manifest.as_str(), session.as_str()];
     let rows = [
-        // In the secret repository: what is there, and what is not. Then in one that does not exist.
+        // In the secret repository: existing and missing content. Then in a missing repository.
         ([SECRET, &blob, &manifest, &session], [SECRET, &no_blob, &no_manifest, SESSION]),
         ([SECRET, &blob, &manifest, &session], [ABSENT, &no_blob, &no_manifest, SESSION]),
         ([SECRET, &blob, &manifest, &session], [ABSENT, &blob, &manifest, &session]),
@@ -152,7 +152,7 @@ async fn what_is_forbidden_looks_the_same_whether_it_is_there_or_not() {
             }
         }
     }
-    // Whoever shows a wrong password is held back soon, so a few have to do.
+    // The login throttle soon holds back a wrong password, so a few requests have to do.
     let wrong = Shown::basic("bob", "wrong");
     let missing = [ABSENT, no_blob.as_str(), no_manifest.as_str(), SESSION];
     for path in ["manifests/v1".to_owned(), format!("blobs/{blob}"), "tags/list".to_owned()] {
@@ -162,7 +162,7 @@ async fn what_is_forbidden_looks_the_same_whether_it_is_there_or_not() {
         assert_eq!(here.status, 401, "{path}: {here:?}");
         assert_eq!(seen(&here, &there), seen(&gone, &missing), "{path}");
     }
-    // All of that is still there for whoever may have it.
+    // The content is still there for its users.
     let alice = Shown::user("alice");
     for path in ["blobs", "manifests"].iter().zip([&blob, &manifest]) {
         let answer =
@@ -203,7 +203,7 @@ async fn no_way_round_a_repository_leads_to_its_blobs() {
             assert_ne!(answer.status, 201, "{path} was mounted");
             answers.push(format!("{method} {}", seen(&answer, &words)));
         }
-        // A manifest that names it.
+        // A manifest with its digest.
         let entry = json!({ "mediaType": "application/x", "digest": digest, "size": 14 });
         for manifest in [
             json!({ "schemaVersion": 2, "config": entry, "layers": [] }),
@@ -250,7 +250,7 @@ async fn a_list_has_nothing_of_what_its_reader_may_not_see() {
             assert!(!answer.header("link").contains("team"), "{who}: {query}: {text}");
         }
     }
-    // A page that is short because of what was left out is no hint, either: bob's last page has no next.
+    // A page shortened by hidden repositories gives no hint, either: bob's last page has no next.
     let listed = users.ask(&Shown::user("bob"), "GET", "/v2/_catalog?n=10").await;
     let json: Value = serde_json::from_slice(&listed.body).unwrap();
     assert!(json["repositories"].as_array().unwrap().contains(&json!("bob/app")), "{json}");

@@ -1,5 +1,5 @@
-//! Races about what is there: reloads beside pushes and deletions of the same tags, deletions beside puts of
-//! the same content. Whoever is answered 201 last finds it there, here and at the upstream.
+//! Races on content: reloads beside pushes and deletions of the same tags, deletions beside puts of
+//! the same content. The client with the last 201 finds its content, here and at the upstream.
 
 use http::Method;
 use serde_json::json;
@@ -14,7 +14,7 @@ const INDEX_TYPE: &str = "application/vnd.oci.image.index.v1+json";
 /// Tags with a writer each, and how often each writes.
 const TAGS: usize = 4;
 const WRITES: usize = 25;
-/// Deletions, and clients that put at once after each.
+/// Rounds: a deletion, and clients with a put right after it.
 const ROUNDS: usize = 12;
 const PUTTERS: usize = 8;
 
@@ -30,8 +30,7 @@ async fn put(api: &Api, tag: &str, word: &str) -> Answer {
     api.put_manifest(REPO, tag, INDEX_TYPE, manifest(word)).await
 }
 
-/// Puts and deletes under one tag, one after the other; each answer is true at once, and the last one is
-/// what counts.
+/// Puts and deletes one tag in turns. Each response is true at once, and the last one counts.
 async fn write(api: Api, tag: String, shared: String) -> Option<String> {
     let mut last = None;
     for number in 0..WRITES {
@@ -54,7 +53,7 @@ async fn write(api: Api, tag: String, shared: String) -> Option<String> {
     last
 }
 
-/// Reads its configuration again and again while tags are written; `swap` is what changes each time.
+/// Reloads the configuration again and again while tags are written; `swap` is the changed setting.
 async fn reloads_beside_writes(wharfd: &mut Wharfd, origin: Option<&Api>, swap: [&str; 2]) {
     let api = wharfd.api.clone();
     let mut writers = JoinSet::new();

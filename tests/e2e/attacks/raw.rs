@@ -1,5 +1,5 @@
-//! HTTP as an attacker writes it: bytes on a socket, and every answer that comes back, framed by
-//! nothing but what the answers say of themselves.
+//! HTTP as an attacker writes it: bytes on a socket, and every response in return, framed only by
+//! its own headers.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -13,11 +13,11 @@ use crate::fixture::PATIENCE;
 /// More than any answer of these tests has.
 const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// A connection.
+/// A raw connection.
 pub(super) struct Raw {
     stream: TcpStream,
     read: Vec<u8>,
-    /// Whether answers have no bodies, whatever their lengths say: HEAD was asked.
+    /// Whether responses have no bodies despite their lengths, after HEAD.
     bodiless: bool,
 }
 
@@ -47,12 +47,12 @@ impl Raw {
         Self { stream, read: Vec::new(), bodiless: false }
     }
 
-    /// Sends these bytes; a server that has closed already gets none.
+    /// Sends these bytes, unless the server has closed already.
     pub(super) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         let _ = self.stream.write_all(bytes.as_ref()).await;
     }
 
-    /// Says that nothing more will be sent.
+    /// Closes the sending direction.
     pub(super) async fn end(&mut self) {
         let _ = self.stream.shutdown().await;
     }

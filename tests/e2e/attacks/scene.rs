@@ -1,5 +1,5 @@
-//! The stage of the attacks that need more than a plain `wharfd`: one with any configuration, options
-//! and environment, and an upstream that says whatever a test wants it to.
+//! The stage for attacks on more than a plain `wharfd`: a `wharfd` with any configuration, options
+//! and environment, and an upstream with scripted responses.
 
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -23,7 +23,7 @@ pub(super) struct Daemon {
     pub(super) folder: TempDir,
 }
 
-/// What it is started with. Files are written to the folder first, which `FOLDER` stands for in the
+/// The parameters of a start. Files are written to the folder first; `FOLDER` stands for it in the
 /// configuration.
 #[derive(Default)]
 pub(super) struct Start<'a> {
@@ -84,7 +84,7 @@ fn address_of(line: &str, words: &str) -> Option<SocketAddr> {
     })
 }
 
-/// A server that answers every request as it is told to, by the head of the request, and closes; it
+/// A server with a scripted response to the head of each request; it closes the connection and
 /// keeps the heads.
 pub(super) struct Parrot {
     addr: SocketAddr,

@@ -1,6 +1,6 @@
 //! Secrets of clients and of the registry: planted, used, refused and mangled with the log at its
-//! loudest; then everything that `wharfd` writes, shows or keeps is searched for them. Its own logins at
-//! upstreams are searched for in `credentials/secrets.rs`.
+//! most verbose. Then the test searches for them in all output, responses and files of `wharfd`.
+//! `credentials/secrets.rs` searches for the registry's own upstream logins.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -19,8 +19,7 @@ const UNKNOWN_TOKEN: &str = "wharf_planted-unknown-token-5a5a-aaaaaaaaaaaaaaaaaa
 const SIGNING: &str = "planted-signing-key-0123456789abcdef0123456789abcdef01234567";
 const PROXY: &str = "planted-proxy-authorization-12ef";
 
-/// The texts by which a secret would show: itself, in an address, and in base64 whatever stands before
-/// it.
+/// The visible forms of a secret: plain, in an address, and in base64 after any prefix.
 fn forms(secret: &str) -> BTreeSet<String> {
     let mut forms = BTreeSet::from([secret.to_owned()]);
     forms.insert(form_urlencoded::byte_serialize(secret.as_bytes()).collect());
@@ -34,7 +33,7 @@ fn forms(secret: &str) -> BTreeSet<String> {
     forms
 }
 
-/// Everything that a secret could be found in, by its place.
+/// Every text with a possible secret, by its place.
 async fn places(users: &Users, answers: &[String]) -> Vec<(String, Vec<u8>)> {
     let daemon = &users.daemon;
     let mut places = vec![
@@ -52,7 +51,7 @@ async fn places(users: &Users, answers: &[String]) -> Vec<(String, Vec<u8>)> {
             if path.is_dir() {
                 open.push(path);
             } else if !meant.iter().any(|name| path.ends_with(name)) {
-                // What was deleted meanwhile shows nothing.
+                // A file deleted meanwhile shows nothing.
                 places.push((path.display().to_string(), fs::read(&path).unwrap_or_default()));
             }
         }
@@ -64,7 +63,7 @@ fn contains(text: &[u8], form: &str) -> bool {
     text.windows(form.len()).any(|window| window == form.as_bytes())
 }
 
-/// Shows credentials on every kind of route; what was answered.
+/// Presents credentials on every kind of route; returns the responses.
 async fn show(users: &Users, shown: &Shown, answers: &mut Vec<String>) {
     for (method, path) in [
         ("GET", "/v2/".to_owned()),
@@ -75,14 +74,14 @@ async fn show(users: &Users, shown: &Shown, answers: &mut Vec<String>) {
         ("GET", "/nothing".to_owned()),
     ] {
         let answer = users.ask(shown, method, &path).await;
-        // A token is given to who asks for it.
+        // The token endpoint gives its token to the caller on purpose.
         let given = path.starts_with("/token") && answer.status == 200;
         let body = Some(answer.text()).filter(|_| !given);
         answers.push(format!("{:?} {body:?}", answer.headers));
     }
 }
 
-/// A form as clients of OAuth send it; the tokens that it bought.
+/// A form like an OAuth client's; returns the issued tokens.
 async fn buy(users: &Users, fields: &[(&str, &str)], answers: &mut Vec<String>) -> Vec<String> {
     let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
     let kind = Shown("content-type: application/x-www-form-urlencoded\r\n".to_owned());
@@ -115,7 +114,7 @@ async fn loud(key: &Key, folder: &Path) -> (Users, Shelf) {
     (users, shelf)
 }
 
-/// Tokens that its users could have.
+/// Tokens of every possible kind for the users.
 struct Tokens {
     ours: String,
     good: String,
@@ -138,7 +137,7 @@ impl Tokens {
         Self { ours, good: sign("wharfd"), bad: sign("other") }
     }
 
-    /// Everything that somebody could show, right and wrong.
+    /// All possible credentials, right and wrong.
     fn shown(&self, robot: &str) -> Vec<Shown> {
         let Self { ours, good, bad } = self;
         vec![
@@ -195,7 +194,7 @@ async fn nothing_that_clients_show_is_written_down_anywhere() {
         }
         secrets.extend(bought);
     }
-    // Where nobody should put one.
+    // Secrets in query parameters, the wrong place for them.
     for query in
         [format!("?password={WRONG}"), format!("?token={}&access_token={WRONG}", tokens.ours)]
     {
@@ -221,7 +220,7 @@ async fn search(users: &Users, secrets: &BTreeSet<String>, answers: &[String]) {
             }
         }
     }
-    // What is kept of a long-lived token is its hash.
+    // The store of long-lived tokens has only their hash.
     let tokens = fs::read_to_string(users.daemon.path("tokens")).unwrap();
     assert!(tokens.starts_with("ci-1 sha256:"), "{tokens}");
 }

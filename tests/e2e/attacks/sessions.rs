@@ -1,4 +1,4 @@
-//! Uploads of others: their Locations are of no use to anybody else, however they got them.
+//! Uploads of others: their Locations are useless to every other client, however obtained.
 
 use wharf_testkit::images::sha256;
 
@@ -15,7 +15,7 @@ async fn an_upload_is_nobody_s_but_that_of_who_opened_it() {
     let token = users.token(&alice, &format!("repository:{SECRET}:push,pull")).await;
     let pull_only = users.token(&alice, &format!("repository:{SECRET}:pull")).await;
     let elsewhere = location.replace(SECRET, "bob/app");
-    // ci-1 may push to the same repository; bob may not; a token that may only pull is not enough.
+    // ci-1 may push to the same repository, bob may not, and a token for pull alone is not enough.
     for (who, shown, path) in [
         ("nobody", Shown::nothing(), &location),
         ("bob", Shown::user("bob"), &location),
@@ -36,13 +36,14 @@ async fn an_upload_is_nobody_s_but_that_of_who_opened_it() {
         let status = users.ask(&alice, "GET", &location).await;
         assert_eq!((status.status, status.header("range")), (204, "0-14"), "after {who}");
     }
-    // A session that ci-1 may not have looks like one that does not exist.
+    // A forbidden session looks to ci-1 like a missing one.
     let robot = Shown::basic("ci-1", &users.robot);
     let unknown = format!("/v2/{SECRET}/blobs/uploads/{:032x}", 12);
     let there = users.ask(&robot, "GET", &location).await;
     let missing = users.ask(&robot, "GET", &unknown).await;
     assert_eq!((there.status, there.text()), (missing.status, missing.text()));
-    // The same person by another way may go on, and whoever may do everything may look after it.
+    // The same user may go on with another login, and a user with all rights may look after the
+    // upload.
     let by_token = users.send(&Shown::bearer(&token), "PATCH", &location, b"and the end").await;
     assert_eq!(by_token.status, 202, "{}", by_token.text());
     assert_eq!(users.ask(&Shown::user("root"), "GET", &location).await.status, 204);

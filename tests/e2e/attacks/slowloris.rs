@@ -1,5 +1,5 @@
-//! Slowloris: heads of requests that never end, a byte at a time. Their connections are closed in time,
-//! whatever they drip, and others are served meanwhile. Bodies that drip are in `slow.rs`.
+//! Slowloris: endless heads of requests, a byte at a time. `wharfd` closes their connections in
+//! time, at any pace of bytes, and serves other clients meanwhile. Slow bodies are in `slow.rs`.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ const LIMITS: &str = "[limits]\nheaders_timeout_seconds = 2\nidle_timeout_second
 const DRIP: Duration = Duration::from_millis(200);
 const EACH: usize = 40;
 
-/// What one of them sends at once, and then again and again.
+/// The first bytes of each kind, and its repeated bytes.
 const KINDS: [(&str, &str, &str); 6] = [
     ("nothing", "", ""),
     ("a line without an end", "GET /v2/", "a"),

@@ -1,6 +1,6 @@
-//! Request smuggling: bytes that another server in front would cut into requests elsewhere. What is
-//! ambiguous is refused, or is the last that its connection says; what hides in a body is never
-//! answered.
+//! Request smuggling: bytes split differently into requests by another server in front. An
+//! ambiguous request is refused, or is the last of its connection; a request hidden in a body is
+//! never answered.
 
 use wharf_testkit::images::sha256;
 
@@ -8,7 +8,7 @@ use super::raw::{Raw, exchange};
 use crate::fixture::{Api, Wharfd, eventually};
 
 const REPO: &str = "acme/web";
-/// What an attacker hides behind a request: its answer would be a 404 of this name.
+/// The hidden request of an attacker: its response would be a 404 of this name.
 const HIDDEN: &str = "GET /v2/hidden/tags/list HTTP/1.1\r\nhost: localhost\r\n\r\n";
 
 /// A request with this framing, and then the hidden one.
@@ -134,7 +134,7 @@ async fn chunks_that_are_not_well_formed_break_the_body_and_the_connection() {
         let mut raw = Raw::connect(api.host()).await;
         raw.send(request).await;
         let mut answers = Vec::new();
-        // Some wait for more of a chunk, which never comes: what was sent is all there is.
+        // Some servers wait for the rest of a chunk, so the client closes its sending direction.
         raw.end().await;
         while let Some(answer) = raw.answer().await {
             answers.push(answer);
@@ -172,7 +172,7 @@ async fn extensions_and_trailers_of_chunks_are_bounded_and_mean_nothing() {
         let head = format!("PATCH {location} HTTP/1.1\r\nhost: {host}\r\n{chunked}\r\n{chunks}");
         let answers = exchange(host, head).await;
         let short: String = chunks.chars().take(60).collect();
-        // A server that closes with bytes unread may be gone before its answer is read.
+        // A server's close with unread bytes can lose its response.
         assert!(answers.len() == 1 || !right && answers.is_empty(), "{short}: {answers:?}");
         for answer in answers {
             assert_eq!(answer.status, if right { 202 } else { 400 }, "{short}: {answer:?}");
@@ -194,7 +194,7 @@ async fn requests_in_a_row_are_answered_in_their_order_and_each_with_its_own() {
     let host = api.host();
     let get =
         |digest: &str| format!("GET /v2/{REPO}/blobs/{digest} HTTP/1.1\r\nhost: {host}\r\n\r\n");
-    // A body that looks like a request is content.
+    // A body in the form of a request is content.
     let patch = format!(
         "PATCH {location} HTTP/1.1\r\nhost: {host}\r\ncontent-length: {}\r\n\r\n{HIDDEN}",
         HIDDEN.len()
@@ -247,12 +247,12 @@ async fn a_connection_is_never_handed_to_another_protocol_or_host() {
     }
 }
 
-/// A request after which the connection ends.
+/// A request with the connection's end after it.
 fn closing(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
 }
 
-/// A client that asks first whether it may send, is refused, and sends a request in place of the body.
+/// A client asks for permission to send, is refused, and sends a request in place of the body.
 #[tokio::test]
 async fn a_body_that_was_not_asked_for_is_no_request() {
     let wharfd = Wharfd::alone().await;

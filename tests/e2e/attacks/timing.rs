@@ -1,7 +1,7 @@
-//! Timing: how long a refusal takes tells nobody whether a user exists.
+//! Timing: the time of a refusal does not show whether a user exists.
 //!
-//! Two medians are compared, taken in turns so that other load hits both; a check that is left out for
-//! unknown names makes one of them a tenth of the other.
+//! The test compares two medians, taken in turns so other load slows both. Without a check of
+//! unknown names one of them would be a tenth of the other.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -17,13 +17,13 @@ const SAMPLES: u8 = 40;
 /// How much longer one may take than the other.
 const FACTOR: u32 = 2;
 
-/// A cost at which a check is most of what a request takes.
+/// A cost high enough to dominate the time of a request.
 const HTPASSWD: &str = "\
     alice:$2y$10$abcdefghijklmnopqrstuuZ8x5zyHk/OWcnyt5S3g.ULVoOjZZfR.\n\
     bob:$2y$10$abcdefghijklmnopqrstuub5Q5aGoyEFz.nPwNUAOxddz458tpAM2\n\
     root:$2y$10$abcdefghijklmnopqrstuueHccOM2hq6DJLgrFgY1tl9zDCGZnLGy\n";
 
-/// How long a wrong login takes, from an address of its own, so that nobody is held back.
+/// The time of a wrong login from its own address, because the throttle counts by address.
 async fn refused(users: &Users, user: &str, address: [u8; 2]) -> Duration {
     let socket = TcpSocket::new_v4().unwrap();
     let from = IpAddr::V4(Ipv4Addr::new(127, 1, address[0], address[1]));

@@ -53,7 +53,7 @@ async fn a_token_is_good_for_its_repository_and_its_actions_only() {
     assert_eq!(users.ask(&both, "POST", &mount).await.status, 201);
 }
 
-/// Scopes that ask for more than their asker may do, or make no sense.
+/// Scopes beyond the caller's rights, or without sense.
 fn scopes() -> Vec<String> {
     let many = "&scope=repository:bob/app:pull".repeat(200);
     vec![
@@ -115,7 +115,7 @@ async fn a_scope_buys_nothing_that_its_asker_may_not_do() {
     }
 }
 
-/// What an attacker makes of a good token whose key they do not know.
+/// Forgeries of a good token without its key.
 fn forged(good: &str, key: &Key) -> Vec<(String, String)> {
     let (_, mut more) = parts(good);
     let signature = good.rsplit('.').next().unwrap();
@@ -177,7 +177,7 @@ fn forged(good: &str, key: &Key) -> Vec<(String, String)> {
     forged
 }
 
-/// The good token with something changed in its parts.
+/// The good token with changed parts.
 fn mangled(good: &str, claims: &Value) -> Vec<(String, String)> {
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     let (header, _) = parts(good);
@@ -273,7 +273,8 @@ async fn credentials_that_are_shown_twice_or_strangely_are_none() {
     assert_eq!(users.ask(&Shown::bearer(&token), "GET", &path).await.status, 200);
 }
 
-/// A key that an operator gave: what it signs is right, so what else is wrong must be seen.
+/// The operator's own key: its signatures are right, so only the wrong claims can cause the
+/// refusal.
 #[tokio::test]
 async fn a_token_of_our_own_key_counts_only_as_long_and_for_whom_it_says() {
     let secret = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
@@ -345,7 +346,7 @@ async fn a_realm_is_an_address_of_ours_whatever_host_is_said() {
             assert!(!challenge.contains(", Basic") && challenge.matches("realm").count() <= 1);
         }
     }
-    // With an address of its own it says that one.
+    // With a configured public address, the token names it.
     let users = Users::with_keys("public_url = \"https://registry.example\"\n").await;
     let answer = users.ask(&Shown::nothing(), "GET", "/v2/").await;
     let challenge = answer.header("www-authenticate");

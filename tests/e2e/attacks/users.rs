@@ -1,5 +1,5 @@
-//! The stage of the attacks on access: `wharfd` with users, tokens, rules and an issuer, and clients
-//! that show whatever they like.
+//! The stage of the attacks on access: `wharfd` with users, tokens, rules and an issuer, and
+//! clients with any credentials.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -15,10 +15,10 @@ use super::raw::{RawAnswer, exchange};
 use super::scene::{Daemon, Start};
 
 pub(super) const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
-/// What everybody wants and only alice, ci-1 and root may have.
+/// The repository under attack; only alice, ci-1 and root have access.
 pub(super) const SECRET: &str = "team/secret";
 
-/// `NAME-password` of each, of the least cost that is taken.
+/// `NAME-password` of each, of the least allowed cost.
 const HTPASSWD: &str = "\
     alice:$2y$05$abcdefghijklmnopqrstuuZ8x5zyHk/OWcnyt5S3g.ULVoOjZZfR.\n\
     bob:$2y$05$abcdefghijklmnopqrstuub5Q5aGoyEFz.nPwNUAOxddz458tpAM2\n\
@@ -68,7 +68,7 @@ impl Default for Setup<'_> {
     }
 }
 
-/// What a request shows of its sender, as a line of its head.
+/// A request's credentials, as a line of its head.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Shown(pub(super) String);
 
@@ -165,7 +165,7 @@ impl Users {
         answers.remove(0)
     }
 
-    /// A blob by somebody who may.
+    /// Pushes a blob with valid credentials.
     pub(super) async fn push_blob(&self, shown: &Shown, repo: &str, content: &[u8]) -> String {
         let digest = sha256(content);
         let path = format!("/v2/{repo}/blobs/uploads/?digest={digest}");
@@ -196,7 +196,7 @@ impl Users {
         said["token"].as_str().unwrap().to_owned()
     }
 
-    /// An upload that somebody opened.
+    /// Opens an upload with these credentials.
     pub(super) async fn open_upload(&self, shown: &Shown, repo: &str) -> String {
         let answer = self.ask(shown, "POST", &format!("/v2/{repo}/blobs/uploads/")).await;
         assert_eq!(answer.status, 202, "{}", answer.text());

@@ -1,5 +1,5 @@
-//! Names that strangers chose, in every report: nothing that a terminal obeys, that turns the order
-//! of characters, or that a CI service takes for a command.
+//! Names chosen by strangers, in every report: no control sequence for a terminal, no character
+//! with an effect on the order of others, and no line taken for a command by a CI service.
 
 use std::fs;
 use std::process::Stdio;
@@ -10,7 +10,8 @@ use wharf_testkit::handmade::{Entry, Handmade, set};
 
 use super::run_on;
 
-/// A title of the window, a line that a service obeys, characters from right to left, and markup.
+/// A title of the window, a command line for a CI service, characters from right to left, and
+/// markup.
 const NAMES: [&str; 5] = [
     "\u{1b}]0;tide\u{7}",
     "a\n::error::tide\n##vso[task.setvariable variable=tide]high",
@@ -19,7 +20,8 @@ const NAMES: [&str; 5] = [
     "\u{9b}31m\u{85}\u{feff}",
 ];
 
-/// What may stand in no text that is shown: controls, and characters that change how others are.
+/// Characters forbidden in visible text: controls, and characters with an effect on the display of
+/// others.
 fn is_obeyed(c: char) -> bool {
     (c.is_control() && c != '\n' && c != '\t')
         || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
@@ -37,7 +39,7 @@ fn no_report_repeats_what_a_terminal_or_a_service_obeys() {
     for format in formats {
         let report = reports.join(format);
         let wanted = format!("{format}={}", report.display());
-        // The report is written outside of what is watched.
+        // The report is outside of the watched folder.
         let arguments =
             ["verify".into(), "--report".into(), wanted.into(), target.as_os_str().to_owned()];
         let ended = run_on(arguments, Stdio::null(), &target);
@@ -49,8 +51,8 @@ fn no_report_repeats_what_a_terminal_or_a_service_obeys() {
         ] {
             let text = String::from_utf8(bytes).unwrap();
             assert_ne!((from, text.len()), (format, 0), "an empty report");
-            // SARIF and JSON are read by programs, which know an escape from a character; in XML it is
-            // the reader who shows it.
+            // Programs read SARIF and JSON, and know an escape from a character; XML is shown by
+            // its reader.
             let found: Vec<char> = text.chars().filter(|c| is_obeyed(*c)).collect();
             assert!(found.is_empty(), "{from}: {found:?} in {text:?}");
             for line in text.lines() {
@@ -62,7 +64,7 @@ fn no_report_repeats_what_a_terminal_or_a_service_obeys() {
     }
 }
 
-/// An image where everything that can have a name has one of those.
+/// An image with a hostile name in every field for a name.
 pub(crate) fn hostile() -> Handmade {
     let mut image = Handmade::healthy_alone();
     let platform = &mut image.platforms[0];

@@ -1,4 +1,4 @@
-//! What is no image, or only looks like one.
+//! Sources other than images, and sources with only the look of an image.
 
 use std::fs;
 use std::path::Path;
@@ -13,15 +13,15 @@ use super::{archived, run_on};
 use crate::corpus::run::in_parallel;
 use crate::fixture::noise;
 
-/// Something that a user could name by mistake, or that somebody made to harm.
+/// A source named by mistake, or made to do harm.
 struct Bad {
     what: &'static str,
     /// Makes it in an empty folder.
     make: fn(&Path),
-    /// What is named.
+    /// The named target.
     target: &'static str,
     code: i32,
-    /// What is said of it.
+    /// A part of the message.
     says: &'static str,
 }
 
@@ -281,8 +281,8 @@ fn what_may_not_be_read_is_said_to_be_so() {
     let folder = TempDir::with_prefix("bad-").unwrap();
     let file = folder.path().join("x");
     fs::write(&file, healthy_archive(folder.path())).unwrap();
-    // Root may read everything, so a file without rights says nothing here; what cannot be read by
-    // anybody is a folder in the place of the marker.
+    // Root may read every file, so a file without rights proves nothing here. A folder in the place
+    // of the marker is unreadable for every user.
     Handmade::healthy().write(&folder.path().join("layout")).unwrap();
     let marker = folder.path().join("layout/oci-layout");
     fs::remove_file(&marker).unwrap();

@@ -1,5 +1,5 @@
-//! Passwords where they do not belong: in an address, in the name of a variable, in an argument. Each is
-//! refused before anything is tried, and nothing that is printed repeats it.
+//! Passwords in wrong places: in an address, in the name of a variable, in an argument. `wharfd`
+//! refuses each before any work, and repeats none in its output.
 
 use std::process::Output;
 
@@ -9,7 +9,7 @@ use crate::fixture::{Wharfd, command, eventually};
 
 const SECRET: &str = "planted5ecret";
 
-/// Runs `wharfd` to its end; what it printed, all together.
+/// Runs `wharfd` to its end; returns its whole output.
 fn refused(arguments: &[&str], variables: &[(&str, &str)]) -> String {
     let mut command = command(arguments.iter().map(|argument| argument.replace("PLANTED", SECRET)));
     for (name, value) in variables {

@@ -1,5 +1,5 @@
-//! What `wharfd` refuses before it serves: configuration (exit code 2), port and store (5). Each
-//! message says what is wrong, where, and what to do.
+//! Causes for `wharfd` not to serve: configuration (exit code 2), port and store (5). Each message
+//! names the cause, its place, and the remedy.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -12,7 +12,7 @@ use wharf_testkit::processes::Process;
 
 use crate::fixture::{How, START, Wharfd, command};
 
-/// Runs `wharfd` to its end; its exit code and what it said.
+/// Runs `wharfd` to its end; returns its exit code and output.
 async fn run<A: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = A>) -> (i32, String) {
     let folder = TempDir::new().unwrap();
     let mut process = Process::spawn("wharfd", &mut command(arguments), folder.path()).unwrap();
@@ -197,7 +197,7 @@ async fn a_folder_without_permission_is_refused_in_the_words_of_the_system() {
     let arguments = ["serve", "--listen", "127.0.0.1:0", "--store", store.to_str().unwrap()];
     let mut command = command(arguments);
     if rustix::process::getuid().is_root() {
-        // Root may do everything; nobody may not even look.
+        // Root has all rights; the user "nobody" may not even read the folder.
         command.uid(65_534);
     }
     let elsewhere = TempDir::new().unwrap();

@@ -1,4 +1,4 @@
-//! Uploads that are wrong or break off.
+//! Wrong and broken uploads.
 
 use serde_json::json;
 use wharf_testkit::images::sha256;
@@ -10,7 +10,7 @@ use crate::fixture::{Api, Wharfd, code, eventually, message, noise};
 async fn content_that_is_not_its_digest_is_refused_and_never_visible() {
     let wharfd = Wharfd::alone().await;
     let api = &wharfd.api;
-    // In one segment, and in several of which the first are on disk by then.
+    // In one segment, and in several segments with the first ones already on disk.
     for (seed, bytes) in [(1, 100), (2, 3_000_000)] {
         let content = noise(seed, bytes);
         let (digest, wrong) = (sha256(&content), sha256(b"something else"));
@@ -74,7 +74,7 @@ async fn malformed_chunk_ranges_are_refused_and_change_nothing() {
     assert_eq!(api.get_blob(REPO, &digest).await.body, "0123456789");
 }
 
-/// Sends the head of a PATCH that promises all of `content`, and so many bytes of it.
+/// Sends the head of a PATCH for all of `content`, and this many bytes of it.
 async fn send_part(
     api: &Api,
     location: &str,

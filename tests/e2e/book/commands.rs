@@ -1,4 +1,4 @@
-//! The pages of commands: what `--help` says of each, command by command.
+//! The pages of commands: the text of `--help`, command by command.
 
 use std::fmt::Write as _;
 use std::process::{Command, Stdio};
@@ -7,12 +7,12 @@ use wharf_testkit::processes::product;
 
 use super::assert_current;
 
-/// Columns of the help: what clap takes where there is no terminal.
+/// Columns of the help: clap's width without a terminal.
 const COLUMNS: &str = "100";
-/// The heading of options that every command of `wharf` repeats.
+/// The heading of the options common to every command of `wharf`.
 const REPEATED: &str = "Options of every command:";
 
-/// What a program says of a command, whatever the environment.
+/// A program's help for a command, independent of the environment.
 fn help(program: &str, path: &[String]) -> String {
     let mut command = Command::new(product(program).unwrap());
     command.args(path).arg("--help").env_clear().env("COLUMNS", COLUMNS).stdin(Stdio::null());
@@ -21,7 +21,7 @@ fn help(program: &str, path: &[String]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The commands that a help lists.
+/// The commands in a help text.
 fn listed(help: &str) -> Vec<String> {
     let lines = help.lines().skip_while(|line| *line != "Commands:").skip(1);
     let lines = lines.take_while(|line| !line.is_empty());

@@ -1,15 +1,15 @@
-//! The page of the configuration names every key that `wharfd` takes, and no other. The program says
-//! which keys a table has when a key is unknown.
+//! The page of the configuration names every key of `wharfd`, and no other. The program lists a
+//! table's keys in its message about an unknown key.
 
 use std::collections::BTreeSet;
 
 use super::{DOCS, root, text};
 use crate::fixture::command;
 
-/// A key that no table has.
+/// A key unknown in every table.
 const UNKNOWN: &str = "no-such-key";
 
-/// Headings of the page, and a configuration that ends in the table.
+/// Headings of the page, each with a configuration up to the table.
 const TABLES: [(&str, &str); 10] = [
     ("The process", ""),
     ("`[[upstream]]`", "[[upstream]]\nurl = \"https://a.example\"\n"),

@@ -19,7 +19,7 @@ fn prose(page: &str) -> impl Iterator<Item = &str> {
 fn links(page: &str) -> Vec<String> {
     let mut found = Vec::new();
     for line in prose(page) {
-        // Code may hold what looks like a link; a link may hold code in its text.
+        // Code may contain the form of a link; a link may contain code in its text.
         let bare: Vec<&str> = line.split('`').step_by(2).collect();
         let bare = bare.join("`");
         let targets = bare.split("](").skip(1).filter_map(|rest| rest.split_once(')'));

@@ -43,7 +43,7 @@ fn families(text: &str) -> BTreeMap<String, Family> {
     families
 }
 
-/// A `wharfd` with everything that has metrics: TLS, an upstream, one answered request.
+/// A `wharfd` with every source of metrics: TLS, an upstream, one answered request.
 async fn page_of_metrics() -> String {
     let folder = tempfile::tempdir().unwrap();
     let pair = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();

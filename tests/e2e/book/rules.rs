@@ -1,4 +1,4 @@
-//! The page of rules: what `wharf rules` says of each.
+//! The page of rules: the text of `wharf rules` on each.
 
 use std::fmt::Write as _;
 use std::process::Command;
@@ -33,7 +33,7 @@ fn rules() -> Vec<Rule> {
     rules
 }
 
-/// What a family of rules is about, by the letters of its ids.
+/// The subject of each family of rules, by the letters of its ids.
 const FAMILIES: [(&str, &str); 11] = [
     ("API", "the payload of the Product Ingestion API"),
     ("DEP", "what a container asks for when it runs"),

@@ -19,7 +19,7 @@ use crate::fixture::{Api, START, Stage};
 const PLATFORMS: [&str; 2] = ["amd64", "arm64"];
 const TAG: &str = "1.0";
 
-/// The image, a place for what a client keeps, and where it goes.
+/// The image, a folder for a client's files, and the target.
 struct Scene {
     stage: Stage,
     layout: Layout,
@@ -50,7 +50,8 @@ impl Scene {
         format!("{}/{}:{TAG}", self.host(), self.repo)
     }
 
-    /// What the tag leads to, the same at `wharfd` and behind it, and each thing is its digest.
+    /// The tag's content: the same at `wharfd` and at the upstream, and each part hashes to its
+    /// digest.
     async fn pushed(&self) -> Pushed {
         let through = read(self.stage.api(), &self.repo).await;
         let behind = read(&self.stage.origin, &self.repo).await;
@@ -64,7 +65,7 @@ impl Scene {
         through
     }
 
-    /// What the tag leads to is the layout, to the byte.
+    /// The tag's content is the layout, to the byte.
     async fn assert_pushed_is_the_layout(&self) {
         let pushed = self.pushed().await;
         assert_eq!(pushed.index, self.layout.top.digest);
@@ -75,7 +76,7 @@ impl Scene {
         }
     }
 
-    /// A layout that a client pulled into `out` has everything, to the byte.
+    /// A layout pulled into `out` is complete, to the byte.
     fn assert_pulled_layout(&self) {
         for blob in everything(&self.layout) {
             let path = format!("out/blobs/{}", blob.digest.replace(':', "/"));
@@ -91,7 +92,7 @@ fn everything(layout: &Layout) -> impl Iterator<Item = &Blob> {
     layout.content().chain(manifests).chain([&layout.top])
 }
 
-/// What one side serves under a tag.
+/// One side's content under a tag.
 struct Pushed {
     index: String,
     /// In the index' order.
@@ -274,7 +275,7 @@ async fn containerd_pushes_and_pulls_two_platforms() {
     ctr("pusher", &[&import[..], &[&archive]].concat()).await;
     ctr("pusher", &["images", "push", "--plain-http", &there]).await;
     scene.assert_pushed_is_the_layout().await;
-    // Another namespace: it has to be told of every image, and says what it got.
+    // Another namespace: it needs a command for each image, and reports its content.
     ctr("puller", &["content", "fetch", "--plain-http", "--all-platforms", &there]).await;
     let image = ctr("puller", &["images", "ls", &format!("name=={there}")]).await;
     assert!(image.contains(&scene.layout.top.digest), "{image}");

@@ -1,6 +1,6 @@
-//! What clients attach to an image through `wharfd` is found straight at the upstream, through the
-//! `wharfd` that it went through and through another one, whether or not the upstream has a referrers
-//! API; and what one of them deletes is gone in all three places.
+//! The clients' attachments to an image, sent through `wharfd`, are visible at the upstream,
+//! through the same `wharfd` and through another one, with and without a referrers API at the
+//! upstream. An attachment deleted by a client is gone in all three places.
 
 use std::fmt::Write as _;
 
@@ -16,7 +16,7 @@ use crate::fixture::{Stage, USER, Wharfd, upstream_lines};
 const REPO: &str = "clients/signed";
 const TAG: &str = "1.0";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-/// What the upstream may be like.
+/// The two kinds of upstreams.
 const UPSTREAMS: [Referrers; 2] = [Referrers::Absent, Referrers::Kept];
 
 /// An image at the upstream, and two ways to it.
@@ -33,7 +33,7 @@ impl Scene {
             let _ = writeln!(setup.upstream, "push = \"{push}\"");
             setup.double.habits.referrers = referrers;
             setup.double.anonymous_pull = true;
-            // Long enough to show whatever is served although it is old.
+            // Long enough to expose any stale response.
             setup.tag_ttl(3600)
         });
         let stage = start.await?;
@@ -47,7 +47,7 @@ impl Scene {
         Some(Self { stage, other, subject: layout.top.digest, folder })
     }
 
-    /// `HOST:PORT` of the upstream, of the `wharfd` that is pushed through, of another one.
+    /// `HOST:PORT` of the upstream, of the `wharfd` for pushes, of another one.
     fn places(&self) -> [String; 3] {
         let upstream = self.stage.double.url().trim_start_matches("http://").to_owned();
         [upstream, self.stage.wharfd.host(), self.other.host()]
@@ -62,8 +62,8 @@ impl Scene {
         self.folder.path().join("note.txt").display().to_string()
     }
 
-    /// The digests that oras finds at each place are these, and it is no accident of one client that
-    /// regctl finds as many.
+    /// oras finds exactly these digests at each place, and regctl finds as many, so the result does
+    /// not depend on one client.
     async fn assert_found(&self, oras: &Client, regctl: &Client, expected: &[&String]) {
         for place in self.places() {
             let image = self.image(&place);
@@ -90,7 +90,7 @@ impl Scene {
         }
     }
 
-    /// Attaches by oras at a place; the digest of what it made.
+    /// Attaches by oras at a place; returns the new digest.
     async fn attach(&self, oras: &Client, place: &str, kind: &str) -> String {
         let (image, note) = (self.image(place), self.note());
         let attach = ["attach", "--plain-http", "--disable-path-validation", "--format", "json"];
@@ -119,7 +119,7 @@ async fn what_is_attached_by_turns_through_two_proxies_is_found_everywhere() {
         scene.assert_found(&oras, &regctl, &[&one, &two]).await;
         let three = scene.attach(&oras, &through, "application/three").await;
         scene.assert_found(&oras, &regctl, &[&one, &two, &three]).await;
-        // Deleted by the client that keeps the tag, where one is kept.
+        // The client with the fallback tag deletes, where there is a tag.
         let gone = format!("{other}/{REPO}@{two}");
         run(&oras, &["manifest", "delete", "--plain-http", "--force", &gone]).await;
         scene.assert_found(&oras, &regctl, &[&one, &three]).await;
@@ -155,7 +155,7 @@ async fn crane_brings_a_referrer_that_is_found_everywhere() {
     }
 }
 
-/// 100 referrers of 60 kB, which are two pages.
+/// 100 referrers of 60 kB, on two pages.
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_follow_a_long_list_from_page_to_page() {
     let (Some(oras), Some(regctl)) = (clients::require("oras"), clients::require("regctl")) else {
@@ -184,7 +184,7 @@ async fn clients_follow_a_long_list_from_page_to_page() {
         pushed.push(digest);
     }
     let image = format!("{}/{REPO}@{}", wharfd.host(), layout.top.digest);
-    // Digests alone: the kit keeps no more than 4 MiB of what a client prints.
+    // Digests alone: the kit keeps at most 4 MiB of a client's output.
     let template = "{{range .referrers}}{{.digest}} {{end}}";
     let format = ["--format", "go-template", "--template", template];
     let found = run(&oras, &[&["discover", "--plain-http"], &format[..], &[&image]].concat()).await;

@@ -1,5 +1,5 @@
-//! Offers of Kubernetes applications that Microsoft's packaging tool, the portal or a cluster would send
-//! back: the chart, the manifest, the questions and the template.
+//! Offers of Kubernetes applications with faults for Microsoft's packaging tool, the portal or a
+//! cluster: in the chart, the manifest, the questions and the template.
 
 use wharf_testkit::offers::Offer;
 
@@ -11,13 +11,13 @@ const TEMPLATE: &str = "mainTemplate.json";
 pub(super) const CHART: &str = "chart/Chart.yaml";
 const WORKLOAD: &str = "chart/templates/web.yaml";
 
-/// A healthy offer with an application, in which one piece of one file is another.
+/// Replaces one piece of one file of a healthy application offer.
 fn change(at: &mut Offer, name: &'static str, from: &str, to: &str) {
     at.add_application();
     edit(at, name, from, to);
 }
 
-/// An offer of an application alone, which Microsoft bills by the core.
+/// An offer of an application alone, billed by Microsoft per core.
 pub(super) fn sold(at: &mut Offer) {
     at.add_application();
     let image = at.text.find("  - id: tide-service").unwrap();
@@ -42,14 +42,14 @@ pub(super) fn plan(at: &mut Offer, from: &str, to: &str) {
     at.replace(from, to);
 }
 
-/// A case of the rule `$id` that changes one file.
+/// A case of the rule `$id` with one changed file.
 macro_rules! file {
     ($id:literal, $weight:ident, $what:literal, $name:ident, $from:literal => $to:literal) => {
         offer($id, Weight::$weight, $what, |at| change(at, $name, $from, $to))
     };
 }
 
-/// A case of the rule `$id` that changes the plan.
+/// A case of the rule `$id` with a changed plan.
 macro_rules! said {
     ($id:literal, $weight:ident, $what:literal, $from:literal => $to:literal) => {
         offer($id, Weight::$weight, $what, |at| plan(at, $from, $to))

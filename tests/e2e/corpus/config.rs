@@ -1,4 +1,4 @@
-//! Configurations that say too little, too much, or what customers cannot use.
+//! Configurations with too little, too much, or settings useless for customers.
 
 use serde_json::{Value, json};
 use wharf_testkit::handmade::{Entry, Handmade, Program, X86_64, set};
@@ -66,7 +66,7 @@ pub(super) const CASES: &[Case] = &[
     }),
 ];
 
-/// Says something else of how linux/amd64 starts.
+/// Replaces one field in the start configuration of linux/amd64.
 pub(super) fn run(image: &mut Handmade, name: &str, value: Value) {
     set(image.platforms[0].run(), name, value);
 }

@@ -1,4 +1,5 @@
-//! Entries of layers that engines refuse, or do not unpack alike; and what all of them take.
+//! Entries of layers: refused by engines, unpacked differently by engines, or accepted by all of
+//! them.
 
 use wharf_testkit::handmade::{Entry, Handmade};
 
@@ -67,7 +68,7 @@ pub(super) const CASES: &[Case] = &[
     }),
 ];
 
-/// What every engine unpacks, and alike.
+/// Entries unpacked the same by every engine.
 pub(super) const HEALTHY: &[(&str, Make)] = &[
     (
         "a tar without the padding of its last file",

@@ -1,4 +1,4 @@
-//! What scanners and registries say, and what somebody took over: reports and files beside an image.
+//! Reports of scanners and registries, and waivers: files beside an image.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use wharf_testkit::handmade::{Handmade, Written};
 
 use super::{Case, Error, Make, NotProven, Warning, Weight};
 
-/// A vector of each score that the cases name.
+/// A vector of each score named in the cases.
 const VECTOR: &str = "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H";
 
 const fn scanned(
@@ -135,7 +135,7 @@ pub(super) const CASES: &[Case] = &[
     ),
 ];
 
-/// What is waived does not count.
+/// Waived findings do not count.
 pub(super) const HEALTHY: &[(&str, Make)] = &[
     (
         "a report of what is below the line",
@@ -239,7 +239,7 @@ pub(super) fn cyclonedx(written: &Written) -> Value {
     })
 }
 
-/// What `az acr show` says of the registry of the offer.
+/// The output of `az acr show` for the registry of the offer.
 pub(super) fn registry_state() -> Value {
     json!({
         "id": "/subscriptions/51e0b7c4-2d39-4f6a-8c1b-93a7d4e6f058/resourceGroups/harbour-group\

@@ -1,4 +1,5 @@
-//! Images whose files do not fit: what is started, who starts it, where, and what stands in its way.
+//! Images with unfit files: the started program, its user, its folder, and the obstacles in its
+//! way.
 
 use serde_json::{Value, json};
 use wharf_testkit::handmade::{AARCH64, Entry, Handmade, Layer, Program, X86_64, set};
@@ -135,7 +136,7 @@ pub(super) const CASES: &[Case] = &[
     }),
 ];
 
-/// What starts, although it may not look like it.
+/// Programs with an odd look; all of them start.
 pub(super) const HEALTHY: &[(&str, Make)] = &[
     (
         "a program that PATH finds",
@@ -208,14 +209,14 @@ fn program(image: &mut Handmade, program: &Program) {
     image.platforms[0].app().entry(PROGRAM).content = program.bytes();
 }
 
-/// A script that is started.
+/// A script as the started program.
 fn start(image: &mut Handmade, text: &str) {
     add(image, [Entry::program("srv/tide/start", text)]);
     let run = image.platforms[0].run();
     set(run, "Entrypoint", json!(["/srv/tide/start"]));
 }
 
-/// A shell.
+/// Adds a shell.
 fn shell(image: &mut Handmade) {
     let shell = Entry::program("usr/bin/tide-sh", Program::of(X86_64).bytes());
     image.platforms[0].base().entries.push(shell);

@@ -1,4 +1,4 @@
-//! Bytes that are not what somebody says they are: blobs, manifests, indexes, compression.
+//! Bytes with wrong declarations: blobs, manifests, indexes, compression.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use wharf_testkit::images::sha256;
 
 use super::{Case, Error, Make, NotProven, Warning, image};
 
-/// What is flipped to break a byte: one bit.
+/// The flipped bit of a broken byte.
 const BIT: u8 = 0x10;
 
 pub(super) const CASES: &[Case] = &[
@@ -77,7 +77,7 @@ pub(super) const CASES: &[Case] = &[
         };
     }),
     image("IMG-003", Error, "two layers changed places", |image| {
-        // Not compressed, they have one size, so that only the digest tells.
+        // Uncompressed, both have one size, so only the digest differs.
         image.platforms[0].app().pack(Packing::Plain);
         image.platforms[1].app().pack(Packing::Plain);
         image.on_folder = |written| {
@@ -348,7 +348,7 @@ pub(super) const CASES: &[Case] = &[
     }),
 ];
 
-/// Oddities that every engine takes.
+/// Oddities accepted by every engine.
 pub(super) const HEALTHY: &[(&str, Make)] = &[
     (
         "a gzip layer of two members",

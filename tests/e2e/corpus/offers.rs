@@ -1,4 +1,4 @@
-//! Offers that the marketplace would send back: who, which words, which pictures, which tags.
+//! Offers with faults for the marketplace: in the publisher, the words, the pictures, the tags.
 
 use wharf_testkit::offers::{Offer, picture};
 

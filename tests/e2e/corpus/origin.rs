@@ -1,4 +1,4 @@
-//! What an image says of where it comes from, what it asks of engines, and what lies beside it.
+//! An image's statements about its origin, its demands on engines, and the manifests beside it.
 
 use serde_json::{Value, json};
 use wharf_testkit::handmade::{Handmade, Layer, set};

@@ -1,4 +1,4 @@
-//! Offers that went live, and were changed in a way that can never be taken back.
+//! Published offers with an irrevocable change.
 
 use wharf_testkit::offers::Offer;
 

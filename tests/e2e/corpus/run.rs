@@ -23,10 +23,10 @@ type Change = fn(&mut Offer);
 /// How many programs run at once; each is short, and mostly waits for the disk.
 const AT_ONCE: usize = 4;
 
-/// What `wharf` said.
+/// The result of `wharf`.
 #[derive(Debug)]
 pub(crate) struct Said {
-    /// Rules that found something, and how much it weighs.
+    /// The rules with findings, and the weight of each.
     pub(crate) found: BTreeSet<(String, Weight)>,
     /// The exit code.
     pub(crate) code: Option<i32>,
@@ -52,7 +52,7 @@ pub(crate) fn program() -> Command {
             command.env_remove(name);
         }
     }
-    // Where `go install` puts it, which need not be on the PATH of who runs the tests.
+    // The folder of `go install` need not be on the PATH of the test's user.
     if let Some(helm) = clients::require("helm") {
         command.env("WHARF_HELM", helm.path());
     }
@@ -119,7 +119,7 @@ pub(crate) fn wharf(make: &Make, folder: &Path) -> Said {
     said
 }
 
-/// An offer that went live, as its ledger says, and was changed since.
+/// A published offer, as recorded in its ledger, changed since.
 fn recorded(command: &mut Command, folder: &Path, before: Change, change: Change) {
     let mut offer = Offer::with_application();
     before(&mut offer);
@@ -153,7 +153,7 @@ fn succeeds(command: &mut Command) {
     assert!(output.status.success(), "{command:?}: {words}");
 }
 
-/// What the marketplace would answer once it has taken a payload.
+/// The marketplace's response to a later read of an accepted payload.
 fn resource_tree(payload: &Value) -> Value {
     serde_json::json!({
         "$schema": "https://schema.mp.microsoft.com/schema/resource-tree/2022-03-01-preview2",
@@ -171,7 +171,7 @@ fn offered() -> Handmade {
     image
 }
 
-/// Runs a command that reports in JSON.
+/// Runs a command with a report in JSON.
 pub(crate) fn look(command: &mut Command) -> Said {
     let output = command.output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
@@ -201,7 +201,7 @@ pub(crate) fn look(command: &mut Command) -> Said {
     Said { found, code: output.status.code(), verdict, messages }
 }
 
-/// Does something with each, a few at once; the results in the order of the items.
+/// Runs a function on each item, a few at once; returns the results in the order of the items.
 pub(crate) fn in_parallel<I: Sync, O: Send>(
     items: &[I],
     work: impl Fn(usize, &I) -> O + Sync,
@@ -224,7 +224,7 @@ pub(crate) fn in_parallel<I: Sync, O: Send>(
     done.into_iter().map(|(_, made)| made).collect()
 }
 
-/// The table.
+/// Prints the table of cases and results.
 #[expect(clippy::print_stdout, reason = "`make corpus` shows it")]
 pub(crate) fn print(cases: &[&Case], said: &[Said]) {
     println!("\n{:<9} {:<11} {:<11} WHAT IS BROKEN", "RULE", "SEVERITY", "VERDICT");

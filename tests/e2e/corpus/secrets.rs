@@ -1,4 +1,4 @@
-//! Keys, logins and traces that were left in layers; nothing here opens anything.
+//! Keys, logins and traces left in layers; all of them are useless.
 
 use wharf_testkit::handmade::{Entry, Handmade, Layer};
 use wharf_testkit::secrets::{openssh_pem, pkcs8_pem};
@@ -44,13 +44,13 @@ pub(super) const CASES: &[Case] = &[
         base.entries.push(Entry::program("usr/bin/tided", [0x7f, b'E', b'L', b'F']));
     }),
     image("IMG-025", Error, "a layer holds the test file of virus scanners", |image| {
-        // In two pieces, so that no scanner finds it in this text.
+        // In two pieces, so no scanner finds it in this text.
         let text = [r"X5O!P%@AP[4\PZX54(P^)7CC)7}$EICAR-", "STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"];
         add(image, "srv/tide/virus.txt", text.concat());
     }),
 ];
 
-/// What looks like a secret and is none.
+/// Texts with the look of a secret.
 pub(super) const HEALTHY: &[(&str, Make)] = &[
     (
         "a certificate",

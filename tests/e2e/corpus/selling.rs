@@ -1,4 +1,4 @@
-//! Offers that cannot be sold as they say: to whom, where, at which price, in which language.
+//! Offers with unsellable terms: the audience, the market, the price, the language.
 
 use wharf_testkit::offers::{Offer, blurred};
 

@@ -1,5 +1,5 @@
-//! What stands between `wharfd` and those who check its credentials: a gate before the double that
-//! sees every token that passes and can answer in the double's place, and an Entra ID of our own.
+//! The checks between `wharfd` and its upstream: a gate before the double, with a record of every
+//! token on its way and scripted responses in the double's place; and an Entra ID of our own.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::convert::Infallible;
@@ -64,7 +64,7 @@ where
         let answer = handler(request);
         async move { Ok::<_, Infallible>(answer.await) }
     });
-    // A peer that goes away is the peer's affair.
+    // A departed peer is of no interest.
     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
@@ -76,15 +76,15 @@ fn answer(status: u16, body: impl Into<Bytes>) -> Response<Body> {
 
 #[derive(Default)]
 struct Seen {
-    /// Every token that passed, in either direction.
+    /// Every token on its way, in either direction.
     tokens: BTreeSet<String>,
     forms: Vec<(String, Form)>,
-    /// Answers that are given in the double's place, by path.
+    /// Scripted responses in the double's place, by path.
     instead: BTreeMap<String, VecDeque<(u16, String)>>,
     basic_only: bool,
 }
 
-/// The gate before a double. It keeps the `Host` of requests, so that the double names the gate.
+/// The gate before a double. It keeps the `Host` of requests, so the double names the gate.
 pub(super) struct Gate {
     addr: SocketAddr,
     seen: Arc<Mutex<Seen>>,
@@ -118,7 +118,7 @@ impl Gate {
         seen.instead.entry(path.to_owned()).or_default().push_back((status, body.into()));
     }
 
-    /// Forgets the answers that were not asked for.
+    /// Forgets the unused scripted responses.
     pub(super) fn forget_answers(&self) {
         self.seen.lock().unwrap().instead.clear();
     }
@@ -128,13 +128,13 @@ impl Gate {
         self.seen.lock().unwrap().basic_only = true;
     }
 
-    /// The forms that came to this path.
+    /// The forms received at this path.
     pub(super) fn forms(&self, path: &str) -> Vec<Form> {
         let seen = self.seen.lock().unwrap();
         seen.forms.iter().filter(|(to, _)| to == path).map(|(_, form)| form.clone()).collect()
     }
 
-    /// Every token that passed.
+    /// Every recorded token.
     pub(super) fn tokens(&self) -> BTreeSet<String> {
         self.seen.lock().unwrap().tokens.clone()
     }
@@ -186,18 +186,18 @@ trait OrNothing {
 }
 
 impl<E> OrNothing for Result<Bytes, E> {
-    /// A body that breaks off is passed on as an empty one.
+    /// A broken body is passed on as an empty one.
     fn unwrap_or_default_bytes(self) -> Bytes {
         self.unwrap_or_else(|_| Bytes::new())
     }
 }
 
-/// What an Entra ID accepts, and what it gives.
+/// The credentials accepted by an Entra ID, and its token.
 #[derive(Clone)]
 pub(super) struct Trust {
     /// `client_secret` or `client_assertion`, and `x-identity-header`.
     pub(super) proof: String,
-    /// The Entra token that it gives out.
+    /// The issued Entra token.
     pub(super) token: String,
 }
 
@@ -245,13 +245,14 @@ impl Authority {
         format!("http://{}/msi/token", self.identity)
     }
 
-    /// What it was asked, over TLS or at the identity endpoint.
+    /// The received forms, over TLS or at the identity endpoint.
     pub(super) fn asked(&self) -> Vec<Form> {
         self.asked.lock().unwrap().clone()
     }
 }
 
-/// `POST /TENANT/oauth2/v2.0/token`. Its refusals repeat what they refuse, as no server should.
+/// `POST /TENANT/oauth2/v2.0/token`. Its refusals repeat the refused credentials, as no server
+/// should.
 async fn login(
     asked: Arc<Mutex<Vec<Form>>>,
     trust: Trust,

@@ -1,5 +1,5 @@
-//! The stage of the tests of logins: `wharfd` before the gate before the double, and the files and
-//! programs that it finds its logins in.
+//! The stage of the login tests: `wharfd` before the gate before the double, and the files and
+//! programs with its logins.
 
 use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
@@ -35,7 +35,7 @@ impl Scene {
         Self::set_with(|config| config).await
     }
 
-    /// `None` when `docker-registry` is missing, which `Registry::start` has said.
+    /// `None` without `docker-registry`; `Registry::start` has reported it.
     pub(super) async fn set_with(
         change: impl FnOnce(DoubleConfig) -> DoubleConfig,
     ) -> Option<Self> {
@@ -63,7 +63,7 @@ impl Scene {
         path
     }
 
-    /// A shell script that `wharfd` finds on its PATH.
+    /// A shell script on the PATH of `wharfd`.
     pub(super) fn program(&self, name: &str, script: &str) {
         let path = self.file(&format!("bin/{name}"), &format!("#!/bin/sh\n{script}\n"));
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -95,7 +95,7 @@ impl Scene {
         Daemon { api, process, admin, _folder: folder }
     }
 
-    /// Lines for an identity that the authority knows, by its kind.
+    /// Configuration lines for an identity known to the authority, by its kind.
     pub(super) fn entra(&self, authority: &Authority, kind: &str) -> String {
         let ca_file = self.file("authority.pem", &authority.certificate);
         let mut lines =
@@ -124,7 +124,7 @@ impl Scene {
         format!("docker_config = \"{}\"", path.display())
     }
 
-    /// `docker_config` with a helper for this upstream that runs this script.
+    /// A `docker_config` whose helper for this upstream runs this script.
     pub(super) fn helper(&self, script: &str) -> String {
         self.program("docker-credential-planted", script);
         self.docker(&serde_json::json!({ "credHelpers": { self.gate.host(): "planted" } }))

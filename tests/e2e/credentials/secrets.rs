@@ -1,5 +1,5 @@
-//! That no secret shows: each is planted, used, refused and mangled, with the log at its loudest;
-//! then log, answers and metrics are searched for it in every form in which it could stand there.
+//! No secret shows: each is planted, used, refused and mangled, with the log at its most verbose;
+//! then the test searches log, responses and metrics for every form of it.
 
 use std::collections::BTreeSet;
 
@@ -13,15 +13,14 @@ use super::scene::{
 };
 use super::{EXCHANGE, TOKEN};
 
-/// What is shown to who refuses it.
+/// The wrong secret for a server's refusal.
 const WRONG: &str = "planted-wrong-secret-3d2b";
-/// What only programs print.
+/// A secret printed only by programs.
 const PRINTED: &str = "planted-printed-secret-c0de";
-/// What only servers say.
+/// A secret sent only by servers.
 const SAID: &str = "planted-said-secret-ab12";
 
-/// The texts by which a secret would show: itself, in an address, and in base64 whatever stands
-/// before it.
+/// The visible forms of a secret: plain, in an address, and in base64 after any prefix.
 fn forms(secret: &str) -> BTreeSet<String> {
     let mut forms = BTreeSet::from([secret.to_owned()]);
     forms.insert(form_urlencoded::byte_serialize(secret.as_bytes()).collect());
@@ -53,7 +52,7 @@ async fn everything(wharfd: &Daemon, answers: &[String]) -> String {
     format!("{log}\n{metrics}\n{}", answers.join("\n"))
 }
 
-/// Pulls some times, and searches all that shows.
+/// Pulls some times, and searches all output.
 async fn search(scene: &Scene, wharfd: &Daemon, what: &str, pulls: usize) {
     let mut answers = Vec::new();
     for _ in 0..pulls {
@@ -93,7 +92,7 @@ async fn logins_that_work_show_no_secret() {
     let password = [("PLANTED", PASSWORD)];
     let token = identity_token(&scene).await;
     let logins = [
-        // First: what follows expires every token.
+        // First, because the later ones expire every token.
         (scene.helper(&helper_answer("<token>", &token)), &[][..]),
         (format!("username = \"{USER}\"\npassword_env = \"PLANTED\""), &password),
         (scene.entra(&authority, "client-secret"), &[]),
@@ -132,7 +131,7 @@ async fn logins_that_are_refused_show_no_secret() {
         search(&scene, &wharfd, &login, 2).await;
         assert!(wharfd.pull().await.status.as_u16() >= 400, "{login}");
     }
-    // The password itself, refused by someone who repeats it.
+    // The password itself, refused by a server with the password in its message.
     let repeated = format!(r#"{{"errors":[{{"code":"DENIED","message":"no {WRONG}, {SAID}"}}]}}"#);
     for status in [400, 401, 403, 404, 422, 500] {
         let wharfd = scene.wharfd(&by_variable, &wrong).await;

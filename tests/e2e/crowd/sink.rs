@@ -1,5 +1,5 @@
-//! A registry that takes uploads and throws their bytes away: what is behind the double when a push is
-//! about what lies before it. It knows how much of each blob came, and has none.
+//! A registry without storage: it takes uploads and throws their bytes away, as the upstream of the
+//! double in tests of the push itself. It knows the received size of each blob, and has no content.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -26,7 +26,7 @@ pub(super) struct Sink {
 struct Taken {
     /// Bytes of every upload, under its number.
     uploads: Mutex<Vec<u64>>,
-    /// Bytes of what was ended, under its digest.
+    /// Sizes of completed uploads, by digest.
     blobs: Mutex<BTreeMap<String, u64>>,
 }
 
@@ -43,7 +43,7 @@ impl Sink {
         format!("http://{}", self.addr)
     }
 
-    /// What was ended: the size of each digest.
+    /// The completed uploads: the size of each digest.
     pub(super) fn blobs(&self) -> BTreeMap<String, u64> {
         self.taken.blobs.lock().unwrap().clone()
     }
@@ -63,7 +63,7 @@ async fn connection(stream: TcpStream, taken: Arc<Taken>) {
         async move { Ok::<_, Infallible>(taken.answer(request).await) }
     });
     let server = hyper::server::conn::http1::Builder::new();
-    // A client that goes away is no matter here.
+    // A departed client is of no interest here.
     let _ = server.serve_connection(TokioIo::new(stream), service).await;
 }
 
@@ -109,7 +109,7 @@ impl Taken {
     }
 }
 
-/// How much there was of a body that came whole.
+/// The size of a complete body.
 async fn drained(mut body: Incoming) -> Option<u64> {
     let mut bytes = 0;
     while let Some(frame) = body.frame().await {

@@ -1,4 +1,4 @@
-//! Bodies: manifests that are right, almost right and not at all, and bytes.
+//! Bodies: right, almost right and wrong manifests, and random bytes.
 
 use serde_json::{Value, json};
 use wharf_testkit::dice::Dice;
@@ -20,7 +20,7 @@ pub(super) const TYPES: [&str; 8] = [
 const LARGE_BYTES: usize = 4 * 1024 * 1024;
 const DEEP: usize = 5_000;
 
-/// A manifest of what is there; its type.
+/// A manifest of existing blobs; returns its type.
 pub(super) fn manifest(known: &Known, dice: &mut Dice) -> (&'static str, String) {
     let subject = known.manifests.any(dice).filter(|_| dice.percent(30));
     let subject = subject.map(|(digest, size)| described(TYPES[0], &digest, size));
@@ -50,7 +50,7 @@ fn described(media_type: &str, digest: &str, size: usize) -> Value {
     json!({ "mediaType": media_type, "digest": digest, "size": size })
 }
 
-/// What may come where a manifest is wanted.
+/// Random content in the place of a manifest.
 pub(super) fn anything(known: &Known, dice: &mut Dice) -> Vec<u8> {
     let (_, right) = manifest(known, dice);
     match dice.below(14) {

@@ -1,4 +1,4 @@
-//! Sends what the dice made, as it is, and reads what comes.
+//! Sends the random requests unchanged, and reads the responses.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -13,13 +13,13 @@ use wharf_testkit::http::{Body, chunked, empty, full};
 
 use super::shots::{Framing, Shot};
 
-/// Longer than any answer of these takes, also that to a body that never ends.
+/// Longer than any of these responses takes, also the response to an endless body.
 const HUNG: Duration = Duration::from_secs(75);
-/// What is kept of an answer.
+/// The kept part of a response.
 const KEPT_BYTES: usize = 64 * 1024;
 const PART_BYTES: usize = 16 * 1024;
 
-/// What came back.
+/// The response to a request.
 #[derive(Default)]
 pub(super) struct Seen {
     /// `None` when the connection closed without an answer.
@@ -65,7 +65,7 @@ async fn first(host: &str, shot: &Shot) -> std::io::Result<Seen> {
     let bytes = shot.bytes(host);
     let part = shot.framing == Framing::Short;
     let write = async {
-        // A server that has answered may take no more of it.
+        // After its response a server may refuse the rest.
         let _ = to.write_all(&bytes).await;
         if part {
             let _ = to.shutdown().await;
@@ -85,7 +85,7 @@ async fn first(host: &str, shot: &Shot) -> std::io::Result<Seen> {
     Ok(parse(&answer))
 }
 
-/// The first answer that is none of 1xx.
+/// The first response with a status other than 1xx.
 fn parse(answer: &[u8]) -> Seen {
     let mut rest = answer;
     loop {

@@ -1,4 +1,4 @@
-//! What belongs together: pushes in their order and in none, tokens, and single requests between them.
+//! Related requests: pushes in order and out of order, tokens, and single requests between them.
 
 use tokio::time::Instant;
 use wharf_testkit::dice::Dice;
@@ -29,7 +29,7 @@ async fn fire(known: &Known, shot: &Shot, http2: bool) -> Seen {
     let began = Instant::now();
     let mut seen = send(&known.host, shot, http2).await;
     if shot.method == "HEAD" && seen.is(502) {
-        // What went wrong stands in a body.
+        // The error is in a response body.
         let asked = Shot { method: String::from("GET"), ..shot.clone() };
         seen = send(&known.host, &asked, http2).await;
     }
@@ -46,7 +46,7 @@ fn with_digest(location: &str, digest: &str) -> String {
     format!("{location}{joint}digest={digest}")
 }
 
-/// A blob and a manifest by somebody who may, as a client pushes them.
+/// A blob and a manifest by a user with all rights, as a client pushes them.
 async fn push(known: &Known, dice: &mut Dice, http2: bool) {
     let name = repo(dice);
     let content = bodies::blob(dice);
@@ -122,13 +122,13 @@ async fn upload(known: &Known, dice: &mut Dice, http2: bool) {
             location = if seen.location.is_empty() { location } else { seen.location };
         }
     }
-    // A few are left; more would be all that there may be.
+    // A few uploads stay open; more would use up the limit.
     if dice.percent(95) {
         fire(known, &by_root(known, Shot::plain("DELETE", &location)), http2).await;
     }
 }
 
-/// A token for something, which is shown later.
+/// A token for a random scope, for later requests.
 async fn token(known: &Known, dice: &mut Dice, http2: bool) {
     let scope = format!("repository:{}:pull,push,delete", repo(dice));
     let mut shot = if dice.percent(50) {

@@ -19,13 +19,13 @@ pub(super) enum Framing {
     Chunked,
     /// More is promised than comes.
     Short,
-    /// Both, which is smuggling.
+    /// Both headers, a case of smuggling.
     Both,
     /// Nothing is said.
     Nothing,
 }
 
-/// One request.
+/// One random request.
 #[derive(Clone)]
 pub(super) struct Shot {
     pub(super) method: String,
@@ -33,12 +33,12 @@ pub(super) struct Shot {
     pub(super) headers: Vec<(String, String)>,
     pub(super) body: Vec<u8>,
     pub(super) framing: Framing,
-    /// The last number of the address that it comes from.
+    /// The last number of its source address.
     pub(super) source: u8,
 }
 
 impl Shot {
-    /// A plain request by somebody who may.
+    /// A plain request by a user with all rights.
     pub(super) fn plain(method: &str, target: impl Into<String>) -> Self {
         Self {
             method: method.to_owned(),
@@ -59,13 +59,13 @@ impl Shot {
         Self { body: body.into(), ..self }
     }
 
-    /// Anything.
+    /// A random request of any kind.
     pub(super) fn any(known: &Known, dice: &mut Dice) -> Self {
         let mut shot = Self::plain("", target(known, dice));
         let usual = METHODS[dice.index(6)];
         shot.method = String::from(if dice.percent(90) { usual } else { pick(&METHODS, dice) });
         if known.upstream && shot.method == "DELETE" && !shot.is_loose(known, dice) {
-            // What is deleted behind leaves tags that are not whole, and rightly.
+            // A deletion at the backing registry rightly leaves incomplete tags.
             shot.method = String::from("GET");
         }
         if !matches!(shot.method.as_str(), "GET" | "HEAD") || dice.percent(3) {
@@ -81,7 +81,7 @@ impl Shot {
         shot.odd(known, dice)
     }
 
-    /// The same by somebody, from somewhere, with oddities of its head.
+    /// The same request with a random login, a random source, and oddities of its head.
     pub(super) fn odd(mut self, known: &Known, dice: &mut Dice) -> Self {
         self.source = 1 + u8::try_from(dice.below(9)).unwrap();
         if dice.percent(4) {
@@ -94,7 +94,7 @@ impl Shot {
         login.into_iter().fold(self, |shot, login| shot.header("authorization", login))
     }
 
-    /// A deletion of what no manifest names.
+    /// A deletion of a blob outside of every manifest.
     fn is_loose(&mut self, known: &Known, dice: &mut Dice) -> bool {
         if self.target.contains("/uploads/") {
             return true;
@@ -182,7 +182,7 @@ pub(super) fn pick<'a>(from: &[&'a str], dice: &mut Dice) -> &'a str {
     from[dice.index(from.len())]
 }
 
-/// Mostly one that is there.
+/// A repository, usually an existing one.
 pub(super) fn repo(dice: &mut Dice) -> &'static str {
     if dice.percent(80) { REPOS[dice.index(5)] } else { pick(&REPOS, dice) }
 }
@@ -252,7 +252,7 @@ fn basic(user: &str, password: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
 }
 
-/// What is shown: mostly a login that is good.
+/// The credentials: usually a valid login.
 fn login(known: &Known, dice: &mut Dice) -> Vec<String> {
     let user = pick(&USERS, dice);
     let good = basic(user, &password(user));
@@ -278,7 +278,7 @@ fn login(known: &Known, dice: &mut Dice) -> Vec<String> {
     }
 }
 
-/// The login of who may everything, where there is one.
+/// The login of the user with all rights, if there is one.
 pub(super) fn root(known: &Known) -> Option<String> {
     (known.access != Access::Open).then(|| basic("root", &password("root")))
 }

@@ -1,4 +1,4 @@
-//! What is fuzzed, and what the clients know and found of it.
+//! The target of the fuzzing, the clients' knowledge of its content, and their findings.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -17,11 +17,11 @@ use crate::fixture::{PASSWORD, Wharfd, assert_all_stored_is_right, upstream_line
 
 const SERVICE: &str = "publisher";
 pub(super) const USERS: [&str; 3] = ["alice", "bob", "root"];
-/// How long the upstream is away, and for how long what it was asked then may still fail: it is left
-/// alone for so long.
+/// The time of the upstream's absence. Requests to it may fail for as long again, because the
+/// breaker stays open.
 const AWAY: Duration = Duration::from_millis(400);
 const GRACE: Duration = Duration::from_secs(12);
-/// What is remembered of digests and sessions.
+/// The most remembered digests and sessions.
 const KNOWN_MAX: usize = 200;
 
 const RULES: &str = r#"
@@ -50,7 +50,7 @@ pub(super) enum Access {
     Passthrough,
 }
 
-/// What is behind.
+/// The parts behind `wharfd`.
 struct Behind {
     /// `None` while it is away.
     double: Option<AcrDouble>,
@@ -58,7 +58,7 @@ struct Behind {
     registry: Registry,
 }
 
-/// A `wharfd` and what is around it.
+/// A `wharfd` and its surroundings.
 pub(super) struct Stage {
     pub(super) access: Access,
     wharfd: Wharfd,
@@ -69,7 +69,7 @@ pub(super) struct Stage {
 }
 
 impl Stage {
-    /// `None` when `docker-registry` is missing, which `Registry::start` has said.
+    /// `None` without `docker-registry`; `Registry::start` has reported it.
     pub(super) async fn set(access: Access, upstream: bool) -> Option<Self> {
         let files = access_files();
         let mut lines = match access {
@@ -99,7 +99,7 @@ impl Stage {
         self.behind.is_some()
     }
 
-    /// Something changes, and is read.
+    /// Changes the configuration and reloads it.
     pub(super) fn reload(&mut self) {
         self.reloads += 1;
         let (old, new) = if self.reloads.is_multiple_of(2) { (9, 8) } else { (8, 9) };
@@ -120,7 +120,7 @@ impl Stage {
         known.expect_failures();
     }
 
-    /// It lives, made no mistake of its own, and all that it stored is right.
+    /// The process lives, logged no internal error, and stored only right content.
     pub(super) async fn assert_well(mut self) {
         assert_eq!(self.wharfd.admin_get("/healthz").await.0, 200);
         let status = self.wharfd.stop().await;
@@ -152,12 +152,12 @@ async fn behind() -> Option<Behind> {
     Some(Behind { double: Some(double), config, registry })
 }
 
-/// What the clients share.
+/// The state shared by the clients.
 pub(super) struct Known {
     pub(super) access: Access,
     pub(super) host: String,
     pub(super) upstream: bool,
-    /// Blobs that manifests may name, with their sizes; blobs that none names; manifests; sessions.
+    /// Blobs for manifests, with their sizes; blobs outside of every manifest; manifests; sessions.
     pub(super) blobs: Few<(String, usize)>,
     pub(super) loose: Few<String>,
     pub(super) manifests: Few<(String, usize)>,
@@ -169,7 +169,7 @@ pub(super) struct Known {
     failing: Mutex<Instant>,
 }
 
-/// The last ones of something.
+/// A bounded list of the latest items.
 #[derive(Default)]
 pub(super) struct Few<T>(Mutex<Vec<T>>);
 
@@ -209,7 +209,7 @@ impl Known {
         *self.failing.lock().unwrap() = Instant::now() + GRACE;
     }
 
-    /// Judges an answer, to a request that was begun at this time.
+    /// Judges the response to a request begun at this time.
     pub(super) fn judge(&self, shot: &Shot, began: Instant, seen: &Seen) {
         let word = seen.status.map_or_else(|| "none".to_owned(), |status| status.to_string());
         *self.statuses.lock().unwrap().entry(word).or_default() += 1;
@@ -217,7 +217,7 @@ impl Known {
         let what = match seen.status {
             _ if seen.hung => "no answer in time".to_owned(),
             Some(502..=504) if failing => return,
-            // What its own upstream makes of it is not ours.
+            // A response caused by the upstream is not our fault.
             Some(502) if self.upstream && seen.text().contains("the upstream answered 5") => return,
             Some(status @ 500..) => format!("{status} {}", seen.text()),
             _ => return,

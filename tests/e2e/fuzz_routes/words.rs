@@ -1,4 +1,4 @@
-//! The words that requests are made of: right ones, odd ones, and some that mean something to others.
+//! The words of random requests: right ones, odd ones, and some with a meaning in other protocols.
 
 pub(super) const METHODS: [&str; 12] = [
     "GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND", "get",

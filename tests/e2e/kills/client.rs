@@ -1,6 +1,6 @@
-//! A client that pushes images one after the other and tries again when something breaks, as real
-//! ones do: from the start with HEAD, POST, PATCH and PUT, or now and then at the offset that the
-//! status says. What was answered 201 it holds `wharfd` to, at once and after every kill.
+//! A client with a series of image pushes. After a break it tries again as real ones do: from the
+//! start with HEAD, POST, PATCH and PUT, or now and then at the offset in the upload's status. The
+//! client checks every 201 of `wharfd`, at once and after every kill.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -22,11 +22,11 @@ const IMAGE_TIME: Duration = Duration::from_mins(2);
 const RETRY_PAUSE: Duration = Duration::from_millis(30);
 const LAYER_BYTES_MIN: u64 = 1_000;
 const LAYER_BYTES_MAX: u64 = 4 * 1024 * 1024;
-/// More than what becomes durable at once.
+/// More than the bytes made durable at once.
 const LARGE_LAYER_BYTES: u64 = 40 * 1024 * 1024;
 const LARGE_PERCENT: u8 = 2;
 
-/// What all clients know and count.
+/// The state shared by all clients.
 pub(super) struct Shared {
     /// Where `wharfd` listens now.
     api: Mutex<Api>,
@@ -37,11 +37,11 @@ pub(super) struct Shared {
     stop: AtomicBool,
     /// How often an image was begun, also again.
     pub(super) tries: AtomicU64,
-    /// Uploads that may be open although their name never arrived.
+    /// Possibly open uploads, because the response with their name was lost.
     pub(super) unanswered_posts: AtomicU64,
-    /// Uploads that went on where they were.
+    /// Uploads continued at their offset.
     pub(super) resumed: AtomicU64,
-    /// Steps in which an upload comes or goes at `wharfd` while its list may not show it.
+    /// Steps with the begin or end of an upload at `wharfd`, perhaps not in its list yet.
     steps_begun: AtomicU64,
     steps_ended: AtomicU64,
 }
@@ -72,7 +72,7 @@ impl Shared {
 
     /// How many steps were begun, and how many ended.
     pub(super) fn steps(&self) -> (u64, u64) {
-        // In this order, so that no step has ended before it began.
+        // In this order, so no step ends before its begin.
         let ended = self.steps_ended.load(Ordering::SeqCst);
         (self.steps_begun.load(Ordering::SeqCst), ended)
     }
@@ -86,7 +86,7 @@ impl Shared {
         *self.api.lock().unwrap() = api;
     }
 
-    /// Everyone ends after the image that they push now.
+    /// Every client ends after its current image.
     pub(super) fn stop(&self) {
         self.stop.store(true, Ordering::SeqCst);
     }
@@ -96,7 +96,7 @@ impl Shared {
     }
 }
 
-/// An image that was answered 201.
+/// An image with a 201 for its push.
 pub(super) struct Pushed {
     pub(super) repo: String,
     pub(super) tag: String,
@@ -115,10 +115,10 @@ pub(super) struct Pusher {
     number: u64,
     dice: Dice,
     shared: Arc<Shared>,
-    /// The blob that was begun last, and where it can go on.
+    /// The last begun blob, and the Location for its continuation.
     session: Option<(String, String)>,
     abandoned: Vec<String>,
-    /// Blobs of this image that were answered 201.
+    /// Blobs of this image with a 201.
     answered: BTreeSet<String>,
 }
 
@@ -134,7 +134,7 @@ impl Pusher {
         }
     }
 
-    /// Pushes until it is told to stop; what arrived, and the uploads that were given up.
+    /// Pushes until the stop; returns the pushed images and the given-up uploads.
     pub(super) async fn run(mut self) -> (Vec<Pushed>, Vec<String>) {
         let mut pushed = Vec::new();
         while !self.shared.stop.load(Ordering::SeqCst) {
@@ -180,7 +180,8 @@ impl Pusher {
         Pushed { repo, tag, manifest, blobs }
     }
 
-    /// A manifest was answered: behind everything are it and all that it names.
+    /// The manifest's push was answered, so the backing registry has the manifest and all of its
+    /// blobs.
     async fn assert_there(&self, repo: &str, tag: &str, blobs: &[(String, Bytes)]) {
         let behind = &self.shared.behind;
         assert_eq!(behind.head_manifest(repo, tag).await.status, 200, "{tag} is not behind");
@@ -220,7 +221,7 @@ impl Pusher {
         }
         let step = self.shared.step();
         if let Some(there) = self.go_on(&api, &digest, content).await? {
-            // Its first chunk makes an upload that rests an open one.
+            // The first chunk reopens a suspended upload.
             self.send(&api, there, content, Some(step)).await?;
         } else {
             let location = self.open(&api, repo, &digest).await?;
@@ -255,7 +256,8 @@ impl Pusher {
         Ok(location)
     }
 
-    /// Where an upload that broke off goes on, when there is one and this client would rather.
+    /// The Location and offset of a broken upload, if there is one and this client chooses to
+    /// continue it.
     async fn go_on(
         &mut self,
         api: &Api,

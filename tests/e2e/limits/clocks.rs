@@ -1,4 +1,4 @@
-//! Time: of heads, of connections without a request, of bodies that come or are taken too slowly.
+//! Time: of heads, of connections without a request, of slow bodies in both directions.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 use super::{REPO, fetch_nothing, refusals, rest, send};
 use crate::fixture::{Wharfd, eventually, noise};
 
-/// How often a client that dribbles sends.
+/// The period of a dribbling client's bytes.
 const BEAT: Duration = Duration::from_millis(100);
 
 #[tokio::test]
@@ -34,7 +34,7 @@ async fn a_head_that_does_not_end_is_given_up_and_others_are_served_meanwhile() 
     let (silent, half, ()) = tokio::join!(rest(&mut silent), rest(&mut half), dribble);
     assert_eq!((silent.as_str(), half.as_str()), ("", ""));
     assert_eq!(wharfd.metric(&refusals("headers_time")).await, 3);
-    // Who asked once may wait longer before it asks again, but not with the next head.
+    // After one request a client may wait longer for its next one, but not within the next head.
     let mut answer = [0; 15];
     keep_alive.read_exact(&mut answer).await.unwrap();
     keep_alive.write_all(kept).await.unwrap();
@@ -124,7 +124,7 @@ async fn an_upload_that_trickles_is_told_so_and_goes_on_later_and_a_slow_one_is_
     assert_eq!(&slow_answer, b"HTTP/1.1 408");
     assert_eq!(&honest_answer, b"HTTP/1.1 202");
     assert_eq!(wharfd.metric(&refusals("slow_sender")).await, 1);
-    // What came is there.
+    // The received bytes are there.
     let offset = api.upload_offset(&location).await.unwrap();
     assert!(offset >= 1_000 && offset % 100 == 0, "{offset}");
     let range = format!("{offset}-{}", offset + 4);
@@ -168,7 +168,7 @@ async fn who_takes_nothing_is_cut_off_and_who_takes_slowly_is_not() {
             break;
         }
         taken.extend_from_slice(&part[..count]);
-        // So much for each part that ten of them take a second.
+        // The pause of each part makes ten of them take a second.
         sleep(BEAT.mul_f64(f64::from(u32::try_from(count).unwrap()) / 100_000.0)).await;
     }
     assert!(taken.ends_with(&content), "{} bytes in {:?}", taken.len(), began.elapsed());

@@ -1,5 +1,5 @@
-//! Downloads among strangers: what one leaves behind keeps nobody out and is not lost, and a slow
-//! upstream is heard at once.
+//! Downloads among strangers: an abandoned download blocks no other client and is not lost, and a
+//! slow upstream is noticed at once.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -17,7 +17,7 @@ use crate::fixture::{Wharfd, eventually, noise};
 const MIB: usize = 1024 * 1024;
 const SEGMENT_BYTES: u64 = 256 * 1024;
 
-/// A registry that sends so many bytes of each blob and then waits.
+/// A registry with a pause after this many bytes of each blob.
 struct Slow {
     addr: SocketAddr,
     shared: Arc<Shared>,
@@ -25,11 +25,11 @@ struct Slow {
 }
 
 struct Shared {
-    /// Others have a megabyte of which nothing comes.
+    /// The content of known blobs; any other blob is a megabyte without a single byte sent.
     blobs: Mutex<HashMap<String, Vec<u8>>>,
     allowed: watch::Sender<usize>,
     sends_parts: bool,
-    /// What was asked for, and from where on.
+    /// The requests: digest, and start of the range.
     asked: Mutex<Vec<(String, Option<u64>)>>,
 }
 
@@ -76,7 +76,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     while let Ok((stream, _)) = listener.accept().await {
         let shared = Arc::clone(&shared);
         connections.spawn(async move {
-            // Whoever goes away does so.
+            // A departed client is of no interest.
             let _ = serve(stream, &shared).await;
         });
     }
@@ -134,7 +134,7 @@ async fn head_of(stream: &mut TcpStream) -> std::io::Result<String> {
     Ok(String::from_utf8_lossy(&head).into_owned())
 }
 
-/// A client at this address that has got the head of a blob, and its status.
+/// A client at this address after the head of a blob; returns the connection and the status.
 async fn begin(address: &str, host: &str, digest: &str) -> (TcpStream, String) {
     let mut stream = connect_from(address, host).await;
     let head = format!("GET /v2/{REPO}/blobs/{digest} HTTP/1.1\r\nhost: {host}\r\n\r\n");
@@ -184,7 +184,7 @@ async fn past_its_share_a_party_is_served_past_the_store_and_then_refused() {
     upstream.allow(usize::MAX);
     let mut one = begin("127.0.0.2", &host, &digest).await;
     assert!(read(&mut one.0, MIB).await == content);
-    // It was not kept, and whoever joins takes no share.
+    // The blob was not kept, and a joining client takes no share.
     assert_eq!(wharfd.metric("wharfd_fills").await, 1);
     assert_eq!(begin("127.0.0.2", &host, &sha256(b"held")).await.1, "200");
     for number in 0..64 {
@@ -196,7 +196,7 @@ async fn past_its_share_a_party_is_served_past_the_store_and_then_refused() {
     assert_eq!(wharfd.metric("wharfd_bound_used{bound=\"relayed downloads\"}").await, 64);
     let answer = wharfd.api.get_blob(REPO, &digest).await;
     assert_eq!((answer.status.as_u16(), answer.header("wharf-cache")), (200, "fill"));
-    // Those who leave make room, whatever the upstream does.
+    // Departing clients free their share, even with a silent upstream.
     drop(open);
     let served = async || {
         let client = begin("127.0.0.2", &host, &sha256(b"one more")).await;
@@ -216,7 +216,7 @@ async fn a_download_that_made_room_goes_on_where_it_was() {
         let mut client = begin("127.0.0.1", &wharfd.host(), &wanted).await.0;
         assert!(read(&mut client, 7 * MIB / 4).await == first[..7 * MIB / 4]);
         drop(client);
-        // Its place is needed, and nobody has wanted it for a while.
+        // Its slot is needed, and no client has wanted it for a while.
         let kept = async || {
             let answer = wharfd.api.get_blob(REPO, &other).await;
             assert!(answer.body == second);

@@ -1,12 +1,12 @@
-//! Heads that two readers could understand differently: each ends in 400 and a closed connection, and
-//! nothing behind it is read as a request.
+//! Ambiguous heads, open to two readings: each ends in 400 and a closed connection, and no byte
+//! behind the head is read as a request.
 
 use tokio::io::AsyncWriteExt as _;
 
 use super::{REPO, rest, send};
 use crate::fixture::{Wharfd, noise};
 
-/// What follows a head that is refused, and must never be a request.
+/// The bytes behind a refused head; they must never become a request.
 const BEHIND: &str = "DELETE /v2/acme/web/manifests/smuggled HTTP/1.1\r\nhost: localhost\r\n\r\n";
 
 #[tokio::test]
@@ -110,7 +110,7 @@ async fn a_body_that_nobody_reads_is_no_request() {
     let statuses: Vec<_> =
         said.match_indices("HTTP/1.1 ").map(|(at, _)| &said[at + 9..at + 12]).collect();
     assert_eq!(statuses, ["404", "200"], "{said}");
-    // Too large for that: the connection ends, and what is behind the body with it.
+    // The body is too large for a drain: the connection ends, and the hidden request with it.
     let bytes = 64_000_000;
     let head = format!(
         "POST /v2/{REPO}/nothing HTTP/1.1\r\nhost: localhost\r\ncontent-length: {bytes}\r\n\r\n"

@@ -1,5 +1,4 @@
-//! HTTP/2: bodies that a client does not take, stream by stream, and streams that are opened only to be
-//! taken back.
+//! HTTP/2: unread bodies, stream by stream, and streams opened only to be reset.
 
 use bytes::Bytes;
 use http::Method;
@@ -22,7 +21,7 @@ async fn a_stream_that_is_not_taken_is_given_up_and_the_others_go_on() {
     let path = peer.push(REPO, &content).await;
     let mut stalled = peer.start(Method::GET, &path, empty()).await.unwrap();
     let told = async || {
-        // The window of the connection is larger than the one of the stream that stands still.
+        // The connection's window is larger than the blocked stream's.
         let (status, small) = peer.get(&path).await.unwrap();
         assert!(status == 200 && small == content);
         (scene.wharfd.metric(&refusals("slow_receiver")).await >= 1).then_some(())

@@ -1,5 +1,5 @@
-//! Pools that parties share: two who take all that they can leave room for a third, and when a pool is
-//! full, the longest idle of whoever has most goes for who has fewer.
+//! Pools shared by parties: two greedy parties leave room for a third, and in a full pool the
+//! largest party's longest idle entry makes way for a smaller party.
 
 use http::Request;
 use http_body_util::BodyExt as _;
@@ -17,10 +17,10 @@ use crate::fixture::{Stage, Wharfd, eventually};
 const HOSTILE: [&str; 2] = ["127.0.0.2", "127.0.0.3"];
 const THIRD: &str = "127.0.0.4";
 
-/// A head of a request that does not end.
+/// An endless head of a request.
 const PART: &[u8] = b"GET /v2/ HTTP/1.1\r\nhost: localhost\r\n";
 
-/// An upload in one request that goes on and on.
+/// A long upload in one request.
 fn push(host: &str, bytes: usize) -> String {
     let digest = sha256(b"never whole");
     let path = format!("/v2/{REPO}/blobs/uploads/?digest={digest}");
@@ -32,7 +32,7 @@ async fn two_addresses_that_open_all_connections_they_can_leave_room_for_a_third
     let wharfd =
         Wharfd::with_config("[limits]\nconnections = 16\nidle_timeout_seconds = 600\n").await;
     let host = wharfd.host();
-    // Idle ones, heads that do not end, and requests that go on.
+    // Idle connections, endless heads, and long requests.
     for first in [&b""[..], PART, push(&host, 100).as_bytes()] {
         let refused = wharfd.metric(&refusals("address_connections")).await;
         let mut open = Vec::new();
@@ -77,12 +77,12 @@ async fn past_all_connections_the_longest_idle_of_whoever_has_most_goes() {
         wharfd.metric_reaches(&used("connections"), open.len() as u64).await;
     }
     wharfd.metric_reaches(&used("uploads"), 1).await;
-    // Who has most is told; who has fewer takes the place of the longest idle one.
+    // The largest party is refused; a smaller one takes the place of the longest idle connection.
     assert_eq!(asks_from(HOSTILE[0], &host).await, "429");
     let third = connect_from(THIRD, &host).await;
     wharfd.metric_reaches(&refusals("displaced"), 1).await;
     closed(open.remove(1)).await;
-    // Now the one with two is asked again; what it pushes goes on.
+    // Now the party with two gives way again; its running upload goes on.
     assert_eq!(asks_from("127.0.0.5", &host).await, "200");
     assert_eq!(wharfd.metric(&refusals("displaced")).await, 2);
     closed(open.remove(1)).await;
@@ -117,7 +117,7 @@ async fn an_idle_connection_of_http2_makes_room_too() {
     connection.await.unwrap().unwrap();
 }
 
-/// Opens an upload, as whoever is behind the balancer.
+/// Opens an upload, as this client behind the balancer.
 async fn open(wharfd: &Wharfd, client: &str) -> Answer {
     let call = wharfd.api.post(&format!("/v2/{REPO}/blobs/uploads/"));
     call.header("x-forwarded-for", client).send().await.unwrap()
@@ -134,7 +134,7 @@ async fn two_who_open_all_uploads_they_can_leave_room_for_a_third() {
         assert_turned_away(&open(&wharfd, client).await);
     }
     assert_eq!(open(&wharfd, THIRD).await.status, 202);
-    // What comes in one request counts as well.
+    // An upload in one request counts as well.
     let host = wharfd.host();
     let mut whole = TcpStream::connect(&host).await.unwrap();
     let head =
@@ -158,7 +158,7 @@ async fn past_all_uploads_the_longest_idle_of_whoever_has_most_goes() {
     assert_eq!(open(&wharfd, "10.0.0.3").await.status, 202);
     assert_eq!(wharfd.api.get(first.header("location")).await.status, 404);
     assert_eq!(wharfd.metric(&refusals("displaced_uploads")).await, 1);
-    // All have one: nobody gives way to who has as many.
+    // All parties have one each: none makes way for an equal.
     assert_turned_away(&open(&wharfd, "10.0.0.3").await);
     assert_eq!(wharfd.metric(&refusals("user_uploads")).await, 1);
     assert_eq!(wharfd.metric(&refusals("uploads")).await, 1);

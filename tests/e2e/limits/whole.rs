@@ -1,6 +1,7 @@
-//! Bodies that are held whole, by clients that take nothing or stand still: streams of HTTP/2, readers of
-//! HTTP/1.1, pushes of manifests that hang. In trials as many as issue 17 counted. Memory stays under
-//! its bound, somebody else is served meanwhile, and all of it comes back.
+//! Bodies held whole for clients without progress: streams of HTTP/2, readers of HTTP/1.1, hanging
+//! pushes of manifests. In trials there are enough of them to take gigabytes if `wharfd` did not
+//! count their bodies. Memory stays under its bound, another client is served meanwhile, and all
+//! memory comes back.
 
 use std::time::Duration;
 
@@ -16,16 +17,16 @@ use crate::fixture::{PATIENCE, Wharfd, eventually, noise};
 
 const MIB: usize = 1024 * 1024;
 const SIZE: usize = 4_000_000;
-/// What `wharfd` may have resident at most, whatever clients do.
+/// The most resident memory of `wharfd`, with any clients.
 const RESIDENT_MAX: usize = 256 * MIB;
-/// What it may have more afterwards than before: what the allocator and the store keep.
+/// The most additional memory afterwards: the caches of the allocator and the store.
 const KEPT_MAX: usize = 48 * MIB;
-/// What the store keeps for readers of blobs.
+/// The store's segment cache for readers of blobs.
 const HOT_BYTES_MAX: usize = 96 * MIB;
 /// So many different manifests are asked for.
 const MANIFESTS: usize = 24;
 
-/// A manifest that is an index of nothing and has `SIZE` bytes.
+/// A manifest of `SIZE` bytes: an empty index.
 fn manifest(number: usize) -> String {
     let index = INDEX.trim_end_matches('}');
     let mut text = format!("{index},\"annotations\":{{\"number\":\"{number}\"}}}}");
@@ -37,7 +38,7 @@ fn path(number: usize) -> String {
     format!("/v2/{REPO}/manifests/v{}", number % MANIFESTS)
 }
 
-/// `wharfd` with the manifests, and a blob for whoever behaves.
+/// `wharfd` with the manifests, and a blob for well-behaved clients.
 async fn stage() -> (Wharfd, String, usize) {
     let wharfd = Wharfd::with_config("[limits]\nslow_timeout_seconds = 600\n").await;
     for number in 0..MANIFESTS {
@@ -50,21 +51,21 @@ async fn stage() -> (Wharfd, String, usize) {
     (wharfd, digest, before)
 }
 
-/// What it has in memory now, as the kernel counts.
+/// Its resident memory at the moment, as counted by the kernel.
 fn resident(wharfd: &Wharfd) -> usize {
     let status = std::fs::read_to_string(format!("/proc/{}/status", wharfd.pid())).unwrap();
     let now = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     now.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
 }
 
-/// A connection that takes as little as a kernel lets it.
+/// A connection with the smallest buffers of the kernel.
 async fn narrow(host: &str) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     socket.connect(host.parse().unwrap()).await.unwrap()
 }
 
-/// What another address is answered, whole: the head, and how long the body is.
+/// The whole response to another address: the head, and the length of the body.
 async fn other(host: &str, head: &str, body: &[u8]) -> (String, usize) {
     let mut stream = connect_from("127.0.0.2", host).await;
     let length = body.len();
@@ -80,7 +81,7 @@ async fn other(host: &str, head: &str, body: &[u8]) -> (String, usize) {
     (String::from_utf8_lossy(&all[..end]).into_owned(), all.len() - end)
 }
 
-/// Somebody else asks for a bit of everything, and gets all of it.
+/// Another client requests a small part of each kind, and gets all of it.
 async fn assert_others_are_served(wharfd: &Wharfd, digest: &str) {
     let host = wharfd.host();
     let rows = [
@@ -97,7 +98,7 @@ async fn assert_others_are_served(wharfd: &Wharfd, digest: &str) {
     }
 }
 
-/// What clients that hold on may cost, and what is left when they are gone.
+/// Checks the memory with the blocking clients, and the memory after their departure.
 #[expect(clippy::print_stdout, reason = "what it measured is its result")]
 async fn assert_it_comes_back<T>(wharfd: &Wharfd, what: &str, rest: usize, clients: T) {
     let held = wharfd.metric(&used("bytes_in_flight")).await;
@@ -124,8 +125,8 @@ fn get(path: &str) -> Vec<u8> {
     [&[0x82, 0x86, 0x01, 9][..], b"localhost", &[0x04, length], path.as_bytes()].concat()
 }
 
-/// Opens streams that each ask for a manifest; what comes is not read. With `wide` windows the server
-/// may send all of it at once.
+/// Opens streams with one manifest request each, and reads no response. With `wide` windows the
+/// server may send every body at once.
 async fn streams(host: &str, count: usize, wide: bool) -> TcpStream {
     let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
     let window = 0x7fff_ffff_u32.to_be_bytes();
@@ -152,7 +153,7 @@ async fn streams_that_read_nothing_take_little_memory() {
     for wide in [false, true, true] {
         connections.push(streams(&host, count, wide).await);
     }
-    // The share has room for six of the manifests; those that ask for another one are told so.
+    // The share has room for six of the manifests; further requests are refused.
     let refused = u64::try_from(count * 3 / 2).unwrap();
     wharfd.metric_reaches(&refusals("user_bytes_in_flight"), refused).await;
     assert_others_are_served(&wharfd, &digest).await;
@@ -210,7 +211,8 @@ async fn readers_of_one_manifest_share_it_and_none_is_refused() {
         .await;
 }
 
-/// Announces a manifest and sends most of it, as far as anybody takes that; stays until it is told to go.
+/// Announces a manifest and sends most of it, as far as the server reads; stays until the end of
+/// the test.
 async fn hang(host: String, content: &'static [u8], number: usize) -> TcpStream {
     let mut stream = TcpStream::connect(&host).await.unwrap();
     let head = format!(
@@ -234,18 +236,18 @@ async fn pushes_that_hang_take_little_memory_and_an_announced_length_is_reserved
         let refused = wharfd.metric(&refusals("user_bytes_in_flight")).await;
         let held = wharfd.metric(&used("bytes_in_flight")).await;
         let places = u64::try_from(pushes).unwrap() - refused;
-        // What was let in holds all that it announced, however little came.
+        // An admitted push reserves its whole announced length, even before the bytes arrive.
         (refused > 0 && held == places * SIZE as u64).then_some(())
     };
     eventually("all but a few to be refused", told).await;
     assert_others_are_served(&wharfd, &digest).await;
     assert_it_comes_back(&wharfd, &format!("{pushes} pushes"), before + KEPT_MAX, open).await;
-    // Whoever was refused comes in now.
+    // Refused clients are admitted now.
     let put = wharfd.api.put_manifest(REPO, "again", MANIFEST_TYPE, manifest(2_000)).await;
     assert_eq!(put.status, 201, "{}", put.text());
 }
 
-/// A body that says no length is counted as it grows.
+/// A body without a declared length is counted as it grows.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_push_without_a_length_is_reserved_as_it_grows() {
     let wharfd = Wharfd::alone().await;
@@ -268,8 +270,8 @@ async fn a_push_without_a_length_is_reserved_as_it_grows() {
     eventually("all of it to be free", nothing).await;
 }
 
-/// Readers of many places of large blobs, each of which holds a segment that nobody else has: counted
-/// where it is made. Those who begin when there is no room are told so.
+/// Readers at many positions of large blobs, each with a segment of its own in memory: the store
+/// counts each segment. Readers without room are refused.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn readers_of_cold_blobs_take_little_memory() {
     let wharfd = Wharfd::with_config("[limits]\nslow_timeout_seconds = 600\n").await;

@@ -1,5 +1,5 @@
-//! Manifests that are put on a condition (`If-Match`, `If-None-Match`; RFC 9110 §13.1): judged in the
-//! tag's turn by what is there at that moment, and passed on.
+//! Conditional manifest pushes (`If-Match`, `If-None-Match`; RFC 9110 §13.1): `wharfd` judges the
+//! condition under the tag's lock, against the current manifest, and passes it on.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,7 +22,8 @@ async fn put(api: &Api, reference: &str, content: &str, condition: (&str, &str))
     call.bytes(content.to_owned()).send().await.unwrap()
 }
 
-/// What one condition after the other comes to, of a tag that is new, then one, then another.
+/// The results of all conditions in turn, for a new tag, then for its first manifest, then for
+/// another.
 async fn assert_judges(api: &Api, behind: &Api) {
     api.push_blob(REPO, "{}").await;
     let (one, two) = (image(&[]).to_string(), format!(" {}", image(&[])));
@@ -58,7 +59,7 @@ async fn assert_judges(api: &Api, behind: &Api) {
     }
 }
 
-/// What a manifest is asked about before it is put belongs to the PUT, and is as patient.
+/// Checks before a manifest's PUT belong to the PUT, and wait as long.
 #[tokio::test]
 async fn questions_before_a_put_outlast_a_short_outage() {
     let Some(stage) = Stage::start().await else { return };
@@ -70,7 +71,7 @@ async fn questions_before_a_put_outlast_a_short_outage() {
     for kind in [Kind::ManifestHead, Kind::ManifestGet, Kind::BlobHead, Kind::Version] {
         stage.double.set_fault(FaultRule::next(kind, out).during(short));
     }
-    // One whose tag is compared, and one whose blob is not known here.
+    // One manifest with a compared tag, and one with a blob unknown here.
     stage.origin.push_blob(REPO, "{ }").await;
     let other = one.replace(&sha256(b"{}"), &sha256(b"{ }")).replace("\"size\":2", "\"size\":3");
     let conditional = put(stage.api(), "v1", &one, ("if-match", "*"));
@@ -90,7 +91,7 @@ async fn a_registry_of_its_own_judges_conditions() {
 async fn conditions_are_judged_by_what_the_upstream_has_at_that_moment() {
     let Some(stage) = Stage::start_with(|setup| setup.tag_ttl(3600)).await else { return };
     assert_judges(stage.api(), &stage.origin).await;
-    // Changed past us: what is remembered here does not count.
+    // Changed past us: the cached manifest does not count.
     let (known, other) = (image(&[]).to_string(), format!("\n{}", image(&[])));
     let put_there = stage.origin.put_manifest(REPO, "v1", MANIFEST_TYPE, other.clone()).await;
     assert_eq!(put_there.status, 201);

@@ -1,5 +1,5 @@
-//! Deletes, here and at the upstream in step: an answer of the upstream that began before a change
-//! does not undo it here, whenever it ends.
+//! Deletes, here and at the upstream in step: an upstream's response begun before a change does not
+//! undo the change here, whenever it ends.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ fn path(reference: &str) -> String {
     format!("/v2/{REPO}/manifests/{reference}")
 }
 
-/// A GET whose answer is on its way and held half-way by the upstream.
+/// A GET with its response held half-way by the upstream.
 async fn held_get(stage: &Stage, kind: Kind, path: String) -> JoinHandle<Answer> {
     stage.double.set_fault(FaultRule::next(kind, Fault::Stall { after: 20 }));
     let (api, held) = (stage.api().clone(), stage.double.held());
@@ -59,7 +59,7 @@ async fn a_fetch_that_began_before_a_delete_brings_nothing_back() {
         assert_eq!(planted.status, 201);
         let early = held_get(&stage, Kind::ManifestGet, path(reference)).await;
         assert_eq!(stage.api().delete(&path(&digest)).await.status, 202, "{reference}");
-        // Who asks now does not join those who asked before.
+        // A new request does not join the requests before the delete.
         for gone in ["v1", &digest] {
             assert_eq!(status(&stage, &path(gone)).await, 404, "{gone} after {reference}");
         }
@@ -145,7 +145,7 @@ async fn what_the_upstream_does_not_delete_stays_and_what_it_never_had_goes() {
             stage.double.clear_faults();
         }
     }
-    // Nothing changed here: all of it is a hit, whatever the upstream is asked.
+    // The content here is unchanged: every request is a hit, in any state of the upstream.
     for reference in ["v1", &manifest] {
         let found = stage.api().get_manifest(REPO, reference).await;
         assert_eq!((found.status.as_u16(), found.header("wharf-cache")), (200, "hit"));

@@ -1,5 +1,5 @@
-//! Manifests that are not as the specification says and that registries take all the same, an index
-//! of blobs, and Docker's first schema: put and read, alone and through to `docker-registry`.
+//! Manifests beyond the specification but accepted by registries, an index of blobs, and Docker's
+//! first schema: put and read, alone and through to `docker-registry`.
 
 use http::Method;
 use serde_json::{Value, json};
@@ -33,7 +33,7 @@ fn layer_with(name: &str, value: Value) -> Value {
     image
 }
 
-/// What `docker-registry` takes.
+/// Manifests accepted by `docker-registry`.
 fn odd() -> Vec<Value> {
     vec![
         with("layers", Some(json!(null))),
@@ -77,7 +77,7 @@ async fn what_the_upstream_holds_is_served_and_what_it_takes_is_pushed() {
     push_blobs(stage.api()).await;
     for (number, manifest) in odd().into_iter().enumerate() {
         let (there, through) = (format!("there{number}"), format!("through{number}"));
-        // Two contents, so that neither is known from the other.
+        // Two contents, so the second is not known from the first.
         let held = manifest.to_string();
         let pushed = format!(" {manifest}");
         let put = stage.origin.put_manifest(REPO, &there, MANIFEST_TYPE, held.clone()).await;
@@ -154,7 +154,7 @@ async fn a_registry_of_its_own_takes_what_registries_take() {
     }
 }
 
-/// The cache of a build: an index of layers and what says how they fit together.
+/// The cache of a build: an index of layers, with a configuration for their order.
 fn build_cache() -> String {
     let entries = [descriptor(LAYER_TYPE, "layer"), descriptor(CACHE_TYPE, "{}")];
     json!({ "schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": entries }).to_string()
@@ -174,7 +174,7 @@ async fn an_index_of_blobs_is_taken_and_what_it_lacks_is_named() {
         assert_serves(api, "cache", INDEX_TYPE, &build_cache()).await;
     }
     assert_serves(&stage.origin, "cache", INDEX_TYPE, &build_cache()).await;
-    // Of blobs that are only there, each is asked for as what it is.
+    // Blobs only at the upstream are requested as blobs.
     for content in ["layer", "{}"] {
         stage.origin.push_blob("acme/other", content).await;
     }
@@ -220,7 +220,7 @@ async fn the_first_schema_passes_under_the_digest_of_what_was_signed() {
     });
     let put = stage.origin.put_manifest(REPO, "second", docker, second.to_string()).await;
     assert_eq!(put.status, 201, "{}", put.text());
-    // `docker-registry` writes and signs one for whoever names no type.
+    // `docker-registry` writes and signs a manifest for a request without a type.
     let signed = stage.origin.get(&format!("/v2/{REPO}/manifests/second")).await;
     assert_eq!(signed.header("content-type"), SIGNED_TYPE, "{}", signed.text());
     let digest = signed.header("docker-content-digest").to_owned();

@@ -1,4 +1,4 @@
-//! An upstream that says what a test wants, and `wharfd` in front of it.
+//! A scripted upstream, and `wharfd` in front of it.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
@@ -14,7 +14,7 @@ use wharf_testkit::http::{Body, chunked, full, read_to_limit};
 
 use crate::fixture::Wharfd;
 
-/// A request that came.
+/// A request to the upstream.
 #[derive(Clone, Debug)]
 pub(super) struct Came {
     pub(super) method: Method,
@@ -30,7 +30,7 @@ impl Came {
     }
 }
 
-/// What is said to a request.
+/// The scripted response to a request.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Says {
     pub(super) status: u16,
@@ -57,7 +57,7 @@ impl Says {
 
 type Script = Arc<dyn Fn(&Came) -> Says + Send + Sync>;
 
-/// `wharfd` before an upstream that does as scripted.
+/// `wharfd` before the scripted upstream.
 pub(super) struct Scripted {
     pub(super) wharfd: Wharfd,
     came: Arc<Mutex<Vec<Came>>>,
@@ -79,7 +79,7 @@ impl Scripted {
         Self { wharfd: Wharfd::with_config(&config).await, came, _tasks: tasks }
     }
 
-    /// What came since this was asked last.
+    /// The requests since the last call.
     pub(super) fn came(&self) -> Vec<Came> {
         std::mem::take(&mut self.came.lock().unwrap())
     }

@@ -1,5 +1,5 @@
-//! Upstreams that say less than they should, or something else: types that nobody lists, no type or a
-//! wrong one, no length of a blob, no HEAD.
+//! Upstreams with missing or wrong statements: unlisted types, no type or a wrong one, no length of
+//! a blob, no HEAD.
 
 use http::Method;
 use wharf_testkit::images::sha256;
@@ -17,7 +17,7 @@ fn thing() -> String {
     format!("{{ \"mediaType\": \"{THING}\", \"things\": [1] }}")
 }
 
-/// A registry that has a thing for whoever names its type, or asks for it by another script.
+/// A registry with one manifest for requests with its type; another script answers the rest.
 fn strict(came: &Came) -> Says {
     let accepts = came.header("accept").contains(THING);
     match (&came.method, accepts) {
@@ -29,7 +29,7 @@ fn strict(came: &Came) -> Says {
     }
 }
 
-/// A manifest as a client asks for it that accepts these types; its status, type and bytes.
+/// Requests a manifest with these accepted types; returns its status, type and bytes.
 async fn get(wharfd: &Wharfd, reference: &str, accept: &str) -> (u16, String, String) {
     let path = format!("/v2/{REPO}/manifests/{reference}");
     let call = wharfd.api.call(Method::GET, &path).header("accept", accept);
@@ -43,7 +43,7 @@ async fn what_a_client_accepts_goes_upstream_after_ours_and_is_a_question_of_its
     for reference in ["v1", &sha256(thing().as_bytes())] {
         let scene = Scripted::start("tag_ttl_seconds = 0\n", strict).await;
         let wharfd = &scene.wharfd;
-        // Whoever does not name it is told so, and nobody else by that.
+        // A client without this type gets a 404, without an effect on other clients.
         assert_eq!(get(wharfd, reference, OTHER).await.0, 404);
         assert_eq!(get(wharfd, reference, "*/*").await.0, 404);
         scene.came();
@@ -52,7 +52,8 @@ async fn what_a_client_accepts_goes_upstream_after_ours_and_is_a_question_of_its
         let place = |text| asked.find(text).unwrap_or_else(|| panic!("{text} in {asked}"));
         assert!(place("application/vnd.oci.image.index.v1+json") < place(OTHER), "{asked}");
         assert!(place(ORAS) < place(THING) && place(THING) < place("*/*"), "{asked}");
-        // By its digest it is the same for all. What a tag is depends on who asks, as it does there.
+        // By digest the manifest is the same for all clients. By tag it depends on the client's
+        // types, as at the upstream.
         let others = get(wharfd, reference, OCI).await;
         if reference == "v1" {
             assert_eq!(others.0, 404);
@@ -86,7 +87,7 @@ async fn proven_bytes_pass_as_they_are_whatever_they_are_called() {
                 Some(declared) => says.header("content-type", declared),
                 None => says,
             };
-            // Only by tag it matters that somebody says what it is.
+            // Only a tag needs a declared digest.
             if came.path.ends_with("told") {
                 return says.header("docker-content-digest", sha256(content.as_bytes()));
             }
@@ -154,7 +155,7 @@ async fn the_empty_blob_has_a_length_also_when_nobody_says_it() {
     }
 }
 
-/// An upstream that prefers a type as soon as it is named changes a tag for nobody else.
+/// An upstream with a preference among the accepted types changes a tag for no other client.
 #[tokio::test]
 async fn what_only_one_client_named_is_no_tag_for_the_others() {
     let script = |came: &Came| {

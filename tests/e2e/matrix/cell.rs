@@ -1,4 +1,4 @@
-//! One cell of the matrix: a fresh blob, a fault, one client or many, and what becomes of it.
+//! One cell of the matrix: a fresh blob, a fault, one client or many, and the result.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,14 +20,14 @@ const RANGE: std::ops::Range<usize> = 1_000_000..2_000_000;
 const HERD: usize = 32;
 /// How often is asked whether a fault is over.
 const POLL: Duration = Duration::from_millis(50);
-/// A client that has no answer by then would never get one: the proxy gives up sooner.
+/// The proxy gives up sooner, so a client without a response by then would never get one.
 const HUNG: Duration = Duration::from_secs(50);
 /// More than any number of requests in one cell.
 const EACH_TIME: u64 = 100_000;
 /// One download, the tries of one request, and a new link or two; and each as often as it is resumed.
 const ASKED_MAX: usize = 16;
 
-/// What clients ask for.
+/// The shape of the clients' requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Shape {
     Whole,
@@ -39,8 +39,8 @@ pub(super) enum Shape {
 }
 
 impl Shape {
-    /// The shapes of a blob. A part is cut from the same download as the whole, so a fault that
-    /// stays is tried with the whole.
+    /// The shapes of a blob. A range comes from the same download as the whole, so a lasting fault
+    /// is tried with the whole only.
     pub(super) const fn of_blobs(times: Times) -> &'static [Self] {
         match times {
             Times::Once => &[Self::Whole, Self::Range, Self::Herd],
@@ -49,22 +49,22 @@ impl Shape {
     }
 }
 
-/// What one client saw.
+/// One client's result.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Seen {
-    /// Everything that it asked for, and nothing else.
+    /// The requested bytes, and no others.
     Right,
-    /// A status that says that it failed.
+    /// An error status.
     Error(u16),
     /// No end: the connection broke before it.
     Broken,
-    /// An answer that looks whole and is not what was asked for.
+    /// A response with a complete look and wrong content.
     Wrong(String),
     Hung,
 }
 
 impl Seen {
-    /// From an answer, or none, and the bytes that are right.
+    /// The result of a response, or of none, compared with the right bytes.
     pub(super) fn of(answer: anyhow::Result<Answer>, right: &[u8]) -> Self {
         match answer {
             Ok(answer) if answer.status.as_u16() >= 400 => Self::Error(answer.status.as_u16()),
@@ -85,9 +85,9 @@ pub(super) struct Finding {
     /// Whether all clients must get the right bytes.
     pub(super) hidden: bool,
     pub(super) seen: Vec<Seen>,
-    /// What a client sees when the fault is over.
+    /// A client's result after the fault.
     pub(super) after: Result<(), String>,
-    /// Requests that the registry and the storage got.
+    /// Requests to the registry and to the storage.
     pub(super) asked: (usize, usize),
 }
 
@@ -114,7 +114,7 @@ impl Finding {
         words.collect::<Vec<_>>().join(", ")
     }
 
-    /// What is not as it should be.
+    /// The cell's failure.
     pub(super) fn complaint(&self) -> Option<String> {
         let wrong = |seen: &Seen| matches!(seen, Seen::Wrong(_) | Seen::Hung);
         let reason = if self.seen.iter().any(wrong) {
@@ -153,7 +153,7 @@ impl Ground {
         Self { stage, content: noise(1, BLOB_BYTES), cells: AtomicU64::new(0) }
     }
 
-    /// A blob that no other cell has, in a repository of its own.
+    /// A blob unique to this cell, in a repository of its own.
     async fn plant(&self) -> (String, String, Bytes) {
         let cell = self.cells.fetch_add(1, Ordering::Relaxed);
         let mut content = self.content.clone();
@@ -210,7 +210,7 @@ impl Ground {
         if times == Times::Once { rule } else { rule.times(EACH_TIME) }
     }
 
-    /// Takes back what was ordered for this cell alone.
+    /// Cancels the faults ordered for this cell alone.
     fn withdraw(&self, rules: &[FaultRule], times: Times, digest: &str) {
         let ordered: Vec<_> = rules.iter().map(|rule| Self::aimed(rule, times, digest)).collect();
         let of_all = ordered.iter().any(|rule| rule.digest.is_none());
@@ -230,8 +230,8 @@ impl Ground {
         journal.iter().filter(of_digest).count()
     }
 
-    /// The truth comes and is kept. A download that was begun before is given up first, and a pause
-    /// that the upstream asked for is waited for.
+    /// The right blob comes and is kept. First the earlier download is given up, and a pause
+    /// requested by the upstream passes.
     async fn is_right_after(&self, repo: &str, digest: &str, right: &[u8]) -> Result<(), String> {
         let path = format!("/v2/{repo}/blobs/{digest}");
         recovers(right, true, async || self.stage.api().call(Method::GET, &path).send().await).await

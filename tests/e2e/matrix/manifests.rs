@@ -1,5 +1,4 @@
-//! The part of the matrix that concerns manifests: by digest, by a tag that is seen for the first
-//! time, and by one that is known and asked for again.
+//! The manifests of the matrix: by digest, by a new tag, and by a known tag on revalidation.
 
 use bytes::Bytes;
 use tokio::time::timeout;
@@ -133,7 +132,7 @@ async fn try_out(
     }
 }
 
-/// The truth comes. A pause that the upstream asked for is waited for.
+/// The right manifest comes, after any pause requested by the upstream.
 async fn is_right(stage: &Stage, repo: &str, reference: &str, right: &[u8]) -> Result<(), String> {
     recovers(right, false, async || Ok(stage.api().get_manifest(repo, reference).await)).await
 }

@@ -1,6 +1,6 @@
-//! The rows of the matrix: what goes wrong at which request, and whether a client may notice.
+//! The rows of the matrix: the fault, its request, and whether a client may notice it.
 //!
-//! A row that is hidden when its fault happens each time is one that changes no byte.
+//! A row hidden even with its fault on every request changes no byte.
 
 use wharf_double::{Fault, FaultRule, Kind};
 
@@ -21,7 +21,7 @@ enum Hidden {
     Always,
 }
 
-/// One fault, or several that belong together.
+/// One fault, or several related ones.
 pub(super) struct Row {
     pub(super) name: String,
     pub(super) rules: Vec<FaultRule>,
@@ -34,7 +34,7 @@ impl Row {
         Self { name, rules: vec![FaultRule::next(kind, fault)], hidden }
     }
 
-    /// A body that breaks off in the middle, and this at the request that goes on.
+    /// A body broken in the middle, and this fault at the resumed request.
     fn then(kind: Kind, fault: Fault, hidden: Hidden) -> Self {
         let cut = FaultRule::next(Kind::StorageGet, CUT).unranged();
         // The first request has no range, and the registry gave the first link unharmed.
@@ -63,7 +63,7 @@ fn all<const N: usize>(kind: Kind, faults: [(Fault, Hidden); N]) -> Vec<Row> {
     faults.into_iter().map(|(fault, hidden)| Row::new(kind, fault, hidden)).collect()
 }
 
-/// Bodies of the storage that are wrong, slow, or break off.
+/// Wrong, slow and broken bodies of the storage.
 pub(super) fn storage_bodies() -> Vec<Row> {
     use Hidden::{Always, Never, Once};
     all(
@@ -76,7 +76,7 @@ pub(super) fn storage_bodies() -> Vec<Row> {
             (Fault::LongBody { bytes: 1 }, Never),
             (Fault::LongBody { bytes: 1_000_000 }, Never),
             (Fault::Endless { length_header: false }, Never),
-            // Rubbish behind the body is nobody's; here it costs a connection.
+            // Surplus bytes after the body belong to no response; here they cost a connection.
             (Fault::Endless { length_header: true }, Always),
             (CUT, Always),
             (Fault::CutBody { after: 0 }, Once),
@@ -91,14 +91,14 @@ pub(super) fn storage_bodies() -> Vec<Row> {
     )
 }
 
-/// Bodies that break off when tokens and links end.
+/// Bodies broken at the expiry of tokens and links.
 pub(super) fn expiries() -> Vec<Row> {
     let (early, late) =
         (Fault::ExpireAndCut { after: 100 }, Fault::ExpireAndCut { after: 1_500_000 });
     all(Kind::StorageGet, [(early, Hidden::Once), (late, Hidden::Always)])
 }
 
-/// Answers of the storage that are refusals, late, or lie in their heads.
+/// Refused and late responses of the storage, and wrong heads.
 pub(super) fn storage_answers() -> Vec<Row> {
     use Hidden::{Always, Never, Once};
     all(
@@ -117,7 +117,7 @@ pub(super) fn storage_answers() -> Vec<Row> {
             (status(502), Once),
             (status(504), Once),
             (Fault::ExpiredLink, Once),
-            // The wait for an answer is all the patience that one request has.
+            // The wait for one response uses up the whole time of a request.
             (Fault::Hang, Never),
             (Fault::HangUp { reset: false }, Once),
             (Fault::HangUp { reset: true }, Once),
@@ -133,7 +133,7 @@ pub(super) fn storage_answers() -> Vec<Row> {
     )
 }
 
-/// What goes wrong when a body that broke off is taken up again.
+/// Faults at the resumption of a broken body.
 pub(super) fn resumes() -> Vec<Row> {
     use Hidden::{Always, Never, Once};
     let at_the_storage = [
@@ -169,7 +169,7 @@ pub(super) fn resumes() -> Vec<Row> {
     storage.chain(at_the_registry.into_iter().map(resumed(Kind::BlobGet))).collect()
 }
 
-/// What the registry says in place of a good link.
+/// The registry's responses in place of a good link.
 pub(super) fn registry() -> Vec<Row> {
     use Hidden::{Always, Never, Once};
     all(
@@ -207,7 +207,7 @@ pub(super) fn token_refusals() -> Vec<Row> {
     )
 }
 
-/// Answers of the token endpoint that do not come, or are none.
+/// Missing and invalid responses of the token endpoint.
 pub(super) fn token_answers() -> Vec<Row> {
     use Hidden::{Always, Never, Once};
     all(
@@ -222,7 +222,7 @@ pub(super) fn token_answers() -> Vec<Row> {
     )
 }
 
-/// Pauses that are handed on to clients, because they are longer than one can be made to wait.
+/// Pauses passed on to clients, because they are too long for a request to wait.
 pub(super) fn long_pauses() -> Vec<Row> {
     let pause = Fault::TooManyRequests { retry_after_s: 21 };
     vec![Row::new(Kind::BlobGet, pause, Hidden::Never)]

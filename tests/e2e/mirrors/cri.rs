@@ -1,5 +1,5 @@
-//! What a kubelet asks of a node's runtime to get an image: one gRPC call over a socket, written out,
-//! so that no tool of a cluster is needed.
+//! A kubelet's image pull at a node's runtime: one gRPC call over a socket, written out, so the
+//! test needs no tool of a cluster.
 
 use std::path::Path;
 
@@ -12,10 +12,10 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::UnixStream;
 
 const METHOD: &str = "http://localhost/runtime.v1.ImageService/PullImage";
-/// The first field of a message, of the kind that has a length.
+/// The first field of a message, as a length-delimited one.
 const FIELD_1: u8 = 0x0a;
 
-/// Pulls an image; the runtime's id of it, which is the digest of its config.
+/// Pulls an image; returns the runtime's id of it, the digest of its config.
 pub(super) async fn pull_image(socket: &Path, image: &str) -> anyhow::Result<String> {
     let stream = TokioIo::new(UnixStream::connect(socket).await?);
     let (mut sender, connection) = http2::handshake(TokioExecutor::new(), stream).await?;

@@ -1,7 +1,7 @@
 //! containerd and dockerd of a test's own, on folders of their own, with the examples as configuration.
 //!
-//! Each is a child of the test and is ended by its guard; dockerd is given a containerd, so that it
-//! starts none that outlives it.
+//! Each is a child of the test, ended by its guard. dockerd gets a ready containerd, so it starts
+//! none to outlive it.
 
 use std::path::{Path, PathBuf};
 
@@ -73,7 +73,7 @@ impl Containerd {
         self.digest("test", image).await
     }
 
-    /// The digest that an image has here.
+    /// The digest of an image in this containerd.
     pub(super) async fn digest(&self, namespace: &str, image: &str) -> String {
         let list = self.ctr(namespace, &["images", "ls", &format!("name=={image}")]).await;
         let line = list.lines().find(|line| line.starts_with(image));
@@ -81,7 +81,6 @@ impl Containerd {
         line.split_whitespace().find(|word| word.starts_with("sha256:")).unwrap().to_owned()
     }
 
-    /// Ends it.
     pub(super) async fn stop(mut self) {
         assert!(self.process.terminate(START).await.unwrap().success());
     }
@@ -97,7 +96,7 @@ pub(super) struct Dockerd {
     docker: Client,
     host: String,
     process: Process,
-    /// What dockerd runs containers with; it knows the examples too.
+    /// The containerd of dockerd; it knows the examples too.
     pub(super) containerd: Containerd,
     _folder: TempDir,
 }
@@ -130,7 +129,7 @@ impl Dockerd {
         run(&self.docker, &[&["--host", &self.host][..], arguments].concat()).await
     }
 
-    /// Pulls an image; the digest that its tag had.
+    /// Pulls an image; returns the tag's digest.
     pub(super) async fn pull(&self, image: &str) -> String {
         self.docker(&["pull", "--quiet", image]).await;
         let digests = ["inspect", "--format", "{{index .RepoDigests 0}}", image];

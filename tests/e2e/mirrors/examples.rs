@@ -1,7 +1,7 @@
 //! The ready configurations of `proxy/examples`, as they lie there.
 //!
-//! Invariant: a test changes addresses, folders and comment signs, nothing else, and fails when what
-//! it changes is not there: what is tried is what a reader copies.
+//! Invariant: a test changes only addresses, folders and comment signs, and fails when the text to
+//! change is missing. So the tested text is the reader's text.
 
 use std::path::{Path, PathBuf};
 
@@ -19,13 +19,13 @@ impl Example {
         Self(std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display())))
     }
 
-    /// With something else in every place of what a reader replaces too.
+    /// With a value in every place of a reader's placeholder.
     pub(super) fn with(self, placeholder: &str, value: &str) -> Self {
         assert!(self.0.contains(placeholder), "no {placeholder} in:\n{}", self.0);
         Self(self.0.replace(placeholder, value))
     }
 
-    /// With this line, which stands in a comment, uncommented.
+    /// With this commented line uncommented.
     pub(super) fn uncommented(self, line: &str) -> Self {
         self.with(&format!("# {line}"), line)
     }

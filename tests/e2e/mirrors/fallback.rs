@@ -1,5 +1,5 @@
-//! Clients that know a second host go there when `wharfd` has no answer: whatever is wrong, it says so
-//! before they give up.
+//! Clients with a second host go there when `wharfd` has no response: `wharfd` reports every fault
+//! before the clients give up.
 
 use wharf_double::{Fault, FaultRule, Kind};
 use wharf_testkit::clients;
@@ -14,10 +14,10 @@ fn every_request(fault: Fault) -> FaultRule {
     FaultRule { kind: None, times: u64::MAX, ..FaultRule::next(Kind::Other, fault) }
 }
 
-/// What is answered for an upstream that is not there: its failure, and that it is left alone after that.
+/// The responses for a missing upstream: its failure, and the open breaker after it.
 const GONE: [u16; 2] = [429, 502];
 
-/// Asserts that `wharfd` was asked for something below this path, and answered so.
+/// Asserts a request to `wharfd` below this path, with this status.
 fn assert_answered(wharfd: &Process, path: &str, status: u16) {
     assert_answered_as(wharfd, path, &[status]);
 }
@@ -34,7 +34,7 @@ fn assert_answered_as(wharfd: &Process, path: &str, statuses: &[u16]) {
 async fn containerd_goes_to_the_next_host_when_wharfd_has_no_answer() {
     let Some(scene) = Scene::set().await else { return };
     let Some(node) = Containerd::start(&scene).await else { return };
-    // The second host is a registry without a login, which alone has the images.
+    // The second host is a registry without a login; only it has the images.
     let second = &scene.contoso.behind;
     let hosts = scene.certs_d(Some(second.base()));
     let unavailable = Fault::Status { code: 503, retry_after_s: None };
@@ -68,7 +68,7 @@ async fn clients_go_to_the_next_host_for_what_a_stopped_upstream_left_out() {
     scene.hub.behind.push_layout(REPO, &half).await;
     second.push_layout(REPO, &half).await;
     second.push_layout("team/other", &other).await;
-    // The manifests are here, what they name is not.
+    // The manifests are here, their blobs are not.
     let manifests = half.images.iter().map(|image| image.manifest.digest.as_str());
     for reference in manifests.chain(["1.0"]) {
         let name = format!("docker.io/{REPO}");
@@ -82,8 +82,8 @@ async fn clients_go_to_the_next_host_for_what_a_stopped_upstream_left_out() {
     assert_answered(&scene.wharfd, &format!("{REPO}/manifests/1.0"), 200);
     assert_answered_as(&scene.wharfd, &format!("{REPO}/blobs/"), &GONE);
     assert_answered_as(&scene.wharfd, "team/other/manifests/1.0", &GONE);
-    // skopeo and podman stay with the host that had the manifest, so only what is wholly elsewhere
-    // is found there.
+    // skopeo and podman stay with the manifest's host, so they find only images completely at the
+    // second host.
     let copied = copy(&skopeo, &registries, "docker.io/team/other:1.0").await;
     assert_eq!(copied, other.top.digest);
     assert_answered_as(&scene.wharfd, "docker.io/team/other/manifests/1.0", &GONE);

@@ -1,5 +1,4 @@
-//! The examples as files: each is accepted by the program that reads it, with and without the lines
-//! that stand in comments.
+//! The examples as files: each is accepted by its program, with and without the commented lines.
 
 use std::path::Path;
 use std::process::Output;

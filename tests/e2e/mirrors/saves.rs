@@ -1,4 +1,4 @@
-//! What `docker save` writes gives the findings of the image that docker pulled.
+//! The archive of `docker save` gives the findings of the image pulled by docker.
 
 use wharf_testkit::images::Recipe;
 

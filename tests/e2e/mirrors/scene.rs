@@ -1,8 +1,8 @@
-//! Two registries, and `wharfd` before both with the configuration of the examples; clients that know
-//! it as their mirror.
+//! Two registries, `wharfd` before both with the configuration of the examples, and clients with
+//! `wharfd` as their mirror.
 //!
-//! Invariant: nobody here reaches another machine. What a client tries past the mirror goes to a
-//! proxy that does not exist.
+//! Invariant: no client here reaches another machine. A client's attempt past the mirror goes to a
+//! missing proxy.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ use wharf_testkit::registry::Registry;
 use super::examples::{Example, folder};
 use crate::fixture::{Api, START, address_after, command};
 
-/// Where the examples say that `wharfd` listens.
+/// The listen address of `wharfd` in the examples.
 const LISTEN: &str = "127.0.0.1:5000";
 const USER: &str = "reader";
 const PASSWORD: &str = "a-password-of-a-reader";
@@ -44,7 +44,7 @@ impl Origin {
         Some(Self { double, behind, _registry: registry })
     }
 
-    /// What came since the last time, without the logins.
+    /// The requests since the last call, without the logins.
     pub(super) fn came(&self) -> Vec<Entry> {
         let journal = self.double.journal();
         self.double.reset_counts();
@@ -52,7 +52,7 @@ impl Origin {
         journal.into_iter().filter(|entry| !logins.contains(&entry.kind)).collect()
     }
 
-    /// Asserts that each config and layer left its storage once since the counts began.
+    /// Asserts one read of each config and layer from its storage since the start of the counts.
     pub(super) fn assert_served_once(&self, layout: &Layout) {
         let counts = self.double.counts();
         for blob in layout.content() {
@@ -74,7 +74,7 @@ pub(super) struct Scene {
 }
 
 impl Scene {
-    /// `None` when `docker-registry` is missing, which `Registry::start` has said.
+    /// `None` without `docker-registry`; `Registry::start` has reported it.
     pub(super) async fn set() -> Option<Self> {
         let hub = Origin::start(|config| config.anonymous_pull = true).await?;
         let reader = Account::reader(USER, PASSWORD);
@@ -104,7 +104,7 @@ impl Scene {
         Example::read(path).with(LISTEN, &self.host)
     }
 
-    /// The example's folder for containerd, with `docker.io` itself at `hub`, when that is given.
+    /// The example's folder for containerd, with `docker.io` itself at `hub`, if given.
     pub(super) fn certs_d(&self, hub: Option<&str>) -> PathBuf {
         let certs_d = TempDir::new_in(self.folder.path()).unwrap().keep();
         for host in std::fs::read_dir(folder().join("containerd/certs.d")).unwrap() {
@@ -118,7 +118,7 @@ impl Scene {
         certs_d
     }
 
-    /// The example's file for podman and skopeo, with `docker.io` itself at `hub`, when that is given.
+    /// The example's file for podman and skopeo, with `docker.io` itself at `hub`, if given.
     pub(super) fn registries_conf(&self, hub: Option<&str>) -> String {
         let mut example = self.example("podman/registries.conf");
         if let Some(hub) = hub {
@@ -151,7 +151,7 @@ impl Scene {
     }
 }
 
-/// A command that reaches this machine only.
+/// A command with this machine as its only network.
 pub(super) fn inside(program: &Path) -> Command {
     let mut command = Command::new(program);
     for name in ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"] {
@@ -161,7 +161,7 @@ pub(super) fn inside(program: &Path) -> Command {
     command
 }
 
-/// Runs a client inside, to success; what it printed.
+/// Runs a client inside, to success; returns its output.
 pub(super) async fn run<A: AsRef<OsStr>>(client: &Client, arguments: &[A]) -> String {
     let mut command = tokio::process::Command::from(inside(client.path()));
     let output = client.run_with(command.args(arguments), COMMAND_TIME).await.unwrap();

@@ -1,4 +1,4 @@
-//! An image that runs: `busybox` and a file, in two layers, for the architecture of this machine.
+//! A runnable image: `busybox` and a file, in two layers, for the architecture of this machine.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use wharf_testkit::clients::Client;
 use wharf_testkit::images::{Blob, Image, Layer, Layout, sha256};
 
-/// What it prints.
+/// The output of its program.
 pub(super) const SAYS: &str = "pulled through wharfd";
 
 const LAYER_TYPE: &str = "application/vnd.oci.image.layer.v1.tar+gzip";

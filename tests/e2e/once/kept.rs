@@ -1,5 +1,5 @@
-//! What a write-once tag keeps: children, configurations and layers of what it points to cannot be deleted
-//! while it stands, and can be afterwards.
+//! The content kept by a write-once tag: children, configurations and layers of its manifest cannot
+//! be deleted during the tag's life, and can be afterwards.
 
 use std::time::Duration;
 
@@ -70,7 +70,7 @@ impl Nested {
         api.put_manifest(REPO, reference, INDEX, self.top.clone()).await
     }
 
-    /// Where everything is that it is made of, itself last.
+    /// The paths of all parts, the image itself last.
     fn paths(&self) -> [String; 5] {
         let blobs = [&self.config, &self.layer]
             .map(|blob| format!("/v2/{REPO}/blobs/{}", sha256(blob.as_bytes())));
@@ -94,7 +94,7 @@ async fn all_is_kept(wharfd: &Wharfd) -> Nested {
     nested.push_content(api).await;
     assert_put(&nested.push_top(api, "v1?tag=free").await);
     assert_kept(api, &nested, "v1").await;
-    // What no such tag reaches goes as ever, also when it shares something.
+    // Content outside of such a tag is deletable as ever, also beside a shared part.
     let other = Nested::of("another config".to_owned(), nested.layer.clone());
     other.push_content(api).await;
     assert_put(&other.push_top(api, "latest").await);
@@ -177,7 +177,7 @@ async fn what_a_tag_reaches_is_kept_at_the_upstream() {
             let there = there.header("accept", INDEX).header("accept", IMAGE).send().await.unwrap();
             assert_eq!(there.status, 200, "{path} at the upstream");
         }
-        // The tag is gone past the proxy, and with it what it kept.
+        // The tag is deleted past the proxy, and its protection with it.
         let gone = stage.origin.delete(&nested.paths()[4]).await;
         assert_eq!(gone.status, 202, "{}", gone.text());
         for path in &nested.paths()[..4] {
@@ -204,7 +204,8 @@ async fn what_was_pulled_is_known_as_what_was_pushed() {
     }
 }
 
-/// A push under a write-once tag and a deletion of what it names at once: one of them is refused.
+/// A push under a write-once tag and a concurrent deletion of one of its parts: one of them is
+/// refused.
 async fn one_of_both_wins(wharfd: &Wharfd) {
     for round in 0..ROUNDS {
         let (api, nested) = (&wharfd.api, Nested::new(&format!("round {round}")));

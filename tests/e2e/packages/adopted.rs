@@ -1,6 +1,6 @@
-//! Images that others built: an archive of buildah is taken whole, pushed and run with its layers'
-//! digests kept; and images from a registry, a layout and an archive are stood on, each platform on
-//! its own.
+//! Images built by others: an archive of buildah is adopted whole, pushed and run with its layers'
+//! digests kept; and images from a registry, a layout and an archive are used as bases, each
+//! platform separately.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -20,7 +20,7 @@ use crate::fixture::Wharfd;
 /// The tag of a platform in the layouts of the tests.
 const AMD64: &str = "1.4.0-linux-amd64";
 
-/// What buildah builds: busybox, a link and a text, in two layers.
+/// An image by buildah: busybox, a link and a text, in two layers.
 struct Built {
     buildah: Engine,
     folder: TempDir,
@@ -90,7 +90,7 @@ async fn an_archive_of_buildah_is_packaged_pushed_and_run_with_its_layers_as_the
         let shop = Workshop::new("");
         let archive = shop.path("built.tar");
         built.push(form, name, &archive).await;
-        // What the offer itself says of the container would win.
+        // The offer's own container settings would win.
         let mut offer =
             offer("      adopt: built.tar\n      platforms: [{ platform: linux/amd64 }]\n");
         offer.replace("        entrypoint: [/srv/tide/tided]\n        user: \"1200:1200\"\n", "");
@@ -186,7 +186,7 @@ async fn a_base_from_a_registry_a_layout_and_an_archive_lies_below_each_platform
     by_podman_as_by_umoci(&shop, &umoci).await;
 }
 
-/// A platform has what its base has, and what lies above; how many names it has.
+/// A platform has its base's layers, and its own above; returns the number of names.
 async fn stands_on_its_base(shop: &Workshop, umoci: &Client, form: &str, arch: &str) -> usize {
     let tag = format!("1.4.0-linux-{arch}");
     let ours = manifest(&shop.layout(), &tag);

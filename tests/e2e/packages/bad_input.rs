@@ -1,6 +1,6 @@
-//! What nobody should give `wharf package`: each ends soon, with an error that names plan, layer and
-//! file, or with a warning where the image can be made all the same. Nothing is half-written: what was
-//! there stays, and the next run with good input makes what it always makes.
+//! Bad input for `wharf package`: each run ends soon, with an error with the names of plan, layer
+//! and file, or with a warning where an image is still possible. No output is half-written:
+//! existing output stays, and the next run with good input gives its usual result.
 
 mod archives;
 mod bases;
@@ -19,7 +19,7 @@ use wharf_testkit::processes::Process;
 use super::{Workshop, bytes_of, one_platform};
 use crate::fixture::PATIENCE;
 
-/// How much memory a run may write to, whatever it reads.
+/// The most memory of a run, for any input.
 const MEMORY_BYTES_MAX: u64 = 512 << 20;
 
 /// How one of the table ends.
@@ -32,12 +32,12 @@ enum End {
     Warned(&'static [&'static str]),
 }
 
-/// Something that nobody should give.
+/// A case of bad input.
 struct Case {
     name: &'static str,
     /// Puts it into the folder of the offer.
     make: fn(&Path),
-    /// The lines of the image that name it.
+    /// The lines of the image with the bad input.
     image: &'static str,
     end: End,
 }
@@ -77,7 +77,7 @@ async fn run(command: Command) -> (Option<i32>, String) {
     (status.code(), process.stdout() + &process.stderr())
 }
 
-/// Everything below the folder of layouts but what speeds the next run up.
+/// Every entry below the folder of layouts, without the caches for the next run.
 fn listing(folder: &Path) -> BTreeMap<String, String> {
     let mut files = if folder.exists() { bytes_of(folder) } else { BTreeMap::new() };
     files.retain(|name, _| !name.starts_with(".wharf/"));

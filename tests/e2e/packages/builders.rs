@@ -1,5 +1,5 @@
-//! One root filesystem, made into a layer by us, by buildah and by umoci: all unpack to the same tree,
-//! and that is the folder. Where our policy is another (one owner, no devices), it is said here.
+//! One root filesystem as a layer by us, by buildah and by umoci: all unpack to the same tree, the
+//! tree of the folder. The tests state the differences of our policy (one owner, no devices).
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, lchown, symlink};
@@ -14,7 +14,7 @@ use super::{Engine, Workshop, odd_root, one_platform};
 /// The tag of the only platform.
 const TAG: &str = "1.4.0-linux-amd64";
 
-/// Unpacks an image by umoci, which takes all that a tar says.
+/// Unpacks an image by umoci, with every attribute of the tar.
 async fn unpack(layout: &Path, tag: &str, bundle: &Path) -> Option<Tree> {
     let umoci = require("umoci")?;
     let image = format!("{}:{tag}", layout.display());
@@ -22,12 +22,12 @@ async fn unpack(layout: &Path, tag: &str, bundle: &Path) -> Option<Tree> {
     Some(Tree::read(&bundle.join("rootfs")))
 }
 
-/// The times are when each builder made it, but for what it copied.
+/// Removes the times, because each builder sets its own, except for copied files.
 fn timeless(tree: Tree) -> Tree {
     tree.map(|_, node| node.time = None)
 }
 
-/// What buildah makes of a folder that was copied into a container.
+/// The tree of the folder copied into a container by buildah.
 async fn by_buildah(shop: &Workshop) -> Option<Tree> {
     let buildah = Engine::new(require("buildah")?);
     let container = buildah.run(&["from", "scratch"]).await;
@@ -42,7 +42,7 @@ async fn by_buildah(shop: &Workshop) -> Option<Tree> {
     unpack(&shop.path("buildah"), "1", &shop.path("buildah-bundle")).await
 }
 
-/// What umoci makes of the same.
+/// The tree of the same folder by umoci.
 async fn by_umoci(shop: &Workshop) -> Option<Tree> {
     let umoci = require("umoci")?;
     let layout = shop.text("umoci");
@@ -53,7 +53,7 @@ async fn by_umoci(shop: &Workshop) -> Option<Tree> {
     unpack(&shop.path("umoci"), "1", &shop.path("umoci-bundle")).await
 }
 
-/// What umoci makes of a bundle that the folder was copied into, when it packs that again.
+/// The tree of a bundle with the copied folder, repacked by umoci.
 async fn by_repacking(shop: &Workshop) -> Option<Tree> {
     let umoci = require("umoci")?;
     let (layout, bundle) = (shop.text("repacked"), shop.text("bundle"));
@@ -67,7 +67,7 @@ async fn by_repacking(shop: &Workshop) -> Option<Tree> {
     unpack(&shop.path("repacked"), "2", &shop.path("repacked-bundle")).await
 }
 
-/// What our builder makes of the folder with this layer.
+/// The tree of the folder by our builder with this layer.
 async fn by_us(shop: &Workshop, layer: &str, bundle: &str) -> Option<Tree> {
     shop.write_offer(&one_platform(layer));
     shop.packaged();
@@ -98,7 +98,7 @@ async fn a_root_filesystem_is_the_same_from_us_from_buildah_and_from_umoci() {
     let ours = by_us(&shop, "{ dir: root, modes: kept }", "by-dir").await.unwrap();
     let owned = folder.clone().map(|_, node| node.owner = (0, 0));
     assert_same("our layer of a folder", &timeless(ours), &timeless(owned.clone()));
-    // And by the policy that needs no key: modes as git keeps them.
+    // And by the default policy without a key: modes as in git.
     let ours = by_us(&shop, "{ dir: root }", "by-policy").await.unwrap();
     let normal = owned.map(|_, node| {
         node.mode = match node.kind {
@@ -110,8 +110,8 @@ async fn a_root_filesystem_is_the_same_from_us_from_buildah_and_from_umoci() {
     assert_same("our layer of a folder, by the policy", &timeless(ours), &timeless(normal));
 }
 
-/// Builds a package of what is odd in packages: special bits, owners, links of both kinds, an empty
-/// folder; compressed like this.
+/// Builds a package of oddities: special bits, owners, links of both kinds, an empty folder; with
+/// this compression.
 fn build_package(shop: &Workshop, compression: &str) {
     let (root, out) = (shop.path("package"), shop.text("odd.deb"));
     let control = "Package: odd\nVersion: 1:2.0~rc1-3\nArchitecture: all\n\
@@ -155,7 +155,7 @@ async fn a_debian_package_is_unpacked_as_dpkg_does() {
         build_package(&shop, compression);
         let ours = by_us(&shop, "{ deb: odd.deb }", "bundle").await.unwrap();
         dpkg.run_ok(["-x", &shop.text("odd.deb"), &shop.text("by-dpkg")]).await.unwrap();
-        // What names the package to scanners is ours; dpkg -x leaves no trace.
+        // The package list for scanners is ours; dpkg -x leaves no trace.
         let list = Path::new("var/lib");
         let mut expected = Tree::read(&shop.path("by-dpkg"));
         let (mut ours, own) = (timeless(ours), list.join("dpkg"));

@@ -1,5 +1,5 @@
-//! Files that change between being looked at and being read: an error that names the file, whatever
-//! the change is, and never an image that is half of this and half of that.
+//! Files changed between the listing and the read: an error with the file's name, for every kind of
+//! change, and never an image of half the old and half the new.
 
 use std::fs;
 use std::path::Path;
@@ -11,14 +11,14 @@ use super::interrupted::{BYTES, POLL, left, scene, staged};
 use super::{Workshop, said};
 use crate::fixture::PATIENCE;
 
-/// The file that is read last.
+/// The last file of a run.
 const LAST: &str = "root/11";
 
-/// What is done to a file while it is packaged.
+/// The change to a file during packaging.
 type Change<'a> = Box<dyn Fn(&Path) + 'a>;
 
-/// Starts a run, changes something when it is in the middle, and waits for its end: exit code, and what
-/// it said.
+/// Starts a run, makes a change in the middle of it, and waits for its end; returns exit code and
+/// output.
 async fn changed_by(shop: &Workshop, change: impl FnOnce(&Path)) -> (Option<i32>, String) {
     let logs = tempfile::TempDir::new().unwrap();
     let mut command = shop.package_command(&["--jobs", "1"]);

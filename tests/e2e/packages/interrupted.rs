@@ -1,5 +1,5 @@
-//! `wharf package` that is ended in the middle, and a disk that is full: nothing half-written is taken
-//! for a layout, the earlier one stays, and the next run makes what it always makes.
+//! `wharf package` ended in the middle, and a full disk: no half-written folder is taken for a
+//! layout, the earlier layout stays, and the next run gives its usual result.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -22,7 +22,7 @@ pub(super) const BYTES: u64 = 48 << 20;
 const FILES: u64 = 12;
 pub(super) const POLL: Duration = Duration::from_millis(2);
 
-/// An offer with a folder that takes a while.
+/// An offer with a large folder, for a long run.
 pub(super) fn scene() -> Workshop {
     let shop = Workshop::new(&one_platform("{ dir: root }"));
     fs::create_dir(shop.path("root")).unwrap();
@@ -33,7 +33,7 @@ pub(super) fn scene() -> Workshop {
     shop
 }
 
-/// What lies in the folder of layouts but what speeds the next run up.
+/// The content of the folder of layouts, without the caches for the next run.
 pub(super) fn left(shop: &Workshop) -> Vec<String> {
     let Ok(entries) = fs::read_dir(shop.path("out")) else { return Vec::new() };
     let names = entries.map(|entry| entry.unwrap().file_name().display().to_string());
@@ -42,7 +42,7 @@ pub(super) fn left(shop: &Workshop) -> Vec<String> {
     names
 }
 
-/// How many bytes lie in folders that a run makes until it ends.
+/// The bytes in temporary folders of a run.
 pub(super) fn staged(shop: &Workshop) -> u64 {
     // Layers are made here before layouts take them.
     size_of(&shop.path("out/.wharf/layers.tmp"))
@@ -72,7 +72,7 @@ async fn ended_at(shop: &Workshop, bytes: u64, end: Signal) -> (std::process::Ex
     (status, process.stderr())
 }
 
-/// The layout that an undisturbed run makes.
+/// The layout of an undisturbed run.
 fn undisturbed(shop: &Workshop) -> BTreeMap<String, String> {
     let output = TempDir::with_prefix("undisturbed-").unwrap();
     let ran = shop.package(&["--output", &output.path().display().to_string()]);
@@ -92,7 +92,7 @@ async fn kill_9_leaves_nothing_that_is_taken_for_a_layout() {
     shop.packaged();
     assert_eq!(bytes_of(&shop.layout()), expected);
     assert_eq!(left(&shop), [PLAN]);
-    // Over a layout that is there: it stays, whole.
+    // Over an existing layout: the layout stays, whole.
     fs::write(shop.path("root/new"), "new\n").unwrap();
     for part in [0, 4, 8] {
         ended_at(&shop, BYTES / 12 * part + 1, Signal::KILL).await;
@@ -125,7 +125,7 @@ async fn an_interruption_removes_what_was_begun_and_says_so() {
 struct Disk(PathBuf);
 
 impl Disk {
-    /// `None` after a loud word when this process may not mount; in CI, where it may, that fails.
+    /// `None` with a loud notice for a process without the right to mount; in CI this is a failure.
     fn over(folder: &Path, size: &str) -> Option<Self> {
         fs::create_dir_all(folder).unwrap();
         let mut command = Command::new("mount");

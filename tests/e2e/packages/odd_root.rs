@@ -1,5 +1,5 @@
-//! A small root filesystem with all that real ones have: programs, links of both kinds, special bits,
-//! capabilities, odd modes, several owners, odd names.
+//! A small root filesystem with everything of real ones: programs, links of both kinds, special
+//! bits, capabilities, odd modes, several owners, odd names.
 
 use std::ffi::OsStr;
 use std::fs;

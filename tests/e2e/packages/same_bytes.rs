@@ -1,5 +1,5 @@
-//! The same offer gives the same bytes, whoever packages it, where and how: for any number of jobs,
-//! umask, locale, time zone, home, user, order of files, file system and place.
+//! The same offer gives the same bytes on any machine, for any number of jobs, umask, locale, time
+//! zone, home, user, order of files, file system and folder.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -24,7 +24,7 @@ const IMAGE: &str = "      platforms:
           layers: [{ dir: root }]
 ";
 
-/// Names whose order is another in each locale, and in the order of their making.
+/// Names with a different order in each locale, and in the order of their creation.
 const NAMES: [&str; 8] = ["a", "B", "ä", "Z", "z.d", "İ", "i", "ıx"];
 
 /// Writes the offer with its folders, the files in this order.
@@ -57,7 +57,7 @@ fn package(offer: &Path, change: impl FnOnce(&mut Command)) -> BTreeMap<String, 
     package_into(offer, output.path(), change)
 }
 
-/// The same into a folder that may hold an earlier layout.
+/// The same into a folder with an optional earlier layout.
 fn package_into(
     offer: &Path,
     output: &Path,
@@ -67,7 +67,7 @@ fn package_into(
     command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
     command.args(["--color=never", "package", "offer.yaml", "--output"]).arg(output);
     command.current_dir(offer);
-    // Who is another user has to be let in.
+    // Another user needs the permission to enter.
     fs::set_permissions(output, fs::Permissions::from_mode(0o777)).unwrap();
     change(&mut command);
     let ran = command.output().unwrap();
@@ -77,7 +77,7 @@ fn package_into(
     files
 }
 
-/// An offer that is as it was written, and its layout.
+/// An unchanged offer, and its layout.
 fn first() -> (TempDir, BTreeMap<String, String>) {
     let folder = TempDir::with_prefix("same-").unwrap();
     write(folder.path(), false);
@@ -135,7 +135,7 @@ fn under_any_umask_and_for_another_user() {
     let Some(setpriv) = require("setpriv") else { return };
     // A temporary folder is for its owner alone.
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    // Programs may lie in a folder that others may not enter.
+    // The program's folder may be closed to other users.
     let place = TempDir::with_prefix("program-").unwrap();
     fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let copied = place.path().join("wharf");
@@ -223,7 +223,7 @@ fn a_run_over_an_earlier_one_gives_the_same_as_a_run_into_nothing() {
     let again = || package_into(folder.path(), output.path(), |_| {});
     assert_eq!(again(), expected);
     assert_eq!(again(), expected, "nothing changed");
-    // What is changed and changed back leaves no trace, whatever is kept for the next run.
+    // A change and its reversal leave no trace, also in the caches for the next run.
     let file = folder.path().join("root/a/content");
     let content = fs::read(&file).unwrap();
     let mut other = content.clone();

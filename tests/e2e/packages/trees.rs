@@ -1,5 +1,5 @@
-//! Folders as a container would see them: names, kinds, modes, owners, contents, links, times and
-//! capabilities, and what differs between two.
+//! Folders as seen by a container: names, kinds, modes, owners, contents, links, times and
+//! capabilities, and the differences between two.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::lgetxattr;
 use wharf_testkit::images::sha256;
 
-/// A name and what stands under it.
+/// A name and its file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Node {
     pub(super) kind: Kind,

@@ -1,5 +1,5 @@
-//! Layouts of `wharf package` in the engines: each takes them, and all unpack the same tree, which is
-//! the folder under the stated policy of modes and owners.
+//! Layouts of `wharf package` in the engines: each accepts them, and all unpack the same tree, the
+//! folder's tree under the stated policy of modes and owners.
 
 use std::collections::btree_map::Entry;
 use std::fs;
@@ -19,8 +19,8 @@ use crate::fixture::START;
 /// When every file of the offer's image was made.
 const CREATED: i64 = 1_772_352_000;
 
-/// The offer of the tests: a root filesystem with everything odd that a folder may hold, a layer that
-/// changes it, and another platform.
+/// The offer of the tests: a root filesystem with every oddity of folders, a layer with changes to
+/// it, and another platform.
 fn scene() -> Option<Workshop> {
     let shop = Workshop::new(
         "      platforms:
@@ -40,7 +40,7 @@ fn scene() -> Option<Workshop> {
     Some(shop)
 }
 
-/// What the folders have to become: modes as git keeps them, and one owner.
+/// The expected tree of the folders: modes as in git, and one owner.
 fn expected(shop: &Workshop) -> Tree {
     let policy = |uid: u32, gid: u32| {
         move |_: &Path, node: &mut super::trees::Node| {
@@ -57,7 +57,7 @@ fn expected(shop: &Workshop) -> Tree {
     let above = Tree::read(&shop.path("above")).map(policy(33, 44));
     let mut whole = below;
     for (path, node) in above.0 {
-        // A folder that is there already keeps its mode and owner, as with `COPY` of other builders.
+        // An existing folder keeps its mode and owner, as with `COPY` of other builders.
         let place = whole.0.entry(Path::new("usr/lib").join(path));
         match place {
             Entry::Occupied(there) if there.get().kind == Kind::Folder => {}
@@ -67,7 +67,7 @@ fn expected(shop: &Workshop) -> Tree {
             }
         }
     }
-    // The name that was replaced is another file now.
+    // The replaced name is another file now.
     let rest: Vec<PathBuf> = vec!["etc/third".into(), "usr/lib/second".into()];
     for name in &rest {
         whole.0.get_mut(name).unwrap().names.clone_from(&rest);

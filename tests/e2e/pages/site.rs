@@ -1,5 +1,5 @@
-//! A web site with one page, and what that page tells of itself: `/loaded` is answered after the test has
-//! done something meanwhile, `/done` brings what came of all its tries.
+//! A web site with one page, and the page's report: `/loaded` is answered after the test's own
+//! action in between, `/done` brings the results of all attempts.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-/// What is done when the page is there, before it goes on.
+/// The test's action after the page's load, before the page goes on.
 type Meanwhile = Arc<dyn Fn() + Send + Sync>;
 
 pub(super) struct Site {
@@ -42,14 +42,14 @@ impl Site {
         Self { addr, done, _serving: serving }
     }
 
-    /// What the page told in the end.
+    /// The page's final report.
     pub(super) async fn told(&mut self) -> serde_json::Value {
         let told = tokio::time::timeout(crate::fixture::PATIENCE, self.done.recv()).await;
         serde_json::from_str(&told.expect("the page told nothing in time").unwrap()).unwrap()
     }
 }
 
-/// One request of a connection, and its end: the next one may be to somebody else.
+/// One request of a connection, and its end: the next connection may lead to another server.
 async fn answer(
     mut stream: TcpStream,
     page: Arc<str>,

@@ -1,5 +1,5 @@
-//! Real clients log in to `wharfd` with what the upstream knows of them, push and pull; and learn at
-//! once that a password is wrong.
+//! Real clients log in to `wharfd` with their upstream logins, push and pull, and learn at once of
+//! a wrong password.
 
 use tempfile::TempDir;
 use wharf_testkit::clients::{self, Client};
@@ -11,7 +11,7 @@ use crate::fixture::START;
 
 const TAG: &str = "1.0";
 
-/// The stage, an image, and a place for what a client keeps.
+/// The stage, an image, and a folder for a client's files.
 struct Desk {
     scene: Scene,
     layout: Layout,
@@ -46,7 +46,7 @@ impl Desk {
     }
 }
 
-/// Runs a client to its failure; what it says.
+/// Runs a client to its failure; returns its output.
 async fn refused<A: AsRef<std::ffi::OsStr>>(client: &Client, arguments: &[A]) -> String {
     let output = client.run(arguments).await.unwrap();
     let said = format!("{}{}", output.stdout, output.stderr);
@@ -54,12 +54,12 @@ async fn refused<A: AsRef<std::ffi::OsStr>>(client: &Client, arguments: &[A]) ->
     said.to_lowercase()
 }
 
-/// Whether a client was told that it has the wrong login.
+/// Whether the client's message is about a wrong login.
 fn is_about_login(said: &str) -> bool {
     ["unauthorized", "401", "invalid username"].iter().any(|words| said.contains(words))
 }
 
-/// Whether a client was told that it may not.
+/// Whether the client's message is about a missing right.
 fn is_about_leave(said: &str) -> bool {
     ["denied", "403", "forbidden"].iter().any(|words| said.contains(words))
 }

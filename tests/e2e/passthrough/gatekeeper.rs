@@ -1,5 +1,5 @@
-//! An upstream that knows one login, refuses others, and never answers about those whose user is called
-//! `slow-…`; and that counts what is asked of its token endpoint.
+//! An upstream with one known login: it refuses others, never answers for users named `slow-…`, and
+//! counts the requests to its token endpoint.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-/// Whom it knows.
+/// The known login.
 pub(super) const KNOWN: (&str, &str) = ("dora", "planted-password-of-dora");
 
 /// It ends when this is dropped.
@@ -24,10 +24,10 @@ pub(super) struct Gatekeeper {
 
 #[derive(Default)]
 struct Counts {
-    /// Questions that it never answers: those that wait, and the most that did.
+    /// Requests without a response: the current ones, and their maximum.
     hanging: AtomicUsize,
     hanging_most: AtomicUsize,
-    /// Questions about logins that it does not know.
+    /// Requests with unknown logins.
     guesses: AtomicUsize,
 }
 
@@ -51,12 +51,12 @@ impl Gatekeeper {
         &self.url
     }
 
-    /// The most questions that hung at once.
+    /// The maximum of concurrent requests without a response.
     pub(super) fn hanging_most(&self) -> usize {
         self.counts.hanging_most.load(Ordering::SeqCst)
     }
 
-    /// How often it was asked about somebody whom it does not know.
+    /// The number of requests with an unknown login.
     pub(super) fn guesses(&self) -> usize {
         self.counts.guesses.load(Ordering::SeqCst)
     }
@@ -78,7 +78,7 @@ async fn serve(mut stream: TcpStream, base: String, counts: Arc<Counts>) {
         counts
             .hanging_most
             .fetch_max(counts.hanging.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-        // Until whoever asked goes away.
+        // Until the client leaves.
         while stream.read_buf(&mut bytes).await.is_ok_and(|read| read > 0) {}
         counts.hanging.fetch_sub(1, Ordering::SeqCst);
         return;
@@ -113,7 +113,7 @@ fn user(head: &str) -> Option<(String, String)> {
     pair.split_once(':').map(|(name, word)| (name.to_owned(), word.to_owned()))
 }
 
-/// Leave to pull whatever is asked for.
+/// A token with the right to pull from the requested repository.
 fn token(path: &str) -> String {
     let scope = path.split(['?', '&']).find_map(|field| field.strip_prefix("scope="));
     let scope = scope.unwrap_or_default().replace("%3A", ":").replace("%2F", "/");

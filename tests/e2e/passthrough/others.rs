@@ -1,5 +1,5 @@
-//! Upstreams that say less than ACR does: tokens that cannot be read, or none at all; and callers whose
-//! password is a token.
+//! Upstreams with less information than ACR: opaque tokens, or none at all; and callers with a
+//! token as their password.
 
 use wharf_double::{DoubleConfig, Kind};
 use wharf_testkit::http::Client;
@@ -9,7 +9,7 @@ use super::scene::{ADMIN, ALICE, BANK, BOB, CAROL, SHOP, Scene};
 use super::{assert_denied, assert_login_wanted};
 use crate::fixture::code;
 
-/// Whom `az acr login` logs in: the password is a token.
+/// The user name of `az acr login`, for a token as the password.
 const TOKEN_USER: &str = "00000000-0000-0000-0000-000000000000";
 const OCI: &str = "application/vnd.oci.image.manifest.v1+json";
 
@@ -36,10 +36,10 @@ async fn the_registry_itself_is_asked(change: impl FnOnce(&mut DoubleConfig)) {
     assert_denied(&scene.by(BOB).get_blob("acme/nothing", &digest).await);
     assert_login_wanted(&scene.by((ALICE.0, "wrong")).get_blob(SHOP, &digest).await);
     assert_login_wanted(&scene.by((ALICE.0, "wrong")).get("/v2/").await);
-    // What is known here is not there for those who are told that there is nothing.
+    // Content known here is invisible to a caller without the right.
     let answer = scene.by(BOB).get_blob(BANK, &digest).await;
     assert_eq!((answer.status.as_u16(), code(&answer).as_str()), (404, "NAME_UNKNOWN"));
-    // Whether somebody may push is tried, and what was tried is given up.
+    // The right to push is probed with an upload, and the probe is cancelled.
     let uploads = format!("/v2/{SHOP}/blobs/uploads/");
     assert_denied(&scene.by(CAROL).post(&uploads).send().await.unwrap());
     assert_eq!(scene.double.open_uploads(), 0);
@@ -47,7 +47,7 @@ async fn the_registry_itself_is_asked(change: impl FnOnce(&mut DoubleConfig)) {
     assert_eq!(scene.origin.get_blob(SHOP, &pushed).await.status, 200);
     assert_eq!(scene.double.open_uploads(), 0);
     assert_denied(&scene.by(CAROL).get("/v2/_catalog").await);
-    // A list that everybody may ask for says nothing of who may see all of it.
+    // A list open to every caller proves no right to see all of it.
     assert_denied(&scene.by(ADMIN).get("/v2/_catalog").await);
     // Deleting cannot be tried: the upstream decides.
     let manifest = format!("/v2/{SHOP}/manifests/v1");

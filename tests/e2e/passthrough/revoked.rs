@@ -1,4 +1,4 @@
-//! Who is revoked at the upstream in the middle of a push.
+//! A caller revoked at the upstream in the middle of a push.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::fixture::{eventually, noise};
 
 #[tokio::test]
 async fn who_is_revoked_in_the_middle_of_a_push_ends_no_part_of_it() {
-    // Fifteen seconds of a token are kept back, so what it says counts for two.
+    // Fifteen seconds of a token's life are a reserve, so this token lasts two.
     let short = |config: &mut wharf_double::DoubleConfig| {
         config.habits.access_token_life = Duration::from_secs(17);
     };
@@ -37,14 +37,14 @@ async fn who_is_revoked_in_the_middle_of_a_push_ends_no_part_of_it() {
     );
     assert_eq!(alice.put_manifest(SHOP, "v1", OCI, manifest).await.status, 401);
     assert_eq!(alice.get(&location).await.status, 401);
-    // Nobody has half of it, and her session is not somebody else's.
+    // The upstream has no half of it, and no other caller can use her session.
     assert_eq!(scene.origin.head_blob(SHOP, &digest).await.status, 404);
     for caller in [ADMIN, CAROL] {
         assert_eq!(scene.by(caller).get(&blob(SHOP, &digest)).await.status, 404);
         assert_eq!(scene.by(caller).get_manifest(SHOP, "v1").await.status, 404);
     }
     assert_ne!(scene.by(CAROL).patch(&location).bytes("mine").send().await.unwrap().status, 202);
-    // Who pushes the same is in nobody's way.
+    // A push of the same content by another caller succeeds.
     assert_eq!(scene.by(ADMIN).push_blob(SHOP, content.clone()).await, digest);
     assert!(scene.origin.get_blob(SHOP, &digest).await.body == content);
 }

@@ -1,5 +1,5 @@
-//! The stage of the tests of `passthrough`: the double with callers of different rights, and `wharfd`
-//! before it, which has no login of its own.
+//! The stage of the tests of `passthrough`: the double with callers of different rights, and
+//! `wharfd` before it, without a login of its own.
 
 use wharf_double::{Account, AcrDouble, DoubleConfig, Entry, Kind};
 use wharf_testkit::http::Client;
@@ -29,7 +29,7 @@ pub(super) struct Scene {
 }
 
 impl Scene {
-    /// `None` when `docker-registry` is missing, which `Registry::start` has said.
+    /// `None` without `docker-registry`; `Registry::start` has reported it.
     pub(super) async fn set() -> Option<Self> {
         Self::set_with(|_| {}, "").await
     }
@@ -54,19 +54,19 @@ impl Scene {
         Some(Self { wharfd, double, origin, _registry: registry })
     }
 
-    /// The way through `wharfd` for somebody.
+    /// A caller's client through `wharfd`.
     pub(super) fn by(&self, (user, password): (&str, &str)) -> Api {
         self.wharfd.api.with_password(user, password)
     }
 
-    /// What came at the registry since the counts began, without the ways to a token.
+    /// The registry's requests since the start of the counts, without those for tokens.
     pub(super) fn came(&self) -> Vec<Entry> {
         let logins = [Kind::Version, Kind::Token, Kind::Exchange];
         let journal = self.double.journal().into_iter();
         journal.filter(|entry| !logins.contains(&entry.kind)).collect()
     }
 
-    /// Whatever was taken from or given to the registry was under this name, and something was.
+    /// Every request to the registry had this login, and there was at least one.
     pub(super) fn assert_only(&self, (user, _): (&str, &str)) {
         let came = self.came();
         let at_storage = [Kind::StorageGet, Kind::StorageHead];
@@ -79,7 +79,7 @@ impl Scene {
     }
 }
 
-/// A configuration whose upstream decides.
+/// A configuration with access decided by the upstream.
 pub(super) fn lines(url: &str, upstream: &str) -> String {
     format!("[access]\nkind = \"passthrough\"\n[[upstream]]\nurl = \"{url}\"\n{upstream}")
 }

@@ -1,5 +1,5 @@
-//! Those whom the upstream does not know: how often it is asked about them, what they do to those whom it
-//! knows, and what is written down of them.
+//! Callers unknown to the upstream: the number of upstream requests about them, their effect on
+//! known callers, and the records of them.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -18,10 +18,10 @@ use super::scene::{ADMIN, ALICE, BOB, CAROL, SHOP, Scene, lines};
 use super::{assert_login_wanted, blob};
 use crate::fixture::{Api, Wharfd, code};
 
-/// Failures that one address has at once, and then one in each second; of one name, ten.
+/// An address's burst of failed logins, refilled by one each second; for a name the burst is ten.
 const ADDRESS_BURST: u64 = 60;
 const NAME_BURST: u64 = 10;
-/// Logins that are asked about at once, and those of one address.
+/// Concurrent upstream requests about logins, and those of one address.
 const AT_ONCE: usize = 8;
 const AT_ONCE_EACH: usize = 2;
 
@@ -30,7 +30,7 @@ fn from(api: &Api, address: [u8; 4]) -> Api {
     Api::new(api.base().to_owned(), Client::from_address(IpAddr::from(address)))
 }
 
-/// What whoever waits is told.
+/// A refusal with the time to wait.
 fn assert_told_to_wait(answer: &Answer) {
     assert_eq!((answer.status.as_u16(), code(answer).as_str()), (429, "TOOMANYREQUESTS"));
     assert!(answer.header("retry-after").parse::<u64>().unwrap() >= 1);
@@ -74,7 +74,7 @@ async fn a_flood_of_guesses_reaches_the_upstream_a_few_times_and_keeps_nobody_ou
     let mut served = 0;
     while !flood.is_finished() {
         assert_eq!(scene.by(ALICE).get_blob(SHOP, &digest).await.status, 200);
-        // A question of its own, and somebody whom nobody has seen yet.
+        // A separate upstream request, and a caller without any earlier request.
         assert_eq!(
             scene.by(CAROL).head_blob(&format!("acme/n{served}"), &digest).await.status,
             404
@@ -103,7 +103,7 @@ async fn a_name_that_is_guessed_at_is_asked_about_a_few_times() {
     let asked = scene.double.counts().answered(Kind::Token, 401);
     let most = NAME_BURST + began.elapsed().as_secs() / 6 + 1;
     assert!((1..=most).contains(&asked), "{asked} of at most {most}");
-    // She is somebody else, also where she was not seen before.
+    // Alice differs from the guesser, even without an earlier login.
     assert_eq!(scene.by(ALICE).get("/v2/").await.status, 200);
 }
 
@@ -120,7 +120,7 @@ async fn right_logins_are_not_locked_out_by_wrong_ones_behind_their_address() {
         let path = format!("/v2/acme/n{number}/tags/list");
         assert_eq!(alice.get(&path).await.status, 403, "asked anew, and known");
     }
-    // Over a reload, too; and what failed before it counts after it.
+    // Over a reload, too; failures before the reload count after it.
     let reloads = "wharfd_config_reloads_total{result=\"success\"}";
     let before = scene.wharfd.metric(reloads).await;
     scene.wharfd.rewrite(|config| format!("{config}tag_ttl_seconds = 77\n"));
@@ -161,7 +161,7 @@ async fn logins_about_which_the_upstream_never_answers_keep_nobody_waiting_whom_
     assert_eq!(dora.get("/v2/acme/a/tags/list").await.status, 200);
     let mut hanging = JoinSet::new();
     for number in 0..150_usize {
-        // Two addresses that ask for all there is.
+        // Two addresses with as many guesses as possible.
         let api = from(&wharfd.api, [127, 0, 0, 2 + u8::try_from(number % 2).unwrap()]);
         let api = api.with_password(&format!("slow-{number}"), "x");
         hanging.spawn(async move { api.get("/v2/").await.status.as_u16() });
@@ -170,11 +170,11 @@ async fn logins_about_which_the_upstream_never_answers_keep_nobody_waiting_whom_
         (upstream.hanging_most() == 2 * AT_ONCE_EACH).then_some(())
     })
     .await;
-    // Each is asked about, before any of those that hang is given up.
+    // Each gets its upstream request before any hanging one is given up.
     for number in 0..30 {
         assert_eq!(dora.get(&format!("/v2/acme/r{number}/tags/list")).await.status, 200);
     }
-    // And so is somebody new from a third address.
+    // And so does a new caller from a third address.
     let third = from(&wharfd.api, [127, 0, 0, 4]);
     assert_login_wanted(&third.with_password("eve", "x").get("/v2/").await);
     assert_eq!(third.with_password(KNOWN.0, KNOWN.1).get("/v2/").await.status, 200);
@@ -183,9 +183,9 @@ async fn logins_about_which_the_upstream_never_answers_keep_nobody_waiting_whom_
     for status in hanging.join_all().await {
         assert_eq!(status, 429);
     }
-    // Of one that was given up the upstream may hear later than of the next one.
+    // The upstream may learn of a cancelled request later than of the next one.
     assert!(upstream.hanging_most() <= AT_ONCE, "{}", upstream.hanging_most());
-    // It is there, and nobody but them was told otherwise.
+    // The upstream is up, and only the guessers were told otherwise.
     assert_eq!(dora.get("/v2/acme/z/tags/list").await.status, 200);
     let breaker = format!("wharfd_upstream_breaker{{upstream=\"{}\"}}", upstream.url());
     assert_eq!(wharfd.metric(&breaker).await, 0);
@@ -222,7 +222,7 @@ async fn a_name_counts_from_the_request_on_that_proves_it() {
     let Some(scene) = Scene::set().await else { return };
     let digest = scene.origin.push_blob(SHOP, "content").await;
     assert_eq!(scene.by(ALICE).get_blob(SHOP, &digest).await.status, 200);
-    // Whom the upstream knows, and who may not.
+    // A known caller without the right to pull.
     assert_eq!(scene.by(BOB).get_blob(SHOP, &digest).await.status, 403);
     let line = async |caller: &str, status: &str| {
         crate::fixture::eventually(caller, async || {
@@ -259,6 +259,6 @@ async fn claimed_names_have_one_rate_and_it_is_that_of_their_address() {
     }
     assert!(statuses.contains(&429), "{statuses:?}");
     assert!(wharfd.metric("wharfd_limit_refusals_total{limit=\"user_rate\"}").await > 0);
-    // Who is known has a rate of her own.
+    // A known caller has a rate of her own.
     assert_eq!(dora.get("/v2/").await.status, 200);
 }

@@ -1,4 +1,4 @@
-//! What the upstream does, and to which request: one line of the table each.
+//! The upstream's faults, and their requests: one line of the table each.
 
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ pub(super) enum Form {
     Long,
 }
 
-/// What a client does.
+/// The client's task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Way {
     Pull,
     Push,
-    /// It asks what is attached to an image.
+    /// The client lists the attachments of an image.
     Discover,
 }
 
@@ -49,7 +49,7 @@ pub(super) struct Case {
 
 /// How long things last.
 struct Times {
-    /// A refusal that passes by itself, and the work behind a late answer.
+    /// The length of a temporary refusal, and of the work behind a late response.
     pause: Duration,
     outage: Duration,
     silence: Duration,
@@ -65,7 +65,7 @@ impl Times {
     }
 }
 
-/// `[limits]` that bite: without a burst the second request within a moment is one too many.
+/// Tight `[limits]`: without a burst the second request within a moment is one too many.
 const REQUESTS: &str = "[limits]\nrequests_per_second = 5\nrequests_burst = 1\n";
 const TRANSFERS: &str = "[limits]\ntransfers_per_second = 1\ntransfers_burst = 1\n";
 
@@ -110,7 +110,7 @@ fn paused(way: Way, what: &str, kind: Kind, says: Says, times: &Times) -> Case {
     rule(way, format!("{what}: 429 for {} s, {form}", times.pause.as_secs()), busy)
 }
 
-/// An answer that takes as long as a pause.
+/// A response with a delay as long as a pause.
 fn late(what: &str, kind: Kind, done: bool, times: &Times) -> Case {
     let by_ms = milliseconds(times.pause);
     let when = if done { "done at once" } else { "done at the end" };

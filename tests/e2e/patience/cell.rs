@@ -1,4 +1,4 @@
-//! One cell of the table: a client, a `wharfd` and an upstream of its own, and what came of it.
+//! One cell of the table: a client, a `wharfd` and an upstream of its own, and the result.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -18,43 +18,43 @@ use super::ground::Ground;
 use super::tools::{Tool, programs};
 use crate::fixture::{How, USER, Wharfd, disk_bytes, double_config, held_port, upstream_lines};
 
-/// How long a client may take. Nobody at a terminal waits longer.
+/// The longest time of a client. A user at a terminal waits no longer.
 const CLIENT_TIME: Duration = Duration::from_secs(150);
 pub(super) const TAG: &str = "1.0";
 /// The bytes in each layer.
 const LAYERS: [u64; 2] = [20_000, 400_000];
-/// What of a client's words is shown.
+/// The shown part of a client's output.
 const WORDS_MAX: usize = 400;
 const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
 const INDEX_TYPE: &str = "application/vnd.oci.image.index.v1+json";
 
-/// What came of a cell.
+/// The result of a cell.
 #[derive(Debug)]
 pub(super) enum Ending {
     /// The client got through.
     Through,
-    /// It did, and nobody asked what would have been answered oddly.
+    /// The client got through, but never sent the request with the fault.
     Unmet,
-    /// It did not: the last line of what it said.
+    /// The client failed: the last line of its output.
     Failed(String),
     /// Its program is not here.
     Missing,
 }
 
-/// What a client has to work with.
+/// The inputs of a client.
 pub(super) struct Cell<'a> {
     pub(super) ground: &'a Ground,
     pub(super) tool: Tool,
     /// `HOST:PORT` of its `wharfd`.
     pub(super) host: String,
     pub(super) repo: String,
-    /// The image.
+    /// The image as a layout.
     pub(super) layout: Layout,
     folder: PathBuf,
 }
 
 impl<'a> Cell<'a> {
-    /// Tries one cell; what came of it, and how many seconds the client took.
+    /// Runs one cell; returns its result, and the seconds of the client.
     pub(super) async fn try_out(ground: &'a Ground, tool: Tool, case: &Case) -> (Ending, u64) {
         if !ground.has(tool) {
             return (Ending::Missing, 0);
@@ -106,7 +106,7 @@ impl<'a> Cell<'a> {
         tokio::time::timeout(CLIENT_TIME, work).await.unwrap_or_else(|_| over())
     }
 
-    /// What a client needs before it can push, and what has to lie behind before it can pull.
+    /// A client's preparations for a push, and the backing registry's content for a pull.
     async fn prepare(&self, way: Way) -> Result<(), String> {
         match way {
             Way::Pull => self.tool.before_pull(self).await,
@@ -122,7 +122,8 @@ impl<'a> Cell<'a> {
         }
     }
 
-    /// Attaches something to the image behind, as clients do where there is no API for it.
+    /// Attaches a manifest to the image in the backing registry, as clients do without a referrers
+    /// API.
     async fn attach(&self) {
         let origin = &self.ground.origin;
         let empty = origin.push_blob(&self.repo, "{}").await;
@@ -161,7 +162,8 @@ impl<'a> Cell<'a> {
         }
     }
 
-    /// What was pushed is behind, whole. What was pulled was looked at by who pulled it.
+    /// A pushed image is complete in the backing registry. The pulling client itself has checked a
+    /// pulled one.
     async fn check(&self, way: Way) -> Result<(), String> {
         if way != Way::Push {
             return Ok(());
@@ -183,7 +185,7 @@ impl<'a> Cell<'a> {
         if missing.is_empty() { Ok(()) } else { Err(format!("{missing:?} is not behind")) }
     }
 
-    /// Keeps what was logged in a cell that failed.
+    /// Keeps the logs of a failed cell.
     fn keep(&self, case: &Case, ending: &Ending, wharfd: &Wharfd, double: &AcrDouble) {
         let Some(folder) = std::env::var_os("WHARF_PATIENCE_DIR") else { return };
         let Ending::Failed(words) = ending else { return };
@@ -210,7 +212,7 @@ impl<'a> Cell<'a> {
         format!("{}/{}:{TAG}", self.host, self.repo)
     }
 
-    /// Runs this client; what it said on standard output, or the last line of what it said at all.
+    /// Runs this client; returns its standard output, or the last line of its whole output.
     pub(super) async fn run(&self, arguments: &[&str]) -> Result<String, String> {
         self.run_by(self.ground.program(self.tool), arguments).await
     }
@@ -236,7 +238,7 @@ impl<'a> Cell<'a> {
         if output.status.success() { Ok(output.stdout) } else { Err(last_words(&output)) }
     }
 
-    /// Every blob and manifest of the image lies in a layout that the client wrote.
+    /// Every blob and manifest of the image is in the client's layout.
     pub(super) fn pulled_layout(&self, out: &str) -> Result<(), String> {
         let manifests = self.layout.images.iter().map(|image| &image.manifest);
         self.layout.content().chain(manifests).try_for_each(|blob| {
@@ -258,7 +260,7 @@ impl<'a> Cell<'a> {
         if bytes >= wanted { Ok(()) } else { Err(format!("only {bytes} bytes of {wanted}")) }
     }
 
-    /// Each of the files that the client printed is a layer of the image.
+    /// Each of the files printed by the client is a layer of the image.
     pub(super) fn pulled_files(&self, said: &str) -> Result<(), String> {
         let layers = &self.layout.images[0].layers;
         let mut wanted: BTreeSet<_> =
@@ -270,14 +272,14 @@ impl<'a> Cell<'a> {
     }
 }
 
-/// Everything that a manifest or an index names.
+/// Every descriptor of a manifest or an index.
 fn named(manifest: &Value) -> Vec<String> {
     let lists = ["layers", "manifests"].into_iter().filter_map(|list| manifest[list].as_array());
     let entries = lists.flatten().chain(manifest.get("config"));
     entries.filter_map(|entry| entry["digest"].as_str()).map(str::to_owned).collect()
 }
 
-/// The line in which a client says why it failed: mostly its last one.
+/// The line with the client's reason for its failure: usually its last one.
 fn last_words(output: &Output) -> String {
     let lines = || {
         output.stdout.lines().chain(output.stderr.lines()).filter(|line| !line.trim().is_empty())
@@ -294,7 +296,7 @@ impl Case {
         orders && double.struck_in_all() == 0
     }
 
-    /// What is ordered of the upstream; the digest is that of the largest blob.
+    /// The faults ordered at the upstream; the digest is the largest blob's.
     fn orders(&self, largest: &str) -> Vec<FaultRule> {
         match &self.trouble {
             Trouble::Rules(rules) => rules.clone(),
@@ -307,7 +309,7 @@ impl Case {
 /// The upstream of a cell.
 enum Upstream {
     Here(AcrDouble),
-    /// Nobody listens yet, but the address is taken.
+    /// There is no listener yet, but the address is taken.
     Later(TcpSocket, SocketAddr),
 }
 
@@ -327,7 +329,7 @@ impl Upstream {
         };
         let push = if case.staged { "staged" } else { "through" };
         let upstream = format!("{}push = \"{push}\"\n", upstream_lines(&url, USER));
-        // As people run it: what passes by itself is held before it is refused.
+        // As in production: a temporary failure is held before it is refused.
         let variables = vec![("WHARFD_HOLD", "45".to_owned())];
         let how = How { variables, ..How::default() };
         Wharfd::started(&format!("{}{upstream}", case.lines), how).await

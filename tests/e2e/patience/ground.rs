@@ -1,4 +1,5 @@
-//! What all cells share: the registry behind, the daemons of engines, and the programs that there are.
+//! The parts shared by all cells: the backing registry, the daemons of engines, and the available
+//! programs.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -15,10 +16,10 @@ use super::tools::Tool;
 use crate::clients::{containerd_by, daemon_with};
 use crate::fixture::Api;
 
-/// Cells that begin at once: that, not the waiting, is what takes the processor.
+/// Concurrent starts of cells: the start takes the processor, the waiting does not.
 const BEGINNINGS: usize = 3;
 
-/// podman takes a path for a name, in which there are no capitals.
+/// podman takes a path for a name, and names have no capitals.
 fn folder() -> TempDir {
     let prefix = format!("patience-{}", std::process::id());
     tempfile::Builder::new().prefix(&prefix).rand_bytes(0).tempdir().unwrap()
@@ -28,7 +29,7 @@ fn folder() -> TempDir {
 const UNSHARED: &str = "[plugins.\"io.containerd.transfer.v1.local\"]\n\
     max_concurrent_downloads = 200\nmax_concurrent_uploaded_layers = 200\n";
 
-/// The ground that cells stand on.
+/// The shared ground of the cells.
 pub(super) struct Ground {
     pub(super) registry: Registry,
     /// The registry behind, past every double.
@@ -42,7 +43,7 @@ pub(super) struct Ground {
 }
 
 impl Ground {
-    /// `None` when there is no registry, which was said.
+    /// `None` without a registry; its start has reported it.
     pub(super) async fn lay(tools: &[Tool]) -> Option<Self> {
         // The library is built without a provider of cryptography and wants one before it has a client.
         let _ = rustls::crypto::ring::default_provider().install_default();

@@ -23,7 +23,7 @@ pub(super) enum Tool {
     Docker,
     /// containerd 1.6 of Debian.
     Ctr1,
-    /// containerd 2, whose daemon pulls and pushes.
+    /// containerd 2; its daemon pulls and pushes.
     Ctr2,
     /// The same, where `ctr` itself does.
     Ctr2Local,
@@ -77,8 +77,8 @@ impl Tool {
         }
     }
 
-    /// Its program. What `make test` needs must be here in CI; what only trials need is missed in the
-    /// table.
+    /// Its program. CI must have the programs of `make test`; the table reports a missing program
+    /// of the trials.
     pub(super) fn find(self) -> Option<Client> {
         match self {
             Self::Crane | Self::Regctl | Self::Oras | Self::Helm => clients::require(self.name()),
@@ -107,12 +107,12 @@ impl Tool {
         if self == Self::Helm { format!("{}/tide", cell.repo) } else { cell.repo.clone() }
     }
 
-    /// As what.
+    /// The tag of its push.
     pub(super) fn tag(self) -> &'static str {
         if self == Self::Helm { "2.0.0" } else { TAG }
     }
 
-    /// What has to lie behind before it can pull.
+    /// The needed content of the backing registry before a pull.
     pub(super) async fn before_pull(self, cell: &Cell<'_>) -> Result<(), String> {
         if self == Self::Helm {
             return programs::chart_behind(cell).await;
@@ -121,12 +121,12 @@ impl Tool {
         Ok(())
     }
 
-    /// What it has to have before it can push.
+    /// The client's preparations before a push.
     pub(super) async fn before_push(self, cell: &Cell<'_>) -> Result<(), String> {
         match self {
             Self::Helm => programs::write_chart(cell),
             Self::Cosign => {
-                // Only what it saved can it load.
+                // cosign loads only an image saved by itself.
                 let repo = format!("{}-saved", cell.repo);
                 cell.ground.origin.push_layout(&repo, &cell.layout).await;
                 let from = format!("{}/{repo}:{TAG}", cell.ground.origin.host());
@@ -221,7 +221,7 @@ impl Tool {
         said.map(drop)
     }
 
-    /// Asks what is attached to the image, which is one thing.
+    /// Lists the attachments of the image; there is exactly one.
     pub(super) async fn discover(self, cell: &Cell<'_>) -> Result<(), String> {
         let image = format!("{}/{}@{}", cell.host, cell.repo, cell.layout.top.digest);
         let said = match self {

@@ -1,4 +1,4 @@
-//! What an upstream does in the middle of a push that succeeds all the same.
+//! The upstream's faults in the middle of a push; the push succeeds all the same.
 
 use wharf_double::{Fault, FaultRule, Kind};
 use wharf_testkit::images::sha256;
@@ -38,7 +38,7 @@ async fn each_fault_on_the_way_of_a_blob_is_made_good() {
     eventually("every upload at the upstream to be over", over).await;
 }
 
-/// Sixteen MiB are taken, then an upstream that went back to an older state of the upload says so.
+/// The upstream accepts sixteen MiB, then goes back to an older state of the upload and reports it.
 #[tokio::test]
 async fn an_upstream_that_steps_back_gets_what_it_lost_again() {
     let Some(stage) = Stage::start().await else { return };
@@ -139,7 +139,8 @@ async fn a_push_to_an_upstream_that_is_gone_fails_and_keeps_nothing() {
 #[tokio::test]
 async fn fifty_pushes_at_once_arrive_though_a_fifth_of_the_requests_is_turned_away() {
     let Some(stage) = Stage::start().await else { return };
-    // A rule skips no request that another one hits, so between two hits four requests pass.
+    // A request hit by another rule does not count for this one, so four requests pass between two
+    // hits.
     for number in 0..12 {
         for kind in [Kind::UploadPost, Kind::UploadPatch, Kind::UploadPut] {
             stage.double.set_fault(FaultRule::next(kind, LITTLE).after(4 * number));
@@ -156,7 +157,7 @@ async fn fifty_pushes_at_once_arrive_though_a_fifth_of_the_requests_is_turned_aw
     }
 }
 
-/// Opens an upload and gives it this; the status of that.
+/// Opens an upload with this content; returns the status.
 async fn open_with(stage: &Stage, content: &[u8]) -> u16 {
     let location = stage.api().open_upload(REPO).await;
     let sent = stage.api().patch(&location).bytes(content.to_vec()).send().await.unwrap();
@@ -169,15 +170,16 @@ async fn what_the_upstream_took_is_201_also_when_there_is_no_room_for_it_here() 
         setup.lines("store_limit = \"256MiB\"\nlimits = { uploads_per_user = 200 }\n")
     });
     let Some(stage) = start.await else { return };
-    // Uploads that nobody ends fill the store: in large steps until one fails, then in small ones of
-    // which each finds room or gives it back.
+    // Open uploads fill the store: in large steps until one fails, then in small ones, and each
+    // small one finds room or gives it back.
     let large = noise(50, 12 << 20);
     let mut taken = 0;
     while open_with(&stage, &large).await == 202 {
         taken += 1;
         assert!(taken < 40, "the store is never full");
     }
-    // The store counts what its records take, which changes: a push may find room after all.
+    // The store counts the size of its records, and the size changes: a push may find room after
+    // all.
     for seed in 53..63 {
         for (seed, bytes) in [(51, 1 << 20), (52, 768 << 10)] {
             let small = noise(seed, bytes);

@@ -1,5 +1,5 @@
-//! Sessions that end at the upstream, or with a `wharfd`: a client that cannot begin again goes on under the
-//! Location that it has, and need not send twice what is here.
+//! Sessions ended at the upstream, or with a `wharfd`: a client without the means to start again
+//! goes on under its Location, and need not repeat the bytes held here.
 
 use wharf_double::{Fault, FaultRule, Kind};
 use wharf_testkit::images::sha256;
@@ -7,7 +7,8 @@ use wharf_testkit::images::sha256;
 use super::{REPO, assert_upstream_has};
 use crate::fixture::{Stage, code, eventually, noise};
 
-/// The upstream forgets an upload: the next request of this kind finds none, nor does who asks where it is.
+/// The upstream forgets an upload: the next request of this kind finds none, and neither does a
+/// status request.
 fn forget(stage: &Stage, kind: Kind) {
     let gone = Fault::Status { code: 404, retry_after_s: None };
     stage.double.set_fault(FaultRule::next(kind, gone));
@@ -43,7 +44,7 @@ async fn an_upload_that_its_upstream_forgets_is_mended_in_its_middle_and_at_its_
 async fn bytes_are_taken_while_the_upstream_is_out_and_sent_when_it_is_back() {
     let Some(stage) = Stage::start().await else { return };
     let content = noise(72, 24_000_000);
-    // More than a chunk, so that something is sent before the end.
+    // More than a chunk, so the upload sends bytes before its end.
     let (first, rest) = content.split_at(16_000_000);
     let location = stage.api().open_upload(REPO).await;
     forget_for_good(&stage, Kind::UploadPatch);

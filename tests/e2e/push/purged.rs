@@ -1,5 +1,5 @@
-//! What an upstream lost after it was pushed: a client that asks whether a blob is there is told by what
-//! is here, sends nothing, and its push arrives whole all the same.
+//! Blobs lost by an upstream after their push: for a client's HEAD the store's copy counts, so the
+//! client sends nothing, and its push arrives whole all the same.
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -36,7 +36,7 @@ async fn purge_all(stage: &Stage, layout: &Layout) {
     purge(stage, "blobs", layout.content().map(|blob| &blob.digest)).await;
 }
 
-/// Pushes a layout as clients do: what is there is not sent. How many pieces were sent.
+/// Pushes a layout as clients do, without existing blobs; returns the number of sent blobs.
 async fn push_asking_first(api: &Api, layout: &Layout) -> usize {
     let mut sent = 0;
     for blob in layout.content() {
@@ -85,7 +85,7 @@ async fn only_what_is_gone_is_delivered_again() {
     stage.double.reset_counts();
     assert_eq!(push_asking_first(stage.api(), &layout).await, 0);
     let counts = stage.double.counts();
-    // The index was refused once; its child, whose layer came first, was not.
+    // The index was refused once; its child with the recovered layer was not.
     assert_eq!(counts.total(Kind::ManifestPut), 3);
     assert_eq!(counts.total(Kind::UploadPut), 1);
     stage.origin.assert_serves(REPO, &layout).await;
@@ -141,7 +141,7 @@ async fn an_upstream_that_does_not_take_it_again_is_heard_and_not_called_a_missi
     let refused = stage.api().put_manifest(REPO, "v1", INDEX_TYPE, content).await;
     assert_eq!((refused.status.as_u16(), code(&refused).as_str()), (403, "DENIED"));
     stage.double.clear_faults();
-    // What is here is still here, for the next try.
+    // The blobs are still here, for the next try.
     assert_eq!(push_asking_first(stage.api(), &layout).await, 0);
     stage.origin.assert_serves(REPO, &layout).await;
 }
@@ -150,7 +150,7 @@ async fn an_upstream_that_does_not_take_it_again_is_heard_and_not_called_a_missi
 async fn real_clients_push_once_after_a_purge() {
     let need = ["crane", "oras", "skopeo", "regctl"].map(clients::require);
     let [Some(crane), Some(oras), Some(skopeo), Some(regctl)] = need else { return };
-    // A client that is told of the tag as it was pushes nothing; this is about what it is told of blobs.
+    // A client with a fresh tag pushes nothing; this test is about the responses for blobs.
     let Some(stage) = Stage::start_with(|setup| setup.tag_ttl(0)).await else { return };
     let folder = TempDir::new().unwrap();
     let recipe = wharf_testkit::images::Recipe::new(74, &[2_000, 300_000]);

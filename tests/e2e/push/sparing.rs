@@ -1,5 +1,5 @@
-//! What a push does not send: what the upstream has, what another repository of it has, what another
-//! client is sending at the same time.
+//! The unsent bytes of a push: blobs at the upstream, blobs in another of its repositories, blobs
+//! sent by another client at the same time.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ fn asked(counts: &Counts) -> u64 {
     counts.total(Kind::BlobHead) - counts.answered(Kind::BlobHead, 401)
 }
 
-/// An upload in one PATCH of which only a part is sent for now, as docker streams it.
+/// An upload in one PATCH with only a part sent so far, as docker streams it.
 struct Slow {
     location: String,
     client: TcpStream,
@@ -145,7 +145,7 @@ async fn a_mount_without_a_source_is_made_when_the_repository_has_the_blob() {
     assert_eq!(started.status, 202);
     let ended = stage.api().end_upload(started.header("location"), &absent, "absent").await;
     assert_eq!(ended.status, 201, "{}", ended.text());
-    // A mount that is lent nothing is an upload.
+    // A mount without a source is an upload.
     let path = format!("/v2/{REPO}/blobs/uploads/?mount={}&from=acme/none", sha256(b"none"));
     assert_eq!(stage.api().post(&path).send().await.unwrap().status, 202);
 }
@@ -244,7 +244,7 @@ async fn a_quick_client_does_not_wait_for_a_slow_one() {
 #[tokio::test]
 async fn larger_chunks_are_used_where_they_are_taken() {
     let Some(stage) = Stage::start().await else { return };
-    // The upstream is slow at first, so that there is something to be sent at once.
+    // The upstream is slow at first, so the two uploads overlap.
     let stall = Fault::Slow { bytes_per_s: 8 * MIB as u64 };
     stage.double.set_fault(FaultRule::next(Kind::UploadPatch, stall));
     let content = noise(41, 80 * MIB);
@@ -258,7 +258,7 @@ async fn larger_chunks_are_used_where_they_are_taken() {
 #[tokio::test]
 async fn a_mount_that_the_upstream_refuses_is_an_ordinary_upload() {
     let start = Stage::start_with(|mut setup| {
-        // There is a repository that it may not read.
+        // There is a repository without the right to read.
         let login = Account::admin(USER, PASSWORD).only([REPO, "team/open"]);
         setup.double.accounts = vec![login];
         setup

@@ -1,11 +1,11 @@
-//! The storm: a registry that turns a fifth of all writes away, takes no large chunk, loses its place,
-//! and forgets whom it let in, while fifty clients push (in `make test` fewer). Each pushes once, tries nothing again, and
-//! is told 201 for everything.
+//! The storm: a registry with a refusal for a fifth of all writes, without large chunks, with a
+//! lost place now and then, and with forgotten logins, while fifty clients push (in `make test`
+//! fewer). Each client pushes once without retries, and gets 201 for everything.
 //!
-//! Invariant: every kind of trouble happens. What chance may leave out is ordered once besides, at a
-//! moment when it cannot miss, and the double is asked in the end whether it struck.
+//! Invariant: every kind of trouble happens. A trouble by chance is ordered once besides, at a
+//! moment sure to hit, and in the end the double's counts prove the strike.
 //!
-//! `WHARF_STORM_SEED` repeats what chance chose; in which order requests come is the machine's.
+//! `WHARF_STORM_SEED` repeats the choices of chance; the machine decides the order of the requests.
 
 use std::time::Duration;
 
@@ -28,8 +28,8 @@ const HOUR: Duration = Duration::from_hours(1);
 /// Most layers have no more than this; every tenth is among the largest.
 const USUAL_LAYER_BYTES_MAX: u64 = 3 * 1024 * 1024;
 const LARGE_PERCENT: u8 = 10;
-/// The layer of the first push. So much waits while its first chunk is held that larger ones are
-/// tried until one is too large.
+/// The layer of the first push. With its first chunk held, this many bytes wait, so `wharfd` tries
+/// larger chunks until one is too large.
 const FIRST_LAYER_BYTES: u64 = 80 * 1024 * 1024;
 /// How long a token lives in the storm.
 const TOKEN_LIFE: Duration = Duration::from_secs(2);
@@ -115,8 +115,8 @@ async fn push(api: Api, image: Image, tag: String) {
     assert_eq!(put.status, 201, "manifest {tag}: {}", put.text());
 }
 
-/// The first push has the upstream to itself until each trouble of chunks has struck it: it sends one
-/// that is too large, one breaks off with every token, one has its place lost.
+/// The first push has the upstream to itself until each trouble of chunks has struck it: one chunk
+/// is too large, one breaks off with every token, one has its place lost.
 async fn first_push(stage: &Stage, mut image: Image, pushes: &mut JoinSet<()>) {
     let double = &stage.double;
     double.set_fault(FaultRule::next(Kind::UploadPatch, Fault::Stall { after: 1 }));
@@ -140,7 +140,8 @@ async fn first_push(stage: &Stage, mut image: Image, pushes: &mut JoinSet<()>) {
             async || (double.counts().answered(Kind::UploadPatch, status) > 0).then_some(());
         eventually("a chunk of the first push in trouble", struck).await;
     }
-    // Whoever lost its place asks where it is first, and would meet the expired token there.
+    // After a lost place the upload first asks for the offset, and that request would meet the
+    // expired token.
     let taken = || double.counts().answered(Kind::UploadPatch, 202);
     let before = taken();
     eventually("a chunk after the trouble", async || (taken() > before).then_some(())).await;
@@ -158,7 +159,7 @@ fn raise(double: &AcrDouble, fault: Fault, kinds: &[Kind], percent: u8) {
 
 /// All of it, for the others too.
 fn raise_all(double: &AcrDouble) {
-    // What chance may spare strikes once all the same, when some have passed; the rest has struck.
+    // A trouble spared by chance is ordered once, after a few requests; the rest has struck.
     let spared = |(kind, fault): &(Kind, Fault)| double.struck(*kind, *fault) == 0;
     for (kind, fault) in TROUBLES.into_iter().filter(spared) {
         double.set_fault(FaultRule::next(kind, fault).after(7));
@@ -168,7 +169,7 @@ fn raise_all(double: &AcrDouble) {
     raise(double, EXPIRED, &[Kind::UploadPatch], 2);
 }
 
-/// What must have happened.
+/// The troubles required to happen.
 const TROUBLES: [(Kind, Fault); 7] = [
     (Kind::UploadPost, TURNED_AWAY),
     (Kind::UploadPatch, TURNED_AWAY),
@@ -193,7 +194,7 @@ fn assert_a_storm(double: &AcrDouble) {
     ] {
         assert!(counts.answered(kind, status) > 0, "{kind:?} was never answered {status}");
     }
-    // Faults hit those that were let in.
+    // Faults hit authenticated requests.
     let let_in = |kind| counts.total(kind) - counts.answered(kind, 401);
     let writes: u64 = WRITES.into_iter().map(let_in).sum();
     let turned_away: u64 = WRITES.into_iter().map(|kind| counts.answered(kind, 429)).sum();

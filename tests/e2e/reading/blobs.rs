@@ -1,4 +1,5 @@
-//! Blobs: what is asked of the upstream and what is not, when it is gone and when the store is full.
+//! Blobs: the requests to the upstream and the avoided ones, with a missing blob and with a full
+//! store.
 
 use bytes::Bytes;
 use http::Method;
@@ -78,7 +79,7 @@ async fn parallel_ranges_of_a_cold_blob_are_one_download() {
 async fn a_small_range_far_ahead_of_a_slow_download_does_not_wait_for_it() {
     let Some(stage) = Stage::start().await else { return };
     let (content, digest) = plant(&stage, 3, 48 * MIB).await;
-    // The whole stands still at its begin; what is asked for by itself comes.
+    // The whole download stalls at its begin; a separate range request comes.
     let stall = FaultRule::next(Kind::StorageGet, Fault::Stall { after: MIB as u64 }).unranged();
     stage.double.set_fault(stall);
     let api = stage.api().clone();
@@ -128,13 +129,13 @@ async fn tails_become_no_second_download() {
     let Some(stage) = Stage::start().await else { return };
     let (content, digest) = plant(&stage, 9, 8 * MIB).await;
     stage.storage.hold_after(3 * MIB as u64);
-    // A quarter of the layer is given by requests of their own; who comes then waits.
+    // Separate range requests serve a quarter of the layer; a later client waits.
     for _ in 0..4 {
         let answer = stage.api().get_range(REPO, &digest, &format!("bytes=-{}", MIB / 2)).await;
         assert_eq!((answer.status.as_u16(), answer.header("wharf-cache")), (206, "bypass"));
     }
     let fifth = ask_range(&stage, &digest, format!("bytes=-{}", MIB / 2));
-    // Who goes on with a download that broke off never gets a request of its own.
+    // A client with the rest of a broken download never gets a separate request.
     let resumed = ask_range(&stage, &digest, format!("bytes={}-", content.len() - 100));
     stage.storage.release();
     for (part, start) in [(fifth, content.len() - MIB / 2), (resumed, content.len() - 100)] {
@@ -191,7 +192,7 @@ async fn a_dead_upstream_is_an_error_at_once_and_comes_back_by_itself() {
         (stage.wharfd.metric(&open).await == 2).then_some(())
     })
     .await;
-    // Nobody is asked, so nobody is waited for; a client learns when to come back.
+    // Without an upstream request there is no wait; the client learns the time to come back.
     let refused = eventually("a refusal without a question", async || {
         let before = stage.wharfd.metric(&asked).await;
         let refused = stage.api().get_blob(REPO, &digest).await;
@@ -263,7 +264,7 @@ async fn a_store_that_is_full_of_what_it_must_keep_still_serves_pulls() {
 #[tokio::test]
 async fn a_body_that_falls_silent_is_taken_up_where_it_was_and_no_client_sees_it() {
     let start = Stage::start_with(|mut setup| {
-        // Its rate is no matter: what came before the silence was fast.
+        // Its rate does not matter: the bytes before the silence were fast.
         setup.upstream.push_str("stall_timeout_seconds = 600\nsilence_timeout_seconds = 1\n");
         setup
     });
@@ -284,7 +285,7 @@ async fn a_body_that_falls_silent_is_taken_up_where_it_was_and_no_client_sees_it
         assert!(answer.status == 200 && answer.body == content, "{}", answer.status);
     }
     assert!(stage.double.waiting_faults().is_empty());
-    // Of what had come nothing was asked for again.
+    // No received byte was requested again.
     let storage = stage.double.journal().into_iter().filter(|e| e.kind == Kind::StorageGet);
     let ranged: Vec<_> = storage.map(|entry| entry.range.is_some()).collect();
     assert_eq!(ranged.first(), Some(&false));

@@ -1,5 +1,5 @@
-//! Registries that clients name (`?ns=`, `OCI-Namespace`): two of them behind one proxy, and all of a
-//! pattern.
+//! Registries named by clients (`?ns=`, `OCI-Namespace`): two of them behind one proxy, and all of
+//! a pattern.
 
 use wharf_double::{AcrDouble, Kind};
 use wharf_testkit::http::{Answer, Client};
@@ -11,7 +11,7 @@ use crate::fixture::{Api, USER, Wharfd, code, double_config, upstream_lines};
 const REPO: &str = "library/app";
 const TYPE: &str = "application/vnd.oci.image.index.v1+json";
 
-/// A registry with a double before it that lets everybody pull.
+/// A registry with a double before it, open to every puller.
 struct There {
     double: AcrDouble,
     origin: Api,
@@ -64,7 +64,7 @@ async fn the_same_name_in_two_namespaces_is_two_repositories() {
     );
     let wharfd = Wharfd::with_config(&config).await;
     let path = format!("/v2/{REPO}/manifests/v1");
-    // Twice, so that what is here is kept apart, too.
+    // Twice, so cached content is kept apart, too.
     for outcome in ["fill", "hit"] {
         for word in ["one", "two"] {
             let host = format!("{word}.example");

@@ -33,7 +33,7 @@ impl Plain {
         self.wharfd.metric(&name).await
     }
 
-    /// Something of another repository that nobody asked for before is served.
+    /// New content of another repository is served.
     async fn assert_serves_others(&self, seed: u64) {
         let content = noise(seed, 10_000);
         let digest = self.origin.push_blob("other/app", content.clone()).await;
@@ -51,7 +51,7 @@ async fn manifests_that_are_layers_are_no_outage_however_many_are_asked_for_how_
     for seed in 0..6 {
         layers.push(plain.origin.push_blob("acme/web", noise(seed, 5_000)).await);
     }
-    // What this is about: the registry answers 500, and is well.
+    // The case under test: the registry answers 500 although it is well.
     assert_eq!(plain.origin.get_manifest("acme/web", &layers[0]).await.status, 500);
     for (seed, layer) in (100..).zip(&layers) {
         let one = async || api.get_manifest("acme/web", layer).await;
@@ -153,7 +153,7 @@ async fn a_request_that_hangs_does_not_keep_others_from_an_upstream_that_is_back
     let hangs = FaultRule::next(Kind::ManifestGet, Fault::Hang).in_repos("mallory/");
     stage.double.set_fault(hangs.during(HOUR));
     let api = stage.api().clone();
-    // The first request that may go on hangs.
+    // The first probing request hangs.
     let mallory = tokio::spawn(async move {
         loop {
             api.get_manifest("mallory/web", "v1").await;

@@ -1,5 +1,5 @@
-//! Long lists of referrers: an upstream's pages are passed on one by one, what only we know of comes at
-//! the end, nothing twice and nothing left out; and no page is large.
+//! Long lists of referrers: an upstream's pages pass one by one, referrers known only here come at
+//! the end, each referrer once; and no page is large.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
@@ -19,7 +19,7 @@ const KIND: &str = "application/a";
 /// Of a page, and of an entry.
 const PAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 const ENTRY_BYTES_MAX: usize = 64 * 1024;
-/// Questions about single referrers that one page may cost.
+/// The most requests about single referrers for one page.
 const ASKED_MAX: usize = 16;
 
 fn subject() -> String {
@@ -30,7 +30,7 @@ fn list_path() -> String {
     format!("/v2/{REPO}/referrers/{}", subject())
 }
 
-/// A manifest that refers to the subject, with an annotation of this size.
+/// A manifest about the subject, with an annotation of this size.
 fn referrer(word: &str, kind: &str, size: usize) -> String {
     let empty = json!({ "mediaType": "application/vnd.oci.empty.v1+json", "digest": sha256(b"{}"), "size": 2 });
     let annotations = json!({ "word": word, "x": "x".repeat(size) });
@@ -55,8 +55,8 @@ fn entry(digest: &str, kind: &str, size: usize) -> Value {
 
 type Says = (u16, Vec<(HeaderName, String)>, Vec<u8>);
 
-/// An upstream whose list has these pages, that has these manifests, and takes every push. Out, it says
-/// 503.
+/// An upstream with these pages in its list and these manifests; it accepts every push. During an
+/// outage it answers 503.
 #[derive(Clone, Default)]
 struct There(Arc<Mutex<State>>);
 
@@ -161,7 +161,7 @@ fn entries(answer: &Answer) -> Vec<String> {
     entries.iter().map(|entry| entry["digest"].as_str().unwrap().to_owned()).collect()
 }
 
-/// Follows the links from a page on; what each page lists.
+/// Follows the links from a page on; returns the list of each page.
 async fn pages(api: &Api, first: &str) -> Vec<Vec<String>> {
     let (mut pages, mut path) = (Vec::new(), Some(first.to_owned()));
     while let Some(asked) = path {
@@ -255,7 +255,7 @@ async fn a_page_of_an_upstream_that_is_too_large_with_ours_is_cut_and_goes_on() 
     let found = pages(api, &list_path()).await;
     assert_eq!(sorted(&found), sorted_set(theirs.into_iter().chain(ours[..35].iter().cloned())));
     assert!(found.len() > 2);
-    // One page of theirs that just fits into an answer of theirs.
+    // One page of the upstream's, just below the size of a response.
     let theirs: Vec<_> = (0..70_u8).map(|number| sha256(&[number])).collect();
     let full = |size| -> Vec<Value> {
         theirs.iter().map(|digest| entry(digest, "application/b", size)).collect()
@@ -266,7 +266,7 @@ async fn a_page_of_an_upstream_that_is_too_large_with_ours_is_cut_and_goes_on() 
     let filtered = format!("{}?artifactType=application/b", list_path());
     let found = pages(api, &filtered).await;
     assert_eq!((found.concat(), found[0].len()), (theirs, 69));
-    // An entry that says too much is listed without that.
+    // An entry with too large fields is listed without them.
     there.with(|state| state.pages = vec![vec![entry(&sha256(b"large"), KIND, 3_000_000)]]);
     assert_eq!(pages(api, &list_path()).await[0][0], sha256(b"large"));
 }
@@ -321,7 +321,7 @@ async fn a_list_that_was_begun_while_the_upstream_was_out_goes_on_with_what_it_h
     let shown = entries(&first);
     let found = [shown.clone(), pages(api, &rest).await.concat()].concat();
     assert_eq!(sorted_set(found), sorted_set(ours.clone()));
-    // It comes back, lists one of those that were not shown, has another one, and no more.
+    // The upstream comes back, lists one of the missing ones, has another one, and no more.
     let left: Vec<_> = ours.iter().filter(|digest| !shown.contains(digest)).cloned().collect();
     assert!(left.len() > 10);
     there.with(|state| {

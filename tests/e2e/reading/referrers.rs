@@ -1,5 +1,5 @@
-//! Referrers: of an upstream that has the API, its list and what was pushed here are one list; of one
-//! that has none, there is none through here, so that clients keep the tag that stands in for it.
+//! Referrers: with a referrers API at the upstream, its list and the pushes here are one list.
+//! Without one, there is none here either, so clients keep the fallback tag.
 
 use http::HeaderName;
 use serde_json::{Value, json};
@@ -61,7 +61,7 @@ async fn the_upstreams_referrers_and_those_pushed_here_are_one_list() {
     both.sort();
     // Known there and here, and listed once.
     assert_eq!(listed(stage.api(), &path).await, both);
-    // A proxy that saw no push has the upstream's.
+    // A proxy without a push has the upstream's list.
     let config = format!("[[upstream]]\nurl = \"{}\"\n", stage.double.url());
     let other = Wharfd::with_config(&config).await;
     assert_eq!(listed(&other.api, &path).await, both);
@@ -71,7 +71,7 @@ async fn the_upstreams_referrers_and_those_pushed_here_are_one_list() {
         let answer = api.get(&filtered).await;
         assert_eq!(answer.header("oci-filters-applied"), "artifactType");
     }
-    // Without the upstream there is what is here, and it says so.
+    // Without the upstream the list has the referrers known here, and the response says so.
     let Stage { wharfd, double, .. } = stage;
     double.stop().await;
     let old = wharfd.api.get(&path).await;
@@ -82,7 +82,7 @@ async fn the_upstreams_referrers_and_those_pushed_here_are_one_list() {
     assert!(matches!(nothing.status.as_u16(), 429 | 502), "{}", nothing.status);
 }
 
-/// What an answer says when there is no referrers API.
+/// The response without a referrers API.
 fn assert_no_api(answer: &Answer, why: &str) {
     let said = (answer.status.as_u16(), code(answer));
     assert_eq!(said, (404, "UNSUPPORTED".to_owned()), "{why}: {}", answer.text());
@@ -101,7 +101,7 @@ async fn an_upstream_without_the_api_has_none_through_here_and_keeps_the_tag() {
     let path = format!("/v2/{REPO}/referrers/{subject_digest}");
     let put = push(stage.api(), "application/a", Some(&subject)).await;
     assert_no_api(&stage.api().get(&path).await, "although it was pushed through here");
-    // So the client keeps the list in the tag, which is at the upstream and through any other proxy.
+    // So the client keeps the list in the tag, visible at the upstream and through any other proxy.
     let index = json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": [put] }).to_string();
     let tag = subject_digest.replace(':', "-");
     let kept = stage.api().put_manifest(REPO, &tag, INDEX, index.clone()).await;
@@ -112,7 +112,7 @@ async fn an_upstream_without_the_api_has_none_through_here_and_keeps_the_tag() {
         assert_eq!(api.get_manifest(REPO, &tag).await.body, index);
     }
     assert_no_api(&other.api.get(&path).await, "at another proxy");
-    // While the upstream is out, one that never heard of it does not guess.
+    // During an outage, a proxy without knowledge of the upstream's API does not guess.
     let unsure = Wharfd::with_config(&login).await;
     let Stage { wharfd, double, .. } = stage;
     double.stop().await;
@@ -121,7 +121,7 @@ async fn an_upstream_without_the_api_has_none_through_here_and_keeps_the_tag() {
     assert!(matches!(status, 429 | 502), "{status}");
 }
 
-/// A registry that says this when it is asked for referrers.
+/// A registry with this response to referrers requests.
 async fn odd(status: u16, headers: &[(&'static str, String)], body: &str) -> (Server, Wharfd) {
     let headers: Vec<_> = headers
         .iter()

@@ -1,4 +1,4 @@
-//! How fresh tags are: what is believed, for how long, and what is served when nobody answers.
+//! The freshness of tags: the trusted time of a tag, and the response during an outage.
 
 use std::time::Duration;
 
@@ -50,7 +50,7 @@ async fn a_tag_that_is_not_there_is_asked_for_once_until_it_is_pushed() {
     assert_eq!(put.status, 201, "{}", put.text());
     let found = stage.api().get_manifest(REPO, "v1").await;
     assert_eq!((found.status.as_u16(), found.body), (200, manifest("v1").into()));
-    // What is asked for again may be there by now.
+    // A tag missing a moment ago may exist by now.
     plant(&stage, "v2", "v2").await;
     assert_eq!(stage.api().get_manifest(REPO, "v2").await.status, 200);
 }
@@ -129,17 +129,18 @@ async fn a_known_tag_is_served_stale_with_a_warning_whatever_kind_of_outage_ther
         assert_eq!(old.body, manifest(tag));
         stage.double.clear_faults();
     }
-    // What the upstream counts is not asked of it: a pull of what is here needs no quota.
+    // The upstream counts manifest pulls, and none is sent: a pull of cached content needs no
+    // quota.
     let asked = stage.double.counts().sum();
     assert_eq!(seen(&stage.api().get_manifest(REPO, "unavailable").await), (200, "stale"));
     assert_eq!(stage.double.counts().sum(), asked);
-    // Nobody listens any more.
+    // There is no listener any more.
     let Stage { wharfd, double, .. } = stage;
     double.stop().await;
     assert_eq!(seen(&wharfd.api.get_manifest(REPO, "hang").await), (200, "stale"));
 }
 
-/// Tags that clients read to write them back, about this subject.
+/// Fallback tags about this subject, read by clients to write them back.
 fn written_back(subject: &str) -> [String; 5] {
     let tag = sha256(subject.as_bytes()).replace(':', "-");
     let sha512 = format!("sha512-{}", &tag["sha256-".len()..]);
@@ -204,7 +205,7 @@ async fn what_was_read_in_an_outage_is_not_written_back_over_what_came_since() {
     plant(&stage, &tag, "old").await;
     assert_eq!(stage.api().get_manifest(REPO, &tag).await.status, 200);
     outage().await;
-    // Nobody else was there: what is added to the old one is added to the one that it is.
+    // No other client has changed the list, so a list made from the stale copy is right.
     assert_eq!(put("old and mine").await.status, 201);
     outage().await;
     let theirs = plant(&stage, &tag, "old and theirs").await;

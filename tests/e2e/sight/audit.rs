@@ -1,4 +1,4 @@
-//! The audit log: who changed what, and what came of it.
+//! The audit log: the caller, the change, and its result.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};

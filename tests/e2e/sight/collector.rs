@@ -1,5 +1,5 @@
-//! A collector of traces: takes what comes by OTLP, and reads as much of its protobuf as tests look at
-//! (opentelemetry-proto, `trace/v1/trace.proto`).
+//! A collector of traces: it takes OTLP requests, and reads the part of the protobuf needed by
+//! tests (opentelemetry-proto, `trace/v1/trace.proto`).
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
@@ -25,7 +25,7 @@ pub(super) struct Span {
     pub(super) id: Vec<u8>,
     pub(super) parent: Vec<u8>,
     pub(super) attributes: Vec<(String, String)>,
-    /// Traces that it is linked to.
+    /// Ids of linked traces.
     pub(super) links: Vec<Vec<u8>>,
 }
 
@@ -81,12 +81,12 @@ impl Collector {
         &self.url
     }
 
-    /// Request lines and headers that came.
+    /// The received request lines and headers.
     pub(super) fn heads(&self) -> Vec<String> {
         self.seen.lock().unwrap().heads.clone()
     }
 
-    /// Everything that came, to be searched.
+    /// All received bytes, for searches.
     pub(super) fn bytes(&self) -> Vec<u8> {
         self.seen.lock().unwrap().bodies.concat()
     }

@@ -1,5 +1,5 @@
-//! The dashboard and the alerts of `proxy/examples`: whatever they name is on the metrics page of a
-//! running `wharfd`, and their expressions can be read.
+//! The dashboard and the alerts of `proxy/examples`: each of their metrics is on the metrics page
+//! of a running `wharfd`, and their expressions parse.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -10,7 +10,7 @@ use super::page::{Page, parse};
 use super::{INDEX, REPO, TYPE};
 use crate::fixture::{Stage, noise};
 
-/// Labels that Prometheus itself gives.
+/// Labels from Prometheus itself.
 const TARGET_LABELS: [&str; 2] = ["job", "instance"];
 /// Functions and aggregations, as far as they are used.
 const FUNCTIONS: [&str; 11] = [
@@ -84,14 +84,14 @@ fn tokens(text: &str) -> Vec<Token> {
 /// Label, sign, value.
 type Matcher = (String, String, String);
 
-/// What an expression asks for: each metric with its matchers, and the labels it groups by.
+/// The metrics of an expression, each with its matchers, and its grouping labels.
 #[derive(Default)]
 struct Asked {
     metrics: Vec<(String, Vec<Matcher>)>,
     labels: BTreeSet<String>,
 }
 
-/// The words of a list in parentheses or braces that begins at `at`, and where it ends.
+/// The words of a list in parentheses or braces from `at` on, and the position of its end.
 fn list(tokens: &[Token], at: usize) -> (Vec<Token>, usize) {
     let length = tokens[at..]
         .iter()
@@ -150,7 +150,7 @@ fn read(expression: &str) -> Asked {
     asked
 }
 
-/// Panics at whatever an expression names and the page does not have.
+/// Panics at every metric or label of an expression without a place on the page.
 fn check(page: &Page, expression: &str) -> BTreeSet<String> {
     let asked = read(expression);
     let mut known: BTreeSet<&str> = TARGET_LABELS.into();
@@ -185,7 +185,7 @@ fn check(page: &Page, expression: &str) -> BTreeSet<String> {
     asked.metrics.into_iter().map(|(metric, _)| metric).collect()
 }
 
-/// A page on which every metric is that a `wharfd` with an upstream and a limit has.
+/// A page with every metric of a `wharfd` with an upstream and a limit.
 async fn page() -> Option<Page> {
     let limited = |setup: crate::fixture::Setup| setup.lines("store_limit = \"1GiB\"\n");
     let stage = Stage::start_with(limited).await?;
@@ -196,7 +196,7 @@ async fn page() -> Option<Page> {
     Some(page)
 }
 
-/// ACR says what is left of a quota; the double does not.
+/// ACR reports the rest of a quota; the double does not.
 fn with_quota(mut page: Page) -> Page {
     let window = page.find("wharfd_upstream_window", &[]);
     let mut left: Vec<_> = window.into_iter().cloned().collect();
@@ -252,7 +252,7 @@ async fn the_dashboard_names_only_what_the_page_has() {
         let inside = query.strip_prefix("label_values(").unwrap().strip_suffix(')').unwrap();
         check(&page, inside.rsplit_once(',').unwrap().0);
     }
-    // What there is to see is seen: every family is in some panel.
+    // Every metric is visible: each family is in some panel.
     let family = |metric: &String| {
         ["_bucket", "_sum", "_count"]
             .iter()

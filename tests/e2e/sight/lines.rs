@@ -137,7 +137,7 @@ async fn an_ordinary_push_and_pull_cut_nobody_off() {
     assert!(!wharfd.log().contains("cut_off=true"), "{}", wharfd.log());
 }
 
-/// An upstream whose refusals try to write into our log.
+/// An upstream with log injection in its refusals.
 async fn forger() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -162,7 +162,7 @@ async fn forger() -> String {
     url
 }
 
-/// Requests that try the same.
+/// Requests with the same injection.
 async fn forge(wharfd: &Wharfd) {
     for path in [
         "/v2/a%0a2026-01-01T00:00:00Z%20%20INFO%20forged/manifests/v1",

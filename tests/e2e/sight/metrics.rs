@@ -1,4 +1,4 @@
-//! The metrics page under load, and what it says of each upstream.
+//! The metrics page under load, and its figures of each upstream.
 
 use tokio::task::JoinSet;
 

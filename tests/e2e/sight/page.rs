@@ -37,7 +37,7 @@ impl Page {
     }
 }
 
-/// Reads a page; panics at whatever Prometheus or `promtool check metrics` would not take.
+/// Reads a page; panics at any text invalid for Prometheus or `promtool check metrics`.
 pub(super) fn parse(text: &str) -> Page {
     assert!(text.ends_with('\n'), "the last line does not end");
     let (mut kinds, mut rows, mut series) = (BTreeMap::new(), Vec::new(), BTreeSet::new());
@@ -116,7 +116,7 @@ fn parse_row(line: &str) -> Row {
     Row { name: name.to_owned(), labels: found, value: value.parse().unwrap() }
 }
 
-/// A text up to its quotes, and what is behind them.
+/// A text up to its quotes, and the text behind them.
 fn quoted(text: &str) -> (String, &str) {
     let (mut value, mut letters) = (String::new(), text.char_indices());
     while let Some((at, letter)) = letters.next() {

@@ -101,7 +101,7 @@ async fn upstreams_come_and_go_while_pulls_run() {
     let content = noise(7, 8_000_000);
     let digest = stage.origin.push_blob(REPO, content.clone()).await;
     stage.origin.put_manifest(REPO, "v1", TYPE, INDEX).await;
-    // A download of which some is here.
+    // A partly received download.
     stage.storage.hold_after(1_000_000);
     let api = stage.api().clone();
     let pull = {
@@ -111,7 +111,7 @@ async fn upstreams_come_and_go_while_pulls_run() {
     stage.wharfd.metric_reaches("wharfd_fills", 1).await;
     let asked = format!("wharfd_upstream_requests_total{{upstream=\"{}\"}}", stage.front.url());
     let before = stage.wharfd.metric(&asked).await;
-    // Another one beside it: the first keeps its client, and what it counted.
+    // Another upstream beside it: the first keeps its client and its counters.
     let more = prefixed(&stage, "more");
     reload(&mut stage.wharfd, |text| text + &more).await;
     assert!(stage.wharfd.metric(&asked).await >= before && before > 0);
@@ -120,7 +120,7 @@ async fn upstreams_come_and_go_while_pulls_run() {
     let tokens = stage.double.counts().total(Kind::Token);
     assert_eq!(api.get_manifest(REPO, "v2").await.status, 404);
     assert_eq!(stage.double.counts().total(Kind::Token), tokens, "the first one kept its tokens");
-    // Without the first: what it brings is brought to its end, and nothing new is asked of it.
+    // Without the first upstream: its running download is finished, and no new request goes there.
     let first = upstream_lines(&stage.front.url(), USER);
     reload(&mut stage.wharfd, |text| text.replace(&first, "")).await;
     assert_eq!(api.get_manifest(REPO, "v1").await.status, 404);
@@ -171,7 +171,7 @@ async fn what_is_owed_is_delivered_when_its_upstream_comes_back() {
         format!("{head}{elsewhere}")
     })
     .await;
-    // It goes nowhere else, whatever is configured meanwhile.
+    // The delivery keeps its upstream, under any configuration meanwhile.
     line_with(&stage.wharfd, &["does not belong to", &digest]).await;
     stage.double.clear_faults();
     assert_eq!(stage.origin.head_blob(REPO, &digest).await.status, 404);

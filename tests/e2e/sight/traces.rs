@@ -1,4 +1,5 @@
-//! Traces by OTLP: what arrives, what never does, and that a collector that is down costs nothing.
+//! Traces by OTLP: the exported spans, the texts kept out of them, and the absence of cost with the
+//! collector down.
 
 use http::Method;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -19,7 +20,7 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// The spans with this name, once there is one that fits.
+/// The spans with this name, once there is a matching one.
 async fn span(collector: &Collector, name: &str, fits: impl Fn(&Span) -> bool) -> Span {
     let look = async || collector.spans().into_iter().find(|span| span.name == name && fits(span));
     eventually(&format!("a span {name}"), look).await
@@ -59,7 +60,7 @@ async fn a_pull_is_one_trace_from_the_request_to_the_store() {
         assert!(head.starts_with("POST /v1/traces "), "{head}");
         assert!(head.contains("application/x-protobuf"), "{head}");
     }
-    // Neither what clients show nor what upstreams do, nor a query.
+    // Neither the clients' credentials nor the upstreams', nor a query.
     let all = String::from_utf8_lossy(&collector.bytes()).into_owned();
     assert!(all.contains("wharfd") && all.contains(&digest), "{all}");
     for secret in ["planted", PASSWORD, "Bearer", "Basic", "eyJ", "sig="] {
@@ -80,7 +81,7 @@ async fn a_push_is_traced_to_the_upstream() {
         span.attribute("http.request.method") == "PUT" && span.attribute("url.path").contains("v1")
     };
     let put = span(&collector, "request", put).await;
-    // The put is work of its own, which goes on when its client goes away.
+    // The put is a separate task, and goes on after its client has left.
     let work = span(&collector, "manifest put", |span| span.parent == put.id).await;
     let ours = |span: &Span| span.trace == put.trace && span.parent == work.id;
     span(&collector, "upstream request", ours).await;
@@ -108,7 +109,7 @@ async fn only_a_trusted_peer_decides_which_trace_a_request_belongs_to() {
     }
 }
 
-/// The first request that an upstream gets, and what it is told of traces.
+/// The first request to an upstream; returns its trace headers.
 async fn asked(propagate: &str) -> String {
     let collector = Collector::start().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -1,8 +1,8 @@
-//! One image with known faults, made by buildah and handed over by every client that is here.
+//! One image with known faults, made by buildah and handed over by every available client.
 
 use super::{Client, Output, PathBuf, Registry, TempDir, clients};
 
-/// What the clients made.
+/// The clients' images.
 pub(super) struct Forms {
     folder: TempDir,
     pub(super) registry: Registry,
@@ -25,7 +25,7 @@ impl Buildah {
         client.run_ok(here.chain(words.iter().copied())).await.unwrap()
     }
 
-    /// A port that is none, root, a secret: three findings, whatever else rules look at.
+    /// An invalid port, root, a secret: three findings, under any further rules.
     async fn build(&self, root: &str, more: &str) {
         let from = self.run(&self.builder, &["from", "scratch"]).await;
         let container = from.stdout.trim();
@@ -87,7 +87,7 @@ impl Forms {
         self.folder.path().join(name).display().to_string()
     }
 
-    /// All that was made.
+    /// Every target of the clients.
     pub(super) fn targets(&self) -> Vec<String> {
         self.made.clone()
     }
@@ -98,7 +98,7 @@ impl Forms {
         std::fs::write(path, bytes).unwrap();
     }
 
-    /// The place for a form, which is one from now on.
+    /// The path for a new form.
     fn form(&mut self, name: &str) -> String {
         let path = self.path(name);
         self.made.push(path.clone());
@@ -187,7 +187,7 @@ impl Forms {
         }
     }
 
-    /// What Nix makes of an image: `HASH/layer.tar`, `HASH.json`, `manifest.json`, `./` before each.
+    /// Nix's form of an image: `HASH/layer.tar`, `HASH.json`, `manifest.json`, `./` before each.
     fn by_nix(&mut self) {
         let mut archive = tar::Archive::new(std::fs::File::open(self.path("docker.tar")).unwrap());
         let mut files = std::collections::BTreeMap::new();

@@ -1,5 +1,4 @@
-//! Deletions of blobs that wait for their upstream: what the upstream does not let go of is
-//! not lost.
+//! Deletions of blobs in the outbox: a blob kept by the upstream is not lost.
 
 use wharf_double::{Fault, FaultRule, Kind};
 

@@ -1,4 +1,4 @@
-//! Staged pushes under write-once tags: who waits for its blobs has not won yet.
+//! Staged pushes under write-once tags: a push still waiting for its blobs has not won yet.
 
 use tokio::task::JoinHandle;
 use wharf_double::Kind;
@@ -8,7 +8,7 @@ use wharf_testkit::images::sha256;
 use super::{REPO, hold_back, staged, try_put_image};
 use crate::fixture::{Api, Setup, Stage, code, eventually};
 
-/// Contents of the two who want the tag.
+/// The two contents for the tag.
 const RIVALS: [&str; 2] = ["the layer of one", "the layer of the other"];
 
 fn once(setup: Setup) -> Setup {
@@ -17,7 +17,7 @@ fn once(setup: Setup) -> Setup {
     setup
 }
 
-/// Stages the blobs of both, which stay here for now.
+/// Stages the blobs of both, held here for now.
 async fn stage_both(stage: &Stage) {
     hold_back(stage, Kind::UploadPost);
     for layer in RIVALS {
@@ -31,13 +31,13 @@ fn push_both(api: &Api, tag: &'static str) -> [JoinHandle<Option<Answer>>; 2] {
         let api = api.clone();
         tokio::spawn(async move {
             let layer = layer.as_bytes();
-            // A client whose server was killed has no answer.
+            // The client of a killed server has no response.
             try_put_image(&api, tag, layer, layer).await.ok()
         })
     })
 }
 
-/// One was told 201, the other that it is too late; the upstream has what the one pushed.
+/// One client got 201, the other a refusal as too late; the upstream has the winner's content.
 async fn assert_one_won(stage: &Stage, tag: &str, told: [Option<Answer>; 2]) {
     let told = told.map(|answer| answer.expect("an answer"));
     let won: Vec<_> = told.iter().map(|answer| answer.status == 201).collect();

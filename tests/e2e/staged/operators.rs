@@ -1,4 +1,4 @@
-//! What an operator sees of what waits, and what happens to what the upstream refuses.
+//! The operator's view of the outbox, and the handling of blobs refused by the upstream.
 
 use serde_json::Value;
 use wharf_double::Kind;
@@ -47,7 +47,7 @@ async fn status_is_the_same_beside_a_server_and_alone() {
         assert!(text.stdout.contains(&format!("{REPO} to ")), "{}", text.stdout);
         assert!(text.stdout.contains("  last error: "), "{}", text.stdout);
     }
-    // Alone: what was not refused is given up only when that is said.
+    // By its digest the command drops only a refused blob; a waiting blob needs `--waiting`.
     let waiting = sha256(b"small");
     let none = stage.wharfd.push_command("drop", &[&[waiting.as_str()], &JSON[..]].concat()).await;
     assert_eq!(none.json()["blobs"], 0, "{}", none.stderr);
@@ -99,7 +99,7 @@ async fn a_refused_blob_is_told_at_the_manifest_shown_and_given_up() {
         );
         let text = stage.wharfd.push_command("status", &[]).await;
         assert!(text.stdout.contains(&format!("refused: {digest} of {REPO}: 413")));
-        // Whoever comes again gets another try, and the same answer.
+        // A repeated push gets another try, and the same response.
         let tries = refusal["tries"].as_u64().unwrap();
         let again = put_image(stage.api(), "v1", &config, &layer).await;
         assert_eq!(again.status, 413, "{}", again.text());

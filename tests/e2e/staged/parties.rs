@@ -1,4 +1,4 @@
-//! What waits for an upstream is shared: two who push all that they can leave room for a third.
+//! The outbox of an upstream is shared: two greedy pushers leave room for a third.
 
 use wharf_double::Kind;
 use wharf_testkit::http::Answer;
@@ -7,7 +7,7 @@ use wharf_testkit::images::sha256;
 use super::{MIB, REPO, all_is_delivered, hold_back, pending, staged};
 use crate::fixture::{Stage, code, message, noise};
 
-/// Pushes a blob in one request, as whoever is behind the balancer.
+/// Pushes a blob in one request, as this client behind the balancer.
 pub(super) async fn push(stage: &Stage, client: &str, content: Vec<u8>) -> Answer {
     let path = format!("/v2/{REPO}/blobs/uploads/?digest={}", sha256(&content));
     let call = stage.api().post(&path).header("x-forwarded-for", client);
@@ -32,7 +32,7 @@ async fn two_who_push_all_they_can_leave_room_for_a_third() {
             }
         }
     }
-    // Of 128 MiB: half while nobody else has any, then a quarter.
+    // Of 128 MiB: half as the only party, then a quarter.
     assert_eq!(taken, [8, 4]);
     for _ in 0..4 {
         seed += 1;

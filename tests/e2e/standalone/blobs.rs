@@ -7,7 +7,7 @@ use wharf_testkit::images::sha256;
 use super::REPO;
 use crate::fixture::{Wharfd, code, noise};
 
-/// Headers without those that differ between any two answers.
+/// Headers without those different in any two responses.
 fn lasting(answer: &Answer) -> HeaderMap {
     let mut headers = answer.headers.clone();
     headers.remove("date");

@@ -14,7 +14,7 @@ fn next(answer: &Answer) -> Option<String> {
     Some(target.to_owned())
 }
 
-/// Follows the links from the first page; what each page lists under `field`.
+/// Follows the links from the first page; returns the list of each page under `field`.
 async fn pages(api: &Api, first: &str, field: &str) -> Vec<Value> {
     let mut pages = Vec::new();
     let mut path = Some(first.to_owned());
@@ -48,7 +48,7 @@ async fn tags_are_listed_in_order_by_pages_and_after_a_name() {
     assert_eq!(pages(api, &format!("{list}?n=5"), "tags").await, [all]);
     assert_eq!(pages(api, &format!("{list}?last=v1"), "tags").await, [json!(["v10", "v2"])]);
     assert_eq!(pages(api, &format!("{list}?n=1&last=v10"), "tags").await, [json!(["v2"])]);
-    // A name that is not there is still a place in the order.
+    // A missing name is still a position in the order.
     assert_eq!(pages(api, &format!("{list}?last=v11"), "tags").await, [json!(["v2"])]);
     assert_eq!(pages(api, &format!("{list}?last=zzz"), "tags").await, [json!([])]);
     assert_eq!(pages(api, &format!("{list}?n=0"), "tags").await, [json!([])]);
@@ -74,7 +74,7 @@ async fn the_catalog_lists_every_repository_by_pages() {
     assert_eq!(pages(api, "/v2/_catalog?last=ab", "repositories").await, [json!(["b"])]);
 }
 
-/// Pushes an artifact that refers to a manifest; its descriptor as referrers list it.
+/// Pushes an artifact about a manifest; returns its descriptor as in a referrers list.
 async fn push_referrer(api: &Api, subject: &[u8], kind: &str, note: &str) -> Value {
     api.push_blob(REPO, "{}").await;
     let more = json!({
@@ -93,7 +93,7 @@ async fn push_referrer(api: &Api, subject: &[u8], kind: &str, note: &str) -> Val
     listed
 }
 
-/// Entries in the order of their digests, in which nobody has to list them.
+/// Entries in the order of their digests; a registry may list them in any order.
 fn sorted(mut entries: Vec<Value>) -> Vec<Value> {
     entries.sort_by_key(|entry| entry["digest"].as_str().unwrap_or_default().to_owned());
     entries
@@ -130,8 +130,8 @@ async fn referrers_are_listed_filtered_and_forgotten() {
     assert_eq!(api.get(&elsewhere).await.json().unwrap()["manifests"], json!([]));
 }
 
-/// Referrers of 4 MB each are listed without what makes them large, many of 60 kB on several pages; the
-/// list never is in memory as a whole.
+/// Referrers of 4 MB each are listed without their large fields, many of 60 kB on several pages;
+/// the list is never in memory as a whole.
 #[tokio::test]
 async fn referrers_end_at_4_mib_and_go_on_behind_a_link() {
     let wharfd = Wharfd::alone().await;

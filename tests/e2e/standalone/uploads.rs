@@ -1,4 +1,4 @@
-//! Every way that a client uploads a blob (distribution-spec, "Pushing blobs").
+//! Every kind of a blob upload (distribution-spec, "Pushing blobs").
 
 use bytes::Bytes;
 use wharf_testkit::http::{Answer, chunked};

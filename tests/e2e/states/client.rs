@@ -1,4 +1,4 @@
-//! Does over HTTP what the model says may be done, and compares the answers.
+//! Sends the model's acts over HTTP, and compares the responses.
 
 use anyhow::{Context as _, bail, ensure};
 use bytes::Bytes;
@@ -78,7 +78,7 @@ impl World {
         }
     }
 
-    /// Gives up what is open; all that was pushed is served.
+    /// Cancels the open uploads; every pushed blob is served.
     pub(super) async fn end(&mut self) -> anyhow::Result<()> {
         for upload in 0..self.model.uploads.len() {
             self.cancel(upload, false).await?;
@@ -111,7 +111,7 @@ impl World {
         Ok(())
     }
 
-    /// What is to be added, the header that goes with it, and where the model sees it.
+    /// The bytes to add, the header for them, and their place in the model.
     fn addition(&self, upload: usize, size: usize, place: Place) -> (Bytes, Option<String>, Place) {
         let content = self.model.uploads[upload].content;
         let size = self.model.added(upload, size);
@@ -163,7 +163,7 @@ impl World {
         self.check_progress(upload, &answer)
     }
 
-    /// An answer that goes on names the place and where it is.
+    /// A response to an open upload has its Location and its range.
     fn check_progress(&mut self, upload: usize, answer: &Answer) -> anyhow::Result<()> {
         if matches!(answer.status.as_u16(), 202 | 204 | 416) {
             let (range, right) = (answer.header("range"), self.model.range(upload));
@@ -175,7 +175,7 @@ impl World {
         Ok(())
     }
 
-    /// A PATCH that says `promised` bytes and sends these.
+    /// A PATCH with a length of `promised`, and these bytes.
     async fn begin_patch(
         &self,
         upload: usize,
@@ -242,7 +242,7 @@ impl World {
         Ok(())
     }
 
-    /// Of an upload that has one byte or none.
+    /// The size of an upload with one byte or none.
     async fn size_now(&self, upload: usize) -> anyhow::Result<usize> {
         let call = self.api.patch(&self.model.uploads[upload].location);
         let answer = call.header("content-range", "5-5").bytes("x").send().await?;
@@ -261,7 +261,7 @@ impl World {
         let digest = self.contents.digest(self.model.uploads[upload].content, Algorithm::Sha256);
         expect(&self.api.end_upload(&location, &digest.to_string(), "").await, busy)?;
         self.status(upload, false).await.context("while another writes")?;
-        // All of it, and the byte after it, which is the next one of the content.
+        // All of it, and the next byte of the content after it.
         let content = self.model.uploads[upload].content;
         let whole = Content { size: content.size + promised, ..content };
         stream.write_all(last).await?;
@@ -286,7 +286,7 @@ impl World {
         }
     }
 
-    /// The registry behind keeps what is sha512 under a name of its own, which no model foresees.
+    /// The backing registry keeps a sha512 blob under its own name, and no model foresees it.
     fn foreseen(&self, named: Named) -> Named {
         match named {
             Named::Right(_) if self.beyond => Named::Right(Algorithm::Sha256),
@@ -310,7 +310,7 @@ impl World {
         let path = format!("{location}{joint}{}", self.digest_query(whole, named));
         let answer = ranged(self.api.put(&path).bytes(bytes), range).send().await?;
         let refused = self.model.refused(upload, place);
-        // The same end finds that it was made, for a while and until a restart.
+        // A repeated end finds its result, for a while and until a restart.
         let ended = self.model.uploads[upload].ended;
         let is_there = ended.is_some_and(|ended| self.model.has(repo, ended));
         let found = |algorithm| is_there && ended == Some((whole, algorithm));
@@ -363,7 +363,7 @@ impl World {
             Named::Wrong | Named::Malformed => {
                 expect(&answer, Right { status: 400, code: "DIGEST_INVALID" })
             }
-            // Content that nobody names is not looked at.
+            // Without a digest in the request the content is not checked.
             Named::Missing => self.opened(repo, content.way, &answer),
         }
     }

@@ -1,8 +1,8 @@
-//! What a registry should be, in memory: uploads that grow at their end only, and blobs that
-//! repositories have. Says for each act which answer is right. No HTTP.
+//! The model of a registry, in memory: uploads with growth at their end only, and the blobs of
+//! repositories. For each act it has the right response. No HTTP.
 //!
-//! Invariant: an act that is refused changes nothing, but for an end under a wrong digest, which
-//! ends the upload.
+//! Invariant: a refused act changes nothing, except an end under a wrong digest: it ends the
+//! upload.
 
 use std::collections::BTreeSet;
 
@@ -13,13 +13,13 @@ use wharf_testkit::dice::Dice;
 pub(super) const REPOS: usize = 4;
 /// Contents begin in so many ways; uploads of one way and size are the same blob.
 pub(super) const WAYS: usize = 3;
-/// Nothing, a byte, some, around the border of a segment, more than what is stored with its record.
+/// Zero, a byte, some, around the border of a segment, above the size stored within a record.
 const SIZES: [usize; 6] = [0, 1, 900, 262_144, 262_145, 600_000];
-/// An upload that has more is not added to.
+/// A larger upload gets no more bytes.
 const UPLOAD_BYTES_MAX: usize = 2_000_000;
 
-/// What one client does. Uploads and blobs are numbers into whatever there is then, so that a run
-/// from which acts are taken out still has a meaning.
+/// One client's act. Uploads and blobs are numbers modulo the existing ones, so a run still has a
+/// meaning after the removal of acts.
 #[derive(Clone, Debug)]
 pub(super) enum Act {
     Open {
@@ -33,7 +33,7 @@ pub(super) enum Act {
         place: Place,
         chunked: bool,
     },
-    /// A PATCH that promises more than it sends, and closes.
+    /// A PATCH with fewer bytes than its length, and then a close.
     Broken {
         upload: usize,
         size: usize,
@@ -78,7 +78,7 @@ pub(super) enum Act {
     },
 }
 
-/// What `Content-Range` says.
+/// The value of `Content-Range`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     Nothing,
@@ -89,7 +89,7 @@ pub(super) enum Place {
     Malformed,
 }
 
-/// What `digest=` says.
+/// The value of `digest=`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Named {
     Right(Algorithm),
@@ -180,16 +180,16 @@ pub(super) struct Upload {
     pub(super) content: Content,
     pub(super) location: String,
     pub(super) open: bool,
-    /// What it came to, when it ended well.
+    /// The result of a successful end.
     pub(super) ended: Option<(Content, Algorithm)>,
 }
 
 #[derive(Default)]
 pub(super) struct Model {
     pub(super) uploads: Vec<Upload>,
-    /// What was ever pushed, and under which algorithm.
+    /// Every pushed content, and its algorithm.
     pub(super) pushed: Vec<(Content, Algorithm)>,
-    /// What each repository has.
+    /// The content of each repository.
     has: BTreeSet<(usize, Content, Algorithm)>,
 }
 
@@ -211,12 +211,12 @@ fn canonical(mut blob: (Content, Algorithm)) -> (Content, Algorithm) {
 }
 
 impl Model {
-    /// The upload that a number means, unless there never was one.
+    /// The upload of a number, if there ever was one.
     pub(super) fn upload(&self, number: usize) -> Option<usize> {
         number.checked_rem(self.uploads.len())
     }
 
-    /// The blob that a number means; some number means one that nobody has.
+    /// The blob of a number; one number means a missing blob.
     pub(super) fn blob(&self, number: usize) -> (Content, Algorithm) {
         let nobodys = (Content { way: 0, size: 31 }, Algorithm::Sha256);
         self.pushed.get(number % (self.pushed.len() + 1)).copied().unwrap_or(nobodys)
@@ -248,13 +248,13 @@ impl Model {
         }
     }
 
-    /// How much of a wanted size is added, so that no upload grows without end.
+    /// The added part of a wanted size, so no upload grows without end.
     pub(super) fn added(&self, upload: usize, size: usize) -> usize {
         let has = self.uploads[upload].content.size;
         if has + size > UPLOAD_BYTES_MAX { 0 } else { size }
     }
 
-    /// What is wrong with a request that adds content, before its digest; `None` when nothing is.
+    /// The fault of a request with content, apart from its digest; `None` without a fault.
     pub(super) fn refused(&self, upload: usize, place: Place) -> Option<Right> {
         let invalid = |status, code| Some(Right { status, code });
         match (self.uploads[upload].open, place) {
@@ -266,7 +266,7 @@ impl Model {
         }
     }
 
-    /// What a request is answered that only asks or gives up.
+    /// The response to a status request or a cancellation.
     pub(super) fn about(&self, upload: usize, foreign: bool) -> Right {
         if self.uploads[upload].open && !foreign {
             Right { status: 204, code: "" }
@@ -275,7 +275,7 @@ impl Model {
         }
     }
 
-    /// What the status says.
+    /// The range in the status.
     pub(super) fn range(&self, upload: usize) -> String {
         format!("0-{}", self.uploads[upload].content.size.saturating_sub(1))
     }

@@ -1,10 +1,11 @@
-//! Several clients in the same repositories, with the same contents, uploads and tags. No model says
-//! which answer is the right one when requests overlap; but there must be an order of them in which
-//! every answer is right (`shared/history.rs`), for each upload, each blob in a repository, and the
-//! manifests of each repository (`shared/objects.rs`). In the end the upstream has what is said to be
-//! there, and nothing else. Alone, before an upstream, and staged.
+//! Several clients in the same repositories, with the same contents, uploads and tags. No model has
+//! the one right response for overlapping requests. But there must be an order of the requests with
+//! every response right (`shared/history.rs`), for each upload, each blob in a repository, and the
+//! manifests of each repository (`shared/objects.rs`). In the end the upstream has exactly the
+//! reported content. Alone, before an upstream, and staged.
 //!
-//! `WHARF_SHARED_SEED` repeats what chance chose; in which order requests come is the machine's.
+//! `WHARF_SHARED_SEED` repeats the choices of chance; the machine decides the order of the
+//! requests.
 
 mod client;
 mod history;
@@ -27,10 +28,10 @@ const CLIENTS: usize = 5;
 /// Of one client, in one round.
 const ACTS: usize = 50;
 
-/// What there is in the end: of a repository, a digest, whether it is there.
+/// A final observation: repository, digest, and whether the blob is there.
 type Found = (String, String, bool);
 
-/// One round after another, each in repositories of its own, so that no history is long.
+/// One round after another, each in repositories of its own, so no history is long.
 async fn rounds(api: &Api, mode: Mode, count: usize) -> Vec<Found> {
     let (mut dice, noise) = (Dice::from_env("WHARF_SHARED_SEED"), Bytes::from(noise(3, 2_000_000)));
     let mut all = Vec::new();
@@ -42,7 +43,7 @@ async fn rounds(api: &Api, mode: Mode, count: usize) -> Vec<Found> {
         shared.give_up_all().await;
         let found = shared.look_at_all().await;
         assert_explained(&shared);
-        // Behind, what is sha512 lies under its other name.
+        // The backing registry has a sha512 blob under its other digest.
         let short = |content: &Content| shared.digest(*content).algorithm() == Algorithm::Sha256;
         let found = found.iter().filter(|(_, content, _)| short(content));
         all.extend(found.map(|(repo, content, there)| {
@@ -69,7 +70,7 @@ fn assert_explained(shared: &Shared) {
     }
 }
 
-/// Without what a client saw of an upload while its end was under way: then it has all of its bytes, and
+/// Without the status responses during an upload's end: then the upload has all of its bytes, and
 /// may still be refused.
 fn without_glimpses(events: &[Event<UploadAct>]) -> Vec<Event<UploadAct>> {
     let is_glimpse = |seen: &Event<UploadAct>| {
@@ -85,7 +86,7 @@ fn without_glimpses(events: &[Event<UploadAct>]) -> Vec<Event<UploadAct>> {
     events.iter().filter(|event| !is_glimpse(event)).cloned().collect()
 }
 
-/// "Busy" is said only when another request was there at that time.
+/// A "busy" response needs another request at the same time.
 fn assert_busy_with_another(location: &str, events: &[Event<UploadAct>]) {
     for busy in events.iter().filter(|event| event.act.said() == Said::Busy) {
         let holds = |other: &&Event<UploadAct>| {
@@ -95,7 +96,7 @@ fn assert_busy_with_another(location: &str, events: &[Event<UploadAct>]) {
     }
 }
 
-/// The registry behind has what is said to be there, and nothing that is said not to be.
+/// The backing registry has exactly the reported content.
 async fn assert_upstream_is_in_step(stage: &Stage, found: &[Found]) {
     for (repo, digest, there) in found {
         let behind = stage.origin.head_blob(repo, digest).await.status == 200;

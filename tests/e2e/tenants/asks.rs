@@ -1,4 +1,4 @@
-//! What a hostile party sends: a request whose body may stop in its middle or trickle.
+//! The requests of a hostile party: their bodies may stop in the middle or trickle.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -26,16 +26,16 @@ pub(super) struct Ask {
     pub(super) path: String,
     pub(super) headers: Vec<(&'static str, String)>,
     pub(super) sent: Sent,
-    /// A body that comes whole, in place of one that is only long.
+    /// A real body, in place of a merely long one.
     pub(super) whole: Bytes,
     /// In place of the party's own.
     pub(super) login: Option<(String, String)>,
 }
 
-/// What comes of its body.
+/// The actually sent part of its body.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Sent {
-    /// The length that is said.
+    /// The declared length.
     pub(super) announced: usize,
     /// So much comes at once.
     pub(super) at_once: usize,
@@ -58,12 +58,12 @@ impl Ask {
         self
     }
 
-    /// A body of which only the begin comes.
+    /// A body with only its begin sent.
     pub(super) fn stopping(self, announced: usize, at_once: usize) -> Self {
         Self { sent: Sent { announced, at_once, trickle: None }, ..self }
     }
 
-    /// A body that comes little by little.
+    /// A body sent little by little.
     pub(super) fn trickling(self, announced: usize, bytes: usize, each: Duration) -> Self {
         Self { sent: Sent { announced, at_once: bytes, trickle: Some((bytes, each)) }, ..self }
     }
@@ -73,7 +73,7 @@ impl Ask {
         Self { whole: content.into(), ..self }
     }
 
-    /// With somebody's name and password.
+    /// With a name and a password.
     pub(super) fn showing(self, user: impl Into<String>, password: &str) -> Self {
         Self { login: Some((user.into(), password.to_owned())), ..self }
     }
@@ -101,7 +101,7 @@ impl Ask {
         login.map_or_else(|| party.clone(), |(user, password)| party.showing(user, password))
     }
 
-    /// Sends all that comes of it; returns when no more will.
+    /// Sends the planned part of the request; returns after its last byte.
     pub(super) async fn write(&self, party: &Party, stream: &mut TcpStream) -> std::io::Result<()> {
         stream.write_all(self.head(party).as_bytes()).await?;
         stream.write_all(&self.whole).await?;
@@ -137,7 +137,7 @@ impl Ask {
     }
 }
 
-/// A body that stops, or comes little by little.
+/// A stopped or slow body.
 struct Trickle {
     sent: Sent,
     came: usize,

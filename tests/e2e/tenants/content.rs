@@ -1,4 +1,4 @@
-//! What is at the upstream: what the good party works with, and what the hostile two ask for.
+//! The content of the upstream: for the good party's work, and for the hostile two's requests.
 
 use std::path::Path;
 
@@ -12,27 +12,27 @@ use super::ground::GOOD;
 use crate::fixture::{Api, noise};
 
 pub(super) const INDEX_TYPE: &str = "application/vnd.oci.image.index.v1+json";
-/// The blob that the good party reads each time.
+/// The blob of the good party's repeated reads.
 pub(super) const HOT_BYTES: usize = 1024 * 1024;
 pub(super) const SMALL_TAG: &str = "small";
-/// What is read once each: no cell lasts for more rounds.
+/// Items for a single read each: no cell lasts for more rounds.
 const COLD: usize = 240;
-/// Repositories that it lies in: who may read one is not known for another.
+/// The number of their repositories: the right to read one proves nothing for another.
 const COLD_REPOS: usize = 40;
 const COLD_BYTES: usize = 32 * 1024;
-/// Things that are planted at once.
+/// Concurrent plantings.
 pub(super) const AT_ONCE: usize = 8;
-/// The same of what is large: a party has its share of bodies that are read whole.
+/// Concurrent plantings of large items, because a party's share bounds the bodies read whole.
 pub(super) const LARGE_AT_ONCE: usize = 2;
 
-/// What one cell has.
+/// The content of one cell.
 pub(super) struct Content {
     pub(super) repo: String,
-    /// A blob that is read each round.
+    /// The blob read in each round.
     pub(super) hot: String,
 }
 
-/// What no `wharfd` has yet.
+/// Items still unknown to every `wharfd`.
 pub(super) struct Cold {
     pub(super) items: Vec<ColdItem>,
 }
@@ -69,7 +69,7 @@ impl Cold {
     }
 }
 
-/// Makes so many of something, and so many at once.
+/// Makes this many items, a bounded number at once.
 pub(super) async fn many<T: Send + 'static, F>(
     count: usize,
     at_once: usize,
@@ -98,7 +98,7 @@ pub(super) fn index(annotations: &[(&str, &str)]) -> String {
     .to_string()
 }
 
-/// One that refers to another.
+/// A manifest about another.
 pub(super) fn referrer(subject: &str, annotation: &str) -> String {
     let subject = json!({ "mediaType": INDEX_TYPE, "digest": subject, "size": 2 });
     json!({
@@ -119,7 +119,7 @@ pub(super) async fn put(api: &Api, repo: &str, reference: &str, manifest: &str) 
     assert_eq!(answer.status, 201, "{repo}:{reference}: {}", answer.text());
 }
 
-/// So many tags of a manifest that is there, written as the registry does it: through its API that
+/// Writes this many tags of an existing manifest into the registry's folder: through its API they
 /// would take longer than the rest of a cell.
 pub(super) fn tag_often(registry: &Registry, repo: &str, digest: &str, names: Vec<String>) {
     let tags = format!("root/docker/registry/v2/repositories/{repo}/_manifests/tags");

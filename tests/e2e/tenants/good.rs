@@ -1,8 +1,8 @@
 //! The good party: rounds of a fixed mix, each on a connection of its own, as a client of a registry makes
 //! one for each pull and push.
 //!
-//! A round: is there somebody (`/v2/`), HEAD and GET of a small manifest, a hot blob of 1 MiB, a push of an
-//! image with a layer of 256 KiB, and a blob and a manifest that nobody has asked for before.
+//! A round: `/v2/`, HEAD and GET of a small manifest, a hot blob of 1 MiB, a push of an image with
+//! a layer of 256 KiB, and a fresh blob and a fresh manifest.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,10 +23,10 @@ use crate::fixture::noise;
 
 const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
 const LAYER_BYTES: usize = 256 * 1024;
-/// After a round that failed; a polite client does not hurry then.
+/// The pause after a failed round; a polite client does not hurry then.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// The party with what it reads and how far it got.
+/// The party with its content and its progress.
 pub(super) struct Good {
     party: Party,
     repo: String,
@@ -38,13 +38,13 @@ pub(super) struct Good {
     slowest: (Duration, &'static str),
 }
 
-/// What came of some rounds.
+/// The figures of some rounds.
 pub(super) struct Measured {
     rounds: usize,
     took: Duration,
-    /// What went wrong, and how often.
+    /// The errors, and their numbers.
     pub(super) errors: BTreeMap<String, usize>,
-    /// What took longest, and how long.
+    /// The slowest step, and its time.
     pub(super) slowest: (Duration, &'static str),
 }
 
@@ -69,7 +69,7 @@ impl Good {
         }
     }
 
-    /// One round that is not measured: what is hot is here afterwards.
+    /// One unmeasured round; it caches the hot content.
     pub(super) async fn warm(&mut self) {
         self.round().await.unwrap();
     }
@@ -132,7 +132,7 @@ impl Good {
         send(line, ("PUT manifest", Method::PUT, &path), &headers, body, 201).await.map(drop)
     }
 
-    /// Pushes a blob; what a manifest says of it.
+    /// Pushes a blob; returns its descriptor.
     async fn blob(&self, line: &mut Line, content: Bytes) -> anyhow::Result<serde_json::Value> {
         let path = format!("/v2/{}/blobs/uploads/", self.repo);
         let answer = ask(line, "POST upload", Method::POST, &path, 202).await?;

@@ -15,13 +15,13 @@ use super::pools::Pool;
 use crate::access::scene::{access_files, password};
 use crate::fixture::{Api, How, Wharfd, upstream_lines};
 
-/// Who works, and the two who are in the way.
+/// The good party, and the hostile two.
 pub(super) const GOOD: &str = "alice";
 pub(super) const HOSTILE: [&str; 2] = ["bob", "root"];
 /// The login of `wharfd` itself, where callers show none to the upstream.
 const SERVICE: &str = "publisher";
 
-/// Who decides whether somebody may.
+/// The kind of access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Access {
     Open,
@@ -29,7 +29,7 @@ pub(super) enum Access {
     Passthrough,
 }
 
-/// What the parties speak.
+/// The parties' version of HTTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Protocol {
     Http1,
@@ -55,7 +55,7 @@ impl fmt::Display for Protocol {
     }
 }
 
-/// What the cells of one test share.
+/// The parts shared by the cells of one test.
 pub(super) struct Ground {
     pub(super) access: Access,
     pub(super) protocol: Protocol,
@@ -74,12 +74,12 @@ pub(super) struct Scene {
     pub(super) hostile: [Party; 2],
     pub(super) content: Content,
     pub(super) cold: Arc<Cold>,
-    /// A name that no other cell has.
+    /// A number unique to this cell.
     pub(super) number: usize,
 }
 
 impl Ground {
-    /// `None` when `docker-registry` is missing, which `Registry::start` has said.
+    /// `None` without `docker-registry`; `Registry::start` has reported it.
     pub(super) async fn new(access: Access, protocol: Protocol) -> Option<Self> {
         allow_many_files();
         let registry = Registry::start().await.unwrap()?;
@@ -97,13 +97,13 @@ impl Ground {
         Some(Self { access, protocol, double, registry, files, cold, cells: 0 })
     }
 
-    /// A new `wharfd` that has what the good party reads, and behind it what the pool needs.
+    /// A new `wharfd` with the good party's content, and the pool's content at the upstream.
     pub(super) async fn set(&mut self, pool: Pool) -> Scene {
         self.cells += 1;
         let number = self.cells;
         let origin = Api::new(self.registry.url(), Client::new());
         let content = Content::plant(&origin, number).await;
-        // As strangers meet it: what is refused is held before.
+        // As in production: a temporary failure is held before it is refused.
         let variables = vec![("WHARFD_HOLD", "45".to_owned())];
         let how = How { variables, ..How::default() };
         let wharfd = Wharfd::started(&self.lines(pool), how).await;

@@ -1,4 +1,5 @@
-//! How a hostile party holds what it gets: many requests at once whose answers it does not take.
+//! The methods of a hostile party to hold its share: many requests at once with their responses
+//! unread.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,19 +15,19 @@ use super::asks::Ask;
 use super::ground::Protocol;
 use super::line::{Line, Party};
 
-/// Who was turned away, or whose connection was closed, comes again after this, for ever: with hundreds of
-/// requests that makes a hundred in a second, far more than a client sends that waits longer each time,
-/// and no flood that is about the processor, which two cores share with this program.
+/// The pause of a hostile party after a refusal or a closed connection, for ever. With hundreds of
+/// requests this makes a hundred in a second: far more than from a client with growing pauses, but
+/// not a flood against the processor, because this program shares its two cores.
 pub(super) const PAUSE: Duration = Duration::from_secs(5);
 /// Requests of one HTTP/2 connection at once.
 pub(super) const STREAMS: usize = 128;
-/// How long a siege may take until all of it has begun. What hangs longer has.
+/// The longest start of a siege. A request hanging for longer has started.
 const SETTLING: Duration = Duration::from_secs(3);
-/// The same until its answers are there, where they are what is held.
+/// The longest start of a siege of held responses.
 const ANSWERING: Duration = Duration::from_secs(15);
 const POLL: Duration = Duration::from_millis(20);
 
-/// All that goes on at once; it ends with this.
+/// All concurrent tasks of a siege; they end with it.
 #[derive(Default)]
 pub(super) struct Siege {
     tasks: JoinSet<()>,
@@ -37,13 +38,13 @@ pub(super) struct Siege {
 #[derive(Default)]
 pub(super) struct Seen {
     told: Arc<Mutex<BTreeMap<String, usize>>>,
-    /// Requests that were sent as far as they ever will.
+    /// Requests sent as far as planned; the rest of a stopped body does not count.
     settled: AtomicUsize,
     answered: AtomicUsize,
 }
 
 impl Seen {
-    /// What was answered first.
+    /// Counts the first response to a request.
     pub(super) fn tell(&self, what: impl Into<String>) {
         *self.told.lock().unwrap().entry(what.into()).or_default() += 1;
     }
@@ -59,7 +60,7 @@ impl Seen {
 }
 
 impl Siege {
-    /// Goes on in the background, as something that settles so many times.
+    /// Runs a task in the background; the task settles this many times.
     pub(super) fn go<F: Future<Output = ()> + Send + 'static>(
         &mut self,
         settles: usize,
@@ -69,14 +70,14 @@ impl Siege {
         self.tasks.spawn(act(Arc::clone(&self.seen)));
     }
 
-    /// A part of a siege, whose answers count for the whole.
+    /// A part of a siege with its responses counted for the whole.
     pub(super) fn within(seen: &Seen) -> Self {
         let seen = Seen { told: Arc::clone(&seen.told), ..Seen::default() };
         Self { seen: Arc::new(seen), ..Self::default() }
     }
 
-    /// Holds these requests: no answer is read beyond its head, and who is turned away asks again. With
-    /// `leave`, each is left after so long, and asked again.
+    /// Holds these requests: each response is read up to its head, and a refused request is
+    /// repeated. With `leave`, each request is abandoned after this time, and repeated.
     pub(super) fn hold(&mut self, party: &Party, asks: Vec<Ask>, leave: Option<Duration>) {
         match party.protocol {
             Protocol::Http1 => {
@@ -104,7 +105,7 @@ impl Siege {
         }
     }
 
-    /// Opens connections, says this on each, and waits; who is put out comes again.
+    /// Opens connections, sends this on each, and waits; a closed connection is opened again.
     pub(super) fn sit(&mut self, party: &Party, connections: usize, says: &'static [u8]) {
         for number in 0..connections {
             let party = party.clone();
@@ -131,7 +132,7 @@ impl Siege {
         }
     }
 
-    /// Ends it; what the hostile two were told.
+    /// Ends the siege; returns the responses to the hostile two.
     pub(super) async fn lift(mut self) -> BTreeMap<String, usize> {
         self.tasks.shutdown().await;
         let mut told = self.seen.told.lock().unwrap().clone();
@@ -141,7 +142,7 @@ impl Siege {
     }
 }
 
-/// One request on a connection of its own, which is held until it is left or closed.
+/// One request on its own connection, held until it is abandoned or closed.
 async fn alone(party: &Party, ask: &Ask, seen: &Seen, leave: Option<Duration>) {
     let held = async {
         let mut stream = party.connect(true).await?;
@@ -163,7 +164,7 @@ async fn alone(party: &Party, ask: &Ask, seen: &Seen, leave: Option<Duration>) {
     }
 }
 
-/// The status of an answer whose bytes stay where they are.
+/// The status of a response; its bytes stay unread.
 async fn status(stream: &TcpStream) -> std::io::Result<String> {
     let mut head = [0; 12];
     loop {
@@ -177,8 +178,8 @@ async fn status(stream: &TcpStream) -> std::io::Result<String> {
     }
 }
 
-/// Waits for the end of a connection of which nothing is read. What is refused is seen by its answer,
-/// and left.
+/// Waits for the end of an unread connection. A refusal is visible by its status, and the
+/// connection is left.
 async fn closed(stream: &mut TcpStream) {
     let refused = {
         let mut head = [0; 10];
@@ -237,7 +238,7 @@ async fn together(party: &Party, asks: &[Ask], seen: &Arc<Seen>, leave: Option<D
     while held.join_next().await.is_some() {}
 }
 
-/// A connection that says little and waits for its end; what it was told.
+/// A connection with few bytes and a long wait for its end; returns the response.
 async fn sit_down(party: &Party, says: &[u8], seen: &Seen) -> anyhow::Result<String> {
     let connected = party.connect(false).await;
     seen.settle();

@@ -17,9 +17,9 @@ use wharf_testkit::http::{ANSWER_BYTES_MAX, Answer, Body, read_to_limit};
 
 use super::ground::Protocol;
 
-/// Longer than anything that is served takes here.
+/// Longer than any successful request here.
 pub(super) const HUNG: Duration = Duration::from_secs(20);
-/// The least that the kernel keeps of what a hostile party does not read.
+/// The smallest buffer in the kernel for a hostile party's unread bytes.
 const UNREAD_BYTES: u32 = 4 * 1024;
 
 /// One of the three.
@@ -39,7 +39,7 @@ impl Party {
         Self { login: Some((user.to_owned(), password.to_owned())), ..self.clone() }
     }
 
-    /// What it shows of itself.
+    /// Its credentials.
     pub(super) fn authorization(&self) -> Option<String> {
         let (user, password) = self.login.as_ref()?;
         Some(format!("Basic {}", STANDARD.encode(format!("{user}:{password}"))))
@@ -68,7 +68,7 @@ pub(super) struct Line {
     party: Party,
     sender: Sender,
     driver: AbortHandle,
-    /// What took longest on it, and how long.
+    /// The slowest request on it, and its time.
     pub(super) slowest: (Duration, &'static str),
 }
 
@@ -78,7 +78,7 @@ impl Line {
         Self::with_window(party, None).await
     }
 
-    /// One that takes no byte of any body, with HTTP/2.
+    /// An HTTP/2 connection with every body unread.
     pub(super) async fn unread(party: &Party) -> anyhow::Result<Self> {
         Self::with_window(party, Some(0)).await
     }

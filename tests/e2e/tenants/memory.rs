@@ -1,4 +1,4 @@
-//! What of `wharfd` is resident, as the kernel counts it.
+//! The resident memory of `wharfd`, as counted by the kernel.
 
 use std::time::Duration;
 
@@ -7,10 +7,11 @@ use tokio::time::{Instant, sleep};
 use crate::fixture::Wharfd;
 
 const MIB: u64 = 1024 * 1024;
-/// How long what is left of a siege may take: connections are missed, bodies given up.
+/// The longest time to clean up after a siege: lost connections are noticed, bodies given up.
 const RETURN: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(50);
-/// What may be kept of a siege: the store's segments in memory, and the holes of the allocator.
+/// The most memory kept after a siege: the store's segments in memory, and the holes of the
+/// allocator.
 pub(super) const KEPT_BYTES_MAX: u64 = 128 * MIB;
 
 /// The memory of one process, from a moment on.
@@ -19,7 +20,7 @@ pub(super) struct Memory {
     before: u64,
 }
 
-/// What there is when the hostile two are gone.
+/// The remains after the hostile two have left.
 pub(super) struct Left {
     pub(super) resident: u64,
     /// As it counts itself; `None` when it is back at nothing.

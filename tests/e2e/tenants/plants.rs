@@ -1,5 +1,5 @@
-//! What a pool needs before its siege: content that the hostile two ask for, and an upstream that is as
-//! slow as they find it.
+//! The preparations of a pool before its siege: content for the hostile two, and an upstream with
+//! the needed slowness.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -16,24 +16,24 @@ use super::pools::Pool;
 use crate::fixture::{Api, noise};
 
 const HOUR: Duration = Duration::from_hours(1);
-/// What both read and nobody takes.
+/// The repository read by both, with every response unread.
 pub(super) const SHARED: &str = "bob/big";
-/// Almost the largest manifest that there is.
+/// Almost the largest possible manifest.
 pub(super) const BIG_BYTES: usize = 4_000_000;
 pub(super) const BIG_MANIFESTS: usize = 32;
 const BIG_BLOB_BYTES: usize = 16 * 1024 * 1024;
 const TAGS: usize = 1_000;
 const REPOS: usize = 200;
-/// Together five megabytes: the upstream, which is in this program, makes a list of them each time.
+/// Together five megabytes: the upstream, in this program, makes a list of them each time.
 const REFERRERS: usize = 20;
 const REFERRER_BYTES: usize = 256 * 1024;
-/// Blobs of one party that come slowly, and how: not so slowly that they are given up for it.
+/// Slow blobs of one party, and their pace: above the floor, so they are not given up.
 pub(super) const SLOW_BLOBS: usize = 128;
 const SLOW_BLOB_BYTES: usize = 512 * 1024;
 const SLOW_BYTES_PER_S: u64 = 6 * 1024;
 
 impl Pool {
-    /// Puts there what the hostile two need, and makes the upstream as slow as they find it.
+    /// Plants the content for the hostile two, and slows the upstream as needed.
     pub(super) async fn plant(self, scene: &Scene, origin: &Api, registry: &Registry) {
         let fault = |kinds: &[Kind], fault| {
             for (kind, name) in kinds.iter().flat_map(|kind| HOSTILE.map(|name| (*kind, name))) {
@@ -81,7 +81,8 @@ pub(super) fn big_digest(number: usize) -> String {
     digests.entry(number).or_insert_with(digest).clone()
 }
 
-/// They are here already when the siege begins, which is about what is held and not about fetching it.
+/// They are cached before the siege, because the siege is about held responses and not about
+/// downloads.
 async fn big_manifests(scene: &Scene, origin: &Api, count: usize) {
     let api = api(&scene.hostile[0], scene);
     many(count, LARGE_AT_ONCE, |number| {

@@ -1,5 +1,5 @@
-//! Every pool and every body that two parties might take whole, each with the siege that takes it: as
-//! many connections, streams and bytes as failed in a trial.
+//! Every pool and every body within reach of two parties, each with its siege: as many connections,
+//! streams and bytes as made a trial fail.
 
 use std::time::Duration;
 
@@ -18,12 +18,12 @@ use super::plants::{
 use super::uploads;
 
 const MIB: usize = 1024 * 1024;
-/// Requests of one party whose answers it does not take: so many connections, or four of `STREAMS`.
+/// One party's requests with unread responses: as many connections, or four of `STREAMS`.
 const READERS: usize = 200;
 const STREAMS: usize = 512;
-/// Of lists that the upstream takes long to make, fewer do.
+/// For lists slow to make at the upstream there are fewer.
 const REFERRER_READERS: usize = 4;
-/// Connections of one party: half of all that there are.
+/// One party's connections: half of the limit.
 const CONNECTIONS: usize = 1_024;
 /// Each slow blob is left after this.
 const LEFT_AFTER: Duration = Duration::from_millis(500);
@@ -112,13 +112,13 @@ impl Pool {
             }
             Self::Tokens => access == Access::Users,
             Self::Logins => access != Access::Open,
-            // What is delivered later needs a login of its own.
+            // A later delivery needs a login of `wharfd` itself.
             Self::Refused | Self::Undelivered => access != Access::Passthrough,
             _ => true,
         }
     }
 
-    /// Whether what is held are answers. Else requests are, which get none.
+    /// Whether the siege holds responses. Otherwise it holds requests, and they get none.
     pub(super) fn holds_answers(self) -> bool {
         matches!(
             self,
@@ -132,7 +132,7 @@ impl Pool {
         )
     }
 
-    /// What stands in the configuration before everything, and in the part of the upstream.
+    /// The configuration lines at the top, and in the upstream's part.
     pub(super) fn lines(self) -> (&'static str, &'static str) {
         match self {
             Self::Refused | Self::Undelivered => {
@@ -226,7 +226,7 @@ fn accepting(ask: Ask) -> Ask {
     ask.header("accept", INDEX_TYPE)
 }
 
-/// Manifests that each wait for the upstream.
+/// Manifest pushes, each waiting for the upstream.
 fn tag_puts(repo: &str, tag: impl Fn(usize) -> String) -> Vec<Ask> {
     let put = |number| {
         let path = format!("/v2/{repo}/manifests/{}", tag(number));
@@ -236,8 +236,7 @@ fn tag_puts(repo: &str, tag: impl Fn(usize) -> String) -> Vec<Ask> {
     (0..STREAMS).map(put).collect()
 }
 
-/// Logins that are wrong, most of them under names that nobody has; the others under that of the good
-/// party.
+/// Wrong logins, most of them under unknown names, the others under the good party's.
 fn guesses(repo: &str) -> Vec<Ask> {
     let guess = |number: usize| {
         let named = number.is_multiple_of(4);

@@ -1,4 +1,4 @@
-//! What came of a cell, as a row of the table.
+//! The result of a cell, as a row of the table.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,14 +9,14 @@ use super::memory::{KEPT_BYTES_MAX, Left};
 use super::pools::Pool;
 
 const MIB: u64 = 1024 * 1024;
-/// Resident memory of `wharfd`, whatever two parties do.
+/// The most resident memory of `wharfd`, with any two parties.
 const PEAK_BYTES_MAX: u64 = 256 * MIB;
-/// What the good party keeps of its rate.
+/// The good party's least share of its rate.
 const SHARE_MIN: f64 = 0.5;
-/// Errors and answers that are shown of each cell.
+/// Errors and responses shown for each cell.
 const SHOWN: usize = 4;
 
-/// A row.
+/// One row of the table.
 pub(super) struct Row {
     pool: Pool,
     access: Access,
@@ -27,13 +27,13 @@ pub(super) struct Row {
     peak: u64,
     left: Left,
     told: BTreeMap<String, usize>,
-    /// Connections, and bytes that wait for somebody, beside the siege.
+    /// Connections and waiting bytes, beside the siege.
     used: [u64; 2],
-    /// What `wharfd` says of its own mistakes.
+    /// The internal errors in the log of `wharfd`.
     faults: Vec<String>,
 }
 
-/// What downloads may have in flight when the hostile two who began them are gone, in bytes.
+/// The most bytes of downloads in flight after the departure of the hostile two.
 const DOWNLOADS_LEFT_BYTES_MAX: u64 = 8 << 20;
 
 impl Row {
@@ -91,7 +91,7 @@ impl Row {
         if self.left.resident > self.resident_before + KEPT_BYTES_MAX {
             wrongs.push("memory does not return".to_owned());
         }
-        // Downloads that nobody wants go on while their places are not needed, and their batches count.
+        // Unwanted downloads go on while their slots are not needed, and their batches count.
         let may_stay = if matches!(self.pool, Pool::Fills) { DOWNLOADS_LEFT_BYTES_MAX } else { 0 };
         if let Some(bytes) = self.left.in_flight.filter(|bytes| *bytes > may_stay) {
             wrongs.push(format!("{bytes} bytes stay in flight"));
@@ -106,7 +106,7 @@ impl Row {
         wrongs
     }
 
-    /// What is not as it should be.
+    /// The row's failure.
     pub(super) fn complaint(&self, timed: bool) -> Option<String> {
         let wrongs = self.wrongs(timed);
         (!wrongs.is_empty()).then(|| format!("{self}: {}", wrongs.join(", ")))

@@ -1,5 +1,5 @@
-//! Uploads that come to no end: opened and left, begun and stopped, trickling, or staged for an upstream
-//! that takes nothing of them.
+//! Endless uploads: opened and left, begun and stopped, trickling, or staged for an upstream
+//! without progress.
 
 use std::time::Duration;
 
@@ -15,22 +15,22 @@ use super::line::{Line, Party};
 use crate::fixture::noise;
 
 const MIB: usize = 1024 * 1024;
-/// Sessions of one party: half of all that there are.
+/// One party's sessions: half of the limit.
 const SESSIONS: usize = 512;
-/// Those whose bodies stop.
+/// Sessions with a stopped body.
 const STOPPED: usize = 200;
-/// Those that go on little by little: 12 KiB a piece, some twelve in a second.
+/// Sessions with a trickling body: 12 KiB a piece, some twelve in a second.
 const TRICKLING: usize = 16;
 const TRICKLE_BYTES: usize = 12 * 1024;
 const TRICKLE: Duration = Duration::from_millis(80);
 const BODY_BYTES: usize = 64 * MIB;
-/// Blobs that one party stages, one after the other: more than all that may wait.
+/// Blobs staged by one party, one after the other: more than the outbox holds.
 const STAGED: usize = 24;
 const STAGED_BYTES: usize = 8 * MIB;
-/// Requests on one connection that follow each other.
+/// Consecutive requests on one connection.
 const IN_A_ROW: usize = 32;
 
-/// A session; where it is, or what was said.
+/// Opens a session; returns its Location, or the refusal.
 async fn open(line: &mut Line, repo: &str) -> anyhow::Result<Result<String, u16>> {
     let path = format!("/v2/{repo}/blobs/uploads/");
     let answer = line.send(line.request(Method::POST, &path).body(empty())?).await?;
@@ -38,7 +38,7 @@ async fn open(line: &mut Line, repo: &str) -> anyhow::Result<Result<String, u16>
     Ok(if answer.status == 202 { Ok(location) } else { Err(answer.status.as_u16()) })
 }
 
-/// Opens all that it can, and touches none again.
+/// Opens as many as possible, and touches none again.
 pub(super) fn open_and_leave(party: &Party, repo: &str, siege: &mut Siege) {
     for _ in 0..SESSIONS / IN_A_ROW {
         let (party, repo) = (party.clone(), repo.to_owned());
@@ -67,7 +67,7 @@ pub(super) fn open_and_leave(party: &Party, repo: &str, siege: &mut Siege) {
     }
 }
 
-/// Holds sessions whose bodies are sent in this way.
+/// Holds sessions with bodies sent this way.
 fn within(party: &Party, repo: &str, siege: &mut Siege, count: usize, body: fn(Ask) -> Ask) {
     let (party, repo) = (party.clone(), repo.to_owned());
     siege.go(1, |seen| async move {
@@ -99,17 +99,17 @@ fn ask(number: usize, location: &str) -> Ask {
     Ask::new(Method::PUT, format!("{location}{joint}digest={}", sha256(b"never")))
 }
 
-/// Bodies of which the begin comes, and then nothing.
+/// Bodies with only their begin sent.
 pub(super) fn stop_within(party: &Party, repo: &str, siege: &mut Siege) {
     within(party, repo, siege, STOPPED, |ask| ask.stopping(BODY_BYTES, MIB));
 }
 
-/// Bodies that never stand still long enough to lose their place.
+/// Bodies without a pause long enough to lose their place.
 pub(super) fn trickle(party: &Party, repo: &str, siege: &mut Siege) {
     within(party, repo, siege, TRICKLING, |ask| ask.trickling(BODY_BYTES, TRICKLE_BYTES, TRICKLE));
 }
 
-/// Blobs that are answered here and never get further.
+/// Blobs answered here and never delivered.
 pub(super) fn stage(party: &Party, repo: &str, siege: &mut Siege) {
     let (party, repo) = (party.clone(), repo.to_owned());
     siege.go(STAGED, |seen| async move {

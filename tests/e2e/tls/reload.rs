@@ -102,7 +102,7 @@ async fn sighup_takes_other_files_and_says_that_tls_cannot_be_turned_off() {
     scene.wharfd.metric_reaches(RELOADED, 1).await;
     assert_ne!(scene.connect(&["h2"]).await.certificate, before);
     assert_eq!(scene.wharfd.metric(ENDS).await, YEAR_2098);
-    // A key that does not belong to it refuses the whole.
+    // A key of another certificate makes the whole reload fail.
     scene.wharfd.rewrite(|text| text.replace(&key, &places[1]) + "[limits]\nurl_bytes = 1000\n");
     scene.wharfd.hang_up();
     scene.wharfd.metric_reaches("wharfd_config_reloads_total{result=\"refused\"}", 1).await;

@@ -1,4 +1,5 @@
-//! An authority made for one test, `wharfd` with a certificate of it, and clients that believe it.
+//! An authority made for one test, `wharfd` with one of its certificates, and clients with trust in
+//! it.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use wharf_testkit::http::{ANSWER_BYTES_MAX, Body, read_to_limit};
 
 use crate::fixture::Wharfd;
 
-/// Whoever vouches for others.
+/// A certificate authority.
 pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     pub(crate) pem: String,
@@ -109,12 +110,12 @@ impl Scene {
         write(self.folder.path(), pair);
     }
 
-    /// A client that believes the authority.
+    /// A client with trust in the authority.
     pub(crate) fn trust(&self) -> Trust {
         Trust { authority: self.authority.pem.clone(), pair: None, versions: rustls::ALL_VERSIONS }
     }
 
-    /// A connection that speaks the first of these that `wharfd` does.
+    /// A connection with the first of these protocols supported by `wharfd`.
     pub(crate) async fn connect(&self, alpn: &[&str]) -> Peer {
         Peer::connect(&self.wharfd.host(), &self.trust(), alpn).await.unwrap()
     }
@@ -129,7 +130,7 @@ fn write(folder: &Path, pair: &Pair) {
     }
 }
 
-/// Whom a client believes, and who it is.
+/// A client's trusted authority, and its own certificate.
 #[derive(Clone)]
 pub(crate) struct Trust {
     pub(crate) authority: String,
@@ -166,7 +167,7 @@ pub(crate) async fn handshake(
 /// One connection to `wharfd`.
 pub(crate) struct Peer {
     host: String,
-    /// What it showed.
+    /// The server's certificate.
     pub(crate) certificate: CertificateDer<'static>,
     pub(crate) is_http2: bool,
     sender: Sender,

@@ -133,7 +133,7 @@ pub(super) const TARS: &[Case] = &[
     Case {
         name: "a bomb: some packed megabytes that would be seven gigabytes",
         make: |folder| {
-            // Members of 64 MiB zeros each, after the header of one file that holds them all.
+            // Members of 64 MiB zeros each, inside of one file by its header.
             let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
             encoder.write_all(&vec![0; 64 << 20]).unwrap();
             let zeros = encoder.finish().unwrap();

@@ -15,7 +15,7 @@ pub(super) const CASES: &[Case] = &[
         name: "a socket",
         make: |folder| {
             let path = bad(folder).join("talk.sock");
-            // It stays when nobody listens any more.
+            // The socket file stays after its listener is gone.
             drop(UnixListener::bind(path).unwrap());
         },
         image: layer!("{ dir: bad }"),
@@ -132,7 +132,7 @@ pub(super) const CASES: &[Case] = &[
     },
 ];
 
-/// The folder of what is bad.
+/// The folder of the bad files.
 fn bad(folder: &Path) -> std::path::PathBuf {
     let path = folder.join("bad");
     fs::create_dir_all(&path).unwrap();

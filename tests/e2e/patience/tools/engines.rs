@@ -12,7 +12,7 @@ pub(super) struct Storage {
 pub(super) const PODMAN: Storage = Storage { more: &["--cgroup-manager=cgroupfs"] };
 pub(super) const BUILDAH: Storage = Storage { more: &[] };
 
-/// The id that an image has here: the digest of its configuration.
+/// The id of an image in these engines: the digest of its configuration.
 fn id(cell: &Cell<'_>) -> String {
     cell.layout.images[0].config.digest.trim_start_matches("sha256:").to_owned()
 }

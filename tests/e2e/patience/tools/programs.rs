@@ -1,5 +1,5 @@
-//! Clients that push files of their own: helm a chart, and the libraries of Java and Python whatever
-//! the small programs in `tests/kit/programs` give them.
+//! Clients for their own kinds of files: helm for a chart, and the libraries of Java and Python for
+//! the files of the small programs in `tests/kit/programs`.
 
 use std::path::Path;
 
@@ -10,11 +10,11 @@ use wharf_testkit::clients;
 use super::super::cell::{Cell, TAG};
 use crate::fixture::noise;
 
-/// The chart, as helm itself names what it packs.
+/// The chart's file name, as given by helm.
 pub(super) const CHART: &str = "tide-2.0.0.tgz";
 const FILES: [(&str, usize); 2] = [("one.bin", 20_000), ("two.bin", 400_000)];
 
-/// The same chart for nobody else: its noise is the cell's own.
+/// A seed of this cell alone, so no other cell has the same chart.
 fn seed(cell: &Cell<'_>) -> u64 {
     cell.repo.bytes().fold(7, |seed, byte| seed.wrapping_mul(31) ^ u64::from(byte))
 }
@@ -54,7 +54,8 @@ pub(super) async fn pull_chart(cell: &Cell<'_>) -> Result<(), String> {
     if same { Ok(()) } else { Err("the chart differs".to_owned()) }
 }
 
-/// Signs the image behind with a key of the cell's own; nobody else is told.
+/// Signs the image in the backing registry with a key of the cell's own, without a transparency
+/// log.
 pub(in crate::patience) async fn sign_behind(cell: &Cell<'_>) -> Result<(), String> {
     cell.run(&["generate-key-pair"]).await?;
     let image = format!("{}/{}@{}", cell.ground.origin.host(), cell.repo, cell.layout.top.digest);
@@ -67,7 +68,7 @@ pub(super) async fn verify(cell: &Cell<'_>, image: &str) -> Result<(), String> {
     cell.run(&[&["verify", "--key", "cosign.pub"][..], &alone, &[image]].concat()).await.map(drop)
 }
 
-/// What the libraries push.
+/// The files for the libraries' push.
 pub(super) fn write_files(cell: &Cell<'_>) -> Result<(), String> {
     FILES.iter().try_for_each(|(name, bytes)| {
         let content = noise(seed(cell) ^ *bytes as u64, *bytes);
@@ -107,7 +108,7 @@ pub(super) async fn push_by_python(cell: &Cell<'_>, script: &str) -> Result<Stri
     python(cell, script, &[&["push", &folder, &cell.host, &name][..], &files].concat()).await
 }
 
-/// The names of the files that it wrote.
+/// Pulls by Python; returns the names of the written files.
 pub(super) async fn pull_by_python(cell: &Cell<'_>, script: &str) -> Result<String, String> {
     let (folder, name) = (cell.path("out"), format!("{}:{TAG}", cell.repo));
     std::fs::create_dir_all(&folder).unwrap();

@@ -1,5 +1,5 @@
-//! One of several clients that meet in the same repositories: does what chance says over HTTP, and
-//! writes down what was answered, for `objects.rs` to be held against.
+//! One of several clients in the same repositories: it sends random requests over HTTP, and records
+//! the responses as histories of the objects in `objects.rs`.
 //!
 //! Invariant: every answer is an act of an object, or ends the test.
 
@@ -25,7 +25,7 @@ const WAYS: usize = 3;
 const EVEN: usize = 0;
 /// This one is pushed as sha512 only: the registry behind knows such content as sha256 besides.
 const LONG: usize = 2;
-/// A chunk, or the whole; more than what is compared to see whether two pushes are the same.
+/// A chunk, or the whole; longer than the compared part of two equal pushes.
 const PART_BYTES: usize = 300_000;
 const BLOB_BYTES_MAX: usize = 3 * PART_BYTES;
 const TAGS: usize = 2;
@@ -34,10 +34,10 @@ const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
 /// A content: how it begins, and how long it is.
 pub(super) type Content = (usize, usize);
 
-/// What happened to each object.
+/// The history of each object.
 type Histories<K, A> = Mutex<BTreeMap<K, Vec<Event<A>>>>;
 
-/// What all clients of one round share, and what happened to it.
+/// The state shared by all clients of one round, and its history.
 pub(super) struct Shared {
     api: Api,
     name: String,
@@ -50,7 +50,7 @@ pub(super) struct Shared {
     pub(super) of_manifests: Histories<usize, ManifestAct>,
 }
 
-/// What is behind.
+/// The setup behind `wharfd`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mode {
     Alone,
@@ -58,12 +58,12 @@ pub(super) enum Mode {
     Staged,
 }
 
-/// An upload that any client may go on with.
+/// An upload open to every client.
 struct Upload {
     repo: usize,
     way: usize,
     location: String,
-    /// How much it had when somebody was last told.
+    /// Its size in the last response to any client.
     known: AtomicUsize,
 }
 
@@ -110,7 +110,7 @@ impl Shared {
         Digester::digest(algorithm, &self.bytes(content))
     }
 
-    /// Manifests are of one blob each, which has no longer name.
+    /// Manifests have one blob each, with a sha256 digest only.
     fn manifest(&self, manifest: usize) -> (Content, String) {
         let content = (manifest % LONG, PART_BYTES * (1 + manifest / LONG));
         let config = json!({
@@ -149,7 +149,7 @@ impl Shared {
         self.of_manifests.lock().unwrap().entry(repo).or_default().push(span.event(act));
     }
 
-    /// Every upload that was ever opened is given up; and is over then.
+    /// Cancels every upload ever opened; each is over then.
     pub(super) async fn give_up_all(&self) {
         let uploads = self.uploads.lock().unwrap().clone();
         for upload in uploads {
@@ -157,7 +157,7 @@ impl Shared {
         }
     }
 
-    /// Looks at everything once more: what is there at last.
+    /// Reads everything once more: the final content.
     pub(super) async fn look_at_all(&self) -> Vec<(usize, Content, bool)> {
         let all: Vec<_> = self.of_blobs.lock().unwrap().keys().copied().collect();
         let mut found = Vec::new();
@@ -201,7 +201,8 @@ impl Shared {
         self.saw_upload(upload, span, UploadAct::Patch { first, size, said });
     }
 
-    /// Ends an upload with or without a last chunk, as what it would then be from here.
+    /// Ends an upload with or without a last chunk, under the digest of its content from this
+    /// client's view.
     async fn finish(&self, upload: &Upload, first: usize, size: usize) {
         let content = (upload.way, first + size);
         let path = format!("{}?digest={}", upload.location, self.digest(content));
@@ -250,11 +251,12 @@ impl Shared {
         let (answer, span) = self.timed(self.api.post(&path).send()).await;
         let answer = answer.unwrap();
         let mounted = answer.status == 201;
-        // Staged, a blob that this repository has already is an answer too.
+        // Staged, a blob already in this repository decides nothing.
         let decides = match self.mode {
             Mode::Alone => true,
-            // The registry behind does not mount a blob whose link is just being written, and is not asked
-            // to mount what is sha512: then 201 says that this repository has it.
+            // The backing registry does not mount a blob during the write of its link, and `wharfd`
+            // never sends it a mount of a sha512 blob: then a 201 means the blob is in this
+            // repository.
             Mode::Through => mounted && content.0 != LONG,
             Mode::Staged => !mounted,
         };
@@ -296,7 +298,8 @@ impl Shared {
         let (to, api) = (self.repo(repo), &self.api);
         let (answer, span) =
             self.timed(api.put_manifest(&to, &reference, MANIFEST_TYPE, text)).await;
-        // docker-registry says so while it writes a link that it looks at; nothing was done then.
+        // docker-registry answers this way during the write of the link; the request had no effect
+        // then.
         let odd = answer.status == 400 && code(&answer) == "DIGEST_INVALID";
         if odd && self.mode != Mode::Alone {
             return;
@@ -377,7 +380,7 @@ async fn act(shared: &Shared, dice: &mut Dice) {
     }
 }
 
-/// Something with one of the last uploads, where others are too.
+/// A random request about one of the last uploads, shared with other clients.
 async fn on_upload(shared: &Shared, dice: &mut Dice) {
     let upload = {
         let uploads = shared.uploads.lock().unwrap();
@@ -397,7 +400,7 @@ async fn on_upload(shared: &Shared, dice: &mut Dice) {
     }
 }
 
-/// What a request about an upload was answered; of a status, `Ended` stands for going on.
+/// The result of an upload request; for a status, `Ended` stands for an open upload.
 fn said(answer: &Answer) -> Said {
     let why = if answer.status.is_success() { String::new() } else { code(answer) };
     match (answer.status.as_u16(), why.as_str()) {

@@ -1,24 +1,25 @@
-//! Whether answers to requests that overlapped have an order that explains them: each request takes
-//! effect at one moment between its begin and its end (linearizability, Herlihy and Wing 1990).
-//! Knows neither HTTP nor registries.
+//! Whether an order explains the responses to overlapping requests: each request takes effect at
+//! one moment between its begin and its end (linearizability, Herlihy and Wing 1990). This module
+//! knows neither HTTP nor registries.
 //!
 //! Invariant: it says no only when there is no such order.
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 
-/// Something that requests ask and change, and that answers by itself.
+/// An object under requests: each request reads or changes it, and its response follows from its
+/// state alone.
 pub(super) trait Object {
-    /// What it is at one moment.
+    /// The object's state at one moment.
     type State: Clone + Ord + Debug;
     /// A request about it, with its answer.
     type Act: Debug;
 
-    /// What it is after this act, when the answer is a right one in this state.
+    /// The state after this act, if the act's response is right in this state.
     fn after(state: &Self::State, act: &Self::Act) -> Option<Self::State>;
 }
 
-/// An act, and the moments between which it happened. No two moments are the same.
+/// An act, and the two moments around it. No two moments are the same.
 #[derive(Clone, Debug)]
 pub(super) struct Event<A> {
     pub(super) begun: u64,
@@ -32,10 +33,11 @@ impl<A> Event<A> {
     }
 }
 
-/// What may be by now: a state, and which of the requests that go on have had their effect.
+/// The possible situations: a state, and the pending requests with their effect already done.
 type Possible<S> = BTreeSet<(S, BTreeSet<usize>)>;
 
-/// Looks for an order of these events; in vain, the story up to the answer that nothing explains.
+/// Searches an order of these events; without one, returns the events up to the unexplained
+/// response.
 pub(super) fn explain<O: Object>(start: O::State, events: &[Event<O::Act>]) -> Result<(), String> {
     let begins = events.iter().enumerate().map(|(number, event)| (event.begun, number, false));
     let ends = events.iter().enumerate().map(|(number, event)| (event.ended, number, true));
@@ -66,7 +68,7 @@ pub(super) fn explain<O: Object>(start: O::State, events: &[Event<O::Act>]) -> R
     Ok(())
 }
 
-/// What may be once the answer to this request is there: it has had its effect.
+/// The possible situations after the response to this request: its effect is done.
 fn ended<O: Object>(
     events: &[Event<O::Act>],
     going_on: &BTreeSet<usize>,
@@ -93,12 +95,12 @@ fn ended<O: Object>(
     after
 }
 
-/// A number that is read and set.
+/// A number with reads and writes.
 struct Number;
 
 impl Object for Number {
     type State = u8;
-    /// What is there before, and after.
+    /// The number before, and after.
     type Act = (u8, u8);
 
     fn after(state: &u8, (before, after): &(u8, u8)) -> Option<u8> {
@@ -115,12 +117,12 @@ fn an_order_is_found_where_there_is_one_and_only_there() {
         assert!(explained(&[event(0, 3, (0, 1)), event(1, 2, read)]), "{read:?}");
     }
     assert!(!explained(&[event(0, 3, (0, 1)), event(1, 2, (2, 2))]));
-    // What was read stays read.
+    // A read value stays read.
     let late = |read| [event(0, 9, (0, 1)), event(1, 2, (1, 1)), event(3, 4, read)];
     assert!(explained(&late((1, 1))));
     assert!(!explained(&late((0, 0))));
-    // Who began after an end does not see what was before.
+    // A request begun after an end does not see the earlier value.
     assert!(!explained(&[event(0, 1, (0, 1)), event(2, 3, (0, 0))]));
-    // Two cannot both be the one that set it.
+    // Two requests cannot both be the first to set it.
     assert!(!explained(&[event(0, 3, (0, 1)), event(1, 2, (0, 1))]));
 }

@@ -1,8 +1,7 @@
-//! What clients share at a registry, each as an object of its own (`history.rs`): an upload, a blob in
-//! a repository, the manifests and tags of a repository. No HTTP.
+//! The objects shared by clients at a registry, each for `history.rs`: an upload, a blob in a
+//! repository, the manifests and tags of a repository. No HTTP.
 //!
-//! Invariant: an answer that is no right one in any state is no act at all; who sends the request says
-//! so at once.
+//! Invariant: a response wrong in every state is no act at all; its client reports it at once.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,13 +12,13 @@ pub(super) struct Upload;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum UploadAct {
-    /// A chunk that said where it begins, or did not.
+    /// A chunk with or without its start.
     Patch {
         first: Option<usize>,
         size: usize,
         said: Said,
     },
-    /// An end that would make so much in all.
+    /// An end; `whole` is the upload's final size in the client's view.
     Finish {
         first: Option<usize>,
         size: usize,
@@ -30,14 +29,14 @@ pub(super) enum UploadAct {
     Cancel(Said),
 }
 
-/// What an upload's request was answered.
+/// The response to an upload's request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Said {
     /// It goes on with so much.
     At(usize),
     /// 201, or 204 to a cancellation.
     Ended,
-    /// The digest is not that of what is there; that ends it too.
+    /// The digest differs from the content's; the upload ends here too.
     WrongDigest,
     /// Not there where it has so much.
     OutOfOrder(usize),
@@ -73,7 +72,7 @@ impl Object for Upload {
             return Some(*state);
         }
         let (Some(has), _) = *state else {
-            // The same end finds that it was made.
+            // A repeated end finds its result.
             let is_found = match *act {
                 UploadAct::Finish { whole, said: Said::Ended, .. } => state.1 == Some(whole),
                 _ => act.said() == Said::Unknown,
@@ -112,7 +111,7 @@ pub(super) enum BlobAct {
     /// It was put there, or mounted.
     Created,
     Deleted,
-    /// It was deleted at the same time as by somebody else, who may have been first.
+    /// Deleted at the same time as by another client, perhaps after it.
     DeletedToo,
 }
 
@@ -130,7 +129,7 @@ impl Object for Blob {
     }
 }
 
-/// Where two deletions of a blob overlap, both may be told that they were the one.
+/// Of two overlapping deletions of a blob, both may get the response of the first one.
 pub(super) fn soften(events: &mut [Event<BlobAct>]) {
     let deleted: Vec<_> =
         events.iter().filter(|event| event.act == BlobAct::Deleted).cloned().collect();
@@ -157,7 +156,7 @@ pub(super) enum ManifestAct {
         tag: Option<usize>,
         manifest: usize,
     },
-    /// What a tag named.
+    /// The digest of a tag.
     Tag {
         tag: usize,
         manifest: Option<usize>,
